@@ -1,0 +1,25 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/**
+ * Two projects: `node` for everything that runs in Node (pure rooms, agent, CLI), `workerd` for what
+ * runs inside the real workerd. End-to-end tests have their own configuration (vitest.e2e.config.ts).
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "node",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/gateway/**", "test/e2e/**", "test/bench/**"],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        test: { name: "workerd", include: ["test/gateway/**/*.test.ts"] },
+      },
+    ],
+  },
+});
