@@ -1,0 +1,171 @@
+/**
+ * The JSON that frames carry, as types. Both sides check what they read (`parse…` below): the peer may
+ * be of another version, or not be one of ours at all. Fields that a reader does not know are ignored;
+ * a field whose absence matters is never optional.
+ */
+import { type ErrorCode, isErrorCode } from "./errors.ts";
+import { ProtocolError } from "./frames.ts";
+
+/** Agent → gateway, the first frame of a link. */
+export interface Hello {
+  /** Protocol versions that the agent speaks; the gateway chooses the highest that both know. */
+  versions: number[];
+  /** The agent's own version, for logs. */
+  agent: string;
+  /** One random name per agent process. Calls that one incarnation has never seen were never executed by it. */
+  incarnation: string;
+  /** How many links this box keeps; link numbers run from 0. */
+  links: number;
+  /** Link 0 alone: everything that the box serves. What it served before and is not listed is released. */
+  endpoints?: EndpointAnnouncement[];
+}
+
+/** One endpoint of a box, as it is put into the snapshot that the edge reads. */
+export interface EndpointAnnouncement {
+  /** The host name without the base domain: `<source>--<label>`. */
+  name: string;
+  /** What OPEN names; unique within the box. */
+  endpoint: string;
+  settings: EndpointSettings;
+}
+
+/** What the edge must know of an endpoint before it asks anybody. */
+export interface EndpointSettings {
+  /** `true` allows every origin; see routing/cors.ts. */
+  cors?: boolean | { origins?: string[]; headers?: string[]; credentials?: boolean };
+}
+
+/** Gateway → agent, the answer to hello. */
+export interface Welcome {
+  version: number;
+  /** Per announced endpoint, in order: its URL, or why it was not accepted. */
+  endpoints: ({ url: string } | { refused: ErrorCode; detail: string })[];
+}
+
+/** A request's head as the edge understood it, once: routing, auth and the app see the same. */
+export interface RequestHead {
+  /** Call id, made at the edge; the agent runs it at most once. */
+  call: string;
+  endpoint: string;
+  method: string;
+  /** Path and query exactly as the client sent them. */
+  target: string;
+  /** Names and values in turn. Names are lower-case. */
+  headers: string[];
+  /** A WebSocket handshake: 128 random bits in hex that the dial-back must name. */
+  websocket?: string;
+}
+
+/** An answer's head. For a WebSocket, status 101 announces the dial-back. */
+export interface ResponseHead {
+  status: number;
+  /** Names and values in turn; several Set-Cookie stand as several. */
+  headers: string[];
+  /** Milliseconds: waiting for a slot, waiting for a container to start, waiting for the app's headers. */
+  timing?: { queue: number; start: number; app: number };
+}
+
+export interface AttachRequest {
+  call: string;
+  /** Body bytes that the client already has. */
+  offset: number;
+}
+
+/** REFUSE: the stream was not executed, or cannot be attached to. RESET: it was, and it failed. */
+export interface Failure {
+  code: ErrorCode;
+  detail: string;
+  /** Seconds after which trying again makes sense. */
+  retryAfter?: number;
+}
+
+export function parseHello(text: string): Hello {
+  const value = parseObject(text, "hello");
+  const { versions, agent, incarnation, links, endpoints } = value as Partial<Hello>;
+  if (!Array.isArray(versions)) throw new ProtocolError("hello: versions is not a list");
+  if (typeof agent !== "string") throw new ProtocolError("hello: agent is not a string");
+  if (typeof incarnation !== "string" || !/^[0-9a-f]{32}$/.test(incarnation)) {
+    throw new ProtocolError("hello: incarnation is not 32 hex digits");
+  }
+  if (typeof links !== "number" || !Number.isInteger(links) || links < 1 || links > 16) {
+    throw new ProtocolError("hello: links is not a number from 1 to 16");
+  }
+  const hello: Hello = { versions: versions.filter(Number.isInteger), agent, incarnation, links };
+  if (endpoints === undefined) return hello;
+  if (!Array.isArray(endpoints) || endpoints.length > 1000) {
+    throw new ProtocolError("hello: endpoints is not a list of at most 1,000");
+  }
+  for (const entry of endpoints as Partial<EndpointAnnouncement>[]) {
+    if (typeof entry.name !== "string" || typeof entry.endpoint !== "string") {
+      throw new ProtocolError("hello: an endpoint has no name");
+    }
+    if (typeof entry.settings !== "object" || entry.settings === null) {
+      throw new ProtocolError("hello: an endpoint has no settings");
+    }
+  }
+  return { ...hello, endpoints: endpoints as EndpointAnnouncement[] };
+}
+
+export function parseWelcome(text: string): Welcome {
+  const { version, endpoints } = parseObject(text, "welcome") as Partial<Welcome>;
+  if (typeof version !== "number") throw new ProtocolError("welcome: version is not a number");
+  if (!Array.isArray(endpoints)) throw new ProtocolError("welcome: endpoints is not a list");
+  return { version, endpoints };
+}
+
+export function parseRequestHead(text: string): RequestHead {
+  const head = parseObject(text, "open") as Partial<RequestHead>;
+  if (
+    typeof head.call !== "string" ||
+    typeof head.endpoint !== "string" ||
+    typeof head.method !== "string" ||
+    typeof head.target !== "string" ||
+    !Array.isArray(head.headers)
+  ) {
+    throw new ProtocolError("open: a field is missing");
+  }
+  return head as RequestHead;
+}
+
+export function parseResponseHead(text: string): ResponseHead {
+  const head = parseObject(text, "head") as Partial<ResponseHead>;
+  const { status, headers } = head;
+  if (typeof status !== "number" || !Number.isInteger(status) || status < 101 || status > 999) {
+    throw new ProtocolError("head: status is not a status");
+  }
+  if (!Array.isArray(headers) || headers.length % 2 !== 0) {
+    throw new ProtocolError("head: headers is not a list of pairs");
+  }
+  return head as ResponseHead;
+}
+
+export function parseAttach(text: string): AttachRequest {
+  const { call, offset } = parseObject(text, "attach") as Partial<AttachRequest>;
+  if (typeof call !== "string") throw new ProtocolError("attach: call is not a string");
+  if (typeof offset !== "number" || !Number.isSafeInteger(offset) || offset < 0) {
+    throw new ProtocolError("attach: offset is not a byte count");
+  }
+  return { call, offset };
+}
+
+/** An unknown code becomes `origin_error`: a newer agent may know more of them. */
+export function parseFailure(text: string): Failure {
+  const { code, detail, retryAfter } = parseObject(text, "failure") as Partial<Failure>;
+  return {
+    code: isErrorCode(code) ? code : "origin_error",
+    detail: typeof detail === "string" ? detail : "",
+    ...(typeof retryAfter === "number" ? { retryAfter } : {}),
+  };
+}
+
+function parseObject(text: string, what: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ProtocolError(`${what}: not JSON`);
+  }
+  if (typeof value !== "object" || value === null)
+    throw new ProtocolError(`${what}: not an object`);
+  return value;
+}
