@@ -1,0 +1,218 @@
+/**
+ * One client connection of the front and its upstream connection to workerd: bytes pass untouched in
+ * both directions, and each side learns how the other one ended. It understands no HTTP beyond the
+ * announcement, and it keeps nothing: what the slower side has not taken stays in the sender's socket.
+ *
+ * The upstream connection is opened at the client's first byte, so that idle connections cost workerd
+ * nothing and the announcement travels with the request. From there on workerd's own limit of 15 s for
+ * every request head holds.
+ */
+
+import { connect, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { AnswerReader } from "./announcement.ts";
+
+/** How long a client waits for workerd while it restarts, before its 503. */
+const UPSTREAM_WAIT_MS = 5_000;
+
+/** Pause between attempts while workerd's port refuses connections: it has died, and nobody knows yet. */
+const UPSTREAM_RETRY_MS = 50;
+
+/**
+ * A client that closed its half gets this long for its answer to arrive, and again while bytes still
+ * move. workerd does not notice a FIN before it writes, so without this a client that left keeps its
+ * work running.
+ */
+const HALF_CLOSED_GRACE_MS = 500;
+
+/**
+ * How long a client may take to close after the last byte it gets. Closing at once would reset the
+ * connection of a client that is still sending and take the answer out of its hands (RFC 9112, 9.6).
+ */
+const LINGER_MS = 2_000;
+
+export interface ConnectionContext {
+  /** The announcement's bytes for this client. */
+  readonly announcement: Buffer;
+  /** The port on which workerd listens; waits while workerd is down. */
+  readonly upstreamPort: () => Promise<number>;
+  /** The client's first byte came. */
+  readonly onSpoken: (connection: FrontConnection) => void;
+  /** Both sockets are gone or going; called once. */
+  readonly onClosed: (connection: FrontConnection) => void;
+  readonly log: (line: string) => void;
+}
+
+export class FrontConnection {
+  readonly #client: Socket;
+  readonly #context: ConnectionContext;
+  #upstream: Socket | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(client: Socket, context: ConnectionContext) {
+    this.#client = client;
+    this.#context = context;
+    // 'close' follows every error and says all that is needed here.
+    client.on("error", ignore);
+    client.on("close", () => {
+      clearTimeout(this.#timer);
+      reset(this.#upstream);
+      context.onClosed(this);
+    });
+    client.once("end", this.#onSilentEnd);
+    client.once("data", this.#onFirstData);
+  }
+
+  /** Ends the connection at once; the client sees a break. */
+  reset(): void {
+    reset(this.#client);
+  }
+
+  /** Closes a connection on which nothing is under way. */
+  close(): void {
+    this.#client.destroy();
+  }
+
+  /** Answers with a minimal 503 and closes: for a client whose request nobody has seen. */
+  refuse(line: string): void {
+    this.#client.off("end", this.#onSilentEnd);
+    const body = `postern: ${line}\n`;
+    this.#linger(
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+
+  readonly #onSilentEnd = (): void => this.close();
+
+  readonly #onFirstData = (chunk: Buffer): void => {
+    this.#client.pause();
+    this.#client.off("end", this.#onSilentEnd);
+    this.#context.onSpoken(this);
+    void this.#open(chunk);
+  };
+
+  async #open(first: Buffer): Promise<void> {
+    const upstream = await this.#connect();
+    if (this.#client.destroyed) return reset(upstream);
+    if (upstream === undefined) return this.refuse("the gateway is restarting");
+    this.#upstream = upstream;
+    this.#splice(upstream);
+    upstream.cork();
+    upstream.write(this.#context.announcement);
+    const goesOn = upstream.write(first);
+    upstream.uncork();
+    if (goesOn) this.#client.resume();
+  }
+
+  /** A connection to workerd, or undefined when there was none in time or the client has left. */
+  async #connect(): Promise<Socket | undefined> {
+    const deadline = performance.now() + UPSTREAM_WAIT_MS;
+    while (!this.#client.destroyed) {
+      const left = deadline - performance.now();
+      if (left <= 0) return undefined;
+      const port = await within(left, this.#context.upstreamPort());
+      if (port === undefined) return undefined;
+      const socket = await connectTo(port);
+      if (socket !== undefined) return socket;
+      await delay(UPSTREAM_RETRY_MS);
+    }
+    return undefined;
+  }
+
+  #splice(upstream: Socket): void {
+    const client = this.#client;
+    const answer = new AnswerReader();
+
+    const toClient = (chunk: Buffer): void => {
+      if (!client.write(chunk)) upstream.pause();
+    };
+    const untilAnnounced = (chunk: Buffer): void => {
+      const progress = answer.push(chunk);
+      if (progress.kind === "incomplete") return;
+      upstream.off("data", untilAnnounced);
+      if (progress.kind === "refused") {
+        this.#context.log(`the Worker refused to hear of a connection: ${progress.statusLine}`);
+        reset(upstream);
+        return this.refuse("the gateway is not ready");
+      }
+      upstream.on("data", toClient);
+      if (progress.rest.length > 0) toClient(progress.rest);
+    };
+    upstream.on("data", untilAnnounced);
+    client.on("drain", () => upstream.resume());
+    client.on("data", (chunk: Buffer) => {
+      if (!upstream.write(chunk)) client.pause();
+    });
+    upstream.on("drain", () => client.resume());
+
+    client.on("end", () => {
+      if (upstream.destroyed) return;
+      upstream.end();
+      this.#watchHalfClosed(this.#delivered());
+    });
+    upstream.on("end", () => {
+      upstream.destroy();
+      this.#linger();
+    });
+    upstream.on("error", () => reset(client));
+  }
+
+  /** Cuts the work of a client that closed its half and to which nothing has moved since. */
+  #watchHalfClosed(before: number): void {
+    this.#timer = setTimeout(() => {
+      const delivered = this.#delivered();
+      if (delivered > before) return this.#watchHalfClosed(delivered);
+      reset(this.#client);
+    }, HALF_CLOSED_GRACE_MS);
+  }
+
+  /** Bytes that the client's kernel has taken. */
+  #delivered(): number {
+    return this.#client.bytesWritten - this.#client.writableLength;
+  }
+
+  /** Sends what is left, reads on and throws away what comes, and closes when the client does or is late. */
+  #linger(last?: string): void {
+    const client = this.#client;
+    clearTimeout(this.#timer);
+    client.removeAllListeners("data");
+    client.on("data", ignore);
+    client.resume();
+    if (last !== undefined) client.write(last);
+    client.end(() => {
+      if (!client.destroyed) this.#timer = setTimeout(() => client.destroy(), LINGER_MS);
+    });
+  }
+}
+
+/** Connects to a port of this machine; undefined when nothing takes the connection. */
+async function connectTo(port: number): Promise<Socket | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Socket | undefined>();
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+  const onError = (): void => resolve(undefined);
+  socket.once("error", onError);
+  socket.once("connect", () => {
+    socket.off("error", onError);
+    // Whoever splices adds the listener that acts; until then an error is only the end of this socket.
+    socket.on("error", ignore);
+    resolve(socket);
+  });
+  return promise;
+}
+
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), milliseconds);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function reset(socket: Socket | undefined): void {
+  if (socket !== undefined && !socket.destroyed) socket.resetAndDestroy();
+}
+
+function ignore(): void {}

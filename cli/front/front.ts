@@ -1,0 +1,125 @@
+/**
+ * The thin TCP front before a self-hosted workerd (docs/architecture.md, "The hazard of self-hosting"):
+ * it holds the listening socket while workerd restarts, tells the Worker each client's address, makes a
+ * client that left known to workerd, and bounds connections. It neither parses nor changes HTTP, and it
+ * is not used on Cloudflare.
+ */
+
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { announcement, plainAddress } from "./announcement.ts";
+import { FrontConnection } from "./connection.ts";
+
+/** A connection that has sent nothing for this long is closed: workerd's own limit, applied before it. */
+const FIRST_BYTE_TIMEOUT_MS = 15_000;
+const SWEEP_INTERVAL_MS = 1_000;
+
+/** A peer that vanished without a FIN is asked for after this much silence. */
+const TCP_KEEPALIVE_MS = 30_000;
+
+/** Connections that the kernel completes while this process is busy; it cuts the number to its own limit. */
+const LISTEN_BACKLOG = 4096;
+
+/** Connections beyond the limit that are told so; any more are reset, so that refusing costs a bound too. */
+const MAX_REFUSALS = 100;
+
+export interface FrontOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** The Host of the announcement; asked for at each connection, since it may hold the chosen port. */
+  readonly baseDomain: () => string;
+  /** Known to this process and its workerd alone. */
+  readonly secret: string;
+  /** The port of 127.0.0.1 on which workerd listens; the promise waits while workerd is down. */
+  readonly upstreamPort: () => Promise<number>;
+  /** Clients served at a time; more get a 503. */
+  readonly maxConnections: number;
+  readonly log: (line: string) => void;
+}
+
+export interface Front {
+  readonly port: number;
+  /** How many clients are connected. */
+  connections(): number;
+  /** Stops accepting and closes the connections that have not spoken; resolves when the last one is gone. */
+  close(): Promise<void>;
+  /** Breaks every connection. */
+  reset(): void;
+}
+
+/** Listens; rejects with the system's error (`EADDRINUSE`, `EACCES`) when it can't. */
+export async function startFront(options: FrontOptions): Promise<Front> {
+  const open = new Set<FrontConnection>();
+  /** Connections that have not sent a byte, and when they must have; oldest first. */
+  const silent = new Map<FrontConnection, number>();
+  let refusals = 0;
+  let closing = false;
+
+  const server = createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEPALIVE_MS,
+  });
+
+  server.on("connection", (client: Socket) => {
+    const address = client.remoteAddress;
+    const overLimit = open.size - refusals >= options.maxConnections;
+    if (address === undefined || closing || (overLimit && refusals >= MAX_REFUSALS)) {
+      client.resetAndDestroy();
+      return;
+    }
+    const connection = new FrontConnection(client, {
+      announcement: announcement(options.baseDomain(), options.secret, plainAddress(address)),
+      upstreamPort: options.upstreamPort,
+      onSpoken: (spoken) => silent.delete(spoken),
+      onClosed: (closed) => {
+        open.delete(closed);
+        silent.delete(closed);
+        if (overLimit) refusals -= 1;
+      },
+      log: options.log,
+    });
+    open.add(connection);
+    if (overLimit) {
+      refusals += 1;
+      connection.refuse("too many connections");
+    } else {
+      silent.set(connection, performance.now() + FIRST_BYTE_TIMEOUT_MS);
+    }
+  });
+
+  const port = await listen(server, options.host, options.port);
+  const sweep = setInterval(() => {
+    const now = performance.now();
+    for (const [connection, deadline] of silent) {
+      if (deadline > now) break;
+      connection.close();
+    }
+  }, SWEEP_INTERVAL_MS);
+
+  return {
+    port,
+    connections: () => open.size,
+    reset() {
+      for (const connection of open) connection.reset();
+    },
+    async close() {
+      closing = true;
+      clearInterval(sweep);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      server.close(() => resolve());
+      for (const connection of silent.keys()) connection.close();
+      return promise;
+    },
+  };
+}
+
+async function listen(server: Server, host: string, port: number): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen({ host, port, backlog: LISTEN_BACKLOG }, resolve);
+  await promise;
+  server.off("error", reject);
+  return (server.address() as AddressInfo).port;
+}
