@@ -17,6 +17,7 @@ export const ERRORS = {
   invalid_credentials: { status: 401, title: "invalid credentials for proxy authorization" },
   forbidden: { status: 403, title: "These credentials do not open this endpoint" },
   no_such_endpoint: { status: 404, title: "No endpoint has this name" },
+  not_found: { status: 404, title: "Nothing is at this path" },
   no_such_call: { status: 404, title: "No call has this token" },
   label_held: { status: 409, title: "This name is taken" },
   conflict: { status: 409, title: "The request conflicts with the present state" },

@@ -77,6 +77,12 @@ export interface Failure {
   detail: string;
   /** Seconds after which trying again makes sense. */
   retryAfter?: number;
+  /**
+   * With `call_lost` in answer to ATTACH: milliseconds since this incarnation was first welcomed. A call
+   * opened later than that can only have gone to this incarnation, which does not know it: it may be
+   * opened again. An older one may have been run by a process that died.
+   */
+  welcomedForMs?: number;
 }
 
 export function parseHello(text: string): Hello {
@@ -103,7 +109,7 @@ export function parseHello(text: string): Hello {
       throw new ProtocolError("hello: an endpoint has no settings");
     }
   }
-  return { ...hello, endpoints: endpoints as EndpointAnnouncement[] };
+  return { ...hello, endpoints };
 }
 
 export function parseWelcome(text: string): Welcome {
@@ -150,11 +156,13 @@ export function parseAttach(text: string): AttachRequest {
 
 /** An unknown code becomes `origin_error`: a newer agent may know more of them. */
 export function parseFailure(text: string): Failure {
-  const { code, detail, retryAfter } = parseObject(text, "failure") as Partial<Failure>;
+  const failure = parseObject(text, "failure") as Partial<Failure>;
+  const { code, detail, retryAfter, welcomedForMs } = failure;
   return {
     code: isErrorCode(code) ? code : "origin_error",
     detail: typeof detail === "string" ? detail : "",
     ...(typeof retryAfter === "number" ? { retryAfter } : {}),
+    ...(typeof welcomedForMs === "number" ? { welcomedForMs } : {}),
   };
 }
 

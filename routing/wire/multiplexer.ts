@@ -262,7 +262,7 @@ export class Multiplexer {
 
   /** The link is gone: every stream hears it. */
   lost(): void {
-    for (const stream of [...this.#streams.values()]) this.#over(stream, { kind: "link_lost" });
+    for (const stream of this.#streams.values()) this.#over(stream, { kind: "link_lost" });
     this.#control = [];
     this.#data = [];
     this.pendingBytes = 0;

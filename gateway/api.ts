@@ -1,0 +1,56 @@
+/**
+ * The base domain itself: health, the landing page, and the doors for agents and for the front. Hono
+ * routes here; endpoints' own traffic never passes through it.
+ */
+import { Hono } from "hono";
+import { problem } from "../routing/problem.ts";
+import { announceConnection } from "./client.ts";
+import type { Env } from "./env.ts";
+import { originStub } from "./exchange.ts";
+import { VERB } from "./internal.ts";
+import { acceptDial, acceptLink, boxOf } from "./links.ts";
+import { landingPage } from "./landing-page.ts";
+
+const app = new Hono<{ Bindings: Env }>();
+
+app.get("/api/v1/health", (context) => context.json({ status: "ok" }));
+
+app.get("/", (context) => context.html(landingPage(context.env.POSTERN_BASE_DOMAIN)));
+
+app.get("/_postern/link/:link", (context) =>
+  acceptLink(context.req.raw, context.env, context.req.param("link")),
+);
+
+app.get("/_postern/dial/:link/:nonce", (context) =>
+  acceptDial(context.req.raw, context.env, context.req.param("link"), context.req.param("nonce")),
+);
+
+/** Fault injection: resets the object of one link, as an eviction or a deploy would. */
+app.post("/_postern/test/abort-origin", async (context) => {
+  if (context.env.POSTERN_TEST_HOOKS !== "1") return context.notFound();
+  const box = await boxOf(context.req.raw, context.env);
+  if (box instanceof Response) return box;
+  const link = Number(context.req.query("link") ?? 0);
+  await originStub(context.env, box, link)
+    .fetch(VERB.abort)
+    .catch(() => undefined);
+  return context.body(null, 204);
+});
+
+app.notFound((context) => {
+  const path = new URL(context.req.url).pathname;
+  const accept = context.req.header("accept") ?? null;
+  const { status, headers, body } = problem("not_found", `nothing is at ${path}`, { accept });
+  return new Response(body, { status, headers });
+});
+
+/** Answers a request to the base domain. */
+export function api(
+  request: Request,
+  env: Env,
+  context: ExecutionContext,
+  target: string,
+): Response | Promise<Response> {
+  if (target === "/_postern/connection") return announceConnection(request, env);
+  return app.fetch(request, env, context);
+}

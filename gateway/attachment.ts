@@ -1,0 +1,173 @@
+/**
+ * One client's attachment to a call, inside the `Origin` object: turns the events of a stream into the
+ * Response that the Worker gets, and a request body into frames, both under the stream's windows.
+ * Whatever breaks is named in a header, so that the Worker knows whether to attach again.
+ */
+import { MAX_DATA_BYTES } from "../routing/wire/limits.ts";
+import type { Failure } from "../routing/wire/messages.ts";
+import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multiplexer.ts";
+import { type Env, maxBodyBytes } from "./env.ts";
+import { asciiJson, ENDING, FAILURE, HEAD, MORE } from "./internal.ts";
+
+/** How an attachment without an answer ended, as the Worker is told it. */
+export type Ending = StreamEnding["kind"] | "no_link" | "too_many_streams";
+
+export class Attachment implements StreamEvents {
+  readonly response: Promise<Response>;
+  #resolve: (response: Response) => void;
+  #stream: Stream | undefined;
+  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  #windowOpened: (() => void) | undefined;
+
+  /** @param signal aborts when the Worker's client left */
+  constructor(signal: AbortSignal) {
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    this.response = promise;
+    this.#resolve = resolve;
+    signal.addEventListener("abort", () => this.#leave());
+  }
+
+  /** There is no link, and none came back in time. */
+  static noLink(): Response {
+    return ended("no_link", { code: "no_origin", detail: "the box is not connected" });
+  }
+
+  /** @param stream undefined when the link has all the streams that it may have */
+  start(stream: Stream | undefined): void {
+    this.#stream = stream;
+    if (stream !== undefined) return;
+    const detail = "the link has its 2,000 streams";
+    this.#resolve(ended("too_many_streams", { code: "queue_full", detail, retryAfter: 1 }));
+  }
+
+  onHead(head: string, body: Uint8Array, end: boolean): void {
+    const headers = { [HEAD]: asciiJson(head) };
+    if (end) {
+      this.#stream?.drained(body.length);
+      this.#resolve(new Response(body.length === 0 ? null : body, { headers }));
+      return;
+    }
+    const { readable, writable } = new IdentityTransformStream();
+    const writer = writable.getWriter();
+    this.#writer = writer;
+    writer.closed.catch(() => this.#leave());
+    this.#resolve(new Response(readable, { headers: { ...headers, [MORE]: "1" } }));
+    if (body.length > 0) this.#write(body);
+  }
+
+  onData(bytes: Uint8Array, end: boolean): void {
+    if (bytes.length > 0) this.#write(bytes);
+    if (end) this.#writer?.close().catch(() => this.#leave());
+  }
+
+  onWindow(): void {
+    this.#windowOpened?.();
+  }
+
+  onOver(ending: StreamEnding): void {
+    this.#windowOpened?.();
+    const failure = "failure" in ending ? ending.failure : "{}";
+    if (this.#writer === undefined) this.#resolve(endedText(ending.kind, failure));
+    else this.#writer.abort(new Error(ending.kind)).catch(() => undefined);
+    this.#stream?.discard();
+  }
+
+  /** Sends bytes that did not fit the opening frame. */
+  sendBytes(bytes: Uint8Array): void {
+    void this.#sendAll(
+      (function* () {
+        yield bytes;
+      })(),
+    );
+  }
+
+  /** Streams the request body as the window allows; a client that breaks off resets the stream. */
+  sendBody(body: ReadableStream<Uint8Array>, env: Env): void {
+    void this.#pump(body, maxBodyBytes(env));
+  }
+
+  async #pump(body: ReadableStream<Uint8Array>, limit: number): Promise<void> {
+    const reader = body.getReader({ mode: "byob" });
+    let total = 0;
+    let buffer: ArrayBufferLike = new ArrayBuffer(MAX_DATA_BYTES);
+    try {
+      for (;;) {
+        const window = await this.#window();
+        if (window === 0) break;
+        const size = Math.min(window, MAX_DATA_BYTES);
+        const { done, value } = await reader.read(new Uint8Array(buffer, 0, size));
+        const stream = this.#stream;
+        if (stream === undefined || stream.over) break;
+        if (done) {
+          stream.data([], true);
+          return;
+        }
+        total += value.length;
+        if (total > limit) {
+          this.#fail({ code: "body_too_large", detail: `the body is larger than ${limit} bytes` });
+          break;
+        }
+        stream.data([value]);
+        // The frame is packed in the microtask before the next read takes its buffer back.
+        buffer = value.buffer;
+      }
+      await reader.cancel();
+    } catch {
+      this.#fail({ code: "upload_interrupted", detail: "the request body did not arrive whole" });
+    }
+  }
+
+  async #sendAll(chunks: Iterable<Uint8Array>): Promise<void> {
+    for (const chunk of chunks) {
+      for (let offset = 0; offset < chunk.length;) {
+        const window = await this.#window();
+        const stream = this.#stream;
+        if (window === 0 || stream === undefined) return;
+        const part = chunk.subarray(offset, offset + Math.min(window, MAX_DATA_BYTES));
+        offset += part.length;
+        stream.data([part], offset === chunk.length);
+      }
+    }
+  }
+
+  /** Waits until bytes may be sent; 0 when the stream is over. */
+  async #window(): Promise<number> {
+    const stream = this.#stream;
+    if (stream === undefined) return 0;
+    while (stream.window === 0 && !stream.over) {
+      await new Promise<void>((resolve) => {
+        this.#windowOpened = resolve;
+      });
+    }
+    return stream.over ? 0 : stream.window;
+  }
+
+  #write(bytes: Uint8Array): void {
+    const stream = this.#stream;
+    this.#writer?.write(bytes).then(
+      () => stream?.drained(bytes.length),
+      () => this.#leave(),
+    );
+  }
+
+  #fail(failure: Failure): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.over) return;
+    stream.reset(failure);
+    this.onOver({ kind: "reset", failure: JSON.stringify(failure) });
+  }
+
+  #leave(): void {
+    this.#stream?.cancel();
+    this.#stream?.discard();
+    this.#windowOpened?.();
+  }
+}
+
+function ended(ending: Ending, failure: Failure): Response {
+  return endedText(ending, JSON.stringify(failure));
+}
+
+function endedText(ending: Ending, failure: string): Response {
+  return new Response(null, { headers: { [ENDING]: ending, [FAILURE]: asciiJson(failure) } });
+}

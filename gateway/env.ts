@@ -1,0 +1,34 @@
+/** The Worker's bindings and variables (contract, "Gateway settings"), and how they are read, once. */
+import type { Names } from "./names.ts";
+import type { Origin } from "./origin.ts";
+
+export interface Env {
+  NAMES: DurableObjectNamespace<Names>;
+  ORIGIN: DurableObjectNamespace<Origin>;
+  /** Where endpoints live, with the port where it is not the scheme's own: `localhost:8787`. */
+  POSTERN_BASE_DOMAIN: string;
+  /** Bytes of a request body; beyond it 413. */
+  POSTERN_MAX_BODY?: string;
+  /** Boxes enrol with it until they have credentials of their own. */
+  POSTERN_BOX_SECRET?: string;
+  /** Set where the TCP front stands before workerd: what it proves itself with when it announces an address. */
+  POSTERN_FRONT_SECRET?: string;
+  /** "json": one line per request on the console. */
+  POSTERN_LOG?: string;
+  /** "1" opens the doors that fault-injecting tests need. Never set in production. */
+  POSTERN_TEST_HOOKS?: string;
+}
+
+const DEFAULT_MAX_BODY_BYTES = 4 * 1024 ** 3;
+
+/** Bytes of a request body that are accepted. */
+export function maxBodyBytes(env: Env): number {
+  const text = env.POSTERN_MAX_BODY;
+  return text === undefined || text === "" ? DEFAULT_MAX_BODY_BYTES : Number(text);
+}
+
+/** `https` on real domains; plain `http` where names resolve to the machine itself. */
+export function publicScheme(baseDomain: string): "http" | "https" {
+  const host = baseDomain.replace(/:\d+$/, "");
+  return host === "localhost" || host.endsWith(".localhost") ? "http" : "https";
+}

@@ -1,0 +1,236 @@
+/**
+ * One call between a client and the box, as the Worker leads it: open, pass the answer on, and when the
+ * link or the `Origin` object breaks, attach again by call id and byte offset. The Worker holds the one
+ * thing that nobody else has, the client's connection; the agent holds the call.
+ */
+import {
+  type Failure,
+  parseFailure,
+  parseResponseHead,
+  type ResponseHead,
+} from "../routing/wire/messages.ts";
+import type { ErrorCode } from "../routing/wire/errors.ts";
+import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
+import type { Ending } from "./attachment.ts";
+import type { Env } from "./env.ts";
+import { asciiJson, ENDING, FAILURE, HEAD, MORE, VERB, WAIT, WHOLE } from "./internal.ts";
+import type { Snapshot } from "./names.ts";
+import type { Origin } from "./origin.ts";
+
+/** Pause before another try when an object was reset; the agent needs about as long to dial again. */
+const RETRY_MS = 100;
+
+/** The counting pump's buffer: starts small, because most answers are, and grows while reads fill it. */
+const FIRST_BUFFER_BYTES = 16 * 1024;
+const LAST_BUFFER_BYTES = 256 * 1024;
+
+/** Ids are computed once per isolate; a box more than these costs a hash again. */
+const MAX_ORIGIN_IDS = 10_000;
+
+export type Answer =
+  | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
+  | { kind: "failed"; failure: Failure };
+
+/** A part of an answer as one attachment brought it. */
+type Part =
+  | { kind: "head"; head: ResponseHead; body: ReadableStream<Uint8Array> | null; more: boolean }
+  | { kind: "ended"; ending: Ending; failure: Failure };
+
+export interface Call {
+  readonly id: string;
+  /** The RequestHead as ASCII JSON. */
+  readonly head: string;
+  readonly snapshot: Snapshot;
+  readonly request: Request;
+}
+
+/** Runs a call and gives its answer; a failure means that no byte of an answer exists. */
+export async function exchange(env: Env, call: Call): Promise<Answer> {
+  const body = await requestBody(call.request);
+  const openedAt = Date.now();
+  let part = await open(env, call, body);
+  const streamed = body instanceof ReadableStream;
+  // `no_link` says that nothing was sent; `link_lost` that something may have been.
+  while (part.kind === "ended" && part.ending === "link_lost") {
+    if (streamed)
+      return failed("upload_interrupted", "the link to the box broke during the upload");
+    part = await attach(env, call, 0);
+    if (part.kind === "ended" && part.failure.code === "call_lost") {
+      const sameAgent = (part.failure.welcomedForMs ?? 0) > Date.now() - openedAt;
+      if (!sameAgent) return failed("call_lost", "the agent that may have run this call is gone");
+      part = await open(env, call, body);
+    }
+  }
+  if (part.kind === "ended") return { kind: "failed", failure: part.failure };
+  const { head } = part;
+  if (!part.more || part.body === null) return { kind: "answered", head, body: part.body };
+  return { kind: "answered", head, body: resumable(env, call, head, part.body) };
+}
+
+/** A body that fits the opening frame is read whole, so that it can be sent again; others stream. */
+async function requestBody(
+  request: Request,
+): Promise<Uint8Array | ReadableStream<Uint8Array> | null> {
+  if (request.body === null) return null;
+  const declared = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (declared > INITIAL_WINDOW_BYTES || Number.isNaN(declared)) return request.body;
+  return new Uint8Array(await request.arrayBuffer());
+}
+
+async function open(
+  env: Env,
+  call: Call,
+  body: Uint8Array | ReadableStream<Uint8Array> | null,
+): Promise<Part> {
+  const headers: Record<string, string> = { [HEAD]: call.head };
+  if (body instanceof Uint8Array) headers[WHOLE] = "1";
+  const { links } = call.snapshot;
+  const first = links === 1 ? 0 : Math.floor(Math.random() * links);
+  for (let tried = 1; ; tried += 1) {
+    const link = (first + tried) % links;
+    const part = await ask(env, call, link, VERB.open, { method: "POST", headers, body });
+    // A body that streams was given away with the first try.
+    const again = part.kind === "ended" && part.ending === "no_link" && tried < links;
+    if (!again || body instanceof ReadableStream) return part;
+  }
+}
+
+/** Attaches to the call; waits while the link is away, at most as long as the agent keeps the call. */
+async function attach(env: Env, call: Call, offset: number): Promise<Part> {
+  const headers: Record<string, string> = { [HEAD]: JSON.stringify({ call: call.id, offset }) };
+  const { links } = call.snapshot;
+  // One link: its object wakes us when the agent is back. Several: the next one may be there already.
+  if (links === 1) headers[WAIT] = "1";
+  const until = Date.now() + DETACHED_MS;
+  for (let tried = 0; ; tried += 1) {
+    const part = await ask(env, call, tried % links, VERB.attach, { headers });
+    const again =
+      part.kind === "ended" &&
+      (part.ending === "link_lost" || (part.ending === "no_link" && links > 1));
+    if (!again || Date.now() > until) return part;
+    await scheduler.wait(RETRY_MS);
+  }
+}
+
+async function ask(
+  env: Env,
+  { snapshot }: Call,
+  link: number,
+  verb: string,
+  init: RequestInit,
+): Promise<Part> {
+  let response: Response;
+  try {
+    response = await originStub(env, snapshot.box, link).fetch(verb, init);
+  } catch {
+    // The object was reset. What it had sent, it had sent.
+    return { kind: "ended", ending: "link_lost", failure: { code: "call_lost", detail: "" } };
+  }
+  const head = response.headers.get(HEAD);
+  if (head === null) {
+    const ending = response.headers.get(ENDING) as Ending;
+    return { kind: "ended", ending, failure: parseFailure(response.headers.get(FAILURE) ?? "{}") };
+  }
+  return {
+    kind: "head",
+    head: parseResponseHead(head),
+    body: response.body,
+    more: response.headers.has(MORE),
+  };
+}
+
+/** The answer's body as one stream, however many attachments it takes. */
+function resumable(
+  env: Env,
+  call: Call,
+  head: ResponseHead,
+  first: ReadableStream<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  const length = declaredLength(head);
+  const { readable, writable } =
+    length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+  void pump(env, call, first, writable.getWriter());
+  return readable;
+}
+
+async function pump(
+  env: Env,
+  call: Call,
+  first: ReadableStream<Uint8Array>,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+): Promise<void> {
+  let source: ReadableStream<Uint8Array> | null = first;
+  const progress = { offset: 0 };
+  try {
+    while (source !== null && !(await copy(source, writer, progress))) {
+      const part = await attach(env, call, progress.offset);
+      if (part.kind === "ended") throw new Error(part.failure.code);
+      source = part.body;
+    }
+    await writer.close();
+  } catch (error) {
+    // Never a clean end: the client must see that the answer broke.
+    await writer.abort(error).catch(() => undefined);
+  }
+}
+
+/**
+ * Copies until the source ends (true) or breaks (false), counting what it handed on.
+ * @throws when the writer's side broke: the client left.
+ */
+async function copy(
+  source: ReadableStream<Uint8Array>,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+  progress: { offset: number },
+): Promise<boolean> {
+  const reader = source.getReader({ mode: "byob" });
+  let size = FIRST_BUFFER_BYTES;
+  let buffer: ArrayBufferLike = new ArrayBuffer(size);
+  for (;;) {
+    let result: ReadableStreamReadResult<Uint8Array>;
+    try {
+      result = await reader.read(new Uint8Array(buffer as ArrayBuffer));
+    } catch {
+      return false;
+    }
+    if (result.done) return true;
+    const { value } = result;
+    try {
+      await writer.write(value);
+    } catch (error) {
+      await reader.cancel().catch(() => undefined);
+      throw error;
+    }
+    progress.offset += value.length;
+    if (value.length === size && size < LAST_BUFFER_BYTES) {
+      size *= 2;
+      buffer = new ArrayBuffer(size);
+    } else buffer = value.buffer;
+  }
+}
+
+/** Content-Length of an answer, where it has one: it is kept, and a short body is a broken one. */
+function declaredLength({ headers }: ResponseHead): number | undefined {
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] === "content-length") return Number(headers[index + 1]);
+  }
+  return undefined;
+}
+
+const originIds = new Map<string, DurableObjectId>();
+
+/** The object of a box's link. Box names come from credentials and snapshots only, never from a stranger. */
+export function originStub(env: Env, box: string, link: number): DurableObjectStub<Origin> {
+  const name = `${box}/${link}`;
+  let id = originIds.get(name);
+  if (id === undefined) {
+    if (originIds.size >= MAX_ORIGIN_IDS) originIds.clear();
+    id = env.ORIGIN.idFromName(name);
+    originIds.set(name, id);
+  }
+  return env.ORIGIN.get(id);
+}
+
+function failed(code: ErrorCode, detail: string): Answer {
+  return { kind: "failed", failure: { code, detail } };
+}

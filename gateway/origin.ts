@@ -1,0 +1,272 @@
+/**
+ * `Origin`: one end of one link of one GPU box, and the streams on it. It is addressed by box name and
+ * link number, which come from a verified credential alone. It decides nothing about calls: the Worker
+ * that holds the client asks it to open or to attach, and hears how that ended. Everything that must
+ * survive hibernation is in the socket's attachment; everything else is asked again from the agent.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { FRAME, packFrames, ProtocolError } from "../routing/wire/frames.ts";
+import {
+  DETACHED_MS,
+  DIAL_TIMEOUT_MS,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  PROTOCOL_VERSIONS,
+} from "../routing/wire/limits.ts";
+import { type Hello, parseHello, type Welcome } from "../routing/wire/messages.ts";
+import { Multiplexer } from "../routing/wire/multiplexer.ts";
+import type { Env } from "./env.ts";
+import { BOX, HEAD, INCARNATION, LINK, NONCE, VERB, WAIT, WHOLE } from "./internal.ts";
+import { Attachment } from "./attachment.ts";
+import { PendingDial } from "./pending-dial.ts";
+import { registerEndpoints } from "./registration.ts";
+
+/** Close codes of the link's socket (docs/protocol.md). */
+const CLOSE_REPLACED = 4000;
+const CLOSE_UNSUPPORTED_VERSION = 4001;
+const CLOSE_PROTOCOL_ERROR = 4002;
+const CLOSE_SILENT = 4003;
+
+const NO_BODY = new Uint8Array(0);
+
+/** What the socket's attachment keeps through hibernation. */
+interface LinkIdentity {
+  box: string;
+  link: number;
+  incarnation: string;
+  /** The agreed protocol version; 0 until hello. */
+  version: number;
+}
+
+interface Link {
+  readonly socket: WebSocket;
+  readonly identity: LinkIdentity;
+  readonly streams: Multiplexer;
+  /** When a frame last came, in milliseconds of the wall clock. */
+  heardAt: number;
+}
+
+export class Origin extends DurableObject<Env> {
+  #link: Link | undefined;
+  /** Attachments that wait for the link to come back. */
+  readonly #awaitingLink = new Set<() => void>();
+  readonly #dials = new Map<string, PendingDial>();
+  #watch: number | undefined;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    state.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    const [socket] = state.getWebSockets("link");
+    if (socket !== undefined) this.#link = this.#adopt(socket, identityOf(socket), Date.now());
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    switch (request.url) {
+      case VERB.open:
+        return await this.#open(request);
+      case VERB.attach:
+        return await this.#attach(request);
+      case VERB.websocket:
+        return await this.#openWebSocket(request);
+      case VERB.link:
+        return this.#acceptLink(request);
+      case VERB.dial:
+        return this.#acceptDial(request);
+      case VERB.abort:
+        this.ctx.abort("test hook");
+        return new Response(null);
+      default:
+        throw new Error(`no such verb: ${request.url}`);
+    }
+  }
+
+  override webSocketMessage(socket: WebSocket, message: ArrayBuffer | string): void {
+    const link = this.#link;
+    if (link?.socket !== socket || typeof message === "string") return;
+    link.heardAt = Date.now();
+    try {
+      link.streams.receive(new Uint8Array(message));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#drop(link, CLOSE_PROTOCOL_ERROR, error.message);
+    }
+  }
+
+  override webSocketClose(socket: WebSocket, code: number): void {
+    if (this.#link?.socket === socket) this.#lost(this.#link);
+    // 1005 and 1006 stand for "no code" and may not be sent back (RFC 6455, 7.4.1).
+    socket.close(code === 1005 || code === 1006 ? 1000 : code);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    if (this.#link?.socket === socket) this.#lost(this.#link);
+  }
+
+  async #open(request: Request): Promise<Response> {
+    const link = this.#live();
+    if (link === undefined) return Attachment.noLink();
+    const head = request.headers.get(HEAD) ?? "";
+    const whole = request.headers.has(WHOLE);
+    const body = whole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
+    const attachment = new Attachment(request.signal);
+    const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
+    const end = request.body === null || (whole && carried === body);
+    attachment.start(link.streams.open(head, carried, end, attachment));
+    if (!end) {
+      if (whole) attachment.sendBytes(body);
+      else if (request.body !== null) attachment.sendBody(request.body, this.env);
+    }
+    this.#watchLink();
+    return await attachment.response;
+  }
+
+  async #attach(request: Request): Promise<Response> {
+    const waits = request.headers.has(WAIT);
+    const link = this.#live() ?? (waits ? await this.#linkComesBack(request.signal) : undefined);
+    if (link === undefined) return Attachment.noLink();
+    const attachment = new Attachment(request.signal);
+    attachment.start(link.streams.attach(request.headers.get(HEAD) ?? "", attachment));
+    this.#watchLink();
+    return await attachment.response;
+  }
+
+  async #openWebSocket(request: Request): Promise<Response> {
+    const link = this.#live();
+    if (link === undefined) return Attachment.noLink();
+    const nonce = request.headers.get(NONCE) ?? "";
+    const dial = new PendingDial(request.signal, DIAL_TIMEOUT_MS, () => this.#dials.delete(nonce));
+    this.#dials.set(nonce, dial);
+    dial.start(link.streams.open(request.headers.get(HEAD) ?? "", NO_BODY, true, dial));
+    this.#watchLink();
+    return await dial.response;
+  }
+
+  #acceptDial(request: Request): Response {
+    const dial = this.#dials.get(request.headers.get(NONCE) ?? "");
+    const response = dial?.arrived();
+    if (response === undefined) return new Response("no dial-back is awaited", { status: 404 });
+    return response;
+  }
+
+  #acceptLink(request: Request): Response {
+    const identity: LinkIdentity = {
+      box: request.headers.get(BOX) ?? "",
+      link: Number(request.headers.get(LINK)),
+      incarnation: request.headers.get(INCARNATION) ?? "",
+      version: 0,
+    };
+    const held = this.#live();
+    if (held !== undefined) {
+      if (held.identity.incarnation !== identity.incarnation) {
+        return new Response("another agent is connected under this box name", { status: 409 });
+      }
+      this.#drop(held, CLOSE_REPLACED, "the same agent dialled anew");
+    }
+    const { 0: theirs, 1: ours } = new WebSocketPair();
+    this.ctx.acceptWebSocket(ours, ["link"]);
+    ours.serializeAttachment(identity);
+    this.#link = this.#adopt(ours, identity, Date.now());
+    return new Response(null, { status: 101, webSocket: theirs });
+  }
+
+  #adopt(socket: WebSocket, identity: LinkIdentity, heardAt: number): Link {
+    const streams = new Multiplexer({
+      role: "gateway",
+      // Late frames of streams from before hibernation must not meet new streams of the same number.
+      firstStream: crypto.getRandomValues(new Uint32Array(1))[0] as number,
+      onPending: () => queueMicrotask(flush),
+      onControl: (type, text) => {
+        if (type === FRAME.HELLO) this.ctx.waitUntil(this.#welcome(link, text));
+      },
+    });
+    const flush = (): void => {
+      const [message] = packFrames(streams.takeFrames());
+      if (message !== undefined && this.#link === link) socket.send(message);
+    };
+    const link: Link = { socket, identity, streams, heardAt };
+    return link;
+  }
+
+  async #welcome(link: Link, text: string): Promise<void> {
+    let hello: Hello;
+    try {
+      hello = parseHello(text);
+    } catch (error) {
+      this.#drop(link, CLOSE_PROTOCOL_ERROR, error instanceof Error ? error.message : "hello");
+      return;
+    }
+    const common = PROTOCOL_VERSIONS.filter((version) => hello.versions.includes(version));
+    if (common.length === 0) {
+      const ours = PROTOCOL_VERSIONS.join(", ");
+      const theirs = hello.versions.join(", ");
+      this.#drop(
+        link,
+        CLOSE_UNSUPPORTED_VERSION,
+        `this gateway speaks protocol ${ours}, the agent ${theirs}: update the older one`,
+      );
+      return;
+    }
+    const version = Math.max(...common);
+    const { box } = link.identity;
+    const { sql } = this.ctx.storage;
+    const endpoints = await registerEndpoints(this.env, sql, box, hello);
+    link.identity.version = version;
+    link.socket.serializeAttachment(link.identity);
+    if (this.#link !== link) return;
+    link.streams.control(FRAME.WELCOME, { version, endpoints } satisfies Welcome);
+    for (const wake of this.#awaitingLink) wake();
+  }
+
+  /** The link, if it is there and was heard of lately. */
+  #live(): Link | undefined {
+    const link = this.#link;
+    if (link === undefined) return undefined;
+    if (link.socket.readyState !== WebSocket.READY_STATE_OPEN) {
+      this.#lost(link);
+      return undefined;
+    }
+    const pinged = this.ctx.getWebSocketAutoResponseTimestamp(link.socket)?.getTime() ?? 0;
+    if (Date.now() - Math.max(link.heardAt, pinged) <= KEEPALIVE_TIMEOUT_MS) return link;
+    this.#drop(link, CLOSE_SILENT, "nothing was heard of the agent");
+    return undefined;
+  }
+
+  #linkComesBack(signal: AbortSignal): Promise<Link | undefined> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#awaitingLink.delete(done);
+        resolve(this.#live());
+      };
+      const timer = setTimeout(done, DETACHED_MS);
+      signal.addEventListener("abort", done);
+      this.#awaitingLink.add(done);
+    });
+  }
+
+  /** While streams are open, a silent link is noticed even if no new request comes. */
+  #watchLink(): void {
+    if (this.#watch !== undefined) return;
+    this.#watch = setInterval(() => {
+      const link = this.#live();
+      if (link !== undefined && link.streams.streams > 0) return;
+      clearInterval(this.#watch);
+      this.#watch = undefined;
+    }, KEEPALIVE_INTERVAL_MS);
+  }
+
+  #drop(link: Link, code: number, reason: string): void {
+    link.socket.close(code, reason.slice(0, 120));
+    this.#lost(link);
+  }
+
+  #lost(link: Link): void {
+    if (this.#link !== link) return;
+    this.#link = undefined;
+    link.streams.lost();
+  }
+}
+
+function identityOf(socket: WebSocket): LinkIdentity {
+  return socket.deserializeAttachment() as LinkIdentity;
+}

@@ -1,0 +1,77 @@
+/**
+ * A client's WebSocket that waits for its dial-back: first the app's own 101 (HEAD on the stream), then
+ * the agent's request that names the same 128 random bits. When both came, the two ends of one
+ * WebSocketPair are handed out and workerd pumps between them; no message passes through JavaScript.
+ * An app that refuses the handshake answers through the attachment, like any request.
+ */
+import { parseResponseHead } from "../routing/wire/messages.ts";
+import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multiplexer.ts";
+import { Attachment } from "./attachment.ts";
+import { asciiJson, HEAD } from "./internal.ts";
+
+export class PendingDial implements StreamEvents {
+  readonly response: Promise<Response>;
+  readonly #attachment: Attachment;
+  readonly #forget: () => void;
+  readonly #timeoutMs: number;
+  #resolve: (response: Response) => void;
+  #reject: (reason: Error) => void;
+  #stream: Stream | undefined;
+  #head: string | undefined;
+  #timer: number | undefined;
+
+  constructor(signal: AbortSignal, timeoutMs: number, forget: () => void) {
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    this.response = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#timeoutMs = timeoutMs;
+    this.#forget = forget;
+    this.#attachment = new Attachment(signal);
+    signal.addEventListener("abort", forget);
+    this.#attachment.response.then(resolve, reject);
+  }
+
+  start(stream: Stream | undefined): void {
+    this.#stream = stream;
+    this.#attachment.start(stream);
+  }
+
+  onHead(head: string, body: Uint8Array, end: boolean): void {
+    if (parseResponseHead(head).status !== 101) {
+      this.#forget();
+      this.#attachment.onHead(head, body, end);
+      return;
+    }
+    this.#head = head;
+    this.#timer = setTimeout(() => {
+      this.#forget();
+      this.#reject(new Error("the dial-back did not come in time"));
+    }, this.#timeoutMs);
+  }
+
+  onData(bytes: Uint8Array, end: boolean): void {
+    this.#attachment.onData(bytes, end);
+  }
+
+  onOver(ending: StreamEnding): void {
+    this.#forget();
+    clearTimeout(this.#timer);
+    this.#attachment.onOver(ending);
+  }
+
+  /** The agent's request: the response that gives it its end, or undefined when none is awaited. */
+  arrived(): Response | undefined {
+    const head = this.#head;
+    if (head === undefined) return undefined;
+    this.#forget();
+    clearTimeout(this.#timer);
+    const { 0: clients, 1: agents } = new WebSocketPair();
+    this.#resolve(
+      new Response(null, { status: 101, webSocket: clients, headers: { [HEAD]: asciiJson(head) } }),
+    );
+    // The stream has done its work; the socket lives by itself.
+    this.#stream?.detach();
+    return new Response(null, { status: 101, webSocket: agents });
+  }
+}
