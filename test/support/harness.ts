@@ -49,6 +49,8 @@ export interface GatewayOptions {
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Hard limit of open descriptors for the command and everything below it. */
+  readonly descriptors?: number;
 }
 
 /** A running `postern gateway` or `postern up`. */
@@ -96,12 +98,19 @@ export class Gateway {
   }
 }
 
-/** Starts `postern <command>` on the Node that runs the tests. */
+interface CommandOptions extends Pick<GatewayOptions, "env" | "cwd" | "descriptors"> {}
+
+/** Starts `postern <command>` on the Node that runs the tests, in an empty directory unless told. */
 export function startCommand(
   args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+  options: CommandOptions = {},
 ): ManagedProcess {
-  return new ManagedProcess([process.execPath, COMMAND, ...args], {
+  const command: [string, ...string[]] = [process.execPath, COMMAND, ...args];
+  const limited: [string, ...string[]] =
+    options.descriptors === undefined
+      ? command
+      : ["sh", "-c", `ulimit -n ${options.descriptors}; exec "$0" "$@"`, ...command];
+  return new ManagedProcess(limited, {
     cwd: options.cwd ?? temporaryDirectory(),
     env: { ...process.env, ...options.env },
   });

@@ -12,50 +12,68 @@ export interface RawOrigin {
   readonly port: number;
   /** The heads of all requests so far, Latin-1, in order of arrival. */
   readonly heads: readonly string[];
-  /** Every byte that followed a head on the connection that brought it. */
-  readonly received: readonly Buffer[];
+  /** The body bytes of each request so far, chunk framing included. */
+  readonly bodies: readonly string[];
   /** What a path answers from now on; the query string does not count. */
   answer(path: string, act: Act | string): void;
   close(): Promise<void>;
 }
 
+/** How the body of a request ends: after this many bytes, or with the last chunk. */
+type BodyEnd = number | "last chunk";
+
+function bodyEnd(head: string): BodyEnd {
+  if (/^transfer-encoding:/im.test(head)) return "last chunk";
+  return Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
+}
+
 /** Starts the origin on a free loopback port. Paths that have no answer get a plain 404. */
 export async function startRawOrigin(): Promise<RawOrigin> {
   const heads: string[] = [];
-  const received: Buffer[] = [];
+  const bodies: string[] = [];
   const acts = new Map<string, Act>();
   const sockets = new Set<Socket>();
   acts.set("/head", (socket) => {
     const head = Buffer.from(heads.at(-1) ?? "", "latin1").toString("base64");
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${head.length}\r\n\r\n${head}`);
   });
+  const notFound: Act = (socket) => {
+    socket.write("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  };
 
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on("error", () => socket.destroy());
     socket.once("close", () => sockets.delete(socket));
-    let pending = Buffer.alloc(0);
+    let pending = "";
+    let reading: { end: BodyEnd; index: number } | undefined;
     socket.on("data", (chunk) => {
-      pending = Buffer.concat([pending, chunk]);
-      const end = pending.indexOf("\r\n\r\n");
-      if (end === -1) return;
-      const head = pending.subarray(0, end).toString("latin1");
-      // What follows the head stays for the next round only when it is a request of its own.
-      const rest = pending.subarray(end + 4);
-      pending = Buffer.alloc(0);
-      if (!/^[A-Z]+ \S+ HTTP\/1\.1\r\n/.test(head)) {
-        received.push(Buffer.concat([Buffer.from(head, "latin1"), rest]));
-        return;
+      pending += chunk.toString("latin1");
+      for (;;) {
+        if (reading === undefined) {
+          const end = pending.indexOf("\r\n\r\n");
+          if (end === -1) return;
+          const head = pending.slice(0, end);
+          pending = pending.slice(end + 4);
+          heads.push(head);
+          reading = { end: bodyEnd(head), index: bodies.push("") - 1 };
+          const path = (head.split(" ", 2)[1] ?? "").split("?", 1)[0] ?? "";
+          void (acts.get(path) ?? notFound)(socket);
+        }
+        const body = (bodies[reading.index] ?? "") + pending;
+        const length =
+          reading.end === "last chunk" ? /(?:^|\r\n)0\r\n\r\n/.exec(body) : reading.end;
+        const whole =
+          typeof length === "number"
+            ? length
+            : length === null
+              ? Infinity
+              : length.index + length[0].length;
+        bodies[reading.index] = body.slice(0, whole);
+        pending = body.slice(whole);
+        if (body.length < whole) return;
+        reading = undefined;
       }
-      heads.push(head);
-      received.push(rest);
-      const path = (head.split(" ", 2)[1] ?? "").split("?", 1)[0] ?? "";
-      const act =
-        acts.get(path) ??
-        ((peer: Socket) => {
-          peer.write("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-        });
-      void act(socket);
     });
   });
   await new Promise<void>((resolve, reject) => {
@@ -65,7 +83,7 @@ export async function startRawOrigin(): Promise<RawOrigin> {
   return {
     port: (server.address() as AddressInfo).port,
     heads,
-    received,
+    bodies,
     answer: (path, act) => {
       acts.set(
         path,

@@ -1,0 +1,89 @@
+/** kill -9 under load: everything is back by itself, no request hangs, nothing is left behind. */
+import { readdirSync } from "node:fs";
+import { expect, onTestFinished, test } from "vitest";
+
+import { type Gateway, startUp, webServer } from "../support/harness.ts";
+import { send } from "../support/http-client.ts";
+import { isAlive, openDescriptors, processTree, untilGone } from "../support/processes.ts";
+import { startSteadyLoad } from "../support/steady-load.ts";
+
+const REQUESTS_PER_SECOND = 100;
+/** New connections wait at most 5 s for a workerd that restarts; an answer follows at once. */
+const NO_REQUEST_LONGER_THAN_MS = 8_000;
+const BACK_WITHIN_MS = 2_000;
+
+/** Asks again and again until `ask` succeeds; returns when that was, on the clock of `performance.now`. */
+async function whenItWorks(ask: () => Promise<boolean>, withinMs = 20_000): Promise<number> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    if (await ask().catch(() => false)) return performance.now();
+    if (performance.now() > deadline) throw new Error(`not back within ${withinMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const healthy = (gateway: Gateway) => async () =>
+  (await send(gateway.base, "/api/v1/health", { timeoutMs: 5_000 })).status === 200;
+const answering = (gateway: Gateway) => async () =>
+  (await send(gateway.address(), "/json", { timeoutMs: 5_000 })).status === 200;
+
+test("workerd alone is killed: the gateway starts it again and the box is back within 2 s", async () => {
+  const gateway = await startUp([webServer()]);
+  onTestFinished(async () => await gateway.stop());
+  await whenItWorks(answering(gateway));
+  const load = startSteadyLoad(
+    gateway.address(),
+    "/json",
+    REQUESTS_PER_SECOND,
+    NO_REQUEST_LONGER_THAN_MS,
+  );
+  await whenItWorks(async () => await Promise.resolve(load.outcomes.length > REQUESTS_PER_SECOND));
+  const files = readdirSync(gateway.stateDirectory).toSorted();
+  const killed = gateway.workerdPid;
+  process.kill(killed, "SIGKILL");
+  await untilGone(killed);
+
+  const healthyAt = await whenItWorks(healthy(gateway));
+  const answeredAt = await whenItWorks(answering(gateway));
+  expect(answeredAt - healthyAt).toBeLessThan(BACK_WITHIN_MS);
+  const asked = load.outcomes.length;
+  await whenItWorks(async () => await Promise.resolve(load.outcomes.length > asked + 200));
+  await load.stop();
+
+  expect(load.outcomes.filter(({ result }) => result === "TimeoutError")).toEqual([]);
+  expect(load.outcomes.slice(-100).every(({ result }) => result === 200)).toBe(true);
+  expect(gateway.workerdPid).not.toBe(killed);
+  expect(readdirSync(gateway.stateDirectory).toSorted()).toEqual(files);
+  // The load is over: what its connections held has been given back.
+  await whenItWorks(async () => await Promise.resolve(openDescriptors(gateway.process.pid) < 100));
+});
+
+test("the command is killed: a new start finds everything, ends what was left and is back within 2 s", async () => {
+  const first = await startUp([webServer()]);
+  await whenItWorks(answering(first));
+  const load = startSteadyLoad(
+    first.address(),
+    "/json",
+    REQUESTS_PER_SECOND,
+    NO_REQUEST_LONGER_THAN_MS,
+  );
+  await whenItWorks(async () => await Promise.resolve(load.outcomes.length > REQUESTS_PER_SECOND));
+  const processes = processTree(first.process.pid);
+  await first.process.kill();
+
+  const second = await startUp([webServer()], {
+    port: first.port,
+    stateDirectory: first.stateDirectory,
+  });
+  onTestFinished(async () => await second.stop());
+  const healthyAt = await whenItWorks(healthy(second));
+  const answeredAt = await whenItWorks(answering(second));
+  expect(answeredAt - healthyAt).toBeLessThan(BACK_WITHIN_MS);
+  const asked = load.outcomes.length;
+  await whenItWorks(async () => await Promise.resolve(load.outcomes.length > asked + 200));
+  await load.stop();
+
+  expect(load.outcomes.filter(({ result }) => result === "TimeoutError")).toEqual([]);
+  expect(load.outcomes.slice(-100).every(({ result }) => result === 200)).toBe(true);
+  expect(processes.filter(isAlive)).toEqual([]);
+});

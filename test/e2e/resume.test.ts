@@ -1,0 +1,93 @@
+/** What breaks between gateway and agent is a pause for the client: never a loss, never a repetition. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { type CuttableProxy, startCuttableProxy } from "../support/cuttable-proxy.ts";
+import { type Gateway, startGateway, startServe, upstream } from "../support/harness.ts";
+import { digest, events, open, send } from "../support/http-client.ts";
+import type { ManagedProcess } from "../support/processes.ts";
+import { type WebApp, startWebApp } from "../support/web-app.ts";
+
+let app: WebApp;
+let gateway: Gateway;
+let proxy: CuttableProxy;
+let agent: ManagedProcess;
+beforeAll(async () => {
+  app = await startWebApp();
+  gateway = await startGateway({ env: { POSTERN_TEST_HOOKS: "1" } });
+  proxy = await startCuttableProxy(gateway.port);
+  agent = await startServe(gateway, [upstream(app.port)], proxy.port);
+});
+afterAll(async () => {
+  await agent.stop();
+  await proxy.close();
+  await gateway.stop();
+  await app.stop();
+});
+
+/** Ends the Origin object of the test's only box as Cloudflare may at any time. */
+async function resetOriginObject(): Promise<void> {
+  const answer = await send(gateway.base, "/_postern/test/abort-origin", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ link: 0 }),
+  });
+  expect(answer.status).toBeLessThan(300);
+}
+
+test("one connection sees 1,000 events once and in order through five cuts and two object resets", async () => {
+  const faults = new Map<number, () => unknown>([
+    [100, () => proxy.cut()],
+    [220, resetOriginObject],
+    [340, () => proxy.cut()],
+    [480, () => proxy.cut()],
+    [600, resetOriginObject],
+    [720, () => proxy.cut()],
+    [850, () => proxy.cut()],
+  ]);
+  const response = await open(gateway.address("web", "-dev"), "/events?count=1000&interval_ms=5", {
+    timeoutMs: 90_000,
+  });
+  const received: number[] = [];
+  for await (const event of events(response)) {
+    received.push(Number(event));
+    await faults.get(received.length)?.();
+  }
+  expect(received).toEqual(Array.from({ length: 1000 }, (_, number) => number));
+});
+
+test("a download that outruns the ring is cut where it cannot resume, or arrives whole", async () => {
+  const size = 64 * 1024 * 1024;
+  const response = await open(gateway.address("web", "-dev"), `/download?size=${size}`, {
+    timeoutMs: 60_000,
+  });
+  response.once("data", () => proxy.cut());
+  const outcome = await digest(response).catch(() => "cut" as const);
+  if (outcome !== "cut") expect(outcome.bytes).toBe(size);
+});
+
+test("a request that comes while the link is down is answered once it is back, or refused at once", async () => {
+  proxy.cut();
+  const startedMs = performance.now();
+  const answer = await send(gateway.address("web", "-dev"), "/json");
+  const tookMs = performance.now() - startedMs;
+  if (answer.status === 503) {
+    expect(answer.json()).toMatchObject({ code: "no_origin" });
+    expect(Number(answer.headers["retry-after"])).toBeGreaterThan(0);
+    expect(tookMs).toBeLessThan(2_000);
+  } else {
+    expect(answer.status).toBe(200);
+  }
+});
+
+test("a half-open link is noticed within 15 s and the box serves again", async () => {
+  proxy.freeze();
+  const deadlineMs = performance.now() + 17_000;
+  let status = 0;
+  while (status !== 200) {
+    expect(performance.now()).toBeLessThan(deadlineMs);
+    const answer = await send(gateway.address("web", "-dev"), "/json", {
+      timeoutMs: 2_000,
+    }).catch(() => undefined);
+    status = answer?.status ?? 0;
+  }
+});
