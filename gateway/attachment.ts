@@ -45,6 +45,7 @@ export class Attachment implements StreamEvents {
     if (end) {
       this.#stream?.drained(body.length);
       this.#resolve(new Response(body.length === 0 ? null : body, { headers }));
+      this.#stream?.done();
       return;
     }
     const { readable, writable } = new IdentityTransformStream();
@@ -57,7 +58,12 @@ export class Attachment implements StreamEvents {
 
   onData(bytes: Uint8Array, end: boolean): void {
     if (bytes.length > 0) this.#write(bytes);
-    if (end) this.#writer?.close().catch(() => this.#leave());
+    if (end) {
+      this.#writer?.close().then(
+        () => this.#stream?.done(),
+        () => this.#leave(),
+      );
+    }
   }
 
   onWindow(): void {
@@ -89,13 +95,16 @@ export class Attachment implements StreamEvents {
   async #pump(body: ReadableStream<Uint8Array>, limit: number): Promise<void> {
     const reader = body.getReader({ mode: "byob" });
     let total = 0;
-    let buffer: ArrayBufferLike = new ArrayBuffer(MAX_DATA_BYTES);
+    let buffer = new ArrayBuffer(MAX_DATA_BYTES);
     try {
       for (;;) {
         const window = await this.#window();
         if (window === 0) break;
         const size = Math.min(window, MAX_DATA_BYTES);
-        const { done, value } = await reader.read(new Uint8Array(buffer, 0, size));
+        const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reader.read(
+          new Uint8Array(buffer, 0, size),
+        );
+        const { done, value } = result;
         const stream = this.#stream;
         if (stream === undefined || stream.over) break;
         if (done) {

@@ -13,7 +13,7 @@ import type { ErrorCode } from "../routing/wire/errors.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
 import type { Ending } from "./attachment.ts";
 import type { Env } from "./env.ts";
-import { asciiJson, ENDING, FAILURE, HEAD, MORE, VERB, WAIT, WHOLE } from "./internal.ts";
+import { ENDING, FAILURE, HEAD, MORE, VERB, WAIT, WHOLE } from "./internal.ts";
 import type { Snapshot } from "./names.ts";
 import type { Origin } from "./origin.ts";
 
@@ -185,11 +185,11 @@ async function copy(
 ): Promise<boolean> {
   const reader = source.getReader({ mode: "byob" });
   let size = FIRST_BUFFER_BYTES;
-  let buffer: ArrayBufferLike = new ArrayBuffer(size);
+  let buffer = new ArrayBuffer(size);
   for (;;) {
-    let result: ReadableStreamReadResult<Uint8Array>;
+    let result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
     try {
-      result = await reader.read(new Uint8Array(buffer as ArrayBuffer));
+      result = await reader.read(new Uint8Array(buffer));
     } catch {
       return false;
     }

@@ -27,6 +27,9 @@ const CLOSE_UNSUPPORTED_VERSION = 4001;
 const CLOSE_PROTOCOL_ERROR = 4002;
 const CLOSE_SILENT = 4003;
 
+/** Frames that nothing waits for go with the next message, or after this time. */
+const LAZY_MS = 500;
+
 const NO_BODY = new Uint8Array(0);
 
 /** What the socket's attachment keeps through hibernation. */
@@ -51,7 +54,7 @@ export class Origin extends DurableObject<Env> {
   /** Attachments that wait for the link to come back. */
   readonly #awaitingLink = new Set<() => void>();
   readonly #dials = new Map<string, PendingDial>();
-  #watch: number | undefined;
+  #watch: number | null = null;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -175,6 +178,7 @@ export class Origin extends DurableObject<Env> {
       // Late frames of streams from before hibernation must not meet new streams of the same number.
       firstStream: crypto.getRandomValues(new Uint32Array(1))[0] as number,
       onPending: () => queueMicrotask(flush),
+      onLazy: () => setTimeout(flush, LAZY_MS),
       onControl: (type, text) => {
         if (type === FRAME.HELLO) this.ctx.waitUntil(this.#welcome(link, text));
       },
@@ -246,12 +250,12 @@ export class Origin extends DurableObject<Env> {
 
   /** While streams are open, a silent link is noticed even if no new request comes. */
   #watchLink(): void {
-    if (this.#watch !== undefined) return;
+    if (this.#watch !== null) return;
     this.#watch = setInterval(() => {
       const link = this.#live();
       if (link !== undefined && link.streams.streams > 0) return;
       clearInterval(this.#watch);
-      this.#watch = undefined;
+      this.#watch = null;
     }, KEEPALIVE_INTERVAL_MS);
   }
 

@@ -18,7 +18,7 @@ export class PendingDial implements StreamEvents {
   #reject: (reason: Error) => void;
   #stream: Stream | undefined;
   #head: string | undefined;
-  #timer: number | undefined;
+  #timer: number | null = null;
 
   constructor(signal: AbortSignal, timeoutMs: number, forget: () => void) {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();

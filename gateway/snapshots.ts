@@ -43,7 +43,7 @@ export function lookup(
 }
 
 async function lookupCold(env: Env, name: string): Promise<Lookup> {
-  let timer: number | undefined;
+  let timer: number | null = null;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(resolve, WAIT_MS, "late");
   });

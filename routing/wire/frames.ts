@@ -21,12 +21,13 @@ export const FRAME = {
   ATTACH: 9,
   CANCEL: 10,
   DETACH: 11,
+  DONE: 12,
 } as const;
 
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 const END_FLAG = 0x80;
-const HIGHEST_TYPE = FRAME.DETACH;
+const HIGHEST_TYPE = FRAME.DONE;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 8;

@@ -20,10 +20,16 @@ export interface Hello {
   endpoints?: EndpointAnnouncement[];
 }
 
-/** One endpoint of a box, as it is put into the snapshot that the edge reads. */
+/** One endpoint of a box. The gateway makes its host name of these parts (routing/names.ts). */
 export interface EndpointAnnouncement {
-  /** The host name without the base domain: `<source>--<label>`. */
-  name: string;
+  workspace: string;
+  environment: string;
+  app: string;
+  function: string;
+  /** The user's own label instead of `<app>-<function>`. */
+  label?: string;
+  /** An ephemeral app's suffix (`dev`). */
+  devSuffix?: string;
   /** What OPEN names; unique within the box. */
   endpoint: string;
   settings: EndpointSettings;
@@ -102,8 +108,14 @@ export function parseHello(text: string): Hello {
     throw new ProtocolError("hello: endpoints is not a list of at most 1,000");
   }
   for (const entry of endpoints as Partial<EndpointAnnouncement>[]) {
-    if (typeof entry.name !== "string" || typeof entry.endpoint !== "string") {
-      throw new ProtocolError("hello: an endpoint has no name");
+    for (const key of ["workspace", "environment", "app", "function", "endpoint"] as const) {
+      if (typeof entry[key] !== "string") throw new ProtocolError(`hello: no ${key}`);
+    }
+    for (const key of ["label", "devSuffix"] as const) {
+      const value = entry[key];
+      if (value !== undefined && typeof value !== "string") {
+        throw new ProtocolError(`hello: ${key} is not a string`);
+      }
     }
     if (typeof entry.settings !== "object" || entry.settings === null) {
       throw new ProtocolError("hello: an endpoint has no settings");

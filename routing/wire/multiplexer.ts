@@ -4,9 +4,10 @@
  * asks, and `onPending` says that there is something to take. It owns no socket and no timer.
  *
  * A stream is one attachment of a client to a call: the gateway opens it (OPEN starts the call, ATTACH
- * joins one), the request body flows to the agent, the answer back. It is over when the answer's END
- * was sent, or either side ended it (REFUSE, RESET from the agent; RESET, CANCEL, DETACH from the
- * gateway). Frames for a stream that is over are late and are ignored.
+ * joins one), the request body flows to the agent, the answer back. It is over when the gateway has
+ * handed the whole answer on (DONE), or when either side ended it (REFUSE, RESET from the agent; RESET,
+ * CANCEL, DETACH from the gateway). Until DONE the agent keeps what it sent: it may never have arrived.
+ * Frames for a stream that is over are late and are ignored.
  */
 import {
   FRAME,
@@ -25,7 +26,7 @@ import type { Failure } from "./messages.ts";
 import { GrantBudget, ReceiveWindow } from "./windows.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const NOTHING: readonly Uint8Array[] = [];
 
 /** What the owner of a stream hears about it. After `onOver` nothing more comes. */
@@ -42,7 +43,7 @@ export interface StreamEvents {
 
 export type StreamEnding =
   | { readonly kind: "refused" | "reset"; readonly failure: string }
-  | { readonly kind: "cancelled" | "detached" | "link_lost" };
+  | { readonly kind: "done" | "cancelled" | "detached" | "link_lost" };
 
 /** What the agent's end hears of new streams; it answers with the events for each. */
 export interface Acceptor {
@@ -62,6 +63,8 @@ export class Stream {
   over = false;
   /** The peer's half is complete (its END came). */
   received = false;
+  /** Our half is complete (our END was sent). */
+  sent = false;
 
   constructor(link: Multiplexer, id: number, sendWindow: number, receiveWindow: number) {
     this.#link = link;
@@ -77,15 +80,15 @@ export class Stream {
   head(head: string, body: readonly Uint8Array[] = NOTHING, end = false): void {
     this.#spend(body);
     const json = encoder.encode(head);
+    this.sent = end;
     this.#link.send(FRAME.HEAD, this.id, [uint32(json.length), json, ...body], end);
-    if (end) this.#finish();
   }
 
   /** Sends body bytes, at most `window` and at most 64 KiB. */
   data(parts: readonly Uint8Array[], end = false): void {
     this.#spend(parts);
+    this.sent = end;
     this.#link.send(FRAME.DATA, this.id, parts, end);
-    if (end && this.#link.role === "agent") this.#finish();
   }
 
   /** Received bytes were passed on; their credit returns to the peer. */
@@ -106,6 +109,13 @@ export class Stream {
   /** Agent: the call failed. Gateway: the request body will not arrive whole. */
   reset(failure: Failure): void {
     this.#end(FRAME.RESET, failure);
+  }
+
+  /** Gateway: the whole answer was handed on; the agent may forget the call. Nothing waits for this frame. */
+  done(): void {
+    if (this.over) return;
+    this.#link.sendLazily(FRAME.DONE, this.id);
+    this.#finish();
   }
 
   /** Gateway: the client left; the call's own policy decides what becomes of it. */
@@ -137,7 +147,7 @@ export class Stream {
   #spend(parts: readonly Uint8Array[]): void {
     let bytes = 0;
     for (const part of parts) bytes += part.length;
-    if (this.over) throw new Error(`stream ${this.id} is over`);
+    if (this.over || this.sent) throw new Error(`stream ${this.id} is over`);
     if (bytes > this.window || bytes > MAX_DATA_BYTES) {
       throw new Error(`stream ${this.id}: ${bytes} bytes do not fit the window of ${this.window}`);
     }
@@ -163,6 +173,8 @@ export interface MultiplexerOptions {
   role: "gateway" | "agent";
   /** There are frames to take. */
   onPending: () => void;
+  /** There are frames that may wait for the next message, for half a second or so. */
+  onLazy?: () => void;
   /** Agent: what to do with new streams. */
   acceptor?: Acceptor;
   /** Control frames of stream 0 (HELLO, WELCOME) go to the owner as JSON text. */
@@ -177,6 +189,7 @@ export class Multiplexer {
   readonly budget: GrantBudget;
   readonly #options: MultiplexerOptions;
   readonly #streams = new Map<number, Stream>();
+  #lazy: OutgoingFrame[] = [];
   #control: OutgoingFrame[] = [];
   #data: OutgoingFrame[] = [];
   #nextStream: number;
@@ -243,9 +256,16 @@ export class Multiplexer {
     if (idle) this.#options.onPending();
   }
 
+  /** From streams alone: queues a frame that goes with the next message. */
+  sendLazily(type: FrameType, stream: number): void {
+    if (this.#lazy.push(frame(type, stream)) === 1) this.#options.onLazy?.();
+  }
+
   /** Everything that is to be sent now, control frames first. */
   takeFrames(): OutgoingFrame[] {
-    const frames = this.#control.length === 0 ? this.#data : [...this.#control, ...this.#data];
+    const first = this.#lazy.length + this.#control.length;
+    const frames = first === 0 ? this.#data : [...this.#lazy, ...this.#control, ...this.#data];
+    this.#lazy = [];
     this.#control = [];
     this.#data = [];
     this.pendingBytes = 0;
@@ -263,6 +283,7 @@ export class Multiplexer {
   /** The link is gone: every stream hears it. */
   lost(): void {
     for (const stream of this.#streams.values()) this.#over(stream, { kind: "link_lost" });
+    this.#lazy = [];
     this.#control = [];
     this.#data = [];
     this.pendingBytes = 0;
@@ -310,13 +331,11 @@ export class Multiplexer {
     switch (type) {
       case FRAME.DATA:
         stream.acceptBody(payload, end);
-        if (end && this.role === "gateway") this.forget(stream);
         stream.events?.onData(payload, end);
         return;
       case FRAME.HEAD: {
         const { head, rest } = splitHead(payload, 0);
         stream.acceptBody(rest, end);
-        if (end) this.forget(stream);
         stream.events?.onHead?.(head, rest, end);
         return;
       }
@@ -331,6 +350,9 @@ export class Multiplexer {
         return;
       case FRAME.REFUSE:
         this.#over(stream, { kind: "refused", failure: text(payload) });
+        return;
+      case FRAME.DONE:
+        this.#over(stream, { kind: "done" });
         return;
       case FRAME.CANCEL:
         this.#over(stream, { kind: "cancelled" });
@@ -408,6 +430,7 @@ const FROM_GATEWAY: ReadonlySet<FrameType> = new Set([
   FRAME.RESET,
   FRAME.CANCEL,
   FRAME.DETACH,
+  FRAME.DONE,
 ]);
 const FROM_AGENT: ReadonlySet<FrameType> = new Set([
   FRAME.HELLO,

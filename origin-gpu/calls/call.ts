@@ -1,0 +1,264 @@
+/**
+ * One call, as the agent owns it: it outlives the streams that carry it. The app's answer goes into the
+ * replay ring; whoever is attached gets it from there, from any byte that the ring still has. Nobody
+ * attached: the ring fills, then the app is held back, and after a while the call is cancelled.
+ */
+import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES, MIB } from "../../routing/wire/limits.ts";
+import type {
+  AttachRequest,
+  Failure,
+  RequestHead,
+  ResponseHead,
+} from "../../routing/wire/messages.ts";
+import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { ReplayRing, type RingBudget } from "./replay-ring.ts";
+import { RequestBody } from "./request-body.ts";
+
+/** Answer bytes that wait to be sent: above it the app is held back, below half of it it goes on. */
+const UNSENT_LIMIT_BYTES = MIB;
+
+/** Waiting bytes that are worth a frame at once. */
+const FLUSH_BYTES = 16 * KIB;
+
+/** The app's side of a call: what the call may do to it. */
+export interface Exchange {
+  pause(): void;
+  resume(): void;
+  /** Ends the app's request; the app sees a disconnect. */
+  abort(reason: string): void;
+}
+
+/** The link that a stream came over, as far as a call needs it. */
+export interface Carrier {
+  /** The socket has more than it can send; `whenDrained` tells when it has not. */
+  readonly congested: boolean;
+  whenDrained(resume: () => void): void;
+}
+
+/** What a call needs of the world. */
+export interface CallContext {
+  now(): number;
+  /** Calls back in the next turn of the event loop: what one read of the app's socket brought shares a frame. */
+  soon(callback: () => void): void;
+  /** Calls back after `COALESCE_MS`, with everybody else who asked in that time. */
+  later(callback: () => void): void;
+  rings: RingBudget;
+  /** The call is over for good: forget it. */
+  forget(call: Call): void;
+}
+
+export class Call {
+  readonly head: RequestHead;
+  readonly body: RequestBody;
+  readonly #context: CallContext;
+  readonly #ring: ReplayRing;
+  #exchange: Exchange | undefined;
+  #answer: string | undefined;
+  #wholeLength: number | undefined;
+  #eager = false;
+  #complete = false;
+  #failure: Failure | undefined;
+  #over = false;
+  #held = false;
+
+  /** One function for all who call back later, so that they can be told apart. */
+  readonly #pumpNow = (): void => this.#pump();
+
+  #stream: Stream | undefined;
+  #carrier: Carrier | undefined;
+  #headSent = false;
+  /** The next answer byte for the present attachment. */
+  #offset = 0;
+  #scheduled = false;
+  #sentAt = 0;
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(context: CallContext, head: RequestHead, body: RequestBody) {
+    this.#context = context;
+    this.head = head;
+    this.body = body;
+    this.#ring = new ReplayRing(context.rings);
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Attaches a stream from `offset` on; an older attachment gives way. */
+  attach(stream: Stream, carrier: Carrier, offset: number): StreamEvents {
+    clearTimeout(this.#leaving);
+    const before = this.#stream;
+    this.#stream = stream;
+    this.#carrier = carrier;
+    this.#headSent = false;
+    this.#offset = offset;
+    if (before !== undefined && !before.over) {
+      before.reset({ code: "conflict", detail: "another attachment took this call over" });
+    }
+    if (this.#answer !== undefined || this.#failure !== undefined) this.#schedule();
+    return {
+      onData: (bytes, end) => this.body.push(bytes, end),
+      onWindow: this.#pumpNow,
+      onOver: (ending) => this.#detached(stream, ending),
+    };
+  }
+
+  /** Whether an attachment from this byte on can be served. */
+  canResume({ offset }: AttachRequest): boolean {
+    return offset >= this.#ring.start && offset <= this.#ring.end;
+  }
+
+  /** The app's request is on its way. */
+  started(exchange: Exchange): void {
+    this.#exchange = exchange;
+    if (this.#over) exchange.abort("the call is over");
+    else if (this.#held) exchange.pause();
+  }
+
+  /**
+   * The app's answer begins.
+   * @param eager a stream of events: its head is sent at once, not with the first of its body
+   */
+  answered(answer: ResponseHead, eager: boolean): void {
+    this.#answer = JSON.stringify(answer);
+    this.#eager = eager;
+    this.#wholeLength = contentLength(answer);
+    // An answer that fits one frame is one: its body is nearly always a moment behind its head.
+    if (eager) this.#schedule();
+    else this.#context.later(this.#pumpNow);
+  }
+
+  chunk(bytes: Uint8Array): void {
+    this.#ring.append(bytes);
+    const unsent = this.#ring.end - this.#offset;
+    if (unsent > UNSENT_LIMIT_BYTES && !this.#held) {
+      this.#held = true;
+      this.#exchange?.pause();
+    }
+    const wholeSoon =
+      !this.#headSent && !this.#eager && (this.#wholeLength ?? Infinity) < FLUSH_BYTES;
+    if (wholeSoon && this.#ring.end < (this.#wholeLength as number)) return;
+    const recent = this.#context.now() - this.#sentAt < COALESCE_MS;
+    if (recent && unsent < FLUSH_BYTES) this.#context.later(this.#pumpNow);
+    else this.#schedule();
+  }
+
+  /** The app's answer is complete. */
+  completed(): void {
+    this.#complete = true;
+    // Sent in this very turn: everything is here.
+    this.#pump();
+  }
+
+  /** The call failed: before the answer's head that is the answer, later it cuts the client. */
+  failed(failure: Failure): void {
+    if (this.#over || this.#complete) return;
+    this.#failure = failure;
+    this.body.broke();
+    this.#pump();
+  }
+
+  /** Ends the call and its work. */
+  cancel(reason: string): void {
+    if (this.#over) return;
+    this.#finish();
+    this.body.broke();
+    this.#exchange?.abort(reason);
+  }
+
+  #detached(stream: Stream, ending: StreamEnding): void {
+    if (this.#stream !== stream) return;
+    this.#stream = undefined;
+    switch (ending.kind) {
+      case "done":
+        this.#finish();
+        return;
+      case "cancelled":
+        this.cancel("the client left");
+        return;
+      case "reset":
+        this.cancel("the request body did not arrive whole");
+        return;
+      case "link_lost":
+      case "detached":
+      case "refused":
+        // A body that was cut cannot be completed: the client would have to send it again.
+        if (this.body.incomplete) this.cancel("the link broke during the upload");
+        else this.#awaitAttach();
+    }
+  }
+
+  #awaitAttach(): void {
+    this.#leaving = setTimeout(() => {
+      this.cancel("nobody attached again");
+    }, DETACHED_MS);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#context.soon(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  /** Sends what may be sent: the head with what is there of the body, then data, then the end. */
+  #pump(): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.over || stream.sent) return;
+    if (this.#answer === undefined) {
+      if (this.#failure !== undefined) this.#sendFailure(stream, this.#failure);
+      return;
+    }
+    const carrier = this.#carrier as Carrier;
+    while (!stream.sent) {
+      const ready = Math.min(this.#ring.end - this.#offset, stream.window, MAX_DATA_BYTES);
+      const end = this.#complete && this.#offset + ready === this.#ring.end;
+      if (this.#headSent && ready === 0 && !end) break;
+      if (carrier.congested) {
+        carrier.whenDrained(this.#pumpNow);
+        break;
+      }
+      const parts = ready === 0 ? [] : this.#ring.slices(this.#offset, ready);
+      this.#offset += ready;
+      this.#sentAt = this.#context.now();
+      if (this.#headSent) stream.data(parts, end);
+      else {
+        this.#headSent = true;
+        stream.head(this.#answer, parts, end);
+      }
+    }
+    this.#ring.sent(this.#offset);
+    if (this.#failure !== undefined && this.#offset === this.#ring.end) {
+      this.#sendFailure(stream, this.#failure);
+    }
+    if (this.#held && this.#ring.end - this.#offset < UNSENT_LIMIT_BYTES / 2) {
+      this.#held = false;
+      this.#exchange?.resume();
+    }
+  }
+
+  #sendFailure(stream: Stream, failure: Failure): void {
+    stream.reset(failure);
+    this.#stream = undefined;
+    // The frame may never arrive: whoever attaches hears the same.
+    this.#awaitAttach();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#leaving);
+    this.#stream = undefined;
+    this.#context.forget(this);
+    this.#ring.release();
+  }
+}
+
+function contentLength({ headers }: ResponseHead): number | undefined {
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] === "content-length") return Number(headers[index + 1]);
+  }
+  return undefined;
+}

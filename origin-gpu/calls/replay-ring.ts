@@ -1,0 +1,98 @@
+/**
+ * What a passing call keeps of its answer: everything that was not sent yet (the app is held back when
+ * that is too much) and the last part of what was sent, so that a client whose link broke can go on
+ * from where it was. Credit is not acknowledgement: bytes that the link took may never have arrived.
+ * Pure; chunks are kept as they came and handed out as views.
+ */
+import {
+  REPLAY_RING_BYTES,
+  REPLAY_RINGS_TOTAL_BYTES,
+  SHORT_REPLAY_RING_BYTES,
+} from "../../routing/wire/limits.ts";
+
+/** All rings of one agent share this account. */
+export class RingBudget {
+  readonly limit: number;
+  held = 0;
+
+  constructor(limit = REPLAY_RINGS_TOTAL_BYTES) {
+    this.limit = limit;
+  }
+
+  /** Sent bytes that a ring may keep now: streams that move when memory is short keep less. */
+  get keep(): number {
+    return this.held > this.limit ? SHORT_REPLAY_RING_BYTES : REPLAY_RING_BYTES;
+  }
+}
+
+export class ReplayRing {
+  readonly #budget: RingBudget;
+  #chunks: Uint8Array[] = [];
+  /** Chunks before this index are gone; the array is compacted now and then. */
+  #first = 0;
+  /** Offset of the first byte that is still held. */
+  start = 0;
+  /** Offset behind the last byte. */
+  end = 0;
+
+  constructor(budget: RingBudget) {
+    this.#budget = budget;
+  }
+
+  /** Takes a chunk over. A small view of a large buffer is copied, or it would hold the whole buffer. */
+  append(chunk: Uint8Array): void {
+    const small = chunk.byteLength * 2 < chunk.buffer.byteLength;
+    this.#chunks.push(small ? chunk.slice() : chunk);
+    this.end += chunk.length;
+    this.#budget.held += chunk.length;
+  }
+
+  /** Views of at most `max` bytes from `offset` on, in order. */
+  slices(offset: number, max: number): Uint8Array[] {
+    const slices: Uint8Array[] = [];
+    let index = this.#chunks.length;
+    let at = this.end;
+    // From the end: what is asked for is nearly always the newest.
+    while (index > this.#first && at > offset) {
+      index -= 1;
+      at -= (this.#chunks[index] as Uint8Array).length;
+    }
+    let left = max;
+    for (; index < this.#chunks.length && left > 0; index += 1) {
+      const chunk = this.#chunks[index] as Uint8Array;
+      const from = Math.max(0, offset - at);
+      const slice = chunk.subarray(from, Math.min(chunk.length, from + left));
+      slices.push(slice);
+      left -= slice.length;
+      at += chunk.length;
+    }
+    return slices;
+  }
+
+  /** Everything before `offset` was sent: keeps the last part of it and lets the rest go. */
+  sent(offset: number): void {
+    const from = offset - this.#budget.keep;
+    for (;;) {
+      const chunk = this.#chunks[this.#first];
+      if (chunk === undefined || this.start + chunk.length > from) break;
+      this.#chunks[this.#first] = NOTHING;
+      this.#first += 1;
+      this.start += chunk.length;
+      this.#budget.held -= chunk.length;
+    }
+    if (this.#first > 64 && this.#first * 2 > this.#chunks.length) {
+      this.#chunks = this.#chunks.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  /** The call is over and nobody will attach again. */
+  release(): void {
+    this.#budget.held -= this.end - this.start;
+    this.start = this.end;
+    this.#chunks = [];
+    this.#first = 0;
+  }
+}
+
+const NOTHING = new Uint8Array(0);

@@ -1,0 +1,64 @@
+/**
+ * A request body on its way from a stream to the app, with credit for what the app took. The app never
+ * takes a body that was cut for a whole one: what breaks here becomes an error of the reader.
+ */
+import type { Stream } from "../../routing/wire/multiplexer.ts";
+
+export class RequestBody {
+  readonly #stream: Stream;
+  #chunks: Uint8Array[];
+  #ended: boolean;
+  #broken = false;
+  #wake: (() => void) | undefined;
+
+  /** @param first what came with OPEN @param end nothing more will come */
+  constructor(stream: Stream, first: Uint8Array, end: boolean) {
+    this.#stream = stream;
+    this.#chunks = first.length === 0 ? [] : [first];
+    this.#ended = end;
+  }
+
+  /** More may come. */
+  get incomplete(): boolean {
+    return !this.#ended;
+  }
+
+  /** The whole body, when it came with OPEN: null for none, undefined when it streams. */
+  whole(): Uint8Array | null | undefined {
+    if (!this.#ended) return undefined;
+    const [first] = this.#chunks;
+    this.#chunks = [];
+    if (first === undefined) return null;
+    this.#stream.drained(first.length);
+    return first;
+  }
+
+  push(bytes: Uint8Array, end: boolean): void {
+    if (bytes.length > 0) this.#chunks.push(bytes);
+    if (end) this.#ended = true;
+    this.#wake?.();
+  }
+
+  /** The body will not be completed, or nobody wants it any more. */
+  broke(): void {
+    this.#broken = true;
+    this.#wake?.();
+  }
+
+  /** The body, chunk by chunk. @throws when it broke off */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      if (this.#broken) throw new Error("the request body broke off");
+      const chunk = this.#chunks.shift();
+      if (chunk === undefined) {
+        if (this.#ended) return;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        continue;
+      }
+      yield chunk;
+      this.#stream.drained(chunk.length);
+    }
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * A call's exchange with the app over HTTP/1.1, by undici: what the app gets is what the client sent,
+ * byte for byte; what the app answers goes back into the call. undici's own limits are lifted: time
+ * and size are the endpoint's settings' business, not the client library's.
+ *
+ * Servers close idle connections. A request that meets such a close goes out again on a fresh
+ * connection, but only when it is certain that the app has not seen it: the connection was a reused one,
+ * nothing of an answer came, the kernel reported a reset (the bytes met a closed socket), and the
+ * request was small enough to leave in one piece. Larger ones never use a kept connection at all.
+ */
+import diagnostics from "node:diagnostics_channel";
+import type { Socket } from "node:net";
+import { Readable } from "node:stream";
+import { type Dispatcher, Pool } from "undici";
+import { KIB, MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
+import { responseHeaders } from "../../routing/wire/headers.ts";
+import type { Call, Exchange } from "../calls/call.ts";
+
+/** Requests whose body is at most this long may use a kept connection. */
+const SMALL_BODY_BYTES = 16 * KIB;
+
+/** Idle connections are closed after this time; servers that wait less are rare (uvicorn waits 5 s). */
+const IDLE_MS = 4_000;
+
+export interface AppAddress {
+  /** `http://127.0.0.1:41000`. */
+  origin: string;
+  /** A Unix socket instead of the origin's port. */
+  socketPath?: string;
+}
+
+/** What is measured before the app is asked, in milliseconds. */
+export interface Waited {
+  queue: number;
+  start: number;
+}
+
+/** Connections to one app. */
+export class AppConnections {
+  readonly #kept: Pool;
+  readonly #fresh: Pool;
+
+  constructor({ origin, socketPath }: AppAddress) {
+    const options: Pool.Options = {
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: IDLE_MS,
+      keepAliveMaxTimeout: 600_000,
+      // Room for the status line besides the headers, so that the limit is ours to judge.
+      maxHeaderSize: MAX_HEADER_BYTES + 16 * KIB,
+      connect: { timeout: 10_000, ...(socketPath === undefined ? {} : { socketPath }) },
+    };
+    this.#kept = new Pool(origin, { ...options, pipelining: 1 });
+    this.#fresh = new Pool(origin, { ...options, pipelining: 0 });
+  }
+
+  /** Sends the call's request; everything that comes of it is told to the call. */
+  forward(call: Call, waited: Waited): void {
+    const { head } = call;
+    const whole = call.body.whole();
+    const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
+    const request: Dispatcher.DispatchOptions = {
+      method: head.method as Dispatcher.HttpMethod,
+      path: latin1(head.target),
+      headers: head.headers.map(latin1),
+      body: whole === undefined ? Readable.from(call.body.chunks(), { objectMode: false }) : whole,
+    };
+    this.#send(small ? this.#kept : this.#fresh, request, call, waited, small);
+  }
+
+  #send(
+    pool: Pool,
+    request: Dispatcher.DispatchOptions,
+    call: Call,
+    waited: Waited,
+    mayRepeat: boolean,
+  ): void {
+    const exchange = new AppExchange(call, waited, (error) => {
+      if (!mayRepeat || !exchange.neverSeen(error)) return false;
+      this.#send(this.#fresh, request, call, waited, false);
+      return true;
+    });
+    pool.dispatch(request, exchange);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#kept.destroy(), this.#fresh.destroy()]);
+  }
+}
+
+/** undici publishes the socket of a request in the same turn as `onRequestStart`. */
+let starting: AppExchange | undefined;
+diagnostics.subscribe("undici:client:sendHeaders", (message) => {
+  starting?.sentOn((message as { socket: Socket }).socket);
+  starting = undefined;
+});
+
+class AppExchange implements Dispatcher.DispatchHandler, Exchange {
+  readonly #call: Call;
+  readonly #waited: Waited;
+  readonly #repeat: (error: NodeJS.ErrnoException) => boolean;
+  readonly #startedAt = performance.now();
+  #controller: Dispatcher.DispatchController | undefined;
+  #socket: Socket | undefined;
+  #readBefore = 0;
+  #aborted: string | undefined;
+
+  constructor(call: Call, waited: Waited, repeat: (error: NodeJS.ErrnoException) => boolean) {
+    this.#call = call;
+    this.#waited = waited;
+    this.#repeat = repeat;
+    call.started(this);
+  }
+
+  pause(): void {
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  abort(reason: string): void {
+    this.#aborted = reason;
+    this.#controller?.abort(new Error(reason));
+  }
+
+  sentOn(socket: Socket): void {
+    this.#socket = socket;
+    this.#readBefore = socket.bytesRead;
+  }
+
+  /** Whether the app cannot have seen the request. */
+  neverSeen(error: NodeJS.ErrnoException): boolean {
+    const socket = this.#socket;
+    if (socket === undefined || this.#aborted !== undefined) return false;
+    const reused = this.#readBefore > 0;
+    const answered = socket.bytesRead > this.#readBefore;
+    return reused && !answered && (error.code === "ECONNRESET" || error.code === "EPIPE");
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    starting = this;
+    if (this.#aborted !== undefined) controller.abort(new Error(this.#aborted));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    const headers = responseHeaders(controller.rawHeaders as Buffer[]);
+    if (!Array.isArray(headers)) {
+      controller.abort(new Error(headers.detail));
+      return;
+    }
+    if (status < 200 || status > 599) {
+      controller.abort(new Error(`the app answered with status ${status}`));
+      return;
+    }
+    const app = Math.round(performance.now() - this.#startedAt);
+    const eager = isEventStream(headers);
+    this.#call.answered({ status, headers, timing: { ...this.#waited, app } }, eager);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#call.chunk(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#call.completed();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: NodeJS.ErrnoException): void {
+    if (this.#repeat(error)) return;
+    this.#call.failed({ code: "origin_error", detail: `the app broke the exchange: ${describe(error)}` });
+  }
+}
+
+/** What went wrong, in words that name no more than the client may know. */
+function describe(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case "ECONNREFUSED":
+    case "ENOENT":
+      return "it accepts no connections";
+    case "ECONNRESET":
+    case "EPIPE":
+      return "it reset the connection";
+    case "UND_ERR_SOCKET":
+      return "it closed the connection";
+    case "UND_ERR_HEADERS_OVERFLOW":
+      return "its headers are larger than 64 KiB";
+    case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
+      return "its body does not have the length that it declared";
+    default:
+      return error.code?.startsWith("HPE_") ? "its answer is not HTTP" : error.message;
+  }
+}
+
+function isEventStream(headers: readonly string[]): boolean {
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] === "content-type") {
+      return (headers[index + 1] as string).startsWith("text/event-stream");
+    }
+  }
+  return false;
+}
+
+/** HTTP/1.1 carries bytes: text leaves as the bytes of its UTF-8, which undici takes as Latin-1. */
+function latin1(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- ASCII is what is asked for
+  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text, "utf8").toString("latin1");
+}

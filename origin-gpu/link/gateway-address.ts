@@ -1,0 +1,77 @@
+/**
+ * Where the gateway is and how this box proves itself there: every connection that the agent makes to
+ * it (links and dial-backs) starts here.
+ */
+import type { Socket } from "node:net";
+import { openWebSocket } from "../websocket/handshake.ts";
+
+/** The gateway must answer a handshake within this time. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+const REFUSAL_BYTES = 4096;
+
+export interface GatewayOptions {
+  /** The gateway's base URL: `https://gateway.example`. */
+  url: string;
+  /** Where to connect instead of the URL's own host, on the same machine past the front: `127.0.0.1:41234`. */
+  connectTo?: string;
+  box: string;
+  secret: string;
+}
+
+export type Dialled =
+  | { kind: "open"; socket: Socket; head: Buffer }
+  | { kind: "refused"; line: string; again: boolean };
+
+export class GatewayAddress {
+  readonly #options: GatewayOptions;
+  /** Frames need a random mask: others than the gateway may read the bytes on the way. */
+  readonly needsMask: boolean;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    const { protocol, hostname } = new URL(options.url);
+    this.needsMask = protocol === "http:" && !isLoopback(options.connectTo ?? hostname);
+  }
+
+  /** Opens a WebSocket to one of the gateway's doors for boxes. Never rejects. */
+  async dial(
+    path: string,
+    headers: Record<string, string> = {},
+    signal?: AbortSignal,
+  ): Promise<Dialled> {
+    const { url, connectTo, box, secret } = this.#options;
+    const { protocol, host } = new URL(url);
+    const scheme = connectTo === undefined ? protocol : "http:";
+    try {
+      const answer = await openWebSocket({
+        url: `${scheme}//${connectTo ?? host}${path}`,
+        headers: { host, authorization: `Bearer ${secret}`, "postern-box": box, ...headers },
+        timeoutMs: HANDSHAKE_TIMEOUT_MS,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      if (answer.kind === "open") return answer;
+      const text = await firstLine(answer.body);
+      const line = `the gateway at ${url} refuses this box: ${text || `status ${answer.status}`}`;
+      // What the operator must mend is not tried again; what passes by itself is.
+      const final = [400, 401, 403, 404, 421, 426].includes(answer.status);
+      return { kind: "refused", line, again: !final };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { kind: "refused", line: `cannot reach the gateway at ${url}: ${reason}`, again: true };
+    }
+  }
+}
+
+async function firstLine(body: AsyncIterable<Buffer>): Promise<string> {
+  let text = "";
+  for await (const chunk of body) {
+    text += chunk.toString("utf8");
+    if (text.includes("\n") || text.length > REFUSAL_BYTES) break;
+  }
+  return (text.split("\n")[0] ?? "").slice(0, REFUSAL_BYTES).replace(/^postern: /, "");
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(host);
+}

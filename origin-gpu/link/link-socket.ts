@@ -1,0 +1,210 @@
+/**
+ * The link's WebSocket, from the agent's end, over the raw socket of a finished handshake: whole binary
+ * messages in, segments out without copying, and the keepalive. RFC 6455; the gateway is a server, so
+ * its frames come unmasked and ours leave masked.
+ */
+import type { Socket } from "node:net";
+import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, MIB } from "../../routing/wire/limits.ts";
+
+const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+
+/** Larger than any message of a well-behaved gateway: 32 MiB are granted at most, and sent in pieces. */
+const MAX_MESSAGE_BYTES = 64 * MIB;
+
+export interface LinkSocketEvents {
+  onMessage(message: Uint8Array): void;
+  onDrain(): void;
+  /** Once. `code` 1006 where the connection just ended. */
+  onClose(code: number, reason: string): void;
+}
+
+export class LinkSocket {
+  readonly #socket: Socket;
+  readonly #events: LinkSocketEvents;
+  readonly #randomMask: (() => Uint8Array) | undefined;
+  #received: Buffer[] = [];
+  #receivedBytes = 0;
+  /** Bytes needed before parsing can go on. */
+  #wanted = 2;
+  #fragments: Buffer[] = [];
+  #heardAt = Date.now();
+  #keepalive: ReturnType<typeof setInterval>;
+  #closed = false;
+
+  /**
+   * @param head bytes that came with the handshake
+   * @param randomMask four random bytes per frame where the path is neither TLS nor loopback (RFC 6455,
+   *   10.3: an intermediary must not be made to see chosen bytes); elsewhere the zero mask saves a pass
+   */
+  constructor(
+    socket: Socket,
+    head: Buffer,
+    events: LinkSocketEvents,
+    randomMask?: () => Uint8Array,
+  ) {
+    this.#socket = socket;
+    this.#events = events;
+    this.#randomMask = randomMask;
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("drain", () => events.onDrain());
+    socket.on("error", () => undefined);
+    socket.on("close", () => this.#ended(1006, "the connection ended"));
+    socket.on("end", () => socket.destroy());
+    this.#keepalive = setInterval(() => this.#keepAlive(), KEEPALIVE_INTERVAL_MS);
+    if (head.length > 0) queueMicrotask(() => this.#receive(head));
+  }
+
+  /** More is waiting to leave than the kernel takes. */
+  get congested(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  /** Sends one binary message that consists of these segments. */
+  send(segments: readonly Uint8Array[]): void {
+    this.#sendFrame(OPCODE.binary, segments);
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closed) return;
+    this.#sendFrame(OPCODE.close, [closePayload(code, reason)]);
+    this.#socket.end();
+    this.#ended(code, reason);
+  }
+
+  /** Cuts the connection without a word. */
+  destroy(): void {
+    this.#socket.resetAndDestroy();
+    this.#ended(1006, "cut");
+  }
+
+  #sendFrame(opcode: number, segments: readonly Uint8Array[]): void {
+    if (this.#closed) return;
+    let length = 0;
+    for (const segment of segments) length += segment.length;
+    const socket = this.#socket;
+    const mask = this.#randomMask?.();
+    socket.cork();
+    socket.write(frameHeader(opcode, length, mask));
+    if (mask === undefined) for (const segment of segments) socket.write(segment);
+    else socket.write(masked(segments, length, mask));
+    socket.uncork();
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#heardAt = Date.now();
+    this.#received.push(chunk);
+    this.#receivedBytes += chunk.length;
+    if (this.#receivedBytes < this.#wanted) return;
+    let bytes = this.#received.length === 1 ? chunk : Buffer.concat(this.#received);
+    for (;;) {
+      const taken = this.#parse(bytes);
+      if (taken === 0 || this.#closed) break;
+      bytes = bytes.subarray(taken);
+    }
+    this.#received = bytes.length === 0 ? [] : [bytes];
+    this.#receivedBytes = bytes.length;
+  }
+
+  /** Takes one frame from the front; 0 when it is not complete yet. */
+  #parse(bytes: Buffer): number {
+    this.#wanted = 2;
+    if (bytes.length < 2) return 0;
+    const first = bytes[0] as number;
+    let length = (bytes[1] as number) & 0x7f;
+    let header = 2;
+    if (length === 126) {
+      this.#wanted = header = 4;
+      if (bytes.length < header) return 0;
+      length = bytes.readUInt16BE(2);
+    } else if (length === 127) {
+      this.#wanted = header = 10;
+      if (bytes.length < header) return 0;
+      length = Number(bytes.readBigUInt64BE(2));
+    }
+    if (length > MAX_MESSAGE_BYTES || ((bytes[1] as number) & 0x80) !== 0) {
+      this.close(1002, "a frame that this agent does not take");
+      return 0;
+    }
+    this.#wanted = header + length;
+    if (bytes.length < this.#wanted) return 0;
+    this.#frame(first & 0x0f, (first & 0x80) !== 0, bytes.subarray(header, header + length));
+    return header + length;
+  }
+
+  #frame(opcode: number, final: boolean, payload: Buffer): void {
+    switch (opcode) {
+      case OPCODE.binary:
+      case OPCODE.continuation:
+        if (final && this.#fragments.length === 0) this.#events.onMessage(payload);
+        else {
+          this.#fragments.push(payload);
+          if (!final) return;
+          const message = Buffer.concat(this.#fragments);
+          this.#fragments = [];
+          this.#events.onMessage(message);
+        }
+        return;
+      case OPCODE.ping:
+        this.#sendFrame(OPCODE.pong, [payload]);
+        return;
+      case OPCODE.close: {
+        const code = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
+        const reason = payload.subarray(2).toString("utf8");
+        this.#sendFrame(OPCODE.close, [payload]);
+        this.#socket.end();
+        this.#ended(code, reason);
+        return;
+      }
+      default:
+      // Texts are keepalive answers; that they came is all they say.
+    }
+  }
+
+  /** The gateway answers "ping" with "pong" by itself, even while its object sleeps. */
+  #keepAlive(): void {
+    if (Date.now() - this.#heardAt > KEEPALIVE_TIMEOUT_MS) {
+      this.#socket.destroy();
+      this.#ended(1006, "nothing was heard of the gateway");
+    } else this.#sendFrame(OPCODE.text, [Buffer.from("ping")]);
+  }
+
+  #ended(code: number, reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#keepalive);
+    this.#events.onClose(code, reason);
+  }
+}
+
+function frameHeader(opcode: number, length: number, mask: Uint8Array | undefined): Buffer {
+  const extended = length < 126 ? 0 : length < 65_536 ? 2 : 8;
+  const header = Buffer.alloc(6 + extended);
+  header[0] = 0x80 | opcode;
+  if (extended === 0) header[1] = 0x80 | length;
+  else if (extended === 2) {
+    header[1] = 0x80 | 126;
+    header.writeUInt16BE(length, 2);
+  } else {
+    header[1] = 0x80 | 127;
+    header.writeBigUInt64BE(BigInt(length), 2);
+  }
+  if (mask !== undefined) header.set(mask, 2 + extended);
+  return header;
+}
+
+function masked(segments: readonly Uint8Array[], length: number, mask: Uint8Array): Buffer {
+  const bytes = Buffer.concat(segments, length);
+  for (let index = 0; index < length; index += 1) {
+    bytes[index] = (bytes[index] as number) ^ (mask[index & 3] as number);
+  }
+  return bytes;
+}
+
+function closePayload(code: number, reason: string): Buffer {
+  const text = Buffer.from(reason, "utf8").subarray(0, 123);
+  const payload = Buffer.alloc(2 + text.length);
+  payload.writeUInt16BE(code, 0);
+  text.copy(payload, 2);
+  return payload;
+}

@@ -1,0 +1,171 @@
+/**
+ * One link of a box to the gateway: dials, says hello, carries streams, and dials again when it is
+ * lost. Calls are not its business; they outlive it.
+ */
+import { randomBytes } from "node:crypto";
+import { FRAME, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
+import { KIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
+import { type EndpointAnnouncement, parseWelcome, type Welcome } from "../../routing/wire/messages.ts";
+import { type Acceptor, Multiplexer } from "../../routing/wire/multiplexer.ts";
+import type { Carrier } from "../calls/call.ts";
+import type { GatewayAddress } from "./gateway-address.ts";
+import { reconnectDelayMs } from "./backoff.ts";
+import { LinkSocket } from "./link-socket.ts";
+
+/** Parts of a message from this size on are handed to the socket as they are. */
+const REFERENCE_FROM_BYTES = 4 * KIB;
+
+const CLOSE_NORMAL = 1000;
+const CLOSE_UNSUPPORTED_VERSION = 4001;
+const CLOSE_PROTOCOL_ERROR = 4002;
+
+export interface LinkOptions {
+  gateway: GatewayAddress;
+  number: number;
+  /** Links of this box, in all. */
+  links: number;
+  incarnation: string;
+  /** Link 0 announces them. */
+  endpoints?: EndpointAnnouncement[];
+  acceptor: (link: Link) => Acceptor;
+  /** The gateway answered hello. */
+  onWelcome: (welcome: Welcome) => void;
+  /** One line for the operator. */
+  log: (line: string) => void;
+  /** The link will not be dialled again; the line says why. */
+  onRefused: (line: string) => void;
+}
+
+export class Link implements Carrier {
+  readonly #options: LinkOptions;
+  readonly #drained = new Set<() => void>();
+  #socket: LinkSocket | undefined;
+  #streams: Multiplexer | undefined;
+  #stopped = false;
+  #attempt = 0;
+  #lostAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #said = "";
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  get number(): number {
+    return this.#options.number;
+  }
+
+  get congested(): boolean {
+    return this.#socket?.congested ?? true;
+  }
+
+  whenDrained(resume: () => void): void {
+    this.#drained.add(resume);
+  }
+
+  start(): void {
+    this.#lostAt = Date.now();
+    void this.#dial();
+  }
+
+  /** Closes the link for good. */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close(CLOSE_NORMAL, "the agent stops");
+  }
+
+  async #dial(): Promise<void> {
+    const { gateway, number, incarnation, links, endpoints } = this.#options;
+    const dialled = await gateway.dial(`/_postern/link/${number}`, {
+      "postern-incarnation": incarnation,
+    });
+    if (this.#stopped) {
+      if (dialled.kind === "open") dialled.socket.destroy();
+      return;
+    }
+    if (dialled.kind === "refused" && !dialled.again) {
+      this.#options.onRefused(dialled.line);
+      return;
+    }
+    if (dialled.kind === "refused") {
+      this.#tell(dialled.line);
+      this.#redial();
+      return;
+    }
+    const streams = new Multiplexer({
+      role: "agent",
+      acceptor: this.#options.acceptor(this),
+      onPending: () => setImmediate(flush),
+      onControl: (type, text) => {
+        if (type !== FRAME.WELCOME) return;
+        this.#attempt = 0;
+        this.#said = "";
+        this.#options.onWelcome(parseWelcome(text));
+      },
+    });
+    const socket = new LinkSocket(
+      dialled.socket,
+      dialled.head,
+      {
+        onMessage: (message) => {
+          try {
+            streams.receive(message);
+          } catch (error) {
+            if (!(error instanceof ProtocolError)) throw error;
+            socket.close(CLOSE_PROTOCOL_ERROR, error.message);
+          }
+        },
+        onDrain: () => {
+          const waiting = [...this.#drained];
+          this.#drained.clear();
+          for (const resume of waiting) resume();
+        },
+        onClose: (code, reason) => this.#lost(streams, code, reason),
+      },
+      gateway.needsMask ? () => randomBytes(4) : undefined,
+    );
+    const flush = (): void => {
+      const frames = streams.takeFrames();
+      if (frames.length > 0) socket.send(packFrames(frames, REFERENCE_FROM_BYTES));
+    };
+    this.#socket = socket;
+    this.#streams = streams;
+    streams.control(FRAME.HELLO, {
+      versions: PROTOCOL_VERSIONS,
+      agent: "postern",
+      incarnation,
+      links,
+      ...(endpoints === undefined ? {} : { endpoints }),
+    });
+  }
+
+  #lost(streams: Multiplexer, code: number, reason: string): void {
+    if (this.#streams !== streams) return;
+    this.#streams = undefined;
+    this.#socket = undefined;
+    this.#lostAt = Date.now();
+    this.#drained.clear();
+    streams.lost();
+    if (this.#stopped) return;
+    if (code === CLOSE_UNSUPPORTED_VERSION) {
+      this.#options.onRefused(reason);
+      return;
+    }
+    this.#tell(`the link to the gateway is lost (${reason || code}); dialling again`);
+    this.#redial();
+  }
+
+  #redial(): void {
+    const delay = reconnectDelayMs(this.#attempt, Date.now() - this.#lostAt, Math.random());
+    this.#attempt += 1;
+    this.#timer = setTimeout(() => void this.#dial(), delay);
+  }
+
+  /** The same line is said once, not at every try. */
+  #tell(line: string): void {
+    if (line === this.#said) return;
+    this.#said = line;
+    this.#options.log(line);
+  }
+}
