@@ -159,12 +159,13 @@ export async function startServe(
   gateway: Gateway,
   endpoints: readonly EndpointTable[],
   throughPort = gateway.port,
+  env: NodeJS.ProcessEnv = {},
 ): Promise<ManagedProcess> {
   const last = endpoints.at(-1)?.function ?? "web";
   const managed = startCommand(
     ["serve", writeConfig(endpoints), "--state", gateway.stateDirectory],
     {
-      env: { POSTERN_URL: `http://localhost:${throughPort}` },
+      env: { ...env, POSTERN_URL: `http://localhost:${throughPort}` },
     },
   );
   await managed.waitForOutput(new RegExp(`http://${WORKSPACE}--${APP}-${last}-dev\\.localhost`));
