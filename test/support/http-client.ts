@@ -37,22 +37,29 @@ export async function open(
   path: string,
   options: RequestOptions = {},
 ): Promise<IncomingMessage> {
+  const { body } = options;
+  const bytes =
+    typeof body === "string" ? Buffer.from(body) : body instanceof Uint8Array ? body : undefined;
+  const headers = {
+    // Node declares no length by itself for DELETE and OPTIONS, and the server would see no body.
+    ...(bytes === undefined ? {} : { "content-length": String(bytes.length) }),
+    ...options.headers,
+    host: address.host,
+  };
   return await new Promise((resolve, reject) => {
     const request: ClientRequest = httpRequest({
       host: "127.0.0.1",
       port: address.port,
       path,
       method: options.method ?? "GET",
-      headers: { ...options.headers, host: address.host } as Record<string, string | string[]>,
+      headers: headers as Record<string, string | string[]>,
       agent: false,
       signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     });
     request.once("response", resolve);
     request.once("error", reject);
-    if (options.body === undefined) request.end();
-    else if (typeof options.body === "string" || options.body instanceof Uint8Array)
-      request.end(options.body);
-    else options.body.pipe(request);
+    if (body === undefined || bytes !== undefined) request.end(bytes);
+    else (body as Readable).pipe(request);
   });
 }
 

@@ -131,7 +131,8 @@ async function rawHeaders(_request: IncomingMessage, response: ServerResponse): 
   await Promise.resolve();
   // node:http writes values as Latin-1: UTF-8 bytes go out as the characters that stand for them.
   response.setHeader("x-utf8", Buffer.from("grüße", "utf8").toString("latin1"));
-  response.setHeader("x-latin1", "grüße").end("ok");
+  // A body that is text would make it write the headers in the text's encoding.
+  response.setHeader("x-latin1", "grüße").end(Buffer.from("ok"));
 }
 
 async function trailers(_request: IncomingMessage, response: ServerResponse): Promise<void> {
