@@ -26,6 +26,7 @@ const CLOSE_REPLACED = 4000;
 const CLOSE_UNSUPPORTED_VERSION = 4001;
 const CLOSE_PROTOCOL_ERROR = 4002;
 const CLOSE_SILENT = 4003;
+const CLOSE_INTERNAL_ERROR = 1011;
 
 /** Frames that nothing waits for go with the next message, or after this time. */
 const LAZY_MS = 500;
@@ -213,7 +214,14 @@ export class Origin extends DurableObject<Env> {
     const version = Math.max(...common);
     const { box } = link.identity;
     const { sql } = this.ctx.storage;
-    const endpoints = await registerEndpoints(this.env, sql, box, hello);
+    let endpoints: Welcome["endpoints"];
+    try {
+      endpoints = await registerEndpoints(this.env, sql, box, hello);
+    } catch (error) {
+      console.error(`registering ${box}: ${String(error)}`);
+      this.#drop(link, CLOSE_INTERNAL_ERROR, "the gateway could not register the endpoints");
+      return;
+    }
     link.identity.version = version;
     link.socket.serializeAttachment(link.identity);
     if (this.#link !== link) return;

@@ -158,6 +158,11 @@ export class Call {
     this.#pump();
   }
 
+  /** A WebSocket's two halves are coupled: it lives by itself, without stream or call. */
+  handedOver(): void {
+    this.#finish();
+  }
+
   /** Ends the call and its work. */
   cancel(reason: string): void {
     if (this.#over) return;

@@ -83,6 +83,12 @@ export class AppConnections {
     pool.dispatch(request, exchange);
   }
 
+  /** Lets what is under way finish; then nothing of this is left. */
+  async closeWhenIdle(): Promise<void> {
+    await Promise.all([this.#kept.close(), this.#fresh.close()]);
+  }
+
+  /** Ends everything now. */
   async close(): Promise<void> {
     await Promise.all([this.#kept.destroy(), this.#fresh.destroy()]);
   }

@@ -2,8 +2,9 @@
  * Where the gateway is and how this box proves itself there: every connection that the agent makes to
  * it (links and dial-backs) starts here.
  */
+import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
-import { openWebSocket } from "../websocket/handshake.ts";
+import { handshake } from "../websocket/handshake.ts";
 
 /** The gateway must answer a handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -37,16 +38,18 @@ export class GatewayAddress {
   /** Opens a WebSocket to one of the gateway's doors for boxes. Never rejects. */
   async dial(
     path: string,
-    headers: Record<string, string> = {},
+    headers: readonly string[] = [],
     signal?: AbortSignal,
   ): Promise<Dialled> {
     const { url, connectTo, box, secret } = this.#options;
     const { protocol, host } = new URL(url);
     const scheme = connectTo === undefined ? protocol : "http:";
     try {
-      const answer = await openWebSocket({
-        url: `${scheme}//${connectTo ?? host}${path}`,
-        headers: { host, authorization: `Bearer ${secret}`, "postern-box": box, ...headers },
+      const answer = await handshake({
+        server: new URL(`${scheme}//${connectTo ?? host}`),
+        target: path,
+        headers: ["host", host, "authorization", `Bearer ${secret}`, "postern-box", box, ...headers],
+        nonce: randomBytes(16),
         timeoutMs: HANDSHAKE_TIMEOUT_MS,
         ...(signal === undefined ? {} : { signal }),
       });

@@ -77,9 +77,10 @@ export class Link implements Carrier {
 
   async #dial(): Promise<void> {
     const { gateway, number, incarnation, links, endpoints } = this.#options;
-    const dialled = await gateway.dial(`/_postern/link/${number}`, {
-      "postern-incarnation": incarnation,
-    });
+    const dialled = await gateway.dial(`/_postern/link/${number}`, [
+      "postern-incarnation",
+      incarnation,
+    ]);
     if (this.#stopped) {
       if (dialled.kind === "open") dialled.socket.destroy();
       return;

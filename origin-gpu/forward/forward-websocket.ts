@@ -1,0 +1,81 @@
+/**
+ * A client's WebSocket at the agent: the app's handshake first, whose answer the client gets as it is;
+ * if it is 101, the dial-back to the gateway, and then the two sockets are relayed frame by frame.
+ */
+import { randomBytes } from "node:crypto";
+import { responseHeaders } from "../../routing/wire/headers.ts";
+import type { Call } from "../calls/call.ts";
+import type { GatewayAddress } from "../link/gateway-address.ts";
+import { type Handshake, handshake, HandshakeError } from "../websocket/handshake.ts";
+import { relay } from "../websocket/relay.ts";
+import type { AppAddress } from "./forward.ts";
+
+/** Header lines of a handshake that belong to the hop and are made anew. */
+const HANDSHAKE_TIMEOUT_MS = 60_000;
+
+/** Resolves when the socket is relayed or the client has its refusal; the relay then lives by itself. */
+export async function forwardWebSocket(
+  call: Call,
+  { origin, socketPath }: AppAddress,
+  gateway: GatewayAddress,
+  link: number,
+): Promise<void> {
+  const leaving = new AbortController();
+  call.started({
+    pause: () => undefined,
+    resume: () => undefined,
+    abort: (reason) => leaving.abort(new Error(reason)),
+  });
+  const { head } = call;
+  let app: Handshake;
+  try {
+    app = await handshake({
+      server: new URL(origin),
+      target: head.target,
+      headers: head.headers,
+      nonce: randomBytes(16),
+      timeoutMs: HANDSHAKE_TIMEOUT_MS,
+      signal: leaving.signal,
+      ...(socketPath === undefined ? {} : { socketPath }),
+    });
+  } catch (error) {
+    const reason = error instanceof HandshakeError ? error.message : String(error);
+    call.failed({ code: "origin_error", detail: `the app did not answer the handshake: ${reason}` });
+    return;
+  }
+  const raw = app.rawHeaders.map((text) => Buffer.from(text, "latin1"));
+  const headers = responseHeaders(raw);
+  if (!Array.isArray(headers)) {
+    if (app.kind === "open") app.socket.destroy();
+    else app.body.destroy();
+    call.failed({ code: "origin_error", detail: headers.detail });
+    return;
+  }
+  if (app.kind === "refused") {
+    const { status, body } = app;
+    leaving.signal.addEventListener("abort", () => body.destroy());
+    call.answered({ status, headers }, true);
+    try {
+      for await (const chunk of body) call.chunk(chunk as Buffer);
+      call.completed();
+    } catch {
+      call.failed({ code: "origin_error", detail: "the app broke off its refusal" });
+    }
+    return;
+  }
+  const { socket } = app;
+  // Nothing is read before the relay takes over; an end in between must not go unnoticed.
+  leaving.signal.addEventListener("abort", () => socket.resetAndDestroy());
+  call.answered({ status: 101, headers }, true);
+  const dialled = await gateway.dial(`/_postern/dial/${link}/${head.websocket}`, [], leaving.signal);
+  if (dialled.kind === "refused") {
+    socket.resetAndDestroy();
+    if (!call.over) call.failed({ code: "origin_error", detail: "the dial-back failed" });
+    return;
+  }
+  relay({
+    app: { socket, head: app.head },
+    gateway: { socket: dialled.socket, head: dialled.head, randomMask: gateway.needsMask },
+  });
+  call.handedOver();
+}
