@@ -381,7 +381,7 @@ async function* answer(question: Question, gone: AbortSignal): AsyncGenerator<Pi
       due = Math.max(due + tokenMs, performance.now());
       await (tokenMs === 0
         ? nextTurn(undefined, { signal: gone })
-        : sleep(due - performance.now(), undefined, { signal: gone }));
+        : sleep(Math.max(0, due - performance.now()), undefined, { signal: gone }));
       produced++;
       held += token;
       const stopAt = firstStop(held, question.stops);
