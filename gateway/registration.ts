@@ -2,7 +2,7 @@
  * What a box serves, put into the names that the edge reads. The list of link 0's hello is the whole
  * truth: names that the box held before and does not list any more are given back.
  */
-import { endpointName } from "../routing/names.ts";
+import { endpointName, webSuffixOf } from "../routing/names.ts";
 import type { EndpointAnnouncement, Hello, Welcome } from "../routing/wire/messages.ts";
 import { type Env, publicScheme } from "./env.ts";
 import { namesShard } from "./names.ts";
@@ -49,5 +49,7 @@ export async function registerEndpoints(
 async function nameOf(
   announcement: EndpointAnnouncement,
 ): Promise<{ text: string } | { refused: "bad_request"; detail: string }> {
-  return { text: (await endpointName(announcement as never) as any).text };
+  const { environment } = announcement;
+  const name = await endpointName({ ...announcement, suffix: webSuffixOf(environment) });
+  return name.ok ? { text: name.value } : { refused: "bad_request", detail: name.reason };
 }

@@ -51,7 +51,7 @@ export default {
     }
     const id = crypto.randomUUID();
     const facts = {
-      host: request.headers.get("host") ?? "",
+      host: host.authority,
       client: clientAddress(request, env),
       scheme: publicScheme(env.POSTERN_BASE_DOMAIN),
       requestId: requestId(request, id),

@@ -10,7 +10,7 @@ import { COALESCE_MS } from "../routing/wire/limits.ts";
 import { Call, type CallContext } from "./calls/call.ts";
 import { RingBudget } from "./calls/replay-ring.ts";
 import { RequestBody } from "./calls/request-body.ts";
-import type { AppConfig } from "./config/config.ts";
+import type { AppConfig } from "./config/app-config.ts";
 import { Endpoint } from "./endpoint.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
 import { Link } from "./link/link.ts";

@@ -4,7 +4,7 @@
  */
 import { type ContainerPool, createContainerPool } from "./containers/pool.ts";
 import type { Call } from "./calls/call.ts";
-import type { EndpointConfig } from "./config/config.ts";
+import type { EndpointConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
 import { AppConnections } from "./forward/forward.ts";
 import { forwardWebSocket } from "./forward/forward-websocket.ts";
