@@ -1,0 +1,103 @@
+/**
+ * An answer of the gateway's own, from a code of the table in wire/errors.ts to status, headers and body:
+ * a problem document (RFC 9457), a small page, or one line of text, as the client prefers. Says what went
+ * wrong and what helps; never a stack, a path or another tenant's name.
+ */
+import { answerShape } from "./accept.ts";
+import { type ErrorCode, ERRORS } from "./wire/errors.ts";
+
+export interface ProblemOptions {
+  /** The request's Accept header. */
+  accept: string | null;
+  /** Seconds after which trying again makes sense. */
+  retryAfter?: number | undefined;
+  /**
+   * The app may have begun this request: client libraries of the OpenAI kind, which repeat a POST after
+   * 408, 409, 429 and 5xx, are told not to.
+   */
+  mayHaveRun?: boolean | undefined;
+  /** More members of the problem document, for programs; the other shapes leave them out. */
+  members?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface Problem {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/** `detail` is for the reader of this one answer; it may be empty. A 401 says the same to everybody. */
+export function problem(code: ErrorCode, detail: string, options: ProblemOptions): Problem {
+  const { status, title } = ERRORS[code];
+  const headers: Record<string, string> = {
+    // RFC 9111, 5.2.2.5: what is wrong now may be right in a second.
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  };
+  const challenge = CHALLENGES[code];
+  if (challenge !== undefined) headers["www-authenticate"] = challenge;
+  if (options.retryAfter !== undefined) {
+    // RFC 9110, 10.2.3: whole seconds.
+    headers["retry-after"] = String(Math.max(0, Math.ceil(options.retryAfter)));
+  }
+  if (options.mayHaveRun === true) headers["x-should-retry"] = "false";
+  const particular = challenge === undefined ? detail : "";
+
+  switch (answerShape(options.accept)) {
+    case "problem":
+      headers["content-type"] = "application/problem+json";
+      return { status, headers, body: document(code, particular, options.members) };
+    case "html":
+      headers["content-type"] = "text/html; charset=utf-8";
+      headers["content-security-policy"] = "default-src 'none'; style-src 'unsafe-inline'";
+      return { status, headers, body: page(code, particular) };
+    case "text":
+      headers["content-type"] = "text/plain; charset=utf-8";
+      return { status, headers, body: `${line(code, particular)}\n` };
+  }
+}
+
+/** RFC 9110, 11.6.1, and RFC 6750, 3: what opens the endpoint, and that what was sent does not. */
+const CHALLENGES: Partial<Record<ErrorCode, string>> = {
+  missing_credentials: 'Bearer realm="postern"',
+  invalid_credentials: 'Bearer realm="postern", error="invalid_token"',
+};
+
+/** RFC 9457, 3; without `type`, which then is "about:blank": programs switch on `code`. */
+function document(code: ErrorCode, detail: string, members: ProblemOptions["members"]): string {
+  const { status, title } = ERRORS[code];
+  const said = detail === "" ? line(code, "") : detail;
+  return `${JSON.stringify({ ...members, title, status, detail: said, code })}\n`;
+}
+
+/** `postern: no endpoint has this name (ws--app is not served here)`. */
+function line(code: ErrorCode, detail: string): string {
+  const { title } = ERRORS[code];
+  const start = `postern: ${title.charAt(0).toLowerCase()}${title.slice(1)}`;
+  return detail === "" ? start : `${start} (${detail.replace(/[\0-\x1f\x7f]+/g, " ")})`;
+}
+
+function page(code: ErrorCode, detail: string): string {
+  const { status, title } = ERRORS[code];
+  const heading = title.charAt(0).toUpperCase() + title.slice(1);
+  const paragraph = detail === "" ? "" : `\n<p>${escape(detail)}</p>`;
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${status} ${escape(heading)}</title>
+<style>
+:root { color-scheme: light dark; font: 17px/1.5 system-ui, sans-serif }
+body { max-width: 34rem; margin: 18vh auto 0; padding: 0 1.5rem; overflow-wrap: anywhere }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem }
+small { opacity: .65 }
+</style>
+<h1>${escape(heading)}</h1>${paragraph}
+<p><small>postern · ${status} · ${code}</small></p>
+</html>
+`;
+}
+
+function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
