@@ -1,0 +1,48 @@
+/**
+ * What a postern.toml means once it has been checked: defaults filled in, paths absolute. Durations
+ * are seconds, as in the file. The rest of the agent sees only this, never the file's own keys.
+ */
+
+/** What serves an endpoint. */
+export type EndpointKind =
+  /** `module:attribute` of a Python ASGI app or of a function without arguments that returns one. */
+  | { readonly type: "asgi"; readonly target: string }
+  /** Any command that listens: on `port`, or on the one it is told by `$PORT` and the variable PORT. */
+  | { readonly type: "web_server"; readonly command: readonly string[]; readonly port?: number }
+  /** A server that somebody else runs: scheme, host and port, no path. */
+  | { readonly type: "upstream"; readonly url: string };
+
+export interface EndpointConfig {
+  readonly function: string;
+  /** Instead of the label that app and function make. */
+  readonly label?: string;
+  readonly kind: EndpointKind;
+  /** Interpreter: a name for PATH, or a path, relative to `directory`. */
+  readonly python: string;
+  /** Absolute; the working directory of the process. */
+  readonly directory: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Concurrent requests that one container gets at most. */
+  readonly maxInputs: number;
+  /** Asked for readiness; without one, accepting a connection is enough. */
+  readonly healthPath?: string;
+  /** Seconds from the start until it is ready. */
+  readonly startupTimeout: number;
+  /** Seconds until the app's response headers. */
+  readonly timeout: number;
+  /** Seconds between `stopSignal` and SIGKILL. */
+  readonly exitGracePeriod: number;
+  readonly stopSignal: NodeJS.Signals;
+}
+
+export interface AppConfig {
+  /** Absent where the profile's is meant. */
+  readonly workspace?: string;
+  readonly environment?: string;
+  readonly app: string;
+  /** The file as it was named, for messages. */
+  readonly file: string;
+  /** The file's absolute directory. */
+  readonly directory: string;
+  readonly endpoints: readonly EndpointConfig[];
+}

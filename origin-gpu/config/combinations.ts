@@ -1,0 +1,106 @@
+/**
+ * Settings that are right by themselves and impossible together. One row each: the key to blame, when
+ * it is wrong, and what would be right.
+ */
+import { type EndpointTable, KIND_KEYS } from "./keys.ts";
+
+interface Combination {
+  readonly key: keyof EndpointTable;
+  readonly wrong: (endpoint: EndpointTable) => boolean;
+  readonly message: string;
+}
+
+const isPython = (endpoint: EndpointTable) =>
+  endpoint.asgi !== undefined || endpoint.wsgi !== undefined || endpoint.callable !== undefined;
+
+/** Whether it runs no process of its own, so that settings of processes mean nothing. */
+const isUnmanaged = (endpoint: EndpointTable) =>
+  endpoint.upstream !== undefined || endpoint.containers_of !== undefined;
+
+/** Settings of a process that the agent starts. */
+const PROCESS_KEYS = [
+  "directory",
+  "env",
+  "secrets",
+  "gpus",
+  "stop_signal",
+  "exit_grace_period",
+  "min_containers",
+  "max_containers",
+  "buffer_containers",
+  "scaledown_window",
+] as const satisfies readonly (keyof EndpointTable)[];
+
+export const COMBINATIONS: readonly Combination[] = [
+  ...PROCESS_KEYS.map((key) => ({
+    key,
+    wrong: isUnmanaged,
+    message: "has no effect here, since this endpoint starts no process of its own; leave it out",
+  })),
+  {
+    key: "port",
+    wrong: (endpoint) => endpoint.web_server === undefined,
+    message: "belongs to web_server; the other kinds are told their port",
+  },
+  {
+    key: "port",
+    wrong: ({ max_containers = 1, min_containers = 0 }) =>
+      Math.max(max_containers, min_containers) > 1,
+    message:
+      'is one fixed port, which several containers can\'t share; put "$PORT" into the command instead, or set max_containers = 1',
+  },
+  {
+    key: "python",
+    wrong: (endpoint) => !isPython(endpoint),
+    message: "belongs to asgi, wsgi and callable; name the interpreter in the command instead",
+  },
+  {
+    key: "requirements",
+    wrong: (endpoint) => !isPython(endpoint),
+    message: "belongs to asgi, wsgi and callable",
+  },
+  {
+    key: "requirements",
+    wrong: (endpoint) => endpoint.python !== undefined,
+    message: "makes an environment, python names one; choose one of them",
+  },
+  ...(["method", "docs"] as const).map((key) => ({
+    key,
+    wrong: (endpoint: EndpointTable) => endpoint.callable === undefined,
+    message: "belongs to callable",
+  })),
+  {
+    key: "target_inputs",
+    wrong: ({ target_inputs = 1, max_inputs = 1 }) => target_inputs > max_inputs,
+    message: "must not be more than max_inputs, which is 1 where it is not set",
+  },
+  {
+    key: "min_containers",
+    wrong: ({ min_containers = 0, max_containers = 1 }) => min_containers > max_containers,
+    message: "must not be more than max_containers, which is 1 where it is not set",
+  },
+  {
+    key: "affinity",
+    wrong: ({ affinity, max_inputs = 1 }) =>
+      (affinity === "gradio" || (Array.isArray(affinity) && affinity.includes("gradio"))) &&
+      max_inputs === 1,
+    message:
+      "needs max_inputs of more than 1: a Gradio page keeps one request open for events while it sends others",
+  },
+  {
+    key: "affinity_mode",
+    wrong: ({ affinity = "none", affinity_mode }) =>
+      affinity === "none" && affinity_mode === "hard",
+    message: "needs an affinity to keep",
+  },
+  {
+    key: "health_interval",
+    wrong: (endpoint) => endpoint.health_path === undefined,
+    message: "needs health_path, the path to ask",
+  },
+];
+
+/** The kinds that an endpoint names; right is exactly one. */
+export function kindsOf(endpoint: Readonly<Record<string, unknown>>): string[] {
+  return KIND_KEYS.filter((kind) => endpoint[kind] !== undefined);
+}

@@ -1,0 +1,63 @@
+/**
+ * The door of this folder: reads a postern.toml from disk and checks what only the disk can tell. What
+ * the text means is parse.ts's business.
+ */
+import { readFile, stat } from "node:fs/promises";
+
+import type { AppConfig } from "./app-config.ts";
+import { type ConfigResult, parseConfig } from "./parse.ts";
+import type { ConfigProblem } from "./problems.ts";
+
+export type { AppConfig, EndpointConfig, EndpointKind } from "./app-config.ts";
+export { type ConfigResult, parseConfig } from "./parse.ts";
+export { type ConfigProblem, formatProblems } from "./problems.ts";
+
+/** A configuration is some kilobytes; what is larger is another file by mistake. */
+const MAX_CONFIG_BYTES = 1024 * 1024;
+
+const FILE_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "is a directory; name the postern.toml in it",
+  EACCES: "can't be read: permission denied",
+  ENOTDIR: "there is no such file",
+};
+
+/** Never throws for what a user can get wrong: a file that can't be read is a problem like any other. */
+export async function loadConfig(file: string): Promise<ConfigResult> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+    return refused({ file, message: FILE_ERRORS[code] ?? `can't be read: ${code}` });
+  }
+  if (bytes.length > MAX_CONFIG_BYTES) {
+    return refused({ file, message: "is larger than 1 MiB and can't be a configuration" });
+  }
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return refused({ file, message: "is not UTF-8 text" });
+  }
+  const result = parseConfig(text, file);
+  if (!result.ok) return result;
+  const missing = await missingDirectories(result.config);
+  return missing.length > 0 ? { ok: false, problems: missing } : result;
+}
+
+async function missingDirectories(config: AppConfig): Promise<ConfigProblem[]> {
+  const problems: ConfigProblem[] = [];
+  for (const { function: name, directory } of config.endpoints) {
+    const found = await stat(directory).catch(() => undefined);
+    if (found?.isDirectory() === true) continue;
+    const key = `endpoint.${name}.directory`;
+    const message = "must be a directory that exists; it is taken relative to this file";
+    problems.push({ file: config.file, key, value: JSON.stringify(directory), message });
+  }
+  return problems;
+}
+
+function refused(problem: ConfigProblem): ConfigResult {
+  return { ok: false, problems: [problem] };
+}

@@ -1,0 +1,81 @@
+/** What is wrong with a configuration, in a form that a person can act on at the first try. */
+import type { KeyPath } from "./key-lines.ts";
+
+/** One mistake: where it is, what stands there and what would be right. */
+export interface ConfigProblem {
+  readonly file: string;
+  /** From 1; absent where the file as a whole is the problem. */
+  readonly line?: number;
+  /** The key with its tables, as in `endpoint.chat.max_inputs`. */
+  readonly key?: string;
+  /** What stands there, as TOML would write it, shortened. */
+  readonly value?: string;
+  readonly message: string;
+}
+
+const MAX_VALUE_CHARACTERS = 60;
+
+/** One line per problem: `postern.toml:12: endpoint.chat.max_inputs = 0: must be …`. */
+export function formatProblems(problems: readonly ConfigProblem[]): string {
+  return problems.map(formatProblem).join("\n");
+}
+
+function formatProblem({ file, line, key, value, message }: ConfigProblem): string {
+  const place = line === undefined ? file : `${file}:${line}`;
+  const subject = value === undefined ? key : `${key} = ${value}`;
+  return subject === undefined ? `${place}: ${message}` : `${place}: ${subject}: ${message}`;
+}
+
+/** A value as TOML writes it on one line, cut where it is long. */
+export function showValue(value: unknown): string {
+  const text = inline(value);
+  if (text.length <= MAX_VALUE_CHARACTERS) return text;
+  return `${text.slice(0, MAX_VALUE_CHARACTERS - 1)}…`;
+}
+
+function inline(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inline).join(", ")}]`;
+  if (typeof value !== "object" || value === null || value instanceof Date) {
+    return typeof value === "string" ? JSON.stringify(value) : String(value);
+  }
+  const members = Object.entries(value).map(
+    ([key, member]) => `${showKey(key)} = ${inline(member)}`,
+  );
+  return members.length === 0 ? "{}" : `{ ${members.join(", ")} }`;
+}
+
+/** A path as TOML writes it: bare keys with dots, others quoted, indices in brackets. */
+export function showPath(path: KeyPath): string {
+  return path
+    .map((part) => (typeof part === "number" ? `[${part}]` : `.${showKey(part)}`))
+    .join("")
+    .replace(/^\./, "");
+}
+
+function showKey(key: string): string {
+  return /^[A-Za-z0-9_-]+$/.test(key) ? key : JSON.stringify(key);
+}
+
+/** The known name that a mistyped one most likely meant, or undefined if none is close. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const worst = Math.max(1, Math.floor(name.length / 3));
+  const ranked = known
+    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate) }))
+    .toSorted((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best !== undefined && best.distance <= worst ? best.candidate : undefined;
+}
+
+/** Levenshtein's distance: insertions, deletions and replacements between two words. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

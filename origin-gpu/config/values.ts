@@ -1,0 +1,100 @@
+/**
+ * The kinds of value that postern.toml knows, each with the sentence that tells what would be right.
+ * A schema carries its own sentence, so that a problem deep inside a table is as clear as one on top.
+ */
+import * as z from "zod";
+
+export function integer(minimum: number, maximum: number) {
+  const error = `must be an integer from ${minimum} to ${maximum}`;
+  return z.int({ error }).min(minimum, { error }).max(maximum, { error });
+}
+
+export function number(minimum: number, maximum: number, unit = "") {
+  const error = `must be a number ${unit}from ${minimum} to ${maximum}`;
+  return z.number({ error }).min(minimum, { error }).max(maximum, { error });
+}
+
+export function seconds(minimum: number, maximum: number) {
+  return number(minimum, maximum, "of seconds ");
+}
+
+export function boolean() {
+  return z.boolean({ error: "must be true or false" });
+}
+
+export function text(pattern: RegExp, error: string) {
+  return z.string({ error }).regex(pattern, { error });
+}
+
+export function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  const shown = values.map((value) => `"${value}"`).join(", ");
+  return z.enum(values, { error: `must be one of ${shown}` });
+}
+
+export function listOf<Element extends z.ZodType>(element: Element, error: string) {
+  return z.array(element, { error }).min(1, { error: `${error}; it is empty` });
+}
+
+/** The first kind that fits; `error` tells all of them. */
+export function either<const Kinds extends readonly [z.ZodType, ...z.ZodType[]]>(
+  kinds: Kinds,
+  error: string,
+) {
+  return z.union(kinds, { error });
+}
+
+/** A table with exactly these keys. */
+export function table<Shape extends z.ZodRawShape>(shape: Shape) {
+  const known = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === "unrecognized_keys"
+        ? `unknown key ${issue.keys.map((key) => `"${key}"`).join(", ")}; known are ${known}`
+        : `must be a table with the keys ${known}`,
+  });
+}
+
+/** A table with keys of the user's choice. */
+export function tableOf<Value extends z.ZodType>(
+  key: z.ZodType<string, string>,
+  value: Value,
+  error: string,
+) {
+  return z.record(key, value, {
+    // A key of the wrong form is reported by the record; its own sentence is the useful one.
+    error: (issue) => (issue.code === "invalid_key" ? issue.issues[0]?.message : error),
+  });
+}
+
+/** App, environment, box, function and secret names. */
+export function name() {
+  return text(
+    /^[A-Za-z0-9._-]{1,64}$/,
+    "must be 1 to 64 ASCII letters, digits, dashes, dots and underscores",
+  );
+}
+
+export function httpUrl(error = 'must be an http or https URL, such as "https://example.com/"') {
+  return z.string({ error }).refine(isHttpUrl, { error });
+}
+
+function isHttpUrl(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url !== undefined && (url.protocol === "http:" || url.protocol === "https:");
+}
+
+/** Scheme, host and port of a running server; anything after them would be dropped unnoticed. */
+export function originUrl() {
+  const error = 'must be the server\'s scheme, host and port, such as "http://127.0.0.1:8000"';
+  return httpUrl(error).refine((value) => isBareOrigin(value), { error });
+}
+
+function isBareOrigin(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { username, password, pathname, search, hash } = new URL(value);
+  return username + password + search + hash === "" && pathname === "/";
+}
+
+export function path() {
+  return text(/^\/[!-~]*$/, 'must be a path of printable ASCII that starts with "/"');
+}
