@@ -30,11 +30,13 @@ export function parseHost(header: string, baseDomain: string): ParsedHost {
   const port = colon === -1 ? "" : header.slice(colon + 1);
   if (!isPort(port)) return malformed("its port is not a number up to 65535");
 
-  let host = (colon === -1 ? header : header.slice(0, colon)).toLowerCase();
+  let host = colon === -1 ? header : header.slice(0, colon);
   if (host.endsWith(".")) host = host.slice(0, -1);
   if (host.length > MAX_HOST_LENGTH) return malformed("it is too long");
   const characters = checkCharacters(host);
   if (characters !== undefined) return malformed(characters);
+  // After the check: only ASCII has one lower case; the Kelvin sign's is a plain k.
+  host = host.toLowerCase();
   const authority = port === "" ? host : `${host}:${port}`;
 
   const base = withoutPort(baseDomain);
@@ -88,7 +90,8 @@ function checkCharacters(host: string): string | undefined {
   let previous = DOT;
   for (let index = 0; index < host.length; index++) {
     const code = host.charCodeAt(index);
-    const letter = code >= 0x61 && code <= 0x7a;
+    const lower = code | 0x20;
+    const letter = lower >= 0x61 && lower <= 0x7a && code < 0x80;
     const digit = code >= 0x30 && code <= 0x39;
     if (code === DOT && previous === DOT) return "one of its labels is empty";
     if (!letter && !digit && code !== DOT && code !== DASH && code !== UNDERSCORE) {

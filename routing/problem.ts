@@ -3,7 +3,7 @@
  * a problem document (RFC 9457), a small page, or one line of text, as the client prefers. Says what went
  * wrong and what helps; never a stack, a path or another tenant's name.
  */
-import { answerShape } from "./accept.ts";
+import { type AnswerShape, answerShape } from "./accept.ts";
 import { type ErrorCode, ERRORS } from "./wire/errors.ts";
 
 export interface ProblemOptions {
@@ -28,11 +28,12 @@ export interface Problem {
 
 /** `detail` is for the reader of this one answer; it may be empty. A 401 says the same to everybody. */
 export function problem(code: ErrorCode, detail: string, options: ProblemOptions): Problem {
-  const { status, title } = ERRORS[code];
+  const shape = SHAPES[answerShape(options.accept)];
   const headers: Record<string, string> = {
     // RFC 9111, 5.2.2.5: what is wrong now may be right in a second.
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
+    ...shape.headers,
   };
   const challenge = CHALLENGES[code];
   if (challenge !== undefined) headers["www-authenticate"] = challenge;
@@ -41,21 +42,29 @@ export function problem(code: ErrorCode, detail: string, options: ProblemOptions
     headers["retry-after"] = String(Math.max(0, Math.ceil(options.retryAfter)));
   }
   if (options.mayHaveRun === true) headers["x-should-retry"] = "false";
-  const particular = challenge === undefined ? detail : "";
-
-  switch (answerShape(options.accept)) {
-    case "problem":
-      headers["content-type"] = "application/problem+json";
-      return { status, headers, body: document(code, particular, options.members) };
-    case "html":
-      headers["content-type"] = "text/html; charset=utf-8";
-      headers["content-security-policy"] = "default-src 'none'; style-src 'unsafe-inline'";
-      return { status, headers, body: page(code, particular) };
-    case "text":
-      headers["content-type"] = "text/plain; charset=utf-8";
-      return { status, headers, body: `${line(code, particular)}\n` };
-  }
+  const body = shape.body(code, challenge === undefined ? detail : "", options.members);
+  return { status: ERRORS[code].status, headers, body };
 }
+
+interface Shape {
+  headers: Readonly<Record<string, string>>;
+  body(code: ErrorCode, detail: string, members: ProblemOptions["members"]): string;
+}
+
+const SHAPES: Readonly<Record<AnswerShape, Shape>> = {
+  problem: { headers: { "content-type": "application/problem+json" }, body: document },
+  html: {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+    },
+    body: page,
+  },
+  text: {
+    headers: { "content-type": "text/plain; charset=utf-8" },
+    body: (code, detail) => `${line(code, detail)}\n`,
+  },
+};
 
 /** RFC 9110, 11.6.1, and RFC 6750, 3: what opens the endpoint, and that what was sent does not. */
 const CHALLENGES: Partial<Record<ErrorCode, string>> = {
@@ -74,7 +83,7 @@ function document(code: ErrorCode, detail: string, members: ProblemOptions["memb
 function line(code: ErrorCode, detail: string): string {
   const { title } = ERRORS[code];
   const start = `postern: ${title.charAt(0).toLowerCase()}${title.slice(1)}`;
-  return detail === "" ? start : `${start} (${detail.replace(/[\0-\x1f\x7f]+/g, " ")})`;
+  return detail === "" ? start : `${start} (${detail.replace(/\p{Cc}+/gu, " ")})`;
 }
 
 function page(code: ErrorCode, detail: string): string {

@@ -145,7 +145,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Text from bytes that stand as Latin-1: UTF-8 where they are that, else Latin-1 as they stand. */
 function decode(bytes: string): string {
-  if (/^[\0-\x7f]*$/.test(bytes)) return bytes;
+  if (/^\p{ASCII}*$/u.test(bytes)) return bytes;
   try {
     return utf8.decode(Uint8Array.from(bytes, (character) => character.charCodeAt(0)));
   } catch {
