@@ -17,7 +17,12 @@ export default defineConfig({
         },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: { POSTERN_BOX_SECRET: "test-box-secret" } },
+          }),
+        ],
         test: { name: "workerd", include: ["test/gateway/**/*.test.ts"] },
       },
     ],

@@ -1,0 +1,121 @@
+/**
+ * An agent inside the test: speaks the link's protocol through the real Worker and the real objects, and
+ * answers calls as each test says.
+ */
+import { SELF } from "cloudflare:test";
+import { FRAME, packFrames } from "../../routing/wire/frames.ts";
+import {
+  type AttachRequest,
+  type EndpointAnnouncement,
+  parseAttach,
+  parseRequestHead,
+  parseWelcome,
+  type RequestHead,
+  type Welcome,
+} from "../../routing/wire/messages.ts";
+import { Multiplexer, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
+
+export const BASE = "http://localhost:8787";
+export const SECRET = "test-box-secret";
+
+export interface Behaviour {
+  open?: (
+    stream: Stream,
+    head: RequestHead,
+    body: Uint8Array,
+    end: boolean,
+  ) => Partial<StreamEvents>;
+  attach?: (stream: Stream, request: AttachRequest) => Partial<StreamEvents>;
+  versions?: number[];
+  incarnation?: string;
+  endpoints?: EndpointAnnouncement[];
+}
+
+export interface FakeAgent {
+  welcome: Welcome;
+  close(): void;
+  closed: Promise<{ code: number; reason: string }>;
+}
+
+export function announcement(app: string, functionName: string): EndpointAnnouncement {
+  return {
+    workspace: "local",
+    environment: "main",
+    app,
+    function: functionName,
+    endpoint: `main/${app}/${functionName}`,
+    settings: {},
+  };
+}
+
+/** The gateway's answer to a dial. */
+export async function dial(box: string, incarnation = "a".repeat(32), secret = SECRET) {
+  return await SELF.fetch(`${BASE}/_postern/link/0`, {
+    headers: {
+      host: "localhost:8787",
+      upgrade: "websocket",
+      authorization: `Bearer ${secret}`,
+      "postern-box": box,
+      "postern-incarnation": incarnation,
+    },
+  });
+}
+
+/** Connects; resolves when the gateway has said welcome, rejects when it closes the link instead. */
+export async function connectAgent(box: string, behaviour: Behaviour = {}): Promise<FakeAgent> {
+  const incarnation = behaviour.incarnation ?? "a".repeat(32);
+  const response = await dial(box, incarnation);
+  const socket = response.webSocket;
+  if (socket === null) throw new Error(`refused: ${response.status} ${await response.text()}`);
+  const welcomed = Promise.withResolvers<Welcome>();
+  const closed = Promise.withResolvers<{ code: number; reason: string }>();
+  const nothing = { onData: () => undefined, onOver: () => undefined };
+  const streams = new Multiplexer({
+    role: "agent",
+    onPending: () => queueMicrotask(flush),
+    onControl: (_type, text) => welcomed.resolve(parseWelcome(text)),
+    acceptor: {
+      onOpen: (stream, head, body, end) => ({
+        ...nothing,
+        ...behaviour.open?.(stream, parseRequestHead(head), body, end),
+      }),
+      onAttach: (stream, text) => ({
+        ...nothing,
+        ...behaviour.attach?.(stream, parseAttach(text)),
+      }),
+    },
+  });
+  const flush = (): void => {
+    const [message] = packFrames(streams.takeFrames());
+    if (message !== undefined) socket.send(message);
+  };
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("message", ({ data }) => {
+    if (data instanceof ArrayBuffer) streams.receive(new Uint8Array(data));
+  });
+  socket.addEventListener("close", ({ code, reason }) => {
+    closed.resolve({ code, reason });
+    welcomed.reject(new Error(`closed: ${code} ${reason}`));
+  });
+  socket.accept();
+  streams.control(FRAME.HELLO, {
+    versions: behaviour.versions ?? [1],
+    agent: "test",
+    incarnation,
+    links: 1,
+    endpoints: behaviour.endpoints ?? [],
+  });
+  return {
+    welcome: await welcomed.promise,
+    close: () => socket.close(1000, "done"),
+    closed: closed.promise,
+  };
+}
+
+/** Asks an endpoint by its name below the base domain. */
+export async function ask(name: string, path = "/", init: RequestInit = {}): Promise<Response> {
+  const host = `${name}.localhost:8787`;
+  const headers = new Headers(init.headers);
+  headers.set("host", host);
+  return await SELF.fetch(`http://${host}${path}`, { ...init, headers });
+}
