@@ -1,0 +1,65 @@
+/**
+ * What a container is to the rest of the agent: one running server of one endpoint, with an address
+ * once it is ready and a certain end. How it runs is process-container.ts's business, or nobody's where
+ * the server is already there (upstream-container.ts).
+ */
+import type { EndpointConfig } from "../config/config.ts";
+
+/** Where requests go. */
+export interface ContainerAddress {
+  /** Scheme, host and port, as in `http://127.0.0.1:23456`. */
+  readonly origin: string;
+  /** A Unix socket to connect to instead of the origin's host and port. */
+  readonly socketPath?: string;
+}
+
+/**
+ * `starting` → `ready` → `stopping` → `stopped`; `stopping` from `starting` too. `failed` is the end of a
+ * container that never became ready or whose process ended by itself.
+ */
+export type ContainerState = "starting" | "ready" | "stopping" | "stopped" | "failed";
+
+export interface ExitInfo {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A container did not become ready. The message is for the operator and for no client. */
+export class StartFailure extends Error {
+  override readonly name = "StartFailure";
+  readonly code: "starting_failed" | "startup_timeout";
+  /** What the process printed last. */
+  readonly lastLines: readonly string[];
+
+  constructor(code: StartFailure["code"], message: string, lastLines: readonly string[] = []) {
+    super(message);
+    this.code = code;
+    this.lastLines = lastLines;
+  }
+}
+
+export interface ContainerOptions {
+  readonly endpoint: EndpointConfig;
+  /** Variables that the agent gives; neither `env` nor the agent's own environment overrides them. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** A line that the container printed, without its line break, or a notice about it. */
+  readonly log: (line: string) => void;
+  /** The process ended by itself after it had been ready. */
+  readonly onUnexpectedExit?: (exit: ExitInfo) => void;
+}
+
+export interface Container {
+  readonly id: string;
+  readonly state: ContainerState;
+  /** Rejects with a `StartFailure`. */
+  readonly ready: Promise<ContainerAddress>;
+  /** Resolves when nothing of it runs any more; never rejects. */
+  readonly exited: Promise<ExitInfo>;
+  /** Asks it to end, waits for its grace period, then makes sure. Resolves when it is gone; may be repeated. */
+  stop(): Promise<void>;
+}
+
+/** How a process ended, in words: `code 1`, `signal SIGKILL`. */
+export function describeExit({ code, signal }: ExitInfo): string {
+  return signal === null ? `code ${code}` : `signal ${signal}`;
+}

@@ -1,0 +1,55 @@
+/** Which environment a container gets. Pure: the agent's own environment and Node are arguments. */
+import { realpathSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface EnvironmentSources {
+  /** The agent's own environment, where PATH, HOME and CUDA's settings come from. */
+  readonly inherited: Environment;
+  /** The endpoint's `env`. */
+  readonly configured: Environment;
+  /** What the agent gives; wins over everything. */
+  readonly given: Environment;
+}
+
+/**
+ * The agent's own settings and credentials (POSTERN_…) stay with the agent: an app must not be able to
+ * act as the box that runs it.
+ */
+export function containerEnvironment(sources: EnvironmentSources): Record<string, string> {
+  const environment: Record<string, string> = {
+    // Without it Python holds back what an app prints until 8 KiB have come together.
+    PYTHONUNBUFFERED: "1",
+  };
+  for (const [name, value] of Object.entries(sources.inherited)) {
+    if (value !== undefined && !name.startsWith("POSTERN_")) environment[name] = value;
+  }
+  for (const [name, value] of Object.entries({ ...sources.configured, ...sources.given })) {
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
+}
+
+/**
+ * A PATH on which `node` is the Node that runs the agent, so that an app in TypeScript runs wherever
+ * Postern does. Unchanged where it already is: the order of the user's own programs counts.
+ * @param resolvePath as realpath; throws where there is no such file
+ */
+export function pathWithNode(
+  path: string,
+  node: string,
+  resolvePath: (file: string) => string = realpathSync,
+): string {
+  for (const directory of path.split(delimiter)) {
+    let found: string;
+    try {
+      found = resolvePath(join(directory, "node"));
+    } catch {
+      continue;
+    }
+    if (found === resolvePath(node)) return path;
+    break;
+  }
+  return path === "" ? dirname(node) : dirname(node) + delimiter + path;
+}

@@ -1,0 +1,40 @@
+/**
+ * Loopback ports for containers. They come from below the range that the system uses for outgoing
+ * connections, so that between choosing one and the server's listening on it nobody else is likely to
+ * take it; those given out are remembered until they are released.
+ */
+import { randomInt } from "node:crypto";
+import { createServer } from "node:net";
+
+const FIRST_PORT = 20_000;
+const PAST_LAST_PORT = 30_000;
+const MAX_TRIES = 200;
+
+const taken = new Set<number>();
+
+/** A port that nobody listens on. Give it back by `releasePort`. */
+export async function allocatePort(): Promise<number> {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const port = randomInt(FIRST_PORT, PAST_LAST_PORT);
+    if (taken.has(port)) continue;
+    taken.add(port);
+    if (await isPortFree(port)) return port;
+    taken.delete(port);
+  }
+  throw new Error(`no free port between ${FIRST_PORT} and ${PAST_LAST_PORT}`);
+}
+
+export function releasePort(port: number): void {
+  taken.delete(port);
+}
+
+/** Whether a server could listen on this port of the loopback interface now. */
+export async function isPortFree(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () =>
+      server.close(() => resolve(true)),
+    );
+  });
+}

@@ -1,0 +1,173 @@
+/**
+ * A container that the agent runs: a command that is told a loopback port, waited for until it serves,
+ * and stopped with everything it started. Warns when the server listens for more than this machine.
+ */
+import { fileURLToPath } from "node:url";
+
+import type { EndpointKind } from "../config/config.ts";
+import {
+  type Container,
+  type ContainerAddress,
+  type ContainerOptions,
+  type ContainerState,
+  type ExitInfo,
+  StartFailure,
+  describeExit,
+} from "./container.ts";
+import { containerEnvironment, pathWithNode } from "./environment.ts";
+import { groupMembers, listeners } from "./linux-processes.ts";
+import { LastLines } from "./output-lines.ts";
+import { allocatePort, isPortFree, releasePort } from "./ports.ts";
+import { ProcessGroup } from "./process-group.ts";
+import { untilReady } from "./readiness.ts";
+
+const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
+const MS_PER_SECOND = 1000;
+
+type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
+
+export class ProcessContainer implements Container {
+  readonly id: string;
+  readonly ready: Promise<ContainerAddress>;
+  readonly exited: Promise<ExitInfo>;
+  readonly #kind: ProcessKind;
+  readonly #options: ContainerOptions;
+  readonly #lastLines = new LastLines();
+  readonly #ended = Promise.withResolvers<ExitInfo>();
+  /** Aborted with the failure when the container can't become ready any more. */
+  readonly #starting = new AbortController();
+  #state: ContainerState = "starting";
+  #group: ProcessGroup | undefined;
+
+  constructor(id: string, kind: ProcessKind, options: ContainerOptions) {
+    this.id = id;
+    this.#kind = kind;
+    this.#options = options;
+    this.exited = this.#ended.promise;
+    this.ready = this.#start();
+    // Whoever waits is told; that nobody waits is no fault.
+    this.ready.catch(() => undefined);
+  }
+
+  get state(): ContainerState {
+    return this.#state;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === "starting" || this.#state === "ready") {
+      this.#state = "stopping";
+      this.#starting.abort(this.#failure("starting_failed", "stopped before it was ready"));
+      await this.#stopGroup();
+    }
+    await this.exited;
+  }
+
+  async #start(): Promise<ContainerAddress> {
+    const { healthPath, startupTimeout } = this.#options.endpoint;
+    const { signal } = this.#starting;
+    const late = setTimeout(() => {
+      const message = `not ready within startup_timeout, ${startupTimeout} s`;
+      this.#starting.abort(this.#failure("startup_timeout", message));
+    }, startupTimeout * MS_PER_SECOND);
+    try {
+      const port = await this.#choosePort();
+      signal.throwIfAborted();
+      const group = this.#launch(port);
+      const candidates = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
+      const origin = await untilReady(candidates, healthPath, signal);
+      this.#state = "ready";
+      this.#warnOfOpenPorts(group);
+      return { origin };
+    } catch (error) {
+      if (this.#state === "starting") this.#state = "failed";
+      if (this.#group === undefined) this.#over({ code: null, signal: null });
+      else void this.#stopGroup();
+      throw error instanceof StartFailure ? error : this.#failure("starting_failed", String(error));
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #choosePort(): Promise<number> {
+    const fixed = this.#kind.type === "web_server" ? this.#kind.port : undefined;
+    if (fixed === undefined) {
+      const port = await allocatePort();
+      void this.exited.then(() => releasePort(port));
+      return port;
+    }
+    // Otherwise whoever listens there already would be taken for the container.
+    if (await isPortFree(fixed)) return fixed;
+    throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
+  }
+
+  #launch(port: number): ProcessGroup {
+    const { endpoint, environment: given, log } = this.#options;
+    const environment = containerEnvironment({
+      inherited: process.env,
+      configured: endpoint.env,
+      given: { ...given, PORT: String(port), POSTERN_CONTAINER_ID: this.id },
+    });
+    const path = pathWithNode(environment["PATH"] ?? "", process.execPath);
+    const group = new ProcessGroup({
+      command: this.#command(port),
+      directory: endpoint.directory,
+      environment: { ...environment, PATH: path },
+      markedBy: "POSTERN_CONTAINER_ID",
+      onLine: (line) => {
+        this.#lastLines.push(line);
+        log(line);
+      },
+    });
+    this.#group = group;
+    void group.leaderExited.then(() => this.#onLeaderExit(group));
+    return group;
+  }
+
+  #command(port: number): readonly string[] {
+    const { python, exitGracePeriod, stopSignal } = this.#options.endpoint;
+    if (this.#kind.type === "web_server") {
+      return this.#kind.command.map((word) => word.replaceAll(/\$PORT\b|\$\{PORT\}/g, `${port}`));
+    }
+    const settings = ["--port", `${port}`, "--stop-signal", stopSignal];
+    const grace = ["--exit-grace-period", `${exitGracePeriod}`];
+    return [python, SERVE_ASGI, ...settings, ...grace, this.#kind.target];
+  }
+
+  async #onLeaderExit(group: ProcessGroup): Promise<void> {
+    const wasReady = this.#state === "ready";
+    // At once, so that no request is sent to it while the rest of its group is ended.
+    if (wasReady) this.#state = "failed";
+    const exit = await group.exited;
+    const message = `ended with ${describeExit(exit)} before it was ready`;
+    this.#starting.abort(this.#failure("starting_failed", message));
+    this.#over(exit);
+    if (wasReady) this.#options.onUnexpectedExit?.(exit);
+  }
+
+  async #stopGroup(): Promise<void> {
+    const { stopSignal, exitGracePeriod } = this.#options.endpoint;
+    const gone = await this.#group?.stop(stopSignal, exitGracePeriod * MS_PER_SECOND);
+    if (gone !== false) return;
+    this.#options.log("postern: warning: it does not end, even by SIGKILL, and is left behind");
+    this.#over({ code: null, signal: null });
+  }
+
+  #over(exit: ExitInfo): void {
+    if (this.#state === "stopping") this.#state = "stopped";
+    this.#ended.resolve(exit);
+  }
+
+  #warnOfOpenPorts(group: ProcessGroup): void {
+    if (group.pid === undefined) return;
+    const open = listeners(groupMembers(group.pid)).filter(({ loopback }) => !loopback);
+    if (open.length === 0) return;
+    const ports = open.map(({ address, port }) => `${address}:${port}`).join(", ");
+    this.#options.log(
+      `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
+    );
+  }
+
+  #failure(code: StartFailure["code"], message: string): StartFailure {
+    return new StartFailure(code, message, this.#lastLines.lines);
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * A command with everything that it starts: its output as lines, its end polite where there is time and
+ * certain in any case. Knows nothing of servers, ports or readiness.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import type { ExitInfo } from "./container.ts";
+import { processesWithVariable } from "./linux-processes.ts";
+import { LineSplitter } from "./output-lines.ts";
+
+const LAUNCHER = fileURLToPath(new URL("launch.sh", import.meta.url));
+
+/** A killed process ends at once, unless the kernel holds it in a driver that hangs. */
+const KILL_TIMEOUT_MS = 5_000;
+
+/** After the end, pipes that somebody outside the group still holds are read this long. */
+const LAST_OUTPUT_MS = 1_000;
+
+export interface ProcessGroupOptions {
+  readonly command: readonly string[];
+  readonly directory: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** A variable of the environment that no other group has: it finds those that left this one. */
+  readonly markedBy: string;
+  readonly onLine: (line: string) => void;
+}
+
+export class ProcessGroup {
+  /** How the command itself ended; others of its group may still be there. */
+  readonly leaderExited: Promise<ExitInfo>;
+  /** Resolves when the whole group has ended and its output has been passed on. */
+  readonly exited: Promise<ExitInfo>;
+  readonly #options: ProcessGroupOptions;
+  readonly #child: ChildProcess;
+  readonly #outputClosed: Promise<unknown>;
+  readonly #graceOver = Promise.withResolvers<void>();
+  #asked = false;
+  #over = false;
+
+  /** Never throws: a command that can't be started is one that ends with code 127 and says why. */
+  constructor(options: ProcessGroupOptions) {
+    this.#options = options;
+    const child = spawn("/bin/sh", [LAUNCHER, ...options.command], {
+      cwd: options.directory,
+      env: options.environment,
+      // A session of its own: the terminal's Ctrl-C is for the agent, and the group's number is the pid.
+      detached: true,
+      // Nothing is ever written to descriptor 3: it closes when the agent is gone (see launch.sh).
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+    });
+    this.#child = child;
+    this.#outputClosed = Promise.all([child.stdout, child.stderr].map((out) => this.#read(out)));
+    this.leaderExited = new Promise((resolve) => {
+      child.once("exit", (code, signal) => resolve({ code, signal }));
+      child.once("error", (error) => {
+        options.onLine(`postern: can't be started in ${options.directory}: ${error.message}`);
+        resolve({ code: 127, signal: null });
+      });
+    });
+    this.exited = this.#end();
+  }
+
+  /** The group's number; undefined when nothing could be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /**
+   * Sends the signal to every process of the group, gives them the grace period and kills the rest.
+   * Resolves with false when something is still there 5 s later.
+   */
+  async stop(signal: NodeJS.Signals, graceMs: number): Promise<boolean> {
+    this.#asked = true;
+    this.#signal(signal);
+    const grace = setTimeout(() => {
+      this.#kill();
+      this.#graceOver.resolve();
+    }, graceMs);
+    const givenUp = new AbortController();
+    const gone = await Promise.race([
+      this.exited.then(() => true),
+      delay(graceMs + KILL_TIMEOUT_MS, false, { signal: givenUp.signal }),
+    ]);
+    clearTimeout(grace);
+    if (gone) givenUp.abort();
+    return gone;
+  }
+
+  async #end(): Promise<ExitInfo> {
+    const exit = await this.leaderExited;
+    // Workers that were asked to end with their leader may still be finishing; they hold its output.
+    if (this.#asked) await Promise.race([this.#outputClosed, this.#graceOver.promise]);
+    this.#kill();
+    const enough = delay(LAST_OUTPUT_MS, undefined, { ref: false });
+    await Promise.race([this.#outputClosed, enough]);
+    this.#over = true;
+    for (const stream of this.#child.stdio) stream?.destroy();
+    return exit;
+  }
+
+  #kill(): void {
+    this.#signal("SIGKILL");
+    if (this.#over || this.pid === undefined) return;
+    const { markedBy, environment } = this.#options;
+    for (const pid of processesWithVariable(markedBy, environment[markedBy] ?? "")) {
+      signalQuietly(pid, "SIGKILL");
+    }
+  }
+
+  /** The group's number can't have gone to others: the watcher of launch.sh holds it until the kill. */
+  #signal(signal: NodeJS.Signals): void {
+    if (!this.#over && this.pid !== undefined) signalQuietly(-this.pid, signal);
+  }
+
+  async #read(output: ChildProcess["stdout"]): Promise<void> {
+    if (output === null) return;
+    const splitter = new LineSplitter(this.#options.onLine);
+    output.on("data", (chunk: Buffer) => splitter.write(chunk));
+    // A pipe that breaks has ended, for whoever reads lines.
+    output.on("error", () => output.destroy());
+    await once(output, "close").catch(() => undefined);
+    splitter.end();
+  }
+}
+
+function signalQuietly(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone already.
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * When an endpoint whose container failed may start again. Pure: time is an argument, in milliseconds of
+ * any clock. Starts come on demand; this only keeps a broken app from being started for every request.
+ */
+
+/** What has happened since the endpoint was last well. */
+export interface FailureHistory {
+  readonly failures: number;
+  /** No start before this time. */
+  readonly notBeforeMs: number;
+}
+
+export const NO_FAILURES: FailureHistory = { failures: 0, notBeforeMs: 0 };
+
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 60_000;
+
+/** A container that served this long was well; its end is a new story. */
+const WELL_AFTER_MS = 60_000;
+
+/** The container did not become ready: a second, then twice as long each time, up to a minute. */
+export function afterFailedStart(history: FailureHistory, nowMs: number): FailureHistory {
+  return after(history.failures, FIRST_DELAY_MS * 2 ** history.failures, nowMs);
+}
+
+/** The container ended by itself after it had been ready: the first time it may start again at once. */
+export function afterCrash(
+  history: FailureHistory,
+  readyForMs: number,
+  nowMs: number,
+): FailureHistory {
+  const failures = readyForMs >= WELL_AFTER_MS ? 0 : history.failures;
+  return after(failures, failures === 0 ? 0 : FIRST_DELAY_MS * 2 ** (failures - 1), nowMs);
+}
+
+function after(failures: number, delayMs: number, nowMs: number): FailureHistory {
+  return { failures: failures + 1, notBeforeMs: nowMs + Math.min(MAX_DELAY_MS, delayMs) };
+}

@@ -1,0 +1,191 @@
+"""Serves a Python ASGI app for the Postern agent: uvicorn on a loopback port, tuned for being behind it.
+
+    serve_asgi.py --port PORT [--stop-signal SIGNAL] [--exit-grace-period SECONDS] MODULE:ATTRIBUTE
+
+The attribute is an ASGI app, or a function without arguments that returns one. The working directory is
+the app's directory. Needs the standard library and uvicorn, with whatever loop, HTTP and WebSocket
+implementation uvicorn finds. What a user can get wrong ends in one line "postern: ..." on stderr and exit
+code 1, after a traceback where the mistake is inside the user's own code.
+"""
+
+import argparse
+import asyncio
+import functools
+import importlib
+import inspect
+import os
+import signal
+import sys
+import traceback
+
+# The agent's pooled connections must not be closed under its hands; it gives idle ones up much earlier.
+KEEP_ALIVE_SECONDS = 300
+# The gateway lets 64 KiB of header lines through; the agent adds a few of its own.
+MAX_REQUEST_HEAD_BYTES = 128 * 1024
+# The agent counts the 2 MiB that the contract promises (and answers 1009); the app is to see them whole.
+MAX_WEBSOCKET_MESSAGE_BYTES = 16 * 1024 * 1024
+# Of the grace period, what requests get to finish; the rest is for the app's own lifespan shutdown.
+SHARE_OF_GRACE_FOR_REQUESTS = 0.75
+# uvicorn's own exit code for an app that failed to start.
+STARTUP_FAILURE = 3
+
+
+def refuse(message):
+    """Ends the process with one line that says what would be right."""
+    print("postern: " + message, file=sys.stderr, flush=True)
+    sys.exit(1)
+
+
+def refuse_user_error(message, error):
+    """As refuse, for an exception in the user's code: with its traceback, without the frames up to it."""
+    frames = error.__traceback__
+    while frames is not None and is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames)
+    refuse("{}: {}: {}".format(message, type(error).__name__, error))
+
+
+def is_ours(filename):
+    return filename == __file__ or filename.startswith("<frozen importlib") or filename == importlib.__file__
+
+
+def import_uvicorn():
+    try:
+        import uvicorn
+    except ModuleNotFoundError as error:
+        if error.name != "uvicorn":
+            raise
+        refuse("uvicorn is not installed: run {} -m pip install 'uvicorn[standard]'".format(sys.executable))
+    return uvicorn
+
+
+def import_target(target):
+    """Returns what MODULE:ATTRIBUTE names."""
+    module_name, _, attributes = target.partition(":")
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A module that the user's own module imports and that is missing is the user's mistake in it.
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            refuse_user_error("importing {} failed".format(module_name), error)
+        refuse("there is no module {} in {}".format(module_name, os.getcwd()))
+    except (Exception, SystemExit) as error:
+        refuse_user_error("importing {} failed".format(module_name), error)
+    path = module_name
+    for attribute in attributes.split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            refuse("{} has no attribute {}".format(path, attribute))
+        path += "." + attribute
+    return found
+
+
+def takes(function, count):
+    """Whether a callable can be called with so many positional arguments and nothing else."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Some builtins and extension types tell nothing: then they get the benefit of the doubt.
+        return count == 3
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def find_app(target):
+    """Returns the ASGI app that the target is or makes. What can be called as an app is one."""
+    found = import_target(target)
+    if not callable(found):
+        refuse("{} is a {}, not an ASGI app".format(target, type(found).__name__))
+    if takes(found, 3):
+        return found
+    if not takes(found, 0):
+        refuse(not_an_app(target, found))
+    if inspect.iscoroutinefunction(found):
+        refuse("{} is an async function; the function that makes the app must be a plain one".format(target))
+    try:
+        app = found()
+    except (Exception, SystemExit) as error:
+        refuse_user_error("{}() failed".format(target), error)
+    if not (callable(app) and takes(app, 3)):
+        refuse(not_an_app("{}()".format(target), app))
+    return app
+
+
+def not_an_app(name, found):
+    if callable(found) and takes(found, 2):
+        return "{} looks like a WSGI app; name it by wsgi instead of asgi".format(name)
+    if inspect.isroutine(found):
+        return "{} is neither an ASGI app nor a function without arguments".format(name)
+    return "{} is a {}, not an ASGI app".format(name, type(found).__name__)
+
+
+def settings_for(uvicorn, arguments):
+    settings = {
+        "host": "127.0.0.1",
+        "port": arguments.port,
+        # Lifespan failures end the start; an app that knows no lifespan runs without.
+        "lifespan": "auto",
+        # Client address and scheme come from the agent, which connects from this machine and overwrites both.
+        "proxy_headers": True,
+        "forwarded_allow_ips": "127.0.0.1",
+        # An app's own Server header stays the only one.
+        "server_header": False,
+        "access_log": False,
+        "log_level": "warning",
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": max(1, int(arguments.exit_grace_period * SHARE_OF_GRACE_FOR_REQUESTS)),
+        "h11_max_incomplete_event_size": MAX_REQUEST_HEAD_BYTES,
+        "ws_max_size": MAX_WEBSOCKET_MESSAGE_BYTES,
+    }
+    known = inspect.signature(uvicorn.Config).parameters
+    # Old versions lack some of the limits; they serve with their own.
+    return {name: value for name, value in settings.items() if name in known}
+
+
+async def serve(uvicorn, arguments):
+    """Imports the app inside the running loop, as uvicorn does: apps may ask for it at their import."""
+    app = find_app(arguments.target)
+    server = uvicorn.Server(uvicorn.Config(app, **settings_for(uvicorn, arguments)))
+    stop_signal = getattr(signal, arguments.stop_signal)
+    if stop_signal not in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        # uvicorn handles the first two itself, and only while it serves.
+        signal.signal(stop_signal, server.handle_exit)
+    await server.serve()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def run(main):
+    """asyncio.run on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main())
+        return
+    if hasattr(asyncio, "Runner"):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    else:
+        uvloop.install()
+        asyncio.run(main())
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="serve_asgi.py", allow_abbrev=False)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--stop-signal", default="SIGTERM")
+    parser.add_argument("--exit-grace-period", type=float, default=30.0)
+    parser.add_argument("target", metavar="MODULE:ATTRIBUTE")
+    arguments = parser.parse_args()
+    # The app's directory takes the place of this file's; the app's own parsers find no arguments of ours.
+    sys.path[0] = os.getcwd()
+    sys.argv[1:] = []
+    run(functools.partial(serve, import_uvicorn(), arguments))
+
+
+if __name__ == "__main__":
+    main()
