@@ -91,7 +91,7 @@ function checkCharacters(host: string): string | undefined {
   for (let index = 0; index < host.length; index++) {
     const code = host.charCodeAt(index);
     const lower = code | 0x20;
-    const letter = lower >= 0x61 && lower <= 0x7a && code < 0x80;
+    const letter = lower >= 0x61 && lower <= 0x7a;
     const digit = code >= 0x30 && code <= 0x39;
     if (code === DOT && previous === DOT) return "one of its labels is empty";
     if (!letter && !digit && code !== DOT && code !== DASH && code !== UNDERSCORE) {

@@ -75,8 +75,7 @@ const CHALLENGES: Partial<Record<ErrorCode, string>> = {
 /** RFC 9457, 3; without `type`, which then is "about:blank": programs switch on `code`. */
 function document(code: ErrorCode, detail: string, members: ProblemOptions["members"]): string {
   const { status, title } = ERRORS[code];
-  const said = detail === "" ? line(code, "") : detail;
-  return `${JSON.stringify({ ...members, title, status, detail: said, code })}\n`;
+  return `${JSON.stringify({ ...members, title, status, detail: explain(code, detail), code })}\n`;
 }
 
 /** `postern: no endpoint has this name (ws--app is not served here)`. */
@@ -86,10 +85,14 @@ function line(code: ErrorCode, detail: string): string {
   return detail === "" ? start : `${start} (${detail.replace(/\p{Cc}+/gu, " ")})`;
 }
 
+/** The particular words, or the general ones where there are none. */
+function explain(code: ErrorCode, detail: string): string {
+  return detail === "" ? line(code, "") : detail;
+}
+
 function page(code: ErrorCode, detail: string): string {
   const { status, title } = ERRORS[code];
   const heading = title.charAt(0).toUpperCase() + title.slice(1);
-  const paragraph = detail === "" ? "" : `\n<p>${escape(detail)}</p>`;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -101,7 +104,8 @@ body { max-width: 34rem; margin: 18vh auto 0; padding: 0 1.5rem; overflow-wrap: 
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem }
 small { opacity: .65 }
 </style>
-<h1>${escape(heading)}</h1>${paragraph}
+<h1>${escape(heading)}</h1>
+<p>${escape(explain(code, detail))}</p>
 <p><small>postern · ${status} · ${code}</small></p>
 </html>
 `;

@@ -1,0 +1,226 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { requestHeaders, type RequestFacts } from "../../routing/headers.ts";
+import { MAX_HEADER_BYTES, MAX_HEADER_LINES } from "../../routing/wire/limits.ts";
+
+const FACTS: RequestFacts = {
+  host: "ecorp--demo.localhost:8787",
+  client: "203.0.113.9",
+  scheme: "https",
+  requestId: "request-1",
+  traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  callId: "6f7c0f4e-5b1c-4a43-9a52-0f9f4c2f3a11",
+};
+
+const OWN = [
+  ["host", FACTS.host],
+  ["x-forwarded-for", FACTS.client],
+  ["x-forwarded-proto", FACTS.scheme],
+  ["x-request-id", FACTS.requestId],
+  ["traceparent", FACTS.traceparent],
+  ["postern-call-id", FACTS.callId],
+];
+
+/** What the app gets besides the gateway's own lines. */
+function passed(given: Record<string, string>): Record<string, string> {
+  const headers = requestHeaders(new Map(Object.entries(given)), FACTS);
+  if (!Array.isArray(headers)) throw new Error(headers.detail);
+  const lines = pairs(headers);
+  expect(lines.slice(0, OWN.length)).toEqual(OWN);
+  return Object.fromEntries(lines.slice(OWN.length)) as Record<string, string>;
+}
+
+function pairs(headers: readonly string[]): string[][] {
+  return headers.flatMap((name, index) =>
+    index % 2 === 0 ? [[name, headers[index + 1] as string]] : [],
+  );
+}
+
+describe("a request's headers", () => {
+  it("pass as they are, with the gateway's own first", () => {
+    const given = {
+      accept: "*/*",
+      "accept-encoding": "gzip, br",
+      authorization: "Bearer sk-of-the-app",
+      "content-length": "12",
+      "content-type": "application/json",
+      "idempotency-key": "k",
+      "modal-session-id": "s",
+      "user-agent": "",
+      "x-custom": "tab\tand é, 日本 and 🚪",
+    };
+    expect(passed(given)).toEqual(given);
+  });
+
+  it.each([
+    ["connection", "keep-alive"],
+    ["keep-alive", "timeout=5"],
+    ["proxy-connection", "keep-alive"],
+    ["te", "trailers"],
+    ["trailer", "x-checksum"],
+    ["transfer-encoding", "Chunked"],
+    ["upgrade", "h2c"],
+    ["http2-settings", "AAMAAABkAARAAAAAAAIAAAAA"],
+    ["expect", "100-continue"],
+    ["proxy-authorization", "Basic eA=="],
+    ["proxy-anything", "x"],
+    ["proxy", "http://evil.example"],
+    ["forwarded", "for=1.1.1.1"],
+    ["x-forwarded-for", "1.1.1.1"],
+    ["x-forwarded-host", "evil.example"],
+    ["x-forwarded-proto", "https"],
+    ["x-forwarded-prefix", "/x"],
+    ["x-forwarded-client-cert", "x"],
+    ["x-real-ip", "1.1.1.1"],
+    ["x-client-ip", "1.1.1.1"],
+    ["true-client-ip", "1.1.1.1"],
+    ["cf-connecting-ip", "1.1.1.1"],
+    ["cf-ray", "x"],
+    ["x-verified-user-data", "root"],
+    ["x-original-url", "/admin"],
+    ["x-request-id", "forged"],
+    ["traceparent", "forged"],
+    ["host", "evil.example"],
+    ["postern-call-id", "forged"],
+    ["postern-front-secret", "x"],
+    ["postern-key", "wk-1"],
+    ["postern-secret", "ws-1"],
+    ["modal-key", "wk-1"],
+    ["modal-secret", "ws-1"],
+    ["sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="],
+    ["sec-websocket-version", "13"],
+    ["sec-websocket-extensions", "permessage-deflate"],
+    ["x_auth", "1"],
+    ["_", "1"],
+  ])("lose %s", (name, value) => {
+    expect(passed({ accept: "*/*", [name]: value })).toEqual({ accept: "*/*" });
+  });
+
+  it("keep the subprotocols that a WebSocket client offers", () => {
+    const given = { "sec-websocket-protocol": "chat, superchat" };
+    expect(passed(given)).toEqual(given);
+  });
+
+  it("lose what Connection names, in any case and with any spaces, but not the framing nor the host", () => {
+    expect(
+      passed({
+        connection: "Upgrade, X-Auth ,,\tX-OTHER,content-length, host, x-forwarded-for",
+        "content-length": "3",
+        "x-auth": "1",
+        "x-other": "2",
+        "x-third": "3",
+      }),
+    ).toEqual({ "content-length": "3", "x-third": "3" });
+  });
+
+  it.each([
+    "Bearer wk-abc.ws-def",
+    "bearer  wk-abc.ws-def",
+    "BEARER WK-abc.ws-def",
+    "Bearer pct-abc",
+    "Basic eA==, Bearer wk-abc.ws-def",
+  ])("lose the gateway's secret in Authorization: %s", (authorization) => {
+    expect(passed({ authorization })).toEqual({});
+  });
+
+  it.each(["Bearer sk-proj-wk-abc", "Basic d2st", "Bearer eyJ.wk-.x", "wk-abc", "Bearer awk-"])(
+    "keep the app's Authorization: %s",
+    (authorization) => {
+      expect(passed({ authorization })).toEqual({ authorization });
+    },
+  );
+
+  it.each([
+    ["a=1, b=2", "a=1; b=2"],
+    ["a=1; b=2, c=3; d=4, e=", "a=1; b=2; c=3; d=4; e="],
+    ['a={"x":1, "y":2}, b=2', 'a={"x":1, "y":2}; b=2'],
+    ["a=Thu, 01 Jan 1970", "a=Thu, 01 Jan 1970"],
+    ["a=1,b=2", "a=1,b=2"],
+    ["a=1", "a=1"],
+    [`a=${", b".repeat(20_000)}`, `a=${", b".repeat(20_000)}`],
+  ])("have the cookie lines that the platform joined told apart: %.40s", (joined, right) => {
+    expect(passed({ cookie: joined })).toEqual({ cookie: right });
+  });
+
+  it.each(["a\u0001b", "a\u007fb", "a\u0000", "a\r\nb: c", "a\nb", "caf\ufffd"])(
+    "are refused with a control character or with what was not UTF-8: %j",
+    (value) => {
+      for (const name of ["x-any", "x-forwarded-for", "cookie", "traceparent"]) {
+        expect(requestHeaders(new Map([[name, value]]), FACTS)).toEqual({
+          refused: "bad_request",
+          detail: `the header ${name} is not printable UTF-8 text`,
+        });
+      }
+    },
+  );
+
+  it.each(["gzip, chunked", "chunked, chunked", "identity", ""])(
+    "are refused with the transfer coding %j",
+    (coding) => {
+      expect(requestHeaders(new Map([["transfer-encoding", coding]]), FACTS)).toMatchObject({
+        refused: "not_supported",
+      });
+    },
+  );
+
+  it("are refused over 64 KiB, counted in bytes of UTF-8 and with dropped lines", () => {
+    const room = MAX_HEADER_BYTES - "x-a: \r\n".length;
+    expect(requestHeaders(new Map([["x-a", "x".repeat(room)]]), FACTS)).toBeInstanceOf(Array);
+    for (const [name, value] of [
+      ["x-a", "x".repeat(room + 1)],
+      ["x_a", "x".repeat(room + 1)],
+      ["x-a", "é".repeat(room / 2 + 1)],
+      ["x-a", "日".repeat(room / 3 + 1)],
+      ["x-a", "🚪".repeat(room / 4 + 1)],
+    ] as const) {
+      expect(requestHeaders(new Map([[name, value]]), FACTS)).toMatchObject({
+        refused: "headers_too_large",
+      });
+    }
+    expect(
+      requestHeaders(new Map([["x-a", "🚪".repeat(Math.floor(room / 4))]]), FACTS),
+    ).toBeInstanceOf(Array);
+  });
+
+  it("are refused over 500 lines", () => {
+    const lines = Array.from({ length: MAX_HEADER_LINES + 1 }, (_, index) => [`x-${index}`, ""]);
+    expect(requestHeaders(new Map(lines.slice(1) as [string, string][]), FACTS)).toBeInstanceOf(
+      Array,
+    );
+    expect(requestHeaders(new Map(lines as [string, string][]), FACTS)).toMatchObject({
+      refused: "headers_too_large",
+    });
+  });
+
+  it("never carry a dropped name or a line break, whatever the client's spelling, and pass a second time unchanged", () => {
+    const name = fc.oneof(
+      fc.stringMatching(/^[A-Za-z0-9_-]{1,12}$/),
+      fc
+        .constantFrom("X-Forwarded-", "Postern-", "CF-", "Proxy-", "X_", "Modal-")
+        .chain((prefix) => fc.stringMatching(/^[A-Za-z]{1,8}$/).map((rest) => prefix + rest)),
+      fc.constantFrom("Connection", "TE", "Keep-Alive", "Cookie", "Authorization", "Modal-Key"),
+    );
+    const value = fc.oneof(
+      fc.stringMatching(/^[ -~\t]{0,30}$/),
+      fc.string({ unit: "binary" }),
+      fc.constantFrom("X-A, b", "a=1, b=2", "Bearer wk-1.ws-2", "close"),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value), { maxLength: 12 }), (lines) => {
+        const given = new Map(lines.map(([name, value]) => [name.toLowerCase(), value.trim()]));
+        const headers = requestHeaders(given, FACTS);
+        if (!Array.isArray(headers)) return;
+        for (const [name, value] of pairs(headers).slice(OWN.length)) {
+          expect(name).not.toMatch(
+            /^(postern-|proxy-|cf-|x-forwarded-|connection$|te$|modal-key$)|_/,
+          );
+          expect(value).not.toMatch(/[\r\n\0]/);
+          if (name === "authorization") expect(value).not.toContain("wk-1.ws-2");
+        }
+        const again = new Map(pairs(headers) as [string, string][]);
+        expect(requestHeaders(again, FACTS)).toEqual(headers);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});

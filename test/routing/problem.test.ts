@@ -1,0 +1,141 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { answerShape } from "../../routing/accept.ts";
+import { problem } from "../../routing/problem.ts";
+import { type ErrorCode, ERRORS } from "../../routing/wire/errors.ts";
+
+const BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+const CODES = Object.keys(ERRORS) as ErrorCode[];
+
+describe("the shape of an answer", () => {
+  it.each([
+    // No Accept is as good as */* (RFC 9110, 12.5.1).
+    [null, "problem"],
+    ["", "problem"],
+    ["*/*", "problem"],
+    [" */* ", "problem"],
+    ["application/json", "problem"],
+    ["application/problem+json", "problem"],
+    ["application/vnd.api+json; charset=utf-8", "problem"],
+    ["application/*", "problem"],
+    ["APPLICATION/JSON", "problem"],
+    ["application/json, text/html", "problem"],
+    ["application/json, text/plain, */*", "problem"],
+    ["application/json;q=0.5, text/html;q=0.4", "problem"],
+    ["text/html;q=0, */*", "problem"],
+    ["*/*;q=0.1, image/png", "problem"],
+    [BROWSER, "html"],
+    ["text/html", "html"],
+    ["application/xhtml+xml", "html"],
+    ["text/html, */*", "html"],
+    ["text/html, application/json;q=0.9", "html"],
+    ["text/html;level=1; Q=0.7, application/json;q=0.3", "html"],
+    ["text/plain", "text"],
+    ["text/*", "text"],
+    ["text/event-stream", "text"],
+    ["image/png", "text"],
+    ["*/*;q=0", "text"],
+    ["application/json;q=0, */*", "text"],
+    ["application/json;q=0.000", "text"],
+    [";;,,=", "text"],
+  ] as const)("for Accept %j is %s", (accept, shape) => {
+    expect(answerShape(accept)).toBe(shape);
+  });
+
+  it("is one of the three for anything at all", () => {
+    fc.assert(
+      fc.property(fc.string(), (accept) => {
+        expect(["problem", "html", "text"]).toContain(answerShape(accept));
+      }),
+    );
+  });
+});
+
+describe("a problem", () => {
+  it("is a document of RFC 9457 with the code", () => {
+    const { status, headers, body } = problem("no_such_endpoint", "x--y is not served here", {
+      accept: "*/*",
+    });
+    expect(status).toBe(404);
+    expect(headers).toEqual({
+      "content-type": "application/problem+json",
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+    });
+    expect(JSON.parse(body)).toEqual({
+      title: "No endpoint has this name",
+      status: 404,
+      detail: "x--y is not served here",
+      code: "no_such_endpoint",
+    });
+  });
+
+  it("is one line of text for whoever takes neither JSON nor HTML", () => {
+    const { headers, body } = problem("no_origin", "box\r\nSet-Cookie: a", {
+      accept: "text/plain",
+    });
+    expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
+    expect(body).toBe("postern: no box serves this endpoint now (box Set-Cookie: a)\n");
+  });
+
+  it("is a page that nothing in the detail can break out of", () => {
+    const detail = `</p><script>alert("1")</script>&'`;
+    const { headers, body } = problem("bad_request", detail, { accept: BROWSER });
+    expect(headers["content-security-policy"]).toContain("default-src 'none'");
+    expect(body).not.toContain("<script");
+    expect(body).toContain("&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;&#38;&#39;");
+  });
+
+  it.each(["*/*", BROWSER, "text/plain"])(
+    "of missing credentials has the same words in every shape (%s), whatever the detail",
+    (accept) => {
+      for (const detail of ["", "endpoint x exists"]) {
+        const { status, headers, body } = problem("missing_credentials", detail, { accept });
+        expect(status).toBe(401);
+        expect(headers["www-authenticate"]).toBe('Bearer realm="postern"');
+        expect(body).toContain("postern: missing credentials for proxy authorization");
+        expect(body).not.toContain("endpoint x exists");
+      }
+    },
+  );
+
+  it("of missing credentials is the contract's line, in text and as a document's detail", () => {
+    const line = "postern: missing credentials for proxy authorization";
+    expect(problem("missing_credentials", "", { accept: "text/plain" }).body).toBe(`${line}\n`);
+    const { body } = problem("missing_credentials", "", { accept: null });
+    expect(JSON.parse(body)).toMatchObject({ detail: line, code: "missing_credentials" });
+  });
+
+  it("says when to come back in whole seconds, never too early", () => {
+    const after = (retryAfter: number) =>
+      problem("no_origin", "", { accept: null, retryAfter }).headers["retry-after"];
+    expect([after(1), after(0.2), after(0), after(-3)]).toEqual(["1", "1", "0", "0"]);
+  });
+
+  it("asks clients not to repeat what the app may have begun", () => {
+    const { headers } = problem("call_lost", "", { accept: null, mayHaveRun: true });
+    expect(headers["x-should-retry"]).toBe("false");
+  });
+
+  it("has members for programs, which cannot replace its own", () => {
+    const members = { call_id: "c", status: 200, code: "forged" };
+    const { body } = problem("call_lost", "gone", { accept: null, members });
+    expect(JSON.parse(body)).toMatchObject({ call_id: "c", status: 502, code: "call_lost" });
+  });
+});
+
+describe("docs/errors.md", () => {
+  const rows = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      const [, status, code, meaning] = /^\| (\d{3}) +\| `(\w+)` +\| (.*\S) +\|$/.exec(line) ?? [];
+      return code === undefined ? [] : [{ status: Number(status), code, meaning }];
+    });
+
+  it("lists every code once, in the table's order, with its status", () => {
+    expect(rows.map(({ code, status }) => [code, status])).toEqual(
+      CODES.map((code) => [code, ERRORS[code].status]),
+    );
+  });
+});
