@@ -26,8 +26,8 @@ export interface FrontOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** The Host of the announcement; asked for at each connection, since it may hold the chosen port. */
-  readonly baseDomain: () => string;
+  /** The Host of the announcement, from the port that was chosen. */
+  readonly baseDomain: (port: number) => string;
   /** Known to this process and its workerd alone. */
   readonly secret: string;
   /** The port of 127.0.0.1 on which workerd listens; the promise waits while workerd is down. */
@@ -62,6 +62,9 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     keepAliveInitialDelay: TCP_KEEPALIVE_MS,
   });
 
+  const port = await listen(server, options.host, options.port);
+  const baseDomain = options.baseDomain(port);
+
   server.on("connection", (client: Socket) => {
     const address = client.remoteAddress;
     const overLimit = open.size - refusals >= options.maxConnections;
@@ -70,7 +73,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
       return;
     }
     const connection = new FrontConnection(client, {
-      announcement: announcement(options.baseDomain(), options.secret, plainAddress(address)),
+      announcement: announcement(baseDomain, options.secret, plainAddress(address)),
       upstreamPort: options.upstreamPort,
       onSpoken: (spoken) => silent.delete(spoken),
       onClosed: (closed) => {
@@ -89,7 +92,6 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     }
   });
 
-  const port = await listen(server, options.host, options.port);
   const sweep = setInterval(() => {
     const now = performance.now();
     for (const [connection, deadline] of silent) {

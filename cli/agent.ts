@@ -1,0 +1,133 @@
+/** What `up` and `serve` share: the app's configuration, the agent's life, and how its URLs are shown. */
+
+import { lookup } from "node:dns/promises";
+import { hostname } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  AgentRefused,
+  startAgent,
+  type AgentOptions,
+  type RunningAgent,
+} from "../origin-gpu/agent.ts";
+import { isObjectName } from "../routing/names.ts";
+import { formatProblems, loadConfig, type AppConfig } from "../origin-gpu/config/config.ts";
+import { Failure, UsageError } from "./failure.ts";
+import { printJson, printNotice, printResult } from "./output.ts";
+import type { StopSignals } from "./stop-signals.ts";
+
+/** How long containers get when somebody insists; what is left then ends with this process. */
+const INSISTED_MS = 1_000;
+
+const MAX_BOX_NAME_LENGTH = 64;
+
+/** Reads and checks postern.toml; a Failure lists everything that is wrong with it. `--env` wins over it. */
+export async function readConfig(
+  path: string,
+  environment: string | undefined,
+): Promise<AppConfig> {
+  if (environment !== undefined && !isObjectName(environment)) {
+    throw new UsageError(
+      `--env: "${environment}" is not 1 to 64 of letters, digits, "-", "." and "_"`,
+    );
+  }
+  const result = await loadConfig(path);
+  if (!result.ok) throw new Failure(formatProblems(result.problems));
+  return environment === undefined ? result.config : { ...result.config, environment };
+}
+
+/** Starts the agent; a Failure when the gateway refuses it, or somebody asked to stop before it was there. */
+export async function startAgentUnlessStopped(
+  options: AgentOptions,
+  stop: StopSignals,
+): Promise<RunningAgent> {
+  try {
+    const agent = await Promise.race([startAgent(options), stop.asked]);
+    if (agent === undefined) throw new Failure("stopped before the app was there");
+    return agent;
+  } catch (error) {
+    throw error instanceof AgentRefused ? new Failure(error.message) : error;
+  }
+}
+
+/** This machine's name, as far as a box may be called so. */
+export function boxName(machine: string = hostname()): string {
+  const name = machine.replaceAll(/[^A-Za-z0-9._-]+/g, "-").slice(0, MAX_BOX_NAME_LENGTH);
+  return name === "" ? "box" : name;
+}
+
+/** A URL as the commands print it. */
+export interface PrintedUrl {
+  readonly function: string;
+  readonly url: string;
+  /** What follows the URL in the curl line that is printed with it. */
+  readonly curlArguments?: readonly string[];
+  readonly path?: string;
+}
+
+/** Prints each URL with a curl line that works on this machine; as one JSON object where asked. */
+export async function printUrls(
+  urls: readonly PrintedUrl[],
+  options: { readonly json: boolean; readonly gatewayUrl: string; readonly address: string },
+): Promise<void> {
+  if (options.json) {
+    const plain = urls.map(({ function: name, url }) => ({ function: name, url }));
+    printJson({ gateway: options.gatewayUrl, urls: plain });
+    return;
+  }
+  for (const printed of urls) {
+    printResult(printed.url);
+    printResult(`  ${await curlLine(printed, options.address)}`);
+  }
+}
+
+/** One line for a shell; with `--resolve` where this machine can't resolve the name by itself. */
+export async function curlLine(
+  { url, path = "/", curlArguments = [] }: PrintedUrl,
+  address: string,
+): Promise<string> {
+  const { hostname: host, port, protocol } = new URL(url);
+  const words = ["curl"];
+  if (!(await resolves(host))) {
+    words.push("--resolve", `${host}:${port || (protocol === "https:" ? "443" : "80")}:${address}`);
+  }
+  words.push(...curlArguments.map(shellWord), shellWord(url + path));
+  return words.join(" ");
+}
+
+/** Waits until the agent should end, and ends it: politely, or at once when somebody insists. */
+export async function runUntilStopped(
+  agent: RunningAgent,
+  stop: StopSignals,
+  around: { readonly before?: () => Promise<void>; readonly after?: () => Promise<void> } = {},
+): Promise<number> {
+  const refusal = await Promise.race([agent.refused, stop.asked]);
+  if (typeof refusal === "string") {
+    await agent.close();
+    await around.after?.();
+    throw new Failure(refusal);
+  }
+  printNotice("finishing what is under way; Ctrl-C again ends at once");
+  const politely = async (): Promise<number> => {
+    await around.before?.();
+    await agent.drain();
+    await around.after?.();
+    return 0;
+  };
+  const code = await Promise.race([politely(), stop.insisted.then(() => undefined)]);
+  if (code !== undefined) return code;
+  await Promise.race([agent.close(), delay(INSISTED_MS)]);
+  return 1;
+}
+
+async function resolves(host: string): Promise<boolean> {
+  try {
+    await lookup(host);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

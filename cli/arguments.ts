@@ -1,0 +1,118 @@
+/**
+ * A command's description, and the two things made from it: its parsed arguments and its help. Whatever
+ * a user mistypes becomes one line that says what would be right (exit code 2).
+ */
+
+import { parseArgs } from "node:util";
+import { UsageError } from "./failure.ts";
+import { nearest } from "./nearest.ts";
+
+export interface Option {
+  readonly type: "string" | "boolean";
+  readonly short?: string;
+  /** How the value is called in the help, e.g. `SECONDS`; for strings only. */
+  readonly value?: string;
+  readonly summary: string;
+  /** Named by the contract, not built yet: listed nowhere and refused with a clear line. */
+  readonly notYet?: true;
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+export interface CommandDescription<O extends Options = Options> {
+  readonly name: string;
+  readonly summary: string;
+  /** Positional arguments, in order, as the help shows them; `[NAME]` is optional. */
+  readonly positionals: readonly string[];
+  readonly options: O;
+  /** Lines under the options. */
+  readonly notes?: readonly string[];
+}
+
+/** Understood by every command. */
+export const COMMON_OPTIONS = {
+  env: { type: "string", short: "e", value: "NAME", summary: "the environment" },
+  json: { type: "boolean", summary: "print results as JSON" },
+  help: { type: "boolean", short: "h", summary: "print this help" },
+} as const satisfies Options;
+
+export type Values<O extends Options> = {
+  readonly [K in keyof O]?: O[K]["type"] extends "boolean" ? boolean : string;
+};
+
+export interface Arguments<O extends Options> {
+  readonly values: Values<O & typeof COMMON_OPTIONS>;
+  readonly positionals: readonly string[];
+}
+
+/** Parses what follows the command's name; throws a UsageError for whatever isn't the command's. */
+export function parseArguments<O extends Options>(
+  command: CommandDescription<O>,
+  argv: readonly string[],
+): Arguments<O> {
+  const options: Options = { ...command.options, ...COMMON_OPTIONS };
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
+  const values: Record<string, string | boolean> = {};
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
+    if (option === undefined) throw unknownOption(command, token.rawName, options);
+    if (option.notYet === true) throw new UsageError(`${token.rawName}: not available yet`);
+    if (option.type === "boolean" && token.value !== undefined) {
+      throw new UsageError(`${token.rawName} takes no value`);
+    }
+    // What parseArgs took for the value of `--state --json` is the next flag.
+    const missing =
+      token.value === undefined || (!token.inlineValue && token.value.startsWith("--"));
+    if (option.type === "string" && missing) {
+      throw new UsageError(
+        `${token.rawName} needs a value: ${token.rawName} ${option.value ?? "VALUE"}`,
+      );
+    }
+    values[token.name] = token.value ?? true;
+  }
+  if (values["help"] !== true) checkPositionals(command, positionals);
+  return { values: values as Values<O & typeof COMMON_OPTIONS>, positionals };
+}
+
+/** `usage`, what it does, and each option on a line of its own. */
+export function helpOf(command: CommandDescription): string {
+  const options = Object.entries({ ...command.options, ...COMMON_OPTIONS }).filter(
+    ([, option]) => !("notYet" in option),
+  );
+  const left = options.map(([name, option]: [string, Option]) => {
+    const short = option.short === undefined ? "    " : `-${option.short}, `;
+    const value = option.type === "string" ? ` ${option.value ?? "VALUE"}` : "";
+    return `  ${short}--${name}${value}`;
+  });
+  const width = Math.max(...left.map((text) => text.length)) + 2;
+  const usage = ["postern", command.name, ...command.positionals, "[options]"].join(" ");
+  const lines = options.map(
+    ([, option], index) => (left[index] ?? "").padEnd(width) + option.summary,
+  );
+  const notes = command.notes === undefined ? [] : ["", ...command.notes];
+  return [`Usage: ${usage}`, "", command.summary, "", "Options:", ...lines, ...notes].join("\n");
+}
+
+function unknownOption(command: CommandDescription, rawName: string, options: Options): UsageError {
+  const known = Object.keys(options).map((name) => `--${name}`);
+  const meant = nearest(rawName, known);
+  const hint =
+    meant === undefined ? `see postern ${command.name} --help` : `did you mean ${meant}?`;
+  return new UsageError(`unknown option ${rawName}; ${hint}`);
+}
+
+function checkPositionals(command: CommandDescription, given: readonly string[]): void {
+  const required = command.positionals.filter((name) => !name.startsWith("["));
+  const usage = ["postern", command.name, ...command.positionals].join(" ");
+  if (given.length < required.length) {
+    throw new UsageError(`${required[given.length]} is missing: ${usage}`);
+  }
+  if (given.length > command.positionals.length) {
+    throw new UsageError(
+      `unexpected argument "${given[command.positionals.length]}"; usage: ${usage}`,
+    );
+  }
+}

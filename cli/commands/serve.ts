@@ -1,0 +1,66 @@
+/** `postern serve`: this machine's agent alone, with an ephemeral app at a gateway that runs elsewhere. */
+
+import { checkDevSuffix, DEFAULT_DEV_SUFFIX } from "../../routing/names.ts";
+import {
+  boxName,
+  printUrls,
+  readConfig,
+  runUntilStopped,
+  startAgentUnlessStopped,
+} from "../agent.ts";
+import type { Command } from "../command.ts";
+import { Failure, UsageError } from "../failure.ts";
+import { DEFAULT_STATE } from "../gateway/settings.ts";
+import { findBoxSecret, findGateway } from "../gateway/nearby.ts";
+import { printNotice } from "../output.ts";
+import { listenForStop } from "../stop-signals.ts";
+
+const OPTIONS = {
+  state: {
+    type: "string",
+    value: "DIRECTORY",
+    summary: `the state directory of a gateway on this machine (${DEFAULT_STATE})`,
+  },
+  timeout: { type: "string", value: "SECONDS", summary: "", notYet: true },
+} as const;
+
+export const SERVE: Command<typeof OPTIONS> = {
+  description: {
+    name: "serve",
+    summary: "Serves an ephemeral app from this machine: dev URLs, gone at Ctrl-C.",
+    positionals: ["[postern.toml]"],
+    options: OPTIONS,
+    notes: [
+      "The gateway is POSTERN_URL, or the one that runs on --state.",
+      "The box's secret is POSTERN_BOX_SECRET, or the one in --state.",
+    ],
+  },
+  async run({ values, positionals: [file = "postern.toml"] }) {
+    if (file.endsWith(".py"))
+      throw new Failure(`serve ${file}: not available yet; write a postern.toml`);
+    const devSuffix = checkDevSuffix(process.env["POSTERN_DEV_SUFFIX"] ?? DEFAULT_DEV_SUFFIX);
+    if (!devSuffix.ok) throw new UsageError(`POSTERN_DEV_SUFFIX: ${devSuffix.reason}`);
+    const state = values.state ?? DEFAULT_STATE;
+    const gateway = findGateway(state, process.env);
+    const boxSecret = findBoxSecret(state, process.env);
+    const config = await readConfig(file, values.env);
+    const stop = listenForStop();
+    const agent = await startAgentUnlessStopped(
+      {
+        gatewayUrl: gateway.url,
+        ...(gateway.workerdPort === undefined
+          ? {}
+          : { connectTo: `127.0.0.1:${gateway.workerdPort}` }),
+        boxName: boxName(),
+        boxSecret,
+        config,
+        devSuffix: devSuffix.value,
+        log: printNotice,
+      },
+      stop,
+    );
+    const address = "127.0.0.1";
+    await printUrls(agent.urls, { json: values.json === true, gatewayUrl: gateway.url, address });
+    return runUntilStopped(agent, stop);
+  },
+};

@@ -1,0 +1,86 @@
+/**
+ * `postern up`: a gateway and an agent in one process, for one app. Without a configuration it shows
+ * the demo, so that the first thing a new user sees is alive.
+ */
+
+import { fileURLToPath } from "node:url";
+import {
+  boxName,
+  printUrls,
+  readConfig,
+  runUntilStopped,
+  startAgentUnlessStopped,
+} from "../agent.ts";
+import type { Command } from "../command.ts";
+import { startGateway } from "../gateway/gateway.ts";
+import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
+import { printNotice } from "../output.ts";
+import { listenForStop } from "../stop-signals.ts";
+
+const OPTIONS = {
+  config: {
+    type: "string",
+    value: "FILE",
+    summary: "the app's postern.toml (without it: the demo)",
+  },
+  ...GATEWAY_OPTIONS,
+} as const;
+
+const DEMO = fileURLToPath(new URL("../../origin-gpu/examples/demo/postern.toml", import.meta.url));
+
+const DEMO_REQUEST = {
+  path: "/v1/chat/completions",
+  curlArguments: [
+    "-N",
+    "--json",
+    JSON.stringify({
+      model: "demo",
+      stream: true,
+      messages: [{ role: "user", content: "Who keeps the gate?" }],
+    }),
+  ],
+};
+
+export const UP: Command<typeof OPTIONS> = {
+  description: {
+    name: "up",
+    summary: "Runs a gateway and this machine's agent together, for one app.",
+    positionals: [],
+    options: OPTIONS,
+    notes: ["Ctrl-C lets answers finish, then ends; a second one ends at once."],
+  },
+  async run({ values }) {
+    const settings = gatewaySettings(values, process.env);
+    const config = await readConfig(values.config ?? DEMO, values.env);
+    const stop = listenForStop();
+    const gateway = await startGateway(settings, printNotice);
+    try {
+      const agent = await startAgentUnlessStopped(
+        {
+          gatewayUrl: gateway.url,
+          connectTo: `127.0.0.1:${gateway.workerdPort}`,
+          boxName: boxName(),
+          boxSecret: gateway.boxSecret,
+          config,
+          log: printNotice,
+        },
+        stop,
+      );
+      const demo = values.config === undefined ? DEMO_REQUEST : {};
+      const urls = agent.urls.map((url) => ({ ...url, ...demo }));
+      const address = reachableAddress(settings.host);
+      await printUrls(urls, { json: values.json === true, gatewayUrl: gateway.url, address });
+      return await runUntilStopped(agent, stop, {
+        before: () => gateway.drain(),
+        after: () => gateway.stop(),
+      });
+    } finally {
+      gateway.kill();
+    }
+  },
+};
+
+/** Where this machine reaches a gateway that listens on this address. */
+function reachableAddress(host: string): string {
+  return host === "localhost" || host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+}

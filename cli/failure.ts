@@ -1,0 +1,27 @@
+/** What ends a command with one clear line instead of a stack trace, and the exit code that it means. */
+
+/** Refused or failed: exit code 1. The message is what the user reads, without a prefix. */
+export class Failure extends Error {
+  readonly exitCode: number = 1;
+  override name = "Failure";
+}
+
+/** The command line itself is wrong: exit code 2. */
+export class UsageError extends Failure {
+  override readonly exitCode = 2;
+  override name = "UsageError";
+}
+
+/** The system's own words for an errno ("permission denied"), or the error's message. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // Node's messages read "EACCES: permission denied, mkdir '/x'": the middle is what people read.
+  return /^E[A-Z0-9]+: ([^,]+)/.exec(error.message)?.[1] ?? error.message;
+}
+
+/** The `code` of a system error, e.g. `EADDRINUSE`. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined;
+}

@@ -1,0 +1,199 @@
+/**
+ * The gateway on this machine: workerd with the Worker of gateway/, and the TCP front before it, on one
+ * state directory. `postern gateway` is this and nothing else; `postern up` adds an agent.
+ */
+
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { codeOf, Failure, reasonOf } from "../failure.ts";
+import { startFront, type Front } from "../front/front.ts";
+import { bundleWorker } from "./bundle.ts";
+import type { GatewaySettings } from "./settings.ts";
+import {
+  openStateDirectory,
+  writePrivate,
+  type RunningInfo,
+  type StateDirectory,
+} from "./state-directory.ts";
+import { PACKAGE_ROOT, readWorkerManifest } from "./worker-manifest.ts";
+import { workerdConfig } from "./workerd-config.ts";
+import { endOrphan, startWorkerd, type Workerd } from "./workerd-process.ts";
+
+/** Answers under way may go on for this long after the gateway was asked to end. */
+const DRAIN_MS = 10_000;
+
+/** workerd's share of the end: clients have left by then, only the links of boxes hold it. */
+const WORKERD_GRACE_MS = 500;
+
+const MAX_CONNECTIONS = 10_000;
+
+/** Descriptors that are not clients': storage, links, pipes, the containers' connections. */
+const RESERVED_DESCRIPTORS = 128;
+
+/** A client's own socket, the one to workerd, and in `up` the one to the app. */
+const DESCRIPTORS_PER_CLIENT = 3;
+
+export interface RunningGateway extends RunningInfo {
+  /** Boxes enrol with it. */
+  readonly boxSecret: string;
+  readonly statePath: string;
+  /** Stops accepting and lets answers finish, for a bounded time. */
+  drain(): Promise<void>;
+  /** Drains where that has not been done, and ends. */
+  stop(): Promise<void>;
+  /** Ends at once; nothing happens where it has ended. */
+  kill(): void;
+}
+
+/** Starts the gateway; a Failure says in one line why it can't. */
+export async function startGateway(
+  settings: GatewaySettings,
+  log: (line: string) => void,
+): Promise<RunningGateway> {
+  const state = openStateDirectory(settings.state);
+  let front: Front | undefined;
+  try {
+    const orphan = state.readWorkerd();
+    if (orphan !== undefined) await endOrphan(orphan);
+    const workerd = Promise.withResolvers<Workerd>();
+    // The front's clients wait for it; whoever starts it reports what went wrong.
+    workerd.promise.catch(() => undefined);
+    const frontSecret = randomBytes(32).toString("base64url");
+    const baseDomain = (port: number): string => settings.baseDomain ?? `localhost:${port}`;
+    // Listening comes first: a taken port is known before anything starts, and names the base domain.
+    front = await listen(settings, {
+      secret: frontSecret,
+      baseDomain,
+      upstreamPort: async () => (await workerd.promise).port(),
+      log,
+    });
+    const domain = baseDomain(front.port);
+    const running = await startWorker(settings, state, domain, frontSecret, log);
+    workerd.resolve(running);
+    const info: RunningInfo = {
+      url: `${publicScheme(domain)}://${domain}`,
+      baseDomain: domain,
+      workerdPort: await running.port(),
+      pid: process.pid,
+    };
+    state.writeRunning(info);
+    return {
+      ...info,
+      boxSecret: state.boxSecret,
+      statePath: state.path,
+      ...endings(front, running, state),
+    };
+  } catch (error) {
+    front?.reset();
+    void front?.close();
+    state.release();
+    throw error;
+  }
+}
+
+function endings(
+  front: Front,
+  workerd: Workerd,
+  state: StateDirectory,
+): Pick<RunningGateway, "drain" | "stop" | "kill"> {
+  let drained: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    drained ??= drainClients(front, workerd);
+    return drained;
+  };
+  return {
+    drain,
+    async stop() {
+      await drain();
+      await workerd.stop(WORKERD_GRACE_MS);
+      state.release();
+    },
+    kill() {
+      front.reset();
+      workerd.kill();
+      state.release();
+    },
+  };
+}
+
+async function drainClients(front: Front, workerd: Workerd): Promise<void> {
+  const closed = front.close();
+  // From here on workerd closes each connection when its answer ends, and idle ones at once.
+  workerd.drain();
+  const late = new AbortController();
+  await Promise.race([closed, delay(DRAIN_MS, undefined, { signal: late.signal })]);
+  late.abort();
+  front.reset();
+  await closed;
+}
+
+/** `https` on real domains; plain `http` where names resolve to the machine itself. */
+function publicScheme(baseDomain: string): "http" | "https" {
+  return /(?:^|\.)localhost(?::\d+)?$/.test(baseDomain) ? "http" : "https";
+}
+
+/** Writes what workerd runs from, and starts it. */
+async function startWorker(
+  settings: GatewaySettings,
+  state: StateDirectory,
+  baseDomain: string,
+  frontSecret: string,
+  log: (line: string) => void,
+): Promise<Workerd> {
+  const manifest = readWorkerManifest();
+  const variables: Record<string, string> = {
+    ...settings.variables,
+    POSTERN_BASE_DOMAIN: baseDomain,
+    POSTERN_LOG: settings.log,
+    POSTERN_BOX_SECRET: state.boxSecret,
+    POSTERN_FRONT_SECRET: frontSecret,
+    ...(process.env["POSTERN_TEST_HOOKS"] === "1" ? { POSTERN_TEST_HOOKS: "1" } : {}),
+  };
+  const configPath = join(state.runPath, "workerd.capnp");
+  const bundle = await bundleWorker(PACKAGE_ROOT, manifest.main);
+  try {
+    writePrivate(join(state.runPath, "worker.js"), bundle);
+    writePrivate(configPath, workerdConfig(manifest, "worker.js", Object.keys(variables)));
+  } catch (error) {
+    throw new Failure(`can't write the state directory ${state.path}: ${reasonOf(error)}`);
+  }
+  return startWorkerd({
+    configPath,
+    objectsPath: state.objectsPath,
+    environment: variables,
+    log,
+    onProcess: (identity) =>
+      identity === undefined ? state.forgetWorkerd() : state.writeWorkerd(identity),
+  });
+}
+
+async function listen(
+  settings: GatewaySettings,
+  options: Omit<Parameters<typeof startFront>[0], "host" | "port" | "maxConnections">,
+): Promise<Front> {
+  const { host, port } = settings;
+  try {
+    return await startFront({ ...options, host, port, maxConnections: maxConnections() });
+  } catch (error) {
+    switch (codeOf(error)) {
+      case "EADDRINUSE":
+        throw new Failure(`port ${port} is already taken; choose another with --port`);
+      case "EACCES":
+        throw new Failure(`port ${port} needs privileges; choose one above 1023 with --port`);
+      case "EADDRNOTAVAIL":
+        throw new Failure(`${host} is not an address of this machine; choose another with --host`);
+      default:
+        throw new Failure(`can't listen on ${host}:${port}: ${reasonOf(error)}`);
+    }
+  }
+}
+
+/** How many clients the descriptor limit bears. Node has raised it to the hard limit at its start. */
+function maxConnections(): number {
+  const limit = Number(execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }));
+  if (!Number.isFinite(limit)) return MAX_CONNECTIONS;
+  const affordable = Math.floor((limit - RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CLIENT);
+  return Math.min(MAX_CONNECTIONS, Math.max(16, affordable));
+}

@@ -1,0 +1,197 @@
+/**
+ * The gateway's settings (docs/cli.md): one table says each one's flag, variable, default and check.
+ * A flag wins over its environment variable. Nothing is clamped: a value that can't be meant is refused
+ * with the flag or variable that it came from.
+ */
+
+import { BlockList, isIP } from "node:net";
+import { resolve } from "node:path";
+import type { Options } from "../arguments.ts";
+import { UsageError } from "../failure.ts";
+
+export interface GatewaySettings {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Absolute path of the state directory. */
+  readonly state: string;
+  /** Undefined: `localhost:<port>` once the port is known. */
+  readonly baseDomain: string | undefined;
+  readonly log: "json" | "off";
+  /** What the Worker gets as variables, by name, in the form that it reads. */
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+export const DEFAULT_STATE = "./.postern";
+
+/** The flags of `up` and `gateway`. */
+export const GATEWAY_OPTIONS = {
+  port: { type: "string", value: "PORT", summary: "where to listen (8787)" },
+  host: { type: "string", value: "ADDRESS", summary: "the address to listen on (127.0.0.1)" },
+  state: { type: "string", value: "DIRECTORY", summary: `where state is kept (${DEFAULT_STATE})` },
+  "base-domain": {
+    type: "string",
+    value: "DOMAIN",
+    summary: "the domain above the endpoints' names (localhost:<port>)",
+  },
+  "request-timeout": {
+    type: "string",
+    value: "SECONDS",
+    summary: "until a slow request is sent to its result URL (150)",
+  },
+  "rate-limit": {
+    type: "string",
+    value: "N/S",
+    summary: "requests a second / seconds of burst, 0 for none (200/5)",
+  },
+  "max-body": { type: "string", value: "BYTES", summary: "largest request body (4 GiB)" },
+  "trusted-proxies": {
+    type: "string",
+    value: "CIDR,...",
+    summary: "proxies whose word on the client's address is taken (none)",
+  },
+  "dns-over-https": { type: "string", value: "URL", summary: "", notYet: true },
+  log: {
+    type: "string",
+    value: "json|off",
+    summary: "one line of JSON per request on stderr (off)",
+  },
+} as const satisfies Options;
+
+type FlagName = keyof typeof GATEWAY_OPTIONS;
+export type GatewayFlags = { readonly [K in FlagName]?: string };
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Settings that pass through to the Worker: flag, variable, default, and what is wrong with a value. */
+const VARIABLES: readonly {
+  readonly flag: FlagName;
+  readonly variable: string;
+  readonly fallback: string;
+  /** What a right value looks like; undefined when this one is right. */
+  readonly expected: (value: string) => string | undefined;
+}[] = [
+  {
+    flag: "request-timeout",
+    variable: "POSTERN_REQUEST_TIMEOUT",
+    fallback: "150",
+    expected: (value) =>
+      isDecimal(value) && Number(value) > 0 ? undefined : "seconds above 0, e.g. 150 or 2.5",
+  },
+  {
+    flag: "rate-limit",
+    variable: "POSTERN_RATE_LIMIT",
+    fallback: "200/5",
+    expected: (value) => {
+      const [rate, burst, ...more] = value.split("/");
+      if (value === "0") return undefined;
+      const positive = [rate, burst].every((part = "") => isDecimal(part) && Number(part) > 0);
+      return positive && more.length === 0 ? undefined : "N/S, e.g. 200/5, or 0 for no limit";
+    },
+  },
+  {
+    flag: "max-body",
+    variable: "POSTERN_MAX_BODY",
+    fallback: String(4 * 1024 ** 3),
+    expected: (value) =>
+      /^\d+$/.test(value) && Number.isSafeInteger(Number(value))
+        ? undefined
+        : "a whole number of bytes, e.g. 104857600",
+  },
+  {
+    flag: "trusted-proxies",
+    variable: "POSTERN_TRUSTED_PROXIES",
+    fallback: "",
+    expected: (value) =>
+      value === "" || value.split(",").every(isNetwork)
+        ? undefined
+        : "addresses or networks with commas between, e.g. 10.0.0.0/8,192.0.2.7",
+  },
+];
+
+/** Reads the flags and the environment; throws a UsageError for the first value that can't be meant. */
+export function gatewaySettings(flags: GatewayFlags, environment: Environment): GatewaySettings {
+  const variables: Record<string, string> = {};
+  for (const { flag, variable, fallback, expected } of VARIABLES) {
+    const { value, source } = pick(flags[flag], flag, environment[variable], variable, fallback);
+    const right = expected(value);
+    if (right !== undefined) throw new UsageError(`${source}: "${value}" is not ${right}`);
+    variables[variable] = value;
+  }
+  const domain = pick(
+    flags["base-domain"],
+    "base-domain",
+    environment["POSTERN_BASE_DOMAIN"],
+    "POSTERN_BASE_DOMAIN",
+    "",
+  );
+  if (domain.value !== "" && !isBaseDomain(domain.value)) {
+    throw new UsageError(
+      `${domain.source}: "${domain.value}" is not a domain, with its port where one is needed, ` +
+        "e.g. example.com or localhost:8787",
+    );
+  }
+  return {
+    host: hostOf(flags.host ?? "127.0.0.1"),
+    port: portOf(flags.port ?? "8787"),
+    state: resolve(flags.state ?? DEFAULT_STATE),
+    baseDomain: domain.value === "" ? undefined : domain.value.toLowerCase(),
+    log: logOf(flags.log ?? environment["POSTERN_LOG"] ?? "off"),
+    variables,
+  };
+}
+
+function pick(
+  flagValue: string | undefined,
+  flag: string,
+  variableValue: string | undefined,
+  variable: string,
+  fallback: string,
+): { readonly value: string; readonly source: string } {
+  if (flagValue !== undefined) return { value: flagValue, source: `--${flag}` };
+  if (variableValue !== undefined && variableValue !== "") {
+    return { value: variableValue, source: variable };
+  }
+  return { value: fallback, source: `--${flag}` };
+}
+
+function portOf(value: string): number {
+  if (/^\d{1,5}$/.test(value) && Number(value) <= 65_535) return Number(value);
+  throw new UsageError(`--port: "${value}" is not a port number from 0 to 65535`);
+}
+
+function hostOf(value: string): string {
+  if (value === "localhost" || isIP(value) !== 0) return value;
+  throw new UsageError(`--host: "${value}" is not an IP address of this machine, e.g. 0.0.0.0`);
+}
+
+function logOf(value: string): "json" | "off" {
+  if (value === "json" || value === "off") return value;
+  throw new UsageError(`--log: "${value}" is neither json nor off`);
+}
+
+function isDecimal(value: string): boolean {
+  return /^\d+(?:\.\d+)?$/.test(value);
+}
+
+/** A DNS name of letters, digits and inner dashes (RFC 1123, 2.1), and a port where one is given. */
+function isBaseDomain(value: string): boolean {
+  const match = /^([^:]+)(?::(\d{1,5}))?$/.exec(value);
+  const [, name, port] = match ?? [];
+  if (name === undefined || name.length > 189 || Number(port ?? 1) > 65_535) return false;
+  return name.split(".").every((label) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(label));
+}
+
+/** An IP address, alone or with a prefix length. */
+function isNetwork(value: string): boolean {
+  const [address = "", prefix, ...more] = value.split("/");
+  const version = isIP(address);
+  if (version === 0 || more.length > 0) return false;
+  if (prefix === undefined) return true;
+  if (!/^\d{1,3}$/.test(prefix)) return false;
+  try {
+    new BlockList().addSubnet(address, Number(prefix), version === 6 ? "ipv6" : "ipv4");
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The configuration on which a self-hosted gateway's workerd runs, as Cap'n Proto text. It holds neither
+ * secrets nor settings: those reach workerd as environment variables, and the storage's path on its
+ * command line.
+ */
+
+import type { WorkerManifest } from "./worker-manifest.ts";
+
+/** The socket's and the disk service's names, for workerd's command line and control messages. */
+export const SOCKET_NAME = "http";
+export const DISK_NAME = "objects";
+
+/** `variables`: names of the environment variables that the Worker sees under the same names. */
+export function workerdConfig(
+  manifest: WorkerManifest,
+  bundleFile: string,
+  variables: readonly string[],
+): string {
+  const bindings = [
+    ...variables.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
+    ...manifest.objects.map(
+      ({ binding, className }) =>
+        `(name = ${text(binding)}, durableObjectNamespace = ${text(className)})`,
+    ),
+  ];
+  const namespaces = manifest.objects.map(
+    ({ className }) =>
+      `(className = ${text(className)}, uniqueKey = ${text(uniqueKeyOf(className))}, enableSql = true)`,
+  );
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "gateway", worker = .gateway),
+    (name = ${text(DISK_NAME)}, disk = (writable = true)),
+  ],
+  sockets = [
+    (name = ${text(SOCKET_NAME)}, address = "127.0.0.1:0", http = (), service = "gateway"),
+  ],
+);
+
+const gateway :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed ${text(bundleFile)})],
+  compatibilityDate = ${text(manifest.compatibilityDate)},
+  compatibilityFlags = ${list(manifest.compatibilityFlags.map(text))},
+  bindings = ${list(bindings)},
+  durableObjectNamespaces = ${list(namespaces)},
+  durableObjectStorage = (localDisk = ${text(DISK_NAME)}),
+);
+`;
+}
+
+/**
+ * A class's folder in the storage and part of every object's id: fixed for ever by the class's name as
+ * it was first published. A class that is renamed must keep its old key here.
+ */
+function uniqueKeyOf(className: string): string {
+  return className.toLowerCase();
+}
+
+/** Names, dates and flags from our own files: nothing among them needs an escape. */
+function text(value: string): string {
+  if (!/^[\w./-]+$/.test(value)) throw new Error(`not a plain word: ${value}`);
+  return `"${value}"`;
+}
+
+function list(items: readonly string[]): string {
+  return items.length === 0 ? "[]" : `[\n    ${items.join(",\n    ")},\n  ]`;
+}

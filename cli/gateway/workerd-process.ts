@@ -1,0 +1,244 @@
+/**
+ * Keeps one workerd running: starts it, learns its port, starts it again when it dies, and ends it. It
+ * has its own process group, so that a terminal's Ctrl-C does not reach it, and a watcher that ends it
+ * with this process, however that one goes.
+ */
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { Failure } from "../failure.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { DISK_NAME, SOCKET_NAME } from "./workerd-config.ts";
+
+/** The package has no types: its only export is the executable's path on this platform. */
+const { default: WORKERD } = createRequire(import.meta.url)("workerd") as { default: string };
+
+/** A workerd that died sooner than this after its start is not started again at once. */
+const SHORT_LIFE_MS = 1_000;
+const FIRST_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
+
+/** How long an orphan may take to go after SIGKILL. */
+const ORPHAN_WAIT_MS = 5_000;
+const ORPHAN_POLL_MS = 20;
+
+/** Lines of workerd's stderr that say why it died. */
+const KEPT_LINES = 5;
+
+/** workerd writes a line for many a broken connection; strangers must not fill a disk with them. */
+const MAX_LINES_PER_WINDOW = 20;
+const LINE_WINDOW_MS = 10_000;
+
+export interface WorkerdOptions {
+  readonly configPath: string;
+  readonly objectsPath: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly log: (line: string) => void;
+  /** Called with each new process and, when it has ended, with undefined. */
+  readonly onProcess: (identity: ProcessIdentity | undefined) => void;
+}
+
+export interface Workerd {
+  /** The port of 127.0.0.1 on which it listens; waits while it is down. The same across restarts. */
+  port(): Promise<number>;
+  /** Asks it to finish what it has and to end then; it takes no new connections. */
+  drain(): void;
+  /** The same, and ends it for certain after `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+  /** Ends it at once. */
+  kill(): void;
+}
+
+/** Ends a workerd that a killed gateway left behind: two on one storage would destroy it. */
+export async function endOrphan(orphan: ProcessIdentity): Promise<void> {
+  if (!isRunning(orphan)) return;
+  process.kill(orphan.pid, "SIGKILL");
+  const deadline = performance.now() + ORPHAN_WAIT_MS;
+  while (isRunning(orphan)) {
+    if (performance.now() > deadline) {
+      throw new Failure(`an old workerd (pid ${orphan.pid}) does not end; end it and start again`);
+    }
+    await delay(ORPHAN_POLL_MS);
+  }
+}
+
+/** Starts workerd and waits until it listens; a Failure with its own words if it dies before that. */
+export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
+  const supervisor = new Supervisor(options);
+  await supervisor.start();
+  return supervisor;
+}
+
+class Supervisor implements Workerd {
+  readonly #options: WorkerdOptions;
+  #child: ChildProcess | undefined;
+  #port = Promise.withResolvers<number>();
+  /** Where the last one listened. Agents on this machine dial it, so the next one is to listen there too. */
+  #lastPort: number | undefined;
+  #stopping = false;
+  #backoffMs = FIRST_BACKOFF_MS;
+
+  constructor(options: WorkerdOptions) {
+    this.#options = options;
+  }
+
+  port(): Promise<number> {
+    return this.#port.promise;
+  }
+
+  async start(): Promise<void> {
+    const { child, listening, lastLines } = this.#spawn();
+    await listening;
+    if (this.#lastPort !== undefined) return this.#superviseFrom(child);
+    throw new Failure(["workerd does not start", ...lastLines].join("\n  "));
+  }
+
+  drain(): void {
+    this.#stopping = true;
+    this.#child?.kill("SIGTERM");
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.drain();
+    const child = this.#child;
+    if (child === undefined) return;
+    const ended = exitOf(child);
+    const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  kill(): void {
+    this.#stopping = true;
+    this.#child?.kill("SIGKILL");
+  }
+
+  #superviseFrom(first: ChildProcess): void {
+    void (async () => {
+      let child = first;
+      let startedAt = performance.now();
+      while (!this.#stopping) {
+        const how = await exitOf(child);
+        if (this.#stopping) return;
+        const waitMs = this.#nextWait(performance.now() - startedAt);
+        const when = waitMs === 0 ? "at once" : `in ${waitMs} ms`;
+        this.#options.log(`workerd ended (${how}); starting it again ${when}`);
+        if (waitMs > 0) await delay(waitMs);
+        if (this.#stopping) return;
+        startedAt = performance.now();
+        ({ child } = this.#spawn());
+      }
+    })();
+  }
+
+  /** Milliseconds until the next start, from how long the last process lived. */
+  #nextWait(livedMs: number): number {
+    if (livedMs >= SHORT_LIFE_MS) {
+      this.#backoffMs = FIRST_BACKOFF_MS;
+      return 0;
+    }
+    const wait = this.#backoffMs;
+    this.#backoffMs = Math.min(wait * 2, MAX_BACKOFF_MS);
+    return wait;
+  }
+
+  #spawn(): { child: ChildProcess; listening: Promise<void>; lastLines: string[] } {
+    const { configPath, objectsPath, environment, log, onProcess } = this.#options;
+    const child = spawn(
+      WORKERD,
+      [
+        "serve",
+        configPath,
+        "--control-fd=3",
+        `--directory-path=${DISK_NAME}=${objectsPath}`,
+        ...(this.#lastPort === undefined
+          ? []
+          : [`--socket-addr=${SOCKET_NAME}=127.0.0.1:${this.#lastPort}`]),
+      ],
+      // The Worker's own lines (one per request with --log json) go straight to stderr.
+      { stdio: ["ignore", 2, "pipe", "pipe"], env: environment, detached: true },
+    );
+    this.#child = child;
+    const watcher = child.pid === undefined ? undefined : watch(child.pid);
+    if (child.pid !== undefined) onProcess(identityOf(child.pid));
+    const listening = Promise.withResolvers<void>();
+    const lastLines: string[] = [];
+    // 'exit' follows, or this: where there is no process, there is no exit.
+    child.on("error", (error) => {
+      lastLines.push(error.message);
+      listening.resolve();
+    });
+    child.on("exit", () => {
+      watcher?.kill("SIGKILL");
+      this.#port = Promise.withResolvers<number>();
+      onProcess(undefined);
+    });
+    // After 'exit', so that what it said last has been read.
+    child.on("close", () => listening.resolve());
+    const [, , stderr, control] = child.stdio as unknown as Readable[];
+    if (stderr !== undefined) forwardLines(stderr, log, lastLines);
+    if (control !== undefined) {
+      createInterface({ input: control }).on("line", (line) => {
+        const port = listeningPort(line);
+        if (port === undefined) return;
+        this.#lastPort = port;
+        this.#port.resolve(port);
+        listening.resolve();
+      });
+    }
+    return { child, listening: listening.promise, lastLines };
+  }
+}
+
+/** The port in workerd's control message of its HTTP socket, e.g. `{"event":"listen","socket":"http","port":1}`. */
+function listeningPort(line: string): number | undefined {
+  const message = JSON.parse(line) as { event?: string; socket?: string; port?: number };
+  return message.event === "listen" && message.socket === SOCKET_NAME ? message.port : undefined;
+}
+
+/**
+ * Ends the process when this one goes, by the end of a pipe that the kernel closes for us: workerd has
+ * no such switch of its own.
+ */
+function watch(pid: number): ChildProcess {
+  const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -9 "$1"', "sh", String(pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  // Without a shell the next start still finds the orphan (endOrphan).
+  watcher.on("error", () => undefined);
+  watcher.unref();
+  return watcher;
+}
+
+async function exitOf(child: ChildProcess): Promise<string> {
+  if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    child.once("exit", () => resolve());
+    await promise;
+  }
+  return child.signalCode ?? `exit code ${child.exitCode}`;
+}
+
+function forwardLines(stream: Readable, log: (line: string) => void, kept: string[]): void {
+  let windowStart = 0;
+  let lines = 0;
+  createInterface({ input: stream }).on("line", (line) => {
+    if (line === "") return;
+    kept.push(line);
+    if (kept.length > KEPT_LINES) kept.shift();
+    const now = performance.now();
+    if (now - windowStart > LINE_WINDOW_MS) {
+      if (lines > MAX_LINES_PER_WINDOW) {
+        log(`workerd: ${lines - MAX_LINES_PER_WINDOW} more lines were left out`);
+      }
+      windowStart = now;
+      lines = 0;
+    }
+    lines += 1;
+    if (lines <= MAX_LINES_PER_WINDOW) log(`workerd: ${line}`);
+  });
+}

@@ -1,0 +1,42 @@
+/**
+ * When a running command should end. The first Ctrl-C (or SIGTERM, SIGHUP) asks it to finish what it
+ * has; a second one, or the loss of the process that stands before this one, to end at once.
+ */
+
+/**
+ * One key press arrives several times where npm or the wrapper (postern.js) pass the signal on that the
+ * terminal has already sent to everyone. Nobody presses twice this fast.
+ */
+const SAME_PRESS_MS = 300;
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+export interface StopSignals {
+  /** Resolves when the command should drain and end. */
+  readonly asked: Promise<void>;
+  /** Resolves when it should end at once; `asked` has resolved by then. */
+  readonly insisted: Promise<void>;
+}
+
+/** Starts listening; from here on the signals no longer end the process by themselves. */
+export function listenForStop(now: () => number = performance.now.bind(performance)): StopSignals {
+  const asked = Promise.withResolvers<void>();
+  const insisted = Promise.withResolvers<void>();
+  let askedAt: number | undefined;
+  const onSignal = (): void => {
+    if (askedAt === undefined) {
+      askedAt = now();
+      asked.resolve();
+    } else if (now() - askedAt >= SAME_PRESS_MS) {
+      insisted.resolve();
+    }
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  // Only the wrapper starts this process with a channel. It must not keep the process alive by itself.
+  process.once("disconnect", () => {
+    asked.resolve();
+    insisted.resolve();
+  });
+  process.channel?.unref();
+  return { asked: asked.promise, insisted: insisted.promise };
+}
