@@ -1,0 +1,119 @@
+/**
+ * Result tokens: what a result URL carries in `__postern_call`. A token is a JWS (RFC 7515) that names a
+ * call and where it lives, so that the edge needs no memory of calls, and a stranger's guess reaches
+ * nobody. It is readable by whoever has the URL: nothing secret goes in.
+ *
+ * One token has one spelling. Libraries accept several (padding, white space, unused bits of the last
+ * character), and what has two spellings will one day be the key of two entries somewhere.
+ */
+import { base64url, CompactSign, compactVerify, type CryptoKey } from "jose";
+
+/** What a token says. */
+export interface ResultClaims {
+  call: string;
+  /** The endpoint's name within its box. */
+  endpoint: string;
+  box: string;
+  /** How many redirects led to this URL: each has its own token. */
+  hop: number;
+  /** Seconds since 1970. */
+  expiresAtS: number;
+}
+
+export type ResultTokenVerdict =
+  | { kind: "valid"; claims: ResultClaims }
+  /** Ours, and too old: 410. */
+  | { kind: "expired"; claims: ResultClaims }
+  /** Not ours, or not spelled as ours are: 404, and nobody is asked. */
+  | { kind: "forged" };
+
+/** The HMAC key (RFC 7518, 3.2: 32 bytes or more), as bytes or imported for HMAC with SHA-256. */
+export type ResultTokenKey = Uint8Array | CryptoKey;
+
+const ALGORITHM = "HS256";
+
+/** RFC 8725, 3.11: the type keeps tokens of another kind under the same key apart. */
+const PROTECTED_HEADER = { alg: ALGORITHM, typ: "postern-result" } as const;
+
+/** The only header that is accepted, as it stands in the token: `none` and other algorithms never get further. */
+const ENCODED_HEADER = base64url.encode(JSON.stringify(PROTECTED_HEADER));
+
+/** Beyond it a token is not looked at. Three names of 255 characters fit. */
+const MAX_TOKEN_CHARACTERS = 1536;
+
+const MAX_NAME_CHARACTERS = 255;
+const MAX_HOP = 9999;
+
+/** Makes a token. @throws RangeError for claims that `verifyResultToken` would not accept */
+export async function signResultToken(claims: ResultClaims, key: ResultTokenKey): Promise<string> {
+  const { call, endpoint, box, hop, expiresAtS } = claims;
+  // Exactly these fields: whatever else the caller's object has stays out of the URL.
+  const payload = JSON.stringify({ call, endpoint, box, hop, exp: expiresAtS });
+  if (parseClaims(payload) === undefined) throw new RangeError("these claims make no result token");
+  return await new CompactSign(new TextEncoder().encode(payload))
+    .setProtectedHeader(PROTECTED_HEADER)
+    .sign(key);
+}
+
+/** Checks a token. @param nowS seconds since 1970 */
+export async function verifyResultToken(
+  token: string,
+  key: ResultTokenKey,
+  nowS: number,
+): Promise<ResultTokenVerdict> {
+  if (!isSpelledAsOurs(token)) return { kind: "forged" };
+  let payload: Uint8Array;
+  try {
+    ({ payload } = await compactVerify(token, key, { algorithms: [ALGORITHM] }));
+  } catch {
+    return { kind: "forged" };
+  }
+  const claims = parseClaims(new TextDecoder().decode(payload));
+  if (claims === undefined) return { kind: "forged" };
+  return { kind: nowS < claims.expiresAtS ? "valid" : "expired", claims };
+}
+
+/** Everything that can be told without the key: size, header, alphabet, canonical last characters. */
+function isSpelledAsOurs(token: string): boolean {
+  if (token.length > MAX_TOKEN_CHARACTERS) return false;
+  const [header, payload, signature, ...rest] = token.split(".");
+  if (header !== ENCODED_HEADER || rest.length > 0) return false;
+  return isCanonical(payload) && isCanonical(signature);
+}
+
+/** RFC 4648, 3.5: decoding and encoding again gives the same text. */
+function isCanonical(part: string | undefined): boolean {
+  if (part === undefined || !/^[A-Za-z0-9_-]+$/.test(part)) return false;
+  try {
+    return base64url.encode(base64url.decode(part)) === part;
+  } catch {
+    return false;
+  }
+}
+
+function parseClaims(payload: string): ResultClaims | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(payload);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { call, endpoint, box, hop, exp } = value as Record<string, unknown>;
+  if (!isName(call) || !isName(endpoint) || !isName(box)) return undefined;
+  if (!isCount(hop) || hop > MAX_HOP || !isCount(exp)) return undefined;
+  return { call, endpoint, box, hop, expiresAtS: exp };
+}
+
+/** Names end up in logs and object ids: visible ASCII, and nothing that JSON would spell longer. */
+function isName(value: unknown): value is string {
+  return (
+    typeof value === "string" &&
+    value.length <= MAX_NAME_CHARACTERS &&
+    /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value)
+  );
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
