@@ -108,6 +108,9 @@ export function parseHello(text: string): Hello {
     throw new ProtocolError("hello: endpoints is not a list of at most 1,000");
   }
   for (const entry of endpoints as Partial<EndpointAnnouncement>[]) {
+    if (typeof entry !== "object" || entry === null) {
+      throw new ProtocolError("hello: an endpoint is not an object");
+    }
     for (const key of ["workspace", "environment", "app", "function", "endpoint"] as const) {
       if (typeof entry[key] !== "string") throw new ProtocolError(`hello: no ${key}`);
     }
@@ -128,6 +131,11 @@ export function parseWelcome(text: string): Welcome {
   const { version, endpoints } = parseObject(text, "welcome") as Partial<Welcome>;
   if (typeof version !== "number") throw new ProtocolError("welcome: version is not a number");
   if (!Array.isArray(endpoints)) throw new ProtocolError("welcome: endpoints is not a list");
+  for (const entry of endpoints as Partial<Record<"url" | "refused" | "detail", unknown>>[]) {
+    const accepted = typeof entry?.url === "string";
+    const refused = typeof entry?.refused === "string" && typeof entry.detail === "string";
+    if (!accepted && !refused) throw new ProtocolError("welcome: an endpoint has no answer");
+  }
   return { version, endpoints };
 }
 
@@ -137,22 +145,26 @@ export function parseRequestHead(text: string): RequestHead {
     typeof head.call !== "string" ||
     typeof head.endpoint !== "string" ||
     typeof head.method !== "string" ||
-    typeof head.target !== "string" ||
-    !Array.isArray(head.headers)
+    typeof head.target !== "string"
   ) {
     throw new ProtocolError("open: a field is missing");
+  }
+  if (!arePairs(head.headers)) throw new ProtocolError("open: headers is not a list of pairs");
+  if (head.websocket !== undefined && typeof head.websocket !== "string") {
+    throw new ProtocolError("open: websocket is not a string");
   }
   return head as RequestHead;
 }
 
 export function parseResponseHead(text: string): ResponseHead {
   const head = parseObject(text, "head") as Partial<ResponseHead>;
-  const { status, headers } = head;
+  const { status, headers, timing } = head;
   if (typeof status !== "number" || !Number.isInteger(status) || status < 101 || status > 999) {
     throw new ProtocolError("head: status is not a status");
   }
-  if (!Array.isArray(headers) || headers.length % 2 !== 0) {
-    throw new ProtocolError("head: headers is not a list of pairs");
+  if (!arePairs(headers)) throw new ProtocolError("head: headers is not a list of pairs");
+  if (timing !== undefined && !isTiming(timing)) {
+    throw new ProtocolError("head: timing is not three durations");
   }
   return head as ResponseHead;
 }
@@ -173,9 +185,25 @@ export function parseFailure(text: string): Failure {
   return {
     code: isErrorCode(code) ? code : "origin_error",
     detail: typeof detail === "string" ? detail : "",
-    ...(typeof retryAfter === "number" ? { retryAfter } : {}),
-    ...(typeof welcomedForMs === "number" ? { welcomedForMs } : {}),
+    ...(isDuration(retryAfter) ? { retryAfter } : {}),
+    ...(isDuration(welcomedForMs) ? { welcomedForMs } : {}),
   };
+}
+
+function arePairs(headers: unknown): headers is string[] {
+  if (!Array.isArray(headers) || headers.length % 2 !== 0) return false;
+  return headers.every((text) => typeof text === "string");
+}
+
+function isTiming(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { queue, start, app } = value as Partial<Record<string, unknown>>;
+  return isDuration(queue) && isDuration(start) && isDuration(app);
+}
+
+/** JSON's 1e999 is Infinity. */
+function isDuration(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
 }
 
 function parseObject(text: string, what: string): object {

@@ -1,0 +1,225 @@
+/** The JSON of the link: what a well-behaved peer says is read, anything else is ProtocolError and no more. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ProtocolError } from "../../../routing/wire/frames.ts";
+import {
+  parseAttach,
+  parseFailure,
+  parseHello,
+  parseRequestHead,
+  parseResponseHead,
+  parseWelcome,
+} from "../../../routing/wire/messages.ts";
+
+const parsers = {
+  parseHello,
+  parseWelcome,
+  parseRequestHead,
+  parseResponseHead,
+  parseAttach,
+  parseFailure,
+};
+
+const endpoint = {
+  workspace: "local",
+  environment: "main",
+  app: "speech",
+  function: "serve",
+  endpoint: "main/speech/serve",
+  settings: { cors: true },
+};
+const hello = {
+  versions: [1],
+  agent: "postern",
+  incarnation: "0123456789abcdef0123456789abcdef",
+  links: 2,
+  endpoints: [endpoint],
+};
+const welcome = {
+  version: 1,
+  endpoints: [{ url: "http://x.localhost" }, { refused: "label_held", detail: "x is held" }],
+};
+const requestHead = {
+  call: "b2",
+  endpoint: "main/speech/serve",
+  method: "POST",
+  target: "/a/../b?c=%2f",
+  headers: ["accept", "*/*"],
+};
+const responseHead = {
+  status: 200,
+  headers: ["set-cookie", "a=1", "set-cookie", "b=2"],
+  timing: { queue: 0, start: 12, app: 3 },
+};
+const attach = { call: "b2", offset: 1234 };
+const failure = { code: "call_lost", detail: "gone", retryAfter: 1, welcomedForMs: 20 };
+
+/** `valid` with `value` at `path`. */
+function changed(valid: object, path: string, value: unknown): string {
+  const copy = structuredClone(valid);
+  const keys = path.split(".");
+  const last = keys.pop() as string;
+  let at = copy as Record<string, unknown>;
+  for (const key of keys) at = at[key] as Record<string, unknown>;
+  at[last] = value;
+  return JSON.stringify(copy);
+}
+
+describe("what a well-behaved peer says", () => {
+  test.each([
+    [parseHello, hello],
+    [parseHello, { ...hello, endpoints: [{ ...endpoint, label: "tts", devSuffix: "dev" }] }],
+    [parseWelcome, welcome],
+    [parseRequestHead, requestHead],
+    [parseRequestHead, { ...requestHead, websocket: "0123456789abcdef0123456789abcdef" }],
+    [parseResponseHead, responseHead],
+    [parseResponseHead, { status: 101, headers: [] }],
+    [parseAttach, attach],
+    [parseFailure, failure],
+  ] as [(text: string) => unknown, object][])("%o reads %o", (parse, message) => {
+    expect(parse(JSON.stringify(message))).toEqual(message);
+  });
+
+  test("link 1 announces nothing", () => {
+    const { endpoints: _, ...without } = hello;
+    expect(parseHello(JSON.stringify(without))).toEqual(without);
+  });
+
+  test("unknown versions are kept for the answer, what is no version is dropped", () => {
+    expect(parseHello(changed(hello, "versions", [1, 99, "2", 1.5, null])).versions).toEqual([
+      1, 99,
+    ]);
+  });
+
+  test("a failure code that this side does not know is an origin error", () => {
+    expect(parseFailure('{"code":"invented","detail":"x"}')).toEqual({
+      code: "origin_error",
+      detail: "x",
+    });
+  });
+
+  test("a name of Object's prototype is no failure code", () => {
+    expect(parseFailure('{"code":"constructor","detail":""}').code).toBe("origin_error");
+  });
+});
+
+describe("what it must not say", () => {
+  test.each([
+    [parseHello, hello, "versions", "1"],
+    [parseHello, hello, "agent", 1],
+    [parseHello, hello, "incarnation", "0123"],
+    [parseHello, hello, "incarnation", "0123456789ABCDEF0123456789ABCDEF"],
+    [parseHello, hello, "links", 0],
+    [parseHello, hello, "links", 17],
+    [parseHello, hello, "links", 1.5],
+    [parseHello, hello, "endpoints", {}],
+    [parseHello, hello, "endpoints", null],
+    [parseHello, hello, "endpoints", Array.from({ length: 1001 }, () => endpoint)],
+    [parseHello, hello, "endpoints.0", null],
+    [parseHello, hello, "endpoints.0", "endpoint"],
+    [parseHello, hello, "endpoints.0.app", 5],
+    [parseHello, hello, "endpoints.0.endpoint", undefined],
+    [parseHello, hello, "endpoints.0.label", null],
+    [parseHello, hello, "endpoints.0.devSuffix", 1],
+    [parseHello, hello, "endpoints.0.settings", null],
+    [parseHello, hello, "endpoints.0.settings", undefined],
+    [parseWelcome, welcome, "version", "1"],
+    [parseWelcome, welcome, "endpoints", null],
+    [parseWelcome, welcome, "endpoints.0", null],
+    [parseWelcome, welcome, "endpoints.0", "http://x.localhost"],
+    [parseWelcome, welcome, "endpoints.0.url", 1],
+    [parseWelcome, welcome, "endpoints.1.detail", 1],
+    [parseRequestHead, requestHead, "call", 1],
+    [parseRequestHead, requestHead, "endpoint", null],
+    [parseRequestHead, requestHead, "method", undefined],
+    [parseRequestHead, requestHead, "target", ["/"]],
+    [parseRequestHead, requestHead, "headers", {}],
+    [parseRequestHead, requestHead, "headers", ["accept"]],
+    [parseRequestHead, requestHead, "headers", ["accept", null]],
+    [parseRequestHead, requestHead, "websocket", true],
+    [parseResponseHead, responseHead, "status", "200"],
+    [parseResponseHead, responseHead, "status", 100],
+    [parseResponseHead, responseHead, "status", 1000],
+    [parseResponseHead, responseHead, "status", 200.5],
+    [parseResponseHead, responseHead, "headers", undefined],
+    [parseResponseHead, responseHead, "headers", ["a", "b", "c"]],
+    [parseResponseHead, responseHead, "headers", ["a", 1]],
+    [parseResponseHead, responseHead, "timing", "fast"],
+    [parseResponseHead, responseHead, "timing", null],
+    [parseResponseHead, responseHead, "timing.app", "3\r\nx: y"],
+    [parseAttach, attach, "call", 1],
+    [parseAttach, attach, "offset", -1],
+    [parseAttach, attach, "offset", 0.5],
+    [parseAttach, attach, "offset", 2 ** 53],
+    [parseAttach, attach, "offset", "0"],
+  ] as [(text: string) => unknown, object, string, unknown][])(
+    "%o refuses %o with another %s: %j",
+    (parse, valid, path, value) => {
+      expect(() => parse(changed(valid, path, value))).toThrow(ProtocolError);
+    },
+  );
+
+  test("a failure's numbers are numbers that a header can carry, or are left out", () => {
+    for (const value of ["5", -1, null]) {
+      const { retryAfter, welcomedForMs } = parseFailure(
+        JSON.stringify({ code: "no_origin", detail: "", retryAfter: value, welcomedForMs: value }),
+      );
+      expect([retryAfter, welcomedForMs]).toEqual([undefined, undefined]);
+    }
+    expect(parseFailure('{"code":"no_origin","retryAfter":1e999}').retryAfter).toBeUndefined();
+  });
+
+  test.each(Object.entries(parsers))("%s: any text is a message or ProtocolError", (_, parse) => {
+    const text = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.constantFrom("", "null", "1", '"x"', "[]", "{", "[null]", '{"__proto__":null}'),
+    );
+    fc.assert(
+      fc.property(text, (value) => {
+        try {
+          parse(value);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test.each([
+    ["parseHello", parseHello, hello],
+    ["parseWelcome", parseWelcome, welcome],
+    ["parseRequestHead", parseRequestHead, requestHead],
+    ["parseResponseHead", parseResponseHead, responseHead],
+    ["parseAttach", parseAttach, attach],
+    ["parseFailure", parseFailure, failure],
+  ] as [string, (text: string) => unknown, object][])(
+    "%s: any value anywhere in a valid message is a message or ProtocolError",
+    (_, parse, valid) => {
+      const paths = pathsOf(valid);
+      fc.assert(
+        fc.property(fc.constantFrom(...paths), fc.jsonValue(), (path, value) => {
+          try {
+            parse(changed(valid, path, value));
+          } catch (error) {
+            expect(error).toBeInstanceOf(ProtocolError);
+          }
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
+});
+
+/** Every place in a message where something else could stand. */
+function pathsOf(value: object, under = ""): string[] {
+  const paths: string[] = [];
+  for (const [key, inner] of Object.entries(value)) {
+    paths.push(under + key);
+    if (typeof inner === "object" && inner !== null) {
+      paths.push(...pathsOf(inner as object, `${under}${key}.`));
+    }
+  }
+  return paths;
+}
