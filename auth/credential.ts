@@ -1,0 +1,48 @@
+/**
+ * The credential that a request presents, read from its headers: the pairs `Postern-Key` and
+ * `Postern-Secret`, `Modal-Key` and `Modal-Secret`, or one Bearer value `wk-….ws-…`. Reads only; any
+ * other Authorization belongs to the app and is not looked at.
+ */
+import type { Credential } from "./tokens.ts";
+
+/** A runtime's `Headers`, or anything that answers like it. */
+export interface HeaderSource {
+  get(name: string): string | null;
+}
+
+/** The first of these that is there whole counts. */
+const PAIRS = [
+  ["postern-key", "postern-secret"],
+  ["modal-key", "modal-secret"],
+] as const;
+
+/** RFC 6750, 2.1; the scheme's name is case-insensitive (RFC 9110, 11.1). */
+const BEARER = /^bearer +(\S+)$/i;
+
+/** What a request presents to an endpoint's lock; undefined when that is nothing, or half a pair. */
+export function proxyCredential(headers: HeaderSource): Credential | undefined {
+  for (const [key, secret] of PAIRS) {
+    const id = headers.get(key);
+    const value = headers.get(secret);
+    if (id !== null && value !== null) return { id, secret: value };
+  }
+  const value = bearerValue(headers);
+  return value !== undefined && /^wk-/i.test(value) ? split(value) : undefined;
+}
+
+/** What a request presents to the API; undefined when there is no Bearer value. */
+export function apiCredential(headers: HeaderSource): Credential | undefined {
+  const value = bearerValue(headers);
+  return value === undefined ? undefined : split(value);
+}
+
+function bearerValue(headers: HeaderSource): string | undefined {
+  return BEARER.exec(headers.get("authorization") ?? "")?.[1];
+}
+
+/** At the last dot: a workspace's name, which API tokens carry, may have some. */
+function split(value: string): Credential {
+  const dot = value.lastIndexOf(".");
+  if (dot === -1) return { id: value, secret: "" };
+  return { id: value.slice(0, dot), secret: value.slice(dot + 1) };
+}

@@ -1,0 +1,57 @@
+/**
+ * The keys that a gateway works with, all derived from its one secret (`POSTERN_KEY`, 32 random bytes
+ * in unpadded base64url) by HKDF (RFC 5869), one purpose each: what one key has signed says nothing
+ * about another. Derives and nothing else: the secret comes from the state directory or from wrangler.
+ */
+import { base64url, type CryptoKey } from "jose";
+
+const GATEWAY_KEY = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+
+/** What one gateway derives from its secret, once. */
+export interface GatewayKeys {
+  /** HMAC-SHA-256: the MACs at the end of token ids. */
+  readonly tokenIds: CryptoKey;
+  /** HKDF: the first API token of each workspace. */
+  readonly firstTokens: CryptoKey;
+}
+
+/** @throws TypeError when the secret is not 32 bytes in unpadded base64url, spelt the one canonical way */
+export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
+  if (!GATEWAY_KEY.test(secret)) {
+    throw new TypeError("the gateway's key is not 32 bytes in unpadded base64url");
+  }
+  const root = await crypto.subtle.importKey(
+    "raw",
+    new Uint8Array(base64url.decode(secret)),
+    "HKDF",
+    false,
+    ["deriveKey", "deriveBits"],
+  );
+  const tokenIds = await crypto.subtle.deriveKey(
+    purpose("token ids"),
+    root,
+    { name: "HMAC", hash: "SHA-256", length: 256 },
+    false,
+    ["sign"],
+  );
+  const first = await crypto.subtle.deriveBits(purpose("first tokens"), root, 256);
+  const firstTokens = await crypto.subtle.importKey("raw", first, "HKDF", false, ["deriveBits"]);
+  return { tokenIds, firstTokens };
+}
+
+/** HKDF's parameters for one use of a key; without a salt, since the secret is random already. */
+export function purpose(info: string): HkdfParams {
+  return {
+    name: "HKDF",
+    hash: "SHA-256",
+    salt: new Uint8Array(0),
+    info: new Uint8Array(new TextEncoder().encode(`postern ${info}`)),
+  };
+}
+
+interface HkdfParams {
+  readonly name: "HKDF";
+  readonly hash: "SHA-256";
+  readonly salt: Uint8Array<ArrayBuffer>;
+  readonly info: Uint8Array<ArrayBuffer>;
+}

@@ -1,0 +1,131 @@
+/**
+ * Proxy auth tokens (`wk-…` with `ws-…`) and API tokens (`ak-…` with `as-…`): how they are spelt, made
+ * and recognised. An id ends in a short MAC of the gateway's, so that a forged one is refused before
+ * anybody is asked; what is stored of a secret is a digest.
+ *
+ * Each token has exactly one spelling: every character carries five bits of its own, nothing is decoded,
+ * and whatever is not that spelling is no token.
+ */
+import { type GatewayKeys, purpose } from "./keys.ts";
+
+export type TokenKind = "proxy" | "api";
+
+const PREFIX: Readonly<Record<TokenKind, { id: string; secret: string }>> = {
+  proxy: { id: "wk-", secret: "ws-" },
+  api: { id: "ak-", secret: "as-" },
+};
+
+/** RFC 4648, 6, in lower case. 32 of them: a random byte picks one without bias. */
+const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
+
+/** 80 random bits: no two tokens of a gateway meet. */
+const ID_CHARACTERS = 16;
+/** 50 bits. All that a forged MAC would win is one question to a Workspace object. */
+const MAC_CHARACTERS = 10;
+/** 160 random bits, which is why a plain SHA-256 may keep them. */
+const SECRET_CHARACTERS = 32;
+
+/** Random bytes that `mintToken` needs. */
+export const TOKEN_RANDOM_BYTES = ID_CHARACTERS + SECRET_CHARACTERS;
+
+const PROXY_ID = /^wk-[a-z2-7]{26}$/;
+/** An API token says which workspace is asked; the name is 1 to 64 characters. */
+const API_ID = /^ak-([A-Za-z0-9._-]{1,64})-[a-z2-7]{26}$/;
+
+/** Id and secret as a client presents them. Untrusted: any two strings. */
+export interface Credential {
+  readonly id: string;
+  readonly secret: string;
+}
+
+export interface MintedToken extends Credential {
+  readonly digest: ArrayBuffer;
+}
+
+/** Makes a token of `random`, which is `TOKEN_RANDOM_BYTES` bytes from a cryptographic source. */
+export async function mintToken(
+  keys: GatewayKeys,
+  kind: TokenKind,
+  workspace: string,
+  random: Uint8Array,
+): Promise<MintedToken> {
+  if (random.length !== TOKEN_RANDOM_BYTES) throw new RangeError("a token needs 48 random bytes");
+  const head = idHead(kind, workspace) + letters(random.subarray(0, ID_CHARACTERS));
+  const id = head + (await macOf(keys, workspace, head));
+  const secret = PREFIX[kind].secret + letters(random.subarray(ID_CHARACTERS));
+  return { id, secret, digest: await digestOf({ id, secret }) };
+}
+
+/**
+ * The first API token of a workspace: the same for the same key, so that gateway and command agree on
+ * it without anything between them.
+ */
+export async function firstApiToken(keys: GatewayKeys, workspace: string): Promise<MintedToken> {
+  const bits = await crypto.subtle.deriveBits(
+    purpose(`first token of ${workspace}`),
+    keys.firstTokens,
+    TOKEN_RANDOM_BYTES * 8,
+  );
+  return await mintToken(keys, "api", workspace, new Uint8Array(bits));
+}
+
+/** Whether this gateway made the id, for this workspace. Says nothing about whether it is still valid. */
+export async function isOurId(
+  keys: GatewayKeys,
+  kind: TokenKind,
+  workspace: string,
+  id: string,
+): Promise<boolean> {
+  const spelt = kind === "proxy" ? PROXY_ID.test(id) : workspaceOfApiToken(id) === workspace;
+  const head = id.slice(0, -MAC_CHARACTERS);
+  const mac = await macOf(keys, workspace, head);
+  return sameText(id.slice(-MAC_CHARACTERS), mac) && spelt;
+}
+
+/** The workspace that an API token's id names, unverified; undefined when it is no such id. */
+export function workspaceOfApiToken(id: string): string | undefined {
+  return API_ID.exec(id)?.[1];
+}
+
+/** SHA-256 of `<id>.<secret>`, the token in one value: the digest of one token is of no use to another. */
+export async function digestOf({ id, secret }: Credential): Promise<ArrayBuffer> {
+  return await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${id}.${secret}`));
+}
+
+/** Compares digests in a time that does not depend on where they differ. */
+export function sameDigest(left: ArrayBuffer, right: ArrayBuffer): boolean {
+  const a = new Uint8Array(left);
+  const b = new Uint8Array(right);
+  let difference = a.length ^ b.length;
+  for (let index = 0; index < a.length; index++) {
+    difference |= (a[index] as number) ^ (b[index] ?? 0);
+  }
+  return difference === 0;
+}
+
+/** The same for two texts. */
+function sameText(left: string, right: string): boolean {
+  let difference = left.length ^ right.length;
+  for (let index = 0; index < right.length; index++) {
+    // Past the end of `left` there is NaN, which counts as 0: the lengths already differ then.
+    difference |= left.charCodeAt(index) ^ right.charCodeAt(index);
+  }
+  return difference === 0;
+}
+
+function idHead(kind: TokenKind, workspace: string): string {
+  return kind === "proxy" ? PREFIX.proxy.id : `${PREFIX.api.id}${workspace}-`;
+}
+
+/** Bound to the workspace: one workspace's id is a forged one in another. No name has a line break. */
+async function macOf(keys: GatewayKeys, workspace: string, head: string): Promise<string> {
+  const text = new TextEncoder().encode(`${workspace}\n${head}`);
+  const mac = await crypto.subtle.sign("HMAC", keys.tokenIds, text);
+  return letters(new Uint8Array(mac, 0, MAC_CHARACTERS));
+}
+
+function letters(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += ALPHABET[byte % ALPHABET.length];
+  return text;
+}

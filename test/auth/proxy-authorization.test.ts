@@ -1,0 +1,91 @@
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "vitest";
+
+import { deriveGatewayKeys } from "../../auth/keys.ts";
+import { type ProxyToken, type Verdict, authorizeProxy } from "../../auth/proxy-authorization.ts";
+import { type Credential, TOKEN_RANDOM_BYTES, mintToken } from "../../auth/tokens.ts";
+
+const NOW = 1_000_000;
+const ENDPOINT = { workspace: "local", environment: "main", app: "chat" };
+const keys = await deriveGatewayKeys(Buffer.alloc(32, 7).toString("base64url"));
+
+const mint = async (workspace = "local") =>
+  await mintToken(keys, "proxy", workspace, randomBytes(TOKEN_RANDOM_BYTES));
+
+const token = await mint();
+const other = await mint();
+
+/** The verdict where the workspace has `token`, restricted as said. */
+async function verdict(
+  presented: Credential | undefined,
+  more: Partial<ProxyToken> = {},
+): Promise<Verdict> {
+  const { digest } = token;
+  const tokens = new Map([[token.id, { digest, environments: [], apps: [], ...more }]]);
+  return await authorizeProxy(keys, tokens, presented, ENDPOINT, NOW);
+}
+
+const allowed = { kind: "allowed", id: token.id };
+const refused = (code: string) => ({ kind: "refused", code });
+
+describe("a lock", () => {
+  test("opens for id and secret together", async () => {
+    expect(await verdict(token)).toEqual(allowed);
+  });
+
+  test("asks for credentials where there are none", async () => {
+    expect(await verdict(undefined)).toEqual(refused("missing_credentials"));
+  });
+
+  test.each([
+    ["another secret", { id: token.id, secret: other.secret }],
+    ["no secret", { id: token.id, secret: "" }],
+    ["a secret with a blank", { id: token.id, secret: `${token.secret} ` }],
+    ["a secret in upper case", { id: token.id, secret: token.secret.toUpperCase() }],
+    ["an id in upper case", { id: token.id.toUpperCase(), secret: token.secret }],
+    ["an id that nobody made", { id: `wk-${"a".repeat(26)}`, secret: token.secret }],
+    ["an id that is no id", { id: "__proto__", secret: token.secret }],
+    ["nothing at all", { id: "", secret: "" }],
+  ])("stays closed for %s", async (_what, presented) => {
+    expect(await verdict(presented)).toEqual(refused("invalid_credentials"));
+  });
+
+  test("stays closed for another workspace's token, even one that the snapshot names", async () => {
+    const foreign = await mint("elsewhere");
+    const tokens = new Map([[foreign.id, { digest: foreign.digest, environments: [], apps: [] }]]);
+    expect(await authorizeProxy(keys, tokens, foreign, ENDPOINT, NOW)).toEqual(
+      refused("invalid_credentials"),
+    );
+    expect(await verdict(foreign)).toEqual(refused("invalid_credentials"));
+  });
+
+  test("has the workspace asked for an id of ours that the snapshot lacks, whatever its secret", async () => {
+    expect(await verdict(other)).toEqual({ kind: "unknown", id: other.id });
+    expect(await verdict({ ...other, secret: "" })).toEqual({ kind: "unknown", id: other.id });
+  });
+
+  test.each([
+    [NOW + 1, allowed],
+    [NOW, refused("invalid_credentials")],
+    [NOW - 1, refused("invalid_credentials")],
+  ])("closes at the moment of expiry (%d)", async (expiresAt, expected) => {
+    expect(await verdict(token, { expiresAt })).toEqual(expected);
+  });
+
+  test.each([
+    [{ environments: ["main"] }, allowed],
+    [{ environments: ["dev", "main"], apps: ["chat"] }, allowed],
+    [{ apps: ["chat"] }, allowed],
+    [{ environments: ["dev"] }, refused("forbidden")],
+    [{ environments: ["Main"] }, refused("forbidden")],
+    [{ environments: ["main"], apps: ["voice"] }, refused("forbidden")],
+    [{ environments: ["dev"], apps: ["chat"] }, refused("forbidden")],
+  ])("honours restrictions: %j", async (restrictions, expected) => {
+    expect(await verdict(token, restrictions)).toEqual(expected);
+  });
+
+  test("does not say forbidden to a wrong secret", async () => {
+    const presented = { id: token.id, secret: other.secret };
+    expect(await verdict(presented, { apps: ["voice"] })).toEqual(refused("invalid_credentials"));
+  });
+});
