@@ -1,0 +1,140 @@
+/**
+ * The rooms of the repository, which of them may import which, and what the pure ones may not touch.
+ * docs/architecture.md says why; this table is what holds.
+ */
+import { posix } from "node:path";
+import { codeOf, importsOf, UNREADABLE_IMPORT } from "./source-scan.ts";
+
+/** Source text by path from the repository's root, with forward slashes. */
+export type Sources = ReadonlyMap<string, string>;
+
+interface Room {
+  /** Folders that its files may import from, besides its own. */
+  rooms: readonly string[];
+  /** Packages and built-in modules; a `*` at the end stands for anything. */
+  packages: readonly string[];
+  /** No clock, timers, randomness or I/O: they come as arguments. */
+  pure?: true;
+}
+
+/** The longest folder that a path begins with is its room; files outside all rooms are free. */
+export const ROOMS: Readonly<Record<string, Room>> = {
+  "routing/wire": { rooms: [], packages: [], pure: true },
+  routing: { rooms: ["routing/wire"], packages: [], pure: true },
+  auth: { rooms: ["routing/wire"], packages: ["jose"], pure: true },
+  gateway: {
+    rooms: ["routing", "routing/wire", "auth"],
+    packages: ["cloudflare:workers", "hono", "hono/*", "zod", "@hono/zod-openapi"],
+  },
+  "origin-gpu": {
+    rooms: ["routing/wire", "auth"],
+    packages: ["node:*", "undici", "smol-toml", "zod"],
+  },
+  // What users copy stands alone.
+  "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
+  cli: {
+    rooms: ["routing", "routing/wire", "auth", "origin-gpu"],
+    packages: ["node:*", "esbuild", "smol-toml", "zod"],
+  },
+};
+
+/** A room that others enter by its doors alone. The gateway has none: it is bundled by path, not imported. */
+const DOORS: Readonly<Record<string, readonly string[]>> = {
+  "origin-gpu": ["origin-gpu/agent.ts", "origin-gpu/config/config.ts"],
+};
+
+/** What a pure room may not name, as it stands in code. */
+const IMPURE: readonly (readonly [pattern: RegExp, what: string])[] = [
+  [
+    /\bDate\s*\.\s*now\b|\bnew\s+Date\s*(?:\(\s*\)|[^(\s])|(?<!new\s)(?<![.\w$])Date\s*\(/,
+    "the clock",
+  ],
+  [/\bperformance\b|\bTemporal\s*\.\s*Now\b/, "the clock"],
+  [/(?<![.\w$])set(?:Timeout|Interval|Immediate)\b|\bscheduler\b/, "timers"],
+  [/\bMath\s*\.\s*random\b|\bgetRandomValues\b|\brandomUUID\b|\bgenerateKey\b/, "randomness"],
+  [
+    /(?<![.\w$])(?:fetch|require)\s*\(|\bnew\s+(?:WebSocket|EventSource|Worker|BroadcastChannel)\b/,
+    "I/O",
+  ],
+  [/(?<![.\w$])(?:process|console|caches|navigator|globalThis)\s*[.[]/, "I/O"],
+];
+
+/** Imports against the arrows or past a door. */
+export function forbiddenImports(sources: Sources): string[] {
+  const problems: string[] = [];
+  for (const [path, text] of sources) {
+    const home = roomOf(path);
+    if (home === undefined) continue;
+    const room = ROOMS[home] as Room;
+    for (const { specifier } of importsOf(text)) {
+      const problem = specifier.startsWith(".")
+        ? judgeFile(home, room, posix.join(posix.dirname(path), specifier))
+        : judgePackage(room, specifier);
+      if (problem !== undefined) problems.push(`${path}: ${problem}`);
+    }
+  }
+  return problems;
+}
+
+/** Circles of files, each once, as the paths along it. Types alone make none: a binding's type names its class. */
+export function circles(sources: Sources): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const trail: string[] = [];
+  const visit = (path: string) => {
+    const start = trail.indexOf(path);
+    if (start !== -1) found.push([...trail.slice(start), path].join(" -> "));
+    if (start !== -1 || done.has(path)) return;
+    trail.push(path);
+    for (const { specifier, typeOnly } of importsOf(sources.get(path) ?? "")) {
+      if (!typeOnly && specifier.startsWith(".")) visit(posix.join(posix.dirname(path), specifier));
+    }
+    trail.pop();
+    done.add(path);
+  };
+  for (const path of sources.keys()) visit(path);
+  return found;
+}
+
+/** Where a pure room reads the clock, sets a timer, draws a random number or does I/O. */
+export function impurities(sources: Sources): string[] {
+  const problems: string[] = [];
+  for (const [path, text] of sources) {
+    const home = roomOf(path);
+    if (home === undefined || ROOMS[home]?.pure !== true) continue;
+    const code = codeOf(text);
+    for (const [pattern, what] of IMPURE) {
+      const at = code.search(pattern);
+      if (at === -1) continue;
+      const line = code.slice(0, at).split("\n").length;
+      problems.push(`${path}:${line}: ${what} in a pure room: ${code.slice(at).split(/[\n;]/)[0]}`);
+    }
+  }
+  return problems;
+}
+
+/** The room that a path lies in. */
+export function roomOf(path: string): string | undefined {
+  return Object.keys(ROOMS)
+    .filter((folder) => path.startsWith(`${folder}/`))
+    .toSorted((first, second) => second.length - first.length)[0];
+}
+
+function judgeFile(home: string, room: Room, target: string): string | undefined {
+  const other = roomOf(target);
+  if (other === home) return undefined;
+  if (other === undefined || !room.rooms.includes(other)) {
+    return `${home}/ may not import ${target}`;
+  }
+  const doors = DOORS[other];
+  if (doors === undefined || doors.includes(target)) return undefined;
+  return `${target} is no door of ${other}/ (${doors.join(", ")})`;
+}
+
+function judgePackage(room: Room, specifier: string): string | undefined {
+  if (specifier === UNREADABLE_IMPORT) return "imports an expression, which nobody can check";
+  const allowed = room.packages.some((name) =>
+    name.endsWith("*") ? specifier.startsWith(name.slice(0, -1)) : specifier === name,
+  );
+  return allowed ? undefined : `may not import the package ${specifier}`;
+}
