@@ -86,6 +86,7 @@ const target = () =>
 const nonEmptyText = (error: string) => text(/^[^\0]*[^\s\0][^\0]*$/, error);
 /** A kind of GPU and how many of it. */
 const GPU_KIND = /^[A-Za-z0-9._-]+(:[1-9]\d?)?$/;
+const gpuKind = () => text(GPU_KIND, 'must be a kind of GPU and how many of it, such as "H100:2"');
 const headerName = () => text(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "must be an HTTP header name");
 const rate = () =>
   text(
@@ -177,9 +178,9 @@ export const ENDPOINT_KEYS = {
   gpus: onlyDefault(
     either(
       [
-        z.int().min(0).max(64),
-        z.string().regex(GPU_KIND),
-        z.array(z.string().regex(GPU_KIND)).min(1),
+        integer(0, 64),
+        gpuKind(),
+        listOf(gpuKind(), "must be a list of kinds in order of preference"),
       ],
       'must be a number from 0 to 64, a kind such as "H100:2", or a list of kinds in order of preference',
     ),
@@ -194,7 +195,7 @@ export const ENDPOINT_KEYS = {
   health_interval: no(seconds(1, 3_600)),
   on_disconnect: onlyDefault(
     either(
-      [z.enum(["cancel", "keep"]), z.number().min(0).max(DAY_S)],
+      [z.enum(["cancel", "keep"]), seconds(0, DAY_S)],
       `must be "cancel", "keep" or a number of grace seconds from 0 to ${DAY_S}`,
     ),
     "cancel",
@@ -203,7 +204,7 @@ export const ENDPOINT_KEYS = {
   retries: onlyDefault(
     either(
       [
-        z.int().min(0).max(10),
+        integer(0, 10),
         table({
           max_retries: integer(0, 10),
           initial_delay: seconds(0, 60).optional(),
@@ -220,8 +221,8 @@ export const ENDPOINT_KEYS = {
       [
         z.boolean(),
         table({
-          origins: z.array(z.string()).min(1),
-          headers: z.array(headerName()).optional(),
+          origins: listOf(z.string(), 'must be a list of origins, such as ["https://example.com"]'),
+          headers: z.array(headerName(), { error: "must be a list of header names" }).optional(),
           credentials: boolean().optional(),
         }),
       ],
@@ -239,7 +240,10 @@ export const ENDPOINT_KEYS = {
     }),
   ),
   affinity: onlyDefault(
-    either([affinity(), z.array(affinity()).min(1)], `${AFFINITY}, or a list of them`),
+    either(
+      [affinity(), listOf(affinity(), `${AFFINITY}, or a list of them`)],
+      `${AFFINITY}, or a list of them`,
+    ),
     "none",
   ),
   affinity_mode: onlyDefault(oneOf(["soft", "hard"]), "soft"),

@@ -1,0 +1,53 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+import { formatProblems, loadConfig } from "../../../origin-gpu/config/config.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
+
+async function problemsOf(file: string): Promise<string> {
+  const result = await loadConfig(file);
+  if (result.ok) throw new Error("accepted");
+  return formatProblems(result.problems);
+}
+
+describe("a file that can't be a configuration is one clear line", () => {
+  test("a missing one", async () => {
+    const file = join(temporaryDirectory(), "postern.toml");
+    expect(await problemsOf(file)).toBe(`${file}: there is no such file`);
+  });
+
+  test("a directory", async () => {
+    const directory = temporaryDirectory();
+    expect(await problemsOf(directory)).toBe(
+      `${directory}: is a directory; name the postern.toml in it`,
+    );
+  });
+
+  test("bytes that are no text", async () => {
+    const file = join(temporaryDirectory(), "postern.toml");
+    writeFileSync(file, Buffer.from([0x61, 0xff, 0xfe]));
+    expect(await problemsOf(file)).toBe(`${file}: is not UTF-8 text`);
+  });
+
+  test("a file of another kind, by its size", async () => {
+    const file = join(temporaryDirectory(), "postern.toml");
+    writeFileSync(file, "#".repeat(1024 * 1024 + 1));
+    expect(await problemsOf(file)).toMatch(/larger than 1 MiB/);
+  });
+});
+
+test("a working directory is taken relative to the file and must exist", async () => {
+  const directory = temporaryDirectory();
+  const file = join(directory, "postern.toml");
+  writeFileSync(file, 'app = "a"\n[[endpoint]]\nfunction = "f"\nasgi = "s:a"\ndirectory = "sub"\n');
+  const missing = JSON.stringify(join(directory, "sub"));
+  expect(await problemsOf(file)).toBe(
+    `${file}: endpoint.f.directory = ${missing}: must be a directory that exists; it is taken relative to this file`,
+  );
+  mkdirSync(join(directory, "sub"));
+  expect(await loadConfig(file)).toMatchObject({
+    ok: true,
+    config: { directory, endpoints: [{ directory: join(directory, "sub") }] },
+  });
+});

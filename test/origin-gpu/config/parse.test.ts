@@ -1,0 +1,325 @@
+import { parse } from "smol-toml";
+import { describe, expect, test } from "vitest";
+
+import { type AppConfig, formatProblems, parseConfig } from "../../../origin-gpu/config/config.ts";
+import { ENDPOINT_KEYS } from "../../../origin-gpu/config/keys.ts";
+
+const FILE = "/srv/app/postern.toml";
+
+function accepted(text: string): AppConfig {
+  const result = parseConfig(text, FILE);
+  if (!result.ok) throw new Error(formatProblems(result.problems));
+  return result.config;
+}
+
+/** All problems, one a line, without the file's name. */
+function problemsOf(text: string): string[] {
+  const result = parseConfig(text, FILE);
+  expect(result.ok).toBe(false);
+  if (result.ok) return [];
+  return formatProblems(result.problems).replaceAll(`${FILE}:`, "").split("\n");
+}
+
+/** A configuration with one endpoint that has these lines; they begin on line 4. */
+function endpoint(lines: string): string {
+  return `app = "a"\n[[endpoint]]\nfunction = "f"\n${lines}\n`;
+}
+
+/** What is wrong with one line of an otherwise right endpoint of this kind. */
+function problemsOfKey(line: string, kind = 'asgi = "server:app"'): string[] {
+  return problemsOf(endpoint(`${line}\n${kind}`));
+}
+
+describe("a right file", () => {
+  test("fills in the contract's defaults", () => {
+    expect(accepted(endpoint('asgi = "server:app"'))).toEqual({
+      app: "a",
+      file: FILE,
+      directory: "/srv/app",
+      endpoints: [
+        {
+          function: "f",
+          kind: { type: "asgi", target: "server:app" },
+          python: "python3",
+          directory: "/srv/app",
+          env: {},
+          maxInputs: 1,
+          startupTimeout: 300,
+          timeout: 300,
+          exitGracePeriod: 30,
+          stopSignal: "SIGTERM",
+        },
+      ],
+    });
+  });
+
+  test("carries every setting that has an effect", () => {
+    const config = accepted(`
+      workspace = "ecorp"
+      environment = "staging"
+      app = "text_to_speech"
+      [[endpoint]]
+      function = "llm"
+      web_server = ["vllm", "serve", "--port", "$PORT"]
+      port = 8000
+      label = "speechify"
+      directory = "sub/dir"
+      env = { MODEL = "small", EMPTY = "" }
+      max_inputs = 32
+      health_path = "/health?deep=1"
+      startup_timeout = 1800
+      timeout = 0x2a
+      exit_grace_period = 0.5
+      stop_signal = "SIGINT"
+      [[endpoint]]
+      function = "outside"
+      upstream = "http://127.0.0.1:8000/"
+    `);
+    expect(config).toMatchObject({ workspace: "ecorp", environment: "staging" });
+    expect(config.endpoints[0]).toEqual({
+      function: "llm",
+      kind: { type: "web_server", command: ["vllm", "serve", "--port", "$PORT"], port: 8000 },
+      label: "speechify",
+      python: "python3",
+      directory: "/srv/app/sub/dir",
+      env: { MODEL: "small", EMPTY: "" },
+      maxInputs: 32,
+      healthPath: "/health?deep=1",
+      startupTimeout: 1800,
+      timeout: 42,
+      exitGracePeriod: 0.5,
+      stopSignal: "SIGINT",
+    });
+    expect(config.endpoints[1]?.kind).toEqual({ type: "upstream", url: "http://127.0.0.1:8000" });
+  });
+
+  test("takes startup_timeout from timeout where it is not set", () => {
+    const config = accepted(endpoint('asgi = "s:a"\ntimeout = 7'));
+    expect(config.endpoints[0]?.startupTimeout).toBe(7);
+  });
+});
+
+describe("a wrong file", () => {
+  test("has all its problems told at once, in the order of its lines", () => {
+    const text = `workspace = "e corp"
+function = "misplaced"
+[[endpoint]]
+function = "chat"
+web_server = [
+  "serve",
+  8000,
+]
+max_input = 3
+timeout = 0
+app = "misplaced too"
+env = { PORT = "1" }
+`;
+    expect(problemsOf(text)).toEqual([
+      '1: workspace = "e corp": must be 1 to 64 ASCII letters, digits, dashes, dots and underscores',
+      '1: app is missing: app = "my_app"',
+      '2: function = "misplaced": belongs to an endpoint: move it below a line [[endpoint]]',
+      "7: endpoint.chat.web_server[1] = 8000: must be text",
+      '9: endpoint.chat.max_input = 3: unknown key; did you mean "max_inputs"?',
+      "10: endpoint.chat.timeout = 0: must be a number of seconds from 1 to 86400",
+      '11: endpoint.chat.app = "misplaced too": belongs to the app: move it above the first [[endpoint]]',
+      '12: endpoint.chat.env.PORT = "1": is given to the container by Postern and can\'t be overridden',
+    ]);
+  });
+
+  test.each([
+    ['app = "a', /^1: not valid TOML: ./],
+    ["app = 1\napp = 2", /^2: not valid TOML: ./],
+    ['app = "a"\n__proto__ = 1', /^2: not valid TOML: ./],
+    ['app = "a"', /^1: there is no endpoint: begin each one with a line \[\[endpoint\]\]$/],
+    ['app = "a"\nendpoint = []', /^2: endpoint: there is no endpoint/],
+    ['app = "a"\n[endpoint]\nfunction = "f"', /^2: endpoint: .*in two brackets$/],
+    ["app = \"a\"\n[[endpoint]]\nasgi = 's:a'", /^2: endpoint\[0\]: function is missing/],
+  ])("%j", (text, problem) => {
+    expect(problemsOf(text)).toEqual([expect.stringMatching(problem)]);
+  });
+
+  test("an endpoint has exactly one kind", () => {
+    expect(problemsOf(endpoint(""))).toEqual([
+      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, module, upstream, containers_of; it has none",
+    ]);
+    expect(problemsOf(endpoint('asgi = "s:a"\nweb_server = ["x"]'))).toEqual([
+      expect.stringMatching(/^2: .*; it has asgi and web_server$/),
+    ]);
+  });
+
+  test("two endpoints have neither a function nor a label in common", () => {
+    const one = '[[endpoint]]\nfunction = "f"\nasgi = "s:a"\nlabel = "l"\n';
+    expect(problemsOf(`app = "a"\n${one}${one}`)).toEqual([
+      '7: endpoint[1].function = "f": another endpoint of this app has it already',
+      '9: endpoint[1].label = "l": another endpoint of this app has it already',
+    ]);
+  });
+
+  test("a long value is shown in part", () => {
+    const [problem = ""] = problemsOfKey(`health_path = "${"x".repeat(500)}"`);
+    expect(problem).toMatch(/= "x{58}…: must be a path/);
+  });
+});
+
+describe("a value of the wrong type or out of range", () => {
+  test.each([
+    ["function = 3", "must be 1 to 64"],
+    [`function = "${"f".repeat(65)}"`, "must be 1 to 64"],
+    ['asgi = "server.py"', 'must name a module and an attribute of it, such as "server:app"'],
+    ["web_server = []", "it is empty"],
+    ['web_server = "vllm serve"', "must be a command as a list"],
+    ['web_server = [""]', "must begin with a program's name or path"],
+    ['upstream = "127.0.0.1:8000"', "must be the server's scheme, host and port"],
+    ['upstream = "ftp://127.0.0.1"', "must be the server's scheme, host and port"],
+    ['upstream = "http://127.0.0.1:8000/api"', "must be the server's scheme, host and port"],
+    ['upstream = "http://u:p@127.0.0.1:8000"', "must be the server's scheme, host and port"],
+  ])("%s", (line, message) => {
+    const text = line.startsWith("function")
+      ? `app = "a"\n[[endpoint]]\n${line}\nasgi = "s:a"\n`
+      : endpoint(line);
+    expect(problemsOf(text)).toEqual([expect.stringContaining(message)]);
+  });
+
+  test.each([
+    ["port = 0", "must be an integer from 1 to 65535"],
+    ["port = 80.5", "must be an integer from 1 to 65535"],
+    ["port = nan", "must be an integer from 1 to 65535"],
+    ['label = "Speech"', "must be 1 to 63 lower-case letters, digits and dashes"],
+    ['label = "speech-"', "must be 1 to 63 lower-case letters, digits and dashes"],
+    ['label = "a_b"', "must be 1 to 63 lower-case letters, digits and dashes"],
+    [`label = "${"x".repeat(64)}"`, "must be 1 to 63 lower-case letters, digits and dashes"],
+    ['directory = ""', "must be the path of a directory"],
+    ["env = []", "must be a table of text"],
+    ["env = { MODEL = 3 }", 'must be text: write "1" for 1'],
+    ['env = { "A=B" = "" }', "must be named with ASCII letters"],
+    ['env = { POSTERN_BOX = "" }', "can't be overridden"],
+    ["max_inputs = true", "must be an integer from 1 to 100000"],
+    ["timeout = 86401", "must be a number of seconds from 1 to 86400"],
+    ["timeout = inf", "must be a number of seconds from 1 to 86400"],
+    ["startup_timeout = 1979-05-27", "must be a number of seconds from 1 to 86400"],
+    ["exit_grace_period = -1", "must be a number of seconds from 0 to 3600"],
+    ['stop_signal = "TERM"', 'must be one of "SIGTERM"'],
+    ['health_path = "health"', 'must be a path of printable ASCII that starts with "/"'],
+    ['health_path = "/a b"', 'must be a path of printable ASCII that starts with "/"'],
+    ['requires_proxy_auth = "no"', "must be true or false"],
+    ["gpus = -1", "must be an integer from 0 to 64"],
+    ['on_disconnect = "stay"', 'must be "cancel", "keep" or a number of grace seconds'],
+    ['affinity = "cookies"', 'must be "none", "cookie", "header:NAME"'],
+    ["retries = { max_retries = 3, delay = 1 }", 'unknown key "delay"; known are max_retries, ini'],
+    ["cors = { origins = [] }", "must be a list of origins"],
+    ['cors = "yes"', "must be true, false or {"],
+    ["gpus = []", "must be a list of kinds"],
+    ["gpus = true", "must be a number from 0 to 64, a kind such as"],
+    ["on_disconnect = -1", "must be a number of seconds from 0 to 86400"],
+  ])("%s", (line, message) => {
+    const found = problemsOfKey(line, 'web_server = ["x"]');
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatch(/^4: endpoint\.f\./);
+    expect(found[0]).toContain(message);
+  });
+
+  test("python is a path", () => {
+    expect(problemsOfKey('python = " "')).toEqual([
+      expect.stringContaining("must be the path of a Python interpreter"),
+    ]);
+  });
+});
+
+describe("settings that are impossible together", () => {
+  test.each([
+    ['web_server = ["x"]', 'python = "p"', "belongs to asgi, wsgi and callable"],
+    ['upstream = "http://a"', 'env = { A = "" }', "starts no process of its own"],
+    ['upstream = "http://a"', 'stop_signal = "SIGINT"', "starts no process of its own"],
+    ['upstream = "http://a"', "exit_grace_period = 3", "starts no process of its own"],
+    ['upstream = "http://a"', 'directory = "."', "starts no process of its own"],
+    ['upstream = "http://a"', "port = 1", "belongs to web_server"],
+    ['asgi = "s:a"', "port = 1", "belongs to web_server"],
+    ['asgi = "s:a"', "health_interval = 10", "not supported yet"],
+    ['asgi = "s:a"', "docs = true", "not supported yet"],
+    ['asgi = "s:a"', 'affinity_mode = "hard"', 'not supported yet; only "soft", the default, is'],
+  ])("%s with %s", (kind, line, message) => {
+    expect(problemsOfKey(line, kind)).toEqual([expect.stringContaining(message)]);
+  });
+
+  test.each([
+    ["port = 8000\nmax_containers = 2", "port = 8000: is one fixed port"],
+    ["max_inputs = 4\ntarget_inputs = 5", "target_inputs"],
+    ["min_containers = 2", "min_containers"],
+    ['affinity = "gradio"', "affinity"],
+  ])("%s is found beside what is not supported yet", (lines, named) => {
+    const found = problemsOfKey(lines, 'web_server = ["x"]').join("\n");
+    expect(found).toContain(named);
+  });
+});
+
+describe("what has no effect yet", () => {
+  /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
+  const EXAMPLES: Readonly<Record<string, string>> = {
+    wsgi: '"server:app"',
+    callable: '"server:handler"',
+    module: '"app.ts"',
+    containers_of: '"other"',
+    method: '"POST"',
+    docs: "true",
+    custom_domains: '["api.example.com", "*.example.net"]',
+    requires_proxy_auth: "true",
+    requirements: '["fastapi"]',
+    secrets: '["huggingface"]',
+    boxes: '["gpu-*"]',
+    region: '["eu"]',
+    target_inputs: "1",
+    min_containers: "1",
+    max_containers: "2",
+    buffer_containers: "1",
+    scaledown_window: "60",
+    max_pending: "2000",
+    max_pending_async: "1000000",
+    gpus: '"H100:2"',
+    max_duration: "86400",
+    health_interval: "10",
+    on_disconnect: "2.5",
+    result_ttl: "604800",
+    retries:
+      "{ max_retries = 3, initial_delay = 1.0, backoff_coefficient = 2.0, max_delay = 60.0 }",
+    cors: '{ origins = ["https://a.example"], headers = ["X-A"], credentials = true }',
+    auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
+    affinity: '["header:X-Session", "cookie"]',
+    affinity_mode: '"hard"',
+    batch: "{ max_batch_size = 16, wait_ms = 20 }",
+    parameters: '{ root = { type = "str", default = "." } }',
+    probe_paths: '["/favicon.ico"]',
+    fallback: '{ url = "https://a.example", headers = {} }',
+    rate_limit: '"50/5"',
+  };
+  const unsupported = Object.entries(ENDPOINT_KEYS)
+    .filter(([, key]) => key.supported !== "yes")
+    .map(([name]) => name);
+
+  test("is exactly what this test knows", () => {
+    expect(Object.keys(EXAMPLES).toSorted()).toEqual(unsupported.toSorted());
+  });
+
+  test.each(unsupported)("%s is refused by name, though its value is right", (name) => {
+    const example = parse(`value = ${EXAMPLES[name]}`)["value"];
+    const { schema } = ENDPOINT_KEYS[name as keyof typeof ENDPOINT_KEYS];
+    expect(schema.safeParse(example)).toEqual({ success: true, data: example });
+    const problems = problemsOf(endpoint(`${name} = ${EXAMPLES[name]}`));
+    expect(problems).toContainEqual(
+      expect.stringMatching(new RegExp(`^4: endpoint\\.f\\.${name} = .*: not supported yet`)),
+    );
+  });
+
+  test("a default that is already kept may be written down", () => {
+    const defaults = `requires_proxy_auth = false
+min_containers = 0
+max_containers = 1
+buffer_containers = 0
+gpus = 0
+on_disconnect = "cancel"
+retries = 0
+cors = false
+affinity = "none"
+affinity_mode = "soft"`;
+    expect(accepted(endpoint(`asgi = "s:a"\n${defaults}`)).endpoints).toHaveLength(1);
+  });
+});
