@@ -6,7 +6,7 @@
  */
 
 /** Characters; longer ones are refused. Servers behind us take 64 KiB of head at most, headers included. */
-export const MAX_TARGET_LENGTH = 32 * 1024;
+const MAX_TARGET_LENGTH = 32 * 1024;
 
 /**
  * Path and query of a `request.url` whose host `parseHost` has accepted, or undefined when the target has
