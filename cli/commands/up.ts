@@ -32,9 +32,11 @@ const DEMO_REQUEST = {
   path: "/v1/chat/completions",
   curlArguments: [
     "-N",
-    "--json",
+    "-H",
+    "content-type: application/json",
+    "-d",
     JSON.stringify({
-      model: "demo",
+      model: "wonderland",
       stream: true,
       messages: [{ role: "user", content: "Who keeps the gate?" }],
     }),

@@ -1,0 +1,289 @@
+import { connect } from "node:net";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { startFront, type Front, type FrontOptions } from "../../cli/front/front.ts";
+import { RawConnection } from "../support/raw-http.ts";
+import {
+  startUpstream,
+  type UpstreamConnection,
+  type UpstreamStandIn,
+} from "./upstream-stand-in.ts";
+
+const REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/** tcpmux: nothing listens there. */
+const PORT_OF_NOBODY = 1;
+
+async function frontBefore(
+  upstream: Pick<UpstreamStandIn, "port"> | undefined,
+  options: Partial<FrontOptions> = {},
+): Promise<Front> {
+  const front = await startFront({
+    host: "127.0.0.1",
+    port: 0,
+    baseDomain: () => "localhost:8787",
+    secret: "secret",
+    upstreamPort: async () => upstream?.port ?? (await new Promise<number>(() => undefined)),
+    maxConnections: 100,
+    log: () => undefined,
+    ...options,
+  });
+  onTestFinished(() => {
+    front.reset();
+    void front.close();
+  });
+  return front;
+}
+
+/** A client that has sent a request, and the upstream connection on which it arrived. */
+async function exchange(
+  request = REQUEST,
+): Promise<{ client: RawConnection; server: UpstreamConnection; front: Front }> {
+  const upstream = await startUpstream();
+  const front = await frontBefore(upstream);
+  const client = await RawConnection.connect(front.port);
+  onTestFinished(() => void client.socket.destroy());
+  client.send(request);
+  const server = await upstream.next();
+  await server.receivedText(request.slice(-4));
+  return { client, server, front };
+}
+
+describe("the announcement", () => {
+  test("tells the client's address before the client's own bytes, with the secret", async () => {
+    const { server } = await exchange();
+    expect(server.announcement).toBe(
+      "POST /_postern/connection HTTP/1.1\r\nHost: localhost:8787\r\n" +
+        "postern-front-secret: secret\r\npostern-client-address: 127.0.0.1\r\ncontent-length: 0\r\n\r\n",
+    );
+    expect(server.received().toString()).toBe(REQUEST);
+  });
+
+  test.each([
+    ["in one piece", ["HTTP/1.1 204 No Content\r\n\r\n"]],
+    ["byte by byte", "HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n".split("")],
+    ["together with the client's answer", [`HTTP/1.1 204 No Content\r\n\r\n${ANSWER}`]],
+  ])("its answer never reaches the client when it comes %s", async (_, pieces) => {
+    const upstream = await startUpstream(pieces);
+    const front = await frontBefore(upstream);
+    const client = await RawConnection.connect(front.port);
+    client.send(REQUEST);
+    const server = await upstream.next();
+    if (!pieces.join("").includes(ANSWER)) server.socket.write(ANSWER);
+    const response = await client.response();
+    expect(response).toMatchObject({ status: 200, body: Buffer.from("ok") });
+    client.socket.destroy();
+  });
+
+  test("a Worker that refuses it serves nobody: 503, and the log says what it answered", async () => {
+    const lines: string[] = [];
+    const upstream = await startUpstream(["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]);
+    const front = await frontBefore(upstream, { log: (line) => lines.push(line) });
+    const client = await RawConnection.connect(front.port);
+    client.send(REQUEST);
+    expect(await client.response()).toMatchObject({ status: 503, ending: "complete" });
+    expect(lines).toEqual(["the Worker refused to hear of a connection: HTTP/1.1 404 Not Found"]);
+  });
+});
+
+describe("bytes", () => {
+  test("pass both ways unchanged, and connections are kept for further requests", async () => {
+    const { client, server } = await exchange();
+    const body = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 256));
+    server.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
+    server.socket.write(body);
+    expect((await client.response()).body.equals(body)).toBe(true);
+    client.send(Buffer.concat([Buffer.from(REQUEST), body, Buffer.from("THE END")]));
+    await server.receivedText("THE END");
+    expect(server.received().length).toBe(2 * REQUEST.length + body.length + "THE END".length);
+  });
+
+  test("a client that does not read stops the sender instead of filling the front", async () => {
+    const { server, client } = await exchange();
+    client.socket.pause();
+    const chunk = Buffer.alloc(64 * 1024);
+    // The kernel's buffers of both hops take some MiB; the front adds two high-water marks.
+    const sent = await untilBlocked(server, chunk);
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+    client.socket.resume();
+    await new Promise((resolve) => server.socket.once("drain", resolve));
+  });
+});
+
+describe("a client that leaves", () => {
+  test("by FIN, while nothing moves, is made known upstream by a reset within a second", async () => {
+    const { client, server } = await exchange();
+    const leftAt = performance.now();
+    client.finish();
+    expect(await server.ended).toBe("end");
+    expect(await client.closed).toBe("reset");
+    expect(performance.now() - leftAt).toBeLessThan(1_000);
+    await vi.waitUntil(() => !server.socket.write("too late") || server.socket.destroyed);
+    await server.reset;
+  });
+
+  test("by FIN, before its answer has begun, still gets an answer that comes in time", async () => {
+    const { client, server } = await exchange();
+    client.finish();
+    expect(await server.ended).toBe("end");
+    server.socket.end(ANSWER);
+    expect(await client.response()).toMatchObject({ body: Buffer.from("ok"), ending: "complete" });
+    expect(await client.closed).toBe("end");
+  });
+
+  test("by FIN, while its answer flows, keeps the answer for as long as it flows", async () => {
+    const { client, server } = await exchange();
+    server.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+    client.finish();
+    for (let index = 0; index < 10; index += 1) {
+      server.socket.write(String(index));
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    expect((await client.response()).body.toString()).toBe("0123456789");
+  });
+
+  test("by RST is made known upstream at once", async () => {
+    const { client, server } = await exchange();
+    const leftAt = performance.now();
+    client.reset();
+    expect(await server.ended).toBe("reset");
+    expect(performance.now() - leftAt).toBeLessThan(400);
+  });
+});
+
+describe("an upstream that ends", () => {
+  test("cleanly ends the client's connection cleanly, after its last byte", async () => {
+    const { client, server } = await exchange();
+    server.socket.end(ANSWER);
+    expect((await client.response()).body.toString()).toBe("ok");
+    expect(await client.closed).toBe("end");
+  });
+
+  test("by a reset breaks the client's connection, never a clean end", async () => {
+    const { client, server } = await exchange();
+    server.socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    await client.head();
+    server.socket.resetAndDestroy();
+    expect(await client.closed).toBe("reset");
+  });
+
+  test("while its client still sends does not take the answer out of the client's hands", async () => {
+    const { client, server } = await exchange(
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n",
+    );
+    server.socket.end(ANSWER);
+    client.send("more of the body");
+    expect(await client.response()).toMatchObject({ body: Buffer.from("ok"), ending: "complete" });
+    client.send("and more");
+    expect(await client.closed).toBe("end");
+  });
+});
+
+describe("while workerd is down", () => {
+  test("a new connection waits and is served when it is back", async () => {
+    const back = Promise.withResolvers<number>();
+    const front = await frontBefore(undefined, { upstreamPort: () => back.promise });
+    const client = await RawConnection.connect(front.port);
+    client.send(REQUEST);
+    const upstream = await startUpstream();
+    back.resolve(upstream.port);
+    const server = await upstream.next();
+    server.socket.write(ANSWER);
+    expect(await client.response()).toMatchObject({ status: 200 });
+  });
+
+  test("a port that refuses connections is tried again", async () => {
+    let asked = 0;
+    const late = Promise.withResolvers<UpstreamStandIn>();
+    const front = await frontBefore(undefined, {
+      async upstreamPort() {
+        asked += 1;
+        if (asked === 1) return PORT_OF_NOBODY;
+        const upstream = await startUpstream();
+        late.resolve(upstream);
+        return upstream.port;
+      },
+    });
+    const client = await RawConnection.connect(front.port);
+    client.send(REQUEST);
+    (await (await late.promise).next()).socket.write(ANSWER);
+    expect(await client.response()).toMatchObject({ status: 200 });
+  });
+
+  test("nobody waits longer than 5 s: 503 with Retry-After", async () => {
+    const front = await frontBefore(undefined);
+    const client = await RawConnection.connect(front.port);
+    const askedAt = performance.now();
+    client.send(REQUEST);
+    const response = await client.response("GET", 7_000);
+    expect(response.status).toBe(503);
+    expect(response.headers).toContainEqual(["Retry-After", "1"]);
+    expect(response.body.toString()).toBe("postern: the gateway is restarting\n");
+    expect(performance.now() - askedAt).toBeLessThan(6_000);
+  });
+});
+
+describe("bounds", () => {
+  test("clients beyond the limit get a 503, and there is room again when one leaves", async () => {
+    const upstream = await startUpstream();
+    const front = await frontBefore(upstream, { maxConnections: 1 });
+    const first = await RawConnection.connect(front.port);
+    first.send(REQUEST);
+    const server = await upstream.next();
+    const second = await RawConnection.connect(front.port);
+    expect(await second.response()).toMatchObject({ status: 503 });
+    second.reset();
+    first.reset();
+    await server.reset;
+    await vi.waitUntil(() => front.connections() === 0);
+    const third = await RawConnection.connect(front.port);
+    third.send(REQUEST);
+    (await upstream.next()).socket.write(ANSWER);
+    expect(await third.response()).toMatchObject({ status: 200 });
+  });
+
+  test("a connection that says nothing is closed after 15 s and costs no upstream connection", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+    onTestFinished(() => void vi.useRealTimers());
+    let asked = 0;
+    const front = await frontBefore(undefined, {
+      upstreamPort: async () => {
+        asked += 1;
+        return Promise.reject(new Error("nobody asks"));
+      },
+    });
+    const client = await RawConnection.connect(front.port);
+    await vi.waitUntil(() => front.connections() === 1);
+    vi.advanceTimersByTime(14_000);
+    expect(front.connections()).toBe(1);
+    vi.advanceTimersByTime(3_000);
+    expect(await client.closed).toBe("end");
+    expect(asked).toBe(0);
+  });
+});
+
+test("closing waits for the connections at work, closes the silent ones and takes no new ones", async () => {
+  const { client, server, front } = await exchange();
+  const silent = await RawConnection.connect(front.port);
+  await vi.waitUntil(() => front.connections() === 2);
+  const closed = front.close();
+  expect(await silent.closed).toBe("end");
+  const refused = connect(front.port, "127.0.0.1");
+  await new Promise((resolve) => refused.once("error", resolve));
+  server.socket.end(ANSWER);
+  expect((await client.response()).body.toString()).toBe("ok");
+  client.finish();
+  await closed;
+});
+
+/** Writes until the socket has taken nothing for 200 ms; returns the bytes that it took. */
+async function untilBlocked(server: UpstreamConnection, chunk: Buffer): Promise<number> {
+  for (;;) {
+    while (server.socket.write(chunk));
+    const drained = await Promise.race([
+      new Promise((resolve) => server.socket.once("drain", () => resolve(true))),
+      new Promise((resolve) => setTimeout(() => resolve(false), 200)),
+    ]);
+    if (drained === false) return server.socket.bytesWritten - server.socket.writableLength;
+  }
+}
