@@ -13,6 +13,7 @@ import {
   isControl,
   maskedClose,
   maskedHead,
+  maskedInvalid,
   OPCODE,
 } from "./frames.ts";
 
@@ -62,7 +63,7 @@ export class Forwarder implements FrameSink {
     this.#options = options;
   }
 
-  /** A Close frame has left; whatever the source still sends is dropped. */
+  /** The last frame has left; whatever the source still sends is dropped. */
   get over(): boolean {
     return this.#over;
   }
@@ -81,6 +82,20 @@ export class Forwarder implements FrameSink {
     if (this.#left > 0) return;
     this.#endWithOwnClose();
     this.#flush();
+  }
+
+  /**
+   * Passes on that the source broke off without a Close frame. No frame says so (1006 may not be sent),
+   * and workerd does not pass a bare FIN on to its client; but a frame that is invalid makes the reader
+   * fail the WebSocket, after everything that came before. Its client sees 1006.
+   * @returns false inside a frame, where nothing can be said
+   */
+  breakOff(): boolean {
+    if (this.#left > 0) return false;
+    this.#over = true;
+    this.#pieces.push(maskedInvalid(this.#newKey()));
+    this.#flush();
+    return true;
   }
 
   onHead(head: FrameHead): void {

@@ -13,6 +13,9 @@ export const OPCODE = {
   pong: 0xa,
 } as const;
 
+/** One of those "reserved for further control frames". */
+const RESERVED_OPCODE = 0xf;
+
 const FIN_BIT = 0x80;
 const MASK_BIT = 0x80;
 const LENGTH_BITS = 0x7f;
@@ -125,12 +128,21 @@ export function maskedClose(code: number, reason: string, key: Uint8Array): Uint
   const payload = new Uint8Array(2 + text.length);
   new DataView(payload.buffer).setUint16(0, code);
   payload.set(text, 2);
-  applyMask(payload, key, 0);
+  return maskedControl(OPCODE.close, payload, key);
+}
+
+/** A masked frame with an opcode that is reserved: whoever gets it must fail the WebSocket (5.2). */
+export function maskedInvalid(key: Uint8Array): Uint8Array {
+  return maskedControl(RESERVED_OPCODE, new Uint8Array(0), key);
+}
+
+function maskedControl(opcode: number, payload: Uint8Array, key: Uint8Array): Uint8Array {
   const frame = new Uint8Array(2 + MASKING_KEY_BYTES + payload.length);
-  frame[0] = FIN_BIT | OPCODE.close;
+  frame[0] = FIN_BIT | opcode;
   frame[1] = MASK_BIT | payload.length;
   frame.set(key, 2);
   frame.set(payload, 2 + MASKING_KEY_BYTES);
+  applyMask(frame.subarray(2 + MASKING_KEY_BYTES), key, 0);
   return frame;
 }
 

@@ -61,6 +61,8 @@ interface Side {
   readonly forwarder: Forwarder;
   /** Nothing more comes from it: FIN or reset. */
   ended: boolean;
+  /** It ended so without a Close frame. */
+  broke: boolean;
 }
 
 /** Starts to relay. The sockets are the relay's from now on. */
@@ -83,6 +85,7 @@ export function relay(options: RelayOptions): Relay {
     name,
     socket: from.socket,
     ended: false,
+    broke: false,
     forwarder: new Forwarder({
       randomMask: to.randomMask ?? isExposed(to.socket),
       maxMessageBytes,
@@ -103,10 +106,8 @@ export function relay(options: RelayOptions): Relay {
       [client, app],
       [app, client],
     ] as const) {
-      const broke = one.ended && !one.forwarder.over;
-      if (broke) other.socket.end();
-      // A server ends the connection, not we (RFC 6455, 7.1.1): we answer its FIN once its Close frame left.
-      if (one.ended && (broke || other.ended || other.forwarder.over)) one.socket.end();
+      // A server ends the connection, not we (RFC 6455, 7.1.1): its FIN is answered once its Close frame left.
+      if (one.ended && (one.broke || other.ended || other.forwarder.over)) one.socket.end();
       if (one.forwarder.over || other.ended) one.socket.resume();
     }
     if (client.socket.closed && app.socket.closed) {
@@ -129,6 +130,25 @@ export function relay(options: RelayOptions): Relay {
     progress();
   }
 
+  /** A side ended without a Close frame: so must the other. */
+  const passBreakOn = (broken: Side, reset: boolean): void => {
+    if (broken === app) {
+      if (app.forwarder.breakOff()) client.socket.end();
+      else cut(client.socket);
+    } else if (reset) cut(app.socket);
+    else app.socket.end();
+  };
+
+  const onEnded = (one: Side, reset: boolean): void => {
+    if (!one.ended && !one.forwarder.over) {
+      one.broke = true;
+      ending(one.name, CLOSE_ABNORMAL, "");
+      passBreakOn(one, reset);
+    }
+    one.ended = true;
+    progress();
+  };
+
   const couple = (one: Side, other: Side, head: Uint8Array): void => {
     const { socket, forwarder } = one;
     socket.on("data", (chunk: Buffer) => {
@@ -136,23 +156,12 @@ export function relay(options: RelayOptions): Relay {
       if (forwarder.over) progress();
     });
     socket.on("drain", () => other.socket.resume());
-    socket.once("end", () => {
-      one.ended = true;
-      if (!forwarder.over) ending(one.name, CLOSE_ABNORMAL, "");
-      progress();
-    });
-    const onGone = (): void => {
-      if (!one.ended && !forwarder.over) {
-        // Reset: the other end hears of it the same way, and at once.
-        ending(one.name, CLOSE_ABNORMAL, "");
-        cut(other.socket);
-      }
-      one.ended = true;
-      progress();
-    };
-    if (socket.closed) onGone();
-    else socket.once("close", onGone);
+    socket.once("end", () => onEnded(one, false));
+    socket.once("close", () => onEnded(one, true));
     if (head.length > 0) forwarder.read(head);
+    // Since the handshake the other end was dialled; what happened meanwhile is not told again.
+    if (socket.closed) onEnded(one, true);
+    else if (socket.readableEnded) onEnded(one, false);
   };
   couple(client, app, options.gateway.head);
   couple(app, client, options.app.head);
