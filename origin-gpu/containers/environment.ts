@@ -1,4 +1,4 @@
-/** Which environment a container gets. Pure: the agent's own environment and Node are arguments. */
+/** Which environment a container gets; the agent's own environment and Node are arguments. */
 import { realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 

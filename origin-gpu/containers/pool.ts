@@ -3,12 +3,7 @@
  * it starts again with the next request, within the limits of restart-policy.ts.
  */
 import type { EndpointConfig } from "../config/config.ts";
-import {
-  type Container,
-  type ContainerAddress,
-  StartFailure,
-  describeExit,
-} from "./container.ts";
+import { type Container, type ContainerAddress, StartFailure, describeExit } from "./container.ts";
 import {
   type FailureHistory,
   NO_FAILURES,
@@ -86,7 +81,7 @@ class SingleContainerPool implements ContainerPool {
   }
 
   #start(): Container {
-    const { log } = this.#options;
+    const { endpoint, log } = this.#options;
     const startedAtMs = performance.now();
     let readyAtMs = startedAtMs;
     this.#startFailure = undefined;
@@ -103,6 +98,7 @@ class SingleContainerPool implements ContainerPool {
     container.ready.then(
       () => {
         readyAtMs = performance.now();
+        if (endpoint.kind.type === "upstream") return;
         log(`postern: ready after ${((readyAtMs - startedAtMs) / 1000).toFixed(1)} s`);
       },
       (failure: StartFailure) => {

@@ -26,7 +26,7 @@ export async function untilReady(
   for (let pause = FIRST_DELAY_MS; ; pause = Math.min(MAX_DELAY_MS, pause * 1.5)) {
     for (const origin of origins) {
       signal.throwIfAborted();
-      if (!(await accepts(new URL(origin), signal))) continue;
+      if (!(await acceptsConnections(origin, signal))) continue;
       if (healthPath === undefined || (await isHealthy(origin, healthPath, signal))) return origin;
     }
     // Rejects with an AbortError of its own; the signal's reason says more.
@@ -34,7 +34,9 @@ export async function untilReady(
   }
 }
 
-async function accepts(url: URL, signal: AbortSignal): Promise<boolean> {
+/** Whether something takes a connection at this origin now; no when the signal is aborted. */
+export async function acceptsConnections(origin: string, signal: AbortSignal): Promise<boolean> {
+  const url = new URL(origin);
   const port = Number(url.port === "" ? (url.protocol === "https:" ? 443 : 80) : url.port);
   return await new Promise((resolve) => {
     const socket = connect({ port, host: bareHost(url), timeout: CONNECT_TIMEOUT_MS, signal });

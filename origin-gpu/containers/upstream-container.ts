@@ -1,6 +1,7 @@
 /**
- * A server that somebody else runs, in the shape of a container: ready when it takes connections (and is
- * healthy, where a path is set); not started, not stopped, and not given up when it goes away later.
+ * A server that somebody else runs, in the shape of a container. It is taken to be there: requests tell
+ * when it is not. Only where it has a health path is it waited for. Nothing starts or stops it, and it is
+ * not given up when it goes away later.
  */
 import {
   type Container,
@@ -10,7 +11,7 @@ import {
   type ExitInfo,
   StartFailure,
 } from "./container.ts";
-import { untilReady } from "./readiness.ts";
+import { acceptsConnections, untilReady } from "./readiness.ts";
 
 const MS_PER_SECOND = 1000;
 
@@ -22,10 +23,10 @@ export class UpstreamContainer implements Container {
   readonly #stopping = new AbortController();
   #state: ContainerState = "starting";
 
-  constructor(id: string, url: string, { endpoint }: ContainerOptions) {
+  constructor(id: string, url: string, options: ContainerOptions) {
     this.id = id;
     this.exited = this.#ended.promise;
-    this.ready = this.#start(url, endpoint.healthPath, endpoint.startupTimeout);
+    this.ready = this.#start(url, options);
     // Whoever waits is told; that nobody waits is no fault.
     this.ready.catch(() => undefined);
   }
@@ -39,25 +40,30 @@ export class UpstreamContainer implements Container {
     await this.exited;
   }
 
-  async #start(
-    url: string,
-    healthPath: string | undefined,
-    timeoutSeconds: number,
-  ): Promise<ContainerAddress> {
-    const late = AbortSignal.timeout(timeoutSeconds * MS_PER_SECOND);
+  async #start(url: string, { endpoint, log }: ContainerOptions): Promise<ContainerAddress> {
+    const { healthPath, startupTimeout } = endpoint;
+    if (healthPath === undefined) {
+      this.#state = "ready";
+      const there = acceptsConnections(url, this.#stopping.signal);
+      void there.then((yes) => {
+        if (!yes && this.#state === "ready") {
+          log(`postern: warning: nothing takes connections at ${url} yet`);
+        }
+      });
+      return { origin: url };
+    }
+    const late = AbortSignal.timeout(startupTimeout * MS_PER_SECOND);
     try {
       const signal = AbortSignal.any([late, this.#stopping.signal]);
-      const origin = await untilReady([url], healthPath, signal);
+      await untilReady([url], healthPath, signal);
       this.#state = "ready";
-      return { origin };
+      return { origin: url };
     } catch {
       if (this.#stopping.signal.aborted) {
         throw new StartFailure("starting_failed", `${url}: stopped before it was ready`);
       }
       this.#end("failed");
-      const wanted =
-        healthPath === undefined ? "took no connection" : `was not healthy at ${healthPath}`;
-      const message = `${url} ${wanted} within ${timeoutSeconds} s`;
+      const message = `${url} was not healthy at ${healthPath} within startup_timeout, ${startupTimeout} s`;
       throw new StartFailure("startup_timeout", message);
     }
   }

@@ -99,7 +99,7 @@ def find_app(target):
     """Returns the ASGI app that the target is or makes. What can be called as an app is one."""
     found = import_target(target)
     if not callable(found):
-        refuse("{} is a {}, not an ASGI app".format(target, type(found).__name__))
+        refuse("{} is of type {} and not an ASGI app".format(target, type(found).__name__))
     if takes(found, 3):
         return found
     if not takes(found, 0):
@@ -120,13 +120,15 @@ def not_an_app(name, found):
         return "{} looks like a WSGI app; name it by wsgi instead of asgi".format(name)
     if inspect.isroutine(found):
         return "{} is neither an ASGI app nor a function without arguments".format(name)
-    return "{} is a {}, not an ASGI app".format(name, type(found).__name__)
+    return "{} is of type {} and not an ASGI app".format(name, type(found).__name__)
 
 
 def settings_for(uvicorn, arguments):
     settings = {
         "host": "127.0.0.1",
         "port": arguments.port,
+        # What find_app returns takes three arguments; uvicorn's own guess fails for partial functions.
+        "interface": "asgi3",
         # Lifespan failures end the start; an app that knows no lifespan runs without.
         "lifespan": "auto",
         # Client address and scheme come from the agent, which connects from this machine and overwrites both.

@@ -1,0 +1,15 @@
+/**
+ * An agent's container in a process of its own, so that a test can kill it: runs the server with the flags
+ * it is given, prints what the server prints, and "ready" when it is.
+ */
+import { createContainerPool } from "../../../origin-gpu/containers/pool.ts";
+import { serverEndpoint } from "./endpoint.ts";
+
+const pool = createContainerPool({
+  endpoint: serverEndpoint(process.argv.slice(2)),
+  environment: {},
+  log: (line) => console.log(line),
+});
+await pool.acquire();
+console.log("ready");
+setInterval(() => undefined, 1000);

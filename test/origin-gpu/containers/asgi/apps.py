@@ -1,0 +1,93 @@
+"""ASGI apps in the forms that users write, and some that are none. No package is needed."""
+
+import functools
+import json
+
+
+async def app(scope, receive, send):
+    """Answers with what it sees of a request."""
+    if scope["type"] == "lifespan":
+        return await lifespan(receive, send)
+    seen = {
+        "client": scope["client"][0],
+        "scheme": scope["scheme"],
+        "host": dict(scope["headers"])[b"host"].decode(),
+        "raw_path": scope["raw_path"].decode(),
+    }
+    headers = [(b"content-type", b"application/json"), (b"server", b"the app's own")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
+
+
+async def lifespan(receive, send):
+    while True:
+        message = await receive()
+        print(message["type"])
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def without_lifespan(scope, receive, send):
+    assert scope["type"] == "http"
+    await app(scope, receive, send)
+
+
+def make():
+    return app
+
+
+def make_with_defaults(debug=False, *, name="x"):
+    return app
+
+
+class Instance:
+    async def __call__(self, scope, receive, send):
+        await app(scope, receive, send)
+
+    def method(self):
+        return app
+
+
+instance = Instance()
+partial = functools.partial(Instance.__call__, instance)
+
+
+class Holder:
+    nested = Instance()
+
+
+async def failing_startup(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no GPU here"})
+
+
+def raising():
+    raise RuntimeError("no GPU here")
+
+
+def leaving():
+    raise SystemExit(0)
+
+
+async def make_async():
+    return app
+
+
+def make_nothing():
+    return None
+
+
+def wsgi(environ, start_response):
+    return []
+
+
+def make_wsgi():
+    return wsgi
+
+
+def four_arguments(one, two, three, four):
+    return app
+
+
+number = 3

@@ -1,0 +1,35 @@
+/** Endpoints of the tests of this folder. */
+import { fileURLToPath } from "node:url";
+
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+
+export const HERE = fileURLToPath(new URL(".", import.meta.url));
+
+/** An endpoint with short limits. */
+export function endpointConfig(
+  settings: Partial<EndpointConfig> & Pick<EndpointConfig, "kind">,
+): EndpointConfig {
+  return {
+    function: "test",
+    python: "python3",
+    directory: HERE,
+    env: {},
+    maxInputs: 1,
+    startupTimeout: 15,
+    timeout: 15,
+    exitGracePeriod: 10,
+    stopSignal: "SIGTERM",
+    ...settings,
+  };
+}
+
+/** The misbehaving server of server.ts with these flags. */
+export function serverEndpoint(
+  flags: readonly string[] = [],
+  settings: Partial<EndpointConfig> & { port?: number } = {},
+): EndpointConfig {
+  const { port, ...rest } = settings;
+  const command = ["node", `${HERE}server.ts`, ...flags];
+  const kind = { type: "web_server", command, ...(port === undefined ? {} : { port }) } as const;
+  return endpointConfig({ kind, ...rest });
+}

@@ -1,0 +1,275 @@
+import { createServer } from "node:net";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+import type { Container, ExitInfo } from "../../../origin-gpu/containers/container.ts";
+import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
+import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
+import { freePort } from "../../support/temporary.ts";
+import { HERE, endpointConfig, serverEndpoint } from "./endpoint.ts";
+
+class Started {
+  readonly lines: string[] = [];
+  readonly unexpected = Promise.withResolvers<ExitInfo>();
+  readonly container: Container;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(endpoint: EndpointConfig, environment: Record<string, string> = {}) {
+    this.container = startContainer({
+      endpoint,
+      environment,
+      log: (line) => {
+        this.lines.push(line);
+        for (const check of this.#waiting) check();
+      },
+      onUnexpectedExit: this.unexpected.resolve,
+    });
+  }
+
+  /** The number in a line such as `child pid 17`, once it has been printed. */
+  async pid(whose: string): Promise<number> {
+    return await new Promise((resolve) => {
+      const check = () => {
+        const line = this.lines.find((text) => text.startsWith(`${whose} pid `));
+        if (line === undefined) return;
+        this.#waiting.delete(check);
+        resolve(Number(line.split(" ").at(-1)));
+      };
+      this.#waiting.add(check);
+      check();
+    });
+  }
+
+  async environment(): Promise<Record<string, string>> {
+    const { origin } = await this.container.ready;
+    return (await (await fetch(origin)).json()) as Record<string, string>;
+  }
+}
+
+const started: Started[] = [];
+function start(endpoint: EndpointConfig, environment: Record<string, string> = {}): Started {
+  const one = new Started(endpoint, environment);
+  started.push(one);
+  return one;
+}
+afterEach(async () => {
+  await Promise.all(started.splice(0).map(({ container }) => container.stop()));
+});
+
+describe("a start", () => {
+  test("is ready when the server takes connections on the port that it was told", async () => {
+    const { container } = start(serverEndpoint(["--port", "$PORT"]));
+    expect(container.state).toBe("starting");
+    expect(container.id).toMatch(/^ct-[0-9a-f]{16}$/);
+    const { origin } = await container.ready;
+    expect(container.state).toBe("ready");
+    expect(origin).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect((await fetch(origin)).status).toBe(200);
+  });
+
+  test("waits until the health path answers 200", async () => {
+    const { container } = start(serverEndpoint(["--unhealthy", "3"], { healthPath: "/health" }));
+    const { origin } = await container.ready;
+    expect((await fetch(`${origin}/health`)).status).toBe(200);
+  });
+
+  test("finds a server that listens on ::1 alone", async () => {
+    const { container } = start(serverEndpoint(["--host", "::1"]));
+    const { origin } = await container.ready;
+    expect(origin).toMatch(/^http:\/\/\[::1\]:\d+$/);
+    expect((await fetch(origin)).status).toBe(200);
+  });
+
+  test("uses the fixed port that it was given", async () => {
+    const port = await freePort();
+    const { container } = start(serverEndpoint([], { port }));
+    expect(await container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
+  });
+
+  test("fails at once, with the last lines, when the process ends first", async () => {
+    const { container } = start(serverEndpoint(["--exit-at-start", "3"]));
+    await expect(container.ready).rejects.toMatchObject({
+      name: "StartFailure",
+      code: "starting_failed",
+      message: "ended with code 3 before it was ready",
+      lastLines: expect.arrayContaining(["loading weights", "out of memory"]) as unknown,
+    });
+    expect(container.state).toBe("failed");
+  });
+
+  test("fails when startup_timeout is over, and leaves no process behind", async () => {
+    const flags = ["--host", "none", "--child", "group"];
+    const one = start(serverEndpoint(flags, { startupTimeout: 1, exitGracePeriod: 0.2 }));
+    await expect(one.container.ready).rejects.toMatchObject({
+      code: "startup_timeout",
+      message: "not ready within startup_timeout, 1 s",
+    });
+    expect(one.container.state).toBe("failed");
+    for (const whose of ["server", "child"]) await untilGone(await one.pid(whose));
+  });
+
+  test("fails clearly when the program does not exist", async () => {
+    const kind = { type: "web_server", command: ["no-such-program", "x"] } as const;
+    const one = start(endpointConfig({ kind }));
+    await expect(one.container.ready).rejects.toMatchObject({ code: "starting_failed" });
+    expect(one.lines).toEqual(["postern: command not found: no-such-program"]);
+  });
+
+  test("fails clearly when the working directory is gone", async () => {
+    const one = start(serverEndpoint([], { directory: `${HERE}gone` }));
+    await expect(one.container.ready).rejects.toMatchObject({ code: "starting_failed" });
+    expect(one.lines).toEqual([
+      expect.stringContaining(`postern: can't be started in ${HERE}gone`),
+    ]);
+  });
+
+  test("takes no other program on the fixed port for the container", async () => {
+    const other = createServer();
+    onTestFinished(() => void other.close());
+    const port = await freePort();
+    await new Promise<void>((resolve) => void other.listen(port, "127.0.0.1", resolve));
+    const { container } = start(serverEndpoint([], { port }));
+    await expect(container.ready).rejects.toMatchObject({
+      code: "starting_failed",
+      message: `port ${port} is taken by another program`,
+    });
+    await expect(container.exited).resolves.toEqual({ code: null, signal: null });
+  });
+
+  test("that is stopped meanwhile ends as stopped", async () => {
+    const { container } = start(serverEndpoint(["--host", "none"]));
+    const refused = expect(container.ready).rejects.toMatchObject({
+      message: "stopped before it was ready",
+    });
+    await container.stop();
+    await refused;
+    expect(container.state).toBe("stopped");
+  });
+});
+
+describe("the environment", () => {
+  test("has the agent's values above the endpoint's, and none of the agent's own settings", async () => {
+    process.env["POSTERN_TOKEN_SECRET"] = "as-secret";
+    onTestFinished(() => void delete process.env["POSTERN_TOKEN_SECRET"]);
+    const one = start(
+      serverEndpoint([], { env: { MODEL: "small", POSTERN_APP: "forged", PORT: "1" } }),
+      { POSTERN_APP: "app" },
+    );
+    const environment = await one.environment();
+    const { origin } = await one.container.ready;
+    expect(environment).toMatchObject({
+      MODEL: "small",
+      POSTERN_APP: "app",
+      PORT: new URL(origin).port,
+      POSTERN_CONTAINER_ID: one.container.id,
+      HOME: process.env["HOME"],
+    });
+    expect(environment).not.toHaveProperty("POSTERN_TOKEN_SECRET");
+  });
+});
+
+describe("a stop", () => {
+  test("is polite: the server sees the signal and what it prints last arrives", async () => {
+    const one = start(serverEndpoint());
+    await one.container.ready;
+    await one.container.stop();
+    expect(one.lines).toContain("bye");
+    await expect(one.container.exited).resolves.toEqual({ code: 0, signal: null });
+    expect(one.container.state).toBe("stopped");
+  });
+
+  test("uses the endpoint's own signal", async () => {
+    const one = start(serverEndpoint([], { stopSignal: "SIGINT" }));
+    await one.container.ready;
+    await one.container.stop();
+    expect(one.lines).toContain("interrupted");
+  });
+
+  test("is certain: what ignores the signal is killed after the grace period, children too", async () => {
+    const flags = ["--ignore-sigterm", "--child", "group"];
+    const one = start(serverEndpoint(flags, { exitGracePeriod: 0.2 }));
+    await one.container.ready;
+    const pids = [await one.pid("server"), await one.pid("child")];
+    await one.container.stop();
+    await expect(one.container.exited).resolves.toEqual({ code: null, signal: "SIGKILL" });
+    for (const pid of pids) await untilGone(pid);
+  });
+
+  test("reaches a child that has left for a session of its own", async () => {
+    const one = start(serverEndpoint(["--child", "session"], { exitGracePeriod: 0.2 }));
+    await one.container.ready;
+    const pid = await one.pid("child");
+    await one.container.stop();
+    await untilGone(pid);
+  });
+
+  test("lets a worker finish whose leader is gone already", async () => {
+    const worker = `process.on("SIGTERM", () => setTimeout(() => { console.log("finished"); process.exit(); }, 300));
+      require("node:http").createServer().listen(process.env.PORT, "127.0.0.1")`;
+    const command = ["sh", "-c", `node -e '${worker}'; true`];
+    const one = start(endpointConfig({ kind: { type: "web_server", command } }));
+    await one.container.ready;
+    await one.container.stop();
+    expect(one.lines).toContain("finished");
+  });
+
+  test("may be asked for twice, and of what has ended", async () => {
+    const { container } = start(serverEndpoint());
+    await container.ready;
+    await Promise.all([container.stop(), container.stop()]);
+    await container.stop();
+    expect(container.state).toBe("stopped");
+  });
+});
+
+describe("an end by itself", () => {
+  test("is reported with its code, and takes the rest of the group with it", async () => {
+    const one = start(serverEndpoint(["--child", "group"]));
+    const { origin } = await one.container.ready;
+    const child = await one.pid("child");
+    await expect(fetch(`${origin}/crash`)).rejects.toThrow();
+    await expect(one.unexpected.promise).resolves.toEqual({ code: 7, signal: null });
+    expect(one.container.state).toBe("failed");
+    await untilGone(child);
+  });
+});
+
+describe("a container that listens on more than loopback", () => {
+  test("is served with a warning", async () => {
+    const one = start(serverEndpoint(["--host", "0.0.0.0"]));
+    const { origin } = await one.container.ready;
+    expect(one.lines).toContainEqual(
+      expect.stringMatching(
+        new RegExp(
+          `^postern: warning: it listens on 0\\.0\\.0\\.0:${new URL(origin).port}, open to`,
+        ),
+      ),
+    );
+  });
+
+  test("others earn none", async () => {
+    const one = start(serverEndpoint());
+    await one.container.ready;
+    expect(one.lines.filter((line) => line.includes("warning"))).toEqual([]);
+  });
+});
+
+describe("when the agent is killed", () => {
+  test.each(["group", "session"])(
+    "neither the server nor its child in a %s of its own survives",
+    async (place) => {
+      const flags = ["--ignore-sigterm", "--child", place];
+      const agent = new ManagedProcess([process.execPath, `${HERE}agent.ts`, ...flags]);
+      onTestFinished(() => agent.killTree());
+      await agent.waitForOutput(/^ready$/m);
+      const pids = await Promise.all(
+        ["server", "child"].map(async (whose) =>
+          Number((await agent.waitForOutput(new RegExp(`^${whose} pid (\\d+)$`, "m")))[1]),
+        ),
+      );
+      expect(pids.every(isAlive)).toBe(true);
+      await agent.kill();
+      for (const pid of pids) await untilGone(pid);
+    },
+  );
+});

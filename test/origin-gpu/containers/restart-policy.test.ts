@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+
+import {
+  NO_FAILURES,
+  afterCrash,
+  afterFailedStart,
+} from "../../../origin-gpu/containers/restart-policy.ts";
+
+const MINUTE_MS = 60_000;
+
+test("failed starts wait a second, then twice as long each time, up to a minute", () => {
+  let history = NO_FAILURES;
+  const waits: number[] = [];
+  for (let now = 0; waits.length < 9; now = history.notBeforeMs) {
+    history = afterFailedStart(history, now);
+    waits.push(history.notBeforeMs - now);
+  }
+  expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000, MINUTE_MS, MINUTE_MS, MINUTE_MS]);
+});
+
+test("a first crash may start again at once, further ones wait as failed starts do", () => {
+  const first = afterCrash(NO_FAILURES, 10, 100);
+  expect(first.notBeforeMs).toBe(100);
+  const second = afterCrash(first, 10, 200);
+  expect(second.notBeforeMs).toBe(1200);
+  expect(afterCrash(second, 10, 1200).notBeforeMs).toBe(3200);
+});
+
+test("a container that served for a minute begins a new story", () => {
+  const troubled = afterFailedStart(afterFailedStart(NO_FAILURES, 0), 0);
+  const crashed = afterCrash(troubled, MINUTE_MS, 5000);
+  expect(crashed).toEqual({ failures: 1, notBeforeMs: 5000 });
+  expect(afterCrash(troubled, MINUTE_MS - 1, 5000).notBeforeMs).toBe(7000);
+});

@@ -1,0 +1,63 @@
+/**
+ * A server that behaves as badly as it is told, by flags:
+ *
+ *   --host ADDRESS       where it listens (127.0.0.1); `none` listens nowhere
+ *   --port N             instead of the variable PORT
+ *   --ignore-sigterm     stays at SIGTERM
+ *   --child MODE         starts a child that ignores SIGTERM: `group` in its group, `session` in a session of its own
+ *   --unhealthy N        answers 503 at /health for the first N times
+ *   --exit-at-start N    prints some lines and ends with code N
+ *
+ * At GET /crash it ends with code 7; at any other path it answers with its environment. SIGTERM and SIGINT
+ * end it politely, which it says.
+ */
+import { spawn } from "node:child_process";
+import { createServer } from "node:http";
+import { parseArgs } from "node:util";
+
+const { values } = parseArgs({
+  options: {
+    host: { type: "string", default: "127.0.0.1" },
+    port: { type: "string", default: process.env["PORT"] ?? "" },
+    "ignore-sigterm": { type: "boolean", default: false },
+    child: { type: "string" },
+    unhealthy: { type: "string", default: "0" },
+    "exit-at-start": { type: "string" },
+  },
+});
+
+if (values["exit-at-start"] !== undefined) {
+  console.log("loading weights");
+  console.error("out of memory");
+  process.exit(Number(values["exit-at-start"]));
+}
+
+console.log(`server pid ${process.pid}`);
+
+if (values.child !== undefined) {
+  const stubborn =
+    'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log(`child pid ${process.pid}`);';
+  spawn(process.execPath, ["-e", stubborn], {
+    stdio: ["ignore", "inherit", "inherit"],
+    detached: values.child === "session",
+  });
+}
+
+process.on("SIGTERM", () => {
+  if (values["ignore-sigterm"]) return;
+  console.log("bye");
+  process.exit(0);
+});
+process.on("SIGINT", () => {
+  console.log("interrupted");
+  process.exit(0);
+});
+
+let unhealthy = Number(values.unhealthy);
+const server = createServer((request, response) => {
+  if (request.url === "/crash") process.exit(7);
+  const well = request.url !== "/health" || unhealthy-- <= 0;
+  response.writeHead(well ? 200 : 503).end(JSON.stringify(process.env));
+});
+if (values.host === "none") setInterval(() => undefined, 1000);
+else server.listen(Number(values.port), values.host);
