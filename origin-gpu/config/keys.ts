@@ -49,7 +49,7 @@ function onlyDefault<Schema extends z.ZodType>(
 }
 
 /** What a container is told by the agent, and what `env` therefore may not set. */
-export const RESERVED_ENVIRONMENT: ReadonlySet<string> = new Set([
+const RESERVED_ENVIRONMENT: ReadonlySet<string> = new Set([
   "PORT",
   "POSTERN_WEB_URL",
   "POSTERN_URLS",
