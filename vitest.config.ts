@@ -20,7 +20,12 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { bindings: { POSTERN_BOX_SECRET: "test-box-secret" } },
+            miniflare: {
+              bindings: {
+                POSTERN_BOX_SECRET: "test-box-secret",
+                POSTERN_KEY: "dGVzdC1rZXktdGVzdC1rZXktdGVzdC1rZXktdGVzdC0",
+              },
+            },
           }),
         ],
         test: { name: "workerd", include: ["test/gateway/**/*.test.ts"] },

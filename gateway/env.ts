@@ -1,14 +1,18 @@
 /** The Worker's bindings and variables (contract, "Gateway settings"), and how they are read, once. */
 import type { Names } from "./names.ts";
 import type { Origin } from "./origin.ts";
+import type { Workspace } from "./workspace/workspace.ts";
 
 export interface Env {
   NAMES: DurableObjectNamespace<Names>;
   ORIGIN: DurableObjectNamespace<Origin>;
+  WORKSPACE: DurableObjectNamespace<Workspace>;
   /** Where endpoints live, with the port where it is not the scheme's own: `localhost:8787`. */
   POSTERN_BASE_DOMAIN: string;
   /** Bytes of a request body; beyond it 413. */
   POSTERN_MAX_BODY?: string;
+  /** The one secret that all keys are derived from: 32 bytes in unpadded base64url (auth/keys.ts). */
+  POSTERN_KEY?: string;
   /** Boxes enrol with it until they have credentials of their own. */
   POSTERN_BOX_SECRET?: string;
   /** Set where the TCP front stands before workerd: what it proves itself with when it announces an address. */

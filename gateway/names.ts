@@ -11,6 +11,9 @@ const SHARDS = 64;
 
 /** What the edge knows of an endpoint: which box serves it, over how many links, and how. */
 export interface Snapshot {
+  workspace: string;
+  environment: string;
+  app: string;
   box: string;
   links: number;
   endpoint: string;

@@ -34,8 +34,9 @@ export async function registerEndpoints(
   return await Promise.all(
     announced.map(async ({ announcement, name }): Promise<Answer> => {
       if ("refused" in name) return name;
-      const { endpoint, settings } = announcement;
-      const snapshot = { box, links: hello.links, endpoint, settings };
+      const { workspace, environment, app, endpoint, settings } = announcement;
+      const { links } = hello;
+      const snapshot = { workspace, environment, app, box, links, endpoint, settings };
       const shard = await namesShard(env, name.text);
       const { held } = await shard.claim(name.text, box, snapshot);
       if (held) return { refused: "label_held", detail: `${name.text} is held by another box` };

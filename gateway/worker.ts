@@ -9,6 +9,7 @@ import { problem } from "../routing/problem.ts";
 import { rawTarget } from "../routing/target.ts";
 import type { Failure, RequestHead, ResponseHead } from "../routing/wire/messages.ts";
 import { api } from "./api.ts";
+import { authorize } from "./authorization.ts";
 import { clientAddress } from "./client.ts";
 import { type Env, maxBodyBytes, publicScheme } from "./env.ts";
 import { type Call, exchange } from "./exchange.ts";
@@ -19,6 +20,7 @@ import { openWebSocket } from "./websocket.ts";
 
 export { Names } from "./names.ts";
 export { Origin } from "./origin.ts";
+export { Workspace } from "./workspace/workspace.ts";
 
 export default {
   async fetch(request, env, context): Promise<Response> {
@@ -44,7 +46,13 @@ export default {
     }
     const routedAt = Date.now();
 
-    // 3. What may go in, as data: the same for routing, auth and the app.
+    // 3. May this caller pass? A CORS preflight carries no credentials and is answered before this.
+    const refusal = await authorize(env, context, request.headers, snapshot.snapshot);
+    if (refusal !== undefined) {
+      return refuse(request, refusal.code, refusal.detail, refusal.retryAfter);
+    }
+
+    // 4. What may go in, as data: the same for routing, auth and the app.
     const declared = Number(request.headers.get("content-length") ?? 0);
     if (declared > maxBodyBytes(env)) {
       return refuse(request, "body_too_large", `the limit is ${maxBodyBytes(env)} bytes`);
@@ -63,12 +71,12 @@ export default {
     const { endpoint } = snapshot.snapshot;
     const head: RequestHead = { call: id, endpoint, method: request.method, target, headers };
 
-    // 4. To the box.
+    // 5. To the box.
     const answer = isWebSocket(request)
       ? await openWebSocket(env, snapshot.snapshot, head)
       : await exchange(env, callOf(head, snapshot.snapshot, request));
 
-    // 5. Back to the client.
+    // 6. Back to the client.
     if (answer.kind === "failed") return fail(request, answer.failure, facts.requestId, id);
     const own = {
       "x-request-id": facts.requestId,

@@ -37,6 +37,8 @@ export interface EndpointAnnouncement {
 
 /** What the edge must know of an endpoint before it asks anybody. */
 export interface EndpointSettings {
+  /** Callers need a proxy auth token of the workspace. */
+  requiresProxyAuth?: boolean;
   /** `true` allows every origin; see routing/cors.ts. */
   cors?: boolean | { origins?: string[]; headers?: string[]; credentials?: boolean };
 }

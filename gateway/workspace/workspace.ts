@@ -1,0 +1,184 @@
+/**
+ * `Workspace`: what belongs to one workspace and may only have one truth. Now its proxy auth tokens and
+ * API tokens; environments, apps and deployments will live here too. It is addressed by a workspace's
+ * name alone, and that name comes from a verified id, an endpoint's registration or the gateway's own
+ * settings, never from what a stranger sent.
+ *
+ * It trusts its callers, the Worker and nobody else, to have checked what the caller's token may do.
+ */
+import { DurableObject } from "cloudflare:workers";
+import {
+  firstApiToken,
+  mintToken,
+  TOKEN_RANDOM_BYTES,
+  type MintedToken,
+  type TokenKind,
+} from "../../auth/tokens.ts";
+import type { ProxyToken } from "../../auth/proxy-authorization.ts";
+import type { Env } from "../env.ts";
+import { gatewayKeys } from "../keys.ts";
+import { type ApiTokenInfo, ApiTokens, type NewApiToken } from "./api-tokens.ts";
+import { migrate } from "./migrations.ts";
+import type { Page, PageRequest } from "./pages.ts";
+import { type NewProxyToken, type ProxyTokenInfo, ProxyTokens } from "./proxy-tokens.ts";
+
+/** Of each kind. The edge holds a workspace's proxy tokens in memory. */
+export const MAX_TOKENS = 1_000;
+
+/** A token's last use is known to within this time, so that no request costs a write. */
+export const LAST_USE_RESOLUTION_MS = 10 * 60_000;
+
+/** How long an expired token stays in lists, so that people see why something stopped working. */
+const EXPIRED_SHOWN_MS = 30 * 86_400_000;
+
+/** What the edge knows of a workspace's locks; `version` changes with every change. */
+export interface Credentials {
+  readonly version: number;
+  readonly tokens: Map<string, ProxyToken>;
+}
+
+/** A token as it is shown once. */
+export type Shown<Info> = Info & { readonly secret: string };
+
+export type Created<Info> = { token: Shown<Info> } | { refused: "too_many" };
+export type Revoked = { revoked: boolean } | { refused: "last_admin" };
+
+export class Workspace extends DurableObject<Env> {
+  readonly #name: string;
+  readonly #sql: SqlStorage;
+  readonly #proxyTokens: ProxyTokens;
+  readonly #apiTokens: ApiTokens;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    if (state.id.name === undefined) throw new Error("a workspace is addressed by its name");
+    this.#name = state.id.name;
+    this.#sql = state.storage.sql;
+    migrate(state.storage);
+    this.#proxyTokens = new ProxyTokens(this.#sql);
+    this.#apiTokens = new ApiTokens(this.#sql);
+    void state.blockConcurrencyWhile(() => this.#ensureFirstToken());
+  }
+
+  /** What the edge needs to know; undefined when that is what it knows already. */
+  credentials(known?: number): Credentials | undefined {
+    const version = this.#credentialsVersion;
+    if (version === known) return undefined;
+    return { version, tokens: this.#proxyTokens.unexpired(Date.now()) };
+  }
+
+  /** One proxy token, for an id that is newer than the edge's knowledge; undefined when it is gone. */
+  proxyToken(id: string): ProxyToken | undefined {
+    return this.#proxyTokens.find(id);
+  }
+
+  /** Notes that proxy tokens were used now. */
+  noteProxyTokenUse(id: string): void {
+    this.#proxyTokens.noteUse(id, Date.now(), LAST_USE_RESOLUTION_MS);
+  }
+
+  async createProxyToken(chosen: NewProxyToken, by: string): Promise<Created<ProxyTokenInfo>> {
+    const token = await this.#mint("proxy");
+    const now = Date.now();
+    return this.ctx.storage.transactionSync(() => {
+      this.#proxyTokens.forgetExpired(now - EXPIRED_SHOWN_MS);
+      if (this.#proxyTokens.count >= MAX_TOKENS) return { refused: "too_many" };
+      const info = this.#proxyTokens.insert(token, chosen, by, now);
+      this.#credentialsChanged();
+      return { token: { ...info, secret: token.secret } };
+    });
+  }
+
+  listProxyTokens(page: PageRequest): Page<ProxyTokenInfo> {
+    return this.#proxyTokens.list(page);
+  }
+
+  revokeProxyToken(id: string): Revoked {
+    return this.ctx.storage.transactionSync(() => {
+      const revoked = this.#proxyTokens.delete(id);
+      if (revoked) this.#credentialsChanged();
+      return { revoked };
+    });
+  }
+
+  /** The API token that id and digest prove, and notes its use; undefined when they prove none. */
+  authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined {
+    const now = Date.now();
+    const token = this.#apiTokens.verify(id, digest, now);
+    if (token !== undefined) this.#apiTokens.noteUse(id, now, LAST_USE_RESOLUTION_MS);
+    return token;
+  }
+
+  async createApiToken(chosen: NewApiToken, by: string): Promise<Created<ApiTokenInfo>> {
+    const token = await this.#mint("api");
+    const now = Date.now();
+    return this.ctx.storage.transactionSync(() => {
+      this.#apiTokens.forgetExpired(now - EXPIRED_SHOWN_MS);
+      if (this.#apiTokens.count >= MAX_TOKENS) return { refused: "too_many" };
+      const info = this.#apiTokens.insert(token, chosen, by, now);
+      return { token: { ...info, secret: token.secret } };
+    });
+  }
+
+  listApiTokens(page: PageRequest): Page<ApiTokenInfo> {
+    return this.#apiTokens.list(page);
+  }
+
+  /** Refused for the last admin's token: nobody could make another one. */
+  revokeApiToken(id: string): Revoked {
+    return this.ctx.storage.transactionSync(() => {
+      if (this.#apiTokens.isLastAdmin(id)) return { refused: "last_admin" };
+      return { revoked: this.#apiTokens.delete(id) };
+    });
+  }
+
+  /**
+   * Every workspace starts with one admin token, which follows from the gateway's key. It is put there
+   * once: revoked, it stays away. Under a new key no older token is this gateway's any more, so they go
+   * and the new key's first token comes.
+   */
+  async #ensureFirstToken(): Promise<void> {
+    const token = await firstApiToken(await gatewayKeys(this.env), this.#name);
+    if (this.#fact("first_token") === token.id) return;
+    this.ctx.storage.transactionSync(() => {
+      this.#proxyTokens.clear();
+      this.#apiTokens.clear();
+      const chosen: NewApiToken = { name: "first token", scope: "admin", expiresAt: null };
+      this.#apiTokens.insert(token, chosen, "gateway", Date.now());
+      this.#setFact("first_token", token.id);
+      this.#credentialsChanged();
+    });
+  }
+
+  async #mint(kind: TokenKind): Promise<MintedToken> {
+    const random = crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES));
+    return await mintToken(await gatewayKeys(this.env), kind, this.#name, random);
+  }
+
+  get #credentialsVersion(): number {
+    return Number(this.#fact("credentials_version") ?? 0);
+  }
+
+  #credentialsChanged(): void {
+    this.#setFact("credentials_version", this.#credentialsVersion + 1);
+  }
+
+  #fact(name: string): SqlStorageValue | undefined {
+    return this.#sql
+      .exec<{ value: SqlStorageValue }>("SELECT value FROM facts WHERE name = ?", name)
+      .toArray()[0]?.value;
+  }
+
+  #setFact(name: string, value: SqlStorageValue): void {
+    this.#sql.exec(
+      "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+      name,
+      value,
+    );
+  }
+}
+
+/** A workspace's object. Never with a name that a stranger chose. */
+export function workspaceStub(env: Env, name: string): DurableObjectStub<Workspace> {
+  return env.WORKSPACE.get(env.WORKSPACE.idFromName(name));
+}
