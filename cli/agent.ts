@@ -1,4 +1,4 @@
-/** What `up` and `serve` share: the app's configuration, the agent's life, and how its URLs are shown. */
+/** What `up` and `serve` share: the agent's life, and how its URLs are shown. */
 
 import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
@@ -9,9 +9,7 @@ import {
   type AgentOptions,
   type RunningAgent,
 } from "../origin-gpu/agent.ts";
-import { isObjectName } from "../routing/names.ts";
-import { formatProblems, loadConfig, type AppConfig } from "../origin-gpu/config/config.ts";
-import { Failure, UsageError } from "./failure.ts";
+import { Failure } from "./failure.ts";
 import { printJson, printNotice, printResult } from "./output.ts";
 import type { StopSignals } from "./stop-signals.ts";
 
@@ -19,21 +17,6 @@ import type { StopSignals } from "./stop-signals.ts";
 const INSISTED_MS = 1_000;
 
 const MAX_BOX_NAME_LENGTH = 64;
-
-/** Reads and checks postern.toml; a Failure lists everything that is wrong with it. `--env` wins over it. */
-export async function readConfig(
-  path: string,
-  environment: string | undefined,
-): Promise<AppConfig> {
-  if (environment !== undefined && !isObjectName(environment)) {
-    throw new UsageError(
-      `--env: "${environment}" is not 1 to 64 of letters, digits, "-", "." and "_"`,
-    );
-  }
-  const result = await loadConfig(path);
-  if (!result.ok) throw new Failure(formatProblems(result.problems));
-  return environment === undefined ? result.config : { ...result.config, environment };
-}
 
 /** Starts the agent; a Failure when the gateway refuses it, or somebody asked to stop before it was there. */
 export async function startAgentUnlessStopped(

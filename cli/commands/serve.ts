@@ -1,13 +1,8 @@
 /** `postern serve`: this machine's agent alone, with an ephemeral app at a gateway that runs elsewhere. */
 
 import { checkDevSuffix, DEFAULT_DEV_SUFFIX } from "../../routing/names.ts";
-import {
-  boxName,
-  printUrls,
-  readConfig,
-  runUntilStopped,
-  startAgentUnlessStopped,
-} from "../agent.ts";
+import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
+import { readConfig } from "../app-config.ts";
 import type { Command } from "../command.ts";
 import { Failure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";

@@ -4,13 +4,8 @@
  */
 
 import { fileURLToPath } from "node:url";
-import {
-  boxName,
-  printUrls,
-  readConfig,
-  runUntilStopped,
-  startAgentUnlessStopped,
-} from "../agent.ts";
+import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
+import { readConfig } from "../app-config.ts";
 import type { Command } from "../command.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { endpointUrl, webSuffixOf, type EndpointIdentity } from "../../routing/names.ts";
-import { readConfig } from "../agent.ts";
+import { readConfig } from "../app-config.ts";
 import type { Command } from "../command.ts";
 import { Failure, UsageError } from "../failure.ts";
 import { findGateway } from "../gateway/nearby.ts";

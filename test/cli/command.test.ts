@@ -1,0 +1,129 @@
+/** What the command says and how it exits, before anything runs. */
+import { writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { postern } from "./postern.ts";
+
+const CONFIG = `
+workspace = "ecorp"
+app = "shop"
+
+[[endpoint]]
+function = "pay"
+upstream = "http://127.0.0.1:9"
+
+[[endpoint]]
+function = "look"
+label = "window"
+upstream = "http://127.0.0.1:9"
+`;
+
+function directoryWith(config: string): string {
+  const directory = temporaryDirectory();
+  writeFileSync(join(directory, "postern.toml"), config);
+  return directory;
+}
+
+describe("usage", () => {
+  test("--help lists the commands on stdout, and each command has its own", async () => {
+    const overview = await postern(["--help"]);
+    expect(overview).toMatchObject({ code: 0, stderr: "" });
+    for (const command of ["up", "gateway", "serve", "url"]) {
+      expect(overview.stdout).toContain(`  ${command} `);
+      const help = await postern([command, "--help"]);
+      expect(help).toMatchObject({ code: 0, stderr: "" });
+      expect(help.stdout).toContain(`Usage: postern ${command}`);
+    }
+  });
+
+  test("without a command the overview goes to stderr, since nothing was done", async () => {
+    const { code, stdout, stderr } = await postern([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain("Usage: postern <command>");
+  });
+
+  test.each([
+    [["gatway"], 2, "postern: unknown command gatway; did you mean gateway?\n"],
+    [["quit"], 2, "postern: unknown command quit; one of up, gateway, serve, url\n"],
+    [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
+    [["deploy", "app.py"], 1, "postern: deploy: not available yet\n"],
+    [["up", "--confg", "x"], 2, "postern: unknown option --confg; did you mean --config?\n"],
+    [["gateway", "--dns-over-https", "x"], 2, "postern: --dns-over-https: not available yet\n"],
+    [["serve", "app.py"], 1, "postern: serve app.py: not available yet; write a postern.toml\n"],
+  ])("%j ends in one clear line", async (args, code, stderr) => {
+    expect(await postern(args)).toEqual({ code, stdout: "", stderr });
+  });
+});
+
+describe("what can't start", () => {
+  test("a port that is taken: one line, exit code 1", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    expect(await postern(["gateway", "--port", String(port)])).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: `postern: port ${port} is already taken; choose another with --port\n`,
+    });
+  });
+
+  test("a state directory that can't be written: one line, exit code 1", async () => {
+    const directory = directoryWith("");
+    const state = join(directory, "postern.toml", "state");
+    const { code, stderr } = await postern(["gateway", "--port", "0", "--state", state]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^postern: [^\n]*postern\.toml is not a directory\n$/);
+  });
+
+  test("a wrong configuration: every problem at once, before anything listens", async () => {
+    const cwd = directoryWith('app = "a"\nnonsense = 1\n[[endpoint]]\nfunction = 5\n');
+    const { code, stdout, stderr } = await postern(["up", "--config", "postern.toml"], { cwd });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("nonsense");
+    expect(stderr).toContain("function");
+  });
+
+  test("serve without a gateway says where it looked and what to do", async () => {
+    const { code, stderr } = await postern(["serve"], { cwd: directoryWith(CONFIG) });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^postern: no gateway runs on [^\n]+\.postern; [^\n]+POSTERN_URL\n$/);
+  });
+});
+
+describe("postern url", () => {
+  const env = { POSTERN_URL: "https://gpu.example.com/" };
+
+  test("names an app's function at the gateway of POSTERN_URL", async () => {
+    expect(await postern(["url", "text_to_speech", "flask_app"], { env })).toEqual({
+      code: 0,
+      stdout: "https://local--text-to-speech-flask-app.gpu.example.com\n",
+      stderr: "",
+    });
+  });
+
+  test("takes workspace and label from the app's postern.toml where it is at hand", async () => {
+    const cwd = directoryWith(CONFIG);
+    const pay = await postern(["url", "shop", "pay", "-e", "staging"], { env, cwd });
+    expect(pay.stdout).toBe("https://ecorp-staging--shop-pay.gpu.example.com\n");
+    const look = await postern(["url", "shop", "look", "--json"], { env, cwd });
+    expect(JSON.parse(look.stdout)).toEqual({
+      app: "shop",
+      function: "look",
+      url: "https://ecorp--window.gpu.example.com",
+    });
+    const none = await postern(["url", "shop", "buy"], { env, cwd });
+    expect(none).toMatchObject({ code: 1, stdout: "" });
+    expect(none.stderr).toContain("shop has no function buy; postern.toml has pay, look");
+  });
+
+  test("refuses a name that no URL can be built from", async () => {
+    const { code, stderr } = await postern(["url", "...", "x"], { env });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^postern: the app name "\.\.\." has no letter or digit[^\n]+\n$/);
+  });
+});

@@ -1,0 +1,167 @@
+/** The gateway as a process: how it starts, what it leaves behind, how it ends. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { commandLine, isAlive, processTree, untilGone } from "../support/processes.ts";
+import { RawConnection } from "../support/raw-http.ts";
+import { startPostern, startPosternGateway } from "./postern.ts";
+
+const WAITING = { timeout: 10_000, interval: 20 };
+
+/** A Node on this machine that can't run the command by itself; the wrapper's tests need one. */
+const OLD_NODE = oldNode();
+
+async function health(port: number): Promise<number> {
+  const client = await RawConnection.connect(port);
+  client.send(
+    `GET /api/v1/health HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: close\r\n\r\n`,
+  );
+  const { status } = await client.response();
+  client.socket.destroy();
+  return status;
+}
+
+function workerdOf(pid: number): number {
+  const found = processTree(pid).find((candidate) =>
+    commandLine(candidate).includes("workerd serve"),
+  );
+  if (found === undefined) throw new Error("no workerd runs below the gateway");
+  return found;
+}
+
+describe("a running gateway", () => {
+  test("says where it is to other commands on this machine", async () => {
+    const { process: gateway, port, state } = await startPosternGateway();
+    const running = JSON.parse(readFileSync(join(state, "gateway.json"), "utf8")) as object;
+    expect(running).toEqual({
+      url: `http://localhost:${port}`,
+      baseDomain: `localhost:${port}`,
+      workerdPort: expect.any(Number) as number,
+      pid: gateway.pid,
+    });
+    expect(await health(port)).toBe(200);
+  });
+
+  test("starts a workerd that was killed again, on the same port, and clients only wait", async () => {
+    const { process: gateway, port, state } = await startPosternGateway();
+    const before = readFileSync(join(state, "gateway.json"), "utf8");
+    const killed = workerdOf(gateway.pid);
+    process.kill(killed, "SIGKILL");
+    expect(await health(port)).toBe(200);
+    expect(workerdOf(gateway.pid)).not.toBe(killed);
+    expect(readFileSync(join(state, "gateway.json"), "utf8")).toBe(before);
+    expect(gateway.stderr).toContain("workerd ended (SIGKILL); starting it again");
+  });
+
+  test("that is killed takes its workerd with it, and the next start finds its secret again", async () => {
+    const { process: gateway, state } = await startPosternGateway();
+    const secret = readFileSync(join(state, "box-secret"), "utf8");
+    const tree = processTree(gateway.pid);
+    await gateway.kill();
+    for (const pid of tree) await untilGone(pid);
+    const again = startPostern(["gateway", "--port", "0", "--state", state]);
+    await again.waitForOutput(/^http:/m);
+    expect(readFileSync(join(state, "box-secret"), "utf8")).toBe(secret);
+  });
+
+  test("ends an orphan that still has the files before it opens them", async () => {
+    const { process: gateway, state } = await startPosternGateway();
+    const orphan = workerdOf(gateway.pid);
+    // The watcher goes first, so that nothing else ends the orphan.
+    for (const pid of processTree(gateway.pid)) {
+      if (commandLine(pid).startsWith("/bin/sh -c read")) process.kill(pid, "SIGKILL");
+    }
+    await gateway.kill();
+    expect(isAlive(orphan)).toBe(true);
+    onTestFinished(() => {
+      if (isAlive(orphan)) process.kill(orphan, "SIGKILL");
+    });
+    const again = startPostern(["gateway", "--port", "0", "--state", state]);
+    await again.waitForOutput(/^http:/m);
+    expect(isAlive(orphan)).toBe(false);
+  });
+});
+
+describe("its end", () => {
+  test.each(["SIGINT", "SIGTERM"] as const)(
+    "%s: ends with 0, takes no more clients and leaves no process or file of its run",
+    async (signal) => {
+      const { process: gateway, port, state } = await startPosternGateway();
+      const tree = processTree(gateway.pid);
+      const idle = await RawConnection.connect(port);
+      idle.send(`GET /api/v1/health HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`);
+      await idle.response();
+      expect(await gateway.stop(signal)).toEqual({ code: 0, signal: null });
+      expect(await idle.closed).toBe("end");
+      expect(tree.filter(isAlive)).toEqual([]);
+      expect(existsSync(join(state, "gateway.json"))).toBe(false);
+      expect(existsSync(join(state, "run", "workerd.json"))).toBe(false);
+    },
+  );
+
+  test("waits for an answer under way; a second Ctrl-C does not", async () => {
+    const { process: gateway, port } = await startPosternGateway();
+    const tree = processTree(gateway.pid);
+    // An upload that goes on keeps the exchange open, whatever the Worker makes of it.
+    const client = await RawConnection.connect(port);
+    client.send(
+      `POST /api/v1/health HTTP/1.1\r\nHost: localhost:${port}\r\nExpect: nothing\r\nContent-Length: 9999`,
+    );
+    await vi.waitUntil(() => client.socket.bytesWritten > 0);
+    process.kill(gateway.pid, "SIGINT");
+    await gateway.waitForErrorOutput(/finishing what is under way/);
+    expect(gateway.alive).toBe(true);
+    const insistedAt = performance.now();
+    // A second press counts only some time after the first: the terminal and npm both pass one on.
+    await vi.waitUntil(() => {
+      if (gateway.alive) process.kill(gateway.pid, "SIGINT");
+      return !gateway.alive;
+    }, WAITING);
+    expect(await gateway.exited).toEqual({ code: 1, signal: null });
+    expect(performance.now() - insistedAt).toBeLessThan(3_000);
+    expect(tree.filter(isAlive)).toEqual([]);
+  });
+});
+
+describe.skipIf(OLD_NODE === undefined)("on a machine whose own Node is too old", () => {
+  const node = OLD_NODE ?? "";
+
+  test("the pinned Node runs the command, and its exit code and signals pass", async () => {
+    const wrong = startPostern(["gatway"], { node });
+    expect(await wrong.exited).toEqual({ code: 2, signal: null });
+    const { process: gateway, port } = await startPosternGateway([], { node });
+    expect(await health(port)).toBe(200);
+    expect(await gateway.stop("SIGTERM")).toEqual({ code: 0, signal: null });
+  });
+
+  test("one Ctrl-C that arrives twice, from the terminal and the wrapper, still drains", async () => {
+    const { process: wrapper } = await startPosternGateway([], { node });
+    const [, child = 0] = processTree(wrapper.pid);
+    process.kill(child, "SIGINT");
+    expect(await wrapper.stop("SIGINT")).toEqual({ code: 0, signal: null });
+  });
+
+  test("killing the wrapper leaves nothing behind, and killing its child ends it", async () => {
+    const { process: wrapper } = await startPosternGateway([], { node });
+    const tree = processTree(wrapper.pid);
+    expect(tree.length).toBeGreaterThan(2);
+    await wrapper.kill();
+    for (const pid of tree) await untilGone(pid);
+
+    const { process: second } = await startPosternGateway([], { node });
+    const [, child = 0] = processTree(second.pid);
+    process.kill(child, "SIGKILL");
+    expect(await second.exited).toEqual({ code: null, signal: "SIGKILL" });
+  });
+});
+
+function oldNode(): string | undefined {
+  for (const directory of (process.env["PATH"] ?? "").split(":")) {
+    const candidate = join(directory, "node");
+    if (!existsSync(candidate)) continue;
+    const version = execFileSync(candidate, ["--version"], { encoding: "utf8" });
+    if (Number(/^v(\d+)/.exec(version)?.[1]) < 22) return candidate;
+  }
+  return undefined;
+}

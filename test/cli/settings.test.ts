@@ -1,0 +1,77 @@
+import { resolve } from "node:path";
+import { expect, test } from "vitest";
+import { UsageError } from "../../cli/failure.ts";
+import { gatewaySettings } from "../../cli/gateway/settings.ts";
+
+test("without flags or variables the contract's defaults hold", () => {
+  expect(gatewaySettings({}, {})).toEqual({
+    host: "127.0.0.1",
+    port: 8787,
+    state: resolve(".postern"),
+    baseDomain: undefined,
+    log: "off",
+    variables: {
+      POSTERN_REQUEST_TIMEOUT: "150",
+      POSTERN_RATE_LIMIT: "200/5",
+      POSTERN_MAX_BODY: "4294967296",
+      POSTERN_TRUSTED_PROXIES: "",
+    },
+  });
+});
+
+test("a flag wins over its variable, a variable over the default, and an empty one is none", () => {
+  const environment = {
+    POSTERN_RATE_LIMIT: "1/1",
+    POSTERN_MAX_BODY: "5",
+    POSTERN_REQUEST_TIMEOUT: "",
+    POSTERN_BASE_DOMAIN: "GPU.example.com",
+  };
+  const { variables, baseDomain } = gatewaySettings({ "rate-limit": "2/2" }, environment);
+  expect(variables).toMatchObject({
+    POSTERN_RATE_LIMIT: "2/2",
+    POSTERN_MAX_BODY: "5",
+    POSTERN_REQUEST_TIMEOUT: "150",
+  });
+  expect(baseDomain).toBe("gpu.example.com");
+});
+
+test.each([
+  ["port", "65536"],
+  ["port", "-1"],
+  ["port", "http"],
+  ["host", "gateway.example.com"],
+  ["base-domain", "http://example.com"],
+  ["base-domain", "-a.example.com"],
+  ["base-domain", "example.com:99999"],
+  ["base-domain", "example.com."],
+  ["request-timeout", "0"],
+  ["request-timeout", "2m"],
+  ["rate-limit", "200"],
+  ["rate-limit", "0/5"],
+  ["rate-limit", "1/2/3"],
+  ["max-body", "4GiB"],
+  ["max-body", "99999999999999999999"],
+  ["trusted-proxies", "10.0.0.0/33"],
+  ["trusted-proxies", "10.0.0.0/8,,::1"],
+  ["trusted-proxies", "proxy.example.com"],
+  ["log", "yes"],
+] as const)("--%s %s is refused, never bent into something else", (flag, value) => {
+  expect(() => gatewaySettings({ [flag]: value }, {})).toThrow(UsageError);
+  expect(() => gatewaySettings({ [flag]: value }, {})).toThrow(`--${flag}: "${value}" is`);
+});
+
+test.each([
+  ["base-domain", "localhost:9000"],
+  ["request-timeout", "2.5"],
+  ["rate-limit", "0"],
+  ["max-body", "0"],
+  ["trusted-proxies", "10.0.0.0/8,192.0.2.7,2001:db8::/32"],
+] as const)("--%s %s is taken", (flag, value) => {
+  expect(() => gatewaySettings({ [flag]: value }, {})).not.toThrow();
+});
+
+test("a bad variable is named as what it is", () => {
+  expect(() => gatewaySettings({}, { POSTERN_MAX_BODY: "lots" })).toThrow(
+    /^POSTERN_MAX_BODY: "lots"/,
+  );
+});

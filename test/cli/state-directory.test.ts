@@ -1,0 +1,128 @@
+import { spawn } from "node:child_process";
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { Failure } from "../../cli/failure.ts";
+import { identityOf, isRunning } from "../../cli/gateway/process-identity.ts";
+import {
+  openStateDirectory,
+  readBoxSecret,
+  readRunning,
+  type StateDirectory,
+} from "../../cli/gateway/state-directory.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const INFO = { url: "http://localhost:1", baseDomain: "localhost:1", workerdPort: 2, pid: 3 };
+
+function open(path: string): StateDirectory {
+  const state = openStateDirectory(path);
+  onTestFinished(() => state.release());
+  return state;
+}
+
+function modeOf(path: string): number {
+  return statSync(path).mode & 0o777;
+}
+
+describe("the lock", () => {
+  test("refuses a second gateway, naming the first, until that one lets go", () => {
+    const path = join(temporaryDirectory(), "state");
+    const first = open(path);
+    first.writeRunning(INFO);
+    expect(() => openStateDirectory(path)).toThrow(/is in use by the gateway with pid 3; stop it/);
+    first.release();
+    open(path);
+  });
+
+  test("ends with its holder, even one that is killed", async () => {
+    const path = join(temporaryDirectory(), "state");
+    const module = new URL("../../cli/gateway/state-directory.ts", import.meta.url).href;
+    const holder = spawn(
+      process.execPath,
+      [
+        "--input-type=module",
+        "-e",
+        `const { openStateDirectory } = await import(${JSON.stringify(module)});
+         openStateDirectory(${JSON.stringify(path)});
+         process.stdout.write("locked");
+         setInterval(() => undefined, 1000);`,
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    onTestFinished(() => void holder.kill("SIGKILL"));
+    await new Promise((resolve) => holder.stdout.once("data", resolve));
+    expect(() => openStateDirectory(path)).toThrow(/is in use by another gateway/);
+    holder.kill("SIGKILL");
+    // At once: a start waits a moment for a lock that is about to be let go of.
+    open(path);
+  });
+});
+
+describe("what is kept", () => {
+  test("the box secret is made once, of 32 random bytes, and readable by its owner alone", () => {
+    const path = join(temporaryDirectory(), "state");
+    const first = open(path);
+    const { boxSecret } = first;
+    first.release();
+    expect(Buffer.from(boxSecret, "base64url")).toHaveLength(32);
+    expect(open(path).boxSecret).toBe(boxSecret);
+    expect(readBoxSecret(path)).toBe(boxSecret);
+    expect(modeOf(join(path, "box-secret"))).toBe(0o600);
+    expect(modeOf(path)).toBe(0o700);
+  });
+
+  test("a secret of the operator's own is used as it is", () => {
+    const path = temporaryDirectory();
+    writeFileSync(join(path, "box-secret"), "my own secret\n");
+    expect(open(path).boxSecret).toBe("my own secret");
+  });
+
+  test("the running gateway stands there for other commands and is forgotten at its end", () => {
+    const path = join(temporaryDirectory(), "state");
+    const state = open(path);
+    state.writeRunning(INFO);
+    expect(readRunning(path)).toEqual(INFO);
+    expect(modeOf(join(path, "gateway.json"))).toBe(0o600);
+    state.release();
+    expect(readRunning(path)).toBeUndefined();
+  });
+
+  test("workerd's identity survives, and a torn file counts as none", () => {
+    const path = join(temporaryDirectory(), "state");
+    const state = open(path);
+    expect(state.readWorkerd()).toBeUndefined();
+    state.writeWorkerd({ pid: 1, started: "then" });
+    expect(state.readWorkerd()).toEqual({ pid: 1, started: "then" });
+    writeFileSync(join(path, "run", "workerd.json"), '{"pid": 1, "sta');
+    expect(state.readWorkerd()).toBeUndefined();
+  });
+});
+
+test.each([
+  ["below a file", (directory: string) => join(directory, "file", "state")],
+  ["that is a file", (directory: string) => join(directory, "file")],
+  ["where nothing can be made", () => "/proc/postern"],
+])("a state directory %s is refused in one line", (_, pathIn) => {
+  const directory = temporaryDirectory();
+  writeFileSync(join(directory, "file"), "");
+  expect(() => openStateDirectory(pathIn(directory))).toThrow(Failure);
+  expect(() => openStateDirectory(pathIn(directory))).toThrow(/^[^\n]+$/);
+});
+
+describe("a process's identity", () => {
+  test("is its own for as long as it lives", () => {
+    const self = identityOf(process.pid);
+    expect(self).toBeDefined();
+    expect(identityOf(process.pid)).toEqual(self);
+    expect(isRunning({ pid: process.pid, started: "another time" })).toBe(false);
+  });
+
+  test("ends with the process", async () => {
+    const child = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1000)"]);
+    const identity = identityOf(child.pid ?? 0);
+    expect(identity !== undefined && isRunning(identity)).toBe(true);
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("exit", resolve));
+    expect(identity !== undefined && isRunning(identity)).toBe(false);
+  });
+});
