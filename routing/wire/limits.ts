@@ -15,11 +15,20 @@ export const MAX_STREAMS_PER_LINK = 2000;
 /** What a receiver may have granted on one link in one direction, buffered bytes included. An object has 128 MiB. */
 export const MAX_GRANTED_BYTES_PER_LINK = 32 * MIB;
 
+/**
+ * Of that, what the gateway takes for granted for the bodies of requests that it opens, before the agent
+ * has granted anything: 64 KiB each for 128 uploads at a time. More of them wait one round trip.
+ */
+export const MAX_ASSUMED_BYTES_PER_LINK = 8 * MIB;
+
 /** A stream's first window while the link's sum is ample. A body or answer of this size needs no round trip. */
 export const INITIAL_WINDOW_BYTES = 64 * KIB;
 
-/** A stream's first window when the sum is short, and what a slow one is let run down to when others need it. */
-export const SHORT_WINDOW_BYTES = 16 * KIB;
+/**
+ * A stream's first window when the sum is short, and what a slow one is let run down to when others need
+ * it. 2,000 of them are always kept back, so that no stream waits for another's reader.
+ */
+export const SHORT_WINDOW_BYTES = 8 * KIB;
 
 /** A stream's largest window: 1 MiB in flight is 80 Mbit/s at 100 ms, per stream. */
 export const MAX_WINDOW_BYTES = MIB;

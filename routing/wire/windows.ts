@@ -1,37 +1,38 @@
 /**
  * Credit for one direction of a link, as the receiver keeps it. HTTP/2's per-stream windows (RFC 9113,
- * 5.2) without its connection window: there, one slow reader can hold the whole connection's credit;
- * here the sum of all grants is a budget, and when it runs short, streams that hold much are let run
- * down so that others can go on. What counts against the budget is what may still come (outstanding)
- * and what came and was not yet passed on (buffered): that is the memory a peer can make us hold.
+ * 5.2) without its connection window: there, one slow reader can hold the whole connection's credit.
+ * Here the sum of all grants is a budget with a part that is kept back: however much some streams hold
+ * and never read, every other one can still go on with a short window. What counts against the budget is
+ * what may still come (outstanding) and what came and was not yet passed on (buffered): that is the
+ * memory a peer can make us hold.
  */
 import {
   INITIAL_WINDOW_BYTES,
   MAX_GRANTED_BYTES_PER_LINK,
+  MAX_STREAMS_PER_LINK,
   MAX_WINDOW_BYTES,
   SHORT_WINDOW_BYTES,
 } from "./limits.ts";
 
 /** The sum of all grants on one link in one direction. */
 export class GrantBudget {
-  readonly limit: number;
+  /** Up to this sum windows start full and grow; the rest of the limit gives each stream a short window. */
+  readonly #ample: number;
   granted = 0;
-  /** Windows that hold nothing and got nothing because the budget was empty; first come, first served. */
-  readonly starving = new Set<ReceiveWindow>();
 
+  /** @param limit bytes that `granted` never exceeds while there are at most 2,000 windows */
   constructor(limit = MAX_GRANTED_BYTES_PER_LINK) {
-    this.limit = limit;
+    this.#ample = limit - MAX_STREAMS_PER_LINK * SHORT_WINDOW_BYTES;
   }
 
-  /** Below a quarter of the limit, windows no longer grow and run down to `SHORT_WINDOW_BYTES`. */
-  get short(): boolean {
-    return this.limit - this.granted < this.limit / 4;
+  /** Bytes that may be granted beyond short windows. */
+  get spare(): number {
+    return Math.max(0, this.#ample - this.granted);
   }
 
-  /** What a stream that starts now is granted: 64 KiB, 16 KiB when the sum is short, 0 when it is spent. */
+  /** What a stream that starts now is granted. */
   initialWindow(): number {
-    if (!this.short) return INITIAL_WINDOW_BYTES;
-    return this.limit - this.granted >= SHORT_WINDOW_BYTES ? SHORT_WINDOW_BYTES : 0;
+    return this.spare >= INITIAL_WINDOW_BYTES ? INITIAL_WINDOW_BYTES : SHORT_WINDOW_BYTES;
   }
 }
 
@@ -45,6 +46,7 @@ export class ReceiveWindow {
   buffered = 0;
   #target: number;
   #closed = false;
+  #discarded = false;
 
   /** @param initial bytes that the sender may send at once @param grant sends a CREDIT of that many bytes */
   constructor(budget: GrantBudget, initial: number, grant: (bytes: number) => void) {
@@ -53,7 +55,6 @@ export class ReceiveWindow {
     this.outstanding = initial;
     this.#target = Math.max(initial, SHORT_WINDOW_BYTES);
     budget.granted += initial;
-    if (initial === 0) budget.starving.add(this);
   }
 
   /** Counts received bytes; false when the sender went beyond what it was granted. */
@@ -66,10 +67,28 @@ export class ReceiveWindow {
 
   /** Bytes were passed on: frees their share of the budget and grants anew where that is due. */
   drain(bytes: number): void {
+    if (this.#discarded) return;
     this.buffered -= bytes;
     this.#budget.granted -= bytes;
-    this.#regrant();
-    this.#feedStarving();
+    this.replenish();
+  }
+
+  /** Grants what is due: at least a short window to whoever holds nothing. */
+  replenish(): void {
+    if (this.#closed) return;
+    const { spare } = this.#budget;
+    const held = this.outstanding + this.buffered;
+    if (spare === 0) this.#target = SHORT_WINDOW_BYTES;
+    // The sender used up its whole window and the reader kept pace: the window is what limits them.
+    else if (held === 0) this.#target = Math.min(this.#target * 2, MAX_WINDOW_BYTES);
+    else if (this.#target < INITIAL_WINDOW_BYTES) this.#target = INITIAL_WINDOW_BYTES;
+    const most = Math.max(Math.min(this.#target, held + spare), SHORT_WINDOW_BYTES);
+    const bytes = most - held;
+    // A frame for less than half a window is not worth it.
+    if (bytes < most / 2) return;
+    this.#budget.granted += bytes;
+    this.outstanding += bytes;
+    this.#grant(bytes);
   }
 
   /** The sender will send no more. Buffered bytes stay counted until they are drained or discarded. */
@@ -78,44 +97,14 @@ export class ReceiveWindow {
     this.#closed = true;
     this.#budget.granted -= this.outstanding;
     this.outstanding = 0;
-    this.#budget.starving.delete(this);
-    this.#feedStarving();
   }
 
-  /** Closes and forgets what is buffered: nobody will read it. */
+  /** Closes and forgets what is buffered: nobody will read it, and a late `drain` counts no more. */
   discard(): void {
+    if (this.#discarded) return;
     this.close();
+    this.#discarded = true;
     this.#budget.granted -= this.buffered;
     this.buffered = 0;
-    this.#feedStarving();
-  }
-
-  #regrant(): void {
-    if (this.#closed) return;
-    const budget = this.#budget;
-    if (budget.short) this.#target = SHORT_WINDOW_BYTES;
-    // The sender used up its whole window and the reader kept pace: the window is what limits them.
-    else if (this.outstanding === 0 && this.buffered === 0) {
-      this.#target = Math.min(this.#target * 2, MAX_WINDOW_BYTES);
-    } else if (this.#target < INITIAL_WINDOW_BYTES) this.#target = INITIAL_WINDOW_BYTES;
-    const missing = this.#target - this.outstanding - this.buffered;
-    if (missing < this.#target / 2) return;
-    const bytes = Math.min(missing, budget.limit - budget.granted);
-    if (bytes < Math.min(missing, SHORT_WINDOW_BYTES)) {
-      if (this.outstanding === 0) budget.starving.add(this);
-      return;
-    }
-    budget.starving.delete(this);
-    budget.granted += bytes;
-    this.outstanding += bytes;
-    this.#grant(bytes);
-  }
-
-  #feedStarving(): void {
-    const { starving, limit } = this.#budget;
-    for (const window of starving) {
-      if (limit - this.#budget.granted < SHORT_WINDOW_BYTES) return;
-      window.#regrant();
-    }
   }
 }
