@@ -1,14 +1,10 @@
 /**
- * The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): what a key is, whose key it is,
- * and when a second request under it is the same request. Pure: it hashes nothing and remembers nothing.
+ * The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): what a key is, and
+ * whose key it is, as one string that a box can compare. Pure: it hashes nothing and remembers nothing.
  */
-import { MIB } from "./wire/limits.ts";
 
 /** Characters of a key: more than any UUID, few enough to be journalled. */
 export const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
-
-/** Of a body under a key, this much is hashed: a repeated request is read no further. */
-export const MAX_FINGERPRINTED_BYTES = 64 * MIB;
 
 export type IdempotencyKey =
   | { kind: "none" }
@@ -54,7 +50,7 @@ export type Caller = { credential: string } | { address: string };
 export interface IdempotencyScope {
   endpoint: string;
   method: string;
-  /** Path without query: the query belongs to what is compared, see `Fingerprint`. */
+  /** Path without query: the query belongs to what must be the same under a key, as the body does. */
   path: string;
   caller: Caller;
   key: string;
@@ -68,52 +64,4 @@ export function scopeText({ endpoint, method, path, caller, key }: IdempotencySc
   const [kind, who] =
     "credential" in caller ? ["credential", caller.credential] : ["address", caller.address];
   return JSON.stringify([endpoint, method, path, kind, who, key]);
-}
-
-/** What the first request under a key was. */
-export interface Fingerprint {
-  /** From the question mark on, or empty: another query is another request. */
-  query: string;
-  /** Bytes of the whole body. */
-  length: number;
-  /** SHA-256 of the first `MAX_FINGERPRINTED_BYTES` of the body, in hex. */
-  sha256: string;
-}
-
-/** How far a second request under the key has been read. */
-export interface Reading {
-  query: string;
-  /** What Content-Length said, if it was there. */
-  declaredLength: number | undefined;
-  readBytes: number;
-  ended: boolean;
-}
-
-export type Verdict =
-  /** Join the first request's call; nothing more is read. */
-  | "same"
-  /** 422 `idempotency_key_reused`. */
-  | "different"
-  /** Read on. */
-  | "unknown";
-
-/**
- * Judges a second request, as early as that can be done. Ask before reading and after every part.
- * Where two bodies are longer than what is hashed and the second declared no length, the first 64 MiB
- * decide.
- * @param sha256 the hash of what has been read; called only when it decides, at most once a request
- */
-export function judgeRepeated(first: Fingerprint, reading: Reading, sha256: () => string): Verdict {
-  const { query, declaredLength, readBytes, ended } = reading;
-  if (query !== first.query) return "different";
-  if (declaredLength !== undefined && declaredLength !== first.length) return "different";
-  if (readBytes > first.length) return "different";
-  if (ended && readBytes !== first.length) return "different";
-  if (!ended && readBytes < MAX_FINGERPRINTED_BYTES) return "unknown";
-  return sha256() === first.sha256 ? "same" : "different";
-}
-
-/** How much of the next part of a body belongs into the hash. */
-export function fingerprintedPart(readBefore: number, partBytes: number): number {
-  return Math.max(0, Math.min(partBytes, MAX_FINGERPRINTED_BYTES - readBefore));
 }

@@ -1,15 +1,6 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  type Caller,
-  type Fingerprint,
-  fingerprintedPart,
-  judgeRepeated,
-  MAX_FINGERPRINTED_BYTES,
-  parseIdempotencyKey,
-  scopeText,
-} from "../../routing/idempotency.ts";
+import { type Caller, parseIdempotencyKey, scopeText } from "../../routing/idempotency.ts";
 
 const visible = fc.stringMatching(/^[\x21-\x7e]{1,255}$/);
 
@@ -116,72 +107,5 @@ describe("the scope of a key", () => {
     expect(scopeText(moved)).not.toBe(scopeText(scope));
     const address = { ...scope, caller: { address: "c" } };
     expect(scopeText(address)).not.toBe(scopeText(scope));
-  });
-});
-
-describe("a repeated request", () => {
-  const hash = (body: Uint8Array) => createHash("sha256").update(body).digest("hex");
-  const fingerprint = (body: Uint8Array, query = ""): Fingerprint => ({
-    query,
-    length: body.length,
-    sha256: hash(body),
-  });
-  const neverAsked = () => {
-    throw new Error("the hash was asked for too early");
-  };
-
-  /** Reads a body in parts and asks after each, as a joiner does. */
-  function judge(first: Fingerprint, parts: Uint8Array[], declared: boolean) {
-    const body = Buffer.concat(parts);
-    const reading = {
-      query: "",
-      declaredLength: declared ? body.length : undefined,
-      readBytes: 0,
-      ended: false,
-    };
-    let verdict = judgeRepeated(first, reading, neverAsked);
-    for (let index = 0; index < parts.length && verdict === "unknown"; index += 1) {
-      reading.readBytes += (parts[index] as Uint8Array).length;
-      verdict = judgeRepeated(first, reading, neverAsked);
-    }
-    if (verdict !== "unknown") return verdict;
-    return judgeRepeated(first, { ...reading, ended: true }, () => hash(body));
-  }
-
-  it("joins exactly when its body is the first one's, in whatever parts it comes", () => {
-    const part = fc.uint8Array({ maxLength: 20 });
-    const parts = fc.array(part, { maxLength: 5 });
-    fc.assert(
-      fc.property(parts, parts, fc.boolean(), (one, other, declared) => {
-        const first = fingerprint(Buffer.concat(one));
-        expect(judge(first, one, declared)).toBe("same");
-        const equal = Buffer.concat(one).equals(Buffer.concat(other));
-        expect(judge(first, other, declared)).toBe(equal ? "same" : "different");
-      }),
-    );
-  });
-
-  it("is refused before a byte is read when it declares another length or has another query", () => {
-    const first = fingerprint(Buffer.from("abc"), "?a=1");
-    const reading = { query: "?a=1", declaredLength: 3, readBytes: 0, ended: false };
-    expect(judgeRepeated(first, reading, neverAsked)).toBe("unknown");
-    expect(judgeRepeated(first, { ...reading, declaredLength: 4 }, neverAsked)).toBe("different");
-    expect(judgeRepeated(first, { ...reading, query: "?a=2" }, neverAsked)).toBe("different");
-  });
-
-  it("is read no further than 64 MiB", () => {
-    const first = { query: "", length: 5 * MAX_FINGERPRINTED_BYTES, sha256: "ab" };
-    const reading = { query: "", declaredLength: undefined, ended: false };
-    const below = { ...reading, readBytes: MAX_FINGERPRINTED_BYTES - 1 };
-    expect(judgeRepeated(first, below, neverAsked)).toBe("unknown");
-    const at = { ...reading, readBytes: MAX_FINGERPRINTED_BYTES };
-    expect(judgeRepeated(first, at, () => "ab")).toBe("same");
-    expect(judgeRepeated(first, at, () => "cd")).toBe("different");
-  });
-
-  it("hashes only what counts", () => {
-    expect(fingerprintedPart(0, 10)).toBe(10);
-    expect(fingerprintedPart(MAX_FINGERPRINTED_BYTES - 4, 10)).toBe(4);
-    expect(fingerprintedPart(MAX_FINGERPRINTED_BYTES + 4, 10)).toBe(0);
   });
 });

@@ -1,0 +1,82 @@
+/**
+ * The little of the file system that calls need, as an argument, so that tests can let it fail; and
+ * the loops that POSIX leaves to the caller.
+ */
+import * as promises from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+
+export type Files = Pick<
+  typeof promises,
+  "mkdir" | "open" | "readdir" | "readFile" | "rename" | "truncate" | "unlink"
+>;
+
+export const REAL_FILES: Files = promises;
+
+/** Results and bodies are the users' data: for the agent's own user alone. */
+export const PRIVATE_FILE_MODE = 0o600;
+export const PRIVATE_DIRECTORY_MODE = 0o700;
+
+/** Writes all of it: one write may take less than it was given, which is how a full disk begins. */
+export async function writeAll(
+  handle: FileHandle,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) {
+    const { bytesWritten } = await handle.write(
+      bytes,
+      written,
+      bytes.length - written,
+      position + written,
+    );
+    written += bytesWritten;
+  }
+}
+
+/** Reads until the buffer is full or the file ends. @returns how many bytes it got */
+export async function readAll(
+  handle: FileHandle,
+  buffer: Uint8Array,
+  position: number,
+): Promise<number> {
+  let read = 0;
+  while (read < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, read, buffer.length - read, position + read);
+    if (bytesRead === 0) break;
+    read += bytesRead;
+  }
+  return read;
+}
+
+/** Makes creations and renames in a directory durable. */
+export async function syncDirectory(files: Files, directory: string): Promise<void> {
+  const handle = await files.open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes a file that may be gone already. */
+export async function removeFile(files: Files, path: string): Promise<void> {
+  try {
+    await files.unlink(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+export function isMissing(error: unknown): boolean {
+  return errorCode(error) === "ENOENT";
+}
+
+/** The disk, or the user's share of it, is full, or a file is as large as it may be. */
+export function isNoSpace(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT", "EFBIG"].includes(errorCode(error));
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? "") : "";
+}

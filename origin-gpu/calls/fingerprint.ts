@@ -1,0 +1,75 @@
+/**
+ * Whether two requests under one Idempotency-Key are the same request: by query, and by length and
+ * SHA-256 of the body, read as far as that needs and never further than 64 MiB.
+ */
+import { createHash } from "node:crypto";
+import { MIB } from "../../routing/wire/limits.ts";
+
+/** Of a body under a key, this much is hashed: a repeated request is read no further. */
+export const MAX_FINGERPRINTED_BYTES = 64 * MIB;
+
+/** What a request under a key was. */
+export interface Fingerprint {
+  /** From the question mark on, or empty: another query is another request. */
+  readonly query: string;
+  /** Bytes of the whole body. */
+  readonly length: number;
+  /** SHA-256 of the first `MAX_FINGERPRINTED_BYTES` of the body, in base64url. */
+  readonly sha256: string;
+}
+
+export type Verdict =
+  /** It joins the first request's call, and is read no further. */
+  | "same"
+  /** 422 `idempotency_key_reused`. */
+  | "different"
+  /** Read on. */
+  | "unknown";
+
+/** A request under a key, while its body comes. */
+export class FingerprintReader {
+  readonly #query: string;
+  readonly #declaredLength: number | undefined;
+  readonly #hash = createHash("sha256");
+  #length = 0;
+  #sha256: string | undefined;
+
+  /** @param declaredLength what Content-Length said, if it was there */
+  constructor(query: string, declaredLength: number | undefined) {
+    this.#query = query;
+    this.#declaredLength = declaredLength;
+  }
+
+  push(bytes: Uint8Array): void {
+    const left = MAX_FINGERPRINTED_BYTES - this.#length;
+    this.#length += bytes.length;
+    if (left > 0) this.#hash.update(bytes.length <= left ? bytes : bytes.subarray(0, left));
+  }
+
+  /** The fingerprint, once the body is whole. */
+  finish(): Fingerprint {
+    return { query: this.#query, length: this.#length, sha256: this.#digest() };
+  }
+
+  /**
+   * Judges this request against the first one under its key, as early as that can be done: ask before
+   * reading and after every part. Of two bodies that are longer than what is hashed, the second one's
+   * without a declared length, the first 64 MiB decide.
+   * @param ended the body is whole
+   */
+  judge(first: Fingerprint, ended: boolean): Verdict {
+    if (this.#query !== first.query) return "different";
+    if (this.#declaredLength !== undefined && this.#declaredLength !== first.length) {
+      return "different";
+    }
+    if (this.#length > first.length) return "different";
+    if (ended && this.#length !== first.length) return "different";
+    if (!ended && this.#length < MAX_FINGERPRINTED_BYTES) return "unknown";
+    return this.#digest() === first.sha256 ? "same" : "different";
+  }
+
+  #digest(): string {
+    this.#sha256 ??= this.#hash.digest("base64url");
+    return this.#sha256;
+  }
+}

@@ -1,0 +1,74 @@
+/** Real files whose writes and syncs fail when a test says so. */
+import * as promises from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import type { Files } from "../../../origin-gpu/calls/files.ts";
+
+export class FaultyFiles {
+  /** Bytes that may still be written; then the disk is full. */
+  roomBytes = Number.POSITIVE_INFINITY;
+  /** The next so many calls of fsync and fdatasync fail with EIO. */
+  failingSyncs = 0;
+  /** The next so many truncations fail with EIO. */
+  failingTruncations = 0;
+  /** Counts fsync and fdatasync of files, not of directories. */
+  syncs = 0;
+  /** Open handles, and the largest number of them so far. */
+  open = 0;
+  maxOpen = 0;
+
+  readonly files: Files = {
+    ...promises,
+    open: (async (path: string, flags: string, mode: number) => {
+      const handle = await promises.open(path, flags, mode);
+      this.open += 1;
+      this.maxOpen = Math.max(this.maxOpen, this.open);
+      return flags === "r" ? this.#counted(handle) : this.#faulty(handle);
+    }) as Files["open"],
+  };
+
+  #counted(handle: FileHandle): FileHandle {
+    const close = handle.close.bind(handle);
+    handle.close = async () => {
+      this.open -= 1;
+      await close();
+    };
+    return handle;
+  }
+
+  #faulty(handle: FileHandle): FileHandle {
+    const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<unknown>;
+    handle.write = (async (bytes: Uint8Array, offset: number, length: number, position: number) => {
+      if (this.roomBytes === 0 && length > 0) throw failure("ENOSPC");
+      // A disk that runs full takes a part of the last write.
+      const taken = Math.min(length, this.roomBytes);
+      this.roomBytes -= taken;
+      return await write(bytes, offset, taken, position);
+    }) as FileHandle["write"];
+    for (const name of ["sync", "datasync"] as const) {
+      const sync = handle[name].bind(handle);
+      handle[name] = async () => {
+        this.syncs += 1;
+        if (this.failingSyncs > 0) {
+          this.failingSyncs -= 1;
+          throw failure("EIO");
+        }
+        await sync();
+      };
+    }
+    const truncate = handle.truncate.bind(handle);
+    handle.truncate = async (length) => {
+      if (this.failingTruncations > 0) {
+        this.failingTruncations -= 1;
+        throw failure("EIO");
+      }
+      const { size } = await handle.stat();
+      await truncate(length);
+      this.roomBytes += Math.max(0, size - (length ?? 0));
+    };
+    return this.#counted(handle);
+  }
+}
+
+function failure(code: string): Error {
+  return Object.assign(new Error(`${code}: injected`), { code });
+}

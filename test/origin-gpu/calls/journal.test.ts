@@ -1,0 +1,306 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  type AcceptedCall,
+  Journal,
+  type JournalEntry,
+  type Outcome,
+} from "../../../origin-gpu/calls/journal.ts";
+import { isNoSpace } from "../../../origin-gpu/calls/files.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
+import { FaultyFiles } from "./faulty-files.ts";
+
+const FINGERPRINT = {
+  query: "?a=ü",
+  length: 3,
+  sha256: "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+};
+const COMPLETED: Outcome = { kind: "completed", atMs: 2000, expiresAtMs: 9000 };
+const FAILED: Outcome = {
+  kind: "failed",
+  atMs: 3000,
+  expiresAtMs: 5000,
+  code: "call_timeout",
+  detail: "no answer within 300 s",
+};
+
+function accepted(call: string, key?: string): AcceptedCall {
+  const base = { call, endpoint: "demo/echo", acceptedAtMs: 1000 };
+  return key === undefined ? base : { ...base, key };
+}
+
+function newPath(): string {
+  return join(temporaryDirectory(), "journal");
+}
+
+/** What a journal knows, in an order of its own. */
+function state(journal: Journal): JournalEntry[] {
+  return [...journal.entries.values()].sort((one, other) => one.call.localeCompare(other.call));
+}
+
+async function reopened(path: string): Promise<JournalEntry[]> {
+  const journal = await Journal.open(path);
+  await journal.close();
+  return state(journal);
+}
+
+/** One thing that may happen to a journal. */
+type Step =
+  | { kind: "accept"; call: string; key?: string }
+  | { kind: "fingerprinted"; call: string }
+  | { kind: "end"; call: string; outcome: Outcome }
+  | { kind: "expire"; call: string };
+
+const calls = fc.constantFrom("a", "b", "c", "d");
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    kind: fc.constant("accept" as const),
+    call: calls,
+    key: fc.constantFrom("k1", "k2"),
+  }),
+  fc.record({ kind: fc.constant("accept" as const), call: calls }),
+  fc.record({ kind: fc.constant("fingerprinted" as const), call: calls }),
+  fc.record({
+    kind: fc.constant("end" as const),
+    call: calls,
+    outcome: fc.constantFrom(COMPLETED, FAILED),
+  }),
+  fc.record({ kind: fc.constant("expire" as const), call: calls }),
+);
+
+async function take(journal: Journal, step: Step): Promise<void> {
+  switch (step.kind) {
+    case "accept":
+      if (!journal.entries.has(step.call)) await journal.accept(accepted(step.call, step.key));
+      return;
+    case "fingerprinted":
+      await journal.fingerprinted(step.call, FINGERPRINT);
+      return;
+    case "end":
+      await journal.end(step.call, step.outcome);
+      return;
+    case "expire":
+      await journal.expire(step.call);
+  }
+}
+
+/** The same history in the simplest form there is. */
+function model(history: Step[]): JournalEntry[] {
+  const entries = new Map<string, JournalEntry>();
+  for (const step of history) {
+    const entry = entries.get(step.call);
+    if (step.kind === "accept") {
+      if (entry === undefined) entries.set(step.call, accepted(step.call, step.key));
+    } else if (entry === undefined) continue;
+    else if (step.kind === "fingerprinted") {
+      entries.set(step.call, { ...entry, fingerprint: FINGERPRINT });
+    } else if (step.kind === "expire") entries.delete(step.call);
+    else if (entry.outcome === undefined)
+      entries.set(step.call, { ...entry, outcome: step.outcome });
+  }
+  return [...entries.values()].sort((one, other) => one.call.localeCompare(other.call));
+}
+
+describe("the journal", () => {
+  it("knows after a restart what it knew before, whatever happened", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(steps, { maxLength: 40 }), fc.boolean(), async (history, small) => {
+        const path = newPath();
+        const options = small ? { minRewriteBytes: 300 } : {};
+        const journal = await Journal.open(path, options);
+        for (const step of history) await take(journal, step);
+        expect(state(journal)).toEqual(model(history));
+        await journal.close();
+        expect(await reopened(path)).toEqual(model(history));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it("knows the same when nobody waited, and the file was rewritten in between", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(steps, { minLength: 20, maxLength: 200 }), async (history) => {
+        const path = newPath();
+        const journal = await Journal.open(path, { minRewriteBytes: 200 });
+        await Promise.all(history.map((step) => take(journal, step)));
+        await journal.close();
+        expect(state(journal)).toEqual(model(history));
+        expect(await reopened(path)).toEqual(model(history));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("cut at any byte, is what it was when that much had been written", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path);
+    const states: JournalEntry[][] = [];
+    const ends: number[] = [];
+    const history: Step[] = [
+      { kind: "accept", call: "a", key: "k1" },
+      { kind: "accept", call: "b" },
+      { kind: "fingerprinted", call: "a" },
+      { kind: "end", call: "a", outcome: COMPLETED },
+      { kind: "end", call: "b", outcome: FAILED },
+      { kind: "expire", call: "a" },
+      { kind: "accept", call: "c", key: "k1" },
+    ];
+    for (const step of history) {
+      await take(journal, step);
+      states.push(state(journal));
+      ends.push(journal.sizeBytes);
+    }
+    await journal.close();
+    const whole = readFileSync(path);
+    const copy = newPath();
+    for (let cut = 0; cut <= whole.length; cut += 1) {
+      writeFileSync(copy, whole.subarray(0, cut));
+      const last = ends.findLastIndex((end) => end <= cut);
+      expect(await reopened(copy)).toEqual(states[last] ?? []);
+      // What was torn is gone from the file, too: new records follow good ones.
+      expect(statSync(copy).size).toBe(ends[last] ?? 0);
+    }
+  });
+
+  it("believes no line after a damaged one, and never a damaged one", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path);
+    const history: Step[] = ["a", "b", "c"].map((call) => ({ kind: "accept", call }));
+    for (const step of history) await take(journal, step);
+    await journal.close();
+    const whole = readFileSync(path);
+    const line = whole.length / 3;
+    const copy = newPath();
+    for (let at = 0; at < whole.length; at += 1) {
+      const damaged = Buffer.from(whole);
+      damaged[at] = (damaged[at] as number) ^ 0x04;
+      writeFileSync(copy, damaged);
+      expect(await reopened(copy)).toEqual(model(history.slice(0, Math.floor(at / line))));
+    }
+  });
+
+  it("goes on after a torn end", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path);
+    await journal.accept(accepted("a"));
+    await journal.close();
+    writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.from("0badcafe {")]));
+    const again = await Journal.open(path);
+    await again.accept(accepted("b"));
+    await again.close();
+    expect((await reopened(path)).map(({ call }) => call)).toEqual(["a", "b"]);
+  });
+
+  it("skips a record of a kind that only a newer agent knows", async () => {
+    const path = newPath();
+    // CRC-32 of the JSON, computed with another program.
+    writeFileSync(path, '1db39dcd {"kind":"renamed","call":"a"}\n');
+    const journal = await Journal.open(path);
+    await journal.accept(accepted("b"));
+    await journal.close();
+    expect((await reopened(path)).map(({ call }) => call)).toEqual(["b"]);
+    expect(readFileSync(path, "utf8")).toContain("renamed");
+  });
+
+  it("finds a call by its key until it expires, then the key is free", async () => {
+    const journal = await Journal.open(newPath());
+    const first = journal.accept(accepted("a", "k"));
+    // Whoever comes while the fsync runs joins.
+    expect(journal.byKey("k")?.call).toBe("a");
+    await first;
+    await journal.end("a", COMPLETED);
+    expect(journal.byKey("k")?.outcome).toEqual(COMPLETED);
+    await journal.expire("a");
+    expect(journal.byKey("k")).toBeUndefined();
+    await journal.accept(accepted("b", "k"));
+    await journal.expire("a");
+    expect(journal.byKey("k")?.call).toBe("b");
+    await journal.close();
+  });
+
+  it("accepts a call once", async () => {
+    const journal = await Journal.open(newPath());
+    await journal.accept(accepted("a"));
+    await expect(journal.accept(accepted("a"))).rejects.toThrow("in the journal already");
+    expect(journal.entries.has("a")).toBe(true);
+    await journal.close();
+  });
+
+  it("keeps the first outcome", async () => {
+    const journal = await Journal.open(newPath());
+    await journal.accept(accepted("a"));
+    await Promise.all([journal.end("a", FAILED), journal.end("a", COMPLETED)]);
+    expect(journal.entries.get("a")?.outcome).toEqual(FAILED);
+    await journal.close();
+  });
+
+  it("cuts an explanation that is far too long", async () => {
+    const journal = await Journal.open(newPath());
+    await journal.accept(accepted("a"));
+    await journal.end("a", { ...FAILED, detail: "x".repeat(100_000) });
+    expect(journal.entries.get("a")?.outcome?.detail).toHaveLength(500);
+    expect(journal.sizeBytes).toBeLessThan(2000);
+    await journal.close();
+  });
+
+  it("forgets what is due, and nothing that still runs", async () => {
+    const journal = await Journal.open(newPath());
+    for (const call of ["a", "b", "c"]) await journal.accept(accepted(call));
+    await journal.end("a", COMPLETED);
+    await journal.end("b", FAILED);
+    expect(await journal.expireDue(4999)).toEqual([]);
+    expect(await journal.expireDue(5000)).toEqual(["b"]);
+    expect(await journal.expireDue(1e15)).toEqual(["a"]);
+    expect([...journal.entries.keys()]).toEqual(["c"]);
+    await journal.close();
+  });
+
+  it("refuses a call that finds no room, without a trace, and goes on when there is room", async () => {
+    const faulty = new FaultyFiles();
+    const path = newPath();
+    const journal = await Journal.open(path, { files: faulty.files });
+    await journal.accept(accepted("a"));
+    faulty.roomBytes = 20;
+    const refused = journal.accept(accepted("b", "k"));
+    await expect(refused).rejects.toSatisfy(isNoSpace);
+    expect([...journal.entries.keys()]).toEqual(["a"]);
+    expect(journal.byKey("k")).toBeUndefined();
+    faulty.roomBytes = Number.POSITIVE_INFINITY;
+    await journal.accept(accepted("b", "k"));
+    await journal.close();
+    expect((await reopened(path)).map(({ call }) => call)).toEqual(["a", "b"]);
+  });
+
+  it("refuses the calls of a failed fsync alone, and writes itself anew", async () => {
+    const faulty = new FaultyFiles();
+    const path = newPath();
+    const journal = await Journal.open(path, { files: faulty.files });
+    await journal.accept(accepted("a"));
+    faulty.failingSyncs = 1;
+    await expect(journal.accept(accepted("b"))).rejects.toThrow("EIO");
+    await journal.accept(accepted("c"));
+    await journal.close();
+    expect((await reopened(path)).map(({ call }) => call)).toEqual(["a", "c"]);
+  });
+
+  it("stays small however many calls come and go, with few fsyncs", async () => {
+    const faulty = new FaultyFiles();
+    const path = newPath();
+    const journal = await Journal.open(path, { files: faulty.files, minRewriteBytes: 20_000 });
+    let largest = 0;
+    for (let round = 0; round < 50; round += 1) {
+      const names = Array.from({ length: 100 }, (_, index) => `${round}-${index}`);
+      await Promise.all(names.map((call) => journal.accept(accepted(call, `key of ${call}`))));
+      await Promise.all(names.map((call) => journal.end(call, COMPLETED)));
+      await Promise.all(names.map((call) => journal.expire(call)));
+      largest = Math.max(largest, statSync(path).size);
+    }
+    // 15,000 records of some 100 bytes would be 1.5 MB.
+    expect(largest).toBeLessThan(150_000);
+    expect(faulty.syncs).toBeLessThan(400);
+    await journal.close();
+    expect(await reopened(path)).toEqual([]);
+  });
+});
