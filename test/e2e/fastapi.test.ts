@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Agent, type CloseEvent, WebSocket } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { APPS, type EndpointTable, type Gateway, startUp } from "../support/harness.ts";
@@ -76,8 +77,13 @@ describe.each([
   });
 
   test("a WebSocket echoes text and binary and closes with its code", async () => {
-    const { port, host } = postern.address();
-    const socket = new WebSocket(`ws://${host.replace(/:\d+$/, "")}:${port}/echo`);
+    // To 127.0.0.1 whatever the name: not every resolver knows *.localhost.
+    const dispatcher = new Agent({
+      connect: {
+        lookup: (_name, _options, done) => done(null, [{ address: "127.0.0.1", family: 4 }]),
+      },
+    });
+    const socket = new WebSocket(`ws://${postern.address().host}/echo`, { dispatcher });
     socket.binaryType = "arraybuffer";
     const next = async () =>
       await new Promise<unknown>((resolve, reject) => {
@@ -98,5 +104,6 @@ describe.each([
     });
     socket.close(1000, "done");
     expect(await closed).toMatchObject({ code: 1000, wasClean: true });
+    await dispatcher.close();
   });
 });

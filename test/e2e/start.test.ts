@@ -19,12 +19,12 @@ async function demoAddress(started: ManagedProcess, port: number): Promise<Addre
   return { port, host: match[1] ?? "" };
 }
 
+/** A chat completion of 20 tokens from the demo's only model. */
 function chat(stream: boolean): NonNullable<Parameters<typeof open>[2]> {
   return {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
-      model: "demo",
       stream,
       max_tokens: 20,
       messages: [{ role: "user", content: "Who keeps the gate?" }],

@@ -9,6 +9,8 @@ import { readFileSync, readdirSync } from "node:fs";
 /** What is kept of each output stream; a server that logs for minutes must not fill the test. */
 const MAX_KEPT_OUTPUT_CHARACTERS = 1024 * 1024;
 const READY_TIMEOUT_MS = 60_000;
+/** A command that still lets calls finish gets its second signal after this time, as from a person. */
+const SECOND_SIGNAL_AFTER_MS = 3_000;
 const STOP_TIMEOUT_MS = 20_000;
 
 export interface ExitStatus {
@@ -83,15 +85,23 @@ export class ManagedProcess {
     return await this.#waitFor(() => pattern.exec(this.stderr), String(pattern), timeoutMs);
   }
 
-  /** Asks the process to end and waits for it; after 20 s it is killed and the call rejects. */
+  /**
+   * Asks the process to end, again after 3 s, and waits for it; after 20 s it is killed and the call
+   * rejects.
+   */
   async stop(signal: NodeJS.Signals = "SIGINT"): Promise<ExitStatus> {
     if (this.#exitStatus !== undefined) return this.#exitStatus;
     this.#child.kill(signal);
-    const timer = setTimeout(() => this.killTree(), STOP_TIMEOUT_MS);
-    const started = performance.now();
+    let late = false;
+    const again = setTimeout(() => this.#child.kill(signal), SECOND_SIGNAL_AFTER_MS);
+    const timer = setTimeout(() => {
+      late = true;
+      this.killTree();
+    }, STOP_TIMEOUT_MS);
     const status = await this.exited;
+    clearTimeout(again);
     clearTimeout(timer);
-    if (performance.now() - started >= STOP_TIMEOUT_MS) {
+    if (late) {
       throw new Error(`did not end within ${STOP_TIMEOUT_MS} ms of ${signal}: ${this.#command}`);
     }
     return status;
