@@ -3,7 +3,7 @@
  * replay ring; whoever is attached gets it from there, from any byte that the ring still has. Nobody
  * attached: the ring fills, then the app is held back, and after a while the call is cancelled.
  */
-import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES, MIB } from "../../routing/wire/limits.ts";
+import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
 import type {
   AttachRequest,
   Failure,
@@ -13,9 +13,6 @@ import type {
 import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { ReplayRing, type RingBudget } from "./replay-ring.ts";
 import { RequestBody } from "./request-body.ts";
-
-/** Answer bytes that wait to be sent: above it the app is held back, below half of it it goes on. */
-const UNSENT_LIMIT_BYTES = MIB;
 
 /** Waiting bytes that are worth a frame at once. */
 const FLUSH_BYTES = 16 * KIB;
@@ -84,6 +81,14 @@ export class Call {
     return this.#over;
   }
 
+  /**
+   * Answer bytes that may wait to be sent: above it the app is held back, below half of it it goes on.
+   * It shrinks with the rings, since what waits is in them too.
+   */
+  get #unsentLimit(): number {
+    return this.#context.rings.keep;
+  }
+
   /** Attaches a stream from `offset` on; an older attachment gives way. */
   attach(stream: Stream, carrier: Carrier, offset: number): StreamEvents {
     clearTimeout(this.#leaving);
@@ -129,9 +134,10 @@ export class Call {
   }
 
   chunk(bytes: Uint8Array): void {
+    if (this.#over) return;
     this.#ring.append(bytes);
     const unsent = this.#ring.end - this.#offset;
-    if (unsent > UNSENT_LIMIT_BYTES && !this.#held) {
+    if (unsent > this.#unsentLimit && !this.#held) {
       this.#held = true;
       this.#exchange?.pause();
     }
@@ -167,7 +173,6 @@ export class Call {
   cancel(reason: string): void {
     if (this.#over) return;
     this.#finish();
-    this.body.broke();
     this.#exchange?.abort(reason);
   }
 
@@ -238,7 +243,7 @@ export class Call {
     if (this.#failure !== undefined && this.#offset === this.#ring.end) {
       this.#sendFailure(stream, this.#failure);
     }
-    if (this.#held && this.#ring.end - this.#offset < UNSENT_LIMIT_BYTES / 2) {
+    if (this.#held && this.#ring.end - this.#offset < this.#unsentLimit / 2) {
       this.#held = false;
       this.#exchange?.resume();
     }
@@ -258,6 +263,7 @@ export class Call {
     this.#stream = undefined;
     this.#context.forget(this);
     this.#ring.release();
+    this.body.broke();
   }
 }
 

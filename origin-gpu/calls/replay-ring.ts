@@ -2,13 +2,22 @@
  * What a passing call keeps of its answer: everything that was not sent yet (the app is held back when
  * that is too much) and the last part of what was sent, so that a client whose link broke can go on
  * from where it was. Credit is not acknowledgement: bytes that the link took may never have arrived.
- * Pure; chunks are kept as they came and handed out as views.
+ * Pure; bytes are handed out as views. Large chunks are kept as they came; small ones (the tokens of a
+ * stream) are gathered in blocks, or each would cost several times its length.
  */
 import {
+  KIB,
   REPLAY_RING_BYTES,
   REPLAY_RINGS_TOTAL_BYTES,
   SHORT_REPLAY_RING_BYTES,
 } from "../../routing/wire/limits.ts";
+
+/** Chunks below this size are copied into blocks. */
+const SMALL_BYTES = 4 * KIB;
+
+/** The first block of a ring; each further one is twice as large, up to `LAST_BLOCK_BYTES`. */
+const FIRST_BLOCK_BYTES = KIB;
+const LAST_BLOCK_BYTES = 16 * KIB;
 
 /** All rings of one agent share this account. */
 export class RingBudget {
@@ -30,6 +39,10 @@ export class ReplayRing {
   #chunks: Uint8Array[] = [];
   /** Chunks before this index are gone; the array is compacted now and then. */
   #first = 0;
+  /** The block that the last chunk is a view of, if it is one; from `#blockUsed` on it is free. */
+  #block: Uint8Array | undefined;
+  #blockUsed = 0;
+  #blockBytes = FIRST_BLOCK_BYTES;
   /** Offset of the first byte that is still held. */
   start = 0;
   /** Offset behind the last byte. */
@@ -41,10 +54,37 @@ export class ReplayRing {
 
   /** Takes a chunk over. A small view of a large buffer is copied, or it would hold the whole buffer. */
   append(chunk: Uint8Array): void {
-    const small = chunk.byteLength * 2 < chunk.buffer.byteLength;
-    this.#chunks.push(small ? chunk.slice() : chunk);
     this.end += chunk.length;
     this.#budget.held += chunk.length;
+    if (chunk.length < SMALL_BYTES) this.#gather(chunk);
+    else {
+      this.#block = undefined;
+      const wasteful = chunk.byteLength * 2 < chunk.buffer.byteLength;
+      this.#chunks.push(wasteful ? chunk.slice() : chunk);
+    }
+  }
+
+  /** Copies a chunk behind the last one where the block has room, else into a new block. */
+  #gather(chunk: Uint8Array): void {
+    const used = this.#blockUsed;
+    const last = this.#chunks.length - 1;
+    const before = this.#chunks[last];
+    if (
+      this.#block === undefined ||
+      before === undefined ||
+      last < this.#first ||
+      used + chunk.length > this.#block.length
+    ) {
+      this.#block = new Uint8Array(Math.max(this.#blockBytes, chunk.length));
+      this.#blockBytes = Math.min(this.#blockBytes * 2, LAST_BLOCK_BYTES);
+      this.#block.set(chunk);
+      this.#blockUsed = chunk.length;
+      this.#chunks.push(this.#block.subarray(0, chunk.length));
+      return;
+    }
+    this.#block.set(chunk, used);
+    this.#blockUsed = used + chunk.length;
+    this.#chunks[last] = this.#block.subarray(used - before.length, this.#blockUsed);
   }
 
   /** Views of at most `max` bytes from `offset` on, in order. */
@@ -92,6 +132,7 @@ export class ReplayRing {
     this.start = this.end;
     this.#chunks = [];
     this.#first = 0;
+    this.#block = undefined;
   }
 }
 

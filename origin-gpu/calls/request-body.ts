@@ -23,14 +23,17 @@ export class RequestBody {
     return !this.#ended;
   }
 
-  /** The whole body, when it came with OPEN: null for none, undefined when it streams. */
+  /** The whole body, when all of it is here already: null for none, undefined when it streams. */
   whole(): Uint8Array | null | undefined {
-    if (!this.#ended) return undefined;
-    const [first] = this.#chunks;
+    if (!this.#ended || this.#broken) return undefined;
+    const chunks = this.#chunks;
     this.#chunks = [];
+    const [first] = chunks;
     if (first === undefined) return null;
-    this.#stream.drained(first.length);
-    return first;
+    // It may have come in pieces while the container started; at most a window of it is here.
+    const body = chunks.length === 1 ? first : Buffer.concat(chunks);
+    this.#stream.drained(body.length);
+    return body;
   }
 
   push(bytes: Uint8Array, end: boolean): void {
@@ -42,6 +45,7 @@ export class RequestBody {
   /** The body will not be completed, or nobody wants it any more. */
   broke(): void {
     this.#broken = true;
+    this.#chunks = [];
     this.#wake?.();
   }
 

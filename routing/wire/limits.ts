@@ -48,8 +48,11 @@ export const MAX_HEADER_BYTES = 64 * KIB;
 /** Header lines of one request: beyond it 431. */
 export const MAX_HEADER_LINES = 500;
 
-/** What the agent keeps of a passing call's sent bytes so that a cut link can resume. */
-export const REPLAY_RING_BYTES = MIB;
+/**
+ * What the agent keeps of a passing call's sent bytes so that a cut link can resume: a whole window,
+ * which may all be on its way or wait in the object, and what waits between the object and the client.
+ */
+export const REPLAY_RING_BYTES = MAX_WINDOW_BYTES + 512 * KIB;
 
 /** All replay rings of one agent together; beyond it the fastest streams keep `SHORT_REPLAY_RING_BYTES`. */
 export const REPLAY_RINGS_TOTAL_BYTES = 256 * MIB;

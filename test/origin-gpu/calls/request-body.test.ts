@@ -1,0 +1,106 @@
+/** A request body between its stream and the app: whole, in order, with credit only for what was taken. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
+import type { Stream } from "../../../routing/wire/multiplexer.ts";
+
+const NOTHING = new Uint8Array(0);
+
+/** The one thing that a body asks of its stream. */
+class Credit {
+  bytes = 0;
+  drained(bytes: number): void {
+    this.bytes += bytes;
+  }
+}
+
+function body(first: Uint8Array, end: boolean): { body: RequestBody; credit: Credit } {
+  const credit = new Credit();
+  return { body: new RequestBody(credit as unknown as Stream, first, end), credit };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("a body that is there when the app is asked", () => {
+  test("no body is null", () => {
+    expect(body(NOTHING, true).body.whole()).toBeNull();
+  });
+
+  test("one that came with OPEN is handed over uncopied, with its credit", () => {
+    const first = Uint8Array.of(1, 2, 3);
+    const { body: whole, credit } = body(first, true);
+    expect(whole.whole()).toBe(first);
+    expect(credit.bytes).toBe(3);
+    expect(whole.incomplete).toBe(false);
+  });
+
+  test("one that came in pieces while the container started is whole", () => {
+    const { body: whole, credit } = body(Uint8Array.of(1), false);
+    expect(whole.whole()).toBeUndefined();
+    whole.push(Uint8Array.of(2, 3), false);
+    whole.push(Uint8Array.of(4), true);
+    expect(Buffer.from(whole.whole() ?? NOTHING).toString("hex")).toBe("01020304");
+    expect(credit.bytes).toBe(4);
+  });
+
+  test("one that broke is never taken for a whole one", async () => {
+    const { body: broken } = body(Uint8Array.of(1), true);
+    broken.broke();
+    expect(broken.whole()).toBeUndefined();
+    await expect(broken.chunks().next()).rejects.toThrow(/broke off/);
+  });
+});
+
+describe("a body that streams", () => {
+  test("comes in order, however it is cut and whenever it is read", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.uint8Array({ maxLength: 20 }), { minLength: 1, maxLength: 10 }),
+        fc.array(fc.boolean(), { minLength: 10, maxLength: 10 }),
+        async (chunks, pauses) => {
+          const [first, ...rest] = chunks as [Uint8Array, ...Uint8Array[]];
+          const { body: streamed, credit } = body(first, rest.length === 0);
+          const read = (async () => {
+            const parts: Uint8Array[] = [];
+            for await (const chunk of streamed.chunks()) parts.push(chunk);
+            return Buffer.concat(parts);
+          })();
+          for (const [index, chunk] of rest.entries()) {
+            if (pauses[index]) await turn();
+            streamed.push(chunk, index === rest.length - 1);
+          }
+          const all = Buffer.concat(chunks);
+          expect(await read).toEqual(all);
+          expect(credit.bytes).toBe(all.length);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  test("gives credit for a chunk when the app asks for the next one", async () => {
+    const { body: streamed, credit } = body(Uint8Array.of(1, 2), false);
+    streamed.push(Uint8Array.of(3), false);
+    const chunks = streamed.chunks();
+    await chunks.next();
+    expect(credit.bytes).toBe(0);
+    await chunks.next();
+    expect(credit.bytes).toBe(2);
+  });
+
+  test("one that breaks off is an error of the reader, at once, and not a short body", async () => {
+    const { body: streamed } = body(Uint8Array.of(1), false);
+    const chunks = streamed.chunks();
+    await chunks.next();
+    const next = chunks.next();
+    streamed.broke();
+    await expect(next).rejects.toThrow(/broke off/);
+  });
+
+  test("what had come and was not read before the break is not read after it", async () => {
+    const { body: streamed } = body(Uint8Array.of(1), false);
+    streamed.push(Uint8Array.of(2), true);
+    streamed.broke();
+    await expect(streamed.chunks().next()).rejects.toThrow(/broke off/);
+  });
+});
