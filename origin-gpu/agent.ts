@@ -103,7 +103,7 @@ class Agent {
       ...(endpoint.label === undefined ? {} : { label: endpoint.label }),
       ...(devSuffix === undefined ? {} : { devSuffix }),
       endpoint: `${identity.environment}/${identity.app}/${endpoint.function}`,
-      settings: {},
+      settings: { requiresProxyAuth: endpoint.requiresProxyAuth },
     }));
     for (let number = 0; number < count; number += 1) {
       const link = new Link({
@@ -168,13 +168,7 @@ class Agent {
     };
   }
 
-  #open(
-    link: Link,
-    stream: Stream,
-    text: string,
-    body: Uint8Array,
-    end: boolean,
-  ): StreamEvents {
+  #open(link: Link, stream: Stream, text: string, body: Uint8Array, end: boolean): StreamEvents {
     const head = parseRequestHead(text);
     const endpoint = this.#endpoints.get(head.endpoint);
     const refusal = this.#refusal(head.call, endpoint);

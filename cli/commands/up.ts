@@ -47,8 +47,11 @@ export const UP: Command<typeof OPTIONS> = {
     notes: ["Ctrl-C lets answers finish, then ends; a second one ends at once."],
   },
   async run({ values }) {
-    const settings = gatewaySettings(values, process.env);
-    const config = await readConfig(values.config ?? DEMO, values.env);
+    const flags = gatewaySettings(values, process.env);
+    const read = await readConfig(values.config ?? DEMO, values.env);
+    const workspace = read.workspace ?? flags.workspace;
+    const settings = { ...flags, workspace };
+    const config = { ...read, workspace };
     const stop = listenForStop();
     const gateway = await startGateway(settings, printNotice);
     try {

@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { codeOf, Failure, reasonOf } from "../failure.ts";
 import { startFront, type Front } from "../front/front.ts";
 import { bundleWorker } from "./bundle.ts";
+import { writeOwnProfile } from "./own-profile.ts";
 import type { GatewaySettings } from "./settings.ts";
 import {
   openStateDirectory,
@@ -78,6 +79,7 @@ export async function startGateway(
       workerdPort: await running.port(),
       pid: process.pid,
     };
+    await writeOwnProfile(state, info.url, settings.workspace);
     state.writeRunning(info);
     return {
       ...info,
@@ -148,6 +150,7 @@ async function startWorker(
     POSTERN_BASE_DOMAIN: baseDomain,
     POSTERN_LOG: settings.log,
     POSTERN_BOX_SECRET: state.boxSecret,
+    POSTERN_KEY: state.key,
     POSTERN_FRONT_SECRET: frontSecret,
     ...(process.env["POSTERN_TEST_HOOKS"] === "1" ? { POSTERN_TEST_HOOKS: "1" } : {}),
   };

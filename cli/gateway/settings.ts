@@ -6,6 +6,7 @@
 
 import { BlockList, isIP } from "node:net";
 import { resolve } from "node:path";
+import { isObjectName } from "../../routing/names.ts";
 import type { Options } from "../arguments.ts";
 import { UsageError } from "../failure.ts";
 
@@ -17,12 +18,16 @@ export interface GatewaySettings {
   readonly state: string;
   /** Undefined: `localhost:<port>` once the port is known. */
   readonly baseDomain: string | undefined;
+  /** The workspace whose first token the gateway keeps in its state directory. */
+  readonly workspace: string;
   readonly log: "json" | "off";
   /** What the Worker gets as variables, by name, in the form that it reads. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
 export const DEFAULT_STATE = "./.postern";
+
+const DEFAULT_WORKSPACE = "local";
 
 /** The flags of `up` and `gateway`. */
 export const GATEWAY_OPTIONS = {
@@ -135,6 +140,7 @@ export function gatewaySettings(flags: GatewayFlags, environment: Environment): 
     port: portOf(flags.port ?? "8787"),
     state: resolve(flags.state ?? DEFAULT_STATE),
     baseDomain: domain.value === "" ? undefined : domain.value.toLowerCase(),
+    workspace: workspaceOf(environment["POSTERN_WORKSPACE"] || DEFAULT_WORKSPACE),
     log: logOf(flags.log ?? environment["POSTERN_LOG"] ?? "off"),
     variables,
   };
@@ -152,6 +158,13 @@ function pick(
     return { value: variableValue, source: variable };
   }
   return { value: fallback, source: `--${flag}` };
+}
+
+function workspaceOf(value: string): string {
+  if (isObjectName(value)) return value;
+  throw new UsageError(
+    `POSTERN_WORKSPACE: "${value}" is not 1 to 64 ASCII letters, digits, "-", "." and "_"`,
+  );
 }
 
 function portOf(value: string): number {

@@ -35,6 +35,8 @@ export interface StateDirectory {
   readonly objectsPath: string;
   /** Boxes enrol with it. */
   readonly boxSecret: string;
+  /** The one secret that the gateway's keys are derived from, as `POSTERN_KEY`. */
+  readonly key: string;
   readWorkerd(): ProcessIdentity | undefined;
   writeWorkerd(identity: ProcessIdentity): void;
   forgetWorkerd(): void;
@@ -60,6 +62,7 @@ export function openStateDirectory(path: string): StateDirectory {
         runPath: at("run"),
         objectsPath: at("objects"),
         boxSecret: loadSecret(at("box-secret")),
+        key: loadSecret(at("key")),
         readWorkerd: () => readIdentity(at("run", "workerd.json")),
         writeWorkerd: (identity) =>
           writePrivate(at("run", "workerd.json"), JSON.stringify(identity)),

@@ -16,6 +16,8 @@ export interface EndpointConfig {
   readonly function: string;
   /** Instead of the label that app and function make. */
   readonly label?: string;
+  /** Callers need a proxy auth token of the workspace. */
+  readonly requiresProxyAuth: boolean;
   readonly kind: EndpointKind;
   /** Interpreter: a name for PATH, or a path, relative to `directory`. */
   readonly python: string;

@@ -137,7 +137,7 @@ export const ENDPOINT_KEYS = {
       'must be a list of domain names, such as ["api.example.com", "*.example.net"]',
     ),
   ),
-  requires_proxy_auth: onlyDefault(boolean(), false),
+  requires_proxy_auth: yes(boolean()),
 
   python: yes(nonEmptyText('must be the path of a Python interpreter, such as ".venv/bin/python"')),
   requirements: no(

@@ -198,6 +198,7 @@ function resolveEndpoint(table: EndpointTable, appDirectory: string): EndpointCo
   return {
     function: table.function ?? "",
     ...optional("label", table.label),
+    requiresProxyAuth: table.requires_proxy_auth ?? false,
     kind: resolveKind(table),
     python: table.python ?? "python3",
     directory: resolve(appDirectory, table.directory ?? "."),

@@ -9,6 +9,7 @@ test("without flags or variables the contract's defaults hold", () => {
     port: 8787,
     state: resolve(".postern"),
     baseDomain: undefined,
+    workspace: "local",
     log: "off",
     variables: {
       POSTERN_REQUEST_TIMEOUT: "150",

@@ -40,6 +40,7 @@ describe("a right file", () => {
         {
           function: "f",
           kind: { type: "asgi", target: "server:app" },
+          requiresProxyAuth: false,
           python: "python3",
           directory: "/srv/app",
           env: {},
@@ -63,6 +64,7 @@ describe("a right file", () => {
       web_server = ["vllm", "serve", "--port", "$PORT"]
       port = 8000
       label = "speechify"
+      requires_proxy_auth = true
       directory = "sub/dir"
       env = { MODEL = "small", EMPTY = "" }
       max_inputs = 32
@@ -80,6 +82,7 @@ describe("a right file", () => {
       function: "llm",
       kind: { type: "web_server", command: ["vllm", "serve", "--port", "$PORT"], port: 8000 },
       label: "speechify",
+      requiresProxyAuth: true,
       python: "python3",
       directory: "/srv/app/sub/dir",
       env: { MODEL: "small", EMPTY: "" },
@@ -262,7 +265,6 @@ describe("what has no effect yet", () => {
     method: '"POST"',
     docs: "true",
     custom_domains: '["api.example.com", "*.example.net"]',
-    requires_proxy_auth: "true",
     requirements: '["fastapi"]',
     secrets: '["huggingface"]',
     boxes: '["gpu-*"]',
@@ -310,8 +312,7 @@ describe("what has no effect yet", () => {
   });
 
   test("a default that is already kept may be written down", () => {
-    const defaults = `requires_proxy_auth = false
-min_containers = 0
+    const defaults = `min_containers = 0
 max_containers = 1
 buffer_containers = 0
 gpus = 0

@@ -11,6 +11,7 @@ export function endpointConfig(
 ): EndpointConfig {
   return {
     function: "test",
+    requiresProxyAuth: false,
     python: "python3",
     directory: HERE,
     env: {},
