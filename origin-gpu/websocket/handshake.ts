@@ -124,9 +124,6 @@ export function handshake(options: HandshakeOptions): Promise<Handshake> {
     const invalid = error.code?.startsWith("HPE_") === true;
     fail(invalid ? "invalid" : "unreachable", `WebSocket handshake: ${error.message}`, error);
   });
-  request.on("information", ({ statusCode }) => {
-    if (statusCode === 101) fail("invalid", "101 without an upgrade");
-  });
   request.on("upgrade", (response, socket, head) => {
     const problem = whatIsWrong(response, key);
     if (problem !== undefined) {
@@ -145,8 +142,12 @@ export function handshake(options: HandshakeOptions): Promise<Handshake> {
     resolve({ kind: "open", socket, head, rawHeaders: response.rawHeaders });
   });
   request.on("response", (response) => {
-    settle();
     const { statusCode = 0, rawHeaders } = response;
+    if (statusCode === 101) {
+      fail("invalid", "101 without an upgrade");
+      return;
+    }
+    settle();
     resolve({ kind: "refused", status: statusCode, rawHeaders, body: response });
   });
   request.end();
