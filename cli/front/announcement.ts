@@ -7,6 +7,9 @@
 /** Longest answer head that is still taken for the Worker's; a 204 has under 100 bytes. */
 const MAX_ANSWER_BYTES = 4096;
 
+/** What is shown of an answer that has no line. */
+const MAX_LINE_BYTES = 80;
+
 const ACCEPTED = Buffer.from("HTTP/1.1 204 ", "latin1");
 const HEAD_END = Buffer.from("\r\n\r\n", "latin1");
 
@@ -29,25 +32,30 @@ export function plainAddress(remoteAddress: string): string {
     : remoteAddress;
 }
 
-/** What reading an answer found: more bytes are needed, it was a refusal, or what follows is the client's. */
+/** What reading an answer found; `refused` with a status line that may be cut. */
 export type AnswerProgress =
   | { readonly kind: "incomplete" }
-  | { readonly kind: "refused"; readonly statusLine: string }
-  | { readonly kind: "accepted"; readonly rest: Buffer };
+  | { readonly kind: "accepted" }
+  | { readonly kind: "refused"; readonly statusLine: string };
 
-/** Takes the Worker's 204 off the front of an upstream connection, however its bytes are split. */
+/** Reads the Worker's answer, however its bytes are split. Nothing follows it: nothing else was asked. */
 export class AnswerReader {
   #head: Buffer = Buffer.alloc(0);
 
   push(chunk: Buffer): AnswerProgress {
-    this.#head = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
-    const end = this.#head.indexOf(HEAD_END);
-    if (end === -1 && this.#head.length < MAX_ANSWER_BYTES) return { kind: "incomplete" };
-    if (end === -1 || !this.#head.subarray(0, ACCEPTED.length).equals(ACCEPTED)) {
-      const lineEnd = this.#head.indexOf("\r\n");
-      const line = this.#head.subarray(0, lineEnd === -1 ? 80 : lineEnd);
-      return { kind: "refused", statusLine: line.toString("latin1") };
+    this.#head = Buffer.concat([this.#head, chunk]);
+    const isWhole = this.#head.includes(HEAD_END);
+    if (!isWhole && this.#head.length < MAX_ANSWER_BYTES) return { kind: "incomplete" };
+    const accepted = this.#head.subarray(0, ACCEPTED.length).equals(ACCEPTED);
+    if (
+      isWhole &&
+      accepted &&
+      this.#head.indexOf(HEAD_END) + HEAD_END.length === this.#head.length
+    ) {
+      return { kind: "accepted" };
     }
-    return { kind: "accepted", rest: this.#head.subarray(end + HEAD_END.length) };
+    const lineEnd = this.#head.indexOf("\r\n");
+    const line = this.#head.subarray(0, lineEnd === -1 ? MAX_LINE_BYTES : lineEnd);
+    return { kind: "refused", statusLine: line.toString("latin1") };
   }
 }

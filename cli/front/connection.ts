@@ -4,8 +4,7 @@
  * announcement, and it keeps nothing: what the slower side has not taken stays in the sender's socket.
  *
  * The upstream connection is opened at the client's first byte, so that idle connections cost workerd
- * nothing and the announcement travels with the request. From there on workerd's own limit of 15 s for
- * every request head holds.
+ * nothing. From there on workerd's own limit of 15 s for every request head holds.
  */
 
 import { connect, type Socket } from "node:net";
@@ -31,6 +30,9 @@ const HALF_CLOSED_GRACE_MS = 500;
  */
 const LINGER_MS = 2_000;
 
+/** How a box's link or dial-back begins; clients that would only pretend to be one gain nothing by it. */
+const BOX_REQUEST = Buffer.from("GET /_postern/", "latin1");
+
 export interface ConnectionContext {
   /** The announcement's bytes for this client. */
   readonly announcement: Buffer;
@@ -48,6 +50,7 @@ export class FrontConnection {
   readonly #context: ConnectionContext;
   #upstream: Socket | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isBox = false;
 
   constructor(client: Socket, context: ConnectionContext) {
     this.#client = client;
@@ -61,6 +64,11 @@ export class FrontConnection {
     });
     client.once("end", this.#onSilentEnd);
     client.once("data", this.#onFirstData);
+  }
+
+  /** A box's link or dial-back: it stays for as long as there is a gateway, so nobody waits for its end. */
+  get isBox(): boolean {
+    return this.#isBox;
   }
 
   /** Ends the connection at once; the client sees a break. */
@@ -88,58 +96,50 @@ export class FrontConnection {
   readonly #onFirstData = (chunk: Buffer): void => {
     this.#client.pause();
     this.#client.off("end", this.#onSilentEnd);
+    this.#isBox = chunk.subarray(0, BOX_REQUEST.length).equals(BOX_REQUEST);
     this.#context.onSpoken(this);
     void this.#open(chunk);
   };
 
   async #open(first: Buffer): Promise<void> {
     const upstream = await this.#connect();
-    if (this.#client.destroyed) return reset(upstream);
-    if (upstream === undefined) return this.refuse("the gateway is restarting");
-    this.#upstream = upstream;
-    this.#splice(upstream);
-    upstream.cork();
-    upstream.write(this.#context.announcement);
-    const goesOn = upstream.write(first);
-    upstream.uncork();
-    if (goesOn) this.#client.resume();
+    if (this.#client.destroyed) {
+      if (upstream.kind === "announced") reset(upstream.socket);
+      return;
+    }
+    if (upstream.kind === "none") return this.refuse("the gateway is restarting");
+    if (upstream.kind === "refused") {
+      this.#context.log(`the Worker refused to hear of a connection: ${upstream.statusLine}`);
+      return this.refuse("the gateway is not ready");
+    }
+    this.#upstream = upstream.socket;
+    this.#splice(upstream.socket);
+    if (upstream.socket.write(first)) this.#client.resume();
   }
 
-  /** A connection to workerd, or undefined when there was none in time or the client has left. */
-  async #connect(): Promise<Socket | undefined> {
+  /**
+   * A connection to workerd that has heard whose it is. Nothing of the client has been sent until then,
+   * so that a workerd that dies meanwhile costs the client nothing but the wait for the next one.
+   */
+  async #connect(): Promise<Upstream> {
+    const { announcement, upstreamPort } = this.#context;
     const deadline = performance.now() + UPSTREAM_WAIT_MS;
     while (!this.#client.destroyed) {
       const left = deadline - performance.now();
-      if (left <= 0) return undefined;
-      const port = await within(left, this.#context.upstreamPort());
-      if (port === undefined) return undefined;
-      const socket = await connectTo(port);
-      if (socket !== undefined) return socket;
+      const port = left > 0 ? await within(left, upstreamPort()) : undefined;
+      if (port === undefined) break;
+      const upstream = await openUpstream(port, announcement);
+      if (upstream.kind !== "none") return upstream;
       await delay(UPSTREAM_RETRY_MS);
     }
-    return undefined;
+    return { kind: "none" };
   }
 
   #splice(upstream: Socket): void {
     const client = this.#client;
-    const answer = new AnswerReader();
-
-    const toClient = (chunk: Buffer): void => {
+    upstream.on("data", (chunk: Buffer) => {
       if (!client.write(chunk)) upstream.pause();
-    };
-    const untilAnnounced = (chunk: Buffer): void => {
-      const progress = answer.push(chunk);
-      if (progress.kind === "incomplete") return;
-      upstream.off("data", untilAnnounced);
-      if (progress.kind === "refused") {
-        this.#context.log(`the Worker refused to hear of a connection: ${progress.statusLine}`);
-        reset(upstream);
-        return this.refuse("the gateway is not ready");
-      }
-      upstream.on("data", toClient);
-      if (progress.rest.length > 0) toClient(progress.rest);
-    };
-    upstream.on("data", untilAnnounced);
+    });
     client.on("drain", () => upstream.resume());
     client.on("data", (chunk: Buffer) => {
       if (!upstream.write(chunk)) client.pause();
@@ -186,19 +186,31 @@ export class FrontConnection {
   }
 }
 
-/** Connects to a port of this machine; undefined when nothing takes the connection. */
-async function connectTo(port: number): Promise<Socket | undefined> {
-  const { promise, resolve } = Promise.withResolvers<Socket | undefined>();
+/** What came of an attempt to reach workerd; `none`: nothing listens, or it died before it answered. */
+type Upstream =
+  | { readonly kind: "none" }
+  | { readonly kind: "refused"; readonly statusLine: string }
+  | { readonly kind: "announced"; readonly socket: Socket };
+
+/** Connects to a port of this machine and announces the client there. Never rejects. */
+async function openUpstream(port: number, announcement: Buffer): Promise<Upstream> {
+  const { promise, resolve } = Promise.withResolvers<Upstream>();
   const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-  const onError = (): void => resolve(undefined);
-  socket.once("error", onError);
-  socket.once("connect", () => {
-    socket.off("error", onError);
-    // Whoever splices adds the listener that acts; until then an error is only the end of this socket.
-    socket.on("error", ignore);
-    resolve(socket);
-  });
-  return promise;
+  const answer = new AnswerReader();
+  const onGone = (): void => resolve({ kind: "none" });
+  const onData = (chunk: Buffer): void => {
+    const progress = answer.push(chunk);
+    if (progress.kind === "incomplete") return;
+    socket.off("data", onData).off("end", onGone).off("close", onGone);
+    if (progress.kind === "refused") socket.destroy();
+    resolve(progress.kind === "refused" ? progress : { kind: "announced", socket });
+  };
+  socket.on("error", ignore);
+  socket.on("data", onData).on("end", onGone).on("close", onGone);
+  socket.write(announcement);
+  const outcome = await promise;
+  if (outcome.kind === "none") socket.destroy();
+  return outcome;
 }
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {

@@ -41,7 +41,10 @@ export interface Front {
   readonly port: number;
   /** How many clients are connected. */
   connections(): number;
-  /** Stops accepting and closes the connections that have not spoken; resolves when the last one is gone. */
+  /**
+   * Stops accepting and closes the connections that have not spoken; resolves when the last client has
+   * gone. Boxes' links remain, since answers may be on them.
+   */
   close(): Promise<void>;
   /** Breaks every connection. */
   reset(): void;
@@ -54,6 +57,11 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   const silent = new Map<FrontConnection, number>();
   let refusals = 0;
   let closing = false;
+  const clientsGone = Promise.withResolvers<void>();
+  const resolveIfClientsGone = (): void => {
+    for (const connection of open) if (!connection.isBox) return;
+    clientsGone.resolve();
+  };
 
   const server = createServer({
     allowHalfOpen: true,
@@ -80,6 +88,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
         open.delete(closed);
         silent.delete(closed);
         if (overLimit) refusals -= 1;
+        if (closing) resolveIfClientsGone();
       },
       log: options.log,
     });
@@ -109,10 +118,10 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     async close() {
       closing = true;
       clearInterval(sweep);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      server.close(() => resolve());
+      server.close();
       for (const connection of silent.keys()) connection.close();
-      return promise;
+      resolveIfClientsGone();
+      return clientsGone.promise;
     },
   };
 }

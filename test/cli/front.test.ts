@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { startFront, type Front, type FrontOptions } from "../../cli/front/front.ts";
 import { RawConnection } from "../support/raw-http.ts";
@@ -49,6 +49,13 @@ async function exchange(
   return { client, server, front };
 }
 
+/** Answers the request of the next client; not before it has come, since a Worker doesn't either. */
+async function answerNext(upstream: UpstreamStandIn): Promise<void> {
+  const server = await upstream.next();
+  await server.receivedText(REQUEST);
+  server.socket.write(ANSWER);
+}
+
 describe("the announcement", () => {
   test("tells the client's address before the client's own bytes, with the secret", async () => {
     const { server } = await exchange();
@@ -62,14 +69,12 @@ describe("the announcement", () => {
   test.each([
     ["in one piece", ["HTTP/1.1 204 No Content\r\n\r\n"]],
     ["byte by byte", "HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n".split("")],
-    ["together with the client's answer", [`HTTP/1.1 204 No Content\r\n\r\n${ANSWER}`]],
   ])("its answer never reaches the client when it comes %s", async (_, pieces) => {
     const upstream = await startUpstream(pieces);
     const front = await frontBefore(upstream);
     const client = await RawConnection.connect(front.port);
     client.send(REQUEST);
-    const server = await upstream.next();
-    if (!pieces.join("").includes(ANSWER)) server.socket.write(ANSWER);
+    await answerNext(upstream);
     const response = await client.response();
     expect(response).toMatchObject({ status: 200, body: Buffer.from("ok") });
     client.socket.destroy();
@@ -187,8 +192,24 @@ describe("while workerd is down", () => {
     client.send(REQUEST);
     const upstream = await startUpstream();
     back.resolve(upstream.port);
-    const server = await upstream.next();
-    server.socket.write(ANSWER);
+    await answerNext(upstream);
+    expect(await client.response()).toMatchObject({ status: 200 });
+  });
+
+  test("a workerd that dies before it has heard of a client costs that client only time", async () => {
+    const dying = createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
+    await new Promise<void>((resolve) => {
+      dying.listen(0, "127.0.0.1", resolve);
+    });
+    onTestFinished(() => void dying.close());
+    const ports = [(dying.address() as AddressInfo).port];
+    const upstream = await startUpstream();
+    const front = await frontBefore(undefined, {
+      upstreamPort: () => Promise.resolve(ports.shift() ?? upstream.port),
+    });
+    const client = await RawConnection.connect(front.port);
+    client.send(REQUEST);
+    await answerNext(upstream);
     expect(await client.response()).toMatchObject({ status: 200 });
   });
 
@@ -206,7 +227,7 @@ describe("while workerd is down", () => {
     });
     const client = await RawConnection.connect(front.port);
     client.send(REQUEST);
-    (await (await late.promise).next()).socket.write(ANSWER);
+    await answerNext(await late.promise);
     expect(await client.response()).toMatchObject({ status: 200 });
   });
 
@@ -238,7 +259,7 @@ describe("bounds", () => {
     await vi.waitUntil(() => front.connections() === 0);
     const third = await RawConnection.connect(front.port);
     third.send(REQUEST);
-    (await upstream.next()).socket.write(ANSWER);
+    await answerNext(upstream);
     expect(await third.response()).toMatchObject({ status: 200 });
   });
 
@@ -274,6 +295,15 @@ test("closing waits for the connections at work, closes the silent ones and take
   expect((await client.response()).body.toString()).toBe("ok");
   client.finish();
   await closed;
+});
+
+test("closing does not wait for a box's link, and leaves it to those who need it", async () => {
+  const { client, server, front } = await exchange(
+    "GET /_postern/link/0 HTTP/1.1\r\nHost: a\r\n\r\n",
+  );
+  await front.close();
+  server.socket.write(ANSWER);
+  expect(await client.response()).toMatchObject({ status: 200 });
 });
 
 /** Writes until the socket has taken nothing for 200 ms; returns the bytes that it took. */

@@ -2,12 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { commandLine, isAlive, processTree, untilGone } from "../support/processes.ts";
 import { RawConnection } from "../support/raw-http.ts";
 import { startPostern, startPosternGateway } from "./postern.ts";
-
-const WAITING = { timeout: 10_000, interval: 20 };
 
 /** A Node on this machine that can't run the command by itself; the wrapper's tests need one. */
 const OLD_NODE = oldNode();
@@ -99,29 +97,6 @@ describe("its end", () => {
       expect(existsSync(join(state, "run", "workerd.json"))).toBe(false);
     },
   );
-
-  test("waits for an answer under way; a second Ctrl-C does not", async () => {
-    const { process: gateway, port } = await startPosternGateway();
-    const tree = processTree(gateway.pid);
-    // An upload that goes on keeps the exchange open, whatever the Worker makes of it.
-    const client = await RawConnection.connect(port);
-    client.send(
-      `POST /api/v1/health HTTP/1.1\r\nHost: localhost:${port}\r\nExpect: nothing\r\nContent-Length: 9999`,
-    );
-    await vi.waitUntil(() => client.socket.bytesWritten > 0);
-    process.kill(gateway.pid, "SIGINT");
-    await gateway.waitForErrorOutput(/finishing what is under way/);
-    expect(gateway.alive).toBe(true);
-    const insistedAt = performance.now();
-    // A second press counts only some time after the first: the terminal and npm both pass one on.
-    await vi.waitUntil(() => {
-      if (gateway.alive) process.kill(gateway.pid, "SIGINT");
-      return !gateway.alive;
-    }, WAITING);
-    expect(await gateway.exited).toEqual({ code: 1, signal: null });
-    expect(performance.now() - insistedAt).toBeLessThan(3_000);
-    expect(tree.filter(isAlive)).toEqual([]);
-  });
 });
 
 describe.skipIf(OLD_NODE === undefined)("on a machine whose own Node is too old", () => {

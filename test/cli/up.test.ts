@@ -1,0 +1,119 @@
+/** `postern up` from its first line to its last, with an app that the test answers for. */
+import { writeFileSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { isAlive, processTree, type ManagedProcess } from "../support/processes.ts";
+import { RawConnection } from "../support/raw-http.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { startPostern } from "./postern.ts";
+
+interface HeldApp {
+  readonly port: number;
+  /** The next request, for the test to answer. */
+  next(): Promise<ServerResponse>;
+}
+
+/** An app that answers nothing by itself. */
+async function startApp(): Promise<HeldApp> {
+  const held: ServerResponse[] = [];
+  let came = Promise.withResolvers<void>();
+  const server = createServer((_, response) => {
+    held.push(response);
+    came.resolve();
+    came = Promise.withResolvers<void>();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    async next() {
+      while (held.length === 0) await came.promise;
+      return held.shift() as ServerResponse;
+    },
+  };
+}
+
+async function startUp(
+  app: HeldApp,
+  flags: readonly string[] = [],
+): Promise<{ up: ManagedProcess; host: string; port: number }> {
+  const cwd = temporaryDirectory();
+  const config = `
+    app = "shop"
+    [[endpoint]]
+    function = "web"
+    upstream = "http://127.0.0.1:${app.port}"
+    max_inputs = 10
+  `;
+  writeFileSync(join(cwd, "postern.toml"), config);
+  const args = ["up", "--config", "postern.toml", "--port", "0", ...flags];
+  const up = startPostern(args, { cwd });
+  const [, host = "", port = ""] = await up.waitForOutput(
+    /http:\/\/(local--[a-z-]+\.localhost:(\d+))/,
+  );
+  return { up, host, port: Number(port) };
+}
+
+async function request(host: string, port: number): Promise<RawConnection> {
+  const client = await RawConnection.connect(port);
+  client.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  return client;
+}
+
+test("prints each URL on stdout with a curl line; Ctrl-C waits for the answer under way", async () => {
+  const app = await startApp();
+  const { up, host, port } = await startUp(app);
+  expect(host).toBe(`local--shop-web.localhost:${port}`);
+  const tree = processTree(up.pid);
+  const client = await request(host, port);
+  const held = await app.next();
+  process.kill(up.pid, "SIGINT");
+  await up.waitForErrorOutput(/finishing what is under way/);
+  held.end("done");
+  expect(await client.response()).toMatchObject({ status: 200, body: Buffer.from("done") });
+  expect(await up.exited).toEqual({ code: 0, signal: null });
+  expect(up.stdout.split("\n")).toEqual([
+    `http://${host}`,
+    expect.stringMatching(
+      /^ {2}curl (?:--resolve \S+ )?http:\/\/local--shop-web\.localhost:\d+\/$/,
+    ),
+    "",
+  ]);
+  expect(tree.filter(isAlive)).toEqual([]);
+});
+
+test("a second Ctrl-C ends at once, with exit code 1 and a break for the client", async () => {
+  const app = await startApp();
+  const { up, host, port } = await startUp(app);
+  const tree = processTree(up.pid);
+  const client = await request(host, port);
+  await app.next();
+  process.kill(up.pid, "SIGINT");
+  await up.waitForErrorOutput(/finishing what is under way/);
+  // What comes within 300 ms counts as the same key press: the terminal and npm both pass one on.
+  await delay(400);
+  expect(up.alive).toBe(true);
+  const insistedAt = performance.now();
+  process.kill(up.pid, "SIGINT");
+  expect(await up.exited).toEqual({ code: 1, signal: null });
+  expect(performance.now() - insistedAt).toBeLessThan(3_000);
+  await client.closed;
+  expect(tree.filter(isAlive)).toEqual([]);
+});
+
+test("--json prints one object", async () => {
+  const app = await startApp();
+  const { up, host, port } = await startUp(app, ["--json"]);
+  expect(JSON.parse(up.stdout)).toEqual({
+    gateway: `http://localhost:${port}`,
+    urls: [{ function: "web", url: `http://${host}` }],
+  });
+});
