@@ -143,7 +143,7 @@ describe("after the headers", () => {
     let text = "";
     while (!text.includes("first")) text += (await connection.nextBytes()).toString("latin1");
     breakIt();
-    await connection.closed;
+    await connection.ending();
     const rest = (await connection.nextBytes()).toString("latin1");
     expect(text + rest).not.toContain("\r\n0\r\n");
     connection.reset();

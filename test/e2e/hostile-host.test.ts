@@ -195,7 +195,7 @@ describe("framing", () => {
     const first = await connection.response();
     if (first.status !== 400) expect(first.status).toBe(200);
     connection.finish();
-    await connection.closed;
+    await connection.ending();
     connection.reset();
     expect(origin.bodies.slice(before).join("")).not.toContain("smuggled");
   });
@@ -213,7 +213,7 @@ describe("framing", () => {
         throw error;
       });
       if (answer !== undefined) expect(answer.status).toBeGreaterThanOrEqual(400);
-      await connection.closed;
+      await connection.ending();
       connection.reset();
       // The app may have seen the start of the body, but never its clean end.
       expect(origin.bodies.slice(before).join("")).not.toContain("0\r\n\r\n");

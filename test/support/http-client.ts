@@ -100,8 +100,12 @@ export async function digest(stream: Readable): Promise<{ bytes: number; sha256:
   return { bytes, sha256: hash.digest("hex") };
 }
 
-/** The `data` of each server-sent event, as it arrives. */
-export async function* events(response: Readable): AsyncGenerator<string> {
+/** The `data` of each server-sent event, as it arrives; rejects an answer that is none of events. */
+export async function* events(response: IncomingMessage): AsyncGenerator<string> {
+  if (response.statusCode !== 200) {
+    const body = (await readAll(response)).toString("utf8");
+    throw new Error(`status ${response.statusCode} instead of events: ${body}`);
+  }
   let rest = "";
   for await (const chunk of response) {
     rest += (chunk as Buffer).toString("utf8");

@@ -63,7 +63,7 @@ test("cutting the proxy resets both of its ends and the next connection passes a
   connection.send(get("/hang"));
   await connection.head();
   expect(proxy.cut()).toBe(1);
-  expect(await connection.closed).toBe("reset");
+  expect(await connection.ending()).toBe("reset");
   expect((await exchange(proxy.port, get("/head"))).status).toBe(200);
   await proxy.close();
 });

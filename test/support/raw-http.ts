@@ -40,15 +40,14 @@ export class ConnectionClosed extends Error {
 /** One client connection under the test's full control. */
 export class RawConnection {
   readonly socket: Socket;
-  /** Settles when the peer has ended the connection: by FIN, or by a reset. */
-  readonly closed: Promise<"end" | "reset">;
+  readonly #closed: Promise<"end" | "reset">;
   #buffer: Buffer = Buffer.alloc(0);
   #over = false;
   #wake: () => void = () => undefined;
 
   private constructor(socket: Socket) {
     this.socket = socket;
-    this.closed = new Promise((resolve) => {
+    this.#closed = new Promise((resolve) => {
       socket.once("end", () => resolve("end"));
       socket.once("error", () => resolve("reset"));
       socket.once("close", () => resolve("reset"));
@@ -105,6 +104,11 @@ export class RawConnection {
     return await this.#within(timeoutMs, async () => await this.#head());
   }
 
+  /** How the peer ended the connection; rejects when it does not in time. */
+  async ending(timeoutMs = DEFAULT_TIMEOUT_MS): Promise<"end" | "reset"> {
+    return await this.#within(timeoutMs, async () => await this.#closed);
+  }
+
   /** Whatever has arrived and was not read yet, at least one byte; empty when the peer is done. */
   async nextBytes(timeoutMs = DEFAULT_TIMEOUT_MS): Promise<Buffer> {
     return await this.#within(timeoutMs, async () => {
@@ -140,7 +144,7 @@ export class RawConnection {
     }
     while (!this.#over) await this.#more();
     const body = this.#take(this.#buffer.length);
-    return { body, ending: (await this.closed) === "end" ? "complete" : "cut" };
+    return { body, ending: (await this.#closed) === "end" ? "complete" : "cut" };
   }
 
   async #chunkedBody(): Promise<Pick<RawResponse, "body" | "ending">> {
