@@ -40,7 +40,7 @@ export interface Refusal {
 }
 
 const UNAVAILABLE: Refusal = {
-  code: "no_origin",
+  code: "unavailable",
   detail: "the registry of credentials did not answer",
   retryAfter: 1,
 };

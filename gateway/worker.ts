@@ -2,12 +2,15 @@
  * The gateway. `fetch` is the whole chain in its order, and the order is the security policy: nothing
  * before a step may do what the step guards. docs/architecture.md follows a request through it.
  */
-import { type ErrorCode } from "../routing/wire/errors.ts";
+import { preflight } from "../routing/cors.ts";
 import { parseHost } from "../routing/host.ts";
 import { requestHeaders } from "../routing/headers.ts";
-import { problem } from "../routing/problem.ts";
+import { parseIdempotencyKey, scopeText } from "../routing/idempotency.ts";
+import { parsePrefer } from "../routing/prefer.ts";
+import { parseResultTarget } from "../routing/result-url.ts";
+import { sha256Hex } from "../routing/sha256.ts";
 import { rawTarget } from "../routing/target.ts";
-import type { Failure, RequestHead, ResponseHead } from "../routing/wire/messages.ts";
+import type { RequestHead } from "../routing/wire/messages.ts";
 import { api } from "./api.ts";
 import { authorize } from "./authorization.ts";
 import { clientAddress } from "./client.ts";
@@ -15,7 +18,9 @@ import { type Env, maxBodyBytes, publicScheme } from "./env.ts";
 import { type Call, exchange } from "./exchange.ts";
 import { asciiJson } from "./internal.ts";
 import type { Snapshot } from "./names.ts";
+import { answerResult, comeBack, patienceMs } from "./results.ts";
 import { lookup } from "./snapshots.ts";
+import { Visit } from "./visit.ts";
 import { openWebSocket } from "./websocket.ts";
 
 export { Names } from "./names.ts";
@@ -24,115 +29,137 @@ export { Workspace } from "./workspace/workspace.ts";
 
 export default {
   async fetch(request, env, context): Promise<Response> {
-    // 1. Whose host is this? One parsed host, for everything after.
-    const host = parseHost(request.headers.get("host") ?? "", env.POSTERN_BASE_DOMAIN);
-    if (host.kind === "refused") return refuse(request, host.code, host.detail);
-    const target = rawTarget(request.url);
-    if (target === undefined) return refuse(request, "bad_request", "the target is malformed");
-    if (host.kind === "base") return await api(request, env, context, target);
-    if (host.kind === "custom") {
-      return refuse(request, "wrong_host", `no endpoint is served at ${host.host}`);
-    }
-
-    // 2. Which endpoint is it? From the isolate's memory, when it is young enough.
-    const startedAt = Date.now();
-    const found = lookup(env, context, host.name);
-    const snapshot = found instanceof Promise ? await found : found;
-    if ("unavailable" in snapshot) {
-      return refuse(request, "no_origin", "the registry of names did not answer", 1);
-    }
-    if (snapshot.snapshot === undefined) {
-      return refuse(request, "no_such_endpoint", `${host.name} is not served here`);
-    }
-    const routedAt = Date.now();
-
-    // 3. May this caller pass? A CORS preflight carries no credentials and is answered before this.
-    const refusal = await authorize(env, context, request.headers, snapshot.snapshot);
-    if (refusal !== undefined) {
-      return refuse(request, refusal.code, refusal.detail, refusal.retryAfter);
-    }
-
-    // 4. What may go in, as data: the same for routing, auth and the app.
-    const declared = Number(request.headers.get("content-length") ?? 0);
-    if (declared > maxBodyBytes(env)) {
-      return refuse(request, "body_too_large", `the limit is ${maxBodyBytes(env)} bytes`);
-    }
-    const id = crypto.randomUUID();
-    const facts = {
-      host: host.authority,
-      client: clientAddress(request, env),
-      scheme: publicScheme(env.POSTERN_BASE_DOMAIN),
-      requestId: requestId(request, id),
-      traceparent: request.headers.get("traceparent") ?? traceparent(id),
-      callId: id,
-    };
-    const headers = requestHeaders(request.headers, facts);
-    if (!Array.isArray(headers)) return refuse(request, headers.refused, headers.detail);
-    const { endpoint } = snapshot.snapshot;
-    const head: RequestHead = { call: id, endpoint, method: request.method, target, headers };
-
-    // 5. To the box.
-    const answer = isWebSocket(request)
-      ? await openWebSocket(env, snapshot.snapshot, head)
-      : await exchange(env, callOf(head, snapshot.snapshot, request));
-
-    // 6. Back to the client.
-    if (answer.kind === "failed") return fail(request, answer.failure, facts.requestId, id);
-    const own = {
-      "x-request-id": facts.requestId,
-      "postern-call-id": id,
-      "server-timing": serverTiming(answer.head, routedAt - startedAt),
-    };
-    if (answer.kind === "answered") return respond(answer.head, answer.body, own);
-    const accepted = responseHeaders(answer.head, own);
-    return new Response(null, { status: 101, webSocket: answer.socket, headers: accepted });
+    const visit = new Visit(request);
+    const response = await serve(visit, env, context);
+    if (env.POSTERN_LOG === "json") log(visit, response);
+    return response;
   },
 } satisfies ExportedHandler<Env>;
+
+async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise<Response> {
+  const { request } = visit;
+  // 1. Whose host is this? One parsed host, for everything after.
+  const host = parseHost(request.headers.get("host") ?? "", env.POSTERN_BASE_DOMAIN);
+  if (host.kind === "refused") return visit.refuse(host.code, host.detail);
+  const target = rawTarget(request.url);
+  if (target === undefined) return visit.refuse("bad_request", "the target is malformed");
+  if (host.kind === "base") return await api(request, env, context, target);
+  if (host.kind === "custom") {
+    return visit.refuse("wrong_host", `no endpoint is served at ${host.host}`);
+  }
+
+  // 2. Which endpoint is it? From the isolate's memory, when it is young enough.
+  const found = lookup(env, context, host.name);
+  const looked = found instanceof Promise ? await found : found;
+  if ("unavailable" in looked) {
+    return visit.refuse("no_origin", "the registry of names did not answer", 1);
+  }
+  const { snapshot } = looked;
+  if (snapshot === undefined) {
+    return visit.refuse("no_such_endpoint", `${host.name} is not served here`);
+  }
+  visit.cors = snapshot.settings.cors ?? false;
+  visit.routeMs = Date.now() - visit.startedAt;
+
+  // 3. May this caller pass? A CORS preflight carries no credentials and is answered before this.
+  const allowed = corsPreflight(visit);
+  if (allowed !== undefined) return allowed;
+  const refusal = await authorize(env, context, request.headers, snapshot);
+  if (refusal !== undefined) {
+    return visit.refuse(refusal.code, refusal.detail, refusal.retryAfter);
+  }
+
+  // 4. An answer that somebody comes back for? Nothing is begun for it, whatever the method.
+  const result = parseResultTarget(target);
+  if (result !== undefined) return await answerResult(env, visit, snapshot, result);
+
+  // 5. What may go in, as data: the same for routing, auth and the app.
+  const declared = Number(request.headers.get("content-length") ?? 0);
+  if (declared > maxBodyBytes(env)) {
+    return visit.refuse("body_too_large", `the limit is ${maxBodyBytes(env)} bytes`);
+  }
+  const id = crypto.randomUUID();
+  visit.callId = id;
+  visit.requestId = requestId(request, id);
+  const client = clientAddress(request, env);
+  const headers = requestHeaders(request.headers, {
+    host: host.authority,
+    client,
+    scheme: publicScheme(env.POSTERN_BASE_DOMAIN),
+    requestId: visit.requestId,
+    traceparent: traceparent(request, id),
+    callId: id,
+  });
+  if (!Array.isArray(headers)) return visit.refuse(headers.refused, headers.detail);
+  const { endpoint } = snapshot;
+  const head: RequestHead = { call: id, endpoint, method: request.method, target, headers };
+
+  // 6. To the box, and back to the client.
+  if (isWebSocket(request)) {
+    const answer = await openWebSocket(env, snapshot, head);
+    if (answer.kind === "failed") return visit.fail(answer.failure);
+    if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
+    return visit.switchProtocols(answer.head, answer.socket);
+  }
+  const key = await idempotencyScope(request, head, client);
+  if (key !== undefined && "malformed" in key) return visit.refuse("bad_request", key.malformed);
+  if (key !== undefined) head.key = key.scope;
+  const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
+  if (respondAsync && waitS === undefined) head.async = true;
+  const call = callOf(head, snapshot, request);
+  const answer = await exchange(env, call, patienceMs(env, request));
+  if (answer.kind === "failed") return visit.fail(answer.failure);
+  if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
+  return await comeBack(env, visit, { kept: answer.kept, snapshot, target, hop: 0 });
+}
+
+/** The answer to a browser that asks whether a page may call this endpoint (Fetch, "CORS-preflight"). */
+function corsPreflight(visit: Visit): Response | undefined {
+  const { method, headers } = visit.request;
+  if (visit.cors === false || method !== "OPTIONS") return undefined;
+  const lines = preflight(visit.cors, {
+    method,
+    origin: headers.get("origin"),
+    requestMethod: headers.get("access-control-request-method"),
+    requestHeaders: headers.get("access-control-request-headers"),
+  });
+  if (lines === undefined) return undefined;
+  const answer = new Headers();
+  for (let index = 0; index < lines.length; index += 2) {
+    answer.append(lines[index] as string, lines[index + 1] as string);
+  }
+  return new Response(null, { status: 204, headers: answer });
+}
+
+/**
+ * What calls under one Idempotency-Key have in common, hashed; undefined without a key. The credential is
+ * part of it, so that nobody can read another caller's answer by guessing a key.
+ */
+async function idempotencyScope(
+  request: Request,
+  { endpoint, method, target }: RequestHead,
+  address: string,
+): Promise<{ scope: string } | { malformed: string } | undefined> {
+  const line = request.headers.get("idempotency-key");
+  if (line === null) return undefined;
+  const parsed = parseIdempotencyKey([line]);
+  if (parsed.kind === "none") return undefined;
+  if (parsed.kind === "malformed") return { malformed: parsed.detail };
+  const credential = ["authorization", "modal-key", "modal-secret", "postern-key", "postern-secret"]
+    .map((name) => request.headers.get(name) ?? "")
+    .join("\n");
+  const caller = credential.trim() === "" ? { address } : { credential };
+  const [path = ""] = target.split("?", 1);
+  const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
+  return { scope: await sha256Hex(scope) };
+}
 
 function isWebSocket(request: Request): boolean {
   return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
-function callOf(head: RequestHead, snapshot: Snapshot, request: Request): Call {
-  return { id: head.call, head: asciiJson(JSON.stringify(head)), snapshot, request };
-}
-
-/** The app's answer, as it is; the gateway's own headers are added where the app has none. */
-function respond(
-  head: ResponseHead,
-  body: ReadableStream<Uint8Array> | null,
-  own: Record<string, string>,
-): Response {
-  const headers = responseHeaders(head, own);
-  return new Response(body, { status: head.status, headers, encodeBody: "manual" });
-}
-
-function responseHeaders({ headers }: ResponseHead, own: Record<string, string>): Headers {
-  const all = new Headers(own);
-  for (let index = 0; index < headers.length; index += 2) {
-    all.append(headers[index] as string, headers[index + 1] as string);
-  }
-  return all;
-}
-
-function fail(request: Request, failure: Failure, requestId: string, call: string): Response {
-  const { code, detail, retryAfter } = failure;
-  const response = refuse(
-    request,
-    code,
-    detail,
-    retryAfter ?? (code === "no_origin" ? 1 : undefined),
-  );
-  response.headers.set("x-request-id", requestId);
-  response.headers.set("postern-call-id", call);
-  return response;
-}
-
-/** An answer of the gateway's own; costs no origin. */
-function refuse(request: Request, code: ErrorCode, detail: string, retryAfter?: number): Response {
-  const accept = request.headers.get("accept");
-  const { status, headers, body } = problem(code, detail, { accept, retryAfter });
-  return new Response(request.method === "HEAD" ? null : body, { status, headers });
+function callOf(head: RequestHead, { box, links }: Snapshot, request: Request): Call {
+  return { id: head.call, box, links, head: asciiJson(JSON.stringify(head)), request };
 }
 
 /** The client's own X-Request-Id where it is one, else the call's id. */
@@ -141,15 +168,26 @@ function requestId(request: Request, id: string): string {
   return given !== null && /^[!-~]{1,128}$/.test(given) ? given : id;
 }
 
-/** W3C Trace Context: a trace of our own where the client brought none. */
-function traceparent(id: string): string {
+/** W3C Trace Context, version 00: the client's own where it is one, else a trace that begins here. */
+function traceparent(request: Request, id: string): string {
+  const given = request.headers.get("traceparent");
+  if (given !== null && /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(given)) return given;
   const hex = id.replaceAll("-", "");
   return `00-${hex}-${hex.slice(16)}-01`;
 }
 
-/** https://www.w3.org/TR/server-timing/ ; durations in milliseconds. */
-function serverTiming({ timing }: ResponseHead, route: number): string {
-  if (timing === undefined) return `route;dur=${route}`;
-  const { queue, start, app } = timing;
-  return `route;dur=${route}, queue;dur=${queue}, start;dur=${start}, app;dur=${app}`;
+/** One line of JSON for each request; what an operator greps for. */
+function log(visit: Visit, response: Response): void {
+  const { request, startedAt, callId, requestId: id } = visit;
+  const line = {
+    time: new Date(startedAt).toISOString(),
+    method: request.method,
+    host: request.headers.get("host"),
+    path: request.url.slice(request.url.indexOf("/", 8)).split("?", 1)[0],
+    status: response.status,
+    duration_ms: Date.now() - startedAt,
+    request_id: id,
+    call_id: callId,
+  };
+  console.log(JSON.stringify(line));
 }

@@ -1,19 +1,18 @@
 /**
- * The base domain itself: health, the landing page, and the doors for agents and for the front. Hono
+ * The base domain itself: the API, the landing page, and the doors for agents and for the front. Hono
  * routes here; endpoints' own traffic never passes through it.
  */
 import { Hono } from "hono";
-import { problem } from "../routing/problem.ts";
-import { announceConnection } from "./client.ts";
-import type { Env } from "./env.ts";
-import { originStub } from "./exchange.ts";
-import { VERB } from "./internal.ts";
-import { acceptDial, acceptLink, boxOf } from "./links.ts";
-import { landingPage } from "./landing-page.ts";
+import { problem } from "../../routing/problem.ts";
+import { announceConnection } from "../client.ts";
+import type { Env } from "../env.ts";
+import { originStub } from "../exchange.ts";
+import { VERB } from "../internal.ts";
+import { acceptDial, acceptLink, boxOf } from "../links.ts";
+import { landingPage } from "../landing-page.ts";
+import { v1 } from "./v1.ts";
 
 const app = new Hono<{ Bindings: Env }>();
-
-app.get("/api/v1/health", (context) => context.json({ status: "ok" }));
 
 app.get("/", (context) => context.html(landingPage(context.env.POSTERN_BASE_DOMAIN)));
 
@@ -52,5 +51,6 @@ export function api(
   target: string,
 ): Response | Promise<Response> {
   if (target === "/_postern/connection") return announceConnection(request, env);
+  if (target.startsWith("/api/")) return v1.fetch(request, env, context);
   return app.fetch(request, env, context);
 }

@@ -1,0 +1,55 @@
+/**
+ * Who calls the API: the workspace and token that `Authorization: Bearer ak-….as-…` proves. The MAC in
+ * the id is checked first, so that a guess asks no object; the workspace itself has the last word, so
+ * that a revoked API token is refused at once.
+ */
+import { createMiddleware } from "hono/factory";
+import { apiCredential } from "../../auth/credential.ts";
+import { digestOf, isOurId, workspaceOfApiToken } from "../../auth/tokens.ts";
+import type { Env } from "../env.ts";
+import { gatewayKeys } from "../keys.ts";
+import type { ApiTokenInfo } from "../workspace/api-tokens.ts";
+import { allows, type Scope } from "../workspace/scopes.ts";
+import { workspaceStub } from "../workspace/workspace.ts";
+import { ApiProblem } from "./problems.ts";
+
+export interface Caller {
+  readonly workspace: string;
+  readonly token: ApiTokenInfo;
+}
+
+export interface ApiEnv {
+  Bindings: Env;
+  Variables: { caller: Caller };
+}
+
+/** Lets a caller pass whose token has this scope, or one that includes it. */
+export function needs(scope: Scope) {
+  return createMiddleware<ApiEnv>(async (context, next) => {
+    const caller = await callerOf(context.req.raw.headers, context.env);
+    const { scope: held } = caller.token;
+    if (!allows(held, scope)) {
+      throw new ApiProblem(
+        "forbidden",
+        `this needs a token of scope ${scope}; this one has ${held}`,
+      );
+    }
+    context.set("caller", caller);
+    await next();
+  });
+}
+
+async function callerOf(headers: Headers, env: Env): Promise<Caller> {
+  const presented = apiCredential(headers);
+  if (presented === undefined) {
+    const hint = "send an API token: Authorization: Bearer ak-….as-…";
+    throw new ApiProblem("missing_credentials", "", { hint });
+  }
+  const workspace = workspaceOfApiToken(presented.id) ?? "";
+  const ours = await isOurId(await gatewayKeys(env), "api", workspace, presented.id);
+  const token = ours
+    ? await workspaceStub(env, workspace).authenticate(presented.id, await digestOf(presented))
+    : undefined;
+  if (token === undefined) throw new ApiProblem("invalid_credentials", "");
+  return { workspace, token };
+}

@@ -1,0 +1,66 @@
+/**
+ * The API's errors. A handler throws one; here it becomes a problem document (RFC 9457), whatever the
+ * client accepts: the API's clients are programs.
+ */
+import { z } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
+import { problem } from "../../routing/problem.ts";
+import { ERRORS, type ErrorCode } from "../../routing/wire/errors.ts";
+
+export class ApiProblem extends Error {
+  override readonly name = "ApiProblem";
+  readonly code: ErrorCode;
+  readonly members: Readonly<Record<string, unknown>> | undefined;
+
+  /** @param members more of the document, for programs */
+  constructor(code: ErrorCode, detail: string, members?: Readonly<Record<string, unknown>>) {
+    super(detail);
+    this.code = code;
+    this.members = members;
+  }
+}
+
+/** The answer to whatever a handler threw. Only what was meant for the client reaches it. */
+export function problemResponse(error: Error): Response {
+  const { code, message, members } = error instanceof ApiProblem ? error : unexpected(error);
+  const { status, headers, body } = problem(code, message, {
+    accept: "application/problem+json",
+    members,
+    ...(ERRORS[code].status === 503 ? { retryAfter: 1 } : {}),
+  });
+  return new Response(body, { status, headers });
+}
+
+/** What Hono refuses by itself is a body that is no JSON; anything else is a fault on our side. */
+function unexpected(error: Error): ApiProblem {
+  if (error instanceof HTTPException && error.status === 400) {
+    return new ApiProblem("bad_request", "the body is not JSON");
+  }
+  console.error(error);
+  return new ApiProblem("unavailable", "the workspace did not answer; try again");
+}
+
+/** What a schema found wrong, the first as a sentence and all of them as a list. */
+export function invalid(where: string, error: z.core.$ZodError): ApiProblem {
+  const errors = error.issues.map(({ path, message }) => ({
+    at: [where, ...path.map(String)].join("."),
+    message,
+  }));
+  const detail = errors.map(({ at, message }) => `${at}: ${message}`).join("; ");
+  return new ApiProblem("parameter_invalid", detail, { errors });
+}
+
+export const PROBLEM = z
+  .object({
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+  })
+  .openapi("Problem", { description: "RFC 9457; switch on `code`, which is stable" });
+
+/** Every operation's other answers. */
+export const PROBLEM_RESPONSE = {
+  description: "What went wrong",
+  content: { "application/problem+json": { schema: PROBLEM } },
+};
