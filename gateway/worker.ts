@@ -11,7 +11,7 @@ import { parseResultTarget } from "../routing/result-url.ts";
 import { sha256Hex } from "../routing/sha256.ts";
 import { rawTarget } from "../routing/target.ts";
 import type { RequestHead } from "../routing/wire/messages.ts";
-import { api } from "./api.ts";
+import { api } from "./api/api.ts";
 import { authorize } from "./authorization.ts";
 import { clientAddress } from "./client.ts";
 import { type Env, maxBodyBytes, publicScheme } from "./env.ts";
