@@ -11,6 +11,8 @@ const GATEWAY_KEY = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 export interface GatewayKeys {
   /** HMAC-SHA-256: the MACs at the end of token ids. */
   readonly tokenIds: CryptoKey;
+  /** HMAC-SHA-256: the tokens in result URLs. */
+  readonly resultTokens: CryptoKey;
   /** HKDF: the first API token of each workspace. */
   readonly firstTokens: CryptoKey;
 }
@@ -34,9 +36,16 @@ export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
     false,
     ["sign"],
   );
+  const resultTokens = await crypto.subtle.deriveKey(
+    purpose("result tokens"),
+    root,
+    { name: "HMAC", hash: "SHA-256", length: 256 },
+    false,
+    ["sign", "verify"],
+  );
   const first = await crypto.subtle.deriveBits(purpose("first tokens"), root, 256);
   const firstTokens = await crypto.subtle.importKey("raw", first, "HKDF", false, ["deriveBits"]);
-  return { tokenIds, firstTokens };
+  return { tokenIds, resultTokens, firstTokens };
 }
 
 /** HKDF's parameters for one use of a key; without a salt, since the secret is random already. */

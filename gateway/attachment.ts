@@ -7,10 +7,13 @@ import { MAX_DATA_BYTES } from "../routing/wire/limits.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { type Env, maxBodyBytes } from "./env.ts";
-import { asciiJson, ENDING, FAILURE, HEAD, MORE } from "./internal.ts";
+import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE } from "./internal.ts";
 
 /** How an attachment without an answer ended, as the Worker is told it. */
-export type Ending = StreamEnding["kind"] | "no_link" | "too_many_streams";
+export type Ending = Exclude<StreamEnding["kind"], "kept"> | "no_link" | "too_many_streams";
+
+/** Starts a wait; what it returns ends it before its time. */
+export type StartWait = (expired: () => void) => () => void;
 
 export class Attachment implements StreamEvents {
   readonly response: Promise<Response>;
@@ -19,8 +22,15 @@ export class Attachment implements StreamEvents {
   #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #windowOpened: (() => void) | undefined;
 
-  /** @param signal aborts when the Worker's client left */
-  constructor(signal: AbortSignal) {
+  readonly #startWait: StartWait | undefined;
+  #endWait: (() => void) | undefined;
+
+  /**
+   * @param signal aborts when the Worker's client left
+   * @param startWait how long the client waits for an answer, from the last byte of its body on
+   */
+  constructor(signal: AbortSignal, startWait?: StartWait) {
+    this.#startWait = startWait;
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
@@ -35,12 +45,14 @@ export class Attachment implements StreamEvents {
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
+    if (stream?.sent === true) this.#bodySent();
     if (stream !== undefined) return;
     const detail = "the link has its 2,000 streams";
     this.#resolve(ended("too_many_streams", { code: "queue_full", detail, retryAfter: 1 }));
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
+    this.#endWait?.();
     const headers = { [HEAD]: asciiJson(head) };
     if (end) {
       this.#stream?.drained(body.length);
@@ -71,7 +83,12 @@ export class Attachment implements StreamEvents {
   }
 
   onOver(ending: StreamEnding): void {
+    this.#endWait?.();
     this.#windowOpened?.();
+    if (ending.kind === "kept") {
+      this.#resolve(new Response(null, { headers: { [KEPT]: asciiJson(ending.call) } }));
+      return;
+    }
     const failure = "failure" in ending ? ending.failure : "{}";
     if (this.#writer === undefined) this.#resolve(endedText(ending.kind, failure));
     else this.#writer.abort(new Error(ending.kind)).catch(() => undefined);
@@ -109,6 +126,7 @@ export class Attachment implements StreamEvents {
         if (stream === undefined || stream.over) break;
         if (done) {
           stream.data([], true);
+          this.#bodySent();
           return;
         }
         total += value.length;
@@ -136,7 +154,13 @@ export class Attachment implements StreamEvents {
         offset += part.length;
         stream.data([part], offset === chunk.length);
       }
+      this.#bodySent();
     }
+  }
+
+  /** From now on the client waits for the app, and for so long only. */
+  #bodySent(): void {
+    this.#endWait = this.#startWait?.(() => this.#stream?.keep());
   }
 
   /** Waits until bytes may be sent; 0 when the stream is over. */
@@ -167,6 +191,7 @@ export class Attachment implements StreamEvents {
   }
 
   #leave(): void {
+    this.#endWait?.();
     this.#stream?.cancel();
     this.#stream?.discard();
     this.#windowOpened?.();

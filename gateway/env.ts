@@ -9,6 +9,8 @@ export interface Env {
   WORKSPACE: DurableObjectNamespace<Workspace>;
   /** Where endpoints live, with the port where it is not the scheme's own: `localhost:8787`. */
   POSTERN_BASE_DOMAIN: string;
+  /** Seconds that a client waits for response headers before it is redirected; fractions allowed. */
+  POSTERN_REQUEST_TIMEOUT?: string;
   /** Bytes of a request body; beyond it 413. */
   POSTERN_MAX_BODY?: string;
   /** The one secret that all keys are derived from: 32 bytes in unpadded base64url (auth/keys.ts). */
@@ -24,6 +26,16 @@ export interface Env {
 }
 
 const DEFAULT_MAX_BODY_BYTES = 4 * 1024 ** 3;
+
+/** Modal's limit. */
+const DEFAULT_REQUEST_TIMEOUT_S = 150;
+
+/** Milliseconds from the last byte of a request's body until it is answered with a redirect. */
+export function requestTimeoutMs(env: Env): number {
+  const text = env.POSTERN_REQUEST_TIMEOUT;
+  const seconds = text === undefined || text === "" ? DEFAULT_REQUEST_TIMEOUT_S : Number(text);
+  return Math.round(seconds * 1000);
+}
 
 /** Bytes of a request body that are accepted. */
 export function maxBodyBytes(env: Env): number {

@@ -5,7 +5,9 @@
  */
 import {
   type Failure,
+  type KeptCall,
   parseFailure,
+  parseKeptCall,
   parseResponseHead,
   type ResponseHead,
 } from "../routing/wire/messages.ts";
@@ -13,8 +15,7 @@ import type { ErrorCode } from "../routing/wire/errors.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
 import type { Ending } from "./attachment.ts";
 import type { Env } from "./env.ts";
-import { ENDING, FAILURE, HEAD, MORE, VERB, WAIT, WHOLE } from "./internal.ts";
-import type { Snapshot } from "./names.ts";
+import { ENDING, FAILURE, HEAD, KEPT, MORE, PATIENCE, VERB, WAIT, WHOLE } from "./internal.ts";
 import type { Origin } from "./origin.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
@@ -29,62 +30,87 @@ const MAX_ORIGIN_IDS = 10_000;
 
 export type Answer =
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
+  /** The client's patience ended first: the call goes on, and its answer will be kept. */
+  | { kind: "kept"; kept: KeptCall }
   | { kind: "failed"; failure: Failure };
 
 /** A part of an answer as one attachment brought it. */
 type Part =
   | { kind: "head"; head: ResponseHead; body: ReadableStream<Uint8Array> | null; more: boolean }
+  | { kind: "kept"; kept: KeptCall }
   | { kind: "ended"; ending: Ending; failure: Failure };
 
-export interface Call {
+/** Where a call is. */
+export interface CallPlace {
   readonly id: string;
+  readonly box: string;
+  readonly links: number;
+}
+
+export interface Call extends CallPlace {
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
-  readonly snapshot: Snapshot;
   readonly request: Request;
 }
 
-/** Runs a call and gives its answer; a failure means that no byte of an answer exists. */
-export async function exchange(env: Env, call: Call): Promise<Answer> {
+/**
+ * Runs a call and gives its answer; a failure means that no byte of an answer exists.
+ * @param patienceMs how long the client waits for response headers, from the last byte of its body on
+ */
+export async function exchange(env: Env, call: Call, patienceMs: number): Promise<Answer> {
   const body = await requestBody(call.request);
   const openedAt = Date.now();
-  let part = await open(env, call, body);
-  const streamed = body instanceof ReadableStream;
+  let part = await open(env, call, body, patienceMs);
   // `no_link` says that nothing was sent; `link_lost` that something may have been.
   while (part.kind === "ended" && part.ending === "link_lost") {
-    if (streamed)
-      return failed("upload_interrupted", "the link to the box broke during the upload");
-    part = await attach(env, call, 0);
+    part = await attach(env, call, 0, Math.max(0, openedAt + patienceMs - Date.now()));
     if (part.kind === "ended" && part.failure.code === "call_lost") {
+      if (body instanceof ReadableStream) {
+        return failed("upload_interrupted", "the link to the box broke during the upload");
+      }
       const sameAgent = (part.failure.welcomedForMs ?? 0) > Date.now() - openedAt;
       if (!sameAgent) return failed("call_lost", "the agent that may have run this call is gone");
-      part = await open(env, call, body);
+      part = await open(env, call, body, patienceMs);
     }
   }
-  if (part.kind === "ended") return { kind: "failed", failure: part.failure };
-  const { head } = part;
-  if (!part.more || part.body === null) return { kind: "answered", head, body: part.body };
-  return { kind: "answered", head, body: resumable(env, call, head, part.body) };
+  return answerOf(env, call, part, 0);
 }
 
+/**
+ * The answer of a call that somebody began before.
+ * @param offset bytes of the body to leave out
+ */
+export async function collect(
+  env: Env,
+  call: CallPlace,
+  patienceMs: number,
+  offset = 0,
+): Promise<Answer> {
+  return answerOf(env, call, await attach(env, call, offset, patienceMs), offset);
+}
+
+function answerOf(env: Env, call: CallPlace, part: Part, offset: number): Answer {
+  if (part.kind === "kept") return part;
+  if (part.kind === "ended") return { kind: "failed", failure: part.failure };
+  const { head, body, more } = part;
+  if (!more || body === null) return { kind: "answered", head, body };
+  return { kind: "answered", head, body: resumable(env, call, head, body, offset) };
+}
+
+type RequestBody = Uint8Array | ReadableStream<Uint8Array> | null;
+
 /** A body that fits the opening frame is read whole, so that it can be sent again; others stream. */
-async function requestBody(
-  request: Request,
-): Promise<Uint8Array | ReadableStream<Uint8Array> | null> {
+async function requestBody(request: Request): Promise<RequestBody> {
   if (request.body === null) return null;
   const declared = Number(request.headers.get("content-length") ?? Number.NaN);
   if (declared > INITIAL_WINDOW_BYTES || Number.isNaN(declared)) return request.body;
   return new Uint8Array(await request.arrayBuffer());
 }
 
-async function open(
-  env: Env,
-  call: Call,
-  body: Uint8Array | ReadableStream<Uint8Array> | null,
-): Promise<Part> {
-  const headers: Record<string, string> = { [HEAD]: call.head };
+async function open(env: Env, call: Call, body: RequestBody, patienceMs: number): Promise<Part> {
+  const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
-  const { links } = call.snapshot;
+  const { links } = call;
   const first = links === 1 ? 0 : Math.floor(Math.random() * links);
   for (let tried = 1; ; tried += 1) {
     const link = (first + tried) % links;
@@ -96,9 +122,15 @@ async function open(
 }
 
 /** Attaches to the call; waits while the link is away, at most as long as the agent keeps the call. */
-async function attach(env: Env, call: Call, offset: number): Promise<Part> {
+async function attach(
+  env: Env,
+  call: CallPlace,
+  offset: number,
+  patienceMs?: number,
+): Promise<Part> {
   const headers: Record<string, string> = { [HEAD]: JSON.stringify({ call: call.id, offset }) };
-  const { links } = call.snapshot;
+  if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
+  const { links } = call;
   // One link: its object wakes us when the agent is back. Several: the next one may be there already.
   if (links === 1) headers[WAIT] = "1";
   const until = Date.now() + DETACHED_MS;
@@ -114,20 +146,22 @@ async function attach(env: Env, call: Call, offset: number): Promise<Part> {
 
 async function ask(
   env: Env,
-  { snapshot }: Call,
+  { box }: CallPlace,
   link: number,
   verb: string,
   init: RequestInit,
 ): Promise<Part> {
   let response: Response;
   try {
-    response = await originStub(env, snapshot.box, link).fetch(verb, init);
+    response = await originStub(env, box, link).fetch(verb, init);
   } catch {
     // The object was reset. What it had sent, it had sent.
     return { kind: "ended", ending: "link_lost", failure: { code: "call_lost", detail: "" } };
   }
   const head = response.headers.get(HEAD);
   if (head === null) {
+    const kept = response.headers.get(KEPT);
+    if (kept !== null) return { kind: "kept", kept: parseKeptCall(kept) };
     const ending = response.headers.get(ENDING) as Ending;
     return { kind: "ended", ending, failure: parseFailure(response.headers.get(FAILURE) ?? "{}") };
   }
@@ -142,29 +176,30 @@ async function ask(
 /** The answer's body as one stream, however many attachments it takes. */
 function resumable(
   env: Env,
-  call: Call,
+  call: CallPlace,
   head: ResponseHead,
   first: ReadableStream<Uint8Array>,
+  offset: number,
 ): ReadableStream<Uint8Array> {
   const length = declaredLength(head);
   const { readable, writable } =
-    length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
-  void pump(env, call, first, writable.getWriter());
+    length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length - offset);
+  void pump(env, call, first, writable.getWriter(), { offset });
   return readable;
 }
 
 async function pump(
   env: Env,
-  call: Call,
+  call: CallPlace,
   first: ReadableStream<Uint8Array>,
   writer: WritableStreamDefaultWriter<Uint8Array>,
+  progress: { offset: number },
 ): Promise<void> {
   let source: ReadableStream<Uint8Array> | null = first;
-  const progress = { offset: 0 };
   try {
     while (source !== null && !(await copy(source, writer, progress))) {
       const part = await attach(env, call, progress.offset);
-      if (part.kind === "ended") throw new Error(part.failure.code);
+      if (part.kind !== "head") throw new Error("the answer cannot be resumed");
       source = part.body;
     }
     await writer.close();

@@ -22,6 +22,10 @@ export const MORE = "postern-more";
 export const FAILURE = "postern-failure";
 /** From the object beside a failure: what became of the stream (`refused`, `reset`, `link_lost`, `no_link`). */
 export const ENDING = "postern-ending";
+/** To the object: milliseconds after the last byte of the body until the client will not wait any longer. */
+export const PATIENCE = "postern-patience";
+/** From the object instead of a head: the call goes on and is kept. A KeptCall, ASCII JSON. */
+export const KEPT = "postern-kept";
 /** To the object: the body is at most 64 KiB and complete at the Worker. */
 export const WHOLE = "postern-whole";
 /** To the object with an attach: the link may be away, wait for it. */

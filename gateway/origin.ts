@@ -16,8 +16,9 @@ import {
 import { type Hello, parseHello, type Welcome } from "../routing/wire/messages.ts";
 import { Multiplexer } from "../routing/wire/multiplexer.ts";
 import type { Env } from "./env.ts";
-import { BOX, HEAD, INCARNATION, LINK, NONCE, VERB, WAIT, WHOLE } from "./internal.ts";
-import { Attachment } from "./attachment.ts";
+import { BOX, HEAD, INCARNATION, LINK, NONCE, PATIENCE, VERB, WAIT, WHOLE } from "./internal.ts";
+import { Attachment, type StartWait } from "./attachment.ts";
+import { Deadlines } from "./deadlines.ts";
 import { PendingDial } from "./pending-dial.ts";
 import { registerEndpoints } from "./registration.ts";
 
@@ -54,6 +55,7 @@ export class Origin extends DurableObject<Env> {
   #link: Link | undefined;
   /** Attachments that wait for the link to come back. */
   readonly #awaitingLink = new Set<() => void>();
+  readonly #deadlines = new Deadlines();
   readonly #dials = new Map<string, PendingDial>();
   #watch: number | null = null;
 
@@ -112,7 +114,7 @@ export class Origin extends DurableObject<Env> {
     const head = request.headers.get(HEAD) ?? "";
     const whole = request.headers.has(WHOLE);
     const body = whole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
-    const attachment = new Attachment(request.signal);
+    const attachment = new Attachment(request.signal, this.#patience(request));
     const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
     const end = request.body === null || (whole && carried === body);
     attachment.start(link.streams.open(head, carried, end, attachment));
@@ -128,7 +130,7 @@ export class Origin extends DurableObject<Env> {
     const waits = request.headers.has(WAIT);
     const link = this.#live() ?? (waits ? await this.#linkComesBack(request.signal) : undefined);
     if (link === undefined) return Attachment.noLink();
-    const attachment = new Attachment(request.signal);
+    const attachment = new Attachment(request.signal, this.#patience(request));
     attachment.start(link.streams.attach(request.headers.get(HEAD) ?? "", attachment));
     this.#watchLink();
     return await attachment.response;
@@ -227,6 +229,13 @@ export class Origin extends DurableObject<Env> {
     if (this.#link !== link) return;
     link.streams.control(FRAME.WELCOME, { version, endpoints } satisfies Welcome);
     for (const wake of this.#awaitingLink) wake();
+  }
+
+  /** How long the client of this request waits. */
+  #patience(request: Request): StartWait | undefined {
+    const milliseconds = Number(request.headers.get(PATIENCE) ?? Number.NaN);
+    if (!(milliseconds >= 0)) return undefined;
+    return (expired) => this.#deadlines.start(milliseconds, expired);
   }
 
   /** The link, if it is there and was heard of lately. */

@@ -18,6 +18,9 @@ import { Link } from "./link/link.ts";
 const DEFAULT_WORKSPACE = "local";
 const DEFAULT_ENVIRONMENT = "main";
 
+/** Seven days. */
+const DEFAULT_RESULT_TTL_S = 604_800;
+
 export interface AgentOptions {
   /** The gateway's base URL. */
   gatewayUrl: string;
@@ -103,7 +106,11 @@ class Agent {
       ...(endpoint.label === undefined ? {} : { label: endpoint.label }),
       ...(devSuffix === undefined ? {} : { devSuffix }),
       endpoint: `${identity.environment}/${identity.app}/${endpoint.function}`,
-      settings: { requiresProxyAuth: endpoint.requiresProxyAuth },
+      settings: {
+        requiresProxyAuth: endpoint.requiresProxyAuth,
+        timeout: endpoint.timeout,
+        resultTtl: DEFAULT_RESULT_TTL_S,
+      },
     }));
     for (let number = 0; number < count; number += 1) {
       const link = new Link({

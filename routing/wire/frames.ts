@@ -22,12 +22,14 @@ export const FRAME = {
   CANCEL: 10,
   DETACH: 11,
   DONE: 12,
+  KEEP: 13,
+  KEPT: 14,
 } as const;
 
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 const END_FLAG = 0x80;
-const HIGHEST_TYPE = FRAME.DONE;
+const HIGHEST_TYPE = FRAME.KEPT;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 8;

@@ -39,6 +39,10 @@ export interface EndpointAnnouncement {
 export interface EndpointSettings {
   /** Callers need a proxy auth token of the workspace. */
   requiresProxyAuth?: boolean;
+  /** Seconds until the app's response headers. */
+  timeout: number;
+  /** Seconds that a kept answer can be read. */
+  resultTtl: number;
   /** `true` allows every origin; see routing/cors.ts. */
   cors?: boolean | { origins?: string[]; headers?: string[]; credentials?: boolean };
 }
@@ -60,6 +64,10 @@ export interface RequestHead {
   target: string;
   /** Names and values in turn. Names are lower-case. */
   headers: string[];
+  /** `Prefer: respond-async`: the call is kept at once, and KEPT is the answer. */
+  async?: boolean;
+  /** Idempotency-Key: the SHA-256 of its scope (routing/idempotency.ts); calls of one scope are one call. */
+  key?: string;
   /** A WebSocket handshake: 128 random bits in hex that the dial-back must name. */
   websocket?: string;
 }
@@ -69,8 +77,22 @@ export interface ResponseHead {
   status: number;
   /** Names and values in turn; several Set-Cookie stand as several. */
   headers: string[];
+  /** Bytes of the whole body, where the answer is kept and complete. */
+  length?: number;
   /** Milliseconds: waiting for a slot, waiting for a container to start, waiting for the app's headers. */
   timing?: { queue: number; start: number; app: number };
+}
+
+/** KEPT: what a client that stops waiting is told about its call. */
+export interface KeptCall {
+  /** The call's id: under an Idempotency-Key, that of the first request. */
+  call: string;
+  /** Modal's, in lower case. */
+  status: "pending" | "running";
+  /** Calls before it in the queue; 0 when it runs. */
+  position: number;
+  /** Milliseconds since the call was opened. */
+  elapsedMs: number;
 }
 
 export interface AttachRequest {
@@ -125,6 +147,9 @@ export function parseHello(text: string): Hello {
     if (typeof entry.settings !== "object" || entry.settings === null) {
       throw new ProtocolError("hello: an endpoint has no settings");
     }
+    if (!isDuration(entry.settings.timeout) || !isDuration(entry.settings.resultTtl)) {
+      throw new ProtocolError("hello: timeout or resultTtl is not a number of seconds");
+    }
   }
   return { ...hello, endpoints };
 }
@@ -155,6 +180,12 @@ export function parseRequestHead(text: string): RequestHead {
   if (head.websocket !== undefined && typeof head.websocket !== "string") {
     throw new ProtocolError("open: websocket is not a string");
   }
+  if (head.async !== undefined && typeof head.async !== "boolean") {
+    throw new ProtocolError("open: async is not a boolean");
+  }
+  if (head.key !== undefined && typeof head.key !== "string") {
+    throw new ProtocolError("open: key is not a string");
+  }
   return head as RequestHead;
 }
 
@@ -178,6 +209,18 @@ export function parseAttach(text: string): AttachRequest {
     throw new ProtocolError("attach: offset is not a byte count");
   }
   return { call, offset };
+}
+
+export function parseKeptCall(text: string): KeptCall {
+  const { call, status, position, elapsedMs } = parseObject(text, "kept") as Partial<KeptCall>;
+  if (typeof call !== "string") throw new ProtocolError("kept: call is not a string");
+  if (status !== "pending" && status !== "running") {
+    throw new ProtocolError("kept: status is neither pending nor running");
+  }
+  if (!isDuration(position) || !isDuration(elapsedMs)) {
+    throw new ProtocolError("kept: position or elapsedMs is not a number from 0");
+  }
+  return { call, status, position, elapsedMs };
 }
 
 /** An unknown code becomes `origin_error`: a newer agent may know more of them. */

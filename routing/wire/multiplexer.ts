@@ -107,6 +107,8 @@ export class Multiplexer implements LinkEnd {
     const windows = { send: 0, receive: this.budget.initialWindow() };
     const stream = this.#create(events, windows);
     if (stream === undefined || stream.over) return stream;
+    // The request body went with OPEN, or it will never come.
+    stream.sent = true;
     this.send(FRAME.ATTACH, stream.id, [uint32(windows.receive), encoder.encode(request)]);
     return stream;
   }
@@ -235,6 +237,15 @@ export class Multiplexer implements LinkEnd {
         events?.onOver({ kind: type === FRAME.RESET ? "reset" : "refused", failure });
         return;
       }
+      case FRAME.KEEP:
+        events?.onKeep?.();
+        return;
+      case FRAME.KEPT: {
+        const call = text(payload);
+        this.forget(stream);
+        events?.onOver({ kind: "kept", call });
+        return;
+      }
       case FRAME.DONE:
         this.forget(stream);
         events?.onOver({ kind: "done" });
@@ -308,6 +319,7 @@ const FROM_GATEWAY: ReadonlySet<FrameType> = new Set([
   FRAME.CANCEL,
   FRAME.DETACH,
   FRAME.DONE,
+  FRAME.KEEP,
 ]);
 const FROM_AGENT: ReadonlySet<FrameType> = new Set([
   FRAME.HELLO,
@@ -316,6 +328,7 @@ const FROM_AGENT: ReadonlySet<FrameType> = new Set([
   FRAME.CREDIT,
   FRAME.RESET,
   FRAME.REFUSE,
+  FRAME.KEPT,
 ]);
 
 function splitHead(payload: Uint8Array, at: number): { head: string; rest: Uint8Array } {

@@ -2,12 +2,12 @@
  * One stream of a link, as its owner sees it: what may be sent, and how it ends. A stream is one
  * attachment of a client to a call: the gateway opens it (OPEN starts the call, ATTACH joins one), the
  * request body flows to the agent, the answer back. It is over when the gateway has handed the whole
- * answer on (DONE), or when either side ended it (REFUSE, RESET from the agent; RESET, CANCEL, DETACH
- * from the gateway). Until DONE the agent keeps what it sent: it may never have arrived.
+ * answer on (DONE), or when either side ended it (REFUSE, RESET, KEPT from the agent; RESET, CANCEL,
+ * DETACH from the gateway). Until DONE the agent keeps what it sent: it may never have arrived.
  */
 import { FRAME, type FrameType, ProtocolError, uint32 } from "./frames.ts";
 import { MAX_DATA_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
-import type { Failure } from "./messages.ts";
+import type { Failure, KeptCall } from "./messages.ts";
 import { type GrantBudget, ReceiveWindow } from "./windows.ts";
 
 const encoder = new TextEncoder();
@@ -21,12 +21,16 @@ export interface StreamEvents {
   onData(bytes: Uint8Array, end: boolean): void;
   /** The window opened: `stream.window` is above 0 again. */
   onWindow?(): void;
+  /** Agent only: the client will not wait any longer; the call should be kept, if it has no answer yet. */
+  onKeep?(): void;
   /** The peer ended the stream. */
   onOver(ending: StreamEnding): void;
 }
 
 export type StreamEnding =
   | { readonly kind: "refused" | "reset"; readonly failure: string }
+  /** Gateway: the call goes on without this stream, and its answer will be kept. JSON: `KeptCall`. */
+  | { readonly kind: "kept"; readonly call: string }
   | { readonly kind: "done" | "cancelled" | "detached" | "link_lost" };
 
 /** This end of the link, as far as a stream needs it. */
@@ -112,6 +116,18 @@ export class Stream {
   done(): void {
     if (this.over) return;
     this.#link.sendLazily(FRAME.DONE, this.id);
+    this.#link.forget(this);
+  }
+
+  /** Gateway: the client will not wait any longer. The answer, if it comes first, or `kept` follows. */
+  keep(): void {
+    if (!this.over) this.#link.send(FRAME.KEEP, this.id, NOTHING);
+  }
+
+  /** Agent: the call is kept from here on, with or without a client; this stream is over. */
+  kept(call: KeptCall): void {
+    if (this.over) return;
+    this.#link.send(FRAME.KEPT, this.id, [encoder.encode(JSON.stringify(call))]);
     this.#link.forget(this);
   }
 

@@ -44,7 +44,7 @@ export function announcement(app: string, functionName: string): EndpointAnnounc
     app,
     function: functionName,
     endpoint: `main/${app}/${functionName}`,
-    settings: {},
+    settings: { timeout: 300, resultTtl: 3600 },
   };
 }
 

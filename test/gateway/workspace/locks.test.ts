@@ -22,7 +22,7 @@ async function lockedEndpoint(more: Partial<EndpointAnnouncement> = {}) {
       {
         ...announcement("chat", "f"),
         workspace,
-        settings: { requiresProxyAuth: true },
+        settings: { timeout: 300, resultTtl: 3600, requiresProxyAuth: true },
         ...more,
       },
     ],
@@ -200,7 +200,7 @@ describe("an endpoint behind a lock", () => {
 });
 
 test("an endpoint without a lock asks nobody for credentials", async () => {
-  const endpoint = await lockedEndpoint({ settings: {} });
+  const endpoint = await lockedEndpoint({ settings: { timeout: 300, resultTtl: 3600 } });
   const asked = vi.spyOn(Workspace.prototype, "credentials");
   expect((await endpoint.ask()).status).toBe(200);
   expect(asked).not.toHaveBeenCalled();

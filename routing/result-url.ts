@@ -1,0 +1,51 @@
+/**
+ * Result URLs: the original target with one more query parameter. Targets are text and stay as the client
+ * sent them, byte for byte, around that parameter. Pure.
+ */
+
+/** Names the parameter that makes a target a result URL. */
+export const RESULT_PARAMETER = "__postern_call";
+/** The same for the call's status events. */
+export const EVENTS_PARAMETER = "__postern_events";
+
+export interface ResultTarget {
+  kind: "result" | "events";
+  token: string;
+  /** The original target. */
+  target: string;
+}
+
+/** Takes a result URL's target apart; undefined for any other target. */
+export function parseResultTarget(target: string): ResultTarget | undefined {
+  // Nearly every request ends here.
+  if (!target.includes("__postern_")) return undefined;
+  const question = target.indexOf("?");
+  if (question === -1) return undefined;
+  const others: string[] = [];
+  let found: { kind: "result" | "events"; token: string } | undefined;
+  for (const pair of target.slice(question + 1).split("&")) {
+    const kind = kindOf(pair);
+    // The first one counts; a second one never reaches an app either.
+    if (kind === undefined) others.push(pair);
+    else found ??= { kind, token: pair.slice(pair.indexOf("=") + 1) };
+  }
+  if (found === undefined) return undefined;
+  const path = target.slice(0, question);
+  return { ...found, target: others.length === 0 ? path : `${path}?${others.join("&")}` };
+}
+
+/** The result URL of a target, as path and query. */
+export function resultTarget(
+  target: string,
+  token: string,
+  kind: "result" | "events" = "result",
+): string {
+  const name = kind === "result" ? RESULT_PARAMETER : EVENTS_PARAMETER;
+  return `${target}${target.includes("?") ? "&" : "?"}${name}=${token}`;
+}
+
+function kindOf(pair: string): "result" | "events" | undefined {
+  if (pair.startsWith(`${RESULT_PARAMETER}=`)) return "result";
+  if (pair.startsWith(`${EVENTS_PARAMETER}=`)) return "events";
+  return undefined;
+}
