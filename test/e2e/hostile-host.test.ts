@@ -155,6 +155,13 @@ describe("target", () => {
     expect(head.split("\r\n")[0]).toBe(`GET ${target} HTTP/1.1`);
   });
 
+  test.each(["/a<b", "/a>b", "/\xe9", "/a\x7f"])(
+    "%j is no target: a bad request",
+    async (target) => {
+      expect(await refusal(get(target, host))).toBe(400);
+    },
+  );
+
   test("OPTIONS * is a bad request", async () => {
     expect(await refusal(`OPTIONS * HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toBe(400);
   });
@@ -203,10 +210,13 @@ describe("framing", () => {
   test.each(["xyz", "-1", "ffffffffffffffffff", ""])(
     "a chunk size of %j ends the connection and is no whole request for the app",
     async (size) => {
+      // An app that answers before it has read the body would be believed, and rightly so.
+      origin.answer("/patient", () => undefined);
       const before = origin.bodies.length;
       const connection = await RawConnection.connect(postern.port);
       connection.send(
-        post("Transfer-Encoding: chunked", `4\r\nbody\r\n${size}\r\nmore\r\n0\r\n\r\n`),
+        `POST /patient HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n` +
+          `4\r\nbody\r\n${size}\r\nmore\r\n0\r\n\r\n`,
       );
       const answer = await connection.response().catch((error: unknown) => {
         if (error instanceof ConnectionClosed) return undefined;
