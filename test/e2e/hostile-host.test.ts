@@ -148,7 +148,8 @@ describe("target", () => {
     "/?",
     "/?a=/../b&c=%zz",
     "/%E2%98%83;v=1,2",
-    '/[x]|{y}^`"<>',
+    '/[x]|{y}^"\\',
+    "/?q=[x]|{y}^`",
     "/%00%0d%0a",
   ])("%s reaches the app as it was sent", async (target) => {
     const head = await headAtApp(get(target, host));
