@@ -3,7 +3,6 @@
  * the id is checked first, so that a guess asks no object; the workspace itself has the last word, so
  * that a revoked API token is refused at once.
  */
-import { createMiddleware } from "hono/factory";
 import { apiCredential } from "../../auth/credential.ts";
 import { digestOf, isOurId, workspaceOfApiToken } from "../../auth/tokens.ts";
 import type { Env } from "../env.ts";
@@ -18,28 +17,8 @@ export interface Caller {
   readonly token: ApiTokenInfo;
 }
 
-export interface ApiEnv {
-  Bindings: Env;
-  Variables: { caller: Caller };
-}
-
-/** Lets a caller pass whose token has this scope, or one that includes it. */
-export function needs(scope: Scope) {
-  return createMiddleware<ApiEnv>(async (context, next) => {
-    const caller = await callerOf(context.req.raw.headers, context.env);
-    const { scope: held } = caller.token;
-    if (!allows(held, scope)) {
-      throw new ApiProblem(
-        "forbidden",
-        `this needs a token of scope ${scope}; this one has ${held}`,
-      );
-    }
-    context.set("caller", caller);
-    await next();
-  });
-}
-
-async function callerOf(headers: Headers, env: Env): Promise<Caller> {
+/** @throws ApiProblem unless the caller's token has this scope, or one that includes it */
+export async function callerOf(headers: Headers, env: Env, scope: Scope): Promise<Caller> {
   const presented = apiCredential(headers);
   if (presented === undefined) {
     const hint = "send an API token: Authorization: Bearer ak-….as-…";
@@ -51,5 +30,9 @@ async function callerOf(headers: Headers, env: Env): Promise<Caller> {
     ? await workspaceStub(env, workspace).authenticate(presented.id, await digestOf(presented))
     : undefined;
   if (token === undefined) throw new ApiProblem("invalid_credentials", "");
+  if (!allows(token.scope, scope)) {
+    const detail = `this needs a token of scope ${scope}; this one has ${token.scope}`;
+    throw new ApiProblem("forbidden", detail);
+  }
   return { workspace, token };
 }

@@ -2,8 +2,7 @@
  * The API's errors. A handler throws one; here it becomes a problem document (RFC 9457), whatever the
  * client accepts: the API's clients are programs.
  */
-import { z } from "@hono/zod-openapi";
-import { HTTPException } from "hono/http-exception";
+import * as z from "zod";
 import { problem } from "../../routing/problem.ts";
 import { ERRORS, type ErrorCode } from "../../routing/wire/errors.ts";
 
@@ -31,16 +30,13 @@ export function problemResponse(error: Error): Response {
   return new Response(body, { status, headers });
 }
 
-/** What Hono refuses by itself is a body that is no JSON; anything else is a fault on our side. */
+/** An object that was reset or could not be reached. Its own words are for the operator. */
 function unexpected(error: Error): ApiProblem {
-  if (error instanceof HTTPException && error.status === 400) {
-    return new ApiProblem("bad_request", "the body is not JSON");
-  }
   console.error(error);
   return new ApiProblem("unavailable", "the workspace did not answer; try again");
 }
 
-/** What a schema found wrong, the first as a sentence and all of them as a list. */
+/** What a schema found wrong, as a sentence and as a list. */
 export function invalid(where: string, error: z.core.$ZodError): ApiProblem {
   const errors = error.issues.map(({ path, message }) => ({
     at: [where, ...path.map(String)].join("."),
@@ -50,17 +46,15 @@ export function invalid(where: string, error: z.core.$ZodError): ApiProblem {
   return new ApiProblem("parameter_invalid", detail, { errors });
 }
 
-export const PROBLEM = z
-  .object({
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
-  })
-  .openapi("Problem", { description: "RFC 9457; switch on `code`, which is stable" });
-
-/** Every operation's other answers. */
-export const PROBLEM_RESPONSE = {
-  description: "What went wrong",
-  content: { "application/problem+json": { schema: PROBLEM } },
+/** As the OpenAPI document shows it. */
+export const PROBLEM = {
+  name: "Problem",
+  schema: z
+    .looseObject({
+      title: z.string(),
+      status: z.int().min(400).max(599),
+      detail: z.string(),
+      code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+    })
+    .meta({ description: "RFC 9457; switch on `code`, which is stable" }),
 };

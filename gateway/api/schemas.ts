@@ -1,45 +1,43 @@
 /** The shapes that several of the API's operations share. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { isObjectName } from "../../routing/names.ts";
+import type { NamedSchema } from "./operation.ts";
 
 const MAX_PAGE_ITEMS = 100;
 const DEFAULT_PAGE_ITEMS = 50;
 const MAX_EXPIRES_IN_S = 10 * 365 * 86_400;
 
-/** One page of a list. Numbers in a query are digits and nothing else. */
-export const PAGE_QUERY = z.object({
+/** A query's numbers are digits and nothing else: `1e1`, ` 5` and an empty value are none. */
+const digits = (value: unknown) =>
+  typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
+
+/** Which page of a list. */
+export const PAGE_QUERY = z.strictObject({
   limit: z
-    .string()
-    .regex(/^\d{1,3}$/, `must be a number from 1 to ${MAX_PAGE_ITEMS}`)
-    .transform(Number)
-    .pipe(z.number().min(1).max(MAX_PAGE_ITEMS))
+    .preprocess(digits, z.int("must be a whole number").min(1).max(MAX_PAGE_ITEMS))
     .default(DEFAULT_PAGE_ITEMS)
-    .openapi({
-      type: "integer",
-      minimum: 1,
-      maximum: MAX_PAGE_ITEMS,
-      default: DEFAULT_PAGE_ITEMS,
-      description: "How many items a page has at most",
-    }),
+    .meta({ description: "How many items a page has at most" }),
   cursor: z
     .string()
     .regex(/^\d{1,15}$/, "must be the next_cursor of an earlier page")
-    .transform(Number)
     .optional()
-    .openapi({
-      type: "string",
-      description: "`next_cursor` of the page before; the first without",
-    }),
+    .meta({ description: "`next_cursor` of the page before; the first page without it" }),
 });
 
-/** @param name of the list's component in the OpenAPI document */
-export function pageSchema<Item extends z.ZodType>(name: string, item: Item) {
-  return z
-    .object({
-      items: z.array(item),
-      next_cursor: z.string().nullable().openapi({ description: "null on the last page" }),
-    })
-    .openapi(name);
+/** What a workspace's list takes. */
+export function pageRequest({ limit, cursor }: z.output<typeof PAGE_QUERY>) {
+  return { limit, cursor: cursor === undefined ? undefined : Number(cursor) };
+}
+
+/** The schema of a page of such items. */
+export function pageOf<Item extends z.ZodType>({ name, schema }: NamedSchema<Item>) {
+  return {
+    name: `${name}s`,
+    schema: z.object({
+      items: z.array(schema),
+      next_cursor: z.string().nullable().meta({ description: "null on the last page" }),
+    }),
+  };
 }
 
 /** A page as the API shows it. */
@@ -53,10 +51,6 @@ export function shownPage<Item, Shown>(
   };
 }
 
-export const ID_PARAMS = z.object({
-  id: z.string().min(1).max(128).openapi({ description: "The token's id" }),
-});
-
 /** Said by people for people, on one line. */
 export const TOKEN_NAME = z
   .string()
@@ -67,14 +61,14 @@ export const TOKEN_NAME = z
 export const OBJECT_NAME = z
   .string()
   .refine(isObjectName, 'must be 1 to 64 ASCII letters, digits, "-", "." and "_"')
-  .openapi({ pattern: "^[A-Za-z0-9._-]{1,64}$" });
+  .meta({ pattern: "^[A-Za-z0-9._-]{1,64}$" });
 
 export const EXPIRES_IN = z
   .int()
   .min(1)
   .max(MAX_EXPIRES_IN_S)
   .optional()
-  .openapi({ description: "Seconds from now; it does not expire without" });
+  .meta({ description: "Seconds from now; it does not expire without" });
 
 const TIME = z.iso.datetime();
 
@@ -83,9 +77,13 @@ export const TOKEN_FIELDS = {
   id: z.string(),
   name: z.string(),
   created_at: TIME,
-  created_by: z.string().openapi({ description: "The API token that made it" }),
+  created_by: z.string().meta({ description: "The API token that made it" }),
   expires_at: TIME.nullable(),
-  last_used_at: TIME.nullable().openapi({ description: "To within ten minutes" }),
+  last_used_at: TIME.nullable().meta({ description: "To within ten minutes" }),
+};
+
+export const SECRET_FIELD = {
+  secret: z.string().meta({ description: "Shown this once" }),
 };
 
 export function shownToken(token: {
@@ -113,9 +111,4 @@ export function expiry(seconds: number | undefined): number | null {
 
 function shownTime(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-/** JSON under a schema, as an OpenAPI response or request body has it. */
-export function json<Schema extends z.ZodType>(schema: Schema) {
-  return { "application/json": { schema } };
 }

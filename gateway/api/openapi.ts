@@ -1,0 +1,123 @@
+/** The OpenAPI 3.1 document of the API, made of the rows that check its requests. */
+import * as z from "zod";
+import type { NamedSchema, Operation } from "./operation.ts";
+import { PROBLEM } from "./problems.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** OpenAPI 3.1's schemas are JSON Schema's (OpenAPI 3.1.1, 4.8.24). */
+const COMPONENTS = "#/components/schemas/";
+
+/**
+ * @param basePath where the operations' paths begin
+ * @param server the gateway's own URL
+ * @param open paths that need no token, as path items
+ */
+export function openApiDocument(
+  operations: readonly Operation[],
+  basePath: string,
+  server: string,
+  open: Readonly<Record<string, Json>>,
+): Json {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const [path, item] of Object.entries(open)) paths[basePath + path] = { ...item };
+  for (const row of operations) {
+    const item = (paths[basePath + row.path] ??= {});
+    item[row.method] = operationObject(row);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Postern",
+      version: "1.0.0",
+      description: "Endpoints, their locks, and who may change them. Every error is a problem.",
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    servers: [{ url: server }],
+    paths,
+    components: {
+      schemas: {
+        ...componentsOf(
+          operations.map(({ body }) => body),
+          "input",
+        ),
+        ...componentsOf([...operations.map(({ answer }) => answer), PROBLEM], "output"),
+      },
+      securitySchemes: {
+        apiToken: {
+          type: "http",
+          scheme: "bearer",
+          description: "An API token as one value: `ak-….as-…`",
+        },
+      },
+    },
+  };
+}
+
+function operationObject(row: Operation): Json {
+  const { id, tag, summary, description, needs, path, query, body, answer } = row;
+  const parameters = [...pathParameters(path), ...queryParameters(query)];
+  const success =
+    answer === undefined
+      ? { 204: { description: "It is done" } }
+      : { [answer.status]: { description: answer.name, content: contentOf(answer) } };
+  return {
+    operationId: id,
+    tags: [tag],
+    summary: `${summary} (scope ${needs})`,
+    ...(description === undefined ? {} : { description }),
+    security: [{ apiToken: [] }],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: contentOf(body) } }),
+    responses: {
+      ...success,
+      default: {
+        description: "What went wrong",
+        content: { "application/problem+json": { schema: { $ref: COMPONENTS + PROBLEM.name } } },
+      },
+    },
+  };
+}
+
+function contentOf({ name }: NamedSchema): Json {
+  return { "application/json": { schema: { $ref: COMPONENTS + name } } };
+}
+
+function pathParameters(path: string): Json[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+}
+
+function queryParameters(query: z.ZodObject | undefined): Json[] {
+  return Object.entries(query?.shape ?? {}).map(([name, schema]) => {
+    const {
+      $schema: _,
+      description,
+      ...json
+    } = z.toJSONSchema(schema as z.ZodType, {
+      io: "input",
+    });
+    const required = !(schema as z.ZodType).safeParse(undefined).success;
+    return { name, in: "query", required, description, schema: json };
+  });
+}
+
+/** Schemas under their names; where one holds another it refers to it. */
+function componentsOf(
+  named: readonly (NamedSchema | undefined)[],
+  io: "input" | "output",
+): Readonly<Record<string, Json>> {
+  const registry = z.registry<{ id: string }>();
+  for (const entry of named) {
+    if (entry !== undefined) registry.add(entry.schema, { id: entry.name });
+  }
+  const uri = (id: string) => COMPONENTS + id;
+  const { schemas } = z.toJSONSchema(registry, { io, uri });
+  return Object.fromEntries(
+    Object.entries(schemas).map(([id, { $id: _id, $schema: _schema, ...json }]) => [id, json]),
+  );
+}
