@@ -56,7 +56,7 @@ export function operation<
   Body extends z.ZodType = z.ZodType,
   Answer extends z.ZodType = z.ZodType<void>,
 >(row: Operation<Query, Body, Answer>): Operation {
-  return row as unknown as Operation;
+  return row;
 }
 
 /** Puts the operations into a router: first who calls, then what is asked, then the work. */
