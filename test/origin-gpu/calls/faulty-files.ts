@@ -10,6 +10,8 @@ export class FaultyFiles {
   failingSyncs = 0;
   /** The next so many truncations fail with EIO. */
   failingTruncations = 0;
+  /** Syncs wait for it. */
+  syncGate: Promise<void> = Promise.resolve();
   /** Counts fsync and fdatasync of files, not of directories. */
   syncs = 0;
   /** Open handles, and the largest number of them so far. */
@@ -52,6 +54,7 @@ export class FaultyFiles {
           this.failingSyncs -= 1;
           throw failure("EIO");
         }
+        await this.syncGate;
         await sync();
       };
     }

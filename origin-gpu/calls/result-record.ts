@@ -1,0 +1,125 @@
+/**
+ * How a kept result stands in a file (docs/storage.md): a header of fixed size with lengths and checksums,
+ * what the result is (JSON), the body. The same record alone in a file of its own, or one behind the
+ * other in a pack.
+ */
+import { crc32 } from "node:zlib";
+import { KIB } from "../../routing/wire/limits.ts";
+import { parseResponseHead, type ResponseHead } from "../../routing/wire/messages.ts";
+
+/** `PSTR`, and the version of the format. */
+const MAGIC = 0x50535452;
+const VERSION = 1;
+
+export const RECORD_HEADER_BYTES = 48;
+
+/** 64 KiB of header lines as JSON, escaped at the worst, with room to spare. */
+const MAX_META_BYTES = 512 * KIB;
+
+export interface RecordHeader {
+  /** Milliseconds since 1970. */
+  completedAtMs: number;
+  expiresAtMs: number;
+  metaBytes: number;
+  metaCrc: number;
+  bodyBytes: number;
+  bodyCrc: number;
+}
+
+/** What a result is. */
+export interface ResultMeta {
+  call: string;
+  endpoint: string;
+  head: ResponseHead;
+}
+
+export function encodeHeader(header: RecordHeader): Buffer {
+  const bytes = Buffer.alloc(RECORD_HEADER_BYTES);
+  bytes.writeUInt32BE(MAGIC, 0);
+  bytes.writeUInt32BE(VERSION, 4);
+  bytes.writeDoubleBE(header.completedAtMs, 8);
+  bytes.writeDoubleBE(header.expiresAtMs, 16);
+  bytes.writeUInt32BE(header.metaBytes, 24);
+  bytes.writeUInt32BE(header.metaCrc, 28);
+  bytes.writeBigUInt64BE(BigInt(header.bodyBytes), 32);
+  bytes.writeUInt32BE(header.bodyCrc, 40);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, 44)), 44);
+  return bytes;
+}
+
+/** The header at the beginning of `bytes`; undefined when none stands there whole. */
+export function decodeHeader(bytes: Buffer): RecordHeader | undefined {
+  if (bytes.length < RECORD_HEADER_BYTES) return undefined;
+  if (bytes.readUInt32BE(0) !== MAGIC || bytes.readUInt32BE(4) !== VERSION) return undefined;
+  if (bytes.readUInt32BE(44) !== crc32(bytes.subarray(0, 44))) return undefined;
+  const metaBytes = bytes.readUInt32BE(24);
+  if (metaBytes > MAX_META_BYTES) return undefined;
+  return {
+    completedAtMs: bytes.readDoubleBE(8),
+    expiresAtMs: bytes.readDoubleBE(16),
+    metaBytes,
+    metaCrc: bytes.readUInt32BE(28),
+    bodyBytes: Number(bytes.readBigUInt64BE(32)),
+    bodyCrc: bytes.readUInt32BE(40),
+  };
+}
+
+/** @throws RangeError when the response's headers are larger than any that pass */
+export function encodeMeta(meta: ResultMeta): Buffer {
+  const bytes = Buffer.from(JSON.stringify(meta));
+  if (bytes.length > MAX_META_BYTES) throw new RangeError("the response headers are too large");
+  return bytes;
+}
+
+/** What a record is; undefined when that is damaged. */
+export function decodeMeta(bytes: Buffer, header: RecordHeader): ResultMeta | undefined {
+  if (bytes.length !== header.metaBytes || crc32(bytes) !== header.metaCrc) return undefined;
+  const { call, endpoint, head } = JSON.parse(bytes.toString()) as ResultMeta;
+  return { call, endpoint, head: parseResponseHead(JSON.stringify(head)) };
+}
+
+/** A whole record. */
+export function encodeRecord(
+  times: Pick<RecordHeader, "completedAtMs" | "expiresAtMs">,
+  meta: Buffer,
+  body: Uint8Array,
+): { record: Buffer; header: RecordHeader } {
+  const header: RecordHeader = {
+    ...times,
+    metaBytes: meta.length,
+    metaCrc: crc32(meta),
+    bodyBytes: body.length,
+    bodyCrc: crc32(body),
+  };
+  return { record: Buffer.concat([encodeHeader(header), meta, body]), header };
+}
+
+export function recordBytes({ metaBytes, bodyBytes }: RecordHeader): number {
+  return RECORD_HEADER_BYTES + metaBytes + bodyBytes;
+}
+
+/** A record that was found whole. */
+export interface FoundRecord {
+  offset: number;
+  header: RecordHeader;
+  meta: ResultMeta;
+}
+
+/**
+ * The whole records of a pack, and where the first torn one begins. A record whose header is whole and
+ * whose content is damaged is skipped: those behind it are found.
+ */
+export function readPack(pack: Buffer): { found: FoundRecord[]; end: number } {
+  const found: FoundRecord[] = [];
+  let offset = 0;
+  for (;;) {
+    const header = decodeHeader(pack.subarray(offset, offset + RECORD_HEADER_BYTES));
+    if (header === undefined || offset + recordBytes(header) > pack.length) break;
+    const body = offset + RECORD_HEADER_BYTES + header.metaBytes;
+    const meta = decodeMeta(pack.subarray(offset + RECORD_HEADER_BYTES, body), header);
+    const whole = crc32(pack.subarray(body, body + header.bodyBytes)) === header.bodyCrc;
+    if (meta !== undefined && whole) found.push({ offset, header, meta });
+    offset += recordBytes(header);
+  }
+  return { found, end: offset };
+}

@@ -1,0 +1,317 @@
+/**
+ * One kept answer while it comes from the app: readable from byte 0 on, by many, while it grows. It
+ * stays in memory while it is small and goes to a file of its own when it is not. Readers see its end,
+ * and the last byte of a declared length, only when it is on the disk: a client that has the whole answer
+ * can have it again.
+ */
+import type { FileHandle } from "node:fs/promises";
+import { crc32 } from "node:zlib";
+import { KIB, MIB } from "../../routing/wire/limits.ts";
+import type { ResponseHead } from "../../routing/wire/messages.ts";
+import { type Files, isMissing, isNoSpace } from "./files.ts";
+import {
+  encodeMeta,
+  encodeRecord,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+  type ResultMeta,
+} from "./result-record.ts";
+import { SpoolFile } from "./spool-file.ts";
+import {
+  READ_BYTES,
+  readBody,
+  type ReadOptions,
+  ResultError,
+  type StoredResult,
+} from "./stored-result.ts";
+
+/** Bytes that wait to be written: above it the app is held back, below half of it it goes on. */
+const UNWRITTEN_LIMIT_BYTES = MIB;
+
+const FIRST_BUFFER_BYTES = KIB;
+
+/** What a spool needs of the store that it belongs to. */
+export interface SpoolHost {
+  readonly files: Files;
+  /** Answers up to this size stay in memory until they are complete. */
+  readonly memoryBytes: number;
+  now(): number;
+  /** Takes room of the quota, if older results must expire for it. @returns false when there is none */
+  reserve(bytes: number): boolean;
+  newPartialPath(): string;
+  /** Puts a complete record into a pack; its room is reserved. @returns when it is on the disk */
+  storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<StoredResult>;
+  /** Gives a complete and synced file its final name; its room is reserved. */
+  storeAlone(meta: ResultMeta, header: RecordHeader, partialPath: string): Promise<StoredResult>;
+  /** The spool came to nothing; its room is free when its file, if it had one, is gone. */
+  dropped(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void;
+}
+
+export interface SpoolOptions {
+  /** Milliseconds that the result is kept, from its completion on. */
+  ttlMs: number;
+  /** After `append` returned false: go on. */
+  onDrain: () => void;
+}
+
+export class ResultSpool {
+  readonly meta: ResultMeta;
+  readonly #host: SpoolHost;
+  readonly #options: SpoolOptions;
+  readonly #encodedMeta: Buffer;
+  readonly #declaredBytes: number | undefined;
+  #state: "open" | "finishing" | "stored" | "failed" = "open";
+  #failure: ResultError | undefined;
+  #stored: StoredResult | undefined;
+
+  /** All body bytes so far, and their checksum. */
+  #bytes = 0;
+  #checksum = 0;
+  /** The body's first bytes, in a buffer that grows; kept until they are in the file. */
+  #memory = Buffer.allocUnsafeSlow(0);
+  #memoryBytes = 0;
+  #file: SpoolFile | undefined;
+  #reservedBytes = 0;
+  #held = false;
+
+  readonly #waiting = new Set<() => void>();
+
+  constructor(host: SpoolHost, meta: ResultMeta, options: SpoolOptions) {
+    this.#host = host;
+    this.meta = meta;
+    this.#options = options;
+    this.#encodedMeta = encodeMeta(meta);
+    this.#declaredBytes = declaredLength(meta.head);
+  }
+
+  /** Body bytes, once it is whole. */
+  get bodyBytes(): number | undefined {
+    return this.#stored?.bodyBytes;
+  }
+
+  head(): Promise<ResponseHead> {
+    return Promise.resolve(this.meta.head);
+  }
+
+  /**
+   * Takes the next bytes of the answer over: the caller changes them no more. A failure (no room) is
+   * told by `complete` and to the readers.
+   * @returns false when the app should be held back until `onDrain`
+   */
+  append(chunk: Uint8Array): boolean {
+    if (this.#state !== "open" || chunk.length === 0) return true;
+    this.#bytes += chunk.length;
+    this.#checksum = crc32(chunk, this.#checksum);
+    if (this.#file === undefined && this.#bytes <= this.#host.memoryBytes) {
+      this.#remember(chunk);
+      this.#wake();
+      return true;
+    }
+    const before = RECORD_HEADER_BYTES + this.#encodedMeta.length + this.#memoryBytes;
+    const bytes = this.#file === undefined ? before + chunk.length : chunk.length;
+    if (!this.#reserve(bytes)) return true;
+    this.#file ??= this.#spill();
+    this.#file.write(chunk);
+    this.#held ||= this.#file.unwrittenBytes > UNWRITTEN_LIMIT_BYTES;
+    return !this.#held;
+  }
+
+  /** The answer is whole. @returns when it is on the disk @throws ResultError when it could not be kept */
+  async complete(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#state !== "open") throw new Error("the result is complete already");
+    this.#state = "finishing";
+    this.#wake();
+    try {
+      this.#stored = await (this.#file === undefined
+        ? this.#finishSmall()
+        : this.#finish(this.#file));
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#state = "stored";
+    this.#forgetMemory();
+    this.#wake();
+  }
+
+  /** The answer will not become whole: readers see it break off. Too late for one that is complete. */
+  discard(reason: string): void {
+    if (this.#state === "open") this.#fail(new ResultError("discarded", reason));
+  }
+
+  /** The body from any byte on, also while it grows. @throws ResultError when it breaks off */
+  async *read(options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+    const { from = 0, to = Number.POSITIVE_INFINITY, signal } = options;
+    let at = from;
+    let handle: FileHandle | undefined;
+    try {
+      while (at < to) {
+        if (signal?.aborted === true) return;
+        if (this.#failure !== undefined) throw this.#failure;
+        if (this.#stored !== undefined) {
+          yield* readBody(this.#host.files, this.#stored, { ...options, from: at });
+          return;
+        }
+        const length = Math.min(READ_BYTES, to - at, this.#visibleBytes() - at);
+        if (length <= 0) {
+          await this.#progress(signal);
+          continue;
+        }
+        let part: Uint8Array;
+        if (at < this.#memoryBytes) {
+          part = this.#memory.subarray(at, Math.min(at + length, this.#memoryBytes));
+        } else {
+          const file = this.#file as SpoolFile;
+          handle ??= await this.#openForReading(file.path);
+          if (handle === undefined) continue;
+          part = await file.read(handle, at, length);
+          if (part.length === 0) throw new ResultError("damaged", "the result's file was cut");
+        }
+        at += part.length;
+        yield part;
+      }
+    } finally {
+      await handle?.close();
+    }
+  }
+
+  /** How much of the body readers may have now. */
+  #visibleBytes(): number {
+    const finishing = this.#state === "finishing";
+    // Small, and on the disk in a moment: it is handed out in one piece then.
+    if (finishing && this.#file === undefined) return 0;
+    const there = Math.max(this.#memoryBytes, this.#file?.writtenBytes ?? 0);
+    const whole = finishing ? this.#bytes : this.#declaredBytes;
+    return whole !== undefined && there >= whole ? whole - 1 : there;
+  }
+
+  async #openForReading(path: string): Promise<FileHandle | undefined> {
+    try {
+      return await this.#host.files.open(path, "r");
+    } catch (error) {
+      if (!isMissing(error)) throw asResultError(error);
+      // It is getting its final name in this moment, and will be read from there.
+      if (this.#state === "finishing" && this.#stored === undefined)
+        await this.#progress(undefined);
+      return undefined;
+    }
+  }
+
+  /** Waits for anything to happen. */
+  async #progress(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = (): void => resolve();
+    this.#waiting.add(wake);
+    signal?.addEventListener("abort", wake);
+    await promise;
+    signal?.removeEventListener("abort", wake);
+    this.#waiting.delete(wake);
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
+  #remember(chunk: Uint8Array): void {
+    if (this.#bytes > this.#memory.length) {
+      const doubled = Math.max(FIRST_BUFFER_BYTES, this.#memory.length * 2, this.#bytes);
+      // Another buffer: readers still hold parts of the old one.
+      const larger = Buffer.allocUnsafeSlow(Math.min(doubled, this.#host.memoryBytes));
+      larger.set(this.#memory.subarray(0, this.#memoryBytes));
+      this.#memory = larger;
+    }
+    this.#memory.set(chunk, this.#memoryBytes);
+    this.#memoryBytes = this.#bytes;
+  }
+
+  #forgetMemory(): void {
+    this.#memory = Buffer.allocUnsafeSlow(0);
+    this.#memoryBytes = 0;
+  }
+
+  /** From now on the body goes to a file. */
+  #spill(): SpoolFile {
+    const file = new SpoolFile(
+      this.#host.files,
+      this.#host.newPartialPath(),
+      this.#encodedMeta,
+      () => this.#written(file),
+      (error) => this.#fail(error),
+    );
+    if (this.#memoryBytes > 0) file.write(this.#memory.subarray(0, this.#memoryBytes));
+    return file;
+  }
+
+  #written(file: SpoolFile): void {
+    if (this.#failure !== undefined) return;
+    if (file.writtenBytes >= this.#memoryBytes) this.#forgetMemory();
+    this.#wake();
+    if (this.#held && file.unwrittenBytes < UNWRITTEN_LIMIT_BYTES / 2) {
+      this.#held = false;
+      this.#options.onDrain();
+    }
+  }
+
+  async #finishSmall(): Promise<StoredResult> {
+    const body = this.#memory.subarray(0, this.#memoryBytes);
+    const { record, header } = encodeRecord(this.#times(), this.#encodedMeta, body);
+    if (!this.#reserve(record.length)) throw this.#failure as ResultError;
+    return await this.#host.storeInPack(this.meta, header, record);
+  }
+
+  async #finish(file: SpoolFile): Promise<StoredResult> {
+    const header: RecordHeader = {
+      ...this.#times(),
+      metaBytes: this.#encodedMeta.length,
+      metaCrc: crc32(this.#encodedMeta),
+      bodyBytes: this.#bytes,
+      bodyCrc: this.#checksum,
+    };
+    await file.finish(header);
+    return await this.#host.storeAlone(this.meta, header, file.path);
+  }
+
+  #times(): { completedAtMs: number; expiresAtMs: number } {
+    const completedAtMs = this.#host.now();
+    return { completedAtMs, expiresAtMs: completedAtMs + this.#options.ttlMs };
+  }
+
+  #reserve(bytes: number): boolean {
+    if (!this.#host.reserve(bytes)) {
+      this.#fail(new ResultError("results_full", "the quota of results has no room for this one"));
+      return false;
+    }
+    this.#reservedBytes += bytes;
+    return true;
+  }
+
+  /** The first failure stays. */
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#state = "failed";
+    this.#failure = asResultError(error);
+    this.#forgetMemory();
+    this.#host.dropped(this, this.#reservedBytes, this.#file?.discard());
+    this.#wake();
+    if (this.#held) this.#options.onDrain();
+    this.#held = false;
+  }
+}
+
+/** Content-Length of an answer, where it has one. */
+function declaredLength({ headers }: ResponseHead): number | undefined {
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] === "content-length") return Number(headers[index + 1]);
+  }
+  return undefined;
+}
+
+function asResultError(error: unknown): ResultError {
+  if (error instanceof ResultError) return error;
+  if (isNoSpace(error)) {
+    return new ResultError("results_full", "the disk is full", { cause: error });
+  }
+  return new ResultError("storage_failed", "the result cannot be stored", { cause: error });
+}

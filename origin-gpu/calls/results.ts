@@ -1,0 +1,314 @@
+/**
+ * The answers of kept calls, in a directory with a size limit: readable while they come, and then until
+ * their time is over, also by the next process. Small ones share files (packs, with group commit),
+ * large ones have their own. When there is no room, the oldest complete ones go first. Which calls
+ * there are is the journal's business.
+ */
+import { join } from "node:path";
+import { KIB, MIB } from "../../routing/wire/limits.ts";
+import type { ResponseHead } from "../../routing/wire/messages.ts";
+import {
+  type Files,
+  PRIVATE_DIRECTORY_MODE,
+  REAL_FILES,
+  removeFile,
+  syncDirectory,
+} from "./files.ts";
+import { ResultPacks } from "./result-packs.ts";
+import { type RecordHeader, recordBytes, type ResultMeta } from "./result-record.ts";
+import { recoverResults, resultFileName } from "./result-recovery.ts";
+import { ResultSpool, type SpoolHost, type SpoolOptions } from "./result-spool.ts";
+import {
+  readBody,
+  readHead,
+  type ReadOptions,
+  readRecord,
+  ResultError,
+  type ResultFile,
+  type StoredResult,
+} from "./stored-result.ts";
+
+export interface ResultStoreOptions {
+  directory: string;
+  /** Bytes of the directory. */
+  quotaBytes: number;
+  /** Complete results, in number: each costs memory. */
+  maxResults?: number;
+  /** A complete result is gone, by its time or for want of room. */
+  onExpired: (call: string) => void;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  files?: Files;
+  /** Larger answers get a file of their own. */
+  memoryBytes?: number;
+  /** A pack that would grow beyond it is closed. */
+  packBytes?: number;
+}
+
+const MAX_RESULTS = 1_000_000;
+const MEMORY_BYTES = 64 * KIB;
+const PACK_BYTES = 16 * MIB;
+
+/** A kept answer: complete, or still coming. */
+export interface KeptResult {
+  /** Body bytes; undefined while it is still coming. */
+  readonly bodyBytes: number | undefined;
+  /** @throws ResultError */
+  head(): Promise<ResponseHead>;
+  /** The body or a part of it. @throws ResultError when it breaks off */
+  read(options?: ReadOptions): AsyncGenerator<Uint8Array>;
+}
+
+export class ResultStore implements SpoolHost {
+  readonly files: Files;
+  readonly memoryBytes: number;
+  readonly #options: ResultStoreOptions;
+  readonly #maxResults: number;
+  readonly #packs: ResultPacks;
+  /** Answers that are still coming. */
+  readonly #spools = new Map<string, ResultSpool>();
+  /** Complete ones, oldest first. */
+  readonly #stored = new Map<string, StoredResult>();
+  /** What is on the disk, and what is reserved for what will be. */
+  #usedBytes = 0;
+  #lastFile = 0;
+  #sweeping: Promise<void> | undefined;
+  /** Removals of files that are under way. */
+  readonly #removals = new Set<Promise<void>>();
+
+  private constructor(options: ResultStoreOptions) {
+    this.#options = options;
+    this.files = options.files ?? REAL_FILES;
+    this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES;
+    this.#maxResults = options.maxResults ?? MAX_RESULTS;
+    this.#packs = new ResultPacks({
+      files: this.files,
+      // Room comes back file by file: where there is little of it, files must be small.
+      packBytes: Math.min(options.packBytes ?? PACK_BYTES, Math.ceil(options.quotaBytes / 8)),
+      newPath: () => this.#newPath("pack"),
+      onEmpty: (pack) => this.#removeFile(pack),
+    });
+  }
+
+  /** Opens a directory, makes it if need be, and finds what is complete in it. For one process at a time. */
+  static async open(options: ResultStoreOptions): Promise<ResultStore> {
+    const store = new ResultStore(options);
+    const { directory } = options;
+    await store.files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    const { results, usedBytes, lastFile } = await recoverResults(store.files, directory);
+    store.#usedBytes = usedBytes;
+    store.#lastFile = lastFile;
+    for (const { call, result } of results) {
+      const copy = store.#stored.get(call);
+      if (copy !== undefined) store.#drop(call, copy);
+      store.#stored.set(call, result);
+    }
+    store.reserve(0);
+    await store.sweep();
+    return store;
+  }
+
+  /** The calls whose answers are complete, oldest first. */
+  get completeCalls(): Iterable<string> {
+    return this.#stored.keys();
+  }
+
+  /** Bytes on the disk, and those that are reserved for answers that are still coming. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** Begins to keep a call's answer. */
+  begin(meta: ResultMeta, options: SpoolOptions): ResultSpool {
+    const { call } = meta;
+    if (this.#spools.has(call) || this.#stored.has(call)) {
+      throw new Error(`call ${call} has an answer already`);
+    }
+    while (this.#spools.size + this.#stored.size >= this.#maxResults && this.#expireOldest());
+    const spool = new ResultSpool(this, meta, options);
+    this.#spools.set(call, spool);
+    return spool;
+  }
+
+  /** A call's answer; undefined when there is none, or none any more. */
+  get(call: string): KeptResult | undefined {
+    const spool = this.#spools.get(call);
+    if (spool !== undefined) return spool;
+    const result = this.#stored.get(call);
+    if (result === undefined) return undefined;
+    if (result.expiresAtMs <= this.now()) {
+      this.#expire(call, result);
+      return undefined;
+    }
+    const { files } = this;
+    return {
+      bodyBytes: result.bodyBytes,
+      head: () => readHead(files, result),
+      read: (readOptions = {}) => readBody(files, result, readOptions),
+    };
+  }
+
+  /** Removes a call's answer, complete or not. */
+  remove(call: string): void {
+    this.#spools.get(call)?.discard("the answer is not wanted any more");
+    const result = this.#stored.get(call);
+    if (result !== undefined) this.#drop(call, result);
+  }
+
+  /** Expires what is due and gives the disk back; to be called now and then. */
+  sweep(): Promise<void> {
+    this.#sweeping ??= this.#sweep().finally(() => {
+      this.#sweeping = undefined;
+    });
+    return this.#sweeping;
+  }
+
+  /** Gives up what is not complete, and waits until nothing is written any more. */
+  async close(): Promise<void> {
+    for (const spool of this.#spools.values()) spool.discard("the agent stops");
+    await this.#sweeping;
+    await this.#packs.close();
+    await this.#removed();
+  }
+
+  now(): number {
+    return this.#options.now();
+  }
+
+  reserve(bytes: number): boolean {
+    const { quotaBytes } = this.#options;
+    while (this.#usedBytes + bytes > quotaBytes && this.#expireOldest());
+    if (this.#usedBytes + bytes > quotaBytes) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
+  newPartialPath(): string {
+    return this.#newPath("partial");
+  }
+
+  async storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<StoredResult> {
+    const place = await this.#packs.append(record);
+    return this.#complete(meta.call, { ...header, ...place });
+  }
+
+  async storeAlone(
+    meta: ResultMeta,
+    header: RecordHeader,
+    partialPath: string,
+  ): Promise<StoredResult> {
+    const path = this.#newPath("result");
+    await this.files.rename(partialPath, path);
+    try {
+      await syncDirectory(this.files, this.#options.directory);
+    } catch (error) {
+      await removeFile(this.files, path);
+      throw error;
+    }
+    const bytes = recordBytes(header);
+    const file: ResultFile = { path, bytes, liveBytes: bytes };
+    return this.#complete(meta.call, { ...header, file, offset: 0 });
+  }
+
+  dropped(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void {
+    this.#spools.delete(spool.meta.call);
+    const release = (): void => {
+      this.#usedBytes -= reservedBytes;
+    };
+    if (fileGone === undefined) release();
+    else this.#track(fileGone.finally(release));
+  }
+
+  #complete(call: string, result: StoredResult): StoredResult {
+    this.#spools.delete(call);
+    this.#stored.set(call, result);
+    return result;
+  }
+
+  #expireOldest(): boolean {
+    const [oldest] = this.#stored;
+    if (oldest === undefined) return false;
+    this.#expire(...oldest);
+    return true;
+  }
+
+  #expire(call: string, result: StoredResult): void {
+    this.#drop(call, result);
+    this.#options.onExpired(call);
+  }
+
+  #drop(call: string, result: StoredResult): void {
+    this.#stored.delete(call);
+    this.#releaseRecord(result.file, recordBytes(result));
+  }
+
+  #releaseRecord(file: ResultFile, bytes: number): void {
+    file.liveBytes -= bytes;
+    if (file.liveBytes > 0) return;
+    if (this.#packs.growing === file) this.#packs.seal();
+    else this.#removeFile(file);
+  }
+
+  #removeFile({ path, bytes }: ResultFile): void {
+    this.#usedBytes -= bytes;
+    this.#track(removeFile(this.files, path));
+  }
+
+  async #sweep(): Promise<void> {
+    const now = this.now();
+    for (const [call, result] of this.#stored) {
+      if (result.expiresAtMs <= now) this.#expire(call, result);
+    }
+    await this.#compactPacks();
+    await this.#removed();
+  }
+
+  /** Moves the results out of packs of which more than half is dead. */
+  async #compactPacks(): Promise<void> {
+    const due: [string, StoredResult][] = [];
+    for (const entry of this.#stored) {
+      const { file } = entry[1];
+      if (file.liveBytes * 2 < file.bytes && file !== this.#packs.growing) due.push(entry);
+    }
+    for (const [call, result] of due) {
+      // It may have expired since.
+      if (this.#stored.get(call) !== result) continue;
+      const bytes = recordBytes(result);
+      if (this.#usedBytes + bytes > this.#options.quotaBytes) return;
+      this.#usedBytes += bytes;
+      try {
+        const { file, offset } = await this.#packs.append(await readRecord(this.files, result));
+        if (this.#stored.get(call) === result) {
+          const before = result.file;
+          result.file = file;
+          result.offset = offset;
+          this.#releaseRecord(before, bytes);
+        } else this.#releaseRecord(file, bytes);
+      } catch (error) {
+        this.#usedBytes -= bytes;
+        // No room to move: everything stays where it is, and the next sweep tries again.
+        if (!(error instanceof ResultError)) return;
+        if (this.#stored.get(call) === result) this.#expire(call, result);
+      }
+    }
+  }
+
+  #newPath(kind: "pack" | "partial" | "result"): string {
+    this.#lastFile += 1;
+    return join(this.#options.directory, resultFileName(this.#lastFile, kind));
+  }
+
+  #track(removal: Promise<void>): void {
+    const tracked = removal
+      // A file that cannot be removed now is removed, or found again, at the next start.
+      .catch(() => undefined)
+      .then(() => {
+        this.#removals.delete(tracked);
+      });
+    this.#removals.add(tracked);
+  }
+
+  async #removed(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * Reading a result that is complete and on the disk. A body that is read whole is checked against its
+ * checksum before its last part is handed out, so that damaged bytes never come to a clean end.
+ */
+import type { FileHandle } from "node:fs/promises";
+import { crc32 } from "node:zlib";
+import { KIB } from "../../routing/wire/limits.ts";
+import type { ResponseHead } from "../../routing/wire/messages.ts";
+import { type Files, isMissing, readAll } from "./files.ts";
+import {
+  decodeMeta,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+  recordBytes,
+} from "./result-record.ts";
+
+/** One read; as much as a frame carries. */
+export const READ_BYTES = 64 * KIB;
+
+/** A file of results: a pack of small ones, or one large one. */
+export interface ResultFile {
+  readonly path: string;
+  /** Bytes of it, and how many of them belong to results that still exist. */
+  bytes: number;
+  liveBytes: number;
+}
+
+/** Where a result is. What is kept in memory of each: small. */
+export interface StoredResult extends Readonly<RecordHeader> {
+  /** A pack may be rewritten: then its results move. */
+  file: ResultFile;
+  offset: number;
+}
+
+/** Why a result is not there, or not whole. */
+export class ResultError extends Error {
+  readonly code: ResultErrorCode;
+
+  constructor(code: ResultErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export type ResultErrorCode =
+  /** No room on the disk, or within the results' quota. */
+  | "results_full"
+  /** The disk failed. */
+  | "storage_failed"
+  /** It was given up before it was complete: the call failed or was cancelled. */
+  | "discarded"
+  /** It was complete, and is gone. */
+  | "expired"
+  /** What is on the disk is not what was written. */
+  | "damaged";
+
+/** Which part of a body, and for how long somebody wants it. */
+export interface ReadOptions {
+  /** The first byte; 0 when absent. */
+  from?: number;
+  /** Behind the last byte; the body's end when absent. */
+  to?: number;
+  /** The reader left: reading ends without an error. */
+  signal?: AbortSignal;
+}
+
+export async function readHead(files: Files, result: StoredResult): Promise<ResponseHead> {
+  const handle = await openResult(files, result);
+  try {
+    const bytes = Buffer.allocUnsafe(result.metaBytes);
+    const read = await readAll(handle.file, bytes, handle.offset + RECORD_HEADER_BYTES);
+    const meta = decodeMeta(bytes.subarray(0, read), result);
+    if (meta === undefined) throw damaged();
+    return meta.head;
+  } finally {
+    await handle.file.close();
+  }
+}
+
+/** The body, part by part. @throws ResultError */
+export async function* readBody(
+  files: Files,
+  result: StoredResult,
+  { from = 0, to = Number.POSITIVE_INFINITY, signal }: ReadOptions,
+): AsyncGenerator<Uint8Array> {
+  const end = Math.min(to, result.bodyBytes);
+  if (from >= end) return;
+  const whole = from === 0 && end === result.bodyBytes;
+  const { file, offset } = await openResult(files, result);
+  try {
+    const body = offset + RECORD_HEADER_BYTES + result.metaBytes;
+    let checksum = 0;
+    for (let at = from; at < end;) {
+      if (signal?.aborted === true) return;
+      const part = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - at));
+      if ((await readAll(file, part, body + at)) < part.length) throw damaged();
+      at += part.length;
+      if (whole) checksum = crc32(part, checksum);
+      if (whole && at === end && checksum !== result.bodyCrc) throw damaged();
+      yield part;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** The whole record as it stands in the file. */
+export async function readRecord(files: Files, result: StoredResult): Promise<Buffer> {
+  const { file, offset } = await openResult(files, result);
+  try {
+    const record = Buffer.allocUnsafe(recordBytes(result));
+    if ((await readAll(file, record, offset)) < record.length) throw damaged();
+    return record;
+  } finally {
+    await file.close();
+  }
+}
+
+/** An open file outlives its name: what is read from here on cannot expire any more. */
+async function openResult(
+  files: Files,
+  result: StoredResult,
+): Promise<{ file: FileHandle; offset: number }> {
+  for (;;) {
+    const { file, offset } = result;
+    try {
+      return { file: await files.open(file.path, "r"), offset };
+    } catch (error) {
+      // It moved to another file while this one was being opened.
+      if (isMissing(error) && result.file !== file) continue;
+      if (isMissing(error)) throw new ResultError("expired", "the result has expired");
+      throw new ResultError("storage_failed", "the result cannot be read", { cause: error });
+    }
+  }
+}
+
+function damaged(): ResultError {
+  return new ResultError("damaged", "the result is damaged");
+}

@@ -1,0 +1,74 @@
+/** What tests of kept results share. */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ResultStore, type ResultStoreOptions } from "../../../origin-gpu/calls/results.ts";
+import type { ResultSpool } from "../../../origin-gpu/calls/result-spool.ts";
+import type { ResponseHead } from "../../../routing/wire/messages.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
+
+export const HEAD: ResponseHead = {
+  status: 201,
+  headers: ["content-type", "text/plain", "set-cookie", "a=ü", "set-cookie", "b=2"],
+};
+
+export interface TestStore {
+  store: ResultStore;
+  directory: string;
+  /** Calls that the store let go, in order. */
+  expired: string[];
+  clock: { nowMs: number };
+}
+
+export async function openStore(options: Partial<ResultStoreOptions> = {}): Promise<TestStore> {
+  const { directory = join(temporaryDirectory(), "results") } = options;
+  const expired: string[] = [];
+  const clock = { nowMs: 1_000_000 };
+  const store = await ResultStore.open({
+    quotaBytes: 1e12,
+    now: () => clock.nowMs,
+    onExpired: (call) => expired.push(call),
+    ...options,
+    directory,
+  });
+  return { store, directory, expired, clock };
+}
+
+export function begin(store: ResultStore, call: string, head = HEAD, ttlMs = 60_000): ResultSpool {
+  const meta = { call, endpoint: "demo/echo", head };
+  return store.begin(meta, { ttlMs, onDrain: () => undefined });
+}
+
+/** Keeps one whole answer. */
+export async function keep(store: ResultStore, call: string, body: Uint8Array, ttlMs?: number) {
+  const spool = begin(store, call, HEAD, ttlMs);
+  spool.append(body);
+  await spool.complete();
+}
+
+export async function collect(
+  parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const part of parts) all.push(part);
+  return Buffer.concat(all);
+}
+
+/** A call's whole body, as the store has it. */
+export async function bodyOf(store: ResultStore, call: string): Promise<Buffer | undefined> {
+  const result = store.get(call);
+  return result === undefined ? undefined : await collect(result.read());
+}
+
+/** Bytes that differ from place to place, so that a wrong offset shows. */
+export function pattern(length: number, seed = 0): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let index = 0; index < length; index += 1)
+    bytes[index] = (index * 7 + (index >> 8) + seed) & 0xff;
+  return bytes;
+}
+
+export function diskBytes(directory: string): number {
+  return readdirSync(directory)
+    .map((name) => statSync(join(directory, name)).size)
+    .reduce((sum, size) => sum + size, 0);
+}
