@@ -1,0 +1,243 @@
+/**
+ * Request bodies of calls that wait for a slot: drained here so that their clients can be told to come
+ * back. Small ones stay in memory, the others are files; all together they have a limit. Nothing of it
+ * survives the agent: a call that was waiting then is lost.
+ */
+import type { FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { KIB, MIB } from "../../routing/wire/limits.ts";
+import {
+  type Files,
+  PRIVATE_DIRECTORY_MODE,
+  PRIVATE_FILE_MODE,
+  readAll,
+  REAL_FILES,
+  removeFile,
+  writeAll,
+} from "./files.ts";
+
+/** Larger bodies are on the disk. */
+const MEMORY_BYTES = 4 * KIB;
+
+/** All bodies in memory together: beyond it small ones are on the disk, too. */
+const TOTAL_MEMORY_BYTES = 256 * MIB;
+
+const READ_BYTES = 64 * KIB;
+
+const FILE_NAME = /^\d+\.body$/;
+
+export interface BodySpoolsOptions {
+  directory: string;
+  /** Bytes of all bodies together, in memory and on the disk. */
+  limitBytes: number;
+  files?: Files;
+  totalMemoryBytes?: number;
+}
+
+/** There is no room for a body: 429 `queue_full`. */
+export class BodySpoolFullError extends Error {}
+
+/** The body broke off, or is not wanted any more. */
+export class BodyGoneError extends Error {}
+
+export class BodySpools {
+  readonly files: Files;
+  readonly #directory: string;
+  readonly #limitBytes: number;
+  readonly #totalMemoryBytes: number;
+  #usedBytes = 0;
+  #memoryBytes = 0;
+  #lastFile = 0;
+
+  private constructor(options: BodySpoolsOptions) {
+    this.files = options.files ?? REAL_FILES;
+    this.#directory = options.directory;
+    this.#limitBytes = options.limitBytes;
+    this.#totalMemoryBytes = options.totalMemoryBytes ?? TOTAL_MEMORY_BYTES;
+  }
+
+  /** Makes the directory, or empties it of what an earlier process left. */
+  static async open(options: BodySpoolsOptions): Promise<BodySpools> {
+    const spools = new BodySpools(options);
+    const { directory } = options;
+    await spools.files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    for (const name of await spools.files.readdir(directory)) {
+      if (FILE_NAME.test(name)) await removeFile(spools.files, join(directory, name));
+    }
+    return spools;
+  }
+
+  /** Bytes of all bodies, those included that were announced and have not come yet. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /**
+   * Begins a body.
+   * @param declaredBytes its length, where it is known: the room is taken at once
+   * @throws BodySpoolFullError
+   */
+  begin(declaredBytes: number | undefined): BodySpool {
+    const spool = new BodySpool(this);
+    if (declaredBytes !== undefined) spool.reserve(declaredBytes);
+    return spool;
+  }
+
+  /** @throws BodySpoolFullError */
+  take(bytes: number): void {
+    if (this.#usedBytes + bytes > this.#limitBytes) {
+      throw new BodySpoolFullError("the bodies of waiting calls take all the room that they may");
+    }
+    this.#usedBytes += bytes;
+  }
+
+  giveBack(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
+
+  /** @returns whether a body may stay in memory with so many bytes more */
+  takeMemory(bytes: number): boolean {
+    if (this.#memoryBytes + bytes > this.#totalMemoryBytes) return false;
+    this.#memoryBytes += bytes;
+    return true;
+  }
+
+  giveMemoryBack(bytes: number): void {
+    this.#memoryBytes -= bytes;
+  }
+
+  newPath(): string {
+    this.#lastFile += 1;
+    return join(this.#directory, `${this.#lastFile}.body`);
+  }
+}
+
+export class BodySpool {
+  readonly #spools: BodySpools;
+  #reservedBytes = 0;
+  #bytes = 0;
+  #memory: Uint8Array = NOTHING;
+  #path: string | undefined;
+  #handle: FileHandle | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #whole = false;
+  #gone: Error | undefined;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(spools: BodySpools) {
+    this.#spools = spools;
+  }
+
+  /** Bytes so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes room for the first `bytes` of the body. @throws BodySpoolFullError */
+  reserve(bytes: number): void {
+    if (bytes <= this.#reservedBytes) return;
+    this.#spools.take(bytes - this.#reservedBytes);
+    this.#reservedBytes = bytes;
+  }
+
+  /**
+   * Appends the next part; the caller waits before it appends another, which holds the sender back.
+   * @throws BodySpoolFullError when it finds no room, BodyGoneError after `discard`
+   */
+  async append(part: Uint8Array): Promise<void> {
+    if (this.#gone !== undefined) throw this.#gone;
+    this.reserve(this.#bytes + part.length);
+    if (this.#path === undefined && this.#fitsMemory(part)) {
+      this.#memory = Buffer.concat([this.#memory, part]);
+      this.#bytes += part.length;
+    } else {
+      this.#writing = this.#write(part);
+      await this.#writing;
+    }
+    this.#wake();
+  }
+
+  /** The body is whole. */
+  async finish(): Promise<void> {
+    if (this.#gone !== undefined) throw this.#gone;
+    this.#whole = true;
+    this.#wake();
+    // A hundred thousand waiting calls do not hold a hundred thousand files open.
+    await this.#close();
+  }
+
+  /** The body, from its first byte, also while it comes; as often as need be. @throws BodyGoneError */
+  async *read(): AsyncGenerator<Uint8Array> {
+    let at = 0;
+    let handle: FileHandle | undefined;
+    try {
+      for (;;) {
+        if (this.#gone !== undefined) throw this.#gone;
+        if (at < this.#memory.length) {
+          const part = this.#memory.subarray(at);
+          at += part.length;
+          yield part;
+        } else if (at < this.#bytes) {
+          handle ??= await this.#spools.files.open(this.#path as string, "r");
+          const part = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, this.#bytes - at));
+          if ((await readAll(handle, part, at)) < part.length) {
+            throw new BodyGoneError("the body's file was cut");
+          }
+          at += part.length;
+          yield part;
+        } else if (this.#whole) return;
+        else await this.#progress();
+      }
+    } finally {
+      await handle?.close();
+    }
+  }
+
+  /** Frees everything. A reader that is not done breaks off: the app never takes it for the whole. */
+  async discard(reason: string): Promise<void> {
+    if (this.#gone !== undefined) return;
+    this.#gone = new BodyGoneError(reason);
+    this.#wake();
+    this.#spools.giveMemoryBack(this.#memory.length);
+    this.#memory = NOTHING;
+    await this.#writing.catch(() => undefined);
+    await this.#close();
+    if (this.#path !== undefined) await removeFile(this.#spools.files, this.#path);
+    this.#spools.giveBack(this.#reservedBytes);
+  }
+
+  #fitsMemory(part: Uint8Array): boolean {
+    return this.#bytes + part.length <= MEMORY_BYTES && this.#spools.takeMemory(part.length);
+  }
+
+  /** Offsets in the file are those of the body: what stays in memory is a hole at its beginning. */
+  async #write(part: Uint8Array): Promise<void> {
+    this.#path ??= this.#spools.newPath();
+    try {
+      this.#handle ??= await this.#spools.files.open(this.#path, "wx", PRIVATE_FILE_MODE);
+      await writeAll(this.#handle, part, this.#bytes);
+    } catch (error) {
+      throw new BodySpoolFullError("the body cannot be stored", { cause: error });
+    }
+    this.#bytes += part.length;
+  }
+
+  async #close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close();
+  }
+
+  #progress(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(() => resolve());
+    return promise;
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+}
+
+const NOTHING = new Uint8Array(0);
