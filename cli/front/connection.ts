@@ -7,9 +7,9 @@
  * nothing. From there on workerd's own limit of 15 s for every request head holds.
  */
 
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { AnswerReader } from "./announcement.ts";
+import { openUpstream, type AnnouncedSocket, type Upstream } from "./upstream.ts";
 
 /** How long a client waits for workerd while it restarts, before its 503. */
 const UPSTREAM_WAIT_MS = 5_000;
@@ -104,7 +104,7 @@ export class FrontConnection {
   async #open(first: Buffer): Promise<void> {
     const upstream = await this.#connect();
     if (this.#client.destroyed) {
-      if (upstream.kind === "announced") reset(upstream.socket);
+      if (upstream.kind === "announced") upstream.socket.resetAndDestroy();
       return;
     }
     if (upstream.kind === "none") return this.refuse("the gateway is restarting");
@@ -113,7 +113,7 @@ export class FrontConnection {
       return this.refuse("the gateway is not ready");
     }
     this.#upstream = upstream.socket;
-    this.#splice(upstream.socket);
+    this.#splice(upstream);
     if (upstream.socket.write(first)) this.#client.resume();
   }
 
@@ -135,11 +135,9 @@ export class FrontConnection {
     return { kind: "none" };
   }
 
-  #splice(upstream: Socket): void {
+  #splice({ socket: upstream, forwardTo }: AnnouncedSocket): void {
     const client = this.#client;
-    upstream.on("data", (chunk: Buffer) => {
-      if (!client.write(chunk)) upstream.pause();
-    });
+    forwardTo(client);
     client.on("drain", () => upstream.resume());
     client.on("data", (chunk: Buffer) => {
       if (!upstream.write(chunk)) client.pause();
@@ -184,33 +182,6 @@ export class FrontConnection {
       if (!client.destroyed) this.#timer = setTimeout(() => client.destroy(), LINGER_MS);
     });
   }
-}
-
-/** What came of an attempt to reach workerd; `none`: nothing listens, or it died before it answered. */
-type Upstream =
-  | { readonly kind: "none" }
-  | { readonly kind: "refused"; readonly statusLine: string }
-  | { readonly kind: "announced"; readonly socket: Socket };
-
-/** Connects to a port of this machine and announces the client there. Never rejects. */
-async function openUpstream(port: number, announcement: Buffer): Promise<Upstream> {
-  const { promise, resolve } = Promise.withResolvers<Upstream>();
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
-  const answer = new AnswerReader();
-  const onGone = (): void => resolve({ kind: "none" });
-  const onData = (chunk: Buffer): void => {
-    const progress = answer.push(chunk);
-    if (progress.kind === "incomplete") return;
-    socket.off("data", onData).off("end", onGone).off("close", onGone);
-    if (progress.kind === "refused") socket.destroy();
-    resolve(progress.kind === "refused" ? progress : { kind: "announced", socket });
-  };
-  socket.on("error", ignore);
-  socket.on("data", onData).on("end", onGone).on("close", onGone);
-  socket.write(announcement);
-  const outcome = await promise;
-  if (outcome.kind === "none") socket.destroy();
-  return outcome;
 }
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {

@@ -91,7 +91,7 @@ describe("its end", () => {
       idle.send(`GET /api/v1/health HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`);
       await idle.response();
       expect(await gateway.stop(signal)).toEqual({ code: 0, signal: null });
-      expect(await idle.closed).toBe("end");
+      expect(await idle.ending()).toBe("end");
       expect(tree.filter(isAlive)).toEqual([]);
       expect(existsSync(join(state, "gateway.json"))).toBe(false);
       expect(existsSync(join(state, "run", "workerd.json"))).toBe(false);

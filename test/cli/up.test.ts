@@ -105,7 +105,7 @@ test("a second Ctrl-C ends at once, with exit code 1 and a break for the client"
   process.kill(up.pid, "SIGINT");
   expect(await up.exited).toEqual({ code: 1, signal: null });
   expect(performance.now() - insistedAt).toBeLessThan(3_000);
-  await client.closed;
+  await client.ending();
   expect(tree.filter(isAlive)).toEqual([]);
 });
 
