@@ -39,7 +39,7 @@ export class ReplayRing {
   #chunks: Uint8Array[] = [];
   /** Chunks before this index are gone; the array is compacted now and then. */
   #first = 0;
-  /** The block that the last chunk is a view of, if it is one; from `#blockUsed` on it is free. */
+  /** The block whose used part is the last chunk, if that is one. */
   #block: Uint8Array | undefined;
   #blockUsed = 0;
   #blockBytes = FIRST_BLOCK_BYTES;
@@ -67,24 +67,17 @@ export class ReplayRing {
   /** Copies a chunk behind the last one where the block has room, else into a new block. */
   #gather(chunk: Uint8Array): void {
     const used = this.#blockUsed;
-    const last = this.#chunks.length - 1;
-    const before = this.#chunks[last];
-    if (
-      this.#block === undefined ||
-      before === undefined ||
-      last < this.#first ||
-      used + chunk.length > this.#block.length
-    ) {
-      this.#block = new Uint8Array(Math.max(this.#blockBytes, chunk.length));
-      this.#blockBytes = Math.min(this.#blockBytes * 2, LAST_BLOCK_BYTES);
-      this.#block.set(chunk);
-      this.#blockUsed = chunk.length;
-      this.#chunks.push(this.#block.subarray(0, chunk.length));
+    if (this.#block !== undefined && used + chunk.length <= this.#block.length) {
+      this.#block.set(chunk, used);
+      this.#blockUsed = used + chunk.length;
+      this.#chunks[this.#chunks.length - 1] = this.#block.subarray(0, this.#blockUsed);
       return;
     }
-    this.#block.set(chunk, used);
-    this.#blockUsed = used + chunk.length;
-    this.#chunks[last] = this.#block.subarray(used - before.length, this.#blockUsed);
+    this.#block = new Uint8Array(Math.max(this.#blockBytes, chunk.length));
+    this.#blockBytes = Math.min(this.#blockBytes * 2, LAST_BLOCK_BYTES);
+    this.#block.set(chunk);
+    this.#blockUsed = chunk.length;
+    this.#chunks.push(this.#block.subarray(0, chunk.length));
   }
 
   /** Views of at most `max` bytes from `offset` on, in order. */
@@ -120,6 +113,7 @@ export class ReplayRing {
       this.start += chunk.length;
       this.#budget.held -= chunk.length;
     }
+    if (this.#first === this.#chunks.length) this.#block = undefined;
     if (this.#first > 64 && this.#first * 2 > this.#chunks.length) {
       this.#chunks = this.#chunks.slice(this.#first);
       this.#first = 0;
