@@ -7,3 +7,11 @@ export interface Command<O extends Options = Options> {
   /** Resolves with the exit code; throws a Failure for what ends in one line. */
   readonly run: (args: Arguments<O>) => Promise<number>;
 }
+
+/** Several commands under one name: `postern token create`. Each is described as `token create`. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  /** By their second word. */
+  readonly commands: Readonly<Record<string, Command>>;
+}

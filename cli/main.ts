@@ -5,17 +5,21 @@
 
 import { readFileSync } from "node:fs";
 import { helpOf, parseArguments } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandGroup } from "./command.ts";
 import { Failure, UsageError } from "./failure.ts";
 import { nearest } from "./nearest.ts";
 import { printNotice, printResult, tolerateClosedOutput } from "./output.ts";
 
 /** Loaded when asked for: `postern url` needs neither esbuild nor the agent. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   up: async () => (await import("./commands/up.ts")).UP,
   gateway: async () => (await import("./commands/gateway.ts")).GATEWAY,
   serve: async () => (await import("./commands/serve.ts")).SERVE,
   url: async () => (await import("./commands/url.ts")).URL_COMMAND,
+  "proxy-token": async () => (await import("./commands/proxy-token.ts")).PROXY_TOKEN,
+  token: async () => (await import("./commands/token.ts")).TOKEN,
+  profile: async () => (await import("./commands/profile.ts")).PROFILE,
+  config: async () => (await import("./commands/config.ts")).CONFIG,
 };
 
 /** Named by the contract and not built yet: refused by name, so that nobody looks for a typing error. */
@@ -25,11 +29,7 @@ const NOT_YET = new Set([
   "app",
   "container",
   "environment",
-  "proxy-token",
   "connect-token",
-  "token",
-  "profile",
-  "config",
   "secret",
   "domain",
   "box",
@@ -65,13 +65,34 @@ async function main(argv: readonly string[]): Promise<number> {
   if (NOT_YET.has(name)) throw new Failure(`${name}: not available yet`);
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) throw unknownCommand(name);
-  const command = await load();
-  const args = parseArguments(command.description, rest);
+  const found = await load();
+  return "run" in found ? run(found, rest) : runOfGroup(found, rest);
+}
+
+async function run(command: Command, argv: readonly string[]): Promise<number> {
+  const args = parseArguments(command.description, argv);
   if (args.values.help === true) {
     printResult(helpOf(command.description));
     return 0;
   }
   return command.run(args);
+}
+
+async function runOfGroup(group: CommandGroup, argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === "--help" || name === "-h") {
+    printResult(overviewOf(group));
+    return 0;
+  }
+  const known = Object.keys(group.commands);
+  if (name === undefined || name.startsWith("-")) {
+    throw new UsageError(`${group.name}: which one? ${known.join(", ")}`);
+  }
+  const command = Object.hasOwn(group.commands, name) ? group.commands[name] : undefined;
+  if (command !== undefined) return run(command, rest);
+  const meant = nearest(name, known);
+  const hint = meant === undefined ? `one of ${known.join(", ")}` : `did you mean ${meant}?`;
+  throw new UsageError(`unknown command ${group.name} ${name}; ${hint}`);
 }
 
 function unknownCommand(name: string): UsageError {
@@ -85,9 +106,10 @@ function unknownCommand(name: string): UsageError {
 
 async function overview(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  const lines = commands.map(
-    ({ description }) => `  ${description.name.padEnd(10)}${description.summary}`,
-  );
+  const lines = commands.map((command) => {
+    const { name, summary } = "run" in command ? command.description : command;
+    return `  ${name.padEnd(13)}${summary}`;
+  });
   return [
     "Usage: postern <command> [options]",
     "",
@@ -97,6 +119,22 @@ async function overview(): Promise<string> {
     ...lines,
     "",
     "postern <command> --help describes each.",
+  ].join("\n");
+}
+
+function overviewOf(group: CommandGroup): string {
+  const lines = Object.values(group.commands).map(
+    ({ description: { name, summary } }) => `  ${name.padEnd(24)}${summary}`,
+  );
+  return [
+    `Usage: postern ${group.name} <command> [options]`,
+    "",
+    group.summary,
+    "",
+    "Commands:",
+    ...lines,
+    "",
+    `postern ${group.name} <command> --help describes each.`,
   ].join("\n");
 }
 

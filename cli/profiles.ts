@@ -99,7 +99,7 @@ export class Profiles {
 
   write(): void {
     try {
-      writePrivate(this.path, `${stringify(Object.fromEntries(this.#tables) as TomlTable)}\n`);
+      writePrivate(this.path, stringify(Object.fromEntries(this.#tables) as TomlTable));
     } catch (error) {
       throw new Failure(`can't write ${this.path}: ${reasonOf(error)}`);
     }

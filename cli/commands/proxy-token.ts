@@ -1,0 +1,114 @@
+/** `postern proxy-token`: the tokens that open a workspace's private endpoints. */
+
+import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
+import { ApiClient } from "../client.ts";
+import type { Command, CommandGroup } from "../command.ts";
+import { EXPIRES_OPTION, secondsUntilExpiry } from "../expires.ts";
+import { printJson, printNotice, printResult } from "../output.ts";
+import { tableOf } from "../table.ts";
+
+/** As the API shows it. */
+interface ProxyToken {
+  readonly id: string;
+  readonly name: string;
+  readonly environments: readonly string[];
+  readonly apps: readonly string[];
+  readonly created_at: string;
+  readonly expires_at: string | null;
+  readonly last_used_at: string | null;
+}
+
+const CREATE_OPTIONS = {
+  name: { type: "string", value: "NAME", summary: "what it is for" },
+  ...EXPIRES_OPTION,
+  app: { type: "string", value: "APP,...", summary: "open these apps' endpoints alone" },
+  ...STATE_OPTION,
+} as const;
+
+const CREATE: Command<typeof CREATE_OPTIONS> = {
+  description: {
+    name: "proxy-token create",
+    summary: "Makes a token; prints its id and its secret, this once.",
+    positionals: [],
+    options: CREATE_OPTIONS,
+    notes: ["--env and --app restrict it; several names with commas between.", ACCESS_NOTE],
+  },
+  async run({ values }) {
+    const body = {
+      ...(values.name === undefined ? {} : { name: values.name }),
+      environments: listOf(values.env),
+      apps: listOf(values.app),
+      expires_in: secondsUntilExpiry(values.expires),
+    };
+    const client = new ApiClient(findAccess(values.state, process.env));
+    const token = await client.post<ProxyToken & { secret: string }>("/proxy-tokens", body);
+    if (values.json === true) {
+      printJson(token);
+      return 0;
+    }
+    printResult(token.id);
+    printResult(token.secret);
+    printNotice(
+      "shown this once; send them as Modal-Key and Modal-Secret, or as Authorization: Bearer <id>.<secret>",
+    );
+    return 0;
+  },
+};
+
+const LIST: Command<typeof STATE_OPTION> = {
+  description: {
+    name: "proxy-token list",
+    summary: "Lists the workspace's tokens, newest first.",
+    positionals: [],
+    options: STATE_OPTION,
+    notes: [ACCESS_NOTE],
+  },
+  async run({ values }) {
+    const client = new ApiClient(findAccess(values.state, process.env));
+    const tokens = await client.list<ProxyToken>("/proxy-tokens");
+    if (values.json === true) {
+      printJson(tokens);
+      return 0;
+    }
+    const rows = tokens.map((token) => [
+      token.id,
+      token.name,
+      token.environments.join(",") || "all",
+      token.apps.join(",") || "all",
+      token.created_at,
+      token.expires_at ?? "never",
+      token.last_used_at ?? "never",
+    ]);
+    const headings = ["ID", "NAME", "ENVIRONMENTS", "APPS", "CREATED", "EXPIRES", "LAST USED"];
+    for (const line of tableOf(headings, rows)) printResult(line);
+    return 0;
+  },
+};
+
+const REVOKE: Command<typeof STATE_OPTION> = {
+  description: {
+    name: "proxy-token revoke",
+    summary: "Revokes a token, everywhere within 5 s.",
+    positionals: ["ID"],
+    options: STATE_OPTION,
+    notes: [ACCESS_NOTE],
+  },
+  async run({ values, positionals: [id = ""] }) {
+    const client = new ApiClient(findAccess(values.state, process.env));
+    await client.delete(`/proxy-tokens/${encodeURIComponent(id)}`);
+    if (values.json === true) printJson({ id, revoked: true });
+    else printNotice(`${id} is revoked`);
+    return 0;
+  },
+};
+
+export const PROXY_TOKEN: CommandGroup = {
+  name: "proxy-token",
+  summary: "Manages the tokens that open private endpoints.",
+  commands: { create: CREATE, list: LIST, revoke: REVOKE },
+};
+
+/** Names with commas between. */
+function listOf(text: string | undefined): string[] {
+  return text === undefined ? [] : text.split(",").map((name) => name.trim());
+}

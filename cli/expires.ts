@@ -1,0 +1,18 @@
+/** `--expires`: how long a token is to live. */
+
+import { UsageError } from "./failure.ts";
+
+const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+
+export const EXPIRES_OPTION = {
+  expires: { type: "string", value: "TIME", summary: "30d, 12h, 15m or 90s (it does not expire)" },
+} as const;
+
+/** Seconds, or undefined where no time is given; throws a UsageError for what is none. */
+export function secondsUntilExpiry(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, count, unit = "s"] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
+  const seconds = Number(count) * SECONDS[(unit || "s") as keyof typeof SECONDS];
+  if (seconds > 0) return seconds;
+  throw new UsageError(`--expires: "${text}" is not a time, e.g. 30d, 12h, 15m or 90s`);
+}

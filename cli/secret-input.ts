@@ -1,0 +1,31 @@
+/** Reads secrets from stdin, a line each: from a pipe as they come, from a person without an echo. */
+
+import { createInterface, type Interface } from "node:readline";
+import { Writable } from "node:stream";
+import { Failure } from "./failure.ts";
+import { printNotice } from "./output.ts";
+
+export class SecretInput {
+  #interface: Interface | undefined;
+  #lines: AsyncIterator<string> | undefined;
+
+  /** The next line; a Failure when there is none. `what` is what a person is asked for. */
+  async line(what: string): Promise<string> {
+    if (this.#lines === undefined) {
+      // A terminal shows what readline writes; this one is written to nobody.
+      const output = new Writable({ write: (_chunk, _encoding, done) => done() });
+      const terminal = process.stdin.isTTY;
+      this.#interface = createInterface({ input: process.stdin, output, terminal });
+      this.#lines = this.#interface[Symbol.asyncIterator]();
+    }
+    if (process.stdin.isTTY) printNotice(`${what}:`);
+    const { value, done } = await this.#lines.next();
+    const text = done === true ? "" : value.trim();
+    if (text === "") throw new Failure(`no ${what} on stdin`);
+    return text;
+  }
+
+  close(): void {
+    this.#interface?.close();
+  }
+}
