@@ -110,7 +110,8 @@ export async function answerResult(
   if (answer.kind === "answered") {
     const part = range === undefined ? undefined : partOf(answer.head, range);
     if (part !== undefined) {
-      return visit.pass(part.head, answer.body?.pipeThrough(firstBytes(part.length)) ?? null);
+      const bytes = answer.body?.pipeThrough(firstBytes(part.length));
+      return visit.pass(part.head, bytes?.pipeThrough(new FixedLengthStream(part.length)) ?? null);
     }
     if (range === undefined || range.first === 0) return visit.pass(answer.head, answer.body);
     await answer.body?.cancel();

@@ -3,13 +3,13 @@
  * dials the links, starts the containers when the gateway has told their URLs, and runs the calls.
  */
 import { randomBytes } from "node:crypto";
-import type { Failure, Welcome } from "../routing/wire/messages.ts";
+import type { Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { parseAttach, parseRequestHead } from "../routing/wire/messages.ts";
 import { COALESCE_MS } from "../routing/wire/limits.ts";
-import { Call, type CallContext } from "./calls/call.ts";
+import { CallTable } from "./calls/call-table.ts";
+import { KeptCalls } from "./calls/kept-calls.ts";
 import { RingBudget } from "./calls/replay-ring.ts";
-import { RequestBody } from "./calls/request-body.ts";
 import type { AppConfig } from "./config/app-config.ts";
 import { Endpoint } from "./endpoint.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
@@ -19,7 +19,7 @@ const DEFAULT_WORKSPACE = "local";
 const DEFAULT_ENVIRONMENT = "main";
 
 /** Seven days. */
-const DEFAULT_RESULT_TTL_S = 604_800;
+const RESULT_TTL_S = 604_800;
 
 export interface AgentOptions {
   /** The gateway's base URL. */
@@ -31,6 +31,8 @@ export interface AgentOptions {
   config: AppConfig;
   /** An ephemeral app: labels end in this suffix. */
   devSuffix?: string;
+  /** Where kept calls are, for this agent alone. Without it no call is kept, and no client redirected. */
+  stateDirectory?: string;
   /** Links to keep to the gateway. */
   links?: number;
   /** One line for the operator: a container's output with its endpoint's name in front, or a notice. */
@@ -58,7 +60,9 @@ export class AgentRefused extends Error {
  * @throws {AgentRefused} when the gateway refuses the box or a name
  */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
-  const agent = new Agent(options);
+  const kept =
+    options.stateDirectory === undefined ? undefined : await KeptCalls.open(options.stateDirectory);
+  const agent = new Agent(options, kept);
   return await agent.start();
 }
 
@@ -66,29 +70,31 @@ class Agent {
   readonly #options: AgentOptions;
   readonly #incarnation = randomBytes(16).toString("hex");
   readonly #endpoints = new Map<string, Endpoint>();
-  readonly #calls = new Map<string, Call>();
+  readonly #calls: CallTable;
+  readonly #kept: KeptCalls | undefined;
   readonly #links: Link[] = [];
   readonly #gateway: GatewayAddress;
-  readonly #context: CallContext;
-  #welcomedAt: number | undefined;
   #draining = false;
-  #idle: (() => void) | undefined;
 
-  constructor(options: AgentOptions) {
+  constructor(options: AgentOptions, kept: KeptCalls | undefined) {
     this.#options = options;
+    this.#kept = kept;
     this.#gateway = new GatewayAddress({
       url: options.gatewayUrl,
       box: options.boxName,
       secret: options.boxSecret,
       ...(options.connectTo === undefined ? {} : { connectTo: options.connectTo }),
     });
-    this.#context = {
-      now: () => performance.now(),
-      soon: setImmediate,
-      later: coalescer(),
-      rings: new RingBudget(),
-      forget: (call) => this.#forget(call),
-    };
+    this.#calls = new CallTable({
+      context: {
+        now: () => performance.now(),
+        soon: setImmediate,
+        later: coalescer(),
+        rings: new RingBudget(),
+      },
+      kept,
+      log: options.log,
+    });
   }
 
   async start(): Promise<RunningAgent> {
@@ -109,7 +115,7 @@ class Agent {
       settings: {
         requiresProxyAuth: endpoint.requiresProxyAuth,
         timeout: endpoint.timeout,
-        resultTtl: DEFAULT_RESULT_TTL_S,
+        resultTtl: RESULT_TTL_S,
       },
     }));
     for (let number = 0; number < count; number += 1) {
@@ -121,7 +127,7 @@ class Agent {
         ...(number === 0 ? { endpoints: announcements } : {}),
         acceptor: (carrier) => this.#acceptor(carrier),
         onWelcome: (welcome) => {
-          this.#welcomedAt ??= performance.now();
+          this.#calls.welcomed();
           if (number === 0) welcomed.resolve(welcome);
         },
         log,
@@ -147,7 +153,6 @@ class Agent {
         endpoint,
         new Endpoint({
           settings,
-          directory: config.directory,
           url: (urls[index] as { url: string }).url,
           identity: {
             POSTERN_URLS: JSON.stringify(Object.fromEntries(urls.map((u) => [u.function, u.url]))),
@@ -171,89 +176,57 @@ class Agent {
   #acceptor(link: Link): Acceptor {
     return {
       onOpen: (stream, text, body, end) => this.#open(link, stream, text, body, end),
-      onAttach: (stream, text) => this.#attach(link, stream, text),
+      onAttach: (stream, text) => this.#calls.attach(stream, link, parseAttach(text)),
     };
   }
 
   #open(link: Link, stream: Stream, text: string, body: Uint8Array, end: boolean): StreamEvents {
     const head = parseRequestHead(text);
     const endpoint = this.#endpoints.get(head.endpoint);
-    const refusal = this.#refusal(head.call, endpoint);
-    if (endpoint === undefined || refusal !== undefined) {
-      return refuse(stream, refusal ?? { code: "no_origin", detail: "no such endpoint here" });
+    if (this.#draining || endpoint === undefined) {
+      const detail = this.#draining
+        ? "the box is stopping"
+        : // Containers start when the URLs are known: a moment after the first welcome.
+          "the box does not serve this endpoint";
+      stream.refuse({ code: "no_origin", detail, retryAfter: this.#draining ? 5 : 1 });
+      return { onData: () => undefined, onOver: () => undefined };
     }
-    const call = new Call(this.#context, head, new RequestBody(stream, body, end));
-    this.#calls.set(head.call, call);
-    const events = call.attach(stream, link, 0);
-    if (head.websocket === undefined) endpoint.run(call);
-    else endpoint.openWebSocket(call, link.number);
-    return events;
-  }
-
-  #refusal(id: string, endpoint: Endpoint | undefined): Failure | undefined {
-    if (this.#draining) return { code: "no_origin", detail: "the box is stopping", retryAfter: 5 };
-    if (endpoint === undefined) {
-      // Containers start when the URLs are known: a moment after the first welcome.
-      return { code: "no_origin", detail: "the box does not serve this endpoint", retryAfter: 1 };
-    }
-    // Opened twice: the first one runs; whoever wants its answer attaches.
-    if (this.#calls.has(id)) return { code: "conflict", detail: "this call is already running" };
-    return undefined;
-  }
-
-  #attach(link: Link, stream: Stream, text: string): StreamEvents {
-    const request = parseAttach(text);
-    const call = this.#calls.get(request.call);
-    if (call === undefined) {
-      const welcomedForMs = Math.floor(performance.now() - (this.#welcomedAt ?? Infinity));
-      const detail = "the box does not know this call";
-      return refuse(stream, { code: "call_lost", detail, welcomedForMs });
-    }
-    if (!call.canResume(request)) {
-      const detail = "the answer cannot be resumed from so far back";
-      return refuse(stream, { code: "origin_error", detail });
-    }
-    return call.attach(stream, link, request.offset);
-  }
-
-  #forget(call: Call): void {
-    this.#calls.delete(call.head.call);
-    if (this.#calls.size === 0) this.#idle?.();
+    return this.#calls.open(
+      stream,
+      link,
+      head,
+      { body, end },
+      {
+        resultTtlMs: RESULT_TTL_S * 1000,
+        run: (call) => endpoint.run(call, link.number),
+      },
+    );
   }
 
   async #drain(): Promise<void> {
     this.#draining = true;
     const grace = Math.max(...this.#options.config.endpoints.map((e) => e.exitGracePeriod));
-    if (this.#calls.size > 0) {
-      const idle = new Promise<void>((resolve) => {
-        this.#idle = resolve;
-      });
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, grace * 1000);
-      });
-      await Promise.race([idle, late]);
-      clearTimeout(timer);
-    }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, grace * 1000);
+    });
+    await Promise.race([this.#calls.idle(), late]);
+    clearTimeout(timer);
     await this.#close();
   }
 
   async #close(): Promise<void> {
     this.#draining = true;
-    for (const call of this.#calls.values()) call.cancel("the agent stops");
+    this.#calls.cancelAll("the agent stops");
     await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.close()));
     for (const link of this.#links) link.stop();
+    await this.#kept?.close();
   }
 
   async #giveUp(reason: string): Promise<never> {
     await this.#close();
     throw new AgentRefused(reason);
   }
-}
-
-function refuse(stream: Stream, failure: Failure): StreamEvents {
-  stream.refuse(failure);
-  return { onData: () => undefined, onOver: () => undefined };
 }
 
 /** Everybody who asks within `COALESCE_MS` is called back together: one timer, not one per stream. */

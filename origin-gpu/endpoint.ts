@@ -2,18 +2,25 @@
  * One endpoint on this box: its container, the connections to it, and how a call or a WebSocket gets
  * there. Which container serves, and when one starts or stops, is containers/' business.
  */
-import { type ContainerPool, createContainerPool } from "./containers/pool.ts";
+import {
+  type AcquiredContainer,
+  type ContainerPool,
+  createContainerPool,
+} from "./containers/pool.ts";
 import type { Call } from "./calls/call.ts";
+import { Slots } from "./calls/slots.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
 import { AppConnections } from "./forward/forward.ts";
 import { forwardWebSocket } from "./forward/forward-websocket.ts";
+import type { Relay } from "./websocket/relay.ts";
 import type { GatewayAddress } from "./link/gateway-address.ts";
+
+/** Calls that may wait for a slot; the next one is refused with 429. */
+const MAX_PENDING = 2000;
 
 export interface EndpointOptions {
   settings: EndpointConfig;
-  /** The configuration's directory; relative paths start there. */
-  directory: string;
   url: string;
   /** Environment of the container besides its own URL; the user's `env` cannot override it. */
   identity: Record<string, string>;
@@ -22,12 +29,18 @@ export interface EndpointOptions {
 }
 
 export class Endpoint {
+  readonly #settings: EndpointConfig;
   readonly #pool: ContainerPool;
+  readonly #slots: Slots;
   readonly #gateway: GatewayAddress;
   /** By container id: a new container gets new connections. */
   readonly #connections = new Map<string, AppConnections>();
 
+  readonly #relays = new Set<Relay>();
+
   constructor({ settings, url, identity, gateway, log }: EndpointOptions) {
+    this.#settings = settings;
+    this.#slots = new Slots(settings.maxInputs, MAX_PENDING);
     this.#gateway = gateway;
     const prefix = `[${settings.function}] `;
     this.#pool = createContainerPool({
@@ -37,46 +50,55 @@ export class Endpoint {
     });
   }
 
-  /** Sends a call to the app, once the container is ready. */
-  run(call: Call): void {
-    void this.#run(call);
-  }
-
-  async #run(call: Call): Promise<void> {
+  /** Gives a call its turn: when a slot is free it goes to the app. @param link that its stream came over */
+  run(call: Call, link: number): void {
     const arrivedAt = performance.now();
+    const ticket = this.#slots.request(() => void this.#start(call, link, arrivedAt));
+    if (ticket !== undefined) {
+      call.whenSettled(() => ticket.release());
+      return;
+    }
+    const detail = `${this.#settings.function} has ${MAX_PENDING} calls waiting`;
+    call.failed({ code: "queue_full", detail, retryAfter: 1 });
+  }
+
+  async #start(call: Call, link: number, arrivedAt: number): Promise<void> {
+    if (call.over) return;
+    const startedAt = performance.now();
     try {
       const address = await this.#pool.acquire();
       if (call.over) return;
-      const start = Math.round(performance.now() - arrivedAt);
-      let connections = this.#connections.get(address.containerId);
-      if (connections === undefined) {
-        connections = new AppConnections(address);
-        for (const old of this.#connections.values()) void old.closeWhenIdle();
-        this.#connections.clear();
-        this.#connections.set(address.containerId, connections);
-      }
-      connections.forward(call, { queue: 0, start });
+      const waited = {
+        queue: Math.round(startedAt - arrivedAt),
+        start: Math.round(performance.now() - startedAt),
+      };
+      if (call.head.websocket === undefined) this.#connectionsTo(address).forward(call, waited);
+      else await this.#relay(call, address, link);
     } catch (error) {
       call.failed(startFailure(error));
     }
   }
 
-  /** Performs the app's WebSocket handshake and couples it with the client's. */
-  openWebSocket(call: Call, link: number): void {
-    void this.#openWebSocket(call, link);
+  async #relay(call: Call, address: AcquiredContainer, link: number): Promise<void> {
+    const relay = await forwardWebSocket(call, address, this.#gateway, link);
+    if (relay === undefined) return;
+    this.#relays.add(relay);
+    void relay.closed.then(() => this.#relays.delete(relay));
   }
 
-  async #openWebSocket(call: Call, link: number): Promise<void> {
-    try {
-      const address = await this.#pool.acquire();
-      if (call.over) return;
-      await forwardWebSocket(call, address, this.#gateway, link);
-    } catch (error) {
-      call.failed(startFailure(error));
-    }
+  #connectionsTo(address: AcquiredContainer): AppConnections {
+    const present = this.#connections.get(address.containerId);
+    if (present !== undefined) return present;
+    const connections = new AppConnections(address, this.#settings.timeout * 1000);
+    for (const old of this.#connections.values()) void old.closeWhenIdle();
+    this.#connections.clear();
+    this.#connections.set(address.containerId, connections);
+    return connections;
   }
 
   async close(): Promise<void> {
+    // RFC 6455, 7.4.1: 1001, going away.
+    for (const relay of this.#relays) relay.close(1001, "the box is stopping");
     await Promise.all([...this.#connections.values()].map((connections) => connections.close()));
     await this.#pool.close();
   }

@@ -1,5 +1,9 @@
 /** `postern serve`: this machine's agent alone, with an ephemeral app at a gateway that runs elsewhere. */
 
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { checkDevSuffix, DEFAULT_DEV_SUFFIX } from "../../routing/names.ts";
 import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
 import { readConfig } from "../app-config.ts";
@@ -9,6 +13,9 @@ import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { findBoxSecret, findGateway } from "../gateway/nearby.ts";
 import { printNotice } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
+
+/** Leaves room for "-dev" in a box name of 64 characters. */
+const MAX_HOST_CHARACTERS = 60;
 
 const OPTIONS = {
   state: {
@@ -40,14 +47,19 @@ export const SERVE: Command<typeof OPTIONS> = {
     const boxSecret = findBoxSecret(state, process.env);
     const config = await readConfig(file, values.env);
     const stop = listenForStop();
+    // An ephemeral app's answers go with it.
+    const scratch = await mkdtemp(join(tmpdir(), "postern-serve-"));
+    process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
     const agent = await startAgentUnlessStopped(
       {
         gatewayUrl: gateway.url,
         ...(gateway.workerdPort === undefined
           ? {}
           : { connectTo: `127.0.0.1:${gateway.workerdPort}` }),
-        boxName: boxName(),
+        // Beside a box that `up` runs on the same machine, and on every day the same.
+        boxName: boxName(`${hostname().slice(0, MAX_HOST_CHARACTERS)}-dev`),
         boxSecret,
+        stateDirectory: scratch,
         config,
         devSuffix: devSuffix.value,
         log: printNotice,

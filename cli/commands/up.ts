@@ -3,6 +3,7 @@
  * the demo, so that the first thing a new user sees is alive.
  */
 
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
 import { readConfig } from "../app-config.ts";
@@ -61,6 +62,7 @@ export const UP: Command<typeof OPTIONS> = {
           connectTo: `127.0.0.1:${gateway.workerdPort}`,
           boxName: boxName(),
           boxSecret: gateway.boxSecret,
+          stateDirectory: join(settings.state, "box"),
           config,
           log: printNotice,
         },

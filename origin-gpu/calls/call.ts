@@ -1,18 +1,18 @@
 /**
- * One call, as the agent owns it: it outlives the streams that carry it. The app's answer goes into the
- * replay ring; whoever is attached gets it from there, from any byte that the ring still has. Nobody
- * attached: the ring fills, then the app is held back, and after a while the call is cancelled.
+ * One call, as the agent owns it: it outlives the streams that carry it. A passing call's answer goes
+ * into the replay ring; whoever is attached gets it from there, from any byte that the ring still has.
+ * Nobody attached: the ring fills, then the app is held back, and after a while the call is cancelled.
+ * A call that is kept before its answer begins (an Idempotency-Key, `respond-async`, a client that was
+ * redirected) has its answer on the disk instead, for any number of clients, attached or not.
  */
 import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
-import type {
-  AttachRequest,
-  Failure,
-  RequestHead,
-  ResponseHead,
-} from "../../routing/wire/messages.ts";
+import type { Failure, RequestHead, ResponseHead } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import type { Carrier } from "./carrier.ts";
+import { deliver } from "./delivery.ts";
 import { ReplayRing, type RingBudget } from "./replay-ring.ts";
 import { RequestBody } from "./request-body.ts";
+import type { ResultSpool } from "./result-spool.ts";
 
 /** Waiting bytes that are worth a frame at once. */
 const FLUSH_BYTES = 16 * KIB;
@@ -25,13 +25,6 @@ export interface Exchange {
   abort(reason: string): void;
 }
 
-/** The link that a stream came over, as far as a call needs it. */
-export interface Carrier {
-  /** The socket has more than it can send; `whenDrained` tells when it has not. */
-  readonly congested: boolean;
-  whenDrained(resume: () => void): void;
-}
-
 /** What a call needs of the world. */
 export interface CallContext {
   now(): number;
@@ -42,6 +35,26 @@ export interface CallContext {
   rings: RingBudget;
   /** The call is over for good: forget it. */
   forget(call: Call): void;
+}
+
+/** A call's place among the kept ones; what it does never rejects. */
+export interface Keeper {
+  /** Notes the call; false when there is no room for it: then it cannot be kept. */
+  accept(): Promise<boolean>;
+  begin(head: ResponseHead, onDrain: () => void): ResultSpool;
+  completed(): Promise<void>;
+  failed(failure: Failure): Promise<void>;
+  cancelled(): Promise<void>;
+  /** The call never began: nothing is known of it any more, and its key is free. */
+  forget(): Promise<void>;
+}
+
+/** A client that waits for an answer that will be kept. */
+interface Waiting {
+  readonly carrier: Carrier;
+  readonly offset: number;
+  /** It will not wait any longer. */
+  leaves: boolean;
 }
 
 export class Call {
@@ -70,15 +83,47 @@ export class Call {
   #sentAt = 0;
   #leaving: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(context: CallContext, head: RequestHead, body: RequestBody) {
+  readonly #openedAt: number;
+  readonly #keeper: Keeper | undefined;
+  /** Its answer will be on the disk, if it can be. */
+  #keeping: boolean;
+  /** It is in the journal. */
+  #accepted: boolean;
+  #spool: ResultSpool | undefined;
+  readonly #waiting = new Map<Stream, Waiting>();
+  /** The stream that brings the body. */
+  #uploading: Stream | undefined;
+  #settled: (() => void) | undefined;
+
+  /**
+   * @param keeper without one the call cannot be kept
+   * @param kept it is in the journal already
+   */
+  constructor(
+    context: CallContext,
+    head: RequestHead,
+    body: RequestBody,
+    keeper?: Keeper,
+    kept = false,
+  ) {
     this.#context = context;
     this.head = head;
     this.body = body;
     this.#ring = new ReplayRing(context.rings);
+    this.#openedAt = context.now();
+    this.#keeper = keeper;
+    this.#keeping = kept;
+    this.#accepted = kept;
   }
 
   get over(): boolean {
     return this.#over;
+  }
+
+  /** Calls back once, when the app has no more to do with the call: then its slot is free. */
+  whenSettled(callback: () => void): void {
+    this.#settled = callback;
+    if (this.#over) this.#settle();
   }
 
   /**
@@ -91,6 +136,8 @@ export class Call {
 
   /** Attaches a stream from `offset` on; an older attachment gives way. */
   attach(stream: Stream, carrier: Carrier, offset: number): StreamEvents {
+    if (this.body.incomplete) this.#uploading ??= stream;
+    if (this.#keeping) return this.#attachToKept(stream, carrier, offset);
     clearTimeout(this.#leaving);
     const before = this.#stream;
     this.#stream = stream;
@@ -104,12 +151,85 @@ export class Call {
     return {
       onData: (bytes, end) => this.body.push(bytes, end),
       onWindow: this.#pumpNow,
+      onKeep: () => this.#keep(stream, carrier, offset),
       onOver: (ending) => this.#detached(stream, ending),
     };
   }
 
+  #attachToKept(stream: Stream, carrier: Carrier, offset: number): StreamEvents {
+    if (this.#spool !== undefined) return deliver(this.#spool, stream, carrier, offset);
+    const waiting = { carrier, offset, leaves: false };
+    this.#waiting.set(stream, waiting);
+    return {
+      onData: (bytes, end) => this.body.push(bytes, end),
+      onKeep: () => {
+        waiting.leaves = true;
+        this.#letGo();
+      },
+      onOver: () => {
+        this.#waiting.delete(stream);
+        // Nobody can complete the body: the app must not take what came for the whole.
+        if (stream === this.#uploading && this.body.incomplete) this.#uploadBroke();
+      },
+    };
+  }
+
+  /** A client will not wait any longer. An answer that has begun is on its way to it, whatever it said. */
+  #keep(stream: Stream, carrier: Carrier, offset: number): void {
+    const keeper = this.#keeper;
+    if (keeper === undefined || this.#over || this.#keeping) return;
+    if (this.#answer !== undefined || this.#failure !== undefined) return;
+    this.#keeping = true;
+    this.#stream = undefined;
+    stream.events = this.#attachToKept(stream, carrier, offset);
+    stream.events.onKeep?.();
+    void keeper.accept().then((accepted) => {
+      this.#accepted = accepted;
+      if (accepted) this.#letGo();
+      else this.#passAfterAll();
+    });
+  }
+
+  /** Sends those away who will not wait any longer, once the call is safe. */
+  #letGo(): void {
+    if (!this.#accepted) return;
+    for (const [stream, { leaves }] of this.#waiting) {
+      if (!leaves) continue;
+      this.#waiting.delete(stream);
+      stream.kept({
+        call: this.head.call,
+        status: this.#exchange === undefined ? "pending" : "running",
+        position: 0,
+        elapsedMs: Math.round(this.#context.now() - this.#openedAt),
+      });
+    }
+  }
+
+  /** There is no room to keep the call: its client waits on, as if it had not been asked to leave. */
+  #passAfterAll(): void {
+    if (this.#spool !== undefined || this.#over) return;
+    this.#keeping = false;
+    for (const [stream, { carrier, offset }] of this.#waiting) {
+      stream.events = this.attach(stream, carrier, offset);
+    }
+    this.#waiting.clear();
+    if (this.#stream === undefined) this.#awaitAttach();
+  }
+
+  #uploadBroke(): void {
+    const failure = {
+      code: "upload_interrupted",
+      detail: "the request body did not arrive whole",
+    } as const;
+    for (const stream of this.#waiting.keys()) stream.reset(failure);
+    this.#finish();
+    this.#exchange?.abort(failure.detail);
+    void this.#keeper?.forget();
+  }
+
   /** Whether an attachment from this byte on can be served. */
-  canResume({ offset }: AttachRequest): boolean {
+  canResume(offset: number): boolean {
+    if (this.#keeping) return true;
     return offset >= this.#ring.start && offset <= this.#ring.end;
   }
 
@@ -125,6 +245,17 @@ export class Call {
    * @param eager a stream of events: its head is sent at once, not with the first of its body
    */
   answered(answer: ResponseHead, eager: boolean): void {
+    if (this.#over) return;
+    if (this.#keeping && this.#keeper !== undefined) {
+      this.#answer = "";
+      const spool = this.#keeper.begin(answer, () => this.#exchange?.resume());
+      this.#spool = spool;
+      for (const [stream, { carrier, offset }] of this.#waiting) {
+        stream.events = deliver(spool, stream, carrier, offset);
+      }
+      this.#waiting.clear();
+      return;
+    }
     this.#answer = JSON.stringify(answer);
     this.#eager = eager;
     this.#wholeLength = contentLength(answer);
@@ -135,6 +266,10 @@ export class Call {
 
   chunk(bytes: Uint8Array): void {
     if (this.#over) return;
+    if (this.#spool !== undefined) {
+      if (!this.#spool.append(bytes)) this.#exchange?.pause();
+      return;
+    }
     this.#ring.append(bytes);
     const unsent = this.#ring.end - this.#offset;
     if (unsent > this.#unsentLimit && !this.#held) {
@@ -151,6 +286,11 @@ export class Call {
 
   /** The app's answer is complete. */
   completed(): void {
+    this.#settle();
+    if (this.#spool !== undefined) {
+      void this.#completeSpool(this.#spool);
+      return;
+    }
     this.#complete = true;
     // Sent in this very turn: everything is here.
     this.#pump();
@@ -159,21 +299,56 @@ export class Call {
   /** The call failed: before the answer's head that is the answer, later it cuts the client. */
   failed(failure: Failure): void {
     if (this.#over || this.#complete) return;
+    this.#settle();
     this.#failure = failure;
     this.body.broke();
-    this.#pump();
+    if (!this.#keeping) {
+      this.#pump();
+      return;
+    }
+    this.#spool?.discard(failure.detail);
+    for (const stream of this.#waiting.keys()) stream.reset(failure);
+    void this.#keeper?.failed(failure).then(() => this.#finish());
   }
 
-  /** A WebSocket's two halves are coupled: it lives by itself, without stream or call. */
-  handedOver(): void {
+  async #completeSpool(spool: ResultSpool): Promise<void> {
+    this.#complete = true;
+    try {
+      await spool.complete();
+      await this.#keeper?.completed();
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : "the answer could not be kept";
+      await this.#keeper?.failed({ code: "origin_error", detail });
+    }
+    this.#finish();
+  }
+
+  /** A WebSocket's two halves are coupled: it lives by itself, and holds its slot until it is closed. */
+  handedOver(closed: Promise<unknown>): void {
+    const settled = this.#settled;
+    this.#settled = undefined;
+    void closed.then(() => settled?.());
     this.#finish();
   }
 
   /** Ends the call and its work. */
   cancel(reason: string): void {
     if (this.#over) return;
+    if (this.#keeping) {
+      this.#spool?.discard(reason);
+      for (const stream of this.#waiting.keys()) {
+        stream.reset({ code: "call_lost", detail: reason });
+      }
+      void this.#keeper?.cancelled();
+    }
     this.#finish();
     this.#exchange?.abort(reason);
+  }
+
+  #settle(): void {
+    const settled = this.#settled;
+    this.#settled = undefined;
+    settled?.();
   }
 
   #detached(stream: Stream, ending: StreamEnding): void {
@@ -259,8 +434,10 @@ export class Call {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#settle();
     clearTimeout(this.#leaving);
     this.#stream = undefined;
+    this.#waiting.clear();
     this.#context.forget(this);
     this.#ring.release();
     this.body.broke();

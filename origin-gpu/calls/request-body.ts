@@ -3,12 +3,15 @@
  * takes a body that was cut for a whole one: what breaks here becomes an error of the reader.
  */
 import type { Stream } from "../../routing/wire/multiplexer.ts";
+import type { Fingerprint, FingerprintReader } from "./fingerprint.ts";
 
 export class RequestBody {
   readonly #stream: Stream;
   #chunks: Uint8Array[];
   #ended: boolean;
   #broken = false;
+  #watcher: ((bytes: Uint8Array, end: boolean) => void) | undefined;
+  readonly #fingerprint = Promise.withResolvers<Fingerprint | undefined>();
   #wake: (() => void) | undefined;
 
   /** @param first what came with OPEN @param end nothing more will come */
@@ -36,7 +39,27 @@ export class RequestBody {
     return body;
   }
 
+  /** Reads the fingerprint of the body as it comes; to be called before more of it does. */
+  watch(reader: FingerprintReader, whole: (fingerprint: Fingerprint) => void): void {
+    const take = (bytes: Uint8Array, end: boolean): void => {
+      reader.push(bytes);
+      if (!end) return;
+      const fingerprint = reader.finish();
+      whole(fingerprint);
+      this.#fingerprint.resolve(fingerprint);
+    };
+    for (const chunk of this.#chunks) take(chunk, false);
+    if (this.#ended) take(NOTHING, true);
+    else this.#watcher = take;
+  }
+
+  /** What was watched, once the body is whole; undefined when it broke off. */
+  async fingerprint(): Promise<Fingerprint | undefined> {
+    return await this.#fingerprint.promise;
+  }
+
   push(bytes: Uint8Array, end: boolean): void {
+    this.#watcher?.(bytes, end);
     if (bytes.length > 0) this.#chunks.push(bytes);
     if (end) this.#ended = true;
     this.#wake?.();
@@ -45,6 +68,7 @@ export class RequestBody {
   /** The body will not be completed, or nobody wants it any more. */
   broke(): void {
     this.#broken = true;
+    this.#fingerprint.resolve(undefined);
     this.#chunks = [];
     this.#wake?.();
   }
@@ -66,3 +90,5 @@ export class RequestBody {
     }
   }
 }
+
+const NOTHING = new Uint8Array(0);

@@ -7,19 +7,19 @@ import { responseHeaders } from "../../routing/wire/headers.ts";
 import type { Call } from "../calls/call.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import { type Handshake, handshake, HandshakeError } from "../websocket/handshake.ts";
-import { relay } from "../websocket/relay.ts";
+import { type Relay, relay } from "../websocket/relay.ts";
 import type { AppAddress } from "./forward.ts";
 
-/** Header lines of a handshake that belong to the hop and are made anew. */
+/** The app must answer the handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
 
-/** Resolves when the socket is relayed or the client has its refusal; the relay then lives by itself. */
+/** Resolves with the relay, or with nothing when the client has got its refusal. */
 export async function forwardWebSocket(
   call: Call,
   { origin, socketPath }: AppAddress,
   gateway: GatewayAddress,
   link: number,
-): Promise<void> {
+): Promise<Relay | undefined> {
   const leaving = new AbortController();
   call.started({
     pause: () => undefined,
@@ -40,8 +40,11 @@ export async function forwardWebSocket(
     });
   } catch (error) {
     const reason = error instanceof HandshakeError ? error.message : String(error);
-    call.failed({ code: "origin_error", detail: `the app did not answer the handshake: ${reason}` });
-    return;
+    call.failed({
+      code: "origin_error",
+      detail: `the app did not answer the handshake: ${reason}`,
+    });
+    return undefined;
   }
   const raw = app.rawHeaders.map((text) => Buffer.from(text, "latin1"));
   const headers = responseHeaders(raw);
@@ -49,7 +52,7 @@ export async function forwardWebSocket(
     if (app.kind === "open") app.socket.destroy();
     else app.body.destroy();
     call.failed({ code: "origin_error", detail: headers.detail });
-    return;
+    return undefined;
   }
   if (app.kind === "refused") {
     const { status, body } = app;
@@ -61,21 +64,26 @@ export async function forwardWebSocket(
     } catch {
       call.failed({ code: "origin_error", detail: "the app broke off its refusal" });
     }
-    return;
+    return undefined;
   }
   const { socket } = app;
   // Nothing is read before the relay takes over; an end in between must not go unnoticed.
   leaving.signal.addEventListener("abort", () => socket.resetAndDestroy());
   call.answered({ status: 101, headers }, true);
-  const dialled = await gateway.dial(`/_postern/dial/${link}/${head.websocket}`, [], leaving.signal);
+  const dialled = await gateway.dial(
+    `/_postern/dial/${link}/${head.websocket}`,
+    [],
+    leaving.signal,
+  );
   if (dialled.kind === "refused") {
     socket.resetAndDestroy();
     if (!call.over) call.failed({ code: "origin_error", detail: "the dial-back failed" });
-    return;
+    return undefined;
   }
-  relay({
+  const coupled = relay({
     app: { socket, head: app.head },
     gateway: { socket: dialled.socket, head: dialled.head, randomMask: gateway.needsMask },
   });
-  call.handedOver();
+  call.handedOver(coupled.closed);
+  return coupled;
 }

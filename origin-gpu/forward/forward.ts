@@ -40,7 +40,11 @@ export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
 
-  constructor({ origin, socketPath }: AppAddress) {
+  readonly #timeoutMs: number;
+
+  /** @param timeoutMs until the app's response headers; then the call is 504 `call_timeout` */
+  constructor({ origin, socketPath }: AppAddress, timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
     const options: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -75,7 +79,7 @@ export class AppConnections {
     waited: Waited,
     mayRepeat: boolean,
   ): void {
-    const exchange = new AppExchange(call, waited, (error) => {
+    const exchange = new AppExchange(call, waited, this.#timeoutMs, (error) => {
       if (!mayRepeat || !exchange.neverSeen(error)) return false;
       this.#send(this.#fresh, request, call, waited, false);
       return true;
@@ -111,10 +115,22 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   #readBefore = 0;
   #aborted: string | undefined;
 
-  constructor(call: Call, waited: Waited, repeat: (error: NodeJS.ErrnoException) => boolean) {
+  readonly #timer: ReturnType<typeof setTimeout>;
+
+  constructor(
+    call: Call,
+    waited: Waited,
+    timeoutMs: number,
+    repeat: (error: NodeJS.ErrnoException) => boolean,
+  ) {
     this.#call = call;
     this.#waited = waited;
     this.#repeat = repeat;
+    this.#timer = setTimeout(() => {
+      const detail = `the app did not answer within ${timeoutMs / 1000} s`;
+      call.failed({ code: "call_timeout", detail });
+      this.abort(detail);
+    }, timeoutMs);
     call.started(this);
   }
 
@@ -127,6 +143,7 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   abort(reason: string): void {
+    clearTimeout(this.#timer);
     this.#aborted = reason;
     this.#controller?.abort(new Error(reason));
   }
@@ -152,6 +169,7 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    clearTimeout(this.#timer);
     const headers = responseHeaders(controller.rawHeaders as Buffer[]);
     if (!Array.isArray(headers)) {
       controller.abort(new Error(headers.detail));
@@ -175,8 +193,12 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: NodeJS.ErrnoException): void {
+    clearTimeout(this.#timer);
     if (this.#repeat(error)) return;
-    this.#call.failed({ code: "origin_error", detail: `the app broke the exchange: ${describe(error)}` });
+    this.#call.failed({
+      code: "origin_error",
+      detail: `the app broke the exchange: ${describe(error)}`,
+    });
   }
 }
 

@@ -7,7 +7,7 @@ import { FRAME, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
 import { KIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
 import { type EndpointAnnouncement, parseWelcome, type Welcome } from "../../routing/wire/messages.ts";
 import { type Acceptor, Multiplexer } from "../../routing/wire/multiplexer.ts";
-import type { Carrier } from "../calls/call.ts";
+import type { Carrier } from "../calls/carrier.ts";
 import type { GatewayAddress } from "./gateway-address.ts";
 import { reconnectDelayMs } from "./backoff.ts";
 import { LinkSocket } from "./link-socket.ts";

@@ -5,6 +5,7 @@
 
 export const KIB = 1024;
 export const MIB = 1024 * 1024;
+export const GIB = 1024 * 1024 * 1024;
 
 /** Version of the link's protocol (docs/protocol.md). Offered in hello, chosen in welcome. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];

@@ -1,0 +1,253 @@
+/**
+ * The calls of one agent: opens each at most once (per call id and per Idempotency-Key), attaches
+ * whoever comes back to the one that it means, and knows what became of those that are over.
+ */
+import type { AttachRequest, Failure, RequestHead } from "../../routing/wire/messages.ts";
+import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { Call, type CallContext, type Keeper } from "./call.ts";
+import type { Carrier } from "./carrier.ts";
+import { deliver } from "./delivery.ts";
+import { EndedCalls } from "./ended-calls.ts";
+import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
+import type { KeptCalls } from "./kept-calls.ts";
+import { RequestBody } from "./request-body.ts";
+
+const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
+
+/** What runs a call once it is in the table. */
+export interface Runner {
+  /** Milliseconds that a kept answer can be read. */
+  readonly resultTtlMs: number;
+  run(call: Call): void;
+}
+
+export interface CallTableOptions {
+  context: Omit<CallContext, "forget">;
+  /** Without it no call can be kept. */
+  kept: KeptCalls | undefined;
+  /** One line for the operator. */
+  log: (line: string) => void;
+}
+
+export class CallTable {
+  readonly #calls = new Map<string, Call>();
+  readonly #ended = new EndedCalls();
+  readonly #context: CallContext;
+  readonly #kept: KeptCalls | undefined;
+  readonly #log: (line: string) => void;
+  #onIdle: (() => void) | undefined;
+
+  constructor({ context, kept, log }: CallTableOptions) {
+    this.#kept = kept;
+    this.#log = log;
+    this.#context = { ...context, forget: (call) => this.#forget(call) };
+  }
+
+  /** The gateway welcomed this agent for the first time: calls may come from here on. */
+  welcomed(): void {
+    this.#ended.welcomed(this.#context.now());
+  }
+
+  /** Opens a call that a stream asks for. */
+  open(
+    stream: Stream,
+    carrier: Carrier,
+    head: RequestHead,
+    first: { body: Uint8Array; end: boolean },
+    runner: Runner,
+  ): StreamEvents {
+    if (this.#calls.has(head.call)) {
+      // Opened twice: the first one runs; whoever wants its answer attaches.
+      return refuse(stream, { code: "conflict", detail: "this call is already running" });
+    }
+    const body = new RequestBody(stream, first.body, first.end);
+    const kept = this.#kept;
+    if (kept !== undefined && (head.key !== undefined || head.async === true)) {
+      return this.#openKept(stream, carrier, head, body, runner, kept);
+    }
+    const keeper = kept === undefined ? undefined : this.#keeper(kept, head, runner.resultTtlMs);
+    const call = new Call(this.#context, head, body, keeper);
+    this.#calls.set(head.call, call);
+    const events = call.attach(stream, carrier, 0);
+    runner.run(call);
+    return events;
+  }
+
+  /** Attaches a stream to a call that was opened before, wherever that is by now. */
+  attach(stream: Stream, carrier: Carrier, { call: id, offset }: AttachRequest): StreamEvents {
+    const call = this.#calls.get(id);
+    if (call !== undefined) {
+      if (call.canResume(offset)) return call.attach(stream, carrier, offset);
+      const detail = "the answer cannot be resumed from so far back";
+      return refuse(stream, { code: "origin_error", detail });
+    }
+    const found = this.#kept?.lookup(id) ?? { kind: "unknown" };
+    switch (found.kind) {
+      case "result":
+        return deliver(found.result, stream, carrier, offset);
+      case "failed":
+        return refuse(stream, found.failure);
+      case "unknown": {
+        const welcomedForMs = this.#ended.vouchedMs(id, this.#context.now());
+        const vouched = welcomedForMs === undefined ? {} : { welcomedForMs };
+        const detail = "the box does not know this call";
+        return refuse(stream, { code: "call_lost", detail, ...vouched });
+      }
+    }
+  }
+
+  /** Resolves when no call runs. */
+  async idle(): Promise<void> {
+    if (this.#calls.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  /** Ends every call. */
+  cancelAll(reason: string): void {
+    for (const call of this.#calls.values()) call.cancel(reason);
+  }
+
+  #forget({ head }: Call): void {
+    this.#calls.delete(head.call);
+    this.#ended.add(head.call, this.#context.now());
+    if (this.#calls.size === 0) this.#onIdle?.();
+  }
+
+  /** A call that is kept from its first byte on: it is in the journal before the app hears of it. */
+  #openKept(
+    stream: Stream,
+    carrier: Carrier,
+    head: RequestHead,
+    body: RequestBody,
+    runner: Runner,
+    kept: KeptCalls,
+  ): StreamEvents {
+    const known = head.key === undefined ? undefined : kept.byKey(head.key);
+    if (known !== undefined) return this.#join(stream, carrier, head, body, known.id, kept);
+    const keeper = this.#keeper(kept, head, runner.resultTtlMs);
+    const call = new Call(this.#context, head, body, keeper, true);
+    this.#calls.set(head.call, call);
+    const events = call.attach(stream, carrier, 0);
+    let fingerprint: Fingerprint | undefined;
+    let accepted = false;
+    if (head.key !== undefined) {
+      body.watch(fingerprintReader(head), (whole) => {
+        fingerprint = whole;
+        // A body that came with the request is in the record already.
+        if (accepted) void kept.fingerprinted(head.call, whole).catch(() => undefined);
+      });
+    }
+    const { call: id, endpoint, key } = head;
+    const record = kept.accept({ id, endpoint, key, fingerprint });
+    accepted = true;
+    void record.then(
+      () => {
+        if (call.over) return;
+        if (head.async === true) events.onKeep?.();
+        runner.run(call);
+      },
+      (error: unknown) => {
+        this.#log(`a call cannot be kept: ${String(error)}`);
+        const detail = "this box has no room to keep the answer";
+        call.failed({ code: "no_origin", detail, retryAfter: 60 });
+      },
+    );
+    return events;
+  }
+
+  /** A second request under a key: the first one's answer, if it is the same request. */
+  #join(
+    stream: Stream,
+    carrier: Carrier,
+    head: RequestHead,
+    body: RequestBody,
+    id: string,
+    kept: KeptCalls,
+  ): StreamEvents {
+    let over = false;
+    const joiner: StreamEvents = {
+      onData: (bytes, end) => body.push(bytes, end),
+      onOver: () => {
+        over = true;
+        body.broke();
+      },
+    };
+    void this.#sameRequest(head, body, id, kept).then(
+      (same) => {
+        if (over) return;
+        if (same) stream.events = this.attach(stream, carrier, { call: id, offset: 0 });
+        else {
+          const detail = "the first request under this key was another one";
+          stream.refuse({ code: "idempotency_key_reused", detail });
+        }
+        if (head.async === true) stream.events?.onKeep?.();
+      },
+      () => {
+        if (!over) stream.refuse({ code: "upload_interrupted", detail: "the body broke off" });
+      },
+    );
+    return joiner;
+  }
+
+  /** Compares a request with the first one under its key; waits until the first one's body is whole. */
+  async #sameRequest(
+    head: RequestHead,
+    body: RequestBody,
+    id: string,
+    kept: KeptCalls,
+  ): Promise<boolean> {
+    const first = await this.#calls.get(id)?.body.fingerprint();
+    const fingerprint =
+      first ?? (head.key === undefined ? undefined : kept.byKey(head.key)?.fingerprint);
+    // The first one's body never became whole, or an older agent died before it noted it: one key, one call.
+    if (fingerprint === undefined) return true;
+    const reader = fingerprintReader(head);
+    let verdict = reader.judge(fingerprint, false);
+    for await (const chunk of body.chunks()) {
+      if (verdict !== "unknown") break;
+      reader.push(chunk);
+      verdict = reader.judge(fingerprint, false);
+    }
+    if (verdict === "unknown") verdict = reader.judge(fingerprint, true);
+    return verdict === "same";
+  }
+
+  #keeper(kept: KeptCalls, { call: id, endpoint }: RequestHead, ttlMs: number): Keeper {
+    const quietly = async (what: Promise<void>): Promise<void> => {
+      await what.catch((error: unknown) => this.#log(`the journal: ${String(error)}`));
+    };
+    return {
+      accept: async () => {
+        try {
+          await kept.accept({ id, endpoint });
+          return true;
+        } catch (error) {
+          this.#log(`a call cannot be kept: ${String(error)}`);
+          return false;
+        }
+      },
+      begin: (head, onDrain) => kept.begin(id, endpoint, head, ttlMs, onDrain),
+      completed: () => quietly(kept.completed(id, ttlMs)),
+      failed: (failure) => quietly(kept.failed(id, failure, ttlMs)),
+      cancelled: () => quietly(kept.cancelled(id, ttlMs)),
+      forget: () => quietly(kept.forget(id)),
+    };
+  }
+}
+
+function refuse(stream: Stream, failure: Failure): StreamEvents {
+  stream.refuse(failure);
+  return SILENT;
+}
+
+function fingerprintReader({ target, headers }: RequestHead): FingerprintReader {
+  const question = target.indexOf("?");
+  const query = question === -1 ? "" : target.slice(question);
+  let declared: number | undefined;
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] === "content-length") declared = Number(headers[index + 1]);
+  }
+  return new FingerprintReader(query, declared);
+}

@@ -1,0 +1,170 @@
+/**
+ * The calls that outlive their client's patience, on this box's disk: the journal says which there are,
+ * the store has their answers. What stands here survives a kill of the agent; a call that was under way
+ * then is lost, and whoever asks for it is told so: it may have run, so it is never run again.
+ */
+import { join } from "node:path";
+import { GIB } from "../../routing/wire/limits.ts";
+import type { ErrorCode } from "../../routing/wire/errors.ts";
+import type { Failure, ResponseHead } from "../../routing/wire/messages.ts";
+import type { Fingerprint } from "./fingerprint.ts";
+import { Journal, type Outcome } from "./journal.ts";
+import type { ResultSpool } from "./result-spool.ts";
+import { type KeptResult, ResultStore } from "./results.ts";
+
+/** Disk that kept answers of one agent may take; beyond it the oldest complete ones expire first. */
+const RESULTS_QUOTA_BYTES = 10 * GIB;
+
+/** How often what is due is given back. */
+const SWEEP_INTERVAL_MS = 60_000;
+
+/** What became of a call that is not running. */
+export type EndedCall =
+  | { kind: "result"; result: KeptResult }
+  | { kind: "failed"; failure: Failure }
+  /** Never kept here, or so long ago that nothing is left of it. */
+  | { kind: "unknown" };
+
+/** A call to keep, as the journal needs it. */
+export interface CallToKeep {
+  id: string;
+  endpoint: string;
+  /** The scope of its Idempotency-Key. */
+  key?: string | undefined;
+  /** Where its body is whole already. */
+  fingerprint?: Fingerprint | undefined;
+}
+
+export class KeptCalls {
+  readonly #journal: Journal;
+  readonly #results: ResultStore;
+  readonly #sweeper: ReturnType<typeof setInterval>;
+
+  private constructor(journal: Journal, results: ResultStore) {
+    this.#journal = journal;
+    this.#results = results;
+    this.#sweeper = setInterval(() => void this.#sweep(), SWEEP_INTERVAL_MS);
+    this.#sweeper.unref();
+  }
+
+  /**
+   * Opens the directory, and ends what an agent that died left open: with the answer, where that was
+   * complete, else as lost. For one agent at a time.
+   */
+  static async open(directory: string, quotaBytes = RESULTS_QUOTA_BYTES): Promise<KeptCalls> {
+    let journal: Journal | undefined;
+    const results = await ResultStore.open({
+      directory: join(directory, "results"),
+      quotaBytes,
+      now: Date.now,
+      onExpired: (call) => void journal?.expire(call).catch(() => undefined),
+    });
+    const opened = await Journal.open(join(directory, "journal"));
+    journal = opened;
+    const kept = new KeptCalls(opened, results);
+    const open = [...opened.entries.values()].filter((entry) => entry.outcome === undefined);
+    await Promise.all(
+      open.map(async ({ call }) => {
+        const complete = results.get(call) !== undefined;
+        await kept.#end(call, { kind: complete ? "completed" : "lost" }, LOST_TTL_MS);
+      }),
+    );
+    return kept;
+  }
+
+  /** Resolves when the call is in the journal: from then on it is known, whatever happens. */
+  async accept({ id, endpoint, key, fingerprint }: CallToKeep): Promise<void> {
+    await this.#journal.accept({
+      call: id,
+      endpoint,
+      acceptedAtMs: Date.now(),
+      ...(key === undefined ? {} : { key }),
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+    });
+  }
+
+  /** The body of a call under a key is whole. */
+  async fingerprinted(id: string, fingerprint: Fingerprint): Promise<void> {
+    await this.#journal.fingerprinted(id, fingerprint);
+  }
+
+  /** The call under this key, and what its request was, once that is known. */
+  byKey(key: string): { id: string; fingerprint: Fingerprint | undefined } | undefined {
+    const entry = this.#journal.byKey(key);
+    return entry === undefined ? undefined : { id: entry.call, fingerprint: entry.fingerprint };
+  }
+
+  /** Begins to keep an answer. @param onDrain the app may go on after `append` returned false */
+  begin(
+    id: string,
+    endpoint: string,
+    head: ResponseHead,
+    ttlMs: number,
+    onDrain: () => void,
+  ): ResultSpool {
+    return this.#results.begin({ call: id, endpoint, head }, { ttlMs, onDrain });
+  }
+
+  /** The answer is whole and on the disk. */
+  async completed(id: string, ttlMs: number): Promise<void> {
+    await this.#end(id, { kind: "completed" }, ttlMs);
+  }
+
+  async failed(id: string, { code, detail }: Failure, ttlMs: number): Promise<void> {
+    await this.#end(id, { kind: "failed", code, detail }, ttlMs);
+  }
+
+  async cancelled(id: string, ttlMs: number): Promise<void> {
+    await this.#end(id, { kind: "cancelled" }, ttlMs);
+  }
+
+  /** Forgets a call that never began: its key is free again. */
+  async forget(id: string): Promise<void> {
+    await this.#journal.expire(id);
+  }
+
+  /** What became of a call that this agent is not running. */
+  lookup(id: string): EndedCall {
+    const result = this.#results.get(id);
+    if (result !== undefined) return { kind: "result", result };
+    const outcome = this.#journal.entries.get(id)?.outcome;
+    if (outcome === undefined) return { kind: "unknown" };
+    return { kind: "failed", failure: failureOf(outcome) };
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper);
+    await this.#results.close();
+    await this.#journal.close();
+  }
+
+  async #end(
+    id: string,
+    outcome: { kind: Outcome["kind"]; code?: ErrorCode; detail?: string },
+    ttlMs: number,
+  ): Promise<void> {
+    const atMs = Date.now();
+    await this.#journal.end(id, { ...outcome, atMs, expiresAtMs: atMs + ttlMs });
+  }
+
+  async #sweep(): Promise<void> {
+    await this.#results.sweep();
+    await this.#journal.expireDue(Date.now());
+  }
+}
+
+/** How long a call that was lost is remembered: as long as any answer could be. */
+const LOST_TTL_MS = 7 * 24 * 3600 * 1000;
+
+function failureOf({ kind, code, detail = "" }: Outcome): Failure {
+  switch (kind) {
+    case "failed":
+      return { code: code ?? "origin_error", detail };
+    case "cancelled":
+      return { code: "call_lost", detail: "the call was cancelled" };
+    case "lost":
+      return { code: "call_lost", detail: "the agent that ran this call died" };
+    case "completed":
+      return { code: "result_expired", detail: "the answer is no longer kept" };
+  }
+}
