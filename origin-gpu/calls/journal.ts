@@ -174,7 +174,7 @@ export class Journal {
         this.#entries.set(call, { ...before, fingerprint: record.fingerprint });
         return;
       case "ended":
-        if (before === undefined || before.outcome !== undefined) return;
+        if (before === undefined) return;
         this.#entries.set(call, { ...before, outcome: record.outcome });
         return;
       case "expired": {

@@ -143,6 +143,21 @@ describe("a kept answer", () => {
     },
   );
 
+  it("that is small and whole at once is handed out in one piece", async () => {
+    for (const headers of [["content-length", "300"], []]) {
+      const { store } = await openStore();
+      const spool = begin(store, "a", { status: 200, headers });
+      const lengths: number[] = [];
+      const reading = (async () => {
+        for await (const part of spool.read()) lengths.push(part.length);
+      })();
+      spool.append(SMALL);
+      await Promise.all([spool.complete(), reading]);
+      expect(lengths).toEqual([300]);
+      await store.close();
+    }
+  });
+
   it("of a declared length keeps its last byte back while the app has not finished", async () => {
     for (const memoryBytes of [64 * KIB, 0]) {
       const { store } = await openStore({ memoryBytes });
