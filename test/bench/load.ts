@@ -208,7 +208,7 @@ async function websockets(target: Target, connections: number, forMs: number): P
         socket.once("error", reject);
         socket.once("data", (chunk) => {
           if (chunk.toString("latin1", 0, 12) === "HTTP/1.1 101") resolve();
-          else reject(new Error(`no WebSocket: ${chunk.toString("latin1", 0, 200)}`));
+          else reject(new Error(`no WebSocket: ${chunk.toString("latin1")}`));
         });
         socket.write(handshake);
       });
