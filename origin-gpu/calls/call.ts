@@ -367,6 +367,7 @@ export class Call {
       case "link_lost":
       case "detached":
       case "refused":
+      case "kept":
         // A body that was cut cannot be completed: the client would have to send it again.
         if (this.body.incomplete) this.cancel("the link broke during the upload");
         else this.#awaitAttach();

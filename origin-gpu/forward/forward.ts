@@ -64,7 +64,7 @@ export class AppConnections {
     const whole = call.body.whole();
     const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
     const request: Dispatcher.DispatchOptions = {
-      method: head.method as Dispatcher.HttpMethod,
+      method: head.method,
       path: latin1(head.target),
       headers: head.headers.map(latin1),
       body: whole === undefined ? Readable.from(call.body.chunks(), { objectMode: false }) : whole,
@@ -99,9 +99,9 @@ export class AppConnections {
 }
 
 /** undici publishes the socket of a request in the same turn as `onRequestStart`. */
-let starting: AppExchange | undefined;
+let starting: ((socket: Socket) => void) | undefined;
 diagnostics.subscribe("undici:client:sendHeaders", (message) => {
-  starting?.sentOn((message as { socket: Socket }).socket);
+  starting?.((message as { socket: Socket }).socket);
   starting = undefined;
 });
 
@@ -148,7 +148,7 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
     this.#controller?.abort(new Error(reason));
   }
 
-  sentOn(socket: Socket): void {
+  #sentOn(socket: Socket): void {
     this.#socket = socket;
     this.#readBefore = socket.bytesRead;
   }
@@ -164,7 +164,7 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    starting = this;
+    starting = (socket) => this.#sentOn(socket);
     if (this.#aborted !== undefined) controller.abort(new Error(this.#aborted));
   }
 
