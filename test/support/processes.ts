@@ -28,6 +28,8 @@ const running = new Set<ManagedProcess>();
 process.once("exit", () => {
   for (const managed of running) managed.killTree();
 });
+// The test runner ends its workers with this signal, and a process that dies of it emits no "exit".
+process.once("SIGTERM", () => process.exit(143));
 
 /** A child process whose output can be waited for. */
 export class ManagedProcess {
