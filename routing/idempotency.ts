@@ -4,7 +4,7 @@
  */
 
 /** Characters of a key: more than any UUID, few enough to be journalled. */
-export const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
+const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
 
 export type IdempotencyKey =
   | { kind: "none" }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import {
@@ -18,6 +19,7 @@ import {
 import { FaultyFiles } from "./faulty-files.ts";
 
 const SMALL = pattern(40);
+const WRITER = fileURLToPath(new URL("result-writer.ts", import.meta.url));
 
 /** A directory with one file that holds these results, written by a store that was then killed. */
 async function writtenFile(bodies: Record<string, Buffer>, memoryBytes: number) {
@@ -137,10 +139,7 @@ describe("after a crash", () => {
     const directory = join(temporaryDirectory(), "results");
     const told = new Set<string>();
     for (const lines of [1, 60, 200]) {
-      const writer = spawn(process.execPath, [
-        join(import.meta.dirname, "result-writer.ts"),
-        directory,
-      ]);
+      const writer = spawn(process.execPath, [WRITER, directory]);
       try {
         await readLines(writer, lines, told);
       } finally {
@@ -181,7 +180,7 @@ function copyOf(directory: string): string {
 describe("on a disk that is full", () => {
   let mounted: string | undefined;
   afterEach(() => {
-    if (mounted !== undefined) execFileSync("umount", [mounted]);
+    if (mounted !== undefined) execFileSync("/bin/umount", [mounted]);
     mounted = undefined;
   });
 
@@ -191,7 +190,7 @@ describe("on a disk that is full", () => {
     mkdirSync(directory);
     try {
       const options = ["-t", "tmpfs", "-o", `size=${kib}k`, "tmpfs", directory];
-      execFileSync("mount", options, { stdio: "ignore" });
+      execFileSync("/bin/mount", options, { stdio: "ignore" });
     } catch {
       return undefined;
     }
