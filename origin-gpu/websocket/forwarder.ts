@@ -18,9 +18,7 @@ import {
 } from "./frames.ts";
 
 /** RFC 6455, 7.4.1. */
-const CLOSE_PROTOCOL_ERROR = 1002;
 const CLOSE_WITHOUT_CODE = 1005;
-const CLOSE_TOO_LARGE = 1009;
 
 /**
  * A key of zero bytes lets payloads pass untouched. Masking exists because a browser sends bytes that a
@@ -38,8 +36,10 @@ export interface ForwarderOptions {
   readonly write: (pieces: Uint8Array[]) => void;
   /** A Close frame of the source has passed. 1005: it had no code. */
   readonly onClose: (code: number, reason: string) => void;
-  /** The source sent what may not pass: the WebSocket has to be closed with this code, both ways. */
-  readonly onViolation: (code: number, reason: string) => void;
+  /** The source began a message that may not pass; nothing of the frame has. Both ends must be closed. */
+  readonly onTooLarge: () => void;
+  /** The source broke the rules for servers; nothing of the frame has passed. */
+  readonly onProtocolError: (what: string) => void;
 }
 
 export class Forwarder implements FrameSink {
@@ -101,14 +101,14 @@ export class Forwarder implements FrameSink {
   onHead(head: FrameHead): void {
     if (this.#over) return;
     const { opcode, length } = head;
-    const { maxMessageBytes, onViolation } = this.#options;
+    const { maxMessageBytes, onTooLarge, onProtocolError } = this.#options;
     if (head.maskingKey !== undefined) {
-      onViolation(CLOSE_PROTOCOL_ERROR, "a server masked a frame");
+      onProtocolError("a server masked a frame");
       return;
     }
     const sum = isControl(opcode) ? length : this.#sumOfMessage(opcode, length);
     if (sum > maxMessageBytes) {
-      onViolation(CLOSE_TOO_LARGE, `a message may have ${maxMessageBytes} bytes`);
+      onTooLarge();
       return;
     }
     this.#opcode = opcode;

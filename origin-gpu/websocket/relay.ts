@@ -17,7 +17,9 @@ const CLOSE_TIMEOUT_MS = 10_000;
 const JOIN_BYTES = 16 * KIB;
 
 /** RFC 6455, 7.4.1. */
+const CLOSE_PROTOCOL_ERROR = 1002;
 const CLOSE_ABNORMAL = 1006;
+const CLOSE_TOO_LARGE = 1009;
 
 /** A socket that a handshake has opened. */
 export interface RelayEnd {
@@ -94,7 +96,8 @@ export function relay(options: RelayOptions): Relay {
         from.socket.pause();
       },
       onClose: (code, reason) => ending(name, code, reason),
-      onViolation: close,
+      onTooLarge: () => close(CLOSE_TOO_LARGE, `a message may have ${maxMessageBytes} bytes`),
+      onProtocolError: (what) => failProtocol(name, what),
     }),
   });
   const client = side("client", options.gateway, options.app);
@@ -129,6 +132,15 @@ export function relay(options: RelayOptions): Relay {
     app.forwarder.close(code, reason);
     progress();
   }
+
+  /** As a client would: the culprit hears 1002, for the other it is a broken connection. */
+  const failProtocol = (culprit: Side["name"], what: string): void => {
+    ending("agent", CLOSE_PROTOCOL_ERROR, what);
+    const [by, to] = culprit === "app" ? [app, client] : [client, app];
+    to.forwarder.close(CLOSE_PROTOCOL_ERROR, what);
+    by.forwarder.breakOff();
+    progress();
+  };
 
   /** A side ended without a Close frame: so must the other. */
   const passBreakOn = (broken: Side, reset: boolean): void => {

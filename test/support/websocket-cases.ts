@@ -21,14 +21,15 @@ export interface ClientCase {
   /** Header lines of the handshake. */
   readonly headers?: readonly string[];
   readonly path?: string;
-  /** What is sent, each with one write, or in pieces of `chop` bytes; a string is awaited as the echo of a text. */
+  /** What is sent, in one write or in pieces of `chop` bytes; a string is awaited first as the echo of a text. */
   readonly sends: readonly (Uint8Array | string)[];
   readonly chop?: number;
   /**
-   * `message`: a last text must come back, then the client closes with 1000. `close`: the client has sent
-   * a Close frame. `server`: it waits for the server to end it. `reset`: it resets the connection.
+   * `message`: a last text must come back, then the client closes with 1000. `verdict`: the same, but the
+   * server is given time to end it first. `close`: the client has sent a Close frame. `server`: it waits for the server to end it. `fin`, `reset`: it ends the connection
+   * without a Close frame.
    */
-  readonly ends: "message" | "close" | "server" | "reset";
+  readonly ends: "message" | "verdict" | "close" | "server" | "fin" | "reset";
 }
 
 const text = (payload: string | Uint8Array) => maskedFrame({ opcode: OPCODE.text, payload });
@@ -41,6 +42,11 @@ const fragmented = (opcode: number, payloads: readonly (string | Uint8Array)[]) 
 
 function survives(id: string, ...sends: ClientCase["sends"]): ClientCase {
   return { id, sends, ends: "message" };
+}
+
+/** Against the rules: what comes of it is for the server to say. */
+function breaks(id: string, ...sends: ClientCase["sends"]): ClientCase {
+  return { id, sends, ends: "verdict" };
 }
 
 function waits(id: string, ...sends: ClientCase["sends"]): ClientCase {
@@ -88,8 +94,8 @@ function framing(): ClientCase[] {
       maskedFrame({ opcode: OPCODE.text, payload: "short", extendedLength: 8 }),
     ),
     waits("framing/length-with-highest-bit", Buffer.from("81ffffffffffffffffff00000000", "hex")),
-    survives("framing/unmasked-text", unmaskedFrame({ opcode: OPCODE.text, payload: "bare" })),
-    survives("framing/unmasked-ping", unmaskedFrame({ opcode: OPCODE.ping, payload: "bare" })),
+    breaks("framing/unmasked-text", unmaskedFrame({ opcode: OPCODE.text, payload: "bare" })),
+    breaks("framing/unmasked-ping", unmaskedFrame({ opcode: OPCODE.ping, payload: "bare" })),
   ];
 }
 
@@ -101,7 +107,7 @@ function pings(): ClientCase[] {
     survives("ping/text", ping("hello")),
     survives("ping/binary", ping(every)),
     survives("ping/125", ping(Buffer.alloc(125, 0x2a))),
-    survives("ping/126", ping(Buffer.alloc(126, 0x2a))),
+    breaks("ping/126", ping(Buffer.alloc(126, 0x2a))),
     chopped(1, survives("ping/chopped", ping(Buffer.alloc(125, 0x2a)))),
     survives(
       "ping/two-byte-length-of-5",
@@ -112,7 +118,7 @@ function pings(): ClientCase[] {
     survives("pong/unsolicited-empty", pong()),
     survives("pong/unsolicited", pong("unasked")),
     survives("pong/unsolicited-then-ping", pong("unasked"), ping("asked")),
-    survives("pong/126", pong(Buffer.alloc(126, 0x2a))),
+    breaks("pong/126", pong(Buffer.alloc(126, 0x2a))),
   ];
 }
 
@@ -123,7 +129,7 @@ function reserved(): ClientCase[] {
   const kinds = Object.entries(OPCODE).filter(([, opcode]) => opcode !== OPCODE.continuation);
   return [
     ...bits.map((bit) =>
-      survives(
+      breaks(
         `reserved/bits-${bit}`,
         text("before"),
         "before",
@@ -132,17 +138,17 @@ function reserved(): ClientCase[] {
     ),
     ...kinds.flatMap(([kind, opcode]) =>
       [1, 4].map((bit) =>
-        survives(`reserved/${kind}-bits-${bit}`, maskedFrame({ opcode, reserved: bit })),
+        breaks(`reserved/${kind}-bits-${bit}`, maskedFrame({ opcode, reserved: bit })),
       ),
     ),
-    survives(
+    breaks(
       "reserved/bits-in-a-continuation",
       maskedFrame({ opcode: OPCODE.text, payload: "a", fin: false }),
       maskedFrame({ opcode: OPCODE.continuation, payload: "b", reserved: 2 }),
     ),
     ...opcodes.flatMap((opcode) => [
-      survives(`reserved/opcode-${opcode}`, maskedFrame({ opcode })),
-      survives(
+      breaks(`reserved/opcode-${opcode}`, maskedFrame({ opcode })),
+      breaks(
         `reserved/opcode-${opcode}-with-payload`,
         text("before"),
         "before",
@@ -196,23 +202,23 @@ function fragmentation(): ClientCase[] {
       close(closePayload(1000)),
       part(MORE, "b", true),
     ),
-    survives("fragments/ping-fragmented", part(OPCODE.ping, "a", false), part(MORE, "b", true)),
-    survives("fragments/pong-fragmented", part(OPCODE.pong, "a", false), part(MORE, "b", true)),
+    breaks("fragments/ping-fragmented", part(OPCODE.ping, "a", false), part(MORE, "b", true)),
+    breaks("fragments/pong-fragmented", part(OPCODE.pong, "a", false), part(MORE, "b", true)),
     waits("fragments/close-fragmented", part(OPCODE.close, "\x03\xe8", false)),
-    survives("fragments/continuation-of-nothing", part(MORE, "lost", true)),
-    survives(
+    breaks("fragments/continuation-of-nothing", part(MORE, "lost", true)),
+    breaks(
       "fragments/unfinished-continuation-of-nothing",
       part(MORE, "lost", false),
       part(MORE, "too", true),
     ),
-    survives(
+    breaks(
       "fragments/continuation-after-the-last",
       ...fragmented(TEXT, ["a", "b"]),
       part(MORE, "c", true),
     ),
-    survives("fragments/text-inside-text", part(TEXT, "a", false), part(TEXT, "b", true)),
-    survives("fragments/binary-inside-text", part(TEXT, "a", false), part(BINARY, "b", true)),
-    survives(
+    breaks("fragments/text-inside-text", part(TEXT, "a", false), part(TEXT, "b", true)),
+    breaks("fragments/binary-inside-text", part(TEXT, "a", false), part(BINARY, "b", true)),
+    breaks(
       "fragments/unfinished-text-inside-text",
       part(TEXT, "a", false),
       part(TEXT, "b", false),
@@ -270,13 +276,10 @@ function utf8(): ClientCase[] {
       survives(`utf8/${name}-in-fragments`, ...fragmented(OPCODE.text, byteByByte(hex(digits)))),
     ]),
     ...Object.entries(invalid).flatMap(([name, digits]) => [
-      survives(`utf8/bad-${name}`, text("before"), "before", text(hex(digits))),
-      survives(
-        `utf8/bad-${name}-in-fragments`,
-        ...fragmented(OPCODE.text, byteByByte(hex(digits))),
-      ),
+      breaks(`utf8/bad-${name}`, text("before"), "before", text(hex(digits))),
+      breaks(`utf8/bad-${name}-in-fragments`, ...fragmented(OPCODE.text, byteByByte(hex(digits)))),
     ]),
-    survives(
+    breaks(
       "utf8/bad-with-ping-inside",
       maskedFrame({ opcode: OPCODE.text, payload: hex("ce"), fin: false }),
       ping("p"),
@@ -311,6 +314,8 @@ function closing(): ClientCase[] {
     closes("close/then-text", close(closePayload(1000)), text("too late")),
     closes("close/then-ping", close(closePayload(1000)), ping("too late")),
     closes("close/then-rubbish", close(closePayload(1000)), Buffer.alloc(1000, 0xff)),
+    { ...waits("close/fin-at-once"), ends: "fin" },
+    { ...waits("close/fin-after-message", text("last words")), ends: "fin" },
     { ...waits("close/reset-at-once"), ends: "reset" },
     { ...waits("close/reset-after-message", text("last words")), ends: "reset" },
     appCloses(1000, reason),
@@ -358,14 +363,14 @@ function compression(): ClientCase[] {
     },
     { ...survives("deflate/fragments", ...squeezedFragments(lorem)), ...offered },
     {
-      ...survives(
+      ...breaks(
         "deflate/ping-compressed",
         maskedFrame({ opcode: OPCODE.ping, payload: "p", reserved: 4 }),
       ),
       ...offered,
     },
     {
-      ...survives(
+      ...breaks(
         "deflate/continuation-marked",
         maskedFrame({ opcode: OPCODE.text, payload: "a", fin: false }),
         maskedFrame({ opcode: OPCODE.continuation, payload: "b", reserved: 4 }),
@@ -373,14 +378,14 @@ function compression(): ClientCase[] {
       ...offered,
     },
     {
-      ...survives(
+      ...breaks(
         "deflate/rubbish",
         maskedFrame({ opcode: OPCODE.text, payload: Buffer.alloc(40, 0xff), reserved: 4 }),
       ),
       ...offered,
     },
-    { ...survives("deflate/bad-utf8", squeezed(Buffer.from("ceba80", "hex"))), ...offered },
-    survives("deflate/not-offered", squeezed("hello")),
+    { ...breaks("deflate/bad-utf8", squeezed(Buffer.from("ceba80", "hex"))), ...offered },
+    breaks("deflate/not-offered", squeezed("hello")),
   ];
 
   function squeezedFragments(payload: string): Buffer[] {

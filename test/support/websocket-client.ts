@@ -42,6 +42,8 @@ export class ClientSocket {
   #message: { opcode: number; compressed: boolean; parts: Buffer[] } | undefined;
   #window = Buffer.alloc(0);
   #closeSent = false;
+  #closed = false;
+  #reading: Promise<Buffer> | undefined;
   #over = false;
 
   private constructor(connection: RawConnection, response: RawResponse) {
@@ -61,27 +63,43 @@ export class ClientSocket {
     return new ClientSocket(connection, await connection.response());
   }
 
-  send(bytes: Uint8Array): void {
-    this.#connection.send(bytes);
-  }
-
-  /** Sends in pieces that reach the server one by one. */
-  async sendChopped(bytes: Uint8Array, pieceBytes: number): Promise<void> {
+  /** Sends in one write, or in pieces that reach the server one by one. */
+  async send(bytes: Uint8Array, pieceBytes = bytes.length): Promise<void> {
     for (let start = 0; start < bytes.length; start += pieceBytes) {
       this.#connection.send(bytes.subarray(start, start + pieceBytes));
-      await new Promise((resolve) => setImmediate(resolve));
+      if (pieceBytes < bytes.length) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
   /** Sends a Close frame; the server's own is awaited by `ended`. */
   close(code: number, reason: string): void {
     this.#closeSent = true;
-    this.send(maskedFrame({ opcode: OPCODE.close, payload: closePayload(code, reason) }));
+    this.#connection.send(
+      maskedFrame({ opcode: OPCODE.close, payload: closePayload(code, reason) }),
+    );
   }
 
   /** Marks that the bytes which were sent held a Close frame. */
   closedByHand(): void {
     this.#closeSent = true;
+  }
+
+  /** Stops reading, so that what the server sends piles up on the way. */
+  pause(): void {
+    this.#connection.socket.pause();
+  }
+
+  resume(): void {
+    this.#connection.socket.resume();
+  }
+
+  /** What was sent and has not left this process yet. */
+  get unsentBytes(): number {
+    return this.#connection.socket.writableLength;
+  }
+
+  finish(): void {
+    this.#connection.finish();
   }
 
   reset(): void {
@@ -96,21 +114,38 @@ export class ClientSocket {
     return true;
   }
 
+  /** Reads until the server has sent a Close frame or ended the connection (true), or the time is up. */
+  async endsWithin(milliseconds: number): Promise<boolean> {
+    const until = performance.now() + milliseconds;
+    while (!this.#over && !this.#closed) {
+      const left = until - performance.now();
+      if (left <= 0) return false;
+      await this.#readMore(left);
+    }
+    return true;
+  }
+
   /** Reads until the server has ended the connection. */
   async ended(): Promise<void> {
     while (await this.#readMore());
     this.#connection.finish();
   }
 
-  async #readMore(): Promise<boolean> {
+  /** @param patience milliseconds; by default a server that takes longer will never end it */
+  async #readMore(patience?: number): Promise<boolean> {
     if (this.#over) return false;
+    // A read that was given up goes on, and the next one must not pass it.
+    this.#reading ??= this.#connection.nextBytes(PATIENCE_MS);
+    if (patience !== undefined && (await isLate(this.#reading, patience))) return false;
     let bytes: Buffer;
     try {
-      bytes = await this.#connection.nextBytes(PATIENCE_MS);
+      bytes = await this.#reading;
     } catch {
       this.seen.close += ", never ended";
       this.#over = true;
       return false;
+    } finally {
+      this.#reading = undefined;
     }
     if (bytes.length === 0) {
       this.#over = true;
@@ -153,7 +188,7 @@ export class ClientSocket {
         this.#message?.parts.push(payload);
         break;
       case OPCODE.close:
-        this.#closed(payload);
+        this.#receivedClose(payload);
         return;
       case OPCODE.ping:
         return;
@@ -187,7 +222,8 @@ export class ClientSocket {
     return inflated;
   }
 
-  #closed(payload: Buffer): void {
+  #receivedClose(payload: Buffer): void {
+    this.#closed = true;
     if (payload.length === 0) this.seen.close = "Close without a code";
     else {
       const reason = payload.toString("utf8", 2);
@@ -195,12 +231,27 @@ export class ClientSocket {
     }
     if (this.#closeSent) return;
     this.#closeSent = true;
-    this.send(maskedFrame({ opcode: OPCODE.close, payload: payload.subarray(0, 2) }));
+    this.#connection.send(maskedFrame({ opcode: OPCODE.close, payload: payload.subarray(0, 2) }));
   }
 
   #fail(what: string): void {
     this.seen.messages.push(`BROKEN FRAME: ${what}`);
   }
+}
+
+/** Whether a promise has not settled within so many milliseconds. */
+async function isLate(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(true), milliseconds);
+  });
+  const inTime = promise.then(
+    () => false,
+    () => false,
+  );
+  const result = await Promise.race([inTime, late]);
+  clearTimeout(timer);
+  return result;
 }
 
 /** A handshake request; lines that are given take the place of the usual ones. */

@@ -1,99 +1,150 @@
 /**
- * Runs conformance cases against an app on several ways to it and says what each way showed: all that
- * the client saw, and what the app saw of the end. Nothing here knows what is right.
+ * Runs conformance cases on two ways to one app, directly and through the gateway, and says where the
+ * ways showed different things: to the client, or only to the app. Nothing here knows what is right.
  */
+import { OPCODE } from "../../origin-gpu/websocket/frames.ts";
 import { type Address, send } from "./http-client.ts";
+import { headerValues } from "./raw-http.ts";
+import type { AppCase } from "./websocket-app-cases.ts";
 import type { ClientCase } from "./websocket-cases.ts";
 import { ClientSocket } from "./websocket-client.ts";
-import { headerValues } from "./raw-http.ts";
 import { maskedFrame } from "./websocket-frames.ts";
-
-const LAST_MESSAGE = "the last message";
+import { LAST_MESSAGE, meet, type ScriptedApp } from "./websocket-script.ts";
 
 /** Cases that run at the same time; more would only wait for each other. */
 const CONCURRENCY = 8;
 
-/** Close reasons of implementations are their own words; these codes come from them, not from the app. */
+/** A server that has not ended a broken WebSocket after this has accepted what broke it. */
+const VERDICT_MS = 1_000;
+
+/** Close reasons with these codes are an implementation's own words, not the app's. */
 const OWN_WORDS = /^(Close (?:1002|1003|1007|1009)) ".*"$/;
+
+/** What a case showed on one way. */
+export interface Verdict {
+  /** Everything that the client saw. */
+  readonly client: string;
+  /** How the WebSocket ended for the app. */
+  readonly app: string;
+}
+
+export interface Difference {
+  readonly case: string;
+  /** `app`: the client saw the same on both ways. */
+  readonly seenBy: "client" | "app";
+  readonly directly: Verdict;
+  readonly throughGateway: Verdict;
+}
+
+/** Runs each case on both ways and returns the differences, in the order of the cases. */
+export async function compare<Case extends { readonly id: string }>(
+  cases: readonly Case[],
+  directly: (one: Case) => Promise<Verdict>,
+  throughGateway: (one: Case) => Promise<Verdict>,
+): Promise<Difference[]> {
+  const found: (Difference | undefined)[] = cases.map(() => undefined);
+  const queue = cases.entries();
+  const work = async (): Promise<void> => {
+    for (const [index, one] of queue) {
+      const verdicts = { directly: await directly(one), throughGateway: await throughGateway(one) };
+      const clientDiffers = verdicts.directly.client !== verdicts.throughGateway.client;
+      const appDiffers = verdicts.directly.app !== verdicts.throughGateway.app;
+      if (clientDiffers || appDiffers) {
+        found[index] = { case: one.id, seenBy: clientDiffers ? "client" : "app", ...verdicts };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  return found.filter((difference) => difference !== undefined);
+}
 
 let runs = 0;
 
 /**
- * What a case shows on one way to the app.
+ * A client's case at the app of test/support/apps/websocket_app.py.
  * @param app where the app itself is asked how the WebSocket ended
  */
-export async function observe(way: Address, app: Address, client: ClientCase): Promise<string> {
+export async function observeClientCase(
+  way: Address,
+  app: Address,
+  client: ClientCase,
+): Promise<Verdict> {
   runs += 1;
-  const id = `${client.id}/${runs}`;
+  const id = encodeURIComponent(`${client.id}/${runs}`);
   const path = client.path ?? "/echo";
-  const query = `${path.includes("?") ? "&" : "?"}id=${encodeURIComponent(id)}`;
+  const query = `${path.includes("?") ? "&" : "?"}id=${id}`;
   const socket = await ClientSocket.connect(way, path + query, client.headers);
   const { response } = socket;
   if (response.status !== 101) {
     const kept = ["x-refused", "set-cookie"].flatMap((name) => headerValues(response, name));
-    return ["refused", response.status, ...kept, response.body.toString()].join(" | ");
+    const body = response.body.toString();
+    return { client: ["refused", response.status, ...kept, body].join(" | "), app: "" };
   }
-  for (const bytes of client.sends) {
-    if (typeof bytes === "string") await socket.awaitMessage(bytes);
-    else if (client.chop === undefined) socket.send(bytes);
-    else await socket.sendChopped(bytes, client.chop);
+  // One write: what follows a broken frame must be on its way before the server ends the connection, or
+  // the reset that answers it could overtake the Close frame.
+  let pending: Uint8Array[] = [];
+  const flush = async (): Promise<void> => {
+    await socket.send(Buffer.concat(pending), client.chop);
+    pending = [];
+  };
+  for (const part of client.sends) {
+    if (typeof part === "string") {
+      await flush();
+      await socket.awaitMessage(part);
+    } else pending.push(part);
   }
+  await flush();
   await finish(socket, client.ends);
   const { messages, pongs, close } = socket.seen;
-  const report = (await send(app, `/ended/${encodeURIComponent(id)}`)).json();
-  const { code, reason } = (report ?? {}) as { code?: number; reason?: string };
-  const protocols = headerValues(response, "sec-websocket-protocol");
-  const extensions = headerValues(response, "sec-websocket-extensions");
-  return [
-    ...protocols.map((protocol) => `protocol ${protocol}`),
+  const seen = [
+    ...headerValues(response, "sec-websocket-protocol").map((protocol) => `protocol ${protocol}`),
     // Parameters belong to the hop and to who negotiates it.
-    ...extensions.map((extension) => `extension ${extension.replace(/;.*/s, "")}`),
+    ...headerValues(response, "sec-websocket-extensions").map((line) => line.replace(/;.*/s, "")),
     ...messages,
     ...pongs.map((pong) => `pong ${pong}`),
-    client.ends === "reset" ? "reset" : close.replace(OWN_WORDS, "$1"),
-    code === undefined ? "app: never ended" : `app: ${code} ${JSON.stringify(reason)}`,
-  ].join(" | ");
+    client.ends === "fin" || client.ends === "reset" ? client.ends : close.replace(OWN_WORDS, "$1"),
+  ];
+  const report = (await send(app, `/ended/${id}`)).json() as {
+    code: number;
+    reason: string;
+  } | null;
+  const ended = report === null ? "never ended" : `${report.code} ${JSON.stringify(report.reason)}`;
+  return { client: seen.join(" | "), app: ended };
 }
 
 async function finish(socket: ClientSocket, how: ClientCase["ends"]): Promise<void> {
   switch (how) {
+    case "verdict":
+      if (await socket.endsWithin(VERDICT_MS)) break;
+      await finish(socket, "message");
+      return;
     case "message":
-      socket.send(maskedFrame({ opcode: 1, payload: LAST_MESSAGE }));
+      await socket.send(maskedFrame({ opcode: OPCODE.text, payload: LAST_MESSAGE }));
       if (await socket.awaitMessage(LAST_MESSAGE)) socket.close(1000, "done");
       break;
     case "close":
       socket.closedByHand();
       break;
+    case "server":
+      break;
+    case "fin":
+      socket.finish();
+      return;
     case "reset":
       socket.reset();
       return;
-    case "server":
-      break;
   }
   await socket.ended();
 }
 
-export interface Difference {
-  readonly case: string;
-  readonly directly: string;
-  readonly throughGateway: string;
-}
-
-/** Runs all cases on both ways and returns those that showed different things. */
-export async function differences(
-  cases: readonly ClientCase[],
-  app: Address,
-  gateway: Address,
-): Promise<Difference[]> {
-  const found: Difference[] = [];
-  const queue = cases.values();
-  const worker = async () => {
-    for (const client of queue) {
-      const directly = await observe(app, app, client);
-      const throughGateway = await observe(gateway, app, client);
-      if (directly !== throughGateway) found.push({ case: client.id, directly, throughGateway });
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
-  return found.sort((a, b) => a.case.localeCompare(b.case));
+/** An app's case, with undici's client. */
+export async function observeAppCase(
+  way: Address,
+  scripted: ScriptedApp,
+  app: AppCase,
+): Promise<Verdict> {
+  runs += 1;
+  const path = `/${app.id}?${runs}`;
+  const ended = scripted.ended(path);
+  return { client: await meet(way, path), app: await ended };
 }

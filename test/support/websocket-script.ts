@@ -13,19 +13,20 @@ import { APP_CASES, type AppCase } from "./websocket-app-cases.ts";
 import { closePayload, unmaskedFrame } from "./websocket-frames.ts";
 
 const ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-const LAST_MESSAGE = "the last message";
+export const LAST_MESSAGE = "the last message";
 const PATIENCE_MS = 15_000;
 
 export interface ScriptedApp {
   readonly port: number;
+  /** What the app will have received on the one connection with this path, once that is over. */
+  ended(path: string): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Starts the app on a free loopback port; `onEnded` hears what the app received, once per connection. */
-export async function startScriptedApp(
-  onEnded: (path: string, received: string) => void,
-): Promise<ScriptedApp> {
+/** Starts the app on a free loopback port. */
+export async function startScriptedApp(): Promise<ScriptedApp> {
   const sockets = new Set<Socket>();
+  const waiting = new Map<string, (received: string) => void>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -43,7 +44,7 @@ export async function startScriptedApp(
       socket.write(
         `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
       );
-      if (client !== undefined) play(socket, client, (received) => onEnded(path, received));
+      if (client !== undefined) play(socket, client, (received) => waiting.get(path)?.(received));
     };
     socket.on("data", onRequest);
     socket.on("error", () => undefined);
@@ -53,6 +54,15 @@ export async function startScriptedApp(
   });
   return {
     port: (server.address() as AddressInfo).port,
+    ended: (path) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => resolve("never ended"), PATIENCE_MS);
+        waiting.set(path, (received) => {
+          clearTimeout(timer);
+          waiting.delete(path);
+          resolve(received);
+        });
+      }),
     close: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise<void>((resolve) => {
@@ -116,14 +126,14 @@ async function send(socket: Socket, app: AppCase): Promise<void> {
   if (app.ends === "reset") socket.resetAndDestroy();
 }
 
-/** Plays a client's part and says what it saw; `query` tells its connection from others at the app. */
-export async function meet(way: Address, app: AppCase, query: string): Promise<string> {
+/** Plays the client's part of a case and says what it saw. */
+export async function meet(way: Address, path: string): Promise<string> {
   const dispatcher = new Agent({
     connect: {
       lookup: (_host, _options, found) => found(null, [{ address: "127.0.0.1", family: 4 }]),
     },
   });
-  const socket = new WebSocket(`ws://${way.host}/${app.id}?${query}`, { dispatcher });
+  const socket = new WebSocket(`ws://${way.host}${path}`, { dispatcher });
   socket.binaryType = "arraybuffer";
   const messages: string[] = [];
   const { promise, resolve } = Promise.withResolvers<string>();

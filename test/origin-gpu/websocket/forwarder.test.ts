@@ -31,9 +31,13 @@ function start(randomMask = false) {
     maxMessageBytes: LIMIT,
     write: (pieces) => out.push(...pieces.map((piece) => Buffer.from(piece))),
     onClose: (code, reason) => events.push(`closed ${code} ${reason}`),
-    onViolation: (code) => {
-      events.push(`violation ${code}`);
-      forwarder.close(code, "");
+    onTooLarge: () => {
+      events.push("too large");
+      forwarder.close(1009, "");
+    },
+    onProtocolError: (what) => {
+      events.push(what);
+      forwarder.breakOff();
     },
   });
   const sent = (): Sent[] => {
@@ -101,12 +105,12 @@ test("random masks differ from frame to frame", () => {
   expect(new Set(keys).size).toBeGreaterThan(6);
 });
 
-test("a message of the largest size passes, one byte more is a violation", () => {
+test("a message of the largest size passes, one byte more is too large", () => {
   const { forwarder, events, codes } = start();
   forwarder.read(text("*".repeat(LIMIT)));
   expect(events).toEqual([]);
   forwarder.read(text("*".repeat(LIMIT + 1)));
-  expect(events).toEqual(["violation 1009"]);
+  expect(events).toEqual(["too large"]);
   expect(codes()).toEqual([OPCODE.text, "close 1009"]);
 });
 
@@ -118,7 +122,7 @@ test("the fragments of a message are counted together, with pings between them l
   forwarder.read(Buffer.concat([whole[0] as Buffer, ping, whole[1] as Buffer]));
   expect(events).toEqual([]);
   forwarder.read(Buffer.concat(fragments(OPCODE.text, [half, half, "*"]).map(unmaskedFrame)));
-  expect(events).toEqual(["violation 1009"]);
+  expect(events).toEqual(["too large"]);
 });
 
 test("a control frame may not be larger than a message either", () => {
@@ -128,17 +132,17 @@ test("a control frame may not be larger than a message either", () => {
   expect(events).toHaveLength(1);
 });
 
-test("a length of 2^63 and more is a violation and never waited for", () => {
+test("a length of 2^63 and more is too large and never waited for", () => {
   const { forwarder, events } = start();
   forwarder.read(Buffer.from("827fffffffffffffffff", "hex"));
-  expect(events).toEqual(["violation 1009"]);
+  expect(events).toEqual(["too large"]);
 });
 
 test("a server that masks breaks the protocol", () => {
   const { forwarder, events, codes } = start();
   forwarder.read(maskedFrame({ opcode: OPCODE.text, payload: "hello" }));
-  expect(events).toEqual(["violation 1002"]);
-  expect(codes()).toEqual(["close 1002"]);
+  expect(events).toEqual(["a server masked a frame"]);
+  expect(codes()).toEqual([0xf]);
 });
 
 test("a Close frame passes with code and reason, and nothing passes after it", () => {

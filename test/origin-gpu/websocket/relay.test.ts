@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { applyMask, FrameReader, OPCODE } from "../../../origin-gpu/websocket/frames.ts";
 import { relay, type RelayEnd, type RelayOptions } from "../../../origin-gpu/websocket/relay.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
-import { closePayload, unmaskedFrame } from "../../support/websocket-frames.ts";
+import { closePayload, maskedFrame, unmaskedFrame } from "../../support/websocket-frames.ts";
 
 const LIMIT = 100_000;
 
@@ -268,6 +268,16 @@ test.each(["gateway", "app"] as const)(
     expect(await relayed.closed).toMatchObject({ by: "agent", code: 1009 });
   },
 );
+
+test("an app that masks its frames hears 1002, and its client sees a broken connection", async () => {
+  const { relayed, gateway, app } = await start();
+  app.send(OPCODE.text, "fine");
+  app.socket.write(maskedFrame({ opcode: OPCODE.text, payload: "masked" }));
+  expect(await app.untilFrames(1)).toEqual(["8: 1002 a server masked a frame"]);
+  expect(await gateway.untilFrames(2)).toEqual(["1: fine", "15: "]);
+  for (const end of [gateway, app]) end.socket.end();
+  expect(await relayed.closed).toMatchObject({ by: "agent", code: 1002 });
+});
 
 test("the agent's own close reaches both ends", async () => {
   const { relayed, gateway, app } = await start();
