@@ -64,7 +64,7 @@ export async function printUrls(
 }
 
 /** One line for a shell; with `--resolve` where this machine can't resolve the name by itself. */
-export async function curlLine(
+async function curlLine(
   { url, path = "/", curlArguments = [] }: PrintedUrl,
   address: string,
 ): Promise<string> {

@@ -167,8 +167,15 @@ async function startWorker(
     objectsPath: state.objectsPath,
     environment: variables,
     log,
-    onProcess: (identity) =>
-      identity === undefined ? state.forgetWorkerd() : state.writeWorkerd(identity),
+    onProcess(identity) {
+      try {
+        if (identity === undefined) state.forgetWorkerd();
+        else state.writeWorkerd(identity);
+      } catch (error) {
+        // A full disk must not end a gateway that serves; only an orphan would be harder to find.
+        log(`can't note workerd's process in ${state.path}: ${reasonOf(error)}`);
+      }
+    },
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * The gateway's settings (docs/cli.md): one table says each one's flag, variable, default and check.
+ * The gateway's settings: one table says each one's flag, variable, default and check.
  * A flag wins over its environment variable. Nothing is clamped: a value that can't be meant is refused
  * with the flag or variable that it came from.
  */
