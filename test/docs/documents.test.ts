@@ -1,0 +1,139 @@
+/** Documents against what they describe: whoever changes a key or a flag is told which page to mend. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parse } from "smol-toml";
+import { describe, expect, test } from "vitest";
+
+import { GATEWAY_OPTIONS } from "../../cli/gateway/settings.ts";
+import type { Options } from "../../cli/arguments.ts";
+import { formatProblems, parseConfig } from "../../origin-gpu/config/config.ts";
+import { APP_KEYS, ENDPOINT_KEYS, KIND_KEYS, type KeyTable } from "../../origin-gpu/config/keys.ts";
+import { fencedBlocks, tableRows } from "../support/markdown.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const PAGES = [
+  "README.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+].filter((page) => page.endsWith(".md"));
+
+const textOf = (page: string): string => readFileSync(join(ROOT, page), "utf8");
+
+/** What stands in backticks. */
+const codeIn = (cell: string): string[] =>
+  [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+
+describe("docs/configuration.md", () => {
+  const [described = "", afterwards = ""] = textOf("docs/configuration.md").split("### Not yet");
+  const [notYet = ""] = afterwards.split("\n## ");
+  const keys: KeyTable = { ...APP_KEYS, ...ENDPOINT_KEYS };
+  const keysWhere = (supported: string): string[] =>
+    Object.keys(keys).filter((key) => keys[key]?.supported === supported);
+  const rowsOf = (text: string) =>
+    tableRows(text).flatMap(([names = "", value = ""]) =>
+      codeIn(names).map((key) => ({ key, value })),
+    );
+
+  test("describes every key that has its effect, once, and no other", () => {
+    const names = rowsOf(described).map(({ key }) => key);
+    expect(names.toSorted()).toEqual(keysWhere("yes").toSorted());
+  });
+
+  test("lists every key that is refused as not yet there, with the value that is accepted", () => {
+    const rows = rowsOf(notYet).toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    const refused = [...keysWhere("no"), ...keysWhere("default")].toSorted();
+    expect(rows.map(({ key }) => key)).toEqual(refused);
+    for (const { key, value } of rows) {
+      const [accepted] = codeIn(value);
+      const shown = accepted === undefined ? undefined : parse(`value = ${accepted}`)["value"];
+      expect(shown, key).toEqual(keys[key]?.defaultValue);
+    }
+  });
+
+  test("names the defaults that an endpoint without settings has", () => {
+    const result = parseConfig('app = "a"\n[[endpoint]]\nfunction = "f"\nasgi = "m:a"\n', "x.toml");
+    if (!result.ok) throw new Error("refused");
+    const endpoint: Readonly<Record<string, unknown>> = { ...result.config.endpoints[0] };
+    const checked = rowsOf(described).flatMap(({ key, value }) => {
+      const [shown] = codeIn(value);
+      const field = key.replaceAll(/_(\w)/g, (_all, letter: string) => letter.toUpperCase());
+      if (shown === undefined || !Object.hasOwn(endpoint, field)) return [];
+      const isOtherKey = Object.hasOwn(ENDPOINT_KEYS, shown);
+      const expected = isOtherKey ? endpoint[shown] : tomlValue(shown);
+      expect(endpoint[field], key).toEqual(expected);
+      return [key];
+    });
+    expect(checked).toEqual(expect.arrayContaining(["max_inputs", "timeout", "stop_signal"]));
+  });
+
+  test("shows what is said of mistakes, word for word", () => {
+    const shown = fencedBlocks(described).find(({ language }) => language === "text")?.content;
+    const mistakes = 'max_inputs = "8"\nhealthpath = "/"\ngpus = 1\n';
+    const right = 'app = "a"\n\n[[endpoint]]\nfunction = "synthesize"\nasgi = "m:a"\n\n';
+    const result = parseConfig(right + mistakes, "postern.toml");
+    expect(result.ok ? "" : formatProblems(result.problems)).toBe(shown);
+  });
+
+  test("tells every kind of endpoint from the keys around it", () => {
+    const kinds = described.split("### Kinds")[1]?.split("\n### ")[0] ?? "";
+    const working = KIND_KEYS.filter((kind) => keys[kind]?.supported === "yes");
+    expect(rowsOf(kinds).map(({ key }) => key)).toEqual(working);
+  });
+
+  /** Names are written without quotes in the table. */
+  function tomlValue(shown: string): unknown {
+    return /^[A-Za-z]\w*$/.test(shown) && !["true", "false"].includes(shown)
+      ? shown
+      : parse(`value = ${shown}`)["value"];
+  }
+});
+
+describe("docs/self-hosting.md", () => {
+  const text = textOf("docs/self-hosting.md");
+  const flags = tableRows(text).flatMap(([first = ""]) => /^`--([a-z-]+)/.exec(first)?.[1] ?? []);
+
+  test("describes every flag of the gateway that is there, once, and no other", () => {
+    const options: Options = GATEWAY_OPTIONS;
+    const known = Object.keys(options).filter((flag) => options[flag]?.notYet !== true);
+    expect(flags.toSorted()).toEqual(known.toSorted());
+  });
+});
+
+describe.each(PAGES)("%s", (page) => {
+  const text = textOf(page);
+
+  test("has no link that leads nowhere", () => {
+    const prose = text.replaceAll(/^```[^]*?^```$/gm, "");
+    const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
+    const broken = targets.filter((target) => !/^https?:/.test(target) && !leadsSomewhere(target));
+    expect(broken).toEqual([]);
+  });
+
+  test("shows no postern.toml that would be refused", () => {
+    for (const { language, content, line } of fencedBlocks(text)) {
+      if (language !== "toml" || !content.includes("[[endpoint]]")) continue;
+      expect(parseConfig(content, page), `${page}:${line}`).toMatchObject({ ok: true });
+    }
+  });
+
+  function leadsSomewhere(target: string): boolean {
+    const [path = "", fragment] = target.split("#");
+    const file = path === "" ? page : join(dirname(page), path);
+    if (!existsSync(join(ROOT, file))) return false;
+    return fragment === undefined || anchorsOf(textOf(file)).has(fragment);
+  }
+});
+
+/** As GitHub makes them from headings. */
+function anchorsOf(markdown: string): ReadonlySet<string> {
+  return new Set(
+    [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+}
