@@ -4,6 +4,7 @@
  * thing that nobody else has, the client's connection; the agent holds the call.
  */
 import {
+  contentLength,
   type Failure,
   type KeptCall,
   parseFailure,
@@ -181,7 +182,8 @@ function resumable(
   first: ReadableStream<Uint8Array>,
   offset: number,
 ): ReadableStream<Uint8Array> {
-  const length = declaredLength(head);
+  // Where an answer declares its length, a short body is a broken one.
+  const length = contentLength(head.headers);
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length - offset);
   void pump(env, call, first, writable.getWriter(), { offset });
@@ -242,14 +244,6 @@ async function copy(
       buffer = new ArrayBuffer(size);
     } else buffer = value.buffer;
   }
-}
-
-/** Content-Length of an answer, where it has one: it is kept, and a short body is a broken one. */
-function declaredLength({ headers }: ResponseHead): number | undefined {
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index] === "content-length") return Number(headers[index + 1]);
-  }
-  return undefined;
 }
 
 const originIds = new Map<string, DurableObjectId>();

@@ -3,10 +3,12 @@
  * dials the links, starts the containers when the gateway has told their URLs, and runs the calls.
  */
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import type { Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { parseAttach, parseRequestHead } from "../routing/wire/messages.ts";
-import { COALESCE_MS } from "../routing/wire/limits.ts";
+import { COALESCE_MS, GIB } from "../routing/wire/limits.ts";
+import { BodySpools } from "./calls/body-spool.ts";
 import { CallTable } from "./calls/call-table.ts";
 import { KeptCalls } from "./calls/kept-calls.ts";
 import { RingBudget } from "./calls/replay-ring.ts";
@@ -17,6 +19,9 @@ import { Link } from "./link/link.ts";
 
 const DEFAULT_WORKSPACE = "local";
 const DEFAULT_ENVIRONMENT = "main";
+
+/** Request bodies of all waiting calls together, in memory and on the disk. */
+const WAITING_BODIES_BYTES = 10 * GIB;
 
 /** Seven days. */
 const RESULT_TTL_S = 604_800;
@@ -60,10 +65,14 @@ export class AgentRefused extends Error {
  * @throws {AgentRefused} when the gateway refuses the box or a name
  */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
-  const kept =
-    options.stateDirectory === undefined ? undefined : await KeptCalls.open(options.stateDirectory);
-  const agent = new Agent(options, kept);
-  return await agent.start();
+  const directory = options.stateDirectory;
+  if (directory === undefined) return await new Agent(options, undefined, undefined).start();
+  const kept = await KeptCalls.open(directory);
+  const bodies = await BodySpools.open({
+    directory: join(directory, "bodies"),
+    limitBytes: WAITING_BODIES_BYTES,
+  });
+  return await new Agent(options, kept, bodies).start();
 }
 
 class Agent {
@@ -76,9 +85,12 @@ class Agent {
   readonly #gateway: GatewayAddress;
   #draining = false;
 
-  constructor(options: AgentOptions, kept: KeptCalls | undefined) {
+  readonly #bodies: BodySpools | undefined;
+
+  constructor(options: AgentOptions, kept: KeptCalls | undefined, bodies: BodySpools | undefined) {
     this.#options = options;
     this.#kept = kept;
+    this.#bodies = bodies;
     this.#gateway = new GatewayAddress({
       url: options.gatewayUrl,
       box: options.boxName,
@@ -161,6 +173,7 @@ class Agent {
             POSTERN_BOX: this.#options.boxName,
           },
           gateway: this.#gateway,
+          bodies: this.#bodies,
           log,
         }),
       );

@@ -7,6 +7,9 @@ import {
   type ContainerPool,
   createContainerPool,
 } from "./containers/pool.ts";
+import { KIB } from "../routing/wire/limits.ts";
+import { contentLength } from "../routing/wire/messages.ts";
+import { BodySpoolFullError, type BodySpools } from "./calls/body-spool.ts";
 import type { Call } from "./calls/call.ts";
 import { Slots } from "./calls/slots.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
@@ -15,6 +18,9 @@ import { AppConnections } from "./forward/forward.ts";
 import { forwardWebSocket } from "./forward/forward-websocket.ts";
 import type { Relay } from "./websocket/relay.ts";
 import type { GatewayAddress } from "./link/gateway-address.ts";
+
+/** Bodies up to this size wait in memory, whole. */
+const SMALL_BODY_BYTES = 4 * KIB;
 
 /** Calls that may wait for a slot; the next one is refused with 429. */
 const MAX_PENDING = 2000;
@@ -25,6 +31,8 @@ export interface EndpointOptions {
   /** Environment of the container besides its own URL; the user's `env` cannot override it. */
   identity: Record<string, string>;
   gateway: GatewayAddress;
+  /** Where bodies of waiting calls go; without it they wait in their windows. */
+  bodies: BodySpools | undefined;
   log: (line: string) => void;
 }
 
@@ -38,7 +46,10 @@ export class Endpoint {
 
   readonly #relays = new Set<Relay>();
 
-  constructor({ settings, url, identity, gateway, log }: EndpointOptions) {
+  readonly #bodies: BodySpools | undefined;
+
+  constructor({ settings, url, identity, gateway, bodies, log }: EndpointOptions) {
+    this.#bodies = bodies;
     this.#settings = settings;
     this.#slots = new Slots(settings.maxInputs, MAX_PENDING);
     this.#gateway = gateway;
@@ -53,13 +64,31 @@ export class Endpoint {
   /** Gives a call its turn: when a slot is free it goes to the app. @param link that its stream came over */
   run(call: Call, link: number): void {
     const arrivedAt = performance.now();
-    const ticket = this.#slots.request(() => void this.#start(call, link, arrivedAt));
+    let started = false;
+    const ticket = this.#slots.request(() => {
+      started = true;
+      void this.#start(call, link, arrivedAt);
+    });
     if (ticket !== undefined) {
       call.whenSettled(() => ticket.release());
+      if (!started) void this.#drainBody(call);
       return;
     }
     const detail = `${this.#settings.function} has ${MAX_PENDING} calls waiting`;
     call.failed({ code: "queue_full", detail, retryAfter: 1 });
+  }
+
+  /** A call that has to wait keeps its body here; small ones that are whole are no trouble where they are. */
+  async #drainBody(call: Call): Promise<void> {
+    const { body, head } = call;
+    const spools = this.#bodies;
+    if (spools === undefined || (!body.incomplete && body.waitingBytes <= SMALL_BODY_BYTES)) return;
+    try {
+      await body.drainTo(spools.begin(contentLength(head.headers)));
+    } catch (error) {
+      if (!(error instanceof BodySpoolFullError)) return;
+      call.failed({ code: "queue_full", detail: error.message, retryAfter: 10 });
+    }
   }
 
   async #start(call: Call, link: number, arrivedAt: number): Promise<void> {

@@ -2,7 +2,12 @@
  * The calls of one agent: opens each at most once (per call id and per Idempotency-Key), attaches
  * whoever comes back to the one that it means, and knows what became of those that are over.
  */
-import type { AttachRequest, Failure, RequestHead } from "../../routing/wire/messages.ts";
+import {
+  type AttachRequest,
+  contentLength,
+  type Failure,
+  type RequestHead,
+} from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type Keeper } from "./call.ts";
 import type { Carrier } from "./carrier.ts";
@@ -245,9 +250,5 @@ function refuse(stream: Stream, failure: Failure): StreamEvents {
 function fingerprintReader({ target, headers }: RequestHead): FingerprintReader {
   const question = target.indexOf("?");
   const query = question === -1 ? "" : target.slice(question);
-  let declared: number | undefined;
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index] === "content-length") declared = Number(headers[index + 1]);
-  }
-  return new FingerprintReader(query, declared);
+  return new FingerprintReader(query, contentLength(headers));
 }

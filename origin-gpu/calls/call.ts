@@ -6,7 +6,12 @@
  * redirected) has its answer on the disk instead, for any number of clients, attached or not.
  */
 import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
-import type { Failure, RequestHead, ResponseHead } from "../../routing/wire/messages.ts";
+import {
+  contentLength,
+  type Failure,
+  type RequestHead,
+  type ResponseHead,
+} from "../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { Carrier } from "./carrier.ts";
 import { deliver } from "./delivery.ts";
@@ -258,7 +263,7 @@ export class Call {
     }
     this.#answer = JSON.stringify(answer);
     this.#eager = eager;
-    this.#wholeLength = contentLength(answer);
+    this.#wholeLength = contentLength(answer.headers);
     // An answer that fits one frame is one: its body is nearly always a moment behind its head.
     if (eager) this.#schedule();
     else this.#context.later(this.#pumpNow);
@@ -443,11 +448,4 @@ export class Call {
     this.#ring.release();
     this.body.broke();
   }
-}
-
-function contentLength({ headers }: ResponseHead): number | undefined {
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index] === "content-length") return Number(headers[index + 1]);
-  }
-  return undefined;
 }

@@ -3,6 +3,7 @@
  * takes a body that was cut for a whole one: what breaks here becomes an error of the reader.
  */
 import type { Stream } from "../../routing/wire/multiplexer.ts";
+import type { BodySpool } from "./body-spool.ts";
 import type { Fingerprint, FingerprintReader } from "./fingerprint.ts";
 
 export class RequestBody {
@@ -10,6 +11,7 @@ export class RequestBody {
   #chunks: Uint8Array[];
   #ended: boolean;
   #broken = false;
+  #spool: BodySpool | undefined;
   #watcher: ((bytes: Uint8Array, end: boolean) => void) | undefined;
   readonly #fingerprint = Promise.withResolvers<Fingerprint | undefined>();
   #wake: (() => void) | undefined;
@@ -28,7 +30,7 @@ export class RequestBody {
 
   /** The whole body, when all of it is here already: null for none, undefined when it streams. */
   whole(): Uint8Array | null | undefined {
-    if (!this.#ended || this.#broken) return undefined;
+    if (!this.#ended || this.#broken || this.#spool !== undefined) return undefined;
     const chunks = this.#chunks;
     this.#chunks = [];
     const [first] = chunks;
@@ -37,6 +39,26 @@ export class RequestBody {
     const body = chunks.length === 1 ? first : Buffer.concat(chunks);
     this.#stream.drained(body.length);
     return body;
+  }
+
+  /** Bytes that wait in memory. */
+  get waitingBytes(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  /**
+   * The call has to wait: takes the body off the stream, so that its client can be told to come back.
+   * @throws BodySpoolFullError when there is no room for it
+   */
+  async drainTo(spool: BodySpool): Promise<void> {
+    this.#spool = spool;
+    try {
+      for await (const chunk of this.#arriving()) await spool.append(chunk);
+      await spool.finish();
+    } catch (error) {
+      await spool.discard("the body broke off");
+      throw error;
+    }
   }
 
   /** Reads the fingerprint of the body as it comes; to be called before more of it does. */
@@ -70,11 +92,16 @@ export class RequestBody {
     this.#broken = true;
     this.#fingerprint.resolve(undefined);
     this.#chunks = [];
+    void this.#spool?.discard("the call is over");
     this.#wake?.();
   }
 
   /** The body, chunk by chunk. @throws when it broke off */
-  async *chunks(): AsyncGenerator<Uint8Array> {
+  chunks(): AsyncGenerator<Uint8Array> {
+    return this.#spool === undefined ? this.#arriving() : this.#spool.read();
+  }
+
+  async *#arriving(): AsyncGenerator<Uint8Array> {
     for (;;) {
       if (this.#broken) throw new Error("the request body broke off");
       const chunk = this.#chunks.shift();

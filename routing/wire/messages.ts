@@ -115,6 +115,14 @@ export interface Failure {
   welcomedForMs?: number;
 }
 
+/** What a flat header list declares as Content-Length, in bytes. */
+export function contentLength(headers: readonly string[]): number | undefined {
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] === "content-length") return Number(headers[index + 1]);
+  }
+  return undefined;
+}
+
 export function parseHello(text: string): Hello {
   const value = parseObject(text, "hello");
   const { versions, agent, incarnation, links, endpoints } = value as Partial<Hello>;
