@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { deriveGatewayKeys } from "../../auth/keys.ts";
 import { type ProxyToken, type Verdict, authorizeProxy } from "../../auth/proxy-authorization.ts";
@@ -82,6 +82,21 @@ describe("a lock", () => {
     [{ environments: ["dev"], apps: ["chat"] }, refused("forbidden")],
   ])("honours restrictions: %j", async (restrictions, expected) => {
     expect(await verdict(token, restrictions)).toEqual(expected);
+  });
+
+  test("does the same work whether the id exists, never did, or is no id", async () => {
+    const digest = vi.spyOn(crypto.subtle, "digest");
+    const sign = vi.spyOn(crypto.subtle, "sign");
+    const work = async (id: string) => {
+      digest.mockClear();
+      sign.mockClear();
+      expect(await verdict({ id, secret: other.secret })).toEqual(refused("invalid_credentials"));
+      return [digest.mock.calls.length, sign.mock.calls.length];
+    };
+    expect(await work(token.id)).toEqual([1, 1]);
+    expect(await work(`wk-${"a".repeat(26)}`)).toEqual([1, 1]);
+    expect(await work("x")).toEqual([1, 1]);
+    vi.restoreAllMocks();
   });
 
   test("does not say forbidden to a wrong secret", async () => {
