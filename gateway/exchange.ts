@@ -23,7 +23,7 @@ import type { Origin } from "./origin.ts";
 const RETRY_MS = 100;
 
 /** The counting pump's buffer: starts small, because most answers are, and grows while reads fill it. */
-const FIRST_BUFFER_BYTES = 16 * 1024;
+const FIRST_BUFFER_BYTES = 4 * 1024;
 const LAST_BUFFER_BYTES = 256 * 1024;
 
 /** Ids are computed once per isolate; a box more than these costs a hash again. */

@@ -68,8 +68,10 @@ export class Visit {
     body: ReadableStream<Uint8Array> | string | null,
     timing?: ResponseHead["timing"],
   ): Response {
-    // RFC 9110, 9.3.2: a HEAD gets no body of ours; the app's own has none.
-    const given = this.request.method === "HEAD" && typeof body === "string" ? null : body;
+    // RFC 9110, 9.3.2 and 6.4.1: no body for a HEAD (the app's own has none), nor with these statuses.
+    const bodiless = status === 204 || status === 205 || status === 304;
+    const ours = this.request.method === "HEAD" && typeof body === "string";
+    const given = bodiless || ours ? null : body;
     return new Response(given, {
       status,
       headers: this.#headers(headers, timing),

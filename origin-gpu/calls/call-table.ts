@@ -9,7 +9,7 @@ import {
   type RequestHead,
 } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
-import { Call, type CallContext, type Keeper } from "./call.ts";
+import { Call, type CallContext, type CallDescription, type Keeper } from "./call.ts";
 import type { Carrier } from "./carrier.ts";
 import { deliver } from "./delivery.ts";
 import { EndedCalls } from "./ended-calls.ts";
@@ -101,12 +101,27 @@ export class CallTable {
     }
   }
 
-  /** Resolves when no call runs. */
+  /** Resolves when no call runs for anybody; those that only wait for a client to come back end now. */
   async idle(): Promise<void> {
+    for (const call of this.#calls.values()) {
+      if (call.abandoned) call.cancel("the agent stops and nobody is attached");
+    }
     if (this.#calls.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
+  }
+
+  /** What runs now, for whoever asks. */
+  describe(): CallDescription[] {
+    return [...this.#calls.values()].map((call) => call.describe());
+  }
+
+  /** Ends one call. @returns whether it was running */
+  cancel(id: string): boolean {
+    const call = this.#calls.get(id);
+    call?.cancel("somebody cancelled the call");
+    return call !== undefined;
   }
 
   /** Ends every call. */

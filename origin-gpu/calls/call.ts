@@ -16,6 +16,13 @@ import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/mult
 import type { Carrier } from "./carrier.ts";
 import { deliver } from "./delivery.ts";
 import { ReplayRing, type RingBudget } from "./replay-ring.ts";
+import {
+  type CallEvent,
+  type CallState,
+  type CallStatus,
+  callStatus,
+  transition,
+} from "./states.ts";
 import { RequestBody } from "./request-body.ts";
 import type { ResultSpool } from "./result-spool.ts";
 
@@ -54,6 +61,19 @@ export interface Keeper {
   forget(): Promise<void>;
 }
 
+/** A call as `postern call inspect` shows it; times in milliseconds since it was opened. */
+export interface CallDescription {
+  call: string;
+  endpoint: string;
+  method: string;
+  path: string;
+  status: CallStatus;
+  /** Its answer is or will be on the disk. */
+  kept: boolean;
+  elapsedMs: number;
+  timeline: { state: CallState; atMs: number }[];
+}
+
 /** A client that waits for an answer that will be kept. */
 interface Waiting {
   readonly carrier: Carrier;
@@ -71,7 +91,8 @@ export class Call {
   #answer: string | undefined;
   #wholeLength: number | undefined;
   #eager = false;
-  #complete = false;
+  #state: CallState;
+  readonly #timeline: { state: CallState; at: number }[] = [];
   #failure: Failure | undefined;
   #over = false;
   #held = false;
@@ -119,6 +140,49 @@ export class Call {
     this.#keeper = keeper;
     this.#keeping = kept;
     this.#accepted = kept;
+    this.#state = body.incomplete ? "receiving" : "queued";
+    this.#timeline.push({ state: this.#state, at: this.#openedAt });
+  }
+
+  /** Nobody is attached, and nothing of it will be kept. */
+  get abandoned(): boolean {
+    return !this.#keeping && this.#stream === undefined;
+  }
+
+  /** What a person who asks about this call is told. */
+  describe(): CallDescription {
+    return {
+      call: this.head.call,
+      endpoint: this.head.endpoint,
+      method: this.head.method,
+      path: this.head.target.split("?", 1)[0] ?? "",
+      status: this.#status(),
+      kept: this.#keeping,
+      elapsedMs: Math.round(this.#context.now() - this.#openedAt),
+      timeline: this.#timeline.map(({ state, at }) => ({
+        state,
+        atMs: Math.round(at - this.#openedAt),
+      })),
+    };
+  }
+
+  #status(): CallStatus {
+    // An expired call is in nobody's hands any more.
+    return this.#state === "expired" ? "lost" : callStatus(this.#state, this.#failure?.code);
+  }
+
+  /** Takes the state on, where that is legal; of two events that race, the later one is not. */
+  #advance(event: CallEvent): boolean {
+    const next = transition(this.#state, event);
+    if (next === "illegal") return false;
+    if (next !== this.#state) this.#timeline.push({ state: next, at: this.#context.now() });
+    this.#state = next;
+    return true;
+  }
+
+  #receive(bytes: Uint8Array, end: boolean): void {
+    if (end) this.#advance("body_received");
+    this.body.push(bytes, end);
   }
 
   get over(): boolean {
@@ -154,7 +218,7 @@ export class Call {
     }
     if (this.#answer !== undefined || this.#failure !== undefined) this.#schedule();
     return {
-      onData: (bytes, end) => this.body.push(bytes, end),
+      onData: (bytes, end) => this.#receive(bytes, end),
       onWindow: this.#pumpNow,
       onKeep: () => this.#keep(stream, carrier, offset),
       onOver: (ending) => this.#detached(stream, ending),
@@ -166,7 +230,7 @@ export class Call {
     const waiting = { carrier, offset, leaves: false };
     this.#waiting.set(stream, waiting);
     return {
-      onData: (bytes, end) => this.body.push(bytes, end),
+      onData: (bytes, end) => this.#receive(bytes, end),
       onKeep: () => {
         waiting.leaves = true;
         this.#letGo();
@@ -241,6 +305,7 @@ export class Call {
   /** The app's request is on its way. */
   started(exchange: Exchange): void {
     this.#exchange = exchange;
+    this.#advance("started");
     if (this.#over) exchange.abort("the call is over");
     else if (this.#held) exchange.pause();
   }
@@ -250,7 +315,7 @@ export class Call {
    * @param eager a stream of events: its head is sent at once, not with the first of its body
    */
   answered(answer: ResponseHead, eager: boolean): void {
-    if (this.#over) return;
+    if (!this.#advance("answered")) return;
     if (this.#keeping && this.#keeper !== undefined) {
       this.#answer = "";
       const spool = this.#keeper.begin(answer, () => this.#exchange?.resume());
@@ -291,19 +356,19 @@ export class Call {
 
   /** The app's answer is complete. */
   completed(): void {
+    if (!this.#advance("completed")) return;
     this.#settle();
     if (this.#spool !== undefined) {
       void this.#completeSpool(this.#spool);
       return;
     }
-    this.#complete = true;
     // Sent in this very turn: everything is here.
     this.#pump();
   }
 
   /** The call failed: before the answer's head that is the answer, later it cuts the client. */
   failed(failure: Failure): void {
-    if (this.#over || this.#complete) return;
+    if (!this.#advance("failed")) return;
     this.#settle();
     this.#failure = failure;
     this.body.broke();
@@ -317,7 +382,6 @@ export class Call {
   }
 
   async #completeSpool(spool: ResultSpool): Promise<void> {
-    this.#complete = true;
     try {
       await spool.complete();
       await this.#keeper?.completed();
@@ -339,7 +403,8 @@ export class Call {
   /** Ends the call and its work. */
   cancel(reason: string): void {
     if (this.#over) return;
-    if (this.#keeping) {
+    // One that is complete or failed only waits for who comes back: that ends, and nothing else.
+    if (this.#advance("cancelled") && this.#keeping) {
       this.#spool?.discard(reason);
       for (const stream of this.#waiting.keys()) {
         stream.reset({ code: "call_lost", detail: reason });
@@ -405,8 +470,10 @@ export class Call {
     const carrier = this.#carrier as Carrier;
     while (!stream.sent) {
       const ready = Math.min(this.#ring.end - this.#offset, stream.window, MAX_DATA_BYTES);
-      const end = this.#complete && this.#offset + ready === this.#ring.end;
-      if (this.#headSent && ready === 0 && !end) break;
+      const end = this.#state === "complete" && this.#offset + ready === this.#ring.end;
+      // Nothing is left to send but that it failed: that needs no head, and before one it is the answer.
+      const nothing = ready === 0 && !end;
+      if (nothing && (this.#headSent || this.#failure !== undefined)) break;
       if (carrier.congested) {
         carrier.whenDrained(this.#pumpNow);
         break;

@@ -84,7 +84,8 @@ export class AppConnections {
       this.#send(this.#fresh, request, call, waited, false);
       return true;
     });
-    pool.dispatch(request, exchange);
+    // After this turn's events: of a connection that the app has closed by now, undici knows then.
+    setImmediate(() => pool.dispatch(request, exchange));
   }
 
   /** Lets what is under way finish; then nothing of this is left. */
@@ -169,13 +170,15 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    // 100 and 103 are for who sent the request; the answer is still to come (RFC 9110, 15.2).
+    if (status < 200) return;
     clearTimeout(this.#timer);
     const headers = responseHeaders(controller.rawHeaders as Buffer[]);
     if (!Array.isArray(headers)) {
       controller.abort(new Error(headers.detail));
       return;
     }
-    if (status < 200 || status > 599) {
+    if (status > 599) {
       controller.abort(new Error(`the app answered with status ${status}`));
       return;
     }
