@@ -20,6 +20,8 @@ export class Attachment implements StreamEvents {
   #resolve: (response: Response) => void;
   #stream: Stream | undefined;
   #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  /** The last write: it settles when everything before it was taken. */
+  #written: Promise<void> = Promise.resolve();
   #windowOpened: (() => void) | undefined;
 
   readonly #startWait: StartWait | undefined;
@@ -91,7 +93,7 @@ export class Attachment implements StreamEvents {
     }
     const failure = "failure" in ending ? ending.failure : "{}";
     if (this.#writer === undefined) this.#resolve(endedText(ending.kind, failure));
-    else this.#writer.abort(new Error(ending.kind)).catch(() => undefined);
+    else this.#breakOff(this.#writer, ending.kind);
     this.#stream?.discard();
   }
 
@@ -175,9 +177,19 @@ export class Attachment implements StreamEvents {
     return stream.over ? 0 : stream.window;
   }
 
+  /** Ends the answer with a break; what came before it is passed on first. */
+  #breakOff(writer: WritableStreamDefaultWriter<Uint8Array>, kind: string): void {
+    void this.#written
+      .catch(() => undefined)
+      .then(() => writer.abort(new Error(kind)))
+      .catch(() => undefined);
+  }
+
   #write(bytes: Uint8Array): void {
     const stream = this.#stream;
-    this.#writer?.write(bytes).then(
+    if (this.#writer === undefined) return;
+    this.#written = this.#writer.write(bytes);
+    this.#written.then(
       () => stream?.drained(bytes.length),
       () => this.#leave(),
     );

@@ -77,7 +77,7 @@ export class Origin extends DurableObject<Env> {
       case VERB.link:
         return this.#acceptLink(request);
       case VERB.dial:
-        return this.#acceptDial(request);
+        return await this.#acceptDial(request);
       case VERB.abort:
         this.ctx.abort("test hook");
         return new Response(null);
@@ -147,11 +147,10 @@ export class Origin extends DurableObject<Env> {
     return await dial.response;
   }
 
-  #acceptDial(request: Request): Response {
+  async #acceptDial(request: Request): Promise<Response> {
     const dial = this.#dials.get(request.headers.get(NONCE) ?? "");
-    const response = dial?.arrived();
-    if (response === undefined) return new Response("no dial-back is awaited", { status: 404 });
-    return response;
+    if (dial === undefined) return new Response("no dial-back is awaited", { status: 404 });
+    return await dial.arrived();
   }
 
   #acceptLink(request: Request): Response {

@@ -1,5 +1,5 @@
 /**
- * A client's WebSocket that waits for its dial-back: first the app's own 101 (HEAD on the stream), then
+ * A client's WebSocket that waits for its dial-back: for the app's own 101 (HEAD on the stream) and for
  * the agent's request that names the same 128 random bits. When both came, the two ends of one
  * WebSocketPair are handed out and workerd pumps between them; no message passes through JavaScript.
  * An app that refuses the handshake answers through the attachment, like any request.
@@ -18,6 +18,7 @@ export class PendingDial implements StreamEvents {
   #reject: (reason: Error) => void;
   #stream: Stream | undefined;
   #head: string | undefined;
+  #arrived: ((response: Response) => void) | undefined;
   #timer: number | null = null;
 
   constructor(signal: AbortSignal, timeoutMs: number, forget: () => void) {
@@ -28,7 +29,7 @@ export class PendingDial implements StreamEvents {
     this.#timeoutMs = timeoutMs;
     this.#forget = forget;
     this.#attachment = new Attachment(signal);
-    signal.addEventListener("abort", forget);
+    signal.addEventListener("abort", () => this.#giveUp("the client left"));
     this.#attachment.response.then(resolve, reject);
   }
 
@@ -44,10 +45,8 @@ export class PendingDial implements StreamEvents {
       return;
     }
     this.#head = head;
-    this.#timer = setTimeout(() => {
-      this.#forget();
-      this.#reject(new Error("the dial-back did not come in time"));
-    }, this.#timeoutMs);
+    if (this.#arrived !== undefined) this.#couple(head, this.#arrived);
+    else this.#expect();
   }
 
   onData(bytes: Uint8Array, end: boolean): void {
@@ -55,23 +54,43 @@ export class PendingDial implements StreamEvents {
   }
 
   onOver(ending: StreamEnding): void {
-    this.#forget();
-    clearTimeout(this.#timer);
     this.#attachment.onOver(ending);
+    this.#giveUp(`the stream is over: ${ending.kind}`);
   }
 
-  /** The agent's request: the response that gives it its end, or undefined when none is awaited. */
-  arrived(): Response | undefined {
-    const head = this.#head;
-    if (head === undefined) return undefined;
+  /** The agent's request, which travels beside the link and may overtake the HEAD on it. */
+  async arrived(): Promise<Response> {
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    this.#arrived = resolve;
+    if (this.#head !== undefined) this.#couple(this.#head, resolve);
+    else this.#expect();
+    return await promise;
+  }
+
+  #couple(head: string, answerAgent: (response: Response) => void): void {
     this.#forget();
     clearTimeout(this.#timer);
     const { 0: clients, 1: agents } = new WebSocketPair();
     this.#resolve(
       new Response(null, { status: 101, webSocket: clients, headers: { [HEAD]: asciiJson(head) } }),
     );
+    answerAgent(new Response(null, { status: 101, webSocket: agents }));
     // The stream has done its work; the socket lives by itself.
     this.#stream?.detach();
-    return new Response(null, { status: 101, webSocket: agents });
+  }
+
+  /** The other half must come soon. */
+  #expect(): void {
+    this.#timer = setTimeout(
+      () => this.#giveUp("the dial-back did not come in time"),
+      this.#timeoutMs,
+    );
+  }
+
+  #giveUp(reason: string): void {
+    this.#forget();
+    clearTimeout(this.#timer);
+    this.#reject(new Error(reason));
+    this.#arrived?.(new Response("the client's WebSocket is gone", { status: 404 }));
   }
 }

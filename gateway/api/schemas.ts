@@ -51,10 +51,14 @@ export function shownPage<Item, Shown>(
   };
 }
 
+/** No control characters; spelt so that every dialect of regular expressions understands it. */
+const ONE_LINE = new RegExp("^[^\\u0000-\\u001f\\u007f-\\u009f]{0,64}$", "u");
+
 /** Said by people for people, on one line. */
 export const TOKEN_NAME = z
   .string()
-  .regex(/^[^\p{Cc}\p{Cs}]{0,64}$/u, "must be at most 64 characters on one line")
+  .regex(ONE_LINE, "must be at most 64 characters on one line")
+  .refine((name) => name.isWellFormed(), "must be Unicode text")
   .default("");
 
 /** An app's or environment's name. */

@@ -6,7 +6,9 @@
  * Servers close idle connections. A request that meets such a close goes out again on a fresh
  * connection, but only when it is certain that the app has not seen it: the connection was a reused one,
  * nothing of an answer came, the kernel reported a reset (the bytes met a closed socket), and the
- * request was small enough to leave in one piece. Larger ones never use a kept connection at all.
+ * request was small enough to leave in one piece. Larger ones never use a kept connection at all. Where
+ * the connection just ended, the app may have seen it: then only a safe method goes out again, as RFC
+ * 9112, 9.3.1, has every client do.
  */
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
@@ -18,6 +20,9 @@ import type { Call, Exchange } from "../calls/call.ts";
 
 /** Requests whose body is at most this long may use a kept connection. */
 const SMALL_BODY_BYTES = 16 * KIB;
+
+/** RFC 9110, 9.2.1. */
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** Idle connections are closed after this time; servers that wait less are rare (uvicorn waits 5 s). */
 const IDLE_MS = 4_000;
@@ -80,7 +85,7 @@ export class AppConnections {
     mayRepeat: boolean,
   ): void {
     const exchange = new AppExchange(call, waited, this.#timeoutMs, (error) => {
-      if (!mayRepeat || !exchange.neverSeen(error)) return false;
+      if (!mayRepeat || !exchange.mayRepeat(error)) return false;
       this.#send(this.#fresh, request, call, waited, false);
       return true;
     });
@@ -154,13 +159,15 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
     this.#readBefore = socket.bytesRead;
   }
 
-  /** Whether the app cannot have seen the request. */
-  neverSeen(error: NodeJS.ErrnoException): boolean {
+  /** Whether the request may go out again: the app cannot have seen it, or it is safe to. */
+  mayRepeat(error: NodeJS.ErrnoException): boolean {
     const socket = this.#socket;
     if (socket === undefined || this.#aborted !== undefined) return false;
     const reused = this.#readBefore > 0;
     const answered = socket.bytesRead > this.#readBefore;
-    return reused && !answered && (error.code === "ECONNRESET" || error.code === "EPIPE");
+    if (!reused || answered) return false;
+    if (error.code === "ECONNRESET" || error.code === "EPIPE") return true;
+    return error.code === "UND_ERR_SOCKET" && SAFE_METHODS.has(this.#call.head.method);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
