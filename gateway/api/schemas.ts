@@ -51,14 +51,14 @@ export function shownPage<Item, Shown>(
   };
 }
 
-/** No control characters; spelt so that every dialect of regular expressions understands it. */
-const ONE_LINE = new RegExp("^[^\\u0000-\\u001f\\u007f-\\u009f]{0,64}$", "u");
-
-/** Said by people for people, on one line. */
+/** Said by people for people, on one line. The pattern is spelt for every dialect of regular expressions. */
 export const TOKEN_NAME = z
   .string()
-  .regex(ONE_LINE, "must be at most 64 characters on one line")
-  .refine((name) => name.isWellFormed(), "must be Unicode text")
+  .refine(
+    (name) => /^[^\p{Cc}\p{Cs}]{0,64}$/u.test(name),
+    "must be at most 64 characters on one line",
+  )
+  .meta({ pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", maxLength: 64 })
   .default("");
 
 /** An app's or environment's name. */
