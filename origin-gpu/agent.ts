@@ -23,9 +23,6 @@ const DEFAULT_ENVIRONMENT = "main";
 /** Request bodies of all waiting calls together, in memory and on the disk. */
 const WAITING_BODIES_BYTES = 10 * GIB;
 
-/** Seven days. */
-const RESULT_TTL_S = 604_800;
-
 export interface AgentOptions {
   /** The gateway's base URL. */
   gatewayUrl: string;
@@ -127,7 +124,8 @@ class Agent {
       settings: {
         requiresProxyAuth: endpoint.requiresProxyAuth,
         timeout: endpoint.timeout,
-        resultTtl: RESULT_TTL_S,
+        resultTtl: endpoint.resultTtl,
+        ...(endpoint.cors === false ? {} : { cors: endpoint.cors }),
       },
     }));
     for (let number = 0; number < count; number += 1) {
@@ -210,7 +208,7 @@ class Agent {
       head,
       { body, end },
       {
-        resultTtlMs: RESULT_TTL_S * 1000,
+        ...endpoint.terms,
         run: (call) => endpoint.run(call, link.number),
       },
     );

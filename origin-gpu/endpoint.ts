@@ -10,7 +10,7 @@ import {
 import { KIB } from "../routing/wire/limits.ts";
 import { contentLength } from "../routing/wire/messages.ts";
 import { BodySpoolFullError, type BodySpools } from "./calls/body-spool.ts";
-import type { Call } from "./calls/call.ts";
+import type { Call, CallTerms } from "./calls/call.ts";
 import { Slots } from "./calls/slots.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
@@ -21,9 +21,6 @@ import type { GatewayAddress } from "./link/gateway-address.ts";
 
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
-
-/** Calls that may wait for a slot; the next one is refused with 429. */
-const MAX_PENDING = 2000;
 
 export interface EndpointOptions {
   settings: EndpointConfig;
@@ -51,7 +48,7 @@ export class Endpoint {
   constructor({ settings, url, identity, gateway, bodies, log }: EndpointOptions) {
     this.#bodies = bodies;
     this.#settings = settings;
-    this.#slots = new Slots(settings.maxInputs, MAX_PENDING);
+    this.#slots = new Slots(settings.maxInputs, settings.maxPending, settings.maxPendingAsync);
     this.#gateway = gateway;
     const prefix = `[${settings.function}] `;
     this.#pool = createContainerPool({
@@ -61,20 +58,32 @@ export class Endpoint {
     });
   }
 
+  /** What this endpoint promises its calls. */
+  get terms(): CallTerms {
+    const { onDisconnect, resultTtl } = this.#settings;
+    const graceMs = { cancel: 0, keep: Infinity };
+    return {
+      resultTtlMs: resultTtl * 1000,
+      graceMs: typeof onDisconnect === "number" ? onDisconnect * 1000 : graceMs[onDisconnect],
+    };
+  }
+
   /** Gives a call its turn: when a slot is free it goes to the app. @param link that its stream came over */
   run(call: Call, link: number): void {
     const arrivedAt = performance.now();
     let started = false;
+    const asynchronous = call.head.async === true;
     const ticket = this.#slots.request(() => {
       started = true;
       void this.#start(call, link, arrivedAt);
-    });
+    }, asynchronous);
     if (ticket !== undefined) {
       call.whenSettled(() => ticket.release());
       if (!started) void this.#drainBody(call);
       return;
     }
-    const detail = `${this.#settings.function} has ${MAX_PENDING} calls waiting`;
+    const { function: name, maxPending, maxPendingAsync } = this.#settings;
+    const detail = `${name} has ${asynchronous ? maxPendingAsync : maxPending} calls waiting`;
     call.failed({ code: "queue_full", detail, retryAfter: 1 });
   }
 

@@ -9,7 +9,13 @@ import {
   type RequestHead,
 } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
-import { Call, type CallContext, type CallDescription, type Keeper } from "./call.ts";
+import {
+  Call,
+  type CallContext,
+  type CallDescription,
+  type CallTerms,
+  type Keeper,
+} from "./call.ts";
 import type { Carrier } from "./carrier.ts";
 import { deliver } from "./delivery.ts";
 import { EndedCalls } from "./ended-calls.ts";
@@ -20,9 +26,7 @@ import { RequestBody } from "./request-body.ts";
 const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 /** What runs a call once it is in the table. */
-export interface Runner {
-  /** Milliseconds that a kept answer can be read. */
-  readonly resultTtlMs: number;
+export interface Runner extends CallTerms {
   run(call: Call): void;
 }
 
@@ -71,7 +75,7 @@ export class CallTable {
       return this.#openKept(stream, carrier, head, body, runner, kept);
     }
     const keeper = kept === undefined ? undefined : this.#keeper(kept, head, runner.resultTtlMs);
-    const call = new Call(this.#context, head, body, keeper);
+    const call = new Call(this.#context, runner, head, body, keeper);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
     runner.run(call);
@@ -147,7 +151,7 @@ export class CallTable {
     const known = head.key === undefined ? undefined : kept.byKey(head.key);
     if (known !== undefined) return this.#join(stream, carrier, head, body, known.id, kept);
     const keeper = this.#keeper(kept, head, runner.resultTtlMs);
-    const call = new Call(this.#context, head, body, keeper, true);
+    const call = new Call(this.#context, runner, head, body, keeper, true);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
     let fingerprint: Fingerprint | undefined;

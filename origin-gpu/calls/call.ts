@@ -49,6 +49,14 @@ export interface CallContext {
   forget(call: Call): void;
 }
 
+/** What an endpoint promises its calls. */
+export interface CallTerms {
+  /** Milliseconds that a kept answer can be read. */
+  readonly resultTtlMs: number;
+  /** Milliseconds that a passing call goes on when its client has left: 0, some, or Infinity. */
+  readonly graceMs?: number;
+}
+
 /** A call's place among the kept ones; what it does never rejects. */
 export interface Keeper {
   /** Notes the call; false when there is no room for it: then it cannot be kept. */
@@ -86,6 +94,7 @@ export class Call {
   readonly head: RequestHead;
   readonly body: RequestBody;
   readonly #context: CallContext;
+  readonly #graceMs: number;
   readonly #ring: ReplayRing;
   #exchange: Exchange | undefined;
   #answer: string | undefined;
@@ -96,6 +105,8 @@ export class Call {
   #failure: Failure | undefined;
   #over = false;
   #held = false;
+  /** Its client has left, and it goes on all the same: what it answers is for nobody. */
+  #abandoned = false;
 
   /** One function for all who call back later, so that they can be told apart. */
   readonly #pumpNow = (): void => this.#pump();
@@ -127,12 +138,14 @@ export class Call {
    */
   constructor(
     context: CallContext,
+    terms: CallTerms,
     head: RequestHead,
     body: RequestBody,
     keeper?: Keeper,
     kept = false,
   ) {
     this.#context = context;
+    this.#graceMs = terms.graceMs ?? 0;
     this.head = head;
     this.body = body;
     this.#ring = new ReplayRing(context.rings);
@@ -299,6 +312,7 @@ export class Call {
   /** Whether an attachment from this byte on can be served. */
   canResume(offset: number): boolean {
     if (this.#keeping) return true;
+    if (this.#abandoned) return false;
     return offset >= this.#ring.start && offset <= this.#ring.end;
   }
 
@@ -335,7 +349,7 @@ export class Call {
   }
 
   chunk(bytes: Uint8Array): void {
-    if (this.#over) return;
+    if (this.#over || this.#abandoned) return;
     if (this.#spool !== undefined) {
       if (!this.#spool.append(bytes)) this.#exchange?.pause();
       return;
@@ -363,7 +377,8 @@ export class Call {
       return;
     }
     // Sent in this very turn: everything is here.
-    this.#pump();
+    if (this.#abandoned) this.#finish();
+    else this.#pump();
   }
 
   /** The call failed: before the answer's head that is the answer, later it cuts the client. */
@@ -373,7 +388,8 @@ export class Call {
     this.#failure = failure;
     this.body.broke();
     if (!this.#keeping) {
-      this.#pump();
+      if (this.#abandoned) this.#finish();
+      else this.#pump();
       return;
     }
     this.#spool?.discard(failure.detail);
@@ -429,7 +445,7 @@ export class Call {
         this.#finish();
         return;
       case "cancelled":
-        this.cancel("the client left");
+        this.#clientLeft("the client left");
         return;
       case "reset":
         this.cancel("the request body did not arrive whole");
@@ -445,9 +461,22 @@ export class Call {
   }
 
   #awaitAttach(): void {
-    this.#leaving = setTimeout(() => {
-      this.cancel("nobody attached again");
-    }, DETACHED_MS);
+    this.#leaving = setTimeout(() => this.#clientLeft("nobody attached again"), DETACHED_MS);
+  }
+
+  /** The endpoint decides whether work goes on for nobody; without its whole body it cannot. */
+  #clientLeft(reason: string): void {
+    const ended = this.#state === "complete" || this.#failure !== undefined;
+    if (this.#graceMs === 0 || this.body.incomplete || ended) {
+      this.cancel(reason);
+      return;
+    }
+    this.#abandoned = true;
+    this.#ring.release();
+    if (this.#held) this.#exchange?.resume();
+    this.#held = false;
+    if (this.#graceMs === Infinity) return;
+    this.#leaving = setTimeout(() => this.cancel(reason), this.#graceMs);
   }
 
   #schedule(): void {

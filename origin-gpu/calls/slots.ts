@@ -1,6 +1,6 @@
 /**
- * An endpoint's slots and the queue before them: first come, first served, bounded, and left by whoever
- * goes. Pure; who holds a slot does the work, and gives it back when its answer's body has ended, not
+ * An endpoint's slots and the queue before them: first come, first served, bounded (calls that nobody
+ * waits for have a bound of their own), and left by whoever goes. Pure; who holds a slot does the work, and gives it back when its answer's body has ended, not
  * at the headers: capacity that is counted too early sends work to a busy GPU.
  */
 
@@ -13,14 +13,21 @@ export interface Ticket {
 export class Slots {
   readonly #limit: number;
   readonly #maxPending: number;
+  readonly #maxPendingAsync: number;
   /** In the order of arrival; a Set lets anybody leave from the middle. */
   readonly #waiting = new Set<() => void>();
+  #waitingAsync = 0;
   #taken = 0;
 
-  /** @param limit calls that run at a time @param maxPending calls that may wait for one of them */
-  constructor(limit: number, maxPending: number) {
+  /**
+   * @param limit calls that run at a time
+   * @param maxPending calls that may wait for one of them
+   * @param maxPendingAsync asynchronous ones that may wait besides
+   */
+  constructor(limit: number, maxPending: number, maxPendingAsync = 0) {
     this.#limit = limit;
     this.#maxPending = maxPending;
+    this.#maxPendingAsync = maxPendingAsync;
   }
 
   get taken(): number {
@@ -33,28 +40,36 @@ export class Slots {
 
   /**
    * Asks for a slot: `granted` is called when it is there, at once where one is free.
+   * @param asynchronous nobody waits for the answer
    * @returns undefined when the queue is full
    */
-  request(granted: () => void): Ticket | undefined {
+  request(granted: () => void, asynchronous = false): Ticket | undefined {
     if (this.#taken < this.#limit) {
       this.#taken += 1;
       granted();
       return this.#slot();
     }
-    if (this.#waiting.size >= this.#maxPending) return undefined;
+    if (this.#full(asynchronous)) return undefined;
     let held = false;
     const turn = (): void => {
       held = true;
+      if (asynchronous) this.#waitingAsync -= 1;
       granted();
     };
     this.#waiting.add(turn);
+    if (asynchronous) this.#waitingAsync += 1;
     const slot = this.#slot();
     return {
       release: () => {
         if (held) slot.release();
-        else this.#waiting.delete(turn);
+        else if (this.#waiting.delete(turn) && asynchronous) this.#waitingAsync -= 1;
       },
     };
+  }
+
+  #full(asynchronous: boolean): boolean {
+    if (asynchronous) return this.#waitingAsync >= this.#maxPendingAsync;
+    return this.#waiting.size - this.#waitingAsync >= this.#maxPending;
   }
 
   #slot(): Ticket {

@@ -2,6 +2,7 @@
  * What a postern.toml means once it has been checked: defaults filled in, paths absolute. Durations
  * are seconds, as in the file. The rest of the agent sees only this, never the file's own keys.
  */
+import type { EndpointSettings } from "../../routing/wire/messages.ts";
 
 /** What serves an endpoint. */
 export type EndpointKind =
@@ -26,6 +27,16 @@ export interface EndpointConfig {
   readonly env: Readonly<Record<string, string>>;
   /** Concurrent requests that one container gets at most. */
   readonly maxInputs: number;
+  /** Requests that may wait; the next one is refused. */
+  readonly maxPending: number;
+  /** Requests that may wait without a client (`Prefer: respond-async`), counted apart from the others. */
+  readonly maxPendingAsync: number;
+  /** What becomes of a request whose client left: it ends, goes on, or goes on for so many seconds. */
+  readonly onDisconnect: "cancel" | "keep" | number;
+  /** Seconds that a kept answer can be read. */
+  readonly resultTtl: number;
+  /** Which pages of other origins may call; `true`: every one. */
+  readonly cors: NonNullable<EndpointSettings["cors"]>;
   /** Asked for readiness; without one, accepting a connection is enough. */
   readonly healthPath?: string;
   /** Seconds from the start until it is ready. */

@@ -94,6 +94,13 @@ export const COMBINATIONS: readonly Combination[] = [
     message: "needs an affinity to keep",
   },
   {
+    key: "cors",
+    wrong: ({ cors }) =>
+      typeof cors === "object" && cors.credentials === true && cors.origins.includes("*"),
+    message:
+      "needs origins by name for credentials: otherwise every page could act as its visitors",
+  },
+  {
     key: "health_interval",
     wrong: (endpoint) => endpoint.health_path === undefined,
     message: "needs health_path, the path to ask",

@@ -173,8 +173,8 @@ export const ENDPOINT_KEYS = {
   max_containers: onlyDefault(integer(1, MOST_CONTAINERS), 1),
   buffer_containers: onlyDefault(integer(0, MOST_CONTAINERS), 0),
   scaledown_window: no(seconds(2, 1_200)),
-  max_pending: no(integer(0, 1_000_000)),
-  max_pending_async: no(integer(0, 10_000_000)),
+  max_pending: yes(integer(0, 1_000_000)),
+  max_pending_async: yes(integer(0, 10_000_000)),
   gpus: onlyDefault(
     either(
       [
@@ -193,14 +193,13 @@ export const ENDPOINT_KEYS = {
   stop_signal: yes(oneOf(STOP_SIGNALS)),
   health_path: yes(path()),
   health_interval: no(seconds(1, 3_600)),
-  on_disconnect: onlyDefault(
+  on_disconnect: yes(
     either(
       [z.enum(["cancel", "keep"]), seconds(0, DAY_S)],
       `must be "cancel", "keep" or a number of grace seconds from 0 to ${DAY_S}`,
     ),
-    "cancel",
   ),
-  result_ttl: no(seconds(1, 7 * DAY_S)),
+  result_ttl: yes(seconds(1, 7 * DAY_S)),
   retries: onlyDefault(
     either(
       [
@@ -216,19 +215,24 @@ export const ENDPOINT_KEYS = {
     ),
     0,
   ),
-  cors: onlyDefault(
+  cors: yes(
     either(
       [
         z.boolean(),
         table({
-          origins: listOf(z.string(), 'must be a list of origins, such as ["https://example.com"]'),
+          origins: listOf(
+            text(
+              /^(\*|null|[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+)$/i,
+              'must be an origin: scheme and host, such as "https://example.com", and no path',
+            ),
+            'must be a list of origins, such as ["https://example.com"]',
+          ),
           headers: z.array(headerName(), { error: "must be a list of header names" }).optional(),
           credentials: boolean().optional(),
         }),
       ],
       'must be true, false or { origins = ["https://example.com"], headers = [], credentials = true }',
     ),
-    false,
   ),
   auth: no(
     table({

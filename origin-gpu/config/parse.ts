@@ -24,6 +24,9 @@ export type ConfigResult =
 
 const DEFAULT_TIMEOUT_S = 300;
 const DEFAULT_EXIT_GRACE_PERIOD_S = 30;
+const DEFAULT_MAX_PENDING = 2000;
+const DEFAULT_MAX_PENDING_ASYNC = 1_000_000;
+const DEFAULT_RESULT_TTL_S = 604_800;
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -204,6 +207,11 @@ function resolveEndpoint(table: EndpointTable, appDirectory: string): EndpointCo
     directory: resolve(appDirectory, table.directory ?? "."),
     env: table.env ?? {},
     maxInputs: table.max_inputs ?? 1,
+    maxPending: table.max_pending ?? DEFAULT_MAX_PENDING,
+    maxPendingAsync: table.max_pending_async ?? DEFAULT_MAX_PENDING_ASYNC,
+    onDisconnect: table.on_disconnect ?? "cancel",
+    resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
+    cors: resolveCors(table.cors ?? false),
     ...optional("healthPath", table.health_path),
     startupTimeout: table.startup_timeout ?? timeout,
     timeout,
@@ -217,6 +225,12 @@ function resolveKind({ asgi, web_server: command, port, upstream }: EndpointTabl
   if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
   if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };
   throw new Error("a kind is marked as supported in keys.ts and not resolved here");
+}
+
+function resolveCors(cors: NonNullable<EndpointTable["cors"]>): EndpointConfig["cors"] {
+  if (typeof cors === "boolean") return cors;
+  const { origins, headers, credentials } = cors;
+  return { origins, ...optional("headers", headers), ...optional("credentials", credentials) };
 }
 
 function unknownKey(

@@ -24,6 +24,30 @@ describe("slots", () => {
     expect(slots.request(() => undefined)).toBeUndefined();
   });
 
+  test("count asynchronous calls apart, but serve all in one order", () => {
+    const slots = new Slots(1, 1, 2);
+    const granted: string[] = [];
+    const ask = (name: string, asynchronous: boolean) =>
+      slots.request(() => granted.push(name), asynchronous);
+    const first = ask("first", false) as Ticket;
+    const asynchronous = [ask("a", true), ask("b", true)] as Ticket[];
+    expect(ask("c", true)).toBeUndefined();
+    const waited = ask("d", false) as Ticket;
+    expect(ask("e", false)).toBeUndefined();
+    first.release();
+    expect(granted).toEqual(["first", "a"]);
+    // One of the two left the queue for its slot: there is room for another.
+    expect(ask("f", true)).toBeDefined();
+    expect(ask("g", true)).toBeUndefined();
+    asynchronous[1]?.release();
+    asynchronous[1]?.release();
+    expect(ask("h", true)).toBeDefined();
+    expect(ask("i", true)).toBeUndefined();
+    asynchronous[0]?.release();
+    waited.release();
+    expect(granted).toEqual(["first", "a", "d", "f"]);
+  });
+
   test("pass over who left the queue", () => {
     const slots = new Slots(1, 10);
     const granted: string[] = [];

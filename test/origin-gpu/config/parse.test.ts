@@ -45,6 +45,11 @@ describe("a right file", () => {
           directory: "/srv/app",
           env: {},
           maxInputs: 1,
+          maxPending: 2000,
+          maxPendingAsync: 1_000_000,
+          onDisconnect: "cancel",
+          resultTtl: 604_800,
+          cors: false,
           startupTimeout: 300,
           timeout: 300,
           exitGracePeriod: 30,
@@ -68,6 +73,11 @@ describe("a right file", () => {
       directory = "sub/dir"
       env = { MODEL = "small", EMPTY = "" }
       max_inputs = 32
+      max_pending = 8
+      max_pending_async = 90
+      on_disconnect = 2.5
+      result_ttl = 60
+      cors = { origins = ["https://a.example", "null"], headers = ["X-A"], credentials = true }
       health_path = "/health?deep=1"
       startup_timeout = 1800
       timeout = 0x2a
@@ -87,6 +97,11 @@ describe("a right file", () => {
       directory: "/srv/app/sub/dir",
       env: { MODEL: "small", EMPTY: "" },
       maxInputs: 32,
+      maxPending: 8,
+      maxPendingAsync: 90,
+      onDisconnect: 2.5,
+      resultTtl: 60,
+      cors: { origins: ["https://a.example", "null"], headers: ["X-A"], credentials: true },
       healthPath: "/health?deep=1",
       startupTimeout: 1800,
       timeout: 42,
@@ -211,6 +226,9 @@ describe("a value of the wrong type or out of range", () => {
     ["retries = { max_retries = 3, delay = 1 }", 'unknown key "delay"; known are max_retries, ini'],
     ["cors = { origins = [] }", "must be a list of origins"],
     ['cors = "yes"', "must be true, false or {"],
+    ['cors = { origins = ["https://a.example/path"] }', "must be an origin: scheme and host"],
+    ["max_pending = -1", "must be an integer from 0 to 1000000"],
+    ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],
     ["gpus = true", "must be a number from 0 to 64, a kind such as"],
     ["on_disconnect = -1", "must be a number of seconds from 0 to 86400"],
@@ -237,6 +255,11 @@ describe("settings that are impossible together", () => {
     ['upstream = "http://a"', 'directory = "."', "starts no process of its own"],
     ['upstream = "http://a"', "port = 1", "belongs to web_server"],
     ['asgi = "s:a"', "port = 1", "belongs to web_server"],
+    [
+      'asgi = "s:a"',
+      'cors = { origins = ["*"], credentials = true }',
+      "needs origins by name for credentials",
+    ],
     ['asgi = "s:a"', "health_interval = 10", "not supported yet"],
     ['asgi = "s:a"', "docs = true", "not supported yet"],
     ['asgi = "s:a"', 'affinity_mode = "hard"', 'not supported yet; only "soft", the default, is'],
@@ -274,16 +297,11 @@ describe("what has no effect yet", () => {
     max_containers: "2",
     buffer_containers: "1",
     scaledown_window: "60",
-    max_pending: "2000",
-    max_pending_async: "1000000",
     gpus: '"H100:2"',
     max_duration: "86400",
     health_interval: "10",
-    on_disconnect: "2.5",
-    result_ttl: "604800",
     retries:
       "{ max_retries = 3, initial_delay = 1.0, backoff_coefficient = 2.0, max_delay = 60.0 }",
-    cors: '{ origins = ["https://a.example"], headers = ["X-A"], credentials = true }',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     affinity: '["header:X-Session", "cookie"]',
     affinity_mode: '"hard"',
@@ -316,9 +334,7 @@ describe("what has no effect yet", () => {
 max_containers = 1
 buffer_containers = 0
 gpus = 0
-on_disconnect = "cancel"
 retries = 0
-cors = false
 affinity = "none"
 affinity_mode = "soft"`;
     expect(accepted(endpoint(`asgi = "s:a"\n${defaults}`)).endpoints).toHaveLength(1);
