@@ -155,6 +155,10 @@ export function parseHello(text: string): Hello {
     if (typeof entry.settings !== "object" || entry.settings === null) {
       throw new ProtocolError("hello: an endpoint has no settings");
     }
+    const { requiresProxyAuth } = entry.settings;
+    if (requiresProxyAuth !== undefined && typeof requiresProxyAuth !== "boolean") {
+      throw new ProtocolError("hello: requiresProxyAuth is not a boolean");
+    }
     if (!isDuration(entry.settings.timeout) || !isDuration(entry.settings.resultTtl)) {
       throw new ProtocolError("hello: timeout or resultTtl is not a number of seconds");
     }

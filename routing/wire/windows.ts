@@ -45,6 +45,8 @@ export class ReceiveWindow {
   /** Received and not yet drained. */
   buffered = 0;
   #target: number;
+  /** The sender used up what it had since the window last grew. */
+  #exhausted = false;
   #closed = false;
   #discarded = false;
 
@@ -62,6 +64,7 @@ export class ReceiveWindow {
     if (bytes > this.outstanding) return false;
     this.outstanding -= bytes;
     this.buffered += bytes;
+    if (this.outstanding === 0) this.#exhausted = true;
     return true;
   }
 
@@ -79,9 +82,11 @@ export class ReceiveWindow {
     const { spare } = this.#budget;
     const held = this.outstanding + this.buffered;
     if (spare === 0) this.#target = SHORT_WINDOW_BYTES;
-    // The sender used up its whole window and the reader kept pace: the window is what limits them.
-    else if (held === 0) this.#target = Math.min(this.#target * 2, MAX_WINDOW_BYTES);
-    else if (this.#target < INITIAL_WINDOW_BYTES) this.#target = INITIAL_WINDOW_BYTES;
+    else if (this.#exhausted && this.buffered === 0) {
+      // The sender had to stop and the reader took everything: the window is what limits them.
+      this.#target = Math.min(this.#target * 2, MAX_WINDOW_BYTES);
+      this.#exhausted = false;
+    } else if (this.#target < INITIAL_WINDOW_BYTES) this.#target = INITIAL_WINDOW_BYTES;
     const most = Math.max(Math.min(this.#target, held + spare), SHORT_WINDOW_BYTES);
     const bytes = most - held;
     // A frame for less than half a window is not worth it.

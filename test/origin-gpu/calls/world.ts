@@ -25,7 +25,7 @@ import { LinkPair } from "../../routing/wire/link-pair.ts";
 const PIPE_BYTES = 256 * KIB;
 
 /** Bytes that no two offsets nearby share; every body and answer is a part of it. */
-const PATTERN = Uint8Array.from({ length: 5 * 1024 * KIB }, (_, i) => (i * 2654435761) >>> 11);
+const PATTERN = Uint8Array.from({ length: 6 * 1024 * KIB }, (_, i) => (i * 2654435761) >>> 11);
 
 const NO_BODY = new Uint8Array(0);
 
@@ -335,7 +335,7 @@ export class Wire {
 
 export interface Surroundings {
   /** Moves the clock that the call's own timer runs by. */
-  advanceTimers(ms: number): void;
+  advanceTimers: (ms: number) => void;
   rings?: RingBudget;
 }
 

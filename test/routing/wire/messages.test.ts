@@ -6,6 +6,7 @@ import {
   parseAttach,
   parseFailure,
   parseHello,
+  parseKeptCall,
   parseRequestHead,
   parseResponseHead,
   parseWelcome,
@@ -17,6 +18,7 @@ const parsers = {
   parseRequestHead,
   parseResponseHead,
   parseAttach,
+  parseKeptCall,
   parseFailure,
 };
 
@@ -26,7 +28,7 @@ const endpoint = {
   app: "speech",
   function: "serve",
   endpoint: "main/speech/serve",
-  settings: { cors: true },
+  settings: { cors: true, requiresProxyAuth: true, timeout: 300, resultTtl: 604_800 },
 };
 const hello = {
   versions: [1],
@@ -52,6 +54,7 @@ const responseHead = {
   timing: { queue: 0, start: 12, app: 3 },
 };
 const attach = { call: "b2", offset: 1234 };
+const keptCall = { call: "b2", status: "running", position: 0, elapsedMs: 150_000 };
 const failure = { code: "call_lost", detail: "gone", retryAfter: 1, welcomedForMs: 20 };
 
 /** `valid` with `value` at `path`. */
@@ -74,7 +77,9 @@ describe("what a well-behaved peer says", () => {
     [parseRequestHead, { ...requestHead, websocket: "0123456789abcdef0123456789abcdef" }],
     [parseResponseHead, responseHead],
     [parseResponseHead, { status: 101, headers: [] }],
+    [parseRequestHead, { ...requestHead, async: true, key: "5feceb66" }],
     [parseAttach, attach],
+    [parseKeptCall, keptCall],
     [parseFailure, failure],
   ] as [(text: string) => unknown, object][])("%o reads %o", (parse, message) => {
     expect(parse(JSON.stringify(message))).toEqual(message);
@@ -123,6 +128,9 @@ describe("what it must not say", () => {
     [parseHello, hello, "endpoints.0.devSuffix", 1],
     [parseHello, hello, "endpoints.0.settings", null],
     [parseHello, hello, "endpoints.0.settings", undefined],
+    [parseHello, hello, "endpoints.0.settings.timeout", "300"],
+    [parseHello, hello, "endpoints.0.settings.resultTtl", -1],
+    [parseHello, hello, "endpoints.0.settings.requiresProxyAuth", "false"],
     [parseWelcome, welcome, "version", "1"],
     [parseWelcome, welcome, "endpoints", null],
     [parseWelcome, welcome, "endpoints.0", null],
@@ -137,6 +145,8 @@ describe("what it must not say", () => {
     [parseRequestHead, requestHead, "headers", ["accept"]],
     [parseRequestHead, requestHead, "headers", ["accept", null]],
     [parseRequestHead, requestHead, "websocket", true],
+    [parseRequestHead, requestHead, "async", 1],
+    [parseRequestHead, requestHead, "key", null],
     [parseResponseHead, responseHead, "status", "200"],
     [parseResponseHead, responseHead, "status", 100],
     [parseResponseHead, responseHead, "status", 1000],
@@ -152,6 +162,10 @@ describe("what it must not say", () => {
     [parseAttach, attach, "offset", 0.5],
     [parseAttach, attach, "offset", 2 ** 53],
     [parseAttach, attach, "offset", "0"],
+    [parseKeptCall, keptCall, "call", undefined],
+    [parseKeptCall, keptCall, "status", "success"],
+    [parseKeptCall, keptCall, "position", "0"],
+    [parseKeptCall, keptCall, "elapsedMs", -1],
   ] as [(text: string) => unknown, object, string, unknown][])(
     "%o refuses %o with another %s: %j",
     (parse, valid, path, value) => {
@@ -193,6 +207,7 @@ describe("what it must not say", () => {
     ["parseRequestHead", parseRequestHead, requestHead],
     ["parseResponseHead", parseResponseHead, responseHead],
     ["parseAttach", parseAttach, attach],
+    ["parseKeptCall", parseKeptCall, keptCall],
     ["parseFailure", parseFailure, failure],
   ] as [string, (text: string) => unknown, object][])(
     "%s: any value anywhere in a valid message is a message or ProtocolError",

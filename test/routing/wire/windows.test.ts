@@ -154,6 +154,22 @@ test("a stream whose reader keeps pace grows to 1 MiB and no further", () => {
   expect(windows.map((bytes) => bytes / 1024)).toEqual([64, 128, 256, 512, 1024, 1024, 1024]);
 });
 
+test("it grows no less where frames are drained one by one", () => {
+  const budget = new GrantBudget();
+  const pair = new Pair(budget);
+  for (let round = 0; round < 12; round += 1) {
+    const frames = Math.ceil(pair.credit / INITIAL_WINDOW_BYTES);
+    for (let frame = 0; frame < frames; frame += 1) {
+      pair.send(Math.min(pair.credit, INITIAL_WINDOW_BYTES));
+    }
+    // What is granted meanwhile arrives at the sender a round later.
+    for (let frame = 0; frame < frames; frame += 1) {
+      pair.window.drain(Math.min(pair.window.buffered, INITIAL_WINDOW_BYTES));
+    }
+  }
+  expect(pair.credit).toBe(MAX_WINDOW_BYTES);
+});
+
 test("a reader that lags keeps the window that it has", () => {
   const budget = new GrantBudget();
   const pair = new Pair(budget);
