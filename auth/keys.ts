@@ -7,8 +7,12 @@ import { base64url, type CryptoKey } from "jose";
 
 const GATEWAY_KEY = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
+const KEY_ID_BITS = 72;
+
 /** What one gateway derives from its secret, once. */
 export interface GatewayKeys {
+  /** Tells one secret from another and nothing about either. */
+  readonly id: string;
   /** HMAC-SHA-256: the MACs at the end of token ids. */
   readonly tokenIds: CryptoKey;
   /** HMAC-SHA-256: the tokens in result URLs. */
@@ -45,7 +49,8 @@ export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
   );
   const first = await crypto.subtle.deriveBits(purpose("first tokens"), root, 256);
   const firstTokens = await crypto.subtle.importKey("raw", first, "HKDF", false, ["deriveBits"]);
-  return { tokenIds, resultTokens, firstTokens };
+  const id = await crypto.subtle.deriveBits(purpose("key id"), root, KEY_ID_BITS);
+  return { id: base64url.encode(new Uint8Array(id)), tokenIds, resultTokens, firstTokens };
 }
 
 /** HKDF's parameters for one use of a key; without a salt, since the secret is random already. */

@@ -37,16 +37,20 @@ const NO_DIGEST = new ArrayBuffer(32);
 
 export class ApiTokens {
   readonly #sql: SqlStorage;
+  readonly #key: string;
 
-  constructor(sql: SqlStorage) {
+  /** @param key the id of the gateway's present key: tokens of another one are as if they were not there */
+  constructor(sql: SqlStorage, key: string) {
     this.#sql = sql;
+    this.#key = key;
   }
 
   insert(token: MintedToken, chosen: NewApiToken, by: string, now: number): ApiTokenInfo {
     this.#sql.exec(
-      `INSERT INTO api_tokens (id, digest, name, scope, created_at, created_by, expires_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO api_tokens (id, key, digest, name, scope, created_at, created_by, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       token.id,
+      this.#key,
       token.digest,
       chosen.name,
       chosen.scope,
@@ -68,7 +72,8 @@ export class ApiTokens {
   list({ limit, cursor }: PageRequest): Page<ApiTokenInfo> {
     const rows = this.#sql
       .exec<Row>(
-        "SELECT * FROM api_tokens WHERE number < ? ORDER BY number DESC LIMIT ?",
+        "SELECT * FROM api_tokens WHERE key = ? AND number < ? ORDER BY number DESC LIMIT ?",
+        this.#key,
         cursor ?? Number.MAX_SAFE_INTEGER,
         limit + 1,
       )
@@ -80,7 +85,9 @@ export class ApiTokens {
   isLastAdmin(id: string): boolean {
     const admins = this.#sql
       .exec<{ id: string }>(
-        "SELECT id FROM api_tokens WHERE scope = 'admin' AND (expires_at IS NULL OR id = ?) LIMIT 2",
+        `SELECT id FROM api_tokens
+         WHERE key = ? AND scope = 'admin' AND (expires_at IS NULL OR id = ?) LIMIT 2`,
+        this.#key,
         id,
       )
       .toArray();
@@ -89,7 +96,10 @@ export class ApiTokens {
 
   /** Returns whether it was there. */
   delete(id: string): boolean {
-    return this.#sql.exec("DELETE FROM api_tokens WHERE id = ?", id).rowsWritten > 0;
+    return (
+      this.#sql.exec("DELETE FROM api_tokens WHERE id = ? AND key = ?", id, this.#key).rowsWritten >
+      0
+    );
   }
 
   /** Notes a use, unless one was noted less than `resolutionMs` ago. */
@@ -107,17 +117,16 @@ export class ApiTokens {
     this.#sql.exec("DELETE FROM api_tokens WHERE expires_at <= ?", time);
   }
 
-  clear(): void {
-    this.#sql.exec("DELETE FROM api_tokens");
-  }
-
   get count(): number {
-    return this.#sql.exec<{ count: number }>("SELECT count(*) AS count FROM api_tokens").one()
-      .count;
+    return this.#sql
+      .exec<{ count: number }>("SELECT count(*) AS count FROM api_tokens WHERE key = ?", this.#key)
+      .one().count;
   }
 
   #row(id: string): Row | undefined {
-    return this.#sql.exec<Row>("SELECT * FROM api_tokens WHERE id = ?", id).toArray()[0];
+    return this.#sql
+      .exec<Row>("SELECT * FROM api_tokens WHERE id = ? AND key = ?", id, this.#key)
+      .toArray()[0];
   }
 }
 

@@ -11,6 +11,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE proxy_tokens (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL,
     digest BLOB NOT NULL,
     name TEXT NOT NULL,
     environments TEXT NOT NULL,
@@ -23,6 +24,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE api_tokens (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL,
     digest BLOB NOT NULL,
     name TEXT NOT NULL,
     scope TEXT NOT NULL,

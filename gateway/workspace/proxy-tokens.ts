@@ -37,17 +37,21 @@ type Row = {
 
 export class ProxyTokens {
   readonly #sql: SqlStorage;
+  readonly #key: string;
 
-  constructor(sql: SqlStorage) {
+  /** @param key the id of the gateway's present key: tokens of another one are as if they were not there */
+  constructor(sql: SqlStorage, key: string) {
     this.#sql = sql;
+    this.#key = key;
   }
 
   insert(token: MintedToken, chosen: NewProxyToken, by: string, now: number): ProxyTokenInfo {
     const { name, environments, apps, expiresAt } = chosen;
     this.#sql.exec(
-      `INSERT INTO proxy_tokens (id, digest, name, environments, apps, created_at, created_by, expires_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO proxy_tokens (id, key, digest, name, environments, apps, created_at, created_by, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       token.id,
+      this.#key,
       token.digest,
       name,
       JSON.stringify(environments),
@@ -62,7 +66,8 @@ export class ProxyTokens {
   list({ limit, cursor }: PageRequest): Page<ProxyTokenInfo> {
     const rows = this.#sql
       .exec<Row>(
-        "SELECT * FROM proxy_tokens WHERE number < ? ORDER BY number DESC LIMIT ?",
+        "SELECT * FROM proxy_tokens WHERE key = ? AND number < ? ORDER BY number DESC LIMIT ?",
+        this.#key,
         cursor ?? Number.MAX_SAFE_INTEGER,
         limit + 1,
       )
@@ -73,7 +78,8 @@ export class ProxyTokens {
   /** What the edge needs of every token that has not expired. */
   unexpired(now: number): Map<string, ProxyToken> {
     const rows = this.#sql.exec<Row>(
-      "SELECT * FROM proxy_tokens WHERE expires_at IS NULL OR expires_at > ?",
+      "SELECT * FROM proxy_tokens WHERE key = ? AND (expires_at IS NULL OR expires_at > ?)",
+      this.#key,
       now,
     );
     return new Map(rows.toArray().map((row) => [row.id, lockOf(row)]));
@@ -87,7 +93,10 @@ export class ProxyTokens {
 
   /** Returns whether it was there. */
   delete(id: string): boolean {
-    return this.#sql.exec("DELETE FROM proxy_tokens WHERE id = ?", id).rowsWritten > 0;
+    return (
+      this.#sql.exec("DELETE FROM proxy_tokens WHERE id = ? AND key = ?", id, this.#key)
+        .rowsWritten > 0
+    );
   }
 
   /** Notes a use, unless one was noted less than `resolutionMs` ago. */
@@ -105,17 +114,19 @@ export class ProxyTokens {
     this.#sql.exec("DELETE FROM proxy_tokens WHERE expires_at <= ?", time);
   }
 
-  clear(): void {
-    this.#sql.exec("DELETE FROM proxy_tokens");
-  }
-
   get count(): number {
-    return this.#sql.exec<{ count: number }>("SELECT count(*) AS count FROM proxy_tokens").one()
-      .count;
+    return this.#sql
+      .exec<{ count: number }>(
+        "SELECT count(*) AS count FROM proxy_tokens WHERE key = ?",
+        this.#key,
+      )
+      .one().count;
   }
 
   #row(id: string): Row | undefined {
-    return this.#sql.exec<Row>("SELECT * FROM proxy_tokens WHERE id = ?", id).toArray()[0];
+    return this.#sql
+      .exec<Row>("SELECT * FROM proxy_tokens WHERE id = ? AND key = ?", id, this.#key)
+      .toArray()[0];
   }
 }
 

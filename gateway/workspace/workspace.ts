@@ -46,8 +46,9 @@ export type Revoked = { revoked: boolean } | { refused: "last_admin" };
 export class Workspace extends DurableObject<Env> {
   readonly #name: string;
   readonly #sql: SqlStorage;
-  readonly #proxyTokens: ProxyTokens;
-  readonly #apiTokens: ApiTokens;
+  /** Of the gateway's present key, which the constructor waits for. */
+  #proxyTokens: ProxyTokens;
+  #apiTokens: ApiTokens;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -55,9 +56,9 @@ export class Workspace extends DurableObject<Env> {
     this.#name = state.id.name;
     this.#sql = state.storage.sql;
     migrate(state.storage);
-    this.#proxyTokens = new ProxyTokens(this.#sql);
-    this.#apiTokens = new ApiTokens(this.#sql);
-    void state.blockConcurrencyWhile(() => this.#ensureFirstToken());
+    this.#proxyTokens = new ProxyTokens(this.#sql, "");
+    this.#apiTokens = new ApiTokens(this.#sql, "");
+    void state.blockConcurrencyWhile(() => this.#useKey());
   }
 
   /** What the edge needs to know; undefined when that is what it knows already. */
@@ -134,18 +135,20 @@ export class Workspace extends DurableObject<Env> {
 
   /**
    * Every workspace starts with one admin token, which follows from the gateway's key. It is put there
-   * once: revoked, it stays away. Under a new key no older token is this gateway's any more, so they go
-   * and the new key's first token comes.
+   * once for each key: revoked, it stays away. Under another key no older token is the gateway's, and
+   * all of them are again when their key is back.
    */
-  async #ensureFirstToken(): Promise<void> {
-    const token = await firstApiToken(await gatewayKeys(this.env), this.#name);
-    if (this.#fact("first_token") === token.id) return;
+  async #useKey(): Promise<void> {
+    const keys = await gatewayKeys(this.env);
+    this.#proxyTokens = new ProxyTokens(this.#sql, keys.id);
+    this.#apiTokens = new ApiTokens(this.#sql, keys.id);
+    const token = await firstApiToken(keys, this.#name);
+    const fact = `first_token ${keys.id}`;
+    if (this.#fact(fact) !== undefined) return;
     this.ctx.storage.transactionSync(() => {
-      this.#proxyTokens.clear();
-      this.#apiTokens.clear();
       const chosen: NewApiToken = { name: "first token", scope: "admin", expiresAt: null };
       this.#apiTokens.insert(token, chosen, "gateway", Date.now());
-      this.#setFact("first_token", token.id);
+      this.#setFact(fact, token.id);
       this.#credentialsChanged();
     });
   }

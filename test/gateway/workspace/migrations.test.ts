@@ -57,7 +57,7 @@ test.each(DATABASES.map((database, index) => [index + 1, database] as const))(
       storage.sql.exec(database);
       migrate(storage);
       expect(schemaOf(storage)).toEqual(fresh);
-      const proxyTokens = new ProxyTokens(storage.sql);
+      const proxyTokens = new ProxyTokens(storage.sql, "k1");
       expect(proxyTokens.list({ limit: 10 }).items).toMatchObject([
         { id: "wk-expired", environments: [], apps: ["a", "b"], expiresAt: 1700000000002 },
         { id: "wk-kept", name: "ci", environments: ["main"], lastUsedAt: 1700000600000 },
@@ -66,7 +66,7 @@ test.each(DATABASES.map((database, index) => [index + 1, database] as const))(
       const digest = new Uint8Array(32);
       digest[31] = 3;
       expect(
-        new ApiTokens(storage.sql).verify("ak-local-a", digest.buffer, Date.now()),
+        new ApiTokens(storage.sql, "k1").verify("ak-local-a", digest.buffer, Date.now()),
       ).toMatchObject({ scope: "admin", createdBy: "gateway" });
     });
   },

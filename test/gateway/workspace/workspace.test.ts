@@ -49,7 +49,7 @@ test("secrets are nowhere in the database", async () => {
   });
 });
 
-test("under a new key every older token goes, and the new key's first one comes", async () => {
+test("under another key only that key's tokens count, and the older ones again when their key is back", async () => {
   const name = "rotated";
   const workspace = workspaceStub(env, name);
   await workspace.createProxyToken(CHOSEN, "test");
@@ -57,15 +57,24 @@ test("under a new key every older token goes, and the new key's first one comes"
   const POSTERN_KEY = "A".repeat(43);
   const fresh = await firstApiToken(await deriveGatewayKeys(POSTERN_KEY), name);
   await runInDurableObject(workspace, async (_instance, state) => {
-    const restarted = new Workspace(state, { ...env, POSTERN_KEY });
-    // What the constructor began is over when the object takes its next event.
-    await state.blockConcurrencyWhile(async () => undefined);
-    expect(restarted.authenticate(old.id, await digestOf(old))).toBeUndefined();
-    expect(restarted.authenticate(fresh.id, await digestOf(fresh))).toMatchObject({
-      scope: "admin",
-    });
-    expect(restarted.listProxyTokens({ limit: 10 }).items).toEqual([]);
-    expect(restarted.listApiTokens({ limit: 10 }).items).toHaveLength(1);
+    const admits = async (object: Workspace, token: typeof old) =>
+      object.authenticate(token.id, await digestOf(token)) !== undefined;
+    const restarted = async (change: Partial<Env>) => {
+      const object = new Workspace(state, { ...env, ...change });
+      // What the constructor began is over when the object takes its next event.
+      await state.blockConcurrencyWhile(async () => undefined);
+      return object;
+    };
+    const rotated = await restarted({ POSTERN_KEY });
+    expect(await admits(rotated, old)).toBe(false);
+    expect(await admits(rotated, fresh)).toBe(true);
+    expect(rotated.listProxyTokens({ limit: 10 }).items).toEqual([]);
+    expect(rotated.credentials()?.tokens.size).toBe(0);
+    expect(rotated.revokeApiToken(fresh.id)).toEqual({ refused: "last_admin" });
+    const back = await restarted({});
+    expect(await admits(back, old)).toBe(true);
+    expect(await admits(back, fresh)).toBe(false);
+    expect(back.listProxyTokens({ limit: 10 }).items).toHaveLength(1);
   });
 });
 
