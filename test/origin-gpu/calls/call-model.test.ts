@@ -226,7 +226,7 @@ async function live(steps: readonly Step[], links: number, shortRings: boolean):
   }
   // A failed call waits for whoever may ask again; then it is gone like the others.
   world.advance(DETACHED_MS + 1);
-  expect([await world.idle(), rings.held]).toEqual([true, 0]);
+  expect([rings.held, await world.idle()]).toEqual([0, true]);
   checkEndings(world, trouble, shortRings);
 }
 
@@ -263,7 +263,7 @@ test("without trouble every call is answered in full", async () => {
       for (const app of world.apps) {
         if (app.script.readsFirst) expect(app.bodyRead).toBe(app.script.bodyBytes);
       }
-      expect([await world.idle(), world.rings.held]).toEqual([true, 0]);
+      expect([world.rings.held, await world.idle()]).toEqual([0, true]);
     }),
     { numRuns: 50 },
   );

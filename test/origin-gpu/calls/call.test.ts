@@ -1,0 +1,437 @@
+/** The rules of one passing call: what shares a frame, when the app waits, how it ends, who takes over. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Call } from "../../../origin-gpu/calls/call.ts";
+import { CallTable } from "../../../origin-gpu/calls/call-table.ts";
+import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
+import {
+  COALESCE_MS,
+  DETACHED_MS,
+  INITIAL_WINDOW_BYTES,
+  KIB,
+  REPLAY_RING_BYTES,
+} from "../../../routing/wire/limits.ts";
+import type { RequestHead } from "../../../routing/wire/messages.ts";
+import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { LinkPair } from "../../routing/wire/link-pair.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const NO_BODY = new Uint8Array(0);
+const HEAD: RequestHead = { call: "c", endpoint: "e", method: "GET", target: "/", headers: [] };
+
+/** A client that notes each frame that it gets. */
+class Client implements StreamEvents {
+  readonly frames: string[] = [];
+  bytes = 0;
+  ending: StreamEnding | undefined;
+  onHead(_head: string, body: Uint8Array, end: boolean): void {
+    this.bytes += body.length;
+    this.frames.push(`head+${body.length}${end ? " end" : ""}`);
+  }
+  onData(bytes: Uint8Array, end: boolean): void {
+    this.bytes += bytes.length;
+    this.frames.push(`${bytes.length}${end ? " end" : ""}`);
+  }
+  onOver(ending: StreamEnding): void {
+    this.ending = ending;
+  }
+  get failure(): string | undefined {
+    return this.ending !== undefined && "failure" in this.ending ? this.ending.failure : undefined;
+  }
+}
+
+/** One call with its app, a link, and a clock that stands still. */
+class Bench {
+  now = 1000;
+  readonly rings = new RingBudget();
+  readonly app: string[] = [];
+  readonly carrier = { congested: false, drained: [] as (() => void)[] };
+  #soon: (() => void)[] = [];
+  #later: (() => void)[] = [];
+  readonly #calls = new CallTable({
+    context: {
+      now: () => this.now,
+      soon: (callback) => this.#soon.push(callback),
+      later: (callback) => this.#later.push(callback),
+      rings: this.rings,
+    },
+    kept: undefined,
+    log: (line) => this.app.push(line),
+  });
+  link = this.#link();
+  call!: Call;
+
+  #link(): LinkPair {
+    const carrier = {
+      isCongested: (): boolean => this.carrier.congested,
+      get congested(): boolean {
+        return this.isCongested();
+      },
+      whenDrained: (resume: () => void): void => void this.carrier.drained.push(resume),
+    };
+    const runner = {
+      resultTtlMs: 0,
+      run: (call: Call): void => {
+        this.call = call;
+        call.started({
+          pause: () => this.app.push("pause"),
+          resume: () => this.app.push("resume"),
+          abort: (reason) => this.app.push(`abort: ${reason}`),
+        });
+      },
+    };
+    return new LinkPair({
+      onOpen: (stream, _head, body, end) =>
+        this.#calls.open(stream, carrier, HEAD, { body, end }, runner),
+      onAttach: (stream, offset) =>
+        this.#calls.attach(stream, carrier, { call: HEAD.call, offset: Number(offset) }),
+    });
+  }
+
+  /** What a client hears that attaches when the agent knows the call no more. */
+  unknown(): boolean {
+    return this.attach(0).client.failure?.includes("call_lost") ?? false;
+  }
+
+  /** The client's request, whole and without a body unless the test says otherwise. */
+  open(end = true): { client: Client; stream: Stream } {
+    const client = new Client();
+    const stream = this.link.gateway.open("{}", NO_BODY, end, client) as Stream;
+    this.link.exchange();
+    return { client, stream };
+  }
+
+  attach(offset: number): { client: Client; stream: Stream } {
+    const client = new Client();
+    const stream = this.link.gateway.attach(String(offset), client) as Stream;
+    this.link.exchange();
+    this.turn();
+    return { client, stream };
+  }
+
+  /** The link breaks and another one takes its place. */
+  cut(): void {
+    this.link.cut();
+    this.link = this.#link();
+  }
+
+  answer(headers: string[] = [], eager = false): void {
+    this.call.answered({ status: 200, headers }, eager);
+  }
+
+  /** The agent's next turn; what it sends arrives. */
+  turn(): void {
+    const callbacks = this.#soon;
+    this.#soon = [];
+    for (const callback of callbacks) callback();
+    this.link.exchange();
+  }
+
+  tick(): void {
+    this.now += COALESCE_MS;
+    const callbacks = this.#later;
+    this.#later = [];
+    for (const callback of callbacks) callback();
+    this.turn();
+  }
+
+  relieve(): void {
+    this.carrier.congested = false;
+    for (const resume of this.carrier.drained.splice(0)) resume();
+    this.link.exchange();
+  }
+}
+
+describe("what shares a frame", () => {
+  test("an answer that is complete within the turn is one frame", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.answer();
+    bench.call.chunk(new Uint8Array(10));
+    bench.call.chunk(new Uint8Array(20));
+    bench.call.completed();
+    bench.turn();
+    expect(client.frames).toEqual(["head+30 end"]);
+  });
+
+  test("a short answer of declared length waits for its last byte, not for longer", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.answer(["content-length", "30"]);
+    bench.call.chunk(new Uint8Array(10));
+    bench.turn();
+    expect(client.frames).toEqual([]);
+    bench.call.chunk(new Uint8Array(20));
+    bench.turn();
+    expect(client.frames).toEqual(["head+30"]);
+    bench.call.completed();
+    bench.turn();
+    expect(client.frames).toEqual(["head+30", "0 end"]);
+  });
+
+  test("a head without a body for 5 ms goes alone", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.answer();
+    bench.turn();
+    expect(client.frames).toEqual([]);
+    bench.tick();
+    expect(client.frames).toEqual(["head+0"]);
+  });
+
+  test("the head of an event stream goes at once", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.answer([], true);
+    bench.turn();
+    expect(client.frames).toEqual(["head+0"]);
+  });
+
+  test("tokens within 5 ms share a frame; the first after a pause does not wait", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.answer([], true);
+    bench.turn();
+    bench.now += 100;
+    for (let token = 0; token < 3; token += 1) {
+      bench.call.chunk(new Uint8Array(4));
+      bench.turn();
+    }
+    expect(client.frames).toEqual(["head+0", "4"]);
+    bench.tick();
+    expect(client.frames).toEqual(["head+0", "4", "8"]);
+  });
+
+  test("much at once does not wait for 5 ms, and no frame is larger than 64 KiB", () => {
+    const bench = new Bench();
+    const { client, stream } = bench.open();
+    bench.answer([], true);
+    bench.turn();
+    bench.call.chunk(new Uint8Array(32 * KIB));
+    bench.turn();
+    expect(client.frames).toEqual(["head+0", `${32 * KIB}`]);
+    stream.drained(32 * KIB);
+    bench.link.exchange();
+    bench.call.chunk(new Uint8Array(100 * KIB));
+    bench.turn();
+    expect(client.bytes).toBe(32 * KIB + INITIAL_WINDOW_BYTES);
+    stream.drained(INITIAL_WINDOW_BYTES);
+    bench.link.exchange();
+    expect(client.bytes).toBe(132 * KIB);
+    const sizes = client.frames.map((frame) => Number(frame.replace("head+", "")));
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(64 * KIB);
+  });
+});
+
+describe("holding the app back", () => {
+  test("happens when a ring's worth waits, and ends when half of it has gone", () => {
+    const bench = new Bench();
+    const { client, stream } = bench.open();
+    bench.answer();
+    const chunks = (REPLAY_RING_BYTES + INITIAL_WINDOW_BYTES) / (64 * KIB);
+    for (let count = 0; count < chunks; count += 1) {
+      bench.call.chunk(new Uint8Array(64 * KIB));
+      bench.turn();
+    }
+    expect(bench.app).toEqual([]);
+    bench.call.chunk(new Uint8Array(1));
+    expect(bench.app).toEqual(["pause"]);
+    const before = client.bytes;
+    while (bench.app.length < 2) {
+      stream.drained(64 * KIB);
+      bench.link.exchange();
+    }
+    expect(bench.app).toEqual(["pause", "resume"]);
+    expect(client.bytes - before).toBeGreaterThanOrEqual(REPLAY_RING_BYTES / 2);
+  });
+
+  test("goes on while nobody is attached", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.answer();
+    bench.cut();
+    for (let count = 0; count < 50; count += 1) bench.call.chunk(new Uint8Array(64 * KIB));
+    expect(bench.app).toEqual(["pause"]);
+  });
+
+  test("a congested socket is waited for", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.carrier.congested = true;
+    bench.answer();
+    bench.call.chunk(new Uint8Array(10));
+    bench.call.completed();
+    bench.turn();
+    expect(client.frames).toEqual([]);
+    bench.relieve();
+    expect(client.frames).toEqual(["head+10 end"]);
+  });
+
+  test("an app that starts late in a call that is over is told so at once", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.call.cancel("gone");
+    const late: string[] = [];
+    const ignore = (): void => undefined;
+    bench.call.started({ pause: ignore, resume: ignore, abort: (reason) => late.push(reason) });
+    expect(late).toEqual(["the call is over"]);
+  });
+});
+
+describe("a failure", () => {
+  const failure = { code: "origin_error", detail: "broke" } as const;
+
+  test("before the head is the answer", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.call.failed(failure);
+    bench.turn();
+    expect([client.frames, client.failure]).toEqual([[], JSON.stringify(failure)]);
+  });
+
+  test("after the head cuts the client behind the last byte that came", () => {
+    const bench = new Bench();
+    const { client, stream } = bench.open();
+    bench.answer();
+    bench.call.chunk(new Uint8Array(100 * KIB));
+    bench.turn();
+    bench.call.failed(failure);
+    bench.turn();
+    expect([client.bytes, client.ending]).toEqual([INITIAL_WINDOW_BYTES, undefined]);
+    stream.drained(INITIAL_WINDOW_BYTES);
+    bench.link.exchange();
+    expect([client.bytes, client.failure]).toEqual([100 * KIB, JSON.stringify(failure)]);
+  });
+
+  test("is told again to whoever attaches, for 30 s", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.call.failed(failure);
+    bench.cut();
+    const { client } = bench.attach(0);
+    expect(client.failure).toBe(JSON.stringify(failure));
+    vi.advanceTimersByTime(DETACHED_MS);
+    expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
+  });
+
+  test("after the end is none", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.answer();
+    bench.call.completed();
+    bench.call.failed(failure);
+    bench.turn();
+    expect([client.frames, client.ending]).toEqual([["head+0 end"], undefined]);
+  });
+});
+
+describe("a call without a client", () => {
+  test("goes on where the client was, with its head again", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.answer();
+    bench.call.chunk(new Uint8Array(500));
+    bench.turn();
+    bench.cut();
+    bench.call.chunk(new Uint8Array(200));
+    bench.call.completed();
+    const { client, stream } = bench.attach(450);
+    expect(client.frames).toEqual(["head+250 end"]);
+    stream.done();
+    bench.link.exchange();
+    expect([bench.call.over, bench.unknown(), bench.rings.held]).toEqual([true, true, 0]);
+  });
+
+  test("is cancelled after 30 s, and not before", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.cut();
+    vi.advanceTimersByTime(DETACHED_MS - 1);
+    expect(bench.app).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(bench.app).toEqual(["abort: nobody attached again"]);
+    expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
+  });
+
+  test("has 30 s again after each attachment", () => {
+    const bench = new Bench();
+    bench.open();
+    for (let count = 0; count < 3; count += 1) {
+      bench.cut();
+      vi.advanceTimersByTime(DETACHED_MS - 1);
+      bench.attach(0);
+      vi.advanceTimersByTime(DETACHED_MS);
+    }
+    expect(bench.app).toEqual([]);
+  });
+
+  test("can be resumed from what is kept, and from nowhere else", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.answer();
+    bench.call.chunk(new Uint8Array(100));
+    expect([0, 100, 101].map((offset) => bench.call.canResume(offset))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  });
+
+  test("is ended at once when the link breaks before its body is whole", () => {
+    const bench = new Bench();
+    bench.open(false);
+    bench.cut();
+    expect(bench.app).toEqual(["abort: the link broke during the upload"]);
+    expect(bench.unknown()).toBe(true);
+  });
+});
+
+describe("who leaves and who takes over", () => {
+  test("a client that leaves ends the app's work", () => {
+    const bench = new Bench();
+    const { stream } = bench.open();
+    stream.cancel();
+    bench.link.exchange();
+    expect([bench.app, bench.unknown()]).toEqual([["abort: the client left"], true]);
+  });
+
+  test("a body that breaks off ends the app's work", () => {
+    const bench = new Bench();
+    const { stream } = bench.open(false);
+    stream.reset({ code: "upload_interrupted", detail: "" });
+    bench.link.exchange();
+    expect(bench.app).toEqual(["abort: the request body did not arrive whole"]);
+  });
+
+  test("a newer attachment takes over and the older one is told, whose end then means nothing", () => {
+    const bench = new Bench();
+    const { client: older } = bench.open();
+    bench.answer();
+    bench.call.chunk(new Uint8Array(100));
+    bench.turn();
+    const { client: newer, stream } = bench.attach(40);
+    expect(older.failure).toContain("conflict");
+    expect(newer.frames).toEqual(["head+60"]);
+    expect(bench.link.agent.streams).toBe(1);
+    stream.cancel();
+    bench.link.exchange();
+    expect(bench.app).toEqual(["abort: the client left"]);
+  });
+
+  test("what the app still sends into a call that is over is dropped and costs nothing", () => {
+    const bench = new Bench();
+    const { client, stream } = bench.open();
+    stream.cancel();
+    bench.link.exchange();
+    bench.answer();
+    bench.call.chunk(new Uint8Array(1000));
+    bench.call.completed();
+    bench.tick();
+    expect([bench.rings.held, client.frames, bench.unknown()]).toEqual([0, [], true]);
+  });
+});
