@@ -9,6 +9,7 @@ import {
   type AgentOptions,
   type RunningAgent,
 } from "../origin-gpu/agent.ts";
+import type { AppConfig } from "../origin-gpu/config/config.ts";
 import { Failure } from "./failure.ts";
 import { printJson, printNotice, printResult } from "./output.ts";
 import type { StopSignals } from "./stop-signals.ts";
@@ -43,8 +44,28 @@ export interface PrintedUrl {
   readonly function: string;
   readonly url: string;
   /** What follows the URL in the curl line that is printed with it. */
-  readonly curlArguments?: readonly string[];
-  readonly path?: string;
+  readonly curlArguments?: readonly string[] | undefined;
+  readonly path?: string | undefined;
+  /** Callers need a proxy auth token. */
+  readonly isPrivate?: boolean;
+}
+
+/** What a shell puts into a private endpoint's curl line: `postern proxy-token create` prints both. */
+const CREDENTIALS = '-H "Modal-Key: $TOKEN_ID" -H "Modal-Secret: $TOKEN_SECRET"';
+
+/** The agent's URLs with what its configuration says of them, in its order. */
+export function urlsOf(
+  agent: RunningAgent,
+  { endpoints }: AppConfig,
+  { path, curlArguments }: Pick<PrintedUrl, "path" | "curlArguments"> = {},
+): PrintedUrl[] {
+  return agent.urls.map(({ function: name, url }, index) => ({
+    function: name,
+    url,
+    path,
+    curlArguments,
+    isPrivate: endpoints[index]?.requiresProxyAuth === true,
+  }));
 }
 
 /** Prints each URL with a curl line that works on this machine; as one JSON object where asked. */
@@ -53,7 +74,11 @@ export async function printUrls(
   options: { readonly json: boolean; readonly gatewayUrl: string; readonly address: string },
 ): Promise<void> {
   if (options.json) {
-    const plain = urls.map(({ function: name, url }) => ({ function: name, url }));
+    const plain = urls.map(({ function: name, url, isPrivate }) => ({
+      function: name,
+      url,
+      ...(isPrivate === true ? { private: true } : {}),
+    }));
     printJson({ gateway: options.gatewayUrl, urls: plain });
     return;
   }
@@ -65,7 +90,7 @@ export async function printUrls(
 
 /** One line for a shell; with `--resolve` where this machine can't resolve the name by itself. */
 async function curlLine(
-  { url, path = "/", curlArguments = [] }: PrintedUrl,
+  { url, path = "/", curlArguments = [], isPrivate }: PrintedUrl,
   address: string,
 ): Promise<string> {
   const { hostname: host, port, protocol } = new URL(url);
@@ -73,6 +98,7 @@ async function curlLine(
   if (!(await resolves(host))) {
     words.push("--resolve", `${host}:${port || (protocol === "https:" ? "443" : "80")}:${address}`);
   }
+  if (isPrivate === true) words.push(CREDENTIALS);
   words.push(...curlArguments.map(shellWord), shellWord(url + path));
   return words.join(" ");
 }

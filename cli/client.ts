@@ -1,6 +1,8 @@
 /** The API's client: sends one request, and turns whatever is not a success into one clear line. */
 
-import { request } from "undici";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { text as textOf } from "node:stream/consumers";
 import type { Access } from "./access.ts";
 import { codeOf, Failure, reasonOf } from "./failure.ts";
 
@@ -55,22 +57,22 @@ export class ApiClient {
   async #send(method: "GET" | "POST" | "DELETE", path: string, body?: object): Promise<unknown> {
     const { url, connectTo, tokenId, tokenSecret } = this.#access;
     const origin = connectTo === undefined ? url : `http://${connectTo}`;
+    const content = body === undefined ? undefined : JSON.stringify(body);
+    const headers = {
+      host: new URL(url).host,
+      authorization: `Bearer ${tokenId}.${tokenSecret}`,
+      accept: "application/json",
+      ...(content === undefined
+        ? {}
+        : { "content-type": "application/json", "content-length": Buffer.byteLength(content) }),
+    };
     let status: number;
     let text: string;
     try {
-      const response = await request(`${origin}/api/v1${path}`, {
-        method,
-        headers: {
-          host: new URL(url).host,
-          authorization: `Bearer ${tokenId}.${tokenSecret}`,
-          accept: "application/json",
-          ...(body === undefined ? {} : { "content-type": "application/json" }),
-        },
-        body: body === undefined ? null : JSON.stringify(body),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-      status = response.statusCode;
-      text = await response.body.text();
+      const target = new URL(`${origin}/api/v1${path}`);
+      const response = await exchange(target, { method, headers }, content);
+      status = response.statusCode ?? 0;
+      text = await textOf(response);
     } catch (error) {
       throw new Failure(`can't reach the gateway at ${url}: ${networkReason(error)}`);
     }
@@ -90,6 +92,21 @@ export class ApiClient {
   }
 }
 
+/** One request on a connection of its own; rejects when no answer comes in time. */
+async function exchange(
+  target: URL,
+  options: { readonly method: string; readonly headers: Record<string, string | number> },
+  content: string | undefined,
+): Promise<IncomingMessage> {
+  const request = target.protocol === "https:" ? httpsRequest : httpRequest;
+  return await new Promise((resolve, reject) => {
+    request(target, { ...options, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) })
+      .once("response", resolve)
+      .once("error", reject)
+      .end(content);
+  });
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -100,7 +117,7 @@ function parseJson(text: string): unknown {
 
 function networkReason(error: unknown): string {
   if (codeOf(error) === "ECONNREFUSED") return "connection refused";
-  if (error instanceof Error && error.name === "TimeoutError") {
+  if (error instanceof Error && error.name === "AbortError") {
     return `no answer within ${TIMEOUT_MS / 1_000} s`;
   }
   return reasonOf(error);

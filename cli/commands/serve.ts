@@ -5,7 +5,7 @@ import { mkdtemp } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkDevSuffix, DEFAULT_DEV_SUFFIX } from "../../routing/names.ts";
-import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
+import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
 import { readConfig } from "../app-config.ts";
 import type { Command } from "../command.ts";
 import { Failure, UsageError } from "../failure.ts";
@@ -67,7 +67,11 @@ export const SERVE: Command<typeof OPTIONS> = {
       stop,
     );
     const address = "127.0.0.1";
-    await printUrls(agent.urls, { json: values.json === true, gatewayUrl: gateway.url, address });
+    await printUrls(urlsOf(agent, config), {
+      json: values.json === true,
+      gatewayUrl: gateway.url,
+      address,
+    });
     return runUntilStopped(agent, stop);
   },
 };

@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
+import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
 import { readConfig } from "../app-config.ts";
 import type { Command } from "../command.ts";
 import { startGateway } from "../gateway/gateway.ts";
@@ -69,7 +69,7 @@ export const UP: Command<typeof OPTIONS> = {
         stop,
       );
       const demo = values.config === undefined ? DEMO_REQUEST : {};
-      const urls = agent.urls.map((url) => ({ ...url, ...demo }));
+      const urls = urlsOf(agent, config, demo);
       const address = reachableAddress(settings.host);
       await printUrls(urls, { json: values.json === true, gatewayUrl: gateway.url, address });
       return await runUntilStopped(agent, stop, {

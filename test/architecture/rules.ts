@@ -24,7 +24,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   auth: { rooms: ["routing/wire"], packages: ["jose"], pure: true },
   gateway: {
     rooms: ["routing", "routing/wire", "auth"],
-    packages: ["cloudflare:workers", "hono", "hono/*", "zod", "@hono/zod-openapi"],
+    packages: ["cloudflare:workers", "hono", "hono/*", "zod"],
   },
   "origin-gpu": {
     rooms: ["routing/wire", "auth"],
