@@ -1,0 +1,137 @@
+/**
+ * The stage keeper of test/support/apps/staged-server.ts: lives in the test, so that what the app did is
+ * known here even when the app was killed, and holds each piece of work at the stages that the test names.
+ */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/**
+ * Where a request is in the app: its first bytes have come; its body is whole; its headers are on their
+ * way; half of its answer is.
+ */
+export type Stage = "receiving" | "running" | "answering" | "streaming";
+
+/** Bytes of an answer: several frames of the link, and more than a first window. */
+const ANSWER_CHARACTERS = 200_000;
+
+/** What the app answers to the work of this name. */
+export function answerOf(key: string): string {
+  const line = `the answer of ${key}\n`;
+  return line.repeat(Math.ceil(ANSWER_CHARACTERS / line.length)).slice(0, ANSWER_CHARACTERS);
+}
+
+interface Work {
+  readonly reached: Set<Stage>;
+  /** Those at which it waits, each with what lets it go on. */
+  readonly waiting: Map<Stage, () => void>;
+  readonly held: Set<Stage>;
+  /** Bytes of each body that came whole: one for each execution. */
+  readonly executions: number[];
+}
+
+export class Stages {
+  readonly #server: Server;
+  readonly #works = new Map<string, Work>();
+  readonly #watchers = new Set<() => void>();
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** Starts the keeper on a free loopback port. */
+  static async start(): Promise<Stages> {
+    const stages: Stages = new Stages(
+      createServer((request, response) => {
+        const query = new URL(request.url ?? "/", "http://keeper.invalid").searchParams;
+        const stage = query.get("stage") as Stage;
+        stages.#reach(query.get("key") ?? "", stage, Number(query.get("bytes")), () =>
+          response.writeHead(204).end(),
+        );
+      }),
+    );
+    await new Promise<void>((resolve) => {
+      stages.#server.listen(0, "127.0.0.1", resolve);
+    });
+    return stages;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Holds this work at these stages, from now on. */
+  hold(key: string, ...stages: readonly Stage[]): void {
+    const { held } = this.#work(key);
+    for (const stage of stages) held.add(stage);
+  }
+
+  /** Holds nothing of this work any more. */
+  release(key: string): void {
+    const { held, waiting } = this.#work(key);
+    held.clear();
+    for (const goOn of waiting.values()) goOn();
+    waiting.clear();
+  }
+
+  /** Lets this work go on to the next stage at which it is held. */
+  pass(key: string, stage: Stage): void {
+    const { held, waiting } = this.#work(key);
+    held.delete(stage);
+    waiting.get(stage)?.();
+    waiting.delete(stage);
+  }
+
+  /** Resolves when all of these works have reached the stage; rejects when the time is up. */
+  async reached(keys: readonly string[], stage: Stage, timeoutMs = 15_000): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const missing = (): string[] => keys.filter((key) => !this.#work(key).reached.has(stage));
+      const check = (): void => {
+        if (missing().length > 0) return;
+        clearTimeout(timer);
+        this.#watchers.delete(check);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#watchers.delete(check);
+        reject(new Error(`not ${stage} within ${timeoutMs} ms: ${missing().join(", ")}`));
+      }, timeoutMs);
+      this.#watchers.add(check);
+      check();
+    });
+  }
+
+  /** Bytes of each body that came whole for this work: one for each execution. */
+  executions(key: string): readonly number[] {
+    return this.#work(key).executions;
+  }
+
+  /** Forgets which stages were reached, for work that is to be done anew. */
+  forget(key: string): void {
+    this.#works.delete(key);
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
+
+  #reach(key: string, stage: Stage, bytes: number, goOn: () => void): void {
+    const { reached, held, waiting, executions } = this.#work(key);
+    reached.add(stage);
+    if (stage === "running") executions.push(bytes);
+    if (held.has(stage)) waiting.set(stage, goOn);
+    else goOn();
+    for (const check of this.#watchers) check();
+  }
+
+  #work(key: string): Work {
+    let work = this.#works.get(key);
+    if (work === undefined) {
+      work = { reached: new Set(), waiting: new Map(), held: new Set(), executions: [] };
+      this.#works.set(key, work);
+    }
+    return work;
+  }
+}
