@@ -20,6 +20,13 @@ export function answerOf(key: string): string {
   return line.repeat(Math.ceil(ANSWER_CHARACTERS / line.length)).slice(0, ANSWER_CHARACTERS);
 }
 
+export const DOWNLOAD_BLOCK_BYTES = 64 * 1024;
+
+/** The block of a download at this offset: no two blocks are the same. */
+export function downloadBlock(start: number, size: number): Buffer {
+  return Buffer.alloc(Math.min(DOWNLOAD_BLOCK_BYTES, size - start), `block ${start} `);
+}
+
 interface Work {
   readonly reached: Set<Stage>;
   /** Those at which it waits, each with what lets it go on. */

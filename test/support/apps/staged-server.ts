@@ -3,10 +3,13 @@
  * it tells the test's stage keeper (test/support/stages.ts, at $STAGES) where it is, and waits for leave.
  * The query names the work (`key`) and may make it slow by itself (`seconds`).
  */
+import { once } from "node:events";
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { type Stage, answerOf } from "../stages.ts";
+import { DOWNLOAD_BLOCK_BYTES, type Stage, answerOf, downloadBlock } from "../stages.ts";
+
+const EVENT_INTERVAL_MS = 5;
 
 const KEEPER = process.env["STAGES"] ?? "";
 
@@ -39,6 +42,29 @@ async function work(request: IncomingMessage, response: ServerResponse, url: URL
   response.end(answer.slice(answer.length / 2));
 }
 
+/** As many bytes as the query says, as fast as they are taken. */
+async function download(response: ServerResponse, url: URL): Promise<void> {
+  const size = Number(url.searchParams.get("size"));
+  response.writeHead(200, { "content-length": size });
+  for (let start = 0; start < size && !response.destroyed; start += DOWNLOAD_BLOCK_BYTES) {
+    if (!response.write(downloadBlock(start, size))) {
+      await Promise.race([once(response, "drain"), once(response, "close")]);
+    }
+  }
+  response.end();
+}
+
+async function events(response: ServerResponse, url: URL): Promise<void> {
+  const count = Number(url.searchParams.get("count"));
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  response.flushHeaders();
+  for (let number = 0; number < count && !response.destroyed; number += 1) {
+    response.write(`data: ${number}\n\n`);
+    await delay(EVENT_INTERVAL_MS);
+  }
+  response.end();
+}
+
 /** An answer of the OpenAI API. */
 function completion(content: string): string {
   return JSON.stringify({
@@ -53,8 +79,14 @@ function completion(content: string): string {
 
 const server = createServer((request, response) => {
   const url = new URL(request.url ?? "/", "http://app.invalid");
+  const answered =
+    url.pathname === "/download"
+      ? download(response, url)
+      : url.pathname === "/events"
+        ? events(response, url)
+        : work(request, response, url);
   // A client that leaves breaks its own request and nothing else.
-  work(request, response, url).catch(() => response.destroy());
+  answered.catch(() => response.destroy());
 });
 process.once("SIGTERM", () => {
   server.close(() => process.exit(0));

@@ -1,0 +1,28 @@
+/**
+ * An agent in a process of its own, with a state directory that outlives it: what a test kills and starts
+ * again. Its options are one argument of JSON.
+ */
+import { readFileSync } from "node:fs";
+
+import { startAgent } from "../../../origin-gpu/agent.ts";
+import { parseConfig } from "../../../origin-gpu/config/config.ts";
+
+/** What a box is told by `startBox`. */
+export interface BoxOptions {
+  readonly gatewayUrl: string;
+  readonly boxName: string;
+  readonly boxSecret: string;
+  readonly stateDirectory: string;
+  readonly configFile: string;
+}
+
+const { configFile, ...options } = JSON.parse(process.argv[2] ?? "{}") as BoxOptions;
+const parsed = parseConfig(readFileSync(configFile, "utf8"), configFile);
+if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+const agent = await startAgent({
+  ...options,
+  config: parsed.config,
+  log: (line) => console.error(line),
+});
+console.log(`ready ${agent.urls.map(({ url }) => url).join(" ")}`);
+process.once("SIGINT", () => void agent.close().then(() => process.exit(0)));
