@@ -24,6 +24,7 @@ export class Attachment implements StreamEvents {
   #written: Promise<void> = Promise.resolve();
   #windowOpened: (() => void) | undefined;
 
+  readonly #signal: AbortSignal;
   readonly #startWait: StartWait | undefined;
   #endWait: (() => void) | undefined;
 
@@ -33,6 +34,7 @@ export class Attachment implements StreamEvents {
    */
   constructor(signal: AbortSignal, startWait?: StartWait) {
     this.#startWait = startWait;
+    this.#signal = signal;
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
@@ -47,7 +49,9 @@ export class Attachment implements StreamEvents {
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
-    if (stream?.sent === true) this.#bodySent();
+    // It may have left while its body was read, or while the link was awaited: no event tells of that.
+    if (this.#signal.aborted) this.#leave();
+    else if (stream?.sent === true) this.#bodySent();
     if (stream !== undefined) return;
     const detail = "the link has its 2,000 streams";
     this.#resolve(ended("too_many_streams", { code: "queue_full", detail, retryAfter: 1 }));

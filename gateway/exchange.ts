@@ -13,6 +13,7 @@ import {
   type ResponseHead,
 } from "../routing/wire/messages.ts";
 import type { ErrorCode } from "../routing/wire/errors.ts";
+import { ProtocolError } from "../routing/wire/frames.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
 import type { Ending } from "./attachment.ts";
 import type { Env } from "./env.ts";
@@ -63,7 +64,8 @@ export async function exchange(env: Env, call: Call, patienceMs: number): Promis
   const openedAt = Date.now();
   let part = await open(env, call, body, patienceMs);
   // `no_link` says that nothing was sent; `link_lost` that something may have been.
-  while (part.kind === "ended" && part.ending === "link_lost") {
+  const until = openedAt + patienceMs + DETACHED_MS;
+  while (part.kind === "ended" && part.ending === "link_lost" && Date.now() < until) {
     part = await attach(env, call, 0, Math.max(0, openedAt + patienceMs - Date.now()));
     if (part.kind === "ended" && part.failure.code === "call_lost") {
       if (body instanceof ReadableStream) {
@@ -159,6 +161,21 @@ async function ask(
     // The object was reset. What it had sent, it had sent.
     return { kind: "ended", ending: "link_lost", failure: { code: "call_lost", detail: "" } };
   }
+  try {
+    return partOf(response);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    await response.body?.cancel();
+    return {
+      kind: "ended",
+      ending: "reset",
+      failure: { code: "origin_error", detail: error.message },
+    };
+  }
+}
+
+/** @throws ProtocolError where the agent's words make no sense */
+function partOf(response: Response): Part {
   const head = response.headers.get(HEAD);
   if (head === null) {
     const kept = response.headers.get(KEPT);

@@ -109,7 +109,7 @@ export class Origin extends DurableObject<Env> {
   }
 
   async #open(request: Request): Promise<Response> {
-    const link = this.#live();
+    const link = this.#welcomed();
     if (link === undefined) return Attachment.noLink();
     const head = request.headers.get(HEAD) ?? "";
     const whole = request.headers.has(WHOLE);
@@ -128,7 +128,8 @@ export class Origin extends DurableObject<Env> {
 
   async #attach(request: Request): Promise<Response> {
     const waits = request.headers.has(WAIT);
-    const link = this.#live() ?? (waits ? await this.#linkComesBack(request.signal) : undefined);
+    const link =
+      this.#welcomed() ?? (waits ? await this.#linkComesBack(request.signal) : undefined);
     if (link === undefined) return Attachment.noLink();
     const attachment = new Attachment(request.signal, this.#patience(request));
     attachment.start(link.streams.attach(request.headers.get(HEAD) ?? "", attachment));
@@ -137,7 +138,7 @@ export class Origin extends DurableObject<Env> {
   }
 
   async #openWebSocket(request: Request): Promise<Response> {
-    const link = this.#live();
+    const link = this.#welcomed();
     if (link === undefined) return Attachment.noLink();
     const nonce = request.headers.get(NONCE) ?? "";
     const dial = new PendingDial(request.signal, DIAL_TIMEOUT_MS, () => this.#dials.delete(nonce));
@@ -175,12 +176,21 @@ export class Origin extends DurableObject<Env> {
   }
 
   #adopt(socket: WebSocket, identity: LinkIdentity, heardAt: number): Link {
+    // One timer, however many frames are waiting: each would wake the object.
+    let lazy = false;
     const streams = new Multiplexer({
       role: "gateway",
       // Late frames of streams from before hibernation must not meet new streams of the same number.
       firstStream: crypto.getRandomValues(new Uint32Array(1))[0] as number,
       onPending: () => queueMicrotask(flush),
-      onLazy: () => setTimeout(flush, LAZY_MS),
+      onLazy: () => {
+        if (lazy) return;
+        lazy = true;
+        setTimeout(() => {
+          lazy = false;
+          flush();
+        }, LAZY_MS);
+      },
       onControl: (type, text) => {
         if (type === FRAME.HELLO) this.ctx.waitUntil(this.#welcome(link, text));
       },
@@ -237,6 +247,12 @@ export class Origin extends DurableObject<Env> {
     return (expired) => this.#deadlines.start(milliseconds, expired);
   }
 
+  /** The link, once its agent has said hello and been answered: before that nothing is agreed on. */
+  #welcomed(): Link | undefined {
+    const link = this.#live();
+    return link === undefined || link.identity.version === 0 ? undefined : link;
+  }
+
   /** The link, if it is there and was heard of lately. */
   #live(): Link | undefined {
     const link = this.#link;
@@ -256,7 +272,7 @@ export class Origin extends DurableObject<Env> {
       const done = (): void => {
         clearTimeout(timer);
         this.#awaitingLink.delete(done);
-        resolve(this.#live());
+        resolve(this.#welcomed());
       };
       const timer = setTimeout(done, DETACHED_MS);
       signal.addEventListener("abort", done);

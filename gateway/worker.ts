@@ -31,7 +31,7 @@ export default {
   async fetch(request, env, context): Promise<Response> {
     const visit = new Visit(request);
     const response = await serve(visit, env, context);
-    if (env.POSTERN_LOG === "json") log(visit, response);
+    if (env.POSTERN_LOG === "json" && !isAnnouncement(request)) log(visit, response);
     return response;
   },
 } satisfies ExportedHandler<Env>;
@@ -174,6 +174,11 @@ function traceparent(request: Request, id: string): string {
   if (given !== null && /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(given)) return given;
   const hex = id.replaceAll("-", "");
   return `00-${hex}-${hex.slice(16)}-01`;
+}
+
+/** The front's own word about a connection is nobody's request. */
+function isAnnouncement(request: Request): boolean {
+  return request.url.endsWith("/_postern/connection") && request.method === "POST";
 }
 
 /** One line of JSON for each request; what an operator greps for. */

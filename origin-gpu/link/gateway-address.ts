@@ -48,7 +48,15 @@ export class GatewayAddress {
       const answer = await handshake({
         server: new URL(`${scheme}//${connectTo ?? host}`),
         target: path,
-        headers: ["host", host, "authorization", `Bearer ${secret}`, "postern-box", box, ...headers],
+        headers: [
+          "host",
+          host,
+          "authorization",
+          `Bearer ${secret}`,
+          "postern-box",
+          box,
+          ...headers,
+        ],
         nonce: randomBytes(16),
         timeoutMs: HANDSHAKE_TIMEOUT_MS,
         ...(signal === undefined ? {} : { signal }),
@@ -61,7 +69,11 @@ export class GatewayAddress {
       return { kind: "refused", line, again: !final };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return { kind: "refused", line: `cannot reach the gateway at ${url}: ${reason}`, again: true };
+      return {
+        kind: "refused",
+        line: `cannot reach the gateway at ${url}: ${reason}`,
+        again: true,
+      };
     }
   }
 }

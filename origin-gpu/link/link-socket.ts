@@ -11,6 +11,9 @@ const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 1
 /** Larger than any message of a well-behaved gateway: 32 MiB are granted at most, and sent in pieces. */
 const MAX_MESSAGE_BYTES = 64 * MIB;
 
+/** How long a peer may take to end its half after the closing handshake. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
 export interface LinkSocketEvents {
   onMessage(message: Uint8Array): void;
   onDrain(): void;
@@ -68,7 +71,7 @@ export class LinkSocket {
   close(code: number, reason: string): void {
     if (this.#closed) return;
     this.#sendFrame(OPCODE.close, [closePayload(code, reason)]);
-    this.#socket.end();
+    this.#end();
     this.#ended(code, reason);
   }
 
@@ -92,6 +95,7 @@ export class LinkSocket {
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#closed) return;
     this.#heardAt = Date.now();
     this.#received.push(chunk);
     this.#receivedBytes += chunk.length;
@@ -152,7 +156,7 @@ export class LinkSocket {
         const code = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
         const reason = payload.subarray(2).toString("utf8");
         this.#sendFrame(OPCODE.close, [payload]);
-        this.#socket.end();
+        this.#end();
         this.#ended(code, reason);
         return;
       }
@@ -167,6 +171,13 @@ export class LinkSocket {
       this.#socket.destroy();
       this.#ended(1006, "nothing was heard of the gateway");
     } else this.#sendFrame(OPCODE.text, [Buffer.from("ping")]);
+  }
+
+  /** Ends the connection; a peer that does not end its half is not waited for. */
+  #end(): void {
+    const socket = this.#socket;
+    socket.end();
+    setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS).unref();
   }
 
   #ended(code: number, reason: string): void {

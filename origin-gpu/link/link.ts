@@ -3,9 +3,13 @@
  * lost. Calls are not its business; they outlive it.
  */
 import { randomBytes } from "node:crypto";
-import { FRAME, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
-import { KIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
-import { type EndpointAnnouncement, parseWelcome, type Welcome } from "../../routing/wire/messages.ts";
+import { FRAME, type OutgoingFrame, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
+import { KIB, MIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
+import {
+  type EndpointAnnouncement,
+  parseWelcome,
+  type Welcome,
+} from "../../routing/wire/messages.ts";
 import { type Acceptor, Multiplexer } from "../../routing/wire/multiplexer.ts";
 import type { Carrier } from "../calls/carrier.ts";
 import type { GatewayAddress } from "./gateway-address.ts";
@@ -14,6 +18,12 @@ import { LinkSocket } from "./link-socket.ts";
 
 /** Parts of a message from this size on are handed to the socket as they are. */
 const REFERENCE_FROM_BYTES = 4 * KIB;
+
+/** Frames are packed into messages of about this size: what a peer must take in at once is bounded. */
+const MESSAGE_BYTES = MIB;
+
+/** A link that was up for so long was a good one. */
+const LIVED_MS = 500;
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_UNSUPPORTED_VERSION = 4001;
@@ -44,6 +54,7 @@ export class Link implements Carrier {
   #stopped = false;
   #attempt = 0;
   #lostAt = 0;
+  #welcomedAt = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #said = "";
 
@@ -100,7 +111,7 @@ export class Link implements Carrier {
       onPending: () => setImmediate(flush),
       onControl: (type, text) => {
         if (type !== FRAME.WELCOME) return;
-        this.#attempt = 0;
+        this.#welcomedAt = Date.now();
         this.#said = "";
         this.#options.onWelcome(parseWelcome(text));
       },
@@ -127,8 +138,9 @@ export class Link implements Carrier {
       gateway.needsMask ? () => randomBytes(4) : undefined,
     );
     const flush = (): void => {
-      const frames = streams.takeFrames();
-      if (frames.length > 0) socket.send(packFrames(frames, REFERENCE_FROM_BYTES));
+      for (const frames of messages(streams.takeFrames())) {
+        socket.send(packFrames(frames, REFERENCE_FROM_BYTES));
+      }
     };
     this.#socket = socket;
     this.#streams = streams;
@@ -145,7 +157,12 @@ export class Link implements Carrier {
     if (this.#streams !== streams) return;
     this.#streams = undefined;
     this.#socket = undefined;
-    this.#lostAt = Date.now();
+    // A link that lived begins its dialling anew; one that is dropped at once goes on where it was.
+    if (Date.now() - this.#welcomedAt > LIVED_MS) {
+      this.#attempt = 0;
+      this.#lostAt = Date.now();
+    }
+    this.#welcomedAt = Number.POSITIVE_INFINITY;
     this.#drained.clear();
     streams.lost();
     if (this.#stopped) return;
@@ -169,4 +186,18 @@ export class Link implements Carrier {
     this.#said = line;
     this.#options.log(line);
   }
+}
+
+/** Cuts a list of frames into messages. */
+function* messages(frames: readonly OutgoingFrame[]): Generator<readonly OutgoingFrame[]> {
+  let start = 0;
+  let bytes = 0;
+  for (const [index, { length }] of frames.entries()) {
+    bytes += length;
+    if (bytes < MESSAGE_BYTES) continue;
+    yield frames.slice(start, index + 1);
+    start = index + 1;
+    bytes = 0;
+  }
+  if (start < frames.length) yield start === 0 ? frames : frames.slice(start);
 }

@@ -46,7 +46,11 @@ describe("usage", () => {
 
   test.each([
     [["gatway"], 2, "postern: unknown command gatway; did you mean gateway?\n"],
-    [["quit"], 2, "postern: unknown command quit; one of up, gateway, serve, url, proxy-token, token, profile, config\n"],
+    [
+      ["quit"],
+      2,
+      "postern: unknown command quit; one of up, gateway, serve, url, proxy-token, token, profile, config\n",
+    ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
     [["deploy", "app.py"], 1, "postern: deploy: not available yet\n"],
     [["up", "--confg", "x"], 2, "postern: unknown option --confg; did you mean --config?\n"],
