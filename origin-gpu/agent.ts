@@ -16,6 +16,7 @@ import type { AppConfig } from "./config/app-config.ts";
 import { Endpoint } from "./endpoint.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
 import { Link } from "./link/link.ts";
+import { answerQuestion, type Asked } from "./questions.ts";
 
 const DEFAULT_WORKSPACE = "local";
 const DEFAULT_ENVIRONMENT = "main";
@@ -184,6 +185,19 @@ class Agent {
     };
   }
 
+  get #asked(): Asked {
+    const { config, boxName } = this.#options;
+    return {
+      calls: this.#calls,
+      box: boxName,
+      workspace: config.workspace ?? DEFAULT_WORKSPACE,
+      isPrivate: (endpoint) =>
+        config.endpoints.some(
+          (settings) => settings.requiresProxyAuth && endpoint.endsWith(`/${settings.function}`),
+        ),
+    };
+  }
+
   #acceptor(link: Link): Acceptor {
     return {
       onOpen: (stream, text, body, end) => this.#open(link, stream, text, body, end),
@@ -193,6 +207,7 @@ class Agent {
 
   #open(link: Link, stream: Stream, text: string, body: Uint8Array, end: boolean): StreamEvents {
     const head = parseRequestHead(text);
+    if (head.endpoint === "") return answerQuestion(stream, head, this.#asked);
     const endpoint = this.#endpoints.get(head.endpoint);
     if (this.#draining || endpoint === undefined) {
       const detail = this.#draining

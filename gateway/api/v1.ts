@@ -5,6 +5,7 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { type Env, publicScheme } from "../env.ts";
+import { CALL_OPERATIONS, cancelByToken } from "./calls.ts";
 import { openApiDocument } from "./openapi.ts";
 import { mount, type Operation } from "./operation.ts";
 import { ApiProblem, problemResponse } from "./problems.ts";
@@ -16,7 +17,11 @@ const BASE_PATH = "/api/v1";
 /** No request of the API is anywhere near this size. */
 const MAX_BODY_BYTES = 256 * 1024;
 
-const OPERATIONS: readonly Operation[] = [...API_TOKEN_OPERATIONS, ...PROXY_TOKEN_OPERATIONS];
+const OPERATIONS: readonly Operation[] = [
+  ...API_TOKEN_OPERATIONS,
+  ...PROXY_TOKEN_OPERATIONS,
+  ...CALL_OPERATIONS,
+];
 
 /** What anybody may ask, as the document describes it. */
 const OPEN_PATHS = {
@@ -37,6 +42,25 @@ const OPEN_PATHS = {
                 required: ["status"],
               },
             },
+          },
+        },
+      },
+    },
+  },
+  "/calls/{token}": {
+    delete: {
+      operationId: "cancelCallByToken",
+      tags: ["calls"],
+      summary: "Cancel the call of a result URL, whose token this is",
+      description: "Idempotent: a call that has ended is left as it is.",
+      security: [],
+      parameters: [{ name: "token", in: "path", required: true, schema: { type: "string" } }],
+      responses: {
+        204: { description: "It does not run any more" },
+        default: {
+          description: "A problem",
+          content: {
+            "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } },
           },
         },
       },
@@ -85,6 +109,11 @@ v1.get("/openapi.json", (context) => {
   return context.json(openApiDocument(OPERATIONS, BASE_PATH, server, OPEN_PATHS));
 });
 
+v1.delete("/calls/:token", async (context) => {
+  await cancelByToken(context.env, context.req.param("token"));
+  return context.body(null, 204);
+});
+
 mount(v1, OPERATIONS);
 
 v1.notFound((context) => {
@@ -102,6 +131,7 @@ v1.notFound((context) => {
 
 /** The methods of the operations at a path; none where nothing is. */
 function allowedMethods(path: string): string[] {
+  if (/^\/calls\/[^/]+$/.test(path)) return ["DELETE"];
   if (Object.hasOwn(OPEN_PATHS, path)) return ["GET"];
   return OPERATIONS.filter((row) =>
     new RegExp(`^${row.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path),

@@ -116,16 +116,20 @@ export class CallTable {
     });
   }
 
-  /** What runs now, for whoever asks. */
-  describe(): CallDescription[] {
-    return [...this.#calls.values()].map((call) => call.describe());
+  /** The newest calls that run, and the newest that are kept and have ended, at most `most` of each. */
+  describe(most: number): CallDescription[] {
+    const running = [...this.#calls.values()].slice(-most).toReversed();
+    return [...running.map((call) => call.describe()), ...(this.#kept?.describeEnded(most) ?? [])];
   }
 
-  /** Ends one call. @returns whether it was running */
-  cancel(id: string): boolean {
-    const call = this.#calls.get(id);
-    call?.cancel("somebody cancelled the call");
-    return call !== undefined;
+  /** One call, running or kept. */
+  inspect(id: string): CallDescription | undefined {
+    return this.#calls.get(id)?.describe() ?? this.#kept?.inspect(id);
+  }
+
+  /** Ends one call, where it runs. */
+  cancel(id: string): void {
+    this.#calls.get(id)?.cancel("somebody cancelled the call");
   }
 
   /** Ends every call. */

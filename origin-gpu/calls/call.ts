@@ -26,6 +26,9 @@ import {
 import { RequestBody } from "./request-body.ts";
 import type { ResultSpool } from "./result-spool.ts";
 
+/** What is shown of a path: a list of calls fits a frame. */
+const SHOWN_PATH_CHARACTERS = 200;
+
 /** Waiting bytes that are worth a frame at once. */
 const FLUSH_BYTES = 16 * KIB;
 
@@ -73,8 +76,9 @@ export interface Keeper {
 export interface CallDescription {
   call: string;
   endpoint: string;
-  method: string;
-  path: string;
+  /** Not noted of a call that has ended. */
+  method?: string;
+  path?: string;
   status: CallStatus;
   /** Its answer is or will be on the disk. */
   kept: boolean;
@@ -168,7 +172,7 @@ export class Call {
       call: this.head.call,
       endpoint: this.head.endpoint,
       method: this.head.method,
-      path: this.head.target.split("?", 1)[0] ?? "",
+      path: (this.head.target.split("?", 1)[0] ?? "").slice(0, SHOWN_PATH_CHARACTERS),
       status: this.#status(),
       kept: this.#keeping,
       elapsedMs: Math.round(this.#context.now() - this.#openedAt),

@@ -8,7 +8,9 @@ import { GIB } from "../../routing/wire/limits.ts";
 import type { ErrorCode } from "../../routing/wire/errors.ts";
 import type { Failure, ResponseHead } from "../../routing/wire/messages.ts";
 import type { Fingerprint } from "./fingerprint.ts";
-import { Journal, type Outcome } from "./journal.ts";
+import type { CallDescription } from "./call.ts";
+import { Journal, type JournalEntry, type Outcome } from "./journal.ts";
+import { type CallState, callStatus } from "./states.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type KeptResult, ResultStore } from "./results.ts";
 
@@ -132,6 +134,22 @@ export class KeptCalls {
     return { kind: "failed", failure: failureOf(outcome) };
   }
 
+  /** The newest calls that have ended, newest first. */
+  describeEnded(most: number): CallDescription[] {
+    const ended: CallDescription[] = [];
+    for (const entry of [...this.#journal.entries.values()].toReversed()) {
+      if (ended.length >= most) break;
+      if (entry.outcome !== undefined) ended.push(describe(entry, entry.outcome));
+    }
+    return ended;
+  }
+
+  /** A call that has ended. */
+  inspect(id: string): CallDescription | undefined {
+    const entry = this.#journal.entries.get(id);
+    return entry?.outcome === undefined ? undefined : describe(entry, entry.outcome);
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     await this.#results.close();
@@ -155,6 +173,32 @@ export class KeptCalls {
 
 /** How long a call that was lost is remembered: as long as any answer could be. */
 const LOST_TTL_MS = 7 * 24 * 3600 * 1000;
+
+const STATE_OF_OUTCOME = {
+  completed: "complete",
+  failed: "failed",
+  cancelled: "cancelled",
+  lost: "lost",
+} as const satisfies Record<Outcome["kind"], CallState>;
+
+function describe(
+  { call, endpoint, acceptedAtMs }: JournalEntry,
+  outcome: Outcome,
+): CallDescription {
+  const state = STATE_OF_OUTCOME[outcome.kind];
+  const atMs = outcome.atMs - acceptedAtMs;
+  return {
+    call,
+    endpoint,
+    status: callStatus(state, outcome.code),
+    kept: true,
+    elapsedMs: atMs,
+    timeline: [
+      { state: "queued", atMs: 0 },
+      { state, atMs },
+    ],
+  };
+}
 
 function failureOf({ kind, code, detail = "" }: Outcome): Failure {
   switch (kind) {

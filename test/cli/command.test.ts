@@ -49,7 +49,7 @@ describe("usage", () => {
     [
       ["quit"],
       2,
-      "postern: unknown command quit; one of up, gateway, serve, url, proxy-token, token, profile, config\n",
+      "postern: unknown command quit; one of up, gateway, serve, url, proxy-token, token, profile, config, call\n",
     ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
     [["deploy", "app.py"], 1, "postern: deploy: not available yet\n"],

@@ -1,0 +1,132 @@
+/**
+ * `/api/v1/boxes/{box}/calls`: what runs on a box and what it keeps. The gateway knows no calls; the box
+ * does, and is asked over its link like an app (docs/protocol.md, "Questions to the agent").
+ */
+import * as z from "zod";
+import { verifyResultToken } from "../../auth/result-token.ts";
+import { isObjectName } from "../../routing/names.ts";
+import type { RequestHead } from "../../routing/wire/messages.ts";
+import type { Env } from "../env.ts";
+import { exchange } from "../exchange.ts";
+import { asciiJson } from "../internal.ts";
+import { gatewayKeys } from "../keys.ts";
+import { type Operation, operation } from "./operation.ts";
+import { ApiProblem } from "./problems.ts";
+
+const TAG = "calls";
+
+/** The agent answers from memory. */
+const PATIENCE_MS = 10_000;
+
+const CALL = {
+  name: "Call",
+  schema: z.object({
+    call: z.string(),
+    endpoint: z.string(),
+    method: z.string().optional(),
+    path: z.string().optional(),
+    status: z.enum([
+      "pending",
+      "running",
+      "success",
+      "failure",
+      "init_failure",
+      "terminated",
+      "timeout",
+      "lost",
+    ]),
+    box: z.string(),
+    kept: z.boolean().meta({ description: "Its answer is or will be on the box's disk" }),
+    elapsed_ms: z.number(),
+    timeline: z.array(z.object({ state: z.string(), at_ms: z.number() })),
+  }),
+};
+
+export const CALL_OPERATIONS: readonly Operation[] = [
+  operation({
+    id: "listCalls",
+    method: "get",
+    path: "/boxes/{box}/calls",
+    tag: TAG,
+    summary: "List the calls that run on a box and the newest that it keeps, at most 100 of each",
+    needs: "read",
+    answer: {
+      status: 200,
+      name: "Calls",
+      schema: z.object({ items: z.array(CALL.schema), next_cursor: z.null() }),
+    },
+    async run({ env, caller, path: { box = "" } }) {
+      const items = await ask<z.output<typeof CALL.schema>[]>(
+        env,
+        box,
+        caller.workspace,
+        "GET",
+        "",
+      );
+      return { items, next_cursor: null };
+    },
+  }),
+  operation({
+    id: "inspectCall",
+    method: "get",
+    path: "/boxes/{box}/calls/{id}",
+    tag: TAG,
+    summary: "Show one call and its timeline",
+    needs: "read",
+    answer: { status: 200, ...CALL },
+    async run({ env, caller, path: { box = "", id = "" } }) {
+      return await ask<z.output<typeof CALL.schema>>(env, box, caller.workspace, "GET", id);
+    },
+  }),
+  operation({
+    id: "cancelCall",
+    method: "delete",
+    path: "/boxes/{box}/calls/{id}",
+    tag: TAG,
+    summary: "Cancel a call that waits or runs",
+    description: "Idempotent: a call that has ended is left as it is.",
+    needs: "deploy",
+    async run({ env, caller, path: { box = "", id = "" } }) {
+      await ask(env, box, caller.workspace, "DELETE", id);
+    },
+  }),
+];
+
+/**
+ * `DELETE /calls/{token}`: whoever holds a result URL may cancel its call, unless the endpoint is private;
+ * then it takes an API token and the operation above.
+ */
+export async function cancelByToken(env: Env, token: string): Promise<void> {
+  const { resultTokens } = await gatewayKeys(env);
+  const verdict = await verifyResultToken(token, resultTokens, Date.now() / 1000);
+  if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
+  if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
+  await ask(env, verdict.claims.box, undefined, "DELETE", verdict.claims.call);
+}
+
+/** Asks a box's agent. @param workspace of the caller; undefined: the holder of a result token */
+async function ask<Answer>(
+  env: Env,
+  box: string,
+  workspace: string | undefined,
+  method: "GET" | "DELETE",
+  id: string,
+): Promise<Answer> {
+  if (!isObjectName(box)) throw new ApiProblem("not_found", "there is no box of this name");
+  const call = crypto.randomUUID();
+  const head: RequestHead = {
+    call,
+    // The agent itself: no app's endpoint is called so.
+    endpoint: "",
+    method,
+    target: id === "" ? "/calls" : `/calls/${encodeURIComponent(id)}`,
+    headers: workspace === undefined ? [] : ["postern-workspace", workspace],
+  };
+  const request = new Request("http://agent/");
+  const text = asciiJson(JSON.stringify(head));
+  const place = { id: call, box, links: 1, head: text, request };
+  const answer = await exchange(env, place, PATIENCE_MS);
+  if (answer.kind === "failed") throw new ApiProblem(answer.failure.code, answer.failure.detail);
+  if (answer.kind === "kept") throw new ApiProblem("unavailable", "the box did not answer");
+  return await new Response(answer.body).json<Answer>();
+}

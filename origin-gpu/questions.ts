@@ -1,0 +1,84 @@
+/**
+ * What a gateway may ask the agent itself, instead of an app: which calls there are, what became of one,
+ * and to cancel one. Asked and answered like any request, on a stream whose OPEN names no endpoint.
+ */
+import type { Failure, RequestHead } from "../routing/wire/messages.ts";
+import type { Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
+import type { CallDescription } from "./calls/call.ts";
+import type { CallTable } from "./calls/call-table.ts";
+
+/** Calls of each kind in one answer: it must fit a frame. */
+const MAX_LISTED = 100;
+
+const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
+
+export interface Asked {
+  calls: CallTable;
+  box: string;
+  /** The workspace whose app this agent serves: others are told of nothing. */
+  workspace: string;
+  /** Endpoints that need a proxy auth token: a result URL alone does not cancel their calls. */
+  isPrivate: (endpoint: string) => boolean;
+}
+
+/** Answers a question. */
+export function answerQuestion(
+  stream: Stream,
+  { method, target, headers }: RequestHead,
+  asked: Asked,
+): StreamEvents {
+  const workspace = headers[0] === "postern-workspace" ? headers[1] : undefined;
+  const match = /^\/calls(?:\/([^/]+))?$/.exec(target);
+  const id = match?.[1] === undefined ? undefined : decodeURIComponent(match[1]);
+  if (match === null || (workspace !== undefined && workspace !== asked.workspace)) {
+    return refuse(stream, { code: "not_found", detail: "the box serves no app of this workspace" });
+  }
+  if (id === undefined) {
+    if (workspace === undefined) return refuse(stream, NO_SUCH_CALL);
+    return reply(
+      stream,
+      asked.calls.describe(MAX_LISTED).map((call) => shown(call, asked.box)),
+    );
+  }
+  const call = asked.calls.inspect(id);
+  if (call === undefined) return refuse(stream, NO_SUCH_CALL);
+  if (method === "GET") return reply(stream, shown(call, asked.box));
+  if (workspace === undefined && asked.isPrivate(call.endpoint)) {
+    const detail = "the endpoint is private: cancel with an API token";
+    return refuse(stream, { code: "forbidden", detail });
+  }
+  asked.calls.cancel(id);
+  return reply(stream, {});
+}
+
+const NO_SUCH_CALL: Failure = { code: "no_such_call", detail: "the box does not know this call" };
+
+/** In the API's spelling. */
+function shown({ elapsedMs, timeline, ...call }: CallDescription, box: string) {
+  return {
+    ...call,
+    box,
+    elapsed_ms: elapsedMs,
+    timeline: timeline.map(({ state, atMs }) => ({ state, at_ms: atMs })),
+  };
+}
+
+function reply(stream: Stream, value: unknown): StreamEvents {
+  const body = Buffer.from(JSON.stringify(value));
+  const head = JSON.stringify({ status: 200, headers: ["content-type", "application/json"] });
+  // A window may be short on a busy link: then the gateway is told to ask again.
+  if (body.length > stream.window) {
+    return refuse(stream, {
+      code: "unavailable",
+      detail: "the link is busy; ask again",
+      retryAfter: 1,
+    });
+  }
+  stream.head(head, [body], true);
+  return SILENT;
+}
+
+function refuse(stream: Stream, failure: Failure): StreamEvents {
+  stream.refuse(failure);
+  return SILENT;
+}

@@ -1,0 +1,93 @@
+/** `postern call` and the calls API: what runs is shown, and what is cancelled ends at the app. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Gateway, startCommand, startUp, upstream } from "../support/harness.ts";
+import { send } from "../support/http-client.ts";
+
+interface Shown {
+  call: string;
+  status: string;
+  timeline: { state: string }[];
+}
+
+let app: Server;
+let postern: Gateway;
+const left: string[] = [];
+
+beforeAll(async () => {
+  // Answers what asks for /quick, and nothing else.
+  app = createServer((request, response) => {
+    const path = request.url ?? "";
+    if (path === "/quick") response.end("done");
+    else response.on("close", () => left.push(path));
+  });
+  await new Promise<void>((resolve) => {
+    app.listen(0, "127.0.0.1", resolve);
+  });
+  postern = await startUp([upstream((app.address() as AddressInfo).port)]);
+});
+
+afterAll(async () => {
+  await postern.stop();
+  app.close();
+});
+
+/** Begins a call that is kept, and gives its id and its result URL's token. */
+async function begin(path: string): Promise<{ id: string; token: string }> {
+  const headers = { prefer: "respond-async" };
+  const response = await send(postern.address(), path, { method: "POST", headers });
+  expect(response.status).toBe(202);
+  const body = JSON.parse(response.body.toString()) as { call_id: string; result_url: string };
+  return { id: body.call_id, token: body.result_url.split("__postern_call=")[1] ?? "" };
+}
+
+async function command(
+  ...args: string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const managed = startCommand([...args, "--state", postern.stateDirectory]);
+  const { code } = await managed.exited;
+  return { code, stdout: managed.stdout, stderr: managed.stderr };
+}
+
+async function inspect(id: string): Promise<Shown> {
+  const { stdout } = await command("call", "inspect", id, "--json");
+  return JSON.parse(stdout) as Shown;
+}
+
+test("a call that runs is listed and inspected, and ends at the app when it is cancelled", async () => {
+  const { id } = await begin("/first");
+  await expect.poll(async () => (await inspect(id)).status).toBe("running");
+  const listed = await command("call", "list", "--json");
+  expect((JSON.parse(listed.stdout) as Shown[]).map(({ call }) => call)).toContain(id);
+
+  const cancelled = await command("call", "cancel", id);
+  expect(cancelled).toMatchObject({ code: 0, stderr: expect.stringContaining(id) });
+  await expect.poll(() => left).toContain("/first");
+  const after = await inspect(id);
+  expect(after.status).toBe("terminated");
+  expect(after.timeline.map(({ state }) => state)).toEqual(["queued", "cancelled"]);
+});
+
+test("a call that is complete says so", async () => {
+  const { id } = await begin("/quick");
+  await expect.poll(async () => (await inspect(id)).status).toBe("success");
+});
+
+test("the token of a result URL cancels its call, and a forged one nothing", async () => {
+  const { token } = await begin("/second");
+  const forged = await send(postern.base, `/api/v1/calls/${token}x`, { method: "DELETE" });
+  expect(forged.status).toBe(404);
+  expect(left).not.toContain("/second");
+  const response = await send(postern.base, `/api/v1/calls/${token}`, { method: "DELETE" });
+  expect(response.status).toBe(204);
+  await expect.poll(() => left).toContain("/second");
+});
+
+test("an unknown call, and a box that is not there, are one clear line", async () => {
+  const unknown = await command("call", "inspect", "nope");
+  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("does not know") });
+  const away = await command("call", "list", "--box", `${hostname().slice(0, 40)}-away`);
+  expect(away).toMatchObject({ code: 1, stderr: expect.stringContaining("not connected") });
+});
