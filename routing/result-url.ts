@@ -4,9 +4,9 @@
  */
 
 /** Names the parameter that makes a target a result URL. */
-export const RESULT_PARAMETER = "__postern_call";
+const RESULT_PARAMETER = "__postern_call";
 /** The same for the call's status events. */
-export const EVENTS_PARAMETER = "__postern_events";
+const EVENTS_PARAMETER = "__postern_events";
 
 export interface ResultTarget {
   kind: "result" | "events";

@@ -15,8 +15,8 @@ import {
 } from "../../routing/wire/messages.ts";
 import { Multiplexer, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 
-export const BASE = "http://localhost:8787";
-export const SECRET = "test-box-secret";
+const BASE = "http://localhost:8787";
+const SECRET = "test-box-secret";
 
 export interface Behaviour {
   open?: (

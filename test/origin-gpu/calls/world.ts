@@ -34,7 +34,7 @@ function pattern(shift: number, offset: number, length: number): Uint8Array {
   return PATTERN.subarray(shift + offset, shift + offset + length);
 }
 
-export function expectPattern(shift: number, offset: number, bytes: Uint8Array, who: string): void {
+function expectPattern(shift: number, offset: number, bytes: Uint8Array, who: string): void {
   if (Buffer.compare(bytes, pattern(shift, offset, bytes.length)) !== 0) {
     throw new Error(`${who}: wrong bytes at ${offset}`);
   }
