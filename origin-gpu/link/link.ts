@@ -3,6 +3,7 @@
  * lost. Calls are not its business; they outlive it.
  */
 import { randomBytes } from "node:crypto";
+import { BATCH_MS, Batching } from "../../routing/wire/batching.ts";
 import { FRAME, type OutgoingFrame, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
 import { KIB, MIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
 import {
@@ -105,10 +106,14 @@ export class Link implements Carrier {
       this.#redial();
       return;
     }
+    const batching = new Batching();
     const streams = new Multiplexer({
       role: "agent",
       acceptor: this.#options.acceptor(this),
-      onPending: () => setImmediate(flush),
+      onPending: () => {
+        if (batching.waits(performance.now(), streams.streams)) setTimeout(flush, BATCH_MS);
+        else setImmediate(flush);
+      },
       onControl: (type, text) => {
         if (type !== FRAME.WELCOME) return;
         this.#welcomedAt = Date.now();
