@@ -9,6 +9,9 @@ import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multipl
 import { type Env, maxBodyBytes } from "./env.ts";
 import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE } from "./internal.ts";
 
+/** A part of a body below this size costs less to copy than the buffer that it would hold. */
+const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
+
 /** How an attachment without an answer ended, as the Worker is told it. */
 export type Ending = Exclude<StreamEnding["kind"], "kept"> | "no_link" | "too_many_streams";
 
@@ -140,9 +143,14 @@ export class Attachment implements StreamEvents {
           this.#fail({ code: "body_too_large", detail: `the body is larger than ${limit} bytes` });
           break;
         }
-        stream.data([value]);
-        // The frame is packed in the microtask before the next read takes its buffer back.
-        buffer = value.buffer;
+        // A frame waits to be packed with others: what it refers to is not to be read into again.
+        if (value.length < COPIED_BELOW_BYTES) {
+          stream.data([value.slice()]);
+          buffer = value.buffer;
+        } else {
+          stream.data([value]);
+          buffer = new ArrayBuffer(MAX_DATA_BYTES);
+        }
       }
       await reader.cancel();
     } catch {
