@@ -200,6 +200,7 @@ export class Call {
   #receive(bytes: Uint8Array, end: boolean): void {
     if (end) this.#advance("body_received");
     this.body.push(bytes, end);
+    if (end) this.#letGo();
   }
 
   get over(): boolean {
@@ -280,7 +281,8 @@ export class Call {
   #letGo(): void {
     if (!this.#accepted) return;
     for (const [stream, { leaves }] of this.#waiting) {
-      if (!leaves) continue;
+      // Its stream still brings the body.
+      if (!leaves || (stream === this.#uploading && this.body.incomplete)) continue;
       this.#waiting.delete(stream);
       stream.kept({
         call: this.head.call,

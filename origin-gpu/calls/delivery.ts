@@ -2,7 +2,7 @@
  * A kept answer on its way to one attached client: from the store to a stream, from any byte, as fast as
  * the client takes it and the answer grows. Any number of these may read one answer.
  */
-import { MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
+import { COALESCE_MS, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { Carrier } from "./carrier.ts";
 import type { KeptResult } from "./results.ts";
@@ -25,6 +25,8 @@ class Delivery implements StreamEvents {
   readonly #carrier: Carrier;
   readonly #left = new AbortController();
   #wake: (() => void) | undefined;
+  #head = "";
+  #headSent = false;
 
   constructor(stream: Stream, carrier: Carrier) {
     this.#stream = stream;
@@ -33,6 +35,7 @@ class Delivery implements StreamEvents {
 
   async run(result: KeptResult, offset: number): Promise<void> {
     const stream = this.#stream;
+    let alone: ReturnType<typeof setTimeout> | undefined;
     try {
       const head = await result.head();
       const length = result.bodyBytes;
@@ -40,25 +43,28 @@ class Delivery implements StreamEvents {
         stream.refuse({ code: "origin_error", detail: "the answer is shorter than that" });
         return;
       }
-      const text = JSON.stringify(length === undefined ? head : { ...head, length });
-      let headSent = false;
+      this.#head = JSON.stringify(length === undefined ? head : { ...head, length });
+      // An answer that grows may not have a byte for long; mostly the first is a moment behind the head.
+      if (length === undefined) alone = setTimeout(() => this.#sendPart([], false), COALESCE_MS);
       let last: Uint8Array | undefined;
       // One chunk behind, so that the end goes with the last bytes.
       for await (const chunk of result.read({ from: offset, signal: this.#left.signal })) {
         if (last !== undefined) {
-          headSent = await this.#send(text, headSent, last, false);
+          await this.#send(last, false);
         }
         last = chunk;
         if (length === undefined) {
           // It grows as the app writes it: what is here is not held back for what may come.
-          headSent = await this.#send(text, headSent, last, false);
+          await this.#send(last, false);
           last = undefined;
         }
       }
-      await this.#send(text, headSent, last ?? NOTHING, true);
+      await this.#send(last ?? NOTHING, true);
     } catch (error) {
       const detail = error instanceof ResultError ? error.message : "the answer could not be read";
       stream.reset({ code: "origin_error", detail });
+    } finally {
+      clearTimeout(alone);
     }
   }
 
@@ -75,25 +81,27 @@ class Delivery implements StreamEvents {
     this.#wake?.();
   }
 
-  /** Sends a chunk in as many frames as it takes. @returns that the head was sent */
-  async #send(head: string, headSent: boolean, chunk: Uint8Array, end: boolean): Promise<boolean> {
+  /** Sends a chunk in as many frames as it takes. */
+  async #send(chunk: Uint8Array, end: boolean): Promise<void> {
     const stream = this.#stream;
-    let sent = headSent;
     let offset = 0;
     do {
       if (offset < chunk.length) await this.#room();
-      if (stream.over) return sent;
+      if (stream.over) return;
       const size = Math.min(chunk.length - offset, stream.window, MAX_DATA_BYTES);
       const part = chunk.subarray(offset, offset + size);
       offset += size;
-      const last = end && offset === chunk.length;
-      if (sent) stream.data([part], last);
-      else {
-        sent = true;
-        stream.head(head, [part], last);
-      }
+      this.#sendPart([part], end && offset === chunk.length);
     } while (offset < chunk.length);
-    return sent;
+  }
+
+  /** Sends a frame's worth, with the head before it where that has not gone yet. */
+  #sendPart(parts: Uint8Array[], end: boolean): void {
+    const stream = this.#stream;
+    if (stream.over) return;
+    if (!this.#headSent) stream.head(this.#head, parts, end);
+    else if (parts.length > 0) stream.data(parts, end);
+    this.#headSent = true;
   }
 
   /** Waits until a byte may be sent. */
