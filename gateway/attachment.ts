@@ -6,6 +6,7 @@
 import { MAX_DATA_BYTES } from "../routing/wire/limits.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multiplexer.ts";
+import type { Deadlines } from "./deadlines.ts";
 import { type Env, maxBodyBytes } from "./env.ts";
 import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE } from "./internal.ts";
 
@@ -15,8 +16,11 @@ const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
 /** How an attachment without an answer ended, as the Worker is told it. */
 export type Ending = Exclude<StreamEnding["kind"], "kept"> | "no_link" | "too_many_streams";
 
-/** Starts a wait; what it returns ends it before its time. */
-export type StartWait = (expired: () => void) => () => void;
+/**
+ * Listening to a request's signal costs a tenth of the request's whole way: it begins when the answer is
+ * not there after this time. Whoever left before then is noticed then.
+ */
+const LISTEN_AFTER_MS = 100;
 
 export class Attachment implements StreamEvents {
   readonly response: Promise<Response>;
@@ -28,20 +32,24 @@ export class Attachment implements StreamEvents {
   #windowOpened: (() => void) | undefined;
 
   readonly #signal: AbortSignal;
-  readonly #startWait: StartWait | undefined;
-  #endWait: (() => void) | undefined;
+  readonly #deadlines: Deadlines;
+  readonly #patienceMs: number | undefined;
+  readonly #endListening: () => void;
+  #endPatience: (() => void) | undefined;
 
   /**
-   * @param signal aborts when the Worker's client left
-   * @param startWait how long the client waits for an answer, from the last byte of its body on
+   * @param request the Worker's; its signal aborts when the client left
+   * @param patienceMs how long the client waits for an answer, from the last byte of its body on
    */
-  constructor(signal: AbortSignal, startWait?: StartWait) {
-    this.#startWait = startWait;
-    this.#signal = signal;
+  constructor(request: Request, deadlines: Deadlines, patienceMs?: number) {
+    this.#deadlines = deadlines;
+    this.#patienceMs = patienceMs;
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
-    signal.addEventListener("abort", () => this.#leave());
+    // Taken now: the signal of a request that is asked for it later says nothing any more.
+    this.#signal = request.signal;
+    this.#endListening = deadlines.start(LISTEN_AFTER_MS, () => this.#listen());
   }
 
   /** There is no link, and none came back in time. */
@@ -52,16 +60,14 @@ export class Attachment implements StreamEvents {
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
-    // It may have left while its body was read, or while the link was awaited: no event tells of that.
-    if (this.#signal.aborted) this.#leave();
-    else if (stream?.sent === true) this.#bodySent();
+    if (stream?.sent === true) this.#bodySent();
     if (stream !== undefined) return;
     const detail = "the link has its 2,000 streams";
     this.#resolve(ended("too_many_streams", { code: "queue_full", detail, retryAfter: 1 }));
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
-    this.#endWait?.();
+    this.#endWaits();
     const headers = { [HEAD]: asciiJson(head) };
     if (end) {
       this.#stream?.drained(body.length);
@@ -69,6 +75,8 @@ export class Attachment implements StreamEvents {
       this.#stream?.done();
       return;
     }
+    // A stream may be silent for hours; its writer hears of a client that left only when it writes.
+    this.#listen();
     const { readable, writable } = new IdentityTransformStream();
     const writer = writable.getWriter();
     this.#writer = writer;
@@ -92,7 +100,7 @@ export class Attachment implements StreamEvents {
   }
 
   onOver(ending: StreamEnding): void {
-    this.#endWait?.();
+    this.#endWaits();
     this.#windowOpened?.();
     if (ending.kind === "kept") {
       this.#resolve(new Response(null, { headers: { [KEPT]: asciiJson(ending.call) } }));
@@ -174,7 +182,19 @@ export class Attachment implements StreamEvents {
 
   /** From now on the client waits for the app, and for so long only. */
   #bodySent(): void {
-    this.#endWait = this.#startWait?.(() => this.#stream?.keep());
+    const patience = this.#patienceMs;
+    if (patience === undefined) return;
+    this.#endPatience = this.#deadlines.start(patience, () => this.#stream?.keep());
+  }
+
+  #listen(): void {
+    if (this.#signal.aborted) this.#leave();
+    else this.#signal.addEventListener("abort", () => this.#leave());
+  }
+
+  #endWaits(): void {
+    this.#endListening();
+    this.#endPatience?.();
   }
 
   /** Waits until bytes may be sent; 0 when the stream is over. */
@@ -215,7 +235,7 @@ export class Attachment implements StreamEvents {
   }
 
   #leave(): void {
-    this.#endWait?.();
+    this.#endWaits();
     this.#stream?.cancel();
     this.#stream?.discard();
     this.#windowOpened?.();

@@ -9,7 +9,6 @@ import { BATCH_MS, Batching } from "../routing/wire/batching.ts";
 import { FRAME, packFrames, ProtocolError } from "../routing/wire/frames.ts";
 import {
   DETACHED_MS,
-  DIAL_TIMEOUT_MS,
   KEEPALIVE_INTERVAL_MS,
   KEEPALIVE_TIMEOUT_MS,
   PROTOCOL_VERSIONS,
@@ -18,7 +17,7 @@ import { type Hello, parseHello, type Welcome } from "../routing/wire/messages.t
 import { Multiplexer } from "../routing/wire/multiplexer.ts";
 import type { Env } from "./env.ts";
 import { BOX, HEAD, INCARNATION, LINK, NONCE, PATIENCE, VERB, WAIT, WHOLE } from "./internal.ts";
-import { Attachment, type StartWait } from "./attachment.ts";
+import { Attachment } from "./attachment.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PendingDial } from "./pending-dial.ts";
 import { registerEndpoints } from "./registration.ts";
@@ -115,7 +114,7 @@ export class Origin extends DurableObject<Env> {
     const head = request.headers.get(HEAD) ?? "";
     const whole = request.headers.has(WHOLE);
     const body = whole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
-    const attachment = new Attachment(request.signal, this.#patience(request));
+    const attachment = new Attachment(request, this.#deadlines, patienceOf(request));
     const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
     const end = request.body === null || (whole && carried === body);
     attachment.start(link.streams.open(head, carried, end, attachment));
@@ -132,7 +131,7 @@ export class Origin extends DurableObject<Env> {
     const link =
       this.#welcomed() ?? (waits ? await this.#linkComesBack(request.signal) : undefined);
     if (link === undefined) return Attachment.noLink();
-    const attachment = new Attachment(request.signal, this.#patience(request));
+    const attachment = new Attachment(request, this.#deadlines, patienceOf(request));
     attachment.start(link.streams.attach(request.headers.get(HEAD) ?? "", attachment));
     this.#watchLink();
     return await attachment.response;
@@ -142,7 +141,7 @@ export class Origin extends DurableObject<Env> {
     const link = this.#welcomed();
     if (link === undefined) return Attachment.noLink();
     const nonce = request.headers.get(NONCE) ?? "";
-    const dial = new PendingDial(request.signal, DIAL_TIMEOUT_MS, () => this.#dials.delete(nonce));
+    const dial = new PendingDial(request, this.#deadlines, () => this.#dials.delete(nonce));
     this.#dials.set(nonce, dial);
     dial.start(link.streams.open(request.headers.get(HEAD) ?? "", NO_BODY, true, dial));
     this.#watchLink();
@@ -245,13 +244,6 @@ export class Origin extends DurableObject<Env> {
     for (const wake of this.#awaitingLink) wake();
   }
 
-  /** How long the client of this request waits. */
-  #patience(request: Request): StartWait | undefined {
-    const milliseconds = Number(request.headers.get(PATIENCE) ?? Number.NaN);
-    if (!(milliseconds >= 0)) return undefined;
-    return (expired) => this.#deadlines.start(milliseconds, expired);
-  }
-
   /** The link, once its agent has said hello and been answered: before that nothing is agreed on. */
   #welcomed(): Link | undefined {
     const link = this.#live();
@@ -306,6 +298,12 @@ export class Origin extends DurableObject<Env> {
     this.#link = undefined;
     link.streams.lost();
   }
+}
+
+/** Milliseconds that the client of this request waits; undefined: for ever. */
+function patienceOf(request: Request): number | undefined {
+  const milliseconds = Number(request.headers.get(PATIENCE) ?? Number.NaN);
+  return milliseconds >= 0 ? milliseconds : undefined;
 }
 
 function identityOf(socket: WebSocket): LinkIdentity {

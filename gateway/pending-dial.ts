@@ -4,16 +4,17 @@
  * WebSocketPair are handed out and workerd pumps between them; no message passes through JavaScript.
  * An app that refuses the handshake answers through the attachment, like any request.
  */
+import { DIAL_TIMEOUT_MS } from "../routing/wire/limits.ts";
 import { parseResponseHead } from "../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { Attachment } from "./attachment.ts";
+import type { Deadlines } from "./deadlines.ts";
 import { asciiJson, HEAD } from "./internal.ts";
 
 export class PendingDial implements StreamEvents {
   readonly response: Promise<Response>;
   readonly #attachment: Attachment;
   readonly #forget: () => void;
-  readonly #timeoutMs: number;
   #resolve: (response: Response) => void;
   #reject: (reason: Error) => void;
   #stream: Stream | undefined;
@@ -21,15 +22,14 @@ export class PendingDial implements StreamEvents {
   #arrived: ((response: Response) => void) | undefined;
   #timer: number | null = null;
 
-  constructor(signal: AbortSignal, timeoutMs: number, forget: () => void) {
+  constructor(request: Request, deadlines: Deadlines, forget: () => void) {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#timeoutMs = timeoutMs;
     this.#forget = forget;
-    this.#attachment = new Attachment(signal);
-    signal.addEventListener("abort", () => this.#giveUp("the client left"));
+    this.#attachment = new Attachment(request, deadlines);
+    request.signal.addEventListener("abort", () => this.#giveUp("the client left"));
     this.#attachment.response.then(resolve, reject);
   }
 
@@ -83,7 +83,7 @@ export class PendingDial implements StreamEvents {
   #expect(): void {
     this.#timer = setTimeout(
       () => this.#giveUp("the dial-back did not come in time"),
-      this.#timeoutMs,
+      DIAL_TIMEOUT_MS,
     );
   }
 
