@@ -2,6 +2,7 @@
  * One endpoint on this box: its container, the connections to it, and how a call or a WebSocket gets
  * there. Which container serves, and when one starts or stops, is containers/' business.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import {
   type AcquiredContainer,
   type ContainerPool,
@@ -14,10 +15,13 @@ import type { Call, CallTerms } from "./calls/call.ts";
 import { Slots } from "./calls/slots.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
-import { AppConnections } from "./forward/forward.ts";
+import { AppConnections, type Waited } from "./forward/forward.ts";
 import { forwardWebSocket } from "./forward/forward-websocket.ts";
 import type { Relay } from "./websocket/relay.ts";
 import type { GatewayAddress } from "./link/gateway-address.ts";
+
+/** A process that died stops listening before its exit is told: it has been after this time. */
+const EXIT_NOTICED_MS = 100;
 
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
@@ -110,11 +114,31 @@ export class Endpoint {
         queue: Math.round(startedAt - arrivedAt),
         start: Math.round(performance.now() - startedAt),
       };
-      if (call.head.websocket === undefined) this.#connectionsTo(address).forward(call, waited);
+      if (call.head.websocket === undefined) this.#forward(call, address, waited);
       else await this.#relay(call, address, link);
     } catch (error) {
       call.failed(startFailure(error));
     }
+  }
+
+  /** To the container, or to the one that follows it when nobody listens there any more. */
+  #forward(call: Call, address: AcquiredContainer, waited: Waited): void {
+    this.#connectionsTo(address).forward(call, waited, async (sendOver) => {
+      try {
+        const next = await this.#successor(address);
+        if (!call.over) sendOver(this.#connectionsTo(next));
+      } catch (error) {
+        call.failed(startFailure(error));
+      }
+    });
+  }
+
+  /** The container that follows a dead one. @throws where it is not dead */
+  async #successor(dead: AcquiredContainer): Promise<AcquiredContainer> {
+    await delay(EXIT_NOTICED_MS);
+    const next = await this.#pool.acquire();
+    if (next.containerId !== dead.containerId) return next;
+    throw new Error("the app accepts no connections");
   }
 
   async #relay(call: Call, address: AcquiredContainer, link: number): Promise<void> {

@@ -40,6 +40,16 @@ export interface Waited {
   start: number;
 }
 
+/** The app accepts no connections and has seen nothing: the request may be sent over others. */
+type OnRefused = (sendOver: (others: AppConnections) => void) => Promise<void>;
+
+interface AppRequest {
+  readonly call: Call;
+  readonly waited: Waited;
+  /** The body where all of it is here: null for none, undefined when it streams. */
+  readonly whole: Uint8Array | null | undefined;
+}
+
 /** Connections to one app. */
 export class AppConnections {
   readonly #kept: Pool;
@@ -63,32 +73,44 @@ export class AppConnections {
     this.#fresh = new Pool(origin, { ...options, pipelining: 0 });
   }
 
-  /** Sends the call's request; everything that comes of it is told to the call. */
-  forward(call: Call, waited: Waited): void {
-    const { head } = call;
-    const whole = call.body.whole();
-    const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
-    const request: Dispatcher.DispatchOptions = {
-      method: head.method,
-      path: latin1(head.target),
-      headers: head.headers.map(latin1),
-      body: whole === undefined ? Readable.from(call.body.chunks(), { objectMode: false }) : whole,
-    };
-    this.#send(small ? this.#kept : this.#fresh, request, call, waited, small);
+  /**
+   * Sends the call's request; everything that comes of it is told to the call.
+   * @param refused without it, an app that accepts no connections fails the call
+   */
+  forward(call: Call, waited: Waited, refused?: OnRefused): void {
+    this.#begin({ call, waited, whole: call.body.whole() }, refused);
   }
 
-  #send(
-    pool: Pool,
-    request: Dispatcher.DispatchOptions,
-    call: Call,
-    waited: Waited,
-    mayRepeat: boolean,
-  ): void {
-    const exchange = new AppExchange(call, waited, this.#timeoutMs, (error) => {
-      if (!mayRepeat || !exchange.mayRepeat(error)) return false;
-      this.#send(this.#fresh, request, call, waited, false);
+  #begin(request: AppRequest, refused?: OnRefused): void {
+    const { whole } = request;
+    const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
+    this.#send(small ? this.#kept : this.#fresh, request, (exchange, error) => {
+      if (isRefusal(error) && refused !== undefined) {
+        void refused((others) => others.#begin(request));
+        return true;
+      }
+      if (!small || !exchange.mayRepeat(error)) return false;
+      this.#send(this.#fresh, request, () => false);
       return true;
     });
+  }
+
+  /** @param repeat sends a request that broke once more, or says that it must not be */
+  #send(
+    pool: Pool,
+    { call, waited, whole }: AppRequest,
+    repeat: (exchange: AppExchange, error: NodeJS.ErrnoException) => boolean,
+  ): void {
+    const { method, target, headers } = call.head;
+    const exchange: AppExchange = new AppExchange(call, waited, this.#timeoutMs, (error) =>
+      repeat(exchange, error),
+    );
+    const request: Dispatcher.DispatchOptions = {
+      method,
+      path: latin1(target),
+      headers: headers.map(latin1),
+      body: whole === undefined ? Readable.from(call.body.chunks(), { objectMode: false }) : whole,
+    };
     // After this turn's events: of a connection that the app has closed by now, undici knows then.
     setImmediate(() => pool.dispatch(request, exchange));
   }
@@ -212,12 +234,15 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 }
 
+/** Nobody listens: not a byte of the request has left. */
+function isRefusal({ code }: NodeJS.ErrnoException): boolean {
+  return code === "ECONNREFUSED" || code === "ENOENT";
+}
+
 /** What went wrong, in words that name no more than the client may know. */
 function describe(error: NodeJS.ErrnoException): string {
+  if (isRefusal(error)) return "it accepts no connections";
   switch (error.code) {
-    case "ECONNREFUSED":
-    case "ENOENT":
-      return "it accepts no connections";
     case "ECONNRESET":
     case "EPIPE":
       return "it reset the connection";
