@@ -10,6 +10,8 @@ export interface CuttableProxy {
   readonly connections: number;
   /** Resets all connections that pass now, both ends; new ones are accepted. Returns how many. */
   cut(): number;
+  /** Resets the dialling ends alone; the other ends stay open and hear nothing more. Returns how many. */
+  cutDialler(): number;
   /** Stops forwarding in both directions without closing anything: a half-open link. */
   freeze(): void;
   close(): Promise<void>;
@@ -48,6 +50,15 @@ export async function startCuttableProxy(targetPort: number): Promise<CuttablePr
       return pairs.size;
     },
     cut,
+    cutDialler: () => {
+      const count = pairs.size;
+      for (const [downstream, upstream] of pairs) {
+        upstream.unpipe(downstream).pause();
+        downstream.unpipe(upstream).resetAndDestroy();
+      }
+      pairs.clear();
+      return count;
+    },
     freeze: () => {
       for (const [downstream, upstream] of pairs) {
         downstream.unpipe(upstream).pause();
