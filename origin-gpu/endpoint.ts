@@ -145,13 +145,22 @@ export class Endpoint {
     const relay = await forwardWebSocket(call, address, this.#gateway, link);
     if (relay === undefined) return;
     this.#relays.add(relay);
-    void relay.closed.then(() => this.#relays.delete(relay));
+    const limit = setTimeout(() => {
+      relay.close(1001, "the socket was open for max_duration");
+    }, this.#settings.maxDuration * 1000);
+    void relay.closed.then(() => {
+      clearTimeout(limit);
+      this.#relays.delete(relay);
+    });
   }
 
   #connectionsTo(address: AcquiredContainer): AppConnections {
     const present = this.#connections.get(address.containerId);
     if (present !== undefined) return present;
-    const connections = new AppConnections(address, this.#settings.timeout * 1000);
+    const connections = new AppConnections(address, {
+      timeoutMs: this.#settings.timeout * 1000,
+      maxDurationMs: this.#settings.maxDuration * 1000,
+    });
     for (const old of this.#connections.values()) void old.closeWhenIdle();
     this.#connections.clear();
     this.#connections.set(address.containerId, connections);

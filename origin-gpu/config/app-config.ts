@@ -43,6 +43,8 @@ export interface EndpointConfig {
   readonly startupTimeout: number;
   /** Seconds until the app's response headers. */
   readonly timeout: number;
+  /** Seconds that an answer's body or a WebSocket may last. */
+  readonly maxDuration: number;
   /** Seconds between `stopSignal` and SIGKILL. */
   readonly exitGracePeriod: number;
   readonly stopSignal: NodeJS.Signals;

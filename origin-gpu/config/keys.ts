@@ -188,7 +188,7 @@ export const ENDPOINT_KEYS = {
   ),
   startup_timeout: yes(seconds(1, DAY_S)),
   timeout: yes(seconds(1, DAY_S)),
-  max_duration: no(seconds(1, 7 * DAY_S)),
+  max_duration: yes(seconds(1, 7 * DAY_S)),
   exit_grace_period: yes(seconds(0, 3_600)),
   stop_signal: yes(oneOf(STOP_SIGNALS)),
   health_path: yes(path()),

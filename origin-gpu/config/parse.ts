@@ -23,6 +23,7 @@ export type ConfigResult =
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 const DEFAULT_TIMEOUT_S = 300;
+const DEFAULT_MAX_DURATION_S = 86_400;
 const DEFAULT_EXIT_GRACE_PERIOD_S = 30;
 const DEFAULT_MAX_PENDING = 2000;
 const DEFAULT_MAX_PENDING_ASYNC = 1_000_000;
@@ -215,6 +216,7 @@ function resolveEndpoint(table: EndpointTable, appDirectory: string): EndpointCo
     ...optional("healthPath", table.health_path),
     startupTimeout: table.startup_timeout ?? timeout,
     timeout,
+    maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
     exitGracePeriod: table.exit_grace_period ?? DEFAULT_EXIT_GRACE_PERIOD_S,
     stopSignal: table.stop_signal ?? "SIGTERM",
   };

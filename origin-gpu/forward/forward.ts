@@ -34,6 +34,14 @@ export interface AppAddress {
   socketPath?: string;
 }
 
+/** What an app may take, in milliseconds; beyond it the call is `call_timeout` and the app sees a disconnect. */
+export interface CallLimits {
+  /** Until its response headers. */
+  timeoutMs: number;
+  /** From then on until its answer's end. */
+  maxDurationMs: number;
+}
+
 /** What is measured before the app is asked, in milliseconds. */
 export interface Waited {
   queue: number;
@@ -55,11 +63,10 @@ export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
 
-  readonly #timeoutMs: number;
+  readonly #limits: CallLimits;
 
-  /** @param timeoutMs until the app's response headers; then the call is 504 `call_timeout` */
-  constructor({ origin, socketPath }: AppAddress, timeoutMs: number) {
-    this.#timeoutMs = timeoutMs;
+  constructor({ origin, socketPath }: AppAddress, limits: CallLimits) {
+    this.#limits = limits;
     const options: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -102,7 +109,7 @@ export class AppConnections {
     repeat: (exchange: AppExchange, error: NodeJS.ErrnoException) => boolean,
   ): void {
     const { method, target, headers } = call.head;
-    const exchange: AppExchange = new AppExchange(call, waited, this.#timeoutMs, (error) =>
+    const exchange: AppExchange = new AppExchange(call, waited, this.#limits, (error) =>
       repeat(exchange, error),
     );
     const request: Dispatcher.DispatchOptions = {
@@ -143,23 +150,30 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   #readBefore = 0;
   #aborted: string | undefined;
 
-  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #limits: CallLimits;
+  #timer: ReturnType<typeof setTimeout>;
 
   constructor(
     call: Call,
     waited: Waited,
-    timeoutMs: number,
+    limits: CallLimits,
     repeat: (error: NodeJS.ErrnoException) => boolean,
   ) {
     this.#call = call;
     this.#waited = waited;
     this.#repeat = repeat;
-    this.#timer = setTimeout(() => {
-      const detail = `the app did not answer within ${timeoutMs / 1000} s`;
-      call.failed({ code: "call_timeout", detail });
-      this.abort(detail);
-    }, timeoutMs);
+    this.#limits = limits;
+    this.#timer = this.#allow(limits.timeoutMs, "the app did not answer");
     call.started(this);
+  }
+
+  /** The call fails when this time is over; whatever happens before ends the timer. */
+  #allow(limitMs: number, what: string): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      const detail = `${what} within ${limitMs / 1000} s`;
+      this.#call.failed({ code: "call_timeout", detail });
+      this.abort(detail);
+    }, limitMs);
   }
 
   pause(): void {
@@ -211,6 +225,7 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
       controller.abort(new Error(`the app answered with status ${status}`));
       return;
     }
+    this.#timer = this.#allow(this.#limits.maxDurationMs, "the app's answer did not end");
     const app = Math.round(performance.now() - this.#startedAt);
     const eager = isEventStream(headers);
     this.#call.answered({ status, headers, timing: { ...this.#waited, app } }, eager);
@@ -221,6 +236,7 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onResponseEnd(): void {
+    clearTimeout(this.#timer);
     this.#call.completed();
   }
 

@@ -65,7 +65,7 @@ export const DETACHED_MS = 30_000;
 /** The agent asks on an idle link this often ... */
 export const KEEPALIVE_INTERVAL_MS = 5_000;
 /** ... and takes the link for dead when nothing came for this long: a half-open link is noticed within 15 s. */
-export const KEEPALIVE_TIMEOUT_MS = 12_000;
+export const KEEPALIVE_TIMEOUT_MS = 10_000;
 
 /** A dial-back must arrive within this time after its 128 random bits were sent. */
 export const DIAL_TIMEOUT_MS = 10_000;

@@ -52,6 +52,7 @@ describe("a right file", () => {
           cors: false,
           startupTimeout: 300,
           timeout: 300,
+          maxDuration: 86_400,
           exitGracePeriod: 30,
           stopSignal: "SIGTERM",
         },
@@ -81,6 +82,7 @@ describe("a right file", () => {
       health_path = "/health?deep=1"
       startup_timeout = 1800
       timeout = 0x2a
+      max_duration = 3600
       exit_grace_period = 0.5
       stop_signal = "SIGINT"
       [[endpoint]]
@@ -105,6 +107,7 @@ describe("a right file", () => {
       healthPath: "/health?deep=1",
       startupTimeout: 1800,
       timeout: 42,
+      maxDuration: 3600,
       exitGracePeriod: 0.5,
       stopSignal: "SIGINT",
     });
@@ -298,7 +301,6 @@ describe("what has no effect yet", () => {
     buffer_containers: "1",
     scaledown_window: "60",
     gpus: '"H100:2"',
-    max_duration: "86400",
     health_interval: "10",
     retries:
       "{ max_retries = 3, initial_delay = 1.0, backoff_coefficient = 2.0, max_delay = 60.0 }",

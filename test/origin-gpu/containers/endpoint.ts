@@ -23,6 +23,7 @@ export function endpointConfig(
     cors: false,
     startupTimeout: 15,
     timeout: 15,
+    maxDuration: 86_400,
     exitGracePeriod: 10,
     stopSignal: "SIGTERM",
     ...settings,
