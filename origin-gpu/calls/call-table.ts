@@ -7,6 +7,7 @@ import {
   contentLength,
   type Failure,
   type RequestHead,
+  type ResponseHead,
 } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import {
@@ -22,6 +23,7 @@ import { EndedCalls } from "./ended-calls.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import type { KeptCalls } from "./kept-calls.ts";
 import { RequestBody } from "./request-body.ts";
+import type { ResultSpool } from "./result-spool.ts";
 
 const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
@@ -74,7 +76,8 @@ export class CallTable {
     if (kept !== undefined && (head.key !== undefined || head.async === true)) {
       return this.#openKept(stream, carrier, head, body, runner, kept);
     }
-    const keeper = kept === undefined ? undefined : this.#keeper(kept, head, runner.resultTtlMs);
+    const keeper =
+      kept === undefined ? undefined : new TableKeeper(kept, head, runner.resultTtlMs, this.#log);
     const call = new Call(this.#context, runner, head, body, keeper);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
@@ -154,7 +157,7 @@ export class CallTable {
   ): StreamEvents {
     const known = head.key === undefined ? undefined : kept.byKey(head.key);
     if (known !== undefined) return this.#join(stream, carrier, head, body, known.id, kept);
-    const keeper = this.#keeper(kept, head, runner.resultTtlMs);
+    const keeper = new TableKeeper(kept, head, runner.resultTtlMs, this.#log);
     const call = new Call(this.#context, runner, head, body, keeper, true);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
@@ -241,27 +244,58 @@ export class CallTable {
     if (verdict === "unknown") verdict = reader.judge(fingerprint, true);
     return verdict === "same";
   }
+}
 
-  #keeper(kept: KeptCalls, { call: id, endpoint }: RequestHead, ttlMs: number): Keeper {
-    const quietly = async (what: Promise<void>): Promise<void> => {
-      await what.catch((error: unknown) => this.#log(`the journal: ${String(error)}`));
-    };
-    return {
-      accept: async () => {
-        try {
-          await kept.accept({ id, endpoint });
-          return true;
-        } catch (error) {
-          this.#log(`a call cannot be kept: ${String(error)}`);
-          return false;
-        }
-      },
-      begin: (head, onDrain) => kept.begin(id, endpoint, head, ttlMs, onDrain),
-      completed: () => quietly(kept.completed(id, ttlMs)),
-      failed: (failure) => quietly(kept.failed(id, failure, ttlMs)),
-      cancelled: () => quietly(kept.cancelled(id, ttlMs)),
-      forget: () => quietly(kept.forget(id)),
-    };
+/** One call's place among the kept ones. A class, since a hundred thousand of them may wait. */
+class TableKeeper implements Keeper {
+  readonly #kept: KeptCalls;
+  readonly #head: RequestHead;
+  readonly #ttlMs: number;
+  readonly #log: (line: string) => void;
+
+  constructor(kept: KeptCalls, head: RequestHead, ttlMs: number, log: (line: string) => void) {
+    this.#kept = kept;
+    this.#head = head;
+    this.#ttlMs = ttlMs;
+    this.#log = log;
+  }
+
+  get #id(): string {
+    return this.#head.call;
+  }
+
+  async accept(): Promise<boolean> {
+    try {
+      await this.#kept.accept({ id: this.#id, endpoint: this.#head.endpoint });
+      return true;
+    } catch (error) {
+      this.#log(`a call cannot be kept: ${String(error)}`);
+      return false;
+    }
+  }
+
+  begin(head: ResponseHead, onDrain: () => void): ResultSpool {
+    return this.#kept.begin(this.#id, this.#head.endpoint, head, this.#ttlMs, onDrain);
+  }
+
+  async completed(): Promise<void> {
+    await this.#quietly(this.#kept.completed(this.#id, this.#ttlMs));
+  }
+
+  async failed(failure: Failure): Promise<void> {
+    await this.#quietly(this.#kept.failed(this.#id, failure, this.#ttlMs));
+  }
+
+  async cancelled(): Promise<void> {
+    await this.#quietly(this.#kept.cancelled(this.#id, this.#ttlMs));
+  }
+
+  async forget(): Promise<void> {
+    await this.#quietly(this.#kept.forget(this.#id));
+  }
+
+  async #quietly(what: Promise<void>): Promise<void> {
+    await what.catch((error: unknown) => this.#log(`the journal: ${String(error)}`));
   }
 }
 

@@ -29,6 +29,8 @@ import type { ResultSpool } from "./result-spool.ts";
 /** What is shown of a path: a list of calls fits a frame. */
 const SHOWN_PATH_CHARACTERS = 200;
 
+const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
+
 /** Waiting bytes that are worth a frame at once. */
 const FLUSH_BYTES = 16 * KIB;
 
@@ -200,7 +202,9 @@ export class Call {
   #receive(bytes: Uint8Array, end: boolean): void {
     if (end) this.#advance("body_received");
     this.body.push(bytes, end);
-    if (end) this.#letGo();
+    if (!end) return;
+    this.#uploading = undefined;
+    this.#letGo();
   }
 
   get over(): boolean {
@@ -256,7 +260,7 @@ export class Call {
       onOver: () => {
         this.#waiting.delete(stream);
         // Nobody can complete the body: the app must not take what came for the whole.
-        if (stream === this.#uploading && this.body.incomplete) this.#uploadBroke();
+        if (stream === this.#uploading) this.#uploadBroke();
       },
     };
   }
@@ -282,7 +286,7 @@ export class Call {
     if (!this.#accepted) return;
     for (const [stream, { leaves }] of this.#waiting) {
       // Its stream still brings the body.
-      if (!leaves || (stream === this.#uploading && this.body.incomplete)) continue;
+      if (!leaves || stream === this.#uploading) continue;
       this.#waiting.delete(stream);
       stream.kept({
         call: this.head.call,
@@ -290,6 +294,8 @@ export class Call {
         position: 0,
         elapsedMs: Math.round(this.#context.now() - this.#openedAt),
       });
+      // The body still names its stream; nobody else is to be remembered by it.
+      stream.events = SILENT;
     }
   }
 

@@ -13,7 +13,8 @@ export class RequestBody {
   #broken = false;
   #spool: BodySpool | undefined;
   #watcher: ((bytes: Uint8Array, end: boolean) => void) | undefined;
-  readonly #fingerprint = Promise.withResolvers<Fingerprint | undefined>();
+  /** Only where somebody watches: most bodies are nobody's business. */
+  #fingerprint: PromiseWithResolvers<Fingerprint | undefined> | undefined;
   #wake: (() => void) | undefined;
 
   /** @param first what came with OPEN @param end nothing more will come */
@@ -63,21 +64,23 @@ export class RequestBody {
 
   /** Reads the fingerprint of the body as it comes; to be called before more of it does. */
   watch(reader: FingerprintReader, whole: (fingerprint: Fingerprint) => void): void {
+    const watched = Promise.withResolvers<Fingerprint | undefined>();
+    this.#fingerprint = watched;
     const take = (bytes: Uint8Array, end: boolean): void => {
       reader.push(bytes);
       if (!end) return;
       const fingerprint = reader.finish();
       whole(fingerprint);
-      this.#fingerprint.resolve(fingerprint);
+      watched.resolve(fingerprint);
     };
     for (const chunk of this.#chunks) take(chunk, false);
     if (this.#ended) take(NOTHING, true);
     else this.#watcher = take;
   }
 
-  /** What was watched, once the body is whole; undefined when it broke off. */
+  /** What was watched, once the body is whole; undefined when it broke off, or nobody watched. */
   async fingerprint(): Promise<Fingerprint | undefined> {
-    return await this.#fingerprint.promise;
+    return await this.#fingerprint?.promise;
   }
 
   push(bytes: Uint8Array, end: boolean): void {
@@ -90,7 +93,7 @@ export class RequestBody {
   /** The body will not be completed, or nobody wants it any more. */
   broke(): void {
     this.#broken = true;
-    this.#fingerprint.resolve(undefined);
+    this.#fingerprint?.resolve(undefined);
     this.#chunks = [];
     void this.#spool?.discard("the call is over");
     this.#wake?.();

@@ -10,14 +10,48 @@ export interface Ticket {
   release(): void;
 }
 
+/** Somebody who asked: first in the queue, which is a list that anybody may leave, then in a slot. */
+class Turn implements Ticket {
+  readonly granted: () => void;
+  readonly asynchronous: boolean;
+  readonly #leave: (turn: Turn) => void;
+  state: "waiting" | "held" | "gone" = "waiting";
+  before: Turn | undefined;
+  after: Turn | undefined;
+
+  constructor(granted: () => void, asynchronous: boolean, leave: (turn: Turn) => void) {
+    this.granted = granted;
+    this.asynchronous = asynchronous;
+    this.#leave = leave;
+  }
+
+  release(): void {
+    this.#leave(this);
+  }
+}
+
 export class Slots {
   readonly #limit: number;
   readonly #maxPending: number;
   readonly #maxPendingAsync: number;
-  /** In the order of arrival; a Set lets anybody leave from the middle. */
-  readonly #waiting = new Set<() => void>();
+  #first: Turn | undefined;
+  #last: Turn | undefined;
+  #waiting = 0;
   #waitingAsync = 0;
   #taken = 0;
+
+  readonly #leave = (turn: Turn): void => {
+    const { state } = turn;
+    turn.state = "gone";
+    if (state === "waiting") this.#unlink(turn);
+    if (state !== "held") return;
+    const next = this.#first;
+    this.#taken -= 1;
+    if (next === undefined) return;
+    this.#unlink(next);
+    // The slot goes from hand to hand: nobody who comes later can take it in between.
+    this.#grant(next);
+  };
 
   /**
    * @param limit calls that run at a time
@@ -35,7 +69,7 @@ export class Slots {
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#waiting;
   }
 
   /**
@@ -44,48 +78,45 @@ export class Slots {
    * @returns undefined when the queue is full
    */
   request(granted: () => void, asynchronous = false): Ticket | undefined {
-    if (this.#taken < this.#limit) {
-      this.#taken += 1;
-      granted();
-      return this.#slot();
-    }
-    if (this.#full(asynchronous)) return undefined;
-    let held = false;
-    const turn = (): void => {
-      held = true;
-      if (asynchronous) this.#waitingAsync -= 1;
-      granted();
-    };
-    this.#waiting.add(turn);
-    if (asynchronous) this.#waitingAsync += 1;
-    const slot = this.#slot();
-    return {
-      release: () => {
-        if (held) slot.release();
-        else if (this.#waiting.delete(turn) && asynchronous) this.#waitingAsync -= 1;
-      },
-    };
+    const turn = new Turn(granted, asynchronous, this.#leave);
+    if (this.#taken < this.#limit) this.#grant(turn);
+    else if (this.#full(asynchronous)) return undefined;
+    else this.#append(turn);
+    return turn;
   }
 
   #full(asynchronous: boolean): boolean {
     if (asynchronous) return this.#waitingAsync >= this.#maxPendingAsync;
-    return this.#waiting.size - this.#waitingAsync >= this.#maxPending;
+    return this.#waiting - this.#waitingAsync >= this.#maxPending;
   }
 
-  #slot(): Ticket {
-    let released = false;
-    return {
-      release: () => {
-        if (released) return;
-        released = true;
-        const [next] = this.#waiting;
-        if (next === undefined) this.#taken -= 1;
-        else {
-          // The slot goes from hand to hand: nobody who comes later can take it in between.
-          this.#waiting.delete(next);
-          next();
-        }
-      },
-    };
+  #grant(turn: Turn): void {
+    this.#taken += 1;
+    turn.state = "held";
+    turn.granted();
+  }
+
+  #append(turn: Turn): void {
+    turn.before = this.#last;
+    if (this.#last === undefined) this.#first = turn;
+    else this.#last.after = turn;
+    this.#last = turn;
+    this.#count(turn, 1);
+  }
+
+  #unlink(turn: Turn): void {
+    const { before, after } = turn;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    turn.before = undefined;
+    turn.after = undefined;
+    this.#count(turn, -1);
+  }
+
+  #count({ asynchronous }: Turn, by: 1 | -1): void {
+    this.#waiting += by;
+    if (asynchronous) this.#waitingAsync += by;
   }
 }
