@@ -45,6 +45,9 @@ export interface StateDirectory {
   release(): void;
 }
 
+/** Held until they are let go of: a lock that nobody refers to would be closed by the garbage collector. */
+const held = new Set<DatabaseSync>();
+
 /** Makes the directory where it is missing and locks it; throws a Failure when that can't be. */
 export function openStateDirectory(path: string): StateDirectory {
   const at = (...parts: string[]): string => join(path, ...parts);
@@ -54,6 +57,7 @@ export function openStateDirectory(path: string): StateDirectory {
   });
   try {
     takeLock(lock, path);
+    held.add(lock);
     return orFail(path, () => {
       makePrivateDirectory(at("run"));
       makePrivateDirectory(at("objects"));
@@ -72,6 +76,7 @@ export function openStateDirectory(path: string): StateDirectory {
           if (!lock.isOpen) return;
           rmSync(at("gateway.json"), { force: true });
           lock.close();
+          held.delete(lock);
         },
       };
     });
