@@ -29,8 +29,6 @@ import type { ResultSpool } from "./result-spool.ts";
 /** What is shown of a path: a list of calls fits a frame. */
 const SHOWN_PATH_CHARACTERS = 200;
 
-const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
-
 /** Waiting bytes that are worth a frame at once. */
 const FLUSH_BYTES = 16 * KIB;
 
@@ -294,9 +292,8 @@ export class Call {
         position: 0,
         elapsedMs: Math.round(this.#context.now() - this.#openedAt),
       });
-      // The body still names its stream; nobody else is to be remembered by it.
-      stream.events = SILENT;
     }
+    if (!this.body.incomplete && this.#stream === undefined) this.body.compact();
   }
 
   /** There is no room to keep the call: its client waits on, as if it had not been asked to leave. */

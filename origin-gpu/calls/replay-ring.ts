@@ -60,7 +60,8 @@ export class ReplayRing {
     else {
       this.#block = undefined;
       const wasteful = chunk.byteLength * 2 < chunk.buffer.byteLength;
-      this.#chunks.push(wasteful ? chunk.slice() : chunk);
+      // A copy, which slice() of a Buffer is not.
+      this.#chunks.push(wasteful ? new Uint8Array(chunk) : chunk);
     }
   }
 

@@ -7,7 +7,8 @@ import type { BodySpool } from "./body-spool.ts";
 import type { Fingerprint, FingerprintReader } from "./fingerprint.ts";
 
 export class RequestBody {
-  readonly #stream: Stream;
+  /** Gives credit for what is taken; gone where nobody sends any more. */
+  #stream: Stream | undefined;
   #chunks: Uint8Array[];
   #ended: boolean;
   #broken = false;
@@ -38,13 +39,22 @@ export class RequestBody {
     if (first === undefined) return null;
     // It may have come in pieces while the container started; at most a window of it is here.
     const body = chunks.length === 1 ? first : Buffer.concat(chunks);
-    this.#stream.drained(body.length);
+    this.#stream?.drained(body.length);
     return body;
   }
 
   /** Bytes that wait in memory. */
   get waitingBytes(): number {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  /** The body is whole and its sender gone: keeps neither the stream nor the large buffers of small parts. */
+  compact(): void {
+    this.#stream = undefined;
+    this.#chunks = this.#chunks.map((chunk) =>
+      // A copy, which slice() of a Buffer is not.
+      chunk.byteLength * 2 < chunk.buffer.byteLength ? new Uint8Array(chunk) : chunk,
+    );
   }
 
   /**
@@ -116,7 +126,7 @@ export class RequestBody {
         continue;
       }
       yield chunk;
-      this.#stream.drained(chunk.length);
+      this.#stream?.drained(chunk.length);
     }
   }
 }

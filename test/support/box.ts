@@ -29,10 +29,22 @@ export async function startBox(
     stateDirectory,
     configFile: writeConfig(endpoints),
   };
-  const program = [process.execPath, join(APPS, "box.ts"), JSON.stringify(options)] as const;
-  const agent = new ManagedProcess(program);
+  const program = join(APPS, "box.ts");
+  const agent = new ManagedProcess([
+    process.execPath,
+    "--expose-gc",
+    program,
+    JSON.stringify(options),
+  ]);
   await agent.waitForOutput(/^ready /m);
   return agent;
+}
+
+/** Memory of a box's agent after its garbage was collected; `asked` counts the questions from 1. */
+export async function memoryOf(agent: ManagedProcess, asked: number): Promise<NodeJS.MemoryUsage> {
+  process.kill(agent.pid, "SIGUSR2");
+  const [, text = ""] = await agent.waitForOutput(new RegExp(`^memory ${asked} (.*)$`, "m"));
+  return JSON.parse(text) as NodeJS.MemoryUsage;
 }
 
 /** Ends the Origin object of the box's link as Cloudflare may at any time. */

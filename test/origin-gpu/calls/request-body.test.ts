@@ -34,6 +34,16 @@ describe("a body that is there when the app is asked", () => {
     expect(whole.incomplete).toBe(false);
   });
 
+  test("one that waits for nobody leaves the buffer that it came in", () => {
+    const message = Buffer.alloc(1000, "x");
+    const { body: waiting, credit } = body(message.subarray(10, 13), true);
+    waiting.compact();
+    const whole = waiting.whole();
+    expect(whole).toEqual(new Uint8Array(Buffer.from("xxx")));
+    expect(whole?.buffer.byteLength).toBe(3);
+    expect(credit.bytes).toBe(0);
+  });
+
   test("one that came in pieces while the container started is whole", () => {
     const { body: whole, credit } = body(Uint8Array.of(1), false);
     expect(whole.whole()).toBeUndefined();

@@ -1,6 +1,6 @@
 /**
  * An agent in a process of its own, with a state directory that outlives it: what a test kills and starts
- * again. Its options are one argument of JSON.
+ * again. Its options are one argument of JSON. On SIGUSR2 it collects its garbage and prints its memory.
  */
 import { readFileSync } from "node:fs";
 
@@ -25,4 +25,11 @@ const agent = await startAgent({
   log: (line) => console.error(line),
 });
 console.log(`ready ${agent.urls.map(({ url }) => url).join(" ")}`);
+let asked = 0;
+process.on("SIGUSR2", () => {
+  asked += 1;
+  // Twice: what the first leaves to finalizers the second collects.
+  for (let round = 0; round < 2; round += 1) globalThis.gc?.();
+  console.log(`memory ${asked} ${JSON.stringify(process.memoryUsage())}`);
+});
 process.once("SIGINT", () => void agent.close().then(() => process.exit(0)));
