@@ -176,8 +176,9 @@ export class CallTable {
     void record.then(
       () => {
         if (call.over) return;
-        if (head.async === true) events.onKeep?.();
+        // A full queue is said to the client that is still there.
         runner.run(call);
+        if (head.async === true) events.onKeep?.();
       },
       (error: unknown) => {
         this.#log(`a call cannot be kept: ${String(error)}`);

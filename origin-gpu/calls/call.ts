@@ -21,6 +21,7 @@ import {
   type CallState,
   type CallStatus,
   callStatus,
+  mayHaveStarted,
   transition,
 } from "./states.ts";
 import { RequestBody } from "./request-body.ts";
@@ -135,6 +136,8 @@ export class Call {
   /** The stream that brings the body. */
   #uploading: Stream | undefined;
   #settled: (() => void) | undefined;
+  /** Somebody was told that the call goes on. */
+  #sentAway = false;
 
   /**
    * @param keeper without one the call cannot be kept
@@ -281,11 +284,12 @@ export class Call {
 
   /** Sends those away who will not wait any longer, once the call is safe. */
   #letGo(): void {
-    if (!this.#accepted) return;
+    if (!this.#accepted || this.#failure !== undefined) return;
     for (const [stream, { leaves }] of this.#waiting) {
       // Its stream still brings the body.
       if (!leaves || stream === this.#uploading) continue;
       this.#waiting.delete(stream);
+      this.#sentAway = true;
       stream.kept({
         call: this.head.call,
         status: this.#exchange === undefined ? "pending" : "running",
@@ -392,6 +396,8 @@ export class Call {
 
   /** The call failed: before the answer's head that is the answer, later it cuts the client. */
   failed(failure: Failure): void {
+    // Who was never sent away and never began may come again, under the same key too.
+    const leavesNoTrace = !mayHaveStarted(this.#state) && !this.#sentAway;
     if (!this.#advance("failed")) return;
     this.#settle();
     this.#failure = failure;
@@ -403,7 +409,8 @@ export class Call {
     }
     this.#spool?.discard(failure.detail);
     for (const stream of this.#waiting.keys()) stream.reset(failure);
-    void this.#keeper?.failed(failure).then(() => this.#finish());
+    const told = leavesNoTrace ? this.#keeper?.forget() : this.#keeper?.failed(failure);
+    void told?.then(() => this.#finish());
   }
 
   async #completeSpool(spool: ResultSpool): Promise<void> {

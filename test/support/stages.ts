@@ -32,6 +32,8 @@ interface Work {
   /** Those at which it waits, each with what lets it go on. */
   readonly waiting: Map<Stage, () => void>;
   readonly held: Set<Stage>;
+  /** The app was told to stop while it waited here. */
+  readonly left: PromiseWithResolvers<void>;
   /** Bytes of each body that came whole: one for each execution. */
   readonly executions: number[];
 }
@@ -51,9 +53,11 @@ export class Stages {
       createServer((request, response) => {
         const query = new URL(request.url ?? "/", "http://keeper.invalid").searchParams;
         const stage = query.get("stage") as Stage;
-        stages.#reach(query.get("key") ?? "", stage, Number(query.get("bytes")), () =>
-          response.writeHead(204).end(),
-        );
+        const key = query.get("key") ?? "";
+        response.once("close", () => {
+          if (!response.writableFinished) stages.#work(key).left.resolve();
+        });
+        stages.#reach(key, stage, Number(query.get("bytes")), () => response.writeHead(204).end());
       }),
     );
     await new Promise<void>((resolve) => {
@@ -107,14 +111,14 @@ export class Stages {
     });
   }
 
+  /** Resolves when the app gave this work up while it was held: its client had left. */
+  async left(key: string): Promise<void> {
+    await this.#work(key).left.promise;
+  }
+
   /** Bytes of each body that came whole for this work: one for each execution. */
   executions(key: string): readonly number[] {
     return this.#work(key).executions;
-  }
-
-  /** Forgets which stages were reached, for work that is to be done anew. */
-  forget(key: string): void {
-    this.#works.delete(key);
   }
 
   async close(): Promise<void> {
@@ -136,7 +140,13 @@ export class Stages {
   #work(key: string): Work {
     let work = this.#works.get(key);
     if (work === undefined) {
-      work = { reached: new Set(), waiting: new Map(), held: new Set(), executions: [] };
+      work = {
+        reached: new Set(),
+        waiting: new Map(),
+        held: new Set(),
+        left: Promise.withResolvers(),
+        executions: [],
+      };
       this.#works.set(key, work);
     }
     return work;

@@ -5,7 +5,12 @@ import type { Call, Exchange } from "../../../origin-gpu/calls/call.ts";
 import { CallTable } from "../../../origin-gpu/calls/call-table.ts";
 import { KeptCalls } from "../../../origin-gpu/calls/kept-calls.ts";
 import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
-import { parseRequestHead, type RequestHead } from "../../../routing/wire/messages.ts";
+import {
+  type Failure,
+  parseFailure,
+  parseRequestHead,
+  type RequestHead,
+} from "../../../routing/wire/messages.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 
@@ -16,9 +21,12 @@ const HALF = new Uint8Array(1000);
 let kept: KeptCalls;
 let pair: LinkPair;
 let calls: Call[];
+/** What the endpoint says to every call instead of running it. */
+let refusal: Failure | undefined;
 beforeEach(async () => {
   kept = await KeptCalls.open(temporaryDirectory());
   calls = [];
+  refusal = undefined;
   const table = new CallTable({
     context: {
       now: () => performance.now(),
@@ -31,7 +39,13 @@ beforeEach(async () => {
       throw new Error(line);
     },
   });
-  const runner = { resultTtlMs: 60_000, run: (call: Call) => void calls.push(call) };
+  const runner = {
+    resultTtlMs: 60_000,
+    run: (call: Call) => {
+      calls.push(call);
+      if (refusal !== undefined) call.failed(refusal);
+    },
+  };
   pair = new LinkPair({
     onOpen: (stream, text, body, end) =>
       table.open(stream, CARRIER, parseRequestHead(text), { body, end }, runner),
@@ -49,7 +63,10 @@ function open(head: Partial<RequestHead>, end: boolean) {
   const stream = pair.gateway.open(JSON.stringify(whole), HALF, end, {
     onHead: (_head, body, last) => heard.push(`head ${body.length} ${last}`),
     onData: (bytes, last) => heard.push(`data ${bytes.length} ${last}`),
-    onOver: ({ kind }) => heard.push(kind),
+    onOver: (ending) => {
+      const failure = "failure" in ending ? ` ${parseFailure(ending.failure).code}` : "";
+      heard.push(ending.kind + failure);
+    },
   });
   if (stream === undefined) throw new Error("refused");
   return { stream, heard };
@@ -71,6 +88,17 @@ test("the body of an asynchronous call arrives whole before its client is told t
   await until(() => heard.length > 0);
   expect(heard).toEqual(["kept"]);
   expect(calls[0]?.body.whole()).toHaveLength(2 * HALF.length);
+});
+
+test("a call that is refused before it began is told so to its client, and its key is free", async () => {
+  refusal = { code: "queue_full", detail: "full", retryAfter: 1 };
+  for (const head of [{ async: true }, { key: "k" }]) {
+    const { heard } = open(head, true);
+    await until(() => heard.length > 0);
+    expect(heard).toEqual(["reset queue_full"]);
+  }
+  await vi.waitFor(() => expect(kept.byKey("k")).toBeUndefined());
+  expect(kept.lookup("c")).toEqual({ kind: "unknown" });
 });
 
 test("the head of a kept answer does not wait for the first byte of its body", async () => {
