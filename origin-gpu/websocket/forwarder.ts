@@ -121,7 +121,8 @@ export class Forwarder implements FrameSink {
 
   onPayload(bytes: Uint8Array): void {
     if (this.#over) return;
-    if (this.#opcode === OPCODE.close) this.#closePayload.push(bytes.slice());
+    // A copy, which `slice` of a Buffer is not: the mask is put onto these very bytes.
+    if (this.#opcode === OPCODE.close) this.#closePayload.push(new Uint8Array(bytes));
     else if (!isControl(this.#opcode)) this.bytes += bytes.length;
     if (this.#key !== ZERO_KEY) applyMask(bytes, this.#key, this.#passed);
     this.#pieces.push(bytes);

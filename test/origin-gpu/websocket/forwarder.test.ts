@@ -201,3 +201,11 @@ test("only payload of messages is counted", () => {
   forwarder.read(Buffer.concat([text("12345"), ping, text("678"), close]));
   expect(forwarder.bytes).toBe(8);
 });
+
+test("a Close is reported as it came, also where it leaves under a random mask", () => {
+  const { forwarder, events, codes } = start(true);
+  const payload = closePayload(1001, "away");
+  forwarder.read(Buffer.from(unmaskedFrame({ opcode: OPCODE.close, payload })));
+  expect(events).toEqual(["closed 1001 away"]);
+  expect(codes()).toEqual(["close 1001"]);
+});
