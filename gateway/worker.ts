@@ -14,7 +14,7 @@ import type { RequestHead } from "../routing/wire/messages.ts";
 import { api } from "./api/api.ts";
 import { authorize } from "./authorization.ts";
 import { clientAddress } from "./client.ts";
-import { type Env, maxBodyBytes, publicScheme } from "./env.ts";
+import { type Env, maxBodyBytes, publicScheme, requestTimeoutMs } from "./env.ts";
 import { type Call, exchange } from "./exchange.ts";
 import { asciiJson } from "./internal.ts";
 import type { Snapshot } from "./names.ts";
@@ -107,7 +107,9 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   if (respondAsync && waitS === undefined) head.async = true;
   const call = callOf(head, snapshot, request);
-  const answer = await exchange(env, call, patienceMs(env, request));
+  // An asynchronous call is let go of by the agent, once it is in the journal and has its place.
+  const patience = head.async === true ? requestTimeoutMs(env) : patienceMs(env, request);
+  const answer = await exchange(env, call, patience);
   if (answer.kind === "failed") return visit.fail(answer.failure);
   if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
   return await comeBack(env, visit, { kept: answer.kept, snapshot, target, hop: 0 });
