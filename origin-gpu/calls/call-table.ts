@@ -178,6 +178,7 @@ export class CallTable {
         if (call.over) return;
         // A full queue is said to the client that is still there.
         runner.run(call);
+        call.noted();
         if (head.async === true) events.onKeep?.();
       },
       (error: unknown) => {

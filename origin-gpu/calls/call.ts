@@ -130,7 +130,7 @@ export class Call {
   /** Its answer will be on the disk, if it can be. */
   #keeping: boolean;
   /** It is in the journal. */
-  #accepted: boolean;
+  #accepted = false;
   #spool: ResultSpool | undefined;
   readonly #waiting = new Map<Stream, Waiting>();
   /** The stream that brings the body. */
@@ -141,7 +141,7 @@ export class Call {
 
   /**
    * @param keeper without one the call cannot be kept
-   * @param kept it is in the journal already
+   * @param kept it is being noted in the journal: `noted` says when it is
    */
   constructor(
     context: CallContext,
@@ -159,7 +159,6 @@ export class Call {
     this.#openedAt = context.now();
     this.#keeper = keeper;
     this.#keeping = kept;
-    this.#accepted = kept;
     this.#state = body.incomplete ? "receiving" : "queued";
     this.#timeline.push({ state: this.#state, at: this.#openedAt });
   }
@@ -280,6 +279,12 @@ export class Call {
       if (accepted) this.#letGo();
       else this.#passAfterAll();
     });
+  }
+
+  /** The call is in the journal, and has its place: whoever will not wait may go. */
+  noted(): void {
+    this.#accepted = true;
+    this.#letGo();
   }
 
   /** Sends those away who will not wait any longer, once the call is safe. */
