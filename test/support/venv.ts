@@ -1,7 +1,7 @@
 /**
- * The Python of the tests: one virtual environment in the checkout (.test/venv), with what
- * requirements.txt lists. Making it takes a minute once; afterwards asking costs nothing. Run as a
- * program, it makes the environment and prints the interpreter's path.
+ * The Python of the tests: virtual environments in the checkout (.test/), each with what its list of
+ * requirements says. Making one takes a minute once; afterwards asking costs nothing. Run as a program, it
+ * makes the one that the apps of the tests run in and prints the interpreter's path.
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -10,16 +10,27 @@ import { promisify } from "node:util";
 
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
 const VENV = fileURLToPath(new URL("../../.test/venv", import.meta.url));
+const API_VENV = fileURLToPath(new URL("../../.test/api-venv", import.meta.url));
 const PYTHON = `${VENV}/bin/python`;
 
-/** Makes the environment unless it is there and complete. Returns the interpreter's path. */
+/** Makes the apps' environment unless it is there and complete. Returns the interpreter's path. */
 export async function ensureVenv(): Promise<string> {
+  await make(VENV, "requirements.txt");
+  return PYTHON;
+}
+
+/** Makes the environment of the programs that judge the API. Returns the folder of its commands. */
+export async function ensureApiVenv(): Promise<string> {
+  await make(API_VENV, "api-requirements.txt");
+  return `${API_VENV}/bin`;
+}
+
+async function make(directory: string, list: string): Promise<void> {
   const script = fileURLToPath(new URL("make_venv.py", import.meta.url));
-  const requirements = fileURLToPath(new URL("requirements.txt", import.meta.url));
-  await promisify(execFile)("python3", [script, VENV, requirements], {
+  const requirements = fileURLToPath(new URL(list, import.meta.url));
+  await promisify(execFile)("python3", [script, directory, requirements], {
     timeout: INSTALL_TIMEOUT_MS,
   });
-  return PYTHON;
 }
 
 /** The interpreter's path if an environment has been made; for tests that are not worth an install. */
