@@ -34,7 +34,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
   cli: {
     rooms: ["routing", "routing/wire", "auth", "origin-gpu"],
-    packages: ["node:*", "esbuild", "smol-toml", "zod"],
+    packages: ["node:*", "chokidar", "esbuild", "smol-toml", "zod"],
   },
 };
 
