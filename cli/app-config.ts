@@ -1,20 +1,66 @@
-/** How commands read an app's postern.toml: what is wrong with it is said all at once, and nothing starts. */
+/**
+ * How commands read an app: from its postern.toml, or from a Python file whose `app` is an ASGI app. What
+ * is wrong with it is said all at once, and nothing starts.
+ */
 
-import { formatProblems, loadConfig, type AppConfig } from "../origin-gpu/config/config.ts";
+import { statSync } from "node:fs";
+import { basename } from "node:path";
+import { stringify } from "smol-toml";
+import {
+  formatProblems,
+  loadConfig,
+  parseConfig,
+  type AppConfig,
+  type ConfigResult,
+} from "../origin-gpu/config/config.ts";
 import { isObjectName } from "../routing/names.ts";
 import { Failure, UsageError } from "./failure.ts";
 
-/** Reads and checks postern.toml; a Failure lists everything that is wrong with it. `--env` wins over it. */
+/** An app as it is meant, and what its file says of it by the file's own keys. */
+export interface AppSource {
+  readonly config: AppConfig;
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+/** Reads and checks an app; a Failure lists everything that is wrong with it. `--env` wins over the file. */
 export async function readConfig(
   path: string,
   environment: string | undefined,
 ): Promise<AppConfig> {
-  if (environment !== undefined && !isObjectName(environment)) {
-    throw new UsageError(
-      `--env: "${environment}" is not 1 to 64 of letters, digits, "-", "." and "_"`,
-    );
-  }
-  const result = await loadConfig(path);
+  return (await readApp(path, { environment })).config;
+}
+
+/** The same, with the file's own words. @param name instead of the file's app */
+export async function readApp(
+  path: string,
+  { environment, name }: { readonly environment?: string | undefined; readonly name?: string },
+): Promise<AppSource> {
+  checkName("--env", environment);
+  checkName("--name", name);
+  const result = path.endsWith(".py") ? pythonApp(path, name) : await loadConfig(path);
   if (!result.ok) throw new Failure(formatProblems(result.problems));
-  return environment === undefined ? result.config : { ...result.config, environment };
+  const config = {
+    ...result.config,
+    ...(environment === undefined ? {} : { environment }),
+    ...(name === undefined ? {} : { app: name }),
+  };
+  return { config, document: { ...result.document, app: config.app } };
+}
+
+/** `server.py` alone is the app `server` with one function, `app`. */
+function pythonApp(path: string, name: string | undefined): ConfigResult {
+  const module = basename(path, ".py");
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(module)) {
+    throw new UsageError(`${path}: "${module}" is not a Python module's name; rename the file`);
+  }
+  const endpoint = [{ function: "app", asgi: `${module}:app` }];
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
+    throw new Failure(`${path}: there is no such file`);
+  }
+  return parseConfig(stringify({ app: name ?? module, endpoint }), path);
+}
+
+function checkName(flag: string, name: string | undefined): void {
+  if (name === undefined || isObjectName(name)) return;
+  throw new UsageError(`${flag}: "${name}" is not 1 to 64 of letters, digits, "-", "." and "_"`);
 }

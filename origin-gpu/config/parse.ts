@@ -18,8 +18,15 @@ import {
 } from "./keys.ts";
 import { type ConfigProblem, nearest, showPath, showValue } from "./problems.ts";
 
+type Table = Readonly<Record<string, unknown>>;
+
 export type ConfigResult =
-  | { readonly ok: true; readonly config: AppConfig }
+  | {
+      readonly ok: true;
+      readonly config: AppConfig;
+      /** What the file says, by its own keys. */
+      readonly document: Table;
+    }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 const DEFAULT_TIMEOUT_S = 300;
@@ -28,8 +35,6 @@ const DEFAULT_EXIT_GRACE_PERIOD_S = 30;
 const DEFAULT_MAX_PENDING = 2000;
 const DEFAULT_MAX_PENDING_ASYNC = 1_000_000;
 const DEFAULT_RESULT_TTL_S = 604_800;
-
-type Table = Readonly<Record<string, unknown>>;
 
 /** @param file its path, absolute or relative to the working directory; messages show it as given */
 export function parseConfig(text: string, file: string): ConfigResult {
@@ -74,6 +79,7 @@ class ConfigReader {
     const directory = dirname(resolve(this.#file));
     return {
       ok: true,
+      document: this.#document,
       config: {
         ...optional("workspace", app.workspace),
         ...optional("environment", app.environment),

@@ -1,0 +1,28 @@
+/** Which commit a directory is at, as a deployment's history shows it. Git is asked, and need not be there. */
+
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+const TIMEOUT_MS = 10_000;
+
+const MAX_STATUS_BYTES = 16 * 1024 * 1024;
+
+/** The short hash, with a `*` where something is not committed; undefined outside a repository. */
+export async function gitCommit(directory: string): Promise<string | undefined> {
+  const git = async (...args: string[]): Promise<string> => {
+    const { stdout } = await promisify(execFile)("git", ["-C", directory, ...args], {
+      // Only looks: another git that works in this repository must not wait for it.
+      env: { ...process.env, GIT_OPTIONAL_LOCKS: "0" },
+      timeout: TIMEOUT_MS,
+      maxBuffer: MAX_STATUS_BYTES,
+    });
+    return stdout.trim();
+  };
+  try {
+    const commit = await git("rev-parse", "--short", "HEAD");
+    return (await git("status", "--porcelain")) === "" ? commit : `${commit}*`;
+  } catch {
+    // No git, no repository, or no commit in it yet.
+    return undefined;
+  }
+}
