@@ -9,6 +9,7 @@ import { type ConfigResult, parseConfig } from "./parse.ts";
 import type { ConfigProblem } from "./problems.ts";
 
 export type { AppConfig, EndpointConfig, EndpointKind } from "./app-config.ts";
+export { edgeSettings } from "./edge-settings.ts";
 export { type ConfigResult, parseConfig } from "./parse.ts";
 export { formatProblems } from "./problems.ts";
 
