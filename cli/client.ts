@@ -2,11 +2,15 @@
 
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { Readable } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import type { Access } from "./access.ts";
 import { codeOf, Failure, reasonOf } from "./failure.ts";
 
 const TIMEOUT_MS = 15_000;
+
+/** How long an upload may stand still: the box that it goes to may be at the end of a slow line. */
+const UPLOAD_IDLE_MS = 60_000;
 
 /** Items that a list asks for at a time: what the API gives at most. */
 const PAGE_ITEMS = 100;
@@ -15,6 +19,16 @@ const PAGE_ITEMS = 100;
 interface Problem {
   readonly code?: string;
   readonly detail?: string;
+}
+
+/** What an upload sends. */
+export interface Upload {
+  readonly bytes: number;
+  readonly content: Readable;
+  /** Told how many bytes have gone out, after each of them. */
+  readonly onProgress: (sent: number) => void;
+  /** Ends it. */
+  readonly signal: AbortSignal;
 }
 
 interface Page<Item> {
@@ -41,36 +55,83 @@ export class ApiClient {
     await this.#send("DELETE", path);
   }
 
-  /** All pages of a list. */
+  async patch<Answer>(path: string, body: object): Promise<Answer> {
+    return (await this.#send("PATCH", path, body)) as Answer;
+  }
+
+  async put<Answer>(path: string, body: object): Promise<Answer> {
+    return (await this.#send("PUT", path, body)) as Answer;
+  }
+
+  /** Sends bytes as they are, however long that takes as long as they move. */
+  async upload(path: string, { bytes, content, onProgress, signal }: Upload): Promise<void> {
+    const idle = new AbortController();
+    const timer = setTimeout(() => idle.abort(), UPLOAD_IDLE_MS);
+    let sent = 0;
+    content.on("data", (chunk: Buffer) => {
+      timer.refresh();
+      sent += chunk.length;
+      onProgress(sent);
+    });
+    try {
+      const headers = { "content-type": "application/octet-stream", "content-length": bytes };
+      await this.#exchange("PUT", path, headers, content, AbortSignal.any([signal, idle.signal]));
+    } catch (error) {
+      if (!idle.signal.aborted) throw error;
+      const seconds = UPLOAD_IDLE_MS / 1_000;
+      throw new Failure(`the upload stood still for ${seconds} s at ${sent} of ${bytes} bytes`);
+    } finally {
+      clearTimeout(timer);
+      content.destroy();
+    }
+  }
+
+  /** All pages of a list, whose path may have a query. */
   async list<Item>(path: string): Promise<Item[]> {
     const items: Item[] = [];
     let cursor: string | null = "";
     while (cursor !== null) {
       const from: string = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-      const page: Page<Item> = await this.get(`${path}?limit=${PAGE_ITEMS}${from}`);
+      const query = `${path.includes("?") ? "&" : "?"}limit=${PAGE_ITEMS}${from}`;
+      const page: Page<Item> = await this.get(`${path}${query}`);
       items.push(...page.items);
       cursor = page.next_cursor;
     }
     return items;
   }
 
-  async #send(method: "GET" | "POST" | "DELETE", path: string, body?: object): Promise<unknown> {
-    const { url, connectTo, tokenId, tokenSecret } = this.#access;
-    const origin = connectTo === undefined ? url : `http://${connectTo}`;
-    const content = body === undefined ? undefined : JSON.stringify(body);
+  async #send(method: Method, path: string, body?: object): Promise<unknown> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    if (body === undefined) return await this.#exchange(method, path, {}, undefined, signal);
+    const content = JSON.stringify(body);
     const headers = {
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(content),
+    };
+    return await this.#exchange(method, path, headers, content, signal);
+  }
+
+  async #exchange(
+    method: Method,
+    path: string,
+    headers: Readonly<Record<string, string | number>>,
+    content: string | Readable | undefined,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const { url, connectTo, tokenId, tokenSecret } = this.#access;
+    const target = new URL(
+      `${connectTo === undefined ? url : `http://${connectTo}`}/api/v1${path}`,
+    );
+    const all = {
       host: new URL(url).host,
       authorization: `Bearer ${tokenId}.${tokenSecret}`,
       accept: "application/json",
-      ...(content === undefined
-        ? {}
-        : { "content-type": "application/json", "content-length": Buffer.byteLength(content) }),
+      ...headers,
     };
     let status: number;
     let text: string;
     try {
-      const target = new URL(`${origin}/api/v1${path}`);
-      const response = await exchange(target, { method, headers }, content);
+      const response = await exchange(target, { method, headers: all, signal }, content);
       status = response.statusCode ?? 0;
       text = await textOf(response);
     } catch (error) {
@@ -92,18 +153,33 @@ export class ApiClient {
   }
 }
 
-/** One request on a connection of its own; rejects when no answer comes in time. */
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** One request on a connection of its own; rejects when no answer comes before the signal. */
 async function exchange(
   target: URL,
-  options: { readonly method: string; readonly headers: Record<string, string | number> },
-  content: string | undefined,
+  options: {
+    readonly method: Method;
+    readonly headers: Record<string, string | number>;
+    readonly signal: AbortSignal;
+  },
+  content: string | Readable | undefined,
 ): Promise<IncomingMessage> {
-  const request = target.protocol === "https:" ? httpsRequest : httpRequest;
+  const send = target.protocol === "https:" ? httpsRequest : httpRequest;
   return await new Promise((resolve, reject) => {
-    request(target, { ...options, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) })
-      .once("response", resolve)
-      .once("error", reject)
-      .end(content);
+    const request = send(target, { ...options, agent: false })
+      .once("response", (response) => {
+        // Who refuses an upload need not read it to its end; the rest of it must not hold this process.
+        response.once("close", () => request.destroy());
+        resolve(response);
+      })
+      .on("error", reject);
+    if (content instanceof Readable) {
+      content.once("error", (error) => request.destroy(error));
+      content.pipe(request);
+    } else {
+      request.end(content);
+    }
   });
 }
 
