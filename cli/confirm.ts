@@ -1,0 +1,21 @@
+/** Asks before what can't be undone. Only a person can answer: a script says `--yes`. */
+
+import { createInterface } from "node:readline/promises";
+import { Failure, UsageError } from "./failure.ts";
+
+export const YES_OPTION = {
+  yes: { type: "boolean", short: "y", summary: "do it without asking" },
+} as const;
+
+/** Goes on after a y or --yes. @param what it would do, e.g. `stop shop in main` */
+export async function confirm(what: string, yes: boolean | undefined): Promise<void> {
+  if (yes === true) return;
+  if (!process.stdin.isTTY) throw new UsageError(`nobody is there to confirm: ${what}; add --yes`);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question(`${what}? [y/N] `);
+    if (!/^y(es)?$/i.test(answer.trim())) throw new Failure("not confirmed; nothing has changed");
+  } finally {
+    terminal.close();
+  }
+}
