@@ -4,16 +4,11 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { lockDirectory, makePrivateDirectory, writing } from "../directory-lock.ts";
 import { codeOf, Failure, reasonOf } from "../failure.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
-
-/** How long a start waits for the lock: a gateway that was just killed lets go of it within this time. */
-const LOCK_WAIT_MS = 1_000;
-
-const SQLITE_BUSY = 5;
 
 const SECRET_BYTES = 32;
 
@@ -45,20 +40,16 @@ export interface StateDirectory {
   release(): void;
 }
 
-/** Held until they are let go of: a lock that nobody refers to would be closed by the garbage collector. */
-const held = new Set<DatabaseSync>();
-
 /** Makes the directory where it is missing and locks it; throws a Failure when that can't be. */
 export function openStateDirectory(path: string): StateDirectory {
   const at = (...parts: string[]): string => join(path, ...parts);
-  const lock = orFail(path, () => {
-    makePrivateDirectory(path);
-    return new DatabaseSync(at("lock"), { timeout: LOCK_WAIT_MS });
+  const lock = lockDirectory(path, () => {
+    const holder = readRunning(path);
+    return holder === undefined ? "another gateway" : `the gateway with pid ${holder.pid}`;
   });
+  let released = false;
   try {
-    takeLock(lock, path);
-    held.add(lock);
-    return orFail(path, () => {
+    return writing(path, () => {
       makePrivateDirectory(at("run"));
       makePrivateDirectory(at("objects"));
       return {
@@ -73,15 +64,15 @@ export function openStateDirectory(path: string): StateDirectory {
         forgetWorkerd: () => rmSync(at("run", "workerd.json"), { force: true }),
         writeRunning: (info) => writePrivate(at("gateway.json"), JSON.stringify(info)),
         release() {
-          if (!lock.isOpen) return;
+          if (released) return;
+          released = true;
           rmSync(at("gateway.json"), { force: true });
-          lock.close();
-          held.delete(lock);
+          lock.release();
         },
       };
     });
   } catch (error) {
-    lock.close();
+    lock.release();
     throw error;
   }
 }
@@ -102,40 +93,6 @@ export function writePrivate(path: string, content: string): void {
   const temporary = `${path}.new`;
   writeFileSync(temporary, content, { mode: 0o600, flush: true });
   renameSync(temporary, path);
-}
-
-/**
- * Makes a directory and those above it. Node's own `recursive` never returns where a parent exists and
- * takes no entries, as /proc does (Node 24).
- */
-function makePrivateDirectory(path: string): void {
-  const present = statSync(path, { throwIfNoEntry: false });
-  if (present?.isDirectory() === true) return;
-  if (present !== undefined) throw new Failure(`${path} is not a directory`);
-  if (dirname(path) !== path) makePrivateDirectory(dirname(path));
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    // Another start may have made it in between; whose it is, the lock decides.
-    if (codeOf(error) !== "EEXIST") throw error;
-  }
-}
-
-/**
- * SQLite's exclusive lock is the kernel's: it ends with its holder, even one that was killed, and two
- * that start at once can't both have it. Nothing is ever written into the file.
- */
-function takeLock(lock: DatabaseSync, path: string): void {
-  try {
-    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
-  } catch (error) {
-    if (!(error instanceof Error) || !("errcode" in error) || error.errcode !== SQLITE_BUSY) {
-      throw cannotWrite(path, error);
-    }
-    const holder = readRunning(path);
-    const who = holder === undefined ? "another gateway" : `the gateway with pid ${holder.pid}`;
-    throw new Failure(`${path} is in use by ${who}; stop it, or choose another with --state`);
-  }
 }
 
 function loadSecret(path: string): string {
@@ -171,18 +128,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function orFail<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw error instanceof Failure ? error : cannotWrite(path, error);
-  }
-}
-
-function cannotWrite(path: string, error: unknown): Failure {
-  return new Failure(
-    `can't write the state directory ${path}: ${reasonOf(error)}; choose another with --state`,
-  );
 }
