@@ -13,6 +13,7 @@ export interface ResultClaims {
   call: string;
   /** The endpoint's name within its box. */
   endpoint: string;
+  workspace: string;
   box: string;
   /** How many redirects led to this URL: each has its own token. */
   hop: number;
@@ -38,17 +39,17 @@ const PROTECTED_HEADER = { alg: ALGORITHM, typ: "postern-result" } as const;
 /** The only header that is accepted, as it stands in the token: `none` and other algorithms never get further. */
 const ENCODED_HEADER = base64url.encode(JSON.stringify(PROTECTED_HEADER));
 
-/** Beyond it a token is not looked at. Three names of 255 characters fit. */
-const MAX_TOKEN_CHARACTERS = 1536;
+/** Beyond it a token is not looked at. Four names of 255 characters fit. */
+const MAX_TOKEN_CHARACTERS = 1792;
 
 const MAX_NAME_CHARACTERS = 255;
 const MAX_HOP = 9999;
 
 /** Makes a token. @throws RangeError for claims that `verifyResultToken` would not accept */
 export async function signResultToken(claims: ResultClaims, key: ResultTokenKey): Promise<string> {
-  const { call, endpoint, box, hop, expiresAtS } = claims;
+  const { call, endpoint, workspace, box, hop, expiresAtS } = claims;
   // Exactly these fields: whatever else the caller's object has stays out of the URL.
-  const payload = JSON.stringify({ call, endpoint, box, hop, exp: expiresAtS });
+  const payload = JSON.stringify({ call, endpoint, workspace, box, hop, exp: expiresAtS });
   if (parseClaims(payload) === undefined) throw new RangeError("these claims make no result token");
   return await new CompactSign(new TextEncoder().encode(payload))
     .setProtectedHeader(PROTECTED_HEADER)
@@ -99,10 +100,10 @@ function parseClaims(payload: string): ResultClaims | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { call, endpoint, box, hop, exp } = value as Record<string, unknown>;
-  if (!isName(call) || !isName(endpoint) || !isName(box)) return undefined;
+  const { call, endpoint, workspace, box, hop, exp } = value as Record<string, unknown>;
+  if (!isName(call) || !isName(endpoint) || !isName(workspace) || !isName(box)) return undefined;
   if (!isCount(hop) || hop > MAX_HOP || !isCount(exp)) return undefined;
-  return { call, endpoint, box, hop, expiresAtS: exp };
+  return { call, endpoint, workspace, box, hop, expiresAtS: exp };
 }
 
 /** Names end up in logs and object ids: visible ASCII, and nothing that JSON would spell longer. */

@@ -33,7 +33,7 @@ const MAX_ORIGIN_IDS = 10_000;
 export type Answer =
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
   /** The client's patience ended first: the call goes on, and its answer will be kept. */
-  | { kind: "kept"; kept: KeptCall }
+  | { kind: "kept"; kept: KeptCall; box: string }
   | { kind: "failed"; failure: Failure };
 
 /** A part of an answer as one attachment brought it. */
@@ -45,6 +45,7 @@ type Part =
 /** Where a call is. */
 export interface CallPlace {
   readonly id: string;
+  readonly workspace: string;
   readonly box: string;
   readonly links: number;
 }
@@ -93,7 +94,7 @@ export async function collect(
 }
 
 function answerOf(env: Env, call: CallPlace, part: Part, offset: number): Answer {
-  if (part.kind === "kept") return part;
+  if (part.kind === "kept") return { ...part, box: call.box };
   if (part.kind === "ended") return { kind: "failed", failure: part.failure };
   const { head, body, more } = part;
   if (!more || body === null) return { kind: "answered", head, body };
@@ -149,14 +150,14 @@ async function attach(
 
 async function ask(
   env: Env,
-  { box }: CallPlace,
+  { workspace, box }: CallPlace,
   link: number,
   verb: string,
   init: RequestInit,
 ): Promise<Part> {
   let response: Response;
   try {
-    response = await originStub(env, box, link).fetch(verb, init);
+    response = await originStub(env, workspace, box, link).fetch(verb, init);
   } catch {
     // The object was reset. What it had sent, it had sent.
     return { kind: "ended", ending: "link_lost", failure: { code: "call_lost", detail: "" } };
@@ -265,9 +266,17 @@ async function copy(
 
 const originIds = new Map<string, DurableObjectId>();
 
-/** The object of a box's link. Box names come from credentials and snapshots only, never from a stranger. */
-export function originStub(env: Env, box: string, link: number): DurableObjectStub<Origin> {
-  const name = `${box}/${link}`;
+/**
+ * The object of a box's link. Workspace and box come from credentials, verified tokens and snapshots only,
+ * never from a stranger.
+ */
+export function originStub(
+  env: Env,
+  workspace: string,
+  box: string,
+  link: number,
+): DurableObjectStub<Origin> {
+  const name = `${workspace}/${box}/${link}`;
   let id = originIds.get(name);
   if (id === undefined) {
     if (originIds.size >= MAX_ORIGIN_IDS) originIds.clear();

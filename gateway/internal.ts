@@ -31,6 +31,7 @@ export const WHOLE = "postern-whole";
 /** To the object with an attach: the link may be away, wait for it. */
 export const WAIT = "postern-wait";
 /** To the object on a link's dial or a dial-back: what the Worker has verified. */
+export const WORKSPACE = "postern-workspace";
 export const BOX = "postern-box";
 export const LINK = "postern-link";
 export const INCARNATION = "postern-incarnation";

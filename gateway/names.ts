@@ -9,13 +9,19 @@ import type { Env } from "./env.ts";
 
 const SHARDS = 64;
 
-/** What the edge knows of an endpoint: which box serves it, over how many links, and how. */
+/** A box that serves an endpoint. Its links are numbered from 0. */
+export interface BoxPlace {
+  box: string;
+  links: number;
+}
+
+/** What the edge knows of an endpoint: which boxes serve it, over how many links, and how. */
 export interface Snapshot {
   workspace: string;
   environment: string;
   app: string;
-  box: string;
-  links: number;
+  /** At least one. */
+  boxes: BoxPlace[];
   endpoint: string;
   settings: EndpointSettings;
 }

@@ -1,6 +1,6 @@
 /**
- * `Origin`: one end of one link of one GPU box, and the streams on it. It is addressed by box name and
- * link number, which come from a verified credential alone. It decides nothing about calls: the Worker
+ * `Origin`: one end of one link of one GPU box, and the streams on it. It is addressed by workspace, box
+ * and link number, which come from a verified credential alone. It decides nothing about calls: the Worker
  * that holds the client asks it to open or to attach, and hears how that ended. Everything that must
  * survive hibernation is in the socket's attachment; everything else is asked again from the agent.
  */
@@ -16,7 +16,18 @@ import {
 import { type Hello, parseHello, type Welcome } from "../routing/wire/messages.ts";
 import { Multiplexer } from "../routing/wire/multiplexer.ts";
 import type { Env } from "./env.ts";
-import { BOX, HEAD, INCARNATION, LINK, NONCE, PATIENCE, VERB, WAIT, WHOLE } from "./internal.ts";
+import {
+  BOX,
+  HEAD,
+  INCARNATION,
+  LINK,
+  NONCE,
+  PATIENCE,
+  VERB,
+  WAIT,
+  WHOLE,
+  WORKSPACE,
+} from "./internal.ts";
 import { Attachment } from "./attachment.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PendingDial } from "./pending-dial.ts";
@@ -36,6 +47,7 @@ const NO_BODY = new Uint8Array(0);
 
 /** What the socket's attachment keeps through hibernation. */
 interface LinkIdentity {
+  workspace: string;
   box: string;
   link: number;
   incarnation: string;
@@ -156,6 +168,7 @@ export class Origin extends DurableObject<Env> {
 
   #acceptLink(request: Request): Response {
     const identity: LinkIdentity = {
+      workspace: request.headers.get(WORKSPACE) ?? "",
       box: request.headers.get(BOX) ?? "",
       link: Number(request.headers.get(LINK)),
       incarnation: request.headers.get(INCARNATION) ?? "",
@@ -227,11 +240,11 @@ export class Origin extends DurableObject<Env> {
       return;
     }
     const version = Math.max(...common);
-    const { box } = link.identity;
+    const { workspace, box } = link.identity;
     const { sql } = this.ctx.storage;
     let endpoints: Welcome["endpoints"];
     try {
-      endpoints = await registerEndpoints(this.env, sql, box, hello);
+      endpoints = await registerEndpoints(this.env, sql, { workspace, box }, hello);
     } catch (error) {
       console.error(`registering ${box}: ${String(error)}`);
       this.#drop(link, CLOSE_INTERNAL_ERROR, "the gateway could not register the endpoints");

@@ -13,7 +13,7 @@ type Answer = Welcome["endpoints"][number];
 export async function registerEndpoints(
   env: Env,
   sql: SqlStorage,
-  box: string,
+  owner: { workspace: string; box: string },
   hello: Hello,
 ): Promise<Answer[]> {
   if (hello.endpoints === undefined) return [];
@@ -23,22 +23,27 @@ export async function registerEndpoints(
       name: await nameOf(announcement),
     })),
   );
+  const holder = `${owner.workspace}/${owner.box}`;
   sql.exec("CREATE TABLE IF NOT EXISTS served (name TEXT PRIMARY KEY) WITHOUT ROWID");
   const before = sql.exec<{ name: string }>("SELECT name FROM served").toArray();
   const names = new Set(announced.flatMap(({ name }) => ("text" in name ? [name.text] : [])));
   const gone = before.map((row) => row.name).filter((name) => !names.has(name));
   // Noted before they are claimed: a crash in between leaves a note too many, never a name too many.
   for (const name of names) sql.exec("INSERT OR IGNORE INTO served (name) VALUES (?)", name);
-  await Promise.all(gone.map(async (name) => (await namesShard(env, name)).release(name, box)));
+  await Promise.all(gone.map(async (name) => (await namesShard(env, name)).release(name, holder)));
   for (const name of gone) sql.exec("DELETE FROM served WHERE name = ?", name);
   return await Promise.all(
     announced.map(async ({ announcement, name }): Promise<Answer> => {
       if ("refused" in name) return name;
       const { workspace, environment, app, endpoint, settings } = announcement;
-      const { links } = hello;
-      const snapshot = { workspace, environment, app, box, links, endpoint, settings };
+      if (workspace !== owner.workspace) {
+        const detail = `this box belongs to workspace ${owner.workspace}, not to ${workspace}`;
+        return { refused: "forbidden", detail };
+      }
+      const boxes = [{ box: owner.box, links: hello.links }];
+      const snapshot = { workspace, environment, app, boxes, endpoint, settings };
       const shard = await namesShard(env, name.text);
-      const { held } = await shard.claim(name.text, box, snapshot);
+      const { held } = await shard.claim(name.text, holder, snapshot);
       if (held) return { refused: "label_held", detail: `${name.text} is held by another box` };
       const domain = env.POSTERN_BASE_DOMAIN;
       return { url: `${publicScheme(domain)}://${name.text}.${domain}` };

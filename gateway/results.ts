@@ -17,6 +17,8 @@ import type { Visit } from "./visit.ts";
 /** A call at a point of its life at which its client is told to come back. */
 interface Pending {
   readonly kept: KeptCall;
+  /** Where the call is. */
+  readonly box: string;
   readonly snapshot: Snapshot;
   /** The original path and query. */
   readonly target: string;
@@ -34,7 +36,7 @@ export function patienceMs(env: Env, request: Request): number {
 
 /** What a client is told whose call goes on without it: 303 to the result URL, or 202 where it asked for that. */
 export async function comeBack(env: Env, visit: Visit, pending: Pending): Promise<Response> {
-  const { kept, snapshot, target, hop } = pending;
+  const { kept, box, snapshot, target, hop } = pending;
   const { request } = visit;
   visit.callId = kept.call;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
@@ -46,7 +48,8 @@ export async function comeBack(env: Env, visit: Visit, pending: Pending): Promis
       {
         call: kept.call,
         endpoint: snapshot.endpoint,
-        box: snapshot.box,
+        workspace: snapshot.workspace,
+        box,
         hop: at,
         expiresAtS: Math.ceil(Date.now() / 1000) + lifetimeS(snapshot),
       },
@@ -90,7 +93,7 @@ export async function answerResult(
   const { resultTokens } = await gatewayKeys(env);
   const verdict = await verifyResultToken(result.token, resultTokens, Date.now() / 1000);
   if (verdict.kind === "forged") return visit.refuse("no_such_call", "the token is not ours");
-  const { call, endpoint, box, hop } = verdict.claims;
+  const { call, endpoint, workspace, box, hop } = verdict.claims;
   visit.callId = call;
   if (endpoint !== snapshot.endpoint) {
     return visit.refuse("no_such_call", "the token belongs to another endpoint");
@@ -100,12 +103,13 @@ export async function answerResult(
   if (result.kind === "events") {
     return visit.refuse("not_supported", "status events are not available yet");
   }
-  const place = { id: call, box, links: snapshot.links };
+  const place = { id: call, workspace, box, links: linksOf(snapshot, box) };
   const range = singleRange(visit.request);
   const patience = patienceMs(env, visit.request);
   const answer = await collect(env, place, patience, range?.first ?? 0);
   if (answer.kind === "kept") {
-    return await comeBack(env, visit, { kept: answer.kept, snapshot, target: result.target, hop });
+    const { kept } = answer;
+    return await comeBack(env, visit, { kept, box, snapshot, target: result.target, hop });
   }
   if (answer.kind === "answered") {
     const part = range === undefined ? undefined : partOf(answer.head, range);
@@ -124,6 +128,11 @@ export async function answerResult(
   return answer.kind === "failed"
     ? visit.fail(answer.failure)
     : visit.refuse("call_lost", "the answer is gone");
+}
+
+/** A box that does not serve the endpoint any more still has its link 0. */
+function linksOf({ boxes }: Snapshot, box: string): number {
+  return boxes.find((place) => place.box === box)?.links ?? 1;
 }
 
 /** Seconds for which a token is good: as long as its call can run and its answer be read. */

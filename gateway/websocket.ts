@@ -24,9 +24,11 @@ export async function openWebSocket(
   const nonce = randomHex(16);
   const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
   const headers = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
+  const { workspace, boxes } = snapshot;
+  const [{ box } = { box: "" }] = boxes;
   let response: Response;
   try {
-    response = await originStub(env, snapshot.box, 0).fetch(VERB.websocket, { headers });
+    response = await originStub(env, workspace, box, 0).fetch(VERB.websocket, { headers });
   } catch {
     const detail = "the link to the box broke during the handshake";
     return { kind: "failed", failure: { code: "origin_error", detail } };

@@ -112,7 +112,8 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   const answer = await exchange(env, call, patience);
   if (answer.kind === "failed") return visit.fail(answer.failure);
   if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
-  return await comeBack(env, visit, { kept: answer.kept, snapshot, target, hop: 0 });
+  const { kept, box } = answer;
+  return await comeBack(env, visit, { kept, box, snapshot, target, hop: 0 });
 }
 
 /** The answer to a browser that asks whether a page may call this endpoint (Fetch, "CORS-preflight"). */
@@ -160,8 +161,9 @@ function isWebSocket(request: Request): boolean {
   return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
-function callOf(head: RequestHead, { box, links }: Snapshot, request: Request): Call {
-  return { id: head.call, box, links, head: asciiJson(JSON.stringify(head)), request };
+function callOf(head: RequestHead, { workspace, boxes }: Snapshot, request: Request): Call {
+  const [{ box, links } = { box: "", links: 1 }] = boxes;
+  return { id: head.call, workspace, box, links, head: asciiJson(JSON.stringify(head)), request };
 }
 
 /** The client's own X-Request-Id where it is one, else the call's id. */

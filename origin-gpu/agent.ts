@@ -91,6 +91,7 @@ class Agent {
     this.#bodies = bodies;
     this.#gateway = new GatewayAddress({
       url: options.gatewayUrl,
+      workspace: options.config.workspace ?? DEFAULT_WORKSPACE,
       box: options.boxName,
       secret: options.boxSecret,
       ...(options.connectTo === undefined ? {} : { connectTo: options.connectTo }),

@@ -30,7 +30,7 @@ app.post("/_postern/test/abort-origin", async (context) => {
   const box = await boxOf(context.req.raw, context.env);
   if (box instanceof Response) return box;
   const link = Number(context.req.query("link") ?? 0);
-  await originStub(context.env, box, link)
+  await originStub(context.env, box.workspace, box.box, link)
     .fetch(VERB.abort)
     .catch(() => undefined);
   return context.body(null, 204);

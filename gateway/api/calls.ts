@@ -56,10 +56,11 @@ export const CALL_OPERATIONS: readonly Operation[] = [
       schema: z.object({ items: z.array(CALL.schema), next_cursor: z.null() }),
     },
     async run({ env, caller, path: { box = "" } }) {
+      const { workspace } = caller;
       const items = await ask<z.output<typeof CALL.schema>[]>(
         env,
-        box,
-        caller.workspace,
+        { workspace, box },
+        workspace,
         "GET",
         "",
       );
@@ -75,7 +76,9 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     needs: "read",
     answer: { status: 200, ...CALL },
     async run({ env, caller, path: { box = "", id = "" } }) {
-      return await ask<z.output<typeof CALL.schema>>(env, box, caller.workspace, "GET", id);
+      const { workspace } = caller;
+      const place = { workspace, box };
+      return await ask<z.output<typeof CALL.schema>>(env, place, workspace, "GET", id);
     },
   }),
   operation({
@@ -87,7 +90,8 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     description: "Idempotent: a call that has ended is left as it is.",
     needs: "deploy",
     async run({ env, caller, path: { box = "", id = "" } }) {
-      await ask(env, box, caller.workspace, "DELETE", id);
+      const { workspace } = caller;
+      await ask(env, { workspace, box }, workspace, "DELETE", id);
     },
   }),
 ];
@@ -101,14 +105,15 @@ export async function cancelByToken(env: Env, token: string): Promise<void> {
   const verdict = await verifyResultToken(token, resultTokens, Date.now() / 1000);
   if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
   if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
-  await ask(env, verdict.claims.box, undefined, "DELETE", verdict.claims.call);
+  const { workspace, box, call } = verdict.claims;
+  await ask(env, { workspace, box }, undefined, "DELETE", call);
 }
 
-/** Asks a box's agent. @param workspace of the caller; undefined: the holder of a result token */
+/** Asks a box's agent. @param asking the caller's workspace; undefined: the holder of a result token */
 async function ask<Answer>(
   env: Env,
-  box: string,
-  workspace: string | undefined,
+  { workspace, box }: { workspace: string; box: string },
+  asking: string | undefined,
   method: "GET" | "DELETE",
   id: string,
 ): Promise<Answer> {
@@ -120,11 +125,11 @@ async function ask<Answer>(
     endpoint: "",
     method,
     target: id === "" ? "/calls" : `/calls/${encodeURIComponent(id)}`,
-    headers: workspace === undefined ? [] : ["postern-workspace", workspace],
+    headers: asking === undefined ? [] : ["postern-workspace", asking],
   };
   const request = new Request("http://agent/");
   const text = asciiJson(JSON.stringify(head));
-  const place = { id: call, box, links: 1, head: text, request };
+  const place = { id: call, workspace, box, links: 1, head: text, request };
   const answer = await exchange(env, place, PATIENCE_MS);
   if (answer.kind === "failed") throw new ApiProblem(answer.failure.code, answer.failure.detail);
   if (answer.kind === "kept") throw new ApiProblem("unavailable", "the box did not answer");

@@ -34,6 +34,33 @@ export const MIGRATIONS: readonly string[] = [
     last_used_at INTEGER
   );
   `,
+  `
+  CREATE TABLE boxes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    serial TEXT NOT NULL,
+    region TEXT NOT NULL,
+    ephemeral INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    links INTEGER NOT NULL,
+    last_seen_at INTEGER,
+    expires_at INTEGER
+  );
+  CREATE TABLE box_links (
+    box TEXT NOT NULL,
+    link INTEGER NOT NULL,
+    incarnation TEXT NOT NULL,
+    connected_at INTEGER NOT NULL,
+    PRIMARY KEY (box, link)
+  ) WITHOUT ROWID;
+  CREATE TABLE box_code (
+    box TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (hash, box)
+  ) WITHOUT ROWID;
+  `,
 ];
 
 /**

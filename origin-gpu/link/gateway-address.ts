@@ -16,6 +16,7 @@ export interface GatewayOptions {
   url: string;
   /** Where to connect instead of the URL's own host, on the same machine past the front: `127.0.0.1:41234`. */
   connectTo?: string;
+  workspace: string;
   box: string;
   secret: string;
 }
@@ -41,7 +42,7 @@ export class GatewayAddress {
     headers: readonly string[] = [],
     signal?: AbortSignal,
   ): Promise<Dialled> {
-    const { url, connectTo, box, secret } = this.#options;
+    const { url, connectTo, workspace, box, secret } = this.#options;
     const { protocol, host } = new URL(url);
     const scheme = connectTo === undefined ? protocol : "http:";
     try {
@@ -53,6 +54,8 @@ export class GatewayAddress {
           host,
           "authorization",
           `Bearer ${secret}`,
+          "postern-workspace",
+          workspace,
           "postern-box",
           box,
           ...headers,

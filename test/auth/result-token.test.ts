@@ -11,6 +11,7 @@ const NOW_S = 1_800_000_000;
 const CLAIMS: ResultClaims = {
   call: "0f3a9c",
   endpoint: "demo/echo",
+  workspace: "ecorp",
   box: "gpu-1",
   hop: 3,
   expiresAtS: NOW_S + 60,
@@ -21,6 +22,7 @@ const name = fc.stringMatching(/^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/);
 const claimsArbitrary: fc.Arbitrary<ResultClaims> = fc.record({
   call: name,
   endpoint: name,
+  workspace: name,
   box: name,
   hop: fc.nat({ max: 9999 }),
   expiresAtS: fc.nat(),
@@ -37,14 +39,14 @@ function handMade(header: unknown, payload: unknown, key = KEY): string {
 }
 
 const HEADER = { alg: "HS256", typ: "postern-result" };
-const PAYLOAD = { call: "c", endpoint: "e", box: "b", hop: 0, exp: NOW_S + 60 };
+const PAYLOAD = { call: "c", endpoint: "e", workspace: "w", box: "b", hop: 0, exp: NOW_S + 60 };
 
 describe("a result token", () => {
   it("says what it was made of, until it expires", async () => {
     await fc.assert(
       fc.asyncProperty(claimsArbitrary, fc.nat(), async (claims, nowS) => {
         const token = await signResultToken(claims, KEY);
-        expect(token.length).toBeLessThanOrEqual(1536);
+        expect(token.length).toBeLessThanOrEqual(1792);
         expect(token).toMatch(/^[\w.-]+$/);
         const kind = nowS < claims.expiresAtS ? "valid" : "expired";
         expect(await verifyResultToken(token, KEY, nowS)).toEqual({ kind, claims });
@@ -72,6 +74,7 @@ describe("a result token", () => {
     expect(JSON.parse(Buffer.from(payload).toString())).toEqual({
       call: CLAIMS.call,
       endpoint: CLAIMS.endpoint,
+      workspace: CLAIMS.workspace,
       box: CLAIMS.box,
       hop: CLAIMS.hop,
       exp: CLAIMS.expiresAtS,

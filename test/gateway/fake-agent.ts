@@ -49,12 +49,18 @@ export function announcement(app: string, functionName: string): EndpointAnnounc
 }
 
 /** The gateway's answer to a dial. */
-export async function dial(box: string, incarnation = "a".repeat(32), secret = SECRET) {
+export async function dial(
+  box: string,
+  incarnation = "a".repeat(32),
+  secret = SECRET,
+  workspace = "local",
+) {
   return await SELF.fetch(`${BASE}/_postern/link/0`, {
     headers: {
       host: "localhost:8787",
       upgrade: "websocket",
       authorization: `Bearer ${secret}`,
+      "postern-workspace": workspace,
       "postern-box": box,
       "postern-incarnation": incarnation,
     },
@@ -64,7 +70,7 @@ export async function dial(box: string, incarnation = "a".repeat(32), secret = S
 /** Connects; resolves when the gateway has said welcome, rejects when it closes the link instead. */
 export async function connectAgent(box: string, behaviour: Behaviour = {}): Promise<FakeAgent> {
   const incarnation = behaviour.incarnation ?? "a".repeat(32);
-  const response = await dial(box, incarnation);
+  const response = await dial(box, incarnation, SECRET, behaviour.endpoints?.[0]?.workspace);
   const socket = response.webSocket;
   if (socket === null) throw new Error(`refused: ${response.status} ${await response.text()}`);
   const welcomed = Promise.withResolvers<Welcome>();
