@@ -33,7 +33,10 @@ export async function readConfig(
 /** The same, with the file's own words. @param name instead of the file's app */
 export async function readApp(
   path: string,
-  { environment, name }: { readonly environment?: string | undefined; readonly name?: string },
+  {
+    environment,
+    name,
+  }: { readonly environment?: string | undefined; readonly name?: string | undefined },
 ): Promise<AppSource> {
   checkName("--env", environment);
   checkName("--name", name);

@@ -1,0 +1,83 @@
+/**
+ * One deployment: the version is staged, its code brought to a box, then it is started and watched until
+ * it serves. Until it is started nothing has changed for anybody, and an interrupted one is taken back.
+ */
+
+import type { Readable } from "node:stream";
+import type { VersionContent } from "../../routing/wire/deployments.ts";
+import type { ApiClient } from "../client.ts";
+import { Failure } from "../failure.ts";
+import { untilServing, type Watching } from "./follow.ts";
+import { UploadProgress, type ProgressOutput } from "./upload-progress.ts";
+import { appPath, type Version } from "./versions.ts";
+
+export interface DeploymentPlan {
+  readonly app: string;
+  readonly environment: string;
+  /** What the API takes for a new version. */
+  readonly request: {
+    readonly content: VersionContent;
+    readonly deploying_box?: string | undefined;
+    readonly tag?: string | undefined;
+    readonly commit?: string | undefined;
+  };
+  /** The packed code, from its first byte; where the content has code. */
+  readonly openCode: () => Readable;
+}
+
+export interface Deploying extends Watching {
+  readonly progress: ProgressOutput;
+}
+
+/** Deploys; resolves with the version that serves. @throws Failure that says what serves instead */
+export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promise<Version> {
+  const { client, stopped, progress } = deploying;
+  const { app, environment, request } = plan;
+  const path = (...below: string[]) => appPath(app, environment, "versions", ...below);
+  const interrupted = new AbortController();
+  void stopped.then(() => interrupted.abort());
+  const staged = await client.post<Version>(path(), request);
+  const number = String(staged.version);
+  try {
+    interrupted.signal.throwIfAborted();
+    await bringCode(plan, staged, { client, progress, signal: interrupted.signal });
+    interrupted.signal.throwIfAborted();
+  } catch (error) {
+    // What can't be taken back now expires by itself.
+    await client.delete(path(number)).catch(() => undefined);
+    if (interrupted.signal.aborted) throw new Failure("stopped; nothing has changed");
+    throw error;
+  }
+  await client.post(path(number, "start"), {});
+  return await untilServing({ app, environment, version: staged.version }, deploying);
+}
+
+/** Uploads the code to one box that is there, unless one has it: the others get it from that one. */
+async function bringCode(
+  { openCode, request }: DeploymentPlan,
+  { boxes }: Version,
+  {
+    client,
+    progress,
+    signal,
+  }: { client: ApiClient; progress: ProgressOutput; signal: AbortSignal },
+): Promise<void> {
+  const { code } = request.content;
+  if (code === null || boxes.some((box) => box.connected && box.has_code)) return;
+  const target = boxes.find((box) => box.connected);
+  if (target === undefined)
+    throw new Failure(`no box is connected: ${boxes.map((box) => box.name).join(", ")}`);
+  const shown = new UploadProgress(`code to ${target.name}`, code.bytes, progress);
+  try {
+    await client.upload(`/boxes/${encodeURIComponent(target.name)}/code/${code.hash}`, {
+      bytes: code.bytes,
+      content: openCode(),
+      onProgress: (sent) => shown.onProgress(sent),
+      signal,
+    });
+  } catch (error) {
+    shown.onFailed();
+    throw error;
+  }
+  shown.onDone();
+}

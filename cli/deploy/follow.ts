@@ -1,0 +1,62 @@
+/** Watches a version until it serves or will not, and says what its boxes do meanwhile. */
+
+import { setTimeout as delay } from "node:timers/promises";
+import type { ApiClient } from "../client.ts";
+import { Failure } from "../failure.ts";
+import { appPath, type App, type Version } from "./versions.ts";
+
+/** How often the API is asked: a version takes seconds to minutes. */
+const POLL_MS = 300;
+
+export interface Watched {
+  /** As the user called it. */
+  readonly app: string;
+  readonly environment: string;
+  readonly version: number;
+}
+
+export interface Watching {
+  readonly client: ApiClient;
+  /** Resolves when somebody wants this command to end. */
+  readonly stopped: Promise<void>;
+  readonly notice: (line: string) => void;
+}
+
+/** Resolves with the version when it serves. @throws Failure that says why it does not */
+export async function untilServing(watched: Watched, watching: Watching): Promise<Version> {
+  const { app, environment, version: number } = watched;
+  const { client, stopped, notice } = watching;
+  const path = appPath(app, environment, "versions", String(number));
+  const gone = stopped.then(() => undefined);
+  const told = new Map<string, string>();
+  for (;;) {
+    const version = await Promise.race([client.get<Version>(path), gone]);
+    if (version === undefined) {
+      throw new Failure(
+        `v${number} of ${app} goes on without this command; postern app history ${app} shows what becomes of it`,
+      );
+    }
+    for (const { name, connected, state, detail } of version.boxes) {
+      const news = connected ? [state ?? "waits", detail].filter(Boolean).join(": ") : "is away";
+      if (told.get(name) === news) continue;
+      told.set(name, news);
+      notice(`${name}: ${news}`);
+    }
+    if (version.status === "serving") return version;
+    if (version.status !== "candidate") throw await failed(watched, version, watching);
+    await Promise.race([delay(POLL_MS), gone]);
+  }
+}
+
+/** What the user is told of a version that came to nothing: why, and what serves now. */
+async function failed(
+  { app, environment }: Watched,
+  version: Version,
+  { client, notice }: Watching,
+): Promise<Failure> {
+  for (const line of version.lines) notice(`  ${line}`);
+  const { version: serving } = await client.get<App>(appPath(app, environment));
+  const now = serving === null ? "nothing serves" : `v${serving} still serves`;
+  const why = version.detail === "" ? version.status : `${version.status}: ${version.detail}`;
+  return new Failure(`v${version.version} of ${app} ${why}; ${now}`);
+}
