@@ -62,11 +62,13 @@ async function bringCode(
     signal,
   }: { client: ApiClient; progress: ProgressOutput; signal: AbortSignal },
 ): Promise<void> {
+  const target = boxes.find((box) => box.connected);
+  if (target === undefined) {
+    const away = boxes.map((box) => box.name).join(", ");
+    throw new Failure(`none of its boxes is connected: ${away}; start postern origin there`);
+  }
   const { code } = request.content;
   if (code === null || boxes.some((box) => box.connected && box.has_code)) return;
-  const target = boxes.find((box) => box.connected);
-  if (target === undefined)
-    throw new Failure(`no box is connected: ${boxes.map((box) => box.name).join(", ")}`);
   const shown = new UploadProgress(`code to ${target.name}`, code.bytes, progress);
   try {
     await client.upload(`/boxes/${encodeURIComponent(target.name)}/code/${code.hash}`, {
