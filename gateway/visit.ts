@@ -14,6 +14,7 @@ const MAY_HAVE_RUN: ReadonlySet<ErrorCode> = new Set([
   "call_lost",
   "upload_interrupted",
   "call_timeout",
+  "results_full",
 ]);
 
 /** One request and what is known of it so far. */

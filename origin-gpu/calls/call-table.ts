@@ -7,23 +7,16 @@ import {
   contentLength,
   type Failure,
   type RequestHead,
-  type ResponseHead,
 } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
-import {
-  Call,
-  type CallContext,
-  type CallDescription,
-  type CallTerms,
-  type Keeper,
-} from "./call.ts";
+import { Call, type CallContext, type CallDescription, type CallTerms } from "./call.ts";
 import type { Carrier } from "./carrier.ts";
 import { deliver } from "./delivery.ts";
 import { EndedCalls } from "./ended-calls.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
+import { Keeper, type KeeperContext } from "./keeper.ts";
 import type { KeptCalls } from "./kept-calls.ts";
 import { RequestBody } from "./request-body.ts";
-import type { ResultSpool } from "./result-spool.ts";
 
 const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
@@ -44,17 +37,17 @@ export class CallTable {
   readonly #calls = new Map<string, Call>();
   readonly #ended = new EndedCalls();
   readonly #context: CallContext;
-  readonly #kept: KeptCalls | undefined;
+  readonly #keeping: KeeperContext | undefined;
   readonly #log: (line: string) => void;
   #onIdle: (() => void) | undefined;
 
   constructor({ context, kept, log }: CallTableOptions) {
-    this.#kept = kept;
+    this.#keeping = kept === undefined ? undefined : { kept, log };
     this.#log = log;
     this.#context = { ...context, forget: (call) => this.#forget(call) };
   }
 
-  /** The gateway welcomed this agent for the first time: calls may come from here on. */
+  /** The gateway has welcomed every link of this agent: from here on no call goes to an earlier one. */
   welcomed(): void {
     this.#ended.welcomed(this.#context.now());
   }
@@ -72,12 +65,12 @@ export class CallTable {
       return refuse(stream, { code: "conflict", detail: "this call is already running" });
     }
     const body = new RequestBody(stream, first.body, first.end);
-    const kept = this.#kept;
-    if (kept !== undefined && (head.key !== undefined || head.async === true)) {
-      return this.#openKept(stream, carrier, head, body, runner, kept);
+    const keeping = this.#keeping;
+    if (keeping !== undefined && (head.key !== undefined || head.async === true)) {
+      return this.#openKept(stream, carrier, head, body, runner, keeping);
     }
     const keeper =
-      kept === undefined ? undefined : new TableKeeper(kept, head, runner.resultTtlMs, this.#log);
+      keeping === undefined ? undefined : new Keeper(keeping, head, runner.resultTtlMs);
     const call = new Call(this.#context, runner, head, body, keeper);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
@@ -93,7 +86,7 @@ export class CallTable {
       const detail = "the answer cannot be resumed from so far back";
       return refuse(stream, { code: "origin_error", detail });
     }
-    const found = this.#kept?.lookup(id) ?? { kind: "unknown" };
+    const found = this.#keeping?.kept.lookup(id) ?? { kind: "unknown" };
     switch (found.kind) {
       case "result":
         return deliver(found.result, stream, carrier, offset);
@@ -122,12 +115,15 @@ export class CallTable {
   /** The newest calls that run, and the newest that are kept and have ended, at most `most` of each. */
   describe(most: number): CallDescription[] {
     const running = [...this.#calls.values()].slice(-most).toReversed();
-    return [...running.map((call) => call.describe()), ...(this.#kept?.describeEnded(most) ?? [])];
+    return [
+      ...running.map((call) => call.describe()),
+      ...(this.#keeping?.kept.describeEnded(most) ?? []),
+    ];
   }
 
   /** One call, running or kept. */
   inspect(id: string): CallDescription | undefined {
-    return this.#calls.get(id)?.describe() ?? this.#kept?.inspect(id);
+    return this.#calls.get(id)?.describe() ?? this.#keeping?.kept.inspect(id);
   }
 
   /** Ends one call, where it runs. */
@@ -140,9 +136,9 @@ export class CallTable {
     for (const call of this.#calls.values()) call.cancel(reason);
   }
 
-  #forget({ head }: Call): void {
-    this.#calls.delete(head.call);
-    this.#ended.add(head.call, this.#context.now());
+  #forget({ id }: Call): void {
+    this.#calls.delete(id);
+    this.#ended.add(id, this.#context.now());
     if (this.#calls.size === 0) this.#onIdle?.();
   }
 
@@ -153,11 +149,12 @@ export class CallTable {
     head: RequestHead,
     body: RequestBody,
     runner: Runner,
-    kept: KeptCalls,
+    keeping: KeeperContext,
   ): StreamEvents {
+    const { kept } = keeping;
     const known = head.key === undefined ? undefined : kept.byKey(head.key);
     if (known !== undefined) return this.#join(stream, carrier, head, body, known.id, kept);
-    const keeper = new TableKeeper(kept, head, runner.resultTtlMs, this.#log);
+    const keeper = new Keeper(keeping, head, runner.resultTtlMs);
     const call = new Call(this.#context, runner, head, body, keeper, true);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
@@ -245,59 +242,6 @@ export class CallTable {
     }
     if (verdict === "unknown") verdict = reader.judge(fingerprint, true);
     return verdict === "same";
-  }
-}
-
-/** One call's place among the kept ones. A class, since a hundred thousand of them may wait. */
-class TableKeeper implements Keeper {
-  readonly #kept: KeptCalls;
-  readonly #head: RequestHead;
-  readonly #ttlMs: number;
-  readonly #log: (line: string) => void;
-
-  constructor(kept: KeptCalls, head: RequestHead, ttlMs: number, log: (line: string) => void) {
-    this.#kept = kept;
-    this.#head = head;
-    this.#ttlMs = ttlMs;
-    this.#log = log;
-  }
-
-  get #id(): string {
-    return this.#head.call;
-  }
-
-  async accept(): Promise<boolean> {
-    try {
-      await this.#kept.accept({ id: this.#id, endpoint: this.#head.endpoint });
-      return true;
-    } catch (error) {
-      this.#log(`a call cannot be kept: ${String(error)}`);
-      return false;
-    }
-  }
-
-  begin(head: ResponseHead, onDrain: () => void): ResultSpool {
-    return this.#kept.begin(this.#id, this.#head.endpoint, head, this.#ttlMs, onDrain);
-  }
-
-  async completed(): Promise<void> {
-    await this.#quietly(this.#kept.completed(this.#id, this.#ttlMs));
-  }
-
-  async failed(failure: Failure): Promise<void> {
-    await this.#quietly(this.#kept.failed(this.#id, failure, this.#ttlMs));
-  }
-
-  async cancelled(): Promise<void> {
-    await this.#quietly(this.#kept.cancelled(this.#id, this.#ttlMs));
-  }
-
-  async forget(): Promise<void> {
-    await this.#quietly(this.#kept.forget(this.#id));
-  }
-
-  async #quietly(what: Promise<void>): Promise<void> {
-    await what.catch((error: unknown) => this.#log(`the journal: ${String(error)}`));
   }
 }
 

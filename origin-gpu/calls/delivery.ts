@@ -6,7 +6,7 @@ import { COALESCE_MS, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { Carrier } from "./carrier.ts";
 import type { KeptResult } from "./results.ts";
-import { ResultError } from "./stored-result.ts";
+import { resultFailure } from "./stored-result.ts";
 
 /** Sends the answer; the client sees a break where it breaks. */
 export function deliver(
@@ -61,8 +61,7 @@ class Delivery implements StreamEvents {
       }
       await this.#send(last ?? NOTHING, true);
     } catch (error) {
-      const detail = error instanceof ResultError ? error.message : "the answer could not be read";
-      stream.reset({ code: "origin_error", detail });
+      stream.reset(resultFailure(error));
     } finally {
       clearTimeout(alone);
     }

@@ -30,6 +30,11 @@ export class RequestBody {
     return !this.#ended;
   }
 
+  /** More of it is to come over this very stream. */
+  comesOver(stream: Stream): boolean {
+    return !this.#ended && this.#stream === stream;
+  }
+
   /** The whole body, when all of it is here already: null for none, undefined when it streams. */
   whole(): Uint8Array | null | undefined {
     if (!this.#ended || this.#broken || this.#spool !== undefined) return undefined;

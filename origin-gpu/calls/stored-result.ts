@@ -5,7 +5,8 @@
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { KIB } from "../../routing/wire/limits.ts";
-import type { ResponseHead } from "../../routing/wire/messages.ts";
+import type { ErrorCode } from "../../routing/wire/errors.ts";
+import type { Failure, ResponseHead } from "../../routing/wire/messages.ts";
 import { type Files, isMissing, readAll } from "./files.ts";
 import {
   decodeMeta,
@@ -53,6 +54,21 @@ export type ResultErrorCode =
   | "expired"
   /** What is on the disk is not what was written. */
   | "damaged";
+
+const PUBLIC_CODE = {
+  results_full: "results_full",
+  storage_failed: "call_lost",
+  // The app broke it off, or the call was cancelled; who is attached has its head already.
+  discarded: "origin_error",
+  expired: "result_expired",
+  damaged: "call_lost",
+} as const satisfies Record<ResultErrorCode, ErrorCode>;
+
+/** What clients are told of an answer that could not be kept, or cannot be read. */
+export function resultFailure(error: unknown): Failure {
+  if (error instanceof ResultError) return { code: PUBLIC_CODE[error.code], detail: error.message };
+  return { code: "call_lost", detail: "the box's disk failed" };
+}
 
 /** Which part of a body, and for how long somebody wants it. */
 export interface ReadOptions {

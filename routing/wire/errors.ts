@@ -43,6 +43,8 @@ export const ERRORS = {
   starting_failed: { status: 503, title: "The app failed to start" },
   call_timeout: { status: 504, title: "The app took too long to answer" },
   startup_timeout: { status: 504, title: "The app took too long to start" },
+  // RFC 4918, 11.5.
+  results_full: { status: 507, title: "The box has no room to keep the answer" },
 } as const satisfies Record<string, ErrorKind>;
 
 /** A stable error code of docs/errors.md. */

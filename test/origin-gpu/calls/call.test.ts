@@ -319,6 +319,16 @@ describe("a failure", () => {
     expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
   });
 
+  test("is what a client gets whose call somebody cancelled", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    bench.call.cancel("somebody cancelled the call");
+    bench.turn();
+    const told = { code: "call_lost", detail: "somebody cancelled the call" };
+    expect([client.frames, client.failure]).toEqual([[], JSON.stringify(told)]);
+    expect(bench.app).toEqual(["abort: somebody cancelled the call"]);
+  });
+
   test("after the end is none", () => {
     const bench = new Bench();
     const { client } = bench.open();

@@ -5,29 +5,40 @@ import type { Call, Exchange } from "../../../origin-gpu/calls/call.ts";
 import { CallTable } from "../../../origin-gpu/calls/call-table.ts";
 import { KeptCalls } from "../../../origin-gpu/calls/kept-calls.ts";
 import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
+import { KIB } from "../../../routing/wire/limits.ts";
 import {
   type Failure,
+  parseAttach,
   parseFailure,
   parseRequestHead,
   type RequestHead,
 } from "../../../routing/wire/messages.ts";
+import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 
 const CARRIER = { congested: false, whenDrained: () => undefined };
 const APP: Exchange = { pause: () => undefined, resume: () => undefined, abort: () => undefined };
+const HEAD = { call: "c", endpoint: "e", method: "POST", target: "/", headers: [] };
 const HALF = new Uint8Array(1000);
 
+/** The disk has this much room for answers. */
+const QUOTA_BYTES = 100 * KIB;
+
 let kept: KeptCalls;
+let table: CallTable;
 let pair: LinkPair;
 let calls: Call[];
+/** Their heads as they came. */
+let heads: RequestHead[];
 /** What the endpoint says to every call instead of running it. */
 let refusal: Failure | undefined;
 beforeEach(async () => {
-  kept = await KeptCalls.open(temporaryDirectory());
+  kept = await KeptCalls.open(temporaryDirectory(), QUOTA_BYTES);
   calls = [];
+  heads = [];
   refusal = undefined;
-  const table = new CallTable({
+  table = new CallTable({
     context: {
       now: () => performance.now(),
       soon: setImmediate,
@@ -43,34 +54,49 @@ beforeEach(async () => {
     resultTtlMs: 60_000,
     run: (call: Call) => {
       calls.push(call);
+      heads.push(call.head);
       if (refusal !== undefined) call.failed(refusal);
     },
   };
   pair = new LinkPair({
     onOpen: (stream, text, body, end) =>
       table.open(stream, CARRIER, parseRequestHead(text), { body, end }, runner),
-    onAttach: () => {
-      throw new Error("nobody attaches");
-    },
+    onAttach: (stream, text) => table.attach(stream, CARRIER, parseAttach(text)),
   });
 });
 afterEach(async () => await kept.close());
 
-/** What the gateway's end of the call has heard. */
-function open(head: Partial<RequestHead>, end: boolean) {
+/** A gateway's end that notes what it hears. */
+function listener(): { heard: string[]; events: StreamEvents } {
   const heard: string[] = [];
-  const whole = { call: "c", endpoint: "e", method: "POST", target: "/", headers: [], ...head };
-  const stream = pair.gateway.open(JSON.stringify(whole), HALF, end, {
+  const events: StreamEvents = {
     onHead: (_head, body, last) => heard.push(`head ${body.length} ${last}`),
     onData: (bytes, last) => heard.push(`data ${bytes.length} ${last}`),
     onOver: (ending) => {
       const failure = "failure" in ending ? ` ${parseFailure(ending.failure).code}` : "";
       heard.push(ending.kind + failure);
     },
-  });
+  };
+  return { heard, events };
+}
+
+/** What the gateway's end of the call has heard. */
+function open(head: Partial<RequestHead>, end: boolean) {
+  const { heard, events } = listener();
+  const stream = pair.gateway.open(JSON.stringify({ ...HEAD, ...head }), HALF, end, events);
   if (stream === undefined) throw new Error("refused");
   return { stream, heard };
 }
+
+/** What somebody hears who comes for the call's answer. */
+function attach(): string[] {
+  const { heard, events } = listener();
+  pair.gateway.attach(JSON.stringify({ call: HEAD.call, offset: 0 }), events);
+  return heard;
+}
+
+/** What was to happen in a moment has happened. */
+const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Lets frames and the disk go on until this is so. */
 async function until(what: () => boolean): Promise<void> {
@@ -111,4 +137,43 @@ test("the head of a kept answer does not wait for the first byte of its body", a
   calls[0]?.chunk(HALF);
   await until(() => heard.length > 1);
   expect(heard).toEqual(["head 0 false", `data ${HALF.length} false`]);
+});
+
+test("a call that waited for nobody reaches the app with the head that its client sent", async () => {
+  const sent = { method: "PUT", target: "/ä?q", headers: ["x-name", "Zoë", "x-name", '"'] };
+  const { heard } = open({ ...sent, async: true }, true);
+  await until(() => heard.length > 0);
+  const waits = { status: "pending", kept: true, method: "PUT", path: "/ä" };
+  await tick();
+  expect(table.inspect("c")).toMatchObject(waits);
+  calls[0]?.started(APP);
+  expect(calls[0]?.head).toEqual({ ...HEAD, ...sent, async: true });
+  // It was not that object all the time.
+  expect(calls[0]?.head).not.toBe(heads[0]);
+});
+
+test("who comes while the journal still notes the failure is told of it", async () => {
+  const { heard } = open({ key: "k" }, true);
+  await until(() => calls.length === 1);
+  calls[0]?.started(APP);
+  calls[0]?.failed({ code: "call_timeout", detail: "too long" });
+  const late = attach();
+  pair.exchange();
+  expect(calls[0]?.over).toBe(false);
+  expect([heard, late]).toEqual([["reset call_timeout"], ["refused call_timeout"]]);
+  await until(() => calls[0]?.over === true);
+});
+
+test("an answer without room on the disk breaks off, and is results_full to all who come later", async () => {
+  const { heard } = open({ key: "k" }, true);
+  await until(() => calls.length === 1);
+  calls[0]?.started(APP);
+  calls[0]?.answered({ status: 200, headers: [] }, false);
+  await until(() => heard.length > 0);
+  calls[0]?.chunk(new Uint8Array(2 * QUOTA_BYTES));
+  calls[0]?.completed();
+  await until(() => calls[0]?.over === true && heard.length > 1);
+  const late = attach();
+  await until(() => late.length > 0);
+  expect([heard, late]).toEqual([["head 0 false", "reset results_full"], ["refused results_full"]]);
 });

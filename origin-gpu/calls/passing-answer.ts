@@ -1,0 +1,253 @@
+/**
+ * A passing call's answer, on its way to the one client that is attached: through the replay ring, from
+ * any byte that the ring still has. Nobody attached: the ring fills, then the app is held back, and after
+ * a while the call is cancelled. Nothing of it touches the disk.
+ */
+import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
+import { contentLength, type Failure, type ResponseHead } from "../../routing/wire/messages.ts";
+import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import type { Answer, AnswerHost, Attachment } from "./answer.ts";
+import type { Carrier } from "./carrier.ts";
+import { ReplayRing, type RingBudget } from "./replay-ring.ts";
+
+/** Waiting bytes that are worth a frame at once. */
+const FLUSH_BYTES = 16 * KIB;
+
+/** What passing answers need of the world. */
+export interface PassingContext {
+  now(): number;
+  /** Calls back in the next turn of the event loop: what one read of the app's socket brought shares a frame. */
+  soon(callback: () => void): void;
+  /** Calls back after `COALESCE_MS`, with everybody else who asked in that time. */
+  later(callback: () => void): void;
+  rings: RingBudget;
+}
+
+export class PassingAnswer implements Answer {
+  readonly #call: AnswerHost;
+  readonly #context: PassingContext;
+  readonly #graceMs: number;
+  readonly #ring: ReplayRing;
+  /** As JSON, once the answer has begun. */
+  #head: string | undefined;
+  #wholeLength: number | undefined;
+  #eager = false;
+  #complete = false;
+  #failure: Failure | undefined;
+  /** The app is held back. */
+  #held = false;
+  /** Its client has left, and the work goes on all the same: what it answers is for nobody. */
+  #forNobody = false;
+
+  /** One function for all who call back later, so that they can be told apart. */
+  readonly #pumpNow = (): void => this.#pump();
+
+  #stream: Stream | undefined;
+  #carrier: Carrier | undefined;
+  #headSent = false;
+  /** The next answer byte for the present attachment. */
+  #offset = 0;
+  #scheduled = false;
+  #sentAt = 0;
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param graceMs milliseconds that the work goes on when its client has left: 0, some, or Infinity */
+  constructor(call: AnswerHost, context: PassingContext, graceMs: number) {
+    this.#call = call;
+    this.#context = context;
+    this.#graceMs = graceMs;
+    this.#ring = new ReplayRing(context.rings);
+  }
+
+  get abandoned(): boolean {
+    return this.#stream === undefined;
+  }
+
+  canResume(offset: number): boolean {
+    if (this.#forNobody) return false;
+    return offset >= this.#ring.start && offset <= this.#ring.end;
+  }
+
+  /** An older attachment gives way. */
+  attach(attachment: Attachment): StreamEvents {
+    const { stream, carrier, offset } = attachment;
+    clearTimeout(this.#leaving);
+    const before = this.#stream;
+    this.#stream = stream;
+    this.#carrier = carrier;
+    this.#headSent = false;
+    this.#offset = offset;
+    if (before !== undefined && !before.over) {
+      before.reset({ code: "conflict", detail: "another attachment took this call over" });
+    }
+    if (this.#head !== undefined || this.#failure !== undefined) this.#schedule();
+    return {
+      onData: (bytes, end) => this.#call.receive(bytes, end),
+      onWindow: this.#pumpNow,
+      onKeep: () => this.#call.keep(attachment),
+      onOver: (ending) => this.#detached(stream, ending),
+    };
+  }
+
+  /** Nobody is attached: somebody has to come back. */
+  awaitAttach(): void {
+    this.#leaving = setTimeout(() => this.#clientLeft("nobody attached again"), DETACHED_MS);
+  }
+
+  bodyReceived(): void {
+    // A passing call's client stays until the answer is there.
+  }
+
+  begin(head: ResponseHead, eager: boolean): void {
+    this.#head = JSON.stringify(head);
+    this.#eager = eager;
+    this.#wholeLength = contentLength(head.headers);
+    // An answer that fits one frame is one: its body is nearly always a moment behind its head.
+    if (eager) this.#schedule();
+    else this.#context.later(this.#pumpNow);
+  }
+
+  chunk(bytes: Uint8Array): void {
+    if (this.#forNobody) return;
+    this.#ring.append(bytes);
+    const unsent = this.#ring.end - this.#offset;
+    if (unsent > this.#unsentLimit && !this.#held) {
+      this.#held = true;
+      this.#call.pauseApp();
+    }
+    const wholeSoon =
+      !this.#headSent && !this.#eager && (this.#wholeLength ?? Infinity) < FLUSH_BYTES;
+    if (wholeSoon && this.#ring.end < (this.#wholeLength as number)) return;
+    const recent = this.#context.now() - this.#sentAt < COALESCE_MS;
+    if (recent && unsent < FLUSH_BYTES) this.#context.later(this.#pumpNow);
+    else this.#schedule();
+  }
+
+  complete(): void {
+    this.#complete = true;
+    // Sent in this very turn: everything is here.
+    this.#end();
+  }
+
+  /** Before the answer's head the failure is the answer, later it cuts the client. */
+  fail(failure: Failure): void {
+    this.#failure = failure;
+    this.#end();
+  }
+
+  cancel(reason: string): void {
+    this.#stream?.reset({ code: "call_lost", detail: reason });
+  }
+
+  release(): void {
+    clearTimeout(this.#leaving);
+    this.#stream = undefined;
+    this.#ring.release();
+  }
+
+  #end(): void {
+    if (this.#forNobody) this.#call.finish();
+    else this.#pump();
+  }
+
+  /**
+   * Answer bytes that may wait to be sent: above it the app is held back, below half of it it goes on.
+   * It shrinks with the rings, since what waits is in them too.
+   */
+  get #unsentLimit(): number {
+    return this.#context.rings.keep;
+  }
+
+  #detached(stream: Stream, ending: StreamEnding): void {
+    if (this.#stream !== stream) return;
+    this.#stream = undefined;
+    switch (ending.kind) {
+      case "done":
+        this.#call.finish();
+        return;
+      case "cancelled":
+        this.#clientLeft("the client left");
+        return;
+      case "reset":
+        this.#call.cancel("the request body did not arrive whole");
+        return;
+      case "link_lost":
+      case "detached":
+      case "refused":
+      case "kept":
+        // A body that was cut cannot be completed: the client would have to send it again.
+        if (this.#call.body.incomplete) this.#call.cancel("the link broke during the upload");
+        else this.awaitAttach();
+    }
+  }
+
+  /** The endpoint decides whether work goes on for nobody; without its whole body it cannot. */
+  #clientLeft(reason: string): void {
+    const ended = this.#complete || this.#failure !== undefined;
+    if (this.#graceMs === 0 || this.#call.body.incomplete || ended) {
+      this.#call.cancel(reason);
+      return;
+    }
+    this.#forNobody = true;
+    this.#ring.release();
+    this.#letAppGoOn();
+    if (this.#graceMs === Infinity) return;
+    this.#leaving = setTimeout(() => this.#call.cancel(reason), this.#graceMs);
+  }
+
+  #letAppGoOn(): void {
+    if (this.#held) this.#call.resumeApp();
+    this.#held = false;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#context.soon(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  /** Sends what may be sent: the head with what is there of the body, then data, then the end. */
+  #pump(): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.over || stream.sent) return;
+    if (this.#head === undefined) {
+      if (this.#failure !== undefined) this.#sendFailure(stream, this.#failure);
+      return;
+    }
+    const carrier = this.#carrier as Carrier;
+    while (!stream.sent) {
+      const ready = Math.min(this.#ring.end - this.#offset, stream.window, MAX_DATA_BYTES);
+      const end = this.#complete && this.#offset + ready === this.#ring.end;
+      // Nothing is left to send but that it failed: that needs no head, and before one it is the answer.
+      const nothing = ready === 0 && !end;
+      if (nothing && (this.#headSent || this.#failure !== undefined)) break;
+      if (carrier.congested) {
+        carrier.whenDrained(this.#pumpNow);
+        break;
+      }
+      const parts = ready === 0 ? [] : this.#ring.slices(this.#offset, ready);
+      this.#offset += ready;
+      this.#sentAt = this.#context.now();
+      if (this.#headSent) stream.data(parts, end);
+      else {
+        this.#headSent = true;
+        stream.head(this.#head, parts, end);
+      }
+    }
+    this.#ring.sent(this.#offset);
+    if (this.#failure !== undefined && this.#offset === this.#ring.end) {
+      this.#sendFailure(stream, this.#failure);
+    }
+    if (this.#ring.end - this.#offset < this.#unsentLimit / 2) this.#letAppGoOn();
+  }
+
+  #sendFailure(stream: Stream, failure: Failure): void {
+    stream.reset(failure);
+    this.#stream = undefined;
+    // The frame may never arrive: whoever attaches hears the same.
+    this.awaitAttach();
+  }
+}
