@@ -130,6 +130,7 @@ class Agent {
         ...(endpoint.cors === false ? {} : { cors: endpoint.cors }),
       },
     }));
+    const unwelcomed = new Set(Array.from({ length: count }, (_, number) => number));
     for (let number = 0; number < count; number += 1) {
       const link = new Link({
         gateway: this.#gateway,
@@ -139,7 +140,8 @@ class Agent {
         ...(number === 0 ? { endpoints: announcements } : {}),
         acceptor: (carrier) => this.#acceptor(carrier),
         onWelcome: (welcome) => {
-          this.#calls.welcomed();
+          unwelcomed.delete(number);
+          if (unwelcomed.size === 0) this.#calls.welcomed();
           if (number === 0) welcomed.resolve(welcome);
         },
         log,

@@ -22,7 +22,10 @@ export class EndedCalls {
     this.#maximum = maximum;
   }
 
-  /** The gateway welcomed this agent for the first time: calls may come from here on. */
+  /**
+   * The gateway has welcomed every link of this agent: from here on no call goes to an earlier agent, which
+   * may have held on to one link when this one had another. Only the first time counts.
+   */
   welcomed(now: number): void {
     this.#since ??= now;
   }

@@ -108,8 +108,8 @@ export interface Failure {
   /** Seconds after which trying again makes sense. */
   retryAfter?: number;
   /**
-   * With `call_lost` in answer to ATTACH: milliseconds since this incarnation was first welcomed. A call
-   * opened later than that can only have gone to this incarnation, which does not know it: it may be
+   * With `call_lost` in answer to ATTACH: milliseconds since all links of this incarnation had been welcomed.
+   * A call opened later than that can only have gone to this incarnation, which does not know it: it may be
    * opened again. An older one may have been run by a process that died.
    */
   welcomedForMs?: number;
