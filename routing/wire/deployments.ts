@@ -20,7 +20,7 @@ export interface VersionContent {
 
 /** A snapshot of a directory. */
 export interface CodeReference {
-  /** SHA-256 of the packed snapshot, in hex: the same files make the same hash on every machine. */
+  /** SHA-256 of the snapshot before it is compressed, in hex: the same files make the same hash everywhere. */
   hash: string;
   /** Bytes of the packed snapshot. */
   bytes: number;

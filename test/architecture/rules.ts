@@ -28,7 +28,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "origin-gpu": {
     rooms: ["routing/wire", "auth"],
-    packages: ["node:*", "undici", "smol-toml", "zod"],
+    packages: ["node:*", "undici", "smol-toml", "zod", "ignore", "tar"],
   },
   // What users copy stands alone.
   "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
@@ -40,7 +40,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 
 /** A room that others enter by its doors alone. The gateway has none: it is bundled by path, not imported. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
-  "origin-gpu": ["origin-gpu/agent.ts", "origin-gpu/config/config.ts"],
+  "origin-gpu": [
+    "origin-gpu/agent.ts",
+    "origin-gpu/code/pack-code.ts",
+    "origin-gpu/config/config.ts",
+  ],
 };
 
 /** What a pure room may not name, as it stands in code. */

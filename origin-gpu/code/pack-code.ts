@@ -1,0 +1,163 @@
+/**
+ * A directory's code as one packed snapshot, for `postern deploy`: which files, in which order, and one
+ * hash for the same files on every machine. What changes while it is read is read again; nothing is
+ * left behind on the disk, however the process ends.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { type FileHandle, open, unlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
+import { GIB, KIB, MIB } from "../../routing/wire/limits.ts";
+import { PRIVATE_FILE_MODE, writeAll } from "../calls/files.ts";
+import { CodeRefused } from "./code-refused.ts";
+import { writeTar } from "./tar.ts";
+import { MAX_UNPACKED_BYTES } from "./unpack-code.ts";
+import { DirectoryChanged, goneOrUnreadable, walk, type Walked, type WalkedFile } from "./walk.ts";
+
+export { CodeRefused } from "./code-refused.ts";
+
+/** A directory that is not still for that long is one that something writes to all the time. */
+const MAX_ATTEMPTS = 3;
+
+const READ_BYTES = 256 * KIB;
+
+/** Of the largest files, where there is too much of them. */
+const NAMED_FILES = 5;
+
+export interface PackedCode {
+  /** SHA-256 of the unpacked archive, in hex: what compresses it may differ. */
+  readonly hash: string;
+  /** Packed. */
+  readonly bytes: number;
+  readonly files: number;
+  /** One line each: what was left out, and no ignore file says so. */
+  readonly skipped: readonly string[];
+  /** The packed bytes, from the first one; as often as need be. */
+  open(): Readable;
+  /** Frees the disk; to be called once, when nothing is read any more. */
+  close(): Promise<void>;
+}
+
+export interface PackLimits {
+  readonly packedBytes: number;
+  readonly unpackedBytes: number;
+}
+
+const LIMITS: PackLimits = { packedBytes: MAX_CODE_BYTES, unpackedBytes: MAX_UNPACKED_BYTES };
+
+/** @throws CodeRefused whose message is one line for the user */
+export async function packCode(
+  directory: string,
+  limits: PackLimits = LIMITS,
+): Promise<PackedCode> {
+  const root = resolve(directory);
+  let changed = "";
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+    try {
+      return await packOnce(root, limits);
+    } catch (error) {
+      if (!(error instanceof DirectoryChanged)) throw error;
+      changed = error.path;
+    }
+  }
+  throw new CodeRefused(
+    "conflict",
+    `${changed} keeps changing while it is packed; stop what writes it, or leave it out with .posternignore`,
+  );
+}
+
+async function packOnce(root: string, limits: PackLimits): Promise<PackedCode> {
+  const { entries, skipped } = await walk(root);
+  const files = entries.filter((entry) => entry.kind === "file");
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (total > limits.unpackedBytes) throw tooLarge(limits.unpackedBytes, "has", files);
+  const hash = createHash("sha256");
+  const archive = async function* () {
+    for await (const chunk of writeTar(entries, (file) => contentOf(root, file))) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
+  const handle = await openScratch();
+  try {
+    let bytes = 0;
+    await pipeline(archive, createGzip(), async (packed: AsyncIterable<Uint8Array>) => {
+      for await (const chunk of packed) {
+        if (bytes + chunk.length > limits.packedBytes) {
+          throw tooLarge(limits.packedBytes, "packs to", files);
+        }
+        await writeAll(handle, chunk, bytes);
+        bytes += chunk.length;
+      }
+    });
+    requireSame(entries, (await walk(root)).entries);
+    return {
+      hash: hash.digest("hex"),
+      bytes,
+      files: entries.length,
+      skipped,
+      open: () => createReadStream("", { fd: handle, start: 0, autoClose: false }),
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** A file without a name: the kernel frees it with its last user. */
+async function openScratch(): Promise<FileHandle> {
+  const path = join(tmpdir(), `postern-code-${randomBytes(8).toString("hex")}`);
+  const handle = await open(path, "wx+", PRIVATE_FILE_MODE);
+  await unlink(path);
+  return handle;
+}
+
+async function* contentOf(root: string, { path, bytes }: WalkedFile): AsyncGenerator<Uint8Array> {
+  const handle = await open(join(root, path)).catch((error: unknown) => {
+    throw goneOrUnreadable(path, error);
+  });
+  try {
+    for (let at = 0; at < bytes;) {
+      const chunk = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, bytes - at));
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
+      if (bytesRead === 0) throw new DirectoryChanged(path);
+      at += bytesRead;
+      yield chunk.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** What is the same before and after was the same in between: the snapshot is of one moment. */
+function requireSame(before: Walked["entries"], after: Walked["entries"]): void {
+  for (const [index, entry] of before.entries()) {
+    if (JSON.stringify(entry) !== JSON.stringify(after[index])) {
+      throw new DirectoryChanged(entry.path);
+    }
+  }
+  const added = after[before.length];
+  if (added !== undefined) throw new DirectoryChanged(added.path);
+}
+
+function tooLarge(limitBytes: number, verb: string, files: readonly WalkedFile[]): CodeRefused {
+  const largest = files
+    .toSorted((first, second) => second.bytes - first.bytes)
+    .slice(0, NAMED_FILES)
+    .map(({ path, bytes }) => `${path} (${inUnits(bytes)})`);
+  return new CodeRefused(
+    "body_too_large",
+    `the directory ${verb} more than ${inUnits(limitBytes)}; leave out what the app does not need with .posternignore; the largest files: ${largest.join(", ")}`,
+  );
+}
+
+function inUnits(bytes: number): string {
+  const [unit, name] = bytes >= GIB ? [GIB, "GiB"] : bytes >= MIB ? [MIB, "MiB"] : [KIB, "KiB"];
+  return `${Number((bytes / unit).toFixed(1))} ${name}`;
+}

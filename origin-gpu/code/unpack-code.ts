@@ -1,0 +1,106 @@
+/**
+ * A packed snapshot on its way back to files: checked against its hash without a file being written, or
+ * written into a new directory. What it may hold is tar.ts's business; how much, this file's.
+ */
+import { createHash } from "node:crypto";
+import { chmod, mkdir, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip } from "node:zlib";
+import { GIB } from "../../routing/wire/limits.ts";
+import { type Files, writeAll } from "../calls/files.ts";
+import { CodeRefused } from "./code-refused.ts";
+import { type ReadTarEntry, readTar, type TarLink } from "./tar.ts";
+
+/** Of the archive, so that a small packed one can't fill a disk. */
+export const MAX_UNPACKED_BYTES = GIB;
+
+const FILE_MODE = 0o644;
+const EXECUTABLE_MODE = 0o755;
+
+/** @throws CodeRefused where it is not the code of this hash, or none that may be unpacked */
+export async function verifyCode(
+  packed: Readable,
+  hash: string,
+  limitBytes = MAX_UNPACKED_BYTES,
+): Promise<void> {
+  const digest = createHash("sha256");
+  const observe = (chunk: Uint8Array) => void digest.update(chunk);
+  await readPacked(packed, limitBytes, observe, () => Promise.resolve());
+  if (digest.digest("hex") === hash) return;
+  throw new CodeRefused(
+    "bad_request",
+    "the code that arrived does not have the hash it was sent under",
+  );
+}
+
+/** Writes the files of verified code into a directory that is there and empty. */
+export async function unpackCode(packed: Readable, directory: string, files: Files): Promise<void> {
+  const links: TarLink[] = [];
+  await readPacked(
+    packed,
+    MAX_UNPACKED_BYTES,
+    () => undefined,
+    async (entry) => {
+      if (entry.kind === "link") links.push(entry);
+      else await writeFile(join(directory, entry.path), entry, files);
+    },
+  );
+  // When all files are written: none can be written through a link.
+  for (const { path, target } of links) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await symlink(target, join(directory, path));
+  }
+}
+
+async function readPacked(
+  packed: Readable,
+  limitBytes: number,
+  observe: (chunk: Uint8Array) => void,
+  onEntry: (entry: ReadTarEntry) => Promise<void>,
+): Promise<void> {
+  const observed = async function* (unpacked: AsyncIterable<Uint8Array>) {
+    let bytes = 0;
+    for await (const chunk of unpacked) {
+      bytes += chunk.length;
+      if (bytes > limitBytes) {
+        throw new CodeRefused(
+          "body_too_large",
+          `the code unpacks to more than ${limitBytes} bytes`,
+        );
+      }
+      observe(chunk);
+      yield chunk;
+    }
+  };
+  try {
+    await pipeline(packed, createGunzip(), async (unpacked: AsyncIterable<Uint8Array>) => {
+      for await (const entry of readTar(observed(unpacked))) await onEntry(entry);
+    });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && `${error.code}`.startsWith("Z_")) {
+      throw new CodeRefused("bad_request", `the code that arrived is damaged: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+async function writeFile(
+  path: string,
+  { executable, content }: Extract<ReadTarEntry, { kind: "file" }>,
+  files: Files,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const handle = await files.open(path, "wx", FILE_MODE);
+  try {
+    let at = 0;
+    for await (const chunk of content) {
+      await writeAll(handle, chunk, at);
+      at += chunk.length;
+    }
+  } finally {
+    await handle.close();
+  }
+  if (executable) await chmod(path, EXECUTABLE_MODE);
+}
