@@ -41,10 +41,12 @@ export async function registerEndpoints(
         return { refused: "forbidden", detail };
       }
       const boxes = [{ box: owner.box, links: hello.links }];
-      const snapshot = { workspace, environment, app, boxes, endpoint, settings };
+      const snapshot = { workspace, environment, app, appId: holder, boxes, endpoint, settings };
       const shard = await namesShard(env, name.text);
-      const { held } = await shard.claim(name.text, holder, snapshot);
-      if (held) return { refused: "label_held", detail: `${name.text} is held by another box` };
+      const claimant = { owner: holder, kind: "in_place", startedAt: 0 } as const;
+      const held = await shard.commit(name.text, claimant, snapshot);
+      if (held !== undefined)
+        return { refused: "label_held", detail: `${name.text} is held by another box` };
       const domain = env.POSTERN_BASE_DOMAIN;
       return { url: `${publicScheme(domain)}://${name.text}.${domain}` };
     }),

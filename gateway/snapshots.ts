@@ -2,13 +2,13 @@
  * The isolate's memory of names. A stranger who tries names costs one object call per name, and nothing
  * that stays.
  */
-import { type Snapshot, namesShard } from "./names.ts";
+import { namesShard, type Snapshot, type StoppedName } from "./names.ts";
 import type { Env } from "./env.ts";
 import { type Lookup, SnapshotCache } from "./snapshot-cache.ts";
 
 const MAX_NAMES = 10_000;
 
-const names = new SnapshotCache<Snapshot>(
+const names = new SnapshotCache<Snapshot | StoppedName>(
   async (env, name) => await (await namesShard(env, name)).lookup(name),
   MAX_NAMES,
 );
@@ -18,6 +18,6 @@ export function lookup(
   env: Env,
   context: ExecutionContext,
   name: string,
-): Lookup<Snapshot> | Promise<Lookup<Snapshot>> {
+): Lookup<Snapshot | StoppedName> | Promise<Lookup<Snapshot | StoppedName>> {
   return names.lookup(env, context, name);
 }

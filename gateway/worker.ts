@@ -58,6 +58,9 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   if (snapshot === undefined) {
     return visit.refuse("no_such_endpoint", `${host.name} is not served here`);
   }
+  if ("stopped" in snapshot) {
+    return visit.refuse("app_stopped", `the app of ${host.name} was stopped`);
+  }
   visit.cors = snapshot.settings.cors ?? false;
   visit.routeMs = Date.now() - visit.startedAt;
 

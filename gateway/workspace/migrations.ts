@@ -1,8 +1,8 @@
 /**
- * The `Workspace` object's database, as the steps that made it (docs/storage.md). A step that was once
- * published never changes: a database of any earlier version gets the steps that it lacks, in order.
- * test/gateway/workspace/databases/ keeps one of each version.
+ * The steps of the `Workspace` object's database (docs/storage.md). A step that was once published never
+ * changes; test/gateway/workspace/databases/ keeps a database of each version.
  */
+import { takeSteps } from "../migrate.ts";
 
 /** Step n, from 1, is at index n - 1. */
 export const MIGRATIONS: readonly string[] = [
@@ -63,24 +63,7 @@ export const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/**
- * Brings a database up to date, each step whole or not at all.
- * @throws Error for a database that a newer Postern has written
- */
+/** @throws Error for a database that a newer Postern has written */
 export function migrate(storage: DurableObjectStorage): void {
-  const { sql } = storage;
-  sql.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) WITHOUT ROWID");
-  const { version } = sql
-    .exec<{ version: number }>("SELECT coalesce(max(version), 0) AS version FROM migrations")
-    .one();
-  if (version > MIGRATIONS.length) {
-    throw new Error(`the workspace's database has version ${version}, newer than this Postern`);
-  }
-  for (const [index, step] of MIGRATIONS.entries()) {
-    if (index < version) continue;
-    storage.transactionSync(() => {
-      sql.exec(step);
-      sql.exec("INSERT INTO migrations (version) VALUES (?)", index + 1);
-    });
-  }
+  takeSteps(storage, MIGRATIONS, "workspace's");
 }
