@@ -4,12 +4,21 @@
  */
 import { type AddressInfo, type Socket, connect, createServer } from "node:net";
 
+/** Picks connections by their first line: what the diallers of tests ask for. */
+export type Which = (requestLine: string) => boolean;
+
 export interface CuttableProxy {
   readonly port: number;
   /** How many connections pass now. */
   readonly connections: number;
-  /** Resets all connections that pass now, both ends; new ones are accepted. Returns how many. */
-  cut(): number;
+  /** How many of these pass now. */
+  passing(which: Which): number;
+  /** The first lines of all connections that have come so far, in their order. */
+  readonly requestLines: readonly string[];
+  /** Resets connections that pass now, both ends; new ones are accepted. Returns how many. */
+  cut(which?: Which): number;
+  /** From now on resets these connections as soon as they say what they want; by default none. */
+  refuse(which?: Which): void;
   /** Resets the dialling ends alone; the other ends stay open and hear nothing more. Returns how many. */
   cutDialler(): number;
   /** Stops forwarding in both directions without closing anything: a half-open link. */
@@ -17,42 +26,66 @@ export interface CuttableProxy {
   close(): Promise<void>;
 }
 
+const ALL: Which = () => true;
+const NONE: Which = () => false;
+
 /** Starts a proxy on a free loopback port in front of `targetPort`. */
 export async function startCuttableProxy(targetPort: number): Promise<CuttableProxy> {
-  const pairs = new Set<readonly [Socket, Socket]>();
+  /** Both ends of each connection, with its first line once it has come. */
+  const pairs = new Map<readonly [Socket, Socket], string>();
+  const requestLines: string[] = [];
+  let refused: Which = NONE;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (downstream) => {
     const upstream = connect({ port: targetPort, host: "127.0.0.1", allowHalfOpen: true });
     upstream.setNoDelay(true);
     const pair = [downstream, upstream] as const;
-    pairs.add(pair);
+    pairs.set(pair, "");
     for (const [from, to] of [pair, [upstream, downstream] as const]) {
-      from.pipe(to);
       from.on("error", () => to.resetAndDestroy());
       from.once("close", () => pairs.delete(pair));
     }
+    upstream.pipe(downstream);
+    downstream.once("data", (first: Buffer) => {
+      const [line = ""] = first.toString("latin1").split("\r\n", 1);
+      requestLines.push(line);
+      if (refused(line)) {
+        reset(pair);
+        return;
+      }
+      pairs.set(pair, line);
+      upstream.write(first);
+      downstream.pipe(upstream);
+    });
+    // A peer that ends without a word: there is nothing to pipe, but its end is passed on.
+    downstream.once("end", () => upstream.end());
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", resolve);
   });
-  const cut = () => {
-    const count = pairs.size;
-    for (const [downstream, upstream] of pairs) {
-      downstream.resetAndDestroy();
-      upstream.resetAndDestroy();
-    }
-    pairs.clear();
-    return count;
+  const reset = (pair: readonly [Socket, Socket]) => {
+    for (const end of pair) end.resetAndDestroy();
+    pairs.delete(pair);
+  };
+  const cut = (which: Which = ALL) => {
+    const chosen = [...pairs].filter(([, line]) => which(line));
+    for (const [pair] of chosen) reset(pair);
+    return chosen.length;
   };
   return {
     port: (server.address() as AddressInfo).port,
     get connections() {
       return pairs.size;
     },
+    passing: (which) => [...pairs.values()].filter(which).length,
+    requestLines,
     cut,
+    refuse: (which = NONE) => {
+      refused = which;
+    },
     cutDialler: () => {
       const count = pairs.size;
-      for (const [downstream, upstream] of pairs) {
+      for (const [downstream, upstream] of pairs.keys()) {
         upstream.unpipe(downstream).pause();
         downstream.unpipe(upstream).resetAndDestroy();
       }
@@ -60,7 +93,7 @@ export async function startCuttableProxy(targetPort: number): Promise<CuttablePr
       return count;
     },
     freeze: () => {
-      for (const [downstream, upstream] of pairs) {
+      for (const [downstream, upstream] of pairs.keys()) {
         downstream.unpipe(upstream).pause();
         upstream.unpipe(downstream).pause();
       }
