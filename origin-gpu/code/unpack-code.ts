@@ -19,34 +19,32 @@ export const MAX_UNPACKED_BYTES = GIB;
 const FILE_MODE = 0o644;
 const EXECUTABLE_MODE = 0o755;
 
-/** @throws CodeRefused where it is not the code of this hash, or none that may be unpacked */
-export async function verifyCode(
-  packed: Readable,
-  hash: string,
-  limitBytes = MAX_UNPACKED_BYTES,
-): Promise<void> {
-  const digest = createHash("sha256");
-  const observe = (chunk: Uint8Array) => void digest.update(chunk);
-  await readPacked(packed, limitBytes, observe, () => Promise.resolve());
-  if (digest.digest("hex") === hash) return;
-  throw new CodeRefused(
-    "bad_request",
-    "the code that arrived does not have the hash it was sent under",
-  );
+export interface PackedSource {
+  readonly packed: Readable;
+  /** SHA-256 of the archive, in hex. */
+  readonly hash: string;
+  readonly limitBytes?: number;
 }
 
-/** Writes the files of verified code into a directory that is there and empty. */
-export async function unpackCode(packed: Readable, directory: string, files: Files): Promise<void> {
+/** @throws CodeRefused where it is not the code of this hash, or none that may be unpacked */
+export async function verifyCode(source: PackedSource): Promise<void> {
+  await readPacked(source, () => Promise.resolve());
+}
+
+/**
+ * Writes the files into a directory that is there and empty.
+ * @throws CodeRefused as `verifyCode`; what has been written by then stays
+ */
+export async function unpackCode(
+  source: PackedSource,
+  directory: string,
+  files: Files,
+): Promise<void> {
   const links: TarLink[] = [];
-  await readPacked(
-    packed,
-    MAX_UNPACKED_BYTES,
-    () => undefined,
-    async (entry) => {
-      if (entry.kind === "link") links.push(entry);
-      else await writeFile(join(directory, entry.path), entry, files);
-    },
-  );
+  await readPacked(source, async (entry) => {
+    if (entry.kind === "link") links.push(entry);
+    else await writeFile(join(directory, entry.path), entry, files);
+  });
   // When all files are written: none can be written through a link.
   for (const { path, target } of links) {
     await mkdir(dirname(join(directory, path)), { recursive: true });
@@ -55,13 +53,12 @@ export async function unpackCode(packed: Readable, directory: string, files: Fil
 }
 
 async function readPacked(
-  packed: Readable,
-  limitBytes: number,
-  observe: (chunk: Uint8Array) => void,
+  { packed, hash, limitBytes = MAX_UNPACKED_BYTES }: PackedSource,
   onEntry: (entry: ReadTarEntry) => Promise<void>,
 ): Promise<void> {
+  const digest = createHash("sha256");
+  let bytes = 0;
   const observed = async function* (unpacked: AsyncIterable<Uint8Array>) {
-    let bytes = 0;
     for await (const chunk of unpacked) {
       bytes += chunk.length;
       if (bytes > limitBytes) {
@@ -70,7 +67,7 @@ async function readPacked(
           `the code unpacks to more than ${limitBytes} bytes`,
         );
       }
-      observe(chunk);
+      digest.update(chunk);
       yield chunk;
     }
   };
@@ -79,11 +76,15 @@ async function readPacked(
       for await (const entry of readTar(observed(unpacked))) await onEntry(entry);
     });
   } catch (error) {
-    if (error instanceof Error && "code" in error && `${error.code}`.startsWith("Z_")) {
-      throw new CodeRefused("bad_request", `the code that arrived is damaged: ${error.message}`);
-    }
-    throw error;
+    if (!isZlibError(error)) throw error;
+    throw new CodeRefused("bad_request", `the code is damaged: ${error.message}`);
   }
+  if (digest.digest("hex") === hash) return;
+  throw new CodeRefused("bad_request", `the code does not have the hash that names it, ${hash}`);
+}
+
+function isZlibError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("Z_");
 }
 
 async function writeFile(

@@ -1,0 +1,266 @@
+/**
+ * The code of deployed apps on this box: packed, whole and under its hash, as it came and as other boxes
+ * get it; and for each version that runs a copy of its own to run in. What an app writes there is its
+ * own and goes with the version or the agent. A copy is never a source of code.
+ */
+import { randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, mkdtemp, open as openFile, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
+import { GIB, MIB } from "../../routing/wire/limits.ts";
+import {
+  type Files,
+  isNoSpace,
+  PRIVATE_DIRECTORY_MODE,
+  PRIVATE_FILE_MODE,
+  REAL_FILES,
+  removeFile,
+  syncDirectory,
+  writeAll,
+} from "../calls/files.ts";
+import { CodeRefused } from "./code-refused.ts";
+import { unpackCode, verifyCode } from "./unpack-code.ts";
+
+/** Packed code of this box together, what is arriving included; beyond it what nobody needs goes first. */
+const MAX_STORED_BYTES = 10 * GIB;
+
+/** Code comes before the version that needs it is started: it is kept this long without one. */
+const UNASSIGNED_MS = 15 * 60_000;
+
+const FILE_NAME = /^([0-9a-f]{64})\.tar\.gz$/;
+const OWNER = /^\w[\w.-]*$/;
+
+export interface CodeStoreOptions {
+  /** For this agent alone. */
+  readonly directory: string;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  readonly files?: Files;
+  readonly limitBytes?: number;
+}
+
+/** What is needed, all of it; the rest may go. */
+export interface NeededCode {
+  readonly hashes: Iterable<string>;
+  /** As given to `directoryOf`. */
+  readonly owners: Iterable<string>;
+}
+
+interface Stored {
+  readonly bytes: number;
+  readonly receivedAtMs: number;
+}
+
+export class CodeStore {
+  readonly #packedDirectory: string;
+  readonly #arrivingDirectory: string;
+  readonly #copiesDirectory: string;
+  readonly #files: Files;
+  readonly #now: () => number;
+  readonly #limitBytes: number;
+  readonly #stored = new Map<string, Stored>();
+  readonly #fetching = new Map<string, Promise<void>>();
+  readonly #copies = new Map<string, Promise<string>>();
+  /** Unknown until the first `retain`: nothing goes before. */
+  #needed: ReadonlySet<string> | undefined;
+  #arrivingBytes = 0;
+
+  private constructor({ directory, now, files, limitBytes }: CodeStoreOptions) {
+    this.#packedDirectory = join(directory, "packed");
+    this.#arrivingDirectory = join(directory, "arriving");
+    this.#copiesDirectory = join(directory, "copies");
+    this.#now = now ?? Date.now;
+    this.#files = files ?? REAL_FILES;
+    this.#limitBytes = limitBytes ?? MAX_STORED_BYTES;
+  }
+
+  /** Makes the directory, or takes it over: what was arriving is removed, and so are copies. */
+  static async open(options: CodeStoreOptions): Promise<CodeStore> {
+    const store = new CodeStore(options);
+    for (const left of [store.#arrivingDirectory, store.#copiesDirectory]) await removeTree(left);
+    for (const path of [store.#packedDirectory, store.#arrivingDirectory, store.#copiesDirectory]) {
+      await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    }
+    for (const name of await readdir(store.#packedDirectory)) {
+      const hash = FILE_NAME.exec(name)?.[1];
+      if (hash === undefined) continue;
+      const { size, mtimeMs } = await stat(store.#packedPath(hash));
+      store.#stored.set(hash, { bytes: size, receivedAtMs: mtimeMs });
+    }
+    return store;
+  }
+
+  has(hash: string): boolean {
+    return this.#stored.has(hash);
+  }
+
+  /** Hashes of the code that is whole on the disk. */
+  list(): string[] {
+    return [...this.#stored.keys()];
+  }
+
+  /**
+   * Takes in packed code; when this resolves, it is on the disk for good. Two at a time of one hash are
+   * fine. @throws CodeRefused, or what the content throws; nothing stays then
+   */
+  async receive(hash: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    const path = join(this.#arrivingDirectory, randomBytes(8).toString("hex"));
+    const arriving = { bytes: 0 };
+    try {
+      await this.#write(path, content, arriving);
+      await verifyCode({ packed: createReadStream(path), hash });
+      await this.#files.rename(path, this.#packedPath(hash));
+      await syncDirectory(this.#files, this.#packedDirectory);
+      this.#stored.set(hash, { bytes: arriving.bytes, receivedAtMs: this.#now() });
+    } catch (error) {
+      await removeFile(this.#files, path);
+      throw isNoSpace(error) ? diskFull() : error;
+    } finally {
+      this.#arrivingBytes -= arriving.bytes;
+    }
+  }
+
+  /** Gets code that is missing; those who ask for one hash meanwhile wait for the same. */
+  async fetch(
+    hash: string,
+    source: (hash: string) => Promise<AsyncIterable<Uint8Array>>,
+  ): Promise<void> {
+    if (this.has(hash)) return;
+    const present = this.#fetching.get(hash);
+    if (present !== undefined) return await present;
+    const fetching = source(hash).then((content) => this.receive(hash, content));
+    this.#fetching.set(hash, fetching);
+    try {
+      await fetching;
+    } finally {
+      this.#fetching.delete(hash);
+    }
+  }
+
+  /** Packed code; undefined where it is not here. Whoever gets it reads it to its end or destroys it. */
+  async read(hash: string): Promise<{ bytes: number; content: Readable } | undefined> {
+    const stored = this.#stored.get(hash);
+    if (stored === undefined) return undefined;
+    // Open from now on: it may be removed meanwhile.
+    const handle = await openFile(this.#packedPath(hash));
+    return { bytes: stored.bytes, content: handle.createReadStream() };
+  }
+
+  /**
+   * A directory with the code, for this owner alone; the same one whenever it is asked for again.
+   * @param owner names one version of one app: letters, digits, dashes and dots
+   * @throws CodeRefused when the code is not here, damaged, or finds no room
+   */
+  async directoryOf(hash: string, owner: string): Promise<string> {
+    if (!OWNER.test(owner)) throw new Error(`${owner} is no name for a directory`);
+    const present = this.#copies.get(owner);
+    if (present !== undefined) return await present;
+    const copying = this.#copy(hash, owner);
+    this.#copies.set(owner, copying);
+    try {
+      return await copying;
+    } catch (error) {
+      this.#copies.delete(owner);
+      throw error;
+    }
+  }
+
+  /** Removes the code and the copies that are not needed any more; code that has just come stays. */
+  async retain({ hashes, owners }: NeededCode): Promise<void> {
+    this.#needed = new Set(hashes);
+    const kept = new Set(owners);
+    for (const [owner, copying] of this.#copies) {
+      if (kept.has(owner)) continue;
+      this.#copies.delete(owner);
+      const directory = await copying.catch(() => undefined);
+      if (directory !== undefined) await removeTree(directory);
+    }
+    for (const hash of this.#unneeded(this.#now() - UNASSIGNED_MS)) await this.#remove(hash);
+  }
+
+  async #write(
+    path: string,
+    content: AsyncIterable<Uint8Array>,
+    arriving: { bytes: number },
+  ): Promise<void> {
+    const handle = await this.#files.open(path, "wx", PRIVATE_FILE_MODE);
+    try {
+      for await (const chunk of content) {
+        if (arriving.bytes + chunk.length > MAX_CODE_BYTES) throw tooLarge();
+        await this.#makeRoom(chunk.length);
+        await writeAll(handle, chunk, arriving.bytes);
+        arriving.bytes += chunk.length;
+        this.#arrivingBytes += chunk.length;
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    const used = () =>
+      [...this.#stored.values()].reduce((sum, stored) => sum + stored.bytes, this.#arrivingBytes);
+    while (used() + bytes > this.#limitBytes) {
+      const [oldest] = this.#unneeded(Infinity);
+      if (oldest === undefined) throw noRoom();
+      await this.#remove(oldest);
+    }
+  }
+
+  /** What may go and came before, the oldest first. */
+  #unneeded(beforeMs: number): string[] {
+    const needed = this.#needed;
+    if (needed === undefined) return [];
+    return [...this.#stored]
+      .filter(([hash, { receivedAtMs }]) => !needed.has(hash) && receivedAtMs < beforeMs)
+      .toSorted(([, first], [, second]) => first.receivedAtMs - second.receivedAtMs)
+      .map(([hash]) => hash);
+  }
+
+  async #copy(hash: string, owner: string): Promise<string> {
+    const found = await this.read(hash);
+    if (found === undefined) throw new CodeRefused("not_found", `the box lacks the code ${hash}`);
+    // A name of its own: an earlier copy of this owner may still be on its way out.
+    const directory = await mkdtemp(join(this.#copiesDirectory, `${owner}-`));
+    try {
+      await unpackCode({ packed: found.content, hash }, directory, this.#files);
+      return directory;
+    } catch (error) {
+      await removeTree(directory);
+      if (isNoSpace(error)) throw diskFull();
+      // The disk lost it: another box may have it whole.
+      if (error instanceof CodeRefused) await this.#remove(hash);
+      throw error;
+    }
+  }
+
+  async #remove(hash: string): Promise<void> {
+    this.#stored.delete(hash);
+    await removeFile(this.#files, this.#packedPath(hash));
+  }
+
+  #packedPath(hash: string): string {
+    return join(this.#packedDirectory, `${hash}.tar.gz`);
+  }
+}
+
+function tooLarge(): CodeRefused {
+  const detail = `packed code may have ${MAX_CODE_BYTES / MIB} MiB at most`;
+  return new CodeRefused("body_too_large", detail);
+}
+
+function noRoom(): CodeRefused {
+  const detail = "the box has no room for more code; stop an app that it runs, then deploy again";
+  return new CodeRefused("unavailable", detail);
+}
+
+function diskFull(): CodeRefused {
+  return new CodeRefused("unavailable", "the box's disk is full; make room, then deploy again");
+}
+
+async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+}
