@@ -5,20 +5,17 @@
 import {
   type AttachRequest,
   contentLength,
-  type Failure,
   type RequestHead,
 } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallDescription, type CallTerms } from "./call.ts";
 import type { Carrier } from "./carrier.ts";
-import { deliver } from "./delivery.ts";
+import { deliver, refuse } from "./delivery.ts";
 import { EndedCalls } from "./ended-calls.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import { Keeper, type KeeperContext } from "./keeper.ts";
 import type { KeptCalls } from "./kept-calls.ts";
 import { RequestBody } from "./request-body.ts";
-
-const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 /** What runs a call once it is in the table. */
 export interface Runner extends CallTerms {
@@ -243,11 +240,6 @@ export class CallTable {
     if (verdict === "unknown") verdict = reader.judge(fingerprint, true);
     return verdict === "same";
   }
-}
-
-function refuse(stream: Stream, failure: Failure): StreamEvents {
-  stream.refuse(failure);
-  return SILENT;
 }
 
 function fingerprintReader({ target, headers }: RequestHead): FingerprintReader {

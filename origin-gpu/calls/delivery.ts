@@ -3,6 +3,7 @@
  * the client takes it and the answer grows. Any number of these may read one answer.
  */
 import { COALESCE_MS, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
+import type { Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { Carrier } from "./carrier.ts";
 import type { KeptResult } from "./results.ts";
@@ -19,6 +20,14 @@ export function deliver(
   void delivery.run(result, offset);
   return delivery;
 }
+
+/** Says why there is none. */
+export function refuse(stream: Stream, failure: Failure): StreamEvents {
+  stream.refuse(failure);
+  return SILENT;
+}
+
+const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 class Delivery implements StreamEvents {
   readonly #stream: Stream;

@@ -6,7 +6,7 @@
 import type { Failure, ResponseHead } from "../../routing/wire/messages.ts";
 import type { StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { Answer, AnswerHost, Attachment } from "./answer.ts";
-import { deliver } from "./delivery.ts";
+import { deliver, refuse } from "./delivery.ts";
 import type { Keeper } from "./keeper.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { resultFailure } from "./stored-result.ts";
@@ -19,8 +19,6 @@ interface Waiting extends Attachment {
 
 /** Shared, since a hundred thousand calls may wait for nobody. */
 const NOBODY: readonly Waiting[] = [];
-
-const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 export class KeptAnswer implements Answer {
   readonly abandoned = false;
@@ -49,11 +47,8 @@ export class KeptAnswer implements Answer {
   }
 
   attach({ stream, carrier, offset }: Attachment): StreamEvents {
-    if (this.#failure !== undefined) {
-      // The journal is still writing that it failed.
-      stream.refuse(this.#failure);
-      return SILENT;
-    }
+    // The journal is still writing that it failed.
+    if (this.#failure !== undefined) return refuse(stream, this.#failure);
     if (this.#spool !== undefined) return deliver(this.#spool, stream, carrier, offset);
     const waiting: Waiting = { stream, carrier, offset, leaves: false };
     this.#waiting = [...this.#waiting, waiting];
