@@ -55,11 +55,11 @@ export function versionContent(
 }
 
 function versionEndpoint(endpoint: EndpointConfig): VersionEndpoint {
-  const { function: name, label } = endpoint;
+  const { function: name, label, containersOf } = endpoint;
   return {
     function: name,
     ...(label === undefined ? {} : { label }),
-    pool: name,
+    pool: containersOf ?? name,
     settings: edgeSettings(endpoint),
     secrets: [],
   };

@@ -17,6 +17,11 @@ export interface EndpointConfig {
   readonly function: string;
   /** Instead of the label that app and function make. */
   readonly label?: string;
+  /**
+   * The function whose containers serve it, where they are not its own: what is said here of containers and
+   * of the queue before them is then that function's.
+   */
+  readonly containersOf?: string;
   /** Callers need a proxy auth token of the workspace. */
   readonly requiresProxyAuth: boolean;
   readonly kind: EndpointKind;
@@ -59,5 +64,9 @@ export interface AppConfig {
   readonly file: string;
   /** The file's absolute directory. */
   readonly directory: string;
+  /** Where it may be deployed: patterns of box names, * and ? stand for others. */
+  readonly boxes?: readonly string[];
+  /** Likewise; a broad name stands for the narrower ones. */
+  readonly region?: readonly string[];
   readonly endpoints: readonly EndpointConfig[];
 }

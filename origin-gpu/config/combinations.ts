@@ -13,9 +13,10 @@ interface Combination {
 const isPython = (endpoint: EndpointTable) =>
   endpoint.asgi !== undefined || endpoint.wsgi !== undefined || endpoint.callable !== undefined;
 
-/** Whether it runs no process of its own, so that settings of processes mean nothing. */
-const isUnmanaged = (endpoint: EndpointTable) =>
-  endpoint.upstream !== undefined || endpoint.containers_of !== undefined;
+/** Nobody starts a process for it, so that settings of processes mean nothing. */
+const isUnmanaged = (endpoint: EndpointTable) => endpoint.upstream !== undefined;
+
+const isGuest = (endpoint: EndpointTable) => endpoint.containers_of !== undefined;
 
 /** Settings of a process that the agent starts. */
 const PROCESS_KEYS = [
@@ -31,7 +32,34 @@ const PROCESS_KEYS = [
   "scaledown_window",
 ] as const satisfies readonly (keyof EndpointTable)[];
 
+/** Settings of containers, or of the queue before them: those of one pool are said once. */
+const POOL_KEYS = [
+  ...PROCESS_KEYS,
+  "port",
+  "method",
+  "docs",
+  "python",
+  "requirements",
+  "boxes",
+  "region",
+  "max_inputs",
+  "target_inputs",
+  "max_pending",
+  "max_pending_async",
+  "startup_timeout",
+  "health_path",
+  "health_interval",
+  "batch",
+  "parameters",
+] as const satisfies readonly (keyof EndpointTable)[];
+
 export const COMBINATIONS: readonly Combination[] = [
+  // First: of two problems of one key the first is shown.
+  ...POOL_KEYS.map((key) => ({
+    key,
+    wrong: isGuest,
+    message: "belongs to the function that containers_of names; set it there",
+  })),
   ...PROCESS_KEYS.map((key) => ({
     key,
     wrong: isUnmanaged,

@@ -10,7 +10,7 @@ import type { ConfigProblem } from "./problems.ts";
 
 export type { AppConfig, EndpointConfig, EndpointKind } from "./app-config.ts";
 export { edgeSettings } from "./edge-settings.ts";
-export { type ConfigResult, parseConfig } from "./parse.ts";
+export { type ConfigResult, parseConfig, parseConfigDocument } from "./parse.ts";
 export { formatProblems } from "./problems.ts";
 
 /** A configuration is some kilobytes; what is larger is another file by mistake. */

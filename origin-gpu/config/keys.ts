@@ -119,7 +119,7 @@ export const ENDPOINT_KEYS = {
   ),
   module: no(nonEmptyText('must be a file, such as "app.ts"')),
   upstream: yes(originUrl()),
-  containers_of: no(name()),
+  containers_of: yes(name()),
 
   port: yes(integer(1, 65_535)),
   method: no(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])),
@@ -159,13 +159,13 @@ export const ENDPOINT_KEYS = {
     ),
   ),
   secrets: no(listOf(name(), "must be a list of names of secrets")),
-  boxes: no(
+  boxes: yes(
     listOf(
       text(/^[A-Za-z0-9._*?-]{1,64}$/, "must be a box's name, * and ? stand for others"),
       'must be a list of box names, such as ["gpu-*"]',
     ),
   ),
-  region: no(listOf(name(), 'must be a list of regions, such as ["eu"]')),
+  region: yes(listOf(name(), 'must be a list of regions, such as ["eu"]')),
 
   max_inputs: yes(integer(1, MOST_CONCURRENT_INPUTS)),
   target_inputs: no(integer(1, MOST_CONCURRENT_INPUTS)),

@@ -1,11 +1,12 @@
 /**
- * Text of a postern.toml to an `AppConfig`, or to all that is wrong with it at once. Pure: looks at no
- * file and no environment. Refuses what it does not know and what has no effect yet; guesses nothing.
+ * A postern.toml, as text or as the document that a version keeps of it, to an `AppConfig`, or to all
+ * that is wrong with it at once. Pure: looks at no file and no environment. Refuses what it does not know
+ * and what has no effect yet; guesses nothing.
  */
 import { dirname, resolve } from "node:path";
 import { TomlError, parse as parseToml } from "smol-toml";
 
-import type { AppConfig, EndpointConfig, EndpointKind } from "./app-config.ts";
+import type { AppConfig } from "./app-config.ts";
 import { COMBINATIONS, kindsOf } from "./combinations.ts";
 import { type KeyPath, type LineOf, locateKeys } from "./key-lines.ts";
 import {
@@ -16,7 +17,9 @@ import {
   KIND_KEYS,
   type KeyTable,
 } from "./keys.ts";
+import { optional } from "./optional.ts";
 import { type ConfigProblem, nearest, showPath, showValue } from "./problems.ts";
+import { resolveEndpoints } from "./resolve.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -28,13 +31,6 @@ export type ConfigResult =
       readonly document: Table;
     }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
-
-const DEFAULT_TIMEOUT_S = 300;
-const DEFAULT_MAX_DURATION_S = 86_400;
-const DEFAULT_EXIT_GRACE_PERIOD_S = 30;
-const DEFAULT_MAX_PENDING = 2000;
-const DEFAULT_MAX_PENDING_ASYNC = 1_000_000;
-const DEFAULT_RESULT_TTL_S = 604_800;
 
 /** @param file its path, absolute or relative to the working directory; messages show it as given */
 export function parseConfig(text: string, file: string): ConfigResult {
@@ -49,22 +45,42 @@ export function parseConfig(text: string, file: string): ConfigResult {
       problems: [{ file, line: error.line, message: `not valid TOML: ${reason}` }],
     };
   }
-  return new ConfigReader(document, locateKeys(text), file).read();
+  return new ConfigReader(document, { file, lineOf: locateKeys(text) }).read(
+    dirname(resolve(file)),
+  );
+}
+
+/**
+ * By the rules that read the file.
+ * @param document what `parseConfig` returned, or another of its shape
+ * @param directory absolute; what the file's own directory was
+ * @param name what messages show in the file's place
+ */
+export function parseConfigDocument(
+  document: Table,
+  directory: string,
+  name: string,
+): ConfigResult {
+  return new ConfigReader(document, { file: name }).read(directory);
+}
+
+/** Where the document was read. */
+interface Source {
+  readonly file: string;
+  readonly lineOf?: LineOf;
 }
 
 class ConfigReader {
   readonly #document: Table;
-  readonly #lineOf: LineOf;
-  readonly #file: string;
+  readonly #source: Source;
   readonly #problems: ConfigProblem[] = [];
 
-  constructor(document: Table, lineOf: LineOf, file: string) {
+  constructor(document: Table, source: Source) {
     this.#document = document;
-    this.#lineOf = lineOf;
-    this.#file = file;
+    this.#source = source;
   }
 
-  read(): ConfigResult {
+  read(directory: string): ConfigResult {
     const { endpoint: endpoints, ...rest } = this.#document;
     const app: AppTable = this.#table(rest, APP_KEYS, [], Object.keys(ENDPOINT_KEYS));
     if (rest["app"] === undefined) this.#report([], 'app is missing: app = "my_app"');
@@ -74,9 +90,10 @@ class ConfigReader {
     this.#duplicates(tables, "function");
     this.#duplicates(tables, "label");
     this.#containersOf(tables);
+    this.#placement(tables, "boxes");
+    this.#placement(tables, "region");
     if (this.#problems.length > 0) return { ok: false, problems: this.#sortedProblems() };
 
-    const directory = dirname(resolve(this.#file));
     return {
       ok: true,
       document: this.#document,
@@ -84,9 +101,11 @@ class ConfigReader {
         ...optional("workspace", app.workspace),
         ...optional("environment", app.environment),
         app: app.app ?? "",
-        file: this.#file,
+        file: this.#source.file,
         directory,
-        endpoints: tables.map((table) => resolveEndpoint(table, directory)),
+        ...optional("boxes", tables.find(({ boxes }) => boxes !== undefined)?.boxes),
+        ...optional("region", tables.find(({ region }) => region !== undefined)?.region),
+        endpoints: resolveEndpoints(tables, directory),
       },
     };
   }
@@ -171,14 +190,24 @@ class ConfigReader {
     }
   }
 
+  /** An app's endpoints run together: whoever says where says the same. */
+  #placement(tables: readonly EndpointTable[], key: "boxes" | "region"): void {
+    const first = tables.find((table) => table[key] !== undefined);
+    for (const [index, table] of tables.entries()) {
+      if (table[key] === undefined || showValue(table[key]) === showValue(first?.[key])) continue;
+      const message = `all endpoints of an app run on the same boxes: say the same as ${first?.function ?? "the first one"}, or leave it out`;
+      this.#report(["endpoint", index, key], message, table[key]);
+    }
+  }
+
   /** One problem for a value is enough: the first tells what would be right. */
   #report(path: KeyPath, message: string, value?: unknown): void {
     const key = showPath(this.#named(path));
     const known = (problem: ConfigProblem) => problem.key === key && problem.value !== undefined;
     if (value !== undefined && this.#problems.some(known)) return;
     this.#problems.push({
-      file: this.#file,
-      line: this.#lineOf(path),
+      file: this.#source.file,
+      ...optional("line", this.#source.lineOf?.(path)),
       ...optional("key", key === "" ? undefined : key),
       ...optional("value", value === undefined ? undefined : showValue(value)),
       message,
@@ -201,44 +230,6 @@ class ConfigReader {
   #sortedProblems(): ConfigProblem[] {
     return this.#problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
   }
-}
-
-function resolveEndpoint(table: EndpointTable, appDirectory: string): EndpointConfig {
-  const timeout = table.timeout ?? DEFAULT_TIMEOUT_S;
-  return {
-    function: table.function ?? "",
-    ...optional("label", table.label),
-    requiresProxyAuth: table.requires_proxy_auth ?? false,
-    kind: resolveKind(table),
-    python: table.python ?? "python3",
-    directory: resolve(appDirectory, table.directory ?? "."),
-    env: table.env ?? {},
-    maxInputs: table.max_inputs ?? 1,
-    maxPending: table.max_pending ?? DEFAULT_MAX_PENDING,
-    maxPendingAsync: table.max_pending_async ?? DEFAULT_MAX_PENDING_ASYNC,
-    onDisconnect: table.on_disconnect ?? "cancel",
-    resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
-    cors: resolveCors(table.cors ?? false),
-    ...optional("healthPath", table.health_path),
-    startupTimeout: table.startup_timeout ?? timeout,
-    timeout,
-    maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
-    exitGracePeriod: table.exit_grace_period ?? DEFAULT_EXIT_GRACE_PERIOD_S,
-    stopSignal: table.stop_signal ?? "SIGTERM",
-  };
-}
-
-function resolveKind({ asgi, web_server: command, port, upstream }: EndpointTable): EndpointKind {
-  if (asgi !== undefined) return { type: "asgi", target: asgi };
-  if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
-  if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };
-  throw new Error("a kind is marked as supported in keys.ts and not resolved here");
-}
-
-function resolveCors(cors: NonNullable<EndpointTable["cors"]>): EndpointConfig["cors"] {
-  if (typeof cors === "boolean") return cors;
-  const { origins, headers, credentials } = cors;
-  return { origins, ...optional("headers", headers), ...optional("credentials", credentials) };
 }
 
 function unknownKey(
@@ -267,13 +258,4 @@ function valueAt(value: unknown, path: KeyPath): unknown {
     inside = (inside as Record<string | number, unknown>)[part];
   }
   return inside;
-}
-
-/** A property that is absent rather than undefined. */
-function optional<Name extends string, Value>(
-  name: Name,
-  value: Value | undefined,
-): { readonly [Key in Name]?: Value } {
-  if (value === undefined) return {};
-  return { [name]: value } as { readonly [Key in Name]: Value };
 }

@@ -1,7 +1,12 @@
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 
-import { type AppConfig, formatProblems, parseConfig } from "../../../origin-gpu/config/config.ts";
+import {
+  type AppConfig,
+  formatProblems,
+  parseConfig,
+  parseConfigDocument,
+} from "../../../origin-gpu/config/config.ts";
 import { ENDPOINT_KEYS } from "../../../origin-gpu/config/keys.ts";
 
 const FILE = "/srv/app/postern.toml";
@@ -182,6 +187,80 @@ env = { PORT = "1" }
   });
 });
 
+describe("an endpoint on another one's containers", () => {
+  const OWNER = 'asgi = "s:a"\nmax_inputs = 8\nhealth_path = "/up"\ntimeout = 20\nlabel = "own"';
+
+  test("has the other's containers and queue, and its own place at the edge", () => {
+    const guest =
+      '[[endpoint]]\nfunction = "g"\ncontainers_of = "f"\nrequires_proxy_auth = true\ntimeout = 7\n';
+    const [owner, shared] = accepted(endpoint(OWNER) + guest).endpoints;
+    expect(shared).toEqual({
+      ...owner,
+      function: "g",
+      label: undefined,
+      containersOf: "f",
+      requiresProxyAuth: true,
+      timeout: 7,
+    });
+    expect(shared?.startupTimeout).toBe(20);
+  });
+
+  test("says nothing of containers itself, and names an owner; all of it is told at once", () => {
+    const guest = '[[endpoint]]\nfunction = "g"\ncontainers_of = "h"\nmax_inputs = 2\nport = 80\n';
+    const other = '[[endpoint]]\nfunction = "h"\ncontainers_of = "g"\n';
+    const belongs = "belongs to the function that containers_of names; set it there";
+    const owner =
+      "must name the function of another endpoint of this app that has containers of its own";
+    expect(problemsOf(endpoint(OWNER) + guest + other)).toEqual([
+      `11: endpoint.g.containers_of = "h": ${owner}`,
+      `12: endpoint.g.max_inputs = 2: ${belongs}`,
+      `13: endpoint.g.port = 80: ${belongs}`,
+      `16: endpoint.h.containers_of = "g": ${owner}`,
+    ]);
+  });
+});
+
+describe("where an app may run", () => {
+  const second = '[[endpoint]]\nfunction = "g"\nasgi = "s:b"\n';
+
+  test("is said by any of its endpoints", () => {
+    const where = 'boxes = ["gpu-*"]\nregion = ["eu"]';
+    const config = accepted(endpoint('asgi = "s:a"') + second + where);
+    expect(config).toMatchObject({ boxes: ["gpu-*"], region: ["eu"] });
+  });
+
+  test("is one place for all of them", () => {
+    const text = `${endpoint('asgi = "s:a"\nboxes = ["a"]')}${second}boxes = ["b"]\n`;
+    expect(problemsOf(text)).toEqual([
+      '9: endpoint.g.boxes = ["b"]: all endpoints of an app run on the same boxes: say the same as f, or leave it out',
+    ]);
+  });
+});
+
+describe("the document that a version keeps", () => {
+  test("means what the file meant, from another directory", () => {
+    const text = endpoint('asgi = "s:a"\ndirectory = "sub"');
+    const parsed = parseConfig(text, FILE);
+    if (!parsed.ok) throw new Error("refused");
+    const document = JSON.parse(JSON.stringify(parsed.document)) as Record<string, unknown>;
+    const result = parseConfigDocument(document, "/elsewhere", "version 3");
+    expect(result).toMatchObject({
+      ok: true,
+      config: { directory: "/elsewhere", endpoints: [{ directory: "/elsewhere/sub" }] },
+    });
+  });
+
+  test("is refused for what the file would be, without a line", () => {
+    const result = parseConfigDocument({ app: 3, extra: 1 }, "/elsewhere", "version 3");
+    if (result.ok) throw new Error("accepted");
+    expect(formatProblems(result.problems).split("\n")).toEqual([
+      expect.stringMatching(/^version 3: app = 3: must be/),
+      expect.stringMatching(/^version 3: extra = 1: unknown key/),
+      expect.stringMatching(/^version 3: there is no endpoint/),
+    ]);
+  });
+});
+
 describe("a value of the wrong type or out of range", () => {
   test.each([
     ["function = 3", "must be 1 to 64"],
@@ -287,14 +366,11 @@ describe("what has no effect yet", () => {
     wsgi: '"server:app"',
     callable: '"server:handler"',
     module: '"app.ts"',
-    containers_of: '"other"',
     method: '"POST"',
     docs: "true",
     custom_domains: '["api.example.com", "*.example.net"]',
     requirements: '["fastapi"]',
     secrets: '["huggingface"]',
-    boxes: '["gpu-*"]',
-    region: '["eu"]',
     target_inputs: "1",
     min_containers: "1",
     max_containers: "2",

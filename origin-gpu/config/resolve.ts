@@ -1,0 +1,78 @@
+/** What an endpoint's keys mean: defaults filled in, paths absolute. The keys are right by now. */
+import { resolve } from "node:path";
+
+import type { EndpointConfig, EndpointKind } from "./app-config.ts";
+import type { EndpointTable } from "./keys.ts";
+import { optional } from "./optional.ts";
+
+const DEFAULT_TIMEOUT_S = 300;
+const DEFAULT_MAX_DURATION_S = 86_400;
+const DEFAULT_EXIT_GRACE_PERIOD_S = 30;
+const DEFAULT_MAX_PENDING = 2000;
+const DEFAULT_MAX_PENDING_ASYNC = 1_000_000;
+const DEFAULT_RESULT_TTL_S = 604_800;
+
+/** @param directory the app's, absolute */
+export function resolveEndpoints(
+  tables: readonly EndpointTable[],
+  directory: string,
+): EndpointConfig[] {
+  return tables.map((table) => resolveEndpoint(table, ownerOf(table, tables), directory));
+}
+
+/** The endpoint whose containers serve this one: itself, or what `containers_of` names. */
+function ownerOf(table: EndpointTable, tables: readonly EndpointTable[]): EndpointTable {
+  const { containers_of: owner } = table;
+  if (owner === undefined) return table;
+  return tables.find((other) => other.function === owner) ?? table;
+}
+
+/** @param owner says what belongs to the containers */
+function resolveEndpoint(
+  table: EndpointTable,
+  owner: EndpointTable,
+  appDirectory: string,
+): EndpointConfig {
+  return {
+    function: table.function ?? "",
+    ...optional("label", table.label),
+    ...optional("containersOf", table.containers_of),
+    requiresProxyAuth: table.requires_proxy_auth ?? false,
+    onDisconnect: table.on_disconnect ?? "cancel",
+    resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
+    cors: resolveCors(table.cors ?? false),
+    timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
+    maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
+    ...resolvePool(owner, appDirectory),
+  };
+}
+
+/** What endpoints that share containers have in common. */
+function resolvePool(table: EndpointTable, appDirectory: string) {
+  return {
+    kind: resolveKind(table),
+    python: table.python ?? "python3",
+    directory: resolve(appDirectory, table.directory ?? "."),
+    env: table.env ?? {},
+    maxInputs: table.max_inputs ?? 1,
+    maxPending: table.max_pending ?? DEFAULT_MAX_PENDING,
+    maxPendingAsync: table.max_pending_async ?? DEFAULT_MAX_PENDING_ASYNC,
+    ...optional("healthPath", table.health_path),
+    startupTimeout: table.startup_timeout ?? table.timeout ?? DEFAULT_TIMEOUT_S,
+    exitGracePeriod: table.exit_grace_period ?? DEFAULT_EXIT_GRACE_PERIOD_S,
+    stopSignal: table.stop_signal ?? "SIGTERM",
+  } as const;
+}
+
+function resolveKind({ asgi, web_server: command, port, upstream }: EndpointTable): EndpointKind {
+  if (asgi !== undefined) return { type: "asgi", target: asgi };
+  if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
+  if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };
+  throw new Error("a kind is marked as supported in keys.ts and not resolved here");
+}
+
+function resolveCors(cors: NonNullable<EndpointTable["cors"]>): EndpointConfig["cors"] {
+  if (typeof cors === "boolean") return cors;
+  const { origins, headers, credentials } = cors;
+  return { origins, ...optional("headers", headers), ...optional("credentials", credentials) };
+}
