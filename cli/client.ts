@@ -12,6 +12,9 @@ const TIMEOUT_MS = 15_000;
 /** How long an upload may stand still: the box that it goes to may be at the end of a slow line. */
 const UPLOAD_IDLE_MS = 60_000;
 
+/** How long what was sent whole may be worked on: a box unpacks code, and waits for its disk. */
+const UPLOAD_ANSWER_MS = 5 * 60_000;
+
 /** Items that a list asks for at a time: what the API gives at most. */
 const PAGE_ITEMS = 100;
 
@@ -66,20 +69,23 @@ export class ApiClient {
   /** Sends bytes as they are, however long that takes as long as they move. */
   async upload(path: string, { bytes, content, onProgress, signal }: Upload): Promise<void> {
     const idle = new AbortController();
-    const timer = setTimeout(() => idle.abort(), UPLOAD_IDLE_MS);
+    let timer = setTimeout(() => idle.abort(), UPLOAD_IDLE_MS);
     let sent = 0;
     content.on("data", (chunk: Buffer) => {
       timer.refresh();
       sent += chunk.length;
       onProgress(sent);
     });
+    content.once("end", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => idle.abort(), UPLOAD_ANSWER_MS);
+    });
     try {
       const headers = { "content-type": "application/octet-stream", "content-length": bytes };
       await this.#exchange("PUT", path, headers, content, AbortSignal.any([signal, idle.signal]));
     } catch (error) {
       if (!idle.signal.aborted) throw error;
-      const seconds = UPLOAD_IDLE_MS / 1_000;
-      throw new Failure(`the upload stood still for ${seconds} s at ${sent} of ${bytes} bytes`);
+      throw new Failure(`the upload stood still at ${sent} of ${bytes} bytes`);
     } finally {
       clearTimeout(timer);
       content.destroy();

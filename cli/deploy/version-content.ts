@@ -39,7 +39,9 @@ export function versionContent(
   const problems: string[] = [];
   const endpoints = config.endpoints.map((endpoint, index) => {
     const table = tables[index] ?? {};
-    if (snapshot === undefined || !runsProcess(endpoint)) return table;
+    // A guest's containers are described where they belong.
+    const isGuest = endpoint.containersOf !== undefined;
+    if (snapshot === undefined || isGuest || !runsProcess(endpoint)) return table;
     const problem = directoryProblem(config, endpoint, snapshot);
     if (problem !== undefined) problems.push(`${config.file}: ${problem}`);
     return portable(config, endpoint, table, snapshot);
@@ -50,18 +52,22 @@ export function versionContent(
   return {
     config: { ...rest, endpoint: endpoints },
     code: snapshot === undefined ? null : { hash: snapshot.hash, bytes: snapshot.bytes },
-    endpoints: config.endpoints.map(versionEndpoint),
+    endpoints: config.endpoints.map((endpoint) => versionEndpoint(config, endpoint)),
   };
 }
 
-function versionEndpoint(endpoint: EndpointConfig): VersionEndpoint {
-  const { function: name, label, containersOf } = endpoint;
+function versionEndpoint({ boxes, region }: AppConfig, endpoint: EndpointConfig): VersionEndpoint {
+  const { function: name, label, containersOf, startupTimeout } = endpoint;
   return {
     function: name,
     ...(label === undefined ? {} : { label }),
     pool: containersOf ?? name,
     settings: edgeSettings(endpoint),
     secrets: [],
+    // The whole app is placed, so each of its endpoints says the same.
+    ...(boxes === undefined ? {} : { boxes: [...boxes] }),
+    ...(region === undefined ? {} : { region: [...region] }),
+    startupTimeout,
   };
 }
 

@@ -35,6 +35,8 @@ export interface PackedCode {
   /** Packed. */
   readonly bytes: number;
   readonly files: number;
+  /** Of every file and link in it, from the directory, with slashes. */
+  readonly paths: ReadonlySet<string>;
   /** One line each: what was left out, and no ignore file says so. */
   readonly skipped: readonly string[];
   /** The packed bytes, from the first one; as often as need be. */
@@ -100,6 +102,7 @@ async function packOnce(root: string, limits: PackLimits): Promise<PackedCode> {
       hash: hash.digest("hex"),
       bytes,
       files: entries.length,
+      paths: new Set(entries.map(({ path }) => path)),
       skipped,
       open: () => createReadStream("", { fd: handle, start: 0, autoClose: false }),
       close: () => handle.close(),

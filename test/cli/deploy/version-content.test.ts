@@ -56,9 +56,34 @@ test("workspace and environment are no part of it; what the edge must know stand
         pool: "pay",
         settings: { requiresProxyAuth: true, timeout: 5, resultTtl: 604_800 },
         secrets: [],
+        startupTimeout: 5,
       },
     ],
   });
+});
+
+test("where an app may run stands at each of its endpoints; a guest names whose containers it is on", async () => {
+  const { source, snapshot } = await app(
+    `[[endpoint]]
+     function = "a"
+     directory = "api"
+     asgi = "server:app"
+     boxes = ["gpu-*"]
+     region = ["eu"]
+     [[endpoint]]
+     function = "b"
+     containers_of = "a"`,
+    ["api/server.py"],
+  );
+  const content = versionContent(source, snapshot);
+  expect(content.endpoints).toMatchObject([
+    { function: "a", pool: "a", boxes: ["gpu-*"], region: ["eu"] },
+    { function: "b", pool: "a", boxes: ["gpu-*"], region: ["eu"] },
+  ]);
+  expect(endpointsOf(content)).toEqual([
+    expect.objectContaining({ function: "a", directory: "api" }),
+    { function: "b", containers_of: "a" },
+  ]);
 });
 
 test("a program that the snapshot has stays relative; one that it leaves out is this machine's", async () => {
