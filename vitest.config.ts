@@ -22,7 +22,6 @@ export default defineConfig({
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
               bindings: {
-                POSTERN_BOX_SECRET: "test-box-secret",
                 POSTERN_KEY: "dGVzdC1rZXktdGVzdC1rZXktdGVzdC1rZXktdGVzdC0",
               },
             },

@@ -19,6 +19,8 @@ export interface GatewayKeys {
   readonly resultTokens: CryptoKey;
   /** HKDF: the first API token of each workspace. */
   readonly firstTokens: CryptoKey;
+  /** HMAC-SHA-256: the keys of enrolled boxes. */
+  readonly boxKeys: CryptoKey;
 }
 
 /** @throws TypeError when the secret is not 32 bytes in unpadded base64url, spelt the one canonical way */
@@ -47,10 +49,17 @@ export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
     false,
     ["sign", "verify"],
   );
+  const boxKeys = await crypto.subtle.deriveKey(
+    purpose("box keys"),
+    root,
+    { name: "HMAC", hash: "SHA-256", length: 256 },
+    false,
+    ["sign"],
+  );
   const first = await crypto.subtle.deriveBits(purpose("first tokens"), root, 256);
   const firstTokens = await crypto.subtle.importKey("raw", first, "HKDF", false, ["deriveBits"]);
   const id = await crypto.subtle.deriveBits(purpose("key id"), root, KEY_ID_BITS);
-  return { id: base64url.encode(new Uint8Array(id)), tokenIds, resultTokens, firstTokens };
+  return { id: base64url.encode(new Uint8Array(id)), tokenIds, resultTokens, firstTokens, boxKeys };
 }
 
 /** HKDF's parameters for one use of a key; without a salt, since the secret is random already. */

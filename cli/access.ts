@@ -91,6 +91,11 @@ function accessOfProfile(profile: Profile, source: string): Access {
   return { url: originOf(url, source), tokenId, tokenSecret, source };
 }
 
+/** The gateway that runs on a state directory, with the token that it keeps there. */
+export function ownAccess(state: string): Access {
+  return accessOfState(resolve(state), undefined);
+}
+
 /** The gateway that runs on a state directory, with its own token unless another one is given. */
 function accessOfState(state: string, token: Token | undefined): Access {
   const running = readRunning(state);

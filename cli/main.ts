@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   token: async () => (await import("./commands/token.ts")).TOKEN,
   profile: async () => (await import("./commands/profile.ts")).PROFILE,
   config: async () => (await import("./commands/config.ts")).CONFIG,
+  box: async () => (await import("./commands/box.ts")).BOX,
   call: async () => (await import("./commands/call.ts")).CALL,
 };
 
@@ -33,7 +34,6 @@ const NOT_YET = new Set([
   "connect-token",
   "secret",
   "domain",
-  "box",
   "forward",
   "audit",
   "doctor",

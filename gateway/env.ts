@@ -15,8 +15,6 @@ export interface Env {
   POSTERN_MAX_BODY?: string;
   /** The one secret that all keys are derived from: 32 bytes in unpadded base64url (auth/keys.ts). */
   POSTERN_KEY?: string;
-  /** Boxes enrol with it until they have credentials of their own. */
-  POSTERN_BOX_SECRET?: string;
   /** Set where the TCP front stands before workerd: what it proves itself with when it announces an address. */
   POSTERN_FRONT_SECRET?: string;
   /** "json": one line per request on the console. */

@@ -16,9 +16,10 @@ import type { ErrorCode } from "../routing/wire/errors.ts";
 import { ProtocolError } from "../routing/wire/frames.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
 import type { Ending } from "./attachment.ts";
+import { candidatesOf, isLinkUp, mayGoElsewhere, noteAway, originStub } from "./box-links.ts";
 import type { Env } from "./env.ts";
 import { ENDING, FAILURE, HEAD, KEPT, MORE, PATIENCE, VERB, WAIT, WHOLE } from "./internal.ts";
-import type { Origin } from "./origin.ts";
+import type { BoxPlace } from "./names.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
 const RETRY_MS = 100;
@@ -26,9 +27,6 @@ const RETRY_MS = 100;
 /** The counting pump's buffer: starts small, because most answers are, and grows while reads fill it. */
 const FIRST_BUFFER_BYTES = 4 * 1024;
 const LAST_BUFFER_BYTES = 256 * 1024;
-
-/** Ids are computed once per isolate; a box more than these costs a hash again. */
-const MAX_ORIGIN_IDS = 10_000;
 
 export type Answer =
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
@@ -50,7 +48,11 @@ export interface CallPlace {
   readonly links: number;
 }
 
-export interface Call extends CallPlace {
+export interface Call {
+  readonly id: string;
+  readonly workspace: string;
+  /** Where it may run. */
+  readonly boxes: readonly BoxPlace[];
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly request: Request;
@@ -63,21 +65,21 @@ export interface Call extends CallPlace {
 export async function exchange(env: Env, call: Call, patienceMs: number): Promise<Answer> {
   const body = await requestBody(call.request);
   const openedAt = Date.now();
-  let part = await open(env, call, body, patienceMs);
+  let { part, place } = await open(env, call, body, patienceMs);
   // `no_link` says that nothing was sent; `link_lost` that something may have been.
   const until = openedAt + patienceMs + DETACHED_MS;
   while (part.kind === "ended" && part.ending === "link_lost" && Date.now() < until) {
-    part = await attach(env, call, 0, Math.max(0, openedAt + patienceMs - Date.now()));
+    part = await attach(env, place, 0, Math.max(0, openedAt + patienceMs - Date.now()));
     if (part.kind === "ended" && part.failure.code === "call_lost") {
       if (body instanceof ReadableStream) {
         return failed("upload_interrupted", "the link to the box broke during the upload");
       }
       const sameAgent = (part.failure.welcomedForMs ?? 0) > Date.now() - openedAt;
       if (!sameAgent) return failed("call_lost", "the agent that may have run this call is gone");
-      part = await open(env, call, body, patienceMs);
+      ({ part, place } = await open(env, call, body, patienceMs));
     }
   }
-  return answerOf(env, call, part, 0);
+  return answerOf(env, place, part, 0);
 }
 
 /**
@@ -111,19 +113,42 @@ async function requestBody(request: Request): Promise<RequestBody> {
   return new Uint8Array(await request.arrayBuffer());
 }
 
-async function open(env: Env, call: Call, body: RequestBody, patienceMs: number): Promise<Part> {
+/** What one or more tries to open a call came to, and where the last one was. */
+interface Opened {
+  readonly part: Part;
+  readonly place: CallPlace;
+}
+
+/** Opens the call on the first link that takes it. */
+async function open(env: Env, call: Call, body: RequestBody, patienceMs: number): Promise<Opened> {
+  const { id, workspace, boxes } = call;
   const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
-  const { links } = call;
-  const first = links === 1 ? 0 : Math.floor(Math.random() * links);
-  for (let tried = 1; ; tried += 1) {
-    const link = (first + tried) % links;
-    const part = await ask(env, call, link, VERB.open, { method: "POST", headers, body });
-    // A body that streams was given away with the first try.
-    const again = part.kind === "ended" && part.ending === "no_link" && tried < links;
-    if (!again || body instanceof ReadableStream) return part;
+  let opened: Opened | undefined;
+  for (const { box, links, link, isLast } of candidatesOf(workspace, boxes)) {
+    const place = { id, workspace, box, links };
+    // A body that streams is given away with the first try: a link that is not there must not have it.
+    const streams = body instanceof ReadableStream;
+    const probed = streams && (boxes.length > 1 || links > 1);
+    const absent = probed && !(await isLinkUp(env, workspace, { box, link }));
+    const part = absent
+      ? NO_LINK
+      : await ask(env, place, link, VERB.open, { method: "POST", headers, body });
+    const noLink = part.kind === "ended" && part.ending === "no_link";
+    if (noLink && isLast) noteAway(workspace, box);
+    // Of several refusals, one by a box that is there says more.
+    if (opened === undefined || !noLink) opened = { part, place };
+    if (part.kind !== "ended" || !mayGoElsewhere(part.ending, part.failure)) break;
+    if (streams && !absent) break;
   }
+  return opened ?? { part: NO_LINK, place: { id, workspace, box: "", links: 1 } };
 }
+
+const NO_LINK: Part = {
+  kind: "ended",
+  ending: "no_link",
+  failure: { code: "no_origin", detail: "the box is not connected" },
+};
 
 /** Attaches to the call; waits while the link is away, at most as long as the agent keeps the call. */
 async function attach(
@@ -262,28 +287,6 @@ async function copy(
       buffer = new ArrayBuffer(size);
     } else buffer = value.buffer;
   }
-}
-
-const originIds = new Map<string, DurableObjectId>();
-
-/**
- * The object of a box's link. Workspace and box come from credentials, verified tokens and snapshots only,
- * never from a stranger.
- */
-export function originStub(
-  env: Env,
-  workspace: string,
-  box: string,
-  link: number,
-): DurableObjectStub<Origin> {
-  const name = `${workspace}/${box}/${link}`;
-  let id = originIds.get(name);
-  if (id === undefined) {
-    if (originIds.size >= MAX_ORIGIN_IDS) originIds.clear();
-    id = env.ORIGIN.idFromName(name);
-    originIds.set(name, id);
-  }
-  return env.ORIGIN.get(id);
 }
 
 function failed(code: ErrorCode, detail: string): Answer {

@@ -33,6 +33,7 @@ export const WAIT = "postern-wait";
 /** To the object on a link's dial or a dial-back: what the Worker has verified. */
 export const WORKSPACE = "postern-workspace";
 export const BOX = "postern-box";
+export const SERIAL = "postern-serial";
 export const LINK = "postern-link";
 export const INCARNATION = "postern-incarnation";
 export const NONCE = "postern-nonce";

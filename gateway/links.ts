@@ -1,18 +1,19 @@
 /**
  * The doors for agents: the link itself and the dial-back of a WebSocket. Both need the box's
- * credential, and only then is an object addressed.
+ * credential (auth/box-credential.ts), whose signature is checked before any object is addressed.
  */
-import { BOX, INCARNATION, LINK, NONCE, VERB, WORKSPACE } from "./internal.ts";
-import { originStub } from "./exchange.ts";
+import { type BoxIdentity, verifyBoxCredential } from "../auth/box-credential.ts";
+import { BOX, INCARNATION, LINK, NONCE, SERIAL, VERB, WORKSPACE } from "./internal.ts";
+import { originStub } from "./box-links.ts";
 import type { Env } from "./env.ts";
+import { gatewayKeys } from "./keys.ts";
+import { workspaceStub } from "./workspace/workspace.ts";
 
-const BOX_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const MAX_LINKS = 16;
-const DEFAULT_WORKSPACE = "local";
 
 /** `GET /_postern/link/<number>`: an agent's link, upgraded to a WebSocket. */
 export async function acceptLink(request: Request, env: Env, link: string): Promise<Response> {
-  const box = await boxOf(request, env);
+  const box = await enrolledBox(request, env);
   if (box instanceof Response) return box;
   const number = Number(link);
   const incarnation = request.headers.get(INCARNATION) ?? "";
@@ -27,6 +28,7 @@ export async function acceptLink(request: Request, env: Env, link: string): Prom
     upgrade: "websocket",
     [WORKSPACE]: box.workspace,
     [BOX]: box.box,
+    [SERIAL]: box.serial,
     [LINK]: link,
     [INCARNATION]: incarnation,
   };
@@ -49,33 +51,37 @@ export async function acceptDial(
   return await originStub(env, box.workspace, box.box, Number(link)).fetch(VERB.dial, { headers });
 }
 
-/** A box of a workspace. */
-export interface Box {
-  readonly workspace: string;
-  readonly box: string;
-}
-
-/** The box that a request proves to be, or the refusal. */
-export async function boxOf(request: Request, env: Env): Promise<Box | Response> {
-  const secret = env.POSTERN_BOX_SECRET;
+/** The box that a request proves to be, by its credential alone; or the refusal. */
+export async function boxOf(request: Request, env: Env): Promise<BoxIdentity | Response> {
   const given = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (!secret || given === undefined || !(await sameSecret(given, secret))) {
-    return new Response("postern: this box's secret is not the gateway's\n", { status: 401 });
+  if (given === undefined) return refusal("this door is for boxes: send the box's credential");
+  const domain = env.POSTERN_BASE_DOMAIN;
+  const keys = await gatewayKeys(env);
+  const verdict = await verifyBoxCredential(keys, given, domain, Date.now() / 1_000);
+  switch (verdict.kind) {
+    case "valid":
+      return verdict.identity;
+    case "elsewhere":
+      return refusal(`this box is enrolled at another gateway than ${domain}: enrol it here`);
+    case "clock": {
+      const seconds = Math.abs(verdict.aheadS);
+      const way = verdict.aheadS > 0 ? "ahead of" : "behind";
+      return refusal(`the box's clock is ${seconds} s ${way} the gateway's: set it right`);
+    }
+    case "forged":
+      return refusal("this box's key is not the gateway's: enrol the box again");
   }
-  const box = request.headers.get(BOX) ?? "";
-  const workspace = request.headers.get(WORKSPACE) ?? DEFAULT_WORKSPACE;
-  if (BOX_NAME.test(box) && BOX_NAME.test(workspace)) return { workspace, box };
-  return new Response("postern: a box name is 1 to 64 letters, digits, '-', '.', '_'\n", {
-    status: 400,
-  });
 }
 
-/** Compares in a time that does not depend on where two secrets differ: their digests are compared. */
-async function sameSecret(left: string, right: string): Promise<boolean> {
-  const encoder = new TextEncoder();
-  const [a, b] = await Promise.all([
-    crypto.subtle.digest("SHA-256", encoder.encode(left)),
-    crypto.subtle.digest("SHA-256", encoder.encode(right)),
-  ]);
-  return crypto.subtle.timingSafeEqual(a, b);
+/** The box that a request proves to be and that its workspace has enrolled; or the refusal. */
+export async function enrolledBox(request: Request, env: Env): Promise<BoxIdentity | Response> {
+  const box = await boxOf(request, env);
+  if (box instanceof Response) return box;
+  const known = await workspaceStub(env, box.workspace).isEnrolled(box.box, box.serial);
+  if (known) return box;
+  return refusal(`box ${box.box} was revoked, or enrolled anew elsewhere: enrol it again to go on`);
+}
+
+function refusal(line: string): Response {
+  return new Response(`postern: ${line}\n`, { status: 401 });
 }

@@ -23,6 +23,7 @@ import {
   LINK,
   NONCE,
   PATIENCE,
+  SERIAL,
   VERB,
   WAIT,
   WHOLE,
@@ -32,13 +33,18 @@ import { Attachment } from "./attachment.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PendingDial } from "./pending-dial.ts";
 import { registerEndpoints } from "./registration.ts";
+import { workspaceStub } from "./workspace/workspace.ts";
 
 /** Close codes of the link's socket (docs/protocol.md). */
 const CLOSE_REPLACED = 4000;
 const CLOSE_UNSUPPORTED_VERSION = 4001;
 const CLOSE_PROTOCOL_ERROR = 4002;
 const CLOSE_SILENT = 4003;
+const CLOSE_REVOKED = 4004;
 const CLOSE_INTERNAL_ERROR = 1011;
+
+/** What the agent's operator reads. */
+const REVOKED = "the box was revoked, or enrolled anew elsewhere: enrol it again to go on";
 
 /** Frames that nothing waits for go with the next message, or after this time. */
 const LAZY_MS = 500;
@@ -49,6 +55,8 @@ const NO_BODY = new Uint8Array(0);
 interface LinkIdentity {
   workspace: string;
   box: string;
+  /** Of the box's enrolment. */
+  serial: string;
   link: number;
   incarnation: string;
   /** The agreed protocol version; 0 until hello. */
@@ -120,6 +128,18 @@ export class Origin extends DurableObject<Env> {
     if (this.#link?.socket === socket) this.#lost(this.#link);
   }
 
+  /** Whether the agent of this incarnation, or of any, is connected by this link. */
+  isUp(incarnation?: string): boolean {
+    const link = this.#welcomed();
+    if (link === undefined) return false;
+    return incarnation === undefined || link.identity.incarnation === incarnation;
+  }
+
+  /** Ends the link of a box that may not be connected any more. */
+  cutRevoked(): void {
+    if (this.#link !== undefined) this.#drop(this.#link, CLOSE_REVOKED, REVOKED);
+  }
+
   async #open(request: Request): Promise<Response> {
     const link = this.#welcomed();
     if (link === undefined) return Attachment.noLink();
@@ -170,6 +190,7 @@ export class Origin extends DurableObject<Env> {
     const identity: LinkIdentity = {
       workspace: request.headers.get(WORKSPACE) ?? "",
       box: request.headers.get(BOX) ?? "",
+      serial: request.headers.get(SERIAL) ?? "",
       link: Number(request.headers.get(LINK)),
       incarnation: request.headers.get(INCARNATION) ?? "",
       version: 0,
@@ -177,9 +198,11 @@ export class Origin extends DurableObject<Env> {
     const held = this.#live();
     if (held !== undefined) {
       if (held.identity.incarnation !== identity.incarnation) {
-        return new Response("another agent is connected under this box name", { status: 409 });
+        const text = `another agent is connected as box ${identity.box}: stop it, or take another name`;
+        return new Response(`postern: ${text}\n`, { status: 409 });
       }
-      this.#drop(held, CLOSE_REPLACED, "the same agent dialled anew");
+      held.socket.close(CLOSE_REPLACED, "the same agent dialled anew");
+      this.#forget(held);
     }
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.ctx.acceptWebSocket(ours, ["link"]);
@@ -240,10 +263,16 @@ export class Origin extends DurableObject<Env> {
       return;
     }
     const version = Math.max(...common);
-    const { workspace, box } = link.identity;
+    const { workspace, box, serial, link: number, incarnation } = link.identity;
     const { sql } = this.ctx.storage;
     let endpoints: Welcome["endpoints"];
     try {
+      const { agent, links } = hello;
+      const greeting = { box, serial, link: number, incarnation, agent, links };
+      if (!(await workspaceStub(this.env, workspace).linkUp(greeting))) {
+        this.#drop(link, CLOSE_REVOKED, REVOKED);
+        return;
+      }
       endpoints = await registerEndpoints(this.env, sql, { workspace, box }, hello);
     } catch (error) {
       console.error(`registering ${box}: ${String(error)}`);
@@ -308,6 +337,15 @@ export class Origin extends DurableObject<Env> {
 
   #lost(link: Link): void {
     if (this.#link !== link) return;
+    this.#forget(link);
+    if (link.identity.version === 0) return;
+    const { workspace, box, link: number, incarnation } = link.identity;
+    const told = workspaceStub(this.env, workspace).linkLost({ box, link: number, incarnation });
+    // Whoever must be sure asks this object (box-links.ts).
+    this.ctx.waitUntil(told.catch((error) => console.error(`telling of ${box}: ${String(error)}`)));
+  }
+
+  #forget(link: Link): void {
     this.#link = undefined;
     link.streams.lost();
   }

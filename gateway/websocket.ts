@@ -6,8 +6,9 @@
 import { type Failure, parseFailure, parseResponseHead } from "../routing/wire/messages.ts";
 import type { RequestHead, ResponseHead } from "../routing/wire/messages.ts";
 import type { Env } from "./env.ts";
-import { originStub } from "./exchange.ts";
-import { asciiJson, FAILURE, HEAD, NONCE, VERB } from "./internal.ts";
+import type { Ending } from "./attachment.ts";
+import { candidatesOf, mayGoElsewhere, noteAway, originStub } from "./box-links.ts";
+import { asciiJson, ENDING, FAILURE, HEAD, NONCE, VERB } from "./internal.ts";
 import type { Snapshot } from "./names.ts";
 
 export type WebSocketAnswer =
@@ -18,28 +19,37 @@ export type WebSocketAnswer =
 /** Asks the app for a WebSocket; whatever else it answers is passed on as an answer. */
 export async function openWebSocket(
   env: Env,
-  snapshot: Snapshot,
+  { workspace, boxes }: Snapshot,
   head: RequestHead,
 ): Promise<WebSocketAnswer> {
   const nonce = randomHex(16);
   const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
   const headers = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
-  const { workspace, boxes } = snapshot;
-  const [{ box } = { box: "" }] = boxes;
-  let response: Response;
-  try {
-    response = await originStub(env, workspace, box, 0).fetch(VERB.websocket, { headers });
-  } catch {
-    const detail = "the link to the box broke during the handshake";
-    return { kind: "failed", failure: { code: "origin_error", detail } };
+  let failure: Failure = { code: "no_origin", detail: "the box is not connected" };
+  for (const { box, link, isLast } of candidatesOf(workspace, boxes)) {
+    let response: Response;
+    try {
+      response = await originStub(env, workspace, box, link).fetch(VERB.websocket, { headers });
+    } catch {
+      const detail = "the link to the box broke during the handshake";
+      return { kind: "failed", failure: { code: "origin_error", detail } };
+    }
+    const answered = response.headers.get(HEAD);
+    if (answered !== null) {
+      const answer = parseResponseHead(answered);
+      const { webSocket: socket, body } = response;
+      return socket === null
+        ? { kind: "answered", head: answer, body }
+        : { kind: "accepted", head: answer, socket };
+    }
+    const ending = response.headers.get(ENDING) as Ending;
+    const noLink = ending === "no_link";
+    if (noLink && isLast) noteAway(workspace, box);
+    // Of several refusals, one by a box that is there says more.
+    if (!noLink) failure = parseFailure(response.headers.get(FAILURE) ?? "{}");
+    if (!mayGoElsewhere(ending, failure)) break;
   }
-  const answered = response.headers.get(HEAD);
-  if (answered === null) {
-    return { kind: "failed", failure: parseFailure(response.headers.get(FAILURE) ?? "{}") };
-  }
-  const answer = parseResponseHead(answered);
-  if (response.webSocket === null) return { kind: "answered", head: answer, body: response.body };
-  return { kind: "accepted", head: answer, socket: response.webSocket };
+  return { kind: "failed", failure };
 }
 
 function randomHex(bytes: number): string {

@@ -2,6 +2,7 @@
  * The gateway. `fetch` is the whole chain in its order, and the order is the security policy: nothing
  * before a step may do what the step guards. docs/architecture.md follows a request through it.
  */
+import { homeBox } from "../routing/boxes.ts";
 import { preflight } from "../routing/cors.ts";
 import { parseHost } from "../routing/host.ts";
 import { requestHeaders } from "../routing/headers.ts";
@@ -164,9 +165,11 @@ function isWebSocket(request: Request): boolean {
   return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
-function callOf(head: RequestHead, { workspace, boxes }: Snapshot, request: Request): Call {
-  const [{ box, links } = { box: "", links: 1 }] = boxes;
-  return { id: head.call, workspace, box, links, head: asciiJson(JSON.stringify(head)), request };
+/** Calls under one key go to one box, whether it is connected or not: another one would run them again. */
+function callOf(head: RequestHead, { workspace, boxes: all }: Snapshot, request: Request): Call {
+  const home = head.key === undefined ? undefined : homeBox(head.key, all);
+  const boxes = home === undefined ? all : [home];
+  return { id: head.call, workspace, boxes, head: asciiJson(JSON.stringify(head)), request };
 }
 
 /** The client's own X-Request-Id where it is one, else the call's id. */

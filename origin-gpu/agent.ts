@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { parseAttach, parseRequestHead } from "../routing/wire/messages.ts";
@@ -18,7 +19,6 @@ import { GatewayAddress } from "./link/gateway-address.ts";
 import { Link } from "./link/link.ts";
 import { answerQuestion, type Asked } from "./questions.ts";
 
-const DEFAULT_WORKSPACE = "local";
 const DEFAULT_ENVIRONMENT = "main";
 
 /** Request bodies of all waiting calls together, in memory and on the disk. */
@@ -29,8 +29,7 @@ export interface AgentOptions {
   gatewayUrl: string;
   /** `host:port` to connect to instead, where agent and gateway share a machine: past the front. */
   connectTo?: string;
-  boxName: string;
-  boxSecret: string;
+  enrolment: BoxEnrolment;
   config: AppConfig;
   /** An ephemeral app: labels end in this suffix. */
   devSuffix?: string;
@@ -91,9 +90,7 @@ class Agent {
     this.#bodies = bodies;
     this.#gateway = new GatewayAddress({
       url: options.gatewayUrl,
-      workspace: options.config.workspace ?? DEFAULT_WORKSPACE,
-      box: options.boxName,
-      secret: options.boxSecret,
+      enrolment: options.enrolment,
       ...(options.connectTo === undefined ? {} : { connectTo: options.connectTo }),
     });
     this.#calls = new CallTable({
@@ -109,11 +106,11 @@ class Agent {
   }
 
   async start(): Promise<RunningAgent> {
-    const { config, devSuffix, log, links: count = 1 } = this.#options;
+    const { config, devSuffix, enrolment, log, links: count = 1 } = this.#options;
     const refused = Promise.withResolvers<string>();
     const welcomed = Promise.withResolvers<Welcome>();
     const identity = {
-      workspace: config.workspace ?? DEFAULT_WORKSPACE,
+      workspace: config.workspace ?? enrolment.workspace,
       environment: config.environment ?? DEFAULT_ENVIRONMENT,
       app: config.app,
     };
@@ -172,7 +169,7 @@ class Agent {
             POSTERN_URLS: JSON.stringify(Object.fromEntries(urls.map((u) => [u.function, u.url]))),
             POSTERN_APP: config.app,
             POSTERN_ENVIRONMENT: identity.environment,
-            POSTERN_BOX: this.#options.boxName,
+            POSTERN_BOX: this.#options.enrolment.box,
           },
           gateway: this.#gateway,
           bodies: this.#bodies,
@@ -189,11 +186,11 @@ class Agent {
   }
 
   get #asked(): Asked {
-    const { config, boxName } = this.#options;
+    const { config, enrolment } = this.#options;
     return {
       calls: this.#calls,
-      box: boxName,
-      workspace: config.workspace ?? DEFAULT_WORKSPACE,
+      box: enrolment.box,
+      workspace: enrolment.workspace,
       isPrivate: (endpoint) =>
         config.endpoints.some(
           (settings) => settings.requiresProxyAuth && endpoint.endsWith(`/${settings.function}`),

@@ -14,7 +14,7 @@ export const GATEWAY: Command<typeof GATEWAY_OPTIONS> = {
     options: GATEWAY_OPTIONS,
     notes: [
       "Ctrl-C lets answers finish for 10 s, then ends; a second one ends at once.",
-      "Boxes enrol with the secret in <state>/box-secret.",
+      "Commands on this machine find it, and its workspace's first token, by --state.",
     ],
   },
   async run({ values }) {

@@ -6,7 +6,9 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
+import { ownAccess } from "../access.ts";
 import { readConfig } from "../app-config.ts";
+import { enrolledBox } from "../box-identity.ts";
 import type { Command } from "../command.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
@@ -56,13 +58,19 @@ export const UP: Command<typeof OPTIONS> = {
     const stop = listenForStop();
     const gateway = await startGateway(settings, printNotice);
     try {
+      const directory = join(settings.state, "box");
+      const enrolment = await enrolledBox({
+        access: ownAccess(settings.state),
+        directory,
+        name: boxName(),
+        ownDomain: gateway.baseDomain,
+      });
       const agent = await startAgentUnlessStopped(
         {
           gatewayUrl: gateway.url,
           connectTo: `127.0.0.1:${gateway.workerdPort}`,
-          boxName: boxName(),
-          boxSecret: gateway.boxSecret,
-          stateDirectory: join(settings.state, "box"),
+          enrolment,
+          stateDirectory: directory,
           config,
           log: printNotice,
         },

@@ -37,8 +37,6 @@ const RESERVED_DESCRIPTORS = 128;
 const DESCRIPTORS_PER_CLIENT = 3;
 
 export interface RunningGateway extends RunningInfo {
-  /** Boxes enrol with it. */
-  readonly boxSecret: string;
   readonly statePath: string;
   /** Stops accepting and lets answers finish, for a bounded time. */
   drain(): Promise<void>;
@@ -83,7 +81,6 @@ export async function startGateway(
     state.writeRunning(info);
     return {
       ...info,
-      boxSecret: state.boxSecret,
       statePath: state.path,
       ...endings(front, running, state),
     };
@@ -149,7 +146,6 @@ async function startWorker(
     ...settings.variables,
     POSTERN_BASE_DOMAIN: baseDomain,
     POSTERN_LOG: settings.log,
-    POSTERN_BOX_SECRET: state.boxSecret,
     POSTERN_KEY: state.key,
     POSTERN_FRONT_SECRET: frontSecret,
     ...(process.env["POSTERN_TEST_HOOKS"] === "1" ? { POSTERN_TEST_HOOKS: "1" } : {}),

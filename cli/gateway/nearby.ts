@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { Failure, UsageError } from "../failure.ts";
-import { readBoxSecret, readRunning } from "./state-directory.ts";
+import { readRunning } from "./state-directory.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -22,16 +22,6 @@ export function findGateway(state: string, environment: Environment): NearbyGate
   throw new Failure(
     `no gateway runs on ${resolve(state)}; start one with postern gateway, name its directory with ` +
       "--state, or set POSTERN_URL",
-  );
-}
-
-/** The secret with which this box enrols. */
-export function findBoxSecret(state: string, environment: Environment): string {
-  const secret = environment["POSTERN_BOX_SECRET"] || readBoxSecret(resolve(state));
-  if (secret !== undefined) return secret;
-  throw new Failure(
-    `no box secret: set POSTERN_BOX_SECRET, or name the gateway's state directory with --state ` +
-      `(${resolve(state)} has none)`,
   );
 }
 

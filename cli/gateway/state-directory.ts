@@ -28,8 +28,6 @@ export interface StateDirectory {
   readonly runPath: string;
   /** The Durable Objects' storage. */
   readonly objectsPath: string;
-  /** Boxes enrol with it. */
-  readonly boxSecret: string;
   /** The one secret that the gateway's keys are derived from, as `POSTERN_KEY`. */
   readonly key: string;
   readWorkerd(): ProcessIdentity | undefined;
@@ -56,7 +54,6 @@ export function openStateDirectory(path: string): StateDirectory {
         path,
         runPath: at("run"),
         objectsPath: at("objects"),
-        boxSecret: loadSecret(at("box-secret")),
         key: loadSecret(at("key")),
         readWorkerd: () => readIdentity(at("run", "workerd.json")),
         writeWorkerd: (identity) =>
@@ -75,11 +72,6 @@ export function openStateDirectory(path: string): StateDirectory {
     lock.release();
     throw error;
   }
-}
-
-/** The enrolment secret of a state directory on this machine, or undefined when there is none. */
-export function readBoxSecret(path: string): string | undefined {
-  return readIfThere(join(path, "box-secret"))?.trim();
 }
 
 /** What the gateway on this state directory said of itself, if one runs or was killed. */

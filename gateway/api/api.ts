@@ -6,10 +6,12 @@ import { Hono } from "hono";
 import { problem } from "../../routing/problem.ts";
 import { announceConnection } from "../client.ts";
 import type { Env } from "../env.ts";
-import { originStub } from "../exchange.ts";
+import { originStub } from "../box-links.ts";
+import { relayCode } from "../code-relay.ts";
 import { VERB } from "../internal.ts";
-import { acceptDial, acceptLink, boxOf } from "../links.ts";
+import { acceptDial, acceptLink } from "../links.ts";
 import { landingPage } from "../landing-page.ts";
+import { callerOf } from "./caller.ts";
 import { v1 } from "./v1.ts";
 
 const app = new Hono<{ Bindings: Env }>();
@@ -24,13 +26,16 @@ app.get("/_postern/dial/:link/:nonce", (context) =>
   acceptDial(context.req.raw, context.env, context.req.param("link"), context.req.param("nonce")),
 );
 
+app.get("/_postern/code/:hash", (context) =>
+  relayCode(context.req.raw, context.env, context.req.param("hash")),
+);
+
 /** Fault injection: resets the object of one link, as an eviction or a deploy would. */
 app.post("/_postern/test/abort-origin", async (context) => {
   if (context.env.POSTERN_TEST_HOOKS !== "1") return context.notFound();
-  const box = await boxOf(context.req.raw, context.env);
-  if (box instanceof Response) return box;
-  const link = Number(context.req.query("link") ?? 0);
-  await originStub(context.env, box.workspace, box.box, link)
+  const { workspace } = await callerOf(context.req.raw.headers, context.env, "admin");
+  const { box = "", link = "0" } = context.req.query();
+  await originStub(context.env, workspace, box, Number(link))
     .fetch(VERB.abort)
     .catch(() => undefined);
   return context.body(null, 204);

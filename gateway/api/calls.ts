@@ -5,18 +5,14 @@
 import * as z from "zod";
 import { verifyResultToken } from "../../auth/result-token.ts";
 import { isObjectName } from "../../routing/names.ts";
-import type { RequestHead } from "../../routing/wire/messages.ts";
+import { askAgent } from "../agent-questions.ts";
 import type { Env } from "../env.ts";
-import { exchange } from "../exchange.ts";
-import { asciiJson } from "../internal.ts";
 import { gatewayKeys } from "../keys.ts";
+import { workspaceStub } from "../workspace/workspace.ts";
 import { type Operation, operation } from "./operation.ts";
 import { ApiProblem } from "./problems.ts";
 
 const TAG = "calls";
-
-/** The agent answers from memory. */
-const PATIENCE_MS = 10_000;
 
 const CALL = {
   name: "Call",
@@ -117,20 +113,18 @@ async function ask<Answer>(
   method: "GET" | "DELETE",
   id: string,
 ): Promise<Answer> {
-  if (!isObjectName(box)) throw new ApiProblem("not_found", "there is no box of this name");
-  const call = crypto.randomUUID();
-  const head: RequestHead = {
-    call,
-    // The agent itself: no app's endpoint is called so.
-    endpoint: "",
-    method,
-    target: id === "" ? "/calls" : `/calls/${encodeURIComponent(id)}`,
-    headers: asking === undefined ? [] : ["postern-workspace", asking],
-  };
-  const request = new Request("http://agent/");
-  const text = asciiJson(JSON.stringify(head));
-  const place = { id: call, workspace, box, links: 1, head: text, request };
-  const answer = await exchange(env, place, PATIENCE_MS);
+  const known = isObjectName(box) ? await workspaceStub(env, workspace).box(box) : undefined;
+  if (known === undefined) throw new ApiProblem("not_found", "there is no box of this name");
+  const answer = await askAgent(
+    env,
+    workspace,
+    { box, links: known.links },
+    {
+      method,
+      target: id === "" ? "/calls" : `/calls/${encodeURIComponent(id)}`,
+      headers: asking === undefined ? [] : ["postern-workspace", asking],
+    },
+  );
   if (answer.kind === "failed") throw new ApiProblem(answer.failure.code, answer.failure.detail);
   if (answer.kind === "kept") throw new ApiProblem("unavailable", "the box did not answer");
   return await new Response(answer.body).json<Answer>();

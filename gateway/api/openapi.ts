@@ -55,7 +55,7 @@ export function openApiDocument(
 }
 
 function operationObject(row: Operation): Json {
-  const { id, tag, summary, description, needs, path, query, body, answer } = row;
+  const { id, tag, summary, description, needs, path, query, body, takesBytes, answer } = row;
   const parameters = [...pathParameters(path), ...queryParameters(query)];
   const success =
     answer === undefined
@@ -69,6 +69,7 @@ function operationObject(row: Operation): Json {
     security: [{ apiToken: [] }],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: contentOf(body) } }),
+    ...(takesBytes === undefined ? {} : { requestBody: { required: true, content: BYTES } }),
     responses: {
       ...success,
       default: {
@@ -78,6 +79,9 @@ function operationObject(row: Operation): Json {
     },
   };
 }
+
+/** What an upload takes. */
+const BYTES: Json = { "application/octet-stream": { schema: {} } };
 
 function contentOf({ name }: NamedSchema): Json {
   return { "application/json": { schema: { $ref: COMPONENTS + name } } };

@@ -4,6 +4,7 @@
  * cannot disagree.
  */
 import type { Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import * as z from "zod";
 import type { Env } from "../env.ts";
 import type { Scope } from "../workspace/scopes.ts";
@@ -26,6 +27,14 @@ export interface Call<Query, Body> {
   readonly path: Readonly<Record<string, string>>;
   readonly query: Query;
   readonly body: Body;
+  /** Its body is unread where the row takes bytes. */
+  readonly request: Request;
+}
+
+/** The body of a request that brings bytes. */
+export interface Upload {
+  readonly bytes: number;
+  readonly stream: ReadableStream<Uint8Array>;
 }
 
 export interface Operation<
@@ -44,6 +53,8 @@ export interface Operation<
   readonly needs: Scope;
   readonly query?: Query;
   readonly body?: NamedSchema<Body>;
+  /** Takes bytes instead; `run` reads them by `uploadOf`, whatever the limit of other requests. */
+  readonly takesBytes?: true;
   /** Absent: 204. */
   readonly answer?: NamedSchema<Answer> & { readonly status: 200 | 201 };
   // A method, so that rows of different types fit one list.
@@ -59,15 +70,29 @@ export function operation<
   return row;
 }
 
+/** No request of the API is anywhere near this size, but those that bring bytes. */
+const MAX_BODY_BYTES = 256 * 1024;
+
+const limited = bodyLimit({
+  maxSize: MAX_BODY_BYTES,
+  onError: () => {
+    throw new ApiProblem("body_too_large", `the limit is ${MAX_BODY_BYTES} bytes`);
+  },
+});
+
 /** Puts the operations into a router: first who calls, then what is asked, then the work. */
 export function mount(router: Hono<{ Bindings: Env }>, operations: readonly Operation[]): void {
   for (const row of operations) {
-    router.on(row.method.toUpperCase(), row.path.replace(/\{(\w+)\}/g, ":$1"), async (context) => {
+    const method = row.method.toUpperCase();
+    const path = row.path.replace(/\{(\w+)\}/g, ":$1");
+    if (row.takesBytes === undefined) router.on(method, path, limited);
+    router.on(method, path, async (context) => {
       const { env, req } = context;
       const caller = await callerOf(req.raw.headers, env, row.needs);
       const query = checked("query", row.query ?? NO_QUERY, queryOf(context));
       const body = row.body === undefined ? undefined : await bodyOf(context, row.body.schema);
-      const answer = await row.run({ env, caller, path: req.param(), query, body });
+      const { raw: request } = req;
+      const answer = await row.run({ env, caller, path: req.param(), query, body, request });
       if (row.answer === undefined) return context.body(null, 204);
       return context.json(answer as object, row.answer.status);
     });
@@ -85,6 +110,17 @@ async function bodyOf(context: Context, schema: z.ZodType): Promise<unknown> {
     throw new ApiProblem("bad_request", "the body is not JSON");
   }
   return checked("body", schema, value);
+}
+
+/** @throws ApiProblem unless the request declares a length, and not too large a one */
+export function uploadOf({ headers, body }: Request, maxBytes: number): Upload {
+  const declared = headers.get("content-length") ?? "";
+  if (!/^\d{1,15}$/.test(declared) || body === null) {
+    throw new ApiProblem("bad_request", "an upload has a body and declares its Content-Length");
+  }
+  const bytes = Number(declared);
+  if (bytes > maxBytes) throw new ApiProblem("body_too_large", `the limit is ${maxBytes} bytes`);
+  return { bytes, stream: body };
 }
 
 /** Each parameter once, or as the list that no schema takes. */

@@ -61,7 +61,7 @@ export const TOKEN_NAME = z
   .meta({ pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", maxLength: 64 })
   .default("");
 
-/** An app's or environment's name. */
+/** An app's, environment's or box's name. */
 export const OBJECT_NAME = z
   .string()
   .refine(isObjectName, 'must be 1 to 64 ASCII letters, digits, "-", "." and "_"')
@@ -113,6 +113,6 @@ export function expiry(seconds: number | undefined): number | null {
   return seconds === undefined ? null : Date.now() + seconds * 1_000;
 }
 
-function shownTime(ms: number): string {
+export function shownTime(ms: number): string {
   return new Date(ms).toISOString();
 }

@@ -3,8 +3,8 @@
  * ones that `/api/v1/openapi.json` shows.
  */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { type Env, publicScheme } from "../env.ts";
+import { BOX_OPERATIONS } from "./boxes.ts";
 import { CALL_OPERATIONS, cancelByToken } from "./calls.ts";
 import { openApiDocument } from "./openapi.ts";
 import { mount, type Operation } from "./operation.ts";
@@ -14,12 +14,10 @@ import { API_TOKEN_OPERATIONS } from "./tokens.ts";
 
 const BASE_PATH = "/api/v1";
 
-/** No request of the API is anywhere near this size. */
-const MAX_BODY_BYTES = 256 * 1024;
-
 const OPERATIONS: readonly Operation[] = [
   ...API_TOKEN_OPERATIONS,
   ...PROXY_TOKEN_OPERATIONS,
+  ...BOX_OPERATIONS,
   ...CALL_OPERATIONS,
 ];
 
@@ -90,16 +88,6 @@ v1.use("*", async (context, next) => {
   await next();
   context.header("cache-control", "no-store");
 });
-
-v1.use(
-  "*",
-  bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: () => {
-      throw new ApiProblem("body_too_large", `the limit is ${MAX_BODY_BYTES} bytes`);
-    },
-  }),
-);
 
 v1.get("/health", (context) => context.json({ status: "ok" }));
 

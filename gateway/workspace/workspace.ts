@@ -17,7 +17,10 @@ import {
 import type { ProxyToken } from "../../auth/proxy-authorization.ts";
 import type { Env } from "../env.ts";
 import { gatewayKeys } from "../keys.ts";
+import type { BoxPlace } from "../names.ts";
 import { type ApiTokenInfo, ApiTokens, type NewApiToken } from "./api-tokens.ts";
+import { BoxRegistry, type Enrolled } from "./box-registry.ts";
+import type { BoxInfo, BoxLink, LinkGreeting, NewBox } from "./boxes.ts";
 import { migrate } from "./migrations.ts";
 import type { Page, PageRequest } from "./pages.ts";
 import { type NewProxyToken, type ProxyTokenInfo, ProxyTokens } from "./proxy-tokens.ts";
@@ -46,6 +49,7 @@ export type Revoked = { revoked: boolean } | { refused: "last_admin" };
 export class Workspace extends DurableObject<Env> {
   readonly #name: string;
   readonly #sql: SqlStorage;
+  readonly #boxes: BoxRegistry;
   /** Of the gateway's present key, which the constructor waits for. */
   #proxyTokens: ProxyTokens;
   #apiTokens: ApiTokens;
@@ -56,6 +60,7 @@ export class Workspace extends DurableObject<Env> {
     this.#name = state.id.name;
     this.#sql = state.storage.sql;
     migrate(state.storage);
+    this.#boxes = new BoxRegistry(env, this.#name, this.#sql);
     this.#proxyTokens = new ProxyTokens(this.#sql, "");
     this.#apiTokens = new ApiTokens(this.#sql, "");
     void state.blockConcurrencyWhile(() => this.#useKey());
@@ -131,6 +136,42 @@ export class Workspace extends DurableObject<Env> {
       if (this.#apiTokens.isLastAdmin(id)) return { refused: "last_admin" };
       return { revoked: this.#apiTokens.delete(id) };
     });
+  }
+
+  async enrolBox(chosen: NewBox, by: string): Promise<Enrolled> {
+    return await this.#boxes.enrol(chosen, by);
+  }
+
+  async listBoxes(page: PageRequest): Promise<Page<BoxInfo>> {
+    return await this.#boxes.list(page);
+  }
+
+  async box(name: string): Promise<BoxInfo | undefined> {
+    return await this.#boxes.find(name);
+  }
+
+  async revokeBox(name: string): Promise<boolean> {
+    return await this.#boxes.revoke(name);
+  }
+
+  /** Whether this is a box's present enrolment. */
+  isEnrolled(box: string, serial: string): boolean {
+    return this.#boxes.isEnrolled(box, serial);
+  }
+
+  /** A link of a box came up; false when the box is not enrolled any more. */
+  linkUp(greeting: LinkGreeting): boolean {
+    return this.#boxes.linkUp(greeting);
+  }
+
+  /** A link of a box went. */
+  linkLost(link: BoxLink): void {
+    this.#boxes.linkLost(link);
+  }
+
+  /** The boxes that said they have this code, connected ones first. */
+  holdersOfCode(hash: string): BoxPlace[] {
+    return this.#boxes.holdersOf(hash);
   }
 
   /**

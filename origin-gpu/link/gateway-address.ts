@@ -1,9 +1,11 @@
 /**
  * Where the gateway is and how this box proves itself there: every connection that the agent makes to
- * it (links and dial-backs) starts here.
+ * it (links, dial-backs, requests) starts here.
  */
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
+import { type Dispatcher, request } from "undici";
+import { type BoxEnrolment, mintBoxCredential } from "../../auth/box-credential.ts";
 import { handshake } from "../websocket/handshake.ts";
 
 /** The gateway must answer a handshake within this time. */
@@ -16,14 +18,20 @@ export interface GatewayOptions {
   url: string;
   /** Where to connect instead of the URL's own host, on the same machine past the front: `127.0.0.1:41234`. */
   connectTo?: string;
-  workspace: string;
-  box: string;
-  secret: string;
+  enrolment: BoxEnrolment;
+}
+
+export interface AgentRequest {
+  readonly method?: "GET" | "POST";
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
 }
 
 export type Dialled =
   | { kind: "open"; socket: Socket; head: Buffer }
-  | { kind: "refused"; line: string; again: boolean };
+  /** `held`: another agent has this name; it may be one that died and was not missed yet. */
+  | { kind: "refused"; line: string; again: "yes" | "held" | "no" };
 
 export class GatewayAddress {
   readonly #options: GatewayOptions;
@@ -36,30 +44,46 @@ export class GatewayAddress {
     this.needsMask = protocol === "http:" && !isLoopback(options.connectTo ?? hostname);
   }
 
+  /** The `Authorization` of one request: good for a minute. */
+  async authorization(): Promise<string> {
+    return `Bearer ${await mintBoxCredential(this.#options.enrolment, Date.now() / 1_000)}`;
+  }
+
+  /**
+   * One HTTP request to one of the gateway's doors for boxes.
+   * @throws Error that undici gives when the gateway can't be reached, or the signal aborts
+   */
+  async request(
+    path: string,
+    { method = "GET", body, signal }: AgentRequest = {},
+  ): Promise<Dispatcher.ResponseData> {
+    const { url, connectTo } = this.#options;
+    return await request(`${connectTo === undefined ? url : `http://${connectTo}`}${path}`, {
+      method,
+      headers: {
+        host: new URL(url).host,
+        authorization: await this.authorization(),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
   /** Opens a WebSocket to one of the gateway's doors for boxes. Never rejects. */
   async dial(
     path: string,
     headers: readonly string[] = [],
     signal?: AbortSignal,
   ): Promise<Dialled> {
-    const { url, connectTo, workspace, box, secret } = this.#options;
+    const { url, connectTo } = this.#options;
     const { protocol, host } = new URL(url);
     const scheme = connectTo === undefined ? protocol : "http:";
     try {
       const answer = await handshake({
         server: new URL(`${scheme}//${connectTo ?? host}`),
         target: path,
-        headers: [
-          "host",
-          host,
-          "authorization",
-          `Bearer ${secret}`,
-          "postern-workspace",
-          workspace,
-          "postern-box",
-          box,
-          ...headers,
-        ],
+        headers: ["host", host, "authorization", await this.authorization(), ...headers],
         nonce: randomBytes(16),
         timeoutMs: HANDSHAKE_TIMEOUT_MS,
         ...(signal === undefined ? {} : { signal }),
@@ -69,13 +93,17 @@ export class GatewayAddress {
       const line = `the gateway at ${url} refuses this box: ${text || `status ${answer.status}`}`;
       // What the operator must mend is not tried again; what passes by itself is.
       const final = [400, 401, 403, 404, 421, 426].includes(answer.status);
-      return { kind: "refused", line, again: !final };
+      return {
+        kind: "refused",
+        line,
+        again: final ? "no" : answer.status === 409 ? "held" : "yes",
+      };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return {
         kind: "refused",
         line: `cannot reach the gateway at ${url}: ${reason}`,
-        again: true,
+        again: "yes",
       };
     }
   }

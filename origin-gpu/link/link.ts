@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { BATCH_MS, Batching } from "../../routing/wire/batching.ts";
 import { FRAME, type OutgoingFrame, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
-import { KIB, MIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
+import { KEEPALIVE_TIMEOUT_MS, KIB, MIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
 import {
   type EndpointAnnouncement,
   parseWelcome,
@@ -23,12 +23,16 @@ const REFERENCE_FROM_BYTES = 4 * KIB;
 /** Frames are packed into messages of about this size: what a peer must take in at once is bounded. */
 const MESSAGE_BYTES = MIB;
 
+/** Twice the time after which the gateway misses an agent that died without a word. */
+const HELD_MS = 2 * KEEPALIVE_TIMEOUT_MS;
+
 /** A link that was up for so long was a good one. */
 const LIVED_MS = 500;
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_UNSUPPORTED_VERSION = 4001;
 const CLOSE_PROTOCOL_ERROR = 4002;
+const CLOSE_REVOKED = 4004;
 
 export interface LinkOptions {
   gateway: GatewayAddress;
@@ -55,6 +59,8 @@ export class Link implements Carrier {
   #stopped = false;
   #attempt = 0;
   #lostAt = 0;
+  /** Since when another agent has had this box's name, in milliseconds of the epoch. */
+  #heldAt: number | undefined;
   #welcomedAt = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #said = "";
@@ -97,7 +103,9 @@ export class Link implements Carrier {
       if (dialled.kind === "open") dialled.socket.destroy();
       return;
     }
-    if (dialled.kind === "refused" && !dialled.again) {
+    if (dialled.kind === "refused" && dialled.again === "held") this.#heldAt ??= Date.now();
+    else this.#heldAt = undefined;
+    if (dialled.kind === "refused" && (dialled.again === "no" || this.#isHeldForGood())) {
       this.#options.onRefused(dialled.line);
       return;
     }
@@ -171,12 +179,16 @@ export class Link implements Carrier {
     this.#drained.clear();
     streams.lost();
     if (this.#stopped) return;
-    if (code === CLOSE_UNSUPPORTED_VERSION) {
+    if (code === CLOSE_UNSUPPORTED_VERSION || code === CLOSE_REVOKED) {
       this.#options.onRefused(reason);
       return;
     }
     this.#tell(`the link to the gateway is lost (${reason || code}); dialling again`);
     this.#redial();
+  }
+
+  #isHeldForGood(): boolean {
+    return this.#heldAt !== undefined && Date.now() - this.#heldAt >= HELD_MS;
   }
 
   #redial(): void {

@@ -49,7 +49,7 @@ describe("usage", () => {
     [
       ["quit"],
       2,
-      "postern: unknown command quit; one of up, gateway, serve, url, proxy-token, token, profile, config, call\n",
+      "postern: unknown command quit; one of up, gateway, serve, url, proxy-token, token, profile, config, box, call\n",
     ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
     [["deploy", "app.py"], 1, "postern: deploy: not available yet\n"],
@@ -95,7 +95,7 @@ describe("what can't start", () => {
   test("serve without a gateway says where it looked and what to do", async () => {
     const { code, stderr } = await postern(["serve"], { cwd: directoryWith(CONFIG) });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^postern: no gateway runs on [^\n]+\.postern; [^\n]+POSTERN_URL\n$/);
+    expect(stderr).toMatch(/^postern: no gateway runs on [^\n]+\.postern; [^\n]+--state[^\n]+\n$/);
   });
 });
 

@@ -52,15 +52,15 @@ describe("a running gateway", () => {
     expect(gateway.stderr).toContain("workerd ended (SIGKILL); starting it again");
   });
 
-  test("that is killed takes its workerd with it, and the next start finds its secret again", async () => {
+  test("that is killed takes its workerd with it, and the next start finds its key again", async () => {
     const { process: gateway, state } = await startPosternGateway();
-    const secret = readFileSync(join(state, "box-secret"), "utf8");
+    const key = readFileSync(join(state, "key"), "utf8");
     const tree = processTree(gateway.pid);
     await gateway.kill();
     for (const pid of tree) await untilGone(pid);
     const again = startPostern(["gateway", "--port", "0", "--state", state]);
     await again.waitForOutput(/^http:/m);
-    expect(readFileSync(join(state, "box-secret"), "utf8")).toBe(secret);
+    expect(readFileSync(join(state, "key"), "utf8")).toBe(key);
   });
 
   test("ends an orphan that still has the files before it opens them", async () => {

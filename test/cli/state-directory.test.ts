@@ -6,7 +6,6 @@ import { Failure } from "../../cli/failure.ts";
 import { identityOf, isRunning } from "../../cli/gateway/process-identity.ts";
 import {
   openStateDirectory,
-  readBoxSecret,
   readRunning,
   type StateDirectory,
 } from "../../cli/gateway/state-directory.ts";
@@ -59,22 +58,21 @@ describe("the lock", () => {
 });
 
 describe("what is kept", () => {
-  test("the box secret is made once, of 32 random bytes, and readable by its owner alone", () => {
+  test("the key is made once, of 32 random bytes, and readable by its owner alone", () => {
     const path = join(temporaryDirectory(), "state");
     const first = open(path);
-    const { boxSecret } = first;
+    const { key } = first;
     first.release();
-    expect(Buffer.from(boxSecret, "base64url")).toHaveLength(32);
-    expect(open(path).boxSecret).toBe(boxSecret);
-    expect(readBoxSecret(path)).toBe(boxSecret);
-    expect(modeOf(join(path, "box-secret"))).toBe(0o600);
+    expect(Buffer.from(key, "base64url")).toHaveLength(32);
+    expect(open(path).key).toBe(key);
+    expect(modeOf(join(path, "key"))).toBe(0o600);
     expect(modeOf(path)).toBe(0o700);
   });
 
-  test("a secret of the operator's own is used as it is", () => {
+  test("a key of the operator's own is used as it is", () => {
     const path = temporaryDirectory();
-    writeFileSync(join(path, "box-secret"), "my own secret\n");
-    expect(open(path).boxSecret).toBe("my own secret");
+    writeFileSync(join(path, "key"), "my own key\n");
+    expect(open(path).key).toBe("my own key");
   });
 
   test("the running gateway stands there for other commands and is forgotten at its end", () => {

@@ -208,7 +208,7 @@ describe("a private endpoint", () => {
 
 describe("the state directory", () => {
   test("keeps key and first token for its owner alone", () => {
-    for (const file of ["key", "profile.toml", "box-secret"]) {
+    for (const file of ["key", "profile.toml", "box/identity.json"]) {
       expect(statSync(join(postern.stateDirectory, file)).mode & 0o777).toBe(0o600);
     }
   });

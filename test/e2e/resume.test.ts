@@ -1,9 +1,7 @@
 /** What breaks between gateway and agent is a pause for the client: never a loss, never a repetition. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { boxName } from "../../cli/agent.ts";
+import { resetOrigin } from "../support/box.ts";
 import { type CuttableProxy, startCuttableProxy } from "../support/cuttable-proxy.ts";
 import { type Gateway, startGateway, startServe, upstream } from "../support/harness.ts";
 import { digest, events, open, send } from "../support/http-client.ts";
@@ -27,23 +25,13 @@ afterAll(async () => {
   await app.stop();
 });
 
-/** Ends the Origin object of the test's only box as Cloudflare may at any time. */
-async function resetOriginObject(): Promise<void> {
-  const secret = readFileSync(join(gateway.stateDirectory, "box-secret"), "utf8").trim();
-  const answer = await send(gateway.base, "/_postern/test/abort-origin?link=0", {
-    method: "POST",
-    headers: { authorization: `Bearer ${secret}`, "postern-box": boxName() },
-  });
-  expect(answer.status).toBe(204);
-}
-
 test("one connection sees 1,000 events once and in order through five cuts and two object resets", async () => {
   const faults = new Map<number, () => unknown>([
     [100, () => proxy.cut()],
-    [220, resetOriginObject],
+    [220, () => resetOrigin(gateway)],
     [340, () => proxy.cut()],
     [480, () => proxy.cut()],
-    [600, resetOriginObject],
+    [600, () => resetOrigin(gateway)],
     [720, () => proxy.cut()],
     [850, () => proxy.cut()],
   ]);

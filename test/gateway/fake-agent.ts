@@ -2,7 +2,10 @@
  * An agent inside the test: speaks the link's protocol through the real Worker and the real objects, and
  * answers calls as each test says.
  */
-import { SELF } from "cloudflare:test";
+import { env as bindings, SELF } from "cloudflare:test";
+import { type BoxEnrolment, mintBoxCredential } from "../../auth/box-credential.ts";
+import type { Env } from "../../gateway/env.ts";
+import { workspaceStub } from "../../gateway/workspace/workspace.ts";
 import { FRAME, packFrames } from "../../routing/wire/frames.ts";
 import {
   type AttachRequest,
@@ -16,7 +19,9 @@ import {
 import { Multiplexer, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 
 const BASE = "http://localhost:8787";
-const SECRET = "test-box-secret";
+const AUDIENCE = "localhost:8787";
+
+const env = bindings as unknown as Env;
 
 export interface Behaviour {
   open?: (
@@ -48,20 +53,47 @@ export function announcement(app: string, functionName: string): EndpointAnnounc
   };
 }
 
+const enrolled = new Map<string, Promise<BoxEnrolment>>();
+
+/** The box of this name, enrolled once. */
+export function enrolledBox(box: string, workspace = "local"): Promise<BoxEnrolment> {
+  const name = `${workspace}/${box}`;
+  const known = enrolled.get(name) ?? enrol(box, workspace);
+  enrolled.set(name, known);
+  return known;
+}
+
+/** Enrols a box, anew where it is enrolled already. */
+export async function enrol(
+  box: string,
+  workspace = "local",
+  ephemeral = false,
+): Promise<BoxEnrolment> {
+  const chosen = { name: box, region: "", ephemeral };
+  const answer = await workspaceStub(env, workspace).enrolBox(chosen, "test");
+  if ("refused" in answer) throw new Error(`not enrolled: ${answer.refused}`);
+  const { serial, key } = answer;
+  const identity = { workspace, box, serial, key, audience: AUDIENCE };
+  enrolled.set(`${workspace}/${box}`, Promise.resolve(identity));
+  return identity;
+}
+
+/** The `Authorization` of a box, as its agent would make it now. */
+export async function authorizationOf(box: BoxEnrolment): Promise<string> {
+  return `Bearer ${await mintBoxCredential(box, Date.now() / 1_000)}`;
+}
+
 /** The gateway's answer to a dial. */
 export async function dial(
-  box: string,
+  box: BoxEnrolment,
   incarnation = "a".repeat(32),
-  secret = SECRET,
-  workspace = "local",
-) {
+  authorization?: string,
+): Promise<Response> {
   return await SELF.fetch(`${BASE}/_postern/link/0`, {
     headers: {
-      host: "localhost:8787",
+      host: AUDIENCE,
       upgrade: "websocket",
-      authorization: `Bearer ${secret}`,
-      "postern-workspace": workspace,
-      "postern-box": box,
+      authorization: authorization ?? (await authorizationOf(box)),
       "postern-incarnation": incarnation,
     },
   });
@@ -70,7 +102,10 @@ export async function dial(
 /** Connects; resolves when the gateway has said welcome, rejects when it closes the link instead. */
 export async function connectAgent(box: string, behaviour: Behaviour = {}): Promise<FakeAgent> {
   const incarnation = behaviour.incarnation ?? "a".repeat(32);
-  const response = await dial(box, incarnation, SECRET, behaviour.endpoints?.[0]?.workspace);
+  const response = await dial(
+    await enrolledBox(box, behaviour.endpoints?.[0]?.workspace),
+    incarnation,
+  );
   const socket = response.webSocket;
   if (socket === null) throw new Error(`refused: ${response.status} ${await response.text()}`);
   const welcomed = Promise.withResolvers<Welcome>();

@@ -1,32 +1,41 @@
 /** A GPU box of its own beside a gateway of its own: each can be killed and started again by itself. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { ownAccess } from "../../cli/access.ts";
+import { enrolledBox } from "../../cli/box-identity.ts";
+import { ApiClient } from "../../cli/client.ts";
 import type { BoxOptions } from "./apps/box.ts";
 import { APPS, type EndpointTable, type Gateway, writeConfig } from "./harness.ts";
 import { send } from "./http-client.ts";
 import { ManagedProcess } from "./processes.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 const BOX_NAME = "box";
 
 export interface BoxPlace {
   readonly gateway: Gateway;
-  /** Kept over a kill of the agent. */
-  readonly stateDirectory: string;
+  /** Kept over a kill of the agent; without one no call is kept. */
+  readonly stateDirectory?: string;
   /** Where it dials instead of the gateway's own port: a proxy of the test. */
   readonly throughPort: number;
+  /** Links that the agent keeps; one by default. */
+  readonly links?: number;
 }
 
 /** Starts an agent that serves these endpoints; ready when the gateway has accepted them. */
 export async function startBox(
-  { gateway, stateDirectory, throughPort }: BoxPlace,
+  { gateway, stateDirectory, throughPort, links = 1 }: BoxPlace,
   endpoints: readonly EndpointTable[],
 ): Promise<ManagedProcess> {
   const options: BoxOptions = {
     gatewayUrl: `http://localhost:${throughPort}`,
-    boxName: BOX_NAME,
-    boxSecret: boxSecret(gateway),
-    stateDirectory,
+    enrolment: await enrolledBox({
+      access: ownAccess(gateway.stateDirectory),
+      directory: stateDirectory ?? temporaryDirectory(),
+      name: BOX_NAME,
+    }),
+    ...(stateDirectory === undefined ? {} : { stateDirectory }),
+    links,
     configFile: writeConfig(endpoints),
   };
   const program = join(APPS, "box.ts");
@@ -47,15 +56,23 @@ export async function memoryOf(agent: ManagedProcess, asked: number): Promise<No
   return JSON.parse(text) as NodeJS.MemoryUsage;
 }
 
-/** Ends the Origin object of the box's link as Cloudflare may at any time. */
-export async function resetOrigin(gateway: Gateway, boxName = BOX_NAME): Promise<void> {
-  const answer = await send(gateway.base, "/_postern/test/abort-origin?link=0", {
+/** Ends the Origin object of one of a box's links as Cloudflare may at any time. */
+export async function resetOrigin(gateway: Gateway, box?: string, link = 0): Promise<void> {
+  const name = box ?? (await onlyBox(gateway));
+  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
+  const path = `/_postern/test/abort-origin?box=${encodeURIComponent(name)}&link=${link}`;
+  const answer = await send(gateway.base, path, {
     method: "POST",
-    headers: { authorization: `Bearer ${boxSecret(gateway)}`, "postern-box": boxName },
+    headers: { authorization: `Bearer ${tokenId}.${tokenSecret}` },
   });
   if (answer.status !== 204) throw new Error(`the object was not reset: ${answer.text}`);
 }
 
-function boxSecret({ stateDirectory }: Gateway): string {
-  return readFileSync(join(stateDirectory, "box-secret"), "utf8").trim();
+/** The name of the one box that is connected. */
+async function onlyBox({ stateDirectory }: Gateway): Promise<string> {
+  const api = new ApiClient(ownAccess(stateDirectory));
+  const boxes = await api.list<{ name: string; connected: boolean }>("/boxes");
+  const [box, ...others] = boxes.filter(({ connected }) => connected);
+  if (box === undefined || others.length > 0) throw new Error("not one box is connected");
+  return box.name;
 }

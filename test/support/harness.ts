@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type TomlTable, stringify } from "smol-toml";
 
+import { ownAccess } from "../../cli/access.ts";
 import type { Address } from "./http-client.ts";
 import { ManagedProcess, commandLine, processTree } from "./processes.ts";
 import { freePort, temporaryDirectory } from "./temporary.ts";
@@ -131,11 +132,11 @@ async function startGatewayCommand(
 
 /** `postern gateway`, ready when it has printed its URL. */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  return await startGatewayCommand(
-    ["gateway"],
-    (port) => new RegExp(`http://localhost:${port}`),
-    options,
-  );
+  const env = { POSTERN_WORKSPACE: WORKSPACE, ...options.env };
+  return await startGatewayCommand(["gateway"], (port) => new RegExp(`http://localhost:${port}`), {
+    ...options,
+    env,
+  });
 }
 
 /** `postern up` with these endpoints, ready when it has printed the last one's URL. */
@@ -162,12 +163,15 @@ export async function startServe(
   env: NodeJS.ProcessEnv = {},
 ): Promise<ManagedProcess> {
   const last = endpoints.at(-1)?.function ?? "web";
-  const managed = startCommand(
-    ["serve", writeConfig(endpoints), "--state", gateway.stateDirectory],
-    {
-      env: { ...env, POSTERN_URL: `http://localhost:${throughPort}` },
+  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
+  const managed = startCommand(["serve", writeConfig(endpoints)], {
+    env: {
+      ...env,
+      POSTERN_URL: `http://localhost:${throughPort}`,
+      POSTERN_TOKEN_ID: tokenId,
+      POSTERN_TOKEN_SECRET: tokenSecret,
     },
-  );
+  });
   await managed.waitForOutput(new RegExp(`http://${WORKSPACE}--${APP}-${last}-dev\\.localhost`));
   return managed;
 }

@@ -103,9 +103,9 @@ describe("an API token", () => {
     ["read", "GET", "/tokens", 403],
     ["deploy", "POST", "/proxy-tokens", 201],
     ["deploy", "DELETE", "/proxy-tokens/wk-x", 404],
-    ["read", "GET", "/boxes/away/calls", 503],
-    ["read", "DELETE", "/boxes/away/calls/x", 403],
-    ["deploy", "DELETE", "/boxes/away/calls/x", 503],
+    ["read", "GET", "/boxes/unknown/calls", 404],
+    ["read", "DELETE", "/boxes/unknown/calls/x", 403],
+    ["deploy", "DELETE", "/boxes/unknown/calls/x", 404],
     ["deploy", "GET", "/tokens", 403],
     ["deploy", "POST", "/tokens", 403],
     ["deploy", "DELETE", "/tokens/ak-x", 403],
@@ -293,8 +293,11 @@ describe("the OpenAPI document", () => {
     expect(status).toBe(200);
     expect(json.openapi).toBe("3.1.0");
     expect(Object.keys(json.paths).toSorted()).toEqual([
+      "/api/v1/boxes",
+      "/api/v1/boxes/{box}",
       "/api/v1/boxes/{box}/calls",
       "/api/v1/boxes/{box}/calls/{id}",
+      "/api/v1/boxes/{box}/code/{hash}",
       "/api/v1/calls/{token}",
       "/api/v1/health",
       "/api/v1/openapi.json",

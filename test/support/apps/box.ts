@@ -4,15 +4,16 @@
  */
 import { readFileSync } from "node:fs";
 
+import type { BoxEnrolment } from "../../../auth/box-credential.ts";
 import { startAgent } from "../../../origin-gpu/agent.ts";
 import { parseConfig } from "../../../origin-gpu/config/config.ts";
 
 /** What a box is told by `startBox`. */
 export interface BoxOptions {
   readonly gatewayUrl: string;
-  readonly boxName: string;
-  readonly boxSecret: string;
-  readonly stateDirectory: string;
+  readonly enrolment: BoxEnrolment;
+  readonly stateDirectory?: string;
+  readonly links: number;
   readonly configFile: string;
 }
 

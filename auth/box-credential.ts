@@ -1,0 +1,133 @@
+/**
+ * How a GPU box proves itself. An enrolled box holds one key of its own, which the gateway derives again
+ * from its own secret whenever it needs it and keeps nowhere. With it the box signs a credential of a
+ * minute for every connection that it makes: a JWT (RFC 7519) that says which box it is and which gateway
+ * it is for. Whether the enrolment still holds, the workspace knows; nothing here does.
+ */
+import { base64url, decodeJwt, errors, jwtVerify, SignJWT } from "jose";
+import type { GatewayKeys } from "./keys.ts";
+
+/** One enrolment of a box. */
+export interface BoxIdentity {
+  readonly workspace: string;
+  readonly box: string;
+  /** Tells one enrolment under this name from the next; random, never used again. */
+  readonly serial: string;
+}
+
+/** What a box got when it was enrolled, and keeps. */
+export interface BoxEnrolment extends BoxIdentity {
+  /** As `deriveBoxKey` gave it. */
+  readonly key: string;
+  /** Whom its credentials are for: the gateway's base domain. */
+  readonly audience: string;
+}
+
+export type BoxVerdict =
+  | { kind: "valid"; identity: BoxIdentity }
+  /** Rightly signed, for another gateway's base domain. */
+  | { kind: "elsewhere" }
+  /** Rightly signed, by a box whose clock is so many seconds ahead; negative: behind. */
+  | { kind: "clock"; aheadS: number }
+  | { kind: "forged" };
+
+const ALGORITHM = "HS256";
+
+/** RFC 8725, 3.11: the type keeps tokens of another kind under the same key apart. */
+const TYPE = "postern-box";
+
+/** A credential is made for one connection, at once. */
+export const BOX_CREDENTIAL_LIFETIME_S = 60;
+
+/** By so much may the clocks of box and gateway differ. */
+export const CLOCK_SKEW_S = 30;
+
+/** Beyond it a credential is not looked at. */
+const MAX_CREDENTIAL_CHARACTERS = 2048;
+
+/** As the rest of the gateway spells names (routing/names.ts); a serial is hex. */
+const NAME = /^[A-Za-z0-9._-]{1,64}$/;
+const SERIAL = /^[0-9a-f]{1,64}$/;
+
+/**
+ * The key of an enrolment: 32 bytes in unpadded base64url. HMAC-SHA-256 is a pseudo-random function, so
+ * that one box's key says nothing about another's.
+ */
+export async function deriveBoxKey(
+  keys: GatewayKeys,
+  { workspace, box, serial }: BoxIdentity,
+): Promise<string> {
+  const text = new TextEncoder().encode(JSON.stringify([workspace, box, serial]));
+  const mac = await crypto.subtle.sign("HMAC", keys.boxKeys, text);
+  return base64url.encode(new Uint8Array(mac));
+}
+
+/** Makes a credential for one connection. @param nowS seconds since 1970 */
+export async function mintBoxCredential(
+  { workspace, box, serial, key, audience }: BoxEnrolment,
+  nowS: number,
+): Promise<string> {
+  const issuedAtS = Math.floor(nowS);
+  return await new SignJWT({ workspace, box, serial })
+    .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
+    .setAudience(audience)
+    .setIssuedAt(issuedAtS)
+    .setExpirationTime(issuedAtS + BOX_CREDENTIAL_LIFETIME_S)
+    .sign(base64url.decode(key));
+}
+
+/** Checks a credential. Never throws. */
+export async function verifyBoxCredential(
+  keys: GatewayKeys,
+  credential: string,
+  audience: string,
+  nowS: number,
+): Promise<BoxVerdict> {
+  const claimed = claimsOf(credential);
+  if (claimed === undefined) return { kind: "forged" };
+  const { identity, issuedAtS } = claimed;
+  const key = base64url.decode(await deriveBoxKey(keys, identity));
+  try {
+    await jwtVerify(credential, key, {
+      algorithms: [ALGORITHM],
+      typ: TYPE,
+      audience,
+      currentDate: new Date(nowS * 1_000),
+      clockTolerance: CLOCK_SKEW_S,
+      // Beside the credential's own `exp`: no box makes one that lives longer.
+      maxTokenAge: BOX_CREDENTIAL_LIFETIME_S,
+    });
+    return { kind: "valid", identity };
+  } catch (error) {
+    return refusalOf(error, issuedAtS - Math.floor(nowS));
+  }
+}
+
+/** jose checks the signature before any claim. */
+function refusalOf(error: unknown, aheadS: number): BoxVerdict {
+  if (error instanceof errors.JWTExpired) return { kind: "clock", aheadS };
+  if (!(error instanceof errors.JWTClaimValidationFailed)) return { kind: "forged" };
+  if (error.claim === "iat" && error.reason === "check_failed") return { kind: "clock", aheadS };
+  return { kind: error.claim === "aud" ? "elsewhere" : "forged" };
+}
+
+/** What a credential says of itself, unverified: it tells which key to verify with. */
+function claimsOf(credential: string): { identity: BoxIdentity; issuedAtS: number } | undefined {
+  if (credential.length > MAX_CREDENTIAL_CHARACTERS) return undefined;
+  let claims: Record<string, unknown>;
+  try {
+    claims = decodeJwt(credential);
+  } catch {
+    return undefined;
+  }
+  const { workspace, box, serial, iat } = claims;
+  if (!matches(NAME, workspace) || !matches(NAME, box) || !matches(SERIAL, serial)) {
+    return undefined;
+  }
+  if (typeof iat !== "number") return undefined;
+  return { identity: { workspace, box, serial }, issuedAtS: iat };
+}
+
+function matches(pattern: RegExp, value: unknown): value is string {
+  return typeof value === "string" && pattern.test(value);
+}

@@ -1,0 +1,111 @@
+/**
+ * What makes this machine a box: its enrolment at a gateway, kept in `identity.json` in the agent's state
+ * directory, which its owner alone may read. Who has that file can be this box. A box that is enrolled
+ * stays so: nothing here enrols one again that was revoked, or the revocation would not last.
+ */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import type { BoxEnrolment } from "../auth/box-credential.ts";
+import { workspaceOfApiToken } from "../auth/tokens.ts";
+import type { Access } from "./access.ts";
+import { ApiClient } from "./client.ts";
+import { makePrivateDirectory, writing } from "./directory-lock.ts";
+import { codeOf, Failure, reasonOf } from "./failure.ts";
+import { writePrivate } from "./gateway/state-directory.ts";
+
+const IDENTITY = z.object({
+  /** The gateway that it is enrolled at. */
+  url: z.string(),
+  workspace: z.string(),
+  box: z.string(),
+  region: z.string(),
+  serial: z.string(),
+  key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  audience: z.string(),
+});
+
+/** An enrolment and where it holds. */
+export type BoxIdentity = z.output<typeof IDENTITY> & BoxEnrolment;
+
+export interface BoxRequest {
+  /** With which a box that is not enrolled yet is; its token needs the scope `deploy`. */
+  readonly access: Access;
+  /** The agent's state directory. */
+  readonly directory: string;
+  readonly name: string;
+  /** Undefined: the one that it has, or none. */
+  readonly region?: string | undefined;
+  /**
+   * The base domain of a gateway whose state is on this machine: the enrolment holds there whatever its
+   * URL is today.
+   */
+  readonly ownDomain?: string;
+}
+
+/** The identity in a state directory, or undefined where there is none. @throws Failure for a broken one */
+export function readIdentity(directory: string): BoxIdentity | undefined {
+  const path = identityPath(directory);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
+    throw new Failure(`can't read ${path}: ${reasonOf(error)}`);
+  }
+  const parsed = IDENTITY.safeParse(parseJson(text));
+  if (!parsed.success) {
+    throw new Failure(`${path} is not a box's identity; remove it, and the box is enrolled anew`);
+  }
+  return parsed.data;
+}
+
+/** The box of a state directory; enrols it where it is not, or is to have another name or region. */
+export async function enrolledBox(request: BoxRequest): Promise<BoxIdentity> {
+  const { access, directory, name, region, ownDomain } = request;
+  const present = readIdentity(directory);
+  const isHere = ownDomain !== undefined || present?.url === access.url;
+  if (
+    present !== undefined &&
+    isHere &&
+    present.workspace === workspaceOfApiToken(access.tokenId) &&
+    present.box === name &&
+    (region === undefined || present.region === region)
+  ) {
+    return { ...present, audience: ownDomain ?? present.audience };
+  }
+  const enrolled = await enrol(access, { name, region: region ?? present?.region ?? "" });
+  writing(directory, () => {
+    makePrivateDirectory(directory);
+    writePrivate(identityPath(directory), `${JSON.stringify(enrolled, undefined, 2)}\n`);
+  });
+  return enrolled;
+}
+
+/** A box that the gateway forgets a minute after it was there last, and that nothing here remembers. */
+export async function ephemeralBox(access: Access, name: string): Promise<BoxIdentity> {
+  return await enrol(access, { name, region: "", ephemeral: true });
+}
+
+async function enrol(
+  access: Access,
+  chosen: { readonly name: string; readonly region: string; readonly ephemeral?: boolean },
+): Promise<BoxIdentity> {
+  const answer = await new ApiClient(access).post<object>("/boxes", chosen);
+  const parsed = IDENTITY.safeParse({ ...answer, url: access.url, box: chosen.name });
+  if (!parsed.success) throw new Failure(`${access.url} did not answer as a Postern gateway does`);
+  return parsed.data;
+}
+
+function identityPath(directory: string): string {
+  return join(directory, "identity.json");
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
