@@ -21,8 +21,15 @@ export interface DeploymentPlan {
     readonly tag?: string | undefined;
     readonly commit?: string | undefined;
   };
-  /** The packed code, from its first byte; where the content has code. */
-  readonly openCode: () => Readable;
+  /** What the content names as its code. */
+  readonly code: PackedBytes | undefined;
+}
+
+export interface PackedBytes {
+  readonly hash: string;
+  readonly bytes: number;
+  /** From the first byte. */
+  open(): Readable;
 }
 
 export interface Deploying extends Watching {
@@ -54,7 +61,7 @@ export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promis
 
 /** Uploads the code to one box that is there, unless one has it: the others get it from that one. */
 async function bringCode(
-  { openCode, request }: DeploymentPlan,
+  { code }: DeploymentPlan,
   { boxes }: Version,
   {
     client,
@@ -67,13 +74,12 @@ async function bringCode(
     const away = boxes.map((box) => box.name).join(", ");
     throw new Failure(`none of its boxes is connected: ${away}; start postern origin there`);
   }
-  const { code } = request.content;
-  if (code === null || boxes.some((box) => box.connected && box.has_code)) return;
+  if (code === undefined || boxes.some((box) => box.connected && box.has_code)) return;
   const shown = new UploadProgress(`code to ${target.name}`, code.bytes, progress);
   try {
     await client.upload(`/boxes/${encodeURIComponent(target.name)}/code/${code.hash}`, {
       bytes: code.bytes,
-      content: openCode(),
+      content: code.open(),
       onProgress: (sent) => shown.onProgress(sent),
       signal,
     });

@@ -45,7 +45,7 @@ async function deployAt(script: Script) {
       request: {
         content: { config: {}, code: { hash: HASH, bytes: CODE.length }, endpoints: [] },
       },
-      openCode: () => Readable.from(CODE),
+      code: { hash: HASH, bytes: CODE.length, open: () => Readable.from(CODE) },
     },
     {
       client: api.client,

@@ -1,0 +1,161 @@
+/** `postern app`: the apps of an environment, their versions, and the way back to an earlier one. */
+
+import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
+import { ApiClient } from "../client.ts";
+import type { Command, CommandGroup } from "../command.ts";
+import { confirm, YES_OPTION } from "../confirm.ts";
+import { untilServing } from "../deploy/follow.ts";
+import { showServing } from "../deploy/show.ts";
+import { appPath, type App, type Version } from "../deploy/versions.ts";
+import { chooseEnvironment } from "../environment.ts";
+import { Failure, UsageError } from "../failure.ts";
+import { printJson, printNotice, printResult } from "../output.ts";
+import { listenForStop } from "../stop-signals.ts";
+import { tableOf } from "../table.ts";
+
+const APP_NOTE = "APP is an app's name in the environment, or its id (ap-…).";
+
+const LIST: Command<typeof STATE_OPTION> = {
+  description: {
+    name: "app list",
+    summary: "Lists an environment's apps: deployed, running, or stopped not long ago.",
+    positionals: [],
+    options: STATE_OPTION,
+    notes: [ACCESS_NOTE],
+  },
+  async run({ values }) {
+    const { client, environment } = await placeOf(values);
+    const apps = await client.list<App>(`/apps?environment=${encodeURIComponent(environment)}`);
+    if (values.json === true) {
+      printJson(apps);
+      return 0;
+    }
+    const rows = apps.map((app) => [
+      app.id,
+      app.name,
+      app.state,
+      shownVersion(app.version),
+      app.created_at,
+      app.stopped_at ?? "",
+    ]);
+    const headings = ["ID", "NAME", "STATE", "VERSION", "CREATED", "STOPPED"];
+    for (const line of tableOf(headings, rows)) printResult(line);
+    return 0;
+  },
+};
+
+const HISTORY: Command<typeof STATE_OPTION> = {
+  description: {
+    name: "app history",
+    summary: "Lists an app's versions, newest first.",
+    positionals: ["APP"],
+    options: STATE_OPTION,
+    notes: [APP_NOTE, ACCESS_NOTE],
+  },
+  async run({ values, positionals: [app = ""] }) {
+    const { client, environment } = await placeOf(values);
+    const versions = await client.list<Version>(appPath(app, environment, "versions"));
+    if (values.json === true) {
+      printJson(versions);
+      return 0;
+    }
+    const rows = versions.map((version) => [
+      shownVersion(version.version),
+      version.status,
+      version.created_at,
+      version.created_by,
+      version.commit,
+      version.tag,
+      shownVersion(version.rollback_of),
+    ]);
+    const headings = ["VERSION", "STATUS", "CREATED", "BY", "COMMIT", "TAG", "AGAIN"];
+    for (const line of tableOf(headings, rows)) printResult(line);
+    return 0;
+  },
+};
+
+const ROLLBACK: Command<typeof STATE_OPTION> = {
+  description: {
+    name: "app rollback",
+    summary: "Deploys an earlier version again, as a new one: the one before, or the one named.",
+    positionals: ["APP", "[vN]"],
+    options: STATE_OPTION,
+    notes: [APP_NOTE, ACCESS_NOTE],
+  },
+  async run({ values, positionals: [app = "", named] }) {
+    const { client, environment, gatewayUrl } = await placeOf(values);
+    const body = named === undefined ? {} : { version: versionNumber(named) };
+    const stop = listenForStop();
+    const { version } = await client.post<Version>(appPath(app, environment, "rollback"), body);
+    const watched = { app, environment, version };
+    const watching = { client, stopped: stop.asked, notice: printNotice };
+    const serving = await untilServing(watched, watching);
+    await showServing(watched, serving, { json: values.json === true, gatewayUrl });
+    return 0;
+  },
+};
+
+const STOP_OPTIONS = { ...YES_OPTION, ...STATE_OPTION } as const;
+
+const STOP: Command<typeof STOP_OPTIONS> = {
+  description: {
+    name: "app stop",
+    summary: "Stops an app: its URLs answer 410, and anybody may take their names.",
+    positionals: ["APP"],
+    options: STOP_OPTIONS,
+    notes: [APP_NOTE, ACCESS_NOTE],
+  },
+  async run({ values, positionals: [app = ""] }) {
+    const { client, environment } = await placeOf(values);
+    await confirm(`stop ${app} in ${environment}`, values.yes);
+    await client.post(appPath(app, environment, "stop"), {});
+    if (values.json === true) printJson({ app, environment, stopped: true });
+    else printNotice(`${app} is stopped`);
+    return 0;
+  },
+};
+
+/** Refused by name, so that nobody looks for a typing error. */
+const notYet = (name: string, positionals: readonly string[]): Command => ({
+  description: { name: `app ${name}`, summary: "Not available yet.", positionals, options: {} },
+  run: () => Promise.reject(new Failure(`app ${name}: not available yet`)),
+});
+
+export const APP: CommandGroup = {
+  name: "app",
+  summary: "Shows, rolls back and stops apps.",
+  commands: {
+    list: LIST,
+    history: HISTORY,
+    rollback: ROLLBACK,
+    stop: STOP,
+    logs: notYet("logs", ["[APP]"]),
+    scale: notYet("scale", ["[APP]", "[FUNCTION]"]),
+  },
+};
+
+interface Values {
+  readonly env?: string;
+  readonly state?: string;
+}
+
+/** Which gateway and which of its environments a command means. */
+async function placeOf(
+  values: Values,
+): Promise<{ client: ApiClient; environment: string; gatewayUrl: string }> {
+  const access = findAccess(values.state, process.env);
+  const client = new ApiClient(access);
+  const environment = await chooseEnvironment(client, values.env, process.env);
+  return { client, environment, gatewayUrl: access.url };
+}
+
+/** `v3`, or `3`. */
+function versionNumber(text: string): number {
+  const digits = /^v?([1-9]\d{0,8})$/.exec(text)?.[1];
+  if (digits === undefined) throw new UsageError(`"${text}" is not a version, such as v3`);
+  return Number(digits);
+}
+
+function shownVersion(version: number | null): string {
+  return version === null ? "" : `v${version}`;
+}

@@ -1,0 +1,105 @@
+/** `postern deploy`: makes a version of an app and waits until it serves. */
+
+import { join } from "node:path";
+import { CodeRefused, packCode, type PackedCode } from "../../origin-gpu/code/pack-code.ts";
+import type { AppConfig } from "../../origin-gpu/config/config.ts";
+import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
+import { readApp } from "../app-config.ts";
+import { readIdentity } from "../box-identity.ts";
+import { ApiClient } from "../client.ts";
+import type { Command } from "../command.ts";
+import { deploy } from "../deploy/deployment.ts";
+import { showServing } from "../deploy/show.ts";
+import { shownBytes } from "../deploy/upload-progress.ts";
+import { needsCode, versionContent } from "../deploy/version-content.ts";
+import { chooseEnvironment } from "../environment.ts";
+import { Failure } from "../failure.ts";
+import { DEFAULT_STATE } from "../gateway/settings.ts";
+import { gitCommit } from "../git.ts";
+import { printNotice } from "../output.ts";
+import { listenForStop } from "../stop-signals.ts";
+
+const OPTIONS = {
+  name: { type: "string", value: "APP", summary: "the app's name instead of the file's" },
+  tag: { type: "string", value: "TAG", summary: "what the version is called in the history" },
+  "stream-logs": { type: "boolean", summary: "", notYet: true },
+  ...STATE_OPTION,
+} as const;
+
+export const DEPLOY: Command<typeof OPTIONS> = {
+  description: {
+    name: "deploy",
+    summary: "Deploys an app: a new version, which takes over when it is ready.",
+    positionals: ["[postern.toml|app.py]"],
+    options: OPTIONS,
+    notes: [
+      "Ctrl-C before the version starts takes it back; later it goes on without this command.",
+      ACCESS_NOTE,
+    ],
+  },
+  async run({ values, positionals: [file = "postern.toml"] }) {
+    const source = await readApp(file, { environment: values.env, name: values.name });
+    const { config } = source;
+    const access = findAccess(values.state, process.env);
+    const client = new ApiClient(access);
+    await checkWorkspace(client, config);
+    const environment = await chooseEnvironment(client, config.environment, process.env);
+    const stop = listenForStop();
+    const code = needsCode(config) ? await packed(config.directory) : undefined;
+    try {
+      const version = await deploy(
+        {
+          app: config.app,
+          environment,
+          request: {
+            content: versionContent(source, code),
+            deploying_box: boxHere(values.state ?? DEFAULT_STATE, access.url),
+            tag: values.tag,
+            commit: await gitCommit(config.directory),
+          },
+          code,
+        },
+        {
+          client,
+          stopped: stop.asked,
+          notice: printNotice,
+          progress: {
+            isTerminal: process.stderr.isTTY,
+            write: (text) => void process.stderr.write(text),
+            now: () => performance.now(),
+          },
+        },
+      );
+      const deployed = { app: config.app, environment, version: version.version };
+      await showServing(deployed, version, { json: values.json === true, gatewayUrl: access.url });
+      return 0;
+    } finally {
+      await code?.close();
+    }
+  },
+};
+
+async function packed(directory: string): Promise<PackedCode> {
+  try {
+    const code = await packCode(directory);
+    for (const line of code.skipped) printNotice(line);
+    printNotice(`packed ${code.files} files of ${directory}: ${shownBytes(code.bytes)}`);
+    return code;
+  } catch (error) {
+    throw error instanceof CodeRefused ? new Failure(error.message) : error;
+  }
+}
+
+/** The box that this machine is at the gateway, by the agent's state directory. */
+function boxHere(state: string, gatewayUrl: string): string | undefined {
+  const identity = readIdentity(join(state, "box"));
+  return identity?.url === gatewayUrl ? identity.box : undefined;
+}
+
+/** A file made for another workspace is not deployed into this one by a token that happens to be at hand. */
+async function checkWorkspace(client: ApiClient, { file, workspace }: AppConfig): Promise<void> {
+  if (workspace === undefined) return;
+  const { name } = await client.get<{ name: string }>("/workspace");
+  if (name === workspace) return;
+  throw new Failure(`${file} is for the workspace ${workspace}, and the token opens ${name}`);
+}

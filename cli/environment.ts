@@ -1,0 +1,40 @@
+/** Which of a workspace's environments a command means. */
+
+import { isObjectName } from "../routing/names.ts";
+import type { ApiClient } from "./client.ts";
+import { UsageError } from "./failure.ts";
+import { Profiles } from "./profiles.ts";
+
+/** As the API shows it. */
+interface Environment {
+  readonly name: string;
+}
+
+/**
+ * In this order: what the command line or the app's file says, POSTERN_ENVIRONMENT, the active profile's,
+ * the only one that there is. @throws UsageError with the names where several are left
+ */
+export async function chooseEnvironment(
+  client: ApiClient,
+  said: string | undefined,
+  variables: Readonly<Record<string, string | undefined>>,
+): Promise<string> {
+  if (said !== undefined) return checked(said, "--env");
+  const variable = variables["POSTERN_ENVIRONMENT"];
+  if (variable) return checked(variable, "POSTERN_ENVIRONMENT");
+  const profiles = Profiles.ofUser(variables);
+  const profile = profiles.activeName(variables);
+  const kept = profile === undefined ? undefined : profiles.get(profile)?.environment;
+  if (kept !== undefined) return checked(kept, `profile ${profile}`);
+  const names = (await client.list<Environment>("/environments")).map(({ name }) => name);
+  const [only] = names;
+  if (only !== undefined && names.length === 1) return only;
+  throw new UsageError(
+    `which environment? name it with --env or POSTERN_ENVIRONMENT: ${names.join(", ")}`,
+  );
+}
+
+function checked(name: string, from: string): string {
+  if (isObjectName(name)) return name;
+  throw new UsageError(`${from}: "${name}" is not 1 to 64 of letters, digits, "-", "." and "_"`);
+}
