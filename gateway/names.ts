@@ -57,6 +57,7 @@ export const NAMES_MIGRATIONS: readonly string[] = [
   CREATE TABLE names (
     name TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
+    workspace TEXT NOT NULL,
     kind TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     snapshot TEXT
@@ -64,6 +65,7 @@ export const NAMES_MIGRATIONS: readonly string[] = [
   CREATE TABLE reservations (
     name TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
+    workspace TEXT NOT NULL,
     kind TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
@@ -71,7 +73,7 @@ export const NAMES_MIGRATIONS: readonly string[] = [
   `,
 ];
 
-type ClaimantRow = { owner: string; kind: string; started_at: number };
+type ClaimantRow = { owner: string; workspace: string; kind: string; started_at: number };
 
 export class Names extends DurableObject<Env> {
   readonly #sql: SqlStorage;
@@ -102,11 +104,13 @@ export class Names extends DurableObject<Env> {
     const held = this.#holderAgainst(name, claimant) ?? this.#reserverAgainst(name, claimant);
     if (held !== undefined) return held;
     this.#sql.exec(
-      `INSERT INTO reservations (name, owner, kind, started_at, expires_at) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, kind = excluded.kind,
-         started_at = excluded.started_at, expires_at = excluded.expires_at`,
+      `INSERT INTO reservations (name, owner, workspace, kind, started_at, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, workspace = excluded.workspace,
+         kind = excluded.kind, started_at = excluded.started_at, expires_at = excluded.expires_at`,
       name,
       claimant.owner,
+      claimant.workspace,
       claimant.kind,
       claimant.startedAt,
       untilMs,
@@ -116,7 +120,7 @@ export class Names extends DurableObject<Env> {
 
   /** Gives a name to an app, or its new snapshot to a name that the app has. May be repeated. */
   commit(name: string, claimant: Claimant, snapshot: Snapshot): Held | undefined {
-    const { owner, kind, startedAt } = claimant;
+    const { owner, workspace, kind, startedAt } = claimant;
     const held = this.#holderAgainst(name, claimant);
     if (held !== undefined) return held;
     if (!this.#holds(name, owner)) {
@@ -126,11 +130,13 @@ export class Names extends DurableObject<Env> {
     }
     this.#sql.exec("DELETE FROM reservations WHERE name = ? AND owner = ?", name, owner);
     this.#sql.exec(
-      `INSERT INTO names (name, owner, kind, started_at, snapshot) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, kind = excluded.kind,
-         started_at = excluded.started_at, snapshot = excluded.snapshot`,
+      `INSERT INTO names (name, owner, workspace, kind, started_at, snapshot)
+       VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, workspace = excluded.workspace,
+         kind = excluded.kind, started_at = excluded.started_at, snapshot = excluded.snapshot`,
       name,
       owner,
+      workspace,
       kind,
       startedAt,
       JSON.stringify(snapshot),
@@ -158,7 +164,7 @@ export class Names extends DurableObject<Env> {
   /** The app that holds a name and does not give way to the claimant. */
   #holderAgainst(name: string, claimant: Claimant): Held | undefined {
     const [row] = this.#sql.exec<ClaimantRow>(
-      "SELECT owner, kind, started_at FROM names WHERE name = ? AND snapshot IS NOT NULL",
+      "SELECT owner, workspace, kind, started_at FROM names WHERE name = ? AND snapshot IS NOT NULL",
       name,
     );
     return heldAgainst(row, claimant);
@@ -167,7 +173,7 @@ export class Names extends DurableObject<Env> {
   /** The app that has reserved a name and does not give way to the claimant. */
   #reserverAgainst(name: string, claimant: Claimant): Held | undefined {
     const [row] = this.#sql.exec<ClaimantRow>(
-      "SELECT owner, kind, started_at FROM reservations WHERE name = ?",
+      "SELECT owner, workspace, kind, started_at FROM reservations WHERE name = ?",
       name,
     );
     return heldAgainst(row, claimant);
@@ -188,9 +194,9 @@ export class Names extends DurableObject<Env> {
 
 function heldAgainst(row: ClaimantRow | undefined, claimant: Claimant): Held | undefined {
   if (row === undefined) return undefined;
-  const { owner, started_at: startedAt } = row;
+  const { owner, workspace, started_at: startedAt } = row;
   const kind = row.kind as AppKind;
-  return mayTake({ owner, kind, startedAt }, claimant) ? undefined : { owner, kind };
+  return mayTake({ owner, workspace, kind, startedAt }, claimant) ? undefined : { owner, kind };
 }
 
 /** The shard that a name lives in. */

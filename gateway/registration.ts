@@ -43,7 +43,7 @@ export async function registerEndpoints(
       const boxes = [{ box: owner.box, links: hello.links }];
       const snapshot = { workspace, environment, app, appId: holder, boxes, endpoint, settings };
       const shard = await namesShard(env, name.text);
-      const claimant = { owner: holder, kind: "in_place", startedAt: 0 } as const;
+      const claimant = { owner: holder, workspace, kind: "in_place", startedAt: 0 } as const;
       const held = await shard.commit(name.text, claimant, snapshot);
       if (held !== undefined)
         return { refused: "label_held", detail: `${name.text} is held by another box` };

@@ -1,7 +1,7 @@
 /**
  * Who may take a host name. A deployed app, or one that a box serves in place, never loses its name to
  * another app; an ephemeral one (`postern serve`) gives way to whichever of its kind began later, and to
- * apps that are there to stay. Decides only: who holds a name is for `Names` to know.
+ * apps that are there to stay, within its workspace. Decides only: who holds a name is for `Names` to know.
  */
 
 /** How an app came to be: by `postern deploy`, by `postern up`, by `postern serve`. */
@@ -13,6 +13,7 @@ export type AppKind = (typeof APP_KINDS)[number];
 export interface Claimant {
   /** The app's id. */
   readonly owner: string;
+  readonly workspace: string;
   readonly kind: AppKind;
   /** When the app began, in milliseconds of the epoch: of two ephemeral apps the later one wins. */
   readonly startedAt: number;
@@ -21,6 +22,6 @@ export interface Claimant {
 /** Whether a claimant gets a name that another app, or it itself, holds. */
 export function mayTake(holder: Claimant, claimant: Claimant): boolean {
   if (holder.owner === claimant.owner) return true;
-  if (holder.kind !== "ephemeral") return false;
+  if (holder.kind !== "ephemeral" || holder.workspace !== claimant.workspace) return false;
   return claimant.kind !== "ephemeral" || claimant.startedAt > holder.startedAt;
 }
