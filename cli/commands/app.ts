@@ -83,8 +83,8 @@ const ROLLBACK: Command<typeof STATE_OPTION> = {
     notes: [APP_NOTE, ACCESS_NOTE],
   },
   async run({ values, positionals: [app = "", named] }) {
-    const { client, environment, gatewayUrl } = await placeOf(values);
     const body = named === undefined ? {} : { version: versionNumber(named) };
+    const { client, environment, gatewayUrl } = await placeOf(values);
     const stop = listenForStop();
     const { version } = await client.post<Version>(appPath(app, environment, "rollback"), body);
     const watched = { app, environment, version };
