@@ -1,0 +1,79 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { homeBox, triedInOrder } from "../../routing/boxes.ts";
+
+const names = fc.uniqueArray(fc.stringMatching(/^[a-z0-9._-]{1,20}$/), {
+  minLength: 1,
+  maxLength: 12,
+});
+const placesOf = (boxes: readonly string[]) => boxes.map((box) => ({ box }));
+const hex = fc.stringMatching(/^[0-9a-f]{64}$/);
+
+describe("the order in which boxes are tried", () => {
+  it("has each box once, those found away last, and begins at random", () => {
+    const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(names, fc.func(fc.boolean()), random, (boxes, isAway, at) => {
+        const order = triedInOrder(placesOf(boxes), (box) => isAway(box), at).map(({ box }) => box);
+        expect(order.toSorted()).toEqual(boxes.toSorted());
+        const away = order.map((box) => isAway(box));
+        expect(away).toEqual(away.toSorted((a, b) => Number(a) - Number(b)));
+      }),
+    );
+  });
+
+  it("gives every box its turn", () => {
+    const boxes = placesOf(["a", "b", "c"]);
+    const first = (random: number) => triedInOrder(boxes, () => false, random)[0]?.box;
+    expect([0, 0.34, 0.67, 0.999].map(first)).toEqual(["a", "b", "c", "c"]);
+  });
+});
+
+describe("a key's home", () => {
+  it("is one of the boxes, whatever their order", () => {
+    fc.assert(
+      fc.property(names, hex, fc.nat(), (boxes, key, turn) => {
+        const places = placesOf(boxes);
+        const at = turn % boxes.length;
+        const turned = [...places.slice(at), ...places.slice(0, at)];
+        const home = homeBox(key, places)?.box;
+        expect(boxes).toContain(home);
+        expect(homeBox(key, turned)?.box).toBe(home);
+        expect(homeBox(key, places.toReversed())?.box).toBe(home);
+      }),
+    );
+  });
+
+  it("stays where it is when another box goes, and moves to a new box or nowhere when one comes", () => {
+    fc.assert(
+      fc.property(names, hex, fc.nat(), (boxes, key, which) => {
+        fc.pre(boxes.length > 1);
+        const one = boxes[which % boxes.length] as string;
+        const others = boxes.filter((box) => box !== one);
+        const before = homeBox(key, placesOf(boxes))?.box;
+        const after = homeBox(key, placesOf(others))?.box;
+        if (before === one) expect(others).toContain(after);
+        else expect(after).toBe(before);
+      }),
+    );
+  });
+
+  it("is shared out evenly, also among boxes of much the same name", () => {
+    const boxes = placesOf(["gpu-1", "gpu-2", "gpu-3", "gpu-4", "gpu-5"]);
+    const counts = new Map<string, number>();
+    const keys = 20_000;
+    for (let key = 0; key < keys; key += 1) {
+      const box = homeBox(`key-${key}`, boxes)?.box ?? "";
+      counts.set(box, (counts.get(box) ?? 0) + 1);
+    }
+    for (const count of counts.values()) {
+      expect(Math.abs(count / (keys / boxes.length) - 1)).toBeLessThan(0.05);
+    }
+  });
+
+  it("is for ever: these keys have always lived there", () => {
+    const boxes = placesOf(["gpu-1", "gpu-2", "gpu-3"]);
+    const homes = ["a", "b", "c", "d", "g", "h", "i"].map((key) => homeBox(key, boxes)?.box);
+    expect(homes).toEqual(["gpu-3", "gpu-2", "gpu-3", "gpu-2", "gpu-2", "gpu-1", "gpu-3"]);
+  });
+});
