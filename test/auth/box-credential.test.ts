@@ -150,7 +150,21 @@ describe("a credential that is not ours", () => {
   it("is refused when any one character is another", async () => {
     const credential = await mintBoxCredential(await enrolled(GPU_1), NOW_S);
     const position = fc.nat({ max: credential.length - 1 });
-    const characters = fc.constantFrom(..."ABCxyz019-_.=+/ \n\0é");
+    const characters = fc.constantFrom(
+      "A",
+      "z",
+      "0",
+      "-",
+      "_",
+      ".",
+      "=",
+      "+",
+      "/",
+      " ",
+      "\n",
+      "\0",
+      "é",
+    );
     await fc.assert(
       fc.asyncProperty(position, characters, async (at, character) => {
         fc.pre(credential[at] !== character);
