@@ -1,7 +1,7 @@
 /**
  * The credential that a request presents, read from its headers: the pairs `Postern-Key` and
- * `Postern-Secret`, `Modal-Key` and `Modal-Secret`, or one Bearer value `wk-….ws-…`. Reads only; any
- * other Authorization belongs to the app and is not looked at.
+ * `Postern-Secret`, `Modal-Key` and `Modal-Secret`, or one Bearer value `wk-….ws-…` or `pat-…`. Reads
+ * only; any other Authorization belongs to the app and is not looked at.
  */
 import type { Credential } from "./tokens.ts";
 
@@ -28,6 +28,12 @@ export function proxyCredential(headers: HeaderSource): Credential | undefined {
   }
   const value = bearerValue(headers);
   return value !== undefined && /^wk-/i.test(value) ? split(value) : undefined;
+}
+
+/** The app token that a request presents to an endpoint's lock; undefined when there is none. */
+export function appToken(headers: HeaderSource): string | undefined {
+  const value = bearerValue(headers);
+  return value !== undefined && /^pat-/i.test(value) ? value : undefined;
 }
 
 /** What a request presents to the API; undefined when there is no Bearer value. */

@@ -21,6 +21,10 @@ export interface GatewayKeys {
   readonly firstTokens: CryptoKey;
   /** HMAC-SHA-256: the keys of enrolled boxes. */
   readonly boxKeys: CryptoKey;
+  /** HMAC-SHA-256: the tokens of apps. */
+  readonly appTokens: CryptoKey;
+  /** HKDF: the key of each workspace's secrets. */
+  readonly secrets: CryptoKey;
 }
 
 /** @throws TypeError when the secret is not 32 bytes in unpadded base64url, spelt the one canonical way */
@@ -35,31 +39,28 @@ export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
     false,
     ["deriveKey", "deriveBits"],
   );
-  const tokenIds = await crypto.subtle.deriveKey(
-    purpose("token ids"),
-    root,
-    { name: "HMAC", hash: "SHA-256", length: 256 },
-    false,
-    ["sign"],
-  );
-  const resultTokens = await crypto.subtle.deriveKey(
-    purpose("result tokens"),
-    root,
-    { name: "HMAC", hash: "SHA-256", length: 256 },
-    false,
-    ["sign", "verify"],
-  );
-  const boxKeys = await crypto.subtle.deriveKey(
-    purpose("box keys"),
-    root,
-    { name: "HMAC", hash: "SHA-256", length: 256 },
-    false,
-    ["sign"],
-  );
-  const first = await crypto.subtle.deriveBits(purpose("first tokens"), root, 256);
-  const firstTokens = await crypto.subtle.importKey("raw", first, "HKDF", false, ["deriveBits"]);
+  const hmacKey = async (info: string, usages: ("sign" | "verify")[]) =>
+    await crypto.subtle.deriveKey(
+      purpose(info),
+      root,
+      { name: "HMAC", hash: "SHA-256", length: 256 },
+      false,
+      usages,
+    );
+  const hkdfKey = async (info: string, usage: "deriveBits" | "deriveKey") => {
+    const bits = await crypto.subtle.deriveBits(purpose(info), root, 256);
+    return await crypto.subtle.importKey("raw", bits, "HKDF", false, [usage]);
+  };
   const id = await crypto.subtle.deriveBits(purpose("key id"), root, KEY_ID_BITS);
-  return { id: base64url.encode(new Uint8Array(id)), tokenIds, resultTokens, firstTokens, boxKeys };
+  return {
+    id: base64url.encode(new Uint8Array(id)),
+    tokenIds: await hmacKey("token ids", ["sign"]),
+    resultTokens: await hmacKey("result tokens", ["sign", "verify"]),
+    firstTokens: await hkdfKey("first tokens", "deriveBits"),
+    boxKeys: await hmacKey("box keys", ["sign"]),
+    appTokens: await hmacKey("app tokens", ["sign"]),
+    secrets: await hkdfKey("secrets", "deriveKey"),
+  };
 }
 
 /** HKDF's parameters for one use of a key; without a salt, since the secret is random already. */

@@ -7,6 +7,7 @@
  * and whatever is not that spelling is no token.
  */
 import { type GatewayKeys, purpose } from "./keys.ts";
+import { letters, sameText } from "./letters.ts";
 
 export type TokenKind = "proxy" | "api";
 
@@ -14,9 +15,6 @@ const PREFIX: Readonly<Record<TokenKind, { id: string; secret: string }>> = {
   proxy: { id: "wk-", secret: "ws-" },
   api: { id: "ak-", secret: "as-" },
 };
-
-/** RFC 4648, 6, in lower case. 32 of them: a random byte picks one without bias. */
-const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
 
 /** 80 random bits: no two tokens of a gateway meet. */
 const ID_CHARACTERS = 16;
@@ -103,16 +101,6 @@ export function sameDigest(left: ArrayBuffer, right: ArrayBuffer): boolean {
   return difference === 0;
 }
 
-/** The same for two texts. */
-function sameText(left: string, right: string): boolean {
-  let difference = left.length ^ right.length;
-  for (let index = 0; index < right.length; index++) {
-    // Past the end of `left` there is NaN, which counts as 0: the lengths already differ then.
-    difference |= left.charCodeAt(index) ^ right.charCodeAt(index);
-  }
-  return difference === 0;
-}
-
 function idHead(kind: TokenKind, workspace: string): string {
   return kind === "proxy" ? PREFIX.proxy.id : `${PREFIX.api.id}${workspace}-`;
 }
@@ -122,10 +110,4 @@ async function macOf(keys: GatewayKeys, workspace: string, head: string): Promis
   const text = new TextEncoder().encode(`${workspace}\n${head}`);
   const mac = await crypto.subtle.sign("HMAC", keys.tokenIds, text);
   return letters(new Uint8Array(mac, 0, MAC_CHARACTERS));
-}
-
-function letters(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += ALPHABET[byte % ALPHABET.length];
-  return text;
 }

@@ -2,9 +2,10 @@
  * The lock of an endpoint, at the edge: nothing of a request that it refuses reaches a box. It decides
  * from the isolate's memory of the workspace's proxy tokens. An id that memory lacks is looked up where
  * its MAC says that this gateway made it: such a token may be new, so that creation works at once, while
- * a forged id asks nobody.
+ * a forged id asks nobody. An app's own token needs no memory: its MAC says all.
  */
-import { proxyCredential } from "../auth/credential.ts";
+import { verifyAppToken } from "../auth/app-token.ts";
+import { appToken, proxyCredential } from "../auth/credential.ts";
 import { authorizeProxy, type ProxyToken, type Verdict } from "../auth/proxy-authorization.ts";
 import type { Credential } from "../auth/tokens.ts";
 import type { ErrorCode } from "../routing/wire/errors.ts";
@@ -53,7 +54,25 @@ export function authorize(
   endpoint: Snapshot,
 ): Promise<Refusal | undefined> | undefined {
   if (endpoint.settings.requiresProxyAuth !== true) return undefined;
-  return pass(env, context, proxyCredential(headers), endpoint);
+  const presented = proxyCredential(headers);
+  const token = presented === undefined ? appToken(headers) : undefined;
+  if (token !== undefined) return passApp(env, token, endpoint);
+  return pass(env, context, presented, endpoint);
+}
+
+async function passApp(
+  env: Env,
+  token: string,
+  { workspace, appId: id }: Snapshot,
+): Promise<Refusal | undefined> {
+  switch (await verifyAppToken(await gatewayKeys(env), token, { workspace, id })) {
+    case "allowed":
+      return undefined;
+    case "forbidden":
+      return { code: "forbidden", detail: "the token is another app's" };
+    case "invalid":
+      return { code: "invalid_credentials", detail: "" };
+  }
 }
 
 async function pass(

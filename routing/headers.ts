@@ -146,11 +146,11 @@ function isDropped(name: string): boolean {
 }
 
 /**
- * Whether an Authorization value is a proxy token or a connect token of ours. Anywhere in it: the
+ * Whether an Authorization value is a proxy, app or connect token of ours. Anywhere in it: the
  * platform joins two lines into one value, and no secret may pass behind something else.
  */
 function opensTheGateway(value: string): boolean {
-  return /(?:^|[\s,])bearer[ \t]+(?:wk|pct)-/i.test(value);
+  return /(?:^|[\s,])bearer[ \t]+(?:wk|pat|pct)-/i.test(value);
 }
 
 /**

@@ -118,6 +118,7 @@ describe("a request's headers", () => {
     "bearer  wk-abc.ws-def",
     "BEARER WK-abc.ws-def",
     "Bearer pct-abc",
+    "Bearer pat-abc",
     "Basic eA==, Bearer wk-abc.ws-def",
   ])("lose the gateway's secret in Authorization: %s", (authorization) => {
     expect(passed({ authorization })).toEqual({});
