@@ -27,6 +27,8 @@ export interface EndpointConfig {
   readonly kind: EndpointKind;
   /** Interpreter: a name for PATH, or a path, relative to `directory`. */
   readonly python: string;
+  /** Lines of a requirements file: the process runs in an environment that `python` makes for them. */
+  readonly requirements?: readonly string[];
   /** Absolute; the working directory of the process. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;

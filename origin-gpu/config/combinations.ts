@@ -87,11 +87,6 @@ export const COMBINATIONS: readonly Combination[] = [
     wrong: (endpoint) => !isPython(endpoint),
     message: "belongs to asgi, wsgi and callable",
   },
-  {
-    key: "requirements",
-    wrong: (endpoint) => endpoint.python !== undefined,
-    message: "makes an environment, python names one; choose one of them",
-  },
   ...(["method", "docs"] as const).map((key) => ({
     key,
     wrong: (endpoint: EndpointTable) => endpoint.callable === undefined,

@@ -84,6 +84,9 @@ const target = () =>
     'must name a module and an attribute of it, such as "server:app"; a file is named without ".py"',
   );
 const nonEmptyText = (error: string) => text(/^[^\0]*[^\s\0][^\0]*$/, error);
+/** A line of a requirements file, options such as --index-url included, that leads to no other file. */
+const REQUIREMENT =
+  /^(?!\s*(?:-[rce]|--(?:requirement|constraint|editable)\b|\.{0,2}\/))[^\0\r\n]*[^\s\0][^\0\r\n]*$/;
 /** A kind of GPU and how many of it. */
 const GPU_KIND = /^[A-Za-z0-9._-]+(:[1-9]\d?)?$/;
 const gpuKind = () => text(GPU_KIND, 'must be a kind of GPU and how many of it, such as "H100:2"');
@@ -140,9 +143,12 @@ export const ENDPOINT_KEYS = {
   requires_proxy_auth: yes(boolean()),
 
   python: yes(nonEmptyText('must be the path of a Python interpreter, such as ".venv/bin/python"')),
-  requirements: no(
+  requirements: yes(
     listOf(
-      nonEmptyText("must be a requirement as pip reads it"),
+      text(
+        REQUIREMENT,
+        'must be one line that stands by itself, such as "fastapi>=0.115"; the environment knows no files of the app',
+      ),
       'must be a list of requirements, such as ["fastapi", "uvicorn"]',
     ),
   ),

@@ -52,6 +52,7 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
   return {
     kind: resolveKind(table),
     python: table.python ?? "python3",
+    ...optional("requirements", table.requirements),
     directory: resolve(appDirectory, table.directory ?? "."),
     env: table.env ?? {},
     maxInputs: table.max_inputs ?? 1,

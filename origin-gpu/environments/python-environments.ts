@@ -1,12 +1,13 @@
 /**
- * Python environments for lists of requirements, each made once for an interpreter and kept: for all
- * endpoints, versions and agents that share the directory. One that is in use is never removed, one that
- * was left half made is never used.
+ * Which Python runs an endpoint: its own, or that of an environment with its requirements. An environment
+ * is made once for an interpreter and a list, and kept: for all endpoints, versions and agents that share
+ * the directory. One that is in use is never removed, one that was left half made is never used.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/files.ts";
+import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
 import { type FileLock, lock, tryLock } from "./file-lock.ts";
 import { identify, install, type Interpreter, type Surroundings } from "./install.ts";
 
@@ -17,32 +18,15 @@ const KEY = /^[0-9a-f]{32}$/;
 const MARKER = "complete";
 
 export interface PythonEnvironmentsOptions {
-  /** May be shared by agents. */
-  readonly directory: string;
-  /** The agent's own environment. */
+  /** May be shared by agents. Without one, endpoints with requirements don't start. */
+  readonly directory: string | undefined;
+  /** The agent's own environment variables. */
   readonly inherited: Surroundings["inherited"];
-  /** @defaultValue 20 */
   readonly kept?: number;
 }
 
-export interface PythonRequest {
-  /** The base interpreter: a name for PATH, or a path from `directory`. */
-  readonly python: string;
-  readonly directory: string;
-  readonly requirements: readonly string[];
-  /** What the installer prints, line by line. */
-  readonly log: (line: string) => void;
-}
-
-export interface PythonLease {
-  /** The environment's interpreter, absolute. */
-  readonly python: string;
-  /** It is not used any more. */
-  release(): void;
-}
-
 export class PythonEnvironments {
-  readonly #directory: string;
+  readonly #directory: string | undefined;
   readonly #inherited: Surroundings["inherited"];
   readonly #kept: number;
   readonly #making = new Map<string, Promise<void>>();
@@ -55,115 +39,148 @@ export class PythonEnvironments {
   }
 
   /**
-   * An environment with these requirements, made where it is missing: that takes as long as it takes.
-   * @throws StartFailure with what the installer printed last; an AbortError after `close`
+   * The interpreter of an endpoint, made where it is missing: that takes as long as it takes.
+   * @param log what the installer prints, line by line
+   * @throws StartFailure with what the installer printed last
    */
-  async use({ python, directory, requirements, log }: PythonRequest): Promise<PythonLease> {
-    const signal = this.#closed.signal;
-    const surroundings = { inherited: this.#inherited, log, signal };
-    const interpreter = await identify(python, directory, surroundings);
-    const key = keyOf(interpreter, requirements);
-    await mkdir(this.#directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-    for (;;) {
-      const use = await this.#tryUse(key);
-      if (use !== undefined) {
-        return {
-          python: join(this.#directory, key, "bin", "python"),
-          release: () => use.release(),
-        };
-      }
-      await this.#make(key, () =>
-        install(join(this.#directory, key), interpreter, requirements, surroundings),
-      );
+  readonly use: UsePython = async ({ python, directory, requirements }, log) => {
+    if (requirements === undefined) return { python, release: () => undefined };
+    const environments = this.#directory;
+    if (environments === undefined) {
+      const message = "requirements need a state directory for their Python environment";
+      throw new StartFailure("starting_failed", message);
     }
-  }
+    const surroundings = { inherited: this.#inherited, log, signal: this.#closed.signal };
+    const interpreter = await identify(python, directory, surroundings);
+    return await this.#use(environments, interpreter, requirements, surroundings);
+  };
 
-  /** Ends what is being made; later uses are refused. Leases stay good. */
+  /** Ends what is being made; later environments are refused. What is in use stays good. */
   async close(): Promise<void> {
-    this.#closed.abort();
+    this.#closed.abort(new StartFailure("starting_failed", "the agent stops"));
     await Promise.allSettled(this.#making.values());
   }
 
-  /** Undefined where it has to be made first. */
-  async #tryUse(key: string): Promise<FileLock | undefined> {
-    const use = await lock(this.#lockOf(key), "shared", this.#closed.signal);
-    if (await this.#isComplete(key)) {
-      const now = new Date();
-      await utimes(this.#markerOf(key), now, now);
-      return use;
-    }
-    use.release();
-    return undefined;
-  }
-
-  /** Whoever asks meanwhile waits for the same, here by the promise and elsewhere by the lock. */
-  async #make(key: string, installInto: () => Promise<void>): Promise<void> {
-    const present = this.#making.get(key);
-    if (present !== undefined) return await present;
-    const making = this.#makeLocked(key, installInto);
-    this.#making.set(key, making);
-    try {
-      await making;
-    } finally {
-      this.#making.delete(key);
-    }
-    await this.#prune();
-  }
-
-  async #makeLocked(key: string, installInto: () => Promise<void>): Promise<void> {
-    const directory = join(this.#directory, key);
-    const making = await lock(this.#lockOf(key), "exclusive", this.#closed.signal);
-    try {
-      if (await this.#isComplete(key)) return;
-      // Whoever began it before has not ended it.
-      await rm(directory, { recursive: true, force: true });
-      await installInto();
-      await writeFile(this.#markerOf(key), "");
-    } catch (error) {
-      await rm(directory, { recursive: true, force: true });
-      throw error;
-    } finally {
-      making.release();
-    }
-  }
-
-  /** Removes what was left half made, and what was used longest ago. */
-  async #prune(): Promise<void> {
-    const keys = (await readdir(this.#directory)).filter((name) => KEY.test(name));
-    const used = await Promise.all(
-      keys.map(async (key) => {
-        const marker = await stat(this.#markerOf(key)).catch(() => undefined);
-        return { key, usedAtMs: marker?.mtimeMs ?? -Infinity };
-      }),
-    );
-    const byAge = used.toSorted((first, second) => second.usedAtMs - first.usedAtMs);
-    for (const [index, { key, usedAtMs }] of byAge.entries()) {
-      if (index < this.#kept && usedAtMs !== -Infinity) continue;
-      const alone = tryLock(this.#lockOf(key), "exclusive");
-      if (alone === undefined) continue;
-      try {
-        // First, so that nobody uses what is being removed.
-        await rm(this.#markerOf(key), { force: true });
-        await rm(join(this.#directory, key), { recursive: true, force: true });
-      } finally {
-        alone.release();
+  async #use(
+    environments: string,
+    interpreter: Interpreter,
+    requirements: readonly string[],
+    surroundings: Surroundings,
+  ): Promise<UsedPython> {
+    await mkdir(environments, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    const key = keyOf(interpreter, requirements);
+    const place = new Place(environments, key);
+    for (;;) {
+      // Who asks meanwhile waits for the same, and hears of the same failure.
+      const present = this.#making.get(key);
+      if (present !== undefined) {
+        await present;
+        continue;
       }
+      const use = await place.tryUse(surroundings.signal);
+      if (use !== undefined) return { python: place.python, release: () => use.release() };
+      if (this.#making.has(key)) continue;
+      const making = make(place, interpreter, requirements, surroundings);
+      this.#making.set(key, making);
+      try {
+        await making;
+      } finally {
+        this.#making.delete(key);
+      }
+      await prune(environments, this.#kept);
     }
   }
+}
 
-  async #isComplete(key: string): Promise<boolean> {
-    return await stat(this.#markerOf(key)).then(
-      () => true,
-      () => false,
-    );
+/** One environment on the disk. */
+class Place {
+  readonly directory: string;
+  readonly lockFile: string;
+  readonly #marker: string;
+
+  constructor(environments: string, key: string) {
+    this.directory = join(environments, key);
+    this.lockFile = join(environments, `${key}.lock`);
+    this.#marker = join(this.directory, MARKER);
   }
 
-  #markerOf(key: string): string {
-    return join(this.#directory, key, MARKER);
+  get python(): string {
+    return join(this.directory, "bin", "python");
   }
 
-  #lockOf(key: string): string {
-    return join(this.#directory, `${key}.lock`);
+  /** Undefined where it has to be made first. */
+  async tryUse(signal: AbortSignal): Promise<FileLock | undefined> {
+    const use = await lock(this.lockFile, "shared", signal);
+    if ((await this.usedAtMs()) === undefined) {
+      use.release();
+      return undefined;
+    }
+    const now = new Date();
+    await utimes(this.#marker, now, now);
+    return use;
+  }
+
+  /** When it was last begun to be used; undefined where it is not whole. */
+  async usedAtMs(): Promise<number | undefined> {
+    return (await stat(this.#marker).catch(() => undefined))?.mtimeMs;
+  }
+
+  async complete(): Promise<void> {
+    await writeFile(this.#marker, "");
+  }
+
+  async remove(): Promise<void> {
+    // First, so that nobody uses what is being removed.
+    await rm(this.#marker, { force: true });
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+async function make(
+  place: Place,
+  interpreter: Interpreter,
+  requirements: readonly string[],
+  surroundings: Surroundings,
+): Promise<void> {
+  const { log, signal } = surroundings;
+  const alone = await lock(place.lockFile, "exclusive", signal);
+  try {
+    if ((await place.usedAtMs()) !== undefined) return;
+    const beganAtMs = performance.now();
+    log(`postern: making a Python environment for ${requirements.join(", ")}`);
+    // Whoever began it before did not end it.
+    await place.remove();
+    await install(place.directory, interpreter, requirements, surroundings);
+    await place.complete();
+    const seconds = (performance.now() - beganAtMs) / 1000;
+    log(`postern: the Python environment is there after ${seconds.toFixed(1)} s`);
+  } catch (error) {
+    await place.remove();
+    throw error;
+  } finally {
+    alone.release();
+  }
+}
+
+/** Removes what was left half made, and what was used longest ago. */
+async function prune(environments: string, kept: number): Promise<void> {
+  const keys = (await readdir(environments)).filter((name) => KEY.test(name));
+  const places = await Promise.all(
+    keys.map(async (key) => {
+      const place = new Place(environments, key);
+      return { place, usedAtMs: (await place.usedAtMs()) ?? -Infinity };
+    }),
+  );
+  const newestFirst = places.toSorted((first, second) => second.usedAtMs - first.usedAtMs);
+  for (const [index, { place, usedAtMs }] of newestFirst.entries()) {
+    if (index < kept && usedAtMs !== -Infinity) continue;
+    const alone = tryLock(place.lockFile, "exclusive");
+    if (alone === undefined) continue;
+    try {
+      await place.remove();
+    } finally {
+      alone.release();
+    }
   }
 }
 

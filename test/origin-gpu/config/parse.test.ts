@@ -321,6 +321,40 @@ describe("a value of the wrong type or out of range", () => {
     expect(found[0]).toContain(message);
   });
 
+  test.each([
+    "-r other.txt",
+    "-rother.txt",
+    "--requirement=other.txt",
+    "-c limits.txt",
+    "-e .",
+    "./wheels/app.whl",
+    "/srv/app.whl",
+    "fastapi\\nuvicorn",
+    " ",
+  ])("requirements are lines that stand by themselves, which %j does not", (line) => {
+    expect(problemsOfKey(`requirements = ["six", "${line}"]`)).toEqual([
+      expect.stringContaining("must be one line that stands by itself"),
+    ]);
+  });
+
+  test.each([
+    "fastapi[standard]>=0.115,<1; python_version >= '3.10'",
+    "torch --hash=sha256:0123",
+    "--extra-index-url https://wheels.example/cu121",
+    "app @ https://example.com/app.whl",
+  ])("%j is a requirement", (line) => {
+    const { endpoints } = accepted(endpoint(`asgi = "s:a"\nrequirements = ["${line}"]`));
+    expect(endpoints[0]?.requirements).toEqual([line]);
+  });
+
+  test("python beside requirements is what makes their environment", () => {
+    const lines = 'asgi = "s:a"\npython = "python3.12"\nrequirements = ["six"]';
+    expect(accepted(endpoint(lines)).endpoints[0]).toMatchObject({
+      python: "python3.12",
+      requirements: ["six"],
+    });
+  });
+
   test("python is a path", () => {
     expect(problemsOfKey('python = " "')).toEqual([
       expect.stringContaining("must be the path of a Python interpreter"),
@@ -369,7 +403,6 @@ describe("what has no effect yet", () => {
     method: '"POST"',
     docs: "true",
     custom_domains: '["api.example.com", "*.example.net"]',
-    requirements: '["fastapi"]',
     secrets: '["huggingface"]',
     target_inputs: "1",
     min_containers: "1",
