@@ -2,6 +2,7 @@
  * `GET /_postern/code/{hash}`: a box that lacks an app's code gets it from another box of its workspace
  * that has it, over the links of both. The gateway keeps no code; it passes the bytes on.
  */
+import { contentLength, type ResponseHead } from "../routing/wire/messages.ts";
 import { askAgent } from "./agent-questions.ts";
 import { isCodeHash } from "./api/boxes.ts";
 import type { Env } from "./env.ts";
@@ -21,7 +22,7 @@ export async function relayCode(request: Request, env: Env, hash: string): Promi
     const answer = await askAgent(env, workspace, holder, question);
     if (answer.kind !== "answered") continue;
     if (answer.head.status === 200) {
-      return new Response(answer.body, { headers: { "content-type": "application/octet-stream" } });
+      return new Response(answer.body, { headers: headersOf(answer.head) });
     }
     await answer.body?.cancel();
   }
@@ -30,6 +31,13 @@ export async function relayCode(request: Request, env: Env, hash: string): Promi
     404,
     `no connected box has the code ${short}; deploy it again, or connect one that has`,
   );
+}
+
+/** With the length that the box declares, so that a short body is seen to be one. */
+function headersOf({ headers }: ResponseHead): Record<string, string> {
+  const length = contentLength(headers);
+  const declared = length === undefined ? {} : { "content-length": `${length}` };
+  return { "content-type": "application/octet-stream", ...declared };
 }
 
 function line(status: number, text: string): Response {

@@ -1,46 +1,13 @@
-import { env as bindings, SELF } from "cloudflare:test";
+import { env as bindings } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import { firstApiToken, mintToken, TOKEN_RANDOM_BYTES } from "../../../auth/tokens.ts";
 import type { Env } from "../../../gateway/env.ts";
 import { gatewayKeys } from "../../../gateway/keys.ts";
 import { Workspace, workspaceStub } from "../../../gateway/workspace/workspace.ts";
+import { call, type Token } from "../api-client.ts";
 
 const env = bindings as unknown as Env;
-
-interface Token {
-  id: string;
-  secret: string;
-}
-
-interface Answer {
-  status: number;
-  headers: Headers;
-  /** The tests say what they expect of it. */
-  json: ReturnType<typeof JSON.parse>;
-}
-
-async function call(
-  method: string,
-  path: string,
-  { token, body, raw }: { token?: Token | undefined; body?: unknown; raw?: string } = {},
-): Promise<Answer> {
-  const headers: Record<string, string> = { host: "localhost:8787" };
-  if (token !== undefined) headers["authorization"] = `Bearer ${token.id}.${token.secret}`;
-  const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body));
-  if (sent !== undefined) headers["content-type"] = "application/json";
-  const response = await SELF.fetch(`http://localhost:8787/api/v1${path}`, {
-    method,
-    headers,
-    ...(sent === undefined ? {} : { body: sent }),
-  });
-  const text = await response.text();
-  return {
-    status: response.status,
-    headers: response.headers,
-    json: text === "" ? {} : JSON.parse(text),
-  };
-}
 
 let number = 0;
 let workspace: string;
