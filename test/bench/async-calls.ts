@@ -87,6 +87,7 @@ interface Site {
 
 async function startSite(stateDirectory?: string): Promise<Site> {
   const gateway = await startGateway({ flags: ["--rate-limit", "0"] });
+  started.push(gateway.process);
   const place = { gateway, throughPort: gateway.workerdPort };
   const server = { web_server: ["node", `${APPS}/staged-server.ts`], env: { STAGES: stages.url } };
   const agent = await startBox(
@@ -96,9 +97,8 @@ async function startSite(stateDirectory?: string): Promise<Site> {
       { function: "quick", web_server: ["node", QUICK_APP], max_inputs: 1000 },
     ],
   );
-  const site = { gateway, agent };
-  sites.push(site);
-  return site;
+  started.push(agent);
+  return { gateway, agent };
 }
 
 /** One way to ask, and what was measured in each round. */
@@ -194,7 +194,8 @@ async function manyWaiting({ gateway, agent }: Site): Promise<void> {
 }
 
 const stages = await Stages.start();
-const sites: Site[] = [];
+/** What is to be ended, whatever happens. */
+const started: ManagedProcess[] = [];
 try {
   const kinds = await startKinds();
   for (const { site, headersOf, expected } of kinds) {
@@ -204,9 +205,6 @@ try {
   await inTurns(kinds);
   if (CALLS > 0) await manyWaiting(await startSite(temporaryDirectory()));
 } finally {
-  for (const { gateway, agent } of sites) {
-    agent.killTree();
-    gateway.process.killTree();
-  }
+  for (const process of started.toReversed()) process.killTree();
   await stages.close();
 }
