@@ -1,0 +1,81 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import type { Dialled, GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
+import { Link } from "../../../origin-gpu/link/link.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A link to a gateway that answers each dial as it is told. */
+function linkTo(answer: (dial: number) => Dialled) {
+  let dials = 0;
+  const refused: string[] = [];
+  const said: string[] = [];
+  const gateway: Pick<GatewayAddress, "dial" | "needsMask"> = {
+    needsMask: false,
+    async dial() {
+      dials += 1;
+      return answer(dials);
+    },
+  };
+  const link = new Link({
+    gateway: gateway as GatewayAddress,
+    number: 0,
+    links: 1,
+    incarnation: "a".repeat(32),
+    acceptor: () => {
+      throw new Error("no stream is opened");
+    },
+    onWelcome: () => undefined,
+    log: (line) => said.push(line),
+    onRefused: (line) => refused.push(line),
+  });
+  return { link, refused, said, dials: () => dials };
+}
+
+const HELD: Dialled = { kind: "refused", line: "another agent is connected", again: "held" };
+const DOWN: Dialled = { kind: "refused", line: "cannot reach the gateway", again: "yes" };
+
+describe("a link that is refused", () => {
+  test("because its name is held tries for 20 s, says why once, and gives up", async () => {
+    const { link, refused, said, dials } = linkTo(() => HELD);
+    link.start();
+    await vi.advanceTimersByTimeAsync(19_000);
+    expect(refused).toEqual([]);
+    expect(said).toEqual([HELD.line]);
+    expect(dials()).toBeGreaterThan(5);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(refused).toEqual([HELD.line]);
+    const given = dials();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(dials()).toBe(given);
+  });
+
+  test("because its name was held, and then for another reason, goes on", async () => {
+    const { link, refused } = linkTo((dial) => (dial % 5 === 0 ? DOWN : HELD));
+    link.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(refused).toEqual([]);
+    link.stop();
+  });
+
+  test("for good is not tried again", async () => {
+    const { link, refused, dials } = linkTo(() => ({ ...HELD, again: "no" }));
+    link.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect({ refused, dials: dials() }).toEqual({ refused: [HELD.line], dials: 1 });
+  });
+
+  test("because the gateway is down is tried for ever", async () => {
+    const { link, refused, dials } = linkTo(() => DOWN);
+    link.start();
+    await vi.advanceTimersByTimeAsync(10 * 60_000);
+    expect(refused).toEqual([]);
+    expect(dials()).toBeGreaterThan(60);
+    link.stop();
+  });
+});
