@@ -39,6 +39,18 @@ interface Page<Item> {
   readonly next_cursor: string | null;
 }
 
+/** The gateway answered, and the answer is no. */
+class ApiRefusal extends Failure {
+  override name = "ApiRefusal";
+  /** One of the API's stable codes; undefined where something else than a gateway answered. */
+  readonly code: string | undefined;
+
+  constructor(message: string, code: string | undefined) {
+    super(message);
+    this.code = code;
+  }
+}
+
 export class ApiClient {
   readonly #access: Access;
 
@@ -48,6 +60,16 @@ export class ApiClient {
 
   async get<Answer>(path: string): Promise<Answer> {
     return (await this.#send("GET", path)) as Answer;
+  }
+
+  /** As `get`; undefined where the gateway knows nothing of it. */
+  async find<Answer>(path: string): Promise<Answer | undefined> {
+    try {
+      return await this.get<Answer>(path);
+    } catch (error) {
+      if (error instanceof ApiRefusal && error.code === "not_found") return undefined;
+      throw error;
+    }
   }
 
   async post<Answer>(path: string, body: object): Promise<Answer> {
@@ -146,7 +168,8 @@ export class ApiClient {
     if (status === 204) return undefined;
     const answer = parseJson(text);
     if (status >= 200 && status < 300 && answer !== undefined) return answer;
-    throw new Failure(this.#refusal(status, answer ?? {}));
+    const problem: Problem = answer ?? {};
+    throw new ApiRefusal(this.#refusal(status, problem), problem.code);
   }
 
   #refusal(status: number, { code, detail }: Problem): string {

@@ -63,7 +63,7 @@ const HISTORY: Command<typeof STATE_OPTION> = {
       shownVersion(version.version),
       version.status,
       version.created_at,
-      version.created_by,
+      version.created_by_name || version.created_by,
       version.commit,
       version.tag,
       shownVersion(version.rollback_of),

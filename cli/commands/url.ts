@@ -1,9 +1,15 @@
 /** `postern url`: the URL that an app's function has, whether it runs or not. */
 
 import { existsSync } from "node:fs";
-import { endpointUrl, webSuffixOf, type EndpointIdentity } from "../../routing/names.ts";
+import { workspaceOfApiToken } from "../../auth/tokens.ts";
+import type { AppConfig } from "../../origin-gpu/config/config.ts";
+import { endpointUrl, webSuffixOf } from "../../routing/names.ts";
+import { findAccess, type Access } from "../access.ts";
 import { readConfig } from "../app-config.ts";
+import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
+import { appPath, type App } from "../deploy/versions.ts";
+import { chooseEnvironment } from "../environment.ts";
 import { Failure, UsageError } from "../failure.ts";
 import { findGateway } from "../gateway/nearby.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
@@ -32,40 +38,87 @@ export const URL_COMMAND: Command<typeof OPTIONS> = {
     summary: "Prints the URL of an app's function.",
     positionals: ["APP", "FUNCTION"],
     options: OPTIONS,
-    notes: ["The gateway is POSTERN_URL, or the one that runs on --state."],
+    notes: [
+      "The gateway is POSTERN_URL, or the one that runs on --state.",
+      "With a token at hand the gateway is asked; without one the URL follows from the names' rules.",
+    ],
   },
   async run({ values, positionals: [app = "", functionName = ""] }) {
-    const gateway = new URL(findGateway(values.state ?? DEFAULT_STATE, process.env).url);
-    const identity = await identityOf(app, functionName, values);
-    const scheme = gateway.protocol === "https:" ? "https" : "http";
-    const url = await endpointUrl(identity, gateway.host, scheme);
-    if (!url.ok) throw new UsageError(url.reason);
-    if (values.json === true) printJson({ app, function: functionName, url: url.value });
-    else printResult(url.value);
+    const file = values.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
+    const read = file === undefined ? undefined : await readConfig(file, values.env);
+    const asked = { app, functionName, environment: values.env, config: read };
+    const access = accessAtHand(values.state);
+    const isHere =
+      access !== undefined &&
+      (read?.workspace ?? workspaceOfApiToken(access.tokenId)) ===
+        workspaceOfApiToken(access.tokenId);
+    const url = isHere ? await urlAtGateway(asked, access) : await urlByRules(asked, values.state);
+    if (values.json === true) printJson({ app, function: functionName, url });
+    else printResult(url);
     return 0;
   },
 };
 
-/** The endpoint as its app's postern.toml describes it, where that is at hand. */
-async function identityOf(
-  app: string,
-  functionName: string,
-  values: { readonly config?: string; readonly env?: string },
-): Promise<EndpointIdentity> {
-  const file = values.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
-  const config = file === undefined ? undefined : await readConfig(file, values.env);
-  const environment = values.env ?? config?.environment ?? DEFAULT_ENVIRONMENT;
-  const identity = {
-    workspace: config?.workspace ?? DEFAULT_WORKSPACE,
-    suffix: webSuffixOf(environment),
-    app,
-    function: functionName,
-  };
-  if (config?.app !== app) return identity;
+interface Asked {
+  readonly app: string;
+  readonly functionName: string;
+  readonly environment: string | undefined;
+  /** The postern.toml at hand, whichever app it describes. */
+  readonly config: AppConfig | undefined;
+}
+
+/** What the gateway says of an app that it serves; else the rules, with the environment's own suffix. */
+async function urlAtGateway(asked: Asked, access: Access): Promise<string> {
+  const { app, functionName, config } = asked;
+  const client = new ApiClient(access);
+  const said = asked.environment ?? (config?.app === app ? config.environment : undefined);
+  const environment = await chooseEnvironment(client, said, process.env);
+  const served = await client.find<App>(appPath(app, environment));
+  const endpoint = served?.endpoints.find((candidate) => candidate.function === functionName);
+  // Ephemeral names go with their box; the app's own is what is asked for.
+  if (endpoint !== undefined && served?.state !== "ephemeral") return endpoint.url;
+  const path = `/environments/${encodeURIComponent(environment)}`;
+  const { web_suffix: suffix } = await client.get<{ web_suffix: string }>(path);
+  const workspace = workspaceOfApiToken(access.tokenId) ?? DEFAULT_WORKSPACE;
+  return await built({ ...asked, workspace, suffix }, access.url);
+}
+
+/** The URL that the rules give, where nobody can be asked. */
+async function urlByRules(asked: Asked, state: string | undefined): Promise<string> {
+  const { environment, config } = asked;
+  const chosen = environment ?? config?.environment ?? DEFAULT_ENVIRONMENT;
+  const workspace = config?.workspace ?? DEFAULT_WORKSPACE;
+  const gateway = findGateway(state ?? DEFAULT_STATE, process.env).url;
+  return await built({ ...asked, workspace, suffix: webSuffixOf(chosen) }, gateway);
+}
+
+async function built(
+  asked: Asked & { readonly workspace: string; readonly suffix: string },
+  gatewayUrl: string,
+): Promise<string> {
+  const { workspace, suffix, app, functionName } = asked;
+  const { host, protocol } = new URL(gatewayUrl);
+  const identity = { workspace, suffix, app, function: functionName, label: labelOf(asked) };
+  const url = await endpointUrl(identity, host, protocol === "https:" ? "https" : "http");
+  if (!url.ok) throw new UsageError(url.reason);
+  return url.value;
+}
+
+/** The label that the app's postern.toml gives the function, where that is at hand. */
+function labelOf({ app, functionName, config }: Asked): string | undefined {
+  if (config?.app !== app) return undefined;
   const endpoint = config.endpoints.find((candidate) => candidate.function === functionName);
-  if (endpoint === undefined) {
-    const known = config.endpoints.map((candidate) => candidate.function).join(", ");
-    throw new Failure(`${app} has no function ${functionName}; ${config.file} has ${known}`);
+  if (endpoint !== undefined) return endpoint.label;
+  const known = config.endpoints.map((candidate) => candidate.function).join(", ");
+  throw new Failure(`${app} has no function ${functionName}; ${config.file} has ${known}`);
+}
+
+/** Gateway and token, where both are at hand; without a token the rules have to do. */
+function accessAtHand(state: string | undefined): Access | undefined {
+  try {
+    return findAccess(state, process.env);
+  } catch (error) {
+    if (error instanceof Failure && !(error instanceof UsageError)) return undefined;
+    throw error;
   }
-  return { ...identity, label: endpoint.label };
 }

@@ -11,6 +11,7 @@ export interface App {
   readonly version: number | null;
   readonly created_at: string;
   readonly stopped_at: string | null;
+  readonly endpoints: readonly VersionUrl[];
 }
 
 /** Staged, candidate and serving follow on each other; a version ends as one of the others. */
@@ -31,7 +32,9 @@ export interface Version {
   /** What the failed container printed last. */
   readonly lines: readonly string[];
   readonly created_at: string;
+  /** An API token's id and its name, which may be empty. */
   readonly created_by: string;
+  readonly created_by_name: string;
   readonly commit: string;
   readonly tag: string;
   readonly rollback_of: number | null;

@@ -25,6 +25,7 @@ const version = (status: Version["status"], more: Partial<Version> = {}): Versio
   lines: [],
   created_at: "2026-01-01T00:00:00Z",
   created_by: "ak-w-x",
+  created_by_name: "ci",
   commit: "",
   tag: "",
   rollback_of: null,
