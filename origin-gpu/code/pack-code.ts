@@ -4,18 +4,17 @@
  * left behind on the disk, however the process ends.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
 import { GIB, KIB, MIB } from "../../routing/wire/limits.ts";
 import { PRIVATE_FILE_MODE, writeAll } from "../calls/files.ts";
 import { CodeRefused } from "./code-refused.ts";
-import { writeTar } from "./tar.ts";
+import { MAX_CODE_FILES, writeTar } from "./tar.ts";
 import { MAX_UNPACKED_BYTES } from "./unpack-code.ts";
 import { DirectoryChanged, goneOrUnreadable, walk, type Walked, type WalkedFile } from "./walk.ts";
 
@@ -48,9 +47,14 @@ export interface PackedCode {
 export interface PackLimits {
   readonly packedBytes: number;
   readonly unpackedBytes: number;
+  readonly files: number;
 }
 
-const LIMITS: PackLimits = { packedBytes: MAX_CODE_BYTES, unpackedBytes: MAX_UNPACKED_BYTES };
+const LIMITS: PackLimits = {
+  packedBytes: MAX_CODE_BYTES,
+  unpackedBytes: MAX_UNPACKED_BYTES,
+  files: MAX_CODE_FILES,
+};
 
 /** @throws CodeRefused whose message is one line for the user */
 export async function packCode(
@@ -74,7 +78,7 @@ export async function packCode(
 }
 
 async function packOnce(root: string, limits: PackLimits): Promise<PackedCode> {
-  const { entries, skipped } = await walk(root);
+  const { entries, skipped } = await walk(root, limits.files);
   const files = entries.filter((entry) => entry.kind === "file");
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   if (total > limits.unpackedBytes) throw tooLarge(limits.unpackedBytes, "has", files);
@@ -97,14 +101,15 @@ async function packOnce(root: string, limits: PackLimits): Promise<PackedCode> {
         bytes += chunk.length;
       }
     });
-    requireSame(entries, (await walk(root)).entries);
+    requireSame(entries, (await walk(root, limits.files)).entries);
     return {
       hash: hash.digest("hex"),
       bytes,
       files: entries.length,
       paths: new Set(entries.map(({ path }) => path)),
       skipped,
-      open: () => createReadStream("", { fd: handle, start: 0, autoClose: false }),
+      // Not the handle's own stream, which closes it when its reader leaves early.
+      open: () => Readable.from(chunksOf(handle, bytes), { objectMode: false }),
       close: () => handle.close(),
     };
   } catch (error) {
@@ -126,15 +131,25 @@ async function* contentOf(root: string, { path, bytes }: WalkedFile): AsyncGener
     throw goneOrUnreadable(path, error);
   });
   try {
-    for (let at = 0; at < bytes;) {
-      const chunk = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, bytes - at));
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
-      if (bytesRead === 0) throw new DirectoryChanged(path);
-      at += bytesRead;
-      yield chunk.subarray(0, bytesRead);
+    let read = 0;
+    for await (const chunk of chunksOf(handle, bytes)) {
+      read += chunk.length;
+      yield chunk;
     }
+    if (read < bytes) throw new DirectoryChanged(path);
   } finally {
     await handle.close();
+  }
+}
+
+/** The first so many bytes of a file, or all that there are. */
+async function* chunksOf(handle: FileHandle, bytes: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes;) {
+    const chunk = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, bytes - at));
+    const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield chunk.subarray(0, bytesRead);
   }
 }
 

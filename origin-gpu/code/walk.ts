@@ -8,7 +8,6 @@ import { dirname, join, relative, sep } from "node:path";
 import { CodeRefused } from "./code-refused.ts";
 import { type IgnoreFiles, IgnoreRules } from "./ignore-rules.ts";
 import { linkTarget } from "./paths.ts";
-import { MAX_CODE_FILES } from "./tar.ts";
 
 /** A virtual environment, whatever its name: it works nowhere but where it was made. */
 const VIRTUAL_ENVIRONMENT_MARK = "pyvenv.cfg";
@@ -49,9 +48,9 @@ export class DirectoryChanged extends Error {
 }
 
 /** @throws CodeRefused @throws DirectoryChanged */
-export async function walk(directory: string): Promise<Walked> {
+export async function walk(directory: string, maxFiles: number): Promise<Walked> {
   const { rules, base } = await rulesAbove(directory);
-  const walker = new Walker(directory, base);
+  const walker = new Walker(directory, base, maxFiles);
   await walker.visit("", rules);
   walker.entries.sort((first, second) => (first.path < second.path ? -1 : 1));
   return walker;
@@ -61,10 +60,12 @@ class Walker implements Walked {
   readonly entries: WalkedEntry[] = [];
   readonly skipped: string[] = [];
   readonly #directory: string;
+  readonly #maxFiles: number;
   /** From where the rules begin to the directory, empty or with a slash at the end. */
   readonly #base: string;
 
-  constructor(directory: string, base: string) {
+  constructor(directory: string, base: string, maxFiles: number) {
+    this.#maxFiles = maxFiles;
     this.#directory = directory;
     this.#base = base;
   }
@@ -112,7 +113,7 @@ class Walker implements Walked {
         stamp: `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.mode}`,
       });
     } else this.skipped.push(`${path}: neither a file nor a link`);
-    if (this.entries.length > MAX_CODE_FILES) throw tooMany(this.entries);
+    if (this.entries.length > this.#maxFiles) throw tooMany(this.entries, this.#maxFiles);
   }
 
   async #names(path: string): Promise<string[]> {
@@ -169,7 +170,7 @@ function checkName(path: string): void {
   );
 }
 
-function tooMany(entries: readonly WalkedEntry[]): CodeRefused {
+function tooMany(entries: readonly WalkedEntry[], maxFiles: number): CodeRefused {
   const counts = new Map<string, number>();
   for (const { path } of entries) {
     const folder = dirname(path) === "." ? "." : `${path.split("/")[0] as string}/`;
@@ -178,7 +179,7 @@ function tooMany(entries: readonly WalkedEntry[]): CodeRefused {
   const [[folder, count]] = [...counts].toSorted((a, b) => b[1] - a[1]) as [[string, number]];
   return new CodeRefused(
     "body_too_large",
-    `the directory has more than ${MAX_CODE_FILES} files, ${count} of them in ${folder}; leave out what the app does not need with .posternignore`,
+    `the directory has more than ${maxFiles} files, ${count} of them in ${folder}; leave out what the app does not need with .posternignore`,
   );
 }
 
