@@ -1,6 +1,7 @@
 /**
- * The agent: the public door of this room. It serves one app's endpoints on this box through a gateway:
- * dials the links, starts the containers when the gateway has told their URLs, and runs the calls.
+ * The agent: the public door of this room. It serves apps on this box through a gateway: the one that it
+ * brings along (`postern up`, `serve`) and those that are deployed to it. It dials the links, starts the
+ * containers, and runs the calls.
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -9,17 +10,19 @@ import type { Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { parseAttach, parseRequestHead } from "../routing/wire/messages.ts";
 import { COALESCE_MS, GIB } from "../routing/wire/limits.ts";
+import { AgentRefused, AnnouncedApp, type EndpointUrl } from "./apps/announced-app.ts";
+import { Apps } from "./apps/apps.ts";
 import { BodySpools } from "./calls/body-spool.ts";
 import { CallTable } from "./calls/call-table.ts";
 import { KeptCalls } from "./calls/kept-calls.ts";
 import { RingBudget } from "./calls/replay-ring.ts";
 import type { AppConfig } from "./config/app-config.ts";
-import { Endpoint } from "./endpoint.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
 import { Link } from "./link/link.ts";
 import { answerQuestion, type Asked } from "./questions.ts";
 
-const DEFAULT_ENVIRONMENT = "main";
+export { AgentRefused, type EndpointUrl } from "./apps/announced-app.ts";
+export { StartFailure } from "./containers/container.ts";
 
 /** Request bodies of all waiting calls together, in memory and on the disk. */
 const WAITING_BODIES_BYTES = 10 * GIB;
@@ -30,8 +33,11 @@ export interface AgentOptions {
   /** `host:port` to connect to instead, where agent and gateway share a machine: past the front. */
   connectTo?: string;
   enrolment: BoxEnrolment;
-  config: AppConfig;
-  /** An ephemeral app: labels end in this suffix. */
+  /** Where the box is, as its containers are told. */
+  region?: string;
+  /** The app that this agent brings along. */
+  announced?: AppConfig;
+  /** It is an ephemeral one: its labels end in this suffix. */
   devSuffix?: string;
   /** Where kept calls are, for this agent alone. Without it no call is kept, and no client redirected. */
   stateDirectory?: string;
@@ -42,8 +48,15 @@ export interface AgentOptions {
 }
 
 export interface RunningAgent {
-  /** In the configuration's order. */
-  urls: { function: string; url: string }[];
+  /** Of the announced app, in its configuration's order. */
+  readonly urls: readonly EndpointUrl[];
+  /**
+   * Puts another configuration in the announced app's place, which goes on where that fails. Resolves when
+   * all containers of the new one are ready and calls go there. One at a time.
+   * @throws {AgentRefused} when the gateway refuses a name
+   * @throws {StartFailure} when a container does not become ready; tells its last lines
+   */
+  change(config: AppConfig): Promise<void>;
   /** Takes no new calls, lets those that run finish within their grace period, then closes. */
   drain(): Promise<void>;
   /** Ends calls and containers now. */
@@ -52,13 +65,9 @@ export interface RunningAgent {
   refused: Promise<string>;
 }
 
-/** The gateway refuses this box or one of its names; the message says what to do. */
-export class AgentRefused extends Error {
-  override readonly name = "AgentRefused";
-}
-
 /**
- * Starts the agent; resolves when the gateway has accepted every endpoint. Containers start then.
+ * Starts the agent; resolves when the gateway has welcomed it and accepted every announced endpoint.
+ * Their containers start then.
  * @throws {AgentRefused} when the gateway refuses the box or a name
  */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
@@ -74,24 +83,25 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
 
 class Agent {
   readonly #options: AgentOptions;
-  readonly #incarnation = randomBytes(16).toString("hex");
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #apps: Apps;
   readonly #calls: CallTable;
   readonly #kept: KeptCalls | undefined;
-  readonly #links: Link[] = [];
+  readonly #links: readonly [Link, ...Link[]];
+  /** Links whose first welcome is still to come. */
+  readonly #unwelcomed: Set<number>;
   readonly #gateway: GatewayAddress;
+  readonly #announced: AnnouncedApp | undefined;
+  readonly #refused = Promise.withResolvers<string>();
   #draining = false;
 
-  readonly #bodies: BodySpools | undefined;
-
   constructor(options: AgentOptions, kept: KeptCalls | undefined, bodies: BodySpools | undefined) {
+    const { gatewayUrl: url, connectTo, enrolment, announced, log } = options;
     this.#options = options;
     this.#kept = kept;
-    this.#bodies = bodies;
     this.#gateway = new GatewayAddress({
-      url: options.gatewayUrl,
-      enrolment: options.enrolment,
-      ...(options.connectTo === undefined ? {} : { connectTo: options.connectTo }),
+      url,
+      enrolment,
+      ...(connectTo === undefined ? {} : { connectTo }),
     });
     this.#calls = new CallTable({
       context: {
@@ -101,100 +111,92 @@ class Agent {
         rings: new RingBudget(),
       },
       kept,
-      log: options.log,
+      log,
     });
+    this.#apps = new Apps({
+      gateway: this.#gateway,
+      bodies,
+      usePython: async ({ python }) => ({ python, release: () => undefined }),
+      log,
+    });
+    const { links = 1 } = options;
+    const incarnation = randomBytes(16).toString("hex");
+    const [first, ...others] = Array.from({ length: links }, (_, number) =>
+      this.#link(number, incarnation),
+    );
+    if (first === undefined) throw new Error("an agent has a link at least");
+    this.#links = [first, ...others];
+    this.#unwelcomed = new Set(this.#links.map(({ number }) => number));
+    if (announced !== undefined) this.#announced = this.#announcedApp(announced, first);
   }
 
   async start(): Promise<RunningAgent> {
-    const { config, devSuffix, enrolment, log, links: count = 1 } = this.#options;
-    const refused = Promise.withResolvers<string>();
-    const welcomed = Promise.withResolvers<Welcome>();
-    const identity = {
-      workspace: config.workspace ?? enrolment.workspace,
-      environment: config.environment ?? DEFAULT_ENVIRONMENT,
-      app: config.app,
-    };
-    const announcements = config.endpoints.map((endpoint) => ({
-      ...identity,
-      function: endpoint.function,
-      ...(endpoint.label === undefined ? {} : { label: endpoint.label }),
-      ...(devSuffix === undefined ? {} : { devSuffix }),
-      endpoint: `${identity.environment}/${identity.app}/${endpoint.function}`,
-      settings: {
-        requiresProxyAuth: endpoint.requiresProxyAuth,
-        timeout: endpoint.timeout,
-        resultTtl: endpoint.resultTtl,
-        ...(endpoint.cors === false ? {} : { cors: endpoint.cors }),
-      },
-    }));
-    const unwelcomed = new Set(Array.from({ length: count }, (_, number) => number));
-    for (let number = 0; number < count; number += 1) {
-      const link = new Link({
-        gateway: this.#gateway,
-        number,
-        links: count,
-        incarnation: this.#incarnation,
-        ...(number === 0 ? { endpoints: announcements } : {}),
-        acceptor: (carrier) => this.#acceptor(carrier),
-        onWelcome: (welcome) => {
-          unwelcomed.delete(number);
-          if (unwelcomed.size === 0) this.#calls.welcomed();
-          if (number === 0) welcomed.resolve(welcome);
-        },
-        log,
-        onRefused: refused.resolve,
-      });
-      this.#links.push(link);
-      link.start();
+    const [first] = this.#links;
+    // Said in the first hello, which frees what this box announced before.
+    const started = this.#announced?.start() ?? first.announce([]);
+    for (const link of this.#links) link.start();
+    const refusal = await Promise.race([started, this.#refused.promise]).catch((error: unknown) => {
+      if (error instanceof AgentRefused) return error.message;
+      throw error;
+    });
+    if (typeof refusal === "string") {
+      await this.#close();
+      throw new AgentRefused(refusal);
     }
-    const first = await Promise.race([welcomed.promise, refused.promise]);
-    if (typeof first === "string") return await this.#giveUp(first);
-    const urls: { function: string; url: string }[] = [];
-    for (const [index, endpoint] of config.endpoints.entries()) {
-      const answer = first.endpoints[index];
-      if (answer === undefined || "refused" in answer) {
-        const detail = answer === undefined ? "the gateway did not answer for it" : answer.detail;
-        return await this.#giveUp(`${endpoint.function}: ${detail}`);
-      }
-      urls.push({ function: endpoint.function, url: answer.url });
-    }
-    for (const [index, settings] of config.endpoints.entries()) {
-      const { endpoint } = announcements[index] as { endpoint: string };
-      this.#endpoints.set(
-        endpoint,
-        new Endpoint({
-          settings,
-          url: (urls[index] as { url: string }).url,
-          identity: {
-            POSTERN_URLS: JSON.stringify(Object.fromEntries(urls.map((u) => [u.function, u.url]))),
-            POSTERN_APP: config.app,
-            POSTERN_ENVIRONMENT: identity.environment,
-            POSTERN_BOX: this.#options.enrolment.box,
-          },
-          gateway: this.#gateway,
-          bodies: this.#bodies,
-          log,
-        }),
-      );
-    }
+    const announced = this.#announced;
     return {
-      urls,
+      get urls() {
+        return announced?.urls ?? [];
+      },
+      change: async (config) => {
+        if (announced === undefined) throw new Error("this agent brings no app along");
+        await announced.change(config);
+      },
       drain: () => this.#drain(),
       close: () => this.#close(),
-      refused: refused.promise,
+      refused: this.#refused.promise,
     };
   }
 
+  #link(number: number, incarnation: string): Link {
+    const { links = 1, log } = this.#options;
+    return new Link({
+      gateway: this.#gateway,
+      number,
+      links,
+      incarnation,
+      acceptor: (link) => this.#acceptor(link),
+      onWelcome: (welcome) => this.#welcomed(number, welcome),
+      log,
+      onRefused: this.#refused.resolve,
+    });
+  }
+
+  #announcedApp(config: AppConfig, link: Link): AnnouncedApp {
+    const { enrolment, region = "", devSuffix } = this.#options;
+    const { workspace, box } = enrolment;
+    const announce: Link["announce"] = async (endpoints) => await link.announce(endpoints);
+    return new AnnouncedApp(
+      { apps: this.#apps, workspace, box, region, devSuffix, announce },
+      config,
+    );
+  }
+
+  #welcomed(number: number, welcome: Welcome): void {
+    const again = !this.#unwelcomed.delete(number);
+    if (this.#unwelcomed.size === 0) this.#calls.welcomed();
+    if (number !== 0 || !again) return;
+    for (const line of this.#announced?.refusals(welcome) ?? []) this.#options.log(line);
+  }
+
   get #asked(): Asked {
-    const { config, enrolment } = this.#options;
+    const { workspace, box } = this.#options.enrolment;
     return {
       calls: this.#calls,
-      box: enrolment.box,
-      workspace: enrolment.workspace,
-      isPrivate: (endpoint) =>
-        config.endpoints.some(
-          (settings) => settings.requiresProxyAuth && endpoint.endsWith(`/${settings.function}`),
-        ),
+      box,
+      workspace,
+      // What is not here any more may have been private.
+      isPrivate: (endpoint) => this.#apps.find(endpoint)?.settings.requiresProxyAuth ?? true,
     };
   }
 
@@ -208,8 +210,8 @@ class Agent {
   #open(link: Link, stream: Stream, text: string, body: Uint8Array, end: boolean): StreamEvents {
     const head = parseRequestHead(text);
     if (head.endpoint === "") return answerQuestion(stream, head, this.#asked);
-    const endpoint = this.#endpoints.get(head.endpoint);
-    if (this.#draining || endpoint === undefined) {
+    const served = this.#apps.find(head.endpoint);
+    if (this.#draining || served === undefined) {
       const detail = this.#draining
         ? "the box is stopping"
         : // Containers start when the URLs are known: a moment after the first welcome.
@@ -217,24 +219,14 @@ class Agent {
       stream.refuse({ code: "no_origin", detail, retryAfter: this.#draining ? 5 : 1 });
       return { onData: () => undefined, onOver: () => undefined };
     }
-    return this.#calls.open(
-      stream,
-      link,
-      head,
-      { body, end },
-      {
-        ...endpoint.terms,
-        run: (call) => endpoint.run(call, link.number),
-      },
-    );
+    return this.#calls.open(stream, link, head, { body, end }, served.runner(link.number));
   }
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    const grace = Math.max(...this.#options.config.endpoints.map((e) => e.exitGracePeriod));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, grace * 1000);
+      timer = setTimeout(resolve, this.#apps.exitGracePeriod * 1000);
     });
     await Promise.race([this.#calls.idle(), late]);
     clearTimeout(timer);
@@ -244,14 +236,9 @@ class Agent {
   async #close(): Promise<void> {
     this.#draining = true;
     this.#calls.cancelAll("the agent stops");
-    await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.close()));
+    await this.#apps.close();
     for (const link of this.#links) link.stop();
     await this.#kept?.close();
-  }
-
-  async #giveUp(reason: string): Promise<never> {
-    await this.#close();
-    throw new AgentRefused(reason);
   }
 }
 

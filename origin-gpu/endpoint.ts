@@ -1,21 +1,24 @@
 /**
- * One endpoint on this box: its container, the connections to it, and how a call or a WebSocket gets
- * there. Which container serves, and when one starts or stops, is containers/' business.
+ * One endpoint on this box, in one version of its app: its containers, the queue before them, the
+ * connections to them, and how a call or a WebSocket gets there. Several functions may share it. Which
+ * container serves, and when one starts or stops, is containers/' business.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import {
-  type AcquiredContainer,
   type ContainerPool,
+  type ContainerPoolOptions,
   createContainerPool,
+  type Lease,
 } from "./containers/pool.ts";
 import { KIB } from "../routing/wire/limits.ts";
 import { contentLength } from "../routing/wire/messages.ts";
 import { BodySpoolFullError, type BodySpools } from "./calls/body-spool.ts";
-import type { Call, CallTerms } from "./calls/call.ts";
-import { Slots } from "./calls/slots.ts";
+import type { Call } from "./calls/call.ts";
+import type { Runner } from "./calls/call-table.ts";
+import { Slots, type Ticket } from "./calls/slots.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
-import { AppConnections, type Waited } from "./forward/forward.ts";
+import { AppConnections, type ForwardedCall } from "./forward/forward.ts";
 import { forwardWebSocket } from "./forward/forward-websocket.ts";
 import type { Relay } from "./websocket/relay.ts";
 import type { GatewayAddress } from "./link/gateway-address.ts";
@@ -26,16 +29,33 @@ const EXIT_NOTICED_MS = 100;
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
 
-export interface EndpointOptions {
+/** An app needs a moment to notice a disconnect, also where its exit_grace_period is none. */
+const LEAST_GRACE_MS = 1_000;
+
+const MS_PER_SECOND = 1000;
+
+export interface EndpointOptions extends Omit<ContainerPoolOptions, "endpoint"> {
+  /** Of the function that the containers are named after. */
   settings: EndpointConfig;
-  url: string;
-  /** Environment of the container besides its own URL; the user's `env` cannot override it. */
-  identity: Record<string, string>;
   gateway: GatewayAddress;
   /** Where bodies of waiting calls go; without it they wait in their windows. */
   bodies: BodySpools | undefined;
-  log: (line: string) => void;
 }
+
+/** A call on its way through an endpoint. */
+interface Visit {
+  readonly call: Call;
+  /** Of the function that was called, which may be another than the endpoint's. */
+  readonly settings: EndpointConfig;
+  /** The link that its stream came over. */
+  readonly link: number;
+  readonly arrivedAt: number;
+  /** The container that works on it. */
+  lease: Lease | undefined;
+}
+
+/** Takes a call that its own endpoint does not begin any more. */
+export type HandOn = (call: Call, functionName: string, link: number) => void;
 
 export class Endpoint {
   readonly #settings: EndpointConfig;
@@ -44,51 +64,103 @@ export class Endpoint {
   readonly #gateway: GatewayAddress;
   /** By container id: a new container gets new connections. */
   readonly #connections = new Map<string, AppConnections>();
-
   readonly #relays = new Set<Relay>();
-
   readonly #bodies: BodySpools | undefined;
+  readonly #log: (line: string) => void;
+  readonly #closing = new AbortController();
+  #handOn: HandOn | undefined;
 
-  constructor({ settings, url, identity, gateway, bodies, log }: EndpointOptions) {
+  /** Starts the container. */
+  constructor({ settings, gateway, bodies, ...pool }: EndpointOptions) {
     this.#bodies = bodies;
     this.#settings = settings;
     this.#slots = new Slots(settings.maxInputs, settings.maxPending, settings.maxPendingAsync);
     this.#gateway = gateway;
-    const prefix = `[${settings.function}] `;
-    this.#pool = createContainerPool({
-      endpoint: settings,
-      environment: { ...identity, POSTERN_WEB_URL: url },
-      log: (line) => log(prefix + line),
-    });
+    this.#log = pool.log;
+    this.#pool = createContainerPool({ ...pool, endpoint: settings });
   }
 
-  /** What this endpoint promises its calls. */
-  get terms(): CallTerms {
-    const { onDisconnect, resultTtl } = this.#settings;
+  /** Settles when its first container is ready, or not to be; rejects with a `StartFailure`. */
+  get ready(): Promise<unknown> {
+    return this.#pool.ready;
+  }
+
+  /** A port that only one version of the app can listen on at a time. */
+  get fixedPort(): number | undefined {
+    const { kind } = this.#settings;
+    return kind.type === "web_server" ? kind.port : undefined;
+  }
+
+  /** What runs the calls that come over a link for a function with these settings. */
+  runner(settings: EndpointConfig, link: number): Runner {
+    const { onDisconnect, resultTtl } = settings;
     const graceMs = { cancel: 0, keep: Infinity };
     return {
-      resultTtlMs: resultTtl * 1000,
-      graceMs: typeof onDisconnect === "number" ? onDisconnect * 1000 : graceMs[onDisconnect],
+      resultTtlMs: resultTtl * MS_PER_SECOND,
+      graceMs:
+        typeof onDisconnect === "number" ? onDisconnect * MS_PER_SECOND : graceMs[onDisconnect],
+      run: (call) => {
+        if (this.#queue(call, settings, link) === "waits") void this.#drainBody(call);
+      },
     };
   }
 
-  /** Gives a call its turn: when a slot is free it goes to the app. @param link that its stream came over */
-  run(call: Call, link: number): void {
-    const arrivedAt = performance.now();
-    let started = false;
+  /** Runs a call that waited elsewhere, where its body has been looked after. */
+  takeOver(call: Call, settings: EndpointConfig, link: number): void {
+    this.#queue(call, settings, link);
+  }
+
+  /**
+   * Begins nothing any more: what runs and what waits has its grace period, what waits still is handed on,
+   * what runs still is ended. Resolves when the containers are gone.
+   */
+  async retire(handOn: HandOn): Promise<void> {
+    await this.#unusedWithinGrace();
+    this.#handOn = handOn;
+    this.#slots.resize(Infinity);
+    await this.close();
+  }
+
+  /** Frees what only one container can have: its port. What runs has its grace period; the rest waits. */
+  async suspend(): Promise<void> {
+    this.#slots.resize(0);
+    await this.#unusedWithinGrace();
+    await this.#disconnect("the app is started anew");
+    await this.#pool.rest();
+  }
+
+  /** Goes on after `suspend`. */
+  resume(): void {
+    this.#slots.resize(this.#settings.maxInputs);
+    const warm = this.#pool.acquire();
+    // That it does not start, its log tells, and so does the next call.
+    void warm.then((lease) => lease.release()).catch(() => undefined);
+  }
+
+  /** Ends calls and containers now. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#disconnect("the box is stopping");
+    await this.#pool.close();
+  }
+
+  /** Gives a call its turn: when a slot is free it goes to the app. */
+  #queue(call: Call, settings: EndpointConfig, link: number): "waits" | "begins" | "refused" {
+    const visit: Visit = { call, settings, link, arrivedAt: performance.now(), lease: undefined };
+    let begun = false;
     const asynchronous = call.head.async === true;
     const ticket = this.#slots.request(() => {
-      started = true;
-      void this.#start(call, link, arrivedAt);
+      begun = true;
+      void this.#begin(visit);
     }, asynchronous);
     if (ticket !== undefined) {
-      call.whenSettled(() => ticket.release());
-      if (!started) void this.#drainBody(call);
-      return;
+      call.whenSettled((completed) => void this.#leave(visit, ticket, completed));
+      return begun ? "begins" : "waits";
     }
     const { function: name, maxPending, maxPendingAsync } = this.#settings;
     const detail = `${name} has ${asynchronous ? maxPendingAsync : maxPending} calls waiting`;
     call.failed({ code: "queue_full", detail, retryAfter: 1 });
+    return "refused";
   }
 
   /** A call that has to wait keeps its body here; small ones that are whole are no trouble where they are. */
@@ -104,74 +176,124 @@ export class Endpoint {
     }
   }
 
-  async #start(call: Call, link: number, arrivedAt: number): Promise<void> {
+  async #begin(visit: Visit): Promise<void> {
+    const { call, settings, link, arrivedAt } = visit;
     if (call.over) return;
-    const startedAt = performance.now();
-    try {
-      const address = await this.#pool.acquire();
-      if (call.over) return;
-      const waited = {
-        queue: Math.round(startedAt - arrivedAt),
-        start: Math.round(performance.now() - startedAt),
-      };
-      if (call.head.websocket === undefined) this.#forward(call, address, waited);
-      else await this.#relay(call, address, link);
-    } catch (error) {
-      call.failed(startFailure(error));
+    if (this.#handOn !== undefined) {
+      this.#handOn(call, settings.function, link);
+      return;
     }
+    const startedAt = performance.now();
+    const lease = await this.#lease(visit);
+    if (lease === undefined) return;
+    const waited = {
+      queue: Math.round(startedAt - arrivedAt),
+      start: Math.round(performance.now() - startedAt),
+    };
+    if (call.head.websocket !== undefined) {
+      await this.#relay(visit, lease);
+      return;
+    }
+    const limits = {
+      timeoutMs: settings.timeout * MS_PER_SECOND,
+      maxDurationMs: settings.maxDuration * MS_PER_SECOND,
+    };
+    this.#forward(visit, lease, { call, waited, limits });
+  }
+
+  /** A container for a call that has not begun; undefined when the call is over or somebody else's by now. */
+  async #lease(visit: Visit): Promise<Lease | undefined> {
+    const { call, settings, link } = visit;
+    try {
+      const lease = await this.#pool.acquire();
+      visit.lease?.release();
+      visit.lease = lease;
+      if (!call.over) return lease;
+      lease.release();
+    } catch (error) {
+      if (this.#handOn === undefined) call.failed(startFailure(error));
+      else if (!call.over) this.#handOn(call, settings.function, link);
+    }
+    return undefined;
   }
 
   /** To the container, or to the one that follows it when nobody listens there any more. */
-  #forward(call: Call, address: AcquiredContainer, waited: Waited): void {
-    this.#connectionsTo(address).forward(call, waited, async (sendOver) => {
-      try {
-        const next = await this.#successor(address);
-        if (!call.over) sendOver(this.#connectionsTo(next));
-      } catch (error) {
-        call.failed(startFailure(error));
-      }
+  #forward(visit: Visit, lease: Lease, forwarded: ForwardedCall): void {
+    this.#connectionsTo(lease).forward(forwarded, async (sendOver) => {
+      await delay(EXIT_NOTICED_MS);
+      const next = await this.#lease(visit);
+      if (next === undefined) return;
+      if (next.containerId !== lease.containerId) sendOver(this.#connectionsTo(next));
+      else visit.call.failed(startFailure(new Error("the app accepts no connections")));
     });
   }
 
-  /** The container that follows a dead one. @throws where it is not dead */
-  async #successor(dead: AcquiredContainer): Promise<AcquiredContainer> {
-    await delay(EXIT_NOTICED_MS);
-    const next = await this.#pool.acquire();
-    if (next.containerId !== dead.containerId) return next;
-    throw new Error("the app accepts no connections");
-  }
-
-  async #relay(call: Call, address: AcquiredContainer, link: number): Promise<void> {
-    const relay = await forwardWebSocket(call, address, this.#gateway, link);
+  async #relay({ call, settings, link }: Visit, lease: Lease): Promise<void> {
+    const relay = await forwardWebSocket(call, lease, this.#gateway, link);
     if (relay === undefined) return;
     this.#relays.add(relay);
     const limit = setTimeout(() => {
       relay.close(1001, "the socket was open for max_duration");
-    }, this.#settings.maxDuration * 1000);
+    }, settings.maxDuration * MS_PER_SECOND);
     void relay.closed.then(() => {
       clearTimeout(limit);
       this.#relays.delete(relay);
     });
   }
 
-  #connectionsTo(address: AcquiredContainer): AppConnections {
-    const present = this.#connections.get(address.containerId);
+  async #leave({ call, lease }: Visit, ticket: Ticket, completed: boolean): Promise<void> {
+    if (!completed && lease !== undefined) await this.#letGo(call, lease);
+    lease?.release();
+    ticket.release();
+  }
+
+  /**
+   * A call that was given up keeps its slot while the app works on it still: what comes next would find
+   * the GPU busy. An app that does not come to an end is ended itself.
+   */
+  async #letGo(call: Call, lease: Lease): Promise<void> {
+    const graceMs = Math.max(LEAST_GRACE_MS, this.#settings.exitGracePeriod * MS_PER_SECOND);
+    const gaveUp = lease.gaveUp(call.id).then(() => true);
+    if (await this.#within(graceMs, gaveUp)) return;
+    if (this.#closing.signal.aborted) return;
+    const seconds = graceMs / MS_PER_SECOND;
+    this.#log(
+      `postern: it still works on a call that ended ${seconds} s ago (${call.id}); another container takes its place`,
+    );
+    this.#pool.replace(lease.containerId);
+  }
+
+  async #unusedWithinGrace(): Promise<void> {
+    const graceMs = this.#settings.exitGracePeriod * MS_PER_SECOND;
+    await this.#within(graceMs, this.#slots.unused());
+  }
+
+  /** What the promise resolves with, or nothing when it takes too long or the endpoint is closed. */
+  async #within<Value>(limitMs: number, promise: Promise<Value>): Promise<Value | undefined> {
+    const settled = new AbortController();
+    const signal = AbortSignal.any([settled.signal, this.#closing.signal]);
+    const late = delay(limitMs, undefined, { signal }).catch(() => undefined);
+    const value = await Promise.race([promise, late]);
+    settled.abort();
+    return value;
+  }
+
+  #connectionsTo(lease: Lease): AppConnections {
+    const present = this.#connections.get(lease.containerId);
     if (present !== undefined) return present;
-    const connections = new AppConnections(address, {
-      timeoutMs: this.#settings.timeout * 1000,
-      maxDurationMs: this.#settings.maxDuration * 1000,
-    });
+    const connections = new AppConnections(lease);
     for (const old of this.#connections.values()) void old.closeWhenIdle();
     this.#connections.clear();
-    this.#connections.set(address.containerId, connections);
+    this.#connections.set(lease.containerId, connections);
     return connections;
   }
 
-  async close(): Promise<void> {
+  async #disconnect(reason: string): Promise<void> {
     // RFC 6455, 7.4.1: 1001, going away.
-    for (const relay of this.#relays) relay.close(1001, "the box is stopping");
-    await Promise.all([...this.#connections.values()].map((connections) => connections.close()));
-    await this.#pool.close();
+    for (const relay of this.#relays) relay.close(1001, reason);
+    const all = [...this.#connections.values()];
+    this.#connections.clear();
+    await Promise.all(all.map(async (connections) => await connections.close()));
   }
 }
 

@@ -50,7 +50,7 @@ export const SERVE: Command<typeof OPTIONS> = {
         ...(access.connectTo === undefined ? {} : { connectTo: access.connectTo }),
         enrolment,
         stateDirectory: scratch,
-        config,
+        announced: config,
         devSuffix: devSuffix.value,
         log: printNotice,
       },

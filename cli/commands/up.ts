@@ -71,7 +71,7 @@ export const UP: Command<typeof OPTIONS> = {
           connectTo: `127.0.0.1:${gateway.workerdPort}`,
           enrolment,
           stateDirectory: directory,
-          config,
+          announced: config,
           log: printNotice,
         },
         stop,

@@ -81,7 +81,7 @@ export class Call implements AnswerHost {
   #state: CallState;
   #failure: Failure | undefined;
   #over = false;
-  #settled: (() => void) | undefined;
+  #settled: ((completed: boolean) => void) | undefined;
 
   /**
    * @param keeper without one the call cannot be kept
@@ -161,16 +161,19 @@ export class Call implements AnswerHost {
     return true;
   }
 
-  /** Calls back once, when the app has no more to do with the call: then its slot is free. */
-  whenSettled(callback: () => void): void {
+  /**
+   * Calls back once, when the app has no more to do for the call: `completed` when it did everything, else
+   * it was told to stop, or broke off. A later callback takes the place of an earlier one.
+   */
+  whenSettled(callback: (completed: boolean) => void): void {
     this.#settled = callback;
-    if (this.#over) this.#settle();
+    if (this.#over) this.#settle(false);
   }
 
-  #settle(): void {
+  #settle(completed: boolean): void {
     const settled = this.#settled;
     this.#settled = undefined;
-    settled?.();
+    settled?.(completed);
   }
 
   /** Attaches a stream from `offset` on; an older attachment of a passing call gives way. */
@@ -271,7 +274,7 @@ export class Call implements AnswerHost {
   /** The app's answer is complete. */
   completed(): void {
     if (!this.#advance("completed")) return;
-    this.#settle();
+    this.#settle(true);
     this.#answer.complete();
   }
 
@@ -279,7 +282,7 @@ export class Call implements AnswerHost {
   failed(failure: Failure): void {
     const mayHaveRun = mayHaveStarted(this.#state);
     if (!this.#advance("failed")) return;
-    this.#settle();
+    this.#settle(false);
     this.#failure = failure;
     this.body.broke();
     this.#answer.fail(failure, mayHaveRun);
@@ -289,7 +292,7 @@ export class Call implements AnswerHost {
   handedOver(closed: Promise<unknown>): void {
     const settled = this.#settled;
     this.#settled = undefined;
-    void closed.then(() => settled?.());
+    void closed.then(() => settled?.(false));
     this.finish();
   }
 
@@ -310,7 +313,7 @@ export class Call implements AnswerHost {
   finish(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#settle();
+    this.#settle(false);
     this.#answer.release();
     this.#context.forget(this);
     this.body.broke();

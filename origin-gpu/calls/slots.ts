@@ -1,7 +1,8 @@
 /**
  * An endpoint's slots and the queue before them: first come, first served, bounded (calls that nobody
- * waits for have a bound of their own), and left by whoever goes. Pure; who holds a slot does the work, and gives it back when its answer's body has ended, not
- * at the headers: capacity that is counted too early sends work to a busy GPU.
+ * waits for have a bound of their own), and left by whoever goes. Pure; who holds a slot does the work,
+ * and gives it back when its answer's body has ended, not at the headers: capacity that is counted too
+ * early sends work to a busy GPU.
  */
 
 /** A place in the queue, then a slot. */
@@ -31,7 +32,7 @@ class Turn implements Ticket {
 }
 
 export class Slots {
-  readonly #limit: number;
+  #limit: number;
   readonly #maxPending: number;
   readonly #maxPendingAsync: number;
   #first: Turn | undefined;
@@ -39,18 +40,19 @@ export class Slots {
   #waiting = 0;
   #waitingAsync = 0;
   #taken = 0;
+  #unused: PromiseWithResolvers<void> | undefined;
 
   readonly #leave = (turn: Turn): void => {
     const { state } = turn;
     turn.state = "gone";
     if (state === "waiting") this.#unlink(turn);
     if (state !== "held") return;
-    const next = this.#first;
     this.#taken -= 1;
-    if (next === undefined) return;
-    this.#unlink(next);
     // The slot goes from hand to hand: nobody who comes later can take it in between.
-    this.#grant(next);
+    this.#grantWaiting();
+    if (this.#taken > 0) return;
+    this.#unused?.resolve();
+    this.#unused = undefined;
   };
 
   /**
@@ -83,6 +85,27 @@ export class Slots {
     else if (this.#full(asynchronous)) return undefined;
     else this.#append(turn);
     return turn;
+  }
+
+  /** So many calls run at a time from now on; those that hold a slot keep it. */
+  resize(limit: number): void {
+    this.#limit = limit;
+    this.#grantWaiting();
+  }
+
+  /** Resolves when nobody holds a slot. */
+  async unused(): Promise<void> {
+    if (this.#taken === 0) return;
+    this.#unused ??= Promise.withResolvers();
+    await this.#unused.promise;
+  }
+
+  #grantWaiting(): void {
+    for (let next = this.#first; next !== undefined; next = this.#first) {
+      if (this.#taken >= this.#limit) return;
+      this.#unlink(next);
+      this.#grant(next);
+    }
   }
 
   #full(asynchronous: boolean): boolean {

@@ -38,10 +38,24 @@ export class StartFailure extends Error {
   }
 }
 
+/** The interpreter of an endpoint's app, held as long as it runs. */
+export interface UsedPython {
+  /** A name for PATH, or a path. */
+  readonly python: string;
+  release(): void;
+}
+
+/** Finds that interpreter; makes its environment where it has to. Rejects with a `StartFailure`. */
+export type UsePython = (
+  endpoint: EndpointConfig,
+  log: (line: string) => void,
+) => Promise<UsedPython>;
+
 export interface ContainerOptions {
   readonly endpoint: EndpointConfig;
   /** Variables that the agent gives; neither `env` nor the agent's own environment overrides them. */
   readonly environment: Readonly<Record<string, string>>;
+  readonly usePython: UsePython;
   /** A line that the container printed, without its line break, or a notice about it. */
   readonly log: (line: string) => void;
   /** The process ended by itself after it had been ready. */
@@ -55,6 +69,11 @@ export interface Container {
   readonly ready: Promise<ContainerAddress>;
   /** Resolves when nothing of it runs any more; never rejects. */
   readonly exited: Promise<ExitInfo>;
+  /**
+   * Resolves when the app works no longer on this call, which was given up: at once where nothing can tell.
+   * Never rejects; the end of the container is the end of its calls.
+   */
+  gaveUp(call: string): Promise<void>;
   /** Asks it to end, waits for its grace period, then makes sure. Resolves when it is gone; may be repeated. */
   stop(): Promise<void>;
 }

@@ -26,5 +26,5 @@ if ! command -v "$1" >/dev/null 2>&1; then
   echo "postern: command not found: $1" >&2
   exit 127
 fi
-/bin/sh -c "$watcher" </dev/null >/dev/null 2>&1 &
+/bin/sh -c "$watcher" </dev/null >/dev/null 2>&1 4<&- &
 exec "$@" </dev/null 3<&-

@@ -1,9 +1,17 @@
 /**
  * The containers of one endpoint on this box: at present one, started at once and kept. After a failure
- * it starts again with the next request, within the limits of restart-policy.ts.
+ * it starts again with the next request, within the limits of restart-policy.ts. One that can't be freed
+ * of its work is replaced: its successor starts beside it, while its other calls finish.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { EndpointConfig } from "../config/config.ts";
-import { type Container, type ContainerAddress, StartFailure, describeExit } from "./container.ts";
+import {
+  type Container,
+  type ContainerAddress,
+  StartFailure,
+  type UsePython,
+  describeExit,
+} from "./container.ts";
 import {
   type FailureHistory,
   NO_FAILURES,
@@ -12,24 +20,38 @@ import {
 } from "./restart-policy.ts";
 import { startContainer } from "./start-container.ts";
 
+const MS_PER_SECOND = 1000;
+
 export interface ContainerPoolOptions {
   readonly endpoint: EndpointConfig;
   /** Variables that every container is given; nothing overrides them. */
   readonly environment: Readonly<Record<string, string>>;
+  readonly usePython: UsePython;
   /** One line: what a container printed, or a notice about it. */
   readonly log: (line: string) => void;
 }
 
-export interface AcquiredContainer extends ContainerAddress {
+/** A container in use by one call. */
+export interface Lease extends ContainerAddress {
   readonly containerId: string;
+  /** As `Container.gaveUp`. */
+  gaveUp(call: string): Promise<void>;
+  /** The call is done with it. Any number of times. */
+  release(): void;
 }
 
 export interface ContainerPool {
+  /** The first container's readiness. Rejects with a `StartFailure`. */
+  readonly ready: Promise<unknown>;
   /**
    * A container that is ready, waited for where it has to start.
    * @throws {StartFailure} when it does not become ready, or failed so recently that it is not tried again
    */
-  acquire(): Promise<AcquiredContainer>;
+  acquire(): Promise<Lease>;
+  /** Starts another container in this one's place, which ends when no call uses it or its grace is over. */
+  replace(containerId: string): void;
+  /** Stops the container for now; the next `acquire` starts one. Nobody may use it meanwhile. */
+  rest(): Promise<void>;
   /** Stops the containers, politely and then for certain. Later calls of `acquire` are refused. */
   close(): Promise<void>;
 }
@@ -39,36 +61,104 @@ export function createContainerPool(options: ContainerPoolOptions): ContainerPoo
   return new SingleContainerPool(options);
 }
 
+/** A container with the calls that use it. */
+class Used {
+  readonly container: Container;
+  #calls = 0;
+  #unused: (() => void) | undefined;
+
+  constructor(container: Container) {
+    this.container = container;
+  }
+
+  lease(address: ContainerAddress): Lease {
+    const { container } = this;
+    let released = false;
+    this.#calls += 1;
+    return {
+      ...address,
+      containerId: container.id,
+      gaveUp: async (call) => await container.gaveUp(call),
+      release: () => {
+        if (released) return;
+        released = true;
+        this.#calls -= 1;
+        if (this.#calls === 0) this.#unused?.();
+      },
+    };
+  }
+
+  async unused(): Promise<void> {
+    if (this.#calls === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#unused = resolve;
+    });
+  }
+}
+
 class SingleContainerPool implements ContainerPool {
+  readonly ready: Promise<unknown>;
   readonly #options: ContainerPoolOptions;
   #history: FailureHistory = NO_FAILURES;
   /** Why the present container did not become ready. */
   #startFailure: StartFailure | undefined;
-  #container: Container;
-  #closed = false;
+  #used: Used;
+  /** Those that were replaced and have not ended. */
+  readonly #replaced = new Set<Container>();
+  readonly #closing = new AbortController();
 
   constructor(options: ContainerPoolOptions) {
     this.#options = options;
-    this.#container = this.#start();
+    this.#used = this.#start();
+    this.ready = this.#used.container.ready;
   }
 
-  async acquire(): Promise<AcquiredContainer> {
-    const failed = this.#container;
-    if (failed.state === "failed") {
+  async acquire(): Promise<Lease> {
+    const ended = this.#used;
+    if (ended.container.state === "failed" || ended.container.state === "stopped") {
       this.#refuseWhileFailed();
       // Never two at once: they may share a fixed port or the memory of a GPU.
-      await failed.exited;
+      await ended.container.exited;
       this.#refuseWhileFailed();
-      if (this.#container === failed && !this.#closed) this.#container = this.#start();
+      if (this.#used === ended && !this.#closed) this.#used = this.#start();
     }
     if (this.#closed) throw new StartFailure("starting_failed", "the endpoint is being stopped");
-    const container = this.#container;
-    return { ...(await container.ready), containerId: container.id };
+    const used = this.#used;
+    return used.lease(await used.container.ready);
+  }
+
+  replace(containerId: string): void {
+    const old = this.#used;
+    if (this.#closed || old.container.id !== containerId) return;
+    this.#used = this.#start();
+    this.#replaced.add(old.container);
+    void this.#stopWhenUnused(old);
+  }
+
+  async rest(): Promise<void> {
+    await this.#used.container.stop();
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#container.stop();
+    this.#closing.abort();
+    const all = [this.#used.container, ...this.#replaced];
+    await Promise.all(all.map(async (container) => await container.stop()));
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  async #stopWhenUnused(old: Used): Promise<void> {
+    const { container } = old;
+    const graceMs = this.#options.endpoint.exitGracePeriod * MS_PER_SECOND;
+    const done = new AbortController();
+    const signal = AbortSignal.any([done.signal, this.#closing.signal]);
+    const late = delay(graceMs, undefined, { signal }).catch(() => undefined);
+    await Promise.race([old.unused(), late]);
+    done.abort();
+    await container.stop();
+    this.#replaced.delete(container);
   }
 
   #refuseWhileFailed(): void {
@@ -76,11 +166,11 @@ class SingleContainerPool implements ContainerPool {
     if (waitMs <= 0) return;
     const { code, message, lastLines } =
       this.#startFailure ?? new StartFailure("starting_failed", "it keeps ending by itself");
-    const next = `it may start again in ${Math.ceil(waitMs / 1000)} s`;
+    const next = `it may start again in ${Math.ceil(waitMs / MS_PER_SECOND)} s`;
     throw new StartFailure(code, `${message}; ${next}`, lastLines);
   }
 
-  #start(): Container {
+  #start(): Used {
     const { endpoint, log } = this.#options;
     const startedAtMs = performance.now();
     let readyAtMs = startedAtMs;
@@ -99,15 +189,15 @@ class SingleContainerPool implements ContainerPool {
       () => {
         readyAtMs = performance.now();
         if (endpoint.kind.type === "upstream") return;
-        log(`postern: ready after ${((readyAtMs - startedAtMs) / 1000).toFixed(1)} s`);
+        log(`postern: ready after ${((readyAtMs - startedAtMs) / MS_PER_SECOND).toFixed(1)} s`);
       },
       (failure: StartFailure) => {
-        if (this.#closed) return;
+        if (this.#closed || container.state === "stopped") return;
         this.#startFailure = failure;
         this.#history = afterFailedStart(this.#history, performance.now());
         log(`postern: ${failure.message}`);
       },
     );
-    return container;
+    return new Used(container);
   }
 }

@@ -12,13 +12,15 @@ import {
   type ContainerState,
   type ExitInfo,
   StartFailure,
+  type UsedPython,
   describeExit,
 } from "./container.ts";
 import { containerEnvironment, pathWithNode } from "./environment.ts";
+import { GivenUpCalls } from "./given-up-calls.ts";
 import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
-import { ProcessGroup } from "./process-group.ts";
+import { CHANNEL_DESCRIPTOR, ProcessGroup } from "./process-group.ts";
 import { untilReady } from "./readiness.ts";
 
 const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
@@ -38,6 +40,7 @@ export class ProcessContainer implements Container {
   readonly #starting = new AbortController();
   #state: ContainerState = "starting";
   #group: ProcessGroup | undefined;
+  #givenUp: GivenUpCalls | undefined;
 
   constructor(id: string, kind: ProcessKind, options: ContainerOptions) {
     this.id = id;
@@ -53,6 +56,10 @@ export class ProcessContainer implements Container {
     return this.#state;
   }
 
+  async gaveUp(call: string): Promise<void> {
+    await Promise.race([this.#givenUp?.ended(call), this.exited]);
+  }
+
   async stop(): Promise<void> {
     if (this.#state === "starting" || this.#state === "ready") {
       this.#state = "stopping";
@@ -65,14 +72,16 @@ export class ProcessContainer implements Container {
   async #start(): Promise<ContainerAddress> {
     const { healthPath, startupTimeout } = this.#options.endpoint;
     const { signal } = this.#starting;
-    const late = setTimeout(() => {
-      const message = `not ready within startup_timeout, ${startupTimeout} s`;
-      this.#starting.abort(this.#failure("startup_timeout", message));
-    }, startupTimeout * MS_PER_SECOND);
+    let late: ReturnType<typeof setTimeout> | undefined;
     try {
+      const python = await this.#usePython();
+      late = setTimeout(() => {
+        const message = `not ready within startup_timeout, ${startupTimeout} s`;
+        this.#starting.abort(this.#failure("startup_timeout", message));
+      }, startupTimeout * MS_PER_SECOND);
       const port = await this.#choosePort();
       signal.throwIfAborted();
-      const group = this.#launch(port);
+      const group = this.#launch(port, python);
       const candidates = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
       const origin = await untilReady(candidates, healthPath, signal);
       this.#state = "ready";
@@ -88,6 +97,18 @@ export class ProcessContainer implements Container {
     }
   }
 
+  /** Its time does not count as the app's: packages may have to be installed. */
+  async #usePython(): Promise<string> {
+    const { endpoint, usePython, log } = this.#options;
+    if (this.#kind.type !== "asgi") return endpoint.python;
+    const used = usePython(endpoint, log);
+    const release = ({ release: done }: UsedPython) => void this.exited.then(done);
+    // Whoever stops the container need not wait for it.
+    used.then(release, () => undefined);
+    const { python } = await Promise.race([used, rejectedBy(this.#starting.signal)]);
+    return python;
+  }
+
   async #choosePort(): Promise<number> {
     const fixed = this.#kind.type === "web_server" ? this.#kind.port : undefined;
     if (fixed === undefined) {
@@ -100,7 +121,7 @@ export class ProcessContainer implements Container {
     throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
   }
 
-  #launch(port: number): ProcessGroup {
+  #launch(port: number, python: string): ProcessGroup {
     const { endpoint, environment: given, log } = this.#options;
     const environment = containerEnvironment({
       inherited: process.env,
@@ -109,28 +130,31 @@ export class ProcessContainer implements Container {
     });
     const path = pathWithNode(environment["PATH"] ?? "", process.execPath);
     const group = new ProcessGroup({
-      command: this.#command(port),
+      command: this.#command(port, python),
       directory: endpoint.directory,
       environment: { ...environment, PATH: path },
       markedBy: "POSTERN_CONTAINER_ID",
+      withChannel: this.#kind.type === "asgi",
       onLine: (line) => {
         this.#lastLines.push(line);
         log(line);
       },
     });
     this.#group = group;
+    if (group.channel !== undefined) this.#givenUp = new GivenUpCalls(group.channel);
     void group.leaderExited.then(() => this.#onLeaderExit(group));
     return group;
   }
 
-  #command(port: number): readonly string[] {
-    const { python, exitGracePeriod, stopSignal } = this.#options.endpoint;
+  #command(port: number, python: string): readonly string[] {
+    const { exitGracePeriod, stopSignal } = this.#options.endpoint;
     if (this.#kind.type === "web_server") {
       return this.#kind.command.map((word) => word.replaceAll(/\$PORT\b|\$\{PORT\}/g, `${port}`));
     }
     const settings = ["--port", `${port}`, "--stop-signal", stopSignal];
     const grace = ["--exit-grace-period", `${exitGracePeriod}`];
-    return [python, SERVE_ASGI, ...settings, ...grace, this.#kind.target];
+    const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
+    return [python, SERVE_ASGI, ...settings, ...grace, ...channel, this.#kind.target];
   }
 
   async #onLeaderExit(group: ProcessGroup): Promise<void> {
@@ -170,4 +194,13 @@ export class ProcessContainer implements Container {
   #failure(code: StartFailure["code"], message: string): StartFailure {
     return new StartFailure(code, message, this.#lastLines.lines);
   }
+}
+
+/** Rejects with the signal's reason when it is aborted. */
+async function rejectedBy(signal: AbortSignal): Promise<never> {
+  return await new Promise((_, reject) => {
+    const abort = () => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
 }

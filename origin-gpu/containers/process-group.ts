@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -12,6 +13,9 @@ import { processesWithVariable } from "./linux-processes.ts";
 import { LineSplitter } from "./output-lines.ts";
 
 const LAUNCHER = fileURLToPath(new URL("launch.sh", import.meta.url));
+
+/** Where a command that was given a channel finds it. */
+export const CHANNEL_DESCRIPTOR = 4;
 
 /** A killed process ends at once, unless the kernel holds it in a driver that hangs. */
 const KILL_TIMEOUT_MS = 5_000;
@@ -25,6 +29,8 @@ export interface ProcessGroupOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** A variable of the environment that no other group has: it finds those that left this one. */
   readonly markedBy: string;
+  /** Opens a socket to the command: its `CHANNEL_DESCRIPTOR`. */
+  readonly withChannel?: boolean;
   readonly onLine: (line: string) => void;
 }
 
@@ -49,7 +55,7 @@ export class ProcessGroup {
       // A session of its own: the terminal's Ctrl-C is for the agent, and the group's number is the pid.
       detached: true,
       // Nothing is ever written to descriptor 3: it closes when the agent is gone (see launch.sh).
-      stdio: ["ignore", "pipe", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "pipe", options.withChannel === true ? "pipe" : "ignore"],
     });
     this.#child = child;
     this.#outputClosed = Promise.all([child.stdout, child.stderr].map((out) => this.#read(out)));
@@ -61,6 +67,12 @@ export class ProcessGroup {
       });
     });
     this.exited = this.#end();
+  }
+
+  /** The agent's end of it. */
+  get channel(): Duplex | undefined {
+    const channel = this.#child.stdio[CHANNEL_DESCRIPTOR];
+    return channel instanceof Duplex ? channel : undefined;
   }
 
   /** The group's number; undefined when nothing could be started. */

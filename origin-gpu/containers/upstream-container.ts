@@ -35,6 +35,10 @@ export class UpstreamContainer implements Container {
     return this.#state;
   }
 
+  async gaveUp(): Promise<void> {
+    // Nobody tells.
+  }
+
   async stop(): Promise<void> {
     this.#end("stopped");
     await this.exited;

@@ -51,9 +51,13 @@ export interface Waited {
 /** The app accepts no connections and has seen nothing: the request may be sent over others. */
 type OnRefused = (sendOver: (others: AppConnections) => void) => Promise<void>;
 
-interface AppRequest {
+export interface ForwardedCall {
   readonly call: Call;
   readonly waited: Waited;
+  readonly limits: CallLimits;
+}
+
+interface AppRequest extends ForwardedCall {
   /** The body where all of it is here: null for none, undefined when it streams. */
   readonly whole: Uint8Array | null | undefined;
 }
@@ -63,10 +67,7 @@ export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
 
-  readonly #limits: CallLimits;
-
-  constructor({ origin, socketPath }: AppAddress, limits: CallLimits) {
-    this.#limits = limits;
+  constructor({ origin, socketPath }: AppAddress) {
     const options: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -84,8 +85,8 @@ export class AppConnections {
    * Sends the call's request; everything that comes of it is told to the call.
    * @param refused without it, an app that accepts no connections fails the call
    */
-  forward(call: Call, waited: Waited, refused?: OnRefused): void {
-    this.#begin({ call, waited, whole: call.body.whole() }, refused);
+  forward(forwarded: ForwardedCall, refused?: OnRefused): void {
+    this.#begin({ ...forwarded, whole: forwarded.call.body.whole() }, refused);
   }
 
   #begin(request: AppRequest, refused?: OnRefused): void {
@@ -105,13 +106,12 @@ export class AppConnections {
   /** @param repeat sends a request that broke once more, or says that it must not be */
   #send(
     pool: Pool,
-    { call, waited, whole }: AppRequest,
+    { whole, ...forwarded }: AppRequest,
     repeat: (exchange: AppExchange, error: NodeJS.ErrnoException) => boolean,
   ): void {
+    const { call } = forwarded;
     const { method, target, headers } = call.head;
-    const exchange: AppExchange = new AppExchange(call, waited, this.#limits, (error) =>
-      repeat(exchange, error),
-    );
+    const exchange: AppExchange = new AppExchange(forwarded, (error) => repeat(exchange, error));
     const request: Dispatcher.DispatchOptions = {
       method,
       path: latin1(target),
@@ -154,9 +154,7 @@ class AppExchange implements Dispatcher.DispatchHandler, Exchange {
   #timer: ReturnType<typeof setTimeout>;
 
   constructor(
-    call: Call,
-    waited: Waited,
-    limits: CallLimits,
+    { call, waited, limits }: ForwardedCall,
     repeat: (error: NodeJS.ErrnoException) => boolean,
   ) {
     this.#call = call;

@@ -8,6 +8,7 @@ import { FRAME, type OutgoingFrame, packFrames, ProtocolError } from "../../rout
 import { KEEPALIVE_TIMEOUT_MS, KIB, MIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
 import {
   type EndpointAnnouncement,
+  type Hello,
   parseWelcome,
   type Welcome,
 } from "../../routing/wire/messages.ts";
@@ -40,10 +41,8 @@ export interface LinkOptions {
   /** Links of this box, in all. */
   links: number;
   incarnation: string;
-  /** Link 0 announces them. */
-  endpoints?: EndpointAnnouncement[];
   acceptor: (link: Link) => Acceptor;
-  /** The gateway answered hello. */
+  /** The gateway answered hello, with what this link announces. */
   onWelcome: (welcome: Welcome) => void;
   /** One line for the operator. */
   log: (line: string) => void;
@@ -62,6 +61,11 @@ export class Link implements Carrier {
   /** Since when another agent has had this box's name, in milliseconds of the epoch. */
   #heldAt: number | undefined;
   #welcomedAt = Number.POSITIVE_INFINITY;
+  /** What the box serves by itself; link 0 alone says so. */
+  #announced: EndpointAnnouncement[] | undefined;
+  #answer: PromiseWithResolvers<Welcome> | undefined;
+  /** A hello is on its way; `stale`: it announces what is not true any more. */
+  #hello: "none" | "sent" | "stale" = "none";
   #timer: ReturnType<typeof setTimeout> | undefined;
   #said = "";
 
@@ -86,6 +90,18 @@ export class Link implements Carrier {
     void this.#dial();
   }
 
+  /**
+   * Announces what the box serves from now on, whole, in this hello or in the next one. Resolves with the
+   * gateway's answer to it, over this connection or a later one. One at a time.
+   */
+  async announce(endpoints: EndpointAnnouncement[]): Promise<Welcome> {
+    this.#announced = endpoints;
+    this.#answer = Promise.withResolvers();
+    if (this.#hello === "sent") this.#hello = "stale";
+    else if (this.#streams !== undefined) this.#sayHello(this.#streams);
+    return await this.#answer.promise;
+  }
+
   /** Closes the link for good. */
   stop(): void {
     this.#stopped = true;
@@ -94,7 +110,7 @@ export class Link implements Carrier {
   }
 
   async #dial(): Promise<void> {
-    const { gateway, number, incarnation, links, endpoints } = this.#options;
+    const { gateway, number, incarnation } = this.#options;
     const dialled = await gateway.dial(`/_postern/link/${number}`, [
       "postern-incarnation",
       incarnation,
@@ -123,10 +139,7 @@ export class Link implements Carrier {
         else setImmediate(flush);
       },
       onControl: (type, text) => {
-        if (type !== FRAME.WELCOME) return;
-        this.#welcomedAt = Date.now();
-        this.#said = "";
-        this.#options.onWelcome(parseWelcome(text));
+        if (type === FRAME.WELCOME) this.#welcomed(streams, parseWelcome(text));
       },
     });
     const socket = new LinkSocket(
@@ -157,19 +170,38 @@ export class Link implements Carrier {
     };
     this.#socket = socket;
     this.#streams = streams;
+    this.#sayHello(streams);
+  }
+
+  #sayHello(streams: Multiplexer): void {
+    const { incarnation, links } = this.#options;
+    this.#hello = "sent";
     streams.control(FRAME.HELLO, {
-      versions: PROTOCOL_VERSIONS,
+      versions: [...PROTOCOL_VERSIONS],
       agent: "postern",
       incarnation,
       links,
-      ...(endpoints === undefined ? {} : { endpoints }),
-    });
+      ...(this.#announced === undefined ? {} : { endpoints: this.#announced }),
+    } satisfies Hello);
+  }
+
+  #welcomed(streams: Multiplexer, welcome: Welcome): void {
+    this.#welcomedAt = Date.now();
+    this.#said = "";
+    if (this.#hello === "stale") {
+      this.#sayHello(streams);
+      return;
+    }
+    this.#hello = "none";
+    this.#options.onWelcome(welcome);
+    this.#answer?.resolve(welcome);
   }
 
   #lost(streams: Multiplexer, code: number, reason: string): void {
     if (this.#streams !== streams) return;
     this.#streams = undefined;
     this.#socket = undefined;
+    this.#hello = "none";
     // A link that lived begins its dialling anew; one that is dropped at once goes on where it was.
     if (Date.now() - this.#welcomedAt > LIVED_MS) {
       this.#attempt = 0;

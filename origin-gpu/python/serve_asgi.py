@@ -1,20 +1,26 @@
 """Serves a Python ASGI app for the Postern agent: uvicorn on a loopback port, tuned for being behind it.
 
-    serve_asgi.py --port PORT [--stop-signal SIGNAL] [--exit-grace-period SECONDS] MODULE:ATTRIBUTE
+    serve_asgi.py --port PORT [--stop-signal SIGNAL] [--exit-grace-period SECONDS] [--channel DESCRIPTOR]
+        MODULE:ATTRIBUTE
 
 The attribute is an ASGI app, or a function without arguments that returns one. The working directory is
 the app's directory. Needs the standard library and uvicorn, with whatever loop, HTTP and WebSocket
 implementation uvicorn finds. What a user can get wrong ends in one line "postern: ..." on stderr and exit
 code 1, after a traceback where the mistake is inside the user's own code.
+
+The channel is a socket to the agent. The agent writes the id of a call that it gave up, as one line; it
+gets the line back when the app no longer works on that call, and never will.
 """
 
 import argparse
 import asyncio
+import collections
 import functools
 import importlib
 import inspect
 import os
 import signal
+import socket
 import sys
 import traceback
 
@@ -26,6 +32,8 @@ MAX_REQUEST_HEAD_BYTES = 128 * 1024
 MAX_WEBSOCKET_MESSAGE_BYTES = 16 * 1024 * 1024
 # Of the grace period, what requests get to finish; the rest is for the app's own lifespan shutdown.
 SHARE_OF_GRACE_FOR_REQUESTS = 0.75
+# Calls that were given up may still be on their way to the app; later ones push out the oldest.
+MAX_REMEMBERED_CALLS = 10_000
 # uvicorn's own exit code for an app that failed to start.
 STARTUP_FAILURE = 3
 
@@ -123,6 +131,61 @@ def not_an_app(name, found):
     return "{} is of type {} and not an ASGI app".format(name, type(found).__name__)
 
 
+class Calls:
+    """The app, and which calls it works on."""
+
+    def __init__(self, app):
+        self.app = app
+        self.running = collections.Counter()
+        self.given_up = collections.OrderedDict()
+        self.writer = None
+
+    async def __call__(self, scope, receive, send):
+        call = call_of(scope)
+        if call is None:
+            return await self.app(scope, receive, send)
+        if call in self.given_up:
+            # The agent was told that the app does not work on it: nobody waits for an answer.
+            return None
+        self.running[call] += 1
+        try:
+            return await self.app(scope, receive, send)
+        finally:
+            self.running[call] -= 1
+            if self.running[call] == 0:
+                del self.running[call]
+                if call in self.given_up:
+                    self.tell(call)
+
+    def tell(self, call):
+        if not self.writer.is_closing():
+            self.writer.write(call + b"\n")
+
+    async def listen(self, descriptor):
+        """Answers the agent until it is gone."""
+        channel = socket.socket(fileno=descriptor)
+        channel.set_inheritable(False)
+        reader, self.writer = await asyncio.open_unix_connection(sock=channel)
+        while True:
+            line = await reader.readline()
+            if not line.endswith(b"\n"):
+                return
+            call = line[:-1]
+            self.given_up[call] = None
+            if len(self.given_up) > MAX_REMEMBERED_CALLS:
+                self.given_up.popitem(last=False)
+            if call not in self.running:
+                self.tell(call)
+
+
+def call_of(scope):
+    """The call's id as the gateway gave it, or None."""
+    for name, value in scope.get("headers", ()):
+        if name == b"postern-call-id":
+            return value
+    return None
+
+
 def settings_for(uvicorn, arguments):
     settings = {
         "host": "127.0.0.1",
@@ -150,13 +213,18 @@ def settings_for(uvicorn, arguments):
 
 async def serve(uvicorn, arguments):
     """Imports the app inside the running loop, as uvicorn does: apps may ask for it at their import."""
-    app = find_app(arguments.target)
+    app = Calls(find_app(arguments.target))
+    if arguments.channel is not None:
+        # Referred to while the app is served: the loop itself keeps tasks only weakly.
+        listening = asyncio.ensure_future(app.listen(arguments.channel))
     server = uvicorn.Server(uvicorn.Config(app, **settings_for(uvicorn, arguments)))
     stop_signal = getattr(signal, arguments.stop_signal)
     if stop_signal not in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         # uvicorn handles the first two itself, and only while it serves.
         signal.signal(stop_signal, server.handle_exit)
     await server.serve()
+    if arguments.channel is not None:
+        listening.cancel()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
@@ -181,6 +249,7 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--stop-signal", default="SIGTERM")
     parser.add_argument("--exit-grace-period", type=float, default=30.0)
+    parser.add_argument("--channel", type=int)
     parser.add_argument("target", metavar="MODULE:ATTRIBUTE")
     arguments = parser.parse_args()
     # The app's directory takes the place of this file's; the app's own parsers find no arguments of ours.

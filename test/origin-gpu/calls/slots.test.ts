@@ -59,6 +59,37 @@ describe("slots", () => {
     expect(granted).toEqual(["a", "c"]);
   });
 
+  test("that are resized are taken by those who wait, and given up by nobody", () => {
+    const slots = new Slots(2, 10);
+    const granted: string[] = [];
+    const ask = (name: string) => slots.request(() => granted.push(name)) as Ticket;
+    const [a, b] = [ask("a"), ask("b"), ask("c"), ask("d")];
+    slots.resize(0);
+    a.release();
+    b.release();
+    expect(granted).toEqual(["a", "b"]);
+    expect(slots.taken).toBe(0);
+    slots.resize(1);
+    expect(granted).toEqual(["a", "b", "c"]);
+    slots.resize(Infinity);
+    expect(granted).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("tell when nobody holds one", async () => {
+    const slots = new Slots(1, 10);
+    await slots.unused();
+    const first = slots.request(() => undefined) as Ticket;
+    const second = slots.request(() => undefined) as Ticket;
+    let unused = false;
+    const told = slots.unused().then(() => (unused = true));
+    first.release();
+    await Promise.resolve();
+    expect(unused).toBe(false);
+    second.release();
+    await told;
+    expect(unused).toBe(true);
+  });
+
   test("are never given twice and never lost, whoever leaves when", () => {
     fc.assert(
       fc.property(

@@ -3,11 +3,12 @@
  * it is given, prints what the server prints, and "ready" when it is.
  */
 import { createContainerPool } from "../../../origin-gpu/containers/pool.ts";
-import { serverEndpoint } from "./endpoint.ts";
+import { serverEndpoint, plainPython } from "./endpoint.ts";
 
 const pool = createContainerPool({
   endpoint: serverEndpoint(process.argv.slice(2)),
   environment: {},
+  usePython: plainPython,
   log: (line) => console.log(line),
 });
 await pool.acquire();

@@ -2,8 +2,12 @@
 import { fileURLToPath } from "node:url";
 
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+import type { UsePython } from "../../../origin-gpu/containers/container.ts";
 
 export const HERE = fileURLToPath(new URL(".", import.meta.url));
+
+/** The endpoint's own interpreter, as it is. */
+export const plainPython: UsePython = async ({ python }) => ({ python, release: () => undefined });
 
 /** An endpoint with short limits. */
 export function endpointConfig(

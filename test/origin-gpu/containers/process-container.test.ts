@@ -6,7 +6,7 @@ import type { Container, ExitInfo } from "../../../origin-gpu/containers/contain
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
 import { freePort } from "../../support/temporary.ts";
-import { HERE, endpointConfig, serverEndpoint } from "./endpoint.ts";
+import { HERE, endpointConfig, serverEndpoint, plainPython } from "./endpoint.ts";
 
 class Started {
   readonly lines: string[] = [];
@@ -18,6 +18,7 @@ class Started {
     this.container = startContainer({
       endpoint,
       environment,
+      usePython: plainPython,
       log: (line) => {
         this.lines.push(line);
         for (const check of this.#waiting) check();

@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { freePort } from "../../support/temporary.ts";
-import { endpointConfig } from "./endpoint.ts";
+import { endpointConfig, plainPython } from "./endpoint.ts";
 
 async function serve(status: () => number): Promise<string> {
   const server = createServer((_request, response) => response.writeHead(status()).end());
@@ -21,6 +21,7 @@ function start(url: string, settings: { healthPath?: string; startupTimeout?: nu
   const container = startContainer({
     endpoint: endpointConfig({ kind: { type: "upstream", url }, ...settings }),
     environment: {},
+    usePython: plainPython,
     log: warned.resolve,
   });
   onTestFinished(async () => await container.stop());

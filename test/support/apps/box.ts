@@ -22,7 +22,7 @@ const parsed = parseConfig(readFileSync(configFile, "utf8"), configFile);
 if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
 const agent = await startAgent({
   ...options,
-  config: parsed.config,
+  announced: parsed.config,
   log: (line) => console.error(line),
 });
 console.log(`ready ${agent.urls.map(({ url }) => url).join(" ")}`);

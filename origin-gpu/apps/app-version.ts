@@ -1,0 +1,108 @@
+/**
+ * One version of an app on this box: its endpoints by function, and the life of their containers. Which
+ * version takes new calls is served-app.ts's business.
+ */
+import type { Call } from "../calls/call.ts";
+import type { Runner } from "../calls/call-table.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import { Endpoint, type EndpointOptions } from "../endpoint.ts";
+import { containerVariables, type AppIdentity } from "./container-variables.ts";
+
+export interface VersionDescription extends AppIdentity {
+  readonly endpoints: readonly EndpointConfig[];
+  /** In front of a function's name in the log. */
+  readonly logName: string;
+}
+
+/** What every version on this box shares. */
+export interface BoxServices extends Pick<EndpointOptions, "gateway" | "bodies" | "usePython"> {
+  /** One line for the operator. */
+  readonly log: (line: string) => void;
+}
+
+/** A function as a version serves it. */
+export interface ServedFunction {
+  readonly settings: EndpointConfig;
+  /** What runs its calls that come over this link. */
+  runner(link: number): Runner;
+}
+
+export class AppVersion {
+  /** Resolves when every container is ready; rejects with the first `StartFailure`. */
+  readonly ready: Promise<void>;
+  readonly #settings = new Map<string, EndpointConfig>();
+  /** By function; those that share containers share the endpoint. */
+  readonly #endpoints = new Map<string, Endpoint>();
+
+  /** Starts the containers. */
+  constructor(description: VersionDescription, { log, ...services }: BoxServices) {
+    const { endpoints, logName } = description;
+    for (const settings of endpoints) {
+      const { function: name } = settings;
+      this.#settings.set(name, settings);
+      if (settings.containersOf !== undefined) continue;
+      const endpoint = new Endpoint({
+        ...services,
+        settings,
+        environment: containerVariables(description, name),
+        log: (line) => log(`[${logName}${name}] ${line}`),
+      });
+      this.#endpoints.set(name, endpoint);
+    }
+    for (const { function: name, containersOf: owner } of endpoints) {
+      const shared = owner === undefined ? undefined : this.#endpoints.get(owner);
+      if (shared !== undefined) this.#endpoints.set(name, shared);
+    }
+    this.ready = Promise.all(this.#pools.map((endpoint) => endpoint.ready)).then(() => undefined);
+    // Whoever waits is told; that nobody waits is no fault.
+    this.ready.catch(() => undefined);
+  }
+
+  /** The longest of its endpoints, in seconds. */
+  get exitGracePeriod(): number {
+    return Math.max(...[...this.#settings.values()].map((settings) => settings.exitGracePeriod));
+  }
+
+  find(functionName: string): ServedFunction | undefined {
+    const settings = this.#settings.get(functionName);
+    const endpoint = this.#endpoints.get(functionName);
+    if (settings === undefined || endpoint === undefined) return undefined;
+    return { settings, runner: (link) => endpoint.runner(settings, link) };
+  }
+
+  /** The endpoints whose fixed port is one of these. */
+  onPorts(ports: ReadonlySet<number>): Endpoint[] {
+    return this.#pools.filter(({ fixedPort }) => fixedPort !== undefined && ports.has(fixedPort));
+  }
+
+  /**
+   * Takes no new calls and finishes those that it has, each endpoint within its grace period; then its
+   * containers end. What has not begun by then goes to the successor, where that has the function.
+   */
+  async retire(successor: AppVersion | undefined): Promise<void> {
+    const handOn = (call: Call, functionName: string, link: number): void => {
+      if (successor?.takeOver(call, functionName, link) === true) return;
+      const detail = "the app was stopped before the call's turn came";
+      call.failed({ code: "no_origin", detail, retryAfter: 1 });
+    };
+    await Promise.all(this.#pools.map(async (endpoint) => await endpoint.retire(handOn)));
+  }
+
+  /** Ends calls and containers now. */
+  async close(): Promise<void> {
+    await Promise.all(this.#pools.map(async (endpoint) => await endpoint.close()));
+  }
+
+  /** Runs a call that waited in an older version. */
+  private takeOver(call: Call, functionName: string, link: number): boolean {
+    const settings = this.#settings.get(functionName);
+    const endpoint = this.#endpoints.get(functionName);
+    if (settings === undefined || endpoint === undefined) return false;
+    endpoint.takeOver(call, settings, link);
+    return true;
+  }
+
+  get #pools(): Endpoint[] {
+    return [...new Set(this.#endpoints.values())];
+  }
+}

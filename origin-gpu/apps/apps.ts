@@ -1,0 +1,73 @@
+/** The apps on this box by environment and name, whoever wants them there, and what OPEN finds in them. */
+import type { BoxServices, ServedFunction } from "./app-version.ts";
+import { ServedApp } from "./served-app.ts";
+
+export interface AppName {
+  readonly environment: string;
+  readonly app: string;
+}
+
+export class Apps {
+  readonly #services: BoxServices;
+  readonly #apps = new Map<string, ServedApp>();
+  /** Removed ones that finish what they have. */
+  readonly #leaving = new Set<ServedApp>();
+
+  constructor(services: BoxServices) {
+    this.#services = services;
+  }
+
+  /** The app of this name, made where it is missing. */
+  take(name: AppName): ServedApp {
+    const key = keyOf(name);
+    const present = this.#apps.get(key);
+    if (present !== undefined) return present;
+    const app = new ServedApp(this.#services);
+    this.#apps.set(key, app);
+    return app;
+  }
+
+  has(name: AppName): boolean {
+    return this.#apps.has(keyOf(name));
+  }
+
+  /** Sends it no calls any more; resolves when it has finished those that it has. */
+  async remove(name: AppName): Promise<void> {
+    const key = keyOf(name);
+    const app = this.#apps.get(key);
+    if (app === undefined) return;
+    this.#apps.delete(key);
+    this.#leaving.add(app);
+    await app.stop();
+    this.#leaving.delete(app);
+  }
+
+  /** @param endpoint as OPEN names it: `<environment>/<app>/<function>` */
+  find(endpoint: string): ServedFunction | undefined {
+    const slash = endpoint.lastIndexOf("/");
+    return this.#apps.get(endpoint.slice(0, slash))?.find(endpoint.slice(slash + 1));
+  }
+
+  /** The longest of all, in seconds. */
+  get exitGracePeriod(): number {
+    return Math.max(0, ...this.#all.map((app) => app.exitGracePeriod));
+  }
+
+  /** Ends everything now. */
+  async close(): Promise<void> {
+    await Promise.all(this.#all.map(async (app) => await app.close()));
+  }
+
+  get #all(): ServedApp[] {
+    return [...this.#apps.values(), ...this.#leaving];
+  }
+}
+
+/** What OPEN names for a function of an app. */
+export function endpointId(name: AppName, functionName: string): string {
+  return `${keyOf(name)}/${functionName}`;
+}
+
+function keyOf({ environment, app }: AppName): string {
+  return `${environment}/${app}`;
+}

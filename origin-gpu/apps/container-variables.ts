@@ -1,0 +1,32 @@
+/** What the containers of an app are told about it and about themselves, as environment variables. */
+
+export interface AppIdentity {
+  readonly app: string;
+  readonly environment: string;
+  readonly box: string;
+  /** Empty where the box says none. */
+  readonly region: string;
+  /** 0 for an app that a box announces itself: it has no versions. */
+  readonly version: number;
+  /** Opens the app's own private endpoints; empty where the gateway gave none. */
+  readonly token: string;
+  /** By function, all endpoints of the app. */
+  readonly urls: Readonly<Record<string, string>>;
+}
+
+/** @param functionName whose containers they are */
+export function containerVariables(
+  { app, environment, box, region, version, token, urls }: AppIdentity,
+  functionName: string,
+): Record<string, string> {
+  return {
+    POSTERN_WEB_URL: urls[functionName] ?? "",
+    POSTERN_URLS: JSON.stringify(urls),
+    POSTERN_APP: app,
+    POSTERN_ENVIRONMENT: environment,
+    POSTERN_BOX: box,
+    POSTERN_REGION: region,
+    POSTERN_VERSION: String(version),
+    POSTERN_APP_TOKEN: token,
+  };
+}
