@@ -32,10 +32,10 @@ import {
 import { Attachment } from "./attachment.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PendingDial } from "./pending-dial.ts";
-import { registerEndpoints } from "./registration.ts";
 import { workspaceStub } from "./workspace/workspace.ts";
 
 /** Close codes of the link's socket (docs/protocol.md). */
+const CLOSE_GOODBYE = 1000;
 const CLOSE_REPLACED = 4000;
 const CLOSE_UNSUPPORTED_VERSION = 4001;
 const CLOSE_PROTOCOL_ERROR = 4002;
@@ -67,6 +67,8 @@ interface Link {
   readonly socket: WebSocket;
   readonly identity: LinkIdentity;
   readonly streams: Multiplexer;
+  /** The workspace has heard of it, or is about to. */
+  greeted: boolean;
   /** When a frame last came, in milliseconds of the wall clock. */
   heardAt: number;
 }
@@ -119,7 +121,7 @@ export class Origin extends DurableObject<Env> {
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
-    if (this.#link?.socket === socket) this.#lost(this.#link);
+    if (this.#link?.socket === socket) this.#lost(this.#link, code === CLOSE_GOODBYE);
     // 1005 and 1006 stand for "no code" and may not be sent back (RFC 6455, 7.4.1).
     socket.close(code === 1005 || code === 1006 ? 1000 : code);
   }
@@ -130,9 +132,9 @@ export class Origin extends DurableObject<Env> {
 
   /** Whether the agent of this incarnation, or of any, is connected by this link. */
   isUp(incarnation?: string): boolean {
-    const link = this.#welcomed();
-    if (link === undefined) return false;
-    return incarnation === undefined || link.identity.incarnation === incarnation;
+    if (incarnation === undefined) return this.#welcomed() !== undefined;
+    // The workspace has heard of it before it is welcome.
+    return this.#live()?.identity.incarnation === incarnation;
   }
 
   /** Ends the link of a box that may not be connected any more. */
@@ -239,7 +241,8 @@ export class Origin extends DurableObject<Env> {
       const [message] = packFrames(streams.takeFrames());
       if (message !== undefined && this.#link === link) socket.send(message);
     };
-    const link: Link = { socket, identity, streams, heardAt };
+    const greeted = identity.version !== 0;
+    const link: Link = { socket, identity, streams, greeted, heardAt };
     return link;
   }
 
@@ -264,19 +267,27 @@ export class Origin extends DurableObject<Env> {
     }
     const version = Math.max(...common);
     const { workspace, box, serial, link: number, incarnation } = link.identity;
-    const { sql } = this.ctx.storage;
-    let endpoints: Welcome["endpoints"];
+    const { agent, links, endpoints: announced } = hello;
+    const greeting = {
+      box,
+      serial,
+      link: number,
+      incarnation,
+      agent,
+      links,
+      endpoints: announced,
+    };
+    let endpoints: Welcome["endpoints"] | undefined;
     try {
-      const { agent, links } = hello;
-      const greeting = { box, serial, link: number, incarnation, agent, links };
-      if (!(await workspaceStub(this.env, workspace).linkUp(greeting))) {
-        this.#drop(link, CLOSE_REVOKED, REVOKED);
-        return;
-      }
-      endpoints = await registerEndpoints(this.env, sql, { workspace, box }, hello);
+      link.greeted = true;
+      endpoints = await workspaceStub(this.env, workspace).greet(greeting);
     } catch (error) {
       console.error(`registering ${box}: ${String(error)}`);
       this.#drop(link, CLOSE_INTERNAL_ERROR, "the gateway could not register the endpoints");
+      return;
+    }
+    if (endpoints === undefined) {
+      this.#drop(link, CLOSE_REVOKED, REVOKED);
       return;
     }
     link.identity.version = version;
@@ -335,12 +346,14 @@ export class Origin extends DurableObject<Env> {
     this.#lost(link);
   }
 
-  #lost(link: Link): void {
+  /** @param isGoodbye the agent has ended, and said so */
+  #lost(link: Link, isGoodbye = false): void {
     if (this.#link !== link) return;
     this.#forget(link);
-    if (link.identity.version === 0) return;
+    if (!link.greeted) return;
     const { workspace, box, link: number, incarnation } = link.identity;
-    const told = workspaceStub(this.env, workspace).linkLost({ box, link: number, incarnation });
+    const gone = { box, link: number, incarnation };
+    const told = workspaceStub(this.env, workspace).linkLost(gone, isGoodbye);
     // Whoever must be sure asks this object (box-links.ts).
     this.ctx.waitUntil(told.catch((error) => console.error(`telling of ${box}: ${String(error)}`)));
   }

@@ -4,6 +4,7 @@
  */
 import { Hono } from "hono";
 import { problem } from "../../routing/problem.ts";
+import { answerAssignments, takeReport } from "../agents.ts";
 import { announceConnection } from "../client.ts";
 import type { Env } from "../env.ts";
 import { originStub } from "../box-links.ts";
@@ -29,6 +30,10 @@ app.get("/_postern/dial/:link/:nonce", (context) =>
 app.get("/_postern/code/:hash", (context) =>
   relayCode(context.req.raw, context.env, context.req.param("hash")),
 );
+
+app.get("/_postern/assignments", (context) => answerAssignments(context.req.raw, context.env));
+
+app.post("/_postern/report", (context) => takeReport(context.req.raw, context.env));
 
 /** Fault injection: resets the object of one link, as an eviction or a deploy would. */
 app.post("/_postern/test/abort-origin", async (context) => {

@@ -4,6 +4,7 @@
  */
 import { Hono } from "hono";
 import { type Env, publicScheme } from "../env.ts";
+import { APP_OPERATIONS } from "./apps.ts";
 import { BOX_OPERATIONS } from "./boxes.ts";
 import { CALL_OPERATIONS, cancelByToken } from "./calls.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -11,12 +12,15 @@ import { mount, type Operation } from "./operation.ts";
 import { ApiProblem, problemResponse } from "./problems.ts";
 import { PROXY_TOKEN_OPERATIONS } from "./proxy-tokens.ts";
 import { API_TOKEN_OPERATIONS } from "./tokens.ts";
+import { VERSION_OPERATIONS } from "./versions.ts";
 
 const BASE_PATH = "/api/v1";
 
 const OPERATIONS: readonly Operation[] = [
   ...API_TOKEN_OPERATIONS,
   ...PROXY_TOKEN_OPERATIONS,
+  ...APP_OPERATIONS,
+  ...VERSION_OPERATIONS,
   ...BOX_OPERATIONS,
   ...CALL_OPERATIONS,
 ];

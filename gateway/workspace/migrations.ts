@@ -61,6 +61,65 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (hash, box)
   ) WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE apps (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    environment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    box TEXT NOT NULL,
+    incarnation TEXT NOT NULL,
+    dev_suffix TEXT NOT NULL,
+    last_version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    stopped_at INTEGER,
+    expires_at INTEGER
+  );
+  CREATE INDEX apps_by_name ON apps (environment, name);
+  CREATE INDEX apps_by_box ON apps (box) WHERE box <> '';
+  CREATE TABLE versions (
+    app TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    lines TEXT NOT NULL,
+    content TEXT,
+    endpoints TEXT NOT NULL,
+    code TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    created_by_name TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    git_commit TEXT NOT NULL,
+    rollback_of INTEGER,
+    served_at INTEGER,
+    due_at INTEGER,
+    PRIMARY KEY (app, version)
+  );
+  CREATE INDEX versions_by_status ON versions (status);
+  CREATE TABLE version_boxes (
+    app TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    box TEXT NOT NULL,
+    state TEXT,
+    detail TEXT NOT NULL,
+    lines TEXT NOT NULL,
+    kept_until INTEGER,
+    PRIMARY KEY (app, version, box)
+  ) WITHOUT ROWID;
+  CREATE INDEX version_boxes_by_box ON version_boxes (box);
+  CREATE INDEX version_boxes_kept ON version_boxes (kept_until) WHERE kept_until IS NOT NULL;
+  CREATE TABLE app_names (
+    app TEXT NOT NULL,
+    name TEXT NOT NULL,
+    wanted TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    settled INTEGER NOT NULL,
+    PRIMARY KEY (app, name)
+  ) WITHOUT ROWID;
+  CREATE INDEX app_names_unsettled ON app_names (app) WHERE settled = 0;
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

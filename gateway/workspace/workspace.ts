@@ -16,11 +16,20 @@ import {
 } from "../../auth/tokens.ts";
 import type { ProxyToken } from "../../auth/proxy-authorization.ts";
 import type { Env } from "../env.ts";
+import type { BoxReport } from "../../routing/wire/deployments.ts";
+import type { Welcome } from "../../routing/wire/messages.ts";
+import { webSuffixOf } from "../../routing/names.ts";
 import { gatewayKeys } from "../keys.ts";
 import type { BoxPlace } from "../names.ts";
+import type { AppView, VersionView } from "./app-views.ts";
+import type { AppAddress } from "./apps.ts";
+import type { Refusal } from "./control.ts";
+import { ControlPlane, type Greeting } from "./control-plane.ts";
+import type { NewDeployment, VersionAddress } from "./deployments.ts";
+import type { Author } from "./versions.ts";
 import { type ApiTokenInfo, ApiTokens, type NewApiToken } from "./api-tokens.ts";
 import { BoxRegistry, type Enrolled } from "./box-registry.ts";
-import type { BoxInfo, BoxLink, LinkGreeting, NewBox } from "./boxes.ts";
+import type { BoxInfo, BoxLink, NewBox } from "./boxes.ts";
 import { migrate } from "./migrations.ts";
 import type { Page, PageRequest } from "./pages.ts";
 import { type NewProxyToken, type ProxyTokenInfo, ProxyTokens } from "./proxy-tokens.ts";
@@ -50,6 +59,7 @@ export class Workspace extends DurableObject<Env> {
   readonly #name: string;
   readonly #sql: SqlStorage;
   readonly #boxes: BoxRegistry;
+  readonly #control: ControlPlane;
   /** Of the gateway's present key, which the constructor waits for. */
   #proxyTokens: ProxyTokens;
   #apiTokens: ApiTokens;
@@ -61,6 +71,14 @@ export class Workspace extends DurableObject<Env> {
     this.#sql = state.storage.sql;
     migrate(state.storage);
     this.#boxes = new BoxRegistry(env, this.#name, this.#sql);
+    this.#control = new ControlPlane({
+      env,
+      state,
+      workspace: this.#name,
+      registry: this.#boxes,
+      confidential: { token: async () => "", secrets: async () => ({}) },
+      suffixOf: webSuffixOf,
+    });
     this.#proxyTokens = new ProxyTokens(this.#sql, "");
     this.#apiTokens = new ApiTokens(this.#sql, "");
     void state.blockConcurrencyWhile(() => this.#useKey());
@@ -151,7 +169,9 @@ export class Workspace extends DurableObject<Env> {
   }
 
   async revokeBox(name: string): Promise<boolean> {
-    return await this.#boxes.revoke(name);
+    const revoked = await this.#boxes.revoke(name);
+    if (revoked) this.#control.boxRevoked(name);
+    return revoked;
   }
 
   /** Whether this is a box's present enrolment. */
@@ -159,19 +179,78 @@ export class Workspace extends DurableObject<Env> {
     return this.#boxes.isEnrolled(box, serial);
   }
 
-  /** A link of a box came up; false when the box is not enrolled any more. */
-  linkUp(greeting: LinkGreeting): boolean {
-    return this.#boxes.linkUp(greeting);
+  /**
+   * A link of a box came up. Answers what it announced, in order; undefined when the box is not enrolled
+   * any more.
+   */
+  async greet(greeting: Greeting): Promise<Welcome["endpoints"] | undefined> {
+    return await this.#control.greet(greeting);
   }
 
-  /** A link of a box went. */
-  linkLost(link: BoxLink): void {
-    this.#boxes.linkLost(link);
+  /** A link of a box went. @param isGoodbye its agent has ended, and said so */
+  linkLost(link: BoxLink, isGoodbye: boolean): void {
+    this.#control.linkLost(link, isGoodbye);
   }
 
   /** The boxes that said they have this code, connected ones first. */
   holdersOfCode(hash: string): BoxPlace[] {
     return this.#boxes.holdersOf(hash);
+  }
+
+  /** Everything that a box is to run, as the JSON that its agent gets. */
+  async assignments(box: string): Promise<string> {
+    return JSON.stringify(await this.#control.assignments(box));
+  }
+
+  /** Takes note of everything that a box has. */
+  report(box: string, report: BoxReport): void {
+    this.#control.report(box, report);
+  }
+
+  async stageVersion(deployment: NewDeployment): Promise<VersionView | Refusal> {
+    return await this.#control.stage(deployment);
+  }
+
+  async startVersion(address: VersionAddress): Promise<VersionView | Refusal> {
+    return await this.#control.start(address);
+  }
+
+  /** Takes back a version that was not started. */
+  abandonVersion(address: VersionAddress): Refusal | undefined {
+    return this.#control.abandon(address);
+  }
+
+  /** @param to an old version; undefined: the one that served before */
+  async rollbackApp(
+    address: AppAddress,
+    to: number | undefined,
+    by: Author,
+  ): Promise<VersionView | Refusal> {
+    return await this.#control.rollback(address, to, by);
+  }
+
+  stopApp(address: AppAddress): AppView | Refusal {
+    return this.#control.stop(address);
+  }
+
+  app(address: AppAddress): AppView | undefined {
+    return this.#control.app(address);
+  }
+
+  listApps(environment: string | undefined, page: PageRequest): Page<AppView> {
+    return this.#control.apps(environment, page);
+  }
+
+  version(address: VersionAddress): VersionView | Refusal {
+    return this.#control.version(address);
+  }
+
+  listVersions(address: AppAddress, page: PageRequest): Page<VersionView> | undefined {
+    return this.#control.versions(address, page);
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#control.alarm();
   }
 
   /**

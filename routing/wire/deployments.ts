@@ -35,6 +35,11 @@ export interface VersionEndpoint {
   settings: EndpointSettings;
   /** Names of the secrets that its containers are given; later ones win. */
   secrets: string[];
+  /** Where its containers may run, as routing/placement.ts reads it; absent: anywhere. */
+  boxes?: string[];
+  region?: string[];
+  /** Seconds until its containers must be ready. */
+  startupTimeout?: number;
 }
 
 /** `GET /_postern/assignments`: everything that a box is to run now. An app that is not listed stops. */

@@ -162,7 +162,10 @@ describe("a link", () => {
     await connectAgent("box-l", { endpoints: [announcement("l", "f")] });
     const second = await connectAgent("box-m", { endpoints: [announcement("l", "f")] });
     expect(second.welcome.endpoints).toEqual([
-      { refused: "label_held", detail: "local--l-f is held by another box" },
+      {
+        refused: "label_held",
+        detail: "local--l-f belongs to l in environment main, which box box-l serves in place",
+      },
     ]);
   });
 });

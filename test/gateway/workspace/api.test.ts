@@ -260,6 +260,13 @@ describe("the OpenAPI document", () => {
     expect(status).toBe(200);
     expect(json.openapi).toBe("3.1.0");
     expect(Object.keys(json.paths).toSorted()).toEqual([
+      "/api/v1/apps",
+      "/api/v1/apps/{app}",
+      "/api/v1/apps/{app}/rollback",
+      "/api/v1/apps/{app}/stop",
+      "/api/v1/apps/{app}/versions",
+      "/api/v1/apps/{app}/versions/{version}",
+      "/api/v1/apps/{app}/versions/{version}/start",
       "/api/v1/boxes",
       "/api/v1/boxes/{box}",
       "/api/v1/boxes/{box}/calls",

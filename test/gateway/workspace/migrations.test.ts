@@ -8,11 +8,12 @@ import { ProxyTokens } from "../../../gateway/workspace/proxy-tokens.ts";
 import { workspaceStub } from "../../../gateway/workspace/workspace.ts";
 import { DATABASE_V1 } from "./databases/v1.ts";
 import { DATABASE_V2 } from "./databases/v2.ts";
+import { DATABASE_V3 } from "./databases/v3.ts";
 
 const env = bindings as unknown as Env;
 
 /** One database of every version that was ever published; the last has today's. */
-const DATABASES = [DATABASE_V1, DATABASE_V2];
+const DATABASES = [DATABASE_V1, DATABASE_V2, DATABASE_V3];
 
 let objects = 0;
 
