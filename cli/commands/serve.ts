@@ -12,6 +12,7 @@ import { readConfig } from "../app-config.ts";
 import { ephemeralBox } from "../box-identity.ts";
 import type { Command } from "../command.ts";
 import { Failure, UsageError } from "../failure.ts";
+import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { printNotice } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
 
@@ -50,6 +51,8 @@ export const SERVE: Command<typeof OPTIONS> = {
         ...(access.connectTo === undefined ? {} : { connectTo: access.connectTo }),
         enrolment,
         stateDirectory: scratch,
+        // Kept: packages take minutes, and the next start wants the same.
+        environmentsDirectory: join(values.state ?? DEFAULT_STATE, "environments"),
         announced: config,
         devSuffix: devSuffix.value,
         log: printNotice,

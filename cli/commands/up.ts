@@ -71,6 +71,7 @@ export const UP: Command<typeof OPTIONS> = {
           connectTo: `127.0.0.1:${gateway.workerdPort}`,
           enrolment,
           stateDirectory: directory,
+          environmentsDirectory: join(settings.state, "environments"),
           announced: config,
           log: printNotice,
         },

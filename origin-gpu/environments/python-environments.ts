@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/files.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
 import { type FileLock, lock, tryLock } from "./file-lock.ts";
@@ -33,7 +33,7 @@ export class PythonEnvironments {
   readonly #closed = new AbortController();
 
   constructor({ directory, inherited, kept = KEPT_ENVIRONMENTS }: PythonEnvironmentsOptions) {
-    this.#directory = directory;
+    this.#directory = directory === undefined ? undefined : resolve(directory);
     this.#inherited = inherited;
     this.#kept = kept;
   }
