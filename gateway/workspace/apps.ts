@@ -133,7 +133,7 @@ export class Apps {
     return this.find(id) as App;
   }
 
-  /** The app that a box announces; made when it is new. One that was about to go stays. */
+  /** The app that a box announces; made when it is new. One that was about to go, or was stopped, stays. */
   announced({ environment, name, box, incarnation, devSuffix }: AnnouncedApp, now: number): App {
     const kind: AppKind = devSuffix === "" ? "in_place" : "ephemeral";
     const process = devSuffix === "" ? "" : incarnation;
@@ -151,8 +151,8 @@ export class Apps {
       this.#sql.exec(INSERT, id, environment, name, kind, box, process, devSuffix, now);
       return this.find(id) as App;
     }
-    this.#sql.exec("UPDATE apps SET expires_at = NULL WHERE id = ?", row.id);
-    return appOf(row);
+    this.#sql.exec("UPDATE apps SET expires_at = NULL, stopped_at = NULL WHERE id = ?", row.id);
+    return this.find(row.id) as App;
   }
 
   /** The apps that a box announced. */

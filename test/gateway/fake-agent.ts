@@ -34,6 +34,8 @@ export interface Behaviour {
   versions?: number[];
   incarnation?: string;
   endpoints?: EndpointAnnouncement[];
+  /** Where it announces nothing; else its endpoints say. */
+  workspace?: string;
 }
 
 export interface FakeAgent {
@@ -103,7 +105,7 @@ export async function dial(
 export async function connectAgent(box: string, behaviour: Behaviour = {}): Promise<FakeAgent> {
   const incarnation = behaviour.incarnation ?? "a".repeat(32);
   const response = await dial(
-    await enrolledBox(box, behaviour.endpoints?.[0]?.workspace),
+    await enrolledBox(box, behaviour.workspace ?? behaviour.endpoints?.[0]?.workspace),
     incarnation,
   );
   const socket = response.webSocket;
