@@ -12,6 +12,7 @@ import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
 import { GIB, MIB } from "../../routing/wire/limits.ts";
 import {
   type Files,
+  isMissing,
   isNoSpace,
   PRIVATE_DIRECTORY_MODE,
   PRIVATE_FILE_MODE,
@@ -143,9 +144,15 @@ export class CodeStore {
   async read(hash: string): Promise<{ bytes: number; content: Readable } | undefined> {
     const stored = this.#stored.get(hash);
     if (stored === undefined) return undefined;
-    // Open from now on: it may be removed meanwhile.
-    const handle = await openFile(this.#packedPath(hash));
-    return { bytes: stored.bytes, content: handle.createReadStream() };
+    try {
+      // Open from now on: it may be removed meanwhile.
+      const handle = await openFile(this.#packedPath(hash));
+      return { bytes: stored.bytes, content: handle.createReadStream() };
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      this.#stored.delete(hash);
+      return undefined;
+    }
   }
 
   /**

@@ -14,6 +14,9 @@ import { ProcessGroup } from "../containers/process-group.ts";
 /** A dozen packages with CUDA take minutes on a slow line. */
 const INSTALL_LIMIT_MS = 60 * 60_000;
 
+/** Clients see it: what the installer said is in the log, since it may name what is private. */
+const FAILURE = "its requirements can't be installed";
+
 /** What tells one interpreter from another, in the interpreter's own words. */
 const IDENTIFY =
   "import json, platform, sys; print(json.dumps([sys.executable, sys.prefix, sys.version, platform.machine()]))";
@@ -45,13 +48,18 @@ export async function identify(
   directory: string,
   surroundings: Surroundings,
 ): Promise<Interpreter> {
-  const quiet = { ...surroundings, log: () => undefined };
-  const lines = await runProgram([python, "-c", IDENTIFY], directory, quiet);
+  const failure = `${python} is not a Python interpreter`;
+  const lines: string[] = [];
   try {
+    const listening = { ...surroundings, log: (line: string) => lines.push(line) };
+    await runProgram([python, "-c", IDENTIFY], directory, failure, listening);
     const [executable, ...identity] = JSON.parse(lines.at(-1) ?? "") as [string, ...string[]];
     return { executable, identity };
-  } catch {
-    throw new StartFailure("starting_failed", `${python} is not a Python interpreter`, lines);
+  } catch (error) {
+    for (const line of lines) surroundings.log(line);
+    throw error instanceof SyntaxError
+      ? new StartFailure("starting_failed", failure, lines)
+      : error;
   }
 }
 
@@ -66,7 +74,7 @@ export async function install(
   const python = join(directory, "bin", "python");
   const list = join(directory, "requirements.txt");
   const from = ["--requirement", list];
-  const run = (command: readonly string[]) => runProgram(command, "/", surroundings);
+  const run = (command: readonly string[]) => runProgram(command, "/", FAILURE, surroundings);
   await run(
     uv === undefined
       ? [executable, "-m", "venv", directory]
@@ -81,41 +89,32 @@ export async function install(
   );
 }
 
-/** @returns what it printed last @throws StartFailure when it fails, the signal's reason when it is aborted */
+/** @throws StartFailure with this message when it fails, the signal's reason when it is aborted */
 async function runProgram(
   command: readonly string[],
   directory: string,
+  failure: string,
   { inherited, log, signal }: Surroundings,
-): Promise<readonly string[]> {
+): Promise<void> {
   signal.throwIfAborted();
   const last = new LastLines();
+  const onLine = (line: string): void => {
+    last.push(line);
+    log(line);
+  };
   const given = { [MARK]: `python-${randomBytes(8).toString("hex")}` };
-  const group = new ProcessGroup({
-    command,
-    directory,
-    environment: containerEnvironment({ inherited, configured: {}, given }),
-    markedBy: MARK,
-    onLine: (line) => {
-      last.push(line);
-      log(line);
-    },
-  });
-  const ended = AbortSignal.any([signal, AbortSignal.timeout(INSTALL_LIMIT_MS)]);
+  const environment = containerEnvironment({ inherited, configured: {}, given });
+  const group = new ProcessGroup({ command, directory, environment, markedBy: MARK, onLine });
+  const late = AbortSignal.timeout(INSTALL_LIMIT_MS);
+  const ended = AbortSignal.any([signal, late]);
   const end = () => void group.stop("SIGKILL", 0);
   ended.addEventListener("abort", end);
   const { code } = await group.exited;
   ended.removeEventListener("abort", end);
   signal.throwIfAborted();
-  if (code === 0) return last.lines;
-  const why = ended.aborted ? "it took longer than an hour" : reasonIn(last.lines);
-  throw new StartFailure("starting_failed", `no Python environment: ${why}`, last.lines);
-}
-
-/** pip and uv say last, or behind `ERROR:`, what was wrong. */
-function reasonIn(lines: readonly string[]): string {
-  const said = lines.filter((line) => line.trim() !== "");
-  const line = said.findLast((text) => /^error:/i.test(text)) ?? said.at(-1);
-  return line?.trim().replace(/^(error|postern): /i, "") ?? "the installer said nothing";
+  if (code === 0) return;
+  if (late.aborted) onLine("postern: ended, since it took longer than an hour");
+  throw new StartFailure("starting_failed", failure, last.lines);
 }
 
 async function findProgram(name: string, path = ""): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -169,6 +169,15 @@ describe("a working copy", () => {
     await expect(store.directoryOf("0".repeat(64), "a")).rejects.toThrow(
       "the box lacks the code 000",
     );
+  });
+
+  test("of code that somebody deleted is refused, and the code counts as missing", async () => {
+    const directory = temporaryDirectory();
+    const code = await packed();
+    const store = await storeWith([code], { directory });
+    rmSync(join(directory, "packed", `${code.hash}.tar.gz`));
+    await expect(store.directoryOf(code.hash, "a")).rejects.toThrow("the box lacks the code");
+    expect(store.list()).toEqual([]);
   });
 
   test("that finds no room leaves nothing behind, and may be made later", async () => {

@@ -134,12 +134,13 @@ describe("a failure", () => {
     const own = environments();
     const failure = await use(own, "broken").catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(StartFailure);
-    expect((failure as StartFailure).message).toBe(
-      "no Python environment: No matching distribution found for broken",
+    expect((failure as StartFailure).message).toBe("its requirements can't be installed");
+    expect((failure as StartFailure).lastLines).toEqual(
+      expect.arrayContaining(["ERROR: No matching distribution found for broken", "try another"]),
     );
-    expect((failure as StartFailure).lastLines).toContain("try another");
+    expect(logged).toContain("ERROR: No matching distribution found for broken");
     expect(made()).toEqual([]);
-    await expect(use(own, "broken")).rejects.toThrow("No matching distribution");
+    await expect(use(own, "broken")).rejects.toThrow("can't be installed");
     expect(countInstalls()).toBe(2);
   });
 
@@ -153,10 +154,13 @@ describe("a failure", () => {
   test("is an interpreter that is none", async () => {
     const kind = { type: "asgi", target: "server:app" } as const;
     const used = (python: string) =>
-      environments().use(endpointConfig({ kind, python, requirements: ["a"] }), () => undefined);
+      environments().use(endpointConfig({ kind, python, requirements: ["a"] }), (line) =>
+        logged.push(line),
+      );
     await expect(used("python-that-nobody-has")).rejects.toThrow(
-      "no Python environment: command not found: python-that-nobody-has",
+      "python-that-nobody-has is not a Python interpreter",
     );
+    expect(logged).toEqual(["postern: command not found: python-that-nobody-has"]);
     await expect(used("true")).rejects.toThrow("true is not a Python interpreter");
   });
 
