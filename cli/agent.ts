@@ -128,7 +128,8 @@ export async function runUntilStopped(
   return 1;
 }
 
-async function resolves(host: string): Promise<boolean> {
+/** Whether this machine can resolve a name. */
+export async function resolves(host: string): Promise<boolean> {
   try {
     await lookup(host);
     return true;

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   up: async () => (await import("./commands/up.ts")).UP,
   gateway: async () => (await import("./commands/gateway.ts")).GATEWAY,
   serve: async () => (await import("./commands/serve.ts")).SERVE,
+  origin: async () => (await import("./commands/origin.ts")).ORIGIN,
   deploy: async () => (await import("./commands/deploy.ts")).DEPLOY,
   app: async () => (await import("./commands/app.ts")).APP,
   url: async () => (await import("./commands/url.ts")).URL_COMMAND,
@@ -28,7 +29,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
 
 /** Named by the contract and not built yet: refused by name, so that nobody looks for a typing error. */
 const NOT_YET = new Set([
-  "origin",
   "container",
   "environment",
   "connect-token",

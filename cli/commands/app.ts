@@ -68,7 +68,7 @@ const HISTORY: Command<typeof STATE_OPTION> = {
       version.tag,
       shownVersion(version.rollback_of),
     ]);
-    const headings = ["VERSION", "STATUS", "CREATED", "BY", "COMMIT", "TAG", "AGAIN"];
+    const headings = ["VERSION", "STATUS", "CREATED", "BY", "COMMIT", "TAG", "ROLLBACK OF"];
     for (const line of tableOf(headings, rows)) printResult(line);
     return 0;
   },

@@ -10,6 +10,7 @@ import { ownAccess } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { enrolledBox } from "../box-identity.ts";
 import type { Command } from "../command.ts";
+import { lockDirectory } from "../directory-lock.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
 import { printNotice } from "../output.ts";
@@ -59,6 +60,7 @@ export const UP: Command<typeof OPTIONS> = {
     const gateway = await startGateway(settings, printNotice);
     try {
       const directory = join(settings.state, "box");
+      lockDirectory(directory, () => "another agent");
       const enrolment = await enrolledBox({
         access: ownAccess(settings.state),
         directory,
@@ -73,6 +75,7 @@ export const UP: Command<typeof OPTIONS> = {
           stateDirectory: directory,
           environmentsDirectory: join(settings.state, "environments"),
           announced: config,
+          acceptsAssignments: true,
           log: printNotice,
         },
         stop,
