@@ -10,7 +10,7 @@ import { type IgnoreFiles, IgnoreRules } from "./ignore-rules.ts";
 import { linkTarget } from "./paths.ts";
 
 /** A virtual environment, whatever its name: it works nowhere but where it was made. */
-const VIRTUAL_ENVIRONMENT_MARK = "pyvenv.cfg";
+export const VIRTUAL_ENVIRONMENT_MARK = "pyvenv.cfg";
 
 export type WalkedEntry = WalkedFile | WalkedLink;
 
@@ -75,7 +75,7 @@ class Walker implements Walked {
     const names = await this.#names(path);
     const rules = above.with(
       (this.#base + path).replace(/\/$/, ""),
-      await ignoreFiles(join(this.#directory, path), names),
+      await ignoreFiles(join(this.#directory, path)),
     );
     for (const name of names) {
       const entry = path + name;
@@ -128,9 +128,9 @@ class Walker implements Walked {
 }
 
 /** The .gitignore files above the directory, as far as its repository reaches. */
-async function rulesAbove(directory: string): Promise<{ rules: IgnoreRules; base: string }> {
+export async function rulesAbove(directory: string): Promise<{ rules: IgnoreRules; base: string }> {
   const parents: string[] = [];
-  for (let at = directory; !(await names(at)).includes(".git"); at = dirname(at)) {
+  for (let at = directory; !(await isRepository(at)); at = dirname(at)) {
     if (dirname(at) === at) return { rules: IgnoreRules.NONE, base: "" };
     parents.unshift(dirname(at));
   }
@@ -138,7 +138,7 @@ async function rulesAbove(directory: string): Promise<{ rules: IgnoreRules; base
   if (top === undefined) return { rules: IgnoreRules.NONE, base: "" };
   let rules = IgnoreRules.NONE;
   for (const parent of parents) {
-    const { gitignore } = await ignoreFiles(parent, await names(parent));
+    const { gitignore } = await ignoreFiles(parent);
     rules = rules.with(relative(top, parent).replaceAll(sep, "/"), { gitignore });
   }
   const base = `${relative(top, directory).replaceAll(sep, "/")}/`;
@@ -146,17 +146,23 @@ async function rulesAbove(directory: string): Promise<{ rules: IgnoreRules; base
   return rules.ignores(base) ? { rules: IgnoreRules.NONE, base: "" } : { rules, base };
 }
 
-async function names(directory: string): Promise<string[]> {
-  return await readdir(directory).catch(() => []);
+async function isRepository(directory: string): Promise<boolean> {
+  return await lstat(join(directory, ".git")).then(
+    () => true,
+    () => false,
+  );
 }
 
-async function ignoreFiles(directory: string, present: readonly string[]): Promise<IgnoreFiles> {
-  const text = async (name: string) => {
-    if (!present.includes(name)) return undefined;
+async function ignoreFiles(directory: string): Promise<IgnoreFiles> {
+  const text = async (name: string): Promise<string | undefined> => {
     const path = join(directory, name);
-    return await readFile(path, "utf8").catch((error: unknown) => {
+    try {
+      return await readFile(path, "utf8");
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" || code === "EISDIR") return undefined;
       throw unreadable(path, error);
-    });
+    }
   };
   return { gitignore: await text(".gitignore"), posternignore: await text(".posternignore") };
 }
