@@ -5,6 +5,7 @@
 import { Hono } from "hono";
 import { problem } from "../../routing/problem.ts";
 import { answerAssignments, takeReport } from "../agents.ts";
+import { answerSecrets } from "../box-secrets.ts";
 import { announceConnection } from "../client.ts";
 import type { Env } from "../env.ts";
 import { originStub } from "../box-links.ts";
@@ -34,6 +35,8 @@ app.get("/_postern/code/:hash", (context) =>
 app.get("/_postern/assignments", (context) => answerAssignments(context.req.raw, context.env));
 
 app.post("/_postern/report", (context) => takeReport(context.req.raw, context.env));
+
+app.post("/_postern/secrets", (context) => answerSecrets(context.req.raw, context.env));
 
 /** Fault injection: resets the object of one link, as an eviction or a deploy would. */
 app.post("/_postern/test/abort-origin", async (context) => {

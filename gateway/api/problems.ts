@@ -38,9 +38,10 @@ function unexpected(error: Error): ApiProblem {
 
 /** What a schema found wrong, as a sentence and as a list. */
 export function invalid(where: string, error: z.core.$ZodError): ApiProblem {
-  const errors = error.issues.map(({ path, message }) => ({
-    at: [where, ...path.map(String)].join("."),
-    message,
+  const errors = error.issues.map((issue) => ({
+    at: [where, ...issue.path.map(String)].join("."),
+    // Of a record's key that is wrong, only the inner issue says why.
+    message: (issue.code === "invalid_key" ? issue.issues[0] : issue)?.message ?? issue.message,
   }));
   const detail = errors.map(({ at, message }) => `${at}: ${message}`).join("; ");
   return new ApiProblem("parameter_invalid", detail, { errors });

@@ -7,10 +7,12 @@ import { type Env, publicScheme } from "../env.ts";
 import { APP_OPERATIONS } from "./apps.ts";
 import { BOX_OPERATIONS } from "./boxes.ts";
 import { CALL_OPERATIONS, cancelByToken } from "./calls.ts";
+import { ENVIRONMENT_OPERATIONS } from "./environments.ts";
 import { openApiDocument } from "./openapi.ts";
 import { mount, type Operation } from "./operation.ts";
 import { ApiProblem, problemResponse } from "./problems.ts";
 import { PROXY_TOKEN_OPERATIONS } from "./proxy-tokens.ts";
+import { SECRET_OPERATIONS } from "./secrets.ts";
 import { API_TOKEN_OPERATIONS } from "./tokens.ts";
 import { VERSION_OPERATIONS } from "./versions.ts";
 
@@ -19,6 +21,8 @@ const BASE_PATH = "/api/v1";
 const OPERATIONS: readonly Operation[] = [
   ...API_TOKEN_OPERATIONS,
   ...PROXY_TOKEN_OPERATIONS,
+  ...ENVIRONMENT_OPERATIONS,
+  ...SECRET_OPERATIONS,
   ...APP_OPERATIONS,
   ...VERSION_OPERATIONS,
   ...BOX_OPERATIONS,

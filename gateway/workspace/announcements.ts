@@ -182,8 +182,7 @@ export class Announcements {
     names.noteServed(app.id, name, snapshot);
     const held = await registry.commit(name, claimantOf(this.#control, app), snapshot);
     if (held === undefined) {
-      await this.#tokenOf(app);
-      return { url: urlOf(this.#control, name) };
+      return { url: urlOf(this.#control, name), appToken: await this.#tokenOf(app) };
     }
     names.forget(app.id, name);
     return heldRefusal(this.#control, name, held);

@@ -156,8 +156,8 @@ function shownStatus(
 }
 
 function stateOf(app: App, serving: Version | undefined, active: readonly Version[]): AppState {
-  if (app.kind !== "deployed") return app.kind;
   if (app.stoppedAt !== null) return "stopped";
+  if (app.kind !== "deployed") return app.kind;
   if (serving !== undefined) return "deployed";
   return active.length > 0 ? "starting" : "failed";
 }

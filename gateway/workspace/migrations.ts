@@ -120,6 +120,30 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX app_names_unsettled ON app_names (app) WHERE settled = 0;
   `,
+  `
+  CREATE TABLE environments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    web_suffix TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL
+  );
+  INSERT INTO environments (name, web_suffix, created_at, created_by)
+    VALUES ('main', '', unixepoch() * 1000, 'gateway');
+  CREATE TABLE secrets (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    environment INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    variables TEXT NOT NULL,
+    key TEXT NOT NULL,
+    iv BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    updated_by TEXT NOT NULL,
+    UNIQUE (environment, name)
+  );
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

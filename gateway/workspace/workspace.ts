@@ -18,7 +18,7 @@ import type { ProxyToken } from "../../auth/proxy-authorization.ts";
 import type { Env } from "../env.ts";
 import type { BoxReport } from "../../routing/wire/deployments.ts";
 import type { Welcome } from "../../routing/wire/messages.ts";
-import { webSuffixOf } from "../../routing/names.ts";
+import { mintAppToken } from "../../auth/app-token.ts";
 import { gatewayKeys } from "../keys.ts";
 import type { BoxPlace } from "../names.ts";
 import type { AppView, VersionView } from "./app-views.ts";
@@ -30,9 +30,16 @@ import type { Author } from "./versions.ts";
 import { type ApiTokenInfo, ApiTokens, type NewApiToken } from "./api-tokens.ts";
 import { BoxRegistry, type Enrolled } from "./box-registry.ts";
 import type { BoxInfo, BoxLink, NewBox } from "./boxes.ts";
+import {
+  type EnvironmentChange,
+  type EnvironmentInfo,
+  Environments,
+  type NewEnvironment,
+} from "./environments.ts";
 import { migrate } from "./migrations.ts";
 import type { Page, PageRequest } from "./pages.ts";
 import { type NewProxyToken, type ProxyTokenInfo, ProxyTokens } from "./proxy-tokens.ts";
+import { type NewSecret, type ReadSecrets, type SecretInfo, Secrets } from "./secrets.ts";
 
 /** Of each kind. The edge holds a workspace's proxy tokens in memory. */
 export const MAX_TOKENS = 1_000;
@@ -59,6 +66,8 @@ export class Workspace extends DurableObject<Env> {
   readonly #name: string;
   readonly #sql: SqlStorage;
   readonly #boxes: BoxRegistry;
+  readonly #environments: Environments;
+  readonly #secrets: Secrets;
   readonly #control: ControlPlane;
   /** Of the gateway's present key, which the constructor waits for. */
   #proxyTokens: ProxyTokens;
@@ -71,13 +80,19 @@ export class Workspace extends DurableObject<Env> {
     this.#sql = state.storage.sql;
     migrate(state.storage);
     this.#boxes = new BoxRegistry(env, this.#name, this.#sql);
+    this.#environments = new Environments(this.#sql);
+    this.#secrets = new Secrets(env, this.#name, this.#sql, this.#environments);
     this.#control = new ControlPlane({
       env,
       state,
       workspace: this.#name,
       registry: this.#boxes,
-      confidential: { token: async () => "", secrets: async () => ({}) },
-      suffixOf: webSuffixOf,
+      confidential: {
+        token: async ({ id }) => await this.#appToken(id),
+        secrets: async (environment, names) =>
+          (await this.#secrets.read(environment, names)).values,
+      },
+      suffixOf: (environment) => this.#environments.suffixOf(environment),
     });
     this.#proxyTokens = new ProxyTokens(this.#sql, "");
     this.#apiTokens = new ApiTokens(this.#sql, "");
@@ -249,6 +264,62 @@ export class Workspace extends DurableObject<Env> {
     return this.#control.versions(address, page);
   }
 
+  listEnvironments(page: PageRequest): Page<EnvironmentInfo> {
+    return this.#environments.list(page);
+  }
+
+  environment(name: string): EnvironmentInfo | undefined {
+    return this.#environments.find(name);
+  }
+
+  createEnvironment(chosen: NewEnvironment, by: string): EnvironmentInfo | Refusal {
+    return this.#environments.create(chosen, by, Date.now());
+  }
+
+  /** Refused for another name while apps live there: calls are addressed by it. */
+  updateEnvironment(name: string, change: EnvironmentChange): EnvironmentInfo | Refusal {
+    const isNewName = change.name !== undefined && change.name !== name;
+    if (isNewName && this.#control.hasApps(name)) {
+      const detail = `apps live in environment ${name}: stop them before it gets another name`;
+      return { refused: "conflict", detail };
+    }
+    return this.#environments.update(name, change);
+  }
+
+  /** Stops an environment's apps and forgets it, with its secrets. */
+  deleteEnvironment(name: string): Refusal | undefined {
+    return this.ctx.storage.transactionSync(() => {
+      const number = this.#environments.numberOf(name);
+      const refused = this.#environments.delete(name);
+      if (refused !== undefined || number === undefined) return refused;
+      this.#secrets.deleteAll(number);
+      this.#control.stopAll(name);
+      return undefined;
+    });
+  }
+
+  async listSecrets(environment: string, page: PageRequest): Promise<Page<SecretInfo> | Refusal> {
+    return await this.#secrets.list(environment, page);
+  }
+
+  async putSecret(chosen: NewSecret, by: string): Promise<SecretInfo | Refusal> {
+    return await this.#secrets.put(chosen, by);
+  }
+
+  deleteSecret(environment: string, name: string): Refusal | undefined {
+    return this.#secrets.delete(environment, name);
+  }
+
+  /** Secrets for a box that announces an app of the environment; undefined for another box. */
+  async secretsOfBox(
+    box: string,
+    environment: string,
+    names: readonly string[],
+  ): Promise<ReadSecrets | undefined> {
+    if (!this.#control.announces(box, environment)) return undefined;
+    return await this.#secrets.read(environment, names);
+  }
+
   override async alarm(): Promise<void> {
     await this.#control.alarm();
   }
@@ -271,6 +342,10 @@ export class Workspace extends DurableObject<Env> {
       this.#setFact(fact, token.id);
       this.#credentialsChanged();
     });
+  }
+
+  async #appToken(id: string): Promise<string> {
+    return await mintAppToken(await gatewayKeys(this.env), { workspace: this.#name, id });
   }
 
   async #mint(kind: TokenKind): Promise<MintedToken> {

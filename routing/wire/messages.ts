@@ -50,8 +50,8 @@ export interface EndpointSettings {
 /** Gateway → agent, the answer to hello. */
 export interface Welcome {
   version: number;
-  /** Per announced endpoint, in order: its URL, or why it was not accepted. */
-  endpoints: ({ url: string } | { refused: ErrorCode; detail: string })[];
+  /** Per announced endpoint, in order: its URL and its app's token, or why it was not accepted. */
+  endpoints: ({ url: string; appToken: string } | { refused: ErrorCode; detail: string })[];
 }
 
 /** A request's head as the edge understood it, once: routing, auth and the app see the same. */
@@ -170,8 +170,9 @@ export function parseWelcome(text: string): Welcome {
   const { version, endpoints } = parseObject(text, "welcome") as Partial<Welcome>;
   if (typeof version !== "number") throw new ProtocolError("welcome: version is not a number");
   if (!Array.isArray(endpoints)) throw new ProtocolError("welcome: endpoints is not a list");
-  for (const entry of endpoints as Partial<Record<"url" | "refused" | "detail", unknown>>[]) {
-    const accepted = typeof entry?.url === "string";
+  type Entry = Partial<Record<"url" | "appToken" | "refused" | "detail", unknown>>;
+  for (const entry of endpoints as Entry[]) {
+    const accepted = typeof entry?.url === "string" && typeof entry.appToken === "string";
     const refused = typeof entry?.refused === "string" && typeof entry.detail === "string";
     if (!accepted && !refused) throw new ProtocolError("welcome: an endpoint has no answer");
   }

@@ -3,17 +3,19 @@ import { expect, test } from "vitest";
 
 import type { Env } from "../../../gateway/env.ts";
 import { ApiTokens } from "../../../gateway/workspace/api-tokens.ts";
+import { Environments } from "../../../gateway/workspace/environments.ts";
 import { migrate, MIGRATIONS } from "../../../gateway/workspace/migrations.ts";
 import { ProxyTokens } from "../../../gateway/workspace/proxy-tokens.ts";
 import { workspaceStub } from "../../../gateway/workspace/workspace.ts";
 import { DATABASE_V1 } from "./databases/v1.ts";
 import { DATABASE_V2 } from "./databases/v2.ts";
 import { DATABASE_V3 } from "./databases/v3.ts";
+import { DATABASE_V4 } from "./databases/v4.ts";
 
 const env = bindings as unknown as Env;
 
 /** One database of every version that was ever published; the last has today's. */
-const DATABASES = [DATABASE_V1, DATABASE_V2, DATABASE_V3];
+const DATABASES = [DATABASE_V1, DATABASE_V2, DATABASE_V3, DATABASE_V4];
 
 let objects = 0;
 
@@ -65,6 +67,7 @@ test.each(DATABASES.map((database, index) => [index + 1, database] as const))(
         { id: "wk-kept", name: "ci", environments: ["main"], lastUsedAt: 1700000600000 },
       ]);
       expect([...proxyTokens.unexpired(1700000000002).keys()]).toEqual(["wk-kept"]);
+      expect(new Environments(storage.sql).suffixOf("main")).toBe("");
       const digest = new Uint8Array(32);
       digest[31] = 3;
       expect(

@@ -39,7 +39,10 @@ const hello = {
 };
 const welcome = {
   version: 1,
-  endpoints: [{ url: "http://x.localhost" }, { refused: "label_held", detail: "x is held" }],
+  endpoints: [
+    { url: "http://x.localhost", appToken: "pat-a" },
+    { refused: "label_held", detail: "x is held" },
+  ],
 };
 const requestHead = {
   call: "b2",
