@@ -12,17 +12,21 @@ import { parseAttach, parseRequestHead } from "../routing/wire/messages.ts";
 import { COALESCE_MS, GIB } from "../routing/wire/limits.ts";
 import { AgentRefused, AnnouncedApp, type EndpointUrl } from "./apps/announced-app.ts";
 import { Apps } from "./apps/apps.ts";
+import { type DeploymentFiles, Deployments, openDeploymentFiles } from "./apps/deployments.ts";
+import { secretsFrom } from "./apps/secrets.ts";
 import { BodySpools } from "./calls/body-spool.ts";
 import { CallTable } from "./calls/call-table.ts";
 import { KeptCalls } from "./calls/kept-calls.ts";
 import { RingBudget } from "./calls/replay-ring.ts";
 import type { AppConfig } from "./config/app-config.ts";
+import { StartFailure } from "./containers/container.ts";
+import { PythonEnvironments } from "./environments/python-environments.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
 import { Link } from "./link/link.ts";
 import { answerQuestion, type Asked } from "./questions.ts";
 
 export { AgentRefused, type EndpointUrl } from "./apps/announced-app.ts";
-export { StartFailure } from "./containers/container.ts";
+export { StartFailure };
 
 /** Request bodies of all waiting calls together, in memory and on the disk. */
 const WAITING_BODIES_BYTES = 10 * GIB;
@@ -39,8 +43,12 @@ export interface AgentOptions {
   announced?: AppConfig;
   /** It is an ephemeral one: its labels end in this suffix. */
   devSuffix?: string;
+  /** Apps may be deployed to this box. Needs a state directory. */
+  acceptsAssignments?: boolean;
   /** Where kept calls are, for this agent alone. Without it no call is kept, and no client redirected. */
   stateDirectory?: string;
+  /** Where Python environments are, also for other agents of the machine; without it none is made. */
+  environmentsDirectory?: string;
   /** Links to keep to the gateway. */
   links?: number;
   /** One line for the operator: a container's output with its endpoint's name in front, or a notice. */
@@ -52,11 +60,11 @@ export interface RunningAgent {
   readonly urls: readonly EndpointUrl[];
   /**
    * Puts another configuration in the announced app's place, which goes on where that fails. Resolves when
-   * all containers of the new one are ready and calls go there. One at a time.
+   * all containers of the new one are ready and calls go there. One at a time; the signal gives it up.
    * @throws {AgentRefused} when the gateway refuses a name
    * @throws {StartFailure} when a container does not become ready; tells its last lines
    */
-  change(config: AppConfig): Promise<void>;
+  change(config: AppConfig, signal?: AbortSignal): Promise<void>;
   /** Takes no new calls, lets those that run finish within their grace period, then closes. */
   drain(): Promise<void>;
   /** Ends calls and containers now. */
@@ -68,17 +76,27 @@ export interface RunningAgent {
 /**
  * Starts the agent; resolves when the gateway has welcomed it and accepted every announced endpoint.
  * Their containers start then.
- * @throws {AgentRefused} when the gateway refuses the box or a name
+ * @throws {AgentRefused} when the gateway refuses the box or a name, or there is not a secret
  */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const directory = options.stateDirectory;
-  if (directory === undefined) return await new Agent(options, undefined, undefined).start();
+  if (directory === undefined) return await new Agent(options, {}).start();
   const kept = await KeptCalls.open(directory);
   const bodies = await BodySpools.open({
     directory: join(directory, "bodies"),
     limitBytes: WAITING_BODIES_BYTES,
   });
-  return await new Agent(options, kept, bodies).start();
+  if (options.acceptsAssignments !== true)
+    return await new Agent(options, { kept, bodies }).start();
+  const deployed = await openDeploymentFiles(directory);
+  return await new Agent(options, { kept, bodies, deployed }).start();
+}
+
+/** What is on the disk, for this agent alone. */
+interface AgentFiles {
+  readonly kept?: KeptCalls;
+  readonly bodies?: BodySpools;
+  readonly deployed?: DeploymentFiles;
 }
 
 class Agent {
@@ -90,11 +108,13 @@ class Agent {
   /** Links whose first welcome is still to come. */
   readonly #unwelcomed: Set<number>;
   readonly #gateway: GatewayAddress;
+  readonly #environments: PythonEnvironments;
   readonly #announced: AnnouncedApp | undefined;
+  readonly #deployments: Deployments | undefined;
   readonly #refused = Promise.withResolvers<string>();
   #draining = false;
 
-  constructor(options: AgentOptions, kept: KeptCalls | undefined, bodies: BodySpools | undefined) {
+  constructor(options: AgentOptions, { kept, bodies, deployed }: AgentFiles) {
     const { gatewayUrl: url, connectTo, enrolment, announced, log } = options;
     this.#options = options;
     this.#kept = kept;
@@ -113,10 +133,14 @@ class Agent {
       kept,
       log,
     });
+    this.#environments = new PythonEnvironments({
+      directory: options.environmentsDirectory,
+      inherited: process.env,
+    });
     this.#apps = new Apps({
       gateway: this.#gateway,
       bodies,
-      usePython: async ({ python }) => ({ python, release: () => undefined }),
+      usePython: this.#environments.use,
       log,
     });
     const { links = 1 } = options;
@@ -128,15 +152,17 @@ class Agent {
     this.#links = [first, ...others];
     this.#unwelcomed = new Set(this.#links.map(({ number }) => number));
     if (announced !== undefined) this.#announced = this.#announcedApp(announced, first);
+    if (deployed !== undefined) this.#deployments = this.#deploymentsTo(deployed);
   }
 
   async start(): Promise<RunningAgent> {
     const [first] = this.#links;
+    await this.#deployments?.begin();
     // Said in the first hello, which frees what this box announced before.
     const started = this.#announced?.start() ?? first.announce([]);
     for (const link of this.#links) link.start();
     const refusal = await Promise.race([started, this.#refused.promise]).catch((error: unknown) => {
-      if (error instanceof AgentRefused) return error.message;
+      if (error instanceof AgentRefused || error instanceof StartFailure) return error.message;
       throw error;
     });
     if (typeof refusal === "string") {
@@ -148,9 +174,9 @@ class Agent {
       get urls() {
         return announced?.urls ?? [];
       },
-      change: async (config) => {
+      change: async (config, signal) => {
         if (announced === undefined) throw new Error("this agent brings no app along");
-        await announced.change(config);
+        await announced.change(config, signal);
       },
       drain: () => this.#drain(),
       close: () => this.#close(),
@@ -177,15 +203,39 @@ class Agent {
     const { workspace, box } = enrolment;
     const announce: Link["announce"] = async (endpoints) => await link.announce(endpoints);
     return new AnnouncedApp(
-      { apps: this.#apps, workspace, box, region, devSuffix, announce },
+      {
+        apps: this.#apps,
+        workspace,
+        box,
+        region,
+        devSuffix,
+        announce,
+        secrets: secretsFrom(this.#gateway),
+      },
       config,
     );
+  }
+
+  #deploymentsTo(files: DeploymentFiles): Deployments {
+    const { enrolment, region = "", log } = this.#options;
+    return new Deployments({
+      files,
+      apps: this.#apps,
+      gateway: this.#gateway,
+      usePython: this.#environments.use,
+      box: enrolment.box,
+      region,
+      isAnnounced: (name) => this.#announced?.isCalled(name) === true,
+      log,
+    });
   }
 
   #welcomed(number: number, welcome: Welcome): void {
     const again = !this.#unwelcomed.delete(number);
     if (this.#unwelcomed.size === 0) this.#calls.welcomed();
-    if (number !== 0 || !again) return;
+    if (number !== 0) return;
+    this.#deployments?.welcomed();
+    if (!again) return;
     for (const line of this.#announced?.refusals(welcome) ?? []) this.#options.log(line);
   }
 
@@ -197,6 +247,7 @@ class Agent {
       workspace,
       // What is not here any more may have been private.
       isPrivate: (endpoint) => this.#apps.find(endpoint)?.settings.requiresProxyAuth ?? true,
+      deployments: this.#deployments,
     };
   }
 
@@ -209,7 +260,7 @@ class Agent {
 
   #open(link: Link, stream: Stream, text: string, body: Uint8Array, end: boolean): StreamEvents {
     const head = parseRequestHead(text);
-    if (head.endpoint === "") return answerQuestion(stream, head, this.#asked);
+    if (head.endpoint === "") return answerQuestion(stream, head, { body, end }, this.#asked);
     const served = this.#apps.find(head.endpoint);
     if (this.#draining || served === undefined) {
       const detail = this.#draining
@@ -224,6 +275,7 @@ class Agent {
 
   async #drain(): Promise<void> {
     this.#draining = true;
+    this.#deployments?.close();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#apps.exitGracePeriod * 1000);
@@ -235,8 +287,9 @@ class Agent {
 
   async #close(): Promise<void> {
     this.#draining = true;
+    this.#deployments?.close();
     this.#calls.cancelAll("the agent stops");
-    await this.#apps.close();
+    await Promise.all([this.#environments.close(), this.#apps.close()]);
     for (const link of this.#links) link.stop();
     await this.#kept?.close();
   }

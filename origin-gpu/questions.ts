@@ -1,11 +1,14 @@
 /**
  * What a gateway may ask the agent itself, instead of an app: which calls there are, what became of one,
- * and to cancel one. Asked and answered like any request, on a stream whose OPEN names no endpoint.
+ * and to cancel one; what it has to do with deployed apps is apps/deployments.ts's business. Asked and
+ * answered like any request, on a stream whose OPEN names no endpoint.
  */
 import type { Failure, RequestHead } from "../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
+import type { Deployments } from "./apps/deployments.ts";
 import type { CallDescription } from "./calls/call.ts";
 import type { CallTable } from "./calls/call-table.ts";
+import type { QuestionBody } from "./code/code-questions.ts";
 
 /** Calls of each kind in one answer: it must fit a frame. */
 const MAX_LISTED = 100;
@@ -19,15 +22,22 @@ export interface Asked {
   workspace: string;
   /** Endpoints that need a proxy auth token: a result URL alone does not cancel their calls. */
   isPrivate: (endpoint: string) => boolean;
+  /** Where apps may be deployed to this box. */
+  deployments: Deployments | undefined;
 }
 
 /** Answers a question. */
 export function answerQuestion(
   stream: Stream,
-  { method, target, headers }: RequestHead,
+  head: RequestHead,
+  body: QuestionBody,
   asked: Asked,
 ): StreamEvents {
+  const { method, target, headers } = head;
   const workspace = headers[0] === "postern-workspace" ? headers[1] : undefined;
+  if (/^\/(?:assignments$|code\/)/.test(target)) {
+    return asked.deployments?.answer(stream, head, body) ?? refuse(stream, TAKES_NO_DEPLOYMENTS);
+  }
   const match = /^\/calls(?:\/([^/]+))?$/.exec(target);
   const id = match?.[1] === undefined ? undefined : decodeURIComponent(match[1]);
   if (match === null || (workspace !== undefined && workspace !== asked.workspace)) {
@@ -50,6 +60,11 @@ export function answerQuestion(
   asked.calls.cancel(id);
   return reply(stream, {});
 }
+
+const TAKES_NO_DEPLOYMENTS: Failure = {
+  code: "not_found",
+  detail: "this box takes no deployments; run postern origin or postern up there",
+};
 
 const NO_SUCH_CALL: Failure = { code: "no_such_call", detail: "the box does not know this call" };
 

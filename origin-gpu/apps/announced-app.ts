@@ -6,8 +6,10 @@
 import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.ts";
 import type { AppConfig } from "../config/app-config.ts";
 import { edgeSettings } from "../config/edge-settings.ts";
-import { endpointId, type AppName, type Apps } from "./apps.ts";
+import { endpointId, keyOf, type AppName, type Apps } from "./apps.ts";
 import type { VersionDescription } from "./app-version.ts";
+import type { ServedApp } from "./served-app.ts";
+import { type AskForSecrets, secretNames, withSecrets } from "./secrets.ts";
 
 const DEFAULT_ENVIRONMENT = "main";
 
@@ -20,6 +22,15 @@ export interface AnnouncedAppOptions {
   readonly devSuffix: string | undefined;
   /** Tells the gateway what the box serves, whole; resolves with its answer. */
   readonly announce: (endpoints: EndpointAnnouncement[]) => Promise<Welcome>;
+  readonly secrets: AskForSecrets;
+}
+
+/** What the gateway said of an announced app. */
+interface Accepted {
+  /** In the configuration's order. */
+  readonly urls: readonly EndpointUrl[];
+  /** Opens the app's own private endpoints. */
+  readonly token: string;
 }
 
 export interface EndpointUrl {
@@ -35,7 +46,7 @@ export class AgentRefused extends Error {
 export class AnnouncedApp {
   readonly #options: AnnouncedAppOptions;
   #config: AppConfig;
-  #urls: readonly EndpointUrl[] = [];
+  #accepted: Accepted = { urls: [], token: "" };
 
   constructor(options: AnnouncedAppOptions, config: AppConfig) {
     this.#options = options;
@@ -44,43 +55,47 @@ export class AnnouncedApp {
 
   /** In the configuration's order. */
   get urls(): readonly EndpointUrl[] {
-    return this.#urls;
+    return this.#accepted.urls;
   }
 
-  get name(): AppName {
-    return nameOf(this.#config);
+  /** Whether another app of this name would be in its way. */
+  isCalled(name: AppName): boolean {
+    return keyOf(name) === keyOf(nameOf(this.#config));
   }
 
   /**
    * Announces the app and starts its containers; resolves without waiting for them.
    * @throws {AgentRefused} when the gateway refuses a name
+   * @throws {StartFailure} when there is not a secret that it names
    */
   async start(): Promise<void> {
     const config = this.#config;
-    this.#urls = await this.#announce(config);
+    this.#accepted = await this.#announce(config);
+    const description = await this.#describe(config, this.#accepted);
     const app = this.#options.apps.take(nameOf(config));
     // Its log tells of a failure, and so does every call.
-    void app.begin(this.#describe(config, this.#urls)).catch(() => undefined);
+    void app.begin(description).catch(() => undefined);
   }
 
   /**
    * Puts another configuration in the present one's place, which goes on where that fails. One at a time.
    * @throws {AgentRefused} when the gateway refuses a name
-   * @throws {StartFailure} when a container does not become ready
+   * @param signal gives the change up while it is under way
+   * @throws {StartFailure} when a container does not become ready, there is not a secret, or it is given up
    */
-  async change(config: AppConfig): Promise<void> {
+  async change(config: AppConfig, signal?: AbortSignal): Promise<void> {
     const { apps } = this.#options;
-    const [before, after] = [this.name, nameOf(config)];
-    const renamed = endpointId(before, "") !== endpointId(after, "");
+    const [before, after] = [nameOf(this.#config), nameOf(config)];
+    const renamed = !this.isCalled(after);
     const sameNames =
       JSON.stringify(this.#announcements(config)) ===
       JSON.stringify(this.#announcements(this.#config));
     try {
-      const urls = sameNames ? this.#urls : await this.#announce(config);
+      const accepted = sameNames ? this.#accepted : await this.#announce(config);
       const app = apps.take(after);
-      await app.prepare(this.#describe(config, urls));
+      await prepare(app, await this.#describe(config, accepted), signal);
       void app.switchTo();
-      this.#urls = urls;
+      this.#accepted = accepted;
     } catch (error) {
       if (renamed) void apps.remove(after);
       if (!sameNames) await this.#options.announce(this.#announcements(this.#config));
@@ -98,15 +113,18 @@ export class AnnouncedApp {
     });
   }
 
-  async #announce(config: AppConfig): Promise<EndpointUrl[]> {
+  async #announce(config: AppConfig): Promise<Accepted> {
     const { endpoints } = await this.#options.announce(this.#announcements(config));
-    return config.endpoints.map(({ function: name }, index) => {
+    let token = "";
+    const urls = config.endpoints.map(({ function: name }, index) => {
       const answer = endpoints[index];
       if (answer === undefined)
         throw new AgentRefused(`${name}: the gateway did not answer for it`);
       if ("refused" in answer) throw new AgentRefused(`${name}: ${answer.detail}`);
+      token = answer.appToken;
       return { function: name, url: answer.url };
     });
+    return { urls, token };
   }
 
   #announcements(config: AppConfig): EndpointAnnouncement[] {
@@ -123,18 +141,39 @@ export class AnnouncedApp {
     }));
   }
 
-  #describe(config: AppConfig, urls: readonly EndpointUrl[]): VersionDescription {
-    const { box, region } = this.#options;
+  /** With today's values of its secrets. */
+  async #describe(config: AppConfig, { urls, token }: Accepted): Promise<VersionDescription> {
+    const { box, region, secrets } = this.#options;
+    const { environment, app } = nameOf(config);
+    const names = secretNames(config);
+    const values = names.length === 0 ? {} : await secrets(environment, names);
     return {
-      ...nameOf(config),
-      endpoints: config.endpoints,
+      environment,
+      app,
+      endpoints: config.endpoints.map((endpoint) => withSecrets(endpoint, values)),
       logName: "",
       box,
       region,
       version: 0,
-      token: "",
+      token,
       urls: Object.fromEntries(urls.map(({ function: name, url }) => [name, url])),
     };
+  }
+}
+
+async function prepare(
+  app: ServedApp,
+  description: VersionDescription,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const giveUp = (): void => void app.abandon();
+  signal?.addEventListener("abort", giveUp);
+  try {
+    const prepared = app.prepare(description);
+    if (signal?.aborted === true) giveUp();
+    await prepared;
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
   }
 }
 

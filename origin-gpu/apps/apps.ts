@@ -27,10 +27,6 @@ export class Apps {
     return app;
   }
 
-  has(name: AppName): boolean {
-    return this.#apps.has(keyOf(name));
-  }
-
   /** Sends it no calls any more; resolves when it has finished those that it has. */
   async remove(name: AppName): Promise<void> {
     const key = keyOf(name);
@@ -68,6 +64,7 @@ export function endpointId(name: AppName, functionName: string): string {
   return `${keyOf(name)}/${functionName}`;
 }
 
-function keyOf({ environment, app }: AppName): string {
+/** Tells an app from others on this box. */
+export function keyOf({ environment, app }: AppName): string {
   return `${environment}/${app}`;
 }

@@ -23,7 +23,7 @@ export class GivenUpCalls {
     channel.on("error", () => channel.destroy());
     channel.once("close", () => {
       this.#closed = true;
-      for (const call of [...this.#waiting.keys()]) this.#ended(call);
+      for (const call of this.#waiting.keys()) this.#ended(call);
     });
   }
 

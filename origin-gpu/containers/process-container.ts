@@ -102,11 +102,16 @@ export class ProcessContainer implements Container {
     const { endpoint, usePython, log } = this.#options;
     if (this.#kind.type !== "asgi") return endpoint.python;
     const used = usePython(endpoint, log);
-    const release = ({ release: done }: UsedPython) => void this.exited.then(done);
     // Whoever stops the container need not wait for it.
-    used.then(release, () => undefined);
+    void this.#releaseAtTheEnd(used);
     const { python } = await Promise.race([used, rejectedBy(this.#starting.signal)]);
     return python;
+  }
+
+  async #releaseAtTheEnd(using: Promise<UsedPython>): Promise<void> {
+    const used = await using.catch(() => undefined);
+    await this.exited;
+    used?.release();
   }
 
   async #choosePort(): Promise<number> {

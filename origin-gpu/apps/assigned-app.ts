@@ -1,0 +1,220 @@
+/**
+ * One deployed app on this box, on its way to what the gateway wants of it. It is told the whole wish each
+ * time and works on one version at a time: the serving one, where the box has another; else the candidate.
+ * A candidate that failed is not tried again; a version that serves elsewhere is, until it runs here too.
+ */
+import type {
+  AssignedApp as Assignment,
+  AssignedVersion,
+  VersionReport,
+  VersionState,
+} from "../../routing/wire/deployments.ts";
+import { StartFailure } from "../containers/container.ts";
+import type { VersionDescription } from "./app-version.ts";
+import type { Later } from "./repeated.ts";
+import type { ServedApp } from "./served-app.ts";
+
+const FIRST_RETRY_MS = 10_000;
+const MAX_RETRY_MS = 300_000;
+
+/** What a report may hold (routing/wire/deployments.ts). */
+const REPORTED_LINES = 20;
+const REPORTED_CHARACTERS = 500;
+
+/** A version whose code and Python environments are there. */
+export interface LoadedVersion {
+  readonly description: VersionDescription;
+  /** What it needed to be started is not held any longer. */
+  release(): void;
+}
+
+/** What starts versions and switches between them. */
+export type VersionedApp = Pick<ServedApp, "begin" | "prepare" | "switchTo" | "abandon">;
+
+export interface AssignedAppOptions {
+  readonly served: VersionedApp;
+  /** Gets ready what a version needs; says what it is about. Rejects with one line, or a `StartFailure`. */
+  readonly load: (
+    assignment: Assignment,
+    version: AssignedVersion,
+    onState: (state: VersionState) => void,
+  ) => Promise<LoadedVersion>;
+  /** The reports are others now, or the versions in use. */
+  readonly onChange: () => void;
+  readonly later: Later;
+}
+
+export class AssignedApp {
+  readonly id: string;
+  /** Resolves when the version that was the serving one at first has been started, or can't be. */
+  readonly begun: Promise<void>;
+  readonly #begun = Promise.withResolvers<void>();
+  readonly #options: AssignedAppOptions;
+  readonly #reports = new Map<number, VersionReport>();
+  /** Whose files are in use, those that finish their last calls included. */
+  readonly #inUse = new Set<number>();
+  #wish: Assignment;
+  /** The version that takes calls here. */
+  #serving: number | undefined;
+  /** The version that is being started, or is ready. */
+  #working: number | undefined;
+  /** Tells the work on a version that it is not wanted any more. */
+  #works = 0;
+  #failures = 0;
+  #forgetRetry: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(wish: Assignment, options: AssignedAppOptions) {
+    this.id = wish.id;
+    this.#wish = wish;
+    this.#options = options;
+    this.begun = this.#begun.promise;
+    if (wish.serving === undefined) this.#begun.resolve();
+  }
+
+  /** How far its versions are. */
+  get reports(): VersionReport[] {
+    return [...this.#reports.values()];
+  }
+
+  /** Versions whose files must stay. */
+  get inUse(): number[] {
+    return [...this.#inUse];
+  }
+
+  /** What it is to be from now on. */
+  want(wish: Assignment): void {
+    this.#wish = wish;
+    const wanted = new Set([wish.serving?.version, wish.candidate?.version, this.#serving]);
+    for (const version of this.#reports.keys()) {
+      if (!wanted.has(version)) this.#reports.delete(version);
+    }
+    this.#step();
+  }
+
+  /** It is not wanted here any more; whoever serves it ends it. Its files are in use until then. */
+  stop(): void {
+    this.#stopped = true;
+    this.#works += 1;
+    this.#forgetRetry?.();
+    this.#reports.clear();
+  }
+
+  #step(): void {
+    if (this.#stopped) return;
+    const goal = this.#goal();
+    if (goal?.version === this.#working) {
+      if (goal !== undefined) this.#switchIfServing(goal);
+      return;
+    }
+    this.#works += 1;
+    this.#forgetRetry?.();
+    this.#failures = 0;
+    this.#leave(this.#working);
+    this.#working = goal?.version;
+    if (goal === undefined) void this.#options.served.abandon();
+    else void this.#work(goal, this.#works);
+  }
+
+  /** The version to work on now. */
+  #goal(): AssignedVersion | undefined {
+    const { serving, candidate } = this.#wish;
+    const isHere = serving === undefined || this.#isServing(serving.version);
+    if (!isHere) return serving;
+    if (candidate === undefined || this.#isServing(candidate.version)) return undefined;
+    const failed = this.#reports.get(candidate.version)?.state === "failed";
+    return failed ? undefined : candidate;
+  }
+
+  #isServing(version: number): boolean {
+    return this.#serving === version && this.#reports.get(version)?.state === "serving";
+  }
+
+  async #work(goal: AssignedVersion, work: number): Promise<void> {
+    const { version } = goal;
+    const { served, load } = this.#options;
+    let loaded: LoadedVersion | undefined;
+    this.#inUse.add(version);
+    try {
+      this.#report(version, "fetching");
+      loaded = await load(this.#wish, goal, (state) => {
+        if (work === this.#works) this.#report(version, state);
+      });
+      if (work !== this.#works) return;
+      this.#report(version, "starting");
+      const isFirst = this.#serving === undefined && this.#wish.serving?.version === version;
+      if (isFirst) this.#serving = version;
+      const ready = isFirst ? served.begin(loaded.description) : served.prepare(loaded.description);
+      this.#begun.resolve();
+      await ready;
+      if (work !== this.#works) return;
+      this.#report(version, isFirst ? "serving" : "ready");
+      if (isFirst) this.#done();
+      else this.#switchIfServing(goal);
+    } catch (error) {
+      if (work === this.#works) this.#failed(version, error);
+    } finally {
+      loaded?.release();
+    }
+  }
+
+  /** The prepared version takes the calls, once it is the one that serves. */
+  #switchIfServing({ version }: AssignedVersion): void {
+    const isReady = this.#reports.get(version)?.state === "ready";
+    if (!isReady || this.#wish.serving?.version !== version) return;
+    const old = this.#serving;
+    this.#serving = version;
+    this.#report(version, "serving");
+    const switched = this.#options.served.switchTo();
+    if (old !== undefined && old !== version) {
+      this.#reports.delete(old);
+      void switched.then(() => this.#leave(old));
+    }
+    this.#done();
+  }
+
+  #done(): void {
+    this.#working = undefined;
+    this.#failures = 0;
+    this.#step();
+  }
+
+  #failed(version: number, error: unknown): void {
+    const detail = error instanceof Error ? error.message : String(error);
+    const lines = error instanceof StartFailure ? error.lastLines : [];
+    this.#report(version, "failed", detail, lines);
+    this.#working = undefined;
+    this.#leave(version);
+    if (this.#wish.serving?.version !== version) {
+      this.#step();
+      return;
+    }
+    // It serves elsewhere: what is wrong is this box, and may pass.
+    const delayMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
+    const failures = this.#failures + 1;
+    this.#working = version;
+    this.#forgetRetry = this.#options.later(() => {
+      this.#working = undefined;
+      this.#step();
+      this.#failures = failures;
+    }, delayMs);
+  }
+
+  #leave(version: number | undefined): void {
+    if (version === undefined || version === this.#serving) return;
+    this.#begun.resolve();
+    this.#inUse.delete(version);
+    this.#options.onChange();
+  }
+
+  #report(version: number, state: VersionState, detail = "", lines: readonly string[] = []): void {
+    this.#reports.set(version, {
+      app: this.id,
+      version,
+      state,
+      detail: detail.slice(0, REPORTED_CHARACTERS),
+      lines: lines.slice(-REPORTED_LINES).map((line) => line.slice(0, REPORTED_CHARACTERS)),
+    });
+    this.#options.onChange();
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * The apps that are deployed to this box. What the gateway wants is asked for whole, after each welcome
+ * and whenever it says that there is something new, and what the box has is reported whole: whatever
+ * either side missed, the next exchange puts right. Nothing of it is on the disk but code: an agent that
+ * starts asks first, and secrets are never written down.
+ */
+import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
+import type { CodeStore } from "../code/code-store.ts";
+import { keyOf, type AppName, type Apps } from "./apps.ts";
+import { AssignedApp, type AssignedAppOptions, type VersionedApp } from "./assigned-app.ts";
+import type { CodeHistory } from "./code-history.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { type Later, Repeated } from "./repeated.ts";
+import { ownerOf } from "./version-loader.ts";
+
+export interface AssignedAppsOptions {
+  readonly apps: { take(name: AppName): VersionedApp } & Pick<Apps, "remove">;
+  readonly controlPlane: Pick<ControlPlane, "assignments" | "report">;
+  readonly load: AssignedAppOptions["load"];
+  readonly code: Pick<CodeStore, "list" | "retain">;
+  readonly history: Pick<CodeHistory, "hashes" | "note">;
+  /** An app that the box brings along: no other of its name is served beside it. */
+  readonly isAnnounced: (name: AppName) => boolean;
+  readonly later: Later;
+  /** One line for the operator. */
+  readonly log: (line: string) => void;
+}
+
+interface Assigned {
+  readonly name: AppName;
+  readonly app: AssignedApp;
+}
+
+export class AssignedApps {
+  readonly #options: AssignedAppsOptions;
+  /** By app id. */
+  readonly #assigned = new Map<string, Assigned>();
+  /** Apps that are not assigned any more and finish their last calls. */
+  readonly #leaving = new Set<AssignedApp>();
+  readonly #asking: Repeated;
+  readonly #reporting: Repeated;
+  #hashes: ReadonlyMap<string, readonly string[]> | undefined;
+  /** Why the gateway could not be asked or told: not said again while it stays so. */
+  #said = "";
+  readonly #namesakes = new Set<string>();
+
+  constructor(options: AssignedAppsOptions) {
+    this.#options = options;
+    const { later } = options;
+    const say = (what: string) => (error: unknown) => this.#tell(`${what}: ${describe(error)}`);
+    this.#asking = new Repeated(() => this.#ask(), say("no assignments from the gateway"), later);
+    this.#reporting = new Repeated(() => this.#report(), say("the gateway takes no report"), later);
+  }
+
+  /** There may be something new. */
+  poke(): void {
+    this.#asking.ask();
+  }
+
+  /**
+   * Resolves when the gateway has been asked, or did not answer, and every app that is to serve here has
+   * been started or failed.
+   */
+  async begun(): Promise<void> {
+    await this.#asking.idle();
+    await Promise.all([...this.#assigned.values()].map(async ({ app }) => await app.begun));
+  }
+
+  /** The report may be out of date: a link is back, or code has come. */
+  report(): void {
+    this.#reporting.ask();
+  }
+
+  close(): void {
+    this.#asking.close();
+    this.#reporting.close();
+    for (const { app } of this.#assigned.values()) app.stop();
+  }
+
+  async #ask(): Promise<void> {
+    const { controlPlane, history } = this.#options;
+    const assignments = await controlPlane.assignments();
+    this.#said = "";
+    this.#hashes = hashesOf(assignments);
+    // Before anything is dropped: what is noted is kept.
+    await history.note(this.#hashes);
+    this.#apply(assignments);
+    this.report();
+  }
+
+  #apply({ apps: wishes }: Assignments): void {
+    const { isAnnounced } = this.#options;
+    const served = wishes.filter((wish) => !isAnnounced(wish));
+    const ids = new Set(served.map(({ id }) => id));
+    for (const [id, assigned] of this.#assigned) if (!ids.has(id)) this.#drop(id, assigned);
+    for (const wish of served) {
+      const present = this.#assigned.get(wish.id);
+      if (present !== undefined) {
+        present.app.want(wish);
+        continue;
+      }
+      const { environment, app: name } = wish;
+      const app = new AssignedApp(wish, {
+        served: this.#options.apps.take(wish),
+        load: this.#options.load,
+        later: this.#options.later,
+        onChange: () => this.report(),
+      });
+      this.#assigned.set(wish.id, { name: { environment, app: name }, app });
+      app.want(wish);
+    }
+    for (const wish of wishes.filter(isAnnounced)) this.#tellOfNamesake(keyOf(wish));
+  }
+
+  #drop(id: string, { name, app }: Assigned): void {
+    this.#assigned.delete(id);
+    app.stop();
+    this.#leaving.add(app);
+    void this.#options.apps.remove(name).then(() => {
+      this.#leaving.delete(app);
+      this.report();
+    });
+  }
+
+  async #report(): Promise<void> {
+    const { controlPlane, code } = this.#options;
+    await this.#retain();
+    const versions = [...this.#assigned.values()].flatMap(({ app }) => app.reports);
+    await controlPlane.report({ versions, code: code.list() } satisfies BoxReport);
+  }
+
+  /** Before the first assignments nobody knows what is needed. */
+  async #retain(): Promise<void> {
+    const { code, history } = this.#options;
+    if (this.#hashes === undefined) return;
+    const apps = [...[...this.#assigned.values()].map(({ app }) => app), ...this.#leaving];
+    const owners = apps.flatMap((app) => app.inUse.map((version) => ownerOf(app.id, version)));
+    await code.retain({
+      hashes: [...history.hashes, ...[...this.#hashes.values()].flat()],
+      owners,
+    });
+  }
+
+  #tellOfNamesake(key: string): void {
+    if (this.#namesakes.has(key)) return;
+    this.#namesakes.add(key);
+    const { log } = this.#options;
+    log(`postern: ${key} is deployed to this box, which serves an app of that name by itself`);
+  }
+
+  #tell(line: string): void {
+    if (line === this.#said) return;
+    this.#said = line;
+    this.#options.log(`postern: ${line}`);
+  }
+}
+
+/** By app id, what runs first. */
+function hashesOf({ apps }: Assignments): Map<string, readonly string[]> {
+  return new Map(
+    apps.map(({ id, serving, candidate }) => {
+      const hashes = [serving, candidate].flatMap((version) => version?.content.code?.hash ?? []);
+      return [id, hashes];
+    }),
+  );
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,117 @@
+/**
+ * Everything about apps that are deployed to this box, behind one door: their code on the disk, their
+ * assignments, and the questions that a gateway asks about both.
+ */
+import { join } from "node:path";
+import type { RequestHead } from "../../routing/wire/messages.ts";
+import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { answerCodeQuestion, type QuestionBody } from "../code/code-questions.ts";
+import { CodeStore } from "../code/code-store.ts";
+import type { UsePython } from "../containers/container.ts";
+import type { GatewayAddress } from "../link/gateway-address.ts";
+import { AssignedApps } from "./assigned-apps.ts";
+import type { AppName, Apps } from "./apps.ts";
+import { CodeHistory } from "./code-history.ts";
+import { GatewayControlPlane } from "./control-plane.ts";
+import { laterByTimer } from "./repeated.ts";
+import { VersionLoader } from "./version-loader.ts";
+
+/** Then the box is dialled whether or not its apps are there: they may have to be fetched. */
+const FIRST_ASSIGNMENTS_MS = 5_000;
+
+/** What is on the disk, for this agent alone. */
+export interface DeploymentFiles {
+  readonly code: CodeStore;
+  readonly history: CodeHistory;
+  readonly emptyDirectory: string;
+}
+
+export interface DeploymentsOptions {
+  readonly files: DeploymentFiles;
+  readonly apps: Apps;
+  readonly gateway: GatewayAddress;
+  readonly usePython: UsePython;
+  readonly box: string;
+  readonly region: string;
+  readonly isAnnounced: (name: AppName) => boolean;
+  /** One line for the operator. */
+  readonly log: (line: string) => void;
+}
+
+/** @param directory the agent's state directory */
+export async function openDeploymentFiles(directory: string): Promise<DeploymentFiles> {
+  return {
+    code: await CodeStore.open({ directory: join(directory, "code") }),
+    history: await CodeHistory.open(join(directory, "code-history.json")),
+    emptyDirectory: join(directory, "no-code"),
+  };
+}
+
+export class Deployments {
+  readonly #code: CodeStore;
+  readonly #assigned: AssignedApps;
+  readonly #log: (line: string) => void;
+
+  constructor({ files, gateway, usePython, box, region, log, ...apps }: DeploymentsOptions) {
+    const { code, history, emptyDirectory } = files;
+    const controlPlane = new GatewayControlPlane(gateway);
+    const loader = new VersionLoader({
+      code,
+      controlPlane,
+      usePython,
+      emptyDirectory,
+      box,
+      region,
+      log,
+    });
+    this.#code = code;
+    this.#log = log;
+    this.#assigned = new AssignedApps({
+      ...apps,
+      controlPlane,
+      load: async (...version) => await loader.load(...version),
+      code,
+      history,
+      later: laterByTimer,
+      log,
+    });
+  }
+
+  /**
+   * Asks what to run before the box is dialled, so that no request comes before its app. Resolves when the
+   * apps are there or will take longer.
+   */
+  async begin(): Promise<void> {
+    this.#assigned.poke();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, FIRST_ASSIGNMENTS_MS);
+    });
+    await Promise.race([this.#assigned.begun(), late]);
+    clearTimeout(timer);
+  }
+
+  /** The gateway is there again: either side may have missed something. */
+  welcomed(): void {
+    this.#assigned.poke();
+  }
+
+  /** Answers `POST /assignments` (there may be something new) and questions about code. */
+  answer(
+    stream: Stream,
+    question: Pick<RequestHead, "method" | "target">,
+    body: QuestionBody,
+  ): StreamEvents | undefined {
+    if (question.method === "POST" && question.target === "/assignments") {
+      this.#assigned.poke();
+      stream.head(JSON.stringify({ status: 204, headers: [] }), [], true);
+      return { onData: () => undefined, onOver: () => undefined };
+    }
+    return answerCodeQuestion(stream, question, body, this.#code, this.#log);
+  }
+
+  /** Takes no more assignments; what runs is its apps' business. */
+  close(): void {
+    this.#assigned.close();
+  }
+}

@@ -1,0 +1,325 @@
+import { describe, expect, test } from "vitest";
+
+import { AssignedApps } from "../../../origin-gpu/apps/assigned-apps.ts";
+import type { VersionedApp } from "../../../origin-gpu/apps/assigned-app.ts";
+import { StartFailure } from "../../../origin-gpu/containers/container.ts";
+import type { AssignedApp, AssignedVersion, BoxReport } from "../../../routing/wire/deployments.ts";
+import { ManualTimers } from "./manual-timers.ts";
+
+const CODE = (version: number) => String(version).repeat(64);
+
+function version(number: number): AssignedVersion {
+  const code = { hash: CODE(number), bytes: 1 };
+  return { version: number, content: { config: {}, code, endpoints: [] }, urls: {}, secrets: {} };
+}
+
+function app(wish: { serving?: number; candidate?: number }, id = "ap-1"): AssignedApp {
+  const { serving, candidate } = wish;
+  return {
+    id,
+    environment: "main",
+    app: "speech",
+    token: "",
+    ...(serving === undefined ? {} : { serving: version(serving) }),
+    ...(candidate === undefined ? {} : { candidate: version(candidate) }),
+  };
+}
+
+/** A box without containers and a gateway that says what the test says. */
+class Box {
+  readonly timers = new ManualTimers();
+  readonly lines: string[] = [];
+  /** What was done with the app's versions. */
+  readonly events: string[] = [];
+  wishes: AssignedApp[] = [];
+  unreachable = false;
+  announced = false;
+  last: BoxReport = { versions: [], code: [] };
+  retained: { hashes: string[]; owners: string[] } = { hashes: [], owners: [] };
+  /** The version that is being started: the test says how that ends. */
+  starting: PromiseWithResolvers<void> | undefined;
+  removing = Promise.withResolvers<void>();
+  switching = Promise.withResolvers<void>();
+  readonly #noted = new Set<string>();
+  readonly assigned = new AssignedApps({
+    apps: { take: () => this.#app, remove: async () => await this.#remove() },
+    controlPlane: {
+      assignments: async () => {
+        if (this.unreachable) throw new Error("no route");
+        return { apps: this.wishes };
+      },
+      report: async (report) => {
+        if (this.unreachable) throw new Error("no route");
+        this.last = report;
+      },
+    },
+    load: async ({ app: name, environment }, { version: number }, onState) => {
+      onState("preparing");
+      const endpoints = [] as const;
+      const identity = { app: name, environment, box: "b", region: "", token: "", urls: {} };
+      const description = { ...identity, version: number, logName: "", endpoints };
+      return { description, release: () => this.events.push(`release ${number}`) };
+    },
+    code: {
+      list: () => [...this.#noted],
+      retain: async ({ hashes, owners }) => {
+        this.retained = { hashes: [...new Set(hashes)], owners: [...owners] };
+      },
+    },
+    history: this.#history(),
+    isAnnounced: () => this.announced,
+    later: this.timers.later,
+    log: (line) => this.lines.push(line),
+  });
+
+  /** What is reported, as `v2 ready`. */
+  get states(): string[] {
+    return this.last.versions.map(({ version: number, state }) => `v${number} ${state}`);
+  }
+
+  /** The gateway says what is wanted, and the box does what it can. */
+  async told(...wishes: AssignedApp[]): Promise<void> {
+    this.wishes = wishes;
+    this.assigned.poke();
+    await settled();
+  }
+
+  async started(): Promise<void> {
+    this.starting?.resolve();
+    await settled();
+  }
+
+  async failed(error: Error = new StartFailure("starting_failed", "it died", ["last line"])) {
+    this.starting?.reject(error);
+    await settled();
+  }
+
+  readonly #app: VersionedApp = {
+    begin: async ({ version: number }) => await this.#start(`begin ${number}`),
+    prepare: async ({ version: number }) => await this.#start(`prepare ${number}`),
+    switchTo: async () => {
+      this.events.push("switch");
+      await this.switching.promise;
+    },
+    abandon: async () => {
+      this.events.push("abandon");
+      this.starting?.reject(new StartFailure("starting_failed", "superseded"));
+    },
+  };
+
+  async #start(event: string): Promise<void> {
+    this.events.push(event);
+    this.starting = Promise.withResolvers();
+    await this.starting.promise;
+  }
+
+  async #remove(): Promise<void> {
+    this.events.push("remove");
+    await this.removing.promise;
+  }
+
+  #history() {
+    const noted = this.#noted;
+    return {
+      get hashes() {
+        return [...noted];
+      },
+      note: async (now: ReadonlyMap<string, readonly string[]>) => {
+        for (const hash of [...now.values()].flat()) noted.add(hash);
+      },
+    };
+  }
+}
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+}
+
+/** A box that serves this version. */
+async function serving(number: number): Promise<Box> {
+  const box = new Box();
+  await box.told(app({ serving: number }));
+  await box.started();
+  expect(box.states).toEqual([`v${number} serving`]);
+  box.events.length = 0;
+  return box;
+}
+
+describe("an app that is assigned to a box", () => {
+  test("serves at once where nothing else does, and says so when it is ready", async () => {
+    const box = new Box();
+    await box.told(app({ serving: 1 }));
+    expect(box.events).toEqual(["begin 1"]);
+    expect(box.states).toEqual(["v1 starting"]);
+    await box.started();
+    expect(box.states).toEqual(["v1 serving"]);
+    expect(box.events).toEqual(["begin 1", "release 1"]);
+  });
+
+  test("gets its first version as a candidate, which serves when the gateway says so", async () => {
+    const box = new Box();
+    await box.told(app({ candidate: 1 }));
+    expect(box.events).toEqual(["prepare 1"]);
+    await box.started();
+    expect(box.states).toEqual(["v1 ready"]);
+    await box.told(app({ serving: 1 }));
+    expect(box.events).toEqual(["prepare 1", "release 1", "switch"]);
+    expect(box.states).toEqual(["v1 serving"]);
+  });
+
+  test("is told the same again and does nothing", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.started();
+    await box.told(app({ serving: 1, candidate: 2 }));
+    expect(box.events).toEqual(["prepare 2", "release 2"]);
+    expect(box.states).toEqual(["v1 serving", "v2 ready"]);
+  });
+
+  test("serves on while its candidate fails, which is told once with its last lines", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.failed();
+    expect(box.last.versions).toEqual([
+      { app: "ap-1", version: 1, state: "serving", detail: "", lines: [] },
+      { app: "ap-1", version: 2, state: "failed", detail: "it died", lines: ["last line"] },
+    ]);
+    await box.told(app({ serving: 1, candidate: 2 }));
+    expect(box.events).toEqual(["prepare 2", "release 2"]);
+    await box.told(app({ serving: 1 }));
+    expect(box.states).toEqual(["v1 serving"]);
+  });
+
+  test("drops a candidate for a newer one, whatever becomes of the older", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.told(app({ serving: 1, candidate: 3 }));
+    expect(box.events.filter((event) => event.startsWith("prepare"))).toEqual([
+      "prepare 2",
+      "prepare 3",
+    ]);
+    await box.started();
+    expect(box.states).toEqual(["v1 serving", "v3 ready"]);
+  });
+
+  test("drops a candidate that is not wanted any more", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.told(app({ serving: 1 }));
+    expect(box.events).toEqual(["prepare 2", "abandon", "release 2"]);
+    expect(box.states).toEqual(["v1 serving"]);
+  });
+
+  test("gets what went live while it was away, before the next candidate", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 2, candidate: 3 }));
+    expect(box.events).toEqual(["prepare 2"]);
+    await box.started();
+    expect(box.events).toEqual(["prepare 2", "switch", "release 2", "prepare 3"]);
+    expect(box.states).toEqual(["v2 serving", "v3 starting"]);
+  });
+
+  test("tries what serves elsewhere until it runs here too, later and later", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 2 }));
+    for (const delayMs of [10_000, 20_000]) {
+      await box.failed();
+      expect(box.states).toEqual(["v1 serving", "v2 failed"]);
+      expect(box.timers.delays).toEqual([delayMs]);
+      box.timers.fire();
+      await settled();
+    }
+    await box.started();
+    expect(box.states).toEqual(["v2 serving"]);
+  });
+
+  test("that did not start is tried again beside itself", async () => {
+    const box = new Box();
+    await box.told(app({ serving: 1 }));
+    await box.failed();
+    expect(box.states).toEqual(["v1 failed"]);
+    box.timers.fire();
+    await settled();
+    await box.started();
+    expect(box.events).toEqual(["begin 1", "release 1", "prepare 1", "switch", "release 1"]);
+    expect(box.states).toEqual(["v1 serving"]);
+  });
+
+  test("stops when it is not assigned any more", async () => {
+    const box = await serving(1);
+    await box.told();
+    expect(box.events).toEqual(["remove"]);
+    expect(box.states).toEqual([]);
+  });
+
+  test("is another app when only its name is the same", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 1 }, "ap-2"));
+    expect(box.events).toEqual(["remove", "begin 1"]);
+    expect(box.last.versions).toMatchObject([{ app: "ap-2", version: 1 }]);
+  });
+
+  test("is not served beside one that the box brings along by that name", async () => {
+    const box = new Box();
+    box.announced = true;
+    await box.told(app({ serving: 1 }));
+    await box.told(app({ serving: 1 }));
+    expect(box.events).toEqual([]);
+    expect(box.lines).toEqual([expect.stringContaining("main/speech is deployed to this box")]);
+  });
+});
+
+describe("the files of versions", () => {
+  test("stay while their last calls finish, and the code of earlier ones longer", async () => {
+    const box = await serving(1);
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.started();
+    await box.told(app({ serving: 2 }));
+    expect(box.retained.owners).toEqual(["ap-1-v1", "ap-1-v2"]);
+    box.switching.resolve();
+    await settled();
+    expect(box.retained).toEqual({ hashes: [CODE(1), CODE(2)], owners: ["ap-1-v2"] });
+  });
+
+  test("stay until an app that was stopped has finished", async () => {
+    const box = await serving(1);
+    await box.told();
+    expect(box.retained.owners).toEqual(["ap-1-v1"]);
+    box.removing.resolve();
+    await settled();
+    expect(box.retained.owners).toEqual([]);
+  });
+});
+
+describe("a gateway that is away", () => {
+  test("is asked again, is said once, and hears everything when it is back", async () => {
+    const box = await serving(1);
+    box.unreachable = true;
+    await box.told(app({ serving: 1, candidate: 2 }));
+    box.timers.fire();
+    await settled();
+    expect(box.lines).toEqual(["postern: no assignments from the gateway: no route"]);
+    box.unreachable = false;
+    box.timers.fire();
+    await settled();
+    await box.started();
+    expect(box.states).toEqual(["v1 serving", "v2 ready"]);
+  });
+
+  test("keeps nobody from beginning", async () => {
+    const box = new Box();
+    box.unreachable = true;
+    box.assigned.poke();
+    await box.assigned.begun();
+    expect(box.events).toEqual([]);
+  });
+
+  test("is waited for by nobody once its apps are started", async () => {
+    const box = new Box();
+    box.wishes = [app({ serving: 1 })];
+    box.assigned.poke();
+    await box.assigned.begun();
+    expect(box.events).toEqual(["begin 1"]);
+  });
+});
