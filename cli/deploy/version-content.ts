@@ -57,13 +57,13 @@ export function versionContent(
 }
 
 function versionEndpoint({ boxes, region }: AppConfig, endpoint: EndpointConfig): VersionEndpoint {
-  const { function: name, label, containersOf, startupTimeout } = endpoint;
+  const { function: name, label, containersOf, secrets, startupTimeout } = endpoint;
   return {
     function: name,
     ...(label === undefined ? {} : { label }),
     pool: containersOf ?? name,
     settings: edgeSettings(endpoint),
-    secrets: [],
+    secrets: [...secrets],
     // The whole app is placed, so each of its endpoints says the same.
     ...(boxes === undefined ? {} : { boxes: [...boxes] }),
     ...(region === undefined ? {} : { region: [...region] }),

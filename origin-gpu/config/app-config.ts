@@ -32,6 +32,8 @@ export interface EndpointConfig {
   /** Absolute; the working directory of the process. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Names of secrets whose variables are added below `env`; later ones win. */
+  readonly secrets: readonly string[];
   /** Concurrent requests that one container gets at most. */
   readonly maxInputs: number;
   /** Requests that may wait; the next one is refused. */

@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 
+import { RESERVED_VARIABLES, VARIABLE_NAME } from "../../routing/wire/variables.ts";
 import {
   boolean,
   either,
@@ -47,21 +48,6 @@ function onlyDefault<Schema extends z.ZodType>(
 ): Key<Schema> {
   return { schema, supported: "default", defaultValue };
 }
-
-/** What a container is told by the agent, and what `env` therefore may not set. */
-const RESERVED_ENVIRONMENT: ReadonlySet<string> = new Set([
-  "PORT",
-  "POSTERN_WEB_URL",
-  "POSTERN_URLS",
-  "POSTERN_APP_TOKEN",
-  "POSTERN_CONTAINER_ID",
-  "POSTERN_BOX",
-  "POSTERN_REGION",
-  "POSTERN_APP",
-  "POSTERN_ENVIRONMENT",
-  "POSTERN_VERSION",
-  "CUDA_VISIBLE_DEVICES",
-]);
 
 /** Signals that ask a process to end; SIGKILL follows by itself after the grace period. */
 const STOP_SIGNALS = [
@@ -155,16 +141,16 @@ export const ENDPOINT_KEYS = {
   directory: yes(nonEmptyText("must be the path of a directory")),
   env: yes(
     tableOf(
-      text(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be named with ASCII letters, digits and underscores")
+      text(VARIABLE_NAME, "must be named with ASCII letters, digits and underscores")
         // A rule of its own, so that the sentence is its own.
-        .refine((key) => !RESERVED_ENVIRONMENT.has(key), {
+        .refine((key) => !RESERVED_VARIABLES.has(key), {
           error: "is given to the container by Postern and can't be overridden",
         }),
       text(/^[^\0]*$/, 'must be text: write "1" for 1'),
       'must be a table of text, such as { MODEL = "small" }',
     ),
   ),
-  secrets: no(listOf(name(), "must be a list of names of secrets")),
+  secrets: yes(listOf(name(), 'must be a list of names of secrets, such as ["huggingface"]')),
   boxes: yes(
     listOf(
       text(/^[A-Za-z0-9._*?-]{1,64}$/, "must be a box's name, * and ? stand for others"),

@@ -55,6 +55,7 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     ...optional("requirements", table.requirements),
     directory: resolve(appDirectory, table.directory ?? "."),
     env: table.env ?? {},
+    secrets: table.secrets ?? [],
     maxInputs: table.max_inputs ?? 1,
     maxPending: table.max_pending ?? DEFAULT_MAX_PENDING,
     maxPendingAsync: table.max_pending_async ?? DEFAULT_MAX_PENDING_ASYNC,

@@ -49,6 +49,7 @@ describe("a right file", () => {
           python: "python3",
           directory: "/srv/app",
           env: {},
+          secrets: [],
           maxInputs: 1,
           maxPending: 2000,
           maxPendingAsync: 1_000_000,
@@ -78,6 +79,7 @@ describe("a right file", () => {
       requires_proxy_auth = true
       directory = "sub/dir"
       env = { MODEL = "small", EMPTY = "" }
+      secrets = ["huggingface", "database"]
       max_inputs = 32
       max_pending = 8
       max_pending_async = 90
@@ -103,6 +105,7 @@ describe("a right file", () => {
       python: "python3",
       directory: "/srv/app/sub/dir",
       env: { MODEL: "small", EMPTY: "" },
+      secrets: ["huggingface", "database"],
       maxInputs: 32,
       maxPending: 8,
       maxPendingAsync: 90,
@@ -403,7 +406,6 @@ describe("what has no effect yet", () => {
     method: '"POST"',
     docs: "true",
     custom_domains: '["api.example.com", "*.example.net"]',
-    secrets: '["huggingface"]',
     target_inputs: "1",
     min_containers: "1",
     max_containers: "2",

@@ -19,6 +19,7 @@ export function endpointConfig(
     python: "python3",
     directory: HERE,
     env: {},
+    secrets: [],
     maxInputs: 1,
     maxPending: 2000,
     maxPendingAsync: 1_000_000,
