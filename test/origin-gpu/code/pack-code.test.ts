@@ -1,4 +1,6 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -247,12 +249,14 @@ describe("what is left out", () => {
       "server.py": "",
     });
     mkdirSync(join(directory, "empty"));
-    execFileSync("mkfifo", [join(directory, "pipe")]);
+    const server = createServer().listen(join(directory, "socket"));
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
     const code = await pack(directory);
     expect(code.files).toBe(2);
     expect(code.skipped).toEqual([
       "env/: a Python environment, which works on this machine alone",
-      "pipe: neither a file nor a link",
+      "socket: neither a file nor a link",
     ]);
   });
 });
