@@ -1,0 +1,121 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { content, Deploying, forgetNames } from "./deploying.ts";
+
+const HASH = "c0de".repeat(16);
+
+let workspaces = 0;
+let here: Deploying;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+  workspaces += 1;
+  here = new Deploying(`history-${workspaces}`);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+describe("history", () => {
+  test("is paged, newest first, and says who made what of what", async () => {
+    const box = await here.box("gpu-1");
+    for (let index = 0; index < 3; index += 1) await here.serve("shop", box, content());
+    const first = await here.call("GET", "/apps/shop/versions?environment=main&limit=2");
+    expect(first.json.items).toMatchObject([
+      { version: 3, status: "serving" },
+      { version: 2, status: "replaced" },
+    ]);
+    const path = `/apps/shop/versions?environment=main&limit=2&cursor=${first.json.next_cursor}`;
+    const second = await here.call("GET", path);
+    expect(second.json).toMatchObject({ items: [{ version: 1 }], next_cursor: null });
+  });
+
+  test("goes back: a new version with the content of the one before, or of a given one", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content({ a: {} }));
+    await here.serve("shop", box, content({ b: {} }));
+    await here.serve("shop", box, content({ c: {} }));
+    const { id: app } = await here.app("shop");
+    const back = await here.call("POST", "/apps/shop/rollback?environment=main", {});
+    expect(back).toMatchObject({
+      status: 201,
+      json: { version: 4, status: "candidate", rollback_of: 2, endpoints: [{ function: "b" }] },
+    });
+    await box.report([{ app, version: 4, state: "ready" }]);
+    expect((await here.app("shop")).version).toBe(4);
+    const further = await here.call("POST", "/apps/shop/rollback?environment=main", { version: 1 });
+    expect(further.json).toMatchObject({ version: 5, rollback_of: 1 });
+    const missing = await here.call("POST", "/apps/shop/rollback?environment=main", { version: 9 });
+    expect(missing).toMatchObject({ status: 404, json: { detail: "app shop has no v9" } });
+  });
+
+  test("does not go back to code that no box has", async () => {
+    const box = await here.box("gpu-1");
+    const code = { hash: HASH, bytes: 10 };
+    await here.serve("shop", box, { ...content(), code });
+    await here.serve("shop", box, content());
+    const refused = await here.call("POST", "/apps/shop/rollback?environment=main", {});
+    expect(refused).toMatchObject({ status: 409, json: { code: "conflict" } });
+    expect(refused.json.detail).toContain("no box has the code of v1");
+    await box.report([], [HASH]);
+    const back = await here.call("POST", "/apps/shop/rollback?environment=main", {});
+    expect(back.json).toMatchObject({ version: 3, boxes: [{ has_code: true }] });
+  });
+
+  test("keeps what the newest 50 versions consist of", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content());
+    await here.serve("shop", box, content());
+    for (let index = 0; index < 49; index += 1) await here.stage("shop", content());
+    const refused = await here.call("POST", "/apps/shop/rollback?environment=main", { version: 1 });
+    expect(refused).toMatchObject({ status: 409 });
+    expect(refused.json.detail).toContain("v1 is too old");
+    const { json } = await here.call("GET", "/apps/shop/versions/1?environment=main");
+    expect(json).toMatchObject({ version: 1, status: "replaced" });
+  });
+});
+
+describe("an app that is stopped", () => {
+  test("ends on its boxes, answers 410, and leaves its names to others", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content());
+    await here.stage("shop", content());
+    await here.start("shop", 2);
+    const { id } = await here.app("shop");
+    const stopped = await here.call("POST", "/apps/shop/stop?environment=main");
+    expect(stopped).toMatchObject({ status: 200, json: { id, state: "stopped", version: null } });
+    expect(stopped.json.stopped_at).toMatch(/^\d{4}-/);
+    expect((await box.assignments()).apps).toEqual([]);
+    await vi.waitFor(async () => {
+      forgetNames();
+      expect(await here.get("shop-f")).toEqual({ status: 410, code: "app_stopped" });
+    });
+    expect((await here.call("POST", "/apps/shop/stop?environment=main")).status).toBe(200);
+    expect((await here.start("shop", 2)).status).toBe(409);
+    expect((await here.call("POST", "/apps/shop/rollback?environment=main", {})).status).toBe(409);
+
+    await here.serve("other", box, content({ x: { label: "shop-f" } }));
+    await vi.waitFor(async () => {
+      forgetNames();
+      expect(await here.get("shop-f")).toEqual({ status: 200 });
+    });
+  });
+
+  test("comes back as a new app by the next deployment", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content());
+    const { id } = await here.app("shop");
+    await here.call("POST", "/apps/shop/stop?environment=main");
+    await here.serve("shop", box, content());
+    const again = await here.app("shop");
+    expect(again).toMatchObject({ state: "deployed", version: 1 });
+    expect(again.id).not.toBe(id);
+    expect((await here.call("GET", `/apps/${id}`)).json).toMatchObject({ state: "stopped" });
+    const { json } = await here.call("GET", "/apps?environment=main");
+    expect(json.items.map((app: { id: string }) => app.id)).toEqual([again.id, id]);
+    await here.pass(31 * 86_400_000);
+    await here.stage("third", content());
+    expect((await here.call("GET", `/apps/${id}`)).status).toBe(404);
+  });
+});
