@@ -40,3 +40,11 @@ export function listenForStop(now: () => number = performance.now.bind(performan
   process.channel?.unref();
   return { asked: asked.promise, insisted: insisted.promise };
 }
+
+/** The same, and asks by itself after so many seconds. */
+export function stopAfter(stop: StopSignals, seconds: number): StopSignals {
+  const over = new Promise<void>((resolve) => {
+    setTimeout(resolve, seconds * 1_000).unref();
+  });
+  return { asked: Promise.race([stop.asked, over]), insisted: stop.insisted };
+}

@@ -8,13 +8,14 @@ import { watch } from "chokidar";
 /** An editor's save is several changes, a checkout hundreds: they are one when none comes for this long. */
 const QUIET_MS = 150;
 
+/** @param path from the directory, with slashes */
+export type IsIgnored = (path: string, isDirectory: boolean) => boolean;
+
 export interface WatchOptions {
-  /** Absolute; watched with everything below it. */
-  readonly directories: readonly string[];
+  /** By absolute directory, watched with everything below it: which paths in it are none of the app's. */
+  readonly directories: ReadonlyMap<string, IsIgnored>;
   /** Single files besides, absolute. */
   readonly files?: readonly string[];
-  /** Whether a path, relative to its directory and with forward slashes, is none of the app's. */
-  readonly isIgnored: (path: string, isDirectory: boolean) => boolean;
   /** Absolute paths that were made, changed or removed, each once. */
   readonly onChange: (paths: string[]) => void;
   /** Watching failed, as when the system has no more watches to give: changes are not noticed any more. */
@@ -27,17 +28,19 @@ export interface Watcher {
 
 /** Starts watching; resolves when every later change will be noticed. */
 export async function watchFiles(options: WatchOptions): Promise<Watcher> {
-  const { directories, files = [], isIgnored, onChange, onError } = options;
+  const { directories, files = [], onChange, onError } = options;
   const changed = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const watcher = watch([...directories, ...files], {
+  const watcher = watch([...directories.keys(), ...files], {
     ignoreInitial: true,
     ignored(path, stats) {
       if (stats === undefined || files.includes(path)) return false;
-      const directory = directories.find((root) => path.startsWith(root + sep));
-      if (directory === undefined) return false;
-      const inside = relative(directory, path).split(sep).join("/");
-      return isIgnored(inside, stats.isDirectory());
+      for (const [directory, isIgnored] of directories) {
+        if (!path.startsWith(directory + sep)) continue;
+        const inside = relative(directory, path).split(sep).join("/");
+        if (!isIgnored(inside, stats.isDirectory())) return false;
+      }
+      return !directories.has(path);
     },
   });
   const noticed = (path: string): void => {

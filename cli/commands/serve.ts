@@ -4,42 +4,54 @@ import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { notCodeOf } from "../../origin-gpu/code/not-code.ts";
+import type { AppConfig } from "../../origin-gpu/config/config.ts";
 import { checkDevSuffix, DEFAULT_DEV_SUFFIX } from "../../routing/names.ts";
 import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { ephemeralBox } from "../box-identity.ts";
 import type { Command } from "../command.ts";
-import { Failure, UsageError } from "../failure.ts";
+import { UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { printNotice } from "../output.ts";
-import { listenForStop } from "../stop-signals.ts";
+import { Reloader } from "../reload.ts";
+import { listenForStop, stopAfter } from "../stop-signals.ts";
+import { type IsIgnored, watchFiles, type Watcher } from "../watch.ts";
 
 /** Leaves room for "-dev-" and six digits in a box name of 64 characters. */
 const MAX_HOST_CHARACTERS = 53;
 
+/** As long as a timer can wait: 24 days. */
+const MAX_TIMEOUT_S = 2_000_000;
+
 const OPTIONS = {
   ...STATE_OPTION,
-  timeout: { type: "string", value: "SECONDS", summary: "", notYet: true },
+  timeout: { type: "string", value: "SECONDS", summary: "end after so long (it does not end)" },
 } as const;
 
 export const SERVE: Command<typeof OPTIONS> = {
   description: {
     name: "serve",
-    summary: "Serves an ephemeral app from this machine: dev URLs, gone at Ctrl-C.",
-    positionals: ["[postern.toml]"],
+    summary:
+      "Serves an ephemeral app from this machine: dev URLs, new at each edit, gone at Ctrl-C.",
+    positionals: ["[postern.toml | app.py]"],
     options: OPTIONS,
-    notes: [ACCESS_NOTE],
+    notes: [
+      "When files change, a new version starts and takes over; one that fails leaves the old one serving.",
+      "Which files: POSTERN_LOGLEVEL=DEBUG. What .gitignore and .posternignore name is not looked at.",
+      ACCESS_NOTE,
+    ],
   },
   async run({ values, positionals: [file = "postern.toml"] }) {
-    if (file.endsWith(".py"))
-      throw new Failure(`serve ${file}: not available yet; write a postern.toml`);
     const devSuffix = checkDevSuffix(process.env["POSTERN_DEV_SUFFIX"] ?? DEFAULT_DEV_SUFFIX);
     if (!devSuffix.ok) throw new UsageError(`POSTERN_DEV_SUFFIX: ${devSuffix.reason}`);
+    const timeout = secondsOf(values.timeout);
     const access = findAccess(values.state, process.env);
     const config = await readConfig(file, values.env);
-    const stop = listenForStop();
+    const signals = listenForStop();
+    const stop = timeout === undefined ? signals : stopAfter(signals, timeout);
     const host = boxName().slice(0, MAX_HOST_CHARACTERS);
     const enrolment = await ephemeralBox(access, `${host}-dev-${randomBytes(3).toString("hex")}`);
     // An ephemeral app's answers go with it.
@@ -59,12 +71,67 @@ export const SERVE: Command<typeof OPTIONS> = {
       },
       stop,
     );
-    const address = "127.0.0.1";
-    await printUrls(urlsOf(agent, config), {
-      json: values.json === true,
-      gatewayUrl: access.url,
-      address,
+    const print = async (served: AppConfig): Promise<void> => {
+      const urls = urlsOf(agent, served);
+      const asJson = values.json === true;
+      await printUrls(urls, { json: asJson, gatewayUrl: access.url, address: "127.0.0.1" });
+    };
+    let printed = JSON.stringify(agent.urls);
+    const reloader = new Reloader({
+      agent,
+      read: async () => await readConfig(file, values.env),
+      async onReloaded(served) {
+        if (JSON.stringify(agent.urls) === printed) return;
+        printed = JSON.stringify(agent.urls);
+        await print(served);
+      },
+      log: printNotice,
     });
-    return runUntilStopped(agent, stop);
+    const watcher = await watchApp(file, config, reloader);
+    await print(config);
+    return await runUntilStopped(agent, stop, {
+      async before() {
+        await watcher.close();
+        await reloader.close();
+      },
+    });
   },
 };
+
+/** Everything that the app is made of, as a deploy would take it, and the file that describes it. */
+async function watchApp(file: string, config: AppConfig, reloader: Reloader): Promise<Watcher> {
+  const roots = new Set([
+    config.directory,
+    ...config.endpoints.flatMap(({ kind, directory }) =>
+      kind.type === "upstream" ? [] : [directory],
+    ),
+  ]);
+  const directories = new Map<string, IsIgnored>();
+  for (const root of roots) directories.set(root, await notCodeOf(root));
+  return await watchFiles({
+    directories,
+    files: [resolve(file)],
+    onChange(paths) {
+      for (const path of paths) debug(`postern: changed: ${path}`);
+      reloader.reload();
+    },
+    onError(reason) {
+      printNotice(`postern: changes are not noticed any more (${reason}); start serve again`);
+    },
+  });
+}
+
+/** Seconds, fractions allowed; a UsageError for what is none. */
+function secondsOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = /^\d{1,7}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return seconds;
+  throw new UsageError(
+    `--timeout: "${text}" is not a number of seconds up to ${MAX_TIMEOUT_S}, e.g. 600`,
+  );
+}
+
+/** A line for who asked for more of them. */
+function debug(line: string): void {
+  if (process.env["POSTERN_LOGLEVEL"]?.toLowerCase() === "debug") printNotice(line);
+}

@@ -16,8 +16,9 @@ async function watched(options: Partial<WatchOptions> = {}): Promise<Watched> {
   const bursts: string[][] = [];
   let came = Promise.withResolvers<void>();
   const watcher = await watchFiles({
-    directories: [directory],
-    isIgnored: (path) => path === "ignored" || path.endsWith(".log"),
+    directories: new Map([
+      [directory, (path: string) => path === "ignored" || path.endsWith(".log")],
+    ]),
     onChange(paths) {
       bursts.push(paths.map((path) => path.slice(directory.length + 1)));
       came.resolve();

@@ -1,0 +1,46 @@
+/**
+ * Which paths of a directory are none of its code, path by path, for who watches it: the same rules by
+ * which walk.ts leaves them out. The ignore files are read when the first path in their directory is asked
+ * about, and not again.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { IgnoreRules } from "./ignore-rules.ts";
+import { rulesAbove, VIRTUAL_ENVIRONMENT_MARK } from "./walk.ts";
+
+/** @param path from the directory, with slashes and none at the end */
+export type IsNotCode = (path: string, isDirectory: boolean) => boolean;
+
+/** @param directory absolute */
+export async function notCodeOf(directory: string): Promise<IsNotCode> {
+  const { rules: above, base } = await rulesAbove(directory);
+  const known = new Map<string, IgnoreRules>();
+  const rulesIn = (folder: string): IgnoreRules => {
+    const present = known.get(folder);
+    if (present !== undefined) return present;
+    const parent = folder === "" ? above : rulesIn(parentOf(folder));
+    const rules = parent.with((base + folder).replace(/\/$/, ""), {
+      gitignore: textOf(join(directory, folder, ".gitignore")),
+      posternignore: textOf(join(directory, folder, ".posternignore")),
+    });
+    known.set(folder, rules);
+    return rules;
+  };
+  return (path, isDirectory) => {
+    if (isDirectory && existsSync(join(directory, path, VIRTUAL_ENVIRONMENT_MARK))) return true;
+    return rulesIn(parentOf(path)).ignores(base + path + (isDirectory ? "/" : ""));
+  };
+}
+
+function parentOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
+}
+
+/** What can't be read rules nothing. */
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
