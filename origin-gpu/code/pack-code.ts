@@ -80,11 +80,15 @@ export async function packCode(
 async function packOnce(root: string, limits: PackLimits): Promise<PackedCode> {
   const { entries, skipped } = await walk(root, limits.files);
   const files = entries.filter((entry) => entry.kind === "file");
-  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  if (total > limits.unpackedBytes) throw tooLarge(limits.unpackedBytes, "has", files);
+  const contents = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (contents > limits.unpackedBytes) throw tooLarge(limits.unpackedBytes, "has", files);
   const hash = createHash("sha256");
+  let unpackedBytes = 0;
   const archive = async function* () {
     for await (const chunk of writeTar(entries, (file) => contentOf(root, file))) {
+      unpackedBytes += chunk.length;
+      // Counted as boxes do, who read each file's header too.
+      if (unpackedBytes > limits.unpackedBytes) throw tooLarge(limits.unpackedBytes, "has", files);
       hash.update(chunk);
       yield chunk;
     }

@@ -20,7 +20,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { REAL_FILES } from "../../../origin-gpu/calls/files.ts";
 import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts";
 import { unpackCode } from "../../../origin-gpu/code/unpack-code.ts";
-import { MIB } from "../../../routing/wire/limits.ts";
+import { KIB, MIB } from "../../../routing/wire/limits.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { type Content, contentsOf, directoryWith } from "./directory.ts";
 
@@ -306,6 +306,11 @@ describe("a refusal is one line that says what to do", () => {
     );
     await expect(pack(directory, { ...limits, unpackedBytes: 2 * MIB })).rejects.toThrow(
       "the directory has more than 2 MiB;",
+    );
+    const many = directoryWith(Object.fromEntries(["a", "b", "c", "d"].map((name) => [name, ""])));
+    await expect(pack(many, { ...LARGE, unpackedBytes: 3 * KIB })).resolves.toBeDefined();
+    await expect(pack(many, { ...LARGE, unpackedBytes: 3 * KIB - 1 })).rejects.toThrow(
+      "the directory has more than 3 KiB;",
     );
   });
 
