@@ -153,6 +153,7 @@ export const BOX_OPERATIONS: readonly Operation[] = [
         throw new ApiProblem(answer.failure.code, answer.failure.detail);
       if (answer.kind === "kept") throw new ApiProblem("unavailable", `${name} did not answer`);
       await answer.body?.cancel();
+      await workspaceStub(env, workspace).codeTaken(name, hash);
     },
   }),
 ];

@@ -202,6 +202,11 @@ export class Boxes {
     }
   }
 
+  /** Notes code that a box has just taken; its next report says so itself. */
+  addCode(box: string, hash: string): void {
+    this.#sql.exec("INSERT OR IGNORE INTO box_code (box, hash) VALUES (?, ?)", box, hash);
+  }
+
   /** Whether a box said that it has this code. */
   hasCode(box: string, hash: string): boolean {
     return this.holdersOf(hash).some((holder) => holder.box === box);

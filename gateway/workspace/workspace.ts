@@ -89,8 +89,7 @@ export class Workspace extends DurableObject<Env> {
       registry: this.#boxes,
       confidential: {
         token: async ({ id }) => await this.#appToken(id),
-        secrets: async (environment, names) =>
-          (await this.#secrets.read(environment, names)).values,
+        secrets: async (environment, names) => await this.#secrets.read(environment, names),
       },
       suffixOf: (environment) => this.#environments.suffixOf(environment),
     });
@@ -210,6 +209,11 @@ export class Workspace extends DurableObject<Env> {
   /** The boxes that said they have this code, connected ones first. */
   holdersOfCode(hash: string): BoxPlace[] {
     return this.#boxes.holdersOf(hash);
+  }
+
+  /** A box has taken this code: another one may ask for it before the box has reported it. */
+  codeTaken(box: string, hash: string): void {
+    this.#boxes.boxes.addCode(box, hash);
   }
 
   /** Everything that a box is to run, as the JSON that its agent gets. */
