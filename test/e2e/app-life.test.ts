@@ -1,0 +1,142 @@
+/**
+ * The whole life of an app, by the command alone: environment, deployment, URL, calls, a lock, a second
+ * version under load, a third that fails, the way back, the end.
+ */
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { type Told, writeDeployable } from "../support/deployable.ts";
+import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
+import { type Address, send } from "../support/http-client.ts";
+import type { ManagedProcess } from "../support/processes.ts";
+import { startSteadyLoad } from "../support/steady-load.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const REQUESTS_PER_SECOND = 200;
+/** Requests that the old version answers before the new one is deployed, and the new one after it. */
+const BEFORE_AND_AFTER = 100;
+const ENDPOINTS = { open: {}, locked: { requires_proxy_auth: true } };
+
+const directory = join(temporaryDirectory(), "shop");
+let gateway: Gateway;
+let box: ManagedProcess;
+/** Set by the tests in their order: this is one life. */
+let open: Address;
+let locked: Address;
+
+beforeAll(async () => {
+  gateway = await startGateway();
+  box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory]);
+  await box.waitForErrorOutput(/gpu-1 is connected/);
+});
+
+afterAll(async () => {
+  await box.stop();
+  await gateway.stop();
+});
+
+interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command to its end, in the app's directory. */
+async function postern(...args: string[]): Promise<Finished> {
+  const managed = startCommand([...args, "--state", gateway.stateDirectory], { cwd: directory });
+  const { code } = await managed.exited;
+  return { code, stdout: managed.stdout, stderr: managed.stderr };
+}
+
+const deploy = (...args: string[]) => postern("deploy", "-e", "staging", ...args);
+const edition = (text: string) => writeDeployable(directory, "shop", text, ENDPOINTS);
+
+async function told(address: Address): Promise<Told> {
+  return (await send(address, "/")).json() as Told;
+}
+
+async function history(): Promise<{ version: number; status: string; tag: string }[]> {
+  const { stdout } = await postern("app", "history", "shop", "-e", "staging", "--json");
+  return JSON.parse(stdout) as { version: number; status: string; tag: string }[];
+}
+
+const addressOf = (url: string): Address => ({ port: gateway.port, host: new URL(url).host });
+
+test("an environment is made, and an app deployed into it prints its URLs", async () => {
+  edition("first");
+  expect(await postern("environment", "create", "staging")).toMatchObject({ code: 0 });
+  const deployed = await deploy("--tag", "one");
+  expect(deployed.stderr).toMatch(/^v1 of shop serves on gpu-1$/m);
+  expect(deployed.code).toBe(0);
+  const urls = deployed.stdout.match(/^http:\S+$/gm) ?? [];
+  expect(urls).toEqual([
+    `http://tests-staging--shop-open.localhost:${gateway.port}`,
+    `http://tests-staging--shop-locked.localhost:${gateway.port}`,
+  ]);
+  expect(deployed.stdout).toContain('-H "Modal-Key: $TOKEN_ID"');
+  [open, locked] = urls.map(addressOf) as [Address, Address];
+});
+
+test("the URL that the command prints is the one that answers, and the one that the app is told", async () => {
+  const url = await postern("url", "shop", "open", "-e", "staging");
+  expect(url.stdout).toBe(`http://${open.host}\n`);
+  const answer = await told(open);
+  expect(answer).toMatchObject({ text: "first", box: "gpu-1", version: "1" });
+  expect(answer.urls).toEqual({ open: `http://${open.host}`, locked: `http://${locked.host}` });
+});
+
+test("a private endpoint opens by a token alone", async () => {
+  expect((await send(locked, "/")).status).toBe(401);
+  const made = await postern("proxy-token", "create");
+  const [key = "", secret = ""] = made.stdout.split("\n");
+  const headers = { "modal-key": key, "modal-secret": secret };
+  expect((await send(locked, "/", { headers })).status).toBe(200);
+});
+
+test("a second version takes over under 200 requests a second, and none fails", async () => {
+  edition("second");
+  const load = startSteadyLoad(open, "/", REQUESTS_PER_SECOND, 20_000);
+  const answered = (count: number) => () => load.outcomes.length >= count;
+  await expect.poll(answered(BEFORE_AND_AFTER), { timeout: 10_000 }).toBe(true);
+  expect(await deploy("--tag", "two")).toMatchObject({ code: 0 });
+  const after = load.outcomes.length + BEFORE_AND_AFTER;
+  await expect.poll(answered(after), { timeout: 10_000 }).toBe(true);
+  await load.stop();
+  const failed = load.outcomes.filter(({ result }) => result !== 200);
+  console.log(
+    `a second version under load: ${load.outcomes.length} requests, ${failed.length} failed`,
+  );
+  expect(failed.slice(0, 3)).toEqual([]);
+  expect(await told(open)).toMatchObject({ text: "second", version: "2" });
+});
+
+test("a third version that fails to start is said why, and the second goes on serving", async () => {
+  edition("broken");
+  const { code, stdout, stderr } = await deploy();
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toContain("  no such weights: /models/none\n");
+  expect(stderr).toMatch(/^postern: v3 of shop failed: .*; v2 still serves\n/m);
+  expect(await told(open)).toMatchObject({ text: "second", version: "2" });
+});
+
+test("a rollback is a new version with the old content", async () => {
+  const { code, stderr } = await postern("app", "rollback", "shop", "v1", "-e", "staging");
+  expect(stderr).toMatch(/^v4 of shop serves on gpu-1$/m);
+  expect(code).toBe(0);
+  expect(await told(open)).toMatchObject({ text: "first", version: "4" });
+  expect(await history()).toMatchObject([
+    { version: 4, status: "serving", rollback_of: 1 },
+    { version: 3, status: "failed" },
+    { version: 2, status: "replaced", tag: "two" },
+    { version: 1, status: "replaced", tag: "one" },
+  ]);
+});
+
+test("a stopped app is gone, and says so", async () => {
+  const asked = await postern("app", "stop", "shop", "-e", "staging");
+  expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining("--yes") });
+  expect(await postern("app", "stop", "shop", "-e", "staging", "-y")).toMatchObject({ code: 0 });
+  await expect.poll(async () => (await send(open, "/")).status).toBe(410);
+  const problem = (await send(open, "/", { headers: { accept: "application/json" } })).json();
+  expect(problem).toMatchObject({ code: "app_stopped" });
+});
