@@ -10,17 +10,15 @@ import type {
 } from "../../routing/wire/deployments.ts";
 import type { App } from "./apps.ts";
 import { type Control, urlOf } from "./control.ts";
+import type { ReadSecrets } from "./secrets.ts";
 import type { Version } from "./versions.ts";
 
 /** What goes to the boxes alone and is in no version. */
 export interface Confidential {
   /** What opens the app's own private endpoints. */
   token(app: App): Promise<string>;
-  /** Secret to its variables; a secret that there is not is left out, and the box says what it lacks. */
-  secrets(
-    environment: string,
-    names: readonly string[],
-  ): Promise<Record<string, Record<string, string>>>;
+  /** A secret that cannot be read is not among the values; the box says what it lacks. */
+  secrets(environment: string, names: readonly string[]): Promise<ReadSecrets>;
 }
 
 export async function assignmentsOf(
@@ -73,7 +71,7 @@ async function assignedVersion(
     urls: Object.fromEntries(
       version.endpoints.map((endpoint) => [endpoint.function, urlOf(control, endpoint.name)]),
     ),
-    secrets: secrets.length === 0 ? {} : await confidential.secrets(app.environment, secrets),
+    secrets: (await confidential.secrets(app.environment, secrets)).values,
   };
 }
 

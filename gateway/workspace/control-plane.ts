@@ -70,6 +70,8 @@ export class ControlPlane {
       boxes: registry.boxes,
       isConnected: async (box) => await this.#isConnected(box),
       suffixOf,
+      secretProblems: async (environment, names) =>
+        (await confidential.secrets(environment, names)).problems,
       poke: (box) => this.#poke(box),
       changed: () => this.#changed(),
     };

@@ -22,6 +22,8 @@ export interface Control {
   readonly isConnected: (box: string) => Promise<boolean>;
   /** An environment's web suffix; undefined where there is no such environment. */
   readonly suffixOf: (environment: string) => string | undefined;
+  /** Why some of these secrets cannot be given to an app of the environment, each in one line. */
+  readonly secretProblems: (environment: string, names: readonly string[]) => Promise<string[]>;
   /** Tells a box that it is to ask for its assignments. */
   readonly poke: (box: string) => void;
   /** Something is to be told or to be looked after later: names, deadlines. */

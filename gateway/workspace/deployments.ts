@@ -15,7 +15,7 @@ import type { Author, PlacedEndpoint, Version } from "./versions.ts";
 export const MAX_APPS = 1_000;
 
 /** A version that is not started within this time is forgotten, and its names are free. */
-export const STAGED_MS = 10 * 60_000;
+const STAGED_MS = 10 * 60_000;
 
 const DEFAULT_STARTUP_TIMEOUT_S = 300;
 
@@ -47,14 +47,7 @@ export class Deployments {
   async stage(deployment: NewDeployment): Promise<Version | Refusal> {
     const target = this.#target(deployment.app);
     if ("refused" in target) return target;
-    const { environment, name } = target;
-    const suffix = this.#control.suffixOf(environment);
-    if (suffix === undefined) return noEnvironment(environment);
-    const named = await this.#named(deployment.content, { name, suffix });
-    if ("refused" in named) return named;
-    const placed = await this.#placed(deployment, target, named);
-    if ("refused" in placed) return placed;
-    return await this.#insert(deployment, target, placed, null);
+    return await this.#stage(deployment, target, null);
   }
 
   /** Lets a staged version become the app's candidate; one that was started stays as it is. */
@@ -129,15 +122,9 @@ export class Deployments {
       const detail = `no box has the code of v${old.version} any more; deploy it again from its directory`;
       return { refused: "conflict", detail };
     }
-    const suffix = this.#control.suffixOf(app.environment);
-    if (suffix === undefined) return noEnvironment(app.environment);
-    const named = await this.#named(content, { name: app.name, suffix });
-    if ("refused" in named) return named;
     const { tag, commit } = old;
     const deployment = { app: address, content, deployingBox: undefined, tag, commit, by };
-    const placed = await this.#placed(deployment, app, named);
-    if ("refused" in placed) return placed;
-    const staged = await this.#insert(deployment, app, placed, old.version);
+    const staged = await this.#stage(deployment, app, old.version);
     if ("refused" in staged) return staged;
     return await this.start({ app: { ...address, app: app.id }, version: staged.version });
   }
@@ -189,7 +176,7 @@ export class Deployments {
   }
 
   /** The app that is deployed to: there already, or by this name. */
-  #target({ app, environment }: AppAddress): { environment: string; name: string } | Refusal {
+  #target({ app, environment }: AppAddress): Target | Refusal {
     if (isAppId(app)) return this.deployed({ app, environment });
     if (environment === undefined) {
       return { refused: "parameter_missing", detail: "query.environment: which one the app is in" };
@@ -197,6 +184,25 @@ export class Deployments {
     if (isObjectName(app)) return { environment, name: app };
     const detail = 'an app\'s name is 1 to 64 ASCII letters, digits, "-", "." and "_"';
     return { refused: "parameter_invalid", detail };
+  }
+
+  async #stage(
+    deployment: NewDeployment,
+    target: Target,
+    rollbackOf: number | null,
+  ): Promise<Version | Refusal> {
+    const { environment } = target;
+    const { content } = deployment;
+    const suffix = this.#control.suffixOf(environment);
+    if (suffix === undefined) return noEnvironment(environment);
+    const secrets = [...new Set(content.endpoints.flatMap((endpoint) => endpoint.secrets))];
+    const problems = await this.#control.secretProblems(environment, secrets);
+    if (problems.length > 0) return { refused: "conflict", detail: problems.join("; ") };
+    const named = await this.#named(content, { name: target.name, suffix });
+    if ("refused" in named) return named;
+    const placed = await this.#placed(deployment, target, named);
+    if ("refused" in placed) return placed;
+    return await this.#insert(deployment, target, placed, rollbackOf);
   }
 
   /** Each endpoint's host name. */
@@ -225,7 +231,7 @@ export class Deployments {
   /** Each endpoint with the boxes of its pool. */
   async #placed(
     { deployingBox }: NewDeployment,
-    { environment, name }: { environment: string; name: string },
+    { environment, name }: Target,
     named: readonly Named[],
   ): Promise<PlacedEndpoint[] | Refusal> {
     const { apps, versions, boxes, isConnected } = this.#control;
@@ -258,7 +264,7 @@ export class Deployments {
   /** Notes the version, and takes it back where a name of it is held. */
   async #insert(
     { content, tag, commit, by }: NewDeployment,
-    { environment, name }: { environment: string; name: string },
+    { environment, name }: Target,
     endpoints: readonly PlacedEndpoint[],
     rollbackOf: number | null,
   ): Promise<Version | Refusal> {
@@ -306,6 +312,12 @@ export class Deployments {
       .active(app)
       .find((other) => other.version > version && other.status !== "staged");
   }
+}
+
+/** An app, whether it is there yet or not. */
+interface Target {
+  readonly environment: string;
+  readonly name: string;
 }
 
 interface Named {

@@ -20,7 +20,7 @@ export const PREPARING_MS = 10 * 60_000;
 const KEPT_ON_MS = 10_000;
 
 /** A candidate whose boxes say nothing: they are looked after this often. */
-export const RECHECK_MS = 15_000;
+const RECHECK_MS = 15_000;
 
 export class Rollouts {
   readonly #control: Control;
@@ -264,6 +264,6 @@ export class Rollouts {
 }
 
 /** The boxes that any of the endpoints is on, each once. */
-export function boxesOf(endpoints: readonly PlacedEndpoint[]): string[] {
+function boxesOf(endpoints: readonly PlacedEndpoint[]): string[] {
   return [...new Set(endpoints.flatMap(({ boxes }) => boxes))].toSorted();
 }

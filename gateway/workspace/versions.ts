@@ -69,7 +69,7 @@ export interface VersionBox {
 }
 
 /** Of how many versions of an app, the newest, it is kept what they consist of. */
-export const CONTENTS_KEPT = 50;
+const CONTENTS_KEPT = 50;
 
 type Row = {
   number: number;

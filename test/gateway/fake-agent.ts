@@ -41,6 +41,8 @@ export interface Behaviour {
 export interface FakeAgent {
   welcome: Welcome;
   close(): void;
+  /** Ends the link without saying that the agent ends. */
+  cut(): void;
   closed: Promise<{ code: number; reason: string }>;
 }
 
@@ -151,6 +153,7 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
   return {
     welcome: await welcomed.promise,
     close: () => socket.close(1000, "done"),
+    cut: () => socket.close(1001, "cut"),
     closed: closed.promise,
   };
 }

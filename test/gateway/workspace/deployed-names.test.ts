@@ -94,6 +94,12 @@ describe("a version is refused", () => {
       'boxes = ["tpu-*"]',
     ],
     [
+      "with a secret that is not there",
+      () => content({ f: { secrets: ["huggingface"] } }),
+      "conflict",
+      "huggingface",
+    ],
+    [
       "with an unknown setting",
       (made) => ({ ...made, surprise: true }),
       "parameter_invalid",
