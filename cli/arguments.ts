@@ -22,7 +22,10 @@ export type Options = Readonly<Record<string, Option>>;
 export interface CommandDescription<O extends Options = Options> {
   readonly name: string;
   readonly summary: string;
-  /** Positional arguments, in order, as the help shows them; `[NAME]` is optional. */
+  /**
+   * Positional arguments, in order, as the help shows them: `[NAME]` is optional, and a last one with `…`
+   * in it may be there several times.
+   */
   readonly positionals: readonly string[];
   readonly options: O;
   /** Lines under the options. */
@@ -110,7 +113,8 @@ function checkPositionals(command: CommandDescription, given: readonly string[])
   if (given.length < required.length) {
     throw new UsageError(`${required[given.length]} is missing: ${usage}`);
   }
-  if (given.length > command.positionals.length) {
+  const isRepeated = command.positionals.at(-1)?.includes("…") === true;
+  if (given.length > command.positionals.length && !isRepeated) {
     throw new UsageError(
       `unexpected argument "${given[command.positionals.length]}"; usage: ${usage}`,
     );

@@ -84,7 +84,8 @@ export class Secrets {
     if (this.#environments.numberOf(environment) !== number) return noEnvironment(environment);
     const exists = this.#row(number, name) !== undefined;
     if (exists && !replace) {
-      return { refused: "conflict", detail: `there is a secret ${name} in ${environment} already` };
+      const detail = `there is a secret ${name} in ${environment} already; --force replaces it`;
+      return { refused: "conflict", detail };
     }
     if (!exists && this.#count(number) >= MAX_SECRETS) {
       const detail = `environment ${environment} has its ${MAX_SECRETS} secrets; delete one first`;

@@ -76,7 +76,7 @@ describe("a secret", () => {
     expect((await put("a", { X: "3" })).json).toMatchObject({ variables: ["X"] });
     const refused = await put("a", { X: "4" }, "environment=main&replace=false");
     expect(refused.status).toBe(409);
-    expect(refused.json.detail).toBe("there is a secret a in main already");
+    expect(refused.json.detail).toBe("there is a secret a in main already; --force replaces it");
     await connectBox("gpu-1");
     expect(await askAs("gpu-1", ["a"])).toEqual({ status: 200, text: '{"a":{"X":"3"}}' });
   });

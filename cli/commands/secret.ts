@@ -1,0 +1,139 @@
+/** `postern secret`: named environment variables for containers. Prints no value, whatever goes wrong. */
+
+import { readFileSync } from "node:fs";
+import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
+import { ApiClient } from "../client.ts";
+import type { Command, CommandGroup } from "../command.ts";
+import { chooseEnvironment } from "../environment.ts";
+import { Failure, reasonOf, UsageError } from "../failure.ts";
+import { printJson, printNotice, printResult } from "../output.ts";
+import { SecretInput } from "../secret-input.ts";
+import { dotenvVariables, pairsOf } from "../secret-variables.ts";
+import { tableOf } from "../table.ts";
+
+/** As the API shows it. */
+interface Secret {
+  readonly name: string;
+  readonly variables: readonly string[];
+  readonly readable: boolean;
+  readonly updated_at: string;
+  readonly updated_by: string;
+}
+
+const CREATE_OPTIONS = {
+  "from-dotenv": { type: "string", value: "FILE", summary: "take the variables of a dotenv file" },
+  force: { type: "boolean", summary: "replace a secret of this name" },
+  ...STATE_OPTION,
+} as const;
+
+const CREATE: Command<typeof CREATE_OPTIONS> = {
+  description: {
+    name: "secret create",
+    summary: "Makes a secret of an environment; its values are never shown again.",
+    positionals: ["NAME", "[K=V…]"],
+    options: CREATE_OPTIONS,
+    notes: [
+      "K=- reads the value from stdin, a line each. K=V wins over the file.",
+      'An endpoint takes it by secrets = ["NAME"] in postern.toml.',
+      ACCESS_NOTE,
+    ],
+  },
+  async run({ values, positionals: [name = "", ...pairs] }) {
+    const given = pairsOf(pairs);
+    const file = values["from-dotenv"];
+    if (given.size === 0 && file === undefined) {
+      throw new UsageError("secret create: no variables; say KEY=VALUE or --from-dotenv FILE");
+    }
+    const client = new ApiClient(findAccess(values.state, process.env));
+    const environment = await chooseEnvironment(client, values.env, process.env);
+    const variables = new Map(file === undefined ? [] : dotenvVariables(textOf(file), file));
+    for (const [key, value] of await readFromStdin(given)) variables.set(key, value);
+    const path = pathOf(name, environment, `&replace=${values.force === true}`);
+    const secret = await client.put<Secret>(path, { variables: Object.fromEntries(variables) });
+    if (values.json === true) printJson({ ...secret, environment });
+    else printNotice(`secret ${name} of ${environment} has ${secret.variables.join(", ")}`);
+    return 0;
+  },
+};
+
+const LIST: Command<typeof STATE_OPTION> = {
+  description: {
+    name: "secret list",
+    summary: "Lists an environment's secrets and their variables' names, newest first.",
+    positionals: [],
+    options: STATE_OPTION,
+    notes: [ACCESS_NOTE],
+  },
+  async run({ values }) {
+    const client = new ApiClient(findAccess(values.state, process.env));
+    const environment = await chooseEnvironment(client, values.env, process.env);
+    const query = `environment=${encodeURIComponent(environment)}`;
+    const secrets = await client.list<Secret>(`/secrets?${query}`);
+    if (values.json === true) {
+      printJson(secrets);
+      return 0;
+    }
+    const rows = secrets.map((secret) => [
+      secret.name,
+      secret.variables.join(","),
+      secret.updated_at,
+      secret.updated_by,
+      secret.readable ? "yes" : "no: set it again",
+    ]);
+    const headings = ["NAME", "VARIABLES", "UPDATED", "UPDATED BY", "READABLE"];
+    for (const line of tableOf(headings, rows)) printResult(line);
+    return 0;
+  },
+};
+
+const DELETE: Command<typeof STATE_OPTION> = {
+  description: {
+    name: "secret delete",
+    summary: "Forgets a secret; containers that run keep what they were started with.",
+    positionals: ["NAME"],
+    options: STATE_OPTION,
+    notes: [ACCESS_NOTE],
+  },
+  async run({ values, positionals: [name = ""] }) {
+    const client = new ApiClient(findAccess(values.state, process.env));
+    const environment = await chooseEnvironment(client, values.env, process.env);
+    await client.delete(pathOf(name, environment));
+    if (values.json === true) printJson({ name, environment, deleted: true });
+    else printNotice(`${environment} has no secret ${name} any more`);
+    return 0;
+  },
+};
+
+export const SECRET: CommandGroup = {
+  name: "secret",
+  summary: "Manages what containers are given in secret.",
+  commands: { create: CREATE, list: LIST, delete: DELETE },
+};
+
+function pathOf(name: string, environment: string, more = ""): string {
+  const query = `environment=${encodeURIComponent(environment)}${more}`;
+  return `/secrets/${encodeURIComponent(name)}?${query}`;
+}
+
+/** A file's text. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Failure(`--from-dotenv ${path}: ${reasonOf(error)}`);
+  }
+}
+
+/** The variables, with a line of stdin for each that is `-`. */
+async function readFromStdin(given: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+  const input = new SecretInput();
+  const variables = new Map(given);
+  try {
+    for (const [key, value] of given) {
+      if (value === "-") variables.set(key, await input.line(key));
+    }
+  } finally {
+    input.close();
+  }
+  return variables;
+}
