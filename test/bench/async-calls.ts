@@ -9,17 +9,16 @@
  *
  * With `--calls 0` it ends before the second part.
  */
-import { Agent, request as httpRequest } from "node:http";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { memoryOf, startBox } from "../support/box.ts";
 import { CallClient } from "../support/call-client.ts";
 import { APPS, type Gateway, startGateway } from "../support/harness.ts";
-import type { Address } from "../support/http-client.ts";
 import { cpuSeconds, memoryBytes, type ManagedProcess } from "../support/processes.ts";
 import { Stages } from "../support/stages.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
+import { CONNECTIONS, type Headers, load, median } from "./small-requests.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -30,47 +29,8 @@ const { values: flags } = parseArgs({
 const CALLS = Number(flags.calls);
 const ROUNDS = Number(flags.rounds);
 const QUICK_APP = fileURLToPath(new URL("app.ts", import.meta.url));
-const CONNECTIONS = 16;
 const REQUESTS_OF_A_ROUND = 1000;
 const WARMING_REQUESTS = 500;
-
-type Headers = Readonly<Record<string, string>>;
-
-/** Posts over kept connections; the times are milliseconds from the request to its answer's last byte. */
-async function load(
-  { port, host }: Address,
-  path: string,
-  count: number,
-  headersOf: (index: number) => Headers,
-  expected: number,
-): Promise<{ timesMs: number[]; elapsedMs: number }> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
-  const timesMs: number[] = [];
-  let next = 0;
-  const post = async (index: number): Promise<void> =>
-    await new Promise((resolve, reject) => {
-      const startedAt = performance.now();
-      const headers = { ...headersOf(index), host, "content-length": "8" };
-      const request = httpRequest(
-        { agent, host: "127.0.0.1", port, path, method: "POST", headers },
-        (response) => {
-          if (response.statusCode !== expected) reject(new Error(`${response.statusCode}`));
-          response.resume().once("end", () => {
-            timesMs.push(performance.now() - startedAt);
-            resolve();
-          });
-        },
-      );
-      request.once("error", reject).end("question");
-    });
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < count; index = next++) await post(index);
-  };
-  const startedAt = performance.now();
-  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
-  agent.destroy();
-  return { timesMs, elapsedMs: performance.now() - startedAt };
-}
 
 function shown({ timesMs, elapsedMs }: { timesMs: number[]; elapsedMs: number }): string {
   const sorted = timesMs.toSorted((a, b) => a - b);
@@ -134,10 +94,6 @@ async function startKinds(): Promise<[Kind, ...Kind[]]> {
       prefer: "respond-async",
     })),
   ];
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
 async function measure(kind: Kind): Promise<void> {
