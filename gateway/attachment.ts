@@ -6,6 +6,7 @@
 import { MAX_DATA_BYTES } from "../routing/wire/limits.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multiplexer.ts";
+import { AnswerBody } from "./answer-body.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { type Env, maxBodyBytes } from "./env.ts";
 import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE } from "./internal.ts";
@@ -26,9 +27,7 @@ export class Attachment implements StreamEvents {
   readonly response: Promise<Response>;
   #resolve: (response: Response) => void;
   #stream: Stream | undefined;
-  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
-  /** The last write: it settles when everything before it was taken. */
-  #written: Promise<void> = Promise.resolve();
+  #body: AnswerBody | undefined;
   #windowOpened: (() => void) | undefined;
 
   readonly #signal: AbortSignal;
@@ -75,24 +74,20 @@ export class Attachment implements StreamEvents {
       this.#stream?.done();
       return;
     }
-    // A stream may be silent for hours; its writer hears of a client that left only when it writes.
+    // A stream may be silent for hours; that its client left is heard only when there is something to say.
     this.#listen();
-    const { readable, writable } = new IdentityTransformStream();
-    const writer = writable.getWriter();
-    this.#writer = writer;
-    writer.closed.catch(() => this.#leave());
-    this.#resolve(new Response(readable, { headers: { ...headers, [MORE]: "1" } }));
-    if (body.length > 0) this.#write(body);
+    this.#body = new AnswerBody({
+      onTaken: (bytes) => this.#stream?.drained(bytes),
+      onWhole: () => this.#stream?.done(),
+      onLeft: () => this.#leave(),
+    });
+    this.#resolve(new Response(this.#body.readable, { headers: { ...headers, [MORE]: "1" } }));
+    if (body.length > 0) this.#body.push(body);
   }
 
   onData(bytes: Uint8Array, end: boolean): void {
-    if (bytes.length > 0) this.#write(bytes);
-    if (end) {
-      this.#writer?.close().then(
-        () => this.#stream?.done(),
-        () => this.#leave(),
-      );
-    }
+    if (bytes.length > 0) this.#body?.push(bytes);
+    if (end) this.#body?.end();
   }
 
   onWindow(): void {
@@ -107,8 +102,8 @@ export class Attachment implements StreamEvents {
       return;
     }
     const failure = "failure" in ending ? ending.failure : "{}";
-    if (this.#writer === undefined) this.#resolve(endedText(ending.kind, failure));
-    else this.#breakOff(this.#writer, ending.kind);
+    if (this.#body === undefined) this.#resolve(endedText(ending.kind, failure));
+    else this.#body.break();
     this.#stream?.discard();
   }
 
@@ -207,24 +202,6 @@ export class Attachment implements StreamEvents {
       });
     }
     return stream.over ? 0 : stream.window;
-  }
-
-  /** Ends the answer with a break; what came before it is passed on first. */
-  #breakOff(writer: WritableStreamDefaultWriter<Uint8Array>, kind: string): void {
-    void this.#written
-      .catch(() => undefined)
-      .then(() => writer.abort(new Error(kind)))
-      .catch(() => undefined);
-  }
-
-  #write(bytes: Uint8Array): void {
-    const stream = this.#stream;
-    if (this.#writer === undefined) return;
-    this.#written = this.#writer.write(bytes);
-    this.#written.then(
-      () => stream?.drained(bytes.length),
-      () => this.#leave(),
-    );
   }
 
   #fail(failure: Failure): void {

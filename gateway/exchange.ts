@@ -18,15 +18,25 @@ import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
 import type { Ending } from "./attachment.ts";
 import { candidatesOf, isLinkUp, mayGoElsewhere, noteAway, originStub } from "./box-links.ts";
 import type { Env } from "./env.ts";
-import { ENDING, FAILURE, HEAD, KEPT, MORE, PATIENCE, VERB, WAIT, WHOLE } from "./internal.ts";
+import {
+  ENDING,
+  FAILURE,
+  HEAD,
+  KEPT,
+  MORE,
+  MOST_AT_A_TIME_BYTES,
+  PATIENCE,
+  VERB,
+  WAIT,
+  WHOLE,
+} from "./internal.ts";
 import type { BoxPlace } from "./names.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
 const RETRY_MS = 100;
 
-/** The counting pump's buffer: starts small, because most answers are, and grows while reads fill it. */
+/** What an answer is read into: starts small, because most answers are, and grows while reads fill it. */
 const FIRST_BUFFER_BYTES = 4 * 1024;
-const LAST_BUFFER_BYTES = 256 * 1024;
 
 export type Answer =
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
@@ -225,67 +235,79 @@ function resumable(
   first: ReadableStream<Uint8Array>,
   offset: number,
 ): ReadableStream<Uint8Array> {
+  const source = new ResumingSource(env, call, first, offset);
+  const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 });
   // Where an answer declares its length, a short body is a broken one.
   const length = contentLength(head.headers);
-  const { readable, writable } =
-    length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length - offset);
-  void pump(env, call, first, writable.getWriter(), { offset });
-  return readable;
+  return length === undefined ? body : body.pipeThrough(new FixedLengthStream(length - offset));
 }
 
-async function pump(
-  env: Env,
-  call: CallPlace,
-  first: ReadableStream<Uint8Array>,
-  writer: WritableStreamDefaultWriter<Uint8Array>,
-  progress: { offset: number },
-): Promise<void> {
-  let source: ReadableStream<Uint8Array> | null = first;
-  try {
-    while (source !== null && !(await copy(source, writer, progress))) {
-      const part = await attach(env, call, progress.offset);
-      if (part.kind !== "head") throw new Error("the answer cannot be resumed");
-      source = part.body;
-    }
-    await writer.close();
-  } catch (error) {
-    // Never a clean end: the client must see that the answer broke.
-    await writer.abort(error).catch(() => undefined);
+/** An answer's bytes, read when the client takes them and counted, so that what breaks goes on there. */
+class ResumingSource implements UnderlyingSource<Uint8Array> {
+  readonly #env: Env;
+  readonly #call: CallPlace;
+  /** Undefined when the answer was complete where it was attached to. */
+  #reader: ReadableStreamBYOBReader | undefined;
+  #offset: number;
+  #left = false;
+  /** What is read into; a read takes it away. */
+  #buffer = new ArrayBuffer(FIRST_BUFFER_BYTES);
+
+  constructor(env: Env, call: CallPlace, first: ReadableStream<Uint8Array>, offset: number) {
+    this.#env = env;
+    this.#call = call;
+    this.#reader = first.getReader({ mode: "byob" });
+    this.#offset = offset;
   }
-}
 
-/**
- * Copies until the source ends (true) or breaks (false), counting what it handed on.
- * @throws when the writer's side broke: the client left.
- */
-async function copy(
-  source: ReadableStream<Uint8Array>,
-  writer: WritableStreamDefaultWriter<Uint8Array>,
-  progress: { offset: number },
-): Promise<boolean> {
-  const reader = source.getReader({ mode: "byob" });
-  let size = FIRST_BUFFER_BYTES;
-  let buffer = new ArrayBuffer(size);
-  for (;;) {
+  /** @throws where the answer cannot be resumed: never a clean end, the client must see that it broke */
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    for (;;) {
+      const result = await this.#read();
+      if (result === "broken") await this.#resume();
+      else if (result === "end") {
+        controller.close();
+        return;
+      } else {
+        this.#offset += result.length;
+        controller.enqueue(result);
+        return;
+      }
+    }
+  }
+
+  async cancel(reason: unknown): Promise<void> {
+    this.#left = true;
+    await this.#reader?.cancel(reason).catch(() => undefined);
+  }
+
+  async #read(): Promise<Uint8Array | "end" | "broken"> {
+    if (this.#reader === undefined) return "end";
+    const size = this.#buffer.byteLength;
     let result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
     try {
-      result = await reader.read(new Uint8Array(buffer));
+      result = await this.#reader.read(new Uint8Array(this.#buffer));
     } catch {
-      return false;
+      this.#buffer = new ArrayBuffer(size);
+      return "broken";
     }
-    if (result.done) return true;
+    if (result.done) return "end";
     const { value } = result;
-    try {
-      await writer.write(value);
-    } catch (error) {
-      await reader.cancel().catch(() => undefined);
-      throw error;
+    if (value.length < size / 2) {
+      // The few bytes of an event are copied, and the buffer is read into again.
+      this.#buffer = value.buffer;
+      return value.slice();
     }
-    progress.offset += value.length;
-    if (value.length === size && size < LAST_BUFFER_BYTES) {
-      size *= 2;
-      buffer = new ArrayBuffer(size);
-    } else buffer = value.buffer;
+    const full = value.length === size && size < MOST_AT_A_TIME_BYTES;
+    this.#buffer = new ArrayBuffer(full ? size * 2 : size);
+    return value;
+  }
+
+  async #resume(): Promise<void> {
+    const part = await attach(this.#env, this.#call, this.#offset);
+    if (part.kind !== "head") throw new Error("the answer cannot be resumed");
+    this.#reader = part.body?.getReader({ mode: "byob" });
+    if (this.#left) await this.#reader?.cancel();
   }
 }
 

@@ -38,6 +38,9 @@ export const LINK = "postern-link";
 export const INCARNATION = "postern-incarnation";
 export const NONCE = "postern-nonce";
 
+/** What the Worker reads of an answer at most at a time, and the object hands on: beyond it, copying costs more than asking. */
+export const MOST_AT_A_TIME_BYTES = 256 * 1024;
+
 /** Makes JSON text printable ASCII, so that it may stand in a header value. */
 export function asciiJson(json: string): string {
   return json.replace(
