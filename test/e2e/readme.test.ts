@@ -65,14 +65,17 @@ afterEach(async () => {
   for (const server of servers.splice(0).toReversed()) await pressControlC(server);
 });
 
-test("the tour installs, starts, serves, locks, and takes gateway and box apart", () => {
+test("the tour installs, starts, serves, deploys, locks, and takes gateway and box apart", () => {
   const commands = blocks.filter(({ language }) => language === "sh").map(({ content }) => content);
   const parts = [
     "npm install",
     "npm start",
     "up --config",
+    "deploy",
+    "app rollback",
     "proxy-token create",
     "gateway",
+    "origin",
     "serve",
   ];
   expect(parts.filter((part) => !commands.some((text) => text.includes(part)))).toEqual([]);
