@@ -41,6 +41,10 @@ export const NONCE = "postern-nonce";
 /** What the Worker reads of an answer at most at a time, and the object hands on: beyond it, copying costs more than asking. */
 export const MOST_AT_A_TIME_BYTES = 256 * 1024;
 
+/** Why a box is refused, or its link cut: for the agent's operator. */
+export const REVOKED =
+  "revoked, or enrolled anew elsewhere; remove its identity.json, and it is enrolled anew";
+
 /** Makes JSON text printable ASCII, so that it may stand in a header value. */
 export function asciiJson(json: string): string {
   return json.replace(

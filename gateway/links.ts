@@ -3,7 +3,7 @@
  * credential (auth/box-credential.ts), whose signature is checked before any object is addressed.
  */
 import { type BoxIdentity, verifyBoxCredential } from "../auth/box-credential.ts";
-import { BOX, INCARNATION, LINK, NONCE, SERIAL, VERB, WORKSPACE } from "./internal.ts";
+import { BOX, INCARNATION, LINK, NONCE, REVOKED, SERIAL, VERB, WORKSPACE } from "./internal.ts";
 import { originStub } from "./box-links.ts";
 import type { Env } from "./env.ts";
 import { gatewayKeys } from "./keys.ts";
@@ -69,7 +69,9 @@ export async function boxOf(request: Request, env: Env): Promise<BoxIdentity | R
       return refusal(`the box's clock is ${seconds} s ${way} the gateway's: set it right`);
     }
     case "forged":
-      return refusal("this box's key is not the gateway's: enrol the box again");
+      return refusal(
+        "this box's key is not the gateway's; remove its identity.json, and it is enrolled anew",
+      );
   }
 }
 
@@ -79,7 +81,7 @@ export async function enrolledBox(request: Request, env: Env): Promise<BoxIdenti
   if (box instanceof Response) return box;
   const known = await workspaceStub(env, box.workspace).isEnrolled(box.box, box.serial);
   if (known) return box;
-  return refusal(`box ${box.box} was revoked, or enrolled anew elsewhere: enrol it again to go on`);
+  return refusal(`box ${box.box}: ${REVOKED}`);
 }
 
 function refusal(line: string): Response {

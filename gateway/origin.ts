@@ -23,6 +23,7 @@ import {
   LINK,
   NONCE,
   PATIENCE,
+  REVOKED,
   SERIAL,
   VERB,
   WAIT,
@@ -42,9 +43,6 @@ const CLOSE_PROTOCOL_ERROR = 4002;
 const CLOSE_SILENT = 4003;
 const CLOSE_REVOKED = 4004;
 const CLOSE_INTERNAL_ERROR = 1011;
-
-/** What the agent's operator reads. */
-const REVOKED = "the box was revoked, or enrolled anew elsewhere: enrol it again to go on";
 
 /** Frames that nothing waits for go with the next message, or after this time. */
 const LAZY_MS = 500;

@@ -110,6 +110,7 @@ function endings(
       state.release();
     },
     kill() {
+      void front.close();
       front.reset();
       workerd.kill();
       state.release();

@@ -3,6 +3,7 @@
  * lost. Calls are not its business; they outlive it.
  */
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { BATCH_MS, Batching } from "../../routing/wire/batching.ts";
 import { FRAME, type OutgoingFrame, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
 import { KEEPALIVE_TIMEOUT_MS, KIB, MIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
@@ -29,6 +30,10 @@ const HELD_MS = 2 * KEEPALIVE_TIMEOUT_MS;
 
 /** A link that was up for so long was a good one. */
 const LIVED_MS = 500;
+
+const { version: AGENT_VERSION } = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+) as { version: string };
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_UNSUPPORTED_VERSION = 4001;
@@ -178,7 +183,7 @@ export class Link implements Carrier {
     this.#hello = "sent";
     streams.control(FRAME.HELLO, {
       versions: [...PROTOCOL_VERSIONS],
-      agent: "postern",
+      agent: AGENT_VERSION,
       incarnation,
       links,
       ...(this.#announced === undefined ? {} : { endpoints: this.#announced }),
@@ -212,7 +217,8 @@ export class Link implements Carrier {
     streams.lost();
     if (this.#stopped) return;
     if (code === CLOSE_UNSUPPORTED_VERSION || code === CLOSE_REVOKED) {
-      this.#options.onRefused(reason);
+      const revoked = code === CLOSE_REVOKED;
+      this.#options.onRefused(revoked ? `the gateway has cut this box off: ${reason}` : reason);
       return;
     }
     this.#tell(`the link to the gateway is lost (${reason || code}); dialling again`);

@@ -1,10 +1,12 @@
 /** `postern call` and the calls API: what runs is shown, and what is cancelled ends at the app. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { hostname } from "node:os";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ownAccess } from "../../cli/access.ts";
+import { enrolledBox } from "../../cli/box-identity.ts";
 import { type Gateway, startCommand, startUp, upstream } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 
 interface Shown {
   call: string;
@@ -51,6 +53,9 @@ async function command(
   return { code, stdout: managed.stdout, stderr: managed.stderr };
 }
 
+/** A command takes its time to start on a busy machine. */
+const SLOW = { timeout: 10_000 };
+
 async function inspect(id: string): Promise<Shown> {
   const { stdout } = await command("call", "inspect", id, "--json");
   return JSON.parse(stdout) as Shown;
@@ -58,7 +63,7 @@ async function inspect(id: string): Promise<Shown> {
 
 test("a call that runs is listed and inspected, and ends at the app when it is cancelled", async () => {
   const { id } = await begin("/first");
-  await expect.poll(async () => (await inspect(id)).status).toBe("running");
+  await expect.poll(async () => (await inspect(id)).status, SLOW).toBe("running");
   const listed = await command("call", "list", "--json");
   expect((JSON.parse(listed.stdout) as Shown[]).map(({ call }) => call)).toContain(id);
 
@@ -72,7 +77,7 @@ test("a call that runs is listed and inspected, and ends at the app when it is c
 
 test("a call that is complete says so", async () => {
   const { id } = await begin("/quick");
-  await expect.poll(async () => (await inspect(id)).status).toBe("success");
+  await expect.poll(async () => (await inspect(id)).status, SLOW).toBe("success");
 });
 
 test("the token of a result URL cancels its call, and a forged one nothing", async () => {
@@ -88,6 +93,10 @@ test("the token of a result URL cancels its call, and a forged one nothing", asy
 test("an unknown call, and a box that is not there, are one clear line", async () => {
   const unknown = await command("call", "inspect", "nope");
   expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("does not know") });
-  const away = await command("call", "list", "--box", `${hostname().slice(0, 40)}-away`);
+  const none = await command("call", "list", "--box", "nobody");
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("no box of this name") });
+  const access = ownAccess(postern.stateDirectory);
+  await enrolledBox({ access, directory: temporaryDirectory(), name: "away" });
+  const away = await command("call", "list", "--box", "away");
   expect(away).toMatchObject({ code: 1, stderr: expect.stringContaining("not connected") });
 });

@@ -70,9 +70,10 @@ describe("revoking a box", () => {
     const { code, reason } = await agent.closed;
     expect({ code, reason }).toEqual({
       code: 4004,
-      reason: "the box was revoked, or enrolled anew elsewhere: enrol it again to go on",
+      reason:
+        "revoked, or enrolled anew elsewhere; remove its identity.json, and it is enrolled anew",
     });
-    expect(await refusalOf(await dial(box))).toContain("was revoked");
+    expect(await refusalOf(await dial(box))).toContain("box revoked: revoked");
     expect(await workspaceStub(env, "local").box("revoked")).toBeUndefined();
   });
 
