@@ -250,6 +250,11 @@ export class Deployments {
       if (endpoint.function !== endpoint.pool) continue;
       const placed = placementOf(endpoint, all, preferred);
       if (placed.length === 0) return nowhere(endpoint, all);
+      const namesake = placed.find((box) => this.#servesInPlace(box, { environment, name }));
+      if (namesake !== undefined) {
+        const detail = `box ${namesake} serves an app ${name} in place (postern up): end that first, or give this one another name`;
+        return { refused: "conflict", detail };
+      }
       pools.set(endpoint.pool, placed);
     }
     return named.map(({ endpoint, name: hostName }) => ({
@@ -303,6 +308,15 @@ export class Deployments {
       return held === undefined ? undefined : heldRefusal(this.#control, name, held);
     });
     return (await Promise.all(asked)).find((refusal) => refusal !== undefined);
+  }
+
+  /** A box serves one app of a name. */
+  #servesInPlace(box: string, { environment, name }: Target): boolean {
+    return this.#control.apps
+      .ofBox(box)
+      .some(
+        (app) => app.kind === "in_place" && app.name === name && app.environment === environment,
+      );
   }
 
   /** A version of the same app that was made later and started before. */

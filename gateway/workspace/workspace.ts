@@ -1,8 +1,8 @@
 /**
- * `Workspace`: what belongs to one workspace and may only have one truth. Now its proxy auth tokens and
- * API tokens; environments, apps and deployments will live here too. It is addressed by a workspace's
- * name alone, and that name comes from a verified id, an endpoint's registration or the gateway's own
- * settings, never from what a stranger sent.
+ * `Workspace`: what belongs to one workspace and may only have one truth: its tokens, environments,
+ * secrets and boxes, its apps and their versions. Each kind has a class of its own; here they are put
+ * together and have their doors. It is addressed by a workspace's name alone, and that name comes from a
+ * verified id, a verified credential or the gateway's own settings, never from what a stranger sent.
  *
  * It trusts its callers, the Worker and nobody else, to have checked what the caller's token may do.
  */

@@ -88,6 +88,15 @@ describe("an app that a box serves in place", () => {
     expect(here.answered).toEqual(["gpu-1"]);
   });
 
+  test("is not deployed to its own box beside itself", async () => {
+    await serving("gpu-1", [announcement("shop", "f")]);
+    const refused = await here.call("POST", "/apps/shop/versions?environment=main", {
+      content: content({ g: {} }),
+    });
+    expect(refused).toMatchObject({ status: 409, json: { code: "conflict" } });
+    expect(refused.json.detail).toContain("box gpu-1 serves an app shop in place (postern up)");
+  });
+
   test("loses what its box does not announce any more", async () => {
     await serving("gpu-1", [
       announcement("shop", "f"),
