@@ -2,6 +2,7 @@ import { env as bindings } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { EndpointAnnouncement } from "../../../routing/wire/messages.ts";
+import { mintAppToken } from "../../../auth/app-token.ts";
 import { TOKEN_RANDOM_BYTES, mintToken } from "../../../auth/tokens.ts";
 import type { Env } from "../../../gateway/env.ts";
 import { gatewayKeys } from "../../../gateway/keys.ts";
@@ -17,7 +18,7 @@ async function lockedEndpoint(more: Partial<EndpointAnnouncement> = {}) {
   boxes += 1;
   const workspace = `locks-${boxes}`;
   const seen: string[][] = [];
-  await connectAgent(`box-${boxes}`, {
+  const { welcome } = await connectAgent(`box-${boxes}`, {
     endpoints: [
       {
         ...announcement("chat", "f"),
@@ -33,9 +34,12 @@ async function lockedEndpoint(more: Partial<EndpointAnnouncement> = {}) {
     },
   });
   const name = `${workspace}--chat-f`;
+  const [answer] = welcome.endpoints;
   return {
     workspace,
     seen,
+    /** What the app's containers get. */
+    appToken: answer === undefined || "refused" in answer ? "" : answer.appToken,
     ask: async (headers: Record<string, string> = {}) => {
       const response = await ask(name, "/", { headers: { accept: "text/plain", ...headers } });
       return { status: response.status, headers: response.headers, text: await response.text() };
@@ -98,6 +102,36 @@ describe("an endpoint behind a lock", () => {
     const token = await createToken(endpoint.workspace);
     await endpoint.ask({ ...pair(token), authorization: "Bearer sk-of-the-app" });
     expect(endpoint.seen[0]).toContain("Bearer sk-of-the-app");
+  });
+
+  test("opens for its app's own token without asking anybody, and keeps it from the app", async () => {
+    const asked = vi.spyOn(Workspace.prototype, "credentials");
+    const endpoint = await lockedEndpoint();
+    const headers = { authorization: `Bearer ${endpoint.appToken}` };
+    expect(await endpoint.ask(headers)).toMatchObject({ status: 200, text: "inside" });
+    expect(JSON.stringify(endpoint.seen)).not.toContain("pat-");
+    expect(asked).not.toHaveBeenCalled();
+  });
+
+  test("is closed to the token of another app, and to a forged one", async () => {
+    const endpoint = await lockedEndpoint();
+    const neighbour = await mintAppToken(await gatewayKeys(env), {
+      workspace: endpoint.workspace,
+      id: `ap-${"0".repeat(26)}`,
+    });
+    const foreign = (await lockedEndpoint()).appToken;
+    const { appToken } = endpoint;
+    for (const [token, status] of [
+      [neighbour, 403],
+      [foreign, 401],
+      [appToken.toUpperCase(), 401],
+      [`${appToken}a`, 401],
+      ["pat-", 401],
+    ] as const) {
+      const answer = await endpoint.ask({ authorization: `Bearer ${token}` });
+      expect([token, answer.status]).toEqual([token, status]);
+    }
+    expect(endpoint.seen).toEqual([]);
   });
 
   test("refuses a wrong secret, and a token of another workspace", async () => {
