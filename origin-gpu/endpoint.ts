@@ -118,7 +118,7 @@ export class Endpoint {
     await this.#unusedWithinGrace();
     this.#handOn = handOn;
     this.#slots.resize(Infinity);
-    await this.close();
+    await this.close("this version of the app has ended");
   }
 
   /** Frees what only one container can have: its port. What runs has its grace period; the rest waits. */
@@ -137,10 +137,10 @@ export class Endpoint {
     void warm.then((lease) => lease.release()).catch(() => undefined);
   }
 
-  /** Ends calls and containers now. */
-  async close(): Promise<void> {
+  /** Ends calls and containers now. @param reason that WebSockets are told */
+  async close(reason = "the box is stopping"): Promise<void> {
     this.#closing.abort();
-    await this.#disconnect("the box is stopping");
+    await this.#disconnect(reason);
     await this.#pool.close();
   }
 
