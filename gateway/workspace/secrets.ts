@@ -43,7 +43,7 @@ export interface ReadSecrets {
 }
 
 /** Of one environment. */
-export const MAX_SECRETS = 1_000;
+const MAX_SECRETS = 1_000;
 
 type Row = {
   number: number;
