@@ -91,10 +91,11 @@ test("a gateway that was killed knows which boxes are connected when it is back"
   const stateDirectory = temporaryDirectory();
   const place = { gateway, stateDirectory, throughPort: gateway.port };
   const agent = await startBox(place, endpoints);
-  onTestFinished(async () => await agent.killTree());
+  onTestFinished(() => agent.killTree());
   expect(await boxesOf(gateway)).toMatchObject([{ name: "box", connected: true }]);
-  await gateway.process.killTree();
-  await agent.killTree();
+  gateway.process.killTree();
+  agent.killTree();
+  await Promise.all([gateway.process.exited, agent.exited]);
   const { port } = gateway;
   const back = await startGateway({ port, stateDirectory: gateway.stateDirectory });
   onTestFinished(async () => await back.stop());
