@@ -39,6 +39,11 @@ interface Page<Item> {
   readonly next_cursor: string | null;
 }
 
+/** The gateway could not be asked, or could not answer: the same question may do later. */
+export class Unavailable extends Failure {
+  override name = "Unavailable";
+}
+
 /** The gateway answered, and the answer is no. */
 class ApiRefusal extends Failure {
   override name = "ApiRefusal";
@@ -163,13 +168,14 @@ export class ApiClient {
       status = response.statusCode ?? 0;
       text = await textOf(response);
     } catch (error) {
-      throw new Failure(`can't reach the gateway at ${url}: ${networkReason(error)}`);
+      throw new Unavailable(`can't reach the gateway at ${url}: ${networkReason(error)}`);
     }
     if (status === 204) return undefined;
     const answer = parseJson(text);
     if (status >= 200 && status < 300 && answer !== undefined) return answer;
     const problem: Problem = answer ?? {};
-    throw new ApiRefusal(this.#refusal(status, problem), problem.code);
+    const refusal = this.#refusal(status, problem);
+    throw status === 503 ? new Unavailable(refusal) : new ApiRefusal(refusal, problem.code);
   }
 
   #refusal(status: number, { code, detail }: Problem): string {

@@ -86,6 +86,7 @@ const ROLLBACK: Command<typeof STATE_OPTION> = {
     const body = named === undefined ? {} : { version: versionNumber(named) };
     const { client, environment, gatewayUrl } = await placeOf(values);
     const stop = listenForStop();
+    void stop.insisted.then(() => process.exit(1));
     const { version } = await client.post<Version>(appPath(app, environment, "rollback"), body);
     const watched = { app, environment, version };
     const watching = { client, stopped: stop.asked, notice: printNotice };

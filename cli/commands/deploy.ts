@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { CodeRefused, packCode, type PackedCode } from "../../origin-gpu/code/pack-code.ts";
 import type { AppConfig } from "../../origin-gpu/config/config.ts";
-import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
+import { ACCESS_NOTE, findAccess, STATE_OPTION, type Access } from "../access.ts";
 import { readApp } from "../app-config.ts";
 import { readIdentity } from "../box-identity.ts";
 import { ApiClient } from "../client.ts";
@@ -15,6 +15,7 @@ import { needsCode, versionContent } from "../deploy/version-content.ts";
 import { chooseEnvironment } from "../environment.ts";
 import { Failure } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
+import { readRunning } from "../gateway/state-directory.ts";
 import { gitCommit } from "../git.ts";
 import { printNotice } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
@@ -45,6 +46,7 @@ export const DEPLOY: Command<typeof OPTIONS> = {
     await checkWorkspace(client, config);
     const environment = await chooseEnvironment(client, config.environment, process.env);
     const stop = listenForStop();
+    void stop.insisted.then(() => process.exit(1));
     const code = needsCode(config) ? await packed(config.directory) : undefined;
     try {
       const version = await deploy(
@@ -53,7 +55,7 @@ export const DEPLOY: Command<typeof OPTIONS> = {
           environment,
           request: {
             content: versionContent(source, code),
-            deploying_box: boxHere(values.state ?? DEFAULT_STATE, access.url),
+            deploying_box: boxHere(values.state ?? DEFAULT_STATE, access),
             tag: values.tag,
             commit: await gitCommit(config.directory),
           },
@@ -91,9 +93,11 @@ async function packed(directory: string): Promise<PackedCode> {
 }
 
 /** The box that this machine is at the gateway, by the agent's state directory. */
-function boxHere(state: string, gatewayUrl: string): string | undefined {
+function boxHere(state: string, { url, connectTo }: Access): string | undefined {
   const identity = readIdentity(join(state, "box"));
-  return identity?.url === gatewayUrl ? identity.box : undefined;
+  // Found by its own state directory, a gateway is the same one whatever its URL is today.
+  const isOwn = connectTo !== undefined && readRunning(state)?.url === url;
+  return isOwn || identity?.url === url ? identity?.box : undefined;
 }
 
 /** A file made for another workspace is not deployed into this one by a token that happens to be at hand. */

@@ -1,12 +1,15 @@
 /** Watches a version until it serves or will not, and says what its boxes do meanwhile. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { ApiClient } from "../client.ts";
+import { type ApiClient, Unavailable } from "../client.ts";
 import { Failure } from "../failure.ts";
 import { appPath, type App, type Version } from "./versions.ts";
 
 /** How often the API is asked: a version takes seconds to minutes. */
 const POLL_MS = 300;
+
+/** How long a gateway that can't be asked is borne: it starts again within seconds. */
+const UNAVAILABLE_MS = 30_000;
 
 export interface Watched {
   /** As the user called it. */
@@ -29,34 +32,59 @@ export async function untilServing(watched: Watched, watching: Watching): Promis
   const path = appPath(app, environment, "versions", String(number));
   const gone = stopped.then(() => undefined);
   const told = new Map<string, string>();
+  let unavailableSinceMs: number | undefined;
   for (;;) {
-    const version = await Promise.race([client.get<Version>(path), gone]);
+    const version = await Promise.race([seen(client, path), gone]);
     if (version === undefined) {
       throw new Failure(
         `v${number} of ${app} goes on without this command; postern app history ${app} shows what becomes of it`,
       );
     }
-    for (const { name, connected, state, detail } of version.boxes) {
-      const news = connected ? [state ?? "waits", detail].filter(Boolean).join(": ") : "is away";
-      if (told.get(name) === news) continue;
-      told.set(name, news);
-      notice(`${name}: ${news}`);
+    if (version instanceof Unavailable) {
+      unavailableSinceMs ??= performance.now();
+      if (performance.now() - unavailableSinceMs > UNAVAILABLE_MS) throw version;
+    } else {
+      unavailableSinceMs = undefined;
+      tellNews(version, told, notice);
+      if (version.status === "serving") return version;
+      if (version.status !== "candidate") throw await failed(watched, version, watching);
     }
-    if (version.status === "serving") return version;
-    if (version.status !== "candidate") throw await failed(watched, version, watching);
     await Promise.race([delay(POLL_MS), gone]);
+  }
+}
+
+async function seen(client: ApiClient, path: string): Promise<Version | Unavailable> {
+  try {
+    return await client.get<Version>(path);
+  } catch (error) {
+    if (error instanceof Unavailable) return error;
+    throw error;
+  }
+}
+
+/** Says what boxes say, where that is something new. */
+function tellNews(
+  { boxes }: Version,
+  told: Map<string, string>,
+  notice: (line: string) => void,
+): void {
+  for (const { name, connected, state, detail } of boxes) {
+    const news = connected ? [state ?? "waits", detail].filter(Boolean).join(": ") : "is away";
+    if (told.get(name) === news) continue;
+    told.set(name, news);
+    notice(`${name}: ${news}`);
   }
 }
 
 /** What the user is told of a version that came to nothing: why, and what serves now. */
 async function failed(
   { app, environment }: Watched,
-  version: Version,
+  { version, status, detail, lines }: Version,
   { client, notice }: Watching,
 ): Promise<Failure> {
-  for (const line of version.lines) notice(`  ${line}`);
+  for (const line of lines) notice(`  ${line}`);
   const { version: serving } = await client.get<App>(appPath(app, environment));
-  const now = serving === null ? "nothing serves" : `v${serving} still serves`;
-  const why = version.detail === "" ? version.status : `${version.status}: ${version.detail}`;
-  return new Failure(`v${version.version} of ${app} ${why}; ${now}`);
+  const now = serving === null ? "nothing serves" : `v${serving} serves`;
+  const why = detail === "" ? status : `${status}: ${detail}`;
+  return new Failure(`v${version} of ${app} ${why}; ${now}`);
 }

@@ -115,7 +115,7 @@ test("a third version that fails to start is said why, and the second goes on se
   const { code, stdout, stderr } = await deploy();
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toContain("  no such weights: /models/none\n");
-  expect(stderr).toMatch(/^postern: v3 of shop failed: .*; v2 still serves\n/m);
+  expect(stderr).toMatch(/^postern: v3 of shop failed: .*; v2 serves\n/m);
   expect(await told(open)).toMatchObject({ text: "second", version: "2" });
 });
 

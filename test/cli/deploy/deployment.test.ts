@@ -136,12 +136,20 @@ test("what a box says is told once", async () => {
   ]);
 });
 
+test("a gateway that is away for a moment is asked again", async () => {
+  const { result, notices } = await deployAt({
+    versions: [version("staged"), "away", "away", version("serving")],
+  });
+  await result;
+  expect(notices).toEqual(["gpu-1: waits"]);
+});
+
 test("a version that failed is said why, with its last lines and with what serves", async () => {
   const lines = ["loading", "out of memory"];
   const failed = version("failed", { detail: "web ended with exit code 3 on gpu-1", lines });
   const { result, notices } = await deployAt({ versions: [version("staged"), failed], serving: 2 });
   await expect(result).rejects.toThrow(
-    "v3 of shop failed: web ended with exit code 3 on gpu-1; v2 still serves",
+    "v3 of shop failed: web ended with exit code 3 on gpu-1; v2 serves",
   );
   expect(notices.slice(-2)).toEqual(["  loading", "  out of memory"]);
 });

@@ -14,8 +14,11 @@ export interface StandInApi {
 }
 
 export interface Script {
-  /** Successive states of the version: the staged one, then one for each question; the last one stays. */
-  readonly versions: readonly [Version, ...Version[]];
+  /**
+   * Successive states of the version: the staged one, then one for each question; the last one stays.
+   * `away`: the gateway can't answer.
+   */
+  readonly versions: readonly [Version, ...(Version | "away")[]];
   /** What serves according to the app. */
   readonly serving?: number;
   /** Called when an upload begins; the answer waits for it. */
@@ -44,7 +47,7 @@ export async function startStandInApi(script: Script): Promise<StandInApi> {
     const path = new URL(request.url ?? "", "http://api").pathname.slice("/api/v1".length);
     answer(request, path).then(
       (value) => {
-        response.statusCode = value === undefined ? 204 : 200;
+        response.statusCode = value === undefined ? 204 : value === "away" ? 503 : 200;
         response.end(value === undefined ? undefined : JSON.stringify(value));
       },
       // The client went away in the middle of an upload.
