@@ -41,8 +41,14 @@ const VARIABLE = z
   .regex(VARIABLE_NAME, "must be ASCII letters, digits and underscores, no digit first")
   .refine((name) => !RESERVED_VARIABLES.has(name), "is given to containers by Postern itself");
 
+/** The pattern is spelt for every dialect of regular expressions. */
+const VALUE = z
+  .string()
+  .refine((value) => !value.includes("\0"), "must not contain NUL")
+  .meta({ pattern: "^[^\\u0000]*$" });
+
 const VARIABLES = z
-  .record(VARIABLE, z.string().regex(/^[^\0]*$/, "must not contain NUL"))
+  .record(VARIABLE, VALUE)
   .refine(
     (variables) => Object.keys(variables).length <= MAX_SECRET_VARIABLES,
     `must be at most ${MAX_SECRET_VARIABLES} variables`,
@@ -52,7 +58,11 @@ const VARIABLES = z
     (variables) => secretBytes(variables) <= MAX_SECRET_BYTES,
     `must have at most ${MAX_SECRET_BYTES} bytes, names and values together`,
   )
-  .meta({ description: "Names and values. Nobody is shown the values again" });
+  .meta({
+    description: "Names and values. Nobody is shown the values again",
+    minProperties: 1,
+    maxProperties: MAX_SECRET_VARIABLES,
+  });
 
 export const SECRET_OPERATIONS: readonly Operation[] = [
   operation({
