@@ -27,7 +27,11 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "workerd", include: ["test/gateway/**/*.test.ts"] },
+        test: {
+          name: "workerd",
+          include: ["test/gateway/**/*.test.ts"],
+          testTimeout: 20_000,
+        },
       },
     ],
   },

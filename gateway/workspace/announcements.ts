@@ -9,7 +9,7 @@ import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.
 import type { Snapshot } from "../names.ts";
 import type { App } from "./apps.ts";
 import { claimantOf, type Control, heldRefusal, type Refusal, urlOf } from "./control.ts";
-import { MAX_APPS } from "./deployments.ts";
+import { MAX_APPS } from "./staging.ts";
 
 type Answer = Welcome["endpoints"][number];
 

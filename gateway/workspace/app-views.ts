@@ -5,7 +5,8 @@ import type { App } from "./apps.ts";
 import { type Control, urlOf } from "./control.ts";
 import type { Page } from "./pages.ts";
 import type { VersionStatus } from "./version-states.ts";
-import type { Author, Version, VersionBox } from "./versions.ts";
+import type { VersionBox } from "./version-boxes.ts";
+import type { Author, Version } from "./versions.ts";
 
 /**
  * `starting`: its first version does not serve yet. `failed`: none ever did. `in_place` and `ephemeral`:
@@ -109,8 +110,8 @@ export function appView(control: Control, app: App): AppView {
 }
 
 export function versionView(control: Control, version: Version, now: number): VersionView {
-  const { boxes: known, versions, names } = control;
-  const boxes = versions.boxesOf(version).map((box) => ({
+  const { boxes: known, versionBoxes, names } = control;
+  const boxes = versionBoxes.of(version).map((box) => ({
     name: box.box,
     connected: (known.find(box.box)?.connectedAt ?? null) !== null,
     hasCode: version.code === "" || known.hasCode(box.box, version.code),

@@ -19,6 +19,7 @@ import type { Control, Refusal } from "./control.ts";
 import { Deployments, type NewDeployment, type VersionAddress } from "./deployments.ts";
 import type { Page, PageRequest } from "./pages.ts";
 import { Rollouts } from "./rollouts.ts";
+import { VersionBoxes } from "./version-boxes.ts";
 import { type Author, type Version, Versions } from "./versions.ts";
 
 /** When `Names` did not answer. */
@@ -65,6 +66,7 @@ export class ControlPlane {
       storage,
       apps: new Apps(storage.sql),
       versions: new Versions(storage.sql),
+      versionBoxes: new VersionBoxes(storage.sql),
       names: new AppNames(storage.sql, workspace, door),
       registry: door,
       boxes: registry.boxes,

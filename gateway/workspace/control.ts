@@ -5,6 +5,7 @@ import type { Held } from "../names.ts";
 import type { App, Apps } from "./apps.ts";
 import type { AppNames, NamesDoor } from "./app-names.ts";
 import type { Boxes } from "./boxes.ts";
+import type { VersionBoxes } from "./version-boxes.ts";
 import type { Versions } from "./versions.ts";
 
 export interface Control {
@@ -15,6 +16,7 @@ export interface Control {
   readonly storage: DurableObjectStorage;
   readonly apps: Apps;
   readonly versions: Versions;
+  readonly versionBoxes: VersionBoxes;
   readonly names: AppNames;
   readonly registry: NamesDoor;
   readonly boxes: Boxes;

@@ -47,10 +47,10 @@ export class Rollouts {
 
   /** Notes what a box has, all of it, and judges the candidates that it has a part in. */
   report(box: string, { versions: reports, code }: BoxReport): void {
-    const { storage, versions, boxes } = this.#control;
+    const { storage, versionBoxes, boxes } = this.#control;
     storage.transactionSync(() => {
       boxes.setCode(box, code);
-      versions.noteReports(box, reports);
+      versionBoxes.noteReports(box, reports);
     });
     this.judgeCandidates(box);
   }
@@ -128,12 +128,12 @@ export class Rollouts {
 
   /** Whatever has become due: candidates out of time, boxes that may let go, boxes that say nothing. */
   async lookAfter(now: number): Promise<void> {
-    const { storage, versions, poke } = this.#control;
+    const { storage, versions, versionBoxes, poke } = this.#control;
     for (const version of versions.due(now)) {
       if (version.status === "candidate") this.fail(version, this.#lateness(version), []);
       else this.drop(version);
     }
-    for (const box of storage.transactionSync(() => versions.endKept(now))) poke(box);
+    for (const box of storage.transactionSync(() => versionBoxes.endKept(now))) poke(box);
     if (this.#recheckAt === undefined || this.#recheckAt > now) return;
     await this.#recheck();
     this.#recheckAt = versions.candidates().length === 0 ? undefined : now + RECHECK_MS;
@@ -141,10 +141,10 @@ export class Rollouts {
 
   /** When `lookAfter` has something to do. */
   nextDue(now: number): number | undefined {
-    const { versions } = this.#control;
+    const { versions, versionBoxes } = this.#control;
     // An object that was started anew has forgotten when.
     if (versions.candidates().length > 0) this.#recheckAt ??= now + RECHECK_MS;
-    const times = [versions.nextDue(), versions.nextKeptEnd(), this.#recheckAt];
+    const times = [versions.nextDue(), versionBoxes.nextKeptEnd(), this.#recheckAt];
     const known = times.filter((time) => time !== undefined);
     return known.length === 0 ? undefined : Math.min(...known);
   }
@@ -160,8 +160,8 @@ export class Rollouts {
   }
 
   #judge(candidate: Version): void {
-    const { versions } = this.#control;
-    const progress = versions.boxesOf(candidate).map(({ box, state, detail, lines }) => ({
+    const { versionBoxes } = this.#control;
+    const progress = versionBoxes.of(candidate).map(({ box, state, detail, lines }) => ({
       box,
       connected: this.#isConnected(box),
       state,
@@ -183,7 +183,7 @@ export class Rollouts {
 
   /** The candidate becomes the one that serves. */
   #takeOver(candidate: Version): void {
-    const { storage, apps, versions, names, changed } = this.#control;
+    const { storage, apps, versions, versionBoxes, names, changed } = this.#control;
     const app = apps.find(candidate.app);
     const content = versions.content(candidate.app, candidate.version);
     if (app === undefined || content === undefined)
@@ -196,7 +196,7 @@ export class Rollouts {
       if (before !== undefined) {
         const leaving = boxesOf(before.endpoints).filter((box) => !boxes.includes(box));
         versions.apply(before, "overtake");
-        versions.keepOn(before, leaving, now + KEPT_ON_MS);
+        versionBoxes.keepOn(before, leaving, now + KEPT_ON_MS);
       }
       versions.apply(candidate, "ready");
       versions.noteServing(candidate, now);
@@ -235,9 +235,9 @@ export class Rollouts {
 
   /** Pokes boxes again that are not done, and forgets links that went without a word. */
   async #recheck(): Promise<void> {
-    const { versions, isConnected, poke } = this.#control;
+    const { versions, versionBoxes, isConnected, poke } = this.#control;
     for (const candidate of versions.candidates()) {
-      for (const { box, state } of versions.boxesOf(candidate)) {
+      for (const { box, state } of versionBoxes.of(candidate)) {
         if (state === "ready" || !this.#isConnected(box)) continue;
         if (await isConnected(box)) poke(box);
       }
@@ -250,8 +250,8 @@ export class Rollouts {
   }
 
   #lateness(version: Version): string {
-    const said = this.#control.versions
-      .boxesOf(version)
+    const said = this.#control.versionBoxes
+      .of(version)
       .map(({ box, state }) =>
         this.#isConnected(box) ? `box ${box} is still ${state ?? "silent"}` : `box ${box} is away`,
       );

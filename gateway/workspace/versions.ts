@@ -1,12 +1,8 @@
 /**
- * The versions of a workspace's deployed apps in its database, and how far each is on its boxes. What a
- * version consists of never changes; of the oldest ones it is forgotten, and only their history stays.
+ * The versions of a workspace's deployed apps in its database. What a version consists of never changes;
+ * of the oldest ones it is forgotten, and only their history stays.
  */
-import type {
-  VersionContent,
-  VersionReport,
-  VersionState,
-} from "../../routing/wire/deployments.ts";
+import type { VersionContent } from "../../routing/wire/deployments.ts";
 import { type Page, pageOf, type PageRequest } from "./pages.ts";
 import { nextStatus, type VersionEvent, type VersionStatus } from "./version-states.ts";
 
@@ -57,15 +53,6 @@ export interface NewVersion {
   readonly tag: string;
   readonly commit: string;
   readonly rollbackOf: number | null;
-}
-
-/** What a box said of a version. */
-export interface VersionBox {
-  readonly box: string;
-  /** null: nothing yet. */
-  readonly state: VersionState | null;
-  readonly detail: string;
-  readonly lines: readonly string[];
 }
 
 /** Of how many versions of an app, the newest, it is kept what they consist of. */
@@ -266,24 +253,6 @@ export class Versions {
     return this.#sql.exec<Row>(`${SELECT} WHERE status = 'candidate'`).toArray().map(versionOf);
   }
 
-  /** How far a version is on the boxes that it was placed on, by name. */
-  boxesOf({ app, version }: Version): VersionBox[] {
-    return this.#sql
-      .exec<{ box: string; state: string | null; detail: string; lines: string }>(
-        `SELECT box, state, detail, lines FROM version_boxes WHERE app = ? AND version = ?
-         ORDER BY box`,
-        app,
-        version,
-      )
-      .toArray()
-      .map(({ box, state, detail, lines }) => ({
-        box,
-        state: state as VersionState | null,
-        detail,
-        lines: JSON.parse(lines) as string[],
-      }));
-  }
-
   /** The candidate and serving versions of a box, and those that it keeps for a moment. */
   assignedTo(box: string): Version[] {
     return this.#sql
@@ -298,59 +267,6 @@ export class Versions {
       )
       .toArray()
       .map(versionOf);
-  }
-
-  /** Notes all that a box says of its versions; of one that it does not name it has nothing. */
-  noteReports(box: string, reports: readonly VersionReport[]): void {
-    this.#sql.exec(
-      `UPDATE version_boxes SET state = NULL, detail = '', lines = '[]'
-       WHERE box = ? AND state IS NOT NULL`,
-      box,
-    );
-    for (const { app, version, state, detail, lines } of reports) {
-      this.#sql.exec(
-        `UPDATE version_boxes SET state = ?, detail = ?, lines = ?
-         WHERE app = ? AND version = ? AND box = ?`,
-        state,
-        detail,
-        JSON.stringify(lines),
-        app,
-        version,
-        box,
-      );
-    }
-  }
-
-  /** Lets boxes go on with a version for a while that has ended: requests may still be on their way to them. */
-  keepOn({ app, version }: Version, boxes: readonly string[], until: number): void {
-    for (const box of boxes) {
-      this.#sql.exec(
-        "UPDATE version_boxes SET kept_until = ? WHERE app = ? AND version = ? AND box = ?",
-        until,
-        app,
-        version,
-        box,
-      );
-    }
-  }
-
-  /** Ends what was kept until now; returns the boxes that can let go. */
-  endKept(now: number): string[] {
-    const boxes = this.#sql
-      .exec<{ box: string }>("SELECT DISTINCT box FROM version_boxes WHERE kept_until <= ?", now)
-      .toArray()
-      .map(({ box }) => box);
-    this.#sql.exec("UPDATE version_boxes SET kept_until = NULL WHERE kept_until <= ?", now);
-    return boxes;
-  }
-
-  nextKeptEnd(): number | undefined {
-    const { at } = this.#sql
-      .exec<{ at: number | null }>(
-        "SELECT min(kept_until) AS at FROM version_boxes WHERE kept_until IS NOT NULL",
-      )
-      .one();
-    return at ?? undefined;
   }
 }
 
