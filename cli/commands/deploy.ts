@@ -13,7 +13,7 @@ import { showServing } from "../deploy/show.ts";
 import { shownBytes } from "../deploy/upload-progress.ts";
 import { needsCode, versionContent } from "../deploy/version-content.ts";
 import { chooseEnvironment } from "../environment.ts";
-import { Failure } from "../failure.ts";
+import { Failure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
 import { gitCommit } from "../git.ts";
@@ -39,6 +39,11 @@ export const DEPLOY: Command<typeof OPTIONS> = {
     ],
   },
   async run({ values, positionals: [file = "postern.toml"] }) {
+    if (values.tag !== undefined && !/^[^\p{Cc}\p{Cs}]{1,64}$/u.test(values.tag)) {
+      throw new UsageError(
+        `--tag: ${JSON.stringify(values.tag)} is not 1 to 64 characters on one line`,
+      );
+    }
     const source = await readApp(file, { environment: values.env, name: values.name });
     const { config } = source;
     const access = findAccess(values.state, process.env);

@@ -74,6 +74,7 @@ describe("a value that can't be meant is refused with what would be right", () =
     ["origin", ["--region", "eu west"]],
     ["deploy", ["server.py", "--name", "my app"]],
     ["deploy", ["my-server.py"]],
+    ["deploy", ["--tag", "two\nlines"]],
     ["app rollback", ["shop", "latest"]],
     ["proxy-token create", ["--expires", "soon"]],
     ["token create", ["--scope", "root"]],

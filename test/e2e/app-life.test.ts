@@ -2,15 +2,17 @@
  * The whole life of an app, by the command alone: environment, deployment, URL, calls, a lock, a second
  * version under load, a third that fails, the way back, the end.
  */
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { type Told, writeDeployable } from "../support/deployable.ts";
 import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
-import type { ManagedProcess } from "../support/processes.ts";
+import { ManagedProcess } from "../support/processes.ts";
 import { startSteadyLoad } from "../support/steady-load.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
+import { ensureVenv } from "../support/venv.ts";
 
 const REQUESTS_PER_SECOND = 200;
 /** Requests that the old version answers before the new one is deployed, and the new one after it. */
@@ -23,10 +25,16 @@ let box: ManagedProcess;
 /** Set by the tests in their order: this is one life. */
 let open: Address;
 let locked: Address;
+/** For the locked one, as it was printed. */
+let curlLine: string;
 
 beforeAll(async () => {
   gateway = await startGateway();
-  box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory]);
+  // A Python file alone says nothing of its interpreter: it is python3 on the agent's PATH.
+  const path = `${dirname(await ensureVenv())}:${process.env["PATH"] ?? ""}`;
+  box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory], {
+    env: { PATH: path },
+  });
   await box.waitForErrorOutput(/gpu-1 is connected/);
 });
 
@@ -73,7 +81,7 @@ test("an environment is made, and an app deployed into it prints its URLs", asyn
     `http://tests-staging--shop-open.localhost:${gateway.port}`,
     `http://tests-staging--shop-locked.localhost:${gateway.port}`,
   ]);
-  expect(deployed.stdout).toContain('-H "Modal-Key: $TOKEN_ID"');
+  [, curlLine = ""] = /^ {2}(curl .*Modal-Key.*)$/m.exec(deployed.stdout) ?? [];
   [open, locked] = urls.map(addressOf) as [Address, Address];
 });
 
@@ -85,12 +93,14 @@ test("the URL that the command prints is the one that answers, and the one that 
   expect(answer.urls).toEqual({ open: `http://${open.host}`, locked: `http://${locked.host}` });
 });
 
-test("a private endpoint opens by a token alone", async () => {
+test("a private endpoint opens by a token alone, with the curl line that was printed", async () => {
   expect((await send(locked, "/")).status).toBe(401);
   const made = await postern("proxy-token", "create");
-  const [key = "", secret = ""] = made.stdout.split("\n");
-  const headers = { "modal-key": key, "modal-secret": secret };
-  expect((await send(locked, "/", { headers })).status).toBe(200);
+  const [id, secret] = made.stdout.split("\n");
+  const env = { ...process.env, TOKEN_ID: id, TOKEN_SECRET: secret };
+  const curl = new ManagedProcess(["bash", "-c", curlLine], { env });
+  expect(await curl.exited).toEqual({ code: 0, signal: null });
+  expect(JSON.parse(curl.stdout)).toMatchObject({ text: "first" });
 });
 
 test("a second version takes over under 200 requests a second, and none fails", async () => {
@@ -139,4 +149,21 @@ test("a stopped app is gone, and says so", async () => {
   await expect.poll(async () => (await send(open, "/")).status).toBe(410);
   const problem = (await send(open, "/", { headers: { accept: "application/json" } })).json();
   expect(problem).toMatchObject({ code: "app_stopped" });
+});
+
+test("a Python file alone is an app, under a name of its own", async () => {
+  const head = `{"type": "http.response.start", "status": 200, "headers": []}`;
+  const body = `{"type": "http.response.body", "body": b"from one file"}`;
+  const lines = [
+    "async def app(scope, receive, send):",
+    `    await send(${head})`,
+    `    await send(${body})`,
+  ];
+  writeFileSync(join(directory, "alone.py"), `${lines.join("\n")}\n`);
+  const { code, stdout, stderr } = await postern("deploy", "alone.py", "-e", "main");
+  expect(stderr).toContain("v1 of alone serves on gpu-1\n");
+  expect(code).toBe(0);
+  const [url = ""] = stdout.split("\n");
+  expect(url).toBe(`http://tests--alone-app.localhost:${gateway.port}`);
+  expect((await send(addressOf(url), "/")).text).toBe("from one file");
 });
