@@ -87,13 +87,24 @@ function contentOf({ name }: NamedSchema): Json {
   return { "application/json": { schema: { $ref: COMPONENTS + name } } };
 }
 
+/** What a path's parameters may be, where another value is wrong rather than not there. */
+const PATH_PATTERNS: Readonly<Record<string, string>> = {
+  hash: "^[0-9a-f]{64}$",
+  name: "^[A-Za-z0-9._-]{1,64}$",
+  version: "^[1-9][0-9]{0,8}$",
+};
+
 function pathParameters(path: string): Json[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
     name,
     in: "path",
     required: true,
-    schema: { type: "string" },
+    schema: { type: "string", ...optionalPattern(PATH_PATTERNS[name]) },
   }));
+}
+
+function optionalPattern(pattern: string | undefined): Json {
+  return pattern === undefined ? {} : { pattern };
 }
 
 function queryParameters(query: z.ZodObject | undefined): Json[] {

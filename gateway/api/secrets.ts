@@ -101,11 +101,7 @@ export const SECRET_OPERATIONS: readonly Operation[] = [
     body: { name: "NewSecret", schema: z.strictObject({ variables: VARIABLES }) },
     answer: { status: 200, ...SECRET },
     async run({ env, caller, path, query, body }) {
-      const { name = "" } = path;
-      if (!isObjectName(name)) {
-        const right = '1 to 64 ASCII letters, digits, "-", "." and "_"';
-        throw new ApiProblem("parameter_invalid", `name: must be ${right}`);
-      }
+      const name = nameOf(path);
       const { environment, replace } = query;
       const chosen = {
         environment,
@@ -126,12 +122,19 @@ export const SECRET_OPERATIONS: readonly Operation[] = [
     description: "Idempotent: deleting it again is answered alike.",
     needs: "deploy",
     query: z.strictObject({ environment: ENVIRONMENT }),
-    async run({ env, caller, path: { name = "" }, query: { environment } }) {
+    async run({ env, caller, path, query: { environment } }) {
       const stub = workspaceStub(env, caller.workspace);
-      unlessRefused((await stub.deleteSecret(environment, name)) ?? {});
+      unlessRefused((await stub.deleteSecret(environment, nameOf(path))) ?? {});
     },
   }),
 ];
+
+/** @throws ApiProblem for what is no secret's name */
+function nameOf({ name = "" }: Readonly<Record<string, string>>): string {
+  if (isObjectName(name)) return name;
+  const right = '1 to 64 ASCII letters, digits, "-", "." and "_"';
+  throw new ApiProblem("parameter_invalid", `name: must be ${right}`);
+}
 
 function shown(secret: SecretInfo) {
   const { name, variables, readable, updatedBy } = secret;
