@@ -6,6 +6,7 @@ import * as z from "zod";
 import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
 import { isObjectName } from "../../routing/names.ts";
 import { askAgent } from "../agent-questions.ts";
+import { maxBodyBytes } from "../env.ts";
 import { MAX_BOXES } from "../workspace/box-registry.ts";
 import type { BoxInfo } from "../workspace/boxes.ts";
 import { workspaceStub } from "../workspace/workspace.ts";
@@ -136,7 +137,7 @@ export const BOX_OPERATIONS: readonly Operation[] = [
     needs: "deploy",
     takesBytes: true,
     async run({ env, caller, path: { box: name = "", hash = "" }, request }) {
-      const content = uploadOf(request, MAX_CODE_BYTES);
+      const content = uploadOf(request, Math.min(MAX_CODE_BYTES, maxBodyBytes(env)));
       if (!isCodeHash(hash)) {
         throw new ApiProblem("parameter_invalid", "hash: must be a SHA-256 in 64 hex digits");
       }
@@ -151,7 +152,7 @@ export const BOX_OPERATIONS: readonly Operation[] = [
       );
       if (answer.kind === "failed")
         throw new ApiProblem(answer.failure.code, answer.failure.detail);
-      if (answer.kind === "kept") throw new ApiProblem("unavailable", `${name} did not answer`);
+      if (answer.kind !== "answered") throw new ApiProblem("unavailable", `${name} did not answer`);
       await answer.body?.cancel();
       await workspaceStub(env, workspace).codeTaken(name, hash);
     },
