@@ -57,6 +57,7 @@ export class Deployments {
     return storage.transactionSync(() => {
       // Others may have acted while the names were reserved.
       const present = versions.find(app.id, number);
+      if (present?.status === "candidate" || present?.status === "serving") return present;
       const overtaking = this.#newerThan(version);
       if (present?.status !== "staged" || overtaking !== undefined) {
         return notStaged(app, present ?? version, overtaking);

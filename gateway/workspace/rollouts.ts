@@ -7,7 +7,7 @@
  * until they have heard.
  */
 import type { BoxReport, VersionContent } from "../../routing/wire/deployments.ts";
-import type { Snapshot } from "../names.ts";
+import type { BoxPlace, Snapshot } from "../names.ts";
 import type { App } from "./apps.ts";
 import type { Control } from "./control.ts";
 import { judge } from "./version-states.ts";
@@ -107,19 +107,16 @@ export class Rollouts {
     this.#control.changed();
   }
 
-  /** Tells the edge about the boxes' links again: one came back with another number, or was revoked. */
+  /** Tells the edge again how a box is reached: it came back with other links, or anew, or was revoked. */
   refreshPlaces(box: string): void {
-    const { versions, names, boxes, storage } = this.#control;
+    const { versions, names, storage } = this.#control;
     const serving = versions.assignedTo(box).filter(({ status }) => status === "serving");
     storage.transactionSync(() => {
-      for (const { app } of serving) {
+      for (const { app, endpoints } of serving) {
+        const placed = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint.boxes]));
         for (const { name, snapshot } of names.snapshotsOf(app)) {
-          const places = snapshot.boxes.flatMap((place) => {
-            if (place.box !== box) return [place];
-            const links = boxes.find(box)?.links;
-            return links === undefined ? [] : [{ box, links }];
-          });
-          names.serve(app, name, { ...snapshot, boxes: places });
+          const boxes = this.#places(placed.get(name) ?? []);
+          names.serve(app, name, { ...snapshot, boxes });
         }
       }
     });
@@ -210,7 +207,7 @@ export class Rollouts {
   }
 
   #snapshots(app: App, version: Version, content: VersionContent): Map<string, Snapshot> {
-    const { workspace, boxes: known } = this.#control;
+    const { workspace } = this.#control;
     const settings = new Map(
       content.endpoints.map((endpoint) => [endpoint.function, endpoint.settings]),
     );
@@ -221,16 +218,21 @@ export class Rollouts {
           environment: app.environment,
           app: app.name,
           appId: app.id,
-          boxes: boxes.flatMap((box) => {
-            const links = known.find(box)?.links;
-            return links === undefined ? [] : [{ box, links }];
-          }),
+          boxes: this.#places(boxes),
           endpoint: `${app.environment}/${app.name}/${functionName}`,
           settings: settings.get(functionName) as Snapshot["settings"],
         };
         return [name, snapshot];
       }),
     );
+  }
+
+  /** How boxes are reached; one that was revoked is not. */
+  #places(boxes: readonly string[]): BoxPlace[] {
+    return boxes.flatMap((box) => {
+      const links = this.#control.boxes.find(box)?.links;
+      return links === undefined ? [] : [{ box, links }];
+    });
   }
 
   /** Pokes boxes again that are not done, and forgets links that went without a word. */

@@ -116,10 +116,9 @@ describe("an app that a box serves in place", () => {
     await serving("gpu-1", [announcement("shop", "f")]);
     expect(await here.get("shop-f")).toEqual({ status: 200 });
     expect((await here.call("DELETE", "/boxes/gpu-1")).status).toBe(204);
-    await vi.waitFor(async () => {
-      forgetNames();
-      expect(await here.get("shop-f")).toMatchObject({ code: "no_such_endpoint" });
-    });
+    await vi.waitFor(async () => expect(await here.known("shop-f")).toBeUndefined());
+    forgetNames();
+    expect(await here.get("shop-f")).toMatchObject({ code: "no_such_endpoint" });
     expect(await apps()).toEqual([]);
   });
 
@@ -178,20 +177,18 @@ describe("an ephemeral app", () => {
     );
     await here.pass(60_001);
     expect(await apps()).toEqual([]);
-    await vi.waitFor(async () => {
-      forgetNames();
-      expect(await here.get("shop-f-dev")).toMatchObject({ code: "no_such_endpoint" });
-    });
+    await vi.waitFor(async () => expect(await here.known("shop-f-dev")).toBeUndefined());
+    forgetNames();
+    expect(await here.get("shop-f-dev")).toMatchObject({ code: "no_such_endpoint" });
   });
 
   test("goes at once when its agent says goodbye", async () => {
     const agent = await serving("dev-1", [dev("shop", "f")]);
     expect(await here.get("shop-f-dev")).toEqual({ status: 200 });
     agent.close();
-    await vi.waitFor(async () => {
-      forgetNames();
-      expect(await here.get("shop-f-dev")).toMatchObject({ code: "no_such_endpoint" });
-    });
+    await vi.waitFor(async () => expect(await here.known("shop-f-dev")).toBeUndefined());
+    forgetNames();
+    expect(await here.get("shop-f-dev")).toMatchObject({ code: "no_such_endpoint" });
     expect(await apps()).toEqual([]);
   });
 

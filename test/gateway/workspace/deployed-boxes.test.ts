@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { content, Deploying } from "./deploying.ts";
+import { enrol } from "../fake-agent.ts";
+import { content, Deploying, forgetNames } from "./deploying.ts";
 
 let workspaces = 0;
 let here: Deploying;
@@ -98,6 +99,20 @@ describe("several boxes", () => {
     for (let index = 0; index < 8; index += 1)
       expect(await here.get("shop-f")).toEqual({ status: 200 });
     expect(new Set(here.answered)).toEqual(new Set(["gpu-1"]));
+  });
+
+  test("that were revoked are sent to again when they are enrolled anew", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content());
+    await here.call("DELETE", "/boxes/gpu-1");
+    await vi.waitFor(async () => expect(await here.known("shop-f")).toMatchObject({ boxes: [] }));
+    expect(await here.get("shop-f")).toMatchObject({ code: "no_origin" });
+    await enrol("gpu-1", here.workspace);
+    await box.connect();
+    const boxes = [{ box: "gpu-1", links: 1 }];
+    await vi.waitFor(async () => expect(await here.known("shop-f")).toMatchObject({ boxes }));
+    forgetNames();
+    expect(await here.get("shop-f")).toEqual({ status: 200 });
   });
 });
 

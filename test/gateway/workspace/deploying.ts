@@ -10,6 +10,7 @@ import type {
   VersionContent,
   VersionReport,
 } from "../../../routing/wire/deployments.ts";
+import { namesShard, type Snapshot, type StoppedName } from "../../../gateway/names.ts";
 import { workspaceStub } from "../../../gateway/workspace/workspace.ts";
 import { ask, authorizationOf, connectAgent, enrolledBox, type FakeAgent } from "../fake-agent.ts";
 
@@ -62,6 +63,12 @@ export class Deploying {
     const text = await response.text();
     const isProblem = response.headers.get("content-type") === "application/problem+json";
     return { status: response.status, ...(isProblem ? { code: JSON.parse(text).code } : {}) };
+  }
+
+  /** What every edge is told of a name that it does not remember. */
+  async known(label: string): Promise<Snapshot | StoppedName | undefined> {
+    const name = `${this.workspace}--${label}`;
+    return await (await namesShard(env, name)).lookup(name);
   }
 
   async call(method: string, path: string, body?: unknown): Promise<Answer> {

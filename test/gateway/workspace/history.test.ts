@@ -87,19 +87,18 @@ describe("an app that is stopped", () => {
     expect(stopped).toMatchObject({ status: 200, json: { id, state: "stopped", version: null } });
     expect(stopped.json.stopped_at).toMatch(/^\d{4}-/);
     expect((await box.assignments()).apps).toEqual([]);
-    await vi.waitFor(async () => {
-      forgetNames();
-      expect(await here.get("shop-f")).toEqual({ status: 410, code: "app_stopped" });
-    });
+    await vi.waitFor(async () => expect(await here.known("shop-f")).toEqual({ stopped: true }));
+    expect(await here.get("shop-f")).toEqual({ status: 410, code: "app_stopped" });
     expect((await here.call("POST", "/apps/shop/stop?environment=main")).status).toBe(200);
     expect((await here.start("shop", 2)).status).toBe(409);
     expect((await here.call("POST", "/apps/shop/rollback?environment=main", {})).status).toBe(409);
 
     await here.serve("other", box, content({ x: { label: "shop-f" } }));
-    await vi.waitFor(async () => {
-      forgetNames();
-      expect(await here.get("shop-f")).toEqual({ status: 200 });
-    });
+    await vi.waitFor(async () =>
+      expect(await here.known("shop-f")).toMatchObject({ app: "other" }),
+    );
+    forgetNames();
+    expect(await here.get("shop-f")).toEqual({ status: 200 });
   });
 
   test("comes back as a new app by the next deployment", async () => {

@@ -4,8 +4,10 @@ import { expect, test } from "vitest";
 import type { Env } from "../../../gateway/env.ts";
 import { ApiTokens } from "../../../gateway/workspace/api-tokens.ts";
 import { Environments } from "../../../gateway/workspace/environments.ts";
+import { Apps } from "../../../gateway/workspace/apps.ts";
 import { migrate, MIGRATIONS } from "../../../gateway/workspace/migrations.ts";
 import { ProxyTokens } from "../../../gateway/workspace/proxy-tokens.ts";
+import { Versions } from "../../../gateway/workspace/versions.ts";
 import { workspaceStub } from "../../../gateway/workspace/workspace.ts";
 import { DATABASE_V1 } from "./databases/v1.ts";
 import { DATABASE_V2 } from "./databases/v2.ts";
@@ -76,6 +78,22 @@ test.each(DATABASES.map((database, index) => [index + 1, database] as const))(
     });
   },
 );
+
+test("a database of version 3 keeps its apps and their versions", async () => {
+  await withStorage((storage) => {
+    storage.sql.exec(DATABASE_V3);
+    migrate(storage);
+    const app = new Apps(storage.sql).resolve({ app: "shop", environment: "main" });
+    expect(app).toMatchObject({ kind: "deployed", stoppedAt: null });
+    const versions = new Versions(storage.sql);
+    expect(versions.newest(app?.id ?? "", "serving")).toMatchObject({
+      version: 2,
+      rollbackOf: 1,
+      endpoints: [{ function: "f", name: "local--shop-f", private: true, boxes: ["gpu-1"] }],
+    });
+    expect(versions.assignedTo("gpu-1").map(({ version }) => version)).toEqual([2]);
+  });
+});
 
 test("migrating twice changes nothing", async () => {
   await withStorage((storage) => {
