@@ -42,7 +42,10 @@ export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promis
   const { app, environment, request } = plan;
   const path = (...below: string[]) => appPath(app, environment, "versions", ...below);
   const interrupted = new AbortController();
-  void stopped.then(() => interrupted.abort());
+  void stopped.then(() => interrupted.abort(new Failure("stopped; nothing has changed")));
+  // Somebody may have asked before; a promise's news take their turn.
+  await Promise.resolve();
+  interrupted.signal.throwIfAborted();
   const staged = await client.post<Version>(path(), request);
   const number = String(staged.version);
   try {
@@ -52,7 +55,7 @@ export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promis
   } catch (error) {
     // What can't be taken back now expires by itself.
     await client.delete(path(number)).catch(() => undefined);
-    if (interrupted.signal.aborted) throw new Failure("stopped; nothing has changed");
+    interrupted.signal.throwIfAborted();
     throw error;
   }
   await client.post(path(number, "start"), {});

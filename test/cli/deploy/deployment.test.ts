@@ -35,10 +35,11 @@ const version = (status: Version["status"], more: Partial<Version> = {}): Versio
 });
 
 /** Deploys an app with code at a stand-in for the API. */
-async function deployAt(script: Script) {
+async function deployAt(script: Script, { isStopped = false } = {}) {
   const api = await startStandInApi(script);
   const notices: string[] = [];
   const stop = Promise.withResolvers<void>();
+  if (isStopped) stop.resolve();
   const result = deploy(
     {
       app: "shop",
@@ -88,6 +89,12 @@ test("with no box there the version is taken back", async () => {
   const { result, asked } = await deployAt({ versions: [version("staged", { boxes })] });
   await expect(result).rejects.toThrow("none of its boxes is connected: gpu-1");
   expect(asked).toEqual([`POST ${VERSIONS}`, `DELETE ${VERSIONS}/3`]);
+});
+
+test("stopped before it began, it asks for nothing", async () => {
+  const { result, asked } = await deployAt({ versions: [version("staged")] }, { isStopped: true });
+  await expect(result).rejects.toThrow("stopped; nothing has changed");
+  expect(asked).toEqual([]);
 });
 
 test("stopped during the upload, it changes nothing", async () => {
