@@ -9,7 +9,8 @@ import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multipl
 import { AnswerBody } from "./answer-body.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { type Env, maxBodyBytes } from "./env.ts";
-import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE } from "./internal.ts";
+import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE, OWN } from "./internal.ts";
+import { plainAnswer } from "./own-headers.ts";
 
 /** A part of a body below this size costs less to copy than the buffer that it would hold. */
 const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
@@ -30,6 +31,7 @@ export class Attachment implements StreamEvents {
   #body: AnswerBody | undefined;
   #windowOpened: (() => void) | undefined;
 
+  readonly #own: string | null;
   readonly #signal: AbortSignal;
   readonly #deadlines: Deadlines;
   readonly #patienceMs: number | undefined;
@@ -43,6 +45,7 @@ export class Attachment implements StreamEvents {
   constructor(request: Request, deadlines: Deadlines, patienceMs?: number) {
     this.#deadlines = deadlines;
     this.#patienceMs = patienceMs;
+    this.#own = request.headers.get(OWN);
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
@@ -67,10 +70,9 @@ export class Attachment implements StreamEvents {
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
     this.#endWaits();
-    const headers = { [HEAD]: asciiJson(head) };
     if (end) {
       this.#stream?.drained(body.length);
-      this.#resolve(new Response(body.length === 0 ? null : body, { headers }));
+      this.#resolve(this.#whole(head, body));
       this.#stream?.done();
       return;
     }
@@ -81,7 +83,9 @@ export class Attachment implements StreamEvents {
       onWhole: () => this.#stream?.done(),
       onLeft: () => this.#leave(),
     });
-    this.#resolve(new Response(this.#body.readable, { headers: { ...headers, [MORE]: "1" } }));
+    this.#resolve(
+      new Response(this.#body.readable, { headers: { [HEAD]: asciiJson(head), [MORE]: "1" } }),
+    );
     if (body.length > 0) this.#body.push(body);
   }
 
@@ -202,6 +206,13 @@ export class Attachment implements StreamEvents {
       });
     }
     return stream.over ? 0 : stream.window;
+  }
+
+  /** An answer whose last byte came with its head. */
+  #whole(head: string, body: Uint8Array): Response {
+    const plain = this.#own === null ? undefined : plainAnswer(head, body, this.#own);
+    const headers = { [HEAD]: asciiJson(head) };
+    return plain ?? new Response(body.length === 0 ? null : body, { headers });
   }
 
   #fail(failure: Failure): void {

@@ -25,11 +25,13 @@ import {
   KEPT,
   MORE,
   MOST_AT_A_TIME_BYTES,
+  OWN,
   PATIENCE,
   VERB,
   WAIT,
   WHOLE,
 } from "./internal.ts";
+import type { OwnHeaders } from "./own-headers.ts";
 import type { BoxPlace } from "./names.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
@@ -39,6 +41,8 @@ const RETRY_MS = 100;
 const FIRST_BUFFER_BYTES = 4 * 1024;
 
 export type Answer =
+  /** As the client gets it: only where the call has said what the gateway adds. */
+  | { kind: "plain"; response: Response }
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
   /** The client's patience ended first: the call goes on, and its answer will be kept. */
   | { kind: "kept"; kept: KeptCall; box: string }
@@ -46,6 +50,7 @@ export type Answer =
 
 /** A part of an answer as one attachment brought it. */
 type Part =
+  | { kind: "plain"; response: Response }
   | { kind: "head"; head: ResponseHead; body: ReadableStream<Uint8Array> | null; more: boolean }
   | { kind: "kept"; kept: KeptCall }
   | { kind: "ended"; ending: Ending; failure: Failure };
@@ -66,6 +71,8 @@ export interface Call {
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly request: Request;
+  /** What the gateway adds to the answer, where nothing else is to be done to it. */
+  readonly own?: OwnHeaders | undefined;
 }
 
 /**
@@ -106,6 +113,7 @@ export async function collect(
 }
 
 function answerOf(env: Env, call: CallPlace, part: Part, offset: number): Answer {
+  if (part.kind === "plain") return part;
   if (part.kind === "kept") return { ...part, box: call.box };
   if (part.kind === "ended") return { kind: "failed", failure: part.failure };
   const { head, body, more } = part;
@@ -133,6 +141,7 @@ interface Opened {
 async function open(env: Env, call: Call, body: RequestBody, patienceMs: number): Promise<Opened> {
   const { id, workspace, boxes } = call;
   const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
+  if (call.own !== undefined) headers[OWN] = JSON.stringify(call.own);
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
   let opened: Opened | undefined;
   for (const { box, links, link, isLast } of candidatesOf(workspace, boxes)) {
@@ -216,7 +225,8 @@ function partOf(response: Response): Part {
   if (head === null) {
     const kept = response.headers.get(KEPT);
     if (kept !== null) return { kind: "kept", kept: parseKeptCall(kept) };
-    const ending = response.headers.get(ENDING) as Ending;
+    const ending = response.headers.get(ENDING) as Ending | null;
+    if (ending === null) return { kind: "plain", response };
     return { kind: "ended", ending, failure: parseFailure(response.headers.get(FAILURE) ?? "{}") };
   }
   return {

@@ -7,6 +7,7 @@ import { type CorsSetting, withCors } from "../routing/cors.ts";
 import { problem } from "../routing/problem.ts";
 import type { ErrorCode } from "../routing/wire/errors.ts";
 import type { Failure, ResponseHead } from "../routing/wire/messages.ts";
+import { addOwnHeaders } from "./own-headers.ts";
 
 /** Failures that come when the app may have begun: a client library must not simply send the call again. */
 const MAY_HAVE_RUN: ReadonlySet<ErrorCode> = new Set([
@@ -87,18 +88,8 @@ export class Visit {
     for (let index = 0; index < lines.length; index += 2) {
       headers.append(lines[index] as string, lines[index + 1] as string);
     }
-    if (this.requestId !== undefined) headers.set("x-request-id", this.requestId);
-    if (this.callId !== undefined) {
-      headers.set("postern-call-id", this.callId);
-      headers.append("server-timing", serverTiming(timing, this.routeMs));
-    }
+    const { requestId, callId, routeMs } = this;
+    if (callId !== undefined) addOwnHeaders(headers, { requestId, callId, routeMs }, timing);
     return headers;
   }
-}
-
-/** https://www.w3.org/TR/server-timing/ ; durations in milliseconds. */
-function serverTiming(timing: ResponseHead["timing"], route: number): string {
-  if (timing === undefined) return `route;dur=${route}`;
-  const { queue, start, app } = timing;
-  return `route;dur=${route}, queue;dur=${queue}, start;dur=${start}, app;dur=${app}`;
 }

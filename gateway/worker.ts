@@ -110,10 +110,11 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   if (key !== undefined) head.key = key.scope;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   if (respondAsync && waitS === undefined) head.async = true;
-  const call = callOf(head, snapshot, request);
+  const call = callOf(head, snapshot, visit);
   // An asynchronous call is let go of by the agent, once it is in the journal and has its place.
   const patience = head.async === true ? requestTimeoutMs(env) : patienceMs(env, request);
   const answer = await exchange(env, call, patience);
+  if (answer.kind === "plain") return answer.response;
   if (answer.kind === "failed") return visit.fail(answer.failure);
   if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
   const { kept, box } = answer;
@@ -166,10 +167,13 @@ function isWebSocket(request: Request): boolean {
 }
 
 /** Calls under one key go to one box, whether it is connected or not: another one would run them again. */
-function callOf(head: RequestHead, { workspace, boxes: all }: Snapshot, request: Request): Call {
+function callOf(head: RequestHead, { workspace, boxes: all }: Snapshot, visit: Visit): Call {
   const home = head.key === undefined ? undefined : homeBox(head.key, all);
   const boxes = home === undefined ? all : [home];
-  return { id: head.call, workspace, boxes, head: asciiJson(JSON.stringify(head)), request };
+  const { request, requestId, routeMs, cors } = visit;
+  const id = head.call;
+  const own = cors === false ? { requestId, callId: id, routeMs } : undefined;
+  return { id, workspace, boxes, head: asciiJson(JSON.stringify(head)), request, own };
 }
 
 /** The client's own X-Request-Id where it is one, else the call's id. */
