@@ -113,9 +113,12 @@ test("a second version takes over under 200 requests a second, and none fails", 
   await expect.poll(answered(after), { timeout: 10_000 }).toBe(true);
   await load.stop();
   const failed = load.outcomes.filter(({ result }) => result !== 200);
+  const seconds = Math.max(...load.outcomes.map(({ startedMs }) => startedMs)) / 1000;
+  const perSecond = load.outcomes.length / seconds;
   console.log(
-    `a second version under load: ${load.outcomes.length} requests, ${failed.length} failed`,
+    `a second version under load: ${load.outcomes.length} requests, ${perSecond.toFixed(0)} a second, ${failed.length} failed`,
   );
+  expect(perSecond).toBeGreaterThan(0.9 * REQUESTS_PER_SECOND);
   expect(failed.slice(0, 3)).toEqual([]);
   expect(await told(open)).toMatchObject({ text: "second", version: "2" });
 });
