@@ -12,9 +12,22 @@ import { OBJECT_NAME, PAGE_QUERY, pageOf, pageRequest, shownPage, shownTime } fr
 
 const TAG = "environments";
 
+/** Something of it must be left in URLs, which know letters, digits and dashes. */
+const ENVIRONMENT_NAME = z
+  .string()
+  .max(64)
+  .regex(
+    /^[._-]*[A-Za-z0-9][A-Za-z0-9._-]*$/,
+    'must be 1 to 64 ASCII letters, digits, "-", "." and "_", and not without a letter or digit',
+  );
+
 const WEB_SUFFIX = z
   .string()
-  .regex(/^[A-Za-z0-9._-]{0,64}$/, 'must be at most 64 ASCII letters, digits, "-", "." and "_"');
+  .max(64)
+  .regex(
+    /^([._-]*[A-Za-z0-9][A-Za-z0-9._-]*)?$/,
+    'must be empty, or up to 64 ASCII letters, digits, "-", "." and "_", and not without a letter or digit',
+  );
 
 const ENVIRONMENT = {
   name: "Environment",
@@ -56,7 +69,7 @@ export const ENVIRONMENT_OPERATIONS: readonly Operation[] = [
     body: {
       name: "NewEnvironment",
       schema: z.strictObject({
-        name: OBJECT_NAME,
+        name: ENVIRONMENT_NAME,
         web_suffix: WEB_SUFFIX.optional().meta({ description: "Its name without" }),
       }),
     },
@@ -93,7 +106,10 @@ export const ENVIRONMENT_OPERATIONS: readonly Operation[] = [
     needs: "deploy",
     body: {
       name: "EnvironmentChange",
-      schema: z.strictObject({ name: OBJECT_NAME.optional(), web_suffix: WEB_SUFFIX.optional() }),
+      schema: z.strictObject({
+        name: ENVIRONMENT_NAME.optional(),
+        web_suffix: WEB_SUFFIX.optional(),
+      }),
     },
     answer: { status: 200, ...ENVIRONMENT },
     async run({ env, caller, path, body }) {

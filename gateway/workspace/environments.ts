@@ -1,6 +1,6 @@
 /**
- * A workspace's environments in its database, and what they may be called. Names are for people and for
- * programs; what must survive a new name goes by the number. `main` is there from the start and stays.
+ * A workspace's environments in its database, and which names are free among them. Names are for people
+ * and for programs; what must survive a new name goes by the number. `main` is there from the start and stays.
  */
 import { normalise, webSuffixOf } from "../../routing/names.ts";
 import type { Refusal } from "./control.ts";
@@ -89,8 +89,7 @@ export class Environments {
 
   create({ name, webSuffix }: NewEnvironment, by: string, now: number): EnvironmentInfo | Refusal {
     if (this.exists(name)) return nameHeld(name);
-    const suffix = normalisedSuffix(webSuffix ?? webSuffixOf(name), name);
-    if (typeof suffix !== "string") return suffix;
+    const suffix = normalise(webSuffix ?? webSuffixOf(name));
     const held = this.#suffixHeld(suffix, name);
     if (held !== undefined) return held;
     if (this.count >= MAX_ENVIRONMENTS) {
@@ -116,8 +115,7 @@ export class Environments {
       if (name === MAIN) return { refused: "conflict", detail: "main keeps its name" };
       if (this.exists(newName)) return nameHeld(newName);
     }
-    const suffix = webSuffix === undefined ? row.web_suffix : normalisedSuffix(webSuffix, newName);
-    if (typeof suffix !== "string") return suffix;
+    const suffix = webSuffix === undefined ? row.web_suffix : normalise(webSuffix);
     const held = this.#suffixHeld(suffix, name);
     if (held !== undefined) return held;
     this.#sql.exec(
@@ -162,15 +160,6 @@ export class Environments {
 
 export function noEnvironment(name: string): Refusal {
   return { refused: "not_found", detail: `the workspace has no environment ${name}` };
-}
-
-/** As it stands in URLs; refused where nothing would be left of it. */
-function normalisedSuffix(suffix: string, name: string): string | Refusal {
-  const normalised = normalise(suffix);
-  const isMeant = suffix === "" && normalise(name) !== "";
-  if (normalised !== "" || isMeant) return normalised;
-  const detail = `neither web suffix nor name may be without a letter or digit: "${suffix || name}"`;
-  return { refused: "parameter_invalid", detail };
 }
 
 function nameHeld(name: string): Refusal {

@@ -79,7 +79,7 @@ describe("environment", () => {
     ["environment update main --set-name x", "1 postern: main keeps its name\n"],
     [
       "environment create a/b",
-      '1 postern: body.name: must be 1 to 64 ASCII letters, digits, "-", "." and "_"\n',
+      '1 postern: body.name: must be 1 to 64 ASCII letters, digits, "-", "." and "_", and not without a letter or digit\n',
     ],
   ])("%s", async (words, expected) => {
     expect(line(await run(words))).toBe(expected);
