@@ -52,7 +52,7 @@ export async function acceptDial(
 }
 
 /** The box that a request proves to be, by its credential alone; or the refusal. */
-export async function boxOf(request: Request, env: Env): Promise<BoxIdentity | Response> {
+async function boxOf(request: Request, env: Env): Promise<BoxIdentity | Response> {
   const given = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
   if (given === undefined) return refusal("this door is for boxes: send the box's credential");
   const domain = env.POSTERN_BASE_DOMAIN;
