@@ -1,0 +1,38 @@
+/** `postern url` at a gateway: environments' own suffixes count, and another workspace's files do not mislead it. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ownAccess } from "../../cli/access.ts";
+import { ApiClient } from "../../cli/client.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { postern, startPosternGateway } from "./postern.ts";
+
+test("the environment's web suffix is the one that it has, not the one that it began with", async () => {
+  const { state, port } = await startPosternGateway();
+  const client = new ApiClient(ownAccess(state));
+  await client.post("/environments", { name: "staging", web_suffix: "next" });
+  const url = (...args: string[]) => postern(["url", "shop", "web", "--state", state, ...args]);
+  expect(await url("-e", "staging")).toEqual({
+    code: 0,
+    stdout: `http://local-next--shop-web.localhost:${port}\n`,
+    stderr: "",
+  });
+  const unknown = await url("-e", "nowhere");
+  expect(unknown).toMatchObject({ code: 1, stdout: "" });
+  expect(unknown.stderr).toMatch(/^postern: [^\n]*nowhere[^\n]*\n$/);
+
+  const several = await url();
+  expect(several).toMatchObject({ code: 2, stdout: "" });
+  expect(several.stderr).toMatch(/^postern: which environment\? [^\n]*staging, main\n$/);
+});
+
+test("an app of another workspace has the URL that the rules give it", async () => {
+  const { state, port } = await startPosternGateway();
+  const config = join(temporaryDirectory(), "postern.toml");
+  writeFileSync(
+    config,
+    'workspace = "ecorp"\napp = "shop"\n[[endpoint]]\nfunction = "web"\nupstream = "http://127.0.0.1:9"\n',
+  );
+  const { stdout } = await postern(["url", "shop", "web", "--state", state, "--config", config]);
+  expect(stdout).toBe(`http://ecorp--shop-web.localhost:${port}\n`);
+});
