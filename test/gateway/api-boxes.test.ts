@@ -223,6 +223,18 @@ describe("a box that lacks code", () => {
     expect(giving.asked).toMatchObject([{ method: "GET", target: `/code/${hash}` }]);
   });
 
+  test("gets what another one was just given, before that one has reported it", async () => {
+    const hash = "d4".repeat(32);
+    await codeBox("fetch-5");
+    await codeBox("fetch-6");
+    const raw = bytesOf(10);
+    const uploaded = await call("PUT", `/boxes/fetch-5/code/${hash}`, { token: admin, raw });
+    expect(uploaded.status).toBe(204);
+    const response = await fetchCode("fetch-6", hash);
+    expect(response.status).toBe(200);
+    expect(await response.text()).toBe("code5");
+  });
+
   test("is told where nobody has it; and itself is not asked", async () => {
     const hash = "c3".repeat(32);
     const box = await codeBox("fetch-4");
