@@ -9,6 +9,8 @@ import type { Env } from "./env.ts";
 const FRESH_MS = 3_000;
 const USABLE_MS = 5_000;
 const WAIT_MS = 1_000;
+/** Who has reason to doubt a snapshot gets a newer one, but nobody is asked more often than this. */
+const DOUBTED_MS = 500;
 
 export type Lookup<Value> = { snapshot: Value | undefined } | { unavailable: true };
 
@@ -49,6 +51,13 @@ export class SnapshotCache<Value> {
       }
       return entry;
     }
+    return this.#lookupCold(env, key);
+  }
+
+  /** The same for who has reason to doubt what the isolate remembers: not older than half a second. */
+  lookupAgain(env: Env, key: string): Lookup<Value> | Promise<Lookup<Value>> {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined && Date.now() - entry.at < DOUBTED_MS) return entry;
     return this.#lookupCold(env, key);
   }
 

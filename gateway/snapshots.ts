@@ -21,3 +21,11 @@ export function lookup(
 ): Lookup<Snapshot | StoppedName> | Promise<Lookup<Snapshot | StoppedName>> {
   return names.lookup(env, context, name);
 }
+
+/** The same, newer than what made the caller doubt it. */
+export function lookupAgain(
+  env: Env,
+  name: string,
+): Lookup<Snapshot | StoppedName> | Promise<Lookup<Snapshot | StoppedName>> {
+  return names.lookupAgain(env, name);
+}

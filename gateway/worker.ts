@@ -11,16 +11,16 @@ import { parsePrefer } from "../routing/prefer.ts";
 import { parseResultTarget } from "../routing/result-url.ts";
 import { sha256Hex } from "../routing/sha256.ts";
 import { rawTarget } from "../routing/target.ts";
-import type { RequestHead } from "../routing/wire/messages.ts";
+import type { Failure, RequestHead } from "../routing/wire/messages.ts";
 import { api } from "./api/api.ts";
 import { authorize } from "./authorization.ts";
 import { clientAddress } from "./client.ts";
 import { type Env, maxBodyBytes, publicScheme, requestTimeoutMs } from "./env.ts";
 import { type Call, exchange } from "./exchange.ts";
 import { asciiJson } from "./internal.ts";
-import type { Snapshot } from "./names.ts";
+import type { Snapshot, StoppedName } from "./names.ts";
 import { answerResult, comeBack, patienceMs } from "./results.ts";
-import { lookup } from "./snapshots.ts";
+import { lookup, lookupAgain } from "./snapshots.ts";
 import { Visit } from "./visit.ts";
 import { openWebSocket } from "./websocket.ts";
 
@@ -56,11 +56,8 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
     return visit.refuse("no_origin", "the registry of names did not answer", 1);
   }
   const { snapshot } = looked;
-  if (snapshot === undefined) {
-    return visit.refuse("no_such_endpoint", `${host.name} is not served here`);
-  }
-  if ("stopped" in snapshot) {
-    return visit.refuse("app_stopped", `the app of ${host.name} was stopped`);
+  if (snapshot === undefined || "stopped" in snapshot) {
+    return refuseUnserved(visit, host.name, snapshot);
   }
   visit.cors = snapshot.settings.cors ?? false;
   visit.routeMs = Date.now() - visit.startedAt;
@@ -101,7 +98,7 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   // 6. To the box, and back to the client.
   if (isWebSocket(request)) {
     const answer = await openWebSocket(env, snapshot, head);
-    if (answer.kind === "failed") return visit.fail(answer.failure);
+    if (answer.kind === "failed") return await fail(env, visit, host.name, answer.failure);
     if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
     return visit.switchProtocols(answer.head, answer.socket);
   }
@@ -115,10 +112,31 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   const patience = head.async === true ? requestTimeoutMs(env) : patienceMs(env, request);
   const answer = await exchange(env, call, patience);
   if (answer.kind === "plain") return answer.response;
-  if (answer.kind === "failed") return visit.fail(answer.failure);
+  if (answer.kind === "failed") return await fail(env, visit, host.name, answer.failure);
   if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
   const { kept, box } = answer;
   return await comeBack(env, visit, { kept, box, snapshot, target, hop: 0 });
+}
+
+/** What a name is answered that no endpoint has, or whose app was stopped. */
+function refuseUnserved(visit: Visit, name: string, stopped: StoppedName | undefined): Response {
+  return stopped === undefined
+    ? visit.refuse("no_such_endpoint", `${name} is not served here`)
+    : visit.refuse("app_stopped", `the app of ${name} was stopped`);
+}
+
+/** The answer to a call that failed. A box that does not serve it may know more than this isolate remembers. */
+async function fail(env: Env, visit: Visit, name: string, failure: Failure): Promise<Response> {
+  if (failure.code === "no_origin") {
+    const looked = await lookupAgain(env, name);
+    if (!("unavailable" in looked)) {
+      const { snapshot } = looked;
+      if (snapshot === undefined || "stopped" in snapshot) {
+        return refuseUnserved(visit, name, snapshot);
+      }
+    }
+  }
+  return visit.fail(failure);
 }
 
 /** The answer to a browser that asks whether a page may call this endpoint (Fetch, "CORS-preflight"). */

@@ -30,6 +30,8 @@ export interface DeployBox {
   readonly pokes: number;
   /** The box's link; undefined while it is away. */
   agent: FakeAgent | undefined;
+  /** It serves nothing any more, and says so to every call. */
+  refuses: boolean;
   connect(): Promise<void>;
   assignments(): Promise<Assignments>;
   /** Posts something to one of the agents' doors; the answer's status. */
@@ -103,10 +105,15 @@ export class Deploying {
         return pokes;
       },
       agent: undefined,
+      refuses: false,
       async connect() {
         this.agent = await connectAgent(name, {
           workspace,
           open: (stream, head) => {
+            if (head.endpoint !== "" && this.refuses) {
+              stream.refuse({ code: "no_origin", detail: "the box does not serve this endpoint" });
+              return {};
+            }
             if (head.endpoint === "") pokes += 1;
             else answered.push(name);
             stream.head('{"status":200,"headers":[]}', [new TextEncoder().encode(name)], true);

@@ -101,6 +101,19 @@ describe("an app that is stopped", () => {
     expect(await here.get("shop-f")).toEqual({ status: 200 });
   });
 
+  test("answers 410 also where the edge remembers it, as soon as its box refuses", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content());
+    expect(await here.get("shop-f")).toEqual({ status: 200 });
+    await here.call("POST", "/apps/shop/stop?environment=main");
+    await vi.waitFor(async () => expect(await here.known("shop-f")).toEqual({ stopped: true }));
+    expect(await here.get("shop-f")).toEqual({ status: 200 });
+    box.refuses = true;
+    // Half a second later the isolate may ask again; its memory is good for three.
+    vi.setSystemTime(Date.now() + 500);
+    expect(await here.get("shop-f")).toEqual({ status: 410, code: "app_stopped" });
+  });
+
   test("comes back as a new app by the next deployment", async () => {
     const box = await here.box("gpu-1");
     await here.serve("shop", box, content());
