@@ -28,6 +28,12 @@ const ORPHAN_POLL_MS = 20;
 /** Lines of workerd's stderr that say why it died. */
 const KEPT_LINES = 5;
 
+/**
+ * glibc takes the kernel's restartable sequences for itself; without them workerd's allocator has no caches
+ * for each CPU, and a request costs 5 % more. Other C libraries do not read this.
+ */
+const GLIBC_TUNABLES = "glibc.pthread.rseq=0";
+
 /** workerd writes a line for many a broken connection; strangers must not fill a disk with them. */
 const MAX_LINES_PER_WINDOW = 20;
 const LINE_WINDOW_MS = 10_000;
@@ -159,7 +165,11 @@ class Supervisor implements Workerd {
           : [`--socket-addr=${SOCKET_NAME}=127.0.0.1:${this.#lastPort}`]),
       ],
       // The Worker's own lines (one per request with --log json) go straight to stderr.
-      { stdio: ["ignore", 2, "pipe", "pipe"], env: environment, detached: true },
+      {
+        stdio: ["ignore", 2, "pipe", "pipe"],
+        env: { GLIBC_TUNABLES, ...environment },
+        detached: true,
+      },
     );
     this.#child = child;
     const watcher = child.pid === undefined ? undefined : watch(child.pid);
