@@ -42,6 +42,8 @@ export interface AssignedAppOptions {
   /** The reports are others now, or the versions in use. */
   readonly onChange: () => void;
   readonly later: Later;
+  /** One line for the operator. */
+  readonly log: (line: string) => void;
 }
 
 export class AssignedApp {
@@ -183,6 +185,7 @@ export class AssignedApp {
     const detail = error instanceof Error ? error.message : String(error);
     const lines = error instanceof StartFailure ? error.lastLines : [];
     this.#report(version, "failed", detail, lines);
+    this.#options.log(`postern: ${this.#wish.app} v${version}: ${detail}`);
     this.#working = undefined;
     this.#leave(version);
     if (this.#wish.serving?.version !== version) {

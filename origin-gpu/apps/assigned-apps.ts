@@ -105,6 +105,7 @@ export class AssignedApps {
         load: this.#options.load,
         later: this.#options.later,
         onChange: () => this.report(),
+        log: this.#options.log,
       });
       this.#assigned.set(wish.id, { name: { environment, app: name }, app });
       app.want(wish);

@@ -15,7 +15,8 @@ const APP = join(temporaryDirectory(), "shop");
 
 let gateway: Gateway;
 const machines = new Map<string, Machine>();
-const running: ManagedProcess[] = [];
+/** The agents that run, by their boxes. */
+const boxes = new Map<string, ManagedProcess>();
 
 /** A computer: what it knows of the gateway is a URL and a token. */
 interface Machine {
@@ -35,7 +36,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all(running.map((managed) => managed.stop()));
+  await Promise.all([...boxes.values()].map((managed) => managed.stop()));
   await gateway.stop();
 });
 
@@ -69,7 +70,7 @@ function command(machine: string, args: readonly string[], cwd?: string): Manage
 
 async function startOrigin(machine: string): Promise<ManagedProcess> {
   const managed = command(machine, ["origin", "--name", machine]);
-  running.push(managed);
+  boxes.set(machine, managed);
   await managed.waitForErrorOutput(new RegExp(`${machine} is connected`));
   return managed;
 }
@@ -117,10 +118,21 @@ test("it goes to the boxes that are there; one that comes back gets it from anot
     .toEqual(new Set(["gpu-1: second", "gpu-2: second"]));
 });
 
-test("with one of the boxes away, the other answers alone", async () => {
-  const [first] = running as [ManagedProcess];
-  await first.stop();
+test("with one of the boxes away, the other answers alone and takes the next version", async () => {
+  await boxes.get("gpu-1")?.stop();
   await expect.poll(answers).toEqual(new Set(["gpu-2: second"]));
+  expect((await deploy("third")).stderr).toContain("v3 of shop serves on gpu-2\n");
+  expect(await answers()).toEqual(new Set(["gpu-2: third"]));
+});
+
+test("a box that nobody can give the code says what is missing, and gets it as soon as one can", async () => {
+  await boxes.get("gpu-2")?.stop();
+  const lacking = await startOrigin("gpu-1");
+  await lacking.waitForErrorOutput(/no connected box has the code [0-9a-f]{12}/);
+  await startOrigin("gpu-2");
+  await expect
+    .poll(answers, { timeout: 60_000 })
+    .toEqual(new Set(["gpu-1: third", "gpu-2: third"]));
 });
 
 test("a laptop that deployed is no box: nothing of it is asked again", async () => {

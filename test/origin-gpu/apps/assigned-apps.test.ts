@@ -239,6 +239,7 @@ describe("an app that is assigned to a box", () => {
     await box.told(app({ serving: 1 }));
     await box.failed();
     expect(box.states).toEqual(["v1 failed"]);
+    expect(box.lines).toEqual(["postern: speech v1: it died"]);
     box.timers.fire();
     await settled();
     await box.started();
