@@ -15,8 +15,8 @@ const TIME = z.iso.datetime();
 
 /** The environment that an app called by its name is in. */
 export const ENVIRONMENT_QUERY = z.strictObject({
-  environment: OBJECT_NAME.optional().meta({
-    description: "Which one the app is in; needed unless the app is called by its id",
+  environment: OBJECT_NAME.default("main").meta({
+    description: "Which one the app is in; says nothing where the app is called by its id",
   }),
 });
 
@@ -100,20 +100,16 @@ export const APP_OPERATIONS: readonly Operation[] = [
   }),
 ];
 
-/** @throws ApiProblem for a name without its environment */
+/** The app that a path and its query speak of. */
 export function appAddress(
   { app = "" }: Readonly<Record<string, string>>,
   { environment }: z.output<typeof ENVIRONMENT_QUERY>,
 ): AppAddress {
-  if (environment === undefined && !isAppId(app)) {
-    const detail = "query.environment: which environment the app is in";
-    throw new ApiProblem("parameter_missing", detail);
-  }
   return { app, environment };
 }
 
 export function noApp({ app, environment }: AppAddress): ApiProblem {
-  const where = environment === undefined || isAppId(app) ? "" : ` in environment ${environment}`;
+  const where = isAppId(app) ? "" : ` in environment ${environment}`;
   return new ApiProblem("not_found", `there is no app ${app}${where}`);
 }
 

@@ -1,6 +1,10 @@
 /** The schemas of what a version consists of, as `postern deploy` sends it. */
 import * as z from "zod";
-import { MAX_CODE_BYTES, MAX_VERSION_CONFIG_BYTES } from "../../routing/wire/deployments.ts";
+import {
+  MAX_CODE_BYTES,
+  MAX_VERSION_CONFIG_BYTES,
+  type VersionContent,
+} from "../../routing/wire/deployments.ts";
 import { OBJECT_NAME } from "./schemas.ts";
 
 /** Of one app. */
@@ -21,14 +25,23 @@ const CORS = z.union([
   }),
 ]);
 
+const FUNCTION = z
+  .string()
+  .max(128)
+  .regex(/^[!-~]*[A-Za-z0-9][!-~]*$/, "must be printable ASCII with a letter or a digit in it");
+
 const VERSION_ENDPOINT = z.strictObject({
-  function: z.string().min(1).max(128),
-  label: z.string().max(63).optional(),
-  pool: z
+  function: FUNCTION,
+  label: z
     .string()
-    .min(1)
-    .max(128)
-    .meta({ description: "The function whose containers serve it: itself, or another of the app" }),
+    .regex(
+      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+      "must be a-z, 0-9 and, inside, dashes; at most 63",
+    )
+    .optional(),
+  pool: FUNCTION.meta({
+    description: "The function whose containers serve it: itself, or another of the app",
+  }),
   settings: z.strictObject({
     requiresProxyAuth: z.boolean().optional(),
     timeout: z.number().positive().max(MAX_DURATION_S),
@@ -51,51 +64,43 @@ const VERSION_ENDPOINT = z.strictObject({
   startupTimeout: z.number().positive().max(MAX_DURATION_S).optional(),
 });
 
-export const VERSION_CONTENT = z
-  .strictObject({
-    config: z
-      .record(z.string(), z.unknown())
-      .refine(
-        (config) => byteLength(JSON.stringify(config)) <= MAX_VERSION_CONFIG_BYTES,
-        `must be at most ${MAX_VERSION_CONFIG_BYTES} bytes of JSON`,
-      )
-      .meta({ description: "The app's postern.toml as JSON" }),
-    code: z
-      .strictObject({
-        hash: z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in 64 hex digits"),
-        bytes: z.int().min(1).max(MAX_CODE_BYTES),
-      })
-      .nullable(),
-    endpoints: z.array(VERSION_ENDPOINT).min(1).max(MAX_ENDPOINTS),
-  })
-  .superRefine(({ config, endpoints }, context) => {
-    const pools = new Set(
-      endpoints.filter((one) => one.pool === one.function).map((one) => one.function),
-    );
-    const seen = new Set<string>();
-    for (const [index, endpoint] of endpoints.entries()) {
-      const at = ["endpoints", index];
-      if (seen.has(endpoint.function)) {
-        context.addIssue({ code: "custom", path: [...at, "function"], message: "is there twice" });
-      }
-      seen.add(endpoint.function);
-      if (!pools.has(endpoint.pool)) {
-        const message = "must be the endpoint's own function, or another's that has containers";
-        context.addIssue({ code: "custom", path: [...at, "pool"], message });
-      }
-    }
-    const tables = Array.isArray(config["endpoint"]) ? config["endpoint"] : [];
-    const configured = tables.map((table) =>
-      typeof table === "object" && table !== null && "function" in table ? table["function"] : null,
-    );
-    const matches =
-      configured.length === endpoints.length &&
-      endpoints.every((one, index) => one.function === configured[index]);
-    if (!matches) {
-      const message = "must have the same functions as `endpoints`, in the same order";
-      context.addIssue({ code: "custom", path: ["config", "endpoint"], message });
-    }
-  });
+export const VERSION_CONTENT = z.strictObject({
+  config: z
+    .record(z.string(), z.unknown())
+    .refine(
+      (config) => byteLength(JSON.stringify(config)) <= MAX_VERSION_CONFIG_BYTES,
+      `must be at most ${MAX_VERSION_CONFIG_BYTES} bytes of JSON`,
+    )
+    .meta({ description: "The app's postern.toml as JSON" }),
+  code: z
+    .strictObject({
+      hash: z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in 64 hex digits"),
+      bytes: z.int().min(1).max(MAX_CODE_BYTES),
+    })
+    .nullable(),
+  endpoints: z.array(VERSION_ENDPOINT).min(1).max(MAX_ENDPOINTS),
+});
+
+/** What contradicts itself in a version's content; undefined: nothing. */
+export function contradictionIn({ config, endpoints }: VersionContent): string | undefined {
+  const functions = endpoints.map((endpoint) => endpoint.function);
+  const twice = functions.find((name, index) => functions.indexOf(name) !== index);
+  if (twice !== undefined) return `content.endpoints: ${twice} is there twice`;
+  const pools = new Set(
+    endpoints.filter((one) => one.pool === one.function).map((one) => one.pool),
+  );
+  const astray = endpoints.find(({ pool }) => !pools.has(pool));
+  if (astray !== undefined) {
+    return `content.endpoints: ${astray.function} is on the containers of ${astray.pool}, which has none`;
+  }
+  const tables = Array.isArray(config["endpoint"]) ? (config["endpoint"] as unknown[]) : [];
+  const configured = tables.map((table) => Object(table).function as unknown);
+  const matches =
+    configured.length === functions.length &&
+    functions.every((name, index) => name === configured[index]);
+  if (matches) return undefined;
+  return "content.config.endpoint: its functions must be those of content.endpoints, in the same order";
+}
 
 /** A tag or a commit. The pattern is spelt for every dialect of regular expressions. */
 export const LINE = z

@@ -9,7 +9,7 @@ import { VERSION_STATUSES } from "../workspace/version-states.ts";
 import type { VersionAddress } from "../workspace/deployments.ts";
 import { workspaceStub } from "../workspace/workspace.ts";
 import { appAddress, ENDPOINT, ENVIRONMENT_QUERY, noApp, unlessRefused } from "./apps.ts";
-import { LINE, VERSION_CONTENT } from "./version-content.ts";
+import { contradictionIn, LINE, VERSION_CONTENT } from "./version-content.ts";
 import { type Operation, operation } from "./operation.ts";
 import { ApiProblem } from "./problems.ts";
 import { OBJECT_NAME, PAGE_QUERY, pageOf, pageRequest, shownPage, shownTime } from "./schemas.ts";
@@ -91,6 +91,8 @@ export const VERSION_OPERATIONS: readonly Operation[] = [
     async run({ env, caller, path, query, body }) {
       const { content, deploying_box: deployingBox, tag, commit } = body;
       const { id, name } = caller.token;
+      const contradiction = contradictionIn(content as VersionContent);
+      if (contradiction !== undefined) throw new ApiProblem("conflict", contradiction);
       const staged = await workspaceStub(env, caller.workspace).stageVersion({
         app: appAddress(path, query),
         content: content as VersionContent,
@@ -184,7 +186,7 @@ function versionAddress(
 ): VersionAddress {
   const { version = "" } = path;
   if (!/^[1-9]\d{0,8}$/.test(version)) {
-    throw new ApiProblem("parameter_invalid", "version: must be a version's number");
+    throw new ApiProblem("not_found", `a version is a number, not ${version}`);
   }
   return { app: appAddress(path, query), version: Number(version) };
 }

@@ -22,8 +22,8 @@ export interface App {
 export interface AppAddress {
   /** A name, or an id. */
   readonly app: string;
-  /** Needed where `app` is a name. */
-  readonly environment: string | undefined;
+  /** Says nothing where `app` is an id. */
+  readonly environment: string;
 }
 
 /** An app that a box announces. */
@@ -78,7 +78,7 @@ export class Apps {
     const [row] = this.#sql.exec<Row>(
       `SELECT * FROM apps WHERE environment = ? AND name = ?
        ORDER BY stopped_at IS NOT NULL, stopped_at DESC, kind <> 'deployed', number DESC LIMIT 1`,
-      environment ?? "",
+      environment,
       app,
     );
     return row === undefined ? undefined : appOf(row);

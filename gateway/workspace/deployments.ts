@@ -1,7 +1,7 @@
 /**
  * What people ask of deployed apps: a new version (staging.ts), its start, an old version again, an end.
  */
-import { isObjectName } from "../../routing/names.ts";
+import { isObjectName, normalise } from "../../routing/names.ts";
 import type { VersionContent } from "../../routing/wire/deployments.ts";
 import { type App, type AppAddress, isAppId } from "./apps.ts";
 import type { Control, Refusal } from "./control.ts";
@@ -156,12 +156,10 @@ export class Deployments {
   /** The app that is deployed to: there already, or by this name. */
   #target({ app, environment }: AppAddress): Target | Refusal {
     if (isAppId(app)) return this.deployed({ app, environment });
-    if (environment === undefined) {
-      return { refused: "parameter_missing", detail: "query.environment: which one the app is in" };
-    }
-    if (isObjectName(app)) return { environment, name: app };
-    const detail = 'an app\'s name is 1 to 64 ASCII letters, digits, "-", "." and "_"';
-    return { refused: "parameter_invalid", detail };
+    if (isObjectName(app) && normalise(app) !== "") return { environment, name: app };
+    const detail =
+      'no app is called so: a name is 1 to 64 ASCII letters, digits, "-", "." and "_", not all of them signs';
+    return { refused: "not_found", detail };
   }
 
   /** A version of the same app that was made later and started before. */
@@ -197,6 +195,6 @@ function announcedRefusal({ kind, name, box }: App): Refusal | undefined {
 }
 
 function noApp({ app, environment }: AppAddress): Refusal {
-  const where = environment === undefined || isAppId(app) ? "" : ` in environment ${environment}`;
+  const where = isAppId(app) ? "" : ` in environment ${environment}`;
   return { refused: "not_found", detail: `there is no app ${app}${where}` };
 }

@@ -66,13 +66,13 @@ describe("a version is refused", () => {
     [
       "with a pool that is not there",
       () => content({ f: { pool: "g" } }),
-      "parameter_invalid",
-      "endpoints.0.pool",
+      "conflict",
+      "f is on the containers of g, which has none",
     ],
     [
       "when configuration and endpoints differ",
       (made) => ({ ...made, config: {} }),
-      "parameter_invalid",
+      "conflict",
       "config.endpoint",
     ],
     [
@@ -84,8 +84,8 @@ describe("a version is refused", () => {
     [
       "with a label that is none",
       () => content({ f: { label: "No_Label" } }),
-      "bad_request",
-      "only a-z",
+      "parameter_invalid",
+      "a-z, 0-9",
     ],
     [
       "when no box fits",
@@ -122,14 +122,14 @@ describe("a version is refused", () => {
     expect(refused.json.detail).toContain("start postern origin");
   });
 
-  test("in an environment that is not there, or in none", async () => {
+  test("in an environment that is not there; without one it is of main", async () => {
     await here.box("gpu-1");
     const path = "/apps/shop/versions";
     const elsewhere = await here.call("POST", `${path}?environment=nowhere`, {
       content: content(),
     });
     expect(elsewhere).toMatchObject({ status: 404, json: { code: "not_found" } });
-    const nowhere = await here.call("POST", path, { content: content() });
-    expect(nowhere).toMatchObject({ status: 400, json: { code: "parameter_missing" } });
+    expect((await here.call("POST", path, { content: content() })).status).toBe(201);
+    expect((await here.call("GET", "/apps")).json.items).toMatchObject([{ environment: "main" }]);
   });
 });
