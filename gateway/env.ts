@@ -40,9 +40,3 @@ export function maxBodyBytes(env: Env): number {
   const text = env.POSTERN_MAX_BODY;
   return text === undefined || text === "" ? DEFAULT_MAX_BODY_BYTES : Number(text);
 }
-
-/** `https` on real domains; plain `http` where names resolve to the machine itself. */
-export function publicScheme(baseDomain: string): "http" | "https" {
-  const host = baseDomain.replace(/:\d+$/, "");
-  return host === "localhost" || host.endsWith(".localhost") ? "http" : "https";
-}

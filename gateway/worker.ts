@@ -5,6 +5,7 @@
 import { homeBox } from "../routing/boxes.ts";
 import { preflight } from "../routing/cors.ts";
 import { parseHost } from "../routing/host.ts";
+import { publicScheme } from "../routing/names.ts";
 import { requestHeaders } from "../routing/headers.ts";
 import { parseIdempotencyKey, scopeText } from "../routing/idempotency.ts";
 import { parsePrefer } from "../routing/prefer.ts";
@@ -15,7 +16,7 @@ import type { Failure, RequestHead } from "../routing/wire/messages.ts";
 import { api } from "./api/api.ts";
 import { authorize } from "./authorization.ts";
 import { clientAddress } from "./client.ts";
-import { type Env, maxBodyBytes, publicScheme, requestTimeoutMs } from "./env.ts";
+import { type Env, maxBodyBytes, requestTimeoutMs } from "./env.ts";
 import { type Call, exchange } from "./exchange.ts";
 import { asciiJson } from "./internal.ts";
 import type { Snapshot, StoppedName } from "./names.ts";

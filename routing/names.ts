@@ -138,6 +138,11 @@ export async function endpointHost(identity: EndpointIdentity, baseDomain: strin
   return name.ok ? named(`${name.value}.${baseDomain}`) : name;
 }
 
+/** `https` on real domains; plain `http` where names resolve to the machine itself. */
+export function publicScheme(baseDomain: string): "http" | "https" {
+  return /(?:^|\.)localhost(?::\d+)?$/.test(baseDomain) ? "http" : "https";
+}
+
 /** The endpoint's URL, without a slash at its end. */
 export async function endpointUrl(
   identity: EndpointIdentity,

@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { publicScheme } from "../../routing/names.ts";
 import { codeOf, Failure, reasonOf } from "../failure.ts";
 import { startFront, type Front } from "../front/front.ts";
 import { bundleWorker } from "./bundle.ts";
@@ -127,11 +128,6 @@ async function drainClients(front: Front, workerd: Workerd): Promise<void> {
   late.abort();
   front.reset();
   await closed;
-}
-
-/** `https` on real domains; plain `http` where names resolve to the machine itself. */
-function publicScheme(baseDomain: string): "http" | "https" {
-  return /(?:^|\.)localhost(?::\d+)?$/.test(baseDomain) ? "http" : "https";
 }
 
 /** Writes what workerd runs from, and starts it. */

@@ -3,7 +3,8 @@
  * ones that `/api/v1/openapi.json` shows.
  */
 import { Hono } from "hono";
-import { type Env, publicScheme } from "../env.ts";
+import { publicScheme } from "../../routing/names.ts";
+import type { Env } from "../env.ts";
 import { APP_OPERATIONS } from "./apps.ts";
 import { BOX_OPERATIONS } from "./boxes.ts";
 import { CALL_OPERATIONS, cancelByToken } from "./calls.ts";

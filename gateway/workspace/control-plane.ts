@@ -6,7 +6,8 @@
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
 import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.ts";
 import { pokeAgent } from "../agent-questions.ts";
-import { type Env, publicScheme } from "../env.ts";
+import { publicScheme } from "../../routing/names.ts";
+import type { Env } from "../env.ts";
 import { namesShard } from "../names.ts";
 import { Announcements } from "./announcements.ts";
 import { type AppView, appView, pageOfViews, type VersionView, versionView } from "./app-views.ts";
