@@ -58,7 +58,6 @@ describe("usage", () => {
     [["deploy", "none.py"], 1, "postern: none.py: there is no such file\n"],
     [["up", "--confg", "x"], 2, "postern: unknown option --confg; did you mean --config?\n"],
     [["gateway", "--dns-over-https", "x"], 2, "postern: --dns-over-https: not available yet\n"],
-    [["serve", "app.py"], 1, "postern: serve app.py: not available yet; write a postern.toml\n"],
   ])("%j ends in one clear line", async (args, code, stderr) => {
     expect(await postern(args)).toEqual({ code, stdout: "", stderr });
   });
