@@ -14,7 +14,7 @@ import { enrolledBox } from "../../cli/box-identity.ts";
 import { startBox } from "../support/box.ts";
 import { type Gateway, startGateway } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
-import { cpuSeconds, memoryBytes } from "../support/processes.ts";
+import { cpuSeconds, type ManagedProcess, memoryBytes } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { load, median } from "./small-requests.ts";
 
@@ -40,13 +40,13 @@ interface Site {
 
 const agents: RunningAgent[] = [];
 const gateways: Gateway[] = [];
+const boxes: ManagedProcess[] = [];
 
 async function startSite(name: string): Promise<Site> {
   const gateway = await startGateway({ flags: ["--rate-limit", "0"] });
   gateways.push(gateway);
-  await startBox({ gateway, throughPort: gateway.workerdPort }, [
-    { function: "quick", web_server: ["node", APP], max_inputs: 1000 },
-  ]);
+  const endpoint = { function: "quick", web_server: ["node", APP], max_inputs: 1000 };
+  boxes.push(await startBox({ gateway, throughPort: gateway.workerdPort }, [endpoint]));
   await send(gateway.address("quick"), "/", { timeoutMs: 30_000 });
   return { name, gateway, requestsPerSecond: [], cpuSeconds: 0 };
 }
@@ -132,5 +132,7 @@ try {
   console.log(`a cold name: ${(await coldNames(many)).toFixed(2)} ms for its first request (p50)`);
 } finally {
   await Promise.all(agents.map(async (agent) => await agent.close()));
-  for (const gateway of gateways) gateway.process.killTree();
+  for (const process of [...boxes, ...gateways.map((gateway) => gateway.process)]) {
+    process.killTree();
+  }
 }
