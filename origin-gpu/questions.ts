@@ -7,10 +7,10 @@ import type { Failure, RequestHead } from "../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
 import type { Deployments } from "./apps/deployments.ts";
 import type { CallDescription } from "./calls/call.ts";
-import type { CallTable } from "./calls/call-table.ts";
+import type { CallCursor, CallTable } from "./calls/call-table.ts";
 import type { QuestionBody } from "./code/code-questions.ts";
 
-/** Calls of each kind in one answer: it must fit a frame. */
+/** Calls in one answer: it must fit a frame. */
 const MAX_LISTED = 100;
 
 const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
@@ -38,17 +38,19 @@ export function answerQuestion(
   if (/^\/(?:assignments$|code\/)/.test(target)) {
     return asked.deployments?.answer(stream, head, body) ?? refuse(stream, TAKES_NO_DEPLOYMENTS);
   }
-  const match = /^\/calls(?:\/([^/]+))?$/.exec(target);
+  const [path = "", query = ""] = target.split("?", 2);
+  const match = /^\/calls(?:\/([^/]+))?$/.exec(path);
   const id = match?.[1] === undefined ? undefined : decodeURIComponent(match[1]);
   if (match === null || (workspace !== undefined && workspace !== asked.workspace)) {
     return refuse(stream, { code: "not_found", detail: "the box serves no app of this workspace" });
   }
   if (id === undefined) {
     if (workspace === undefined) return refuse(stream, NO_SUCH_CALL);
-    return reply(
-      stream,
-      asked.calls.describe(MAX_LISTED).map((call) => shown(call, asked.box)),
-    );
+    const asking = new URLSearchParams(query);
+    const limit = Math.min(Number(asking.get("limit") ?? MAX_LISTED), MAX_LISTED);
+    const { calls, next } = asked.calls.list(limit, cursorOf(asking.get("cursor")));
+    const items = calls.map((call) => shown(call, asked.box));
+    return reply(stream, { items, next_cursor: next === undefined ? null : textOf(next) });
   }
   const call = asked.calls.inspect(id);
   if (call === undefined) return refuse(stream, NO_SUCH_CALL);
@@ -67,6 +69,21 @@ const TAKES_NO_DEPLOYMENTS: Failure = {
 };
 
 const NO_SUCH_CALL: Failure = { code: "no_such_call", detail: "the box does not know this call" };
+
+/** What `textOf` made; the first page for what is none. */
+function cursorOf(text: string | null): CallCursor | undefined {
+  const running = /^r(\d+(?:\.\d+)?)$/.exec(text ?? "")?.[1];
+  if (running !== undefined) return { kind: "running", openedAt: Number(running) };
+  const [, acceptedAtMs, call] = /^e(\d+)-(.+)$/.exec(text ?? "") ?? [];
+  if (acceptedAtMs === undefined || call === undefined) return undefined;
+  return { kind: "ended", acceptedAtMs: Number(acceptedAtMs), call };
+}
+
+function textOf(cursor: CallCursor): string {
+  return cursor.kind === "running"
+    ? `r${cursor.openedAt}`
+    : `e${cursor.acceptedAtMs}-${cursor.call}`;
+}
 
 /** In the API's spelling. */
 function shown({ elapsedMs, timeline, ...call }: CallDescription, box: string) {

@@ -27,6 +27,14 @@ const OPTIONS = {
 
 type Values = { readonly box?: string | undefined; readonly state?: string | undefined };
 
+/** A box may keep millions: whoever wants them all asks the API page by page. */
+const MOST_SHOWN = 100;
+
+interface Calls {
+  readonly items: readonly Call[];
+  readonly next_cursor: string | null;
+}
+
 const LIST: Command<typeof OPTIONS> = {
   description: {
     name: "call list",
@@ -36,7 +44,9 @@ const LIST: Command<typeof OPTIONS> = {
     notes: [ACCESS_NOTE],
   },
   async run({ values }) {
-    const { items } = await clientOf(values).get<{ items: Call[] }>(pathOf(values));
+    const path = `${pathOf(values)}?limit=${MOST_SHOWN}`;
+    const { items, next_cursor: next } = await clientOf(values).get<Calls>(path);
+    if (next !== null) printNotice(`the box has more calls; these are ${MOST_SHOWN} of them`);
     if (values.json === true) {
       printJson(items);
       return 0;

@@ -11,6 +11,7 @@ import { gatewayKeys } from "../keys.ts";
 import { workspaceStub } from "../workspace/workspace.ts";
 import { type Operation, operation } from "./operation.ts";
 import { ApiProblem } from "./problems.ts";
+import { PAGE_QUERY, pageOf } from "./schemas.ts";
 
 const TAG = "calls";
 
@@ -38,29 +39,38 @@ const CALL = {
   }),
 };
 
+const CALLS = pageOf(CALL);
+
+/** As agents spell it: after a running call, or after one that has ended. */
+const CURSOR = /^(r[0-9]{1,15}(\.[0-9]{1,17})?|e[0-9]{1,15}-[0-9a-f-]{36})$/;
+
 export const CALL_OPERATIONS: readonly Operation[] = [
   operation({
     id: "listCalls",
     method: "get",
     path: "/boxes/{box}/calls",
     tag: TAG,
-    summary: "List the calls that run on a box and the newest that it keeps, at most 100 of each",
+    summary: "List the calls that run on a box, then those that it keeps, the newest of each first",
     needs: "read",
-    answer: {
-      status: 200,
-      name: "Calls",
-      schema: z.object({ items: z.array(CALL.schema), next_cursor: z.null() }),
-    },
-    async run({ env, caller, path: { box = "" } }) {
+    query: PAGE_QUERY.extend({
+      cursor: z
+        .string()
+        .regex(CURSOR, "must be the next_cursor of an earlier page")
+        .optional()
+        .meta({ description: "`next_cursor` of the page before; the first page without it" }),
+    }),
+    answer: { status: 200, ...CALLS },
+    async run({ env, caller, path: { box = "" }, query: { limit, cursor } }) {
       const { workspace } = caller;
-      const items = await ask<z.output<typeof CALL.schema>[]>(
+      const page = new URLSearchParams({ limit: `${limit}`, ...(cursor && { cursor }) });
+      const place = { workspace, box };
+      return await ask<z.output<typeof CALLS.schema>>(
         env,
-        { workspace, box },
+        place,
         workspace,
         "GET",
-        "",
+        `?${page.toString()}`,
       );
-      return { items, next_cursor: null };
     },
   }),
   operation({
@@ -74,7 +84,8 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     async run({ env, caller, path: { box = "", id = "" } }) {
       const { workspace } = caller;
       const place = { workspace, box };
-      return await ask<z.output<typeof CALL.schema>>(env, place, workspace, "GET", id);
+      const target = `/${encodeURIComponent(id)}`;
+      return await ask<z.output<typeof CALL.schema>>(env, place, workspace, "GET", target);
     },
   }),
   operation({
@@ -87,7 +98,7 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     needs: "deploy",
     async run({ env, caller, path: { box = "", id = "" } }) {
       const { workspace } = caller;
-      await ask(env, { workspace, box }, workspace, "DELETE", id);
+      await ask(env, { workspace, box }, workspace, "DELETE", `/${encodeURIComponent(id)}`);
     },
   }),
 ];
@@ -102,7 +113,7 @@ export async function cancelByToken(env: Env, token: string): Promise<void> {
   if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
   if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
   const { workspace, box, call } = verdict.claims;
-  await ask(env, { workspace, box }, undefined, "DELETE", call);
+  await ask(env, { workspace, box }, undefined, "DELETE", `/${encodeURIComponent(call)}`);
 }
 
 /** Asks a box's agent. @param asking the caller's workspace; undefined: the holder of a result token */
@@ -111,7 +122,7 @@ async function ask<Answer>(
   { workspace, box }: { workspace: string; box: string },
   asking: string | undefined,
   method: "GET" | "DELETE",
-  id: string,
+  belowCalls: string,
 ): Promise<Answer> {
   const known = isObjectName(box) ? await workspaceStub(env, workspace).box(box) : undefined;
   if (known === undefined) throw new ApiProblem("not_found", "there is no box of this name");
@@ -121,7 +132,7 @@ async function ask<Answer>(
     { box, links: known.links },
     {
       method,
-      target: id === "" ? "/calls" : `/calls/${encodeURIComponent(id)}`,
+      target: `/calls${belowCalls}`,
       headers: asking === undefined ? [] : ["postern-workspace", asking],
     },
   );

@@ -14,7 +14,7 @@ import { deliver, refuse } from "./delivery.ts";
 import { EndedCalls } from "./ended-calls.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import { Keeper, type KeeperContext } from "./keeper.ts";
-import type { KeptCalls } from "./kept-calls.ts";
+import type { EndedCursor, KeptCalls } from "./kept-calls.ts";
 import { RequestBody } from "./request-body.ts";
 
 /** What runs a call once it is in the table. */
@@ -28,6 +28,17 @@ export interface CallTableOptions {
   kept: KeptCalls | undefined;
   /** One line for the operator. */
   log: (line: string) => void;
+}
+
+/** Where a list of calls goes on. */
+export type CallCursor =
+  /** After a running call: when it was opened, by the agent's own clock. */
+  { kind: "running"; openedAt: number } | EndedCursor;
+
+export interface CallPage {
+  calls: CallDescription[];
+  /** Undefined on the last page. */
+  next: CallCursor | undefined;
 }
 
 export class CallTable {
@@ -109,13 +120,25 @@ export class CallTable {
     });
   }
 
-  /** The newest calls that run, and the newest that are kept and have ended, at most `most` of each. */
-  describe(most: number): CallDescription[] {
-    const running = [...this.#calls.values()].slice(-most).toReversed();
-    return [
-      ...running.map((call) => call.describe()),
-      ...(this.#keeping?.kept.describeEnded(most) ?? []),
-    ];
+  /**
+   * A page of the calls: those that run, then those that are kept and have ended, the newest of each kind
+   * first. One that ends between two pages may be on both.
+   * @param after what an earlier page called `next`; undefined: the first page
+   */
+  list(limit: number, after?: CallCursor): CallPage {
+    const calls: CallDescription[] = [];
+    if (after?.kind !== "ended") {
+      for (const call of [...this.#calls.values()].toReversed()) {
+        if (after !== undefined && call.openedAt >= after.openedAt) continue;
+        calls.push(call.describe());
+        if (calls.length === limit) {
+          return { calls, next: { kind: "running", openedAt: call.openedAt } };
+        }
+      }
+    }
+    const before = after?.kind === "ended" ? after : undefined;
+    const ended = this.#keeping?.kept.listEnded(limit - calls.length, before);
+    return { calls: [...calls, ...(ended?.calls ?? [])], next: ended?.next };
   }
 
   /** One call, running or kept. */

@@ -125,6 +125,11 @@ export class Call implements AnswerHost {
   }
 
   /** What a person who asks about this call is told. */
+  /** By the clock of its context, in milliseconds. */
+  get openedAt(): number {
+    return this.#timeline[0].at;
+  }
+
   describe(): CallDescription {
     // Not through `head`: who only looks on leaves a waiting call as small as it is.
     const { endpoint, method, target } = unpacked(this.#head);

@@ -27,6 +27,13 @@ export type EndedCall =
   /** Never kept here, or so long ago that nothing is left of it. */
   | { kind: "unknown" };
 
+/** After a call that has ended: its place in the list. */
+export interface EndedCursor {
+  kind: "ended";
+  acceptedAtMs: number;
+  call: string;
+}
+
 /** A call to keep, as the journal needs it. */
 export interface CallToKeep {
   id: string;
@@ -134,14 +141,20 @@ export class KeptCalls {
     return { kind: "failed", failure: failureOf(outcome) };
   }
 
-  /** The newest calls that have ended, newest first. */
-  describeEnded(most: number): CallDescription[] {
-    const ended: CallDescription[] = [];
+  /** Calls that have ended, newest first. @param before where an earlier page ended */
+  listEnded(limit: number, before?: EndedCursor): { calls: CallDescription[]; next?: EndedCursor } {
+    const found: EndedEntry[] = [];
     for (const entry of [...this.#journal.entries.values()].toReversed()) {
-      if (ended.length >= most) break;
-      if (entry.outcome !== undefined) ended.push(describe(entry, entry.outcome));
+      if (!hasEnded(entry) || (before !== undefined && newestFirst(entry, before) <= 0)) continue;
+      // Of the last millisecond all, since their order is not the journal's.
+      if (found.length > limit && entry.acceptedAtMs !== found.at(-1)?.acceptedAtMs) break;
+      found.push(entry);
     }
-    return ended;
+    const page = found.toSorted(newestFirst).slice(0, limit);
+    const calls = page.map((entry) => describe(entry, entry.outcome));
+    const last = page.at(-1);
+    if (last === undefined || found.length === page.length) return { calls };
+    return { calls, next: { kind: "ended", acceptedAtMs: last.acceptedAtMs, call: last.call } };
   }
 
   /** A call that has ended. */
@@ -180,6 +193,20 @@ const STATE_OF_OUTCOME = {
   cancelled: "cancelled",
   lost: "lost",
 } as const satisfies Record<Outcome["kind"], CallState>;
+
+type EndedEntry = JournalEntry & { outcome: Outcome };
+
+function hasEnded(entry: JournalEntry): entry is EndedEntry {
+  return entry.outcome !== undefined;
+}
+
+type Placed = Pick<EndedCursor, "acceptedAtMs" | "call">;
+
+function newestFirst(a: Placed, b: Placed): number {
+  if (a.acceptedAtMs !== b.acceptedAtMs) return b.acceptedAtMs - a.acceptedAtMs;
+  if (a.call === b.call) return 0;
+  return a.call < b.call ? 1 : -1;
+}
 
 function describe(
   { call, endpoint, acceptedAtMs }: JournalEntry,

@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ownAccess } from "../../cli/access.ts";
+import { boxName } from "../../cli/agent.ts";
 import { enrolledBox } from "../../cli/box-identity.ts";
 import { type Gateway, startCommand, startUp, upstream } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
@@ -78,6 +79,28 @@ test("a call that runs is listed and inspected, and ends at the app when it is c
 test("a call that is complete says so", async () => {
   const { id } = await begin("/quick");
   await expect.poll(async () => (await inspect(id)).status, SLOW).toBe("success");
+});
+
+test("calls are listed in pages, each call once", async () => {
+  const begun = await Promise.all(["/third", "/fourth", "/quick"].map(begin));
+  const { tokenId, tokenSecret } = ownAccess(postern.stateDirectory);
+  const headers = { authorization: `Bearer ${tokenId}.${tokenSecret}` };
+  const listed: string[] = [];
+  let cursor: string | null = "";
+  while (cursor !== null) {
+    const from: string = cursor === "" ? "" : `&cursor=${cursor}`;
+    const path = `/api/v1/boxes/${boxName()}/calls?limit=1${from}`;
+    const answer = await send(postern.base, path, { headers });
+    expect(answer.status).toBe(200);
+    const page = answer.json() as { items: Shown[]; next_cursor: string | null };
+    expect(page.items.length).toBeLessThanOrEqual(1);
+    listed.push(...page.items.map(({ call }) => call));
+    cursor = page.next_cursor;
+  }
+  for (const { id, token } of begun) {
+    expect(listed.filter((call) => call === id)).toEqual([id]);
+    await send(postern.base, `/api/v1/calls/${token}`, { method: "DELETE" });
+  }
 });
 
 test("the token of a result URL cancels its call, and a forged one nothing", async () => {

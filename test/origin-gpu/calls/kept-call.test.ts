@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { Call, Exchange } from "../../../origin-gpu/calls/call.ts";
-import { CallTable } from "../../../origin-gpu/calls/call-table.ts";
+import { type CallCursor, CallTable } from "../../../origin-gpu/calls/call-table.ts";
 import { KeptCalls } from "../../../origin-gpu/calls/kept-calls.ts";
 import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
 import { KIB } from "../../../routing/wire/limits.ts";
@@ -176,4 +176,51 @@ test("an answer without room on the disk breaks off, and is results_full to all 
   const late = attach();
   await until(() => late.length > 0);
   expect([heard, late]).toEqual([["head 0 false", "reset results_full"], ["refused results_full"]]);
+});
+
+test("a list in pages has every call, those that run first, the newest of each first", async () => {
+  for (let index = 0; index < 5; index += 1) open({ call: `running-${index}` }, true);
+  await until(() => calls.length === 5);
+  vi.useFakeTimers({ toFake: ["Date"], now: 1_000 });
+  try {
+    const ended: string[] = [];
+    for (let index = 0; index < 25; index += 1) {
+      // Several of one millisecond, and ids in no order.
+      vi.setSystemTime(1_000 + Math.floor(index / 4));
+      const id = `ended-${(index * 7) % 25}`;
+      await kept.accept({ id, endpoint: "e" });
+      await kept.failed(id, { code: "origin_error", detail: "" }, 60_000);
+      ended.push(id);
+    }
+    const pages: string[][] = [];
+    let after: CallCursor | undefined;
+    do {
+      const page = table.list(4, after);
+      pages.push(page.calls.map(({ call }) => call));
+      after = page.next;
+    } while (after !== undefined);
+    const all = pages.flat();
+    expect(all.slice(0, 5)).toEqual([4, 3, 2, 1, 0].map((index) => `running-${index}`));
+    expect(all.slice(5).toSorted()).toEqual(ended.toSorted());
+    // Four of a millisecond each: the groups are in order, newest first.
+    expect(new Set(all.slice(6, 10))).toEqual(new Set(ended.slice(20, 24)));
+    expect(all.at(5)).toBe(ended[24]);
+    expect(pages.every((page) => page.length <= 4)).toBe(true);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a list goes on where it was, also after a call that is forgotten by now", async () => {
+  for (const id of ["a", "b", "c"]) {
+    await kept.accept({ id, endpoint: "e" });
+    await kept.failed(id, { code: "origin_error", detail: "" }, 60_000);
+  }
+  const { calls, next } = table.list(2);
+  expect(calls).toHaveLength(2);
+  await kept.forget(calls[1]?.call as string);
+  const rest = table.list(2, next);
+  const shown = [...calls, ...rest.calls].map(({ call }) => call);
+  expect(shown.toSorted()).toEqual(["a", "b", "c"]);
+  expect(rest.next).toBeUndefined();
 });
