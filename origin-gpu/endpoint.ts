@@ -23,8 +23,8 @@ import { forwardWebSocket } from "./forward/forward-websocket.ts";
 import type { Relay } from "./websocket/relay.ts";
 import type { GatewayAddress } from "./link/gateway-address.ts";
 
-/** A process that died stops listening before its exit is told: it has been after this time. */
-const EXIT_NOTICED_MS = 100;
+/** A process that died stops listening before its exit is told, which takes this long on a busy machine. */
+const EXIT_NOTICED_MS = 1_000;
 
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
@@ -220,7 +220,10 @@ export class Endpoint {
   /** To the container, or to the one that follows it when nobody listens there any more. */
   #forward(visit: Visit, lease: Lease, forwarded: ForwardedCall): void {
     this.#connectionsTo(lease).forward(forwarded, async (sendOver) => {
-      await delay(EXIT_NOTICED_MS);
+      // An upstream server has no exit that anybody could tell.
+      if (this.#settings.kind.type !== "upstream") {
+        await Promise.race([lease.exited, delay(EXIT_NOTICED_MS, undefined, { ref: false })]);
+      }
       const next = await this.#lease(visit);
       if (next === undefined) return;
       if (next.containerId !== lease.containerId) sendOver(this.#connectionsTo(next));

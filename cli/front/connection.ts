@@ -18,11 +18,14 @@ const UPSTREAM_WAIT_MS = 5_000;
 const UPSTREAM_RETRY_MS = 50;
 
 /**
- * A client that closed its half gets this long for its answer to arrive, and again while bytes still
- * move. workerd does not notice a FIN before it writes, so without this a client that left keeps its
- * work running.
+ * A client that closed its half is given up when nothing has moved to it for this long: its answer may
+ * still be coming. workerd does not notice a FIN before it writes, so without this a client that left
+ * keeps its work running.
  */
 const HALF_CLOSED_GRACE_MS = 500;
+
+/** How often that is looked at, so that a byte just after the FIN costs little more than the grace. */
+const HALF_CLOSED_CHECK_MS = 100;
 
 /**
  * How long a client may take to close after the last byte it gets. Closing at once would reset the
@@ -156,13 +159,14 @@ export class FrontConnection {
     upstream.on("error", () => reset(client));
   }
 
-  /** Cuts the work of a client that closed its half and to which nothing has moved since. */
-  #watchHalfClosed(before: number): void {
+  /** Cuts the work of a client that closed its half and to which nothing moves any more. */
+  #watchHalfClosed(before: number, quietMs = 0): void {
+    if (quietMs >= HALF_CLOSED_GRACE_MS) return reset(this.#client);
     this.#timer = setTimeout(() => {
       const delivered = this.#delivered();
-      if (delivered > before) return this.#watchHalfClosed(delivered);
-      reset(this.#client);
-    }, HALF_CLOSED_GRACE_MS);
+      const stillMs = delivered > before ? 0 : quietMs + HALF_CLOSED_CHECK_MS;
+      this.#watchHalfClosed(delivered, stillMs);
+    }, HALF_CLOSED_CHECK_MS);
   }
 
   /** Bytes that the client's kernel has taken. */

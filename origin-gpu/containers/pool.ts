@@ -34,6 +34,8 @@ export interface ContainerPoolOptions {
 /** A container in use by one call. */
 export interface Lease extends ContainerAddress {
   readonly containerId: string;
+  /** As `Container.exited`. */
+  readonly exited: Promise<unknown>;
   /** As `Container.gaveUp`. */
   gaveUp(call: string): Promise<void>;
   /** The call is done with it. Any number of times. */
@@ -78,6 +80,7 @@ class Used {
     return {
       ...address,
       containerId: container.id,
+      exited: container.exited,
       gaveUp: async (call) => await container.gaveUp(call),
       release: () => {
         if (released) return;

@@ -200,7 +200,7 @@ describe("a token that is not ours", () => {
     const huge = "a".repeat(10_000_000);
     const startedAt = performance.now();
     expect(await verifyResultToken(huge, KEY, NOW_S)).toEqual(forged);
-    expect(performance.now() - startedAt).toBeLessThan(100);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
   it("is refused whatever it is", async () => {
