@@ -13,7 +13,7 @@ import {
   type AppConfig,
   type ConfigResult,
 } from "../origin-gpu/config/config.ts";
-import { isObjectName } from "../routing/names.ts";
+import { isObjectName, labelOf } from "../routing/names.ts";
 import { Failure, UsageError } from "./failure.ts";
 
 /** An app as it is meant, and what its file says of it by the file's own keys. */
@@ -40,7 +40,9 @@ export async function readApp(
 ): Promise<AppSource> {
   checkName("--env", environment);
   checkName("--name", name);
-  const result = path.endsWith(".py") ? pythonApp(path, name) : await loadConfig(path);
+  const result = path.endsWith(".py")
+    ? pythonApp(path, name)
+    : await loadConfig(path, generatedLabel);
   if (!result.ok) throw new Failure(formatProblems(result.problems));
   const config = {
     ...result.config,
@@ -48,6 +50,11 @@ export async function readApp(
     ...(name === undefined ? {} : { app: name }),
   };
   return { config, document: { ...result.document, app: config.app } };
+}
+
+function generatedLabel(app: string, functionName: string): string | undefined {
+  const label = labelOf(app, functionName);
+  return label.ok ? label.value : undefined;
 }
 
 /** `server.py` alone is the app `server` with one function, `app`. */

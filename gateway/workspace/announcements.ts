@@ -9,7 +9,7 @@ import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.
 import type { Snapshot } from "../names.ts";
 import type { App } from "./apps.ts";
 import { claimantOf, type Control, heldRefusal, type Refusal, urlOf } from "./control.ts";
-import { MAX_APPS } from "./staging.ts";
+import { MAX_APPS, namesakeRefusal } from "./staging.ts";
 
 type Answer = Welcome["endpoints"][number];
 
@@ -91,8 +91,10 @@ export class Announcements {
 
   async #announce(announced: Announcement): Promise<Answer[]> {
     const { apps, names, storage } = this.#control;
-    const named = await Promise.all(
-      announced.endpoints.map(async (announcement) => await this.#named(announcement)),
+    const named = refuseNamesakes(
+      await Promise.all(
+        announced.endpoints.map(async (announcement) => await this.#named(announcement)),
+      ),
     );
     const appOf = new Map<string, App | Refusal>();
     const now = Date.now();
@@ -203,6 +205,19 @@ export class Announcements {
     });
     changed();
   }
+}
+
+/** Of two endpoints of one app that would have the same name, the later one gets none. */
+function refuseNamesakes(entries: readonly (Wanted | Refusal)[]): (Wanted | Refusal)[] {
+  const taken = new Map<string, string>();
+  return entries.map((entry) => {
+    if ("refused" in entry) return entry;
+    const { announcement, name } = entry;
+    const key = `${appKey(announcement)}/${name}`;
+    const other = taken.get(key);
+    taken.set(key, other ?? announcement.function);
+    return other === undefined ? entry : namesakeRefusal(other, announcement.function, name);
+  });
 }
 
 /** Endpoints of one app. */

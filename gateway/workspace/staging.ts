@@ -97,10 +97,7 @@ export class Staging {
       const name = await endpointName({ workspace, suffix, app, function: functionName, label });
       if (!name.ok) return { refused: "bad_request", detail: `${functionName}: ${name.reason}` };
       const other = taken.get(name.value);
-      if (other !== undefined) {
-        const detail = `${other} and ${functionName} would both be called ${name.value}; give one a label`;
-        return { refused: "conflict", detail };
-      }
+      if (other !== undefined) return namesakeRefusal(other, functionName, name.value);
       taken.set(name.value, functionName);
       named.push({ endpoint, name: name.value });
     }
@@ -218,4 +215,10 @@ function nowhere(
 function noEnvironment(environment: string): Refusal {
   const detail = `there is no environment ${environment}; postern environment create ${environment} makes it`;
   return { refused: "not_found", detail };
+}
+
+/** Two functions of one app with the same name, which one of them can have. */
+export function namesakeRefusal(other: string, functionName: string, name: string): Refusal {
+  const detail = `${other} and ${functionName} would both be called ${name}; give one a label`;
+  return { refused: "conflict", detail };
 }

@@ -53,7 +53,8 @@ const POOL_KEYS = [
   "parameters",
 ] as const satisfies readonly (keyof EndpointTable)[];
 
-export const COMBINATIONS: readonly Combination[] = [
+/** What goes with which kind. */
+export const OF_KINDS: readonly Combination[] = [
   // First: of two problems of one key the first is shown.
   ...POOL_KEYS.map((key) => ({
     key,
@@ -71,13 +72,6 @@ export const COMBINATIONS: readonly Combination[] = [
     message: "belongs to web_server; the other kinds are told their port",
   },
   {
-    key: "port",
-    wrong: ({ max_containers = 1, min_containers = 0 }) =>
-      Math.max(max_containers, min_containers) > 1,
-    message:
-      'is one fixed port, which several containers can\'t share; put "$PORT" into the command instead, or set max_containers = 1',
-  },
-  {
     key: "python",
     wrong: (endpoint) => !isPython(endpoint),
     message: "belongs to asgi, wsgi and callable; name the interpreter in the command instead",
@@ -92,6 +86,17 @@ export const COMBINATIONS: readonly Combination[] = [
     wrong: (endpoint: EndpointTable) => endpoint.callable === undefined,
     message: "belongs to callable",
   })),
+];
+
+/** What goes together whatever the kind. */
+export const COMBINATIONS: readonly Combination[] = [
+  {
+    key: "port",
+    wrong: ({ max_containers = 1, min_containers = 0 }) =>
+      Math.max(max_containers, min_containers) > 1,
+    message:
+      'is one fixed port, which several containers can\'t share; put "$PORT" into the command instead, or set max_containers = 1',
+  },
   {
     key: "target_inputs",
     wrong: ({ target_inputs = 1, max_inputs = 1 }) => target_inputs > max_inputs,

@@ -2,9 +2,11 @@
  * The door of this folder: reads a postern.toml from disk and checks what only the disk can tell. What
  * the text means is parse.ts's business.
  */
-import { readFile, stat } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 
-import type { AppConfig } from "./app-config.ts";
+import type { LabelOf } from "./disagreements.ts";
+import { optional } from "./optional.ts";
 import { type ConfigResult, parseConfig } from "./parse.ts";
 import type { ConfigProblem } from "./problems.ts";
 
@@ -24,7 +26,7 @@ const FILE_ERRORS: Readonly<Record<string, string>> = {
 };
 
 /** Never throws for what a user can get wrong: a file that can't be read is a problem like any other. */
-export async function loadConfig(file: string): Promise<ConfigResult> {
+export async function loadConfig(file: string, labelOf?: LabelOf): Promise<ConfigResult> {
   let bytes: Buffer;
   try {
     bytes = await readFile(file);
@@ -41,22 +43,15 @@ export async function loadConfig(file: string): Promise<ConfigResult> {
   } catch {
     return refused({ file, message: "is not UTF-8 text" });
   }
-  const result = parseConfig(text, file);
-  if (!result.ok) return result;
-  const missing = await missingDirectories(result.config);
-  return missing.length > 0 ? { ok: false, problems: missing } : result;
+  return parseConfig(text, file, { isDirectory, ...optional("labelOf", labelOf) });
 }
 
-async function missingDirectories(config: AppConfig): Promise<ConfigProblem[]> {
-  const problems: ConfigProblem[] = [];
-  for (const { function: name, directory } of config.endpoints) {
-    const found = await stat(directory).catch(() => undefined);
-    if (found?.isDirectory() === true) continue;
-    const key = `endpoint.${name}.directory`;
-    const message = "must be a directory that exists; it is taken relative to this file";
-    problems.push({ file: config.file, key, value: JSON.stringify(directory), message });
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
   }
-  return problems;
 }
 
 function refused(problem: ConfigProblem): ConfigResult {

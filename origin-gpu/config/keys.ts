@@ -13,6 +13,7 @@ import {
   integer,
   listOf,
   name,
+  nameInUrl,
   number,
   oneOf,
   originUrl,
@@ -87,13 +88,13 @@ const affinity = () =>
   text(/^(none|cookie|client-ip|gradio|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|query:.+)$/, AFFINITY);
 
 export const APP_KEYS = {
-  workspace: yes(name()),
-  environment: yes(name()),
-  app: yes(name()),
+  workspace: yes(nameInUrl()),
+  environment: yes(nameInUrl()),
+  app: yes(nameInUrl()),
 };
 
 export const ENDPOINT_KEYS = {
-  function: yes(name()),
+  function: yes(nameInUrl()),
 
   asgi: yes(target()),
   wsgi: no(target()),

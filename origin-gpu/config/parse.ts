@@ -7,7 +7,8 @@ import { dirname, resolve } from "node:path";
 import { TomlError, parse as parseToml } from "smol-toml";
 
 import type { AppConfig } from "./app-config.ts";
-import { COMBINATIONS, kindsOf } from "./combinations.ts";
+import { COMBINATIONS, OF_KINDS, kindsOf } from "./combinations.ts";
+import { type LabelOf, disagreements } from "./disagreements.ts";
 import { type KeyPath, type LineOf, locateKeys } from "./key-lines.ts";
 import {
   APP_KEYS,
@@ -32,8 +33,19 @@ export type ConfigResult =
     }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
+/** What a text does not tell; a question that nobody answers is not asked. */
+export interface Surroundings {
+  /** Whether an absolute path is one. */
+  readonly isDirectory?: (path: string) => boolean;
+  readonly labelOf?: LabelOf;
+}
+
 /** @param file its path, absolute or relative to the working directory; messages show it as given */
-export function parseConfig(text: string, file: string): ConfigResult {
+export function parseConfig(
+  text: string,
+  file: string,
+  surroundings: Surroundings = {},
+): ConfigResult {
   let document: Table;
   try {
     document = parseToml(text, { unsafeKeyBehaviour: "throw" });
@@ -45,9 +57,8 @@ export function parseConfig(text: string, file: string): ConfigResult {
       problems: [{ file, line: error.line, message: `not valid TOML: ${reason}` }],
     };
   }
-  return new ConfigReader(document, { file, lineOf: locateKeys(text) }).read(
-    dirname(resolve(file)),
-  );
+  const source = { file, lineOf: locateKeys(text), ...surroundings };
+  return new ConfigReader(document, source).read(dirname(resolve(file)));
 }
 
 /**
@@ -65,7 +76,7 @@ export function parseConfigDocument(
 }
 
 /** Where the document was read. */
-interface Source {
+interface Source extends Surroundings {
   readonly file: string;
   readonly lineOf?: LineOf;
 }
@@ -87,11 +98,10 @@ class ConfigReader {
     const tables = this.#endpointTables(endpoints).map((table, index) =>
       this.#endpoint(table, index),
     );
-    this.#duplicates(tables, "function");
-    this.#duplicates(tables, "label");
-    this.#containersOf(tables);
-    this.#placement(tables, "boxes");
-    this.#placement(tables, "region");
+    for (const { index, key, message } of disagreements(tables, app.app, this.#source.labelOf)) {
+      this.#report(["endpoint", index, key], message, tables[index]?.[key]);
+    }
+    this.#directories(tables, directory);
     if (this.#problems.length > 0) return { ok: false, problems: this.#sortedProblems() };
 
     return {
@@ -117,7 +127,7 @@ class ConfigReader {
       endpoints === undefined || Array.isArray(endpoints)
         ? "there is no endpoint: begin each one with a line [[endpoint]]"
         : "endpoints form a list: begin each one with a line [[endpoint]], in two brackets";
-    this.#report(endpoints === undefined ? [] : ["endpoint"], message);
+    this.#report(endpoints === undefined ? [] : ["endpoint"], message, endpoints);
     return [];
   }
 
@@ -132,7 +142,9 @@ class ConfigReader {
       const found = kinds.length === 0 ? "has none" : `has ${kinds.join(" and ")}`;
       this.#report(path, `must have exactly one of ${KIND_KEYS.join(", ")}; it ${found}`);
     }
-    for (const { key, wrong, message } of kinds.length === 1 ? COMBINATIONS : []) {
+    // Which kind was meant is not known otherwise, nor what goes with it.
+    const combinations = kinds.length === 1 ? [...OF_KINDS, ...COMBINATIONS] : COMBINATIONS;
+    for (const { key, wrong, message } of combinations) {
       if (endpoint[key] !== undefined && wrong(endpoint)) {
         this.#report([...path, key], message, endpoint[key]);
       }
@@ -147,11 +159,12 @@ class ConfigReader {
       const at = [...path, name];
       const key = Object.hasOwn(keys, name) ? keys[name] : undefined;
       if (key === undefined) {
-        this.#report(at, unknownKey(name, Object.keys(keys), elsewhere, path.length > 0), value);
+        const known = path.length > 0 ? Object.keys(keys) : [...Object.keys(keys), "endpoint"];
+        this.#report(at, unknownKey(name, known, elsewhere, path.length > 0), value);
         continue;
       }
       const parsed = key.schema.safeParse(value);
-      if (key.supported === "no") this.#report(at, "not supported yet", value);
+      if (key.supported === "no") this.#report(at, notSupported(name), value);
       if (parsed.success) {
         right[name] = parsed.data;
         if (key.supported === "default" && parsed.data !== key.defaultValue) {
@@ -168,35 +181,12 @@ class ConfigReader {
     return right;
   }
 
-  #duplicates(tables: readonly EndpointTable[], key: "function" | "label"): void {
-    const seen = new Set<string>();
-    for (const [index, { [key]: name }] of tables.entries()) {
-      if (name === undefined) continue;
-      if (seen.has(name)) {
-        this.#report(["endpoint", index, key], "another endpoint of this app has it already", name);
-      }
-      seen.add(name);
-    }
-  }
-
-  #containersOf(tables: readonly EndpointTable[]): void {
-    const owners = tables.filter((table) => table.containers_of === undefined);
-    const known = new Set(owners.map((table) => table.function));
-    for (const [index, { containers_of: owner }] of tables.entries()) {
-      if (owner === undefined || known.has(owner)) continue;
-      const message =
-        "must name the function of another endpoint of this app that has containers of its own";
-      this.#report(["endpoint", index, "containers_of"], message, owner);
-    }
-  }
-
-  /** An app's endpoints run together: whoever says where says the same. */
-  #placement(tables: readonly EndpointTable[], key: "boxes" | "region"): void {
-    const first = tables.find((table) => table[key] !== undefined);
-    for (const [index, table] of tables.entries()) {
-      if (table[key] === undefined || showValue(table[key]) === showValue(first?.[key])) continue;
-      const message = `all endpoints of an app run on the same boxes: say the same as ${first?.function ?? "the first one"}, or leave it out`;
-      this.#report(["endpoint", index, key], message, table[key]);
+  #directories(tables: readonly EndpointTable[], appDirectory: string): void {
+    for (const [index, { directory }] of tables.entries()) {
+      if (directory === undefined) continue;
+      if (this.#source.isDirectory?.(resolve(appDirectory, directory)) !== false) continue;
+      const message = "must be a directory that exists; it is taken relative to this file";
+      this.#report(["endpoint", index, "directory"], message, directory);
     }
   }
 
@@ -244,7 +234,15 @@ function unknownKey(
       : "belongs to an endpoint: move it below a line [[endpoint]]";
   }
   const meant = nearest(name, known);
-  return meant === undefined ? "unknown key" : `unknown key; did you mean "${meant}"?`;
+  if (meant !== undefined) return `unknown key; did you mean "${meant}"?`;
+  return `unknown key; docs/configuration.md lists those of ${inEndpoint ? "an endpoint" : "an app"}`;
+}
+
+function notSupported(name: string): string {
+  const kinds: readonly (keyof typeof ENDPOINT_KEYS)[] = KIND_KEYS;
+  if (!kinds.some((kind) => kind === name)) return "not supported yet; leave it out";
+  const right = kinds.filter((kind) => ENDPOINT_KEYS[kind].supported === "yes");
+  return `not supported yet; ${right.join(", ")} are`;
 }
 
 function isTable(value: unknown): value is Table {

@@ -35,9 +35,13 @@ export function showValue(value: unknown): string {
 
 function inline(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inline).join(", ")}]`;
-  if (typeof value !== "object" || value === null || value instanceof Date) {
-    return typeof value === "string" ? JSON.stringify(value) : String(value);
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "number" && !Number.isFinite(value)) {
+    return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
   }
+  // The parser's dates know how they were written.
+  if (value instanceof Date) return value.toISOString();
+  if (typeof value !== "object" || value === null) return String(value);
   const members = Object.entries(value).map(
     ([key, member]) => `${showKey(key)} = ${inline(member)}`,
   );

@@ -66,6 +66,12 @@ export function tableOf<Value extends z.ZodType>(
   });
 }
 
+/** Names that URLs are made of, which drop everything but letters, digits and dashes inside. */
+export function nameInUrl() {
+  const error = "must have a letter or digit, since it becomes a part of URLs";
+  return name().regex(/[A-Za-z0-9]/, { error });
+}
+
 /** App, environment, box, function and secret names. */
 export function name() {
   return text(

@@ -88,6 +88,20 @@ describe("an app that a box serves in place", () => {
     expect(here.answered).toEqual(["gpu-1"]);
   });
 
+  test("has a name for one of two functions that would be called the same, and says so of the other", async () => {
+    const { welcome } = await serving("gpu-1", [
+      announcement("shop", "a_b"),
+      announcement("shop", "a-b"),
+    ]);
+    expect(welcome.endpoints).toMatchObject([
+      { url: `http://${here.workspace}--shop-a-b.localhost:8787` },
+      {
+        refused: "conflict",
+        detail: `a_b and a-b would both be called ${here.workspace}--shop-a-b; give one a label`,
+      },
+    ]);
+  });
+
   test("is not deployed to its own box beside itself", async () => {
     await serving("gpu-1", [announcement("shop", "f")]);
     const refused = await here.call("POST", "/apps/shop/versions?environment=main", {

@@ -41,13 +41,24 @@ test("a working directory is taken relative to the file and must exist", async (
   const directory = temporaryDirectory();
   const file = join(directory, "postern.toml");
   writeFileSync(file, 'app = "a"\n[[endpoint]]\nfunction = "f"\nasgi = "s:a"\ndirectory = "sub"\n');
-  const missing = JSON.stringify(join(directory, "sub"));
   expect(await problemsOf(file)).toBe(
-    `${file}: endpoint.f.directory = ${missing}: must be a directory that exists; it is taken relative to this file`,
+    `${file}:5: endpoint.f.directory = "sub": must be a directory that exists; it is taken relative to this file`,
   );
   mkdirSync(join(directory, "sub"));
   expect(await loadConfig(file)).toMatchObject({
     ok: true,
     config: { directory, endpoints: [{ directory: join(directory, "sub") }] },
   });
+});
+
+test("a missing working directory is said together with what else is wrong", async () => {
+  const file = join(temporaryDirectory(), "postern.toml");
+  writeFileSync(
+    file,
+    'app = "a"\n[[endpoint]]\nfunction = "f"\nasgi = "s:a"\ndirectory = "postern.toml"\nmax_inputs = 0\n',
+  );
+  expect((await problemsOf(file)).split("\n")).toEqual([
+    expect.stringContaining(':5: endpoint.f.directory = "postern.toml": must be a directory'),
+    expect.stringContaining(":6: endpoint.f.max_inputs = 0: must be"),
+  ]);
 });

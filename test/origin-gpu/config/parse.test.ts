@@ -160,11 +160,42 @@ env = { PORT = "1" }
     ["app = 1\napp = 2", /^2: not valid TOML: ./],
     ['app = "a"\n__proto__ = 1', /^2: not valid TOML: ./],
     ['app = "a"', /^1: there is no endpoint: begin each one with a line \[\[endpoint\]\]$/],
-    ['app = "a"\nendpoint = []', /^2: endpoint: there is no endpoint/],
-    ['app = "a"\n[endpoint]\nfunction = "f"', /^2: endpoint: .*in two brackets$/],
+    ['app = "a"\nendpoint = []', /^2: endpoint = \[\]: there is no endpoint/],
+    [
+      'app = "a"\n[endpoint]\nfunction = "f"',
+      /^2: endpoint = \{ function = "f" \}: .*in two brackets$/,
+    ],
+    [
+      'app = "a"\n[[endpoints]]\nfunction = "f"',
+      /^1: there is no.*\n2: .*did you mean "endpoint"\?$/,
+    ],
     ["app = \"a\"\n[[endpoint]]\nasgi = 's:a'", /^2: endpoint\[0\]: function is missing/],
   ])("%j", (text, problem) => {
-    expect(problemsOf(text)).toEqual([expect.stringMatching(problem)]);
+    expect(problemsOf(text).join("\n")).toMatch(problem);
+  });
+
+  test("a name that no URL can be made of is refused, though its characters are right", () => {
+    const text = 'workspace = "-"\napp = "__"\n[[endpoint]]\nfunction = "."\nasgi = "s:a"\n';
+    const message = "must have a letter or digit, since it becomes a part of URLs";
+    expect(problemsOf(text)).toEqual([
+      `1: workspace = "-": ${message}`,
+      `2: app = "__": ${message}`,
+      `4: endpoint.".".function = ".": ${message}`,
+    ]);
+  });
+
+  test("what stands there is shown as TOML writes it", () => {
+    expect(problemsOf(endpoint('asgi = "s:a"\ntimeout = 1979-05-27\nmax_inputs = -inf'))).toEqual([
+      expect.stringMatching(/^5: endpoint\.f\.timeout = 1979-05-27: /),
+      expect.stringMatching(/^6: endpoint\.f\.max_inputs = -inf: /),
+    ]);
+  });
+
+  test("an unknown key that resembles none leads to the list", () => {
+    expect(problemsOf(`colour = 1\n${endpoint('asgi = "s:a"\ncolour = 1')}`)).toEqual([
+      "1: colour = 1: unknown key; docs/configuration.md lists those of an app",
+      "6: endpoint.f.colour = 1: unknown key; docs/configuration.md lists those of an endpoint",
+    ]);
   });
 
   test("an endpoint has exactly one kind", () => {
@@ -176,11 +207,39 @@ env = { PORT = "1" }
     ]);
   });
 
+  test("without its kind an endpoint is told all the same what can't go together", () => {
+    expect(problemsOf(endpoint('cors = { origins = ["*"], credentials = true }'))).toEqual([
+      expect.stringMatching(/^2: endpoint\.f: must have exactly one of /),
+      expect.stringMatching(/^4: endpoint\.f\.cors = .*: needs origins by name/),
+    ]);
+  });
+
+  test.each([
+    ["a generated label", "a_b", "", '7: endpoint.a_b.function = "a_b": makes the label x-a-b'],
+    ["its own", "other", 'label = "x-a-b"', '8: endpoint.other.label = "x-a-b": makes the label'],
+  ])("two functions that meet in one label, by %s", (_, name, label, message) => {
+    const text = `app = "x"
+[[endpoint]]
+function = "a-b"
+asgi = "s:a"
+
+[[endpoint]]
+function = "${name}"
+${label}
+asgi = "s:b"`;
+    const labelOf = (app: string, functionName: string) =>
+      `${app}-${functionName.replaceAll("_", "-")}`;
+    const result = parseConfig(text, "x.toml", { labelOf });
+    if (result.ok) throw new Error("accepted");
+    expect(formatProblems(result.problems)).toContain(`x.toml:${message}`);
+    expect(result.problems).toMatchObject([{ message: expect.stringContaining("which a-b has") }]);
+  });
+
   test("two endpoints have neither a function nor a label in common", () => {
     const one = '[[endpoint]]\nfunction = "f"\nasgi = "s:a"\nlabel = "l"\n';
     expect(problemsOf(`app = "a"\n${one}${one}`)).toEqual([
       '7: endpoint[1].function = "f": another endpoint of this app has it already',
-      '9: endpoint[1].label = "l": another endpoint of this app has it already',
+      '9: endpoint[1].label = "l": makes the label l, which f has already; give one of the two another label',
     ]);
   });
 
