@@ -116,8 +116,9 @@ export class FrontConnection {
       return this.refuse("the gateway is not ready");
     }
     this.#upstream = upstream.socket;
+    const goesOn = upstream.socket.write(first);
     this.#splice(upstream);
-    if (upstream.socket.write(first)) this.#client.resume();
+    if (goesOn) this.#client.resume();
   }
 
   /**
@@ -147,11 +148,14 @@ export class FrontConnection {
     });
     upstream.on("drain", () => client.resume());
 
-    client.on("end", () => {
+    const onClientEnd = (): void => {
       if (upstream.destroyed) return;
       upstream.end();
       this.#watchHalfClosed(this.#delivered());
-    });
+    };
+    // A FIN right behind the first bytes is told, even of a paused socket, before there is an upstream.
+    if (client.readableEnded) onClientEnd();
+    else client.on("end", onClientEnd);
     upstream.on("end", () => {
       upstream.destroy();
       this.#linger();

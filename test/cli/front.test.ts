@@ -175,6 +175,23 @@ describe("a client that leaves", () => {
     expect((await client.response()).body.toString()).toBe("0123456789");
   });
 
+  test("by FIN right behind its request, before the front has reached workerd, is made known too", async () => {
+    const upstream = await startUpstream();
+    const reachable = Promise.withResolvers<number>();
+    const front = await frontBefore(upstream, {
+      upstreamPort: async () => await reachable.promise,
+    });
+    const client = await RawConnection.connect(front.port);
+    client.send(REQUEST);
+    client.finish();
+    // The front has no way to say that it saw the FIN: it has, unless this machine is very busy.
+    setTimeout(() => reachable.resolve(upstream.port), 100);
+    const server = await upstream.next();
+    await server.receivedText(REQUEST);
+    expect(await server.ended).toBe("end");
+    expect(await client.ending()).toBe("reset");
+  });
+
   test("by RST is made known upstream by a reset", async () => {
     const { client, server } = await exchange();
     client.reset();
