@@ -67,7 +67,7 @@ const MOST_CONTAINERS = 10_000;
 
 const target = () =>
   text(
-    /^[^\s:/]+:[^\s:/]+$/,
+    /^(?!.*\.py:)[^\s:/]+:[^\s:/]+$/,
     'must name a module and an attribute of it, such as "server:app"; a file is named without ".py"',
   );
 const nonEmptyText = (error: string) => text(/^[^\0]*[^\s\0][^\0]*$/, error);

@@ -50,7 +50,9 @@ def refuse_user_error(message, error):
     while frames is not None and is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     traceback.print_exception(type(error), error, frames)
-    refuse("{}: {}: {}".format(message, type(error).__name__, error))
+    # Its other lines stand in the traceback.
+    reason = str(error).strip().partition("\n")[0].rstrip()
+    refuse("{}: {}: {}".format(message, type(error).__name__, reason))
 
 
 def is_ours(filename):
@@ -125,7 +127,7 @@ def find_app(target):
 
 def not_an_app(name, found):
     if callable(found) and takes(found, 2):
-        return "{} looks like a WSGI app; name it by wsgi instead of asgi".format(name)
+        return "{} looks like a WSGI app, which is not supported yet; serve it by a web_server".format(name)
     if inspect.isroutine(found):
         return "{} is neither an ASGI app nor a function without arguments".format(name)
     return "{} is of type {} and not an ASGI app".format(name, type(found).__name__)

@@ -328,6 +328,7 @@ describe("a value of the wrong type or out of range", () => {
     ["function = 3", "must be 1 to 64"],
     [`function = "${"f".repeat(65)}"`, "must be 1 to 64"],
     ['asgi = "server.py"', 'must name a module and an attribute of it, such as "server:app"'],
+    ['asgi = "server.py:app"', 'a file is named without ".py"'],
     ["web_server = []", "it is empty"],
     ['web_server = "vllm serve"', "must be a command as a list"],
     ['web_server = [""]', "must begin with a program's name or path"],

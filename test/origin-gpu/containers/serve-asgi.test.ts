@@ -93,10 +93,13 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
     ["apps:Holder.nothing", "postern: apps.Holder has no attribute nothing"],
     ["apps:number", "postern: apps:number is of type int and not an ASGI app"],
     ["apps:make_nothing", "postern: apps:make_nothing() is of type NoneType and not an ASGI app"],
-    ["apps:wsgi", "postern: apps:wsgi looks like a WSGI app; name it by wsgi instead of asgi"],
+    [
+      "apps:wsgi",
+      "postern: apps:wsgi looks like a WSGI app, which is not supported yet; serve it by a web_server",
+    ],
     [
       "apps:make_wsgi",
-      "postern: apps:make_wsgi() looks like a WSGI app; name it by wsgi instead of asgi",
+      "postern: apps:make_wsgi() looks like a WSGI app, which is not supported yet; serve it by a web_server",
     ],
     [
       "apps:four_arguments",
@@ -112,6 +115,11 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
 
   test.each([
     ["apps:raising", "apps.py", "postern: apps:raising() failed: RuntimeError: no GPU here"],
+    [
+      "apps:raising_at_length",
+      "apps.py",
+      "postern: apps:raising_at_length() failed: RuntimeError: no GPU here",
+    ],
     ["apps:leaving", "apps.py", "postern: apps:leaving() failed: SystemExit: 0"],
     [
       "broken_import:app",

@@ -66,6 +66,10 @@ def raising():
     raise RuntimeError("no GPU here")
 
 
+def raising_at_length():
+    raise RuntimeError("no GPU here \nrun this:\n\nget-gpu\n")
+
+
 def leaving():
     raise SystemExit(0)
 
