@@ -68,7 +68,10 @@ export function urlsOf(
   }));
 }
 
-/** Prints each URL with a curl line that works on this machine; as one JSON object where asked. */
+/**
+ * Prints each URL, a private one marked, with a curl line that works on this machine; as one JSON object
+ * where asked.
+ */
 export async function printUrls(
   urls: readonly PrintedUrl[],
   options: { readonly json: boolean; readonly gatewayUrl: string; readonly address: string },
@@ -84,6 +87,8 @@ export async function printUrls(
   }
   for (const printed of urls) {
     printResult(printed.url);
+    // On a line of its own: whoever reads URLs by the line gets nothing but URLs.
+    if (printed.isPrivate === true) printResult("  🔑 private: callers need a proxy token");
     printResult(`  ${await curlLine(printed, options.address)}`);
   }
 }

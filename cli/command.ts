@@ -14,4 +14,6 @@ export interface CommandGroup {
   readonly summary: string;
   /** By their second word. */
   readonly commands: Readonly<Record<string, Command>>;
+  /** Second words that are named by the contract and not built yet: refused, whatever follows them. */
+  readonly notYet?: readonly string[];
 }

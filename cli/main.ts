@@ -83,7 +83,9 @@ async function runOfGroup(group: CommandGroup, argv: readonly string[]): Promise
   }
   const command = Object.hasOwn(group.commands, name) ? group.commands[name] : undefined;
   if (command !== undefined) return run(command, rest);
-  const meant = nearest(name, known);
+  const notYet = group.notYet ?? [];
+  if (notYet.includes(name)) throw new Failure(`${group.name} ${name}: not available yet`);
+  const meant = nearest(name, [...known, ...notYet]);
   const hint = meant === undefined ? `one of ${known.join(", ")}` : `did you mean ${meant}?`;
   throw new UsageError(`unknown command ${group.name} ${name}; ${hint}`);
 }

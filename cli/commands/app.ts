@@ -3,12 +3,12 @@
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
-import { confirm, YES_OPTION } from "../confirm.ts";
+import { confirmAtTerminal, YES_OPTION } from "../confirm.ts";
 import { untilServing } from "../deploy/follow.ts";
 import { showServing } from "../deploy/show.ts";
 import { appPath, type App, type Version } from "../deploy/versions.ts";
 import { chooseEnvironment } from "../environment.ts";
-import { Failure, UsageError } from "../failure.ts";
+import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
 import { tableOf } from "../table.ts";
@@ -108,19 +108,13 @@ const STOP: Command<typeof STOP_OPTIONS> = {
   },
   async run({ values, positionals: [app = ""] }) {
     const { client, environment } = await placeOf(values);
-    await confirm(`stop ${app} in ${environment}`, values.yes);
+    await confirmAtTerminal(`stop ${app} in ${environment}`, values.yes);
     await client.post(appPath(app, environment, "stop"), {});
     if (values.json === true) printJson({ app, environment, stopped: true });
     else printNotice(`${app} is stopped`);
     return 0;
   },
 };
-
-/** Refused by name, so that nobody looks for a typing error. */
-const notYet = (name: string, positionals: readonly string[]): Command => ({
-  description: { name: `app ${name}`, summary: "Not available yet.", positionals, options: {} },
-  run: () => Promise.reject(new Failure(`app ${name}: not available yet`)),
-});
 
 export const APP: CommandGroup = {
   name: "app",
@@ -130,9 +124,8 @@ export const APP: CommandGroup = {
     history: HISTORY,
     rollback: ROLLBACK,
     stop: STOP,
-    logs: notYet("logs", ["[APP]"]),
-    scale: notYet("scale", ["[APP]", "[FUNCTION]"]),
   },
+  notYet: ["logs", "scale"],
 };
 
 interface Values {

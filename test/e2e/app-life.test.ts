@@ -81,6 +81,8 @@ test("an environment is made, and an app deployed into it prints its URLs", asyn
     `http://tests-staging--shop-open.localhost:${gateway.port}`,
     `http://tests-staging--shop-locked.localhost:${gateway.port}`,
   ]);
+  // The locked one alone is marked, and scripts find nothing but URLs at the beginning of a line.
+  expect(deployed.stdout.match(/^http:\S+(?=\n {2}🔑 private)/gm)).toEqual([urls[1]]);
   [, curlLine = ""] = /^ {2}(curl .*Modal-Key.*)$/m.exec(deployed.stdout) ?? [];
   [open, locked] = urls.map(addressOf) as [Address, Address];
 });
@@ -146,9 +148,10 @@ test("a rollback is a new version with the old content", async () => {
 });
 
 test("a stopped app is gone, and says so", async () => {
-  const asked = await postern("app", "stop", "shop", "-e", "staging");
-  expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining("--yes") });
-  expect(await postern("app", "stop", "shop", "-e", "staging", "-y")).toMatchObject({ code: 0 });
+  // A script is not asked, and --yes is no mistake either.
+  const stop = ["app", "stop", "shop", "-e", "staging"];
+  expect(await postern(...stop)).toMatchObject({ code: 0, stderr: "shop is stopped\n" });
+  expect(await postern(...stop, "--yes")).toMatchObject({ code: 0 });
   await expect.poll(async () => (await send(open, "/")).status).toBe(410);
   const problem = (await send(open, "/", { headers: { accept: "application/json" } })).json();
   expect(problem).toMatchObject({ code: "app_stopped" });
