@@ -19,9 +19,8 @@ export async function chooseEnvironment(
   said: string | undefined,
   variables: Readonly<Record<string, string | undefined>>,
 ): Promise<string> {
-  if (said !== undefined) return checked(said, "--env");
-  const variable = variables["POSTERN_ENVIRONMENT"];
-  if (variable) return checked(variable, "POSTERN_ENVIRONMENT");
+  const named = namedEnvironment(said, variables);
+  if (named !== undefined) return named;
   const profiles = Profiles.ofUser(variables);
   const profile = profiles.activeName(variables);
   const kept = profile === undefined ? undefined : profiles.get(profile)?.environment;
@@ -32,6 +31,16 @@ export async function chooseEnvironment(
   throw new UsageError(
     `which environment? name it with --env or POSTERN_ENVIRONMENT: ${names.join(", ")}`,
   );
+}
+
+/** What the command line, the app's file or POSTERN_ENVIRONMENT says, in this order. */
+export function namedEnvironment(
+  said: string | undefined,
+  variables: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  if (said !== undefined) return checked(said, "--env");
+  const variable = variables["POSTERN_ENVIRONMENT"];
+  return variable ? checked(variable, "POSTERN_ENVIRONMENT") : undefined;
 }
 
 function checked(name: string, from: string): string {

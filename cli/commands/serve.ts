@@ -12,7 +12,9 @@ import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } 
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { ephemeralBox } from "../box-identity.ts";
+import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
+import { chooseEnvironment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { printNotice } from "../output.ts";
@@ -49,7 +51,12 @@ export const SERVE: Command<typeof OPTIONS> = {
     if (!devSuffix.ok) throw new UsageError(`POSTERN_DEV_SUFFIX: ${devSuffix.reason}`);
     const timeout = secondsOf(values.timeout);
     const access = findAccess(values.state, process.env);
-    const config = await readConfig(file, values.env);
+    const first = await readConfig(file, values.env);
+    const client = new ApiClient(access);
+    const environment = await chooseEnvironment(client, first.environment, process.env);
+    // What a later edit leaves open stays as it was chosen.
+    const placed = (read: AppConfig): AppConfig => ({ environment, ...read });
+    const config = placed(first);
     const signals = listenForStop();
     const stop = timeout === undefined ? signals : stopAfter(signals, timeout);
     const host = boxName().slice(0, MAX_HOST_CHARACTERS);
@@ -79,7 +86,7 @@ export const SERVE: Command<typeof OPTIONS> = {
     let printed = JSON.stringify(agent.urls);
     const reloader = new Reloader({
       agent,
-      read: async () => await readConfig(file, values.env),
+      read: async () => placed(await readConfig(file, values.env)),
       async onReloaded(served) {
         if (JSON.stringify(agent.urls) === printed) return;
         printed = JSON.stringify(agent.urls);

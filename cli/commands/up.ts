@@ -11,6 +11,7 @@ import { readConfig } from "../app-config.ts";
 import { enrolledBox } from "../box-identity.ts";
 import type { Command } from "../command.ts";
 import { lockDirectory } from "../directory-lock.ts";
+import { namedEnvironment } from "../environment.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
 import { printNotice } from "../output.ts";
@@ -55,7 +56,8 @@ export const UP: Command<typeof OPTIONS> = {
     const read = await readConfig(values.config ?? DEMO, values.env);
     const workspace = read.workspace ?? flags.workspace;
     const settings = { ...flags, workspace };
-    const config = { ...read, workspace };
+    const environment = namedEnvironment(read.environment, process.env) ?? "main";
+    const config = { ...read, workspace, environment };
     const stop = listenForStop();
     const gateway = await startGateway(settings, printNotice);
     try {

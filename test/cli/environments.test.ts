@@ -104,6 +104,22 @@ describe("environment", () => {
     await run("environment delete kept -y");
     expect(await run("secret list")).toMatchObject({ code: 0 });
   });
+
+  test("is chosen for an app that is served as for any other command", async () => {
+    const file = join(temporaryDirectory(), "postern.toml");
+    const endpoint = '[[endpoint]]\nfunction = "web"\nupstream = "http://127.0.0.1:9"\n';
+    writeFileSync(file, `app = "shop"\n${endpoint}`);
+    await run("environment create trial");
+    expect(line(await run(`serve ${file}`))).toMatch(
+      /^2 postern: which environment\?.*trial, main/,
+    );
+    const env = { ...process.env, ...nobody, POSTERN_ENVIRONMENT: "trial" };
+    const command = [process.execPath, COMMAND, "serve", file, "--state", state];
+    const serving = new ManagedProcess(command, { cwd: temporaryDirectory(), env });
+    await serving.waitForOutput(/^http:\/\/local-trial--shop-web-dev\./m);
+    await serving.stop();
+    await run("environment delete trial -y");
+  });
 });
 
 describe("secret", () => {

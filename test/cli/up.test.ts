@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { isAlive, processTree, type ManagedProcess } from "../support/processes.ts";
 import { RawConnection } from "../support/raw-http.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
-import { startPostern } from "./postern.ts";
+import { postern, startPostern } from "./postern.ts";
 
 interface HeldApp {
   readonly port: number;
@@ -116,4 +116,11 @@ test("--json prints one object", async () => {
     gateway: `http://localhost:${port}`,
     urls: [{ function: "web", url: `http://${host}` }],
   });
+});
+
+test("serves its app in the environment of POSTERN_ENVIRONMENT, and in no other one instead", async () => {
+  const env = { POSTERN_ENVIRONMENT: "nowhere" };
+  const { code, stdout, stderr } = await postern(["up", "--port", "0"], { env });
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toMatch(/there is no environment nowhere\n$/);
 });
