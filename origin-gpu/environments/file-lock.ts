@@ -47,6 +47,11 @@ export async function lock(path: string, mode: LockMode, signal: AbortSignal): P
     signal.throwIfAborted();
     const taken = tryLock(path, mode);
     if (taken !== undefined) return taken;
-    await delay(ASK_AGAIN_MS, undefined, { signal });
+    await untilAskedAgain(signal);
   }
+}
+
+/** How long to wait before a lock that others hold is worth asking for again. @throws the signal's reason */
+export async function untilAskedAgain(signal: AbortSignal): Promise<void> {
+  await delay(ASK_AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
 }

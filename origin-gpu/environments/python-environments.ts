@@ -8,7 +8,7 @@ import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/files.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
-import { type FileLock, lock, tryLock } from "./file-lock.ts";
+import { type FileLock, lock, tryLock, untilAskedAgain } from "./file-lock.ts";
 import { identify, install, type Interpreter, type Surroundings } from "./install.ts";
 
 /** Beyond these, those that were used longest ago go, unless they are in use. */
@@ -136,6 +136,7 @@ class Place {
   }
 }
 
+/** Makes it, unless somebody else is at it: then this comes back after a while. */
 async function make(
   place: Place,
   interpreter: Interpreter,
@@ -143,7 +144,9 @@ async function make(
   surroundings: Surroundings,
 ): Promise<void> {
   const { log, signal } = surroundings;
-  const alone = await lock(place.lockFile, "exclusive", signal);
+  const alone = tryLock(place.lockFile, "exclusive");
+  // Not waited for: whoever has it makes the same, and from then on uses it for as long as an app runs.
+  if (alone === undefined) return await untilAskedAgain(signal);
   try {
     if ((await place.usedAtMs()) !== undefined) return;
     const beganAtMs = performance.now();

@@ -83,6 +83,9 @@ test("a call that is complete says so", async () => {
 
 test("calls are listed in pages, each call once", async () => {
   const begun = await Promise.all(["/third", "/fourth", "/quick"].map(begin));
+  // One that ends between two pages may be on both.
+  const quick = begun.at(-1)?.id ?? "";
+  await expect.poll(async () => (await inspect(quick)).status, SLOW).toBe("success");
   const { tokenId, tokenSecret } = ownAccess(postern.stateDirectory);
   const headers = { authorization: `Bearer ${tokenId}.${tokenSecret}` };
   const listed: string[] = [];

@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { tryLock } from "../../../origin-gpu/environments/file-lock.ts";
 import { StartFailure, type UsedPython } from "../../../origin-gpu/containers/container.ts";
 import {
   PythonEnvironments,
@@ -12,6 +13,8 @@ import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { directoryWith } from "../code/directory.ts";
 import { endpointConfig } from "../containers/endpoint.ts";
+
+vi.mock("../../../origin-gpu/environments/file-lock.ts", { spy: true });
 
 /** Says who it is, makes an environment with itself in it, and installs. */
 const PYTHON = `#!/bin/sh
@@ -91,6 +94,23 @@ describe("an environment", () => {
     const [first, second] = await Promise.all([use(environments(), "a"), use(environments(), "a")]);
     expect(first.python).toBe(second.python);
     expect(countInstalls()).toBe(1);
+  });
+
+  test("is used by an agent that wanted to make it, when another one has and uses it already", async () => {
+    const { python, release } = await use(environments(), "a");
+    release();
+    const marker = join(python, "../../complete");
+    const lockFile = `${join(python, "../..")}.lock`;
+    rmSync(marker);
+    const other = tryLock(lockFile, "shared");
+    const { calls } = vi.mocked(tryLock).mock;
+    calls.length = 0;
+    const waiting = use(environments(), "a");
+    await expect.poll(() => calls).toContainEqual([lockFile, "exclusive"]);
+    writeFileSync(marker, "");
+    expect((await waiting).python).toBe(python);
+    expect(countInstalls()).toBe(1);
+    other?.release();
   });
 
   test("is kept for the next agent", async () => {
