@@ -26,5 +26,13 @@ if ! command -v "$1" >/dev/null 2>&1; then
   echo "postern: command not found: $1" >&2
   exit 127
 fi
+case $1 in
+*/*)
+  if [ ! -x "$1" ]; then
+    echo "postern: $1 is not executable; chmod +x makes it so" >&2
+    exit 126
+  fi
+  ;;
+esac
 /bin/sh -c "$watcher" </dev/null >/dev/null 2>&1 4<&- &
 exec "$@" </dev/null 3<&-

@@ -21,7 +21,7 @@ import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
 import { CHANNEL_DESCRIPTOR, ProcessGroup } from "./process-group.ts";
-import { untilReady } from "./readiness.ts";
+import { lateMessage, untilReady } from "./readiness.ts";
 
 const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
 const MS_PER_SECOND = 1000;
@@ -72,18 +72,19 @@ export class ProcessContainer implements Container {
   async #start(): Promise<ContainerAddress> {
     const { healthPath, startupTimeout } = this.#options.endpoint;
     const { signal } = this.#starting;
+    let notYet: string | undefined;
     let late: ReturnType<typeof setTimeout> | undefined;
     try {
       const python = await this.#usePython();
       late = setTimeout(() => {
-        const message = `not ready within startup_timeout, ${startupTimeout} s`;
-        this.#starting.abort(this.#failure("startup_timeout", message));
+        const failure = this.#failure("startup_timeout", lateMessage(startupTimeout, notYet));
+        this.#starting.abort(failure);
       }, startupTimeout * MS_PER_SECOND);
       const port = await this.#choosePort();
       signal.throwIfAborted();
       const group = this.#launch(port, python);
       const candidates = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
-      const origin = await untilReady(candidates, healthPath, signal);
+      const origin = await untilReady(candidates, healthPath, signal, (why) => (notYet = why));
       this.#state = "ready";
       this.#warnOfOpenPorts(group);
       return { origin };

@@ -16,22 +16,36 @@ const HEALTH_TIMEOUT_MS = 10_000;
 /**
  * Returns the first of these origins (scheme, host, port) that is ready. Several, since a server that
  * listens on "localhost" may mean 127.0.0.1 or ::1.
+ * @param notYet told after each round why none was
  * @throws the signal's reason when it is aborted first
  */
 export async function untilReady(
   origins: readonly string[],
   healthPath: string | undefined,
   signal: AbortSignal,
+  notYet: (why: string) => void = () => undefined,
 ): Promise<string> {
   for (let pause = FIRST_DELAY_MS; ; pause = Math.min(MAX_DELAY_MS, pause * 1.5)) {
+    let why = `nothing takes connections at ${origins[0]}`;
     for (const origin of origins) {
       signal.throwIfAborted();
       if (!(await acceptsConnections(origin, signal))) continue;
-      if (healthPath === undefined || (await isHealthy(origin, healthPath, signal))) return origin;
+      if (healthPath === undefined) return origin;
+      const problem = await healthProblem(origin, healthPath, signal);
+      if (problem === undefined) return origin;
+      why = `GET ${origin}${healthPath} ${problem}`;
     }
+    // What broke since it was not waited for any longer says nothing.
+    if (!signal.aborted) notYet(why);
     // Rejects with an AbortError of its own; the signal's reason says more.
     await delay(pause, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** What the operator reads when the signal was a clock. @param why what `notYet` was told last */
+export function lateMessage(startupTimeout: number, why: string | undefined): string {
+  const late = `not ready within startup_timeout, ${startupTimeout} s`;
+  return why === undefined ? late : `${late}: ${why}`;
 }
 
 /** Whether something takes a connection at this origin now; no when the signal is aborted. */
@@ -50,8 +64,12 @@ export async function acceptsConnections(origin: string, signal: AbortSignal): P
   });
 }
 
-/** Whether GET answers with a 2xx status; anything else, a broken answer too, is "not yet". */
-async function isHealthy(origin: string, path: string, signal: AbortSignal): Promise<boolean> {
+/** What GET met instead of a 2xx status; a broken answer is "not yet" like any other. */
+async function healthProblem(
+  origin: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const url = new URL(origin);
   const send = url.protocol === "https:" ? secureRequest : request;
   return await new Promise((resolve) => {
@@ -65,10 +83,10 @@ async function isHealthy(origin: string, path: string, signal: AbortSignal): Pro
     asked.once("response", (response) => {
       const { statusCode = 0 } = response;
       response.destroy();
-      resolve(statusCode >= 200 && statusCode < 300);
+      resolve(statusCode >= 200 && statusCode < 300 ? undefined : `answers ${statusCode}`);
     });
     // Stays until the end: destroying the answer may raise an error of its own.
-    asked.on("error", () => resolve(false));
+    asked.on("error", () => resolve("has no answer"));
     asked.end();
   });
 }

@@ -11,7 +11,7 @@ import {
   type ExitInfo,
   StartFailure,
 } from "./container.ts";
-import { acceptsConnections, untilReady } from "./readiness.ts";
+import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 
 const MS_PER_SECOND = 1000;
 
@@ -57,9 +57,10 @@ export class UpstreamContainer implements Container {
       return { origin: url };
     }
     const late = AbortSignal.timeout(startupTimeout * MS_PER_SECOND);
+    let notYet: string | undefined;
     try {
       const signal = AbortSignal.any([late, this.#stopping.signal]);
-      await untilReady([url], healthPath, signal);
+      await untilReady([url], healthPath, signal, (why) => (notYet = why));
       this.#state = "ready";
       return { origin: url };
     } catch {
@@ -67,8 +68,7 @@ export class UpstreamContainer implements Container {
         throw new StartFailure("starting_failed", `${url}: stopped before it was ready`);
       }
       this.#end("failed");
-      const message = `${url} was not healthy at ${healthPath} within startup_timeout, ${startupTimeout} s`;
-      throw new StartFailure("startup_timeout", message);
+      throw new StartFailure("startup_timeout", lateMessage(startupTimeout, notYet));
     }
   }
 

@@ -17,6 +17,11 @@ beforeAll(async () => {
       web_server: ["node", "-e", "console.log('out of memory'); process.exit(3)"],
     },
     upstream(await freePort(), { function: "refusing" }),
+    upstream(await freePort(), {
+      function: "unhealthy",
+      health_path: "/inside/health",
+      startup_timeout: 1,
+    }),
     upstream(origin.port),
   ]);
   host = postern.address().host;
@@ -92,6 +97,14 @@ describe("before the headers", () => {
     expect(codeOf(response)).toBe("starting_failed");
     expect(response.body.toString()).not.toContain("out of memory");
     await postern.process.waitForErrorOutput(/broken.*out of memory/);
+  });
+
+  test("an app that is not ready in time is 504, and where it was looked for stays in the log", async () => {
+    const response = await get("/", postern.address("unhealthy").host);
+    expect(response.status).toBe(504);
+    expect(codeOf(response)).toBe("startup_timeout");
+    expect(response.body.toString()).not.toMatch(/inside|127\.0\.0\.1/);
+    await postern.process.waitForErrorOutput(/unhealthy.*127\.0\.0\.1/);
   });
 
   test("interim answers of the app do not stand for its final one", async () => {

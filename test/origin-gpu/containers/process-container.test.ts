@@ -1,11 +1,13 @@
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import type { Container, ExitInfo } from "../../../origin-gpu/containers/container.ts";
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
-import { freePort } from "../../support/temporary.ts";
+import { freePort, temporaryDirectory } from "../../support/temporary.ts";
 import { HERE, endpointConfig, serverEndpoint, plainPython } from "./endpoint.ts";
 
 class Started {
@@ -103,7 +105,9 @@ describe("a start", () => {
     const one = start(serverEndpoint(flags, { startupTimeout: 1, exitGracePeriod: 0.2 }));
     await expect(one.container.ready).rejects.toMatchObject({
       code: "startup_timeout",
-      message: "not ready within startup_timeout, 1 s",
+      message: expect.stringMatching(
+        /^not ready within startup_timeout, 1 s: nothing takes connections at http:\/\/127\.0\.0\.1:\d+$/,
+      ) as unknown,
     });
     expect(one.container.state).toBe("failed");
     for (const whose of ["server", "child"]) await untilGone(await one.pid(whose));
@@ -114,6 +118,14 @@ describe("a start", () => {
     const one = start(endpointConfig({ kind }));
     await expect(one.container.ready).rejects.toMatchObject({ code: "starting_failed" });
     expect(one.lines).toEqual(["postern: command not found: no-such-program"]);
+  });
+
+  test("fails clearly when the program's file is not executable", async () => {
+    const program = join(temporaryDirectory(), "run.sh");
+    writeFileSync(program, "#!/bin/sh\n", { mode: 0o644 });
+    const one = start(endpointConfig({ kind: { type: "web_server", command: [program] } }));
+    await expect(one.container.ready).rejects.toMatchObject({ code: "starting_failed" });
+    expect(one.lines).toEqual([`postern: ${program} is not executable; chmod +x makes it so`]);
   });
 
   test("fails clearly when the working directory is gone", async () => {

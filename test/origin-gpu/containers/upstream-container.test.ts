@@ -50,7 +50,7 @@ describe("a server that somebody else runs", () => {
     const { container } = start(url, { healthPath: "/health", startupTimeout: 1 });
     await expect(container.ready).rejects.toMatchObject({
       code: "startup_timeout",
-      message: `${url} was not healthy at /health within startup_timeout, 1 s`,
+      message: `not ready within startup_timeout, 1 s: GET ${url}/health answers 500`,
     });
     expect(container.state).toBe("failed");
     await expect(container.exited).resolves.toEqual({ code: null, signal: null });
