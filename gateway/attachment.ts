@@ -4,7 +4,7 @@
  * Whatever breaks is named in a header, so that the Worker knows whether to attach again.
  */
 import { MAX_DATA_BYTES } from "../routing/wire/limits.ts";
-import type { Failure } from "../routing/wire/messages.ts";
+import { type Failure, parseRequestHead } from "../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { AnswerBody } from "./answer-body.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -23,6 +23,20 @@ export type Ending = Exclude<StreamEnding["kind"], "kept"> | "no_link" | "too_ma
  * not there after this time. Whoever left before then is noticed then.
  */
 const LISTEN_AFTER_MS = 100;
+
+const INTERRUPTED: Failure = {
+  code: "upload_interrupted",
+  detail: "the request body did not arrive whole",
+};
+
+/**
+ * The platform ends a body whose chunks make no sense as it ends one that breaks off. Whoever broke off
+ * seldom reads on, so who sends chunks is told of both (RFC 9112, 8).
+ */
+const MALFORMED: Failure = {
+  code: "bad_request",
+  detail: "the chunked request body is malformed, or it broke off",
+};
 
 export class Attachment implements StreamEvents {
   readonly response: Promise<Response>;
@@ -120,12 +134,15 @@ export class Attachment implements StreamEvents {
     );
   }
 
-  /** Streams the request body as the window allows; a client that breaks off resets the stream. */
-  sendBody(body: ReadableStream<Uint8Array>, env: Env): void {
-    void this.#pump(body, maxBodyBytes(env));
+  /**
+   * Streams the request body as the window allows; a client that breaks off resets the stream.
+   * @param head the RequestHead as JSON
+   */
+  sendBody(body: ReadableStream<Uint8Array>, env: Env, head: string): void {
+    void this.#pump(body, maxBodyBytes(env), head);
   }
 
-  async #pump(body: ReadableStream<Uint8Array>, limit: number): Promise<void> {
+  async #pump(body: ReadableStream<Uint8Array>, limit: number, head: string): Promise<void> {
     const reader = body.getReader({ mode: "byob" });
     let total = 0;
     let buffer = new ArrayBuffer(MAX_DATA_BYTES);
@@ -161,7 +178,7 @@ export class Attachment implements StreamEvents {
       }
       await reader.cancel();
     } catch {
-      this.#fail({ code: "upload_interrupted", detail: "the request body did not arrive whole" });
+      this.#fail(INTERRUPTED, isChunked(head) ? MALFORMED : INTERRUPTED);
     }
   }
 
@@ -215,11 +232,12 @@ export class Attachment implements StreamEvents {
     return plain ?? new Response(body.length === 0 ? null : body, { headers });
   }
 
-  #fail(failure: Failure): void {
+  /** @param told what the client is told of it, where that is something else */
+  #fail(failure: Failure, told = failure): void {
     const stream = this.#stream;
     if (stream === undefined || stream.over) return;
     stream.reset(failure);
-    this.onOver({ kind: "reset", failure: JSON.stringify(failure) });
+    this.onOver({ kind: "reset", failure: JSON.stringify(told) });
   }
 
   #leave(): void {
@@ -228,6 +246,12 @@ export class Attachment implements StreamEvents {
     this.#stream?.discard();
     this.#windowOpened?.();
   }
+}
+
+/** Whether the body came in chunks: no Content-Length says how long it is. */
+function isChunked(head: string): boolean {
+  const { headers } = parseRequestHead(head);
+  return !headers.some((name, index) => index % 2 === 0 && name === "content-length");
 }
 
 function ended(ending: Ending, failure: Failure): Response {

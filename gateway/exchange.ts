@@ -80,7 +80,13 @@ export interface Call {
  * @param patienceMs how long the client waits for response headers, from the last byte of its body on
  */
 export async function exchange(env: Env, call: Call, patienceMs: number): Promise<Answer> {
-  const body = await requestBody(call.request);
+  let body: RequestBody;
+  try {
+    body = await requestBody(call.request);
+  } catch {
+    // The client left, or it closed its sending side too early and reads on.
+    return failed("upload_interrupted", "the request body did not arrive whole");
+  }
   const openedAt = Date.now();
   let { part, place } = await open(env, call, body, patienceMs);
   // `no_link` says that nothing was sent; `link_lost` that something may have been.

@@ -152,7 +152,7 @@ export class Origin extends DurableObject<Env> {
     attachment.start(link.streams.open(head, carried, end, attachment));
     if (!end) {
       if (whole) attachment.sendBytes(body);
-      else if (request.body !== null) attachment.sendBody(request.body, this.env);
+      else if (request.body !== null) attachment.sendBody(request.body, this.env, head);
     }
     this.#watchLink();
     return await attachment.response;

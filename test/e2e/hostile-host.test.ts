@@ -209,7 +209,7 @@ describe("framing", () => {
   });
 
   test.each(["xyz", "-1", "ffffffffffffffffff", ""])(
-    "a chunk size of %j ends the connection and is no whole request for the app",
+    "a chunk size of %j is a bad request, ends the connection and is no whole request for the app",
     async (size) => {
       // An app that answers before it has read the body would be believed, and rightly so.
       origin.answer("/patient", () => undefined);
@@ -219,15 +219,29 @@ describe("framing", () => {
         `POST /patient HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n` +
           `4\r\nbody\r\n${size}\r\nmore\r\n0\r\n\r\n`,
       );
-      const answer = await connection.response().catch((error: unknown) => {
-        if (error instanceof ConnectionClosed) return undefined;
-        throw error;
-      });
-      if (answer !== undefined) expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect((await connection.response()).status).toBe(400);
       await connection.ending();
       connection.reset();
       // The app may have seen the start of the body, but never its clean end.
       expect(origin.bodies.slice(before).join("")).not.toContain("0\r\n\r\n");
+    },
+  );
+
+  test.each([10, 100_000])(
+    "a body of %i bytes whose sender stops early is upload_interrupted, and no whole request for the app",
+    async (length) => {
+      origin.answer("/patient", () => undefined);
+      const before = origin.bodies.length;
+      const connection = await RawConnection.connect(postern.port);
+      connection.send(
+        `POST /patient HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${length}\r\n\r\nbody`,
+      );
+      connection.finish();
+      const answer = await connection.response();
+      expect(JSON.parse(answer.body.toString())).toMatchObject({ code: "upload_interrupted" });
+      await connection.ending();
+      connection.reset();
+      expect(origin.bodies.slice(before).join("").length).toBeLessThan(length);
     },
   );
 
