@@ -2,14 +2,18 @@
  * An isolate's memory of what an object owns: younger than 3 s a snapshot is used as it is; up to 5 s it
  * is used and refreshed behind the request; older, the request waits for a fresh one, at most 1 s. So a
  * warm request asks nobody, and whatever changes is everywhere within 5 s. That a key has nothing is
- * remembered for 5 s. The table is bounded: what was refreshed longest ago goes first.
+ * remembered for half a second: who asks again waits for what comes next. The table is bounded: what was
+ * refreshed longest ago goes first.
  */
 import type { Env } from "./env.ts";
 
 const FRESH_MS = 3_000;
 const USABLE_MS = 5_000;
 const WAIT_MS = 1_000;
-/** Who has reason to doubt a snapshot gets a newer one, but nobody is asked more often than this. */
+/**
+ * Who has reason to doubt a snapshot, or found nothing, gets a newer one; but nobody is asked more often
+ * than this.
+ */
 const DOUBTED_MS = 500;
 
 export type Lookup<Value> = { snapshot: Value | undefined } | { unavailable: true };
@@ -31,19 +35,28 @@ interface Entry<Value> {
 export class SnapshotCache<Value> {
   readonly #load: Load<Value>;
   readonly #maxEntries: number;
+  readonly #isNothing: (snapshot: Value) => boolean;
   readonly #entries = new Map<string, Entry<Value>>();
 
-  constructor(load: Load<Value>, maxEntries: number) {
+  /** @param isNothing whether a snapshot says that there is nothing, as its absence does */
+  constructor(
+    load: Load<Value>,
+    maxEntries: number,
+    isNothing: (snapshot: Value) => boolean = () => false,
+  ) {
     this.#load = load;
     this.#maxEntries = maxEntries;
+    this.#isNothing = isNothing;
   }
 
   /** The snapshot under a key, from memory where that is young enough. */
   lookup(env: Env, context: ExecutionContext, key: string): Lookup<Value> | Promise<Lookup<Value>> {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return this.#lookupCold(env, key);
+    if (entry?.snapshot === undefined || this.#isNothing(entry.snapshot)) {
+      return this.lookupAgain(env, key);
+    }
     const age = Date.now() - entry.at;
-    if (age < FRESH_MS || (entry.snapshot === undefined && age < USABLE_MS)) return entry;
+    if (age < FRESH_MS) return entry;
     if (age < USABLE_MS) {
       if (entry.refreshing === undefined) {
         entry.refreshing = this.#refresh(env, key).catch(() => undefined);
@@ -54,7 +67,7 @@ export class SnapshotCache<Value> {
     return this.#lookupCold(env, key);
   }
 
-  /** The same for who has reason to doubt what the isolate remembers: not older than half a second. */
+  /** The same for who has reason to doubt what the isolate remembers: younger than half a second. */
   lookupAgain(env: Env, key: string): Lookup<Value> | Promise<Lookup<Value>> {
     const entry = this.#entries.get(key);
     if (entry !== undefined && Date.now() - entry.at < DOUBTED_MS) return entry;

@@ -11,6 +11,7 @@ const MAX_NAMES = 10_000;
 const names = new SnapshotCache<Snapshot | StoppedName>(
   async (env, name) => await (await namesShard(env, name)).lookup(name),
   MAX_NAMES,
+  (snapshot) => "stopped" in snapshot,
 );
 
 /** The snapshot of a name, from memory where that is young enough. */

@@ -23,7 +23,10 @@ beforeEach(async () => {
   lookups = vi.spyOn(Names.prototype, "lookup");
   credentials = vi.spyOn(Workspace.prototype, "credentials");
 });
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 async function privateEndpoint(app: string): Promise<{ name: string; headers: HeadersInit }> {
   const plain = announcement(app, "f");
@@ -59,8 +62,34 @@ test("a cold name costs one question to its shard, a warm request none and reads
   expect(statements).not.toHaveBeenCalled();
 });
 
-test("a stranger's guess costs one question, and asked again none", async () => {
+test("a stranger's guess costs one question, and asked again within half a second none", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
   expect((await ask("local--nobody-here")).status).toBe(404);
+  vi.setSystemTime(Date.now() + 499);
   expect((await ask("local--nobody-here")).status).toBe(404);
   expect(lookups).toHaveBeenCalledTimes(1);
+});
+
+test("a name that nobody had, or whose app was stopped, is served half a second after it is taken", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+  const claimant = { owner: "ap-1", workspace: "local", kind: "ephemeral", startedAt: 1 } as const;
+  const snapshot = {
+    workspace: "local",
+    environment: "main",
+    app: "wanted",
+    appId: "ap-1",
+    boxes: [{ box: "away", links: 1 }],
+    endpoint: "main/wanted/f",
+    settings: { timeout: 300, resultTtl: 3600 },
+  };
+  const shard = await namesShard(env, "local--wanted-f");
+  expect((await ask("local--wanted-f")).status).toBe(404);
+  vi.setSystemTime(Date.now() + 500);
+  await shard.commit("local--wanted-f", claimant, snapshot);
+  await shard.stop("local--wanted-f", "ap-1");
+  expect((await ask("local--wanted-f")).status).toBe(410);
+  vi.setSystemTime(Date.now() + 500);
+  await shard.commit("local--wanted-f", claimant, snapshot);
+  // No box of it is connected.
+  expect((await ask("local--wanted-f")).status).toBe(503);
 });
