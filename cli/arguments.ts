@@ -116,7 +116,7 @@ function checkPositionals(command: CommandDescription, given: readonly string[])
   const isRepeated = command.positionals.at(-1)?.includes("…") === true;
   if (given.length > command.positionals.length && !isRepeated) {
     throw new UsageError(
-      `unexpected argument "${given[command.positionals.length]}"; usage: ${usage}`,
+      `unexpected argument "${given[command.positionals.length]}"; usage: ${usage} [options]; see postern ${command.name} --help`,
     );
   }
 }

@@ -3,6 +3,7 @@
  * the demo, so that the first thing a new user sees is alive.
  */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
@@ -58,6 +59,9 @@ export const UP: Command<typeof OPTIONS> = {
     const settings = { ...flags, workspace };
     const environment = namedEnvironment(read.environment, process.env) ?? "main";
     const config = { ...read, workspace, environment };
+    if (values.config === undefined && existsSync("postern.toml")) {
+      printNotice("this is the demo; --config postern.toml serves the app that is described here");
+    }
     const stop = listenForStop();
     const gateway = await startGateway(settings, printNotice);
     try {

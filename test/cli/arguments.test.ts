@@ -41,7 +41,10 @@ test.each([
   [["a", "--loud=yes"], "--loud takes no value"],
   [["a", "--later", "1"], "--later: not available yet"],
   [[], "APP is missing: postern try APP [FUNCTION]"],
-  [["a", "b", "c"], 'unexpected argument "c"; usage: postern try APP [FUNCTION]'],
+  [
+    ["a", "b", "c"],
+    'unexpected argument "c"; usage: postern try APP [FUNCTION] [options]; see postern try --help',
+  ],
 ])("%j is refused with what would be right", (argv, message) => {
   expect(() => parseArguments(COMMAND, argv)).toThrow(new UsageError(message));
 });

@@ -124,3 +124,16 @@ test("serves its app in the environment of POSTERN_ENVIRONMENT, and in no other 
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toMatch(/there is no environment nowhere\n$/);
 });
+
+test("without --config it says that the postern.toml beside it is not what it serves", async () => {
+  const { port } = await startApp();
+  const cwd = temporaryDirectory();
+  writeFileSync(join(cwd, "postern.toml"), 'app = "shop"\n');
+  const { code, stderr } = await postern(["up", "--port", String(port)], { cwd });
+  expect(code).toBe(1);
+  expect(stderr.split("\n")).toEqual([
+    "this is the demo; --config postern.toml serves the app that is described here",
+    `postern: port ${port} is already taken; choose another with --port`,
+    "",
+  ]);
+});
