@@ -13,7 +13,7 @@ import {
 import { KIB } from "../routing/wire/limits.ts";
 import { contentLength } from "../routing/wire/messages.ts";
 import { BodySpoolFullError, type BodySpools } from "./calls/body-spool.ts";
-import type { Call } from "./calls/call.ts";
+import type { Call, Settlement } from "./calls/call.ts";
 import type { Runner } from "./calls/call-table.ts";
 import { Slots, type Ticket } from "./calls/slots.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
@@ -25,6 +25,9 @@ import type { GatewayAddress } from "./link/gateway-address.ts";
 
 /** A process that died stops listening before its exit is told, which takes this long on a busy machine. */
 const EXIT_NOTICED_MS = 1_000;
+
+/** A process that is dying breaks its exchanges first and refuses connections last: the next call waits so long. */
+const DYING_MS = 100;
 
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
@@ -154,7 +157,7 @@ export class Endpoint {
       void this.#begin(visit);
     }, asynchronous);
     if (ticket !== undefined) {
-      call.whenSettled((completed) => void this.#leave(visit, ticket, completed));
+      call.whenSettled((how) => void this.#leave(visit, ticket, how));
       return begun ? "begins" : "waits";
     }
     const { function: name, maxPending, maxPendingAsync } = this.#settings;
@@ -220,15 +223,19 @@ export class Endpoint {
   /** To the container, or to the one that follows it when nobody listens there any more. */
   #forward(visit: Visit, lease: Lease, forwarded: ForwardedCall): void {
     this.#connectionsTo(lease).forward(forwarded, async (sendOver) => {
-      // An upstream server has no exit that anybody could tell.
-      if (this.#settings.kind.type !== "upstream") {
-        await Promise.race([lease.exited, delay(EXIT_NOTICED_MS, undefined, { ref: false })]);
-      }
+      await this.#exitNoticed(lease, EXIT_NOTICED_MS);
       const next = await this.#lease(visit);
       if (next === undefined) return;
       if (next.containerId !== lease.containerId) sendOver(this.#connectionsTo(next));
       else visit.call.failed(startFailure(new Error("the app accepts no connections")));
     });
+  }
+
+  /** Waits until the container has exited, if it does so soon. */
+  async #exitNoticed(lease: Lease, limitMs: number): Promise<void> {
+    // An upstream server has no exit that anybody could tell.
+    if (this.#settings.kind.type === "upstream") return;
+    await this.#within(limitMs, lease.exited);
   }
 
   async #relay({ call, settings, link }: Visit, lease: Lease): Promise<void> {
@@ -244,8 +251,11 @@ export class Endpoint {
     });
   }
 
-  async #leave({ call, lease }: Visit, ticket: Ticket, completed: boolean): Promise<void> {
-    if (!completed && lease !== undefined) await this.#letGo(call, lease);
+  async #leave({ call, lease }: Visit, ticket: Ticket, how: Settlement): Promise<void> {
+    if (lease !== undefined && how !== "completed") {
+      if (how === "broke") await this.#exitNoticed(lease, DYING_MS);
+      await this.#letGo(call, lease);
+    }
     lease?.release();
     ticket.release();
   }
@@ -300,15 +310,9 @@ export class Endpoint {
   }
 }
 
-/** What clients are told of a failed start: why it failed is the operator's, and in the log. */
-const START_DETAILS = {
-  starting_failed: "its process did not become ready; the box's log says why",
-  startup_timeout: "it was not ready within its startup_timeout; the box's log says more",
-} as const satisfies Record<StartFailure["code"], string>;
-
 function startFailure(error: unknown) {
   if (error instanceof StartFailure) {
-    return { code: error.code, detail: START_DETAILS[error.code], retryAfter: 5 } as const;
+    return { code: error.code, detail: error.message, retryAfter: 5 } as const;
   }
   const detail = error instanceof Error ? error.message : String(error);
   return { code: "origin_error", detail } as const;

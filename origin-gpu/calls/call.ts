@@ -33,6 +33,9 @@ export interface Exchange {
   abort(reason: string): void;
 }
 
+/** How the app's work on a call ended: it did everything, it broke the exchange, or it was told to stop. */
+export type Settlement = "completed" | "broke" | "given_up";
+
 /** What a call needs of the world. */
 export interface CallContext extends PassingContext {
   /** The call is over for good: forget it. */
@@ -81,7 +84,7 @@ export class Call implements AnswerHost {
   #state: CallState;
   #failure: Failure | undefined;
   #over = false;
-  #settled: ((completed: boolean) => void) | undefined;
+  #settled: ((how: Settlement) => void) | undefined;
 
   /**
    * @param keeper without one the call cannot be kept
@@ -167,18 +170,18 @@ export class Call implements AnswerHost {
   }
 
   /**
-   * Calls back once, when the app has no more to do for the call: `completed` when it did everything, else
-   * it was told to stop, or broke off. A later callback takes the place of an earlier one.
+   * Calls back once, when the app has no more to do for the call. A later callback takes the place of an
+   * earlier one.
    */
-  whenSettled(callback: (completed: boolean) => void): void {
+  whenSettled(callback: (how: Settlement) => void): void {
     this.#settled = callback;
-    if (this.#over) this.#settle(false);
+    if (this.#over) this.#settle("given_up");
   }
 
-  #settle(completed: boolean): void {
+  #settle(how: Settlement): void {
     const settled = this.#settled;
     this.#settled = undefined;
-    settled?.(completed);
+    settled?.(how);
   }
 
   /** Attaches a stream from `offset` on; an older attachment of a passing call gives way. */
@@ -279,7 +282,7 @@ export class Call implements AnswerHost {
   /** The app's answer is complete. */
   completed(): void {
     if (!this.#advance("completed")) return;
-    this.#settle(true);
+    this.#settle("completed");
     this.#answer.complete();
   }
 
@@ -287,7 +290,7 @@ export class Call implements AnswerHost {
   failed(failure: Failure): void {
     const mayHaveRun = mayHaveStarted(this.#state);
     if (!this.#advance("failed")) return;
-    this.#settle(false);
+    this.#settle(failure.code === "origin_error" ? "broke" : "given_up");
     this.#failure = failure;
     this.body.broke();
     this.#answer.fail(failure, mayHaveRun);
@@ -297,7 +300,7 @@ export class Call implements AnswerHost {
   handedOver(closed: Promise<unknown>): void {
     const settled = this.#settled;
     this.#settled = undefined;
-    void closed.then(() => settled?.(false));
+    void closed.then(() => settled?.("given_up"));
     this.finish();
   }
 
@@ -318,7 +321,7 @@ export class Call implements AnswerHost {
   finish(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#settle(false);
+    this.#settle("given_up");
     this.#answer.release();
     this.#context.forget(this);
     this.body.broke();

@@ -97,8 +97,9 @@ describe("an environment", () => {
   });
 
   test("is used by an agent that wanted to make it, when another one has and uses it already", async () => {
-    const { python, release } = await use(environments(), "a");
-    release();
+    const used = await use(environments(), "a");
+    used.release();
+    const { python } = used;
     const marker = join(python, "../../complete");
     const lockFile = `${join(python, "../..")}.lock`;
     rmSync(marker);
