@@ -62,7 +62,8 @@ export const APP_OPERATIONS: readonly Operation[] = [
     async run({ env, caller, query }) {
       const { environment, ...page } = query;
       const stub = workspaceStub(env, caller.workspace);
-      return shownPage(await stub.listApps(environment, pageRequest(page)), shownApp);
+      const listed = await stub.listApps(environment, pageRequest(page));
+      return shownPage(unlessRefused(listed), shownApp);
     },
   }),
   operation({

@@ -7,6 +7,8 @@ const MAX_PAGE_ITEMS = 100;
 const DEFAULT_PAGE_ITEMS = 50;
 const MAX_EXPIRES_IN_S = 10 * 365 * 86_400;
 
+const LIMIT_EXPECTED = `must be a whole number from 1 to ${MAX_PAGE_ITEMS}`;
+
 /** A query's numbers are digits and nothing else: `1e1`, ` 5` and an empty value are none. */
 const digits = (value: unknown) =>
   typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
@@ -14,7 +16,7 @@ const digits = (value: unknown) =>
 /** Which page of a list. */
 export const PAGE_QUERY = z.strictObject({
   limit: z
-    .preprocess(digits, z.int("must be a whole number").min(1).max(MAX_PAGE_ITEMS))
+    .preprocess(digits, z.int(LIMIT_EXPECTED).min(1).max(MAX_PAGE_ITEMS))
     .default(DEFAULT_PAGE_ITEMS)
     .meta({ description: "How many items a page has at most" }),
   cursor: z

@@ -115,7 +115,8 @@ mount(v1, OPERATIONS);
 
 v1.notFound((context) => {
   const { path } = context.req;
-  const allowed = allowedMethods(path.slice(BASE_PATH.length));
+  const isOurs = path.startsWith(`${BASE_PATH}/`);
+  const allowed = isOurs ? allowedMethods(path.slice(BASE_PATH.length)) : [];
   if (allowed.length === 0) {
     return problemResponse(new ApiProblem("not_found", `nothing is at ${path}`));
   }

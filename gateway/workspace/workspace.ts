@@ -35,6 +35,7 @@ import {
   type EnvironmentInfo,
   Environments,
   type NewEnvironment,
+  noEnvironment,
 } from "./environments.ts";
 import { migrate } from "./migrations.ts";
 import type { Page, PageRequest } from "./pages.ts";
@@ -256,8 +257,14 @@ export class Workspace extends DurableObject<Env> {
     return this.#control.app(address);
   }
 
-  listApps(environment: string | undefined, page: PageRequest): Page<AppView> {
-    return this.#control.apps(environment, page);
+  /**
+   * Refused for an environment that never was, which is mistyped: of a deleted one the stopped apps are
+   * shown. @param environment of which alone; undefined: of all
+   */
+  listApps(environment: string | undefined, page: PageRequest): Page<AppView> | Refusal {
+    const apps = this.#control.apps(environment, page);
+    const isUnknown = environment !== undefined && !this.#environments.exists(environment);
+    return isUnknown && apps.items.length === 0 ? noEnvironment(environment) : apps;
   }
 
   version(address: VersionAddress): VersionView | Refusal {

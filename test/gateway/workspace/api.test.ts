@@ -204,7 +204,13 @@ describe("a request that is wrong", () => {
     ["POST", "/proxy-tokens", { body: { expires_in: 1e10 } }, "parameter_invalid", "expires_in"],
     ["POST", "/tokens", { body: { scope: "root" } }, "parameter_invalid", "body.scope"],
     ["GET", "/proxy-tokens?limit=0", {}, "parameter_invalid", "query.limit"],
-    ["GET", "/proxy-tokens?limit=101", {}, "parameter_invalid", "query.limit"],
+    [
+      "GET",
+      "/proxy-tokens?limit=101",
+      {},
+      "parameter_invalid",
+      "query.limit: must be a whole number from 1 to 100",
+    ],
     ["GET", "/proxy-tokens?limit=1e1", {}, "parameter_invalid", "query.limit"],
     ["GET", "/proxy-tokens?limit=", {}, "parameter_invalid", "query.limit"],
     ["GET", "/proxy-tokens?limit=1&limit=2", {}, "parameter_invalid", "query.limit"],
@@ -237,6 +243,8 @@ describe("a request that is wrong", () => {
     const { status, json } = await call("GET", "/nothing", { token: admin });
     expect(status).toBe(404);
     expect(json).toMatchObject({ code: "not_found" });
+    // Of another version of the API nothing is known, not its methods either.
+    expect((await call("GET", "/../v2/proxy-tokens", { token: admin })).status).toBe(404);
   });
 
   test("while the workspace is broken is 503, and does not say how", async () => {

@@ -71,6 +71,15 @@ describe("a workspace", () => {
     expect(rest.json).toMatchObject({ items: [{ name: "main" }], next_cursor: null });
   });
 
+  test("lists the apps of an environment that it has, and says which one it has not", async () => {
+    const list = async (name: string) => await call("GET", `/apps?environment=${name}`, { token });
+    expect((await list("main")).json).toEqual({ items: [], next_cursor: null });
+    expect(await list("mian")).toMatchObject({
+      status: 404,
+      json: { code: "not_found", detail: "the workspace has no environment mian" },
+    });
+  });
+
   test("has room for 1,500", async () => {
     const stub = workspaceStub(env, workspace);
     for (let index = 1; index < MAX_ENVIRONMENTS; index++) {
