@@ -8,22 +8,23 @@ import { parseResponseHead, type ResponseHead } from "../routing/wire/messages.t
 
 /** What the gateway knows of a call before it asks the box. */
 export interface OwnHeaders {
-  /** Undefined where somebody comes back for a call that an earlier request began. */
-  readonly requestId?: string | undefined;
+  readonly requestId: string;
   readonly callId: string;
-  /** Milliseconds that the gateway took before it asked the box. */
+  /** Milliseconds until the endpoint was known. */
   readonly routeMs: number;
+  /** Milliseconds that its lock took. */
+  readonly authMs: number;
 }
 
 /** Adds the gateway's own; those of the app have none of these names. */
 export function addOwnHeaders(
   headers: Headers,
-  { requestId, callId, routeMs }: OwnHeaders,
+  own: OwnHeaders,
   timing: ResponseHead["timing"],
 ): void {
-  if (requestId !== undefined) headers.set("x-request-id", requestId);
-  headers.set("postern-call-id", callId);
-  headers.append("server-timing", serverTiming(timing, routeMs));
+  headers.set("x-request-id", own.requestId);
+  headers.set("postern-call-id", own.callId);
+  headers.append("server-timing", serverTiming(timing, own));
 }
 
 /**
@@ -51,8 +52,9 @@ export function plainAnswer(head: string, body: Uint8Array, own: string): Respon
 }
 
 /** https://www.w3.org/TR/server-timing/ ; durations in milliseconds. */
-function serverTiming(timing: ResponseHead["timing"], routeMs: number): string {
-  if (timing === undefined) return `route;dur=${routeMs}`;
+function serverTiming(timing: ResponseHead["timing"], { routeMs, authMs }: OwnHeaders): string {
+  const edge = `route;dur=${routeMs}, auth;dur=${authMs}`;
+  if (timing === undefined) return edge;
   const { queue, start, app } = timing;
-  return `route;dur=${routeMs}, queue;dur=${queue}, start;dur=${start}, app;dur=${app}`;
+  return `${edge}, queue;dur=${queue}, start;dur=${start}, app;dur=${app}`;
 }

@@ -24,17 +24,28 @@ export class Visit {
   readonly startedAt = Date.now();
   /** The endpoint's setting, once it is known. */
   cors: CorsSetting = false;
-  /** Milliseconds that the gateway took before it asked the box. */
+  /** Milliseconds until the endpoint was known. */
   routeMs = 0;
-  requestId: string | undefined;
+  /** Milliseconds that its lock took. */
+  authMs = 0;
   callId: string | undefined;
+  /** The gateway's own code, where it answered by itself. */
+  code: ErrorCode | undefined;
+  #requestId: string | undefined;
 
   constructor(request: Request) {
     this.request = request;
   }
 
+  /** The client's own X-Request-Id where it is one, else the call's id, or one for an answer without a call. */
+  get requestId(): string {
+    this.#requestId ??= givenRequestId(this.request) ?? this.callId ?? crypto.randomUUID();
+    return this.#requestId;
+  }
+
   /** An answer of the gateway's own. */
   refuse(code: ErrorCode, detail: string, retryAfter?: number): Response {
+    this.code = code;
     const accept = this.request.headers.get("accept");
     const mayHaveRun = MAY_HAVE_RUN.has(code);
     const { status, headers, body } = problem(code, detail, { accept, retryAfter, mayHaveRun });
@@ -88,8 +99,14 @@ export class Visit {
     for (let index = 0; index < lines.length; index += 2) {
       headers.append(lines[index] as string, lines[index + 1] as string);
     }
-    const { requestId, callId, routeMs } = this;
-    if (callId !== undefined) addOwnHeaders(headers, { requestId, callId, routeMs }, timing);
+    const { requestId, callId, routeMs, authMs } = this;
+    if (callId === undefined) headers.set("x-request-id", requestId);
+    else addOwnHeaders(headers, { requestId, callId, routeMs, authMs }, timing);
     return headers;
   }
+}
+
+function givenRequestId(request: Request): string | undefined {
+  const given = request.headers.get("x-request-id");
+  return given !== null && /^[!-~]{1,128}$/.test(given) ? given : undefined;
 }

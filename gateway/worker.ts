@@ -32,8 +32,13 @@ export { Workspace } from "./workspace/workspace.ts";
 export default {
   async fetch(request, env, context): Promise<Response> {
     const visit = new Visit(request);
+    if (env.POSTERN_LOG !== "json") return await serve(visit, env, context);
+    // A client that leaves ends this invocation: nothing after the wait would come.
+    const onLeft = () => log(visit, CLIENT_CLOSED);
+    request.signal.addEventListener("abort", onLeft);
     const response = await serve(visit, env, context);
-    if (env.POSTERN_LOG === "json" && !isAnnouncement(request)) log(visit, response);
+    request.signal.removeEventListener("abort", onLeft);
+    if (!isAnnouncement(request, response, env)) log(visit, response);
     return response;
   },
 } satisfies ExportedHandler<Env>;
@@ -44,7 +49,9 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   const host = parseHost(request.headers.get("host") ?? "", env.POSTERN_BASE_DOMAIN);
   if (host.kind === "refused") return visit.refuse(host.code, host.detail);
   const target = rawTarget(request.url);
-  if (target === undefined) return visit.refuse("bad_request", "the target is malformed");
+  if (target === undefined) {
+    return visit.refuse("bad_request", "the target is no path, or longer than 32,768 characters");
+  }
   if (host.kind === "base") return await api(request, env, context, target);
   if (host.kind === "custom") {
     return visit.refuse("wrong_host", `no endpoint is served at ${host.host}`);
@@ -67,6 +74,7 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   const allowed = corsPreflight(visit);
   if (allowed !== undefined) return allowed;
   const refusal = await authorize(env, context, request.headers, snapshot);
+  visit.authMs = Date.now() - visit.startedAt - visit.routeMs;
   if (refusal !== undefined) {
     return visit.refuse(refusal.code, refusal.detail, refusal.retryAfter);
   }
@@ -82,7 +90,6 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   }
   const id = crypto.randomUUID();
   visit.callId = id;
-  visit.requestId = requestId(request, id);
   const client = clientAddress(request, env);
   const headers = requestHeaders(request.headers, {
     host: host.authority,
@@ -189,40 +196,41 @@ function isWebSocket(request: Request): boolean {
 function callOf(head: RequestHead, { workspace, boxes: all }: Snapshot, visit: Visit): Call {
   const home = head.key === undefined ? undefined : homeBox(head.key, all);
   const boxes = home === undefined ? all : [home];
-  const { request, requestId, routeMs, cors } = visit;
+  const { request, requestId, routeMs, authMs, cors } = visit;
   const id = head.call;
-  const own = cors === false ? { requestId, callId: id, routeMs } : undefined;
+  const own = cors === false ? { requestId, callId: id, routeMs, authMs } : undefined;
   return { id, workspace, boxes, head: asciiJson(JSON.stringify(head)), request, own };
 }
 
-/** The client's own X-Request-Id where it is one, else the call's id. */
-function requestId(request: Request, id: string): string {
-  const given = request.headers.get("x-request-id");
-  return given !== null && /^[!-~]{1,128}$/.test(given) ? given : id;
-}
+/** Ids of zeros alone are none. */
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** W3C Trace Context, version 00: the client's own where it is one, else a trace that begins here. */
 function traceparent(request: Request, id: string): string {
   const given = request.headers.get("traceparent");
-  if (given !== null && /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(given)) return given;
+  if (given !== null && TRACEPARENT.test(given)) return given;
   const hex = id.replaceAll("-", "");
   return `00-${hex}-${hex.slice(16)}-01`;
 }
 
-/** The front's own word about a connection is nobody's request. */
-function isAnnouncement(request: Request): boolean {
-  return request.url.endsWith("/_postern/connection") && request.method === "POST";
+/** The front's own word about a connection is nobody's request; who only pretends to be it gets no 204. */
+function isAnnouncement(request: Request, { status }: Response, env: Env): boolean {
+  return status === 204 && request.url === `http://${env.POSTERN_BASE_DOMAIN}/_postern/connection`;
 }
 
+/** No answer, and nobody who would get one: the client left before the response headers. */
+const CLIENT_CLOSED = { status: 499, code: "client_closed" } as const;
+
 /** One line of JSON for each request; what an operator greps for. */
-function log(visit: Visit, response: Response): void {
+function log(visit: Visit, { status, code = visit.code }: { status: number; code?: string }): void {
   const { request, startedAt, callId, requestId: id } = visit;
   const line = {
     time: new Date(startedAt).toISOString(),
     method: request.method,
     host: request.headers.get("host"),
     path: request.url.slice(request.url.indexOf("/", 8)).split("?", 1)[0],
-    status: response.status,
+    status,
+    code,
     duration_ms: Date.now() - startedAt,
     request_id: id,
     call_id: callId,

@@ -11,15 +11,18 @@ const NOTICED_WITHIN_MS = 1_000;
 
 let postern: Gateway;
 beforeAll(async () => {
-  postern = await startUp([
-    {
-      function: "web",
-      asgi: "fastapi_app:app",
-      directory: APPS,
-      python: await ensureVenv(),
-      max_inputs: 100,
-    },
-  ]);
+  postern = await startUp(
+    [
+      {
+        function: "web",
+        asgi: "fastapi_app:app",
+        directory: APPS,
+        python: await ensureVenv(),
+        max_inputs: 100,
+      },
+    ],
+    { flags: ["--log", "json"] },
+  );
   await send(postern.address(), "/json", { timeoutMs: 60_000 });
 });
 afterAll(async () => await postern.stop());
@@ -59,6 +62,20 @@ test.each([
     expect(await noticedAfterMs(path, LEAVE[how])).toBeLessThan(NOTICED_WITHIN_MS);
   },
 );
+
+test("the log says of a client that left before the headers that it did", async () => {
+  const { port, host } = postern.address();
+  const connection = await RawConnection.connect(port);
+  const id = randomUUID();
+  connection.send(
+    `GET /silent/headers?${id} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: ${id}\r\n\r\n`,
+  );
+  expect((await send(postern.address(), `/arrivals/${id}`)).json()).toEqual({ started: true });
+  connection.reset();
+  const pattern = new RegExp(`.*"status":499.*"request_id":"${id}".*`);
+  const [line] = await postern.process.waitForErrorOutput(pattern);
+  expect(JSON.parse(line)).toMatchObject({ path: "/silent/headers", code: "client_closed" });
+});
 
 test("a second request on a connection is let go as fast as a first", async () => {
   const { port, host } = postern.address();

@@ -83,6 +83,7 @@ describe("a call through the Worker and its objects", () => {
     const response = await ask("local--nobody-here");
     expect(response.status).toBe(404);
     expect(await response.text()).toContain("no_such_endpoint");
+    expect(response.headers.get("x-request-id")).toMatch(/^[\w-]{36}$/);
   });
 
   test("is not resent when the agent that answers may not be the one that ran it", async () => {

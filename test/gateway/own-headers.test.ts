@@ -5,7 +5,7 @@ import { plainAnswer } from "../../gateway/own-headers.ts";
 import type { ResponseHead } from "../../routing/wire/messages.ts";
 
 const BODY = new TextEncoder().encode("hello");
-const OWN = JSON.stringify({ requestId: "mine", callId: "the-call", routeMs: 3 });
+const OWN = JSON.stringify({ requestId: "mine", callId: "the-call", routeMs: 3, authMs: 5 });
 
 const made = (head: Partial<ResponseHead>, body = BODY) =>
   plainAnswer(JSON.stringify({ status: 200, headers: [], ...head }), body, OWN);
@@ -16,7 +16,7 @@ test("a plain answer has the app's headers and the gateway's own", async () => {
   expect([...(answer?.headers ?? [])]).toEqual([
     ["content-type", "text/plain"],
     ["postern-call-id", "the-call"],
-    ["server-timing", "route;dur=3, queue;dur=1, start;dur=2, app;dur=4"],
+    ["server-timing", "route;dur=3, auth;dur=5, queue;dur=1, start;dur=2, app;dur=4"],
     ["set-cookie", "a=1"],
     ["set-cookie", "b=2"],
     ["x-request-id", "mine"],

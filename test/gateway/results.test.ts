@@ -139,6 +139,17 @@ describe("Prefer", () => {
 });
 
 describe("a result URL", () => {
+  test("is answered under the X-Request-Id of who asks, or the call's id", async () => {
+    requestTimeout("0.02");
+    const endpoint = await slowEndpoint();
+    const first = await endpoint.ask("/");
+    const location = first.headers.get("location") ?? "";
+    const mine = await endpoint.ask(location, { headers: { "x-request-id": "mine" } });
+    expect(mine.headers.get("x-request-id")).toBe("mine");
+    const other = await endpoint.ask(location);
+    expect(other.headers.get("x-request-id")).toBe(endpoint.opened[0]?.call);
+  });
+
   test("with a token that is not ours is 404 and asks no object", async () => {
     requestTimeout("0.02");
     const endpoint = await slowEndpoint();
