@@ -90,7 +90,8 @@ async function packed(directory: string): Promise<PackedCode> {
   try {
     const code = await packCode(directory);
     for (const line of code.skipped) printNotice(line);
-    printNotice(`packed ${code.files} files of ${directory}: ${shownBytes(code.bytes)}`);
+    const files = code.files === 1 ? "1 file" : `${code.files} files`;
+    printNotice(`packed ${files} of ${directory}: ${shownBytes(code.bytes)}`);
     return code;
   } catch (error) {
     throw error instanceof CodeRefused ? new Failure(error.message) : error;

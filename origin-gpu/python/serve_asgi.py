@@ -127,7 +127,7 @@ def find_app(target):
 
 def not_an_app(name, found):
     if callable(found) and takes(found, 2):
-        return "{} looks like a WSGI app, which is not supported yet; serve it by a web_server".format(name)
+        return "{} looks like a WSGI app, which is not supported yet; run it by web_server, with gunicorn for one".format(name)
     if inspect.isroutine(found):
         return "{} is neither an ASGI app nor a function without arguments".format(name)
     return "{} is of type {} and not an ASGI app".format(name, type(found).__name__)

@@ -95,11 +95,11 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
     ["apps:make_nothing", "postern: apps:make_nothing() is of type NoneType and not an ASGI app"],
     [
       "apps:wsgi",
-      "postern: apps:wsgi looks like a WSGI app, which is not supported yet; serve it by a web_server",
+      "postern: apps:wsgi looks like a WSGI app, which is not supported yet; run it by web_server, with gunicorn for one",
     ],
     [
       "apps:make_wsgi",
-      "postern: apps:make_wsgi() looks like a WSGI app, which is not supported yet; serve it by a web_server",
+      "postern: apps:make_wsgi() looks like a WSGI app, which is not supported yet; run it by web_server, with gunicorn for one",
     ],
     [
       "apps:four_arguments",
