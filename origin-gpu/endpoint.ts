@@ -310,9 +310,15 @@ export class Endpoint {
   }
 }
 
+/** What clients are told of a failed start: why it failed is the operator's, and in the log. */
+const START_DETAILS = {
+  starting_failed: "its process did not become ready; the box's log says why",
+  startup_timeout: "it was not ready within its startup_timeout; the box's log says more",
+} as const satisfies Record<StartFailure["code"], string>;
+
 function startFailure(error: unknown) {
   if (error instanceof StartFailure) {
-    return { code: error.code, detail: error.message, retryAfter: 5 } as const;
+    return { code: error.code, detail: START_DETAILS[error.code], retryAfter: 5 } as const;
   }
   const detail = error instanceof Error ? error.message : String(error);
   return { code: "origin_error", detail } as const;
