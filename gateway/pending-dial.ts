@@ -55,7 +55,9 @@ export class PendingDial implements StreamEvents {
 
   onOver(ending: StreamEnding): void {
     this.#attachment.onOver(ending);
-    this.#giveUp(`the stream is over: ${ending.kind}`);
+    // A failure is the client's answer, by the attachment; any other end is none.
+    if ("failure" in ending) this.#end();
+    else this.#giveUp(`the stream is over: ${ending.kind}`);
   }
 
   /** The agent's request, which travels beside the link and may overtake the HEAD on it. */
@@ -88,9 +90,13 @@ export class PendingDial implements StreamEvents {
   }
 
   #giveUp(reason: string): void {
+    this.#reject(new Error(reason));
+    this.#end();
+  }
+
+  #end(): void {
     this.#forget();
     clearTimeout(this.#timer);
-    this.#reject(new Error(reason));
     this.#arrived?.(new Response("the client's WebSocket is gone", { status: 404 }));
   }
 }

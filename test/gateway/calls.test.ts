@@ -69,6 +69,26 @@ describe("a call through the Worker and its objects", () => {
     expect(await response.json()).toMatchObject({ code: "origin_error", status: 502 });
   });
 
+  test.each([
+    ["refused", "queue_full", 429],
+    ["reset", "origin_error", 502],
+  ] as const)("for a WebSocket that is %s says why: %s", async (how, code, status) => {
+    const name = `ws-${how}`;
+    await connectAgent(`box-${name}`, {
+      endpoints: [announcement(name, "f")],
+      open: (stream) => {
+        const failure = { code, detail: "so it is" };
+        if (how === "reset") stream.reset(failure);
+        else stream.refuse(failure);
+        return {};
+      },
+    });
+    const headers = { accept: "application/json", upgrade: "websocket" };
+    const response = await ask(`local--${name}-f`, "/", { headers });
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ code, detail: "so it is" });
+  });
+
   test("to an endpoint whose box is away is 503 at once, with Retry-After", async () => {
     const agent = await connectAgent("box-d", { endpoints: [announcement("d", "f")] });
     agent.close();
