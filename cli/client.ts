@@ -72,7 +72,8 @@ export class ApiClient {
     try {
       return await this.get<Answer>(path);
     } catch (error) {
-      if (error instanceof ApiRefusal && error.code === "not_found") return undefined;
+      const { code = "" } = error instanceof ApiRefusal ? error : {};
+      if (["not_found", "no_such_call"].includes(code)) return undefined;
       throw error;
     }
   }

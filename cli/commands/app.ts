@@ -6,7 +6,7 @@ import type { Command, CommandGroup } from "../command.ts";
 import { confirmAtTerminal, YES_OPTION } from "../confirm.ts";
 import { untilServing } from "../deploy/follow.ts";
 import { showServing } from "../deploy/show.ts";
-import { appPath, type App, type Version } from "../deploy/versions.ts";
+import { appPath, isAppId, type App, type Version } from "../deploy/versions.ts";
 import { chooseEnvironment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
@@ -53,7 +53,7 @@ const HISTORY: Command<typeof STATE_OPTION> = {
     notes: [APP_NOTE, ACCESS_NOTE],
   },
   async run({ values, positionals: [app = ""] }) {
-    const { client, environment } = await placeOf(values);
+    const { client, environment } = await placeOf(values, app);
     const versions = await client.list<Version>(appPath(app, environment, "versions"));
     if (values.json === true) {
       printJson(versions);
@@ -84,7 +84,7 @@ const ROLLBACK: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [app = "", named] }) {
     const body = named === undefined ? {} : { version: versionNumber(named) };
-    const { client, environment, gatewayUrl } = await placeOf(values);
+    const { client, environment, gatewayUrl } = await placeOf(values, app);
     const stop = listenForStop();
     void stop.insisted.then(() => process.exit(1));
     const { version } = await client.post<Version>(appPath(app, environment, "rollback"), body);
@@ -107,7 +107,7 @@ const STOP: Command<typeof STOP_OPTIONS> = {
     notes: [APP_NOTE, ACCESS_NOTE],
   },
   async run({ values, positionals: [app = ""] }) {
-    const { client, environment } = await placeOf(values);
+    const { client, environment } = await placeOf(values, app);
     await confirmAtTerminal(`stop ${app} in ${environment}`, values.yes);
     await client.post(appPath(app, environment, "stop"), {});
     if (values.json === true) printJson({ app, environment, stopped: true });
@@ -133,13 +133,17 @@ interface Values {
   readonly state?: string;
 }
 
-/** Which gateway and which of its environments a command means. */
+/** Which gateway and which of its environments a command means; an app's id says where it is. */
 async function placeOf(
   values: Values,
+  app?: string,
 ): Promise<{ client: ApiClient; environment: string; gatewayUrl: string }> {
   const access = findAccess(values.state, process.env);
   const client = new ApiClient(access);
-  const environment = await chooseEnvironment(client, values.env, process.env);
+  const environment =
+    app !== undefined && isAppId(app)
+      ? (await client.get<App>(`/apps/${app}`)).environment
+      : await chooseEnvironment(client, values.env, process.env);
   return { client, environment, gatewayUrl: access.url };
 }
 

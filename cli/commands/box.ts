@@ -55,7 +55,10 @@ const REVOKE: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [name = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    await client.delete(`/boxes/${encodeURIComponent(name)}`);
+    const path = `/boxes/${encodeURIComponent(name)}`;
+    // What is mistyped is said so: the box that was meant is not revoked.
+    await client.get<Box>(path);
+    await client.delete(path);
     if (values.json === true) printJson({ name, revoked: true });
     else printNotice(`${name} is revoked`);
     return 0;

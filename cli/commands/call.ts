@@ -1,9 +1,12 @@
-/** `postern call`: what runs on a box and what it keeps. */
+/**
+ * `postern call`: what runs on the boxes and what they keep. A call is known on its box alone, so that each
+ * box that is connected is asked, unless one is named.
+ */
 
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
-import { boxName } from "../agent.ts";
-import { ApiClient } from "../client.ts";
+import { ApiClient, Unavailable } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
+import { Failure } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
@@ -21,13 +24,13 @@ interface Call {
 }
 
 const OPTIONS = {
-  box: { type: "string", value: "NAME", summary: "the box that runs it (this machine)" },
+  box: { type: "string", value: "NAME", summary: "the box that runs it (all that are connected)" },
   ...STATE_OPTION,
 } as const;
 
 type Values = { readonly box?: string | undefined; readonly state?: string | undefined };
 
-/** A box may keep millions: whoever wants them all asks the API page by page. */
+/** Of a box. It may keep millions: whoever wants them all asks the API page by page. */
 const MOST_SHOWN = 100;
 
 interface Calls {
@@ -38,27 +41,37 @@ interface Calls {
 const LIST: Command<typeof OPTIONS> = {
   description: {
     name: "call list",
-    summary: "Lists a box's calls: those that run, and the newest that it keeps.",
+    summary: "Lists calls: those that run, and the newest that their boxes keep.",
     positionals: [],
     options: OPTIONS,
     notes: [ACCESS_NOTE],
   },
   async run({ values }) {
-    const path = `${pathOf(values)}?limit=${MOST_SHOWN}`;
-    const { items, next_cursor: next } = await clientOf(values).get<Calls>(path);
-    if (next !== null) printNotice(`the box has more calls; these are ${MOST_SHOWN} of them`);
+    const client = clientOf(values);
+    const calls: Call[] = [];
+    const ask = async (box: string) => ({
+      box,
+      page: await client.get<Calls>(`${pathOf(box)}?limit=${MOST_SHOWN}`),
+    });
+    for await (const { box, page } of answers(client, values, ask)) {
+      calls.push(...page.items);
+      if (page.next_cursor !== null) {
+        printNotice(`${box} has more calls; these are ${MOST_SHOWN} of them`);
+      }
+    }
     if (values.json === true) {
-      printJson(items);
+      printJson(calls);
       return 0;
     }
-    const rows = items.map((call) => [
+    const rows = calls.map((call) => [
       call.call,
+      call.box,
       call.endpoint,
       call.method === undefined ? "" : `${call.method} ${call.path ?? ""}`,
       call.status,
       seconds(call.elapsed_ms),
     ]);
-    for (const line of tableOf(["ID", "ENDPOINT", "REQUEST", "STATUS", "TOOK"], rows)) {
+    for (const line of tableOf(["ID", "BOX", "ENDPOINT", "REQUEST", "STATUS", "TOOK"], rows)) {
       printResult(line);
     }
     return 0;
@@ -74,7 +87,11 @@ const INSPECT: Command<typeof OPTIONS> = {
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [id = ""] }) {
-    const call = await clientOf(values).get<Call>(pathOf(values, id));
+    const client = clientOf(values);
+    const call =
+      values.box === undefined
+        ? (await findCall(client, values, id)).call
+        : await client.get<Call>(pathOf(values.box, id));
     if (values.json === true) {
       printJson(call);
       return 0;
@@ -99,7 +116,9 @@ const CANCEL: Command<typeof OPTIONS> = {
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [id = ""] }) {
-    await clientOf(values).delete(pathOf(values, id));
+    const client = clientOf(values);
+    const box = values.box ?? (await findCall(client, values, id)).box;
+    await client.delete(pathOf(box, id));
     if (values.json === true) printJson({ call: id, cancelled: true });
     else printNotice(`${id} does not run any more`);
     return 0;
@@ -108,7 +127,7 @@ const CANCEL: Command<typeof OPTIONS> = {
 
 export const CALL: CommandGroup = {
   name: "call",
-  summary: "Shows and cancels the calls of a box.",
+  summary: "Shows and cancels the calls of the boxes.",
   commands: { list: LIST, inspect: INSPECT, cancel: CANCEL },
 };
 
@@ -116,8 +135,47 @@ function clientOf({ state }: Values): ApiClient {
   return new ApiClient(findAccess(state, process.env));
 }
 
-function pathOf({ box }: Values, id?: string): string {
-  const calls = `/boxes/${encodeURIComponent(box ?? boxName())}/calls`;
+/**
+ * What the box says that is named, or one after the other all that are connected. Of several one that
+ * does not answer is passed over, with a notice.
+ */
+async function* answers<Answer>(
+  client: ApiClient,
+  { box: named }: Values,
+  ask: (box: string) => Promise<Answer>,
+): AsyncGenerator<Answer> {
+  if (named !== undefined) {
+    yield await ask(named);
+    return;
+  }
+  const boxes = await client.list<{ name: string; connected: boolean }>("/boxes");
+  const connected = boxes.filter((box) => box.connected);
+  if (connected.length === 0) throw new Failure("no box is connected, and boxes alone know calls");
+  for (const { name } of connected) {
+    try {
+      yield await ask(name);
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      printNotice(`${name}: ${error.message}`);
+    }
+  }
+}
+
+/** A call, and the box that knows it. @throws Failure when none does */
+async function findCall(
+  client: ApiClient,
+  values: Values,
+  id: string,
+): Promise<{ readonly box: string; readonly call: Call }> {
+  const ask = async (box: string) => ({ box, call: await client.find<Call>(pathOf(box, id)) });
+  for await (const { box, call } of answers(client, values, ask)) {
+    if (call !== undefined) return { box, call };
+  }
+  throw new Failure(`no box that is connected knows the call ${id}`);
+}
+
+function pathOf(box: string, id?: string): string {
+  const calls = `/boxes/${encodeURIComponent(box)}/calls`;
   return id === undefined ? calls : `${calls}/${encodeURIComponent(id)}`;
 }
 

@@ -67,8 +67,7 @@ const LIST: Command<typeof STATE_OPTION> = {
   async run({ values }) {
     const client = new ApiClient(findAccess(values.state, process.env));
     const environment = await chooseEnvironment(client, values.env, process.env);
-    const query = `environment=${encodeURIComponent(environment)}`;
-    const secrets = await client.list<Secret>(`/secrets?${query}`);
+    const secrets = await client.list<Secret>(listOf(environment));
     if (values.json === true) {
       printJson(secrets);
       return 0;
@@ -97,6 +96,10 @@ const DELETE: Command<typeof STATE_OPTION> = {
   async run({ values, positionals: [name = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
     const environment = await chooseEnvironment(client, values.env, process.env);
+    const secrets = await client.list<Secret>(listOf(environment));
+    if (!secrets.some((secret) => secret.name === name)) {
+      throw new Failure(`there is no secret ${name} in ${environment}`);
+    }
     await client.delete(pathOf(name, environment));
     if (values.json === true) printJson({ name, environment, deleted: true });
     else printNotice(`${environment} has no secret ${name} any more`);
@@ -109,6 +112,10 @@ export const SECRET: CommandGroup = {
   summary: "Manages what containers are given in secret.",
   commands: { create: CREATE, list: LIST, delete: DELETE },
 };
+
+function listOf(environment: string): string {
+  return `/secrets?environment=${encodeURIComponent(environment)}`;
+}
 
 function pathOf(name: string, environment: string, more = ""): string {
   const query = `environment=${encodeURIComponent(environment)}${more}`;

@@ -59,6 +59,11 @@ export interface VersionBox {
   readonly detail: string;
 }
 
+/** Whether an app is called by its id, which says its environment too. */
+export function isAppId(app: string): boolean {
+  return /^ap-[0-9a-f]{26}$/.test(app);
+}
+
 /** @param app its name, for which the environment is needed, or its id */
 export function appPath(app: string, environment: string, ...below: readonly string[]): string {
   const path = ["/apps", encodeURIComponent(app), ...below].join("/");

@@ -92,13 +92,18 @@ describe("postern box", () => {
     });
     const json = await postern(["box", "list", "--json", "--state", state], { env });
     expect(JSON.parse(json.stdout)).toMatchObject([{ name: "gpu-1", connected: false }]);
-    for (let time = 0; time < 2; time += 1) {
-      expect(await postern(["box", "revoke", "gpu-1", "--state", state], { env })).toEqual({
-        code: 0,
-        stdout: "",
-        stderr: "gpu-1 is revoked\n",
-      });
-    }
+    const revoke = ["box", "revoke", "gpu-1", "--state", state];
+    expect(await postern(revoke, { env })).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: "gpu-1 is revoked\n",
+    });
+    // A name that is mistyped looks the same: what was meant must not be called revoked.
+    expect(await postern(revoke, { env })).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "postern: the workspace has no box of this name\n",
+    });
     const empty = await postern(["box", "list", "--json", "--state", state], { env });
     expect(JSON.parse(empty.stdout)).toEqual([]);
   });

@@ -114,8 +114,10 @@ describe("environment", () => {
       /^2 postern: which environment\?.*trial, main/,
     );
     const env = { ...process.env, ...nobody, POSTERN_ENVIRONMENT: "trial" };
-    const command = [process.execPath, COMMAND, "serve", file, "--state", state];
-    const serving = new ManagedProcess(command, { cwd: temporaryDirectory(), env });
+    const serving = new ManagedProcess(
+      [process.execPath, COMMAND, "serve", file, "--state", state],
+      { cwd: temporaryDirectory(), env },
+    );
     await serving.waitForOutput(/^http:\/\/local-trial--shop-web-dev\./m);
     await serving.stop();
     await run("environment delete trial -y");
@@ -161,6 +163,7 @@ describe("secret", () => {
   });
 
   test.each([
+    ["secret delete nothing", /^1 postern: there is no secret nothing in main\n$/],
     ["secret create a hunter2", /^2 .*argument 1 after the secret's name is not KEY=VALUE/],
     ["secret create a", /^2 postern: secret create: no variables; say KEY=VALUE or --from-dotenv/],
     ["secret create a --from-dotenv /nowhere", /^1 postern: --from-dotenv \/nowhere: .*no such/i],

@@ -95,6 +95,14 @@ test("the URL that the command prints is the one that answers, and the one that 
   expect(answer.urls).toEqual({ open: `http://${open.host}`, locked: `http://${locked.host}` });
 });
 
+test("a call is found on the box that has it, whatever that is called", async () => {
+  const kept = await send(open, "/", { method: "POST", headers: { prefer: "respond-async" } });
+  const { call_id: id } = kept.json() as { call_id: string };
+  const inspected = await postern("call", "inspect", id, "--json");
+  expect(JSON.parse(inspected.stdout)).toMatchObject({ call: id, box: "gpu-1" });
+  expect((await postern("call", "list")).stdout).toContain(id);
+});
+
 test("a private endpoint opens by a token alone, with the curl line that was printed", async () => {
   expect((await send(locked, "/")).status).toBe(401);
   const made = await postern("proxy-token", "create");
@@ -152,6 +160,11 @@ test("a stopped app is gone, and says so", async () => {
   const stop = ["app", "stop", "shop", "-e", "staging"];
   expect(await postern(...stop)).toMatchObject({ code: 0, stderr: "shop is stopped\n" });
   expect(await postern(...stop, "--yes")).toMatchObject({ code: 0 });
+  // An id says where the app is, though there are several environments.
+  const listed = await postern("app", "list", "-e", "staging", "--json");
+  const [{ id = "" } = {}] = JSON.parse(listed.stdout) as { id?: string }[];
+  const byId = await postern("app", "history", id);
+  expect(byId.stdout).toMatch(/^v4 +stopped /m);
   await expect.poll(async () => (await send(open, "/")).status).toBe(410);
   const problem = (await send(open, "/", { headers: { accept: "application/json" } })).json();
   expect(problem).toMatchObject({ code: "app_stopped" });

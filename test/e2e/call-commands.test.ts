@@ -118,7 +118,10 @@ test("the token of a result URL cancels its call, and a forged one nothing", asy
 
 test("an unknown call, and a box that is not there, are one clear line", async () => {
   const unknown = await command("call", "inspect", "nope");
-  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("does not know") });
+  expect(unknown).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("knows the call nope"),
+  });
   const none = await command("call", "list", "--box", "nobody");
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("no box of this name") });
   const access = ownAccess(postern.stateDirectory);
