@@ -50,7 +50,7 @@ export function findAccess(state: string | undefined, environment: Environment):
     const kept = accessOfProfile(profile, `profile "${name}" of ${profiles.path}`);
     if (url === undefined || url === kept.url) return { ...kept, ...token };
   }
-  if (url !== undefined) {
+  if (url !== undefined && url !== readRunning(resolve(DEFAULT_STATE))?.url) {
     throw new Failure(
       `no token for ${url}: set POSTERN_TOKEN_ID and POSTERN_TOKEN_SECRET, or run postern token set`,
     );

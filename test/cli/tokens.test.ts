@@ -1,5 +1,5 @@
 /** What the commands about tokens and profiles say, and how they exit, at a real gateway. */
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync, symlinkSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -186,6 +186,13 @@ describe("one clear line", () => {
     expect(stderr).toBe(
       `postern: no token for ${url}: set POSTERN_TOKEN_ID and POSTERN_TOKEN_SECRET, or run postern token set\n`,
     );
+    // Unless it is the one that keeps its own right here.
+    const cwd = temporaryDirectory();
+    symlinkSync(state, join(cwd, ".postern"));
+    const here = async (gatewayUrl: string) =>
+      await postern(["token", "list"], { cwd, env: { ...nobody(), POSTERN_URL: gatewayUrl } });
+    expect(await here(url)).toMatchObject({ code: 0 });
+    expect(await here("http://127.0.0.1:9")).toMatchObject({ code: 1 });
   });
 
   test("for a token that is wrong or revoked, which is not said", async () => {
