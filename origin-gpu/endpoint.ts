@@ -211,6 +211,7 @@ export class Endpoint {
       const lease = await this.#pool.acquire();
       visit.lease?.release();
       visit.lease = lease;
+      call.container = lease.containerId;
       if (!call.over) return lease;
       lease.release();
     } catch (error) {

@@ -18,6 +18,7 @@ interface Call {
   readonly path?: string;
   readonly status: string;
   readonly box: string;
+  readonly container?: string;
   readonly kept: boolean;
   readonly elapsed_ms: number;
   readonly timeline: readonly { readonly state: string; readonly at_ms: number }[];
@@ -99,6 +100,7 @@ const INSPECT: Command<typeof OPTIONS> = {
     printResult(`${call.call}  ${call.status}`);
     printResult(`endpoint  ${call.endpoint}`);
     printResult(`box       ${call.box}`);
+    if (call.container !== undefined) printResult(`container ${call.container}`);
     if (call.method !== undefined) printResult(`request   ${call.method} ${call.path ?? ""}`);
     for (const { state, at_ms: at } of call.timeline) {
       printResult(`${seconds(at).padStart(9)}  ${state}`);

@@ -33,6 +33,10 @@ const CALL = {
       "lost",
     ]),
     box: z.string(),
+    container: z
+      .string()
+      .optional()
+      .meta({ description: "Which works on it; not of an ended call" }),
     kept: z.boolean().meta({ description: "Its answer is or will be on the box's disk" }),
     elapsed_ms: z.number(),
     timeline: z.array(z.object({ state: z.string(), at_ms: z.number() })),

@@ -58,6 +58,8 @@ export interface CallDescription {
   method?: string;
   path?: string;
   status: CallStatus;
+  /** The container that works on it. Not noted of a call that has ended. */
+  container?: string;
   /** Its answer is or will be on the disk. */
   kept: boolean;
   elapsedMs: number;
@@ -73,6 +75,8 @@ interface Step {
 export class Call implements AnswerHost {
   readonly id: string;
   readonly body: RequestBody;
+  /** The id of the container that works on it, once one does. */
+  container: string | undefined;
   /** As JSON while the call waits for nobody: the many small strings of a head take twice as much. */
   #head: RequestHead | string;
   readonly #context: CallContext;
@@ -127,12 +131,12 @@ export class Call implements AnswerHost {
     return this.#over;
   }
 
-  /** What a person who asks about this call is told. */
   /** By the clock of its context, in milliseconds. */
   get openedAt(): number {
     return this.#timeline[0].at;
   }
 
+  /** What a person who asks about this call is told. */
   describe(): CallDescription {
     // Not through `head`: who only looks on leaves a waiting call as small as it is.
     const { endpoint, method, target } = unpacked(this.#head);
@@ -142,6 +146,7 @@ export class Call implements AnswerHost {
       method,
       path: (target.split("?", 1)[0] ?? "").slice(0, SHOWN_PATH_CHARACTERS),
       status: this.#status(),
+      ...(this.container !== undefined && { container: this.container }),
       kept: this.#answer instanceof KeptAnswer,
       elapsedMs: this.#elapsedMs(this.#context.now()),
       timeline: this.#timeline.map(({ state, at }) => ({ state, atMs: this.#elapsedMs(at) })),

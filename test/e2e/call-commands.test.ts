@@ -12,6 +12,7 @@ import { temporaryDirectory } from "../support/temporary.ts";
 interface Shown {
   call: string;
   status: string;
+  container?: string;
   timeline: { state: string }[];
 }
 
@@ -65,6 +66,9 @@ async function inspect(id: string): Promise<Shown> {
 test("a call that runs is listed and inspected, and ends at the app when it is cancelled", async () => {
   const { id } = await begin("/first");
   await expect.poll(async () => (await inspect(id)).status, SLOW).toBe("running");
+  const { container } = await inspect(id);
+  expect(container).toMatch(/^ct-[0-9a-f]{16}$/);
+  expect((await command("call", "inspect", id)).stdout).toContain(`container ${container}\n`);
   const listed = await command("call", "list", "--json");
   expect((JSON.parse(listed.stdout) as Shown[]).map(({ call }) => call)).toContain(id);
 
