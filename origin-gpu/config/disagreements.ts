@@ -25,6 +25,7 @@ export function disagreements(
   return [
     ...sameFunction(tables),
     ...sameLabel(tables, (name) => (app === undefined ? undefined : labelOf?.(app, name))),
+    ...samePort(tables),
     ...strangeContainers(tables),
     ...otherPlace(tables, "boxes"),
     ...otherPlace(tables, "region"),
@@ -59,6 +60,18 @@ function sameLabel(
     const key = own === undefined ? "function" : "label";
     const message = `makes the label ${label}, which ${other} has already; give one of the two another label`;
     return [{ index, key, message }];
+  });
+}
+
+function samePort(tables: Tables): Disagreement[] {
+  const seen = new Map<number, string>();
+  return tables.flatMap(({ function: name = "another endpoint", port }, index) => {
+    if (port === undefined) return [];
+    const other = seen.get(port);
+    seen.set(port, other ?? name);
+    if (other === undefined) return [];
+    const message = `is the port of ${other} already; put "$PORT" into the command instead, or choose another`;
+    return [{ index, key: "port", message }];
   });
 }
 

@@ -235,6 +235,14 @@ asgi = "s:b"`;
     expect(result.problems).toMatchObject([{ message: expect.stringContaining("which a-b has") }]);
   });
 
+  test("two servers can't listen on one port", () => {
+    const server = (name: string) =>
+      `[[endpoint]]\nfunction = "${name}"\nweb_server = ["x"]\nport = 8000\n`;
+    expect(problemsOf(`app = "a"\n${server("f")}${server("g")}`)).toEqual([
+      '9: endpoint.g.port = 8000: is the port of f already; put "$PORT" into the command instead, or choose another',
+    ]);
+  });
+
   test("two endpoints have neither a function nor a label in common", () => {
     const one = '[[endpoint]]\nfunction = "f"\nasgi = "s:a"\nlabel = "l"\n';
     expect(problemsOf(`app = "a"\n${one}${one}`)).toEqual([
