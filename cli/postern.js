@@ -28,7 +28,15 @@ async function runHere() {
   process.on("warning", (warning) => {
     if (warning.name !== "ExperimentalWarning") process.stderr.write(`${warning.message}\n`);
   });
-  await import("./main.ts");
+  try {
+    await import("./main.ts");
+  } catch (error) {
+    if (error?.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    process.stderr.write(
+      `postern: ${error.message.split(" imported from ")[0]}; run npm install\n`,
+    );
+    process.exit(1);
+  }
 }
 
 function runWithPinnedNode() {

@@ -1,5 +1,6 @@
 /** What the command says and how it exits, before anything runs. */
-import { writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -65,6 +66,19 @@ describe("usage", () => {
 });
 
 describe("what can't start", () => {
+  test("a clone without its dependencies: one line, exit code 1", async () => {
+    const directory = temporaryDirectory();
+    const command = join(directory, "postern.js");
+    copyFileSync(new URL("../../cli/postern.js", import.meta.url), command);
+    writeFileSync(join(directory, "package.json"), '{ "type": "module" }');
+    writeFileSync(join(directory, "main.ts"), 'import "undici";\n');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [command, "up"], {
+      encoding: "utf8",
+    });
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toBe("postern: Cannot find package 'undici'; run npm install\n");
+  });
+
   test("a port that is taken: one line, exit code 1", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => {
