@@ -1,7 +1,8 @@
 /**
  * One client connection of the front and its upstream connection to workerd: bytes pass untouched in
  * both directions, and each side learns how the other one ended. It understands no HTTP beyond the
- * announcement, and it keeps nothing: what the slower side has not taken stays in the sender's socket.
+ * announcement and a CONNECT that comes first, and it keeps nothing: what the slower side has not taken
+ * stays in the sender's socket.
  *
  * The upstream connection is opened at the client's first byte, so that idle connections cost workerd
  * nothing. From there on workerd's own limit of 15 s for every request head holds.
@@ -9,6 +10,7 @@
 
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { problem } from "../../routing/problem.ts";
 import { openUpstream, type AnnouncedSocket, type Upstream } from "./upstream.ts";
 
 /** How long a client waits for workerd while it restarts, before its 503. */
@@ -35,6 +37,9 @@ const LINGER_MS = 2_000;
 
 /** How a box's link or dial-back begins; clients that would only pretend to be one gain nothing by it. */
 const BOX_REQUEST = Buffer.from("GET /_postern/", "latin1");
+
+/** No Worker is asked about this method: workerd answers it with a 500 of its own. */
+const CONNECT = Buffer.from("CONNECT ", "latin1");
 
 export interface ConnectionContext {
   /** The announcement's bytes for this client. */
@@ -86,11 +91,16 @@ export class FrontConnection {
 
   /** Answers with a minimal 503 and closes: for a client whose request nobody has seen. */
   refuse(line: string): void {
+    const headers = { "Content-Type": "text/plain; charset=utf-8", "Retry-After": "1" };
+    this.#answer("503 Service Unavailable", headers, `postern: ${line}\n`);
+  }
+
+  #answer(status: string, headers: Readonly<Record<string, string>>, body: string): void {
     this.#client.off("end", this.#onSilentEnd);
-    const body = `postern: ${line}\n`;
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     this.#linger(
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n" +
-        `Content-Length: ${Buffer.byteLength(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n${body}`,
+      `HTTP/1.1 ${status}\r\n${lines.join("")}` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     );
   }
 
@@ -101,7 +111,12 @@ export class FrontConnection {
     this.#client.off("end", this.#onSilentEnd);
     this.#isBox = chunk.subarray(0, BOX_REQUEST.length).equals(BOX_REQUEST);
     this.#context.onSpoken(this);
-    void this.#open(chunk);
+    if (chunk.subarray(0, CONNECT.length).equals(CONNECT)) {
+      const { headers, body } = problem("not_supported", "this is no proxy", { accept: null });
+      this.#answer("501 Not Implemented", headers, body);
+    } else {
+      void this.#open(chunk);
+    }
   };
 
   async #open(first: Buffer): Promise<void> {
