@@ -178,9 +178,10 @@ export class CodeStore {
   async retain({ hashes, owners }: NeededCode): Promise<void> {
     this.#needed = new Set(hashes);
     const kept = new Set(owners);
-    for (const [owner, copying] of this.#copies) {
-      if (kept.has(owner)) continue;
-      this.#copies.delete(owner);
+    // All at once: who asks for a copy while these are removed is not among the owners yet.
+    const unneeded = [...this.#copies].filter(([owner]) => !kept.has(owner));
+    for (const [owner] of unneeded) this.#copies.delete(owner);
+    for (const [, copying] of unneeded) {
       const directory = await copying.catch(() => undefined);
       if (directory !== undefined) await removeTree(directory);
     }

@@ -164,6 +164,17 @@ describe("a working copy", () => {
     expect(readdirSync(copies)).toEqual([]);
   });
 
+  test("that is made while others are removed stays", async () => {
+    const code = await packed();
+    const store = await storeWith([code]);
+    await store.directoryOf(code.hash, "gone");
+    // Whoever says what is needed can't know yet what is asked for a moment later.
+    const retained = store.retain({ hashes: [code.hash], owners: [] });
+    const made = await store.directoryOf(code.hash, "new");
+    await retained;
+    expect(contentsOf(made)).toHaveProperty("a.py");
+  });
+
   test("of code that is not here is refused", async () => {
     const store = await storeWith([]);
     await expect(store.directoryOf("0".repeat(64), "a")).rejects.toThrow(
