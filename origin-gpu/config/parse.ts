@@ -5,6 +5,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { TomlError, parse as parseToml } from "smol-toml";
+import type * as z from "zod";
 
 import type { AppConfig } from "./app-config.ts";
 import { COMBINATIONS, OF_KINDS, kindsOf } from "./combinations.ts";
@@ -172,7 +173,7 @@ class ConfigReader {
           this.#report(at, `not supported yet; only ${only}, the default, is`, value);
         }
       } else if (key.supported !== "no") {
-        for (const issue of parsed.error.issues) {
+        for (const issue of parsed.error.issues.flatMap(problemsIn)) {
           const inside = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
           this.#report([...at, ...inside], issue.message, valueAt(value, inside));
         }
@@ -236,6 +237,23 @@ function unknownKey(
   const meant = nearest(name, known);
   if (meant !== undefined) return `unknown key; did you mean "${meant}"?`;
   return `unknown key; docs/configuration.md lists those of ${inEndpoint ? "an endpoint" : "an app"}`;
+}
+
+/** What is wrong, each where it stands: unknown keys one by one, and inside the kind that a value is. */
+function problemsIn(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => movedTo([...issue.path, key], issue));
+  }
+  if (issue.code !== "invalid_union") return [issue];
+  const meant = issue.errors.find((kind) =>
+    kind.some(({ code, path }) => path.length > 0 || code === "unrecognized_keys"),
+  );
+  if (meant === undefined) return [issue];
+  return meant.flatMap((inner) => problemsIn(movedTo([...issue.path, ...inner.path], inner)));
+}
+
+function movedTo(path: PropertyKey[], issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  return { ...issue, path };
 }
 
 function notSupported(name: string): string {

@@ -49,7 +49,7 @@ export function table<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) =>
       issue.code === "unrecognized_keys"
-        ? `unknown key ${issue.keys.map((key) => `"${key}"`).join(", ")}; known are ${known}`
+        ? `unknown key; known are ${known}`
         : `must be a table with the keys ${known}`,
   });
 }

@@ -376,7 +376,10 @@ describe("a value of the wrong type or out of range", () => {
     ["gpus = -1", "must be an integer from 0 to 64"],
     ['on_disconnect = "stay"', 'must be "cancel", "keep" or a number of grace seconds'],
     ['affinity = "cookies"', 'must be "none", "cookie", "header:NAME"'],
-    ["retries = { max_retries = 3, delay = 1 }", 'unknown key "delay"; known are max_retries, ini'],
+    [
+      "retries = { max_retries = 3, delay = 1 }",
+      "delay = 1: unknown key; known are max_retries, ini",
+    ],
     ["cors = { origins = [] }", "must be a list of origins"],
     ['cors = "yes"', "must be true, false or {"],
     ['cors = { origins = ["https://a.example/path"] }', "must be an origin: scheme and host"],
@@ -390,6 +393,26 @@ describe("a value of the wrong type or out of range", () => {
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(/^4: endpoint\.f\./);
     expect(found[0]).toContain(message);
+  });
+
+  test("a table where other kinds are possible is judged as a table, each mistake by itself", () => {
+    const cors =
+      'cors = { origins = ["https://a.example", 5], headers = ["x y"], credentials = "yes" }';
+    const problems = problemsOfKey(cors);
+    expect(problems).toEqual([
+      expect.stringMatching(/^4: endpoint\.f\.cors\.origins\[1\] = 5: must be an origin/),
+      '4: endpoint.f.cors.headers[0] = "x y": must be an HTTP header name',
+      '4: endpoint.f.cors.credentials = "yes": must be true or false',
+    ]);
+    expect(problemsOfKey("retries = { max_retry = 3 }")).toEqual([
+      "4: endpoint.f.retries.max_retries: must be an integer from 0 to 10",
+      expect.stringMatching(
+        /^4: endpoint\.f\.retries\.max_retry = 3: unknown key; known are max_re/,
+      ),
+    ]);
+    expect(problemsOfKey('gpus = ["H100:2", "H100:0"]')).toEqual([
+      expect.stringContaining('gpus[1] = "H100:0": must be a kind of GPU'),
+    ]);
   });
 
   test.each([
