@@ -60,9 +60,10 @@ export class ServedApp {
    * @throws {StartFailure} when one does not become ready, or another preparation or `abandon` comes first
    */
   async prepare(description: VersionDescription): Promise<void> {
-    await this.abandon();
+    // In this turn: one that comes while the older one ends must be told from this one.
+    const abandoned = this.abandon();
     const preparation = this.#preparations;
-    const before = this.#preparing;
+    const before = Promise.all([this.#preparing, abandoned]);
     const preparing = before.then(async () => await this.#prepare(description, preparation));
     this.#preparing = preparing.catch(() => undefined);
     await preparing;
