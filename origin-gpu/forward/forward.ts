@@ -256,6 +256,10 @@ function isRefusal({ code }: NodeJS.ErrnoException): boolean {
 /** What went wrong, in words that name no more than the client may know. */
 function describe(error: NodeJS.ErrnoException): string {
   if (isRefusal(error)) return "it accepts no connections";
+  // undici asserts that a status has three digits.
+  if (error.name === "HTTPParserError" || error.code === "ERR_ASSERTION") {
+    return "its answer is not HTTP";
+  }
   switch (error.code) {
     case "ECONNRESET":
     case "EPIPE":
@@ -267,7 +271,8 @@ function describe(error: NodeJS.ErrnoException): string {
     case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
       return "its body does not have the length that it declared";
     default:
-      return error.code?.startsWith("HPE_") ? "its answer is not HTTP" : error.message;
+      // Our own words have no code. The system's name addresses, and how an upstream's TLS is set up.
+      return error.code === undefined ? error.message : `it could not be reached (${error.code})`;
   }
 }
 

@@ -67,6 +67,9 @@ describe("before the headers", () => {
     const response = await get("/evil");
     expect(response.status).toBe(502);
     expect(codeOf(response)).toBe("origin_error");
+    const { detail } = JSON.parse(response.body.toString()) as { detail: string };
+    // In our words, not in those of a library.
+    expect(detail).toMatch(/^the app broke the exchange: its? [\w ]+$/);
   });
 
   test("an app that resets the connection is 502 origin_error", async () => {
