@@ -86,10 +86,15 @@ class ConfigReader {
   readonly #document: Table;
   readonly #source: Source;
   readonly #problems: ConfigProblem[] = [];
+  /** Keys whose value has a problem. */
+  readonly #judged = new Set<string>();
+  /** By the endpoints' order; undefined where the name is none, or not the only one of its kind. */
+  readonly #functions: readonly (string | undefined)[];
 
   constructor(document: Table, source: Source) {
     this.#document = document;
     this.#source = source;
+    this.#functions = uniqueFunctions(document["endpoint"]);
   }
 
   read(directory: string): ConfigResult {
@@ -194,8 +199,10 @@ class ConfigReader {
   /** One problem for a value is enough: the first tells what would be right. */
   #report(path: KeyPath, message: string, value?: unknown): void {
     const key = showPath(this.#named(path));
-    const known = (problem: ConfigProblem) => problem.key === key && problem.value !== undefined;
-    if (value !== undefined && this.#problems.some(known)) return;
+    if (value !== undefined) {
+      if (this.#judged.has(key)) return;
+      this.#judged.add(key);
+    }
     this.#problems.push({
       file: this.#source.file,
       ...optional("line", this.#source.lineOf?.(path)),
@@ -208,19 +215,24 @@ class ConfigReader {
   /** `endpoint[0]` as `endpoint.chat` where its function says so and no other has the same name. */
   #named(path: KeyPath): KeyPath {
     const [first, index, ...rest] = path;
-    const endpoints = this.#document["endpoint"];
-    if (first !== "endpoint" || typeof index !== "number" || !Array.isArray(endpoints)) return path;
-    const names = endpoints.map((table: unknown) =>
-      isTable(table) ? table["function"] : undefined,
-    );
-    const name = names[index];
-    if (typeof name !== "string" || names.indexOf(name) !== names.lastIndexOf(name)) return path;
-    return [first, name, ...rest];
+    if (first !== "endpoint" || typeof index !== "number") return path;
+    const name = this.#functions[index];
+    return name === undefined ? path : [first, name, ...rest];
   }
 
   #sortedProblems(): ConfigProblem[] {
     return this.#problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
   }
+}
+
+function uniqueFunctions(endpoints: unknown): (string | undefined)[] {
+  if (!Array.isArray(endpoints)) return [];
+  const names = endpoints.map((table: unknown) => (isTable(table) ? table["function"] : undefined));
+  const count = new Map<unknown, number>();
+  for (const name of names) count.set(name, (count.get(name) ?? 0) + 1);
+  return names.map((name) =>
+    typeof name === "string" && count.get(name) === 1 ? name : undefined,
+  );
 }
 
 function unknownKey(

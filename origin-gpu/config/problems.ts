@@ -13,6 +13,7 @@ export interface ConfigProblem {
   readonly message: string;
 }
 
+/** As deep as it is long: what is inside of that is cut off in any case. */
 const MAX_VALUE_CHARACTERS = 60;
 
 /** One line per problem: `postern.toml:12: endpoint.chat.max_inputs = 0: must be …`. */
@@ -33,8 +34,11 @@ export function showValue(value: unknown): string {
   return `${text.slice(0, MAX_VALUE_CHARACTERS - 1)}…`;
 }
 
-function inline(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(inline).join(", ")}]`;
+function inline(value: unknown, depth = 0): string {
+  if (depth > MAX_VALUE_CHARACTERS) return "…";
+  if (Array.isArray(value)) {
+    return `[${value.map((element) => inline(element, depth + 1)).join(", ")}]`;
+  }
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "number" && !Number.isFinite(value)) {
     return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
@@ -43,7 +47,7 @@ function inline(value: unknown): string {
   if (value instanceof Date) return value.toISOString();
   if (typeof value !== "object" || value === null) return String(value);
   const members = Object.entries(value).map(
-    ([key, member]) => `${showKey(key)} = ${inline(member)}`,
+    ([key, member]) => `${showKey(key)} = ${inline(member, depth + 1)}`,
   );
   return members.length === 0 ? "{}" : `{ ${members.join(", ")} }`;
 }

@@ -251,6 +251,13 @@ asgi = "s:b"`;
     ]);
   });
 
+  test("a value of any depth is shown in part", () => {
+    const deep = `x${".a".repeat(5_000)} = 1`;
+    expect(problemsOf(`${deep}\n${endpoint('asgi = "s:a"')}`)).toEqual([
+      expect.stringMatching(/^1: x = \{ a = \{ a = .{47}…: unknown key/),
+    ]);
+  });
+
   test("a long value is shown in part", () => {
     const [problem = ""] = problemsOfKey(`health_path = "${"x".repeat(500)}"`);
     expect(problem).toMatch(/= "x{58}…: must be a path/);
