@@ -6,7 +6,7 @@
 import { signResultToken, verifyResultToken } from "../auth/result-token.ts";
 import { parsePrefer } from "../routing/prefer.ts";
 import { finalHop } from "../routing/redirect-budget.ts";
-import { type ResultTarget, resultTarget } from "../routing/result-url.ts";
+import { pathReference, type ResultTarget, resultTarget } from "../routing/result-url.ts";
 import type { KeptCall, ResponseHead } from "../routing/wire/messages.ts";
 import { publicScheme } from "../routing/names.ts";
 import { type Env, requestTimeoutMs } from "./env.ts";
@@ -60,7 +60,7 @@ export async function comeBack(env: Env, visit: Visit, pending: Pending): Promis
   const location = resultTarget(target, await token(redirected ? hop + 1 : 0));
   const headers = [
     "location",
-    location,
+    pathReference(location),
     "cache-control",
     "no-store",
     "referrer-policy",

@@ -44,6 +44,14 @@ export function resultTarget(
   return `${target}${target.includes("?") ? "&" : "?"}${name}=${token}`;
 }
 
+/**
+ * A target as a client may be sent to it by path and query alone. Two slashes at its start would name
+ * another host (RFC 3986, 4.2), to browsers a slash and a backslash too; one dot segment before them names none.
+ */
+export function pathReference(target: string): string {
+  return /^\/[/\\]/.test(target) ? `/.${target}` : target;
+}
+
 function kindOf(pair: string): "result" | "events" | undefined {
   if (pair.startsWith(`${RESULT_PARAMETER}=`)) return "result";
   if (pair.startsWith(`${EVENTS_PARAMETER}=`)) return "events";

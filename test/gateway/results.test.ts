@@ -127,6 +127,14 @@ describe("Prefer", () => {
     expect(endpoint.opened[0]?.async).toBe(true);
   });
 
+  test("the way to a result stays on its host, whatever the target begins with", async () => {
+    const endpoint = await slowEndpoint();
+    const headers = { prefer: "respond-async" };
+    const response = await endpoint.ask("//example.com/job", { headers });
+    expect(response.headers.get("location")).toMatch(/^\/\.\/\/example\.com\/job\?__postern_call=/);
+    await response.text();
+  });
+
   test("wait=0 on a result URL asks without waiting", async () => {
     requestTimeout("0.02");
     const endpoint = await slowEndpoint();

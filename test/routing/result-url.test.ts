@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parsePrefer } from "../../routing/prefer.ts";
-import { parseResultTarget, resultTarget } from "../../routing/result-url.ts";
+import { parseResultTarget, pathReference, resultTarget } from "../../routing/result-url.ts";
 
 describe("a result URL", () => {
   test.each([
@@ -22,6 +22,25 @@ describe("a result URL", () => {
       fc.property(target, fc.constantFrom("result" as const, "events" as const), (text, kind) => {
         const parsed = parseResultTarget(resultTarget(text, "abc.def", kind));
         expect(parsed).toEqual({ kind, token: "abc.def", target: text });
+      }),
+    );
+  });
+
+  test.each([
+    ["/a//b", "/a//b"],
+    ["//example.com/a?b", "/.//example.com/a?b"],
+    ["/\\example.com/a", "/./\\example.com/a"],
+    ["///a", "/.///a"],
+  ])("%s is referred to as %s", (target, reference) => {
+    expect(pathReference(target)).toBe(reference);
+  });
+
+  test("refers to its own host, whatever the target", () => {
+    const target = fc.stringMatching(/^\/[/\\.a-z:@?]{0,12}$/);
+    fc.assert(
+      fc.property(target, (text) => {
+        const reference = pathReference(resultTarget(text, "T"));
+        expect(new URL(reference, "http://here.test/x/y").host).toBe("here.test");
       }),
     );
   });
