@@ -20,6 +20,8 @@ const isGuest = (endpoint: EndpointTable) => endpoint.containers_of !== undefine
 
 /** Settings of a process that the agent starts. */
 const PROCESS_KEYS = [
+  "python",
+  "requirements",
   "directory",
   "env",
   "secrets",
@@ -38,8 +40,6 @@ const POOL_KEYS = [
   "port",
   "method",
   "docs",
-  "python",
-  "requirements",
   "boxes",
   "region",
   "max_inputs",
@@ -79,7 +79,7 @@ export const OF_KINDS: readonly Combination[] = [
   {
     key: "requirements",
     wrong: (endpoint) => !isPython(endpoint),
-    message: "belongs to asgi, wsgi and callable",
+    message: "belongs to asgi, wsgi and callable; a command brings what it needs",
   },
   ...(["method", "docs"] as const).map((key) => ({
     key,

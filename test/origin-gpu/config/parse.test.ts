@@ -467,6 +467,7 @@ describe("settings that are impossible together", () => {
   test.each([
     ['web_server = ["x"]', 'python = "p"', "belongs to asgi, wsgi and callable"],
     ['upstream = "http://a"', 'env = { A = "" }', "starts no process of its own"],
+    ['upstream = "http://a"', 'python = "p"', "starts no process of its own"],
     ['upstream = "http://a"', 'stop_signal = "SIGINT"', "starts no process of its own"],
     ['upstream = "http://a"', "exit_grace_period = 3", "starts no process of its own"],
     ['upstream = "http://a"', 'directory = "."', "starts no process of its own"],
