@@ -8,6 +8,8 @@ const directories: string[] = [];
 process.once("exit", () => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
+// Vitest ends its workers by a signal, after which Node tells nobody of the exit.
+process.once("SIGTERM", () => process.exit(143));
 
 /** A fresh directory, removed when the test process ends. */
 export function temporaryDirectory(): string {
