@@ -6,15 +6,16 @@
 export type AnswerShape = "problem" | "html" | "text";
 
 /**
- * A page where HTML is named and JSON is not named with at least the same weight; a problem document where
- * JSON is named or allowed by a wildcard, or nothing is said; text for whoever accepts neither.
+ * A page where HTML is named, and JSON neither named with at least the same weight nor allowed with more; a
+ * problem document where JSON is named or allowed by a wildcard, or nothing is said; text for whoever accepts
+ * neither.
  */
 export function answerShape(accept: string | null): AnswerShape {
   if (accept === null || accept.trim() === "" || accept.trim() === "*/*") return "problem";
   const weights = weigh(accept);
   const json = weights.json ?? weights.anyApplication ?? weights.any ?? 0;
   const html = weights.html ?? 0;
-  if (html > 0 && html > (weights.json ?? 0)) return "html";
+  if (html > 0 && html >= json && html > (weights.json ?? 0)) return "html";
   return json > 0 ? "problem" : "text";
 }
 

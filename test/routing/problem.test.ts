@@ -23,6 +23,7 @@ describe("the shape of an answer", () => {
     ["application/json, text/html", "problem"],
     ["application/json, text/plain, */*", "problem"],
     ["application/json;q=0.5, text/html;q=0.4", "problem"],
+    ["text/html;q=0.5, */*", "problem"],
     ["text/html;q=0, */*", "problem"],
     ["*/*;q=0.1, image/png", "problem"],
     [BROWSER, "html"],
