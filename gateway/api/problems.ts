@@ -40,11 +40,18 @@ function unexpected(error: Error): ApiProblem {
 export function invalid(where: string, error: z.core.$ZodError): ApiProblem {
   const errors = error.issues.map((issue) => ({
     at: [where, ...issue.path.map(String)].join("."),
-    // Of a record's key that is wrong, only the inner issue says why.
-    message: (issue.code === "invalid_key" ? issue.issues[0] : issue)?.message ?? issue.message,
+    message: messageOf(issue),
   }));
   const detail = errors.map(({ at, message }) => `${at}: ${message}`).join("; ");
   return new ApiProblem("parameter_invalid", detail, { errors });
+}
+
+/** Says nothing of the input: it may be a secret. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_type" && issue.input === undefined) return "is required";
+  // Of a record's key that is wrong, only the inner issue says why.
+  const [inner] = issue.code === "invalid_key" ? issue.issues : [];
+  return (inner ?? issue).message;
 }
 
 /** As the OpenAPI document shows it. */

@@ -113,7 +113,9 @@ describe("environment", () => {
     expect(line(await run(`serve ${file}`))).toMatch(
       /^2 postern: which environment\?.*trial, main/,
     );
-    const env = { ...process.env, ...nobody, POSTERN_ENVIRONMENT: "trial" };
+    // CI sets what it has no value for to nothing.
+    const variables = { POSTERN_ENVIRONMENT: "trial", POSTERN_DEV_SUFFIX: "" };
+    const env = { ...process.env, ...nobody, ...variables };
     const serving = new ManagedProcess(
       [process.execPath, COMMAND, "serve", file, "--state", state],
       { cwd: temporaryDirectory(), env },

@@ -214,6 +214,8 @@ describe("a request that is wrong", () => {
     ["GET", "/proxy-tokens?limit=1e1", {}, "parameter_invalid", "query.limit"],
     ["GET", "/proxy-tokens?limit=", {}, "parameter_invalid", "query.limit"],
     ["GET", "/proxy-tokens?limit=1&limit=2", {}, "parameter_invalid", "query.limit"],
+    ["GET", "/secrets", {}, "parameter_invalid", "query.environment: is required"],
+    ["PUT", "/secrets/s?environment=main", { body: {} }, "parameter_invalid", "body.variables: is"],
     ["GET", "/proxy-tokens?cursor=x", {}, "parameter_invalid", "query.cursor"],
     ["GET", "/proxy-tokens?page=2", {}, "parameter_invalid", "page"],
     ["GET", "/workspace?page=2", {}, "parameter_invalid", "page"],
