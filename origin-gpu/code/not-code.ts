@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { IgnoreRules } from "./ignore-rules.ts";
-import { rulesAbove, VIRTUAL_ENVIRONMENT_MARK } from "./walk.ts";
+import { rulesAbove, whyNotCode } from "./walk.ts";
 
 /** @param path from the directory, with slashes and none at the end */
 export type IsNotCode = (path: string, isDirectory: boolean) => boolean;
@@ -27,7 +27,8 @@ export async function notCodeOf(directory: string): Promise<IsNotCode> {
     return rules;
   };
   return (path, isDirectory) => {
-    if (isDirectory && existsSync(join(directory, path, VIRTUAL_ENVIRONMENT_MARK))) return true;
+    const has = (name: string) => existsSync(join(directory, path, name));
+    if (isDirectory && whyNotCode(has) !== undefined) return true;
     return rulesIn(parentOf(path)).ignores(base + path + (isDirectory ? "/" : ""));
   };
 }

@@ -9,8 +9,16 @@ import { CodeRefused } from "./code-refused.ts";
 import { type IgnoreFiles, IgnoreRules } from "./ignore-rules.ts";
 import { linkTarget } from "./paths.ts";
 
-/** A virtual environment, whatever its name: it works nowhere but where it was made. */
-export const VIRTUAL_ENVIRONMENT_MARK = "pyvenv.cfg";
+/**
+ * Why a directory is none of the code, whatever it is called and the ignore files say; undefined where it may
+ * be. @param has whether a file of this name is in it
+ */
+export function whyNotCode(has: (name: string) => boolean): string | undefined {
+  if (has("pyvenv.cfg")) return "a Python environment, which works on this machine alone";
+  // Named by --state it may be anywhere; as .postern it is left out by its name.
+  const isState = has("lock") && (has("profile.toml") || has("identity.json"));
+  return isState ? "the state of a gateway or an agent, with its keys" : undefined;
+}
 
 export type WalkedEntry = WalkedFile | WalkedLink;
 
@@ -88,9 +96,10 @@ class Walker implements Walked {
   }
 
   async #enter(path: string, rules: IgnoreRules): Promise<void> {
-    if ((await this.#names(path)).includes(VIRTUAL_ENVIRONMENT_MARK)) {
-      this.skipped.push(`${path}: a Python environment, which works on this machine alone`);
-    } else await this.visit(path, rules);
+    const names = new Set(await this.#names(path));
+    const why = whyNotCode((name) => names.has(name));
+    if (why === undefined) await this.visit(path, rules);
+    else this.skipped.push(`${path}: ${why}`);
   }
 
   async #add(path: string, stats: BigIntStats): Promise<void> {

@@ -18,6 +18,7 @@ import { buffer } from "node:stream/consumers";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { REAL_FILES } from "../../../origin-gpu/calls/files.ts";
+import { notCodeOf } from "../../../origin-gpu/code/not-code.ts";
 import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts";
 import { unpackCode } from "../../../origin-gpu/code/unpack-code.ts";
 import { KIB, MIB } from "../../../routing/wire/limits.ts";
@@ -235,6 +236,30 @@ describe("what is left out", () => {
       ".posternignore",
       "dist/app.js",
       "vendored/__pycache__/a.pyc",
+    ]);
+  });
+
+  test("is the state of a gateway and of an agent, whatever its name", async () => {
+    const directory = directoryWith({
+      "gateway/lock": "",
+      "gateway/profile.toml": "",
+      "gateway/key": "secret",
+      "gateway/objects/a.sqlite": "",
+      "agent/box/lock": "",
+      "agent/box/identity.json": "{}",
+      "app/identity.json": "{}",
+    });
+    const code = await pack(directory);
+    expect(code.skipped).toEqual([
+      "agent/box/: the state of a gateway or an agent, with its keys",
+      "gateway/: the state of a gateway or an agent, with its keys",
+    ]);
+    expect(code.files).toBe(1);
+    const isNotCode = await notCodeOf(directory);
+    expect(["gateway", "agent/box", "app"].map((path) => isNotCode(path, true))).toEqual([
+      true,
+      true,
+      false,
     ]);
   });
 
