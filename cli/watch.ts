@@ -2,6 +2,7 @@
  * Watches an app's files for `postern serve`: tells once when a burst of changes is over. What a change
  * means is its listener's business.
  */
+import { fstatSync, type Stats } from "node:fs";
 import { relative, sep } from "node:path";
 import { watch } from "chokidar";
 
@@ -16,6 +17,11 @@ export interface WatchOptions {
   readonly directories: ReadonlyMap<string, IsIgnored>;
   /** Single files besides, absolute. */
   readonly files?: readonly string[];
+  /**
+   * Descriptors that this process writes its lines to (stdout and stderr): as `serve > serve.log` they are
+   * files that change whenever a change is told.
+   */
+  readonly outputs?: readonly number[];
   /** Absolute paths that were made, changed or removed, each once. */
   readonly onChange: (paths: string[]) => void;
   /** Watching failed, as when the system has no more watches to give: changes are not noticed any more. */
@@ -28,13 +34,15 @@ export interface Watcher {
 
 /** Starts watching; resolves when every later change will be noticed. */
 export async function watchFiles(options: WatchOptions): Promise<Watcher> {
-  const { directories, files = [], onChange, onError } = options;
+  const { directories, files = [], outputs = [1, 2], onChange, onError } = options;
+  const written = new Set(outputs.map((descriptor) => identityOf(fstatSync(descriptor))));
   const changed = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const watcher = watch([...directories.keys(), ...files], {
     ignoreInitial: true,
     ignored(path, stats) {
       if (stats === undefined || files.includes(path)) return false;
+      if (stats.isFile() && written.has(identityOf(stats))) return true;
       for (const [directory, isIgnored] of directories) {
         if (!path.startsWith(directory + sep)) continue;
         const inside = relative(directory, path).split(sep).join("/");
@@ -63,4 +71,9 @@ export async function watchFiles(options: WatchOptions): Promise<Watcher> {
       await watcher.close();
     },
   };
+}
+
+/** Tells a file from every other one, whatever it is called. */
+function identityOf({ dev, ino }: Pick<Stats, "dev" | "ino">): string {
+  return `${dev}:${ino}`;
 }

@@ -1,4 +1,12 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { watchFiles, type WatchOptions } from "../../cli/watch.ts";
@@ -63,6 +71,27 @@ test("a file that is removed is noticed", async () => {
   expect(await next()).toEqual(["server.py"]);
   rmSync(join(directory, "server.py"));
   expect(await next()).toEqual(["server.py"]);
+});
+
+test("a file that this process writes its own lines to is not watched", async () => {
+  const directory = temporaryDirectory();
+  const log = openSync(join(directory, "serve.txt"), "w");
+  onTestFinished(() => closeSync(log));
+  const directories = new Map([[directory, () => false]]);
+  const bursts: string[][] = [];
+  const came = Promise.withResolvers<void>();
+  await watched({
+    directories,
+    outputs: [log],
+    onChange(paths) {
+      bursts.push(paths);
+      came.resolve();
+    },
+  });
+  writeSync(log, "a line");
+  writeFileSync(join(directory, "server.py"), "one");
+  await came.promise;
+  expect(bursts).toEqual([[join(directory, "server.py")]]);
 });
 
 test("what is ignored is not watched, with everything below it", async () => {
