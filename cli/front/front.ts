@@ -1,8 +1,8 @@
 /**
  * The thin TCP front before a self-hosted workerd (docs/architecture.md, "The hazard of self-hosting"):
  * it holds the listening socket while workerd restarts, tells the Worker each client's address, makes a
- * client that left known to workerd, and bounds connections. It neither parses nor changes HTTP, and it
- * is not used on Cloudflare.
+ * client that left known to workerd, refuses CONNECT, and bounds connections. It neither parses nor changes
+ * any other HTTP, and it is not used on Cloudflare.
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
