@@ -29,6 +29,7 @@ async function runHere() {
     if (warning.name !== "ExperimentalWarning") process.stderr.write(`${warning.message}\n`);
   });
   try {
+    await import("./installed.js");
     await import("./main.ts");
   } catch (error) {
     if (error?.code !== "ERR_MODULE_NOT_FOUND") throw error;

@@ -1,5 +1,8 @@
-import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { ManagedProcess } from "./support/processes.ts";
+import { temporaryDirectory } from "./support/temporary.ts";
 
 interface Package {
   version: string;
@@ -15,4 +18,32 @@ test("the workerd that runs gateways is the one that wrangler and its tests use"
   expect(read("../node_modules/wrangler/package.json").dependencies["workerd"]).toBe(ours);
   expect(read("../node_modules/miniflare/package.json").dependencies["workerd"]).toBe(ours);
   expect(read("../node_modules/workerd/package.json").version).toBe(ours);
+});
+
+test("installed as a package the command runs, its demo too", async () => {
+  const modules = join(temporaryDirectory(), "node_modules");
+  const installed = join(modules, "postern");
+  mkdirSync(installed, { recursive: true });
+  for (const name of [
+    "auth",
+    "cli",
+    "gateway",
+    "origin-gpu",
+    "routing",
+    "package.json",
+    "wrangler.toml",
+  ]) {
+    cpSync(new URL(`../${name}`, import.meta.url), join(installed, name), { recursive: true });
+  }
+  for (const name of Object.keys(read("../package.json").dependencies)) {
+    symlinkSync(new URL(`../node_modules/${name}`, import.meta.url), join(modules, name));
+  }
+  const up = new ManagedProcess(
+    [process.execPath, join(installed, "cli", "postern.js"), "up", "--port", "0"],
+    { cwd: temporaryDirectory() },
+  );
+  onTestFinished(() => up.killTree());
+  await up.waitForOutput(/^http:\/\/local--demo-chat\.localhost:\d+$/m);
+  await up.waitForErrorOutput(/^\[chat\] postern: ready after/m);
+  expect(await up.stop()).toMatchObject({ code: 0 });
 });

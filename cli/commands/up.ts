@@ -4,7 +4,10 @@
  */
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
+import { cp, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
 import { ownAccess } from "../access.ts";
@@ -54,7 +57,7 @@ export const UP: Command<typeof OPTIONS> = {
   },
   async run({ values }) {
     const flags = gatewaySettings(values, process.env);
-    const read = await readConfig(values.config ?? DEMO, values.env);
+    const read = await readConfig(values.config ?? (await demoConfig()), values.env);
     const workspace = read.workspace ?? flags.workspace;
     const settings = { ...flags, workspace };
     const environment = namedEnvironment(read.environment, process.env) ?? "main";
@@ -99,6 +102,15 @@ export const UP: Command<typeof OPTIONS> = {
     }
   },
 };
+
+/** The demo's file; of an installed package a copy's, since Node runs no TypeScript under `node_modules`. */
+async function demoConfig(): Promise<string> {
+  if (!DEMO.includes(`${sep}node_modules${sep}`)) return DEMO;
+  const copy = await mkdtemp(join(tmpdir(), "postern-demo-"));
+  process.once("exit", () => rmSync(copy, { recursive: true, force: true }));
+  await cp(dirname(DEMO), copy, { recursive: true });
+  return join(copy, basename(DEMO));
+}
 
 /** Where this machine reaches a gateway that listens on this address. */
 function reachableAddress(host: string): string {
