@@ -69,7 +69,9 @@ describe("what can't start", () => {
   test("a clone without its dependencies: one line, exit code 1", async () => {
     const directory = temporaryDirectory();
     const command = join(directory, "postern.js");
-    copyFileSync(new URL("../../cli/postern.js", import.meta.url), command);
+    for (const name of ["postern.js", "installed.js"]) {
+      copyFileSync(new URL(`../../cli/${name}`, import.meta.url), join(directory, name));
+    }
     writeFileSync(join(directory, "package.json"), '{ "type": "module" }');
     writeFileSync(join(directory, "main.ts"), 'import "undici";\n');
     const { status, stdout, stderr } = spawnSync(process.execPath, [command, "up"], {
