@@ -77,6 +77,10 @@ async function urlAtGateway(asked: Asked, access: Access): Promise<string> {
   const endpoint = served?.endpoints.find((candidate) => candidate.function === functionName);
   // Ephemeral names go with their box; the app's own is what is asked for.
   if (endpoint !== undefined && served?.state !== "ephemeral") return endpoint.url;
+  // What a postern.toml at hand says of the app may be deployed next; else it is mistyped.
+  if (config?.app !== app && ["deployed", "in_place"].includes(served?.state ?? "")) {
+    throw noFunction(app, functionName, `it has ${functionsOf(served?.endpoints)}`);
+  }
   const path = `/environments/${encodeURIComponent(environment)}`;
   const { web_suffix: suffix } = await client.get<{ web_suffix: string }>(path);
   const workspace = workspaceOfApiToken(access.tokenId) ?? DEFAULT_WORKSPACE;
@@ -109,8 +113,15 @@ function labelOf({ app, functionName, config }: Asked): string | undefined {
   if (config?.app !== app) return undefined;
   const endpoint = config.endpoints.find((candidate) => candidate.function === functionName);
   if (endpoint !== undefined) return endpoint.label;
-  const known = config.endpoints.map((candidate) => candidate.function).join(", ");
-  throw new Failure(`${app} has no function ${functionName}; ${config.file} has ${known}`);
+  throw noFunction(app, functionName, `${config.file} has ${functionsOf(config.endpoints)}`);
+}
+
+function noFunction(app: string, functionName: string, known: string): Failure {
+  return new Failure(`${app} has no function ${functionName}; ${known}`);
+}
+
+function functionsOf(endpoints: readonly { readonly function: string }[] = []): string {
+  return endpoints.map((endpoint) => endpoint.function).join(", ");
 }
 
 /** Gateway and token, where both are at hand; without a token the rules have to do. */

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { ownAccess } from "../../cli/access.ts";
 import { ApiClient } from "../../cli/client.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
-import { postern, startPosternGateway } from "./postern.ts";
+import { postern, startPostern, startPosternGateway } from "./postern.ts";
 
 test("the environment's web suffix is the one that it has, not the one that it began with", async () => {
   const { state, port } = await startPosternGateway();
@@ -35,4 +35,23 @@ test("an app of another workspace has the URL that the rules give it", async () 
   );
   const { stdout } = await postern(["url", "shop", "web", "--state", state, "--config", config]);
   expect(stdout).toBe(`http://ecorp--shop-web.localhost:${port}\n`);
+});
+
+test("a function that an app does not have is refused with those that it has", async () => {
+  const directory = temporaryDirectory();
+  const state = join(directory, "state");
+  const config = join(directory, "postern.toml");
+  writeFileSync(
+    config,
+    'app = "shop"\n[[endpoint]]\nfunction = "web"\nupstream = "http://127.0.0.1:9"\n',
+  );
+  const up = startPostern(["up", "--config", config, "--port", "0", "--state", state]);
+  const [served] = await up.waitForOutput(/^http:\S+$/m);
+  const url = (name: string) => postern(["url", "shop", name, "--state", state]);
+  expect(await url("web")).toEqual({ code: 0, stdout: `${served}\n`, stderr: "" });
+  expect(await url("wbe")).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "postern: shop has no function wbe; it has web\n",
+  });
 });
