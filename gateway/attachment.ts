@@ -73,6 +73,11 @@ export class Attachment implements StreamEvents {
     return ended("no_link", { code: "no_origin", detail: "the box is not connected" });
   }
 
+  /** The object does not know the call any more; the agent may. */
+  static unknown(): Response {
+    return ended("link_lost", { code: "call_lost", detail: "the object was reset" });
+  }
+
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;

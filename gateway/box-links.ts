@@ -24,6 +24,11 @@ const originIds = new Map<string, DurableObjectId>();
 /** When boxes were found away, in milliseconds of the epoch. */
 const away = new Map<string, number>();
 
+/** What a link's object is called. */
+export function linkName(workspace: string, box: string, link: number): string {
+  return `${workspace}/${box}/${link}`;
+}
+
 /**
  * The object of a box's link. Workspace and box come from credentials, verified tokens and snapshots only,
  * never from a stranger.
@@ -34,7 +39,7 @@ export function originStub(
   box: string,
   link: number,
 ): DurableObjectStub<Origin> {
-  const name = `${workspace}/${box}/${link}`;
+  const name = linkName(workspace, box, link);
   let id = originIds.get(name);
   if (id === undefined) {
     if (originIds.size >= MAX_ORIGIN_IDS) originIds.clear();

@@ -16,8 +16,16 @@ import type { ErrorCode } from "../routing/wire/errors.ts";
 import { ProtocolError } from "../routing/wire/frames.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
 import type { Ending } from "./attachment.ts";
-import { candidatesOf, isLinkUp, mayGoElsewhere, noteAway, originStub } from "./box-links.ts";
+import {
+  candidatesOf,
+  isLinkUp,
+  linkName,
+  mayGoElsewhere,
+  noteAway,
+  originStub,
+} from "./box-links.ts";
 import type { Env } from "./env.ts";
+import { CLAIM_AFTER_MS, deskOf } from "./handover.ts";
 import {
   ENDING,
   FAILURE,
@@ -37,6 +45,8 @@ import type { BoxPlace } from "./names.ts";
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
 const RETRY_MS = 100;
 
+const NO_BODY = new Uint8Array(0);
+
 /** What an answer is read into: starts small, because most answers are, and grows while reads fill it. */
 const FIRST_BUFFER_BYTES = 4 * 1024;
 
@@ -44,13 +54,22 @@ export type Answer =
   /** As the client gets it: only where the call has said what the gateway adds. */
   | { kind: "plain"; response: Response }
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
+  /** It came by memory, in one piece: only where the call may be handed over. */
+  | WholeAnswer
   /** The client's patience ended first: the call goes on, and its answer will be kept. */
   | { kind: "kept"; kept: KeptCall; box: string }
   | { kind: "failed"; failure: Failure };
 
+interface WholeAnswer {
+  kind: "whole";
+  head: ResponseHead;
+  body: Uint8Array | null;
+}
+
 /** A part of an answer as one attachment brought it. */
 type Part =
   | { kind: "plain"; response: Response }
+  | WholeAnswer
   | { kind: "head"; head: ResponseHead; body: ReadableStream<Uint8Array> | null; more: boolean }
   | { kind: "kept"; kept: KeptCall }
   | { kind: "ended"; ending: Ending; failure: Failure };
@@ -73,6 +92,8 @@ export interface Call {
   readonly request: Request;
   /** What the gateway adds to the answer, where nothing else is to be done to it. */
   readonly own?: OwnHeaders | undefined;
+  /** It may go to its object by memory (handover.ts). */
+  readonly handedOver?: boolean;
 }
 
 /**
@@ -119,7 +140,7 @@ export async function collect(
 }
 
 function answerOf(env: Env, call: CallPlace, part: Part, offset: number): Answer {
-  if (part.kind === "plain") return part;
+  if (part.kind === "plain" || part.kind === "whole") return part;
   if (part.kind === "kept") return { ...part, box: call.box };
   if (part.kind === "ended") return { kind: "failed", failure: part.failure };
   const { head, body, more } = part;
@@ -146,9 +167,6 @@ interface Opened {
 /** Opens the call on the first link that takes it. */
 async function open(env: Env, call: Call, body: RequestBody, patienceMs: number): Promise<Opened> {
   const { id, workspace, boxes } = call;
-  const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
-  if (call.own !== undefined) headers[OWN] = JSON.stringify(call.own);
-  if (body instanceof Uint8Array) headers[WHOLE] = "1";
   let opened: Opened | undefined;
   for (const { box, links, link, isLast } of candidatesOf(workspace, boxes)) {
     const place = { id, workspace, box, links };
@@ -156,9 +174,7 @@ async function open(env: Env, call: Call, body: RequestBody, patienceMs: number)
     const streams = body instanceof ReadableStream;
     const probed = streams && (boxes.length > 1 || links > 1);
     const absent = probed && !(await isLinkUp(env, workspace, { box, link }));
-    const part = absent
-      ? NO_LINK
-      : await ask(env, place, link, VERB.open, { method: "POST", headers, body });
+    const part = absent ? NO_LINK : await openOn(env, call, { place, link, body, patienceMs });
     const noLink = part.kind === "ended" && part.ending === "no_link";
     if (noLink && isLast) noteAway(workspace, box);
     // Of several refusals, one by a box that is there says more.
@@ -167,6 +183,66 @@ async function open(env: Env, call: Call, body: RequestBody, patienceMs: number)
     if (streams && !absent) break;
   }
   return opened ?? { part: NO_LINK, place: { id, workspace, box: "", links: 1 } };
+}
+
+interface Opening {
+  readonly place: CallPlace;
+  readonly link: number;
+  readonly body: RequestBody;
+  readonly patienceMs: number;
+}
+
+/** Opens the call on one link: by memory where its object is in this isolate, else by a request. */
+async function openOn(env: Env, call: Call, opening: Opening): Promise<Part> {
+  const handedOver = await handOver(env, call, opening);
+  if (handedOver !== undefined) return handedOver;
+  const { place, link, body, patienceMs } = opening;
+  const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
+  if (call.own !== undefined) headers[OWN] = JSON.stringify(call.own);
+  if (body instanceof Uint8Array) headers[WHOLE] = "1";
+  return await ask(env, place, link, VERB.open, { method: "POST", headers, body });
+}
+
+/** Opens the call by memory; undefined where it cannot be, and nothing was begun. */
+async function handOver(env: Env, call: Call, opening: Opening): Promise<Part | undefined> {
+  const { place, link, body, patienceMs } = opening;
+  if (call.handedOver !== true || patienceMs <= CLAIM_AFTER_MS) return undefined;
+  const desk = deskOf(linkName(place.workspace, place.box, link));
+  if (desk === undefined || body instanceof ReadableStream) return undefined;
+  const openedAt = Date.now();
+  const outcome = await desk.handOver(call.id, call.head, body ?? NO_BODY);
+  switch (outcome.kind) {
+    case "answered":
+      return wholePart(outcome.head, outcome.body);
+    case "ended":
+      return { kind: "ended", ending: outcome.ending, failure: parseFailure(outcome.failure) };
+    case "runs": {
+      const patience = Math.max(0, openedAt + patienceMs - Date.now());
+      const headers: Record<string, string> = { [HEAD]: call.id, [PATIENCE]: `${patience}` };
+      if (call.own !== undefined) headers[OWN] = JSON.stringify(call.own);
+      return await ask(env, place, link, VERB.claim, { headers });
+    }
+    case "not_begun":
+      return undefined;
+  }
+}
+
+function wholePart(head: string, body: Uint8Array): Part {
+  try {
+    return { kind: "whole", head: parseResponseHead(head), body: body.length === 0 ? null : body };
+  } catch (error) {
+    return senseless(error);
+  }
+}
+
+/** What an agent said makes no sense. @throws any other error */
+function senseless(error: unknown): Part {
+  if (!(error instanceof ProtocolError)) throw error;
+  return {
+    kind: "ended",
+    ending: "reset",
+    failure: { code: "origin_error", detail: error.message },
+  };
 }
 
 const NO_LINK: Part = {
@@ -215,13 +291,8 @@ async function ask(
   try {
     return partOf(response);
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
     await response.body?.cancel();
-    return {
-      kind: "ended",
-      ending: "reset",
-      failure: { code: "origin_error", detail: error.message },
-    };
+    return senseless(error);
   }
 }
 
@@ -321,7 +392,10 @@ class ResumingSource implements UnderlyingSource<Uint8Array> {
 
   async #resume(): Promise<void> {
     const part = await attach(this.#env, this.#call, this.#offset);
-    if (part.kind !== "head") throw new Error("the answer cannot be resumed");
+    if (part.kind !== "head") {
+      const why = part.kind === "ended" ? part.failure.detail : "it is not there any more";
+      throw new Error(`the answer of call ${this.#call.id} broke off: ${why}`);
+    }
     this.#reader = part.body?.getReader({ mode: "byob" });
     if (this.#left) await this.#reader?.cancel();
   }

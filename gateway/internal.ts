@@ -8,13 +8,14 @@
 export const VERB = {
   open: "http://origin/open",
   attach: "http://origin/attach",
+  claim: "http://origin/claim",
   websocket: "http://origin/websocket",
   link: "http://origin/link",
   dial: "http://origin/dial",
   abort: "http://origin/abort",
 } as const;
 
-/** To the object: a RequestHead or AttachRequest. From it: a ResponseHead. ASCII JSON. */
+/** To the object: a RequestHead, an AttachRequest, or a claimed call's id. From it: a ResponseHead. ASCII JSON. */
 export const HEAD = "postern-head";
 /** From the object: the body does not end with this first part; it may be cut and attached to again. */
 export const MORE = "postern-more";

@@ -60,7 +60,7 @@ export class Visit {
   /** The app's answer, as it is. */
   pass(
     { status, headers, timing }: ResponseHead,
-    body: ReadableStream<Uint8Array> | null,
+    body: ReadableStream<Uint8Array> | Uint8Array | null,
   ): Response {
     return this.answer(status, headers, body, timing);
   }
@@ -78,7 +78,7 @@ export class Visit {
   answer(
     status: number,
     headers: readonly string[],
-    body: ReadableStream<Uint8Array> | string | null,
+    body: ReadableStream<Uint8Array> | Uint8Array | string | null,
     timing?: ResponseHead["timing"],
   ): Response {
     // RFC 9110, 9.3.2 and 6.4.1: no body for a HEAD (the app's own has none), nor with these statuses.

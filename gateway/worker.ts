@@ -121,7 +121,7 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   const answer = await exchange(env, call, patience);
   if (answer.kind === "plain") return answer.response;
   if (answer.kind === "failed") return await fail(env, visit, host.name, answer.failure);
-  if (answer.kind === "answered") return visit.pass(answer.head, answer.body);
+  if (answer.kind !== "kept") return visit.pass(answer.head, answer.body);
   const { kept, box } = answer;
   return await comeBack(env, visit, { kept, box, snapshot, target, hop: 0 });
 }
@@ -199,7 +199,9 @@ function callOf(head: RequestHead, { workspace, boxes: all }: Snapshot, visit: V
   const { request, requestId, routeMs, authMs, cors } = visit;
   const id = head.call;
   const own = cors === false ? { requestId, callId: id, routeMs, authMs } : undefined;
-  return { id, workspace, boxes, head: asciiJson(JSON.stringify(head)), request, own };
+  // One that is kept from its first byte on has to wait for the journal in any case.
+  const handedOver = head.key === undefined && head.async !== true;
+  return { id, workspace, boxes, head: asciiJson(JSON.stringify(head)), request, own, handedOver };
 }
 
 /** Ids of zeros alone are none. */

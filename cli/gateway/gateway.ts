@@ -145,6 +145,8 @@ async function startWorker(
     POSTERN_LOG: settings.log,
     POSTERN_KEY: state.key,
     POSTERN_FRONT_SECRET: frontSecret,
+    // workerd runs a Worker and its objects in one isolate.
+    POSTERN_ONE_ISOLATE: "1",
     ...(process.env["POSTERN_TEST_HOOKS"] === "1" ? { POSTERN_TEST_HOOKS: "1" } : {}),
   };
   const configPath = join(state.runPath, "workerd.capnp");

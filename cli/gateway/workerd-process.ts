@@ -12,6 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Failure } from "../failure.ts";
 import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { DISK_NAME, SOCKET_NAME } from "./workerd-config.ts";
+import { WorkerdLines } from "./workerd-lines.ts";
 
 /** The package has no types: its only export is the executable's path on this platform. */
 const { default: WORKERD } = createRequire(import.meta.url)("workerd") as { default: string };
@@ -25,18 +26,11 @@ const MAX_BACKOFF_MS = 5_000;
 const ORPHAN_WAIT_MS = 5_000;
 const ORPHAN_POLL_MS = 20;
 
-/** Lines of workerd's stderr that say why it died. */
-const KEPT_LINES = 5;
-
 /**
  * glibc takes the kernel's restartable sequences for itself; without them workerd's allocator has no caches
  * for each CPU, and a request costs 5 % more. Other C libraries do not read this.
  */
 const GLIBC_TUNABLES = "glibc.pthread.rseq=0";
-
-/** workerd writes a line for many a broken connection; strangers must not fill a disk with them. */
-const MAX_LINES_PER_WINDOW = 20;
-const LINE_WINDOW_MS = 10_000;
 
 export interface WorkerdOptions {
   readonly configPath: string;
@@ -189,7 +183,10 @@ class Supervisor implements Workerd {
     // After 'exit', so that what it said last has been read.
     child.on("close", () => listening.resolve());
     const [, , stderr, control] = child.stdio as unknown as Readable[];
-    if (stderr !== undefined) forwardLines(stderr, log, lastLines);
+    if (stderr !== undefined) {
+      const lines = new WorkerdLines(log, lastLines);
+      createInterface({ input: stderr }).on("line", (line) => lines.add(line, performance.now()));
+    }
     if (control !== undefined) {
       createInterface({ input: control }).on("line", (line) => {
         const port = listeningPort(line);
@@ -231,24 +228,4 @@ async function exitOf(child: ChildProcess): Promise<string> {
     await promise;
   }
   return child.signalCode ?? `exit code ${child.exitCode}`;
-}
-
-function forwardLines(stream: Readable, log: (line: string) => void, kept: string[]): void {
-  let windowStart = 0;
-  let lines = 0;
-  createInterface({ input: stream }).on("line", (line) => {
-    if (line === "") return;
-    kept.push(line);
-    if (kept.length > KEPT_LINES) kept.shift();
-    const now = performance.now();
-    if (now - windowStart > LINE_WINDOW_MS) {
-      if (lines > MAX_LINES_PER_WINDOW) {
-        log(`workerd: ${lines - MAX_LINES_PER_WINDOW} more lines were left out`);
-      }
-      windowStart = now;
-      lines = 0;
-    }
-    lines += 1;
-    if (lines <= MAX_LINES_PER_WINDOW) log(`workerd: ${line}`);
-  });
 }

@@ -1,0 +1,51 @@
+/**
+ * What workerd prints on stderr, as the operator reads it: bounded, since it writes a line for many a broken
+ * connection and strangers must not fill a disk with them, and without what only looks like a fault.
+ */
+
+/** The last lines, which say why it died. */
+const KEPT_LINES = 5;
+
+const MAX_LINES_PER_WINDOW = 20;
+const LINE_WINDOW_MS = 10_000;
+
+/** Said, with a stack, of an answer whose client has left meanwhile; that may be (gateway/handover.ts). */
+const SETTLED_TOO_LATE =
+  "Warning: A promise was resolved or rejected from a different request context";
+
+/** How workerd tells of an answer that broke off under its client, in our own words (gateway/exchange.ts). */
+const BROKEN_ANSWER = /Uncaught exception: .*remote\.jsg\.Error: (the answer of call .*)$/;
+
+export class WorkerdLines {
+  readonly #log: (line: string) => void;
+  readonly #kept: string[];
+  #windowStart = 0;
+  #lines = 0;
+  #withinStack = false;
+
+  /** @param kept holds the last lines */
+  constructor(log: (line: string) => void, kept: string[]) {
+    this.#log = log;
+    this.#kept = kept;
+  }
+
+  /** @param nowMs of any clock with milliseconds */
+  add(line: string, nowMs: number): void {
+    this.#withinStack =
+      line.startsWith(SETTLED_TOO_LATE) || (this.#withinStack && line.startsWith("    at "));
+    if (line === "" || this.#withinStack) return;
+    this.#kept.push(line);
+    if (this.#kept.length > KEPT_LINES) this.#kept.shift();
+    if (nowMs - this.#windowStart > LINE_WINDOW_MS) {
+      if (this.#lines > MAX_LINES_PER_WINDOW) {
+        this.#log(`workerd: ${this.#lines - MAX_LINES_PER_WINDOW} more lines were left out`);
+      }
+      this.#windowStart = nowMs;
+      this.#lines = 0;
+    }
+    this.#lines += 1;
+    if (this.#lines > MAX_LINES_PER_WINDOW) return;
+    const broken = BROKEN_ANSWER.exec(line)?.[1];
+    this.#log(broken ?? `workerd: ${line}`);
+  }
+}
