@@ -115,6 +115,9 @@ export function gatewaySettings(flags: GatewayFlags, environment: Environment): 
     if (right !== undefined) throw new UsageError(`${source}: "${value}" is not ${right}`);
     variables[variable] = value;
   }
+  if (environment["POSTERN_DNS_OVER_HTTPS"]) {
+    throw new UsageError("POSTERN_DNS_OVER_HTTPS: not available yet");
+  }
   const domain = pick(
     flags["base-domain"],
     "base-domain",
@@ -134,9 +137,15 @@ export function gatewaySettings(flags: GatewayFlags, environment: Environment): 
     state: resolve(flags.state ?? DEFAULT_STATE),
     baseDomain: domain.value === "" ? undefined : domain.value.toLowerCase(),
     workspace: workspaceOf(environment["POSTERN_WORKSPACE"] || DEFAULT_WORKSPACE),
-    log: logOf(flags.log ?? environment["POSTERN_LOG"] ?? "off"),
+    log: logOf(pick(flags.log, "log", environment["POSTERN_LOG"], "POSTERN_LOG", "off")),
     variables,
   };
+}
+
+interface Picked {
+  readonly value: string;
+  /** The flag or the variable, for messages. */
+  readonly source: string;
 }
 
 function pick(
@@ -145,7 +154,7 @@ function pick(
   variableValue: string | undefined,
   variable: string,
   fallback: string,
-): { readonly value: string; readonly source: string } {
+): Picked {
   if (flagValue !== undefined) return { value: flagValue, source: `--${flag}` };
   if (variableValue !== undefined && variableValue !== "") {
     return { value: variableValue, source: variable };
@@ -170,9 +179,9 @@ function hostOf(value: string): string {
   throw new UsageError(`--host: "${value}" is not an IP address of this machine, e.g. 0.0.0.0`);
 }
 
-function logOf(value: string): "json" | "off" {
+function logOf({ value, source }: Picked): "json" | "off" {
   if (value === "json" || value === "off") return value;
-  throw new UsageError(`--log: "${value}" is neither json nor off`);
+  throw new UsageError(`${source}: "${value}" is neither json nor off`);
 }
 
 function isDecimal(value: string): boolean {

@@ -26,14 +26,17 @@ test("a flag wins over its variable, a variable over the default, and an empty o
     POSTERN_MAX_BODY: "5",
     POSTERN_REQUEST_TIMEOUT: "",
     POSTERN_BASE_DOMAIN: "GPU.example.com",
+    POSTERN_LOG: "",
+    POSTERN_DNS_OVER_HTTPS: "",
   };
-  const { variables, baseDomain } = gatewaySettings({ "max-body": "7" }, environment);
+  const { variables, baseDomain, log } = gatewaySettings({ "max-body": "7" }, environment);
   expect(variables).toMatchObject({
     POSTERN_RATE_LIMIT: "0",
     POSTERN_MAX_BODY: "7",
     POSTERN_REQUEST_TIMEOUT: "150",
   });
   expect(baseDomain).toBe("gpu.example.com");
+  expect(log).toBe("off");
 });
 
 test.each([
@@ -71,4 +74,12 @@ test("a bad variable is named as what it is", () => {
   expect(() => gatewaySettings({}, { POSTERN_MAX_BODY: "lots" })).toThrow(
     /^POSTERN_MAX_BODY: "lots"/,
   );
+});
+
+test.each([
+  ["POSTERN_LOG", "xml", 'POSTERN_LOG: "xml" is neither json nor off'],
+  ["POSTERN_RATE_LIMIT", "200/5", 'POSTERN_RATE_LIMIT: "200/5" is not available yet'],
+  ["POSTERN_DNS_OVER_HTTPS", "https://dns.example", "POSTERN_DNS_OVER_HTTPS: not available yet"],
+])("%s=%s is refused by the variable's name", (variable, value, line) => {
+  expect(() => gatewaySettings({}, { [variable]: value })).toThrow(line);
 });
