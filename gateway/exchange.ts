@@ -24,7 +24,7 @@ import {
   noteAway,
   originStub,
 } from "./box-links.ts";
-import type { Env } from "./env.ts";
+import { type Env, requestTimeoutMs } from "./env.ts";
 import { CLAIM_AFTER_MS, deskOf } from "./handover.ts";
 import {
   ENDING,
@@ -103,9 +103,9 @@ export interface Call {
 export async function exchange(env: Env, call: Call, patienceMs: number): Promise<Answer> {
   let body: RequestBody;
   try {
-    body = await requestBody(call.request);
+    body = await requestBody(call.request, requestTimeoutMs(env));
   } catch {
-    // The client left, or it closed its sending side too early and reads on.
+    // The client left, or it closed its sending side too early and reads on, or it is too slow.
     return failed("upload_interrupted", "the request body did not arrive whole");
   }
   const openedAt = Date.now();
@@ -150,12 +150,22 @@ function answerOf(env: Env, call: CallPlace, part: Part, offset: number): Answer
 
 type RequestBody = Uint8Array | ReadableStream<Uint8Array> | null;
 
-/** A body that fits the opening frame is read whole, so that it can be sent again; others stream. */
-async function requestBody(request: Request): Promise<RequestBody> {
+/**
+ * A body that fits the opening frame is read whole, so that it can be sent again; others stream.
+ * @param limitMs how long it may take; one that streams has the endpoint's `timeout`
+ * @throws where it does not arrive whole
+ */
+async function requestBody(request: Request, limitMs: number): Promise<RequestBody> {
   if (request.body === null) return null;
   const declared = Number(request.headers.get("content-length") ?? Number.NaN);
   if (declared > INITIAL_WINDOW_BYTES || Number.isNaN(declared)) return request.body;
-  return new Uint8Array(await request.arrayBuffer());
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error("the body is late")), limitMs);
+  try {
+    return new Uint8Array(await Promise.race([request.arrayBuffer(), late.promise]));
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** What one or more tries to open a call came to, and where the last one was. */

@@ -44,6 +44,16 @@ afterAll(async () => {
   await stages.close();
 });
 
+test("a small body that does not come within the request timeout is refused, and its connection closed", async () => {
+  const { port, host } = gateway.address("cancel");
+  const connection = await RawConnection.connect(port);
+  connection.send(`POST /work HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 100\r\n\r\nabc`);
+  const { status, body } = await connection.response();
+  expect(status).toBe(502);
+  expect(JSON.parse(body.toString())).toMatchObject({ code: "upload_interrupted" });
+  expect(await connection.ending()).toBe("end");
+});
+
 describe("behind a slot that is taken", () => {
   const pathOf = (key: string): string => `/work?key=${encodeURIComponent(key)}`;
   const ask = async (key: string, headers: Record<string, string> = {}) =>
