@@ -9,8 +9,7 @@ import type { Stream, StreamEnding, StreamEvents } from "../routing/wire/multipl
 import { AnswerBody } from "./answer-body.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { type Env, maxBodyBytes } from "./env.ts";
-import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE, OWN } from "./internal.ts";
-import { plainAnswer } from "./own-headers.ts";
+import { asciiJson, ENDING, FAILURE, HEAD, KEPT, MORE } from "./internal.ts";
 
 /** A part of a body below this size costs less to copy than the buffer that it would hold. */
 const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
@@ -45,7 +44,6 @@ export class Attachment implements StreamEvents {
   #body: AnswerBody | undefined;
   #windowOpened: (() => void) | undefined;
 
-  readonly #own: string | null;
   readonly #signal: AbortSignal;
   readonly #deadlines: Deadlines;
   readonly #patienceMs: number | undefined;
@@ -59,7 +57,6 @@ export class Attachment implements StreamEvents {
   constructor(request: Request, deadlines: Deadlines, patienceMs?: number) {
     this.#deadlines = deadlines;
     this.#patienceMs = patienceMs;
-    this.#own = request.headers.get(OWN);
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
@@ -232,9 +229,8 @@ export class Attachment implements StreamEvents {
 
   /** An answer whose last byte came with its head. */
   #whole(head: string, body: Uint8Array): Response {
-    const plain = this.#own === null ? undefined : plainAnswer(head, body, this.#own);
     const headers = { [HEAD]: asciiJson(head) };
-    return plain ?? new Response(body.length === 0 ? null : body, { headers });
+    return new Response(body.length === 0 ? null : body, { headers });
   }
 
   /** @param told what the client is told of it, where that is something else */

@@ -33,13 +33,11 @@ import {
   KEPT,
   MORE,
   MOST_AT_A_TIME_BYTES,
-  OWN,
   PATIENCE,
   VERB,
   WAIT,
   WHOLE,
 } from "./internal.ts";
-import type { OwnHeaders } from "./own-headers.ts";
 import type { BoxPlace } from "./names.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
@@ -51,8 +49,6 @@ const NO_BODY = new Uint8Array(0);
 const FIRST_BUFFER_BYTES = 4 * 1024;
 
 export type Answer =
-  /** As the client gets it: only where the call has said what the gateway adds. */
-  | { kind: "plain"; response: Response }
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
   /** It came by memory, in one piece: only where the call may be handed over. */
   | WholeAnswer
@@ -68,7 +64,6 @@ interface WholeAnswer {
 
 /** A part of an answer as one attachment brought it. */
 type Part =
-  | { kind: "plain"; response: Response }
   | WholeAnswer
   | { kind: "head"; head: ResponseHead; body: ReadableStream<Uint8Array> | null; more: boolean }
   | { kind: "kept"; kept: KeptCall }
@@ -90,8 +85,6 @@ export interface Call {
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly request: Request;
-  /** What the gateway adds to the answer, where nothing else is to be done to it. */
-  readonly own?: OwnHeaders | undefined;
   /** It may go to its object by memory (handover.ts). */
   readonly handedOver?: boolean;
 }
@@ -140,7 +133,7 @@ export async function collect(
 }
 
 function answerOf(env: Env, call: CallPlace, part: Part, offset: number): Answer {
-  if (part.kind === "plain" || part.kind === "whole") return part;
+  if (part.kind === "whole") return part;
   if (part.kind === "kept") return { ...part, box: call.box };
   if (part.kind === "ended") return { kind: "failed", failure: part.failure };
   const { head, body, more } = part;
@@ -208,7 +201,6 @@ async function openOn(env: Env, call: Call, opening: Opening): Promise<Part> {
   if (handedOver !== undefined) return handedOver;
   const { place, link, body, patienceMs } = opening;
   const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
-  if (call.own !== undefined) headers[OWN] = JSON.stringify(call.own);
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
   return await ask(env, place, link, VERB.open, { method: "POST", headers, body });
 }
@@ -229,7 +221,6 @@ async function handOver(env: Env, call: Call, opening: Opening): Promise<Part | 
     case "runs": {
       const patience = Math.max(0, openedAt + patienceMs - Date.now());
       const headers: Record<string, string> = { [HEAD]: call.id, [PATIENCE]: `${patience}` };
-      if (call.own !== undefined) headers[OWN] = JSON.stringify(call.own);
       return await ask(env, place, link, VERB.claim, { headers });
     }
     case "not_begun":
@@ -312,8 +303,7 @@ function partOf(response: Response): Part {
   if (head === null) {
     const kept = response.headers.get(KEPT);
     if (kept !== null) return { kind: "kept", kept: parseKeptCall(kept) };
-    const ending = response.headers.get(ENDING) as Ending | null;
-    if (ending === null) return { kind: "plain", response };
+    const ending = response.headers.get(ENDING) as Ending;
     return { kind: "ended", ending, failure: parseFailure(response.headers.get(FAILURE) ?? "{}") };
   }
   return {

@@ -27,8 +27,6 @@ export const ENDING = "postern-ending";
 export const PATIENCE = "postern-patience";
 /** From the object instead of a head: the call goes on and is kept. A KeptCall, ASCII JSON. */
 export const KEPT = "postern-kept";
-/** To the object: an answer that is plain may come as the client gets it, with these added. OwnHeaders, JSON. */
-export const OWN = "postern-own";
 /** To the object: the body is at most 64 KiB and complete at the Worker. */
 export const WHOLE = "postern-whole";
 /** To the object with an attach: the link may be away, wait for it. */

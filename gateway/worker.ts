@@ -115,11 +115,10 @@ async function serve(visit: Visit, env: Env, context: ExecutionContext): Promise
   if (key !== undefined) head.key = key.scope;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   if (respondAsync && waitS === undefined) head.async = true;
-  const call = callOf(head, snapshot, visit);
+  const call = callOf(head, snapshot, request);
   // An asynchronous call is let go of by the agent, once it is in the journal and has its place.
   const patience = head.async === true ? requestTimeoutMs(env) : patienceMs(env, request);
   const answer = await exchange(env, call, patience);
-  if (answer.kind === "plain") return answer.response;
   if (answer.kind === "failed") return await fail(env, visit, host.name, answer.failure);
   if (answer.kind !== "kept") return visit.pass(answer.head, answer.body);
   const { kept, box } = answer;
@@ -193,15 +192,14 @@ function isWebSocket(request: Request): boolean {
 }
 
 /** Calls under one key go to one box, whether it is connected or not: another one would run them again. */
-function callOf(head: RequestHead, { workspace, boxes: all }: Snapshot, visit: Visit): Call {
+function callOf(head: RequestHead, snapshot: Snapshot, request: Request): Call {
+  const { workspace, boxes: all } = snapshot;
   const home = head.key === undefined ? undefined : homeBox(head.key, all);
   const boxes = home === undefined ? all : [home];
-  const { request, requestId, routeMs, authMs, cors } = visit;
-  const id = head.call;
-  const own = cors === false ? { requestId, callId: id, routeMs, authMs } : undefined;
   // One that is kept from its first byte on has to wait for the journal in any case.
   const handedOver = head.key === undefined && head.async !== true;
-  return { id, workspace, boxes, head: asciiJson(JSON.stringify(head)), request, own, handedOver };
+  const text = asciiJson(JSON.stringify(head));
+  return { id: head.call, workspace, boxes, head: text, request, handedOver };
 }
 
 /** Ids of zeros alone are none. */
