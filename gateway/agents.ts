@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { type BoxReport, VERSION_STATES } from "../routing/wire/deployments.ts";
 import type { Env } from "./env.ts";
+import { INCARNATION } from "./internal.ts";
 import { enrolledBox } from "./links.ts";
 import { workspaceStub } from "./workspace/workspace.ts";
 
@@ -45,7 +46,8 @@ export async function takeReport(request: Request, env: Env): Promise<Response> 
   if (box instanceof Response) return box;
   const report = await reportOf(request);
   if ("refused" in report) return line(report.refused, report.detail);
-  await workspaceStub(env, box.workspace).report(box.box, report);
+  const incarnation = request.headers.get(INCARNATION) ?? undefined;
+  await workspaceStub(env, box.workspace).report(box.box, report, incarnation);
   return new Response(null, { status: 204 });
 }
 

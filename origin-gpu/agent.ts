@@ -3,7 +3,6 @@
  * brings along (`postern up`, `serve`) and those that are deployed to it. It dials the links, starts the
  * containers, and runs the calls.
  */
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Welcome } from "../routing/wire/messages.ts";
@@ -144,10 +143,7 @@ class Agent {
       log,
     });
     const { links = 1 } = options;
-    const incarnation = randomBytes(16).toString("hex");
-    const [first, ...others] = Array.from({ length: links }, (_, number) =>
-      this.#link(number, incarnation),
-    );
+    const [first, ...others] = Array.from({ length: links }, (_, number) => this.#link(number));
     if (first === undefined) throw new Error("an agent has a link at least");
     this.#links = [first, ...others];
     this.#unwelcomed = new Set(this.#links.map(({ number }) => number));
@@ -184,13 +180,13 @@ class Agent {
     };
   }
 
-  #link(number: number, incarnation: string): Link {
+  #link(number: number): Link {
     const { links = 1, log } = this.#options;
     return new Link({
       gateway: this.#gateway,
       number,
       links,
-      incarnation,
+      incarnation: this.#gateway.incarnation,
       acceptor: (link) => this.#acceptor(link),
       onWelcome: (welcome) => this.#welcomed(number, welcome),
       log,

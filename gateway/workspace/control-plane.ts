@@ -180,7 +180,11 @@ export class ControlPlane {
     return await assignmentsOf(this.#control, this.#confidential, box);
   }
 
-  report(box: string, report: BoxReport): void {
+  /** What a second agent of a connected box says is not so of the box: it will be refused. */
+  report(box: string, report: BoxReport, incarnation: string | undefined): void {
+    const links = this.#control.boxes.linksOf(box);
+    const isAnother = links.length > 0 && links.every((link) => link.incarnation !== incarnation);
+    if (incarnation !== undefined && isAnother) return;
     this.#rollouts.report(box, report);
   }
 

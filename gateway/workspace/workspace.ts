@@ -222,9 +222,9 @@ export class Workspace extends DurableObject<Env> {
     return JSON.stringify(await this.#control.assignments(box));
   }
 
-  /** Takes note of everything that a box has. */
-  report(box: string, report: BoxReport): void {
-    this.#control.report(box, report);
+  /** Takes note of everything that a box has. @param incarnation which agent says so, where it tells */
+  report(box: string, report: BoxReport, incarnation?: string): void {
+    this.#control.report(box, report, incarnation);
   }
 
   async stageVersion(deployment: NewDeployment): Promise<VersionView | Refusal> {

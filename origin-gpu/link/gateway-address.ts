@@ -34,6 +34,8 @@ export type Dialled =
   | { kind: "refused"; line: string; again: "yes" | "held" | "no" };
 
 export class GatewayAddress {
+  /** Tells this agent from every other one of the box, earlier or by mistake at the same time. */
+  readonly incarnation = randomBytes(16).toString("hex");
   readonly #options: GatewayOptions;
   /** Frames need a random mask: others than the gateway may read the bytes on the way. */
   readonly needsMask: boolean;
@@ -63,6 +65,7 @@ export class GatewayAddress {
       headers: {
         host: new URL(url).host,
         authorization: await this.authorization(),
+        "postern-incarnation": this.incarnation,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -37,6 +37,23 @@ describe("several boxes", () => {
     expect((await one.assignments()).apps).toMatchObject([{ serving: { version: 1 } }]);
   });
 
+  test("are what their own agents say, not a second one that is refused", async () => {
+    const one = await here.box("gpu-1");
+    const code = "a".repeat(64);
+    await here.serve("shop", one, content());
+    const [{ id: app } = { id: "" }] = (await one.assignments()).apps;
+    await one.report([{ app, version: 1, state: "serving" }], [code]);
+    const [before] = (await here.version("shop", 1)).boxes;
+    expect(await one.report([{ app, version: 1, state: "failed" }], [], "b".repeat(32))).toBe(204);
+    expect((await here.version("shop", 1)).boxes).toEqual([before]);
+    one.agent?.close();
+    // Of a box that is away a new agent may speak before it is connected.
+    await vi.waitFor(async () => {
+      await one.report([{ app, version: 1, state: "failed" }], [], "b".repeat(32));
+      expect((await here.version("shop", 1)).boxes).toMatchObject([{ state: "failed" }]);
+    });
+  });
+
   test("are not waited for when they have gone, and get what they lack when they are back", async () => {
     const one = await here.box("gpu-1");
     const two = await here.box("gpu-2");

@@ -35,9 +35,14 @@ export interface DeployBox {
   connect(): Promise<void>;
   assignments(): Promise<Assignments>;
   /** Posts something to one of the agents' doors; the answer's status. */
-  send(door: string, body: string): Promise<number>;
+  /** @param incarnation of another agent than the one that is connected */
+  send(door: string, body: string, incarnation?: string): Promise<number>;
   /** Says that it has these versions, and no others. */
-  report(versions: Partial<VersionReport>[], code?: string[]): Promise<number>;
+  report(
+    versions: Partial<VersionReport>[],
+    code?: string[],
+    incarnation?: string,
+  ): Promise<number>;
 }
 
 export class Deploying {
@@ -93,10 +98,18 @@ export class Deploying {
     const { workspace } = this;
     const answered = this.#answered;
     const identity = await enrolledBox(name, workspace);
-    const atDoor = async (path: string, init: RequestInit = {}) =>
+    const atDoor = async (
+      path: string,
+      init: RequestInit = {},
+      more: Record<string, string> = {},
+    ) =>
       await SELF.fetch(`${BASE}/_postern/${path}`, {
         ...init,
-        headers: { host: "localhost:8787", authorization: await authorizationOf(identity) },
+        headers: {
+          host: "localhost:8787",
+          authorization: await authorizationOf(identity),
+          ...more,
+        },
       });
     let pokes = 0;
     const box: DeployBox = {
@@ -126,12 +139,14 @@ export class Deploying {
         expect(response.status).toBe(200);
         return await response.json<Assignments>();
       },
-      async report(versions, code = []) {
+      async report(versions, code = [], incarnation) {
         const filled = versions.map((version) => ({ detail: "", lines: [], ...version }));
-        return await this.send("report", JSON.stringify({ versions: filled, code }));
+        return await this.send("report", JSON.stringify({ versions: filled, code }), incarnation);
       },
-      async send(door, body) {
-        const response = await atDoor(door, { method: "POST", body });
+      async send(door, body, incarnation) {
+        const more: Record<string, string> =
+          incarnation === undefined ? {} : { "postern-incarnation": incarnation };
+        const response = await atDoor(door, { method: "POST", body }, more);
         await response.text();
         return response.status;
       },
