@@ -136,7 +136,7 @@ class Place {
   }
 }
 
-/** Makes it, unless somebody else is at it: then this comes back after a while. */
+/** Makes it, unless another agent does: then this comes back when that one has. */
 async function make(
   place: Place,
   interpreter: Interpreter,
@@ -144,9 +144,13 @@ async function make(
   surroundings: Surroundings,
 ): Promise<void> {
   const { log, signal } = surroundings;
-  const alone = tryLock(place.lockFile, "exclusive");
-  // Not waited for: whoever has it makes the same, and from then on uses it for as long as an app runs.
-  if (alone === undefined) return await untilAskedAgain(signal);
+  let alone = tryLock(place.lockFile, "exclusive");
+  while (alone === undefined) {
+    await untilAskedAgain(signal);
+    // Not waited for to the end: who has made it goes on to use it, for as long as its app runs.
+    if ((await place.usedAtMs()) !== undefined) return;
+    alone = tryLock(place.lockFile, "exclusive");
+  }
   try {
     if ((await place.usedAtMs()) !== undefined) return;
     const beganAtMs = performance.now();
