@@ -221,6 +221,12 @@ function isAnnouncement(request: Request, { status }: Response, env: Env): boole
 /** No answer, and nobody who would get one: the client left before the response headers. */
 const CLIENT_CLOSED = { status: 499, code: "client_closed" } as const;
 
+/** Without what opens something: a result's token is in the query, and in the path that cancels its call. */
+function loggedPath(url: string): string {
+  const [path = ""] = url.slice(url.indexOf("/", 8)).split("?", 1);
+  return path.replace(/(\/api\/v1\/calls\/).*/, "$1…");
+}
+
 /** One line of JSON for each request; what an operator greps for. */
 function log(visit: Visit, { status, code = visit.code }: { status: number; code?: string }): void {
   const { request, startedAt, callId, requestId: id } = visit;
@@ -228,7 +234,7 @@ function log(visit: Visit, { status, code = visit.code }: { status: number; code
     time: new Date(startedAt).toISOString(),
     method: request.method,
     host: request.headers.get("host"),
-    path: request.url.slice(request.url.indexOf("/", 8)).split("?", 1)[0],
+    path: loggedPath(request.url),
     status,
     code,
     duration_ms: Date.now() - startedAt,

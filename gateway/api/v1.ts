@@ -130,7 +130,12 @@ v1.notFound((context) => {
 /** The methods of the operations at a path; none where nothing is. */
 function allowedMethods(path: string): string[] {
   if (/^\/calls\/[^/]+$/.test(path)) return ["DELETE"];
-  if (Object.hasOwn(OPEN_PATHS, path)) return ["GET"];
+  const methods = Object.hasOwn(OPEN_PATHS, path) ? ["GET"] : methodsAt(path);
+  // RFC 9110, 9.3.2: whatever has a GET has a HEAD.
+  return methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+}
+
+function methodsAt(path: string): string[] {
   return OPERATIONS.filter((row) =>
     new RegExp(`^${row.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path),
   ).map(({ method }) => method.toUpperCase());

@@ -13,6 +13,7 @@ import {
   integer,
   listOf,
   name,
+  functionName,
   nameInUrl,
   number,
   oneOf,
@@ -94,7 +95,7 @@ export const APP_KEYS = {
 };
 
 export const ENDPOINT_KEYS = {
-  function: yes(nameInUrl()),
+  function: yes(functionName()),
 
   asgi: yes(target()),
   wsgi: no(target()),
@@ -109,7 +110,7 @@ export const ENDPOINT_KEYS = {
   ),
   module: no(nonEmptyText('must be a file, such as "app.ts"')),
   upstream: yes(originUrl()),
-  containers_of: yes(name()),
+  containers_of: yes(functionName()),
 
   port: yes(integer(1, 65_535)),
   method: no(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])),

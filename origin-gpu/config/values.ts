@@ -68,15 +68,24 @@ export function tableOf<Value extends z.ZodType>(
 
 /** Names that URLs are made of, which drop everything but letters, digits and dashes inside. */
 export function nameInUrl() {
-  const error = "must have a letter or digit, since it becomes a part of URLs";
-  return name().regex(/[A-Za-z0-9]/, { error });
+  return inUrl(name());
 }
 
-/** App, environment, box, function and secret names. */
-export function name() {
+/** A function's name, which may have a class's in it. */
+export function functionName() {
+  return inUrl(name(128));
+}
+
+function inUrl(text: z.ZodString) {
+  const error = "must have a letter or digit, since it becomes a part of URLs";
+  return text.regex(/[A-Za-z0-9]/, { error });
+}
+
+/** App, environment, box and secret names. */
+export function name(longest = 64) {
   return text(
-    /^[A-Za-z0-9._-]{1,64}$/,
-    "must be 1 to 64 ASCII letters, digits, dashes, dots and underscores",
+    new RegExp(`^[A-Za-z0-9._-]{1,${longest}}$`),
+    `must be 1 to ${longest} ASCII letters, digits, dashes, dots and underscores`,
   );
 }
 

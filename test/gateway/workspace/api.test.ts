@@ -237,8 +237,8 @@ describe("a request that is wrong", () => {
     const { status, json, headers } = await call("PATCH", "/proxy-tokens", { token: admin });
     expect(status).toBe(405);
     expect(json).toMatchObject({ code: "method_not_allowed" });
-    expect(headers.get("allow")).toBe("GET, POST");
-    expect((await call("POST", "/health")).headers.get("allow")).toBe("GET");
+    expect(headers.get("allow")).toBe("GET, HEAD, POST");
+    expect((await call("POST", "/health")).headers.get("allow")).toBe("GET, HEAD");
   });
 
   test("by its path is 404", async () => {
