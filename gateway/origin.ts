@@ -5,7 +5,6 @@
  * survive hibernation is in the socket's attachment; everything else is asked again from the agent.
  */
 import { DurableObject } from "cloudflare:workers";
-import { BATCH_MS, Batching } from "../routing/wire/batching.ts";
 import { FRAME, packFrames, ProtocolError } from "../routing/wire/frames.ts";
 import {
   DETACHED_MS,
@@ -270,7 +269,6 @@ export class Origin extends DurableObject<Env> {
   }
 
   #adopt(socket: WebSocket, identity: LinkIdentity, heardAt: number): Link {
-    const batching = new Batching();
     // One timer, however many frames are waiting: each would wake the object.
     let lazy = false;
     const streams = new Multiplexer({
@@ -278,8 +276,7 @@ export class Origin extends DurableObject<Env> {
       // Late frames of streams from before hibernation must not meet new streams of the same number.
       firstStream: crypto.getRandomValues(new Uint32Array(1))[0] as number,
       onPending: () => {
-        if (batching.waits(Date.now(), streams.streams)) setTimeout(flush, BATCH_MS);
-        else queueMicrotask(flush);
+        queueMicrotask(flush);
       },
       onLazy: () => {
         if (lazy) return;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Batching } from "../../../routing/wire/batching.ts";
+import { Batching } from "../../../origin-gpu/link/batching.ts";
 
 /** Whether each of some sends, `gapMs` apart, waits for more. */
 function sends(count: number, gapMs: number, streams: number): boolean[] {
