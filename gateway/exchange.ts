@@ -85,6 +85,8 @@ export interface Call {
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly request: Request;
+  /** It is under an Idempotency-Key: it may be asked for again, and does not run twice. */
+  readonly keyed?: boolean;
   /** It may go to its object by memory (handover.ts). */
   readonly handedOver?: boolean;
 }
@@ -107,14 +109,20 @@ export async function exchange(env: Env, call: Call, patienceMs: number): Promis
   const until = openedAt + patienceMs + DETACHED_MS;
   while (part.kind === "ended" && part.ending === "link_lost" && Date.now() < until) {
     part = await attach(env, place, 0, Math.max(0, openedAt + patienceMs - Date.now()));
-    if (part.kind === "ended" && part.failure.code === "call_lost") {
-      if (body instanceof ReadableStream) {
-        return failed("upload_interrupted", "the link to the box broke during the upload");
-      }
-      const sameAgent = (part.failure.welcomedForMs ?? 0) > Date.now() - openedAt;
-      if (!sameAgent) return failed("call_lost", "the agent that may have run this call is gone");
-      ({ part, place } = await open(env, call, body, patienceMs));
+    if (part.kind !== "ended") break;
+    const isAway = part.ending === "no_link";
+    if (!isAway && part.failure.code !== "call_lost") continue;
+    if (body instanceof ReadableStream) {
+      return failed("upload_interrupted", "the link to the box broke during the upload");
     }
+    if (isAway) {
+      // Whoever asks again under the key gets this call's answer, when the box is back.
+      if (call.keyed === true) break;
+      return failed("call_lost", "the box that may have run this call did not come back");
+    }
+    const sameAgent = (part.failure.welcomedForMs ?? 0) > Date.now() - openedAt;
+    if (!sameAgent) return failed("call_lost", "the agent that may have run this call is gone");
+    ({ part, place } = await open(env, call, body, patienceMs));
   }
   return answerOf(env, place, part, 0);
 }

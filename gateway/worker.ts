@@ -197,9 +197,10 @@ function callOf(head: RequestHead, snapshot: Snapshot, request: Request): Call {
   const home = head.key === undefined ? undefined : homeBox(head.key, all);
   const boxes = home === undefined ? all : [home];
   // One that is kept from its first byte on has to wait for the journal in any case.
-  const handedOver = head.key === undefined && head.async !== true;
+  const keyed = head.key !== undefined;
+  const handedOver = !keyed && head.async !== true;
   const text = asciiJson(JSON.stringify(head));
-  return { id: head.call, workspace, boxes, head: text, request, handedOver };
+  return { id: head.call, workspace, boxes, head: text, request, keyed, handedOver };
 }
 
 /** Ids of zeros alone are none. */

@@ -1,0 +1,87 @@
+/** How the Worker leads a call whose link breaks, with an object that says what it is told to. */
+import { describe, expect, test } from "vitest";
+import type { Env } from "../../gateway/env.ts";
+import { exchange } from "../../gateway/exchange.ts";
+import { ENDING, FAILURE, HEAD, VERB } from "../../gateway/internal.ts";
+import type { Failure } from "../../routing/wire/messages.ts";
+
+const LINK_LOST = ended("link_lost", { code: "call_lost", detail: "" });
+const AWAY = ended("no_link", { code: "no_origin", detail: "the box is not connected" });
+
+function ended(ending: string, failure: Failure) {
+  return () =>
+    new Response(null, { headers: { [ENDING]: ending, [FAILURE]: JSON.stringify(failure) } });
+}
+
+const answered = () =>
+  new Response("done", { headers: { [HEAD]: JSON.stringify({ status: 200, headers: [] }) } });
+
+/** Leads a call; the object's answers are those, in turn. */
+async function lead(
+  answers: readonly (() => Response)[],
+  request = new Request("http://a/"),
+  keyed = false,
+) {
+  const asked: string[] = [];
+  const left = [...answers];
+  const stub = {
+    fetch: (verb: string) => {
+      asked.push(verb);
+      const next = left.shift();
+      if (next === undefined) throw new Error("asked too often");
+      return next();
+    },
+  };
+  const env = { ORIGIN: { idFromName: (name: string) => name, get: () => stub } };
+  const call = {
+    id: "call",
+    workspace: "w",
+    boxes: [{ box: "b", links: 1 }],
+    head: "{}",
+    request,
+    keyed,
+  };
+  const answer = await exchange(env as unknown as Env, call, 1_000);
+  return { answer, asked };
+}
+
+const failureOf = async (...given: Parameters<typeof lead>) => {
+  const { answer } = await lead(...given);
+  return answer.kind === "failed" ? answer.failure : answer;
+};
+
+describe("a call whose link breaks", () => {
+  test("is attached to again, and answered", async () => {
+    const { answer, asked } = await lead([LINK_LOST, answered]);
+    expect(answer).toMatchObject({ kind: "answered", head: { status: 200 } });
+    expect(asked).toEqual([VERB.open, VERB.attach]);
+  });
+
+  test("is lost when its box does not come back: it may have run", async () => {
+    expect(await failureOf([LINK_LOST, AWAY])).toMatchObject({ code: "call_lost" });
+  });
+
+  test("is interrupted where its body was still on its way to a box that does not come back", async () => {
+    const body = new ReadableStream({ pull: (controller) => controller.close() });
+    const request = new Request("http://a/", { method: "POST", body });
+    expect(await failureOf([LINK_LOST, AWAY], request)).toMatchObject({
+      code: "upload_interrupted",
+    });
+  });
+
+  test("may be asked for again under its key when its box does not come back", async () => {
+    const failure = await failureOf([LINK_LOST, AWAY], undefined, true);
+    expect(failure).toMatchObject({ code: "no_origin" });
+  });
+
+  test("is sent again where the agent vouches that it never saw it", async () => {
+    const unknown = { code: "call_lost", detail: "", welcomedForMs: 60_000 } as const;
+    const { answer, asked } = await lead([LINK_LOST, ended("refused", unknown), answered]);
+    expect(answer.kind).toBe("answered");
+    expect(asked).toEqual([VERB.open, VERB.attach, VERB.open]);
+  });
+
+  test("has no origin where nothing was sent", async () => {
+    expect(await failureOf([AWAY])).toMatchObject({ code: "no_origin" });
+  });
+});
