@@ -3,50 +3,31 @@
  * link or the `Origin` object breaks, attach again by call id and byte offset. The Worker holds the one
  * thing that nobody else has, the client's connection; the agent holds the call.
  */
+import type { ErrorCode } from "../routing/wire/errors.ts";
+import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
 import {
-  contentLength,
   type Failure,
   type KeptCall,
   parseFailure,
-  parseKeptCall,
-  parseResponseHead,
   type ResponseHead,
 } from "../routing/wire/messages.ts";
-import type { ErrorCode } from "../routing/wire/errors.ts";
-import { ProtocolError } from "../routing/wire/frames.ts";
-import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
-import type { Ending } from "./attachment.ts";
 import {
-  candidatesOf,
-  isLinkUp,
-  linkName,
-  mayGoElsewhere,
-  noteAway,
-  originStub,
-} from "./box-links.ts";
+  ask,
+  attach,
+  type CallPlace,
+  NO_LINK,
+  type Part,
+  type WholeAnswer,
+  wholePart,
+} from "./asking.ts";
+import { candidatesOf, isLinkUp, linkName, mayGoElsewhere, noteAway } from "./box-links.ts";
 import { type Env, requestTimeoutMs } from "./env.ts";
 import { CLAIM_AFTER_MS, deskOf } from "./handover.ts";
-import {
-  ENDING,
-  FAILURE,
-  HEAD,
-  KEPT,
-  MORE,
-  MOST_AT_A_TIME_BYTES,
-  PATIENCE,
-  VERB,
-  WAIT,
-  WHOLE,
-} from "./internal.ts";
+import { HEAD, PATIENCE, VERB, WHOLE } from "./internal.ts";
 import type { BoxPlace } from "./names.ts";
-
-/** Pause before another try when an object was reset; the agent needs about as long to dial again. */
-const RETRY_MS = 100;
+import { resumable } from "./resumable.ts";
 
 const NO_BODY = new Uint8Array(0);
-
-/** What an answer is read into: starts small, because most answers are, and grows while reads fill it. */
-const FIRST_BUFFER_BYTES = 4 * 1024;
 
 export type Answer =
   | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
@@ -55,27 +36,6 @@ export type Answer =
   /** The client's patience ended first: the call goes on, and its answer will be kept. */
   | { kind: "kept"; kept: KeptCall; box: string }
   | { kind: "failed"; failure: Failure };
-
-interface WholeAnswer {
-  kind: "whole";
-  head: ResponseHead;
-  body: Uint8Array | null;
-}
-
-/** A part of an answer as one attachment brought it. */
-type Part =
-  | WholeAnswer
-  | { kind: "head"; head: ResponseHead; body: ReadableStream<Uint8Array> | null; more: boolean }
-  | { kind: "kept"; kept: KeptCall }
-  | { kind: "ended"; ending: Ending; failure: Failure };
-
-/** Where a call is. */
-export interface CallPlace {
-  readonly id: string;
-  readonly workspace: string;
-  readonly box: string;
-  readonly links: number;
-}
 
 export interface Call {
   readonly id: string;
@@ -233,179 +193,6 @@ async function handOver(env: Env, call: Call, opening: Opening): Promise<Part | 
     }
     case "not_begun":
       return undefined;
-  }
-}
-
-function wholePart(head: string, body: Uint8Array): Part {
-  try {
-    return { kind: "whole", head: parseResponseHead(head), body: body.length === 0 ? null : body };
-  } catch (error) {
-    return senseless(error);
-  }
-}
-
-/** What an agent said makes no sense. @throws any other error */
-function senseless(error: unknown): Part {
-  if (!(error instanceof ProtocolError)) throw error;
-  return {
-    kind: "ended",
-    ending: "reset",
-    failure: { code: "origin_error", detail: error.message },
-  };
-}
-
-const NO_LINK: Part = {
-  kind: "ended",
-  ending: "no_link",
-  failure: { code: "no_origin", detail: "the box is not connected" },
-};
-
-/** Attaches to the call; waits while the link is away, at most as long as the agent keeps the call. */
-async function attach(
-  env: Env,
-  call: CallPlace,
-  offset: number,
-  patienceMs?: number,
-): Promise<Part> {
-  const headers: Record<string, string> = { [HEAD]: JSON.stringify({ call: call.id, offset }) };
-  if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
-  const { links } = call;
-  // One link: its object wakes us when the agent is back. Several: the next one may be there already.
-  if (links === 1) headers[WAIT] = "1";
-  const until = Date.now() + DETACHED_MS;
-  for (let tried = 0; ; tried += 1) {
-    const part = await ask(env, call, tried % links, VERB.attach, { headers });
-    const again =
-      part.kind === "ended" &&
-      (part.ending === "link_lost" || (part.ending === "no_link" && links > 1));
-    if (!again || Date.now() > until) return part;
-    await scheduler.wait(RETRY_MS);
-  }
-}
-
-async function ask(
-  env: Env,
-  { workspace, box }: CallPlace,
-  link: number,
-  verb: string,
-  init: RequestInit,
-): Promise<Part> {
-  let response: Response;
-  try {
-    response = await originStub(env, workspace, box, link).fetch(verb, init);
-  } catch {
-    // The object was reset. What it had sent, it had sent.
-    return { kind: "ended", ending: "link_lost", failure: { code: "call_lost", detail: "" } };
-  }
-  try {
-    return partOf(response);
-  } catch (error) {
-    await response.body?.cancel();
-    return senseless(error);
-  }
-}
-
-/** @throws ProtocolError where the agent's words make no sense */
-function partOf(response: Response): Part {
-  const head = response.headers.get(HEAD);
-  if (head === null) {
-    const kept = response.headers.get(KEPT);
-    if (kept !== null) return { kind: "kept", kept: parseKeptCall(kept) };
-    const ending = response.headers.get(ENDING) as Ending;
-    return { kind: "ended", ending, failure: parseFailure(response.headers.get(FAILURE) ?? "{}") };
-  }
-  return {
-    kind: "head",
-    head: parseResponseHead(head),
-    body: response.body,
-    more: response.headers.has(MORE),
-  };
-}
-
-/** The answer's body as one stream, however many attachments it takes. */
-function resumable(
-  env: Env,
-  call: CallPlace,
-  head: ResponseHead,
-  first: ReadableStream<Uint8Array>,
-  offset: number,
-): ReadableStream<Uint8Array> {
-  const source = new ResumingSource(env, call, first, offset);
-  const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 });
-  // Where an answer declares its length, a short body is a broken one.
-  const length = contentLength(head.headers);
-  return length === undefined ? body : body.pipeThrough(new FixedLengthStream(length - offset));
-}
-
-/** An answer's bytes, read when the client takes them and counted, so that what breaks goes on there. */
-class ResumingSource implements UnderlyingSource<Uint8Array> {
-  readonly #env: Env;
-  readonly #call: CallPlace;
-  /** Undefined when the answer was complete where it was attached to. */
-  #reader: ReadableStreamBYOBReader | undefined;
-  #offset: number;
-  #left = false;
-  /** What is read into; a read takes it away. */
-  #buffer = new ArrayBuffer(FIRST_BUFFER_BYTES);
-
-  constructor(env: Env, call: CallPlace, first: ReadableStream<Uint8Array>, offset: number) {
-    this.#env = env;
-    this.#call = call;
-    this.#reader = first.getReader({ mode: "byob" });
-    this.#offset = offset;
-  }
-
-  /** @throws where the answer cannot be resumed: never a clean end, the client must see that it broke */
-  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    for (;;) {
-      const result = await this.#read();
-      if (result === "broken") await this.#resume();
-      else if (result === "end") {
-        controller.close();
-        return;
-      } else {
-        this.#offset += result.length;
-        controller.enqueue(result);
-        return;
-      }
-    }
-  }
-
-  async cancel(reason: unknown): Promise<void> {
-    this.#left = true;
-    await this.#reader?.cancel(reason).catch(() => undefined);
-  }
-
-  async #read(): Promise<Uint8Array | "end" | "broken"> {
-    if (this.#reader === undefined) return "end";
-    const size = this.#buffer.byteLength;
-    let result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
-    try {
-      result = await this.#reader.read(new Uint8Array(this.#buffer));
-    } catch {
-      this.#buffer = new ArrayBuffer(size);
-      return "broken";
-    }
-    if (result.done) return "end";
-    const { value } = result;
-    if (value.length < size / 2) {
-      // The few bytes of an event are copied, and the buffer is read into again.
-      this.#buffer = value.buffer;
-      return value.slice();
-    }
-    const full = value.length === size && size < MOST_AT_A_TIME_BYTES;
-    this.#buffer = new ArrayBuffer(full ? size * 2 : size);
-    return value;
-  }
-
-  async #resume(): Promise<void> {
-    const part = await attach(this.#env, this.#call, this.#offset);
-    if (part.kind !== "head") {
-      const why = part.kind === "ended" ? part.failure.detail : "it is not there any more";
-      throw new Error(`the answer of call ${this.#call.id} broke off: ${why}`);
-    }
-    this.#reader = part.body?.getReader({ mode: "byob" });
-    if (this.#left) await this.#reader?.cancel();
   }
 }
 

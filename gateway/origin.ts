@@ -32,8 +32,7 @@ import {
 import { Attachment } from "./attachment.ts";
 import { linkName } from "./box-links.ts";
 import { Deadlines } from "./deadlines.ts";
-import { HandedCall } from "./handed-call.ts";
-import { Desk, type Handover } from "./handover.ts";
+import { HandedCalls } from "./handed-calls.ts";
 import { PendingDial } from "./pending-dial.ts";
 import { workspaceStub } from "./workspace/workspace.ts";
 
@@ -45,9 +44,6 @@ const CLOSE_PROTOCOL_ERROR = 4002;
 const CLOSE_SILENT = 4003;
 const CLOSE_REVOKED = 4004;
 const CLOSE_INTERNAL_ERROR = 1011;
-
-/** Where no call was handed over for this long, none is expected, and the object may hibernate. */
-const DESK_IDLE_MS = 5_000;
 
 /** Frames that nothing waits for go with the next message, or after this time. */
 const LAZY_MS = 500;
@@ -83,10 +79,10 @@ export class Origin extends DurableObject<Env> {
   readonly #deadlines = new Deadlines();
   readonly #dials = new Map<string, PendingDial>();
   #watch: number | null = null;
-  /** Where calls are handed over to it, while there are any. */
-  #desk: Desk | undefined;
-  /** Calls that were handed over and are neither answered nor claimed yet, by id. */
-  readonly #handed = new Map<string, HandedCall>();
+  readonly #handed = new HandedCalls(this.#deadlines, () => {
+    this.#watchLink();
+    return this.#welcomed()?.streams;
+  });
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -154,7 +150,7 @@ export class Origin extends DurableObject<Env> {
   async #open(request: Request): Promise<Response> {
     const link = this.#welcomed();
     if (link === undefined) return Attachment.noLink();
-    this.#offerDesk(link.identity);
+    if (this.env.POSTERN_ONE_ISOLATE === "1") this.#offerDesk(link.identity);
     const head = request.headers.get(HEAD) ?? "";
     const whole = request.headers.has(WHOLE);
     const body = whole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
@@ -181,49 +177,15 @@ export class Origin extends DurableObject<Env> {
     return await attachment.response;
   }
 
-  /** From now on calls may be handed over by memory, until there were none for a while. */
   #offerDesk({ workspace, box, link }: LinkIdentity): void {
-    if (this.env.POSTERN_ONE_ISOLATE !== "1") return;
-    if (this.#desk === undefined) {
-      this.#desk = new Desk(linkName(workspace, box, link));
-      // As long as it takes calls it is not evicted: a promise that nobody owns would be waited for.
-      this.ctx.waitUntil(this.#takeFrom(this.#desk));
-    }
-    this.#desk.offer();
-  }
-
-  async #takeFrom(desk: Desk): Promise<void> {
-    const watch = setInterval(() => {
-      if (Date.now() - desk.usedAt <= DESK_IDLE_MS) return;
-      this.#desk = undefined;
-      desk.close();
-    }, DESK_IDLE_MS);
-    for (;;) {
-      const calls = await desk.next();
-      if (calls.length === 0) break;
-      for (const call of calls) if (call.begin()) this.#take(call);
-    }
-    clearInterval(watch);
-  }
-
-  #take(call: Handover): void {
-    const link = this.#welcomed();
-    if (link === undefined || call.body.length > link.streams.requestWindow) return call.refuse();
-    const { id, head, body } = call;
-    const handed = new HandedCall(call, this.#deadlines, () => this.#handed.delete(id));
-    this.#handed.set(id, handed);
-    const stream = link.streams.open(head, body, true, handed);
-    if (stream !== undefined) handed.start(stream);
-    else handed.refused();
-    this.#watchLink();
+    const taking = this.#handed.offer(linkName(workspace, box, link));
+    if (taking !== undefined) this.ctx.waitUntil(taking);
   }
 
   async #claim(request: Request): Promise<Response> {
-    const handed = this.#handed.get(request.headers.get(HEAD) ?? "");
-    if (handed === undefined) return Attachment.unknown();
     const attachment = new Attachment(request, this.#deadlines, patienceOf(request));
-    handed.claimedBy(attachment);
-    return await attachment.response;
+    const id = request.headers.get(HEAD) ?? "";
+    return this.#handed.claim(id, attachment) ? await attachment.response : Attachment.unknown();
   }
 
   async #openWebSocket(request: Request): Promise<Response> {

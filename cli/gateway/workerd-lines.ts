@@ -13,7 +13,7 @@ const LINE_WINDOW_MS = 10_000;
 const SETTLED_TOO_LATE =
   "Warning: A promise was resolved or rejected from a different request context";
 
-/** How workerd tells of an answer that broke off under its client, in our own words (gateway/exchange.ts). */
+/** How workerd tells of an answer that broke off under its client, in our own words (gateway/resumable.ts). */
 const BROKEN_ANSWER = /Uncaught exception: .*remote\.jsg\.Error: (the answer of call .*)$/;
 
 export class WorkerdLines {
