@@ -15,6 +15,7 @@ import { DETACHED_MS } from "../routing/wire/limits.ts";
 import type { Ending } from "./attachment.ts";
 import { originStub } from "./box-links.ts";
 import type { Env } from "./env.ts";
+import type { Outcome } from "./handover.ts";
 import { ENDING, FAILURE, HEAD, KEPT, MORE, PATIENCE, VERB, WAIT } from "./internal.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
@@ -111,9 +112,14 @@ function partOf(response: Response): Part {
   };
 }
 
-/** An answer that came by memory. @param head a ResponseHead as JSON */
-export function wholePart(head: string, body: Uint8Array): Part {
+/** What came of a call by memory: its answer, or how it ended. */
+export function partByMemory(outcome: Extract<Outcome, { kind: "answered" | "ended" }>): Part {
   try {
+    if (outcome.kind === "ended") {
+      const { ending, failure } = outcome;
+      return { kind: "ended", ending, failure: parseFailure(failure) };
+    }
+    const { head, body } = outcome;
     return { kind: "whole", head: parseResponseHead(head), body: body.length === 0 ? null : body };
   } catch (error) {
     return senseless(error);

@@ -5,12 +5,7 @@
  */
 import type { ErrorCode } from "../routing/wire/errors.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../routing/wire/limits.ts";
-import {
-  type Failure,
-  type KeptCall,
-  parseFailure,
-  type ResponseHead,
-} from "../routing/wire/messages.ts";
+import { type Failure, type KeptCall, type ResponseHead } from "../routing/wire/messages.ts";
 import {
   ask,
   attach,
@@ -18,7 +13,7 @@ import {
   NO_LINK,
   type Part,
   type WholeAnswer,
-  wholePart,
+  partByMemory,
 } from "./asking.ts";
 import { candidatesOf, isLinkUp, linkName, mayGoElsewhere, noteAway } from "./box-links.ts";
 import { type Env, requestTimeoutMs } from "./env.ts";
@@ -183,9 +178,8 @@ async function handOver(env: Env, call: Call, opening: Opening): Promise<Part | 
   const outcome = await desk.handOver(call.id, call.head, body ?? NO_BODY);
   switch (outcome.kind) {
     case "answered":
-      return wholePart(outcome.head, outcome.body);
     case "ended":
-      return { kind: "ended", ending: outcome.ending, failure: parseFailure(outcome.failure) };
+      return partByMemory(outcome);
     case "runs": {
       const patience = Math.max(0, openedAt + patienceMs - Date.now());
       const headers: Record<string, string> = { [HEAD]: call.id, [PATIENCE]: `${patience}` };

@@ -3,7 +3,6 @@
  * has each of them until it is answered or its Worker comes for it.
  */
 import type { Multiplexer } from "../routing/wire/multiplexer.ts";
-import type { Attachment } from "./attachment.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { HandedCall } from "./handed-call.ts";
 import { Desk, type Handover } from "./handover.ts";
@@ -37,11 +36,9 @@ export class HandedCalls {
     return open === undefined ? this.#takeFrom(desk) : undefined;
   }
 
-  /** The Worker came for its call. @returns whether there is such a call */
-  claim(id: string, attachment: Attachment): boolean {
-    const call = this.#calls.get(id);
-    call?.claimedBy(attachment);
-    return call !== undefined;
+  /** A call that is neither answered nor claimed yet. */
+  find(id: string): HandedCall | undefined {
+    return this.#calls.get(id);
   }
 
   async #takeFrom(desk: Desk): Promise<void> {

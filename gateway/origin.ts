@@ -183,9 +183,11 @@ export class Origin extends DurableObject<Env> {
   }
 
   async #claim(request: Request): Promise<Response> {
+    const call = this.#handed.find(request.headers.get(HEAD) ?? "");
+    if (call === undefined) return Attachment.unknown();
     const attachment = new Attachment(request, this.#deadlines, patienceOf(request));
-    const id = request.headers.get(HEAD) ?? "";
-    return this.#handed.claim(id, attachment) ? await attachment.response : Attachment.unknown();
+    call.claimedBy(attachment);
+    return await attachment.response;
   }
 
   async #openWebSocket(request: Request): Promise<Response> {

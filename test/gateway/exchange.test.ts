@@ -1,7 +1,9 @@
 /** How the Worker leads a call whose link breaks, with an object that says what it is told to. */
 import { describe, expect, test } from "vitest";
 import type { Env } from "../../gateway/env.ts";
-import { exchange } from "../../gateway/exchange.ts";
+import { linkName } from "../../gateway/box-links.ts";
+import { type Call, exchange } from "../../gateway/exchange.ts";
+import { Desk, type Outcome } from "../../gateway/handover.ts";
 import { ENDING, FAILURE, HEAD, VERB } from "../../gateway/internal.ts";
 import type { Failure } from "../../routing/wire/messages.ts";
 
@@ -20,7 +22,7 @@ const answered = () =>
 async function lead(
   answers: readonly (() => Response)[],
   request = new Request("http://a/"),
-  keyed = false,
+  more: Partial<Call> = {},
 ) {
   const asked: string[] = [];
   const left = [...answers];
@@ -39,7 +41,7 @@ async function lead(
     boxes: [{ box: "b", links: 1 }],
     head: "{}",
     request,
-    keyed,
+    ...more,
   };
   const answer = await exchange(env as unknown as Env, call, 1_000);
   return { answer, asked };
@@ -49,6 +51,54 @@ const failureOf = async (...given: Parameters<typeof lead>) => {
   const { answer } = await lead(...given);
   return answer.kind === "failed" ? answer.failure : answer;
 };
+
+describe("a call that is handed over by memory", () => {
+  /** Leads a call; the object, which is in this isolate, does this with it. */
+  async function handOver(outcome: Outcome, ...answers: (() => Response)[]) {
+    const desk = new Desk(linkName("w", "b", 0));
+    desk.offer();
+    const taken = desk.next().then(([call]) => (call?.begin() ?? false) && call?.settle(outcome));
+    const led = await lead(answers, undefined, { handedOver: true });
+    expect(await taken).toBe(true);
+    desk.close();
+    return led;
+  }
+
+  test("is answered without a request to its object", async () => {
+    const head = JSON.stringify({ status: 200, headers: [] });
+    const { answer, asked } = await handOver({ kind: "answered", head, body: new Uint8Array(3) });
+    expect(answer).toMatchObject({ kind: "whole", head: { status: 200 } });
+    expect(asked).toEqual([]);
+  });
+
+  test("is claimed by a request when it goes on", async () => {
+    const { answer, asked } = await handOver({ kind: "runs" }, answered);
+    expect(answer.kind).toBe("answered");
+    expect(asked).toEqual([VERB.claim]);
+  });
+
+  test("is opened by a request when it was not begun", async () => {
+    const { asked } = await handOver({ kind: "not_begun" }, answered);
+    expect(asked).toEqual([VERB.open]);
+  });
+
+  test("is attached to when the link broke", async () => {
+    const lost = { kind: "ended", ending: "link_lost", failure: "{}" } as const;
+    const { asked } = await handOver(lost, answered);
+    expect(asked).toEqual([VERB.attach]);
+  });
+
+  test.each([
+    { kind: "answered", head: "{", body: new Uint8Array(0) },
+    { kind: "ended", ending: "reset", failure: "{" },
+  ] as const)(
+    "is an error of its origin where that says what makes no sense: $kind",
+    async (said) => {
+      const { answer } = await handOver(said);
+      expect(answer).toMatchObject({ kind: "failed", failure: { code: "origin_error" } });
+    },
+  );
+});
 
 describe("a call whose link breaks", () => {
   test("is attached to again, and answered", async () => {
@@ -70,7 +120,7 @@ describe("a call whose link breaks", () => {
   });
 
   test("may be asked for again under its key when its box does not come back", async () => {
-    const failure = await failureOf([LINK_LOST, AWAY], undefined, true);
+    const failure = await failureOf([LINK_LOST, AWAY], undefined, { keyed: true });
     expect(failure).toMatchObject({ code: "no_origin" });
   });
 
