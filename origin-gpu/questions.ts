@@ -6,7 +6,7 @@
 import type { Failure, RequestHead } from "../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
 import type { Deployments } from "./apps/deployments.ts";
-import type { CallDescription } from "./calls/call.ts";
+import type { CallDescription } from "./calls/states.ts";
 import type { CallCursor, CallTable } from "./calls/call-table.ts";
 import type { QuestionBody } from "./code/code-questions.ts";
 

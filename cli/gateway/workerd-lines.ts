@@ -9,11 +9,11 @@ const KEPT_LINES = 5;
 const MAX_LINES_PER_WINDOW = 20;
 const LINE_WINDOW_MS = 10_000;
 
-/** Said, with a stack, of an answer whose client has left meanwhile; that may be (gateway/handover.ts). */
+/** Said, with a stack, of an answer whose client has left meanwhile; that may be (gateway/contracts/local-queue.ts). */
 const SETTLED_TOO_LATE =
   "Warning: A promise was resolved or rejected from a different request context";
 
-/** How workerd tells of an answer that broke off under its client, in our own words (gateway/resumable.ts). */
+/** How workerd tells of an answer that broke off under its client, in our own words (gateway/worker/proxy/resumable-body.ts). */
 const BROKEN_ANSWER = /Uncaught exception: .*remote\.jsg\.Error: (the answer of call .*)$/;
 
 export class WorkerdLines {

@@ -8,7 +8,8 @@ import {
   type RequestHead,
 } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
-import { Call, type CallContext, type CallDescription, type CallTerms } from "./call.ts";
+import { Call, type CallContext, type CallTerms } from "./call.ts";
+import type { CallDescription } from "./states.ts";
 import type { Carrier } from "./carrier.ts";
 import { deliver, refuse } from "./delivery.ts";
 import { EndedCalls } from "./ended-calls.ts";

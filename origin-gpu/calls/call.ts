@@ -13,6 +13,7 @@ import { KeptAnswer } from "./kept-answer.ts";
 import { PassingAnswer, type PassingContext } from "./passing-answer.ts";
 import type { RequestBody } from "./request-body.ts";
 import {
+  type CallDescription,
   type CallEvent,
   type CallState,
   type CallStatus,
@@ -48,22 +49,6 @@ export interface CallTerms {
   readonly resultTtlMs: number;
   /** Milliseconds that a passing call goes on when its client has left: 0, some, or Infinity. */
   readonly graceMs?: number;
-}
-
-/** A call as `postern call inspect` shows it; times in milliseconds since it was opened. */
-export interface CallDescription {
-  call: string;
-  endpoint: string;
-  /** Not noted of a call that has ended. */
-  method?: string;
-  path?: string;
-  status: CallStatus;
-  /** The container that works on it. Not noted of a call that has ended. */
-  container?: string;
-  /** Its answer is or will be on the disk. */
-  kept: boolean;
-  elapsedMs: number;
-  timeline: { state: CallState; atMs: number }[];
 }
 
 /** A state and the time in milliseconds at which the call came to it. */

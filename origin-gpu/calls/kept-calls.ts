@@ -8,9 +8,8 @@ import { GIB } from "../../routing/wire/limits.ts";
 import type { ErrorCode } from "../../routing/wire/errors.ts";
 import type { Failure, ResponseHead } from "../../routing/wire/messages.ts";
 import type { Fingerprint } from "./fingerprint.ts";
-import type { CallDescription } from "./call.ts";
 import { Journal, type JournalEntry, type Outcome } from "./journal.ts";
-import { type CallState, callStatus } from "./states.ts";
+import { type CallDescription, type CallState, callStatus } from "./states.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type KeptResult, ResultStore } from "./results.ts";
 

@@ -110,3 +110,19 @@ export function callStatus(
   if (state !== "failed") return STATUS[state];
   return (failure && STATUS_OF_FAILURE[failure]) ?? "failure";
 }
+
+/** A call as `postern call inspect` shows it; times in milliseconds since it was opened. */
+export interface CallDescription {
+  call: string;
+  endpoint: string;
+  /** Not noted of a call that has ended. */
+  method?: string;
+  path?: string;
+  status: CallStatus;
+  /** The container that works on it. Not noted of a call that has ended. */
+  container?: string;
+  /** Its answer is or will be on the disk. */
+  kept: boolean;
+  elapsedMs: number;
+  timeline: { state: CallState; atMs: number }[];
+}

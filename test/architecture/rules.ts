@@ -23,8 +23,21 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   routing: { rooms: ["routing/wire"], packages: [], pure: true },
   auth: { rooms: ["routing/wire"], packages: ["jose"], pure: true },
   gateway: {
+    rooms: ["gateway/contracts", "gateway/worker", "gateway/objects"],
+    packages: [],
+  },
+  // Between the Worker and the objects: each sees the other through these alone.
+  "gateway/contracts": {
     rooms: ["routing", "routing/wire", "auth"],
-    packages: ["cloudflare:workers", "hono", "hono/*", "zod"],
+    packages: [],
+  },
+  "gateway/worker": {
+    rooms: ["gateway/contracts", "routing", "routing/wire", "auth"],
+    packages: ["hono", "hono/*", "zod"],
+  },
+  "gateway/objects": {
+    rooms: ["gateway/contracts", "routing", "routing/wire", "auth"],
+    packages: ["cloudflare:workers", "zod"],
   },
   "origin-gpu": {
     rooms: ["routing/wire", "auth"],
@@ -81,7 +94,7 @@ export function forbiddenImports(sources: Sources): string[] {
   return problems;
 }
 
-/** Circles of files, each once, as the paths along it. Types alone make none: a binding's type names its class. */
+/** Circles of files, each once, as the paths along it. Imports of types count: they hide layers as well. */
 export function circles(sources: Sources): string[] {
   const found: string[] = [];
   const done = new Set<string>();
@@ -91,14 +104,14 @@ export function circles(sources: Sources): string[] {
     if (start !== -1) found.push([...trail.slice(start), path].join(" -> "));
     if (start !== -1 || done.has(path)) return;
     trail.push(path);
-    for (const { specifier, typeOnly } of importsOf(sources.get(path) ?? "")) {
-      if (!typeOnly && specifier.startsWith(".")) visit(posix.join(posix.dirname(path), specifier));
+    for (const { specifier } of importsOf(sources.get(path) ?? "")) {
+      if (specifier.startsWith(".")) visit(posix.join(posix.dirname(path), specifier));
     }
     trail.pop();
     done.add(path);
   };
   for (const path of sources.keys()) visit(path);
-  return found;
+  return [...new Set(found)];
 }
 
 /** Where a pure room reads the clock, sets a timer, draws a random number or does I/O. */

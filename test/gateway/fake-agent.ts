@@ -4,8 +4,8 @@
  */
 import { env as bindings, SELF } from "cloudflare:test";
 import { type BoxEnrolment, mintBoxCredential } from "../../auth/box-credential.ts";
-import type { Env } from "../../gateway/env.ts";
-import { workspaceStub } from "../../gateway/workspace/workspace.ts";
+import type { Env } from "../../gateway/contracts/env.ts";
+import { workspaceStub } from "../../gateway/contracts/stubs.ts";
 import { FRAME, packFrames } from "../../routing/wire/frames.ts";
 import {
   type AttachRequest,

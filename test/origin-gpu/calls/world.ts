@@ -426,7 +426,7 @@ export class World {
     return this.wires[link] as Wire;
   }
 
-  /** The Worker attaches again over the given link, as gateway/exchange.ts does. */
+  /** The Worker attaches again over the given link, as gateway/worker/proxy/proxy-request.ts does. */
   attach(client: Client, link: number): void {
     client.link = link % this.wires.length;
     if (client.phase !== "detached" || !this.#wire(client).gatewayUp) return;

@@ -1,0 +1,44 @@
+/** The Worker's bindings and variables (contract, "Gateway settings"), and how they are read, once. */
+import type { LinkRpc } from "./link.ts";
+import type { NamesRpc } from "./names.ts";
+import type { WorkspaceRpc } from "./workspace.ts";
+
+export interface Env {
+  NAMES: DurableObjectNamespace<NamesRpc>;
+  ORIGIN: DurableObjectNamespace<LinkRpc>;
+  WORKSPACE: DurableObjectNamespace<WorkspaceRpc>;
+  /** Where endpoints live, with the port where it is not the scheme's own: `localhost:8787`. */
+  POSTERN_BASE_DOMAIN: string;
+  /** Seconds that a client waits for response headers before it is redirected; fractions allowed. */
+  POSTERN_REQUEST_TIMEOUT?: string;
+  /** Bytes of a request body; beyond it 413. */
+  POSTERN_MAX_BODY?: string;
+  /** The one secret that all keys are derived from: 32 bytes in unpadded base64url (auth/keys.ts). */
+  POSTERN_KEY?: string;
+  /** Set where the TCP front stands before workerd: what it proves itself with when it announces an address. */
+  POSTERN_FRONT_SECRET?: string;
+  /** "json": one line per request on the console. */
+  POSTERN_LOG?: string;
+  /** "1": Worker and objects run in one isolate, and calls may go from one to the other by memory (handover.ts). */
+  POSTERN_ONE_ISOLATE?: string;
+  /** "1" opens the doors that fault-injecting tests need. Never set in production. */
+  POSTERN_TEST_HOOKS?: string;
+}
+
+const DEFAULT_MAX_BODY_BYTES = 4 * 1024 ** 3;
+
+/** Modal's limit. */
+const DEFAULT_REQUEST_TIMEOUT_S = 150;
+
+/** Milliseconds from the last byte of a request's body until it is answered with a redirect. */
+export function requestTimeoutMs(env: Env): number {
+  const text = env.POSTERN_REQUEST_TIMEOUT;
+  const seconds = text === undefined || text === "" ? DEFAULT_REQUEST_TIMEOUT_S : Number(text);
+  return Math.round(seconds * 1000);
+}
+
+/** Bytes of a request body that are accepted. */
+export function maxBodyBytes(env: Env): number {
+  const text = env.POSTERN_MAX_BODY;
+  return text === undefined || text === "" ? DEFAULT_MAX_BODY_BYTES : Number(text);
+}

@@ -1,0 +1,41 @@
+import type { AppKind, Claimant } from "../../routing/claims.ts";
+import type { EndpointSettings } from "../../routing/wire/messages.ts";
+
+/** A box that serves an endpoint. Its links are numbered from 0. */
+export interface BoxPlace {
+  box: string;
+  links: number;
+}
+
+/** What the edge knows of an endpoint: which boxes serve it, over how many links, and how. */
+export interface Snapshot {
+  workspace: string;
+  environment: string;
+  app: string;
+  appId: string;
+  /** None: all of them were revoked. */
+  boxes: BoxPlace[];
+  endpoint: string;
+  settings: EndpointSettings;
+}
+
+/** A name whose app was stopped: anybody may take it. */
+export interface StoppedName {
+  stopped: true;
+}
+
+/** Why a claim is refused. */
+export interface Held {
+  /** The id of the app that holds the name, or has reserved it. */
+  owner: string;
+  kind: AppKind;
+}
+
+export interface NamesRpc extends Rpc.DurableObjectBranded {
+  lookup(name: string): Snapshot | StoppedName | undefined;
+  reserve(name: string, claimant: Claimant, untilMs: number): Held | undefined;
+  commit(name: string, claimant: Claimant, snapshot: Snapshot): Held | undefined;
+  cancelReservation(name: string, owner: string): void;
+  release(name: string, owner: string): void;
+  stop(name: string, owner: string): void;
+}

@@ -1,0 +1,93 @@
+/**
+ * How Worker and objects address an object. No object is ever addressed by what a stranger chose: an object
+ * costs a file and a descriptor, and a stranger has names without end (docs/storage.md).
+ */
+import type { Env } from "./env.ts";
+import type { LinkRpc } from "./link.ts";
+import type { BoxPlace, NamesRpc } from "./names.ts";
+import type { WorkspaceRpc } from "./workspace.ts";
+
+/** The number of `Names` objects. It is part of the stored format: a name has one shard for ever. */
+const SHARDS = 64;
+
+/** Ids of links' objects are computed once per isolate; beyond this number the table starts over. */
+const MAX_ORIGIN_IDS = 10_000;
+
+const originIds = new Map<string, DurableObjectId>();
+
+/** A workspace's object. Never with a name that a stranger chose. */
+export function workspaceStub(env: Env, name: string): DurableObjectStub<WorkspaceRpc> {
+  return env.WORKSPACE.get(env.WORKSPACE.idFromName(name));
+}
+
+/** The shard that a name lives in. */
+export async function namesShard(env: Env, name: string): Promise<DurableObjectStub<NamesRpc>> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
+  const shard = new DataView(digest).getUint32(28) % SHARDS;
+  return env.NAMES.get(env.NAMES.idFromName(`shard-${shard}`));
+}
+
+/** What a link's object is called. */
+export function linkName(workspace: string, box: string, link: number): string {
+  return `${workspace}/${box}/${link}`;
+}
+
+/**
+ * The object of a box's link. Workspace and box come from credentials, verified tokens and snapshots only,
+ * never from a stranger.
+ */
+export function originStub(
+  env: Env,
+  workspace: string,
+  box: string,
+  link: number,
+): DurableObjectStub<LinkRpc> {
+  const name = linkName(workspace, box, link);
+  let id = originIds.get(name);
+  if (id === undefined) {
+    if (originIds.size >= MAX_ORIGIN_IDS) originIds.clear();
+    id = env.ORIGIN.idFromName(name);
+    originIds.set(name, id);
+  }
+  return env.ORIGIN.get(id);
+}
+
+/** Whether a link is up; with an incarnation: that agent's. */
+export async function isLinkUp(
+  env: Env,
+  workspace: string,
+  { box, link, incarnation }: { box: string; link: number; incarnation?: string },
+): Promise<boolean> {
+  try {
+    return await originStub(env, workspace, box, link).isUp(incarnation);
+  } catch {
+    // The object was reset, and its link with it.
+    return false;
+  }
+}
+
+/** Ends the links of a box that was revoked. */
+export async function cutLinks(
+  env: Env,
+  workspace: string,
+  { box, links }: BoxPlace,
+): Promise<void> {
+  const numbers = Array.from({ length: links }, (_, link) => link);
+  await Promise.all(numbers.map((link) => originStub(env, workspace, box, link).cutRevoked()));
+}
+
+/** Tells a box's agent that its assignments have changed, over the first link that is up; returns whether it heard. */
+export async function notifyBox(
+  env: Env,
+  workspace: string,
+  { box, links }: BoxPlace,
+): Promise<boolean> {
+  for (let link = 0; link < links; link += 1) {
+    try {
+      if (await originStub(env, workspace, box, link).notifyAssignments()) return true;
+    } catch {
+      // The object was reset, and its link with it.
+    }
+  }
+  return false;
+}

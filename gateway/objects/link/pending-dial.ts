@@ -1,0 +1,102 @@
+/**
+ * A client's WebSocket that waits for its dial-back: for the app's own 101 (HEAD on the stream) and for
+ * the agent's request that names the same 128 random bits. When both came, the two ends of one
+ * WebSocketPair are handed out and workerd pumps between them; no message passes through JavaScript.
+ * An app that refuses the handshake answers through the attachment, like any request.
+ */
+import { DIAL_TIMEOUT_MS } from "../../../routing/wire/limits.ts";
+import { parseResponseHead } from "../../../routing/wire/messages.ts";
+import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { Attachment } from "./stream-response.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { asciiJson, HEAD } from "../../contracts/link.ts";
+
+export class PendingDial implements StreamEvents {
+  readonly response: Promise<Response>;
+  readonly #attachment: Attachment;
+  readonly #forget: () => void;
+  #resolve: (response: Response) => void;
+  #reject: (reason: Error) => void;
+  #stream: Stream | undefined;
+  #head: string | undefined;
+  #arrived: ((response: Response) => void) | undefined;
+  #timer: number | null = null;
+
+  constructor(request: Request, deadlines: Deadlines, forget: () => void) {
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    this.response = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#forget = forget;
+    this.#attachment = new Attachment(request, deadlines);
+    request.signal.addEventListener("abort", () => this.#giveUp("the client left"));
+    this.#attachment.response.then(resolve, reject);
+  }
+
+  start(stream: Stream | undefined): void {
+    this.#stream = stream;
+    this.#attachment.start(stream);
+  }
+
+  onHead(head: string, body: Uint8Array, end: boolean): void {
+    if (parseResponseHead(head).status !== 101) {
+      this.#forget();
+      this.#attachment.onHead(head, body, end);
+      return;
+    }
+    this.#head = head;
+    if (this.#arrived !== undefined) this.#couple(head, this.#arrived);
+    else this.#expect();
+  }
+
+  onData(bytes: Uint8Array, end: boolean): void {
+    this.#attachment.onData(bytes, end);
+  }
+
+  onOver(ending: StreamEnding): void {
+    this.#attachment.onOver(ending);
+    // A failure is the client's answer, by the attachment; any other end is none.
+    if ("failure" in ending) this.#end();
+    else this.#giveUp(`the stream is over: ${ending.kind}`);
+  }
+
+  /** The agent's request, which travels beside the link and may overtake the HEAD on it. */
+  async arrived(): Promise<Response> {
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    this.#arrived = resolve;
+    if (this.#head !== undefined) this.#couple(this.#head, resolve);
+    else this.#expect();
+    return await promise;
+  }
+
+  #couple(head: string, answerAgent: (response: Response) => void): void {
+    this.#forget();
+    clearTimeout(this.#timer);
+    const { 0: clients, 1: agents } = new WebSocketPair();
+    this.#resolve(
+      new Response(null, { status: 101, webSocket: clients, headers: { [HEAD]: asciiJson(head) } }),
+    );
+    answerAgent(new Response(null, { status: 101, webSocket: agents }));
+    // The stream has done its work; the socket lives by itself.
+    this.#stream?.detach();
+  }
+
+  /** The other half must come soon. */
+  #expect(): void {
+    this.#timer = setTimeout(
+      () => this.#giveUp("the dial-back did not come in time"),
+      DIAL_TIMEOUT_MS,
+    );
+  }
+
+  #giveUp(reason: string): void {
+    this.#reject(new Error(reason));
+    this.#end();
+  }
+
+  #end(): void {
+    this.#forget();
+    clearTimeout(this.#timer);
+    this.#arrived?.(new Response("the client's WebSocket is gone", { status: 404 }));
+  }
+}

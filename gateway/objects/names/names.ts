@@ -1,0 +1,168 @@
+/**
+ * `Names`: who holds a host name, and the snapshot that the edge reads for it. 64 fixed shards: a name
+ * lives in shard SHA-256(name) mod 64 for ever, so that a claim is atomic and no stranger's guess ever
+ * makes an object of its own (docs/storage.md). 64 is part of the stored format.
+ *
+ * It knows apps by their ids alone and trusts its callers, workspaces, to tell nobody else who holds what.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { type AppKind, type Claimant, mayTake } from "../../../routing/claims.ts";
+import type { Env } from "../../contracts/env.ts";
+import { takeSteps } from "../migrate.ts";
+import type { Held, NamesRpc, Snapshot, StoppedName } from "../../contracts/names.ts";
+
+/** The steps of its database. */
+export const NAMES_MIGRATIONS: readonly string[] = [
+  // Databases from before the steps were numbered have this table.
+  `
+  CREATE TABLE IF NOT EXISTS names (
+    name TEXT PRIMARY KEY, owner TEXT NOT NULL, snapshot TEXT NOT NULL
+  ) WITHOUT ROWID;
+  `,
+  // Then names belonged to boxes; each box announces its own again when it connects.
+  `
+  DROP TABLE names;
+  CREATE TABLE names (
+    name TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    workspace TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    snapshot TEXT
+  ) WITHOUT ROWID;
+  CREATE TABLE reservations (
+    name TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    workspace TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  `,
+];
+
+type ClaimantRow = { owner: string; workspace: string; kind: string; started_at: number };
+
+export class Names extends DurableObject<Env> implements NamesRpc {
+  readonly #sql: SqlStorage;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    takeSteps(state.storage, NAMES_MIGRATIONS, "names'");
+    this.#sql = state.storage.sql;
+  }
+
+  /** What the edge needs of a name; undefined when nobody holds it. */
+  lookup(name: string): Snapshot | StoppedName | undefined {
+    const [row] = this.#sql.exec<{ snapshot: string | null }>(
+      "SELECT snapshot FROM names WHERE name = ?",
+      name,
+    );
+    if (row === undefined) return undefined;
+    return row.snapshot === null ? { stopped: true } : (JSON.parse(row.snapshot) as Snapshot);
+  }
+
+  /**
+   * Keeps a name for an app that is about to serve it; the edge sees nothing of it. Until `untilMs`, a
+   * moment of the epoch, nobody else gets the name; whoever holds it now goes on.
+   */
+  reserve(name: string, claimant: Claimant, untilMs: number): Held | undefined {
+    const now = Date.now();
+    this.#sql.exec("DELETE FROM reservations WHERE expires_at <= ?", now);
+    const held = this.#holderAgainst(name, claimant) ?? this.#reserverAgainst(name, claimant);
+    if (held !== undefined) return held;
+    this.#sql.exec(
+      `INSERT INTO reservations (name, owner, workspace, kind, started_at, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, workspace = excluded.workspace,
+         kind = excluded.kind, started_at = excluded.started_at, expires_at = excluded.expires_at`,
+      name,
+      claimant.owner,
+      claimant.workspace,
+      claimant.kind,
+      claimant.startedAt,
+      untilMs,
+    );
+    return undefined;
+  }
+
+  /** Gives a name to an app, or its new snapshot to a name that the app has. May be repeated. */
+  commit(name: string, claimant: Claimant, snapshot: Snapshot): Held | undefined {
+    const { owner, workspace, kind, startedAt } = claimant;
+    const held = this.#holderAgainst(name, claimant);
+    if (held !== undefined) return held;
+    if (!this.#holds(name, owner)) {
+      this.#sql.exec("DELETE FROM reservations WHERE expires_at <= ?", Date.now());
+      const reserved = this.#reserverAgainst(name, claimant);
+      if (reserved !== undefined) return reserved;
+    }
+    this.#sql.exec("DELETE FROM reservations WHERE name = ? AND owner = ?", name, owner);
+    this.#sql.exec(
+      `INSERT INTO names (name, owner, workspace, kind, started_at, snapshot)
+       VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, workspace = excluded.workspace,
+         kind = excluded.kind, started_at = excluded.started_at, snapshot = excluded.snapshot`,
+      name,
+      owner,
+      workspace,
+      kind,
+      startedAt,
+      JSON.stringify(snapshot),
+    );
+    return undefined;
+  }
+
+  /** Ends an app's reservation; what it holds stays its own. */
+  cancelReservation(name: string, owner: string): void {
+    this.#sql.exec("DELETE FROM reservations WHERE name = ? AND owner = ?", name, owner);
+  }
+
+  /** Gives a name back; another app's stays. */
+  release(name: string, owner: string): void {
+    this.cancelReservation(name, owner);
+    this.#sql.exec("DELETE FROM names WHERE name = ? AND owner = ?", name, owner);
+  }
+
+  /** Says of a name for as long as nobody takes it that its app was stopped; another app's stays. */
+  stop(name: string, owner: string): void {
+    this.cancelReservation(name, owner);
+    this.#sql.exec("UPDATE names SET snapshot = NULL WHERE name = ? AND owner = ?", name, owner);
+  }
+
+  /** The app that holds a name and does not give way to the claimant. */
+  #holderAgainst(name: string, claimant: Claimant): Held | undefined {
+    const [row] = this.#sql.exec<ClaimantRow>(
+      "SELECT owner, workspace, kind, started_at FROM names WHERE name = ? AND snapshot IS NOT NULL",
+      name,
+    );
+    return heldAgainst(row, claimant);
+  }
+
+  /** The app that has reserved a name and does not give way to the claimant. */
+  #reserverAgainst(name: string, claimant: Claimant): Held | undefined {
+    const [row] = this.#sql.exec<ClaimantRow>(
+      "SELECT owner, workspace, kind, started_at FROM reservations WHERE name = ?",
+      name,
+    );
+    return heldAgainst(row, claimant);
+  }
+
+  #holds(name: string, owner: string): boolean {
+    return (
+      this.#sql
+        .exec(
+          "SELECT 1 FROM names WHERE name = ? AND owner = ? AND snapshot IS NOT NULL",
+          name,
+          owner,
+        )
+        .toArray().length > 0
+    );
+  }
+}
+
+function heldAgainst(row: ClaimantRow | undefined, claimant: Claimant): Held | undefined {
+  if (row === undefined) return undefined;
+  const { owner, workspace, started_at: startedAt } = row;
+  const kind = row.kind as AppKind;
+  return mayTake({ owner, workspace, kind, startedAt }, claimant) ? undefined : { owner, kind };
+}

@@ -1,0 +1,227 @@
+/**
+ * Apps that a box serves without a deployment and announces when it connects: in place (`postern up`),
+ * under plain names and for as long as the box is enrolled; or ephemeral (`postern serve`), under dev
+ * names that a newer one takes, and gone soon after the box is. What a box announces is all that it
+ * serves so; what it served before and does not name any more is given back.
+ */
+import { endpointName } from "../../../routing/names.ts";
+import type { EndpointAnnouncement, Welcome } from "../../../routing/wire/messages.ts";
+import type { Snapshot } from "../../contracts/names.ts";
+import type { App } from "./apps.ts";
+import { claimantOf, type Control, heldRefusal, urlOf } from "./control.ts";
+import { type Refusal } from "../../contracts/workspace.ts";
+import { MAX_APPS, namesakeRefusal } from "./staging.ts";
+
+type Answer = Welcome["endpoints"][number];
+
+export interface Announcement {
+  readonly box: string;
+  /** The agent process. */
+  readonly incarnation: string;
+  readonly links: number;
+  readonly endpoints: readonly EndpointAnnouncement[];
+}
+
+/** An ephemeral app goes this long after its box's last link, unless that comes back. */
+const AWAY_MS = 60_000;
+
+/** An object that was started anew asks after so long whether the boxes of ephemeral apps are still there. */
+const LOOK_AFTER_MS = 60_000;
+
+interface Wanted {
+  readonly announcement: EndpointAnnouncement;
+  readonly name: string;
+}
+
+export class Announcements {
+  readonly #control: Control;
+  readonly #tokenOf: (app: App) => Promise<string>;
+  /** The one that is being worked on: a box's later word must come later. */
+  #last: Promise<unknown> = Promise.resolve();
+  #lookAt: number | undefined;
+
+  /** @param tokenOf what opens an app's own private endpoints */
+  constructor(control: Control, tokenOf: (app: App) => Promise<string>, startedAt: number) {
+    this.#control = control;
+    this.#tokenOf = tokenOf;
+    this.#lookAt = startedAt + LOOK_AFTER_MS;
+  }
+
+  /** Takes note of what a box serves; the answers stand in the announced order. */
+  async announce(announcement: Announcement): Promise<Answer[]> {
+    const before = this.#last;
+    const answers = (async () => {
+      await before.catch(() => undefined);
+      return await this.#announce(announcement);
+    })();
+    this.#last = answers;
+    return await answers;
+  }
+
+  /** The last link of a box went. @param isGoodbye its agent has ended, and said so */
+  boxLost(box: string, isGoodbye: boolean, now: number): void {
+    const { apps, changed } = this.#control;
+    apps.expireEphemeral(box, isGoodbye ? now : now + AWAY_MS);
+    if (isGoodbye) this.#dropExpired(now);
+    changed();
+  }
+
+  /** A box is not the workspace's any more. */
+  boxRevoked(box: string): void {
+    this.#drop(this.#control.apps.ofBox(box));
+  }
+
+  /** Ends ephemeral apps whose box has been away for long enough. */
+  async lookAfter(now: number): Promise<void> {
+    const { apps, isConnected } = this.#control;
+    this.#dropExpired(now);
+    if (this.#lookAt === undefined || this.#lookAt > now) return;
+    this.#lookAt = undefined;
+    // A gateway that was killed could not tell of the links that went with it.
+    for (const box of apps.ephemeralBoxes()) {
+      if (!(await isConnected(box))) apps.expireEphemeral(box, now + AWAY_MS);
+    }
+  }
+
+  nextDue(): number | undefined {
+    const { apps } = this.#control;
+    const expiry = apps.nextExpiry();
+    if (this.#lookAt === undefined || apps.ephemeralBoxes().length === 0) return expiry;
+    return Math.min(this.#lookAt, expiry ?? Number.POSITIVE_INFINITY);
+  }
+
+  async #announce(announced: Announcement): Promise<Answer[]> {
+    const { apps, names, storage } = this.#control;
+    const named = refuseNamesakes(
+      await Promise.all(
+        announced.endpoints.map(async (announcement) => await this.#named(announcement)),
+      ),
+    );
+    const appOf = new Map<string, App | Refusal>();
+    const now = Date.now();
+    const { gone } = storage.transactionSync(() => {
+      for (const entry of named) {
+        if ("refused" in entry) continue;
+        const key = appKey(entry.announcement);
+        if (!appOf.has(key)) appOf.set(key, this.#app(announced, entry.announcement, now));
+      }
+      const here = new Set([...appOf.values()].map((app) => ("refused" in app ? "" : app.id)));
+      return { gone: apps.ofBox(announced.box).filter(({ id }) => !here.has(id)) };
+    });
+    this.#drop(gone);
+    this.#giveUpUnlisted(named, appOf);
+    // What is on its way to `Names` must not arrive after the claims.
+    await names.settle();
+    return await Promise.all(
+      named.map(async (entry) => {
+        if ("refused" in entry) return entry;
+        const app = appOf.get(appKey(entry.announcement)) as App | Refusal;
+        return "refused" in app ? app : await this.#claim(announced, app, entry);
+      }),
+    );
+  }
+
+  async #named(announcement: EndpointAnnouncement): Promise<Wanted | Refusal> {
+    const { workspace, suffixOf } = this.#control;
+    const { environment } = announcement;
+    if (announcement.workspace !== workspace) {
+      const detail = `this box belongs to workspace ${workspace}, not to ${announcement.workspace}`;
+      return { refused: "forbidden", detail };
+    }
+    const suffix = suffixOf(environment);
+    if (suffix === undefined) {
+      return { refused: "not_found", detail: `there is no environment ${environment}` };
+    }
+    const name = await endpointName({ ...announcement, suffix });
+    if (!name.ok) return { refused: "bad_request", detail: name.reason };
+    return { announcement, name: name.value };
+  }
+
+  #app(
+    { box, incarnation }: Announcement,
+    { environment, app: name, devSuffix = "" }: EndpointAnnouncement,
+    now: number,
+  ): App | Refusal {
+    const { apps } = this.#control;
+    if (apps.count(environment) >= MAX_APPS) {
+      const known = apps.ofBox(box).some((app) => app.name === name);
+      const detail = `environment ${environment} has its ${MAX_APPS} apps; stop one first`;
+      if (!known) return { refused: "conflict", detail };
+    }
+    return apps.announced({ environment, name, box, incarnation, devSuffix }, now);
+  }
+
+  #giveUpUnlisted(
+    named: readonly (Wanted | Refusal)[],
+    appOf: ReadonlyMap<string, App | Refusal>,
+  ): void {
+    const { names } = this.#control;
+    const listed = new Set(named.map((entry) => ("refused" in entry ? "" : entry.name)));
+    for (const app of appOf.values()) {
+      if ("refused" in app) continue;
+      for (const name of names.namesOf(app.id)) {
+        if (!listed.has(name)) names.giveUp(app.id, name, "release");
+      }
+    }
+  }
+
+  async #claim(
+    { box, links }: Announcement,
+    app: App,
+    { announcement, name }: Wanted,
+  ): Promise<Answer> {
+    const { workspace, names, registry } = this.#control;
+    const { endpoint, settings } = announcement;
+    const snapshot: Snapshot = {
+      workspace,
+      environment: app.environment,
+      app: app.name,
+      appId: app.id,
+      boxes: [{ box, links }],
+      endpoint,
+      settings,
+    };
+    // Noted before it is claimed: a crash in between leaves a note too many, never a name too many.
+    names.noteServed(app.id, name, snapshot);
+    const held = await registry.commit(name, claimantOf(this.#control, app), snapshot);
+    if (held === undefined) {
+      return { url: urlOf(this.#control, name), appToken: await this.#tokenOf(app) };
+    }
+    names.forget(app.id, name);
+    return heldRefusal(this.#control, name, held);
+  }
+
+  #dropExpired(now: number): void {
+    this.#drop(this.#control.apps.expired(now));
+  }
+
+  #drop(gone: readonly App[]): void {
+    const { storage, apps, names, changed } = this.#control;
+    if (gone.length === 0) return;
+    storage.transactionSync(() => {
+      for (const { id } of gone) {
+        names.giveUpAll(id, "release");
+        apps.delete(id);
+      }
+    });
+    changed();
+  }
+}
+
+/** Of two endpoints of one app that would have the same name, the later one gets none. */
+function refuseNamesakes(entries: readonly (Wanted | Refusal)[]): (Wanted | Refusal)[] {
+  const taken = new Map<string, string>();
+  return entries.map((entry) => {
+    if ("refused" in entry) return entry;
+    const { announcement, name } = entry;
+    const key = `${appKey(announcement)}/${name}`;
+    const other = taken.get(key);
+    taken.set(key, other ?? announcement.function);
+    return other === undefined ? entry : namesakeRefusal(other, announcement.function, name);
+  });
+}
+
+/** Endpoints of one app. */
+function appKey({ environment, app, devSuffix = "" }: EndpointAnnouncement): string {
+  return `${environment}/${app}/${devSuffix}`;
+}

@@ -1,0 +1,117 @@
+/**
+ * Enrolling, revoking and finding a workspace's boxes: the database (boxes.ts) together with those who
+ * know better whether a link is up, the `Origin` objects. A gateway that was killed could not tell of
+ * the links that went with it, so that before something is decided or shown the objects are asked.
+ */
+import {
+  MAX_BOXES,
+  type BoxInfo,
+  type BoxLink,
+  type LinkGreeting,
+  type NewBox,
+  type Page,
+  type PageRequest,
+  type Enrolled,
+} from "../../contracts/workspace.ts";
+import { deriveBoxKey } from "../../../auth/box-credential.ts";
+import { cutLinks, isLinkUp } from "../../contracts/stubs.ts";
+import type { Env } from "../../contracts/env.ts";
+import { gatewayKeys } from "../../contracts/keys.ts";
+import type { BoxPlace } from "../../contracts/names.ts";
+import { Boxes } from "./boxes.ts";
+
+const SERIAL_BYTES = 12;
+
+export class BoxRegistry {
+  readonly boxes: Boxes;
+  readonly #env: Env;
+  readonly #workspace: string;
+
+  constructor(env: Env, workspace: string, sql: SqlStorage) {
+    this.#env = env;
+    this.#workspace = workspace;
+    this.boxes = new Boxes(sql);
+  }
+
+  /** Enrols a box, anew where it is enrolled already and not connected. */
+  async enrol(chosen: NewBox, by: string): Promise<Enrolled> {
+    const workspace = this.#workspace;
+    const serial = randomHex(SERIAL_BYTES);
+    const keys = await gatewayKeys(this.#env);
+    const key = await deriveBoxKey(keys, { workspace, box: chosen.name, serial });
+    if (await this.isConnected(chosen.name)) return { refused: "connected" };
+    const now = Date.now();
+    this.boxes.forgetExpired(now);
+    if (this.boxes.find(chosen.name) === undefined && this.boxes.count >= MAX_BOXES) {
+      return { refused: "too_many" };
+    }
+    return { box: this.boxes.enrol(chosen, serial, by, now), serial, key };
+  }
+
+  async list(page: PageRequest): Promise<Page<BoxInfo>> {
+    this.boxes.forgetExpired(Date.now());
+    const { items, nextCursor } = this.boxes.list(page);
+    const shown = items.map(async (box) => await this.#asItIs(box));
+    return { items: await Promise.all(shown), nextCursor };
+  }
+
+  async find(name: string): Promise<BoxInfo | undefined> {
+    this.boxes.forgetExpired(Date.now());
+    const box = this.boxes.find(name);
+    return box === undefined ? undefined : await this.#asItIs(box);
+  }
+
+  /** Forgets a box and ends its links; returns whether it was there. */
+  async revoke(name: string): Promise<boolean> {
+    const box = this.boxes.find(name);
+    if (box === undefined) return false;
+    // Forgotten first: a link that comes up while the others are cut finds its box gone.
+    this.boxes.delete(name);
+    await cutLinks(this.#env, this.#workspace, { box: name, links: box.links });
+    return true;
+  }
+
+  isEnrolled(name: string, serial: string): boolean {
+    this.boxes.forgetExpired(Date.now());
+    return this.boxes.current(name, serial) !== undefined;
+  }
+
+  /** Notes a link that came up; false when its box is not enrolled any more. */
+  linkUp(greeting: LinkGreeting): boolean {
+    if (!this.isEnrolled(greeting.box, greeting.serial)) return false;
+    this.boxes.linkUp(greeting, Date.now());
+    return true;
+  }
+
+  /** Notes a link that went; returns whether it was its box's last one. */
+  linkLost(link: BoxLink): boolean {
+    return this.boxes.linkLost(link, Date.now());
+  }
+
+  /** Whether any link of a box is up now, asked where it is known. */
+  async isConnected(name: string): Promise<boolean> {
+    const links = this.boxes.linksOf(name);
+    const asked = links.map(async (link) => {
+      const up = await isLinkUp(this.#env, this.#workspace, link);
+      if (!up) this.linkLost(link);
+      return up;
+    });
+    return (await Promise.all(asked)).includes(true);
+  }
+
+  /** Boxes that said they have this code, connected ones first. */
+  holdersOf(hash: string): BoxPlace[] {
+    return this.boxes.holdersOf(hash);
+  }
+
+  async #asItIs(box: BoxInfo): Promise<BoxInfo> {
+    if (box.connectedAt === null) return box;
+    if (await this.isConnected(box.name)) return { ...box, lastSeenAt: Date.now() };
+    return this.boxes.find(box.name) ?? box;
+  }
+}
+
+function randomHex(bytes: number): string {
+  const random = crypto.getRandomValues(new Uint8Array(bytes));
+  return Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

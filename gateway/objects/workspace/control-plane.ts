@@ -1,0 +1,279 @@
+/**
+ * A workspace's apps, put together: who keeps them, who decides about them, and what wakes up by itself.
+ * Whatever was decided is told to `Names` and to the boxes after it is durable; an alarm tells it again
+ * until it was heard, and looks after deadlines.
+ */
+import type { Assignments, BoxReport } from "../../../routing/wire/deployments.ts";
+import type { Welcome } from "../../../routing/wire/messages.ts";
+import { notifyBox, namesShard } from "../../contracts/stubs.ts";
+import { publicScheme } from "../../../routing/names.ts";
+import type { Env } from "../../contracts/env.ts";
+import { Announcements } from "./announcements.ts";
+import {
+  type AppView,
+  type VersionView,
+  type AppAddress,
+  type BoxLink,
+  type Refusal,
+  type NewDeployment,
+  type VersionAddress,
+  type Page,
+  type PageRequest,
+  type Author,
+  type Greeting,
+} from "../../contracts/workspace.ts";
+import { appView, pageOfViews, versionView } from "./app-views.ts";
+import { type App, Apps } from "./apps.ts";
+import { AppNames, type NamesDoor } from "./app-names.ts";
+import { assignmentsOf, type Confidential } from "./assignments.ts";
+import type { BoxRegistry } from "./box-registry.ts";
+import type { Control } from "./control.ts";
+import { Deployments } from "./deployments.ts";
+import { Rollouts } from "./rollouts.ts";
+import { VersionBoxes } from "./version-boxes.ts";
+import { type Version, Versions } from "./versions.ts";
+
+/** When `Names` did not answer. */
+const RETRY_MS = 1_000;
+
+export interface Surroundings {
+  readonly env: Env;
+  readonly state: DurableObjectState;
+  readonly workspace: string;
+  readonly registry: BoxRegistry;
+  readonly confidential: Confidential;
+  readonly suffixOf: (environment: string) => string | undefined;
+}
+
+export class ControlPlane {
+  readonly #state: DurableObjectState;
+  readonly #env: Env;
+  readonly #boxes: BoxRegistry;
+  readonly #confidential: Confidential;
+  readonly #control: Control;
+  readonly #rollouts: Rollouts;
+  readonly #deployments: Deployments;
+  readonly #announcements: Announcements;
+  readonly #pokes = new Set<string>();
+  #looking = false;
+
+  constructor({ env, state, workspace, registry, confidential, suffixOf }: Surroundings) {
+    this.#state = state;
+    this.#env = env;
+    this.#boxes = registry;
+    this.#confidential = confidential;
+    const { storage } = state;
+    const door = namesDoor(env);
+    this.#control = {
+      workspace,
+      baseDomain: env.POSTERN_BASE_DOMAIN,
+      scheme: publicScheme(env.POSTERN_BASE_DOMAIN),
+      storage,
+      apps: new Apps(storage.sql),
+      versions: new Versions(storage.sql),
+      versionBoxes: new VersionBoxes(storage.sql),
+      names: new AppNames(storage.sql, workspace, door),
+      registry: door,
+      boxes: registry.boxes,
+      isConnected: async (box) => await this.#isConnected(box),
+      suffixOf,
+      secretProblems: async (environment, names) =>
+        (await confidential.secrets(environment, names)).problems,
+      poke: (box) => this.#poke(box),
+      changed: () => this.#changed(),
+    };
+    this.#rollouts = new Rollouts(this.#control);
+    this.#deployments = new Deployments(this.#control, this.#rollouts);
+    this.#announcements = new Announcements(
+      this.#control,
+      async (app) => await confidential.token(app),
+      Date.now(),
+    );
+    // What was left undone when the object ended.
+    this.#changed();
+  }
+
+  async stage(deployment: NewDeployment): Promise<VersionView | Refusal> {
+    return this.#shown(await this.#deployments.stage(deployment));
+  }
+
+  async start(address: VersionAddress): Promise<VersionView | Refusal> {
+    return this.#shown(await this.#deployments.start(address));
+  }
+
+  abandon(address: VersionAddress): Refusal | undefined {
+    return this.#deployments.abandon(address);
+  }
+
+  async rollback(
+    address: AppAddress,
+    to: number | undefined,
+    by: Author,
+  ): Promise<VersionView | Refusal> {
+    return this.#shown(await this.#deployments.rollback(address, to, by));
+  }
+
+  stop(address: AppAddress): AppView | Refusal {
+    const app = this.#deployments.stop(address);
+    return "refused" in app ? app : appView(this.#control, app);
+  }
+
+  /** Ends every app of an environment, announced ones too. */
+  stopAll(environment: string): void {
+    const now = Date.now();
+    for (const app of this.#control.apps.living(environment)) this.#rollouts.stop(app, now);
+  }
+
+  /** Whether any app of an environment lives. */
+  hasApps(environment: string): boolean {
+    return this.#control.apps.count(environment) > 0;
+  }
+
+  /** Whether a box serves an app of an environment without a deployment. */
+  announces(box: string, environment: string): boolean {
+    return this.#control.apps
+      .living(environment)
+      .some((app) => app.kind !== "deployed" && app.box === box);
+  }
+
+  app(address: AppAddress): AppView | undefined {
+    const app = this.#control.apps.resolve(address);
+    return app === undefined ? undefined : appView(this.#control, app);
+  }
+
+  apps(environment: string | undefined, page: PageRequest): Page<AppView> {
+    const apps = this.#control.apps.list(environment, page);
+    return pageOfViews(apps, (app: App) => appView(this.#control, app));
+  }
+
+  version(address: VersionAddress): VersionView | Refusal {
+    const found = this.#deployments.find(address);
+    return "refused" in found ? found : this.#shown(found.version);
+  }
+
+  versions(address: AppAddress, page: PageRequest): Page<VersionView> | undefined {
+    const app = this.#control.apps.resolve(address);
+    if (app === undefined) return undefined;
+    const now = Date.now();
+    const versions = this.#control.versions.list(app.id, page);
+    return pageOfViews(versions, (version) => versionView(this.#control, version, now));
+  }
+
+  /** A link came up; undefined when its box is not enrolled any more. */
+  async greet(greeting: Greeting): Promise<Welcome["endpoints"] | undefined> {
+    const { box, incarnation, links, endpoints } = greeting;
+    if (!this.#boxes.linkUp(greeting)) return undefined;
+    this.#rollouts.refreshPlaces(box);
+    if (endpoints === undefined) return [];
+    return await this.#announcements.announce({ box, incarnation, links, endpoints });
+  }
+
+  /** A link went. @param isGoodbye its agent has ended, and said so */
+  linkLost(link: BoxLink, isGoodbye: boolean): void {
+    if (this.#boxes.linkLost(link)) this.#boxLost(link.box, isGoodbye);
+  }
+
+  /** A box is not the workspace's any more. */
+  boxRevoked(box: string): void {
+    this.#announcements.boxRevoked(box);
+    this.#rollouts.refreshPlaces(box);
+    this.#rollouts.judgeCandidates(box);
+  }
+
+  async assignments(box: string): Promise<Assignments> {
+    return await assignmentsOf(this.#control, this.#confidential, box);
+  }
+
+  /** What a second agent of a connected box says is not so of the box: it will be refused. */
+  report(box: string, report: BoxReport, incarnation: string | undefined): void {
+    const links = this.#control.boxes.linksOf(box);
+    const isAnother = links.length > 0 && links.every((link) => link.incarnation !== incarnation);
+    if (incarnation !== undefined && isAnother) return;
+    this.#rollouts.report(box, report);
+  }
+
+  async alarm(): Promise<void> {
+    const now = Date.now();
+    await this.#rollouts.lookAfter(now);
+    await this.#announcements.lookAfter(now);
+    await this.#lookAhead();
+  }
+
+  #shown(version: Version | Refusal): VersionView | Refusal {
+    return "refused" in version ? version : versionView(this.#control, version, Date.now());
+  }
+
+  #boxLost(box: string, isGoodbye: boolean): void {
+    this.#announcements.boxLost(box, isGoodbye, Date.now());
+    this.#rollouts.judgeCandidates(box);
+  }
+
+  async #isConnected(box: string): Promise<boolean> {
+    const wasConnected = this.#boxes.boxes.linksOf(box).length > 0;
+    const isConnected = await this.#boxes.isConnected(box);
+    if (wasConnected && !isConnected) this.#boxLost(box, false);
+    return isConnected;
+  }
+
+  /** After the present turn: what is being decided must be noted whole before anybody is told. */
+  #changed(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    const told = Promise.resolve().then(async () => {
+      this.#looking = false;
+      await this.#lookAhead();
+    });
+    this.#state.waitUntil(told);
+  }
+
+  /** Tells `Names` what there is to tell, and sets the alarm for whatever comes next. */
+  async #lookAhead(): Promise<void> {
+    await this.#setAlarm();
+    if (this.#control.names.isSettled()) return;
+    await this.#control.names.settle();
+    await this.#setAlarm();
+  }
+
+  async #setAlarm(): Promise<void> {
+    const now = Date.now();
+    const times = [
+      this.#rollouts.nextDue(now),
+      this.#announcements.nextDue(),
+      this.#control.names.isSettled() ? undefined : now + RETRY_MS,
+    ].filter((time) => time !== undefined);
+    if (times.length > 0) await this.#state.storage.setAlarm(Math.max(Math.min(...times), now));
+  }
+
+  #poke(box: string): void {
+    if (this.#pokes.size === 0) {
+      const told = Promise.resolve().then(async () => {
+        const boxes = [...this.#pokes];
+        this.#pokes.clear();
+        await Promise.all(boxes.map(async (name) => await this.#pokeNow(name)));
+      });
+      this.#state.waitUntil(told);
+    }
+    this.#pokes.add(box);
+  }
+
+  /** A box that does not hear asks by itself when it connects. */
+  async #pokeNow(name: string): Promise<void> {
+    const box = this.#boxes.boxes.find(name);
+    if (box === undefined || box.connectedAt === null) return;
+    await notifyBox(this.#env, this.#control.workspace, { box: name, links: box.links });
+  }
+}
+
+function namesDoor(env: Env): NamesDoor {
+  const shard = async (name: string) => await namesShard(env, name);
+  return {
+    reserve: async (name, claimant, untilMs) =>
+      await (await shard(name)).reserve(name, claimant, untilMs),
+    commit: async (name, claimant, snapshot) =>
+      await (await shard(name)).commit(name, claimant, snapshot),
+    cancelReservation: async (name, owner) =>
+      await (await shard(name)).cancelReservation(name, owner),
+    release: async (name, owner) => await (await shard(name)).release(name, owner),
+    stop: async (name, owner) => await (await shard(name)).stop(name, owner),
+  };
+}

@@ -1,0 +1,66 @@
+/** What the parts of a workspace's control plane share: where they keep, whom they ask, whom they tell. */
+import type { Claimant } from "../../../routing/claims.ts";
+import type { Held } from "../../contracts/names.ts";
+import type { App, Apps } from "./apps.ts";
+import type { AppNames, NamesDoor } from "./app-names.ts";
+import type { Boxes } from "./boxes.ts";
+import type { VersionBoxes } from "./version-boxes.ts";
+import type { Versions } from "./versions.ts";
+import type { Refusal } from "../../contracts/workspace.ts";
+
+export interface Control {
+  readonly workspace: string;
+  /** Below it are the endpoints' URLs: scheme, `://` comes before the name and this behind it. */
+  readonly baseDomain: string;
+  readonly scheme: "http" | "https";
+  readonly storage: DurableObjectStorage;
+  readonly apps: Apps;
+  readonly versions: Versions;
+  readonly versionBoxes: VersionBoxes;
+  readonly names: AppNames;
+  readonly registry: NamesDoor;
+  readonly boxes: Boxes;
+  /** Whether a box is connected, asked where it is known. */
+  readonly isConnected: (box: string) => Promise<boolean>;
+  /** An environment's web suffix; undefined where there is no such environment. */
+  readonly suffixOf: (environment: string) => string | undefined;
+  /** Why some of these secrets cannot be given to an app of the environment, each in one line. */
+  readonly secretProblems: (environment: string, names: readonly string[]) => Promise<string[]>;
+  /** Tells a box that it is to ask for its assignments. */
+  readonly poke: (box: string) => void;
+  /** Something is to be told or to be looked after later: names, deadlines. */
+  readonly changed: () => void;
+}
+
+export function urlOf({ scheme, baseDomain }: Control, name: string): string {
+  return `${scheme}://${name}.${baseDomain}`;
+}
+
+export function claimantOf({ workspace }: Control, app: App): Claimant {
+  return { owner: app.id, workspace, kind: app.kind, startedAt: app.createdAt };
+}
+
+/** Why a name can't be had. Only of the workspace's own apps it is said which one has it. */
+export function heldRefusal({ apps, workspace }: Control, name: string, held: Held): Refusal {
+  const holder = apps.find(held.owner);
+  const refused = "label_held";
+  if (holder === undefined) return { refused, detail: `${name} is taken; choose another label` };
+  const app = `${holder.name} in environment ${holder.environment}`;
+  switch (holder.kind) {
+    case "deployed":
+      return {
+        refused,
+        detail: `${name} belongs to the deployed app ${app} of workspace ${workspace}`,
+      };
+    case "in_place":
+      return {
+        refused,
+        detail: `${name} belongs to ${app}, which box ${holder.box} serves in place`,
+      };
+    case "ephemeral":
+      return {
+        refused,
+        detail: `${name} was taken by a newer serve, of ${app} on box ${holder.box}`,
+      };
+  }
+}

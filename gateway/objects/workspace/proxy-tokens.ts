@@ -1,0 +1,140 @@
+/** A workspace's proxy auth tokens in its database. Secrets pass through once and stay as digests. */
+import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
+import type { MintedToken } from "../../../auth/tokens.ts";
+import {
+  type Page,
+  type PageRequest,
+  type NewProxyToken,
+  type ProxyTokenInfo,
+} from "../../contracts/workspace.ts";
+import { pageOf } from "./pages.ts";
+
+type Row = {
+  number: number;
+  id: string;
+  digest: ArrayBuffer;
+  name: string;
+  environments: string;
+  apps: string;
+  created_at: number;
+  created_by: string;
+  expires_at: number | null;
+  last_used_at: number | null;
+};
+
+export class ProxyTokens {
+  readonly #sql: SqlStorage;
+  readonly #key: string;
+
+  /** @param key the id of the gateway's present key: tokens of another one are as if they were not there */
+  constructor(sql: SqlStorage, key: string) {
+    this.#sql = sql;
+    this.#key = key;
+  }
+
+  insert(token: MintedToken, chosen: NewProxyToken, by: string, now: number): ProxyTokenInfo {
+    const { name, environments, apps, expiresAt } = chosen;
+    this.#sql.exec(
+      `INSERT INTO proxy_tokens (id, key, digest, name, environments, apps, created_at, created_by, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      token.id,
+      this.#key,
+      token.digest,
+      name,
+      JSON.stringify(environments),
+      JSON.stringify(apps),
+      now,
+      by,
+      expiresAt,
+    );
+    return infoOf(this.#row(token.id) as Row);
+  }
+
+  list({ limit, cursor }: PageRequest): Page<ProxyTokenInfo> {
+    const rows = this.#sql
+      .exec<Row>(
+        "SELECT * FROM proxy_tokens WHERE key = ? AND number < ? ORDER BY number DESC LIMIT ?",
+        this.#key,
+        cursor ?? Number.MAX_SAFE_INTEGER,
+        limit + 1,
+      )
+      .toArray();
+    return pageOf(rows, limit, infoOf);
+  }
+
+  /** What the edge needs of every token that has not expired. */
+  unexpired(now: number): Map<string, ProxyToken> {
+    const rows = this.#sql.exec<Row>(
+      "SELECT * FROM proxy_tokens WHERE key = ? AND (expires_at IS NULL OR expires_at > ?)",
+      this.#key,
+      now,
+    );
+    return new Map(rows.toArray().map((row) => [row.id, lockOf(row)]));
+  }
+
+  /** What the edge needs of one token; undefined when it is not there any more. */
+  find(id: string): ProxyToken | undefined {
+    const row = this.#row(id);
+    return row === undefined ? undefined : lockOf(row);
+  }
+
+  /** Returns whether it was there. */
+  delete(id: string): boolean {
+    return (
+      this.#sql.exec("DELETE FROM proxy_tokens WHERE id = ? AND key = ?", id, this.#key)
+        .rowsWritten > 0
+    );
+  }
+
+  /** Notes a use, unless one was noted less than `resolutionMs` ago. */
+  noteUse(id: string, now: number, resolutionMs: number): void {
+    this.#sql.exec(
+      "UPDATE proxy_tokens SET last_used_at = ?1 WHERE id = ?2 AND coalesce(last_used_at, 0) <= ?1 - ?3",
+      now,
+      id,
+      resolutionMs,
+    );
+  }
+
+  /** Forgets those that expired before `time`. */
+  forgetExpired(time: number): void {
+    this.#sql.exec("DELETE FROM proxy_tokens WHERE expires_at <= ?", time);
+  }
+
+  get count(): number {
+    return this.#sql
+      .exec<{ count: number }>(
+        "SELECT count(*) AS count FROM proxy_tokens WHERE key = ?",
+        this.#key,
+      )
+      .one().count;
+  }
+
+  #row(id: string): Row | undefined {
+    return this.#sql
+      .exec<Row>("SELECT * FROM proxy_tokens WHERE id = ? AND key = ?", id, this.#key)
+      .toArray()[0];
+  }
+}
+
+function infoOf(row: Row): ProxyTokenInfo {
+  return {
+    id: row.id,
+    name: row.name,
+    environments: JSON.parse(row.environments) as string[],
+    apps: JSON.parse(row.apps) as string[],
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    expiresAt: row.expires_at,
+    lastUsedAt: row.last_used_at,
+  };
+}
+
+function lockOf(row: Row): ProxyToken {
+  return {
+    digest: row.digest,
+    environments: JSON.parse(row.environments) as string[],
+    apps: JSON.parse(row.apps) as string[],
+    expiresAt: row.expires_at ?? undefined,
+  };
+}

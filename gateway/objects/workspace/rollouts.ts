@@ -1,0 +1,271 @@
+/**
+ * Versions on their way: from a candidate that its boxes make ready to the one that serves, or to a
+ * failure that leaves the one before as it was. The boxes report, clocks run out, boxes come and go;
+ * after each of these the candidates concerned are judged (version-states.ts).
+ *
+ * What is decided is durable before anybody hears of it. Names and boxes are told afterwards, and again
+ * until they have heard.
+ */
+import type { BoxReport, VersionContent } from "../../../routing/wire/deployments.ts";
+import type { BoxPlace, Snapshot } from "../../contracts/names.ts";
+import type { App } from "./apps.ts";
+import type { Control } from "./control.ts";
+import { judge } from "./version-states.ts";
+import type { PlacedEndpoint, Version } from "./versions.ts";
+
+/** A candidate's time for its code and its Python environment, beside its containers' own. */
+export const PREPARING_MS = 10 * 60_000;
+
+/** A box that loses an app goes on for so long: edges may send requests there for 5 s. */
+const KEPT_ON_MS = 10_000;
+
+/** A candidate whose boxes say nothing: they are looked after this often. */
+const RECHECK_MS = 15_000;
+
+export class Rollouts {
+  readonly #control: Control;
+  #recheckAt: number | undefined;
+
+  constructor(control: Control) {
+    this.#control = control;
+  }
+
+  /** Makes a staged version the candidate; inside a transaction. Older ones on their way are overtaken. */
+  begin(version: Version, now: number, deadline: number): void {
+    const { versions } = this.#control;
+    for (const other of versions.active(version.app)) {
+      if (other.version >= version.version || other.status === "serving") continue;
+      versions.apply(other, "overtake");
+      versions.noteFailure(other, `v${version.version} was started`, []);
+      this.#pokeAll(other.endpoints);
+    }
+    versions.apply(version, "start", deadline);
+    this.#pokeAll(version.endpoints);
+    this.#recheckAt = now + RECHECK_MS;
+    this.#control.changed();
+  }
+
+  /** Notes what a box has, all of it, and judges the candidates that it has a part in. */
+  report(box: string, { versions: reports, code }: BoxReport): void {
+    const { storage, versionBoxes, boxes } = this.#control;
+    storage.transactionSync(() => {
+      boxes.setCode(box, code);
+      versionBoxes.noteReports(box, reports);
+    });
+    this.judgeCandidates(box);
+  }
+
+  /** Judges all candidates, or those of one box. */
+  judgeCandidates(box?: string): void {
+    const { versions } = this.#control;
+    for (const candidate of versions.candidates()) {
+      const isConcerned = candidate.endpoints.some(
+        ({ boxes }) => box === undefined || boxes.includes(box),
+      );
+      if (isConcerned) this.#judge(candidate);
+    }
+  }
+
+  /** A version comes to nothing; the one before stays as it is. */
+  fail(version: Version, detail: string, lines: readonly string[]): void {
+    const { storage, versions } = this.#control;
+    storage.transactionSync(() => {
+      versions.apply(version, "fail");
+      versions.noteFailure(version, detail, lines);
+    });
+    this.cancelReservations(version);
+    this.#pokeAll(version.endpoints);
+    this.#control.changed();
+  }
+
+  /** Lets go of names that were reserved for a version alone; what cannot be told now expires by itself. */
+  cancelReservations({ app, version, endpoints }: Version): void {
+    const { names, versions, registry } = this.#control;
+    const needed = new Set(names.namesOf(app));
+    for (const other of versions.active(app)) {
+      if (other.version === version) continue;
+      for (const { name } of other.endpoints) needed.add(name);
+    }
+    for (const { name } of endpoints) {
+      if (!needed.has(name)) registry.cancelReservation(name, app).catch(() => undefined);
+    }
+  }
+
+  /** Ends an app on all its boxes; its names say so to whoever asks. */
+  stop(app: App, now: number): void {
+    const { storage, apps, versions, names } = this.#control;
+    const active = versions.active(app.id);
+    storage.transactionSync(() => {
+      for (const version of active) versions.apply(version, "stop");
+      apps.stop(app.id, now);
+      names.giveUpAll(app.id, "stop");
+    });
+    for (const version of active) {
+      this.cancelReservations(version);
+      this.#pokeAll(version.endpoints);
+    }
+    this.#control.changed();
+  }
+
+  /** Tells the edge again how a box is reached: it came back with other links, or anew, or was revoked. */
+  refreshPlaces(box: string): void {
+    const { versions, names, storage } = this.#control;
+    const serving = versions.assignedTo(box).filter(({ status }) => status === "serving");
+    storage.transactionSync(() => {
+      for (const { app, endpoints } of serving) {
+        const placed = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint.boxes]));
+        for (const { name, snapshot } of names.snapshotsOf(app)) {
+          const boxes = this.#places(placed.get(name) ?? []);
+          names.serve(app, name, { ...snapshot, boxes });
+        }
+      }
+    });
+    this.#control.changed();
+  }
+
+  /** Whatever has become due: candidates out of time, boxes that may let go, boxes that say nothing. */
+  async lookAfter(now: number): Promise<void> {
+    const { storage, versions, versionBoxes, poke } = this.#control;
+    for (const version of versions.due(now)) {
+      if (version.status === "candidate") this.fail(version, this.#lateness(version), []);
+      else this.drop(version);
+    }
+    for (const box of storage.transactionSync(() => versionBoxes.endKept(now))) poke(box);
+    if (this.#recheckAt === undefined || this.#recheckAt > now) return;
+    await this.#recheck();
+    this.#recheckAt = versions.candidates().length === 0 ? undefined : now + RECHECK_MS;
+  }
+
+  /** When `lookAfter` has something to do. */
+  nextDue(now: number): number | undefined {
+    const { versions, versionBoxes } = this.#control;
+    // An object that was started anew has forgotten when.
+    if (versions.candidates().length > 0) this.#recheckAt ??= now + RECHECK_MS;
+    const times = [versions.nextDue(), versionBoxes.nextKeptEnd(), this.#recheckAt];
+    const known = times.filter((time) => time !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
+  }
+
+  /** Forgets a version that was never started, and its app if it has no other. */
+  drop(version: Version): void {
+    const { storage, apps, versions } = this.#control;
+    this.cancelReservations(version);
+    storage.transactionSync(() => {
+      versions.delete(version);
+      if (versions.isEmpty(version.app)) apps.delete(version.app);
+    });
+  }
+
+  #judge(candidate: Version): void {
+    const { versionBoxes } = this.#control;
+    const progress = versionBoxes.of(candidate).map(({ box, state, detail, lines }) => ({
+      box,
+      connected: this.#isConnected(box),
+      state,
+      detail,
+      lines,
+    }));
+    const judgement = judge(progress);
+    switch (judgement.kind) {
+      case "wait":
+        return;
+      case "failed": {
+        const { box, detail, lines } = judgement;
+        return this.fail(candidate, `box ${box}: ${detail}`, lines);
+      }
+      case "ready":
+        return this.#takeOver(candidate);
+    }
+  }
+
+  /** The candidate becomes the one that serves. */
+  #takeOver(candidate: Version): void {
+    const { storage, apps, versions, versionBoxes, names, changed } = this.#control;
+    const app = apps.find(candidate.app);
+    const content = versions.content(candidate.app, candidate.version);
+    if (app === undefined || content === undefined)
+      throw new Error("a candidate has app and content");
+    const now = Date.now();
+    const before = versions.newest(app.id, "serving");
+    const boxes = boxesOf(candidate.endpoints);
+    const snapshots = this.#snapshots(app, candidate, content);
+    storage.transactionSync(() => {
+      if (before !== undefined) {
+        const leaving = boxesOf(before.endpoints).filter((box) => !boxes.includes(box));
+        versions.apply(before, "overtake");
+        versionBoxes.keepOn(before, leaving, now + KEPT_ON_MS);
+      }
+      versions.apply(candidate, "ready");
+      versions.noteServing(candidate, now);
+      for (const name of names.namesOf(app.id)) {
+        if (!snapshots.has(name)) names.giveUp(app.id, name, "release");
+      }
+      for (const [name, snapshot] of snapshots) names.serve(app.id, name, snapshot);
+    });
+    this.#pokeAll(candidate.endpoints);
+    changed();
+  }
+
+  #snapshots(app: App, version: Version, content: VersionContent): Map<string, Snapshot> {
+    const { workspace } = this.#control;
+    const settings = new Map(
+      content.endpoints.map((endpoint) => [endpoint.function, endpoint.settings]),
+    );
+    return new Map(
+      version.endpoints.map(({ function: functionName, name, boxes }) => {
+        const snapshot: Snapshot = {
+          workspace,
+          environment: app.environment,
+          app: app.name,
+          appId: app.id,
+          boxes: this.#places(boxes),
+          endpoint: `${app.environment}/${app.name}/${functionName}`,
+          settings: settings.get(functionName) as Snapshot["settings"],
+        };
+        return [name, snapshot];
+      }),
+    );
+  }
+
+  /** How boxes are reached; one that was revoked is not. */
+  #places(boxes: readonly string[]): BoxPlace[] {
+    return boxes.flatMap((box) => {
+      const links = this.#control.boxes.find(box)?.links;
+      return links === undefined ? [] : [{ box, links }];
+    });
+  }
+
+  /** Pokes boxes again that are not done, and forgets links that went without a word. */
+  async #recheck(): Promise<void> {
+    const { versions, versionBoxes, isConnected, poke } = this.#control;
+    for (const candidate of versions.candidates()) {
+      for (const { box, state } of versionBoxes.of(candidate)) {
+        if (state === "ready" || !this.#isConnected(box)) continue;
+        if (await isConnected(box)) poke(box);
+      }
+    }
+    this.judgeCandidates();
+  }
+
+  #isConnected(box: string): boolean {
+    return (this.#control.boxes.find(box)?.connectedAt ?? null) !== null;
+  }
+
+  #lateness(version: Version): string {
+    const said = this.#control.versionBoxes
+      .of(version)
+      .map(({ box, state }) =>
+        this.#isConnected(box) ? `box ${box} is still ${state ?? "silent"}` : `box ${box} is away`,
+      );
+    return `it was not ready in time: ${said.join(", ")}`;
+  }
+
+  #pokeAll(endpoints: readonly PlacedEndpoint[]): void {
+    for (const box of boxesOf(endpoints)) this.#control.poke(box);
+  }
+}
+
+/** The boxes that any of the endpoints is on, each once. */
+function boxesOf(endpoints: readonly PlacedEndpoint[]): string[] {
+  return [...new Set(endpoints.flatMap(({ boxes }) => boxes))].toSorted();
+}

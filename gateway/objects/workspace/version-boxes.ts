@@ -1,0 +1,94 @@
+/**
+ * How far versions are on the boxes that they were placed on, in the workspace's database: what each box
+ * said last, and which boxes go on for a moment with a version that has ended.
+ */
+import type { VersionReport, VersionState } from "../../../routing/wire/deployments.ts";
+import type { Version } from "./versions.ts";
+
+/** What a box said of a version. */
+export interface VersionBox {
+  readonly box: string;
+  /** null: nothing yet. */
+  readonly state: VersionState | null;
+  readonly detail: string;
+  readonly lines: readonly string[];
+}
+
+export class VersionBoxes {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** How far a version is, by the names of its boxes. */
+  of({ app, version }: Version): VersionBox[] {
+    return this.#sql
+      .exec<{ box: string; state: string | null; detail: string; lines: string }>(
+        `SELECT box, state, detail, lines FROM version_boxes WHERE app = ? AND version = ?
+         ORDER BY box`,
+        app,
+        version,
+      )
+      .toArray()
+      .map(({ box, state, detail, lines }) => ({
+        box,
+        state: state as VersionState | null,
+        detail,
+        lines: JSON.parse(lines) as string[],
+      }));
+  }
+
+  /** Notes all that a box says of its versions; of one that it does not name it has nothing. */
+  noteReports(box: string, reports: readonly VersionReport[]): void {
+    this.#sql.exec(
+      `UPDATE version_boxes SET state = NULL, detail = '', lines = '[]'
+       WHERE box = ? AND state IS NOT NULL`,
+      box,
+    );
+    for (const { app, version, state, detail, lines } of reports) {
+      this.#sql.exec(
+        `UPDATE version_boxes SET state = ?, detail = ?, lines = ?
+         WHERE app = ? AND version = ? AND box = ?`,
+        state,
+        detail,
+        JSON.stringify(lines),
+        app,
+        version,
+        box,
+      );
+    }
+  }
+
+  /** Lets boxes go on with a version for a while that has ended: requests may still be on their way to them. */
+  keepOn({ app, version }: Version, boxes: readonly string[], until: number): void {
+    for (const box of boxes) {
+      this.#sql.exec(
+        "UPDATE version_boxes SET kept_until = ? WHERE app = ? AND version = ? AND box = ?",
+        until,
+        app,
+        version,
+        box,
+      );
+    }
+  }
+
+  /** Ends what was kept until now; returns the boxes that can let go. */
+  endKept(now: number): string[] {
+    const boxes = this.#sql
+      .exec<{ box: string }>("SELECT DISTINCT box FROM version_boxes WHERE kept_until <= ?", now)
+      .toArray()
+      .map(({ box }) => box);
+    this.#sql.exec("UPDATE version_boxes SET kept_until = NULL WHERE kept_until <= ?", now);
+    return boxes;
+  }
+
+  nextKeptEnd(): number | undefined {
+    const { at } = this.#sql
+      .exec<{ at: number | null }>(
+        "SELECT min(kept_until) AS at FROM version_boxes WHERE kept_until IS NOT NULL",
+      )
+      .one();
+    return at ?? undefined;
+  }
+}

@@ -1,0 +1,120 @@
+/** The shapes that several of the API's operations share. */
+import * as z from "zod";
+import { isObjectName } from "../../../routing/names.ts";
+import type { NamedSchema } from "./operation.ts";
+
+const MAX_PAGE_ITEMS = 100;
+const DEFAULT_PAGE_ITEMS = 50;
+const MAX_EXPIRES_IN_S = 10 * 365 * 86_400;
+
+const LIMIT_EXPECTED = `must be a whole number from 1 to ${MAX_PAGE_ITEMS}`;
+
+/** A query's numbers are digits and nothing else: `1e1`, ` 5` and an empty value are none. */
+const digits = (value: unknown) =>
+  typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
+
+/** Which page of a list. */
+export const PAGE_QUERY = z.strictObject({
+  limit: z
+    .preprocess(digits, z.int(LIMIT_EXPECTED).min(1).max(MAX_PAGE_ITEMS))
+    .default(DEFAULT_PAGE_ITEMS)
+    .meta({ description: "How many items a page has at most" }),
+  cursor: z
+    .string()
+    .regex(/^\d{1,15}$/, "must be the next_cursor of an earlier page")
+    .optional()
+    .meta({ description: "`next_cursor` of the page before; the first page without it" }),
+});
+
+/** What a workspace's list takes. */
+export function pageRequest({ limit, cursor }: z.output<typeof PAGE_QUERY>) {
+  return { limit, cursor: cursor === undefined ? undefined : Number(cursor) };
+}
+
+/** The schema of a page of such items. */
+export function pageOf<Item extends z.ZodType>({ name, schema }: NamedSchema<Item>) {
+  return {
+    name: `${name}s`,
+    schema: z.object({
+      items: z.array(schema),
+      next_cursor: z.string().nullable().meta({ description: "null on the last page" }),
+    }),
+  };
+}
+
+/** A page as the API shows it. */
+export function shownPage<Item, Shown>(
+  { items, nextCursor }: { readonly items: Item[]; readonly nextCursor?: number | undefined },
+  show: (item: Item) => Shown,
+): { items: Shown[]; next_cursor: string | null } {
+  return {
+    items: items.map(show),
+    next_cursor: nextCursor === undefined ? null : String(nextCursor),
+  };
+}
+
+/** Said by people for people, on one line. The pattern is spelt for every dialect of regular expressions. */
+export const TOKEN_NAME = z
+  .string()
+  .refine(
+    (name) => /^[^\p{Cc}\p{Cs}]{0,64}$/u.test(name),
+    "must be at most 64 characters on one line",
+  )
+  .meta({ pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", maxLength: 64 })
+  .default("");
+
+/** An app's, environment's or box's name. */
+export const OBJECT_NAME = z
+  .string()
+  .refine(isObjectName, 'must be 1 to 64 ASCII letters, digits, "-", "." and "_"')
+  .meta({ pattern: "^[A-Za-z0-9._-]{1,64}$" });
+
+export const EXPIRES_IN = z
+  .int()
+  .min(1)
+  .max(MAX_EXPIRES_IN_S)
+  .optional()
+  .meta({ description: "Seconds from now; it does not expire without" });
+
+const TIME = z.iso.datetime();
+
+/** What every token shows. */
+export const TOKEN_FIELDS = {
+  id: z.string(),
+  name: z.string(),
+  created_at: TIME,
+  created_by: z.string().meta({ description: "The API token that made it" }),
+  expires_at: TIME.nullable(),
+  last_used_at: TIME.nullable().meta({ description: "To within ten minutes" }),
+};
+
+export const SECRET_FIELD = {
+  secret: z.string().meta({ description: "Shown this once" }),
+};
+
+export function shownToken(token: {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly expiresAt: number | null;
+  readonly lastUsedAt: number | null;
+}) {
+  return {
+    id: token.id,
+    name: token.name,
+    created_at: shownTime(token.createdAt),
+    created_by: token.createdBy,
+    expires_at: token.expiresAt === null ? null : shownTime(token.expiresAt),
+    last_used_at: token.lastUsedAt === null ? null : shownTime(token.lastUsedAt),
+  };
+}
+
+/** The moment that many seconds from now, in milliseconds of the epoch. */
+export function expiry(seconds: number | undefined): number | null {
+  return seconds === undefined ? null : Date.now() + seconds * 1_000;
+}
+
+export function shownTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,142 @@
+/**
+ * `/api/v1`: everything that the command and the dashboard do. The schemas that check a request are the
+ * ones that `/api/v1/openapi.json` shows.
+ */
+import { Hono } from "hono";
+import { publicScheme } from "../../../routing/names.ts";
+import type { Env } from "../../contracts/env.ts";
+import { APP_OPERATIONS } from "./apps.ts";
+import { BOX_OPERATIONS } from "./boxes.ts";
+import { CALL_OPERATIONS, cancelByToken } from "./calls.ts";
+import { ENVIRONMENT_OPERATIONS } from "./environments.ts";
+import { openApiDocument } from "./openapi.ts";
+import { mount, type Operation } from "./operation.ts";
+import { ApiProblem, problemResponse } from "./problems.ts";
+import { PROXY_TOKEN_OPERATIONS } from "./proxy-tokens.ts";
+import { SECRET_OPERATIONS } from "./secrets.ts";
+import { API_TOKEN_OPERATIONS } from "./tokens.ts";
+import { VERSION_OPERATIONS } from "./versions.ts";
+
+const BASE_PATH = "/api/v1";
+
+const OPERATIONS: readonly Operation[] = [
+  ...API_TOKEN_OPERATIONS,
+  ...PROXY_TOKEN_OPERATIONS,
+  ...ENVIRONMENT_OPERATIONS,
+  ...SECRET_OPERATIONS,
+  ...APP_OPERATIONS,
+  ...VERSION_OPERATIONS,
+  ...BOX_OPERATIONS,
+  ...CALL_OPERATIONS,
+];
+
+/** What anybody may ask, as the document describes it. */
+const OPEN_PATHS = {
+  "/health": {
+    get: {
+      operationId: "getHealth",
+      tags: ["gateway"],
+      summary: "Tell that the gateway serves",
+      security: [],
+      responses: {
+        200: {
+          description: "It serves",
+          content: {
+            "application/json": {
+              schema: {
+                type: "object",
+                properties: { status: { const: "ok" } },
+                required: ["status"],
+              },
+            },
+          },
+        },
+      },
+    },
+  },
+  "/calls/{token}": {
+    delete: {
+      operationId: "cancelCallByToken",
+      tags: ["calls"],
+      summary: "Cancel the call of a result URL, whose token this is",
+      description: "Idempotent: a call that has ended is left as it is.",
+      security: [],
+      parameters: [{ name: "token", in: "path", required: true, schema: { type: "string" } }],
+      responses: {
+        204: { description: "It does not run any more" },
+        default: {
+          description: "A problem",
+          content: {
+            "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } },
+          },
+        },
+      },
+    },
+  },
+  "/openapi.json": {
+    get: {
+      operationId: "getOpenApiDocument",
+      tags: ["gateway"],
+      summary: "Show this document",
+      security: [],
+      responses: {
+        200: {
+          description: "OpenAPI 3.1",
+          content: { "application/json": { schema: { type: "object" } } },
+        },
+      },
+    },
+  },
+};
+
+export const v1 = new Hono<{ Bindings: Env }>().basePath(BASE_PATH);
+
+v1.onError(problemResponse);
+
+v1.use("*", async (context, next) => {
+  await next();
+  context.header("cache-control", "no-store");
+});
+
+v1.get("/health", (context) => context.json({ status: "ok" }));
+
+v1.get("/openapi.json", (context) => {
+  const domain = context.env.POSTERN_BASE_DOMAIN;
+  const server = `${publicScheme(domain)}://${domain}`;
+  return context.json(openApiDocument(OPERATIONS, BASE_PATH, server, OPEN_PATHS));
+});
+
+v1.delete("/calls/:token", async (context) => {
+  await cancelByToken(context.env, context.req.param("token"));
+  return context.body(null, 204);
+});
+
+mount(v1, OPERATIONS);
+
+v1.notFound((context) => {
+  const { path } = context.req;
+  const isOurs = path.startsWith(`${BASE_PATH}/`);
+  const allowed = isOurs ? allowedMethods(path.slice(BASE_PATH.length)) : [];
+  if (allowed.length === 0) {
+    return problemResponse(new ApiProblem("not_found", `nothing is at ${path}`));
+  }
+  const detail = `${path} takes ${allowed.join(", ")}`;
+  const response = problemResponse(new ApiProblem("method_not_allowed", detail));
+  // RFC 9110, 15.5.6.
+  response.headers.set("allow", allowed.join(", "));
+  return response;
+});
+
+/** The methods of the operations at a path; none where nothing is. */
+function allowedMethods(path: string): string[] {
+  if (/^\/calls\/[^/]+$/.test(path)) return ["DELETE"];
+  const methods = Object.hasOwn(OPEN_PATHS, path) ? ["GET"] : methodsAt(path);
+  // RFC 9110, 9.3.2: whatever has a GET has a HEAD.
+  return methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+}
+
+function methodsAt(path: string): string[] {
+  return OPERATIONS.filter((row) =>
+    new RegExp(`^${row.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path),
+  ).map(({ method }) => method.toUpperCase());
+}

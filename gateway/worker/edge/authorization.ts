@@ -1,0 +1,134 @@
+/**
+ * The lock of an endpoint, at the edge: nothing of a request that it refuses reaches a box. It decides
+ * from the isolate's memory of the workspace's proxy tokens. An id that memory lacks is looked up where
+ * its MAC says that this gateway made it: such a token may be new, so that creation works at once, while
+ * a forged id asks nobody. An app's own token needs no memory: its MAC says all.
+ */
+import { verifyAppToken } from "../../../auth/app-token.ts";
+import { appToken, proxyCredential } from "../../../auth/credential.ts";
+import {
+  authorizeProxy,
+  type ProxyToken,
+  type Verdict,
+} from "../../../auth/proxy-authorization.ts";
+import type { Credential } from "../../../auth/tokens.ts";
+import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import type { Env } from "../../contracts/env.ts";
+import { gatewayKeys } from "../../contracts/keys.ts";
+import type { Snapshot } from "../../contracts/names.ts";
+import { SnapshotCache, withinWait } from "./snapshot-cache.ts";
+import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace.ts";
+import { workspaceStub } from "../../contracts/stubs.ts";
+
+/** Workspaces whose tokens an isolate keeps. */
+const MAX_WORKSPACES = 256;
+
+/** Ids that an isolate remembers as gone, or as used a moment ago; then it starts over. */
+const MAX_IDS = 10_000;
+
+const credentials = new SnapshotCache<Credentials>(
+  async (env, workspace, known) =>
+    (await workspaceStub(env, workspace).credentials(known?.version)) ?? known,
+  MAX_WORKSPACES,
+);
+
+/** Ids that the gateway made and a workspace does not have. No id comes back: this never gets old. */
+const gone = new Set<string>();
+
+/** When an isolate last reported a token's use, in milliseconds of the epoch. */
+const usesReported = new Map<string, number>();
+
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly detail: string;
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
+
+const UNAVAILABLE: Refusal = {
+  code: "unavailable",
+  detail: "the registry of credentials did not answer",
+  retryAfter: 1,
+};
+
+/** Why the caller may not pass, or undefined when it may. */
+export function authorize(
+  env: Env,
+  context: ExecutionContext,
+  headers: Headers,
+  endpoint: Snapshot,
+): Promise<Refusal | undefined> | undefined {
+  if (endpoint.settings.requiresProxyAuth !== true) return undefined;
+  const presented = proxyCredential(headers);
+  const token = presented === undefined ? appToken(headers) : undefined;
+  if (token !== undefined) return passApp(env, token, endpoint);
+  return pass(env, context, presented, endpoint);
+}
+
+async function passApp(
+  env: Env,
+  token: string,
+  { workspace, appId: id }: Snapshot,
+): Promise<Refusal | undefined> {
+  switch (await verifyAppToken(await gatewayKeys(env), token, { workspace, id })) {
+    case "allowed":
+      return undefined;
+    case "forbidden":
+      return { code: "forbidden", detail: "the token is another app's" };
+    case "invalid":
+      return { code: "invalid_credentials", detail: "" };
+  }
+}
+
+async function pass(
+  env: Env,
+  context: ExecutionContext,
+  presented: Credential | undefined,
+  endpoint: Snapshot,
+): Promise<Refusal | undefined> {
+  if (presented === undefined) return { code: "missing_credentials", detail: "" };
+  const known = await credentials.lookup(env, context, endpoint.workspace);
+  if ("unavailable" in known || known.snapshot === undefined) return UNAVAILABLE;
+  const keys = await gatewayKeys(env);
+  const { tokens } = known.snapshot;
+  const decide = () => authorizeProxy(keys, tokens, presented, endpoint, Date.now());
+  let verdict: Verdict = await decide();
+  if (verdict.kind === "unknown") {
+    const found = await lookUp(env, endpoint.workspace, verdict.id);
+    if (found === "late") return UNAVAILABLE;
+    if (found === undefined) return { code: "invalid_credentials", detail: "" };
+    tokens.set(verdict.id, found);
+    verdict = await decide();
+  }
+  if (verdict.kind === "refused") {
+    return { code: verdict.code, detail: "the token is for other environments or apps" };
+  }
+  reportUse(env, context, endpoint.workspace, verdict.id);
+  return undefined;
+}
+
+/** A token that the snapshot lacks, from its workspace; undefined when it is gone. */
+async function lookUp(
+  env: Env,
+  workspace: string,
+  id: string,
+): Promise<ProxyToken | undefined | "late"> {
+  if (gone.has(id)) return undefined;
+  const answer = workspaceStub(env, workspace).proxyToken(id);
+  const found = await withinWait<ProxyToken | undefined>(answer);
+  if (found === undefined) {
+    if (gone.size >= MAX_IDS) gone.clear();
+    gone.add(id);
+  }
+  return found;
+}
+
+/** Behind the request, and at most once in a while: a token's last use is not worth a write per request. */
+function reportUse(env: Env, context: ExecutionContext, workspace: string, id: string): void {
+  const now = Date.now();
+  if (now - (usesReported.get(id) ?? 0) < LAST_USE_RESOLUTION_MS) return;
+  if (usesReported.size >= MAX_IDS) usesReported.clear();
+  usesReported.set(id, now);
+  const reported = workspaceStub(env, workspace).noteProxyTokenUse(id);
+  context.waitUntil(reported.catch(() => usesReported.delete(id)));
+}

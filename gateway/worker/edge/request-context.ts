@@ -1,0 +1,112 @@
+/**
+ * What the gateway says to a client: the app's answers with the gateway's own headers, and the answers
+ * that it makes itself. Each answer of an endpoint with CORS carries its headers, errors and redirects
+ * too, or the page that asked could not read them.
+ */
+import { type CorsSetting, withCors } from "../../../routing/cors.ts";
+import { problem } from "../../../routing/problem.ts";
+import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import { addOwnHeaders } from "./response-headers.ts";
+
+/** Failures that come when the app may have begun: a client library must not simply send the call again. */
+const MAY_HAVE_RUN: ReadonlySet<ErrorCode> = new Set([
+  "origin_error",
+  "call_lost",
+  "upload_interrupted",
+  "call_timeout",
+  "results_full",
+]);
+
+/** One request and what is known of it so far. */
+export class Visit {
+  readonly request: Request;
+  readonly startedAt = Date.now();
+  /** The endpoint's setting, once it is known. */
+  cors: CorsSetting = false;
+  /** Milliseconds until the endpoint was known. */
+  routeMs = 0;
+  /** Milliseconds that its lock took. */
+  authMs = 0;
+  callId: string | undefined;
+  /** The gateway's own code, where it answered by itself. */
+  code: ErrorCode | undefined;
+  #requestId: string | undefined;
+
+  constructor(request: Request) {
+    this.request = request;
+  }
+
+  /** The client's own X-Request-Id where it is one, else the call's id, or one for an answer without a call. */
+  get requestId(): string {
+    this.#requestId ??= givenRequestId(this.request) ?? this.callId ?? crypto.randomUUID();
+    return this.#requestId;
+  }
+
+  /** An answer of the gateway's own. */
+  refuse(code: ErrorCode, detail: string, retryAfter?: number): Response {
+    this.code = code;
+    const accept = this.request.headers.get("accept");
+    const mayHaveRun = MAY_HAVE_RUN.has(code);
+    const { status, headers, body } = problem(code, detail, { accept, retryAfter, mayHaveRun });
+    return this.answer(status, Object.entries(headers).flat(), body);
+  }
+
+  /** A call that failed. */
+  fail({ code, detail, retryAfter }: Failure): Response {
+    return this.refuse(code, detail, retryAfter ?? (code === "no_origin" ? 1 : undefined));
+  }
+
+  /** The app's answer, as it is. */
+  pass(
+    { status, headers, timing }: ResponseHead,
+    body: ReadableStream<Uint8Array> | Uint8Array | null,
+  ): Response {
+    return this.answer(status, headers, body, timing);
+  }
+
+  /** The app took the WebSocket; `socket` is the client's end. */
+  switchProtocols({ headers, timing }: ResponseHead, socket: WebSocket): Response {
+    return new Response(null, {
+      status: 101,
+      webSocket: socket,
+      headers: this.#headers(headers, timing),
+    });
+  }
+
+  /** @param headers names in lower case and values in turn */
+  answer(
+    status: number,
+    headers: readonly string[],
+    body: ReadableStream<Uint8Array> | Uint8Array | string | null,
+    timing?: ResponseHead["timing"],
+  ): Response {
+    // RFC 9110, 9.3.2 and 6.4.1: no body for a HEAD (the app's own has none), nor with these statuses.
+    const bodiless = status === 204 || status === 205 || status === 304;
+    const ours = this.request.method === "HEAD" && typeof body === "string";
+    const given = bodiless || ours ? null : body;
+    return new Response(given, {
+      status,
+      headers: this.#headers(headers, timing),
+      encodeBody: "manual",
+    });
+  }
+
+  #headers(given: readonly string[], timing: ResponseHead["timing"]): Headers {
+    const origin = this.cors === false ? null : this.request.headers.get("origin");
+    const lines = this.cors === false ? given : withCors(this.cors, origin, given);
+    const headers = new Headers();
+    for (let index = 0; index < lines.length; index += 2) {
+      headers.append(lines[index] as string, lines[index + 1] as string);
+    }
+    const { requestId, callId, routeMs, authMs } = this;
+    if (callId === undefined) headers.set("x-request-id", requestId);
+    else addOwnHeaders(headers, { requestId, callId, routeMs, authMs }, timing);
+    return headers;
+  }
+}
+
+function givenRequestId(request: Request): string | undefined {
+  const given = request.headers.get("x-request-id");
+  return given !== null && /^[!-~]{1,128}$/.test(given) ? given : undefined;
+}

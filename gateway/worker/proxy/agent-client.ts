@@ -1,0 +1,54 @@
+/**
+ * Questions to a box's agent itself instead of to an app (docs/protocol.md, "Questions to the agent"):
+ * they travel like calls, on a stream that names no endpoint.
+ */
+import type { RequestHead } from "../../../routing/wire/messages.ts";
+import type { Env } from "../../contracts/env.ts";
+import { type Answer, exchange } from "./proxy-request.ts";
+import { asciiJson } from "../../contracts/link.ts";
+import type { BoxPlace } from "../../contracts/names.ts";
+
+/** The agent answers from memory. */
+const PATIENCE_MS = 10_000;
+
+export interface Question {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly target: string;
+  /** Names and values in turn. */
+  readonly headers?: string[];
+  readonly content?: { readonly bytes: number; readonly stream: ReadableStream<Uint8Array> };
+  /** How long the answer may take, from the question's last byte on. */
+  readonly patienceMs?: number;
+}
+
+/** Asks a box's agent. The answer's status is the agent's own. */
+export async function askAgent(
+  env: Env,
+  workspace: string,
+  box: BoxPlace,
+  { method, target, headers = [], content, patienceMs = PATIENCE_MS }: Question,
+): Promise<Answer> {
+  const id = crypto.randomUUID();
+  const length = content === undefined ? [] : ["content-length", `${content.bytes}`];
+  const head: RequestHead = {
+    call: id,
+    // The agent itself: no app's endpoint is called so.
+    endpoint: "",
+    method,
+    target,
+    headers: [...headers, ...length],
+  };
+  const request = new Request("http://agent/", {
+    method: content === undefined ? "GET" : "PUT",
+    headers: Object.fromEntries(length.length === 0 ? [] : [length]),
+    ...(content === undefined ? {} : { body: content.stream }),
+  });
+  const call = {
+    id,
+    workspace,
+    boxes: [box],
+    head: asciiJson(JSON.stringify(head)),
+    request,
+  };
+  return await exchange(env, call, patienceMs);
+}

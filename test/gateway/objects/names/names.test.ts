@@ -1,0 +1,147 @@
+import { env as bindings, runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import type { Env } from "../../../../gateway/contracts/env.ts";
+import { Names, NAMES_MIGRATIONS } from "../../../../gateway/objects/names/names.ts";
+import { namesShard } from "../../../../gateway/contracts/stubs.ts";
+import { type Snapshot } from "../../../../gateway/contracts/names.ts";
+import type { AppKind, Claimant } from "../../../../routing/claims.ts";
+
+const env = bindings as unknown as Env;
+
+const RESERVED_MS = 600_000;
+
+let names = 0;
+let name: string;
+let shard: Awaited<ReturnType<typeof namesShard>>;
+
+function claimant(owner: string, kind: AppKind = "deployed", startedAt = 1): Claimant {
+  return { owner, workspace: "ecorp", kind, startedAt };
+}
+
+function snapshot(appId: string): Snapshot {
+  return {
+    workspace: "ecorp",
+    environment: "main",
+    app: "demo",
+    appId,
+    boxes: [{ box: "gpu-1", links: 1 }],
+    endpoint: "main/demo/f",
+    settings: { timeout: 300, resultTtl: 3600 },
+  };
+}
+
+async function reserve(claim: Claimant) {
+  return await shard.reserve(name, claim, Date.now() + RESERVED_MS);
+}
+
+async function commit(claim: Claimant) {
+  return await shard.commit(name, claim, snapshot(claim.owner));
+}
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+  names += 1;
+  name = `ecorp--names-${names}`;
+  shard = await namesShard(env, name);
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("a reservation", () => {
+  test("is nobody to the edge, and keeps others away", async () => {
+    expect(await reserve(claimant("ap-1"))).toBeUndefined();
+    expect(await shard.lookup(name)).toBeUndefined();
+    expect(await reserve(claimant("ap-2"))).toEqual({ owner: "ap-1", kind: "deployed" });
+    expect(await commit(claimant("ap-2"))).toEqual({ owner: "ap-1", kind: "deployed" });
+    expect(await commit(claimant("ap-1"))).toBeUndefined();
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-1" });
+  });
+
+  test("ends by itself, or when it is cancelled", async () => {
+    await reserve(claimant("ap-1"));
+    vi.setSystemTime(Date.now() + RESERVED_MS - 1);
+    expect(await reserve(claimant("ap-2"))).toBeDefined();
+    vi.setSystemTime(Date.now() + 1);
+    expect(await reserve(claimant("ap-2"))).toBeUndefined();
+    await shard.cancelReservation(name, "ap-1");
+    expect(await reserve(claimant("ap-1"))).toBeDefined();
+    await shard.cancelReservation(name, "ap-2");
+    expect(await reserve(claimant("ap-1"))).toBeUndefined();
+  });
+
+  test("leaves whoever holds the name as they are", async () => {
+    await commit(claimant("ap-dev", "ephemeral"));
+    expect(await reserve(claimant("ap-1"))).toBeUndefined();
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-dev" });
+    expect(await commit(claimant("ap-dev", "ephemeral"))).toBeUndefined();
+    expect(await commit(claimant("ap-newer", "ephemeral", 2))).toBeDefined();
+    expect(await commit(claimant("ap-1"))).toBeUndefined();
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-1" });
+  });
+});
+
+describe("a name", () => {
+  test("that is stopped says so, until somebody takes it", async () => {
+    await commit(claimant("ap-1"));
+    await shard.stop(name, "ap-2");
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-1" });
+    await shard.stop(name, "ap-1");
+    expect(await shard.lookup(name)).toEqual({ stopped: true });
+    expect(await reserve(claimant("ap-2"))).toBeUndefined();
+    expect(await shard.lookup(name)).toEqual({ stopped: true });
+    expect(await commit(claimant("ap-2"))).toBeUndefined();
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-2" });
+  });
+
+  test("is given back by its app alone", async () => {
+    await commit(claimant("ap-1"));
+    await shard.release(name, "ap-2");
+    expect(await commit(claimant("ap-2"))).toEqual({ owner: "ap-1", kind: "deployed" });
+    await shard.release(name, "ap-1");
+    expect(await shard.lookup(name)).toBeUndefined();
+    expect(await commit(claimant("ap-2"))).toBeUndefined();
+  });
+
+  test("taken by a newer ephemeral app does not go back to the older one", async () => {
+    await commit(claimant("ap-old", "ephemeral", 1));
+    expect(await commit(claimant("ap-new", "ephemeral", 2))).toBeUndefined();
+    expect(await commit(claimant("ap-old", "ephemeral", 1))).toEqual({
+      owner: "ap-new",
+      kind: "ephemeral",
+    });
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-new" });
+  });
+
+  test.each(["reserve", "commit"] as const)(
+    "that 100 apps want at once goes to one of them: %s",
+    async (way) => {
+      const apps = Array.from({ length: 100 }, (_, index) => claimant(`ap-${index}`));
+      const answers = await Promise.all(apps.map(way === "reserve" ? reserve : commit));
+      const winners = apps.filter((_, index) => answers[index] === undefined);
+      expect(winners).toHaveLength(1);
+      const [{ owner }] = winners as [Claimant];
+      const losers = answers.filter((answer) => answer !== undefined);
+      expect(losers).toEqual(Array.from({ length: 99 }, () => ({ owner, kind: "deployed" })));
+    },
+  );
+});
+
+test("names from before their table had steps are given up, for the boxes announce them again", async () => {
+  await runInDurableObject(shard, async (_instance, state) => {
+    const { sql } = state.storage;
+    for (const table of ["names", "reservations", "migrations"]) sql.exec(`DROP TABLE ${table}`);
+    sql.exec(
+      "CREATE TABLE names (name TEXT PRIMARY KEY, owner TEXT NOT NULL, snapshot TEXT NOT NULL) WITHOUT ROWID",
+    );
+    sql.exec("INSERT INTO names VALUES (?, 'local/box-1', '{}')", name);
+    const restarted = new Names(state, env);
+    expect(restarted.lookup(name)).toBeUndefined();
+    expect(restarted.commit(name, claimant("ap-1"), snapshot("ap-1"))).toBeUndefined();
+    const again = new Names(state, env);
+    expect(again.lookup(name)).toMatchObject({ appId: "ap-1" });
+    const versions = sql.exec("SELECT version FROM migrations").toArray();
+    expect(versions).toHaveLength(NAMES_MIGRATIONS.length);
+  });
+});

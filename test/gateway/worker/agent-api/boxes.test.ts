@@ -1,0 +1,224 @@
+import { env as bindings, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+
+import { mintBoxCredential } from "../../../../auth/box-credential.ts";
+import { originStub, workspaceStub } from "../../../../gateway/contracts/stubs.ts";
+import type { Env } from "../../../../gateway/contracts/env.ts";
+import { MAX_BOXES } from "../../../../gateway/contracts/workspace.ts";
+import { Workspace } from "../../../../gateway/objects/workspace/workspace.ts";
+import { authorizationOf, connectAgent, dial, enrol, enrolledBox } from "../../fake-agent.ts";
+
+const env = bindings as unknown as Env;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const chosen = (name: string, part: object = {}) => ({
+  name,
+  region: "",
+  ephemeral: false,
+  ...part,
+});
+
+async function refusalOf(response: Response): Promise<string> {
+  expect(response.status).toBe(401);
+  return await response.text();
+}
+
+describe("a box's dial", () => {
+  test("with a credential that is not ours is refused before any object is asked", async () => {
+    const asked = vi.spyOn(env.WORKSPACE, "get");
+    const box = await enrolledBox("dial-forged");
+    asked.mockClear();
+    const key = "A".repeat(43);
+    for (const authorization of ["", "Bearer x", await authorizationOf({ ...box, key })]) {
+      expect(await refusalOf(await dial(box, undefined, authorization))).toMatch(/^postern: /);
+    }
+    expect(asked).not.toHaveBeenCalled();
+    asked.mockRestore();
+  });
+
+  test("with a clock that is wrong is told by how much", async () => {
+    const box = await enrolledBox("dial-clock");
+    const late = await mintBoxCredential(box, Date.now() / 1_000 - 3_600);
+    const refusal = await refusalOf(await dial(box, undefined, `Bearer ${late}`));
+    expect(refusal).toMatch(/^postern: the box's clock is 360[01] s behind the gateway's/);
+  });
+
+  test("with another gateway's credential is told so", async () => {
+    const box = { ...(await enrolledBox("dial-elsewhere")), audience: "other.example.com" };
+    expect(await refusalOf(await dial(box))).toContain("enrolled at another gateway");
+  });
+
+  test("of a box that was enrolled anew is refused with the old key, and welcome with the new", async () => {
+    const old = await enrolledBox("dial-anew");
+    const anew = await enrol("dial-anew");
+    expect(await refusalOf(await dial(old))).toContain("enrolled anew elsewhere");
+    const response = await dial(anew);
+    expect(response.status).toBe(101);
+    response.webSocket?.accept();
+    response.webSocket?.close(1000);
+  });
+});
+
+describe("revoking a box", () => {
+  test("cuts its link at once with a code of its own, and its key opens nothing any more", async () => {
+    const box = await enrolledBox("revoked");
+    const agent = await connectAgent("revoked");
+    await workspaceStub(env, "local").revokeBox("revoked");
+    const { code, reason } = await agent.closed;
+    expect({ code, reason }).toEqual({
+      code: 4004,
+      reason:
+        "revoked, or enrolled anew elsewhere; remove its identity.json, and it is enrolled anew",
+    });
+    expect(await refusalOf(await dial(box))).toContain("box revoked: revoked");
+    expect(await workspaceStub(env, "local").box("revoked")).toBeUndefined();
+  });
+
+  test("while its link is coming up leaves no link", async () => {
+    const box = await enrolledBox("revoked-between");
+    const workspace = workspaceStub(env, "local");
+    // The door was passed before the box was revoked; its hello comes after.
+    await workspace.revokeBox(box.box);
+    const door = vi.spyOn(Workspace.prototype, "isEnrolled").mockReturnValueOnce(true);
+    await expect(connectAgent(box.box)).rejects.toThrow(/4004 .*revoked/);
+    expect(door).toHaveBeenCalledOnce();
+    door.mockRestore();
+    expect(await originStub(env, "local", box.box, 0).isUp()).toBe(false);
+  });
+
+  test("may be repeated, and the name may be enrolled again", async () => {
+    const workspace = workspaceStub(env, "local");
+    await enrol("revoked-twice");
+    expect(await workspace.revokeBox("revoked-twice")).toBe(true);
+    expect(await workspace.revokeBox("revoked-twice")).toBe(false);
+    await enrol("revoked-twice");
+    const agent = await connectAgent("revoked-twice");
+    agent.close();
+  });
+});
+
+describe("what a workspace knows of its boxes", () => {
+  test("a box is connected from its welcome to its close", async () => {
+    const workspace = workspaceStub(env, "local");
+    await enrol("comes-and-goes");
+    expect(await workspace.box("comes-and-goes")).toMatchObject({
+      connectedAt: null,
+      lastSeenAt: null,
+      agent: "",
+    });
+    const agent = await connectAgent("comes-and-goes");
+    const connected = await workspace.box("comes-and-goes");
+    expect(connected).toMatchObject({ agent: "test", links: 1 });
+    expect(connected?.connectedAt).toBeTypeOf("number");
+    agent.close();
+    await expect.poll(async () => (await workspace.box("comes-and-goes"))?.connectedAt).toBe(null);
+    expect((await workspace.box("comes-and-goes"))?.lastSeenAt).toBeTypeOf("number");
+  });
+
+  test("a link that ended untold, with its gateway, is not shown as up", async () => {
+    const workspace = workspaceStub(env, "local");
+    await enrol("untold");
+    await runInDurableObject(workspace, (_instance, { storage }) => {
+      storage.sql.exec("INSERT INTO box_links VALUES ('untold', 0, 'gone', 1)");
+    });
+    expect((await workspace.box("untold"))?.connectedAt).toBe(null);
+    const { items } = await workspace.listBoxes({ limit: 100 });
+    expect(items.find(({ name }) => name === "untold")?.connectedAt).toBe(null);
+  });
+
+  test("a box that dials anew stays connected", async () => {
+    const workspace = workspaceStub(env, "local");
+    const older = await connectAgent("dials-anew");
+    const newer = await connectAgent("dials-anew");
+    await older.closed;
+    expect((await workspace.box("dials-anew"))?.connectedAt).toBeTypeOf("number");
+    expect(await originStub(env, "local", "dials-anew", 0).isUp()).toBe(true);
+    newer.close();
+  });
+
+  test("lists come in pages, newest first", async () => {
+    const workspace = workspaceStub(env, "pages-of-boxes");
+    for (const name of ["a", "b", "c"]) await workspace.enrolBox(chosen(name), "test");
+    const first = await workspace.listBoxes({ limit: 2 });
+    expect(first.items.map(({ name }) => name)).toEqual(["c", "b"]);
+    const second = await workspace.listBoxes({ limit: 2, cursor: first.nextCursor });
+    expect(second.items.map(({ name }) => name)).toEqual(["a"]);
+    expect(second.nextCursor).toBeUndefined();
+  });
+});
+
+describe("enrolling", () => {
+  test("is refused under the name of a box that is connected", async () => {
+    const agent = await connectAgent("enrolled-connected");
+    const workspace = workspaceStub(env, "local");
+    const again = () => workspace.enrolBox(chosen("enrolled-connected"), "test");
+    expect(await again()).toEqual({ refused: "connected" });
+    agent.close();
+    await agent.closed;
+    await expect.poll(async () => "serial" in (await again())).toBe(true);
+  });
+
+  test("is refused beyond the limit, but for boxes that are enrolled already", async () => {
+    const workspace = workspaceStub(env, "full-of-boxes");
+    await runInDurableObject(workspace, (_instance, { storage }) => {
+      for (let number = 0; number < MAX_BOXES; number += 1) {
+        storage.sql.exec(
+          `INSERT INTO boxes (name, serial, region, ephemeral, created_at, created_by, agent, links)
+           VALUES (?, 'a', '', 0, 1, 'test', '', 1)`,
+          `box-${number}`,
+        );
+      }
+    });
+    expect(await workspace.enrolBox(chosen("one-more"), "test")).toEqual({ refused: "too_many" });
+    expect(await workspace.enrolBox(chosen("box-7"), "test")).toMatchObject({
+      box: { name: "box-7" },
+    });
+  });
+
+  test("leaves no key in the database", async () => {
+    const workspace = workspaceStub(env, "keyless");
+    const enrolled = await workspace.enrolBox(chosen("gpu"), "test");
+    if ("refused" in enrolled) throw new Error(enrolled.refused);
+    await runInDurableObject(workspace, (_instance, { storage }) => {
+      const rows = storage.sql.exec("SELECT * FROM boxes").toArray();
+      expect(JSON.stringify(rows)).toContain(enrolled.serial);
+      expect(JSON.stringify(rows)).not.toContain(enrolled.key);
+    });
+  });
+});
+
+describe("an ephemeral box", () => {
+  /** Lets time pass for the workspace's object, which reads the clock and sets no timer for this. */
+  const after = (ms: number) => vi.setSystemTime(Date.now() + ms);
+
+  test("is forgotten when it has been away for 60 s, not before", async () => {
+    const workspace = workspaceStub(env, "local");
+    await enrol("ephemeral", "local", true);
+    const agent = await connectAgent("ephemeral");
+    vi.useFakeTimers({ toFake: ["Date"] });
+    after(3_600_000);
+    expect(await workspace.isEnrolled("ephemeral", (await enrolledBox("ephemeral")).serial)).toBe(
+      true,
+    );
+    agent.close();
+    await agent.closed;
+    await expect.poll(async () => (await workspace.box("ephemeral"))?.connectedAt).toBe(null);
+    after(59_000);
+    expect(await workspace.box("ephemeral")).toBeDefined();
+    after(2_000);
+    expect(await workspace.box("ephemeral")).toBeUndefined();
+  });
+
+  test("that never came is forgotten after ten minutes", async () => {
+    const workspace = workspaceStub(env, "local");
+    const { serial } = await enrol("ephemeral-unused", "local", true);
+    vi.useFakeTimers({ toFake: ["Date"] });
+    after(9 * 60_000);
+    expect(await workspace.isEnrolled("ephemeral-unused", serial)).toBe(true);
+    after(2 * 60_000);
+    expect(await workspace.isEnrolled("ephemeral-unused", serial)).toBe(false);
+  });
+});
