@@ -2,22 +2,22 @@
 import type { Env } from "./contracts/env.ts";
 import { CLIENT_CLOSED, isAnnouncement, logRequest } from "./worker/edge/access-log.ts";
 import { serve } from "./worker/edge/pipeline.ts";
-import { Visit } from "./worker/edge/request-context.ts";
+import { RequestContext } from "./worker/edge/request-context.ts";
 
 export { Names } from "./objects/names/names.ts";
 export { Origin } from "./objects/link/origin.ts";
 export { Workspace } from "./objects/workspace/workspace.ts";
 
 export default {
-  async fetch(request, env, context): Promise<Response> {
-    const visit = new Visit(request);
-    if (env.POSTERN_LOG !== "json") return await serve(visit, env, context);
+  async fetch(request, env, execution): Promise<Response> {
+    const context = new RequestContext(request);
+    if (env.POSTERN_LOG !== "json") return await serve(context, env, execution);
     // A client that leaves ends this invocation: nothing after the wait would come.
-    const onLeft = () => logRequest(visit, CLIENT_CLOSED);
+    const onLeft = () => logRequest(context, CLIENT_CLOSED);
     request.signal.addEventListener("abort", onLeft);
-    const response = await serve(visit, env, context);
+    const response = await serve(context, env, execution);
     request.signal.removeEventListener("abort", onLeft);
-    if (!isAnnouncement(request, response, env)) logRequest(visit, response);
+    if (!isAnnouncement(request, response, env)) logRequest(context, response);
     return response;
   },
 } satisfies ExportedHandler<Env>;

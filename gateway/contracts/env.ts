@@ -19,7 +19,7 @@ export interface Env {
   POSTERN_FRONT_SECRET?: string;
   /** "json": one line per request on the console. */
   POSTERN_LOG?: string;
-  /** "1": Worker and objects run in one isolate, and calls may go from one to the other by memory (handover.ts). */
+  /** "1": Worker and objects run in one isolate, and calls may go from one to the other by memory (contracts/local-queue.ts). */
   POSTERN_ONE_ISOLATE?: string;
   /** "1" opens the doors that fault-injecting tests need. Never set in production. */
   POSTERN_TEST_HOOKS?: string;

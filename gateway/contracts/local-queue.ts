@@ -1,130 +1,114 @@
 /**
- * Calls that the Worker hands to an `Origin` object by memory, where both run in one isolate: those of a
- * self-hosted gateway do. A request to the object costs a third of a short call's whole way; this costs a
- * promise. Only calls whose request is whole go this way, and only answers that are whole and quick come
- * back on it: for anything else the Worker comes for its call with a request of its own (`VERB.claim`).
+ * Calls that the Worker passes to a link's object by memory, where both run in one isolate, as those of a
+ * self-hosted gateway do. A request to the object costs a third of a short call's whole way; the local queue
+ * costs a promise (docs/decisions/). Only calls whose request is whole go this way, and only responses that
+ * are whole and quick come back on it. For anything else the Worker claims its call by a request (VERB.claim).
  *
- * Each side waits for a promise that the other one settles. workerd runs the continuations of a promise in
- * the context of the request that made it, which it knows by a tag (compatibility flag
- * handle_cross_request_promise_resolution). Promises that optimised code makes in place, by `new Promise`
- * or an async function, have no tag, and go on in whatever context settles them. Those of
- * `Promise.withResolvers` are always made by the runtime: what the other side settles must be one of them.
- * test/e2e/local-queue.test.ts shows it over enough calls for every function here to be optimised.
+ * Worker and object each await a promise that the other resolves. workerd resumes a continuation in the
+ * request that created the promise, but only if the runtime created it (compatibility flag
+ * handle_cross_request_promise_resolution). `Promise.withResolvers` always qualifies; `new Promise` and async
+ * functions in optimised code do not. test/e2e/local-queue.test.ts runs enough calls for V8 to optimise every
+ * function here.
  */
-import type { Ending } from "./link.ts";
+import type { UnparsedAttempt } from "./attempt.ts";
 
-/** The Worker comes for its call after this time; most answers are there before. */
+/** The Worker claims its call after this time; most responses are there before. */
 export const CLAIM_AFTER_MS = 100;
 
-/** What became of a call that was handed over. */
-export type Outcome =
-  /** The whole answer: a ResponseHead as JSON, and the body. */
-  | { readonly kind: "answered"; readonly head: string; readonly body: Uint8Array }
-  /** There will be none. `failure`: a Failure as JSON. */
-  | { readonly kind: "ended"; readonly ending: Ending; readonly failure: string }
-  /** It runs, and there is more to it: the Worker has to come for it. */
-  | { readonly kind: "runs" }
-  /** The object has not begun it: it has to be opened by a request. */
-  | { readonly kind: "not_begun" };
+/** What came of a local call. */
+export type LocalOutcome =
+  /** A whole response, or the failure. */
+  | UnparsedAttempt
+  /** The call runs, and there is more to it: the Worker has to claim it. */
+  | "running"
+  /** The object has not opened the call: it has to be opened by a request. */
+  | "not_opened";
 
-const RUNS: Outcome = { kind: "runs" };
-const NOT_BEGUN: Outcome = { kind: "not_begun" };
-
-/** One call on its way, and its answer on the way back. */
-export class Handover {
-  readonly id: string;
+/** One call on its way to the object, and what comes of it on the way back. */
+export class LocalCall {
+  readonly callId: string;
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly body: Uint8Array;
   readonly #settled = Promise.withResolvers<void>();
-  #begun = false;
-  #outcome: Outcome | undefined;
+  #opened = false;
+  #outcome: LocalOutcome | undefined;
   #heard = false;
 
-  constructor(id: string, head: string, body: Uint8Array) {
-    this.id = id;
+  constructor(callId: string, head: string, body: Uint8Array) {
+    this.callId = callId;
     this.head = head;
     this.body = body;
   }
 
-  /** Object: begins the call; false when the Worker will not have it from here any more. */
-  begin(): boolean {
+  /** Object: opens the call; false when the Worker does not wait for it any more. */
+  open(): boolean {
     if (this.#outcome !== undefined) return false;
-    this.#begun = true;
+    this.#opened = true;
     return true;
   }
 
-  /** Object: tells the Worker; false when the Worker has stopped waiting, and comes for the call. */
-  settle(outcome: Outcome): boolean {
+  /** Object: tells the Worker; false when the Worker has stopped waiting, and comes to claim the call. */
+  settle(outcome: LocalOutcome): boolean {
     if (this.#outcome !== undefined) return false;
     this.#outcome = outcome;
     this.#settled.resolve();
     return true;
   }
 
-  /** Object: the Worker has more to do for the call than here. */
-  runs(): void {
-    this.settle(RUNS);
-  }
-
-  /** Object: it cannot begin the call. */
-  refuse(): void {
-    this.settle(NOT_BEGUN);
-  }
-
-  /** Object: the Worker is still there; one whose client left never hears of anything. */
+  /** Object: whether the Worker has heard the outcome. A Worker whose client left never hears of it. */
   get heard(): boolean {
     return this.#heard;
   }
 
   /** Worker: waits for the outcome. The timer also shows the runtime that this request waits for something. */
-  async outcome(): Promise<Outcome> {
+  async outcome(): Promise<LocalOutcome> {
     const timer = setTimeout(this.#settled.resolve, CLAIM_AFTER_MS);
     await this.#settled.promise;
     clearTimeout(timer);
     this.#heard = true;
-    this.#outcome ??= this.#begun ? RUNS : NOT_BEGUN;
+    this.#outcome ??= this.#opened ? "running" : "not_opened";
     return this.#outcome;
   }
 }
 
-/** Where an `Origin` object takes calls from. */
-export class Desk {
-  readonly #name: string;
-  #waiting: Handover[] = [];
+/** Where the object of one link takes local calls from. */
+export class LocalQueue {
+  readonly #link: string;
+  #waiting: LocalCall[] = [];
   #wake: (() => void) | undefined;
   #closed = false;
   #usedAt = Date.now();
 
-  /** @param name of the object's link */
-  constructor(name: string) {
-    this.#name = name;
+  /** @param link the name of the link */
+  constructor(link: string) {
+    this.#link = link;
   }
 
-  /** When a call was last handed over, in milliseconds of the epoch. */
+  /** When a call was last put here, in milliseconds of the epoch. */
   get usedAt(): number {
     return this.#usedAt;
   }
 
-  /** Object: calls may be handed over here. */
-  offer(): void {
-    desks.set(this.#name, this);
+  /** Object: the Worker may put calls here from now on. */
+  publish(): void {
+    queues.set(this.#link, this);
   }
 
-  /** Hands no more calls over here; those that wait are taken still. */
+  /** The Worker puts no more calls here; the object still takes those that wait. */
   withdraw(): void {
-    if (desks.get(this.#name) === this) desks.delete(this.#name);
+    if (queues.get(this.#link) === this) queues.delete(this.#link);
   }
 
-  /** Object: ends what waits for `next`. */
+  /** Object: withdraws the queue and ends the wait for `next`. */
   close(): void {
     this.withdraw();
     this.#closed = true;
     this.#wake?.();
   }
 
-  /** Object: the calls that were handed over meanwhile, waited for; none when the desk is closed. */
-  async next(): Promise<readonly Handover[]> {
+  /** Object: waits for calls and takes all that came; none when the queue is closed. */
+  async next(): Promise<readonly LocalCall[]> {
     if (this.#waiting.length === 0 && !this.#closed) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
@@ -135,25 +119,25 @@ export class Desk {
     return calls;
   }
 
-  /** Worker: hands a call over, and waits for what becomes of it. */
-  async handOver(id: string, head: string, body: Uint8Array): Promise<Outcome> {
-    const call = new Handover(id, head, body);
+  /** Worker: puts a call here, and waits for what comes of it. */
+  async put(callId: string, head: string, body: Uint8Array): Promise<LocalOutcome> {
+    const call = new LocalCall(callId, head, body);
     this.#waiting.push(call);
     this.#usedAt = Date.now();
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
     const outcome = await call.outcome();
-    // An object that was reset takes nothing any more. One that was slow offers itself again.
-    if (outcome === NOT_BEGUN) this.withdraw();
+    // An object that was reset takes nothing any more. One that was only slow publishes its queue again.
+    if (outcome === "not_opened") this.withdraw();
     return outcome;
   }
 }
 
 /** Of this isolate, by the names of links. */
-const desks = new Map<string, Desk>();
+const queues = new Map<string, LocalQueue>();
 
-/** The desk of a link's object, where that is in this isolate and takes calls. */
-export function deskOf(link: string): Desk | undefined {
-  return desks.get(link);
+/** The queue of a link's object, where that object is in this isolate and takes calls. */
+export function localQueueOf(link: string): LocalQueue | undefined {
+  return queues.get(link);
 }

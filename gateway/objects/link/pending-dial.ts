@@ -1,19 +1,19 @@
 /**
- * A client's WebSocket that waits for its dial-back: for the app's own 101 (HEAD on the stream) and for
- * the agent's request that names the same 128 random bits. When both came, the two ends of one
- * WebSocketPair are handed out and workerd pumps between them; no message passes through JavaScript.
- * An app that refuses the handshake answers through the attachment, like any request.
+ * A client's WebSocket that waits for its dial-back: for the app's own 101 (HEAD on the stream) and for the
+ * agent's request that names the same 128 random bits. When both came, Worker and agent each get one end of a
+ * WebSocketPair. workerd pumps between the ends, and no message passes through JavaScript. An app that refuses
+ * the handshake responds like to any request.
  */
 import { DIAL_TIMEOUT_MS } from "../../../routing/wire/limits.ts";
 import { parseResponseHead } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
-import { Attachment } from "./stream-response.ts";
+import { StreamResponse } from "./stream-response.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { asciiJson, HEAD } from "../../contracts/link.ts";
+import { attemptResponse } from "../../contracts/attempt.ts";
 
 export class PendingDial implements StreamEvents {
   readonly response: Promise<Response>;
-  readonly #attachment: Attachment;
+  readonly #streamResponse: StreamResponse;
   readonly #forget: () => void;
   #resolve: (response: Response) => void;
   #reject: (reason: Error) => void;
@@ -28,20 +28,22 @@ export class PendingDial implements StreamEvents {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#forget = forget;
-    this.#attachment = new Attachment(request, deadlines);
+    this.#streamResponse = new StreamResponse(request, deadlines);
     request.signal.addEventListener("abort", () => this.#giveUp("the client left"));
-    this.#attachment.response.then(resolve, reject);
+    this.#streamResponse.response.then(resolve, reject);
   }
 
+  /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
-    this.#attachment.start(stream);
+    if (stream === undefined) this.#forget();
+    this.#streamResponse.start(stream);
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
-    if (parseResponseHead(head).status !== 101) {
+    if (!isSwitching(head)) {
       this.#forget();
-      this.#attachment.onHead(head, body, end);
+      this.#streamResponse.onHead(head, body, end);
       return;
     }
     this.#head = head;
@@ -50,17 +52,17 @@ export class PendingDial implements StreamEvents {
   }
 
   onData(bytes: Uint8Array, end: boolean): void {
-    this.#attachment.onData(bytes, end);
+    this.#streamResponse.onData(bytes, end);
   }
 
   onOver(ending: StreamEnding): void {
-    this.#attachment.onOver(ending);
-    // A failure is the client's answer, by the attachment; any other end is none.
+    this.#streamResponse.onOver(ending);
+    // A failure is the response; after any other ending there is none.
     if ("failure" in ending) this.#end();
     else this.#giveUp(`the stream is over: ${ending.kind}`);
   }
 
-  /** The agent's request, which travels beside the link and may overtake the HEAD on it. */
+  /** The agent dialled back. Its request travels beside the link and may overtake the HEAD on it. */
   async arrived(): Promise<Response> {
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.#arrived = resolve;
@@ -73,11 +75,9 @@ export class PendingDial implements StreamEvents {
     this.#forget();
     clearTimeout(this.#timer);
     const { 0: clients, 1: agents } = new WebSocketPair();
-    this.#resolve(
-      new Response(null, { status: 101, webSocket: clients, headers: { [HEAD]: asciiJson(head) } }),
-    );
+    this.#resolve(attemptResponse({ kind: "websocket", head, socket: clients }));
     answerAgent(new Response(null, { status: 101, webSocket: agents }));
-    // The stream has done its work; the socket lives by itself.
+    // The stream has done its work: the socket lives on without it.
     this.#stream?.detach();
   }
 
@@ -98,5 +98,14 @@ export class PendingDial implements StreamEvents {
     this.#forget();
     clearTimeout(this.#timer);
     this.#arrived?.(new Response("the client's WebSocket is gone", { status: 404 }));
+  }
+}
+
+/** Whether the app took the WebSocket. A head that makes no sense is the Worker's to judge, like any other. */
+function isSwitching(head: string): boolean {
+  try {
+    return parseResponseHead(head).status === 101;
+  } catch {
+    return false;
   }
 }

@@ -1,22 +1,21 @@
 /**
- * One client's attachment to a call, inside the `Origin` object: turns the events of a stream into the
- * Response that the Worker gets, and a request body into frames, both under the stream's windows.
- * Whatever breaks is named in a header, so that the Worker knows whether to attach again.
+ * What the link's object makes of one stream for the Worker: the stream's events become one attempt
+ * (contracts/attempt.ts), and the request body becomes frames. The stream's windows bound both.
  */
 import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { type Failure, parseRequestHead } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
-import { AnswerBody } from "./response-body.ts";
-import type { Deadlines } from "./deadlines.ts";
+import { attemptResponse, type UnparsedAttempt } from "../../contracts/attempt.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";
-import { asciiJson, ENDING, type Ending, FAILURE, HEAD, KEPT, MORE } from "../../contracts/link.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { ResponseBodyStream } from "./response-body-stream.ts";
 
 /** A part of a body below this size costs less to copy than the buffer that it would hold. */
 const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
 
 /**
- * Listening to a request's signal costs a tenth of the request's whole way: it begins when the answer is
- * not there after this time. Whoever left before then is noticed then.
+ * An abort listener costs a tenth of a short request, so the object adds it only after this delay. An earlier
+ * disconnect is detected then.
  */
 const LISTEN_AFTER_MS = 100;
 
@@ -26,20 +25,47 @@ const INTERRUPTED: Failure = {
 };
 
 /**
- * The platform ends a body whose chunks make no sense as it ends one that breaks off. Whoever broke off
- * seldom reads on, so who sends chunks is told of both (RFC 9112, 8).
+ * workerd ends a malformed chunked body as it ends one that breaks off. A client that broke off seldom reads
+ * on, so a client that sends chunks is told of both (RFC 9112, 8).
  */
 const MALFORMED: Failure = {
   code: "bad_request",
   detail: "the chunked request body is malformed, or it broke off",
 };
 
-export class Attachment implements StreamEvents {
+const NO_LINK = JSON.stringify({
+  code: "no_origin",
+  detail: "the box is not connected",
+  retryAfter: 1,
+} satisfies Failure);
+
+const TOO_MANY_STREAMS = JSON.stringify({
+  code: "queue_full",
+  detail: "the link has its 2,000 streams",
+  retryAfter: 1,
+} satisfies Failure);
+
+const UNKNOWN_CALL = JSON.stringify({
+  code: "call_lost",
+  detail: "the object was reset",
+} satisfies Failure);
+
+/** There is no link. */
+export function noLink(cause: "no_link" | "link_away" | "link_unknown"): Response {
+  return attemptResponse({ kind: "failed", cause, failure: NO_LINK });
+}
+
+/** The object does not know the call any more; the agent may. */
+export function unknownCall(): Response {
+  return attemptResponse({ kind: "failed", cause: "link_lost", failure: UNKNOWN_CALL });
+}
+
+export class StreamResponse implements StreamEvents {
   readonly response: Promise<Response>;
   #resolve: (response: Response) => void;
   #stream: Stream | undefined;
-  #body: AnswerBody | undefined;
-  #windowOpened: (() => void) | undefined;
+  #body: ResponseBodyStream | undefined;
+  #onWindow: (() => void) | undefined;
 
   readonly #signal: AbortSignal;
   readonly #deadlines: Deadlines;
@@ -49,7 +75,8 @@ export class Attachment implements StreamEvents {
 
   /**
    * @param request the Worker's; its signal aborts when the client left
-   * @param patienceMs how long the client waits for an answer, from the last byte of its body on
+   * @param patienceMs how long the client waits for response headers, from the last byte of its body on;
+   * undefined: for ever
    */
   constructor(request: Request, deadlines: Deadlines, patienceMs?: number) {
     this.#deadlines = deadlines;
@@ -57,48 +84,37 @@ export class Attachment implements StreamEvents {
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
-    // Taken now: the signal of a request that is asked for it later says nothing any more.
+    // Read at once: workerd's signal is dead when it is read for the first time after an await.
     this.#signal = request.signal;
     this.#endListening = deadlines.start(LISTEN_AFTER_MS, () => this.#listen());
-  }
-
-  /** There is no link, and none came back in time. */
-  static noLink(): Response {
-    return ended("no_link", { code: "no_origin", detail: "the box is not connected" });
-  }
-
-  /** The object does not know the call any more; the agent may. */
-  static unknown(): Response {
-    return ended("link_lost", { code: "call_lost", detail: "the object was reset" });
   }
 
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
-    if (stream?.sent === true) this.#bodySent();
+    if (stream?.sent === true) this.#onBodySent();
     if (stream !== undefined) return;
-    const detail = "the link has its 2,000 streams";
-    this.#resolve(ended("too_many_streams", { code: "queue_full", detail, retryAfter: 1 }));
+    this.#endWaits();
+    this.#settle({ kind: "failed", cause: "too_many_streams", failure: TOO_MANY_STREAMS });
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
     this.#endWaits();
     if (end) {
       this.#stream?.drained(body.length);
-      this.#resolve(this.#whole(head, body));
+      const whole = body.length === 0 ? null : body;
+      this.#settle({ kind: "response", head, body: whole, resumable: false });
       this.#stream?.done();
       return;
     }
-    // A stream may be silent for hours; that its client left is heard only when there is something to say.
+    // A silent stream may last for hours: a client that leaves is noticed here alone.
     this.#listen();
-    this.#body = new AnswerBody({
+    this.#body = new ResponseBodyStream({
       onTaken: (bytes) => this.#stream?.drained(bytes),
       onWhole: () => this.#stream?.done(),
       onLeft: () => this.#leave(),
     });
-    this.#resolve(
-      new Response(this.#body.readable, { headers: { [HEAD]: asciiJson(head), [MORE]: "1" } }),
-    );
+    this.#settle({ kind: "response", head, body: this.#body.readable, resumable: true });
     if (body.length > 0) this.#body.push(body);
   }
 
@@ -108,40 +124,41 @@ export class Attachment implements StreamEvents {
   }
 
   onWindow(): void {
-    this.#windowOpened?.();
+    this.#onWindow?.();
   }
 
   onOver(ending: StreamEnding): void {
     this.#endWaits();
-    this.#windowOpened?.();
+    this.#onWindow?.();
     if (ending.kind === "kept") {
-      this.#resolve(new Response(null, { headers: { [KEPT]: asciiJson(ending.call) } }));
+      this.#settle({ kind: "deferred", call: ending.call });
       return;
     }
     const failure = "failure" in ending ? ending.failure : "{}";
-    if (this.#body === undefined) this.#resolve(endedText(ending.kind, failure));
+    if (this.#body === undefined) this.#settle({ kind: "failed", cause: ending.kind, failure });
     else this.#body.break();
     this.#stream?.discard();
   }
 
-  /** Sends bytes that did not fit the opening frame. */
-  sendBytes(bytes: Uint8Array): void {
-    void this.#sendAll(
-      (function* () {
-        yield bytes;
-      })(),
-    );
+  /** Sends a body that did not fit the opening frame, as the window allows. */
+  async sendBytes(bytes: Uint8Array): Promise<void> {
+    for (let offset = 0; offset < bytes.length;) {
+      const window = await this.#window();
+      const stream = this.#stream;
+      if (window === 0 || stream === undefined) return;
+      const part = bytes.subarray(offset, offset + Math.min(window, MAX_DATA_BYTES));
+      offset += part.length;
+      stream.data([part], offset === bytes.length);
+    }
+    this.#onBodySent();
   }
 
   /**
-   * Streams the request body as the window allows; a client that breaks off resets the stream.
+   * Streams the request body as the window allows. A client that breaks off resets the stream.
    * @param head the RequestHead as JSON
    */
-  sendBody(body: ReadableStream<Uint8Array>, env: Env, head: string): void {
-    void this.#pump(body, maxBodyBytes(env), head);
-  }
-
-  async #pump(body: ReadableStream<Uint8Array>, limit: number, head: string): Promise<void> {
+  async sendBody(body: ReadableStream<Uint8Array>, env: Env, head: string): Promise<void> {
+    const limit = maxBodyBytes(env);
     const reader = body.getReader({ mode: "byob" });
     let total = 0;
     let buffer = new ArrayBuffer(MAX_DATA_BYTES);
@@ -158,7 +175,7 @@ export class Attachment implements StreamEvents {
         if (stream === undefined || stream.over) break;
         if (done) {
           stream.data([], true);
-          this.#bodySent();
+          this.#onBodySent();
           return;
         }
         total += value.length;
@@ -166,7 +183,7 @@ export class Attachment implements StreamEvents {
           this.#fail({ code: "body_too_large", detail: `the body is larger than ${limit} bytes` });
           break;
         }
-        // A frame waits to be packed with others: what it refers to is not to be read into again.
+        // A frame waits to be packed with others: its buffer must not be read into again.
         if (value.length < COPIED_BELOW_BYTES) {
           stream.data([value.slice()]);
           buffer = value.buffer;
@@ -181,22 +198,12 @@ export class Attachment implements StreamEvents {
     }
   }
 
-  async #sendAll(chunks: Iterable<Uint8Array>): Promise<void> {
-    for (const chunk of chunks) {
-      for (let offset = 0; offset < chunk.length;) {
-        const window = await this.#window();
-        const stream = this.#stream;
-        if (window === 0 || stream === undefined) return;
-        const part = chunk.subarray(offset, offset + Math.min(window, MAX_DATA_BYTES));
-        offset += part.length;
-        stream.data([part], offset === chunk.length);
-      }
-      this.#bodySent();
-    }
+  #settle(attempt: UnparsedAttempt): void {
+    this.#resolve(attemptResponse(attempt));
   }
 
-  /** From now on the client waits for the app, and for so long only. */
-  #bodySent(): void {
+  /** From now on the client waits for the app, and only as long as its patience lasts. */
+  #onBodySent(): void {
     const patience = this.#patienceMs;
     if (patience === undefined) return;
     this.#endPatience = this.#deadlines.start(patience, () => this.#stream?.keep());
@@ -218,19 +225,13 @@ export class Attachment implements StreamEvents {
     if (stream === undefined) return 0;
     while (stream.window === 0 && !stream.over) {
       await new Promise<void>((resolve) => {
-        this.#windowOpened = resolve;
+        this.#onWindow = resolve;
       });
     }
     return stream.over ? 0 : stream.window;
   }
 
-  /** An answer whose last byte came with its head. */
-  #whole(head: string, body: Uint8Array): Response {
-    const headers = { [HEAD]: asciiJson(head) };
-    return new Response(body.length === 0 ? null : body, { headers });
-  }
-
-  /** @param told what the client is told of it, where that is something else */
+  /** @param told the failure that the client is told, where that is another one */
   #fail(failure: Failure, told = failure): void {
     const stream = this.#stream;
     if (stream === undefined || stream.over) return;
@@ -242,7 +243,7 @@ export class Attachment implements StreamEvents {
     this.#endWaits();
     this.#stream?.cancel();
     this.#stream?.discard();
-    this.#windowOpened?.();
+    this.#onWindow?.();
   }
 }
 
@@ -250,12 +251,4 @@ export class Attachment implements StreamEvents {
 function isChunked(head: string): boolean {
   const { headers } = parseRequestHead(head);
   return !headers.some((name, index) => index % 2 === 0 && name === "content-length");
-}
-
-function ended(ending: Ending, failure: Failure): Response {
-  return endedText(ending, JSON.stringify(failure));
-}
-
-function endedText(ending: Ending, failure: string): Response {
-  return new Response(null, { headers: { [ENDING]: ending, [FAILURE]: asciiJson(failure) } });
 }

@@ -3,6 +3,7 @@
  * that has it, over the links of both. The gateway keeps no code; it passes the bytes on.
  */
 import { contentLength, type ResponseHead } from "../../../routing/wire/messages.ts";
+import { discardBody } from "../../contracts/attempt.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import { isCodeHash } from "../api/boxes.ts";
 import type { Env } from "../../contracts/env.ts";
@@ -20,11 +21,11 @@ export async function relayCode(request: Request, env: Env, hash: string): Promi
     if (holder.box === asking.box) continue;
     const question = { method: "GET", target: `/code/${hash}` } as const;
     const answer = await askAgent(env, workspace, holder, question);
-    if (answer.kind !== "answered") continue;
+    if (answer.kind !== "response") continue;
     if (answer.head.status === 200) {
       return new Response(answer.body, { headers: headersOf(answer.head) });
     }
-    await answer.body?.cancel();
+    await discardBody(answer.body);
   }
   const short = hash.slice(0, 12);
   return line(

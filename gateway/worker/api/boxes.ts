@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { MAX_CODE_BYTES } from "../../../routing/wire/deployments.ts";
 import { isObjectName } from "../../../routing/names.ts";
+import { discardBody } from "../../contracts/attempt.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import { maxBodyBytes } from "../../contracts/env.ts";
 import { MAX_BOXES, type BoxInfo } from "../../contracts/workspace.ts";
@@ -151,8 +152,8 @@ export const BOX_OPERATIONS: readonly Operation[] = [
       );
       if (answer.kind === "failed")
         throw new ApiProblem(answer.failure.code, answer.failure.detail);
-      if (answer.kind !== "answered") throw new ApiProblem("unavailable", `${name} did not answer`);
-      await answer.body?.cancel();
+      if (answer.kind !== "response") throw new ApiProblem("unavailable", `${name} did not answer`);
+      await discardBody(answer.body);
       await workspaceStub(env, workspace).codeTaken(name, hash);
     },
   }),

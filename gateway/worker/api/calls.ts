@@ -141,6 +141,6 @@ async function ask<Answer>(
     },
   );
   if (answer.kind === "failed") throw new ApiProblem(answer.failure.code, answer.failure.detail);
-  if (answer.kind !== "answered") throw new ApiProblem("unavailable", "the box did not answer");
+  if (answer.kind !== "response") throw new ApiProblem("unavailable", "the box did not answer");
   return await new Response(answer.body).json<Answer>();
 }

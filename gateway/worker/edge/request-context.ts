@@ -1,15 +1,16 @@
 /**
- * What the gateway says to a client: the app's answers with the gateway's own headers, and the answers
- * that it makes itself. Each answer of an endpoint with CORS carries its headers, errors and redirects
- * too, or the page that asked could not read them.
+ * One request and what the gateway knows of it so far, and the responses that it builds from that: the app's
+ * with the gateway's own headers, and the gateway's own. Each response of an endpoint with CORS carries its
+ * headers, errors and redirects too: without them the page that asked could not read the response.
  */
 import { type CorsSetting, withCors } from "../../../routing/cors.ts";
 import { problem } from "../../../routing/problem.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseBody } from "../../contracts/attempt.ts";
 import { addOwnHeaders } from "./response-headers.ts";
 
-/** Failures that come when the app may have begun: a client library must not simply send the call again. */
+/** Failures after which the app may have begun: a client library must not simply send the call again. */
 const MAY_HAVE_RUN: ReadonlySet<ErrorCode> = new Set([
   "origin_error",
   "call_lost",
@@ -18,18 +19,17 @@ const MAY_HAVE_RUN: ReadonlySet<ErrorCode> = new Set([
   "results_full",
 ]);
 
-/** One request and what is known of it so far. */
-export class Visit {
+export class RequestContext {
   readonly request: Request;
   readonly startedAt = Date.now();
-  /** The endpoint's setting, once it is known. */
+  /** The endpoint's setting; false until the endpoint is known. */
   cors: CorsSetting = false;
   /** Milliseconds until the endpoint was known. */
   routeMs = 0;
-  /** Milliseconds that its lock took. */
+  /** Milliseconds that authorization took. */
   authMs = 0;
   callId: string | undefined;
-  /** The gateway's own code, where it answered by itself. */
+  /** The code of the gateway's own response, where it made one. */
   code: ErrorCode | undefined;
   #requestId: string | undefined;
 
@@ -37,35 +37,35 @@ export class Visit {
     this.request = request;
   }
 
-  /** The client's own X-Request-Id where it is one, else the call's id, or one for an answer without a call. */
+  /** The client's own X-Request-Id where it is valid, else the call's id, else a new one. */
   get requestId(): string {
     this.#requestId ??= givenRequestId(this.request) ?? this.callId ?? crypto.randomUUID();
     return this.#requestId;
   }
 
-  /** An answer of the gateway's own. */
+  /**
+   * Builds the gateway's own response to a request that it refuses.
+   * @param retryAfter seconds after which trying again makes sense
+   */
   refuse(code: ErrorCode, detail: string, retryAfter?: number): Response {
     this.code = code;
     const accept = this.request.headers.get("accept");
     const mayHaveRun = MAY_HAVE_RUN.has(code);
     const { status, headers, body } = problem(code, detail, { accept, retryAfter, mayHaveRun });
-    return this.answer(status, Object.entries(headers).flat(), body);
+    return this.respond(status, Object.entries(headers).flat(), body);
   }
 
-  /** A call that failed. */
+  /** Builds the response to a call that failed. */
   fail({ code, detail, retryAfter }: Failure): Response {
     return this.refuse(code, detail, retryAfter ?? (code === "no_origin" ? 1 : undefined));
   }
 
-  /** The app's answer, as it is. */
-  pass(
-    { status, headers, timing }: ResponseHead,
-    body: ReadableStream<Uint8Array> | Uint8Array | null,
-  ): Response {
-    return this.answer(status, headers, body, timing);
+  /** Builds the client's response from the app's. */
+  passOn({ status, headers, timing }: ResponseHead, body: ResponseBody): Response {
+    return this.respond(status, headers, body, timing);
   }
 
-  /** The app took the WebSocket; `socket` is the client's end. */
+  /** Builds the 101 of a WebSocket that the app took. @param socket the client's end */
   switchProtocols({ headers, timing }: ResponseHead, socket: WebSocket): Response {
     return new Response(null, {
       status: 101,
@@ -75,10 +75,10 @@ export class Visit {
   }
 
   /** @param headers names in lower case and values in turn */
-  answer(
+  respond(
     status: number,
     headers: readonly string[],
-    body: ReadableStream<Uint8Array> | Uint8Array | string | null,
+    body: ResponseBody | string,
     timing?: ResponseHead["timing"],
   ): Response {
     // RFC 9110, 9.3.2 and 6.4.1: no body for a HEAD (the app's own has none), nor with these statuses.

@@ -1,4 +1,4 @@
-/** What the gateway adds to every answer of an app, for the client. */
+/** The headers that the gateway adds to every response of an app. */
 import type { ResponseHead } from "../../../routing/wire/messages.ts";
 
 /** What the gateway knows of a call before it asks the box. */
@@ -7,11 +7,11 @@ export interface OwnHeaders {
   readonly callId: string;
   /** Milliseconds until the endpoint was known. */
   readonly routeMs: number;
-  /** Milliseconds that its lock took. */
+  /** Milliseconds that authorization took. */
   readonly authMs: number;
 }
 
-/** Adds the gateway's own. An app's headers have none of these names, but for Server-Timing. */
+/** Adds the gateway's own headers. An app's response has none of these names but Server-Timing. */
 export function addOwnHeaders(
   headers: Headers,
   own: OwnHeaders,

@@ -1,7 +1,7 @@
 /**
- * Calls that outlive their request: the 303 to a result URL, the 202, and what a result URL answers. The
- * gateway remembers none of them: the token in the URL says where the call is, and the agent there keeps
- * its answer (docs/architecture.md, "Kept and passing calls").
+ * Calls that outlive their request: the 303 to a result URL, the 202, and the response of a result URL. The
+ * gateway remembers none of them: the token in the URL says where the call is, and the agent there stores its
+ * response (docs/architecture.md).
  */
 import { signResultToken, verifyResultToken } from "../../../auth/result-token.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
@@ -10,14 +10,15 @@ import { pathReference, type ResultTarget, resultTarget } from "../../../routing
 import type { KeptCall, ResponseHead } from "../../../routing/wire/messages.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
-import { collect } from "../proxy/proxy-request.ts";
+import { type Attempt, discardBody, type ResponseBody } from "../../contracts/attempt.ts";
+import { collectResponse } from "../proxy/proxy-request.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
-import type { Visit } from "./request-context.ts";
+import type { RequestContext } from "./request-context.ts";
 
-/** A call at a point of its life at which its client is told to come back. */
+/** A call whose client is told to come back. */
 interface Pending {
-  readonly kept: KeptCall;
+  readonly call: KeptCall;
   /** Where the call is. */
   readonly box: string;
   readonly snapshot: Snapshot;
@@ -35,11 +36,18 @@ export function patienceMs(env: Env, request: Request): number {
   return respondAsync ? 0 : limit;
 }
 
-/** What a client is told whose call goes on without it: 303 to the result URL, or 202 where it asked for that. */
-export async function comeBack(env: Env, visit: Visit, pending: Pending): Promise<Response> {
-  const { kept, box, snapshot, target, hop } = pending;
-  const { request } = visit;
-  visit.callId = kept.call;
+/**
+ * Builds the response for a client that stops waiting while its call continues: 303 to the result URL, or 202 if
+ * the client sent `Prefer` or would not follow another redirect.
+ */
+export async function redirectToResult(
+  env: Env,
+  context: RequestContext,
+  pending: Pending,
+): Promise<Response> {
+  const { call, box, snapshot, target, hop } = pending;
+  const { request } = context;
+  context.callId = call.call;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   const preferred = respondAsync || waitS !== undefined;
   const followsOn = hop < finalHop(request.headers.get("user-agent") ?? undefined);
@@ -47,7 +55,7 @@ export async function comeBack(env: Env, visit: Visit, pending: Pending): Promis
   const token = async (at: number): Promise<string> =>
     await signResultToken(
       {
-        call: kept.call,
+        call: call.call,
         endpoint: snapshot.endpoint,
         workspace: snapshot.workspace,
         box,
@@ -56,7 +64,7 @@ export async function comeBack(env: Env, visit: Visit, pending: Pending): Promis
       },
       (await gatewayKeys(env)).resultTokens,
     );
-  // Whoever gets a 202 comes back by itself: its redirects are counted anew.
+  // A client that gets a 202 comes back by itself: its redirects are counted anew.
   const location = resultTarget(target, await token(redirected ? hop + 1 : 0));
   const headers = [
     "location",
@@ -66,69 +74,74 @@ export async function comeBack(env: Env, visit: Visit, pending: Pending): Promis
     "referrer-policy",
     "no-referrer",
   ];
-  if (redirected) return visit.answer(303, headers, null);
+  if (redirected) return context.respond(303, headers, null);
   const origin = `${publicScheme(env.POSTERN_BASE_DOMAIN)}://${request.headers.get("host") ?? ""}`;
   const body = {
-    call_id: kept.call,
+    call_id: call.call,
     result_url: origin + location,
     events_url: origin + resultTarget(target, await token(0), "events"),
-    status: kept.status,
-    position: kept.position,
+    status: call.status,
+    position: call.position,
     eta_seconds: null,
-    elapsed_seconds: kept.elapsedMs / 1000,
+    elapsed_seconds: call.elapsedMs / 1000,
     code: "pending",
   };
   headers.push("content-type", "application/json", "retry-after", "1");
   if (preferred)
     headers.push("preference-applied", respondAsync ? "respond-async" : `wait=${waitS}`);
-  return visit.answer(202, headers, `${JSON.stringify(body)}\n`);
+  return context.respond(202, headers, `${JSON.stringify(body)}\n`);
 }
 
-/** Answers a result URL: attaches to its call, whatever the method; nothing is ever begun. */
-export async function answerResult(
+/** Answers a result URL: attaches to its call, whatever the method. It never begins a call. */
+export async function collectResult(
   env: Env,
-  visit: Visit,
+  context: RequestContext,
   snapshot: Snapshot,
   result: ResultTarget,
 ): Promise<Response> {
   const { resultTokens } = await gatewayKeys(env);
   const verdict = await verifyResultToken(result.token, resultTokens, Date.now() / 1000);
-  if (verdict.kind === "forged") return visit.refuse("no_such_call", "the token is not ours");
-  const { call, endpoint, workspace, box, hop } = verdict.claims;
-  visit.callId = call;
+  if (verdict.kind === "forged") return context.refuse("no_such_call", "the token is not ours");
+  const { call: callId, endpoint, workspace, box, hop } = verdict.claims;
+  context.callId = callId;
   if (endpoint !== snapshot.endpoint) {
-    return visit.refuse("no_such_call", "the token belongs to another endpoint");
+    return context.refuse("no_such_call", "the token belongs to another endpoint");
   }
   if (verdict.kind === "expired")
-    return visit.refuse("result_expired", "this result URL is too old");
+    return context.refuse("result_expired", "this result URL is too old");
   if (result.kind === "events") {
-    return visit.refuse("not_supported", "status events are not available yet");
+    return context.refuse("not_supported", "status events are not available yet");
   }
-  const place = { id: call, workspace, box, links: linksOf(snapshot, box) };
-  const range = singleRange(visit.request);
-  const patience = patienceMs(env, visit.request);
-  const answer = await collect(env, place, patience, range?.first ?? 0);
-  if (answer.kind === "kept") {
-    const { kept } = answer;
-    return await comeBack(env, visit, { kept, box, snapshot, target: result.target, hop });
+  const place = { callId, workspace, box, links: linksOf(snapshot, box) };
+  const range = singleRange(context.request);
+  const patience = patienceMs(env, context.request);
+  const attempt = await collectResponse(env, place, patience, range?.first ?? 0);
+  if (attempt.kind === "deferred") {
+    const { call } = attempt;
+    return await redirectToResult(env, context, {
+      call,
+      box,
+      snapshot,
+      target: result.target,
+      hop,
+    });
   }
-  if (answer.kind === "answered") {
-    const part = range === undefined ? undefined : partOf(answer.head, range);
-    if (part !== undefined) {
-      const bytes = answer.body?.pipeThrough(firstBytes(part.length));
-      return visit.pass(part.head, bytes?.pipeThrough(new FixedLengthStream(part.length)) ?? null);
+  if (attempt.kind === "response") {
+    const part = range === undefined ? undefined : partialContent(attempt, range);
+    if (part !== undefined) return context.passOn(part.head, part.body);
+    if (range === undefined || range.first === 0) {
+      return context.passOn(attempt.head, attempt.body);
     }
-    if (range === undefined || range.first === 0) return visit.pass(answer.head, answer.body);
-    await answer.body?.cancel();
+    await discardBody(attempt.body);
   }
   if (range !== undefined) {
-    // The range cannot be served: the whole answer is right too (RFC 9110, 14.2).
-    const whole = await collect(env, place, patience);
-    if (whole.kind === "answered") return visit.pass(whole.head, whole.body);
+    // The range cannot be served: the whole response is right too (RFC 9110, 14.2).
+    const whole = await collectResponse(env, place, patience);
+    if (whole.kind === "response") return context.passOn(whole.head, whole.body);
   }
-  return answer.kind === "failed"
-    ? visit.fail(answer.failure)
-    : visit.refuse("call_lost", "the answer is gone");
+  return attempt.kind === "failed"
+    ? context.fail(attempt.failure)
+    : context.refuse("call_lost", "the response is gone");
 }
 
 /** A box that does not serve the endpoint any more still has its link 0. */
@@ -136,18 +149,18 @@ function linksOf({ boxes }: Snapshot, box: string): number {
   return boxes.find((place) => place.box === box)?.links ?? 1;
 }
 
-/** Seconds for which a token is good: as long as its call can run and its answer be read. */
+/** Seconds for which a token is good: as long as its call can run and its response be read. */
 function lifetimeS({ settings }: Snapshot): number {
   return settings.timeout + settings.resultTtl;
 }
 
-interface Range {
+interface ByteRange {
   first: number;
   last: number | undefined;
 }
 
 /** `Range: bytes=first-[last]`; others are ignored, as they may be. */
-function singleRange({ headers, method }: Request): Range | undefined {
+function singleRange({ headers, method }: Request): ByteRange | undefined {
   const match = /^bytes=(\d{1,15})-(\d{1,15})?$/.exec(headers.get("range") ?? "");
   // RFC 9110, 14.2: a Range with a condition is only for who can check it; with another method it says nothing.
   if (match === null || method !== "GET" || headers.has("if-range")) return undefined;
@@ -156,11 +169,11 @@ function singleRange({ headers, method }: Request): Range | undefined {
   return last !== undefined && last < first ? undefined : { first, last };
 }
 
-/** A part of a complete answer; undefined where it is not complete or has no such part. */
-function partOf(
-  head: ResponseHead,
-  { first, last }: Range,
-): { head: ResponseHead; length: number } | undefined {
+/** The 206 of a complete response from byte `first` on; undefined where it is not complete or has no such part. */
+function partialContent(
+  { head, body }: Attempt & { kind: "response" },
+  { first, last }: ByteRange,
+): { head: ResponseHead; body: ResponseBody } | undefined {
   const { length: total, status } = head;
   if (total === undefined || status !== 200 || first >= total) return undefined;
   const end = Math.min(last ?? total - 1, total - 1);
@@ -171,7 +184,12 @@ function partOf(
     if (name !== "content-length") headers.push(name, head.headers[index + 1] as string);
   }
   headers.push("content-length", `${length}`, "content-range", `bytes ${first}-${end}/${total}`);
-  return { head: { ...head, status: 206, headers }, length };
+  const partial = { ...head, status: 206, headers };
+  if (!(body instanceof ReadableStream)) {
+    return { head: partial, body: body?.subarray(0, length) ?? null };
+  }
+  const bytes = body.pipeThrough(firstBytes(length));
+  return { head: partial, body: bytes.pipeThrough(new FixedLengthStream(length)) };
 }
 
 /** Passes on so many bytes, then ends. */

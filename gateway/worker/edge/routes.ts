@@ -1,6 +1,6 @@
 /**
- * The isolate's memory of names. A stranger who tries names costs one object call per name, and nothing
- * that stays.
+ * Routes: which endpoint has a host name, from the isolate's memory or its `Names` object. A stranger who tries
+ * names costs one object call per name, and nothing that stays.
  */
 import { namesShard } from "../../contracts/stubs.ts";
 import { type Snapshot, type StoppedName } from "../../contracts/names.ts";

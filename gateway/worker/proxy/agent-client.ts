@@ -4,8 +4,9 @@
  */
 import type { RequestHead } from "../../../routing/wire/messages.ts";
 import type { Env } from "../../contracts/env.ts";
-import { type Answer, exchange } from "./proxy-request.ts";
-import { asciiJson } from "../../contracts/link.ts";
+import type { Attempt } from "../../contracts/attempt.ts";
+import { proxyRequest } from "./proxy-request.ts";
+import { asciiJson } from "../../contracts/attempt.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 
 /** The agent answers from memory. */
@@ -27,7 +28,7 @@ export async function askAgent(
   workspace: string,
   box: BoxPlace,
   { method, target, headers = [], content, patienceMs = PATIENCE_MS }: Question,
-): Promise<Answer> {
+): Promise<Attempt> {
   const id = crypto.randomUUID();
   const length = content === undefined ? [] : ["content-length", `${content.bytes}`];
   const head: RequestHead = {
@@ -44,11 +45,11 @@ export async function askAgent(
     ...(content === undefined ? {} : { body: content.stream }),
   });
   const call = {
-    id,
+    callId: id,
     workspace,
     boxes: [box],
     head: asciiJson(JSON.stringify(head)),
     request,
   };
-  return await exchange(env, call, patienceMs);
+  return (await proxyRequest(env, call, patienceMs)).attempt;
 }

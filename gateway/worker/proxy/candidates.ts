@@ -1,56 +1,135 @@
 /**
- * The links of boxes, asked and cut. An `Origin` object knows whether its link is up; what anybody else
- * remembers of it may be old. Also the isolate's memory of boxes that were away a moment ago, so that
- * not every call tries them first.
+ * The links that a call may be opened on, and the one loop that tries them. An isolate remembers which boxes
+ * it found away or connected a moment ago: a box that is away is tried last, and one that was there a moment
+ * ago is waited for.
  */
 import { triedInOrder } from "../../../routing/boxes.ts";
-import type { Failure } from "../../../routing/wire/messages.ts";
-import type { Ending } from "../../contracts/link.ts";
+import { type Attempt, failedAttempt, isWithoutLink } from "../../contracts/attempt.ts";
+import { LATELY_MS } from "../../contracts/link.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
+import type { CallPlace } from "./link-client.ts";
 
 /** A box that was found without a link is tried last for so long. */
 const AWAY_MS = 1_000;
 
-/** Boxes that an isolate remembers as away; then it starts over. */
-const MAX_AWAY = 10_000;
+/** Boxes that an isolate remembers; then it starts over. */
+const MAX_BOXES = 10_000;
 
-/** When boxes were found away, in milliseconds of the epoch. */
-const away = new Map<string, number>();
+/** When an isolate last found a box away or connected, in milliseconds of the epoch. */
+interface Sighting {
+  awayAt: number;
+  upAt: number;
+}
+
+/** By workspace and box. */
+const sightings = new Map<string, Sighting>();
+
+/** A call that is to be opened somewhere. */
+export interface Unplaced {
+  readonly callId: string;
+  readonly workspace: string;
+  /** Where it may run. */
+  readonly boxes: readonly BoxPlace[];
+}
 
 /** One link of a box that a call may be opened on. */
-export interface Candidate extends BoxPlace {
+export interface Candidate {
+  readonly place: CallPlace;
   readonly link: number;
-  /** Of its box; the box is away when this one is not there either. */
-  readonly isLast: boolean;
+  /** How long to wait for a link that is away (contracts/link.ts, WAIT); undefined: another may be there. */
+  readonly wait: string | undefined;
 }
 
-/** The links that a call may be opened on, in the order in which they are tried. */
-export function* candidatesOf(
-  workspace: string,
-  boxes: readonly BoxPlace[],
-): Generator<Candidate, void> {
-  const [only] = boxes;
-  const now = Date.now();
-  const isAway = (box: string): boolean =>
-    now - (away.get(`${workspace}/${box}`) ?? Number.NEGATIVE_INFINITY) < AWAY_MS;
-  const order =
-    boxes.length === 1 && only !== undefined ? [only] : triedInOrder(boxes, isAway, Math.random());
+/** What came of the last attempt, and where it was. */
+export interface PlacedAttempt {
+  readonly attempt: Attempt;
+  readonly place: CallPlace;
+}
+
+/**
+ * Tries the links of a call's boxes until one takes the call, or until an attempt may have begun it. Where none
+ * is there but one was a moment ago, waits for that one.
+ * @param attemptOn tries one link
+ */
+export async function tryCandidates(
+  call: Unplaced,
+  attemptOn: (candidate: Candidate) => Promise<Attempt>,
+): Promise<PlacedAttempt> {
+  const { callId, workspace, boxes } = call;
+  let best: PlacedAttempt | undefined;
+  let awaited: Candidate | undefined;
+  const order = orderOf(workspace, boxes);
+  const isOnlyOne = order.length === 1 && order[0]?.links === 1;
   for (const { box, links } of order) {
-    const first = links === 1 ? 0 : Math.floor(Math.random() * links);
-    for (let tried = 0; tried < links; tried += 1) {
-      yield { box, links, link: (first + tried) % links, isLast: tried === links - 1 };
+    const place: CallPlace = { callId, workspace, box, links };
+    const sighting = sightingOf(workspace, box);
+    let isAway = true;
+    for (const link of linksOf(links)) {
+      const wasUp = Date.now() - sighting.upAt <= LATELY_MS;
+      const wait = isOnlyOne ? (wasUp ? "seen" : "lately") : undefined;
+      const attempt = await attemptOn({ place, link, wait });
+      if (isWithoutLink(attempt)) {
+        const { cause } = attempt;
+        const wasThere = cause === "link_away" || (cause === "link_unknown" && wasUp);
+        if (wasThere && !isOnlyOne) awaited ??= { place, link, wait: "seen" };
+        // Of several refusals, one by a box that is there says more.
+        best ??= { attempt, place };
+        continue;
+      }
+      isAway = false;
+      sighting.upAt = Date.now();
+      best = { attempt, place };
+      if (!mayTryElsewhere(attempt)) return best;
+    }
+    if (isAway) {
+      sighting.awayAt = Date.now();
+      sighting.upAt = Number.NEGATIVE_INFINITY;
     }
   }
+  const isNobodyThere = best === undefined || isWithoutLink(best.attempt);
+  if (isNobodyThere && awaited !== undefined) {
+    return { attempt: await attemptOn(awaited), place: awaited.place };
+  }
+  return best ?? { attempt: NO_BOX, place: { callId, workspace, box: "", links: 1 } };
 }
 
-/** Whether a refusal says that nothing was begun and that another link or box may do better. */
-export function mayGoElsewhere(ending: Ending, { code }: Failure): boolean {
-  if (ending === "no_link" || ending === "too_many_streams") return true;
-  return ending === "refused" && (code === "no_origin" || code === "queue_full");
+const NO_BOX = failedAttempt("no_link", {
+  code: "no_origin",
+  detail: "the box is not connected",
+  retryAfter: 1,
+});
+
+/** Whether an attempt began nothing, and another link or box may do better. */
+function mayTryElsewhere(attempt: Attempt): boolean {
+  if (attempt.kind !== "failed") return false;
+  const { cause, failure } = attempt;
+  if (cause === "too_many_streams" || cause === "overloaded") return true;
+  return cause === "refused" && (failure.code === "no_origin" || failure.code === "queue_full");
 }
 
-/** Remembers that no link of a box was there. */
-export function noteAway(workspace: string, box: string): void {
-  if (away.size >= MAX_AWAY) away.clear();
-  away.set(`${workspace}/${box}`, Date.now());
+/** The boxes in the order in which they are tried. */
+function orderOf(workspace: string, boxes: readonly BoxPlace[]): readonly BoxPlace[] {
+  if (boxes.length <= 1) return boxes;
+  const now = Date.now();
+  const isAway = (box: string): boolean => now - sightingOf(workspace, box).awayAt < AWAY_MS;
+  return triedInOrder(boxes, isAway, Math.random());
+}
+
+/** The numbers of a box's links, from a random one on. */
+function linksOf(links: number): readonly number[] {
+  if (links === 1) return ONE_LINK;
+  const first = Math.floor(Math.random() * links);
+  return Array.from({ length: links }, (_, tried) => (first + tried) % links);
+}
+
+const ONE_LINK = [0] as const;
+
+function sightingOf(workspace: string, box: string): Sighting {
+  const key = `${workspace}/${box}`;
+  const known = sightings.get(key);
+  if (known !== undefined) return known;
+  if (sightings.size >= MAX_BOXES) sightings.clear();
+  const sighting = { awayAt: Number.NEGATIVE_INFINITY, upAt: Number.NEGATIVE_INFINITY };
+  sightings.set(key, sighting);
+  return sighting;
 }

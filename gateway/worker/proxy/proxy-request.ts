@@ -1,108 +1,157 @@
 /**
- * One call between a client and the box, as the Worker leads it: open, pass the answer on, and when the
- * link or the `Origin` object breaks, attach again by call id and byte offset. The Worker holds the one
- * thing that nobody else has, the client's connection; the agent holds the call.
+ * One call between a client and a box, as the Worker leads it: open the call, pass the response on, and attach
+ * again by call id and byte offset when the link or its object breaks. The Worker holds the one thing that
+ * nobody else has, the client's connection; the agent holds the call.
  */
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
-import { type Failure, type KeptCall, type ResponseHead } from "../../../routing/wire/messages.ts";
 import {
-  ask,
-  attach,
-  type CallPlace,
-  NO_LINK,
-  type Part,
-  type WholeAnswer,
-  partByMemory,
-} from "./link-client.ts";
-import { candidatesOf, mayGoElsewhere, noteAway } from "./candidates.ts";
-import { isLinkUp, linkName } from "../../contracts/stubs.ts";
+  type Attempt,
+  failedAttempt,
+  isWithoutLink,
+  parsedAttempt,
+} from "../../contracts/attempt.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
-import { CLAIM_AFTER_MS, deskOf } from "../../contracts/local-queue.ts";
-import { HEAD, PATIENCE, VERB, WHOLE } from "../../contracts/link.ts";
-import type { BoxPlace } from "../../contracts/names.ts";
-import { resumable } from "./resumable-body.ts";
+import { HEAD, LINK_RETURN_MS, PATIENCE, VERB, WAIT, WHOLE } from "../../contracts/link.ts";
+import { CLAIM_AFTER_MS, localQueueOf } from "../../contracts/local-queue.ts";
+import { isLinkUp, linkName } from "../../contracts/stubs.ts";
+import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
+import { askLink, attach, type CallPlace } from "./link-client.ts";
+import { resumableBody } from "./resumable-body.ts";
 
 const NO_BODY = new Uint8Array(0);
 
-export type Answer =
-  | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
-  /** It came by memory, in one piece: only where the call may be handed over. */
-  | WholeAnswer
-  /** The client's patience ended first: the call goes on, and its answer will be kept. */
-  | { kind: "kept"; kept: KeptCall; box: string }
-  | { kind: "failed"; failure: Failure };
+/** Pauses before a call is opened once more; each is twice as long as the one before. */
+const REOPEN_FIRST_MS = 100;
+const REOPEN_MAX_MS = 2_000;
 
-export interface Call {
-  readonly id: string;
-  readonly workspace: string;
-  /** Where it may run. */
-  readonly boxes: readonly BoxPlace[];
+export interface OutgoingCall extends Unplaced {
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly request: Request;
-  /** It is under an Idempotency-Key: it may be asked for again, and does not run twice. */
-  readonly keyed?: boolean;
-  /** It may go to its object by memory (handover.ts). */
-  readonly handedOver?: boolean;
+  /** Under an Idempotency-Key: it may be asked for again, and is never sent twice. */
+  readonly isKeyed?: boolean;
+  /** Its method is safe (RFC 9110, 9.2.1): another box may run it where one is gone. */
+  readonly isSafe?: boolean;
+  /** It may go to its object by memory (contracts/local-queue.ts). */
+  readonly mayBeLocal?: boolean;
 }
 
 /**
- * Runs a call and gives its answer; a failure means that no byte of an answer exists.
+ * Runs a call and returns what came of it. A failure means that no byte of a response exists.
  * @param patienceMs how long the client waits for response headers, from the last byte of its body on
  */
-export async function exchange(env: Env, call: Call, patienceMs: number): Promise<Answer> {
+export async function proxyRequest(
+  env: Env,
+  call: OutgoingCall,
+  patienceMs: number,
+): Promise<PlacedAttempt> {
   let body: RequestBody;
   try {
     body = await requestBody(call.request, requestTimeoutMs(env));
   } catch {
     // The client left, or it closed its sending side too early and reads on, or it is too slow.
-    return failed("upload_interrupted", "the request body did not arrive whole");
+    return nowhere(call, "upload_interrupted", "the request body did not arrive whole");
   }
-  const openedAt = Date.now();
-  let { part, place } = await open(env, call, body, patienceMs);
-  // `no_link` says that nothing was sent; `link_lost` that something may have been.
-  const until = openedAt + patienceMs + DETACHED_MS;
-  while (part.kind === "ended" && part.ending === "link_lost" && Date.now() < until) {
-    part = await attach(env, place, 0, Math.max(0, openedAt + patienceMs - Date.now()));
-    if (part.kind !== "ended") break;
-    const isAway = part.ending === "no_link";
-    if (!isAway && part.failure.code !== "call_lost") continue;
-    if (body instanceof ReadableStream) {
-      return failed("upload_interrupted", "the link to the box broke during the upload");
+  const opening: Opening = { env, call, body, patienceMs, openedAt: Date.now() };
+  let placed = await open(opening, call);
+  const until = opening.openedAt + patienceMs + DETACHED_MS;
+  for (
+    let pauseMs = REOPEN_FIRST_MS;
+    isLost(placed.attempt) && Date.now() < until;
+    pauseMs = Math.min(2 * pauseMs, REOPEN_MAX_MS)
+  ) {
+    const recovered = await recover(opening, placed.place);
+    if (recovered !== undefined) {
+      placed = recovered;
+    } else {
+      await scheduler.wait(pauseMs);
+      placed = await open(opening, call);
     }
-    if (isAway) {
-      // Whoever asks again under the key gets this call's answer, when the box is back.
-      if (call.keyed === true) break;
-      return failed("call_lost", "the box that may have run this call did not come back");
-    }
-    const sameAgent = (part.failure.welcomedForMs ?? 0) > Date.now() - openedAt;
-    if (!sameAgent) return failed("call_lost", "the agent that may have run this call is gone");
-    ({ part, place } = await open(env, call, body, patienceMs));
   }
-  return answerOf(env, place, part, 0);
+  return { ...placed, attempt: resumed(env, placed, 0) };
 }
 
 /**
- * The answer of a call that somebody began before.
+ * Gets the response of a call that was opened before.
  * @param offset bytes of the body to leave out
  */
-export async function collect(
+export async function collectResponse(
   env: Env,
-  call: CallPlace,
+  place: CallPlace,
   patienceMs: number,
   offset = 0,
-): Promise<Answer> {
-  return answerOf(env, call, await attach(env, call, offset, patienceMs), offset);
+): Promise<Attempt> {
+  const attempt = await attach(env, place, { offset, patienceMs });
+  return resumed(env, { attempt, place }, offset);
 }
 
-function answerOf(env: Env, call: CallPlace, part: Part, offset: number): Answer {
-  if (part.kind === "whole") return part;
-  if (part.kind === "kept") return { ...part, box: call.box };
-  if (part.kind === "ended") return { kind: "failed", failure: part.failure };
-  const { head, body, more } = part;
-  if (!more || body === null) return { kind: "answered", head, body };
-  return { kind: "answered", head, body: resumable(env, call, head, body, offset) };
+/** A call with its body, on its way to any box. */
+interface Opening {
+  readonly env: Env;
+  readonly call: OutgoingCall;
+  readonly body: RequestBody;
+  readonly patienceMs: number;
+  /** When it was first opened, in milliseconds of the epoch. */
+  readonly openedAt: number;
+}
+
+/** The link was lost, and nobody knows how far the call came. */
+function isLost(attempt: Attempt): boolean {
+  return attempt.kind === "failed" && attempt.cause === "link_lost";
+}
+
+/**
+ * What became of a call whose link was lost; undefined where it certainly never reached the agent, and may be
+ * opened again.
+ */
+async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttempt | undefined> {
+  const { env, call, patienceMs, openedAt } = opening;
+  const others = mayRunElsewhere(opening) ? call.boxes.filter(({ box }) => box !== place.box) : [];
+  const attempt = await attach(env, place, {
+    patienceMs: Math.max(0, openedAt + patienceMs - Date.now()),
+    waitMs: others.length === 0 ? DETACHED_MS : LINK_RETURN_MS,
+  });
+  if (attempt.kind !== "failed") return { attempt, place };
+  const isAway = isWithoutLink(attempt);
+  if (isAway && others.length > 0) {
+    const elsewhere = await open(opening, { ...call, boxes: others });
+    if (!isWithoutLink(elsewhere.attempt)) return elsewhere;
+  }
+  if (!isAway && attempt.failure.code !== "call_lost") return { attempt, place };
+  if (isAway && call.isKeyed === true) {
+    // A client that asks again under the key gets this call's response, when the box is back.
+    return { attempt, place };
+  }
+  const failure = lossOf(opening, isAway, attempt.failure.welcomedForMs ?? 0);
+  return failure === undefined ? undefined : { attempt: failure, place };
+}
+
+/** Whether another box may run the call as well, though it may have run on the box that is gone. */
+function mayRunElsewhere({ call, body }: Opening): boolean {
+  return call.isSafe === true && call.isKeyed !== true && !(body instanceof ReadableStream);
+}
+
+/** Why a call that its agent does not have is lost; undefined where the agent vouches that it never had it. */
+function lossOf(
+  { body, openedAt }: Opening,
+  isAway: boolean,
+  knownSinceMs: number,
+): Attempt | undefined {
+  if (body instanceof ReadableStream) {
+    return failed("upload_interrupted", "the link to the box broke during the upload");
+  }
+  if (isAway) return failed("call_lost", "the box that may have run this call did not come back");
+  if (knownSinceMs > Date.now() - openedAt) return undefined;
+  return failed("call_lost", "the agent that may have run this call is gone");
+}
+
+/** The attempt with a body that outlives a cut, where its response may be resumed. */
+function resumed(env: Env, { attempt, place }: PlacedAttempt, offset: number): Attempt {
+  if (attempt.kind !== "response" || !attempt.resumable) return attempt;
+  const { head, body } = attempt;
+  if (!(body instanceof ReadableStream)) return attempt;
+  return { ...attempt, body: resumableBody(env, place, head, body, offset) };
 }
 
 type RequestBody = Uint8Array | ReadableStream<Uint8Array> | null;
@@ -125,72 +174,72 @@ async function requestBody(request: Request, limitMs: number): Promise<RequestBo
   }
 }
 
-/** What one or more tries to open a call came to, and where the last one was. */
-interface Opened {
-  readonly part: Part;
-  readonly place: CallPlace;
-}
-
 /** Opens the call on the first link that takes it. */
-async function open(env: Env, call: Call, body: RequestBody, patienceMs: number): Promise<Opened> {
-  const { id, workspace, boxes } = call;
-  let opened: Opened | undefined;
-  for (const { box, links, link, isLast } of candidatesOf(workspace, boxes)) {
-    const place = { id, workspace, box, links };
-    // A body that streams is given away with the first try: a link that is not there must not have it.
-    const streams = body instanceof ReadableStream;
-    const probed = streams && (boxes.length > 1 || links > 1);
-    const absent = probed && !(await isLinkUp(env, workspace, { box, link }));
-    const part = absent ? NO_LINK : await openOn(env, call, { place, link, body, patienceMs });
-    const noLink = part.kind === "ended" && part.ending === "no_link";
-    if (noLink && isLast) noteAway(workspace, box);
-    // Of several refusals, one by a box that is there says more.
-    if (opened === undefined || !noLink) opened = { part, place };
-    if (part.kind !== "ended" || !mayGoElsewhere(part.ending, part.failure)) break;
-    if (streams && !absent) break;
+async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
+  const { env, body } = opening;
+  const hasOtherLinks = call.boxes.length > 1 || (call.boxes[0]?.links ?? 1) > 1;
+  // A body that streams is given away with the first try: a link that is not there must not have it.
+  if (!(body instanceof ReadableStream) || !hasOtherLinks) {
+    return await tryCandidates(call, (candidate) => openOn(opening, candidate));
   }
-  return opened ?? { part: NO_LINK, place: { id, workspace, box: "", links: 1 } };
+  let isGiven = false;
+  return await tryCandidates(call, async (candidate) => {
+    const { place, link } = candidate;
+    const isUp = await isLinkUp(env, place.workspace, { box: place.box, link });
+    if (!isUp) return NOT_CONNECTED;
+    if (isGiven) return failed("upload_interrupted", "the box refused the request");
+    isGiven = true;
+    const attempt = await openOn(opening, candidate);
+    // Its body is gone with it: no other link can have the call.
+    return attempt.kind === "failed" && attempt.cause !== "link_lost"
+      ? { ...attempt, cause: "reset" }
+      : attempt;
+  });
 }
 
-interface Opening {
-  readonly place: CallPlace;
-  readonly link: number;
-  readonly body: RequestBody;
-  readonly patienceMs: number;
-}
+const NOT_CONNECTED = failedAttempt("no_link", {
+  code: "no_origin",
+  detail: "the box is not connected",
+  retryAfter: 1,
+});
 
 /** Opens the call on one link: by memory where its object is in this isolate, else by a request. */
-async function openOn(env: Env, call: Call, opening: Opening): Promise<Part> {
-  const handedOver = await handOver(env, call, opening);
-  if (handedOver !== undefined) return handedOver;
-  const { place, link, body, patienceMs } = opening;
+async function openOn(opening: Opening, candidate: Candidate): Promise<Attempt> {
+  const local = await openLocally(opening, candidate);
+  if (local !== undefined) return local;
+  const { env, call, body, patienceMs } = opening;
+  const { place, link, wait } = candidate;
   const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
-  return await ask(env, place, link, VERB.open, { method: "POST", headers, body });
+  if (wait !== undefined) headers[WAIT] = wait;
+  return await askLink(env, place, link, VERB.open, { method: "POST", headers, body });
 }
 
 /** Opens the call by memory; undefined where it cannot be, and nothing was begun. */
-async function handOver(env: Env, call: Call, opening: Opening): Promise<Part | undefined> {
-  const { place, link, body, patienceMs } = opening;
-  if (call.handedOver !== true || patienceMs <= CLAIM_AFTER_MS) return undefined;
-  const desk = deskOf(linkName(place.workspace, place.box, link));
-  if (desk === undefined || body instanceof ReadableStream) return undefined;
+async function openLocally(
+  { env, call, body, patienceMs }: Opening,
+  { place, link }: Candidate,
+): Promise<Attempt | undefined> {
+  if (call.mayBeLocal !== true || patienceMs <= CLAIM_AFTER_MS) return undefined;
+  const queue = localQueueOf(linkName(place.workspace, place.box, link));
+  if (queue === undefined || body instanceof ReadableStream) return undefined;
   const openedAt = Date.now();
-  const outcome = await desk.handOver(call.id, call.head, body ?? NO_BODY);
-  switch (outcome.kind) {
-    case "answered":
-    case "ended":
-      return partByMemory(outcome);
-    case "runs": {
-      const patience = Math.max(0, openedAt + patienceMs - Date.now());
-      const headers: Record<string, string> = { [HEAD]: call.id, [PATIENCE]: `${patience}` };
-      return await ask(env, place, link, VERB.claim, { headers });
-    }
-    case "not_begun":
-      return undefined;
+  const outcome = await queue.put(call.callId, call.head, body ?? NO_BODY);
+  if (outcome === "not_opened") return undefined;
+  if (outcome !== "running") {
+    const attempt = parsedAttempt(outcome);
+    const isEmpty = attempt.kind === "response" && attempt.body instanceof Uint8Array;
+    return isEmpty && attempt.body.length === 0 ? { ...attempt, body: null } : attempt;
   }
+  const patience = Math.max(0, openedAt + patienceMs - Date.now());
+  const headers: Record<string, string> = { [HEAD]: call.callId, [PATIENCE]: `${patience}` };
+  return await askLink(env, place, link, VERB.claim, { headers });
 }
 
-function failed(code: ErrorCode, detail: string): Answer {
-  return { kind: "failed", failure: { code, detail } };
+function failed(code: ErrorCode, detail: string): Attempt {
+  return failedAttempt("reset", { code, detail });
+}
+
+function nowhere({ callId, workspace }: Unplaced, code: ErrorCode, detail: string): PlacedAttempt {
+  return { attempt: failed(code, detail), place: { callId, workspace, box: "", links: 1 } };
 }

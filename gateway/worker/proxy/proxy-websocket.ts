@@ -1,68 +1,41 @@
 /**
- * A client's WebSocket: the app must accept the handshake first; then the client's 101 carries one end
- * of the pair whose other end the agent has dialled back for. From there on workerd pumps the messages
- * and no code of ours sees them (docs/websockets.md).
+ * A client's WebSocket. The app must accept the handshake first. Then the client's 101 carries one end of the
+ * pair whose other end the agent has dialled back for. From there on workerd pumps the messages, and no code of
+ * ours sees them (docs/websockets.md).
  */
-import {
-  type Failure,
-  parseFailure,
-  parseResponseHead,
-  type RequestHead,
-  type ResponseHead,
-} from "../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../routing/wire/messages.ts";
+import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import {
-  type Ending,
-  asciiJson,
-  ENDING,
-  FAILURE,
-  HEAD,
-  NONCE,
-  VERB,
-} from "../../contracts/link.ts";
-import { candidatesOf, mayGoElsewhere, noteAway } from "./candidates.ts";
-import { originStub } from "../../contracts/stubs.ts";
+import { HEAD, NONCE, VERB, WAIT } from "../../contracts/link.ts";
 import type { Snapshot } from "../../contracts/names.ts";
+import { type PlacedAttempt, tryCandidates } from "./candidates.ts";
+import { askLink } from "./link-client.ts";
 
-export type WebSocketAnswer =
-  | { kind: "accepted"; head: ResponseHead; socket: WebSocket }
-  | { kind: "answered"; head: ResponseHead; body: ReadableStream<Uint8Array> | null }
-  | { kind: "failed"; failure: Failure };
-
-/** Asks the app for a WebSocket; whatever else it answers is passed on as an answer. */
-export async function openWebSocket(
+/** Asks the app for a WebSocket; another response of the app is passed on as a response. */
+export async function proxyWebSocket(
   env: Env,
   { workspace, boxes }: Snapshot,
   head: RequestHead,
-): Promise<WebSocketAnswer> {
+): Promise<PlacedAttempt> {
   const nonce = randomHex(16);
   const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
-  const headers = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
-  let failure: Failure = { code: "no_origin", detail: "the box is not connected" };
-  for (const { box, link, isLast } of candidatesOf(workspace, boxes)) {
-    let response: Response;
-    try {
-      response = await originStub(env, workspace, box, link).fetch(VERB.websocket, { headers });
-    } catch {
-      const detail = "the link to the box broke during the handshake";
-      return { kind: "failed", failure: { code: "origin_error", detail } };
-    }
-    const answered = response.headers.get(HEAD);
-    if (answered !== null) {
-      const answer = parseResponseHead(answered);
-      const { webSocket: socket, body } = response;
-      return socket === null
-        ? { kind: "answered", head: answer, body }
-        : { kind: "accepted", head: answer, socket };
-    }
-    const ending = response.headers.get(ENDING) as Ending;
-    const noLink = ending === "no_link";
-    if (noLink && isLast) noteAway(workspace, box);
-    // Of several refusals, one by a box that is there says more.
-    if (!noLink) failure = parseFailure(response.headers.get(FAILURE) ?? "{}");
-    if (!mayGoElsewhere(ending, failure)) break;
-  }
-  return { kind: "failed", failure };
+  const call = { callId: head.call, workspace, boxes };
+  return await tryCandidates(call, async ({ place, link, wait }) => {
+    const headers: Record<string, string> = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
+    if (wait !== undefined) headers[WAIT] = wait;
+    const attempt = await askLink(env, place, link, VERB.websocket, { headers });
+    return isLost(attempt) ? HANDSHAKE_BROKE : attempt;
+  });
+}
+
+/** The app may have seen the handshake: it is not sent again. */
+const HANDSHAKE_BROKE = failedAttempt("reset", {
+  code: "origin_error",
+  detail: "the link to the box broke during the handshake",
+});
+
+function isLost(attempt: Attempt): boolean {
+  return attempt.kind === "failed" && attempt.cause === "link_lost";
 }
 
 function randomHex(bytes: number): string {

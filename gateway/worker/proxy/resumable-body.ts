@@ -1,17 +1,20 @@
 /**
- * The body of an answer as the client gets it: one stream, however many attachments to the call it takes.
- * What breaks goes on at the byte that the client has, and where it cannot, the client sees a break.
+ * A response's body as the client gets it: one stream, however many attempts it takes. Where an attempt breaks,
+ * the next one goes on at the byte that the client has. Where it cannot go on, the client sees a break.
  */
 import { contentLength, type ResponseHead } from "../../../routing/wire/messages.ts";
 import { attach, type CallPlace } from "./link-client.ts";
 import type { Env } from "../../contracts/env.ts";
-import { MOST_AT_A_TIME_BYTES } from "../../contracts/link.ts";
+import { MAX_CHUNK_BYTES } from "../../contracts/link.ts";
 
-/** What an answer is read into: starts small, because most answers are, and grows while reads fill it. */
+/** The first buffer that a body is read into: small, because most chunks are; it grows while reads fill it. */
 const FIRST_BUFFER_BYTES = 4 * 1024;
 
-/** @param first what the first attachment brings @param offset of its first byte in the answer */
-export function resumable(
+/**
+ * @param first the body of the first attempt
+ * @param offset where its first byte stands in the whole body
+ */
+export function resumableBody(
   env: Env,
   call: CallPlace,
   head: ResponseHead,
@@ -20,20 +23,20 @@ export function resumable(
 ): ReadableStream<Uint8Array> {
   const source = new ResumingSource(env, call, first, offset);
   const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 });
-  // Where an answer declares its length, a short body is a broken one.
+  // A body that is shorter than its declared length is a broken one.
   const length = contentLength(head.headers);
   return length === undefined ? body : body.pipeThrough(new FixedLengthStream(length - offset));
 }
 
-/** An answer's bytes, read when the client takes them and counted, so that what breaks goes on there. */
+/** Reads a body when the client takes it, and counts its bytes, so that a broken one is resumed where it broke. */
 class ResumingSource implements UnderlyingSource<Uint8Array> {
   readonly #env: Env;
   readonly #call: CallPlace;
-  /** Undefined when the answer was complete where it was attached to. */
+  /** Undefined where the body was complete at the offset of the last attempt. */
   #reader: ReadableStreamBYOBReader | undefined;
   #offset: number;
   #left = false;
-  /** What is read into; a read takes it away. */
+  /** The buffer of the next read, which detaches it. */
   #buffer = new ArrayBuffer(FIRST_BUFFER_BYTES);
 
   constructor(env: Env, call: CallPlace, first: ReadableStream<Uint8Array>, offset: number) {
@@ -43,7 +46,7 @@ class ResumingSource implements UnderlyingSource<Uint8Array> {
     this.#offset = offset;
   }
 
-  /** @throws where the answer cannot be resumed: never a clean end, the client must see that it broke */
+  /** @throws Error where the body cannot be resumed: the client must see a break, never a clean end */
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     for (;;) {
       const result = await this.#read();
@@ -77,22 +80,22 @@ class ResumingSource implements UnderlyingSource<Uint8Array> {
     if (result.done) return "end";
     const { value } = result;
     if (value.length < size / 2) {
-      // The few bytes of an event are copied, and the buffer is read into again.
+      // A few bytes are copied out, so that the buffer serves the next read.
       this.#buffer = value.buffer;
       return value.slice();
     }
-    const full = value.length === size && size < MOST_AT_A_TIME_BYTES;
+    const full = value.length === size && size < MAX_CHUNK_BYTES;
     this.#buffer = new ArrayBuffer(full ? size * 2 : size);
     return value;
   }
 
   async #resume(): Promise<void> {
-    const part = await attach(this.#env, this.#call, this.#offset);
-    if (part.kind !== "head") {
-      const why = part.kind === "ended" ? part.failure.detail : "it is not there any more";
-      throw new Error(`the answer of call ${this.#call.id} broke off: ${why}`);
+    const attempt = await attach(this.#env, this.#call, { offset: this.#offset });
+    if (attempt.kind !== "response" || attempt.body instanceof Uint8Array) {
+      const why = attempt.kind === "failed" ? attempt.failure.detail : "it is not there any more";
+      throw new Error(`the response of call ${this.#call.callId} broke off: ${why}`);
     }
-    this.#reader = part.body?.getReader({ mode: "byob" });
+    this.#reader = attempt.body?.getReader({ mode: "byob" });
     if (this.#left) await this.#reader?.cancel();
   }
 }

@@ -2,27 +2,39 @@
 import { describe, expect, test } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { linkName } from "../../../../gateway/contracts/stubs.ts";
-import { type Call, exchange } from "../../../../gateway/worker/proxy/proxy-request.ts";
-import { Desk, type Outcome } from "../../../../gateway/contracts/local-queue.ts";
-import { ENDING, FAILURE, HEAD, VERB } from "../../../../gateway/contracts/link.ts";
+import { type OutgoingCall, proxyRequest } from "../../../../gateway/worker/proxy/proxy-request.ts";
+import { type LocalOutcome, LocalQueue } from "../../../../gateway/contracts/local-queue.ts";
+import { attemptResponse, type FailureCause } from "../../../../gateway/contracts/attempt.ts";
+import { VERB } from "../../../../gateway/contracts/link.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
 
 const LINK_LOST = ended("link_lost", { code: "call_lost", detail: "" });
 const AWAY = ended("no_link", { code: "no_origin", detail: "the box is not connected" });
 
-function ended(ending: string, failure: Failure) {
-  return () =>
-    new Response(null, { headers: { [ENDING]: ending, [FAILURE]: JSON.stringify(failure) } });
+function ended(cause: FailureCause, failure: Failure) {
+  return () => attemptResponse({ kind: "failed", cause, failure: JSON.stringify(failure) });
 }
 
+const HEAD = JSON.stringify({ status: 200, headers: [] });
+
 const answered = () =>
-  new Response("done", { headers: { [HEAD]: JSON.stringify({ status: 200, headers: [] }) } });
+  attemptResponse({
+    kind: "response",
+    head: HEAD,
+    body: new TextEncoder().encode("done"),
+    resumable: false,
+  });
+
+/** A whole response. */
+function whole(head: string, body: Uint8Array) {
+  return { kind: "response", head, body, resumable: false } as const;
+}
 
 /** Leads a call; the object's answers are those, in turn. */
 async function lead(
   answers: readonly (() => Response)[],
   request = new Request("http://a/"),
-  more: Partial<Call> = {},
+  more: Partial<OutgoingCall> = {},
 ) {
   const asked: string[] = [];
   const left = [...answers];
@@ -36,74 +48,70 @@ async function lead(
   };
   const env = { ORIGIN: { idFromName: (name: string) => name, get: () => stub } };
   const call = {
-    id: "call",
+    callId: "call",
     workspace: "w",
     boxes: [{ box: "b", links: 1 }],
     head: "{}",
     request,
     ...more,
   };
-  const answer = await exchange(env as unknown as Env, call, 1_000);
-  return { answer, asked };
+  const { attempt, place } = await proxyRequest(env as unknown as Env, call, 1_000);
+  return { attempt, place, asked };
 }
 
 const failureOf = async (...given: Parameters<typeof lead>) => {
-  const { answer } = await lead(...given);
-  return answer.kind === "failed" ? answer.failure : answer;
+  const { attempt } = await lead(...given);
+  return attempt.kind === "failed" ? attempt.failure : attempt;
 };
 
-describe("a call that is handed over by memory", () => {
-  /** Leads a call; the object, which is in this isolate, does this with it. */
-  async function handOver(outcome: Outcome, ...answers: (() => Response)[]) {
-    const desk = new Desk(linkName("w", "b", 0));
-    desk.offer();
-    const taken = desk.next().then(([call]) => (call?.begin() ?? false) && call?.settle(outcome));
-    const led = await lead(answers, undefined, { handedOver: true });
+describe("a local call", () => {
+  /** Leads a call; the object, which is in this isolate, settles it so. */
+  async function leadLocally(outcome: LocalOutcome, ...answers: (() => Response)[]) {
+    const queue = new LocalQueue(linkName("w", "b", 0));
+    queue.publish();
+    const taken = queue.next().then(([call]) => (call?.open() ?? false) && call?.settle(outcome));
+    const led = await lead(answers, undefined, { mayBeLocal: true });
     expect(await taken).toBe(true);
-    desk.close();
+    queue.close();
     return led;
   }
 
   test("is answered without a request to its object", async () => {
-    const head = JSON.stringify({ status: 200, headers: [] });
-    const { answer, asked } = await handOver({ kind: "answered", head, body: new Uint8Array(3) });
-    expect(answer).toMatchObject({ kind: "whole", head: { status: 200 } });
+    const { attempt, asked } = await leadLocally(whole(HEAD, new Uint8Array(3)));
+    expect(attempt).toMatchObject({ kind: "response", head: { status: 200 } });
     expect(asked).toEqual([]);
   });
 
   test("is claimed by a request when it goes on", async () => {
-    const { answer, asked } = await handOver({ kind: "runs" }, answered);
-    expect(answer.kind).toBe("answered");
+    const { attempt, asked } = await leadLocally("running", answered);
+    expect(attempt.kind).toBe("response");
     expect(asked).toEqual([VERB.claim]);
   });
 
-  test("is opened by a request when it was not begun", async () => {
-    const { asked } = await handOver({ kind: "not_begun" }, answered);
+  test("is opened by a request when the object has not opened it", async () => {
+    const { asked } = await leadLocally("not_opened", answered);
     expect(asked).toEqual([VERB.open]);
   });
 
   test("is attached to when the link broke", async () => {
-    const lost = { kind: "ended", ending: "link_lost", failure: "{}" } as const;
-    const { asked } = await handOver(lost, answered);
+    const lost = { kind: "failed", cause: "link_lost", failure: "{}" } as const;
+    const { asked } = await leadLocally(lost, answered);
     expect(asked).toEqual([VERB.attach]);
   });
 
   test.each([
-    { kind: "answered", head: "{", body: new Uint8Array(0) },
-    { kind: "ended", ending: "reset", failure: "{" },
-  ] as const)(
-    "is an error of its origin where that says what makes no sense: $kind",
-    async (said) => {
-      const { answer } = await handOver(said);
-      expect(answer).toMatchObject({ kind: "failed", failure: { code: "origin_error" } });
-    },
-  );
+    whole("{", new Uint8Array(0)),
+    { kind: "failed", cause: "reset", failure: "{" } as const,
+  ])("is an error of its origin where that says what makes no sense: $kind", async (said) => {
+    const { attempt } = await leadLocally(said);
+    expect(attempt).toMatchObject({ kind: "failed", failure: { code: "origin_error" } });
+  });
 });
 
 describe("a call whose link breaks", () => {
   test("is attached to again, and answered", async () => {
-    const { answer, asked } = await lead([LINK_LOST, answered]);
-    expect(answer).toMatchObject({ kind: "answered", head: { status: 200 } });
+    const { attempt, asked } = await lead([LINK_LOST, answered]);
+    expect(attempt).toMatchObject({ kind: "response", head: { status: 200 } });
     expect(asked).toEqual([VERB.open, VERB.attach]);
   });
 
@@ -120,14 +128,14 @@ describe("a call whose link breaks", () => {
   });
 
   test("may be asked for again under its key when its box does not come back", async () => {
-    const failure = await failureOf([LINK_LOST, AWAY], undefined, { keyed: true });
+    const failure = await failureOf([LINK_LOST, AWAY], undefined, { isKeyed: true });
     expect(failure).toMatchObject({ code: "no_origin" });
   });
 
   test("is sent again where the agent vouches that it never saw it", async () => {
     const unknown = { code: "call_lost", detail: "", welcomedForMs: 60_000 } as const;
-    const { answer, asked } = await lead([LINK_LOST, ended("refused", unknown), answered]);
-    expect(answer.kind).toBe("answered");
+    const { attempt, asked } = await lead([LINK_LOST, ended("refused", unknown), answered]);
+    expect(attempt.kind).toBe("response");
     expect(asked).toEqual([VERB.open, VERB.attach, VERB.open]);
   });
 

@@ -1,26 +1,26 @@
-/** Calls that are handed over by memory, from both ends; that each end stays in its own context: test/e2e. */
+/** Local calls, from both ends. That each end stays in its own context is tested in test/e2e. */
 import { describe, expect, test } from "vitest";
-import { HandedCall } from "../../../../gateway/objects/link/local-call.ts";
-import { Desk, deskOf, Handover } from "../../../../gateway/contracts/local-queue.ts";
-import type { Attachment } from "../../../../gateway/objects/link/stream-response.ts";
+import { ClaimableCall } from "../../../../gateway/objects/link/claimable-call.ts";
+import { LocalCall, LocalQueue, localQueueOf } from "../../../../gateway/contracts/local-queue.ts";
+import type { StreamResponse } from "../../../../gateway/objects/link/stream-response.ts";
 import type { Deadlines } from "../../../../gateway/objects/link/deadlines.ts";
 import type { Stream, StreamEnding } from "../../../../routing/wire/multiplexer.ts";
 
 const BODY = new TextEncoder().encode("body");
 
 /** A call in the object's hands, with all that is done to its surroundings. */
-function handed() {
+function opened() {
   const said: string[] = [];
   const expire: (() => void)[] = [];
-  const handover = new Handover("call", "{}", new Uint8Array(0));
-  expect(handover.begin()).toBe(true);
+  const local = new LocalCall("call", "{}", new Uint8Array(0));
+  expect(local.open()).toBe(true);
   const deadlines = {
     start: (_ms: number, expired: () => void) => {
       expire.push(expired);
       return () => void expire.splice(expire.indexOf(expired), 1);
     },
   } as unknown as Deadlines;
-  const call = new HandedCall(handover, deadlines, () => said.push("forgotten"));
+  const call = new ClaimableCall(local, deadlines, () => said.push("forgotten"));
   const stream = {
     events: undefined as unknown,
     drained: (bytes: number) => said.push(`drained ${bytes}`),
@@ -29,72 +29,77 @@ function handed() {
     discard: () => said.push("discarded"),
   };
   call.start(stream as unknown as Stream);
-  return { call, handover, stream, said, expire };
+  return { call, local, stream, said, expire };
 }
 
 /** A Worker that came for its call. */
 function claiming() {
   const heard: string[] = [];
-  const attachment = {
+  const response = {
     start: () => heard.push("start"),
     onHead: (head: string, _body: Uint8Array, end: boolean) => heard.push(`head ${head} ${end}`),
     onData: (bytes: Uint8Array, end: boolean) => heard.push(`data ${bytes.length} ${end}`),
     onOver: ({ kind }: StreamEnding) => heard.push(kind),
   };
-  return { attachment: attachment as unknown as Attachment, heard };
+  return { response: response as unknown as StreamResponse, heard };
 }
 
-describe("an answer", () => {
+describe("a response", () => {
   test("that is whole goes to the Worker at once, and the agent is told", async () => {
-    const { call, handover, said, expire } = handed();
+    const { call, local, said, expire } = opened();
     call.onHead("head", BODY, true);
-    expect(await handover.outcome()).toEqual({ kind: "answered", head: "head", body: BODY });
+    expect(await local.outcome()).toEqual({
+      kind: "response",
+      head: "head",
+      body: BODY,
+      resumable: false,
+    });
     expect(said).toEqual(["drained 4", "done", "forgotten"]);
     expect(expire).toEqual([]);
   });
 
   test("that is not whole is claimed, and loses nothing until then", async () => {
-    const { call, handover, stream, said, expire } = handed();
+    const { call, local, stream, said, expire } = opened();
     call.onHead("head", BODY, false);
     call.onData(BODY, true);
-    expect(await handover.outcome()).toEqual({ kind: "runs" });
-    const { attachment, heard } = claiming();
-    call.claimedBy(attachment);
+    expect(await local.outcome()).toBe("running");
+    const { response, heard } = claiming();
+    call.claim(response);
     expect(heard).toEqual(["start", "head head false", "data 4 true"]);
-    expect(stream.events).toBe(attachment);
+    expect(stream.events).toBe(response);
     expect(said).toEqual(["forgotten"]);
     expect(expire).toEqual([]);
   });
 
   test("that comes when the Worker has stopped waiting is there when it claims its call", async () => {
-    const { call, handover } = handed();
-    expect(await handover.outcome()).toEqual({ kind: "runs" });
+    const { call, local } = opened();
+    expect(await local.outcome()).toBe("running");
     call.onHead("head", BODY, true);
-    const { attachment, heard } = claiming();
-    call.claimedBy(attachment);
+    const { response, heard } = claiming();
+    call.claim(response);
     expect(heard).toEqual(["start", "head head true"]);
   });
 
   test("that there will not be is told with its reason", async () => {
-    const { call, handover, said } = handed();
+    const { call, local, said } = opened();
     call.onOver({ kind: "refused", failure: '{"code":"queue_full"}' });
     const failure = '{"code":"queue_full"}';
-    expect(await handover.outcome()).toEqual({ kind: "ended", ending: "refused", failure });
+    expect(await local.outcome()).toEqual({ kind: "failed", cause: "refused", failure });
     expect(said).toEqual(["forgotten"]);
   });
 });
 
 describe("a call that nobody claims", () => {
   test("is cancelled: its client has left", () => {
-    const { expire, said } = handed();
+    const { expire, said } = opened();
     expire[0]?.();
     expect(said).toEqual(["forgotten", "cancelled", "discarded"]);
   });
 
   test("has longer when its Worker was there a moment ago", async () => {
-    const { call, handover, expire, said } = handed();
+    const { call, local, expire, said } = opened();
     call.onHead("head", BODY, false);
-    await handover.outcome();
+    await local.outcome();
     expire[0]?.();
     expect(said).toEqual([]);
     expire[1]?.();
@@ -102,39 +107,41 @@ describe("a call that nobody claims", () => {
   });
 });
 
-describe("a desk", () => {
+describe("a local queue", () => {
   test("hands calls on in their order, and those that wait too when it is closed", async () => {
-    const desk = new Desk("order");
-    desk.offer();
-    const outcomes = ["a", "b"].map((id) => desk.handOver(id, "{}", BODY));
-    const calls = await desk.next();
-    expect(calls.map(({ id }) => id)).toEqual(["a", "b"]);
-    for (const call of calls) call.settle({ kind: "answered", head: call.id, body: BODY });
+    const queue = new LocalQueue("order");
+    queue.publish();
+    const outcomes = ["a", "b"].map((id) => queue.put(id, "{}", BODY));
+    const calls = await queue.next();
+    expect(calls.map(({ callId }) => callId)).toEqual(["a", "b"]);
+    for (const call of calls) {
+      call.settle({ kind: "response", head: call.callId, body: BODY, resumable: false });
+    }
     expect(await Promise.all(outcomes)).toMatchObject([{ head: "a" }, { head: "b" }]);
-    const last = desk.handOver("c", "{}", BODY);
-    desk.close();
-    const [waiting] = await desk.next();
-    waiting?.refuse();
-    expect(await last).toEqual({ kind: "not_begun" });
-    expect(await desk.next()).toEqual([]);
+    const last = queue.put("c", "{}", BODY);
+    queue.close();
+    const [waiting] = await queue.next();
+    waiting?.settle("not_opened");
+    expect(await last).toBe("not_opened");
+    expect(await queue.next()).toEqual([]);
   });
 
   test("where nobody takes calls is not offered any more, and the call is not begun later", async () => {
-    const desk = new Desk("gone");
-    desk.offer();
-    expect(deskOf("gone")).toBe(desk);
-    expect(await desk.handOver("a", "{}", BODY)).toEqual({ kind: "not_begun" });
-    expect(deskOf("gone")).toBeUndefined();
-    const [call] = await desk.next();
-    expect(call?.begin()).toBe(false);
+    const queue = new LocalQueue("gone");
+    queue.publish();
+    expect(localQueueOf("gone")).toBe(queue);
+    expect(await queue.put("a", "{}", BODY)).toBe("not_opened");
+    expect(localQueueOf("gone")).toBeUndefined();
+    const [call] = await queue.next();
+    expect(call?.open()).toBe(false);
   });
 
   test("wakes the object that waits", async () => {
-    const desk = new Desk("wakes");
-    const next = desk.next();
-    const outcome = desk.handOver("a", "{}", BODY);
+    const queue = new LocalQueue("wakes");
+    const next = queue.next();
+    const outcome = queue.put("a", "{}", BODY);
     const [call] = await next;
-    call?.refuse();
-    expect(await outcome).toEqual({ kind: "not_begun" });
+    call?.settle("not_opened");
+    expect(await outcome).toBe("not_opened");
   });
 });

@@ -1,13 +1,13 @@
-/** An answer's body inside the object: what has been taken is what the reader has, and no more. */
+/** A response's body inside the object: the bytes that count as taken are those that the reader has. */
 import { expect, test } from "vitest";
 
-import { AnswerBody } from "../../../../gateway/objects/link/response-body.ts";
-import { MOST_AT_A_TIME_BYTES } from "../../../../gateway/contracts/link.ts";
+import { ResponseBodyStream } from "../../../../gateway/objects/link/response-body-stream.ts";
+import { MAX_CHUNK_BYTES } from "../../../../gateway/contracts/link.ts";
 
 /** A body whose events are noted. */
 function observed() {
   const seen: (number | "whole" | "left")[] = [];
-  const body = new AnswerBody({
+  const body = new ResponseBodyStream({
     onTaken: (bytes) => seen.push(bytes),
     onWhole: () => seen.push("whole"),
     onLeft: () => seen.push("left"),
@@ -30,7 +30,7 @@ test("a piece counts as taken when the reader comes back, not when it is handed 
 
 test("pieces that wait go out together, in their order, as many as one read takes", async () => {
   const { body, reader } = observed();
-  const large = new Uint8Array(MOST_AT_A_TIME_BYTES).fill(7);
+  const large = new Uint8Array(MAX_CHUNK_BYTES).fill(7);
   for (const piece of [bytes(1), bytes(2, 3), large, bytes(4)]) body.push(piece);
   expect((await reader.read()).value).toEqual(bytes(1, 2, 3));
   expect((await reader.read()).value).toEqual(large);
@@ -52,7 +52,7 @@ test("a break comes after what came before it, and is no end", async () => {
   body.push(bytes(1));
   body.break();
   expect((await reader.read()).value).toEqual(bytes(1));
-  await expect(reader.read()).rejects.toThrow("the answer broke off");
+  await expect(reader.read()).rejects.toThrow("the response broke off");
   expect(seen).toEqual([1]);
 });
 

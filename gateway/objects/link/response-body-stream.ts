@@ -1,14 +1,14 @@
 /**
- * The body of an answer on its way from the link to the Worker, inside the `Origin` object: pieces go in as
- * they come, and what is there goes out whenever the Worker asks. That it asks again says that it has what
- * went out before; only then does the credit for that return to the agent. A stream with a queue of its own
- * would say so too early, and an IdentityTransformStream holds some 60 KiB more for each client.
+ * A response's body on its way from the link to the Worker. Pieces go in as they come from the link; a pull of
+ * the Worker takes all that are there. A pull also means that the Worker has the previous piece; only then does
+ * flow-control credit return to the agent. A stream with a queue of its own would pull too early, and an
+ * IdentityTransformStream holds some 60 KiB more for each client.
  */
-import { MOST_AT_A_TIME_BYTES } from "../../contracts/link.ts";
+import { MAX_CHUNK_BYTES } from "../../contracts/link.ts";
 
 const NOTHING = new Uint8Array(0);
 
-export interface AnswerBodyEvents {
+export interface ResponseBodyEvents {
   /** The Worker has so many bytes more. */
   onTaken(bytes: number): void;
   /** The Worker has everything, and knows that it is everything. */
@@ -17,22 +17,22 @@ export interface AnswerBodyEvents {
   onLeft(): void;
 }
 
-export class AnswerBody {
+export class ResponseBodyStream {
   readonly readable: ReadableStream<Uint8Array>;
-  readonly #events: AnswerBodyEvents;
-  /** Pieces that the Worker has not asked for yet; those before `#next` are gone. */
+  readonly #events: ResponseBodyEvents;
+  /** Pieces that the Worker has not pulled yet; those before `#next` are gone. */
   #waiting: Uint8Array[] = [];
   #next = 0;
-  /** Bytes that went out last. */
-  #onTheirWay = 0;
-  /** The Worker asked, and there was nothing. */
-  #asked = false;
+  /** Bytes that the last pull took. */
+  #pulledBytes = 0;
+  /** The Worker pulled, and there was nothing. */
+  #isPulling = false;
   /** What follows the last piece. */
   #ending: "open" | "end" | "break" = "open";
-  #over = false;
+  #closed = false;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
 
-  constructor(events: AnswerBodyEvents) {
+  constructor(events: ResponseBodyEvents) {
     this.#events = events;
     this.readable = new ReadableStream<Uint8Array>(
       {
@@ -41,20 +41,20 @@ export class AnswerBody {
         },
         pull: () => this.#pull(),
         cancel: () => {
-          this.#over = true;
+          this.#closed = true;
           events.onLeft();
         },
       },
-      // Asked for one by one, so that asking means having.
+      // No queue: a pull means that the piece before has been taken.
       { highWaterMark: 0 },
     );
   }
 
-  /** The next piece of the body, which is not empty. */
+  /** Adds the next piece of the body, which is not empty. */
   push(bytes: Uint8Array): void {
-    if (this.#over) return;
+    if (this.#closed) return;
     this.#waiting.push(bytes);
-    if (this.#asked) this.#handOn();
+    if (this.#isPulling) this.#enqueue();
   }
 
   /** The body is complete. */
@@ -68,38 +68,38 @@ export class AnswerBody {
   }
 
   #finish(ending: "end" | "break"): void {
-    if (this.#over || this.#ending !== "open") return;
+    if (this.#closed || this.#ending !== "open") return;
     this.#ending = ending;
-    if (this.#asked) this.#handOn();
+    if (this.#isPulling) this.#enqueue();
   }
 
   #pull(): void {
-    const taken = this.#onTheirWay;
-    this.#onTheirWay = 0;
+    const taken = this.#pulledBytes;
+    this.#pulledBytes = 0;
     if (taken > 0) this.#events.onTaken(taken);
-    this.#handOn();
+    this.#enqueue();
   }
 
-  /** Gives the Worker what is there, or what follows it, or notes that it asked. */
-  #handOn(): void {
-    if (this.#over) return;
+  /** Gives the Worker what is there, or what follows it, or notes that it waits. */
+  #enqueue(): void {
+    if (this.#closed) return;
     const bytes = this.#take();
-    this.#asked = bytes.length === 0 && this.#ending === "open";
+    this.#isPulling = bytes.length === 0 && this.#ending === "open";
     if (bytes.length > 0) {
-      this.#onTheirWay = bytes.length;
+      this.#pulledBytes = bytes.length;
       this.#controller.enqueue(bytes);
       return;
     }
     if (this.#ending === "open") return;
-    this.#over = true;
-    if (this.#ending === "break") this.#controller.error(new Error("the answer broke off"));
+    this.#closed = true;
+    if (this.#ending === "break") this.#controller.error(new Error("the response broke off"));
     else {
       this.#controller.close();
       this.#events.onWhole();
     }
   }
 
-  /** The next pieces, as one. */
+  /** The next pieces as one, at most MAX_CHUNK_BYTES unless the first is larger. */
   #take(): Uint8Array {
     const first = this.#waiting[this.#next];
     if (first === undefined) return NOTHING;
@@ -107,7 +107,7 @@ export class AnswerBody {
     let length = first.length;
     for (; this.#next < this.#waiting.length; this.#next += 1) {
       const more = (this.#waiting[this.#next] as Uint8Array).length;
-      if (length + more > MOST_AT_A_TIME_BYTES) break;
+      if (length + more > MAX_CHUNK_BYTES) break;
       length += more;
     }
     const pieces = this.#waiting.slice(from, this.#next);

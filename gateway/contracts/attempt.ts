@@ -1,0 +1,175 @@
+/**
+ * One attempt to get a call's response over one link of a box: what came of it, and its form on the way from
+ * the link's object to the Worker. Calls, WebSockets and operations of agents share this one vocabulary.
+ *
+ * The object passes heads on as the JSON text that the agent sent. The Worker parses them, once: what an
+ * agent says that makes no sense becomes a failure of its origin here and nowhere else.
+ */
+import { ProtocolError } from "../../routing/wire/frames.ts";
+import {
+  type Failure,
+  type KeptCall,
+  parseFailure,
+  parseKeptCall,
+  parseResponseHead,
+  type ResponseHead,
+} from "../../routing/wire/messages.ts";
+import type { StreamEnding } from "../../routing/wire/multiplexer.ts";
+
+/** Why an attempt failed: how its stream ended, or why there was none. */
+export type FailureCause =
+  | Exclude<StreamEnding["kind"], "kept">
+  /** No agent is connected by this link: it said goodbye, or it has been away for long. */
+  | "no_link"
+  /** No agent is connected by this link, but one was a moment ago. */
+  | "link_away"
+  /** No agent is connected by this link, and its object is too young to know of one. */
+  | "link_unknown"
+  | "too_many_streams"
+  /** The object takes no more requests now; this one did not reach it. */
+  | "overloaded";
+
+/** A response's body: whole in memory, or a stream; null where there is none. */
+export type ResponseBody = ReadableStream<Uint8Array> | Uint8Array | null;
+
+interface ResponseAttempt<Head> {
+  readonly kind: "response";
+  readonly head: Head;
+  readonly body: ResponseBody;
+  /** More may follow than this attempt brings: where the body breaks, another attempt goes on. */
+  readonly resumable: boolean;
+}
+
+interface WebSocketAttempt<Head> {
+  readonly kind: "websocket";
+  readonly head: Head;
+  readonly socket: WebSocket;
+}
+
+/** What came of an attempt. */
+export type Attempt =
+  | ResponseAttempt<ResponseHead>
+  /** The app took the WebSocket; `socket` is the client's end. */
+  | WebSocketAttempt<ResponseHead>
+  /** The client's patience ended first: the call goes on, and its response will be stored. */
+  | { readonly kind: "deferred"; readonly call: KeptCall }
+  | { readonly kind: "failed"; readonly cause: FailureCause; readonly failure: Failure };
+
+/** An attempt with what the agent said still in its JSON. */
+export type UnparsedAttempt =
+  | ResponseAttempt<string>
+  | WebSocketAttempt<string>
+  | { readonly kind: "deferred"; readonly call: string }
+  | { readonly kind: "failed"; readonly cause: FailureCause; readonly failure: string };
+
+/** The same as a Response from the object: each part in a header of its own, as ASCII JSON. */
+const HEAD = "postern-head";
+const RESUMABLE = "postern-resumable";
+const DEFERRED = "postern-deferred";
+const CAUSE = "postern-cause";
+const FAILURE = "postern-failure";
+
+/** Object: the Response that tells the Worker of an attempt. */
+export function attemptResponse(attempt: UnparsedAttempt): Response {
+  switch (attempt.kind) {
+    case "response": {
+      const headers: Record<string, string> = { [HEAD]: asciiJson(attempt.head) };
+      if (attempt.resumable) headers[RESUMABLE] = "1";
+      return new Response(attempt.body, { headers });
+    }
+    case "websocket": {
+      const headers = { [HEAD]: asciiJson(attempt.head) };
+      return new Response(null, { status: 101, webSocket: attempt.socket, headers });
+    }
+    case "deferred":
+      return new Response(null, { headers: { [DEFERRED]: asciiJson(attempt.call) } });
+    case "failed": {
+      const headers = { [CAUSE]: attempt.cause, [FAILURE]: asciiJson(attempt.failure) };
+      return new Response(null, { headers });
+    }
+  }
+}
+
+/**
+ * Worker: the attempt that an object's Response tells of.
+ * @throws Error where the Response tells of none, which is a fault of ours
+ */
+export function receivedAttempt(response: Response): Attempt {
+  const { body, webSocket: socket, headers } = response;
+  const head = headers.get(HEAD);
+  if (head !== null) {
+    const attempt: Attempt = parsedAttempt(
+      socket === null
+        ? { kind: "response", head, body, resumable: headers.has(RESUMABLE) }
+        : { kind: "websocket", head, socket },
+    );
+    if (attempt.kind === "failed") void body?.cancel();
+    return attempt;
+  }
+  const call = headers.get(DEFERRED);
+  if (call !== null) return parsedAttempt({ kind: "deferred", call });
+  const cause = headers.get(CAUSE);
+  if (!isFailureCause(cause)) throw new Error("the object answered with no attempt");
+  return parsedAttempt({ kind: "failed", cause, failure: headers.get(FAILURE) ?? "{}" });
+}
+
+/** Parses what the agent said; a failure where that makes no sense. */
+export function parsedAttempt(attempt: UnparsedAttempt): Attempt {
+  try {
+    switch (attempt.kind) {
+      case "response":
+      case "websocket":
+        return { ...attempt, head: parseResponseHead(attempt.head) };
+      case "deferred":
+        return { kind: "deferred", call: parseKeptCall(attempt.call) };
+      case "failed":
+        return { ...attempt, failure: parseFailure(attempt.failure) };
+    }
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return failedAttempt("reset", { code: "origin_error", detail: error.message });
+  }
+}
+
+/** Whether the attempt found no agent connected. */
+export function isWithoutLink(attempt: Attempt): attempt is Attempt & { kind: "failed" } {
+  if (attempt.kind !== "failed") return false;
+  const { cause } = attempt;
+  return cause === "no_link" || cause === "link_away" || cause === "link_unknown";
+}
+
+/** Gives up a body that nobody wants. */
+export async function discardBody(body: ResponseBody): Promise<void> {
+  if (body instanceof ReadableStream) await body.cancel();
+}
+
+/** An attempt that failed on this side of the link. */
+export function failedAttempt(cause: FailureCause, failure: Failure): Attempt & { kind: "failed" } {
+  return { kind: "failed", cause, failure };
+}
+
+/** Makes JSON text printable ASCII, so that it may stand in a header value. */
+export function asciiJson(json: string): string {
+  return json.replace(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+const FAILURE_CAUSES: Readonly<Record<FailureCause, true>> = {
+  refused: true,
+  reset: true,
+  done: true,
+  cancelled: true,
+  detached: true,
+  link_lost: true,
+  no_link: true,
+  link_away: true,
+  link_unknown: true,
+  too_many_streams: true,
+  overloaded: true,
+};
+
+function isFailureCause(text: string | null): text is FailureCause {
+  return text !== null && Object.hasOwn(FAILURE_CAUSES, text);
+}

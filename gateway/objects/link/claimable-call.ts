@@ -1,0 +1,94 @@
+/**
+ * A local call inside the link's object. A whole response or a failure settles the call at once. Other events
+ * of its stream are held until the Worker claims the call. A Worker that does not claim has lost its client.
+ */
+import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { CLAIM_AFTER_MS, type LocalCall } from "../../contracts/local-queue.ts";
+import type { Deadlines } from "./deadlines.ts";
+import type { StreamResponse } from "./stream-response.ts";
+
+/** A Worker that has not claimed its call by now never will: its client left. */
+const UNCLAIMED_MS = 5 * CLAIM_AFTER_MS;
+
+export class ClaimableCall implements StreamEvents {
+  readonly #call: LocalCall;
+  readonly #deadlines: Deadlines;
+  readonly #forget: () => void;
+  readonly #held: ((to: StreamResponse) => void)[] = [];
+  #stream: Stream | undefined;
+  #endWait: () => void;
+
+  /** @param forget told when the call can be claimed no more */
+  constructor(call: LocalCall, deadlines: Deadlines, forget: () => void) {
+    this.#call = call;
+    this.#deadlines = deadlines;
+    this.#forget = forget;
+    this.#endWait = deadlines.start(UNCLAIMED_MS, () => this.#onUnclaimed());
+  }
+
+  start(stream: Stream): void {
+    this.#stream = stream;
+  }
+
+  /** The link has all the streams that it may have. */
+  refuse(): void {
+    this.#end();
+    this.#call.settle("not_opened");
+  }
+
+  onHead(head: string, body: Uint8Array, end: boolean): void {
+    if (end && this.#call.settle({ kind: "response", head, body, resumable: false })) {
+      this.#stream?.drained(body.length);
+      this.#stream?.done();
+      this.#end();
+    } else this.#hold((to) => to.onHead(head, body, end));
+  }
+
+  onData(bytes: Uint8Array, end: boolean): void {
+    this.#hold((to) => to.onData(bytes, end));
+  }
+
+  onOver(ending: StreamEnding): void {
+    if (ending.kind !== "kept" && this.#held.length === 0) {
+      const failure = "failure" in ending ? ending.failure : "{}";
+      if (this.#call.settle({ kind: "failed", cause: ending.kind, failure })) {
+        this.#end();
+        return;
+      }
+    }
+    this.#hold((to) => to.onOver(ending));
+  }
+
+  /** The Worker claims the call, which goes on like any other. */
+  claim(response: StreamResponse): void {
+    this.#end();
+    const stream = this.#stream;
+    if (stream !== undefined) stream.events = response;
+    response.start(stream);
+    for (const event of this.#held) event(response);
+  }
+
+  /** The stream's first window bounds what is held. */
+  #hold(event: (to: StreamResponse) => void): void {
+    this.#held.push(event);
+    this.#call.settle("running");
+  }
+
+  #onUnclaimed(): void {
+    if (this.#call.heard) {
+      // The claim is on its way, unless the client left just now.
+      this.#endWait = this.#deadlines.start(2 * UNCLAIMED_MS, () => this.#leave());
+    } else this.#leave();
+  }
+
+  #leave(): void {
+    this.#end();
+    this.#stream?.cancel();
+    this.#stream?.discard();
+  }
+
+  #end(): void {
+    this.#endWait();
+    this.#forget();
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The socket of a link and the streams on it. The socket is hibernatable: what must survive hibernation is in
+ * its attachment, and everything else is asked again from the agent.
+ */
+import { packFrames } from "../../../routing/wire/frames.ts";
+import { Multiplexer } from "../../../routing/wire/multiplexer.ts";
+
+/** Close codes of the link's socket (docs/protocol.md). */
+export const CLOSE = {
+  goodbye: 1000,
+  internalError: 1011,
+  replaced: 4000,
+  unsupportedVersion: 4001,
+  protocolError: 4002,
+  silent: 4003,
+  revoked: 4004,
+} as const;
+
+/** The longest reason of a close frame is 123 bytes (RFC 6455, 5.5). */
+const MAX_REASON_CHARACTERS = 120;
+
+/** Frames that nothing waits for go with the next message, or after this time. */
+const LAZY_MS = 500;
+
+/** What the socket's attachment keeps through hibernation. */
+export interface LinkIdentity {
+  readonly workspace: string;
+  readonly box: string;
+  /** Of the box's enrolment. */
+  readonly serial: string;
+  readonly link: number;
+  readonly incarnation: string;
+  /** When the socket was accepted, in milliseconds of the epoch; larger than that of every socket before it. */
+  readonly acceptedAt: number;
+  /** The agreed protocol version; 0 until hello. */
+  version: number;
+}
+
+export class LinkConnection {
+  readonly socket: WebSocket;
+  readonly identity: LinkIdentity;
+  readonly streams: Multiplexer;
+  /** The workspace has heard of the link, or is about to. */
+  greeted: boolean;
+  /** When a frame last came, in milliseconds of the epoch. Keepalive pings are not among them. */
+  heardAt: number;
+  #isClosed = false;
+
+  /** @param onControl a frame of the link itself, with its JSON text */
+  constructor(
+    socket: WebSocket,
+    identity: LinkIdentity,
+    onControl: (link: LinkConnection, type: number, text: string) => void,
+  ) {
+    this.socket = socket;
+    this.identity = identity;
+    this.greeted = identity.version !== 0;
+    this.heardAt = identity.acceptedAt;
+    // One timer for all lazy frames: each timer would wake the object.
+    let isFlushing = false;
+    this.streams = new Multiplexer({
+      role: "gateway",
+      // Late frames of streams from before hibernation must not meet new streams of the same number.
+      firstStream: crypto.getRandomValues(new Uint32Array(1))[0] as number,
+      onPending: () => {
+        queueMicrotask(() => this.#flush());
+      },
+      onLazy: () => {
+        if (isFlushing) return;
+        isFlushing = true;
+        setTimeout(() => {
+          isFlushing = false;
+          this.#flush();
+        }, LAZY_MS);
+      },
+      onControl: (type, text) => onControl(this, type, text),
+    });
+  }
+
+  /** The link's connection on a socket that was accepted before hibernation. */
+  static resume(
+    socket: WebSocket,
+    onControl: (link: LinkConnection, type: number, text: string) => void,
+  ): LinkConnection {
+    return new LinkConnection(socket, identityOf(socket), onControl);
+  }
+
+  /** Both sides have agreed on a version: it survives hibernation. */
+  welcome(version: number): void {
+    this.identity.version = version;
+    this.socket.serializeAttachment(this.identity);
+  }
+
+  /** Sends nothing more; the streams hear that the link is lost. */
+  end(): void {
+    this.#isClosed = true;
+    this.streams.lost();
+  }
+
+  #flush(): void {
+    if (this.#isClosed) return;
+    const [message] = packFrames(this.streams.takeFrames());
+    if (message !== undefined) this.socket.send(message);
+  }
+}
+
+/** The sockets of a link, the newest first. A path that died silently leaves an older one behind. */
+export function newestFirst(sockets: readonly WebSocket[]): WebSocket[] {
+  return sockets.toSorted(
+    (first, second) => identityOf(second).acceptedAt - identityOf(first).acceptedAt,
+  );
+}
+
+/** Closes a socket that is not closed yet. @param reason for the agent's operator */
+export function closeSocket(socket: WebSocket, code: number, reason: string): void {
+  if (socket.readyState !== WebSocket.READY_STATE_OPEN) return;
+  socket.close(code, reason.slice(0, MAX_REASON_CHARACTERS));
+}
+
+function identityOf(socket: WebSocket): LinkIdentity {
+  return socket.deserializeAttachment() as LinkIdentity;
+}
