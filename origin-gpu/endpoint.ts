@@ -15,9 +15,9 @@ import { contentLength } from "../routing/wire/messages.ts";
 import { BodySpoolFullError, type BodySpools } from "./calls/body-spool.ts";
 import type { Call, Settlement } from "./calls/call.ts";
 import type { Runner } from "./calls/call-table.ts";
-import { Slots, type Ticket } from "./calls/slots.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
+import { ConcurrencyLimiter, type Permit } from "./core/concurrency-limiter.ts";
 import { AppConnections, type ForwardedCall } from "./forward/forward.ts";
 import { forwardWebSocket } from "./forward/forward-websocket.ts";
 import type { Relay } from "./websocket/relay.ts";
@@ -63,7 +63,7 @@ export type HandOn = (call: Call, functionName: string, link: number) => void;
 export class Endpoint {
   readonly #settings: EndpointConfig;
   readonly #pool: ContainerPool;
-  readonly #slots: Slots;
+  readonly #limiter: ConcurrencyLimiter;
   readonly #gateway: GatewayAddress;
   /** By container id: a new container gets new connections. */
   readonly #connections = new Map<string, AppConnections>();
@@ -77,7 +77,11 @@ export class Endpoint {
   constructor({ settings, gateway, bodies, ...pool }: EndpointOptions) {
     this.#bodies = bodies;
     this.#settings = settings;
-    this.#slots = new Slots(settings.maxInputs, settings.maxPending, settings.maxPendingAsync);
+    this.#limiter = new ConcurrencyLimiter(
+      settings.maxInputs,
+      settings.maxPending,
+      settings.maxPendingAsync,
+    );
     this.#gateway = gateway;
     this.#log = pool.log;
     this.#pool = createContainerPool({ ...pool, endpoint: settings });
@@ -120,13 +124,13 @@ export class Endpoint {
   async retire(handOn: HandOn): Promise<void> {
     await this.#unusedWithinGrace();
     this.#handOn = handOn;
-    this.#slots.resize(Infinity);
+    this.#limiter.resize(Infinity);
     await this.close("this version of the app has ended");
   }
 
   /** Frees what only one container can have: its port. What runs has its grace period; the rest waits. */
   async suspend(): Promise<void> {
-    this.#slots.resize(0);
+    this.#limiter.resize(0);
     await this.#unusedWithinGrace();
     await this.#disconnect("the app is started anew");
     await this.#pool.rest();
@@ -134,7 +138,7 @@ export class Endpoint {
 
   /** Goes on after `suspend`. */
   resume(): void {
-    this.#slots.resize(this.#settings.maxInputs);
+    this.#limiter.resize(this.#settings.maxInputs);
     const warm = this.#pool.acquire();
     // That it does not start, its log tells, and so does the next call.
     void warm.then((lease) => lease.release()).catch(() => undefined);
@@ -152,12 +156,12 @@ export class Endpoint {
     const visit: Visit = { call, settings, link, arrivedAt: performance.now(), lease: undefined };
     let begun = false;
     const asynchronous = call.head.async === true;
-    const ticket = this.#slots.request(() => {
+    const permit = this.#limiter.acquire(() => {
       begun = true;
       void this.#begin(visit);
     }, asynchronous);
-    if (ticket !== undefined) {
-      call.whenSettled((how) => void this.#leave(visit, ticket, how));
+    if (permit !== undefined) {
+      call.whenSettled((how) => void this.#leave(visit, permit, how));
       return begun ? "begins" : "waits";
     }
     const { function: name, maxPending, maxPendingAsync } = this.#settings;
@@ -252,13 +256,13 @@ export class Endpoint {
     });
   }
 
-  async #leave({ call, lease }: Visit, ticket: Ticket, how: Settlement): Promise<void> {
+  async #leave({ call, lease }: Visit, permit: Permit, how: Settlement): Promise<void> {
     if (lease !== undefined && how !== "completed") {
       if (how === "broke") await this.#exitNoticed(lease, DYING_MS);
       await this.#letGo(call, lease);
     }
     lease?.release();
-    ticket.release();
+    permit.release();
   }
 
   /**
@@ -279,7 +283,7 @@ export class Endpoint {
 
   async #unusedWithinGrace(): Promise<void> {
     const graceMs = this.#settings.exitGracePeriod * MS_PER_SECOND;
-    await this.#within(graceMs, this.#slots.unused());
+    await this.#within(graceMs, this.#limiter.unused());
   }
 
   /** What the promise resolves with, or nothing when it takes too long or the endpoint is closed. */

@@ -40,9 +40,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: ["cloudflare:workers", "zod"],
   },
   "origin-gpu": {
-    rooms: ["routing/wire", "auth"],
+    rooms: ["routing/wire", "auth", "origin-gpu/core"],
     packages: ["node:*", "undici", "smol-toml", "zod", "ignore", "tar"],
   },
+  // Decisions of the agent without its processes and its clock.
+  "origin-gpu/core": { rooms: ["routing/wire"], packages: [], pure: true },
   // What users copy stands alone.
   "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
   cli: {
