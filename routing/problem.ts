@@ -1,7 +1,7 @@
 /**
- * An answer of the gateway's own, from a code of the table in wire/errors.ts to status, headers and body:
- * a problem document (RFC 9457), a small page, or one line of text, as the client prefers. Says what went
- * wrong and what helps; never a stack, a path or another tenant's name.
+ * An error response of Postern's own, made from a row of wire/errors.ts: a problem document (RFC 9457),
+ * a small page or one line of text, as the client prefers. It says what went wrong and what helps, and
+ * never names a stack, a path or another tenant.
  */
 import { type AnswerShape, answerShape } from "./accept.ts";
 import { type ErrorCode, ERRORS } from "./wire/errors.ts";
@@ -9,13 +9,8 @@ import { type ErrorCode, ERRORS } from "./wire/errors.ts";
 export interface ProblemOptions {
   /** The request's Accept header. */
   accept: string | null;
-  /** Seconds after which trying again makes sense. */
+  /** Seconds after which trying again makes sense, instead of the row's default. */
   retryAfter?: number | undefined;
-  /**
-   * The app may have begun this request: client libraries of the OpenAI kind, which repeat a POST after
-   * 408, 409, 429 and 5xx, are told not to.
-   */
-  mayHaveRun?: boolean | undefined;
   /** More members of the problem document, for programs; the other shapes leave them out. */
   members?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -26,8 +21,13 @@ export interface Problem {
   body: string;
 }
 
-/** `detail` is for the reader of this one answer; it may be empty. A 401 says the same to everybody. */
+/**
+ * Builds the response for an error code.
+ * @param detail for the reader of this one response; may be empty. A 401 leaves it out, so that its words
+ *   tell a stranger nothing about the endpoint.
+ */
 export function problem(code: ErrorCode, detail: string, options: ProblemOptions): Problem {
+  const { status, mayHaveRun, retryAfterS } = ERRORS[code];
   const shape = SHAPES[answerShape(options.accept)];
   const headers: Record<string, string> = {
     // RFC 9111, 5.2.2.5: what is wrong now may be right in a second.
@@ -37,13 +37,13 @@ export function problem(code: ErrorCode, detail: string, options: ProblemOptions
   };
   const challenge = CHALLENGES[code];
   if (challenge !== undefined) headers["www-authenticate"] = challenge;
-  if (options.retryAfter !== undefined) {
-    // RFC 9110, 10.2.3: whole seconds.
-    headers["retry-after"] = String(Math.max(0, Math.ceil(options.retryAfter)));
-  }
-  if (options.mayHaveRun === true) headers["x-should-retry"] = "false";
+  const retryAfter = options.retryAfter ?? retryAfterS;
+  // RFC 9110, 10.2.3: whole seconds.
+  if (retryAfter !== undefined) headers["retry-after"] = `${Math.max(0, Math.ceil(retryAfter))}`;
+  // The OpenAI and Anthropic clients repeat a POST after 408, 409, 429 and 5xx unless told so.
+  if (mayHaveRun) headers["x-should-retry"] = "false";
   const body = shape.body(code, challenge === undefined ? detail : "", options.members);
-  return { status: ERRORS[code].status, headers, body };
+  return { status, headers, body };
 }
 
 interface Shape {
@@ -66,13 +66,13 @@ const SHAPES: Readonly<Record<AnswerShape, Shape>> = {
   },
 };
 
-/** RFC 9110, 11.6.1, and RFC 6750, 3: what opens the endpoint, and that what was sent does not. */
+/** RFC 9110, 11.6.1, and RFC 6750, 3: which credentials open the endpoint; `error` rejects those sent. */
 const CHALLENGES: Partial<Record<ErrorCode, string>> = {
   missing_credentials: 'Bearer realm="postern"',
   invalid_credentials: 'Bearer realm="postern", error="invalid_token"',
 };
 
-/** RFC 9457, 3; without `type`, which then is "about:blank": programs switch on `code`. */
+/** RFC 9457, 3. Without `type`, which then means "about:blank": programs switch on `code`. */
 function document(code: ErrorCode, detail: string, members: ProblemOptions["members"]): string {
   const { status, title } = ERRORS[code];
   return `${JSON.stringify({ ...members, title, status, detail: explain(code, detail), code })}\n`;
@@ -85,7 +85,7 @@ function line(code: ErrorCode, detail: string): string {
   return detail === "" ? start : `${start} (${detail.replace(/\p{Cc}+/gu, " ")})`;
 }
 
-/** The particular words, or the general ones where there are none. */
+/** The detail, or the title's line where the detail is empty. */
 function explain(code: ErrorCode, detail: string): string {
   return detail === "" ? line(code, "") : detail;
 }

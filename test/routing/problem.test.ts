@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { answerShape } from "../../routing/accept.ts";
@@ -114,29 +113,21 @@ describe("a problem", () => {
     expect([after(1), after(0.2), after(0), after(-3)]).toEqual(["1", "1", "0", "0"]);
   });
 
-  it("asks clients not to repeat what the app may have begun", () => {
-    const { headers } = problem("call_lost", "", { accept: null, mayHaveRun: true });
-    expect(headers["x-should-retry"]).toBe("false");
+  it("says when to come back by the table, where nobody says otherwise", () => {
+    const after = (code: ErrorCode) => problem(code, "", { accept: null }).headers["retry-after"];
+    expect(after("queue_full")).toBe("1");
+    expect(after("starting_failed")).toBe("5");
+    expect(after("no_such_endpoint")).toBeUndefined();
+  });
+
+  it.each(CODES)("of %s asks clients not to repeat a call that may have run", (code) => {
+    const { headers } = problem(code, "", { accept: null });
+    expect(headers["x-should-retry"]).toBe(ERRORS[code].mayHaveRun ? "false" : undefined);
   });
 
   it("has members for programs, which cannot replace its own", () => {
     const members = { call_id: "c", status: 200, code: "forged" };
     const { body } = problem("call_lost", "gone", { accept: null, members });
     expect(JSON.parse(body)).toMatchObject({ call_id: "c", status: 502, code: "call_lost" });
-  });
-});
-
-describe("docs/errors.md", () => {
-  const rows = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8")
-    .split("\n")
-    .flatMap((line) => {
-      const [, status, code, meaning] = /^\| (\d{3}) +\| `(\w+)` +\| (.*\S) +\|$/.exec(line) ?? [];
-      return code === undefined ? [] : [{ status: Number(status), code, meaning }];
-    });
-
-  it("lists every code once, in the table's order, with its status", () => {
-    expect(rows.map(({ code, status }) => [code, status])).toEqual(
-      CODES.map((code) => [code, ERRORS[code].status]),
-    );
   });
 });

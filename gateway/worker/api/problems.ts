@@ -25,7 +25,6 @@ export function problemResponse(error: Error): Response {
   const { status, headers, body } = problem(code, message, {
     accept: "application/problem+json",
     members,
-    ...(ERRORS[code].status === 503 ? { retryAfter: 1 } : {}),
   });
   return new Response(body, { status, headers });
 }

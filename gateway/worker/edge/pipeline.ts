@@ -49,7 +49,7 @@ export async function serve(
   const found = lookup(env, execution, host.name);
   const looked = found instanceof Promise ? await found : found;
   if ("unavailable" in looked) {
-    return context.refuse("unavailable", "the registry of names did not answer", 1);
+    return context.refuse("unavailable", "the registry of names did not answer");
   }
   const { snapshot } = looked;
   if (snapshot === undefined || "stopped" in snapshot) {

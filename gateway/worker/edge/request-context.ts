@@ -10,15 +10,6 @@ import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
 import { addOwnHeaders } from "./response-headers.ts";
 
-/** Failures after which the app may have begun: a client library must not simply send the call again. */
-const MAY_HAVE_RUN: ReadonlySet<ErrorCode> = new Set([
-  "origin_error",
-  "call_lost",
-  "upload_interrupted",
-  "call_timeout",
-  "results_full",
-]);
-
 export class RequestContext {
   readonly request: Request;
   readonly startedAt = Date.now();
@@ -45,19 +36,18 @@ export class RequestContext {
 
   /**
    * Builds the gateway's own response to a request that it refuses.
-   * @param retryAfter seconds after which trying again makes sense
+   * @param retryAfter seconds after which trying again makes sense, instead of the code's default
    */
   refuse(code: ErrorCode, detail: string, retryAfter?: number): Response {
     this.code = code;
     const accept = this.request.headers.get("accept");
-    const mayHaveRun = MAY_HAVE_RUN.has(code);
-    const { status, headers, body } = problem(code, detail, { accept, retryAfter, mayHaveRun });
+    const { status, headers, body } = problem(code, detail, { accept, retryAfter });
     return this.respond(status, Object.entries(headers).flat(), body);
   }
 
   /** Builds the response to a call that failed. */
   fail({ code, detail, retryAfter }: Failure): Response {
-    return this.refuse(code, detail, retryAfter ?? (code === "no_origin" ? 1 : undefined));
+    return this.refuse(code, detail, retryAfter);
   }
 
   /** Builds the client's response from the app's. */
