@@ -14,9 +14,9 @@ import { Apps } from "./apps/apps.ts";
 import { type DeploymentFiles, Deployments, openDeploymentFiles } from "./apps/deployments.ts";
 import { secretsFrom } from "./apps/secrets.ts";
 import { BodySpools } from "./calls/body-spool.ts";
-import { CallTable } from "./calls/call-table.ts";
-import { KeptCalls } from "./calls/kept-calls.ts";
-import { RingBudget } from "./calls/replay-ring.ts";
+import { CallRegistry } from "./calls/call-registry.ts";
+import { DurableCalls } from "./calls/store/durable-calls.ts";
+import { RingBudget } from "./calls/response/replay-ring.ts";
 import type { AppConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
 import { PythonEnvironments } from "./environments/python-environments.ts";
@@ -80,7 +80,7 @@ export interface RunningAgent {
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const directory = options.stateDirectory;
   if (directory === undefined) return await new Agent(options, {}).start();
-  const kept = await KeptCalls.open(directory);
+  const kept = await DurableCalls.open(directory);
   const bodies = await BodySpools.open({
     directory: join(directory, "bodies"),
     limitBytes: WAITING_BODIES_BYTES,
@@ -93,7 +93,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
 
 /** What is on the disk, for this agent alone. */
 interface AgentFiles {
-  readonly kept?: KeptCalls;
+  readonly kept?: DurableCalls;
   readonly bodies?: BodySpools;
   readonly deployed?: DeploymentFiles;
 }
@@ -101,8 +101,8 @@ interface AgentFiles {
 class Agent {
   readonly #options: AgentOptions;
   readonly #apps: Apps;
-  readonly #calls: CallTable;
-  readonly #kept: KeptCalls | undefined;
+  readonly #calls: CallRegistry;
+  readonly #kept: DurableCalls | undefined;
   readonly #links: readonly [Link, ...Link[]];
   /** Links whose first welcome is still to come. */
   readonly #unwelcomed: Set<number>;
@@ -122,7 +122,7 @@ class Agent {
       enrolment,
       ...(connectTo === undefined ? {} : { connectTo }),
     });
-    this.#calls = new CallTable({
+    this.#calls = new CallRegistry({
       context: {
         now: () => performance.now(),
         soon: setImmediate,

@@ -14,7 +14,7 @@ import { KIB } from "../routing/wire/limits.ts";
 import { contentLength } from "../routing/wire/messages.ts";
 import { BodySpoolFullError, type BodySpools } from "./calls/body-spool.ts";
 import type { Call, Settlement } from "./calls/call.ts";
-import type { Runner } from "./calls/call-table.ts";
+import type { CallRunner } from "./calls/call-registry.ts";
 import type { EndpointConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
 import { ConcurrencyLimiter, type Permit } from "./core/concurrency-limiter.ts";
@@ -99,7 +99,7 @@ export class Endpoint {
   }
 
   /** What runs the calls that come over a link for a function with these settings. */
-  runner(settings: EndpointConfig, link: number): Runner {
+  runner(settings: EndpointConfig, link: number): CallRunner {
     const { onDisconnect, resultTtl } = settings;
     const graceMs = { cancel: 0, keep: Infinity };
     return {

@@ -7,7 +7,7 @@ import type { Failure, RequestHead } from "../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
 import type { Deployments } from "./apps/deployments.ts";
 import type { CallDescription } from "./calls/states.ts";
-import type { CallCursor, CallTable } from "./calls/call-table.ts";
+import type { CallCursor, CallRegistry } from "./calls/call-registry.ts";
 import type { QuestionBody } from "./code/code-questions.ts";
 
 /** Calls in one answer: it must fit a frame. */
@@ -16,7 +16,7 @@ const MAX_LISTED = 100;
 const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 export interface Asked {
-  calls: CallTable;
+  calls: CallRegistry;
   box: string;
   /** The workspace whose app this agent serves: others are told of nothing. */
   workspace: string;

@@ -3,7 +3,7 @@
  * version takes new calls is served-app.ts's business.
  */
 import type { Call } from "../calls/call.ts";
-import type { Runner } from "../calls/call-table.ts";
+import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import { Endpoint, type EndpointOptions } from "../endpoint.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
@@ -24,7 +24,7 @@ export interface BoxServices extends Pick<EndpointOptions, "gateway" | "bodies" 
 export interface ServedFunction {
   readonly settings: EndpointConfig;
   /** What runs its calls that come over this link. */
-  runner(link: number): Runner;
+  runner(link: number): CallRunner;
 }
 
 export class AppVersion {

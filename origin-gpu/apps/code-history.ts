@@ -4,7 +4,7 @@
  */
 import { rename, readFile, writeFile } from "node:fs/promises";
 import * as z from "zod";
-import { PRIVATE_FILE_MODE } from "../calls/files.ts";
+import { PRIVATE_FILE_MODE } from "../calls/store/files.ts";
 
 /** Of each app, the one that runs included. */
 const KEPT_SNAPSHOTS = 5;

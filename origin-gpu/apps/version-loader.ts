@@ -8,7 +8,7 @@ import type {
   AssignedVersion,
   VersionState,
 } from "../../routing/wire/deployments.ts";
-import { PRIVATE_DIRECTORY_MODE } from "../calls/files.ts";
+import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import type { CodeStore } from "../code/code-store.ts";
 import { type AppConfig, formatProblems, parseConfigDocument } from "../config/config.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";

@@ -14,7 +14,7 @@ import {
   REAL_FILES,
   removeFile,
   writeAll,
-} from "./files.ts";
+} from "./store/files.ts";
 
 /** Larger bodies are on the disk. */
 const MEMORY_BYTES = 4 * KIB;

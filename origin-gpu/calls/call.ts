@@ -6,11 +6,11 @@
  */
 import type { Failure, KeptCall, RequestHead, ResponseHead } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
-import type { Answer, AnswerHost, Attachment } from "./answer.ts";
-import type { Carrier } from "./carrier.ts";
-import type { Keeper } from "./keeper.ts";
-import { KeptAnswer } from "./kept-answer.ts";
-import { PassingAnswer, type PassingContext } from "./passing-answer.ts";
+import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
+import type { Carrier } from "./response/carrier.ts";
+import type { CallStorage } from "./store/call-storage.ts";
+import { StoredResponse } from "./response/stored-response.ts";
+import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
 import type { RequestBody } from "./request-body.ts";
 import {
   type CallDescription,
@@ -27,7 +27,7 @@ import {
 const SHOWN_PATH_CHARACTERS = 200;
 
 /** The app's side of a call: what the call may do to it. */
-export interface Exchange {
+export interface AppWork {
   pause(): void;
   resume(): void;
   /** Ends the app's request; the app sees a disconnect. */
@@ -38,7 +38,7 @@ export interface Exchange {
 export type Settlement = "completed" | "broke" | "given_up";
 
 /** What a call needs of the world. */
-export interface CallContext extends PassingContext {
+export interface CallContext extends StreamedResponseContext {
   /** The call is over for good: forget it. */
   forget(call: Call): void;
 }
@@ -57,7 +57,7 @@ interface Step {
   readonly at: number;
 }
 
-export class Call implements AnswerHost {
+export class Call implements RespondingCall {
   readonly id: string;
   readonly body: RequestBody;
   /** The id of the container that works on it, once one does. */
@@ -66,9 +66,9 @@ export class Call implements AnswerHost {
   #head: RequestHead | string;
   readonly #context: CallContext;
   readonly #graceMs: number;
-  readonly #keeper: Keeper | undefined;
-  #answer: Answer;
-  #exchange: Exchange | undefined;
+  readonly #keeper: CallStorage | undefined;
+  #answer: CallResponse;
+  #exchange: AppWork | undefined;
   #timeline: readonly [Step, ...Step[]];
   #state: CallState;
   #failure: Failure | undefined;
@@ -84,7 +84,7 @@ export class Call implements AnswerHost {
     { graceMs = 0 }: CallTerms,
     head: RequestHead,
     body: RequestBody,
-    keeper?: Keeper,
+    keeper?: CallStorage,
     kept = false,
   ) {
     this.id = head.call;
@@ -95,8 +95,8 @@ export class Call implements AnswerHost {
     this.#keeper = keeper;
     this.#answer =
       kept && keeper !== undefined
-        ? new KeptAnswer(this, keeper)
-        : new PassingAnswer(this, context, graceMs);
+        ? new StoredResponse(this, keeper)
+        : new StreamedResponse(this, context, graceMs);
     this.#state = body.incomplete ? "receiving" : "queued";
     this.#timeline = [{ state: this.#state, at: context.now() }];
   }
@@ -132,7 +132,7 @@ export class Call implements AnswerHost {
       path: (target.split("?", 1)[0] ?? "").slice(0, SHOWN_PATH_CHARACTERS),
       status: this.#status(),
       ...(this.container !== undefined && { container: this.container }),
-      kept: this.#answer instanceof KeptAnswer,
+      kept: this.#answer instanceof StoredResponse,
       elapsedMs: this.#elapsedMs(this.#context.now()),
       timeline: this.#timeline.map(({ state, at }) => ({ state, atMs: this.#elapsedMs(at) })),
     };
@@ -192,16 +192,16 @@ export class Call implements AnswerHost {
 
   /** The call is in the journal, and has its place: whoever will not wait may go. */
   noted(): void {
-    if (this.#answer instanceof KeptAnswer) this.#answer.noted();
+    if (this.#answer instanceof StoredResponse) this.#answer.noted();
   }
 
   /** An answer that has begun is on its way to its client, whatever that said. */
-  keep(attachment: Attachment): void {
+  keep(attachment: Subscriber): void {
     const keeper = this.#keeper;
     const begun = this.#state === "responding" || isEnded(this.#state);
     if (keeper === undefined || this.#over || begun) return;
     this.#answer.release();
-    const kept = new KeptAnswer(this, keeper);
+    const kept = new StoredResponse(this, keeper);
     this.#answer = kept;
     const { stream } = attachment;
     stream.events = kept.attach(attachment);
@@ -213,9 +213,9 @@ export class Call implements AnswerHost {
   }
 
   /** There is no room to keep the call: its client waits on, as if it had not been asked to leave. */
-  #passAfterAll(kept: KeptAnswer): void {
+  #passAfterAll(kept: StoredResponse): void {
     if (this.#state === "responding" || isEnded(this.#state) || this.#over) return;
-    const passing = new PassingAnswer(this, this.#context, this.#graceMs);
+    const passing = new StreamedResponse(this, this.#context, this.#graceMs);
     this.#answer = passing;
     for (const attachment of kept.waiting) {
       attachment.stream.events = passing.attach(attachment);
@@ -243,7 +243,7 @@ export class Call implements AnswerHost {
   }
 
   /** The app's request is on its way. */
-  started(exchange: Exchange): void {
+  started(exchange: AppWork): void {
     this.#exchange = exchange;
     this.#advance("started");
     if (this.#over) exchange.abort("the call is over");

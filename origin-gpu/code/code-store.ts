@@ -20,7 +20,7 @@ import {
   removeFile,
   syncDirectory,
   writeAll,
-} from "../calls/files.ts";
+} from "../calls/store/files.ts";
 import { CodeRefused } from "./code-refused.ts";
 import { unpackCode, verifyCode } from "./unpack-code.ts";
 

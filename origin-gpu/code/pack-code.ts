@@ -12,7 +12,7 @@ import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
 import { GIB, KIB, MIB } from "../../routing/wire/limits.ts";
-import { PRIVATE_FILE_MODE, writeAll } from "../calls/files.ts";
+import { PRIVATE_FILE_MODE, writeAll } from "../calls/store/files.ts";
 import { CodeRefused } from "./code-refused.ts";
 import { MAX_CODE_FILES, writeTar } from "./tar.ts";
 import { MAX_UNPACKED_BYTES } from "./unpack-code.ts";

@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { GIB } from "../../routing/wire/limits.ts";
-import { type Files, writeAll } from "../calls/files.ts";
+import { type Files, writeAll } from "../calls/store/files.ts";
 import { CodeRefused } from "./code-refused.ts";
 import { type ReadTarEntry, readTar, type TarLink } from "./tar.ts";
 

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { PRIVATE_DIRECTORY_MODE } from "../calls/files.ts";
+import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
 import { type FileLock, lock, tryLock, untilAskedAgain } from "./file-lock.ts";
 import { identify, install, type Interpreter, type Surroundings } from "./install.ts";

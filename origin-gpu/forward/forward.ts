@@ -16,7 +16,7 @@ import { Readable } from "node:stream";
 import { type Dispatcher, Pool } from "undici";
 import { KIB, MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 import { responseHeaders } from "../../routing/wire/headers.ts";
-import type { Call, Exchange } from "../calls/call.ts";
+import type { Call, AppWork } from "../calls/call.ts";
 
 /** Requests whose body is at most this long may use a kept connection. */
 const SMALL_BODY_BYTES = 16 * KIB;
@@ -140,7 +140,7 @@ diagnostics.subscribe("undici:client:sendHeaders", (message) => {
   starting = undefined;
 });
 
-class AppExchange implements Dispatcher.DispatchHandler, Exchange {
+class AppExchange implements Dispatcher.DispatchHandler, AppWork {
   readonly #call: Call;
   readonly #waited: Waited;
   readonly #repeat: (error: NodeJS.ErrnoException) => boolean;

@@ -14,7 +14,7 @@ import {
   type Welcome,
 } from "../../routing/wire/messages.ts";
 import { type Acceptor, Multiplexer } from "../../routing/wire/multiplexer.ts";
-import type { Carrier } from "../calls/carrier.ts";
+import type { Carrier } from "../calls/response/carrier.ts";
 import type { GatewayAddress } from "./gateway-address.ts";
 import { reconnectDelayMs } from "./backoff.ts";
 import { LinkSocket } from "./link-socket.ts";

@@ -9,8 +9,8 @@ import {
   type BodySpoolsOptions,
 } from "../../../origin-gpu/calls/body-spool.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
-import { FaultyFiles } from "./faulty-files.ts";
-import { collect, pattern } from "./result-tools.ts";
+import { FaultyFiles } from "./store/faulty-files.ts";
+import { collect, pattern } from "./store/result-tools.ts";
 
 async function open(options: Partial<BodySpoolsOptions> = {}) {
   const { directory = join(temporaryDirectory(), "bodies") } = options;

@@ -5,7 +5,7 @@
  */
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
+import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { DETACHED_MS, KIB, MAX_GRANTED_BYTES_PER_LINK } from "../../../routing/wire/limits.ts";
 import { type App, type Client, type Script, turn, World } from "./world.ts";
 

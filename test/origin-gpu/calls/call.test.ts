@@ -1,8 +1,8 @@
 /** The rules of one passing call: what shares a frame, when the app waits, how it ends, who takes over. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
-import { CallTable } from "../../../origin-gpu/calls/call-table.ts";
-import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
+import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
+import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import {
   COALESCE_MS,
   DETACHED_MS,
@@ -53,7 +53,7 @@ class Bench {
   readonly carrier = { congested: false, drained: [] as (() => void)[] };
   #soon: (() => void)[] = [];
   #later: (() => void)[] = [];
-  readonly #calls = new CallTable({
+  readonly #calls = new CallRegistry({
     context: {
       now: () => this.now,
       soon: (callback) => this.#soon.push(callback),

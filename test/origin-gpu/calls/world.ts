@@ -3,9 +3,9 @@
  * clients. Only the network, the clock and the app are fake, and a test moves each of them by hand. Every
  * byte that arrives anywhere is compared with the one that was sent.
  */
-import type { Call, Exchange } from "../../../origin-gpu/calls/call.ts";
-import { CallTable, type Runner } from "../../../origin-gpu/calls/call-table.ts";
-import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
+import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
+import { CallRegistry, type CallRunner } from "../../../origin-gpu/calls/call-registry.ts";
+import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { INITIAL_WINDOW_BYTES, KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import {
   type Failure,
@@ -58,7 +58,7 @@ export interface Script {
 }
 
 /** The app's side of one execution of a call. */
-export class App implements Exchange {
+export class App implements AppWork {
   readonly call: Call;
   readonly script: Script;
   readonly shift: number;
@@ -342,7 +342,7 @@ export interface Surroundings {
 export class World {
   readonly #advanceTimers: (ms: number) => void;
   readonly rings: RingBudget;
-  readonly calls: CallTable;
+  readonly calls: CallRegistry;
   readonly apps: App[] = [];
   readonly clients: Client[] = [];
   readonly wires: Wire[];
@@ -356,7 +356,7 @@ export class World {
   constructor({ advanceTimers, rings = new RingBudget() }: Surroundings, links: number) {
     this.#advanceTimers = advanceTimers;
     this.rings = rings;
-    this.calls = new CallTable({
+    this.calls = new CallRegistry({
       context: {
         now: () => this.now,
         soon: (callback) => this.#soon.push(callback),
@@ -380,7 +380,7 @@ export class World {
     onAttach: (stream, text) => this.calls.attach(stream, wire, parseAttach(text)),
   });
 
-  readonly #runner: Runner = {
+  readonly #runner: CallRunner = {
     resultTtlMs: 0,
     run: (call) => {
       const id = call.head.call;

@@ -8,7 +8,7 @@ import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts
 import { MAX_CODE_BYTES } from "../../../routing/wire/deployments.ts";
 import { KIB } from "../../../routing/wire/limits.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
-import { FaultyFiles } from "../calls/faulty-files.ts";
+import { FaultyFiles } from "../calls/store/faulty-files.ts";
 import { contentsOf, directoryWith } from "./directory.ts";
 
 const MINUTE_MS = 60_000;

@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { Header, Pax } from "tar";
 import { describe, expect, test } from "vitest";
-import { REAL_FILES } from "../../../origin-gpu/calls/files.ts";
+import { REAL_FILES } from "../../../origin-gpu/calls/store/files.ts";
 import { unpackCode, verifyCode } from "../../../origin-gpu/code/unpack-code.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { contentsOf } from "./directory.ts";

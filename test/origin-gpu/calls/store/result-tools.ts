@@ -1,10 +1,13 @@
 /** What tests of kept results share. */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { ResultStore, type ResultStoreOptions } from "../../../origin-gpu/calls/results.ts";
-import type { ResultSpool } from "../../../origin-gpu/calls/result-spool.ts";
-import type { ResponseHead } from "../../../routing/wire/messages.ts";
-import { temporaryDirectory } from "../../support/temporary.ts";
+import {
+  ResultStore,
+  type ResultStoreOptions,
+} from "../../../../origin-gpu/calls/store/result-store.ts";
+import type { ResultSpool } from "../../../../origin-gpu/calls/store/result-spool.ts";
+import type { ResponseHead } from "../../../../routing/wire/messages.ts";
+import { temporaryDirectory } from "../../../support/temporary.ts";
 
 export const HEAD: ResponseHead = {
   status: 201,

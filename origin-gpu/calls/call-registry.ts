@@ -10,23 +10,23 @@ import {
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
 import type { CallDescription } from "./states.ts";
-import type { Carrier } from "./carrier.ts";
-import { deliver, refuse } from "./delivery.ts";
-import { EndedCalls } from "./ended-calls.ts";
+import type { Carrier } from "./response/carrier.ts";
+import { deliver, refuse } from "./response/delivery.ts";
+import { Tombstones } from "./tombstones.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
-import { Keeper, type KeeperContext } from "./keeper.ts";
-import type { EndedCursor, KeptCalls } from "./kept-calls.ts";
+import { CallStorage, type StorageContext } from "./store/call-storage.ts";
+import type { EndedCursor, DurableCalls } from "./store/durable-calls.ts";
 import { RequestBody } from "./request-body.ts";
 
 /** What runs a call once it is in the table. */
-export interface Runner extends CallTerms {
+export interface CallRunner extends CallTerms {
   run(call: Call): void;
 }
 
-export interface CallTableOptions {
+export interface CallRegistryOptions {
   context: Omit<CallContext, "forget">;
   /** Without it no call can be kept. */
-  kept: KeptCalls | undefined;
+  kept: DurableCalls | undefined;
   /** One line for the operator. */
   log: (line: string) => void;
 }
@@ -42,15 +42,15 @@ export interface CallPage {
   next: CallCursor | undefined;
 }
 
-export class CallTable {
+export class CallRegistry {
   readonly #calls = new Map<string, Call>();
-  readonly #ended = new EndedCalls();
+  readonly #ended = new Tombstones();
   readonly #context: CallContext;
-  readonly #keeping: KeeperContext | undefined;
+  readonly #keeping: StorageContext | undefined;
   readonly #log: (line: string) => void;
   #onIdle: (() => void) | undefined;
 
-  constructor({ context, kept, log }: CallTableOptions) {
+  constructor({ context, kept, log }: CallRegistryOptions) {
     this.#keeping = kept === undefined ? undefined : { kept, log };
     this.#log = log;
     this.#context = { ...context, forget: (call) => this.#forget(call) };
@@ -67,7 +67,7 @@ export class CallTable {
     carrier: Carrier,
     head: RequestHead,
     first: { body: Uint8Array; end: boolean },
-    runner: Runner,
+    runner: CallRunner,
   ): StreamEvents {
     if (this.#calls.has(head.call)) {
       // Opened twice: the first one runs; whoever wants its answer attaches.
@@ -79,7 +79,7 @@ export class CallTable {
       return this.#openKept(stream, carrier, head, body, runner, keeping);
     }
     const keeper =
-      keeping === undefined ? undefined : new Keeper(keeping, head, runner.resultTtlMs);
+      keeping === undefined ? undefined : new CallStorage(keeping, head, runner.resultTtlMs);
     const call = new Call(this.#context, runner, head, body, keeper);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
@@ -169,13 +169,13 @@ export class CallTable {
     carrier: Carrier,
     head: RequestHead,
     body: RequestBody,
-    runner: Runner,
-    keeping: KeeperContext,
+    runner: CallRunner,
+    keeping: StorageContext,
   ): StreamEvents {
     const { kept } = keeping;
     const known = head.key === undefined ? undefined : kept.byKey(head.key);
     if (known !== undefined) return this.#join(stream, carrier, head, body, known.id, kept);
-    const keeper = new Keeper(keeping, head, runner.resultTtlMs);
+    const keeper = new CallStorage(keeping, head, runner.resultTtlMs);
     const call = new Call(this.#context, runner, head, body, keeper, true);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
@@ -215,7 +215,7 @@ export class CallTable {
     head: RequestHead,
     body: RequestBody,
     id: string,
-    kept: KeptCalls,
+    kept: DurableCalls,
   ): StreamEvents {
     let over = false;
     const joiner: StreamEvents = {
@@ -247,7 +247,7 @@ export class CallTable {
     head: RequestHead,
     body: RequestBody,
     id: string,
-    kept: KeptCalls,
+    kept: DurableCalls,
   ): Promise<boolean> {
     const first = await this.#calls.get(id)?.body.fingerprint();
     const fingerprint =

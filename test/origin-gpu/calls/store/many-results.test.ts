@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { Journal } from "../../../origin-gpu/calls/journal.ts";
-import { temporaryDirectory } from "../../support/temporary.ts";
+import { Journal } from "../../../../origin-gpu/calls/store/journal.ts";
+import { temporaryDirectory } from "../../../support/temporary.ts";
 import { bodyOf, keep, openStore, pattern } from "./result-tools.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 

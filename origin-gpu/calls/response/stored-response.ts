@@ -3,16 +3,16 @@
  * on the disk from its first byte on, for any number of clients, attached or not. Until it begins they
  * wait here, and may be sent away once the call is in the journal.
  */
-import type { Failure, ResponseHead } from "../../routing/wire/messages.ts";
-import type { StreamEvents } from "../../routing/wire/multiplexer.ts";
-import type { Answer, AnswerHost, Attachment } from "./answer.ts";
+import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
 import { deliver, refuse } from "./delivery.ts";
-import type { Keeper } from "./keeper.ts";
-import type { ResultSpool } from "./result-spool.ts";
-import { resultFailure } from "./stored-result.ts";
+import type { CallStorage } from "../store/call-storage.ts";
+import type { ResultSpool } from "../store/result-spool.ts";
+import { resultFailure } from "../store/stored-result.ts";
 
 /** A client that waits for the answer to begin. */
-interface Waiting extends Attachment {
+interface Waiting extends Subscriber {
   /** It will not wait any longer. */
   leaves: boolean;
 }
@@ -20,10 +20,10 @@ interface Waiting extends Attachment {
 /** Shared, since a hundred thousand calls may wait for nobody. */
 const NOBODY: readonly Waiting[] = [];
 
-export class KeptAnswer implements Answer {
+export class StoredResponse implements CallResponse {
   readonly abandoned = false;
-  readonly #call: AnswerHost;
-  readonly #keeper: Keeper;
+  readonly #call: RespondingCall;
+  readonly #keeper: CallStorage;
   /** The call is in the journal. */
   #noted = false;
   #spool: ResultSpool | undefined;
@@ -32,13 +32,13 @@ export class KeptAnswer implements Answer {
   /** Somebody was told that the call goes on. */
   #sentAway = false;
 
-  constructor(call: AnswerHost, keeper: Keeper) {
+  constructor(call: RespondingCall, keeper: CallStorage) {
     this.#call = call;
     this.#keeper = keeper;
   }
 
   /** Who waits for the answer to begin. */
-  get waiting(): readonly Attachment[] {
+  get waiting(): readonly Subscriber[] {
     return this.#waiting;
   }
 
@@ -46,7 +46,7 @@ export class KeptAnswer implements Answer {
     return true;
   }
 
-  attach({ stream, carrier, offset }: Attachment): StreamEvents {
+  attach({ stream, carrier, offset }: Subscriber): StreamEvents {
     // The journal is still writing that it failed.
     if (this.#failure !== undefined) return refuse(stream, this.#failure);
     if (this.#spool !== undefined) return deliver(this.#spool, stream, carrier, offset);

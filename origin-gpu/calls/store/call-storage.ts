@@ -3,26 +3,26 @@
  * results under its id. Nothing here rejects: what the disk refuses goes to the operator's log, and the
  * call goes on as well as it can.
  */
-import type { Failure, RequestHead, ResponseHead } from "../../routing/wire/messages.ts";
-import type { KeptCalls } from "./kept-calls.ts";
+import type { Failure, RequestHead, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { DurableCalls } from "./durable-calls.ts";
 import type { ResultSpool } from "./result-spool.ts";
 
 /** What all calls that may be kept share. */
-export interface KeeperContext {
-  readonly kept: KeptCalls;
+export interface StorageContext {
+  readonly kept: DurableCalls;
   /** One line for the operator. */
   readonly log: (line: string) => void;
 }
 
 /** Small, and holds no more of the request than its id: a hundred thousand of them may wait. */
-export class Keeper {
-  readonly #context: KeeperContext;
+export class CallStorage {
+  readonly #context: StorageContext;
   readonly #id: string;
   readonly #endpoint: string;
   readonly #ttlMs: number;
 
   /** @param ttlMs milliseconds that the answer can be read */
-  constructor(context: KeeperContext, { call, endpoint }: RequestHead, ttlMs: number) {
+  constructor(context: StorageContext, { call, endpoint }: RequestHead, ttlMs: number) {
     this.#context = context;
     this.#id = call;
     this.#endpoint = endpoint;

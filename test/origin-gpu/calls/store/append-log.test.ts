@@ -2,9 +2,9 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { AppendLog, BrokenLogError } from "../../../origin-gpu/calls/append-log.ts";
-import { isNoSpace } from "../../../origin-gpu/calls/files.ts";
-import { temporaryDirectory } from "../../support/temporary.ts";
+import { AppendLog, BrokenLogError } from "../../../../origin-gpu/calls/store/append-log.ts";
+import { isNoSpace } from "../../../../origin-gpu/calls/store/files.ts";
+import { temporaryDirectory } from "../../../support/temporary.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 
 async function newLog() {

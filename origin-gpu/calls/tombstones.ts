@@ -11,7 +11,7 @@ const REMEMBERED_MS = 120_000;
 /** About 10 MB at the most; at 1,000 calls a second, a minute. */
 const MAX_REMEMBERED = 65_536;
 
-export class EndedCalls {
+export class Tombstones {
   readonly #maximum: number;
   /** Ids with the time in milliseconds at which each ended, oldest first. */
   readonly #ended = new Map<string, number>();

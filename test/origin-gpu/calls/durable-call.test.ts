@@ -1,10 +1,10 @@
 /** Calls that are kept while their client is there: both ends of a link, a real table and a real disk. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import type { Call, Exchange } from "../../../origin-gpu/calls/call.ts";
-import { type CallCursor, CallTable } from "../../../origin-gpu/calls/call-table.ts";
-import { KeptCalls } from "../../../origin-gpu/calls/kept-calls.ts";
-import { RingBudget } from "../../../origin-gpu/calls/replay-ring.ts";
+import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
+import { type CallCursor, CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
+import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
+import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { KIB } from "../../../routing/wire/limits.ts";
 import {
   type Failure,
@@ -18,15 +18,15 @@ import { temporaryDirectory } from "../../support/temporary.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 
 const CARRIER = { congested: false, whenDrained: () => undefined };
-const APP: Exchange = { pause: () => undefined, resume: () => undefined, abort: () => undefined };
+const APP: AppWork = { pause: () => undefined, resume: () => undefined, abort: () => undefined };
 const HEAD = { call: "c", endpoint: "e", method: "POST", target: "/", headers: [] };
 const HALF = new Uint8Array(1000);
 
 /** The disk has this much room for answers. */
 const QUOTA_BYTES = 100 * KIB;
 
-let kept: KeptCalls;
-let table: CallTable;
+let kept: DurableCalls;
+let table: CallRegistry;
 let pair: LinkPair;
 let calls: Call[];
 /** Their heads as they came. */
@@ -34,11 +34,11 @@ let heads: RequestHead[];
 /** What the endpoint says to every call instead of running it. */
 let refusal: Failure | undefined;
 beforeEach(async () => {
-  kept = await KeptCalls.open(temporaryDirectory(), QUOTA_BYTES);
+  kept = await DurableCalls.open(temporaryDirectory(), QUOTA_BYTES);
   calls = [];
   heads = [];
   refusal = undefined;
-  table = new CallTable({
+  table = new CallRegistry({
     context: {
       now: () => performance.now(),
       soon: setImmediate,

@@ -1,17 +1,17 @@
 /**
  * The journal of kept calls: what was accepted, under which key, and how it ended. A call is written
  * here before its first byte reaches an app, so that after the agent's death nobody runs it again.
- * Answers are not its business (results.ts). Everything in it is also in memory, as `entries`.
+ * Answers are not its business (result-store.ts). Everything in it is also in memory, as `entries`.
  *
  * The file is text, one record a line: CRC-32 of the rest in 8 hex digits, a space, JSON. Replaying stops
  * at the first line that is torn: every prefix of the file is a state that the journal once was in.
  */
 import { crc32 } from "node:zlib";
-import type { ErrorCode } from "../../routing/wire/errors.ts";
-import { KIB, MIB } from "../../routing/wire/limits.ts";
+import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import { KIB, MIB } from "../../../routing/wire/limits.ts";
 import { AppendLog } from "./append-log.ts";
 import { type Files, isMissing, REAL_FILES } from "./files.ts";
-import type { Fingerprint } from "./fingerprint.ts";
+import type { Fingerprint } from "../fingerprint.ts";
 
 /** Below this size the file is never rewritten. */
 const MIN_REWRITE_BYTES = MIB;

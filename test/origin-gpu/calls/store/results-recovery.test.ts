@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
-import { temporaryDirectory } from "../../support/temporary.ts";
+import { temporaryDirectory } from "../../../support/temporary.ts";
 import {
   begin,
   bodyOf,

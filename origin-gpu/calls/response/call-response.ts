@@ -1,15 +1,15 @@
 /**
  * What a call and its answer ask of each other. A call has one answer at a time: one that passes
- * (passing-answer.ts) or one that is kept (kept-answer.ts). The call knows its state, the app and the
+ * (streamed-response.ts) or one that is kept (stored-response.ts). The call knows its state, the app and the
  * request; the answer knows who is attached, and what each of them is told.
  */
-import type { Failure, KeptCall, ResponseHead } from "../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import type { Failure, KeptCall, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { Carrier } from "./carrier.ts";
-import type { RequestBody } from "./request-body.ts";
+import type { RequestBody } from "../request-body.ts";
 
 /** A client that is there for the answer. */
-export interface Attachment {
+export interface Subscriber {
   readonly stream: Stream;
   readonly carrier: Carrier;
   /** The first byte of the answer's body that it lacks. */
@@ -17,12 +17,12 @@ export interface Attachment {
 }
 
 /** What happens to an answer, in the order in which it may happen. */
-export interface Answer {
+export interface CallResponse {
   /** Nobody is attached, and nothing of it will be kept. */
   readonly abandoned: boolean;
   /** Whether an attachment from this byte on can be served. */
   canResume(offset: number): boolean;
-  attach(attachment: Attachment): StreamEvents;
+  attach(attachment: Subscriber): StreamEvents;
   /** The request body is whole. */
   bodyReceived(): void;
   /** @param eager a stream of events: its head is sent at once, not with the first of its body */
@@ -38,7 +38,7 @@ export interface Answer {
 }
 
 /** The call, as its answer sees it. */
-export interface AnswerHost {
+export interface RespondingCall {
   readonly body: RequestBody;
   /** Bytes of the request body that an attached stream brings. */
   receive(bytes: Uint8Array, end: boolean): void;
@@ -46,7 +46,7 @@ export interface AnswerHost {
   pauseApp(): void;
   resumeApp(): void;
   /** A client will not wait any longer: the answer is kept from here on, if it can be. */
-  keep(attachment: Attachment): void;
+  keep(attachment: Subscriber): void;
   /** What a client is told that does not wait. */
   progress(): KeptCall;
   /** Nobody waits for the call: it takes little memory until it starts. */

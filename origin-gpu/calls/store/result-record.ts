@@ -4,8 +4,8 @@
  * other in a pack.
  */
 import { crc32 } from "node:zlib";
-import { KIB } from "../../routing/wire/limits.ts";
-import { parseResponseHead, type ResponseHead } from "../../routing/wire/messages.ts";
+import { KIB } from "../../../routing/wire/limits.ts";
+import { parseResponseHead, type ResponseHead } from "../../../routing/wire/messages.ts";
 
 /** `PSTR`, and the version of the format. */
 const MAGIC = 0x50535452;

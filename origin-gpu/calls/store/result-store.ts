@@ -5,8 +5,8 @@
  * there are is the journal's business.
  */
 import { join } from "node:path";
-import { KIB, MIB } from "../../routing/wire/limits.ts";
-import type { ResponseHead } from "../../routing/wire/messages.ts";
+import { KIB, MIB } from "../../../routing/wire/limits.ts";
+import type { ResponseHead } from "../../../routing/wire/messages.ts";
 import {
   type Files,
   PRIVATE_DIRECTORY_MODE,
@@ -50,7 +50,7 @@ const MEMORY_BYTES = 64 * KIB;
 const PACK_BYTES = 16 * MIB;
 
 /** A kept answer: complete, or still coming. */
-export interface KeptResult {
+export interface ReadableResult {
   /** Body bytes; undefined while it is still coming. */
   readonly bodyBytes: number | undefined;
   /** @throws ResultError */
@@ -131,7 +131,7 @@ export class ResultStore implements SpoolHost {
   }
 
   /** A call's answer; undefined when there is none, or none any more. */
-  get(call: string): KeptResult | undefined {
+  get(call: string): ReadableResult | undefined {
     const spool = this.#spools.get(call);
     if (spool !== undefined) return spool;
     const result = this.#stored.get(call);

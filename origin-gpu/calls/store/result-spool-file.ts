@@ -6,7 +6,7 @@ import type { FileHandle } from "node:fs/promises";
 import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
 import { encodeHeader, RECORD_HEADER_BYTES, type RecordHeader } from "./result-record.ts";
 
-export class SpoolFile {
+export class ResultSpoolFile {
   readonly path: string;
   readonly #files: Files;
   readonly #onProgress: () => void;

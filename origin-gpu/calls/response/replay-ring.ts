@@ -10,7 +10,7 @@ import {
   REPLAY_RING_BYTES,
   REPLAY_RINGS_TOTAL_BYTES,
   SHORT_REPLAY_RING_BYTES,
-} from "../../routing/wire/limits.ts";
+} from "../../../routing/wire/limits.ts";
 
 /** Chunks below this size are copied into blocks. */
 const SMALL_BYTES = 4 * KIB;

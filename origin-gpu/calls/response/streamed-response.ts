@@ -3,10 +3,10 @@
  * any byte that the ring still has. Nobody attached: the ring fills, then the app is held back, and after
  * a while the call is cancelled. Nothing of it touches the disk.
  */
-import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
-import { contentLength, type Failure, type ResponseHead } from "../../routing/wire/messages.ts";
-import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/multiplexer.ts";
-import type { Answer, AnswerHost, Attachment } from "./answer.ts";
+import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { contentLength, type Failure, type ResponseHead } from "../../../routing/wire/messages.ts";
+import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
 import type { Carrier } from "./carrier.ts";
 import { ReplayRing, type RingBudget } from "./replay-ring.ts";
 
@@ -14,7 +14,7 @@ import { ReplayRing, type RingBudget } from "./replay-ring.ts";
 const FLUSH_BYTES = 16 * KIB;
 
 /** What passing answers need of the world. */
-export interface PassingContext {
+export interface StreamedResponseContext {
   now(): number;
   /** Calls back in the next turn of the event loop: what one read of the app's socket brought shares a frame. */
   soon(callback: () => void): void;
@@ -23,9 +23,9 @@ export interface PassingContext {
   rings: RingBudget;
 }
 
-export class PassingAnswer implements Answer {
-  readonly #call: AnswerHost;
-  readonly #context: PassingContext;
+export class StreamedResponse implements CallResponse {
+  readonly #call: RespondingCall;
+  readonly #context: StreamedResponseContext;
   readonly #graceMs: number;
   readonly #ring: ReplayRing;
   /** As JSON, once the answer has begun. */
@@ -52,7 +52,7 @@ export class PassingAnswer implements Answer {
   #leaving: ReturnType<typeof setTimeout> | undefined;
 
   /** @param graceMs milliseconds that the work goes on when its client has left: 0, some, or Infinity */
-  constructor(call: AnswerHost, context: PassingContext, graceMs: number) {
+  constructor(call: RespondingCall, context: StreamedResponseContext, graceMs: number) {
     this.#call = call;
     this.#context = context;
     this.#graceMs = graceMs;
@@ -69,7 +69,7 @@ export class PassingAnswer implements Answer {
   }
 
   /** An older attachment gives way. */
-  attach(attachment: Attachment): StreamEvents {
+  attach(attachment: Subscriber): StreamEvents {
     const { stream, carrier, offset } = attachment;
     clearTimeout(this.#leaving);
     const before = this.#stream;
@@ -151,7 +151,7 @@ export class PassingAnswer implements Answer {
   }
 
   /**
-   * Answer bytes that may wait to be sent: above it the app is held back, below half of it it goes on.
+   * CallResponse bytes that may wait to be sent: above it the app is held back, below half of it it goes on.
    * It shrinks with the rings, since what waits is in them too.
    */
   get #unsentLimit(): number {

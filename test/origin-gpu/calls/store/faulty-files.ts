@@ -1,7 +1,7 @@
 /** Real files whose writes and syncs fail when a test says so. */
 import * as promises from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import type { Files } from "../../../origin-gpu/calls/files.ts";
+import type { Files } from "../../../../origin-gpu/calls/store/files.ts";
 
 export class FaultyFiles {
   /** Bytes that may still be written; then the disk is full. */

@@ -6,8 +6,8 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
-import { KIB, MIB } from "../../routing/wire/limits.ts";
-import type { ResponseHead } from "../../routing/wire/messages.ts";
+import { KIB, MIB } from "../../../routing/wire/limits.ts";
+import type { ResponseHead } from "../../../routing/wire/messages.ts";
 import { type Files, isMissing, isNoSpace } from "./files.ts";
 import {
   encodeMeta,
@@ -16,7 +16,7 @@ import {
   type RecordHeader,
   type ResultMeta,
 } from "./result-record.ts";
-import { SpoolFile } from "./spool-file.ts";
+import { ResultSpoolFile } from "./result-spool-file.ts";
 import {
   READ_BYTES,
   readBody,
@@ -70,7 +70,7 @@ export class ResultSpool {
   /** The body's first bytes, in a buffer that grows; kept until they are in the file. */
   #memory = Buffer.allocUnsafeSlow(0);
   #memoryBytes = 0;
-  #file: SpoolFile | undefined;
+  #file: ResultSpoolFile | undefined;
   #reservedBytes = 0;
   #held = false;
 
@@ -162,7 +162,7 @@ export class ResultSpool {
         if (at < this.#memoryBytes) {
           part = this.#memory.subarray(at, Math.min(at + length, this.#memoryBytes));
         } else {
-          const file = this.#file as SpoolFile;
+          const file = this.#file as ResultSpoolFile;
           handle ??= await this.#openForReading(file.path);
           if (handle === undefined) continue;
           part = await file.read(handle, at, length);
@@ -232,8 +232,8 @@ export class ResultSpool {
   }
 
   /** From now on the body goes to a file. */
-  #spill(): SpoolFile {
-    const file = new SpoolFile(
+  #spill(): ResultSpoolFile {
+    const file = new ResultSpoolFile(
       this.#host.files,
       this.#host.newPartialPath(),
       this.#encodedMeta,
@@ -244,7 +244,7 @@ export class ResultSpool {
     return file;
   }
 
-  #written(file: SpoolFile): void {
+  #written(file: ResultSpoolFile): void {
     if (this.#failure !== undefined) return;
     if (file.writtenBytes >= this.#memoryBytes) this.#forgetMemory();
     this.#wake();
@@ -261,7 +261,7 @@ export class ResultSpool {
     return await this.#host.storeInPack(this.meta, header, record);
   }
 
-  async #finish(file: SpoolFile): Promise<StoredResult> {
+  async #finish(file: ResultSpoolFile): Promise<StoredResult> {
     const header: RecordHeader = {
       ...this.#times(),
       metaBytes: this.#encodedMeta.length,

@@ -7,9 +7,9 @@ import {
   Journal,
   type JournalEntry,
   type Outcome,
-} from "../../../origin-gpu/calls/journal.ts";
-import { isNoSpace } from "../../../origin-gpu/calls/files.ts";
-import { temporaryDirectory } from "../../support/temporary.ts";
+} from "../../../../origin-gpu/calls/store/journal.ts";
+import { isNoSpace } from "../../../../origin-gpu/calls/store/files.ts";
+import { temporaryDirectory } from "../../../support/temporary.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 
 const FINGERPRINT = {

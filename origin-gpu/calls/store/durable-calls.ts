@@ -4,14 +4,14 @@
  * then is lost, and whoever asks for it is told so: it may have run, so it is never run again.
  */
 import { join } from "node:path";
-import { GIB } from "../../routing/wire/limits.ts";
-import type { ErrorCode } from "../../routing/wire/errors.ts";
-import type { Failure, ResponseHead } from "../../routing/wire/messages.ts";
-import type { Fingerprint } from "./fingerprint.ts";
+import { GIB } from "../../../routing/wire/limits.ts";
+import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { Fingerprint } from "../fingerprint.ts";
 import { Journal, type JournalEntry, type Outcome } from "./journal.ts";
-import { type CallDescription, type CallState, callStatus } from "./states.ts";
+import { type CallDescription, type CallState, callStatus } from "../states.ts";
 import type { ResultSpool } from "./result-spool.ts";
-import { type KeptResult, ResultStore } from "./results.ts";
+import { type ReadableResult, ResultStore } from "./result-store.ts";
 
 /** Disk that kept answers of one agent may take; beyond it the oldest complete ones expire first. */
 const RESULTS_QUOTA_BYTES = 10 * GIB;
@@ -21,7 +21,7 @@ const SWEEP_INTERVAL_MS = 60_000;
 
 /** What became of a call that is not running. */
 export type EndedCall =
-  | { kind: "result"; result: KeptResult }
+  | { kind: "result"; result: ReadableResult }
   | { kind: "failed"; failure: Failure }
   /** Never kept here, or so long ago that nothing is left of it. */
   | { kind: "unknown" };
@@ -34,7 +34,7 @@ export interface EndedCursor {
 }
 
 /** A call to keep, as the journal needs it. */
-export interface CallToKeep {
+export interface AcceptedRequest {
   id: string;
   endpoint: string;
   /** The scope of its Idempotency-Key. */
@@ -43,7 +43,7 @@ export interface CallToKeep {
   fingerprint?: Fingerprint | undefined;
 }
 
-export class KeptCalls {
+export class DurableCalls {
   readonly #journal: Journal;
   readonly #results: ResultStore;
   readonly #sweeper: ReturnType<typeof setInterval>;
@@ -59,7 +59,7 @@ export class KeptCalls {
    * Opens the directory, and ends what an agent that died left open: with the answer, where that was
    * complete, else as lost. For one agent at a time.
    */
-  static async open(directory: string, quotaBytes = RESULTS_QUOTA_BYTES): Promise<KeptCalls> {
+  static async open(directory: string, quotaBytes = RESULTS_QUOTA_BYTES): Promise<DurableCalls> {
     let journal: Journal | undefined;
     const results = await ResultStore.open({
       directory: join(directory, "results"),
@@ -69,7 +69,7 @@ export class KeptCalls {
     });
     const opened = await Journal.open(join(directory, "journal"));
     journal = opened;
-    const kept = new KeptCalls(opened, results);
+    const kept = new DurableCalls(opened, results);
     const open = [...opened.entries.values()].filter((entry) => entry.outcome === undefined);
     await Promise.all(
       open.map(async ({ call }) => {
@@ -81,7 +81,7 @@ export class KeptCalls {
   }
 
   /** Resolves when the call is in the journal: from then on it is known, whatever happens. */
-  async accept({ id, endpoint, key, fingerprint }: CallToKeep): Promise<void> {
+  async accept({ id, endpoint, key, fingerprint }: AcceptedRequest): Promise<void> {
     await this.#journal.accept({
       call: id,
       endpoint,

@@ -1,20 +1,20 @@
 /** Whether a call that is asked for may be opened again: never when it ran here. */
 import { expect, test } from "vitest";
-import { EndedCalls } from "../../../origin-gpu/calls/ended-calls.ts";
+import { Tombstones } from "../../../origin-gpu/calls/tombstones.ts";
 
 test("before the first welcome the agent vouches for nothing", () => {
-  expect(new EndedCalls().vouchedMs("a", 5000)).toBe(0);
+  expect(new Tombstones().vouchedMs("a", 5000)).toBe(0);
 });
 
 test("a call that never came is vouched for since the first welcome, not since a later one", () => {
-  const ended = new EndedCalls();
+  const ended = new Tombstones();
   ended.welcomed(1000);
   ended.welcomed(4000);
   expect(ended.vouchedMs("a", 6000.7)).toBe(5000);
 });
 
 test("a call that ran is not vouched for", () => {
-  const ended = new EndedCalls();
+  const ended = new Tombstones();
   ended.welcomed(0);
   ended.add("a", 100);
   expect(ended.vouchedMs("a", 200)).toBeUndefined();
@@ -22,7 +22,7 @@ test("a call that ran is not vouched for", () => {
 });
 
 test("a call that was forgotten for its age ended before the time that is vouched for", () => {
-  const ended = new EndedCalls();
+  const ended = new Tombstones();
   ended.welcomed(0);
   ended.add("a", 100);
   ended.add("b", 200_000);
@@ -32,7 +32,7 @@ test("a call that was forgotten for its age ended before the time that is vouche
 });
 
 test("a burst of calls shortens the time instead of taking memory", () => {
-  const ended = new EndedCalls(10);
+  const ended = new Tombstones(10);
   ended.welcomed(0);
   for (let id = 1; id <= 100; id += 1) ended.add(String(id), id);
   const known = Array.from({ length: 100 }, (_, id) => ended.vouchedMs(String(id + 1), 100));

@@ -2,16 +2,16 @@
  * A kept answer on its way to one attached client: from the store to a stream, from any byte, as fast as
  * the client takes it and the answer grows. Any number of these may read one answer.
  */
-import { COALESCE_MS, MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
-import type { Failure } from "../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { COALESCE_MS, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
+import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { Carrier } from "./carrier.ts";
-import type { KeptResult } from "./results.ts";
-import { resultFailure } from "./stored-result.ts";
+import type { ReadableResult } from "../store/result-store.ts";
+import { resultFailure } from "../store/stored-result.ts";
 
 /** Sends the answer; the client sees a break where it breaks. */
 export function deliver(
-  result: KeptResult,
+  result: ReadableResult,
   stream: Stream,
   carrier: Carrier,
   offset: number,
@@ -42,7 +42,7 @@ class Delivery implements StreamEvents {
     this.#carrier = carrier;
   }
 
-  async run(result: KeptResult, offset: number): Promise<void> {
+  async run(result: ReadableResult, offset: number): Promise<void> {
     const stream = this.#stream;
     let alone: ReturnType<typeof setTimeout> | undefined;
     try {
