@@ -1,19 +1,27 @@
 /**
- * Result tokens: what a result URL carries in `__postern_call`. A token is a JWS (RFC 7515) that names a
- * call and where it lives, so that the edge needs no memory of calls, and a stranger's guess reaches
- * nobody. It is readable by whoever has the URL: nothing secret goes in.
+ * Result tokens: what a result URL carries in `__postern_call`. A token is a JWS (RFC 7515) that names a call
+ * and where it lives. With it the edge needs no memory of calls, and a guessed token reaches no box. Anybody
+ * who has the URL can read the token: it holds no secret.
  *
- * One token has one spelling. Libraries accept several (padding, white space, unused bits of the last
- * character), and what has two spellings will one day be the key of two entries somewhere.
+ * A token opens its call at one endpoint alone: names are unique within a box, and a box may serve several
+ * tenants' names that read alike.
+ *
+ * A token has one spelling. Libraries accept several (padding, white space, unused bits of the last
+ * character), and a cache or a log would take two spellings for two tokens.
  */
 import { base64url, CompactSign, compactVerify, type CryptoKey } from "jose";
 
-/** What a token says. */
-export interface ResultClaims {
-  call: string;
+/** The endpoint that a result token opens its call at. */
+export interface ResultEndpoint {
+  workspace: string;
+  appId: string;
   /** The endpoint's name within its box. */
   endpoint: string;
-  workspace: string;
+}
+
+/** What a token says. */
+export interface ResultClaims extends ResultEndpoint {
+  callId: string;
   box: string;
   /** How many redirects led to this URL: each has its own token. */
   hop: number;
@@ -23,9 +31,9 @@ export interface ResultClaims {
 
 export type ResultTokenVerdict =
   | { kind: "valid"; claims: ResultClaims }
-  /** Ours, and too old: 410. */
+  /** Ours and too old: the client gets 410. */
   | { kind: "expired"; claims: ResultClaims }
-  /** Not ours, or not spelled as ours are: 404, and nobody is asked. */
+  /** Not ours, or not spelled as ours are: the client gets 404, and no object is asked. */
   | { kind: "forged" };
 
 /** The HMAC key (RFC 7518, 3.2: 32 bytes or more), as bytes or imported for HMAC with SHA-256. */
@@ -36,27 +44,35 @@ const ALGORITHM = "HS256";
 /** RFC 8725, 3.11: the type keeps tokens of another kind under the same key apart. */
 const PROTECTED_HEADER = { alg: ALGORITHM, typ: "postern-result" } as const;
 
-/** The only header that is accepted, as it stands in the token: `none` and other algorithms never get further. */
+/** The only header that is accepted, as it stands in a token: another algorithm, or `none`, is never tried. */
 const ENCODED_HEADER = base64url.encode(JSON.stringify(PROTECTED_HEADER));
 
-/** Beyond it a token is not looked at. Four names of 255 characters fit. */
+/** Longer tokens are refused unread. The longest names that each limit below allows fit. */
 const MAX_TOKEN_CHARACTERS = 1792;
 
-const MAX_NAME_CHARACTERS = 255;
+/** Workspaces, boxes and apps have names or ids of at most 64 characters; a call's id is a UUID. */
+const MAX_NAME_CHARACTERS = 64;
+
+/** Environment, app, class and function, of at most 64, 64, 128 and 128 characters. */
+const MAX_ENDPOINT_CHARACTERS = 640;
+
 const MAX_HOP = 9999;
 
 /** Makes a token. @throws RangeError for claims that `verifyResultToken` would not accept */
 export async function signResultToken(claims: ResultClaims, key: ResultTokenKey): Promise<string> {
-  const { call, endpoint, workspace, box, hop, expiresAtS } = claims;
-  // Exactly these fields: whatever else the caller's object has stays out of the URL.
-  const payload = JSON.stringify({ call, endpoint, workspace, box, hop, exp: expiresAtS });
+  const { callId, endpoint, appId, workspace, box, hop, expiresAtS } = claims;
+  // These fields alone: other members of the caller's object stay out of the URL.
+  const payload = JSON.stringify({ callId, endpoint, appId, workspace, box, hop, exp: expiresAtS });
   if (parseClaims(payload) === undefined) throw new RangeError("these claims make no result token");
   return await new CompactSign(new TextEncoder().encode(payload))
     .setProtectedHeader(PROTECTED_HEADER)
     .sign(key);
 }
 
-/** Checks a token. @param nowS seconds since 1970 */
+/**
+ * Checks a token's signature and age. Callers that serve its call also ask `isOpenedAt`.
+ * @param nowS seconds since 1970
+ */
 export async function verifyResultToken(
   token: string,
   key: ResultTokenKey,
@@ -72,6 +88,14 @@ export async function verifyResultToken(
   const claims = parseClaims(new TextDecoder().decode(payload));
   if (claims === undefined) return { kind: "forged" };
   return { kind: nowS < claims.expiresAtS ? "valid" : "expired", claims };
+}
+
+/** Whether a token's call belongs to this endpoint; a token of any other is worth nothing here. */
+export function isOpenedAt(
+  claims: ResultEndpoint,
+  { workspace, appId, endpoint }: ResultEndpoint,
+): boolean {
+  return claims.workspace === workspace && claims.appId === appId && claims.endpoint === endpoint;
 }
 
 /** Everything that can be told without the key: size, header, alphabet, canonical last characters. */
@@ -100,17 +124,18 @@ function parseClaims(payload: string): ResultClaims | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { call, endpoint, workspace, box, hop, exp } = value as Record<string, unknown>;
-  if (!isName(call) || !isName(endpoint) || !isName(workspace) || !isName(box)) return undefined;
+  const { callId, endpoint, appId, workspace, box, hop, exp } = value as Record<string, unknown>;
+  if (!isName(callId) || !isName(appId) || !isName(workspace) || !isName(box)) return undefined;
+  if (!isName(endpoint, MAX_ENDPOINT_CHARACTERS)) return undefined;
   if (!isCount(hop) || hop > MAX_HOP || !isCount(exp)) return undefined;
-  return { call, endpoint, workspace, box, hop, expiresAtS: exp };
+  return { callId, endpoint, appId, workspace, box, hop, expiresAtS: exp };
 }
 
-/** Names end up in logs and object ids: visible ASCII, and nothing that JSON would spell longer. */
-function isName(value: unknown): value is string {
+/** Names end up in logs and object ids: visible ASCII, and no character that JSON would spell longer. */
+function isName(value: unknown, maxCharacters = MAX_NAME_CHARACTERS): value is string {
   return (
     typeof value === "string" &&
-    value.length <= MAX_NAME_CHARACTERS &&
+    value.length <= maxCharacters &&
     /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value)
   );
 }

@@ -2,15 +2,21 @@ import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { CompactSign, compactVerify } from "jose";
 import { describe, expect, it } from "vitest";
-import { type ResultClaims, signResultToken, verifyResultToken } from "../../auth/result-token.ts";
+import {
+  isOpenedAt,
+  type ResultClaims,
+  signResultToken,
+  verifyResultToken,
+} from "../../auth/result-token.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const OTHER_KEY = new Uint8Array(32).fill(8);
 const NOW_S = 1_800_000_000;
 
 const CLAIMS: ResultClaims = {
-  call: "0f3a9c",
-  endpoint: "demo/echo",
+  callId: "0f3a9c",
+  endpoint: "main/demo/echo",
+  appId: "ap-0123456789abcdef0123456789",
   workspace: "ecorp",
   box: "gpu-1",
   hop: 3,
@@ -18,10 +24,12 @@ const CLAIMS: ResultClaims = {
 };
 
 const forged = { kind: "forged" };
-const name = fc.stringMatching(/^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/);
+const name = fc.stringMatching(/^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/);
+const endpointName = fc.stringMatching(/^[\x21\x23-\x5b\x5d-\x7e]{1,640}$/);
 const claimsArbitrary: fc.Arbitrary<ResultClaims> = fc.record({
-  call: name,
-  endpoint: name,
+  callId: name,
+  endpoint: endpointName,
+  appId: name,
   workspace: name,
   box: name,
   hop: fc.nat({ max: 9999 }),
@@ -39,7 +47,15 @@ function handMade(header: unknown, payload: unknown, key = KEY): string {
 }
 
 const HEADER = { alg: "HS256", typ: "postern-result" };
-const PAYLOAD = { call: "c", endpoint: "e", workspace: "w", box: "b", hop: 0, exp: NOW_S + 60 };
+const PAYLOAD = {
+  callId: "c",
+  endpoint: "e",
+  appId: "a",
+  workspace: "w",
+  box: "b",
+  hop: 0,
+  exp: NOW_S + 60,
+};
 
 describe("a result token", () => {
   it("says what it was made of, until it expires", async () => {
@@ -72,8 +88,9 @@ describe("a result token", () => {
     const { payload, protectedHeader } = await compactVerify(await signResultToken(wide, KEY), KEY);
     expect(protectedHeader).toEqual(HEADER);
     expect(JSON.parse(Buffer.from(payload).toString())).toEqual({
-      call: CLAIMS.call,
+      callId: CLAIMS.callId,
       endpoint: CLAIMS.endpoint,
+      appId: CLAIMS.appId,
       workspace: CLAIMS.workspace,
       box: CLAIMS.box,
       hop: CLAIMS.hop,
@@ -91,8 +108,10 @@ describe("a result token", () => {
 
   it("is not made of claims that could not be read back", async () => {
     const wrong: Partial<ResultClaims>[] = [
-      { call: "" },
-      { box: "x".repeat(256) },
+      { callId: "" },
+      { box: "x".repeat(65) },
+      { appId: "x".repeat(65) },
+      { endpoint: "x".repeat(641) },
       { endpoint: "a b" },
       { endpoint: 'a"b' },
       { hop: -1 },
@@ -102,6 +121,25 @@ describe("a result token", () => {
     for (const part of wrong) {
       await expect(signResultToken({ ...CLAIMS, ...part }, KEY)).rejects.toThrow(RangeError);
     }
+  });
+});
+
+describe("the longest names that an app may have", () => {
+  it("make a token that is read back", async () => {
+    const endpoint = ["e".repeat(64), "a".repeat(64), "C".repeat(128), "f".repeat(128)].join("/");
+    const claims = { ...CLAIMS, endpoint, workspace: "w".repeat(64), box: "b".repeat(64) };
+    const token = await signResultToken(claims, KEY);
+    expect(await verifyResultToken(token, KEY, NOW_S)).toEqual({ kind: "valid", claims });
+  });
+});
+
+describe("a token of one endpoint", () => {
+  it("opens its call there, and at no endpoint that reads alike", () => {
+    const { workspace, appId, endpoint } = CLAIMS;
+    expect(isOpenedAt(CLAIMS, { workspace, appId, endpoint })).toBe(true);
+    expect(isOpenedAt(CLAIMS, { workspace: "bob", appId, endpoint })).toBe(false);
+    expect(isOpenedAt(CLAIMS, { workspace, appId: "ap-other", endpoint })).toBe(false);
+    expect(isOpenedAt(CLAIMS, { workspace, appId, endpoint: "main/demo/other" })).toBe(false);
   });
 });
 
@@ -175,15 +213,17 @@ describe("a token that is not ours", () => {
   });
 
   it("is refused when it is rightly signed and says something else", async () => {
-    const { call: _call, ...withoutCall } = PAYLOAD;
+    const { callId: _callId, ...withoutCall } = PAYLOAD;
+    const { appId: _appId, ...withoutApp } = PAYLOAD;
     const payloads: unknown[] = [
       withoutCall,
+      withoutApp,
       null,
       [],
       "text",
-      { ...PAYLOAD, call: 7 },
-      { ...PAYLOAD, call: "a\nb" },
-      { ...PAYLOAD, box: "x".repeat(256) },
+      { ...PAYLOAD, callId: 7 },
+      { ...PAYLOAD, callId: "a\nb" },
+      { ...PAYLOAD, box: "x".repeat(65) },
       { ...PAYLOAD, hop: -1 },
       { ...PAYLOAD, hop: 10_000 },
       { ...PAYLOAD, exp: "1900000000" },

@@ -116,8 +116,8 @@ export async function cancelByToken(env: Env, token: string): Promise<void> {
   const verdict = await verifyResultToken(token, resultTokens, Date.now() / 1000);
   if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
   if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
-  const { workspace, box, call } = verdict.claims;
-  await ask(env, { workspace, box }, undefined, "DELETE", `/${encodeURIComponent(call)}`);
+  const { workspace, box, callId } = verdict.claims;
+  await ask(env, { workspace, box }, undefined, "DELETE", `/${encodeURIComponent(callId)}`);
 }
 
 /** Asks a box's agent. @param asking the caller's workspace; undefined: the holder of a result token */

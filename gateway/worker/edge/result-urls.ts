@@ -3,7 +3,7 @@
  * gateway remembers none of them: the token in the URL says where the call is, and the agent there stores its
  * response (docs/architecture.md).
  */
-import { signResultToken, verifyResultToken } from "../../../auth/result-token.ts";
+import { isOpenedAt, signResultToken, verifyResultToken } from "../../../auth/result-token.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { finalHop } from "../../../routing/redirect-budget.ts";
 import { pathReference, type ResultTarget, resultTarget } from "../../../routing/result-url.ts";
@@ -55,8 +55,9 @@ export async function redirectToResult(
   const token = async (at: number): Promise<string> =>
     await signResultToken(
       {
-        call: call.call,
+        callId: call.call,
         endpoint: snapshot.endpoint,
+        appId: snapshot.appId,
         workspace: snapshot.workspace,
         box,
         hop: at,
@@ -102,11 +103,11 @@ export async function collectResult(
   const { resultTokens } = await gatewayKeys(env);
   const verdict = await verifyResultToken(result.token, resultTokens, Date.now() / 1000);
   if (verdict.kind === "forged") return context.refuse("no_such_call", "the token is not ours");
-  const { call: callId, endpoint, workspace, box, hop } = verdict.claims;
-  context.callId = callId;
-  if (endpoint !== snapshot.endpoint) {
+  if (!isOpenedAt(verdict.claims, snapshot)) {
     return context.refuse("no_such_call", "the token belongs to another endpoint");
   }
+  const { callId, workspace, box, hop } = verdict.claims;
+  context.callId = callId;
   if (verdict.kind === "expired")
     return context.refuse("result_expired", "this result URL is too old");
   if (result.kind === "events") {

@@ -1,25 +1,33 @@
 import { describe, expect, test } from "vitest";
-import { env } from "cloudflare:test";
+import { env as bindings } from "cloudflare:test";
+import type { Env } from "../../../../gateway/contracts/env.ts";
+import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import type { RequestHead } from "../../../../routing/wire/messages.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";
+
+const env = bindings as unknown as Env;
 
 const HELLO = '{"status":200,"headers":["content-type","text/plain"]}';
 const JSON_ONLY = { accept: "application/json" };
 let boxes = 0;
 
 /** An endpoint whose app never answers; its agent keeps every call when it is asked to. */
-async function slowEndpoint(settings: Partial<{ cors: boolean }> = {}) {
+async function slowEndpoint(
+  settings: Partial<{ cors: boolean }> = {},
+  { workspace = "local", app = "", functionName = "f" } = {},
+) {
   boxes += 1;
-  const name = `results-${boxes}`;
+  const box = `results-${boxes}`;
+  const name = app === "" ? box : app;
   const opened: RequestHead[] = [];
   const attached: { offset: number; call: string }[] = [];
-  const endpoint = { ...announcement(name, "f") };
+  const endpoint = { ...announcement(name, functionName), workspace };
   let answer: ((stream: Stream) => void) | undefined;
   const keep = (stream: Stream, call: string) => ({
     onKeep: () => stream.kept({ call, status: "running", position: 0, elapsedMs: 1000 }),
   });
-  await connectAgent(name, {
+  await connectAgent(box, {
     endpoints: [{ ...endpoint, settings: { ...endpoint.settings, ...settings } }],
     open: (stream, head) => {
       opened.push(head);
@@ -38,7 +46,10 @@ async function slowEndpoint(settings: Partial<{ cors: boolean }> = {}) {
     opened,
     attached,
     ask: (path: string, init?: RequestInit) =>
-      ask(`local--${name}-f`, path, { redirect: "manual", ...init }),
+      ask(`${workspace}--${name}-${functionName}`.toLowerCase(), path, {
+        redirect: "manual",
+        ...init,
+      }),
     answerWith: (reply: (stream: Stream) => void) => {
       answer = reply;
     },
@@ -168,6 +179,35 @@ describe("a result URL", () => {
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ code: "no_such_call" });
     expect(endpoint.attached).toHaveLength(0);
+  });
+
+  test("opens its call at no endpoint of another tenant, though its names read alike", async () => {
+    requestTimeout("0.02");
+    const alice = await slowEndpoint({}, { workspace: "alice", app: "chat" });
+    const bob = await slowEndpoint({}, { workspace: "bob", app: "chat" });
+    alice.answerWith((stream) => stream.head(HELLO, [new TextEncoder().encode("private")], true));
+    const location = (await alice.ask("/")).headers.get("location") ?? "";
+    const stolen = await bob.ask(location, { headers: JSON_ONLY });
+    expect([stolen.status, await stolen.json()]).toMatchObject([404, { code: "no_such_call" }]);
+    expect([...alice.attached, ...bob.attached]).toHaveLength(0);
+    expect(await (await alice.ask(location)).text()).toBe("private");
+  });
+
+  test("is given for the longest names that an app may have", async () => {
+    requestTimeout("0.02");
+    const environment = "e".repeat(64);
+    const workspace = workspaceStub(env, "local");
+    await workspace.createEnvironment({ name: environment, webSuffix: "longest" }, "test");
+    const named = announcement("a".repeat(64), "f".repeat(128));
+    const endpoint = named.endpoint.replace("main", environment);
+    await connectAgent("longest-names", {
+      endpoints: [{ ...named, environment, endpoint, label: "longest" }],
+      open: (stream, { call }) => ({
+        onKeep: () => stream.kept({ call, status: "running", position: 0, elapsedMs: 1 }),
+      }),
+    });
+    const response = await ask("local-longest--longest", "/", { redirect: "manual" });
+    expect(response.status).toBe(303);
   });
 
   test("gives a part of a complete answer where a Range asks for it", async () => {
