@@ -1,7 +1,8 @@
 /**
- * The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): what a key is, and
- * whose key it is, as one string that a box can compare. Pure: it hashes nothing and remembers nothing.
+ * The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): what a key is, and whose key it is,
+ * as one string that a box can compare. Pure: it hashes nothing and remembers nothing.
  */
+import type { HeaderLines } from "./headers.ts";
 
 /** Characters of a key: more than any UUID, few enough to be journalled. */
 const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
@@ -9,18 +10,18 @@ const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
 export type IdempotencyKey =
   | { kind: "none" }
   | { kind: "key"; key: string }
-  /** To be answered with 400: running the request without its key could run it twice. */
+  /** The client gets 400: without its key, the request could run twice. */
   | { kind: "malformed"; detail: string };
 
-/** A quoted key may have every character escaped, and white space around it. Longer lines are not looked at. */
+/** A quoted key may have each character escaped, and white space around it. Longer lines are refused unread. */
 const MAX_LINE_CHARACTERS = 4 * MAX_IDEMPOTENCY_KEY_CHARACTERS;
 
 const RULE = `Idempotency-Key must be one string of 1 to ${MAX_IDEMPOTENCY_KEY_CHARACTERS} visible ASCII characters`;
 
 /**
- * Reads the header. The draft asks for a structured-field string (RFC 9651, 3.3.3), `"8e03…"`; many
- * clients send the bare value, and that is the same key. Several lines, or several values in one, are
- * refused: which one would be meant? So are parameters, which the draft gives no meaning.
+ * Reads the header. The draft asks for a structured-field string (RFC 9651, 3.3.3), `"8e03…"`. Many clients
+ * send the bare value, which is the same key. Several lines, or several values in one, are refused, because
+ * the client may mean either. Parameters are refused, because the draft gives them no meaning.
  * @param lines the values of all header lines of that name
  */
 export function parseIdempotencyKey(lines: readonly string[]): IdempotencyKey {
@@ -34,7 +35,7 @@ export function parseIdempotencyKey(lines: readonly string[]): IdempotencyKey {
   return { kind: "key", key };
 }
 
-/** The text of a structured-field string; undefined when it is not exactly one. */
+/** The text of a structured-field string; undefined when the value is not exactly one. */
 function unquote(value: string): string | undefined {
   if (!/^"(?:[^"\\]|\\["\\])*"$/.test(value)) return undefined;
   return value.slice(1, -1).replaceAll(/\\(["\\])/g, "$1");
@@ -44,24 +45,67 @@ function isVisible(key: string): boolean {
   return key.length <= MAX_IDEMPOTENCY_KEY_CHARACTERS && /^[\x21-\x7e]+$/.test(key);
 }
 
-/** Who asks: the credential that opened the endpoint, else the client's address. */
-export type Caller = { credential: string } | { address: string };
+/** One caller, told from others by what it sends, or by where it sends from. */
+export type IdempotencyCaller =
+  /** Header lines that may identify it: names and values in turn, by name. */
+  { readonly identity: readonly string[] } | { readonly address: string };
+
+/**
+ * Who asks. Each header that may identify a caller counts, Postern's own as well as an app's: if one were left
+ * out, two users who differ in it alone could read each other's responses by guessing a key. Only where there
+ * is none, the address counts.
+ *
+ * Behind a proxy all connections come from the proxy's address. What the proxy says of its client is then
+ * part of the address. A client can forge that, but not into another client's: the proxy adds the real one.
+ * @param address the address that the connection came from
+ */
+export function callerOf(headers: HeaderLines, address: string): IdempotencyCaller {
+  const lines: [name: string, value: string][] = [];
+  const proxied: [name: string, value: string][] = [];
+  headers.forEach((value, name) => {
+    if (mayIdentify(name)) lines.push([name, value]);
+    else if (FROM_A_PROXY.has(name)) proxied.push([name, withoutPorts(value)]);
+  });
+  if (lines.length > 0) return { identity: lines.toSorted(byName).flat() };
+  return { address: [address, ...proxied.toSorted(byName).flat()].join("\n") };
+}
+
+/** Names such as `authorization`, `x-api-key`, `api-key`, `cookie`, `x-auth-token`, `mcp-session-id`. */
+const IDENTIFYING =
+  /(?:^|-)(?:authorization|auth|cookie|key|apikey|token|jwt|secret|credentials?|session|session-?id|user|user-?id)$/;
+
+/** End in such a word and identify nobody. */
+const NOT_IDENTIFYING: ReadonlySet<string> = new Set(["idempotency-key", "sec-websocket-key"]);
+
+function mayIdentify(name: string): boolean {
+  return IDENTIFYING.test(name) && !NOT_IDENTIFYING.has(name);
+}
+
+/** What proxies say of the client (RFC 7239 and its forerunners). */
+const FROM_A_PROXY: ReadonlySet<string> = new Set(["forwarded", "x-forwarded-for", "x-real-ip"]);
+
+/** Some proxies add the client's port, which is another one for each connection. */
+function withoutPorts(value: string): string {
+  return value.replaceAll(/(\d{1,3}(?:\.\d{1,3}){3}|\])"?:\d{1,5}/g, "$1");
+}
+
+function byName([left]: readonly [string, string], [right]: readonly [string, string]): number {
+  return left < right ? -1 : 1;
+}
 
 export interface IdempotencyScope {
   endpoint: string;
   method: string;
   /** Path without query: the query belongs to what must be the same under a key, as the body does. */
   path: string;
-  caller: Caller;
+  caller: IdempotencyCaller;
   key: string;
 }
 
 /**
  * One string for everything that makes two keys the same key; different for any two that are not. It
- * contains the key, which is the caller's secret: hash it before it is stored or logged.
+ * contains secrets of the caller: hash it before it is stored or logged.
  */
 export function scopeText({ endpoint, method, path, caller, key }: IdempotencyScope): string {
-  const [kind, who] =
-    "credential" in caller ? ["credential", caller.credential] : ["address", caller.address];
-  return JSON.stringify([endpoint, method, path, kind, who, key]);
+  return JSON.stringify([endpoint, method, path, caller, key]);
 }

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Caller, parseIdempotencyKey, scopeText } from "../../routing/idempotency.ts";
+import {
+  callerOf,
+  type IdempotencyCaller,
+  parseIdempotencyKey,
+  scopeText,
+} from "../../routing/idempotency.ts";
 
 const visible = fc.stringMatching(/^[\x21-\x7e]{1,255}$/);
 
@@ -72,9 +77,98 @@ describe("the Idempotency-Key header", () => {
   });
 });
 
+describe("the caller under a key", () => {
+  const ADDRESS = "192.0.2.7";
+  const caller = (headers: Record<string, string>, address = ADDRESS) =>
+    JSON.stringify(callerOf(new Map(Object.entries(headers)), address));
+
+  it.each([
+    "authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "x-access-token",
+    "x-goog-api-key",
+    "ocp-apim-subscription-key",
+    "x-functions-key",
+    "mcp-session-id",
+    "modal-key",
+    "modal-secret",
+    "postern-key",
+    "postern-secret",
+    "x-user-id",
+  ])("is told from others by %s", (name) => {
+    expect(caller({ [name]: "alice" })).not.toBe(caller({ [name]: "bob" }));
+    expect(caller({ [name]: "alice" })).not.toBe(caller({}));
+    // Who has it may come from elsewhere, as a phone does.
+    expect(caller({ [name]: "alice" })).toBe(caller({ [name]: "alice" }, "198.51.100.1"));
+  });
+
+  it("is told from others by one header among several", () => {
+    const shared = { "x-api-key": "the page's", "user-agent": "curl" };
+    const alice = { ...shared, cookie: "session=alice" };
+    expect(caller(alice)).not.toBe(caller({ ...shared, cookie: "session=bob" }));
+    expect(caller(alice)).not.toBe(caller(shared));
+  });
+
+  it.each(["idempotency-key", "user-agent", "accept", "x-request-id", "content-type"])(
+    "is not told from others by %s",
+    (name) => {
+      expect(caller({ [name]: "a" })).toBe(caller({ [name]: "b" }));
+    },
+  );
+
+  it("without anything that identifies it is its address", () => {
+    expect(caller({}, "192.0.2.1")).not.toBe(caller({}, "192.0.2.2"));
+  });
+
+  it.each([
+    ["x-forwarded-for", "203.0.113.5", "203.0.113.6"],
+    ["x-real-ip", "203.0.113.5", "203.0.113.6"],
+    ["forwarded", "for=203.0.113.5;proto=https", "for=203.0.113.6;proto=https"],
+  ])("behind a proxy is whom %s names", (name, one, other) => {
+    expect(caller({ [name]: one }, "127.0.0.1")).not.toBe(caller({ [name]: other }, "127.0.0.1"));
+  });
+
+  it("behind a proxy cannot pass for another: the proxy adds the real address", () => {
+    const victim = caller({ "x-forwarded-for": "203.0.113.5" }, "127.0.0.1");
+    const forged = caller({ "x-forwarded-for": "203.0.113.5, 203.0.113.6" }, "127.0.0.1");
+    expect(forged).not.toBe(victim);
+    // And past the proxy the connection's own address tells them apart.
+    expect(caller({ "x-forwarded-for": "203.0.113.5" }, "203.0.113.6")).not.toBe(victim);
+  });
+
+  it.each([
+    ["x-forwarded-for", "203.0.113.5:4711", "203.0.113.5:4712"],
+    ["x-forwarded-for", "[2001:db8::1]:4711", "[2001:db8::1]:4712"],
+    ["forwarded", 'for="[2001:db8::1]:4711"', 'for="[2001:db8::1]:4712"'],
+  ])("is the same over another connection, where %s names ports", (name, one, other) => {
+    expect(caller({ [name]: one })).toBe(caller({ [name]: other }));
+  });
+
+  it("does not depend on the order of the headers", () => {
+    const one = callerOf(
+      new Map([
+        ["cookie", "a"],
+        ["x-api-key", "b"],
+      ]),
+      ADDRESS,
+    );
+    const other = callerOf(
+      new Map([
+        ["x-api-key", "b"],
+        ["cookie", "a"],
+      ]),
+      ADDRESS,
+    );
+    expect(one).toEqual(other);
+  });
+});
+
 describe("the scope of a key", () => {
-  const callers: fc.Arbitrary<Caller> = fc.oneof(
-    fc.record({ credential: fc.string() }),
+  const callers: fc.Arbitrary<IdempotencyCaller> = fc.oneof(
+    fc.record({ identity: fc.array(fc.string()) }),
     fc.record({ address: fc.string() }),
   );
   const scopes = fc.record({
@@ -95,15 +189,15 @@ describe("the scope of a key", () => {
     );
   });
 
-  it("differs when text moves from one part to the next, and between a credential and an address", () => {
+  it("differs when text moves from one part to the next, and between an identity and an address", () => {
     const scope = {
       endpoint: "a",
       method: "POST",
       path: "/b",
-      caller: { credential: "c" },
+      caller: { identity: ["c"] },
       key: "d",
     };
-    const moved = { ...scope, path: "/", caller: { credential: "bc" } };
+    const moved = { ...scope, path: "/", caller: { identity: ["bc"] } };
     expect(scopeText(moved)).not.toBe(scopeText(scope));
     const address = { ...scope, caller: { address: "c" } };
     expect(scopeText(address)).not.toBe(scopeText(scope));

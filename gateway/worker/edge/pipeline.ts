@@ -6,7 +6,7 @@ import { homeBox } from "../../../routing/boxes.ts";
 import { preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
 import { parseHost } from "../../../routing/host.ts";
-import { parseIdempotencyKey, scopeText } from "../../../routing/idempotency.ts";
+import { callerOf, parseIdempotencyKey, scopeText } from "../../../routing/idempotency.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
@@ -195,8 +195,8 @@ function preflightResponse(context: RequestContext): Response | undefined {
 }
 
 /**
- * Hashes what calls under one Idempotency-Key have in common; undefined without a key. The credential is part
- * of it, so that nobody can read another caller's response by guessing a key.
+ * Hashes what calls under one Idempotency-Key have in common; undefined without a key. The caller is part of
+ * it: another caller who guesses the key must not get the response.
  */
 async function idempotencyScope(
   request: Request,
@@ -208,10 +208,7 @@ async function idempotencyScope(
   const parsed = parseIdempotencyKey([line]);
   if (parsed.kind === "none") return undefined;
   if (parsed.kind === "malformed") return { malformed: parsed.detail };
-  const credential = ["authorization", "modal-key", "modal-secret", "postern-key", "postern-secret"]
-    .map((name) => request.headers.get(name) ?? "")
-    .join("\n");
-  const caller = credential.trim() === "" ? { address } : { credential };
+  const caller = callerOf(request.headers, address);
   const [path = ""] = target.split("?", 1);
   const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
   return { scope: await sha256Hex(scope) };
