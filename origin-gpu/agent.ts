@@ -80,20 +80,20 @@ export interface RunningAgent {
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const directory = options.stateDirectory;
   if (directory === undefined) return await new Agent(options, {}).start();
-  const kept = await DurableCalls.open(directory);
+  const durable = await DurableCalls.open(directory);
   const bodies = await BodySpools.open({
     directory: join(directory, "bodies"),
     limitBytes: WAITING_BODIES_BYTES,
   });
   if (options.acceptsAssignments !== true)
-    return await new Agent(options, { kept, bodies }).start();
+    return await new Agent(options, { durable, bodies }).start();
   const deployed = await openDeploymentFiles(directory);
-  return await new Agent(options, { kept, bodies, deployed }).start();
+  return await new Agent(options, { durable, bodies, deployed }).start();
 }
 
 /** What is on the disk, for this agent alone. */
 interface AgentFiles {
-  readonly kept?: DurableCalls;
+  readonly durable?: DurableCalls;
   readonly bodies?: BodySpools;
   readonly deployed?: DeploymentFiles;
 }
@@ -102,7 +102,7 @@ class Agent {
   readonly #options: AgentOptions;
   readonly #apps: Apps;
   readonly #calls: CallRegistry;
-  readonly #kept: DurableCalls | undefined;
+  readonly #durable: DurableCalls | undefined;
   readonly #links: readonly [Link, ...Link[]];
   /** Links whose first welcome is still to come. */
   readonly #unwelcomed: Set<number>;
@@ -113,10 +113,10 @@ class Agent {
   readonly #refused = Promise.withResolvers<string>();
   #draining = false;
 
-  constructor(options: AgentOptions, { kept, bodies, deployed }: AgentFiles) {
+  constructor(options: AgentOptions, { durable, bodies, deployed }: AgentFiles) {
     const { gatewayUrl: url, connectTo, enrolment, announced, log } = options;
     this.#options = options;
-    this.#kept = kept;
+    this.#durable = durable;
     this.#gateway = new GatewayAddress({
       url,
       enrolment,
@@ -129,7 +129,7 @@ class Agent {
         later: coalescer(),
         rings: new RingBudget(),
       },
-      kept,
+      durable,
       log,
     });
     this.#environments = new PythonEnvironments({
@@ -228,7 +228,7 @@ class Agent {
 
   #welcomed(number: number, welcome: Welcome): void {
     const again = !this.#unwelcomed.delete(number);
-    if (this.#unwelcomed.size === 0) this.#calls.welcomed();
+    if (this.#unwelcomed.size === 0) this.#calls.onWelcomed();
     if (number !== 0) return;
     this.#deployments?.welcomed();
     if (!again) return;
@@ -287,7 +287,7 @@ class Agent {
     this.#calls.cancelAll("the agent stops");
     await Promise.all([this.#environments.close(), this.#apps.close()]);
     for (const link of this.#links) link.stop();
-    await this.#kept?.close();
+    await this.#durable?.close();
   }
 }
 

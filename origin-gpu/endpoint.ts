@@ -166,7 +166,7 @@ export class Endpoint {
     }
     const { function: name, maxPending, maxPendingAsync } = this.#settings;
     const detail = `${name} has ${asynchronous ? maxPendingAsync : maxPending} calls waiting`;
-    call.failed({ code: "queue_full", detail, retryAfter: 1 });
+    call.fail({ code: "queue_full", detail, retryAfter: 1 });
     return "refused";
   }
 
@@ -179,7 +179,7 @@ export class Endpoint {
       await body.drainTo(spools.begin(contentLength(head.headers)));
     } catch (error) {
       if (!(error instanceof BodySpoolFullError)) return;
-      call.failed({ code: "queue_full", detail: error.message, retryAfter: 10 });
+      call.fail({ code: "queue_full", detail: error.message, retryAfter: 10 });
     }
   }
 
@@ -219,7 +219,7 @@ export class Endpoint {
       if (!call.over) return lease;
       lease.release();
     } catch (error) {
-      if (this.#handOn === undefined) call.failed(startFailure(error));
+      if (this.#handOn === undefined) call.fail(startFailure(error));
       else if (!call.over) this.#handOn(call, settings.function, link);
     }
     return undefined;
@@ -232,7 +232,7 @@ export class Endpoint {
       const next = await this.#lease(visit);
       if (next === undefined) return;
       if (next.containerId !== lease.containerId) sendOver(this.#connectionsTo(next));
-      else visit.call.failed(startFailure(new Error("the app accepts no connections")));
+      else visit.call.fail(startFailure(new Error("the app accepts no connections")));
     });
   }
 
@@ -271,12 +271,12 @@ export class Endpoint {
    */
   async #letGo(call: Call, lease: Lease): Promise<void> {
     const graceMs = Math.max(LEAST_GRACE_MS, this.#settings.exitGracePeriod * MS_PER_SECOND);
-    const gaveUp = lease.gaveUp(call.id).then(() => true);
+    const gaveUp = lease.gaveUp(call.callId).then(() => true);
     if (await this.#within(graceMs, gaveUp)) return;
     if (this.#closing.signal.aborted) return;
     const seconds = graceMs / MS_PER_SECOND;
     this.#log(
-      `postern: it still works on a call that ended ${seconds} s ago (${call.id}); another container takes its place`,
+      `postern: it still works on a call that ended ${seconds} s ago (${call.callId}); another container takes its place`,
     );
     this.#pool.replace(lease.containerId);
   }

@@ -74,21 +74,23 @@ const NO_SUCH_CALL: Failure = { code: "no_such_call", detail: "the box does not 
 function cursorOf(text: string | null): CallCursor | undefined {
   const running = /^r(\d+(?:\.\d+)?)$/.exec(text ?? "")?.[1];
   if (running !== undefined) return { kind: "running", openedAt: Number(running) };
-  const [, acceptedAtMs, call] = /^e(\d+)-(.+)$/.exec(text ?? "") ?? [];
-  if (acceptedAtMs === undefined || call === undefined) return undefined;
-  return { kind: "ended", acceptedAtMs: Number(acceptedAtMs), call };
+  const [, acceptedAtMs, callId] = /^e(\d+)-(.+)$/.exec(text ?? "") ?? [];
+  if (acceptedAtMs === undefined || callId === undefined) return undefined;
+  return { kind: "ended", acceptedAtMs: Number(acceptedAtMs), callId };
 }
 
 function textOf(cursor: CallCursor): string {
   return cursor.kind === "running"
     ? `r${cursor.openedAt}`
-    : `e${cursor.acceptedAtMs}-${cursor.call}`;
+    : `e${cursor.acceptedAtMs}-${cursor.callId}`;
 }
 
 /** In the API's spelling. */
-function shown({ elapsedMs, timeline, ...call }: CallDescription, box: string) {
+function shown({ callId, durable, elapsedMs, timeline, ...call }: CallDescription, box: string) {
   return {
+    call: callId,
     ...call,
+    kept: durable,
     box,
     elapsed_ms: elapsedMs,
     timeline: timeline.map(({ state, atMs }) => ({ state, at_ms: atMs })),

@@ -83,7 +83,7 @@ export class AppVersion {
     const handOn = (call: Call, functionName: string, link: number): void => {
       if (successor?.takeOver(call, functionName, link) === true) return;
       const detail = "the app was stopped before the call's turn came";
-      call.failed({ code: "no_origin", detail, retryAfter: 1 });
+      call.fail({ code: "no_origin", detail, retryAfter: 1 });
     };
     await Promise.all(this.#pools.map(async (endpoint) => await endpoint.retire(handOn)));
   }

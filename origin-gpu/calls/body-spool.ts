@@ -1,7 +1,7 @@
 /**
- * Request bodies of calls that wait for a slot: drained here so that their clients can be told to come
- * back. Small ones stay in memory, the others are files; all together they have a limit. Nothing of it
- * survives the agent: a call that was waiting then is lost.
+ * Request bodies of calls that wait for a permit. They are drained off their streams, so that their clients
+ * can be sent away. Small ones stay in memory, the others are files; together they have a limit. None of
+ * them survives the agent.
  */
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import {
 /** Larger bodies are on the disk. */
 const MEMORY_BYTES = 4 * KIB;
 
-/** All bodies in memory together: beyond it small ones are on the disk, too. */
+/** Limit of all bodies in memory together: beyond it small ones are on the disk, too. */
 const TOTAL_MEMORY_BYTES = 256 * MIB;
 
 const READ_BYTES = 64 * KIB;
@@ -37,7 +37,7 @@ export interface BodySpoolsOptions {
 /** There is no room for a body: 429 `queue_full`. */
 export class BodySpoolFullError extends Error {}
 
-/** The body broke off, or is not wanted any more. */
+/** The body broke off, or its call is over. */
 export class BodyGoneError extends Error {}
 
 export class BodySpools {
@@ -56,7 +56,7 @@ export class BodySpools {
     this.#totalMemoryBytes = options.totalMemoryBytes ?? TOTAL_MEMORY_BYTES;
   }
 
-  /** Makes the directory, or empties it of what an earlier process left. */
+  /** Makes the directory, or removes the files that an earlier process left in it. */
   static async open(options: BodySpoolsOptions): Promise<BodySpools> {
     const spools = new BodySpools(options);
     const { directory } = options;
@@ -67,14 +67,14 @@ export class BodySpools {
     return spools;
   }
 
-  /** Bytes of all bodies, those included that were announced and have not come yet. */
+  /** Bytes of all bodies, including announced ones that have not come yet. */
   get usedBytes(): number {
     return this.#usedBytes;
   }
 
   /**
    * Begins a body.
-   * @param declaredBytes its length, where it is known: the room is taken at once
+   * @param declaredBytes its length, where it is known: the room is reserved at once
    * @throws BodySpoolFullError
    */
   begin(declaredBytes: number | undefined): BodySpool {
@@ -162,7 +162,7 @@ export class BodySpool {
     if (this.#gone !== undefined) throw this.#gone;
     this.#whole = true;
     this.#wake();
-    // A hundred thousand waiting calls do not hold a hundred thousand files open.
+    // A hundred thousand waiting calls must not hold a hundred thousand open files.
     await this.#close();
   }
 

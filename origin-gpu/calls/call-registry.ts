@@ -1,6 +1,6 @@
 /**
- * The calls of one agent: opens each at most once (per call id and per Idempotency-Key), attaches
- * whoever comes back to the one that it means, and knows what became of those that are over.
+ * The calls of one agent. The registry opens each call at most once, per callId and per Idempotency-Key. It
+ * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
 import {
   type AttachRequest,
@@ -9,24 +9,24 @@ import {
 } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
-import type { CallDescription } from "./states.ts";
+import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
+import { RequestBody } from "./request-body.ts";
 import type { Carrier } from "./response/carrier.ts";
 import { deliver, refuse } from "./response/delivery.ts";
-import { Tombstones } from "./tombstones.ts";
-import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
+import type { CallDescription } from "./states.ts";
 import { CallStorage, type StorageContext } from "./store/call-storage.ts";
-import type { EndedCursor, DurableCalls } from "./store/durable-calls.ts";
-import { RequestBody } from "./request-body.ts";
+import type { DurableCalls, EndedCursor } from "./store/durable-calls.ts";
+import { Tombstones } from "./tombstones.ts";
 
-/** What runs a call once it is in the table. */
+/** Runs a call that is in the registry. */
 export interface CallRunner extends CallTerms {
   run(call: Call): void;
 }
 
 export interface CallRegistryOptions {
   context: Omit<CallContext, "forget">;
-  /** Without it no call can be kept. */
-  kept: DurableCalls | undefined;
+  /** Without it every call is transient. */
+  durable: DurableCalls | undefined;
   /** One line for the operator. */
   log: (line: string) => void;
 }
@@ -44,21 +44,21 @@ export interface CallPage {
 
 export class CallRegistry {
   readonly #calls = new Map<string, Call>();
-  readonly #ended = new Tombstones();
+  readonly #tombstones = new Tombstones();
   readonly #context: CallContext;
-  readonly #keeping: StorageContext | undefined;
+  readonly #storage: StorageContext | undefined;
   readonly #log: (line: string) => void;
   #onIdle: (() => void) | undefined;
 
-  constructor({ context, kept, log }: CallRegistryOptions) {
-    this.#keeping = kept === undefined ? undefined : { kept, log };
+  constructor({ context, durable, log }: CallRegistryOptions) {
+    this.#storage = durable === undefined ? undefined : { durable, log };
     this.#log = log;
     this.#context = { ...context, forget: (call) => this.#forget(call) };
   }
 
   /** The gateway has welcomed every link of this agent: from here on no call goes to an earlier one. */
-  welcomed(): void {
-    this.#ended.welcomed(this.#context.now());
+  onWelcomed(): void {
+    this.#tombstones.onWelcomed(this.#context.now());
   }
 
   /** Opens a call that a stream asks for. */
@@ -70,50 +70,50 @@ export class CallRegistry {
     runner: CallRunner,
   ): StreamEvents {
     if (this.#calls.has(head.call)) {
-      // Opened twice: the first one runs; whoever wants its answer attaches.
+      // The first one runs; a client that wants its response attaches.
       return refuse(stream, { code: "conflict", detail: "this call is already running" });
     }
     const body = new RequestBody(stream, first.body, first.end);
-    const keeping = this.#keeping;
-    if (keeping !== undefined && (head.key !== undefined || head.async === true)) {
-      return this.#openKept(stream, carrier, head, body, runner, keeping);
+    const storage = this.#storage;
+    if (storage !== undefined && (head.key !== undefined || head.async === true)) {
+      return this.#openDurable(stream, carrier, head, body, runner, storage);
     }
-    const keeper =
-      keeping === undefined ? undefined : new CallStorage(keeping, head, runner.resultTtlMs);
-    const call = new Call(this.#context, runner, head, body, keeper);
+    const callStorage =
+      storage === undefined ? undefined : new CallStorage(storage, head, runner.resultTtlMs);
+    const call = new Call(this.#context, runner, head, body, callStorage);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
     runner.run(call);
     return events;
   }
 
-  /** Attaches a stream to a call that was opened before, wherever that is by now. */
-  attach(stream: Stream, carrier: Carrier, { call: id, offset }: AttachRequest): StreamEvents {
-    const call = this.#calls.get(id);
+  /** Attaches a stream to a call that was opened before, whether it runs or has ended. */
+  attach(stream: Stream, carrier: Carrier, { call: callId, offset }: AttachRequest): StreamEvents {
+    const call = this.#calls.get(callId);
     if (call !== undefined) {
       if (call.canResume(offset)) return call.attach(stream, carrier, offset);
-      const detail = "the answer cannot be resumed from so far back";
+      const detail = "the response cannot be resumed from so far back";
       return refuse(stream, { code: "origin_error", detail });
     }
-    const found = this.#keeping?.kept.lookup(id) ?? { kind: "unknown" };
+    const found = this.#storage?.durable.lookup(callId) ?? { kind: "unknown" };
     switch (found.kind) {
       case "result":
         return deliver(found.result, stream, carrier, offset);
       case "failed":
         return refuse(stream, found.failure);
       case "unknown": {
-        const welcomedForMs = this.#ended.vouchedMs(id, this.#context.now());
-        const vouched = welcomedForMs === undefined ? {} : { welcomedForMs };
+        const welcomedForMs = this.#tombstones.knownSinceMs(callId, this.#context.now());
+        const known = welcomedForMs === undefined ? {} : { welcomedForMs };
         const detail = "the box does not know this call";
-        return refuse(stream, { code: "call_lost", detail, ...vouched });
+        return refuse(stream, { code: "call_lost", detail, ...known });
       }
     }
   }
 
-  /** Resolves when no call runs for anybody; those that only wait for a client to come back end now. */
+  /** Resolves when no call runs. Calls that only wait for a client to attach end now. */
   async idle(): Promise<void> {
     for (const call of this.#calls.values()) {
-      if (call.abandoned) call.cancel("the agent stops and nobody is attached");
+      if (call.abandoned) call.cancel("the agent stops, and no client is attached");
     }
     if (this.#calls.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -122,8 +122,8 @@ export class CallRegistry {
   }
 
   /**
-   * A page of the calls: those that run, then those that are kept and have ended, the newest of each kind
-   * first. One that ends between two pages may be on both.
+   * Lists a page of the calls: those that run, then durable ones that have ended, the newest of each kind
+   * first. A call that ends between two pages can be on both.
    * @param after what an earlier page called `next`; undefined: the first page
    */
   list(limit: number, after?: CallCursor): CallPage {
@@ -138,18 +138,18 @@ export class CallRegistry {
       }
     }
     const before = after?.kind === "ended" ? after : undefined;
-    const ended = this.#keeping?.kept.listEnded(limit - calls.length, before);
+    const ended = this.#storage?.durable.listEnded(limit - calls.length, before);
     return { calls: [...calls, ...(ended?.calls ?? [])], next: ended?.next };
   }
 
-  /** One call, running or kept. */
-  inspect(id: string): CallDescription | undefined {
-    return this.#calls.get(id)?.describe() ?? this.#keeping?.kept.inspect(id);
+  /** Describes one call that runs, or a durable one that has ended. */
+  inspect(callId: string): CallDescription | undefined {
+    return this.#calls.get(callId)?.describe() ?? this.#storage?.durable.inspect(callId);
   }
 
   /** Ends one call, where it runs. */
-  cancel(id: string): void {
-    this.#calls.get(id)?.cancel("somebody cancelled the call");
+  cancel(callId: string): void {
+    this.#calls.get(callId)?.cancel("somebody cancelled the call");
   }
 
   /** Ends every call. */
@@ -157,26 +157,26 @@ export class CallRegistry {
     for (const call of this.#calls.values()) call.cancel(reason);
   }
 
-  #forget({ id }: Call): void {
-    this.#calls.delete(id);
-    this.#ended.add(id, this.#context.now());
+  #forget({ callId }: Call): void {
+    this.#calls.delete(callId);
+    this.#tombstones.add(callId, this.#context.now());
     if (this.#calls.size === 0) this.#onIdle?.();
   }
 
-  /** A call that is kept from its first byte on: it is in the journal before the app hears of it. */
-  #openKept(
+  /** Opens a call that is durable from its first byte on: it is in the journal before an app has it. */
+  #openDurable(
     stream: Stream,
     carrier: Carrier,
     head: RequestHead,
     body: RequestBody,
     runner: CallRunner,
-    keeping: StorageContext,
+    storage: StorageContext,
   ): StreamEvents {
-    const { kept } = keeping;
-    const known = head.key === undefined ? undefined : kept.byKey(head.key);
-    if (known !== undefined) return this.#join(stream, carrier, head, body, known.id, kept);
-    const keeper = new CallStorage(keeping, head, runner.resultTtlMs);
-    const call = new Call(this.#context, runner, head, body, keeper, true);
+    const { durable } = storage;
+    const first = head.key === undefined ? undefined : durable.byKey(head.key);
+    if (first !== undefined) return this.#join(stream, carrier, head, body, first.callId, durable);
+    const callStorage = new CallStorage(storage, head, runner.resultTtlMs);
+    const call = new Call(this.#context, runner, head, body, callStorage, true);
     this.#calls.set(head.call, call);
     const events = call.attach(stream, carrier, 0);
     let fingerprint: Fingerprint | undefined;
@@ -184,51 +184,51 @@ export class CallRegistry {
     if (head.key !== undefined) {
       body.watch(fingerprintReader(head), (whole) => {
         fingerprint = whole;
-        // A body that came with the request is in the record already.
-        if (accepted) void kept.fingerprinted(head.call, whole).catch(() => undefined);
+        // The fingerprint of a body that came with the request is in the record already.
+        if (accepted) void durable.addFingerprint(head.call, whole).catch(() => undefined);
       });
     }
-    const { call: id, endpoint, key } = head;
-    const record = kept.accept({ id, endpoint, key, fingerprint });
+    const { call: callId, endpoint, key } = head;
+    const record = durable.accept({ callId, endpoint, key, fingerprint });
     accepted = true;
     void record.then(
       () => {
         if (call.over) return;
-        // A full queue is said to the client that is still there.
+        // Before the client is sent away: a full queue is reported to it.
         runner.run(call);
-        call.noted();
+        call.onJournaled();
         if (head.async === true) events.onKeep?.();
       },
       (error: unknown) => {
-        this.#log(`a call cannot be kept: ${String(error)}`);
-        const detail = "this box has no room to keep the answer";
-        call.failed({ code: "no_origin", detail, retryAfter: 60 });
+        this.#log(`a call cannot be stored: ${String(error)}`);
+        const detail = "this box has no room to store the response";
+        call.fail({ code: "no_origin", detail, retryAfter: 60 });
       },
     );
     return events;
   }
 
-  /** A second request under a key: the first one's answer, if it is the same request. */
+  /** Attaches a second request under a key to the first one's response, if both are the same request. */
   #join(
     stream: Stream,
     carrier: Carrier,
     head: RequestHead,
     body: RequestBody,
-    id: string,
-    kept: DurableCalls,
+    callId: string,
+    durable: DurableCalls,
   ): StreamEvents {
     let over = false;
     const joiner: StreamEvents = {
       onData: (bytes, end) => body.push(bytes, end),
       onOver: () => {
         over = true;
-        body.broke();
+        body.abort();
       },
     };
-    void this.#sameRequest(head, body, id, kept).then(
+    void this.#isSameRequest(head, body, callId, durable).then(
       (same) => {
         if (over) return;
-        if (same) stream.events = this.attach(stream, carrier, { call: id, offset: 0 });
+        if (same) stream.events = this.attach(stream, carrier, { call: callId, offset: 0 });
         else {
           const detail = "the first request under this key was another one";
           stream.refuse({ code: "idempotency_key_reused", detail });
@@ -242,17 +242,17 @@ export class CallRegistry {
     return joiner;
   }
 
-  /** Compares a request with the first one under its key; waits until the first one's body is whole. */
-  async #sameRequest(
+  /** Compares a request with the first one under its key, once the first one's body is whole. */
+  async #isSameRequest(
     head: RequestHead,
     body: RequestBody,
-    id: string,
-    kept: DurableCalls,
+    callId: string,
+    durable: DurableCalls,
   ): Promise<boolean> {
-    const first = await this.#calls.get(id)?.body.fingerprint();
+    const first = await this.#calls.get(callId)?.body.fingerprint();
     const fingerprint =
-      first ?? (head.key === undefined ? undefined : kept.byKey(head.key)?.fingerprint);
-    // The first one's body never became whole, or an older agent died before it noted it: one key, one call.
+      first ?? (head.key === undefined ? undefined : durable.byKey(head.key)?.fingerprint);
+    // Unknown where the first body never became whole, or an earlier agent died before it was: the key decides.
     if (fingerprint === undefined) return true;
     const reader = fingerprintReader(head);
     let verdict = reader.judge(fingerprint, false);

@@ -1,17 +1,15 @@
 /**
- * One call, as the agent owns it: it outlives the streams that carry it. Here are its state, the request,
- * and the app that works on it. Its answer either passes to the client that is attached, or is kept for
- * whoever asks: a call begins to be kept when it is opened so, or when its client will not wait any
- * longer; from the answer's first byte on that changes no more.
+ * One call, which outlives the streams that carry it. It owns its state, its request and the app's work on
+ * it. Its response is streamed to one subscriber, or stored for any number of them. A call becomes durable
+ * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
 import type { Failure, KeptCall, RequestHead, ResponseHead } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import type { RequestBody } from "./request-body.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
 import type { Carrier } from "./response/carrier.ts";
-import type { CallStorage } from "./store/call-storage.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
-import type { RequestBody } from "./request-body.ts";
 import {
   type CallDescription,
   type CallEvent,
@@ -22,11 +20,12 @@ import {
   mayHaveStarted,
   transition,
 } from "./states.ts";
+import type { CallStorage } from "./store/call-storage.ts";
 
-/** What is shown of a path: a list of calls fits a frame. */
-const SHOWN_PATH_CHARACTERS = 200;
+/** Longer paths are cut in a description: a list of calls must fit a frame. */
+const MAX_DESCRIBED_PATH_CHARACTERS = 200;
 
-/** The app's side of a call: what the call may do to it. */
+/** The app's work on a call: what the call may do to it. */
 export interface AppWork {
   pause(): void;
   resume(): void;
@@ -39,63 +38,63 @@ export type Settlement = "completed" | "broke" | "given_up";
 
 /** What a call needs of the world. */
 export interface CallContext extends StreamedResponseContext {
-  /** The call is over for good: forget it. */
+  /** Forgets a call that is over. */
   forget(call: Call): void;
 }
 
 /** What an endpoint promises its calls. */
 export interface CallTerms {
-  /** Milliseconds that a kept answer can be read. */
+  /** Milliseconds that a stored response can be read. */
   readonly resultTtlMs: number;
-  /** Milliseconds that a passing call goes on when its client has left: 0, some, or Infinity. */
+  /** Milliseconds that a transient call goes on when its client has left: 0, some, or Infinity. */
   readonly graceMs?: number;
 }
 
-/** A state and the time in milliseconds at which the call came to it. */
+/** A state, and the time in milliseconds at which the call came to it. */
 interface Step {
   readonly state: CallState;
   readonly at: number;
 }
 
 export class Call implements RespondingCall {
-  readonly id: string;
+  readonly callId: string;
   readonly body: RequestBody;
   /** The id of the container that works on it, once one does. */
   container: string | undefined;
-  /** As JSON while the call waits for nobody: the many small strings of a head take twice as much. */
+  /** As JSON while the call waits without a subscriber: the strings of a parsed head take twice as much. */
   #head: RequestHead | string;
   readonly #context: CallContext;
   readonly #graceMs: number;
-  readonly #keeper: CallStorage | undefined;
-  #answer: CallResponse;
-  #exchange: AppWork | undefined;
+  readonly #storage: CallStorage | undefined;
+  #response: CallResponse;
+  #work: AppWork | undefined;
   #timeline: readonly [Step, ...Step[]];
   #state: CallState;
   #failure: Failure | undefined;
   #over = false;
-  #settled: ((how: Settlement) => void) | undefined;
+  #onSettled: ((how: Settlement) => void) | undefined;
 
   /**
-   * @param keeper without one the call cannot be kept
-   * @param kept it is being noted in the journal: `noted` says when it is
+   * @param storage without it the call cannot become durable
+   * @param durable it is being written to the journal; `onJournaled` reports that it stands there
    */
   constructor(
     context: CallContext,
     { graceMs = 0 }: CallTerms,
     head: RequestHead,
     body: RequestBody,
-    keeper?: CallStorage,
-    kept = false,
+    storage?: CallStorage,
+    durable = false,
   ) {
-    this.id = head.call;
+    this.callId = head.call;
     this.body = body;
     this.#head = head;
     this.#context = context;
     this.#graceMs = graceMs;
-    this.#keeper = keeper;
-    this.#answer =
-      kept && keeper !== undefined
-        ? new StoredResponse(this, keeper)
+    this.#storage = storage;
+    this.#response =
+      durable && storage !== undefined
+        ? new StoredResponse(this, storage)
         : new StreamedResponse(this, context, graceMs);
     this.#state = body.incomplete ? "receiving" : "queued";
     this.#timeline = [{ state: this.#state, at: context.now() }];
@@ -103,13 +102,13 @@ export class Call implements RespondingCall {
 
   /** What the client asked. */
   get head(): RequestHead {
-    this.#head = unpacked(this.#head);
+    this.#head = parsed(this.#head);
     return this.#head;
   }
 
-  /** Nobody is attached, and nothing of it will be kept. */
+  /** There is no subscriber, and the response will not be stored. */
   get abandoned(): boolean {
-    return this.#answer.abandoned;
+    return this.#response.abandoned;
   }
 
   get over(): boolean {
@@ -121,25 +120,25 @@ export class Call implements RespondingCall {
     return this.#timeline[0].at;
   }
 
-  /** What a person who asks about this call is told. */
+  /** What `postern call inspect` shows of it. */
   describe(): CallDescription {
-    // Not through `head`: who only looks on leaves a waiting call as small as it is.
-    const { endpoint, method, target } = unpacked(this.#head);
+    // Not through `head`: a description leaves a waiting call as small as it is.
+    const { endpoint, method, target } = parsed(this.#head);
     return {
-      call: this.id,
+      callId: this.callId,
       endpoint,
       method,
-      path: (target.split("?", 1)[0] ?? "").slice(0, SHOWN_PATH_CHARACTERS),
+      path: (target.split("?", 1)[0] ?? "").slice(0, MAX_DESCRIBED_PATH_CHARACTERS),
       status: this.#status(),
       ...(this.container !== undefined && { container: this.container }),
-      kept: this.#answer instanceof StoredResponse,
+      durable: this.#response instanceof StoredResponse,
       elapsedMs: this.#elapsedMs(this.#context.now()),
       timeline: this.#timeline.map(({ state, at }) => ({ state, atMs: this.#elapsedMs(at) })),
     };
   }
 
   #status(): CallStatus {
-    // An expired call is in nobody's hands any more.
+    // An expired call is known to the store alone.
     return this.#state === "expired" ? "lost" : callStatus(this.#state, this.#failure?.code);
   }
 
@@ -148,7 +147,7 @@ export class Call implements RespondingCall {
     return Math.round(at - this.#timeline[0].at);
   }
 
-  /** Takes the state on, where that is legal; of two events that race, the later one is not. */
+  /** Takes the next state, where that is legal. Of two events that race, the later one is not. */
   #advance(event: CallEvent): boolean {
     const next = transition(this.#state, event);
     if (next === "illegal") return false;
@@ -159,74 +158,71 @@ export class Call implements RespondingCall {
     return true;
   }
 
-  /**
-   * Calls back once, when the app has no more to do for the call. A later callback takes the place of an
-   * earlier one.
-   */
+  /** Calls back once, when the app has no more to do for the call. A later callback replaces an earlier one. */
   whenSettled(callback: (how: Settlement) => void): void {
-    this.#settled = callback;
+    this.#onSettled = callback;
     if (this.#over) this.#settle("given_up");
   }
 
   #settle(how: Settlement): void {
-    const settled = this.#settled;
-    this.#settled = undefined;
-    settled?.(how);
+    const onSettled = this.#onSettled;
+    this.#onSettled = undefined;
+    onSettled?.(how);
   }
 
-  /** Attaches a stream from `offset` on; an older attachment of a passing call gives way. */
+  /** Attaches a stream from `offset` on. A streamed response drops its older subscriber. */
   attach(stream: Stream, carrier: Carrier, offset: number): StreamEvents {
-    return this.#answer.attach({ stream, carrier, offset });
+    return this.#response.attach({ stream, carrier, offset });
   }
 
-  /** Whether an attachment from this byte on can be served. */
+  /** Whether a subscriber can be served from this byte on. */
   canResume(offset: number): boolean {
-    return this.#answer.canResume(offset);
+    return this.#response.canResume(offset);
   }
 
   receive(bytes: Uint8Array, end: boolean): void {
     if (end) this.#advance("body_received");
     this.body.push(bytes, end);
-    if (end) this.#answer.bodyReceived();
+    if (end) this.#response.onBodyReceived();
   }
 
-  /** The call is in the journal, and has its place: whoever will not wait may go. */
-  noted(): void {
-    if (this.#answer instanceof StoredResponse) this.#answer.noted();
+  /** The call is in the journal and in its endpoint's queue: clients that will not wait may go. */
+  onJournaled(): void {
+    if (this.#response instanceof StoredResponse) this.#response.onJournaled();
   }
 
-  /** An answer that has begun is on its way to its client, whatever that said. */
-  keep(attachment: Subscriber): void {
-    const keeper = this.#keeper;
+  /** Has no effect on a response that has begun: it is on its way to its client. */
+  makeDurable(subscriber: Subscriber): void {
+    const storage = this.#storage;
     const begun = this.#state === "responding" || isEnded(this.#state);
-    if (keeper === undefined || this.#over || begun) return;
-    this.#answer.release();
-    const kept = new StoredResponse(this, keeper);
-    this.#answer = kept;
-    const { stream } = attachment;
-    stream.events = kept.attach(attachment);
+    if (storage === undefined || this.#over || begun) return;
+    this.#response.release();
+    const stored = new StoredResponse(this, storage);
+    this.#response = stored;
+    const { stream } = subscriber;
+    stream.events = stored.attach(subscriber);
     stream.events.onKeep?.();
-    void keeper.accept().then((accepted) => {
-      if (accepted) kept.noted();
-      else this.#passAfterAll(kept);
+    void storage.accept().then((accepted) => {
+      if (accepted) stored.onJournaled();
+      else this.#streamAfterAll(stored);
     });
   }
 
-  /** There is no room to keep the call: its client waits on, as if it had not been asked to leave. */
-  #passAfterAll(kept: StoredResponse): void {
+  /** The store has no room: the client waits on, as if its call had stayed transient. */
+  #streamAfterAll(stored: StoredResponse): void {
     if (this.#state === "responding" || isEnded(this.#state) || this.#over) return;
-    const passing = new StreamedResponse(this, this.#context, this.#graceMs);
-    this.#answer = passing;
-    for (const attachment of kept.waiting) {
-      attachment.stream.events = passing.attach(attachment);
+    const streamed = new StreamedResponse(this, this.#context, this.#graceMs);
+    this.#response = streamed;
+    for (const subscriber of stored.waiting) {
+      subscriber.stream.events = streamed.attach(subscriber);
     }
-    if (passing.abandoned) passing.awaitAttach();
+    if (streamed.abandoned) streamed.awaitAttach();
   }
 
   progress(): KeptCall {
     return {
-      call: this.id,
-      status: this.#exchange === undefined ? "pending" : "running",
+      call: this.callId,
+      status: this.#work === undefined ? "pending" : "running",
       position: 0,
       elapsedMs: this.#elapsedMs(this.#context.now()),
     };
@@ -234,7 +230,7 @@ export class Call implements RespondingCall {
 
   shrink(): void {
     if (this.body.incomplete) return;
-    // In a moment: one that does not have to wait has begun by then.
+    // Later: a call that need not wait has begun by then.
     this.#context.later(() => {
       if (this.#over || mayHaveStarted(this.#state)) return;
       this.body.compact();
@@ -243,81 +239,81 @@ export class Call implements RespondingCall {
   }
 
   /** The app's request is on its way. */
-  started(exchange: AppWork): void {
-    this.#exchange = exchange;
+  start(work: AppWork): void {
+    this.#work = work;
     this.#advance("started");
-    if (this.#over) exchange.abort("the call is over");
+    if (this.#over) work.abort("the call is over");
   }
 
   pauseApp(): void {
-    this.#exchange?.pause();
+    this.#work?.pause();
   }
 
   resumeApp(): void {
-    this.#exchange?.resume();
+    this.#work?.resume();
   }
 
   /**
-   * The app's answer begins.
-   * @param eager a stream of events: its head is sent at once, not with the first of its body
+   * Begins the response with the app's head.
+   * @param eager a stream of events: the head is sent at once, not with the first bytes of the body
    */
-  answered(head: ResponseHead, eager: boolean): void {
-    if (this.#advance("answered")) this.#answer.begin(head, eager);
+  respond(head: ResponseHead, eager: boolean): void {
+    if (this.#advance("answered")) this.#response.begin(head, eager);
   }
 
-  chunk(bytes: Uint8Array): void {
-    if (!this.#over) this.#answer.chunk(bytes);
+  /** Appends to the response's body. */
+  append(bytes: Uint8Array): void {
+    if (!this.#over) this.#response.append(bytes);
   }
 
-  /** The app's answer is complete. */
-  completed(): void {
+  /** Completes the response. */
+  complete(): void {
     if (!this.#advance("completed")) return;
     this.#settle("completed");
-    this.#answer.complete();
+    this.#response.complete();
   }
 
-  /** The call failed: before the answer's head that is the answer, later it cuts the client. */
-  failed(failure: Failure): void {
+  /** Fails the call. Before the response's head the failure is the response, later it cuts the client. */
+  fail(failure: Failure): void {
     const mayHaveRun = mayHaveStarted(this.#state);
     if (!this.#advance("failed")) return;
     this.#settle(failure.code === "origin_error" ? "broke" : "given_up");
     this.#failure = failure;
-    this.body.broke();
-    this.#answer.fail(failure, mayHaveRun);
+    this.body.abort();
+    this.#response.fail(failure, mayHaveRun);
   }
 
-  /** A WebSocket's two halves are coupled: it lives by itself, and holds its slot until it is closed. */
-  handedOver(closed: Promise<unknown>): void {
-    const settled = this.#settled;
-    this.#settled = undefined;
-    void closed.then(() => settled?.("given_up"));
+  /** Finishes the call of a WebSocket whose sockets are relayed. Its permit stays held until they close. */
+  detach(closed: Promise<unknown>): void {
+    const onSettled = this.#onSettled;
+    this.#onSettled = undefined;
+    void closed.then(() => onSettled?.("given_up"));
     this.finish();
   }
 
-  /** Ends the call and its work. */
   cancel(reason: string): void {
     if (this.#over) return;
-    // One that is complete or failed only waits for who comes back: that ends, and nothing else.
-    if (this.#advance("cancelled")) this.#answer.cancel(reason);
+    // A call that is complete or failed only waits for its subscribers: then nothing but the wait ends.
+    if (this.#advance("cancelled")) this.#response.cancel(reason);
     this.end(reason);
   }
 
   end(reason: string): void {
     this.#advance("cancelled");
     this.finish();
-    this.#exchange?.abort(reason);
+    this.#work?.abort(reason);
   }
 
   finish(): void {
     if (this.#over) return;
     this.#over = true;
     this.#settle("given_up");
-    this.#answer.release();
+    this.#response.release();
     this.#context.forget(this);
-    this.body.broke();
+    this.body.abort();
   }
 }
 
-function unpacked(head: RequestHead | string): RequestHead {
+function parsed(head: RequestHead | string): RequestHead {
   return typeof head === "string" ? (JSON.parse(head) as RequestHead) : head;
 }

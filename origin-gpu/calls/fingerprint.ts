@@ -1,16 +1,16 @@
 /**
- * Whether two requests under one Idempotency-Key are the same request: by query, and by length and
- * SHA-256 of the body, read as far as that needs and never further than 64 MiB.
+ * Compares two requests under one Idempotency-Key: by query, and by length and SHA-256 of the body. A body
+ * is read as far as the comparison needs, and never further than 64 MiB.
  */
 import { createHash } from "node:crypto";
 import { MIB } from "../../routing/wire/limits.ts";
 
-/** Of a body under a key, this much is hashed: a repeated request is read no further. */
+/** So much of a body is hashed: a repeated request is read no further. */
 export const MAX_FINGERPRINTED_BYTES = 64 * MIB;
 
-/** What a request under a key was. */
+/** Identifies a request under a key. */
 export interface Fingerprint {
-  /** From the question mark on, or empty: another query is another request. */
+  /** From the question mark on, or empty. */
   readonly query: string;
   /** Bytes of the whole body. */
   readonly length: number;
@@ -18,15 +18,15 @@ export interface Fingerprint {
   readonly sha256: string;
 }
 
-export type Verdict =
-  /** It joins the first request's call, and is read no further. */
+export type FingerprintVerdict =
+  /** The request joins the first one's call, and is read no further. */
   | "same"
   /** 422 `idempotency_key_reused`. */
   | "different"
-  /** Read on. */
+  /** More of the body must be read. */
   | "unknown";
 
-/** A request under a key, while its body comes. */
+/** Computes a request's fingerprint while its body comes. */
 export class FingerprintReader {
   readonly #query: string;
   readonly #declaredLength: number | undefined;
@@ -52,12 +52,12 @@ export class FingerprintReader {
   }
 
   /**
-   * Judges this request against the first one under its key, as early as that can be done: ask before
-   * reading and after every part. Of two bodies that are longer than what is hashed, the second one's
-   * without a declared length, the first 64 MiB decide.
+   * Judges this request against the first one under its key, as early as possible: ask before reading and
+   * after every part. Where both bodies are longer than 64 MiB and the second one has no declared length, the
+   * first 64 MiB decide.
    * @param ended the body is whole
    */
-  judge(first: Fingerprint, ended: boolean): Verdict {
+  judge(first: Fingerprint, ended: boolean): FingerprintVerdict {
     if (this.#query !== first.query) return "different";
     if (this.#declaredLength !== undefined && this.#declaredLength !== first.length) {
       return "different";

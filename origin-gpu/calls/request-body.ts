@@ -1,24 +1,24 @@
 /**
- * A request body on its way from a stream to the app, with credit for what the app took. The app never
- * takes a body that was cut for a whole one: what breaks here becomes an error of the reader.
+ * A request body on its way from a stream to the app. The stream gets credit for each chunk that the app
+ * takes. The app never takes a cut body for a whole one: a body that breaks off throws in its reader.
  */
 import type { Stream } from "../../routing/wire/multiplexer.ts";
 import type { BodySpool } from "./body-spool.ts";
 import type { Fingerprint, FingerprintReader } from "./fingerprint.ts";
 
 export class RequestBody {
-  /** Gives credit for what is taken; gone where nobody sends any more. */
+  /** Gets credit for chunks that are taken; undefined when its sender is gone. */
   #stream: Stream | undefined;
   #chunks: Uint8Array[];
   #ended: boolean;
   #broken = false;
   #spool: BodySpool | undefined;
   #watcher: ((bytes: Uint8Array, end: boolean) => void) | undefined;
-  /** Only where somebody watches: most bodies are nobody's business. */
+  /** Exists once the body is watched. */
   #fingerprint: PromiseWithResolvers<Fingerprint | undefined> | undefined;
   #wake: (() => void) | undefined;
 
-  /** @param first what came with OPEN @param end nothing more will come */
+  /** @param first the bytes that came with OPEN @param end the body is whole */
   constructor(stream: Stream, first: Uint8Array, end: boolean) {
     this.#stream = stream;
     this.#chunks = first.length === 0 ? [] : [first];
@@ -30,19 +30,19 @@ export class RequestBody {
     return !this.#ended;
   }
 
-  /** More of it is to come over this very stream. */
+  /** The rest of the body comes over this stream. */
   comesOver(stream: Stream): boolean {
     return !this.#ended && this.#stream === stream;
   }
 
-  /** The whole body, when all of it is here already: null for none, undefined when it streams. */
+  /** Takes the body, if it is whole: null for an empty one, undefined for one that streams. */
   whole(): Uint8Array | null | undefined {
     if (!this.#ended || this.#broken || this.#spool !== undefined) return undefined;
     const chunks = this.#chunks;
     this.#chunks = [];
     const [first] = chunks;
     if (first === undefined) return null;
-    // It may have come in pieces while the container started; at most a window of it is here.
+    // The pieces came while the container started; they are a window's worth at most.
     const body = chunks.length === 1 ? first : Buffer.concat(chunks);
     this.#stream?.drained(body.length);
     return body;
@@ -53,7 +53,7 @@ export class RequestBody {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
-  /** The body is whole and its sender gone: keeps neither the stream nor the large buffers of small parts. */
+  /** Frees memory of a whole body whose sender is gone: the stream, and large buffers of small parts. */
   compact(): void {
     this.#stream = undefined;
     this.#chunks = this.#chunks.map((chunk) =>
@@ -63,7 +63,7 @@ export class RequestBody {
   }
 
   /**
-   * The call has to wait: takes the body off the stream, so that its client can be told to come back.
+   * Moves the body of a call that has to wait off its stream, so that its client can be sent away.
    * @throws BodySpoolFullError when there is no room for it
    */
   async drainTo(spool: BodySpool): Promise<void> {
@@ -77,7 +77,7 @@ export class RequestBody {
     }
   }
 
-  /** Reads the fingerprint of the body as it comes; to be called before more of it does. */
+  /** Fingerprints the body as it comes. To be called in the turn of the first bytes. */
   watch(reader: FingerprintReader, whole: (fingerprint: Fingerprint) => void): void {
     const watched = Promise.withResolvers<Fingerprint | undefined>();
     this.#fingerprint = watched;
@@ -93,7 +93,7 @@ export class RequestBody {
     else this.#watcher = take;
   }
 
-  /** What was watched, once the body is whole; undefined when it broke off, or nobody watched. */
+  /** The fingerprint, once the body is whole; undefined when it broke off or is not watched. */
   async fingerprint(): Promise<Fingerprint | undefined> {
     return await this.#fingerprint?.promise;
   }
@@ -105,8 +105,8 @@ export class RequestBody {
     this.#wake?.();
   }
 
-  /** The body will not be completed, or nobody wants it any more. */
-  broke(): void {
+  /** Gives the body up: it will not be completed, or its call is over. */
+  abort(): void {
     this.#broken = true;
     this.#fingerprint?.resolve(undefined);
     this.#chunks = [];
@@ -114,7 +114,7 @@ export class RequestBody {
     this.#wake?.();
   }
 
-  /** The body, chunk by chunk. @throws when it broke off */
+  /** The body, chunk by chunk. @throws when it breaks off */
   chunks(): AsyncGenerator<Uint8Array> {
     return this.#spool === undefined ? this.#arriving() : this.#spool.read();
   }

@@ -1,15 +1,15 @@
 /**
- * The life of a call, as one table: in which state it may be, and what may happen to it there. Nothing
- * else decides whether a call goes on; what follows from a state (journal, spool, answer) is elsewhere.
+ * The life of a call, as one table: its states, and the events that are legal in each. No other code decides
+ * whether a call goes on. Journal, spool and response follow from the state, and are elsewhere.
  */
 import type { ErrorCode } from "../../routing/wire/errors.ts";
 
 export type CallState =
-  /** Its request body is on its way, and it waits for a slot or for the body to be whole. */
+  /** Its request body is on its way; it waits for a permit, or for the body to be whole. */
   | "receiving"
-  /** Its body is here; it waits for a slot. */
+  /** Its body is whole; it waits for a permit. */
   | "queued"
-  /** The app has it, and has not answered yet. From here on it was executed. */
+  /** The app has the request and has not answered. From here on the call counts as executed. */
   | "running"
   /** The app's response headers have come. */
   | "responding"
@@ -17,11 +17,11 @@ export type CallState =
   | "complete"
   /** It ended with an error of its own: a limit, a broken exchange, a start that failed. */
   | "failed"
-  /** Somebody ended it, or its client left. */
+  /** A user or the agent ended it, or its client left. */
   | "cancelled"
-  /** The process that had it died; nobody knows how far it came. */
+  /** The agent that ran it died; how far it came is unknown. */
   | "lost"
-  /** Its answer was kept as long as it had to be, and is gone. */
+  /** Its stored response has expired. */
   | "expired";
 
 export type CallEvent =
@@ -34,20 +34,20 @@ export type CallEvent =
   | "lost"
   | "expired";
 
-/** What may end a call that has not ended. */
+/** Events that end a call. */
 const ENDINGS = { failed: "failed", cancelled: "cancelled", lost: "lost" } as const;
 
-/** What may happen to a call that has ended. */
+/** Events of a call that has ended. */
 const ENDED = { expired: "expired" } as const;
 
 /** Where each event leads; an event that a state does not list is illegal there. */
 const TRANSITIONS: Readonly<Record<CallState, Readonly<Partial<Record<CallEvent, CallState>>>>> = {
-  // A body may stream into the app: then the call starts before it is whole, and never queues.
+  // A body can stream into the app: then the call starts before it is whole.
   receiving: { body_received: "queued", started: "running", ...ENDINGS },
   queued: { started: "running", ...ENDINGS },
-  // The body of a call that runs may become whole at any time: that changes nothing here.
+  // The body of a call that runs can become whole at any time.
   running: { body_received: "running", answered: "responding", ...ENDINGS },
-  // An app may answer before it has read everything.
+  // An app can answer before it has read the body.
   responding: { body_received: "responding", completed: "complete", ...ENDINGS },
   complete: ENDED,
   failed: ENDED,
@@ -56,7 +56,7 @@ const TRANSITIONS: Readonly<Record<CallState, Readonly<Partial<Record<CallEvent,
   expired: {},
 };
 
-/** Events race (a cancellation and an answer): the one that comes too late is told so. */
+/** @returns `illegal` for an event that came too late: events race, for instance a cancellation and a response */
 export function transition(state: CallState, event: CallEvent): CallState | "illegal" {
   return TRANSITIONS[state][event] ?? "illegal";
 }
@@ -66,12 +66,12 @@ export function mayHaveStarted(state: CallState): boolean {
   return state !== "receiving" && state !== "queued";
 }
 
-/** Nothing but expiry can happen any more. */
+/** Only `expired` is legal from here on. */
 export function isEnded(state: CallState): boolean {
   return transition(state, "failed") === "illegal";
 }
 
-/** What users see of a call (the `status` of 202 answers, of `call list`, of status events). */
+/** What users see of a call: the `status` of a 202, of `call list`, of status events. */
 export type CallStatus =
   | "pending"
   | "running"
@@ -100,8 +100,8 @@ const STATUS_OF_FAILURE: Readonly<Partial<Record<ErrorCode, CallStatus>>> = {
 };
 
 /**
- * A call's public status. An expired call has none: it is answered with 410.
- * @param failure why it failed, where it did
+ * A call's public status. An expired call has none: its client gets 410.
+ * @param failure the code of a call that failed
  */
 export function callStatus(
   state: Exclude<CallState, "expired">,
@@ -113,16 +113,15 @@ export function callStatus(
 
 /** A call as `postern call inspect` shows it; times in milliseconds since it was opened. */
 export interface CallDescription {
-  call: string;
+  callId: string;
   endpoint: string;
-  /** Not noted of a call that has ended. */
+  /** Not recorded of a call that has ended. */
   method?: string;
   path?: string;
   status: CallStatus;
-  /** The container that works on it. Not noted of a call that has ended. */
+  /** The container that works on it. Not recorded of a call that has ended. */
   container?: string;
-  /** Its answer is or will be on the disk. */
-  kept: boolean;
+  durable: boolean;
   elapsedMs: number;
   timeline: { state: CallState; atMs: number }[];
 }

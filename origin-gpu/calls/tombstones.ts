@@ -1,52 +1,54 @@
 /**
- * The ids of calls that this agent ran and has let go of. A gateway that lost sight of a call asks for it
- * again, and opens it again only when this agent says that it never saw it: "never saw" and "saw, and is
- * done with it" must not look alike, or the call would run twice. Memory is bounded; what was forgotten
- * shortens the time for which this agent vouches. Pure: time is an argument.
+ * Tombstones in memory: the callIds of calls that this agent ran and has let go of. A gateway that lost
+ * sight of a call attaches to it, and opens it again only when this agent certainly never saw it. Without a
+ * tombstone, "never came" and "came and has ended" would look alike, and the call would run twice.
+ *
+ * Memory is bounded: each forgotten tombstone shortens the time for which the agent knows all calls. Pure:
+ * time is an argument.
  */
 
-/** A gateway tries for 30 s after it lost sight of a call; it may notice the loss 15 s after the agent. */
+/** A gateway tries for 30 s after it lost sight of a call, and may notice the loss 15 s after the agent. */
 const REMEMBERED_MS = 120_000;
 
 /** About 10 MB at the most; at 1,000 calls a second, a minute. */
-const MAX_REMEMBERED = 65_536;
+const MAX_TOMBSTONES = 65_536;
 
 export class Tombstones {
   readonly #maximum: number;
-  /** Ids with the time in milliseconds at which each ended, oldest first. */
-  readonly #ended = new Map<string, number>();
+  /** By callId, the time in milliseconds at which the call ended; oldest first. */
+  readonly #endedAt = new Map<string, number>();
   /** Every call that was opened after this time is known here, or never came. */
-  #since: number | undefined;
+  #knownSince: number | undefined;
 
-  constructor(maximum = MAX_REMEMBERED) {
+  constructor(maximum = MAX_TOMBSTONES) {
     this.#maximum = maximum;
   }
 
   /**
-   * The gateway has welcomed every link of this agent: from here on no call goes to an earlier agent, which
-   * may have held on to one link when this one had another. Only the first time counts.
+   * The gateway has welcomed every link of this agent. Before that, an earlier agent process may still hold
+   * a link and receive calls. Only the first event counts.
    */
-  welcomed(now: number): void {
-    this.#since ??= now;
+  onWelcomed(now: number): void {
+    this.#knownSince ??= now;
   }
 
-  /** A call is over and will not be known by anybody else. */
-  add(id: string, now: number): void {
-    this.#ended.set(id, now);
-    for (const [oldest, at] of this.#ended) {
-      const full = this.#ended.size > this.#maximum;
-      if (!full && now - at < REMEMBERED_MS) break;
-      this.#ended.delete(oldest);
-      this.#since = Math.max(this.#since ?? at, at);
+  /** Remembers a call that has ended and is known nowhere else. */
+  add(callId: string, now: number): void {
+    this.#endedAt.set(callId, now);
+    for (const [oldest, endedAt] of this.#endedAt) {
+      const full = this.#endedAt.size > this.#maximum;
+      if (!full && now - endedAt < REMEMBERED_MS) break;
+      this.#endedAt.delete(oldest);
+      this.#knownSince = Math.max(this.#knownSince ?? endedAt, endedAt);
     }
   }
 
   /**
-   * For how many milliseconds back this agent vouches that the call never came to it; undefined when it
-   * did come.
+   * For how many milliseconds back this agent knows every call that came.
+   * @returns undefined when this very call came
    */
-  vouchedMs(id: string, now: number): number | undefined {
-    if (this.#ended.has(id)) return undefined;
-    return this.#since === undefined ? 0 : Math.floor(now - this.#since);
+  knownSinceMs(callId: string, now: number): number | undefined {
+    if (this.#endedAt.has(callId)) return undefined;
+    return this.#knownSince === undefined ? 0 : Math.floor(now - this.#knownSince);
   }
 }

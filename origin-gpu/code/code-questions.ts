@@ -57,7 +57,7 @@ function receive(
   );
   return {
     onData: (bytes, last) => body.push(bytes, last),
-    onOver: () => body.broke(),
+    onOver: () => body.abort(),
   };
 }
 

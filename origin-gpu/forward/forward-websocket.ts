@@ -21,7 +21,7 @@ export async function forwardWebSocket(
   link: number,
 ): Promise<Relay | undefined> {
   const leaving = new AbortController();
-  call.started({
+  call.start({
     pause: () => undefined,
     resume: () => undefined,
     abort: (reason) => leaving.abort(new Error(reason)),
@@ -40,7 +40,7 @@ export async function forwardWebSocket(
     });
   } catch (error) {
     const reason = error instanceof HandshakeError ? error.message : String(error);
-    call.failed({
+    call.fail({
       code: "origin_error",
       detail: `the app did not answer the handshake: ${reason}`,
     });
@@ -51,25 +51,25 @@ export async function forwardWebSocket(
   if (!Array.isArray(headers)) {
     if (app.kind === "open") app.socket.destroy();
     else app.body.destroy();
-    call.failed({ code: "origin_error", detail: headers.detail });
+    call.fail({ code: "origin_error", detail: headers.detail });
     return undefined;
   }
   if (app.kind === "refused") {
     const { status, body } = app;
     leaving.signal.addEventListener("abort", () => body.destroy());
-    call.answered({ status, headers }, true);
+    call.respond({ status, headers }, true);
     try {
-      for await (const chunk of body) call.chunk(chunk as Buffer);
-      call.completed();
+      for await (const chunk of body) call.append(chunk as Buffer);
+      call.complete();
     } catch {
-      call.failed({ code: "origin_error", detail: "the app broke off its refusal" });
+      call.fail({ code: "origin_error", detail: "the app broke off its refusal" });
     }
     return undefined;
   }
   const { socket } = app;
   // Nothing is read before the relay takes over; an end in between must not go unnoticed.
   leaving.signal.addEventListener("abort", () => socket.resetAndDestroy());
-  call.answered({ status: 101, headers }, true);
+  call.respond({ status: 101, headers }, true);
   const dialled = await gateway.dial(
     `/_postern/dial/${link}/${head.websocket}`,
     [],
@@ -77,13 +77,13 @@ export async function forwardWebSocket(
   );
   if (dialled.kind === "refused") {
     socket.resetAndDestroy();
-    if (!call.over) call.failed({ code: "origin_error", detail: "the dial-back failed" });
+    if (!call.over) call.fail({ code: "origin_error", detail: "the dial-back failed" });
     return undefined;
   }
   const coupled = relay({
     app: { socket, head: app.head },
     gateway: { socket: dialled.socket, head: dialled.head, randomMask: gateway.needsMask },
   });
-  call.handedOver(coupled.closed);
+  call.detach(coupled.closed);
   return coupled;
 }

@@ -162,14 +162,14 @@ class AppExchange implements Dispatcher.DispatchHandler, AppWork {
     this.#repeat = repeat;
     this.#limits = limits;
     this.#timer = this.#allow(limits.timeoutMs, "the app did not answer");
-    call.started(this);
+    call.start(this);
   }
 
   /** The call fails when this time is over; whatever happens before ends the timer. */
   #allow(limitMs: number, what: string): ReturnType<typeof setTimeout> {
     return setTimeout(() => {
       const detail = `${what} within ${limitMs / 1000} s`;
-      this.#call.failed({ code: "call_timeout", detail });
+      this.#call.fail({ code: "call_timeout", detail });
       this.abort(detail);
     }, limitMs);
   }
@@ -226,22 +226,22 @@ class AppExchange implements Dispatcher.DispatchHandler, AppWork {
     this.#timer = this.#allow(this.#limits.maxDurationMs, "the app's answer did not end");
     const app = Math.round(performance.now() - this.#startedAt);
     const eager = isEventStream(headers);
-    this.#call.answered({ status, headers, timing: { ...this.#waited, app } }, eager);
+    this.#call.respond({ status, headers, timing: { ...this.#waited, app } }, eager);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#call.chunk(chunk);
+    this.#call.append(chunk);
   }
 
   onResponseEnd(): void {
     clearTimeout(this.#timer);
-    this.#call.completed();
+    this.#call.complete();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: NodeJS.ErrnoException): void {
     clearTimeout(this.#timer);
     if (this.#repeat(error)) return;
-    this.#call.failed({
+    this.#call.fail({
       code: "origin_error",
       detail: `the app broke the exchange: ${describe(error)}`,
     });

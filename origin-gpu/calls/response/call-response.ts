@@ -1,60 +1,59 @@
 /**
- * What a call and its answer ask of each other. A call has one answer at a time: one that passes
- * (streamed-response.ts) or one that is kept (stored-response.ts). The call knows its state, the app and the
- * request; the answer knows who is attached, and what each of them is told.
+ * The contract between a call and its response. The call owns state, request body and the app's work. The
+ * response owns its subscribers and decides what each of them is sent. A call has one response at a time: a
+ * streamed one (streamed-response.ts) or a stored one (stored-response.ts).
  */
 import type { Failure, KeptCall, ResponseHead } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
-import type { Carrier } from "./carrier.ts";
 import type { RequestBody } from "../request-body.ts";
+import type { Carrier } from "./carrier.ts";
 
-/** A client that is there for the answer. */
+/** A stream that a client's request has on a call's response. */
 export interface Subscriber {
   readonly stream: Stream;
   readonly carrier: Carrier;
-  /** The first byte of the answer's body that it lacks. */
+  /** The first byte of the response's body that the client lacks. */
   readonly offset: number;
 }
 
-/** What happens to an answer, in the order in which it may happen. */
+/** What a call tells its response, in the order in which it can happen. */
 export interface CallResponse {
-  /** Nobody is attached, and nothing of it will be kept. */
+  /** There is no subscriber, and the response will not be stored. */
   readonly abandoned: boolean;
-  /** Whether an attachment from this byte on can be served. */
+  /** Whether a subscriber can be served from this byte on. */
   canResume(offset: number): boolean;
-  attach(attachment: Subscriber): StreamEvents;
-  /** The request body is whole. */
-  bodyReceived(): void;
-  /** @param eager a stream of events: its head is sent at once, not with the first of its body */
+  attach(subscriber: Subscriber): StreamEvents;
+  onBodyReceived(): void;
+  /** @param eager a stream of events: the head is sent at once, not with the first bytes of the body */
   begin(head: ResponseHead, eager: boolean): void;
-  chunk(bytes: Uint8Array): void;
+  append(bytes: Uint8Array): void;
   complete(): void;
   /** @param mayHaveRun the app may have begun to work */
   fail(failure: Failure, mayHaveRun: boolean): void;
-  /** The call was ended; whoever is attached is told why. */
+  /** Ends the response; every subscriber is told the reason. */
   cancel(reason: string): void;
-  /** The call is over: nothing is held for it any more. */
+  /** Frees what is held: the call is over. */
   release(): void;
 }
 
-/** The call, as its answer sees it. */
+/** The call, as its response sees it. */
 export interface RespondingCall {
   readonly body: RequestBody;
-  /** Bytes of the request body that an attached stream brings. */
+  /** Takes bytes of the request body that a subscriber's stream brought. */
   receive(bytes: Uint8Array, end: boolean): void;
-  /** The app is to wait with its answer, until `resumeApp`. */
+  /** Holds the app's response back until `resumeApp`. */
   pauseApp(): void;
   resumeApp(): void;
-  /** A client will not wait any longer: the answer is kept from here on, if it can be. */
-  keep(attachment: Subscriber): void;
-  /** What a client is told that does not wait. */
+  /** Stores the response from here on, if it can be: this subscriber will not wait. */
+  makeDurable(subscriber: Subscriber): void;
+  /** Builds what a client that will not wait is told. */
   progress(): KeptCall;
-  /** Nobody waits for the call: it takes little memory until it starts. */
+  /** Reduces the call's memory until it starts: it has no subscriber. */
   shrink(): void;
-  /** Ends the call and its work, and whoever is attached hears of it. */
+  /** Ends the call and its work. Subscribers are told. */
   cancel(reason: string): void;
-  /** Ends the call and its work; whoever had to be told has been. */
+  /** Ends the call and its work. Subscribers have been told. */
   end(reason: string): void;
-  /** The call is over, its work too. */
+  /** Ends the call. Its work has ended. */
   finish(): void;
 }

@@ -1,6 +1,6 @@
 /**
- * A kept answer on its way to one attached client: from the store to a stream, from any byte, as fast as
- * the client takes it and the answer grows. Any number of these may read one answer.
+ * Sends a stored response to one subscriber: from any byte on, as fast as the client takes it and the
+ * response grows. Any number of deliveries can read one response.
  */
 import { COALESCE_MS, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
@@ -9,7 +9,7 @@ import type { Carrier } from "./carrier.ts";
 import type { ReadableResult } from "../store/result-store.ts";
 import { resultFailure } from "../store/stored-result.ts";
 
-/** Sends the answer; the client sees a break where it breaks. */
+/** Sends the response. Where reading it fails, the client sees a break. */
 export function deliver(
   result: ReadableResult,
   stream: Stream,
@@ -21,7 +21,7 @@ export function deliver(
   return delivery;
 }
 
-/** Says why there is none. */
+/** Refuses the stream: there is no response. */
 export function refuse(stream: Stream, failure: Failure): StreamEvents {
   stream.refuse(failure);
   return SILENT;
@@ -32,7 +32,7 @@ const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined 
 class Delivery implements StreamEvents {
   readonly #stream: Stream;
   readonly #carrier: Carrier;
-  readonly #left = new AbortController();
+  readonly #ended = new AbortController();
   #wake: (() => void) | undefined;
   #head = "";
   #headSent = false;
@@ -44,26 +44,27 @@ class Delivery implements StreamEvents {
 
   async run(result: ReadableResult, offset: number): Promise<void> {
     const stream = this.#stream;
-    let alone: ReturnType<typeof setTimeout> | undefined;
+    let headTimer: ReturnType<typeof setTimeout> | undefined;
     try {
       const head = await result.head();
       const length = result.bodyBytes;
       if (length !== undefined && offset > length) {
-        stream.refuse({ code: "origin_error", detail: "the answer is shorter than that" });
+        stream.refuse({ code: "origin_error", detail: "the response is shorter than that" });
         return;
       }
       this.#head = JSON.stringify(length === undefined ? head : { ...head, length });
-      // An answer that grows may not have a byte for long; mostly the first is a moment behind the head.
-      if (length === undefined) alone = setTimeout(() => this.#sendPart([], false), COALESCE_MS);
+      // A growing response may have no byte for long; mostly the first one is a moment behind the head.
+      if (length === undefined)
+        headTimer = setTimeout(() => this.#sendFrame([], false), COALESCE_MS);
       let last: Uint8Array | undefined;
-      // One chunk behind, so that the end goes with the last bytes.
-      for await (const chunk of result.read({ from: offset, signal: this.#left.signal })) {
+      // One chunk behind, so that the end is in the frame of the last bytes.
+      for await (const chunk of result.read({ from: offset, signal: this.#ended.signal })) {
         if (last !== undefined) {
           await this.#send(last, false);
         }
         last = chunk;
         if (length === undefined) {
-          // It grows as the app writes it: what is here is not held back for what may come.
+          // The response grows as the app writes it: no chunk waits for the next one.
           await this.#send(last, false);
           last = undefined;
         }
@@ -72,12 +73,12 @@ class Delivery implements StreamEvents {
     } catch (error) {
       stream.reset(resultFailure(error));
     } finally {
-      clearTimeout(alone);
+      clearTimeout(headTimer);
     }
   }
 
   onData(): void {
-    // A client under an Idempotency-Key may still be sending what is known already.
+    // A second request under an Idempotency-Key may still send the body, which is not needed.
   }
 
   onWindow(): void {
@@ -85,26 +86,26 @@ class Delivery implements StreamEvents {
   }
 
   onOver(): void {
-    this.#left.abort();
+    this.#ended.abort();
     this.#wake?.();
   }
 
-  /** Sends a chunk in as many frames as it takes. */
+  /** Sends a chunk, in as many frames as it takes. */
   async #send(chunk: Uint8Array, end: boolean): Promise<void> {
     const stream = this.#stream;
     let offset = 0;
     do {
-      if (offset < chunk.length) await this.#room();
+      if (offset < chunk.length) await this.#whenSendable();
       if (stream.over) return;
       const size = Math.min(chunk.length - offset, stream.window, MAX_DATA_BYTES);
       const part = chunk.subarray(offset, offset + size);
       offset += size;
-      this.#sendPart([part], end && offset === chunk.length);
+      this.#sendFrame([part], end && offset === chunk.length);
     } while (offset < chunk.length);
   }
 
-  /** Sends a frame's worth, with the head before it where that has not gone yet. */
-  #sendPart(parts: Uint8Array[], end: boolean): void {
+  /** Sends one frame; the first one carries the head. */
+  #sendFrame(parts: Uint8Array[], end: boolean): void {
     const stream = this.#stream;
     if (stream.over) return;
     if (!this.#headSent) stream.head(this.#head, parts, end);
@@ -112,8 +113,8 @@ class Delivery implements StreamEvents {
     this.#headSent = true;
   }
 
-  /** Waits until a byte may be sent. */
-  async #room(): Promise<void> {
+  /** Waits until a byte can be sent. */
+  async #whenSendable(): Promise<void> {
     while (!this.#stream.over && (this.#stream.window === 0 || this.#carrier.congested)) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -1,9 +1,10 @@
 /**
- * What a passing call keeps of its answer: everything that was not sent yet (the app is held back when
- * that is too much) and the last part of what was sent, so that a client whose link broke can go on
- * from where it was. Credit is not acknowledgement: bytes that the link took may never have arrived.
- * Pure; bytes are handed out as views. Large chunks are kept as they came; small ones (the tokens of a
- * stream) are gathered in blocks, or each would cost several times its length.
+ * The bytes that a streamed response holds: all unsent ones, and the last part of those that were sent. With
+ * it a client whose link broke resumes where it was. Flow-control credit is no acknowledgement: bytes that
+ * the link took may never have arrived.
+ *
+ * Pure. Slices are views. Large chunks stay as they came. Small ones (the tokens of a stream) are gathered
+ * in blocks, since each would cost several times its length.
  */
 import {
   KIB,
@@ -19,7 +20,7 @@ const SMALL_BYTES = 4 * KIB;
 const FIRST_BLOCK_BYTES = KIB;
 const LAST_BLOCK_BYTES = 16 * KIB;
 
-/** All rings of one agent share this account. */
+/** Counts the bytes of all rings of one agent. */
 export class RingBudget {
   readonly limit: number;
   held = 0;
@@ -28,7 +29,7 @@ export class RingBudget {
     this.limit = limit;
   }
 
-  /** Sent bytes that a ring may keep now: streams that move when memory is short keep less. */
+  /** Sent bytes that a ring keeps; fewer while all rings together exceed the limit. */
   get keep(): number {
     return this.held > this.limit ? SHORT_REPLAY_RING_BYTES : REPLAY_RING_BYTES;
   }
@@ -121,7 +122,7 @@ export class ReplayRing {
     }
   }
 
-  /** The call is over and nobody will attach again. */
+  /** Frees everything: the call is over. */
   release(): void {
     this.#budget.held -= this.end - this.start;
     this.start = this.end;

@@ -1,43 +1,43 @@
 /**
- * The answer of a call that is kept (an Idempotency-Key, `respond-async`, a client that was redirected):
- * on the disk from its first byte on, for any number of clients, attached or not. Until it begins they
- * wait here, and may be sent away once the call is in the journal.
+ * The response of a durable call (an Idempotency-Key, `respond-async`, a client that was redirected). It is
+ * stored from its first byte on, for any number of subscribers. Until it begins they wait here. A client
+ * that will not wait is sent away once the call is in the journal.
  */
 import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
 import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
-import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
-import { deliver, refuse } from "./delivery.ts";
 import type { CallStorage } from "../store/call-storage.ts";
 import type { ResultSpool } from "../store/result-spool.ts";
 import { resultFailure } from "../store/stored-result.ts";
+import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
+import { deliver, refuse } from "./delivery.ts";
 
-/** A client that waits for the answer to begin. */
-interface Waiting extends Subscriber {
-  /** It will not wait any longer. */
+/** A subscriber that waits for the response to begin. */
+interface WaitingSubscriber extends Subscriber {
+  /** Its client will not wait any longer. */
   leaves: boolean;
 }
 
-/** Shared, since a hundred thousand calls may wait for nobody. */
-const NOBODY: readonly Waiting[] = [];
+/** One array for all: a hundred thousand calls may wait without a subscriber. */
+const NO_SUBSCRIBERS: readonly WaitingSubscriber[] = [];
 
 export class StoredResponse implements CallResponse {
   readonly abandoned = false;
   readonly #call: RespondingCall;
-  readonly #keeper: CallStorage;
+  readonly #storage: CallStorage;
   /** The call is in the journal. */
-  #noted = false;
+  #journaled = false;
   #spool: ResultSpool | undefined;
   #failure: Failure | undefined;
-  #waiting = NOBODY;
-  /** Somebody was told that the call goes on. */
+  #waiting = NO_SUBSCRIBERS;
+  /** A client was told that the call goes on. */
   #sentAway = false;
 
-  constructor(call: RespondingCall, keeper: CallStorage) {
+  constructor(call: RespondingCall, storage: CallStorage) {
     this.#call = call;
-    this.#keeper = keeper;
+    this.#storage = storage;
   }
 
-  /** Who waits for the answer to begin. */
+  /** The subscribers that wait for the response to begin. */
   get waiting(): readonly Subscriber[] {
     return this.#waiting;
   }
@@ -47,45 +47,45 @@ export class StoredResponse implements CallResponse {
   }
 
   attach({ stream, carrier, offset }: Subscriber): StreamEvents {
-    // The journal is still writing that it failed.
+    // The journal is still writing the failure.
     if (this.#failure !== undefined) return refuse(stream, this.#failure);
     if (this.#spool !== undefined) return deliver(this.#spool, stream, carrier, offset);
-    const waiting: Waiting = { stream, carrier, offset, leaves: false };
+    const waiting: WaitingSubscriber = { stream, carrier, offset, leaves: false };
     this.#waiting = [...this.#waiting, waiting];
     return {
       onData: (bytes, end) => this.#call.receive(bytes, end),
       onKeep: () => {
         waiting.leaves = true;
-        this.#letGo();
+        this.#sendAway();
       },
       onOver: () => {
         this.#waiting = this.#waiting.filter((other) => other !== waiting);
-        // Nobody can complete the body: the app must not take what came for the whole.
-        if (this.#call.body.comesOver(stream)) this.#uploadBroke();
+        // The rest of the body cannot come: the app must not take a part for the whole.
+        if (this.#call.body.comesOver(stream)) this.#interruptUpload();
       },
     };
   }
 
-  /** The call is in the journal, and has its place: whoever will not wait may go. */
-  noted(): void {
-    this.#noted = true;
-    this.#letGo();
+  /** The call is in the journal and in its endpoint's queue. */
+  onJournaled(): void {
+    this.#journaled = true;
+    this.#sendAway();
   }
 
-  bodyReceived(): void {
-    this.#letGo();
+  onBodyReceived(): void {
+    this.#sendAway();
   }
 
   begin(head: ResponseHead): void {
-    const spool = this.#keeper.begin(head, () => this.#call.resumeApp());
+    const spool = this.#storage.begin(head, () => this.#call.resumeApp());
     this.#spool = spool;
     for (const { stream, carrier, offset } of this.#waiting) {
       stream.events = deliver(spool, stream, carrier, offset);
     }
-    this.#waiting = NOBODY;
+    this.#waiting = NO_SUBSCRIBERS;
   }
 
-  chunk(bytes: Uint8Array): void {
+  append(bytes: Uint8Array): void {
     if (this.#spool?.append(bytes) === false) this.#call.pauseApp();
   }
 
@@ -96,26 +96,26 @@ export class StoredResponse implements CallResponse {
   fail(failure: Failure, mayHaveRun: boolean): void {
     this.#failure = failure;
     this.#spool?.discard(failure.detail);
-    this.#tellWaiting(failure);
-    // Who was never sent away and never began may come again, under the same key too.
+    this.#resetWaiting(failure);
+    // A call that never ran leaves no trace: its client may send it again, under the same key too.
     const leavesNoTrace = !mayHaveRun && !this.#sentAway;
-    const told = leavesNoTrace ? this.#keeper.forget() : this.#keeper.failed(failure);
-    void told.then(() => this.#call.finish());
+    const recorded = leavesNoTrace ? this.#storage.forget() : this.#storage.fail(failure);
+    void recorded.then(() => this.#call.finish());
   }
 
   cancel(reason: string): void {
     this.#spool?.discard(reason);
-    this.#tellWaiting({ code: "call_lost", detail: reason });
-    void this.#keeper.cancelled();
+    this.#resetWaiting({ code: "call_lost", detail: reason });
+    void this.#storage.cancel();
   }
 
   release(): void {
-    this.#waiting = NOBODY;
+    this.#waiting = NO_SUBSCRIBERS;
   }
 
-  /** Sends those away who will not wait any longer, once the call is safe. */
-  #letGo(): void {
-    if (!this.#noted || this.#failure !== undefined) return;
+  /** Tells the clients that will not wait to come back, once the call is in the journal. */
+  #sendAway(): void {
+    if (!this.#journaled || this.#failure !== undefined) return;
     this.#waiting = this.#waiting.filter(({ stream, leaves }) => {
       // Its stream still brings the body.
       if (!leaves || this.#call.body.comesOver(stream)) return true;
@@ -126,24 +126,24 @@ export class StoredResponse implements CallResponse {
     if (this.#waiting.length === 0) this.#call.shrink();
   }
 
-  #uploadBroke(): void {
+  #interruptUpload(): void {
     const detail = "the request body did not arrive whole";
-    this.#tellWaiting({ code: "upload_interrupted", detail });
+    this.#resetWaiting({ code: "upload_interrupted", detail });
     this.#call.end(detail);
-    void this.#keeper.forget();
+    void this.#storage.forget();
   }
 
-  #tellWaiting(failure: Failure): void {
+  #resetWaiting(failure: Failure): void {
     for (const { stream } of this.#waiting) stream.reset(failure);
-    this.#waiting = NOBODY;
+    this.#waiting = NO_SUBSCRIBERS;
   }
 
   async #store(spool: ResultSpool): Promise<void> {
     try {
       await spool.complete();
-      await this.#keeper.completed();
+      await this.#storage.complete();
     } catch (error) {
-      await this.#keeper.failed(resultFailure(error));
+      await this.#storage.fail(resultFailure(error));
     }
     this.#call.finish();
   }

@@ -1,7 +1,7 @@
 /**
- * A passing call's answer, on its way to the one client that is attached: through the replay ring, from
- * any byte that the ring still has. Nobody attached: the ring fills, then the app is held back, and after
- * a while the call is cancelled. Nothing of it touches the disk.
+ * A transient call's response on its way to its one subscriber: through the replay ring, from any byte that
+ * the ring still has. Without a subscriber the ring fills, then the app is held back, and after
+ * `DETACHED_MS` the call is cancelled. No byte of it touches the disk.
  */
 import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { contentLength, type Failure, type ResponseHead } from "../../../routing/wire/messages.ts";
@@ -10,15 +10,15 @@ import type { CallResponse, RespondingCall, Subscriber } from "./call-response.t
 import type { Carrier } from "./carrier.ts";
 import { ReplayRing, type RingBudget } from "./replay-ring.ts";
 
-/** Waiting bytes that are worth a frame at once. */
+/** So many unsent bytes are worth a frame at once. */
 const FLUSH_BYTES = 16 * KIB;
 
-/** What passing answers need of the world. */
+/** What streamed responses need of the world. */
 export interface StreamedResponseContext {
   now(): number;
-  /** Calls back in the next turn of the event loop: what one read of the app's socket brought shares a frame. */
+  /** Calls back in the next turn of the event loop: the bytes of one read of the app's socket share a frame. */
   soon(callback: () => void): void;
-  /** Calls back after `COALESCE_MS`, with everybody else who asked in that time. */
+  /** Calls back after `COALESCE_MS`, together with all who asked in that time. */
   later(callback: () => void): void;
   rings: RingBudget;
 }
@@ -28,7 +28,7 @@ export class StreamedResponse implements CallResponse {
   readonly #context: StreamedResponseContext;
   readonly #graceMs: number;
   readonly #ring: ReplayRing;
-  /** As JSON, once the answer has begun. */
+  /** As JSON, once the response has begun. */
   #head: string | undefined;
   #wholeLength: number | undefined;
   #eager = false;
@@ -36,16 +36,16 @@ export class StreamedResponse implements CallResponse {
   #failure: Failure | undefined;
   /** The app is held back. */
   #held = false;
-  /** Its client has left, and the work goes on all the same: what it answers is for nobody. */
-  #forNobody = false;
+  /** The client has left, and the app's work goes on: the rest of the response is discarded. */
+  #discarding = false;
 
-  /** One function for all who call back later, so that they can be told apart. */
+  /** One function for every `later` and `whenDrained`: these collect callbacks in a set. */
   readonly #pumpNow = (): void => this.#pump();
 
   #stream: Stream | undefined;
   #carrier: Carrier | undefined;
   #headSent = false;
-  /** The next answer byte for the present attachment. */
+  /** The next byte of the body for the present subscriber. */
   #offset = 0;
   #scheduled = false;
   #sentAt = 0;
@@ -64,13 +64,13 @@ export class StreamedResponse implements CallResponse {
   }
 
   canResume(offset: number): boolean {
-    if (this.#forNobody) return false;
+    if (this.#discarding) return false;
     return offset >= this.#ring.start && offset <= this.#ring.end;
   }
 
-  /** An older attachment gives way. */
-  attach(attachment: Subscriber): StreamEvents {
-    const { stream, carrier, offset } = attachment;
+  /** An older subscriber's stream is reset. */
+  attach(subscriber: Subscriber): StreamEvents {
+    const { stream, carrier, offset } = subscriber;
     clearTimeout(this.#leaving);
     const before = this.#stream;
     this.#stream = stream;
@@ -78,37 +78,37 @@ export class StreamedResponse implements CallResponse {
     this.#headSent = false;
     this.#offset = offset;
     if (before !== undefined && !before.over) {
-      before.reset({ code: "conflict", detail: "another attachment took this call over" });
+      before.reset({ code: "conflict", detail: "another stream attached to this call" });
     }
     if (this.#head !== undefined || this.#failure !== undefined) this.#schedule();
     return {
       onData: (bytes, end) => this.#call.receive(bytes, end),
       onWindow: this.#pumpNow,
-      onKeep: () => this.#call.keep(attachment),
+      onKeep: () => this.#call.makeDurable(subscriber),
       onOver: (ending) => this.#detached(stream, ending),
     };
   }
 
-  /** Nobody is attached: somebody has to come back. */
+  /** Waits for a subscriber; without one the call ends. */
   awaitAttach(): void {
-    this.#leaving = setTimeout(() => this.#clientLeft("nobody attached again"), DETACHED_MS);
+    this.#leaving = setTimeout(() => this.#clientLeft("no client attached again"), DETACHED_MS);
   }
 
-  bodyReceived(): void {
-    // A passing call's client stays until the answer is there.
+  onBodyReceived(): void {
+    // A transient call's client stays until the response comes.
   }
 
   begin(head: ResponseHead, eager: boolean): void {
     this.#head = JSON.stringify(head);
     this.#eager = eager;
     this.#wholeLength = contentLength(head.headers);
-    // An answer that fits one frame is one: its body is nearly always a moment behind its head.
+    // A response that fits one frame becomes one: its body is nearly always a moment behind its head.
     if (eager) this.#schedule();
     else this.#context.later(this.#pumpNow);
   }
 
-  chunk(bytes: Uint8Array): void {
-    if (this.#forNobody) return;
+  append(bytes: Uint8Array): void {
+    if (this.#discarding) return;
     this.#ring.append(bytes);
     const unsent = this.#ring.end - this.#offset;
     if (unsent > this.#unsentLimit && !this.#held) {
@@ -125,11 +125,11 @@ export class StreamedResponse implements CallResponse {
 
   complete(): void {
     this.#complete = true;
-    // Sent in this very turn: everything is here.
+    // In this very turn: the response is whole.
     this.#end();
   }
 
-  /** Before the answer's head the failure is the answer, later it cuts the client. */
+  /** Before the response's head the failure is the response, later it cuts the client. */
   fail(failure: Failure): void {
     this.#failure = failure;
     this.#end();
@@ -146,13 +146,13 @@ export class StreamedResponse implements CallResponse {
   }
 
   #end(): void {
-    if (this.#forNobody) this.#call.finish();
+    if (this.#discarding) this.#call.finish();
     else this.#pump();
   }
 
   /**
-   * CallResponse bytes that may wait to be sent: above it the app is held back, below half of it it goes on.
-   * It shrinks with the rings, since what waits is in them too.
+   * Bytes that may wait to be sent: above this number the app is held back, below half of it the app goes on.
+   * It shrinks with the rings, which hold the waiting bytes too.
    */
   get #unsentLimit(): number {
     return this.#context.rings.keep;
@@ -175,20 +175,20 @@ export class StreamedResponse implements CallResponse {
       case "detached":
       case "refused":
       case "kept":
-        // A body that was cut cannot be completed: the client would have to send it again.
+        // A body that was cut cannot be completed: only the client could send it again.
         if (this.#call.body.incomplete) this.#call.cancel("the link broke during the upload");
         else this.awaitAttach();
     }
   }
 
-  /** The endpoint decides whether work goes on for nobody; without its whole body it cannot. */
+  /** The endpoint's `on_disconnect` decides whether the work goes on; without its whole body it cannot. */
   #clientLeft(reason: string): void {
     const ended = this.#complete || this.#failure !== undefined;
     if (this.#graceMs === 0 || this.#call.body.incomplete || ended) {
       this.#call.cancel(reason);
       return;
     }
-    this.#forNobody = true;
+    this.#discarding = true;
     this.#ring.release();
     this.#letAppGoOn();
     if (this.#graceMs === Infinity) return;
@@ -209,7 +209,7 @@ export class StreamedResponse implements CallResponse {
     });
   }
 
-  /** Sends what may be sent: the head with what is there of the body, then data, then the end. */
+  /** Sends as much as the windows allow: the head with the first of the body, then data, then the end. */
   #pump(): void {
     const stream = this.#stream;
     if (stream === undefined || stream.over || stream.sent) return;
@@ -221,9 +221,9 @@ export class StreamedResponse implements CallResponse {
     while (!stream.sent) {
       const ready = Math.min(this.#ring.end - this.#offset, stream.window, MAX_DATA_BYTES);
       const end = this.#complete && this.#offset + ready === this.#ring.end;
-      // Nothing is left to send but that it failed: that needs no head, and before one it is the answer.
-      const nothing = ready === 0 && !end;
-      if (nothing && (this.#headSent || this.#failure !== undefined)) break;
+      // Only the failure is left to send: it needs no head, and before the head it is the response.
+      const isEmpty = ready === 0 && !end;
+      if (isEmpty && (this.#headSent || this.#failure !== undefined)) break;
       if (carrier.congested) {
         carrier.whenDrained(this.#pumpNow);
         break;
@@ -247,7 +247,7 @@ export class StreamedResponse implements CallResponse {
   #sendFailure(stream: Stream, failure: Failure): void {
     stream.reset(failure);
     this.#stream = undefined;
-    // The frame may never arrive: whoever attaches hears the same.
+    // The frame may never arrive: a client that attaches is sent the same.
     this.awaitAttach();
   }
 }

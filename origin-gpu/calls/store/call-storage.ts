@@ -1,68 +1,68 @@
 /**
- * One call's place among the kept ones: what happens to the call goes into the journal and to the
- * results under its id. Nothing here rejects: what the disk refuses goes to the operator's log, and the
+ * One call's access to the store: what happens to the call goes into the journal and to the results under
+ * its callId. No method rejects. A write that the disk refuses is reported to the operator's log, and the
  * call goes on as well as it can.
  */
 import type { Failure, RequestHead, ResponseHead } from "../../../routing/wire/messages.ts";
 import type { DurableCalls } from "./durable-calls.ts";
 import type { ResultSpool } from "./result-spool.ts";
 
-/** What all calls that may be kept share. */
+/** What all calls that may become durable share. */
 export interface StorageContext {
-  readonly kept: DurableCalls;
+  readonly durable: DurableCalls;
   /** One line for the operator. */
   readonly log: (line: string) => void;
 }
 
-/** Small, and holds no more of the request than its id: a hundred thousand of them may wait. */
+/** Holds no more of the request than its callId: a hundred thousand calls may wait. */
 export class CallStorage {
   readonly #context: StorageContext;
-  readonly #id: string;
+  readonly #callId: string;
   readonly #endpoint: string;
   readonly #ttlMs: number;
 
-  /** @param ttlMs milliseconds that the answer can be read */
+  /** @param ttlMs milliseconds that the stored response can be read */
   constructor(context: StorageContext, { call, endpoint }: RequestHead, ttlMs: number) {
     this.#context = context;
-    this.#id = call;
+    this.#callId = call;
     this.#endpoint = endpoint;
     this.#ttlMs = ttlMs;
   }
 
-  /** Notes the call; false when there is no room for it: then it cannot be kept. */
+  /** Writes the call to the journal. @returns false when there is no room: it stays transient */
   async accept(): Promise<boolean> {
     try {
-      await this.#context.kept.accept({ id: this.#id, endpoint: this.#endpoint });
+      await this.#context.durable.accept({ callId: this.#callId, endpoint: this.#endpoint });
       return true;
     } catch (error) {
-      this.#context.log(`a call cannot be kept: ${String(error)}`);
+      this.#context.log(`a call cannot be stored: ${String(error)}`);
       return false;
     }
   }
 
-  /** The answer begins. @param onDrain the app may go on after `append` returned false */
+  /** Begins the stored response. @param onDrain the app may go on after `append` returned false */
   begin(head: ResponseHead, onDrain: () => void): ResultSpool {
-    return this.#context.kept.begin(this.#id, this.#endpoint, head, this.#ttlMs, onDrain);
+    return this.#context.durable.begin(this.#callId, this.#endpoint, head, this.#ttlMs, onDrain);
   }
 
-  async completed(): Promise<void> {
-    await this.#quietly(this.#context.kept.completed(this.#id, this.#ttlMs));
+  async complete(): Promise<void> {
+    await this.#reported(this.#context.durable.complete(this.#callId, this.#ttlMs));
   }
 
-  async failed(failure: Failure): Promise<void> {
-    await this.#quietly(this.#context.kept.failed(this.#id, failure, this.#ttlMs));
+  async fail(failure: Failure): Promise<void> {
+    await this.#reported(this.#context.durable.fail(this.#callId, failure, this.#ttlMs));
   }
 
-  async cancelled(): Promise<void> {
-    await this.#quietly(this.#context.kept.cancelled(this.#id, this.#ttlMs));
+  async cancel(): Promise<void> {
+    await this.#reported(this.#context.durable.cancel(this.#callId, this.#ttlMs));
   }
 
-  /** The call never began: nothing is known of it any more, and its key is free. */
+  /** Forgets the call, which never began: its key is free. */
   async forget(): Promise<void> {
-    await this.#quietly(this.#context.kept.forget(this.#id));
+    await this.#reported(this.#context.durable.forget(this.#callId));
   }
 
-  async #quietly(what: Promise<void>): Promise<void> {
-    await what.catch((error: unknown) => this.#context.log(`the journal: ${String(error)}`));
+  async #reported(write: Promise<void>): Promise<void> {
+    await write.catch((error: unknown) => this.#context.log(`the journal: ${String(error)}`));
   }
 }

@@ -8,7 +8,8 @@ import { GIB } from "../../../routing/wire/limits.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";
-import { Journal, type JournalEntry, type Outcome } from "./journal.ts";
+import { Journal } from "./journal.ts";
+import type { CallOutcome, JournalEntry } from "./journal-record.ts";
 import { type CallDescription, type CallState, callStatus } from "../states.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
@@ -30,12 +31,12 @@ export type EndedCall =
 export interface EndedCursor {
   kind: "ended";
   acceptedAtMs: number;
-  call: string;
+  callId: string;
 }
 
 /** A call to keep, as the journal needs it. */
 export interface AcceptedRequest {
-  id: string;
+  callId: string;
   endpoint: string;
   /** The scope of its Idempotency-Key. */
   key?: string | undefined;
@@ -65,25 +66,25 @@ export class DurableCalls {
       directory: join(directory, "results"),
       quotaBytes,
       now: Date.now,
-      onExpired: (call) => void journal?.expire(call).catch(() => undefined),
+      onExpired: (callId) => void journal?.expire(callId).catch(() => undefined),
     });
     const opened = await Journal.open(join(directory, "journal"));
     journal = opened;
     const kept = new DurableCalls(opened, results);
     const open = [...opened.entries.values()].filter((entry) => entry.outcome === undefined);
     await Promise.all(
-      open.map(async ({ call }) => {
-        const complete = results.get(call) !== undefined;
-        await kept.#end(call, { kind: complete ? "completed" : "lost" }, LOST_TTL_MS);
+      open.map(async ({ callId }) => {
+        const complete = results.get(callId) !== undefined;
+        await kept.#end(callId, { kind: complete ? "completed" : "lost" }, LOST_TTL_MS);
       }),
     );
     return kept;
   }
 
   /** Resolves when the call is in the journal: from then on it is known, whatever happens. */
-  async accept({ id, endpoint, key, fingerprint }: AcceptedRequest): Promise<void> {
+  async accept({ callId, endpoint, key, fingerprint }: AcceptedRequest): Promise<void> {
     await this.#journal.accept({
-      call: id,
+      callId,
       endpoint,
       acceptedAtMs: Date.now(),
       ...(key === undefined ? {} : { key }),
@@ -92,50 +93,52 @@ export class DurableCalls {
   }
 
   /** The body of a call under a key is whole. */
-  async fingerprinted(id: string, fingerprint: Fingerprint): Promise<void> {
-    await this.#journal.fingerprinted(id, fingerprint);
+  async addFingerprint(callId: string, fingerprint: Fingerprint): Promise<void> {
+    await this.#journal.addFingerprint(callId, fingerprint);
   }
 
   /** The call under this key, and what its request was, once that is known. */
-  byKey(key: string): { id: string; fingerprint: Fingerprint | undefined } | undefined {
+  byKey(key: string): { callId: string; fingerprint: Fingerprint | undefined } | undefined {
     const entry = this.#journal.byKey(key);
-    return entry === undefined ? undefined : { id: entry.call, fingerprint: entry.fingerprint };
+    return entry === undefined
+      ? undefined
+      : { callId: entry.callId, fingerprint: entry.fingerprint };
   }
 
   /** Begins to keep an answer. @param onDrain the app may go on after `append` returned false */
   begin(
-    id: string,
+    callId: string,
     endpoint: string,
     head: ResponseHead,
     ttlMs: number,
     onDrain: () => void,
   ): ResultSpool {
-    return this.#results.begin({ call: id, endpoint, head }, { ttlMs, onDrain });
+    return this.#results.begin({ callId, endpoint, head }, { ttlMs, onDrain });
   }
 
   /** The answer is whole and on the disk. */
-  async completed(id: string, ttlMs: number): Promise<void> {
-    await this.#end(id, { kind: "completed" }, ttlMs);
+  async complete(callId: string, ttlMs: number): Promise<void> {
+    await this.#end(callId, { kind: "completed" }, ttlMs);
   }
 
-  async failed(id: string, { code, detail }: Failure, ttlMs: number): Promise<void> {
-    await this.#end(id, { kind: "failed", code, detail }, ttlMs);
+  async fail(callId: string, { code, detail }: Failure, ttlMs: number): Promise<void> {
+    await this.#end(callId, { kind: "failed", code, detail }, ttlMs);
   }
 
-  async cancelled(id: string, ttlMs: number): Promise<void> {
-    await this.#end(id, { kind: "cancelled" }, ttlMs);
+  async cancel(callId: string, ttlMs: number): Promise<void> {
+    await this.#end(callId, { kind: "cancelled" }, ttlMs);
   }
 
   /** Forgets a call that never began: its key is free again. */
-  async forget(id: string): Promise<void> {
-    await this.#journal.expire(id);
+  async forget(callId: string): Promise<void> {
+    await this.#journal.expire(callId);
   }
 
   /** What became of a call that this agent is not running. */
-  lookup(id: string): EndedCall {
-    const result = this.#results.get(id);
+  lookup(callId: string): EndedCall {
+    const result = this.#results.get(callId);
     if (result !== undefined) return { kind: "result", result };
-    const outcome = this.#journal.entries.get(id)?.outcome;
+    const outcome = this.#journal.entries.get(callId)?.outcome;
     if (outcome === undefined) return { kind: "unknown" };
     return { kind: "failed", failure: failureOf(outcome) };
   }
@@ -153,12 +156,12 @@ export class DurableCalls {
     const calls = page.map((entry) => describe(entry, entry.outcome));
     const last = page.at(-1);
     if (last === undefined || found.length === page.length) return { calls };
-    return { calls, next: { kind: "ended", acceptedAtMs: last.acceptedAtMs, call: last.call } };
+    return { calls, next: { kind: "ended", acceptedAtMs: last.acceptedAtMs, callId: last.callId } };
   }
 
   /** A call that has ended. */
-  inspect(id: string): CallDescription | undefined {
-    const entry = this.#journal.entries.get(id);
+  inspect(callId: string): CallDescription | undefined {
+    const entry = this.#journal.entries.get(callId);
     return entry?.outcome === undefined ? undefined : describe(entry, entry.outcome);
   }
 
@@ -169,12 +172,12 @@ export class DurableCalls {
   }
 
   async #end(
-    id: string,
-    outcome: { kind: Outcome["kind"]; code?: ErrorCode; detail?: string },
+    callId: string,
+    outcome: { kind: CallOutcome["kind"]; code?: ErrorCode; detail?: string },
     ttlMs: number,
   ): Promise<void> {
     const atMs = Date.now();
-    await this.#journal.end(id, { ...outcome, atMs, expiresAtMs: atMs + ttlMs });
+    await this.#journal.end(callId, { ...outcome, atMs, expiresAtMs: atMs + ttlMs });
   }
 
   async #sweep(): Promise<void> {
@@ -191,33 +194,33 @@ const STATE_OF_OUTCOME = {
   failed: "failed",
   cancelled: "cancelled",
   lost: "lost",
-} as const satisfies Record<Outcome["kind"], CallState>;
+} as const satisfies Record<CallOutcome["kind"], CallState>;
 
-type EndedEntry = JournalEntry & { outcome: Outcome };
+type EndedEntry = JournalEntry & { outcome: CallOutcome };
 
 function hasEnded(entry: JournalEntry): entry is EndedEntry {
   return entry.outcome !== undefined;
 }
 
-type Placed = Pick<EndedCursor, "acceptedAtMs" | "call">;
+type Placed = Pick<EndedCursor, "acceptedAtMs" | "callId">;
 
 function newestFirst(a: Placed, b: Placed): number {
   if (a.acceptedAtMs !== b.acceptedAtMs) return b.acceptedAtMs - a.acceptedAtMs;
-  if (a.call === b.call) return 0;
-  return a.call < b.call ? 1 : -1;
+  if (a.callId === b.callId) return 0;
+  return a.callId < b.callId ? 1 : -1;
 }
 
 function describe(
-  { call, endpoint, acceptedAtMs }: JournalEntry,
-  outcome: Outcome,
+  { callId, endpoint, acceptedAtMs }: JournalEntry,
+  outcome: CallOutcome,
 ): CallDescription {
   const state = STATE_OF_OUTCOME[outcome.kind];
   const atMs = outcome.atMs - acceptedAtMs;
   return {
-    call,
+    callId,
     endpoint,
     status: callStatus(state, outcome.code),
-    kept: true,
+    durable: true,
     elapsedMs: atMs,
     timeline: [
       { state: "queued", atMs: 0 },
@@ -226,7 +229,7 @@ function describe(
   };
 }
 
-function failureOf({ kind, code, detail = "" }: Outcome): Failure {
+function failureOf({ kind, code, detail = "" }: CallOutcome): Failure {
   switch (kind) {
     case "failed":
       return { code: code ?? "origin_error", detail };

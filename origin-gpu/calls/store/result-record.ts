@@ -28,9 +28,15 @@ export interface RecordHeader {
 
 /** What a result is. */
 export interface ResultMeta {
-  call: string;
+  callId: string;
   endpoint: string;
   head: ResponseHead;
+}
+
+interface MetaInFile {
+  readonly call: string;
+  readonly endpoint: string;
+  readonly head: ResponseHead;
 }
 
 export function encodeHeader(header: RecordHeader): Buffer {
@@ -65,8 +71,9 @@ export function decodeHeader(bytes: Buffer): RecordHeader | undefined {
 }
 
 /** @throws RangeError when the response's headers are larger than any that pass */
-export function encodeMeta(meta: ResultMeta): Buffer {
-  const bytes = Buffer.from(JSON.stringify(meta));
+export function encodeMeta({ callId, endpoint, head }: ResultMeta): Buffer {
+  // In the file a callId is the member `call`, as it was first published.
+  const bytes = Buffer.from(JSON.stringify({ call: callId, endpoint, head }));
   if (bytes.length > MAX_META_BYTES) throw new RangeError("the response headers are too large");
   return bytes;
 }
@@ -74,8 +81,8 @@ export function encodeMeta(meta: ResultMeta): Buffer {
 /** What a record is; undefined when that is damaged. */
 export function decodeMeta(bytes: Buffer, header: RecordHeader): ResultMeta | undefined {
   if (bytes.length !== header.metaBytes || crc32(bytes) !== header.metaCrc) return undefined;
-  const { call, endpoint, head } = JSON.parse(bytes.toString()) as ResultMeta;
-  return { call, endpoint, head: parseResponseHead(JSON.stringify(head)) };
+  const { call, endpoint, head } = JSON.parse(bytes.toString()) as MetaInFile;
+  return { callId: call, endpoint, head: parseResponseHead(JSON.stringify(head)) };
 }
 
 /** A whole record. */

@@ -23,7 +23,7 @@ export function resultFileName(number: number, kind: Kind): string {
 const FILE_NAME = /^(\d{12,15})\.(pack|partial|result)$/;
 
 export interface RecoveredResult {
-  call: string;
+  callId: string;
   result: StoredResult;
 }
 
@@ -66,7 +66,7 @@ async function recoverPack(files: Files, path: string): Promise<RecoveredResult[
   const file: ResultFile = { path, bytes: end, liveBytes: 0 };
   return found.map(({ offset, header, meta }) => {
     file.liveBytes += recordBytes(header);
-    return { call: meta.call, result: { ...header, file, offset } };
+    return { callId: meta.callId, result: { ...header, file, offset } };
   });
 }
 
@@ -84,7 +84,7 @@ async function recoverLarge(files: Files, path: string): Promise<RecoveredResult
     const meta = decodeMeta(encoded, header);
     if (meta === undefined) return [];
     const file: ResultFile = { path, bytes: size, liveBytes: size };
-    return [{ call: meta.call, result: { ...header, file, offset: 0 } }];
+    return [{ callId: meta.callId, result: { ...header, file, offset: 0 } }];
   } finally {
     await handle.close();
   }

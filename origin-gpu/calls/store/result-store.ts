@@ -35,7 +35,7 @@ export interface ResultStoreOptions {
   /** Complete results, in number: each costs memory. */
   maxResults?: number;
   /** A complete result is gone, by its time or for want of room. */
-  onExpired: (call: string) => void;
+  onExpired: (callId: string) => void;
   /** Milliseconds since 1970. */
   now: () => number;
   files?: Files;
@@ -98,10 +98,10 @@ export class ResultStore implements SpoolHost {
     const { results, usedBytes, lastFile } = await recoverResults(store.files, directory);
     store.#usedBytes = usedBytes;
     store.#lastFile = lastFile;
-    for (const { call, result } of results) {
-      const copy = store.#stored.get(call);
-      if (copy !== undefined) store.#drop(call, copy);
-      store.#stored.set(call, result);
+    for (const { callId, result } of results) {
+      const copy = store.#stored.get(callId);
+      if (copy !== undefined) store.#drop(callId, copy);
+      store.#stored.set(callId, result);
     }
     store.reserve(0);
     await store.sweep();
@@ -120,24 +120,24 @@ export class ResultStore implements SpoolHost {
 
   /** Begins to keep a call's answer. */
   begin(meta: ResultMeta, options: SpoolOptions): ResultSpool {
-    const { call } = meta;
-    if (this.#spools.has(call) || this.#stored.has(call)) {
-      throw new Error(`call ${call} has an answer already`);
+    const { callId } = meta;
+    if (this.#spools.has(callId) || this.#stored.has(callId)) {
+      throw new Error(`call ${callId} has an answer already`);
     }
     while (this.#spools.size + this.#stored.size >= this.#maxResults && this.#expireOldest());
     const spool = new ResultSpool(this, meta, options);
-    this.#spools.set(call, spool);
+    this.#spools.set(callId, spool);
     return spool;
   }
 
   /** A call's answer; undefined when there is none, or none any more. */
-  get(call: string): ReadableResult | undefined {
-    const spool = this.#spools.get(call);
+  get(callId: string): ReadableResult | undefined {
+    const spool = this.#spools.get(callId);
     if (spool !== undefined) return spool;
-    const result = this.#stored.get(call);
+    const result = this.#stored.get(callId);
     if (result === undefined) return undefined;
     if (result.expiresAtMs <= this.now()) {
-      this.#expire(call, result);
+      this.#expire(callId, result);
       return undefined;
     }
     const { files } = this;
@@ -149,10 +149,10 @@ export class ResultStore implements SpoolHost {
   }
 
   /** Removes a call's answer, complete or not. */
-  remove(call: string): void {
-    this.#spools.get(call)?.discard("the answer is not wanted any more");
-    const result = this.#stored.get(call);
-    if (result !== undefined) this.#drop(call, result);
+  remove(callId: string): void {
+    this.#spools.get(callId)?.discard("the answer is not wanted any more");
+    const result = this.#stored.get(callId);
+    if (result !== undefined) this.#drop(callId, result);
   }
 
   /** Expires what is due and gives the disk back; to be called now and then. */
@@ -189,7 +189,7 @@ export class ResultStore implements SpoolHost {
 
   async storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<StoredResult> {
     const place = await this.#packs.append(record);
-    return this.#complete(meta.call, { ...header, ...place });
+    return this.#complete(meta.callId, { ...header, ...place });
   }
 
   async storeAlone(
@@ -207,11 +207,11 @@ export class ResultStore implements SpoolHost {
     }
     const bytes = recordBytes(header);
     const file: ResultFile = { path, bytes, liveBytes: bytes };
-    return this.#complete(meta.call, { ...header, file, offset: 0 });
+    return this.#complete(meta.callId, { ...header, file, offset: 0 });
   }
 
   dropped(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void {
-    this.#spools.delete(spool.meta.call);
+    this.#spools.delete(spool.meta.callId);
     const release = (): void => {
       this.#usedBytes -= reservedBytes;
     };
@@ -219,9 +219,9 @@ export class ResultStore implements SpoolHost {
     else this.#track(fileGone.finally(release));
   }
 
-  #complete(call: string, result: StoredResult): StoredResult {
-    this.#spools.delete(call);
-    this.#stored.set(call, result);
+  #complete(callId: string, result: StoredResult): StoredResult {
+    this.#spools.delete(callId);
+    this.#stored.set(callId, result);
     return result;
   }
 
@@ -232,13 +232,13 @@ export class ResultStore implements SpoolHost {
     return true;
   }
 
-  #expire(call: string, result: StoredResult): void {
-    this.#drop(call, result);
-    this.#options.onExpired(call);
+  #expire(callId: string, result: StoredResult): void {
+    this.#drop(callId, result);
+    this.#options.onExpired(callId);
   }
 
-  #drop(call: string, result: StoredResult): void {
-    this.#stored.delete(call);
+  #drop(callId: string, result: StoredResult): void {
+    this.#stored.delete(callId);
     this.#releaseRecord(result.file, recordBytes(result));
   }
 
@@ -256,8 +256,8 @@ export class ResultStore implements SpoolHost {
 
   async #sweep(): Promise<void> {
     const now = this.now();
-    for (const [call, result] of this.#stored) {
-      if (result.expiresAtMs <= now) this.#expire(call, result);
+    for (const [callId, result] of this.#stored) {
+      if (result.expiresAtMs <= now) this.#expire(callId, result);
     }
     await this.#compactPacks();
     await this.#removed();
@@ -270,15 +270,15 @@ export class ResultStore implements SpoolHost {
       const { file } = entry[1];
       if (file.liveBytes * 2 < file.bytes && file !== this.#packs.growing) due.push(entry);
     }
-    for (const [call, result] of due) {
+    for (const [callId, result] of due) {
       // It may have expired since.
-      if (this.#stored.get(call) !== result) continue;
+      if (this.#stored.get(callId) !== result) continue;
       const bytes = recordBytes(result);
       if (this.#usedBytes + bytes > this.#options.quotaBytes) return;
       this.#usedBytes += bytes;
       try {
         const { file, offset } = await this.#packs.append(await readRecord(this.files, result));
-        if (this.#stored.get(call) === result) {
+        if (this.#stored.get(callId) === result) {
           const before = result.file;
           result.file = file;
           result.offset = offset;
@@ -288,7 +288,7 @@ export class ResultStore implements SpoolHost {
         this.#usedBytes -= bytes;
         // No room to move: everything stays where it is, and the next sweep tries again.
         if (!(error instanceof ResultError)) return;
-        if (this.#stored.get(call) === result) this.#expire(call, result);
+        if (this.#stored.get(callId) === result) this.#expire(callId, result);
       }
     }
   }

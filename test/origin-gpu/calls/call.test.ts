@@ -60,7 +60,7 @@ class Bench {
       later: (callback) => this.#later.push(callback),
       rings: this.rings,
     },
-    kept: undefined,
+    durable: undefined,
     log: (line) => this.app.push(line),
   });
   link = this.#link();
@@ -78,7 +78,7 @@ class Bench {
       resultTtlMs: 0,
       run: (call: Call): void => {
         this.call = call;
-        call.started({
+        call.start({
           pause: () => this.app.push("pause"),
           resume: () => this.app.push("resume"),
           abort: (reason) => this.app.push(`abort: ${reason}`),
@@ -121,7 +121,7 @@ class Bench {
   }
 
   answer(headers: string[] = [], eager = false): void {
-    this.call.answered({ status: 200, headers }, eager);
+    this.call.respond({ status: 200, headers }, eager);
   }
 
   /** The agent's next turn; what it sends arrives. */
@@ -152,9 +152,9 @@ describe("what shares a frame", () => {
     const bench = new Bench();
     const { client } = bench.open();
     bench.answer();
-    bench.call.chunk(new Uint8Array(10));
-    bench.call.chunk(new Uint8Array(20));
-    bench.call.completed();
+    bench.call.append(new Uint8Array(10));
+    bench.call.append(new Uint8Array(20));
+    bench.call.complete();
     bench.turn();
     expect(client.frames).toEqual(["head+30 end"]);
   });
@@ -163,13 +163,13 @@ describe("what shares a frame", () => {
     const bench = new Bench();
     const { client } = bench.open();
     bench.answer(["content-length", "30"]);
-    bench.call.chunk(new Uint8Array(10));
+    bench.call.append(new Uint8Array(10));
     bench.turn();
     expect(client.frames).toEqual([]);
-    bench.call.chunk(new Uint8Array(20));
+    bench.call.append(new Uint8Array(20));
     bench.turn();
     expect(client.frames).toEqual(["head+30"]);
-    bench.call.completed();
+    bench.call.complete();
     bench.turn();
     expect(client.frames).toEqual(["head+30", "0 end"]);
   });
@@ -199,7 +199,7 @@ describe("what shares a frame", () => {
     bench.turn();
     bench.now += 100;
     for (let token = 0; token < 3; token += 1) {
-      bench.call.chunk(new Uint8Array(4));
+      bench.call.append(new Uint8Array(4));
       bench.turn();
     }
     expect(client.frames).toEqual(["head+0", "4"]);
@@ -212,12 +212,12 @@ describe("what shares a frame", () => {
     const { client, stream } = bench.open();
     bench.answer([], true);
     bench.turn();
-    bench.call.chunk(new Uint8Array(32 * KIB));
+    bench.call.append(new Uint8Array(32 * KIB));
     bench.turn();
     expect(client.frames).toEqual(["head+0", `${32 * KIB}`]);
     stream.drained(32 * KIB);
     bench.link.exchange();
-    bench.call.chunk(new Uint8Array(100 * KIB));
+    bench.call.append(new Uint8Array(100 * KIB));
     bench.turn();
     expect(client.bytes).toBe(32 * KIB + INITIAL_WINDOW_BYTES);
     stream.drained(INITIAL_WINDOW_BYTES);
@@ -235,11 +235,11 @@ describe("holding the app back", () => {
     bench.answer();
     const chunks = (REPLAY_RING_BYTES + INITIAL_WINDOW_BYTES) / (64 * KIB);
     for (let count = 0; count < chunks; count += 1) {
-      bench.call.chunk(new Uint8Array(64 * KIB));
+      bench.call.append(new Uint8Array(64 * KIB));
       bench.turn();
     }
     expect(bench.app).toEqual([]);
-    bench.call.chunk(new Uint8Array(1));
+    bench.call.append(new Uint8Array(1));
     expect(bench.app).toEqual(["pause"]);
     const before = client.bytes;
     while (bench.app.length < 2) {
@@ -255,7 +255,7 @@ describe("holding the app back", () => {
     bench.open();
     bench.answer();
     bench.cut();
-    for (let count = 0; count < 50; count += 1) bench.call.chunk(new Uint8Array(64 * KIB));
+    for (let count = 0; count < 50; count += 1) bench.call.append(new Uint8Array(64 * KIB));
     expect(bench.app).toEqual(["pause"]);
   });
 
@@ -264,8 +264,8 @@ describe("holding the app back", () => {
     const { client } = bench.open();
     bench.carrier.congested = true;
     bench.answer();
-    bench.call.chunk(new Uint8Array(10));
-    bench.call.completed();
+    bench.call.append(new Uint8Array(10));
+    bench.call.complete();
     bench.turn();
     expect(client.frames).toEqual([]);
     bench.relieve();
@@ -278,7 +278,7 @@ describe("holding the app back", () => {
     bench.call.cancel("gone");
     const late: string[] = [];
     const ignore = (): void => undefined;
-    bench.call.started({ pause: ignore, resume: ignore, abort: (reason) => late.push(reason) });
+    bench.call.start({ pause: ignore, resume: ignore, abort: (reason) => late.push(reason) });
     expect(late).toEqual(["the call is over"]);
   });
 });
@@ -289,7 +289,7 @@ describe("a failure", () => {
   test("before the head is the answer", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.call.failed(failure);
+    bench.call.fail(failure);
     bench.turn();
     expect([client.frames, client.failure]).toEqual([[], JSON.stringify(failure)]);
   });
@@ -298,9 +298,9 @@ describe("a failure", () => {
     const bench = new Bench();
     const { client, stream } = bench.open();
     bench.answer();
-    bench.call.chunk(new Uint8Array(100 * KIB));
+    bench.call.append(new Uint8Array(100 * KIB));
     bench.turn();
-    bench.call.failed(failure);
+    bench.call.fail(failure);
     bench.turn();
     expect([client.bytes, client.ending]).toEqual([INITIAL_WINDOW_BYTES, undefined]);
     stream.drained(INITIAL_WINDOW_BYTES);
@@ -311,7 +311,7 @@ describe("a failure", () => {
   test("is told again to whoever attaches, for 30 s", () => {
     const bench = new Bench();
     bench.open();
-    bench.call.failed(failure);
+    bench.call.fail(failure);
     bench.cut();
     const { client } = bench.attach(0);
     expect(client.failure).toBe(JSON.stringify(failure));
@@ -333,8 +333,8 @@ describe("a failure", () => {
     const bench = new Bench();
     const { client } = bench.open();
     bench.answer();
-    bench.call.completed();
-    bench.call.failed(failure);
+    bench.call.complete();
+    bench.call.fail(failure);
     bench.turn();
     expect([client.frames, client.ending]).toEqual([["head+0 end"], undefined]);
   });
@@ -345,11 +345,11 @@ describe("a call without a client", () => {
     const bench = new Bench();
     bench.open();
     bench.answer();
-    bench.call.chunk(new Uint8Array(500));
+    bench.call.append(new Uint8Array(500));
     bench.turn();
     bench.cut();
-    bench.call.chunk(new Uint8Array(200));
-    bench.call.completed();
+    bench.call.append(new Uint8Array(200));
+    bench.call.complete();
     const { client, stream } = bench.attach(450);
     expect(client.frames).toEqual(["head+250 end"]);
     stream.done();
@@ -364,7 +364,7 @@ describe("a call without a client", () => {
     vi.advanceTimersByTime(DETACHED_MS - 1);
     expect(bench.app).toEqual([]);
     vi.advanceTimersByTime(1);
-    expect(bench.app).toEqual(["abort: nobody attached again"]);
+    expect(bench.app).toEqual(["abort: no client attached again"]);
     expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
   });
 
@@ -384,7 +384,7 @@ describe("a call without a client", () => {
     const bench = new Bench();
     bench.open();
     bench.answer();
-    bench.call.chunk(new Uint8Array(100));
+    bench.call.append(new Uint8Array(100));
     expect([0, 100, 101].map((offset) => bench.call.canResume(offset))).toEqual([
       true,
       true,
@@ -422,7 +422,7 @@ describe("who leaves and who takes over", () => {
     const bench = new Bench();
     const { client: older } = bench.open();
     bench.answer();
-    bench.call.chunk(new Uint8Array(100));
+    bench.call.append(new Uint8Array(100));
     bench.turn();
     const { client: newer, stream } = bench.attach(40);
     expect(older.failure).toContain("conflict");
@@ -439,8 +439,8 @@ describe("who leaves and who takes over", () => {
     stream.cancel();
     bench.link.exchange();
     bench.answer();
-    bench.call.chunk(new Uint8Array(1000));
-    bench.call.completed();
+    bench.call.append(new Uint8Array(1000));
+    bench.call.complete();
     bench.tick();
     expect([bench.rings.held, client.frames, bench.unknown()]).toEqual([0, [], true]);
   });

@@ -25,7 +25,7 @@ const HALF = new Uint8Array(1000);
 /** The disk has this much room for answers. */
 const QUOTA_BYTES = 100 * KIB;
 
-let kept: DurableCalls;
+let durable: DurableCalls;
 let table: CallRegistry;
 let pair: LinkPair;
 let calls: Call[];
@@ -34,7 +34,7 @@ let heads: RequestHead[];
 /** What the endpoint says to every call instead of running it. */
 let refusal: Failure | undefined;
 beforeEach(async () => {
-  kept = await DurableCalls.open(temporaryDirectory(), QUOTA_BYTES);
+  durable = await DurableCalls.open(temporaryDirectory(), QUOTA_BYTES);
   calls = [];
   heads = [];
   refusal = undefined;
@@ -45,7 +45,7 @@ beforeEach(async () => {
       later: setImmediate,
       rings: new RingBudget(),
     },
-    kept,
+    durable,
     log: (line) => {
       throw new Error(line);
     },
@@ -55,7 +55,7 @@ beforeEach(async () => {
     run: (call: Call) => {
       calls.push(call);
       heads.push(call.head);
-      if (refusal !== undefined) call.failed(refusal);
+      if (refusal !== undefined) call.fail(refusal);
     },
   };
   pair = new LinkPair({
@@ -64,7 +64,7 @@ beforeEach(async () => {
     onAttach: (stream, text) => table.attach(stream, CARRIER, parseAttach(text)),
   });
 });
-afterEach(async () => await kept.close());
+afterEach(async () => await durable.close());
 
 /** A gateway's end that notes what it hears. */
 function listener(): { heard: string[]; events: StreamEvents } {
@@ -123,18 +123,18 @@ test("a call that is refused before it began is told so to its client, and its k
     await until(() => heard.length > 0);
     expect(heard).toEqual(["reset queue_full"]);
   }
-  await vi.waitFor(() => expect(kept.byKey("k")).toBeUndefined());
-  expect(kept.lookup("c")).toEqual({ kind: "unknown" });
+  await vi.waitFor(() => expect(durable.byKey("k")).toBeUndefined());
+  expect(durable.lookup("c")).toEqual({ kind: "unknown" });
 });
 
 test("the head of a kept answer does not wait for the first byte of its body", async () => {
   const { heard } = open({ key: "k" }, true);
   await until(() => calls.length === 1);
-  calls[0]?.started(APP);
-  calls[0]?.answered({ status: 200, headers: [] }, false);
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, false);
   await until(() => heard.length > 0);
   expect(heard).toEqual(["head 0 false"]);
-  calls[0]?.chunk(HALF);
+  calls[0]?.append(HALF);
   await until(() => heard.length > 1);
   expect(heard).toEqual(["head 0 false", `data ${HALF.length} false`]);
 });
@@ -143,10 +143,10 @@ test("a call that waited for nobody reaches the app with the head that its clien
   const sent = { method: "PUT", target: "/ä?q", headers: ["x-name", "Zoë", "x-name", '"'] };
   const { heard } = open({ ...sent, async: true }, true);
   await until(() => heard.length > 0);
-  const waits = { status: "pending", kept: true, method: "PUT", path: "/ä" };
+  const waits = { status: "pending", durable: true, method: "PUT", path: "/ä" };
   await tick();
   expect(table.inspect("c")).toMatchObject(waits);
-  calls[0]?.started(APP);
+  calls[0]?.start(APP);
   expect(calls[0]?.head).toEqual({ ...HEAD, ...sent, async: true });
   // It was not that object all the time.
   expect(calls[0]?.head).not.toBe(heads[0]);
@@ -155,8 +155,8 @@ test("a call that waited for nobody reaches the app with the head that its clien
 test("who comes while the journal still notes the failure is told of it", async () => {
   const { heard } = open({ key: "k" }, true);
   await until(() => calls.length === 1);
-  calls[0]?.started(APP);
-  calls[0]?.failed({ code: "call_timeout", detail: "too long" });
+  calls[0]?.start(APP);
+  calls[0]?.fail({ code: "call_timeout", detail: "too long" });
   const late = attach();
   pair.exchange();
   expect(calls[0]?.over).toBe(false);
@@ -167,11 +167,11 @@ test("who comes while the journal still notes the failure is told of it", async 
 test("an answer without room on the disk breaks off, and is results_full to all who come later", async () => {
   const { heard } = open({ key: "k" }, true);
   await until(() => calls.length === 1);
-  calls[0]?.started(APP);
-  calls[0]?.answered({ status: 200, headers: [] }, false);
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, false);
   await until(() => heard.length > 0);
-  calls[0]?.chunk(new Uint8Array(2 * QUOTA_BYTES));
-  calls[0]?.completed();
+  calls[0]?.append(new Uint8Array(2 * QUOTA_BYTES));
+  calls[0]?.complete();
   await until(() => calls[0]?.over === true && heard.length > 1);
   const late = attach();
   await until(() => late.length > 0);
@@ -188,15 +188,15 @@ test("a list in pages has every call, those that run first, the newest of each f
       // Several of one millisecond, and ids in no order.
       vi.setSystemTime(1_000 + Math.floor(index / 4));
       const id = `ended-${(index * 7) % 25}`;
-      await kept.accept({ id, endpoint: "e" });
-      await kept.failed(id, { code: "origin_error", detail: "" }, 60_000);
+      await durable.accept({ callId: id, endpoint: "e" });
+      await durable.fail(id, { code: "origin_error", detail: "" }, 60_000);
       ended.push(id);
     }
     const pages: string[][] = [];
     let after: CallCursor | undefined;
     do {
       const page = table.list(4, after);
-      pages.push(page.calls.map(({ call }) => call));
+      pages.push(page.calls.map(({ callId }) => callId));
       after = page.next;
     } while (after !== undefined);
     const all = pages.flat();
@@ -213,14 +213,14 @@ test("a list in pages has every call, those that run first, the newest of each f
 
 test("a list goes on where it was, also after a call that is forgotten by now", async () => {
   for (const id of ["a", "b", "c"]) {
-    await kept.accept({ id, endpoint: "e" });
-    await kept.failed(id, { code: "origin_error", detail: "" }, 60_000);
+    await durable.accept({ callId: id, endpoint: "e" });
+    await durable.fail(id, { code: "origin_error", detail: "" }, 60_000);
   }
   const { calls, next } = table.list(2);
   expect(calls).toHaveLength(2);
-  await kept.forget(calls[1]?.call as string);
+  await durable.forget(calls[1]?.callId as string);
   const rest = table.list(2, next);
-  const shown = [...calls, ...rest.calls].map(({ call }) => call);
+  const shown = [...calls, ...rest.calls].map(({ callId }) => callId);
   expect(shown.toSorted()).toEqual(["a", "b", "c"]);
   expect(rest.next).toBeUndefined();
 });

@@ -55,7 +55,7 @@ describe("a body that is there when the app is asked", () => {
 
   test("one that broke is never taken for a whole one", async () => {
     const { body: broken } = body(Uint8Array.of(1), true);
-    broken.broke();
+    broken.abort();
     expect(broken.whole()).toBeUndefined();
     await expect(broken.chunks().next()).rejects.toThrow(/broke off/);
   });
@@ -103,14 +103,14 @@ describe("a body that streams", () => {
     const chunks = streamed.chunks();
     await chunks.next();
     const next = chunks.next();
-    streamed.broke();
+    streamed.abort();
     await expect(next).rejects.toThrow(/broke off/);
   });
 
   test("what had come and was not read before the break is not read after it", async () => {
     const { body: streamed } = body(Uint8Array.of(1), false);
     streamed.push(Uint8Array.of(2), true);
-    streamed.broke();
+    streamed.abort();
     await expect(streamed.chunks().next()).rejects.toThrow(/broke off/);
   });
 });

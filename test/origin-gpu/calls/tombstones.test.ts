@@ -2,40 +2,40 @@
 import { expect, test } from "vitest";
 import { Tombstones } from "../../../origin-gpu/calls/tombstones.ts";
 
-test("before the first welcome the agent vouches for nothing", () => {
-  expect(new Tombstones().vouchedMs("a", 5000)).toBe(0);
+test("before the first welcome the agent knows for nothing", () => {
+  expect(new Tombstones().knownSinceMs("a", 5000)).toBe(0);
 });
 
 test("a call that never came is vouched for since the first welcome, not since a later one", () => {
   const ended = new Tombstones();
-  ended.welcomed(1000);
-  ended.welcomed(4000);
-  expect(ended.vouchedMs("a", 6000.7)).toBe(5000);
+  ended.onWelcomed(1000);
+  ended.onWelcomed(4000);
+  expect(ended.knownSinceMs("a", 6000.7)).toBe(5000);
 });
 
 test("a call that ran is not vouched for", () => {
   const ended = new Tombstones();
-  ended.welcomed(0);
+  ended.onWelcomed(0);
   ended.add("a", 100);
-  expect(ended.vouchedMs("a", 200)).toBeUndefined();
-  expect(ended.vouchedMs("b", 200)).toBe(200);
+  expect(ended.knownSinceMs("a", 200)).toBeUndefined();
+  expect(ended.knownSinceMs("b", 200)).toBe(200);
 });
 
 test("a call that was forgotten for its age ended before the time that is vouched for", () => {
   const ended = new Tombstones();
-  ended.welcomed(0);
+  ended.onWelcomed(0);
   ended.add("a", 100);
   ended.add("b", 200_000);
   // A gateway that opened "a" did so before 100, that is more than 199,900 ms ago.
-  expect(ended.vouchedMs("a", 200_000)).toBe(199_900);
-  expect(ended.vouchedMs("b", 200_000)).toBeUndefined();
+  expect(ended.knownSinceMs("a", 200_000)).toBe(199_900);
+  expect(ended.knownSinceMs("b", 200_000)).toBeUndefined();
 });
 
 test("a burst of calls shortens the time instead of taking memory", () => {
   const ended = new Tombstones(10);
-  ended.welcomed(0);
+  ended.onWelcomed(0);
   for (let id = 1; id <= 100; id += 1) ended.add(String(id), id);
-  const known = Array.from({ length: 100 }, (_, id) => ended.vouchedMs(String(id + 1), 100));
+  const known = Array.from({ length: 100 }, (_, id) => ended.knownSinceMs(String(id + 1), 100));
   expect(known.filter((ms) => ms === undefined)).toHaveLength(10);
   // "90" is forgotten and ended at 90: whoever opened it did so at least 10 ms ago.
   expect(known[89]).toBe(10);

@@ -97,7 +97,7 @@ export class App implements AppWork {
   start(): void {
     if (this.started || this.call.over) return;
     this.started = true;
-    this.call.started(this);
+    this.call.start(this);
     const whole = this.call.body.whole();
     if (whole === undefined) this.#chunks = this.call.body.chunks();
     else {
@@ -138,7 +138,7 @@ export class App implements AppWork {
     if (!this.answered) {
       this.answered = true;
       const headers = declaresLength ? ["content-length", String(answerBytes)] : [];
-      this.call.answered({ status: 200, headers }, eager);
+      this.call.respond({ status: 200, headers }, eager);
       return;
     }
     if (this.paused) return;
@@ -146,17 +146,17 @@ export class App implements AppWork {
     if (length > 0) {
       const chunk = pattern(this.shift, this.produced, length);
       this.produced += length;
-      this.call.chunk(chunk);
+      this.call.append(chunk);
     } else if (this.produced === answerBytes) {
       this.finished = true;
-      this.call.completed();
+      this.call.complete();
     }
   }
 
   fail(): void {
     if (this.#silent) return;
     this.failed = true;
-    this.call.failed({ code: "origin_error", detail: "the app failed" });
+    this.call.fail({ code: "origin_error", detail: "the app failed" });
   }
 }
 
@@ -363,12 +363,12 @@ export class World {
         later: (callback) => this.#later.add(callback),
         rings,
       },
-      kept: undefined,
+      durable: undefined,
       log: (line) => {
         throw new Error(line);
       },
     });
-    this.calls.welcomed();
+    this.calls.onWelcomed();
     // Calls come later than the welcome.
     this.now += 1;
     this.wires = Array.from({ length: links }, () => new Wire(this.acceptor));

@@ -2,12 +2,12 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  type AcceptedCall,
-  Journal,
-  type JournalEntry,
-  type Outcome,
-} from "../../../../origin-gpu/calls/store/journal.ts";
+import { Journal } from "../../../../origin-gpu/calls/store/journal.ts";
+import type {
+  AcceptedCall,
+  CallOutcome,
+  JournalEntry,
+} from "../../../../origin-gpu/calls/store/journal-record.ts";
 import { isNoSpace } from "../../../../origin-gpu/calls/store/files.ts";
 import { temporaryDirectory } from "../../../support/temporary.ts";
 import { FaultyFiles } from "./faulty-files.ts";
@@ -17,8 +17,8 @@ const FINGERPRINT = {
   length: 3,
   sha256: "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
 };
-const COMPLETED: Outcome = { kind: "completed", atMs: 2000, expiresAtMs: 9000 };
-const FAILED: Outcome = {
+const COMPLETED: CallOutcome = { kind: "completed", atMs: 2000, expiresAtMs: 9000 };
+const FAILED: CallOutcome = {
   kind: "failed",
   atMs: 3000,
   expiresAtMs: 5000,
@@ -26,8 +26,8 @@ const FAILED: Outcome = {
   detail: "no answer within 300 s",
 };
 
-function accepted(call: string, key?: string): AcceptedCall {
-  const base = { call, endpoint: "demo/echo", acceptedAtMs: 1000 };
+function accepted(callId: string, key?: string): AcceptedCall {
+  const base = { callId, endpoint: "demo/echo", acceptedAtMs: 1000 };
   return key === undefined ? base : { ...base, key };
 }
 
@@ -37,7 +37,7 @@ function newPath(): string {
 
 /** What a journal knows, in an order of its own. */
 function state(journal: Journal): JournalEntry[] {
-  return [...journal.entries.values()].sort((one, other) => one.call.localeCompare(other.call));
+  return [...journal.entries.values()].sort((one, other) => one.callId.localeCompare(other.callId));
 }
 
 async function reopened(path: string): Promise<JournalEntry[]> {
@@ -48,41 +48,41 @@ async function reopened(path: string): Promise<JournalEntry[]> {
 
 /** One thing that may happen to a journal. */
 type Step =
-  | { kind: "accept"; call: string; key?: string }
-  | { kind: "fingerprinted"; call: string }
-  | { kind: "end"; call: string; outcome: Outcome }
-  | { kind: "expire"; call: string };
+  | { kind: "accept"; callId: string; key?: string }
+  | { kind: "fingerprinted"; callId: string }
+  | { kind: "end"; callId: string; outcome: CallOutcome }
+  | { kind: "expire"; callId: string };
 
-const calls = fc.constantFrom("a", "b", "c", "d");
+const callIds = fc.constantFrom("a", "b", "c", "d");
 const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.record({
     kind: fc.constant("accept" as const),
-    call: calls,
+    callId: callIds,
     key: fc.constantFrom("k1", "k2"),
   }),
-  fc.record({ kind: fc.constant("accept" as const), call: calls }),
-  fc.record({ kind: fc.constant("fingerprinted" as const), call: calls }),
+  fc.record({ kind: fc.constant("accept" as const), callId: callIds }),
+  fc.record({ kind: fc.constant("fingerprinted" as const), callId: callIds }),
   fc.record({
     kind: fc.constant("end" as const),
-    call: calls,
+    callId: callIds,
     outcome: fc.constantFrom(COMPLETED, FAILED),
   }),
-  fc.record({ kind: fc.constant("expire" as const), call: calls }),
+  fc.record({ kind: fc.constant("expire" as const), callId: callIds }),
 );
 
 async function take(journal: Journal, step: Step): Promise<void> {
   switch (step.kind) {
     case "accept":
-      if (!journal.entries.has(step.call)) await journal.accept(accepted(step.call, step.key));
+      if (!journal.entries.has(step.callId)) await journal.accept(accepted(step.callId, step.key));
       return;
     case "fingerprinted":
-      await journal.fingerprinted(step.call, FINGERPRINT);
+      await journal.addFingerprint(step.callId, FINGERPRINT);
       return;
     case "end":
-      await journal.end(step.call, step.outcome);
+      await journal.end(step.callId, step.outcome);
       return;
     case "expire":
-      await journal.expire(step.call);
+      await journal.expire(step.callId);
   }
 }
 
@@ -90,17 +90,17 @@ async function take(journal: Journal, step: Step): Promise<void> {
 function model(history: Step[]): JournalEntry[] {
   const entries = new Map<string, JournalEntry>();
   for (const step of history) {
-    const entry = entries.get(step.call);
+    const entry = entries.get(step.callId);
     if (step.kind === "accept") {
-      if (entry === undefined) entries.set(step.call, accepted(step.call, step.key));
+      if (entry === undefined) entries.set(step.callId, accepted(step.callId, step.key));
     } else if (entry === undefined) continue;
     else if (step.kind === "fingerprinted") {
-      entries.set(step.call, { ...entry, fingerprint: FINGERPRINT });
-    } else if (step.kind === "expire") entries.delete(step.call);
+      entries.set(step.callId, { ...entry, fingerprint: FINGERPRINT });
+    } else if (step.kind === "expire") entries.delete(step.callId);
     else if (entry.outcome === undefined)
-      entries.set(step.call, { ...entry, outcome: step.outcome });
+      entries.set(step.callId, { ...entry, outcome: step.outcome });
   }
-  return [...entries.values()].sort((one, other) => one.call.localeCompare(other.call));
+  return [...entries.values()].sort((one, other) => one.callId.localeCompare(other.callId));
 }
 
 describe("the journal", () => {
@@ -139,13 +139,13 @@ describe("the journal", () => {
     const states: JournalEntry[][] = [];
     const ends: number[] = [];
     const history: Step[] = [
-      { kind: "accept", call: "a", key: "k1" },
-      { kind: "accept", call: "b" },
-      { kind: "fingerprinted", call: "a" },
-      { kind: "end", call: "a", outcome: COMPLETED },
-      { kind: "end", call: "b", outcome: FAILED },
-      { kind: "expire", call: "a" },
-      { kind: "accept", call: "c", key: "k1" },
+      { kind: "accept", callId: "a", key: "k1" },
+      { kind: "accept", callId: "b" },
+      { kind: "fingerprinted", callId: "a" },
+      { kind: "end", callId: "a", outcome: COMPLETED },
+      { kind: "end", callId: "b", outcome: FAILED },
+      { kind: "expire", callId: "a" },
+      { kind: "accept", callId: "c", key: "k1" },
     ];
     for (const step of history) {
       await take(journal, step);
@@ -167,7 +167,7 @@ describe("the journal", () => {
   it("believes no line after a damaged one, and never a damaged one", async () => {
     const path = newPath();
     const journal = await Journal.open(path);
-    const history: Step[] = ["a", "b", "c"].map((call) => ({ kind: "accept", call }));
+    const history: Step[] = ["a", "b", "c"].map((callId) => ({ kind: "accept", callId }));
     for (const step of history) await take(journal, step);
     await journal.close();
     const whole = readFileSync(path);
@@ -190,7 +190,7 @@ describe("the journal", () => {
     const again = await Journal.open(path);
     await again.accept(accepted("b"));
     await again.close();
-    expect((await reopened(path)).map(({ call }) => call)).toEqual(["a", "b"]);
+    expect((await reopened(path)).map(({ callId }) => callId)).toEqual(["a", "b"]);
   });
 
   it("skips a record of a kind that only a newer agent knows", async () => {
@@ -200,7 +200,7 @@ describe("the journal", () => {
     const journal = await Journal.open(path);
     await journal.accept(accepted("b"));
     await journal.close();
-    expect((await reopened(path)).map(({ call }) => call)).toEqual(["b"]);
+    expect((await reopened(path)).map(({ callId }) => callId)).toEqual(["b"]);
     expect(readFileSync(path, "utf8")).toContain("renamed");
   });
 
@@ -208,7 +208,7 @@ describe("the journal", () => {
     const journal = await Journal.open(newPath());
     const first = journal.accept(accepted("a", "k"));
     // Whoever comes while the fsync runs joins.
-    expect(journal.byKey("k")?.call).toBe("a");
+    expect(journal.byKey("k")?.callId).toBe("a");
     await first;
     await journal.end("a", COMPLETED);
     expect(journal.byKey("k")?.outcome).toEqual(COMPLETED);
@@ -216,7 +216,7 @@ describe("the journal", () => {
     expect(journal.byKey("k")).toBeUndefined();
     await journal.accept(accepted("b", "k"));
     await journal.expire("a");
-    expect(journal.byKey("k")?.call).toBe("b");
+    expect(journal.byKey("k")?.callId).toBe("b");
     await journal.close();
   });
 
@@ -247,7 +247,7 @@ describe("the journal", () => {
 
   it("forgets what is due, and nothing that still runs", async () => {
     const journal = await Journal.open(newPath());
-    for (const call of ["a", "b", "c"]) await journal.accept(accepted(call));
+    for (const callId of ["a", "b", "c"]) await journal.accept(accepted(callId));
     await journal.end("a", COMPLETED);
     await journal.end("b", FAILED);
     expect(await journal.expireDue(4999)).toEqual([]);
@@ -270,7 +270,7 @@ describe("the journal", () => {
     faulty.roomBytes = Number.POSITIVE_INFINITY;
     await journal.accept(accepted("b", "k"));
     await journal.close();
-    expect((await reopened(path)).map(({ call }) => call)).toEqual(["a", "b"]);
+    expect((await reopened(path)).map(({ callId }) => callId)).toEqual(["a", "b"]);
   });
 
   it("refuses the calls of a failed fsync alone, and writes itself anew", async () => {
@@ -282,7 +282,7 @@ describe("the journal", () => {
     await expect(journal.accept(accepted("b"))).rejects.toThrow("EIO");
     await journal.accept(accepted("c"));
     await journal.close();
-    expect((await reopened(path)).map(({ call }) => call)).toEqual(["a", "c"]);
+    expect((await reopened(path)).map(({ callId }) => callId)).toEqual(["a", "c"]);
   });
 
   it("stays small however many calls come and go, with few fsyncs", async () => {
@@ -292,9 +292,11 @@ describe("the journal", () => {
     let largest = 0;
     for (let round = 0; round < 50; round += 1) {
       const names = Array.from({ length: 100 }, (_, index) => `${round}-${index}`);
-      await Promise.all(names.map((call) => journal.accept(accepted(call, `key of ${call}`))));
-      await Promise.all(names.map((call) => journal.end(call, COMPLETED)));
-      await Promise.all(names.map((call) => journal.expire(call)));
+      await Promise.all(
+        names.map((callId) => journal.accept(accepted(callId, `key of ${callId}`))),
+      );
+      await Promise.all(names.map((callId) => journal.end(callId, COMPLETED)));
+      await Promise.all(names.map((callId) => journal.expire(callId)));
       largest = Math.max(largest, statSync(path).size);
     }
     // 15,000 records of some 100 bytes would be 1.5 MB.

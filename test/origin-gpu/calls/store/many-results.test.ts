@@ -48,7 +48,13 @@ describe("a hundred thousand kept calls", () => {
         const body = pattern(100, index);
         const fingerprint = { query: "", length: 100, sha256: keyName(index) };
         const key = keyName(index);
-        await journal.accept({ call, endpoint: "demo", acceptedAtMs: index, key, fingerprint });
+        await journal.accept({
+          callId: call,
+          endpoint: "demo",
+          acceptedAtMs: index,
+          key,
+          fingerprint,
+        });
         await keep(store, call, body);
         await journal.end(call, { kind: "completed", atMs: index, expiresAtMs: index + 1e9 });
       });
@@ -64,7 +70,7 @@ describe("a hundred thousand kept calls", () => {
       const journalAgain = await Journal.open(join(root, "journal"));
       expect(journalAgain.entries.size).toBe(CALLS);
       for (const index of [0, 7, 49_999, CALLS - 1]) {
-        expect(journalAgain.byKey(keyName(index))?.call).toBe(callName(index));
+        expect(journalAgain.byKey(keyName(index))?.callId).toBe(callName(index));
         expect((await bodyOf(again.store, callName(index)))?.equals(pattern(100, index))).toBe(
           true,
         );

@@ -36,14 +36,19 @@ export async function openStore(options: Partial<ResultStoreOptions> = {}): Prom
   return { store, directory, expired, clock };
 }
 
-export function begin(store: ResultStore, call: string, head = HEAD, ttlMs = 60_000): ResultSpool {
-  const meta = { call, endpoint: "demo/echo", head };
+export function begin(
+  store: ResultStore,
+  callId: string,
+  head = HEAD,
+  ttlMs = 60_000,
+): ResultSpool {
+  const meta = { callId, endpoint: "demo/echo", head };
   return store.begin(meta, { ttlMs, onDrain: () => undefined });
 }
 
 /** Keeps one whole answer. */
-export async function keep(store: ResultStore, call: string, body: Uint8Array, ttlMs?: number) {
-  const spool = begin(store, call, HEAD, ttlMs);
+export async function keep(store: ResultStore, callId: string, body: Uint8Array, ttlMs?: number) {
+  const spool = begin(store, callId, HEAD, ttlMs);
   spool.append(body);
   await spool.complete();
 }
@@ -57,8 +62,8 @@ export async function collect(
 }
 
 /** A call's whole body, as the store has it. */
-export async function bodyOf(store: ResultStore, call: string): Promise<Buffer | undefined> {
-  const result = store.get(call);
+export async function bodyOf(store: ResultStore, callId: string): Promise<Buffer | undefined> {
+  const result = store.get(callId);
   return result === undefined ? undefined : await collect(result.read());
 }
 
