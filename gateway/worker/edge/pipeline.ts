@@ -12,6 +12,7 @@ import { parsePrefer } from "../../../routing/prefer.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
 import { sha256Hex } from "../../../routing/sha256.ts";
 import { rawTarget } from "../../../routing/target.ts";
+import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
 import type { Failure, RequestHead } from "../../../routing/wire/messages.ts";
 import { asciiJson } from "../../contracts/attempt.ts";
 import { type Env, maxBodyBytes, requestTimeoutMs } from "../../contracts/env.ts";
@@ -93,7 +94,7 @@ export async function serve(
 
   // 6. To the box, and back to the client.
   const origin: EndpointOrigin = { env, name: host.name, snapshot, target };
-  if (isWebSocket(request)) {
+  if (isWebSocketHandshake(request.method, request.headers)) {
     return await respond(context, origin, await proxyWebSocket(env, snapshot, head));
   }
   const key = await idempotencyScope(request, head, client);
@@ -212,10 +213,6 @@ async function idempotencyScope(
   const [path = ""] = target.split("?", 1);
   const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
   return { scope: await sha256Hex(scope) };
-}
-
-function isWebSocket(request: Request): boolean {
-  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
 /** RFC 9110, 9.2.1. */
