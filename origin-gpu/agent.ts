@@ -6,7 +6,12 @@
 import { join } from "node:path";
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Welcome } from "../routing/wire/messages.ts";
-import type { Acceptor, Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
+import {
+  type Acceptor,
+  NO_EVENTS,
+  type Stream,
+  type StreamEvents,
+} from "../routing/wire/multiplexer.ts";
 import { parseAttach, parseRequestHead } from "../routing/wire/messages.ts";
 import { COALESCE_MS, GIB } from "../routing/wire/limits.ts";
 import { AgentRefused, AnnouncedApp, type EndpointUrl } from "./apps/announced-app.ts";
@@ -264,7 +269,7 @@ class Agent {
         : // Containers start when the URLs are known: a moment after the first welcome.
           "the box does not serve this endpoint";
       stream.refuse({ code: "no_origin", detail, retryAfter: this.#draining ? 5 : 1 });
-      return { onData: () => undefined, onOver: () => undefined };
+      return NO_EVENTS;
     }
     return this.#calls.open(stream, link, head, { body, end }, served.runner(link.number));
   }

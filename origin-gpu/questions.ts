@@ -4,7 +4,7 @@
  * answered like any request, on a stream whose OPEN names no endpoint.
  */
 import type { Failure, RequestHead } from "../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type Stream, type StreamEvents } from "../routing/wire/multiplexer.ts";
 import type { Deployments } from "./apps/deployments.ts";
 import type { CallDescription } from "./calls/states.ts";
 import type { CallCursor, CallRegistry } from "./calls/call-registry.ts";
@@ -12,8 +12,6 @@ import type { QuestionBody } from "./code/code-questions.ts";
 
 /** Calls in one answer: it must fit a frame. */
 const MAX_LISTED = 100;
-
-const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 export interface Asked {
   calls: CallRegistry;
@@ -108,11 +106,11 @@ function reply(stream: Stream, value: unknown): StreamEvents {
       retryAfter: 1,
     });
   }
-  stream.head(head, [body], true);
-  return SILENT;
+  stream.sendHead(head, [body], true);
+  return NO_EVENTS;
 }
 
 function refuse(stream: Stream, failure: Failure): StreamEvents {
   stream.refuse(failure);
-  return SILENT;
+  return NO_EVENTS;
 }

@@ -8,9 +8,9 @@
 import { ProtocolError } from "../../routing/wire/frames.ts";
 import {
   type Failure,
-  type KeptCall,
+  type DeferredCall,
   parseFailure,
-  parseKeptCall,
+  parseDeferredCall,
   parseResponseHead,
   type ResponseHead,
 } from "../../routing/wire/messages.ts";
@@ -18,7 +18,7 @@ import type { StreamEnding } from "../../routing/wire/multiplexer.ts";
 
 /** Why an attempt failed: how its stream ended, or why there was none. */
 export type FailureCause =
-  | Exclude<StreamEnding["kind"], "kept">
+  | Exclude<StreamEnding["kind"], "deferred">
   /** No agent is connected by this link: it said goodbye, or it has been away for long. */
   | "no_link"
   /** No agent is connected by this link, but one was a moment ago. */
@@ -52,7 +52,7 @@ export type Attempt =
   /** The app took the WebSocket; `socket` is the client's end. */
   | WebSocketAttempt<ResponseHead>
   /** The client's patience ended first: the call goes on, and its response will be stored. */
-  | { readonly kind: "deferred"; readonly call: KeptCall }
+  | { readonly kind: "deferred"; readonly call: DeferredCall }
   | { readonly kind: "failed"; readonly cause: FailureCause; readonly failure: Failure };
 
 /** An attempt with what the agent said still in its JSON. */
@@ -121,7 +121,7 @@ export function parsedAttempt(attempt: UnparsedAttempt): Attempt {
       case "websocket":
         return { ...attempt, head: parseResponseHead(attempt.head) };
       case "deferred":
-        return { kind: "deferred", call: parseKeptCall(attempt.call) };
+        return { kind: "deferred", call: parseDeferredCall(attempt.call) };
       case "failed":
         return { ...attempt, failure: parseFailure(attempt.failure) };
     }

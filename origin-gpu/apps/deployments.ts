@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import type { RequestHead } from "../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { answerCodeQuestion, type QuestionBody } from "../code/code-questions.ts";
 import { CodeStore } from "../code/code-store.ts";
 import type { UsePython } from "../containers/container.ts";
@@ -104,8 +104,8 @@ export class Deployments {
   ): StreamEvents | undefined {
     if (question.method === "POST" && question.target === "/assignments") {
       this.#assigned.poke();
-      stream.head(JSON.stringify({ status: 204, headers: [] }), [], true);
-      return { onData: () => undefined, onOver: () => undefined };
+      stream.sendHead(JSON.stringify({ status: 204, headers: [] }), [], true);
+      return NO_EVENTS;
     }
     return answerCodeQuestion(stream, question, body, this.#code, this.#log);
   }

@@ -69,7 +69,7 @@ export class CallRegistry {
     first: { body: Uint8Array; end: boolean },
     runner: CallRunner,
   ): StreamEvents {
-    if (this.#calls.has(head.call)) {
+    if (this.#calls.has(head.callId)) {
       // The first one runs; a client that wants its response attaches.
       return refuse(stream, { code: "conflict", detail: "this call is already running" });
     }
@@ -81,14 +81,14 @@ export class CallRegistry {
     const callStorage =
       storage === undefined ? undefined : new CallStorage(storage, head, runner.resultTtlMs);
     const call = new Call(this.#context, runner, head, body, callStorage);
-    this.#calls.set(head.call, call);
+    this.#calls.set(head.callId, call);
     const events = call.attach(stream, carrier, 0);
     runner.run(call);
     return events;
   }
 
   /** Attaches a stream to a call that was opened before, whether it runs or has ended. */
-  attach(stream: Stream, carrier: Carrier, { call: callId, offset }: AttachRequest): StreamEvents {
+  attach(stream: Stream, carrier: Carrier, { callId, offset }: AttachRequest): StreamEvents {
     const call = this.#calls.get(callId);
     if (call !== undefined) {
       if (call.canResume(offset)) return call.attach(stream, carrier, offset);
@@ -102,8 +102,8 @@ export class CallRegistry {
       case "failed":
         return refuse(stream, found.failure);
       case "unknown": {
-        const welcomedForMs = this.#tombstones.knownSinceMs(callId, this.#context.now());
-        const known = welcomedForMs === undefined ? {} : { welcomedForMs };
+        const knownSinceMs = this.#tombstones.knownSinceMs(callId, this.#context.now());
+        const known = knownSinceMs === undefined ? {} : { knownSinceMs };
         const detail = "the box does not know this call";
         return refuse(stream, { code: "call_lost", detail, ...known });
       }
@@ -177,7 +177,7 @@ export class CallRegistry {
     if (first !== undefined) return this.#join(stream, carrier, head, body, first.callId, durable);
     const callStorage = new CallStorage(storage, head, runner.resultTtlMs);
     const call = new Call(this.#context, runner, head, body, callStorage, true);
-    this.#calls.set(head.call, call);
+    this.#calls.set(head.callId, call);
     const events = call.attach(stream, carrier, 0);
     let fingerprint: Fingerprint | undefined;
     let accepted = false;
@@ -185,10 +185,10 @@ export class CallRegistry {
       body.watch(fingerprintReader(head), (whole) => {
         fingerprint = whole;
         // The fingerprint of a body that came with the request is in the record already.
-        if (accepted) void durable.addFingerprint(head.call, whole).catch(() => undefined);
+        if (accepted) void durable.addFingerprint(head.callId, whole).catch(() => undefined);
       });
     }
-    const { call: callId, endpoint, key } = head;
+    const { callId, endpoint, key } = head;
     const record = durable.accept({ callId, endpoint, key, fingerprint });
     accepted = true;
     void record.then(
@@ -197,7 +197,7 @@ export class CallRegistry {
         // Before the client is sent away: a full queue is reported to it.
         runner.run(call);
         call.onJournaled();
-        if (head.async === true) events.onKeep?.();
+        if (head.async === true) events.onDefer?.();
       },
       (error: unknown) => {
         this.#log(`a call cannot be stored: ${String(error)}`);
@@ -220,7 +220,7 @@ export class CallRegistry {
     let over = false;
     const joiner: StreamEvents = {
       onData: (bytes, end) => body.push(bytes, end),
-      onOver: () => {
+      onEnd: () => {
         over = true;
         body.abort();
       },
@@ -228,12 +228,12 @@ export class CallRegistry {
     void this.#isSameRequest(head, body, callId, durable).then(
       (same) => {
         if (over) return;
-        if (same) stream.events = this.attach(stream, carrier, { call: callId, offset: 0 });
+        if (same) stream.events = this.attach(stream, carrier, { callId, offset: 0 });
         else {
           const detail = "the first request under this key was another one";
           stream.refuse({ code: "idempotency_key_reused", detail });
         }
-        if (head.async === true) stream.events?.onKeep?.();
+        if (head.async === true) stream.events?.onDefer?.();
       },
       () => {
         if (!over) stream.refuse({ code: "upload_interrupted", detail: "the body broke off" });

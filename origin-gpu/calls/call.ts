@@ -3,7 +3,12 @@
  * it. Its response is streamed to one subscriber, or stored for any number of them. A call becomes durable
  * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
-import type { Failure, KeptCall, RequestHead, ResponseHead } from "../../routing/wire/messages.ts";
+import type {
+  Failure,
+  DeferredCall,
+  RequestHead,
+  ResponseHead,
+} from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
@@ -86,7 +91,7 @@ export class Call implements RespondingCall {
     storage?: CallStorage,
     durable = false,
   ) {
-    this.callId = head.call;
+    this.callId = head.callId;
     this.body = body;
     this.#head = head;
     this.#context = context;
@@ -201,7 +206,7 @@ export class Call implements RespondingCall {
     this.#response = stored;
     const { stream } = subscriber;
     stream.events = stored.attach(subscriber);
-    stream.events.onKeep?.();
+    stream.events.onDefer?.();
     void storage.accept().then((accepted) => {
       if (accepted) stored.onJournaled();
       else this.#streamAfterAll(stored);
@@ -219,9 +224,9 @@ export class Call implements RespondingCall {
     if (streamed.abandoned) streamed.awaitAttach();
   }
 
-  progress(): KeptCall {
+  progress(): DeferredCall {
     return {
-      call: this.callId,
+      callId: this.callId,
       status: this.#work === undefined ? "pending" : "running",
       position: 0,
       elapsedMs: this.#elapsedMs(this.#context.now()),

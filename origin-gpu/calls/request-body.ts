@@ -44,7 +44,7 @@ export class RequestBody {
     if (first === undefined) return null;
     // The pieces came while the container started; they are a window's worth at most.
     const body = chunks.length === 1 ? first : Buffer.concat(chunks);
-    this.#stream?.drained(body.length);
+    this.#stream?.consume(body.length);
     return body;
   }
 
@@ -131,7 +131,7 @@ export class RequestBody {
         continue;
       }
       yield chunk;
-      this.#stream?.drained(chunk.length);
+      this.#stream?.consume(chunk.length);
     }
   }
 }

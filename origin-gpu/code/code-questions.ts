@@ -4,7 +4,7 @@
  */
 import { MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
 import type { Failure, RequestHead } from "../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { RequestBody } from "../calls/request-body.ts";
 import { CodeRefused } from "./code-refused.ts";
 import type { CodeStore } from "./code-store.ts";
@@ -35,9 +35,9 @@ export function answerCodeQuestion(
   if (method === "GET") return new CodeAnswer(stream, hash, store, log);
   if (method !== "HEAD") {
     stream.refuse({ code: "method_not_allowed", detail: "code takes GET, HEAD and PUT" });
-  } else if (store.has(hash)) stream.head(head(200), [], true);
+  } else if (store.has(hash)) stream.sendHead(head(200), [], true);
   else stream.refuse(lacking(hash));
-  return SILENT;
+  return NO_EVENTS;
 }
 
 function receive(
@@ -49,15 +49,15 @@ function receive(
 ): StreamEvents {
   store.receive(hash, body.chunks()).then(
     () => {
-      if (!stream.over) stream.head(head(204), [], true);
+      if (!stream.closed) stream.sendHead(head(204), [], true);
     },
     (error: unknown) => {
-      if (!stream.over) stream.refuse(failure(error, log));
+      if (!stream.closed) stream.refuse(failure(error, log));
     },
   );
   return {
     onData: (bytes, last) => body.push(bytes, last),
-    onOver: () => body.abort(),
+    onEnd: () => body.abort(),
   };
 }
 
@@ -69,7 +69,7 @@ class CodeAnswer implements StreamEvents {
   constructor(stream: Stream, hash: string, store: CodeStore, log: (line: string) => void) {
     this.#stream = stream;
     this.#send(hash, store).catch((error: unknown) => {
-      if (!stream.over) stream.reset(failure(error, log));
+      if (!stream.closed) stream.reset(failure(error, log));
     });
   }
 
@@ -81,7 +81,7 @@ class CodeAnswer implements StreamEvents {
     this.#windowOpened?.();
   }
 
-  onOver(): void {
+  onEnd(): void {
     this.#windowOpened?.();
   }
 
@@ -89,16 +89,16 @@ class CodeAnswer implements StreamEvents {
     const stream = this.#stream;
     const found = await store.read(hash);
     if (found === undefined) {
-      if (!stream.over) stream.refuse(lacking(hash));
+      if (!stream.closed) stream.refuse(lacking(hash));
       return;
     }
     try {
-      if (stream.over) return;
-      stream.head(head(200, ["content-length", String(found.bytes)]));
+      if (stream.closed) return;
+      stream.sendHead(head(200, ["content-length", String(found.bytes)]));
       for await (const chunk of found.content as AsyncIterable<Uint8Array>) {
         if (!(await this.#sendChunk(chunk))) return;
       }
-      stream.data([], true);
+      stream.sendData([], true);
     } finally {
       found.content.destroy();
     }
@@ -108,21 +108,19 @@ class CodeAnswer implements StreamEvents {
   async #sendChunk(chunk: Uint8Array): Promise<boolean> {
     const stream = this.#stream;
     for (let at = 0; at < chunk.length;) {
-      while (stream.window === 0 && !stream.over) {
+      while (stream.window === 0 && !stream.closed) {
         await new Promise<void>((resolve) => {
           this.#windowOpened = resolve;
         });
       }
-      if (stream.over) return false;
+      if (stream.closed) return false;
       const part = chunk.subarray(at, at + Math.min(stream.window, MAX_DATA_BYTES));
-      stream.data([part]);
+      stream.sendData([part]);
       at += part.length;
     }
-    return !stream.over;
+    return !stream.closed;
   }
 }
-
-const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 function head(status: number, headers: readonly string[] = []): string {
   return JSON.stringify({ status, headers });

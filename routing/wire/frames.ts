@@ -1,14 +1,14 @@
 /**
- * The link's codec. One binary WebSocket message on a link is a sequence of whole frames:
+ * The link's codec. A binary WebSocket message of a link is a sequence of whole frames:
  *
  *     u8 type (high bit: END) | u24 payload length | u32 stream | payload          (big endian)
  *
- * docs/protocol.md says what each type means and who may send it. This file only packs and unpacks;
- * it keeps no state and judges no order of frames (multiplexer.ts does).
+ * docs/protocol.md defines each type and who may send it. This file packs and unpacks without state;
+ * multiplexer.ts judges the order of frames.
  */
 import { MAX_FRAME_BYTES } from "./limits.ts";
 
-/** Frame types. `OPEN`, `HEAD` and `DATA` may carry END: the sender's half is complete with this frame. */
+/** Frame types. OPEN, HEAD and DATA may carry END, which closes the sender's half of the stream. */
 export const FRAME = {
   HELLO: 1,
   WELCOME: 2,
@@ -22,19 +22,19 @@ export const FRAME = {
   CANCEL: 10,
   DETACH: 11,
   DONE: 12,
-  KEEP: 13,
-  KEPT: 14,
+  DEFER: 13,
+  DEFERRED: 14,
 } as const;
 
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 const END_FLAG = 0x80;
-const HIGHEST_TYPE = FRAME.KEPT;
+const HIGHEST_TYPE = FRAME.DEFERRED;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 8;
 
-/** A frame to send; its payload is the concatenation of `parts`. */
+/** A frame to send. Its payload is the concatenation of `parts`. */
 export interface OutgoingFrame {
   readonly type: FrameType;
   readonly stream: number;
@@ -44,7 +44,7 @@ export interface OutgoingFrame {
   readonly length: number;
 }
 
-/** A received frame; `payload` is a view into the message. */
+/** A received frame. `payload` is a view into the message. */
 export interface IncomingFrame {
   readonly type: FrameType;
   readonly stream: number;
@@ -52,7 +52,7 @@ export interface IncomingFrame {
   readonly payload: Uint8Array;
 }
 
-/** The peer broke the protocol; the link is closed with 4002 and this text. */
+/** The peer broke the protocol. The link is closed with 4002 and this message. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
@@ -69,9 +69,9 @@ export function frame(
 }
 
 /**
- * Packs frames into the payload of one WebSocket message, as segments to be sent one after the other.
- * Parts of `referenceFrom` bytes and more become segments of their own, uncopied; everything smaller
- * is copied together, because a system call per eight bytes costs more than the copy.
+ * Packs frames into the payload of one WebSocket message, as segments to send one after the other. Parts of
+ * at least `referenceFrom` bytes become segments of their own, without a copy. Smaller ones are copied
+ * together, because a system call for a few bytes costs more than their copy.
  */
 export function packFrames(
   frames: readonly OutgoingFrame[],
@@ -109,7 +109,7 @@ export function packFrames(
 
 /**
  * Calls `deliver` for each frame of a message, in order.
- * @throws {ProtocolError} for an unknown type, a length beyond the message or `MAX_FRAME_BYTES`.
+ * @throws {ProtocolError} for an unknown type, or a length beyond the message or `MAX_FRAME_BYTES`
  */
 export function unpackFrames(message: Uint8Array, deliver: (frame: IncomingFrame) => void): void {
   let offset = 0;

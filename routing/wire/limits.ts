@@ -7,8 +7,8 @@ export const KIB = 1024;
 export const MIB = 1024 * 1024;
 export const GIB = 1024 * 1024 * 1024;
 
-/** Version of the link's protocol (docs/protocol.md). Offered in hello, chosen in welcome. */
-export const PROTOCOL_VERSIONS: readonly number[] = [1];
+/** Versions of the link's protocol (docs/protocol.md). HELLO offers them, WELCOME names the chosen one. */
+export const PROTOCOL_VERSIONS: readonly number[] = [2];
 
 /** Streams on one link at a time; the next open is refused ("refused" says: not executed). */
 export const MAX_STREAMS_PER_LINK = 2000;
@@ -17,10 +17,10 @@ export const MAX_STREAMS_PER_LINK = 2000;
 export const MAX_GRANTED_BYTES_PER_LINK = 32 * MIB;
 
 /**
- * Of that, what the gateway takes for granted for the bodies of requests that it opens, before the agent
- * has granted anything: 64 KiB each for 128 uploads at a time. More of them wait one round trip.
+ * Of that, the sum of the initial windows of requests, which the gateway gives itself: 64 KiB each for 128
+ * uploads at a time. Further uploads wait one round trip for their window.
  */
-export const MAX_ASSUMED_BYTES_PER_LINK = 8 * MIB;
+export const MAX_INITIAL_WINDOWS_BYTES = 8 * MIB;
 
 /** A stream's first window while the link's sum is ample. A body or answer of this size needs no round trip. */
 export const INITIAL_WINDOW_BYTES = 64 * KIB;

@@ -56,15 +56,15 @@ export interface Welcome {
 
 /** A request's head as the edge understood it, once: routing, auth and the app see the same. */
 export interface RequestHead {
-  /** Call id, made at the edge; the agent runs it at most once. */
-  call: string;
+  /** Made at the edge. The agent runs a call of this id at most once. */
+  callId: string;
   endpoint: string;
   method: string;
   /** Path and query exactly as the client sent them. */
   target: string;
   /** Names and values in turn. Names are lower-case. */
   headers: string[];
-  /** `Prefer: respond-async`: the call is kept at once, and KEPT is the answer. */
+  /** `Prefer: respond-async`: the call is durable from the start, and DEFERRED answers it. */
   async?: boolean;
   /** Idempotency-Key: the SHA-256 of its scope (routing/idempotency.ts); calls of one scope are one call. */
   key?: string;
@@ -83,10 +83,10 @@ export interface ResponseHead {
   timing?: { queue: number; start: number; app: number };
 }
 
-/** KEPT: what a client that stops waiting is told about its call. */
-export interface KeptCall {
-  /** The call's id: under an Idempotency-Key, that of the first request. */
-  call: string;
+/** DEFERRED: what a client that stops waiting is told about its call. */
+export interface DeferredCall {
+  /** Under an Idempotency-Key, that of the first request. */
+  callId: string;
   /** Modal's, in lower case. */
   status: "pending" | "running";
   /** Calls before it in the queue; 0 when it runs. */
@@ -96,7 +96,7 @@ export interface KeptCall {
 }
 
 export interface AttachRequest {
-  call: string;
+  callId: string;
   /** Body bytes that the client already has. */
   offset: number;
 }
@@ -112,7 +112,7 @@ export interface Failure {
    * A call opened later than that can only have gone to this incarnation, which does not know it: it may be
    * opened again. An older one may have been run by a process that died.
    */
-  welcomedForMs?: number;
+  knownSinceMs?: number;
 }
 
 /** What a flat header list declares as Content-Length, in bytes. */
@@ -182,7 +182,7 @@ export function parseWelcome(text: string): Welcome {
 export function parseRequestHead(text: string): RequestHead {
   const head = parseObject(text, "open") as Partial<RequestHead>;
   if (
-    typeof head.call !== "string" ||
+    typeof head.callId !== "string" ||
     typeof head.endpoint !== "string" ||
     typeof head.method !== "string" ||
     typeof head.target !== "string"
@@ -216,35 +216,36 @@ export function parseResponseHead(text: string): ResponseHead {
 }
 
 export function parseAttach(text: string): AttachRequest {
-  const { call, offset } = parseObject(text, "attach") as Partial<AttachRequest>;
-  if (typeof call !== "string") throw new ProtocolError("attach: call is not a string");
+  const { callId, offset } = parseObject(text, "attach") as Partial<AttachRequest>;
+  if (typeof callId !== "string") throw new ProtocolError("attach: callId is not a string");
   if (typeof offset !== "number" || !Number.isSafeInteger(offset) || offset < 0) {
     throw new ProtocolError("attach: offset is not a byte count");
   }
-  return { call, offset };
+  return { callId, offset };
 }
 
-export function parseKeptCall(text: string): KeptCall {
-  const { call, status, position, elapsedMs } = parseObject(text, "kept") as Partial<KeptCall>;
-  if (typeof call !== "string") throw new ProtocolError("kept: call is not a string");
+export function parseDeferredCall(text: string): DeferredCall {
+  const deferred = parseObject(text, "deferred") as Partial<DeferredCall>;
+  const { callId, status, position, elapsedMs } = deferred;
+  if (typeof callId !== "string") throw new ProtocolError("deferred: callId is not a string");
   if (status !== "pending" && status !== "running") {
-    throw new ProtocolError("kept: status is neither pending nor running");
+    throw new ProtocolError("deferred: status is neither pending nor running");
   }
   if (!isDuration(position) || !isDuration(elapsedMs)) {
-    throw new ProtocolError("kept: position or elapsedMs is not a number from 0");
+    throw new ProtocolError("deferred: position or elapsedMs is not a number from 0");
   }
-  return { call, status, position, elapsedMs };
+  return { callId, status, position, elapsedMs };
 }
 
 /** An unknown code becomes `origin_error`: a newer agent may know more of them. */
 export function parseFailure(text: string): Failure {
   const failure = parseObject(text, "failure") as Partial<Failure>;
-  const { code, detail, retryAfter, welcomedForMs } = failure;
+  const { code, detail, retryAfter, knownSinceMs } = failure;
   return {
     code: isErrorCode(code) ? code : "origin_error",
     detail: typeof detail === "string" ? detail : "",
     ...(isDuration(retryAfter) ? { retryAfter } : {}),
-    ...(isDuration(welcomedForMs) ? { welcomedForMs } : {}),
+    ...(isDuration(knownSinceMs) ? { knownSinceMs } : {}),
   };
 }
 

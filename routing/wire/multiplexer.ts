@@ -1,8 +1,8 @@
 /**
- * The streams of one link, for both of its ends: what a received frame means, in which order frames
- * leave, and which streams there are. Pure: messages come in by `receive`, frames go out by `takeFrames`
- * when the owner asks, and `onPending` says that there is something to take. It owns no socket and no
- * timer. Frames for a stream that is over are late and are ignored.
+ * The streams of one link, for both of its ends: what a received frame means, in which order frames leave,
+ * and which streams there are. Pure: `receive` takes messages in, `takeFrames` gives frames out, and
+ * `onPending` tells the owner that there are some. The multiplexer has no socket and no timer. Frames for a
+ * closed stream are late, and ignored.
  */
 import {
   FRAME,
@@ -11,26 +11,32 @@ import {
   type IncomingFrame,
   type OutgoingFrame,
   ProtocolError,
-  readUint32,
-  uint32,
   unpackFrames,
-  writeUint32,
 } from "./frames.ts";
 import {
   INITIAL_WINDOW_BYTES,
-  MAX_ASSUMED_BYTES_PER_LINK,
   MAX_GRANTED_BYTES_PER_LINK,
+  MAX_INITIAL_WINDOWS_BYTES,
   MAX_STREAMS_PER_LINK,
 } from "./limits.ts";
+import {
+  packAttach,
+  packOpen,
+  unpackAttach,
+  unpackCredit,
+  unpackHead,
+  unpackOpen,
+  unpackText,
+} from "./payloads.ts";
 import { type InitialWindows, type LinkEnd, Stream, type StreamEvents } from "./stream.ts";
 import { GrantBudget } from "./windows.ts";
 
-export type { Stream, StreamEnding, StreamEvents } from "./stream.ts";
+export { NO_EVENTS, type Stream, type StreamEnding, type StreamEvents } from "./stream.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const NO_BODY = new Uint8Array(0);
 
-/** What the agent's end hears of new streams; it answers with the events for each. */
+/** Takes the new streams at the agent's end, and returns the events of each. */
 export interface Acceptor {
   onOpen(stream: Stream, head: string, body: Uint8Array, end: boolean): StreamEvents;
   onAttach(stream: Stream, request: string): StreamEvents;
@@ -40,13 +46,13 @@ export interface MultiplexerOptions {
   role: "gateway" | "agent";
   /** There are frames to take. */
   onPending: () => void;
-  /** There are frames that may wait for the next message, for half a second or so. */
+  /** There are frames that may wait up to half a second for the next message. */
   onLazy?: () => void;
-  /** Agent: what to do with new streams. */
+  /** Agent only. */
   acceptor?: Acceptor;
-  /** Control frames of stream 0 (HELLO, WELCOME) go to the owner as JSON text. */
+  /** HELLO and WELCOME, as JSON text. */
   onControl: (type: FrameType, text: string) => void;
-  /** Gateway: the first stream id; anything, so that ids are not repeated after hibernation. */
+  /** Gateway: the first stream's number. A random one, so that none is repeated after hibernation. */
   firstStream?: number;
 }
 
@@ -59,15 +65,15 @@ export class Multiplexer implements LinkEnd {
   #control: OutgoingFrame[] = [];
   #data: OutgoingFrame[] = [];
   #nextStream: number;
-  /** Gateway: what open streams may send to the agent without its having granted anything yet. */
-  #assumed = 0;
+  /** Gateway: what is left of the open streams' initial windows, in bytes. */
+  #initialWindows = 0;
   #lost = false;
 
   constructor(options: MultiplexerOptions) {
     this.#options = options;
     this.role = options.role;
-    // The agent's own grants leave room for what the gateway assumes: together they keep the limit.
-    const reserved = options.role === "agent" ? MAX_ASSUMED_BYTES_PER_LINK : 0;
+    // The agent's own grants leave room for the initial windows of requests: the sum keeps the limit.
+    const reserved = options.role === "agent" ? MAX_INITIAL_WINDOWS_BYTES : 0;
     this.budget = new GrantBudget(MAX_GRANTED_BYTES_PER_LINK - reserved);
     this.#nextStream = (options.firstStream ?? 1) >>> 0;
   }
@@ -76,14 +82,14 @@ export class Multiplexer implements LinkEnd {
     return this.#streams.size;
   }
 
-  /** Gateway: the largest body that `open` takes along. */
+  /** Gateway: the largest body that `open` takes along, in bytes. */
   get requestWindow(): number {
-    return Math.min(INITIAL_WINDOW_BYTES, MAX_ASSUMED_BYTES_PER_LINK - this.#assumed);
+    return Math.min(INITIAL_WINDOW_BYTES, MAX_INITIAL_WINDOWS_BYTES - this.#initialWindows);
   }
 
   /**
-   * Gateway: starts a call; undefined when the link has its 2,000 streams.
-   * @param body at most `requestWindow` bytes @param end there is no more of it
+   * Gateway: starts a call or an operation; undefined when the link has its 2,000 streams.
+   * @param head JSON @param body at most `requestWindow` bytes @param end there is no more of it
    */
   open(head: string, body: Uint8Array, end: boolean, events: StreamEvents): Stream | undefined {
     const windows = {
@@ -91,52 +97,52 @@ export class Multiplexer implements LinkEnd {
       receive: this.budget.initialWindow(),
     };
     const stream = this.#create(events, windows);
-    if (stream === undefined || stream.over) return stream;
-    stream.spend([body], end);
-    const json = encoder.encode(head);
-    const numbers = new Uint8Array(12);
-    writeUint32(numbers, 0, windows.send);
-    writeUint32(numbers, 4, windows.receive);
-    writeUint32(numbers, 8, json.length);
-    this.send(FRAME.OPEN, stream.id, [numbers, json, body], end);
+    if (stream === undefined || stream.closed) return stream;
+    stream.reserve([body], end);
+    const { send: requestWindow, receive: responseWindow } = windows;
+    const parts = packOpen({ requestWindow, responseWindow, head, body });
+    this.send(FRAME.OPEN, stream.id, parts, end);
     return stream;
   }
 
-  /** Gateway: joins a call that the agent may know; undefined when the link has its 2,000 streams. */
+  /**
+   * Gateway: joins a call that the agent may know; undefined when the link has its 2,000 streams.
+   * @param request an AttachRequest as JSON
+   */
   attach(request: string, events: StreamEvents): Stream | undefined {
     const windows = { send: 0, receive: this.budget.initialWindow() };
     const stream = this.#create(events, windows);
-    if (stream === undefined || stream.over) return stream;
-    // The request body went with OPEN, or it will never come.
-    stream.sent = true;
-    this.send(FRAME.ATTACH, stream.id, [uint32(windows.receive), encoder.encode(request)]);
+    if (stream === undefined || stream.closed) return stream;
+    // The request's body went with OPEN, or it will never come.
+    stream.localClosed = true;
+    this.send(FRAME.ATTACH, stream.id, packAttach(windows.receive, request));
     return stream;
   }
 
-  /** HELLO and WELCOME. */
+  /** Sends HELLO or WELCOME. */
   control(type: FrameType, message: object): void {
     this.send(type, 0, [encoder.encode(JSON.stringify(message))]);
   }
 
-  /** From streams alone: queues a frame; control frames overtake data. */
+  /** For streams: queues a frame. Control frames overtake the others. */
   send(type: FrameType, stream: number, parts: readonly Uint8Array[], end = false): void {
     if (this.#lost) return;
     const outgoing = frame(type, stream, parts, end);
     const idle = this.#control.length === 0 && this.#data.length === 0;
-    // What opens, ends or carries a body stays in its stream's order; the rest may overtake.
+    // Frames that open or end a stream, or carry a body, stay in their stream's order.
     if (type === FRAME.CREDIT || type === FRAME.HELLO || type === FRAME.WELCOME) {
       this.#control.push(outgoing);
     } else this.#data.push(outgoing);
     if (idle) this.#options.onPending();
   }
 
-  /** From streams alone: queues a frame that goes with the next message. */
+  /** For streams: queues a frame that leaves with the next message. */
   sendLazily(type: FrameType, stream: number): void {
     if (this.#lost) return;
     if (this.#lazy.push(frame(type, stream)) === 1) this.#options.onLazy?.();
   }
 
-  /** Everything that is to be sent now, control frames first. */
+  /** Removes and returns all queued frames, control frames first. */
   takeFrames(): OutgoingFrame[] {
     const first = this.#lazy.length + this.#control.length;
     const frames = first === 0 ? this.#data : [...this.#lazy, ...this.#control, ...this.#data];
@@ -147,8 +153,8 @@ export class Multiplexer implements LinkEnd {
   }
 
   /**
-   * Takes in one message of the link; one that arrives after the link was lost is ignored.
-   * @throws {ProtocolError} when the peer broke the protocol; the link must be closed.
+   * Takes in one message of the link. A message that arrives after the link was lost is ignored.
+   * @throws {ProtocolError} when the peer broke the protocol; the owner must close the link
    */
   receive(message: Uint8Array): void {
     unpackFrames(message, (incoming) => {
@@ -156,25 +162,25 @@ export class Multiplexer implements LinkEnd {
     });
   }
 
-  /** The link is gone: every stream hears it. */
+  /** Ends every stream, because the link is lost. */
   lost(): void {
     this.#lost = true;
     for (const stream of this.#streams.values()) {
       this.forget(stream);
-      stream.events?.onOver({ kind: "link_lost" });
+      stream.events?.onEnd({ kind: "link_lost" });
     }
     this.takeFrames();
   }
 
-  /** From streams alone. */
+  /** For streams. */
   forget(stream: Stream): void {
     stream.close();
     this.#streams.delete(stream.id);
   }
 
-  /** From streams alone. */
-  confirm(bytes: number): void {
-    this.#assumed -= bytes;
+  /** For streams. */
+  releaseInitialWindow(bytes: number): void {
+    this.#initialWindows -= bytes;
   }
 
   #create(events: StreamEvents, windows: InitialWindows): Stream | undefined {
@@ -184,14 +190,14 @@ export class Multiplexer implements LinkEnd {
       id = this.#nextStream || 1;
       this.#nextStream = (id + 1) >>> 0;
     } while (this.#streams.has(id));
-    this.#assumed += windows.send;
+    this.#initialWindows += windows.send;
     const stream = new Stream(this, id, windows);
     stream.events = events;
     this.#streams.set(id, stream);
     if (this.#lost) {
-      // Whoever awaited something while the link went away hears it like everybody else.
+      // The owner awaited something while the link went away.
       this.forget(stream);
-      events.onOver({ kind: "link_lost" });
+      events.onEnd({ kind: "link_lost" });
     }
     return stream;
   }
@@ -201,7 +207,7 @@ export class Multiplexer implements LinkEnd {
     if (!expected.has(type)) throw new ProtocolError(`frame type ${type} goes the other way`);
     if (type === FRAME.HELLO || type === FRAME.WELCOME) {
       if (id !== 0) throw new ProtocolError(`frame type ${type} belongs to no stream`);
-      this.#options.onControl(type, text(payload));
+      this.#options.onControl(type, unpackText(payload));
       return;
     }
     if (id === 0) throw new ProtocolError(`frame type ${type} needs a stream`);
@@ -221,42 +227,42 @@ export class Multiplexer implements LinkEnd {
         events?.onData(payload, end);
         return;
       case FRAME.HEAD: {
-        const { head, rest } = splitHead(payload, 0);
+        const { head, body } = unpackHead(payload, 0);
         stream.acceptHead();
-        stream.acceptBody(rest, end);
-        events?.onHead?.(head, rest, end);
+        stream.acceptBody(body, end);
+        events?.onHead?.(head, body, end);
         return;
       }
       case FRAME.CREDIT:
-        stream.acceptCredit(creditOf(payload));
+        stream.acceptCredit(unpackCredit(payload));
         return;
       case FRAME.RESET:
       case FRAME.REFUSE: {
-        const failure = text(payload);
+        const failure = unpackText(payload);
         this.forget(stream);
-        events?.onOver({ kind: type === FRAME.RESET ? "reset" : "refused", failure });
+        events?.onEnd({ kind: type === FRAME.RESET ? "reset" : "refused", failure });
         return;
       }
-      case FRAME.KEEP:
-        events?.onKeep?.();
+      case FRAME.DEFER:
+        events?.onDefer?.();
         return;
-      case FRAME.KEPT: {
-        const call = text(payload);
+      case FRAME.DEFERRED: {
+        const call = unpackText(payload);
         this.forget(stream);
-        events?.onOver({ kind: "kept", call });
+        events?.onEnd({ kind: "deferred", call });
         return;
       }
       case FRAME.DONE:
         this.forget(stream);
-        events?.onOver({ kind: "done" });
+        events?.onEnd({ kind: "done" });
         return;
       case FRAME.CANCEL:
         this.forget(stream);
-        events?.onOver({ kind: "cancelled" });
+        events?.onEnd({ kind: "cancelled" });
         return;
       case FRAME.DETACH:
         this.forget(stream);
-        events?.onOver({ kind: "detached" });
+        events?.onEnd({ kind: "detached" });
         return;
       default:
         throw new ProtocolError(`frame type ${type} does not belong to a stream`);
@@ -264,33 +270,30 @@ export class Multiplexer implements LinkEnd {
   }
 
   #accept(id: number, payload: Uint8Array, end: boolean): void {
-    if (payload.length < 12) throw new ProtocolError("open: cut off");
-    const granted = readUint32(payload, 0);
-    const window = readUint32(payload, 4);
-    const { head, rest } = splitHead(payload, 8);
-    const stream = this.#admit(id, granted, window);
+    const { requestWindow, responseWindow, head, body } = unpackOpen(payload);
+    const stream = this.#admit(id, { receive: requestWindow, send: responseWindow });
     if (stream === undefined) return;
-    stream.acceptBody(rest, end);
-    stream.events = this.#acceptor().onOpen(stream, head, rest, end);
-    if (granted === 0) stream.replenish();
+    stream.acceptBody(body, end);
+    stream.events = this.#acceptor().onOpen(stream, head, body, end);
+    if (requestWindow === 0) stream.replenish();
   }
 
   #acceptAttach(id: number, payload: Uint8Array): void {
-    if (payload.length < 4) throw new ProtocolError("attach: cut off");
-    const request = text(payload.subarray(4));
-    const stream = this.#admit(id, 0, readUint32(payload, 0));
+    const { responseWindow, request } = unpackAttach(payload);
+    const stream = this.#admit(id, { receive: 0, send: responseWindow });
     if (stream === undefined) return;
-    stream.acceptBody(NOTHING, true);
+    stream.acceptBody(NO_BODY, true);
     stream.events = this.#acceptor().onAttach(stream, request);
   }
 
-  /** A new stream with what it may receive and send; undefined when it had to be refused. */
-  #admit(id: number, receive: number, send: number): Stream | undefined {
+  /** A new stream; undefined when it had to be refused. */
+  #admit(id: number, windows: InitialWindows): Stream | undefined {
     if (this.#streams.has(id)) throw new ProtocolError(`stream ${id} is already open`);
-    if (Math.max(receive, send) > INITIAL_WINDOW_BYTES) {
-      throw new ProtocolError(`stream ${id}: a first window of ${Math.max(receive, send)} bytes`);
+    const largest = Math.max(windows.receive, windows.send);
+    if (largest > INITIAL_WINDOW_BYTES) {
+      throw new ProtocolError(`stream ${id}: an initial window of ${largest} bytes`);
     }
-    const stream = new Stream(this, id, { send, receive });
+    const stream = new Stream(this, id, windows);
     if (this.#streams.size >= MAX_STREAMS_PER_LINK) {
       const detail = `the link has its ${MAX_STREAMS_PER_LINK} streams`;
       stream.refuse({ code: "queue_full", detail, retryAfter: 1 });
@@ -307,8 +310,6 @@ export class Multiplexer implements LinkEnd {
   }
 }
 
-const NOTHING = new Uint8Array(0);
-
 const FROM_GATEWAY: ReadonlySet<FrameType> = new Set([
   FRAME.WELCOME,
   FRAME.OPEN,
@@ -319,7 +320,7 @@ const FROM_GATEWAY: ReadonlySet<FrameType> = new Set([
   FRAME.CANCEL,
   FRAME.DETACH,
   FRAME.DONE,
-  FRAME.KEEP,
+  FRAME.DEFER,
 ]);
 const FROM_AGENT: ReadonlySet<FrameType> = new Set([
   FRAME.HELLO,
@@ -328,26 +329,5 @@ const FROM_AGENT: ReadonlySet<FrameType> = new Set([
   FRAME.CREDIT,
   FRAME.RESET,
   FRAME.REFUSE,
-  FRAME.KEPT,
+  FRAME.DEFERRED,
 ]);
-
-function splitHead(payload: Uint8Array, at: number): { head: string; rest: Uint8Array } {
-  const start = at + 4;
-  if (payload.length < start) throw new ProtocolError("a head is cut off");
-  const end = start + readUint32(payload, at);
-  if (end > payload.length) throw new ProtocolError("a head is cut off");
-  return { head: text(payload.subarray(start, end)), rest: payload.subarray(end) };
-}
-
-function creditOf(payload: Uint8Array): number {
-  if (payload.length !== 4) throw new ProtocolError("credit: not four bytes");
-  return readUint32(payload, 0);
-}
-
-function text(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw new ProtocolError("text that is not UTF-8");
-  }
-}

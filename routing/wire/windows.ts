@@ -1,10 +1,9 @@
 /**
- * Credit for one direction of a link, as the receiver keeps it. HTTP/2's per-stream windows (RFC 9113,
- * 5.2) without its connection window: there, one slow reader can hold the whole connection's credit.
- * Here the sum of all grants is a budget with a part that is kept back: however much some streams hold
- * and never read, every other one can still go on with a short window. What counts against the budget is
- * what may still come (outstanding) and what came and was not yet passed on (buffered): that is the
- * memory a peer can make us hold.
+ * Flow control for one direction of a link, at its receiver: windows per stream (RFC 9113, 5.2), without that
+ * RFC's window for the connection, whose credit one slow reader can hold. The sum of all grants has a budget
+ * instead, and a part of it is reserved: every stream can go on with a short window, however much others hold
+ * and never read. Bytes that may still come (outstanding) and bytes that came and were not consumed yet
+ * (buffered) count against the budget: they are the memory that a peer can make us hold.
  */
 import {
   INITIAL_WINDOW_BYTES,
@@ -16,7 +15,7 @@ import {
 
 /** The sum of all grants on one link in one direction. */
 export class GrantBudget {
-  /** Up to this sum windows start full and grow; the rest of the limit gives each stream a short window. */
+  /** Up to this sum windows start full and grow. The rest of the limit gives each stream a short window. */
   readonly #ample: number;
   granted = 0;
 
@@ -30,27 +29,30 @@ export class GrantBudget {
     return Math.max(0, this.#ample - this.granted);
   }
 
-  /** What a stream that starts now is granted. */
+  /** The initial window of a stream that starts now. */
   initialWindow(): number {
     return this.spare >= INITIAL_WINDOW_BYTES ? INITIAL_WINDOW_BYTES : SHORT_WINDOW_BYTES;
   }
 }
 
-/** One stream's receiving side. */
+/** What one stream may receive. */
 export class ReceiveWindow {
   readonly #budget: GrantBudget;
   readonly #grant: (bytes: number) => void;
   /** Granted and not yet received. */
   outstanding: number;
-  /** Received and not yet drained. */
+  /** Received and not yet consumed. */
   buffered = 0;
   #target: number;
-  /** The sender used up what it had since the window last grew. */
+  /** The sender has used up its window since that last grew. */
   #exhausted = false;
   #closed = false;
   #discarded = false;
 
-  /** @param initial bytes that the sender may send at once @param grant sends a CREDIT of that many bytes */
+  /**
+   * @param initial bytes that the sender may send before any CREDIT
+   * @param grant sends a CREDIT of that many bytes
+   */
   constructor(budget: GrantBudget, initial: number, grant: (bytes: number) => void) {
     this.#budget = budget;
     this.#grant = grant;
@@ -59,7 +61,7 @@ export class ReceiveWindow {
     budget.granted += initial;
   }
 
-  /** Counts received bytes; false when the sender went beyond what it was granted. */
+  /** Counts received bytes; false when the sender went beyond its window. */
   receive(bytes: number): boolean {
     if (bytes > this.outstanding) return false;
     this.outstanding -= bytes;
@@ -68,35 +70,35 @@ export class ReceiveWindow {
     return true;
   }
 
-  /** Bytes were passed on: frees their share of the budget and grants anew where that is due. */
-  drain(bytes: number): void {
+  /** Frees the budget of bytes that were passed on, and grants anew where that is due. */
+  consume(bytes: number): void {
     if (this.#discarded) return;
     this.buffered -= bytes;
     this.#budget.granted -= bytes;
     this.replenish();
   }
 
-  /** Grants what is due: at least a short window to whoever holds nothing. */
+  /** Grants what is due; to a sender that may send nothing, at least a short window. */
   replenish(): void {
     if (this.#closed) return;
     const { spare } = this.#budget;
     const held = this.outstanding + this.buffered;
     if (spare === 0) this.#target = SHORT_WINDOW_BYTES;
     else if (this.#exhausted && this.buffered === 0) {
-      // The sender had to stop and the reader took everything: the window is what limits them.
+      // The sender had to stop although the reader took everything: the window limits them.
       this.#target = Math.min(this.#target * 2, MAX_WINDOW_BYTES);
       this.#exhausted = false;
     } else if (this.#target < INITIAL_WINDOW_BYTES) this.#target = INITIAL_WINDOW_BYTES;
     const most = Math.max(Math.min(this.#target, held + spare), SHORT_WINDOW_BYTES);
     const bytes = most - held;
-    // A frame for less than half a window is not worth it.
+    // Less than half a window is not worth a frame.
     if (bytes < most / 2) return;
     this.#budget.granted += bytes;
     this.outstanding += bytes;
     this.#grant(bytes);
   }
 
-  /** The sender will send no more. Buffered bytes stay counted until they are drained or discarded. */
+  /** The sender will send no more. Buffered bytes count until they are consumed or discarded. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -104,7 +106,7 @@ export class ReceiveWindow {
     this.outstanding = 0;
   }
 
-  /** Closes and forgets what is buffered: nobody will read it, and a late `drain` counts no more. */
+  /** Closes, and frees what is buffered and will not be read. A later `consume` has no effect. */
   discard(): void {
     if (this.#discarded) return;
     this.close();

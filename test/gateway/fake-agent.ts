@@ -7,6 +7,7 @@ import { type BoxEnrolment, mintBoxCredential } from "../../auth/box-credential.
 import type { Env } from "../../gateway/contracts/env.ts";
 import { workspaceStub } from "../../gateway/contracts/stubs.ts";
 import { FRAME, packFrames } from "../../routing/wire/frames.ts";
+import { PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
 import {
   type AttachRequest,
   type EndpointAnnouncement,
@@ -16,7 +17,12 @@ import {
   type RequestHead,
   type Welcome,
 } from "../../routing/wire/messages.ts";
-import { Multiplexer, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
+import {
+  Multiplexer,
+  NO_EVENTS,
+  type Stream,
+  type StreamEvents,
+} from "../../routing/wire/multiplexer.ts";
 
 const BASE = "http://localhost:8787";
 const AUDIENCE = "localhost:8787";
@@ -114,18 +120,17 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
   if (socket === null) throw new Error(`refused: ${response.status} ${await response.text()}`);
   const welcomed = Promise.withResolvers<Welcome>();
   const closed = Promise.withResolvers<{ code: number; reason: string }>();
-  const nothing = { onData: () => undefined, onOver: () => undefined };
   const streams = new Multiplexer({
     role: "agent",
     onPending: () => queueMicrotask(flush),
     onControl: (_type, text) => welcomed.resolve(parseWelcome(text)),
     acceptor: {
       onOpen: (stream, head, body, end) => ({
-        ...nothing,
+        ...NO_EVENTS,
         ...behaviour.open?.(stream, parseRequestHead(head), body, end),
       }),
       onAttach: (stream, text) => ({
-        ...nothing,
+        ...NO_EVENTS,
         ...behaviour.attach?.(stream, parseAttach(text)),
       }),
     },
@@ -144,7 +149,7 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
   });
   socket.accept();
   streams.control(FRAME.HELLO, {
-    versions: behaviour.versions ?? [1],
+    versions: behaviour.versions ?? [...PROTOCOL_VERSIONS],
     agent: "test",
     incarnation,
     links: 1,
@@ -157,14 +162,6 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
     closed: closed.promise,
   };
 }
-
-/** The header lines of a client's WebSocket handshake (RFC 6455, 4.1). */
-export const HANDSHAKE = {
-  upgrade: "websocket",
-  connection: "Upgrade",
-  "sec-websocket-version": "13",
-  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-} as const;
 
 /** Asks an endpoint by its name below the base domain. */
 export async function ask(name: string, path = "/", init: RequestInit = {}): Promise<Response> {

@@ -38,8 +38,8 @@ export class ClaimableCall implements StreamEvents {
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
     if (end && this.#call.settle({ kind: "response", head, body, resumable: false })) {
-      this.#stream?.drained(body.length);
-      this.#stream?.done();
+      this.#stream?.consume(body.length);
+      this.#stream?.finish();
       this.#end();
     } else this.#hold((to) => to.onHead(head, body, end));
   }
@@ -48,15 +48,15 @@ export class ClaimableCall implements StreamEvents {
     this.#hold((to) => to.onData(bytes, end));
   }
 
-  onOver(ending: StreamEnding): void {
-    if (ending.kind !== "kept" && this.#held.length === 0) {
+  onEnd(ending: StreamEnding): void {
+    if (ending.kind !== "deferred" && this.#held.length === 0) {
       const failure = "failure" in ending ? ending.failure : "{}";
       if (this.#call.settle({ kind: "failed", cause: ending.kind, failure })) {
         this.#end();
         return;
       }
     }
-    this.#hold((to) => to.onOver(ending));
+    this.#hold((to) => to.onEnd(ending));
   }
 
   /** The Worker claims the call, which goes on like any other. */

@@ -21,8 +21,8 @@ export class Notification implements StreamEvents {
   }
 
   onHead(_head: string, body: Uint8Array, end: boolean): void {
-    this.#stream?.drained(body.length);
-    if (end) this.#stream?.done();
+    this.#stream?.consume(body.length);
+    if (end) this.#stream?.finish();
     else this.#stream?.cancel();
     this.#settle(true);
   }
@@ -31,7 +31,7 @@ export class Notification implements StreamEvents {
     // Cancelled with the head: what is on its way still says nothing.
   }
 
-  onOver(): void {
+  onEnd(): void {
     this.#settle(false);
   }
 

@@ -136,7 +136,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     if (link === undefined) return false;
     const notification = new Notification();
     const head: RequestHead = {
-      call: crypto.randomUUID(),
+      callId: crypto.randomUUID(),
       endpoint: "",
       method: "POST",
       target: "/assignments",

@@ -55,8 +55,8 @@ export class PendingDial implements StreamEvents {
     this.#streamResponse.onData(bytes, end);
   }
 
-  onOver(ending: StreamEnding): void {
-    this.#streamResponse.onOver(ending);
+  onEnd(ending: StreamEnding): void {
+    this.#streamResponse.onEnd(ending);
     // A failure is the response; after any other ending there is none.
     if ("failure" in ending) this.#end();
     else this.#giveUp(`the stream is over: ${ending.kind}`);

@@ -92,7 +92,7 @@ export class StreamResponse implements StreamEvents {
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
-    if (stream?.sent === true) this.#onBodySent();
+    if (stream?.localClosed === true) this.#onBodySent();
     if (stream !== undefined) return;
     this.#endWaits();
     this.#settle({ kind: "failed", cause: "too_many_streams", failure: TOO_MANY_STREAMS });
@@ -101,17 +101,17 @@ export class StreamResponse implements StreamEvents {
   onHead(head: string, body: Uint8Array, end: boolean): void {
     this.#endWaits();
     if (end) {
-      this.#stream?.drained(body.length);
+      this.#stream?.consume(body.length);
       const whole = body.length === 0 ? null : body;
       this.#settle({ kind: "response", head, body: whole, resumable: false });
-      this.#stream?.done();
+      this.#stream?.finish();
       return;
     }
     // A silent stream may last for hours: a client that leaves is noticed here alone.
     this.#listen();
     this.#body = new ResponseBodyStream({
-      onTaken: (bytes) => this.#stream?.drained(bytes),
-      onWhole: () => this.#stream?.done(),
+      onTaken: (bytes) => this.#stream?.consume(bytes),
+      onWhole: () => this.#stream?.finish(),
       onLeft: () => this.#leave(),
     });
     this.#settle({ kind: "response", head, body: this.#body.readable, resumable: true });
@@ -127,10 +127,10 @@ export class StreamResponse implements StreamEvents {
     this.#onWindow?.();
   }
 
-  onOver(ending: StreamEnding): void {
+  onEnd(ending: StreamEnding): void {
     this.#endWaits();
     this.#onWindow?.();
-    if (ending.kind === "kept") {
+    if (ending.kind === "deferred") {
       this.#settle({ kind: "deferred", call: ending.call });
       return;
     }
@@ -148,7 +148,7 @@ export class StreamResponse implements StreamEvents {
       if (window === 0 || stream === undefined) return;
       const part = bytes.subarray(offset, offset + Math.min(window, MAX_DATA_BYTES));
       offset += part.length;
-      stream.data([part], offset === bytes.length);
+      stream.sendData([part], offset === bytes.length);
     }
     this.#onBodySent();
   }
@@ -172,9 +172,9 @@ export class StreamResponse implements StreamEvents {
         );
         const { done, value } = result;
         const stream = this.#stream;
-        if (stream === undefined || stream.over) break;
+        if (stream === undefined || stream.closed) break;
         if (done) {
-          stream.data([], true);
+          stream.sendData([], true);
           this.#onBodySent();
           return;
         }
@@ -185,10 +185,10 @@ export class StreamResponse implements StreamEvents {
         }
         // A frame waits to be packed with others: its buffer must not be read into again.
         if (value.length < COPIED_BELOW_BYTES) {
-          stream.data([value.slice()]);
+          stream.sendData([value.slice()]);
           buffer = value.buffer;
         } else {
-          stream.data([value]);
+          stream.sendData([value]);
           buffer = new ArrayBuffer(MAX_DATA_BYTES);
         }
       }
@@ -206,7 +206,7 @@ export class StreamResponse implements StreamEvents {
   #onBodySent(): void {
     const patience = this.#patienceMs;
     if (patience === undefined) return;
-    this.#endPatience = this.#deadlines.start(patience, () => this.#stream?.keep());
+    this.#endPatience = this.#deadlines.start(patience, () => this.#stream?.defer());
   }
 
   #listen(): void {
@@ -223,20 +223,20 @@ export class StreamResponse implements StreamEvents {
   async #window(): Promise<number> {
     const stream = this.#stream;
     if (stream === undefined) return 0;
-    while (stream.window === 0 && !stream.over) {
+    while (stream.window === 0 && !stream.closed) {
       await new Promise<void>((resolve) => {
         this.#onWindow = resolve;
       });
     }
-    return stream.over ? 0 : stream.window;
+    return stream.closed ? 0 : stream.window;
   }
 
   /** @param told the failure that the client is told, where that is another one */
   #fail(failure: Failure, told = failure): void {
     const stream = this.#stream;
-    if (stream === undefined || stream.over) return;
+    if (stream === undefined || stream.closed) return;
     stream.reset(failure);
-    this.onOver({ kind: "reset", failure: JSON.stringify(told) });
+    this.onEnd({ kind: "reset", failure: JSON.stringify(told) });
   }
 
   #leave(): void {

@@ -3,7 +3,7 @@
  * step guards. docs/architecture.md follows a request through it.
  */
 import { homeBox } from "../../../routing/boxes.ts";
-import { ownCors, preflight } from "../../../routing/cors.ts";
+import { preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
 import { parseHost } from "../../../routing/host.ts";
 import { callerOf, parseIdempotencyKey, scopeText } from "../../../routing/idempotency.ts";
@@ -12,7 +12,6 @@ import { parsePrefer } from "../../../routing/prefer.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
 import { sha256Hex } from "../../../routing/sha256.ts";
 import { rawTarget } from "../../../routing/target.ts";
-import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
 import type { Failure, RequestHead } from "../../../routing/wire/messages.ts";
 import { asciiJson } from "../../contracts/attempt.ts";
 import { type Env, maxBodyBytes, requestTimeoutMs } from "../../contracts/env.ts";
@@ -60,7 +59,7 @@ export async function serve(
   context.routeMs = Date.now() - context.startedAt;
 
   // 3. May this caller pass? A CORS preflight carries no credentials and is answered before this.
-  const allowed = preflightResponse(context, target);
+  const allowed = preflightResponse(context);
   if (allowed !== undefined) return allowed;
   const refusal = await authorize(env, execution, request.headers, snapshot);
   context.authMs = Date.now() - context.startedAt - context.routeMs;
@@ -90,11 +89,11 @@ export async function serve(
   });
   if (!Array.isArray(headers)) return context.refuse(headers.refused, headers.detail);
   const { endpoint } = snapshot;
-  const head: RequestHead = { call: callId, endpoint, method: request.method, target, headers };
+  const head: RequestHead = { callId, endpoint, method: request.method, target, headers };
 
   // 6. To the box, and back to the client.
   const origin: EndpointOrigin = { env, name: host.name, snapshot, target };
-  if (isWebSocketHandshake(request.method, request.headers)) {
+  if (isWebSocket(request)) {
     return await respond(context, origin, await proxyWebSocket(env, snapshot, head));
   }
   const key = await idempotencyScope(request, head, client);
@@ -178,17 +177,12 @@ async function fail(
 }
 
 /** The response to a browser that asks whether a page may call this endpoint (Fetch, "CORS-preflight"). */
-function preflightResponse(
-  { request: { method, headers }, cors = false }: RequestContext,
-  target: string,
-): Response | undefined {
-  if (method !== "OPTIONS") return undefined;
-  const origin = headers.get("origin");
-  // A result URL is the gateway's own: the app would take the preflight for another one.
-  const isOwn = parseResultTarget(target) !== undefined;
-  const lines = preflight(isOwn ? ownCors(cors, origin, 204) : cors, {
+function preflightResponse(context: RequestContext): Response | undefined {
+  const { method, headers } = context.request;
+  if (context.cors === false || method !== "OPTIONS") return undefined;
+  const lines = preflight(context.cors, {
     method,
-    origin,
+    origin: headers.get("origin"),
     requestMethod: headers.get("access-control-request-method"),
     requestHeaders: headers.get("access-control-request-headers"),
   });
@@ -220,6 +214,10 @@ async function idempotencyScope(
   return { scope: await sha256Hex(scope) };
 }
 
+function isWebSocket(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
 /** RFC 9110, 9.2.1. */
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
@@ -229,7 +227,7 @@ function outgoingCall(head: RequestHead, snapshot: Snapshot, request: Request): 
   const home = head.key === undefined ? undefined : homeBox(head.key, all);
   const isKeyed = head.key !== undefined;
   return {
-    callId: head.call,
+    callId: head.callId,
     workspace,
     boxes: home === undefined ? all : [home],
     head: asciiJson(JSON.stringify(head)),

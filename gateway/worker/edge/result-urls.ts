@@ -7,7 +7,7 @@ import { isOpenedAt, signResultToken, verifyResultToken } from "../../../auth/re
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { finalHop } from "../../../routing/redirect-budget.ts";
 import { pathReference, type ResultTarget, resultTarget } from "../../../routing/result-url.ts";
-import type { KeptCall, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { DeferredCall, ResponseHead } from "../../../routing/wire/messages.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import { type Attempt, discardBody, type ResponseBody } from "../../contracts/attempt.ts";
@@ -18,7 +18,7 @@ import type { RequestContext } from "./request-context.ts";
 
 /** A call whose client is told to come back. */
 interface Pending {
-  readonly call: KeptCall;
+  readonly call: DeferredCall;
   /** Where the call is. */
   readonly box: string;
   readonly snapshot: Snapshot;
@@ -47,7 +47,7 @@ export async function redirectToResult(
 ): Promise<Response> {
   const { call, box, snapshot, target, hop } = pending;
   const { request } = context;
-  context.callId = call.call;
+  context.callId = call.callId;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   const preferred = respondAsync || waitS !== undefined;
   const followsOn = hop < finalHop(request.headers.get("user-agent") ?? undefined);
@@ -55,7 +55,7 @@ export async function redirectToResult(
   const token = async (at: number): Promise<string> =>
     await signResultToken(
       {
-        callId: call.call,
+        callId: call.callId,
         endpoint: snapshot.endpoint,
         appId: snapshot.appId,
         workspace: snapshot.workspace,
@@ -78,7 +78,7 @@ export async function redirectToResult(
   if (redirected) return context.respond(303, headers, null);
   const origin = `${publicScheme(env.POSTERN_BASE_DOMAIN)}://${request.headers.get("host") ?? ""}`;
   const body = {
-    call_id: call.call,
+    call_id: call.callId,
     result_url: origin + location,
     events_url: origin + resultTarget(target, await token(0), "events"),
     status: call.status,

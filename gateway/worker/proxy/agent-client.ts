@@ -32,7 +32,7 @@ export async function askAgent(
   const id = crypto.randomUUID();
   const length = content === undefined ? [] : ["content-length", `${content.bytes}`];
   const head: RequestHead = {
-    call: id,
+    callId: id,
     // The agent itself: no app's endpoint is called so.
     endpoint: "",
     method,

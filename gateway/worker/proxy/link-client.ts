@@ -64,7 +64,7 @@ export async function attach(
   { offset = 0, patienceMs, waitMs = DETACHED_MS }: AttachOptions = {},
 ): Promise<Attempt> {
   const { callId, links } = place;
-  const headers: Record<string, string> = { [HEAD]: JSON.stringify({ call: callId, offset }) };
+  const headers: Record<string, string> = { [HEAD]: JSON.stringify({ callId: callId, offset }) };
   if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
   // One link: its object wakes us when the agent is back. Several: the next one may be there already.
   if (links === 1) headers[WAIT] = `${waitMs}`;

@@ -123,7 +123,7 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
     // A client that asks again under the key gets this call's response, when the box is back.
     return { attempt, place };
   }
-  const failure = lossOf(opening, isAway, attempt.failure.welcomedForMs ?? 0);
+  const failure = lossOf(opening, isAway, attempt.failure.knownSinceMs ?? 0);
   return failure === undefined ? undefined : { attempt: failure, place };
 }
 

@@ -19,7 +19,7 @@ export async function proxyWebSocket(
 ): Promise<PlacedAttempt> {
   const nonce = randomHex(16);
   const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
-  const call = { callId: head.call, workspace, boxes };
+  const call = { callId: head.callId, workspace, boxes };
   return await tryCandidates(call, async ({ place, link, wait }) => {
     const headers: Record<string, string> = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
     if (wait !== undefined) headers[WAIT] = wait;

@@ -3,7 +3,7 @@
  * response owns its subscribers and decides what each of them is sent. A call has one response at a time: a
  * streamed one (streamed-response.ts) or a stored one (stored-response.ts).
  */
-import type { Failure, KeptCall, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { Failure, DeferredCall, ResponseHead } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { RequestBody } from "../request-body.ts";
 import type { Carrier } from "./carrier.ts";
@@ -47,7 +47,7 @@ export interface RespondingCall {
   /** Stores the response from here on, if it can be: this subscriber will not wait. */
   makeDurable(subscriber: Subscriber): void;
   /** Builds what a client that will not wait is told. */
-  progress(): KeptCall;
+  progress(): DeferredCall;
   /** Reduces the call's memory until it starts: it has no subscriber. */
   shrink(): void;
   /** Ends the call and its work. Subscribers are told. */

@@ -4,7 +4,7 @@
  */
 import { COALESCE_MS, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { Carrier } from "./carrier.ts";
 import type { ReadableResult } from "../store/result-store.ts";
 import { resultFailure } from "../store/stored-result.ts";
@@ -24,10 +24,8 @@ export function deliver(
 /** Refuses the stream: there is no response. */
 export function refuse(stream: Stream, failure: Failure): StreamEvents {
   stream.refuse(failure);
-  return SILENT;
+  return NO_EVENTS;
 }
-
-const SILENT: StreamEvents = { onData: () => undefined, onOver: () => undefined };
 
 class Delivery implements StreamEvents {
   readonly #stream: Stream;
@@ -85,7 +83,7 @@ class Delivery implements StreamEvents {
     this.#wake?.();
   }
 
-  onOver(): void {
+  onEnd(): void {
     this.#ended.abort();
     this.#wake?.();
   }
@@ -96,7 +94,7 @@ class Delivery implements StreamEvents {
     let offset = 0;
     do {
       if (offset < chunk.length) await this.#whenSendable();
-      if (stream.over) return;
+      if (stream.closed) return;
       const size = Math.min(chunk.length - offset, stream.window, MAX_DATA_BYTES);
       const part = chunk.subarray(offset, offset + size);
       offset += size;
@@ -107,15 +105,15 @@ class Delivery implements StreamEvents {
   /** Sends one frame; the first one carries the head. */
   #sendFrame(parts: Uint8Array[], end: boolean): void {
     const stream = this.#stream;
-    if (stream.over) return;
-    if (!this.#headSent) stream.head(this.#head, parts, end);
-    else if (parts.length > 0) stream.data(parts, end);
+    if (stream.closed) return;
+    if (!this.#headSent) stream.sendHead(this.#head, parts, end);
+    else if (parts.length > 0) stream.sendData(parts, end);
     this.#headSent = true;
   }
 
   /** Waits until a byte can be sent. */
   async #whenSendable(): Promise<void> {
-    while (!this.#stream.over && (this.#stream.window === 0 || this.#carrier.congested)) {
+    while (!this.#stream.closed && (this.#stream.window === 0 || this.#carrier.congested)) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         if (this.#carrier.congested) this.#carrier.whenDrained(resolve);

@@ -54,11 +54,11 @@ export class StoredResponse implements CallResponse {
     this.#waiting = [...this.#waiting, waiting];
     return {
       onData: (bytes, end) => this.#call.receive(bytes, end),
-      onKeep: () => {
+      onDefer: () => {
         waiting.leaves = true;
         this.#sendAway();
       },
-      onOver: () => {
+      onEnd: () => {
         this.#waiting = this.#waiting.filter((other) => other !== waiting);
         // The rest of the body cannot come: the app must not take a part for the whole.
         if (this.#call.body.comesOver(stream)) this.#interruptUpload();
@@ -120,7 +120,7 @@ export class StoredResponse implements CallResponse {
       // Its stream still brings the body.
       if (!leaves || this.#call.body.comesOver(stream)) return true;
       this.#sentAway = true;
-      stream.kept(this.#call.progress());
+      stream.confirmDeferred(this.#call.progress());
       return false;
     });
     if (this.#waiting.length === 0) this.#call.shrink();

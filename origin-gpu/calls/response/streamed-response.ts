@@ -77,15 +77,15 @@ export class StreamedResponse implements CallResponse {
     this.#carrier = carrier;
     this.#headSent = false;
     this.#offset = offset;
-    if (before !== undefined && !before.over) {
+    if (before !== undefined && !before.closed) {
       before.reset({ code: "conflict", detail: "another stream attached to this call" });
     }
     if (this.#head !== undefined || this.#failure !== undefined) this.#schedule();
     return {
       onData: (bytes, end) => this.#call.receive(bytes, end),
       onWindow: this.#pumpNow,
-      onKeep: () => this.#call.makeDurable(subscriber),
-      onOver: (ending) => this.#detached(stream, ending),
+      onDefer: () => this.#call.makeDurable(subscriber),
+      onEnd: (ending) => this.#detached(stream, ending),
     };
   }
 
@@ -174,7 +174,7 @@ export class StreamedResponse implements CallResponse {
       case "link_lost":
       case "detached":
       case "refused":
-      case "kept":
+      case "deferred":
         // A body that was cut cannot be completed: only the client could send it again.
         if (this.#call.body.incomplete) this.#call.cancel("the link broke during the upload");
         else this.awaitAttach();
@@ -212,13 +212,13 @@ export class StreamedResponse implements CallResponse {
   /** Sends as much as the windows allow: the head with the first of the body, then data, then the end. */
   #pump(): void {
     const stream = this.#stream;
-    if (stream === undefined || stream.over || stream.sent) return;
+    if (stream === undefined || stream.closed || stream.localClosed) return;
     if (this.#head === undefined) {
       if (this.#failure !== undefined) this.#sendFailure(stream, this.#failure);
       return;
     }
     const carrier = this.#carrier as Carrier;
-    while (!stream.sent) {
+    while (!stream.localClosed) {
       const ready = Math.min(this.#ring.end - this.#offset, stream.window, MAX_DATA_BYTES);
       const end = this.#complete && this.#offset + ready === this.#ring.end;
       // Only the failure is left to send: it needs no head, and before the head it is the response.
@@ -231,10 +231,10 @@ export class StreamedResponse implements CallResponse {
       const parts = ready === 0 ? [] : this.#ring.slices(this.#offset, ready);
       this.#offset += ready;
       this.#sentAt = this.#context.now();
-      if (this.#headSent) stream.data(parts, end);
+      if (this.#headSent) stream.sendData(parts, end);
       else {
         this.#headSent = true;
-        stream.head(this.#head, parts, end);
+        stream.sendHead(this.#head, parts, end);
       }
     }
     this.#ring.sent(this.#offset);

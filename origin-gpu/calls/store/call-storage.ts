@@ -22,9 +22,9 @@ export class CallStorage {
   readonly #ttlMs: number;
 
   /** @param ttlMs milliseconds that the stored response can be read */
-  constructor(context: StorageContext, { call, endpoint }: RequestHead, ttlMs: number) {
+  constructor(context: StorageContext, { callId, endpoint }: RequestHead, ttlMs: number) {
     this.#context = context;
-    this.#callId = call;
+    this.#callId = callId;
     this.#endpoint = endpoint;
     this.#ttlMs = ttlMs;
   }

@@ -186,7 +186,7 @@ function checkBudgets(world: World): void {
 
 function checkEndings(world: World, trouble: Trouble, shortRings: boolean): void {
   for (const client of world.clients) {
-    const app = world.apps.find(({ call }) => call.head.call === client.id);
+    const app = world.apps.find(({ call }) => call.head.callId === client.id);
     expect(world.executions.get(client.id) ?? 0).toBeLessThanOrEqual(1);
     const { phase, failure } = client;
     expect(["done", "failed", "left"]).toContain(phase);
@@ -202,7 +202,7 @@ function checkEndings(world: World, trouble: Trouble, shortRings: boolean): void
     // A short body with a clean end is what an app must never see.
     if (app.bodyWhole) expect(app.bodyRead).toBe(app.script.bodyBytes);
     // Nobody waits for it: it was told so.
-    const client = world.clients.find(({ id }) => id === app.call.head.call);
+    const client = world.clients.find(({ id }) => id === app.call.head.callId);
     const wanted = client?.phase === "done" || app.finished || app.failed;
     if (app.started && !wanted) expect(app.aborted).toBeDefined();
   }
@@ -328,7 +328,7 @@ test("slow readers on other streams change nothing for a stream, frame by frame"
     const got: number[] = [];
     for (let round = 0; round < 60 && client.phase === "open"; round += 1) {
       const app = world.apps.at(-1);
-      if (app?.call.head.call === client.id) {
+      if (app?.call.head.callId === client.id) {
         app.start();
         app.produce(64 * KIB);
       }

@@ -22,7 +22,7 @@ afterEach(() => {
 });
 
 const NO_BODY = new Uint8Array(0);
-const HEAD: RequestHead = { call: "c", endpoint: "e", method: "GET", target: "/", headers: [] };
+const HEAD: RequestHead = { callId: "c", endpoint: "e", method: "GET", target: "/", headers: [] };
 
 /** A client that notes each frame that it gets. */
 class Client implements StreamEvents {
@@ -37,7 +37,7 @@ class Client implements StreamEvents {
     this.bytes += bytes.length;
     this.frames.push(`${bytes.length}${end ? " end" : ""}`);
   }
-  onOver(ending: StreamEnding): void {
+  onEnd(ending: StreamEnding): void {
     this.ending = ending;
   }
   get failure(): string | undefined {
@@ -89,7 +89,7 @@ class Bench {
       onOpen: (stream, _head, body, end) =>
         this.#calls.open(stream, carrier, HEAD, { body, end }, runner),
       onAttach: (stream, offset) =>
-        this.#calls.attach(stream, carrier, { call: HEAD.call, offset: Number(offset) }),
+        this.#calls.attach(stream, carrier, { callId: HEAD.callId, offset: Number(offset) }),
     });
   }
 
@@ -215,12 +215,12 @@ describe("what shares a frame", () => {
     bench.call.append(new Uint8Array(32 * KIB));
     bench.turn();
     expect(client.frames).toEqual(["head+0", `${32 * KIB}`]);
-    stream.drained(32 * KIB);
+    stream.consume(32 * KIB);
     bench.link.exchange();
     bench.call.append(new Uint8Array(100 * KIB));
     bench.turn();
     expect(client.bytes).toBe(32 * KIB + INITIAL_WINDOW_BYTES);
-    stream.drained(INITIAL_WINDOW_BYTES);
+    stream.consume(INITIAL_WINDOW_BYTES);
     bench.link.exchange();
     expect(client.bytes).toBe(132 * KIB);
     const sizes = client.frames.map((frame) => Number(frame.replace("head+", "")));
@@ -243,7 +243,7 @@ describe("holding the app back", () => {
     expect(bench.app).toEqual(["pause"]);
     const before = client.bytes;
     while (bench.app.length < 2) {
-      stream.drained(64 * KIB);
+      stream.consume(64 * KIB);
       bench.link.exchange();
     }
     expect(bench.app).toEqual(["pause", "resume"]);
@@ -303,7 +303,7 @@ describe("a failure", () => {
     bench.call.fail(failure);
     bench.turn();
     expect([client.bytes, client.ending]).toEqual([INITIAL_WINDOW_BYTES, undefined]);
-    stream.drained(INITIAL_WINDOW_BYTES);
+    stream.consume(INITIAL_WINDOW_BYTES);
     bench.link.exchange();
     expect([client.bytes, client.failure]).toEqual([100 * KIB, JSON.stringify(failure)]);
   });
@@ -352,7 +352,7 @@ describe("a call without a client", () => {
     bench.call.complete();
     const { client, stream } = bench.attach(450);
     expect(client.frames).toEqual(["head+250 end"]);
-    stream.done();
+    stream.finish();
     bench.link.exchange();
     expect([bench.call.over, bench.unknown(), bench.rings.held]).toEqual([true, true, 0]);
   });

@@ -19,7 +19,7 @@ import { LinkPair } from "../../routing/wire/link-pair.ts";
 
 const CARRIER = { congested: false, whenDrained: () => undefined };
 const APP: AppWork = { pause: () => undefined, resume: () => undefined, abort: () => undefined };
-const HEAD = { call: "c", endpoint: "e", method: "POST", target: "/", headers: [] };
+const HEAD = { callId: "c", endpoint: "e", method: "POST", target: "/", headers: [] };
 const HALF = new Uint8Array(1000);
 
 /** The disk has this much room for answers. */
@@ -72,7 +72,7 @@ function listener(): { heard: string[]; events: StreamEvents } {
   const events: StreamEvents = {
     onHead: (_head, body, last) => heard.push(`head ${body.length} ${last}`),
     onData: (bytes, last) => heard.push(`data ${bytes.length} ${last}`),
-    onOver: (ending) => {
+    onEnd: (ending) => {
       const failure = "failure" in ending ? ` ${parseFailure(ending.failure).code}` : "";
       heard.push(ending.kind + failure);
     },
@@ -91,7 +91,7 @@ function open(head: Partial<RequestHead>, end: boolean) {
 /** What somebody hears who comes for the call's answer. */
 function attach(): string[] {
   const { heard, events } = listener();
-  pair.gateway.attach(JSON.stringify({ call: HEAD.call, offset: 0 }), events);
+  pair.gateway.attach(JSON.stringify({ callId: HEAD.callId, offset: 0 }), events);
   return heard;
 }
 
@@ -110,9 +110,9 @@ test("the body of an asynchronous call arrives whole before its client is told t
   const { stream, heard } = open({ async: true }, false);
   await until(() => calls.length === 1);
   expect(heard).toEqual([]);
-  stream.data([HALF], true);
+  stream.sendData([HALF], true);
   await until(() => heard.length > 0);
-  expect(heard).toEqual(["kept"]);
+  expect(heard).toEqual(["deferred"]);
   expect(calls[0]?.body.whole()).toHaveLength(2 * HALF.length);
 });
 
@@ -179,7 +179,7 @@ test("an answer without room on the disk breaks off, and is results_full to all 
 });
 
 test("a list in pages has every call, those that run first, the newest of each first", async () => {
-  for (let index = 0; index < 5; index += 1) open({ call: `running-${index}` }, true);
+  for (let index = 0; index < 5; index += 1) open({ callId: `running-${index}` }, true);
   await until(() => calls.length === 5);
   vi.useFakeTimers({ toFake: ["Date"], now: 1_000 });
   try {

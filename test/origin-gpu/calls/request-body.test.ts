@@ -9,7 +9,7 @@ const NOTHING = new Uint8Array(0);
 /** The one thing that a body asks of its stream. */
 class Credit {
   bytes = 0;
-  drained(bytes: number): void {
+  consume(bytes: number): void {
     this.bytes += bytes;
   }
 }

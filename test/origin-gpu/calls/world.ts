@@ -196,7 +196,7 @@ export class Client implements StreamEvents {
     this.#ended = end;
   }
 
-  onOver(ending: StreamEnding): void {
+  onEnd(ending: StreamEnding): void {
     this.stream = undefined;
     this.#buffered = [];
     this.#pipe = [];
@@ -221,12 +221,12 @@ export class Client implements StreamEvents {
   /** Sends up to `bytes` of the request body, with its end if that is reached. */
   sendBody(bytes: number): void {
     const { stream, script } = this;
-    if (stream === undefined || stream.sent) return;
+    if (stream === undefined || stream.localClosed) return;
     const length = Math.min(bytes, stream.window, MAX_DATA_BYTES, script.bodyBytes - this.bodySent);
     const part = pattern(this.shift, this.bodySent, length);
     this.bodySent += length;
     const end = this.bodySent === script.bodyBytes;
-    if (length > 0 || end) stream.data([part], end);
+    if (length > 0 || end) stream.sendData([part], end);
   }
 
   /** The Worker reads up to `chunks` chunks from the object. */
@@ -237,7 +237,7 @@ export class Client implements StreamEvents {
       this.#buffered.shift();
       this.#pipe.push(first);
       this.#piped += first.length;
-      this.stream?.drained(first.length);
+      this.stream?.consume(first.length);
     }
     if (this.phase === "open" && this.#ended && this.#buffered.length === 0) this.#done();
   }
@@ -254,7 +254,7 @@ export class Client implements StreamEvents {
 
   #done(): void {
     this.phase = "done";
-    this.stream?.done();
+    this.stream?.finish();
     this.stream = undefined;
     this.take();
     if (this.got !== this.script.answerBytes) throw new Error("the client: a clean end too early");
@@ -269,7 +269,7 @@ export class Client implements StreamEvents {
 
   breakBody(): void {
     const { stream } = this;
-    if (stream === undefined || stream.sent) return;
+    if (stream === undefined || stream.localClosed) return;
     stream.reset({ code: "upload_interrupted", detail: "" });
     this.stream = undefined;
     this.#fail({ code: "upload_interrupted", detail: "" });
@@ -383,7 +383,7 @@ export class World {
   readonly #runner: CallRunner = {
     resultTtlMs: 0,
     run: (call) => {
-      const id = call.head.call;
+      const id = call.head.callId;
       this.executions.set(id, (this.executions.get(id) ?? 0) + 1);
       const { script, shift } = this.#scripts.get(id) as { script: Script; shift: number };
       this.apps.push(new App(call, script, shift));
@@ -411,7 +411,7 @@ export class World {
     client.phase = "open";
     client.bodySent = body.length;
     const head = JSON.stringify({
-      call: client.id,
+      callId: client.id,
       endpoint: "e",
       method: "POST",
       target: "/",
@@ -419,7 +419,7 @@ export class World {
     });
     const stream = gateway.open(head, body, whole, client);
     // A link that is known to be lost ends the stream before it is handed out.
-    client.stream = stream?.over === false ? stream : undefined;
+    client.stream = stream?.closed === false ? stream : undefined;
   }
 
   #wire({ link }: Client): Wire {
@@ -431,11 +431,11 @@ export class World {
     client.link = link % this.wires.length;
     if (client.phase !== "detached" || !this.#wire(client).gatewayUp) return;
     client.phase = "open";
-    const request = JSON.stringify({ call: client.id, offset: client.got });
+    const request = JSON.stringify({ callId: client.id, offset: client.got });
     const events: StreamEvents = {
       onHead: (head, body, end) => client.onHead(head, body, end),
       onData: (bytes, end) => client.onData(bytes, end),
-      onOver: (ending) => this.#attachmentOver(client, ending),
+      onEnd: (ending) => this.#attachmentOver(client, ending),
     };
     client.stream = this.#wire(client).pair.gateway.attach(request, events);
   }
@@ -443,10 +443,10 @@ export class World {
   #attachmentOver(client: Client, ending: StreamEnding): void {
     const failure = "failure" in ending ? parseFailure(ending.failure) : undefined;
     if (client.headed || failure?.code !== "call_lost") {
-      client.onOver(ending);
+      client.onEnd(ending);
       return;
     }
-    const neverSeen = (failure.welcomedForMs ?? 0) > this.now - client.openedAt;
+    const neverSeen = (failure.knownSinceMs ?? 0) > this.now - client.openedAt;
     if (neverSeen) this.#open(client);
     else client.giveUp();
   }

@@ -6,7 +6,7 @@ import { CodeStore } from "../../../origin-gpu/code/code-store.ts";
 import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts";
 import { KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { buffer } from "node:stream/consumers";
@@ -27,7 +27,7 @@ beforeEach(async () => {
       );
       if (events !== undefined) return events;
       stream.refuse({ code: "not_found", detail: "another question" });
-      return { onData: () => undefined, onOver: () => undefined };
+      return NO_EVENTS;
     },
     onAttach: () => {
       throw new Error("a question is no call");
@@ -61,18 +61,18 @@ class Asked implements StreamEvents {
   onData(bytes: Uint8Array, end: boolean): void {
     this.received.push(Buffer.from(bytes));
     if (this.slow) this.#undrained += bytes.length;
-    else this.stream.drained(bytes.length);
+    else this.stream.consume(bytes.length);
     this.ended ||= end;
   }
 
-  onOver(ending: Parameters<StreamEvents["onOver"]>[0]): void {
+  onEnd(ending: Parameters<StreamEvents["onEnd"]>[0]): void {
     if ("failure" in ending) this.failure = JSON.parse(ending.failure) as Failure;
     this.ended = true;
   }
 
   read(): void {
     this.slow = false;
-    this.stream.drained(this.#undrained);
+    this.stream.consume(this.#undrained);
   }
 
   get body(): Buffer {
@@ -81,11 +81,11 @@ class Asked implements StreamEvents {
 
   async send(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      await until(() => this.stream.window > 0 || this.stream.over);
-      if (this.stream.over) return;
+      await until(() => this.stream.window > 0 || this.stream.closed);
+      if (this.stream.closed) return;
       const part = bytes.subarray(at, at + Math.min(this.stream.window, MAX_DATA_BYTES));
       at += part.length;
-      this.stream.data([part], at === bytes.length);
+      this.stream.sendData([part], at === bytes.length);
     }
   }
 }

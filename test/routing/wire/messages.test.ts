@@ -6,7 +6,7 @@ import {
   parseAttach,
   parseFailure,
   parseHello,
-  parseKeptCall,
+  parseDeferredCall,
   parseRequestHead,
   parseResponseHead,
   parseWelcome,
@@ -18,7 +18,7 @@ const parsers = {
   parseRequestHead,
   parseResponseHead,
   parseAttach,
-  parseKeptCall,
+  parseDeferredCall,
   parseFailure,
 };
 
@@ -45,7 +45,7 @@ const welcome = {
   ],
 };
 const requestHead = {
-  call: "b2",
+  callId: "b2",
   endpoint: "main/speech/serve",
   method: "POST",
   target: "/a/../b?c=%2f",
@@ -56,9 +56,9 @@ const responseHead = {
   headers: ["set-cookie", "a=1", "set-cookie", "b=2"],
   timing: { queue: 0, start: 12, app: 3 },
 };
-const attach = { call: "b2", offset: 1234 };
-const keptCall = { call: "b2", status: "running", position: 0, elapsedMs: 150_000 };
-const failure = { code: "call_lost", detail: "gone", retryAfter: 1, welcomedForMs: 20 };
+const attach = { callId: "b2", offset: 1234 };
+const deferredCall = { callId: "b2", status: "running", position: 0, elapsedMs: 150_000 };
+const failure = { code: "call_lost", detail: "gone", retryAfter: 1, knownSinceMs: 20 };
 
 /** `valid` with `value` at `path`. */
 function changed(valid: object, path: string, value: unknown): string {
@@ -82,7 +82,7 @@ describe("what a well-behaved peer says", () => {
     [parseResponseHead, { status: 101, headers: [] }],
     [parseRequestHead, { ...requestHead, async: true, key: "5feceb66" }],
     [parseAttach, attach],
-    [parseKeptCall, keptCall],
+    [parseDeferredCall, deferredCall],
     [parseFailure, failure],
   ] as [(text: string) => unknown, object][])("%o reads %o", (parse, message) => {
     expect(parse(JSON.stringify(message))).toEqual(message);
@@ -140,7 +140,7 @@ describe("what it must not say", () => {
     [parseWelcome, welcome, "endpoints.0", "http://x.localhost"],
     [parseWelcome, welcome, "endpoints.0.url", 1],
     [parseWelcome, welcome, "endpoints.1.detail", 1],
-    [parseRequestHead, requestHead, "call", 1],
+    [parseRequestHead, requestHead, "callId", 1],
     [parseRequestHead, requestHead, "endpoint", null],
     [parseRequestHead, requestHead, "method", undefined],
     [parseRequestHead, requestHead, "target", ["/"]],
@@ -160,15 +160,15 @@ describe("what it must not say", () => {
     [parseResponseHead, responseHead, "timing", "fast"],
     [parseResponseHead, responseHead, "timing", null],
     [parseResponseHead, responseHead, "timing.app", "3\r\nx: y"],
-    [parseAttach, attach, "call", 1],
+    [parseAttach, attach, "callId", 1],
     [parseAttach, attach, "offset", -1],
     [parseAttach, attach, "offset", 0.5],
     [parseAttach, attach, "offset", 2 ** 53],
     [parseAttach, attach, "offset", "0"],
-    [parseKeptCall, keptCall, "call", undefined],
-    [parseKeptCall, keptCall, "status", "success"],
-    [parseKeptCall, keptCall, "position", "0"],
-    [parseKeptCall, keptCall, "elapsedMs", -1],
+    [parseDeferredCall, deferredCall, "callId", undefined],
+    [parseDeferredCall, deferredCall, "status", "success"],
+    [parseDeferredCall, deferredCall, "position", "0"],
+    [parseDeferredCall, deferredCall, "elapsedMs", -1],
   ] as [(text: string) => unknown, object, string, unknown][])(
     "%o refuses %o with another %s: %j",
     (parse, valid, path, value) => {
@@ -178,10 +178,10 @@ describe("what it must not say", () => {
 
   test("a failure's numbers are numbers that a header can carry, or are left out", () => {
     for (const value of ["5", -1, null]) {
-      const { retryAfter, welcomedForMs } = parseFailure(
-        JSON.stringify({ code: "no_origin", detail: "", retryAfter: value, welcomedForMs: value }),
+      const { retryAfter, knownSinceMs } = parseFailure(
+        JSON.stringify({ code: "no_origin", detail: "", retryAfter: value, knownSinceMs: value }),
       );
-      expect([retryAfter, welcomedForMs]).toEqual([undefined, undefined]);
+      expect([retryAfter, knownSinceMs]).toEqual([undefined, undefined]);
     }
     expect(parseFailure('{"code":"no_origin","retryAfter":1e999}').retryAfter).toBeUndefined();
   });
@@ -210,7 +210,7 @@ describe("what it must not say", () => {
     ["parseRequestHead", parseRequestHead, requestHead],
     ["parseResponseHead", parseResponseHead, responseHead],
     ["parseAttach", parseAttach, attach],
-    ["parseKeptCall", parseKeptCall, keptCall],
+    ["parseDeferredCall", parseDeferredCall, deferredCall],
     ["parseFailure", parseFailure, failure],
   ] as [string, (text: string) => unknown, object][])(
     "%s: any value anywhere in a valid message is a message or ProtocolError",

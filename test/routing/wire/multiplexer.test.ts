@@ -12,7 +12,7 @@ import {
 import {
   INITIAL_WINDOW_BYTES,
   KIB,
-  MAX_ASSUMED_BYTES_PER_LINK,
+  MAX_INITIAL_WINDOWS_BYTES,
   MAX_GRANTED_BYTES_PER_LINK,
   MAX_STREAMS_PER_LINK,
   MAX_WINDOW_BYTES,
@@ -37,7 +37,7 @@ class Ear implements StreamEvents {
   onWindow(): void {
     this.heard.push("window");
   }
-  onOver(ending: { kind: string }): void {
+  onEnd(ending: { kind: string }): void {
     this.heard.push(ending.kind);
   }
 }
@@ -115,11 +115,11 @@ describe("a stream's life", () => {
     link.exchange();
     const { stream, head: request, ear: serverEar } = accepted[0] as Accepted;
     expect([request, serverEar.heard]).toEqual(["request", ["open 100 end"]]);
-    stream.head("answer", [new Uint8Array(7), new Uint8Array(8)], true);
+    stream.sendHead("answer", [new Uint8Array(7), new Uint8Array(8)], true);
     link.exchange();
     expect(ear.heard).toEqual(["head answer 15 end"]);
-    client.drained(15);
-    client.done();
+    client.consume(15);
+    client.finish();
     expect(link.gateway.streams).toBe(0);
     expect(link.agent.streams).toBe(1);
     link.exchange();
@@ -131,9 +131,9 @@ describe("a stream's life", () => {
 
   test("done waits for the next message and leaves with it, before everything else", () => {
     const { link, client, server } = opened();
-    server.head("{}", [], true);
+    server.sendHead("{}", [], true);
     link.exchange();
-    client.done();
+    client.finish();
     expect(link.lazy).toBe(true);
     const next = link.gateway.open("next", NO_BODY, true, new Ear()) as Stream;
     expect(link.gateway.takeFrames().map(({ type, stream }) => [type, stream])).toEqual([
@@ -173,9 +173,9 @@ describe("a stream's life", () => {
 
   test("what crosses an ending on its way is late and ignored", () => {
     const { link, client, ear, server, serverEar } = opened(false);
-    client.data([new Uint8Array(10)]);
-    server.head("{}", [new Uint8Array(5)]);
-    server.drained(0);
+    client.sendData([new Uint8Array(10)]);
+    server.sendHead("{}", [new Uint8Array(5)]);
+    server.consume(0);
     client.cancel();
     server.reset({ code: "origin_error", detail: "" });
     link.exchange();
@@ -186,12 +186,12 @@ describe("a stream's life", () => {
 
   test("a lost link ends every stream once, at both ends", () => {
     const { link, client, ear, server, serverEar } = opened(false);
-    server.head("{}", [new Uint8Array(5)]);
+    server.sendHead("{}", [new Uint8Array(5)]);
     link.cut();
     link.cut();
     expect([ear.heard, serverEar.heard.at(-1)]).toEqual([["link_lost"], "link_lost"]);
-    expect([client.over, server.over]).toEqual([true, true]);
-    client.drained(5);
+    expect([client.closed, server.closed]).toEqual([true, true]);
+    client.consume(5);
     expect([link.gateway.budget.granted, link.agent.budget.granted]).toEqual([0, 0]);
   });
 
@@ -212,7 +212,7 @@ describe("a stream's life", () => {
       link.gateway.open("{}", NO_BODY, false, ears[0]),
       link.gateway.attach("{}", ears[1]),
     ];
-    expect(streams.map((stream) => stream?.over)).toEqual([true, true]);
+    expect(streams.map((stream) => stream?.closed)).toEqual([true, true]);
     expect(ears.map(({ heard }) => heard)).toEqual([["link_lost"], ["link_lost"]]);
     expect(link.gateway.takeFrames()).toEqual([]);
   });
@@ -226,44 +226,44 @@ describe("a stream's life", () => {
     expect(ids).toEqual([0xfffffffe, 0xffffffff, 1, 2]);
   });
 
-  test("sending on a stream that is over, beyond its window or after END is the owner's mistake", () => {
+  test("sending on a closed stream, beyond its window or after END is the owner's mistake", () => {
     const { client, server } = opened(false);
-    expect(() => client.data([new Uint8Array(INITIAL_WINDOW_BYTES + 1)])).toThrow(/do not fit/);
-    client.data([], true);
-    expect(() => client.data([new Uint8Array(1)])).toThrow(/is over/);
+    expect(() => client.sendData([new Uint8Array(INITIAL_WINDOW_BYTES + 1)])).toThrow(/do not fit/);
+    client.sendData([], true);
+    expect(() => client.sendData([new Uint8Array(1)])).toThrow(/is closed/);
     server.refuse({ code: "queue_full", detail: "" });
-    expect(() => server.head("{}")).toThrow(/is over/);
+    expect(() => server.sendHead("{}")).toThrow(/is closed/);
   });
 });
 
 describe("credit", () => {
   test("flows back as the body is drained, and only then", () => {
     const { link, client, server, serverEar } = opened(false);
-    client.data([new Uint8Array(INITIAL_WINDOW_BYTES)]);
+    client.sendData([new Uint8Array(INITIAL_WINDOW_BYTES)]);
     link.exchange();
     expect([client.window, serverEar.bytes]).toEqual([0, INITIAL_WINDOW_BYTES]);
-    server.drained(INITIAL_WINDOW_BYTES);
+    server.consume(INITIAL_WINDOW_BYTES);
     link.exchange();
     expect(client.window).toBe(2 * INITIAL_WINDOW_BYTES);
   });
 
   test("a shut window that opens is told once", () => {
     const { link, client, ear, server } = opened(false);
-    client.data([new Uint8Array(INITIAL_WINDOW_BYTES)]);
+    client.sendData([new Uint8Array(INITIAL_WINDOW_BYTES)]);
     link.exchange();
-    server.drained(INITIAL_WINDOW_BYTES / 2);
+    server.consume(INITIAL_WINDOW_BYTES / 2);
     link.exchange();
-    server.drained(INITIAL_WINDOW_BYTES / 2);
+    server.consume(INITIAL_WINDOW_BYTES / 2);
     link.exchange();
     expect(ear.heard).toEqual(["window"]);
   });
 
   test("credit overtakes the data that waits before it", () => {
     const { link, client, server } = opened(false);
-    client.data([new Uint8Array(INITIAL_WINDOW_BYTES)]);
+    client.sendData([new Uint8Array(INITIAL_WINDOW_BYTES)]);
     link.exchange();
-    server.head("{}", [new Uint8Array(1)]);
-    server.drained(INITIAL_WINDOW_BYTES);
+    server.sendHead("{}", [new Uint8Array(1)]);
+    server.consume(INITIAL_WINDOW_BYTES);
     expect(link.agent.takeFrames().map(({ type }) => type)).toEqual([FRAME.CREDIT, FRAME.HEAD]);
   });
 
@@ -275,7 +275,7 @@ describe("credit", () => {
     }
     for (let round = 0; round < 20; round += 1) {
       for (const client of clients) {
-        if (client.window > 0) client.data([new Uint8Array(Math.min(client.window, 64 * KIB))]);
+        if (client.window > 0) client.sendData([new Uint8Array(Math.min(client.window, 64 * KIB))]);
       }
       link.exchange();
       expect(link.agent.budget.granted).toBeLessThanOrEqual(MAX_GRANTED_BYTES_PER_LINK);
@@ -308,14 +308,14 @@ describe("credit", () => {
 
   test("what was assumed is free again after a grant, an END, or the stream's end", () => {
     const { link, accepted } = pair();
-    const uploads = MAX_ASSUMED_BYTES_PER_LINK / INITIAL_WINDOW_BYTES;
+    const uploads = MAX_INITIAL_WINDOWS_BYTES / INITIAL_WINDOW_BYTES;
     const clients = Array.from(
       { length: uploads },
       () => link.gateway.open("{}", NO_BODY, false, new Ear()) as Stream,
     );
     expect(link.gateway.requestWindow).toBe(0);
     const [granted, ended, cancelled] = clients as [Stream, Stream, Stream];
-    ended.data([new Uint8Array(24 * KIB)], true);
+    ended.sendData([new Uint8Array(24 * KIB)], true);
     expect(link.gateway.requestWindow).toBe(40 * KIB);
     cancelled.cancel();
     expect(link.gateway.requestWindow).toBe(INITIAL_WINDOW_BYTES);
@@ -323,9 +323,9 @@ describe("credit", () => {
     expect(link.gateway.requestWindow).toBe(40 * KIB);
     link.gateway.open("{}", new Uint8Array(40 * KIB), true, new Ear());
     expect(link.gateway.requestWindow).toBe(0);
-    granted.data([new Uint8Array(INITIAL_WINDOW_BYTES)]);
+    granted.sendData([new Uint8Array(INITIAL_WINDOW_BYTES)]);
     link.exchange();
-    accepted[0]?.stream.drained(INITIAL_WINDOW_BYTES);
+    accepted[0]?.stream.consume(INITIAL_WINDOW_BYTES);
     link.exchange();
     expect(link.gateway.requestWindow).toBe(INITIAL_WINDOW_BYTES);
   });

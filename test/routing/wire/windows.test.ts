@@ -68,7 +68,7 @@ function act(pair: Pair, action: string, share: number): void {
       pair.send(Math.ceil((sendable * share) / 1000));
       return;
     case "drain":
-      window.drain(Math.ceil((window.buffered * share) / 1000));
+      window.consume(Math.ceil((window.buffered * share) / 1000));
       return;
     case "end":
       window.close();
@@ -96,7 +96,7 @@ describe("any order of events on any number of streams", () => {
           window.discard();
           window.discard();
           // A write that was under way when the stream went away is reported late.
-          window.drain(10);
+          window.consume(10);
         }
         expect(budget.granted).toBe(0);
       }),
@@ -119,13 +119,13 @@ describe("any order of events on any number of streams", () => {
           for (const pair of pairs.slice(-streams)) {
             for (let round = 0; round < rounds; round += 1) {
               pair.send(pair.credit);
-              pair.window.drain(pair.window.buffered);
+              pair.window.consume(pair.window.buffered);
             }
             if (stalls) pair.send(pair.credit);
           }
           checkAll(budget, pairs);
         }
-        for (const pair of pairs) pair.window.drain(pair.window.buffered);
+        for (const pair of pairs) pair.window.consume(pair.window.buffered);
         checkAll(budget, pairs);
       }),
       { numRuns: 30 },
@@ -148,7 +148,7 @@ test("a stream whose reader keeps pace grows to 1 MiB and no further", () => {
   const windows = [pair.credit];
   for (let round = 0; round < 6; round += 1) {
     pair.send(pair.credit);
-    pair.window.drain(pair.window.buffered);
+    pair.window.consume(pair.window.buffered);
     windows.push(pair.credit);
   }
   expect(windows.map((bytes) => bytes / 1024)).toEqual([64, 128, 256, 512, 1024, 1024, 1024]);
@@ -164,7 +164,7 @@ test("it grows no less where frames are drained one by one", () => {
     }
     // What is granted meanwhile arrives at the sender a round later.
     for (let frame = 0; frame < frames; frame += 1) {
-      pair.window.drain(Math.min(pair.window.buffered, INITIAL_WINDOW_BYTES));
+      pair.window.consume(Math.min(pair.window.buffered, INITIAL_WINDOW_BYTES));
     }
   }
   expect(pair.credit).toBe(MAX_WINDOW_BYTES);
@@ -175,7 +175,7 @@ test("a reader that lags keeps the window that it has", () => {
   const pair = new Pair(budget);
   for (let round = 0; round < 20; round += 1) {
     pair.send(Math.min(pair.credit, 8 * 1024));
-    pair.window.drain(4 * 1024);
+    pair.window.consume(4 * 1024);
     expect(pair.held).toBeLessThanOrEqual(INITIAL_WINDOW_BYTES);
   }
 });
@@ -188,7 +188,7 @@ test("small reads are not answered with a CREDIT each", () => {
   });
   for (let bytes = 0; bytes < INITIAL_WINDOW_BYTES; bytes += 64) {
     expect(window.receive(64)).toBe(true);
-    window.drain(64);
+    window.consume(64);
   }
   expect(credits).toBeLessThanOrEqual(3);
 });
@@ -201,7 +201,7 @@ test("readers that stopped with full windows leave every other stream its short 
     stuck.push(pair);
     for (let round = 0; round < 5; round += 1) {
       pair.send(pair.credit);
-      pair.window.drain(pair.window.buffered);
+      pair.window.consume(pair.window.buffered);
     }
     pair.send(pair.credit);
   }
@@ -211,7 +211,7 @@ test("readers that stopped with full windows leave every other stream its short 
     for (let round = 0; round < 3; round += 1) {
       expect(pair.credit).toBe(SHORT_WINDOW_BYTES);
       pair.send(pair.credit);
-      pair.window.drain(pair.window.buffered);
+      pair.window.consume(pair.window.buffered);
     }
   }
   checkAll(budget, [...stuck, ...others]);
@@ -229,7 +229,7 @@ test("a large window is let run down when the sum is short, and grows again when
   const large = new Pair(budget);
   for (let round = 0; round < 4; round += 1) {
     large.send(large.credit);
-    large.window.drain(large.window.buffered);
+    large.window.consume(large.window.buffered);
   }
   const others: Pair[] = [];
   while (budget.spare > 0)
@@ -237,14 +237,14 @@ test("a large window is let run down when the sum is short, and grows again when
   // What it holds has room for others only once it is used up.
   for (let bytes = 0; bytes < 2 * MAX_WINDOW_BYTES; bytes += 4096) {
     large.send(Math.min(4096, large.credit));
-    large.window.drain(large.window.buffered);
+    large.window.consume(large.window.buffered);
     others.push(new Pair(budget, Math.min(4096, budget.spare)));
   }
   expect(large.credit).toBeLessThanOrEqual(SHORT_WINDOW_BYTES);
   for (const { window } of others) window.discard();
   for (let round = 0; round < 8; round += 1) {
     large.send(large.credit);
-    large.window.drain(large.window.buffered);
+    large.window.consume(large.window.buffered);
   }
   expect(large.credit).toBe(MAX_WINDOW_BYTES);
 });

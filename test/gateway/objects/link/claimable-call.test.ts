@@ -23,8 +23,8 @@ function opened() {
   const call = new ClaimableCall(local, deadlines, () => said.push("forgotten"));
   const stream = {
     events: undefined as unknown,
-    drained: (bytes: number) => said.push(`drained ${bytes}`),
-    done: () => said.push("done"),
+    consume: (bytes: number) => said.push(`consumed ${bytes}`),
+    finish: () => said.push("finished"),
     cancel: () => said.push("cancelled"),
     discard: () => said.push("discarded"),
   };
@@ -39,7 +39,7 @@ function claiming() {
     start: () => heard.push("start"),
     onHead: (head: string, _body: Uint8Array, end: boolean) => heard.push(`head ${head} ${end}`),
     onData: (bytes: Uint8Array, end: boolean) => heard.push(`data ${bytes.length} ${end}`),
-    onOver: ({ kind }: StreamEnding) => heard.push(kind),
+    onEnd: ({ kind }: StreamEnding) => heard.push(kind),
   };
   return { response: response as unknown as StreamResponse, heard };
 }
@@ -54,7 +54,7 @@ describe("a response", () => {
       body: BODY,
       resumable: false,
     });
-    expect(said).toEqual(["drained 4", "done", "forgotten"]);
+    expect(said).toEqual(["consumed 4", "finished", "forgotten"]);
     expect(expire).toEqual([]);
   });
 
@@ -82,7 +82,7 @@ describe("a response", () => {
 
   test("that there will not be is told with its reason", async () => {
     const { call, local, said } = opened();
-    call.onOver({ kind: "refused", failure: '{"code":"queue_full"}' });
+    call.onEnd({ kind: "refused", failure: '{"code":"queue_full"}' });
     const failure = '{"code":"queue_full"}';
     expect(await local.outcome()).toEqual({ kind: "failed", cause: "refused", failure });
     expect(said).toEqual(["forgotten"]);

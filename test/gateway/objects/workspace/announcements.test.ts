@@ -26,7 +26,7 @@ async function serving(
     incarnation,
     endpoints: announced,
     open: (stream) => {
-      stream.head('{"status":200,"headers":[]}', [new TextEncoder().encode(box)], true);
+      stream.sendHead('{"status":200,"headers":[]}', [new TextEncoder().encode(box)], true);
       return {};
     },
   });

@@ -135,7 +135,7 @@ export class Deploying {
             }
             if (head.endpoint === "") pokes += 1;
             else answered.push(name);
-            stream.head('{"status":200,"headers":[]}', [new TextEncoder().encode(name)], true);
+            stream.sendHead('{"status":200,"headers":[]}', [new TextEncoder().encode(name)], true);
             return {};
           },
         });

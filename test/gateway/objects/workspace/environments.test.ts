@@ -45,7 +45,7 @@ async function appIn(environment: string): Promise<string> {
   const agent = await connectAgent("gpu-1", {
     endpoints: [{ ...announcement("shop", "f"), workspace, environment, endpoint }],
     open: (stream) => {
-      stream.head('{"status":200,"headers":[]}', [], true);
+      stream.sendHead('{"status":200,"headers":[]}', [], true);
       return {};
     },
   });

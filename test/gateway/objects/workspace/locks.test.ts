@@ -30,7 +30,7 @@ async function lockedEndpoint(more: Partial<EndpointAnnouncement> = {}) {
     ],
     open: (stream, head) => {
       seen.push(head.headers);
-      stream.head('{"status":200,"headers":[]}', [new TextEncoder().encode("inside")], true);
+      stream.sendHead('{"status":200,"headers":[]}', [new TextEncoder().encode("inside")], true);
       return {};
     },
   });

@@ -46,16 +46,16 @@ async function codeBox(box: string, failure?: Failure) {
         if (failure !== undefined) stream.refuse(failure);
         else if (head.method === "GET") {
           const headers = ["content-type", "application/octet-stream", "content-length", "5"];
-          stream.head(JSON.stringify({ status: 200, headers }), [], false);
-          stream.data([new TextEncoder().encode("co")], false);
-          stream.data([new TextEncoder().encode(`de${box.at(-1)}`)], true);
-        } else stream.head(OK, [], true);
+          stream.sendHead(JSON.stringify({ status: 200, headers }), [], false);
+          stream.sendData([new TextEncoder().encode("co")], false);
+          stream.sendData([new TextEncoder().encode(`de${box.at(-1)}`)], true);
+        } else stream.sendHead(OK, [], true);
       };
       if (end) answer();
       return {
         onData: (bytes, isLast) => {
           received += bytes.length;
-          stream.drained(bytes.length);
+          stream.consume(bytes.length);
           if (isLast) answer();
         },
       };

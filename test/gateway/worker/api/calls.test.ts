@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { HANDSHAKE, announcement, ask, connectAgent, dial, enrolledBox } from "../../fake-agent.ts";
+import { announcement, ask, connectAgent, dial, enrolledBox } from "../../fake-agent.ts";
 
 const encoder = new TextEncoder();
 const HELLO_WORLD = '{"status":200,"headers":["content-type","text/plain"]}';
@@ -17,7 +17,7 @@ describe("a call through the Worker and its objects", () => {
           new TextDecoder().decode(body),
           `${end}`,
         );
-        stream.head(HELLO_WORLD, [encoder.encode("hello")], true);
+        stream.sendHead(HELLO_WORLD, [encoder.encode("hello")], true);
         return {};
       },
     });
@@ -34,7 +34,7 @@ describe("a call through the Worker and its objects", () => {
     const first = await connectAgent("box-b", {
       endpoints: [announcement("b", "f")],
       open: (stream) => {
-        stream.head(HELLO_WORLD, [encoder.encode("one ")]);
+        stream.sendHead(HELLO_WORLD, [encoder.encode("one ")]);
         return {};
       },
     });
@@ -47,7 +47,7 @@ describe("a call through the Worker and its objects", () => {
       endpoints: [announcement("b", "f")],
       attach: (stream, { offset }) => {
         offsets.push(offset);
-        stream.head(HELLO_WORLD, [encoder.encode("two")], true);
+        stream.sendHead(HELLO_WORLD, [encoder.encode("two")], true);
         return {};
       },
     });
@@ -83,7 +83,7 @@ describe("a call through the Worker and its objects", () => {
         return {};
       },
     });
-    const headers = { accept: "application/json", ...HANDSHAKE };
+    const headers = { accept: "application/json", upgrade: "websocket" };
     const response = await ask(`local--${name}-f`, "/", { headers });
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ code, detail: "so it is" });
@@ -111,7 +111,7 @@ describe("a call through the Worker and its objects", () => {
     const first = await connectAgent("box-e", {
       endpoints: [announcement("e", "f")],
       open: (_stream, head) => {
-        opened.push(head.call);
+        opened.push(head.callId);
         return {};
       },
     });
@@ -123,11 +123,11 @@ describe("a call through the Worker and its objects", () => {
       incarnation: "b".repeat(32),
       endpoints: [announcement("e", "f")],
       open: (_stream, head) => {
-        opened.push(head.call);
+        opened.push(head.callId);
         return {};
       },
       attach: (stream) => {
-        stream.refuse({ code: "call_lost", detail: "unknown", welcomedForMs: 0 });
+        stream.refuse({ code: "call_lost", detail: "unknown", knownSinceMs: 0 });
         return {};
       },
     });
@@ -143,11 +143,11 @@ describe("a call through the Worker and its objects", () => {
       endpoints: [announcement("g", "f")],
       open: (stream: import("../../../../routing/wire/multiplexer.ts").Stream) => {
         opened += 1;
-        if (opened === 2) stream.head(HELLO_WORLD, [encoder.encode("second")], true);
+        if (opened === 2) stream.sendHead(HELLO_WORLD, [encoder.encode("second")], true);
         return {};
       },
       attach: (stream: import("../../../../routing/wire/multiplexer.ts").Stream) => {
-        stream.refuse({ code: "call_lost", detail: "unknown", welcomedForMs: 60_000 });
+        stream.refuse({ code: "call_lost", detail: "unknown", knownSinceMs: 60_000 });
         return {};
       },
     };
@@ -176,7 +176,7 @@ describe("a link", () => {
   });
 
   test("that speaks no common version is closed with a line that says so", async () => {
-    await expect(connectAgent("box-k", { versions: [99] })).rejects.toThrow(/4001.*protocol 1/);
+    await expect(connectAgent("box-k", { versions: [99] })).rejects.toThrow(/4001.*protocol 2/);
   });
 
   test("cannot take a name that another box holds", async () => {

@@ -13,7 +13,7 @@ async function keysOf(...callers: Record<string, string>[]): Promise<(string | u
     endpoints: [announcement(name, "f")],
     open: (stream, head) => {
       opened.push(head);
-      stream.head('{"status":200,"headers":[]}', [new TextEncoder().encode("done")], true);
+      stream.sendHead('{"status":200,"headers":[]}', [new TextEncoder().encode("done")], true);
       return {};
     },
   });

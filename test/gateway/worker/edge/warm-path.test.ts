@@ -34,7 +34,7 @@ async function privateEndpoint(app: string): Promise<{ name: string; headers: He
   await connectAgent(`box-of-${app}`, {
     endpoints: [{ ...plain, settings: { ...plain.settings, requiresProxyAuth: true } }],
     open: (stream) => {
-      stream.head(OK, [], true);
+      stream.sendHead(OK, [], true);
       return {};
     },
   });

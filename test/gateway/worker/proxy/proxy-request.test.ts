@@ -133,7 +133,7 @@ describe("a call whose link breaks", () => {
   });
 
   test("is sent again where the agent vouches that it never saw it", async () => {
-    const unknown = { code: "call_lost", detail: "", welcomedForMs: 60_000 } as const;
+    const unknown = { code: "call_lost", detail: "", knownSinceMs: 60_000 } as const;
     const { attempt, asked } = await lead([LINK_LOST, ended("refused", unknown), answered]);
     expect(attempt.kind).toBe("response");
     expect(asked).toEqual([VERB.open, VERB.attach, VERB.open]);

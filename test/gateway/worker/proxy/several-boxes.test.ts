@@ -6,7 +6,7 @@ import type { Failure, RequestHead } from "../../../../routing/wire/messages.ts"
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { namesShard } from "../../../../gateway/contracts/stubs.ts";
-import { HANDSHAKE, announcement, ask, connectAgent } from "../../fake-agent.ts";
+import { announcement, ask, connectAgent } from "../../fake-agent.ts";
 
 const env = bindings as unknown as Env;
 const OK = '{"status":200,"headers":["content-type","text/plain"]}';
@@ -49,13 +49,13 @@ async function answering(box: string) {
       let text = new TextDecoder().decode(body);
       const answer = (): void => {
         bodies.push(text);
-        stream.head(OK, [encoder.encode(box)], true);
+        stream.sendHead(OK, [encoder.encode(box)], true);
       };
       if (end) answer();
       return {
         onData: (bytes, isLast) => {
           text += new TextDecoder().decode(bytes);
-          stream.drained(bytes.length);
+          stream.consume(bytes.length);
           if (isLast) answer();
         },
       };
@@ -105,7 +105,7 @@ describe("an endpoint on several boxes", () => {
     const third = await answering("refusing-3");
     const answers = await times(20, async () => await (await ask(name)).text());
     expect(new Set(answers)).toEqual(new Set(["refusing-3"]));
-    expect(new Set(third.opened.map(({ call }) => call)).size).toBe(20);
+    expect(new Set(third.opened.map(({ callId }) => callId)).size).toBe(20);
     expect(third.opened).toHaveLength(20);
   });
 
@@ -115,7 +115,7 @@ describe("an endpoint on several boxes", () => {
     for (const box of ["failing-1", "failing-2"]) {
       await connectAgent(box, {
         open: (stream: Stream, head) => {
-          opened.push(head.call);
+          opened.push(head.callId);
           stream.reset({ code: "origin_error", detail: "the app broke" });
           return {};
         },
@@ -159,7 +159,7 @@ describe("an endpoint on several boxes", () => {
     const box = await answering("sockets-2");
     for (let turn = 0; turn < 4; turn += 1) {
       // The app refuses the handshake, and its answer is passed on.
-      const response = await ask(name, "/", { headers: HANDSHAKE });
+      const response = await ask(name, "/", { headers: { upgrade: "websocket" } });
       expect(await response.text()).toBe("sockets-2");
     }
     expect(box.opened).toHaveLength(4);
@@ -211,13 +211,18 @@ describe("a result URL", () => {
     const attached: string[] = [];
     await connectAgent("moved-1", {
       open: (stream, head) => {
-        opened.push(head.call);
-        stream.kept({ call: head.call, status: "pending", position: 0, elapsedMs: 0 });
+        opened.push(head.callId);
+        stream.confirmDeferred({
+          callId: head.callId,
+          status: "pending",
+          position: 0,
+          elapsedMs: 0,
+        });
         return {};
       },
-      attach: (stream, { call }) => {
-        attached.push(call);
-        stream.head(OK, [encoder.encode("the answer")], true);
+      attach: (stream, { callId }) => {
+        attached.push(callId);
+        stream.sendHead(OK, [encoder.encode("the answer")], true);
         return {};
       },
     });
