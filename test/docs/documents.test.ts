@@ -16,7 +16,9 @@ const PAGES = [
   "README.md",
   "CHANGELOG.md",
   "CONTRIBUTING.md",
-  ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" }).map(
+    (name) => `docs/${name}`,
+  ),
 ].filter((page) => page.endsWith(".md"));
 
 const textOf = (page: string): string => readFileSync(join(ROOT, page), "utf8");
