@@ -12,7 +12,8 @@ import {
   type Stream,
   type StreamEvents,
 } from "../routing/wire/multiplexer.ts";
-import { parseAttach, parseRequestHead } from "../routing/wire/messages.ts";
+import { parseRequestHead } from "../routing/wire/heads.ts";
+import { parseAttach } from "../routing/wire/messages.ts";
 import { COALESCE_MS, GIB } from "../routing/wire/limits.ts";
 import { AgentRefused, AnnouncedApp, type EndpointUrl } from "./apps/announced-app.ts";
 import { Apps } from "./apps/apps.ts";

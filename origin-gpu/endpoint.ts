@@ -11,7 +11,7 @@ import {
   type Lease,
 } from "./containers/pool.ts";
 import { KIB } from "../routing/wire/limits.ts";
-import { contentLength } from "../routing/wire/messages.ts";
+import { contentLength } from "../routing/wire/heads.ts";
 import { BodySpoolFullError, type BodySpools } from "./calls/body-spool.ts";
 import type { Call, Settlement } from "./calls/call.ts";
 import type { CallRunner } from "./calls/call-registry.ts";

@@ -3,7 +3,8 @@
  * and to cancel one; what it has to do with deployed apps is apps/deployments.ts's business. Asked and
  * answered like any request, on a stream whose OPEN names no endpoint.
  */
-import type { Failure, RequestHead } from "../routing/wire/messages.ts";
+import type { RequestHead } from "../routing/wire/heads.ts";
+import type { Failure } from "../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../routing/wire/multiplexer.ts";
 import type { Deployments } from "./apps/deployments.ts";
 import type { CallDescription } from "./calls/states.ts";

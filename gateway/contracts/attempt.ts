@@ -6,13 +6,12 @@
  * agent says that makes no sense becomes a failure of its origin here and nowhere else.
  */
 import { ProtocolError } from "../../routing/wire/frames.ts";
+import { parseResponseHead, type ResponseHead } from "../../routing/wire/heads.ts";
 import {
   type Failure,
   type DeferredCall,
   parseFailure,
   parseDeferredCall,
-  parseResponseHead,
-  type ResponseHead,
 } from "../../routing/wire/messages.ts";
 import type { StreamEnding } from "../../routing/wire/multiplexer.ts";
 

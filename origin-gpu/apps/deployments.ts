@@ -3,7 +3,7 @@
  * assignments, and the questions that a gateway asks about both.
  */
 import { join } from "node:path";
-import type { RequestHead } from "../../routing/wire/messages.ts";
+import type { RequestHead } from "../../routing/wire/heads.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { answerCodeQuestion, type QuestionBody } from "../code/code-questions.ts";
 import { CodeStore } from "../code/code-store.ts";

@@ -2,11 +2,8 @@
  * The calls of one agent. The registry opens each call at most once, per callId and per Idempotency-Key. It
  * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
-import {
-  type AttachRequest,
-  contentLength,
-  type RequestHead,
-} from "../../routing/wire/messages.ts";
+import { contentLength, type RequestHead } from "../../routing/wire/heads.ts";
+import type { AttachRequest } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";

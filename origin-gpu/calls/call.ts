@@ -3,12 +3,8 @@
  * it. Its response is streamed to one subscriber, or stored for any number of them. A call becomes durable
  * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
-import type {
-  Failure,
-  DeferredCall,
-  RequestHead,
-  ResponseHead,
-} from "../../routing/wire/messages.ts";
+import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
+import type { Failure, DeferredCall } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";

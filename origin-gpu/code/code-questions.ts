@@ -3,7 +3,8 @@
  * Both are questions to the agent itself (docs/protocol.md), with a body in one direction.
  */
 import { MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
-import type { Failure, RequestHead } from "../../routing/wire/messages.ts";
+import type { RequestHead } from "../../routing/wire/heads.ts";
+import type { Failure } from "../../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { RequestBody } from "../calls/request-body.ts";
 import { CodeRefused } from "./code-refused.ts";

@@ -123,7 +123,7 @@ export function without(headers: readonly string[], names: ReadonlySet<string>):
 }
 
 /** RFC 9110, 5.5: no field value has one, the tab excepted. */
-function hasControlCharacter(value: string): boolean {
+export function hasControlCharacter(value: string): boolean {
   for (let index = 0; index < value.length; index++) {
     const code = value.charCodeAt(index);
     if ((code < 0x20 && code !== 0x09) || code === 0x7f) return true;

@@ -10,6 +10,9 @@ export const GIB = 1024 * 1024 * 1024;
 /** Versions of the link's protocol (docs/protocol.md). HELLO offers them, WELCOME names the chosen one. */
 export const PROTOCOL_VERSIONS: readonly number[] = [2];
 
+/** Links of one box. */
+export const MAX_LINKS = 16;
+
 /** Streams on one link at a time; the next open is refused ("refused" says: not executed). */
 export const MAX_STREAMS_PER_LINK = 2000;
 

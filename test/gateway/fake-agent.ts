@@ -8,13 +8,12 @@ import type { Env } from "../../gateway/contracts/env.ts";
 import { workspaceStub } from "../../gateway/contracts/stubs.ts";
 import { FRAME, packFrames } from "../../routing/wire/frames.ts";
 import { PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
+import { parseRequestHead, type RequestHead } from "../../routing/wire/heads.ts";
 import {
   type AttachRequest,
   type EndpointAnnouncement,
   parseAttach,
-  parseRequestHead,
   parseWelcome,
-  type RequestHead,
   type Welcome,
 } from "../../routing/wire/messages.ts";
 import {

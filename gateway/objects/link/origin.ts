@@ -10,12 +10,8 @@ import {
   KEEPALIVE_TIMEOUT_MS,
   PROTOCOL_VERSIONS,
 } from "../../../routing/wire/limits.ts";
-import {
-  type Hello,
-  parseHello,
-  type RequestHead,
-  type Welcome,
-} from "../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../routing/wire/heads.ts";
+import { type Hello, parseHello, type Welcome } from "../../../routing/wire/messages.ts";
 import type { Env } from "../../contracts/env.ts";
 import {
   BOX,

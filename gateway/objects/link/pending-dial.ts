@@ -5,7 +5,7 @@
  * the handshake responds like to any request.
  */
 import { DIAL_TIMEOUT_MS } from "../../../routing/wire/limits.ts";
-import { parseResponseHead } from "../../../routing/wire/messages.ts";
+import { parseResponseHead } from "../../../routing/wire/heads.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { StreamResponse } from "./stream-response.ts";
 import type { Deadlines } from "./deadlines.ts";

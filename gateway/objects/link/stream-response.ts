@@ -3,7 +3,8 @@
  * (contracts/attempt.ts), and the request body becomes frames. The stream's windows bound both.
  */
 import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
-import { type Failure, parseRequestHead } from "../../../routing/wire/messages.ts";
+import { parseRequestHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { attemptResponse, type UnparsedAttempt } from "../../contracts/attempt.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";

@@ -2,7 +2,7 @@
  * `GET /_postern/code/{hash}`: a box that lacks an app's code gets it from another box of its workspace
  * that has it, over the links of both. The gateway keeps no code; it passes the bytes on.
  */
-import { contentLength, type ResponseHead } from "../../../routing/wire/messages.ts";
+import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import { discardBody } from "../../contracts/attempt.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import { isCodeHash } from "../api/boxes.ts";

@@ -16,8 +16,7 @@ import {
 import { originStub, workspaceStub } from "../../contracts/stubs.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
-
-const MAX_LINKS = 16;
+import { MAX_LINKS } from "../../../routing/wire/limits.ts";
 
 /** `GET /_postern/link/<number>`: an agent's link, upgraded to a WebSocket. */
 export async function acceptLink(request: Request, env: Env, link: string): Promise<Response> {

@@ -6,7 +6,8 @@
 import { type CorsSetting, withCors } from "../../../routing/cors.ts";
 import { problem } from "../../../routing/problem.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
-import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
 import { addOwnHeaders } from "./response-headers.ts";
 

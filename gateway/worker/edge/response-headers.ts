@@ -1,5 +1,5 @@
 /** The headers that the gateway adds to every response of an app. */
-import type { ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
 
 /** What the gateway knows of a call before it asks the box. */
 export interface OwnHeaders {

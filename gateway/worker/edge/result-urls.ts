@@ -7,7 +7,8 @@ import { isOpenedAt, signResultToken, verifyResultToken } from "../../../auth/re
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { finalHop } from "../../../routing/redirect-budget.ts";
 import { pathReference, type ResultTarget, resultTarget } from "../../../routing/result-url.ts";
-import type { DeferredCall, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import type { DeferredCall } from "../../../routing/wire/messages.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import { type Attempt, discardBody, type ResponseBody } from "../../contracts/attempt.ts";

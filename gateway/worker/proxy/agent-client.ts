@@ -2,7 +2,7 @@
  * Questions to a box's agent itself instead of to an app (docs/protocol.md, "Questions to the agent"):
  * they travel like calls, on a stream that names no endpoint.
  */
-import type { RequestHead } from "../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { Attempt } from "../../contracts/attempt.ts";
 import { proxyRequest } from "./proxy-request.ts";

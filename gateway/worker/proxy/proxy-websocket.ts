@@ -3,7 +3,7 @@
  * pair whose other end the agent has dialled back for. From there on workerd pumps the messages, and no code of
  * ours sees them (docs/websockets.md).
  */
-import type { RequestHead } from "../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../routing/wire/heads.ts";
 import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import { HEAD, NONCE, VERB, WAIT } from "../../contracts/link.ts";

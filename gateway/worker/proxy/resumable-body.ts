@@ -2,7 +2,7 @@
  * A response's body as the client gets it: one stream, however many attempts it takes. Where an attempt breaks,
  * the next one goes on at the byte that the client has. Where it cannot go on, the client sees a break.
  */
-import { contentLength, type ResponseHead } from "../../../routing/wire/messages.ts";
+import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import { attach, type CallPlace } from "./link-client.ts";
 import type { Env } from "../../contracts/env.ts";
 import { MAX_CHUNK_BYTES } from "../../contracts/link.ts";

@@ -3,7 +3,8 @@
  * response owns its subscribers and decides what each of them is sent. A call has one response at a time: a
  * streamed one (streamed-response.ts) or a stored one (stored-response.ts).
  */
-import type { Failure, DeferredCall, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import type { Failure, DeferredCall } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { RequestBody } from "../request-body.ts";
 import type { Carrier } from "./carrier.ts";

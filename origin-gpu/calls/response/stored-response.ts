@@ -3,7 +3,8 @@
  * stored from its first byte on, for any number of subscribers. Until it begins they wait here. A client
  * that will not wait is sent away once the call is in the journal.
  */
-import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { CallStorage } from "../store/call-storage.ts";
 import type { ResultSpool } from "../store/result-spool.ts";

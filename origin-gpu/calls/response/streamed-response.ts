@@ -4,7 +4,8 @@
  * `DETACHED_MS` the call is cancelled. No byte of it touches the disk.
  */
 import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
-import { contentLength, type Failure, type ResponseHead } from "../../../routing/wire/messages.ts";
+import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
 import type { Carrier } from "./carrier.ts";

@@ -3,7 +3,8 @@
  * its callId. No method rejects. A write that the disk refuses is reported to the operator's log, and the
  * call goes on as well as it can.
  */
-import type { Failure, RequestHead, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { RequestHead, ResponseHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import type { DurableCalls } from "./durable-calls.ts";
 import type { ResultSpool } from "./result-spool.ts";
 

@@ -6,7 +6,8 @@
 import { join } from "node:path";
 import { GIB } from "../../../routing/wire/limits.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
-import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";
 import { Journal } from "./journal.ts";
 import type { CallOutcome, JournalEntry } from "./journal-record.ts";

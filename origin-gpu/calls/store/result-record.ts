@@ -5,7 +5,7 @@
  */
 import { crc32 } from "node:zlib";
 import { KIB } from "../../../routing/wire/limits.ts";
-import { parseResponseHead, type ResponseHead } from "../../../routing/wire/messages.ts";
+import { parseResponseHead, type ResponseHead } from "../../../routing/wire/heads.ts";
 
 /** `PSTR`, and the version of the format. */
 const MAGIC = 0x50535452;

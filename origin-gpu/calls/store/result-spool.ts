@@ -7,7 +7,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { KIB, MIB } from "../../../routing/wire/limits.ts";
-import type { ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import { type Files, isMissing, isNoSpace } from "./files.ts";
 import {
   encodeMeta,

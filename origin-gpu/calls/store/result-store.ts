@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { KIB, MIB } from "../../../routing/wire/limits.ts";
-import type { ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import {
   type Files,
   PRIVATE_DIRECTORY_MODE,

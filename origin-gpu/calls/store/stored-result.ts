@@ -6,7 +6,8 @@ import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { KIB } from "../../../routing/wire/limits.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
-import type { Failure, ResponseHead } from "../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import { type Files, isMissing, readAll } from "./files.ts";
 import {
   decodeMeta,

@@ -10,7 +10,7 @@ import {
   KIB,
   REPLAY_RING_BYTES,
 } from "../../../routing/wire/limits.ts";
-import type { RequestHead } from "../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 

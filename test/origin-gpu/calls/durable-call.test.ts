@@ -6,13 +6,8 @@ import { type CallCursor, CallRegistry } from "../../../origin-gpu/calls/call-re
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { KIB } from "../../../routing/wire/limits.ts";
-import {
-  type Failure,
-  parseAttach,
-  parseFailure,
-  parseRequestHead,
-  type RequestHead,
-} from "../../../routing/wire/messages.ts";
+import { parseRequestHead, type RequestHead } from "../../../routing/wire/heads.ts";
+import { type Failure, parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
 import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";

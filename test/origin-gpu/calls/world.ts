@@ -7,12 +7,8 @@ import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry, type CallRunner } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { INITIAL_WINDOW_BYTES, KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
-import {
-  type Failure,
-  parseAttach,
-  parseFailure,
-  parseRequestHead,
-} from "../../../routing/wire/messages.ts";
+import { parseRequestHead } from "../../../routing/wire/heads.ts";
+import { type Failure, parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
 import type {
   Acceptor,
   Stream,

@@ -2,13 +2,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ProtocolError } from "../../../routing/wire/frames.ts";
+import { parseRequestHead, parseResponseHead } from "../../../routing/wire/heads.ts";
 import {
   parseAttach,
   parseFailure,
   parseHello,
   parseDeferredCall,
-  parseRequestHead,
-  parseResponseHead,
   parseWelcome,
 } from "../../../routing/wire/messages.ts";
 
@@ -80,6 +79,10 @@ describe("what a well-behaved peer says", () => {
     [parseRequestHead, { ...requestHead, websocket: "0123456789abcdef0123456789abcdef" }],
     [parseResponseHead, responseHead],
     [parseResponseHead, { status: 101, headers: [] }],
+    [
+      parseResponseHead,
+      { status: 599, headers: ["x-a", "é\t日本", "content-length", "0"], length: 0 },
+    ],
     [parseRequestHead, { ...requestHead, async: true, key: "5feceb66" }],
     [parseAttach, attach],
     [parseDeferredCall, deferredCall],
@@ -131,6 +134,13 @@ describe("what it must not say", () => {
     [parseHello, hello, "endpoints.0.devSuffix", 1],
     [parseHello, hello, "endpoints.0.settings", null],
     [parseHello, hello, "endpoints.0.settings", undefined],
+    [parseHello, hello, "agent", "x".repeat(65)],
+    [parseHello, hello, "versions", Array.from({ length: 65 }, () => 1)],
+    [parseHello, hello, "endpoints.0.app", "x".repeat(129)],
+    [parseHello, hello, "endpoints.0.endpoint", "x".repeat(513)],
+    [parseHello, hello, "endpoints.0.settings.cors", { origins: "*" }],
+    [parseHello, hello, "endpoints.0.settings.cors", { origins: Array(101).fill("a") }],
+    [parseHello, hello, "endpoints.0.settings.cors", { headers: ["x".repeat(257)] }],
     [parseHello, hello, "endpoints.0.settings.timeout", "300"],
     [parseHello, hello, "endpoints.0.settings.resultTtl", -1],
     [parseHello, hello, "endpoints.0.settings.requiresProxyAuth", "false"],
@@ -152,11 +162,28 @@ describe("what it must not say", () => {
     [parseRequestHead, requestHead, "key", null],
     [parseResponseHead, responseHead, "status", "200"],
     [parseResponseHead, responseHead, "status", 100],
+    [parseResponseHead, responseHead, "status", 102],
+    [parseResponseHead, responseHead, "status", 199],
+    [parseResponseHead, responseHead, "status", 600],
     [parseResponseHead, responseHead, "status", 1000],
     [parseResponseHead, responseHead, "status", 200.5],
     [parseResponseHead, responseHead, "headers", undefined],
     [parseResponseHead, responseHead, "headers", ["a", "b", "c"]],
     [parseResponseHead, responseHead, "headers", ["a", 1]],
+    [parseResponseHead, responseHead, "headers", ["", "b"]],
+    [parseResponseHead, responseHead, "headers", ["a b", "c"]],
+    [parseResponseHead, responseHead, "headers", ["a\n", "c"]],
+    [parseResponseHead, responseHead, "headers", ["é", "c"]],
+    [parseResponseHead, responseHead, "headers", ["Alt-Svc", "h3"]],
+    [parseResponseHead, responseHead, "headers", ["a", "b\r\nc: d"]],
+    [parseResponseHead, responseHead, "headers", ["a", "b\u0000"]],
+    [parseResponseHead, responseHead, "headers", ["a", "b\u007f"]],
+    [parseResponseHead, responseHead, "headers", ["content-length", "1", "content-length", "2"]],
+    [parseResponseHead, responseHead, "headers", ["content-length", "1, 1"]],
+    [parseResponseHead, responseHead, "headers", ["content-length", "-1"]],
+    [parseResponseHead, responseHead, "headers", ["a", "b".repeat(64 * 1024)]],
+    [parseResponseHead, responseHead, "length", -1],
+    [parseResponseHead, responseHead, "length", "5"],
     [parseResponseHead, responseHead, "timing", "fast"],
     [parseResponseHead, responseHead, "timing", null],
     [parseResponseHead, responseHead, "timing.app", "3\r\nx: y"],
@@ -166,6 +193,8 @@ describe("what it must not say", () => {
     [parseAttach, attach, "offset", 2 ** 53],
     [parseAttach, attach, "offset", "0"],
     [parseDeferredCall, deferredCall, "callId", undefined],
+    [parseDeferredCall, deferredCall, "callId", "a b"],
+    [parseDeferredCall, deferredCall, "callId", "x".repeat(65)],
     [parseDeferredCall, deferredCall, "status", "success"],
     [parseDeferredCall, deferredCall, "position", "0"],
     [parseDeferredCall, deferredCall, "elapsedMs", -1],
@@ -177,13 +206,20 @@ describe("what it must not say", () => {
   );
 
   test("a failure's numbers are numbers that a header can carry, or are left out", () => {
-    for (const value of ["5", -1, null]) {
+    for (const value of ["5", -1, null, 3601]) {
       const { retryAfter, knownSinceMs } = parseFailure(
         JSON.stringify({ code: "no_origin", detail: "", retryAfter: value, knownSinceMs: value }),
       );
-      expect([retryAfter, knownSinceMs]).toEqual([undefined, undefined]);
+      expect(retryAfter).toBeUndefined();
+      expect(knownSinceMs).toBe(value === 3601 ? 3601 : undefined);
     }
+    expect(parseFailure("{}")).toEqual({ code: "origin_error", detail: "" });
     expect(parseFailure('{"code":"no_origin","retryAfter":1e999}').retryAfter).toBeUndefined();
+  });
+
+  test("a failure's detail is cut at a length that a person reads", () => {
+    const detail = "x".repeat(100_000);
+    expect(parseFailure(JSON.stringify({ code: "no_origin", detail })).detail).toHaveLength(1_000);
   });
 
   test.each(Object.entries(parsers))("%s: any text is a message or ProtocolError", (_, parse) => {

@@ -6,7 +6,8 @@ import type { Env } from "../../../../gateway/contracts/env.ts";
 import { gatewayKeys } from "../../../../gateway/contracts/keys.ts";
 import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { MAX_CODE_BYTES } from "../../../../routing/wire/deployments.ts";
-import type { Failure, RequestHead } from "../../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../../routing/wire/heads.ts";
+import type { Failure } from "../../../../routing/wire/messages.ts";
 import { call, type Token } from "../../api-client.ts";
 import { authorizationOf, connectAgent, dial, enrolledBox } from "../../fake-agent.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { RequestHead } from "../../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../../routing/wire/heads.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";
 
 let boxes = 0;

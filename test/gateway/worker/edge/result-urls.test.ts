@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { env as bindings } from "cloudflare:test";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
-import type { RequestHead } from "../../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../../routing/wire/heads.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";
 

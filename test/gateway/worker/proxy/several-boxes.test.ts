@@ -2,7 +2,8 @@ import { env as bindings } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { homeBox } from "../../../../routing/boxes.ts";
-import type { Failure, RequestHead } from "../../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../../routing/wire/heads.ts";
+import type { Failure } from "../../../../routing/wire/messages.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { namesShard } from "../../../../gateway/contracts/stubs.ts";

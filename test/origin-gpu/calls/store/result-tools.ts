@@ -6,7 +6,7 @@ import {
   type ResultStoreOptions,
 } from "../../../../origin-gpu/calls/store/result-store.ts";
 import type { ResultSpool } from "../../../../origin-gpu/calls/store/result-spool.ts";
-import type { ResponseHead } from "../../../../routing/wire/messages.ts";
+import type { ResponseHead } from "../../../../routing/wire/heads.ts";
 import { temporaryDirectory } from "../../../support/temporary.ts";
 
 export const HEAD: ResponseHead = {
