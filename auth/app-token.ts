@@ -1,27 +1,26 @@
 /**
- * App tokens (`pat-…`): what a container gets as POSTERN_APP_TOKEN, so that one endpoint of an app calls
- * another through its lock. A token is the app's id with a MAC of the gateway's: it is checked without
- * asking anybody, and nobody keeps it. It has no end of its own. An app that is stopped ends with its id,
- * and a later one of the same name has another.
+ * App tokens (`pat-…`). A container gets one as POSTERN_APP_TOKEN, and opens its own app's private endpoints with
+ * it. A token is the app's id with the gateway's MAC: the gateway stores no token, and checks one without asking
+ * an object. It does not expire. Stopping an app ends its id, and a later app of the same name has another.
  */
 import type { GatewayKeys } from "./keys.ts";
 import { letters, sameText } from "./letters.ts";
 
-/** An app, as everything about it is bound to it. */
+/** The app that a token belongs to. */
 export interface TokenApp {
   readonly workspace: string;
   /** `ap-` and 26 hex digits. */
   readonly id: string;
 }
 
-/** `forbidden`: another app's, of the same workspace. */
+/** `forbidden`: the token is of another app of the same workspace. */
 export type AppTokenVerdict = "allowed" | "forbidden" | "invalid";
 
 const APP_ID = /^ap-[0-9a-f]{26}$/;
 
 const TOKEN = /^pat-([0-9a-f]{26})-([a-z2-7]{32})$/;
 
-/** The token of an app: always the same. @throws RangeError for what is no app's id */
+/** The token of an app; always the same one. @throws RangeError where the id is no app's */
 export async function mintAppToken(keys: GatewayKeys, app: TokenApp): Promise<string> {
   if (!APP_ID.test(app.id)) throw new RangeError(`${app.id} is no app's id`);
   return `pat-${app.id.slice("ap-".length)}-${await macOf(keys, app)}`;
@@ -40,7 +39,7 @@ export async function verifyAppToken(
   return claimed === id ? "allowed" : "forbidden";
 }
 
-/** Bound to the workspace: another one's token is a forged one. No name has a line break. */
+/** The MAC covers the workspace, so a token is forged in any other. No name has a line break. */
 async function macOf(keys: GatewayKeys, { workspace, id }: TokenApp): Promise<string> {
   const text = new TextEncoder().encode(`${workspace}\n${id}`);
   return letters(new Uint8Array(await crypto.subtle.sign("HMAC", keys.appTokens, text)));

@@ -1,8 +1,8 @@
 /**
- * How a GPU box proves itself. An enrolled box holds one key of its own, which the gateway derives again
- * from its own secret whenever it needs it and keeps nowhere. With it the box signs a credential of a
- * minute for every connection that it makes: a JWT (RFC 7519) that says which box it is and which gateway
- * it is for. Whether the enrolment still holds, the workspace knows; nothing here does.
+ * How a GPU box proves its identity. An enrolled box has a key of its own, which the gateway derives from its secret
+ * when it needs it, and stores nowhere. For each connection the box signs a credential with that key: a JWT
+ * (RFC 7519) of one minute that names the box and the gateway it is for. The workspace knows whether an enrolment is
+ * still valid; this file does not.
  */
 import { base64url, decodeJwt, errors, jwtVerify, SignJWT } from "jose";
 import type { GatewayKeys } from "./keys.ts";
@@ -11,23 +11,23 @@ import type { GatewayKeys } from "./keys.ts";
 export interface BoxIdentity {
   readonly workspace: string;
   readonly box: string;
-  /** Tells one enrolment under this name from the next; random, never used again. */
+  /** Tells one enrolment under this name from the next: random hex, used once. */
   readonly serial: string;
 }
 
-/** What a box got when it was enrolled, and keeps. */
+/** The enrolment that a box gets and stores. */
 export interface BoxEnrolment extends BoxIdentity {
-  /** As `deriveBoxKey` gave it. */
+  /** From `deriveBoxKey`. */
   readonly key: string;
-  /** Whom its credentials are for: the gateway's base domain. */
+  /** The gateway that its credentials are for, by its base domain. */
   readonly audience: string;
 }
 
 export type BoxVerdict =
   | { kind: "valid"; identity: BoxIdentity }
-  /** Rightly signed, for another gateway's base domain. */
+  /** Signed by its box, for another gateway's base domain. */
   | { kind: "elsewhere" }
-  /** Rightly signed, by a box whose clock is so many seconds ahead; negative: behind. */
+  /** Signed by a box whose clock is ahead by so many seconds; negative: behind. */
   | { kind: "clock"; aheadS: number }
   | { kind: "forged" };
 
@@ -36,22 +36,22 @@ const ALGORITHM = "HS256";
 /** RFC 8725, 3.11: the type keeps tokens of another kind under the same key apart. */
 const TYPE = "postern-box";
 
-/** A credential is made for one connection, at once. */
+/** A box makes a credential for one connection and uses it at once. */
 export const BOX_CREDENTIAL_LIFETIME_S = 60;
 
-/** By so much may the clocks of box and gateway differ. */
+/** The clocks of box and gateway may differ by this much. */
 export const CLOCK_SKEW_S = 30;
 
-/** Beyond it a credential is not looked at. */
+/** Longer credentials are refused unread. */
 const MAX_CREDENTIAL_CHARACTERS = 2048;
 
-/** As the rest of the gateway spells names (routing/names.ts); a serial is hex. */
+/** The same names as in routing/names.ts, which this room may not import. */
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 const SERIAL = /^[0-9a-f]{1,64}$/;
 
 /**
- * The key of an enrolment: 32 bytes in unpadded base64url. HMAC-SHA-256 is a pseudo-random function, so
- * that one box's key says nothing about another's.
+ * The key of an enrolment: 32 bytes in unpadded base64url. HMAC-SHA-256 is a pseudo-random function, so one box's
+ * key tells nothing about another's.
  */
 export async function deriveBoxKey(
   keys: GatewayKeys,
@@ -94,7 +94,7 @@ export async function verifyBoxCredential(
       audience,
       currentDate: new Date(nowS * 1_000),
       clockTolerance: CLOCK_SKEW_S,
-      // Beside the credential's own `exp`: no box makes one that lives longer.
+      // A box could set a later `exp`; its credential still ends with this age.
       maxTokenAge: BOX_CREDENTIAL_LIFETIME_S,
     });
     return { kind: "valid", identity };
@@ -111,7 +111,7 @@ function refusalOf(error: unknown, aheadS: number): BoxVerdict {
   return { kind: error.claim === "aud" ? "elsewhere" : "forged" };
 }
 
-/** What a credential says of itself, unverified: it tells which key to verify with. */
+/** The unverified claims of a credential: they tell which key verifies it. */
 function claimsOf(credential: string): { identity: BoxIdentity; issuedAtS: number } | undefined {
   if (credential.length > MAX_CREDENTIAL_CHARACTERS) return undefined;
   let claims: Record<string, unknown>;

@@ -1,7 +1,7 @@
 /**
- * The credential that a request presents, read from its headers: the pairs `Postern-Key` and
- * `Postern-Secret`, `Modal-Key` and `Modal-Secret`, or one Bearer value `wk-….ws-…` or `pat-…`. Reads
- * only; any other Authorization belongs to the app and is not looked at.
+ * Reads the credential that a request presents from its headers: the pair `Postern-Key` and `Postern-Secret`, the
+ * pair `Modal-Key` and `Modal-Secret`, or one Bearer value `wk-….ws-…` or `pat-…`. Any other Authorization belongs to
+ * the app. Reads only, and verifies nothing.
  */
 import type { Credential } from "./tokens.ts";
 
@@ -10,7 +10,7 @@ export interface HeaderSource {
   get(name: string): string | null;
 }
 
-/** The first of these that is there whole counts. */
+/** The first complete pair counts. */
 const PAIRS = [
   ["postern-key", "postern-secret"],
   ["modal-key", "modal-secret"],
@@ -19,7 +19,7 @@ const PAIRS = [
 /** RFC 6750, 2.1; the scheme's name is case-insensitive (RFC 9110, 11.1). */
 const BEARER = /^bearer +(\S+)$/i;
 
-/** What a request presents to an endpoint's lock; undefined when that is nothing, or half a pair. */
+/** The proxy token that a request presents to an endpoint; undefined where it has none, or half a pair. */
 export function proxyCredential(headers: HeaderSource): Credential | undefined {
   for (const [key, secret] of PAIRS) {
     const id = headers.get(key);
@@ -30,13 +30,13 @@ export function proxyCredential(headers: HeaderSource): Credential | undefined {
   return value !== undefined && /^wk-/i.test(value) ? split(value) : undefined;
 }
 
-/** The app token that a request presents to an endpoint's lock; undefined when there is none. */
+/** The app token that a request presents to an endpoint; undefined where it has none. */
 export function appToken(headers: HeaderSource): string | undefined {
   const value = bearerValue(headers);
   return value !== undefined && /^pat-/i.test(value) ? value : undefined;
 }
 
-/** What a request presents to the API; undefined when there is no Bearer value. */
+/** The credential that a request presents to the API; undefined where it has no Bearer value. */
 export function apiCredential(headers: HeaderSource): Credential | undefined {
   const value = bearerValue(headers);
   return value === undefined ? undefined : split(value);
@@ -46,7 +46,7 @@ function bearerValue(headers: HeaderSource): string | undefined {
   return BEARER.exec(headers.get("authorization") ?? "")?.[1];
 }
 
-/** At the last dot: a workspace's name, which API tokens carry, may have some. */
+/** Splits at the last dot, because an API token's id holds a workspace's name, which may have dots. */
 function split(value: string): Credential {
   const dot = value.lastIndexOf(".");
   if (dot === -1) return { id: value, secret: "" };

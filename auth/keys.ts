@@ -1,7 +1,7 @@
 /**
- * The keys that a gateway works with, all derived from its one secret (`POSTERN_KEY`, 32 random bytes
- * in unpadded base64url) by HKDF (RFC 5869), one purpose each: what one key has signed says nothing
- * about another. Derives and nothing else: the secret comes from the state directory or from wrangler.
+ * The keys that a gateway works with. All are derived by HKDF (RFC 5869) from its one secret, `POSTERN_KEY`: 32 random
+ * bytes in unpadded base64url. Each has one purpose, so what one key signed tells nothing about another. The secret
+ * comes from the state directory or from wrangler; this file only derives.
  */
 import { base64url, type CryptoKey } from "jose";
 
@@ -9,9 +9,9 @@ const GATEWAY_KEY = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
 const KEY_ID_BITS = 72;
 
-/** What one gateway derives from its secret, once. */
+/** The keys that a gateway derives once from its secret. */
 export interface GatewayKeys {
-  /** Tells one secret from another and nothing about either. */
+  /** Tells one secret from another, and nothing about either. */
   readonly id: string;
   /** HMAC-SHA-256: the MACs at the end of token ids. */
   readonly tokenIds: CryptoKey;
@@ -27,7 +27,7 @@ export interface GatewayKeys {
   readonly secrets: CryptoKey;
 }
 
-/** @throws TypeError when the secret is not 32 bytes in unpadded base64url, spelt the one canonical way */
+/** @throws TypeError where the secret is not 32 bytes in unpadded, canonical base64url */
 export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
   if (!GATEWAY_KEY.test(secret)) {
     throw new TypeError("the gateway's key is not 32 bytes in unpadded base64url");
@@ -63,7 +63,7 @@ export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
   };
 }
 
-/** HKDF's parameters for one use of a key; without a salt, since the secret is random already. */
+/** HKDF's parameters for one use of a key. Without a salt, because the secret is random. */
 export function purpose(info: string): HkdfParams {
   return {
     name: "HKDF",

@@ -1,9 +1,9 @@
 /**
- * The letters that tokens are spelt in: every character carries five bits of its own and nothing is
- * decoded, so that a token has one spelling. And how such texts are compared.
+ * The letters that tokens are spelt in, and how such texts are compared. Each character carries five bits of its own
+ * and nothing is decoded, so a token has one spelling.
  */
 
-/** RFC 4648, 6, in lower case. 32 of them: a random byte picks one without bias. */
+/** RFC 4648, 6, in lower case. A random byte picks one of the 32 without bias. */
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
 
 /** One letter for each byte. */
@@ -13,7 +13,7 @@ export function letters(bytes: Uint8Array): string {
   return text;
 }
 
-/** Compares in a time that does not depend on where the texts differ. */
+/** Compares in constant time: it does not depend on where the texts differ. */
 export function sameText(left: string, right: string): boolean {
   let difference = left.length ^ right.length;
   for (let index = 0; index < right.length; index++) {

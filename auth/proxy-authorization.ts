@@ -1,11 +1,11 @@
 /**
- * May this caller pass an endpoint's lock? Decides from what the edge already knows of the workspace's
- * proxy tokens, and says so when that is not enough. Loads nothing and knows no clock.
+ * Whether a caller may pass the authorization of a private endpoint. Decides from the proxy tokens that the edge
+ * knows of a workspace, and says where they do not suffice. Loads nothing, and gets the time as an argument.
  */
 import type { GatewayKeys } from "./keys.ts";
 import { type Credential, digestOf, isOurId, sameDigest } from "./tokens.ts";
 
-/** What the edge knows of one proxy token. */
+/** A proxy token as the edge knows it. */
 export interface ProxyToken {
   readonly digest: ArrayBuffer;
   /** Milliseconds of the epoch; undefined: it does not expire. */
@@ -16,40 +16,41 @@ export interface ProxyToken {
   readonly apps: readonly string[];
 }
 
-/** What is behind the lock. */
-export interface LockedEndpoint {
+/** The endpoint that the caller asks for. */
+export interface PrivateEndpoint {
   readonly workspace: string;
   readonly environment: string;
   readonly app: string;
 }
 
-export type Verdict =
+export type ProxyVerdict =
   | { readonly kind: "allowed"; readonly id: string }
   | {
       readonly kind: "refused";
       readonly code: "missing_credentials" | "invalid_credentials" | "forbidden";
     }
-  /** The gateway made this id and the snapshot lacks it: it is new, or it is gone. Look it up. */
+  /** The gateway made this id and the snapshot lacks it: it is new, or gone. The caller looks it up. */
   | { readonly kind: "unknown"; readonly id: string };
 
-/** Compared with where there is no token, so that a missing id takes as long as a wrong secret. */
+/** Compared with where the snapshot lacks an id, so that it takes as long as a wrong secret. */
 const NO_TOKEN: ProxyToken = { digest: new ArrayBuffer(32), environments: [], apps: [] };
 
 /**
- * @param tokens by id, as of the snapshot
+ * Decides on a caller. Never throws, whatever the caller presents.
+ * @param tokens of the snapshot, by id
  * @param now milliseconds of the epoch
  */
 export async function authorizeProxy(
   keys: GatewayKeys,
   tokens: ReadonlyMap<string, ProxyToken>,
   presented: Credential | undefined,
-  endpoint: LockedEndpoint,
+  endpoint: PrivateEndpoint,
   now: number,
-): Promise<Verdict> {
+): Promise<ProxyVerdict> {
   if (presented === undefined) return { kind: "refused", code: "missing_credentials" };
   const known = tokens.get(presented.id);
   const token = known ?? NO_TOKEN;
-  // Both are computed for every id, known or not, right or wrong.
+  // Both are computed for each id, known or not, right or wrong, so that the time tells nothing.
   const [digest, ours] = await Promise.all([
     digestOf(presented),
     isOurId(keys, "proxy", endpoint.workspace, presented.id),
@@ -68,7 +69,7 @@ function isExpired({ expiresAt }: ProxyToken, now: number): boolean {
   return expiresAt !== undefined && expiresAt <= now;
 }
 
-function opens({ environments, apps }: ProxyToken, endpoint: LockedEndpoint): boolean {
+function opens({ environments, apps }: ProxyToken, endpoint: PrivateEndpoint): boolean {
   const environment = environments.length === 0 || environments.includes(endpoint.environment);
   return environment && (apps.length === 0 || apps.includes(endpoint.app));
 }

@@ -1,7 +1,7 @@
 /**
- * Secrets at rest: sealed with AES-GCM (NIST SP 800-38D) under a key of their workspace's, which follows
- * from the gateway's key and is kept nowhere. What is sealed is bound to its place: a row that was moved
- * to another environment, name or workspace does not open.
+ * Secrets at rest: sealed with AES-GCM (NIST SP 800-38D) under their workspace's key, which is derived from the
+ * gateway's key and stored nowhere. A sealed secret is bound to its place: in another environment, under another name
+ * or in another workspace it does not open.
  */
 import type { CryptoKey } from "jose";
 import { type GatewayKeys, purpose } from "./keys.ts";
@@ -31,7 +31,7 @@ export async function deriveSecretsKey(keys: GatewayKeys, workspace: string): Pr
   );
 }
 
-/** @param iv `SECRET_IV_BYTES` bytes from a cryptographic source */
+/** Seals a secret. @param iv `SECRET_IV_BYTES` bytes from a cryptographic source */
 export async function sealSecret(
   key: CryptoKey,
   place: SecretPlace,
@@ -43,7 +43,7 @@ export async function sealSecret(
   return await crypto.subtle.encrypt(parameters(place, iv), key, text);
 }
 
-/** Undefined where it was not sealed with this key for this place. */
+/** Opens a secret; undefined where it was not sealed with this key for this place. */
 export async function openSecret(
   key: CryptoKey,
   place: SecretPlace,

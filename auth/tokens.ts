@@ -1,10 +1,7 @@
 /**
- * Proxy auth tokens (`wk-…` with `ws-…`) and API tokens (`ak-…` with `as-…`): how they are spelt, made
- * and recognised. An id ends in a short MAC of the gateway's, so that a forged one is refused before
- * anybody is asked; what is stored of a secret is a digest.
- *
- * Each token has exactly one spelling: every character carries five bits of its own, nothing is decoded,
- * and whatever is not that spelling is no token.
+ * Proxy tokens (`wk-…` with `ws-…`) and API tokens (`ak-…` with `as-…`): how they are spelt, made and recognised. An
+ * id ends in a short MAC of the gateway's, so a forged one is refused before any object is asked. Of a secret only a
+ * digest is stored. Each token has one spelling (letters.ts).
  */
 import { type GatewayKeys, purpose } from "./keys.ts";
 import { letters, sameText } from "./letters.ts";
@@ -18,19 +15,19 @@ const PREFIX: Readonly<Record<TokenKind, { id: string; secret: string }>> = {
 
 /** 80 random bits: no two tokens of a gateway meet. */
 const ID_CHARACTERS = 16;
-/** 50 bits. All that a forged MAC would win is one question to a Workspace object. */
+/** 50 bits. A MAC that is guessed right wins one question to a Workspace object. */
 const MAC_CHARACTERS = 10;
-/** 160 random bits, which is why a plain SHA-256 may keep them. */
+/** 160 random bits, so a plain SHA-256 protects them. */
 const SECRET_CHARACTERS = 32;
 
 /** Random bytes that `mintToken` needs. */
 export const TOKEN_RANDOM_BYTES = ID_CHARACTERS + SECRET_CHARACTERS;
 
 const PROXY_ID = /^wk-[a-z2-7]{26}$/;
-/** An API token says which workspace is asked; the name is 1 to 64 characters. */
+/** An API token names its workspace, in 1 to 64 characters. */
 const API_ID = /^ak-([A-Za-z0-9._-]{1,64})-[a-z2-7]{26}$/;
 
-/** Id and secret as a client presents them. Untrusted: any two strings. */
+/** Id and secret as a client presents them: any two strings. */
 export interface Credential {
   readonly id: string;
   readonly secret: string;
@@ -40,7 +37,10 @@ export interface MintedToken extends Credential {
   readonly digest: ArrayBuffer;
 }
 
-/** Makes a token of `random`, which is `TOKEN_RANDOM_BYTES` bytes from a cryptographic source. */
+/**
+ * Makes a token.
+ * @param random `TOKEN_RANDOM_BYTES` bytes from a cryptographic source
+ */
 export async function mintToken(
   keys: GatewayKeys,
   kind: TokenKind,
@@ -54,10 +54,7 @@ export async function mintToken(
   return { id, secret, digest: await digestOf({ id, secret }) };
 }
 
-/**
- * The first API token of a workspace: the same for the same key, so that gateway and command agree on
- * it without anything between them.
- */
+/** The first API token of a workspace. It follows from the key, so gateway and command agree without a message. */
 export async function firstApiToken(keys: GatewayKeys, workspace: string): Promise<MintedToken> {
   const bits = await crypto.subtle.deriveBits(
     purpose(`first token of ${workspace}`),
@@ -67,7 +64,7 @@ export async function firstApiToken(keys: GatewayKeys, workspace: string): Promi
   return await mintToken(keys, "api", workspace, new Uint8Array(bits));
 }
 
-/** Whether this gateway made the id, for this workspace. Says nothing about whether it is still valid. */
+/** Whether this gateway made the id for this workspace. It may have expired, or have been revoked. */
 export async function isOurId(
   keys: GatewayKeys,
   kind: TokenKind,
@@ -80,17 +77,17 @@ export async function isOurId(
   return sameText(id.slice(-MAC_CHARACTERS), mac) && spelt;
 }
 
-/** The workspace that an API token's id names, unverified; undefined when it is no such id. */
+/** The workspace that an API token's id names, unverified; undefined where it is no such id. */
 export function workspaceOfApiToken(id: string): string | undefined {
   return API_ID.exec(id)?.[1];
 }
 
-/** SHA-256 of `<id>.<secret>`, the token in one value: the digest of one token is of no use to another. */
+/** SHA-256 of `<id>.<secret>`, so that a token's digest is of no use under another id. */
 export async function digestOf({ id, secret }: Credential): Promise<ArrayBuffer> {
   return await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${id}.${secret}`));
 }
 
-/** Compares digests in a time that does not depend on where they differ. */
+/** Compares digests in constant time: it does not depend on where they differ. */
 export function sameDigest(left: ArrayBuffer, right: ArrayBuffer): boolean {
   const a = new Uint8Array(left);
   const b = new Uint8Array(right);
@@ -105,7 +102,7 @@ function idHead(kind: TokenKind, workspace: string): string {
   return kind === "proxy" ? PREFIX.proxy.id : `${PREFIX.api.id}${workspace}-`;
 }
 
-/** Bound to the workspace: one workspace's id is a forged one in another. No name has a line break. */
+/** The MAC covers the workspace, so an id is forged in any other. No name has a line break. */
 async function macOf(keys: GatewayKeys, workspace: string, head: string): Promise<string> {
   const text = new TextEncoder().encode(`${workspace}\n${head}`);
   const mac = await crypto.subtle.sign("HMAC", keys.tokenIds, text);

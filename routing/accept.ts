@@ -1,22 +1,21 @@
 /**
- * Which shape an answer of the gateway's own takes, by the request's Accept header (RFC 9110, 12.5.1):
- * a problem document for programs, a page for people, one line of text for everybody else.
+ * The shape of an error response of Postern's own, by the request's Accept header (RFC 9110, 12.5.1): a
+ * problem document for programs, a page for people, one line of text for all other clients. Pure.
  */
 
-export type AnswerShape = "problem" | "html" | "text";
+export type ProblemShape = "document" | "page" | "line";
 
 /**
- * A page where HTML is named, and JSON neither named with at least the same weight nor allowed with more; a
- * problem document where JSON is named or allowed by a wildcard, or nothing is said; text for whoever accepts
- * neither.
+ * A page where the header names HTML, and JSON neither with the same weight nor, by a wildcard, with more. A
+ * document where the header names or allows JSON, or is missing. A line where it allows neither.
  */
-export function answerShape(accept: string | null): AnswerShape {
-  if (accept === null || accept.trim() === "" || accept.trim() === "*/*") return "problem";
+export function problemShape(accept: string | null): ProblemShape {
+  if (accept === null || accept.trim() === "" || accept.trim() === "*/*") return "document";
   const weights = weigh(accept);
   const json = weights.json ?? weights.anyApplication ?? weights.any ?? 0;
   const html = weights.html ?? 0;
-  if (html > 0 && html >= json && html > (weights.json ?? 0)) return "html";
-  return json > 0 ? "problem" : "text";
+  if (html > 0 && html >= json && html > (weights.json ?? 0)) return "page";
+  return json > 0 ? "document" : "line";
 }
 
 interface Weights {
@@ -26,7 +25,7 @@ interface Weights {
   any?: number;
 }
 
-/** The largest weight of each kind of media range; undefined where none was named. */
+/** The largest weight of each kind of media range; undefined where the header names none. */
 function weigh(accept: string): Weights {
   const weights: Weights = {};
   for (const element of accept.toLowerCase().split(",")) {
@@ -53,7 +52,7 @@ function kindOf(range: string): keyof Weights | undefined {
   }
 }
 
-/** RFC 9110, 12.4.2: 0 to 1, by default 1. A malformed weight counts as none given. */
+/** RFC 9110, 12.4.2: 0 to 1, by default 1, which a malformed weight counts as too. */
 function quality(parameters: readonly string[]): number {
   for (const parameter of parameters) {
     const [name, value = ""] = parameter.split("=");

@@ -1,9 +1,12 @@
 /**
- * Which box a call goes to, where several serve its endpoint. What a box says when it is asked is not
- * known here: whoever holds the call tries the boxes in this order.
+ * Which box a call goes to, where several serve its endpoint. Decides an order alone: the caller asks the boxes,
+ * and goes on to the next one where nothing was begun. Pure.
  */
 
-/** The boxes in the order in which they are tried: from a random one on, those found away lately last. */
+/**
+ * The boxes in the order in which the caller tries them: from a random one on, and boxes that are away last.
+ * @param random from 0 up to, and without, 1
+ */
 export function triedInOrder<Box extends { readonly box: string }>(
   boxes: readonly Box[],
   isAway: (box: string) => boolean,
@@ -16,9 +19,9 @@ export function triedInOrder<Box extends { readonly box: string }>(
 }
 
 /**
- * The box that all calls under one key go to, by rendezvous hashing (Thaler and Ravishankar, 1998): a box
- * that comes takes keys for itself alone, and one that goes gives away its own alone. It is part of the
- * promise that a call under an Idempotency-Key runs once: another hash would move keys.
+ * The box that all calls under one key go to; undefined where there are no boxes. By rendezvous hashing (Thaler
+ * and Ravishankar, 1998) a new box takes over keys for itself alone, and a box that goes gives away its own
+ * alone. A call under an Idempotency-Key runs once only as long as this function never changes.
  */
 export function homeBox<Box extends { readonly box: string }>(
   key: string,
@@ -28,7 +31,7 @@ export function homeBox<Box extends { readonly box: string }>(
   let highest = -1;
   for (const place of boxes) {
     const weight = weightOf(`${place.box}\n${key}`);
-    // Equal weights: by name, so that the order of the list does not matter.
+    // At equal weights the name decides, so that the order of the list does not matter.
     const wins = weight > highest || (weight === highest && place.box < (home?.box ?? ""));
     if (!wins) continue;
     home = place;
@@ -37,7 +40,7 @@ export function homeBox<Box extends { readonly box: string }>(
   return home;
 }
 
-/** FNV-1a of 32 bits, finished as MurmurHash3 does, since FNV alone leaves its last bytes in few bits. */
+/** FNV-1a of 32 bits, finished as MurmurHash3 is: the last bytes alone would reach few bits of FNV's. */
 function weightOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) {

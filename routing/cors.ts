@@ -1,11 +1,10 @@
 /**
- * Cross-origin requests of browsers, by the endpoint's `cors` setting: the answer to a preflight, and the
- * headers on every other answer, the app's as well as the gateway's own 303, 202 and errors. Pure.
+ * Cross-origin requests of browsers, by the endpoint's `cors` setting: the response to a preflight, and the headers
+ * of all other responses, of the app and of Postern. Pure.
  *
- * A redirect is answered to the browser, not to the page: without these headers on the 303 itself, fetch
- * fails there (Fetch Standard, HTTP-redirect fetch). The result URL is on the same origin, so that the
- * browser goes on sending the page's own `Origin`. A request with headers of its own (a token) is
- * preflighted again at every hop, so that result URLs must answer preflights like any other URL.
+ * A browser checks a redirect too: without these headers on the 303 itself, fetch fails there (Fetch Standard,
+ * HTTP-redirect fetch). The result URL is of the same origin, so the browser goes on sending the page's `Origin`. It
+ * preflights a request with headers of its own (a token) again at each hop, so result URLs answer preflights.
  */
 import type { EndpointSettings } from "./wire/messages.ts";
 import { without } from "./wire/headers.ts";
@@ -13,16 +12,16 @@ import { without } from "./wire/headers.ts";
 /** `true` allows every page to call, without the browser's cookies. */
 export type CorsSetting = NonNullable<EndpointSettings["cors"]>;
 
-/** How long a browser may keep a preflight's answer, in seconds: Chromium keeps none longer than two hours. */
+/** How long a browser may keep the response to a preflight. Chromium keeps none longer. */
 const PREFLIGHT_MAX_AGE_S = 7200;
 
-/** Header names that a page may ask for, in one line; more is not answered with. */
+/** Of the header names that a page may ask for, in one line. A longer line gets no permission. */
 const MAX_REQUESTED_HEADERS_CHARACTERS = 4096;
 
-/** Methods that need no asking; a stranger one is allowed when it is asked for. */
+/** Methods that each preflight allows; another one is allowed where the page asks for it. */
 const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/** What the gateway itself understands: allowed also where the setting lists the app's headers. */
+/** Headers that the gateway reads: allowed too where the setting lists the app's headers. */
 const GATEWAY_REQUEST_HEADERS: readonly string[] = [
   "authorization",
   "content-type",
@@ -38,7 +37,7 @@ const GATEWAY_REQUEST_HEADERS: readonly string[] = [
   "x-request-id",
 ];
 
-/** What a page needs to read of the gateway's own answers. */
+/** Headers of the gateway's own responses that a page needs to read. */
 const GATEWAY_RESPONSE_HEADERS: readonly string[] = [
   "location",
   "postern-call-id",
@@ -48,7 +47,7 @@ const GATEWAY_RESPONSE_HEADERS: readonly string[] = [
   "x-request-id",
 ];
 
-/** Where the setting is on, the gateway alone says these: two opinions fail in the browser. */
+/** Where the setting is on, the gateway alone sets these: browsers reject a response that has one twice. */
 const CORS_RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   "access-control-allow-origin",
   "access-control-allow-credentials",
@@ -58,7 +57,7 @@ const CORS_RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   "access-control-max-age",
 ]);
 
-/** What of a request matters here; header values as they came. */
+/** The parts of a request that CORS needs; header values are raw. */
 export interface CorsRequest {
   method: string;
   origin: string | null;
@@ -69,9 +68,9 @@ export interface CorsRequest {
 }
 
 /**
- * The headers of the 204 that answers a preflight; undefined when the request is none, or the endpoint
- * leaves them to its app. An origin that is not allowed gets no permission, which is the refusal.
- * To be asked before anything that wants credentials: a preflight carries none.
+ * The headers of the 204 to a preflight; undefined where the request is none, or the endpoint leaves CORS to its app.
+ * An origin that is not allowed gets a 204 without permission, which the browser takes as a refusal. Comes before
+ * authorization, because a preflight carries no credentials.
  */
 export function preflight(setting: CorsSetting, request: CorsRequest): string[] | undefined {
   const { method, origin, requestMethod, requestHeaders } = request;
@@ -96,8 +95,8 @@ export function preflight(setting: CorsSetting, request: CorsRequest): string[] 
 }
 
 /**
- * An answer's headers with what the browser needs to let the page see it. `headers` are names and values
- * in turn, names in lower case; the app's own words on the matter are replaced.
+ * A response's headers with those that let the page read it. The app's own CORS headers are replaced.
+ * @param headers names in lower case and values in turn
  */
 export function withCors(
   setting: CorsSetting,
@@ -105,20 +104,20 @@ export function withCors(
   headers: readonly string[],
 ): string[] {
   if (setting === false) return [...headers];
-  const answer = without(headers, CORS_RESPONSE_HEADERS);
+  const lines = without(headers, CORS_RESPONSE_HEADERS);
   const permission = origin === null ? undefined : permissionFor(setting, origin);
   if (permission !== undefined) {
     const exposed = new Set(GATEWAY_RESPONSE_HEADERS);
-    for (let index = 0; index < answer.length; index += 2) exposed.add(answer[index] as string);
-    // Browsers never show it.
+    for (let index = 0; index < lines.length; index += 2) exposed.add(lines[index] as string);
+    // No browser shows it to a page.
     exposed.delete("set-cookie");
-    // By name: `*` means nothing to a request with cookies, and never covers Authorization.
-    answer.push(...permission, "access-control-expose-headers", [...exposed].join(", "));
+    // Each by its name: `*` has no meaning for a request with cookies, and never covers Authorization.
+    lines.push(...permission, "access-control-expose-headers", [...exposed].join(", "));
   }
-  return withVary(answer);
+  return withVary(lines);
 }
 
-/** What is wrong with a setting, in words for who wrote it; undefined when nothing is. */
+/** The problem of a setting, in words for its author; undefined where there is none. */
 export function corsSettingProblem(setting: CorsSetting): string | undefined {
   if (typeof setting === "boolean") return undefined;
   const { origins, headers, credentials } = setting;
@@ -136,26 +135,26 @@ export function corsSettingProblem(setting: CorsSetting): string | undefined {
   return undefined;
 }
 
-/** The headers that let a page of this origin see an answer; undefined when it may not. */
+/** The headers that let a page of this origin read a response; undefined where it may not. */
 function permissionFor(setting: CorsSetting, origin: string): string[] | undefined {
   const name = "access-control-allow-origin";
   if (setting === true) return [name, "*"];
   if (setting === false) return undefined;
   const { origins, credentials } = setting;
-  // With credentials a list is needed: `corsSettingProblem` says so, and here nothing is given without.
+  // `corsSettingProblem` refuses credentials without a list. Without a list, no page gets them here either.
   if (origins === undefined || origins.includes("*")) return [name, "*"];
   if (!origins.some((allowed) => allowed.toLowerCase() === origin)) return undefined;
   if (credentials !== true) return [name, origin];
   return [name, origin, "access-control-allow-credentials", "true"];
 }
 
-/** The request headers that a page may send: those it asked for, or those of the setting and our own. */
+/** The request headers that a page may send: the setting's and the gateway's, or else all that it asked for. */
 function allowedHeaders(setting: CorsSetting, requested: string | null): readonly string[] {
   const listed = typeof setting === "boolean" ? undefined : setting.headers;
   if (listed !== undefined && !listed.includes("*")) {
     return [...new Set([...GATEWAY_REQUEST_HEADERS, ...listed.map((name) => name.toLowerCase())])];
   }
-  // By name: `*` never covers Authorization (Fetch Standard, CORS-preflight fetch).
+  // Each by its name: `*` never covers Authorization (Fetch Standard, CORS-preflight fetch).
   if (requested === null || requested.length > MAX_REQUESTED_HEADERS_CHARACTERS) return [];
   return requested
     .split(",")
@@ -163,7 +162,7 @@ function allowedHeaders(setting: CorsSetting, requested: string | null): readonl
     .filter(isToken);
 }
 
-/** Caches must keep answers to different origins apart (Fetch Standard, CORS protocol and HTTP caches). */
+/** Caches must keep responses to different origins apart (Fetch Standard, CORS protocol and HTTP caches). */
 function withVary(headers: string[]): string[] {
   const at = headers.findIndex((name, index) => index % 2 === 0 && name === "vary");
   if (at === -1) return [...headers, "vary", "origin"];
@@ -173,13 +172,13 @@ function withVary(headers: string[]): string[] {
   return headers;
 }
 
-/** An origin as browsers write it: lower case, no path, no default port; or `null`, of a sandboxed page. */
+/** Whether a text is an origin as browsers write it: no path, no default port; or `null`, of a sandboxed page. */
 function isOrigin(text: string): boolean {
   if (text === "null") return true;
   if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+$/i.test(text)) return false;
   const url = URL.parse(text);
   if (url === null) return false;
-  // Schemes that URL gives no origin (browser extensions) stand as they are.
+  // URL gives some schemes no origin, those of browser extensions for instance. They pass as they are.
   return url.origin === "null" || url.origin === text.toLowerCase();
 }
 

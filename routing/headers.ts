@@ -1,9 +1,9 @@
 /**
- * Header hygiene from the client to the app: one pass over what the client sent, one list of what the app
- * gets. What an app may believe about its caller is added here and nowhere else, and a client that sends
- * the same names is not heard. The gateway's own secrets end here.
+ * Header hygiene from the client to the app: one pass over the client's header lines makes the list that the app
+ * gets. Only this file adds what an app may believe about its caller; a client's lines of the same names are
+ * dropped. The gateway's own secrets end here. Pure.
  *
- * Runs on every request: a lookup by name and one scan of each value, nothing more.
+ * Runs on every request, and costs one lookup by name and one scan of the value for each line.
  */
 import {
   addConnectionOptions,
@@ -14,7 +14,7 @@ import {
 } from "./wire/headers.ts";
 import { MAX_HEADER_BYTES, MAX_HEADER_LINES } from "./wire/limits.ts";
 
-/** What the gateway knows of the request by itself and tells the app. */
+/** Facts that the gateway knows of the request by itself, and tells the app. */
 export interface RequestFacts {
   /** The canonical public host: `authority` of `parseHost`. */
   host: string;
@@ -32,18 +32,18 @@ export interface RefusedHeaders {
   detail: string;
 }
 
-/** Header lines by lower-case name, one call each: a runtime's `Headers`, or a `Map`. */
+/** Header lines: a runtime's `Headers`, or a `Map`, by lower-case name. */
 export interface HeaderLines {
   forEach(callback: (value: string, name: string) => void): void;
 }
 
-/** Never passed on from a client, besides hop-by-hop fields. */
+/** Fields of a client that no app gets, besides hop-by-hop fields. */
 const NOT_FROM_A_CLIENT: ReadonlySet<string> = new Set([
-  // Replaced by what the gateway knows.
+  // The gateway replaces these by its own.
   "host",
   "traceparent",
   "x-request-id",
-  // Who calls, from where, how and with what proof: forged unless the gateway says it.
+  // They say who calls, from where, how and with what proof. A client's are forged.
   "forwarded",
   "true-client-ip",
   "fastly-client-ip",
@@ -62,11 +62,11 @@ const NOT_FROM_A_CLIENT: ReadonlySet<string> = new Set([
   "x-scheme",
   "x-url-scheme",
   "x-verified-user-data",
-  // Frameworks take these for the path, past whoever decided by the real one.
+  // Frameworks take these for the path, and would answer for another one than was authorized.
   "x-original-uri",
   "x-original-url",
   "x-rewrite-url",
-  // CGI turns it into the variable HTTP_PROXY, through which programs then send their requests.
+  // CGI makes the variable HTTP_PROXY of it, and programs send their requests through that.
   "proxy",
   // RFC 9110, 10.1.1: the gateway takes the body and answers the expectation itself.
   "expect",
@@ -79,10 +79,10 @@ const NOT_FROM_A_CLIENT: ReadonlySet<string> = new Set([
   "modal-secret",
 ]);
 
-/** Whole families; `cf-` is what Cloudflare's edge says about a caller, to us alone. */
+/** The same by prefix. Cloudflare's edge describes a caller by `cf-…`, to the gateway alone. */
 const PREFIXES_NOT_FROM_A_CLIENT = [INTERNAL_PREFIX, "proxy-", "x-forwarded-", "cf-"] as const;
 
-/** What the app gets, or why the request goes nowhere. */
+/** The header list that the app gets (names and values in turn), or why the request is refused. */
 export function requestHeaders(given: HeaderLines, facts: RequestFacts): string[] | RefusedHeaders {
   const headers = [
     "host",
@@ -118,7 +118,7 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): string[
     bytes += name.length + bytesOfValue + HEADER_LINE_OVERHEAD_BYTES;
     if (HOP_BY_HOP.has(name)) {
       if (name === "connection") addConnectionOptions(value, dropped);
-      // RFC 9112, 6.1: a coding that we do not know is 501. The platform has undone `chunked` only.
+      // RFC 9112, 6.1: an unknown coding is 501. The platform decodes `chunked` and nothing else.
       if (name === "transfer-encoding" && value.trim().toLowerCase() !== "chunked") {
         refused = { refused: "not_supported", detail: "the only transfer coding is chunked" };
       }
@@ -139,7 +139,7 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): string[
   return [...headers.slice(0, own), ...without(headers.slice(own), dropped)];
 }
 
-/** WSGI and CGI read `X_Auth` and `X-Auth` as one variable: a name with an underscore is never passed on. */
+/** WSGI and CGI read `X_Auth` and `X-Auth` as one variable, so no app gets a name with an underscore. */
 function isDropped(name: string): boolean {
   if (NOT_FROM_A_CLIENT.has(name) || name.includes("_")) return true;
   return PREFIXES_NOT_FROM_A_CLIENT.some((prefix) => name.startsWith(prefix));
@@ -154,8 +154,8 @@ function opensTheGateway(value: string): boolean {
 }
 
 /**
- * The platform joins two Cookie lines with ", " where "; " is right (RFC 9113, 8.2.3; RFC 6265, 5.4).
- * Undone only where a cookie's name and `=` follow, so that JSON and dates in cookies stay whole.
+ * Repairs the join of two Cookie lines: the platform joins with ", " where "; " is right (RFC 9113, 8.2.3; RFC 6265,
+ * 5.4). Only a ", " before a cookie's name and `=` is replaced, so that JSON and dates in cookies stay whole.
  */
 function rejoinCookies(value: string): string {
   if (!value.includes(", ")) return value;
@@ -163,8 +163,8 @@ function rejoinCookies(value: string): string {
 }
 
 /**
- * The value's length in UTF-8, or -1 when it has a control character (RFC 9110, 5.5) or U+FFFD, which
- * is how the platform shows bytes that were not UTF-8.
+ * The value's length in UTF-8, or -1 where it has a control character (RFC 9110, 5.5) or U+FFFD. The platform
+ * decodes bytes that are not UTF-8 to U+FFFD.
  */
 function utf8Length(value: string): number {
   let length = value.length;

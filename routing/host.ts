@@ -1,9 +1,9 @@
 /**
- * The Host header, read once: what it parses to is what routing, auth and the app see. Works on the raw
- * header and never through `URL`, which repairs what must be refused (`a@b` becomes `b`).
+ * The Host header, parsed once: routing, authorization and the app all see the result. Parses the raw header and
+ * never by `URL`, which repairs hosts that must be refused (`a@b` becomes `b`).
  *
- * Decides syntax and place alone. Whether an endpoint of that name exists is for `Names` to say, and
- * what cannot be a name is refused here, before anybody is asked.
+ * Decides syntax and place alone; `Names` knows which endpoints exist. A host that no endpoint can have is refused
+ * here, before any object is asked. Pure.
  */
 import { MAX_DNS_LABEL_LENGTH } from "./names.ts";
 
@@ -11,8 +11,8 @@ import { MAX_DNS_LABEL_LENGTH } from "./names.ts";
 const MAX_HOST_LENGTH = 253;
 
 /**
- * `authority` is the canonical Host (RFC 9110, 7.2): in lower case, without a dot at the end, the port
- * as the client sent it. It is the Host that the app gets.
+ * `authority` is the canonical Host (RFC 9110, 7.2), which the app gets: in lower case, without a dot at the end,
+ * and with the port that the client sent.
  */
 export type ParsedHost =
   | { kind: "base"; authority: string }
@@ -21,8 +21,10 @@ export type ParsedHost =
   | { kind: "refused"; code: "bad_request" | "wrong_host" | "no_such_endpoint"; detail: string };
 
 /**
- * `header` is the Host header's raw value; `baseDomain` may carry a port. Ports are checked, then
- * ignored: a proxy before the gateway may listen on another one.
+ * Parses the Host header. Ports are checked, then ignored, since a proxy before the gateway may listen on another
+ * one.
+ * @param header its raw value
+ * @param baseDomain may have a port
  */
 export function parseHost(header: string, baseDomain: string): ParsedHost {
   if (header.startsWith("[")) return parseAddressLiteral(header, baseDomain);
@@ -35,7 +37,7 @@ export function parseHost(header: string, baseDomain: string): ParsedHost {
   if (host.length > MAX_HOST_LENGTH) return malformed("it is too long");
   const characters = checkCharacters(host);
   if (characters !== undefined) return malformed(characters);
-  // After the check: only ASCII has one lower case; the Kelvin sign's is a plain k.
+  // Only after the check, which leaves ASCII: the Kelvin sign's lower case is a plain k.
   host = host.toLowerCase();
   const authority = port === "" ? host : `${host}:${port}`;
 
@@ -56,15 +58,15 @@ export function parseHost(header: string, baseDomain: string): ParsedHost {
 }
 
 /**
- * Whether a label under the base domain can be an endpoint's: `<source>--<label>`, or one of exactly 63
- * characters, since cutting a name with a long source may take the two dashes away.
+ * Whether a label under the base domain can be an endpoint's: `<source>--<label>`. A name of 63 characters counts
+ * without the two dashes, because a long name is cut, and the cut may remove them.
  */
 function isEndpointName(name: string): boolean {
   if (!isDnsLabel(name)) return false;
   return name.includes("--") || name.length === MAX_DNS_LABEL_LENGTH;
 }
 
-/** A name that DNS could know: at least two labels, the last one not a number as in 127.0.0.1. */
+/** A name that DNS could have: two labels or more, and the last one no number, as it is in 127.0.0.1. */
 function isCustomDomain(host: string): boolean {
   const labels = host.split(".");
   return labels.length > 1 && labels.every(isDnsLabel) && !/^\d+$/.test(labels.at(-1) ?? "");
@@ -83,8 +85,8 @@ function isDnsLabel(label: string): boolean {
 }
 
 /**
- * Letters, digits, `-`, `_` and dots between labels; anything else has no business in a Host of HTTP
- * over DNS, least of all a comma, which is how two Host lines arrive. Returns what is wrong.
+ * The problem with the characters of a host; undefined where there is none. A host has letters, digits, `-`, `_`, and
+ * dots between labels. A comma is how two Host lines arrive.
  */
 function checkCharacters(host: string): string | undefined {
   let previous = DOT;
@@ -106,7 +108,7 @@ const DOT = 0x2e;
 const DASH = 0x2d;
 const UNDERSCORE = 0x5f;
 
-/** `[::1]:8787`, which is at most the base domain itself. */
+/** Parses a host such as `[::1]:8787`, which can only be the base domain. */
 function parseAddressLiteral(header: string, baseDomain: string): ParsedHost {
   const match = /^(\[[0-9a-f:.]{2,45}\])(?::(\d*))?$/i.exec(header);
   const port = match?.[2] ?? "";
@@ -118,7 +120,7 @@ function parseAddressLiteral(header: string, baseDomain: string): ParsedHost {
   return { kind: "refused", code: "wrong_host", detail: `${host} is not served here` };
 }
 
-/** The base domain as hosts are compared with it: in lower case, without a port. */
+/** The base domain in the form that hosts are compared in: lower case, no port. */
 function withoutPort(baseDomain: string): string {
   const colon = baseDomain.lastIndexOf(":");
   const host = colon > baseDomain.lastIndexOf("]") ? baseDomain.slice(0, colon) : baseDomain;

@@ -1,39 +1,39 @@
 /**
- * What an endpoint is called: from workspace, app and function to `<source>--<label>.<base domain>`.
- * Gateway, agent, API and `postern url` all build names here, so that they cannot disagree;
- * names-vectors.json holds the same rules as data for any other implementation.
+ * Builds an endpoint's name from workspace, app and function: `<source>--<label>.<base domain>`. Gateway, agent,
+ * API and `postern url` all build names here, so that they cannot disagree. names-vectors.json has the same rules
+ * as data, for other implementations. Pure.
  *
- * Names are built, not owned: whether one is free is for `Names` to say. Different inputs may meet in
- * one name (`a_b` and `a-b`; app `a`, function `b-c` and app `a-b`, function `c`), and the claim decides.
+ * Builds names and owns none. Different inputs may meet in one name (`a_b` and `a-b`; function `b-c` of app `a` and
+ * function `c` of app `a-b`), and `Names` decides which app gets it.
  */
 import { sha256Hex } from "./sha256.ts";
 
 /** RFC 1035, 2.3.4. */
 export const MAX_DNS_LABEL_LENGTH = 63;
 
-/** Hex digits of the hash that stands in for what was cut off an overlong name. */
+/** Hex digits of the hash that replaces what is cut off an overlong name. */
 const HASH_DIGITS = 6;
 
-/** Room for one environment's or person's initials beside the name; a dev suffix is never cut. */
+/** A dev suffix is never cut, so it has to leave room for the name. */
 const MAX_DEV_SUFFIX_LENGTH = 16;
 
 export const DEFAULT_DEV_SUFFIX = "dev";
 
-/** A value, or why there is none, in words for the person who chose the name. */
+/** A value, or the reason why there is none, for the person who chose the name. */
 export type Named = { ok: true; value: string } | { ok: false; reason: string };
 
-/** Everything that decides an endpoint's URL. */
+/** The parts that decide an endpoint's URL. */
 export interface EndpointIdentity {
   workspace: string;
-  /** The environment's web suffix as stored (`webSuffixOf` gives the one it starts with); may be empty. */
+  /** The environment's web suffix as stored; may be empty. */
   suffix: string;
   app: string;
   function: string;
-  /** The class, when `function` is its method. */
+  /** The class whose method `function` is. */
   class?: string | undefined;
-  /** The user's own label instead of the generated one: refused when invalid, never repaired. */
+  /** The user's own label instead of the generated one. */
   label?: string | undefined;
-  /** Set for ephemeral apps, without its dash: `dev`. */
+  /** Of an ephemeral app, without its dash: `dev`. */
   devSuffix?: string | undefined;
 }
 
@@ -42,17 +42,17 @@ export function isObjectName(name: string): boolean {
   return /^[A-Za-z0-9._-]{1,64}$/.test(name);
 }
 
-/** The web suffix that an environment has until it is changed: none for `main`, else its own name. */
+/** The web suffix that a new environment has: none for `main`, else its own name. */
 export function webSuffixOf(environment: string): string {
   return environment === "main" ? "" : normalise(environment);
 }
 
 /**
- * Lower-case; every run of characters other than ASCII letters, digits and dashes becomes one dash;
- * dashes at the ends go. May leave nothing.
+ * Makes a component fit for a URL. Each run of characters other than ASCII letters, digits and dashes becomes one
+ * dash, dashes at the ends go, and the rest is lower-cased. May return an empty string.
  */
 export function normalise(component: string): string {
-  // Replaced first, so that only ASCII is ever lower-cased: the Kelvin sign would become a plain k.
+  // The replacement comes first and leaves ASCII: the Kelvin sign's lower case is a plain k.
   const dashed = component.replace(/[^A-Za-z0-9-]+/g, "-").toLowerCase();
   let start = 0;
   let end = dashed.length;
@@ -87,7 +87,7 @@ export function labelOf(app: string, functionName: string, className?: string): 
   return named(parts.join("-"));
 }
 
-/** A label that the user chose: a DNS label in lower case, as it is, or why not. */
+/** Checks a label that a user chose: a DNS label in lower case. It is refused where it is invalid, never repaired. */
 export function checkLabel(label: string): Named {
   if (label === "") return refused("a label cannot be empty");
   const invalid = /[^a-z0-9-]/u.exec(label)?.[0];
@@ -107,7 +107,7 @@ export function checkLabel(label: string): Named {
   return named(label);
 }
 
-/** What `serve` appends to a label, without its dash: short and alphanumeric. */
+/** Checks what `serve` appends to a label, without its dash. */
 export function checkDevSuffix(suffix: string): Named {
   if (!/^[A-Za-z0-9]+$/.test(suffix) || suffix.length > MAX_DEV_SUFFIX_LENGTH) {
     return refused(
@@ -117,7 +117,7 @@ export function checkDevSuffix(suffix: string): Named {
   return named(suffix.toLowerCase());
 }
 
-/** `<source>--<label>`: the endpoint's one DNS label under the base domain, cut and hashed when overlong. */
+/** `<source>--<label>`, the endpoint's one DNS label under the base domain; cut and hashed where it is overlong. */
 export async function endpointName(identity: EndpointIdentity): Promise<Named> {
   const source = sourceOf(identity.workspace, identity.suffix);
   if (!source.ok) return source;
@@ -132,18 +132,18 @@ export async function endpointName(identity: EndpointIdentity): Promise<Named> {
   return suffix.ok ? named(await fit(name, `-${suffix.value}`)) : suffix;
 }
 
-/** The endpoint's host with the base domain's port, if it has one: `<source>--<label>.<base domain>`. */
+/** The endpoint's host, `<source>--<label>.<base domain>`, with the base domain's port if that has one. */
 export async function endpointHost(identity: EndpointIdentity, baseDomain: string): Promise<Named> {
   const name = await endpointName(identity);
   return name.ok ? named(`${name.value}.${baseDomain}`) : name;
 }
 
-/** `https` on real domains; plain `http` where names resolve to the machine itself. */
+/** The scheme of public URLs: `https`, or `http` under localhost, where names resolve to the machine itself. */
 export function publicScheme(baseDomain: string): "http" | "https" {
   return /(?:^|\.)localhost(?::\d+)?$/.test(baseDomain) ? "http" : "https";
 }
 
-/** The endpoint's URL, without a slash at its end. */
+/** The endpoint's URL, without a path. */
 export async function endpointUrl(
   identity: EndpointIdentity,
   baseDomain: string,
@@ -154,8 +154,8 @@ export async function endpointUrl(
 }
 
 /**
- * Cuts an overlong name so that what is left, a dash, the first 6 hex digits of the whole name's SHA-256
- * and the suffix make 63 characters.
+ * Cuts an overlong name to 63 characters: the beginning of the name, a dash, the first 6 hex digits of the whole
+ * name's SHA-256, and the suffix.
  */
 async function fit(name: string, suffix: string): Promise<string> {
   const whole = name + suffix;

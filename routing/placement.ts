@@ -1,25 +1,25 @@
 /**
- * On which boxes containers run: what `boxes` and `region` of an endpoint say, against the boxes that the
- * workspace has. Whether a box is connected matters only where nothing was said.
+ * On which boxes an endpoint's containers run: the rule of its settings `boxes` and `region`, applied to the
+ * workspace's boxes. Whether a box is connected counts only where an endpoint has no rule. Pure.
  */
 
 export interface PlaceableBox {
   readonly name: string;
-  /** Empty: none was given. */
+  /** Empty where the box has none. */
   readonly region: string;
   readonly connected: boolean;
 }
 
 export interface PlacementRule {
-  /** Names of boxes; `*` stands for any characters, `?` for one. Absent: any box. */
+  /** Patterns of `matchesPattern` for names; undefined: any box. */
   readonly boxes?: readonly string[] | undefined;
-  /** Broad names match narrower ones. Absent: any region. */
+  /** Regions that a box may be within (`isWithin`); undefined: any region. */
   readonly region?: readonly string[] | undefined;
 }
 
 /**
- * The names of the boxes, in order; none where no box fits. With a rule: all that it fits. Without: the
- * first of `preferred` that there is, else one box, a connected one if any, the first by name.
+ * The names of the boxes, sorted; empty where no box fits. With a rule: all boxes that it allows. Without one: one
+ * box, namely the first of `preferred` that exists, else by name the first that is connected, else the first.
  */
 export function placementOf(
   { boxes: patterns, region: regions }: PlacementRule,
@@ -44,7 +44,7 @@ export function placementOf(
     .slice(0, 1);
 }
 
-/** `*` stands for any characters, `?` for one. Takes time in proportion to both lengths multiplied, at most. */
+/** `*` stands for any characters, `?` for one. Takes time O(pattern × name) at most. */
 export function matchesPattern(pattern: string, name: string): boolean {
   let at = 0;
   let position = 0;
@@ -59,7 +59,7 @@ export function matchesPattern(pattern: string, name: string): boolean {
       at += 1;
       position += 1;
     } else if (star !== -1) {
-      // The last star takes one character more; an earlier one never has to.
+      // Only the last star has to try longer matches: what an earlier one matched stays a match.
       resumed += 1;
       position = resumed;
       at = star + 1;
@@ -72,8 +72,8 @@ export function matchesPattern(pattern: string, name: string): boolean {
 }
 
 /**
- * Whether a region is the broad one or a part of it, as clouds spell parts: `eu` has `eu-west-1`, `us-east`
- * has `us-east-1` and `us-east1`. Not so `us-east1` and `us-east10`.
+ * Whether a region is the broad one or a part of it, as clouds spell parts: `eu` contains `eu-west-1`, and
+ * `us-east` contains `us-east-1` and `us-east1`. `us-east1` does not contain `us-east10`.
  */
 export function isWithin(broad: string, region: string): boolean {
   const outer = broad.toLowerCase();

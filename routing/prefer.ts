@@ -1,13 +1,13 @@
-/** The Prefer header (RFC 7240), as far as calls know it. Pure. */
+/** The Prefer header (RFC 7240): the preferences that calls know. Pure. */
 
 export interface Preferences {
-  /** `respond-async`: 202 instead of waiting. */
+  /** `respond-async`: the client wants a 202 instead of waiting. */
   respondAsync: boolean;
   /** `wait=N`: seconds that the client is willing to wait. */
   waitS: number | undefined;
 }
 
-/** Reads the header; what it does not know or cannot read is ignored, as preferences may be. */
+/** Parses the header. Preferences that are unknown or malformed are ignored (RFC 7240, 2). */
 export function parsePrefer(header: string | null): Preferences {
   const preferences: Preferences = { respondAsync: false, waitS: undefined };
   if (header === null) return preferences;

@@ -3,7 +3,7 @@
  * a small page or one line of text, as the client prefers. It says what went wrong and what helps, and
  * never names a stack, a path or another tenant.
  */
-import { type AnswerShape, answerShape } from "./accept.ts";
+import { problemShape, type ProblemShape } from "./accept.ts";
 import { type ErrorCode, ERRORS } from "./wire/errors.ts";
 
 export interface ProblemOptions {
@@ -28,7 +28,7 @@ export interface Problem {
  */
 export function problem(code: ErrorCode, detail: string, options: ProblemOptions): Problem {
   const { status, mayHaveRun, retryAfterS } = ERRORS[code];
-  const shape = SHAPES[answerShape(options.accept)];
+  const shape = SHAPES[problemShape(options.accept)];
   const headers: Record<string, string> = {
     // RFC 9111, 5.2.2.5: what is wrong now may be right in a second.
     "cache-control": "no-store",
@@ -51,16 +51,16 @@ interface Shape {
   body(code: ErrorCode, detail: string, members: ProblemOptions["members"]): string;
 }
 
-const SHAPES: Readonly<Record<AnswerShape, Shape>> = {
-  problem: { headers: { "content-type": "application/problem+json" }, body: document },
-  html: {
+const SHAPES: Readonly<Record<ProblemShape, Shape>> = {
+  document: { headers: { "content-type": "application/problem+json" }, body: document },
+  page: {
     headers: {
       "content-type": "text/html; charset=utf-8",
       "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
     },
     body: page,
   },
-  text: {
+  line: {
     headers: { "content-type": "text/plain; charset=utf-8" },
     body: (code, detail) => `${line(code, detail)}\n`,
   },

@@ -1,16 +1,16 @@
 /**
- * How many redirects a client follows before it gives up, so that a call that takes longer ends in an
- * answer that the client can show (202 with the call's URLs) and not in an error of its library. Pure;
- * what is not in the table follows 20 or more.
+ * How many redirects a client follows before its library fails. The gateway redirects less often than that, and
+ * ends in a response that the client can show: a 202 with the call's URLs. Clients that the table lacks follow 20
+ * or more. Pure.
  *
- * Measured with a redirector that never ends (303, each to another URL, after a POST), by the number of
- * redirects that were followed: curl 7.88 50 (newer ones 30), requests 2.34 30, axios 1.21 21, and 20 for
- * fetch in Node 20 and 24, fetch in Chromium, httpx 0.27, node-fetch 3.3, ky 1.14, wget 1.21 and the
- * OpenAI SDKs for Python and Node. A client whose limit is reached fails; the OpenAI SDKs start over with
- * a second POST. superagent 10 follows 5, but sends no User-Agent by which it could be told.
+ * We counted the redirects that clients follow from a server that never stops redirecting (303, each to another
+ * URL, after a POST): curl 7.88 50, newer ones 30; requests 2.34 30; axios 1.21 21; and 20 each: fetch in Node 20
+ * and 24, fetch in Chromium, httpx 0.27, node-fetch 3.3, ky 1.14, wget 1.21, the OpenAI SDKs for Python and Node.
+ * The OpenAI SDKs start over with a second POST at their limit. superagent 10 follows 5, but sends no User-Agent
+ * to tell it by.
  */
 
-/** Redirects that are followed, where that is less than 20, by product of the User-Agent field. */
+/** Redirects that a client follows, where they are fewer than 20, by product of the User-Agent field. */
 const REDIRECTS_FOLLOWED: ReadonlyMap<string, number> = new Map([
   // net/http of Go 1.26 stops before its 11th request.
   ["Go-http-client", 9],
@@ -32,16 +32,16 @@ const REDIRECTS_FOLLOWED: ReadonlyMap<string, number> = new Map([
   ["libwww-perl", 7],
 ]);
 
-/** For everybody else: one before 20, which is the smallest limit of the rest. */
+/** For other clients: one before 20, which is the smallest of their limits. */
 export const DEFAULT_FINAL_HOP = 19;
 
-/** A User-Agent field says who it is in its first words. */
+/** A User-Agent field names its product in its first words. */
 const MAX_USER_AGENT_CHARACTERS = 256;
 
 /**
- * The hop that is answered finally whether or not the call is done: hops 0 (the request itself) to the
- * one before it may be answered with 303. It is one before the client's last, because that one may be
- * needed: for a redirect in front of the gateway (http to https), or when the app itself answers with one.
+ * The hop at which the gateway no longer redirects, whether or not the call has ended. Hop 0 is the request itself.
+ * The client's last redirect stays unused: a proxy before the gateway may need it (http to https), or the app, to
+ * redirect by itself.
  */
 export function finalHop(userAgent: string | undefined): number {
   if (userAgent === undefined) return DEFAULT_FINAL_HOP;

@@ -1,6 +1,6 @@
 /**
- * Result URLs: the original target with one more query parameter. Targets are text and stay as the client
- * sent them, byte for byte, around that parameter. Pure.
+ * Result URLs: the original target with one more query parameter. Around that parameter a target stays as the
+ * client sent it, byte for byte. Pure.
  */
 
 /** Names the parameter that makes a target a result URL. */
@@ -15,9 +15,9 @@ export interface ResultTarget {
   target: string;
 }
 
-/** Takes a result URL's target apart; undefined for any other target. */
+/** Parses a result URL's target; undefined for any other target. */
 export function parseResultTarget(target: string): ResultTarget | undefined {
-  // Nearly every request ends here.
+  // Nearly every target ends here.
   if (!target.includes("__postern_")) return undefined;
   const question = target.indexOf("?");
   if (question === -1) return undefined;
@@ -25,7 +25,7 @@ export function parseResultTarget(target: string): ResultTarget | undefined {
   let found: { kind: "result" | "events"; token: string } | undefined;
   for (const pair of target.slice(question + 1).split("&")) {
     const kind = kindOf(pair);
-    // The first one counts; a second one never reaches an app either.
+    // The first one counts. A second one is dropped too: no app may see a token.
     if (kind === undefined) others.push(pair);
     else found ??= { kind, token: pair.slice(pair.indexOf("=") + 1) };
   }
@@ -34,7 +34,7 @@ export function parseResultTarget(target: string): ResultTarget | undefined {
   return { ...found, target: others.length === 0 ? path : `${path}?${others.join("&")}` };
 }
 
-/** The result URL of a target, as path and query. */
+/** The result URL of a target, or the URL of its status events, as path and query. */
 export function resultTarget(
   target: string,
   token: string,
@@ -45,8 +45,9 @@ export function resultTarget(
 }
 
 /**
- * A target as a client may be sent to it by path and query alone. Two slashes at its start would name
- * another host (RFC 3986, 4.2), to browsers a slash and a backslash too; one dot segment before them names none.
+ * A target as a reference for `Location`, by path and query alone. Two slashes at its start would name another
+ * host (RFC 3986, 4.2); browsers take a slash and a backslash for two slashes. A dot segment before them names
+ * no host.
  */
 export function pathReference(target: string): string {
   return /^\/[/\\]/.test(target) ? `/.${target}` : target;

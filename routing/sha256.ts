@@ -1,4 +1,4 @@
-/** SHA-256 of text as lower-case hex, by Web Crypto, which Node and Workers share. A pure function of its argument. */
+/** SHA-256 of text, as lower-case hex. By Web Crypto, which Node and Workers share. */
 export async function sha256Hex(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   let hex = "";

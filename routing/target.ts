@@ -1,16 +1,16 @@
 /**
- * The request's target as the client sent it: path and query, raw. workerd puts `request.url` together
- * from "http://", the raw Host header and the raw path (of an absolute-form target its path alone, of any
- * target all up to a fragment), decodes nothing and resolves no dot segments. `new URL` would do both, so
- * that whoever decides and the app would see different paths; hence the cut by hand.
+ * The request's target as the client sent it: path and query, raw. workerd joins `request.url` from "http://", the
+ * raw Host header and the raw path: an absolute-form target gives its path alone, and a fragment is cut off. It
+ * decodes nothing and resolves no dot segments. `new URL` would do both, and the app would see another path than
+ * the code that decides; so the URL is cut by hand. Pure.
  */
 
-/** Characters; longer ones are refused. Servers behind us take 64 KiB of head at most, headers included. */
+/** Characters; longer targets are refused. Servers take 64 KiB of head at most, headers included. */
 const MAX_TARGET_LENGTH = 32 * 1024;
 
 /**
- * Path and query of a `request.url` whose host `parseHost` has accepted, or undefined when the target has
- * no path (`OPTIONS *` shows as `http://host*`) or is too long.
+ * Path and query of a `request.url` whose host `parseHost` has accepted. Undefined where the target is too long, or
+ * has no path (`OPTIONS *` gives `http://host*`).
  */
 export function rawTarget(url: string): string | undefined {
   const slash = url.indexOf("/", url.indexOf("://") + 3);

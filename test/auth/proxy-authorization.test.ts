@@ -2,7 +2,11 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
 
 import { deriveGatewayKeys } from "../../auth/keys.ts";
-import { type ProxyToken, type Verdict, authorizeProxy } from "../../auth/proxy-authorization.ts";
+import {
+  type ProxyToken,
+  type ProxyVerdict,
+  authorizeProxy,
+} from "../../auth/proxy-authorization.ts";
 import { type Credential, TOKEN_RANDOM_BYTES, mintToken } from "../../auth/tokens.ts";
 
 const NOW = 1_000_000;
@@ -19,7 +23,7 @@ const other = await mint();
 async function verdict(
   presented: Credential | undefined,
   more: Partial<ProxyToken> = {},
-): Promise<Verdict> {
+): Promise<ProxyVerdict> {
   const { digest } = token;
   const tokens = new Map([[token.id, { digest, environments: [], apps: [], ...more }]]);
   return await authorizeProxy(keys, tokens, presented, ENDPOINT, NOW);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { answerShape } from "../../routing/accept.ts";
+import { problemShape } from "../../routing/accept.ts";
 import { problem } from "../../routing/problem.ts";
 import { type ErrorCode, ERRORS } from "../../routing/wire/errors.ts";
 
@@ -10,43 +10,43 @@ const CODES = Object.keys(ERRORS) as ErrorCode[];
 describe("the shape of an answer", () => {
   it.each([
     // No Accept is as good as */* (RFC 9110, 12.5.1).
-    [null, "problem"],
-    ["", "problem"],
-    ["*/*", "problem"],
-    [" */* ", "problem"],
-    ["application/json", "problem"],
-    ["application/problem+json", "problem"],
-    ["application/vnd.api+json; charset=utf-8", "problem"],
-    ["application/*", "problem"],
-    ["APPLICATION/JSON", "problem"],
-    ["application/json, text/html", "problem"],
-    ["application/json, text/plain, */*", "problem"],
-    ["application/json;q=0.5, text/html;q=0.4", "problem"],
-    ["text/html;q=0.5, */*", "problem"],
-    ["text/html;q=0, */*", "problem"],
-    ["*/*;q=0.1, image/png", "problem"],
-    [BROWSER, "html"],
-    ["text/html", "html"],
-    ["application/xhtml+xml", "html"],
-    ["text/html, */*", "html"],
-    ["text/html, application/json;q=0.9", "html"],
-    ["text/html;level=1; Q=0.7, application/json;q=0.3", "html"],
-    ["text/plain", "text"],
-    ["text/*", "text"],
-    ["text/event-stream", "text"],
-    ["image/png", "text"],
-    ["*/*;q=0", "text"],
-    ["application/json;q=0, */*", "text"],
-    ["application/json;q=0.000", "text"],
-    [";;,,=", "text"],
+    [null, "document"],
+    ["", "document"],
+    ["*/*", "document"],
+    [" */* ", "document"],
+    ["application/json", "document"],
+    ["application/problem+json", "document"],
+    ["application/vnd.api+json; charset=utf-8", "document"],
+    ["application/*", "document"],
+    ["APPLICATION/JSON", "document"],
+    ["application/json, text/html", "document"],
+    ["application/json, text/plain, */*", "document"],
+    ["application/json;q=0.5, text/html;q=0.4", "document"],
+    ["text/html;q=0.5, */*", "document"],
+    ["text/html;q=0, */*", "document"],
+    ["*/*;q=0.1, image/png", "document"],
+    [BROWSER, "page"],
+    ["text/html", "page"],
+    ["application/xhtml+xml", "page"],
+    ["text/html, */*", "page"],
+    ["text/html, application/json;q=0.9", "page"],
+    ["text/html;level=1; Q=0.7, application/json;q=0.3", "page"],
+    ["text/plain", "line"],
+    ["text/*", "line"],
+    ["text/event-stream", "line"],
+    ["image/png", "line"],
+    ["*/*;q=0", "line"],
+    ["application/json;q=0, */*", "line"],
+    ["application/json;q=0.000", "line"],
+    [";;,,=", "line"],
   ] as const)("for Accept %j is %s", (accept, shape) => {
-    expect(answerShape(accept)).toBe(shape);
+    expect(problemShape(accept)).toBe(shape);
   });
 
   it("is one of the three for anything at all", () => {
     fc.assert(
       fc.property(fc.string(), (accept) => {
-        expect(["problem", "html", "text"]).toContain(answerShape(accept));
+        expect(["document", "page", "line"]).toContain(problemShape(accept));
       }),
     );
   });

@@ -9,7 +9,7 @@ import { appToken, proxyCredential } from "../../../auth/credential.ts";
 import {
   authorizeProxy,
   type ProxyToken,
-  type Verdict,
+  type ProxyVerdict,
 } from "../../../auth/proxy-authorization.ts";
 import type { Credential } from "../../../auth/tokens.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
@@ -92,7 +92,7 @@ async function pass(
   const keys = await gatewayKeys(env);
   const { tokens } = known.snapshot;
   const decide = () => authorizeProxy(keys, tokens, presented, endpoint, Date.now());
-  let verdict: Verdict = await decide();
+  let verdict: ProxyVerdict = await decide();
   if (verdict.kind === "unknown") {
     const found = await lookUp(env, endpoint.workspace, verdict.id);
     if (found === "late") return UNAVAILABLE;
