@@ -146,11 +146,12 @@ function isDropped(name: string): boolean {
 }
 
 /**
- * Whether an Authorization value is a proxy, app or connect token of ours. Anywhere in it: the
- * platform joins two lines into one value, and no secret may pass behind something else.
+ * Whether an Authorization value has a token of ours: a proxy, app or connect token, or an API token, which
+ * opens no endpoint and was sent here by mistake. The platform joins two lines into one value, so the whole
+ * value is searched.
  */
 function opensTheGateway(value: string): boolean {
-  return /(?:^|[\s,])bearer[ \t]+(?:wk|pat|pct)-/i.test(value);
+  return /(?:^|[\s,])bearer[ \t]+(?:(?:wk|pat|pct)-|ak-[^\s,]*\.as-)/i.test(value);
 }
 
 /**

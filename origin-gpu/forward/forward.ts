@@ -220,7 +220,7 @@ class AppExchange implements Dispatcher.DispatchHandler, AppWork {
       return;
     }
     if (status > 599) {
-      controller.abort(new Error(`the app answered with status ${status}`));
+      controller.abort(new Error(`its status is ${status} and statuses end at 599`));
       return;
     }
     this.#timer = this.#allow(this.#limits.maxDurationMs, "the app's answer did not end");

@@ -182,7 +182,7 @@ const ROWS = {
   origin_error: {
     status: 502,
     title: "The app broke the exchange",
-    when: "The app refused the connection, broke its response off, or sent what is not HTTP.",
+    when: "The app refused the connection, broke its response off, or sent what is not HTTP: a status above 599 or a second Content-Length, for instance.",
     remedy: "Read the app's output in the box's log. Send the request again if the app bears it.",
     mayHaveRun: true,
   },

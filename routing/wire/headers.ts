@@ -84,8 +84,8 @@ export function responseHeaders(raw: readonly RawHeaderText[]): string[] | Inval
       if (name !== "set-cookie") positions.set(name, headers.length);
       headers.push(name, value);
     } else if (name === "content-length") {
-      // RFC 9112, 6.3: two lengths are two opinions on where the body ends.
-      return invalid("the app declared its body's length twice");
+      // RFC 9110, 8.6: repeated, it is one. RFC 9112, 6.3: two lengths are two opinions on where a body ends.
+      if (headers[before + 1] !== value) return invalid("the app declared two lengths of its body");
     } else {
       headers[before + 1] += `, ${value}`;
     }

@@ -50,6 +50,12 @@ describe("before the headers", () => {
     ["garbage", "\x16\x03\x01 what\r\n\r\n"],
     ["another protocol's greeting", "SSH-2.0-OpenSSH_9.9\r\n\r\n"],
     ["two Content-Lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk"],
+    // RFC 9110, 8.6, lets a recipient reject even this; the agent's HTTP parser does.
+    [
+      "one Content-Length twice",
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    ],
+    ["a status above 599", "HTTP/1.1 999 Request Denied\r\nContent-Length: 2\r\n\r\nok"],
     ["a Content-Length that is no number", "HTTP/1.1 200 OK\r\nContent-Length: 2x\r\n\r\nok"],
     [
       "a 101 that nobody asked for",

@@ -71,6 +71,8 @@ describe("request headers", () => {
     "Postern-Key: wk-1",
     "Postern-Secret: ws-1",
     "Authorization: Bearer wk-abc.ws-def",
+    // An API token that was sent to an endpoint by mistake.
+    "Authorization: Bearer ak-local-abc.as-def",
   ])("%s does not reach the app", async (line) => {
     const name = line.slice(0, line.indexOf(":")).toLowerCase();
     expect(named(await linesAtApp(line), name)).toEqual([]);
@@ -90,6 +92,23 @@ describe("request headers", () => {
   test("an Authorization value that is the app's own passes", async () => {
     const lines = await linesAtApp("Authorization: Bearer sk-of-the-app");
     expect(named(lines, "authorization")).toEqual(["authorization: Bearer sk-of-the-app"]);
+  });
+
+  test("a POST that asks for a WebSocket reaches the app as a POST, with its body", async () => {
+    const lines = [
+      "POST /head HTTP/1.1",
+      `Host: ${host}`,
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      "Content-Length: 4",
+    ];
+    const { status } = await exchange(postern.port, `${lines.join("\r\n")}\r\n\r\ntext`);
+    expect(status).toBe(200);
+    expect(origin.heads.at(-1)).toMatch(/^POST \/head /);
+    expect(origin.bodies.at(-1)).toBe("text");
+    expect(origin.heads.at(-1)).not.toMatch(/^upgrade:/im);
   });
 
   test("a name with an underscore cannot pose as its twin with a dash", async () => {

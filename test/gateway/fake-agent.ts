@@ -162,6 +162,14 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
   };
 }
 
+/** The header lines of a client's WebSocket handshake (RFC 6455, 4.1). */
+export const HANDSHAKE = {
+  upgrade: "websocket",
+  connection: "Upgrade",
+  "sec-websocket-version": "13",
+  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+} as const;
+
 /** Asks an endpoint by its name below the base domain. */
 export async function ask(name: string, path = "/", init: RequestInit = {}): Promise<Response> {
   const host = `${name}.localhost:8787`;

@@ -14,6 +14,7 @@ import { sha256Hex } from "../../../routing/sha256.ts";
 import { rawTarget } from "../../../routing/target.ts";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
+import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
 import { asciiJson } from "../../contracts/attempt.ts";
 import { type Env, maxBodyBytes, requestTimeoutMs } from "../../contracts/env.ts";
 import type { Snapshot, StoppedName } from "../../contracts/names.ts";
@@ -94,7 +95,7 @@ export async function serve(
 
   // 6. To the box, and back to the client.
   const origin: EndpointOrigin = { env, name: host.name, snapshot, target };
-  if (isWebSocket(request)) {
+  if (isWebSocketHandshake(request.method, request.headers)) {
     return await respond(context, origin, await proxyWebSocket(env, snapshot, head));
   }
   const key = await idempotencyScope(request, head, client);
@@ -213,10 +214,6 @@ async function idempotencyScope(
   const [path = ""] = target.split("?", 1);
   const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
   return { scope: await sha256Hex(scope) };
-}
-
-function isWebSocket(request: Request): boolean {
-  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
 /** RFC 9110, 9.2.1. */

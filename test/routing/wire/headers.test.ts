@@ -54,6 +54,11 @@ describe("an app's response headers", () => {
     expect(responseHeaders(lines.flat())).toEqual(["content-length", "0"]);
   });
 
+  it("have one length where a line of it is repeated", () => {
+    const lines = ["Content-Length", "1", "content-length", "1"];
+    expect(responseHeaders(lines)).toEqual(["content-length", "1"]);
+  });
+
   it("are read as UTF-8 where they are that, else as Latin-1, from bytes and from text alike", () => {
     for (const [bytes, text] of [
       [Buffer.from("é 日本 🚪", "utf8"), "é 日本 🚪"],
@@ -74,7 +79,7 @@ describe("an app's response headers", () => {
     ["a space in a name", ["x a", "1"]],
     ["an empty name", ["", "1"]],
     ["a name outside ASCII", ["x-é", "1"]],
-    ["two lengths", ["content-length", "1", "Content-Length", "1"]],
+    ["two lengths", ["content-length", "1", "Content-Length", "2"]],
     ["more than 64 KiB", ["x-a", "x".repeat(MAX_HEADER_BYTES)]],
   ])("are refused with %s", (_, raw) => {
     expect(responseHeaders(raw)).toEqual({ refused: "origin_error", detail: expect.any(String) });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { announcement, ask, connectAgent, dial, enrolledBox } from "../../fake-agent.ts";
+import { HANDSHAKE, announcement, ask, connectAgent, dial, enrolledBox } from "../../fake-agent.ts";
 
 const encoder = new TextEncoder();
 const HELLO_WORLD = '{"status":200,"headers":["content-type","text/plain"]}';
@@ -83,7 +83,7 @@ describe("a call through the Worker and its objects", () => {
         return {};
       },
     });
-    const headers = { accept: "application/json", upgrade: "websocket" };
+    const headers = { accept: "application/json", ...HANDSHAKE };
     const response = await ask(`local--${name}-f`, "/", { headers });
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ code, detail: "so it is" });

@@ -7,7 +7,7 @@ import type { Failure } from "../../../../routing/wire/messages.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { namesShard } from "../../../../gateway/contracts/stubs.ts";
-import { announcement, ask, connectAgent } from "../../fake-agent.ts";
+import { HANDSHAKE, announcement, ask, connectAgent } from "../../fake-agent.ts";
 
 const env = bindings as unknown as Env;
 const OK = '{"status":200,"headers":["content-type","text/plain"]}';
@@ -160,7 +160,7 @@ describe("an endpoint on several boxes", () => {
     const box = await answering("sockets-2");
     for (let turn = 0; turn < 4; turn += 1) {
       // The app refuses the handshake, and its answer is passed on.
-      const response = await ask(name, "/", { headers: { upgrade: "websocket" } });
+      const response = await ask(name, "/", { headers: HANDSHAKE });
       expect(await response.text()).toBe("sockets-2");
     }
     expect(box.opened).toHaveLength(4);
