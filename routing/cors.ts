@@ -117,6 +117,19 @@ export function withCors(
   return withVary(lines);
 }
 
+/**
+ * The setting for what Postern answers itself, where the endpoint leaves CORS to its app. The caller's own origin
+ * may then read redirects and errors, and ask a result URL: without that, a slow cross-origin call is a network
+ * error in the page, and no error has a reason. A page gets no response of the app by it: that one has the app's
+ * headers, and they decide.
+ * @param status of the response. A 202 is given without the browser's cookies: it names a result URL, which
+ *   another origin must not learn of a call that a visitor's cookies opened.
+ */
+export function ownCors(setting: CorsSetting, origin: string | null, status: number): CorsSetting {
+  if (setting !== false || origin === null) return setting;
+  return { origins: [origin], credentials: status !== 202 };
+}
+
 /** The problem of a setting, in words for its author; undefined where there is none. */
 export function corsSettingProblem(setting: CorsSetting): string | undefined {
   if (typeof setting === "boolean") return undefined;

@@ -4,6 +4,7 @@ import {
   type CorsRequest,
   type CorsSetting,
   corsSettingProblem,
+  ownCors,
   preflight,
   withCors,
 } from "../../routing/cors.ts";
@@ -219,5 +220,31 @@ describe("a setting", () => {
   it("matches an origin that was written in capitals", () => {
     const answer = fields(withCors({ origins: ["https://WWW.Example.com"] }, PAGE, []));
     expect(answer["access-control-allow-origin"]).toBe(PAGE);
+  });
+});
+
+describe("a response of Postern's own, where the app does CORS itself", () => {
+  const PAGE_ALONE = { origins: [PAGE], credentials: true };
+
+  it.each([303, 401, 404, 429, 502, 503, 504])("lets the caller's origin read a %i", (status) => {
+    expect(ownCors(false, PAGE, status)).toEqual(PAGE_ALONE);
+    const answer = fields(withCors(ownCors(false, PAGE, status), PAGE, []));
+    expect(answer["access-control-allow-origin"]).toBe(PAGE);
+    expect(answer["access-control-allow-credentials"]).toBe("true");
+    expect(answer["vary"]).toBe("origin");
+  });
+
+  it("gives no result URL of a call that a visitor's cookies opened", () => {
+    const answer = fields(withCors(ownCors(false, PAGE, 202), PAGE, []));
+    expect(answer["access-control-allow-origin"]).toBe(PAGE);
+    expect(answer).not.toHaveProperty("access-control-allow-credentials");
+  });
+
+  it("is left alone for a caller that is no page", () => {
+    expect(ownCors(false, null, 303)).toBe(false);
+  });
+
+  it.each([true, LISTED])("follows the endpoint's setting where there is one: %j", (setting) => {
+    expect(ownCors(setting, "https://evil.example", 303)).toBe(setting);
   });
 });

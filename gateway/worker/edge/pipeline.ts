@@ -3,7 +3,7 @@
  * step guards. docs/architecture.md follows a request through it.
  */
 import { homeBox } from "../../../routing/boxes.ts";
-import { preflight } from "../../../routing/cors.ts";
+import { ownCors, preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
 import { parseHost } from "../../../routing/host.ts";
 import { callerOf, parseIdempotencyKey, scopeText } from "../../../routing/idempotency.ts";
@@ -61,7 +61,7 @@ export async function serve(
   context.routeMs = Date.now() - context.startedAt;
 
   // 3. May this caller pass? A CORS preflight carries no credentials and is answered before this.
-  const allowed = preflightResponse(context);
+  const allowed = preflightResponse(context, target);
   if (allowed !== undefined) return allowed;
   const refusal = await authorize(env, execution, request.headers, snapshot);
   context.authMs = Date.now() - context.startedAt - context.routeMs;
@@ -179,12 +179,17 @@ async function fail(
 }
 
 /** The response to a browser that asks whether a page may call this endpoint (Fetch, "CORS-preflight"). */
-function preflightResponse(context: RequestContext): Response | undefined {
-  const { method, headers } = context.request;
-  if (context.cors === false || method !== "OPTIONS") return undefined;
-  const lines = preflight(context.cors, {
+function preflightResponse(
+  { request: { method, headers }, cors = false }: RequestContext,
+  target: string,
+): Response | undefined {
+  if (method !== "OPTIONS") return undefined;
+  const origin = headers.get("origin");
+  // A result URL is the gateway's own: the app would take the preflight for another one.
+  const isOwn = parseResultTarget(target) !== undefined;
+  const lines = preflight(isOwn ? ownCors(cors, origin, 204) : cors, {
     method,
-    origin: headers.get("origin"),
+    origin,
     requestMethod: headers.get("access-control-request-method"),
     requestHeaders: headers.get("access-control-request-headers"),
   });

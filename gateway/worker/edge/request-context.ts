@@ -3,7 +3,7 @@
  * with the gateway's own headers, and the gateway's own. Each response of an endpoint with CORS carries its
  * headers, errors and redirects too: without them the page that asked could not read the response.
  */
-import { type CorsSetting, withCors } from "../../../routing/cors.ts";
+import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
 import { problem } from "../../../routing/problem.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
@@ -14,8 +14,8 @@ import { addOwnHeaders } from "./response-headers.ts";
 export class RequestContext {
   readonly request: Request;
   readonly startedAt = Date.now();
-  /** The endpoint's setting; false until the endpoint is known. */
-  cors: CorsSetting = false;
+  /** The endpoint's setting; undefined until the endpoint is known. */
+  cors: CorsSetting | undefined;
   /** Milliseconds until the endpoint was known. */
   routeMs = 0;
   /** Milliseconds that authorization took. */
@@ -53,7 +53,7 @@ export class RequestContext {
 
   /** Builds the client's response from the app's. */
   passOn({ status, headers, timing }: ResponseHead, body: ResponseBody): Response {
-    return this.respond(status, headers, body, timing);
+    return this.#respond(status, this.#headers(this.cors, headers, timing), body);
   }
 
   /** Builds the 101 of a WebSocket that the app took. @param socket the client's end */
@@ -61,31 +61,37 @@ export class RequestContext {
     return new Response(null, {
       status: 101,
       webSocket: socket,
-      headers: this.#headers(headers, timing),
+      headers: this.#headers(this.cors, headers, timing),
     });
   }
 
-  /** @param headers names in lower case and values in turn */
-  respond(
-    status: number,
-    headers: readonly string[],
-    body: ResponseBody | string,
-    timing?: ResponseHead["timing"],
-  ): Response {
+  /**
+   * Builds a response of the gateway's own.
+   * @param headers names in lower case and values in turn
+   */
+  respond(status: number, headers: readonly string[], body: string | null): Response {
+    const cors =
+      this.cors === undefined
+        ? undefined
+        : ownCors(this.cors, this.request.headers.get("origin"), status);
+    return this.#respond(status, this.#headers(cors, headers), body);
+  }
+
+  #respond(status: number, headers: Headers, body: ResponseBody | string): Response {
     // RFC 9110, 9.3.2 and 6.4.1: no body for a HEAD (the app's own has none), nor with these statuses.
     const bodiless = status === 204 || status === 205 || status === 304;
     const ours = this.request.method === "HEAD" && typeof body === "string";
     const given = bodiless || ours ? null : body;
-    return new Response(given, {
-      status,
-      headers: this.#headers(headers, timing),
-      encodeBody: "manual",
-    });
+    return new Response(given, { status, headers, encodeBody: "manual" });
   }
 
-  #headers(given: readonly string[], timing: ResponseHead["timing"]): Headers {
-    const origin = this.cors === false ? null : this.request.headers.get("origin");
-    const lines = this.cors === false ? given : withCors(this.cors, origin, given);
+  #headers(
+    cors: CorsSetting | undefined,
+    given: readonly string[],
+    timing?: ResponseHead["timing"],
+  ): Headers {
+    const isPlain = cors === undefined || cors === false;
+    const lines = isPlain ? given : withCors(cors, this.request.headers.get("origin"), given);
     const headers = new Headers();
     for (let index = 0; index < lines.length; index += 2) {
       headers.append(lines[index] as string, lines[index + 1] as string);

@@ -132,6 +132,50 @@ describe("a call that takes longer than the request timeout", () => {
   });
 });
 
+describe("an app that does CORS itself", () => {
+  const origin = { origin: "https://page.example" };
+
+  test("has Postern's own redirects and errors readable by the page that asked", async () => {
+    requestTimeout("0.02");
+    const endpoint = await slowEndpoint();
+    const redirect = await endpoint.ask("/", { method: "POST", body: "x", headers: origin });
+    expect(redirect.status).toBe(303);
+    expect(redirect.headers.get("access-control-allow-origin")).toBe("https://page.example");
+    expect(redirect.headers.get("access-control-allow-credentials")).toBe("true");
+    const result = redirect.headers.get("location") ?? "";
+    const asked = { ...origin, "access-control-request-method": "GET" };
+    const preflight = await endpoint.ask(result, {
+      method: "OPTIONS",
+      headers: { ...asked, "access-control-request-headers": "authorization" },
+    });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get("access-control-allow-headers")).toBe("authorization");
+    const error = await endpoint.ask("/?__postern_call=forged", { headers: origin });
+    expect(error.status).toBe(404);
+    expect(error.headers.get("access-control-allow-origin")).toBe("https://page.example");
+    await error.text();
+  });
+
+  test("decides by itself who reads its responses", async () => {
+    requestTimeout("0.02");
+    const endpoint = await slowEndpoint();
+    const first = await endpoint.ask("/", { headers: origin });
+    endpoint.answerWith((stream) => stream.head(HELLO, [new TextEncoder().encode("done")], true));
+    const response = await endpoint.ask(first.headers.get("location") ?? "", { headers: origin });
+    expect(await response.text()).toBe("done");
+    expect(response.headers.get("access-control-allow-origin")).toBeNull();
+  });
+
+  test("gets the preflights of its own URLs", async () => {
+    const endpoint = await slowEndpoint();
+    requestTimeout("0.02");
+    const headers = { ...origin, "access-control-request-method": "POST" };
+    const response = await endpoint.ask("/", { method: "OPTIONS", headers });
+    expect(response.status).toBe(303);
+    expect(endpoint.opened).toMatchObject([{ method: "OPTIONS" }]);
+  });
+});
+
 describe("Prefer", () => {
   test("respond-async is answered with 202 before the app answers", async () => {
     requestTimeout("150");
