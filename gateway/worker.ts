@@ -11,13 +11,27 @@ export { Workspace } from "./objects/workspace/workspace.ts";
 export default {
   async fetch(request, env, execution): Promise<Response> {
     const context = new RequestContext(request);
-    if (env.POSTERN_LOG !== "json") return await serve(context, env, execution);
+    if (env.POSTERN_LOG !== "json") return await answer(context, env, execution);
     // A client that leaves ends this invocation: nothing after the wait would come.
     const onLeft = () => logRequest(context, CLIENT_CLOSED);
     request.signal.addEventListener("abort", onLeft);
-    const response = await serve(context, env, execution);
+    const response = await answer(context, env, execution);
     request.signal.removeEventListener("abort", onLeft);
     if (!isAnnouncement(request, response, env)) logRequest(context, response);
     return response;
   },
 } satisfies ExportedHandler<Env>;
+
+/** Answers a request. An error that nobody expected becomes a code for the client and a line for the operator. */
+async function answer(
+  context: RequestContext,
+  env: Env,
+  execution: ExecutionContext,
+): Promise<Response> {
+  try {
+    return await serve(context, env, execution);
+  } catch (error) {
+    console.error(`request ${context.requestId}, call ${context.callId ?? "none"}:`, error);
+    return context.refuse("internal_error", "");
+  }
+}

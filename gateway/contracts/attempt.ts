@@ -13,6 +13,7 @@ import {
   parseFailure,
   parseDeferredCall,
 } from "../../routing/wire/messages.ts";
+import type { CallProgress } from "../../routing/wire/resend.ts";
 import type { StreamEnding } from "../../routing/wire/multiplexer.ts";
 
 /** Why an attempt failed: how its stream ended, or why there was none. */
@@ -137,6 +138,11 @@ export function isWithoutLink(attempt: Attempt): attempt is Attempt & { kind: "f
   return cause === "no_link" || cause === "link_away" || cause === "link_unknown";
 }
 
+/** How far a call came whose attempt to open it failed so. */
+export function progressOf(cause: FailureCause): CallProgress {
+  return PROGRESS[cause];
+}
+
 /** Gives up a body that nobody wants. */
 export async function discardBody(body: ResponseBody): Promise<void> {
   if (body instanceof ReadableStream) await body.cancel();
@@ -155,20 +161,21 @@ export function asciiJson(json: string): string {
   );
 }
 
-const FAILURE_CAUSES: Readonly<Record<FailureCause, true>> = {
-  refused: true,
-  reset: true,
-  done: true,
-  cancelled: true,
-  detached: true,
-  link_lost: true,
-  no_link: true,
-  link_away: true,
-  link_unknown: true,
-  too_many_streams: true,
-  overloaded: true,
+const PROGRESS: Readonly<Record<FailureCause, CallProgress>> = {
+  no_link: "not_sent",
+  link_away: "not_sent",
+  link_unknown: "not_sent",
+  too_many_streams: "not_sent",
+  overloaded: "not_sent",
+  // REFUSE says that the call was not executed (docs/protocol.md).
+  refused: "not_sent",
+  link_lost: "unknown",
+  reset: "started",
+  done: "started",
+  cancelled: "started",
+  detached: "started",
 };
 
 function isFailureCause(text: string | null): text is FailureCause {
-  return text !== null && Object.hasOwn(FAILURE_CAUSES, text);
+  return text !== null && Object.hasOwn(PROGRESS, text);
 }

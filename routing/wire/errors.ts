@@ -172,6 +172,13 @@ const ROWS = {
     remedy: "Send fewer headers; often cookies have piled up.",
     mayHaveRun: false,
   },
+  internal_error: {
+    status: 500,
+    title: "The gateway made a mistake",
+    when: "Something happened that the gateway does not expect; its log has a line with the same `X-Request-Id`.",
+    remedy: "Report it with that line. The app may have begun the call.",
+    mayHaveRun: true,
+  },
   not_supported: {
     status: 501,
     title: "This is not supported",

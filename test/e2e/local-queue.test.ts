@@ -98,7 +98,7 @@ function leaver(isOver: () => boolean): void {
 
 test("80,000 calls get their own answers in their own context, while others leave", async () => {
   const outcomes = new Map<string, number>();
-  // The first one finds no desk, and makes the object offer one.
+  // The first call finds no queue, and makes the object publish one.
   await calls(() => (outcomes.size === 0 ? "first" : undefined), outcomes);
   outcomes.clear();
   let asked = 0;
@@ -109,8 +109,8 @@ test("80,000 calls get their own answers in their own context, while others leav
   over = true;
   const own = outcomes.get("its own answer") ?? 0;
   outcomes.delete("its own answer");
-  // A machine that stood still for 100 ms: nothing was begun, or it is to be claimed. Nothing else may be.
-  for (const slow of ["503 not_begun", "503 runs", "503 not begun"]) outcomes.delete(slow);
+  // Of a machine that stood still for 100 ms: the call was not opened, or the Worker has to claim it.
+  for (const slow of ["503 not_opened", "503 running", "503 not opened"]) outcomes.delete(slow);
   expect(Object.fromEntries(outcomes)).toEqual({});
   expect(own).toBeGreaterThan(CALLS * 0.9);
   expect(workerd.stderr).not.toMatch(/on behalf of a different/);

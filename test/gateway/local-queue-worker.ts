@@ -24,7 +24,8 @@ export default {
     const sent = await request.text();
     const isWhole = typeof outcome === "object" && outcome.kind === "response";
     if (!isWhole || !(outcome.body instanceof Uint8Array)) {
-      return new Response(JSON.stringify(outcome), { status: 503 });
+      const what = typeof outcome === "string" ? outcome : outcome.kind;
+      return new Response(what, { status: 503 });
     }
     const answer = decoder.decode(outcome.body);
     const right = answer === id && sent === id && outcome.head === id;

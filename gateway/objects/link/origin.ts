@@ -294,8 +294,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       return undefined;
     }
     const pinged = this.ctx.getWebSocketAutoResponseTimestamp(link.socket)?.getTime() ?? 0;
-    if (Date.now() - Math.max(link.heardAt, pinged) <= KEEPALIVE_TIMEOUT_MS) return link;
+    const heardAt = Math.max(link.heardAt, pinged);
+    if (Date.now() - heardAt <= KEEPALIVE_TIMEOUT_MS) return link;
     this.#drop(link, CLOSE.silent, "nothing was heard of the agent");
+    this.#lostAt = heardAt;
     return undefined;
   }
 

@@ -94,7 +94,7 @@ export async function serve(
   const head: RequestHead = { callId, endpoint, method: request.method, target, headers };
 
   // 6. To the box, and back to the client.
-  const origin: EndpointOrigin = { env, name: host.name, snapshot, target };
+  const origin: EndpointOrigin = { env, execution, name: host.name, snapshot, target };
   if (isWebSocketHandshake(request.method, request.headers)) {
     return await respond(context, origin, await proxyWebSocket(env, snapshot, head));
   }
@@ -115,6 +115,7 @@ export async function serve(
 /** The endpoint that a request is for. */
 interface EndpointOrigin {
   readonly env: Env;
+  readonly execution: ExecutionContext;
   /** The host name below the base domain. */
   readonly name: string;
   readonly snapshot: Snapshot;
@@ -125,9 +126,10 @@ interface EndpointOrigin {
 /** Builds the client's response from what came of its call. */
 async function respond(
   context: RequestContext,
-  { env, name, snapshot, target }: EndpointOrigin,
+  origin: EndpointOrigin,
   { attempt, place }: PlacedAttempt,
 ): Promise<Response> {
+  const { env, snapshot, target } = origin;
   switch (attempt.kind) {
     case "response":
       return context.passOn(attempt.head, attempt.body);
@@ -144,7 +146,7 @@ async function respond(
       });
     }
     case "failed":
-      return await fail(env, context, name, attempt.failure);
+      return await fail(origin, context, attempt.failure);
   }
 }
 
@@ -161,13 +163,12 @@ function refuseUnserved(
 
 /** Builds the response to a call that failed. A box that does not serve the endpoint may know more than this isolate. */
 async function fail(
-  env: Env,
+  { env, execution, name }: EndpointOrigin,
   context: RequestContext,
-  name: string,
   failure: Failure,
 ): Promise<Response> {
   if (failure.code === "no_origin") {
-    const looked = await lookupAgain(env, name);
+    const looked = await lookupAgain(env, execution, name);
     if (!("unavailable" in looked)) {
       const { snapshot } = looked;
       if (snapshot === undefined || "stopped" in snapshot) {
@@ -221,9 +222,6 @@ async function idempotencyScope(
   return { scope: await sha256Hex(scope) };
 }
 
-/** RFC 9110, 9.2.1. */
-const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-
 /** Calls under one key go to one box, whether it is connected or not: another one would run them again. */
 function outgoingCall(head: RequestHead, snapshot: Snapshot, request: Request): OutgoingCall {
   const { workspace, boxes: all } = snapshot;
@@ -235,8 +233,7 @@ function outgoingCall(head: RequestHead, snapshot: Snapshot, request: Request): 
     boxes: home === undefined ? all : [home],
     head: asciiJson(JSON.stringify(head)),
     request,
-    isKeyed,
-    isSafe: SAFE_METHODS.has(head.method),
+    terms: { method: head.method, isKeyed, isDurable: head.async === true },
     // A call that is durable from its first byte on waits for the journal in any case.
     mayBeLocal: !isKeyed && head.async !== true,
   };

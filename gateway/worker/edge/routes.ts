@@ -27,7 +27,8 @@ export function lookup(
 /** The same, newer than what made the caller doubt it. */
 export function lookupAgain(
   env: Env,
+  context: ExecutionContext,
   name: string,
 ): Lookup<Snapshot | StoppedName> | Promise<Lookup<Snapshot | StoppedName>> {
-  return names.lookupAgain(env, name);
+  return names.lookupAgain(env, context, name);
 }

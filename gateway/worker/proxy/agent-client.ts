@@ -50,6 +50,7 @@ export async function askAgent(
     boxes: [box],
     head: asciiJson(JSON.stringify(head)),
     request,
+    terms: { method, isKeyed: false, isDurable: false },
   };
   return (await proxyRequest(env, call, patienceMs)).attempt;
 }

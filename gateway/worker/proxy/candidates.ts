@@ -4,7 +4,7 @@
  * ago is waited for.
  */
 import { triedInOrder } from "../../../routing/boxes.ts";
-import { type Attempt, failedAttempt, isWithoutLink } from "../../contracts/attempt.ts";
+import { type Attempt, failedAttempt, isWithoutLink, progressOf } from "../../contracts/attempt.ts";
 import { LATELY_MS } from "../../contracts/link.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 import type { CallPlace } from "./link-client.ts";
@@ -101,10 +101,9 @@ const NO_BOX = failedAttempt("no_link", {
 
 /** Whether an attempt began nothing, and another link or box may do better. */
 function mayTryElsewhere(attempt: Attempt): boolean {
-  if (attempt.kind !== "failed") return false;
-  const { cause, failure } = attempt;
-  if (cause === "too_many_streams" || cause === "overloaded") return true;
-  return cause === "refused" && (failure.code === "no_origin" || failure.code === "queue_full");
+  if (attempt.kind !== "failed" || progressOf(attempt.cause) !== "not_sent") return false;
+  const { code } = attempt.failure;
+  return code === "no_origin" || code === "queue_full" || code === "unavailable";
 }
 
 /** The boxes in the order in which they are tried. */

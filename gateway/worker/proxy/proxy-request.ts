@@ -4,6 +4,7 @@
  * nobody else has, the client's connection; the agent holds the call.
  */
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import { mayResend, type ResendTerms } from "../../../routing/wire/resend.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
 import {
   type Attempt,
@@ -21,18 +22,14 @@ import { resumableBody } from "./resumable-body.ts";
 
 const NO_BODY = new Uint8Array(0);
 
-/** Pauses before a call is opened once more; each is twice as long as the one before. */
-const REOPEN_FIRST_MS = 100;
-const REOPEN_MAX_MS = 2_000;
+/** Pauses before a call is opened once more. One that reached no agent after the last of them never will. */
+const REOPEN_PAUSES_MS: readonly number[] = [100, 200, 400, 800, 1_600];
 
 export interface OutgoingCall extends Unplaced {
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly request: Request;
-  /** Under an Idempotency-Key: it may be asked for again, and is never sent twice. */
-  readonly isKeyed?: boolean;
-  /** Its method is safe (RFC 9110, 9.2.1): another box may run it where one is gone. */
-  readonly isSafe?: boolean;
+  readonly terms: ResendTerms;
   /** It may go to its object by memory (contracts/local-queue.ts). */
   readonly mayBeLocal?: boolean;
 }
@@ -40,11 +37,13 @@ export interface OutgoingCall extends Unplaced {
 /**
  * Runs a call and returns what came of it. A failure means that no byte of a response exists.
  * @param patienceMs how long the client waits for response headers, from the last byte of its body on
+ * @param pause waits so many milliseconds
  */
 export async function proxyRequest(
   env: Env,
   call: OutgoingCall,
   patienceMs: number,
+  pause: (milliseconds: number) => Promise<void> = (milliseconds) => scheduler.wait(milliseconds),
 ): Promise<PlacedAttempt> {
   let body: RequestBody;
   try {
@@ -55,19 +54,15 @@ export async function proxyRequest(
   }
   const opening: Opening = { env, call, body, patienceMs, openedAt: Date.now() };
   let placed = await open(opening, call);
-  const until = opening.openedAt + patienceMs + DETACHED_MS;
-  for (
-    let pauseMs = REOPEN_FIRST_MS;
-    isLost(placed.attempt) && Date.now() < until;
-    pauseMs = Math.min(2 * pauseMs, REOPEN_MAX_MS)
-  ) {
+  for (const pauseMs of REOPEN_PAUSES_MS) {
+    if (!isLost(placed.attempt)) break;
     const recovered = await recover(opening, placed.place);
     if (recovered !== undefined) {
       placed = recovered;
-    } else {
-      await scheduler.wait(pauseMs);
-      placed = await open(opening, call);
+      break;
     }
+    await pause(pauseMs);
+    placed = await open(opening, call);
   }
   return { ...placed, attempt: resumed(env, placed, 0) };
 }
@@ -119,7 +114,7 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
     if (!isWithoutLink(elsewhere.attempt)) return elsewhere;
   }
   if (!isAway && attempt.failure.code !== "call_lost") return { attempt, place };
-  if (isAway && call.isKeyed === true) {
+  if (isAway && call.terms.isKeyed) {
     // A client that asks again under the key gets this call's response, when the box is back.
     return { attempt, place };
   }
@@ -127,14 +122,17 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
   return failure === undefined ? undefined : { attempt: failure, place };
 }
 
-/** Whether another box may run the call as well, though it may have run on the box that is gone. */
+/** Whether another box may run the call, though it may have run on the box that is gone. */
 function mayRunElsewhere({ call, body }: Opening): boolean {
-  return call.isSafe === true && call.isKeyed !== true && !(body instanceof ReadableStream);
+  return !(body instanceof ReadableStream) && mayResend("unknown", call.terms);
 }
 
-/** Why a call that its agent does not have is lost; undefined where the agent vouches that it never had it. */
+/**
+ * Why a call that its agent does not have is lost; undefined where it may be sent again.
+ * @param knownSinceMs how long the agent has known every call that was sent to its box
+ */
 function lossOf(
-  { body, openedAt }: Opening,
+  { call, body, openedAt }: Opening,
   isAway: boolean,
   knownSinceMs: number,
 ): Attempt | undefined {
@@ -142,7 +140,8 @@ function lossOf(
     return failed("upload_interrupted", "the link to the box broke during the upload");
   }
   if (isAway) return failed("call_lost", "the box that may have run this call did not come back");
-  if (knownSinceMs > Date.now() - openedAt) return undefined;
+  const progress = knownSinceMs > Date.now() - openedAt ? "not_sent" : "unknown";
+  if (mayResend(progress, call.terms)) return undefined;
   return failed("call_lost", "the agent that may have run this call is gone");
 }
 

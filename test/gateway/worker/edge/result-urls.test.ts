@@ -160,7 +160,9 @@ describe("an app that does CORS itself", () => {
     requestTimeout("0.02");
     const endpoint = await slowEndpoint();
     const first = await endpoint.ask("/", { headers: origin });
-    endpoint.answerWith((stream) => stream.head(HELLO, [new TextEncoder().encode("done")], true));
+    endpoint.answerWith((stream) =>
+      stream.sendHead(HELLO, [new TextEncoder().encode("done")], true),
+    );
     const response = await endpoint.ask(first.headers.get("location") ?? "", { headers: origin });
     expect(await response.text()).toBe("done");
     expect(response.headers.get("access-control-allow-origin")).toBeNull();

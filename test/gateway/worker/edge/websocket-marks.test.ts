@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { RequestHead } from "../../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../../routing/wire/heads.ts";
 import { announcement, ask, connectAgent, HANDSHAKE } from "../../fake-agent.ts";
 
 let boxes = 0;
@@ -13,7 +13,7 @@ async function askedOf(init: RequestInit): Promise<{ head: RequestHead; body: st
     endpoints: [announcement(name, "f")],
     open: (stream, head, body) => {
       asked.push({ head, body: new TextDecoder().decode(body) });
-      stream.head('{"status":200,"headers":[]}', [], true);
+      stream.sendHead('{"status":200,"headers":[]}', [], true);
       return {};
     },
   });

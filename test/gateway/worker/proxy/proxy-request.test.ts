@@ -8,6 +8,9 @@ import { attemptResponse, type FailureCause } from "../../../../gateway/contract
 import { VERB } from "../../../../gateway/contracts/link.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
 
+const POST = { method: "POST", isKeyed: false, isDurable: false };
+const GET = { ...POST, method: "GET" };
+
 const LINK_LOST = ended("link_lost", { code: "call_lost", detail: "" });
 const AWAY = ended("no_link", { code: "no_origin", detail: "the box is not connected" });
 
@@ -53,10 +56,13 @@ async function lead(
     boxes: [{ box: "b", links: 1 }],
     head: "{}",
     request,
+    terms: POST,
     ...more,
   };
-  const { attempt, place } = await proxyRequest(env as unknown as Env, call, 1_000);
-  return { attempt, place, asked };
+  const pauses: number[] = [];
+  const pause = async (milliseconds: number): Promise<void> => void pauses.push(milliseconds);
+  const { attempt, place } = await proxyRequest(env as unknown as Env, call, 1_000, pause);
+  return { attempt, place, asked, pauses };
 }
 
 const failureOf = async (...given: Parameters<typeof lead>) => {
@@ -108,6 +114,15 @@ describe("a local call", () => {
   });
 });
 
+test("a call that its object is too busy for is not sent again", async () => {
+  const overloaded = (): Response => {
+    throw Object.assign(new Error("overloaded"), { overloaded: true });
+  };
+  const { attempt, asked } = await lead([overloaded]);
+  expect(attempt).toMatchObject({ kind: "failed", failure: { code: "unavailable" } });
+  expect(asked).toEqual([VERB.open]);
+});
+
 describe("a call whose link breaks", () => {
   test("is attached to again, and answered", async () => {
     const { attempt, asked } = await lead([LINK_LOST, answered]);
@@ -128,7 +143,9 @@ describe("a call whose link breaks", () => {
   });
 
   test("may be asked for again under its key when its box does not come back", async () => {
-    const failure = await failureOf([LINK_LOST, AWAY], undefined, { isKeyed: true });
+    const failure = await failureOf([LINK_LOST, AWAY], undefined, {
+      terms: { ...POST, isKeyed: true },
+    });
     expect(failure).toMatchObject({ code: "no_origin" });
   });
 
@@ -137,6 +154,39 @@ describe("a call whose link breaks", () => {
     const { attempt, asked } = await lead([LINK_LOST, ended("refused", unknown), answered]);
     expect(attempt.kind).toBe("response");
     expect(asked).toEqual([VERB.open, VERB.attach, VERB.open]);
+  });
+
+  test("is opened again with growing pauses, and given up where no agent ever sees it", async () => {
+    const unknown = { code: "call_lost", detail: "", knownSinceMs: 60_000 } as const;
+    const round = [LINK_LOST, ended("refused", unknown)];
+    const { attempt, asked, pauses } = await lead(Array.from({ length: 10 }, () => round).flat());
+    expect(attempt).toMatchObject({ kind: "failed", failure: { code: "call_lost" } });
+    expect(asked.filter((verb) => verb === VERB.open)).toHaveLength(6);
+    expect(pauses).toEqual([100, 200, 400, 800, 1_600]);
+  });
+
+  test("moves to another box when its own does not come back, where its method is safe", async () => {
+    const more = {
+      boxes: [
+        { box: "a", links: 1 },
+        { box: "b", links: 1 },
+      ],
+      terms: GET,
+    };
+    const { attempt, asked } = await lead([LINK_LOST, AWAY, answered], undefined, more);
+    expect(attempt.kind).toBe("response");
+    expect(asked).toEqual([VERB.open, VERB.attach, VERB.open]);
+    expect(await failureOf([LINK_LOST, AWAY], undefined, { ...more, terms: POST })).toMatchObject({
+      code: "call_lost",
+    });
+    expect(
+      await failureOf([LINK_LOST, AWAY], undefined, {
+        ...more,
+        terms: { ...GET, isKeyed: true },
+      }),
+    ).toMatchObject({
+      code: "no_origin",
+    });
   });
 
   test("has no origin where nothing was sent", async () => {

@@ -1,0 +1,104 @@
+/** The link's object through hibernation, resets and sockets that are not the link. */
+import { env as bindings, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { afterEach, expect, test, vi } from "vitest";
+import type { Env } from "../../../../gateway/contracts/env.ts";
+import { originStub } from "../../../../gateway/contracts/stubs.ts";
+import {
+  announcement,
+  ask,
+  type Behaviour,
+  connectAgent,
+  dial,
+  enrolledBox,
+} from "../../fake-agent.ts";
+
+const env = bindings as unknown as Env;
+const OK = JSON.stringify({ status: 200, headers: [] });
+
+/** An agent that answers each call with its box's name, and its link's object. */
+async function answering(box: string, app: string) {
+  const behaviour: Behaviour = {
+    endpoints: [announcement(app, "web")],
+    open: (stream) => {
+      stream.sendHead(OK, [new TextEncoder().encode(box)], true);
+      return {};
+    },
+  };
+  return {
+    name: `local--${app}-web`,
+    stub: originStub(env, "local", box, 0),
+    connect: () => connectAgent(box, behaviour),
+  };
+}
+
+/** An agent's socket whose path has died silently: it never answers a close. */
+async function deadSocket(box: string): Promise<{ closed: Promise<number> }> {
+  const { webSocket: socket } = await dial(await enrolledBox(box));
+  if (socket === null) throw new Error("the dial was refused");
+  const { promise, resolve } = Promise.withResolvers<number>();
+  socket.addEventListener("close", ({ code }) => resolve(code));
+  socket.accept({ allowHalfOpen: true });
+  return { closed: promise };
+}
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test("a link outlives hibernation", async () => {
+  const { name, stub, connect } = await answering("sleeper", "sleeps");
+  await connect();
+  await evictDurableObject(stub);
+  expect(await (await ask(name)).text()).toBe("sleeper");
+});
+
+test("the newest of two sockets is the link after hibernation", async () => {
+  const { name, stub, connect } = await answering("two-sockets", "two-sockets");
+  const dead = await deadSocket("two-sockets");
+  await connect();
+  expect(await dead.closed).toBe(4000);
+  await evictDurableObject(stub);
+  expect(await (await ask(name)).text()).toBe("two-sockets");
+});
+
+test("a link that fell silent during hibernation is no link", async () => {
+  const { name, stub, connect } = await answering("silent", "silent");
+  await connect();
+  await evictDurableObject(stub);
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(Date.now() + 20_000);
+  const response = await ask(name);
+  expect(response.status).toBe(503);
+  expect(await response.json()).toMatchObject({ code: "no_origin" });
+});
+
+test("a call waits for a link that was cut a moment ago", async () => {
+  const { name, connect } = await answering("blinks", "blinks");
+  const agent = await connect();
+  agent.cut();
+  await agent.closed;
+  const response = ask(name);
+  await connect();
+  expect(await (await response).text()).toBe("blinks");
+});
+
+test("a call waits for a link whose object was reset a moment ago", async () => {
+  const { name, stub, connect } = await answering("reset", "reset");
+  await connect();
+  expect((await ask(name)).status).toBe(200);
+  await runInDurableObject(stub, (_origin, state) => state.abort("reset")).catch(() => undefined);
+  const response = ask(name);
+  await connect();
+  expect(await (await response).text()).toBe("reset");
+});
+
+test("a call does not wait for an agent that said goodbye", async () => {
+  const { name, connect } = await answering("goodbye", "goodbye");
+  const agent = await connect();
+  expect((await ask(name)).status).toBe(200);
+  agent.close();
+  await agent.closed;
+  const startedAt = Date.now();
+  expect((await ask(name)).status).toBe(503);
+  expect(Date.now() - startedAt).toBeLessThan(4_000);
+});
