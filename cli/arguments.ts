@@ -5,7 +5,7 @@
 
 import { parseArgs } from "node:util";
 import { UsageError } from "./failure.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../base/edit-distance.ts";
 
 export interface Option {
   readonly type: "string" | "boolean";

@@ -1,8 +1,8 @@
 /** `--expires`: how long a token is to live. */
-
+import { DAY_S, HOUR_S, MINUTE_S } from "../base/units.ts";
 import { UsageError } from "./failure.ts";
 
-const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+const SECONDS = { s: 1, m: MINUTE_S, h: HOUR_S, d: DAY_S } as const;
 
 export const EXPIRES_OPTION = {
   expires: { type: "string", value: "TIME", summary: "30d, 12h, 15m or 90s (it does not expire)" },

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { helpOf, parseArguments } from "./arguments.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { Failure, UsageError } from "./failure.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../base/edit-distance.ts";
 import { printNotice, printResult, tolerateClosedOutput } from "./output.ts";
 
 /** Loaded when asked for: `postern url` needs neither esbuild nor the agent. */

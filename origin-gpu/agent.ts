@@ -4,6 +4,8 @@
  * containers, and runs the calls.
  */
 import { join } from "node:path";
+import { SECOND_MS } from "../base/units.ts";
+import { within } from "../base/runtime/within.ts";
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Welcome } from "../routing/wire/messages.ts";
 import {
@@ -278,12 +280,7 @@ class Agent {
   async #drain(): Promise<void> {
     this.#draining = true;
     this.#deployments?.close();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#apps.exitGracePeriod * 1000);
-    });
-    await Promise.race([this.#calls.idle(), late]);
-    clearTimeout(timer);
+    await within(this.#apps.exitGracePeriod * SECOND_MS, this.#calls.idle());
     await this.#close();
   }
 

@@ -3,7 +3,7 @@
  * connections to them, and how a call or a WebSocket gets there. Several functions may share it. Which
  * container serves, and when one starts or stops, is containers/' business.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../base/runtime/within.ts";
 import {
   type ContainerPool,
   type ContainerPoolOptions,
@@ -240,7 +240,7 @@ export class Endpoint {
   async #exitNoticed(lease: Lease, limitMs: number): Promise<void> {
     // An upstream server has no exit that anybody could tell.
     if (this.#settings.kind.type === "upstream") return;
-    await this.#within(limitMs, lease.exited);
+    await within(limitMs, lease.exited, { signal: this.#closing.signal });
   }
 
   async #relay({ call, settings, link }: Visit, lease: Lease): Promise<void> {
@@ -272,7 +272,7 @@ export class Endpoint {
   async #letGo(call: Call, lease: Lease): Promise<void> {
     const graceMs = Math.max(LEAST_GRACE_MS, this.#settings.exitGracePeriod * MS_PER_SECOND);
     const gaveUp = lease.gaveUp(call.callId).then(() => true);
-    if (await this.#within(graceMs, gaveUp)) return;
+    if (await within(graceMs, gaveUp, { signal: this.#closing.signal })) return;
     if (this.#closing.signal.aborted) return;
     const seconds = graceMs / MS_PER_SECOND;
     this.#log(
@@ -283,17 +283,7 @@ export class Endpoint {
 
   async #unusedWithinGrace(): Promise<void> {
     const graceMs = this.#settings.exitGracePeriod * MS_PER_SECOND;
-    await this.#within(graceMs, this.#limiter.unused());
-  }
-
-  /** What the promise resolves with, or nothing when it takes too long or the endpoint is closed. */
-  async #within<Value>(limitMs: number, promise: Promise<Value>): Promise<Value | undefined> {
-    const settled = new AbortController();
-    const signal = AbortSignal.any([settled.signal, this.#closing.signal]);
-    const late = delay(limitMs, undefined, { signal }).catch(() => undefined);
-    const value = await Promise.race([promise, late]);
-    settled.abort();
-    return value;
+    await within(graceMs, this.#limiter.unused(), { signal: this.#closing.signal });
   }
 
   #connectionsTo(lease: Lease): AppConnections {

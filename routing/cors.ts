@@ -6,6 +6,7 @@
  * HTTP-redirect fetch). The result URL is of the same origin, so the browser goes on sending the page's `Origin`. It
  * preflights a request with headers of its own (a token) again at each hop, so result URLs answer preflights.
  */
+import { eachHeader } from "../base/headers.ts";
 import type { EndpointSettings } from "./wire/messages.ts";
 import { without } from "./wire/headers.ts";
 
@@ -108,7 +109,7 @@ export function withCors(
   const permission = origin === null ? undefined : permissionFor(setting, origin);
   if (permission !== undefined) {
     const exposed = new Set(GATEWAY_RESPONSE_HEADERS);
-    for (let index = 0; index < lines.length; index += 2) exposed.add(lines[index] as string);
+    eachHeader(lines, (name) => exposed.add(name));
     // No browser shows it to a page.
     exposed.delete("set-cookie");
     // Each by its name: `*` has no meaning for a request with cookies, and never covers Authorization.

@@ -6,6 +6,7 @@
  * Builds names and owns none. Different inputs may meet in one name (`a_b` and `a-b`; function `b-c` of app `a` and
  * function `c` of app `a-b`), and `Names` decides which app gets it.
  */
+import { err, ok, type Result } from "../base/result.ts";
 import { sha256Hex } from "./sha256.ts";
 
 /** RFC 1035, 2.3.4. */
@@ -19,8 +20,8 @@ const MAX_DEV_SUFFIX_LENGTH = 16;
 
 export const DEFAULT_DEV_SUFFIX = "dev";
 
-/** A value, or the reason why there is none, for the person who chose the name. */
-export type Named = { ok: true; value: string } | { ok: false; reason: string };
+/** A name, or the reason why there is none, for the person who chose it. */
+export type NameResult = Result<string, string>;
 
 /** The parts that decide an endpoint's URL. */
 export interface EndpointIdentity {
@@ -62,18 +63,18 @@ export function normalise(component: string): string {
 }
 
 /** `<workspace>` or `<workspace>-<suffix>`. */
-export function sourceOf(workspace: string, suffix: string): Named {
+export function sourceOf(workspace: string, suffix: string): NameResult {
   const first = normalise(workspace);
   if (first === "") return empty("workspace", workspace);
   const second = normalise(suffix);
   if (suffix !== "" && second === "") return empty("web suffix", suffix);
   // RFC 5891, 4.2.3.1: browsers read xn--… as an internationalised name.
-  if (first === "xn" && second === "") return refused(`the workspace name "xn" is reserved by DNS`);
-  return named(second === "" ? first : `${first}-${second}`);
+  if (first === "xn" && second === "") return err(`the workspace name "xn" is reserved by DNS`);
+  return ok(second === "" ? first : `${first}-${second}`);
 }
 
 /** `<app>-<function>`, or `<app>-<class>-<method>`. */
-export function labelOf(app: string, functionName: string, className?: string): Named {
+export function labelOf(app: string, functionName: string, className?: string): NameResult {
   const parts = [normalise(app)];
   if (parts[0] === "") return empty("app", app);
   if (className !== undefined) {
@@ -84,41 +85,41 @@ export function labelOf(app: string, functionName: string, className?: string): 
   const normalised = normalise(functionName);
   if (normalised === "") return empty("function", functionName);
   parts.push(normalised);
-  return named(parts.join("-"));
+  return ok(parts.join("-"));
 }
 
 /** Checks a label that a user chose: a DNS label in lower case. It is refused where it is invalid, never repaired. */
-export function checkLabel(label: string): Named {
-  if (label === "") return refused("a label cannot be empty");
+export function checkLabel(label: string): NameResult {
+  if (label === "") return err("a label cannot be empty");
   const invalid = /[^a-z0-9-]/u.exec(label)?.[0];
   if (invalid !== undefined) {
-    return refused(
+    return err(
       `the label ${JSON.stringify(label)} contains ${JSON.stringify(invalid)}: only a-z, 0-9 and dashes are allowed`,
     );
   }
   if (label.startsWith("-") || label.endsWith("-")) {
-    return refused(`the label "${label}" must not begin or end with a dash`);
+    return err(`the label "${label}" must not begin or end with a dash`);
   }
   if (label.length > MAX_DNS_LABEL_LENGTH) {
-    return refused(
+    return err(
       `the label "${label}" has ${label.length} characters; ${MAX_DNS_LABEL_LENGTH} are allowed`,
     );
   }
-  return named(label);
+  return ok(label);
 }
 
 /** Checks what `serve` appends to a label, without its dash. */
-export function checkDevSuffix(suffix: string): Named {
+export function checkDevSuffix(suffix: string): NameResult {
   if (!/^[A-Za-z0-9]+$/.test(suffix) || suffix.length > MAX_DEV_SUFFIX_LENGTH) {
-    return refused(
+    return err(
       `the dev suffix ${JSON.stringify(suffix)} must be 1 to ${MAX_DEV_SUFFIX_LENGTH} ASCII letters and digits`,
     );
   }
-  return named(suffix.toLowerCase());
+  return ok(suffix.toLowerCase());
 }
 
 /** `<source>--<label>`, the endpoint's one DNS label under the base domain; cut and hashed where it is overlong. */
-export async function endpointName(identity: EndpointIdentity): Promise<Named> {
+export async function endpointName(identity: EndpointIdentity): Promise<NameResult> {
   const source = sourceOf(identity.workspace, identity.suffix);
   if (!source.ok) return source;
   const label =
@@ -127,15 +128,18 @@ export async function endpointName(identity: EndpointIdentity): Promise<Named> {
       : checkLabel(identity.label);
   if (!label.ok) return label;
   const name = `${source.value}--${label.value}`;
-  if (identity.devSuffix === undefined) return named(await fit(name, ""));
+  if (identity.devSuffix === undefined) return ok(await fit(name, ""));
   const suffix = checkDevSuffix(identity.devSuffix);
-  return suffix.ok ? named(await fit(name, `-${suffix.value}`)) : suffix;
+  return suffix.ok ? ok(await fit(name, `-${suffix.value}`)) : suffix;
 }
 
 /** The endpoint's host, `<source>--<label>.<base domain>`, with the base domain's port if that has one. */
-export async function endpointHost(identity: EndpointIdentity, baseDomain: string): Promise<Named> {
+export async function endpointHost(
+  identity: EndpointIdentity,
+  baseDomain: string,
+): Promise<NameResult> {
   const name = await endpointName(identity);
-  return name.ok ? named(`${name.value}.${baseDomain}`) : name;
+  return name.ok ? ok(`${name.value}.${baseDomain}`) : name;
 }
 
 /** The scheme of public URLs: `https`, or `http` under localhost, where names resolve to the machine itself. */
@@ -148,9 +152,9 @@ export async function endpointUrl(
   identity: EndpointIdentity,
   baseDomain: string,
   scheme: "http" | "https",
-): Promise<Named> {
+): Promise<NameResult> {
   const host = await endpointHost(identity, baseDomain);
-  return host.ok ? named(`${scheme}://${host.value}`) : host;
+  return host.ok ? ok(`${scheme}://${host.value}`) : host;
 }
 
 /**
@@ -165,16 +169,8 @@ async function fit(name: string, suffix: string): Promise<string> {
   return `${kept}-${hash}${suffix}`;
 }
 
-function named(value: string): Named {
-  return { ok: true, value };
-}
-
-function refused(reason: string): Named {
-  return { ok: false, reason };
-}
-
-function empty(what: string, given: string): Named {
-  return refused(
+function empty(what: string, given: string): NameResult {
+  return err(
     `the ${what} name ${JSON.stringify(given)} has no letter or digit to build a URL from`,
   );
 }

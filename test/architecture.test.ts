@@ -51,6 +51,9 @@ describe("the rules", () => {
   const one = (path: string, text: string): Sources => new Map([[path, text]]);
 
   it.each([
+    ["base/a.ts", `import { within } from "./runtime/within.ts";`],
+    ["base/runtime/a.ts", `import { MAX_STREAMS_PER_LINK } from "../../routing/wire/limits.ts";`],
+    ["routing/a.ts", `import { within } from "../base/runtime/within.ts";`],
     ["routing/a.ts", `import { readFileSync } from "node:fs";`],
     ["routing/a.ts", `import type { Env } from "../gateway/contracts/env.ts";`],
     ["routing/wire/a.ts", `export { a } from "../names.ts";`],
@@ -79,6 +82,8 @@ describe("the rules", () => {
   });
 
   it.each([
+    ["routing/wire/a.ts", `import { KIB } from "../../base/units.ts";`],
+    ["gateway/objects/a.ts", `import { within } from "../../base/runtime/within.ts";`],
     ["routing/a.ts", `import { KIB } from "./wire/limits.ts"; import { b } from "./b.ts";`],
     ["routing/a.ts", `// import { a } from "node:fs";\nconst text = 'import "node:fs"';`],
     ["routing/a.ts", 'const text = `import("node:fs") ${\'import "node:fs"\'}`;'],

@@ -48,7 +48,7 @@ export const SERVE: Command<typeof OPTIONS> = {
   },
   async run({ values, positionals: [file = "postern.toml"] }) {
     const devSuffix = checkDevSuffix(process.env["POSTERN_DEV_SUFFIX"] || DEFAULT_DEV_SUFFIX);
-    if (!devSuffix.ok) throw new UsageError(`POSTERN_DEV_SUFFIX: ${devSuffix.reason}`);
+    if (!devSuffix.ok) throw new UsageError(`POSTERN_DEV_SUFFIX: ${devSuffix.error}`);
     const timeout = secondsOf(values.timeout);
     const access = findAccess(values.state, process.env);
     const first = await readConfig(file, values.env);

@@ -104,7 +104,7 @@ async function built(
   const { host, protocol } = new URL(gatewayUrl);
   const identity = { workspace, suffix, app, function: functionName, label: labelOf(asked) };
   const url = await endpointUrl(identity, host, protocol === "https:" ? "https" : "http");
-  if (!url.ok) throw new UsageError(url.reason);
+  if (!url.ok) throw new UsageError(url.error);
   return url.value;
 }
 

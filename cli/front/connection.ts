@@ -10,6 +10,7 @@
 
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../../base/runtime/within.ts";
 import { problem } from "../../routing/problem.ts";
 import { openUpstream, type AnnouncedSocket, type Upstream } from "./upstream.ts";
 
@@ -204,16 +205,6 @@ export class FrontConnection {
     client.end(() => {
       if (!client.destroyed) this.#timer = setTimeout(() => client.destroy(), LINGER_MS);
     });
-  }
-}
-
-async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), milliseconds);
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
 import { codeOf, Failure, reasonOf } from "../failure.ts";
 import { startFront, type Front } from "../front/front.ts";
@@ -123,9 +123,7 @@ async function drainClients(front: Front, workerd: Workerd): Promise<void> {
   const closed = front.close();
   // From here on workerd closes each connection when its answer ends, and idle ones at once.
   workerd.drain();
-  const late = new AbortController();
-  await Promise.race([closed, delay(DRAIN_MS, undefined, { signal: late.signal })]);
-  late.abort();
+  await within(DRAIN_MS, closed);
   front.reset();
   await closed;
 }

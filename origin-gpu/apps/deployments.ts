@@ -3,6 +3,7 @@
  * assignments, and the questions that a gateway asks about both.
  */
 import { join } from "node:path";
+import { within } from "../../base/runtime/within.ts";
 import type { RequestHead } from "../../routing/wire/heads.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { answerCodeQuestion, type QuestionBody } from "../code/code-questions.ts";
@@ -83,12 +84,7 @@ export class Deployments {
    */
   async begin(): Promise<void> {
     this.#assigned.poke();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, FIRST_ASSIGNMENTS_MS);
-    });
-    await Promise.race([this.#assigned.begun(), late]);
-    clearTimeout(timer);
+    await within(FIRST_ASSIGNMENTS_MS, this.#assigned.begun());
   }
 
   /** The gateway is there again: either side may have missed something. */

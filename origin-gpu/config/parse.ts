@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { TomlError, parse as parseToml } from "smol-toml";
 import type * as z from "zod";
 
+import { nearest } from "../../base/edit-distance.ts";
 import type { AppConfig } from "./app-config.ts";
 import { COMBINATIONS, OF_KINDS, kindsOf } from "./combinations.ts";
 import { type LabelOf, disagreements } from "./disagreements.ts";
@@ -20,7 +21,7 @@ import {
   type KeyTable,
 } from "./keys.ts";
 import { optional } from "./optional.ts";
-import { type ConfigProblem, nearest, showPath, showValue } from "./problems.ts";
+import { type ConfigProblem, showPath, showValue } from "./problems.ts";
 import { resolveEndpoints } from "./resolve.ts";
 
 type Table = Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@
  * it starts again with the next request, within the limits of restart-policy.ts. One that can't be freed
  * of its work is replaced: its successor starts beside it, while its other calls finish.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../../base/runtime/within.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import {
   type Container,
@@ -155,11 +155,7 @@ class SingleContainerPool implements ContainerPool {
   async #stopWhenUnused(old: Used): Promise<void> {
     const { container } = old;
     const graceMs = this.#options.endpoint.exitGracePeriod * MS_PER_SECOND;
-    const done = new AbortController();
-    const signal = AbortSignal.any([done.signal, this.#closing.signal]);
-    const late = delay(graceMs, undefined, { signal }).catch(() => undefined);
-    await Promise.race([old.unused(), late]);
-    done.abort();
+    await within(graceMs, old.unused(), { signal: this.#closing.signal });
     await container.stop();
     this.#replaced.delete(container);
   }

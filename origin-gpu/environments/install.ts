@@ -6,13 +6,14 @@ import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { access, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { HOUR_MS } from "../../base/units.ts";
 import { StartFailure } from "../containers/container.ts";
 import { containerEnvironment } from "../containers/environment.ts";
 import { LastLines } from "../containers/output-lines.ts";
 import { ProcessGroup } from "../containers/process-group.ts";
 
 /** A dozen packages with CUDA take minutes on a slow line. */
-const INSTALL_LIMIT_MS = 60 * 60_000;
+const INSTALL_LIMIT_MS = HOUR_MS;
 
 /** Clients see it: what the installer said is in the log, since it may name what is private. */
 const FAILURE = "its requirements can't be installed";

@@ -14,6 +14,7 @@ import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { type Dispatcher, Pool } from "undici";
+import { getHeader } from "../../base/headers.ts";
 import { KIB, MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 import { responseHeaders } from "../../routing/wire/headers.ts";
 import type { Call, AppWork } from "../calls/call.ts";
@@ -277,12 +278,7 @@ function describe(error: NodeJS.ErrnoException): string {
 }
 
 function isEventStream(headers: readonly string[]): boolean {
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index] === "content-type") {
-      return (headers[index + 1] as string).startsWith("text/event-stream");
-    }
-  }
-  return false;
+  return getHeader(headers, "content-type")?.startsWith("text/event-stream") === true;
 }
 
 /** HTTP/1.1 carries bytes: text leaves as the bytes of its UTF-8, which undici takes as Latin-1. */

@@ -9,6 +9,7 @@ import { type IncomingMessage, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
 
+import { eachHeader } from "../../base/headers.ts";
 import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 
 /** RFC 6455, 1.3. */
@@ -157,14 +158,13 @@ export function handshake(options: HandshakeOptions): Promise<Handshake> {
 function requestHeaders(given: readonly string[], host: string, key: string): string[] {
   const headers: string[] = [];
   let hasHost = false;
-  for (let index = 0; index < given.length; index += 2) {
-    const name = given[index] as string;
+  eachHeader(given, (name, value) => {
     const lower = name.toLowerCase();
-    if (OWN_HEADERS.has(lower)) continue;
+    if (OWN_HEADERS.has(lower)) return;
     hasHost ||= lower === "host";
     // node:http writes one byte per character.
-    headers.push(name, Buffer.from(given[index + 1] as string, "utf8").toString("latin1"));
-  }
+    headers.push(name, Buffer.from(value, "utf8").toString("latin1"));
+  });
   if (!hasHost) headers.unshift("Host", host);
   headers.push("Connection", "Upgrade", "Upgrade", "websocket");
   headers.push("Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", key);

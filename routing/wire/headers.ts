@@ -5,6 +5,7 @@
  * Header lists are flat: name, value, name, value. Names are in lower case; values are text, whose bytes
  * on the wire are UTF-8.
  */
+import { filterHeaders } from "../../base/headers.ts";
 import { MAX_HEADER_BYTES } from "./limits.ts";
 
 /** Bytes of a header line besides name and value: `: ` and CR LF. */
@@ -114,12 +115,7 @@ const NOT_FIELDS: ReadonlySet<string> = new Set([
 
 /** A header list without the fields of these names. */
 export function without(headers: readonly string[], names: ReadonlySet<string>): string[] {
-  const kept: string[] = [];
-  for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index] as string;
-    if (!names.has(name)) kept.push(name, headers[index + 1] as string);
-  }
-  return kept;
+  return filterHeaders(headers, (name) => !names.has(name));
 }
 
 /** RFC 9110, 5.5: no field value has one, the tab excepted. */

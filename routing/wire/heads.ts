@@ -4,6 +4,7 @@
  * against 1.95 µs, where JSON.parse alone takes 0.96 µs. `parseResponseHead` is the one boundary for what an
  * agent says of a response: a head that passes it can become a Response without an error.
  */
+import { getHeader } from "../../base/headers.ts";
 import { ProtocolError } from "./frames.ts";
 import { hasControlCharacter, HEADER_LINE_OVERHEAD_BYTES } from "./headers.ts";
 import { MAX_HEADER_BYTES } from "./limits.ts";
@@ -84,10 +85,8 @@ export function parseResponseHead(text: string): ResponseHead {
 
 /** The Content-Length of a list that `parseResponseHead` took, in bytes. */
 export function contentLength(headers: readonly string[]): number | undefined {
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index] === "content-length") return Number(headers[index + 1]);
-  }
-  return undefined;
+  const declared = getHeader(headers, "content-length");
+  return declared === undefined ? undefined : Number(declared);
 }
 
 /** RFC 9110, 5.6.2, in lower case. */

@@ -3,9 +3,9 @@
  * in the name and its reason beside it. Nothing is clamped silently: each bound has an answer, named here.
  */
 
-export const KIB = 1024;
-export const MIB = 1024 * 1024;
-export const GIB = 1024 * 1024 * 1024;
+import { GIB, KIB, MIB } from "../../base/units.ts";
+
+export { GIB, KIB, MIB };
 
 /** Versions of the link's protocol (docs/protocol.md). HELLO offers them, WELCOME names the chosen one. */
 export const PROTOCOL_VERSIONS: readonly number[] = [2];

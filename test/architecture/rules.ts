@@ -19,36 +19,40 @@ interface Room {
 
 /** The longest folder that a path begins with is its room; files outside all rooms are free. */
 export const ROOMS: Readonly<Record<string, Room>> = {
-  "routing/wire": { rooms: [], packages: ["zod"], pure: true },
-  routing: { rooms: ["routing/wire"], packages: [], pure: true },
-  auth: { rooms: ["routing/wire"], packages: ["jose"], pure: true },
+  // What every room needs: units, results, header lists, the observer's events.
+  base: { rooms: [], packages: [], pure: true },
+  // The same with timers.
+  "base/runtime": { rooms: ["base"], packages: [] },
+  "routing/wire": { rooms: ["base"], packages: ["zod"], pure: true },
+  routing: { rooms: ["base", "routing/wire"], packages: [], pure: true },
+  auth: { rooms: ["base", "routing/wire"], packages: ["jose"], pure: true },
   gateway: {
     rooms: ["gateway/contracts", "gateway/worker", "gateway/objects"],
     packages: [],
   },
   // Between the Worker and the objects: each sees the other through these alone.
   "gateway/contracts": {
-    rooms: ["routing", "routing/wire", "auth"],
+    rooms: ["base", "base/runtime", "routing", "routing/wire", "auth"],
     packages: [],
   },
   "gateway/worker": {
-    rooms: ["gateway/contracts", "routing", "routing/wire", "auth"],
+    rooms: ["gateway/contracts", "base", "base/runtime", "routing", "routing/wire", "auth"],
     packages: ["hono", "hono/*", "zod"],
   },
   "gateway/objects": {
-    rooms: ["gateway/contracts", "routing", "routing/wire", "auth"],
+    rooms: ["gateway/contracts", "base", "base/runtime", "routing", "routing/wire", "auth"],
     packages: ["cloudflare:workers", "zod"],
   },
   "origin-gpu": {
-    rooms: ["routing/wire", "auth", "origin-gpu/core"],
+    rooms: ["base", "base/runtime", "routing/wire", "auth", "origin-gpu/core"],
     packages: ["node:*", "undici", "smol-toml", "zod", "ignore", "tar"],
   },
   // Decisions of the agent without its processes and its clock.
-  "origin-gpu/core": { rooms: ["routing/wire"], packages: [], pure: true },
+  "origin-gpu/core": { rooms: ["base", "routing/wire"], packages: [], pure: true },
   // What users copy stands alone.
   "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
   cli: {
-    rooms: ["routing", "routing/wire", "auth", "origin-gpu"],
+    rooms: ["base", "base/runtime", "routing", "routing/wire", "auth", "origin-gpu"],
     packages: ["node:*", "chokidar", "esbuild", "smol-toml", "zod"],
   },
 };

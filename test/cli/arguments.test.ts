@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { helpOf, parseArguments, type CommandDescription } from "../../cli/arguments.ts";
 import { UsageError } from "../../cli/failure.ts";
-import { nearest } from "../../cli/nearest.ts";
 
 const COMMAND = {
   name: "try",
@@ -59,12 +58,4 @@ test("the help shows every option but those that are not there yet", () => {
   expect(help).toMatch(/--port PORT +the port/);
   expect(help).toMatch(/-e, --env NAME +the environment/);
   expect(help).not.toContain("--later");
-});
-
-test("a typing error finds the word that was meant, another word none", () => {
-  const words = ["gateway", "serve", "up", "url"];
-  expect(nearest("gatway", words)).toBe("gateway");
-  expect(nearest("sevre", words)).toBe("serve");
-  expect(nearest("urll", words)).toBe("url");
-  expect(nearest("kubernetes", words)).toBeUndefined();
 });

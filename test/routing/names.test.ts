@@ -48,7 +48,7 @@ describe("an endpoint's name", () => {
   it.each(vectors.refused)("is refused with a reason: $why", async ({ identity }) => {
     const result = await endpointName(identity);
     expect(result.ok).toBe(false);
-    expect(result).toHaveProperty("reason", expect.stringMatching(/\w/));
+    expect(result).toHaveProperty("error", expect.stringMatching(/\w/));
   });
 
   it("is a DNS label of at most 63 characters that the gateway takes for an endpoint's", async () => {
@@ -154,8 +154,8 @@ describe("an environment's web suffix", () => {
 
 describe("a user's label", () => {
   it("is refused with the character that is wrong, whole even outside the basic plane", () => {
-    expect(checkLabel("speech_ify")).toMatchObject({ reason: expect.stringContaining('"_"') });
-    expect(checkLabel("a🚪b")).toMatchObject({ reason: expect.stringContaining('"🚪"') });
+    expect(checkLabel("speech_ify")).toMatchObject({ error: expect.stringContaining('"_"') });
+    expect(checkLabel("a🚪b")).toMatchObject({ error: expect.stringContaining('"🚪"') });
   });
 
   it("of 63 characters is taken", () => {

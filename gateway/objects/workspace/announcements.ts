@@ -133,7 +133,7 @@ export class Announcements {
       return { refused: "not_found", detail: `there is no environment ${environment}` };
     }
     const name = await endpointName({ ...announcement, suffix });
-    if (!name.ok) return { refused: "bad_request", detail: name.reason };
+    if (!name.ok) return { refused: "bad_request", detail: name.error };
     return { announcement, name: name.value };
   }
 

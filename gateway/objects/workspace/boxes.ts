@@ -3,6 +3,7 @@
  * up, and which code each box has. What it says of links is what the `Origin` objects told last; whoever
  * must be sure asks them (box-links.ts). It keeps no key: keys follow from serials (auth/box-credential.ts).
  */
+import { MINUTE_MS } from "../../../base/units.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 import {
   type Page,
@@ -15,10 +16,10 @@ import {
 import { pageOf } from "./pages.ts";
 
 /** An ephemeral box goes this long after its last link. */
-const EPHEMERAL_AWAY_MS = 60_000;
+const EPHEMERAL_AWAY_MS = MINUTE_MS;
 
 /** An ephemeral box that never connected goes this long after its enrolment. */
-const EPHEMERAL_UNUSED_MS = 10 * 60_000;
+const EPHEMERAL_UNUSED_MS = 10 * MINUTE_MS;
 
 type Row = {
   number: number;

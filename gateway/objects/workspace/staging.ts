@@ -87,7 +87,7 @@ export class Staging {
     for (const endpoint of endpoints) {
       const { function: functionName, label } = endpoint;
       const name = await endpointName({ workspace, suffix, app, function: functionName, label });
-      if (!name.ok) return { refused: "bad_request", detail: `${functionName}: ${name.reason}` };
+      if (!name.ok) return { refused: "bad_request", detail: `${functionName}: ${name.error}` };
       const other = taken.get(name.value);
       if (other !== undefined) return namesakeRefusal(other, functionName, name.value);
       taken.set(name.value, functionName);

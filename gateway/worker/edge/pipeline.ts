@@ -2,6 +2,7 @@
  * The chain that a request passes, in its order. The order is the security policy: no step may do what a later
  * step guards. docs/architecture.md follows a request through it.
  */
+import { appendHeaders } from "../../../base/headers.ts";
 import { homeBox } from "../../../routing/boxes.ts";
 import { ownCors, preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
@@ -196,9 +197,7 @@ function preflightResponse(
   });
   if (lines === undefined) return undefined;
   const answer = new Headers();
-  for (let index = 0; index < lines.length; index += 2) {
-    answer.append(lines[index] as string, lines[index + 1] as string);
-  }
+  appendHeaders(answer, lines);
   return new Response(null, { status: 204, headers: answer });
 }
 

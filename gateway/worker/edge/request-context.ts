@@ -3,6 +3,7 @@
  * with the gateway's own headers, and the gateway's own. Each response of an endpoint with CORS carries its
  * headers, errors and redirects too: without them the page that asked could not read the response.
  */
+import { appendHeaders } from "../../../base/headers.ts";
 import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
 import { problem } from "../../../routing/problem.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
@@ -93,9 +94,7 @@ export class RequestContext {
     const isPlain = cors === undefined || cors === false;
     const lines = isPlain ? given : withCors(cors, this.request.headers.get("origin"), given);
     const headers = new Headers();
-    for (let index = 0; index < lines.length; index += 2) {
-      headers.append(lines[index] as string, lines[index + 1] as string);
-    }
+    appendHeaders(headers, lines);
     const { requestId, callId, routeMs, authMs } = this;
     if (callId === undefined) headers.set("x-request-id", requestId);
     else addOwnHeaders(headers, { requestId, callId, routeMs, authMs }, timing);

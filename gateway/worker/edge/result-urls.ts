@@ -3,6 +3,7 @@
  * gateway remembers none of them: the token in the URL says where the call is, and the agent there stores its
  * response (docs/architecture.md).
  */
+import { setHeader } from "../../../base/headers.ts";
 import { isOpenedAt, signResultToken, verifyResultToken } from "../../../auth/result-token.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { finalHop } from "../../../routing/redirect-budget.ts";
@@ -180,12 +181,8 @@ function partialContent(
   if (total === undefined || status !== 200 || first >= total) return undefined;
   const end = Math.min(last ?? total - 1, total - 1);
   const length = end - first + 1;
-  const headers: string[] = [];
-  for (let index = 0; index < head.headers.length; index += 2) {
-    const name = head.headers[index] as string;
-    if (name !== "content-length") headers.push(name, head.headers[index + 1] as string);
-  }
-  headers.push("content-length", `${length}`, "content-range", `bytes ${first}-${end}/${total}`);
+  const headers = setHeader(head.headers, "content-length", `${length}`);
+  headers.push("content-range", `bytes ${first}-${end}/${total}`);
   const partial = { ...head, status: 206, headers };
   if (!(body instanceof ReadableStream)) {
     return { head: partial, body: body?.subarray(0, length) ?? null };

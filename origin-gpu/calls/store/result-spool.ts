@@ -7,7 +7,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { KIB, MIB } from "../../../routing/wire/limits.ts";
-import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import { type Files, isMissing, isNoSpace } from "./files.ts";
 import {
   encodeMeta,
@@ -81,7 +81,7 @@ export class ResultSpool {
     this.meta = meta;
     this.#options = options;
     this.#encodedMeta = encodeMeta(meta);
-    this.#declaredBytes = declaredLength(meta.head);
+    this.#declaredBytes = contentLength(meta.head.headers);
   }
 
   /** Body bytes, once it is whole. */
@@ -298,14 +298,6 @@ export class ResultSpool {
     if (this.#held) this.#options.onDrain();
     this.#held = false;
   }
-}
-
-/** Content-Length of an answer, where it has one. */
-function declaredLength({ headers }: ResponseHead): number | undefined {
-  for (let index = 0; index < headers.length; index += 2) {
-    if (headers[index] === "content-length") return Number(headers[index + 1]);
-  }
-  return undefined;
 }
 
 function asResultError(error: unknown): ResultError {
