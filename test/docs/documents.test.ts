@@ -24,6 +24,10 @@ const PAGES = [
 
 const textOf = (page: string): string => readFileSync(join(ROOT, page), "utf8");
 
+/** A file or folder from the repository's root. */
+const REPOSITORY_PATH =
+  /^(?:base|routing|auth|gateway|origin-gpu|cli|tools|test|docs|\.ci|\.github)\/[\w./-]*$/;
+
 /** What stands in backticks. */
 const codeIn = (cell: string): string[] =>
   [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
@@ -112,6 +116,11 @@ describe.each(PAGES)("%s", (page) => {
     const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
     const broken = targets.filter((target) => !/^https?:/.test(target) && !leadsSomewhere(target));
     expect(broken).toEqual([]);
+  });
+
+  test("names no file of this repository that is not there", () => {
+    const named = codeIn(text).filter((code) => REPOSITORY_PATH.test(code));
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 
   test("shows no postern.toml that would be refused", () => {
