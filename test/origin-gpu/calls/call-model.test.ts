@@ -97,7 +97,7 @@ function steps(wanted: (action: Action) => boolean, maxLength: number): fc.Arbit
   return fc.array(step, { minLength: 20, maxLength, size: "max" });
 }
 
-const CANNOT_RESUME = "origin_error the answer cannot be resumed from so far back";
+const CANNOT_RESUME = "origin_error the response cannot be resumed from so far back";
 
 /** What went wrong on purpose; a call may fail for these reasons and for no other. */
 interface Trouble {
