@@ -74,14 +74,14 @@ export function callerOf(headers: HeaderLines, address: string): IdempotencyCall
 const IDENTIFYING =
   /(?:^|-)(?:authorization|auth|cookie|key|apikey|token|jwt|secret|credentials?|session|session-?id|user|user-?id)$/;
 
-/** End in such a word and identify nobody. */
+/** Names that end in such a word and identify no caller. */
 const NOT_IDENTIFYING: ReadonlySet<string> = new Set(["idempotency-key", "sec-websocket-key"]);
 
 function mayIdentify(name: string): boolean {
   return IDENTIFYING.test(name) && !NOT_IDENTIFYING.has(name);
 }
 
-/** What proxies say of the client (RFC 7239 and its forerunners). */
+/** Proxies name their client in these (RFC 7239 and its forerunners). */
 const FROM_A_PROXY: ReadonlySet<string> = new Set(["forwarded", "x-forwarded-for", "x-real-ip"]);
 
 /** Some proxies add the client's port, which is another one for each connection. */

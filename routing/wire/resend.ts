@@ -9,8 +9,8 @@ export type CallProgress =
   /** Certainly no byte of its request was written to an app. */
   | "not_sent"
   /**
-   * Bytes may have been written, and nobody knows what became of them. A reset connection is such a case:
-   * a kernel also resets when a process dies with bytes unread.
+   * Bytes may have been written to an app. A reset connection is such a case: a kernel also resets one when a
+   * process dies with bytes unread.
    */
   | "unknown"
   /** An app has its request, or bytes of it. */
@@ -18,7 +18,7 @@ export type CallProgress =
   /** The app's response has begun. */
   | "answered";
 
-/** What a call is, as far as this law asks. */
+/** The properties of a call that the law asks for. */
 export interface ResendTerms {
   /** In upper case, as RFC 9110, 9.1, compares methods. */
   readonly method: string;
@@ -29,7 +29,7 @@ export interface ResendTerms {
 }
 
 /**
- * A call that nobody began may be sent. One that may have begun is repeated only where its method is safe and
+ * A call that no app began may be sent. One that may have begun is repeated only where its method is safe and
  * no promise to run once was given. One whose response began is never repeated: its client may have a part.
  */
 const MAY_RESEND: Readonly<Record<CallProgress, Readonly<Record<ResendClass, boolean>>>> = {

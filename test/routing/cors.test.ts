@@ -49,23 +49,23 @@ describe("a preflight", () => {
   });
 
   it("lets every page call with what it asked for, without cookies", () => {
-    const answer = fields(preflight(true, ASKING));
-    expect(answer["access-control-allow-origin"]).toBe("*");
-    expect(names(answer["access-control-allow-methods"])).toContain("POST");
-    expect(names(answer["access-control-allow-headers"])).toEqual([
+    const response = fields(preflight(true, ASKING));
+    expect(response["access-control-allow-origin"]).toBe("*");
+    expect(names(response["access-control-allow-methods"])).toContain("POST");
+    expect(names(response["access-control-allow-headers"])).toEqual([
       "authorization",
       "content-type",
     ]);
-    expect(answer["access-control-max-age"]).toBe("7200");
-    expect(answer).not.toHaveProperty("access-control-allow-credentials");
-    expect(names(answer["vary"])).toContain("access-control-request-headers");
+    expect(response["access-control-max-age"]).toBe("7200");
+    expect(response).not.toHaveProperty("access-control-allow-credentials");
+    expect(names(response["vary"])).toContain("access-control-request-headers");
   });
 
   it("names the origin and allows cookies where the setting says so", () => {
-    const answer = fields(preflight(LISTED, ASKING));
-    expect(answer["access-control-allow-origin"]).toBe(PAGE);
-    expect(answer["access-control-allow-credentials"]).toBe("true");
-    expect(names(answer["vary"])).toContain("origin");
+    const response = fields(preflight(LISTED, ASKING));
+    expect(response["access-control-allow-origin"]).toBe(PAGE);
+    expect(response["access-control-allow-credentials"]).toBe("true");
+    expect(names(response["vary"])).toContain("origin");
   });
 
   it("gives another origin no permission", () => {
@@ -75,8 +75,8 @@ describe("a preflight", () => {
       "null",
       "http://www.example.com",
     ]) {
-      const answer = fields(preflight(LISTED, { ...ASKING, origin }));
-      expect(Object.keys(answer)).toEqual(["vary"]);
+      const response = fields(preflight(LISTED, { ...ASKING, origin }));
+      expect(Object.keys(response)).toEqual(["vary"]);
     }
   });
 
@@ -91,8 +91,8 @@ describe("a preflight", () => {
 
   it("keeps to the listed headers and those of the gateway's own", () => {
     const setting = { origins: [PAGE], headers: ["X-Model"] };
-    const answer = fields(preflight(setting, { ...ASKING, requestHeaders: "x-other" }));
-    const allowed = names(answer["access-control-allow-headers"]);
+    const response = fields(preflight(setting, { ...ASKING, requestHeaders: "x-other" }));
+    const allowed = names(response["access-control-allow-headers"]);
     expect(allowed).toEqual(
       expect.arrayContaining(["x-model", "authorization", "idempotency-key"]),
     );
@@ -100,15 +100,15 @@ describe("a preflight", () => {
   });
 
   it("needs no header where the page asks for none", () => {
-    const answer = fields(preflight(true, { ...ASKING, requestHeaders: null }));
-    expect(answer).not.toHaveProperty("access-control-allow-headers");
+    const response = fields(preflight(true, { ...ASKING, requestHeaders: null }));
+    expect(response).not.toHaveProperty("access-control-allow-headers");
   });
 
   it("sends back nothing but header names of a bounded length, whatever is asked for", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 6000 }), (requestHeaders) => {
-        const answer = fields(preflight(true, { ...ASKING, requestHeaders }));
-        const allowed = answer["access-control-allow-headers"] ?? "x";
+        const response = fields(preflight(true, { ...ASKING, requestHeaders }));
+        const allowed = response["access-control-allow-headers"] ?? "x";
         expect(allowed.length).toBeLessThan(10_000);
         expect(allowed).toMatch(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+(, [!#$%&'*+.^_`|~0-9A-Za-z-]+)*$/);
       }),
@@ -118,7 +118,7 @@ describe("a preflight", () => {
   });
 });
 
-describe("an answer", () => {
+describe("a response", () => {
   const redirect = ["location", "/x?__postern_call=t", "cache-control", "no-store"];
 
   it("is left as it is when the endpoint has no cors", () => {
@@ -127,10 +127,10 @@ describe("an answer", () => {
   });
 
   it("of any kind lets the page read it, redirects included", () => {
-    const answer = fields(withCors(true, PAGE, redirect));
-    expect(answer["location"]).toBe("/x?__postern_call=t");
-    expect(answer["access-control-allow-origin"]).toBe("*");
-    const exposed = names(answer["access-control-expose-headers"]);
+    const response = fields(withCors(true, PAGE, redirect));
+    expect(response["location"]).toBe("/x?__postern_call=t");
+    expect(response["access-control-allow-origin"]).toBe("*");
+    const exposed = names(response["access-control-expose-headers"]);
     expect(exposed).toEqual(
       expect.arrayContaining(["location", "postern-call-id", "x-request-id", "retry-after"]),
     );
@@ -139,12 +139,12 @@ describe("an answer", () => {
 
   it("exposes every header of the app by name, except cookies", () => {
     const app = ["x-usage", "7", "set-cookie", "a=1", "set-cookie", "b=2"];
-    const answer = withCors(LISTED, PAGE, app);
-    const exposed = names(fields(answer)["access-control-expose-headers"]);
+    const response = withCors(LISTED, PAGE, app);
+    const exposed = names(fields(response)["access-control-expose-headers"]);
     expect(exposed).toContain("x-usage");
     expect(exposed).not.toContain("set-cookie");
     expect(exposed).not.toContain("*");
-    expect(answer.filter((name) => name === "set-cookie")).toHaveLength(2);
+    expect(response.filter((name) => name === "set-cookie")).toHaveLength(2);
   });
 
   it("has one opinion: the setting's, not the app's", () => {
@@ -156,9 +156,9 @@ describe("an answer", () => {
       "access-control-expose-headers",
       "x-a",
     ];
-    const answer = fields(withCors(true, PAGE, app));
-    expect(answer["access-control-allow-origin"]).toBe("*");
-    expect(answer).not.toHaveProperty("access-control-allow-credentials");
+    const response = fields(withCors(true, PAGE, app));
+    expect(response["access-control-allow-origin"]).toBe("*");
+    expect(response).not.toHaveProperty("access-control-allow-credentials");
     const refused = fields(withCors(LISTED, "https://evil.example", app));
     expect(refused).toEqual({ vary: "origin" });
   });
@@ -177,9 +177,9 @@ describe("an answer", () => {
 
   it("never gives cookies to every page, even under a setting that was not checked", () => {
     for (const setting of [{ credentials: true }, { origins: ["*"], credentials: true }]) {
-      const answer = fields(withCors(setting, PAGE, []));
-      expect(answer["access-control-allow-origin"]).toBe("*");
-      expect(answer).not.toHaveProperty("access-control-allow-credentials");
+      const response = fields(withCors(setting, PAGE, []));
+      expect(response["access-control-allow-origin"]).toBe("*");
+      expect(response).not.toHaveProperty("access-control-allow-credentials");
     }
   });
 
@@ -218,8 +218,8 @@ describe("a setting", () => {
   });
 
   it("matches an origin that was written in capitals", () => {
-    const answer = fields(withCors({ origins: ["https://WWW.Example.com"] }, PAGE, []));
-    expect(answer["access-control-allow-origin"]).toBe(PAGE);
+    const response = fields(withCors({ origins: ["https://WWW.Example.com"] }, PAGE, []));
+    expect(response["access-control-allow-origin"]).toBe(PAGE);
   });
 });
 
@@ -228,16 +228,16 @@ describe("a response of Postern's own, where the app does CORS itself", () => {
 
   it.each([303, 401, 404, 429, 502, 503, 504])("lets the caller's origin read a %i", (status) => {
     expect(ownCors(false, PAGE, status)).toEqual(PAGE_ALONE);
-    const answer = fields(withCors(ownCors(false, PAGE, status), PAGE, []));
-    expect(answer["access-control-allow-origin"]).toBe(PAGE);
-    expect(answer["access-control-allow-credentials"]).toBe("true");
-    expect(answer["vary"]).toBe("origin");
+    const response = fields(withCors(ownCors(false, PAGE, status), PAGE, []));
+    expect(response["access-control-allow-origin"]).toBe(PAGE);
+    expect(response["access-control-allow-credentials"]).toBe("true");
+    expect(response["vary"]).toBe("origin");
   });
 
   it("gives no result URL of a call that a visitor's cookies opened", () => {
-    const answer = fields(withCors(ownCors(false, PAGE, 202), PAGE, []));
-    expect(answer["access-control-allow-origin"]).toBe(PAGE);
-    expect(answer).not.toHaveProperty("access-control-allow-credentials");
+    const response = fields(withCors(ownCors(false, PAGE, 202), PAGE, []));
+    expect(response["access-control-allow-origin"]).toBe(PAGE);
+    expect(response).not.toHaveProperty("access-control-allow-credentials");
   });
 
   it("is left alone for a caller that is no page", () => {

@@ -21,7 +21,7 @@ const OWN = [
   ["postern-call-id", FACTS.callId],
 ];
 
-/** What the app gets besides the gateway's own lines. */
+/** The lines that the app gets besides the gateway's own lines. */
 function passed(given: Record<string, string>): Record<string, string> {
   const headers = requestHeaders(new Map(Object.entries(given)), FACTS);
   if (!Array.isArray(headers)) throw new Error(headers.detail);

@@ -66,7 +66,7 @@ interface Seen {
   headers: string[] | string;
 }
 
-/** What routing saw, or the status with which workerd itself refused. `lines` are Latin-1. */
+/** The head that routing saw, or the status with which workerd itself refused. `lines` are Latin-1. */
 async function seen(requestLine: string, ...lines: string[]): Promise<Seen | number> {
   const head = [`${requestLine} HTTP/1.1`, ...lines, "", ""].join("\r\n");
   const response = await exchange(port, head);

@@ -7,7 +7,7 @@ import { type ErrorCode, ERRORS } from "../../routing/wire/errors.ts";
 const BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 
-describe("the shape of an answer", () => {
+describe("the shape of an error response", () => {
   it.each([
     // No Accept is as good as */* (RFC 9110, 12.5.1).
     [null, "document"],
@@ -71,7 +71,7 @@ describe("a problem", () => {
     });
   });
 
-  it("is one line of text for whoever takes neither JSON nor HTML", () => {
+  it("is one line of text for a client that takes neither JSON nor HTML", () => {
     const { headers, body } = problem("no_origin", "box\r\nSet-Cookie: a", {
       accept: "text/plain",
     });
@@ -113,7 +113,7 @@ describe("a problem", () => {
     expect([after(1), after(0.2), after(0), after(-3)]).toEqual(["1", "1", "0", "0"]);
   });
 
-  it("says when to come back by the table, where nobody says otherwise", () => {
+  it("says when to come back by the table, where the failure names no time", () => {
     const after = (code: ErrorCode) => problem(code, "", { accept: null }).headers["retry-after"];
     expect(after("queue_full")).toBe("1");
     expect(after("starting_failed")).toBe("5");
