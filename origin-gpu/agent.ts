@@ -88,7 +88,7 @@ export interface RunningAgent {
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const directory = options.stateDirectory;
   if (directory === undefined) return await new Agent(options, {}).start();
-  const durable = await DurableCalls.open(directory);
+  const durable = await DurableCalls.open({ directory, log: options.log });
   const bodies = await BodySpools.open({
     directory: join(directory, "bodies"),
     limitBytes: WAITING_BODIES_BYTES,
@@ -138,7 +138,6 @@ class Agent {
         rings: new RingBudget(),
       },
       durable,
-      log,
     });
     this.#environments = new PythonEnvironments({
       directory: options.environmentsDirectory,
@@ -287,7 +286,7 @@ class Agent {
   async #close(): Promise<void> {
     this.#draining = true;
     this.#deployments?.close();
-    this.#calls.cancelAll("the agent stops");
+    this.#calls.abandonAll("the agent stops");
     await Promise.all([this.#environments.close(), this.#apps.close()]);
     for (const link of this.#links) link.stop();
     await this.#durable?.close();

@@ -32,6 +32,10 @@ const DYING_MS = 100;
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
 
+/** A promised call whose request could not be sent is tried again after this time, doubled each time. */
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 30_000;
+
 /** An app needs a moment to notice a disconnect, also where its exit_grace_period is none. */
 const LEAST_GRACE_MS = 1_000;
 
@@ -55,6 +59,9 @@ interface Visit {
   readonly arrivedAt: number;
   /** The container that works on it. */
   lease: Lease | undefined;
+  permit: Permit | undefined;
+  /** How often its request could not be sent. */
+  unsent: number;
 }
 
 /** Takes a call that its own endpoint does not begin any more. */
@@ -152,17 +159,35 @@ export class Endpoint {
   }
 
   /** Gives a call its turn: when a slot is free it goes to the app. */
-  #queue(call: Call, settings: EndpointConfig, link: number): "waits" | "begins" | "refused" {
-    const visit: Visit = { call, settings, link, arrivedAt: performance.now(), lease: undefined };
+  #queue(
+    call: Call,
+    settings: EndpointConfig,
+    link: number,
+    unsent = 0,
+  ): "waits" | "begins" | "refused" {
+    const visit: Visit = {
+      call,
+      settings,
+      link,
+      arrivedAt: performance.now(),
+      lease: undefined,
+      permit: undefined,
+      unsent,
+    };
     let begun = false;
     const asynchronous = call.head.async === true;
     const permit = this.#limiter.acquire(() => {
       begun = true;
       void this.#begin(visit);
     }, asynchronous);
+    visit.permit = permit;
     if (permit !== undefined) {
-      call.whenSettled((how) => void this.#leave(visit, permit, how));
+      call.whenSettled((how) => void this.#leave(visit, how));
       return begun ? "begins" : "waits";
+    }
+    if (call.isPromised) {
+      this.#queueLater(visit);
+      return "waits";
     }
     const { function: name, maxPending, maxPendingAsync } = this.#settings;
     const detail = `${name} has ${asynchronous ? maxPendingAsync : maxPending} calls waiting`;
@@ -201,6 +226,7 @@ export class Endpoint {
       await this.#relay(visit, lease);
       return;
     }
+    if ((await call.recordStart()) === false) return;
     const limits = {
       timeoutMs: settings.timeout * MS_PER_SECOND,
       maxDurationMs: settings.maxDuration * MS_PER_SECOND,
@@ -219,6 +245,7 @@ export class Endpoint {
       if (!call.over) return lease;
       lease.release();
     } catch (error) {
+      call.withdraw();
       if (this.#handOn === undefined) call.fail(startFailure(error));
       else if (!call.over) this.#handOn(call, settings.function, link);
     }
@@ -232,8 +259,28 @@ export class Endpoint {
       const next = await this.#lease(visit);
       if (next === undefined) return;
       if (next.containerId !== lease.containerId) sendOver(this.#connectionsTo(next));
-      else visit.call.fail(startFailure(new Error("the app accepts no connections")));
+      else this.#onUnsent(visit);
     });
+  }
+
+  /** Certainly no byte of the request was sent. A call whose client was told that it goes on waits. */
+  #onUnsent(visit: Visit): void {
+    const { call, settings } = visit;
+    call.withdraw();
+    const isDue = performance.now() - call.openedAt < settings.resultTtl * MS_PER_SECOND;
+    if (call.isPromised && isDue) this.#queueLater(visit);
+    else call.fail(startFailure(new Error("the app accepts no connections")));
+  }
+
+  /** Queues the call anew after a pause; meanwhile others have its place. */
+  #queueLater({ call, settings, link, lease, permit, unsent }: Visit): void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    call.whenSettled(() => clearTimeout(timer));
+    lease?.release();
+    permit?.release();
+    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** unsent, LAST_RETRY_MS);
+    timer = setTimeout(() => this.#queue(call, settings, link, unsent + 1), pauseMs);
+    timer.unref();
   }
 
   /** Waits until the container has exited, if it does so soon. */
@@ -256,13 +303,13 @@ export class Endpoint {
     });
   }
 
-  async #leave({ call, lease }: Visit, permit: Permit, how: Settlement): Promise<void> {
+  async #leave({ call, lease, permit }: Visit, how: Settlement): Promise<void> {
     if (lease !== undefined && how !== "completed") {
       if (how === "broke") await this.#exitNoticed(lease, DYING_MS);
       await this.#letGo(call, lease);
     }
     lease?.release();
-    permit.release();
+    permit?.release();
   }
 
   /**

@@ -11,7 +11,7 @@ import { RequestBody } from "./request-body.ts";
 import type { Carrier } from "./response/carrier.ts";
 import { deliver, refuse } from "./response/delivery.ts";
 import type { CallDescription } from "./states.ts";
-import { CallStorage, type StorageContext } from "./store/call-storage.ts";
+import { CallStorage } from "./store/call-storage.ts";
 import type { DurableCalls, EndedCursor } from "./store/durable-calls.ts";
 import { Tombstones } from "./tombstones.ts";
 
@@ -24,8 +24,6 @@ export interface CallRegistryOptions {
   context: Omit<CallContext, "forget">;
   /** Without it every call is transient. */
   durable: DurableCalls | undefined;
-  /** One line for the operator. */
-  log: (line: string) => void;
 }
 
 /** Where a list of calls goes on. */
@@ -43,13 +41,11 @@ export class CallRegistry {
   readonly #calls = new Map<string, Call>();
   readonly #tombstones = new Tombstones();
   readonly #context: CallContext;
-  readonly #storage: StorageContext | undefined;
-  readonly #log: (line: string) => void;
+  readonly #durable: DurableCalls | undefined;
   #onIdle: (() => void) | undefined;
 
-  constructor({ context, durable, log }: CallRegistryOptions) {
-    this.#storage = durable === undefined ? undefined : { durable, log };
-    this.#log = log;
+  constructor({ context, durable }: CallRegistryOptions) {
+    this.#durable = durable;
     this.#context = { ...context, forget: (call) => this.#forget(call) };
   }
 
@@ -71,13 +67,13 @@ export class CallRegistry {
       return refuse(stream, { code: "conflict", detail: "this call is already running" });
     }
     const body = new RequestBody(stream, first.body, first.end);
-    const storage = this.#storage;
-    if (storage !== undefined && (head.key !== undefined || head.async === true)) {
-      return this.#openDurable(stream, carrier, head, body, runner, storage);
+    const durable = this.#durable;
+    if (durable !== undefined && (head.key !== undefined || head.async === true)) {
+      return this.#openDurable(stream, carrier, head, body, runner, durable);
     }
-    const callStorage =
-      storage === undefined ? undefined : new CallStorage(storage, head, runner.resultTtlMs);
-    const call = new Call(this.#context, runner, head, body, callStorage);
+    const storage =
+      durable === undefined ? undefined : new CallStorage(durable, head, runner.resultTtlMs);
+    const call = new Call(this.#context, runner, head, body, storage);
     this.#calls.set(head.callId, call);
     const events = call.attach(stream, carrier, 0);
     runner.run(call);
@@ -92,7 +88,7 @@ export class CallRegistry {
       const detail = "the response cannot be resumed from so far back";
       return refuse(stream, { code: "origin_error", detail });
     }
-    const found = this.#storage?.durable.lookup(callId) ?? { kind: "unknown" };
+    const found = this.#durable?.lookup(callId) ?? { kind: "unknown" };
     switch (found.kind) {
       case "result":
         return deliver(found.result, stream, carrier, offset);
@@ -135,13 +131,13 @@ export class CallRegistry {
       }
     }
     const before = after?.kind === "ended" ? after : undefined;
-    const ended = this.#storage?.durable.listEnded(limit - calls.length, before);
+    const ended = this.#durable?.listEnded(limit - calls.length, before);
     return { calls: [...calls, ...(ended?.calls ?? [])], next: ended?.next };
   }
 
   /** Describes one call that runs, or a durable one that has ended. */
   inspect(callId: string): CallDescription | undefined {
-    return this.#calls.get(callId)?.describe() ?? this.#storage?.durable.inspect(callId);
+    return this.#calls.get(callId)?.describe() ?? this.#durable?.inspect(callId);
   }
 
   /** Ends one call, where it runs. */
@@ -149,9 +145,9 @@ export class CallRegistry {
     this.#calls.get(callId)?.cancel("somebody cancelled the call");
   }
 
-  /** Ends every call. */
-  cancelAll(reason: string): void {
-    for (const call of this.#calls.values()) call.cancel(reason);
+  /** Ends every call: the agent stops. */
+  abandonAll(reason: string): void {
+    for (const call of this.#calls.values()) call.abandon(reason);
   }
 
   #forget({ callId }: Call): void {
@@ -167,13 +163,12 @@ export class CallRegistry {
     head: RequestHead,
     body: RequestBody,
     runner: CallRunner,
-    storage: StorageContext,
+    durable: DurableCalls,
   ): StreamEvents {
-    const { durable } = storage;
     const first = head.key === undefined ? undefined : durable.byKey(head.key);
     if (first !== undefined) return this.#join(stream, carrier, head, body, first.callId, durable);
-    const callStorage = new CallStorage(storage, head, runner.resultTtlMs);
-    const call = new Call(this.#context, runner, head, body, callStorage, true);
+    const storage = new CallStorage(durable, head, runner.resultTtlMs);
+    const call = new Call(this.#context, runner, head, body, storage, true);
     this.#calls.set(head.callId, call);
     const events = call.attach(stream, carrier, 0);
     let fingerprint: Fingerprint | undefined;
@@ -182,7 +177,7 @@ export class CallRegistry {
       body.watch(fingerprintReader(head), (whole) => {
         fingerprint = whole;
         // The fingerprint of a body that came with the request is in the record already.
-        if (accepted) void durable.addFingerprint(head.callId, whole).catch(() => undefined);
+        if (accepted) void durable.addFingerprint(head.callId, whole);
       });
     }
     const { callId, endpoint, key } = head;
@@ -197,7 +192,7 @@ export class CallRegistry {
         if (head.async === true) events.onDefer?.();
       },
       (error: unknown) => {
-        this.#log(`a call cannot be stored: ${String(error)}`);
+        durable.report(error);
         const detail = "this box has no room to store the response";
         call.fail({ code: "no_origin", detail, retryAfter: 60 });
       },

@@ -4,7 +4,7 @@
  * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
-import type { Failure, DeferredCall } from "../../routing/wire/messages.ts";
+import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
@@ -14,11 +14,11 @@ import { StreamedResponse, type StreamedResponseContext } from "./response/strea
 import {
   type CallDescription,
   type CallEvent,
+  callProgress,
   type CallState,
   type CallStatus,
   callStatus,
   isEnded,
-  mayHaveStarted,
   transition,
 } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
@@ -112,6 +112,11 @@ export class Call implements RespondingCall {
     return this.#response.abandoned;
   }
 
+  /** A client was told that the call goes on, at a result URL. */
+  get isPromised(): boolean {
+    return this.#response instanceof StoredResponse && this.#response.isPromised;
+  }
+
   get over(): boolean {
     return this.#over;
   }
@@ -203,7 +208,7 @@ export class Call implements RespondingCall {
     const { stream } = subscriber;
     stream.events = stored.attach(subscriber);
     stream.events.onDefer?.();
-    void storage.accept().then((accepted) => {
+    void storage.accept(callProgress(this.#state) !== "not_sent").then((accepted) => {
       if (accepted) stored.onJournaled();
       else this.#streamAfterAll(stored);
     });
@@ -233,10 +238,31 @@ export class Call implements RespondingCall {
     if (this.body.incomplete) return;
     // Later: a call that need not wait has begun by then.
     this.#context.later(() => {
-      if (this.#over || mayHaveStarted(this.#state)) return;
+      if (this.#over || callProgress(this.#state) !== "not_sent") return;
       this.body.compact();
       if (typeof this.#head !== "string") this.#head = JSON.stringify(this.#head);
     });
+  }
+
+  /**
+   * Records that the app may have the call's first byte from here on. To be asked before `start`.
+   * @returns undefined where nothing is to be recorded; else whether the call may start
+   */
+  recordStart(): Promise<boolean> | undefined {
+    if (!(this.#response instanceof StoredResponse)) return undefined;
+    return this.#storage?.start().then((recorded) => {
+      if (recorded) return !this.#over;
+      const detail = "this box has no room to record that the call begins";
+      this.fail({ code: "no_origin", detail, retryAfter: 60 });
+      return false;
+    });
+  }
+
+  /** Withdraws `start`: certainly no byte of the request reached the app. */
+  withdraw(): void {
+    if (!this.#advance("requeued")) return;
+    this.#work = undefined;
+    if (this.#response instanceof StoredResponse) void this.#storage?.requeue();
   }
 
   /** The app's request is on its way. */
@@ -276,12 +302,12 @@ export class Call implements RespondingCall {
 
   /** Fails the call. Before the response's head the failure is the response, later it cuts the client. */
   fail(failure: Failure): void {
-    const mayHaveRun = mayHaveStarted(this.#state);
+    const progress = callProgress(this.#state);
     if (!this.#advance("failed")) return;
     this.#settle(failure.code === "origin_error" ? "broke" : "given_up");
     this.#failure = failure;
     this.body.abort();
-    this.#response.fail(failure, mayHaveRun);
+    this.#response.fail(failure, progress);
   }
 
   /** Finishes the call of a WebSocket whose sockets are relayed. Its permit stays held until they close. */
@@ -296,6 +322,16 @@ export class Call implements RespondingCall {
     if (this.#over) return;
     // A call that is complete or failed only waits for its subscribers: then nothing but the wait ends.
     if (this.#advance("cancelled")) this.#response.cancel(reason);
+    this.end(reason);
+  }
+
+  /** Ends the call: the agent stops. A durable one that began is lost, another one has not started. */
+  abandon(reason: string): void {
+    if (this.#over) return;
+    const progress = callProgress(this.#state);
+    if (this.#advance(progress === "not_sent" ? "not_started" : "lost")) {
+      this.#response.abandon(reason, progress);
+    }
     this.end(reason);
   }
 

@@ -48,6 +48,14 @@ export class RequestBody {
     return body;
   }
 
+  /** Gives back what `whole` took: the app did not get it. */
+  restore(body: Uint8Array | null | undefined): void {
+    if (body === null || body === undefined || this.#broken) return;
+    // Its credit is granted, and its sender has sent everything.
+    this.#stream = undefined;
+    this.#chunks = [body];
+  }
+
   /** Bytes that wait in memory. */
   get waitingBytes(): number {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);

@@ -3,6 +3,7 @@
  * whether a call goes on. Journal, spool and response follow from the state, and are elsewhere.
  */
 import type { ErrorCode } from "../../routing/wire/errors.ts";
+import type { CallProgress } from "../../routing/wire/resend.ts";
 
 export type CallState =
   /** Its request body is on its way; it waits for a permit, or for the body to be whole. */
@@ -21,17 +22,22 @@ export type CallState =
   | "cancelled"
   /** The agent that ran it died; how far it came is unknown. */
   | "lost"
+  /** The agent stopped before it began: it certainly never ran. */
+  | "not_started"
   /** Its stored response has expired. */
   | "expired";
 
 export type CallEvent =
   | "body_received"
   | "started"
+  /** Its start is withdrawn: no byte of its request reached the app. */
+  | "requeued"
   | "answered"
   | "completed"
   | "failed"
   | "cancelled"
   | "lost"
+  | "not_started"
   | "expired";
 
 /** Events that end a call. */
@@ -43,16 +49,27 @@ const ENDED = { expired: "expired" } as const;
 /** Where each event leads; an event that a state does not list is illegal there. */
 const TRANSITIONS: Readonly<Record<CallState, Readonly<Partial<Record<CallEvent, CallState>>>>> = {
   // A body can stream into the app: then the call starts before it is whole.
-  receiving: { body_received: "queued", started: "running", ...ENDINGS },
-  queued: { started: "running", ...ENDINGS },
+  receiving: {
+    body_received: "queued",
+    started: "running",
+    not_started: "not_started",
+    ...ENDINGS,
+  },
+  queued: { started: "running", not_started: "not_started", ...ENDINGS },
   // The body of a call that runs can become whole at any time.
-  running: { body_received: "running", answered: "responding", ...ENDINGS },
+  running: {
+    body_received: "running",
+    requeued: "queued",
+    answered: "responding",
+    ...ENDINGS,
+  },
   // An app can answer before it has read the body.
   responding: { body_received: "responding", completed: "complete", ...ENDINGS },
   complete: ENDED,
   failed: ENDED,
   cancelled: ENDED,
   lost: ENDED,
+  not_started: ENDED,
   expired: {},
 };
 
@@ -61,9 +78,22 @@ export function transition(state: CallState, event: CallEvent): CallState | "ill
   return TRANSITIONS[state][event] ?? "illegal";
 }
 
-/** Whether the app may have begun to work: such a call is never sent to an app again. */
-export function mayHaveStarted(state: CallState): boolean {
-  return state !== "receiving" && state !== "queued";
+const PROGRESS: Readonly<Record<CallState, CallProgress>> = {
+  receiving: "not_sent",
+  queued: "not_sent",
+  running: "started",
+  responding: "answered",
+  complete: "answered",
+  failed: "unknown",
+  cancelled: "unknown",
+  lost: "unknown",
+  not_started: "not_sent",
+  expired: "unknown",
+};
+
+/** How far a call in this state came, for `mayResend`. */
+export function callProgress(state: CallState): CallProgress {
+  return PROGRESS[state];
 }
 
 /** Only `expired` is legal from here on. */
@@ -90,6 +120,7 @@ const STATUS: Readonly<Record<Exclude<CallState, "failed" | "expired">, CallStat
   complete: "success",
   cancelled: "terminated",
   lost: "lost",
+  not_started: "init_failure",
 };
 
 const STATUS_OF_FAILURE: Readonly<Partial<Record<ErrorCode, CallStatus>>> = {

@@ -94,8 +94,9 @@ export class AppConnections {
     const { whole } = request;
     const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
     this.#send(small ? this.#kept : this.#fresh, request, (exchange, error) => {
-      if (isRefusal(error) && refused !== undefined) {
-        void refused((others) => others.#begin(request));
+      if (exchange.isUnsent && isWithoutConnection(error) && refused !== undefined) {
+        request.call.body.restore(whole);
+        void refused((others) => others.forward(request));
         return true;
       }
       if (!small || !exchange.mayRepeat(error)) return false;
@@ -194,6 +195,11 @@ class AppExchange implements Dispatcher.DispatchHandler, AppWork {
     this.#readBefore = socket.bytesRead;
   }
 
+  /** Not a byte of the request left: nobody listens, or no connection could be made. */
+  get isUnsent(): boolean {
+    return this.#socket === undefined && this.#aborted === undefined;
+  }
+
   /** Whether the request may go out again: the app cannot have seen it, or it is safe to. */
   mayRepeat(error: NodeJS.ErrnoException): boolean {
     const socket = this.#socket;
@@ -242,6 +248,7 @@ class AppExchange implements Dispatcher.DispatchHandler, AppWork {
   onResponseError(_controller: Dispatcher.DispatchController, error: NodeJS.ErrnoException): void {
     clearTimeout(this.#timer);
     if (this.#repeat(error)) return;
+    if (this.isUnsent) this.#call.withdraw();
     this.#call.fail({
       code: "origin_error",
       detail: `the app broke the exchange: ${describe(error)}`,
@@ -252,6 +259,19 @@ class AppExchange implements Dispatcher.DispatchHandler, AppWork {
 /** Nobody listens: not a byte of the request has left. */
 function isRefusal({ code }: NodeJS.ErrnoException): boolean {
   return code === "ECONNREFUSED" || code === "ENOENT";
+}
+
+/** No connection could be made: another attempt may find the app, or descriptors, there. */
+function isWithoutConnection(error: NodeJS.ErrnoException): boolean {
+  const { code, syscall } = error;
+  return (
+    isRefusal(error) ||
+    syscall === "connect" ||
+    syscall === "getaddrinfo" ||
+    code === "UND_ERR_CONNECT_TIMEOUT" ||
+    code === "EMFILE" ||
+    code === "ENFILE"
+  );
 }
 
 /** What went wrong, in words that name no more than the client may know. */

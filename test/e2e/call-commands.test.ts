@@ -77,7 +77,7 @@ test("a call that runs is listed and inspected, and ends at the app when it is c
   await expect.poll(() => left).toContain("/first");
   const after = await inspect(id);
   expect(after.status).toBe("terminated");
-  expect(after.timeline.map(({ state }) => state)).toEqual(["queued", "cancelled"]);
+  expect(after.timeline.map(({ state }) => state)).toEqual(["queued", "running", "cancelled"]);
 });
 
 test("a call that is complete says so", async () => {

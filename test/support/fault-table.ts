@@ -11,7 +11,7 @@ const PAGE = fileURLToPath(new URL("../../docs/faults.md", import.meta.url));
 /** The page's two tables, each under a heading of its own. */
 const HEADINGS = {
   clients: "## What the waiting client gets",
-  afterwards: "## What whoever comes back gets",
+  afterwards: "## What a client gets that asks again",
 } as const;
 type Part = keyof typeof HEADINGS;
 

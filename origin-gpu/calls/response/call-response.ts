@@ -4,8 +4,9 @@
  * streamed one (streamed-response.ts) or a stored one (stored-response.ts).
  */
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
-import type { Failure, DeferredCall } from "../../../routing/wire/messages.ts";
+import type { DeferredCall, Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import type { CallProgress } from "../../../routing/wire/resend.ts";
 import type { RequestBody } from "../request-body.ts";
 import type { Carrier } from "./carrier.ts";
 
@@ -29,10 +30,12 @@ export interface CallResponse {
   begin(head: ResponseHead, eager: boolean): void;
   append(bytes: Uint8Array): void;
   complete(): void;
-  /** @param mayHaveRun the app may have begun to work */
-  fail(failure: Failure, mayHaveRun: boolean): void;
-  /** Ends the response; every subscriber is told the reason. */
+  /** @param progress how far the call came */
+  fail(failure: Failure, progress: CallProgress): void;
+  /** Ends the response: a user or the client ended the call. Subscribers are told the reason. */
   cancel(reason: string): void;
+  /** Ends the response: the agent stops. Subscribers are told the reason. */
+  abandon(reason: string, progress: CallProgress): void;
   /** Frees what is held: the call is over. */
   release(): void;
 }

@@ -5,6 +5,7 @@
  */
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
+import { type CallProgress, mayResend } from "../../../routing/wire/resend.ts";
 import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { CallStorage } from "../store/call-storage.ts";
 import type { ResultSpool } from "../store/result-spool.ts";
@@ -30,8 +31,7 @@ export class StoredResponse implements CallResponse {
   #spool: ResultSpool | undefined;
   #failure: Failure | undefined;
   #waiting = NO_SUBSCRIBERS;
-  /** A client was told that the call goes on. */
-  #sentAway = false;
+  #isPromised = false;
 
   constructor(call: RespondingCall, storage: CallStorage) {
     this.#call = call;
@@ -41,6 +41,11 @@ export class StoredResponse implements CallResponse {
   /** The subscribers that wait for the response to begin. */
   get waiting(): readonly Subscriber[] {
     return this.#waiting;
+  }
+
+  /** A client was told that the call goes on: one that never began waits, and does not fail. */
+  get isPromised(): boolean {
+    return this.#isPromised;
   }
 
   canResume(): boolean {
@@ -94,20 +99,30 @@ export class StoredResponse implements CallResponse {
     if (this.#spool !== undefined) void this.#store(this.#spool);
   }
 
-  fail(failure: Failure, mayHaveRun: boolean): void {
+  fail(failure: Failure, progress: CallProgress): void {
     this.#failure = failure;
     this.#spool?.discard(failure.detail);
     this.#resetWaiting(failure);
-    // A call that never ran leaves no trace: its client may send it again, under the same key too.
-    const leavesNoTrace = !mayHaveRun && !this.#sentAway;
+    // The client may send a call again that never ran, under the same key too. Who was sent away asks for it.
+    const leavesNoTrace = mayRunAnew(progress) && !this.#isPromised;
     const recorded = leavesNoTrace ? this.#storage.forget() : this.#storage.fail(failure);
     void recorded.then(() => this.#call.finish());
   }
 
   cancel(reason: string): void {
+    this.#discard(reason);
+    void this.#storage.cancel();
+  }
+
+  abandon(reason: string, progress: CallProgress): void {
+    this.#discard(reason);
+    const never = mayRunAnew(progress);
+    void (never && !this.#isPromised ? this.#storage.forget() : this.#storage.abandon(!never));
+  }
+
+  #discard(reason: string): void {
     this.#spool?.discard(reason);
     this.#resetWaiting({ code: "call_lost", detail: reason });
-    void this.#storage.cancel();
   }
 
   release(): void {
@@ -120,7 +135,7 @@ export class StoredResponse implements CallResponse {
     this.#waiting = this.#waiting.filter(({ stream, leaves }) => {
       // Its stream still brings the body.
       if (!leaves || this.#call.body.comesOver(stream)) return true;
-      this.#sentAway = true;
+      this.#isPromised = true;
       stream.confirmDeferred(this.#call.progress());
       return false;
     });
@@ -148,4 +163,9 @@ export class StoredResponse implements CallResponse {
     }
     this.#call.finish();
   }
+}
+
+/** A durable call runs at most once: only one that no app has seen may run under its key again. */
+function mayRunAnew(progress: CallProgress): boolean {
+  return mayResend(progress, { method: "POST", isKeyed: true, isDurable: true });
 }

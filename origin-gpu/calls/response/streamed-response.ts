@@ -140,6 +140,10 @@ export class StreamedResponse implements CallResponse {
     this.#stream?.reset({ code: "call_lost", detail: reason });
   }
 
+  abandon(reason: string): void {
+    this.cancel(reason);
+  }
+
   release(): void {
     clearTimeout(this.#leaving);
     this.#stream = undefined;

@@ -1,41 +1,47 @@
 /**
- * The calls that outlive their client's patience, on this box's disk: the journal says which there are,
- * the store has their answers. What stands here survives a kill of the agent; a call that was under way
- * then is lost, and whoever asks for it is told so: it may have run, so it is never run again.
+ * The durable calls of one agent, on the box's disk: the journal has the calls, the result store their
+ * responses. Both survive a kill of the agent. A call that may have run then is lost, and is never run
+ * again; one that never began is told so to its client, and its key is free.
  */
 import { join } from "node:path";
 import { GIB } from "../../../routing/wire/limits.ts";
-import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";
-import { Journal } from "./journal.ts";
-import type { CallOutcome, JournalEntry } from "./journal-record.ts";
 import { type CallDescription, type CallState, callStatus } from "../states.ts";
+import { type Files, REAL_FILES } from "./files.ts";
+import { Journal, type JournalDamage } from "./journal.ts";
+import type { CallOutcome, JournalEntry } from "./journal-record.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
 
-/** Disk that kept answers of one agent may take; beyond it the oldest complete ones expire first. */
+/** Disk that stored responses of one agent may take; beyond it the oldest complete ones are evicted. */
 const RESULTS_QUOTA_BYTES = 10 * GIB;
 
-/** How often what is due is given back. */
+/** How often expired calls are forgotten. */
 const SWEEP_INTERVAL_MS = 60_000;
 
-/** What became of a call that is not running. */
+/** How long a call that an agent left open is remembered: as long as any stored response can be. */
+const LEFT_OPEN_TTL_MS = 7 * 24 * 3600 * 1000;
+
+/** A disk that refuses every write is reported once in this time. */
+const REPORT_INTERVAL_MS = 60_000;
+
+/** What became of a call that this agent does not run. */
 export type EndedCall =
   | { kind: "result"; result: ReadableResult }
   | { kind: "failed"; failure: Failure }
-  /** Never kept here, or so long ago that nothing is left of it. */
+  /** It was never durable here, or is forgotten. */
   | { kind: "unknown" };
 
-/** After a call that has ended: its place in the list. */
+/** A place in the list of ended calls: behind this one. */
 export interface EndedCursor {
   kind: "ended";
   acceptedAtMs: number;
   callId: string;
 }
 
-/** A call to keep, as the journal needs it. */
+/** A call that is to become durable. */
 export interface AcceptedRequest {
   callId: string;
   endpoint: string;
@@ -43,14 +49,36 @@ export interface AcceptedRequest {
   key?: string | undefined;
   /** Where its body is whole already. */
   fingerprint?: Fingerprint | undefined;
+  /** An app has its request already. */
+  started?: boolean;
+}
+
+export interface DurableCallsOptions {
+  directory: string;
+  /** One line for the operator. */
+  log: (line: string) => void;
+  quotaBytes?: number;
+  files?: Files;
 }
 
 export class DurableCalls {
+  readonly #log: (line: string) => void;
   readonly #journal: Journal;
   readonly #results: ResultStore;
   readonly #sweeper: ReturnType<typeof setInterval>;
+  /** Responses that were evicted before their time, since this was last reported. */
+  readonly #evicted: { count: number };
+  #reportedAtMs = Number.NEGATIVE_INFINITY;
+  #unreported = 0;
 
-  private constructor(journal: Journal, results: ResultStore) {
+  private constructor(
+    log: (line: string) => void,
+    journal: Journal,
+    results: ResultStore,
+    evicted: { count: number },
+  ) {
+    this.#log = log;
+    this.#evicted = evicted;
     this.#journal = journal;
     this.#results = results;
     this.#sweeper = setInterval(() => void this.#sweep(), SWEEP_INTERVAL_MS);
@@ -58,55 +86,76 @@ export class DurableCalls {
   }
 
   /**
-   * Opens the directory, and ends what an agent that died left open: with the answer, where that was
-   * complete, else as lost. For one agent at a time.
+   * Opens the directory, for one agent at a time. Ends the calls that an earlier agent left open: completed
+   * where the response is whole, lost where the app may have begun, else not started. A disk that takes no
+   * write prevents nothing of that: it is reported.
    */
-  static async open(directory: string, quotaBytes = RESULTS_QUOTA_BYTES): Promise<DurableCalls> {
-    let journal: Journal | undefined;
+  static async open({
+    directory,
+    log,
+    quotaBytes = RESULTS_QUOTA_BYTES,
+    files = REAL_FILES,
+  }: DurableCallsOptions): Promise<DurableCalls> {
+    const evicted = { count: 0 };
     const results = await ResultStore.open({
       directory: join(directory, "results"),
       quotaBytes,
       now: Date.now,
-      onExpired: (callId) => void journal?.expire(callId).catch(() => undefined),
+      files,
+      onDropped: (_callId, why) => {
+        if (why === "evicted") evicted.count += 1;
+      },
+      onDamaged: (path, places) => {
+        log(`postern: ${path} is damaged in ${places} places: responses are lost there`);
+      },
     });
-    const opened = await Journal.open(join(directory, "journal"));
-    journal = opened;
-    const kept = new DurableCalls(opened, results);
-    const open = [...opened.entries.values()].filter((entry) => entry.outcome === undefined);
-    await Promise.all(
-      open.map(async ({ callId }) => {
-        const complete = results.get(callId) !== undefined;
-        await kept.#end(callId, { kind: complete ? "completed" : "lost" }, LOST_TTL_MS);
-      }),
-    );
-    return kept;
+    const journal = await Journal.open(join(directory, "journal"), {
+      files,
+      onDamaged: (damage) => log(describeDamage(damage)),
+    });
+    const calls = new DurableCalls(log, journal, results, evicted);
+    const open = [...journal.entries.values()].filter((entry) => entry.outcome === undefined);
+    await Promise.all(open.map((entry) => calls.#endLeftOpen(entry)));
+    return calls;
+  }
+
+  async #endLeftOpen({ callId, startedAtMs }: JournalEntry): Promise<void> {
+    const complete = this.#results.get(callId) !== undefined;
+    const kind = complete ? "completed" : startedAtMs === undefined ? "not_started" : "lost";
+    await this.#reported(this.#end(callId, { kind }, LEFT_OPEN_TTL_MS));
   }
 
   /** Resolves when the call is in the journal: from then on it is known, whatever happens. */
-  async accept({ callId, endpoint, key, fingerprint }: AcceptedRequest): Promise<void> {
+  async accept({ callId, endpoint, key, fingerprint, started }: AcceptedRequest): Promise<void> {
+    const nowMs = Date.now();
     await this.#journal.accept({
       callId,
       endpoint,
-      acceptedAtMs: Date.now(),
+      acceptedAtMs: nowMs,
       ...(key === undefined ? {} : { key }),
       ...(fingerprint === undefined ? {} : { fingerprint }),
+      ...(started === true ? { startedAtMs: nowMs } : {}),
     });
   }
 
-  /** The body of a call under a key is whole. */
+  /** Records what the request of a call under a key was: its body is whole. Never rejects. */
   async addFingerprint(callId: string, fingerprint: Fingerprint): Promise<void> {
-    await this.#journal.addFingerprint(callId, fingerprint);
+    await this.#reported(this.#journal.addFingerprint(callId, fingerprint));
   }
 
   /** The call under this key, and what its request was, once that is known. */
   byKey(key: string): { callId: string; fingerprint: Fingerprint | undefined } | undefined {
     const entry = this.#journal.byKey(key);
-    return entry === undefined
-      ? undefined
-      : { callId: entry.callId, fingerprint: entry.fingerprint };
+    if (entry === undefined) return undefined;
+    const { callId, fingerprint, outcome } = entry;
+    if (outcome !== undefined && outcome.expiresAtMs <= Date.now()) {
+      void this.forget(callId);
+      return undefined;
+    }
+    return { callId, fingerprint };
   }
 
-  /** Begins to keep an answer. @param onDrain the app may go on after `append` returned false */
+  /** Begins a stored response. @param onDrain the app may go on after `append` returned false */
   begin(
     callId: string,
     endpoint: string,
@@ -117,25 +166,30 @@ export class DurableCalls {
     return this.#results.begin({ callId, endpoint, head }, { ttlMs, onDrain });
   }
 
-  /** The answer is whole and on the disk. */
-  async complete(callId: string, ttlMs: number): Promise<void> {
-    await this.#end(callId, { kind: "completed" }, ttlMs);
+  /**
+   * Records that an app may have the call's first byte from here on.
+   * @throws when it could not be recorded: then the call must not be given to an app
+   */
+  async start(callId: string): Promise<void> {
+    await this.#journal.start(callId, Date.now());
   }
 
-  async fail(callId: string, { code, detail }: Failure, ttlMs: number): Promise<void> {
-    await this.#end(callId, { kind: "failed", code, detail }, ttlMs);
+  /** Withdraws `start`: no byte of the call reached an app. Never rejects. */
+  async requeue(callId: string): Promise<void> {
+    await this.#reported(this.#journal.requeue(callId));
   }
 
-  async cancel(callId: string, ttlMs: number): Promise<void> {
-    await this.#end(callId, { kind: "cancelled" }, ttlMs);
+  /** Records how a call ended. Never rejects. */
+  async end(callId: string, how: CallEnd, ttlMs: number): Promise<void> {
+    await this.#reported(this.#end(callId, how, ttlMs));
   }
 
-  /** Forgets a call that never began: its key is free again. */
+  /** Forgets a call that never began, and frees its key. Never rejects. */
   async forget(callId: string): Promise<void> {
-    await this.#journal.expire(callId);
+    await this.#reported(this.#journal.expire(callId));
   }
 
-  /** What became of a call that this agent is not running. */
+  /** What became of a call that this agent does not run. */
   lookup(callId: string): EndedCall {
     const result = this.#results.get(callId);
     if (result !== undefined) return { kind: "result", result };
@@ -144,12 +198,12 @@ export class DurableCalls {
     return { kind: "failed", failure: failureOf(outcome) };
   }
 
-  /** Calls that have ended, newest first. @param before where an earlier page ended */
+  /** Lists calls that have ended, newest first. @param before where an earlier page ended */
   listEnded(limit: number, before?: EndedCursor): { calls: CallDescription[]; next?: EndedCursor } {
     const found: EndedEntry[] = [];
     for (const entry of [...this.#journal.entries.values()].toReversed()) {
       if (!hasEnded(entry) || (before !== undefined && newestFirst(entry, before) <= 0)) continue;
-      // Of the last millisecond all, since their order is not the journal's.
+      // All entries of the last millisecond: their order is not the journal's.
       if (found.length > limit && entry.acceptedAtMs !== found.at(-1)?.acceptedAtMs) break;
       found.push(entry);
     }
@@ -160,10 +214,23 @@ export class DurableCalls {
     return { calls, next: { kind: "ended", acceptedAtMs: last.acceptedAtMs, callId: last.callId } };
   }
 
-  /** A call that has ended. */
+  /** Describes a call that has ended. */
   inspect(callId: string): CallDescription | undefined {
     const entry = this.#journal.entries.get(callId);
     return entry?.outcome === undefined ? undefined : describe(entry, entry.outcome);
+  }
+
+  /** Reports a write that the disk refused: at most one line in `REPORT_INTERVAL_MS`. */
+  report(error: unknown): void {
+    const nowMs = Date.now();
+    if (nowMs - this.#reportedAtMs < REPORT_INTERVAL_MS) {
+      this.#unreported += 1;
+      return;
+    }
+    const others = this.#unreported === 0 ? "" : ` (and ${this.#unreported} times before)`;
+    this.#log(`postern: durable calls cannot be recorded: ${String(error)}${others}`);
+    this.#reportedAtMs = nowMs;
+    this.#unreported = 0;
   }
 
   async close(): Promise<void> {
@@ -172,29 +239,47 @@ export class DurableCalls {
     await this.#journal.close();
   }
 
-  async #end(
-    callId: string,
-    outcome: { kind: CallOutcome["kind"]; code?: ErrorCode; detail?: string },
-    ttlMs: number,
-  ): Promise<void> {
+  async #end(callId: string, { kind, failure }: CallEnd, ttlMs: number): Promise<void> {
     const atMs = Date.now();
-    await this.#journal.end(callId, { ...outcome, atMs, expiresAtMs: atMs + ttlMs });
+    const why = failure === undefined ? {} : { code: failure.code, detail: failure.detail };
+    await this.#journal.end(callId, { kind, atMs, expiresAtMs: atMs + ttlMs, ...why });
   }
 
+  /** Never rejects: a sweep that the disk refuses is followed by the next one. */
   async #sweep(): Promise<void> {
-    await this.#results.sweep();
-    await this.#journal.expireDue(Date.now());
+    await this.#reported(this.#results.sweep());
+    await this.#reported(this.#journal.expireDue(Date.now()));
+    const { count } = this.#evicted;
+    if (count > 0) this.#log(`postern: ${count} stored responses were evicted: there is no room`);
+    this.#evicted.count = 0;
+  }
+
+  async #reported(write: Promise<unknown>): Promise<void> {
+    try {
+      await write;
+    } catch (error) {
+      this.report(error);
+    }
   }
 }
 
-/** How long a call that was lost is remembered: as long as any answer could be. */
-const LOST_TTL_MS = 7 * 24 * 3600 * 1000;
+/** How a call ended; with the failure of one that failed. */
+export interface CallEnd {
+  readonly kind: CallOutcome["kind"];
+  readonly failure?: Failure;
+}
+
+function describeDamage({ mended, lost, asidePath }: JournalDamage): string {
+  const aside = asidePath === undefined ? "" : `; the file as it was found is ${asidePath}`;
+  return `postern: the journal was damaged: ${mended} records mended, ${lost} places lost${aside}`;
+}
 
 const STATE_OF_OUTCOME = {
   completed: "complete",
   failed: "failed",
   cancelled: "cancelled",
   lost: "lost",
+  not_started: "not_started",
 } as const satisfies Record<CallOutcome["kind"], CallState>;
 
 type EndedEntry = JournalEntry & { outcome: CallOutcome };
@@ -212,21 +297,22 @@ function newestFirst(a: Placed, b: Placed): number {
 }
 
 function describe(
-  { callId, endpoint, acceptedAtMs }: JournalEntry,
+  { callId, endpoint, acceptedAtMs, startedAtMs }: JournalEntry,
   outcome: CallOutcome,
 ): CallDescription {
   const state = STATE_OF_OUTCOME[outcome.kind];
   const atMs = outcome.atMs - acceptedAtMs;
+  const started =
+    startedAtMs === undefined
+      ? []
+      : [{ state: "running" as const, atMs: startedAtMs - acceptedAtMs }];
   return {
     callId,
     endpoint,
     status: callStatus(state, outcome.code),
     durable: true,
     elapsedMs: atMs,
-    timeline: [
-      { state: "queued", atMs: 0 },
-      { state, atMs },
-    ],
+    timeline: [{ state: "queued", atMs: 0 }, ...started, { state, atMs }],
   };
 }
 
@@ -237,8 +323,14 @@ function failureOf({ kind, code, detail = "" }: CallOutcome): Failure {
     case "cancelled":
       return { code: "call_lost", detail: "the call was cancelled" };
     case "lost":
-      return { code: "call_lost", detail: "the agent that ran this call died" };
+      return { code: "call_lost", detail: "the agent that ran this call is gone" };
+    case "not_started":
+      // At a result URL `no_origin` would say that the box is away, and its clients would wait.
+      return {
+        code: "starting_failed",
+        detail: "the agent stopped before this call began: it did not run; send it again",
+      };
     case "completed":
-      return { code: "result_expired", detail: "the answer is no longer kept" };
+      return { code: "result_expired", detail: "the response is no longer stored" };
   }
 }

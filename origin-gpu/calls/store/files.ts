@@ -1,22 +1,22 @@
 /**
- * The little of the file system that calls need, as an argument, so that tests can let it fail; and
- * the loops that POSIX leaves to the caller.
+ * The part of the file system that calls need, as an argument, so that tests can let it fail; and the loops
+ * that POSIX leaves to the caller.
  */
 import * as promises from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 
 export type Files = Pick<
   typeof promises,
-  "mkdir" | "open" | "readdir" | "readFile" | "rename" | "truncate" | "unlink"
+  "link" | "mkdir" | "open" | "readdir" | "readFile" | "rename" | "truncate" | "unlink"
 >;
 
 export const REAL_FILES: Files = promises;
 
-/** Results and bodies are the users' data: for the agent's own user alone. */
+/** For the agent's own user alone: results and bodies are its users' data. */
 export const PRIVATE_FILE_MODE = 0o600;
 export const PRIVATE_DIRECTORY_MODE = 0o700;
 
-/** Writes all of it: one write may take less than it was given, which is how a full disk begins. */
+/** Writes all bytes. One write may take fewer than it was given, which is how a full disk begins. */
 export async function writeAll(
   handle: FileHandle,
   bytes: Uint8Array,
@@ -65,6 +65,24 @@ export async function removeFile(files: Files, path: string): Promise<void> {
     await files.unlink(path);
   } catch (error) {
     if (!isMissing(error)) throw error;
+  }
+}
+
+/**
+ * Gives a file another name besides its own, in the place of an older file.
+ * @returns the other name; undefined where the file system refuses it
+ */
+export async function linkAside(
+  files: Files,
+  path: string,
+  asidePath: string,
+): Promise<string | undefined> {
+  try {
+    await removeFile(files, asidePath);
+    await files.link(path, asidePath);
+    return asidePath;
+  } catch {
+    return undefined;
   }
 }
 

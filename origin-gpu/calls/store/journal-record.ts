@@ -6,10 +6,18 @@
 import { crc32 } from "node:zlib";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { Fingerprint } from "../fingerprint.ts";
+import { differInOneBit, mendFlippedBit } from "./bit-repair.ts";
 
 /** How a durable call ended. */
 export interface CallOutcome {
-  readonly kind: "completed" | "failed" | "cancelled" | "lost";
+  readonly kind:
+    | "completed"
+    | "failed"
+    | "cancelled"
+    /** The agent that ran it ended; the app may have begun. */
+    | "lost"
+    /** The agent ended before the call began. Its key is free. */
+    | "not_started";
   /** Milliseconds since 1970. */
   readonly atMs: number;
   /** When its key is free and the call is forgotten; milliseconds since 1970. */
@@ -29,6 +37,8 @@ export interface AcceptedCall {
   readonly key?: string;
   /** Where the body was whole by then. */
   readonly fingerprint?: Fingerprint;
+  /** Where an app may have a byte of its request; milliseconds since 1970. */
+  readonly startedAtMs?: number;
 }
 
 /** A call, from its acceptance until it expires. */
@@ -39,12 +49,18 @@ export interface JournalEntry extends AcceptedCall {
 export type JournalRecord =
   | ({ readonly kind: "accepted" } & JournalEntry)
   | { readonly kind: "fingerprinted"; readonly callId: string; readonly fingerprint: Fingerprint }
+  /** An app may have a byte of its request from here on. */
+  | { readonly kind: "started"; readonly callId: string; readonly atMs: number }
+  /** Its start is withdrawn: no byte of its request reached an app. */
+  | { readonly kind: "requeued"; readonly callId: string }
   | { readonly kind: "ended"; readonly callId: string; readonly outcome: CallOutcome }
   | { readonly kind: "expired"; readonly callId: string };
 
 const KINDS: ReadonlySet<string> = new Set<JournalRecord["kind"]>([
   "accepted",
   "fingerprinted",
+  "started",
+  "requeued",
   "ended",
   "expired",
 ]);
@@ -52,23 +68,37 @@ const KINDS: ReadonlySet<string> = new Set<JournalRecord["kind"]>([
 /** The record as a line, with its newline. */
 export function encodeLine({ kind, callId, ...rest }: JournalRecord): string {
   const json = JSON.stringify({ kind, call: callId, ...rest });
-  return `${checksum(json)} ${json}\n`;
+  return `${prefixOf(json)}${json}\n`;
 }
 
-/**
- * Reads a line without its newline.
- * @returns `unknown` for a record of a kind that a newer agent writes
- */
-export function decodeLine(line: Buffer): JournalRecord | "damaged" | "unknown" {
-  const json = line.subarray(CHECKSUM_CHARACTERS);
-  if (line.toString("latin1", 0, CHECKSUM_CHARACTERS) !== `${checksum(json)} `) return "damaged";
+/** What a line says. `unknown` is a record of a kind that a newer agent writes. */
+export type DecodedLine = JournalRecord | "damaged" | "unknown";
+
+/** Reads a line without its newline. */
+export function decodeLine(line: Buffer): DecodedLine {
+  const json = line.subarray(PREFIX_BYTES);
+  if (line.toString("latin1", 0, PREFIX_BYTES) !== prefixOf(json)) return "damaged";
+  return parse(json);
+}
+
+/** Reads a damaged line, where one flipped bit is what damaged it. */
+export function decodeFlippedLine(line: Buffer): DecodedLine {
+  const prefix = line.subarray(0, PREFIX_BYTES);
+  const json = Buffer.from(line.subarray(PREFIX_BYTES));
+  if (differInOneBit(prefix, Buffer.from(prefixOf(json)))) return parse(json);
+  const text = prefix.toString("latin1");
+  if (!/^[0-9a-f]{8} $/.test(text)) return "damaged";
+  return mendFlippedBit(json, Number.parseInt(text, 16)) === undefined ? "damaged" : parse(json);
+}
+
+function parse(json: Buffer): DecodedLine {
   const { call: callId, ...record } = JSON.parse(json.toString()) as { kind: string; call: string };
   return KINDS.has(record.kind) ? ({ callId, ...record } as JournalRecord) : "unknown";
 }
 
 /** Eight digits and a space. */
-const CHECKSUM_CHARACTERS = 9;
+const PREFIX_BYTES = 9;
 
-function checksum(data: string | Uint8Array): string {
-  return crc32(data).toString(16).padStart(8, "0");
+function prefixOf(json: string | Uint8Array): string {
+  return `${crc32(json).toString(16).padStart(8, "0")} `;
 }

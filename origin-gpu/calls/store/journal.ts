@@ -1,23 +1,23 @@
 /**
- * The journal of kept calls: what was accepted, under which key, and how it ended. A call is written
- * here before its first byte reaches an app, so that after the agent's death nobody runs it again.
- * Answers are not its business (result-store.ts). Everything in it is also in memory, as `entries`.
+ * The journal of durable calls: which were accepted, under which key, which have started, and how they
+ * ended. A call stands here before its first byte reaches an app, so that after the agent's death no agent
+ * runs it again. Responses are in the result store. Every entry is also in memory.
  *
- * The file is text, one record a line: CRC-32 of the rest in 8 hex digits, a space, JSON. Replaying stops
- * at the first line that is torn: every prefix of the file is a state that the journal once was in.
+ * The format is journal-record.ts's. Every prefix of the file is a state that the journal once was in.
  */
 import { KIB, MIB } from "../../../routing/wire/limits.ts";
-import { AppendLog } from "./append-log.ts";
-import { type Files, isMissing, REAL_FILES } from "./files.ts";
 import type { Fingerprint } from "../fingerprint.ts";
+import { AppendLog } from "./append-log.ts";
+import { type Files, linkAside, REAL_FILES } from "./files.ts";
+import { type JournalReading, readJournal } from "./journal-reader.ts";
 import {
   type AcceptedCall,
   type CallOutcome,
-  decodeLine,
   encodeLine,
   type JournalEntry,
   type JournalRecord,
 } from "./journal-record.ts";
+import { JournalState } from "./journal-state.ts";
 
 /** Below this size the file is never rewritten. */
 const MIN_REWRITE_BYTES = MIB;
@@ -25,38 +25,73 @@ const MIN_REWRITE_BYTES = MIB;
 /** The rewritten file is written in pieces of about this size. */
 const PIECE_BYTES = 64 * KIB;
 
-/** Failures' explanations are cut here. */
-const MAX_DETAIL_CHARACTERS = 500;
+/** Details of failures are cut here. */
+const MAX_DETAIL_CHARACTERS = 200;
+
+/**
+ * Ended calls that are remembered: some 250 MB. Beyond that number calls without a key are forgotten first,
+ * and new keys are refused: a key that is forgotten early would run again.
+ */
+const MAX_ENDED = 500_000;
+
+/** The journal remembers as many ended calls as it may: it accepts no further key. */
+export class JournalFullError extends Error {}
+
+export interface JournalOptions {
+  files?: Files;
+  minRewriteBytes?: number;
+  maxEnded?: number;
+  /** Called when the file was damaged. */
+  onDamaged?: (damage: JournalDamage) => void;
+}
+
+/** The damage that opening a journal found. */
+export interface JournalDamage extends Pick<JournalReading, "mended" | "lost"> {
+  /** The file as it was found; undefined where it could not be put aside. */
+  readonly asidePath: string | undefined;
+}
 
 export class Journal {
-  readonly #entries = new Map<string, JournalEntry>();
-  readonly #callIdsByKey = new Map<string, string>();
+  readonly #state: JournalState;
   readonly #log: AppendLog;
   readonly #minRewriteBytes: number;
-  #rewriteAboveBytes: number;
+  #rewriteAboveBytes = 0;
   #rewriting = false;
 
-  private constructor(log: AppendLog, minRewriteBytes: number) {
+  private constructor(state: JournalState, log: AppendLog, minRewriteBytes: number) {
+    this.#state = state;
     this.#log = log;
     this.#minRewriteBytes = minRewriteBytes;
-    this.#rewriteAboveBytes = Math.max(minRewriteBytes, 2 * log.size);
+    this.#planRewrite(log.size);
   }
 
-  /** Reads the journal at `path`, or begins one. A torn end is torn off. */
-  static async open(
-    path: string,
-    { files = REAL_FILES, minRewriteBytes = MIN_REWRITE_BYTES }: JournalOptions = {},
-  ): Promise<Journal> {
-    const bytes = await readIfThere(files, path);
-    const { records, end } = readRecords(bytes);
-    const journal = new Journal(await AppendLog.open(files, path, end), minRewriteBytes);
-    for (const record of records) journal.#apply(record);
+  /**
+   * Reads the journal at `path`, or begins one. A torn end is cut off. A file that is damaged before its end
+   * is put aside as `<path>.damaged`, and the journal is written anew.
+   */
+  static async open(path: string, options: JournalOptions = {}): Promise<Journal> {
+    const { files = REAL_FILES, minRewriteBytes = MIN_REWRITE_BYTES, onDamaged } = options;
+    const state = new JournalState(options.maxEnded ?? MAX_ENDED);
+    let records = 0;
+    const { size, end, mended, lost } = await readJournal(files, path, (record) => {
+      records += 1;
+      state.apply(record);
+    });
+    const damaged = mended + lost > 0;
+    const asidePath = damaged ? await linkAside(files, path, `${path}.damaged`) : undefined;
+    // The file that was put aside is this file until it is rewritten: then nothing of it is cut off.
+    const log = await AppendLog.open(files, path, damaged ? size : end);
+    const journal = new Journal(state, log, minRewriteBytes);
+    if (damaged) {
+      await journal.#rewrite();
+      onDamaged?.({ mended, lost, asidePath });
+    } else if (records > 2 * state.entries.size) journal.#rewriteAboveBytes = minRewriteBytes;
     return journal;
   }
 
   /** Every call that was accepted and has not expired, oldest first. */
   get entries(): ReadonlyMap<string, JournalEntry> {
-    return this.#entries;
+    return this.#state.entries;
   }
 
   /** Bytes of the file. */
@@ -66,116 +101,112 @@ export class Journal {
 
   /** The call under a key. */
   byKey(key: string): JournalEntry | undefined {
-    const callId = this.#callIdsByKey.get(key);
-    return callId === undefined ? undefined : this.#entries.get(callId);
+    return this.#state.byKey(key);
   }
 
   /**
-   * Accepts a call: it has an entry at once, and may be given to an app when this resolves.
-   * @throws when it could not be written (`isNoSpace` tells a full disk): then it has no entry
+   * Accepts a call. It has an entry at once, and may be given to an app when this resolves.
+   * @throws JournalFullError for a key; another error when the record could not be written (`isNoSpace`
+   * tells a full disk). Then the call has no entry.
    */
   async accept(call: AcceptedCall): Promise<void> {
-    if (this.#entries.has(call.callId))
-      throw new Error(`call ${call.callId} is in the journal already`);
+    const { callId, endpoint, key } = call;
+    if (this.entries.has(callId)) throw new Error(`call ${callId} is in the journal already`);
+    if (key !== undefined && !this.#state.hasRoomForKey(endpoint)) {
+      throw new JournalFullError("as many calls with keys have ended as are remembered");
+    }
     try {
       await this.#append({ kind: "accepted", ...call });
     } catch (error) {
-      this.#apply({ kind: "expired", callId: call.callId });
+      this.#state.apply({ kind: "expired", callId });
       throw error;
     }
   }
 
-  /** The body of a call under a key is whole now. */
+  /** The body of a call under a key is whole: records what it was. */
   async addFingerprint(callId: string, fingerprint: Fingerprint): Promise<void> {
-    if (!this.#entries.has(callId)) return;
+    if (!this.entries.has(callId)) return;
     await this.#append({ kind: "fingerprinted", callId, fingerprint });
   }
 
-  /** A call ended. The first outcome stays: one that comes later is ignored. */
+  /**
+   * Records that an app may have the call's first byte from here on.
+   * @throws when it could not be written: then the call must not be given to an app
+   */
+  async start(callId: string, atMs: number): Promise<void> {
+    if (!this.entries.has(callId)) return;
+    try {
+      await this.#append({ kind: "started", callId, atMs });
+    } catch (error) {
+      this.#state.apply({ kind: "requeued", callId });
+      throw error;
+    }
+  }
+
+  /** Withdraws `start`: no byte of the call reached an app. */
+  async requeue(callId: string): Promise<void> {
+    if (this.entries.get(callId)?.startedAtMs === undefined) return;
+    await this.#append({ kind: "requeued", callId });
+  }
+
+  /** Records how a call ended. The first outcome stays: a later one has no effect. */
   async end(callId: string, outcome: CallOutcome): Promise<void> {
-    const entry = this.#entries.get(callId);
+    const entry = this.entries.get(callId);
     if (entry === undefined || entry.outcome !== undefined) return;
     const detail = outcome.detail?.slice(0, MAX_DETAIL_CHARACTERS);
     const bounded = detail === undefined ? outcome : { ...outcome, detail };
-    await this.#append({ kind: "ended", callId, outcome: bounded });
+    const writes = [this.#append({ kind: "ended", callId, outcome: bounded })];
+    for (let surplus = this.#state.surplus; surplus !== undefined; surplus = this.#state.surplus) {
+      writes.push(this.#append({ kind: "expired", callId: surplus }));
+    }
+    await Promise.all(writes);
   }
 
-  /** Forgets a call and frees its key: its answer expired, or its body never arrived. */
+  /** Forgets a call and frees its key: its time is over, or it certainly never ran. */
   async expire(callId: string): Promise<void> {
-    if (!this.#entries.has(callId)) return;
+    if (!this.entries.has(callId)) return;
     await this.#append({ kind: "expired", callId });
   }
 
-  /** Forgets every call whose time is over. @returns them */
+  /** Forgets every call whose time is over. @returns their callIds */
   async expireDue(nowMs: number): Promise<string[]> {
     const due: string[] = [];
-    for (const { callId, outcome } of this.#entries.values()) {
+    for (const { callId, outcome } of this.entries.values()) {
       if (outcome !== undefined && outcome.expiresAtMs <= nowMs) due.push(callId);
     }
     await Promise.all(due.map((callId) => this.expire(callId)));
     return due;
   }
 
-  /** Waits for what is under way, and closes the file. */
+  /** Waits for writes that are under way, and closes the file. */
   async close(): Promise<void> {
     await this.#log.close();
   }
 
   async #append(record: JournalRecord): Promise<void> {
-    this.#apply(record);
-    // Before the record, so that a broken file is whole again when its turn comes.
-    this.#rewriteIfDue();
+    this.#state.apply(record);
+    // Before the record, so that a broken file is whole again when the record's turn comes.
+    const due = this.#log.broken || this.#log.size > this.#rewriteAboveBytes;
+    if (due && !this.#rewriting) void this.#rewrite();
     await this.#log.append(Buffer.from(encodeLine(record)));
   }
 
-  /** Applying a record twice, or one of a call that is gone, changes nothing: see `AppendLog.rewrite`. */
-  #apply(record: JournalRecord): void {
-    const { callId } = record;
-    const before = this.#entries.get(callId);
-    switch (record.kind) {
-      case "accepted": {
-        if (before !== undefined) return;
-        const { kind: _kind, ...entry } = record;
-        this.#entries.set(callId, entry);
-        if (entry.key !== undefined) this.#callIdsByKey.set(entry.key, callId);
-        return;
-      }
-      case "fingerprinted":
-        if (before === undefined) return;
-        this.#entries.set(callId, { ...before, fingerprint: record.fingerprint });
-        return;
-      case "ended":
-        if (before === undefined) return;
-        this.#entries.set(callId, { ...before, outcome: record.outcome });
-        return;
-      case "expired": {
-        this.#entries.delete(callId);
-        const key = before?.key;
-        if (key !== undefined && this.#callIdsByKey.get(key) === callId)
-          this.#callIdsByKey.delete(key);
-      }
-    }
-  }
-
-  /** Half of the file may be history: beyond that it is written anew, as the present alone. */
-  #rewriteIfDue(): void {
-    const due = this.#log.broken || this.#log.size > this.#rewriteAboveBytes;
-    if (this.#rewriting || !due) return;
+  /** Writes the file anew, as the present alone. Never rejects. */
+  async #rewrite(): Promise<void> {
     this.#rewriting = true;
-    void this.#log
-      .rewrite(() => pieces(this.#entries.values()))
+    try {
+      await this.#log.rewrite(() => pieces(this.entries.values()));
+    } catch {
       // A full disk: the old file goes on, and the next attempt comes when it has grown as much again.
-      .catch(() => undefined)
-      .then(() => {
-        this.#rewriteAboveBytes = Math.max(this.#minRewriteBytes, 2 * this.#log.size);
-        this.#rewriting = false;
-      });
+    }
+    this.#planRewrite(this.#log.size);
+    this.#rewriting = false;
   }
-}
 
-export interface JournalOptions {
-  files?: Files;
-  minRewriteBytes?: number;
+  /** Half of the file may be history. */
+  #planRewrite(presentBytes: number): void {
+    this.#rewriteAboveBytes = Math.max(this.#minRewriteBytes, 2 * presentBytes);
+  }
 }
 
 function* pieces(entries: Iterable<JournalEntry>): Generator<Uint8Array> {
@@ -187,28 +218,4 @@ function* pieces(entries: Iterable<JournalEntry>): Generator<Uint8Array> {
     piece = "";
   }
   yield Buffer.from(piece);
-}
-
-/** The records up to the first line that is torn, and where that line begins. */
-function readRecords(bytes: Buffer): { records: JournalRecord[]; end: number } {
-  const records: JournalRecord[] = [];
-  let end = 0;
-  for (;;) {
-    const newline = bytes.indexOf("\n", end);
-    if (newline === -1) break;
-    const record = decodeLine(bytes.subarray(end, newline));
-    if (record === "damaged") break;
-    if (record !== "unknown") records.push(record);
-    end = newline + 1;
-  }
-  return { records, end };
-}
-
-async function readIfThere(files: Files, path: string): Promise<Buffer> {
-  try {
-    return await files.readFile(path);
-  } catch (error) {
-    if (isMissing(error)) return Buffer.alloc(0);
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
 /**
- * How a kept result stands in a file (docs/storage.md): a header of fixed size with lengths and checksums,
- * what the result is (JSON), the body. The same record alone in a file of its own, or one behind the
+ * How a stored response stands in a file (docs/storage.md): a header of fixed size with lengths and
+ * checksums, metadata as JSON, the body. A large one is alone in its file; small ones stand one behind the
  * other in a pack.
  */
 import { crc32 } from "node:zlib";
@@ -12,6 +12,9 @@ const MAGIC = 0x50535452;
 const VERSION = 1;
 
 export const RECORD_HEADER_BYTES = 48;
+
+/** What the header's own checksum covers; it stands behind. */
+export const CHECKED_HEADER_BYTES = 44;
 
 /** 64 KiB of header lines as JSON, escaped at the worst, with room to spare. */
 const MAX_META_BYTES = 512 * KIB;
@@ -26,13 +29,14 @@ export interface RecordHeader {
   bodyCrc: number;
 }
 
-/** What a result is. */
+/** Whose response it is, and its head. */
 export interface ResultMeta {
   callId: string;
   endpoint: string;
   head: ResponseHead;
 }
 
+/** The metadata as JSON: in a file a callId is the member `call`, as it was first published. */
 interface MetaInFile {
   readonly call: string;
   readonly endpoint: string;
@@ -49,7 +53,7 @@ export function encodeHeader(header: RecordHeader): Buffer {
   bytes.writeUInt32BE(header.metaCrc, 28);
   bytes.writeBigUInt64BE(BigInt(header.bodyBytes), 32);
   bytes.writeUInt32BE(header.bodyCrc, 40);
-  bytes.writeUInt32BE(crc32(bytes.subarray(0, 44)), 44);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, CHECKED_HEADER_BYTES)), 44);
   return bytes;
 }
 
@@ -57,7 +61,8 @@ export function encodeHeader(header: RecordHeader): Buffer {
 export function decodeHeader(bytes: Buffer): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES) return undefined;
   if (bytes.readUInt32BE(0) !== MAGIC || bytes.readUInt32BE(4) !== VERSION) return undefined;
-  if (bytes.readUInt32BE(44) !== crc32(bytes.subarray(0, 44))) return undefined;
+  if (bytes.readUInt32BE(CHECKED_HEADER_BYTES) !== crc32(bytes.subarray(0, CHECKED_HEADER_BYTES)))
+    return undefined;
   const metaBytes = bytes.readUInt32BE(24);
   if (metaBytes > MAX_META_BYTES) return undefined;
   return {
@@ -72,20 +77,20 @@ export function decodeHeader(bytes: Buffer): RecordHeader | undefined {
 
 /** @throws RangeError when the response's headers are larger than any that pass */
 export function encodeMeta({ callId, endpoint, head }: ResultMeta): Buffer {
-  // In the file a callId is the member `call`, as it was first published.
-  const bytes = Buffer.from(JSON.stringify({ call: callId, endpoint, head }));
+  const inFile: MetaInFile = { call: callId, endpoint, head };
+  const bytes = Buffer.from(JSON.stringify(inFile));
   if (bytes.length > MAX_META_BYTES) throw new RangeError("the response headers are too large");
   return bytes;
 }
 
-/** What a record is; undefined when that is damaged. */
+/** A record's metadata; undefined when it is damaged. */
 export function decodeMeta(bytes: Buffer, header: RecordHeader): ResultMeta | undefined {
   if (bytes.length !== header.metaBytes || crc32(bytes) !== header.metaCrc) return undefined;
   const { call, endpoint, head } = JSON.parse(bytes.toString()) as MetaInFile;
   return { callId: call, endpoint, head: parseResponseHead(JSON.stringify(head)) };
 }
 
-/** A whole record. */
+/** Encodes a whole record. */
 export function encodeRecord(
   times: Pick<RecordHeader, "completedAtMs" | "expiresAtMs">,
   meta: Buffer,
@@ -103,30 +108,4 @@ export function encodeRecord(
 
 export function recordBytes({ metaBytes, bodyBytes }: RecordHeader): number {
   return RECORD_HEADER_BYTES + metaBytes + bodyBytes;
-}
-
-/** A record that was found whole. */
-export interface FoundRecord {
-  offset: number;
-  header: RecordHeader;
-  meta: ResultMeta;
-}
-
-/**
- * The whole records of a pack, and where the first torn one begins. A record whose header is whole and
- * whose content is damaged is skipped: those behind it are found.
- */
-export function readPack(pack: Buffer): { found: FoundRecord[]; end: number } {
-  const found: FoundRecord[] = [];
-  let offset = 0;
-  for (;;) {
-    const header = decodeHeader(pack.subarray(offset, offset + RECORD_HEADER_BYTES));
-    if (header === undefined || offset + recordBytes(header) > pack.length) break;
-    const body = offset + RECORD_HEADER_BYTES + header.metaBytes;
-    const meta = decodeMeta(pack.subarray(offset + RECORD_HEADER_BYTES, body), header);
-    const whole = crc32(pack.subarray(body, body + header.bodyBytes)) === header.bodyCrc;
-    if (meta !== undefined && whole) found.push({ offset, header, meta });
-    offset += recordBytes(header);
-  }
-  return { found, end: offset };
 }

@@ -1,21 +1,18 @@
 /**
- * What is complete in a directory of results, after whatever happened to the process that wrote it.
- * Torn files are removed, torn ends of packs torn off; files that are not ours are left alone.
+ * Finds the complete responses in a directory of results, however the process that wrote it ended. Torn files
+ * are removed, and torn ends of packs cut off. A flipped bit is mended in the file. Files with other names
+ * stay as they are.
  */
+import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { type Files, readAll, removeFile } from "./files.ts";
-import {
-  decodeHeader,
-  decodeMeta,
-  readPack,
-  RECORD_HEADER_BYTES,
-  recordBytes,
-} from "./result-record.ts";
+import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
+import { RECORD_HEADER_BYTES, recordBytes } from "./result-record.ts";
+import { ResultScan } from "./result-scan.ts";
 import type { ResultFile, StoredResult } from "./stored-result.ts";
 
 type Kind = "pack" | "partial" | "result";
 
-/** Names are numbered in the order of their making. */
+/** Files are numbered in the order in which they were made. */
 export function resultFileName(number: number, kind: Kind): string {
   return `${String(number).padStart(12, "0")}.${kind}`;
 }
@@ -28,14 +25,19 @@ export interface RecoveredResult {
 }
 
 export interface Recovery {
-  /** Oldest first. A call may stand twice, when its result was being moved. */
+  /** Oldest first. A call can stand twice: its response was being moved. */
   results: RecoveredResult[];
   usedBytes: number;
   /** The highest number of a file. */
   lastFile: number;
 }
 
-export async function recoverResults(files: Files, directory: string): Promise<Recovery> {
+/** @param onDamaged called for a file that has lost records before its end: in how many places */
+export async function recoverResults(
+  files: Files,
+  directory: string,
+  onDamaged: (path: string, places: number) => void,
+): Promise<Recovery> {
   const results: RecoveredResult[] = [];
   let usedBytes = 0;
   let lastFile = 0;
@@ -46,7 +48,7 @@ export async function recoverResults(files: Files, directory: string): Promise<R
     const path = join(directory, name);
     const found =
       kind === "pack"
-        ? await recoverPack(files, path)
+        ? await recoverPack(files, path, onDamaged)
         : kind === "result"
           ? await recoverLarge(files, path)
           : [];
@@ -59,33 +61,60 @@ export async function recoverResults(files: Files, directory: string): Promise<R
   return { results, usedBytes, lastFile };
 }
 
-async function recoverPack(files: Files, path: string): Promise<RecoveredResult[]> {
-  const bytes = await files.readFile(path);
-  const { found, end } = readPack(bytes);
-  if (found.length > 0 && end < bytes.length) await files.truncate(path, end);
-  const file: ResultFile = { path, bytes: end, liveBytes: 0 };
+async function recoverPack(
+  files: Files,
+  path: string,
+  onDamaged: (path: string, places: number) => void,
+): Promise<RecoveredResult[]> {
+  const scan = new ResultScan(await files.readFile(path));
+  const { found, end, lost } = scan.readPack();
+  if (lost > 0) onDamaged(path, lost);
+  await writeMended(files, path, scan);
+  const isTorn = lost === 0 && end < scan.bytes.length;
+  if (isTorn && found.length > 0) await files.truncate(path, end);
+  const file: ResultFile = { path, bytes: isTorn ? end : scan.bytes.length, liveBytes: 0 };
   return found.map(({ offset, header, meta }) => {
     file.liveBytes += recordBytes(header);
     return { callId: meta.callId, result: { ...header, file, offset } };
   });
 }
 
-/** A large result's body is not read: it was synced before the file got its name. */
+async function writeMended(
+  files: Files,
+  path: string,
+  { bytes, mended }: ResultScan,
+): Promise<void> {
+  if (mended.length === 0) return;
+  const handle = await files.open(path, "r+", PRIVATE_FILE_MODE);
+  try {
+    for (const offset of mended) await writeAll(handle, bytes.subarray(offset, offset + 1), offset);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A large response's body is not read: it was synced before the file got its name. */
 async function recoverLarge(files: Files, path: string): Promise<RecoveredResult[]> {
   const handle = await files.open(path, "r");
   try {
-    const start = Buffer.alloc(RECORD_HEADER_BYTES);
-    const header =
-      (await readAll(handle, start, 0)) === start.length ? decodeHeader(start) : undefined;
     const { size } = await handle.stat();
+    const start = await readStart(handle, RECORD_HEADER_BYTES);
+    const header = new ResultScan(start).headerAt(0);
     if (header === undefined || recordBytes(header) !== size) return [];
-    const encoded = Buffer.alloc(header.metaBytes);
-    await readAll(handle, encoded, RECORD_HEADER_BYTES);
-    const meta = decodeMeta(encoded, header);
+    const scan = new ResultScan(await readStart(handle, RECORD_HEADER_BYTES + header.metaBytes));
+    scan.headerAt(0);
+    const meta = scan.metaAt(0, header);
     if (meta === undefined) return [];
+    await writeMended(files, path, scan);
     const file: ResultFile = { path, bytes: size, liveBytes: size };
     return [{ callId: meta.callId, result: { ...header, file, offset: 0 } }];
   } finally {
     await handle.close();
   }
+}
+
+async function readStart(handle: FileHandle, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  return bytes.subarray(0, await readAll(handle, bytes, 0));
 }

@@ -1,8 +1,8 @@
 /**
- * The answers of kept calls, in a directory with a size limit: readable while they come, and then until
- * their time is over, also by the next process. Small ones share files (packs, with group commit),
- * large ones have their own. When there is no room, the oldest complete ones go first. Which calls
- * there are is the journal's business.
+ * The responses of durable calls, in a directory with a size limit. A response is readable while it comes,
+ * and then until it expires, by later processes too. Small ones share files (packs, with group commit),
+ * large ones have their own. When there is no room, the oldest complete ones are evicted. The journal has
+ * the calls.
  */
 import { join } from "node:path";
 import { KIB, MIB } from "../../../routing/wire/limits.ts";
@@ -32,24 +32,28 @@ export interface ResultStoreOptions {
   directory: string;
   /** Bytes of the directory. */
   quotaBytes: number;
-  /** Complete results, in number: each costs memory. */
+  /** Number of complete responses: each costs memory. */
   maxResults?: number;
-  /** A complete result is gone, by its time or for want of room. */
-  onExpired: (callId: string) => void;
+  /** Called when a complete response is dropped: its time is over, there is no room, or it is damaged. */
+  onDropped?: (callId: string, why: DropReason) => void;
+  /** Called when a file was damaged before its end: in how many places responses are lost. */
+  onDamaged?: (path: string, places: number) => void;
   /** Milliseconds since 1970. */
   now: () => number;
   files?: Files;
-  /** Larger answers get a file of their own. */
+  /** Larger responses get a file of their own. */
   memoryBytes?: number;
   /** A pack that would grow beyond it is closed. */
   packBytes?: number;
 }
 
+export type DropReason = "expired" | "evicted" | "damaged";
+
 const MAX_RESULTS = 1_000_000;
 const MEMORY_BYTES = 64 * KIB;
 const PACK_BYTES = 16 * MIB;
 
-/** A kept answer: complete, or still coming. */
+/** A stored response: complete, or still coming. */
 export interface ReadableResult {
   /** Body bytes; undefined while it is still coming. */
   readonly bodyBytes: number | undefined;
@@ -65,15 +69,15 @@ export class ResultStore implements SpoolHost {
   readonly #options: ResultStoreOptions;
   readonly #maxResults: number;
   readonly #packs: ResultPacks;
-  /** Answers that are still coming. */
+  /** Responses that are still coming. */
   readonly #spools = new Map<string, ResultSpool>();
   /** Complete ones, oldest first. */
   readonly #stored = new Map<string, StoredResult>();
-  /** What is on the disk, and what is reserved for what will be. */
+  /** Bytes on the disk, and bytes that are reserved. */
   #usedBytes = 0;
   #lastFile = 0;
   #sweeping: Promise<void> | undefined;
-  /** Removals of files that are under way. */
+  /** Removals that are under way. */
   readonly #removals = new Set<Promise<void>>();
 
   private constructor(options: ResultStoreOptions) {
@@ -83,19 +87,23 @@ export class ResultStore implements SpoolHost {
     this.#maxResults = options.maxResults ?? MAX_RESULTS;
     this.#packs = new ResultPacks({
       files: this.files,
-      // Room comes back file by file: where there is little of it, files must be small.
+      // Removing a file frees room, so files must be small where there is little room.
       packBytes: Math.min(options.packBytes ?? PACK_BYTES, Math.ceil(options.quotaBytes / 8)),
       newPath: () => this.#newPath("pack"),
       onEmpty: (pack) => this.#removeFile(pack),
     });
   }
 
-  /** Opens a directory, makes it if need be, and finds what is complete in it. For one process at a time. */
+  /** Opens a directory, makes it if need be, and finds the complete responses. For one process at a time. */
   static async open(options: ResultStoreOptions): Promise<ResultStore> {
     const store = new ResultStore(options);
     const { directory } = options;
     await store.files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-    const { results, usedBytes, lastFile } = await recoverResults(store.files, directory);
+    const { results, usedBytes, lastFile } = await recoverResults(
+      store.files,
+      directory,
+      (path, places) => options.onDamaged?.(path, places),
+    );
     store.#usedBytes = usedBytes;
     store.#lastFile = lastFile;
     for (const { callId, result } of results) {
@@ -108,36 +116,36 @@ export class ResultStore implements SpoolHost {
     return store;
   }
 
-  /** The calls whose answers are complete, oldest first. */
+  /** The callIds of complete responses, oldest first. */
   get completeCalls(): Iterable<string> {
     return this.#stored.keys();
   }
 
-  /** Bytes on the disk, and those that are reserved for answers that are still coming. */
+  /** Bytes on the disk, and those that are reserved for responses that are still coming. */
   get usedBytes(): number {
     return this.#usedBytes;
   }
 
-  /** Begins to keep a call's answer. */
+  /** Begins a call's response. */
   begin(meta: ResultMeta, options: SpoolOptions): ResultSpool {
     const { callId } = meta;
     if (this.#spools.has(callId) || this.#stored.has(callId)) {
-      throw new Error(`call ${callId} has an answer already`);
+      throw new Error(`call ${callId} has a response already`);
     }
-    while (this.#spools.size + this.#stored.size >= this.#maxResults && this.#expireOldest());
+    while (this.#spools.size + this.#stored.size >= this.#maxResults && this.#evictOldest());
     const spool = new ResultSpool(this, meta, options);
     this.#spools.set(callId, spool);
     return spool;
   }
 
-  /** A call's answer; undefined when there is none, or none any more. */
+  /** A call's response; undefined when there is none, or it has expired. */
   get(callId: string): ReadableResult | undefined {
     const spool = this.#spools.get(callId);
     if (spool !== undefined) return spool;
     const result = this.#stored.get(callId);
     if (result === undefined) return undefined;
     if (result.expiresAtMs <= this.now()) {
-      this.#expire(callId, result);
+      this.#dropFor("expired", callId, result);
       return undefined;
     }
     const { files } = this;
@@ -148,14 +156,14 @@ export class ResultStore implements SpoolHost {
     };
   }
 
-  /** Removes a call's answer, complete or not. */
+  /** Removes a call's response, complete or not. */
   remove(callId: string): void {
-    this.#spools.get(callId)?.discard("the answer is not wanted any more");
+    this.#spools.get(callId)?.discard("the response is not wanted any more");
     const result = this.#stored.get(callId);
     if (result !== undefined) this.#drop(callId, result);
   }
 
-  /** Expires what is due and gives the disk back; to be called now and then. */
+  /** Drops expired responses and frees their disk; to be called now and then. */
   sweep(): Promise<void> {
     this.#sweeping ??= this.#sweep().finally(() => {
       this.#sweeping = undefined;
@@ -163,7 +171,7 @@ export class ResultStore implements SpoolHost {
     return this.#sweeping;
   }
 
-  /** Gives up what is not complete, and waits until nothing is written any more. */
+  /** Gives up incomplete responses, and waits for the last write. */
   async close(): Promise<void> {
     for (const spool of this.#spools.values()) spool.discard("the agent stops");
     await this.#sweeping;
@@ -177,7 +185,7 @@ export class ResultStore implements SpoolHost {
 
   reserve(bytes: number): boolean {
     const { quotaBytes } = this.#options;
-    while (this.#usedBytes + bytes > quotaBytes && this.#expireOldest());
+    while (this.#usedBytes + bytes > quotaBytes && this.#evictOldest());
     if (this.#usedBytes + bytes > quotaBytes) return false;
     this.#usedBytes += bytes;
     return true;
@@ -225,16 +233,16 @@ export class ResultStore implements SpoolHost {
     return result;
   }
 
-  #expireOldest(): boolean {
+  #evictOldest(): boolean {
     const [oldest] = this.#stored;
     if (oldest === undefined) return false;
-    this.#expire(...oldest);
+    this.#dropFor("evicted", ...oldest);
     return true;
   }
 
-  #expire(callId: string, result: StoredResult): void {
+  #dropFor(why: DropReason, callId: string, result: StoredResult): void {
     this.#drop(callId, result);
-    this.#options.onExpired(callId);
+    this.#options.onDropped?.(callId, why);
   }
 
   #drop(callId: string, result: StoredResult): void {
@@ -257,13 +265,13 @@ export class ResultStore implements SpoolHost {
   async #sweep(): Promise<void> {
     const now = this.now();
     for (const [callId, result] of this.#stored) {
-      if (result.expiresAtMs <= now) this.#expire(callId, result);
+      if (result.expiresAtMs <= now) this.#dropFor("expired", callId, result);
     }
     await this.#compactPacks();
     await this.#removed();
   }
 
-  /** Moves the results out of packs of which more than half is dead. */
+  /** Moves the live responses out of packs of which more than half is dead. */
   async #compactPacks(): Promise<void> {
     const due: [string, StoredResult][] = [];
     for (const entry of this.#stored) {
@@ -271,7 +279,7 @@ export class ResultStore implements SpoolHost {
       if (file.liveBytes * 2 < file.bytes && file !== this.#packs.growing) due.push(entry);
     }
     for (const [callId, result] of due) {
-      // It may have expired since.
+      // It may have been dropped since.
       if (this.#stored.get(callId) !== result) continue;
       const bytes = recordBytes(result);
       if (this.#usedBytes + bytes > this.#options.quotaBytes) return;
@@ -286,9 +294,9 @@ export class ResultStore implements SpoolHost {
         } else this.#releaseRecord(file, bytes);
       } catch (error) {
         this.#usedBytes -= bytes;
-        // No room to move: everything stays where it is, and the next sweep tries again.
+        // No room to move it: it stays where it is, and the next sweep tries again.
         if (!(error instanceof ResultError)) return;
-        if (this.#stored.get(callId) === result) this.#expire(callId, result);
+        if (this.#stored.get(callId) === result) this.#dropFor("damaged", callId, result);
       }
     }
   }

@@ -61,7 +61,6 @@ class Bench {
       rings: this.rings,
     },
     durable: undefined,
-    log: (line) => this.app.push(line),
   });
   link = this.#link();
   call!: Call;

@@ -1,4 +1,5 @@
 /** Calls that are kept while their client is there: both ends of a link, a real table and a real disk. */
+import { cpSync } from "node:fs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
@@ -10,16 +11,22 @@ import { parseRequestHead, type RequestHead } from "../../../routing/wire/heads.
 import { type Failure, parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
 import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
+import { FaultyFiles } from "./store/faulty-files.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 
 const CARRIER = { congested: false, whenDrained: () => undefined };
 const APP: AppWork = { pause: () => undefined, resume: () => undefined, abort: () => undefined };
 const HEAD = { callId: "c", endpoint: "e", method: "POST", target: "/", headers: [] };
+const FAILED = { kind: "failed", failure: { code: "origin_error", detail: "" } } as const;
 const HALF = new Uint8Array(1000);
 
 /** The disk has this much room for answers. */
 const QUOTA_BYTES = 100 * KIB;
 
+let directory: string;
+let faulty: FaultyFiles;
+/** The operator's log. */
+let log: string[];
 let durable: DurableCalls;
 let table: CallRegistry;
 let pair: LinkPair;
@@ -29,7 +36,10 @@ let heads: RequestHead[];
 /** What the endpoint says to every call instead of running it. */
 let refusal: Failure | undefined;
 beforeEach(async () => {
-  durable = await DurableCalls.open(temporaryDirectory(), QUOTA_BYTES);
+  directory = temporaryDirectory();
+  faulty = new FaultyFiles();
+  log = [];
+  durable = await openDurableCalls(directory);
   calls = [];
   heads = [];
   refusal = undefined;
@@ -41,9 +51,6 @@ beforeEach(async () => {
       rings: new RingBudget(),
     },
     durable,
-    log: (line) => {
-      throw new Error(line);
-    },
   });
   const runner = {
     resultTtlMs: 60_000,
@@ -59,7 +66,26 @@ beforeEach(async () => {
     onAttach: (stream, text) => table.attach(stream, CARRIER, parseAttach(text)),
   });
 });
-afterEach(async () => await durable.close());
+afterEach(async () => {
+  await durable.close();
+  expect(log).toEqual([]);
+});
+
+async function openDurableCalls(path: string): Promise<DurableCalls> {
+  return await DurableCalls.open({
+    directory: path,
+    quotaBytes: QUOTA_BYTES,
+    files: faulty.files,
+    log: (line) => log.push(line),
+  });
+}
+
+/** Opens what is on the disk now, as an agent that starts after a kill of this one. */
+async function afterKill(): Promise<DurableCalls> {
+  const copy = temporaryDirectory();
+  cpSync(directory, copy, { recursive: true });
+  return await openDurableCalls(copy);
+}
 
 /** A gateway's end that notes what it hears. */
 function listener(): { heard: string[]; events: StreamEvents } {
@@ -184,7 +210,7 @@ test("a list in pages has every call, those that run first, the newest of each f
       vi.setSystemTime(1_000 + Math.floor(index / 4));
       const id = `ended-${(index * 7) % 25}`;
       await durable.accept({ callId: id, endpoint: "e" });
-      await durable.fail(id, { code: "origin_error", detail: "" }, 60_000);
+      await durable.end(id, FAILED, 60_000);
       ended.push(id);
     }
     const pages: string[][] = [];
@@ -209,7 +235,7 @@ test("a list in pages has every call, those that run first, the newest of each f
 test("a list goes on where it was, also after a call that is forgotten by now", async () => {
   for (const id of ["a", "b", "c"]) {
     await durable.accept({ callId: id, endpoint: "e" });
-    await durable.fail(id, { code: "origin_error", detail: "" }, 60_000);
+    await durable.end(id, FAILED, 60_000);
   }
   const { calls, next } = table.list(2);
   expect(calls).toHaveLength(2);
@@ -219,3 +245,129 @@ test("a list goes on where it was, also after a call that is forgotten by now", 
   expect(shown.toSorted()).toEqual(["a", "b", "c"]);
   expect(rest.next).toBeUndefined();
 });
+
+test("a restart says lost of calls that may have run alone; the others' keys are free", async () => {
+  open({ callId: "may-have-run", key: "k1" }, true);
+  open({ callId: "waits", key: "k2" }, true);
+  await until(() => calls.length === 2);
+  expect(await calls[0]?.recordStart()).toBe(true);
+  const later = await afterKill();
+  expect(later.lookup("may-have-run")).toMatchObject({ failure: { code: "call_lost" } });
+  expect(later.lookup("waits")).toMatchObject({ failure: { code: "starting_failed" } });
+  expect(later.inspect("may-have-run")?.status).toBe("lost");
+  expect(later.inspect("waits")).toMatchObject({
+    status: "init_failure",
+    timeline: [{ state: "queued" }, { state: "not_started" }],
+  });
+  expect([later.byKey("k1")?.callId, later.byKey("k2")]).toEqual(["may-have-run", undefined]);
+  await later.close();
+});
+
+test("a call that became durable while the app worked on it may have run", async () => {
+  const { stream, heard } = open({}, true);
+  await until(() => calls.length === 1);
+  calls[0]?.start(APP);
+  stream.defer();
+  await until(() => heard.length > 0);
+  expect(heard).toEqual(["deferred"]);
+  const later = await afterKill();
+  expect(later.inspect("c")?.status).toBe("lost");
+  await later.close();
+});
+
+test("a request that never left frees its key, one that may have left does not", async () => {
+  open({ callId: "unsent", key: "k1" }, true);
+  open({ callId: "sent", key: "k2" }, true);
+  await until(() => calls.length === 2);
+  for (const call of calls) {
+    expect(await call.recordStart()).toBe(true);
+    call.start(APP);
+  }
+  calls[0]?.withdraw();
+  for (const call of calls)
+    call.fail({ code: "origin_error", detail: "it accepts no connections" });
+  await vi.waitFor(() => expect(calls.every(({ over }) => over)).toBe(true));
+  expect([durable.byKey("k1"), durable.byKey("k2")?.callId]).toEqual([undefined, "sent"]);
+  const later = await afterKill();
+  expect([later.byKey("k1"), later.byKey("k2")?.callId]).toEqual([undefined, "sent"]);
+  await later.close();
+});
+
+test("an agent that stops has lost what runs, and has not started what waits", async () => {
+  const running = open({ callId: "running", async: true }, true);
+  const waiting = open({ callId: "waiting", async: true }, true);
+  await until(() => running.heard.length + waiting.heard.length === 2);
+  await calls[0]?.recordStart();
+  calls[0]?.start(APP);
+  table.abandonAll("the agent stops");
+  await vi.waitFor(() => expect(durable.inspect("waiting")?.status).toBe("init_failure"));
+  expect(durable.inspect("running")?.status).toBe("lost");
+  expect(durable.lookup("waiting")).toMatchObject({ failure: { code: "starting_failed" } });
+});
+
+test("a response that had to make room keeps its key: its client is told that it is gone", async () => {
+  const { heard } = open({ callId: "first", key: "k" }, true);
+  await until(() => calls.length === 1);
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, false);
+  calls[0]?.complete();
+  await until(() => heard.includes("head 0 true") && calls[0]?.over === true);
+  for (let count = 0; durable.lookup("first").kind === "result"; count += 1) {
+    await complete(`other-${count}`, new Uint8Array(QUOTA_BYTES / 4));
+  }
+  const second = open({ callId: "second", key: "k" }, true);
+  await until(() => second.heard.length > 0);
+  expect(second.heard).toEqual(["refused result_expired"]);
+  expect(calls).toHaveLength(1);
+  const later = await afterKill();
+  expect(later.byKey("k")?.callId).toBe("first");
+  await later.close();
+});
+
+test("a disk that is full fails what must be stored, and nothing else", async () => {
+  open({ callId: "left-open", async: true }, true);
+  await until(() => calls.length === 1);
+  await durable.accept({ callId: "due", endpoint: "e" });
+  await durable.end("due", FAILED, 0);
+  faulty.roomBytes = 0;
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
+  try {
+    // An agent that starts on the full disk, and its sweeps.
+    const later = await afterKill();
+    expect(later.inspect("left-open")?.status).toBe("init_failure");
+    vi.advanceTimersByTime(60_000);
+    vi.advanceTimersByTime(60_000);
+    await later.close();
+  } finally {
+    vi.useRealTimers();
+  }
+  const refused = open({ callId: "refused", key: "k" }, true);
+  await until(() => refused.heard.length > 0);
+  expect(refused.heard).toEqual(["reset no_origin"]);
+  expect(log.length).toBeGreaterThan(0);
+  expect(log.every((line) => line.includes("cannot be recorded"))).toBe(true);
+  expect(log.length).toBeLessThan(5);
+  log = [];
+});
+
+test("a call whose start cannot be recorded is not given to the app, and its key is free", async () => {
+  const { heard } = open({ key: "k" }, true);
+  await until(() => calls.length === 1);
+  faulty.roomBytes = 0;
+  expect(await calls[0]?.recordStart()).toBe(false);
+  await until(() => heard.length > 0);
+  expect(heard).toEqual(["reset no_origin"]);
+  await vi.waitFor(() => expect(durable.byKey("k")).toBeUndefined());
+  expect(log).toHaveLength(1);
+  log = [];
+});
+
+/** Stores a whole response under another call. */
+async function complete(callId: string, body: Uint8Array): Promise<void> {
+  await durable.accept({ callId, endpoint: "e" });
+  const head = { status: 200, headers: [] };
+  const spool = durable.begin(callId, "e", head, 60_000, () => undefined);
+  spool.append(body);
+  await spool.complete();
+  await durable.end(callId, { kind: "completed" }, 60_000);
+}

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   type CallEvent,
+  callProgress,
   type CallState,
   callStatus,
   isEnded,
-  mayHaveStarted,
   transition,
 } from "../../../origin-gpu/calls/states.ts";
 
@@ -18,16 +18,19 @@ const STATES: CallState[] = [
   "failed",
   "cancelled",
   "lost",
+  "not_started",
   "expired",
 ];
 const EVENTS: CallEvent[] = [
   "body_received",
   "started",
+  "requeued",
   "answered",
   "completed",
   "failed",
   "cancelled",
   "lost",
+  "not_started",
   "expired",
 ];
 
@@ -38,11 +41,14 @@ const LEGAL: Record<string, CallState> = {
   "receiving failed": "failed",
   "receiving cancelled": "cancelled",
   "receiving lost": "lost",
+  "receiving not_started": "not_started",
   "queued started": "running",
   "queued failed": "failed",
   "queued cancelled": "cancelled",
   "queued lost": "lost",
+  "queued not_started": "not_started",
   "running body_received": "running",
+  "running requeued": "queued",
   "running answered": "responding",
   "running failed": "failed",
   "running cancelled": "cancelled",
@@ -56,6 +62,7 @@ const LEGAL: Record<string, CallState> = {
   "failed expired": "expired",
   "cancelled expired": "expired",
   "lost expired": "expired",
+  "not_started expired": "expired",
 };
 
 describe("the life of a call", () => {
@@ -78,17 +85,28 @@ describe("the life of a call", () => {
 
   const histories = fc.array(fc.constantFrom(...EVENTS), { maxLength: 30 });
 
-  it("is executed at most once, whatever happens in whatever order", () => {
+  it("starts once, unless its start is withdrawn", () => {
     fc.assert(
       fc.property(histories, (events) => {
-        const states = live(events);
-        const firstStarted = states.findIndex(mayHaveStarted);
-        if (firstStarted === -1) return;
-        expect(states.slice(firstStarted).every(mayHaveStarted)).toBe(true);
+        const states = live(events.filter((event) => event !== "requeued"));
         const starts = states.filter((state, index) => {
           return state === "running" && states[index - 1] !== "running";
         });
         expect(starts.length).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+
+  it("came further than to the queue once it has started, and may run anew only before", () => {
+    fc.assert(
+      fc.property(histories, (events) => {
+        const states = live(events);
+        for (const [index, state] of states.entries()) {
+          if (state !== "running") continue;
+          const after = states[index + 1];
+          if (after === "queued" || after === undefined) continue;
+          expect(callProgress(after)).not.toBe("not_sent");
+        }
       }),
     );
   });
@@ -111,7 +129,14 @@ describe("the life of a call", () => {
         expect(isEnded(transition(state, event) as CallState)).toBe(true);
       }
     }
-    expect(STATES.filter(isEnded)).toEqual(["complete", "failed", "cancelled", "lost", "expired"]);
+    expect(STATES.filter(isEnded)).toEqual([
+      "complete",
+      "failed",
+      "cancelled",
+      "lost",
+      "not_started",
+      "expired",
+    ]);
   });
 });
 
@@ -130,6 +155,7 @@ describe("the status that users see", () => {
     ["failed", "call_lost", "lost"],
     ["cancelled", undefined, "terminated"],
     ["lost", undefined, "lost"],
+    ["not_started", undefined, "init_failure"],
   ] as const)("of a call that is %s (%s) is %s", (state, failure, status) => {
     expect(callStatus(state, failure)).toBe(status);
   });

@@ -360,9 +360,6 @@ export class World {
         rings,
       },
       durable: undefined,
-      log: (line) => {
-        throw new Error(line);
-      },
     });
     this.calls.onWelcomed();
     // Calls come later than the welcome.

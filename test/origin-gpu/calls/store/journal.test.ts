@@ -2,13 +2,18 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Journal } from "../../../../origin-gpu/calls/store/journal.ts";
+import {
+  Journal,
+  type JournalDamage,
+  JournalFullError,
+} from "../../../../origin-gpu/calls/store/journal.ts";
 import type {
   AcceptedCall,
   CallOutcome,
   JournalEntry,
 } from "../../../../origin-gpu/calls/store/journal-record.ts";
-import { isNoSpace } from "../../../../origin-gpu/calls/store/files.ts";
+import { type Files, isNoSpace, REAL_FILES } from "../../../../origin-gpu/calls/store/files.ts";
+import { MIB } from "../../../../routing/wire/limits.ts";
 import { temporaryDirectory } from "../../../support/temporary.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 
@@ -164,21 +169,145 @@ describe("the journal", () => {
     }
   });
 
-  it("believes no line after a damaged one, and never a damaged one", async () => {
+  it("loses nothing by any one flipped bit, says so, and puts the file aside", async () => {
     const path = newPath();
     const journal = await Journal.open(path);
-    const history: Step[] = ["a", "b", "c"].map((callId) => ({ kind: "accept", callId }));
+    const history: Step[] = ["a", "b", "c"].map((callId) => ({
+      kind: "accept",
+      callId,
+      key: `key of ${callId}`,
+    }));
     for (const step of history) await take(journal, step);
     await journal.close();
     const whole = readFileSync(path);
-    const line = whole.length / 3;
     const copy = newPath();
-    for (let at = 0; at < whole.length; at += 1) {
+    for (let bit = 0; bit < 8 * whole.length; bit += 7) {
       const damaged = Buffer.from(whole);
-      damaged[at] = (damaged[at] as number) ^ 0x04;
+      damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
       writeFileSync(copy, damaged);
-      expect(await reopened(copy)).toEqual(model(history.slice(0, Math.floor(at / line))));
+      const said: JournalDamage[] = [];
+      const again = await Journal.open(copy, { onDamaged: (damage) => said.push(damage) });
+      expect(state(again), `bit ${bit}`).toEqual(model(history));
+      expect(again.byKey("key of b")?.callId).toBe("b");
+      expect(said).toEqual([{ mended: 1, lost: 0, asidePath: `${copy}.damaged` }]);
+      await again.close();
+      expect(readFileSync(`${copy}.damaged`).equals(damaged)).toBe(true);
+      expect(readFileSync(copy).equals(whole)).toBe(true);
     }
+  });
+
+  it("loses the records of a damaged sector alone, says so, and puts the file aside", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path);
+    const names = Array.from({ length: 10 }, (_, index) => `call-${index}`);
+    const history: Step[] = names.map((callId) => ({ kind: "accept", callId, key: callId }));
+    for (const step of history) await take(journal, step);
+    await journal.close();
+    const whole = readFileSync(path);
+    const line = whole.length / names.length;
+    const copy = newPath();
+    for (let lost = 0; lost < names.length - 1; lost += 1) {
+      const damaged = Buffer.from(whole);
+      damaged.fill(0, lost * line + 30, lost * line + 60);
+      writeFileSync(copy, damaged);
+      const said: JournalDamage[] = [];
+      const again = await Journal.open(copy, { onDamaged: (damage) => said.push(damage) });
+      expect(state(again)).toEqual(model(history.toSpliced(lost, 1)));
+      expect(said).toEqual([{ mended: 0, lost: 1, asidePath: `${copy}.damaged` }]);
+      await again.accept(accepted("after"));
+      await again.close();
+      expect((await reopened(copy)).length).toBe(names.length);
+      expect(readFileSync(`${copy}.damaged`).equals(damaged)).toBe(true);
+    }
+  });
+
+  it("goes on behind damage that has no end of a line", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path);
+    for (const callId of ["a", "b"]) await journal.accept(accepted(callId));
+    await journal.close();
+    const whole = readFileSync(path);
+    const half = whole.length / 2;
+    const gap = Buffer.alloc(3 * MIB, 0x78);
+    writeFileSync(
+      path,
+      Buffer.concat([whole.subarray(0, half), gap, Buffer.from("\n"), whole.subarray(half)]),
+    );
+    expect((await reopened(path)).map(({ callId }) => callId)).toEqual(["a", "b"]);
+  });
+
+  it("reads a file piece by piece, whatever its size", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path, { minRewriteBytes: 1e9 });
+    const names = Array.from({ length: 30_000 }, (_, index) => `call-${index}`);
+    await Promise.all(names.map((callId) => journal.accept(accepted(callId))));
+    await journal.close();
+    expect(statSync(path).size).toBeGreaterThan(2 * MIB);
+    const files: Files = { ...REAL_FILES, readFile: () => Promise.reject(new Error("not whole")) };
+    const again = await Journal.open(path, { files });
+    expect([...again.entries.keys()]).toEqual(names);
+    await again.close();
+  });
+
+  it("that is mostly history is rewritten when it is opened and used", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path, { minRewriteBytes: 1e9 });
+    for (let index = 0; index < 1000; index += 1) {
+      await journal.accept(accepted(`call-${index}`));
+      await journal.expire(`call-${index}`);
+    }
+    await journal.close();
+    const again = await Journal.open(path, { minRewriteBytes: 20_000 });
+    await again.accept(accepted("last"));
+    await again.close();
+    expect(statSync(path).size).toBeLessThan(1000);
+    expect((await reopened(path)).map(({ callId }) => callId)).toEqual(["last"]);
+  });
+
+  it("forgets the oldest ended calls without a key when there are too many, and no key", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path, { maxEnded: 20 });
+    await journal.accept(accepted("keyed", "k"));
+    await journal.end("keyed", FAILED);
+    for (let index = 0; index < 100; index += 1) {
+      await journal.accept(accepted(`call-${index}`));
+      await journal.end(`call-${index}`, FAILED);
+    }
+    expect(journal.entries.size).toBe(20);
+    expect([...journal.entries.keys()].at(-1)).toBe("call-99");
+    expect(journal.byKey("k")?.callId).toBe("keyed");
+    await journal.close();
+    expect(await reopened(path)).toHaveLength(20);
+  });
+
+  it("refuses new keys when it remembers as many as it may, half of them for one endpoint", async () => {
+    const journal = await Journal.open(newPath(), { maxEnded: 4 });
+    const accept = async (callId: string, endpoint: string) => {
+      await journal.accept({ ...accepted(callId, callId), endpoint });
+      await journal.end(callId, FAILED);
+    };
+    await accept("a", "one");
+    await accept("b", "one");
+    await expect(accept("c", "one")).rejects.toBeInstanceOf(JournalFullError);
+    await accept("d", "two");
+    await accept("e", "three");
+    await expect(accept("f", "three")).rejects.toBeInstanceOf(JournalFullError);
+    expect([...journal.entries.keys()]).toEqual(["a", "b", "d", "e"]);
+    await journal.expireDue(FAILED.expiresAtMs);
+    await accept("c", "one");
+    await journal.close();
+  });
+
+  it("knows after a restart which calls may have started", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path);
+    for (const callId of ["a", "b", "c"]) await journal.accept(accepted(callId));
+    await journal.start("a", 1500);
+    await journal.start("b", 1500);
+    await journal.requeue("b");
+    await journal.close();
+    const started = (await reopened(path)).map(({ startedAtMs }) => startedAtMs);
+    expect(started).toEqual([1500, undefined, undefined]);
   });
 
   it("goes on after a torn end", async () => {
@@ -240,7 +369,7 @@ describe("the journal", () => {
     const journal = await Journal.open(newPath());
     await journal.accept(accepted("a"));
     await journal.end("a", { ...FAILED, detail: "x".repeat(100_000) });
-    expect(journal.entries.get("a")?.outcome?.detail).toHaveLength(500);
+    expect(journal.entries.get("a")?.outcome?.detail).toHaveLength(200);
     expect(journal.sizeBytes).toBeLessThan(2000);
     await journal.close();
   });

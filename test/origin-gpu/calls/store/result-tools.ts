@@ -19,21 +19,25 @@ export interface TestStore {
   directory: string;
   /** Calls that the store let go, in order. */
   expired: string[];
+  /** For each damaged file, the places where results are lost. */
+  damaged: number[];
   clock: { nowMs: number };
 }
 
 export async function openStore(options: Partial<ResultStoreOptions> = {}): Promise<TestStore> {
   const { directory = join(temporaryDirectory(), "results") } = options;
   const expired: string[] = [];
+  const damaged: number[] = [];
   const clock = { nowMs: 1_000_000 };
   const store = await ResultStore.open({
     quotaBytes: 1e12,
     now: () => clock.nowMs,
-    onExpired: (call) => expired.push(call),
+    onDropped: (callId) => expired.push(callId),
+    onDamaged: (_path, places) => damaged.push(places),
     ...options,
     directory,
   });
-  return { store, directory, expired, clock };
+  return { store, directory, expired, damaged, clock };
 }
 
 export function begin(

@@ -232,9 +232,9 @@ describe("a kept answer", () => {
   it("is kept once for a call", async () => {
     const { store } = await openStore();
     const spool = begin(store, "a");
-    expect(() => begin(store, "a")).toThrow("has an answer already");
+    expect(() => begin(store, "a")).toThrow("has a response already");
     await spool.complete();
-    expect(() => begin(store, "a")).toThrow("has an answer already");
+    expect(() => begin(store, "a")).toThrow("has a response already");
     await expect(spool.complete()).rejects.toThrow("complete already");
     await store.close();
   });
