@@ -5,6 +5,8 @@
  *
  * Runs on every request, and costs one lookup by name and one scan of the value for each line.
  */
+import { err, ok, type Result } from "../base/result.ts";
+import type { Refusal } from "./wire/errors.ts";
 import {
   addConnectionOptions,
   HEADER_LINE_OVERHEAD_BYTES,
@@ -25,11 +27,6 @@ export interface RequestFacts {
   /** W3C Trace Context. */
   traceparent: string;
   callId: string;
-}
-
-export interface RefusedHeaders {
-  refused: "bad_request" | "headers_too_large" | "not_supported";
-  detail: string;
 }
 
 /** Header lines: a runtime's `Headers`, or a `Map`, by lower-case name. */
@@ -83,7 +80,7 @@ const NOT_FROM_A_CLIENT: ReadonlySet<string> = new Set([
 const PREFIXES_NOT_FROM_A_CLIENT = [INTERNAL_PREFIX, "proxy-", "x-forwarded-", "cf-"] as const;
 
 /** The header list that the app gets (names and values in turn), or why the request is refused. */
-export function requestHeaders(given: HeaderLines, facts: RequestFacts): string[] | RefusedHeaders {
+export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<string[], Refusal> {
   const headers = [
     "host",
     facts.host,
@@ -101,16 +98,16 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): string[
   const own = headers.length;
   let bytes = 0;
   let lines = 0;
-  let refused: RefusedHeaders | undefined;
+  let refusal: Refusal | undefined;
   const dropped = new Set<string>();
 
   given.forEach((value, name) => {
-    if (refused !== undefined) return;
+    if (refusal !== undefined) return;
     lines++;
     const bytesOfValue = utf8Length(value);
     if (bytesOfValue === -1) {
-      refused = {
-        refused: "bad_request",
+      refusal = {
+        code: "bad_request",
         detail: `the header ${name.slice(0, 64)} is not printable UTF-8 text`,
       };
       return;
@@ -120,7 +117,7 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): string[
       if (name === "connection") addConnectionOptions(value, dropped);
       // RFC 9112, 6.1: an unknown coding is 501. The platform decodes `chunked` and nothing else.
       if (name === "transfer-encoding" && value.trim().toLowerCase() !== "chunked") {
-        refused = { refused: "not_supported", detail: "the only transfer coding is chunked" };
+        refusal = { code: "not_supported", detail: "the only transfer coding is chunked" };
       }
     } else if (!isDropped(name)) {
       if (name === "cookie") headers.push(name, rejoinCookies(value));
@@ -128,15 +125,15 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): string[
     }
   });
 
-  if (refused !== undefined) return refused;
+  if (refusal !== undefined) return err(refusal);
   if (bytes > MAX_HEADER_BYTES) {
-    return { refused: "headers_too_large", detail: `the limit is ${MAX_HEADER_BYTES} bytes` };
+    return err({ code: "headers_too_large", detail: `the limit is ${MAX_HEADER_BYTES} bytes` });
   }
   if (lines > MAX_HEADER_LINES) {
-    return { refused: "headers_too_large", detail: `the limit is ${MAX_HEADER_LINES} lines` };
+    return err({ code: "headers_too_large", detail: `the limit is ${MAX_HEADER_LINES} lines` });
   }
-  if (dropped.size === 0) return headers;
-  return [...headers.slice(0, own), ...without(headers.slice(own), dropped)];
+  if (dropped.size === 0) return ok(headers);
+  return ok([...headers.slice(0, own), ...without(headers.slice(own), dropped)]);
 }
 
 /** WSGI and CGI read `X_Auth` and `X-Auth` as one variable, so no app gets a name with an underscore. */

@@ -5,7 +5,9 @@
  * Decides syntax and place alone; `Names` knows which endpoints exist. A host that no endpoint can have is refused
  * here, before any object is asked. Pure.
  */
+import { type Err, err, ok, type Result } from "../base/result.ts";
 import { MAX_DNS_LABEL_LENGTH } from "./names.ts";
+import type { Refusal } from "./wire/errors.ts";
 
 /** RFC 1035, 2.3.4, in text without the dot at the end. */
 const MAX_HOST_LENGTH = 253;
@@ -17,8 +19,7 @@ const MAX_HOST_LENGTH = 253;
 export type ParsedHost =
   | { kind: "base"; authority: string }
   | { kind: "endpoint"; name: string; authority: string }
-  | { kind: "custom"; host: string; authority: string }
-  | { kind: "refused"; code: "bad_request" | "wrong_host" | "no_such_endpoint"; detail: string };
+  | { kind: "custom"; host: string; authority: string };
 
 /**
  * Parses the Host header. Ports are checked, then ignored, since a proxy before the gateway may listen on another
@@ -26,7 +27,7 @@ export type ParsedHost =
  * @param header its raw value
  * @param baseDomain may have a port
  */
-export function parseHost(header: string, baseDomain: string): ParsedHost {
+export function parseHost(header: string, baseDomain: string): Result<ParsedHost, Refusal> {
   if (header.startsWith("[")) return parseAddressLiteral(header, baseDomain);
   const colon = header.indexOf(":");
   const port = colon === -1 ? "" : header.slice(colon + 1);
@@ -42,19 +43,15 @@ export function parseHost(header: string, baseDomain: string): ParsedHost {
   const authority = port === "" ? host : `${host}:${port}`;
 
   const base = withoutPort(baseDomain);
-  if (host === base) return { kind: "base", authority };
+  if (host === base) return ok({ kind: "base", authority });
   const end = host.length - base.length - 1;
   if (end > 0 && host[end] === "." && host.endsWith(base)) {
     const name = host.slice(0, end);
-    if (isEndpointName(name)) return { kind: "endpoint", name, authority };
-    return {
-      kind: "refused",
-      code: "no_such_endpoint",
-      detail: `${name} is not an endpoint's name`,
-    };
+    if (isEndpointName(name)) return ok({ kind: "endpoint", name, authority });
+    return err({ code: "no_such_endpoint", detail: `${name} is not an endpoint's name` });
   }
-  if (isCustomDomain(host)) return { kind: "custom", host, authority };
-  return { kind: "refused", code: "wrong_host", detail: `${host} is not served here` };
+  if (isCustomDomain(host)) return ok({ kind: "custom", host, authority });
+  return wrongHost(host);
 }
 
 /**
@@ -109,15 +106,15 @@ const DASH = 0x2d;
 const UNDERSCORE = 0x5f;
 
 /** Parses a host such as `[::1]:8787`, which can only be the base domain. */
-function parseAddressLiteral(header: string, baseDomain: string): ParsedHost {
+function parseAddressLiteral(header: string, baseDomain: string): Result<ParsedHost, Refusal> {
   const match = /^(\[[0-9a-f:.]{2,45}\])(?::(\d*))?$/i.exec(header);
   const port = match?.[2] ?? "";
   if (match === null || !isPort(port)) return malformed("it is not an address");
   const host = (match[1] as string).toLowerCase();
   if (host === withoutPort(baseDomain)) {
-    return { kind: "base", authority: port === "" ? host : `${host}:${port}` };
+    return ok({ kind: "base", authority: port === "" ? host : `${host}:${port}` });
   }
-  return { kind: "refused", code: "wrong_host", detail: `${host} is not served here` };
+  return wrongHost(host);
 }
 
 /** The base domain in the form that hosts are compared in: lower case, no port. */
@@ -132,6 +129,10 @@ function isPort(port: string): boolean {
   return port === "" || (/^\d{1,5}$/.test(port) && Number(port) <= 65_535);
 }
 
-function malformed(what: string): ParsedHost {
-  return { kind: "refused", code: "bad_request", detail: `the Host header is malformed: ${what}` };
+function malformed(what: string): Err<Refusal> {
+  return err({ code: "bad_request", detail: `the Host header is malformed: ${what}` });
+}
+
+function wrongHost(host: string): Err<Refusal> {
+  return err({ code: "wrong_host", detail: `${host} is not served here` });
 }

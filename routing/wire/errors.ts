@@ -262,6 +262,13 @@ export type ErrorCode = keyof typeof ROWS;
 
 export const ERRORS: Readonly<Record<ErrorCode, ErrorKind>> = ROWS;
 
+/** Why something is refused: a code, and words for the reader of this one refusal. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  /** May be empty. */
+  readonly detail: string;
+}
+
 /** Whether a string that came over a wire is one of our codes. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERRORS, value);

@@ -58,8 +58,7 @@ describe("an endpoint's name", () => {
         if (!name.ok) return;
         expect(name.value).toMatch(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
         expect(parseHost(`${name.value}.example.com`, "example.com")).toMatchObject({
-          kind: "endpoint",
-          name: name.value,
+          value: { kind: "endpoint", name: name.value },
         });
       }),
       { numRuns: 2000 },

@@ -21,9 +21,9 @@ export default {
     const host = parseHost(request.headers.get("host") ?? "", "localhost:8787");
     const headers = requestHeaders(request.headers, facts);
     return Response.json({
-      host: host.code ?? host.authority,
+      host: host.ok ? host.value.authority : host.error.code,
       target: rawTarget(request.url),
-      headers: Array.isArray(headers) ? headers.slice(12) : headers.refused,
+      headers: headers.ok ? headers.value.slice(12) : headers.error.code,
     });
   },
 };`;

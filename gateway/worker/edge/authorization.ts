@@ -12,7 +12,7 @@ import {
   type ProxyVerdict,
 } from "../../../auth/proxy-authorization.ts";
 import type { Credential } from "../../../auth/tokens.ts";
-import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
@@ -38,17 +38,9 @@ const gone = new Set<string>();
 /** When an isolate last reported a token's use, in milliseconds of the epoch. */
 const usesReported = new Map<string, number>();
 
-export interface Refusal {
-  readonly code: ErrorCode;
-  readonly detail: string;
-  /** Seconds. */
-  readonly retryAfter?: number;
-}
-
 const UNAVAILABLE: Refusal = {
   code: "unavailable",
   detail: "the registry of credentials did not answer",
-  retryAfter: 1,
 };
 
 /** Why the caller may not pass, or undefined when it may. */

@@ -37,8 +37,9 @@ export async function serve(
 ): Promise<Response> {
   const { request } = context;
   // 1. Whose host is this? One parsed host, for everything after.
-  const host = parseHost(request.headers.get("host") ?? "", env.POSTERN_BASE_DOMAIN);
-  if (host.kind === "refused") return context.refuse(host.code, host.detail);
+  const parsed = parseHost(request.headers.get("host") ?? "", env.POSTERN_BASE_DOMAIN);
+  if (!parsed.ok) return context.fail(parsed.error);
+  const host = parsed.value;
   const target = rawTarget(request.url);
   if (target === undefined) {
     return context.refuse("bad_request", "the target is no path, or longer than 32,768 characters");
@@ -66,9 +67,7 @@ export async function serve(
   if (allowed !== undefined) return allowed;
   const refusal = await authorize(env, execution, request.headers, snapshot);
   context.authMs = Date.now() - context.startedAt - context.routeMs;
-  if (refusal !== undefined) {
-    return context.refuse(refusal.code, refusal.detail, refusal.retryAfter);
-  }
+  if (refusal !== undefined) return context.fail(refusal);
 
   // 4. Does the client come back for a result? Nothing is begun for it, whatever the method.
   const result = parseResultTarget(target);
@@ -90,9 +89,10 @@ export async function serve(
     traceparent: traceparent(request, callId),
     callId,
   });
-  if (!Array.isArray(headers)) return context.refuse(headers.refused, headers.detail);
+  if (!headers.ok) return context.fail(headers.error);
   const { endpoint } = snapshot;
-  const head: RequestHead = { callId, endpoint, method: request.method, target, headers };
+  const { method } = request;
+  const head: RequestHead = { callId, endpoint, method, target, headers: headers.value };
 
   // 6. To the box, and back to the client.
   const origin: EndpointOrigin = { env, execution, name: host.name, snapshot, target };

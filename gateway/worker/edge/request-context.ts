@@ -47,7 +47,7 @@ export class RequestContext {
     return this.respond(status, Object.entries(headers).flat(), body);
   }
 
-  /** Builds the response to a call that failed. */
+  /** Builds the response to a request that was refused, or to a call that failed. */
   fail({ code, detail, retryAfter }: Failure): Response {
     return this.refuse(code, detail, retryAfter);
   }
