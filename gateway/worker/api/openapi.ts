@@ -30,7 +30,7 @@ export function openApiDocument(
     info: {
       title: "Postern",
       version: "1.0.0",
-      description: "Endpoints, their locks, and who may change them. Every error is a problem.",
+      description: "Endpoints, their tokens, and who may change them. Every error is a problem.",
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: server }],

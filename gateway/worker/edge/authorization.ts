@@ -1,8 +1,8 @@
 /**
- * The lock of an endpoint, at the edge: nothing of a request that it refuses reaches a box. It decides
- * from the isolate's memory of the workspace's proxy tokens. An id that memory lacks is looked up where
- * its MAC says that this gateway made it: such a token may be new, so that creation works at once, while
- * a forged id asks nobody. An app's own token needs no memory: its MAC says all.
+ * Authorization of a private endpoint, at the edge: a refused request reaches no box. It decides from the isolate's
+ * memory of the workspace's proxy tokens. It looks up an id that memory lacks only if the MAC shows that this gateway
+ * made it: the token may be new, and has to work at once, while a forged id costs no object. An app token needs no
+ * memory, because its MAC proves everything.
  */
 import { verifyAppToken } from "../../../auth/app-token.ts";
 import { appToken, proxyCredential } from "../../../auth/credential.ts";
@@ -20,10 +20,10 @@ import { SnapshotCache, withinWait } from "./snapshot-cache.ts";
 import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 
-/** Workspaces whose tokens an isolate keeps. */
+/** Workspaces whose tokens an isolate remembers. */
 const MAX_WORKSPACES = 256;
 
-/** Ids that an isolate remembers as gone, or as used a moment ago; then it starts over. */
+/** Ids that an isolate remembers as gone, or as used lately; then it starts over. */
 const MAX_IDS = 10_000;
 
 const credentials = new SnapshotCache<Credentials>(
@@ -32,7 +32,7 @@ const credentials = new SnapshotCache<Credentials>(
   MAX_WORKSPACES,
 );
 
-/** Ids that the gateway made and a workspace does not have. No id comes back: this never gets old. */
+/** Ids that the gateway made and their workspace does not have. No id is made twice, so this stays true. */
 const gone = new Set<string>();
 
 /** When an isolate last reported a token's use, in milliseconds of the epoch. */
@@ -43,7 +43,7 @@ const UNAVAILABLE: Refusal = {
   detail: "the registry of credentials did not answer",
 };
 
-/** Why the caller may not pass, or undefined when it may. */
+/** Why the caller may not pass; undefined where it may. */
 export function authorize(
   env: Env,
   context: ExecutionContext,
@@ -99,7 +99,7 @@ async function pass(
   return undefined;
 }
 
-/** A token that the snapshot lacks, from its workspace; undefined when it is gone. */
+/** A token that the snapshot lacks, from its workspace; undefined where it is gone. */
 async function lookUp(
   env: Env,
   workspace: string,
@@ -115,7 +115,7 @@ async function lookUp(
   return found;
 }
 
-/** Behind the request, and at most once in a while: a token's last use is not worth a write per request. */
+/** Reports a use behind the request, and at most once in LAST_USE_RESOLUTION_MS: it is not worth a write per request. */
 function reportUse(env: Env, context: ExecutionContext, workspace: string, id: string): void {
   const now = Date.now();
   if (now - (usesReported.get(id) ?? 0) < LAST_USE_RESOLUTION_MS) return;

@@ -1,17 +1,16 @@
 /**
- * Who is calling. On Cloudflare the edge says it in CF-Connecting-IP. Self-hosted, connections come
- * from the TCP front, which announces each connection's client before its first request; the
- * connection is named by workerd's own `cf.clientIp`, "ip:port", which no header can forge. Without a
- * front that is the client's address itself.
+ * The client's address. On Cloudflare the edge names it in CF-Connecting-IP. Self-hosted, connections come from the
+ * TCP front, which announces each connection's client before its first request. workerd's `cf.clientIp`, "ip:port",
+ * names the connection, and no header can forge it. Without a front, `cf.clientIp` is the client's own address.
  */
 import type { Env } from "../../contracts/env.ts";
 
-/** Beyond it the oldest announcement is forgotten; the front holds fewer connections than that. */
+/** Announcements that an isolate remembers; then it forgets the oldest. The front holds fewer connections. */
 const MAX_CONNECTIONS = 65_536;
 
 const announced = new Map<string, string>();
 
-/** The front's announcement of a connection. Anything without this process's secret is a stranger's. */
+/** Handles the front's announcement of a connection. A request without this process's secret gets 404. */
 export function announceConnection(request: Request, env: Env): Response {
   const connection = connectionOf(request);
   const address = request.headers.get("postern-client-address");
