@@ -11,6 +11,7 @@ import {
 } from "../origin-gpu/agent.ts";
 import type { AppConfig } from "../origin-gpu/config/config.ts";
 import { Failure } from "./failure.ts";
+import { stampLines } from "./observer.ts";
 import { printJson, printNotice, printResult } from "./output.ts";
 import type { StopSignals } from "./stop-signals.ts";
 
@@ -27,6 +28,7 @@ export async function startAgentUnlessStopped(
   try {
     const agent = await Promise.race([startAgent(options), stop.asked]);
     if (agent === undefined) throw new Failure("stopped before the app was there");
+    stampLines();
     return agent;
   } catch (error) {
     throw error instanceof AgentRefused ? new Failure(error.message) : error;

@@ -8,6 +8,7 @@ import { helpOf, parseArguments } from "./arguments.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { Failure, UsageError } from "./failure.ts";
 import { nearest } from "../base/edit-distance.ts";
+import { checkLogVariables, linesWritten } from "./observer.ts";
 import { printNotice, printResult, tolerateClosedOutput } from "./output.ts";
 
 /** Loaded when asked for: `postern url` needs neither esbuild nor the agent. */
@@ -34,12 +35,14 @@ const NOT_YET = new Set(["container", "connect-token", "domain", "forward", "aud
 
 tolerateClosedOutput();
 try {
+  checkLogVariables(process.env);
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof Failure)) throw error;
   printNotice(`postern: ${error.message}`);
   process.exitCode = error.exitCode;
 }
+await linesWritten();
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;

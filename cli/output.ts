@@ -1,4 +1,5 @@
 /** Where a command's words go: results to stdout, for scripts; progress and notices to stderr, for people. */
+import { observer } from "./observer.ts";
 
 /** A result: one line on stdout. */
 export function printResult(line: string): void {
@@ -12,7 +13,7 @@ export function printJson(value: unknown): void {
 
 /** Progress, a notice or an error: one line on stderr. */
 export function printNotice(line: string): void {
-  process.stderr.write(`${line}\n`);
+  observer.notice(line);
 }
 
 /** A reader that closed its end (`postern url … | head -1`) is no failure of the command. */

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { SECOND_MS } from "../base/units.ts";
+import type { Observer } from "../base/observer.ts";
 import { within } from "../base/runtime/within.ts";
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Welcome } from "../routing/wire/messages.ts";
@@ -58,8 +59,8 @@ export interface AgentOptions {
   environmentsDirectory?: string;
   /** Links to keep to the gateway. */
   links?: number;
-  /** One line for the operator: a container's output with its endpoint's name in front, or a notice. */
-  log: (line: string) => void;
+  /** Hears what happens: a container's output, notices, changes of state. */
+  observer: Observer;
 }
 
 export interface RunningAgent {
@@ -88,7 +89,7 @@ export interface RunningAgent {
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const directory = options.stateDirectory;
   if (directory === undefined) return await new Agent(options, {}).start();
-  const durable = await DurableCalls.open({ directory, log: options.log });
+  const durable = await DurableCalls.open({ directory, log: options.observer.notice });
   const bodies = await BodySpools.open({
     directory: join(directory, "bodies"),
     limitBytes: WAITING_BODIES_BYTES,
@@ -122,7 +123,8 @@ class Agent {
   #draining = false;
 
   constructor(options: AgentOptions, { durable, bodies, deployed }: AgentFiles) {
-    const { gatewayUrl: url, connectTo, enrolment, announced, log } = options;
+    const { gatewayUrl: url, connectTo, enrolment, announced, observer } = options;
+    const log = observer.notice;
     this.#options = options;
     this.#durable = durable;
     this.#gateway = new GatewayAddress({
@@ -188,7 +190,7 @@ class Agent {
   }
 
   #link(number: number): Link {
-    const { links = 1, log } = this.#options;
+    const { links = 1, observer } = this.#options;
     return new Link({
       gateway: this.#gateway,
       number,
@@ -196,7 +198,7 @@ class Agent {
       incarnation: this.#gateway.incarnation,
       acceptor: (link) => this.#acceptor(link),
       onWelcome: (welcome) => this.#welcomed(number, welcome),
-      log,
+      log: observer.notice,
       onRefused: this.#refused.resolve,
     });
   }
@@ -220,7 +222,7 @@ class Agent {
   }
 
   #deploymentsTo(files: DeploymentFiles): Deployments {
-    const { enrolment, region = "", log } = this.#options;
+    const { enrolment, region = "", observer } = this.#options;
     return new Deployments({
       files,
       apps: this.#apps,
@@ -229,7 +231,7 @@ class Agent {
       box: enrolment.box,
       region,
       isAnnounced: (name) => this.#announced?.isCalled(name) === true,
-      log,
+      log: observer.notice,
     });
   }
 
@@ -239,7 +241,8 @@ class Agent {
     if (number !== 0) return;
     this.#deployments?.welcomed();
     if (!again) return;
-    for (const line of this.#announced?.refusals(welcome) ?? []) this.#options.log(line);
+    for (const line of this.#announced?.refusals(welcome) ?? [])
+      this.#options.observer.notice(line);
   }
 
   get #asked(): Asked {

@@ -3,6 +3,7 @@
 import type { Command } from "../command.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
+import { observer } from "../observer.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
 
@@ -19,7 +20,7 @@ export const GATEWAY: Command<typeof GATEWAY_OPTIONS> = {
   },
   async run({ values }) {
     const stop = listenForStop();
-    const gateway = await startGateway(gatewaySettings(values, process.env), printNotice);
+    const gateway = await startGateway(gatewaySettings(values, process.env), observer);
     if (values.json === true) printJson({ url: gateway.url, state: gateway.statePath });
     else printResult(gateway.url);
     await stop.asked;

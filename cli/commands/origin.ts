@@ -13,6 +13,7 @@ import { lockDirectory } from "../directory-lock.ts";
 import { UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
+import { observer } from "../observer.ts";
 import { printJson, printNotice } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
 
@@ -58,7 +59,7 @@ export const ORIGIN: Command<typeof OPTIONS> = {
         stateDirectory: directory,
         environmentsDirectory: join(dirname(directory), "environments"),
         acceptsAssignments: true,
-        log: printNotice,
+        observer,
       },
       stop,
     );

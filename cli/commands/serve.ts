@@ -17,6 +17,7 @@ import type { Command } from "../command.ts";
 import { chooseEnvironment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
+import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
 import { Reloader } from "../reload.ts";
 import { listenForStop, stopAfter } from "../stop-signals.ts";
@@ -74,7 +75,7 @@ export const SERVE: Command<typeof OPTIONS> = {
         environmentsDirectory: join(values.state ?? DEFAULT_STATE, "environments"),
         announced: config,
         devSuffix: devSuffix.value,
-        log: printNotice,
+        observer,
       },
       stop,
     );

@@ -18,6 +18,7 @@ import { lockDirectory } from "../directory-lock.ts";
 import { namedEnvironment } from "../environment.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
+import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
 
@@ -66,7 +67,7 @@ export const UP: Command<typeof OPTIONS> = {
       printNotice("this is the demo; --config postern.toml serves the app that is described here");
     }
     const stop = listenForStop();
-    const gateway = await startGateway(settings, printNotice);
+    const gateway = await startGateway(settings, observer);
     try {
       const directory = join(settings.state, "box");
       lockDirectory(directory, () => "another agent");
@@ -85,7 +86,7 @@ export const UP: Command<typeof OPTIONS> = {
           environmentsDirectory: join(settings.state, "environments"),
           announced: config,
           acceptsAssignments: true,
-          log: printNotice,
+          observer,
         },
         stop,
       );

@@ -6,10 +6,12 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
 import { codeOf, Failure, reasonOf } from "../failure.ts";
 import { startFront, type Front } from "../front/front.ts";
+import { stampLines, writeJsonLines } from "../observer.ts";
 import { bundleWorker } from "./bundle.ts";
 import { writeOwnProfile } from "./own-profile.ts";
 import type { GatewaySettings } from "./settings.ts";
@@ -50,8 +52,9 @@ export interface RunningGateway extends RunningInfo {
 /** Starts the gateway; a Failure says in one line why it can't. */
 export async function startGateway(
   settings: GatewaySettings,
-  log: (line: string) => void,
+  observer: Observer,
 ): Promise<RunningGateway> {
+  if (settings.log === "json") writeJsonLines();
   const state = openStateDirectory(settings.state);
   let front: Front | undefined;
   try {
@@ -67,10 +70,10 @@ export async function startGateway(
       secret: frontSecret,
       baseDomain,
       upstreamPort: async () => (await workerd.promise).port(),
-      log,
+      log: observer.notice,
     });
     const domain = baseDomain(front.port);
-    const running = await startWorker(settings, state, domain, frontSecret, log);
+    const running = await startWorker(settings, state, domain, frontSecret, observer);
     workerd.resolve(running);
     const info: RunningInfo = {
       url: `${publicScheme(domain)}://${domain}`,
@@ -80,6 +83,7 @@ export async function startGateway(
     };
     await writeOwnProfile(state, info.url, settings.workspace);
     state.writeRunning(info);
+    stampLines();
     return {
       ...info,
       statePath: state.path,
@@ -134,7 +138,7 @@ async function startWorker(
   state: StateDirectory,
   baseDomain: string,
   frontSecret: string,
-  log: (line: string) => void,
+  observer: Observer,
 ): Promise<Workerd> {
   const manifest = readWorkerManifest();
   const variables: Record<string, string> = {
@@ -159,14 +163,14 @@ async function startWorker(
     configPath,
     objectsPath: state.objectsPath,
     environment: variables,
-    log,
+    observer,
     onProcess(identity) {
       try {
         if (identity === undefined) state.forgetWorkerd();
         else state.writeWorkerd(identity);
       } catch (error) {
         // A full disk must not end a gateway that serves; only an orphan would be harder to find.
-        log(`can't note workerd's process in ${state.path}: ${reasonOf(error)}`);
+        observer.notice(`can't note workerd's process in ${state.path}: ${reasonOf(error)}`);
       }
     },
   });

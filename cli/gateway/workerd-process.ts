@@ -9,7 +9,9 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Observer } from "../../base/observer.ts";
 import { Failure } from "../failure.ts";
+import { passOn } from "../observer.ts";
 import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { DISK_NAME, SOCKET_NAME } from "./workerd-config.ts";
 import { WorkerdLines } from "./workerd-lines.ts";
@@ -36,7 +38,7 @@ export interface WorkerdOptions {
   readonly configPath: string;
   readonly objectsPath: string;
   readonly environment: Readonly<Record<string, string>>;
-  readonly log: (line: string) => void;
+  readonly observer: Observer;
   /** Called with each new process and, when it has ended, with undefined. */
   readonly onProcess: (identity: ProcessIdentity | undefined) => void;
 }
@@ -125,7 +127,9 @@ class Supervisor implements Workerd {
         if (this.#stopping) return;
         const waitMs = this.#nextWait(performance.now() - startedAt);
         const when = waitMs === 0 ? "at once" : `in ${waitMs} ms`;
-        this.#options.log(`workerd ended (${how}); starting it again ${when}`);
+        const { observer } = this.#options;
+        observer.emit("gateway.state", { from: "running", to: "restarting", reason: how });
+        observer.notice(`workerd ended (${how}); starting it again ${when}`);
         if (waitMs > 0) await delay(waitMs);
         if (this.#stopping) return;
         startedAt = performance.now();
@@ -146,7 +150,7 @@ class Supervisor implements Workerd {
   }
 
   #spawn(): { child: ChildProcess; listening: Promise<void>; lastLines: string[] } {
-    const { configPath, objectsPath, environment, log, onProcess } = this.#options;
+    const { configPath, objectsPath, environment, observer, onProcess } = this.#options;
     const child = spawn(
       WORKERD,
       [
@@ -158,9 +162,8 @@ class Supervisor implements Workerd {
           ? []
           : [`--socket-addr=${SOCKET_NAME}=127.0.0.1:${this.#lastPort}`]),
       ],
-      // The Worker's own lines (one per request with --log json) go straight to stderr.
       {
-        stdio: ["ignore", 2, "pipe", "pipe"],
+        stdio: ["ignore", "pipe", "pipe", "pipe"],
         env: { GLIBC_TUNABLES, ...environment },
         detached: true,
       },
@@ -182,9 +185,11 @@ class Supervisor implements Workerd {
     });
     // After 'exit', so that what it said last has been read.
     child.on("close", () => listening.resolve());
-    const [, , stderr, control] = child.stdio as unknown as Readable[];
+    const [, stdout, stderr, control] = child.stdio as unknown as Readable[];
+    // The Worker's own events: one line per request with --log json.
+    if (stdout !== undefined) createInterface({ input: stdout }).on("line", passOn);
     if (stderr !== undefined) {
-      const lines = new WorkerdLines(log, lastLines);
+      const lines = new WorkerdLines(observer.notice, lastLines);
       createInterface({ input: stderr }).on("line", (line) => lines.add(line, performance.now()));
     }
     if (control !== undefined) {

@@ -7,6 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { SILENT } from "../../base/observer.ts";
 import { type RunningAgent, startAgent } from "../../origin-gpu/agent.ts";
 import { parseConfig } from "../../origin-gpu/config/config.ts";
 import { ownAccess } from "../../cli/access.ts";
@@ -69,7 +70,7 @@ async function announceMany({ gateway }: Site, number: number): Promise<void> {
   });
   const gatewayUrl = `http://localhost:${gateway.workerdPort}`;
   agents.push(
-    await startAgent({ gatewayUrl, enrolment, announced: parsed.config, log: () => undefined }),
+    await startAgent({ gatewayUrl, enrolment, announced: parsed.config, observer: SILENT }),
   );
 }
 

@@ -150,3 +150,23 @@ describe("postern url", () => {
     expect(stderr).toMatch(/^postern: the app name "\.\.\." has no letter or digit[^\n]+\n$/);
   });
 });
+
+describe("POSTERN_LOG and POSTERN_DEBUG", () => {
+  test("make every line on stderr JSON, of a refused command too", async () => {
+    const { code, stderr } = await postern(["urll"], { env: { POSTERN_LOG: "json" } });
+    expect(code).toBe(2);
+    expect(JSON.parse(stderr)).toEqual({
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      event: "notice",
+      text: "postern: unknown command urll; did you mean url?",
+    });
+  });
+
+  test.each([
+    ["POSTERN_DEBUG", "links", 'POSTERN_DEBUG: "links" is no topic; did you mean link?'],
+    ["POSTERN_LOG", "xml", 'POSTERN_LOG: "xml" is neither json nor off'],
+  ])("are refused where they can't be meant: %s=%s", async (name, value, message) => {
+    const { code, stderr } = await postern(["url"], { env: { [name]: value } });
+    expect({ code, stderr }).toEqual({ code: 2, stderr: `postern: ${message}\n` });
+  });
+});

@@ -108,7 +108,7 @@ test("a revoked box ends with a clear line, and stays out until its identity is 
   const started = await connected(["--name", "gpu-3", "--state", state], elsewhere);
   await postern(["box", "revoke", "gpu-3", "--state", gatewayState]);
   expect(await started.exited).toEqual({ code: 1, signal: null });
-  expect(started.stderr).toMatch(/^postern: .*revoked.*$/m);
+  expect(started.stderr).toMatch(/^[-:.0-9TZ]+ postern: .*revoked.*$/m);
   const again = await postern(["origin", "--state", state], { env: elsewhere });
   expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("revoked") });
 

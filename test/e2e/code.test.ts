@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { SILENT } from "../../base/observer.ts";
 import { ownAccess } from "../../cli/access.ts";
 import { enrolledBox } from "../../cli/box-identity.ts";
 import { ApiClient } from "../../cli/client.ts";
@@ -31,7 +32,7 @@ beforeAll(async () => {
     enrolment: await enrol("first", stateDirectory),
     stateDirectory,
     acceptsAssignments: true,
-    log: () => undefined,
+    observer: SILENT,
   });
 });
 afterAll(async () => {

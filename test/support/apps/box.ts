@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 
+import { Observer, textSink } from "../../../base/observer.ts";
 import type { BoxEnrolment } from "../../../auth/box-credential.ts";
 import { startAgent } from "../../../origin-gpu/agent.ts";
 import { parseConfig } from "../../../origin-gpu/config/config.ts";
@@ -23,7 +24,15 @@ if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
 const agent = await startAgent({
   ...options,
   announced: parsed.config,
-  log: (line) => console.error(line),
+  observer: new Observer({
+    sinks: [
+      textSink(
+        (line) => console.error(line),
+        () => "",
+      ),
+    ],
+    now: Date.now,
+  }),
 });
 console.log(`ready ${agent.urls.map(({ url }) => url).join(" ")}`);
 let asked = 0;

@@ -1,0 +1,85 @@
+/**
+ * All events that Postern tells of, by name, with their fields and when they are written
+ * (docs/observability.md). To add one, add a row: `observer.emit` then takes its name and asks for its fields.
+ *
+ * A name is `<thing>.<what>`, in the singular; a change of state is `<thing>.state`. Fields are in camelCase
+ * here and in snake_case as JSON, with the unit in the name. A field never holds a secret, a body or a
+ * header's value.
+ */
+
+/** Part of the program whose details `POSTERN_DEBUG` turns on. */
+export const TOPICS = ["calls", "link", "containers", "versions", "gateway"] as const;
+export type Topic = (typeof TOPICS)[number];
+
+/**
+ * - `line`: always written.
+ * - `state`: written as JSON always, as text where its topic is on: a notice tells people the same in words.
+ * - `debug`: written where its topic is on. The place that emits it reads `observer.debug.<topic>` first, so
+ *   that nothing is allocated otherwise.
+ */
+export type Level = "line" | "state" | "debug";
+
+export interface EventKind<Fields> {
+  readonly level: Level;
+  readonly topic?: Topic;
+  /** Never there: holds the fields' type. */
+  readonly fields?: Fields;
+}
+
+/** Each change of state says from where, to where and why. */
+export interface StateChange {
+  from: string;
+  to: string;
+  reason: string;
+}
+
+export const EVENTS = {
+  /** A line for the operator, in words. */
+  notice: event<{ text: string }>("line"),
+  /** Lines that were not written because their reader is slower than what is to be written. */
+  "log.dropped": event<{ lines: number }>("line"),
+
+  /** A line that an app printed. */
+  "container.output": event<{ source: string; line: string }>("line"),
+  "container.state": event<StateChange & { endpoint: string; container?: string }>(
+    "state",
+    "containers",
+  ),
+
+  "version.state": event<StateChange & { app: string; version: number }>("state", "versions"),
+
+  "link.state": event<StateChange & { link: number }>("state", "link"),
+  "link.frame": event<{
+    link: number;
+    direction: "in" | "out";
+    type: string;
+    stream: number;
+    bytes: number;
+  }>("debug", "link"),
+
+  "call.state": event<StateChange & { callId: string; endpoint?: string }>("debug", "calls"),
+
+  /** The process that runs the Worker. */
+  "gateway.state": event<StateChange>("state", "gateway"),
+  /** One request, when its response headers leave or its client does: the access log. */
+  "gateway.request": event<{
+    method: string;
+    host: string | null;
+    path: string;
+    status: number;
+    code?: string | undefined;
+    durationMs: number;
+    requestId: string;
+    callId?: string | undefined;
+    traceparent?: string | undefined;
+  }>("state", "gateway"),
+};
+
+export type EventName = keyof typeof EVENTS;
+
+export type FieldsOf<Name extends EventName> =
+  (typeof EVENTS)[Name] extends EventKind<infer Fields> ? Fields : never;
+
+function event<Fields>(level: Level, topic?: Topic): EventKind<Fields> {
+  return topic === undefined ? { level } : { level, topic };
+}

@@ -1,0 +1,147 @@
+/**
+ * The one way in which Postern tells what happens. A place in the code emits a named event with typed fields
+ * (base/events.ts); the observer adds the time and its context, and hands the event to its sinks: text for
+ * people, JSON for machines, counters.
+ *
+ *     observer.notice("postern: ready after 1.2 s");
+ *     observer.emit("container.state", { from: "starting", to: "ready", reason: "healthy", endpoint });
+ *     if (observer.debug.link) observer.emit("link.frame", { link, direction: "in", type, stream, bytes });
+ *
+ * Rules:
+ * - Ask `observer.debug.<topic>`, a boolean field, before the fields of a `debug` event are built.
+ * - `observer.with({ callId, traceparent })` gives an observer whose events all carry these fields. Make one
+ *   for each call or container, not for each event.
+ * - Events are for operators. What a client needs to know is in its response.
+ *
+ * Pure: the time and the writing come as arguments.
+ */
+import { nearest } from "./edit-distance.ts";
+import { EVENTS, type EventName, type FieldsOf, type Topic, TOPICS } from "./events.ts";
+import { err, ok, type Result } from "./result.ts";
+
+type FieldValue = string | number | boolean | null | undefined;
+
+/** An event as sinks get it. */
+export interface ObservedEvent {
+  readonly name: EventName;
+  readonly atMs: number;
+  /** The event's fields and, before them, those of its context. */
+  readonly fields: Readonly<Record<string, FieldValue>>;
+  /** Its topic is on. */
+  readonly isDebugged: boolean;
+}
+
+export type Sink = (event: ObservedEvent) => void;
+
+export type DebugTopics = Readonly<Record<Topic, boolean>>;
+
+/** Fields that an observer adds to each of its events: those of a trace, and what the events belong to. */
+export type Context = Readonly<Record<string, FieldValue>>;
+
+export interface ObserverOptions {
+  readonly sinks: readonly Sink[];
+  readonly now: () => number;
+  readonly debug?: DebugTopics;
+  readonly context?: Context;
+}
+
+export const NO_TOPICS: DebugTopics = topics(() => false);
+
+export class Observer {
+  /** Whether a topic's details are wanted. */
+  readonly debug: DebugTopics;
+  readonly #options: ObserverOptions;
+
+  constructor(options: ObserverOptions) {
+    this.#options = options;
+    this.debug = options.debug ?? NO_TOPICS;
+  }
+
+  emit<Name extends EventName>(name: Name, fields: FieldsOf<Name>): void {
+    const { level, topic } = EVENTS[name];
+    const isDebugged = topic !== undefined && this.debug[topic];
+    if (level === "debug" && !isDebugged) return;
+    const { sinks, now, context } = this.#options;
+    const event = { name, atMs: now(), fields: { ...context, ...(fields as Context) }, isDebugged };
+    for (const sink of sinks) sink(event);
+  }
+
+  /** A line for the operator. A function of its own, so that it can be passed on as one. */
+  readonly notice = (text: string): void => this.emit("notice", { text });
+
+  /** An observer that adds these fields to each event. */
+  with(context: Context): Observer {
+    return new Observer({ ...this.#options, context: { ...this.#options.context, ...context } });
+  }
+}
+
+/** Where nobody listens. */
+export const SILENT = new Observer({ sinks: [], now: () => 0 });
+
+/** One line for people. @param stamp what stands before it, e.g. the time */
+export function textSink(write: (line: string) => void, stamp: (atMs: number) => string): Sink {
+  return (event) => {
+    const { name, atMs, isDebugged } = event;
+    if (EVENTS[name].level !== "line" && !isDebugged) return;
+    for (const line of textOf(event).split("\n")) write(stamp(atMs) + line);
+  };
+}
+
+/** One line of JSON: the time, the event's name, its fields in snake_case. */
+export function jsonSink(write: (line: string) => void): Sink {
+  return ({ name, atMs, fields }) => {
+    const line: Record<string, FieldValue> = { time: new Date(atMs).toISOString(), event: name };
+    for (const [field, value] of Object.entries(fields)) line[snakeCase(field)] = value;
+    write(JSON.stringify(line));
+  };
+}
+
+/** Counts events by name, and changes of state by the state that they lead to: `link.state:connected`. */
+export function counterSink(counts: Map<string, number>): Sink {
+  return ({ name, fields: { to } }) => {
+    const counter = typeof to === "string" ? `${name}:${to}` : name;
+    counts.set(counter, (counts.get(counter) ?? 0) + 1);
+  };
+}
+
+/** Reads POSTERN_DEBUG: topics with commas between them, or `all`; the error names the topic that is none. */
+export function parseTopics(text: string): Result<DebugTopics, string> {
+  const wanted = new Set(text.split(/[\s,]+/).filter((topic) => topic !== ""));
+  for (const topic of wanted) {
+    if (topic === "all" || TOPICS.some((known) => known === topic)) continue;
+    const meant = nearest(topic, TOPICS);
+    const hint = meant === undefined ? `one of ${TOPICS.join(", ")}` : `did you mean ${meant}?`;
+    return err(`"${topic}" is no topic; ${hint}`);
+  }
+  return ok(topics((topic) => wanted.has(topic) || wanted.has("all")));
+}
+
+/** Built in one place, so that all observers' flags have one shape and reading one stays cheap. */
+function topics(isOn: (topic: Topic) => boolean): DebugTopics {
+  return {
+    calls: isOn("calls"),
+    link: isOn("link"),
+    containers: isOn("containers"),
+    versions: isOn("versions"),
+    gateway: isOn("gateway"),
+  };
+}
+
+function textOf({ name, fields }: ObservedEvent): string {
+  if (name === "notice") return String(fields["text"]);
+  if (name === "container.output") return `[${fields["source"]}] ${fields["line"]}`;
+  if (name === "log.dropped") {
+    return `postern: ${fields["lines"]} lines were left out: they came faster than they were read`;
+  }
+  const { from, to, reason, ...rest } = fields;
+  const words: string[] = [name];
+  if (from !== undefined) words.push(`${from} -> ${to} (${reason})`);
+  for (const [field, value] of Object.entries(rest)) {
+    if (value !== undefined) words.push(`${snakeCase(field)}=${value}`);
+  }
+  return words.join(" ");
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

@@ -1,0 +1,22 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { ManagedProcess } from "../support/processes.ts";
+
+/** Runs a program with a terminal for its stderr that nobody reads, as after Ctrl-S. */
+const UNREAD_TERMINAL = `
+import fcntl, os, pty, subprocess, sys
+ours, theirs = pty.openpty()
+code = subprocess.run(sys.argv[1:], stderr=theirs).returncode
+print("ended", code, "not blocking:", fcntl.fcntl(theirs, fcntl.F_GETFL) & os.O_NONBLOCK)
+`;
+
+it("goes on while nobody reads its terminal, which stays as it was for others", async () => {
+  const printer = join(import.meta.dirname, "support/printer.ts");
+  const running = new ManagedProcess(["python3", "-c", UNREAD_TERMINAL, process.execPath, printer]);
+  try {
+    await running.waitForOutput(/^alive\nended 0 not blocking: 0$/m);
+    expect((await running.exited).code).toBe(0);
+  } finally {
+    running.killTree();
+  }
+});
