@@ -142,7 +142,7 @@ export class CallRegistry {
 
   /** Ends one call, where it runs. */
   cancel(callId: string): void {
-    this.#calls.get(callId)?.cancel("somebody cancelled the call");
+    this.#calls.get(callId)?.cancel("a user cancelled the call");
   }
 
   /** Ends every call: the agent stops. */

@@ -1,7 +1,7 @@
 /**
- * A file that only grows, with group commit: everything that is appended while one fsync runs shares
- * the next one. What was acknowledged is on the disk, in order; what was not is either there or torn off
- * at the end, and readers must tell by the records' own checksums.
+ * A file that only grows, with group commit: all records that are appended while one fsync runs share the
+ * next one. An acknowledged record is on the disk, in order. An unacknowledged one is there or torn off at
+ * the end: readers tell by the records' own checksums.
  */
 import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -15,10 +15,10 @@ import {
   writeAll,
 } from "./files.ts";
 
-/** One write takes so much at most: a batch that is too large for the disk is tried again one by one. */
+/** A write is not larger than this: the records of a batch that the disk refuses are tried one by one. */
 const MAX_BATCH_BYTES = MIB;
 
-interface Waiting {
+interface WaitingRecord {
   record: Uint8Array;
   resolve: (offset: number) => void;
   reject: (error: Error) => void;
@@ -30,7 +30,7 @@ interface Replacement {
   reject: (error: Error) => void;
 }
 
-/** Nothing can be appended any more: nobody knows what of the file is on the disk. */
+/** The file takes no record until it is rewritten: how much of it is on the disk is unknown. */
 export class BrokenLogError extends Error {}
 
 export class AppendLog {
@@ -38,7 +38,7 @@ export class AppendLog {
   readonly #path: string;
   #handle: FileHandle;
   #size: number;
-  #queue: Waiting[] = [];
+  #queue: WaitingRecord[] = [];
   readonly #replacements: Replacement[] = [];
   #working: Promise<void> | undefined;
   #broken: BrokenLogError | undefined;
@@ -50,7 +50,7 @@ export class AppendLog {
     this.#size = size;
   }
 
-  /** Goes on behind the first `size` bytes of a file, or makes one; what is behind them is torn off. */
+  /** Opens a file to append behind its first `size` bytes, or makes one. Cuts off what is behind them. */
   static async open(files: Files, path: string, size: number): Promise<AppendLog> {
     const handle = await files.open(path, size === 0 ? "w+" : "r+", PRIVATE_FILE_MODE);
     try {
@@ -74,10 +74,9 @@ export class AppendLog {
   }
 
   /**
-   * Appends a record. Records are written in the order of the calls.
-   * @returns its offset, once it is on the disk (in a file that is rewritten, offsets mean nothing)
-   * @throws when it could not be written: then nothing of it is in the file; `isNoSpace` tells a full disk.
-   * After `BrokenLogError` the file takes nothing until it is rewritten.
+   * Appends a record. Records are written in the order in which they are appended.
+   * @returns its offset, once it is on the disk; meaningless in a file that is rewritten
+   * @throws when it could not be written: then no byte of it is in the file. `isNoSpace` tells a full disk.
    */
   append(record: Uint8Array): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -87,11 +86,10 @@ export class AppendLog {
   }
 
   /**
-   * Puts another content into the file's place, all of it or nothing: at every moment the file is the old
-   * one or the new one. A broken log is whole again afterwards.
-   * @param content must have the effect of everything that was appended until it is asked for its first
-   * piece. Others append while the pieces are written: it may contain some of that, which comes again
-   * behind it.
+   * Replaces the file's content. At every moment the file is the old one or the new one. A broken log is
+   * whole again afterwards.
+   * @param content must have the effect of all records that were appended before its first piece is asked
+   * for. Of records that are appended later it may have some: they come again behind it.
    */
   rewrite(content: () => Iterable<Uint8Array>): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -100,7 +98,7 @@ export class AppendLog {
     return promise;
   }
 
-  /** Waits for what was appended, and closes the file. */
+  /** Waits for the records that were appended, and closes the file. */
   async close(): Promise<void> {
     await this.#working;
     await this.#handle.close();
@@ -111,7 +109,7 @@ export class AppendLog {
   }
 
   async #drain(): Promise<void> {
-    // Not in the caller's turn: what is appended in one turn shares a batch.
+    // Not in the caller's turn: records that are appended in one turn share a batch.
     await Promise.resolve();
     for (;;) {
       const replacement = this.#replacements.shift();
@@ -122,19 +120,19 @@ export class AppendLog {
     this.#working = undefined;
   }
 
-  #nextBatch(): Waiting[] {
+  #nextBatch(): WaitingRecord[] {
     let bytes = 0;
     let count = 0;
     while (count < this.#queue.length) {
-      bytes += (this.#queue[count] as Waiting).record.length;
+      bytes += (this.#queue[count] as WaitingRecord).record.length;
       if (count > 0 && bytes > MAX_BATCH_BYTES) break;
       count += 1;
     }
     return this.#queue.splice(0, count);
   }
 
-  /** Never throws: each of the batch learns how it went. */
-  async #commit(batch: Waiting[]): Promise<void> {
+  /** Never rejects: each record of the batch has a promise of its own. */
+  async #commit(batch: WaitingRecord[]): Promise<void> {
     if (this.#broken !== undefined) {
       for (const { reject } of batch) reject(this.#broken);
       return;
@@ -142,7 +140,7 @@ export class AppendLog {
     const start = this.#size;
     const bytes =
       batch.length === 1
-        ? (batch[0] as Waiting).record
+        ? (batch[0] as WaitingRecord).record
         : Buffer.concat(batch.map(({ record }) => record));
     try {
       await writeAll(this.#handle, bytes, start);
@@ -152,14 +150,14 @@ export class AppendLog {
         for (const { reject } of batch) reject(asError(error));
         return;
       }
-      // A smaller one may still fit: a full disk fails those that find no room, and nobody else.
+      // A smaller record may still fit: a full disk fails those alone that find no room.
       for (const waiting of batch) await this.#commit([waiting]);
       return;
     }
     try {
       await this.#handle.datasync();
     } catch (error) {
-      // After a failed fsync the kernel may have dropped the pages, and the next fsync would say "fine".
+      // After a failed fsync the kernel may have dropped the pages; the next fsync would succeed all the same.
       await this.#takeBack(start);
       this.#broken = new BrokenLogError(`${this.#path}: ${asError(error).message}`);
       for (const { reject } of batch) reject(isNoSpace(error) ? asError(error) : this.#broken);
@@ -173,7 +171,7 @@ export class AppendLog {
     }
   }
 
-  /** Removes what was written of a batch that failed: half a record would hide what comes behind it. */
+  /** Removes the bytes of a batch that failed: half a record would damage the one behind it. */
   async #takeBack(start: number): Promise<void> {
     try {
       await this.#handle.truncate(start);
@@ -182,7 +180,7 @@ export class AppendLog {
     }
   }
 
-  /** Never throws. */
+  /** Never rejects. */
   async #replace({ content, resolve, reject }: Replacement): Promise<void> {
     const included = this.#queue;
     this.#queue = [];

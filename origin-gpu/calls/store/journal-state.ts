@@ -1,12 +1,18 @@
 /** What the journal's records add up to: the entries by callId and by key, and how many have ended. Pure. */
-import type { JournalEntry, JournalRecord } from "./journal-record.ts";
+import type { CallOutcome, JournalEntry, JournalRecord } from "./journal-record.ts";
+
+/** Different texts that are held once, however many entries have them. */
+const MAX_SHARED_TEXTS = 10_000;
+
+/** Of the room for ended calls with keys. */
+const MAX_ENDPOINT_SHARE = 0.9;
 
 export class JournalState {
   /** By callId, in the order of acceptance. */
   readonly #entries = new Map<string, JournalEntry>();
   readonly #callIdsByKey = new Map<string, string>();
-  /** One string for each endpoint's name, however many entries have it. */
-  readonly #endpointNames = new Map<string, string>();
+  /** Names of endpoints, and details of failures. */
+  readonly #sharedTexts = new Map<string, string>();
   readonly #maxEnded: number;
   #ended = 0;
   /** Ended calls without a key, by callId, in the order of their ends. */
@@ -30,10 +36,11 @@ export class JournalState {
     return callId === undefined ? undefined : this.#entries.get(callId);
   }
 
-  /** Whether another key may be remembered. One endpoint may take half of the room. */
+  /** Whether another key may be remembered. No endpoint can take all of the room. */
   hasRoomForKey(endpoint: string): boolean {
     const ofEndpoint = this.#endedWithKey.get(endpoint) ?? 0;
-    return this.#ended < this.#maxEnded && ofEndpoint * 2 < this.#maxEnded;
+    const share = this.#maxEnded * MAX_ENDPOINT_SHARE;
+    return this.#ended < this.#maxEnded && ofEndpoint < share;
   }
 
   /** The call to forget first, where more have ended than are remembered: the oldest one without a key. */
@@ -49,11 +56,10 @@ export class JournalState {
     const before = this.#entries.get(callId);
     if (record.kind === "accepted") {
       if (before !== undefined) return;
-      const { kind: _kind, ...accepted } = record;
-      const entry = { ...accepted, endpoint: this.#endpointName(record.endpoint) };
-      this.#entries.set(callId, entry);
+      const entry = { ...record.entry, endpoint: this.#shared(record.entry.endpoint) };
       if (entry.key !== undefined) this.#callIdsByKey.set(entry.key, callId);
-      if (entry.outcome !== undefined) this.#count(entry, 1);
+      if (entry.outcome === undefined) this.#entries.set(callId, entry);
+      else this.#end(entry, entry.outcome);
       return;
     }
     if (before === undefined) return;
@@ -64,26 +70,38 @@ export class JournalState {
       case "started":
         this.#entries.set(callId, { ...before, startedAtMs: record.atMs });
         return;
-      case "requeued": {
-        const { startedAtMs: _startedAtMs, ...entry } = before;
-        this.#entries.set(callId, entry);
+      case "requeued":
+        this.#entries.set(callId, { ...before, startedAtMs: undefined });
         return;
-      }
-      case "ended": {
-        if (before.outcome !== undefined) return;
-        const { key, ...others } = before;
-        const keepsKey = key !== undefined && record.outcome.kind !== "not_started";
-        if (!keepsKey) this.#freeKey(before);
-        const entry = { ...others, ...(keepsKey ? { key } : {}), outcome: record.outcome };
-        this.#entries.set(callId, entry);
-        this.#count(entry, 1);
+      case "ended":
+        if (before.outcome === undefined) this.#end(before, record.outcome);
         return;
-      }
       case "expired":
         this.#entries.delete(callId);
         this.#freeKey(before);
         if (before.outcome !== undefined) this.#count(before, -1);
     }
+  }
+
+  /** Small: this is what is remembered of a call until it expires. */
+  #end(entry: JournalEntry, { kind, atMs, expiresAtMs, code, detail }: CallOutcome): void {
+    const keepsKey = kind !== "not_started";
+    if (!keepsKey) this.#freeKey(entry);
+    const ended = {
+      ...entry,
+      key: keepsKey ? entry.key : undefined,
+      // A failure is told to every request under the key.
+      fingerprint: kind === "completed" ? entry.fingerprint : undefined,
+      outcome: {
+        kind,
+        atMs,
+        expiresAtMs,
+        code,
+        detail: detail === undefined ? undefined : this.#shared(detail),
+      },
+    };
+    this.#entries.set(entry.callId, ended);
+    this.#count(ended, 1);
   }
 
   #freeKey({ callId, key }: JournalEntry): void {
@@ -100,9 +118,10 @@ export class JournalState {
     else this.#endedWithoutKey.delete(callId);
   }
 
-  #endpointName(name: string): string {
-    const known = this.#endpointNames.get(name);
-    if (known === undefined) this.#endpointNames.set(name, name);
-    return known ?? name;
+  #shared(text: string): string {
+    const shared = this.#sharedTexts.get(text);
+    if (shared !== undefined) return shared;
+    if (this.#sharedTexts.size < MAX_SHARED_TEXTS) this.#sharedTexts.set(text, text);
+    return text;
   }
 }

@@ -116,7 +116,7 @@ export class Journal {
       throw new JournalFullError("as many calls with keys have ended as are remembered");
     }
     try {
-      await this.#append({ kind: "accepted", ...call });
+      await this.#append({ kind: "accepted", callId, entry: call });
     } catch (error) {
       this.#state.apply({ kind: "expired", callId });
       throw error;
@@ -212,7 +212,7 @@ export class Journal {
 function* pieces(entries: Iterable<JournalEntry>): Generator<Uint8Array> {
   let piece = "";
   for (const entry of entries) {
-    piece += encodeLine({ kind: "accepted", ...entry });
+    piece += encodeLine({ kind: "accepted", callId: entry.callId, entry });
     if (piece.length < PIECE_BYTES) continue;
     yield Buffer.from(piece);
     piece = "";

@@ -1,6 +1,6 @@
 /**
- * Packs: files that small results share, one behind the other, so that a hundred thousand of them are a
- * few files and their fsyncs are shared. One pack grows at a time; a full one is never written again.
+ * Packs: files that small results share, one behind the other. A hundred thousand results are a few files,
+ * and share fsyncs. One pack grows at a time; a full one is never written again.
  */
 import { AppendLog } from "./append-log.ts";
 import type { Files } from "./files.ts";
@@ -8,16 +8,16 @@ import type { ResultFile } from "./stored-result.ts";
 
 export interface ResultPacksOptions {
   files: Files;
-  /** A pack that would grow beyond it is sealed; a larger record gets a pack of its own. */
+  /** A pack that would grow beyond this size is sealed; a larger record gets a pack of its own. */
   packBytes: number;
   newPath: () => string;
-  /** A sealed pack has no live results: it can be removed. */
+  /** Called when a sealed pack has no live result. */
   onEmpty: (pack: ResultFile) => void;
 }
 
 interface GrowingPack extends ResultFile {
   readonly log: AppendLog;
-  /** Bytes that it will have when everything is written that was given to it. */
+  /** Its size once all records are written that were given to it. */
   plannedBytes: number;
 }
 
@@ -31,7 +31,7 @@ export class ResultPacks {
     this.#options = options;
   }
 
-  /** The pack that results go to now. */
+  /** The pack that takes results now. */
   get growing(): ResultFile | undefined {
     return this.#growing;
   }
@@ -49,22 +49,22 @@ export class ResultPacks {
     }
   }
 
-  /** Nothing more goes to the growing pack. */
+  /** Closes the growing pack. */
   seal(): void {
     const pack = this.#growing;
     if (pack === undefined) return;
     this.#growing = undefined;
     const closed = pack.log
       .close()
-      // What was acknowledged is on the disk, whatever closing says.
+      // Acknowledged records are on the disk, even if closing fails.
       .catch(() => undefined)
       .then(() => void this.#closing.delete(closed));
     this.#closing.add(closed);
-    this.emptied(pack);
+    this.onResultGone(pack);
   }
 
   /** To be called when a result of a pack is gone. */
-  emptied(pack: ResultFile): void {
+  onResultGone(pack: ResultFile): void {
     if (pack.liveBytes === 0 && pack !== this.#growing) this.#options.onEmpty(pack);
   }
 
@@ -98,7 +98,7 @@ async function appendTo(pack: GrowingPack, record: Uint8Array, packs: ResultPack
   } catch (error) {
     pack.plannedBytes -= record.length;
     pack.liveBytes -= record.length;
-    packs.emptied(pack);
+    packs.onResultGone(pack);
     throw error;
   }
 }

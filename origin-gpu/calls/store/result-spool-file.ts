@@ -1,6 +1,6 @@
 /**
- * The file of a kept answer that grows: a record (result-record.ts) whose header is written last. It is
- * written in the background, and bears a name that a restart throws away until it is whole.
+ * The file of a stored response that grows: a record (result-record.ts) whose header is written last. It is
+ * written in the background. Until it is whole it has a name that a restart removes.
  */
 import type { FileHandle } from "node:fs/promises";
 import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
@@ -21,9 +21,9 @@ export class ResultSpoolFile {
   #abandoned = false;
 
   /**
-   * @param meta what stands between header and body
-   * @param onProgress more of the body is in the file
-   * @param onError it could not be written: to be discarded
+   * @param meta the bytes between header and body
+   * @param onProgress called when more of the body is in the file
+   * @param onError called when a write failed: the file is to be discarded
    */
   constructor(
     files: Files,
@@ -64,7 +64,7 @@ export class ResultSpoolFile {
   async finish(header: RecordHeader): Promise<void> {
     await this.#writing;
     const handle = this.#handle;
-    // What went wrong was told to `onError`.
+    // `onError` has reported why.
     if (this.#abandoned || handle === undefined) throw new Error("the file was given up");
     await writeAll(handle, encodeHeader(header), 0);
     await handle.sync();
@@ -72,7 +72,7 @@ export class ResultSpoolFile {
     await handle.close();
   }
 
-  /** Removes the file, once what is being written has been written. */
+  /** Removes the file, once the write that is under way has ended. */
   async discard(): Promise<void> {
     this.#abandoned = true;
     this.#unwritten = [];
@@ -82,14 +82,14 @@ export class ResultSpoolFile {
     await removeFile(this.#files, this.path);
   }
 
-  /** A part of the body that has been written, by a handle of the reader's own; less when the file was cut. */
+  /** Reads written bytes of the body by the reader's own handle. @returns fewer where the file was cut */
   async read(handle: FileHandle, from: number, length: number): Promise<Uint8Array> {
     const part = Buffer.allocUnsafeSlow(length);
     const read = await readAll(handle, part, this.#bodyOffset + from);
     return part.subarray(0, read);
   }
 
-  /** Writes until nothing waits. Never throws. */
+  /** Writes until no byte waits. Never rejects. */
   async #writeAll(): Promise<void> {
     this.#idle = false;
     try {

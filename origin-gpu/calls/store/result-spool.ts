@@ -1,8 +1,8 @@
 /**
- * One kept answer while it comes from the app: readable from byte 0 on, by many, while it grows. It
- * stays in memory while it is small and goes to a file of its own when it is not. Readers see its end,
- * and the last byte of a declared length, only when it is on the disk: a client that has the whole answer
- * can have it again.
+ * One stored response while it comes from the app. Any number of readers can read it from byte 0 on while it
+ * grows. A small one stays in memory, a larger one goes to a file of its own. Readers see the end, and the
+ * last byte of a declared length, only when the response is on the disk: a client that has it whole can have
+ * it again.
  */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
@@ -25,32 +25,32 @@ import {
   type StoredResult,
 } from "./stored-result.ts";
 
-/** Bytes that wait to be written: above it the app is held back, below half of it it goes on. */
+/** Bytes that may wait to be written: above this number the app is held back, below half of it it goes on. */
 const UNWRITTEN_LIMIT_BYTES = MIB;
 
 const FIRST_BUFFER_BYTES = KIB;
 
-/** What a spool needs of the store that it belongs to. */
+/** What a spool needs of its store. */
 export interface SpoolHost {
   readonly files: Files;
-  /** Answers up to this size stay in memory until they are complete. */
+  /** Responses up to this size stay in memory until they are complete. */
   readonly memoryBytes: number;
   now(): number;
-  /** Takes room of the quota, if older results must expire for it. @returns false when there is none */
+  /** Reserves room of the quota; older results are evicted for it. @returns false when there is none */
   reserve(bytes: number): boolean;
   newPartialPath(): string;
   /** Puts a complete record into a pack; its room is reserved. @returns when it is on the disk */
   storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<StoredResult>;
   /** Gives a complete and synced file its final name; its room is reserved. */
   storeAlone(meta: ResultMeta, header: RecordHeader, partialPath: string): Promise<StoredResult>;
-  /** The spool came to nothing; its room is free when its file, if it had one, is gone. */
-  dropped(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void;
+  /** The spool failed. Its room is free when its file, if it has one, is gone. */
+  onFailed(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void;
 }
 
 export interface SpoolOptions {
-  /** Milliseconds that the result is kept, from its completion on. */
+  /** Milliseconds that the response can be read, from its completion on. */
   ttlMs: number;
-  /** After `append` returned false: go on. */
+  /** Called when the app may go on after `append` returned false. */
   onDrain: () => void;
 }
 
@@ -67,7 +67,7 @@ export class ResultSpool {
   /** All body bytes so far, and their checksum. */
   #bytes = 0;
   #checksum = 0;
-  /** The body's first bytes, in a buffer that grows; kept until they are in the file. */
+  /** The body's first bytes, in a buffer that grows, until they are in the file. */
   #memory = Buffer.allocUnsafeSlow(0);
   #memoryBytes = 0;
   #file: ResultSpoolFile | undefined;
@@ -94,8 +94,8 @@ export class ResultSpool {
   }
 
   /**
-   * Takes the next bytes of the answer over: the caller changes them no more. A failure (no room) is
-   * told by `complete` and to the readers.
+   * Takes the next bytes of the body over: the caller must not change them any more. `complete` and the
+   * readers report a failure (no room).
    * @returns false when the app should be held back until `onDrain`
    */
   append(chunk: Uint8Array): boolean {
@@ -116,7 +116,7 @@ export class ResultSpool {
     return !this.#held;
   }
 
-  /** The answer is whole. @returns when it is on the disk @throws ResultError when it could not be kept */
+  /** The response is whole. Resolves when it is on the disk. @throws ResultError when it could not be stored */
   async complete(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#state !== "open") throw new Error("the result is complete already");
@@ -135,12 +135,12 @@ export class ResultSpool {
     this.#wake();
   }
 
-  /** The answer will not become whole: readers see it break off. Too late for one that is complete. */
+  /** The response will not become whole: readers see it break off. No effect on a complete one. */
   discard(reason: string): void {
     if (this.#state === "open") this.#fail(new ResultError("discarded", reason));
   }
 
-  /** The body from any byte on, also while it grows. @throws ResultError when it breaks off */
+  /** Reads the body from any byte on, while it grows too. @throws ResultError when it breaks off */
   async *read(options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     const { from = 0, to = Number.POSITIVE_INFINITY, signal } = options;
     let at = from;
@@ -176,10 +176,10 @@ export class ResultSpool {
     }
   }
 
-  /** How much of the body readers may have now. */
+  /** Bytes of the body that readers may have now. */
   #visibleBytes(): number {
     const finishing = this.#state === "finishing";
-    // Small, and on the disk in a moment: it is handed out in one piece then.
+    // Small, and on the disk in a moment: readers get it in one piece then.
     if (finishing && this.#file === undefined) return 0;
     const there = Math.max(this.#memoryBytes, this.#file?.writtenBytes ?? 0);
     const whole = finishing ? this.#bytes : this.#declaredBytes;
@@ -191,14 +191,14 @@ export class ResultSpool {
       return await this.#host.files.open(path, "r");
     } catch (error) {
       if (!isMissing(error)) throw asResultError(error);
-      // It is getting its final name in this moment, and will be read from there.
+      // The file gets its final name in this moment, and is read from there.
       if (this.#state === "finishing" && this.#stored === undefined)
         await this.#progress(undefined);
       return undefined;
     }
   }
 
-  /** Waits for anything to happen. */
+  /** Waits for a change. */
   async #progress(signal: AbortSignal | undefined): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = (): void => resolve();
@@ -217,7 +217,7 @@ export class ResultSpool {
   #remember(chunk: Uint8Array): void {
     if (this.#bytes > this.#memory.length) {
       const doubled = Math.max(FIRST_BUFFER_BYTES, this.#memory.length * 2, this.#bytes);
-      // Another buffer: readers still hold parts of the old one.
+      // A new buffer: readers still hold parts of the old one.
       const larger = Buffer.allocUnsafeSlow(Math.min(doubled, this.#host.memoryBytes));
       larger.set(this.#memory.subarray(0, this.#memoryBytes));
       this.#memory = larger;
@@ -293,7 +293,7 @@ export class ResultSpool {
     this.#state = "failed";
     this.#failure = asResultError(error);
     this.#forgetMemory();
-    this.#host.dropped(this, this.#reservedBytes, this.#file?.discard());
+    this.#host.onFailed(this, this.#reservedBytes, this.#file?.discard());
     this.#wake();
     if (this.#held) this.#options.onDrain();
     this.#held = false;

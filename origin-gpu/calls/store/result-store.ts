@@ -218,7 +218,7 @@ export class ResultStore implements SpoolHost {
     return this.#complete(meta.callId, { ...header, file, offset: 0 });
   }
 
-  dropped(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void {
+  onFailed(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void {
     this.#spools.delete(spool.meta.callId);
     const release = (): void => {
       this.#usedBytes -= reservedBytes;

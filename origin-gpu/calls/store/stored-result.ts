@@ -1,6 +1,6 @@
 /**
- * Reading a result that is complete and on the disk. A body that is read whole is checked against its
- * checksum before its last part is handed out, so that damaged bytes never come to a clean end.
+ * Reads results that are complete and on the disk. A body that is read whole is checked against its checksum
+ * before its last part is returned: damaged bytes never come to a clean end.
  */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
@@ -16,7 +16,7 @@ import {
   recordBytes,
 } from "./result-record.ts";
 
-/** One read; as much as a frame carries. */
+/** Bytes of one read: as many as a frame carries. */
 export const READ_BYTES = 64 * KIB;
 
 /** A file of results: a pack of small ones, or one large one. */
@@ -27,14 +27,14 @@ export interface ResultFile {
   liveBytes: number;
 }
 
-/** Where a result is. What is kept in memory of each: small. */
+/** Where a result is: all that is in memory of it. */
 export interface StoredResult extends Readonly<RecordHeader> {
-  /** A pack may be rewritten: then its results move. */
+  /** Changes when the result moves to another pack. */
   file: ResultFile;
   offset: number;
 }
 
-/** Why a result is not there, or not whole. */
+/** Says why a result is not there, or not whole. */
 export class ResultError extends Error {
   readonly code: ResultErrorCode;
 
@@ -49,29 +49,29 @@ export type ResultErrorCode =
   | "results_full"
   /** The disk failed. */
   | "storage_failed"
-  /** It was given up before it was complete: the call failed or was cancelled. */
+  /** It was given up before it was complete: its call failed or was cancelled. */
   | "discarded"
-  /** It was complete, and is gone. */
+  /** It was complete, and was dropped since. */
   | "expired"
-  /** What is on the disk is not what was written. */
+  /** The bytes on the disk are not those that were written. */
   | "damaged";
 
 const PUBLIC_CODE = {
   results_full: "results_full",
   storage_failed: "call_lost",
-  // The app broke it off, or the call was cancelled; who is attached has its head already.
+  // The app broke it off, or the call was cancelled; its subscribers have the head already.
   discarded: "origin_error",
   expired: "result_expired",
   damaged: "call_lost",
 } as const satisfies Record<ResultErrorCode, ErrorCode>;
 
-/** What clients are told of an answer that could not be kept, or cannot be read. */
+/** The failure that clients are told where a response could not be stored, or cannot be read. */
 export function resultFailure(error: unknown): Failure {
   if (error instanceof ResultError) return { code: PUBLIC_CODE[error.code], detail: error.message };
   return { code: "call_lost", detail: "the box's disk failed" };
 }
 
-/** Which part of a body, and for how long somebody wants it. */
+/** Which part of a body to read, and until when. */
 export interface ReadOptions {
   /** The first byte; 0 when absent. */
   from?: number;
@@ -94,7 +94,7 @@ export async function readHead(files: Files, result: StoredResult): Promise<Resp
   }
 }
 
-/** The body, part by part. @throws ResultError */
+/** Reads the body, part by part. @throws ResultError */
 export async function* readBody(
   files: Files,
   result: StoredResult,
@@ -121,7 +121,7 @@ export async function* readBody(
   }
 }
 
-/** The whole record as it stands in the file. */
+/** Reads a whole record as it stands in the file. */
 export async function readRecord(files: Files, result: StoredResult): Promise<Buffer> {
   const { file, offset } = await openResult(files, result);
   try {
@@ -133,7 +133,7 @@ export async function readRecord(files: Files, result: StoredResult): Promise<Bu
   }
 }
 
-/** An open file outlives its name: what is read from here on cannot expire any more. */
+/** Opens the file: from here on the result can be read even if the file is removed. */
 async function openResult(
   files: Files,
   result: StoredResult,
@@ -143,7 +143,7 @@ async function openResult(
     try {
       return { file: await files.open(file.path, "r"), offset };
     } catch (error) {
-      // It moved to another file while this one was being opened.
+      // The result moved to another file while this one was being opened.
       if (isMissing(error) && result.file !== file) continue;
       if (isMissing(error)) throw new ResultError("expired", "the result has expired");
       throw new ResultError("storage_failed", "the result cannot be read", { cause: error });

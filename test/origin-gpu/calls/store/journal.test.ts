@@ -102,8 +102,12 @@ function model(history: Step[]): JournalEntry[] {
     else if (step.kind === "fingerprinted") {
       entries.set(step.callId, { ...entry, fingerprint: FINGERPRINT });
     } else if (step.kind === "expire") entries.delete(step.callId);
-    else if (entry.outcome === undefined)
-      entries.set(step.callId, { ...entry, outcome: step.outcome });
+    else if (entry.outcome === undefined) {
+      const { fingerprint, ...others } = entry;
+      // A failure is told to every request under the key: what the first one was matters no more.
+      const known = step.outcome === COMPLETED ? { fingerprint } : {};
+      entries.set(step.callId, { ...others, ...known, outcome: step.outcome });
+    }
   }
   return [...entries.values()].sort((one, other) => one.callId.localeCompare(other.callId));
 }
@@ -280,21 +284,22 @@ describe("the journal", () => {
     expect(await reopened(path)).toHaveLength(20);
   });
 
-  it("refuses new keys when it remembers as many as it may, half of them for one endpoint", async () => {
-    const journal = await Journal.open(newPath(), { maxEnded: 4 });
+  it("refuses new keys when it remembers as many as it may, and leaves room for other endpoints", async () => {
+    const journal = await Journal.open(newPath(), { maxEnded: 10 });
     const accept = async (callId: string, endpoint: string) => {
       await journal.accept({ ...accepted(callId, callId), endpoint });
       await journal.end(callId, FAILED);
     };
-    await accept("a", "one");
-    await accept("b", "one");
-    await expect(accept("c", "one")).rejects.toBeInstanceOf(JournalFullError);
-    await accept("d", "two");
-    await accept("e", "three");
-    await expect(accept("f", "three")).rejects.toBeInstanceOf(JournalFullError);
-    expect([...journal.entries.keys()]).toEqual(["a", "b", "d", "e"]);
+    for (let index = 0; index < 9; index += 1) await accept(`first-${index}`, "first");
+    await expect(accept("first-9", "first")).rejects.toBeInstanceOf(JournalFullError);
+    await accept("second", "second");
+    await expect(accept("third", "third")).rejects.toBeInstanceOf(JournalFullError);
+    // A call without a key is still accepted, and the oldest such one makes room.
+    await journal.accept(accepted("keyless"));
+    await journal.end("keyless", FAILED);
+    expect(journal.byKey("first-0")?.callId).toBe("first-0");
     await journal.expireDue(FAILED.expiresAtMs);
-    await accept("c", "one");
+    await accept("first-9", "first");
     await journal.close();
   });
 
