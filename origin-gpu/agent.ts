@@ -15,7 +15,7 @@ import {
   type Stream,
   type StreamEvents,
 } from "../routing/wire/multiplexer.ts";
-import { parseRequestHead } from "../routing/wire/heads.ts";
+import { parseOpenHead } from "../routing/wire/heads.ts";
 import { parseAttach } from "../routing/wire/messages.ts";
 import { COALESCE_MS, GIB } from "../routing/wire/limits.ts";
 import { AgentRefused, AnnouncedApp, type EndpointUrl } from "./apps/announced-app.ts";
@@ -30,8 +30,10 @@ import type { AppConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
 import { PythonEnvironments } from "./environments/python-environments.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
+import { GatewayClient } from "./link/gateway-client.ts";
 import { Link } from "./link/link.ts";
-import { answerQuestion, type Asked } from "./questions.ts";
+import { serveOperation, type OperationHandlers } from "./link/operation-server.ts";
+import { operationHandlers } from "./operations.ts";
 
 export { AgentRefused, type EndpointUrl } from "./apps/announced-app.ts";
 export { StartFailure };
@@ -119,6 +121,7 @@ class Agent {
   readonly #environments: PythonEnvironments;
   readonly #announced: AnnouncedApp | undefined;
   readonly #deployments: Deployments | undefined;
+  readonly #operations: OperationHandlers;
   readonly #refused = Promise.withResolvers<string>();
   #draining = false;
 
@@ -158,6 +161,13 @@ class Agent {
     this.#unwelcomed = new Set(this.#links.map(({ number }) => number));
     if (announced !== undefined) this.#announced = this.#announcedApp(announced, first);
     if (deployed !== undefined) this.#deployments = this.#deploymentsTo(deployed);
+    this.#operations = operationHandlers({
+      calls: this.#calls,
+      workspace: enrolment.workspace,
+      // An endpoint that is not served any more may have been private.
+      isPrivate: (endpoint) => this.#apps.find(endpoint)?.settings.requiresProxyAuth ?? true,
+      deployments: this.#deployments?.operations,
+    });
   }
 
   async start(): Promise<RunningAgent> {
@@ -215,7 +225,7 @@ class Agent {
         region,
         devSuffix,
         announce,
-        secrets: secretsFrom(this.#gateway),
+        secrets: secretsFrom(new GatewayClient(this.#gateway)),
       },
       config,
     );
@@ -226,7 +236,7 @@ class Agent {
     return new Deployments({
       files,
       apps: this.#apps,
-      gateway: this.#gateway,
+      gateway: new GatewayClient(this.#gateway),
       usePython: this.#environments.use,
       box: enrolment.box,
       region,
@@ -245,18 +255,6 @@ class Agent {
       this.#options.observer.notice(line);
   }
 
-  get #asked(): Asked {
-    const { workspace, box } = this.#options.enrolment;
-    return {
-      calls: this.#calls,
-      box,
-      workspace,
-      // What is not here any more may have been private.
-      isPrivate: (endpoint) => this.#apps.find(endpoint)?.settings.requiresProxyAuth ?? true,
-      deployments: this.#deployments,
-    };
-  }
-
   #acceptor(link: Link): Acceptor {
     return {
       onOpen: (stream, text, body, end) => this.#open(link, stream, text, body, end),
@@ -265,8 +263,8 @@ class Agent {
   }
 
   #open(link: Link, stream: Stream, text: string, body: Uint8Array, end: boolean): StreamEvents {
-    const head = parseRequestHead(text);
-    if (head.endpoint === "") return answerQuestion(stream, head, { body, end }, this.#asked);
+    const head = parseOpenHead(text);
+    if ("operation" in head) return serveOperation(head, { stream, body, end }, this.#operations);
     const served = this.#apps.find(head.endpoint);
     if (this.#draining || served === undefined) {
       const detail = this.#draining

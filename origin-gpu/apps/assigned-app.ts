@@ -3,11 +3,13 @@
  * time and works on one version at a time: the serving one, where the box has another; else the candidate.
  * A candidate that failed is not tried again; a version that serves elsewhere is, until it runs here too.
  */
-import type {
-  AssignedApp as Assignment,
-  AssignedVersion,
-  VersionReport,
-  VersionState,
+import {
+  type AssignedApp as Assignment,
+  type AssignedVersion,
+  MAX_REPORTED_LINE_CHARACTERS,
+  MAX_REPORTED_LINES,
+  type VersionReport,
+  type VersionState,
 } from "../../routing/wire/deployments.ts";
 import { StartFailure } from "../containers/container.ts";
 import type { VersionDescription } from "./app-version.ts";
@@ -16,10 +18,6 @@ import type { ServedApp } from "./served-app.ts";
 
 const FIRST_RETRY_MS = 10_000;
 const MAX_RETRY_MS = 300_000;
-
-/** What a report may hold (routing/wire/deployments.ts). */
-const REPORTED_LINES = 20;
-const REPORTED_CHARACTERS = 500;
 
 /** A version whose code and Python environments are there. */
 export interface LoadedVersion {
@@ -215,8 +213,10 @@ export class AssignedApp {
       app: this.id,
       version,
       state,
-      detail: detail.slice(0, REPORTED_CHARACTERS),
-      lines: lines.slice(-REPORTED_LINES).map((line) => line.slice(0, REPORTED_CHARACTERS)),
+      detail: detail.slice(0, MAX_REPORTED_LINE_CHARACTERS),
+      lines: lines
+        .slice(-MAX_REPORTED_LINES)
+        .map((line) => line.slice(0, MAX_REPORTED_LINE_CHARACTERS)),
     });
     this.#options.onChange();
   }

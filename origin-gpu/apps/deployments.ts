@@ -1,15 +1,14 @@
 /**
  * Everything about apps that are deployed to this box, behind one door: their code on the disk, their
- * assignments, and the questions that a gateway asks about both.
+ * assignments, and the operations that a gateway asks of both.
  */
 import { join } from "node:path";
 import { within } from "../../base/runtime/within.ts";
-import type { RequestHead } from "../../routing/wire/heads.ts";
-import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
-import { answerCodeQuestion, type QuestionBody } from "../code/code-questions.ts";
+import { type CodeOperation, codeOperations } from "../code/code-operations.ts";
 import { CodeStore } from "../code/code-store.ts";
 import type { UsePython } from "../containers/container.ts";
-import type { GatewayAddress } from "../link/gateway-address.ts";
+import type { GatewayClient } from "../link/gateway-client.ts";
+import { type OperationHandlers, replyNothing } from "../link/operation-server.ts";
 import { AssignedApps } from "./assigned-apps.ts";
 import type { AppName, Apps } from "./apps.ts";
 import { CodeHistory } from "./code-history.ts";
@@ -27,10 +26,12 @@ export interface DeploymentFiles {
   readonly emptyDirectory: string;
 }
 
+export type DeploymentOperation = CodeOperation | "refreshAssignments";
+
 export interface DeploymentsOptions {
   readonly files: DeploymentFiles;
   readonly apps: Apps;
-  readonly gateway: GatewayAddress;
+  readonly gateway: GatewayClient;
   readonly usePython: UsePython;
   readonly box: string;
   readonly region: string;
@@ -49,9 +50,8 @@ export async function openDeploymentFiles(directory: string): Promise<Deployment
 }
 
 export class Deployments {
-  readonly #code: CodeStore;
+  readonly operations: OperationHandlers<DeploymentOperation>;
   readonly #assigned: AssignedApps;
-  readonly #log: (line: string) => void;
 
   constructor({ files, gateway, usePython, box, region, log, ...apps }: DeploymentsOptions) {
     const { code, history, emptyDirectory } = files;
@@ -65,8 +65,6 @@ export class Deployments {
       region,
       log,
     });
-    this.#code = code;
-    this.#log = log;
     this.#assigned = new AssignedApps({
       ...apps,
       controlPlane,
@@ -76,6 +74,13 @@ export class Deployments {
       later: laterByTimer,
       log,
     });
+    this.operations = {
+      ...codeOperations(code, log),
+      refreshAssignments: (_, { stream }) => {
+        this.#assigned.poke();
+        return replyNothing(stream);
+      },
+    };
   }
 
   /**
@@ -90,20 +95,6 @@ export class Deployments {
   /** The gateway is there again: either side may have missed something. */
   welcomed(): void {
     this.#assigned.poke();
-  }
-
-  /** Answers `POST /assignments` (there may be something new) and questions about code. */
-  answer(
-    stream: Stream,
-    question: Pick<RequestHead, "method" | "target">,
-    body: QuestionBody,
-  ): StreamEvents | undefined {
-    if (question.method === "POST" && question.target === "/assignments") {
-      this.#assigned.poke();
-      stream.sendHead(JSON.stringify({ status: 204, headers: [] }), [], true);
-      return NO_EVENTS;
-    }
-    return answerCodeQuestion(stream, question, body, this.#code, this.#log);
   }
 
   /** Takes no more assignments; what runs is its apps' business. */

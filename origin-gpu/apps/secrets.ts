@@ -4,7 +4,7 @@
  */
 import type { AppConfig, EndpointConfig } from "../config/app-config.ts";
 import { StartFailure } from "../containers/container.ts";
-import type { GatewayAddress } from "../link/gateway-address.ts";
+import type { GatewayClient } from "../link/gateway-client.ts";
 
 /** Secret to its variables. */
 export type SecretValues = Readonly<Record<string, Readonly<Record<string, string>>>>;
@@ -15,25 +15,14 @@ export type AskForSecrets = (
   names: readonly string[],
 ) => Promise<SecretValues>;
 
-const TIMEOUT_MS = 10_000;
-
-/** Beyond it no refusal is read. */
-const REFUSAL_CHARACTERS = 500;
-
 /** Asks the gateway, which answers a box that announces an app of the environment. */
-export function secretsFrom(gateway: Pick<GatewayAddress, "request">): AskForSecrets {
+export function secretsFrom(gateway: Pick<GatewayClient, "ask">): AskForSecrets {
   return async (environment, names) => {
     try {
-      const { statusCode, body } = await gateway.request("/_postern/secrets", {
-        method: "POST",
-        body: { environment, names },
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-      if (statusCode === 200) return (await body.json()) as SecretValues;
-      throw unavailable((await body.text()).slice(0, REFUSAL_CHARACTERS).trim());
+      return await gateway.ask("secrets", {}, { environment, names: [...names] });
     } catch (error) {
-      if (error instanceof StartFailure) throw error;
-      throw unavailable(error instanceof Error ? error.message : String(error));
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new StartFailure("starting_failed", `no secrets: ${reason}`);
     }
   };
 }
@@ -58,9 +47,4 @@ export function withSecrets(endpoint: EndpointConfig, values: SecretValues): End
     Object.assign(variables, secret);
   }
   return { ...endpoint, env: { ...variables, ...endpoint.env } };
-}
-
-function unavailable(reason: string): StartFailure {
-  const line = reason.replace(/^postern: /, "") || "the gateway gave no reason";
-  return new StartFailure("starting_failed", `no secrets: ${line}`);
 }

@@ -1,84 +1,94 @@
 /**
- * What gateway and agents tell each other about deployed apps: what a version consists of, which versions
- * a box is to run, and how far it has come. An agent asks for its assignments and reports its state, both
- * whole each time: whatever either side missed, the next exchange puts right (docs/protocol.md).
+ * What gateway and agents tell each other about deployed apps: what a version consists of, which versions a box
+ * is to run, and how far it has come. An agent asks for its assignments and reports its state, both whole each
+ * time, so that the next exchange puts right what either end missed (docs/protocol.md, "Deployed apps").
  */
-import type { EndpointSettings } from "./messages.ts";
+import * as z from "zod";
+import { MIB } from "./limits.ts";
+import { ENDPOINT_SETTINGS } from "./messages.ts";
 
-/** What a version of an app is made of; it never changes. Holds no secret. */
-export interface VersionContent {
-  /**
-   * The app as its postern.toml says it, a TOML document as JSON, with what the deploying machine alone
-   * knew filled in. The agent reads it by the rules that read the file; the gateway only keeps it.
-   */
-  config: Record<string, unknown>;
-  /** The directory that the app runs in; null where the app needs none of it. */
-  code: CodeReference | null;
-  /** In the configuration's order. */
-  endpoints: VersionEndpoint[];
-}
+/** The largest packed snapshot. */
+export const MAX_CODE_BYTES = 256 * MIB;
+
+/** Of a version's `config` as JSON text. */
+export const MAX_VERSION_CONFIG_BYTES = 128 * 1024;
+
+/** Of one version in a report: the last lines of a container that failed. */
+export const MAX_REPORTED_LINES = 20;
+export const MAX_REPORTED_LINE_CHARACTERS = 500;
+
+const MAX_REPORTED = 10_000;
+
+/** SHA-256 of a snapshot before it is compressed, in hex: the same files have the same hash everywhere. */
+export const CODE_HASH = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** A snapshot of a directory. */
-export interface CodeReference {
-  /** SHA-256 of the snapshot before it is compressed, in hex: the same files make the same hash everywhere. */
-  hash: string;
+const CODE_REFERENCE = z.object({
+  hash: CODE_HASH,
   /** Bytes of the packed snapshot. */
-  bytes: number;
-}
+  bytes: z.number(),
+});
 
 /** What the gateway must know of an endpoint: how it is called, and what the edge does for it. */
-export interface VersionEndpoint {
-  function: string;
-  label?: string;
+const VERSION_ENDPOINT = z.object({
+  function: z.string(),
+  label: z.string().exactOptional(),
   /** The function whose containers serve it: its own name, or what `containers_of` says. */
-  pool: string;
-  settings: EndpointSettings;
-  /** Names of the secrets that its containers are given; later ones win. */
-  secrets: string[];
+  pool: z.string(),
+  settings: ENDPOINT_SETTINGS,
+  /** Names of the secrets that its containers are given. Later ones win. */
+  secrets: z.array(z.string()),
   /** Where its containers may run, as routing/placement.ts reads it; absent: anywhere. */
-  boxes?: string[];
-  region?: string[];
+  boxes: z.array(z.string()).exactOptional(),
+  region: z.array(z.string()).exactOptional(),
   /** Seconds until its containers must be ready. */
-  startupTimeout?: number;
-}
+  startupTimeout: z.number().exactOptional(),
+});
 
-/** `GET /_postern/assignments`: everything that a box is to run now. An app that is not listed stops. */
-export interface Assignments {
-  apps: AssignedApp[];
-}
+/** What a version of an app is made of. It never changes, and holds no secret. */
+const VERSION_CONTENT = z.object({
+  /**
+   * The app as its postern.toml says it, a TOML document as JSON, with what the deploying machine alone knew
+   * filled in. The agent reads it by the rules that read the file; the gateway stores it as it is.
+   */
+  config: z.record(z.string(), z.unknown()),
+  /** The directory that the app runs in; null where the app needs none of it. */
+  code: CODE_REFERENCE.nullable(),
+  /** In the configuration's order. */
+  endpoints: z.array(VERSION_ENDPOINT),
+});
 
-export interface AssignedApp {
-  /** Tells an app from a later one of the same name. */
-  id: string;
-  environment: string;
-  app: string;
-  /** What opens the app's own private endpoints (POSTERN_APP_TOKEN). */
-  token: string;
-  /** Takes requests; absent until a first version has started. */
-  serving?: AssignedVersion;
-  /** Is to be started beside the serving one, and takes no requests before it is the serving one. */
-  candidate?: AssignedVersion;
-}
+/** Secret to its variables. For the memory of the agent and its containers' environments alone. */
+export const SECRET_VALUES = z.record(z.string(), z.record(z.string(), z.string()));
 
-export interface AssignedVersion {
-  version: number;
-  content: VersionContent;
+const ASSIGNED_VERSION = z.object({
+  version: z.number(),
+  content: VERSION_CONTENT,
   /** Function to URL, all endpoints of the app. */
-  urls: Record<string, string>;
-  /** Secret to its variables: those that the endpoints name. For the memory of the agent alone. */
-  secrets: Record<string, Record<string, string>>;
-}
+  urls: z.record(z.string(), z.string()),
+  /** Those that the endpoints name. */
+  secrets: SECRET_VALUES,
+});
 
-/** `POST /_postern/report`: what a box has, after each change and after each welcome of its link 0. */
-export interface BoxReport {
-  versions: VersionReport[];
-  /** Hashes of the code that is whole on the box's disk. */
-  code: string[];
-}
+const ASSIGNED_APP = z.object({
+  /** Tells an app from a later one of the same name. */
+  id: z.string(),
+  environment: z.string(),
+  app: z.string(),
+  /** Opens the app's own private endpoints (POSTERN_APP_TOKEN). */
+  token: z.string(),
+  /** Takes requests; absent until a first version has started. */
+  serving: ASSIGNED_VERSION.exactOptional(),
+  /** Is started beside the serving one, and takes no requests before it is the serving one. */
+  candidate: ASSIGNED_VERSION.exactOptional(),
+});
+
+/** Everything that a box is to run now. An app that is not listed stops. */
+export const ASSIGNMENTS = z.object({ apps: z.array(ASSIGNED_APP) });
 
 /**
- * How far a version is on a box: getting its code, making its Python environment, starting containers;
- * `ready` to take requests, `serving` them, or `failed`, for which `detail` says why.
+ * How far a version is on a box: getting its code, making its Python environment, starting containers; `ready`
+ * to take requests, `serving` them, or `failed`, for which `detail` says why.
  */
 export const VERSION_STATES = [
   "fetching",
@@ -89,21 +99,30 @@ export const VERSION_STATES = [
   "failed",
 ] as const;
 
-export type VersionState = (typeof VERSION_STATES)[number];
-
-export interface VersionReport {
+const VERSION_REPORT = z.object({
   /** The app's id. */
-  app: string;
-  version: number;
-  state: VersionState;
+  app: z.string().max(64),
+  version: z.int().min(1),
+  state: z.enum(VERSION_STATES),
   /** One line; empty where there is nothing to say. */
-  detail: string;
-  /** What the failed container printed last, oldest first; at most 20 lines of 500 characters. */
-  lines: string[];
-}
+  detail: z.string().max(MAX_REPORTED_LINE_CHARACTERS),
+  /** What the failed container printed last, oldest first. */
+  lines: z.array(z.string().max(MAX_REPORTED_LINE_CHARACTERS)).max(MAX_REPORTED_LINES),
+});
 
-/** The largest packed snapshot. */
-export const MAX_CODE_BYTES = 256 * 1024 * 1024;
+/** What a box has. A newer agent may say more; the gateway ignores it. */
+export const BOX_REPORT = z.object({
+  versions: z.array(VERSION_REPORT).max(MAX_REPORTED),
+  /** The code that is whole on the box's disk. */
+  code: z.array(CODE_HASH).max(MAX_REPORTED),
+});
 
-/** Of a version's `config` as JSON text. */
-export const MAX_VERSION_CONFIG_BYTES = 128 * 1024;
+export type VersionContent = z.output<typeof VERSION_CONTENT>;
+export type CodeReference = z.output<typeof CODE_REFERENCE>;
+export type VersionEndpoint = z.output<typeof VERSION_ENDPOINT>;
+export type Assignments = z.output<typeof ASSIGNMENTS>;
+export type AssignedApp = z.output<typeof ASSIGNED_APP>;
+export type AssignedVersion = z.output<typeof ASSIGNED_VERSION>;
+export type BoxReport = z.output<typeof BOX_REPORT>;
+export type VersionReport = z.output<typeof VERSION_REPORT>;
+export type VersionState = (typeof VERSION_STATES)[number];

@@ -40,9 +40,29 @@ export interface ResponseHead {
   timing?: { queue: number; start: number; app: number };
 }
 
+/** The head of an OPEN that asks the agent itself (operations.ts). */
+export interface OperationHead {
+  /** A name of AGENT_OPERATIONS, or of a newer gateway's. */
+  readonly operation: string;
+  readonly parameters: unknown;
+}
+
+/** The head of an OPEN: a call or an operation. @throws {ProtocolError} */
+export function parseOpenHead(text: string): RequestHead | OperationHead {
+  const head = parseObject(text, "open");
+  if (!("operation" in head)) return requestHead(head);
+  const { operation, parameters } = head as Partial<OperationHead>;
+  if (typeof operation !== "string") throw new ProtocolError("open: operation is not a string");
+  return { operation, parameters };
+}
+
 /** @throws {ProtocolError} */
 export function parseRequestHead(text: string): RequestHead {
-  const head = parseObject(text, "open") as Partial<RequestHead>;
+  return requestHead(parseObject(text, "open"));
+}
+
+function requestHead(object: object): RequestHead {
+  const head: Partial<RequestHead> = object;
   if (
     typeof head.callId !== "string" ||
     typeof head.endpoint !== "string" ||

@@ -21,11 +21,11 @@ const MAX_DETAIL_CHARACTERS = 1_000;
 /** An hour: a longer pause than any that a client should be told. */
 const MAX_RETRY_AFTER_S = 3_600;
 
-const CALL_ID = z.string().regex(/^[\w-]{1,64}$/);
+export const CALL_ID = z.string().regex(/^[\w-]{1,64}$/);
 const DURATION = z.number().min(0);
 const CORS_TEXTS = z.array(z.string().max(256)).max(MAX_CORS_TEXTS);
 
-const ENDPOINT_SETTINGS = z.object({
+export const ENDPOINT_SETTINGS = z.object({
   /** Callers need a proxy auth token of the workspace. */
   requiresProxyAuth: z.boolean().exactOptional(),
   /** Seconds until the app's response headers. */

@@ -8,6 +8,7 @@ import { ownAccess } from "../../cli/access.ts";
 import { enrolledBox } from "../../cli/box-identity.ts";
 import { ApiClient } from "../../cli/client.ts";
 import { type RunningAgent, startAgent } from "../../origin-gpu/agent.ts";
+import { GatewayClient } from "../../origin-gpu/link/gateway-client.ts";
 import { GatewayControlPlane } from "../../origin-gpu/apps/control-plane.ts";
 import { CodeStore } from "../../origin-gpu/code/code-store.ts";
 import { packCode } from "../../origin-gpu/code/pack-code.ts";
@@ -58,7 +59,9 @@ test("code that a command brought to one box is fetched from there by another", 
 
   const directory = temporaryDirectory();
   const enrolment = await enrol("second", directory);
-  const control = new GatewayControlPlane(new GatewayAddress({ url: gatewayUrl, enrolment }));
+  const control = new GatewayControlPlane(
+    new GatewayClient(new GatewayAddress({ url: gatewayUrl, enrolment })),
+  );
   const store = await CodeStore.open({ directory: join(directory, "code") });
   await store.fetch(code.hash, (hash) => control.code(hash));
   const copy = await store.directoryOf(code.hash, "ap-1-v1");

@@ -8,7 +8,7 @@ import type { Env } from "../../gateway/contracts/env.ts";
 import { workspaceStub } from "../../gateway/contracts/stubs.ts";
 import { FRAME, packFrames } from "../../routing/wire/frames.ts";
 import { PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
-import { parseRequestHead, type RequestHead } from "../../routing/wire/heads.ts";
+import { type OperationHead, parseOpenHead, type RequestHead } from "../../routing/wire/heads.ts";
 import {
   type AttachRequest,
   type EndpointAnnouncement,
@@ -32,6 +32,12 @@ export interface Behaviour {
   open?: (
     stream: Stream,
     head: RequestHead,
+    body: Uint8Array,
+    end: boolean,
+  ) => Partial<StreamEvents>;
+  operate?: (
+    stream: Stream,
+    head: OperationHead,
     body: Uint8Array,
     end: boolean,
   ) => Partial<StreamEvents>;
@@ -124,10 +130,14 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
     onPending: () => queueMicrotask(flush),
     onControl: (_type, text) => welcomed.resolve(parseWelcome(text)),
     acceptor: {
-      onOpen: (stream, head, body, end) => ({
-        ...NO_EVENTS,
-        ...behaviour.open?.(stream, parseRequestHead(head), body, end),
-      }),
+      onOpen: (stream, text, body, end) => {
+        const head = parseOpenHead(text);
+        const events =
+          "operation" in head
+            ? behaviour.operate?.(stream, head, body, end)
+            : behaviour.open?.(stream, head, body, end);
+        return { ...NO_EVENTS, ...events };
+      },
       onAttach: (stream, text) => ({
         ...NO_EVENTS,
         ...behaviour.attach?.(stream, parseAttach(text)),

@@ -10,8 +10,8 @@ import {
   KEEPALIVE_TIMEOUT_MS,
   PROTOCOL_VERSIONS,
 } from "../../../routing/wire/limits.ts";
-import type { RequestHead } from "../../../routing/wire/heads.ts";
 import { type Hello, parseHello, type Welcome } from "../../../routing/wire/messages.ts";
+import { operationHead } from "../../../routing/wire/operations.ts";
 import type { Env } from "../../contracts/env.ts";
 import {
   BOX,
@@ -131,14 +131,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const link = this.#welcomed();
     if (link === undefined) return false;
     const notification = new Notification();
-    const head: RequestHead = {
-      callId: crypto.randomUUID(),
-      endpoint: "",
-      method: "POST",
-      target: "/assignments",
-      headers: [],
-    };
-    notification.start(link.streams.open(JSON.stringify(head), NO_BODY, true, notification));
+    const head = JSON.stringify(operationHead("refreshAssignments", {}));
+    notification.start(link.streams.open(head, NO_BODY, true, notification));
     this.#watchLink();
     return await notification.heard;
   }

@@ -3,9 +3,10 @@
  * (contracts/attempt.ts), and the request body becomes frames. The stream's windows bound both.
  */
 import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
-import { parseRequestHead } from "../../../routing/wire/heads.ts";
+import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
 import { attemptResponse, type UnparsedAttempt } from "../../contracts/attempt.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -66,7 +67,7 @@ export class StreamResponse implements StreamEvents {
   #resolve: (response: Response) => void;
   #stream: Stream | undefined;
   #body: ResponseBodyStream | undefined;
-  #onWindow: (() => void) | undefined;
+  #writer: StreamWriter | undefined;
 
   readonly #signal: AbortSignal;
   readonly #deadlines: Deadlines;
@@ -93,6 +94,7 @@ export class StreamResponse implements StreamEvents {
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
+    if (stream !== undefined) this.#writer = new StreamWriter(stream);
     if (stream?.localClosed === true) this.#onBodySent();
     if (stream !== undefined) return;
     this.#endWaits();
@@ -125,12 +127,12 @@ export class StreamResponse implements StreamEvents {
   }
 
   onWindow(): void {
-    this.#onWindow?.();
+    this.#writer?.wake();
   }
 
   onEnd(ending: StreamEnding): void {
     this.#endWaits();
-    this.#onWindow?.();
+    this.#writer?.wake();
     if (ending.kind === "deferred") {
       this.#settle({ kind: "deferred", call: ending.call });
       return;
@@ -143,14 +145,8 @@ export class StreamResponse implements StreamEvents {
 
   /** Sends a body that did not fit the opening frame, as the window allows. */
   async sendBytes(bytes: Uint8Array): Promise<void> {
-    for (let offset = 0; offset < bytes.length;) {
-      const window = await this.#window();
-      const stream = this.#stream;
-      if (window === 0 || stream === undefined) return;
-      const part = bytes.subarray(offset, offset + Math.min(window, MAX_DATA_BYTES));
-      offset += part.length;
-      stream.sendData([part], offset === bytes.length);
-    }
+    await this.#writer?.write(bytes, true);
+    if (this.#stream?.localClosed !== true) return;
     this.#onBodySent();
   }
 
@@ -165,9 +161,8 @@ export class StreamResponse implements StreamEvents {
     let buffer = new ArrayBuffer(MAX_DATA_BYTES);
     try {
       for (;;) {
-        const window = await this.#window();
-        if (window === 0) break;
-        const size = Math.min(window, MAX_DATA_BYTES);
+        const size = (await this.#writer?.room()) ?? 0;
+        if (size === 0) break;
         const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reader.read(
           new Uint8Array(buffer, 0, size),
         );
@@ -220,18 +215,6 @@ export class StreamResponse implements StreamEvents {
     this.#endPatience?.();
   }
 
-  /** Waits until bytes may be sent; 0 when the stream is over. */
-  async #window(): Promise<number> {
-    const stream = this.#stream;
-    if (stream === undefined) return 0;
-    while (stream.window === 0 && !stream.closed) {
-      await new Promise<void>((resolve) => {
-        this.#onWindow = resolve;
-      });
-    }
-    return stream.closed ? 0 : stream.window;
-  }
-
   /** @param told the failure that the client is told, where that is another one */
   #fail(failure: Failure, told = failure): void {
     const stream = this.#stream;
@@ -244,12 +227,12 @@ export class StreamResponse implements StreamEvents {
     this.#endWaits();
     this.#stream?.cancel();
     this.#stream?.discard();
-    this.#onWindow?.();
+    this.#writer?.wake();
   }
 }
 
 /** Whether the body came in chunks: no Content-Length says how long it is. */
 function isChunked(head: string): boolean {
-  const { headers } = parseRequestHead(head);
-  return !headers.some((name, index) => index % 2 === 0 && name === "content-length");
+  const opened = parseOpenHead(head);
+  return "headers" in opened && contentLength(opened.headers) === undefined;
 }

@@ -1,21 +1,11 @@
 /**
- * The doors for agents: the link itself and the dial-back of a WebSocket. Both need the box's
- * credential (auth/box-credential.ts), whose signature is checked before any object is addressed.
+ * The WebSockets of agents: the link itself, and the dial-back for a client's WebSocket. The signature of the
+ * box's credential is verified before any object is addressed.
  */
-import { type BoxIdentity, verifyBoxCredential } from "../../../auth/box-credential.ts";
-import {
-  BOX,
-  INCARNATION,
-  LINK,
-  NONCE,
-  REVOKED,
-  SERIAL,
-  VERB,
-  WORKSPACE,
-} from "../../contracts/link.ts";
-import { originStub, workspaceStub } from "../../contracts/stubs.ts";
+import { boxOf, enrolledBox } from "./credential.ts";
+import { BOX, INCARNATION, LINK, NONCE, SERIAL, VERB, WORKSPACE } from "../../contracts/link.ts";
+import { originStub } from "../../contracts/stubs.ts";
 import type { Env } from "../../contracts/env.ts";
-import { gatewayKeys } from "../../contracts/keys.ts";
 import { MAX_LINKS } from "../../../routing/wire/limits.ts";
 
 /** `GET /_postern/link/<number>`: an agent's link, upgraded to a WebSocket. */
@@ -56,41 +46,4 @@ export async function acceptDial(
   }
   const headers = { upgrade: "websocket", [NONCE]: nonce };
   return await originStub(env, box.workspace, box.box, Number(link)).fetch(VERB.dial, { headers });
-}
-
-/** The box that a request proves to be, by its credential alone; or the refusal. */
-async function boxOf(request: Request, env: Env): Promise<BoxIdentity | Response> {
-  const given = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (given === undefined) return refusal("this door is for boxes: send the box's credential");
-  const domain = env.POSTERN_BASE_DOMAIN;
-  const keys = await gatewayKeys(env);
-  const verdict = await verifyBoxCredential(keys, given, domain, Date.now() / 1_000);
-  switch (verdict.kind) {
-    case "valid":
-      return verdict.identity;
-    case "elsewhere":
-      return refusal(`this box is enrolled at another gateway than ${domain}: enrol it here`);
-    case "clock": {
-      const seconds = Math.abs(verdict.aheadS);
-      const way = verdict.aheadS > 0 ? "ahead of" : "behind";
-      return refusal(`the box's clock is ${seconds} s ${way} the gateway's: set it right`);
-    }
-    case "forged":
-      return refusal(
-        "this box's key is not the gateway's; remove its identity.json, and it is enrolled anew",
-      );
-  }
-}
-
-/** The box that a request proves to be and that its workspace has enrolled; or the refusal. */
-export async function enrolledBox(request: Request, env: Env): Promise<BoxIdentity | Response> {
-  const box = await boxOf(request, env);
-  if (box instanceof Response) return box;
-  const known = await workspaceStub(env, box.workspace).isEnrolled(box.box, box.serial);
-  if (known) return box;
-  return refusal(`box ${box.box}: ${REVOKED}`);
-}
-
-function refusal(line: string): Response {
-  return new Response(`postern: ${line}\n`, { status: 401 });
 }

@@ -4,14 +4,11 @@
  */
 import { Hono } from "hono";
 import { problem } from "../../../routing/problem.ts";
-import { answerAssignments, takeReport } from "../agent-api/assignments.ts";
-import { answerSecrets } from "../agent-api/secrets.ts";
+import { agentApi } from "../agent-api/agent-api.ts";
 import { announceConnection } from "../edge/client-address.ts";
 import type { Env } from "../../contracts/env.ts";
 import { originStub } from "../../contracts/stubs.ts";
-import { relayCode } from "../agent-api/code.ts";
 import { VERB } from "../../contracts/link.ts";
-import { acceptDial, acceptLink } from "../agent-api/links.ts";
 import { landingPage } from "./landing-page.ts";
 import { callerOf } from "./caller.ts";
 import { v1 } from "./v1.ts";
@@ -20,23 +17,7 @@ const app = new Hono<{ Bindings: Env }>();
 
 app.get("/", (context) => context.html(landingPage(context.env.POSTERN_BASE_DOMAIN)));
 
-app.get("/_postern/link/:link", (context) =>
-  acceptLink(context.req.raw, context.env, context.req.param("link")),
-);
-
-app.get("/_postern/dial/:link/:nonce", (context) =>
-  acceptDial(context.req.raw, context.env, context.req.param("link"), context.req.param("nonce")),
-);
-
-app.get("/_postern/code/:hash", (context) =>
-  relayCode(context.req.raw, context.env, context.req.param("hash")),
-);
-
-app.get("/_postern/assignments", (context) => answerAssignments(context.req.raw, context.env));
-
-app.post("/_postern/report", (context) => takeReport(context.req.raw, context.env));
-
-app.post("/_postern/secrets", (context) => answerSecrets(context.req.raw, context.env));
+app.route("/", agentApi);
 
 /** Fault injection: resets the object of one link, as an eviction or a deploy would. */
 app.post("/_postern/test/abort-origin", async (context) => {

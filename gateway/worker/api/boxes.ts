@@ -5,7 +5,6 @@
 import * as z from "zod";
 import { MAX_CODE_BYTES } from "../../../routing/wire/deployments.ts";
 import { isObjectName } from "../../../routing/names.ts";
-import { discardBody } from "../../contracts/attempt.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import { maxBodyBytes } from "../../contracts/env.ts";
 import { MAX_BOXES, type BoxInfo } from "../../contracts/workspace.ts";
@@ -15,9 +14,6 @@ import { ApiProblem } from "./problems.ts";
 import { OBJECT_NAME, PAGE_QUERY, pageOf, pageRequest, shownPage, shownTime } from "./schemas.ts";
 
 const TAG = "boxes";
-
-/** The box unpacks and syncs what it got before it answers. */
-const UNPACKING_MS = 5 * 60_000;
 
 const TIME = z.iso.datetime();
 
@@ -144,23 +140,16 @@ export const BOX_OPERATIONS: readonly Operation[] = [
       const { workspace } = caller;
       const box = isObjectName(name) ? await workspaceStub(env, workspace).box(name) : undefined;
       if (box === undefined) throw notEnrolled();
-      const answer = await askAgent(
-        env,
-        workspace,
-        { box: name, links: box.links },
-        { method: "PUT", target: `/code/${hash}`, content, patienceMs: UNPACKING_MS },
-      );
-      if (answer.kind === "failed")
-        throw new ApiProblem(answer.failure.code, answer.failure.detail);
-      if (answer.kind !== "response") throw new ApiProblem("unavailable", `${name} did not answer`);
-      await discardBody(answer.body);
+      const place = { workspace, box: { box: name, links: box.links } };
+      const answer = await askAgent(env, place, "putCode", { hash }, content);
+      if (!answer.ok) throw new ApiProblem(answer.error.code, answer.error.detail);
       await workspaceStub(env, workspace).codeTaken(name, hash);
     },
   }),
 ];
 
 /** SHA-256 in lower-case hex, as the packer spells it. */
-export function isCodeHash(text: string): boolean {
+function isCodeHash(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text);
 }
 

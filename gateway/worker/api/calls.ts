@@ -1,10 +1,18 @@
 /**
  * `/api/v1/boxes/{box}/calls`: what runs on a box and what it keeps. The gateway knows no calls; the box
- * does, and is asked over its link like an app (docs/protocol.md, "Questions to the agent").
+ * does, and is asked over its link like an app (docs/protocol.md, "Operations").
  */
 import * as z from "zod";
 import { verifyResultToken } from "../../../auth/result-token.ts";
 import { isObjectName } from "../../../routing/names.ts";
+import { CALL_ID } from "../../../routing/wire/messages.ts";
+import type {
+  AgentOperationName,
+  AgentOperationParameters,
+  AgentOperationValue,
+  CallCursor,
+  CallDescription,
+} from "../../../routing/wire/operations.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
@@ -45,7 +53,7 @@ const CALL = {
 
 const CALLS = pageOf(CALL);
 
-/** As agents spell it: after a running call, or after one that has ended. */
+/** After a running call, or after one that has ended. */
 const CURSOR = /^(r[0-9]{1,15}(\.[0-9]{1,17})?|e[0-9]{1,15}-[0-9a-f-]{36})$/;
 
 export const CALL_OPERATIONS: readonly Operation[] = [
@@ -66,15 +74,16 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     answer: { status: 200, ...CALLS },
     async run({ env, caller, path: { box = "" }, query: { limit, cursor } }) {
       const { workspace } = caller;
-      const page = new URLSearchParams({ limit: `${limit}`, ...(cursor && { cursor }) });
-      const place = { workspace, box };
-      return await ask<z.output<typeof CALLS.schema>>(
-        env,
-        place,
+      const after = cursor === undefined ? undefined : parseCursor(cursor);
+      const { calls, next } = await ask(env, { workspace, box }, "listCalls", {
         workspace,
-        "GET",
-        `?${page.toString()}`,
-      );
+        limit,
+        ...(after !== undefined && { after }),
+      });
+      return {
+        items: calls.map((call) => toApiCall(call, box)),
+        next_cursor: next === undefined ? null : formatCursor(next),
+      };
     },
   }),
   operation({
@@ -87,9 +96,8 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     answer: { status: 200, ...CALL },
     async run({ env, caller, path: { box = "", id = "" } }) {
       const { workspace } = caller;
-      const place = { workspace, box };
-      const target = `/${encodeURIComponent(id)}`;
-      return await ask<z.output<typeof CALL.schema>>(env, place, workspace, "GET", target);
+      const parameters = { workspace, callId: callIdOf(id) };
+      return toApiCall(await ask(env, { workspace, box }, "inspectCall", parameters), box);
     },
   }),
   operation({
@@ -102,7 +110,7 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     needs: "deploy",
     async run({ env, caller, path: { box = "", id = "" } }) {
       const { workspace } = caller;
-      await ask(env, { workspace, box }, workspace, "DELETE", `/${encodeURIComponent(id)}`);
+      await ask(env, { workspace, box }, "cancelCall", { workspace, callId: callIdOf(id) });
     },
   }),
 ];
@@ -117,30 +125,58 @@ export async function cancelByToken(env: Env, token: string): Promise<void> {
   if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
   if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
   const { workspace, box, callId } = verdict.claims;
-  await ask(env, { workspace, box }, undefined, "DELETE", `/${encodeURIComponent(callId)}`);
+  await ask(env, { workspace, box }, "cancelCall", { callId });
 }
 
-/** Asks a box's agent. @param asking the caller's workspace; undefined: the holder of a result token */
-async function ask<Answer>(
+/** Asks the agent of a box of the workspace. @throws {ApiProblem} with its reason where it refuses */
+async function ask<Name extends AgentOperationName>(
   env: Env,
   { workspace, box }: { workspace: string; box: string },
-  asking: string | undefined,
-  method: "GET" | "DELETE",
-  belowCalls: string,
-): Promise<Answer> {
+  name: Name,
+  parameters: AgentOperationParameters<Name>,
+): Promise<AgentOperationValue<Name>> {
   const known = isObjectName(box) ? await workspaceStub(env, workspace).box(box) : undefined;
   if (known === undefined) throw new ApiProblem("not_found", "there is no box of this name");
-  const answer = await askAgent(
-    env,
-    workspace,
-    { box, links: known.links },
-    {
-      method,
-      target: `/calls${belowCalls}`,
-      headers: asking === undefined ? [] : ["postern-workspace", asking],
-    },
-  );
-  if (answer.kind === "failed") throw new ApiProblem(answer.failure.code, answer.failure.detail);
-  if (answer.kind !== "response") throw new ApiProblem("unavailable", "the box did not answer");
-  return await new Response(answer.body).json<Answer>();
+  const place = { workspace, box: { box, links: known.links } };
+  const answer = await askAgent(env, place, name, parameters);
+  if (!answer.ok) throw new ApiProblem(answer.error.code, answer.error.detail);
+  return answer.value;
+}
+
+/** @throws {ApiProblem} for what can be the id of no call */
+function callIdOf(text: string): string {
+  if (CALL_ID.safeParse(text).success) return text;
+  throw new ApiProblem("no_such_call", "the box does not know this call");
+}
+
+function toApiCall(
+  { callId, durable, elapsedMs, timeline, ...call }: CallDescription,
+  box: string,
+): z.output<typeof CALL.schema> {
+  return {
+    call: callId,
+    ...call,
+    kept: durable,
+    box,
+    elapsed_ms: elapsedMs,
+    timeline: timeline.map(({ state, atMs }) => ({ state, at_ms: atMs })),
+  };
+}
+
+/** A cursor as clients carry it. CURSOR is its form. */
+function formatCursor(cursor: CallCursor): string {
+  return cursor.kind === "running"
+    ? `r${cursor.openedAt}`
+    : `e${cursor.acceptedAtMs}-${cursor.callId}`;
+}
+
+/** @param text that CURSOR matches */
+function parseCursor(text: string): CallCursor {
+  if (text.startsWith("r")) return { kind: "running", openedAt: Number(text.slice(1)) };
+  const dash = text.indexOf("-");
+  return {
+    kind: "ended",
+    acceptedAtMs: Number(text.slice(1, dash)),
+    callId: text.slice(dash + 1),
+  };
 }

@@ -2,9 +2,10 @@
  * Sends a stored response to one subscriber: from any byte on, as fast as the client takes it and the
  * response grows. Any number of deliveries can read one response.
  */
-import { COALESCE_MS, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { COALESCE_MS } from "../../../routing/wire/limits.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
 import type { Carrier } from "./carrier.ts";
 import type { ReadableResult } from "../store/result-store.ts";
 import { resultFailure } from "../store/stored-result.ts";
@@ -29,15 +30,14 @@ export function refuse(stream: Stream, failure: Failure): StreamEvents {
 
 class Delivery implements StreamEvents {
   readonly #stream: Stream;
-  readonly #carrier: Carrier;
+  readonly #writer: StreamWriter;
   readonly #ended = new AbortController();
-  #wake: (() => void) | undefined;
   #head = "";
   #headSent = false;
 
   constructor(stream: Stream, carrier: Carrier) {
     this.#stream = stream;
-    this.#carrier = carrier;
+    this.#writer = new StreamWriter(stream, carrier, (part, end) => this.#sendFrame([part], end));
   }
 
   async run(result: ReadableResult, offset: number): Promise<void> {
@@ -58,16 +58,16 @@ class Delivery implements StreamEvents {
       // One chunk behind, so that the end is in the frame of the last bytes.
       for await (const chunk of result.read({ from: offset, signal: this.#ended.signal })) {
         if (last !== undefined) {
-          await this.#send(last, false);
+          await this.#writer.write(last, false);
         }
         last = chunk;
         if (length === undefined) {
           // The response grows as the app writes it: no chunk waits for the next one.
-          await this.#send(last, false);
+          await this.#writer.write(last, false);
           last = undefined;
         }
       }
-      await this.#send(last ?? NOTHING, true);
+      await this.#writer.write(last ?? NOTHING, true);
     } catch (error) {
       stream.reset(resultFailure(error));
     } finally {
@@ -80,26 +80,12 @@ class Delivery implements StreamEvents {
   }
 
   onWindow(): void {
-    this.#wake?.();
+    this.#writer.wake();
   }
 
   onEnd(): void {
     this.#ended.abort();
-    this.#wake?.();
-  }
-
-  /** Sends a chunk, in as many frames as it takes. */
-  async #send(chunk: Uint8Array, end: boolean): Promise<void> {
-    const stream = this.#stream;
-    let offset = 0;
-    do {
-      if (offset < chunk.length) await this.#whenSendable();
-      if (stream.closed) return;
-      const size = Math.min(chunk.length - offset, stream.window, MAX_DATA_BYTES);
-      const part = chunk.subarray(offset, offset + size);
-      offset += size;
-      this.#sendFrame([part], end && offset === chunk.length);
-    } while (offset < chunk.length);
+    this.#writer.wake();
   }
 
   /** Sends one frame; the first one carries the head. */
@@ -109,16 +95,6 @@ class Delivery implements StreamEvents {
     if (!this.#headSent) stream.sendHead(this.#head, parts, end);
     else if (parts.length > 0) stream.sendData(parts, end);
     this.#headSent = true;
-  }
-
-  /** Waits until a byte can be sent. */
-  async #whenSendable(): Promise<void> {
-    while (!this.#stream.closed && (this.#stream.window === 0 || this.#carrier.congested)) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        if (this.#carrier.congested) this.#carrier.whenDrained(resolve);
-      });
-    }
   }
 }
 

@@ -2,6 +2,7 @@ import { expect, test, vi } from "vitest";
 
 import { secretNames, secretsFrom, withSecrets } from "../../../origin-gpu/apps/secrets.ts";
 import { StartFailure } from "../../../origin-gpu/containers/container.ts";
+import { GatewayClient } from "../../../origin-gpu/link/gateway-client.ts";
 import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 import { endpointConfig } from "../containers/endpoint.ts";
 
@@ -44,7 +45,7 @@ function gateway(statusCode: number, text: string) {
 
 test("the gateway is asked by environment and name", async () => {
   const door = gateway(200, '{"a":{"X":"1"}}');
-  expect(await secretsFrom(door)("main", ["a"])).toEqual({ a: { X: "1" } });
+  expect(await secretsFrom(new GatewayClient(door))("main", ["a"])).toEqual({ a: { X: "1" } });
   const [path, { method, body } = {}] = door.request.mock.calls[0] ?? [];
   expect({ path, method, body }).toEqual({
     path: "/_postern/secrets",
@@ -59,10 +60,10 @@ test.each([
     "postern: environment main has no secret a\n",
     "no secrets: environment main has no secret a",
   ],
-  [502, "", "no secrets: the gateway gave no reason"],
+  [502, "", "no secrets: the gateway answers 502"],
   [200, "not JSON", "no secrets: Unexpected token"],
 ])("a refusal with %d %j is told in one line", async (status, text, said) => {
-  const refused = await secretsFrom(gateway(status, text))("main", ["a"]).catch(
+  const refused = await secretsFrom(new GatewayClient(gateway(status, text)))("main", ["a"]).catch(
     (error: unknown) => error,
   );
   expect(refused).toBeInstanceOf(StartFailure);
@@ -71,7 +72,7 @@ test.each([
 
 test("a gateway that can't be reached is told too", async () => {
   const door = { request: vi.fn().mockRejectedValue(new Error("connect ECONNREFUSED")) };
-  await expect(secretsFrom(door)("main", ["a"])).rejects.toThrow(
+  await expect(secretsFrom(new GatewayClient(door))("main", ["a"])).rejects.toThrow(
     "no secrets: connect ECONNREFUSED",
   );
 });

@@ -128,14 +128,18 @@ export class Deploying {
       async connect() {
         this.agent = await connectAgent(name, {
           workspace,
-          open: (stream, head) => {
-            if (head.endpoint !== "" && this.refuses) {
+          open: (stream) => {
+            if (this.refuses) {
               stream.refuse({ code: "no_origin", detail: "the box does not serve this endpoint" });
               return {};
             }
-            if (head.endpoint === "") pokes += 1;
-            else answered.push(name);
+            answered.push(name);
             stream.sendHead('{"status":200,"headers":[]}', [new TextEncoder().encode(name)], true);
+            return {};
+          },
+          operate: (stream) => {
+            pokes += 1;
+            stream.sendHead('{"status":204,"headers":[]}', [], true);
             return {};
           },
         });

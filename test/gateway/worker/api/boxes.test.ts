@@ -6,7 +6,7 @@ import type { Env } from "../../../../gateway/contracts/env.ts";
 import { gatewayKeys } from "../../../../gateway/contracts/keys.ts";
 import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { MAX_CODE_BYTES } from "../../../../routing/wire/deployments.ts";
-import type { RequestHead } from "../../../../routing/wire/heads.ts";
+import type { OperationHead } from "../../../../routing/wire/heads.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
 import { call, type Token } from "../../api-client.ts";
 import { authorizationOf, connectAgent, dial, enrolledBox } from "../../fake-agent.ts";
@@ -37,15 +37,15 @@ function bytesOf(count: number): ReadableStream<Uint8Array> {
 
 /** A box that takes code and gives it. */
 async function codeBox(box: string, failure?: Failure) {
-  const asked: RequestHead[] = [];
+  const asked: OperationHead[] = [];
   let received = 0;
   const agent = await connectAgent(box, {
-    open: (stream, head, body, end) => {
+    operate: (stream, head, body, end) => {
       asked.push(head);
       received += body.length;
       const answer = (): void => {
         if (failure !== undefined) stream.refuse(failure);
-        else if (head.method === "GET") {
+        else if (head.operation === "getCode") {
           const headers = ["content-type", "application/octet-stream", "content-length", "5"];
           stream.sendHead(JSON.stringify({ status: 200, headers }), [], false);
           stream.sendData([new TextEncoder().encode("co")], false);
@@ -144,14 +144,7 @@ describe("uploading code", () => {
     const box = await codeBox("code-a");
     expect((await upload("code-a", bytesOf(3_000_000))).status).toBe(204);
     expect(box.received()).toBe(3_000_000);
-    expect(box.asked).toMatchObject([
-      {
-        endpoint: "",
-        method: "PUT",
-        target: `/code/${HASH}`,
-        headers: ["content-length", "3000000"],
-      },
-    ]);
+    expect(box.asked).toEqual([{ operation: "putCode", parameters: { hash: HASH } }]);
   });
 
   test("passes on what the agent says is wrong", async () => {
@@ -221,7 +214,7 @@ describe("a box that lacks code", () => {
     expect(response.headers.get("content-length")).toBe("5");
     expect(await response.text()).toBe("code2");
     expect(refusing.asked).toHaveLength(1);
-    expect(giving.asked).toMatchObject([{ method: "GET", target: `/code/${hash}` }]);
+    expect(giving.asked).toEqual([{ operation: "getCode", parameters: { hash } }]);
   });
 
   test("gets what another one was just given, before that one has reported it", async () => {

@@ -1,7 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { answerCodeQuestion } from "../../../origin-gpu/code/code-questions.ts";
+import { codeOperations } from "../../../origin-gpu/code/code-operations.ts";
+import { serveOperation } from "../../../origin-gpu/link/operation-server.ts";
+import { type AgentOperations, operationHandlers } from "../../../origin-gpu/operations.ts";
+import { parseOpenHead } from "../../../routing/wire/heads.ts";
 import { CodeStore } from "../../../origin-gpu/code/code-store.ts";
 import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts";
 import { KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
@@ -16,26 +19,37 @@ let store: CodeStore;
 let link: LinkPair;
 const logged: string[] = [];
 
+const NO_CALLS: AgentOperations["calls"] = {
+  list: () => ({ calls: [], next: undefined }),
+  inspect: () => undefined,
+  cancel: () => undefined,
+};
+
 beforeEach(async () => {
   store = await CodeStore.open({ directory: temporaryDirectory() });
   logged.length = 0;
   link = new LinkPair({
-    onOpen: (stream, head, body, end) => {
-      const question = JSON.parse(head) as { method: string; target: string };
-      const events = answerCodeQuestion(stream, question, { body, end }, store, (line) =>
-        logged.push(line),
-      );
-      if (events !== undefined) return events;
-      stream.refuse({ code: "not_found", detail: "another question" });
-      return NO_EVENTS;
+    onOpen: (stream, text, body, end) => {
+      const head = parseOpenHead(text);
+      if (!("operation" in head)) throw new Error("a call is no operation");
+      const handlers = operationHandlers({
+        calls: NO_CALLS,
+        workspace: "local",
+        isPrivate: () => true,
+        deployments: {
+          ...codeOperations(store, (line) => logged.push(line)),
+          refreshAssignments: () => NO_EVENTS,
+        },
+      });
+      return serveOperation(head, { stream, body, end }, handlers);
     },
     onAttach: () => {
-      throw new Error("a question is no call");
+      throw new Error("an operation is no call");
     },
   });
 });
 
-/** The gateway's end of one question. */
+/** The gateway's end of one operation. */
 class Asked implements StreamEvents {
   readonly stream: Stream;
   head: { status: number; headers: string[] } | undefined;
@@ -46,8 +60,8 @@ class Asked implements StreamEvents {
   slow = false;
   #undrained = 0;
 
-  constructor(method: string, target: string, end = true) {
-    const head = JSON.stringify({ method, target });
+  constructor(operation: string, hash: string, end = true) {
+    const head = JSON.stringify({ operation, parameters: { hash } });
     const stream = link.gateway.open(head, Buffer.alloc(0), end, this);
     if (stream === undefined) throw new Error("the link is full");
     this.stream = stream;
@@ -104,17 +118,17 @@ async function packed(): Promise<PackedCode> {
   return code;
 }
 
-test("PUT keeps code that streams in, and says so when it is on the disk", async () => {
+test("putCode keeps code that streams in, and says so when it is on the disk", async () => {
   const code = await packed();
-  const asked = new Asked("PUT", `/code/${code.hash}`, false);
+  const asked = new Asked("putCode", code.hash, false);
   await asked.send(await buffer(code.open()));
   await until(() => asked.ended);
   expect(asked.head).toEqual({ status: 204, headers: [] });
   expect(store.list()).toEqual([code.hash]);
 });
 
-test("PUT of something else is refused with the reason", async () => {
-  const asked = new Asked("PUT", `/code/${"0".repeat(64)}`, false);
+test("putCode of something else is refused with the reason", async () => {
+  const asked = new Asked("putCode", "0".repeat(64), false);
   await asked.send(await buffer((await packed()).open()));
   await until(() => asked.ended);
   expect(asked.failure).toEqual({
@@ -124,24 +138,24 @@ test("PUT of something else is refused with the reason", async () => {
   expect(store.list()).toEqual([]);
 });
 
-test("a PUT that breaks off keeps nothing", async () => {
+test("a putCode that breaks off keeps nothing", async () => {
   const code = await packed();
-  const asked = new Asked("PUT", `/code/${code.hash}`, false);
+  const asked = new Asked("putCode", code.hash, false);
   await asked.send((await buffer(code.open())).subarray(0, 100 * KIB));
   asked.stream.cancel();
   link.exchange();
   await turn();
   expect(store.list()).toEqual([]);
-  const again = new Asked("PUT", `/code/${code.hash}`, false);
+  const again = new Asked("putCode", code.hash, false);
   await again.send(await buffer(code.open()));
   await until(() => again.ended);
   expect(store.list()).toEqual([code.hash]);
 });
 
-test("GET streams code as fast as it is read, and no faster", async () => {
+test("getCode streams code as fast as it is read, and no faster", async () => {
   const code = await packed();
   await store.receive(code.hash, code.open());
-  const asked = new Asked("GET", `/code/${code.hash}`);
+  const asked = new Asked("getCode", code.hash);
   asked.slow = true;
   await until(() => asked.body.length === 64 * KIB);
   link.exchange();
@@ -153,10 +167,10 @@ test("GET streams code as fast as it is read, and no faster", async () => {
   expect(asked.body).toEqual(await buffer(code.open()));
 });
 
-test("a GET that nobody reads on is dropped, with its file", async () => {
+test("a getCode that nobody reads on is dropped, with its file", async () => {
   const code = await packed();
   await store.receive(code.hash, code.open());
-  const asked = new Asked("GET", `/code/${code.hash}`);
+  const asked = new Asked("getCode", code.hash);
   asked.slow = true;
   await until(() => asked.body.length === 64 * KIB);
   asked.stream.cancel();
@@ -164,31 +178,31 @@ test("a GET that nobody reads on is dropped, with its file", async () => {
   expect(logged).toEqual([]);
 });
 
-test("HEAD says whether code is there", async () => {
+test("hasCode says whether code is there", async () => {
   const code = await packed();
-  const before = new Asked("HEAD", `/code/${code.hash}`);
+  const before = new Asked("hasCode", code.hash);
   await until(() => before.ended);
   expect(before.failure?.code).toBe("not_found");
   await store.receive(code.hash, code.open());
-  const after = new Asked("HEAD", `/code/${code.hash}`);
+  const after = new Asked("hasCode", code.hash);
   await until(() => after.ended);
-  expect(after.head?.status).toBe(200);
+  expect(after.head?.status).toBe(204);
+});
+
+test("getCode of code that the box lacks is refused", async () => {
+  const asked = new Asked("getCode", "0".repeat(64));
+  await until(() => asked.ended);
+  expect(asked.failure?.code).toBe("not_found");
 });
 
 test.each([
-  ["GET", `/code/${"0".repeat(64)}`, "not_found"],
-  ["DELETE", `/code/${"0".repeat(64)}`, "method_not_allowed"],
-])("%s %s is refused: %s", async (method, target, code) => {
-  const asked = new Asked(method, target);
+  ["getCode", "short", "bad_request"],
+  ["getCode", "../../etc", "bad_request"],
+  ["hasCode", "A".repeat(64), "bad_request"],
+  ["removeCode", "0".repeat(64), "not_supported"],
+  ["constructor", "0".repeat(64), "not_supported"],
+])("%s of %s is refused: %s", async (operation, hash, code) => {
+  const asked = new Asked(operation, hash);
   await until(() => asked.ended);
   expect(asked.failure?.code).toBe(code);
 });
-
-test.each(["/code/short", "/code/../../etc", `/code/${"A".repeat(64)}`, "/calls"])(
-  "%s is no question for code",
-  async (target) => {
-    const asked = new Asked("GET", target);
-    await until(() => asked.ended);
-    expect(asked.failure?.detail).toBe("another question");
-  },
-);

@@ -1,0 +1,77 @@
+/** A request of a box's agent, as the handlers of agent-api.ts see it, and the refusals that all of them use. */
+import type { BoxIdentity } from "../../../auth/box-credential.ts";
+import {
+  GATEWAY_OPERATIONS,
+  type GatewayOperationName,
+  type GatewayOperationParameters,
+  type GatewayOperationRequest,
+} from "../../../routing/wire/operations.ts";
+import type { Env } from "../../contracts/env.ts";
+import { INCARNATION } from "../../contracts/link.ts";
+import { enrolledBox } from "./credential.ts";
+
+/** One request of a box that is enrolled, read by its operation's schemas. */
+export interface AgentRequest<Name extends GatewayOperationName> {
+  readonly env: Env;
+  readonly box: BoxIdentity;
+  /** Which agent process asks; undefined where it does not say. */
+  readonly incarnation: string | undefined;
+  readonly parameters: GatewayOperationParameters<Name>;
+  readonly body: GatewayOperationRequest<Name>;
+}
+
+/** Reads a request; the refusal where the box is not enrolled or the request is not as the table says. */
+export async function readAgentRequest<Name extends GatewayOperationName>(
+  name: Name,
+  request: Request,
+  env: Env,
+  given: Readonly<Record<string, string>>,
+): Promise<AgentRequest<Name> | Response> {
+  const box = await enrolledBox(request, env);
+  if (box instanceof Response) return box;
+  const { parameters: schemas } = GATEWAY_OPERATIONS[name];
+  for (const [key, schema] of Object.entries(schemas)) {
+    const parameter = schema.safeParse(given[key]);
+    if (!parameter.success) return lineResponse(400, `${key}: ${problemIn(parameter.error)}`);
+  }
+  const body = await readBody(name, request);
+  if (body instanceof Response) return body;
+  const incarnation = request.headers.get(INCARNATION) ?? undefined;
+  // Each part was checked by this operation's schemas.
+  return { env, box, incarnation, parameters: given, body } as AgentRequest<Name>;
+}
+
+/** A response whose body is one line for the agent's operator. */
+export function lineResponse(status: number, text: string): Response {
+  return new Response(`postern: ${text}\n`, { status });
+}
+
+async function readBody(name: GatewayOperationName, request: Request): Promise<unknown> {
+  const row = GATEWAY_OPERATIONS[name];
+  if (!("request" in row)) return undefined;
+  const { schema, maxBytes } = row.request;
+  const declared = request.headers.get("content-length") ?? "";
+  if (!/^\d{1,15}$/.test(declared)) return lineResponse(411, "the request must declare its length");
+  if (Number(declared) > maxBytes) {
+    return lineResponse(413, `the request may have ${maxBytes} bytes`);
+  }
+  let value: unknown;
+  try {
+    value = await request.json();
+  } catch {
+    return lineResponse(400, "the request is not JSON");
+  }
+  const parsed = schema.safeParse(value);
+  return parsed.success ? parsed.data : lineResponse(400, `${name}: ${problemIn(parsed.error)}`);
+}
+
+/** The first problem that a schema found, in one line. */
+function problemIn({
+  issues,
+}: {
+  issues: readonly { path: readonly PropertyKey[]; message: string }[];
+}): string {
+  const [issue] = issues;
+  const path = issue?.path.map(String).join(".") ?? "";
+  return `${path === "" ? "" : `${path}: `}${issue?.message ?? "not valid"}`;
+}

@@ -1,0 +1,43 @@
+/** Which box a request comes from, by the credential that its agent signs (auth/box-credential.ts). */
+import { type BoxIdentity, verifyBoxCredential } from "../../../auth/box-credential.ts";
+import type { Env } from "../../contracts/env.ts";
+import { gatewayKeys } from "../../contracts/keys.ts";
+import { REVOKED } from "../../contracts/link.ts";
+import { workspaceStub } from "../../contracts/stubs.ts";
+
+/** The box that a request proves to be, by its credential alone; or the refusal. */
+export async function boxOf(request: Request, env: Env): Promise<BoxIdentity | Response> {
+  const given = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (given === undefined) return refusal("this door is for boxes: send the box's credential");
+  const domain = env.POSTERN_BASE_DOMAIN;
+  const keys = await gatewayKeys(env);
+  const verdict = await verifyBoxCredential(keys, given, domain, Date.now() / 1_000);
+  switch (verdict.kind) {
+    case "valid":
+      return verdict.identity;
+    case "elsewhere":
+      return refusal(`this box is enrolled at another gateway than ${domain}: enrol it here`);
+    case "clock": {
+      const seconds = Math.abs(verdict.aheadS);
+      const way = verdict.aheadS > 0 ? "ahead of" : "behind";
+      return refusal(`the box's clock is ${seconds} s ${way} the gateway's: set it right`);
+    }
+    case "forged":
+      return refusal(
+        "this box's key is not the gateway's; remove its identity.json, and it is enrolled anew",
+      );
+  }
+}
+
+/** The box that a request proves to be and that its workspace has enrolled; or the refusal. */
+export async function enrolledBox(request: Request, env: Env): Promise<BoxIdentity | Response> {
+  const box = await boxOf(request, env);
+  if (box instanceof Response) return box;
+  const known = await workspaceStub(env, box.workspace).isEnrolled(box.box, box.serial);
+  if (known) return box;
+  return refusal(`box ${box.box}: ${REVOKED}`);
+}
+
+function refusal(line: string): Response {
+  return new Response(`postern: ${line}\n`, { status: 401 });
+}

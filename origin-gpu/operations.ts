@@ -1,0 +1,74 @@
+/**
+ * The operations that a gateway asks of this agent (routing/wire/operations.ts): those about calls are answered
+ * here, those about deployed apps by the parts that have them.
+ */
+import type { Failure } from "../routing/wire/messages.ts";
+import type { CallRegistry } from "./calls/call-registry.ts";
+import type { DeploymentOperation } from "./apps/deployments.ts";
+import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
+
+export interface AgentOperations {
+  readonly calls: Pick<CallRegistry, "list" | "inspect" | "cancel">;
+  /** The workspace that this box belongs to. Others are told of nothing. */
+  readonly workspace: string;
+  /** Whether callers of an endpoint need a proxy auth token. */
+  readonly isPrivate: (endpoint: string) => boolean;
+  /** Absent where no app may be deployed to this box. */
+  readonly deployments: OperationHandlers<DeploymentOperation> | undefined;
+}
+
+/** The handlers of all operations. */
+export function operationHandlers({
+  calls,
+  workspace: own,
+  isPrivate,
+  deployments,
+}: AgentOperations): OperationHandlers {
+  return {
+    listCalls: ({ workspace, limit, after }, { stream }) => {
+      if (workspace !== own) return refuse(stream, ANOTHER_WORKSPACE);
+      const { calls: items, next } = calls.list(limit, after);
+      return reply(stream, "listCalls", { calls: items, ...(next === undefined ? {} : { next }) });
+    },
+    inspectCall: ({ workspace, callId }, { stream }) => {
+      if (workspace !== own) return refuse(stream, ANOTHER_WORKSPACE);
+      const call = calls.inspect(callId);
+      if (call === undefined) return refuse(stream, NO_SUCH_CALL);
+      return reply(stream, "inspectCall", call);
+    },
+    cancelCall: ({ workspace, callId }, { stream }) => {
+      if (workspace !== undefined && workspace !== own) return refuse(stream, ANOTHER_WORKSPACE);
+      const call = calls.inspect(callId);
+      if (call === undefined) return refuse(stream, NO_SUCH_CALL);
+      if (workspace === undefined && isPrivate(call.endpoint)) return refuse(stream, IS_PRIVATE);
+      calls.cancel(callId);
+      return replyNothing(stream);
+    },
+    ...(deployments ?? TAKES_NO_DEPLOYMENTS),
+  };
+}
+
+const ANOTHER_WORKSPACE: Failure = {
+  code: "not_found",
+  detail: "the box serves no app of this workspace",
+};
+
+const NO_SUCH_CALL: Failure = { code: "no_such_call", detail: "the box does not know this call" };
+
+/** A result URL alone does not cancel a private endpoint's call. */
+const IS_PRIVATE: Failure = {
+  code: "forbidden",
+  detail: "the endpoint is private: cancel with an API token",
+};
+
+const NO_DEPLOYMENTS: Failure = {
+  code: "not_found",
+  detail: "this box takes no deployments; run postern origin or postern up there",
+};
+
+const TAKES_NO_DEPLOYMENTS: OperationHandlers<DeploymentOperation> = {
+  refreshAssignments: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
+  hasCode: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
+  putCode: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
+  getCode: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
+};

@@ -1,0 +1,66 @@
+/** Sends bytes on a stream in as many frames as they take, each as soon as there is room for it. */
+import { MAX_DATA_BYTES } from "./limits.ts";
+import type { Stream } from "./stream.ts";
+
+/** The socket that a stream's link is on, as far as its writer needs it. */
+export interface Congestion {
+  /** The socket has more than it can send. `whenDrained` calls back once it has not. */
+  readonly congested: boolean;
+  whenDrained(resume: () => void): void;
+}
+
+export class StreamWriter {
+  readonly #stream: Stream;
+  readonly #congestion: Congestion | undefined;
+  readonly #send: (part: Uint8Array, end: boolean) => void;
+  #resume: (() => void) | undefined;
+
+  /** @param send sends one frame; by default a DATA frame */
+  constructor(
+    stream: Stream,
+    congestion?: Congestion,
+    send: (part: Uint8Array, end: boolean) => void = (part, end) => stream.sendData([part], end),
+  ) {
+    this.#stream = stream;
+    this.#congestion = congestion;
+    this.#send = send;
+  }
+
+  /** The owner calls this on `onWindow` and `onEnd`. */
+  wake(): void {
+    this.#resume?.();
+  }
+
+  get #isCongested(): boolean {
+    return this.#congestion?.congested === true;
+  }
+
+  /** Waits until bytes may be sent. @returns how many fit one frame; 0 when the stream is closed */
+  async room(): Promise<number> {
+    const stream = this.#stream;
+    while (!stream.closed && (stream.window === 0 || this.#isCongested)) {
+      await new Promise<void>((resolve) => {
+        this.#resume = resolve;
+        if (this.#isCongested) this.#congestion?.whenDrained(resolve);
+      });
+    }
+    return stream.closed ? 0 : Math.min(stream.window, MAX_DATA_BYTES);
+  }
+
+  /**
+   * Sends all bytes; where there are none, an empty frame at once.
+   * @param end END goes with the last frame
+   * @returns whether the stream is still open
+   */
+  async write(bytes: Uint8Array, end = false): Promise<boolean> {
+    let offset = 0;
+    do {
+      const room = bytes.length === 0 ? 0 : await this.room();
+      if (this.#stream.closed) return false;
+      const part = bytes.subarray(offset, offset + room);
+      offset += part.length;
+      this.#send(part, end && offset === bytes.length);
+    } while (offset < bytes.length);
+    return !this.#stream.closed;
+  }
+}
