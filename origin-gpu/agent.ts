@@ -91,7 +91,7 @@ export interface RunningAgent {
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const directory = options.stateDirectory;
   if (directory === undefined) return await new Agent(options, {}).start();
-  const durable = await DurableCalls.open({ directory, log: options.observer.notice });
+  const durable = await DurableCalls.open({ directory, observer: options.observer });
   const bodies = await BodySpools.open({
     directory: join(directory, "bodies"),
     limitBytes: WAITING_BODIES_BYTES,
@@ -141,6 +141,7 @@ class Agent {
         soon: setImmediate,
         later: coalescer(),
         rings: new RingBudget(),
+        observer,
       },
       durable,
     });

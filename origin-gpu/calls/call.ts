@@ -3,6 +3,7 @@
  * it. Its response is streamed to one subscriber, or stored for any number of them. A call becomes durable
  * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
+import type { Observer } from "../../base/observer.ts";
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
 import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
@@ -39,6 +40,7 @@ export type Settlement = "completed" | "broke" | "given_up";
 
 /** What a call needs of the world. */
 export interface CallContext extends StreamedResponseContext {
+  readonly observer: Observer;
   /** Forgets a call that is over. */
   forget(call: Call): void;
 }
@@ -99,6 +101,7 @@ export class Call implements RespondingCall {
         : new StreamedResponse(this, context, graceMs);
     this.#state = body.incomplete ? "receiving" : "queued";
     this.#timeline = [{ state: this.#state, at: context.now() }];
+    this.#observe("new", this.#state, durable ? "opened durable" : "opened");
   }
 
   /** What the client asked. */
@@ -153,15 +156,27 @@ export class Call implements RespondingCall {
     return Math.round(at - this.#timeline[0].at);
   }
 
-  /** Takes the next state, where that is legal. Of two events that race, the later one is not. */
-  #advance(event: CallEvent): boolean {
-    const next = transition(this.#state, event);
+  /**
+   * Takes the next state, where that is legal. Of two events that race, the later one is not.
+   * @param reason for the operator
+   */
+  #advance(event: CallEvent, reason: string = event): boolean {
+    const from = this.#state;
+    const next = transition(from, event);
     if (next === "illegal") return false;
-    if (next !== this.#state) {
+    if (next !== from) {
       this.#timeline = [...this.#timeline, { state: next, at: this.#context.now() }];
+      this.#observe(from, next, reason);
     }
     this.#state = next;
     return true;
+  }
+
+  #observe(from: string, to: string, reason: string): void {
+    const { observer } = this.#context;
+    if (!observer.debug.calls) return;
+    const { endpoint } = parsed(this.#head);
+    observer.emit("call.state", { from, to, reason, callId: this.callId, endpoint });
   }
 
   /** Calls back once, when the app has no more to do for the call. A later callback replaces an earlier one. */
@@ -303,7 +318,7 @@ export class Call implements RespondingCall {
   /** Fails the call. Before the response's head the failure is the response, later it cuts the client. */
   fail(failure: Failure): void {
     const progress = callProgress(this.#state);
-    if (!this.#advance("failed")) return;
+    if (!this.#advance("failed", `${failure.code}: ${failure.detail}`)) return;
     this.#settle(failure.code === "origin_error" ? "broke" : "given_up");
     this.#failure = failure;
     this.body.abort();
@@ -321,7 +336,7 @@ export class Call implements RespondingCall {
   cancel(reason: string): void {
     if (this.#over) return;
     // A call that is complete or failed only waits for its subscribers: then nothing but the wait ends.
-    if (this.#advance("cancelled")) this.#response.cancel(reason);
+    if (this.#advance("cancelled", reason)) this.#response.cancel(reason);
     this.end(reason);
   }
 
@@ -329,14 +344,14 @@ export class Call implements RespondingCall {
   abandon(reason: string): void {
     if (this.#over) return;
     const progress = callProgress(this.#state);
-    if (this.#advance(progress === "not_sent" ? "not_started" : "lost")) {
+    if (this.#advance(progress === "not_sent" ? "not_started" : "lost", reason)) {
       this.#response.abandon(reason, progress);
     }
     this.end(reason);
   }
 
   end(reason: string): void {
-    this.#advance("cancelled");
+    this.#advance("cancelled", reason);
     this.finish();
     this.#work?.abort(reason);
   }

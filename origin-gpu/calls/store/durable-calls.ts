@@ -4,6 +4,7 @@
  * again; one that never began is told so to its client, and its key is free.
  */
 import { join } from "node:path";
+import type { Observer } from "../../../base/observer.ts";
 import { GIB } from "../../../routing/wire/limits.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
@@ -55,14 +56,13 @@ export interface AcceptedRequest {
 
 export interface DurableCallsOptions {
   directory: string;
-  /** One line for the operator. */
-  log: (line: string) => void;
+  observer: Observer;
   quotaBytes?: number;
   files?: Files;
 }
 
 export class DurableCalls {
-  readonly #log: (line: string) => void;
+  readonly #observer: Observer;
   readonly #journal: Journal;
   readonly #results: ResultStore;
   readonly #sweeper: ReturnType<typeof setInterval>;
@@ -72,12 +72,12 @@ export class DurableCalls {
   #unreported = 0;
 
   private constructor(
-    log: (line: string) => void,
+    observer: Observer,
     journal: Journal,
     results: ResultStore,
     evicted: { count: number },
   ) {
-    this.#log = log;
+    this.#observer = observer;
     this.#evicted = evicted;
     this.#journal = journal;
     this.#results = results;
@@ -92,7 +92,7 @@ export class DurableCalls {
    */
   static async open({
     directory,
-    log,
+    observer,
     quotaBytes = RESULTS_QUOTA_BYTES,
     files = REAL_FILES,
   }: DurableCallsOptions): Promise<DurableCalls> {
@@ -106,14 +106,16 @@ export class DurableCalls {
         if (why === "evicted") evicted.count += 1;
       },
       onDamaged: (path, places) => {
-        log(`postern: ${path} is damaged in ${places} places: responses are lost there`);
+        observer.notice(
+          `postern: ${path} is damaged in ${places} places: responses are lost there`,
+        );
       },
     });
     const journal = await Journal.open(join(directory, "journal"), {
       files,
-      onDamaged: (damage) => log(describeDamage(damage)),
+      onDamaged: (damage) => observer.notice(describeDamage(damage)),
     });
-    const calls = new DurableCalls(log, journal, results, evicted);
+    const calls = new DurableCalls(observer, journal, results, evicted);
     const open = [...journal.entries.values()].filter((entry) => entry.outcome === undefined);
     await Promise.all(open.map((entry) => calls.#endLeftOpen(entry)));
     return calls;
@@ -228,7 +230,7 @@ export class DurableCalls {
       return;
     }
     const others = this.#unreported === 0 ? "" : ` (and ${this.#unreported} times before)`;
-    this.#log(`postern: durable calls cannot be recorded: ${String(error)}${others}`);
+    this.#observer.notice(`postern: durable calls cannot be recorded: ${String(error)}${others}`);
     this.#reportedAtMs = nowMs;
     this.#unreported = 0;
   }
@@ -250,7 +252,8 @@ export class DurableCalls {
     await this.#reported(this.#results.sweep());
     await this.#reported(this.#journal.expireDue(Date.now()));
     const { count } = this.#evicted;
-    if (count > 0) this.#log(`postern: ${count} stored responses were evicted: there is no room`);
+    if (count > 0)
+      this.#observer.notice(`postern: ${count} stored responses were evicted: there is no room`);
     this.#evicted.count = 0;
   }
 

@@ -1,5 +1,6 @@
 /** The rules of one passing call: what shares a frame, when the app waits, how it ends, who takes over. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { NO_TOPICS, type ObservedEvent, Observer } from "../../../base/observer.ts";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
@@ -50,6 +51,7 @@ class Bench {
   now = 1000;
   readonly rings = new RingBudget();
   readonly app: string[] = [];
+  readonly events: ObservedEvent[] = [];
   readonly carrier = { congested: false, drained: [] as (() => void)[] };
   #soon: (() => void)[] = [];
   #later: (() => void)[] = [];
@@ -59,6 +61,11 @@ class Bench {
       soon: (callback) => this.#soon.push(callback),
       later: (callback) => this.#later.push(callback),
       rings: this.rings,
+      observer: new Observer({
+        sinks: [(event) => this.events.push(event)],
+        now: () => this.now,
+        debug: { ...NO_TOPICS, calls: true },
+      }),
     },
     durable: undefined,
   });
@@ -443,4 +450,20 @@ describe("who leaves and who takes over", () => {
     bench.tick();
     expect([bench.rings.held, client.frames, bench.unknown()]).toEqual([0, [], true]);
   });
+});
+
+test("an operator who asks for it sees every change of state, with its reason", () => {
+  const bench = new Bench();
+  bench.open();
+  bench.answer();
+  bench.call.fail({ code: "origin_error", detail: "it closed the connection" });
+  const seen = bench.events.map(({ name, fields: { from, to, reason, callId } }) => {
+    return [name, from, to, reason, callId];
+  });
+  expect(seen).toEqual([
+    ["call.state", "new", "queued", "opened", HEAD.callId],
+    ["call.state", "queued", "running", "started", HEAD.callId],
+    ["call.state", "running", "responding", "answered", HEAD.callId],
+    ["call.state", "responding", "failed", "origin_error: it closed the connection", HEAD.callId],
+  ]);
 });

@@ -2,6 +2,7 @@
 import { cpSync } from "node:fs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
+import { Observer, SILENT, textSink } from "../../../base/observer.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { type CallCursor, CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
@@ -49,6 +50,7 @@ beforeEach(async () => {
       soon: setImmediate,
       later: setImmediate,
       rings: new RingBudget(),
+      observer: SILENT,
     },
     durable,
   });
@@ -76,7 +78,15 @@ async function openDurableCalls(path: string): Promise<DurableCalls> {
     directory: path,
     quotaBytes: QUOTA_BYTES,
     files: faulty.files,
-    log: (line) => log.push(line),
+    observer: new Observer({
+      sinks: [
+        textSink(
+          (line) => log.push(line),
+          () => "",
+        ),
+      ],
+      now: Date.now,
+    }),
   });
 }
 

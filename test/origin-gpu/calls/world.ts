@@ -3,6 +3,7 @@
  * clients. Only the network, the clock and the app are fake, and a test moves each of them by hand. Every
  * byte that arrives anywhere is compared with the one that was sent.
  */
+import { SILENT } from "../../../base/observer.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry, type CallRunner } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
@@ -358,6 +359,7 @@ export class World {
         soon: (callback) => this.#soon.push(callback),
         later: (callback) => this.#later.add(callback),
         rings,
+        observer: SILENT,
       },
       durable: undefined,
     });
