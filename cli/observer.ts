@@ -2,6 +2,7 @@
  * This process's observer: its lines go to stderr, as text or, with POSTERN_LOG=json, as JSON. Commands that
  * keep running put the time before each line of text.
  */
+import { boundedNotices } from "../base/bounded-notices.ts";
 import { jsonSink, Observer, NO_TOPICS, parseTopics, textSink } from "../base/observer.ts";
 import { within } from "../base/runtime/within.ts";
 import { UsageError } from "./failure.ts";
@@ -20,7 +21,7 @@ const asJson = jsonSink(writer.add.bind(writer));
 const topics = parseTopics(process.env["POSTERN_DEBUG"] ?? "");
 
 export const observer = new Observer({
-  sinks: [(event) => (isJson ? asJson(event) : asText(event))],
+  sinks: [boundedNotices((event) => (isJson ? asJson(event) : asText(event)))],
   now: Date.now,
   debug: topics.ok ? topics.value : NO_TOPICS,
 });

@@ -1,6 +1,7 @@
 /** The Worker's entry: its Durable Objects, and `fetch`, which runs one request (worker/edge/pipeline.ts). */
 import type { Env } from "./contracts/env.ts";
-import { CLIENT_CLOSED, isAnnouncement, logRequest } from "./worker/edge/access-log.ts";
+import { observerOf } from "./contracts/observer.ts";
+import { CLIENT_CLOSED, isAnnouncement, isLogged, logRequest } from "./worker/edge/access-log.ts";
 import { serve } from "./worker/edge/pipeline.ts";
 import { RequestContext } from "./worker/edge/request-context.ts";
 
@@ -11,13 +12,13 @@ export { Workspace } from "./objects/workspace/workspace.ts";
 export default {
   async fetch(request, env, execution): Promise<Response> {
     const context = new RequestContext(request);
-    if (env.POSTERN_LOG !== "json") return await answer(context, env, execution);
+    if (!isLogged(env)) return await answer(context, env, execution);
     // A client that leaves ends this invocation: nothing after the wait would come.
-    const onLeft = () => logRequest(context, CLIENT_CLOSED);
+    const onLeft = () => logRequest(env, context, CLIENT_CLOSED);
     request.signal.addEventListener("abort", onLeft);
     const response = await answer(context, env, execution);
     request.signal.removeEventListener("abort", onLeft);
-    if (!isAnnouncement(request, response, env)) logRequest(context, response);
+    if (!isAnnouncement(request, response, env)) logRequest(env, context, response);
     return response;
   },
 } satisfies ExportedHandler<Env>;
@@ -31,7 +32,10 @@ async function answer(
   try {
     return await serve(context, env, execution);
   } catch (error) {
-    console.error(`request ${context.requestId}, call ${context.callId ?? "none"}:`, error);
+    const stack = error instanceof Error ? error.stack : String(error);
+    observerOf(env).notice(
+      `request ${context.requestId}, call ${context.callId ?? "none"}: ${stack}`,
+    );
     return context.refuse("internal_error", "");
   }
 }

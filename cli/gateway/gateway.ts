@@ -145,6 +145,7 @@ async function startWorker(
     ...settings.variables,
     POSTERN_BASE_DOMAIN: baseDomain,
     POSTERN_LOG: settings.log,
+    POSTERN_DEBUG: process.env["POSTERN_DEBUG"] ?? "",
     POSTERN_KEY: state.key,
     POSTERN_FRONT_SECRET: frontSecret,
     // workerd runs a Worker and its objects in one isolate.

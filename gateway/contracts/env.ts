@@ -17,8 +17,10 @@ export interface Env {
   POSTERN_KEY?: string;
   /** Set where the TCP front stands before workerd: what it proves itself with when it announces an address. */
   POSTERN_FRONT_SECRET?: string;
-  /** "json": one line per request on the console. */
+  /** "json": each event is a line of JSON on the console, requests included. */
   POSTERN_LOG?: string;
+  /** Topics whose details are written (base/observer.ts). */
+  POSTERN_DEBUG?: string;
   /** "1": Worker and objects run in one isolate, and calls may go from one to the other by memory (contracts/local-queue.ts). */
   POSTERN_ONE_ISOLATE?: string;
   /** "1" opens the doors that fault-injecting tests need. Never set in production. */

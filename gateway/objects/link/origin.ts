@@ -12,6 +12,7 @@ import {
 } from "../../../routing/wire/limits.ts";
 import { type Hello, parseHello, type Welcome } from "../../../routing/wire/messages.ts";
 import { operationHead } from "../../../routing/wire/operations.ts";
+import { reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
 import {
   BOX,
@@ -259,7 +260,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         endpoints: announced,
       });
     } catch (error) {
-      console.error(`registering ${box}: ${String(error)}`);
+      reportError(this.env, `registering ${box}`, error);
       this.#drop(link, CLOSE.internalError, "the gateway could not register the endpoints");
       return;
     }
@@ -359,7 +360,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const gone = { box, link: number, incarnation };
     const told = workspaceStub(this.env, workspace).linkLost(gone, isGoodbye);
     // A caller that must be sure asks this object (contracts/stubs.ts).
-    this.ctx.waitUntil(told.catch((error) => console.error(`telling of ${box}: ${String(error)}`)));
+    this.ctx.waitUntil(told.catch((error) => reportError(this.env, `telling of ${box}`, error)));
   }
 
   #forget(link: LinkConnection): void {
