@@ -49,7 +49,7 @@ test("a revoked box is cut at once, its agent ends with one line, and comes back
   expect((await revoked.exited).code).toBe(0);
   expect((await up.process.exited).code).toBe(1);
   expect(up.process.stderr).toMatch(
-    /^postern: the gateway has cut this box off: revoked.*identity\.json.*$/m,
+    / postern: the gateway has cut this box off: revoked.*identity\.json.*$/m,
   );
   expect(up.process.stdout + up.process.stderr).not.toContain(key);
 

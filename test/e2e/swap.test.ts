@@ -14,8 +14,8 @@ import { startSteadyLoad } from "../support/steady-load.ts";
 import { freePort, temporaryDirectory } from "../support/temporary.ts";
 import { ClientSocket } from "../support/websocket-client.ts";
 
-const SWAPPED = /^postern: the new version serves$/m;
-const KEPT = /^postern: .*; the version before it goes on$/m;
+const SWAPPED = / postern: the new version serves$/m;
+const KEPT = / postern: .*; the version before it goes on$/m;
 
 interface Told {
   readonly edition: string;
