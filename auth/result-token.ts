@@ -19,7 +19,7 @@ export interface ResultEndpoint {
   endpoint: string;
 }
 
-/** What a token says. */
+/** The claims of a token. */
 export interface ResultClaims extends ResultEndpoint {
   callId: string;
   box: string;

@@ -11,7 +11,7 @@
  * - Ask `observer.debug.<topic>`, a boolean field, before the fields of a `debug` event are built.
  * - `observer.with({ callId, traceparent })` gives an observer whose events all carry these fields. Make one
  *   for each call or container, not for each event.
- * - Events are for operators. What a client needs to know is in its response.
+ * - Events are for operators. Clients learn all that they need from their responses.
  *
  * Pure: the time and the writing come as arguments.
  */

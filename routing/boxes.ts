@@ -20,8 +20,8 @@ export function triedInOrder<Box extends { readonly box: string }>(
 
 /**
  * The box that all calls under one key go to; undefined where there are no boxes. By rendezvous hashing (Thaler
- * and Ravishankar, 1998) a new box takes over keys for itself alone, and a box that goes gives away its own
- * alone. A call under an Idempotency-Key runs once only as long as this function never changes.
+ * and Ravishankar, 1998) a new box takes over keys for itself alone. A box that goes
+ * gives away its own alone. A call under an Idempotency-Key runs once only as long as this function never changes.
  */
 export function homeBox<Box extends { readonly box: string }>(
   key: string,

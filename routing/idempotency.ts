@@ -55,8 +55,8 @@ export type IdempotencyCaller =
  * out, two users who differ in it alone could read each other's responses by guessing a key. Only where there
  * is none, the address counts.
  *
- * Behind a proxy all connections come from the proxy's address. What the proxy says of its client is then
- * part of the address. A client can forge that, but not into another client's: the proxy adds the real one.
+ * Behind a proxy all connections come from the proxy's address. So the address includes the proxy's name for
+ * its client. A client can forge that, but not into another client's: the proxy adds the real one.
  * @param address the address that the connection came from
  */
 export function callerOf(headers: HeaderLines, address: string): IdempotencyCaller {

@@ -1,6 +1,6 @@
 /**
- * Every error that Postern answers by itself: one row holds its stable `code`, its HTTP status, the
- * title of its problem document (RFC 9457), and what a client and its user are told to do. Nothing else
+ * Every error that Postern answers by itself: one row holds its stable `code`, its HTTP
+ * status, the title of its problem document (RFC 9457), and the advice for a client and its user. Nothing else
  * decides a status, and `npm run generate` makes docs/errors.md from this table.
  */
 
