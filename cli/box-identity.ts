@@ -4,6 +4,7 @@
  * stays so: nothing here enrols one again that was revoked, or the revocation would not last.
  */
 
+import { ENROL_BOX } from "../api/boxes.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
@@ -92,7 +93,7 @@ async function enrol(
   access: Access,
   chosen: { readonly name: string; readonly region: string; readonly ephemeral?: boolean },
 ): Promise<BoxIdentity> {
-  const answer = await new ApiClient(access).post<object>("/boxes", chosen);
+  const answer = await new ApiClient(access).call(ENROL_BOX, { body: chosen });
   const parsed = IDENTITY.safeParse({ ...answer, url: access.url, box: chosen.name });
   if (!parsed.success) throw new Failure(`${access.url} did not answer as a Postern gateway does`);
   return parsed.data;

@@ -1,5 +1,7 @@
 /** The API's client: sends one request, and turns whatever is not a success into one clear line. */
 
+import type * as z from "zod";
+import type { ApiMethod, ApiOperation, PathParameters } from "../api/operation.ts";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
@@ -19,13 +21,13 @@ const UPLOAD_ANSWER_MS = 5 * 60_000;
 const PAGE_ITEMS = 100;
 
 /** A problem document as far as a command reads it. */
-interface Problem {
+interface ProblemDocument {
   readonly code?: string;
   readonly detail?: string;
 }
 
-/** What an upload sends. */
-export interface Upload {
+/** The bytes of an upload. */
+export interface CodeUpload {
   readonly bytes: number;
   readonly content: Readable;
   /** Told how many bytes have gone out, after each of them. */
@@ -34,9 +36,38 @@ export interface Upload {
   readonly signal: AbortSignal;
 }
 
-interface Page<Item> {
-  readonly items: readonly Item[];
+interface ApiPage {
+  readonly items: unknown[];
   readonly next_cursor: string | null;
+}
+
+/** Whether an object may have no member; one of any names may. */
+type IsOptional<Members> = string extends keyof Members
+  ? true
+  : Partial<Members> extends Members
+    ? true
+    : false;
+
+/** A request to an operation: what its path, query and body need. */
+export type ClientRequest<
+  Path extends string,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+> = (unknown extends PathParameters<Path>
+  ? { readonly path?: undefined }
+  : { readonly path: PathParameters<Path> }) &
+  (IsOptional<z.input<Query>> extends true
+    ? { readonly query?: z.input<Query> }
+    : { readonly query: z.input<Query> }) &
+  (undefined extends z.input<Body>
+    ? { readonly body?: undefined }
+    : { readonly body: z.input<Body> });
+
+/** The same for code that does not know the operation. */
+interface LooseRequest {
+  readonly path?: Readonly<Record<string, string | number>>;
+  readonly query?: Readonly<Record<string, unknown>>;
+  readonly body?: object;
 }
 
 /** The gateway could not be asked, or could not answer: the same question may do later. */
@@ -63,14 +94,45 @@ export class ApiClient {
     this.#access = access;
   }
 
-  async get<Answer>(path: string): Promise<Answer> {
-    return (await this.#send("GET", path)) as Answer;
+  /**
+   * Sends an operation's request and returns its document.
+   * @throws {Unavailable} where the gateway can't be asked or can't answer now
+   * @throws {Failure} where it refuses, or answers what the operation's schema does not know
+   */
+  async call<
+    Path extends string,
+    Query extends z.ZodObject,
+    Body extends z.ZodType,
+    Response extends z.ZodType,
+  >(
+    operation: ApiOperation<Path, Query, Body, Response>,
+    request: ClientRequest<Path, Query, Body>,
+  ): Promise<z.output<Response>> {
+    const { path, query, body }: LooseRequest = request as object;
+    const target = targetOf(operation, path, query);
+    const answer = await this.#send(operation.method, target, body);
+    if (operation.response === undefined) return undefined as z.output<Response>;
+    const document = operation.response.schema.safeParse(answer);
+    if (document.success) return document.data;
+    const [issue] = document.error.issues;
+    const where = issue?.path.join(".") ?? "";
+    throw new Failure(
+      `the gateway answered ${operation.id} with ${where}: ${issue?.message}; update the older one of gateway and command`,
+    );
   }
 
-  /** As `get`; undefined where the gateway knows nothing of it. */
-  async find<Answer>(path: string): Promise<Answer | undefined> {
+  /** As `call`; undefined where the gateway knows nothing of it. */
+  async find<
+    Path extends string,
+    Query extends z.ZodObject,
+    Body extends z.ZodType,
+    Response extends z.ZodType,
+  >(
+    operation: ApiOperation<Path, Query, Body, Response>,
+    request: ClientRequest<Path, Query, Body>,
+  ): Promise<z.output<Response> | undefined> {
     try {
-      return await this.get<Answer>(path);
+      return await this.call(operation, request);
     } catch (error) {
       const { code = "" } = error instanceof ApiRefusal ? error : {};
       if (["not_found", "no_such_call"].includes(code)) return undefined;
@@ -78,24 +140,14 @@ export class ApiClient {
     }
   }
 
-  async post<Answer>(path: string, body: object): Promise<Answer> {
-    return (await this.#send("POST", path, body)) as Answer;
-  }
-
-  async delete(path: string): Promise<void> {
-    await this.#send("DELETE", path);
-  }
-
-  async patch<Answer>(path: string, body: object): Promise<Answer> {
-    return (await this.#send("PATCH", path, body)) as Answer;
-  }
-
-  async put<Answer>(path: string, body: object): Promise<Answer> {
-    return (await this.#send("PUT", path, body)) as Answer;
-  }
-
   /** Sends bytes as they are, however long that takes as long as they move. */
-  async upload(path: string, { bytes, content, onProgress, signal }: Upload): Promise<void> {
+  async upload<Path extends string, Query extends z.ZodObject>(
+    operation: ApiOperation<Path, Query, z.ZodType<undefined>, z.ZodType<void>>,
+    request: ClientRequest<Path, Query, z.ZodType<undefined>>,
+    { bytes, content, onProgress, signal }: CodeUpload,
+  ): Promise<void> {
+    const { path, query }: LooseRequest = request as object;
+    const target = targetOf(operation, path, query);
     const idle = new AbortController();
     let timer = setTimeout(() => idle.abort(), UPLOAD_IDLE_MS);
     let sent = 0;
@@ -110,7 +162,13 @@ export class ApiClient {
     });
     try {
       const headers = { "content-type": "application/octet-stream", "content-length": bytes };
-      await this.#exchange("PUT", path, headers, content, AbortSignal.any([signal, idle.signal]));
+      await this.#exchange(
+        operation.method,
+        target,
+        headers,
+        content,
+        AbortSignal.any([signal, idle.signal]),
+      );
     } catch (error) {
       if (!idle.signal.aborted) throw error;
       throw new Failure(`the upload stood still at ${sent} of ${bytes} bytes`);
@@ -120,21 +178,29 @@ export class ApiClient {
     }
   }
 
-  /** All pages of a list, whose path may have a query. */
-  async list<Item>(path: string): Promise<Item[]> {
-    const items: Item[] = [];
-    let cursor: string | null = "";
-    while (cursor !== null) {
-      const from: string = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-      const query = `${path.includes("?") ? "&" : "?"}limit=${PAGE_ITEMS}${from}`;
-      const page: Page<Item> = await this.get(`${path}${query}`);
+  /** Calls a list's operation for all its pages, and returns their items. */
+  async list<
+    Path extends string,
+    Query extends z.ZodObject,
+    Body extends z.ZodType,
+    Page extends z.ZodType<ApiPage>,
+  >(
+    operation: ApiOperation<Path, Query, Body, Page>,
+    request: ClientRequest<Path, Query, Body>,
+  ): Promise<z.output<Page>["items"][number][]> {
+    const items: z.output<Page>["items"][number][] = [];
+    let cursor: string | null | undefined;
+    do {
+      const { query }: LooseRequest = request as object;
+      const at = { ...query, limit: PAGE_ITEMS, ...(cursor === undefined ? {} : { cursor }) };
+      const page = await this.call(operation, { ...request, query: at });
       items.push(...page.items);
       cursor = page.next_cursor;
-    }
+    } while (cursor !== null);
     return items;
   }
 
-  async #send(method: Method, path: string, body?: object): Promise<unknown> {
+  async #send(method: ApiMethod, path: string, body?: object): Promise<unknown> {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     if (body === undefined) return await this.#exchange(method, path, {}, undefined, signal);
     const content = JSON.stringify(body);
@@ -146,7 +212,7 @@ export class ApiClient {
   }
 
   async #exchange(
-    method: Method,
+    method: ApiMethod,
     path: string,
     headers: Readonly<Record<string, string | number>>,
     content: string | Readable | undefined,
@@ -165,7 +231,11 @@ export class ApiClient {
     let status: number;
     let text: string;
     try {
-      const response = await exchange(target, { method, headers: all, signal }, content);
+      const response = await exchange(
+        target,
+        { method: method.toUpperCase(), headers: all, signal },
+        content,
+      );
       status = response.statusCode ?? 0;
       text = await textOf(response);
     } catch (error) {
@@ -174,12 +244,12 @@ export class ApiClient {
     if (status === 204) return undefined;
     const answer = parseJson(text);
     if (status >= 200 && status < 300 && answer !== undefined) return answer;
-    const problem: Problem = answer ?? {};
+    const problem: ProblemDocument = answer ?? {};
     const refusal = this.#refusal(status, problem);
     throw status === 503 ? new Unavailable(refusal) : new ApiRefusal(refusal, problem.code);
   }
 
-  #refusal(status: number, { code, detail }: Problem): string {
+  #refusal(status: number, { code, detail }: ProblemDocument): string {
     const { url, tokenId, source } = this.#access;
     if (code === undefined) return `${url} is no Postern gateway: it answered ${status}`;
     if (code === "invalid_credentials" || code === "missing_credentials") {
@@ -189,13 +259,27 @@ export class ApiClient {
   }
 }
 
-type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+/** The path and query of a request, below the API's base path. */
+function targetOf(
+  { path }: { readonly path: string },
+  parameters: LooseRequest["path"] = {},
+  query: LooseRequest["query"] = {},
+): string {
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(parameters[name] ?? ""),
+  );
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (typeof value === "string" || typeof value === "number") search.set(name, `${value}`);
+  }
+  return search.size === 0 ? filled : `${filled}?${search.toString()}`;
+}
 
 /** One request on a connection of its own; rejects when no answer comes before the signal. */
 async function exchange(
   target: URL,
   options: {
-    readonly method: Method;
+    readonly method: string;
     readonly headers: Record<string, string | number>;
     readonly signal: AbortSignal;
   },

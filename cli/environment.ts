@@ -1,14 +1,10 @@
 /** Which of a workspace's environments a command means. */
 
+import { LIST_ENVIRONMENTS } from "../api/environments.ts";
 import { isObjectName } from "../routing/names.ts";
 import type { ApiClient } from "./client.ts";
 import { UsageError } from "./failure.ts";
 import { Profiles } from "./profiles.ts";
-
-/** As the API shows it. */
-interface Environment {
-  readonly name: string;
-}
 
 /**
  * In this order: what the command line or the app's file says, POSTERN_ENVIRONMENT, the active profile's,
@@ -25,7 +21,7 @@ export async function chooseEnvironment(
   const profile = profiles.activeName(variables);
   const kept = profile === undefined ? undefined : profiles.get(profile)?.environment;
   if (kept !== undefined) return checked(kept, `profile ${profile}`);
-  const names = (await client.list<Environment>("/environments")).map(({ name }) => name);
+  const names = (await client.list(LIST_ENVIRONMENTS, {})).map(({ name }) => name);
   const [only] = names;
   if (only !== undefined && names.length === 1) return only;
   throw new UsageError(

@@ -1,12 +1,13 @@
 /** `postern app`: the apps of an environment, their versions, and the way back to an earlier one. */
 
+import { LIST_VERSIONS, ROLLBACK_APP } from "../../api/versions.ts";
+import { GET_APP, isAppId, LIST_APPS, STOP_APP } from "../../api/apps.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { confirmAtTerminal, YES_OPTION } from "../confirm.ts";
 import { untilServing } from "../deploy/follow.ts";
 import { showServing } from "../deploy/show.ts";
-import { appPath, isAppId, type App, type Version } from "../deploy/versions.ts";
 import { chooseEnvironment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
@@ -25,7 +26,7 @@ const LIST: Command<typeof STATE_OPTION> = {
   },
   async run({ values }) {
     const { client, environment } = await placeOf(values);
-    const apps = await client.list<App>(`/apps?environment=${encodeURIComponent(environment)}`);
+    const apps = await client.list(LIST_APPS, { query: { environment } });
     if (values.json === true) {
       printJson(apps);
       return 0;
@@ -54,7 +55,7 @@ const HISTORY: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [app = ""] }) {
     const { client, environment } = await placeOf(values, app);
-    const versions = await client.list<Version>(appPath(app, environment, "versions"));
+    const versions = await client.list(LIST_VERSIONS, { path: { app }, query: { environment } });
     if (values.json === true) {
       printJson(versions);
       return 0;
@@ -87,7 +88,11 @@ const ROLLBACK: Command<typeof STATE_OPTION> = {
     const { client, environment, gatewayUrl } = await placeOf(values, app);
     const stop = listenForStop();
     void stop.insisted.then(() => process.exit(1));
-    const { version } = await client.post<Version>(appPath(app, environment, "rollback"), body);
+    const { version } = await client.call(ROLLBACK_APP, {
+      path: { app },
+      query: { environment },
+      body,
+    });
     const watched = { app, environment, version };
     const watching = { client, stopped: stop.asked, notice: printNotice };
     const serving = await untilServing(watched, watching);
@@ -109,7 +114,7 @@ const STOP: Command<typeof STOP_OPTIONS> = {
   async run({ values, positionals: [app = ""] }) {
     const { client, environment } = await placeOf(values, app);
     await confirmAtTerminal(`stop ${app} in ${environment}`, values.yes);
-    await client.post(appPath(app, environment, "stop"), {});
+    await client.call(STOP_APP, { path: { app }, query: { environment } });
     if (values.json === true) printJson({ app, environment, stopped: true });
     else printNotice(`${app} is stopped`);
     return 0;
@@ -128,21 +133,21 @@ export const APP: CommandGroup = {
   notYet: ["logs", "scale"],
 };
 
-interface Values {
+interface AppValues {
   readonly env?: string;
   readonly state?: string;
 }
 
 /** Which gateway and which of its environments a command means; an app's id says where it is. */
 async function placeOf(
-  values: Values,
+  values: AppValues,
   app?: string,
 ): Promise<{ client: ApiClient; environment: string; gatewayUrl: string }> {
   const access = findAccess(values.state, process.env);
   const client = new ApiClient(access);
   const environment =
     app !== undefined && isAppId(app)
-      ? (await client.get<App>(`/apps/${app}`)).environment
+      ? (await client.call(GET_APP, { path: { app } })).environment
       : await chooseEnvironment(client, values.env, process.env);
   return { client, environment, gatewayUrl: access.url };
 }

@@ -1,20 +1,11 @@
 /** `postern box`: the GPU boxes that are enrolled in a workspace. */
 
+import { GET_BOX, LIST_BOXES, REVOKE_BOX } from "../../api/boxes.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
-
-interface Box {
-  readonly name: string;
-  readonly region: string;
-  readonly ephemeral: boolean;
-  readonly connected: boolean;
-  readonly connected_at: string | null;
-  readonly last_seen_at: string | null;
-  readonly agent: string;
-}
 
 const LIST: Command<typeof STATE_OPTION> = {
   description: {
@@ -26,7 +17,7 @@ const LIST: Command<typeof STATE_OPTION> = {
   },
   async run({ values }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    const boxes = await client.list<Box>("/boxes");
+    const boxes = await client.list(LIST_BOXES, {});
     if (values.json === true) {
       printJson(boxes);
       return 0;
@@ -55,10 +46,10 @@ const REVOKE: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [name = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    const path = `/boxes/${encodeURIComponent(name)}`;
-    // What is mistyped is said so: the box that was meant is not revoked.
-    await client.get<Box>(path);
-    await client.delete(path);
+    const path = { box: name };
+    // A mistyped name is refused: the box that was meant is not revoked.
+    await client.call(GET_BOX, { path });
+    await client.call(REVOKE_BOX, { path });
     if (values.json === true) printJson({ name, revoked: true });
     else printNotice(`${name} is revoked`);
     return 0;

@@ -3,6 +3,8 @@
  * box that is connected is asked, unless one is named.
  */
 
+import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../api/calls.ts";
+import { LIST_BOXES } from "../../api/boxes.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient, Unavailable } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
@@ -10,34 +12,15 @@ import { Failure } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
-/** As the API shows it. */
-interface Call {
-  readonly call: string;
-  readonly endpoint: string;
-  readonly method?: string;
-  readonly path?: string;
-  readonly status: string;
-  readonly box: string;
-  readonly container?: string;
-  readonly kept: boolean;
-  readonly elapsed_ms: number;
-  readonly timeline: readonly { readonly state: string; readonly at_ms: number }[];
-}
-
 const OPTIONS = {
   box: { type: "string", value: "NAME", summary: "the box that runs it (all that are connected)" },
   ...STATE_OPTION,
 } as const;
 
-type Values = { readonly box?: string | undefined; readonly state?: string | undefined };
+type CallValues = { readonly box?: string | undefined; readonly state?: string | undefined };
 
 /** Of a box. It may keep millions: whoever wants them all asks the API page by page. */
 const MOST_SHOWN = 100;
-
-interface Calls {
-  readonly items: readonly Call[];
-  readonly next_cursor: string | null;
-}
 
 const LIST: Command<typeof OPTIONS> = {
   description: {
@@ -49,10 +32,10 @@ const LIST: Command<typeof OPTIONS> = {
   },
   async run({ values }) {
     const client = clientOf(values);
-    const calls: Call[] = [];
+    const calls: ApiCall[] = [];
     const ask = async (box: string) => ({
       box,
-      page: await client.get<Calls>(`${pathOf(box)}?limit=${MOST_SHOWN}`),
+      page: await client.call(LIST_CALLS, { path: { box }, query: { limit: MOST_SHOWN } }),
     });
     for await (const { box, page } of answers(client, values, ask)) {
       calls.push(...page.items);
@@ -92,7 +75,7 @@ const INSPECT: Command<typeof OPTIONS> = {
     const call =
       values.box === undefined
         ? (await findCall(client, values, id)).call
-        : await client.get<Call>(pathOf(values.box, id));
+        : await client.call(INSPECT_CALL, { path: { box: values.box, id } });
     if (values.json === true) {
       printJson(call);
       return 0;
@@ -120,7 +103,7 @@ const CANCEL: Command<typeof OPTIONS> = {
   async run({ values, positionals: [id = ""] }) {
     const client = clientOf(values);
     const box = values.box ?? (await findCall(client, values, id)).box;
-    await client.delete(pathOf(box, id));
+    await client.call(CANCEL_CALL, { path: { box, id } });
     if (values.json === true) printJson({ call: id, cancelled: true });
     else printNotice(`${id} does not run any more`);
     return 0;
@@ -133,7 +116,7 @@ export const CALL: CommandGroup = {
   commands: { list: LIST, inspect: INSPECT, cancel: CANCEL },
 };
 
-function clientOf({ state }: Values): ApiClient {
+function clientOf({ state }: CallValues): ApiClient {
   return new ApiClient(findAccess(state, process.env));
 }
 
@@ -143,14 +126,14 @@ function clientOf({ state }: Values): ApiClient {
  */
 async function* answers<Answer>(
   client: ApiClient,
-  { box: named }: Values,
+  { box: named }: CallValues,
   ask: (box: string) => Promise<Answer>,
 ): AsyncGenerator<Answer> {
   if (named !== undefined) {
     yield await ask(named);
     return;
   }
-  const boxes = await client.list<{ name: string; connected: boolean }>("/boxes");
+  const boxes = await client.list(LIST_BOXES, {});
   const connected = boxes.filter((box) => box.connected);
   if (connected.length === 0) throw new Failure("no box is connected, and boxes alone know calls");
   for (const { name } of connected) {
@@ -166,19 +149,17 @@ async function* answers<Answer>(
 /** A call, and the box that knows it. @throws Failure when none does */
 async function findCall(
   client: ApiClient,
-  values: Values,
+  values: CallValues,
   id: string,
-): Promise<{ readonly box: string; readonly call: Call }> {
-  const ask = async (box: string) => ({ box, call: await client.find<Call>(pathOf(box, id)) });
+): Promise<{ readonly box: string; readonly call: ApiCall }> {
+  const ask = async (box: string) => ({
+    box,
+    call: await client.find(INSPECT_CALL, { path: { box, id } }),
+  });
   for await (const { box, call } of answers(client, values, ask)) {
     if (call !== undefined) return { box, call };
   }
   throw new Failure(`no box that is connected knows the call ${id}`);
-}
-
-function pathOf(box: string, id?: string): string {
-  const calls = `/boxes/${encodeURIComponent(box)}/calls`;
-  return id === undefined ? calls : `${calls}/${encodeURIComponent(id)}`;
 }
 
 function seconds(milliseconds: number): string {

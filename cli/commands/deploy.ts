@@ -1,5 +1,6 @@
 /** `postern deploy`: makes a version of an app and waits until it serves. */
 
+import { GET_WORKSPACE } from "../../api/tokens.ts";
 import { join } from "node:path";
 import { CodeRefused, packCode, type PackedCode } from "../../origin-gpu/code/pack-code.ts";
 import type { AppConfig } from "../../origin-gpu/config/config.ts";
@@ -109,7 +110,7 @@ function boxHere(state: string, { url, connectTo }: Access): string | undefined 
 /** A file made for another workspace is not deployed into this one by a token that happens to be at hand. */
 async function checkWorkspace(client: ApiClient, { file, workspace }: AppConfig): Promise<void> {
   if (workspace === undefined) return;
-  const { name } = await client.get<{ name: string }>("/workspace");
+  const { name } = await client.call(GET_WORKSPACE, {});
   if (name === workspace) return;
   throw new Failure(`${file} is for the workspace ${workspace}, and the token opens ${name}`);
 }

@@ -1,5 +1,13 @@
 /** `postern environment`: the parts of a workspace that keep apps and secrets apart. */
 
+import {
+  type ApiEnvironment,
+  CREATE_ENVIRONMENT,
+  DELETE_ENVIRONMENT,
+  GET_ENVIRONMENT,
+  LIST_ENVIRONMENTS,
+  UPDATE_ENVIRONMENT,
+} from "../../api/environments.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
@@ -7,14 +15,6 @@ import { confirm, YES_OPTION } from "../confirm.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
-
-/** As the API shows it. */
-interface Environment {
-  readonly name: string;
-  readonly web_suffix: string;
-  readonly created_at: string;
-  readonly created_by: string;
-}
 
 const LIST: Command<typeof STATE_OPTION> = {
   description: {
@@ -26,7 +26,7 @@ const LIST: Command<typeof STATE_OPTION> = {
   },
   async run({ values }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    const environments = await client.list<Environment>("/environments");
+    const environments = await client.list(LIST_ENVIRONMENTS, {});
     if (values.json === true) {
       printJson(environments);
       return 0;
@@ -53,7 +53,7 @@ const CREATE: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [name = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    const environment = await client.post<Environment>("/environments", { name });
+    const environment = await client.call(CREATE_ENVIRONMENT, { body: { name } });
     if (values.json === true) printJson(environment);
     else printNotice(`environment ${name} is there, with ${suffixShown(environment)}`);
     return 0;
@@ -87,9 +87,9 @@ const UPDATE: Command<typeof UPDATE_OPTIONS> = {
       throw new UsageError("environment update: what? say --set-name or --set-web-suffix");
     }
     const client = new ApiClient(findAccess(values.state, process.env));
-    const environment = await client.patch<Environment>(pathOf(name), {
-      ...(newName === undefined ? {} : { name: newName }),
-      ...(webSuffix === undefined ? {} : { web_suffix: webSuffix }),
+    const environment = await client.call(UPDATE_ENVIRONMENT, {
+      path: { environment: name },
+      body: { name: newName, web_suffix: webSuffix },
     });
     if (values.json === true) printJson(environment);
     else printNotice(`environment ${environment.name} has ${suffixShown(environment)}`);
@@ -109,10 +109,11 @@ const DELETE: Command<typeof DELETE_OPTIONS> = {
   },
   async run({ values, positionals: [name = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    // What is mistyped is said so, instead of being called deleted.
-    await client.get<Environment>(pathOf(name));
+    // A mistyped name is refused, and not called deleted.
+    const path = { environment: name };
+    await client.call(GET_ENVIRONMENT, { path });
     await confirm(`delete environment ${name}, with its apps and secrets`, values.yes);
-    await client.delete(pathOf(name));
+    await client.call(DELETE_ENVIRONMENT, { path });
     if (values.json === true) printJson({ name, deleted: true });
     else printNotice(`environment ${name} is deleted`);
     return 0;
@@ -125,10 +126,6 @@ export const ENVIRONMENT: CommandGroup = {
   commands: { list: LIST, create: CREATE, update: UPDATE, delete: DELETE },
 };
 
-function pathOf(name: string): string {
-  return `/environments/${encodeURIComponent(name)}`;
-}
-
-function suffixShown({ web_suffix: suffix }: Environment): string {
+function suffixShown({ web_suffix: suffix }: ApiEnvironment): string {
   return suffix === "" ? "no web suffix" : `web suffix ${suffix}`;
 }

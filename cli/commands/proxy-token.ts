@@ -1,22 +1,16 @@
 /** `postern proxy-token`: the tokens that open a workspace's private endpoints. */
 
+import {
+  CREATE_PROXY_TOKEN,
+  LIST_PROXY_TOKENS,
+  REVOKE_PROXY_TOKEN,
+} from "../../api/proxy-tokens.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { EXPIRES_OPTION, secondsUntilExpiry } from "../expires.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
-
-/** As the API shows it. */
-interface ProxyToken {
-  readonly id: string;
-  readonly name: string;
-  readonly environments: readonly string[];
-  readonly apps: readonly string[];
-  readonly created_at: string;
-  readonly expires_at: string | null;
-  readonly last_used_at: string | null;
-}
 
 const CREATE_OPTIONS = {
   name: { type: "string", value: "NAME", summary: "what it is for" },
@@ -36,12 +30,12 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
   async run({ values }) {
     const body = {
       ...(values.name === undefined ? {} : { name: values.name }),
-      environments: listOf(values.env),
-      apps: listOf(values.app),
+      environments: namesIn(values.env),
+      apps: namesIn(values.app),
       expires_in: secondsUntilExpiry(values.expires),
     };
     const client = new ApiClient(findAccess(values.state, process.env));
-    const token = await client.post<ProxyToken & { secret: string }>("/proxy-tokens", body);
+    const token = await client.call(CREATE_PROXY_TOKEN, { body });
     if (values.json === true) {
       printJson(token);
       return 0;
@@ -65,7 +59,7 @@ const LIST: Command<typeof STATE_OPTION> = {
   },
   async run({ values }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    const tokens = await client.list<ProxyToken>("/proxy-tokens");
+    const tokens = await client.list(LIST_PROXY_TOKENS, {});
     if (values.json === true) {
       printJson(tokens);
       return 0;
@@ -95,7 +89,7 @@ const REVOKE: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [id = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    await client.delete(`/proxy-tokens/${encodeURIComponent(id)}`);
+    await client.call(REVOKE_PROXY_TOKEN, { path: { id } });
     if (values.json === true) printJson({ id, revoked: true });
     else printNotice(`${id} is revoked`);
     return 0;
@@ -109,6 +103,6 @@ export const PROXY_TOKEN: CommandGroup = {
 };
 
 /** Names with commas between. */
-function listOf(text: string | undefined): string[] {
+function namesIn(text: string | undefined): string[] {
   return text === undefined ? [] : text.split(",").map((name) => name.trim());
 }

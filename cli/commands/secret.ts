@@ -1,5 +1,6 @@
 /** `postern secret`: named environment variables for containers. Prints no value, whatever goes wrong. */
 
+import { DELETE_SECRET, LIST_SECRETS, PUT_SECRET } from "../../api/secrets.ts";
 import { readFileSync } from "node:fs";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
@@ -10,15 +11,6 @@ import { printJson, printNotice, printResult } from "../output.ts";
 import { SecretInput } from "../secret-input.ts";
 import { dotenvVariables, pairsOf } from "../secret-variables.ts";
 import { tableOf } from "../table.ts";
-
-/** As the API shows it. */
-interface Secret {
-  readonly name: string;
-  readonly variables: readonly string[];
-  readonly readable: boolean;
-  readonly updated_at: string;
-  readonly updated_by: string;
-}
 
 const CREATE_OPTIONS = {
   "from-dotenv": { type: "string", value: "FILE", summary: "take the variables of a dotenv file" },
@@ -48,8 +40,11 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
     const environment = await chooseEnvironment(client, values.env, process.env);
     const variables = new Map(file === undefined ? [] : dotenvVariables(textOf(file), file));
     for (const [key, value] of await readFromStdin(given)) variables.set(key, value);
-    const path = pathOf(name, environment, `&replace=${values.force === true}`);
-    const secret = await client.put<Secret>(path, { variables: Object.fromEntries(variables) });
+    const secret = await client.call(PUT_SECRET, {
+      path: { name },
+      query: { environment, replace: values.force === true ? "true" : "false" },
+      body: { variables: Object.fromEntries(variables) },
+    });
     if (values.json === true) printJson({ ...secret, environment });
     else printNotice(`secret ${name} of ${environment} has ${secret.variables.join(", ")}`);
     return 0;
@@ -67,7 +62,7 @@ const LIST: Command<typeof STATE_OPTION> = {
   async run({ values }) {
     const client = new ApiClient(findAccess(values.state, process.env));
     const environment = await chooseEnvironment(client, values.env, process.env);
-    const secrets = await client.list<Secret>(listOf(environment));
+    const secrets = await client.list(LIST_SECRETS, { query: { environment } });
     if (values.json === true) {
       printJson(secrets);
       return 0;
@@ -96,11 +91,11 @@ const DELETE: Command<typeof STATE_OPTION> = {
   async run({ values, positionals: [name = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
     const environment = await chooseEnvironment(client, values.env, process.env);
-    const secrets = await client.list<Secret>(listOf(environment));
+    const secrets = await client.list(LIST_SECRETS, { query: { environment } });
     if (!secrets.some((secret) => secret.name === name)) {
       throw new Failure(`there is no secret ${name} in ${environment}`);
     }
-    await client.delete(pathOf(name, environment));
+    await client.call(DELETE_SECRET, { path: { name }, query: { environment } });
     if (values.json === true) printJson({ name, environment, deleted: true });
     else printNotice(`${environment} has no secret ${name} any more`);
     return 0;
@@ -112,15 +107,6 @@ export const SECRET: CommandGroup = {
   summary: "Manages what containers are given in secret.",
   commands: { create: CREATE, list: LIST, delete: DELETE },
 };
-
-function listOf(environment: string): string {
-  return `/secrets?environment=${encodeURIComponent(environment)}`;
-}
-
-function pathOf(name: string, environment: string, more = ""): string {
-  const query = `environment=${encodeURIComponent(environment)}${more}`;
-  return `/secrets/${encodeURIComponent(name)}?${query}`;
-}
 
 /** A file's text. */
 function textOf(path: string): string {

@@ -1,5 +1,12 @@
 /** `postern token`: the tokens that open the API, and the one that this person uses. */
 
+import {
+  CREATE_API_TOKEN,
+  GET_WORKSPACE,
+  LIST_API_TOKENS,
+  REVOKE_API_TOKEN,
+} from "../../api/tokens.ts";
+import { isScope, SCOPES } from "../../api/scopes.ts";
 import { deriveGatewayKeys } from "../../auth/keys.ts";
 import { firstApiToken, workspaceOfApiToken } from "../../auth/tokens.ts";
 import { isObjectName } from "../../routing/names.ts";
@@ -14,18 +21,6 @@ import { printJson, printNotice, printResult } from "../output.ts";
 import { Profiles } from "../profiles.ts";
 import { SecretInput } from "../secret-input.ts";
 import { tableOf } from "../table.ts";
-
-/** As the API shows it. */
-interface ApiToken {
-  readonly id: string;
-  readonly name: string;
-  readonly scope: string;
-  readonly created_at: string;
-  readonly expires_at: string | null;
-  readonly last_used_at: string | null;
-}
-
-const SCOPES = ["admin", "deploy", "read"];
 
 const CREATE_OPTIONS = {
   scope: { type: "string", value: "admin|deploy|read", summary: "what it may do (deploy)" },
@@ -44,8 +39,8 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
   },
   async run({ values }) {
     const { scope = "deploy", name } = values;
-    if (!SCOPES.includes(scope)) {
-      throw new UsageError(`--scope: "${scope}" is not one of ${SCOPES.join(", ")}`);
+    if (!isScope(scope)) {
+      throw new UsageError(`--scope: "${scope}" is not one of ${SCOPES.toReversed().join(", ")}`);
     }
     const body = {
       ...(name === undefined ? {} : { name }),
@@ -53,7 +48,7 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
       expires_in: secondsUntilExpiry(values.expires),
     };
     const client = new ApiClient(findAccess(values.state, process.env));
-    const token = await client.post<ApiToken & { secret: string }>("/tokens", body);
+    const token = await client.call(CREATE_API_TOKEN, { body });
     if (values.json === true) {
       printJson(token);
       return 0;
@@ -75,7 +70,7 @@ const LIST: Command<typeof STATE_OPTION> = {
   },
   async run({ values }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    const tokens = await client.list<ApiToken>("/tokens");
+    const tokens = await client.list(LIST_API_TOKENS, {});
     if (values.json === true) {
       printJson(tokens);
       return 0;
@@ -104,7 +99,7 @@ const REVOKE: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [id = ""] }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    await client.delete(`/tokens/${encodeURIComponent(id)}`);
+    await client.call(REVOKE_API_TOKEN, { path: { id } });
     if (values.json === true) printJson({ id, revoked: true });
     else printNotice(`${id} is revoked`);
     return 0;
@@ -152,7 +147,7 @@ const SET: Command<typeof SET_OPTIONS> = {
     const url = chosenUrl(values.url, profiles.get(name)?.url);
     if (values["no-verify"] !== true) {
       const access = { url, tokenId, tokenSecret, source: "token set" };
-      await new ApiClient(access).get("/workspace");
+      await new ApiClient(access).call(GET_WORKSPACE, {});
     }
     profiles.update(name, { url, token_id: tokenId, token_secret: tokenSecret });
     if (values["no-activate"] !== true) profiles.activate(name);

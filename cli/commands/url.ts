@@ -1,5 +1,7 @@
 /** `postern url`: the URL that an app's function has, whether it runs or not. */
 
+import { GET_ENVIRONMENT } from "../../api/environments.ts";
+import { GET_APP } from "../../api/apps.ts";
 import { existsSync } from "node:fs";
 import { workspaceOfApiToken } from "../../auth/tokens.ts";
 import type { AppConfig } from "../../origin-gpu/config/config.ts";
@@ -8,7 +10,6 @@ import { findAccess, type Access } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
-import { appPath, type App } from "../deploy/versions.ts";
 import { chooseEnvironment } from "../environment.ts";
 import { Failure, UsageError } from "../failure.ts";
 import { findGateway } from "../gateway/nearby.ts";
@@ -59,7 +60,7 @@ export const URL_COMMAND: Command<typeof OPTIONS> = {
   },
 };
 
-interface Asked {
+interface UrlRequest {
   readonly app: string;
   readonly functionName: string;
   readonly environment: string | undefined;
@@ -68,12 +69,12 @@ interface Asked {
 }
 
 /** What the gateway says of an app that it serves; else the rules, with the environment's own suffix. */
-async function urlAtGateway(asked: Asked, access: Access): Promise<string> {
+async function urlAtGateway(asked: UrlRequest, access: Access): Promise<string> {
   const { app, functionName, config } = asked;
   const client = new ApiClient(access);
   const said = asked.environment ?? (config?.app === app ? config.environment : undefined);
   const environment = await chooseEnvironment(client, said, process.env);
-  const served = await client.find<App>(appPath(app, environment));
+  const served = await client.find(GET_APP, { path: { app }, query: { environment } });
   const endpoint = served?.endpoints.find((candidate) => candidate.function === functionName);
   // Ephemeral names go with their box; the app's own is what is asked for.
   if (endpoint !== undefined && served?.state !== "ephemeral") return endpoint.url;
@@ -81,14 +82,13 @@ async function urlAtGateway(asked: Asked, access: Access): Promise<string> {
   if (config?.app !== app && ["deployed", "in_place"].includes(served?.state ?? "")) {
     throw noFunction(app, functionName, `it has ${functionsOf(served?.endpoints)}`);
   }
-  const path = `/environments/${encodeURIComponent(environment)}`;
-  const { web_suffix: suffix } = await client.get<{ web_suffix: string }>(path);
+  const { web_suffix: suffix } = await client.call(GET_ENVIRONMENT, { path: { environment } });
   const workspace = workspaceOfApiToken(access.tokenId) ?? DEFAULT_WORKSPACE;
   return await built({ ...asked, workspace, suffix }, access.url);
 }
 
 /** The URL that the rules give, where nobody can be asked. */
-async function urlByRules(asked: Asked, state: string | undefined): Promise<string> {
+async function urlByRules(asked: UrlRequest, state: string | undefined): Promise<string> {
   const { environment, config } = asked;
   const chosen = environment ?? config?.environment ?? DEFAULT_ENVIRONMENT;
   const workspace = config?.workspace ?? DEFAULT_WORKSPACE;
@@ -97,7 +97,7 @@ async function urlByRules(asked: Asked, state: string | undefined): Promise<stri
 }
 
 async function built(
-  asked: Asked & { readonly workspace: string; readonly suffix: string },
+  asked: UrlRequest & { readonly workspace: string; readonly suffix: string },
   gatewayUrl: string,
 ): Promise<string> {
   const { workspace, suffix, app, functionName } = asked;
@@ -109,7 +109,7 @@ async function built(
 }
 
 /** The label that the app's postern.toml gives the function, where that is at hand. */
-function labelOf({ app, functionName, config }: Asked): string | undefined {
+function labelOf({ app, functionName, config }: UrlRequest): string | undefined {
   if (config?.app !== app) return undefined;
   const endpoint = config.endpoints.find((candidate) => candidate.function === functionName);
   if (endpoint !== undefined) return endpoint.label;

@@ -3,13 +3,19 @@
  * it serves. Until it is started nothing has changed for anybody, and an interrupted one is taken back.
  */
 
+import {
+  ABANDON_VERSION,
+  type ApiVersion,
+  STAGE_VERSION,
+  START_VERSION,
+} from "../../api/versions.ts";
+import { UPLOAD_CODE } from "../../api/boxes.ts";
 import type { Readable } from "node:stream";
 import type { VersionContent } from "../../routing/wire/deployments.ts";
 import type { ApiClient } from "../client.ts";
 import { Failure } from "../failure.ts";
 import { untilServing, type Watching } from "./follow.ts";
 import { UploadProgress, type ProgressOutput } from "./upload-progress.ts";
-import { appPath, type Version } from "./versions.ts";
 
 export interface DeploymentPlan {
   readonly app: string;
@@ -37,35 +43,35 @@ export interface Deploying extends Watching {
 }
 
 /** Deploys; resolves with the version that serves. @throws Failure that says what serves instead */
-export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promise<Version> {
+export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promise<ApiVersion> {
   const { client, stopped, progress } = deploying;
   const { app, environment, request } = plan;
-  const path = (...below: string[]) => appPath(app, environment, "versions", ...below);
+  const query = { environment };
   const interrupted = new AbortController();
   void stopped.then(() => interrupted.abort(new Failure("stopped; nothing has changed")));
   // Somebody may have asked before; a promise's news take their turn.
   await Promise.resolve();
   interrupted.signal.throwIfAborted();
-  const staged = await client.post<Version>(path(), request);
-  const number = String(staged.version);
+  const staged = await client.call(STAGE_VERSION, { path: { app }, query, body: request });
+  const path = { app, version: staged.version };
   try {
     interrupted.signal.throwIfAborted();
     await bringCode(plan, staged, { client, progress, signal: interrupted.signal });
     interrupted.signal.throwIfAborted();
   } catch (error) {
     // What can't be taken back now expires by itself.
-    await client.delete(path(number)).catch(() => undefined);
+    await client.call(ABANDON_VERSION, { path, query }).catch(() => undefined);
     interrupted.signal.throwIfAborted();
     throw error;
   }
-  await client.post(path(number, "start"), {});
+  await client.call(START_VERSION, { path, query });
   return await untilServing({ app, environment, version: staged.version }, deploying);
 }
 
 /** Uploads the code to one box that is there, unless one has it: the others get it from that one. */
 async function bringCode(
   { code }: DeploymentPlan,
-  { boxes }: Version,
+  { boxes }: ApiVersion,
   {
     client,
     progress,
@@ -80,12 +86,16 @@ async function bringCode(
   if (code === undefined || boxes.some((box) => box.connected && box.has_code)) return;
   const shown = new UploadProgress(`code to ${target.name}`, code.bytes, progress);
   try {
-    await client.upload(`/boxes/${encodeURIComponent(target.name)}/code/${code.hash}`, {
-      bytes: code.bytes,
-      content: code.open(),
-      onProgress: (sent) => shown.onProgress(sent),
-      signal,
-    });
+    await client.upload(
+      UPLOAD_CODE,
+      { path: { box: target.name, hash: code.hash } },
+      {
+        bytes: code.bytes,
+        content: code.open(),
+        onProgress: (sent) => shown.onProgress(sent),
+        signal,
+      },
+    );
   } catch (error) {
     shown.onFailed();
     throw error;

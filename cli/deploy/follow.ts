@@ -1,9 +1,10 @@
 /** Watches a version until it serves or will not, and says what its boxes do meanwhile. */
 
+import { type ApiVersion, GET_VERSION } from "../../api/versions.ts";
+import { GET_APP } from "../../api/apps.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ApiClient, Unavailable } from "../client.ts";
 import { Failure } from "../failure.ts";
-import { appPath, type App, type Version } from "./versions.ts";
 
 /** How often the API is asked: a version takes seconds to minutes. */
 const POLL_MS = 300;
@@ -26,15 +27,14 @@ export interface Watching {
 }
 
 /** Resolves with the version when it serves. @throws Failure that says why it does not */
-export async function untilServing(watched: Watched, watching: Watching): Promise<Version> {
-  const { app, environment, version: number } = watched;
+export async function untilServing(watched: Watched, watching: Watching): Promise<ApiVersion> {
+  const { app, version: number } = watched;
   const { client, stopped, notice } = watching;
-  const path = appPath(app, environment, "versions", String(number));
   const gone = stopped.then(() => undefined);
   const told = new Map<string, string>();
   let unavailableSinceMs: number | undefined;
   for (;;) {
-    const version = await Promise.race([seen(client, path), gone]);
+    const version = await Promise.race([seen(client, watched), gone]);
     if (version === undefined) {
       throw new Failure(
         `v${number} of ${app} goes on without this command; postern app history ${app} shows what becomes of it`,
@@ -53,9 +53,12 @@ export async function untilServing(watched: Watched, watching: Watching): Promis
   }
 }
 
-async function seen(client: ApiClient, path: string): Promise<Version | Unavailable> {
+async function seen(
+  client: ApiClient,
+  { app, environment, version }: Watched,
+): Promise<ApiVersion | Unavailable> {
   try {
-    return await client.get<Version>(path);
+    return await client.call(GET_VERSION, { path: { app, version }, query: { environment } });
   } catch (error) {
     if (error instanceof Unavailable) return error;
     throw error;
@@ -64,7 +67,7 @@ async function seen(client: ApiClient, path: string): Promise<Version | Unavaila
 
 /** Says what boxes say, where that is something new. */
 function tellNews(
-  { boxes }: Version,
+  { boxes }: ApiVersion,
   told: Map<string, string>,
   notice: (line: string) => void,
 ): void {
@@ -79,11 +82,14 @@ function tellNews(
 /** What the user is told of a version that came to nothing: why, and what serves now. */
 async function failed(
   { app, environment }: Watched,
-  { version, status, detail, lines }: Version,
+  { version, status, detail, lines }: ApiVersion,
   { client, notice }: Watching,
 ): Promise<Failure> {
   for (const line of lines) notice(`  ${line}`);
-  const { version: serving } = await client.get<App>(appPath(app, environment));
+  const { version: serving } = await client.call(GET_APP, {
+    path: { app },
+    query: { environment },
+  });
   const now = serving === null ? "nothing serves" : `v${serving} serves`;
   const why = detail === "" ? status : `${status}: ${detail}`;
   return new Failure(`v${version} of ${app} ${why}; ${now}`);

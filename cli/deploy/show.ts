@@ -4,11 +4,11 @@ import { lookup } from "node:dns/promises";
 import { printUrls } from "../agent.ts";
 import { printJson, printNotice } from "../output.ts";
 import type { Watched } from "./follow.ts";
-import type { Version } from "./versions.ts";
+import type { ApiVersion } from "../../api/versions.ts";
 
 export async function showServing(
   { app, environment }: Watched,
-  { version, endpoints, boxes }: Version,
+  { version, endpoints, boxes }: ApiVersion,
   { json, gatewayUrl }: { readonly json: boolean; readonly gatewayUrl: string },
 ): Promise<void> {
   if (json) {

@@ -1,40 +1,17 @@
 /** The contract of `Workspace`, the object that owns one workspace: its methods and what they take and return. */
 import type { ProxyToken } from "../../auth/proxy-authorization.ts";
 import type { Variables } from "../../auth/secrets.ts";
-import type { Scope } from "./scopes.ts";
+import type { Scope } from "../../api/scopes.ts";
 import type { AppKind } from "../../routing/claims.ts";
 import type { ErrorCode } from "../../routing/wire/errors.ts";
 import type { BoxReport, VersionContent, VersionState } from "../../routing/wire/deployments.ts";
 import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.ts";
-import type { VersionStatus } from "./version-status.ts";
+import type { VersionStatus } from "../../api/version-status.ts";
+import type { AppState } from "../../api/app-states.ts";
 import type { BoxPlace } from "./names.ts";
-
-/** Boxes of one workspace. */
-export const MAX_BOXES = 1_000;
-
-/** Environments of one workspace. */
-export const MAX_ENVIRONMENTS = 1_500;
-
-/** Tokens of each kind. The edge holds a workspace's proxy tokens in memory. */
-export const MAX_TOKENS = 1_000;
 
 /** A token's last use is known to within this time, so that no request costs a write. */
 export const LAST_USE_RESOLUTION_MS = 10 * 60_000;
-
-/**
- * `starting`: its first version does not serve yet. `failed`: none ever did. `in_place` and `ephemeral`:
- * a box serves it without a deployment.
- */
-export const APP_STATES = [
-  "deployed",
-  "starting",
-  "failed",
-  "stopped",
-  "in_place",
-  "ephemeral",
-] as const;
-
-export type AppState = (typeof APP_STATES)[number];
 
 /** Times are milliseconds of the epoch. */
 export interface AppView {
@@ -353,13 +330,6 @@ export interface WorkspaceRpc extends Rpc.DurableObjectBranded {
     environment: string,
     names: readonly string[],
   ): Promise<ReadSecrets | undefined>;
-}
-
-const APP_ID = /^ap-[0-9a-f]{26}$/;
-
-/** Whether a text has the form of an app's id, which no app may have as its name. */
-export function isAppId(text: string): boolean {
-  return APP_ID.test(text);
 }
 
 export function noEnvironment(name: string): Refusal {

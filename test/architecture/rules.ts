@@ -25,6 +25,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "base/runtime": { rooms: ["base"], packages: [] },
   "routing/wire": { rooms: ["base"], packages: ["zod"], pure: true },
   routing: { rooms: ["base", "routing/wire"], packages: [], pure: true },
+  // The HTTP API, for the gateway that serves it and the command that calls it.
+  api: { rooms: ["base", "routing", "routing/wire"], packages: ["zod"], pure: true },
   auth: { rooms: ["base", "routing/wire"], packages: ["jose"], pure: true },
   gateway: {
     rooms: ["gateway/contracts", "gateway/worker", "gateway/objects"],
@@ -32,15 +34,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   // Between the Worker and the objects: each sees the other through these alone.
   "gateway/contracts": {
-    rooms: ["base", "base/runtime", "routing", "routing/wire", "auth"],
+    rooms: ["api", "base", "base/runtime", "routing", "routing/wire", "auth"],
     packages: [],
   },
   "gateway/worker": {
-    rooms: ["gateway/contracts", "base", "base/runtime", "routing", "routing/wire", "auth"],
+    rooms: ["gateway/contracts", "api", "base", "base/runtime", "routing", "routing/wire", "auth"],
     packages: ["hono", "hono/*", "zod"],
   },
   "gateway/objects": {
-    rooms: ["gateway/contracts", "base", "base/runtime", "routing", "routing/wire", "auth"],
+    rooms: ["gateway/contracts", "api", "base", "base/runtime", "routing", "routing/wire", "auth"],
     packages: ["cloudflare:workers", "zod"],
   },
   "origin-gpu": {
@@ -52,7 +54,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // What users copy stands alone.
   "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
   cli: {
-    rooms: ["base", "base/runtime", "routing", "routing/wire", "auth", "origin-gpu"],
+    rooms: ["api", "base", "base/runtime", "routing", "routing/wire", "auth", "origin-gpu"],
     packages: ["node:*", "chokidar", "esbuild", "smol-toml", "zod"],
   },
 };

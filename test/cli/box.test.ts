@@ -1,4 +1,5 @@
 /** A machine becomes a box, stays one, and stops being one: against a real gateway. */
+import { GET_BOX, REVOKE_BOX } from "../../api/boxes.ts";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -64,7 +65,7 @@ describe("an identity", () => {
     const { access } = await gateway();
     const box = await ephemeralBox(access, "gpu-dev-1");
     expect(box).toMatchObject({ box: "gpu-dev-1" });
-    const shown = await new ApiClient(access).get<object>("/boxes/gpu-dev-1");
+    const shown = await new ApiClient(access).call(GET_BOX, { path: { box: "gpu-dev-1" } });
     expect(shown).toMatchObject({ ephemeral: true });
   });
 
@@ -72,7 +73,7 @@ describe("an identity", () => {
     const { access } = await gateway();
     const directory = temporaryDirectory();
     const first = await enrolledBox({ access, directory, name: "gpu-1" });
-    await new ApiClient(access).delete("/boxes/gpu-1");
+    await new ApiClient(access).call(REVOKE_BOX, { path: { box: "gpu-1" } });
     expect(await enrolledBox({ access, directory, name: "gpu-1" })).toEqual(first);
   });
 });

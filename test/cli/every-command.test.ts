@@ -2,6 +2,7 @@
  * What every command says of itself and of each mistake, in this process: help, wrong flags, no gateway,
  * a token that expired or may only read. A command that is added is found by itself.
  */
+import { CREATE_API_TOKEN, GET_WORKSPACE } from "../../api/tokens.ts";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -182,13 +183,12 @@ describe("at a gateway", () => {
   });
 
   test("the token has expired: each says so", async () => {
-    const { id, secret } = await own.post<{ id: string; secret: string }>("/tokens", {
-      scope: "admin",
-      expires_in: 1,
+    const { id, secret } = await own.call(CREATE_API_TOKEN, {
+      body: { scope: "admin", expires_in: 1 },
     });
     const token = { url, tokenId: id, tokenSecret: secret, source: "" };
     await expect
-      .poll(async () => await new ApiClient(token).get("/workspace").then(String, String), {
+      .poll(async () => await new ApiClient(token).call(GET_WORKSPACE, {}).then(String, String), {
         timeout: 10_000,
       })
       .toContain("expired");
@@ -200,9 +200,7 @@ describe("at a gateway", () => {
   });
 
   test("the token may only read: what changes something is refused, the rest is answered", async () => {
-    const { id, secret } = await own.post<{ id: string; secret: string }>("/tokens", {
-      scope: "read",
-    });
+    const { id, secret } = await own.call(CREATE_API_TOKEN, { body: { scope: "read" } });
     const environment = { POSTERN_URL: url, POSTERN_TOKEN_ID: id, POSTERN_TOKEN_SECRET: secret };
     await expect(await outcomes(environment)).toMatchFileSnapshot(
       "help/with-a-read-only-token.txt",

@@ -1,4 +1,6 @@
 /** `postern origin`: a machine is a box for as long as the command runs, and the same one at its next start. */
+import type { Scope } from "../../api/scopes.ts";
+import { CREATE_API_TOKEN } from "../../api/tokens.ts";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,9 +29,9 @@ beforeAll(async () => {
 });
 afterAll(async () => await gateway.stop());
 
-async function machineWith(scope: string): Promise<NodeJS.ProcessEnv> {
+async function machineWith(scope: Scope): Promise<NodeJS.ProcessEnv> {
   const client = new ApiClient(ownAccess(gatewayState));
-  const { id, secret } = await client.post<{ id: string; secret: string }>("/tokens", { scope });
+  const { id, secret } = await client.call(CREATE_API_TOKEN, { body: { scope } });
   return { ...nobody(), POSTERN_TOKEN_ID: id, POSTERN_TOKEN_SECRET: secret };
 }
 

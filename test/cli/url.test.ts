@@ -1,4 +1,5 @@
 /** `postern url` at a gateway: environments' own suffixes count, and another workspace's files do not mislead it. */
+import { CREATE_ENVIRONMENT } from "../../api/environments.ts";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -10,7 +11,7 @@ import { postern, startPostern, startPosternGateway } from "./postern.ts";
 test("the environment's web suffix is the one that it has, not the one that it began with", async () => {
   const { state, port } = await startPosternGateway();
   const client = new ApiClient(ownAccess(state));
-  await client.post("/environments", { name: "staging", web_suffix: "next" });
+  await client.call(CREATE_ENVIRONMENT, { body: { name: "staging", web_suffix: "next" } });
   const url = (...args: string[]) => postern(["url", "shop", "web", "--state", state, ...args]);
   expect(await url("-e", "staging")).toEqual({
     code: 0,

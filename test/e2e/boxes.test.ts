@@ -1,4 +1,5 @@
 /** A box's life at a gateway, by the command alone: connected once, cut off when it is revoked. */
+import { LIST_BOXES } from "../../api/boxes.ts";
 import { readFileSync, rmSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,7 +27,7 @@ interface Box {
 }
 
 async function boxesOf({ stateDirectory }: Gateway): Promise<Box[]> {
-  return await new ApiClient(ownAccess(stateDirectory)).list<Box>("/boxes");
+  return await new ApiClient(ownAccess(stateDirectory)).list(LIST_BOXES, {});
 }
 
 async function webApp(): Promise<WebApp> {

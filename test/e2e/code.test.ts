@@ -1,4 +1,5 @@
 /** Packed code over real links: from a command to a box, and from there to another one. */
+import { UPLOAD_CODE } from "../../api/boxes.ts";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -48,7 +49,8 @@ async function enrol(name: string, directory: string) {
 async function upload(hash: string, bytes: number, content: Readable): Promise<void> {
   const { signal } = new AbortController();
   const onProgress = () => undefined;
-  await api.upload(`/boxes/first/code/${hash}`, { bytes, content, onProgress, signal });
+  const request = { path: { box: "first", hash } };
+  await api.upload(UPLOAD_CODE, request, { bytes, content, onProgress, signal });
 }
 
 test("code that a command brought to one box is fetched from there by another", async () => {

@@ -1,4 +1,5 @@
 /** What real containers get in secret: secrets of their environment, and their app's own token. */
+import { PUT_SECRET } from "../../api/secrets.ts";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -37,7 +38,11 @@ function endpoint(name: string, more: Partial<EndpointTable> = {}): EndpointTabl
 }
 
 async function putSecret(name: string, variables: Record<string, string>): Promise<void> {
-  await api.put(`/secrets/${name}?environment=main`, { variables });
+  await api.call(PUT_SECRET, {
+    path: { name },
+    query: { environment: "main" },
+    body: { variables },
+  });
 }
 
 interface Seen {

@@ -1,4 +1,5 @@
 /** A GPU box of its own beside a gateway of its own: each can be killed and started again by itself. */
+import { LIST_BOXES } from "../../api/boxes.ts";
 import { join } from "node:path";
 
 import { ownAccess } from "../../cli/access.ts";
@@ -71,7 +72,7 @@ export async function resetOrigin(gateway: Gateway, box?: string, link = 0): Pro
 /** The name of the one box that is connected. */
 async function onlyBox({ stateDirectory }: Gateway): Promise<string> {
   const api = new ApiClient(ownAccess(stateDirectory));
-  const boxes = await api.list<{ name: string; connected: boolean }>("/boxes");
+  const boxes = await api.list(LIST_BOXES, {});
   const [box, ...others] = boxes.filter(({ connected }) => connected);
   if (box === undefined || others.length > 0) throw new Error("not one box is connected");
   return box.name;

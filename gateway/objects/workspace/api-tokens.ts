@@ -7,7 +7,7 @@ import {
   type NewApiToken,
 } from "../../contracts/workspace.ts";
 import { pageOf } from "./pages.ts";
-import type { Scope } from "../../contracts/scopes.ts";
+import type { Scope } from "../../../api/scopes.ts";
 
 type Row = {
   number: number;

@@ -1,8 +1,9 @@
 /** Apps and versions as people see them: with URLs, and with what their boxes say. */
 import type { App } from "./apps.ts";
 import { type Control, urlOf } from "./control.ts";
-import type { Page, AppState, AppView, VersionView } from "../../contracts/workspace.ts";
-import type { VersionStatus } from "../../contracts/version-status.ts";
+import type { Page, AppView, VersionView } from "../../contracts/workspace.ts";
+import type { AppState } from "../../../api/app-states.ts";
+import type { VersionStatus } from "../../../api/version-status.ts";
 import type { VersionBox } from "./version-boxes.ts";
 import type { Version } from "./versions.ts";
 

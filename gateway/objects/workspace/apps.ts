@@ -3,12 +3,8 @@
  * belongs to that box, and to one agent process where it is ephemeral. A stopped app never starts again:
  * a later one of the same name has another id.
  */
-import {
-  isAppId,
-  type Page,
-  type PageRequest,
-  type AppAddress,
-} from "../../contracts/workspace.ts";
+import { isAppId } from "../../../api/apps.ts";
+import { type Page, type PageRequest, type AppAddress } from "../../contracts/workspace.ts";
 import type { AppKind } from "../../../routing/claims.ts";
 import { pageOf } from "./pages.ts";
 

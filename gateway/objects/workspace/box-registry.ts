@@ -3,8 +3,8 @@
  * know better whether a link is up, the `Origin` objects. A gateway that was killed could not tell of
  * the links that went with it, so that before something is decided or shown the objects are asked.
  */
+import { MAX_BOXES } from "../../../api/limits.ts";
 import {
-  MAX_BOXES,
   type BoxInfo,
   type BoxLink,
   type LinkGreeting,

@@ -4,8 +4,8 @@
 import { isObjectName, normalise } from "../../../routing/names.ts";
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
 import { type App } from "./apps.ts";
+import { isAppId } from "../../../api/apps.ts";
 import {
-  isAppId,
   type AppAddress,
   type Refusal,
   type Author,

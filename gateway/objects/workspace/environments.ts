@@ -2,8 +2,8 @@
  * A workspace's environments in its database, and which names are free among them. Names are for people
  * and for programs; what must survive a new name goes by the number. `main` is there from the start and stays.
  */
+import { MAX_ENVIRONMENTS } from "../../../api/limits.ts";
 import {
-  MAX_ENVIRONMENTS,
   noEnvironment,
   type Refusal,
   type Page,

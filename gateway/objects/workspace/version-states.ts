@@ -3,7 +3,7 @@
  * then. And when a candidate may take over, from what its boxes say. Decides only.
  */
 import type { VersionState } from "../../../routing/wire/deployments.ts";
-import type { VersionStatus } from "../../contracts/version-status.ts";
+import type { VersionStatus } from "../../../api/version-status.ts";
 
 export type VersionEvent = "start" | "ready" | "fail" | "overtake" | "stop";
 

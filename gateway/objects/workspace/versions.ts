@@ -6,7 +6,7 @@ import type { VersionContent } from "../../../routing/wire/deployments.ts";
 import { type Page, type PageRequest, type Author } from "../../contracts/workspace.ts";
 import { pageOf } from "./pages.ts";
 import { nextStatus, type VersionEvent } from "./version-states.ts";
-import { type VersionStatus } from "../../contracts/version-status.ts";
+import { type VersionStatus } from "../../../api/version-status.ts";
 
 /** An endpoint of a version, as it was placed and named when the version was made. */
 export interface PlacedEndpoint {

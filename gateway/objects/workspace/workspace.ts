@@ -47,13 +47,13 @@ import {
   type ReadSecrets,
   type SecretInfo,
   LAST_USE_RESOLUTION_MS,
-  MAX_TOKENS,
   type WorkspaceRpc,
   type Credentials,
   type Created,
   type Revoked,
   noEnvironment,
 } from "../../contracts/workspace.ts";
+import { MAX_TOKENS } from "../../../api/limits.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { ApiTokens } from "./api-tokens.ts";
 import { BoxRegistry } from "./box-registry.ts";

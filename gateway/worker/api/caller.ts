@@ -8,7 +8,7 @@ import { digestOf, isOurId, workspaceOfApiToken } from "../../../auth/tokens.ts"
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { ApiTokenInfo } from "../../contracts/workspace.ts";
-import { allows, type Scope } from "../../contracts/scopes.ts";
+import { allows, type Scope } from "../../../api/scopes.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { ApiProblem } from "./problems.ts";
 

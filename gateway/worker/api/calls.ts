@@ -1,8 +1,8 @@
 /**
- * `/api/v1/boxes/{box}/calls`: what runs on a box and what it keeps. The gateway knows no calls; the box
- * does, and is asked over its link like an app (docs/protocol.md, "Operations").
+ * `/api/v1/boxes/{box}/calls`: what runs on a box and what it stores. The gateway knows no calls; it asks the
+ * box over its link (docs/protocol.md, "Operations").
  */
-import * as z from "zod";
+import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../../api/calls.ts";
 import { verifyResultToken } from "../../../auth/result-token.ts";
 import { isObjectName } from "../../../routing/names.ts";
 import { CALL_ID } from "../../../routing/wire/messages.ts";
@@ -13,111 +13,41 @@ import type {
   CallCursor,
   CallDescription,
 } from "../../../routing/wire/operations.ts";
-import { askAgent } from "../proxy/agent-client.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
-import { type Operation, operation } from "./operation.ts";
+import { askAgent } from "../proxy/agent-client.ts";
+import { type ApiHandler, handle } from "./handler.ts";
 import { ApiProblem } from "./problems.ts";
-import { PAGE_QUERY, pageOf } from "./schemas.ts";
 
-const TAG = "calls";
-
-const CALL = {
-  name: "Call",
-  schema: z.object({
-    call: z.string(),
-    endpoint: z.string(),
-    method: z.string().optional(),
-    path: z.string().optional(),
-    status: z.enum([
-      "pending",
-      "running",
-      "success",
-      "failure",
-      "init_failure",
-      "terminated",
-      "timeout",
-      "lost",
-    ]),
-    box: z.string(),
-    container: z
-      .string()
-      .optional()
-      .meta({ description: "Which works on it; not of an ended call" }),
-    kept: z.boolean().meta({ description: "Its answer is or will be on the box's disk" }),
-    elapsed_ms: z.number(),
-    timeline: z.array(z.object({ state: z.string(), at_ms: z.number() })),
+export const CALL_HANDLERS: readonly ApiHandler[] = [
+  handle(LIST_CALLS, async ({ env, caller, path: { box }, query: { limit, cursor } }) => {
+    const { workspace } = caller;
+    const after = cursor === undefined ? undefined : parseCursor(cursor);
+    const { calls, next } = await ask(env, { workspace, box }, "listCalls", {
+      workspace,
+      limit,
+      ...(after !== undefined && { after }),
+    });
+    return {
+      items: calls.map((call) => toApiCall(call, box)),
+      next_cursor: next === undefined ? null : formatCursor(next),
+    };
   }),
-};
-
-const CALLS = pageOf(CALL);
-
-/** After a running call, or after one that has ended. */
-const CURSOR = /^(r[0-9]{1,15}(\.[0-9]{1,17})?|e[0-9]{1,15}-[0-9a-f-]{36})$/;
-
-export const CALL_OPERATIONS: readonly Operation[] = [
-  operation({
-    id: "listCalls",
-    method: "get",
-    path: "/boxes/{box}/calls",
-    tag: TAG,
-    summary: "List the calls that run on a box, then those that it keeps, the newest of each first",
-    needs: "read",
-    query: PAGE_QUERY.extend({
-      cursor: z
-        .string()
-        .regex(CURSOR, "must be the next_cursor of an earlier page")
-        .optional()
-        .meta({ description: "`next_cursor` of the page before; the first page without it" }),
-    }),
-    answer: { status: 200, ...CALLS },
-    async run({ env, caller, path: { box = "" }, query: { limit, cursor } }) {
-      const { workspace } = caller;
-      const after = cursor === undefined ? undefined : parseCursor(cursor);
-      const { calls, next } = await ask(env, { workspace, box }, "listCalls", {
-        workspace,
-        limit,
-        ...(after !== undefined && { after }),
-      });
-      return {
-        items: calls.map((call) => toApiCall(call, box)),
-        next_cursor: next === undefined ? null : formatCursor(next),
-      };
-    },
+  handle(INSPECT_CALL, async ({ env, caller, path: { box, id } }) => {
+    const { workspace } = caller;
+    const parameters = { workspace, callId: callIdOf(id) };
+    return toApiCall(await ask(env, { workspace, box }, "inspectCall", parameters), box);
   }),
-  operation({
-    id: "inspectCall",
-    method: "get",
-    path: "/boxes/{box}/calls/{id}",
-    tag: TAG,
-    summary: "Show one call and its timeline",
-    needs: "read",
-    answer: { status: 200, ...CALL },
-    async run({ env, caller, path: { box = "", id = "" } }) {
-      const { workspace } = caller;
-      const parameters = { workspace, callId: callIdOf(id) };
-      return toApiCall(await ask(env, { workspace, box }, "inspectCall", parameters), box);
-    },
-  }),
-  operation({
-    id: "cancelCall",
-    method: "delete",
-    path: "/boxes/{box}/calls/{id}",
-    tag: TAG,
-    summary: "Cancel a call that waits or runs",
-    description: "Idempotent: a call that has ended is left as it is.",
-    needs: "deploy",
-    async run({ env, caller, path: { box = "", id = "" } }) {
-      const { workspace } = caller;
-      await ask(env, { workspace, box }, "cancelCall", { workspace, callId: callIdOf(id) });
-    },
+  handle(CANCEL_CALL, async ({ env, caller, path: { box, id } }) => {
+    const { workspace } = caller;
+    await ask(env, { workspace, box }, "cancelCall", { workspace, callId: callIdOf(id) });
   }),
 ];
 
 /**
- * `DELETE /calls/{token}`: whoever holds a result URL may cancel its call, unless the endpoint is private;
- * then it takes an API token and the operation above.
+ * `DELETE /calls/{token}`: the holder of a result URL may cancel its call, unless the endpoint is private. Then
+ * only an API token cancels it.
  */
 export async function cancelByToken(env: Env, token: string): Promise<void> {
   const { resultTokens } = await gatewayKeys(env);
@@ -152,7 +82,7 @@ function callIdOf(text: string): string {
 function toApiCall(
   { callId, durable, elapsedMs, timeline, ...call }: CallDescription,
   box: string,
-): z.output<typeof CALL.schema> {
+): ApiCall {
   return {
     call: callId,
     ...call,
@@ -163,14 +93,14 @@ function toApiCall(
   };
 }
 
-/** A cursor as clients carry it. CURSOR is its form. */
+/** A cursor as clients carry it. CALL_CURSOR is its form. */
 function formatCursor(cursor: CallCursor): string {
   return cursor.kind === "running"
     ? `r${cursor.openedAt}`
     : `e${cursor.acceptedAtMs}-${cursor.callId}`;
 }
 
-/** @param text that CURSOR matches */
+/** @param text that CALL_CURSOR matches */
 function parseCursor(text: string): CallCursor {
   if (text.startsWith("r")) return { kind: "running", openedAt: Number(text.slice(1)) };
   const dash = text.indexOf("-");

@@ -1,9 +1,9 @@
 /** The OpenAPI 3.1 document of the API, made of the rows that check its requests. */
 import * as z from "zod";
-import type { NamedSchema, Operation } from "./operation.ts";
+import type { ApiOperation, NamedSchema } from "../../../api/operation.ts";
 import { PROBLEM } from "./problems.ts";
 
-type Json = Readonly<Record<string, unknown>>;
+type JsonObject = Readonly<Record<string, unknown>>;
 
 /** OpenAPI 3.1's schemas are JSON Schema's (OpenAPI 3.1.1, 4.8.24). */
 const COMPONENTS = "#/components/schemas/";
@@ -14,11 +14,11 @@ const COMPONENTS = "#/components/schemas/";
  * @param open paths that need no token, as path items
  */
 export function openApiDocument(
-  operations: readonly Operation[],
+  operations: readonly ApiOperation[],
   basePath: string,
   server: string,
-  open: Readonly<Record<string, Json>>,
-): Json {
+  open: Readonly<Record<string, JsonObject>>,
+): JsonObject {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const [path, item] of Object.entries(open)) paths[basePath + path] = { ...item };
   for (const row of operations) {
@@ -30,7 +30,8 @@ export function openApiDocument(
     info: {
       title: "Postern",
       version: "1.0.0",
-      description: "Endpoints, their tokens, and who may change them. Every error is a problem.",
+      description:
+        "Endpoints, who may call them, and who may change them. Every error is a problem (RFC 9457).",
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: server }],
@@ -41,7 +42,7 @@ export function openApiDocument(
           operations.map(({ body }) => body),
           "input",
         ),
-        ...componentsOf([...operations.map(({ answer }) => answer), PROBLEM], "output"),
+        ...componentsOf([...operations.map(({ response }) => response), PROBLEM], "output"),
       },
       securitySchemes: {
         apiToken: {
@@ -54,13 +55,13 @@ export function openApiDocument(
   };
 }
 
-function operationObject(row: Operation): Json {
-  const { id, tag, summary, description, needs, path, query, body, takesBytes, answer } = row;
+function operationObject(row: ApiOperation): JsonObject {
+  const { id, tag, summary, description, needs, path, query, body, takesBytes, response } = row;
   const parameters = [...pathParameters(path), ...queryParameters(query)];
   const success =
-    answer === undefined
+    response === undefined
       ? { 204: { description: "It is done" } }
-      : { [answer.status]: { description: answer.name, content: contentOf(answer) } };
+      : { [response.status]: { description: response.name, content: contentOf(response) } };
   return {
     operationId: id,
     tags: [tag],
@@ -81,9 +82,9 @@ function operationObject(row: Operation): Json {
 }
 
 /** What an upload takes. */
-const BYTES: Json = { "application/octet-stream": { schema: {} } };
+const BYTES: JsonObject = { "application/octet-stream": { schema: {} } };
 
-function contentOf({ name }: NamedSchema): Json {
+function contentOf({ name }: NamedSchema): JsonObject {
   return { "application/json": { schema: { $ref: COMPONENTS + name } } };
 }
 
@@ -94,7 +95,7 @@ const PATH_PATTERNS: Readonly<Record<string, string>> = {
   version: "^[1-9][0-9]{0,8}$",
 };
 
-function pathParameters(path: string): Json[] {
+function pathParameters(path: string): JsonObject[] {
   return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
     name,
     in: "path",
@@ -103,11 +104,11 @@ function pathParameters(path: string): Json[] {
   }));
 }
 
-function optionalPattern(pattern: string | undefined): Json {
+function optionalPattern(pattern: string | undefined): JsonObject {
   return pattern === undefined ? {} : { pattern };
 }
 
-function queryParameters(query: z.ZodObject | undefined): Json[] {
+function queryParameters(query: z.ZodObject | undefined): JsonObject[] {
   return Object.entries(query?.shape ?? {}).map(([name, schema]) => {
     const {
       $schema: _,
@@ -125,7 +126,7 @@ function queryParameters(query: z.ZodObject | undefined): Json[] {
 function componentsOf(
   named: readonly (NamedSchema | undefined)[],
   io: "input" | "output",
-): Readonly<Record<string, Json>> {
+): Readonly<Record<string, JsonObject>> {
   const registry = z.registry<{ id: string }>();
   for (const entry of named) {
     if (entry !== undefined) registry.add(entry.schema, { id: entry.name });

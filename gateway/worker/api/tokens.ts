@@ -1,82 +1,32 @@
 /** `/api/v1/tokens` and `/api/v1/workspace`: the tokens that open this API, and whose this one is. */
-import * as z from "zod";
 import { isOurId } from "../../../auth/tokens.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
-import { type ApiTokenInfo, MAX_TOKENS } from "../../contracts/workspace.ts";
-import { SCOPES } from "../../contracts/scopes.ts";
+import { type ApiTokenInfo } from "../../contracts/workspace.ts";
+import { MAX_TOKENS } from "../../../api/limits.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
-import { type Operation, operation } from "./operation.ts";
 import { ApiProblem } from "./problems.ts";
+import { type ApiHandler, handle } from "./handler.ts";
 import {
-  EXPIRES_IN,
-  expiry,
-  PAGE_QUERY,
-  pageOf,
-  pageRequest,
-  SECRET_FIELD,
-  shownPage,
-  shownToken,
-  TOKEN_FIELDS,
-  TOKEN_NAME,
-} from "./schemas.ts";
+  GET_WORKSPACE,
+  LIST_API_TOKENS,
+  CREATE_API_TOKEN,
+  REVOKE_API_TOKEN,
+  type ApiToken,
+} from "../../../api/tokens.ts";
+import { expiry, pageRequest, toPage, toTokenFields } from "./documents.ts";
 
-const TAG = "API tokens";
-
-const SCOPE = z
-  .enum(SCOPES)
-  .meta({ description: "read sees, deploy changes, admin also makes API tokens" });
-
-const API_TOKEN = { name: "ApiToken", schema: z.object({ ...TOKEN_FIELDS, scope: SCOPE }) };
-
-export const API_TOKEN_OPERATIONS: readonly Operation[] = [
-  operation({
-    id: "getWorkspace",
-    method: "get",
-    path: "/workspace",
-    tag: TAG,
-    summary: "Tell which workspace this token opens, and as what",
-    needs: "read",
-    answer: {
-      status: 200,
-      name: "Workspace",
-      schema: z.object({ name: z.string(), token: API_TOKEN.schema }),
-    },
-    run: async ({ caller: { workspace, token } }) => ({ name: workspace, token: shown(token) }),
+export const API_TOKEN_HANDLERS: readonly ApiHandler[] = [
+  handle(GET_WORKSPACE, async ({ caller: { workspace, token } }) => ({
+    name: workspace,
+    token: toApiToken(token),
+  })),
+  handle(LIST_API_TOKENS, async ({ env, caller, query }) => {
+    const stub = workspaceStub(env, caller.workspace);
+    return toPage(await stub.listApiTokens(pageRequest(query)), toApiToken);
   }),
-  operation({
-    id: "listApiTokens",
-    method: "get",
-    path: "/tokens",
-    tag: TAG,
-    summary: "List the workspace's API tokens, newest first",
-    needs: "admin",
-    query: PAGE_QUERY,
-    answer: { status: 200, ...pageOf(API_TOKEN) },
-    async run({ env, caller, query }) {
-      const stub = workspaceStub(env, caller.workspace);
-      return shownPage(await stub.listApiTokens(pageRequest(query)), shown);
-    },
-  }),
-  operation({
-    id: "createApiToken",
-    method: "post",
-    path: "/tokens",
-    tag: TAG,
-    summary: "Make an API token",
-    description:
-      "Not idempotent: its secret is shown once and not kept, so that a repeated call could not be " +
-      "answered again and makes another token instead. Revoke the one that got lost.",
-    needs: "admin",
-    body: {
-      name: "NewApiToken",
-      schema: z.strictObject({
-        name: TOKEN_NAME,
-        scope: SCOPE.default("deploy"),
-        expires_in: EXPIRES_IN,
-      }),
-    },
-    answer: { status: 201, name: "CreatedApiToken", schema: API_TOKEN.schema.extend(SECRET_FIELD) },
-    async run({ env, caller, body: { name, scope, expires_in: expiresIn } }) {
+  handle(
+    CREATE_API_TOKEN,
+    async ({ env, caller, body: { name, scope, expires_in: expiresIn } }) => {
       const chosen = { name, scope, expiresAt: expiry(expiresIn) };
       const stub = workspaceStub(env, caller.workspace);
       const created = await stub.createApiToken(chosen, caller.token.id);
@@ -84,32 +34,21 @@ export const API_TOKEN_OPERATIONS: readonly Operation[] = [
         const detail = `the workspace has its ${MAX_TOKENS} API tokens; revoke one first`;
         throw new ApiProblem("conflict", detail);
       }
-      return { ...shown(created.token), secret: created.token.secret };
+      return { ...toApiToken(created.token), secret: created.token.secret };
     },
-  }),
-  operation({
-    id: "revokeApiToken",
-    method: "delete",
-    path: "/tokens/{id}",
-    tag: TAG,
-    summary: "Revoke an API token, at once",
-    description:
-      "Idempotent: revoking it again is answered alike. The last admin's token that does not expire " +
-      "is kept: nobody could make another one.",
-    needs: "admin",
-    async run({ env, caller: { workspace }, path: { id = "" } }) {
-      if (!(await isOurId(await gatewayKeys(env), "api", workspace, id))) {
-        throw new ApiProblem("not_found", "the workspace has no API token of this id");
-      }
-      const revoked = await workspaceStub(env, workspace).revokeApiToken(id);
-      if ("refused" in revoked) {
-        const detail = "this is the last admin's token that does not expire; make another first";
-        throw new ApiProblem("conflict", detail);
-      }
-    },
+  ),
+  handle(REVOKE_API_TOKEN, async ({ env, caller: { workspace }, path: { id } }) => {
+    if (!(await isOurId(await gatewayKeys(env), "api", workspace, id))) {
+      throw new ApiProblem("not_found", "the workspace has no API token of this id");
+    }
+    const revoked = await workspaceStub(env, workspace).revokeApiToken(id);
+    if ("refused" in revoked) {
+      const detail = "this is the last admin's token that does not expire; make another first";
+      throw new ApiProblem("conflict", detail);
+    }
   }),
 ];
 
-function shown(token: ApiTokenInfo) {
-  return { ...shownToken(token), scope: token.scope };
+function toApiToken(token: ApiTokenInfo): ApiToken {
+  return { ...toTokenFields(token), scope: token.scope };
 }

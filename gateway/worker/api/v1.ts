@@ -5,32 +5,34 @@
 import { Hono } from "hono";
 import { publicScheme } from "../../../routing/names.ts";
 import type { Env } from "../../contracts/env.ts";
-import { APP_OPERATIONS } from "./apps.ts";
-import { BOX_OPERATIONS } from "./boxes.ts";
-import { CALL_OPERATIONS, cancelByToken } from "./calls.ts";
-import { ENVIRONMENT_OPERATIONS } from "./environments.ts";
+import { APP_HANDLERS } from "./apps.ts";
+import { BOX_HANDLERS } from "./boxes.ts";
+import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
+import { ENVIRONMENT_HANDLERS } from "./environments.ts";
 import { openApiDocument } from "./openapi.ts";
-import { mount, type Operation } from "./operation.ts";
+import { type ApiHandler, mount } from "./handler.ts";
 import { ApiProblem, problemResponse } from "./problems.ts";
-import { PROXY_TOKEN_OPERATIONS } from "./proxy-tokens.ts";
-import { SECRET_OPERATIONS } from "./secrets.ts";
-import { API_TOKEN_OPERATIONS } from "./tokens.ts";
-import { VERSION_OPERATIONS } from "./versions.ts";
+import { PROXY_TOKEN_HANDLERS } from "./proxy-tokens.ts";
+import { SECRET_HANDLERS } from "./secrets.ts";
+import { API_TOKEN_HANDLERS } from "./tokens.ts";
+import { VERSION_HANDLERS } from "./versions.ts";
 
 const BASE_PATH = "/api/v1";
 
-const OPERATIONS: readonly Operation[] = [
-  ...API_TOKEN_OPERATIONS,
-  ...PROXY_TOKEN_OPERATIONS,
-  ...ENVIRONMENT_OPERATIONS,
-  ...SECRET_OPERATIONS,
-  ...APP_OPERATIONS,
-  ...VERSION_OPERATIONS,
-  ...BOX_OPERATIONS,
-  ...CALL_OPERATIONS,
+const HANDLERS: readonly ApiHandler[] = [
+  ...API_TOKEN_HANDLERS,
+  ...PROXY_TOKEN_HANDLERS,
+  ...ENVIRONMENT_HANDLERS,
+  ...SECRET_HANDLERS,
+  ...APP_HANDLERS,
+  ...VERSION_HANDLERS,
+  ...BOX_HANDLERS,
+  ...CALL_HANDLERS,
 ];
 
-/** What anybody may ask, as the document describes it. */
+const OPERATIONS = HANDLERS.map(({ operation }) => operation);
+
+/** The paths that need no token, as the document describes them. */
 const OPEN_PATHS = {
   "/health": {
     get: {
@@ -111,7 +113,7 @@ v1.delete("/calls/:token", async (context) => {
   return context.body(null, 204);
 });
 
-mount(v1, OPERATIONS);
+mount(v1, HANDLERS);
 
 v1.notFound((context) => {
   const { path } = context.req;

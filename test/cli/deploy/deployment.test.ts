@@ -3,13 +3,16 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { deploy } from "../../../cli/deploy/deployment.ts";
-import type { Version, VersionBox } from "../../../cli/deploy/versions.ts";
+import type { ApiVersion } from "../../../api/versions.ts";
 import { type Script, startStandInApi } from "./stand-in-api.ts";
 
 const CODE = Buffer.alloc(300_000, "code");
 const HASH = createHash("sha256").update(CODE).digest("hex");
 
-const box = (name: string, more: Partial<VersionBox> = {}): VersionBox => ({
+const box = (
+  name: string,
+  more: Partial<ApiVersion["boxes"][number]> = {},
+): ApiVersion["boxes"][number] => ({
   name,
   connected: true,
   has_code: false,
@@ -18,7 +21,7 @@ const box = (name: string, more: Partial<VersionBox> = {}): VersionBox => ({
   ...more,
 });
 
-const version = (status: Version["status"], more: Partial<Version> = {}): Version => ({
+const version = (status: ApiVersion["status"], more: Partial<ApiVersion> = {}): ApiVersion => ({
   version: 3,
   status,
   detail: "",
@@ -124,7 +127,7 @@ test("stopped later, it goes on without the command", async () => {
 });
 
 test("what a box says is told once", async () => {
-  const at = (state: VersionBox["state"], detail = "") =>
+  const at = (state: ApiVersion["boxes"][number]["state"], detail = "") =>
     version("candidate", { boxes: [box("gpu-1", { state, detail })] });
   const { result, notices } = await deployAt({
     versions: [

@@ -5,7 +5,8 @@ import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { ApiClient } from "../../../cli/client.ts";
-import type { Version } from "../../../cli/deploy/versions.ts";
+import type { ApiApp } from "../../../api/apps.ts";
+import type { ApiVersion } from "../../../api/versions.ts";
 
 export interface StandInApi {
   readonly client: ApiClient;
@@ -18,12 +19,25 @@ export interface Script {
    * Successive states of the version: the staged one, then one for each question; the last one stays.
    * `away`: the gateway can't answer.
    */
-  readonly versions: readonly [Version, ...(Version | "away")[]];
+  readonly versions: readonly [ApiVersion, ...(ApiVersion | "away")[]];
   /** What serves according to the app. */
   readonly serving?: number;
   /** Called when an upload begins; the answer waits for it. */
   readonly onUpload?: () => Promise<void>;
 }
+
+const APP: ApiApp = {
+  id: "ap-00000000000000000000000000",
+  name: "shop",
+  environment: "main",
+  state: "deployed",
+  version: null,
+  candidate: 3,
+  endpoints: [],
+  boxes: [],
+  created_at: "2026-01-01T00:00:00Z",
+  stopped_at: null,
+};
 
 /** Starts it; it ends with the test. */
 export async function startStandInApi(script: Script): Promise<StandInApi> {
@@ -34,13 +48,13 @@ export async function startStandInApi(script: Script): Promise<StandInApi> {
       await script.onUpload?.();
       const body = await buffer(request);
       asked.push(`${request.method} ${path} ${createHash("sha256").update(body).digest("hex")}`);
-      return {};
+      return undefined;
     }
     asked.push(`${request.method} ${path}`);
     if (request.method === "DELETE") return undefined;
     if (path.endsWith("/versions")) return staged;
-    if (request.method === "POST") return {};
-    if (path === "/apps/shop") return { version: script.serving ?? null };
+    if (request.method === "POST") return staged;
+    if (path === "/apps/shop") return { ...APP, version: script.serving ?? null };
     return later.length > 1 ? later.shift() : later[0];
   };
   const server = createServer((request, response) => {

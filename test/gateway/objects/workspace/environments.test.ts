@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { firstApiToken } from "../../../../auth/tokens.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { gatewayKeys } from "../../../../gateway/contracts/keys.ts";
-import { MAX_ENVIRONMENTS } from "../../../../gateway/contracts/workspace.ts";
+import { MAX_ENVIRONMENTS } from "../../../../api/limits.ts";
 import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { type Answer, call, type Token } from "../../api-client.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";

@@ -6,10 +6,7 @@ import {
   nextStatus,
   type VersionEvent,
 } from "../../../../gateway/objects/workspace/version-states.ts";
-import {
-  VERSION_STATUSES,
-  type VersionStatus,
-} from "../../../../gateway/contracts/version-status.ts";
+import { VERSION_STATUSES, type VersionStatus } from "../../../../api/version-status.ts";
 
 const EVENTS: readonly VersionEvent[] = ["start", "ready", "fail", "overtake", "stop"];
 

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { mintBoxCredential } from "../../../../auth/box-credential.ts";
 import { originStub, workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
-import { MAX_BOXES } from "../../../../gateway/contracts/workspace.ts";
+import { MAX_BOXES } from "../../../../api/limits.ts";
 import { Workspace } from "../../../../gateway/objects/workspace/workspace.ts";
 import { authorizationOf, connectAgent, dial, enrol, enrolledBox } from "../../fake-agent.ts";
 

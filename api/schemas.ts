@@ -1,6 +1,6 @@
 /** The shapes that several of the API's operations share. */
 import * as z from "zod";
-import { isObjectName } from "../../../routing/names.ts";
+import { isObjectName } from "../routing/names.ts";
 import type { NamedSchema } from "./operation.ts";
 
 const MAX_PAGE_ITEMS = 100;
@@ -26,11 +26,6 @@ export const PAGE_QUERY = z.strictObject({
     .meta({ description: "`next_cursor` of the page before; the first page without it" }),
 });
 
-/** What a workspace's list takes. */
-export function pageRequest({ limit, cursor }: z.output<typeof PAGE_QUERY>) {
-  return { limit, cursor: cursor === undefined ? undefined : Number(cursor) };
-}
-
 /** The schema of a page of such items. */
 export function pageOf<Item extends z.ZodType>({ name, schema }: NamedSchema<Item>) {
   return {
@@ -42,18 +37,7 @@ export function pageOf<Item extends z.ZodType>({ name, schema }: NamedSchema<Ite
   };
 }
 
-/** A page as the API shows it. */
-export function shownPage<Item, Shown>(
-  { items, nextCursor }: { readonly items: Item[]; readonly nextCursor?: number | undefined },
-  show: (item: Item) => Shown,
-): { items: Shown[]; next_cursor: string | null } {
-  return {
-    items: items.map(show),
-    next_cursor: nextCursor === undefined ? null : String(nextCursor),
-  };
-}
-
-/** Said by people for people, on one line. The pattern is spelt for every dialect of regular expressions. */
+/** A token's name, on one line. The pattern is spelt for every dialect of regular expressions. */
 export const TOKEN_NAME = z
   .string()
   .refine(
@@ -76,9 +60,10 @@ export const EXPIRES_IN = z
   .optional()
   .meta({ description: "Seconds from now; it does not expire without" });
 
-const TIME = z.iso.datetime();
+/** A moment, as RFC 3339 spells it. */
+export const TIME = z.iso.datetime();
 
-/** What every token shows. */
+/** The fields of every token. */
 export const TOKEN_FIELDS = {
   id: z.string(),
   name: z.string(),
@@ -91,30 +76,3 @@ export const TOKEN_FIELDS = {
 export const SECRET_FIELD = {
   secret: z.string().meta({ description: "Shown this once" }),
 };
-
-export function shownToken(token: {
-  readonly id: string;
-  readonly name: string;
-  readonly createdAt: number;
-  readonly createdBy: string;
-  readonly expiresAt: number | null;
-  readonly lastUsedAt: number | null;
-}) {
-  return {
-    id: token.id,
-    name: token.name,
-    created_at: shownTime(token.createdAt),
-    created_by: token.createdBy,
-    expires_at: token.expiresAt === null ? null : shownTime(token.expiresAt),
-    last_used_at: token.lastUsedAt === null ? null : shownTime(token.lastUsedAt),
-  };
-}
-
-/** The moment that many seconds from now, in milliseconds of the epoch. */
-export function expiry(seconds: number | undefined): number | null {
-  return seconds === undefined ? null : Date.now() + seconds * 1_000;
-}
-
-export function shownTime(ms: number): string {
-  return new Date(ms).toISOString();
-}

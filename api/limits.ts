@@ -1,0 +1,6 @@
+/** How many objects of each kind one workspace may have. */
+export const MAX_BOXES = 1_000;
+export const MAX_ENVIRONMENTS = 1_500;
+
+/** Tokens of each kind. The edge holds a workspace's proxy tokens in memory. */
+export const MAX_TOKENS = 1_000;

@@ -1,0 +1,78 @@
+/** `/proxy-tokens`. Proxy tokens open a workspace's private endpoints. */
+import * as z from "zod";
+import { apiOperation } from "./operation.ts";
+import {
+  EXPIRES_IN,
+  OBJECT_NAME,
+  PAGE_QUERY,
+  SECRET_FIELD,
+  TOKEN_FIELDS,
+  TOKEN_NAME,
+  pageOf,
+} from "./schemas.ts";
+
+const TAG = "proxy tokens";
+
+const MAX_RESTRICTIONS = 100;
+
+const RESTRICTION = z.array(OBJECT_NAME).max(MAX_RESTRICTIONS);
+
+const RESTRICTIONS = {
+  environments: RESTRICTION.meta({ description: "Those whose endpoints it opens; empty: all" }),
+  apps: RESTRICTION.meta({ description: "Those whose endpoints it opens; empty: all" }),
+};
+
+const PROXY_TOKEN = {
+  name: "ProxyToken",
+  schema: z.object({ ...TOKEN_FIELDS, ...RESTRICTIONS }),
+};
+
+/** A proxy token as the API shows it. */
+export type ApiProxyToken = z.output<typeof PROXY_TOKEN.schema>;
+
+export const LIST_PROXY_TOKENS = apiOperation({
+  id: "listProxyTokens",
+  method: "get",
+  path: "/proxy-tokens",
+  tag: TAG,
+  summary: "List the workspace's proxy auth tokens, newest first",
+  needs: "read",
+  query: PAGE_QUERY,
+  response: { status: 200, ...pageOf(PROXY_TOKEN) },
+});
+
+export const CREATE_PROXY_TOKEN = apiOperation({
+  id: "createProxyToken",
+  method: "post",
+  path: "/proxy-tokens",
+  tag: TAG,
+  summary: "Make a proxy auth token",
+  description:
+    "Not idempotent: its secret is shown once and not kept, so that a repeated call could not be " +
+    "answered again and makes another token instead. Revoke the one that got lost.",
+  needs: "deploy",
+  body: {
+    name: "NewProxyToken",
+    schema: z.strictObject({
+      name: TOKEN_NAME,
+      environments: RESTRICTIONS.environments.default([]),
+      apps: RESTRICTIONS.apps.default([]),
+      expires_in: EXPIRES_IN,
+    }),
+  },
+  response: {
+    status: 201,
+    name: "CreatedProxyToken",
+    schema: PROXY_TOKEN.schema.extend(SECRET_FIELD),
+  },
+});
+
+export const REVOKE_PROXY_TOKEN = apiOperation({
+  id: "revokeProxyToken",
+  method: "delete",
+  path: "/proxy-tokens/{id}",
+  tag: TAG,
+  summary: "Revoke a proxy auth token, everywhere within 5 s",
+  description: "Idempotent: revoking it again is answered alike.",
+  needs: "deploy",
+});

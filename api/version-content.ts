@@ -1,0 +1,91 @@
+/** The schemas of what a version consists of, as `postern deploy` sends it. */
+import * as z from "zod";
+import { MAX_CODE_BYTES, MAX_VERSION_CONFIG_BYTES } from "../routing/wire/deployments.ts";
+import { OBJECT_NAME } from "./schemas.ts";
+
+/** Of one app. */
+const MAX_ENDPOINTS = 100;
+const MAX_PATTERNS = 100;
+const MAX_SECRETS = 100;
+const MAX_DURATION_S = 86_400;
+const MAX_RESULT_TTL_S = 604_800;
+
+const TEXTS = z.array(z.string().min(1).max(256)).max(MAX_PATTERNS);
+
+const CORS = z.union([
+  z.boolean(),
+  z.strictObject({
+    origins: TEXTS.optional(),
+    headers: TEXTS.optional(),
+    credentials: z.boolean().optional(),
+  }),
+]);
+
+const FUNCTION = z
+  .string()
+  .max(128)
+  .regex(/^[!-~]*[A-Za-z0-9][!-~]*$/, "must be printable ASCII with a letter or a digit in it");
+
+const VERSION_ENDPOINT = z.strictObject({
+  function: FUNCTION,
+  label: z
+    .string()
+    .regex(
+      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+      "must be a-z, 0-9 and, inside, dashes; at most 63",
+    )
+    .optional(),
+  pool: FUNCTION.meta({
+    description: "The function whose containers serve it: itself, or another of the app",
+  }),
+  settings: z.strictObject({
+    requiresProxyAuth: z.boolean().optional(),
+    timeout: z.number().positive().max(MAX_DURATION_S),
+    resultTtl: z.number().min(0).max(MAX_RESULT_TTL_S),
+    cors: CORS.optional(),
+  }),
+  secrets: z.array(OBJECT_NAME).max(MAX_SECRETS),
+  boxes: z
+    .array(z.string().regex(/^[A-Za-z0-9._*?-]{1,64}$/, "must be a box's name, with * and ?"))
+    .min(1)
+    .max(MAX_PATTERNS)
+    .optional()
+    .meta({ description: "Boxes that its containers may run on; `*` and `?` as in file names" }),
+  region: z
+    .array(z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "must be a region's name"))
+    .min(1)
+    .max(MAX_PATTERNS)
+    .optional()
+    .meta({ description: "Regions of those boxes; `eu` has `eu-west-1`" }),
+  startupTimeout: z.number().positive().max(MAX_DURATION_S).optional(),
+});
+
+export const VERSION_CONTENT = z.strictObject({
+  config: z
+    .record(z.string(), z.unknown())
+    .refine(
+      (config) => byteLength(JSON.stringify(config)) <= MAX_VERSION_CONFIG_BYTES,
+      `must be at most ${MAX_VERSION_CONFIG_BYTES} bytes of JSON`,
+    )
+    .meta({ description: "The app's postern.toml as JSON" }),
+  code: z
+    .strictObject({
+      hash: z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in 64 hex digits"),
+      bytes: z.int().min(1).max(MAX_CODE_BYTES),
+    })
+    .nullable(),
+  endpoints: z.array(VERSION_ENDPOINT).min(1).max(MAX_ENDPOINTS),
+});
+
+/** A tag or a commit. The pattern is spelt for every dialect of regular expressions. */
+export const LINE = z
+  .string()
+  .refine(
+    (text) => /^[^\p{Cc}\p{Cs}]{0,64}$/u.test(text),
+    "must be at most 64 characters on one line",
+  )
+  .meta({ pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", maxLength: 64 });
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

@@ -1,0 +1,137 @@
+/** `/apps/{app}/versions`. Versions: one is staged, its code goes to a box (boxes.ts), then it is started and watched until it serves or failed. */
+import * as z from "zod";
+import { apiOperation } from "./operation.ts";
+import { OBJECT_NAME, PAGE_QUERY, pageOf } from "./schemas.ts";
+import { VERSION_STATUSES } from "./version-status.ts";
+import { VERSION_STATES } from "../routing/wire/deployments.ts";
+import { LINE, VERSION_CONTENT } from "./version-content.ts";
+import { ENDPOINT, ENVIRONMENT_QUERY } from "./apps.ts";
+
+const TAG = "versions";
+
+const VERSION = {
+  name: "Version",
+  schema: z.object({
+    version: z.int(),
+    status: z.enum(VERSION_STATUSES).meta({
+      description:
+        "`staged`, `candidate` and `serving` follow on each other; `superseded` by a newer one before " +
+        "it served, `replaced` after it did",
+    }),
+    detail: z.string().meta({ description: "Why it failed, in one line; empty otherwise" }),
+    lines: z.array(z.string()).meta({ description: "What the failed container printed last" }),
+    created_at: z.iso.datetime(),
+    created_by: z.string().meta({ description: "The API token that made it" }),
+    created_by_name: z.string().meta({ description: "The token's name" }),
+    tag: z.string(),
+    commit: z.string().meta({ description: "Of git; `*` behind it: with uncommitted changes" }),
+    rollback_of: z.int().nullable().meta({ description: "The version whose content it has" }),
+    endpoints: z.array(ENDPOINT),
+    boxes: z.array(
+      z.object({
+        name: OBJECT_NAME,
+        connected: z.boolean(),
+        has_code: z.boolean().meta({ description: "Whether the version's code is on its disk" }),
+        state: z.enum(VERSION_STATES).nullable().meta({ description: "null until it has said" }),
+        detail: z.string(),
+      }),
+    ),
+  }),
+};
+
+/** A version as the API shows it. */
+export type ApiVersion = z.output<typeof VERSION.schema>;
+
+export const LIST_VERSIONS = apiOperation({
+  id: "listVersions",
+  method: "get",
+  path: "/apps/{app}/versions",
+  tag: TAG,
+  summary: "Show a deployed app's history, newest version first",
+  needs: "read",
+  query: PAGE_QUERY.extend(ENVIRONMENT_QUERY.shape),
+  response: { status: 200, ...pageOf(VERSION) },
+});
+
+export const STAGE_VERSION = apiOperation({
+  id: "stageVersion",
+  method: "post",
+  path: "/apps/{app}/versions",
+  tag: TAG,
+  summary: "Make a new version of an app, or the first one of a new app",
+  description:
+    "Not idempotent: each call makes a version. Its boxes are chosen and its names reserved; nothing " +
+    "else changes before it is started. One that is not started within 10 minutes is forgotten.",
+  needs: "deploy",
+  query: ENVIRONMENT_QUERY,
+  body: {
+    name: "NewVersion",
+    schema: z.strictObject({
+      content: VERSION_CONTENT,
+      deploying_box: OBJECT_NAME.optional().meta({
+        description: "Where it runs if the configuration says nothing, if it is a box",
+      }),
+      tag: LINE.default(""),
+      commit: LINE.default(""),
+    }),
+  },
+  response: { status: 201, ...VERSION },
+});
+
+export const GET_VERSION = apiOperation({
+  id: "getVersion",
+  method: "get",
+  path: "/apps/{app}/versions/{version}",
+  tag: TAG,
+  summary: "Show a version, and how far its boxes are with it",
+  needs: "read",
+  query: ENVIRONMENT_QUERY,
+  response: { status: 200, ...VERSION },
+});
+
+export const START_VERSION = apiOperation({
+  id: "startVersion",
+  method: "post",
+  path: "/apps/{app}/versions/{version}/start",
+  tag: TAG,
+  summary: "Let a staged version take over when its boxes are ready",
+  description:
+    "Idempotent: starting it again is answered alike. An older version that was on its way is " +
+    "superseded; the one that serves goes on until this one is ready.",
+  needs: "deploy",
+  query: ENVIRONMENT_QUERY,
+  response: { status: 200, ...VERSION },
+});
+
+export const ABANDON_VERSION = apiOperation({
+  id: "abandonVersion",
+  method: "delete",
+  path: "/apps/{app}/versions/{version}",
+  tag: TAG,
+  summary: "Take back a version that was not started",
+  description: "Idempotent: taking it back again is answered alike.",
+  needs: "deploy",
+  query: ENVIRONMENT_QUERY,
+});
+
+export const ROLLBACK_APP = apiOperation({
+  id: "rollbackApp",
+  method: "post",
+  path: "/apps/{app}/rollback",
+  tag: TAG,
+  summary: "Start a new version with the content of an old one",
+  description: "Not idempotent: each call makes and starts a version.",
+  needs: "deploy",
+  query: ENVIRONMENT_QUERY,
+  body: {
+    name: "Rollback",
+    schema: z.strictObject({
+      version: z
+        .int()
+        .min(1)
+        .optional()
+        .meta({ description: "Without it: the one that served before the present one" }),
+    }),
+  },
+  response: { status: 201, ...VERSION },
+});

@@ -1,0 +1,102 @@
+/**
+ * Handlers of the API's operations: what the gateway does for each row of api/. A handler gets what the row's
+ * schemas have checked, and returns what the row's response describes.
+ */
+import type { Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import * as z from "zod";
+import { type ApiOperation, NO_QUERY, type PathParameters } from "../../../api/operation.ts";
+import type { Env } from "../../contracts/env.ts";
+import { type Caller, callerOf } from "./caller.ts";
+import { ApiProblem, invalid } from "./problems.ts";
+
+/** A request to an operation, with everything checked. */
+export interface ApiRequest<Path, Query, Body> {
+  readonly env: Env;
+  readonly caller: Caller;
+  /** The path's parameters, decoded. */
+  readonly path: { readonly [Name in keyof PathParameters<Path & string>]: string };
+  readonly query: Query;
+  readonly body: Body;
+  /** Its body is unread where the operation takes bytes. */
+  readonly request: Request;
+}
+
+/** An operation and what the gateway does for it. */
+export interface ApiHandler {
+  readonly operation: ApiOperation;
+  /** A method, so that handlers of different types fit one list: `mount` has checked what it is given. */
+  run(this: void, request: ApiRequest<string, unknown, unknown>): Promise<unknown>;
+}
+
+/** Binds a handler to its operation. */
+export function handle<
+  Path extends string,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+  Response extends z.ZodType,
+>(
+  operation: ApiOperation<Path, Query, Body, Response>,
+  run: (request: ApiRequest<Path, z.output<Query>, z.output<Body>>) => Promise<z.input<Response>>,
+): ApiHandler {
+  return { operation, run };
+}
+
+/** No request of the API is anywhere near this size, but those that bring bytes. */
+const MAX_BODY_BYTES = 256 * 1024;
+
+const limited = bodyLimit({
+  maxSize: MAX_BODY_BYTES,
+  onError: () => {
+    throw new ApiProblem("body_too_large", `the limit is ${MAX_BODY_BYTES} bytes`);
+  },
+});
+
+/** Puts the handlers into a router: first who calls, then what is asked, then the work. */
+export function mount(router: Hono<{ Bindings: Env }>, handlers: readonly ApiHandler[]): void {
+  for (const { operation, run } of handlers) {
+    const method = operation.method.toUpperCase();
+    const path = operation.path.replace(/\{(\w+)\}/g, ":$1");
+    if (operation.takesBytes === undefined) router.on(method, path, limited);
+    router.on(method, path, async (context) => {
+      const { env, req } = context;
+      const caller = await callerOf(req.raw.headers, env, operation.needs);
+      const query = checked("query", operation.query ?? NO_QUERY, queryOf(context));
+      const body =
+        operation.body === undefined ? undefined : await bodyOf(context, operation.body.schema);
+      const { raw: request } = req;
+      const document = await run({ env, caller, path: req.param(), query, body, request });
+      if (operation.response === undefined) return context.body(null, 204);
+      return context.json(document as object, operation.response.status);
+    });
+  }
+}
+
+async function bodyOf(context: Context, schema: z.ZodType): Promise<unknown> {
+  let value: unknown;
+  try {
+    value = await context.req.json();
+  } catch (error) {
+    if (error instanceof ApiProblem) throw error;
+    throw new ApiProblem("bad_request", "the body is not JSON");
+  }
+  return checked("body", schema, value);
+}
+
+/** Each parameter once, or as the list that no schema takes. */
+function queryOf(context: Context): Record<string, string | string[]> {
+  const given = Object.entries(context.req.queries());
+  return Object.fromEntries(
+    given.map(([name, values]) => [name, values.length === 1 ? (values[0] ?? "") : values]),
+  );
+}
+
+function checked<Schema extends z.ZodType>(
+  where: string,
+  schema: Schema,
+  value: unknown,
+): z.output<Schema> {
+  const result = schema.safeParse(value, { reportInput: true });
+  if (!result.success) throw invalid(where, result.error);
+  return result.data;
+}
