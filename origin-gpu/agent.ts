@@ -154,6 +154,7 @@ class Agent {
       bodies,
       usePython: this.#environments.use,
       log,
+      onServing: () => this.#calls.resume((endpoint) => this.#apps.find(endpoint)?.runner(0)),
     });
     const { links = 1 } = options;
     const [first, ...others] = Array.from({ length: links }, (_, number) => this.#link(number));
@@ -288,8 +289,9 @@ class Agent {
   async #close(): Promise<void> {
     this.#draining = true;
     this.#deployments?.close();
-    this.#calls.abandonAll("the agent stops");
+    const saved = this.#calls.close("the agent stops");
     await Promise.all([this.#environments.close(), this.#apps.close()]);
+    await saved;
     for (const link of this.#links) link.stop();
     await this.#durable?.close();
   }

@@ -18,6 +18,8 @@ export interface VersionDescription extends AppIdentity {
 export interface BoxServices extends Pick<EndpointOptions, "gateway" | "bodies" | "usePython"> {
   /** One line for the operator. */
   readonly log: (line: string) => void;
+  /** Called when a version of an app begins to take calls. */
+  readonly onServing: () => void;
 }
 
 /** A function as a version serves it. */
@@ -35,7 +37,10 @@ export class AppVersion {
   readonly #endpoints = new Map<string, Endpoint>();
 
   /** Starts the containers. */
-  constructor(description: VersionDescription, { log, ...services }: BoxServices) {
+  constructor(
+    description: VersionDescription,
+    { log, onServing: _onServing, ...services }: BoxServices,
+  ) {
     const { endpoints, logName } = description;
     for (const settings of endpoints) {
       const { function: name } = settings;

@@ -128,6 +128,7 @@ export class ServedApp {
   async #install(version: AppVersion | undefined): Promise<void> {
     const old = this.#serving;
     this.#serving = version;
+    if (version !== undefined) this.#services.onServing();
     if (old === undefined) return;
     const retired = old.retire(version).finally(() => this.#retiring.delete(old));
     this.#retiring.set(old, retired);

@@ -193,6 +193,14 @@ export class BodySpool {
     }
   }
 
+  /** Collects the body, if it is whole and not longer than `maxBytes`. */
+  async collect(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (!this.#whole || this.#bytes > maxBytes) return undefined;
+    const parts: Uint8Array[] = [];
+    for await (const part of this.read()) parts.push(part);
+    return Buffer.concat(parts);
+  }
+
   /** Frees everything. A reader that is not done breaks off: the app never takes it for the whole. */
   async discard(reason: string): Promise<void> {
     if (this.#gone !== undefined) return;

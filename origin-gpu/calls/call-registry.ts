@@ -2,6 +2,7 @@
  * The calls of one agent. The registry opens each call at most once, per callId and per Idempotency-Key. It
  * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
+import { MIB } from "../../base/units.ts";
 import { contentLength, type RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
@@ -13,7 +14,11 @@ import { deliver, refuse } from "./response/delivery.ts";
 import type { CallDescription } from "./states.ts";
 import { CallStorage } from "./store/call-storage.ts";
 import type { DurableCalls, EndedCursor } from "./store/durable-calls.ts";
+import type { WaitingCall } from "./store/waiting-calls.ts";
 import { Tombstones } from "./tombstones.ts";
+
+/** Bodies of waiting calls that are saved when the agent stops; a call that finds no room has not started. */
+const SAVED_BODIES_BYTES = 128 * MIB;
 
 /** Runs a call that is in the registry. */
 export interface CallRunner extends CallTerms {
@@ -42,11 +47,37 @@ export class CallRegistry {
   readonly #tombstones = new Tombstones();
   readonly #context: CallContext;
   readonly #durable: DurableCalls | undefined;
+  /** Calls of an earlier agent that wait until their endpoint is served, by endpoint. */
+  readonly #restored = new Map<string, Set<Call>>();
   #onIdle: (() => void) | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor({ context, durable }: CallRegistryOptions) {
     this.#durable = durable;
     this.#context = { ...context, forget: (call) => this.#forget(call) };
+    for (const waiting of durable?.takeWaiting() ?? []) this.#restore(waiting);
+  }
+
+  #restore({ head, body, ttlMs, isPromised }: WaitingCall): void {
+    const storage = new CallStorage(this.#durable as DurableCalls, head, ttlMs);
+    const terms = { resultTtlMs: ttlMs };
+    const request = new RequestBody(undefined, body, true);
+    const call = new Call(this.#context, terms, head, request, storage, true);
+    this.#calls.set(call.callId, call);
+    const others = this.#restored.get(head.endpoint);
+    if (others === undefined) this.#restored.set(head.endpoint, new Set([call]));
+    else others.add(call);
+    call.onRestored(isPromised);
+  }
+
+  /** Runs calls that an earlier agent left waiting, for the endpoints that have a runner by now. */
+  resume(runnerOf: (endpoint: string) => CallRunner | undefined): void {
+    for (const [endpoint, calls] of this.#restored) {
+      const runner = runnerOf(endpoint);
+      if (runner === undefined) continue;
+      this.#restored.delete(endpoint);
+      for (const call of calls) runner.run(call);
+    }
   }
 
   /** The gateway has welcomed every link of this agent: from here on no call goes to an earlier one. */
@@ -108,7 +139,7 @@ export class CallRegistry {
     for (const call of this.#calls.values()) {
       if (call.abandoned) call.cancel("the agent stops, and no client is attached");
     }
-    if (this.#calls.size === 0) return;
+    if (this.#isIdle) return;
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
@@ -145,15 +176,46 @@ export class CallRegistry {
     this.#calls.get(callId)?.cancel("a user cancelled the call");
   }
 
-  /** Ends every call: the agent stops. */
-  abandonAll(reason: string): void {
-    for (const call of this.#calls.values()) call.abandon(reason);
+  /**
+   * Ends every call: the agent stops. Durable ones that wait are saved for the next agent, and their clients
+   * attach there. Repeating it has no effect.
+   */
+  close(reason: string): Promise<void> {
+    this.#closed ??= this.#close(reason);
+    return this.#closed;
   }
 
-  #forget({ callId }: Call): void {
+  async #close(reason: string): Promise<void> {
+    const waiting = [...this.#calls.values()].filter((call) => {
+      if (call.suspend()) return true;
+      call.abandon(reason);
+      return false;
+    });
+    this.#calls.clear();
+    const saved: WaitingCall[] = [];
+    let room = SAVED_BODIES_BYTES;
+    for (const call of waiting) {
+      const collected = await call.collect(room);
+      if (collected === undefined) continue;
+      room -= collected.body.length;
+      saved.push(collected);
+    }
+    await this.#durable?.saveWaiting(saved);
+  }
+
+  /** No call runs or waits for its turn; those of an earlier agent may wait for their endpoint. */
+  get #isIdle(): boolean {
+    let waiting = 0;
+    for (const calls of this.#restored.values()) waiting += calls.size;
+    return this.#calls.size === waiting;
+  }
+
+  #forget(call: Call): void {
+    const { callId } = call;
     this.#calls.delete(callId);
+    if (this.#restored.size > 0) this.#restored.get(call.head.endpoint)?.delete(call);
     this.#tombstones.add(callId, this.#context.now());
-    if (this.#calls.size === 0) this.#onIdle?.();
+    if (this.#isIdle) this.#onIdle?.();
   }
 
   /** Opens a call that is durable from its first byte on: it is in the journal before an app has it. */

@@ -23,6 +23,7 @@ import {
   transition,
 } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
+import type { WaitingCall } from "./store/waiting-calls.ts";
 
 /** Longer paths are cut in a description: a list of calls must fit a frame. */
 const MAX_DESCRIBED_PATH_CHARACTERS = 200;
@@ -210,6 +211,37 @@ export class Call implements RespondingCall {
   /** The call is in the journal and in its endpoint's queue: clients that will not wait may go. */
   onJournaled(): void {
     if (this.#response instanceof StoredResponse) this.#response.onJournaled();
+  }
+
+  /** An earlier agent accepted the call. @param isPromised its client was sent away */
+  onRestored(isPromised: boolean): void {
+    if (this.#response instanceof StoredResponse) this.#response.onRestored(isPromised);
+  }
+
+  /**
+   * Takes a durable call that waits out of this agent, for a later one: nobody is told that it ends.
+   * @returns false for a call that cannot be taken out; else `collect` has its request
+   */
+  suspend(): boolean {
+    const isWaiting = this.#state === "queued" && !this.#over;
+    const response = this.#response;
+    if (!isWaiting || !(response instanceof StoredResponse) || !response.isJournaled) return false;
+    this.#over = true;
+    this.#settle("given_up");
+    return true;
+  }
+
+  /** The request of a suspended call. @returns undefined when its body is longer than `maxBytes`: it ends */
+  async collect(maxBytes: number): Promise<WaitingCall | undefined> {
+    const body = await this.body.collect(maxBytes).catch(() => undefined);
+    this.body.abort();
+    const storage = this.#storage;
+    if (body === undefined || storage === undefined) {
+      await storage?.abandon(false);
+      return undefined;
+    }
+    const { head, isPromised } = this;
+    return { head, body, ttlMs: storage.ttlMs, isPromised };
   }
 
   /** Has no effect on a response that has begun: it is on its way to its client. */

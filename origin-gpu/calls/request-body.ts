@@ -18,8 +18,12 @@ export class RequestBody {
   #fingerprint: PromiseWithResolvers<Fingerprint | undefined> | undefined;
   #wake: (() => void) | undefined;
 
-  /** @param first the bytes that came with OPEN @param end the body is whole */
-  constructor(stream: Stream, first: Uint8Array, end: boolean) {
+  /**
+   * @param stream undefined for a body that an earlier agent received
+   * @param first the bytes that came with OPEN
+   * @param end the body is whole
+   */
+  constructor(stream: Stream | undefined, first: Uint8Array, end: boolean) {
     this.#stream = stream;
     this.#chunks = first.length === 0 ? [] : [first];
     this.#ended = end;
@@ -54,6 +58,14 @@ export class RequestBody {
     // Its credit is granted, and its sender has sent everything.
     this.#stream = undefined;
     this.#chunks = [body];
+  }
+
+  /** Collects a whole body that waits. @returns undefined when it is not whole, or longer than `maxBytes` */
+  async collect(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (!this.#ended || this.#broken) return undefined;
+    if (this.#spool !== undefined) return await this.#spool.collect(maxBytes);
+    if (this.waitingBytes > maxBytes) return undefined;
+    return Buffer.concat(this.#chunks);
   }
 
   /** Bytes that wait in memory. */

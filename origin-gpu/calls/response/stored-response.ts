@@ -48,6 +48,16 @@ export class StoredResponse implements CallResponse {
     return this.#isPromised;
   }
 
+  /** The call is in the journal: an earlier agent has put it there, and may have sent its client away. */
+  onRestored(isPromised: boolean): void {
+    this.#isPromised = isPromised;
+    this.onJournaled();
+  }
+
+  get isJournaled(): boolean {
+    return this.#journaled;
+  }
+
   canResume(): boolean {
     return true;
   }

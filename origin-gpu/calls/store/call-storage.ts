@@ -13,14 +13,14 @@ export class CallStorage {
   readonly #calls: DurableCalls;
   readonly #callId: string;
   readonly #endpoint: string;
-  readonly #ttlMs: number;
+  /** Milliseconds that the stored response can be read. */
+  readonly ttlMs: number;
 
-  /** @param ttlMs milliseconds that the stored response can be read */
   constructor(calls: DurableCalls, { callId, endpoint }: RequestHead, ttlMs: number) {
     this.#calls = calls;
     this.#callId = callId;
     this.#endpoint = endpoint;
-    this.#ttlMs = ttlMs;
+    this.ttlMs = ttlMs;
   }
 
   /**
@@ -56,25 +56,25 @@ export class CallStorage {
 
   /** Begins the stored response. @param onDrain the app may go on after `append` returned false */
   begin(head: ResponseHead, onDrain: () => void): ResultSpool {
-    return this.#calls.begin(this.#callId, this.#endpoint, head, this.#ttlMs, onDrain);
+    return this.#calls.begin(this.#callId, this.#endpoint, head, this.ttlMs, onDrain);
   }
 
   async complete(): Promise<void> {
-    await this.#calls.end(this.#callId, { kind: "completed" }, this.#ttlMs);
+    await this.#calls.end(this.#callId, { kind: "completed" }, this.ttlMs);
   }
 
   async fail(failure: Failure): Promise<void> {
-    await this.#calls.end(this.#callId, { kind: "failed", failure }, this.#ttlMs);
+    await this.#calls.end(this.#callId, { kind: "failed", failure }, this.ttlMs);
   }
 
   async cancel(): Promise<void> {
-    await this.#calls.end(this.#callId, { kind: "cancelled" }, this.#ttlMs);
+    await this.#calls.end(this.#callId, { kind: "cancelled" }, this.ttlMs);
   }
 
   /** The agent stops. @param mayHaveRun the app may have begun */
   async abandon(mayHaveRun: boolean): Promise<void> {
     const kind = mayHaveRun ? "lost" : "not_started";
-    await this.#calls.end(this.#callId, { kind }, this.#ttlMs);
+    await this.#calls.end(this.#callId, { kind }, this.ttlMs);
   }
 
   /** Forgets the call, which never began: its key is free. */

@@ -15,6 +15,7 @@ import { Journal, type JournalDamage } from "./journal.ts";
 import type { CallOutcome, JournalEntry } from "./journal-record.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
+import { readWaitingCalls, type WaitingCall, writeWaitingCalls } from "./waiting-calls.ts";
 
 /** Disk that stored responses of one agent may take; beyond it the oldest complete ones are evicted. */
 const RESULTS_QUOTA_BYTES = 10 * GIB;
@@ -62,9 +63,13 @@ export interface DurableCallsOptions {
 }
 
 export class DurableCalls {
+  readonly #files: Files;
+  readonly #waitingPath: string;
   readonly #observer: Observer;
   readonly #journal: Journal;
   readonly #results: ResultStore;
+  /** Calls that an earlier agent left waiting, until they are taken. */
+  #waiting: readonly WaitingCall[] = [];
   readonly #sweeper: ReturnType<typeof setInterval>;
   /** Responses that were evicted before their time, since this was last reported. */
   readonly #evicted: { count: number };
@@ -72,11 +77,13 @@ export class DurableCalls {
   #unreported = 0;
 
   private constructor(
-    observer: Observer,
+    { directory, observer, files = REAL_FILES }: DurableCallsOptions,
     journal: Journal,
     results: ResultStore,
     evicted: { count: number },
   ) {
+    this.#files = files;
+    this.#waitingPath = join(directory, "waiting");
     this.#observer = observer;
     this.#evicted = evicted;
     this.#journal = journal;
@@ -86,16 +93,12 @@ export class DurableCalls {
   }
 
   /**
-   * Opens the directory, for one agent at a time. Ends the calls that an earlier agent left open: completed
-   * where the response is whole, lost where the app may have begun, else not started. A disk that takes no
-   * write prevents nothing of that: it is reported.
+   * Opens the directory, for one agent at a time. Calls that an earlier agent saved wait on. Others that it
+   * left open end: completed where the response is whole, lost where the app may have begun, else not
+   * started. A disk that takes no write prevents nothing of that: it is reported.
    */
-  static async open({
-    directory,
-    observer,
-    quotaBytes = RESULTS_QUOTA_BYTES,
-    files = REAL_FILES,
-  }: DurableCallsOptions): Promise<DurableCalls> {
+  static async open(options: DurableCallsOptions): Promise<DurableCalls> {
+    const { directory, observer, quotaBytes = RESULTS_QUOTA_BYTES, files = REAL_FILES } = options;
     const evicted = { count: 0 };
     const results = await ResultStore.open({
       directory: join(directory, "results"),
@@ -115,10 +118,47 @@ export class DurableCalls {
       files,
       onDamaged: (damage) => observer.notice(describeDamage(damage)),
     });
-    const calls = new DurableCalls(observer, journal, results, evicted);
-    const open = [...journal.entries.values()].filter((entry) => entry.outcome === undefined);
-    await Promise.all(open.map((entry) => calls.#endLeftOpen(entry)));
+    const calls = new DurableCalls(options, journal, results, evicted);
+    await calls.#restoreWaiting();
+    const waiting = new Set(calls.#waiting.map(({ head }) => head.callId));
+    const leftOpen = [...journal.entries.values()].filter(
+      ({ callId, outcome }) => outcome === undefined && !waiting.has(callId),
+    );
+    await Promise.all(leftOpen.map((entry) => calls.#endLeftOpen(entry)));
     return calls;
+  }
+
+  async #restoreWaiting(): Promise<void> {
+    const nowMs = Date.now();
+    try {
+      const calls = await readWaitingCalls(this.#files, this.#waitingPath);
+      this.#waiting = calls.filter(({ head, ttlMs }) => {
+        const entry = this.#journal.entries.get(head.callId);
+        if (entry === undefined || entry.outcome !== undefined) return false;
+        return entry.startedAtMs === undefined && entry.acceptedAtMs + ttlMs > nowMs;
+      });
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  /** Hands out the calls that an earlier agent left waiting, once. */
+  takeWaiting(): readonly WaitingCall[] {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    return waiting;
+  }
+
+  /** Saves the calls that wait, for the next agent. Never rejects: what cannot be saved has not started. */
+  async saveWaiting(calls: readonly WaitingCall[]): Promise<void> {
+    try {
+      await writeWaitingCalls(this.#files, this.#waitingPath, calls);
+    } catch (error) {
+      this.report(error);
+      await Promise.all(
+        calls.map(({ head, ttlMs }) => this.end(head.callId, { kind: "not_started" }, ttlMs)),
+      );
+    }
   }
 
   async #endLeftOpen({ callId, startedAtMs }: JournalEntry): Promise<void> {

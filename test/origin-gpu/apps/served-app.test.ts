@@ -40,6 +40,7 @@ async function servedApp(): Promise<ServedApp> {
     usePython: () => {
       throw new Error("nothing is Python here");
     },
+    onServing: () => undefined,
     log: () => undefined,
   });
   onTestFinished(async () => await app.close());

@@ -36,6 +36,21 @@ let calls: Call[];
 let heads: RequestHead[];
 /** What the endpoint says to every call instead of running it. */
 let refusal: Failure | undefined;
+const CONTEXT = {
+  now: () => performance.now(),
+  soon: setImmediate,
+  later: setImmediate,
+  rings: new RingBudget(),
+  observer: SILENT,
+};
+const RUNNER = {
+  resultTtlMs: 60_000,
+  run: (call: Call) => {
+    calls.push(call);
+    heads.push(call.head);
+    if (refusal !== undefined) call.fail(refusal);
+  },
+};
 beforeEach(async () => {
   directory = temporaryDirectory();
   faulty = new FaultyFiles();
@@ -44,34 +59,22 @@ beforeEach(async () => {
   calls = [];
   heads = [];
   refusal = undefined;
-  table = new CallRegistry({
-    context: {
-      now: () => performance.now(),
-      soon: setImmediate,
-      later: setImmediate,
-      rings: new RingBudget(),
-      observer: SILENT,
-    },
-    durable,
-  });
-  const runner = {
-    resultTtlMs: 60_000,
-    run: (call: Call) => {
-      calls.push(call);
-      heads.push(call.head);
-      if (refusal !== undefined) call.fail(refusal);
-    },
-  };
-  pair = new LinkPair({
-    onOpen: (stream, text, body, end) =>
-      table.open(stream, CARRIER, parseRequestHead(text), { body, end }, runner),
-    onAttach: (stream, text) => table.attach(stream, CARRIER, parseAttach(text)),
-  });
+  table = new CallRegistry({ context: CONTEXT, durable });
+  pair = linkPair();
 });
 afterEach(async () => {
   await durable.close();
   expect(log).toEqual([]);
 });
+
+/** A link to an agent with the present table. */
+function linkPair(): LinkPair {
+  return new LinkPair({
+    onOpen: (stream, text, body, end) =>
+      table.open(stream, CARRIER, parseRequestHead(text), { body, end }, RUNNER),
+    onAttach: (stream, text) => table.attach(stream, CARRIER, parseAttach(text)),
+  });
+}
 
 async function openDurableCalls(path: string): Promise<DurableCalls> {
   return await DurableCalls.open({
@@ -112,17 +115,17 @@ function listener(): { heard: string[]; events: StreamEvents } {
 }
 
 /** What the gateway's end of the call has heard. */
-function open(head: Partial<RequestHead>, end: boolean) {
+function open(head: Partial<RequestHead>, end: boolean, body: Uint8Array = HALF) {
   const { heard, events } = listener();
-  const stream = pair.gateway.open(JSON.stringify({ ...HEAD, ...head }), HALF, end, events);
+  const stream = pair.gateway.open(JSON.stringify({ ...HEAD, ...head }), body, end, events);
   if (stream === undefined) throw new Error("refused");
   return { stream, heard };
 }
 
 /** What somebody hears who comes for the call's answer. */
-function attach(): string[] {
+function attach(callId = HEAD.callId): string[] {
   const { heard, events } = listener();
-  pair.gateway.attach(JSON.stringify({ callId: HEAD.callId, offset: 0 }), events);
+  pair.gateway.attach(JSON.stringify({ callId, offset: 0 }), events);
   return heard;
 }
 
@@ -303,16 +306,60 @@ test("a request that never left frees its key, one that may have left does not",
   await later.close();
 });
 
-test("an agent that stops has lost what runs, and has not started what waits", async () => {
+test("a polite restart loses what runs alone: what waits is run by the next agent", async () => {
+  const body = Buffer.alloc(50_000, "b");
   const running = open({ callId: "running", async: true }, true);
-  const waiting = open({ callId: "waiting", async: true }, true);
-  await until(() => running.heard.length + waiting.heard.length === 2);
+  const promised = open({ callId: "promised", async: true, target: "/ä?q" }, true, body);
+  const keyed = open({ callId: "keyed", key: "k" }, true);
+  await until(() => running.heard.length + promised.heard.length === 2 && calls.length === 3);
   await calls[0]?.recordStart();
   calls[0]?.start(APP);
-  table.abandonAll("the agent stops");
-  await vi.waitFor(() => expect(durable.inspect("waiting")?.status).toBe("init_failure"));
-  expect(durable.inspect("running")?.status).toBe("lost");
+  await table.close("the agent stops");
+  await table.close("the agent stops for good");
+  // Its link breaks, and it attaches to the next agent.
+  expect(keyed.heard).toEqual([]);
+  await durable.close();
+
+  durable = await openDurableCalls(directory);
+  table = new CallRegistry({ context: CONTEXT, durable });
+  expect(table.inspect("running")?.status).toBe("lost");
+  expect(["promised", "keyed"].map((callId) => table.inspect(callId)?.status)).toEqual([
+    "pending",
+    "pending",
+  ]);
+  pair.cut();
+  pair = linkPair();
+  const heard = attach("promised");
+  calls = [];
+  table.resume((endpoint) => (endpoint === "another" ? RUNNER : undefined));
+  expect(calls).toEqual([]);
+  table.resume((endpoint) => (endpoint === "e" ? RUNNER : undefined));
+  expect(calls.map(({ callId }) => callId).toSorted()).toEqual(["keyed", "promised"]);
+  const again = calls.find(({ callId }) => callId === "promised") as Call;
+  expect(again.head.target).toBe("/ä?q");
+  expect(again.isPromised).toBe(true);
+  expect(Buffer.from(again.body.whole() ?? []).equals(body)).toBe(true);
+  expect(await again.recordStart()).toBe(true);
+  again.start(APP);
+  again.respond({ status: 200, headers: [] }, false);
+  again.complete();
+  await until(() => heard.at(-1)?.endsWith("true") === true);
+  // Nothing is run a second time by the agent after that.
+  await until(() => again.over);
+  const later = await afterKill();
+  expect(later.takeWaiting().map(({ head }) => head.callId)).toEqual(["keyed"]);
+  await later.close();
+});
+
+test("what waits and cannot be saved has not started, and says so", async () => {
+  const { heard } = open({ callId: "waiting", async: true }, true);
+  await until(() => heard.length > 0);
+  faulty.roomBytes = 0;
+  await table.close("the agent stops");
+  expect(durable.inspect("waiting")?.status).toBe("init_failure");
   expect(durable.lookup("waiting")).toMatchObject({ failure: { code: "starting_failed" } });
+  expect(log.length).toBeGreaterThan(0);
+  log = [];
 });
 
 test("a response that had to make room keeps its key: its client is told that it is gone", async () => {
@@ -321,7 +368,7 @@ test("a response that had to make room keeps its key: its client is told that it
   calls[0]?.start(APP);
   calls[0]?.respond({ status: 200, headers: [] }, false);
   calls[0]?.complete();
-  await until(() => heard.includes("head 0 true") && calls[0]?.over === true);
+  await until(() => heard.at(-1)?.endsWith("true") === true && calls[0]?.over === true);
   for (let count = 0; durable.lookup("first").kind === "result"; count += 1) {
     await complete(`other-${count}`, new Uint8Array(QUOTA_BYTES / 4));
   }
