@@ -7,6 +7,7 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { isObjectName } from "../../routing/names.ts";
+import { parseTrustedProxies } from "../../routing/trusted-proxies.ts";
 import type { Options } from "../arguments.ts";
 import { UsageError } from "../failure.ts";
 
@@ -53,7 +54,7 @@ export const GATEWAY_OPTIONS = {
   "trusted-proxies": {
     type: "string",
     value: "CIDR,...",
-    summary: "not available yet",
+    summary: "proxies in front whose word on the client's address counts (none)",
   },
   "dns-over-https": { type: "string", value: "URL", summary: "", notYet: true },
   log: {
@@ -102,7 +103,12 @@ const VARIABLES: readonly {
     flag: "trusted-proxies",
     variable: "POSTERN_TRUSTED_PROXIES",
     fallback: "",
-    expected: (value) => (value === "" ? undefined : "available yet: no proxy's word is taken"),
+    expected: (value) => {
+      const proxies = parseTrustedProxies(value);
+      return proxies.ok
+        ? undefined
+        : `a list of addresses and blocks, e.g. 127.0.0.1,10.0.0.0/8 (${JSON.stringify(proxies.error)} is neither)`;
+    },
   },
 ];
 

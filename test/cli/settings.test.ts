@@ -54,7 +54,7 @@ test.each([
   ["rate-limit", "200/5"],
   ["max-body", "4GiB"],
   ["max-body", "99999999999999999999"],
-  ["trusted-proxies", "10.0.0.0/8"],
+  ["trusted-proxies", "10.0.0.0/33"],
   ["log", "yes"],
 ] as const)("--%s %s is refused, never bent into something else", (flag, value) => {
   expect(() => gatewaySettings({ [flag]: value }, {})).toThrow(UsageError);

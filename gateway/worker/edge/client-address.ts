@@ -1,8 +1,16 @@
 /**
- * The client's address. On Cloudflare the edge names it in CF-Connecting-IP. Self-hosted, connections come from the
- * TCP front, which announces each connection's client before its first request. workerd's `cf.clientIp`, "ip:port",
- * names the connection, and no header can forge it. Without a front, `cf.clientIp` is the client's own address.
+ * The client's address and scheme. On Cloudflare the edge names the address in CF-Connecting-IP. Self-hosted,
+ * connections come from the TCP front, which announces each connection's client before its first request. workerd's
+ * `cf.clientIp`, "ip:port", names the connection, and no header can forge it. Without a front, `cf.clientIp` is the
+ * client's own address. Where that is one of POSTERN_TRUSTED_PROXIES, its headers name the client.
  */
+import { publicScheme } from "../../../routing/names.ts";
+import {
+  parseTrustedProxies,
+  proxiedClient,
+  type ProxiedClient,
+  type TrustedProxies,
+} from "../../../routing/trusted-proxies.ts";
 import type { Env } from "../../contracts/env.ts";
 
 /** Announcements that an isolate remembers; then it forgets the oldest. The front holds fewer connections. */
@@ -30,8 +38,35 @@ export function announceConnection(request: Request, env: Env): Response {
   return new Response(null, { status: 204 });
 }
 
-/** The client's address. */
-export function clientAddress(request: Request, env: Env): string {
+/** The client as the app may believe in it. */
+export function clientOf(request: Request, env: Env): Required<ProxiedClient> {
+  const scheme = publicScheme(env.POSTERN_BASE_DOMAIN);
+  const address = peerAddress(request, env);
+  const proxies = env.POSTERN_TRUSTED_PROXIES;
+  if (!proxies) return { address, scheme };
+  return {
+    scheme,
+    ...proxiedClient(trustedProxies(proxies), address, {
+      addresses: request.headers.get("x-forwarded-for"),
+      schemes: request.headers.get("x-forwarded-proto"),
+      forwarded: request.headers.get("forwarded"),
+    }),
+  };
+}
+
+let parsed: { text: string; proxies: TrustedProxies } | undefined;
+
+/** The variable has been checked at the start (cli/gateway/settings.ts); a part that can't be read trusts nobody. */
+function trustedProxies(text: string): TrustedProxies {
+  if (parsed?.text !== text) {
+    const result = parseTrustedProxies(text);
+    parsed = { text, proxies: result.ok ? result.value : [] };
+  }
+  return parsed.proxies;
+}
+
+/** The address at the other end of the client's connection. */
+function peerAddress(request: Request, env: Env): string {
   const connection = connectionOf(request);
   if (connection === undefined) return request.headers.get("cf-connecting-ip") ?? "unknown";
   if (env.POSTERN_FRONT_SECRET) {

@@ -8,7 +8,6 @@ import { ownCors, preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
 import { parseHost } from "../../../routing/host.ts";
 import { callerOf, parseIdempotencyKey, scopeText } from "../../../routing/idempotency.ts";
-import { publicScheme } from "../../../routing/names.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
 import { sha256Hex } from "../../../routing/sha256.ts";
@@ -24,7 +23,7 @@ import type { PlacedAttempt } from "../proxy/candidates.ts";
 import { type OutgoingCall, proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import { authorize } from "./authorization.ts";
-import { clientAddress } from "./client-address.ts";
+import { clientOf } from "./client-address.ts";
 import type { RequestContext } from "./request-context.ts";
 import { collectResult, patienceMs, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
@@ -80,11 +79,11 @@ export async function serve(
   }
   const callId = crypto.randomUUID();
   context.callId = callId;
-  const client = clientAddress(request, env);
+  const client = clientOf(request, env);
   const headers = requestHeaders(request.headers, {
     host: host.authority,
-    client,
-    scheme: publicScheme(env.POSTERN_BASE_DOMAIN),
+    client: client.address,
+    scheme: client.scheme,
     requestId: context.requestId,
     traceparent: traceparent(request, callId),
     callId,
@@ -99,7 +98,7 @@ export async function serve(
   if (isWebSocketHandshake(request.method, request.headers)) {
     return await respond(context, origin, await proxyWebSocket(env, snapshot, head));
   }
-  const key = await idempotencyScope(request, head, client);
+  const key = await idempotencyScope(request, head, client.address);
   if (key !== undefined && "malformed" in key) return context.refuse("bad_request", key.malformed);
   if (key !== undefined) head.key = key.scope;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
