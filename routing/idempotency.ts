@@ -70,9 +70,15 @@ export function callerOf(headers: HeaderLines, address: string): IdempotencyCall
   return { address: [address, ...proxied.toSorted(byName).flat()].join("\n") };
 }
 
-/** Names such as `authorization`, `x-api-key`, `api-key`, `cookie`, `x-auth-token`, `mcp-session-id`. */
-const IDENTIFYING =
-  /(?:^|-)(?:authorization|auth|cookie|key|apikey|token|jwt|secret|credentials?|session|session-?id|user|user-?id)$/;
+/**
+ * Words that names of identifying headers end in: `authorization`, `cookie`, `x-api-key`, `x-auth-token`,
+ * `mcp-session-id`, and those of proxies that authorize (`x-auth-request-email`, `x-amzn-oidc-identity`).
+ */
+const IDENTIFYING_WORDS =
+  "authorization auth key apikey token jwt secret credential credentials cookie session session-id sessionid " +
+  "user user-id userid email identity assertion account account-id principal principal-id tenant tenant-id";
+
+const IDENTIFYING = new RegExp(`(?:^|-)(?:${IDENTIFYING_WORDS.replaceAll(" ", "|")})$`);
 
 /** Names that end in such a word and identify no caller. */
 const NOT_IDENTIFYING: ReadonlySet<string> = new Set(["idempotency-key", "sec-websocket-key"]);

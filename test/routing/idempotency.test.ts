@@ -98,6 +98,9 @@ describe("the caller under a key", () => {
     "postern-key",
     "postern-secret",
     "x-user-id",
+    "x-auth-request-email",
+    "x-amzn-oidc-identity",
+    "x-tenant-id",
   ])("is told from others by %s", (name) => {
     expect(caller({ [name]: "alice" })).not.toBe(caller({ [name]: "bob" }));
     expect(caller({ [name]: "alice" })).not.toBe(caller({}));
