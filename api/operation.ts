@@ -1,5 +1,5 @@
 /**
- * What an operation of the HTTP API is: one row that says its path, who may call it, what it takes and what it
+ * The form of an operation of the HTTP API: one row has its path, the scope that it needs, and what it takes and
  * responds. The gateway checks requests by the row and describes it in the OpenAPI document; the command's client
  * takes its types from the row and checks responses by it. So the three cannot disagree.
  *

@@ -1,4 +1,4 @@
-/** What an API token may do: each scope may do everything that the ones before it may. */
+/** The scopes of API tokens: each may do everything that the ones before it may. */
 
 export const SCOPES = ["read", "deploy", "admin"] as const;
 

@@ -55,11 +55,14 @@ export type IdempotencyCaller =
  * out, two users who differ in it alone could read each other's responses by guessing a key. Only where there
  * is none, the address counts.
  *
- * Behind a proxy all connections come from the proxy's address. So the address includes the proxy's name for
- * its client. A client can forge that, but not into another client's: the proxy adds the real one.
- * @param address the address that the connection came from
+ * Behind a proxy that is not trusted, all connections come from the proxy's address. So the address then includes
+ * the proxy's name for its client. A client can forge that, but not into another client's: the proxy adds the real
+ * one.
  */
-export function callerOf(headers: HeaderLines, address: string): IdempotencyCaller {
+export function callerOf(
+  headers: HeaderLines,
+  { address, isNamedByProxy }: CallerAddress,
+): IdempotencyCaller {
   const lines: [name: string, value: string][] = [];
   const proxied: [name: string, value: string][] = [];
   headers.forEach((value, name) => {
@@ -67,7 +70,15 @@ export function callerOf(headers: HeaderLines, address: string): IdempotencyCall
     else if (FROM_A_PROXY.has(name)) proxied.push([name, withoutPorts(value)]);
   });
   if (lines.length > 0) return { identity: lines.toSorted(byName).flat() };
+  if (isNamedByProxy) return { address };
   return { address: [address, ...proxied.toSorted(byName).flat()].join("\n") };
+}
+
+/** The address of a caller, as far as the gateway knows it. */
+export interface CallerAddress {
+  readonly address: string;
+  /** A trusted proxy named it; else it is the connection's. */
+  readonly isNamedByProxy: boolean;
 }
 
 /**

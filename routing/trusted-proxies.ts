@@ -1,7 +1,7 @@
 /**
  * The client's address and scheme behind the operator's own proxies. A proxy's word counts only where the connection
  * comes from a trusted address, and only as far as trusted proxies made it: the list is read from its end, and the
- * first address that is not trusted is the client's. Anything before it is the client's own invention. Pure.
+ * first address that is not trusted is the client's. A client can invent all that is before it. Pure.
  *
  * `X-Forwarded-For` wins over `Forwarded` (RFC 7239): most proxies write the first and pass the second on as the
  * client sent it.
@@ -19,13 +19,13 @@ type Address = readonly number[];
 
 export type TrustedProxies = readonly Block[];
 
-/** What is known of a client. The scheme is absent where no trusted proxy names it. */
+/** A client as trusted proxies name it. The scheme is absent where none of them does. */
 export interface ProxiedClient {
   readonly address: string;
   readonly scheme?: "http" | "https";
 }
 
-/** What proxies write about their client. */
+/** The header fields in which proxies name their client. */
 export interface ForwardedFields {
   /** `X-Forwarded-For`. */
   readonly addresses: string | null;

@@ -15,6 +15,7 @@ const WRITTEN = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "CHANGELOG.md",
+  "api",
   "auth",
   "base",
   "docs/architecture.md",

@@ -79,8 +79,8 @@ describe("the Idempotency-Key header", () => {
 
 describe("the caller under a key", () => {
   const ADDRESS = "192.0.2.7";
-  const caller = (headers: Record<string, string>, address = ADDRESS) =>
-    JSON.stringify(callerOf(new Map(Object.entries(headers)), address));
+  const caller = (headers: Record<string, string>, address = ADDRESS, isNamedByProxy = false) =>
+    JSON.stringify(callerOf(new Map(Object.entries(headers)), { address, isNamedByProxy }));
 
   it.each([
     "authorization",
@@ -150,20 +150,27 @@ describe("the caller under a key", () => {
     expect(caller({ [name]: one })).toBe(caller({ [name]: other }));
   });
 
+  it("is the address that a trusted proxy names, over whichever of its proxies", () => {
+    const one = { "x-forwarded-for": "203.0.113.5, 10.0.0.1" };
+    const other = { "x-forwarded-for": "203.0.113.5, 10.0.0.2" };
+    expect(caller(one, "203.0.113.5", true)).toBe(caller(other, "203.0.113.5", true));
+    expect(caller(one, "203.0.113.5", true)).not.toBe(caller(one, "203.0.113.6", true));
+  });
+
   it("does not depend on the order of the headers", () => {
     const one = callerOf(
       new Map([
         ["cookie", "a"],
         ["x-api-key", "b"],
       ]),
-      ADDRESS,
+      { address: ADDRESS, isNamedByProxy: false },
     );
     const other = callerOf(
       new Map([
         ["x-api-key", "b"],
         ["cookie", "a"],
       ]),
-      ADDRESS,
+      { address: ADDRESS, isNamedByProxy: false },
     );
     expect(one).toEqual(other);
   });

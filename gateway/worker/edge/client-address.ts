@@ -38,20 +38,24 @@ export function announceConnection(request: Request, env: Env): Response {
   return new Response(null, { status: 204 });
 }
 
+/** A client as the gateway knows it. */
+interface Client extends Required<ProxiedClient> {
+  /** A trusted proxy named the address, so it is the client's own and not a proxy's. */
+  readonly isNamedByProxy: boolean;
+}
+
 /** The client as the app may believe in it. */
-export function clientOf(request: Request, env: Env): Required<ProxiedClient> {
+export function clientOf(request: Request, env: Env): Client {
   const scheme = publicScheme(env.POSTERN_BASE_DOMAIN);
   const address = peerAddress(request, env);
   const proxies = env.POSTERN_TRUSTED_PROXIES;
-  if (!proxies) return { address, scheme };
-  return {
-    scheme,
-    ...proxiedClient(trustedProxies(proxies), address, {
-      addresses: request.headers.get("x-forwarded-for"),
-      schemes: request.headers.get("x-forwarded-proto"),
-      forwarded: request.headers.get("forwarded"),
-    }),
-  };
+  if (!proxies) return { address, scheme, isNamedByProxy: false };
+  const client = proxiedClient(trustedProxies(proxies), address, {
+    addresses: request.headers.get("x-forwarded-for"),
+    schemes: request.headers.get("x-forwarded-proto"),
+    forwarded: request.headers.get("forwarded"),
+  });
+  return { scheme, ...client, isNamedByProxy: client.address !== address };
 }
 
 let parsed: { text: string; proxies: TrustedProxies } | undefined;

@@ -7,7 +7,12 @@ import { homeBox } from "../../../routing/boxes.ts";
 import { ownCors, preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
 import { parseHost } from "../../../routing/host.ts";
-import { callerOf, parseIdempotencyKey, scopeText } from "../../../routing/idempotency.ts";
+import {
+  type CallerAddress,
+  callerOf,
+  parseIdempotencyKey,
+  scopeText,
+} from "../../../routing/idempotency.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
 import { sha256Hex } from "../../../routing/sha256.ts";
@@ -98,7 +103,7 @@ export async function serve(
   if (isWebSocketHandshake(request.method, request.headers)) {
     return await respond(context, origin, await proxyWebSocket(env, snapshot, head));
   }
-  const key = await idempotencyScope(request, head, client.address);
+  const key = await idempotencyScope(request, head, client);
   if (key !== undefined && "malformed" in key) return context.refuse("bad_request", key.malformed);
   if (key !== undefined) head.key = key.scope;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
@@ -207,14 +212,14 @@ function preflightResponse(
 async function idempotencyScope(
   request: Request,
   { endpoint, method, target }: RequestHead,
-  address: string,
+  client: CallerAddress,
 ): Promise<{ scope: string } | { malformed: string } | undefined> {
   const line = request.headers.get("idempotency-key");
   if (line === null) return undefined;
   const parsed = parseIdempotencyKey([line]);
   if (parsed.kind === "none") return undefined;
   if (parsed.kind === "malformed") return { malformed: parsed.detail };
-  const caller = callerOf(request.headers, address);
+  const caller = callerOf(request.headers, client);
   const [path = ""] = target.split("?", 1);
   const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
   return { scope: await sha256Hex(scope) };

@@ -13,10 +13,15 @@ function client(variables: Partial<Env>) {
 }
 
 test("no proxy's word counts unless it is trusted", () => {
-  expect(client({})).toEqual({ address: "10.0.0.1", scheme: "http" });
+  expect(client({})).toEqual({
+    address: "10.0.0.1",
+    scheme: "http",
+    isNamedByProxy: false,
+  });
   expect(client({ POSTERN_TRUSTED_PROXIES: "10.9.0.0/16" })).toEqual({
     address: "10.0.0.1",
     scheme: "http",
+    isNamedByProxy: false,
   });
 });
 
@@ -24,5 +29,6 @@ test("a trusted proxy names the client and its scheme", () => {
   expect(client({ POSTERN_TRUSTED_PROXIES: "10.0.0.0/8" })).toEqual({
     address: "192.0.2.7",
     scheme: "https",
+    isNamedByProxy: true,
   });
 });
