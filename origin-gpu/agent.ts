@@ -23,6 +23,7 @@ import { Apps } from "./apps/apps.ts";
 import { type DeploymentFiles, Deployments, openDeploymentFiles } from "./apps/deployments.ts";
 import { secretsFrom } from "./apps/secrets.ts";
 import { BodySpools } from "./calls/body-spool.ts";
+import { HeadBudget } from "./calls/head-budget.ts";
 import { CallRegistry } from "./calls/call-registry.ts";
 import { DurableCalls } from "./calls/store/durable-calls.ts";
 import { RingBudget } from "./calls/response/replay-ring.ts";
@@ -142,6 +143,7 @@ class Agent {
         later: coalescer(),
         rings: new RingBudget(),
         observer,
+        heads: new HeadBudget(),
       },
       durable,
     });

@@ -114,7 +114,7 @@ export class Endpoint {
       graceMs:
         typeof onDisconnect === "number" ? onDisconnect * MS_PER_SECOND : graceMs[onDisconnect],
       run: (call) => {
-        if (this.#queue(call, settings, link) === "waits") void this.#drainBody(call);
+        if (this.#queue(call, settings, link) === "waits") this.#park(call);
       },
     };
   }
@@ -193,6 +193,15 @@ export class Endpoint {
     const detail = `${name} has ${asynchronous ? maxPendingAsync : maxPending} calls waiting`;
     call.fail({ code: "queue_full", detail, retryAfter: 1 });
     return "refused";
+  }
+
+  /** A call that has to wait takes little memory: its head is counted, its body drained. */
+  #park(call: Call): void {
+    if (call.park()) void this.#drainBody(call);
+    else {
+      const detail = "the heads of waiting calls take all the room that they may";
+      call.fail({ code: "queue_full", detail, retryAfter: 1 });
+    }
   }
 
   /** A call that has to wait keeps its body here; small ones that are whole are no trouble where they are. */

@@ -7,6 +7,7 @@ import type { Observer } from "../../base/observer.ts";
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
 import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import type { HeadBudget } from "./head-budget.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
 import type { Carrier } from "./response/carrier.ts";
@@ -42,6 +43,7 @@ export type Settlement = "completed" | "broke" | "given_up";
 /** What a call needs of the world. */
 export interface CallContext extends StreamedResponseContext {
   readonly observer: Observer;
+  readonly heads: HeadBudget;
   /** Forgets a call that is over. */
   forget(call: Call): void;
 }
@@ -65,8 +67,10 @@ export class Call implements RespondingCall {
   readonly body: RequestBody;
   /** The id of the container that works on it, once one does. */
   container: string | undefined;
-  /** As JSON while the call waits without a subscriber: the strings of a parsed head take twice as much. */
+  /** As JSON while the call waits: the strings of a parsed head take twice as much. */
   #head: RequestHead | string;
+  /** Of the head, while it waits. */
+  #waitingBytes = 0;
   readonly #context: CallContext;
   readonly #graceMs: number;
   readonly #storage: CallStorage | undefined;
@@ -227,6 +231,7 @@ export class Call implements RespondingCall {
     const response = this.#response;
     if (!isWaiting || !(response instanceof StoredResponse) || !response.isJournaled) return false;
     this.#over = true;
+    this.#unpark();
     this.#settle("given_up");
     return true;
   }
@@ -281,14 +286,35 @@ export class Call implements RespondingCall {
     };
   }
 
+  /**
+   * Counts the head of a call that has to wait, and packs it.
+   * @returns false where waiting heads have no room
+   */
+  park(): boolean {
+    if (this.#over || this.#waitingBytes > 0) return true;
+    const bytes = sizeOf(this.head);
+    if (!this.#context.heads.take(bytes)) return false;
+    this.#waitingBytes = bytes;
+    this.#packLater(false);
+    return true;
+  }
+
   shrink(): void {
-    if (this.body.incomplete) return;
-    // Later: a call that need not wait has begun by then.
+    if (!this.body.incomplete) this.#packLater(true);
+  }
+
+  /** Later: a call that need not wait for long has begun by then. */
+  #packLater(isSenderGone: boolean): void {
     this.#context.later(() => {
       if (this.#over || callProgress(this.#state) !== "not_sent") return;
-      this.body.compact();
+      this.body.compact(isSenderGone);
       if (typeof this.#head !== "string") this.#head = JSON.stringify(this.#head);
     });
+  }
+
+  #unpark(): void {
+    this.#context.heads.giveBack(this.#waitingBytes);
+    this.#waitingBytes = 0;
   }
 
   /**
@@ -314,6 +340,7 @@ export class Call implements RespondingCall {
 
   /** The app's request is on its way. */
   start(work: AppWork): void {
+    this.#unpark();
     this.#work = work;
     this.#advance("started");
     if (this.#over) work.abort("the call is over");
@@ -332,7 +359,10 @@ export class Call implements RespondingCall {
    * @param eager a stream of events: the head is sent at once, not with the first bytes of the body
    */
   respond(head: ResponseHead, eager: boolean): void {
-    if (this.#advance("answered")) this.#response.begin(head, eager);
+    if (!this.#advance("answered")) return;
+    // The app has it: from here on only a description needs a part of it.
+    this.head.headers = NO_HEADERS;
+    this.#response.begin(head, eager);
   }
 
   /** Appends to the response's body. */
@@ -391,11 +421,21 @@ export class Call implements RespondingCall {
   finish(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#unpark();
     this.#settle("given_up");
     this.#response.release();
     this.#context.forget(this);
     this.body.abort();
   }
+}
+
+const NO_HEADERS: string[] = [];
+
+/** Bytes of a head, near enough. */
+function sizeOf({ target, headers }: RequestHead): number {
+  let bytes = target.length;
+  for (const text of headers) bytes += text.length;
+  return bytes;
 }
 
 function parsed(head: RequestHead | string): RequestHead {

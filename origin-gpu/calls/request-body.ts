@@ -73,9 +73,12 @@ export class RequestBody {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
-  /** Frees memory of a whole body whose sender is gone: the stream, and large buffers of small parts. */
-  compact(): void {
-    this.#stream = undefined;
+  /**
+   * Frees memory of a body that waits: large buffers of small parts.
+   * @param isSenderGone its stream gets no credit any more, and is freed too
+   */
+  compact(isSenderGone: boolean): void {
+    if (isSenderGone) this.#stream = undefined;
     this.#chunks = this.#chunks.map((chunk) =>
       // A copy, which slice() of a Buffer is not.
       chunk.byteLength * 2 < chunk.buffer.byteLength ? new Uint8Array(chunk) : chunk,

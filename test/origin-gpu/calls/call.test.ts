@@ -1,6 +1,7 @@
 /** The rules of one passing call: what shares a frame, when the app waits, how it ends, who takes over. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { NO_TOPICS, type ObservedEvent, Observer } from "../../../base/observer.ts";
+import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
@@ -61,6 +62,7 @@ class Bench {
       soon: (callback) => this.#soon.push(callback),
       later: (callback) => this.#later.push(callback),
       rings: this.rings,
+      heads: new HeadBudget(),
       observer: new Observer({
         sinks: [(event) => this.events.push(event)],
         now: () => this.now,

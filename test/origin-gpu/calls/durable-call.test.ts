@@ -3,6 +3,7 @@ import { cpSync } from "node:fs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { Observer, SILENT, textSink } from "../../../base/observer.ts";
+import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { type CallCursor, CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
@@ -36,11 +37,14 @@ let calls: Call[];
 let heads: RequestHead[];
 /** What the endpoint says to every call instead of running it. */
 let refusal: Failure | undefined;
+/** Two heads of waiting calls with 40,000 bytes of headers each, and not three. */
+const HEADS = new HeadBudget(100_000);
 const CONTEXT = {
   now: () => performance.now(),
   soon: setImmediate,
   later: setImmediate,
   rings: new RingBudget(),
+  heads: HEADS,
   observer: SILENT,
 };
 const RUNNER = {
@@ -210,6 +214,27 @@ test("an answer without room on the disk breaks off, and is results_full to all 
   const late = attach();
   await until(() => late.length > 0);
   expect([heard, late]).toEqual([["head 0 false", "reset results_full"], ["refused results_full"]]);
+});
+
+test("heads of waiting calls have a bound, are packed, and are let go when the app has them", async () => {
+  const headers = ["x-large", "x".repeat(40_000)];
+  const callIds = ["a", "b", "c"];
+  const opened = callIds.map((callId) => open({ callId, headers }, true));
+  await until(() => calls.length === 3);
+  expect(calls.map((call) => call.park())).toEqual([true, true, false]);
+  expect(HEADS.usedBytes).toBeGreaterThan(80_000);
+  await tick();
+  calls[0]?.start(APP);
+  // Packed while it waited: it is not the object that came.
+  expect(calls[0]?.head.headers).toEqual(headers);
+  expect(calls[0]?.head).not.toBe(heads[0]);
+  expect(calls[2]?.park()).toBe(true);
+  calls[0]?.respond({ status: 200, headers: [] }, false);
+  expect(calls[0]?.head.headers).toEqual([]);
+  expect(table.inspect("a")).toMatchObject({ method: "POST", path: "/" });
+  for (const call of calls) call.cancel("enough");
+  expect(HEADS.usedBytes).toBe(0);
+  expect(opened).toHaveLength(3);
 });
 
 test("a list in pages has every call, those that run first, the newest of each first", async () => {

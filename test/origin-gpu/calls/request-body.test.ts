@@ -37,7 +37,7 @@ describe("a body that is there when the app is asked", () => {
   test("one that waits for nobody leaves the buffer that it came in", () => {
     const message = Buffer.alloc(1000, "x");
     const { body: waiting, credit } = body(message.subarray(10, 13), true);
-    waiting.compact();
+    waiting.compact(true);
     const whole = waiting.whole();
     expect(whole).toEqual(new Uint8Array(Buffer.from("xxx")));
     expect(whole?.buffer.byteLength).toBe(3);

@@ -4,6 +4,7 @@
  * byte that arrives anywhere is compared with the one that was sent.
  */
 import { SILENT } from "../../../base/observer.ts";
+import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry, type CallRunner } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
@@ -359,6 +360,7 @@ export class World {
         soon: (callback) => this.#soon.push(callback),
         later: (callback) => this.#later.add(callback),
         rings,
+        heads: new HeadBudget(),
         observer: SILENT,
       },
       durable: undefined,

@@ -1,0 +1,34 @@
+/**
+ * Counts the heads of all calls that wait for a permit. A head has up to 64 KiB, and a queue of thousands of
+ * them would take the memory that the box's apps need: without room a call is refused like one that finds
+ * the queue full. Pure.
+ */
+import { MIB } from "../../base/units.ts";
+
+/** 250,000 calls with heads of 1 KiB, or 4,000 with the largest ones. */
+const WAITING_HEADS_BYTES = 256 * MIB;
+
+export class HeadBudget {
+  readonly #limitBytes: number;
+  #usedBytes = 0;
+
+  constructor(limitBytes = WAITING_HEADS_BYTES) {
+    this.#limitBytes = limitBytes;
+  }
+
+  /** Bytes of the heads that wait. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** @returns false where there is no room */
+  take(bytes: number): boolean {
+    if (this.#usedBytes + bytes > this.#limitBytes) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
+}
