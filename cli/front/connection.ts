@@ -31,10 +31,15 @@ const HALF_CLOSED_GRACE_MS = 500;
 const HALF_CLOSED_CHECK_MS = 100;
 
 /**
- * How long a client may take to close after the last byte it gets. Closing at once would reset the
- * connection of a client that is still sending and take the answer out of its hands (RFC 9112, 9.6).
+ * How long a client may be silent after the last byte that it gets, and how long it may go on sending. Closing at
+ * once would reset the connection of a client that is still sending and take the answer out of its hands (RFC 9112,
+ * 9.6): many clients read no answer before their upload has ended.
  */
 const LINGER_MS = 2_000;
+const MAX_LINGER_MS = 60_000;
+
+/** How long a client has to read what it was sent before its connection breaks as workerd's did. */
+const RESET_DELAY_MS = 250;
 
 /** How a box's link or dial-back begins; clients that would only pretend to be one gain nothing by it. */
 const BOX_REQUEST = Buffer.from("GET /_postern/", "latin1");
@@ -158,14 +163,19 @@ export class FrontConnection {
   #splice({ socket: upstream, forwardTo }: AnnouncedSocket): void {
     const client = this.#client;
     forwardTo(client);
+    /** Bytes that had been forwarded when the client last sent some. */
+    let forwardedAtLastSend = 0;
     client.on("drain", () => upstream.resume());
     client.on("data", (chunk: Buffer) => {
+      forwardedAtLastSend = upstream.forwardedBytes;
+      // workerd takes no more: the client's bytes are read and dropped until the answer has passed.
+      if (upstream.isUnwritable) return;
       if (!upstream.write(chunk)) client.pause();
     });
     upstream.on("drain", () => client.resume());
 
     const onClientEnd = (): void => {
-      if (upstream.destroyed) return;
+      if (upstream.destroyed || upstream.isUnwritable) return;
       upstream.end();
       this.#watchHalfClosed(this.#delivered());
     };
@@ -176,7 +186,18 @@ export class FrontConnection {
       upstream.destroy();
       this.#linger();
     });
-    upstream.on("error", () => reset(client));
+    upstream.on("error", () => {
+      if (upstream.forwardedBytes === 0) return reset(client);
+      const sentLast = forwardedAtLastSend === upstream.forwardedBytes;
+      if (upstream.isUnwritable || upstream.writableLength > 0 || sentLast) this.#linger();
+      else this.#resetSoon();
+    });
+  }
+
+  /** Breaks the connection when the client has had time to read what it was sent: a reset overtakes it. */
+  #resetSoon(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => reset(this.#client), RESET_DELAY_MS);
   }
 
   /** Cuts the work of a client that closed its half and to which nothing moves any more. */
@@ -194,16 +215,27 @@ export class FrontConnection {
     return this.#client.bytesWritten - this.#client.writableLength;
   }
 
-  /** Sends what is left, reads on and throws away what comes, and closes when the client does or is late. */
+  /**
+   * Sends what is left, reads on and throws away what comes. Closes when the client does, has sent nothing for
+   * `LINGER_MS` or goes on for `MAX_LINGER_MS`.
+   */
   #linger(last?: string): void {
     const client = this.#client;
     clearTimeout(this.#timer);
+    let deadline = Number.POSITIVE_INFINITY;
+    const waitOn = (): void => {
+      if (client.destroyed || deadline === Number.POSITIVE_INFINITY) return;
+      clearTimeout(this.#timer);
+      const waitMs = Math.max(0, Math.min(LINGER_MS, deadline - performance.now()));
+      this.#timer = setTimeout(() => client.destroy(), waitMs);
+    };
     client.removeAllListeners("data");
-    client.on("data", ignore);
+    client.on("data", waitOn);
     client.resume();
     if (last !== undefined) client.write(last);
     client.end(() => {
-      if (!client.destroyed) this.#timer = setTimeout(() => client.destroy(), LINGER_MS);
+      deadline = performance.now() + MAX_LINGER_MS;
+      waitOn();
     });
   }
 }

@@ -4,7 +4,7 @@
  * download costs no allocation.
  */
 
-import { connect, type Socket } from "node:net";
+import { Socket } from "node:net";
 import { AnswerReader } from "./announcement.ts";
 
 /** One read. Larger ones move more bytes for a system call, and more would be queued for a slow client. */
@@ -18,9 +18,40 @@ export type Upstream =
 
 export interface AnnouncedSocket {
   /** Has no listener for errors but one that ignores them, and emits no `data`. */
-  readonly socket: Socket;
+  readonly socket: UpstreamSocket;
   /** Writes what comes from now on to the client, and pauses while it doesn't take it. */
   readonly forwardTo: (client: Socket) => void;
+}
+
+/**
+ * A connection to workerd whose answer can be read to its end when nothing more can be written. workerd answers some
+ * requests before it has read their bodies, and then closes. The unread bytes make that a reset, so a write fails
+ * while the answer still waits in our kernel's buffer. Node would destroy the socket and the answer with it.
+ */
+export class UpstreamSocket extends Socket {
+  /** Of workerd's answers, announcement excluded. */
+  forwardedBytes = 0;
+  #isUnwritable = false;
+
+  /** A write has failed: reading goes on until `end` or an error, and nothing may be written. */
+  get isUnwritable(): boolean {
+    return this.#isUnwritable;
+  }
+
+  override destroy(error?: NodeJS.ErrnoException): this {
+    if (error?.syscall !== "write" || this.#isUnwritable) return super.destroy(error);
+    this.#isUnwritable = true;
+    // Where it was paused it must read on, or it would never learn of the end.
+    this.resume();
+    return this;
+  }
+
+  /** With `onread` Node pushes nothing but the end, which it does not emit after a failed write. */
+  override push(chunk: unknown): boolean {
+    if (chunk !== null || !this.#isUnwritable) return super.push(chunk);
+    this.emit("end");
+    return false;
+  }
 }
 
 /** Connects to a port of this machine and announces the client there. Never rejects. */
@@ -37,6 +68,7 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
   };
   const forwardTo = (client: Socket): void => {
     sink = (chunk) => {
+      socket.forwardedBytes += chunk.length;
       // Behind other bytes it waits, and must not wait in the buffer that the next read fills.
       if (client.writableLength > 0) return client.write(Buffer.from(chunk));
       const goesOn = client.write(chunk);
@@ -45,10 +77,7 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
       return goesOn;
     };
   };
-  const socket = connect({
-    port,
-    host: "127.0.0.1",
-    noDelay: true,
+  const socket = new UpstreamSocket({
     allowHalfOpen: true,
     onread: {
       // Asked for after each callback, for the next read.
@@ -56,6 +85,7 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
       callback: (length) => sink(landing.subarray(0, length)),
     },
   });
+  socket.setNoDelay(true).connect(port, "127.0.0.1");
   const onGone = (): void => resolve({ kind: "none" });
   socket.on("error", () => undefined);
   socket.on("end", onGone).on("close", onGone);

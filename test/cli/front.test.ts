@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { startFront, type Front, type FrontOptions } from "../../cli/front/front.ts";
@@ -224,6 +225,36 @@ describe("an upstream that ends", () => {
     expect(await client.response()).toMatchObject({ body: Buffer.from("ok"), ending: "complete" });
     client.send("and more");
     expect(await client.ending()).toBe("end");
+  });
+});
+
+/** Answers as workerd answers an upload that it refuses: its unread bytes make the close a reset. */
+describe("an answer that comes before its upload has ended", () => {
+  const HEAD = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 33554432\r\n\r\n";
+  const PIECE = Buffer.alloc(64 * 1024);
+
+  async function uploadAnsweredEarly(answerAfter: number): Promise<UpstreamConnection> {
+    const { client, server } = await exchange(HEAD);
+    server.socket.pause();
+    const response = client.response();
+    // As most clients do, it sends on until it has read an answer.
+    const isSending = { yes: true };
+    void (async () => {
+      while (isSending.yes && !client.socket.destroyed) {
+        if (client.socket.write(PIECE)) await new Promise((resolve) => setImmediate(resolve));
+        else await Promise.race([once(client.socket, "drain"), response]);
+      }
+    })();
+    if (answerAfter > 0) await new Promise((resolve) => setTimeout(resolve, answerAfter));
+    server.socket.write(ANSWER, () => server.socket.resetAndDestroy());
+    expect(await response).toMatchObject({ status: 200, body: Buffer.from("ok") });
+    isSending.yes = false;
+    client.socket.destroy();
+    return server;
+  }
+
+  test.each([0, 1, 5, 50])("reaches its client, 20 times of 20, after %s ms", async (delayMs) => {
+    for (let round = 0; round < 20; round += 1) await uploadAnsweredEarly(delayMs);
   });
 });
 
