@@ -11,7 +11,7 @@
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { within } from "../../base/runtime/within.ts";
-import { problem } from "../../routing/problem.ts";
+import { closingResponse, NO_PROXY } from "./bare-responses.ts";
 import { openUpstream, type AnnouncedSocket, type Upstream } from "./upstream.ts";
 
 /** How long a client waits for workerd while it restarts, before its 503. */
@@ -44,7 +44,7 @@ const RESET_DELAY_MS = 250;
 /** How a box's link or dial-back begins; clients that would only pretend to be one gain nothing by it. */
 const BOX_REQUEST = Buffer.from("GET /_postern/", "latin1");
 
-/** No Worker is asked about this method: workerd answers it with a 500 of its own. */
+/** Refused before workerd hears of it, which writes two lines for each. Elsewhere its response is replaced. */
 const CONNECT = Buffer.from("CONNECT ", "latin1");
 
 export interface ConnectionContext {
@@ -98,16 +98,8 @@ export class FrontConnection {
   /** Answers with a minimal 503 and closes: for a client whose request nobody has seen. */
   refuse(line: string): void {
     const headers = { "Content-Type": "text/plain; charset=utf-8", "Retry-After": "1" };
-    this.#answer("503 Service Unavailable", headers, `postern: ${line}\n`);
-  }
-
-  #answer(status: string, headers: Readonly<Record<string, string>>, body: string): void {
     this.#client.off("end", this.#onSilentEnd);
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    this.#linger(
-      `HTTP/1.1 ${status}\r\n${lines.join("")}` +
-        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    );
+    this.#linger(closingResponse("503 Service Unavailable", headers, `postern: ${line}\n`));
   }
 
   readonly #onSilentEnd = (): void => this.close();
@@ -118,8 +110,7 @@ export class FrontConnection {
     this.#isBox = chunk.subarray(0, BOX_REQUEST.length).equals(BOX_REQUEST);
     this.#context.onSpoken(this);
     if (chunk.subarray(0, CONNECT.length).equals(CONNECT)) {
-      const { headers, body } = problem("not_supported", "this is no proxy", { accept: null });
-      this.#answer("501 Not Implemented", headers, body);
+      this.#linger(NO_PROXY);
     } else {
       void this.#open(chunk);
     }
@@ -160,7 +151,7 @@ export class FrontConnection {
     return { kind: "none" };
   }
 
-  #splice({ socket: upstream, forwardTo }: AnnouncedSocket): void {
+  #splice({ socket: upstream, forwardTo, lastResponse }: AnnouncedSocket): void {
     const client = this.#client;
     forwardTo(client);
     /** Bytes that had been forwarded when the client last sent some. */
@@ -184,12 +175,13 @@ export class FrontConnection {
     else client.on("end", onClientEnd);
     upstream.on("end", () => {
       upstream.destroy();
-      this.#linger();
+      this.#linger(lastResponse());
     });
     upstream.on("error", () => {
       if (upstream.forwardedBytes === 0) return reset(client);
       const sentLast = forwardedAtLastSend === upstream.forwardedBytes;
-      if (upstream.isUnwritable || upstream.writableLength > 0 || sentLast) this.#linger();
+      if (upstream.isUnwritable || upstream.writableLength > 0 || sentLast)
+        this.#linger(lastResponse());
       else this.#resetSoon();
     });
   }

@@ -6,6 +6,7 @@
 
 import { Socket } from "node:net";
 import { AnswerReader } from "./announcement.ts";
+import { replacementFor } from "./bare-responses.ts";
 
 /** One read. Larger ones move more bytes for a system call, and more would be queued for a slow client. */
 const LANDING_BYTES = 64 * 1024;
@@ -21,6 +22,8 @@ export interface AnnouncedSocket {
   readonly socket: UpstreamSocket;
   /** Writes what comes from now on to the client, and pauses while it doesn't take it. */
   readonly forwardTo: (client: Socket) => void;
+  /** When the socket has ended: the response in place of a bare one of workerd's that was held back. */
+  readonly lastResponse: () => string | undefined;
 }
 
 /**
@@ -63,12 +66,23 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
   let sink = (chunk: Buffer): boolean => {
     const progress = answer.push(chunk);
     if (progress.kind === "refused") resolve(progress);
-    if (progress.kind === "accepted") resolve({ kind: "announced", socket, forwardTo });
+    if (progress.kind === "accepted")
+      resolve({ kind: "announced", socket, forwardTo, lastResponse });
     return true;
   };
+  /** Bytes that are workerd's own words to the letter; they are, if nothing follows them. */
+  let held: { bytes: Buffer; replacement: string } | undefined;
+  const lastResponse = (): string | undefined => held?.replacement;
   const forwardTo = (client: Socket): void => {
     sink = (chunk) => {
       socket.forwardedBytes += chunk.length;
+      if (held !== undefined) client.write(held.bytes);
+      held = undefined;
+      const replacement = replacementFor(chunk);
+      if (replacement !== undefined) {
+        held = { bytes: Buffer.from(chunk), replacement };
+        return true;
+      }
       // Behind other bytes it waits, and must not wait in the buffer that the next read fills.
       if (client.writableLength > 0) return client.write(Buffer.from(chunk));
       const goesOn = client.write(chunk);

@@ -258,6 +258,41 @@ describe("an answer that comes before its upload has ended", () => {
   });
 });
 
+describe("workerd's own bare responses", () => {
+  const TO_METHOD =
+    "HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 35\r\n" +
+    "Content-Type: text/plain\r\n\r\nERROR: Unrecognized request method.";
+  const TO_CONNECT =
+    "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 21\r\n\r\nInternal Server Error";
+
+  test.each([
+    ["LINK", TO_METHOD, "the gateway does not know this method"],
+    ["CONNECT", TO_CONNECT, "this is no proxy"],
+  ])("to %s gets a code, also behind another response", async (method, bare, detail) => {
+    const { client, server } = await exchange();
+    server.socket.write(ANSWER);
+    await client.response();
+    client.send(REQUEST.replace("GET", method));
+    server.socket.end(bare);
+    const response = await client.response();
+    expect(response.status).toBe(501);
+    expect(JSON.parse(response.body.toString())).toMatchObject({ code: "not_supported", detail });
+    expect(await client.ending()).toBe("end");
+  });
+
+  test("pass as they are inside of a longer response", async () => {
+    const { client, server } = await exchange();
+    server.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${TO_METHOD.length + 4}\r\n\r\n`);
+    await client.head();
+    server.socket.write(TO_METHOD);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    server.socket.write("more");
+    let body = "";
+    while (!body.endsWith("more")) body += (await client.nextBytes()).toString();
+    expect(body).toBe(`${TO_METHOD}more`);
+  });
+});
+
 describe("while workerd is down", () => {
   test("a new connection waits and is served when it is back", async () => {
     const back = Promise.withResolvers<number>();

@@ -140,3 +140,27 @@ function oldNode(): string | undefined {
   }
   return undefined;
 }
+
+test("what workerd answers by itself has a code, and an upload that it refuses gets the answer", async () => {
+  const { port } = await startPosternGateway();
+  for (const method of ["LINK", "M-SEARCH", "CONNECT"]) {
+    const client = await RawConnection.connect(port);
+    // Not in one read: the first eight bytes alone are easily told.
+    client.send(method.slice(0, 3));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    client.send(`${method.slice(3)} /x HTTP/1.1\r\nHost: nobody.localhost:${port}\r\n\r\n`);
+    const { status, body } = await client.response();
+    expect(status).toBe(501);
+    expect(JSON.parse(body.toString())).toMatchObject({ code: "not_supported" });
+    client.socket.destroy();
+  }
+  const length = 32 * 1024 * 1024;
+  const head = `POST / HTTP/1.1\r\nHost: nobody.localhost:${port}\r\nContent-Length: ${length}\r\n\r\n`;
+  for (let round = 0; round < 20; round += 1) {
+    const client = await RawConnection.connect(port);
+    client.send(head);
+    client.send(Buffer.alloc(length));
+    expect((await client.response()).status).toBe(404);
+    client.socket.destroy();
+  }
+});

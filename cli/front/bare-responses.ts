@@ -1,0 +1,49 @@
+/**
+ * workerd's own responses to requests that no Worker is asked about, and Postern's in their place: with a code, as
+ * every other error of the gateway. workerd closes the connection after each.
+ */
+
+import { problem } from "../../routing/problem.ts";
+
+/** To CONNECT (RFC 9110, 9.3.6). */
+const TO_CONNECT =
+  "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 21\r\n\r\nInternal Server Error";
+
+/** To a method that workerd does not know, such as M-SEARCH or LINK. */
+const TO_UNKNOWN_METHOD =
+  "HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 35\r\n" +
+  "Content-Type: text/plain\r\n\r\nERROR: Unrecognized request method.";
+
+/** The response to CONNECT. */
+export const NO_PROXY = notSupported("this is no proxy");
+
+const REPLACEMENTS: readonly (readonly [bare: Buffer, response: string])[] = [
+  [Buffer.from(TO_CONNECT, "latin1"), NO_PROXY],
+  [Buffer.from(TO_UNKNOWN_METHOD, "latin1"), notSupported("the gateway does not know this method")],
+];
+
+/** The response that goes out in place of these bytes; undefined for all bytes but a whole one of workerd's own. */
+export function replacementFor(chunk: Buffer): string | undefined {
+  for (const [bare, response] of REPLACEMENTS) {
+    if (chunk.length === bare.length && chunk.equals(bare)) return response;
+  }
+  return undefined;
+}
+
+/** A response after which the connection closes. */
+export function closingResponse(
+  status: string,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return (
+    `HTTP/1.1 ${status}\r\n${lines.join("")}` +
+    `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
+  );
+}
+
+function notSupported(detail: string): string {
+  const { headers, body } = problem("not_supported", detail, { accept: null });
+  return closingResponse("501 Not Implemented", headers, body);
+}
