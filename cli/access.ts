@@ -8,7 +8,7 @@
 import { resolve } from "node:path";
 import { Failure, UsageError } from "./failure.ts";
 import { DEFAULT_STATE } from "./gateway/settings.ts";
-import { readRunning } from "./gateway/state-directory.ts";
+import { readRunning, type RunningInfo } from "./gateway/state-directory.ts";
 import { ownProfilePath, Profiles, type Profile } from "./profiles.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -18,6 +18,8 @@ export interface Access {
   readonly url: string;
   /** Where to connect instead of the URL's host, for a gateway on this machine. */
   readonly connectTo?: string;
+  /** That gateway's state directory. */
+  readonly state?: string;
   readonly tokenId: string;
   readonly tokenSecret: string;
   /** Where the token was found, for messages. */
@@ -42,7 +44,14 @@ export function findAccess(state: string | undefined, environment: Environment):
   const url = gatewayUrl(environment);
   const token = tokenOf(environment);
   if (url !== undefined && token !== undefined) return { url, ...token };
-  if (state !== undefined) return accessOfState(resolve(state), token);
+  if (state !== undefined) {
+    const own = accessOfState(resolve(state), token);
+    if (url === undefined || url === own.url) return own;
+    throw new UsageError(
+      `POSTERN_URL is ${url}, and the gateway of --state is ${own.url}: unset POSTERN_URL, leave out ` +
+        "--state, or set POSTERN_TOKEN_ID and POSTERN_TOKEN_SECRET for POSTERN_URL",
+    );
+  }
   const profiles = Profiles.ofUser(environment);
   const name = profiles.activeName(environment);
   const profile = name === undefined ? undefined : profiles.get(name);
@@ -105,11 +114,29 @@ function accessOfState(state: string, token: Token | undefined): Access {
         "or run postern token set",
     );
   }
-  const place = { url: running.url, connectTo: `127.0.0.1:${running.workerdPort}` };
+  const place = { url: running.url, connectTo: pastTheFront(running), state };
   if (token !== undefined) return { ...place, ...token };
   const profiles = Profiles.read(ownProfilePath(state));
   const name = profiles.activeName({});
   const profile = name === undefined ? undefined : profiles.get(name);
   if (profile === undefined) throw new Failure(`${profiles.path} has no token`);
   return { ...accessOfProfile(profile, profiles.path), ...place };
+}
+
+/**
+ * Where an agent connects to the gateway of `access`, asked at each dial: past the front of one on this machine,
+ * whose next start may have another port there. Undefined: at its URL.
+ */
+export function agentConnectTo({ connectTo, state }: Access): (() => string) | undefined {
+  if (connectTo === undefined || state === undefined) return undefined;
+  let last = connectTo;
+  return () => {
+    const running = readRunning(state);
+    if (running !== undefined) last = pastTheFront(running);
+    return last;
+  };
+}
+
+function pastTheFront({ workerdPort }: Pick<RunningInfo, "workerdPort">): string {
+  return `127.0.0.1:${workerdPort}`;
 }

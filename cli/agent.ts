@@ -20,18 +20,47 @@ const INSISTED_MS = 1_000;
 
 const MAX_BOX_NAME_LENGTH = 64;
 
-/** Starts the agent; a Failure when the gateway refuses it, or somebody asked to stop before it was there. */
+/**
+ * Starts the agent. Where somebody asks to stop before it is there, all that it began is ended first; where
+ * somebody insists, at once.
+ * @throws {Failure} when the gateway refuses it, or somebody asked to stop
+ */
 export async function startAgentUnlessStopped(
   options: AgentOptions,
   stop: StopSignals,
 ): Promise<RunningAgent> {
+  const stopping = new AbortController();
+  void stop.asked.then(() => stopping.abort());
+  const insisted = stop.insisted.then(() => {
+    throw new Failure(STOPPED_EARLY);
+  });
   try {
-    const agent = await Promise.race([startAgent(options), stop.asked]);
-    if (agent === undefined) throw new Failure("stopped before the app was there");
+    const agent = await Promise.race([startAgent(options, stopping.signal), insisted]);
     stampLines();
     return agent;
   } catch (error) {
+    if (stopping.signal.aborted) throw new Failure(STOPPED_EARLY);
     throw error instanceof AgentRefused ? new Failure(error.message) : error;
+  }
+}
+
+const STOPPED_EARLY = "stopped before the app was there";
+
+/**
+ * Waits for a step of a command's start. A signal of the terminal also ends the step's own processes, so that
+ * the step fails: that is no error of its own then.
+ * @throws {Failure} when somebody asked to stop
+ */
+export async function unlessStopped<Value>(
+  step: Promise<Value>,
+  stop: StopSignals,
+): Promise<Value> {
+  let isAsked = false;
+  void stop.asked.then(() => (isAsked = true));
+  try {
+    return await step;
+  } catch (error) {
+    throw isAsked ? new Failure(STOPPED_EARLY) : error;
   }
 }
 

@@ -43,6 +43,8 @@ try {
   process.exitCode = error.exitCode;
 }
 await linesWritten();
+// A command that returned has ended: nothing that it began and gave up may hold the process.
+process.exit();
 
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;

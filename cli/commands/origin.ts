@@ -5,7 +5,7 @@
 
 import { dirname, join, resolve } from "node:path";
 import { isObjectName } from "../../routing/names.ts";
-import { ACCESS_NOTE, findAccess, gatewayUrl } from "../access.ts";
+import { ACCESS_NOTE, agentConnectTo, findAccess, gatewayUrl } from "../access.ts";
 import { boxName, resolves, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
 import { enrolledBox, readIdentity, type BoxIdentity } from "../box-identity.ts";
 import type { Command } from "../command.ts";
@@ -79,7 +79,7 @@ interface Here {
   readonly identity: BoxIdentity;
   readonly gatewayUrl: string;
   /** Where the gateway is dialled, if not at its URL. */
-  readonly connectTo?: string;
+  readonly connectTo?: () => string;
 }
 
 /** The box that this machine is, enrolled where it is none yet; its own identity needs no token. */
@@ -106,8 +106,8 @@ async function whoIsHere({ name, region, state }: Chosen, directory: string): Pr
     region,
     ...(isOwn ? { ownDomain: running.baseDomain } : {}),
   });
-  const { connectTo } = access;
-  // Past the front only where nothing else is possible: a gateway's next start may have another port there.
+  const connectTo = agentConnectTo(access);
+  // Past the front only where this machine can't resolve the gateway's name.
   const isKnown = connectTo === undefined || (await resolves(new URL(access.url).hostname));
   return { identity, gatewayUrl: access.url, ...(isKnown ? {} : { connectTo }) };
 }

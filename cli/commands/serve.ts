@@ -9,7 +9,7 @@ import { notCodeOf } from "../../origin-gpu/code/not-code.ts";
 import type { AppConfig } from "../../origin-gpu/config/config.ts";
 import { checkDevSuffix, DEFAULT_DEV_SUFFIX } from "../../routing/names.ts";
 import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
-import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
+import { ACCESS_NOTE, agentConnectTo, findAccess, STATE_OPTION } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { ephemeralBox } from "../box-identity.ts";
 import { ApiClient } from "../client.ts";
@@ -65,10 +65,11 @@ export const SERVE: Command<typeof OPTIONS> = {
     // An ephemeral app's answers go with it.
     const scratch = await mkdtemp(join(tmpdir(), "postern-serve-"));
     process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
+    const connectTo = agentConnectTo(access);
     const agent = await startAgentUnlessStopped(
       {
         gatewayUrl: access.url,
-        ...(access.connectTo === undefined ? {} : { connectTo: access.connectTo }),
+        ...(connectTo && { connectTo }),
         enrolment,
         stateDirectory: scratch,
         // Kept: packages take minutes, and the next start wants the same.

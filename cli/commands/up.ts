@@ -9,7 +9,14 @@ import { cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
+import {
+  boxName,
+  printUrls,
+  runUntilStopped,
+  startAgentUnlessStopped,
+  unlessStopped,
+  urlsOf,
+} from "../agent.ts";
 import { ownAccess } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { enrolledBox } from "../box-identity.ts";
@@ -67,7 +74,7 @@ export const UP: Command<typeof OPTIONS> = {
       printNotice("this is the demo; --config postern.toml serves the app that is described here");
     }
     const stop = listenForStop();
-    const gateway = await startGateway(settings, observer);
+    const gateway = await unlessStopped(startGateway(settings, observer), stop);
     try {
       const directory = join(settings.state, "box");
       lockDirectory(directory, () => "another agent");
@@ -80,7 +87,7 @@ export const UP: Command<typeof OPTIONS> = {
       const agent = await startAgentUnlessStopped(
         {
           gatewayUrl: gateway.url,
-          connectTo: `127.0.0.1:${gateway.workerdPort}`,
+          connectTo: () => `127.0.0.1:${gateway.workerdPort}`,
           enrolment,
           stateDirectory: directory,
           environmentsDirectory: join(settings.state, "environments"),

@@ -86,10 +86,11 @@ export class Deployments {
   /**
    * Asks what to run before the box is dialled, so that no request comes before its app. Resolves when the
    * apps are there or will take longer.
+   * @param signal ends the wait
    */
-  async begin(): Promise<void> {
+  async begin(signal?: AbortSignal): Promise<void> {
     this.#assigned.poke();
-    await within(FIRST_ASSIGNMENTS_MS, this.#assigned.begun());
+    await within(FIRST_ASSIGNMENTS_MS, this.#assigned.begun(), { ...(signal && { signal }) });
   }
 
   /** The gateway is there again: either side may have missed something. */

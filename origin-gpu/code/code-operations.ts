@@ -8,7 +8,7 @@ import { StreamWriter } from "../../routing/wire/stream-writer.ts";
 import { RequestBody } from "../calls/request-body.ts";
 import {
   type OperationHandlers,
-  type OperationRequest,
+  type OpenedStream,
   refuse,
   replyNothing,
   responseHead,
@@ -33,7 +33,7 @@ export function codeOperations(
 
 /** Answers when the code is on the disk for good. */
 function receive(
-  { stream, body: first, end }: OperationRequest,
+  { stream, body: first, end }: OpenedStream,
   hash: string,
   store: CodeStore,
   log: (line: string) => void,

@@ -1,27 +1,32 @@
 /**
- * Where the gateway is and how this box proves itself there: every connection that the agent makes to
- * it (links, dial-backs, requests) starts here.
+ * Where the gateway is, and how this box proves itself there. Every connection that the agent makes to it starts
+ * here: links, dial-backs and requests.
  */
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { type Dispatcher, request } from "undici";
 import { type BoxEnrolment, mintBoxCredential } from "../../auth/box-credential.ts";
+import { getHeader } from "../../base/headers.ts";
+import { VERDICT_HEADER, type VerdictKind, verdictKind } from "../../routing/wire/verdicts.ts";
 import { handshake } from "../websocket/handshake.ts";
 
 /** The gateway must answer a handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-const REFUSAL_BYTES = 4096;
+const MAX_REFUSAL_CHARACTERS = 4_096;
 
 export interface GatewayOptions {
   /** The gateway's base URL: `https://gateway.example`. */
   url: string;
-  /** Where to connect instead of the URL's own host, on the same machine past the front: `127.0.0.1:41234`. */
-  connectTo?: string;
+  /**
+   * Where to connect instead of the URL's own host, past the front of a gateway on this machine:
+   * `127.0.0.1:41234`. Asked at each dial, since that gateway's next start may have another port there.
+   */
+  connectTo?: () => string | undefined;
   enrolment: BoxEnrolment;
 }
 
-export interface AgentRequest {
+export interface AddressRequest {
   readonly method?: "GET" | "POST";
   /** Sent as JSON. */
   readonly body?: unknown;
@@ -29,21 +34,23 @@ export interface AgentRequest {
 }
 
 export type Dialled =
-  | { kind: "open"; socket: Socket; head: Buffer }
-  /** `held`: another agent has this name; it may be one that died and was not missed yet. */
-  | { kind: "refused"; line: string; again: "yes" | "held" | "no" };
+  | { readonly kind: "open"; readonly socket: Socket; readonly head: Buffer }
+  /** `passing` also where no gateway was reached. */
+  | { readonly kind: "refused"; readonly line: string; readonly verdict: VerdictKind };
 
 export class GatewayAddress {
   /** Tells this agent from every other one of the box, earlier or by mistake at the same time. */
   readonly incarnation = randomBytes(16).toString("hex");
   readonly #options: GatewayOptions;
-  /** Frames need a random mask: others than the gateway may read the bytes on the way. */
-  readonly needsMask: boolean;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    const { protocol, hostname } = new URL(options.url);
-    this.needsMask = protocol === "http:" && !isLoopback(options.connectTo ?? hostname);
+  }
+
+  /** Whether frames need a random mask: others than the gateway may read the bytes on the way. */
+  get needsMask(): boolean {
+    const { protocol, hostname } = new URL(this.#options.url);
+    return protocol === "http:" && !isLoopback(this.#connectTo() ?? hostname);
   }
 
   /** The `Authorization` of one request: good for a minute. */
@@ -52,14 +59,15 @@ export class GatewayAddress {
   }
 
   /**
-   * One HTTP request to one of the gateway's doors for boxes.
+   * Sends one HTTP request to the gateway's API for agents.
    * @throws Error that undici gives when the gateway can't be reached, or the signal aborts
    */
   async request(
     path: string,
-    { method = "GET", body, signal }: AgentRequest = {},
+    { method = "GET", body, signal }: AddressRequest = {},
   ): Promise<Dispatcher.ResponseData> {
-    const { url, connectTo } = this.#options;
+    const { url } = this.#options;
+    const connectTo = this.#connectTo();
     return await request(`${connectTo === undefined ? url : `http://${connectTo}`}${path}`, {
       method,
       headers: {
@@ -73,14 +81,15 @@ export class GatewayAddress {
     });
   }
 
-  /** Opens a WebSocket to one of the gateway's doors for boxes. Never rejects. */
+  /** Opens a WebSocket to the gateway's API for agents. Never rejects. @param signal gives the dial up */
   async dial(
     path: string,
     headers: readonly string[] = [],
     signal?: AbortSignal,
   ): Promise<Dialled> {
-    const { url, connectTo } = this.#options;
+    const { url } = this.#options;
     const { protocol, host } = new URL(url);
+    const connectTo = this.#connectTo();
     const scheme = connectTo === undefined ? protocol : "http:";
     try {
       const answer = await handshake({
@@ -93,22 +102,18 @@ export class GatewayAddress {
       });
       if (answer.kind === "open") return answer;
       const text = await firstLine(answer.body);
+      const verdict = verdictKind(getHeader(lowerCaseNames(answer.rawHeaders), VERDICT_HEADER));
       const line = `the gateway at ${url} refuses this box: ${text || `status ${answer.status}`}`;
-      // What the operator must mend is not tried again; what passes by itself is.
-      const final = [400, 401, 403, 404, 421, 426].includes(answer.status);
-      return {
-        kind: "refused",
-        line,
-        again: final ? "no" : answer.status === 409 ? "held" : "yes",
-      };
+      return { kind: "refused", line, verdict };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return {
-        kind: "refused",
-        line: `cannot reach the gateway at ${url}: ${reason}`,
-        again: "yes",
-      };
+      const line = `cannot reach the gateway at ${url}: ${reason}`;
+      return { kind: "refused", line, verdict: "passing" };
     }
+  }
+
+  #connectTo(): string | undefined {
+    return this.#options.connectTo?.();
   }
 }
 
@@ -116,9 +121,14 @@ async function firstLine(body: AsyncIterable<Buffer>): Promise<string> {
   let text = "";
   for await (const chunk of body) {
     text += chunk.toString("utf8");
-    if (text.includes("\n") || text.length > REFUSAL_BYTES) break;
+    if (text.includes("\n") || text.length > MAX_REFUSAL_CHARACTERS) break;
   }
-  return (text.split("\n")[0] ?? "").slice(0, REFUSAL_BYTES).replace(/^postern: /, "");
+  const [line = ""] = text.split("\n");
+  return line.slice(0, MAX_REFUSAL_CHARACTERS).replace(/^postern: /, "");
+}
+
+function lowerCaseNames(rawHeaders: readonly string[]): string[] {
+  return rawHeaders.map((text, index) => (index % 2 === 0 ? text.toLowerCase() : text));
 }
 
 function isLoopback(host: string): boolean {

@@ -75,10 +75,10 @@ export class LinkSocket {
     this.#ended(code, reason);
   }
 
-  /** Cuts the connection without a word. */
-  destroy(): void {
+  /** Cuts the connection without a word. @param reason for `onClose` */
+  destroy(reason = "cut"): void {
     this.#socket.resetAndDestroy();
-    this.#ended(1006, "cut");
+    this.#ended(1006, reason);
   }
 
   #sendFrame(opcode: number, segments: readonly Uint8Array[]): void {

@@ -1,78 +1,85 @@
 /**
- * One link of a box to the gateway: dials, says hello, carries streams, and dials again when it is
- * lost. Calls are not its business; they outlive it.
+ * One link of a box to the gateway: dials, says hello, and dials again when the connection is lost. Streams are on
+ * its present connection (agent-connection.ts); calls outlive it.
  */
-import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { BATCH_MS, Batching } from "./batching.ts";
-import { FRAME, type OutgoingFrame, packFrames, ProtocolError } from "../../routing/wire/frames.ts";
-import { KEEPALIVE_TIMEOUT_MS, KIB, MIB, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
+import type { Observer } from "../../base/observer.ts";
+import { FRAME } from "../../routing/wire/frames.ts";
+import { KEEPALIVE_TIMEOUT_MS, PROTOCOL_VERSIONS } from "../../routing/wire/limits.ts";
 import {
   type EndpointAnnouncement,
   type Hello,
   parseWelcome,
   type Welcome,
 } from "../../routing/wire/messages.ts";
-import { type Acceptor, Multiplexer } from "../../routing/wire/multiplexer.ts";
+import type { Acceptor } from "../../routing/wire/multiplexer.ts";
 import type { Carrier } from "../calls/response/carrier.ts";
-import type { GatewayAddress } from "./gateway-address.ts";
+import { AgentConnection } from "./agent-connection.ts";
 import { reconnectDelayMs } from "./backoff.ts";
-import { LinkSocket } from "./link-socket.ts";
-
-/** Parts of a message from this size on are handed to the socket as they are. */
-const REFERENCE_FROM_BYTES = 4 * KIB;
-
-/** Frames are packed into messages of about this size: what a peer must take in at once is bounded. */
-const MESSAGE_BYTES = MIB;
+import type { Dialled, GatewayAddress } from "./gateway-address.ts";
 
 /** Twice the time after which the gateway misses an agent that died without a word. */
 const HELD_MS = 2 * KEEPALIVE_TIMEOUT_MS;
 
-/** A link that was up for so long was a good one. */
+/** A connection that was up for so long was a good one: after it, dialling begins anew. */
 const LIVED_MS = 500;
+
+/**
+ * Until WELCOME, since HELLO. A gateway that adopted another socket of this link answers the keepalive and nothing
+ * else.
+ */
+const WELCOME_TIMEOUT_MS = 15_000;
+
+/** The gateway's final close codes (docs/protocol.md). */
+const CLOSE_UNSUPPORTED_VERSION = 4001;
+const CLOSE_REVOKED = 4004;
 
 const { version: AGENT_VERSION } = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
 ) as { version: string };
 
-const CLOSE_NORMAL = 1000;
-const CLOSE_UNSUPPORTED_VERSION = 4001;
-const CLOSE_PROTOCOL_ERROR = 4002;
-const CLOSE_REVOKED = 4004;
-
 export interface LinkOptions {
-  gateway: GatewayAddress;
-  number: number;
+  readonly gateway: GatewayAddress;
+  readonly number: number;
   /** Links of this box, in all. */
-  links: number;
-  incarnation: string;
-  acceptor: (link: Link) => Acceptor;
+  readonly links: number;
+  readonly incarnation: string;
+  readonly acceptor: (link: Link) => Acceptor;
   /** The gateway answered hello, with what this link announces. */
-  onWelcome: (welcome: Welcome) => void;
-  /** One line for the operator. */
-  log: (line: string) => void;
-  /** The link will not be dialled again; the line says why. */
-  onRefused: (line: string) => void;
+  readonly onWelcome: (welcome: Welcome) => void;
+  readonly observer: Observer;
+  /** The link will not be dialled again. @param line why, for the operator */
+  readonly onRefused: (line: string) => void;
 }
+
+type LinkState = "stopped" | "waiting" | "dialling" | "greeting" | "connected";
+
+type Refusal = Extract<Dialled, { kind: "refused" }>;
 
 export class Link implements Carrier {
   readonly #options: LinkOptions;
   readonly #drained = new Set<() => void>();
-  #socket: LinkSocket | undefined;
-  #streams: Multiplexer | undefined;
-  #stopped = false;
-  #attempt = 0;
+  readonly #stop = new AbortController();
+  #state: LinkState = "stopped";
+  #connection: AgentConnection | undefined;
+  /** Tries since the last good connection. */
+  #tries = 0;
+  /** When that was lost, in milliseconds of the epoch. */
   #lostAt = 0;
+  #welcomedAt = Number.POSITIVE_INFINITY;
+  #wasConnected = false;
   /** Since when another agent has had this box's name, in milliseconds of the epoch. */
   #heldAt: number | undefined;
-  #welcomedAt = Number.POSITIVE_INFINITY;
-  /** What the box serves by itself; link 0 alone says so. */
+  /** The last dial met a final verdict. A second one in a row is believed. */
+  #isDoomed = false;
+  /** What the box serves by itself. Link 0 alone says so. */
   #announced: EndpointAnnouncement[] | undefined;
   #answer: PromiseWithResolvers<Welcome> | undefined;
-  /** A hello is on its way; `stale`: it announces what is not true any more. */
+  /** The HELLO that waits for its WELCOME; `stale`: it announces what is not true any more. */
   #hello: "none" | "sent" | "stale" = "none";
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #said = "";
+  /** The last line for the operator while the link is away. */
+  #told = "";
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -83,7 +90,7 @@ export class Link implements Carrier {
   }
 
   get congested(): boolean {
-    return this.#socket?.congested ?? true;
+    return this.#connection?.congested ?? true;
   }
 
   whenDrained(resume: () => void): void {
@@ -92,109 +99,98 @@ export class Link implements Carrier {
 
   start(): void {
     this.#lostAt = Date.now();
-    void this.#dial();
+    void this.#dial("the agent starts");
   }
 
   /**
-   * Announces what the box serves from now on, whole, in this hello or in the next one. Resolves with the
-   * gateway's answer to it, over this connection or a later one. One at a time.
+   * Announces all that the box serves from now on, in this HELLO or in the next one. Resolves with the gateway's
+   * answer to that, over this connection or a later one. One at a time.
    */
   async announce(endpoints: EndpointAnnouncement[]): Promise<Welcome> {
     this.#announced = endpoints;
     this.#answer = Promise.withResolvers();
     if (this.#hello === "sent") this.#hello = "stale";
-    else if (this.#streams !== undefined) this.#sayHello(this.#streams);
+    else if (this.#connection !== undefined) this.#sayHello(this.#connection);
     return await this.#answer.promise;
   }
 
-  /** Closes the link for good. */
+  /** Closes the link for good; a dial that is under way ends at once. */
   stop(): void {
-    this.#stopped = true;
+    this.#stop.abort();
     clearTimeout(this.#timer);
-    this.#socket?.close(CLOSE_NORMAL, "the agent stops");
+    this.#connection?.close("the agent stops");
+    this.#enter("stopped", "the agent stops");
   }
 
-  async #dial(): Promise<void> {
+  async #dial(reason: string): Promise<void> {
+    this.#enter("dialling", reason);
     const { gateway, number, incarnation } = this.#options;
-    const dialled = await gateway.dial(`/_postern/link/${number}`, [
-      "postern-incarnation",
-      incarnation,
-    ]);
-    if (this.#stopped) {
+    const headers = ["postern-incarnation", incarnation];
+    const { signal } = this.#stop;
+    const dialled = await gateway.dial(`/_postern/link/${number}`, headers, signal);
+    if (signal.aborted) {
       if (dialled.kind === "open") dialled.socket.destroy();
-      return;
-    }
-    if (dialled.kind === "refused" && dialled.again === "held") this.#heldAt ??= Date.now();
-    else this.#heldAt = undefined;
-    if (dialled.kind === "refused" && (dialled.again === "no" || this.#isHeldForGood())) {
-      this.#options.onRefused(dialled.line);
-      return;
-    }
-    if (dialled.kind === "refused") {
-      this.#tell(dialled.line);
-      this.#redial();
-      return;
-    }
-    const batching = new Batching();
-    const streams = new Multiplexer({
-      role: "agent",
-      acceptor: this.#options.acceptor(this),
-      onPending: () => {
-        if (batching.waits(performance.now(), streams.streams)) setTimeout(flush, BATCH_MS);
-        else setImmediate(flush);
-      },
-      onControl: (type, text) => {
-        if (type === FRAME.WELCOME) this.#welcomed(streams, parseWelcome(text));
-      },
-    });
-    const socket = new LinkSocket(
-      dialled.socket,
-      dialled.head,
-      {
-        onMessage: (message) => {
-          try {
-            streams.receive(message);
-          } catch (error) {
-            if (!(error instanceof ProtocolError)) throw error;
-            socket.close(CLOSE_PROTOCOL_ERROR, error.message);
-          }
-        },
-        onDrain: () => {
-          const waiting = [...this.#drained];
-          this.#drained.clear();
-          for (const resume of waiting) resume();
-        },
-        onClose: (code, reason) => this.#lost(streams, code, reason),
-      },
-      gateway.needsMask ? () => randomBytes(4) : undefined,
-    );
-    const flush = (): void => {
-      for (const frames of messages(streams.takeFrames())) {
-        socket.send(packFrames(frames, REFERENCE_FROM_BYTES));
-      }
-    };
-    this.#socket = socket;
-    this.#streams = streams;
-    this.#sayHello(streams);
+    } else if (dialled.kind === "refused") this.#onDialRefused(dialled);
+    else this.#connect(dialled);
   }
 
-  #sayHello(streams: Multiplexer): void {
+  #onDialRefused({ line, verdict }: Refusal): void {
+    const isDoomed = verdict === "final";
+    const isHeld = verdict === "held";
+    if (isHeld) this.#heldAt ??= Date.now();
+    else this.#heldAt = undefined;
+    const isHeldForGood = this.#heldAt !== undefined && Date.now() - this.#heldAt >= HELD_MS;
+    if (isHeldForGood || (isDoomed && this.#isDoomed)) {
+      this.#giveUp(line);
+      return;
+    }
+    this.#isDoomed = isDoomed;
+    if (!isDoomed) this.#tell(line);
+    this.#waitToDial(line);
+  }
+
+  #connect(dialled: Extract<Dialled, { kind: "open" }>): void {
+    this.#heldAt = undefined;
+    this.#isDoomed = false;
+    const { gateway, number, acceptor, observer } = this.#options;
+    const connection = new AgentConnection({
+      dialled,
+      needsMask: gateway.needsMask,
+      number,
+      acceptor: acceptor(this),
+      observer,
+      onWelcome: (text) => this.#onWelcome(connection, parseWelcome(text)),
+      onDrained: () => {
+        const waiting = [...this.#drained];
+        this.#drained.clear();
+        for (const resume of waiting) resume();
+      },
+      onClosed: (code, reason) => this.#onLost(connection, code, reason),
+    });
+    this.#connection = connection;
+    this.#enter("greeting", "the gateway took the dial");
+    this.#sayHello(connection);
+  }
+
+  #sayHello(connection: AgentConnection): void {
     const { incarnation, links } = this.#options;
     this.#hello = "sent";
-    streams.control(FRAME.HELLO, {
+    connection.send(FRAME.HELLO, {
       versions: [...PROTOCOL_VERSIONS],
       agent: AGENT_VERSION,
       incarnation,
       links,
       ...(this.#announced === undefined ? {} : { endpoints: this.#announced }),
     } satisfies Hello);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => connection.cut("no welcome came"), WELCOME_TIMEOUT_MS);
   }
 
-  #welcomed(streams: Multiplexer, welcome: Welcome): void {
-    this.#welcomedAt = Date.now();
-    this.#said = "";
+  #onWelcome(connection: AgentConnection, welcome: Welcome): void {
+    clearTimeout(this.#timer);
+    if (this.#state === "greeting") this.#onConnected();
     if (this.#hello === "stale") {
-      this.#sayHello(streams);
+      this.#sayHello(connection);
       return;
     }
     this.#hello = "none";
@@ -202,57 +198,72 @@ export class Link implements Carrier {
     this.#answer?.resolve(welcome);
   }
 
-  #lost(streams: Multiplexer, code: number, reason: string): void {
-    if (this.#streams !== streams) return;
-    this.#streams = undefined;
-    this.#socket = undefined;
+  #onConnected(): void {
+    if (this.#told !== "") {
+      const awayS = Math.round((Date.now() - this.#lostAt) / 1_000);
+      const what = this.#wasConnected ? "back" : "there";
+      this.#notice(`${this.#name} is ${what} after ${awayS} s`);
+    }
+    this.#told = "";
+    this.#wasConnected = true;
+    this.#welcomedAt = Date.now();
+    this.#enter("connected", "the gateway said welcome");
+  }
+
+  #onLost(connection: AgentConnection, code: number, reason: string): void {
+    if (this.#connection !== connection) return;
+    clearTimeout(this.#timer);
+    this.#connection = undefined;
     this.#hello = "none";
-    // A link that lived begins its dialling anew; one that is dropped at once goes on where it was.
+    // A connection that is dropped at once goes on with the delays of the ones before.
     if (Date.now() - this.#welcomedAt > LIVED_MS) {
-      this.#attempt = 0;
+      this.#tries = 0;
       this.#lostAt = Date.now();
     }
     this.#welcomedAt = Number.POSITIVE_INFINITY;
     this.#drained.clear();
-    streams.lost();
-    if (this.#stopped) return;
-    if (code === CLOSE_UNSUPPORTED_VERSION || code === CLOSE_REVOKED) {
-      const revoked = code === CLOSE_REVOKED;
-      this.#options.onRefused(revoked ? `the gateway has cut this box off: ${reason}` : reason);
-      return;
+    connection.end();
+    if (this.#stop.signal.aborted) return;
+    if (code === CLOSE_REVOKED) this.#giveUp(`the gateway has cut this box off: ${reason}`);
+    else if (code === CLOSE_UNSUPPORTED_VERSION) this.#giveUp(reason);
+    else {
+      this.#tell(`${this.#name} is lost (${reason || code}); dialling again`);
+      this.#waitToDial(reason || `closed with ${code}`);
     }
-    this.#tell(`the link to the gateway is lost (${reason || code}); dialling again`);
-    this.#redial();
   }
 
-  #isHeldForGood(): boolean {
-    return this.#heldAt !== undefined && Date.now() - this.#heldAt >= HELD_MS;
+  #waitToDial(reason: string): void {
+    this.#enter("waiting", reason);
+    const delay = reconnectDelayMs(this.#tries, Date.now() - this.#lostAt, Math.random());
+    this.#tries += 1;
+    this.#timer = setTimeout(() => void this.#dial("the delay is over"), delay);
   }
 
-  #redial(): void {
-    const delay = reconnectDelayMs(this.#attempt, Date.now() - this.#lostAt, Math.random());
-    this.#attempt += 1;
-    this.#timer = setTimeout(() => void this.#dial(), delay);
+  #giveUp(line: string): void {
+    this.#enter("stopped", line);
+    this.#options.onRefused(line);
   }
 
-  /** The same line is said once, not at every try. */
+  #enter(to: LinkState, reason: string): void {
+    const from = this.#state;
+    if (from === to) return;
+    this.#state = to;
+    this.#options.observer.emit("link.state", { from, to, reason, link: this.number });
+  }
+
+  /** Tells the operator the same line once, not at every try. */
   #tell(line: string): void {
-    if (line === this.#said) return;
-    this.#said = line;
-    this.#options.log(line);
+    if (line === this.#told) return;
+    this.#told = line;
+    this.#notice(line);
   }
-}
 
-/** Cuts a list of frames into messages. */
-function* messages(frames: readonly OutgoingFrame[]): Generator<readonly OutgoingFrame[]> {
-  let start = 0;
-  let bytes = 0;
-  for (const [index, { length }] of frames.entries()) {
-    bytes += length;
-    if (bytes < MESSAGE_BYTES) continue;
-    yield frames.slice(start, index + 1);
-    start = index + 1;
-    bytes = 0;
+  #notice(line: string): void {
+    this.#options.observer.notice(line);
   }
-  if (start < frames.length) yield start === 0 ? frames : frames.slice(start);
+
+  get #name(): string {
+    const { number, links } = this.#options;
+    return links === 1 ? "the link to the gateway" : `link ${number} to the gateway`;
+  }
 }

@@ -14,8 +14,8 @@ import {
 } from "../../routing/wire/operations.ts";
 import { ProtocolError } from "../../routing/wire/frames.ts";
 
-/** One operation's stream, with the first bytes of its body. */
-export interface OperationRequest {
+/** A stream that an OPEN has begun, with the first bytes of its body. */
+export interface OpenedStream {
   readonly stream: Stream;
   readonly body: Uint8Array;
   readonly end: boolean;
@@ -25,14 +25,14 @@ export interface OperationRequest {
 export type OperationHandlers<Names extends AgentOperationName = AgentOperationName> = {
   readonly [Name in Names]: (
     parameters: AgentOperationParameters<Name>,
-    request: OperationRequest,
+    request: OpenedStream,
   ) => StreamEvents;
 };
 
 /** Gives an operation to its handler. One that is unknown, or whose parameters are wrong, is refused. */
 export function serveOperation(
   { operation, parameters }: OperationHead,
-  request: OperationRequest,
+  request: OpenedStream,
   handlers: OperationHandlers,
 ): StreamEvents {
   const { stream } = request;
@@ -50,7 +50,7 @@ export function serveOperation(
 function handle<Name extends AgentOperationName>(
   name: Name,
   parameters: unknown,
-  request: OperationRequest,
+  request: OpenedStream,
   handlers: OperationHandlers<Name>,
 ): StreamEvents {
   return handlers[name](parseParameters(name, parameters), request);

@@ -28,6 +28,11 @@ export const FRAME = {
 
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
+/** A type's name as it stands in docs/protocol.md, for logs. */
+export function frameName(type: FrameType): string {
+  return Object.entries(FRAME).find(([, value]) => value === type)?.[0] ?? String(type);
+}
+
 const END_FLAG = 0x80;
 const HIGHEST_TYPE = FRAME.DEFERRED;
 

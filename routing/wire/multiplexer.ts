@@ -42,6 +42,13 @@ export interface Acceptor {
   onAttach(stream: Stream, request: string): StreamEvents;
 }
 
+/** Watches frames. @param bytes of the frame's payload */
+export type FrameTap = (
+  direction: "in" | "out",
+  frame: Pick<IncomingFrame, "type" | "stream">,
+  bytes: number,
+) => void;
+
 export interface MultiplexerOptions {
   role: "gateway" | "agent";
   /** There are frames to take. */
@@ -54,6 +61,8 @@ export interface MultiplexerOptions {
   onControl: (type: FrameType, text: string) => void;
   /** Gateway: the first stream's number. A random one, so that none is repeated after hibernation. */
   firstStream?: number;
+  /** For debugging. */
+  onFrame?: FrameTap;
 }
 
 export class Multiplexer implements LinkEnd {
@@ -149,6 +158,8 @@ export class Multiplexer implements LinkEnd {
     this.#lazy = [];
     this.#control = [];
     this.#data = [];
+    const { onFrame } = this.#options;
+    if (onFrame !== undefined) for (const each of frames) onFrame("out", each, each.length);
     return frames;
   }
 
@@ -158,7 +169,9 @@ export class Multiplexer implements LinkEnd {
    */
   receive(message: Uint8Array): void {
     unpackFrames(message, (incoming) => {
-      if (!this.#lost) this.#receiveFrame(incoming);
+      if (this.#lost) return;
+      this.#options.onFrame?.("in", incoming, incoming.payload.length);
+      this.#receiveFrame(incoming);
     });
   }
 

@@ -1,5 +1,6 @@
 /** Which box a request comes from, by the credential that its agent signs (auth/box-credential.ts). */
 import { type BoxIdentity, verifyBoxCredential } from "../../../auth/box-credential.ts";
+import { VERDICT_HEADER, type Verdict } from "../../../routing/wire/verdicts.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { REVOKED } from "../../contracts/link.ts";
@@ -8,7 +9,9 @@ import { workspaceStub } from "../../contracts/stubs.ts";
 /** The box that a request proves to be, by its credential alone; or the refusal. */
 export async function boxOf(request: Request, env: Env): Promise<BoxIdentity | Response> {
   const given = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (given === undefined) return refusal("this door is for boxes: send the box's credential");
+  if (given === undefined) {
+    return refusal(401, "no_credential", "this path is for boxes: send the box's credential");
+  }
   const domain = env.POSTERN_BASE_DOMAIN;
   const keys = await gatewayKeys(env);
   const verdict = await verifyBoxCredential(keys, given, domain, Date.now() / 1_000);
@@ -16,14 +19,24 @@ export async function boxOf(request: Request, env: Env): Promise<BoxIdentity | R
     case "valid":
       return verdict.identity;
     case "elsewhere":
-      return refusal(`this box is enrolled at another gateway than ${domain}: enrol it here`);
+      return refusal(
+        401,
+        "enrolled_elsewhere",
+        `this box is enrolled at another gateway than ${domain}: enrol it here`,
+      );
     case "clock": {
       const seconds = Math.abs(verdict.aheadS);
       const way = verdict.aheadS > 0 ? "ahead of" : "behind";
-      return refusal(`the box's clock is ${seconds} s ${way} the gateway's: set it right`);
+      return refusal(
+        401,
+        "wrong_clock",
+        `the box's clock is ${seconds} s ${way} the gateway's: set it right`,
+      );
     }
     case "forged":
       return refusal(
+        401,
+        "wrong_key",
         "this box's key is not the gateway's; remove its identity.json, and it is enrolled anew",
       );
   }
@@ -35,9 +48,10 @@ export async function enrolledBox(request: Request, env: Env): Promise<BoxIdenti
   if (box instanceof Response) return box;
   const known = await workspaceStub(env, box.workspace).isEnrolled(box.box, box.serial);
   if (known) return box;
-  return refusal(`box ${box.box}: ${REVOKED}`);
+  return refusal(401, "revoked", `box ${box.box}: ${REVOKED}`);
 }
 
-function refusal(line: string): Response {
-  return new Response(`postern: ${line}\n`, { status: 401 });
+/** A refusal whose verdict agents know (routing/wire/verdicts.ts), with one line for the operator. */
+export function refusal(status: number, verdict: Verdict, line: string): Response {
+  return new Response(`postern: ${line}\n`, { status, headers: { [VERDICT_HEADER]: verdict } });
 }

@@ -2,7 +2,7 @@
  * The WebSockets of agents: the link itself, and the dial-back for a client's WebSocket. The signature of the
  * box's credential is verified before any object is addressed.
  */
-import { boxOf, enrolledBox } from "./credential.ts";
+import { boxOf, enrolledBox, refusal } from "./credential.ts";
 import { BOX, INCARNATION, LINK, NONCE, SERIAL, VERB, WORKSPACE } from "../../contracts/link.ts";
 import { originStub } from "../../contracts/stubs.ts";
 import type { Env } from "../../contracts/env.ts";
@@ -16,10 +16,10 @@ export async function acceptLink(request: Request, env: Env, link: string): Prom
   const incarnation = request.headers.get(INCARNATION) ?? "";
   const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   if (!upgrade || !/^\d{1,2}$/.test(link) || number >= MAX_LINKS) {
-    return new Response("postern: a link is a WebSocket with a number below 16\n", { status: 400 });
+    return refusal(400, "malformed", `a link is a WebSocket with a number below ${MAX_LINKS}`);
   }
   if (!/^[0-9a-f]{32}$/.test(incarnation)) {
-    return new Response("postern: a link names the agent's incarnation\n", { status: 400 });
+    return refusal(400, "malformed", "a link names the agent's incarnation");
   }
   const headers = {
     upgrade: "websocket",
@@ -29,7 +29,10 @@ export async function acceptLink(request: Request, env: Env, link: string): Prom
     [LINK]: link,
     [INCARNATION]: incarnation,
   };
-  return await originStub(env, box.workspace, box.box, number).fetch(VERB.link, { headers });
+  const stub = originStub(env, box.workspace, box.box, number);
+  const response = await stub.fetch(VERB.link, { headers });
+  if (response.status !== 409) return response;
+  return refusal(409, "held", (await response.text()).replace(/^postern: |\n$/g, ""));
 }
 
 /** `GET /_postern/dial/<link>/<nonce>`: the agent's half of a client's WebSocket. */
@@ -42,7 +45,7 @@ export async function acceptDial(
   const box = await boxOf(request, env);
   if (box instanceof Response) return box;
   if (!/^\d{1,2}$/.test(link) || Number(link) >= MAX_LINKS || !/^[0-9a-f]{32}$/.test(nonce)) {
-    return new Response("postern: not a dial-back\n", { status: 400 });
+    return refusal(400, "malformed", "not a dial-back");
   }
   const headers = { upgrade: "websocket", [NONCE]: nonce };
   return await originStub(env, box.workspace, box.box, Number(link)).fetch(VERB.dial, { headers });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { SILENT } from "../../../base/observer.ts";
 import type { Dialled, GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 import { Link } from "../../../origin-gpu/link/link.ts";
 import { FRAME, frame, packFrames, unpackFrames } from "../../../routing/wire/frames.ts";
@@ -37,7 +38,7 @@ class GatewayEnd {
 
   /** Answers with a URL that tells one welcome from another. */
   welcome(url: string): void {
-    const welcome: Welcome = { version: 1, endpoints: [{ url, appToken: "" }] };
+    const welcome: Welcome = { version: 2, endpoints: [{ url, appToken: "" }] };
     const text = new TextEncoder().encode(JSON.stringify(welcome));
     const message = Buffer.concat(packFrames([frame(FRAME.WELCOME, 0, [text])], 0));
     this.#socket.write(Buffer.concat([Buffer.from([0x82, message.length]), message]));
@@ -92,7 +93,7 @@ beforeEach(async () => {
       onAttach: () => Promise.reject(new Error("no stream is attached")) as never,
     }),
     onWelcome: (welcome) => welcomes.push(welcome),
-    log: () => undefined,
+    observer: SILENT,
     onRefused: () => undefined,
   });
 });

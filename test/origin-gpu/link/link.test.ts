@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { Dialled, GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
+import { Observer } from "../../../base/observer.ts";
 import { Link } from "../../../origin-gpu/link/link.ts";
 
 beforeEach(() => {
@@ -31,14 +32,20 @@ function linkTo(answer: (dial: number) => Dialled) {
       throw new Error("no stream is opened");
     },
     onWelcome: () => undefined,
-    log: (line) => said.push(line),
+    observer: new Observer({
+      sinks: [({ name, fields }) => void (name === "notice" && said.push(String(fields["text"])))],
+      now: Date.now,
+    }),
     onRefused: (line) => refused.push(line),
   });
   return { link, refused, said, dials: () => dials };
 }
 
-const HELD: Dialled = { kind: "refused", line: "another agent is connected", again: "held" };
-const DOWN: Dialled = { kind: "refused", line: "cannot reach the gateway", again: "yes" };
+type Refused = Extract<Dialled, { kind: "refused" }>;
+
+const HELD: Refused = { kind: "refused", line: "another agent is connected", verdict: "held" };
+const DOWN: Refused = { kind: "refused", line: "cannot reach the gateway", verdict: "passing" };
+const REVOKED: Refused = { kind: "refused", line: "the box was revoked", verdict: "final" };
 
 describe("a link that is refused", () => {
   test("because its name is held tries for 20 s, says why once, and gives up", async () => {
@@ -63,11 +70,19 @@ describe("a link that is refused", () => {
     link.stop();
   });
 
-  test("for good is not tried again", async () => {
-    const { link, refused, dials } = linkTo(() => ({ ...HELD, again: "no" }));
+  test("for good is tried once more, and then not again", async () => {
+    const { link, refused, dials } = linkTo(() => REVOKED);
     link.start();
     await vi.advanceTimersByTimeAsync(60_000);
-    expect({ refused, dials: dials() }).toEqual({ refused: [HELD.line], dials: 1 });
+    expect({ refused, dials: dials() }).toEqual({ refused: [REVOKED.line], dials: 2 });
+  });
+
+  test("for good once, and then for another reason, goes on", async () => {
+    const { link, refused } = linkTo((dial) => (dial % 2 === 0 ? DOWN : REVOKED));
+    link.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(refused).toEqual([]);
+    link.stop();
   });
 
   test("because the gateway is down is tried for ever", async () => {

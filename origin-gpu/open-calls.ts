@@ -1,0 +1,48 @@
+/** The calls of this agent: what an earlier one stored, and the registry of those that come. */
+import type { Observer } from "../base/observer.ts";
+import { COALESCE_MS } from "../routing/wire/limits.ts";
+import { CallRegistry } from "./calls/call-registry.ts";
+import { HeadBudget } from "./calls/head-budget.ts";
+import { RingBudget } from "./calls/response/replay-ring.ts";
+import { DurableCalls } from "./calls/store/durable-calls.ts";
+
+export interface OpenedCalls {
+  readonly calls: CallRegistry;
+  readonly durable: DurableCalls | undefined;
+}
+
+export interface OpenCallsOptions {
+  /** Without it no call is durable. */
+  readonly directory: string | undefined;
+  readonly observer: Observer;
+}
+
+/** Reads what is stored, which takes as long as there is much of it. */
+export async function openCalls({ directory, observer }: OpenCallsOptions): Promise<OpenedCalls> {
+  const durable =
+    directory === undefined ? undefined : await DurableCalls.open({ directory, observer });
+  const context = {
+    now: () => performance.now(),
+    soon: setImmediate,
+    later: coalescer(),
+    rings: new RingBudget(),
+    observer,
+    heads: new HeadBudget(),
+  };
+  return { calls: new CallRegistry({ context, durable }), durable };
+}
+
+/** Calls back all that asked within `COALESCE_MS` together: one timer, not one for each stream. */
+function coalescer(): (callback: () => void) => void {
+  let waiting: Set<() => void> | undefined;
+  return (callback) => {
+    if (waiting === undefined) {
+      const group = (waiting = new Set());
+      setTimeout(() => {
+        waiting = undefined;
+        for (const call of group) call();
+      }, COALESCE_MS);
+    }
+    waiting.add(callback);
+  };
+}
