@@ -11,9 +11,10 @@ import {
 } from "../origin-gpu/agent.ts";
 import type { AppConfig } from "../origin-gpu/config/config.ts";
 import { Failure } from "./failure.ts";
-import { stampLines } from "./observer.ts";
+import { linesWritten, observer, stampLines } from "./observer.ts";
 import { printJson, printNotice, printResult } from "./output.ts";
 import type { StopSignals } from "./stop-signals.ts";
+import { surviveFaults } from "./survive-faults.ts";
 
 /** How long containers get when somebody insists; what is left then ends with this process. */
 const INSISTED_MS = 1_000;
@@ -37,6 +38,10 @@ export async function startAgentUnlessStopped(
   try {
     const agent = await Promise.race([startAgent(options, stopping.signal), insisted]);
     stampLines();
+    surviveFaults(observer, async () => {
+      await linesWritten();
+      process.exit(1);
+    });
     return agent;
   } catch (error) {
     if (stopping.signal.aborted) throw new Failure(STOPPED_EARLY);

@@ -201,7 +201,10 @@ export class BodySpool {
     return Buffer.concat(parts);
   }
 
-  /** Frees everything. A reader that is not done breaks off: the app never takes it for the whole. */
+  /**
+   * Frees everything. A reader that is not done breaks off: the app never takes a part for the whole. Never
+   * rejects: a file that cannot be removed now is removed at the next start.
+   */
   async discard(reason: string): Promise<void> {
     if (this.#gone !== undefined) return;
     this.#gone = new BodyGoneError(reason);
@@ -209,8 +212,12 @@ export class BodySpool {
     this.#spools.giveMemoryBack(this.#memory.length);
     this.#memory = NOTHING;
     await this.#writing.catch(() => undefined);
-    await this.#close();
-    if (this.#path !== undefined) await removeFile(this.#spools.files, this.#path);
+    try {
+      await this.#close();
+      if (this.#path !== undefined) await removeFile(this.#spools.files, this.#path);
+    } catch {
+      // See above.
+    }
     this.#spools.giveBack(this.#reservedBytes);
   }
 

@@ -9,6 +9,7 @@ import {
   type BodySpoolsOptions,
 } from "../../../origin-gpu/calls/body-spool.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
+import { REAL_FILES } from "../../../origin-gpu/calls/store/files.ts";
 import { FaultyFiles } from "./store/faulty-files.ts";
 import { collect, pattern } from "./store/result-tools.ts";
 
@@ -124,6 +125,15 @@ describe("a waiting call's body", () => {
     }
     expect(faulty.open).toBe(0);
     expect(faulty.maxOpen).toBe(1);
+  });
+
+  it("gives its room back when its file cannot be removed, and ends nobody", async () => {
+    const unlink = () => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
+    const { spools } = await open({ files: { ...REAL_FILES, unlink } });
+    const spool = spools.begin(undefined);
+    await spool.append(pattern(5000));
+    await spool.discard("over");
+    expect(spools.usedBytes).toBe(0);
   });
 
   it("is gone with the agent; files that are not bodies stay", async () => {
