@@ -1,9 +1,9 @@
 /** What a link announces, over real sockets: in its first hello, in a later one, over a later connection. */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { SILENT } from "../../../base/observer.ts";
+import { Observer } from "../../../base/observer.ts";
 import type { Dialled, GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 import { Link } from "../../../origin-gpu/link/link.ts";
 import { FRAME, frame, packFrames, unpackFrames } from "../../../routing/wire/frames.ts";
@@ -70,9 +70,11 @@ let link: Link;
 let ends: GatewayEnd[];
 let dialled: PromiseWithResolvers<GatewayEnd>;
 let welcomes: Welcome[];
+let said: string[];
 
 beforeEach(async () => {
   ends = [];
+  said = [];
   welcomes = [];
   dialled = Promise.withResolvers();
   server = createServer((socket) => {
@@ -93,11 +95,15 @@ beforeEach(async () => {
       onAttach: () => Promise.reject(new Error("no stream is attached")) as never,
     }),
     onWelcome: (welcome) => welcomes.push(welcome),
-    observer: SILENT,
+    observer: new Observer({
+      sinks: [({ name, fields }) => void (name === "notice" && said.push(String(fields["text"])))],
+      now: Date.now,
+    }),
     onRefused: () => undefined,
   });
 });
 afterEach(() => {
+  vi.useRealTimers();
   link.stop();
   for (const end of ends) end.cut();
   server.close();
@@ -160,4 +166,40 @@ test("an announcement whose answer is lost with its connection is made again ove
   expect(await next.hello()).toEqual(["one"]);
   next.welcome("u1");
   expect(urlIn(await announced)).toEqual(["u1"]);
+});
+
+test("a link that is back says so, once", async () => {
+  void link.announce([]);
+  const connection = dialled.promise;
+  link.start();
+  const gateway = await connection;
+  await gateway.hello();
+  gateway.welcome("u1");
+  await vi.waitFor(() => expect(welcomes).toHaveLength(1));
+  const again = dialled.promise;
+  gateway.cut();
+  const next = await again;
+  await next.hello();
+  next.welcome("u1");
+  await vi.waitFor(() => expect(welcomes).toHaveLength(2));
+  expect(said).toEqual([
+    expect.stringMatching(/^the link to the gateway is lost \(.+\); dialling again$/),
+    expect.stringMatching(/^the link to the gateway is back after \d+ s$/),
+  ]);
+});
+
+test("a gateway that answers keepalive and no hello is dialled again", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  void link.announce([]);
+  const connection = dialled.promise;
+  link.start();
+  await (await connection).hello();
+  const again = dialled.promise;
+  vi.advanceTimersByTime(14_000);
+  expect(said).toEqual([]);
+  // The time of the welcome, and then that of the next try.
+  vi.advanceTimersByTime(1_000);
+  vi.advanceTimersByTime(15_000);
+  await (await again).hello();
+  expect(said).toEqual(["the link to the gateway is lost (no welcome came); dialling again"]);
 });

@@ -62,6 +62,30 @@ describe("a box's dial", () => {
   });
 });
 
+describe("a refused dial", () => {
+  const verdictOf = async (response: Promise<Response>) =>
+    (await response).headers.get("postern-verdict");
+
+  test("names the gateway's verdict, so that an agent tells it from a proxy's status", async () => {
+    const box = await enrolledBox("dial-verdict");
+    const late = await mintBoxCredential(box, Date.now() / 1_000 - 3_600);
+    const forged = await authorizationOf({ ...box, key: "A".repeat(43) });
+    expect(await verdictOf(dial(box, undefined, ""))).toBe("no_credential");
+    expect(await verdictOf(dial(box, undefined, forged))).toBe("wrong_key");
+    expect(await verdictOf(dial(box, undefined, `Bearer ${late}`))).toBe("wrong_clock");
+    expect(await verdictOf(dial({ ...box, audience: "x" }))).toBe("enrolled_elsewhere");
+    expect(await verdictOf(dial(box, "no incarnation"))).toBe("malformed");
+    const agent = await connectAgent("dial-verdict");
+    const held = dial(box, "b".repeat(32));
+    expect((await held).status).toBe(409);
+    expect(await verdictOf(held)).toBe("held");
+    expect(await (await held).text()).toMatch(/^postern: another agent is connected/);
+    agent.close();
+    await workspaceStub(env, "local").revokeBox("dial-verdict");
+    expect(await verdictOf(dial(box))).toBe("revoked");
+  });
+});
+
 describe("revoking a box", () => {
   test("cuts its link at once with a code of its own, and its key opens nothing any more", async () => {
     const box = await enrolledBox("revoked");
