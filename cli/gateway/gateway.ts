@@ -49,10 +49,15 @@ export interface RunningGateway extends RunningInfo {
   kill(): void;
 }
 
-/** Starts the gateway; a Failure says in one line why it can't. */
+/**
+ * Starts the gateway.
+ * @param worker the entry of the Worker, relative to the package's root
+ * @throws {Failure} that says in one line why it can't
+ */
 export async function startGateway(
   settings: GatewaySettings,
   observer: Observer,
+  worker = readWorkerManifest().main,
 ): Promise<RunningGateway> {
   if (settings.log === "json") writeJsonLines();
   const state = openStateDirectory(settings.state);
@@ -73,7 +78,7 @@ export async function startGateway(
       log: observer.notice,
     });
     const domain = baseDomain(front.port);
-    const running = await startWorker(settings, state, domain, frontSecret, observer);
+    const running = await startWorker(settings, worker, state, domain, frontSecret, observer);
     workerd.resolve(running);
     const info: RunningInfo = {
       url: `${publicScheme(domain)}://${domain}`,
@@ -135,6 +140,7 @@ async function drainClients(front: Front, workerd: Workerd): Promise<void> {
 /** Writes what workerd runs from, and starts it. */
 async function startWorker(
   settings: GatewaySettings,
+  worker: string,
   state: StateDirectory,
   baseDomain: string,
   frontSecret: string,
@@ -150,10 +156,9 @@ async function startWorker(
     POSTERN_FRONT_SECRET: frontSecret,
     // workerd runs a Worker and its objects in one isolate.
     POSTERN_ONE_ISOLATE: "1",
-    ...(process.env["POSTERN_TEST_HOOKS"] === "1" ? { POSTERN_TEST_HOOKS: "1" } : {}),
   };
   const configPath = join(state.runPath, "workerd.capnp");
-  const bundle = await bundleWorker(PACKAGE_ROOT, manifest.main);
+  const bundle = await bundleWorker(PACKAGE_ROOT, worker);
   try {
     writePrivate(join(state.runPath, "worker.js"), bundle);
     writePrivate(configPath, workerdConfig(manifest, "worker.js", Object.keys(variables)));

@@ -25,8 +25,6 @@ export interface Env {
   POSTERN_DEBUG?: string;
   /** "1": Worker and objects run in one isolate, and calls may go from one to the other by memory (contracts/local-queue.ts). */
   POSTERN_ONE_ISOLATE?: string;
-  /** "1" opens the doors that fault-injecting tests need. Never set in production. */
-  POSTERN_TEST_HOOKS?: string;
 }
 
 const DEFAULT_MAX_BODY_BYTES = 4 * 1024 ** 3;

@@ -23,7 +23,6 @@ export const VERB = {
   websocket: "http://origin/websocket",
   link: "http://origin/link",
   dial: "http://origin/dial",
-  abort: "http://origin/abort",
 } as const;
 
 /** A RequestHead, an AttachRequest, or the id of a claimed call. ASCII JSON. */

@@ -23,7 +23,7 @@ let agent: ManagedProcess;
 beforeAll(async () => {
   stages = await Stages.start();
   gateway = await startGateway({
-    env: { POSTERN_TEST_HOOKS: "1" },
+    isFaulty: true,
     flags: ["--request-timeout", "1"],
   });
   proxy = await startCuttableProxy(gateway.port);

@@ -14,7 +14,7 @@ let proxy: CuttableProxy;
 let agent: ManagedProcess;
 beforeAll(async () => {
   app = await startWebApp();
-  gateway = await startGateway({ env: { POSTERN_TEST_HOOKS: "1" } });
+  gateway = await startGateway({ isFaulty: true });
   proxy = await startCuttableProxy(gateway.port);
   agent = await startServe(gateway, [upstream(app.port)], proxy.port);
 });

@@ -38,7 +38,7 @@ beforeAll(async () => {
   stages = await Stages.start();
   echo = createServer().on("upgrade", echoMessages).listen(0, "127.0.0.1");
   gateway = await startGateway({
-    env: { POSTERN_TEST_HOOKS: "1" },
+    isFaulty: true,
     flags: ["--request-timeout", "1", "--rate-limit", "0"],
   });
   proxy = await startCuttableProxy(gateway.port);

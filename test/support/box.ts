@@ -6,7 +6,7 @@ import { ownAccess } from "../../cli/access.ts";
 import { enrolledBox } from "../../cli/box-identity.ts";
 import { ApiClient } from "../../cli/client.ts";
 import type { BoxOptions } from "./apps/box.ts";
-import { APPS, type EndpointTable, type Gateway, writeConfig } from "./harness.ts";
+import { APPS, type EndpointTable, type Gateway, WORKSPACE, writeConfig } from "./harness.ts";
 import { send } from "./http-client.ts";
 import { ManagedProcess } from "./processes.ts";
 import { temporaryDirectory } from "./temporary.ts";
@@ -60,11 +60,9 @@ export async function memoryOf(agent: ManagedProcess, asked: number): Promise<No
 /** Ends the Origin object of one of a box's links as Cloudflare may at any time. */
 export async function resetOrigin(gateway: Gateway, box?: string, link = 0): Promise<void> {
   const name = box ?? (await onlyBox(gateway));
-  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
-  const path = `/_postern/test/abort-origin?box=${encodeURIComponent(name)}&link=${link}`;
-  const answer = await send(gateway.base, path, {
+  const query = new URLSearchParams({ workspace: WORKSPACE, box: name, link: String(link) });
+  const answer = await send(gateway.base, `/_postern/test/abort-origin?${query.toString()}`, {
     method: "POST",
-    headers: { authorization: `Bearer ${tokenId}.${tokenSecret}` },
   });
   if (answer.status !== 204) throw new Error(`the object was not reset: ${answer.text}`);
 }

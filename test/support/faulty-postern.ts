@@ -25,7 +25,7 @@ export const FAULTS = {
 export type FaultName = keyof typeof FAULTS;
 
 const GATEWAY_OPTIONS = {
-  env: { POSTERN_TEST_HOOKS: "1" },
+  isFaulty: true,
   flags: ["--request-timeout", "1", "--rate-limit", "0"],
 };
 

@@ -15,7 +15,8 @@ import { freePort, temporaryDirectory } from "./temporary.ts";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const APPS = fileURLToPath(new URL("apps", import.meta.url));
 const COMMAND = join(ROOT, "cli/postern.js");
-const WORKSPACE = "tests";
+const FAULTY_GATEWAY = join(ROOT, "test/support/faulty-gateway.ts");
+export const WORKSPACE = "tests";
 const APP = "e2e";
 
 /** An `[[endpoint]]` of postern.toml as a table; `function` is its name. */
@@ -52,6 +53,8 @@ export interface GatewayOptions {
   readonly cwd?: string;
   /** Hard limit of open descriptors for the command and everything below it. */
   readonly descriptors?: number;
+  /** With the Worker whose objects can be ended from outside (`resetOrigin`). */
+  readonly isFaulty?: boolean;
 }
 
 /** A running `postern gateway` or `postern up`. */
@@ -99,14 +102,18 @@ export class Gateway {
   }
 }
 
-interface CommandOptions extends Pick<GatewayOptions, "env" | "cwd" | "descriptors"> {}
+interface CommandOptions extends Pick<GatewayOptions, "env" | "cwd" | "descriptors" | "isFaulty"> {}
 
 /** Starts `postern <command>` on the Node that runs the tests, in an empty directory unless told. */
 export function startCommand(
   args: readonly string[],
   options: CommandOptions = {},
 ): ManagedProcess {
-  const command: [string, ...string[]] = [process.execPath, COMMAND, ...args];
+  const command: [string, ...string[]] = [
+    process.execPath,
+    ...(options.isFaulty === true ? [FAULTY_GATEWAY] : [COMMAND]),
+    ...args,
+  ];
   const limited: [string, ...string[]] =
     options.descriptors === undefined
       ? command
@@ -133,10 +140,14 @@ async function startGatewayCommand(
 /** `postern gateway`, ready when it has printed its URL. */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
   const env = { POSTERN_WORKSPACE: WORKSPACE, ...options.env };
-  return await startGatewayCommand(["gateway"], (port) => new RegExp(`http://localhost:${port}`), {
-    ...options,
-    env,
-  });
+  return await startGatewayCommand(
+    options.isFaulty === true ? [] : ["gateway"],
+    (port) => new RegExp(`http://localhost:${port}`),
+    {
+      ...options,
+      env,
+    },
+  );
 }
 
 /** `postern up` with these endpoints, ready when it has printed the last one's URL. */

@@ -83,9 +83,6 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         return this.#acceptLink(request);
       case VERB.dial:
         return await this.#acceptDial(request);
-      case VERB.abort:
-        this.ctx.abort("test hook");
-        return new Response(null);
       default:
         throw new Error(`no such verb: ${request.url}`);
     }

@@ -7,10 +7,7 @@ import { problem } from "../../../routing/problem.ts";
 import { agentApi } from "../agent-api/agent-api.ts";
 import { announceConnection } from "../edge/client-address.ts";
 import type { Env } from "../../contracts/env.ts";
-import { originStub } from "../../contracts/stubs.ts";
-import { VERB } from "../../contracts/link.ts";
 import { landingPage } from "./landing-page.ts";
-import { callerOf } from "./caller.ts";
 import { v1 } from "./v1.ts";
 
 const app = new Hono<{ Bindings: Env }>();
@@ -18,17 +15,6 @@ const app = new Hono<{ Bindings: Env }>();
 app.get("/", (context) => context.html(landingPage(context.env.POSTERN_BASE_DOMAIN)));
 
 app.route("/", agentApi);
-
-/** Fault injection: resets the object of one link, as an eviction or a deploy would. */
-app.post("/_postern/test/abort-origin", async (context) => {
-  if (context.env.POSTERN_TEST_HOOKS !== "1") return context.notFound();
-  const { workspace } = await callerOf(context.req.raw.headers, context.env, "admin");
-  const { box = "", link = "0" } = context.req.query();
-  await originStub(context.env, workspace, box, Number(link))
-    .fetch(VERB.abort)
-    .catch(() => undefined);
-  return context.body(null, 204);
-});
 
 app.notFound((context) => {
   const path = new URL(context.req.url).pathname;
