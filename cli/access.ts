@@ -6,7 +6,7 @@
  */
 
 import { resolve } from "node:path";
-import { Failure, UsageError } from "./failure.ts";
+import { CommandFailure, UsageError } from "./failure.ts";
 import { DEFAULT_STATE } from "./gateway/settings.ts";
 import { readRunning, type RunningInfo } from "./gateway/state-directory.ts";
 import { ownProfilePath, Profiles, type Profile } from "./profiles.ts";
@@ -39,7 +39,7 @@ export const ACCESS_NOTE =
   "The gateway is POSTERN_URL with POSTERN_TOKEN_ID and POSTERN_TOKEN_SECRET, the one of --state, " +
   `the active profile's, or the one that runs on ${DEFAULT_STATE}.`;
 
-/** Finds gateway and token; a Failure when something is missing, and says what. */
+/** Finds gateway and token; a CommandFailure when something is missing, and says what. */
 export function findAccess(state: string | undefined, environment: Environment): Access {
   const url = gatewayUrl(environment);
   const token = tokenOf(environment);
@@ -60,7 +60,7 @@ export function findAccess(state: string | undefined, environment: Environment):
     if (url === undefined || url === kept.url) return { ...kept, ...token };
   }
   if (url !== undefined && url !== readRunning(resolve(DEFAULT_STATE))?.url) {
-    throw new Failure(
+    throw new CommandFailure(
       `no token for ${url}: set POSTERN_TOKEN_ID and POSTERN_TOKEN_SECRET, or run postern token set`,
     );
   }
@@ -95,7 +95,9 @@ function tokenOf(environment: Environment): Token | undefined {
 function accessOfProfile(profile: Profile, source: string): Access {
   const { url, token_id: tokenId, token_secret: tokenSecret } = profile;
   if (url === undefined || tokenId === undefined || tokenSecret === undefined) {
-    throw new Failure(`${source} lacks url, token_id or token_secret; run postern token set`);
+    throw new CommandFailure(
+      `${source} lacks url, token_id or token_secret; run postern token set`,
+    );
   }
   return { url: originOf(url, source), tokenId, tokenSecret, source };
 }
@@ -109,7 +111,7 @@ export function ownAccess(state: string): Access {
 function accessOfState(state: string, token: Token | undefined): Access {
   const running = readRunning(state);
   if (running === undefined) {
-    throw new Failure(
+    throw new CommandFailure(
       `no gateway runs on ${state}; start one with postern gateway, name its directory with --state, ` +
         "or run postern token set",
     );
@@ -119,7 +121,7 @@ function accessOfState(state: string, token: Token | undefined): Access {
   const profiles = Profiles.read(ownProfilePath(state));
   const name = profiles.activeName({});
   const profile = name === undefined ? undefined : profiles.get(name);
-  if (profile === undefined) throw new Failure(`${profiles.path} has no token`);
+  if (profile === undefined) throw new CommandFailure(`${profiles.path} has no token`);
   return { ...accessOfProfile(profile, profiles.path), ...place };
 }
 

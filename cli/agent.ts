@@ -10,7 +10,7 @@ import {
   type RunningAgent,
 } from "../origin-gpu/agent.ts";
 import type { AppConfig } from "../origin-gpu/config/config.ts";
-import { Failure } from "./failure.ts";
+import { CommandFailure } from "./failure.ts";
 import { linesWritten, observer, stampLines } from "./observer.ts";
 import { printJson, printNotice, printResult } from "./output.ts";
 import type { StopSignals } from "./stop-signals.ts";
@@ -24,7 +24,7 @@ const MAX_BOX_NAME_LENGTH = 64;
 /**
  * Starts the agent. Where somebody asks to stop before it is there, all that it began is ended first; where
  * somebody insists, at once.
- * @throws {Failure} when the gateway refuses it, or somebody asked to stop
+ * @throws {CommandFailure} when the gateway refuses it, or somebody asked to stop
  */
 export async function startAgentUnlessStopped(
   options: AgentOptions,
@@ -33,7 +33,7 @@ export async function startAgentUnlessStopped(
   const stopping = new AbortController();
   void stop.asked.then(() => stopping.abort());
   const insisted = stop.insisted.then(() => {
-    throw new Failure(STOPPED_EARLY);
+    throw new CommandFailure(STOPPED_EARLY);
   });
   try {
     const agent = await Promise.race([startAgent(options, stopping.signal), insisted]);
@@ -44,8 +44,8 @@ export async function startAgentUnlessStopped(
     });
     return agent;
   } catch (error) {
-    if (stopping.signal.aborted) throw new Failure(STOPPED_EARLY);
-    throw error instanceof AgentRefused ? new Failure(error.message) : error;
+    if (stopping.signal.aborted) throw new CommandFailure(STOPPED_EARLY);
+    throw error instanceof AgentRefused ? new CommandFailure(error.message) : error;
   }
 }
 
@@ -54,7 +54,7 @@ const STOPPED_EARLY = "stopped before the app was there";
 /**
  * Waits for a step of a command's start. A signal of the terminal also ends the step's own processes, so that
  * the step fails: that is no error of its own then.
- * @throws {Failure} when somebody asked to stop
+ * @throws {CommandFailure} when somebody asked to stop
  */
 export async function unlessStopped<Value>(
   step: Promise<Value>,
@@ -65,7 +65,7 @@ export async function unlessStopped<Value>(
   try {
     return await step;
   } catch (error) {
-    throw isAsked ? new Failure(STOPPED_EARLY) : error;
+    throw isAsked ? new CommandFailure(STOPPED_EARLY) : error;
   }
 }
 
@@ -154,7 +154,7 @@ export async function runUntilStopped(
   if (typeof refusal === "string") {
     await agent.close();
     await around.after?.();
-    throw new Failure(refusal);
+    throw new CommandFailure(refusal);
   }
   printNotice("finishing what is under way; Ctrl-C again ends at once");
   const politely = async (): Promise<number> => {

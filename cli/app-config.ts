@@ -14,7 +14,7 @@ import {
   type ConfigResult,
 } from "../origin-gpu/config/config.ts";
 import { isObjectName, labelOf } from "../routing/names.ts";
-import { Failure, UsageError } from "./failure.ts";
+import { CommandFailure, UsageError } from "./failure.ts";
 
 /** An app as it is meant, and what its file says of it by the file's own keys. */
 export interface AppSource {
@@ -22,7 +22,7 @@ export interface AppSource {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
-/** Reads and checks an app; a Failure lists everything that is wrong with it. `--env` wins over the file. */
+/** Reads and checks an app; a CommandFailure lists everything that is wrong with it. `--env` wins over the file. */
 export async function readConfig(
   path: string,
   environment: string | undefined,
@@ -43,7 +43,7 @@ export async function readApp(
   const result = path.endsWith(".py")
     ? pythonApp(path, name)
     : await loadConfig(path, generatedLabel);
-  if (!result.ok) throw new Failure(formatProblems(result.problems));
+  if (!result.ok) throw new CommandFailure(formatProblems(result.problems));
   const config = {
     ...result.config,
     ...(environment === undefined ? {} : { environment }),
@@ -65,7 +65,7 @@ function pythonApp(path: string, name: string | undefined): ConfigResult {
   }
   const endpoint = [{ function: "app", asgi: `${module}:app` }];
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
-    throw new Failure(`${path}: there is no such file`);
+    throw new CommandFailure(`${path}: there is no such file`);
   }
   return parseConfig(stringify({ app: name ?? module, endpoint }), path);
 }

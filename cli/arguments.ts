@@ -39,12 +39,12 @@ export const COMMON_OPTIONS = {
   help: { type: "boolean", short: "h", summary: "print this help" },
 } as const satisfies Options;
 
-export type Values<O extends Options> = {
+export type OptionValues<O extends Options> = {
   readonly [K in keyof O]?: O[K]["type"] extends "boolean" ? boolean : string;
 };
 
 export interface Arguments<O extends Options> {
-  readonly values: Values<O & typeof COMMON_OPTIONS>;
+  readonly values: OptionValues<O & typeof COMMON_OPTIONS>;
   readonly positionals: readonly string[];
 }
 
@@ -77,7 +77,7 @@ export function parseArguments<O extends Options>(
     values[token.name] = token.value ?? true;
   }
   if (values["help"] !== true) checkPositionals(command, positionals);
-  return { values: values as Values<O & typeof COMMON_OPTIONS>, positionals };
+  return { values: values as OptionValues<O & typeof COMMON_OPTIONS>, positionals };
 }
 
 /** `usage`, what it does, and each option on a line of its own. */

@@ -13,7 +13,7 @@ import { workspaceOfApiToken } from "../auth/tokens.ts";
 import type { Access } from "./access.ts";
 import { ApiClient } from "./client.ts";
 import { makePrivateDirectory, writing } from "./directory-lock.ts";
-import { codeOf, Failure, reasonOf } from "./failure.ts";
+import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
 import { writePrivate } from "./gateway/state-directory.ts";
 
 const IDENTITY = z.object({
@@ -28,7 +28,7 @@ const IDENTITY = z.object({
 });
 
 /** An enrolment and where it holds. */
-export type BoxIdentity = z.output<typeof IDENTITY> & BoxEnrolment;
+export type StoredBoxIdentity = z.output<typeof IDENTITY> & BoxEnrolment;
 
 export interface BoxRequest {
   /** With which a box that is not enrolled yet is; its token needs the scope `deploy`. */
@@ -45,25 +45,27 @@ export interface BoxRequest {
   readonly ownDomain?: string;
 }
 
-/** The identity in a state directory, or undefined where there is none. @throws Failure for a broken one */
-export function readIdentity(directory: string): BoxIdentity | undefined {
+/** The identity in a state directory, or undefined where there is none. @throws CommandFailure for a broken one */
+export function readIdentity(directory: string): StoredBoxIdentity | undefined {
   const path = identityPath(directory);
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
-    throw new Failure(`can't read ${path}: ${reasonOf(error)}`);
+    throw new CommandFailure(`can't read ${path}: ${reasonOf(error)}`);
   }
   const parsed = IDENTITY.safeParse(parseJson(text));
   if (!parsed.success) {
-    throw new Failure(`${path} is not a box's identity; remove it, and the box is enrolled anew`);
+    throw new CommandFailure(
+      `${path} is not a box's identity; remove it, and the box is enrolled anew`,
+    );
   }
   return parsed.data;
 }
 
 /** The box of a state directory; enrols it where it is not, or is to have another name or region. */
-export async function enrolledBox(request: BoxRequest): Promise<BoxIdentity> {
+export async function enrolledBox(request: BoxRequest): Promise<StoredBoxIdentity> {
   const { access, directory, name, region, ownDomain } = request;
   const present = readIdentity(directory);
   const isHere = ownDomain !== undefined || present?.url === access.url;
@@ -85,17 +87,18 @@ export async function enrolledBox(request: BoxRequest): Promise<BoxIdentity> {
 }
 
 /** A box that the gateway forgets a minute after it was there last, and that nothing here remembers. */
-export async function ephemeralBox(access: Access, name: string): Promise<BoxIdentity> {
+export async function ephemeralBox(access: Access, name: string): Promise<StoredBoxIdentity> {
   return await enrol(access, { name, region: "", ephemeral: true });
 }
 
 async function enrol(
   access: Access,
   chosen: { readonly name: string; readonly region: string; readonly ephemeral?: boolean },
-): Promise<BoxIdentity> {
+): Promise<StoredBoxIdentity> {
   const answer = await new ApiClient(access).call(ENROL_BOX, { body: chosen });
   const parsed = IDENTITY.safeParse({ ...answer, url: access.url, box: chosen.name });
-  if (!parsed.success) throw new Failure(`${access.url} did not answer as a Postern gateway does`);
+  if (!parsed.success)
+    throw new CommandFailure(`${access.url} did not answer as a Postern gateway does`);
   return parsed.data;
 }
 

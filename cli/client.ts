@@ -7,7 +7,7 @@ import { request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import type { Access } from "./access.ts";
-import { codeOf, Failure, reasonOf } from "./failure.ts";
+import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
 
 const TIMEOUT_MS = 15_000;
 
@@ -71,12 +71,12 @@ interface LooseRequest {
 }
 
 /** The gateway could not be asked, or could not answer: the same question may do later. */
-export class Unavailable extends Failure {
+export class Unavailable extends CommandFailure {
   override name = "Unavailable";
 }
 
 /** The gateway answered, and the answer is no. */
-class ApiRefusal extends Failure {
+class ApiRefusal extends CommandFailure {
   override name = "ApiRefusal";
   /** One of the API's stable codes; undefined where something else than a gateway answered. */
   readonly code: string | undefined;
@@ -97,7 +97,7 @@ export class ApiClient {
   /**
    * Sends an operation's request and returns its document.
    * @throws {Unavailable} where the gateway can't be asked or can't answer now
-   * @throws {Failure} where it refuses, or answers what the operation's schema does not know
+   * @throws {CommandFailure} where it refuses, or answers what the operation's schema does not know
    */
   async call<
     Path extends string,
@@ -116,7 +116,7 @@ export class ApiClient {
     if (document.success) return document.data;
     const [issue] = document.error.issues;
     const where = issue?.path.join(".") ?? "";
-    throw new Failure(
+    throw new CommandFailure(
       `the gateway answered ${operation.id} with ${where}: ${issue?.message}; update the older one of gateway and command`,
     );
   }
@@ -171,7 +171,7 @@ export class ApiClient {
       );
     } catch (error) {
       if (!idle.signal.aborted) throw error;
-      throw new Failure(`the upload stood still at ${sent} of ${bytes} bytes`);
+      throw new CommandFailure(`the upload stood still at ${sent} of ${bytes} bytes`);
     } finally {
       clearTimeout(timer);
       content.destroy();

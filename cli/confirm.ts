@@ -1,7 +1,7 @@
 /** Asks before what can't be undone. Only a person can answer. */
 
 import { createInterface } from "node:readline/promises";
-import { Failure, UsageError } from "./failure.ts";
+import { CommandFailure, UsageError } from "./failure.ts";
 
 export const YES_OPTION = {
   yes: { type: "boolean", short: "y", summary: "do it without asking" },
@@ -21,7 +21,8 @@ export async function confirmAtTerminal(what: string, yes: boolean | undefined):
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question(`${what}? [y/N] `);
-    if (!/^y(es)?$/i.test(answer.trim())) throw new Failure("not confirmed; nothing has changed");
+    if (!/^y(es)?$/i.test(answer.trim()))
+      throw new CommandFailure("not confirmed; nothing has changed");
   } finally {
     terminal.close();
   }

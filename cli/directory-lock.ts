@@ -6,7 +6,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { codeOf, Failure, reasonOf } from "./failure.ts";
+import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
 
 /** How long a start waits for the lock: a process that was just killed lets go of it within this time. */
 const LOCK_WAIT_MS = 1_000;
@@ -24,7 +24,7 @@ export interface DirectoryLock {
 /**
  * Makes the directory where it is missing and locks it.
  * @param holder who has it, as words for the refusal, e.g. `the gateway with pid 7`
- * @throws Failure when that can't be
+ * @throws CommandFailure when that can't be
  */
 export function lockDirectory(path: string, holder: () => string): DirectoryLock {
   const lock = writing(path, () => {
@@ -52,7 +52,7 @@ export function lockDirectory(path: string, holder: () => string): DirectoryLock
 export function makePrivateDirectory(path: string): void {
   const present = statSync(path, { throwIfNoEntry: false });
   if (present?.isDirectory() === true) return;
-  if (present !== undefined) throw new Failure(`${path} is not a directory`);
+  if (present !== undefined) throw new CommandFailure(`${path} is not a directory`);
   if (dirname(path) !== path) makePrivateDirectory(dirname(path));
   try {
     mkdirSync(path, { mode: 0o700 });
@@ -62,12 +62,12 @@ export function makePrivateDirectory(path: string): void {
   }
 }
 
-/** Does what writes into a state directory; what goes wrong there becomes a Failure that names it. */
+/** Does what writes into a state directory; what goes wrong there becomes a CommandFailure that names it. */
 export function writing<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw error instanceof Failure ? error : cannotWrite(path, error);
+    throw error instanceof CommandFailure ? error : cannotWrite(path, error);
   }
 }
 
@@ -82,12 +82,14 @@ function take(lock: DatabaseSync, path: string, holder: () => string): void {
     if (!(error instanceof Error) || !("errcode" in error) || error.errcode !== SQLITE_BUSY) {
       throw cannotWrite(path, error);
     }
-    throw new Failure(`${path} is in use by ${holder()}; stop it, or choose another with --state`);
+    throw new CommandFailure(
+      `${path} is in use by ${holder()}; stop it, or choose another with --state`,
+    );
   }
 }
 
-function cannotWrite(path: string, error: unknown): Failure {
-  return new Failure(
+function cannotWrite(path: string, error: unknown): CommandFailure {
+  return new CommandFailure(
     `can't write the state directory ${path}: ${reasonOf(error)}; choose another with --state`,
   );
 }

@@ -1,13 +1,13 @@
 /** What ends a command with one clear line instead of a stack trace, and the exit code that it means. */
 
 /** Refused or failed: exit code 1. The message is what the user reads, without a prefix. */
-export class Failure extends Error {
+export class CommandFailure extends Error {
   readonly exitCode: number = 1;
   override name = "Failure";
 }
 
 /** The command line itself is wrong: exit code 2. */
-export class UsageError extends Failure {
+export class UsageError extends CommandFailure {
   override readonly exitCode = 2;
   override name = "UsageError";
 }

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { helpOf, parseArguments } from "./arguments.ts";
 import type { Command, CommandGroup } from "./command.ts";
-import { Failure, UsageError } from "./failure.ts";
+import { CommandFailure, UsageError } from "./failure.ts";
 import { nearest } from "../base/edit-distance.ts";
 import { checkLogVariables, linesWritten } from "./observer.ts";
 import { printNotice, printResult, tolerateClosedOutput } from "./output.ts";
@@ -38,7 +38,7 @@ try {
   checkLogVariables(process.env);
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof Failure)) throw error;
+  if (!(error instanceof CommandFailure)) throw error;
   printNotice(`postern: ${error.message}`);
   process.exitCode = error.exitCode;
 }
@@ -60,7 +60,7 @@ async function main(argv: readonly string[]): Promise<number> {
     printResult(version());
     return 0;
   }
-  if (NOT_YET.has(name)) throw new Failure(`${name}: not available yet`);
+  if (NOT_YET.has(name)) throw new CommandFailure(`${name}: not available yet`);
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) throw unknownCommand(name);
   const found = await load();
@@ -89,7 +89,7 @@ async function runOfGroup(group: CommandGroup, argv: readonly string[]): Promise
   const command = Object.hasOwn(group.commands, name) ? group.commands[name] : undefined;
   if (command !== undefined) return run(command, rest);
   const notYet = group.notYet ?? [];
-  if (notYet.includes(name)) throw new Failure(`${group.name} ${name}: not available yet`);
+  if (notYet.includes(name)) throw new CommandFailure(`${group.name} ${name}: not available yet`);
   const meant = nearest(name, [...known, ...notYet]);
   const hint = meant === undefined ? `one of ${known.join(", ")}` : `did you mean ${meant}?`;
   throw new UsageError(`unknown command ${group.name} ${name}; ${hint}`);

@@ -9,7 +9,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parse, stringify, type TomlTable } from "smol-toml";
 import { z } from "zod";
-import { codeOf, Failure, reasonOf } from "./failure.ts";
+import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
 import { writePrivate } from "./gateway/state-directory.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -37,7 +37,7 @@ export class Profiles {
     this.#tables = tables;
   }
 
-  /** Reads a file of profiles; one that is missing has none. @throws Failure that names what is wrong */
+  /** Reads a file of profiles; one that is missing has none. @throws CommandFailure that names what is wrong */
   static read(path: string): Profiles {
     let text: string;
     try {
@@ -46,7 +46,7 @@ export class Profiles {
       if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") {
         return new Profiles(path, new Map());
       }
-      throw new Failure(`can't read ${path}: ${reasonOf(error)}`);
+      throw new CommandFailure(`can't read ${path}: ${reasonOf(error)}`);
     }
     return new Profiles(path, new Map(Object.entries(tablesOf(path, text))));
   }
@@ -74,7 +74,9 @@ export class Profiles {
     const chosen = environment["POSTERN_PROFILE"];
     if (chosen) {
       if (this.#tables.has(chosen)) return chosen;
-      throw new Failure(`POSTERN_PROFILE: ${this.path} has no profile "${chosen}"${this.#known()}`);
+      throw new CommandFailure(
+        `POSTERN_PROFILE: ${this.path} has no profile "${chosen}"${this.#known()}`,
+      );
     }
     const active = this.names.find((name) => this.#tables.get(name)?.active === true);
     if (active !== undefined) return active;
@@ -87,10 +89,10 @@ export class Profiles {
     this.#tables.set(name, { ...this.#tables.get(name), ...more });
   }
 
-  /** Makes one profile the active one. @throws Failure when it is not there */
+  /** Makes one profile the active one. @throws CommandFailure when it is not there */
   activate(name: string): void {
     if (!this.#tables.has(name)) {
-      throw new Failure(`${this.path} has no profile "${name}"${this.#known()}`);
+      throw new CommandFailure(`${this.path} has no profile "${name}"${this.#known()}`);
     }
     for (const [other, { active: _, ...profile }] of this.#tables) {
       this.#tables.set(other, other === name ? { active: true, ...profile } : profile);
@@ -101,7 +103,7 @@ export class Profiles {
     try {
       writePrivate(this.path, stringify(Object.fromEntries(this.#tables) as TomlTable));
     } catch (error) {
-      throw new Failure(`can't write ${this.path}: ${reasonOf(error)}`);
+      throw new CommandFailure(`can't write ${this.path}: ${reasonOf(error)}`);
     }
   }
 
@@ -121,10 +123,10 @@ function tablesOf(path: string, text: string): Record<string, Profile> {
     value = parse(text);
   } catch (error) {
     // The parser's message goes on with an excerpt, and an excerpt may show a secret.
-    throw new Failure(`${path}: ${reasonOf(error).split("\n")[0]}`);
+    throw new CommandFailure(`${path}: ${reasonOf(error).split("\n")[0]}`);
   }
   const result = z.record(z.string(), PROFILE).safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw new Failure(`${path}: ${issue?.path.join(".")}: ${issue?.message}`);
+  throw new CommandFailure(`${path}: ${issue?.path.join(".")}: ${issue?.message}`);
 }

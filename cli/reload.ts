@@ -6,11 +6,11 @@
 
 import { AgentRefused, StartFailure, type RunningAgent } from "../origin-gpu/agent.ts";
 import type { AppConfig } from "../origin-gpu/config/config.ts";
-import { Failure } from "./failure.ts";
+import { CommandFailure } from "./failure.ts";
 
 export interface ReloaderOptions {
   readonly agent: Pick<RunningAgent, "change">;
-  /** Reads the app as it is now; a Failure says what is wrong with it. */
+  /** Reads the app as it is now; a CommandFailure says what is wrong with it. */
   readonly read: () => Promise<AppConfig>;
   /** The new version serves. */
   readonly onReloaded: (config: AppConfig) => Promise<void>;
@@ -61,5 +61,9 @@ export class Reloader {
 }
 
 function isExpected(error: unknown): error is Error {
-  return error instanceof Failure || error instanceof AgentRefused || error instanceof StartFailure;
+  return (
+    error instanceof CommandFailure ||
+    error instanceof AgentRefused ||
+    error instanceof StartFailure
+  );
 }

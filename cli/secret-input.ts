@@ -2,14 +2,14 @@
 
 import { createInterface, type Interface } from "node:readline";
 import { Writable } from "node:stream";
-import { Failure } from "./failure.ts";
+import { CommandFailure } from "./failure.ts";
 import { printNotice } from "./output.ts";
 
 export class SecretInput {
   #interface: Interface | undefined;
   #lines: AsyncIterator<string> | undefined;
 
-  /** The next line; a Failure when there is none. `what` is what a person is asked for. */
+  /** The next line; a CommandFailure when there is none. `what` is what a person is asked for. */
   async line(what: string): Promise<string> {
     if (this.#lines === undefined) {
       // A terminal shows what readline writes; this one is written to nobody.
@@ -21,7 +21,7 @@ export class SecretInput {
     if (process.stdin.isTTY) printNotice(`${what}:`);
     const { value, done } = await this.#lines.next();
     const text = done === true ? "" : value.trim();
-    if (text === "") throw new Failure(`no ${what} on stdin`);
+    if (text === "") throw new CommandFailure(`no ${what} on stdin`);
     return text;
   }
 

@@ -5,7 +5,7 @@
 
 import { parseEnv } from "node:util";
 import { VARIABLE_NAME } from "../routing/wire/variables.ts";
-import { Failure, UsageError } from "./failure.ts";
+import { CommandFailure, UsageError } from "./failure.ts";
 
 /** The variables of the command line, in order. @throws UsageError for what is no KEY=VALUE */
 export function pairsOf(words: readonly string[]): Map<string, string> {
@@ -28,10 +28,12 @@ export function pairsOf(words: readonly string[]): Map<string, string> {
 export function dotenvVariables(text: string, path: string): [name: string, value: string][] {
   // Editors of Windows begin files with a byte order mark.
   const parsed = Object.entries(parseEnv(text.replace(/^\uFEFF/, "")));
-  if (parsed.length === 0) throw new Failure(`${path}: has no line NAME=value`);
+  if (parsed.length === 0) throw new CommandFailure(`${path}: has no line NAME=value`);
   return parsed.map(([name, value = ""], index) => {
     if (VARIABLE_NAME.test(name)) return [name, value];
     // A value of several lines without quotes looks like this, too.
-    throw new Failure(`${path}: variable ${index + 1} has no right name; is a value to be quoted?`);
+    throw new CommandFailure(
+      `${path}: variable ${index + 1} has no right name; is a value to be quoted?`,
+    );
   });
 }

@@ -1,7 +1,7 @@
 /** What an agent is started with, and what one that runs can do. */
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Observer } from "../base/observer.ts";
-import type { EndpointUrl } from "./apps/announced-app.ts";
+import type { EndpointUrl } from "./apps/local-app.ts";
 import type { AppConfig } from "./config/app-config.ts";
 
 export interface AgentOptions {

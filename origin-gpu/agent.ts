@@ -10,9 +10,9 @@ import { GIB } from "../routing/wire/limits.ts";
 import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
 import type { AgentOptions, RunningAgent } from "./agent-options.ts";
-import { AgentRefused, AnnouncedApp } from "./apps/announced-app.ts";
-import { Apps } from "./apps/apps.ts";
-import { type DeploymentFiles, Deployments, openDeploymentFiles } from "./apps/deployments.ts";
+import { AgentRefused, LocalApp } from "./apps/local-app.ts";
+import { AppRuntimes } from "./apps/app-runtimes.ts";
+import { type DeploymentFiles, DeployedApps, openDeploymentFiles } from "./apps/deployed-apps.ts";
 import { secretsFrom } from "./apps/secrets.ts";
 import { BodySpools } from "./calls/body-spool.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
@@ -33,7 +33,7 @@ import { type OpenedCalls, openCalls } from "./open-calls.ts";
 import { operationHandlers } from "./operations.ts";
 
 export type { AgentOptions, RunningAgent } from "./agent-options.ts";
-export { AgentRefused } from "./apps/announced-app.ts";
+export { AgentRefused } from "./apps/local-app.ts";
 export { StartFailure };
 
 /** Request bodies of all waiting calls together, in memory and on the disk. */
@@ -77,12 +77,12 @@ class Agent {
   readonly #options: AgentOptions;
   readonly #gateway: GatewayAddress;
   readonly #environments: PythonEnvironments;
-  readonly #apps: Apps;
+  readonly #apps: AppRuntimes;
   readonly #links: readonly [Link, ...Link[]];
   /** Links whose first welcome is still to come. */
   readonly #unwelcomed: Set<number>;
-  readonly #announced: AnnouncedApp | undefined;
-  readonly #deployments: Deployments | undefined;
+  readonly #announced: LocalApp | undefined;
+  readonly #deployments: DeployedApps | undefined;
   readonly #refused = Promise.withResolvers<string>();
   /** Streams wait here until the stored calls are read: that may take seconds, and a dial need not wait. */
   readonly #streams = new EarlyStreams<StreamTaker>();
@@ -97,7 +97,7 @@ class Agent {
       directory: options.environmentsDirectory,
       inherited: process.env,
     });
-    this.#apps = new Apps({
+    this.#apps = new AppRuntimes({
       gateway: this.#gateway,
       bodies,
       usePython: this.#environments.use,
@@ -190,10 +190,10 @@ class Agent {
     });
   }
 
-  #announcedApp(config: AppConfig, link: Link): AnnouncedApp {
+  #announcedApp(config: AppConfig, link: Link): LocalApp {
     const { enrolment, region = "", devSuffix } = this.#options;
     const { workspace, box } = enrolment;
-    return new AnnouncedApp(
+    return new LocalApp(
       {
         apps: this.#apps,
         workspace,
@@ -207,9 +207,9 @@ class Agent {
     );
   }
 
-  #deploymentsTo(files: DeploymentFiles): Deployments {
+  #deploymentsTo(files: DeploymentFiles): DeployedApps {
     const { enrolment, region = "", observer } = this.#options;
-    return new Deployments({
+    return new DeployedApps({
       files,
       apps: this.#apps,
       gateway: new GatewayClient(this.#gateway),

@@ -4,7 +4,7 @@
  */
 import type { Failure } from "../routing/wire/messages.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
-import type { DeploymentOperation } from "./apps/deployments.ts";
+import type { DeploymentOperation } from "./apps/deployed-apps.ts";
 import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
 
 export interface AgentOperations {

@@ -1,7 +1,7 @@
 /** Which requests ask for a WebSocket (RFC 6455, 4.2.1). Pure. */
 
 /** A runtime's `Headers`, or anything that answers like it. */
-interface HeaderSource {
+interface HandshakeHeaders {
   get(name: string): string | null;
 }
 
@@ -10,7 +10,7 @@ interface HeaderSource {
  * method and body reach the app, and its `Upgrade` ends here, as hop-by-hop fields do.
  * @param method in upper case
  */
-export function isWebSocketHandshake(method: string, headers: HeaderSource): boolean {
+export function isWebSocketHandshake(method: string, headers: HandshakeHeaders): boolean {
   // Nearly every request ends here.
   const upgrade = headers.get("upgrade");
   if (upgrade === null) return false;

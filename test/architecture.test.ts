@@ -5,7 +5,9 @@ import { describe, expect, it } from "vitest";
 import {
   circles,
   forbiddenImports,
+  homonyms,
   impurities,
+  longFiles,
   ROOMS,
   roomOf,
   type Sources,
@@ -26,6 +28,24 @@ function repository(): Sources {
   return sources;
 }
 
+/** Why a file is longer than 300 lines. */
+const REASONS: Readonly<Record<string, string>> = {
+  "cli/client.ts": "to be split",
+  "gateway/contracts/workspace.ts": "to be split by resource",
+  "gateway/objects/link/origin.ts":
+    "one class that the platform calls: its events, verbs and state belong together",
+  "gateway/objects/workspace/workspace.ts": "to be split by resource",
+  "origin-gpu/calls/call-registry.ts": "to be split",
+  "origin-gpu/calls/call.ts": "to be split",
+  "origin-gpu/calls/store/durable-calls.ts": "to be split",
+  "origin-gpu/calls/store/result-spool.ts": "to be split",
+  "origin-gpu/calls/store/result-store.ts": "to be split",
+  "origin-gpu/endpoint.ts": "to be split for pools",
+  "origin-gpu/examples/demo/server.ts": "a user copies it as one file",
+  "origin-gpu/forward/forward.ts": "to be split",
+  "routing/wire/multiplexer.ts": "one state machine: every frame and what it does to the streams",
+};
+
 describe("the repository", () => {
   const sources = repository();
 
@@ -40,6 +60,14 @@ describe("the repository", () => {
 
   it("has no circle of imports", () => {
     expect(circles(sources)).toEqual([]);
+  });
+
+  it("has no exported type whose name another file declares", () => {
+    expect(homonyms(sources)).toEqual([]);
+  });
+
+  it("has no long file without a reason", () => {
+    expect(longFiles(sources, REASONS)).toEqual([]);
   });
 
   it("has no clock, timer, randomness or I/O in its pure rooms", () => {
@@ -115,6 +143,31 @@ describe("the rules", () => {
       ["auth/b.ts", `import type { A } from "./a.ts"; export type { A } from "./a.ts";`],
     ]);
     expect(circles(types)).toEqual(["auth/a.ts -> auth/b.ts -> auth/a.ts"]);
+  });
+
+  it("find an exported type that another file declares, and none that are local to both", () => {
+    const sources = new Map([
+      ["auth/a.ts", "export interface Call {}\ninterface Row {}\ntype Key = 1;"],
+      ["gateway/b.ts", "type Call = string;\ninterface Row {}\nexport class Key {}"],
+      ["gateway/c.ts", "// export class Call\nexport class Other {}\nexport type Other = 1;"],
+    ]);
+    expect(homonyms(sources)).toEqual([
+      "Call: auth/a.ts, gateway/b.ts",
+      "Key: auth/a.ts, gateway/b.ts",
+    ]);
+  });
+
+  it("find a long file without a reason, and a reason without a long file", () => {
+    const sources = new Map([
+      ["a.ts", "1\n2\n3\n"],
+      ["b.ts", "1\n2\n3\n"],
+      ["c.ts", "1\n2\n"],
+    ]);
+    expect(longFiles(sources, { "b.ts": "why", "c.ts": "why", "d.ts": "why" }, 2)).toEqual([
+      "a.ts: 3 lines",
+      "c.ts: is not long any more",
+      "d.ts: there is no such file",
+    ]);
   });
 
   it.each([

@@ -8,7 +8,7 @@ import { LIST_BOXES } from "../../api/boxes.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient, Unavailable } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
-import { Failure } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
@@ -135,7 +135,8 @@ async function* answers<Answer>(
   }
   const boxes = await client.list(LIST_BOXES, {});
   const connected = boxes.filter((box) => box.connected);
-  if (connected.length === 0) throw new Failure("no box is connected, and boxes alone know calls");
+  if (connected.length === 0)
+    throw new CommandFailure("no box is connected, and boxes alone know calls");
   for (const { name } of connected) {
     try {
       yield await ask(name);
@@ -146,7 +147,7 @@ async function* answers<Answer>(
   }
 }
 
-/** A call, and the box that knows it. @throws Failure when none does */
+/** A call, and the box that knows it. @throws CommandFailure when none does */
 async function findCall(
   client: ApiClient,
   values: CallValues,
@@ -159,7 +160,7 @@ async function findCall(
   for await (const { box, call } of answers(client, values, ask)) {
     if (call !== undefined) return { box, call };
   }
-  throw new Failure(`no box that is connected knows the call ${id}`);
+  throw new CommandFailure(`no box that is connected knows the call ${id}`);
 }
 
 function seconds(milliseconds: number): string {

@@ -3,7 +3,7 @@
 import { isObjectName } from "../../routing/names.ts";
 import { findAccess, STATE_OPTION } from "../access.ts";
 import type { Command, CommandGroup } from "../command.ts";
-import { Failure, UsageError } from "../failure.ts";
+import { CommandFailure, UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { Profiles } from "../profiles.ts";
 
@@ -50,7 +50,7 @@ const SET_ENVIRONMENT: Command = {
     const profiles = Profiles.ofUser(process.env);
     const name = profiles.activeName(process.env);
     if (name === undefined) {
-      throw new Failure(`no profile is active in ${profiles.path}; run postern token set`);
+      throw new CommandFailure(`no profile is active in ${profiles.path}; run postern token set`);
     }
     profiles.update(name, { environment });
     profiles.write();
@@ -73,7 +73,7 @@ function accessShown(state: string | undefined, unredacted: boolean): Record<str
     const shownSecret = unredacted ? tokenSecret : "***";
     return { url, token_id: tokenId, token_secret: shownSecret, source };
   } catch (error) {
-    if (!(error instanceof Failure) || error instanceof UsageError) throw error;
+    if (!(error instanceof CommandFailure) || error instanceof UsageError) throw error;
     return { url: null, token_id: null, token_secret: null, source: null };
   }
 }

@@ -14,7 +14,7 @@ import { showServing } from "../deploy/show.ts";
 import { shownBytes } from "../deploy/upload-progress.ts";
 import { needsCode, versionContent } from "../deploy/version-content.ts";
 import { chooseEnvironment } from "../environment.ts";
-import { Failure, UsageError } from "../failure.ts";
+import { CommandFailure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
 import { gitCommit } from "../git.ts";
@@ -95,7 +95,7 @@ async function packed(directory: string): Promise<PackedCode> {
     printNotice(`packed ${files} of ${directory}: ${shownBytes(code.bytes)}`);
     return code;
   } catch (error) {
-    throw error instanceof CodeRefused ? new Failure(error.message) : error;
+    throw error instanceof CodeRefused ? new CommandFailure(error.message) : error;
   }
 }
 
@@ -112,5 +112,7 @@ async function checkWorkspace(client: ApiClient, { file, workspace }: AppConfig)
   if (workspace === undefined) return;
   const { name } = await client.call(GET_WORKSPACE, {});
   if (name === workspace) return;
-  throw new Failure(`${file} is for the workspace ${workspace}, and the token opens ${name}`);
+  throw new CommandFailure(
+    `${file} is for the workspace ${workspace}, and the token opens ${name}`,
+  );
 }

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { isObjectName } from "../../routing/names.ts";
 import { ACCESS_NOTE, agentConnectTo, findAccess, gatewayUrl } from "../access.ts";
 import { boxName, resolves, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
-import { enrolledBox, readIdentity, type BoxIdentity } from "../box-identity.ts";
+import { enrolledBox, readIdentity, type StoredBoxIdentity } from "../box-identity.ts";
 import type { Command } from "../command.ts";
 import { lockDirectory } from "../directory-lock.ts";
 import { UsageError } from "../failure.ts";
@@ -76,7 +76,7 @@ interface Chosen {
 }
 
 interface Here {
-  readonly identity: BoxIdentity;
+  readonly identity: StoredBoxIdentity;
   readonly gatewayUrl: string;
   /** Where the gateway is dialled, if not at its URL. */
   readonly connectTo?: () => string;

@@ -2,7 +2,7 @@
 
 import { workspaceOfApiToken } from "../../auth/tokens.ts";
 import type { Command, CommandGroup } from "../command.ts";
-import { Failure } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { Profiles } from "../profiles.ts";
 import { tableOf } from "../table.ts";
@@ -35,7 +35,7 @@ const CURRENT: Command = {
     const profiles = Profiles.ofUser(process.env);
     const name = profiles.activeName(process.env);
     if (name === undefined) {
-      throw new Failure(`no profile is active in ${profiles.path}; run postern token set`);
+      throw new CommandFailure(`no profile is active in ${profiles.path}; run postern token set`);
     }
     if (values.json === true) printJson({ profile: name });
     else printResult(name);

@@ -6,7 +6,7 @@ import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { chooseEnvironment } from "../environment.ts";
-import { Failure, reasonOf, UsageError } from "../failure.ts";
+import { CommandFailure, reasonOf, UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { SecretInput } from "../secret-input.ts";
 import { dotenvVariables, pairsOf } from "../secret-variables.ts";
@@ -93,7 +93,7 @@ const DELETE: Command<typeof STATE_OPTION> = {
     const environment = await chooseEnvironment(client, values.env, process.env);
     const secrets = await client.list(LIST_SECRETS, { query: { environment } });
     if (!secrets.some((secret) => secret.name === name)) {
-      throw new Failure(`there is no secret ${name} in ${environment}`);
+      throw new CommandFailure(`there is no secret ${name} in ${environment}`);
     }
     await client.call(DELETE_SECRET, { path: { name }, query: { environment } });
     if (values.json === true) printJson({ name, environment, deleted: true });
@@ -113,7 +113,7 @@ function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new Failure(`--from-dotenv ${path}: ${reasonOf(error)}`);
+    throw new CommandFailure(`--from-dotenv ${path}: ${reasonOf(error)}`);
   }
 }
 

@@ -14,7 +14,7 @@ import { ACCESS_NOTE, findAccess, gatewayUrl, originOf, STATE_OPTION } from "../
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { EXPIRES_OPTION, secondsUntilExpiry } from "../expires.ts";
-import { Failure, UsageError } from "../failure.ts";
+import { CommandFailure, UsageError } from "../failure.ts";
 import { readRunning } from "../gateway/state-directory.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
@@ -141,7 +141,8 @@ const SET: Command<typeof SET_OPTIONS> = {
     const profiles = Profiles.ofUser(process.env);
     const { tokenId, tokenSecret } = await chosenToken(values);
     const workspace = workspaceOfApiToken(tokenId);
-    if (workspace === undefined) throw new Failure(`"${tokenId}" is not an API token's id (ak-…)`);
+    if (workspace === undefined)
+      throw new CommandFailure(`"${tokenId}" is not an API token's id (ak-…)`);
     const name = values.profile ?? (process.env["POSTERN_PROFILE"] || workspace);
     if (!isObjectName(name)) throw new UsageError(`--profile: "${name}" is not a profile's name`);
     const url = chosenUrl(values.url, profiles.get(name)?.url);
@@ -186,7 +187,7 @@ async function chosenToken(
     }
     const key = process.env["POSTERN_KEY"] || (await input.line("gateway's key"));
     const keys = await deriveGatewayKeys(key).catch((error: unknown) => {
-      throw error instanceof TypeError ? new Failure(error.message) : error;
+      throw error instanceof TypeError ? new CommandFailure(error.message) : error;
     });
     const token = await firstApiToken(keys, workspace);
     return { tokenId: token.id, tokenSecret: token.secret };

@@ -11,7 +11,7 @@ import { readConfig } from "../app-config.ts";
 import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
 import { chooseEnvironment } from "../environment.ts";
-import { Failure, UsageError } from "../failure.ts";
+import { CommandFailure, UsageError } from "../failure.ts";
 import { findGateway } from "../gateway/nearby.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { printJson, printResult } from "../output.ts";
@@ -116,8 +116,8 @@ function labelOf({ app, functionName, config }: UrlRequest): string | undefined 
   throw noFunction(app, functionName, `${config.file} has ${functionsOf(config.endpoints)}`);
 }
 
-function noFunction(app: string, functionName: string, known: string): Failure {
-  return new Failure(`${app} has no function ${functionName}; ${known}`);
+function noFunction(app: string, functionName: string, known: string): CommandFailure {
+  return new CommandFailure(`${app} has no function ${functionName}; ${known}`);
 }
 
 function functionsOf(endpoints: readonly { readonly function: string }[] = []): string {
@@ -129,7 +129,7 @@ function accessAtHand(state: string | undefined): Access | undefined {
   try {
     return findAccess(state, process.env);
   } catch (error) {
-    if (error instanceof Failure && !(error instanceof UsageError)) return undefined;
+    if (error instanceof CommandFailure && !(error instanceof UsageError)) return undefined;
     throw error;
   }
 }

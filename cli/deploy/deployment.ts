@@ -13,7 +13,7 @@ import { UPLOAD_CODE } from "../../api/boxes.ts";
 import type { Readable } from "node:stream";
 import type { VersionContent } from "../../routing/wire/deployments.ts";
 import type { ApiClient } from "../client.ts";
-import { Failure } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
 import { untilServing, type Watching } from "./follow.ts";
 import { UploadProgress, type ProgressOutput } from "./upload-progress.ts";
 
@@ -42,13 +42,13 @@ export interface Deploying extends Watching {
   readonly progress: ProgressOutput;
 }
 
-/** Deploys; resolves with the version that serves. @throws Failure that says what serves instead */
+/** Deploys; resolves with the version that serves. @throws CommandFailure that says what serves instead */
 export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promise<ApiVersion> {
   const { client, stopped, progress } = deploying;
   const { app, environment, request } = plan;
   const query = { environment };
   const interrupted = new AbortController();
-  void stopped.then(() => interrupted.abort(new Failure("stopped; nothing has changed")));
+  void stopped.then(() => interrupted.abort(new CommandFailure("stopped; nothing has changed")));
   // Somebody may have asked before; a promise's news take their turn.
   await Promise.resolve();
   interrupted.signal.throwIfAborted();
@@ -81,7 +81,7 @@ async function bringCode(
   const target = boxes.find((box) => box.connected);
   if (target === undefined) {
     const away = boxes.map((box) => box.name).join(", ");
-    throw new Failure(`none of its boxes is connected: ${away}; start postern origin there`);
+    throw new CommandFailure(`none of its boxes is connected: ${away}; start postern origin there`);
   }
   if (code === undefined || boxes.some((box) => box.connected && box.has_code)) return;
   const shown = new UploadProgress(`code to ${target.name}`, code.bytes, progress);

@@ -4,7 +4,7 @@ import { type ApiVersion, GET_VERSION } from "../../api/versions.ts";
 import { GET_APP } from "../../api/apps.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ApiClient, Unavailable } from "../client.ts";
-import { Failure } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
 
 /** How often the API is asked: a version takes seconds to minutes. */
 const POLL_MS = 300;
@@ -26,7 +26,7 @@ export interface Watching {
   readonly notice: (line: string) => void;
 }
 
-/** Resolves with the version when it serves. @throws Failure that says why it does not */
+/** Resolves with the version when it serves. @throws CommandFailure that says why it does not */
 export async function untilServing(watched: Watched, watching: Watching): Promise<ApiVersion> {
   const { app, version: number } = watched;
   const { client, stopped, notice } = watching;
@@ -36,7 +36,7 @@ export async function untilServing(watched: Watched, watching: Watching): Promis
   for (;;) {
     const version = await Promise.race([seen(client, watched), gone]);
     if (version === undefined) {
-      throw new Failure(
+      throw new CommandFailure(
         `v${number} of ${app} goes on without this command; postern app history ${app} shows what becomes of it`,
       );
     }
@@ -84,7 +84,7 @@ async function failed(
   { app, environment }: Watched,
   { version, status, detail, lines }: ApiVersion,
   { client, notice }: Watching,
-): Promise<Failure> {
+): Promise<CommandFailure> {
   for (const line of lines) notice(`  ${line}`);
   const { version: serving } = await client.call(GET_APP, {
     path: { app },
@@ -92,5 +92,5 @@ async function failed(
   });
   const now = serving === null ? "nothing serves" : `v${serving} serves`;
   const why = detail === "" ? status : `${status}: ${detail}`;
-  return new Failure(`v${version} of ${app} ${why}; ${now}`);
+  return new CommandFailure(`v${version} of ${app} ${why}; ${now}`);
 }

@@ -15,10 +15,10 @@ import type {
   VersionEndpoint,
 } from "../../routing/wire/deployments.ts";
 import type { AppSource } from "../app-config.ts";
-import { Failure } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
 
 /** A snapshot of the app's directory, as far as its configuration depends on it. */
-export interface Snapshot extends CodeReference {
+export interface CodeSnapshot extends CodeReference {
   /** Of every file in it, relative to the app's directory, with forward slashes. */
   readonly paths: ReadonlySet<string>;
 }
@@ -30,10 +30,10 @@ export function needsCode({ endpoints }: AppConfig): boolean {
   return endpoints.some(runsProcess);
 }
 
-/** @throws Failure with every endpoint whose directory the snapshot does not have */
+/** @throws CommandFailure with every endpoint whose directory the snapshot does not have */
 export function versionContent(
   { config, document }: AppSource,
-  snapshot: Snapshot | undefined,
+  snapshot: CodeSnapshot | undefined,
 ): VersionContent {
   const tables = document["endpoint"] as readonly Table[];
   const problems: string[] = [];
@@ -46,7 +46,7 @@ export function versionContent(
     if (problem !== undefined) problems.push(`${config.file}: ${problem}`);
     return portable(config, endpoint, table, snapshot);
   });
-  if (problems.length > 0) throw new Failure(problems.join("\n"));
+  if (problems.length > 0) throw new CommandFailure(problems.join("\n"));
   // Where it is deployed is the version's own business, not its content.
   const { workspace: _workspace, environment: _environment, ...rest } = document;
   return {
@@ -78,7 +78,7 @@ function runsProcess({ kind }: EndpointConfig): boolean {
 function directoryProblem(
   config: AppConfig,
   endpoint: EndpointConfig,
-  { paths }: Snapshot,
+  { paths }: CodeSnapshot,
 ): string | undefined {
   const key = `endpoint.${endpoint.function}.directory = ${JSON.stringify(endpoint.directory)}`;
   const inside = insideOf(config.directory, endpoint.directory);
@@ -94,7 +94,7 @@ function portable(
   { directory: appDirectory }: AppConfig,
   endpoint: EndpointConfig,
   table: Table,
-  { paths }: Snapshot,
+  { paths }: CodeSnapshot,
 ): Table {
   /** A program beside the code goes with it; one that is left out, as a Python environment, is this machine's. */
   const program = (name: string): string => {

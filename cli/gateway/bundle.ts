@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { build, stop } from "esbuild";
-import { Failure, reasonOf } from "../failure.ts";
+import { CommandFailure, reasonOf } from "../failure.ts";
 
 /** Bundles the entry point, given relative to the package's root. */
 export async function bundleWorker(root: string, main: string): Promise<string> {
@@ -20,13 +20,13 @@ export async function bundleWorker(root: string, main: string): Promise<string> 
       logLevel: "silent",
     });
     const [output] = result.outputFiles;
-    if (output === undefined) throw new Failure("the Worker's bundle is empty");
+    if (output === undefined) throw new CommandFailure("the Worker's bundle is empty");
     return output.text;
   } catch (error) {
     // A Ctrl-C reaches esbuild's process as well, which ends first.
-    throw error instanceof Failure
+    throw error instanceof CommandFailure
       ? error
-      : new Failure(`can't bundle the Worker: ${reasonOf(error)}`);
+      : new CommandFailure(`can't bundle the Worker: ${reasonOf(error)}`);
   } finally {
     // esbuild's own process would stay beside the gateway for as long as it runs.
     await stop();

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
-import { codeOf, Failure, reasonOf } from "../failure.ts";
+import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
 import { startFront, type Front } from "../front/front.ts";
 import { stampLines, writeJsonLines } from "../observer.ts";
 import { bundleWorker } from "./bundle.ts";
@@ -52,7 +52,7 @@ export interface RunningGateway extends RunningInfo {
 /**
  * Starts the gateway.
  * @param worker the entry of the Worker, relative to the package's root
- * @throws {Failure} that says in one line why it can't
+ * @throws {CommandFailure} that says in one line why it can't
  */
 export async function startGateway(
   settings: GatewaySettings,
@@ -163,7 +163,7 @@ async function startWorker(
     writePrivate(join(state.runPath, "worker.js"), bundle);
     writePrivate(configPath, workerdConfig(manifest, "worker.js", Object.keys(variables)));
   } catch (error) {
-    throw new Failure(`can't write the state directory ${state.path}: ${reasonOf(error)}`);
+    throw new CommandFailure(`can't write the state directory ${state.path}: ${reasonOf(error)}`);
   }
   return startWorkerd({
     configPath,
@@ -192,13 +192,17 @@ async function listen(
   } catch (error) {
     switch (codeOf(error)) {
       case "EADDRINUSE":
-        throw new Failure(`port ${port} is already taken; choose another with --port`);
+        throw new CommandFailure(`port ${port} is already taken; choose another with --port`);
       case "EACCES":
-        throw new Failure(`port ${port} needs privileges; choose one above 1023 with --port`);
+        throw new CommandFailure(
+          `port ${port} needs privileges; choose one above 1023 with --port`,
+        );
       case "EADDRNOTAVAIL":
-        throw new Failure(`${host} is not an address of this machine; choose another with --host`);
+        throw new CommandFailure(
+          `${host} is not an address of this machine; choose another with --host`,
+        );
       default:
-        throw new Failure(`can't listen on ${host}:${port}: ${reasonOf(error)}`);
+        throw new CommandFailure(`can't listen on ${host}:${port}: ${reasonOf(error)}`);
     }
   }
 }

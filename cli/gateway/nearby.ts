@@ -1,7 +1,7 @@
 /** Which gateway a command means: the one in `POSTERN_URL`, or the one that runs on this machine's state directory. */
 
 import { resolve } from "node:path";
-import { Failure, UsageError } from "../failure.ts";
+import { CommandFailure, UsageError } from "../failure.ts";
 import { readRunning } from "./state-directory.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -13,13 +13,13 @@ export interface NearbyGateway {
   readonly workerdPort?: number;
 }
 
-/** Finds the gateway; a Failure when neither says where it is. */
+/** Finds the gateway; a CommandFailure when neither says where it is. */
 export function findGateway(state: string, environment: Environment): NearbyGateway {
   const url = environment["POSTERN_URL"];
   if (url !== undefined && url !== "") return { url: originOf(url) };
   const running = readRunning(resolve(state));
   if (running !== undefined) return { url: running.url, workerdPort: running.workerdPort };
-  throw new Failure(
+  throw new CommandFailure(
     `no gateway runs on ${resolve(state)}; start one with postern gateway, name its directory with ` +
       "--state, or set POSTERN_URL",
   );

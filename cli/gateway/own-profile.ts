@@ -5,7 +5,7 @@
 
 import { deriveGatewayKeys } from "../../auth/keys.ts";
 import { firstApiToken } from "../../auth/tokens.ts";
-import { Failure } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
 import { ownProfilePath, Profiles } from "../profiles.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
@@ -16,7 +16,9 @@ export async function writeOwnProfile(
   workspace: string,
 ): Promise<void> {
   const keys = await deriveGatewayKeys(key).catch((error: unknown) => {
-    throw new Failure(`${path}/key: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CommandFailure(
+      `${path}/key: ${error instanceof Error ? error.message : String(error)}`,
+    );
   });
   const { id, secret } = await firstApiToken(keys, workspace);
   const profiles = Profiles.empty(ownProfilePath(path));

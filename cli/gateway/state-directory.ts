@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lockDirectory, makePrivateDirectory, writing } from "../directory-lock.ts";
-import { codeOf, Failure, reasonOf } from "../failure.ts";
+import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 
 const SECRET_BYTES = 32;
@@ -38,7 +38,7 @@ export interface StateDirectory {
   release(): void;
 }
 
-/** Makes the directory where it is missing and locks it; throws a Failure when that can't be. */
+/** Makes the directory where it is missing and locks it; throws a CommandFailure when that can't be. */
 export function openStateDirectory(path: string): StateDirectory {
   const at = (...parts: string[]): string => join(path, ...parts);
   const lock = lockDirectory(path, () => {
@@ -110,7 +110,7 @@ function readIfThere(path: string): string | undefined {
     return readFileSync(path, "utf8");
   } catch (error) {
     if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
-    throw new Failure(`can't read ${path}: ${reasonOf(error)}`);
+    throw new CommandFailure(`can't read ${path}: ${reasonOf(error)}`);
   }
 }
 

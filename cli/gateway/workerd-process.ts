@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Observer } from "../../base/observer.ts";
-import { Failure } from "../failure.ts";
+import { CommandFailure } from "../failure.ts";
 import { passOn } from "../observer.ts";
 import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.ts";
 import { DISK_NAME, SOCKET_NAME } from "./workerd-config.ts";
@@ -61,13 +61,15 @@ export async function endOrphan(orphan: ProcessIdentity): Promise<void> {
   const deadline = performance.now() + ORPHAN_WAIT_MS;
   while (isRunning(orphan)) {
     if (performance.now() > deadline) {
-      throw new Failure(`an old workerd (pid ${orphan.pid}) does not end; end it and start again`);
+      throw new CommandFailure(
+        `an old workerd (pid ${orphan.pid}) does not end; end it and start again`,
+      );
     }
     await delay(ORPHAN_POLL_MS);
   }
 }
 
-/** Starts workerd and waits until it listens; a Failure with its own words if it dies before that. */
+/** Starts workerd and waits until it listens; a CommandFailure with its own words if it dies before that. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const supervisor = new Supervisor(options);
   await supervisor.start();
@@ -95,7 +97,7 @@ class Supervisor implements Workerd {
     const { child, listening, lastLines } = this.#spawn();
     await listening;
     if (this.#lastPort !== undefined) return this.#superviseFrom(child);
-    throw new Failure(["workerd does not start", ...lastLines].join("\n  "));
+    throw new CommandFailure(["workerd does not start", ...lastLines].join("\n  "));
   }
 
   drain(): void {

@@ -68,7 +68,7 @@ export interface AppAddress {
 }
 
 /** Why something was not done, in words for the person who asked. */
-export interface Refusal {
+export interface WorkspaceRefusal {
   readonly refused: ErrorCode;
   readonly detail: string;
 }
@@ -295,35 +295,35 @@ export interface WorkspaceRpc extends Rpc.DurableObjectBranded {
   assignments(box: string): Promise<string>;
   /** Takes note of everything that a box has. @param incarnation which agent says so, where it tells */
   report(box: string, report: BoxReport, incarnation?: string): void;
-  stageVersion(deployment: NewDeployment): Promise<VersionView | Refusal>;
-  startVersion(address: VersionAddress): Promise<VersionView | Refusal>;
+  stageVersion(deployment: NewDeployment): Promise<VersionView | WorkspaceRefusal>;
+  startVersion(address: VersionAddress): Promise<VersionView | WorkspaceRefusal>;
   /** Takes back a version that was not started. */
-  abandonVersion(address: VersionAddress): Refusal | undefined;
+  abandonVersion(address: VersionAddress): WorkspaceRefusal | undefined;
   /** @param to an old version; undefined: the one that served before */
   rollbackApp(
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<VersionView | Refusal>;
-  stopApp(address: AppAddress): AppView | Refusal;
+  ): Promise<VersionView | WorkspaceRefusal>;
+  stopApp(address: AppAddress): AppView | WorkspaceRefusal;
   app(address: AppAddress): AppView | undefined;
   /**
    * Refused for an environment that never was, which is mistyped: of a deleted one the stopped apps are
    * shown. @param environment of which alone; undefined: of all
    */
-  listApps(environment: string | undefined, page: PageRequest): Page<AppView> | Refusal;
-  version(address: VersionAddress): VersionView | Refusal;
+  listApps(environment: string | undefined, page: PageRequest): Page<AppView> | WorkspaceRefusal;
+  version(address: VersionAddress): VersionView | WorkspaceRefusal;
   listVersions(address: AppAddress, page: PageRequest): Page<VersionView> | undefined;
   listEnvironments(page: PageRequest): Page<EnvironmentInfo>;
   environment(name: string): EnvironmentInfo | undefined;
-  createEnvironment(chosen: NewEnvironment, by: string): EnvironmentInfo | Refusal;
+  createEnvironment(chosen: NewEnvironment, by: string): EnvironmentInfo | WorkspaceRefusal;
   /** Refused for another name while apps live there: calls are addressed by it. */
-  updateEnvironment(name: string, change: EnvironmentChange): EnvironmentInfo | Refusal;
+  updateEnvironment(name: string, change: EnvironmentChange): EnvironmentInfo | WorkspaceRefusal;
   /** Stops an environment's apps and forgets it, with its secrets. */
-  deleteEnvironment(name: string): Refusal | undefined;
-  listSecrets(environment: string, page: PageRequest): Promise<Page<SecretInfo> | Refusal>;
-  putSecret(chosen: NewSecret, by: string): Promise<SecretInfo | Refusal>;
-  deleteSecret(environment: string, name: string): Refusal | undefined;
+  deleteEnvironment(name: string): WorkspaceRefusal | undefined;
+  listSecrets(environment: string, page: PageRequest): Promise<Page<SecretInfo> | WorkspaceRefusal>;
+  putSecret(chosen: NewSecret, by: string): Promise<SecretInfo | WorkspaceRefusal>;
+  deleteSecret(environment: string, name: string): WorkspaceRefusal | undefined;
   /** Secrets for a box that announces an app of the environment; undefined for another box. */
   secretsOfBox(
     box: string,
@@ -332,6 +332,6 @@ export interface WorkspaceRpc extends Rpc.DurableObjectBranded {
   ): Promise<ReadSecrets | undefined>;
 }
 
-export function noEnvironment(name: string): Refusal {
+export function noEnvironment(name: string): WorkspaceRefusal {
   return { refused: "not_found", detail: `the workspace has no environment ${name}` };
 }

@@ -12,13 +12,13 @@ import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import type { CodeStore } from "../code/code-store.ts";
 import { type AppConfig, formatProblems, parseConfigDocument } from "../config/config.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
-import type { LoadedVersion } from "./assigned-app.ts";
-import type { ControlPlane } from "./control-plane.ts";
+import type { LoadedVersion } from "./app-reconciler.ts";
+import type { AssignmentSource } from "./assignment-source.ts";
 import { withSecrets } from "./secrets.ts";
 
 export interface VersionLoaderOptions {
   readonly code: Pick<CodeStore, "fetch" | "directoryOf">;
-  readonly controlPlane: Pick<ControlPlane, "code">;
+  readonly controlPlane: Pick<AssignmentSource, "code">;
   readonly usePython: UsePython;
   /** Where versions without code run; made where it is missing. */
   readonly emptyDirectory: string;

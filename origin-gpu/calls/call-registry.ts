@@ -2,6 +2,7 @@
  * The calls of one agent. The registry opens each call at most once, per callId and per Idempotency-Key. It
  * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
+import type { CallCursor, CallDescription } from "../../routing/wire/operations.ts";
 import { MIB } from "../../base/units.ts";
 import { contentLength, type RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
@@ -11,9 +12,8 @@ import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import { RequestBody } from "./request-body.ts";
 import type { Carrier } from "./response/carrier.ts";
 import { deliver, refuse } from "./response/delivery.ts";
-import type { CallDescription } from "./states.ts";
 import { CallStorage } from "./store/call-storage.ts";
-import type { DurableCalls, EndedCursor } from "./store/durable-calls.ts";
+import type { DurableCalls } from "./store/durable-calls.ts";
 import type { WaitingCall } from "./store/waiting-calls.ts";
 import { Tombstones } from "./tombstones.ts";
 
@@ -30,11 +30,6 @@ export interface CallRegistryOptions {
   /** Without it every call is transient. */
   durable: DurableCalls | undefined;
 }
-
-/** Where a list of calls goes on. */
-export type CallCursor =
-  /** After a running call: when it was opened, by the agent's own clock. */
-  { kind: "running"; openedAt: number } | EndedCursor;
 
 export interface CallPage {
   calls: CallDescription[];

@@ -13,8 +13,8 @@ import type { CallResponse, RespondingCall, Subscriber } from "./response/call-r
 import type { Carrier } from "./response/carrier.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
+import { type CallDescription } from "../../routing/wire/operations.ts";
 import {
-  type CallDescription,
   type CallEvent,
   callProgress,
   type CallState,

@@ -141,18 +141,3 @@ export function callStatus(
   if (state !== "failed") return STATUS[state];
   return (failure && STATUS_OF_FAILURE[failure]) ?? "failure";
 }
-
-/** A call as `postern call inspect` shows it; times in milliseconds since it was opened. */
-export interface CallDescription {
-  callId: string;
-  endpoint: string;
-  /** Not recorded of a call that has ended. */
-  method?: string;
-  path?: string;
-  status: CallStatus;
-  /** The container that works on it. Not recorded of a call that has ended. */
-  container?: string;
-  durable: boolean;
-  elapsedMs: number;
-  timeline: { state: CallState; atMs: number }[];
-}

@@ -36,7 +36,7 @@ export type ConfigResult =
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 /** What a text does not tell; a question that nobody answers is not asked. */
-export interface Surroundings {
+export interface ParseContext {
   /** Whether an absolute path is one. */
   readonly isDirectory?: (path: string) => boolean;
   readonly labelOf?: LabelOf;
@@ -46,7 +46,7 @@ export interface Surroundings {
 export function parseConfig(
   text: string,
   file: string,
-  surroundings: Surroundings = {},
+  surroundings: ParseContext = {},
 ): ConfigResult {
   let document: Table;
   try {
@@ -78,7 +78,7 @@ export function parseConfigDocument(
 }
 
 /** Where the document was read. */
-interface Source extends Surroundings {
+interface Source extends ParseContext {
   readonly file: string;
   readonly lineOf?: LineOf;
 }

@@ -25,7 +25,7 @@ const IDENTIFY =
 /** Like containers: launch.sh finds by it what has left the group. */
 const MARK = "POSTERN_CONTAINER_ID";
 
-export interface Surroundings {
+export interface InstallDeps {
   /** The agent's own environment: pip's and uv's settings, such as an index, are the machine's. */
   readonly inherited: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
@@ -47,7 +47,7 @@ export interface Interpreter {
 export async function identify(
   python: string,
   directory: string,
-  surroundings: Surroundings,
+  surroundings: InstallDeps,
 ): Promise<Interpreter> {
   const failure = `${python} is not a Python interpreter`;
   const lines: string[] = [];
@@ -69,7 +69,7 @@ export async function install(
   directory: string,
   { executable }: Interpreter,
   requirements: readonly string[],
-  surroundings: Surroundings,
+  surroundings: InstallDeps,
 ): Promise<void> {
   const uv = await findProgram("uv", surroundings.inherited["PATH"]);
   const python = join(directory, "bin", "python");
@@ -95,7 +95,7 @@ async function runProgram(
   command: readonly string[],
   directory: string,
   failure: string,
-  { inherited, log, signal }: Surroundings,
+  { inherited, log, signal }: InstallDeps,
 ): Promise<void> {
   signal.throwIfAborted();
   const last = new LastLines();

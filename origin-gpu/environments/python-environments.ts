@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
 import { type FileLock, lock, tryLock, untilAskedAgain } from "./file-lock.ts";
-import { identify, install, type Interpreter, type Surroundings } from "./install.ts";
+import { identify, install, type Interpreter, type InstallDeps } from "./install.ts";
 
 /** Beyond these, those that were used longest ago go, unless they are in use. */
 const KEPT_ENVIRONMENTS = 20;
@@ -21,13 +21,13 @@ export interface PythonEnvironmentsOptions {
   /** May be shared by agents. Without one, endpoints with requirements don't start. */
   readonly directory: string | undefined;
   /** The agent's own environment variables. */
-  readonly inherited: Surroundings["inherited"];
+  readonly inherited: InstallDeps["inherited"];
   readonly kept?: number;
 }
 
 export class PythonEnvironments {
   readonly #directory: string | undefined;
-  readonly #inherited: Surroundings["inherited"];
+  readonly #inherited: InstallDeps["inherited"];
   readonly #kept: number;
   readonly #making = new Map<string, Promise<void>>();
   readonly #closed = new AbortController();
@@ -65,7 +65,7 @@ export class PythonEnvironments {
     environments: string,
     interpreter: Interpreter,
     requirements: readonly string[],
-    surroundings: Surroundings,
+    surroundings: InstallDeps,
   ): Promise<UsedPython> {
     await mkdir(environments, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
     const key = keyOf(interpreter, requirements);
@@ -141,7 +141,7 @@ async function make(
   place: Place,
   interpreter: Interpreter,
   requirements: readonly string[],
-  surroundings: Surroundings,
+  surroundings: InstallDeps,
 ): Promise<void> {
   const { log, signal } = surroundings;
   let alone = tryLock(place.lockFile, "exclusive");

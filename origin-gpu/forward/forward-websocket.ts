@@ -8,7 +8,7 @@ import type { Call } from "../calls/call.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import { type Handshake, handshake, HandshakeError } from "../websocket/handshake.ts";
 import { type Relay, relay } from "../websocket/relay.ts";
-import type { AppAddress } from "./forward.ts";
+import type { AppServer } from "./forward.ts";
 
 /** The app must answer the handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
@@ -16,7 +16,7 @@ const HANDSHAKE_TIMEOUT_MS = 60_000;
 /** Resolves with the relay, or with nothing when the client has got its refusal. */
 export async function forwardWebSocket(
   call: Call,
-  { origin, socketPath }: AppAddress,
+  { origin, socketPath }: AppServer,
   gateway: GatewayAddress,
   link: number,
 ): Promise<Relay | undefined> {

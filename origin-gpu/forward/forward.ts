@@ -28,7 +28,7 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 /** Idle connections are closed after this time; servers that wait less are rare (uvicorn waits 5 s). */
 const IDLE_MS = 4_000;
 
-export interface AppAddress {
+export interface AppServer {
   /** `http://127.0.0.1:41000`. */
   origin: string;
   /** A Unix socket instead of the origin's port. */
@@ -68,7 +68,7 @@ export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
 
-  constructor({ origin, socketPath }: AppAddress) {
+  constructor({ origin, socketPath }: AppServer) {
     const options: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,

@@ -54,7 +54,7 @@ export interface LinkOptions {
 
 type LinkState = "stopped" | "waiting" | "dialling" | "greeting" | "connected";
 
-type Refusal = Extract<Dialled, { kind: "refused" }>;
+type LinkRefusal = Extract<Dialled, { kind: "refused" }>;
 
 export class Link implements Carrier {
   readonly #options: LinkOptions;
@@ -134,7 +134,7 @@ export class Link implements Carrier {
     else this.#connect(dialled);
   }
 
-  #onDialRefused({ line, verdict }: Refusal): void {
+  #onDialRefused({ line, verdict }: LinkRefusal): void {
     const isDoomed = verdict === "final";
     const isHeld = verdict === "held";
     if (isHeld) this.#heldAt ??= Date.now();

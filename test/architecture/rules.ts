@@ -164,3 +164,49 @@ function judgePackage(room: Room, specifier: string): string | undefined {
   );
   return allowed ? undefined : `may not import the package ${specifier}`;
 }
+
+/** Lines of a source file beyond which it needs a reason. */
+const MAX_LINES = 300;
+
+/**
+ * Files over `limit` lines without a reason, and reasons that no file needs any more.
+ * @param reasons by path, why a file is long
+ */
+export function longFiles(
+  sources: Sources,
+  reasons: Readonly<Record<string, string>>,
+  limit = MAX_LINES,
+): string[] {
+  const problems: string[] = [];
+  for (const [path, text] of sources) {
+    const lines = text.split("\n").length - 1;
+    const isLong = lines > limit;
+    if (isLong && reasons[path] === undefined) problems.push(`${path}: ${lines} lines`);
+    if (!isLong && reasons[path] !== undefined) problems.push(`${path}: is not long any more`);
+  }
+  for (const path of Object.keys(reasons)) {
+    if (!sources.has(path)) problems.push(`${path}: there is no such file`);
+  }
+  return problems;
+}
+
+const TYPE_DECLARATION =
+  /^(?<exported>export\s+)?(?:declare\s+|abstract\s+)*(?:interface|type|class|enum)\s+(?<name>[A-Z]\w*)/gm;
+
+/** Names of exported types that another file declares as well: a reader would have to ask whose it is. */
+export function homonyms(sources: Sources): string[] {
+  const places = new Map<string, string[]>();
+  const exported = new Set<string>();
+  for (const [path, text] of sources) {
+    for (const { groups } of codeOf(text).matchAll(TYPE_DECLARATION)) {
+      const name = groups?.["name"] as string;
+      const known = places.get(name) ?? [];
+      // An interface that is declared twice in one file, or a type beside its class, is one name.
+      if (!known.includes(path)) places.set(name, [...known, path]);
+      if (groups?.["exported"] !== undefined) exported.add(name);
+    }
+  }
+  return [...places]
+    .filter(([name, paths]) => exported.has(name) && paths.length > 1)
+    .map(([name, paths]) => `${name}: ${paths.join(", ")}`);
+}

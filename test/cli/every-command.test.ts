@@ -11,7 +11,7 @@ import { findAccess } from "../../cli/access.ts";
 import { ApiClient } from "../../cli/client.ts";
 import { COMMON_OPTIONS, helpOf, parseArguments, type Option } from "../../cli/arguments.ts";
 import type { Command, CommandGroup } from "../../cli/command.ts";
-import { Failure } from "../../cli/failure.ts";
+import { CommandFailure } from "../../cli/failure.ts";
 import { ManagedProcess } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
@@ -64,7 +64,7 @@ describe.each([...commands])("postern %s", (_name, { description }) => {
   if (description.positionals.at(-1)?.includes("…") !== true) {
     test("refuses an argument too many", () => {
       const words = Array.from({ length: description.positionals.length + 1 }, () => "word");
-      expect(parse(...words)).toThrow(Failure);
+      expect(parse(...words)).toThrow(CommandFailure);
     });
   }
 });
@@ -216,7 +216,7 @@ async function outcomeOf(command: Command, argv: readonly string[]): Promise<str
   try {
     return `${await command.run(parseArguments(command.description, argv))} done`;
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    if (!(error instanceof CommandFailure)) throw error;
     return `${error.exitCode} ${error.message}`;
   } finally {
     written.mockRestore();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { dotenvVariables, pairsOf } from "../../cli/secret-variables.ts";
-import { Failure, UsageError } from "../../cli/failure.ts";
+import { CommandFailure, UsageError } from "../../cli/failure.ts";
 
 describe("KEY=VALUE", () => {
   test("ends its key at the first equals sign, and may have an empty value", () => {
@@ -47,7 +47,7 @@ describe("a dotenv file", () => {
 
   test("with a key that is no name is refused without its text", () => {
     const refused = thrownBy(() => dotenvVariables("A=1\nMIIEvQ/IBADAN=\n", "key.env"));
-    expect(refused).toBeInstanceOf(Failure);
+    expect(refused).toBeInstanceOf(CommandFailure);
     expect(refused.message).toBe("key.env: variable 2 has no right name; is a value to be quoted?");
   });
 });

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Failure } from "../../cli/failure.ts";
+import { CommandFailure } from "../../cli/failure.ts";
 import { identityOf, isRunning } from "../../cli/gateway/process-identity.ts";
 import {
   openStateDirectory,
@@ -103,7 +103,7 @@ test.each([
 ])("a state directory %s is refused in one line", (_, pathIn) => {
   const directory = temporaryDirectory();
   writeFileSync(join(directory, "file"), "");
-  expect(() => openStateDirectory(pathIn(directory))).toThrow(Failure);
+  expect(() => openStateDirectory(pathIn(directory))).toThrow(CommandFailure);
   expect(() => openStateDirectory(pathIn(directory))).toThrow(/^[^\n]+$/);
 });
 

@@ -10,7 +10,7 @@ import { enrolledBox } from "../../cli/box-identity.ts";
 import { ApiClient } from "../../cli/client.ts";
 import { type RunningAgent, startAgent } from "../../origin-gpu/agent.ts";
 import { GatewayClient } from "../../origin-gpu/link/gateway-client.ts";
-import { GatewayControlPlane } from "../../origin-gpu/apps/control-plane.ts";
+import { GatewayAssignments } from "../../origin-gpu/apps/assignment-source.ts";
 import { CodeStore } from "../../origin-gpu/code/code-store.ts";
 import { packCode } from "../../origin-gpu/code/pack-code.ts";
 import { GatewayAddress } from "../../origin-gpu/link/gateway-address.ts";
@@ -61,7 +61,7 @@ test("code that a command brought to one box is fetched from there by another", 
 
   const directory = temporaryDirectory();
   const enrolment = await enrol("second", directory);
-  const control = new GatewayControlPlane(
+  const control = new GatewayAssignments(
     new GatewayClient(new GatewayAddress({ url: gatewayUrl, enrolment })),
   );
   const store = await CodeStore.open({ directory: join(directory, "code") });

@@ -2,8 +2,7 @@
  * A client of slow work that follows redirects, keeps the last result URL, and names how it all ended in
  * one word: what the fault matrix counts.
  */
-import { open, readAll, type RequestOptions } from "./http-client.ts";
-import type { Address } from "./http-client.ts";
+import { open, readAll, type RequestOptions, type Address } from "./http-client.ts";
 import { answerOf } from "./stages.ts";
 
 /** An end that is none of these is a wrong one, and its words say what it was. */

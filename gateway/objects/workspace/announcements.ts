@@ -7,9 +7,9 @@
 import { endpointName } from "../../../routing/names.ts";
 import type { EndpointAnnouncement, Welcome } from "../../../routing/wire/messages.ts";
 import type { Snapshot } from "../../contracts/names.ts";
-import type { App } from "./apps.ts";
+import type { App } from "./app-records.ts";
 import { claimantOf, type Control, heldRefusal, urlOf } from "./control.ts";
-import { type Refusal } from "../../contracts/workspace.ts";
+import { type WorkspaceRefusal } from "../../contracts/workspace.ts";
 import { MAX_APPS, namesakeRefusal } from "./staging.ts";
 
 type Answer = Welcome["endpoints"][number];
@@ -97,7 +97,7 @@ export class Announcements {
         announced.endpoints.map(async (announcement) => await this.#named(announcement)),
       ),
     );
-    const appOf = new Map<string, App | Refusal>();
+    const appOf = new Map<string, App | WorkspaceRefusal>();
     const now = Date.now();
     const { gone } = storage.transactionSync(() => {
       for (const entry of named) {
@@ -115,13 +115,13 @@ export class Announcements {
     return await Promise.all(
       named.map(async (entry) => {
         if ("refused" in entry) return entry;
-        const app = appOf.get(appKey(entry.announcement)) as App | Refusal;
+        const app = appOf.get(appKey(entry.announcement)) as App | WorkspaceRefusal;
         return "refused" in app ? app : await this.#claim(announced, app, entry);
       }),
     );
   }
 
-  async #named(announcement: EndpointAnnouncement): Promise<Wanted | Refusal> {
+  async #named(announcement: EndpointAnnouncement): Promise<Wanted | WorkspaceRefusal> {
     const { workspace, suffixOf } = this.#control;
     const { environment } = announcement;
     if (announcement.workspace !== workspace) {
@@ -141,7 +141,7 @@ export class Announcements {
     { box, incarnation }: Announcement,
     { environment, app: name, devSuffix = "" }: EndpointAnnouncement,
     now: number,
-  ): App | Refusal {
+  ): App | WorkspaceRefusal {
     const { apps } = this.#control;
     if (apps.count(environment) >= MAX_APPS) {
       const known = apps.ofBox(box).some((app) => app.name === name);
@@ -152,8 +152,8 @@ export class Announcements {
   }
 
   #giveUpUnlisted(
-    named: readonly (Wanted | Refusal)[],
-    appOf: ReadonlyMap<string, App | Refusal>,
+    named: readonly (Wanted | WorkspaceRefusal)[],
+    appOf: ReadonlyMap<string, App | WorkspaceRefusal>,
   ): void {
     const { names } = this.#control;
     const listed = new Set(named.map((entry) => ("refused" in entry ? "" : entry.name)));
@@ -209,7 +209,9 @@ export class Announcements {
 }
 
 /** Of two endpoints of one app that would have the same name, the later one gets none. */
-function refuseNamesakes(entries: readonly (Wanted | Refusal)[]): (Wanted | Refusal)[] {
+function refuseNamesakes(
+  entries: readonly (Wanted | WorkspaceRefusal)[],
+): (Wanted | WorkspaceRefusal)[] {
   const taken = new Map<string, string>();
   return entries.map((entry) => {
     if ("refused" in entry) return entry;

@@ -1,5 +1,5 @@
 /** Apps and versions as people see them: with URLs, and with what their boxes say. */
-import type { App } from "./apps.ts";
+import type { App } from "./app-records.ts";
 import { type Control, urlOf } from "./control.ts";
 import type { Page, AppView, VersionView } from "../../contracts/workspace.ts";
 import type { AppState } from "../../../api/app-states.ts";

@@ -8,7 +8,7 @@ import type {
   Assignments,
   VersionContent,
 } from "../../../routing/wire/deployments.ts";
-import type { App } from "./apps.ts";
+import type { App } from "./app-records.ts";
 import { type Control, urlOf } from "./control.ts";
 import type { ReadSecrets } from "../../contracts/workspace.ts";
 import type { Version } from "./versions.ts";

@@ -14,7 +14,7 @@ import {
   type VersionView,
   type AppAddress,
   type BoxLink,
-  type Refusal,
+  type WorkspaceRefusal,
   type NewDeployment,
   type VersionAddress,
   type Page,
@@ -23,7 +23,7 @@ import {
   type Greeting,
 } from "../../contracts/workspace.ts";
 import { appView, pageOfViews, versionView } from "./app-views.ts";
-import { type App, Apps } from "./apps.ts";
+import { type App, AppRecords } from "./app-records.ts";
 import { AppNames, type NamesDoor } from "./app-names.ts";
 import { assignmentsOf, type Confidential } from "./assignments.ts";
 import type { BoxRegistry } from "./box-registry.ts";
@@ -36,7 +36,7 @@ import { type Version, Versions } from "./versions.ts";
 /** When `Names` did not answer. */
 const RETRY_MS = 1_000;
 
-export interface Surroundings {
+export interface ControlPlaneDeps {
   readonly env: Env;
   readonly state: DurableObjectState;
   readonly workspace: string;
@@ -57,7 +57,7 @@ export class ControlPlane {
   readonly #pokes = new Set<string>();
   #looking = false;
 
-  constructor({ env, state, workspace, registry, confidential, suffixOf }: Surroundings) {
+  constructor({ env, state, workspace, registry, confidential, suffixOf }: ControlPlaneDeps) {
     this.#state = state;
     this.#env = env;
     this.#boxes = registry;
@@ -69,7 +69,7 @@ export class ControlPlane {
       baseDomain: env.POSTERN_BASE_DOMAIN,
       scheme: publicScheme(env.POSTERN_BASE_DOMAIN),
       storage,
-      apps: new Apps(storage.sql),
+      apps: new AppRecords(storage.sql),
       versions: new Versions(storage.sql),
       versionBoxes: new VersionBoxes(storage.sql),
       names: new AppNames(storage.sql, workspace, door),
@@ -93,15 +93,15 @@ export class ControlPlane {
     this.#changed();
   }
 
-  async stage(deployment: NewDeployment): Promise<VersionView | Refusal> {
+  async stage(deployment: NewDeployment): Promise<VersionView | WorkspaceRefusal> {
     return this.#shown(await this.#deployments.stage(deployment));
   }
 
-  async start(address: VersionAddress): Promise<VersionView | Refusal> {
+  async start(address: VersionAddress): Promise<VersionView | WorkspaceRefusal> {
     return this.#shown(await this.#deployments.start(address));
   }
 
-  abandon(address: VersionAddress): Refusal | undefined {
+  abandon(address: VersionAddress): WorkspaceRefusal | undefined {
     return this.#deployments.abandon(address);
   }
 
@@ -109,11 +109,11 @@ export class ControlPlane {
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<VersionView | Refusal> {
+  ): Promise<VersionView | WorkspaceRefusal> {
     return this.#shown(await this.#deployments.rollback(address, to, by));
   }
 
-  stop(address: AppAddress): AppView | Refusal {
+  stop(address: AppAddress): AppView | WorkspaceRefusal {
     const app = this.#deployments.stop(address);
     return "refused" in app ? app : appView(this.#control, app);
   }
@@ -146,7 +146,7 @@ export class ControlPlane {
     return pageOfViews(apps, (app: App) => appView(this.#control, app));
   }
 
-  version(address: VersionAddress): VersionView | Refusal {
+  version(address: VersionAddress): VersionView | WorkspaceRefusal {
     const found = this.#deployments.find(address);
     return "refused" in found ? found : this.#shown(found.version);
   }
@@ -199,7 +199,7 @@ export class ControlPlane {
     await this.#lookAhead();
   }
 
-  #shown(version: Version | Refusal): VersionView | Refusal {
+  #shown(version: Version | WorkspaceRefusal): VersionView | WorkspaceRefusal {
     return "refused" in version ? version : versionView(this.#control, version, Date.now());
   }
 

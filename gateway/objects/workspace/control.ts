@@ -1,12 +1,12 @@
 /** What the parts of a workspace's control plane share: where they keep, whom they ask, whom they tell. */
 import type { Claimant } from "../../../routing/claims.ts";
 import type { Held } from "../../contracts/names.ts";
-import type { App, Apps } from "./apps.ts";
+import type { App, AppRecords } from "./app-records.ts";
 import type { AppNames, NamesDoor } from "./app-names.ts";
 import type { Boxes } from "./boxes.ts";
 import type { VersionBoxes } from "./version-boxes.ts";
 import type { Versions } from "./versions.ts";
-import type { Refusal } from "../../contracts/workspace.ts";
+import type { WorkspaceRefusal } from "../../contracts/workspace.ts";
 
 export interface Control {
   readonly workspace: string;
@@ -14,7 +14,7 @@ export interface Control {
   readonly baseDomain: string;
   readonly scheme: "http" | "https";
   readonly storage: DurableObjectStorage;
-  readonly apps: Apps;
+  readonly apps: AppRecords;
   readonly versions: Versions;
   readonly versionBoxes: VersionBoxes;
   readonly names: AppNames;
@@ -41,7 +41,11 @@ export function claimantOf({ workspace }: Control, app: App): Claimant {
 }
 
 /** Why a name can't be had. Only of the workspace's own apps it is said which one has it. */
-export function heldRefusal({ apps, workspace }: Control, name: string, held: Held): Refusal {
+export function heldRefusal(
+  { apps, workspace }: Control,
+  name: string,
+  held: Held,
+): WorkspaceRefusal {
   const holder = apps.find(held.owner);
   const refused = "label_held";
   if (holder === undefined) return { refused, detail: `${name} is taken; choose another label` };

@@ -3,11 +3,11 @@
  */
 import { isObjectName, normalise } from "../../../routing/names.ts";
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
-import { type App } from "./apps.ts";
+import { type App } from "./app-records.ts";
 import { isAppId } from "../../../api/apps.ts";
 import {
   type AppAddress,
-  type Refusal,
+  type WorkspaceRefusal,
   type Author,
   type NewDeployment,
   type VersionAddress,
@@ -31,14 +31,17 @@ export class Deployments {
   }
 
   /** Numbers a version, chooses its boxes and reserves its names; nothing changes for anybody yet. */
-  async stage(deployment: NewDeployment): Promise<Version | Refusal> {
+  async stage(deployment: NewDeployment): Promise<Version | WorkspaceRefusal> {
     const target = this.#target(deployment.app);
     if ("refused" in target) return target;
     return await this.#staging.stage(deployment, target, null);
   }
 
   /** Lets a staged version become the app's candidate; one that was started stays as it is. */
-  async start({ app: address, version: number }: VersionAddress): Promise<Version | Refusal> {
+  async start({
+    app: address,
+    version: number,
+  }: VersionAddress): Promise<Version | WorkspaceRefusal> {
     const found = this.find({ app: address, version: number });
     if ("refused" in found) return found;
     const { app, version } = found;
@@ -67,7 +70,7 @@ export class Deployments {
   }
 
   /** Takes back a version that was not started; one that is not there is taken back already. */
-  abandon({ app: address, version: number }: VersionAddress): Refusal | undefined {
+  abandon({ app: address, version: number }: VersionAddress): WorkspaceRefusal | undefined {
     const { apps, versions } = this.#control;
     const app = apps.resolve(address);
     const version = app === undefined ? undefined : versions.find(app.id, number);
@@ -85,7 +88,7 @@ export class Deployments {
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<Version | Refusal> {
+  ): Promise<Version | WorkspaceRefusal> {
     const app = this.deployed(address);
     if ("refused" in app) return app;
     const { versions, boxes } = this.#control;
@@ -118,7 +121,7 @@ export class Deployments {
   }
 
   /** Ends an app on all its boxes; one that has ended stays so. */
-  stop(address: AppAddress): App | Refusal {
+  stop(address: AppAddress): App | WorkspaceRefusal {
     const { apps } = this.#control;
     const app = apps.resolve(address);
     if (app === undefined) return noApp(address);
@@ -130,7 +133,7 @@ export class Deployments {
   }
 
   /** A deployed app that is not stopped. */
-  deployed(address: AppAddress): App | Refusal {
+  deployed(address: AppAddress): App | WorkspaceRefusal {
     const app = this.#control.apps.resolve(address);
     if (app === undefined) return noApp(address);
     if (app.stoppedAt !== null) {
@@ -142,7 +145,7 @@ export class Deployments {
   find({
     app: address,
     version: number,
-  }: VersionAddress): { app: App; version: Version } | Refusal {
+  }: VersionAddress): { app: App; version: Version } | WorkspaceRefusal {
     const { apps, versions } = this.#control;
     const app = apps.resolve(address);
     if (app === undefined) return noApp(address);
@@ -153,7 +156,7 @@ export class Deployments {
   }
 
   /** The app that is deployed to: there already, or by this name. */
-  #target({ app, environment }: AppAddress): Target | Refusal {
+  #target({ app, environment }: AppAddress): Target | WorkspaceRefusal {
     if (isAppId(app)) return this.deployed({ app, environment });
     if (isObjectName(app) && normalise(app) !== "") return { environment, name: app };
     const detail =
@@ -181,19 +184,19 @@ function notStaged(
   { name }: App,
   { version, status }: Version,
   newer: Version | undefined,
-): Refusal {
+): WorkspaceRefusal {
   const why = newer === undefined ? `is ${status}` : `is older than v${newer.version}`;
   return { refused: "conflict", detail: `v${version} of ${name} ${why}: deploy it again` };
 }
 
-function announcedRefusal({ kind, name, box }: App): Refusal | undefined {
+function announcedRefusal({ kind, name, box }: App): WorkspaceRefusal | undefined {
   if (kind === "deployed") return undefined;
   const command = kind === "in_place" ? "up" : "serve";
   const detail = `app ${name} is not deployed: postern ${command} on box ${box} serves it`;
   return { refused: "conflict", detail };
 }
 
-function noApp({ app, environment }: AppAddress): Refusal {
+function noApp({ app, environment }: AppAddress): WorkspaceRefusal {
   const where = isAppId(app) ? "" : ` in environment ${environment}`;
   return { refused: "not_found", detail: `there is no app ${app}${where}` };
 }

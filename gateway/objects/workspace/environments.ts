@@ -5,7 +5,7 @@
 import { MAX_ENVIRONMENTS } from "../../../api/limits.ts";
 import {
   noEnvironment,
-  type Refusal,
+  type WorkspaceRefusal,
   type Page,
   type PageRequest,
   type EnvironmentChange,
@@ -76,7 +76,11 @@ export class Environments {
     return pageOf(rows, limit, infoOf);
   }
 
-  create({ name, webSuffix }: NewEnvironment, by: string, now: number): EnvironmentInfo | Refusal {
+  create(
+    { name, webSuffix }: NewEnvironment,
+    by: string,
+    now: number,
+  ): EnvironmentInfo | WorkspaceRefusal {
     if (this.exists(name)) return nameHeld(name);
     const suffix = normalise(webSuffix ?? webSuffixOf(name));
     const held = this.#suffixHeld(suffix, name);
@@ -96,7 +100,7 @@ export class Environments {
   }
 
   /** Changes what is given. A new name leaves the web suffix as it is, so that no URL changes with it. */
-  update(name: string, change: EnvironmentChange): EnvironmentInfo | Refusal {
+  update(name: string, change: EnvironmentChange): EnvironmentInfo | WorkspaceRefusal {
     const { name: newName = name, webSuffix } = change;
     const row = this.#row(name);
     if (row === undefined) return noEnvironment(name);
@@ -117,7 +121,7 @@ export class Environments {
   }
 
   /** Forgets an environment; one that is not there is forgotten already. */
-  delete(name: string): Refusal | undefined {
+  delete(name: string): WorkspaceRefusal | undefined {
     if (name === MAIN) {
       return { refused: "conflict", detail: "main is there for good; stop its apps instead" };
     }
@@ -130,7 +134,7 @@ export class Environments {
   }
 
   /** Two environments with one suffix would have the same URLs. */
-  #suffixHeld(suffix: string, own: string): Refusal | undefined {
+  #suffixHeld(suffix: string, own: string): WorkspaceRefusal | undefined {
     const [holder] = this.#sql
       .exec<{ name: string }>(
         "SELECT name FROM environments WHERE web_suffix = ? AND name <> ?",
@@ -147,7 +151,7 @@ export class Environments {
   }
 }
 
-function nameHeld(name: string): Refusal {
+function nameHeld(name: string): WorkspaceRefusal {
   return { refused: "conflict", detail: `there is an environment ${name} already` };
 }
 

@@ -8,7 +8,7 @@
  */
 import type { BoxReport, VersionContent } from "../../../routing/wire/deployments.ts";
 import type { BoxPlace, Snapshot } from "../../contracts/names.ts";
-import type { App } from "./apps.ts";
+import type { App } from "./app-records.ts";
 import type { Control } from "./control.ts";
 import { judge } from "./version-states.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";

@@ -12,7 +12,7 @@ import {
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import {
-  type Refusal,
+  type WorkspaceRefusal,
   type Page,
   type PageRequest,
   type NewSecret,
@@ -52,7 +52,7 @@ export class Secrets {
   }
 
   /** Makes a secret, or gives one that is there other variables. */
-  async put(chosen: NewSecret, by: string): Promise<SecretInfo | Refusal> {
+  async put(chosen: NewSecret, by: string): Promise<SecretInfo | WorkspaceRefusal> {
     const { environment, name, variables, replace } = chosen;
     const number = this.#environments.numberOf(environment);
     if (number === undefined) return noEnvironment(environment);
@@ -92,7 +92,7 @@ export class Secrets {
   }
 
   /** Newest first. */
-  async list(environment: string, page: PageRequest): Promise<Page<SecretInfo> | Refusal> {
+  async list(environment: string, page: PageRequest): Promise<Page<SecretInfo> | WorkspaceRefusal> {
     const { id } = await gatewayKeys(this.#env);
     const number = this.#environments.numberOf(environment);
     if (number === undefined) return noEnvironment(environment);
@@ -108,7 +108,7 @@ export class Secrets {
   }
 
   /** Forgets a secret; one that is not there is forgotten already. */
-  delete(environment: string, name: string): Refusal | undefined {
+  delete(environment: string, name: string): WorkspaceRefusal | undefined {
     const number = this.#environments.numberOf(environment);
     if (number === undefined) return noEnvironment(environment);
     this.#sql.exec("DELETE FROM secrets WHERE environment = ? AND name = ?", number, name);

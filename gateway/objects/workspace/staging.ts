@@ -6,9 +6,9 @@
 import { endpointName } from "../../../routing/names.ts";
 import { placementOf } from "../../../routing/placement.ts";
 import type { VersionContent, VersionEndpoint } from "../../../routing/wire/deployments.ts";
-import type { App } from "./apps.ts";
+import type { App } from "./app-records.ts";
 import { claimantOf, type Control, heldRefusal } from "./control.ts";
-import { type Refusal, type StagedContent } from "../../contracts/workspace.ts";
+import { type WorkspaceRefusal, type StagedContent } from "../../contracts/workspace.ts";
 import type { Rollouts } from "./rollouts.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
 
@@ -46,7 +46,7 @@ export class Staging {
     deployment: StagedContent,
     target: Target,
     rollbackOf: number | null,
-  ): Promise<Version | Refusal> {
+  ): Promise<Version | WorkspaceRefusal> {
     const { environment } = target;
     const { content } = deployment;
     const suffix = this.#control.suffixOf(environment);
@@ -66,7 +66,7 @@ export class Staging {
     app: App,
     endpoints: readonly PlacedEndpoint[],
     untilMs: number,
-  ): Promise<Refusal | undefined> {
+  ): Promise<WorkspaceRefusal | undefined> {
     const { registry } = this.#control;
     const claimant = claimantOf(this.#control, app);
     const asked = endpoints.map(async ({ name }) => {
@@ -80,7 +80,7 @@ export class Staging {
   async #named(
     { endpoints }: VersionContent,
     { name: app, suffix }: { name: string; suffix: string },
-  ): Promise<Named[] | Refusal> {
+  ): Promise<Named[] | WorkspaceRefusal> {
     const { workspace } = this.#control;
     const named: Named[] = [];
     const taken = new Map<string, string>();
@@ -101,7 +101,7 @@ export class Staging {
     { deployingBox }: StagedContent,
     { environment, name }: Target,
     named: readonly Named[],
-  ): Promise<PlacedEndpoint[] | Refusal> {
+  ): Promise<PlacedEndpoint[] | WorkspaceRefusal> {
     const { apps, versions, boxes, isConnected } = this.#control;
     const asked = boxes.lasting().map(async (box) => ({
       name: box.name,
@@ -140,22 +140,24 @@ export class Staging {
     { environment, name }: Target,
     endpoints: readonly PlacedEndpoint[],
     rollbackOf: number | null,
-  ): Promise<Version | Refusal> {
+  ): Promise<Version | WorkspaceRefusal> {
     const { storage, apps, versions, changed } = this.#control;
     const now = Date.now();
     this.#forgetStopped(now);
-    const staged = storage.transactionSync((): Refusal | { app: App; version: Version } => {
-      const present = apps.deployed(environment, name);
-      if (present === undefined && apps.count(environment) >= MAX_APPS) {
-        const detail = `environment ${environment} has its ${MAX_APPS} apps; stop one first`;
-        return { refused: "conflict", detail };
-      }
-      const app = present ?? apps.createDeployed(environment, name, now);
-      const version = apps.takeVersion(app.id);
-      const chosen = { app: app.id, version, content, endpoints, by, tag, commit, rollbackOf };
-      versions.insert(chosen, now, now + STAGED_MS);
-      return { app, version: versions.find(app.id, version) as Version };
-    });
+    const staged = storage.transactionSync(
+      (): WorkspaceRefusal | { app: App; version: Version } => {
+        const present = apps.deployed(environment, name);
+        if (present === undefined && apps.count(environment) >= MAX_APPS) {
+          const detail = `environment ${environment} has its ${MAX_APPS} apps; stop one first`;
+          return { refused: "conflict", detail };
+        }
+        const app = present ?? apps.createDeployed(environment, name, now);
+        const version = apps.takeVersion(app.id);
+        const chosen = { app: app.id, version, content, endpoints, by, tag, commit, rollbackOf };
+        versions.insert(chosen, now, now + STAGED_MS);
+        return { app, version: versions.find(app.id, version) as Version };
+      },
+    );
     if ("refused" in staged) return staged;
     changed();
     const refused = await this.reserve(staged.app, endpoints, now + STAGED_MS);
@@ -188,7 +190,7 @@ export class Staging {
 function nowhere(
   { function: functionName, boxes, region }: VersionEndpoint,
   all: readonly { name: string; region: string }[],
-): Refusal {
+): WorkspaceRefusal {
   if (all.length === 0) {
     const detail = "the workspace has no box; start postern origin on one, or postern up here";
     return { refused: "conflict", detail };
@@ -204,13 +206,17 @@ function nowhere(
   return { refused: "conflict", detail };
 }
 
-function noEnvironment(environment: string): Refusal {
+function noEnvironment(environment: string): WorkspaceRefusal {
   const detail = `there is no environment ${environment}; postern environment create ${environment} makes it`;
   return { refused: "not_found", detail };
 }
 
 /** Two functions of one app with the same name, which one of them can have. */
-export function namesakeRefusal(other: string, functionName: string, name: string): Refusal {
+export function namesakeRefusal(
+  other: string,
+  functionName: string,
+  name: string,
+): WorkspaceRefusal {
   const detail = `${other} and ${functionName} would both be called ${name}; give one a label`;
   return { refused: "conflict", detail };
 }

@@ -25,7 +25,7 @@ import {
   type AppView,
   type VersionView,
   type AppAddress,
-  type Refusal,
+  type WorkspaceRefusal,
   type Greeting,
   type NewDeployment,
   type VersionAddress,
@@ -229,16 +229,16 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     this.#control.report(box, report, incarnation);
   }
 
-  async stageVersion(deployment: NewDeployment): Promise<VersionView | Refusal> {
+  async stageVersion(deployment: NewDeployment): Promise<VersionView | WorkspaceRefusal> {
     return await this.#control.stage(deployment);
   }
 
-  async startVersion(address: VersionAddress): Promise<VersionView | Refusal> {
+  async startVersion(address: VersionAddress): Promise<VersionView | WorkspaceRefusal> {
     return await this.#control.start(address);
   }
 
   /** Takes back a version that was not started. */
-  abandonVersion(address: VersionAddress): Refusal | undefined {
+  abandonVersion(address: VersionAddress): WorkspaceRefusal | undefined {
     return this.#control.abandon(address);
   }
 
@@ -247,11 +247,11 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<VersionView | Refusal> {
+  ): Promise<VersionView | WorkspaceRefusal> {
     return await this.#control.rollback(address, to, by);
   }
 
-  stopApp(address: AppAddress): AppView | Refusal {
+  stopApp(address: AppAddress): AppView | WorkspaceRefusal {
     return this.#control.stop(address);
   }
 
@@ -263,13 +263,13 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
    * Refused for an environment that never was, which is mistyped: of a deleted one the stopped apps are
    * shown. @param environment of which alone; undefined: of all
    */
-  listApps(environment: string | undefined, page: PageRequest): Page<AppView> | Refusal {
+  listApps(environment: string | undefined, page: PageRequest): Page<AppView> | WorkspaceRefusal {
     const apps = this.#control.apps(environment, page);
     const isUnknown = environment !== undefined && !this.#environments.exists(environment);
     return isUnknown && apps.items.length === 0 ? noEnvironment(environment) : apps;
   }
 
-  version(address: VersionAddress): VersionView | Refusal {
+  version(address: VersionAddress): VersionView | WorkspaceRefusal {
     return this.#control.version(address);
   }
 
@@ -285,12 +285,12 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#environments.find(name);
   }
 
-  createEnvironment(chosen: NewEnvironment, by: string): EnvironmentInfo | Refusal {
+  createEnvironment(chosen: NewEnvironment, by: string): EnvironmentInfo | WorkspaceRefusal {
     return this.#environments.create(chosen, by, Date.now());
   }
 
   /** Refused for another name while apps live there: calls are addressed by it. */
-  updateEnvironment(name: string, change: EnvironmentChange): EnvironmentInfo | Refusal {
+  updateEnvironment(name: string, change: EnvironmentChange): EnvironmentInfo | WorkspaceRefusal {
     const isNewName = change.name !== undefined && change.name !== name;
     if (isNewName && this.#control.hasApps(name)) {
       const detail = `apps live in environment ${name}: stop them before it gets another name`;
@@ -300,7 +300,7 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   }
 
   /** Stops an environment's apps and forgets it, with its secrets. */
-  deleteEnvironment(name: string): Refusal | undefined {
+  deleteEnvironment(name: string): WorkspaceRefusal | undefined {
     return this.ctx.storage.transactionSync(() => {
       const number = this.#environments.numberOf(name);
       const refused = this.#environments.delete(name);
@@ -311,15 +311,18 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     });
   }
 
-  async listSecrets(environment: string, page: PageRequest): Promise<Page<SecretInfo> | Refusal> {
+  async listSecrets(
+    environment: string,
+    page: PageRequest,
+  ): Promise<Page<SecretInfo> | WorkspaceRefusal> {
     return await this.#secrets.list(environment, page);
   }
 
-  async putSecret(chosen: NewSecret, by: string): Promise<SecretInfo | Refusal> {
+  async putSecret(chosen: NewSecret, by: string): Promise<SecretInfo | WorkspaceRefusal> {
     return await this.#secrets.put(chosen, by);
   }
 
-  deleteSecret(environment: string, name: string): Refusal | undefined {
+  deleteSecret(environment: string, name: string): WorkspaceRefusal | undefined {
     return this.#secrets.delete(environment, name);
   }
 

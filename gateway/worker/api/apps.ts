@@ -1,6 +1,6 @@
 /** `/api/v1/apps`: what a workspace serves, deployed or not. Their versions are in versions.ts. */
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
-import { type AppView, type AppAddress, type Refusal } from "../../contracts/workspace.ts";
+import { type AppView, type AppAddress, type WorkspaceRefusal } from "../../contracts/workspace.ts";
 import { isAppId, type ApiApp } from "../../../api/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { ApiProblem } from "./problems.ts";
@@ -46,7 +46,7 @@ export function unlessRefused<Answer extends object>(
   answer: Answer,
 ): Exclude<Answer, { readonly refused: ErrorCode }> {
   if ("refused" in answer) {
-    const { refused, detail } = answer as unknown as Refusal;
+    const { refused, detail } = answer as unknown as WorkspaceRefusal;
     throw new ApiProblem(refused, detail);
   }
   return answer as Exclude<Answer, { readonly refused: ErrorCode }>;

@@ -45,7 +45,7 @@ export async function proxyRequest(
   patienceMs: number,
   pause: (milliseconds: number) => Promise<void> = (milliseconds) => scheduler.wait(milliseconds),
 ): Promise<PlacedAttempt> {
-  let body: RequestBody;
+  let body: OutgoingBody;
   try {
     body = await requestBody(call.request, requestTimeoutMs(env));
   } catch {
@@ -85,7 +85,7 @@ export async function collectResponse(
 interface Opening {
   readonly env: Env;
   readonly call: OutgoingCall;
-  readonly body: RequestBody;
+  readonly body: OutgoingBody;
   readonly patienceMs: number;
   /** When it was first opened, in milliseconds of the epoch. */
   readonly openedAt: number;
@@ -153,14 +153,14 @@ function resumed(env: Env, { attempt, place }: PlacedAttempt, offset: number): A
   return { ...attempt, body: resumableBody(env, place, head, body, offset) };
 }
 
-type RequestBody = Uint8Array | ReadableStream<Uint8Array> | null;
+type OutgoingBody = Uint8Array | ReadableStream<Uint8Array> | null;
 
 /**
  * A body that fits the opening frame is read whole, so that it can be sent again; others stream.
  * @param limitMs how long it may take; one that streams has the endpoint's `timeout`
  * @throws where it does not arrive whole
  */
-async function requestBody(request: Request, limitMs: number): Promise<RequestBody> {
+async function requestBody(request: Request, limitMs: number): Promise<OutgoingBody> {
   if (request.body === null) return null;
   const declared = Number(request.headers.get("content-length") ?? Number.NaN);
   if (declared > INITIAL_WINDOW_BYTES || Number.isNaN(declared)) return request.body;

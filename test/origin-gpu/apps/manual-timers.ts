@@ -1,5 +1,5 @@
 /** Timers that the test lets go off. */
-import type { Later } from "../../../origin-gpu/apps/repeated.ts";
+import type { Later } from "../../../origin-gpu/apps/coalesced-task.ts";
 
 export class ManualTimers {
   readonly #waiting = new Map<() => void, number>();

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { ApiTokens } from "../../../../gateway/objects/workspace/api-tokens.ts";
 import { Environments } from "../../../../gateway/objects/workspace/environments.ts";
-import { Apps } from "../../../../gateway/objects/workspace/apps.ts";
+import { AppRecords } from "../../../../gateway/objects/workspace/app-records.ts";
 import { migrate, MIGRATIONS } from "../../../../gateway/objects/workspace/migrations.ts";
 import { ProxyTokens } from "../../../../gateway/objects/workspace/proxy-tokens.ts";
 import { Versions } from "../../../../gateway/objects/workspace/versions.ts";
@@ -83,7 +83,7 @@ test("a database of version 3 keeps its apps and their versions", async () => {
   await withStorage((storage) => {
     storage.sql.exec(DATABASE_V3);
     migrate(storage);
-    const app = new Apps(storage.sql).resolve({ app: "shop", environment: "main" });
+    const app = new AppRecords(storage.sql).resolve({ app: "shop", environment: "main" });
     expect(app).toMatchObject({ kind: "deployed", stoppedAt: null });
     const versions = new Versions(storage.sql);
     expect(versions.newest(app?.id ?? "", "serving")).toMatchObject({

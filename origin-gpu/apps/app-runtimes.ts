@@ -1,28 +1,28 @@
 /** The apps on this box by environment and name, whoever wants them there, and what OPEN finds in them. */
 import type { BoxServices, ServedFunction } from "./app-version.ts";
-import { ServedApp } from "./served-app.ts";
+import { AppRuntime } from "./app-runtime.ts";
 
 export interface AppName {
   readonly environment: string;
   readonly app: string;
 }
 
-export class Apps {
+export class AppRuntimes {
   readonly #services: BoxServices;
-  readonly #apps = new Map<string, ServedApp>();
+  readonly #apps = new Map<string, AppRuntime>();
   /** Removed ones that finish what they have. */
-  readonly #leaving = new Set<ServedApp>();
+  readonly #leaving = new Set<AppRuntime>();
 
   constructor(services: BoxServices) {
     this.#services = services;
   }
 
   /** The app of this name, made where it is missing. */
-  take(name: AppName): ServedApp {
+  take(name: AppName): AppRuntime {
     const key = keyOf(name);
     const present = this.#apps.get(key);
     if (present !== undefined) return present;
-    const app = new ServedApp(this.#services);
+    const app = new AppRuntime(this.#services);
     this.#apps.set(key, app);
     return app;
   }
@@ -54,7 +54,7 @@ export class Apps {
     await Promise.all(this.#all.map(async (app) => await app.close()));
   }
 
-  get #all(): ServedApp[] {
+  get #all(): AppRuntime[] {
     return [...this.#apps.values(), ...this.#leaving];
   }
 }

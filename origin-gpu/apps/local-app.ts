@@ -6,15 +6,15 @@
 import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.ts";
 import type { AppConfig } from "../config/app-config.ts";
 import { edgeSettings } from "../config/edge-settings.ts";
-import { endpointId, keyOf, type AppName, type Apps } from "./apps.ts";
+import { endpointId, keyOf, type AppName, type AppRuntimes } from "./app-runtimes.ts";
 import type { VersionDescription } from "./app-version.ts";
-import type { ServedApp } from "./served-app.ts";
+import type { AppRuntime } from "./app-runtime.ts";
 import { type AskForSecrets, secretNames, withSecrets } from "./secrets.ts";
 
 const DEFAULT_ENVIRONMENT = "main";
 
-export interface AnnouncedAppOptions {
-  readonly apps: Apps;
+export interface LocalAppOptions {
+  readonly apps: AppRuntimes;
   readonly workspace: string;
   readonly box: string;
   readonly region: string;
@@ -43,12 +43,12 @@ export class AgentRefused extends Error {
   override readonly name = "AgentRefused";
 }
 
-export class AnnouncedApp {
-  readonly #options: AnnouncedAppOptions;
+export class LocalApp {
+  readonly #options: LocalAppOptions;
   #config: AppConfig;
   #accepted: Accepted = { urls: [], token: "" };
 
-  constructor(options: AnnouncedAppOptions, config: AppConfig) {
+  constructor(options: LocalAppOptions, config: AppConfig) {
     this.#options = options;
     this.#config = config;
   }
@@ -162,7 +162,7 @@ export class AnnouncedApp {
 }
 
 async function prepare(
-  app: ServedApp,
+  app: AppRuntime,
   description: VersionDescription,
   signal: AbortSignal | undefined,
 ): Promise<void> {

@@ -9,11 +9,11 @@ import { CodeStore } from "../code/code-store.ts";
 import type { UsePython } from "../containers/container.ts";
 import type { GatewayClient } from "../link/gateway-client.ts";
 import { type OperationHandlers, replyNothing } from "../link/operation-server.ts";
-import { AssignedApps } from "./assigned-apps.ts";
-import type { AppName, Apps } from "./apps.ts";
+import { AppReconcilers } from "./app-reconcilers.ts";
+import type { AppName, AppRuntimes } from "./app-runtimes.ts";
 import { CodeHistory } from "./code-history.ts";
-import { GatewayControlPlane } from "./control-plane.ts";
-import { laterByTimer } from "./repeated.ts";
+import { GatewayAssignments } from "./assignment-source.ts";
+import { laterByTimer } from "./coalesced-task.ts";
 import { VersionLoader } from "./version-loader.ts";
 
 /** Then the box is dialled whether or not its apps are there: they may have to be fetched. */
@@ -28,9 +28,9 @@ export interface DeploymentFiles {
 
 export type DeploymentOperation = CodeOperation | "refreshAssignments";
 
-export interface DeploymentsOptions {
+export interface DeployedAppsOptions {
   readonly files: DeploymentFiles;
-  readonly apps: Apps;
+  readonly apps: AppRuntimes;
   readonly gateway: GatewayClient;
   readonly usePython: UsePython;
   readonly box: string;
@@ -49,13 +49,13 @@ export async function openDeploymentFiles(directory: string): Promise<Deployment
   };
 }
 
-export class Deployments {
+export class DeployedApps {
   readonly operations: OperationHandlers<DeploymentOperation>;
-  readonly #assigned: AssignedApps;
+  readonly #assigned: AppReconcilers;
 
-  constructor({ files, gateway, usePython, box, region, log, ...apps }: DeploymentsOptions) {
+  constructor({ files, gateway, usePython, box, region, log, ...apps }: DeployedAppsOptions) {
     const { code, history, emptyDirectory } = files;
-    const controlPlane = new GatewayControlPlane(gateway);
+    const controlPlane = new GatewayAssignments(gateway);
     const loader = new VersionLoader({
       code,
       controlPlane,
@@ -65,7 +65,7 @@ export class Deployments {
       region,
       log,
     });
-    this.#assigned = new AssignedApps({
+    this.#assigned = new AppReconcilers({
       ...apps,
       controlPlane,
       load: async (...version) => await loader.load(...version),

@@ -6,17 +6,17 @@
  */
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
 import type { CodeStore } from "../code/code-store.ts";
-import { keyOf, type AppName, type Apps } from "./apps.ts";
-import { AssignedApp, type AssignedAppOptions, type VersionedApp } from "./assigned-app.ts";
+import { keyOf, type AppName, type AppRuntimes } from "./app-runtimes.ts";
+import { AppReconciler, type AppReconcilerOptions, type VersionedApp } from "./app-reconciler.ts";
 import type { CodeHistory } from "./code-history.ts";
-import type { ControlPlane } from "./control-plane.ts";
-import { type Later, Repeated } from "./repeated.ts";
+import type { AssignmentSource } from "./assignment-source.ts";
+import { type Later, CoalescedTask } from "./coalesced-task.ts";
 import { ownerOf } from "./version-loader.ts";
 
-export interface AssignedAppsOptions {
-  readonly apps: { take(name: AppName): VersionedApp } & Pick<Apps, "remove">;
-  readonly controlPlane: Pick<ControlPlane, "assignments" | "report">;
-  readonly load: AssignedAppOptions["load"];
+export interface AppReconcilersOptions {
+  readonly apps: { take(name: AppName): VersionedApp } & Pick<AppRuntimes, "remove">;
+  readonly controlPlane: Pick<AssignmentSource, "assignments" | "report">;
+  readonly load: AppReconcilerOptions["load"];
   readonly code: Pick<CodeStore, "list" | "retain">;
   readonly history: Pick<CodeHistory, "hashes" | "note">;
   /** An app that the box brings along: no other of its name is served beside it. */
@@ -28,28 +28,36 @@ export interface AssignedAppsOptions {
 
 interface Assigned {
   readonly name: AppName;
-  readonly app: AssignedApp;
+  readonly app: AppReconciler;
 }
 
-export class AssignedApps {
-  readonly #options: AssignedAppsOptions;
+export class AppReconcilers {
+  readonly #options: AppReconcilersOptions;
   /** By app id. */
   readonly #assigned = new Map<string, Assigned>();
-  /** Apps that are not assigned any more and finish their last calls. */
-  readonly #leaving = new Set<AssignedApp>();
-  readonly #asking: Repeated;
-  readonly #reporting: Repeated;
+  /** AppRuntimes that are not assigned any more and finish their last calls. */
+  readonly #leaving = new Set<AppReconciler>();
+  readonly #asking: CoalescedTask;
+  readonly #reporting: CoalescedTask;
   #hashes: ReadonlyMap<string, readonly string[]> | undefined;
   /** Why the gateway could not be asked or told: not said again while it stays so. */
   #said = "";
   readonly #namesakes = new Set<string>();
 
-  constructor(options: AssignedAppsOptions) {
+  constructor(options: AppReconcilersOptions) {
     this.#options = options;
     const { later } = options;
     const say = (what: string) => (error: unknown) => this.#tell(`${what}: ${describe(error)}`);
-    this.#asking = new Repeated(() => this.#ask(), say("no assignments from the gateway"), later);
-    this.#reporting = new Repeated(() => this.#report(), say("the gateway takes no report"), later);
+    this.#asking = new CoalescedTask(
+      () => this.#ask(),
+      say("no assignments from the gateway"),
+      later,
+    );
+    this.#reporting = new CoalescedTask(
+      () => this.#report(),
+      say("the gateway takes no report"),
+      later,
+    );
   }
 
   /** There may be something new. */
@@ -88,29 +96,29 @@ export class AssignedApps {
     this.report();
   }
 
-  #apply({ apps: wishes }: Assignments): void {
+  #apply({ apps }: Assignments): void {
     const { isAnnounced } = this.#options;
-    const served = wishes.filter((wish) => !isAnnounced(wish));
+    const served = apps.filter((desired) => !isAnnounced(desired));
     const ids = new Set(served.map(({ id }) => id));
     for (const [id, assigned] of this.#assigned) if (!ids.has(id)) this.#drop(id, assigned);
-    for (const wish of served) {
-      const present = this.#assigned.get(wish.id);
+    for (const desired of served) {
+      const present = this.#assigned.get(desired.id);
       if (present !== undefined) {
-        present.app.want(wish);
+        present.app.want(desired);
         continue;
       }
-      const { environment, app: name } = wish;
-      const app = new AssignedApp(wish, {
-        served: this.#options.apps.take(wish),
+      const { environment, app: name } = desired;
+      const app = new AppReconciler(desired, {
+        served: this.#options.apps.take(desired),
         load: this.#options.load,
         later: this.#options.later,
         onChange: () => this.report(),
         log: this.#options.log,
       });
-      this.#assigned.set(wish.id, { name: { environment, app: name }, app });
-      app.want(wish);
+      this.#assigned.set(desired.id, { name: { environment, app: name }, app });
+      app.want(desired);
     }
-    for (const wish of wishes.filter(isAnnounced)) this.#tellOfNamesake(keyOf(wish));
+    for (const desired of apps.filter(isAnnounced)) this.#tellOfNamesake(keyOf(desired));
   }
 
   #drop(id: string, { name, app }: Assigned): void {

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 
 import type { VersionDescription } from "../../../origin-gpu/apps/app-version.ts";
-import { ServedApp } from "../../../origin-gpu/apps/served-app.ts";
+import { AppRuntime } from "../../../origin-gpu/apps/app-runtime.ts";
 import { formatProblems, parseConfig } from "../../../origin-gpu/config/config.ts";
 import { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 
@@ -32,9 +32,9 @@ function version(number: number): VersionDescription {
 }
 
 /** An app that serves version 1. */
-async function servedApp(): Promise<ServedApp> {
+async function servedApp(): Promise<AppRuntime> {
   const enrolment = { workspace: "w", box: "gpu-1", serial: "1", key: "", audience: "" };
-  const app = new ServedApp({
+  const app = new AppRuntime({
     gateway: new GatewayAddress({ url: "http://127.0.0.1:9", enrolment }),
     bodies: undefined,
     usePython: () => {
@@ -48,7 +48,7 @@ async function servedApp(): Promise<ServedApp> {
   return app;
 }
 
-const servingVersion = (app: ServedApp) => app.find("web")?.settings.maxInputs;
+const servingVersion = (app: AppRuntime) => app.find("web")?.settings.maxInputs;
 
 test("a prepared version takes over when it is told to", async () => {
   const app = await servedApp();

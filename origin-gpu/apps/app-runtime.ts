@@ -14,16 +14,16 @@ import {
   type VersionDescription,
 } from "./app-version.ts";
 
-interface Candidate {
+interface VersionCandidate {
   readonly version: AppVersion;
   /** Endpoints of the serving version that gave way. */
   readonly suspended: readonly Endpoint[];
 }
 
-export class ServedApp {
+export class AppRuntime {
   readonly #services: BoxServices;
   #serving: AppVersion | undefined;
-  #candidate: Candidate | undefined;
+  #candidate: VersionCandidate | undefined;
   /** Tells a preparation that a newer one, or the end, has come. */
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
@@ -78,7 +78,7 @@ export class ServedApp {
       throw superseded();
     }
     const version = new AppVersion(description, this.#services);
-    const candidate: Candidate = { version, suspended };
+    const candidate: VersionCandidate = { version, suspended };
     this.#candidate = candidate;
     try {
       await version.ready;

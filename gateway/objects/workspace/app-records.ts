@@ -52,7 +52,7 @@ const INSERT = `INSERT INTO apps
   (id, environment, name, kind, box, incarnation, dev_suffix, last_version, created_at)
   VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)`;
 
-export class Apps {
+export class AppRecords {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -87,7 +87,7 @@ export class Apps {
     return row === undefined ? undefined : appOf(row);
   }
 
-  /** Apps of an environment, or of all, newest first. */
+  /** AppRecords of an environment, or of all, newest first. */
   list(environment: string | undefined, { limit, cursor }: PageRequest): Page<App> {
     const rows = this.#sql
       .exec<Row>(
@@ -207,7 +207,7 @@ export class Apps {
       .map(({ box }) => box);
   }
 
-  /** Apps that were stopped so long ago that nobody asks any more. */
+  /** AppRecords that were stopped so long ago that nobody asks any more. */
   longStopped(now: number): App[] {
     return this.#sql
       .exec<Row>("SELECT * FROM apps WHERE stopped_at <= ?", now - STOPPED_SHOWN_MS)

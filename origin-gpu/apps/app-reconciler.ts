@@ -1,10 +1,10 @@
 /**
- * One deployed app on this box, on its way to what the gateway wants of it. It is told the whole wish each
- * time and works on one version at a time: the serving one, where the box has another; else the candidate.
- * A candidate that failed is not tried again; a version that serves elsewhere is, until it runs here too.
+ * Reconciles one deployed app on this box with its desired state. It gets the whole desired state each time and
+ * works on one version at a time: the serving one, where the box has another; else the candidate. It does not try
+ * a failed candidate again. It tries a version that serves elsewhere until that version runs here too.
  */
 import {
-  type AssignedApp as Assignment,
+  type AssignedApp,
   type AssignedVersion,
   MAX_REPORTED_LINE_CHARACTERS,
   MAX_REPORTED_LINES,
@@ -13,8 +13,8 @@ import {
 } from "../../routing/wire/deployments.ts";
 import { StartFailure } from "../containers/container.ts";
 import type { VersionDescription } from "./app-version.ts";
-import type { Later } from "./repeated.ts";
-import type { ServedApp } from "./served-app.ts";
+import type { Later } from "./coalesced-task.ts";
+import type { AppRuntime } from "./app-runtime.ts";
 
 const FIRST_RETRY_MS = 10_000;
 const MAX_RETRY_MS = 300_000;
@@ -27,13 +27,13 @@ export interface LoadedVersion {
 }
 
 /** What starts versions and switches between them. */
-export type VersionedApp = Pick<ServedApp, "begin" | "prepare" | "switchTo" | "abandon">;
+export type VersionedApp = Pick<AppRuntime, "begin" | "prepare" | "switchTo" | "abandon">;
 
-export interface AssignedAppOptions {
+export interface AppReconcilerOptions {
   readonly served: VersionedApp;
   /** Gets ready what a version needs; says what it is about. Rejects with one line, or a `StartFailure`. */
   readonly load: (
-    assignment: Assignment,
+    assignment: AssignedApp,
     version: AssignedVersion,
     onState: (state: VersionState) => void,
   ) => Promise<LoadedVersion>;
@@ -44,16 +44,16 @@ export interface AssignedAppOptions {
   readonly log: (line: string) => void;
 }
 
-export class AssignedApp {
+export class AppReconciler {
   readonly id: string;
   /** Resolves when the version that was the serving one at first has been started, or can't be. */
   readonly begun: Promise<void>;
   readonly #begun = Promise.withResolvers<void>();
-  readonly #options: AssignedAppOptions;
+  readonly #options: AppReconcilerOptions;
   readonly #reports = new Map<number, VersionReport>();
   /** Whose files are in use, those that finish their last calls included. */
   readonly #inUse = new Set<number>();
-  #wish: Assignment;
+  #desired: AssignedApp;
   /** The version that takes calls here. */
   #serving: number | undefined;
   /** The version that is being started, or is ready. */
@@ -64,12 +64,12 @@ export class AssignedApp {
   #forgetRetry: (() => void) | undefined;
   #stopped = false;
 
-  constructor(wish: Assignment, options: AssignedAppOptions) {
-    this.id = wish.id;
-    this.#wish = wish;
+  constructor(desired: AssignedApp, options: AppReconcilerOptions) {
+    this.id = desired.id;
+    this.#desired = desired;
     this.#options = options;
     this.begun = this.#begun.promise;
-    if (wish.serving === undefined) this.#begun.resolve();
+    if (desired.serving === undefined) this.#begun.resolve();
   }
 
   /** How far its versions are. */
@@ -83,9 +83,9 @@ export class AssignedApp {
   }
 
   /** What it is to be from now on. */
-  want(wish: Assignment): void {
-    this.#wish = wish;
-    const wanted = new Set([wish.serving?.version, wish.candidate?.version, this.#serving]);
+  want(desired: AssignedApp): void {
+    this.#desired = desired;
+    const wanted = new Set([desired.serving?.version, desired.candidate?.version, this.#serving]);
     for (const version of this.#reports.keys()) {
       if (!wanted.has(version)) this.#reports.delete(version);
     }
@@ -118,7 +118,7 @@ export class AssignedApp {
 
   /** The version to work on now. */
   #goal(): AssignedVersion | undefined {
-    const { serving, candidate } = this.#wish;
+    const { serving, candidate } = this.#desired;
     const isHere = serving === undefined || this.#isServing(serving.version);
     if (!isHere) return serving;
     if (candidate === undefined || this.#isServing(candidate.version)) return undefined;
@@ -137,12 +137,12 @@ export class AssignedApp {
     this.#inUse.add(version);
     try {
       this.#report(version, "fetching");
-      loaded = await load(this.#wish, goal, (state) => {
+      loaded = await load(this.#desired, goal, (state) => {
         if (work === this.#works) this.#report(version, state);
       });
       if (work !== this.#works) return;
       this.#report(version, "starting");
-      const isFirst = this.#serving === undefined && this.#wish.serving?.version === version;
+      const isFirst = this.#serving === undefined && this.#desired.serving?.version === version;
       if (isFirst) this.#serving = version;
       const ready = isFirst ? served.begin(loaded.description) : served.prepare(loaded.description);
       this.#begun.resolve();
@@ -161,7 +161,7 @@ export class AssignedApp {
   /** The prepared version takes the calls, once it is the one that serves. */
   #switchIfServing({ version }: AssignedVersion): void {
     const isReady = this.#reports.get(version)?.state === "ready";
-    if (!isReady || this.#wish.serving?.version !== version) return;
+    if (!isReady || this.#desired.serving?.version !== version) return;
     const old = this.#serving;
     this.#serving = version;
     this.#report(version, "serving");
@@ -183,10 +183,10 @@ export class AssignedApp {
     const detail = error instanceof Error ? error.message : String(error);
     const lines = error instanceof StartFailure ? error.lastLines : [];
     this.#report(version, "failed", detail, lines);
-    this.#options.log(`postern: ${this.#wish.app} v${version}: ${detail}`);
+    this.#options.log(`postern: ${this.#desired.app} v${version}: ${detail}`);
     this.#working = undefined;
     this.#leave(version);
-    if (this.#wish.serving?.version !== version) {
+    if (this.#desired.serving?.version !== version) {
       this.#step();
       return;
     }

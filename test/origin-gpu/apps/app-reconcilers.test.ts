@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import { AssignedApps } from "../../../origin-gpu/apps/assigned-apps.ts";
-import type { VersionedApp } from "../../../origin-gpu/apps/assigned-app.ts";
+import { AppReconcilers } from "../../../origin-gpu/apps/app-reconcilers.ts";
+import type { VersionedApp } from "../../../origin-gpu/apps/app-reconciler.ts";
 import { StartFailure } from "../../../origin-gpu/containers/container.ts";
 import type { AssignedApp, AssignedVersion, BoxReport } from "../../../routing/wire/deployments.ts";
 import { ManualTimers } from "./manual-timers.ts";
@@ -13,8 +13,8 @@ function version(number: number): AssignedVersion {
   return { version: number, content: { config: {}, code, endpoints: [] }, urls: {}, secrets: {} };
 }
 
-function app(wish: { serving?: number; candidate?: number }, id = "ap-1"): AssignedApp {
-  const { serving, candidate } = wish;
+function app(desired: { serving?: number; candidate?: number }, id = "ap-1"): AssignedApp {
+  const { serving, candidate } = desired;
   return {
     id,
     environment: "main",
@@ -31,7 +31,7 @@ class Box {
   readonly lines: string[] = [];
   /** What was done with the app's versions. */
   readonly events: string[] = [];
-  wishes: AssignedApp[] = [];
+  desired: AssignedApp[] = [];
   unreachable = false;
   announced = false;
   last: BoxReport = { versions: [], code: [] };
@@ -41,12 +41,12 @@ class Box {
   removing = Promise.withResolvers<void>();
   switching = Promise.withResolvers<void>();
   readonly #noted = new Set<string>();
-  readonly assigned = new AssignedApps({
+  readonly assigned = new AppReconcilers({
     apps: { take: () => this.#app, remove: async () => await this.#remove() },
     controlPlane: {
       assignments: async () => {
         if (this.unreachable) throw new Error("no route");
-        return { apps: this.wishes };
+        return { apps: this.desired };
       },
       report: async (report) => {
         if (this.unreachable) throw new Error("no route");
@@ -78,8 +78,8 @@ class Box {
   }
 
   /** The gateway says what is wanted, and the box does what it can. */
-  async told(...wishes: AssignedApp[]): Promise<void> {
-    this.wishes = wishes;
+  async told(...desired: AssignedApp[]): Promise<void> {
+    this.desired = desired;
     this.assigned.poke();
     await settled();
   }
@@ -318,7 +318,7 @@ describe("a gateway that is away", () => {
 
   test("is waited for by nobody once its apps are started", async () => {
     const box = new Box();
-    box.wishes = [app({ serving: 1 })];
+    box.desired = [app({ serving: 1 })];
     box.assigned.poke();
     await box.assigned.begun();
     expect(box.events).toEqual(["begin 1"]);

@@ -14,7 +14,7 @@ export const laterByTimer: Later = (callback, delayMs) => {
   return () => clearTimeout(timer);
 };
 
-export class Repeated {
+export class CoalescedTask {
   readonly #action: () => Promise<void>;
   readonly #onFailure: (error: unknown) => void;
   readonly #later: Later;

@@ -2,7 +2,7 @@
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
 import type { GatewayClient } from "../link/gateway-client.ts";
 
-export interface ControlPlane {
+export interface AssignmentSource {
   /** Everything that this box is to run now. */
   assignments(): Promise<Assignments>;
   report(report: BoxReport): Promise<void>;
@@ -11,7 +11,7 @@ export interface ControlPlane {
 }
 
 /** Its errors are one line each, for the operator. */
-export class GatewayControlPlane implements ControlPlane {
+export class GatewayAssignments implements AssignmentSource {
   readonly #gateway: GatewayClient;
 
   constructor(gateway: GatewayClient) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { Repeated } from "../../../origin-gpu/apps/repeated.ts";
+import { CoalescedTask } from "../../../origin-gpu/apps/coalesced-task.ts";
 import { ManualTimers } from "./manual-timers.ts";
 
 /** An action whose ends the test decides. */
@@ -9,7 +9,7 @@ class Action {
   readonly failures: unknown[] = [];
   readonly running: PromiseWithResolvers<void>[] = [];
   times = 0;
-  readonly repeated = new Repeated(
+  readonly repeated = new CoalescedTask(
     async () => {
       this.times += 1;
       const run = Promise.withResolvers<void>();
