@@ -80,6 +80,7 @@ describe("the rules", () => {
 
   it.each([
     ["base/a.ts", `import { within } from "./runtime/within.ts";`],
+    ["gateway/objects/a.ts", `import { tryLock } from "../../base/node/file-lock.ts";`],
     ["base/runtime/a.ts", `import { MAX_STREAMS_PER_LINK } from "../../routing/wire/limits.ts";`],
     ["routing/a.ts", `import { within } from "../base/runtime/within.ts";`],
     ["routing/a.ts", `import { readFileSync } from "node:fs";`],

@@ -8,7 +8,7 @@ import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
-import { type FileLock, lock, tryLock, untilAskedAgain } from "./file-lock.ts";
+import { type FileLock, lock, tryLock, untilAskedAgain } from "../../base/node/file-lock.ts";
 import { identify, install, type Interpreter, type InstallDeps } from "./install.ts";
 
 /** Beyond these, those that were used longest ago go, unless they are in use. */

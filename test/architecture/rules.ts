@@ -23,6 +23,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   base: { rooms: [], packages: [], pure: true },
   // The same with timers.
   "base/runtime": { rooms: ["base"], packages: [] },
+  // The same with Node's own modules, for agent and commands.
+  "base/node": { rooms: ["base", "base/runtime"], packages: ["node:*"] },
   "routing/wire": { rooms: ["base"], packages: ["zod"], pure: true },
   routing: { rooms: ["base", "routing/wire"], packages: [], pure: true },
   // The HTTP API, for the gateway that serves it and the command that calls it.
@@ -46,7 +48,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: ["cloudflare:workers", "zod"],
   },
   "origin-gpu": {
-    rooms: ["base", "base/runtime", "routing/wire", "auth", "origin-gpu/core"],
+    rooms: ["base/node", "base", "base/runtime", "routing/wire", "auth", "origin-gpu/core"],
     packages: ["node:*", "undici", "smol-toml", "zod", "ignore", "tar"],
   },
   // Decisions of the agent without its processes and its clock.
@@ -54,7 +56,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // What users copy stands alone.
   "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
   cli: {
-    rooms: ["api", "base", "base/runtime", "routing", "routing/wire", "auth", "origin-gpu"],
+    rooms: [
+      "api",
+      "base/node",
+      "base",
+      "base/runtime",
+      "routing",
+      "routing/wire",
+      "auth",
+      "origin-gpu",
+    ],
     packages: ["node:*", "chokidar", "esbuild", "smol-toml", "zod"],
   },
 };

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { tryLock } from "../../../origin-gpu/environments/file-lock.ts";
+import { tryLock } from "../../../base/node/file-lock.ts";
 import { StartFailure, type UsedPython } from "../../../origin-gpu/containers/container.ts";
 import {
   PythonEnvironments,
@@ -14,7 +14,7 @@ import { temporaryDirectory } from "../../support/temporary.ts";
 import { directoryWith } from "../code/directory.ts";
 import { endpointConfig } from "../containers/endpoint.ts";
 
-vi.mock("../../../origin-gpu/environments/file-lock.ts", { spy: true });
+vi.mock("../../../base/node/file-lock.ts", { spy: true });
 
 /** Says who it is, makes an environment with itself in it, and installs. */
 const PYTHON = `#!/bin/sh

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { lock, type LockMode, tryLock } from "../../../origin-gpu/environments/file-lock.ts";
+import { lock, type LockMode, tryLock } from "../../../base/node/file-lock.ts";
 import { ManagedProcess } from "../../support/processes.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 

@@ -1,8 +1,7 @@
 /**
- * Locks of a file, shared by many or held by one, between the processes of a machine. They are the
- * kernel's, by way of SQLite: they end with their holder, even one that was killed. Nothing is ever
- * written into the file, and it is never removed: two who look at different files of one name would
- * both hold it.
+ * Locks of a file between the processes of a machine, shared by many or held by one. They are the kernel's, by way of
+ * SQLite: a lock ends with its holder, even one that was killed. The file is never written or removed: two
+ * processes that look at different files of one name would both hold the lock.
  */
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,7 +11,7 @@ const ASK_AGAIN_MS = 200;
 
 const SQLITE_BUSY = 5;
 
-/** Held until they are let go of: the garbage collector would close what nobody refers to. */
+/** Keeps held locks from the garbage collector, which would close them. */
 const held = new Set<DatabaseSync>();
 
 export type LockMode = "shared" | "exclusive";
@@ -21,9 +20,12 @@ export interface FileLock {
   release(): void;
 }
 
-/** Undefined where others hold it. */
-export function tryLock(path: string, mode: LockMode): FileLock | undefined {
-  const database = new DatabaseSync(path, { timeout: 0 });
+/**
+ * Takes the lock; undefined where others hold it.
+ * @param waitMs blocks this process for so long while others hold it
+ */
+export function tryLock(path: string, mode: LockMode, waitMs = 0): FileLock | undefined {
+  const database = new DatabaseSync(path, { timeout: waitMs });
   try {
     database.exec("PRAGMA journal_mode = MEMORY");
     // A transaction locks the file when it first reads.
@@ -41,7 +43,7 @@ export function tryLock(path: string, mode: LockMode): FileLock | undefined {
   };
 }
 
-/** Waits for it. @throws the signal's reason */
+/** Waits for the lock. @throws the signal's reason */
 export async function lock(path: string, mode: LockMode, signal: AbortSignal): Promise<FileLock> {
   for (;;) {
     signal.throwIfAborted();
@@ -51,7 +53,7 @@ export async function lock(path: string, mode: LockMode, signal: AbortSignal): P
   }
 }
 
-/** How long to wait before a lock that others hold is worth asking for again. @throws the signal's reason */
+/** Waits until a lock that others hold is worth another try. @throws the signal's reason */
 export async function untilAskedAgain(signal: AbortSignal): Promise<void> {
   await delay(ASK_AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
