@@ -3,7 +3,6 @@
  * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
 import type { CallCursor, CallDescription } from "../../routing/wire/operations.ts";
-import { MIB } from "../../base/units.ts";
 import { contentLength, type RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
@@ -14,11 +13,8 @@ import type { Carrier } from "./response/carrier.ts";
 import { deliver, refuse } from "./response/delivery.ts";
 import { CallStorage } from "./store/call-storage.ts";
 import type { DurableCalls } from "./store/durable-calls.ts";
-import type { WaitingCall } from "./store/waiting-calls.ts";
+import type { WaitingCall } from "./store/waiting-call.ts";
 import { Tombstones } from "./tombstones.ts";
-
-/** Bodies of waiting calls that are saved when the agent stops; a call that finds no room has not started. */
-const SAVED_BODIES_BYTES = 128 * MIB;
 
 /** Runs a call that is in the registry. */
 export interface CallRunner extends CallTerms {
@@ -53,7 +49,7 @@ export class CallRegistry {
     for (const waiting of durable?.takeWaiting() ?? []) this.#restore(waiting);
   }
 
-  #restore({ head, body, ttlMs, isPromised }: WaitingCall): void {
+  #restore({ head, body, ttlMs }: WaitingCall): void {
     const storage = new CallStorage(this.#durable as DurableCalls, head, ttlMs);
     const terms = { resultTtlMs: ttlMs };
     const request = new RequestBody(undefined, body, true);
@@ -62,7 +58,7 @@ export class CallRegistry {
     const others = this.#restored.get(head.endpoint);
     if (others === undefined) this.#restored.set(head.endpoint, new Set([call]));
     else others.add(call);
-    call.onRestored(isPromised);
+    call.onRestored();
   }
 
   /** Runs calls that an earlier agent left waiting, for the endpoints that have a runner by now. */
@@ -187,15 +183,7 @@ export class CallRegistry {
       return false;
     });
     this.#calls.clear();
-    const saved: WaitingCall[] = [];
-    let room = SAVED_BODIES_BYTES;
-    for (const call of waiting) {
-      const collected = await call.collect(room);
-      if (collected === undefined) continue;
-      room -= collected.body.length;
-      saved.push(collected);
-    }
-    await this.#durable?.saveWaiting(saved);
+    await Promise.all(waiting.map(async (call) => await call.finishSuspending()));
   }
 
   /** No call runs or waits for its turn; those of an earlier agent may wait for their endpoint. */

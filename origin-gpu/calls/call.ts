@@ -4,6 +4,7 @@
  * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
 import type { Observer } from "../../base/observer.ts";
+import { MIB } from "../../base/units.ts";
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
 import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
@@ -24,10 +25,12 @@ import {
   transition,
 } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
-import type { WaitingCall } from "./store/waiting-calls.ts";
 
 /** Longer paths are cut in a description: a list of calls must fit a frame. */
 const MAX_DESCRIBED_PATH_CHARACTERS = 200;
+
+/** The request of a call that waits is saved with a body of up to this length; a longer one dies with the agent. */
+const MAX_SAVED_BODY_BYTES = 64 * MIB;
 
 /** The app's work on a call: what the call may do to it. */
 export interface AppWork {
@@ -80,6 +83,8 @@ export class Call implements RespondingCall {
   #state: CallState;
   #failure: Failure | undefined;
   #over = false;
+  /** Settles when the journal has that the call starts. */
+  #starting: Promise<boolean> | undefined;
   #onSettled: ((how: Settlement) => void) | undefined;
 
   /**
@@ -217,14 +222,32 @@ export class Call implements RespondingCall {
     if (this.#response instanceof StoredResponse) this.#response.onJournaled();
   }
 
-  /** An earlier agent accepted the call. @param isPromised its client was sent away */
-  onRestored(isPromised: boolean): void {
-    if (this.#response instanceof StoredResponse) this.#response.onRestored(isPromised);
+  /** An earlier agent accepted the call. */
+  onRestored(): void {
+    if (this.#response instanceof StoredResponse) this.#response.onRestored();
+  }
+
+  async secure(): Promise<boolean> {
+    // A call that finds a place at once has begun by then: its start is written anyway.
+    await new Promise<void>((resolve) => {
+      this.#context.soon(resolve);
+    });
+    if ((await this.#starting) === true) return true;
+    if (this.#over || callProgress(this.#state) !== "not_sent") return true;
+    return await this.#save();
+  }
+
+  /** @returns false where the request could not be written; true for a body that is too long to be saved */
+  async #save(): Promise<boolean> {
+    const storage = this.#storage;
+    if (storage === undefined || storage.isSaved) return true;
+    const body = await this.body.collect(MAX_SAVED_BODY_BYTES).catch(() => undefined);
+    return body === undefined || (await storage.save(parsed(this.#head), body));
   }
 
   /**
    * Takes a durable call that waits out of this agent, for a later one: nobody is told that it ends.
-   * @returns false for a call that cannot be taken out; else `collect` has its request
+   * @returns false for a call that cannot be taken out; else `finishSuspending` is to be called
    */
   suspend(): boolean {
     const isWaiting = this.#state === "queued" && !this.#over;
@@ -236,17 +259,13 @@ export class Call implements RespondingCall {
     return true;
   }
 
-  /** The request of a suspended call. @returns undefined when its body is longer than `maxBytes`: it ends */
-  async collect(maxBytes: number): Promise<WaitingCall | undefined> {
-    const body = await this.body.collect(maxBytes).catch(() => undefined);
-    this.body.abort();
+  /** Saves the request of a suspended call, if it is not on the disk; where that fails it has not started. */
+  async finishSuspending(): Promise<void> {
     const storage = this.#storage;
-    if (body === undefined || storage === undefined) {
-      await storage?.abandon(false);
-      return undefined;
-    }
-    const { head, isPromised } = this;
-    return { head, body, ttlMs: storage.ttlMs, isPromised };
+    if (storage === undefined) return;
+    await this.#save();
+    if (!storage.isSaved) await storage.abandon(false);
+    this.body.abort();
   }
 
   /** Has no effect on a response that has begun: it is on its way to its client. */
@@ -296,6 +315,7 @@ export class Call implements RespondingCall {
     if (!this.#context.heads.take(bytes)) return false;
     this.#waitingBytes = bytes;
     this.#packLater(false);
+    if (this.#response instanceof StoredResponse) void this.secure();
     return true;
   }
 
@@ -323,19 +343,26 @@ export class Call implements RespondingCall {
    */
   recordStart(): Promise<boolean> | undefined {
     if (!(this.#response instanceof StoredResponse)) return undefined;
-    return this.#storage?.start().then((recorded) => {
+    this.#starting = this.#storage?.start().then((recorded) => {
       if (recorded) return !this.#over;
       const detail = "this box has no room to record that the call begins";
       this.fail({ code: "no_origin", detail, retryAfter: 60 });
       return false;
     });
+    return this.#starting;
   }
 
   /** Withdraws `start`: certainly no byte of the request reached the app. */
   withdraw(): void {
     if (!this.#advance("requeued")) return;
     this.#work = undefined;
-    if (this.#response instanceof StoredResponse) void this.#storage?.requeue();
+    this.#starting = undefined;
+    if (this.#response instanceof StoredResponse) void this.#requeue(this.#response.isPromised);
+  }
+
+  async #requeue(isPromised: boolean): Promise<void> {
+    await this.#storage?.requeue();
+    if (isPromised && !this.#over) await this.#save();
   }
 
   /** The app's request is on its way. */

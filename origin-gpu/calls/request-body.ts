@@ -13,6 +13,8 @@ export class RequestBody {
   #ended: boolean;
   #broken = false;
   #spool: BodySpool | undefined;
+  /** Settles when the body is in the spool, or never will be. */
+  #draining: Promise<void> | undefined;
   #watcher: ((bytes: Uint8Array, end: boolean) => void) | undefined;
   /** Exists once the body is watched. */
   #fingerprint: PromiseWithResolvers<Fingerprint | undefined> | undefined;
@@ -60,10 +62,16 @@ export class RequestBody {
     this.#chunks = [body];
   }
 
-  /** Collects a whole body that waits. @returns undefined when it is not whole, or longer than `maxBytes` */
+  /**
+   * Copies a whole body that waits.
+   * @returns undefined when it is not whole, or longer than `maxBytes`
+   */
   async collect(maxBytes: number): Promise<Uint8Array | undefined> {
     if (!this.#ended || this.#broken) return undefined;
-    if (this.#spool !== undefined) return await this.#spool.collect(maxBytes);
+    if (this.#spool !== undefined) {
+      await this.#draining;
+      return await this.#spool.collect(maxBytes);
+    }
     if (this.waitingBytes > maxBytes) return undefined;
     return Buffer.concat(this.#chunks);
   }
@@ -91,6 +99,12 @@ export class RequestBody {
    */
   async drainTo(spool: BodySpool): Promise<void> {
     this.#spool = spool;
+    const draining = this.#drain(spool);
+    this.#draining = draining.catch(() => undefined);
+    await draining;
+  }
+
+  async #drain(spool: BodySpool): Promise<void> {
     try {
       for await (const chunk of this.#arriving()) await spool.append(chunk);
       await spool.finish();

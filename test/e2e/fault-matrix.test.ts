@@ -37,8 +37,8 @@ function promised(fault: FaultName, moment: Moment): readonly Outcome[] {
     case "body":
       return fault === "agent" ? ["upload_interrupted", "call_lost"] : ["origin_error"];
     case "queued":
-      // It waits for a permit and has no container yet. A durable call is known not to have begun.
-      return fault === "agent" ? ["call_lost", "starting_failed"] : ["answer"];
+      // It waits for a permit and has no container yet. The next agent runs it, if it is durable.
+      return fault === "agent" ? ["answer", "call_lost"] : ["answer"];
     case "running":
       return [lost];
     case "headers":
@@ -51,8 +51,7 @@ function promised(fault: FaultName, moment: Moment): readonly Outcome[] {
 /** What they may get who come back for a kept call after the fault. */
 function promisedAfterwards(fault: FaultName, moment: Moment): readonly Outcome[] {
   if (moment === "complete" || SEAMLESS.has(fault) || fault === "gateway") return ["answer"];
-  // Under its key a call that never began runs now, for the first time; its result URL says that it did not.
-  if (fault === "agent") return moment === "queued" ? ["answer", "starting_failed"] : ["call_lost"];
+  if (fault === "agent") return moment === "queued" ? ["answer"] : ["call_lost"];
   return moment === "queued" ? ["answer"] : ["origin_error"];
 }
 

@@ -50,6 +50,11 @@ export interface RespondingCall {
   resumeApp(): void;
   /** Stores the response from here on, if it can be: this subscriber will not wait. */
   makeDurable(subscriber: Subscriber): void;
+  /**
+   * Makes the call survive the agent: its request or its start is on the disk.
+   * @returns false where it could not be written
+   */
+  secure(): Promise<boolean>;
   /** Builds what a client that will not wait is told. */
   progress(): DeferredCall;
   /** Reduces the call's memory until it starts: it has no subscriber. */

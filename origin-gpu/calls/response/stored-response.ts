@@ -32,6 +32,9 @@ export class StoredResponse implements CallResponse {
   #failure: Failure | undefined;
   #waiting = NO_SUBSCRIBERS;
   #isPromised = false;
+  /** An agent that starts after a kill of this one runs the call, or knows that it may have run. */
+  #isSecured = false;
+  #isSecuring = false;
 
   constructor(call: RespondingCall, storage: CallStorage) {
     this.#call = call;
@@ -48,9 +51,10 @@ export class StoredResponse implements CallResponse {
     return this.#isPromised;
   }
 
-  /** The call is in the journal: an earlier agent has put it there, and may have sent its client away. */
-  onRestored(isPromised: boolean): void {
-    this.#isPromised = isPromised;
+  /** An earlier agent has put the call into the journal, and may have sent its client away. */
+  onRestored(): void {
+    this.#isPromised = true;
+    this.#isSecured = true;
     this.onJournaled();
   }
 
@@ -139,9 +143,16 @@ export class StoredResponse implements CallResponse {
     this.#waiting = NO_SUBSCRIBERS;
   }
 
-  /** Tells the clients that will not wait to come back, once the call is in the journal. */
+  /** Tells the clients that will not wait to come back, once the call survives the agent. */
   #sendAway(): void {
     if (!this.#journaled || this.#failure !== undefined) return;
+    const isOneToGo = this.#waiting.some(
+      ({ stream, leaves }) => leaves && !this.#call.body.comesOver(stream),
+    );
+    if (isOneToGo && !this.#isSecured) {
+      this.#secure();
+      return;
+    }
     this.#waiting = this.#waiting.filter(({ stream, leaves }) => {
       // Its stream still brings the body.
       if (!leaves || this.#call.body.comesOver(stream)) return true;
@@ -150,6 +161,17 @@ export class StoredResponse implements CallResponse {
       return false;
     });
     if (this.#waiting.length === 0) this.#call.shrink();
+  }
+
+  /** Without room on the disk nobody is sent away: the clients wait for the response. */
+  #secure(): void {
+    if (this.#isSecuring) return;
+    this.#isSecuring = true;
+    void this.#call.secure().then((secured) => {
+      this.#isSecuring = false;
+      this.#isSecured = secured;
+      if (secured) this.#sendAway();
+    });
   }
 
   #interruptUpload(): void {

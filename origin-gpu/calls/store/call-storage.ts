@@ -54,6 +54,16 @@ export class CallStorage {
     await this.#calls.requeue(this.#callId);
   }
 
+  /** Whether the call's request is on the disk, while it waits. */
+  get isSaved(): boolean {
+    return this.#calls.isSaved(this.#callId);
+  }
+
+  /** Saves the call's request. @returns false where it could not be written */
+  async save(head: RequestHead, body: Uint8Array): Promise<boolean> {
+    return await this.#calls.save({ head, body, ttlMs: this.ttlMs });
+  }
+
   /** Begins the stored response. @param onDrain the app may go on after `append` returned false */
   begin(head: ResponseHead, onDrain: () => void): ResultSpool {
     return this.#calls.begin(this.#callId, this.#endpoint, head, this.ttlMs, onDrain);

@@ -14,9 +14,10 @@ import { type CallState, callStatus } from "../states.ts";
 import { type Files, REAL_FILES } from "./files.ts";
 import { Journal, type JournalDamage } from "./journal.ts";
 import type { CallOutcome, JournalEntry } from "./journal-record.ts";
+import { RequestStore } from "./request-store.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
-import { readWaitingCalls, type WaitingCall, writeWaitingCalls } from "./waiting-calls.ts";
+import type { WaitingCall } from "./waiting-call.ts";
 
 /** Disk that stored responses of one agent may take; beyond it the oldest complete ones are evicted. */
 const RESULTS_QUOTA_BYTES = 10 * GIB;
@@ -63,9 +64,14 @@ export interface DurableCallsOptions {
   files?: Files;
 }
 
+interface Stores {
+  readonly journal: Journal;
+  readonly results: ResultStore;
+  readonly requests: RequestStore;
+}
+
 export class DurableCalls {
-  readonly #files: Files;
-  readonly #waitingPath: string;
+  readonly #requests: RequestStore;
   readonly #observer: Observer;
   readonly #journal: Journal;
   readonly #results: ResultStore;
@@ -78,13 +84,11 @@ export class DurableCalls {
   #unreported = 0;
 
   private constructor(
-    { directory, observer, files = REAL_FILES }: DurableCallsOptions,
-    journal: Journal,
-    results: ResultStore,
+    observer: Observer,
+    { journal, results, requests }: Stores,
     evicted: { count: number },
   ) {
-    this.#files = files;
-    this.#waitingPath = join(directory, "waiting");
+    this.#requests = requests;
     this.#observer = observer;
     this.#evicted = evicted;
     this.#journal = journal;
@@ -119,28 +123,22 @@ export class DurableCalls {
       files,
       onDamaged: (damage) => observer.notice(describeDamage(damage)),
     });
-    const calls = new DurableCalls(options, journal, results, evicted);
-    await calls.#restoreWaiting();
-    const waiting = new Set(calls.#waiting.map(({ head }) => head.callId));
+    const nowMs = Date.now();
+    const { store: requests, waiting } = await RequestStore.open(
+      files,
+      join(directory, "requests"),
+      ({ head, ttlMs }) => {
+        const entry = journal.entries.get(head.callId);
+        return isWaiting(entry) && entry.acceptedAtMs + ttlMs > nowMs;
+      },
+    );
+    const calls = new DurableCalls(observer, { journal, results, requests }, evicted);
+    calls.#waiting = waiting;
     const leftOpen = [...journal.entries.values()].filter(
-      ({ callId, outcome }) => outcome === undefined && !waiting.has(callId),
+      ({ callId, outcome }) => outcome === undefined && !requests.has(callId),
     );
     await Promise.all(leftOpen.map((entry) => calls.#endLeftOpen(entry)));
     return calls;
-  }
-
-  async #restoreWaiting(): Promise<void> {
-    const nowMs = Date.now();
-    try {
-      const calls = await readWaitingCalls(this.#files, this.#waitingPath);
-      this.#waiting = calls.filter(({ head, ttlMs }) => {
-        const entry = this.#journal.entries.get(head.callId);
-        if (entry === undefined || entry.outcome !== undefined) return false;
-        return entry.startedAtMs === undefined && entry.acceptedAtMs + ttlMs > nowMs;
-      });
-    } catch (error) {
-      this.report(error);
-    }
   }
 
   /** Hands out the calls that an earlier agent left waiting, once. */
@@ -150,16 +148,24 @@ export class DurableCalls {
     return waiting;
   }
 
-  /** Saves the calls that wait, for the next agent. Never rejects: what cannot be saved has not started. */
-  async saveWaiting(calls: readonly WaitingCall[]): Promise<void> {
+  /** Whether the request of a call that waits is on the disk. */
+  isSaved(callId: string): boolean {
+    return this.#requests.has(callId);
+  }
+
+  /** Saves the request of a call that waits. @returns false where it could not be written */
+  async save(call: WaitingCall): Promise<boolean> {
     try {
-      await writeWaitingCalls(this.#files, this.#waitingPath, calls);
+      await this.#requests.add(call);
     } catch (error) {
       this.report(error);
-      await Promise.all(
-        calls.map(({ head, ttlMs }) => this.end(head.callId, { kind: "not_started" }, ttlMs)),
-      );
+      return false;
     }
+    // The call may have started or ended meanwhile.
+    if (!isWaiting(this.#journal.entries.get(call.head.callId))) {
+      this.#requests.remove(call.head.callId);
+    }
+    return true;
   }
 
   async #endLeftOpen({ callId, startedAtMs }: JournalEntry): Promise<void> {
@@ -215,6 +221,7 @@ export class DurableCalls {
    */
   async start(callId: string): Promise<void> {
     await this.#journal.start(callId, Date.now());
+    this.#requests.remove(callId);
   }
 
   /** Withdraws `start`: no byte of the call reached an app. Never rejects. */
@@ -229,6 +236,7 @@ export class DurableCalls {
 
   /** Forgets a call that never began, and frees its key. Never rejects. */
   async forget(callId: string): Promise<void> {
+    this.#requests.remove(callId);
     await this.#reported(this.#journal.expire(callId));
   }
 
@@ -279,10 +287,12 @@ export class DurableCalls {
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     await this.#results.close();
+    await this.#requests.close();
     await this.#journal.close();
   }
 
   async #end(callId: string, { kind, failure }: CallEnd, ttlMs: number): Promise<void> {
+    this.#requests.remove(callId);
     const atMs = Date.now();
     const why = failure === undefined ? {} : { code: failure.code, detail: failure.detail };
     await this.#journal.end(callId, { kind, atMs, expiresAtMs: atMs + ttlMs, ...why });
@@ -311,6 +321,11 @@ export class DurableCalls {
 export interface CallEnd {
   readonly kind: CallOutcome["kind"];
   readonly failure?: Failure;
+}
+
+/** The call is accepted, and has neither started nor ended. */
+function isWaiting(entry: JournalEntry | undefined): entry is JournalEntry {
+  return entry?.startedAtMs === undefined && entry !== undefined && entry.outcome === undefined;
 }
 
 function describeDamage({ mended, lost, asidePath }: JournalDamage): string {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
 import { RECORD_HEADER_BYTES, recordBytes } from "./result-record.ts";
 import { ResultScan } from "./result-scan.ts";
-import type { ResultFile, StoredResult } from "./stored-result.ts";
+import type { RecordFile, StoredResult } from "./stored-result.ts";
 
 type Kind = "pack" | "partial" | "result";
 
@@ -72,7 +72,7 @@ async function recoverPack(
   await writeMended(files, path, scan);
   const isTorn = lost === 0 && end < scan.bytes.length;
   if (isTorn && found.length > 0) await files.truncate(path, end);
-  const file: ResultFile = { path, bytes: isTorn ? end : scan.bytes.length, liveBytes: 0 };
+  const file: RecordFile = { path, bytes: isTorn ? end : scan.bytes.length, liveBytes: 0 };
   return found.map(({ offset, header, meta }) => {
     file.liveBytes += recordBytes(header);
     return { callId: meta.callId, result: { ...header, file, offset } };
@@ -107,7 +107,7 @@ async function recoverLarge(files: Files, path: string): Promise<RecoveredResult
     const meta = scan.metaAt(0, header);
     if (meta === undefined) return [];
     await writeMended(files, path, scan);
-    const file: ResultFile = { path, bytes: size, liveBytes: size };
+    const file: RecordFile = { path, bytes: size, liveBytes: size };
     return [{ callId: meta.callId, result: { ...header, file, offset: 0 } }];
   } finally {
     await handle.close();

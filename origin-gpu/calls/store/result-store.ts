@@ -14,7 +14,7 @@ import {
   removeFile,
   syncDirectory,
 } from "./files.ts";
-import { ResultPacks } from "./result-packs.ts";
+import { Packs } from "./packs.ts";
 import { type RecordHeader, recordBytes, type ResultMeta } from "./result-record.ts";
 import { recoverResults, resultFileName } from "./result-recovery.ts";
 import { ResultSpool, type SpoolHost, type SpoolOptions } from "./result-spool.ts";
@@ -24,7 +24,7 @@ import {
   type ReadOptions,
   readRecord,
   ResultError,
-  type ResultFile,
+  type RecordFile,
   type StoredResult,
 } from "./stored-result.ts";
 
@@ -68,7 +68,7 @@ export class ResultStore implements SpoolHost {
   readonly memoryBytes: number;
   readonly #options: ResultStoreOptions;
   readonly #maxResults: number;
-  readonly #packs: ResultPacks;
+  readonly #packs: Packs;
   /** Responses that are still coming. */
   readonly #spools = new Map<string, ResultSpool>();
   /** Complete ones, oldest first. */
@@ -85,7 +85,7 @@ export class ResultStore implements SpoolHost {
     this.files = options.files ?? REAL_FILES;
     this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES;
     this.#maxResults = options.maxResults ?? MAX_RESULTS;
-    this.#packs = new ResultPacks({
+    this.#packs = new Packs({
       files: this.files,
       // Removing a file frees room, so files must be small where there is little room.
       packBytes: Math.min(options.packBytes ?? PACK_BYTES, Math.ceil(options.quotaBytes / 8)),
@@ -214,7 +214,7 @@ export class ResultStore implements SpoolHost {
       throw error;
     }
     const bytes = recordBytes(header);
-    const file: ResultFile = { path, bytes, liveBytes: bytes };
+    const file: RecordFile = { path, bytes, liveBytes: bytes };
     return this.#complete(meta.callId, { ...header, file, offset: 0 });
   }
 
@@ -250,14 +250,14 @@ export class ResultStore implements SpoolHost {
     this.#releaseRecord(result.file, recordBytes(result));
   }
 
-  #releaseRecord(file: ResultFile, bytes: number): void {
+  #releaseRecord(file: RecordFile, bytes: number): void {
     file.liveBytes -= bytes;
     if (file.liveBytes > 0) return;
     if (this.#packs.growing === file) this.#packs.seal();
     else this.#removeFile(file);
   }
 
-  #removeFile({ path, bytes }: ResultFile): void {
+  #removeFile({ path, bytes }: RecordFile): void {
     this.#usedBytes -= bytes;
     this.#track(removeFile(this.files, path));
   }

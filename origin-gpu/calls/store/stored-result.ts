@@ -19,10 +19,10 @@ import {
 /** Bytes of one read: as many as a frame carries. */
 export const READ_BYTES = 64 * KIB;
 
-/** A file of results: a pack of small ones, or one large one. */
-export interface ResultFile {
+/** A file of records: a pack of small ones, or one large one. */
+export interface RecordFile {
   readonly path: string;
-  /** Bytes of it, and how many of them belong to results that still exist. */
+  /** Bytes of it, and how many of them belong to records that are still needed. */
   bytes: number;
   liveBytes: number;
 }
@@ -30,7 +30,7 @@ export interface ResultFile {
 /** Where a result is: all that is in memory of it. */
 export interface StoredResult extends Readonly<RecordHeader> {
   /** Changes when the result moves to another pack. */
-  file: ResultFile;
+  file: RecordFile;
   offset: number;
 }
 

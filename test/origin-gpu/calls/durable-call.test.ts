@@ -377,13 +377,72 @@ test("a polite restart loses what runs alone: what waits is run by the next agen
   await later.close();
 });
 
-test("what waits and cannot be saved has not started, and says so", async () => {
-  const { heard } = open({ callId: "waiting", async: true }, true);
+test("a call whose client was sent away survives a kill, if it had not begun", async () => {
+  const body = Buffer.alloc(50_000, "b");
+  const running = open({ callId: "running", async: true }, true);
+  const waiting = open({ callId: "waiting", async: true, key: "k" }, true, body);
+  await until(() => running.heard.length + waiting.heard.length === 2);
+  expect(await calls[0]?.recordStart()).toBe(true);
+  const later = await afterKill();
+  expect(later.inspect("running")?.status).toBe("lost");
+  const [found, ...others] = later.takeWaiting();
+  expect(others).toEqual([]);
+  expect(found).toMatchObject({ head: { callId: "waiting" }, ttlMs: 60_000 });
+  expect(Buffer.from(found?.body ?? []).equals(body)).toBe(true);
+  // A request under its key joins it.
+  expect(later.byKey("k")?.callId).toBe("waiting");
+  await later.close();
+});
+
+test("a call under a key that has to wait survives a kill, and its client attaches to it", async () => {
+  open({ key: "k" }, true);
+  await until(() => calls.length === 1);
+  expect(calls[0]?.park()).toBe(true);
+  await until(() => durable.isSaved("c"));
+  const later = await afterKill();
+  expect(later.takeWaiting().map(({ head }) => head.key)).toEqual(["k"]);
+  await later.close();
+});
+
+test("a promised call that could not be sent waits on, after a kill too", async () => {
+  const { heard } = open({ async: true }, true);
   await until(() => heard.length > 0);
+  const [call] = calls as [Call];
+  expect(await call.recordStart()).toBe(true);
+  call.start(APP);
+  expect(durable.isSaved("c")).toBe(false);
+  const taken = call.body.whole();
+  call.body.restore(taken);
+  call.withdraw();
+  await until(() => durable.isSaved("c"));
+  const later = await afterKill();
+  expect(later.takeWaiting().map(({ body }) => body.length)).toEqual([HALF.length]);
+  await later.close();
+});
+
+test("without room for its request a call's client is not sent away: it waits for the response", async () => {
+  const { heard, stream } = open({ callId: "first", async: true }, false);
+  await until(() => calls.length === 1);
+  faulty.roomBytes = 0;
+  stream.sendData([HALF], true);
+  await until(() => log.length > 0);
+  faulty.roomBytes = Number.POSITIVE_INFINITY;
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, false);
+  calls[0]?.complete();
+  await until(() => heard.at(-1)?.endsWith("true") === true);
+  expect(heard[0]).toMatch(/^head/);
+  expect(log).toHaveLength(1);
+  log = [];
+});
+
+test("what waits and cannot be saved when the agent stops has not started, and its key is free", async () => {
+  open({ callId: "waiting", key: "k" }, true);
+  await until(() => calls.length === 1);
   faulty.roomBytes = 0;
   await table.close("the agent stops");
   expect(durable.inspect("waiting")?.status).toBe("init_failure");
-  expect(durable.lookup("waiting")).toMatchObject({ failure: { code: "starting_failed" } });
+  expect(durable.byKey("k")).toBeUndefined();
   expect(log.length).toBeGreaterThan(0);
   log = [];
 });
@@ -408,7 +467,7 @@ test("a response that had to make room keeps its key: its client is told that it
 });
 
 test("a disk that is full fails what must be stored, and nothing else", async () => {
-  open({ callId: "left-open", async: true }, true);
+  open({ callId: "left-open", key: "left open" }, true);
   await until(() => calls.length === 1);
   await durable.accept({ callId: "due", endpoint: "e" });
   await durable.end("due", FAILED, 0);

@@ -1,43 +1,43 @@
 /**
- * Packs: files that small results share, one behind the other. A hundred thousand results are a few files,
+ * Packs: files that small records share, one behind the other. A hundred thousand records are a few files,
  * and share fsyncs. One pack grows at a time; a full one is never written again.
  */
 import { AppendLog } from "./append-log.ts";
 import type { Files } from "./files.ts";
-import type { ResultFile } from "./stored-result.ts";
+import type { RecordFile } from "./stored-result.ts";
 
-export interface ResultPacksOptions {
+export interface PacksOptions {
   files: Files;
   /** A pack that would grow beyond this size is sealed; a larger record gets a pack of its own. */
   packBytes: number;
   newPath: () => string;
-  /** Called when a sealed pack has no live result. */
-  onEmpty: (pack: ResultFile) => void;
+  /** Called when a sealed pack has no live record. */
+  onEmpty: (pack: RecordFile) => void;
 }
 
-interface GrowingPack extends ResultFile {
+interface GrowingPack extends RecordFile {
   readonly log: AppendLog;
   /** Its size once all records are written that were given to it. */
   plannedBytes: number;
 }
 
-export class ResultPacks {
-  readonly #options: ResultPacksOptions;
+export class Packs {
+  readonly #options: PacksOptions;
   #growing: GrowingPack | undefined;
   #opening: Promise<void> | undefined;
   readonly #closing = new Set<Promise<void>>();
 
-  constructor(options: ResultPacksOptions) {
+  constructor(options: PacksOptions) {
     this.#options = options;
   }
 
-  /** The pack that takes results now. */
-  get growing(): ResultFile | undefined {
+  /** The pack that takes records now. */
+  get growing(): RecordFile | undefined {
     return this.#growing;
   }
 
   /** Appends a record. @returns its place, once it is on the disk */
-  async append(record: Uint8Array): Promise<{ file: ResultFile; offset: number }> {
+  async append(record: Uint8Array): Promise<{ file: RecordFile; offset: number }> {
     for (;;) {
       const pack = this.#growing;
       if (pack !== undefined && this.#takes(pack, record))
@@ -60,11 +60,11 @@ export class ResultPacks {
       .catch(() => undefined)
       .then(() => void this.#closing.delete(closed));
     this.#closing.add(closed);
-    this.onResultGone(pack);
+    this.onRecordGone(pack);
   }
 
-  /** To be called when a result of a pack is gone. */
-  onResultGone(pack: ResultFile): void {
+  /** To be called when a record of a pack is gone. */
+  onRecordGone(pack: RecordFile): void {
     if (pack.liveBytes === 0 && pack !== this.#growing) this.#options.onEmpty(pack);
   }
 
@@ -88,7 +88,7 @@ export class ResultPacks {
   }
 }
 
-async function appendTo(pack: GrowingPack, record: Uint8Array, packs: ResultPacks) {
+async function appendTo(pack: GrowingPack, record: Uint8Array, packs: Packs) {
   pack.plannedBytes += record.length;
   pack.liveBytes += record.length;
   try {
@@ -98,7 +98,7 @@ async function appendTo(pack: GrowingPack, record: Uint8Array, packs: ResultPack
   } catch (error) {
     pack.plannedBytes -= record.length;
     pack.liveBytes -= record.length;
-    packs.onResultGone(pack);
+    packs.onRecordGone(pack);
     throw error;
   }
 }

@@ -1,0 +1,119 @@
+/**
+ * The requests of durable calls that wait, in a directory of packs: an agent that starts runs what an
+ * earlier one left. A client is told that its call goes on only when the request stands here, or its start
+ * stands in the journal. The journal decides which of these calls still wait.
+ */
+import { join } from "node:path";
+import { MIB } from "../../../base/units.ts";
+import { type Files, PRIVATE_DIRECTORY_MODE, removeFile } from "./files.ts";
+import { Packs } from "./packs.ts";
+import type { RecordFile } from "./stored-result.ts";
+import { encodeWaitingCall, readWaitingCalls, type WaitingCall } from "./waiting-call.ts";
+
+const PACK_BYTES = 16 * MIB;
+
+/** A growing pack without a waiting call is removed from this size on, and not for each call anew. */
+const EMPTY_PACK_BYTES = MIB;
+
+const FILE_NAME = /^(\d{12,15})\.requests$/;
+
+/** Where a request stands. */
+interface SavedRequest {
+  readonly file: RecordFile;
+  readonly bytes: number;
+}
+
+export class RequestStore {
+  readonly #files: Files;
+  readonly #directory: string;
+  readonly #packs: Packs;
+  /** By callId. */
+  readonly #saved = new Map<string, SavedRequest>();
+  readonly #removals = new Set<Promise<void>>();
+  #lastFile = 0;
+
+  private constructor(files: Files, directory: string) {
+    this.#files = files;
+    this.#directory = directory;
+    this.#packs = new Packs({
+      files,
+      packBytes: PACK_BYTES,
+      newPath: () => this.#newPath(),
+      onEmpty: ({ path }) => this.#removeFile(path),
+    });
+  }
+
+  /**
+   * Opens a directory, or makes it.
+   * @param isWaiting whether a call that was found is still to be run
+   * @returns with the calls that are
+   */
+  static async open(
+    files: Files,
+    directory: string,
+    isWaiting: (call: WaitingCall) => boolean,
+  ): Promise<{ store: RequestStore; waiting: WaitingCall[] }> {
+    const store = new RequestStore(files, directory);
+    await files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    const waiting: WaitingCall[] = [];
+    for (const name of (await files.readdir(directory)).sort()) {
+      const number = FILE_NAME.exec(name)?.[1];
+      if (number === undefined) continue;
+      store.#lastFile = Math.max(store.#lastFile, Number(number));
+      const path = join(directory, name);
+      const file: RecordFile = { path, bytes: 0, liveBytes: 0 };
+      for (const { call, bytes } of await readWaitingCalls(files, path)) {
+        const { callId } = call.head;
+        if (!isWaiting(call) || store.#saved.has(callId)) continue;
+        store.#saved.set(callId, { file, bytes });
+        file.liveBytes += bytes;
+        waiting.push(call);
+      }
+      if (file.liveBytes === 0) store.#removeFile(path);
+    }
+    return { store, waiting };
+  }
+
+  has(callId: string): boolean {
+    return this.#saved.has(callId);
+  }
+
+  /** Saves a call's request. @throws when it could not be written: `isNoSpace` tells a full disk */
+  async add(call: WaitingCall): Promise<void> {
+    const { callId } = call.head;
+    const record = encodeWaitingCall(call);
+    const { file } = await this.#packs.append(record);
+    this.#saved.set(callId, { file, bytes: record.length });
+  }
+
+  /** The call has started or ended: its request is not needed any more. */
+  remove(callId: string): void {
+    const saved = this.#saved.get(callId);
+    if (saved === undefined) return;
+    this.#saved.delete(callId);
+    const { file, bytes } = saved;
+    file.liveBytes -= bytes;
+    const isGrowing = file === this.#packs.growing;
+    if (isGrowing && file.liveBytes === 0 && file.bytes > EMPTY_PACK_BYTES) this.#packs.seal();
+    else if (!isGrowing && file.liveBytes === 0) this.#removeFile(file.path);
+  }
+
+  /** Waits for the last write. */
+  async close(): Promise<void> {
+    await this.#packs.close();
+    await Promise.all(this.#removals);
+  }
+
+  #removeFile(path: string): void {
+    const removal = removeFile(this.#files, path)
+      // A file that cannot be removed now is removed at the next start.
+      .catch(() => undefined)
+      .then(() => void this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  #newPath(): string {
+    this.#lastFile += 1;
+    return join(this.#directory, `${String(this.#lastFile).padStart(12, "0")}.requests`);
+  }
+}
