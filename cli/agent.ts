@@ -1,4 +1,4 @@
-/** What `up` and `serve` share: the agent's life, and how its URLs are shown. */
+/** The agent's life and the printing of its URLs, for `up`, `serve` and `origin`. */
 
 import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
@@ -16,7 +16,7 @@ import { printJson, printNotice, printResult } from "./output.ts";
 import type { StopSignals } from "./stop-signals.ts";
 import { surviveFaults } from "./survive-faults.ts";
 
-/** How long containers get when somebody insists; what is left then ends with this process. */
+/** How long containers may take to end after a second Ctrl-C. The end of this process ends the rest. */
 const INSISTED_MS = 1_000;
 
 const MAX_BOX_NAME_LENGTH = 64;
@@ -69,7 +69,7 @@ export async function unlessStopped<Value>(
   }
 }
 
-/** This machine's name, as far as a box may be called so. */
+/** This machine's name, in the form that a box may have. */
 export function boxName(machine: string = hostname()): string {
   const name = machine.replaceAll(/[^A-Za-z0-9._-]+/g, "-").slice(0, MAX_BOX_NAME_LENGTH);
   return name === "" ? "box" : name;
@@ -79,17 +79,17 @@ export function boxName(machine: string = hostname()): string {
 export interface PrintedUrl {
   readonly function: string;
   readonly url: string;
-  /** What follows the URL in the curl line that is printed with it. */
+  /** Arguments before the URL in the printed curl line. */
   readonly curlArguments?: readonly string[] | undefined;
   readonly path?: string | undefined;
   /** Callers need a proxy auth token. */
   readonly isPrivate?: boolean;
 }
 
-/** What a shell puts into a private endpoint's curl line: `postern proxy-token create` prints both. */
+/** Variables for a private endpoint's curl line. `postern proxy-token create` prints both values. */
 const CREDENTIALS = '-H "Modal-Key: $TOKEN_ID" -H "Modal-Secret: $TOKEN_SECRET"';
 
-/** The agent's URLs with what its configuration says of them, in its order. */
+/** The agent's URLs, in its configuration's order, with the settings that matter to a caller. */
 export function urlsOf(
   agent: RunningAgent,
   { endpoints }: AppConfig,
@@ -104,10 +104,7 @@ export function urlsOf(
   }));
 }
 
-/**
- * Prints each URL, a private one marked, with a curl line that works on this machine; as one JSON object
- * where asked.
- */
+/** Prints each URL with a curl line that works on this machine, and marks private ones; with `json` one object. */
 export async function printUrls(
   urls: readonly PrintedUrl[],
   options: { readonly json: boolean; readonly gatewayUrl: string; readonly address: string },
@@ -123,13 +120,13 @@ export async function printUrls(
   }
   for (const printed of urls) {
     printResult(printed.url);
-    // On a line of its own: whoever reads URLs by the line gets nothing but URLs.
+    // A line of its own, so that a script that reads URLs by the line gets nothing else on theirs.
     if (printed.isPrivate === true) printResult("  🔑 private: callers need a proxy token");
     printResult(`  ${await curlLine(printed, options.address)}`);
   }
 }
 
-/** One line for a shell; with `--resolve` where this machine can't resolve the name by itself. */
+/** A curl command for a shell, with `--resolve` where this machine can't resolve the name. */
 async function curlLine(
   { url, path = "/", curlArguments = [], isPrivate }: PrintedUrl,
   address: string,
@@ -144,7 +141,7 @@ async function curlLine(
   return words.join(" ");
 }
 
-/** Waits until the agent should end, and ends it: politely, or at once when somebody insists. */
+/** Waits until the agent should end, then drains it; a second signal ends it at once. */
 export async function runUntilStopped(
   agent: RunningAgent,
   stop: StopSignals,

@@ -1,6 +1,6 @@
 /**
- * How commands read an app: from its postern.toml, or from a Python file whose `app` is an ASGI app. What
- * is wrong with it is said all at once, and nothing starts.
+ * Reads an app for the commands: from its postern.toml, or from a Python file whose `app` is an ASGI app. An error
+ * lists all mistakes at once, and nothing starts.
  */
 
 import { statSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * A command's description, and the two things made from it: its parsed arguments and its help. Whatever
- * a user mistypes becomes one line that says what would be right (exit code 2).
+ * A command's description, and the two things made from it: its parsed arguments and its help. A typing error becomes
+ * one line that names the right form (exit code 2).
  */
 
 import { parseArgs } from "node:util";
@@ -66,7 +66,7 @@ export function parseArguments<O extends Options>(
     if (option.type === "boolean" && token.value !== undefined) {
       throw new UsageError(`${token.rawName} takes no value`);
     }
-    // What parseArgs took for the value of `--state --json` is the next flag.
+    // In `--state --json` parseArgs takes the next flag for the value.
     const missing =
       token.value === undefined || (!token.inlineValue && token.value.startsWith("--"));
     if (option.type === "string" && missing) {

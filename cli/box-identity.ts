@@ -1,7 +1,7 @@
 /**
- * What makes this machine a box: its enrolment at a gateway, kept in `identity.json` in the agent's state
- * directory, which its owner alone may read. Who has that file can be this box. A box that is enrolled
- * stays so: nothing here enrols one again that was revoked, or the revocation would not last.
+ * This machine's enrolment as a box, in `identity.json` of the agent's state directory. A holder of that file can be
+ * this box, so its owner alone can read it. A revoked box is never enrolled again from here: the revocation would not
+ * last.
  */
 
 import { ENROL_BOX } from "../api/boxes.ts";
@@ -17,7 +17,7 @@ import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
 import { writePrivate } from "./gateway/state-directory.ts";
 
 const IDENTITY = z.object({
-  /** The gateway that it is enrolled at. */
+  /** The gateway of the enrolment. */
   url: z.string(),
   workspace: z.string(),
   box: z.string(),
@@ -31,7 +31,7 @@ const IDENTITY = z.object({
 export type StoredBoxIdentity = z.output<typeof IDENTITY> & BoxEnrolment;
 
 export interface BoxRequest {
-  /** With which a box that is not enrolled yet is; its token needs the scope `deploy`. */
+  /** Enrols a box that is not enrolled yet. Its token needs the scope `deploy`. */
   readonly access: Access;
   /** The agent's state directory. */
   readonly directory: string;
@@ -39,8 +39,8 @@ export interface BoxRequest {
   /** Undefined: the one that it has, or none. */
   readonly region?: string | undefined;
   /**
-   * The base domain of a gateway whose state is on this machine: the enrolment holds there whatever its
-   * URL is today.
+   * The base domain of a gateway whose state is on this machine. The enrolment holds there although its URL may
+   * change.
    */
   readonly ownDomain?: string;
 }
@@ -64,7 +64,7 @@ export function readIdentity(directory: string): StoredBoxIdentity | undefined {
   return parsed.data;
 }
 
-/** The box of a state directory; enrols it where it is not, or is to have another name or region. */
+/** The box of a state directory. Enrols it where it is not enrolled, or gets another name or region. */
 export async function enrolledBox(request: BoxRequest): Promise<StoredBoxIdentity> {
   const { access, directory, name, region, ownDomain } = request;
   const present = readIdentity(directory);
@@ -86,7 +86,7 @@ export async function enrolledBox(request: BoxRequest): Promise<StoredBoxIdentit
   return enrolled;
 }
 
-/** A box that the gateway forgets a minute after it was there last, and that nothing here remembers. */
+/** Enrols a box that the gateway forgets a minute after its last link, and that leaves nothing on this machine. */
 export async function ephemeralBox(access: Access, name: string): Promise<StoredBoxIdentity> {
   return await enrol(access, { name, region: "", ephemeral: true });
 }

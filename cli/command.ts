@@ -1,10 +1,10 @@
-/** What a command is to main.ts: its description, and the function that runs it. */
+/** A command as main.ts runs it: its description and its function. */
 
 import type { Arguments, CommandDescription, Options } from "./arguments.ts";
 
 export interface Command<O extends Options = Options> {
   readonly description: CommandDescription<O>;
-  /** Resolves with the exit code; throws a Failure for what ends in one line. */
+  /** Resolves with the exit code. @throws {CommandFailure} for an end with one line */
   readonly run: (args: Arguments<O>) => Promise<number>;
 }
 
@@ -14,6 +14,6 @@ export interface CommandGroup {
   readonly summary: string;
   /** By their second word. */
   readonly commands: Readonly<Record<string, Command>>;
-  /** Second words that are named by the contract and not built yet: refused, whatever follows them. */
+  /** Second words of commands that are not built yet. They are refused with any arguments. */
   readonly notYet?: readonly string[];
 }

@@ -1,4 +1,4 @@
-/** Asks before what can't be undone. Only a person can answer. */
+/** Asks a person before something that can't be undone. */
 
 import { createInterface } from "node:readline/promises";
 import { CommandFailure, UsageError } from "./failure.ts";
@@ -7,7 +7,7 @@ export const YES_OPTION = {
   yes: { type: "boolean", short: "y", summary: "do it without asking" },
 } as const;
 
-/** Goes on after a y or --yes, which a script must say. @param what it would do, e.g. `delete x` */
+/** Goes on after a `y`, or with --yes, which a script needs. @param what the command would do, e.g. `delete x` */
 export async function confirm(what: string, yes: boolean | undefined): Promise<void> {
   if (yes !== true && !process.stdin.isTTY) {
     throw new UsageError(`nobody is there to confirm: ${what}; add --yes`);
@@ -15,7 +15,7 @@ export async function confirm(what: string, yes: boolean | undefined): Promise<v
   await confirmAtTerminal(what, yes);
 }
 
-/** The same for what a script may do without saying --yes, as with `modal app stop`. */
+/** Asks a person, but not a script: as `modal app stop` does. */
 export async function confirmAtTerminal(what: string, yes: boolean | undefined): Promise<void> {
   if (yes === true || !process.stdin.isTTY) return;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

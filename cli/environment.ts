@@ -29,7 +29,7 @@ export async function chooseEnvironment(
   );
 }
 
-/** What the command line, the app's file or POSTERN_ENVIRONMENT says, in this order. */
+/** The name that the command line, the app's file or POSTERN_ENVIRONMENT gives, in this order. */
 export function namedEnvironment(
   said: string | undefined,
   variables: Readonly<Record<string, string | undefined>>,

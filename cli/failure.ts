@@ -1,6 +1,6 @@
-/** What ends a command with one clear line instead of a stack trace, and the exit code that it means. */
+/** Errors that end a command with one clear line instead of a stack trace, and with their exit code. */
 
-/** Refused or failed: exit code 1. The message is what the user reads, without a prefix. */
+/** The command was refused or failed: exit code 1. The user reads the message, without a prefix. */
 export class CommandFailure extends Error {
   readonly exitCode: number = 1;
   override name = "Failure";
@@ -12,10 +12,10 @@ export class UsageError extends CommandFailure {
   override name = "UsageError";
 }
 
-/** The system's own words for an errno ("permission denied"), or the error's message. */
+/** The system's words for an errno ("permission denied"), or the error's message. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // Node's messages read "EACCES: permission denied, mkdir '/x'": the middle is what people read.
+  // Node's messages read "EACCES: permission denied, mkdir '/x'". The middle is for people.
   return /^E[A-Z0-9]+: ([^,]+)/.exec(error.message)?.[1] ?? error.message;
 }
 

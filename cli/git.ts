@@ -1,4 +1,4 @@
-/** Which commit a directory is at, as a deployment's history shows it. Git is asked, and need not be there. */
+/** Asks git for a directory's commit, for a deployment's history. Works without git. */
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -11,7 +11,7 @@ const MAX_STATUS_BYTES = 16 * 1024 * 1024;
 export async function gitCommit(directory: string): Promise<string | undefined> {
   const git = async (...args: string[]): Promise<string> => {
     const { stdout } = await promisify(execFile)("git", ["-C", directory, ...args], {
-      // Only looks: another git that works in this repository must not wait for it.
+      // Takes no lock: another git in this repository must not wait for this one.
       env: { ...process.env, GIT_OPTIONAL_LOCKS: "0" },
       timeout: TIMEOUT_MS,
       maxBuffer: MAX_STATUS_BYTES,

@@ -1,13 +1,13 @@
 /**
- * Writes lines to a stream whose reader may be slow or stopped, without making its caller wait. Lines of
- * one turn of the event loop leave together, one write at a time. What waits is bounded; later lines are left
- * out and counted.
+ * Writes lines to a stream whose reader may be slow or stopped, and never makes its caller wait. Lines of one turn of
+ * the event loop leave together, one write at a time. A bounded number of characters waits for the reader; further
+ * lines are left out and counted.
  */
 
 /** How many characters may wait for the reader. */
 const MAX_WAITING_CHARACTERS = 1024 * 1024;
 
-/** Of one write: a reader that is slow gets what waits in pieces. */
+/** Size of one write: a slow reader gets the waiting lines in pieces. */
 const MAX_WRITE_CHARACTERS = 64 * 1024;
 
 /** Writes the text and calls back when it has been taken, or can't be. */
@@ -64,7 +64,7 @@ export class LineWriter {
     const lines = this.#waiting.splice(0, count);
     this.#write(`${lines.join("\n")}\n`, () => {
       this.#waitingCharacters -= characters;
-      // Not at once: a stream that takes everything synchronously must not keep the event loop for itself.
+      // A stream that takes everything synchronously must not keep the event loop for itself.
       setImmediate(this.#writeNext);
     });
   };

@@ -1,6 +1,6 @@
 /**
- * The `postern` command: finds the subcommand, runs it, and turns what went wrong into one line on
- * stderr and an exit code (0 done, 1 refused or failed, 2 wrong usage).
+ * The `postern` command: finds the subcommand and runs it. A failure becomes one line on stderr and an exit code (0
+ * done, 1 refused or failed, 2 wrong usage).
  */
 
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { nearest } from "../base/edit-distance.ts";
 import { checkLogVariables, linesWritten } from "./observer.ts";
 import { printNotice, printResult, tolerateClosedOutput } from "./output.ts";
 
-/** Loaded when asked for: `postern url` needs neither esbuild nor the agent. */
+/** Each is loaded when it runs: `postern url` needs neither esbuild nor the agent. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   up: async () => (await import("./commands/up.ts")).UP,
   gateway: async () => (await import("./commands/gateway.ts")).GATEWAY,
@@ -30,7 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   call: async () => (await import("./commands/call.ts")).CALL,
 };
 
-/** Named by the contract and not built yet: refused by name, so that nobody looks for a typing error. */
+/** Not built yet: refused by name, so that no user looks for a typing error. */
 const NOT_YET = new Set(["container", "connect-token", "domain", "forward", "audit", "doctor"]);
 
 tolerateClosedOutput();

@@ -25,7 +25,7 @@ const PROFILE = z.looseObject({
 
 export type Profile = z.output<typeof PROFILE>;
 
-/** What a profile is called that nobody named. */
+/** The name of a profile whose user gave none. */
 const DEFAULT_PROFILE = "default";
 
 export class Profiles {

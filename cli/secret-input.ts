@@ -1,4 +1,4 @@
-/** Reads secrets from stdin, a line each: from a pipe as they come, from a person without an echo. */
+/** Reads secrets from stdin, one on a line. A person's input is not echoed. */
 
 import { createInterface, type Interface } from "node:readline";
 import { Writable } from "node:stream";
@@ -12,7 +12,7 @@ export class SecretInput {
   /** The next line; a CommandFailure when there is none. `what` is what a person is asked for. */
   async line(what: string): Promise<string> {
     if (this.#lines === undefined) {
-      // A terminal shows what readline writes; this one is written to nobody.
+      // A terminal shows all that readline writes, so readline writes to a sink.
       const output = new Writable({ write: (_chunk, _encoding, done) => done() });
       const terminal = process.stdin.isTTY;
       this.#interface = createInterface({ input: process.stdin, output, terminal });

@@ -1,6 +1,6 @@
 /**
- * The variables of a secret as people give them: `KEY=VALUE` words and dotenv files. What is wrong with one
- * is said without repeating it: it may be part of a secret.
+ * Reads the variables of a secret: `KEY=VALUE` words and dotenv files. An error never quotes a variable, since that may
+ * be part of a secret.
  */
 
 import { parseEnv } from "node:util";

@@ -1,11 +1,11 @@
 /**
- * When a running command should end. The first Ctrl-C (or SIGTERM, SIGHUP) asks it to finish what it
- * has; a second one, or the loss of the process that stands before this one, to end at once.
+ * Tells a running command when to end. The first Ctrl-C, SIGTERM or SIGHUP asks it to finish its work. A second one, or
+ * the loss of the wrapper before this process, asks it to end at once.
  */
 
 /**
- * One key press arrives several times where npm or the wrapper (postern.js) pass the signal on that the
- * terminal has already sent to everyone. Nobody presses twice this fast.
+ * Signals within this time are one key press: npm and the wrapper (postern.js) pass on a signal that the terminal has
+ * sent to all processes. No person presses twice this fast.
  */
 const SAME_PRESS_MS = 300;
 
@@ -14,11 +14,11 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export interface StopSignals {
   /** Resolves when the command should drain and end. */
   readonly asked: Promise<void>;
-  /** Resolves when it should end at once; `asked` has resolved by then. */
+  /** Resolves when the command should end at once; `asked` has resolved by then. */
   readonly insisted: Promise<void>;
 }
 
-/** Starts listening; from here on the signals no longer end the process by themselves. */
+/** Starts listening. From here on the signals no longer end the process by themselves. */
 export function listenForStop(now: () => number = performance.now.bind(performance)): StopSignals {
   const asked = Promise.withResolvers<void>();
   const insisted = Promise.withResolvers<void>();
@@ -41,7 +41,7 @@ export function listenForStop(now: () => number = performance.now.bind(performan
   return { asked: asked.promise, insisted: insisted.promise };
 }
 
-/** The same, and asks by itself after so many seconds. */
+/** Signals that also ask the command to finish after so many seconds. */
 export function stopAfter(stop: StopSignals, seconds: number): StopSignals {
   const over = new Promise<void>((resolve) => {
     setTimeout(resolve, seconds * 1_000).unref();

@@ -1,4 +1,4 @@
-/** Lists as people read them: columns under headings. */
+/** Formats lists as columns under headings. */
 
 /** One line per row; no line ends in blanks. */
 export function tableOf(

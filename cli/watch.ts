@@ -1,6 +1,6 @@
 /**
- * Watches an app's files for `postern serve`: tells once when a burst of changes is over. What a change
- * means is its listener's business.
+ * Watches an app's files for `postern serve`: tells once when a burst of changes is over. The listener decides
+ * about a change.
  */
 import { fstatSync, type Stats } from "node:fs";
 import { relative, sep } from "node:path";

@@ -1,19 +1,19 @@
 /**
- * The internal request by which the front tells the Worker whose connection this is: behind the front
- * every client seems to come from 127.0.0.1. It is the first request on each upstream connection, and
- * only a holder of this process's secret can make it. It says nothing about any request that follows.
+ * The internal request with which the front tells the Worker whose connection this is: behind the front each client
+ * seems to come from 127.0.0.1. The front sends it first on each connection to workerd. It carries this process's
+ * secret, so no client can send one. It says nothing about the requests that follow.
  */
 
-/** Longest answer head that is still taken for the Worker's; a 204 has under 100 bytes. */
+/** The longest head that may be the Worker's response. A 204 has under 100 bytes. */
 const MAX_ANSWER_BYTES = 4096;
 
-/** What is shown of an answer that has no line. */
+/** Bytes that are logged of a response without a line end. */
 const MAX_LINE_BYTES = 80;
 
 const ACCEPTED = Buffer.from("HTTP/1.1 204 ", "latin1");
 const HEAD_END = Buffer.from("\r\n\r\n", "latin1");
 
-/** The request's bytes for a client at `address` (an IP address without a port). */
+/** The request's bytes. @param address the client's IP address, without a port */
 export function announcement(baseDomain: string, secret: string, address: string): Buffer {
   return Buffer.from(
     "POST /_postern/connection HTTP/1.1\r\n" +
@@ -32,13 +32,13 @@ export function plainAddress(remoteAddress: string): string {
     : remoteAddress;
 }
 
-/** What reading an answer found; `refused` with a status line that may be cut. */
+/** The state of reading a response. The status line of a refusal may be cut. */
 export type AnswerProgress =
   | { readonly kind: "incomplete" }
   | { readonly kind: "accepted" }
   | { readonly kind: "refused"; readonly statusLine: string };
 
-/** Reads the Worker's answer, however its bytes are split. Nothing follows it: nothing else was asked. */
+/** Reads the Worker's response, however its bytes are split. Nothing else was asked, so nothing may follow. */
 export class AnswerReader {
   #head: Buffer = Buffer.alloc(0);
 

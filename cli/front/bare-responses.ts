@@ -1,6 +1,6 @@
 /**
- * workerd's own responses to requests that no Worker is asked about, and Postern's in their place: with a code, as
- * every other error of the gateway. workerd closes the connection after each.
+ * Replaces workerd's own responses to requests that reach no Worker by responses with a code, as all other errors of
+ * the gateway have. workerd closes the connection after each of them.
  */
 
 import { problem } from "../../routing/problem.ts";
@@ -22,7 +22,7 @@ const REPLACEMENTS: readonly (readonly [bare: Buffer, response: string])[] = [
   [Buffer.from(TO_UNKNOWN_METHOD, "latin1"), notSupported("the gateway does not know this method")],
 ];
 
-/** The response that goes out in place of these bytes; undefined for all bytes but a whole one of workerd's own. */
+/** The response that replaces these bytes; undefined unless they are exactly a bare response of workerd's. */
 export function replacementFor(chunk: Buffer): string | undefined {
   for (const [bare, response] of REPLACEMENTS) {
     if (chunk.length === bare.length && chunk.equals(bare)) return response;

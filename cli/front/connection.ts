@@ -1,11 +1,10 @@
 /**
- * One client connection of the front and its upstream connection to workerd: bytes pass untouched in
- * both directions, and each side learns how the other one ended. It understands no HTTP beyond the
- * announcement and a CONNECT that comes first, and it keeps nothing: what the slower side has not taken
- * stays in the sender's socket.
+ * One client's connection and its upstream connection to workerd. Bytes pass untouched in both directions, and each
+ * side learns how the other one ended. The front stores nothing: bytes that the slower side has not taken stay in the
+ * sender's socket.
  *
- * The upstream connection is opened at the client's first byte, so that idle connections cost workerd
- * nothing. From there on workerd's own limit of 15 s for every request head holds.
+ * The client's first byte opens the upstream connection, so idle connections cost workerd nothing. From then on
+ * workerd's own limit of 15 s for each request head holds.
  */
 
 import type { Socket } from "node:net";
@@ -14,34 +13,33 @@ import { within } from "../../base/runtime/within.ts";
 import { closingResponse, NO_PROXY } from "./bare-responses.ts";
 import { openUpstream, type AnnouncedSocket, type Upstream } from "./upstream.ts";
 
-/** How long a client waits for workerd while it restarts, before its 503. */
+/** How long a client waits for a workerd that restarts, before its 503. */
 const UPSTREAM_WAIT_MS = 5_000;
 
-/** Pause between attempts while workerd's port refuses connections: it has died, and nobody knows yet. */
+/** Pause between attempts while workerd's port refuses connections: its death is not noticed yet. */
 const UPSTREAM_RETRY_MS = 50;
 
 /**
- * A client that closed its half is given up when nothing has moved to it for this long: its answer may
- * still be coming. workerd does not notice a FIN before it writes, so without this a client that left
- * keeps its work running.
+ * Gives up a client that closed its half when nothing has moved to it for this long: its response may still be coming.
+ * workerd does not notice a FIN before it writes. Without this limit the call of a client that left would run on.
  */
 const HALF_CLOSED_GRACE_MS = 500;
 
-/** How often that is looked at, so that a byte just after the FIN costs little more than the grace. */
+/** Interval of that check, so that a byte just after the FIN costs little more than the grace. */
 const HALF_CLOSED_CHECK_MS = 100;
 
 /**
- * How long a client may be silent after the last byte that it gets, and how long it may go on sending. Closing at
- * once would reset the connection of a client that is still sending and take the answer out of its hands (RFC 9112,
- * 9.6): many clients read no answer before their upload has ended.
+ * How long a client may be silent after the last byte that it gets, and how long it may go on sending. Closing at once
+ * would reset the connection of a client that still sends, and lose the response (RFC 9112, 9.6). Many clients read
+ * no response before their upload has ended.
  */
 const LINGER_MS = 2_000;
 const MAX_LINGER_MS = 60_000;
 
-/** How long a client has to read what it was sent before its connection breaks as workerd's did. */
+/** How long a client has to read all bytes that it was sent, before its connection breaks as workerd's did. */
 const RESET_DELAY_MS = 250;
 
-/** How a box's link or dial-back begins; clients that would only pretend to be one gain nothing by it. */
+/** How a box's link or dial-back begins. A client that pretends to be one gains nothing by it. */
 const BOX_REQUEST = Buffer.from("GET /_postern/", "latin1");
 
 /** Refused before workerd hears of it, which writes two lines for each. Elsewhere its response is replaced. */
@@ -50,11 +48,11 @@ const CONNECT = Buffer.from("CONNECT ", "latin1");
 export interface ConnectionContext {
   /** The announcement's bytes for this client. */
   readonly announcement: Buffer;
-  /** The port on which workerd listens; waits while workerd is down. */
+  /** The port on which workerd listens. Pending while workerd is down. */
   readonly upstreamPort: () => Promise<number>;
-  /** The client's first byte came. */
+  /** Called at the client's first byte. */
   readonly onSpoken: (connection: FrontConnection) => void;
-  /** Both sockets are gone or going; called once. */
+  /** Called once, when both sockets are gone or going. */
   readonly onClosed: (connection: FrontConnection) => void;
   readonly log: (line: string) => void;
 }
@@ -69,7 +67,7 @@ export class FrontConnection {
   constructor(client: Socket, context: ConnectionContext) {
     this.#client = client;
     this.#context = context;
-    // 'close' follows every error and says all that is needed here.
+    // 'close' follows each error, and its handler does all that is needed.
     client.on("error", ignore);
     client.on("close", () => {
       clearTimeout(this.#timer);
@@ -80,12 +78,12 @@ export class FrontConnection {
     client.once("data", this.#onFirstData);
   }
 
-  /** A box's link or dial-back: it stays for as long as there is a gateway, so nobody waits for its end. */
+  /** A box's link or dial-back. It stays as long as the gateway, so no shutdown waits for its end. */
   get isBox(): boolean {
     return this.#isBox;
   }
 
-  /** Ends the connection at once; the client sees a break. */
+  /** Ends the connection at once. The client sees a break. */
   reset(): void {
     reset(this.#client);
   }
@@ -95,7 +93,7 @@ export class FrontConnection {
     this.#client.destroy();
   }
 
-  /** Answers with a minimal 503 and closes: for a client whose request nobody has seen. */
+  /** Answers with a 503 and closes: for a client whose request has reached no Worker. */
   refuse(line: string): void {
     const headers = { "Content-Type": "text/plain; charset=utf-8", "Retry-After": "1" };
     this.#client.off("end", this.#onSilentEnd);
@@ -134,8 +132,8 @@ export class FrontConnection {
   }
 
   /**
-   * A connection to workerd that has heard whose it is. Nothing of the client has been sent until then,
-   * so that a workerd that dies meanwhile costs the client nothing but the wait for the next one.
+   * Opens a connection to workerd and announces the client. No byte of the client is sent before that, so a workerd
+   * that dies meanwhile costs the client only the wait for the next one.
    */
   async #connect(): Promise<Upstream> {
     const { announcement, upstreamPort } = this.#context;
@@ -159,7 +157,7 @@ export class FrontConnection {
     client.on("drain", () => upstream.resume());
     client.on("data", (chunk: Buffer) => {
       forwardedAtLastSend = upstream.forwardedBytes;
-      // workerd takes no more: the client's bytes are read and dropped until the answer has passed.
+      // workerd takes no more. The client's bytes are read and dropped until the response has passed.
       if (upstream.isUnwritable) return;
       if (!upstream.write(chunk)) client.pause();
     });
@@ -170,7 +168,7 @@ export class FrontConnection {
       upstream.end();
       this.#watchHalfClosed(this.#delivered());
     };
-    // A FIN right behind the first bytes is told, even of a paused socket, before there is an upstream.
+    // A FIN right behind the first bytes has been noticed before there was an upstream, the socket paused or not.
     if (client.readableEnded) onClientEnd();
     else client.on("end", onClientEnd);
     upstream.on("end", () => {
@@ -186,13 +184,13 @@ export class FrontConnection {
     });
   }
 
-  /** Breaks the connection when the client has had time to read what it was sent: a reset overtakes it. */
+  /** Breaks the connection when the client has had time to read: a reset may discard bytes that it has not read. */
   #resetSoon(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => reset(this.#client), RESET_DELAY_MS);
   }
 
-  /** Cuts the work of a client that closed its half and to which nothing moves any more. */
+  /** Resets the connection of a client that closed its half, once nothing moves to it any more. */
   #watchHalfClosed(before: number, quietMs = 0): void {
     if (quietMs >= HALF_CLOSED_GRACE_MS) return reset(this.#client);
     this.#timer = setTimeout(() => {
@@ -202,14 +200,14 @@ export class FrontConnection {
     }, HALF_CLOSED_CHECK_MS);
   }
 
-  /** Bytes that the client's kernel has taken. */
+  /** Bytes that the kernel has taken for the client. */
   #delivered(): number {
     return this.#client.bytesWritten - this.#client.writableLength;
   }
 
   /**
-   * Sends what is left, reads on and throws away what comes. Closes when the client does, has sent nothing for
-   * `LINGER_MS` or goes on for `MAX_LINGER_MS`.
+   * Sends all pending bytes, then reads and drops what the client sends. Closes when the client does, has sent nothing
+   * for `LINGER_MS` or goes on for `MAX_LINGER_MS`.
    */
   #linger(last?: string): void {
     const client = this.#client;

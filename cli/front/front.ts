@@ -1,25 +1,30 @@
 /**
- * The thin TCP front before a self-hosted workerd (docs/architecture.md, "The hazard of self-hosting"):
- * it holds the listening socket while workerd restarts, tells the Worker each client's address, makes a
- * client that left known to workerd, refuses CONNECT, and bounds connections. It neither parses nor changes
- * any other HTTP, and it is not used on Cloudflare.
+ * The thin TCP front before a self-hosted workerd (docs/architecture.md, "The hazard of self-hosting"). It
+ *
+ * - holds the listening socket while workerd restarts;
+ * - tells the Worker each client's address;
+ * - resets the connection to workerd when its client has left;
+ * - reads on while an upload goes on whose response has begun, so that the client gets the response;
+ * - replaces workerd's own bare responses, and bounds the number of connections.
+ *
+ * The front parses no HTTP and changes no other byte. Cloudflare needs no front.
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { announcement, plainAddress } from "./announcement.ts";
 import { FrontConnection } from "./connection.ts";
 
-/** A connection that has sent nothing for this long is closed: workerd's own limit, applied before it. */
+/** Closes a connection that has sent nothing for this long, as workerd would. */
 const FIRST_BYTE_TIMEOUT_MS = 15_000;
 const SWEEP_INTERVAL_MS = 1_000;
 
-/** A peer that vanished without a FIN is asked for after this much silence. */
+/** TCP asks after a silent peer after this time, and so notices one that vanished without a FIN. */
 const TCP_KEEPALIVE_MS = 30_000;
 
-/** Connections that the kernel completes while this process is busy; it cuts the number to its own limit. */
+/** Connections that the kernel accepts while this process is busy. It cuts the number to its own limit. */
 const LISTEN_BACKLOG = 4096;
 
-/** Connections beyond the limit that are told so; any more are reset, so that refusing costs a bound too. */
+/** Connections beyond the limit that get a 503 at a time. Further ones are reset, so that refusals are bounded too. */
 const MAX_REFUSALS = 100;
 
 export interface FrontOptions {
@@ -28,9 +33,9 @@ export interface FrontOptions {
   readonly port: number;
   /** The Host of the announcement, from the port that was chosen. */
   readonly baseDomain: (port: number) => string;
-  /** Known to this process and its workerd alone. */
+  /** This process and its workerd alone know it. */
   readonly secret: string;
-  /** The port of 127.0.0.1 on which workerd listens; the promise waits while workerd is down. */
+  /** The port of 127.0.0.1 on which workerd listens. The promise is pending while workerd is down. */
   readonly upstreamPort: () => Promise<number>;
   /** Clients served at a time; more get a 503. */
   readonly maxConnections: number;
@@ -39,21 +44,21 @@ export interface FrontOptions {
 
 export interface Front {
   readonly port: number;
-  /** How many clients are connected. */
+  /** The number of connected clients. */
   connections(): number;
   /**
-   * Stops accepting and closes the connections that have not spoken; resolves when the last client has
-   * gone. Boxes' links remain, since answers may be on them.
+   * Stops accepting, and closes the connections that have sent nothing. Resolves when the last client has gone.
+   * Links of boxes stay open, since they carry responses.
    */
   close(): Promise<void>;
   /** Breaks every connection. */
   reset(): void;
 }
 
-/** Listens; rejects with the system's error (`EADDRINUSE`, `EACCES`) when it can't. */
+/** Listens. @throws the system's error, such as `EADDRINUSE` or `EACCES` */
 export async function startFront(options: FrontOptions): Promise<Front> {
   const open = new Set<FrontConnection>();
-  /** Connections that have not sent a byte, and when they must have; oldest first. */
+  /** Connections that have sent nothing, with the time at which they are closed; oldest first. */
   const silent = new Map<FrontConnection, number>();
   let refusals = 0;
   let closing = false;

@@ -1,42 +1,41 @@
 /**
- * The front's side of workerd: connections that have heard whose they are. What workerd sends lands in
- * a buffer of its connection and nearly always goes on to the client before the next read, so that a
- * download costs no allocation.
+ * Connections of the front to workerd, each announced for one client. A read fills a buffer of its connection, and the
+ * client's kernel nearly always takes these bytes before the next read. So a download costs no allocation.
  */
 
 import { Socket } from "node:net";
 import { AnswerReader } from "./announcement.ts";
 import { replacementFor } from "./bare-responses.ts";
 
-/** One read. Larger ones move more bytes for a system call, and more would be queued for a slow client. */
+/** Size of a read. Larger reads need fewer system calls, but queue more for a slow client. */
 const LANDING_BYTES = 64 * 1024;
 
-/** What came of an attempt to reach workerd; `none`: nothing listens, or it died before it answered. */
+/** The result of an attempt to reach workerd. `none`: nothing listens, or workerd died before it answered. */
 export type Upstream =
   | { readonly kind: "none" }
   | { readonly kind: "refused"; readonly statusLine: string }
   | ({ readonly kind: "announced" } & AnnouncedSocket);
 
 export interface AnnouncedSocket {
-  /** Has no listener for errors but one that ignores them, and emits no `data`. */
+  /** Its errors are ignored so far. It emits no `data`. */
   readonly socket: UpstreamSocket;
-  /** Writes what comes from now on to the client, and pauses while it doesn't take it. */
+  /** Writes all further bytes to the client, and pauses the socket while the client takes none. */
   readonly forwardTo: (client: Socket) => void;
-  /** When the socket has ended: the response in place of a bare one of workerd's that was held back. */
+  /** After the socket's end: the response that replaces a bare one of workerd's, which was held back. */
   readonly lastResponse: () => string | undefined;
 }
 
 /**
- * A connection to workerd whose answer can be read to its end when nothing more can be written. workerd answers some
- * requests before it has read their bodies, and then closes. The unread bytes make that a reset, so a write fails
- * while the answer still waits in our kernel's buffer. Node would destroy the socket and the answer with it.
+ * A socket whose incoming bytes can be read to their end after a write has failed. workerd answers some requests before
+ * it has read their bodies, and then closes. The unread bytes turn that close into a reset, so our next write fails
+ * while the response still waits in our kernel's buffer. Node would destroy the socket, and the response with it.
  */
 export class UpstreamSocket extends Socket {
-  /** Of workerd's answers, announcement excluded. */
+  /** Bytes of responses that were passed on. */
   forwardedBytes = 0;
   #isUnwritable = false;
 
-  /** A write has failed: reading goes on until `end` or an error, and nothing may be written. */
+  /** A write has failed. Reading goes on until `end` or an error; nothing may be written. */
   get isUnwritable(): boolean {
     return this.#isUnwritable;
   }
@@ -44,12 +43,12 @@ export class UpstreamSocket extends Socket {
   override destroy(error?: NodeJS.ErrnoException): this {
     if (error?.syscall !== "write" || this.#isUnwritable) return super.destroy(error);
     this.#isUnwritable = true;
-    // Where it was paused it must read on, or it would never learn of the end.
+    // A paused socket would never learn of its end.
     this.resume();
     return this;
   }
 
-  /** With `onread` Node pushes nothing but the end, which it does not emit after a failed write. */
+  /** With `onread` Node pushes nothing but the end. It does not emit `end` after a failed write, so we do. */
   override push(chunk: unknown): boolean {
     if (chunk !== null || !this.#isUnwritable) return super.push(chunk);
     this.emit("end");
@@ -62,7 +61,7 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
   const { promise, resolve } = Promise.withResolvers<Upstream>();
   const answer = new AnswerReader();
   let landing = Buffer.allocUnsafeSlow(LANDING_BYTES);
-  /** Takes bytes that are valid until it returns; false pauses the connection. */
+  /** Takes bytes that are valid until it returns. Returns false to pause the connection. */
   let sink = (chunk: Buffer): boolean => {
     const progress = answer.push(chunk);
     if (progress.kind === "refused") resolve(progress);
@@ -70,7 +69,7 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
       resolve({ kind: "announced", socket, forwardTo, lastResponse });
     return true;
   };
-  /** Bytes that are workerd's own words to the letter; they are, if nothing follows them. */
+  /** A whole bare response of workerd's, unless more bytes follow. */
   let held: { bytes: Buffer; replacement: string } | undefined;
   const lastResponse = (): string | undefined => held?.replacement;
   const forwardTo = (client: Socket): void => {
@@ -83,10 +82,10 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
         held = { bytes: Buffer.from(chunk), replacement };
         return true;
       }
-      // Behind other bytes it waits, and must not wait in the buffer that the next read fills.
+      // The chunk waits behind other bytes, but not in the buffer that the next read fills.
       if (client.writableLength > 0) return client.write(Buffer.from(chunk));
       const goesOn = client.write(chunk);
-      // The kernel has not taken all of it: the rest is written from where it lies.
+      // The kernel has not taken all. The rest is written from this buffer, so the next read gets another.
       if (client.writableLength > 0) landing = Buffer.allocUnsafeSlow(LANDING_BYTES);
       return goesOn;
     };
@@ -94,7 +93,7 @@ export async function openUpstream(port: number, announcement: Buffer): Promise<
   const socket = new UpstreamSocket({
     allowHalfOpen: true,
     onread: {
-      // Asked for after each callback, for the next read.
+      // Node asks for the next read's buffer after each callback.
       buffer: () => landing,
       callback: (length) => sink(landing.subarray(0, length)),
     },

@@ -1,10 +1,10 @@
-/** The Worker's sources as the one module that workerd loads; takes about 50 ms. */
+/** Bundles the Worker's sources into the one module that workerd loads; takes about 50 ms. */
 
 import { join } from "node:path";
 import { build, stop } from "esbuild";
 import { CommandFailure, reasonOf } from "../failure.ts";
 
-/** Bundles the entry point, given relative to the package's root. */
+/** @param main the entry point, relative to the package's root */
 export async function bundleWorker(root: string, main: string): Promise<string> {
   try {
     const result = await build({
@@ -28,7 +28,7 @@ export async function bundleWorker(root: string, main: string): Promise<string> 
       ? error
       : new CommandFailure(`can't bundle the Worker: ${reasonOf(error)}`);
   } finally {
-    // esbuild's own process would stay beside the gateway for as long as it runs.
+    // Otherwise esbuild's process would stay as long as the gateway.
     await stop();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The gateway on this machine: workerd with the Worker of gateway/, and the TCP front before it, on one
- * state directory. `postern gateway` is this and nothing else; `postern up` adds an agent.
+ * Runs a gateway on this machine: workerd with the Worker of gateway/, and the TCP front before it, on one state
+ * directory. `postern gateway` runs this alone; `postern up` adds an agent.
  */
 
 import { execFileSync } from "node:child_process";
@@ -25,27 +25,27 @@ import { PACKAGE_ROOT, readWorkerManifest } from "./worker-manifest.ts";
 import { workerdConfig } from "./workerd-config.ts";
 import { endOrphan, startWorkerd, type Workerd } from "./workerd-process.ts";
 
-/** Answers under way may go on for this long after the gateway was asked to end. */
+/** How long responses may go on after the gateway was asked to end. */
 const DRAIN_MS = 10_000;
 
-/** workerd's share of the end: clients have left by then, only the links of boxes hold it. */
+/** How long workerd may take to end. Clients have left by then, and only links of boxes hold it. */
 const WORKERD_GRACE_MS = 500;
 
 const MAX_CONNECTIONS = 10_000;
 
-/** Descriptors that are not clients': storage, links, pipes, the containers' connections. */
+/** Descriptors for everything but clients: storage, links, pipes, the containers' connections. */
 const RESERVED_DESCRIPTORS = 128;
 
-/** A client's own socket, the one to workerd, and in `up` the one to the app. */
+/** Descriptors of one client: its socket, the one to workerd, and in `up` the one to the app. */
 const DESCRIPTORS_PER_CLIENT = 3;
 
 export interface RunningGateway extends RunningInfo {
   readonly statePath: string;
-  /** Stops accepting and lets answers finish, for a bounded time. */
+  /** Stops accepting, and lets responses finish for a bounded time. */
   drain(): Promise<void>;
-  /** Drains where that has not been done, and ends. */
+  /** Drains where that has not been done, then ends. */
   stop(): Promise<void>;
-  /** Ends at once; nothing happens where it has ended. */
+  /** Ends at once. Does nothing after the end. */
   kill(): void;
 }
 
@@ -66,11 +66,11 @@ export async function startGateway(
     const orphan = state.readWorkerd();
     if (orphan !== undefined) await endOrphan(orphan);
     const workerd = Promise.withResolvers<Workerd>();
-    // The front's clients wait for it; whoever starts it reports what went wrong.
+    // The front's clients wait for this promise; the start below reports its failure.
     workerd.promise.catch(() => undefined);
     const frontSecret = randomBytes(32).toString("base64url");
     const baseDomain = (port: number): string => settings.baseDomain ?? `localhost:${port}`;
-    // Listening comes first: a taken port is known before anything starts, and names the base domain.
+    // Listening comes first: it shows a taken port before anything starts, and its port names the base domain.
     front = await listen(settings, {
       secret: frontSecret,
       baseDomain,
@@ -130,14 +130,14 @@ function endings(
 
 async function drainClients(front: Front, workerd: Workerd): Promise<void> {
   const closed = front.close();
-  // From here on workerd closes each connection when its answer ends, and idle ones at once.
+  // From here on workerd closes each connection when its response ends, and idle ones at once.
   workerd.drain();
   await within(DRAIN_MS, closed);
   front.reset();
   await closed;
 }
 
-/** Writes what workerd runs from, and starts it. */
+/** Writes workerd's configuration and the Worker's bundle, and starts workerd. */
 async function startWorker(
   settings: GatewaySettings,
   worker: string,
@@ -175,7 +175,7 @@ async function startWorker(
         if (identity === undefined) state.forgetWorkerd();
         else state.writeWorkerd(identity);
       } catch (error) {
-        // A full disk must not end a gateway that serves; only an orphan would be harder to find.
+        // A full disk must not end a gateway that serves. Without the note an orphan is harder to find.
         observer.notice(`can't note workerd's process in ${state.path}: ${reasonOf(error)}`);
       }
     },
@@ -207,7 +207,7 @@ async function listen(
   }
 }
 
-/** How many clients the descriptor limit bears. Node has raised it to the hard limit at its start. */
+/** The number of clients that the descriptor limit allows. Node raises the limit to the hard one at its start. */
 function maxConnections(): number {
   const limit = Number(execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }));
   if (!Number.isFinite(limit)) return MAX_CONNECTIONS;

@@ -1,4 +1,4 @@
-/** Which gateway a command means: the one in `POSTERN_URL`, or the one that runs on this machine's state directory. */
+/** Finds the gateway that a command means: that of `POSTERN_URL`, or the one that runs on a state directory. */
 
 import { resolve } from "node:path";
 import { CommandFailure, UsageError } from "../failure.ts";

@@ -1,6 +1,6 @@
 /**
- * The profile that a gateway keeps of its own workspace in its state directory: where it is, and the
- * workspace's first API token. Both follow from the directory's key, so writing it again changes nothing.
+ * Writes the profile that a gateway keeps of its own workspace in its state directory: its URL and the workspace's
+ * first API token. The token follows from the directory's key, so writing the profile again changes nothing.
  */
 
 import { deriveGatewayKeys } from "../../auth/keys.ts";

@@ -1,6 +1,4 @@
-/**
- * Tells a process from a later one with the same id: ids are used again, the moment of the start is not.
- */
+/** Tells a process from a later one with the same id: the system uses ids again, but not with the same start time. */
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -17,7 +15,7 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
   return started === undefined ? undefined : { pid, started };
 }
 
-/** Whether the very process that was seen before still runs. */
+/** Whether the process of this identity still runs. */
 export function isRunning(identity: ProcessIdentity): boolean {
   return identityOf(identity.pid)?.started === identity.started;
 }
@@ -26,7 +24,7 @@ export function isRunning(identity: ProcessIdentity): boolean {
 function startedOnLinux(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name in parentheses may hold spaces and parentheses; what follows the last one doesn't.
+    // The name in parentheses may contain spaces and parentheses. The fields after the last one contain none.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [state] = fields;
     const ticks = fields[19];

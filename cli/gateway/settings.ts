@@ -1,7 +1,6 @@
 /**
- * The gateway's settings: one table says each one's flag, variable, default and check.
- * A flag wins over its environment variable. Nothing is clamped: a value that can't be meant is refused
- * with the flag or variable that it came from.
+ * The gateway's settings, in one table: flag, variable, default and check of each. A flag wins over its variable. No
+ * value is clamped: one that can't be meant is refused, with the flag or variable that it came from.
  */
 
 import { isIP } from "node:net";
@@ -22,7 +21,7 @@ export interface GatewaySettings {
   /** The workspace whose first token the gateway keeps in its state directory. */
   readonly workspace: string;
   readonly log: "json" | "off";
-  /** What the Worker gets as variables, by name, in the form that it reads. */
+  /** The Worker's variables by name, in the form that it reads. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
@@ -68,12 +67,12 @@ type FlagName = keyof typeof GATEWAY_OPTIONS;
 export type GatewayFlags = { readonly [K in FlagName]?: string };
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Settings that pass through to the Worker: flag, variable, default, and what is wrong with a value. */
+/** Settings that pass through to the Worker: flag, variable, default, and the check of a value. */
 const VARIABLES: readonly {
   readonly flag: FlagName;
   readonly variable: string;
   readonly fallback: string;
-  /** What a right value looks like; undefined when this one is right. */
+  /** The description of a right value; undefined when this one is right. */
   readonly expected: (value: string) => string | undefined;
 }[] = [
   {
@@ -112,7 +111,7 @@ const VARIABLES: readonly {
   },
 ];
 
-/** Reads the flags and the environment; throws a UsageError for the first value that can't be meant. */
+/** Reads flags and environment. @throws {UsageError} for the first value that can't be meant */
 export function gatewaySettings(flags: GatewayFlags, environment: Environment): GatewaySettings {
   const variables: Record<string, string> = {};
   for (const { flag, variable, fallback, expected } of VARIABLES) {

@@ -1,6 +1,6 @@
 /**
- * The state directory (docs/storage.md): what one gateway keeps on this machine, and the lock that makes
- * it the only one there. Everything is readable by its owner alone, since secrets are among it.
+ * A gateway's state directory (docs/storage.md), with the lock that keeps a second gateway out. Only its owner can read
+ * it, since it contains secrets.
  */
 
 import { randomBytes } from "node:crypto";
@@ -12,7 +12,7 @@ import type { ProcessIdentity } from "./process-identity.ts";
 
 const SECRET_BYTES = 32;
 
-/** What other commands on this machine read about the running gateway. */
+/** Facts about the running gateway, for other commands on this machine. */
 export interface RunningInfo {
   /** The base domain as clients reach it, e.g. `http://localhost:8787`. */
   readonly url: string;
@@ -28,13 +28,13 @@ export interface StateDirectory {
   readonly runPath: string;
   /** The Durable Objects' storage. */
   readonly objectsPath: string;
-  /** The one secret that the gateway's keys are derived from, as `POSTERN_KEY`. */
+  /** The one secret from which all of the gateway's keys are derived, in the form of `POSTERN_KEY`. */
   readonly key: string;
   readWorkerd(): ProcessIdentity | undefined;
   writeWorkerd(identity: ProcessIdentity): void;
   forgetWorkerd(): void;
   writeRunning(info: RunningInfo): void;
-  /** Forgets the running gateway and lets go of the lock; once. */
+  /** Forgets the running gateway and releases the lock; called once. */
   release(): void;
 }
 
@@ -74,13 +74,13 @@ export function openStateDirectory(path: string): StateDirectory {
   }
 }
 
-/** What the gateway on this state directory said of itself, if one runs or was killed. */
+/** The facts that the gateway on this state directory has written, if one runs or was killed. */
 export function readRunning(path: string): RunningInfo | undefined {
   const text = readIfThere(join(path, "gateway.json"));
   return text === undefined ? undefined : (parseJson(text) as RunningInfo | undefined);
 }
 
-/** Writes a file that its owner alone may read; whoever reads it sees the old or the new, never a part. */
+/** Writes a file that its owner alone can read. A reader sees the old text or the new one, never a part. */
 export function writePrivate(path: string, content: string): void {
   const temporary = `${path}.new`;
   writeFileSync(temporary, content, { mode: 0o600, flush: true });

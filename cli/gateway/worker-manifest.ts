@@ -1,7 +1,6 @@
 /**
- * What wrangler.toml says of the Worker, for running the same Worker on workerd: its entry point,
- * compatibility date and flags, and Durable Object classes. One source, so that Cloudflare and a
- * self-hosted gateway can't drift apart.
+ * Reads the Worker's entry point, compatibility date and flags, and Durable Object classes from wrangler.toml. Cloudflare
+ * and a self-hosted gateway have this one source, so they can't drift apart.
  */
 
 import { readFileSync } from "node:fs";
@@ -9,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
 import { z } from "zod";
 
-/** The root of this package: where wrangler.toml and the Worker's sources are. */
+/** The root of this package, with wrangler.toml and the Worker's sources. */
 export const PACKAGE_ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 export interface WorkerManifest {

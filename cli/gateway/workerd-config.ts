@@ -1,7 +1,6 @@
 /**
- * The configuration on which a self-hosted gateway's workerd runs, as Cap'n Proto text. It holds neither
- * secrets nor settings: those reach workerd as environment variables, and the storage's path on its
- * command line.
+ * Writes workerd's configuration for a self-hosted gateway, as Cap'n Proto text. It contains neither secrets nor
+ * settings: workerd gets these as environment variables, and the storage's path on its command line.
  */
 
 import type { WorkerManifest } from "./worker-manifest.ts";
@@ -51,14 +50,14 @@ const gateway :Workerd.Worker = (
 }
 
 /**
- * A class's folder in the storage and part of every object's id: fixed for ever by the class's name as
- * it was first published. A class that is renamed must keep its old key here.
+ * A class's folder in the storage, and part of each object's id. The class's first published name fixes it for ever: a
+ * renamed class must keep its old key here.
  */
 function uniqueKeyOf(className: string): string {
   return className.toLowerCase();
 }
 
-/** Names, dates and flags from our own files: nothing among them needs an escape. */
+/** Quotes names, dates and flags of our own files, which need no escape. */
 function text(value: string): string {
   if (!/^[\w./-]+$/.test(value)) throw new Error(`not a plain word: ${value}`);
   return `"${value}"`;

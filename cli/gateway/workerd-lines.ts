@@ -1,19 +1,19 @@
 /**
- * What workerd prints on stderr, as the operator reads it: bounded, since it writes a line for many a broken
- * connection and strangers must not fill a disk with them, and without what only looks like a fault.
+ * Passes on to the operator the lines that workerd prints on stderr. Their number is bounded: workerd writes a line for
+ * many broken connections, and strangers must not fill a disk. Lines that only look like a fault are left out.
  */
 
-/** The last lines, which say why it died. */
+/** The last lines, which show why workerd died. */
 const KEPT_LINES = 5;
 
 const MAX_LINES_PER_WINDOW = 20;
 const LINE_WINDOW_MS = 10_000;
 
-/** Said, with a stack, of an answer whose client has left meanwhile; that may be (gateway/contracts/local-queue.ts). */
+/** workerd's warning, with a stack, about a response whose client has left. That is no fault (gateway/contracts/local-queue.ts). */
 const SETTLED_TOO_LATE =
   "Warning: A promise was resolved or rejected from a different request context";
 
-/** How workerd tells of an answer that broke off under its client, in our own words (gateway/worker/proxy/resumable-body.ts). */
+/** workerd's line about a response that broke off, with our words in it (gateway/worker/proxy/resumable-body.ts). */
 const BROKEN_ANSWER = /Uncaught exception: .*remote\.jsg\.Error: (the answer of call .*)$/;
 
 export class WorkerdLines {
@@ -23,7 +23,7 @@ export class WorkerdLines {
   #lines = 0;
   #withinStack = false;
 
-  /** @param kept holds the last lines */
+  /** @param kept gets the last lines */
   constructor(log: (line: string) => void, kept: string[]) {
     this.#log = log;
     this.#kept = kept;

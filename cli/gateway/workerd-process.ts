@@ -1,7 +1,6 @@
 /**
- * Keeps one workerd running: starts it, learns its port, starts it again when it dies, and ends it. It
- * has its own process group, so that a terminal's Ctrl-C does not reach it, and a watcher that ends it
- * with this process, however that one goes.
+ * Keeps one workerd running: starts it, learns its port, starts it again when it dies, and ends it. workerd has a process
+ * group of its own, so a terminal's Ctrl-C does not reach it. A watcher ends it with this process, however that ends.
  */
 
 import { spawn, type ChildProcess } from "node:child_process";
@@ -19,18 +18,18 @@ import { WorkerdLines } from "./workerd-lines.ts";
 /** The package has no types: its only export is the executable's path on this platform. */
 const { default: WORKERD } = createRequire(import.meta.url)("workerd") as { default: string };
 
-/** A workerd that died sooner than this after its start is not started again at once. */
+/** A workerd that lived shorter than this is started again after a pause. */
 const SHORT_LIFE_MS = 1_000;
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
-/** How long an orphan may take to go after SIGKILL. */
+/** How long an orphan may take to end after SIGKILL. */
 const ORPHAN_WAIT_MS = 5_000;
 const ORPHAN_POLL_MS = 20;
 
 /**
- * glibc takes the kernel's restartable sequences for itself; without them workerd's allocator has no caches
- * for each CPU, and a request costs 5 % more. Other C libraries do not read this.
+ * Leaves the kernel's restartable sequences to workerd's allocator, which glibc would take for itself. Without them the
+ * allocator has no caches for each CPU, and a request costs 5 % more. Other C libraries do not read this.
  */
 const GLIBC_TUNABLES = "glibc.pthread.rseq=0";
 
@@ -44,13 +43,13 @@ export interface WorkerdOptions {
 }
 
 export interface Workerd {
-  /** The port of 127.0.0.1 on which it listens; waits while it is down. The same across restarts. */
+  /** The port of 127.0.0.1 on which workerd listens, the same after restarts. Pending while workerd is down. */
   port(): Promise<number>;
-  /** Asks it to finish what it has and to end then; it takes no new connections. */
+  /** Asks workerd to take no new connections, to finish its responses and to end. */
   drain(): void;
-  /** The same, and ends it for certain after `graceMs`. */
+  /** Drains, and kills workerd after `graceMs`. */
   stop(graceMs: number): Promise<void>;
-  /** Ends it at once. */
+  /** Kills workerd. */
   kill(): void;
 }
 
@@ -69,7 +68,7 @@ export async function endOrphan(orphan: ProcessIdentity): Promise<void> {
   }
 }
 
-/** Starts workerd and waits until it listens; a CommandFailure with its own words if it dies before that. */
+/** Starts workerd and waits until it listens. @throws {CommandFailure} with workerd's own words if it dies before */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const supervisor = new Supervisor(options);
   await supervisor.start();
@@ -80,7 +79,7 @@ class Supervisor implements Workerd {
   readonly #options: WorkerdOptions;
   #child: ChildProcess | undefined;
   #port = Promise.withResolvers<number>();
-  /** Where the last one listened. Agents on this machine dial it, so the next one is to listen there too. */
+  /** The last port. Agents on this machine dial it, so the next workerd listens there too. */
   #lastPort: number | undefined;
   #stopping = false;
   #backoffMs = FIRST_BACKOFF_MS;
@@ -175,7 +174,7 @@ class Supervisor implements Workerd {
     if (child.pid !== undefined) onProcess(identityOf(child.pid));
     const listening = Promise.withResolvers<void>();
     const lastLines: string[] = [];
-    // 'exit' follows, or this: where there is no process, there is no exit.
+    // Without a process there is an 'error' and no 'exit'.
     child.on("error", (error) => {
       lastLines.push(error.message);
       listening.resolve();
@@ -185,7 +184,7 @@ class Supervisor implements Workerd {
       this.#port = Promise.withResolvers<number>();
       onProcess(undefined);
     });
-    // After 'exit', so that what it said last has been read.
+    // 'close' comes after 'exit', when workerd's last lines have been read.
     child.on("close", () => listening.resolve());
     const [, stdout, stderr, control] = child.stdio as unknown as Readable[];
     // The Worker's own events: one line per request with --log json.
@@ -214,15 +213,15 @@ function listeningPort(line: string): number | undefined {
 }
 
 /**
- * Ends the process when this one goes, by the end of a pipe that the kernel closes for us: workerd has
- * no such switch of its own.
+ * Ends workerd when this process ends: the kernel closes the pipe to a shell, which then kills workerd. workerd has no
+ * such option of its own.
  */
 function watch(pid: number): ChildProcess {
   const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -9 "$1"', "sh", String(pid)], {
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
   });
-  // Without a shell the next start still finds the orphan (endOrphan).
+  // Without a shell the next start ends the orphan (endOrphan).
   watcher.on("error", () => undefined);
   watcher.unref();
   return watcher;
