@@ -40,9 +40,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "origin-gpu/calls/store/durable-calls.ts": "to be split",
   "origin-gpu/calls/store/result-spool.ts": "to be split",
   "origin-gpu/calls/store/result-store.ts": "to be split",
-  "origin-gpu/endpoint.ts": "to be split for pools",
   "origin-gpu/examples/demo/server.ts": "a user copies it as one file",
-  "origin-gpu/forward/forward.ts": "to be split",
   "routing/wire/multiplexer.ts": "one state machine: every frame and what it does to the streams",
 };
 

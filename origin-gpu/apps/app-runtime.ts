@@ -5,7 +5,7 @@
  * Two versions can't both have a fixed port. There the running version gives way first: it finishes what
  * runs and keeps what waits, for the version that comes up, or for itself where that fails.
  */
-import type { Endpoint } from "../endpoint.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
 import { StartFailure } from "../containers/container.ts";
 import {
   AppVersion,

@@ -5,7 +5,7 @@
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
-import { Endpoint, type EndpointOptions } from "../endpoint.ts";
+import { Endpoint, type EndpointOptions } from "../endpoints/endpoint.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
 export interface VersionDescription extends AppIdentity {
@@ -85,12 +85,12 @@ export class AppVersion {
    * containers end. What has not begun by then goes to the successor, where that has the function.
    */
   async retire(successor: AppVersion | undefined): Promise<void> {
-    const handOn = (call: Call, functionName: string, link: number): void => {
+    const reroute = (call: Call, functionName: string, link: number): void => {
       if (successor?.takeOver(call, functionName, link) === true) return;
       const detail = "the app was stopped before the call's turn came";
       call.fail({ code: "no_origin", detail, retryAfter: 1 });
     };
-    await Promise.all(this.#pools.map(async (endpoint) => await endpoint.retire(handOn)));
+    await Promise.all(this.#pools.map(async (endpoint) => await endpoint.retire(reroute)));
   }
 
   /** Ends calls and containers now. */

@@ -130,6 +130,11 @@ export class Call implements RespondingCall {
     return this.#response instanceof StoredResponse && this.#response.isPromised;
   }
 
+  /** Its response is or will be stored. */
+  get isDurable(): boolean {
+    return this.#response instanceof StoredResponse;
+  }
+
   get over(): boolean {
     return this.#over;
   }
@@ -150,7 +155,7 @@ export class Call implements RespondingCall {
       path: (target.split("?", 1)[0] ?? "").slice(0, MAX_DESCRIBED_PATH_CHARACTERS),
       status: this.#status(),
       ...(this.container !== undefined && { container: this.container }),
-      durable: this.#response instanceof StoredResponse,
+      durable: this.isDurable,
       elapsedMs: this.#elapsedMs(this.#context.now()),
       timeline: this.#timeline.map(({ state, at }) => ({ state, atMs: this.#elapsedMs(at) })),
     };

@@ -5,6 +5,7 @@
  */
 import { within } from "../../base/runtime/within.ts";
 import type { EndpointConfig } from "../config/config.ts";
+import { AppConnections } from "../proxy/app-connections.ts";
 import {
   type Container,
   type ContainerAddress,
@@ -34,6 +35,8 @@ export interface ContainerPoolOptions {
 /** A container in use by one call. */
 export interface Lease extends ContainerAddress {
   readonly containerId: string;
+  /** To the container: it owns them, and they end with it. */
+  readonly connections: AppConnections;
   /** As `Container.exited`. */
   readonly exited: Promise<unknown>;
   /** As `Container.gaveUp`. */
@@ -63,9 +66,10 @@ export function createContainerPool(options: ContainerPoolOptions): ContainerPoo
   return new SingleContainerPool(options);
 }
 
-/** A container with the calls that use it. */
-class Used {
+/** A container with its connections and the number of calls that use it. */
+class PooledContainer {
   readonly container: Container;
+  #connections: AppConnections | undefined;
   #calls = 0;
   #unused: (() => void) | undefined;
 
@@ -77,9 +81,11 @@ class Used {
     const { container } = this;
     let released = false;
     this.#calls += 1;
+    this.#connections ??= new AppConnections(address);
     return {
       ...address,
       containerId: container.id,
+      connections: this.#connections,
       exited: container.exited,
       gaveUp: async (call) => await container.gaveUp(call),
       release: () => {
@@ -97,6 +103,17 @@ class Used {
       this.#unused = resolve;
     });
   }
+
+  /** The container has ended by itself: what still comes over its connections may come. */
+  closeConnectionsWhenIdle(): void {
+    void this.#connections?.closeWhenIdle();
+  }
+
+  /** Breaks its connections, then stops the container. */
+  async stop(): Promise<void> {
+    await this.#connections?.close();
+    await this.container.stop();
+  }
 }
 
 class SingleContainerPool implements ContainerPool {
@@ -105,9 +122,9 @@ class SingleContainerPool implements ContainerPool {
   #history: FailureHistory = NO_FAILURES;
   /** Why the present container did not become ready. */
   #startFailure: StartFailure | undefined;
-  #used: Used;
+  #used: PooledContainer;
   /** Those that were replaced and have not ended. */
-  readonly #replaced = new Set<Container>();
+  readonly #replaced = new Set<PooledContainer>();
   readonly #closing = new AbortController();
 
   constructor(options: ContainerPoolOptions) {
@@ -123,7 +140,10 @@ class SingleContainerPool implements ContainerPool {
       // Never two at once: they may share a fixed port or the memory of a GPU.
       await ended.container.exited;
       this.#refuseWhileFailed();
-      if (this.#used === ended && !this.#closed) this.#used = this.#start();
+      if (this.#used === ended && !this.#closed) {
+        ended.closeConnectionsWhenIdle();
+        this.#used = this.#start();
+      }
     }
     if (this.#closed) throw new StartFailure("starting_failed", "the endpoint is being stopped");
     const used = this.#used;
@@ -134,30 +154,29 @@ class SingleContainerPool implements ContainerPool {
     const old = this.#used;
     if (this.#closed || old.container.id !== containerId) return;
     this.#used = this.#start();
-    this.#replaced.add(old.container);
+    this.#replaced.add(old);
     void this.#stopWhenUnused(old);
   }
 
   async rest(): Promise<void> {
-    await this.#used.container.stop();
+    await this.#used.stop();
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    const all = [this.#used.container, ...this.#replaced];
-    await Promise.all(all.map(async (container) => await container.stop()));
+    const all = [this.#used, ...this.#replaced];
+    await Promise.all(all.map(async (pooled) => await pooled.stop()));
   }
 
   get #closed(): boolean {
     return this.#closing.signal.aborted;
   }
 
-  async #stopWhenUnused(old: Used): Promise<void> {
-    const { container } = old;
+  async #stopWhenUnused(old: PooledContainer): Promise<void> {
     const graceMs = this.#options.endpoint.exitGracePeriod * MS_PER_SECOND;
     await within(graceMs, old.unused(), { signal: this.#closing.signal });
-    await container.stop();
-    this.#replaced.delete(container);
+    await old.stop();
+    this.#replaced.delete(old);
   }
 
   #refuseWhileFailed(): void {
@@ -169,7 +188,7 @@ class SingleContainerPool implements ContainerPool {
     throw new StartFailure(code, `${message}; ${next}`, lastLines);
   }
 
-  #start(): Used {
+  #start(): PooledContainer {
     const { endpoint, log } = this.#options;
     const startedAtMs = performance.now();
     let readyAtMs = startedAtMs;
@@ -197,6 +216,6 @@ class SingleContainerPool implements ContainerPool {
         log(`postern: ${failure.message}`);
       },
     );
-    return new Used(container);
+    return new PooledContainer(container);
   }
 }

@@ -8,13 +8,13 @@ import type { Call } from "../calls/call.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import { type Handshake, handshake, HandshakeError } from "../websocket/handshake.ts";
 import { type Relay, relay } from "../websocket/relay.ts";
-import type { AppServer } from "./forward.ts";
+import type { AppServer } from "./app-connections.ts";
 
 /** The app must answer the handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
 
 /** Resolves with the relay, or with nothing when the client has got its refusal. */
-export async function forwardWebSocket(
+export async function proxyWebSocket(
   call: Call,
   { origin, socketPath }: AppServer,
   gateway: GatewayAddress,

@@ -1,0 +1,115 @@
+/**
+ * Who may begin at an endpoint, and when: its counted places and the bounded queue before them. A call that waits
+ * takes little memory: its head is counted and packed, its body goes to the disk.
+ */
+import { KIB } from "../../base/units.ts";
+import { contentLength } from "../../routing/wire/heads.ts";
+import { BodySpoolFullError, type BodySpools } from "../calls/body-spool.ts";
+import type { Call, Settlement } from "../calls/call.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import { ConcurrencyLimiter } from "../core/concurrency-limiter.ts";
+import type { QueuedCall } from "./queued-call.ts";
+import { pauseBeforeRetryMs } from "./retry.ts";
+
+/** Bodies up to this size wait in memory, whole. */
+const SMALL_BODY_BYTES = 4 * KIB;
+
+export interface AdmissionOptions {
+  readonly settings: EndpointConfig;
+  /** Where bodies of waiting calls go; without it they wait in their windows. */
+  readonly bodies: BodySpools | undefined;
+  /** The call has its place. */
+  readonly onAdmitted: (queued: QueuedCall) => void;
+  /** The call that had a place or waited for one has ended: its place is to be released. */
+  readonly onSettled: (queued: QueuedCall, how: Settlement) => void;
+}
+
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #limiter: ConcurrencyLimiter;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    const { maxInputs, maxPending, maxPendingAsync } = options.settings;
+    this.#limiter = new ConcurrencyLimiter(maxInputs, maxPending, maxPendingAsync);
+  }
+
+  /** Queues a call, and refuses it where the queue is full. The agent takes its body in while it waits. */
+  admit(queued: QueuedCall): void {
+    if (this.queue(queued) === "waits") this.#park(queued.call);
+  }
+
+  /** Queues a call whose body is looked after already. */
+  queue(queued: QueuedCall): "waits" | "begins" | "refused" {
+    const { call } = queued;
+    const { onAdmitted, onSettled, settings } = this.#options;
+    let hasBegun = false;
+    const isAsync = call.head.async === true;
+    const permit = this.#limiter.acquire(() => {
+      hasBegun = true;
+      onAdmitted(queued);
+    }, isAsync);
+    queued.permit = permit;
+    if (permit !== undefined) {
+      call.whenSettled((how) => onSettled(queued, how));
+      return hasBegun ? "begins" : "waits";
+    }
+    if (call.isPromised) {
+      this.queueLater(queued);
+      return "waits";
+    }
+    const { function: name, maxPending, maxPendingAsync } = settings;
+    const detail = `${name} has ${isAsync ? maxPendingAsync : maxPending} calls waiting`;
+    call.fail({ code: "queue_full", detail, retryAfter: 1 });
+    return "refused";
+  }
+
+  /** Queues a call anew after a pause; meanwhile others have its place. */
+  queueLater(queued: QueuedCall): void {
+    const { call, lease, permit, unsent } = queued;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    call.whenSettled(() => clearTimeout(timer));
+    lease?.release();
+    permit?.release();
+    const again: QueuedCall = {
+      ...queued,
+      arrivedAt: performance.now(),
+      lease: undefined,
+      permit: undefined,
+      unsent: unsent + 1,
+    };
+    timer = setTimeout(() => this.queue(again), pauseBeforeRetryMs(unsent));
+    timer.unref();
+  }
+
+  /** From now on so many calls run at a time; those that run keep their place. */
+  resize(limit: number): void {
+    this.#limiter.resize(limit);
+  }
+
+  /** Resolves when no call has a place. */
+  async unused(): Promise<void> {
+    await this.#limiter.unused();
+  }
+
+  #park(call: Call): void {
+    if (call.park()) void this.#takeBody(call);
+    else {
+      const detail = "the heads of waiting calls take all the room that they may";
+      call.fail({ code: "queue_full", detail, retryAfter: 1 });
+    }
+  }
+
+  /** Small bodies that are whole stay where they are. */
+  async #takeBody(call: Call): Promise<void> {
+    const { body, head } = call;
+    const { bodies } = this.#options;
+    if (bodies === undefined || (!body.incomplete && body.waitingBytes <= SMALL_BODY_BYTES)) return;
+    try {
+      await body.drainTo(bodies.begin(contentLength(head.headers)));
+    } catch (error) {
+      if (!(error instanceof BodySpoolFullError)) return;
+      call.fail({ code: "queue_full", detail: error.message, retryAfter: 10 });
+    }
+  }
+}

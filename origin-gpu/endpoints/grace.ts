@@ -1,0 +1,60 @@
+/**
+ * What becomes of a container's place when a call ends before the app's work on it: a call that was given up keeps
+ * its place while the app still works on it, since the next call would find the GPU busy. An app that does not
+ * come to an end is replaced.
+ */
+import { within } from "../../base/runtime/within.ts";
+import type { Settlement } from "../calls/call.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import type { Lease } from "../containers/pool.ts";
+import type { QueuedCall } from "./queued-call.ts";
+
+/** A process that is dying breaks its connections first and refuses new ones last: the next call waits so long. */
+const DYING_MS = 100;
+
+/** An app needs a moment to notice a disconnect, also where its exit_grace_period is none. */
+const LEAST_GRACE_MS = 1_000;
+
+const MS_PER_SECOND = 1000;
+
+export interface GraceOptions {
+  readonly settings: EndpointConfig;
+  /** Ends every wait: the endpoint is closed. */
+  readonly closing: AbortSignal;
+  /** The app does not come to an end with a call. */
+  readonly onStuck: (containerId: string, callId: string, afterS: number) => void;
+}
+
+export class Grace {
+  readonly #options: GraceOptions;
+
+  constructor(options: GraceOptions) {
+    this.#options = options;
+  }
+
+  /** Releases the container and the place of a call that has ended, when the app has no more work on it. */
+  async release({ call, lease, permit }: QueuedCall, how: Settlement): Promise<void> {
+    if (lease !== undefined && how !== "completed") {
+      if (how === "broke") await this.untilExited(lease, DYING_MS);
+      await this.#untilGivenUp(call.callId, lease);
+    }
+    lease?.release();
+    permit?.release();
+  }
+
+  /** Waits until the container has exited, if it does so within this time. */
+  async untilExited(lease: Lease, limitMs: number): Promise<void> {
+    const { settings, closing } = this.#options;
+    // Nothing tells of an upstream server's exit.
+    if (settings.kind.type === "upstream") return;
+    await within(limitMs, lease.exited, { signal: closing });
+  }
+
+  async #untilGivenUp(callId: string, lease: Lease): Promise<void> {
+    const { settings, closing, onStuck } = this.#options;
+    const graceMs = Math.max(LEAST_GRACE_MS, settings.exitGracePeriod * MS_PER_SECOND);
+    const gaveUp = lease.gaveUp(callId).then(() => true);
+    if (await within(graceMs, gaveUp, { signal: closing })) return;
+    if (!closing.aborted) onStuck(lease.containerId, callId, graceMs / MS_PER_SECOND);
+  }
+}

@@ -1,0 +1,21 @@
+/** A call on its way through an endpoint: from its place in the queue to the container that works on it. */
+import type { Call } from "../calls/call.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import type { Lease } from "../containers/pool.ts";
+import type { Permit } from "../core/concurrency-limiter.ts";
+
+export interface QueuedCall {
+  readonly call: Call;
+  /** Of the function that was called, which may be another than the endpoint's. */
+  readonly settings: EndpointConfig;
+  /** The link that its stream came over. */
+  readonly link: number;
+  /** In milliseconds of `performance.now()`. */
+  readonly arrivedAt: number;
+  /** Its place at the endpoint, or in the queue. */
+  permit: Permit | undefined;
+  /** The container that works on it. */
+  lease: Lease | undefined;
+  /** How often its request could not be sent. */
+  unsent: number;
+}

@@ -1,0 +1,110 @@
+/**
+ * Connections to one app over HTTP/1.1, by undici. The app gets what the client sent, byte for byte.
+ *
+ * Servers close idle connections. A request that meets such a close may go out again on a fresh connection, by the
+ * law of routing/wire/resend.ts. Requests with larger bodies never use a kept connection at all.
+ */
+import { Readable } from "node:stream";
+import { type Dispatcher, Pool } from "undici";
+import { KIB, MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
+import { AppRequest, type ProxiedCall } from "./app-request.ts";
+import { isWithoutConnection } from "./app-errors.ts";
+
+/** Requests whose body is at most this long may use a kept connection. */
+const SMALL_BODY_BYTES = 16 * KIB;
+
+/** Idle connections are closed after this time; servers that wait less are rare (uvicorn waits 5 s). */
+const IDLE_MS = 4_000;
+
+export interface AppServer {
+  /** `http://127.0.0.1:41000`. */
+  origin: string;
+  /** A Unix socket instead of the origin's port. */
+  socketPath?: string;
+}
+
+/** The app accepts no connections and has seen nothing: the request may be sent over others. */
+type OnRefused = (sendOver: (others: AppConnections) => void) => Promise<void>;
+
+interface WholeCall extends ProxiedCall {
+  /** The body where all of it is here: null for none, undefined when it streams. */
+  readonly whole: Uint8Array | null | undefined;
+}
+
+/** Connections to one app. */
+export class AppConnections {
+  readonly #kept: Pool;
+  readonly #fresh: Pool;
+
+  constructor({ origin, socketPath }: AppServer) {
+    const options: Pool.Options = {
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: IDLE_MS,
+      keepAliveMaxTimeout: 600_000,
+      // Room for the status line besides the headers, so that the limit is ours to judge.
+      maxHeaderSize: MAX_HEADER_BYTES + 16 * KIB,
+      connect: { timeout: 10_000, ...(socketPath === undefined ? {} : { socketPath }) },
+    };
+    this.#kept = new Pool(origin, { ...options, pipelining: 1 });
+    this.#fresh = new Pool(origin, { ...options, pipelining: 0 });
+  }
+
+  /**
+   * Sends the call's request; each event of it goes into the call.
+   * @param refused without it, an app that accepts no connections fails the call
+   */
+  send(proxied: ProxiedCall, refused?: OnRefused): void {
+    this.#begin({ ...proxied, whole: proxied.call.body.whole() }, refused);
+  }
+
+  #begin(request: WholeCall, refused?: OnRefused): void {
+    const { whole } = request;
+    const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
+    this.#dispatch(small ? this.#kept : this.#fresh, request, (sent, error) => {
+      if (sent.isUnsent && isWithoutConnection(error) && refused !== undefined) {
+        request.call.body.restore(whole);
+        void refused((others) => others.send(request));
+        return true;
+      }
+      if (!small || !sent.mayRepeat(error)) return false;
+      this.#dispatch(this.#fresh, request, () => false);
+      return true;
+    });
+  }
+
+  /** @param repeat sends a request that broke once more, or says that it must not be */
+  #dispatch(
+    pool: Pool,
+    { whole, ...proxied }: WholeCall,
+    repeat: (request: AppRequest, error: NodeJS.ErrnoException) => boolean,
+  ): void {
+    const { call } = proxied;
+    const { method, target, headers } = call.head;
+    const appRequest: AppRequest = new AppRequest(proxied, (error) => repeat(appRequest, error));
+    const request: Dispatcher.DispatchOptions = {
+      method,
+      path: latin1(target),
+      headers: headers.map(latin1),
+      body: whole === undefined ? Readable.from(call.body.chunks(), { objectMode: false }) : whole,
+    };
+    // After this turn's events: of a connection that the app has closed by now, undici knows then.
+    setImmediate(() => pool.dispatch(request, appRequest));
+  }
+
+  /** Lets what is under way finish; then nothing of this is left. */
+  async closeWhenIdle(): Promise<void> {
+    await Promise.all([this.#kept.close(), this.#fresh.close()]);
+  }
+
+  /** Ends everything now. */
+  async close(): Promise<void> {
+    await Promise.all([this.#kept.destroy(), this.#fresh.destroy()]);
+  }
+}
+
+/** HTTP/1.1 carries bytes: text leaves as the bytes of its UTF-8, which undici takes as Latin-1. */
+function latin1(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- ASCII is what is asked for
+  return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text, "utf8").toString("latin1");
+}

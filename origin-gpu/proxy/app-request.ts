@@ -1,0 +1,164 @@
+/**
+ * One request to an app over HTTP/1.1, by undici: every event of it goes into its call. The limits are the
+ * endpoint's settings; undici's own are lifted.
+ */
+import diagnostics from "node:diagnostics_channel";
+import type { Socket } from "node:net";
+import type { Dispatcher } from "undici";
+import { getHeader } from "../../base/headers.ts";
+import { responseHeaders } from "../../routing/wire/headers.ts";
+import { mayResend } from "../../routing/wire/resend.ts";
+import type { AppWork, Call } from "../calls/call.ts";
+import { describeAppError } from "./app-errors.ts";
+
+/** What an app may take, in milliseconds; beyond it the call is `call_timeout` and the app sees a disconnect. */
+export interface CallLimits {
+  /** Until its response headers. */
+  timeoutMs: number;
+  /** From then on until its answer's end. */
+  maxDurationMs: number;
+}
+
+/** What is measured before the app is asked, in milliseconds. */
+export interface Waited {
+  queue: number;
+  start: number;
+}
+
+export interface ProxiedCall {
+  readonly call: Call;
+  readonly waited: Waited;
+  readonly limits: CallLimits;
+}
+
+/** The codes of a connection that the other side ended. */
+const ENDED_BY_PEER: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
+/** undici publishes the socket of a request in the same turn as `onRequestStart`. */
+let starting: ((socket: Socket) => void) | undefined;
+diagnostics.subscribe("undici:client:sendHeaders", (message) => {
+  starting?.((message as { socket: Socket }).socket);
+  starting = undefined;
+});
+
+export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
+  readonly #call: Call;
+  readonly #waited: Waited;
+  readonly #repeat: (error: NodeJS.ErrnoException) => boolean;
+  readonly #startedAt = performance.now();
+  #controller: Dispatcher.DispatchController | undefined;
+  #socket: Socket | undefined;
+  #readBefore = 0;
+  #aborted: string | undefined;
+
+  readonly #limits: CallLimits;
+  #timer: ReturnType<typeof setTimeout>;
+
+  constructor(
+    { call, waited, limits }: ProxiedCall,
+    repeat: (error: NodeJS.ErrnoException) => boolean,
+  ) {
+    this.#call = call;
+    this.#waited = waited;
+    this.#repeat = repeat;
+    this.#limits = limits;
+    this.#timer = this.#allow(limits.timeoutMs, "the app did not answer");
+    call.start(this);
+  }
+
+  /** The call fails after this time; each later event of the request ends the timer. */
+  #allow(limitMs: number, what: string): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      const detail = `${what} within ${limitMs / 1000} s`;
+      this.#call.fail({ code: "call_timeout", detail });
+      this.abort(detail);
+    }, limitMs);
+  }
+
+  pause(): void {
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  abort(reason: string): void {
+    clearTimeout(this.#timer);
+    this.#aborted = reason;
+    this.#controller?.abort(new Error(reason));
+  }
+
+  #sentOn(socket: Socket): void {
+    this.#socket = socket;
+    this.#readBefore = socket.bytesRead;
+  }
+
+  /** Whether no byte of the request left: nobody listens, or no connection could be made. */
+  get isUnsent(): boolean {
+    return this.#socket === undefined && this.#aborted === undefined;
+  }
+
+  /**
+   * Whether the request may go out again after its connection ended. Servers close idle connections, so only a
+   * reused one counts. A reset proves nothing: a kernel also resets when a process dies with bytes unread.
+   */
+  mayRepeat(error: NodeJS.ErrnoException): boolean {
+    const socket = this.#socket;
+    if (socket === undefined || this.#aborted !== undefined) return false;
+    const isReused = this.#readBefore > 0;
+    const hasAnswered = socket.bytesRead > this.#readBefore;
+    if (!isReused || hasAnswered || !ENDED_BY_PEER.has(error.code ?? "")) return false;
+    const { head, isDurable } = this.#call;
+    const terms = { method: head.method, isKeyed: head.key !== undefined, isDurable };
+    return mayResend("unknown", terms);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    starting = (socket) => this.#sentOn(socket);
+    if (this.#aborted !== undefined) controller.abort(new Error(this.#aborted));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    // 100 and 103 are interim responses: the final one is still to come (RFC 9110, 15.2).
+    if (status < 200) return;
+    clearTimeout(this.#timer);
+    const headers = responseHeaders(controller.rawHeaders as Buffer[]);
+    if (!Array.isArray(headers)) {
+      controller.abort(new Error(headers.detail));
+      return;
+    }
+    if (status > 599) {
+      controller.abort(new Error(`its status is ${status} and statuses end at 599`));
+      return;
+    }
+    this.#timer = this.#allow(this.#limits.maxDurationMs, "the app's answer did not end");
+    const app = Math.round(performance.now() - this.#startedAt);
+    const eager = isEventStream(headers);
+    this.#call.respond({ status, headers, timing: { ...this.#waited, app } }, eager);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#call.append(chunk);
+  }
+
+  onResponseEnd(): void {
+    clearTimeout(this.#timer);
+    this.#call.complete();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: NodeJS.ErrnoException): void {
+    clearTimeout(this.#timer);
+    if (this.#repeat(error)) return;
+    if (this.isUnsent) this.#call.withdraw();
+    this.#call.fail({
+      code: "origin_error",
+      detail: `the app broke the exchange: ${describeAppError(error)}`,
+    });
+  }
+}
+
+function isEventStream(headers: readonly string[]): boolean {
+  return getHeader(headers, "content-type")?.startsWith("text/event-stream") === true;
+}

@@ -1,0 +1,46 @@
+/** The WebSockets of an endpoint. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Relays } from "../../../origin-gpu/endpoints/relays.ts";
+import type { Relay } from "../../../origin-gpu/websocket/relay.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function relay() {
+  const closes: string[] = [];
+  const closed = Promise.withResolvers<unknown>();
+  const value = {
+    close: (code: number, reason: string) => closes.push(`${code} ${reason}`),
+    closed: closed.promise,
+  };
+  return { value: value as unknown as Relay, closes, end: () => closed.resolve(undefined) };
+}
+
+test("a socket is closed after max_duration, and one that closed before is left alone", async () => {
+  const relays = new Relays();
+  const [long, short] = [relay(), relay()];
+  relays.add(long.value, 1_000);
+  relays.add(short.value, 1_000);
+  short.end();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(long.closes).toEqual(["1001 the socket was open for max_duration"]);
+  expect(short.closes).toEqual([]);
+  relays.closeAll("the box is stopping");
+  expect(short.closes).toEqual([]);
+});
+
+test("all that are open are told why they close", () => {
+  const relays = new Relays();
+  const [first, second] = [relay(), relay()];
+  relays.add(first.value, 1_000);
+  relays.add(second.value, 1_000);
+  relays.closeAll("the app is started anew");
+  expect([...first.closes, ...second.closes]).toEqual([
+    "1001 the app is started anew",
+    "1001 the app is started anew",
+  ]);
+});

@@ -1,0 +1,95 @@
+/** Requests over connections that an app ends: which of them go out again. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Call } from "../../../origin-gpu/calls/call.ts";
+import { AppConnections } from "../../../origin-gpu/proxy/app-connections.ts";
+
+let server: Server;
+let connections: AppConnections;
+/** Targets of the requests that the app began to work on, in their order. */
+let begun: string[];
+/** How the app ends a connection in the middle of its work. */
+let end: (socket: Socket) => void;
+
+beforeEach(async () => {
+  begun = [];
+  server = createServer((request, response) => {
+    begun.push(`${request.method} ${request.url}`);
+    if (request.url === "/dies" && begun.filter((one) => one.endsWith("/dies")).length === 1) {
+      end(request.socket);
+    } else response.end("done");
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  connections = new AppConnections({ origin: `http://127.0.0.1:${port}` });
+});
+afterEach(async () => {
+  await connections.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+interface CallTraits {
+  readonly key?: string;
+  readonly isDurable?: boolean;
+}
+
+/** Sends a call to the app; resolves with its status or the code of its failure. */
+async function send(method: string, target: string, traits: CallTraits = {}) {
+  const { promise, resolve } = Promise.withResolvers<number | string>();
+  let status = 0;
+  const { key, isDurable = false } = traits;
+  const body = method === "POST" ? new Uint8Array(12_000) : null;
+  const call = {
+    head: { method, target, headers: ["host", "app"], ...(key !== undefined && { key }) },
+    isDurable,
+    body: { whole: () => body },
+    start: () => undefined,
+    withdraw: () => undefined,
+    append: () => undefined,
+    respond: (head: { status: number }) => {
+      status = head.status;
+    },
+    complete: () => resolve(status),
+    fail: ({ code }: { code: string }) => resolve(code),
+  };
+  connections.send({
+    call: call as unknown as Call,
+    waited: { queue: 0, start: 0 },
+    limits: { timeoutMs: 10_000, maxDurationMs: 10_000 },
+  });
+  return await promise;
+}
+
+const reset = (socket: Socket): void => void socket.resetAndDestroy();
+const close = (socket: Socket): void => void socket.destroy();
+
+test.each([
+  ["a keyed POST whose connection is reset", reset, "POST", { key: "k" }],
+  ["a keyed GET whose connection is reset", reset, "GET", { key: "k" }],
+  ["a keyed GET whose connection is closed", close, "GET", { key: "k" }],
+  ["a durable GET whose connection is closed", close, "GET", { isDurable: true }],
+  ["a POST whose connection is reset", reset, "POST", {}],
+  ["a POST whose connection is closed", close, "POST", {}],
+] as const)("%s runs once: the app may have worked on it", async (_, ending, method, traits) => {
+  end = ending;
+  expect(await send("GET", "/warm")).toBe(200);
+  expect(await send(method, "/dies", traits)).toBe("origin_error");
+  expect(begun).toEqual(["GET /warm", `${method} /dies`]);
+});
+
+test("a GET without a key goes out again when its kept connection ends", async () => {
+  end = close;
+  expect(await send("GET", "/warm")).toBe(200);
+  expect(await send("GET", "/dies")).toBe(200);
+  expect(begun).toEqual(["GET /warm", "GET /dies", "GET /dies"]);
+});
+
+test("a GET on a fresh connection does not: no idle connection was closed", async () => {
+  end = close;
+  expect(await send("GET", "/dies")).toBe("origin_error");
+  expect(begun).toEqual(["GET /dies"]);
+});
