@@ -35,11 +35,10 @@ const REASONS: Readonly<Record<string, string>> = {
   "gateway/objects/link/origin.ts":
     "one class that the platform calls: its events, verbs and state belong together",
   "gateway/objects/workspace/workspace.ts": "to be split by resource",
-  "origin-gpu/calls/call-registry.ts": "to be split",
-  "origin-gpu/calls/call.ts": "to be split",
-  "origin-gpu/calls/store/durable-calls.ts": "to be split",
-  "origin-gpu/calls/store/result-spool.ts": "to be split",
-  "origin-gpu/calls/store/result-store.ts": "to be split",
+  "origin-gpu/calls/call.ts":
+    "one state machine: each event of a call, and what it does to work and response",
+  "origin-gpu/calls/store/result-store.ts":
+    "one directory: its quota, packs and files are counted together",
   "origin-gpu/examples/demo/server.ts": "a user copies it as one file",
   "routing/wire/multiplexer.ts": "one state machine: every frame and what it does to the streams",
 };

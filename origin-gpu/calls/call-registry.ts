@@ -3,7 +3,7 @@
  * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
 import type { CallCursor, CallDescription } from "../../routing/wire/operations.ts";
-import { contentLength, type RequestHead } from "../../routing/wire/heads.ts";
+import type { RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
@@ -219,7 +219,7 @@ export class CallRegistry {
     let fingerprint: Fingerprint | undefined;
     let accepted = false;
     if (head.key !== undefined) {
-      body.watch(fingerprintReader(head), (whole) => {
+      body.watch(FingerprintReader.of(head), (whole) => {
         fingerprint = whole;
         // The fingerprint of a body that came with the request is in the record already.
         if (accepted) void durable.addFingerprint(head.callId, whole);
@@ -291,20 +291,6 @@ export class CallRegistry {
       first ?? (head.key === undefined ? undefined : durable.byKey(head.key)?.fingerprint);
     // Unknown where the first body never became whole, or an earlier agent died before it was: the key decides.
     if (fingerprint === undefined) return true;
-    const reader = fingerprintReader(head);
-    let verdict = reader.judge(fingerprint, false);
-    for await (const chunk of body.chunks()) {
-      if (verdict !== "unknown") break;
-      reader.push(chunk);
-      verdict = reader.judge(fingerprint, false);
-    }
-    if (verdict === "unknown") verdict = reader.judge(fingerprint, true);
-    return verdict === "same";
+    return await FingerprintReader.of(head).matches(fingerprint, body.chunks());
   }
-}
-
-function fingerprintReader({ target, headers }: RequestHead): FingerprintReader {
-  const question = target.indexOf("?");
-  const query = question === -1 ? "" : target.slice(question);
-  return new FingerprintReader(query, contentLength(headers));
 }

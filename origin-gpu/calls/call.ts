@@ -8,26 +8,17 @@ import { MIB } from "../../base/units.ts";
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
 import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { CallHead } from "./call-head.ts";
+import { CallHistory } from "./call-history.ts";
 import type { HeadBudget } from "./head-budget.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
 import type { Carrier } from "./response/carrier.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
-import { type CallDescription } from "../../routing/wire/operations.ts";
-import {
-  type CallEvent,
-  callProgress,
-  type CallState,
-  type CallStatus,
-  callStatus,
-  isEnded,
-  transition,
-} from "./states.ts";
+import type { CallDescription } from "../../routing/wire/operations.ts";
+import { type CallEvent, callProgress, callStatus, isEnded } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
-
-/** Longer paths are cut in a description: a list of calls must fit a frame. */
-const MAX_DESCRIBED_PATH_CHARACTERS = 200;
 
 /** The request of a call that waits is saved with a body of up to this length; a longer one dies with the agent. */
 const MAX_SAVED_BODY_BYTES = 64 * MIB;
@@ -59,28 +50,18 @@ export interface CallTerms {
   readonly graceMs?: number;
 }
 
-/** A state, and the time in milliseconds at which the call came to it. */
-interface Step {
-  readonly state: CallState;
-  readonly at: number;
-}
-
 export class Call implements RespondingCall {
   readonly callId: string;
   readonly body: RequestBody;
   /** The id of the container that works on it, once one does. */
   container: string | undefined;
-  /** As JSON while the call waits: the strings of a parsed head take twice as much. */
-  #head: RequestHead | string;
-  /** Of the head, while it waits. */
-  #waitingBytes = 0;
+  readonly #head: CallHead;
+  readonly #history: CallHistory;
   readonly #context: CallContext;
   readonly #graceMs: number;
   readonly #storage: CallStorage | undefined;
   #response: CallResponse;
   #work: AppWork | undefined;
-  #timeline: readonly [Step, ...Step[]];
-  #state: CallState;
   #failure: Failure | undefined;
   #over = false;
   /** Settles when the journal has that the call starts. */
@@ -101,7 +82,7 @@ export class Call implements RespondingCall {
   ) {
     this.callId = head.callId;
     this.body = body;
-    this.#head = head;
+    this.#head = new CallHead(head, context.heads);
     this.#context = context;
     this.#graceMs = graceMs;
     this.#storage = storage;
@@ -109,15 +90,14 @@ export class Call implements RespondingCall {
       durable && storage !== undefined
         ? new StoredResponse(this, storage)
         : new StreamedResponse(this, context, graceMs);
-    this.#state = body.incomplete ? "receiving" : "queued";
-    this.#timeline = [{ state: this.#state, at: context.now() }];
-    this.#observe("new", this.#state, durable ? "opened durable" : "opened");
+    const state = body.incomplete ? "receiving" : "queued";
+    this.#history = new CallHistory(state, context.now());
+    this.#observe("new", state, durable ? "opened durable" : "opened");
   }
 
   /** What the client asked. */
   get head(): RequestHead {
-    this.#head = parsed(this.#head);
-    return this.#head;
+    return this.#head.value;
   }
 
   /** There is no subscriber, and the response will not be stored. */
@@ -141,34 +121,22 @@ export class Call implements RespondingCall {
 
   /** By the clock of its context, in milliseconds. */
   get openedAt(): number {
-    return this.#timeline[0].at;
+    return this.#history.openedAt;
   }
 
   /** What `postern call inspect` shows of it. */
   describe(): CallDescription {
-    // Not through `head`: a description leaves a waiting call as small as it is.
-    const { endpoint, method, target } = parsed(this.#head);
+    const { state } = this.#history;
     return {
       callId: this.callId,
-      endpoint,
-      method,
-      path: (target.split("?", 1)[0] ?? "").slice(0, MAX_DESCRIBED_PATH_CHARACTERS),
-      status: this.#status(),
+      ...this.#head.describe(),
+      // An expired call is known to the store alone.
+      status: state === "expired" ? "lost" : callStatus(state, this.#failure?.code),
       ...(this.container !== undefined && { container: this.container }),
       durable: this.isDurable,
-      elapsedMs: this.#elapsedMs(this.#context.now()),
-      timeline: this.#timeline.map(({ state, at }) => ({ state, atMs: this.#elapsedMs(at) })),
+      elapsedMs: this.#history.elapsedMs(this.#context.now()),
+      timeline: this.#history.describe(),
     };
-  }
-
-  #status(): CallStatus {
-    // An expired call is known to the store alone.
-    return this.#state === "expired" ? "lost" : callStatus(this.#state, this.#failure?.code);
-  }
-
-  /** Milliseconds from its opening to this time. */
-  #elapsedMs(at: number): number {
-    return Math.round(at - this.#timeline[0].at);
   }
 
   /**
@@ -176,21 +144,17 @@ export class Call implements RespondingCall {
    * @param reason for the operator
    */
   #advance(event: CallEvent, reason: string = event): boolean {
-    const from = this.#state;
-    const next = transition(from, event);
-    if (next === "illegal") return false;
-    if (next !== from) {
-      this.#timeline = [...this.#timeline, { state: next, at: this.#context.now() }];
-      this.#observe(from, next, reason);
-    }
-    this.#state = next;
-    return true;
+    const history = this.#history;
+    const from = history.state;
+    const isLegal = history.advance(event, this.#context.now());
+    if (history.state !== from) this.#observe(from, history.state, reason);
+    return isLegal;
   }
 
   #observe(from: string, to: string, reason: string): void {
     const { observer } = this.#context;
     if (!observer.debug.calls) return;
-    const { endpoint } = parsed(this.#head);
+    const { endpoint } = this.#head.describe();
     observer.emit("call.state", { from, to, reason, callId: this.callId, endpoint });
   }
 
@@ -238,7 +202,7 @@ export class Call implements RespondingCall {
       this.#context.soon(resolve);
     });
     if ((await this.#starting) === true) return true;
-    if (this.#over || callProgress(this.#state) !== "not_sent") return true;
+    if (this.#over || callProgress(this.#history.state) !== "not_sent") return true;
     return await this.#save();
   }
 
@@ -247,7 +211,7 @@ export class Call implements RespondingCall {
     const storage = this.#storage;
     if (storage === undefined || storage.isSaved) return true;
     const body = await this.body.collect(MAX_SAVED_BODY_BYTES).catch(() => undefined);
-    return body === undefined || (await storage.save(parsed(this.#head), body));
+    return body === undefined || (await storage.save(this.#head.copy(), body));
   }
 
   /**
@@ -255,11 +219,11 @@ export class Call implements RespondingCall {
    * @returns false for a call that cannot be taken out; else `finishSuspending` is to be called
    */
   suspend(): boolean {
-    const isWaiting = this.#state === "queued" && !this.#over;
+    const isWaiting = this.#history.state === "queued" && !this.#over;
     const response = this.#response;
     if (!isWaiting || !(response instanceof StoredResponse) || !response.isJournaled) return false;
     this.#over = true;
-    this.#unpark();
+    this.#head.uncount();
     this.#settle("given_up");
     return true;
   }
@@ -276,7 +240,7 @@ export class Call implements RespondingCall {
   /** Has no effect on a response that has begun: it is on its way to its client. */
   makeDurable(subscriber: Subscriber): void {
     const storage = this.#storage;
-    const begun = this.#state === "responding" || isEnded(this.#state);
+    const begun = this.#history.state === "responding" || isEnded(this.#history.state);
     if (storage === undefined || this.#over || begun) return;
     this.#response.release();
     const stored = new StoredResponse(this, storage);
@@ -284,7 +248,7 @@ export class Call implements RespondingCall {
     const { stream } = subscriber;
     stream.events = stored.attach(subscriber);
     stream.events.onDefer?.();
-    void storage.accept(callProgress(this.#state) !== "not_sent").then((accepted) => {
+    void storage.accept(callProgress(this.#history.state) !== "not_sent").then((accepted) => {
       if (accepted) stored.onJournaled();
       else this.#streamAfterAll(stored);
     });
@@ -292,7 +256,7 @@ export class Call implements RespondingCall {
 
   /** The store has no room: the client waits on, as if its call had stayed transient. */
   #streamAfterAll(stored: StoredResponse): void {
-    if (this.#state === "responding" || isEnded(this.#state) || this.#over) return;
+    if (this.#history.state === "responding" || isEnded(this.#history.state) || this.#over) return;
     const streamed = new StreamedResponse(this, this.#context, this.#graceMs);
     this.#response = streamed;
     for (const subscriber of stored.waiting) {
@@ -306,7 +270,7 @@ export class Call implements RespondingCall {
       callId: this.callId,
       status: this.#work === undefined ? "pending" : "running",
       position: 0,
-      elapsedMs: this.#elapsedMs(this.#context.now()),
+      elapsedMs: this.#history.elapsedMs(this.#context.now()),
     };
   }
 
@@ -315,10 +279,8 @@ export class Call implements RespondingCall {
    * @returns false where waiting heads have no room
    */
   park(): boolean {
-    if (this.#over || this.#waitingBytes > 0) return true;
-    const bytes = sizeOf(this.head);
-    if (!this.#context.heads.take(bytes)) return false;
-    this.#waitingBytes = bytes;
+    if (this.#over) return true;
+    if (!this.#head.count()) return false;
     this.#packLater(false);
     if (this.#response instanceof StoredResponse) void this.secure();
     return true;
@@ -331,15 +293,10 @@ export class Call implements RespondingCall {
   /** Later: a call that need not wait for long has begun by then. */
   #packLater(isSenderGone: boolean): void {
     this.#context.later(() => {
-      if (this.#over || callProgress(this.#state) !== "not_sent") return;
+      if (this.#over || callProgress(this.#history.state) !== "not_sent") return;
       this.body.compact(isSenderGone);
-      if (typeof this.#head !== "string") this.#head = JSON.stringify(this.#head);
+      this.#head.pack();
     });
-  }
-
-  #unpark(): void {
-    this.#context.heads.giveBack(this.#waitingBytes);
-    this.#waitingBytes = 0;
   }
 
   /**
@@ -372,7 +329,7 @@ export class Call implements RespondingCall {
 
   /** The app's request is on its way. */
   start(work: AppWork): void {
-    this.#unpark();
+    this.#head.uncount();
     this.#work = work;
     this.#advance("started");
     if (this.#over) work.abort("the call is over");
@@ -393,7 +350,7 @@ export class Call implements RespondingCall {
   respond(head: ResponseHead, eager: boolean): void {
     if (!this.#advance("answered")) return;
     // The app has it: from here on only a description needs a part of it.
-    this.head.headers = NO_HEADERS;
+    this.#head.dropHeaders();
     this.#response.begin(head, eager);
   }
 
@@ -411,7 +368,7 @@ export class Call implements RespondingCall {
 
   /** Fails the call. Before the response's head the failure is the response, later it cuts the client. */
   fail(failure: Failure): void {
-    const progress = callProgress(this.#state);
+    const progress = callProgress(this.#history.state);
     if (!this.#advance("failed", `${failure.code}: ${failure.detail}`)) return;
     this.#settle(failure.code === "origin_error" ? "broke" : "given_up");
     this.#failure = failure;
@@ -437,7 +394,7 @@ export class Call implements RespondingCall {
   /** Ends the call: the agent stops. A durable one that began is lost, another one has not started. */
   abandon(reason: string): void {
     if (this.#over) return;
-    const progress = callProgress(this.#state);
+    const progress = callProgress(this.#history.state);
     if (this.#advance(progress === "not_sent" ? "not_started" : "lost", reason)) {
       this.#response.abandon(reason, progress);
     }
@@ -453,23 +410,10 @@ export class Call implements RespondingCall {
   finish(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#unpark();
+    this.#head.uncount();
     this.#settle("given_up");
     this.#response.release();
     this.#context.forget(this);
     this.body.abort();
   }
-}
-
-const NO_HEADERS: string[] = [];
-
-/** Bytes of a head, near enough. */
-function sizeOf({ target, headers }: RequestHead): number {
-  let bytes = target.length;
-  for (const text of headers) bytes += text.length;
-  return bytes;
-}
-
-function parsed(head: RequestHead | string): RequestHead {
-  return typeof head === "string" ? (JSON.parse(head) as RequestHead) : head;
 }

@@ -3,6 +3,7 @@
  * is read as far as the comparison needs, and never further than 64 MiB.
  */
 import { createHash } from "node:crypto";
+import { contentLength, type RequestHead } from "../../routing/wire/heads.ts";
 import { MIB } from "../../routing/wire/limits.ts";
 
 /** So much of a body is hashed: a repeated request is read no further. */
@@ -28,6 +29,13 @@ export type FingerprintVerdict =
 
 /** Computes a request's fingerprint while its body comes. */
 export class FingerprintReader {
+  /** Reads the fingerprint of a request with this head. */
+  static of({ target, headers }: RequestHead): FingerprintReader {
+    const question = target.indexOf("?");
+    const query = question === -1 ? "" : target.slice(question);
+    return new FingerprintReader(query, contentLength(headers));
+  }
+
   readonly #query: string;
   readonly #declaredLength: number | undefined;
   readonly #hash = createHash("sha256");
@@ -66,6 +74,18 @@ export class FingerprintReader {
     if (ended && this.#length !== first.length) return "different";
     if (!ended && this.#length < MAX_FINGERPRINTED_BYTES) return "unknown";
     return this.#digest() === first.sha256 ? "same" : "different";
+  }
+
+  /** Compares a request with the first one under its key; reads its body as far as that needs. */
+  async matches(first: Fingerprint, body: AsyncIterable<Uint8Array>): Promise<boolean> {
+    let verdict = this.judge(first, false);
+    for await (const chunk of body) {
+      if (verdict !== "unknown") break;
+      this.push(chunk);
+      verdict = this.judge(first, false);
+    }
+    if (verdict === "unknown") verdict = this.judge(first, true);
+    return verdict === "same";
   }
 
   #digest(): string {

@@ -9,11 +9,17 @@ import { GIB } from "../../../routing/wire/limits.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";
-import { type CallDescription } from "../../../routing/wire/operations.ts";
-import { type CallState, callStatus } from "../states.ts";
+import type { CallDescription } from "../../../routing/wire/operations.ts";
+import {
+  describeEnded,
+  type EndedCursor,
+  type EndedPage,
+  failureOf,
+  pageOfEnded,
+} from "./ended-calls.ts";
 import { type Files, REAL_FILES } from "./files.ts";
-import { Journal, type JournalDamage } from "./journal.ts";
-import type { CallOutcome, JournalEntry } from "./journal-record.ts";
+import { describeDamage, Journal } from "./journal.ts";
+import { type CallOutcome, isWaiting, type JournalEntry } from "./journal-record.ts";
 import { RequestStore } from "./request-store.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
@@ -28,22 +34,12 @@ const SWEEP_INTERVAL_MS = 60_000;
 /** How long a call that an agent left open is remembered: as long as any stored response can be. */
 const LEFT_OPEN_TTL_MS = 7 * 24 * 3600 * 1000;
 
-/** A disk that refuses every write is reported once in this time. */
-const REPORT_INTERVAL_MS = 60_000;
-
 /** What became of a call that this agent does not run. */
 export type EndedCall =
   | { kind: "result"; result: ReadableResult }
   | { kind: "failed"; failure: Failure }
   /** It was never durable here, or is forgotten. */
   | { kind: "unknown" };
-
-/** A place in the list of ended calls: behind this one. */
-export interface EndedCursor {
-  kind: "ended";
-  acceptedAtMs: number;
-  callId: string;
-}
 
 /** A call that is to become durable. */
 export interface AcceptedRequest {
@@ -80,8 +76,6 @@ export class DurableCalls {
   readonly #sweeper: ReturnType<typeof setInterval>;
   /** Responses that were evicted before their time, since this was last reported. */
   readonly #evicted: { count: number };
-  #reportedAtMs = Number.NEGATIVE_INFINITY;
-  #unreported = 0;
 
   private constructor(
     observer: Observer,
@@ -250,38 +244,19 @@ export class DurableCalls {
   }
 
   /** Lists calls that have ended, newest first. @param before where an earlier page ended */
-  listEnded(limit: number, before?: EndedCursor): { calls: CallDescription[]; next?: EndedCursor } {
-    const found: EndedEntry[] = [];
-    for (const entry of [...this.#journal.entries.values()].toReversed()) {
-      if (!hasEnded(entry) || (before !== undefined && newestFirst(entry, before) <= 0)) continue;
-      // All entries of the last millisecond: their order is not the journal's.
-      if (found.length > limit && entry.acceptedAtMs !== found.at(-1)?.acceptedAtMs) break;
-      found.push(entry);
-    }
-    const page = found.toSorted(newestFirst).slice(0, limit);
-    const calls = page.map((entry) => describe(entry, entry.outcome));
-    const last = page.at(-1);
-    if (last === undefined || found.length === page.length) return { calls };
-    return { calls, next: { kind: "ended", acceptedAtMs: last.acceptedAtMs, callId: last.callId } };
+  listEnded(limit: number, before?: EndedCursor): EndedPage {
+    return pageOfEnded(this.#journal.entries, limit, before);
   }
 
   /** Describes a call that has ended. */
   inspect(callId: string): CallDescription | undefined {
     const entry = this.#journal.entries.get(callId);
-    return entry?.outcome === undefined ? undefined : describe(entry, entry.outcome);
+    return entry === undefined ? undefined : describeEnded(entry);
   }
 
-  /** Reports a write that the disk refused: at most one line in `REPORT_INTERVAL_MS`. */
+  /** Reports a write that the disk refused. The observer's sinks bound notices that repeat. */
   report(error: unknown): void {
-    const nowMs = Date.now();
-    if (nowMs - this.#reportedAtMs < REPORT_INTERVAL_MS) {
-      this.#unreported += 1;
-      return;
-    }
-    const others = this.#unreported === 0 ? "" : ` (and ${this.#unreported} times before)`;
-    this.#observer.notice(`postern: durable calls cannot be recorded: ${String(error)}${others}`);
-    this.#reportedAtMs = nowMs;
-    this.#unreported = 0;
+    this.#observer.notice(`postern: durable calls cannot be recorded: ${String(error)}`);
   }
 
   async close(): Promise<void> {
@@ -321,75 +296,4 @@ export class DurableCalls {
 export interface CallEnd {
   readonly kind: CallOutcome["kind"];
   readonly failure?: Failure;
-}
-
-/** The call is accepted, and has neither started nor ended. */
-function isWaiting(entry: JournalEntry | undefined): entry is JournalEntry {
-  return entry?.startedAtMs === undefined && entry !== undefined && entry.outcome === undefined;
-}
-
-function describeDamage({ mended, lost, asidePath }: JournalDamage): string {
-  const aside = asidePath === undefined ? "" : `; the file as it was found is ${asidePath}`;
-  return `postern: the journal was damaged: ${mended} records mended, ${lost} places lost${aside}`;
-}
-
-const STATE_OF_OUTCOME = {
-  completed: "complete",
-  failed: "failed",
-  cancelled: "cancelled",
-  lost: "lost",
-  not_started: "not_started",
-} as const satisfies Record<CallOutcome["kind"], CallState>;
-
-type EndedEntry = JournalEntry & { outcome: CallOutcome };
-
-function hasEnded(entry: JournalEntry): entry is EndedEntry {
-  return entry.outcome !== undefined;
-}
-
-type Placed = Pick<EndedCursor, "acceptedAtMs" | "callId">;
-
-function newestFirst(a: Placed, b: Placed): number {
-  if (a.acceptedAtMs !== b.acceptedAtMs) return b.acceptedAtMs - a.acceptedAtMs;
-  if (a.callId === b.callId) return 0;
-  return a.callId < b.callId ? 1 : -1;
-}
-
-function describe(
-  { callId, endpoint, acceptedAtMs, startedAtMs }: JournalEntry,
-  outcome: CallOutcome,
-): CallDescription {
-  const state = STATE_OF_OUTCOME[outcome.kind];
-  const atMs = outcome.atMs - acceptedAtMs;
-  const started =
-    startedAtMs === undefined
-      ? []
-      : [{ state: "running" as const, atMs: startedAtMs - acceptedAtMs }];
-  return {
-    callId,
-    endpoint,
-    status: callStatus(state, outcome.code),
-    durable: true,
-    elapsedMs: atMs,
-    timeline: [{ state: "queued", atMs: 0 }, ...started, { state, atMs }],
-  };
-}
-
-function failureOf({ kind, code, detail = "" }: CallOutcome): Failure {
-  switch (kind) {
-    case "failed":
-      return { code: code ?? "origin_error", detail };
-    case "cancelled":
-      return { code: "call_lost", detail: "the call was cancelled" };
-    case "lost":
-      return { code: "call_lost", detail: "the agent that ran this call is gone" };
-    case "not_started":
-      // At a result URL `no_origin` would say that the box is away, and its clients would wait.
-      return {
-        code: "starting_failed",
-        detail: "the agent stopped before this call began: it did not run; send it again",
-      };
-    case "completed":
-      return { code: "result_expired", detail: "the response is no longer stored" };
-  }
 }

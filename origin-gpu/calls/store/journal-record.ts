@@ -46,6 +46,11 @@ export interface JournalEntry extends AcceptedCall {
   readonly outcome?: CallOutcome | undefined;
 }
 
+/** The call is accepted, and has neither started nor ended. */
+export function isWaiting(entry: JournalEntry | undefined): entry is JournalEntry {
+  return entry?.startedAtMs === undefined && entry !== undefined && entry.outcome === undefined;
+}
+
 export type JournalRecord =
   | { readonly kind: "accepted"; readonly callId: string; readonly entry: JournalEntry }
   | { readonly kind: "fingerprinted"; readonly callId: string; readonly fingerprint: Fingerprint }

@@ -219,3 +219,9 @@ function* pieces(entries: Iterable<JournalEntry>): Generator<Uint8Array> {
   }
   yield Buffer.from(piece);
 }
+
+/** One line for the operator. */
+export function describeDamage({ mended, lost, asidePath }: JournalDamage): string {
+  const aside = asidePath === undefined ? "" : `; the file as it was found is ${asidePath}`;
+  return `postern: the journal was damaged: ${mended} records mended, ${lost} places lost${aside}`;
+}

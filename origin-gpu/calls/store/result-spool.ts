@@ -1,14 +1,13 @@
 /**
- * One stored response while it comes from the app. Any number of readers can read it from byte 0 on while it
- * grows. A small one stays in memory, a larger one goes to a file of its own. Readers see the end, and the
- * last byte of a declared length, only when the response is on the disk: a client that has it whole can have
- * it again.
+ * One stored response while it comes from the app, for any number of readers. A small one stays in memory, a
+ * larger one goes to a file. Readers see the end, and the last byte of a declared length, only when the
+ * response is on the disk: a client that has it whole can have it again.
  */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { KIB, MIB } from "../../../routing/wire/limits.ts";
 import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
-import { type Files, isMissing, isNoSpace } from "./files.ts";
+import { type Files, isMissing } from "./files.ts";
 import {
   encodeMeta,
   encodeRecord,
@@ -18,6 +17,7 @@ import {
 } from "./result-record.ts";
 import { ResultSpoolFile } from "./result-spool-file.ts";
 import {
+  asResultError,
   READ_BYTES,
   readBody,
   type ReadOptions,
@@ -73,7 +73,6 @@ export class ResultSpool {
   #file: ResultSpoolFile | undefined;
   #reservedBytes = 0;
   #held = false;
-
   readonly #waiting = new Set<() => void>();
 
   constructor(host: SpoolHost, meta: ResultMeta, options: SpoolOptions) {
@@ -298,12 +297,4 @@ export class ResultSpool {
     if (this.#held) this.#options.onDrain();
     this.#held = false;
   }
-}
-
-function asResultError(error: unknown): ResultError {
-  if (error instanceof ResultError) return error;
-  if (isNoSpace(error)) {
-    return new ResultError("results_full", "the disk is full", { cause: error });
-  }
-  return new ResultError("storage_failed", "the result cannot be stored", { cause: error });
 }

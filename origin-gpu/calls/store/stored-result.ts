@@ -8,7 +8,7 @@ import { KIB } from "../../../routing/wire/limits.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
-import { type Files, isMissing, readAll } from "./files.ts";
+import { type Files, isMissing, isNoSpace, readAll } from "./files.ts";
 import {
   decodeMeta,
   RECORD_HEADER_BYTES,
@@ -64,6 +64,15 @@ const PUBLIC_CODE = {
   expired: "result_expired",
   damaged: "call_lost",
 } as const satisfies Record<ResultErrorCode, ErrorCode>;
+
+/** What an error of the file system means for a result. */
+export function asResultError(error: unknown): ResultError {
+  if (error instanceof ResultError) return error;
+  if (isNoSpace(error)) {
+    return new ResultError("results_full", "the disk is full", { cause: error });
+  }
+  return new ResultError("storage_failed", "the result cannot be stored", { cause: error });
+}
 
 /** The failure that clients are told where a response could not be stored, or cannot be read. */
 export function resultFailure(error: unknown): Failure {

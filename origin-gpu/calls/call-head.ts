@@ -1,0 +1,78 @@
+/**
+ * The head of a call's request. It is large, up to 64 KiB, so it takes little memory where it is not read:
+ * packed while the call waits, and without its headers once the app has them.
+ */
+import type { RequestHead } from "../../routing/wire/heads.ts";
+import type { HeadBudget } from "./head-budget.ts";
+
+/** Longer paths are cut in a description: a list of calls must fit a frame. */
+const MAX_DESCRIBED_PATH_CHARACTERS = 200;
+
+const NO_HEADERS: string[] = [];
+
+export class CallHead {
+  readonly #budget: HeadBudget;
+  /** As JSON while it is packed: the strings of a parsed head take twice as much. */
+  #value: RequestHead | string;
+  /** What is taken of the budget. */
+  #countedBytes = 0;
+
+  constructor(value: RequestHead, budget: HeadBudget) {
+    this.#value = value;
+    this.#budget = budget;
+  }
+
+  /** The whole head; reading it unpacks it. */
+  get value(): RequestHead {
+    this.#value = this.#peek();
+    return this.#value;
+  }
+
+  /** Counts the head of a call that waits. @returns false where waiting heads have no room */
+  count(): boolean {
+    if (this.#countedBytes > 0) return true;
+    const bytes = sizeOf(this.value);
+    if (!this.#budget.take(bytes)) return false;
+    this.#countedBytes = bytes;
+    return true;
+  }
+
+  /** The call does not wait any longer. */
+  uncount(): void {
+    this.#budget.giveBack(this.#countedBytes);
+    this.#countedBytes = 0;
+  }
+
+  pack(): void {
+    if (typeof this.#value !== "string") this.#value = JSON.stringify(this.#value);
+  }
+
+  /** Frees the headers: the app has them. */
+  dropHeaders(): void {
+    this.value.headers = NO_HEADERS;
+  }
+
+  /** A copy of the whole head; the head stays packed. */
+  copy(): RequestHead {
+    return this.#peek();
+  }
+
+  /** A part of the head for lists; the head stays packed. */
+  describe(): { endpoint: string; method: string; path: string } {
+    const { endpoint, method, target } = this.#peek();
+    const path = (target.split("?", 1)[0] ?? "").slice(0, MAX_DESCRIBED_PATH_CHARACTERS);
+    return { endpoint, method, path };
+  }
+
+  #peek(): RequestHead {
+    const value = this.#value;
+    return typeof value === "string" ? (JSON.parse(value) as RequestHead) : value;
+  }
+}
+
+/** Bytes of a head, near enough. */
+function sizeOf({ target, headers }: RequestHead): number {
+  let bytes = target.length;
+  for (const text of headers) bytes += text.length;
+  return bytes;
+}
