@@ -24,7 +24,7 @@ export class CallHead {
 
   /** The whole head; reading it unpacks it. */
   get value(): RequestHead {
-    this.#value = this.#peek();
+    this.#value = this.peek();
     return this.#value;
   }
 
@@ -52,19 +52,15 @@ export class CallHead {
     this.value.headers = NO_HEADERS;
   }
 
-  /** A copy of the whole head; the head stays packed. */
-  copy(): RequestHead {
-    return this.#peek();
-  }
-
   /** A part of the head for lists; the head stays packed. */
   describe(): { endpoint: string; method: string; path: string } {
-    const { endpoint, method, target } = this.#peek();
+    const { endpoint, method, target } = this.peek();
     const path = (target.split("?", 1)[0] ?? "").slice(0, MAX_DESCRIBED_PATH_CHARACTERS);
     return { endpoint, method, path };
   }
 
-  #peek(): RequestHead {
+  /** The whole head, to be read once: it stays packed. */
+  peek(): RequestHead {
     const value = this.#value;
     return typeof value === "string" ? (JSON.parse(value) as RequestHead) : value;
   }

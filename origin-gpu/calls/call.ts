@@ -211,7 +211,7 @@ export class Call implements RespondingCall {
     const storage = this.#storage;
     if (storage === undefined || storage.isSaved) return true;
     const body = await this.body.collect(MAX_SAVED_BODY_BYTES).catch(() => undefined);
-    return body === undefined || (await storage.save(this.#head.copy(), body));
+    return body === undefined || (await storage.save(this.#head.peek(), body));
   }
 
   /**

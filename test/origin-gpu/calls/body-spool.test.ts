@@ -127,7 +127,7 @@ describe("a waiting call's body", () => {
     expect(faulty.maxOpen).toBe(1);
   });
 
-  it("gives its room back when its file cannot be removed, and ends nobody", async () => {
+  it("gives its room back when its file cannot be removed, and ends no call", async () => {
     const unlink = () => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
     const { spools } = await open({ files: { ...REAL_FILES, unlink } });
     const spool = spools.begin(undefined);

@@ -201,7 +201,7 @@ function checkEndings(world: World, trouble: Trouble, shortRings: boolean): void
   for (const app of world.apps) {
     // A short body with a clean end is what an app must never see.
     if (app.bodyWhole) expect(app.bodyRead).toBe(app.script.bodyBytes);
-    // Nobody waits for it: it was told so.
+    // No client waits for it: it was told so.
     const client = world.clients.find(({ id }) => id === app.call.head.callId);
     const wanted = client?.phase === "done" || app.finished || app.failed;
     if (app.started && !wanted) expect(app.aborted).toBeDefined();
@@ -224,7 +224,7 @@ async function live(steps: readonly Step[], links: number, shortRings: boolean):
     expect([pair.gateway.streams, pair.agent.streams]).toEqual([0, 0]);
     expect([pair.gateway.budget.granted, pair.agent.budget.granted]).toEqual([0, 0]);
   }
-  // A failed call waits for whoever may ask again; then it is gone like the others.
+  // A failed call waits for a client that may ask again; then it is gone like the others.
   world.advance(DETACHED_MS + 1);
   expect([rings.held, await world.idle()]).toEqual([0, true]);
   checkEndings(world, trouble, shortRings);

@@ -128,7 +128,7 @@ class Bench {
     this.link = this.#link();
   }
 
-  answer(headers: string[] = [], eager = false): void {
+  respond(headers: string[] = [], eager = false): void {
     this.call.respond({ status: 200, headers }, eager);
   }
 
@@ -156,10 +156,10 @@ class Bench {
 }
 
 describe("what shares a frame", () => {
-  test("an answer that is complete within the turn is one frame", () => {
+  test("a response that is complete within the turn is one frame", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.answer();
+    bench.respond();
     bench.call.append(new Uint8Array(10));
     bench.call.append(new Uint8Array(20));
     bench.call.complete();
@@ -167,10 +167,10 @@ describe("what shares a frame", () => {
     expect(client.frames).toEqual(["head+30 end"]);
   });
 
-  test("a short answer of declared length waits for its last byte, not for longer", () => {
+  test("a short response of declared length waits for its last byte, not for longer", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.answer(["content-length", "30"]);
+    bench.respond(["content-length", "30"]);
     bench.call.append(new Uint8Array(10));
     bench.turn();
     expect(client.frames).toEqual([]);
@@ -185,7 +185,7 @@ describe("what shares a frame", () => {
   test("a head without a body for 5 ms goes alone", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.answer();
+    bench.respond();
     bench.turn();
     expect(client.frames).toEqual([]);
     bench.tick();
@@ -195,7 +195,7 @@ describe("what shares a frame", () => {
   test("the head of an event stream goes at once", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.answer([], true);
+    bench.respond([], true);
     bench.turn();
     expect(client.frames).toEqual(["head+0"]);
   });
@@ -203,7 +203,7 @@ describe("what shares a frame", () => {
   test("tokens within 5 ms share a frame; the first after a pause does not wait", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.answer([], true);
+    bench.respond([], true);
     bench.turn();
     bench.now += 100;
     for (let token = 0; token < 3; token += 1) {
@@ -218,7 +218,7 @@ describe("what shares a frame", () => {
   test("much at once does not wait for 5 ms, and no frame is larger than 64 KiB", () => {
     const bench = new Bench();
     const { client, stream } = bench.open();
-    bench.answer([], true);
+    bench.respond([], true);
     bench.turn();
     bench.call.append(new Uint8Array(32 * KIB));
     bench.turn();
@@ -240,7 +240,7 @@ describe("holding the app back", () => {
   test("happens when a ring's worth waits, and ends when half of it has gone", () => {
     const bench = new Bench();
     const { client, stream } = bench.open();
-    bench.answer();
+    bench.respond();
     const chunks = (REPLAY_RING_BYTES + INITIAL_WINDOW_BYTES) / (64 * KIB);
     for (let count = 0; count < chunks; count += 1) {
       bench.call.append(new Uint8Array(64 * KIB));
@@ -258,10 +258,10 @@ describe("holding the app back", () => {
     expect(client.bytes - before).toBeGreaterThanOrEqual(REPLAY_RING_BYTES / 2);
   });
 
-  test("goes on while nobody is attached", () => {
+  test("goes on while no client is attached", () => {
     const bench = new Bench();
     bench.open();
-    bench.answer();
+    bench.respond();
     bench.cut();
     for (let count = 0; count < 50; count += 1) bench.call.append(new Uint8Array(64 * KIB));
     expect(bench.app).toEqual(["pause"]);
@@ -271,7 +271,7 @@ describe("holding the app back", () => {
     const bench = new Bench();
     const { client } = bench.open();
     bench.carrier.congested = true;
-    bench.answer();
+    bench.respond();
     bench.call.append(new Uint8Array(10));
     bench.call.complete();
     bench.turn();
@@ -294,7 +294,7 @@ describe("holding the app back", () => {
 describe("a failure", () => {
   const failure = { code: "origin_error", detail: "broke" } as const;
 
-  test("before the head is the answer", () => {
+  test("before the head is the response", () => {
     const bench = new Bench();
     const { client } = bench.open();
     bench.call.fail(failure);
@@ -305,7 +305,7 @@ describe("a failure", () => {
   test("after the head cuts the client behind the last byte that came", () => {
     const bench = new Bench();
     const { client, stream } = bench.open();
-    bench.answer();
+    bench.respond();
     bench.call.append(new Uint8Array(100 * KIB));
     bench.turn();
     bench.call.fail(failure);
@@ -316,7 +316,7 @@ describe("a failure", () => {
     expect([client.bytes, client.failure]).toEqual([100 * KIB, JSON.stringify(failure)]);
   });
 
-  test("is told again to whoever attaches, for 30 s", () => {
+  test("is told again to a client that attaches, for 30 s", () => {
     const bench = new Bench();
     bench.open();
     bench.call.fail(failure);
@@ -327,20 +327,20 @@ describe("a failure", () => {
     expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
   });
 
-  test("is what a client gets whose call somebody cancelled", () => {
+  test("is what a client gets whose call a user cancelled", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.call.cancel("somebody cancelled the call");
+    bench.call.cancel("a user cancelled the call");
     bench.turn();
-    const told = { code: "call_lost", detail: "somebody cancelled the call" };
+    const told = { code: "call_lost", detail: "a user cancelled the call" };
     expect([client.frames, client.failure]).toEqual([[], JSON.stringify(told)]);
-    expect(bench.app).toEqual(["abort: somebody cancelled the call"]);
+    expect(bench.app).toEqual(["abort: a user cancelled the call"]);
   });
 
   test("after the end is none", () => {
     const bench = new Bench();
     const { client } = bench.open();
-    bench.answer();
+    bench.respond();
     bench.call.complete();
     bench.call.fail(failure);
     bench.turn();
@@ -352,7 +352,7 @@ describe("a call without a client", () => {
   test("goes on where the client was, with its head again", () => {
     const bench = new Bench();
     bench.open();
-    bench.answer();
+    bench.respond();
     bench.call.append(new Uint8Array(500));
     bench.turn();
     bench.cut();
@@ -376,7 +376,7 @@ describe("a call without a client", () => {
     expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
   });
 
-  test("has 30 s again after each attachment", () => {
+  test("has 30 s again after each attach", () => {
     const bench = new Bench();
     bench.open();
     for (let count = 0; count < 3; count += 1) {
@@ -388,10 +388,10 @@ describe("a call without a client", () => {
     expect(bench.app).toEqual([]);
   });
 
-  test("can be resumed from what is kept, and from nowhere else", () => {
+  test("can be resumed from what the ring holds, and from nowhere else", () => {
     const bench = new Bench();
     bench.open();
-    bench.answer();
+    bench.respond();
     bench.call.append(new Uint8Array(100));
     expect([0, 100, 101].map((offset) => bench.call.canResume(offset))).toEqual([
       true,
@@ -426,10 +426,10 @@ describe("who leaves and who takes over", () => {
     expect(bench.app).toEqual(["abort: the request body did not arrive whole"]);
   });
 
-  test("a newer attachment takes over and the older one is told, whose end then means nothing", () => {
+  test("a newer stream takes over and the older one is told, whose end then means nothing", () => {
     const bench = new Bench();
     const { client: older } = bench.open();
-    bench.answer();
+    bench.respond();
     bench.call.append(new Uint8Array(100));
     bench.turn();
     const { client: newer, stream } = bench.attach(40);
@@ -446,7 +446,7 @@ describe("who leaves and who takes over", () => {
     const { client, stream } = bench.open();
     stream.cancel();
     bench.link.exchange();
-    bench.answer();
+    bench.respond();
     bench.call.append(new Uint8Array(1000));
     bench.call.complete();
     bench.tick();
@@ -457,7 +457,7 @@ describe("who leaves and who takes over", () => {
 test("an operator who asks for it sees every change of state, with its reason", () => {
   const bench = new Bench();
   bench.open();
-  bench.answer();
+  bench.respond();
   bench.call.fail({ code: "origin_error", detail: "it closed the connection" });
   const seen = bench.events.map(({ name, fields: { from, to, reason, callId } }) => {
     return [name, from, to, reason, callId];

@@ -1,4 +1,4 @@
-/** Calls that are kept while their client is there: both ends of a link, a real table and a real disk. */
+/** Durable calls whose clients are there: both ends of a link, a real table and a real disk. */
 import { cpSync } from "node:fs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
@@ -127,7 +127,7 @@ function open(head: Partial<RequestHead>, end: boolean, body: Uint8Array = HALF)
   return { stream, heard };
 }
 
-/** What somebody hears who comes for the call's answer. */
+/** What a stream hears that attaches to the call. */
 function attach(callId = HEAD.callId): string[] {
   const { heard, events } = listener();
   pair.gateway.attach(JSON.stringify({ callId, offset: 0 }), events);
@@ -166,7 +166,7 @@ test("a call that is refused before it began is told so to its client, and its k
   expect(durable.lookup("c")).toEqual({ kind: "unknown" });
 });
 
-test("the head of a kept answer does not wait for the first byte of its body", async () => {
+test("the head of a stored response does not wait for the first byte of its body", async () => {
   const { heard } = open({ key: "k" }, true);
   await until(() => calls.length === 1);
   calls[0]?.start(APP);
@@ -178,7 +178,7 @@ test("the head of a kept answer does not wait for the first byte of its body", a
   expect(heard).toEqual(["head 0 false", `data ${HALF.length} false`]);
 });
 
-test("a call that waited for nobody reaches the app with the head that its client sent", async () => {
+test("a call that waited without a client reaches the app with the head that its client sent", async () => {
   const sent = { method: "PUT", target: "/ä?q", headers: ["x-name", "Zoë", "x-name", '"'] };
   const { heard } = open({ ...sent, async: true }, true);
   await until(() => heard.length > 0);
@@ -203,7 +203,7 @@ test("who comes while the journal still notes the failure is told of it", async 
   await until(() => calls[0]?.over === true);
 });
 
-test("an answer without room on the disk breaks off, and is results_full to all who come later", async () => {
+test("a response without room on the disk breaks off, and is results_full to later clients", async () => {
   const { heard } = open({ key: "k" }, true);
   await until(() => calls.length === 1);
   calls[0]?.start(APP);

@@ -34,7 +34,7 @@ describe("a body that is there when the app is asked", () => {
     expect(whole.incomplete).toBe(false);
   });
 
-  test("one that waits for nobody leaves the buffer that it came in", () => {
+  test("one that waits without a client leaves the buffer that it came in", () => {
     const message = Buffer.alloc(1000, "x");
     const { body: waiting, credit } = body(message.subarray(10, 13), true);
     waiting.compact(true);

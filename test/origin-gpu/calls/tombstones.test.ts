@@ -37,6 +37,6 @@ test("a burst of calls shortens the time instead of taking memory", () => {
   for (let id = 1; id <= 100; id += 1) ended.add(String(id), id);
   const known = Array.from({ length: 100 }, (_, id) => ended.knownSinceMs(String(id + 1), 100));
   expect(known.filter((ms) => ms === undefined)).toHaveLength(10);
-  // "90" is forgotten and ended at 90: whoever opened it did so at least 10 ms ago.
+  // "90" is forgotten and ended at 90: its gateway opened it at least 10 ms ago.
   expect(known[89]).toBe(10);
 });

@@ -22,7 +22,7 @@ import { LinkPair } from "../../routing/wire/link-pair.ts";
 /** What lies between the object and the client's own connection. */
 const PIPE_BYTES = 256 * KIB;
 
-/** Bytes that no two offsets nearby share; every body and answer is a part of it. */
+/** Bytes that no two offsets nearby share; every body and response is a part of it. */
 const PATTERN = Uint8Array.from({ length: 6 * 1024 * KIB }, (_, i) => (i * 2654435761) >>> 11);
 
 const NO_BODY = new Uint8Array(0);
@@ -158,7 +158,7 @@ export class App implements AppWork {
   }
 }
 
-/** One client with the Worker and the attachment that serve it. */
+/** One client with the Worker and the stream that serves it. */
 export class Client implements StreamEvents {
   readonly id: string;
   readonly script: Script;
@@ -169,7 +169,7 @@ export class Client implements StreamEvents {
   stream: Stream | undefined;
   link = 0;
   headed = false;
-  /** Answer bytes that the client has. */
+  /** Bytes of the response that the client has. */
   got = 0;
   bodySent = 0;
   #ended = false;
@@ -321,7 +321,7 @@ export class Wire {
     this.pair.agent.lost();
   }
 
-  /** The agent dials anew; whoever had not noticed the loss notices it now. */
+  /** The agent dials anew; an end that had not noticed the loss notices it now. */
   redial(acceptor: (wire: Wire) => Acceptor): void {
     if (this.gatewayUp && this.agentUp) return;
     this.loseGateway();

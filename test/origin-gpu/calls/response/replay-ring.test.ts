@@ -1,4 +1,4 @@
-/** What a call keeps of its answer: the right bytes, no more of them than it may, and paid back once. */
+/** What a call holds of its response: the right bytes, no more of them than it may, and paid back once. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ReplayRing, RingBudget } from "../../../../origin-gpu/calls/response/replay-ring.ts";
@@ -50,8 +50,8 @@ test("any chunks, read from any offset that is held, in any amount, are the byte
   );
 });
 
-describe("what is kept", () => {
-  test("of a long answer that was sent: the ring's size and at most one read more", () => {
+describe("what is held", () => {
+  test("of a long response that was sent: the ring's size and at most one read more", () => {
     const ring = new ReplayRing(new RingBudget());
     for (let end = 0; end < 20 * REPLAY_RING_BYTES; end += 64 * KIB) {
       ring.append(new Uint8Array(64 * KIB));
@@ -82,7 +82,7 @@ describe("what is kept", () => {
     expect(budget.keep).toBe(REPLAY_RING_BYTES);
   });
 
-  test("many small chunks are kept as few large ones", () => {
+  test("many small chunks are held as few large ones", () => {
     const ring = new ReplayRing(new RingBudget());
     for (let end = 0; end < 100_000; end += 1) ring.append(PATTERN.subarray(end, end + 1));
     expect(ring.slices(0, 100_000).length).toBeLessThan(30);

@@ -128,7 +128,7 @@ describe("the journal", () => {
     );
   });
 
-  it("knows the same when nobody waited, and the file was rewritten in between", async () => {
+  it("knows the same without waits in between, and the file was rewritten in between", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 20, maxLength: 200 }), async (history) => {
         const path = newPath();
@@ -341,7 +341,7 @@ describe("the journal", () => {
   it("finds a call by its key until it expires, then the key is free", async () => {
     const journal = await Journal.open(newPath());
     const first = journal.accept(accepted("a", "k"));
-    // Whoever comes while the fsync runs joins.
+    // A request that comes while the fsync runs joins.
     expect(journal.byKey("k")?.callId).toBe("a");
     await first;
     await journal.end("a", COMPLETED);

@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { Journal } from "../../../../origin-gpu/calls/store/journal.ts";
 import { temporaryDirectory } from "../../../support/temporary.ts";
-import { bodyOf, keep, openStore, pattern } from "./result-tools.ts";
+import { bodyOf, storeResult, openStore, pattern } from "./result-tools.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 
 const CALLS = 100_000;
@@ -30,7 +30,7 @@ async function forAll(each: (index: number) => Promise<void>): Promise<void> {
   }
 }
 
-describe("a hundred thousand kept calls", () => {
+describe("a hundred thousand durable calls", () => {
   it(
     "take few files, few fsyncs, and less than 2 KiB of memory each",
     { timeout: 120_000 },
@@ -55,11 +55,11 @@ describe("a hundred thousand kept calls", () => {
           key,
           fingerprint,
         });
-        await keep(store, call, body);
+        await storeResult(store, call, body);
         await journal.end(call, { kind: "completed", atMs: index, expiresAtMs: index + 1e9 });
       });
       const perCall = (usedMemoryBytes() - before) / CALLS;
-      console.log(`memory per kept call: ${Math.round(perCall)} bytes`);
+      console.log(`memory per durable call: ${Math.round(perCall)} bytes`);
       expect(perCall).toBeLessThan(2048);
       expect(readdirSync(directory).length).toBeLessThan(10);
       expect(faulty.maxOpen).toBeLessThan(20);

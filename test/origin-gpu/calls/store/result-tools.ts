@@ -1,4 +1,4 @@
-/** What tests of kept results share. */
+/** What tests of stored results share. */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -50,8 +50,13 @@ export function begin(
   return store.begin(meta, { ttlMs, onDrain: () => undefined });
 }
 
-/** Keeps one whole answer. */
-export async function keep(store: ResultStore, callId: string, body: Uint8Array, ttlMs?: number) {
+/** Stores one whole response. */
+export async function storeResult(
+  store: ResultStore,
+  callId: string,
+  body: Uint8Array,
+  ttlMs?: number,
+) {
   const spool = begin(store, callId, HEAD, ttlMs);
   spool.append(body);
   await spool.complete();

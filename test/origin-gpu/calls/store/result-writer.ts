@@ -1,5 +1,5 @@
 /**
- * A process that keeps results without end in the directory of its argument, several at a time, and says
+ * A process that stores results without end in the directory of its argument, several at a time, and says
  * of each one that is complete: its call, length and seed. Made to be killed.
  */
 import { writeSync } from "node:fs";

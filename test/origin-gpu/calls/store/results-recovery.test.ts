@@ -12,7 +12,7 @@ import {
   collect,
   diskBytes,
   HEAD,
-  keep,
+  storeResult,
   openStore,
   pattern,
 } from "./result-tools.ts";
@@ -24,7 +24,7 @@ const WRITER = fileURLToPath(new URL("result-writer.ts", import.meta.url));
 /** A directory with one file that holds these results, written by a store that was then killed. */
 async function writtenFile(bodies: Record<string, Buffer>, memoryBytes: number) {
   const { store, directory } = await openStore({ memoryBytes });
-  for (const [call, body] of Object.entries(bodies)) await keep(store, call, body);
+  for (const [call, body] of Object.entries(bodies)) await storeResult(store, call, body);
   await store.close();
   const [name = "", ...others] = readdirSync(directory);
   expect(others).toEqual([]);
@@ -117,7 +117,7 @@ describe("after a crash", () => {
       const { store } = await openOn(name, flipped(content, bit));
       const result = store.get("a");
       expect(await result?.head()).toEqual(HEAD);
-      // A large body is not read before somebody asks for it.
+      // A large body is not read before a client asks for it.
       const body = result === undefined ? undefined : collect(result.read());
       if (bit >> 3 < bodyStart) expect((await body)?.equals(SMALL)).toBe(true);
       else await expect(body).rejects.toMatchObject({ code: "damaged" });
@@ -156,7 +156,7 @@ describe("after a crash", () => {
     await store.close();
   });
 
-  it("every answer whose completion was told is there, after a kill -9 at any time", async () => {
+  it("every response whose completion was reported is there, after a kill -9 at any time", async () => {
     const directory = join(temporaryDirectory(), "results");
     const told = new Set<string>();
     for (const lines of [1, 60, 200]) {
@@ -226,7 +226,7 @@ describe("on a disk that is full", () => {
       return;
     }
     const { store } = await openStore({ directory });
-    await keep(store, "before", pattern(1000, 1));
+    await storeResult(store, "before", pattern(1000, 1));
     const large = begin(store, "large");
     for (let index = 0; index < 20; index += 1) large.append(pattern(64 * 1024));
     const reading = collect(large.read());
@@ -237,23 +237,23 @@ describe("on a disk that is full", () => {
     ]);
     expect(store.get("large")).toBeUndefined();
     // Its file is gone, and others have room again.
-    await keep(store, "after", pattern(1000, 2));
+    await storeResult(store, "after", pattern(1000, 2));
 
-    // Small ones until nothing fits: each one either is kept or fails.
-    const kept: string[] = [];
+    // Small ones until nothing fits: each one either is stored or fails.
+    const stored: string[] = [];
     for (let index = 0; index < 40; index += 1) {
-      const result = await keep(store, String(index), pattern(20_000, index)).catch(
+      const result = await storeResult(store, String(index), pattern(20_000, index)).catch(
         (error) => error,
       );
-      if (result === undefined) kept.push(String(index));
+      if (result === undefined) stored.push(String(index));
       else expect(result).toMatchObject(full);
     }
-    expect(kept.length).toBeGreaterThan(5);
-    expect(kept.length).toBeLessThan(40);
+    expect(stored.length).toBeGreaterThan(5);
+    expect(stored.length).toBeLessThan(40);
     await store.close();
     const again = await openStore({ directory });
-    expect([...again.store.completeCalls]).toEqual(["before", "after", ...kept]);
-    for (const call of kept) {
+    expect([...again.store.completeCalls]).toEqual(["before", "after", ...stored]);
+    for (const call of stored) {
       const body = await bodyOf(again.store, call);
       expect(body?.equals(pattern(20_000, Number(call)))).toBe(true);
     }
@@ -268,11 +268,11 @@ describe("on a disk that is full", () => {
     async (_size, memoryBytes) => {
       const faulty = new FaultyFiles();
       const { store, directory } = await openStore({ memoryBytes, files: faulty.files });
-      await keep(store, "before", SMALL);
+      await storeResult(store, "before", SMALL);
       const before = diskBytes(directory);
       for (let room = 0; ; room += 1) {
         faulty.roomBytes = room;
-        const outcome = await keep(store, "a", SMALL).catch((error) => error);
+        const outcome = await storeResult(store, "a", SMALL).catch((error) => error);
         if (outcome === undefined) break;
         expect(outcome).toMatchObject({ code: "results_full" });
         await store.sweep();
@@ -290,10 +290,12 @@ describe("on a disk that is full", () => {
     for (const memoryBytes of [1000, 0]) {
       const faulty = new FaultyFiles();
       const { store, directory } = await openStore({ memoryBytes, files: faulty.files });
-      await keep(store, "before", SMALL);
+      await storeResult(store, "before", SMALL);
       faulty.failingSyncs = 1;
-      await expect(keep(store, "a", SMALL)).rejects.toMatchObject({ code: "storage_failed" });
-      await keep(store, "after", SMALL);
+      await expect(storeResult(store, "a", SMALL)).rejects.toMatchObject({
+        code: "storage_failed",
+      });
+      await storeResult(store, "after", SMALL);
       await store.close();
       const again = await openStore({ directory });
       expect([...again.store.completeCalls]).toEqual(["before", "after"]);

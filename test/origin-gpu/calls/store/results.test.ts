@@ -8,7 +8,7 @@ import {
   collect,
   diskBytes,
   HEAD,
-  keep,
+  storeResult,
   openStore,
   pattern,
 } from "./result-tools.ts";
@@ -18,7 +18,7 @@ const KIB = 1024;
 const SMALL = pattern(300);
 const LARGE = pattern(200 * KIB);
 
-describe("a kept answer", () => {
+describe("a stored response", () => {
   it.each([
     ["empty", 0],
     ["small", 300],
@@ -28,7 +28,7 @@ describe("a kept answer", () => {
   ])("that is %s can be read again and again, also by the next process", async (_what, length) => {
     const body = pattern(length);
     const { store, directory } = await openStore();
-    await keep(store, "a", body);
+    await storeResult(store, "a", body);
     for (const each of [store, (await openStore({ directory })).store]) {
       const result = each.get("a");
       expect(result?.bodyBytes).toBe(length);
@@ -119,7 +119,7 @@ describe("a kept answer", () => {
       const declared = begin(store, "declared", { status: 200, headers: ["content-length", "3"] });
       const chunked = begin(store, "chunked");
       // So that a pack is open before the gate closes.
-      await keep(store, "other", SMALL);
+      await storeResult(store, "other", SMALL);
       faulty.syncGate = gate.promise;
       const seen = { declared: 0, chunked: "" };
       const readDeclared = (async () => {
@@ -201,7 +201,7 @@ describe("a kept answer", () => {
       expect(spool.append(SMALL)).toBe(true);
       expect(store.get("a")).toBeUndefined();
       // The call is free to have another one.
-      await keep(store, "a", SMALL);
+      await storeResult(store, "a", SMALL);
       await store.close();
       expect(diskBytes(directory)).toBe(store.usedBytes);
       expect(readdirSync(directory)).toHaveLength(1);
@@ -229,7 +229,7 @@ describe("a kept answer", () => {
     await store.close();
   });
 
-  it("is kept once for a call", async () => {
+  it("is stored once for a call", async () => {
     const { store } = await openStore();
     const spool = begin(store, "a");
     expect(() => begin(store, "a")).toThrow("has a response already");
@@ -243,8 +243,8 @@ describe("a kept answer", () => {
 describe("a store of results", () => {
   it("lets a result go when its time is over", async () => {
     const { store, directory, expired, clock } = await openStore();
-    await keep(store, "short", SMALL, 1000);
-    await keep(store, "long", LARGE, 5000);
+    await storeResult(store, "short", SMALL, 1000);
+    await storeResult(store, "long", LARGE, 5000);
     clock.nowMs += 999;
     await store.sweep();
     expect(expired).toEqual([]);
@@ -262,7 +262,7 @@ describe("a store of results", () => {
 
   it("lets a reader that has begun read a result that expires meanwhile", async () => {
     const { store, clock } = await openStore();
-    await keep(store, "a", LARGE, 1000);
+    await storeResult(store, "a", LARGE, 1000);
     const reader = store.get("a")?.read();
     const first = (await reader?.next())?.value as Uint8Array;
     clock.nowMs += 1000;
@@ -272,9 +272,9 @@ describe("a store of results", () => {
     await store.close();
   });
 
-  it("does not resurrect what expired while nobody ran", async () => {
+  it("does not resurrect what expired while no agent ran", async () => {
     const { store, directory } = await openStore();
-    await keep(store, "a", SMALL, 1000);
+    await storeResult(store, "a", SMALL, 1000);
     await store.close();
     const later = await openStore({ directory, now: () => 2_000_000 });
     expect(later.expired).toEqual(["a"]);
@@ -289,17 +289,19 @@ describe("a store of results", () => {
         fc.integer({ min: 500, max: 5000 }),
         async (lengths, quotaBytes) => {
           const { store, directory, expired } = await openStore({ memoryBytes: 400, quotaBytes });
-          const kept: string[] = [];
+          const stored: string[] = [];
           for (const [index, length] of lengths.entries()) {
             const call = String(index);
-            const result = await keep(store, call, pattern(length, index)).catch((error) => error);
-            if (result === undefined) kept.push(call);
+            const result = await storeResult(store, call, pattern(length, index)).catch(
+              (error) => error,
+            );
+            if (result === undefined) stored.push(call);
             else expect(result).toMatchObject({ code: "results_full" });
             expect(store.usedBytes).toBeLessThanOrEqual(quotaBytes);
           }
           // In the order of their completion, and only the oldest.
-          expect(expired).toEqual(kept.slice(0, expired.length));
-          for (const call of kept.slice(expired.length)) {
+          expect(expired).toEqual(stored.slice(0, expired.length));
+          for (const call of stored.slice(expired.length)) {
             const expected = pattern(lengths[Number(call)] as number, Number(call));
             expect((await bodyOf(store, call))?.equals(expected)).toBe(true);
           }
@@ -312,17 +314,17 @@ describe("a store of results", () => {
     );
   });
 
-  it("keeps a number of results, and lets the oldest go first", async () => {
+  it("stores a number of results, and lets the oldest go first", async () => {
     const { store, expired } = await openStore({ maxResults: 3 });
-    for (const call of ["a", "b", "c", "d", "e"]) await keep(store, call, SMALL);
+    for (const call of ["a", "b", "c", "d", "e"]) await storeResult(store, call, SMALL);
     expect(expired).toEqual(["a", "b"]);
     expect([...store.completeCalls]).toEqual(["c", "d", "e"]);
     await store.close();
   });
 
-  it("removes a result that nobody wants, without calling it expired", async () => {
+  it("removes a result that is not wanted, without calling it expired", async () => {
     const { store, directory, expired } = await openStore();
-    await keep(store, "a", SMALL);
+    await storeResult(store, "a", SMALL);
     const spool = begin(store, "b");
     store.remove("a");
     store.remove("b");
@@ -337,7 +339,7 @@ describe("a store of results", () => {
   it("gives the room of dead results back, and moves the living ones", async () => {
     const { store, directory, clock } = await openStore({ packBytes: 10_000 });
     for (let index = 0; index < 100; index += 1) {
-      await keep(store, String(index), pattern(300, index), index % 10 === 0 ? 1e9 : 1000);
+      await storeResult(store, String(index), pattern(300, index), index % 10 === 0 ? 1e9 : 1000);
     }
     const before = diskBytes(directory);
     const reader = store.get("0")?.read();
@@ -383,7 +385,7 @@ describe("a store of results", () => {
 /** Writes, syncs past the gate, and reads a file: several round trips to the disk and the thread pool. */
 async function writtenAndRead(faulty: FaultyFiles): Promise<void> {
   const { store } = await openStore();
-  for (let round = 0; round < 5; round += 1) await keep(store, String(round), LARGE);
+  for (let round = 0; round < 5; round += 1) await storeResult(store, String(round), LARGE);
   await bodyOf(store, "4");
   await store.close();
   expect(faulty.syncs).toBeGreaterThan(0);
