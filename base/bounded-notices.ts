@@ -25,17 +25,11 @@ export function boundedNotices(sink: Sink): Sink {
   };
 
   return (event) => {
-    // A line that an app printed is not Postern's, and its repetition may be meant.
-    if (event.name !== "notice" || isOfApp(event)) return sink(event);
+    if (event.name !== "notice") return sink(event);
     if (event.atMs >= windowEndMs || counts.size >= MAX_COUNTED_NOTICES) endWindow(event);
     const text = String(event.fields["text"]);
     const count = (counts.get(text) ?? 0) + 1;
     counts.set(text, count);
     if (count <= MAX_EQUAL_NOTICES) sink(event);
   };
-}
-
-/** Starts with its function's name in brackets. */
-function isOfApp({ fields }: ObservedEvent): boolean {
-  return String(fields["text"]).startsWith("[");
 }

@@ -39,9 +39,9 @@ export const EVENTS = {
   /** Lines that were not written because their reader is slower than what is to be written. */
   "log.dropped": event<{ lines: number }>("line"),
 
-  /** A line that an app printed. */
+  /** A line that an app printed. `source` is its function, with app and version where there may be several. */
   "container.output": event<{ source: string; line: string }>("line"),
-  "container.state": event<StateChange & { endpoint: string; container?: string }>(
+  "container.state": event<StateChange & { source: string; container: string }>(
     "state",
     "containers",
   ),

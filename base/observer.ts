@@ -4,7 +4,7 @@
  * people, JSON for machines, counters.
  *
  *     observer.notice("postern: ready after 1.2 s");
- *     observer.emit("container.state", { from: "starting", to: "ready", reason: "healthy", endpoint });
+ *     observer.emit("container.state", { from: "starting", to: "ready", reason: "healthy", source, container });
  *     if (observer.debug.link) observer.emit("link.frame", { link, direction: "in", type, stream, bytes });
  *
  * Rules:

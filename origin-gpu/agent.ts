@@ -101,7 +101,7 @@ class Agent {
       gateway: this.#gateway,
       bodies,
       usePython: this.#environments.use,
-      log: observer.notice,
+      observer,
       onServing: () => this.#resumeCalls(),
     });
     const [first, ...others] = Array.from({ length: links }, (_, number) => this.#link(number));

@@ -138,7 +138,7 @@ export class AppRuntime {
   async #giveWay(endpoints: readonly Endpoint[]): Promise<void> {
     if (endpoints.length === 0) return;
     const ports = endpoints.map(({ fixedPort }) => fixedPort).join(", ");
-    this.#services.log(
+    this.#services.observer.notice(
       `postern: both versions have port ${ports}: the running one stops first, and requests wait meanwhile; with "$PORT" in the command there would be no gap`,
     );
     await Promise.all(endpoints.map(async (endpoint) => await endpoint.suspend()));

@@ -2,6 +2,7 @@
  * One version of an app on this box: its endpoints by function, and the life of their containers. Which
  * version takes new calls is served-app.ts's business.
  */
+import type { Observer } from "../../base/observer.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
@@ -16,8 +17,7 @@ export interface VersionDescription extends AppIdentity {
 
 /** What every version on this box shares. */
 export interface BoxServices extends Pick<EndpointOptions, "gateway" | "bodies" | "usePython"> {
-  /** One line for the operator. */
-  readonly log: (line: string) => void;
+  readonly observer: Observer;
   /** Called when a version of an app begins to take calls. */
   readonly onServing: () => void;
 }
@@ -39,7 +39,7 @@ export class AppVersion {
   /** Starts the containers. */
   constructor(
     description: VersionDescription,
-    { log, onServing: _onServing, ...services }: BoxServices,
+    { onServing: _onServing, ...services }: BoxServices,
   ) {
     const { endpoints, logName } = description;
     for (const settings of endpoints) {
@@ -50,7 +50,7 @@ export class AppVersion {
         ...services,
         settings,
         environment: containerVariables(description, name),
-        log: (line) => log(`[${logName}${name}] ${line}`),
+        source: `${logName}${name}`,
       });
       this.#endpoints.set(name, endpoint);
     }

@@ -3,6 +3,7 @@
  * once it is ready and a certain end. How it runs is process-container.ts's business, or nobody's where
  * the server is already there (upstream-container.ts).
  */
+import type { Observer } from "../../base/observer.ts";
 import type { EndpointConfig } from "../config/config.ts";
 
 /** Where requests go. */
@@ -56,8 +57,10 @@ export interface ContainerOptions {
   /** Variables that the agent gives; neither `env` nor the agent's own environment overrides them. */
   readonly environment: Readonly<Record<string, string>>;
   readonly usePython: UsePython;
-  /** A line that the container printed, without its line break, or a notice about it. */
-  readonly log: (line: string) => void;
+  /** Hears of the container's states and of its output. */
+  readonly observer: Observer;
+  /** Names the container's function in each line about it, with its app and version where there may be several. */
+  readonly source: string;
   /** The process ended by itself after it had been ready. */
   readonly onUnexpectedExit?: (exit: ExitInfo) => void;
 }
@@ -76,6 +79,14 @@ export interface Container {
   gaveUp(call: string): Promise<void>;
   /** Asks it to end, waits for its grace period, then makes sure. Resolves when it is gone; may be repeated. */
   stop(): Promise<void>;
+}
+
+/** Tells the operator something about a function's containers. */
+export function noticesOf({
+  observer,
+  source,
+}: Pick<ContainerOptions, "observer" | "source">): (text: string) => void {
+  return (text) => observer.notice(`[${source}] ${text}`);
 }
 
 /** How a process ended, in words: `code 1`, `signal SIGKILL`. */

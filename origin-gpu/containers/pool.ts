@@ -3,6 +3,7 @@
  * it starts again with the next request, within the limits of restart-policy.ts. One that can't be freed
  * of its work is replaced: its successor starts beside it, while its other calls finish.
  */
+import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import { AppConnections } from "../proxy/app-connections.ts";
@@ -12,6 +13,7 @@ import {
   StartFailure,
   type UsePython,
   describeExit,
+  noticesOf,
 } from "./container.ts";
 import {
   type FailureHistory,
@@ -28,8 +30,9 @@ export interface ContainerPoolOptions {
   /** Variables that every container is given; nothing overrides them. */
   readonly environment: Readonly<Record<string, string>>;
   readonly usePython: UsePython;
-  /** One line: what a container printed, or a notice about it. */
-  readonly log: (line: string) => void;
+  /** As in `ContainerOptions`. */
+  readonly observer: Observer;
+  readonly source: string;
 }
 
 /** A container in use by one call. */
@@ -189,7 +192,8 @@ class SingleContainerPool implements ContainerPool {
   }
 
   #start(): PooledContainer {
-    const { endpoint, log } = this.#options;
+    const { endpoint } = this.#options;
+    const notice = noticesOf(this.#options);
     const startedAtMs = performance.now();
     let readyAtMs = startedAtMs;
     this.#startFailure = undefined;
@@ -198,7 +202,7 @@ class SingleContainerPool implements ContainerPool {
       onUnexpectedExit: (exit) => {
         const nowMs = performance.now();
         this.#history = afterCrash(this.#history, nowMs - readyAtMs, nowMs);
-        log(
+        notice(
           `postern: ended by itself with ${describeExit(exit)}; the next request starts it again`,
         );
       },
@@ -207,13 +211,13 @@ class SingleContainerPool implements ContainerPool {
       () => {
         readyAtMs = performance.now();
         if (endpoint.kind.type === "upstream") return;
-        log(`postern: ready after ${((readyAtMs - startedAtMs) / MS_PER_SECOND).toFixed(1)} s`);
+        notice(`postern: ready after ${((readyAtMs - startedAtMs) / MS_PER_SECOND).toFixed(1)} s`);
       },
       (failure: StartFailure) => {
         if (this.#closed || container.state === "stopped") return;
         this.#startFailure = failure;
         this.#history = afterFailedStart(this.#history, performance.now());
-        log(`postern: ${failure.message}`);
+        notice(`postern: ${failure.message}`);
       },
     );
     return new PooledContainer(container);

@@ -14,6 +14,7 @@ import {
   StartFailure,
   type UsedPython,
   describeExit,
+  noticesOf,
 } from "./container.ts";
 import { containerEnvironment, pathWithNode } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
@@ -62,7 +63,7 @@ export class ProcessContainer implements Container {
 
   async stop(): Promise<void> {
     if (this.#state === "starting" || this.#state === "ready") {
-      this.#state = "stopping";
+      this.#become("stopping", "it is not needed any more");
       this.#starting.abort(this.#failure("starting_failed", "stopped before it was ready"));
       await this.#stopGroup();
     }
@@ -85,11 +86,11 @@ export class ProcessContainer implements Container {
       const group = this.#launch(port, python);
       const candidates = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
       const origin = await untilReady(candidates, healthPath, signal, (why) => (notYet = why));
-      this.#state = "ready";
+      this.#become("ready", "it answered");
       this.#warnOfOpenPorts(group);
       return { origin };
     } catch (error) {
-      if (this.#state === "starting") this.#state = "failed";
+      if (this.#state === "starting") this.#become("failed", String(error));
       if (this.#group === undefined) this.#over({ code: null, signal: null });
       else void this.#stopGroup();
       throw error instanceof StartFailure ? error : this.#failure("starting_failed", String(error));
@@ -100,9 +101,9 @@ export class ProcessContainer implements Container {
 
   /** Its time does not count as the app's: packages may have to be installed. */
   async #usePython(): Promise<string> {
-    const { endpoint, usePython, log } = this.#options;
+    const { endpoint, usePython } = this.#options;
     if (this.#kind.type !== "asgi") return endpoint.python;
-    const used = usePython(endpoint, log);
+    const used = usePython(endpoint, noticesOf(this.#options));
     // Whoever stops the container need not wait for it.
     void this.#releaseAtTheEnd(used);
     const { python } = await Promise.race([used, rejectedBy(this.#starting.signal)]);
@@ -128,7 +129,7 @@ export class ProcessContainer implements Container {
   }
 
   #launch(port: number, python: string): ProcessGroup {
-    const { endpoint, environment: given, log } = this.#options;
+    const { endpoint, environment: given, observer, source } = this.#options;
     const environment = containerEnvironment({
       inherited: process.env,
       configured: endpoint.env,
@@ -143,7 +144,7 @@ export class ProcessContainer implements Container {
       withChannel: this.#kind.type === "asgi",
       onLine: (line) => {
         this.#lastLines.push(line);
-        log(line);
+        observer.emit("container.output", { source, line });
       },
     });
     this.#group = group;
@@ -166,7 +167,7 @@ export class ProcessContainer implements Container {
   async #onLeaderExit(group: ProcessGroup): Promise<void> {
     const wasReady = this.#state === "ready";
     // At once, so that no request is sent to it while the rest of its group is ended.
-    if (wasReady) this.#state = "failed";
+    if (wasReady) this.#become("failed", "its process ended");
     const exit = await group.exited;
     const message = `ended with ${describeExit(exit)} before it was ready`;
     this.#starting.abort(this.#failure("starting_failed", message));
@@ -178,12 +179,21 @@ export class ProcessContainer implements Container {
     const { stopSignal, exitGracePeriod } = this.#options.endpoint;
     const gone = await this.#group?.stop(stopSignal, exitGracePeriod * MS_PER_SECOND);
     if (gone !== false) return;
-    this.#options.log("postern: warning: it does not end, even by SIGKILL, and is left behind");
+    noticesOf(this.#options)(
+      "postern: warning: it does not end, even by SIGKILL, and is left behind",
+    );
     this.#over({ code: null, signal: null });
   }
 
+  #become(to: ContainerState, reason: string): void {
+    const { observer, source } = this.#options;
+    const from = this.#state;
+    this.#state = to;
+    observer.emit("container.state", { from, to, reason, source, container: this.id });
+  }
+
   #over(exit: ExitInfo): void {
-    if (this.#state === "stopping") this.#state = "stopped";
+    if (this.#state === "stopping") this.#become("stopped", describeExit(exit));
     this.#ended.resolve(exit);
   }
 
@@ -192,7 +202,7 @@ export class ProcessContainer implements Container {
     const open = listeners(groupMembers(group.pid)).filter(({ loopback }) => !loopback);
     if (open.length === 0) return;
     const ports = open.map(({ address, port }) => `${address}:${port}`).join(", ");
-    this.#options.log(
+    noticesOf(this.#options)(
       `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
     );
   }

@@ -10,6 +10,7 @@ import {
   type ContainerState,
   type ExitInfo,
   StartFailure,
+  noticesOf,
 } from "./container.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 
@@ -21,12 +22,14 @@ export class UpstreamContainer implements Container {
   readonly exited: Promise<ExitInfo>;
   readonly #ended = Promise.withResolvers<ExitInfo>();
   readonly #stopping = new AbortController();
+  readonly #options: ContainerOptions;
   #state: ContainerState = "starting";
 
   constructor(id: string, url: string, options: ContainerOptions) {
     this.id = id;
+    this.#options = options;
     this.exited = this.#ended.promise;
-    this.ready = this.#start(url, options);
+    this.ready = this.#start(url);
     // Whoever waits is told; that nobody waits is no fault.
     this.ready.catch(() => undefined);
   }
@@ -44,14 +47,14 @@ export class UpstreamContainer implements Container {
     await this.exited;
   }
 
-  async #start(url: string, { endpoint, log }: ContainerOptions): Promise<ContainerAddress> {
-    const { healthPath, startupTimeout } = endpoint;
+  async #start(url: string): Promise<ContainerAddress> {
+    const { healthPath, startupTimeout } = this.#options.endpoint;
     if (healthPath === undefined) {
-      this.#state = "ready";
+      this.#become("ready", "it has no health path");
       const there = acceptsConnections(url, this.#stopping.signal);
       void there.then((yes) => {
         if (!yes && this.#state === "ready") {
-          log(`postern: warning: nothing takes connections at ${url} yet`);
+          noticesOf(this.#options)(`postern: warning: nothing takes connections at ${url} yet`);
         }
       });
       return { origin: url };
@@ -61,7 +64,7 @@ export class UpstreamContainer implements Container {
     try {
       const signal = AbortSignal.any([late, this.#stopping.signal]);
       await untilReady([url], healthPath, signal, (why) => (notYet = why));
-      this.#state = "ready";
+      this.#become("ready", "it answered");
       return { origin: url };
     } catch {
       if (this.#stopping.signal.aborted) {
@@ -72,9 +75,19 @@ export class UpstreamContainer implements Container {
     }
   }
 
+  #become(to: ContainerState, reason: string): void {
+    const { observer, source } = this.#options;
+    const from = this.#state;
+    this.#state = to;
+    observer.emit("container.state", { from, to, reason, source, container: this.id });
+  }
+
   #end(state: "stopped" | "failed"): void {
     if (this.#state === "stopped" || this.#state === "failed") return;
-    this.#state = state;
+    this.#become(
+      state,
+      state === "failed" ? "it did not answer in time" : "it is not needed any more",
+    );
     this.#stopping.abort();
     this.#ended.resolve({ code: null, signal: null });
   }

@@ -8,6 +8,7 @@ import type { BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import { noticesOf } from "../containers/container.ts";
 import {
   type ContainerPool,
   type ContainerPoolOptions,
@@ -64,7 +65,7 @@ export class Endpoint {
       settings,
       closing: this.#closing.signal,
       onStuck: (containerId, callId, afterS) => {
-        pool.log(
+        noticesOf(pool)(
           `postern: it still works on a call that ended ${afterS} s ago (${callId}); another container takes its place`,
         );
         this.#pool.replace(containerId);

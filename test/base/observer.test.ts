@@ -11,7 +11,13 @@ import {
 } from "../../base/observer.ts";
 
 const AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
-const CHANGE = { from: "starting", to: "ready", reason: "healthy", endpoint: "chat" };
+const CHANGE = {
+  from: "starting",
+  to: "ready",
+  reason: "healthy",
+  source: "chat",
+  container: "ct-1",
+};
 const FRAME = { link: 0, direction: "in", type: "DATA", stream: 1, bytes: 5 } as const;
 
 function observing(debug: string, sink: (write: (line: string) => void) => Sink) {
@@ -35,7 +41,7 @@ it("writes text: notices and an app's lines always, other events where their top
     "03:04:05 postern: ready",
     "03:04:05   and well",
     "03:04:05 [chat] hello",
-    "03:04:05 container.state starting -> ready (healthy) endpoint=chat",
+    "03:04:05 container.state starting -> ready (healthy) source=chat container=ct-1",
     "03:04:05 postern: 7 lines were left out: they came faster than they were read",
   ]);
 });

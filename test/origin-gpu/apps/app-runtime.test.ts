@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 
+import { SILENT } from "../../../base/observer.ts";
 import type { VersionDescription } from "../../../origin-gpu/apps/app-version.ts";
 import { AppRuntime } from "../../../origin-gpu/apps/app-runtime.ts";
 import { formatProblems, parseConfig } from "../../../origin-gpu/config/config.ts";
@@ -41,7 +42,7 @@ async function servedApp(): Promise<AppRuntime> {
       throw new Error("nothing is Python here");
     },
     onServing: () => undefined,
-    log: () => undefined,
+    observer: SILENT,
   });
   onTestFinished(async () => await app.close());
   await app.begin(version(1));

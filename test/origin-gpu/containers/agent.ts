@@ -3,13 +3,13 @@
  * it is given, prints what the server prints, and "ready" when it is.
  */
 import { createContainerPool } from "../../../origin-gpu/containers/pool.ts";
-import { serverEndpoint, plainPython } from "./endpoint.ts";
+import { serverEndpoint, plainPython, listening } from "./endpoint.ts";
 
 const pool = createContainerPool({
   endpoint: serverEndpoint(process.argv.slice(2)),
   environment: {},
   usePython: plainPython,
-  log: (line) => console.log(line),
+  ...listening((line) => console.log(line)),
 });
 await pool.acquire();
 console.log("ready");

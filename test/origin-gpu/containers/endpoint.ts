@@ -1,6 +1,7 @@
 /** Endpoints of the tests of this folder. */
 import { fileURLToPath } from "node:url";
 
+import { Observer } from "../../../base/observer.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import type { UsePython } from "../../../origin-gpu/containers/container.ts";
 
@@ -44,4 +45,18 @@ export function serverEndpoint(
   const command = ["node", `${HERE}server.ts`, ...flags];
   const kind = { type: "web_server", command, ...(port === undefined ? {} : { port }) } as const;
   return endpointConfig({ kind, ...rest });
+}
+
+/** A container's options for lines: each that it prints and each notice about it, without its source. */
+export function listening(onLine: (line: string) => void) {
+  const observer = new Observer({
+    sinks: [
+      ({ fields: { line, text } }) => {
+        if (typeof line === "string") onLine(line);
+        if (typeof text === "string") onLine(text.replace("[web] ", ""));
+      },
+    ],
+    now: Date.now,
+  });
+  return { observer, source: "web" };
 }

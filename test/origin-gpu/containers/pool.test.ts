@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { createContainerPool } from "../../../origin-gpu/containers/pool.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
-import { endpointConfig, serverEndpoint, plainPython } from "./endpoint.ts";
+import { endpointConfig, serverEndpoint, plainPython, listening } from "./endpoint.ts";
 
 function createPool(endpoint: EndpointConfig) {
   const lines: string[] = [];
@@ -13,7 +13,7 @@ function createPool(endpoint: EndpointConfig) {
     endpoint,
     environment: {},
     usePython: plainPython,
-    log: (line) => lines.push(line),
+    ...listening((line) => lines.push(line)),
   });
   onTestFinished(async () => await pool.close());
   return { pool, lines };

@@ -8,7 +8,7 @@ import type { Container, ExitInfo } from "../../../origin-gpu/containers/contain
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
 import { freePort, temporaryDirectory } from "../../support/temporary.ts";
-import { HERE, endpointConfig, serverEndpoint, plainPython } from "./endpoint.ts";
+import { HERE, endpointConfig, serverEndpoint, plainPython, listening } from "./endpoint.ts";
 
 class Started {
   readonly lines: string[] = [];
@@ -21,10 +21,10 @@ class Started {
       endpoint,
       environment,
       usePython: plainPython,
-      log: (line) => {
+      ...listening((line) => {
         this.lines.push(line);
         for (const check of this.#waiting) check();
-      },
+      }),
       onUnexpectedExit: this.unexpected.resolve,
     });
   }

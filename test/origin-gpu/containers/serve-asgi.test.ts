@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { existingVenv } from "../../support/venv.ts";
-import { HERE, endpointConfig, plainPython } from "./endpoint.ts";
+import { HERE, endpointConfig, plainPython, listening } from "./endpoint.ts";
 
 const DIRECTORY = `${HERE}asgi`;
 
@@ -19,7 +19,7 @@ function start(target: string, settings: Partial<EndpointConfig> = {}) {
     }),
     environment: { PYTHONDONTWRITEBYTECODE: "1" },
     usePython: plainPython,
-    log: (line) => lines.push(line),
+    ...listening((line) => lines.push(line)),
   });
   onTestFinished(async () => await container.stop());
   return { container, lines };

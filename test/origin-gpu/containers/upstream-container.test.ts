@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { freePort } from "../../support/temporary.ts";
-import { endpointConfig, plainPython } from "./endpoint.ts";
+import { endpointConfig, plainPython, listening } from "./endpoint.ts";
 
 async function serve(status: () => number): Promise<string> {
   const server = createServer((_request, response) => response.writeHead(status()).end());
@@ -22,7 +22,7 @@ function start(url: string, settings: { healthPath?: string; startupTimeout?: nu
     endpoint: endpointConfig({ kind: { type: "upstream", url }, ...settings }),
     environment: {},
     usePython: plainPython,
-    log: warned.resolve,
+    ...listening(warned.resolve),
   });
   onTestFinished(async () => await container.stop());
   return { container, warned: warned.promise };
