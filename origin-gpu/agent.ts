@@ -217,7 +217,7 @@ class Agent {
       box: enrolment.box,
       region,
       isAnnounced: (name) => this.#announced?.isCalled(name) === true,
-      log: observer.notice,
+      observer,
     });
   }
 

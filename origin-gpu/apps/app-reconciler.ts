@@ -3,6 +3,7 @@
  * works on one version at a time: the serving one, where the box has another; else the candidate. It does not try
  * a failed candidate again. It tries a version that serves elsewhere until that version runs here too.
  */
+import type { Observer } from "../../base/observer.ts";
 import {
   type AssignedApp,
   type AssignedVersion,
@@ -18,6 +19,16 @@ import type { AppRuntime } from "./app-runtime.ts";
 
 const FIRST_RETRY_MS = 10_000;
 const MAX_RETRY_MS = 300_000;
+
+/** The reason for a version's state where no detail gives one, for the log. */
+const REASONS: Readonly<Record<VersionState, string>> = {
+  fetching: "it is assigned to this box",
+  preparing: "its code is here",
+  starting: "its code and Python environments are here",
+  ready: "its containers are ready",
+  serving: "it is the version that serves",
+  failed: "it did not start",
+};
 
 /** A version whose code and Python environments are there. */
 export interface LoadedVersion {
@@ -40,8 +51,7 @@ export interface AppReconcilerOptions {
   /** The reports are others now, or the versions in use. */
   readonly onChange: () => void;
   readonly later: Later;
-  /** One line for the operator. */
-  readonly log: (line: string) => void;
+  readonly observer: Observer;
 }
 
 export class AppReconciler {
@@ -183,7 +193,7 @@ export class AppReconciler {
     const detail = error instanceof Error ? error.message : String(error);
     const lines = error instanceof StartFailure ? error.lastLines : [];
     this.#report(version, "failed", detail, lines);
-    this.#options.log(`postern: ${this.#desired.app} v${version}: ${detail}`);
+    this.#options.observer.notice(`postern: ${this.#desired.app} v${version}: ${detail}`);
     this.#working = undefined;
     this.#leave(version);
     if (this.#desired.serving?.version !== version) {
@@ -209,6 +219,13 @@ export class AppReconciler {
   }
 
   #report(version: number, state: VersionState, detail = "", lines: readonly string[] = []): void {
+    this.#options.observer.emit("version.state", {
+      from: this.#reports.get(version)?.state ?? "absent",
+      to: state,
+      reason: detail === "" ? REASONS[state] : detail,
+      app: this.#desired.app,
+      version,
+    });
     this.#reports.set(version, {
       app: this.id,
       version,

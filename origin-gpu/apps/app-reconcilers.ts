@@ -4,6 +4,7 @@
  * either side missed, the next exchange puts right. Nothing of it is on the disk but code: an agent that
  * starts asks first, and secrets are never written down.
  */
+import type { Observer } from "../../base/observer.ts";
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
 import type { CodeStore } from "../code/code-store.ts";
 import { keyOf, type AppName, type AppRuntimes } from "./app-runtimes.ts";
@@ -22,8 +23,7 @@ export interface AppReconcilersOptions {
   /** An app that the box brings along: no other of its name is served beside it. */
   readonly isAnnounced: (name: AppName) => boolean;
   readonly later: Later;
-  /** One line for the operator. */
-  readonly log: (line: string) => void;
+  readonly observer: Observer;
 }
 
 interface Assigned {
@@ -113,7 +113,7 @@ export class AppReconcilers {
         load: this.#options.load,
         later: this.#options.later,
         onChange: () => this.report(),
-        log: this.#options.log,
+        observer: this.#options.observer,
       });
       this.#assigned.set(desired.id, { name: { environment, app: name }, app });
       app.want(desired);
@@ -153,14 +153,16 @@ export class AppReconcilers {
   #tellOfNamesake(key: string): void {
     if (this.#namesakes.has(key)) return;
     this.#namesakes.add(key);
-    const { log } = this.#options;
-    log(`postern: ${key} is deployed to this box, which serves an app of that name by itself`);
+    const { observer } = this.#options;
+    observer.notice(
+      `postern: ${key} is deployed to this box, which serves an app of that name by itself`,
+    );
   }
 
   #tell(line: string): void {
     if (line === this.#said) return;
     this.#said = line;
-    this.#options.log(`postern: ${line}`);
+    this.#options.observer.notice(`postern: ${line}`);
   }
 }
 

@@ -3,6 +3,7 @@
  * assignments, and the operations that a gateway asks of both.
  */
 import { join } from "node:path";
+import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
 import { type CodeOperation, codeOperations } from "../code/code-operations.ts";
 import { CodeStore } from "../code/code-store.ts";
@@ -36,8 +37,7 @@ export interface DeployedAppsOptions {
   readonly box: string;
   readonly region: string;
   readonly isAnnounced: (name: AppName) => boolean;
-  /** One line for the operator. */
-  readonly log: (line: string) => void;
+  readonly observer: Observer;
 }
 
 /** @param directory the agent's state directory */
@@ -53,7 +53,7 @@ export class DeployedApps {
   readonly operations: OperationHandlers<DeploymentOperation>;
   readonly #assigned: AppReconcilers;
 
-  constructor({ files, gateway, usePython, box, region, log, ...apps }: DeployedAppsOptions) {
+  constructor({ files, gateway, usePython, box, region, observer, ...apps }: DeployedAppsOptions) {
     const { code, history, emptyDirectory } = files;
     const controlPlane = new GatewayAssignments(gateway);
     const loader = new VersionLoader({
@@ -63,7 +63,7 @@ export class DeployedApps {
       emptyDirectory,
       box,
       region,
-      log,
+      observer,
     });
     this.#assigned = new AppReconcilers({
       ...apps,
@@ -72,10 +72,10 @@ export class DeployedApps {
       code,
       history,
       later: laterByTimer,
-      log,
+      observer,
     });
     this.operations = {
-      ...codeOperations(code, log),
+      ...codeOperations(code, observer.notice),
       refreshAssignments: (_, { stream }) => {
         this.#assigned.poke();
         return replyNothing(stream);

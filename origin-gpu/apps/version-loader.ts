@@ -3,6 +3,7 @@
  * it alone; its configuration, by the rules that read a postern.toml; its Python environments.
  */
 import { mkdir } from "node:fs/promises";
+import type { Observer } from "../../base/observer.ts";
 import type {
   AssignedApp as Assignment,
   AssignedVersion,
@@ -11,7 +12,12 @@ import type {
 import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import type { CodeStore } from "../code/code-store.ts";
 import { type AppConfig, formatProblems, parseConfigDocument } from "../config/config.ts";
-import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
+import {
+  StartFailure,
+  type UsedPython,
+  type UsePython,
+  noticesOf,
+} from "../containers/container.ts";
 import type { LoadedVersion } from "./app-reconciler.ts";
 import type { AssignmentSource } from "./assignment-source.ts";
 import { withSecrets } from "./secrets.ts";
@@ -24,8 +30,7 @@ export interface VersionLoaderOptions {
   readonly emptyDirectory: string;
   readonly box: string;
   readonly region: string;
-  /** One line for the operator. */
-  readonly log: (line: string) => void;
+  readonly observer: Observer;
 }
 
 export class VersionLoader {
@@ -80,12 +85,12 @@ export class VersionLoader {
 
   /** Made here, before the clock of startup_timeout runs; held until the containers hold them. */
   async #pythons({ endpoints }: AppConfig): Promise<UsedPython[]> {
-    const { usePython, log } = this.#options;
+    const { usePython, observer } = this.#options;
     const asgi = endpoints.filter(({ kind }) => kind.type === "asgi");
     const made = await Promise.allSettled(
       asgi.map(
         async (endpoint) =>
-          await usePython(endpoint, (line) => log(`[${endpoint.function}] ${line}`)),
+          await usePython(endpoint, noticesOf({ observer, source: endpoint.function })),
       ),
     );
     const failed = made.find((result) => result.status === "rejected");

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { Observer, textSink } from "../../../base/observer.ts";
 import { AppReconcilers } from "../../../origin-gpu/apps/app-reconcilers.ts";
 import type { VersionedApp } from "../../../origin-gpu/apps/app-reconciler.ts";
 import { StartFailure } from "../../../origin-gpu/containers/container.ts";
@@ -69,7 +70,15 @@ class Box {
     history: this.#history(),
     isAnnounced: () => this.announced,
     later: this.timers.later,
-    log: (line) => this.lines.push(line),
+    observer: new Observer({
+      sinks: [
+        textSink(
+          (line) => this.lines.push(line),
+          () => "",
+        ),
+      ],
+      now: Date.now,
+    }),
   });
 
   /** What is reported, as `v2 ready`. */

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
+import { SILENT } from "../../../base/observer.ts";
 import { VersionLoader } from "../../../origin-gpu/apps/version-loader.ts";
 import { StartFailure, type UsePython } from "../../../origin-gpu/containers/container.ts";
 import type { AssignedApp, AssignedVersion } from "../../../routing/wire/deployments.ts";
@@ -41,7 +42,7 @@ function loader(usePython: UsePython) {
     emptyDirectory,
     box: "gpu-1",
     region: "eu",
-    log: () => undefined,
+    observer: SILENT,
   });
   return { versionLoader, events, emptyDirectory };
 }
