@@ -118,8 +118,14 @@ export function parsedAttempt(attempt: UnparsedAttempt): Attempt {
   try {
     switch (attempt.kind) {
       case "response":
-      case "websocket":
-        return { ...attempt, head: parseResponseHead(attempt.head) };
+      case "websocket": {
+        const head = parseResponseHead(attempt.head);
+        // 101 is for a WebSocket whose dial-back has come.
+        if ((head.status === 101) !== (attempt.kind === "websocket")) {
+          throw new ProtocolError("head: 101 is for WebSockets alone");
+        }
+        return { ...attempt, head };
+      }
       case "deferred":
         return { kind: "deferred", call: parseDeferredCall(attempt.call) };
       case "failed":

@@ -90,7 +90,7 @@ export function parseResponseHead(text: string): ResponseHead {
   const { status, headers, length, timing } = head;
   if (!isStatus(status)) throw new ProtocolError("head: status is neither 101 nor 200 to 599");
   if (!arePairs(headers)) throw new ProtocolError("head: headers is not a list of pairs");
-  // JSON spells a control character with a backslash, DEL excepted. Most heads have neither.
+  // JSON spells control characters and lone surrogates with a backslash, DEL excepted. Most heads have neither.
   const isPlain = !text.includes("\\") && !text.includes("\u007f");
   const problem = problemInHeaders(headers, isPlain);
   if (problem !== undefined) throw new ProtocolError(`head: ${problem}`);
@@ -112,7 +112,7 @@ export function contentLength(headers: readonly string[]): number | undefined {
 /** RFC 9110, 5.6.2, in lower case. */
 const LOWER_CASE_TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
-/** @param isPlain no value has a control character */
+/** @param isPlain no value has a control character or a lone surrogate */
 function problemInHeaders(headers: readonly string[], isPlain: boolean): string | undefined {
   let bytes = 0;
   let hasLength = false;
@@ -121,7 +121,9 @@ function problemInHeaders(headers: readonly string[], isPlain: boolean): string 
     const value = headers[index + 1] as string;
     bytes += name.length + value.length + HEADER_LINE_OVERHEAD_BYTES;
     if (!LOWER_CASE_TOKEN.test(name)) return "a header's name is not a lower-case token";
-    if (!isPlain && hasControlCharacter(value)) return "a header's value has a control character";
+    if (!isPlain && (hasControlCharacter(value) || !value.isWellFormed())) {
+      return "a header's value has a control character or a lone surrogate";
+    }
     if (name !== "content-length") continue;
     // RFC 9112, 6.3: two lengths are two opinions on where the body ends.
     if (hasLength) return "two Content-Length lines";

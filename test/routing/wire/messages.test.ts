@@ -178,6 +178,7 @@ describe("what it must not say", () => {
     [parseResponseHead, responseHead, "headers", ["a", "b\r\nc: d"]],
     [parseResponseHead, responseHead, "headers", ["a", "b\u0000"]],
     [parseResponseHead, responseHead, "headers", ["a", "b\u007f"]],
+    [parseResponseHead, responseHead, "headers", ["a", "b\ud800"]],
     [parseResponseHead, responseHead, "headers", ["content-length", "1", "content-length", "2"]],
     [parseResponseHead, responseHead, "headers", ["content-length", "1, 1"]],
     [parseResponseHead, responseHead, "headers", ["content-length", "-1"]],

@@ -1,0 +1,219 @@
+/**
+ * A box is a tenant: whatever its agent says, its clients get a response of HTTP, other boxes are served, and the
+ * gateway throws nothing. corpus.json has what was found or thought of; the rest is drawn at random.
+ */
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ERRORS, isErrorCode } from "../../../routing/wire/errors.ts";
+import { FRAME } from "../../../routing/wire/frames.ts";
+import { announcement, ask, connectAgent, type FakeAgent } from "../fake-agent.ts";
+import corpus from "./corpus.json" with { type: "json" };
+import { EvilAgent, type EvilFrame } from "./evil-agent.ts";
+
+/** Raise it on a machine of your own: 5,000 take three minutes. */
+const RUNS = 200;
+
+let evil: EvilAgent;
+let honest: FakeAgent;
+
+beforeAll(async () => {
+  evil = new EvilAgent("evil-box");
+  await evil.connect();
+  honest = await connectAgent("honest-box", {
+    endpoints: [announcement("honest", "f")],
+    open: (stream) => {
+      stream.sendHead('{"status":200,"headers":[]}', [new TextEncoder().encode("honest")], true);
+      return {};
+    },
+  });
+});
+afterAll(() => {
+  evil.leave();
+  honest.close();
+});
+
+/** Sends a request to the evil box, which answers by this script, and checks what its client gets. */
+async function checkScript(script: readonly EvilFrame[], method = "POST"): Promise<void> {
+  await evil.isUp();
+  evil.script = script;
+  const response = await ask("local--evil-evil-box", "/", {
+    method,
+    redirect: "manual",
+    // A call that may have begun is repeated where its method is safe, for some seconds.
+    ...(method === "POST" && { body: "hello" }),
+  });
+  if (response.status >= 500 && response.status !== saidStatus(script)) {
+    const { code } = await response.json<{ code: unknown }>();
+    expect(isErrorCode(code)).toBe(true);
+    if (isErrorCode(code)) expect(response.status).toBe(ERRORS[code].status);
+  } else {
+    expect(response.status).toBeGreaterThanOrEqual(200);
+    // A body that breaks off is the agent's fault, and the client sees it.
+    await response.arrayBuffer().catch(() => undefined);
+  }
+  for (const [name, value] of response.headers) {
+    expect(name).toMatch(/^[!#$%&'*+.^_`|~0-9a-z-]+$/);
+    expect(value).not.toMatch(/[\r\n\0]/);
+  }
+}
+
+/** The status of the first head, where that is one. */
+function saidStatus(script: readonly EvilFrame[]): number | undefined {
+  const head = script.find(({ type }) => type === FRAME.HEAD)?.head ?? "{}";
+  try {
+    const { status } = JSON.parse(head) as { status?: unknown };
+    return typeof status === "number" ? status : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const status = fc.oneof(
+  fc.constantFrom(101, 200, 204, 205, 206, 301, 304, 404, 500, 503, 599),
+  fc.constantFrom(-1, 0, 99, 100, 102, 199, 600, 999, 1e9, 200.5, "200", null),
+);
+const name = fc.oneof(
+  fc.constantFrom("content-length", "transfer-encoding", "content-encoding", "set-cookie"),
+  fc.constantFrom("location", "content-type", "postern-call-id", "x-request-id", "vary", "upgrade"),
+  fc.constantFrom("", " ", "a b", "A", "é", "a\r\nb", "a:", "__proto__", "\u0000"),
+  fc.string({ maxLength: 10 }),
+);
+const value = fc.oneof(
+  fc.constantFrom("", "0", "5", "-1", "1e9", "999999999999999", "5, 5", "gzip", "chunked"),
+  fc.constantFrom(
+    "a\r\nset-cookie: b",
+    "\u0000",
+    "é日本🚪",
+    "\ud800",
+    "\u007f",
+    "\t",
+    "x".repeat(70_000),
+  ),
+  fc.string({ maxLength: 20 }),
+);
+const responseHead = fc.record(
+  {
+    status,
+    headers: fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc.array(fc.tuple(name, value), { maxLength: 4 }).map((lines) => lines.flat()),
+      },
+      { weight: 1, arbitrary: fc.jsonValue() },
+    ),
+    length: fc.oneof(fc.constantFrom(0, 5, -1, 1e20, "5"), fc.jsonValue()),
+    timing: fc.oneof(fc.constant({ queue: 0, start: 0, app: 1 }), fc.jsonValue()),
+  },
+  { requiredKeys: ["status", "headers"] },
+);
+const jsonText = fc.oneof(
+  { weight: 6, arbitrary: responseHead.map((head) => JSON.stringify(head)) },
+  { weight: 1, arbitrary: fc.json() },
+  { weight: 1, arbitrary: fc.string() },
+);
+const failure = fc.record(
+  {
+    code: fc.oneof(
+      fc.constantFrom(...Object.keys(ERRORS)),
+      fc.constantFrom("constructor", "", 5, null),
+    ),
+    detail: fc.oneof(fc.string(), fc.constantFrom("a\r\nb", "x".repeat(100_000), 5)),
+    retryAfter: fc.oneof(fc.constantFrom(0, 1.5, 1e300, -1, "1"), fc.jsonValue()),
+    knownSinceMs: fc.constantFrom(0, 1e300, -1, "5"),
+  },
+  { requiredKeys: [] },
+);
+const deferred = fc.record(
+  {
+    callId: fc.oneof(
+      fc.uuid(),
+      fc.constantFrom("", "a/b", "../x", "x".repeat(1_000)),
+      fc.jsonValue(),
+    ),
+    status: fc.constantFrom("pending", "running", "success", 5),
+    position: fc.constantFrom(0, -1, 1e300, "0"),
+    elapsedMs: fc.constantFrom(0, 1e300, -1),
+  },
+  { requiredKeys: [] },
+);
+const evilFrame: fc.Arbitrary<EvilFrame> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant(FRAME.HEAD as number),
+      head: jsonText,
+      bytes: fc.constantFrom(0, 5, 100),
+      end: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant(FRAME.DATA as number),
+      bytes: fc.constantFrom(0, 1, 5, 65_536, 65_537, 200_000),
+      end: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constantFrom<number>(FRAME.REFUSE, FRAME.RESET),
+      text: fc.oneof(
+        failure.map((each) => JSON.stringify(each)),
+        fc.json(),
+        fc.string(),
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant(FRAME.DEFERRED as number),
+      text: fc.oneof(
+        deferred.map((each) => JSON.stringify(each)),
+        fc.json(),
+      ),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.integer({ min: 0, max: 127 }),
+      stream: fc.constantFrom(0, 1, 0xffffffff),
+      text: fc.oneof(fc.constantFrom("", "{}", "\u0000"), fc.string()),
+      end: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant(FRAME.CREDIT as number),
+      text: fc.string({ maxLength: 5 }),
+    }),
+  },
+);
+
+const tooLarge = JSON.stringify({ status: 200, headers: ["a", "x".repeat(70_000)] });
+const large = {
+  what: "headers of 70 kB",
+  script: [{ type: FRAME.HEAD, head: tooLarge, end: true }] as EvilFrame[],
+};
+
+describe("an evil agent", () => {
+  test.each([...(corpus as { what: string; script: EvilFrame[] }[]), large])(
+    "$what",
+    async ({ script }) => {
+      await checkScript(script);
+      expect(await (await ask("local--honest-f")).text()).toBe("honest");
+    },
+  );
+
+  test("that says anything at all", { timeout: 60_000 }, async () => {
+    const scripts = fc.array(evilFrame, { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(scripts, async (script) => await checkScript(script)),
+      { numRuns: RUNS },
+    );
+    expect(await (await ask("local--honest-f")).text()).toBe("honest");
+  });
+});
