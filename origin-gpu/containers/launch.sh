@@ -6,7 +6,7 @@
 # The agent starts this script as the leader of a process group and keeps the other end of descriptor 3
 # open. The command takes this script's place (same process, so signals and the exit code are its own);
 # beside it stays a watcher that sees descriptor 3 close when the agent is gone, even by kill -9, and
-# then ends the whole group. Plain POSIX shell: it costs under 1 MB and needs no other program.
+# then ends the whole group. The watcher is no child of the command, which may wait for all of its children. Plain POSIX shell: it costs under 1 MB and needs no other program.
 
 # What the watcher runs. It outlasts the signals that ask the container to end, since it is needed until
 # the agent itself ends the group. Where /proc tells the environment of processes (Linux), those that
@@ -34,5 +34,5 @@ case $1 in
   fi
   ;;
 esac
-/bin/sh -c "$watcher" </dev/null >/dev/null 2>&1 4<&- &
+(/bin/sh -c "$watcher" </dev/null >/dev/null 2>&1 4<&- &)
 exec "$@" </dev/null 3<&-

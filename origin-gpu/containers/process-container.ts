@@ -22,7 +22,7 @@ import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
 import { CHANNEL_DESCRIPTOR, ProcessGroup } from "./process-group.ts";
-import { lateMessage, untilReady } from "./readiness.ts";
+import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 
 const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
 const MS_PER_SECOND = 1000;
@@ -83,8 +83,9 @@ export class ProcessContainer implements Container {
       }, startupTimeout * MS_PER_SECOND);
       const port = await this.#choosePort();
       signal.throwIfAborted();
+      const candidates = await this.#freeOrigins(port, signal);
+      signal.throwIfAborted();
       const group = this.#launch(port, python);
-      const candidates = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
       const origin = await untilReady(candidates, healthPath, signal, (why) => (notYet = why));
       this.#become("ready", "it answered");
       this.#warnOfOpenPorts(group);
@@ -123,9 +124,18 @@ export class ProcessContainer implements Container {
       void this.exited.then(() => releasePort(port));
       return port;
     }
-    // Otherwise whoever listens there already would be taken for the container.
+    // Its app could not listen there.
     if (await isPortFree(fixed)) return fixed;
     throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
+  }
+
+  /** Where the container may listen: what answers there before its start is another program. */
+  async #freeOrigins(port: number, signal: AbortSignal): Promise<string[]> {
+    const origins = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
+    const taken = await Promise.all(
+      origins.map(async (origin) => await acceptsConnections(origin, signal)),
+    );
+    return origins.filter((_, index) => taken[index] === false);
   }
 
   #launch(port: number, python: string): ProcessGroup {

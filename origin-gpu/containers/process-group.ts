@@ -71,7 +71,7 @@ export class ProcessGroup {
 
   /** The agent's end of it. */
   get channel(): Duplex | undefined {
-    const channel = this.#child.stdio[CHANNEL_DESCRIPTOR];
+    const channel = pipesOf(this.#child)[CHANNEL_DESCRIPTOR];
     return channel instanceof Duplex ? channel : undefined;
   }
 
@@ -109,7 +109,7 @@ export class ProcessGroup {
     const enough = delay(LAST_OUTPUT_MS, undefined, { ref: false });
     await Promise.race([this.#outputClosed, enough]);
     this.#over = true;
-    for (const stream of this.#child.stdio) stream?.destroy();
+    for (const stream of pipesOf(this.#child)) stream?.destroy();
     return exit;
   }
 
@@ -127,8 +127,8 @@ export class ProcessGroup {
     if (!this.#over && this.pid !== undefined) signalQuietly(-this.pid, signal);
   }
 
-  async #read(output: ChildProcess["stdout"]): Promise<void> {
-    if (output === null) return;
+  async #read(output: ChildProcess["stdout"] | undefined): Promise<void> {
+    if (!output) return;
     const splitter = new LineSplitter(this.#options.onLine);
     output.on("data", (chunk: Buffer) => splitter.write(chunk));
     // A pipe that breaks has ended, for whoever reads lines.
@@ -136,6 +136,12 @@ export class ProcessGroup {
     await once(output, "close").catch(() => undefined);
     splitter.end();
   }
+}
+
+/** A child's pipes: none where it could not be started, for which Node's types have no word. */
+function pipesOf(child: ChildProcess): readonly (ChildProcess["stdio"][number] | undefined)[] {
+  const pipes: ChildProcess["stdio"] | undefined = child.stdio;
+  return pipes ?? [];
 }
 
 function signalQuietly(pid: number, signal: NodeJS.Signals): void {

@@ -22,11 +22,19 @@ export interface AdmissionOptions {
   readonly onAdmitted: (queued: QueuedCall) => void;
   /** The call that had a place or waited for one has ended: its place is to be released. */
   readonly onSettled: (queued: QueuedCall, how: Settlement) => void;
+  /** One line for the operator. */
+  readonly log: (line: string) => void;
 }
+
+/** Calls that wait this long behind others that hold every place are worth a line, and no more often. */
+const BLOCKED_MS = 20_000;
 
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #limiter: ConcurrencyLimiter;
+  /** When the calls that have a place got it, in milliseconds of `performance.now()`. */
+  readonly #heldSince = new Map<QueuedCall, number>();
+  #watch: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -47,12 +55,18 @@ export class Admission {
     const isAsync = call.head.async === true;
     const permit = this.#limiter.acquire(() => {
       hasBegun = true;
+      this.#heldSince.set(queued, performance.now());
       onAdmitted(queued);
     }, isAsync);
     queued.permit = permit;
     if (permit !== undefined) {
-      call.whenSettled((how) => onSettled(queued, how));
-      return hasBegun ? "begins" : "waits";
+      call.whenSettled((how) => {
+        this.#heldSince.delete(queued);
+        onSettled(queued, how);
+      });
+      if (hasBegun) return "begins";
+      this.#watchWaiting();
+      return "waits";
     }
     if (call.isPromised) {
       this.queueLater(queued);
@@ -68,6 +82,7 @@ export class Admission {
   queueLater(queued: QueuedCall): void {
     const { call, lease, permit, unsent } = queued;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    this.#heldSince.delete(queued);
     call.whenSettled(() => clearTimeout(timer));
     lease?.release();
     permit?.release();
@@ -90,6 +105,27 @@ export class Admission {
   /** Resolves when no call has a place. */
   async unused(): Promise<void> {
     await this.#limiter.unused();
+  }
+
+  /** Tells the operator when calls wait because others hold every place for long: an open browser tab, mostly. */
+  #watchWaiting(): void {
+    if (this.#watch !== undefined) return;
+    this.#watch = setTimeout(() => {
+      this.#watch = undefined;
+      const { waiting, held } = this.#limiter;
+      if (waiting === 0) return;
+      const { settings, log } = this.#options;
+      const newestHeldAt = Math.max(...this.#heldSince.values());
+      const heldS = Math.round((performance.now() - newestHeldAt) / 1000);
+      if (held >= settings.maxInputs && heldS * 1000 >= BLOCKED_MS) {
+        const requests = waiting === 1 ? "1 request waits" : `${waiting} requests wait`;
+        log(
+          `postern: ${held} of ${settings.maxInputs} places of ${settings.function} are held for ${heldS} s and more, ${requests}: raise max_inputs`,
+        );
+      }
+      this.#watchWaiting();
+    }, BLOCKED_MS);
+    this.#watch.unref();
   }
 
   #park(call: Call): void {

@@ -47,25 +47,28 @@ export class Endpoint {
   readonly #pool: ContainerPool;
   readonly #admission: Admission;
   readonly #grace: Grace;
-  readonly #relays = new Relays();
+  readonly #relays: Relays;
   #reroute: Reroute | undefined;
 
   /** Starts the container. */
   constructor({ settings, gateway, bodies, ...pool }: EndpointOptions) {
     this.#settings = settings;
     this.#gateway = gateway;
+    const log = noticesOf(pool);
     this.#pool = createContainerPool({ ...pool, endpoint: settings });
     this.#admission = new Admission({
       settings,
       bodies,
       onAdmitted: (queued) => void this.#begin(queued),
       onSettled: (queued, how) => void this.#grace.release(queued, how),
+      log,
     });
+    this.#relays = new Relays(log);
     this.#grace = new Grace({
       settings,
       closing: this.#closing.signal,
       onStuck: (containerId, callId, afterS) => {
-        noticesOf(pool)(
+        log(
           `postern: it still works on a call that ended ${afterS} s ago (${callId}); another container takes its place`,
         );
         this.#pool.replace(containerId);

@@ -6,16 +6,23 @@ const GOING_AWAY = 1001;
 
 export class Relays {
   readonly #open = new Set<Relay>();
+  readonly #log: (line: string) => void;
 
-  /** Keeps a relay until it closes, and closes it after `maxDurationMs`. */
+  /** @param log one line for the operator */
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+  }
+
+  /** Keeps a relay until it closes, and closes it after `maxDurationMs`. The log tells when Postern closed it. */
   add(relay: Relay, maxDurationMs: number): void {
     this.#open.add(relay);
     const limit = setTimeout(() => {
       relay.close(GOING_AWAY, "the socket was open for max_duration");
     }, maxDurationMs);
-    void relay.closed.then(() => {
+    void relay.closed.then(({ by, code, reason }) => {
       clearTimeout(limit);
       this.#open.delete(relay);
+      if (by === "agent") this.#log(`postern: closed a WebSocket with ${code}: ${reason}`);
     });
   }
 

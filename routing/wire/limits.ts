@@ -74,7 +74,7 @@ export const KEEPALIVE_TIMEOUT_MS = 10_000;
 export const DIAL_TIMEOUT_MS = 10_000;
 
 /** Largest WebSocket message that the agent relays, both ways; beyond it the socket is closed with 1009. */
-export const MAX_WEBSOCKET_MESSAGE_BYTES = 2 * MIB;
+export const MAX_WEBSOCKET_MESSAGE_BYTES = 32 * MIB;
 
 /** Reconnecting: full jitter over a delay that doubles from 100 ms; 1.5 s at most in the first minute, then 15 s. */
 export const RECONNECT_FIRST_MS = 100;

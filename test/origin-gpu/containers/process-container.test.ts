@@ -286,3 +286,56 @@ describe("when the agent is killed", () => {
     },
   );
 });
+
+describe("a container beside other programs", () => {
+  test("is not the one that answers at [::1] on its port, but its own process", async () => {
+    const port = await freePort();
+    const stranger = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.end("HTTP/1.1 200 OK\r\n\r\n");
+    });
+    await new Promise<void>((resolve) => {
+      stranger.listen({ port, host: "::1", ipv6Only: true }, resolve);
+    });
+    onTestFinished(() => void stranger.close());
+    // The app listens late: only the stranger answers until then.
+    const late = `setTimeout(() => import(${JSON.stringify(`${HERE}server.ts`)}), 300)`;
+    const command = ["node", "--input-type=module", "-e", late];
+    const own = start(
+      endpointConfig({ kind: { type: "web_server", command, port }, env: { PORT: `${port}` } }),
+    );
+    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
+  });
+});
+
+describe("an app that waits for all of its children", () => {
+  test("ends when it is asked to: the watcher is none of them", async () => {
+    const program = [
+      "import http.server, os, signal, sys",
+      "def stop(*_):",
+      "    try:",
+      "        while True: os.wait()",
+      "    except ChildProcessError:",
+      "        print('no children', flush=True)",
+      "        os._exit(0)",
+      "signal.signal(signal.SIGTERM, stop)",
+      "http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()",
+    ].join("\n");
+    const command = ["python3", "-c", program];
+    const waiting = start(
+      endpointConfig({ kind: { type: "web_server", command }, exitGracePeriod: 15 }),
+    );
+    await waiting.container.ready;
+    await waiting.container.stop();
+    expect(await waiting.container.exited).toEqual({ code: 0, signal: null });
+    expect(waiting.lines).toContain("no children");
+  });
+});
+
+test("a start without a free descriptor fails and says why, and the agent lives on", async () => {
+  const script = join(HERE, "out-of-descriptors.ts");
+  const agent = new ManagedProcess(["/bin/sh", "-c", `ulimit -n 64; exec node ${script}`]);
+  onTestFinished(async () => await agent.kill());
+  await agent.waitForOutput(/^the agent lives$/m);
+  expect(agent.stdout).toMatch(/can't be started in .*EMFILE/);
+});

@@ -1,7 +1,7 @@
 /** The WebSockets of an endpoint. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Relays } from "../../../origin-gpu/endpoints/relays.ts";
-import type { Relay } from "../../../origin-gpu/websocket/relay.ts";
+import type { Relay, RelaySummary } from "../../../origin-gpu/websocket/relay.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -12,20 +12,23 @@ afterEach(() => {
 
 function relay() {
   const closes: string[] = [];
-  const closed = Promise.withResolvers<unknown>();
+  const closed = Promise.withResolvers<RelaySummary>();
   const value = {
     close: (code: number, reason: string) => closes.push(`${code} ${reason}`),
     closed: closed.promise,
   };
-  return { value: value as unknown as Relay, closes, end: () => closed.resolve(undefined) };
+  const end = (by: RelaySummary["by"]): void => {
+    closed.resolve({ by, code: 1009, reason: "too large", bytesToApp: 0, bytesToClient: 0 });
+  };
+  return { value: value as unknown as Relay, closes, end };
 }
 
 test("a socket is closed after max_duration, and one that closed before is left alone", async () => {
-  const relays = new Relays();
+  const relays = new Relays(() => undefined);
   const [long, short] = [relay(), relay()];
   relays.add(long.value, 1_000);
   relays.add(short.value, 1_000);
-  short.end();
+  short.end("client");
   await vi.advanceTimersByTimeAsync(1_000);
   expect(long.closes).toEqual(["1001 the socket was open for max_duration"]);
   expect(short.closes).toEqual([]);
@@ -34,7 +37,7 @@ test("a socket is closed after max_duration, and one that closed before is left 
 });
 
 test("all that are open are told why they close", () => {
-  const relays = new Relays();
+  const relays = new Relays(() => undefined);
   const [first, second] = [relay(), relay()];
   relays.add(first.value, 1_000);
   relays.add(second.value, 1_000);
@@ -43,4 +46,16 @@ test("all that are open are told why they close", () => {
     "1001 the app is started anew",
     "1001 the app is started anew",
   ]);
+});
+
+test("the log says when Postern itself closed a socket", async () => {
+  const lines: string[] = [];
+  const relays = new Relays((line) => lines.push(line));
+  const [own, other] = [relay(), relay()];
+  relays.add(own.value, 1_000);
+  relays.add(other.value, 1_000);
+  own.end("agent");
+  other.end("app");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(lines).toEqual(["postern: closed a WebSocket with 1009: too large"]);
 });
