@@ -4,9 +4,8 @@
  */
 import { join } from "node:path";
 import { within } from "../base/runtime/within.ts";
-import { SECOND_MS } from "../base/units.ts";
+import { GIB, SECOND_MS } from "../base/units.ts";
 import { parseOpenHead, type RequestHead } from "../routing/wire/heads.ts";
-import { GIB } from "../routing/wire/limits.ts";
 import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
 import type { AgentOptions, RunningAgent } from "./agent-options.ts";

@@ -110,7 +110,7 @@ describe("the rules", () => {
   it.each([
     ["routing/wire/a.ts", `import { KIB } from "../../base/units.ts";`],
     ["gateway/objects/a.ts", `import { within } from "../../base/runtime/within.ts";`],
-    ["routing/a.ts", `import { KIB } from "./wire/limits.ts"; import { b } from "./b.ts";`],
+    ["routing/a.ts", `import { COALESCE_MS } from "./wire/limits.ts"; import { b } from "./b.ts";`],
     ["routing/a.ts", `// import { a } from "node:fs";\nconst text = 'import "node:fs"';`],
     ["routing/a.ts", 'const text = `import("node:fs") ${\'import "node:fs"\'}`;'],
     ["auth/a.ts", `import { jwtVerify } from "jose";`],

@@ -5,7 +5,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
-import { KIB, MIB } from "../../routing/wire/limits.ts";
+import { KIB, MIB } from "../../base/units.ts";
 import {
   type Files,
   PRIVATE_DIRECTORY_MODE,

@@ -3,8 +3,8 @@
  * is read as far as the comparison needs, and never further than 64 MiB.
  */
 import { createHash } from "node:crypto";
+import { MIB } from "../../base/units.ts";
 import { contentLength, type RequestHead } from "../../routing/wire/heads.ts";
-import { MIB } from "../../routing/wire/limits.ts";
 
 /** So much of a body is hashed: a repeated request is read no further. */
 export const MAX_FINGERPRINTED_BYTES = 64 * MIB;

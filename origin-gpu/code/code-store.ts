@@ -8,8 +8,8 @@ import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, open as openFile, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { GIB, MIB } from "../../base/units.ts";
 import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
-import { GIB, MIB } from "../../routing/wire/limits.ts";
 import {
   type Files,
   isMissing,

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { GIB } from "../../routing/wire/limits.ts";
+import { GIB } from "../../base/units.ts";
 import { type Files, writeAll } from "../calls/store/files.ts";
 import { CodeRefused } from "./code-refused.ts";
 import { type ReadTarEntry, readTar, type TarLink } from "./tar.ts";

@@ -3,6 +3,7 @@
  * it starts again with the next request, within the limits of restart-policy.ts. One that can't be freed
  * of its work is replaced: its successor starts beside it, while its other calls finish.
  */
+import { SECOND_MS } from "../../base/units.ts";
 import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
 import type { EndpointConfig } from "../config/config.ts";
@@ -22,8 +23,6 @@ import {
   afterFailedStart,
 } from "./restart-policy.ts";
 import { startContainer } from "./start-container.ts";
-
-const MS_PER_SECOND = 1000;
 
 export interface ContainerPoolOptions {
   readonly endpoint: EndpointConfig;
@@ -176,7 +175,7 @@ class SingleContainerPool implements ContainerPool {
   }
 
   async #stopWhenUnused(old: PooledContainer): Promise<void> {
-    const graceMs = this.#options.endpoint.exitGracePeriod * MS_PER_SECOND;
+    const graceMs = this.#options.endpoint.exitGracePeriod * SECOND_MS;
     await within(graceMs, old.unused(), { signal: this.#closing.signal });
     await old.stop();
     this.#replaced.delete(old);
@@ -187,7 +186,7 @@ class SingleContainerPool implements ContainerPool {
     if (waitMs <= 0) return;
     const { code, message, lastLines } =
       this.#startFailure ?? new StartFailure("starting_failed", "it keeps ending by itself");
-    const next = `it may start again in ${Math.ceil(waitMs / MS_PER_SECOND)} s`;
+    const next = `it may start again in ${Math.ceil(waitMs / SECOND_MS)} s`;
     throw new StartFailure(code, `${message}; ${next}`, lastLines);
   }
 
@@ -211,7 +210,7 @@ class SingleContainerPool implements ContainerPool {
       () => {
         readyAtMs = performance.now();
         if (endpoint.kind.type === "upstream") return;
-        notice(`postern: ready after ${((readyAtMs - startedAtMs) / MS_PER_SECOND).toFixed(1)} s`);
+        notice(`postern: ready after ${((readyAtMs - startedAtMs) / SECOND_MS).toFixed(1)} s`);
       },
       (failure: StartFailure) => {
         if (this.#closed || container.state === "stopped") return;

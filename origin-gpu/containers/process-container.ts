@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 
+import { SECOND_MS } from "../../base/units.ts";
 import type { EndpointKind } from "../config/config.ts";
 import {
   type Container,
@@ -25,8 +26,6 @@ import { CHANNEL_DESCRIPTOR, ProcessGroup } from "./process-group.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 
 const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
-const MS_PER_SECOND = 1000;
-
 type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 
 export class ProcessContainer implements Container {
@@ -80,7 +79,7 @@ export class ProcessContainer implements Container {
       late = setTimeout(() => {
         const failure = this.#failure("startup_timeout", lateMessage(startupTimeout, notYet));
         this.#starting.abort(failure);
-      }, startupTimeout * MS_PER_SECOND);
+      }, startupTimeout * SECOND_MS);
       const port = await this.#choosePort();
       signal.throwIfAborted();
       const candidates = await this.#freeOrigins(port, signal);
@@ -187,7 +186,7 @@ export class ProcessContainer implements Container {
 
   async #stopGroup(): Promise<void> {
     const { stopSignal, exitGracePeriod } = this.#options.endpoint;
-    const gone = await this.#group?.stop(stopSignal, exitGracePeriod * MS_PER_SECOND);
+    const gone = await this.#group?.stop(stopSignal, exitGracePeriod * SECOND_MS);
     if (gone !== false) return;
     noticesOf(this.#options)(
       "postern: warning: it does not end, even by SIGKILL, and is left behind",

@@ -3,6 +3,7 @@
  * when it is not. Only where it has a health path is it waited for. Nothing starts or stops it, and it is
  * not given up when it goes away later.
  */
+import { SECOND_MS } from "../../base/units.ts";
 import {
   type Container,
   type ContainerAddress,
@@ -13,8 +14,6 @@ import {
   noticesOf,
 } from "./container.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
-
-const MS_PER_SECOND = 1000;
 
 export class UpstreamContainer implements Container {
   readonly id: string;
@@ -59,7 +58,7 @@ export class UpstreamContainer implements Container {
       });
       return { origin: url };
     }
-    const late = AbortSignal.timeout(startupTimeout * MS_PER_SECOND);
+    const late = AbortSignal.timeout(startupTimeout * SECOND_MS);
     let notYet: string | undefined;
     try {
       const signal = AbortSignal.any([late, this.#stopping.signal]);

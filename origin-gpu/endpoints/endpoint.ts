@@ -3,6 +3,7 @@
  * functions may share it. admission.ts decides when a call begins, containers/ which container serves it, and
  * grace.ts when its place is free again.
  */
+import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
 import type { BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
@@ -26,8 +27,6 @@ import { failureOfStart } from "./start-failure.ts";
 
 /** A process that died stops listening before its exit is told, which takes this long on a busy machine. */
 const EXIT_NOTICED_MS = 1_000;
-
-const MS_PER_SECOND = 1000;
 
 export interface EndpointOptions extends Omit<ContainerPoolOptions, "endpoint"> {
   /** Of the function that the containers are named after. */
@@ -92,9 +91,8 @@ export class Endpoint {
     const { onDisconnect, resultTtl } = settings;
     const graceMs = { cancel: 0, keep: Infinity };
     return {
-      resultTtlMs: resultTtl * MS_PER_SECOND,
-      graceMs:
-        typeof onDisconnect === "number" ? onDisconnect * MS_PER_SECOND : graceMs[onDisconnect],
+      resultTtlMs: resultTtl * SECOND_MS,
+      graceMs: typeof onDisconnect === "number" ? onDisconnect * SECOND_MS : graceMs[onDisconnect],
       run: (call) => this.#admission.admit(arrived(call, settings, link)),
     };
   }
@@ -157,13 +155,13 @@ export class Endpoint {
     };
     if (call.head.websocket !== undefined) {
       const relay = await proxyWebSocket(call, lease, this.#gateway, link);
-      if (relay !== undefined) this.#relays.add(relay, settings.maxDuration * MS_PER_SECOND);
+      if (relay !== undefined) this.#relays.add(relay, settings.maxDuration * SECOND_MS);
       return;
     }
     if ((await call.recordStart()) === false) return;
     const limits = {
-      timeoutMs: settings.timeout * MS_PER_SECOND,
-      maxDurationMs: settings.maxDuration * MS_PER_SECOND,
+      timeoutMs: settings.timeout * SECOND_MS,
+      maxDurationMs: settings.maxDuration * SECOND_MS,
     };
     this.#proxy(queued, lease, { call, waited, limits });
   }
@@ -201,13 +199,13 @@ export class Endpoint {
   #onUnsent(queued: QueuedCall): void {
     const { call, settings } = queued;
     call.withdraw();
-    const isDue = performance.now() - call.openedAt < settings.resultTtl * MS_PER_SECOND;
+    const isDue = performance.now() - call.openedAt < settings.resultTtl * SECOND_MS;
     if (call.isPromised && isDue) this.#admission.queueLater(queued);
     else call.fail(failureOfStart(new Error("the app accepts no connections")));
   }
 
   async #unusedWithinGrace(): Promise<void> {
-    const graceMs = this.#settings.exitGracePeriod * MS_PER_SECOND;
+    const graceMs = this.#settings.exitGracePeriod * SECOND_MS;
     await within(graceMs, this.#admission.unused(), { signal: this.#closing.signal });
   }
 }

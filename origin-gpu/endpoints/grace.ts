@@ -3,6 +3,7 @@
  * its place while the app still works on it, since the next call would find the GPU busy. An app that does not
  * come to an end is replaced.
  */
+import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
 import type { Settlement } from "../calls/call.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
@@ -14,8 +15,6 @@ const DYING_MS = 100;
 
 /** An app needs a moment to notice a disconnect, also where its exit_grace_period is none. */
 const LEAST_GRACE_MS = 1_000;
-
-const MS_PER_SECOND = 1000;
 
 export interface GraceOptions {
   readonly settings: EndpointConfig;
@@ -52,9 +51,9 @@ export class Grace {
 
   async #untilGivenUp(callId: string, lease: Lease): Promise<void> {
     const { settings, closing, onStuck } = this.#options;
-    const graceMs = Math.max(LEAST_GRACE_MS, settings.exitGracePeriod * MS_PER_SECOND);
+    const graceMs = Math.max(LEAST_GRACE_MS, settings.exitGracePeriod * SECOND_MS);
     const gaveUp = lease.gaveUp(callId).then(() => true);
     if (await within(graceMs, gaveUp, { signal: closing })) return;
-    if (!closing.aborted) onStuck(lease.containerId, callId, graceMs / MS_PER_SECOND);
+    if (!closing.aborted) onStuck(lease.containerId, callId, graceMs / SECOND_MS);
   }
 }

@@ -4,7 +4,8 @@
  * its frames come unmasked and ours leave masked.
  */
 import type { Socket } from "node:net";
-import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS, MIB } from "../../routing/wire/limits.ts";
+import { MIB } from "../../base/units.ts";
+import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS } from "../../routing/wire/limits.ts";
 
 const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 

@@ -6,7 +6,8 @@
  */
 import { Readable } from "node:stream";
 import { type Dispatcher, Pool } from "undici";
-import { KIB, MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
+import { KIB } from "../../base/units.ts";
+import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 import { AppRequest, type ProxiedCall } from "./app-request.ts";
 import { isWithoutConnection } from "./app-errors.ts";
 

@@ -7,7 +7,8 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
-import { KIB, MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
+import { KIB } from "../../base/units.ts";
+import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
 import { Forwarder } from "./forwarder.ts";
 
 /** From the first Close frame or break on: how long the peers may take until both connections are gone. */

@@ -4,7 +4,7 @@
  * time, so that the next exchange puts right what either end missed (docs/protocol.md, "Deployed apps").
  */
 import * as z from "zod";
-import { MIB } from "./limits.ts";
+import { MIB } from "../../base/units.ts";
 import { ENDPOINT_SETTINGS } from "./messages.ts";
 
 /** The largest packed snapshot. */

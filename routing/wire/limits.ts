@@ -3,9 +3,7 @@
  * in the name and its reason beside it. Nothing is clamped silently: each bound has an answer, named here.
  */
 
-import { GIB, KIB, MIB } from "../../base/units.ts";
-
-export { GIB, KIB, MIB };
+import { KIB, MIB } from "../../base/units.ts";
 
 /** Versions of the link's protocol (docs/protocol.md). HELLO offers them, WELCOME names the chosen one. */
 export const PROTOCOL_VERSIONS: readonly number[] = [2];

@@ -4,10 +4,10 @@
  * HTTP request with the box's credential. To add an operation, add a row; the compiler names what is missing.
  */
 import * as z from "zod";
+import { MIB } from "../../base/units.ts";
 import { ASSIGNMENTS, BOX_REPORT, CODE_HASH, SECRET_VALUES } from "./deployments.ts";
 import { ProtocolError } from "./frames.ts";
 import type { OperationHead } from "./heads.ts";
-import { MIB } from "./limits.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
 
 /** The agent answers from memory. */

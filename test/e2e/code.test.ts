@@ -1,4 +1,5 @@
 /** Packed code over real links: from a command to a box, and from there to another one. */
+import { MIB } from "../../base/units.ts";
 import { UPLOAD_CODE } from "../../api/boxes.ts";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -14,7 +15,6 @@ import { GatewayAssignments } from "../../origin-gpu/apps/assignment-source.ts";
 import { CodeStore } from "../../origin-gpu/code/code-store.ts";
 import { packCode } from "../../origin-gpu/code/pack-code.ts";
 import { GatewayAddress } from "../../origin-gpu/link/gateway-address.ts";
-import { MIB } from "../../routing/wire/limits.ts";
 import { contentsOf, directoryWith } from "../origin-gpu/code/directory.ts";
 import { type Gateway, startGateway } from "../support/harness.ts";
 import { temporaryDirectory } from "../support/temporary.ts";

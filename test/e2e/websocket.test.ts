@@ -5,8 +5,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 
+import { MIB } from "../../base/units.ts";
 import { FrameReader, OPCODE } from "../../origin-gpu/websocket/frames.ts";
-import { MIB } from "../../routing/wire/limits.ts";
 import { type Gateway, startUp, upstream } from "../support/harness.ts";
 import { memoryBytes, openDescriptors, processTree } from "../support/processes.ts";
 import { ClientSocket } from "../support/websocket-client.ts";

@@ -2,8 +2,8 @@
  * What an app may do to a WebSocket client, right and wrong, as data; the counterpart of
  * websocket-cases.ts. The app here is a script that sends bytes, the client a real one.
  */
+import { KIB, MIB } from "../../base/units.ts";
 import { OPCODE } from "../../origin-gpu/websocket/frames.ts";
-import { KIB, MIB } from "../../routing/wire/limits.ts";
 import { closePayload, fragments, unmaskedFrame } from "./websocket-frames.ts";
 
 export interface AppCase {

@@ -6,8 +6,8 @@
  */
 import { constants, deflateRawSync } from "node:zlib";
 
+import { KIB, MIB } from "../../base/units.ts";
 import { OPCODE } from "../../origin-gpu/websocket/frames.ts";
-import { KIB, MIB } from "../../routing/wire/limits.ts";
 import {
   closePayload,
   type FrameParts,

@@ -6,8 +6,8 @@
  * Pure. Slices are views. Large chunks stay as they came. Small ones (the tokens of a stream) are gathered
  * in blocks, since each would cost several times its length.
  */
+import { KIB } from "../../../base/units.ts";
 import {
-  KIB,
   REPLAY_RING_BYTES,
   REPLAY_RINGS_TOTAL_BYTES,
   SHORT_REPLAY_RING_BYTES,

@@ -3,7 +3,8 @@
  * the ring still has. Without a subscriber the ring fills, then the app is held back, and after
  * `DETACHED_MS` the call is cancelled. No byte of it touches the disk.
  */
-import { COALESCE_MS, DETACHED_MS, KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { KIB } from "../../../base/units.ts";
+import { COALESCE_MS, DETACHED_MS, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";

@@ -5,7 +5,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { MIB } from "../../../routing/wire/limits.ts";
+import { MIB } from "../../../base/units.ts";
 import {
   type Files,
   isNoSpace,

@@ -4,8 +4,8 @@
  * again; one that never began is told so to its client, and its key is free.
  */
 import { join } from "node:path";
+import { GIB } from "../../../base/units.ts";
 import type { Observer } from "../../../base/observer.ts";
-import { GIB } from "../../../routing/wire/limits.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";

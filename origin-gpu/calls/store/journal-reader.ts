@@ -4,7 +4,7 @@
  * disk: the reader mends one flipped bit, and else goes on with the next record.
  */
 import type { FileHandle } from "node:fs/promises";
-import { KIB, MIB } from "../../../routing/wire/limits.ts";
+import { KIB, MIB } from "../../../base/units.ts";
 import { type Files, isMissing, readAll } from "./files.ts";
 import { decodeFlippedLine, decodeLine, type JournalRecord } from "./journal-record.ts";
 

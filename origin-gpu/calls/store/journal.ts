@@ -5,7 +5,7 @@
  *
  * The format is journal-record.ts's. Every prefix of the file is a state that the journal once was in.
  */
-import { KIB, MIB } from "../../../routing/wire/limits.ts";
+import { KIB, MIB } from "../../../base/units.ts";
 import type { Fingerprint } from "../fingerprint.ts";
 import { AppendLog } from "./append-log.ts";
 import { type Files, linkAside, REAL_FILES } from "./files.ts";

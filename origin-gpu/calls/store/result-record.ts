@@ -4,7 +4,7 @@
  * other in a pack.
  */
 import { crc32 } from "node:zlib";
-import { KIB } from "../../../routing/wire/limits.ts";
+import { KIB } from "../../../base/units.ts";
 import { parseResponseHead, type ResponseHead } from "../../../routing/wire/heads.ts";
 
 /** `PSTR`, and the version of the format. */

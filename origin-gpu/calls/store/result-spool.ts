@@ -5,7 +5,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
-import { KIB, MIB } from "../../../routing/wire/limits.ts";
+import { KIB, MIB } from "../../../base/units.ts";
 import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import { type Files, isMissing } from "./files.ts";
 import {

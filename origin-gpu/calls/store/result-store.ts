@@ -5,7 +5,7 @@
  * the calls.
  */
 import { join } from "node:path";
-import { KIB, MIB } from "../../../routing/wire/limits.ts";
+import { KIB, MIB } from "../../../base/units.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import {
   type Files,

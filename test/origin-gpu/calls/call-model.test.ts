@@ -5,8 +5,9 @@
  */
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { KIB } from "../../../base/units.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
-import { DETACHED_MS, KIB, MAX_GRANTED_BYTES_PER_LINK } from "../../../routing/wire/limits.ts";
+import { DETACHED_MS, MAX_GRANTED_BYTES_PER_LINK } from "../../../routing/wire/limits.ts";
 import { type App, type Client, type Script, turn, World } from "./world.ts";
 
 beforeEach(() => {

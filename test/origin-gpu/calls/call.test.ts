@@ -1,5 +1,6 @@
 /** The rules of one passing call: what shares a frame, when the app waits, how it ends, who takes over. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { KIB } from "../../../base/units.ts";
 import { NO_TOPICS, type ObservedEvent, Observer } from "../../../base/observer.ts";
 import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
@@ -9,7 +10,6 @@ import {
   COALESCE_MS,
   DETACHED_MS,
   INITIAL_WINDOW_BYTES,
-  KIB,
   REPLAY_RING_BYTES,
 } from "../../../routing/wire/limits.ts";
 import type { RequestHead } from "../../../routing/wire/heads.ts";

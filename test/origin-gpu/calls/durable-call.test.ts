@@ -2,6 +2,7 @@
 import { cpSync } from "node:fs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
+import { KIB } from "../../../base/units.ts";
 import { Observer, SILENT, textSink } from "../../../base/observer.ts";
 import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
@@ -9,7 +10,6 @@ import { type CallCursor } from "../../../routing/wire/operations.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
-import { KIB } from "../../../routing/wire/limits.ts";
 import { parseRequestHead, type RequestHead } from "../../../routing/wire/heads.ts";
 import { type Failure, parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
 import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";

@@ -3,12 +3,13 @@
  * clients. Only the network, the clock and the app are fake, and a test moves each of them by hand. Every
  * byte that arrives anywhere is compared with the one that was sent.
  */
+import { KIB } from "../../../base/units.ts";
 import { SILENT } from "../../../base/observer.ts";
 import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry, type CallRunner } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
-import { INITIAL_WINDOW_BYTES, KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { INITIAL_WINDOW_BYTES, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { parseRequestHead } from "../../../routing/wire/heads.ts";
 import { type Failure, parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
 import type {

@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { KIB } from "../../../base/units.ts";
 import { codeOperations } from "../../../origin-gpu/code/code-operations.ts";
 import { serveOperation } from "../../../origin-gpu/link/operation-server.ts";
 import { type AgentOperations, operationHandlers } from "../../../origin-gpu/operations.ts";
 import { parseOpenHead } from "../../../routing/wire/heads.ts";
 import { CodeStore } from "../../../origin-gpu/code/code-store.ts";
 import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts";
-import { KIB, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";

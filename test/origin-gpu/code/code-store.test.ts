@@ -3,10 +3,10 @@ import { readdirSync, rmSync, truncateSync, utimesSync, writeFileSync } from "no
 import { dirname, join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { KIB } from "../../../base/units.ts";
 import { CodeStore, type CodeStoreOptions } from "../../../origin-gpu/code/code-store.ts";
 import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts";
 import { MAX_CODE_BYTES } from "../../../routing/wire/deployments.ts";
-import { KIB } from "../../../routing/wire/limits.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { FaultyFiles } from "../calls/store/faulty-files.ts";
 import { contentsOf, directoryWith } from "./directory.ts";

@@ -17,11 +17,11 @@ import { setImmediate as turn } from "node:timers/promises";
 import { buffer } from "node:stream/consumers";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { KIB, MIB } from "../../../base/units.ts";
 import { REAL_FILES } from "../../../origin-gpu/calls/store/files.ts";
 import { notCodeOf } from "../../../origin-gpu/code/not-code.ts";
 import { type PackedCode, packCode } from "../../../origin-gpu/code/pack-code.ts";
 import { unpackCode } from "../../../origin-gpu/code/unpack-code.ts";
-import { KIB, MIB } from "../../../routing/wire/limits.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { type Content, contentsOf, directoryWith } from "./directory.ts";
 

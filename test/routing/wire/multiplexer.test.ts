@@ -1,6 +1,7 @@
 /** The rules of streams, frame by frame: who may say what, what is late, what is refused, what is bounded. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { KIB } from "../../../base/units.ts";
 import {
   FRAME,
   frame,
@@ -11,7 +12,6 @@ import {
 } from "../../../routing/wire/frames.ts";
 import {
   INITIAL_WINDOW_BYTES,
-  KIB,
   MAX_INITIAL_WINDOWS_BYTES,
   MAX_GRANTED_BYTES_PER_LINK,
   MAX_STREAMS_PER_LINK,

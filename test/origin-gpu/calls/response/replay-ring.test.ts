@@ -1,12 +1,9 @@
 /** What a call holds of its response: the right bytes, no more of them than it may, and paid back once. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { KIB } from "../../../../base/units.ts";
 import { ReplayRing, RingBudget } from "../../../../origin-gpu/calls/response/replay-ring.ts";
-import {
-  KIB,
-  REPLAY_RING_BYTES,
-  SHORT_REPLAY_RING_BYTES,
-} from "../../../../routing/wire/limits.ts";
+import { REPLAY_RING_BYTES, SHORT_REPLAY_RING_BYTES } from "../../../../routing/wire/limits.ts";
 
 /** Bytes that no two offsets nearby share. */
 const PATTERN = Uint8Array.from({ length: 4096 * KIB }, (_, index) => (index * 2654435761) >>> 13);

@@ -2,6 +2,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { MIB } from "../../../../base/units.ts";
 import {
   Journal,
   type JournalDamage,
@@ -13,7 +14,6 @@ import type {
   JournalEntry,
 } from "../../../../origin-gpu/calls/store/journal-record.ts";
 import { type Files, isNoSpace, REAL_FILES } from "../../../../origin-gpu/calls/store/files.ts";
-import { MIB } from "../../../../routing/wire/limits.ts";
 import { temporaryDirectory } from "../../../support/temporary.ts";
 import { FaultyFiles } from "./faulty-files.ts";
 
