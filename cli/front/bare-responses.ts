@@ -3,7 +3,9 @@
  * the gateway have. workerd closes the connection after each of them.
  */
 
+import { STATUS_CODES } from "node:http";
 import { problem } from "../../routing/problem.ts";
+import type { ErrorCode } from "../../routing/wire/errors.ts";
 
 /** To CONNECT (RFC 9110, 9.3.6). */
 const TO_CONNECT =
@@ -15,11 +17,14 @@ const TO_UNKNOWN_METHOD =
   "Content-Type: text/plain\r\n\r\nERROR: Unrecognized request method.";
 
 /** The response to CONNECT. */
-export const NO_PROXY = notSupported("this is no proxy");
+export const NO_PROXY = closingResponse("not_supported", "this is no proxy");
 
 const REPLACEMENTS: readonly (readonly [bare: Buffer, response: string])[] = [
   [Buffer.from(TO_CONNECT, "latin1"), NO_PROXY],
-  [Buffer.from(TO_UNKNOWN_METHOD, "latin1"), notSupported("the gateway does not know this method")],
+  [
+    Buffer.from(TO_UNKNOWN_METHOD, "latin1"),
+    closingResponse("not_supported", "the gateway does not know this method"),
+  ],
 ];
 
 /** The response that replaces these bytes; undefined unless they are exactly a bare response of workerd's. */
@@ -30,20 +35,12 @@ export function replacementFor(chunk: Buffer): string | undefined {
   return undefined;
 }
 
-/** A response after which the connection closes. */
-export function closingResponse(
-  status: string,
-  headers: Readonly<Record<string, string>>,
-  body: string,
-): string {
+/** A response of the front itself, after which the connection closes. */
+export function closingResponse(code: ErrorCode, detail: string): string {
+  const { status, headers, body } = problem(code, detail, { accept: null });
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return (
-    `HTTP/1.1 ${status}\r\n${lines.join("")}` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}` +
     `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
   );
-}
-
-function notSupported(detail: string): string {
-  const { headers, body } = problem("not_supported", detail, { accept: null });
-  return closingResponse("501 Not Implemented", headers, body);
 }

@@ -94,10 +94,9 @@ export class FrontConnection {
   }
 
   /** Answers with a 503 and closes: for a client whose request has reached no Worker. */
-  refuse(line: string): void {
-    const headers = { "Content-Type": "text/plain; charset=utf-8", "Retry-After": "1" };
+  refuse(detail: string): void {
     this.#client.off("end", this.#onSilentEnd);
-    this.#linger(closingResponse("503 Service Unavailable", headers, `postern: ${line}\n`));
+    this.#linger(closingResponse("unavailable", detail));
   }
 
   readonly #onSilentEnd = (): void => this.close();

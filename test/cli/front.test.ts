@@ -347,8 +347,11 @@ describe("while workerd is down", () => {
     client.send(REQUEST);
     const response = await client.response("GET", 7_000);
     expect(response.status).toBe(503);
-    expect(response.headers).toContainEqual(["Retry-After", "1"]);
-    expect(response.body.toString()).toBe("postern: the gateway is restarting\n");
+    expect(response.headers).toContainEqual(["retry-after", "1"]);
+    expect(JSON.parse(response.body.toString())).toMatchObject({
+      code: "unavailable",
+      detail: "the gateway is restarting",
+    });
     expect(performance.now() - askedAt).toBeLessThan(6_000);
   });
 });
