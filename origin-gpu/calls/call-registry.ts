@@ -228,11 +228,12 @@ export class CallRegistry {
     const { callId, endpoint, key } = head;
     const record = durable.accept({ callId, endpoint, key, fingerprint });
     accepted = true;
+    // Its start is recorded behind this record, so that both share a sync: an app has it after both. A full
+    // queue is reported to the client, which has not been sent away.
+    runner.run(call);
     void record.then(
       () => {
         if (call.over) return;
-        // Before the client is sent away: a full queue is reported to it.
-        runner.run(call);
         call.onJournaled();
         if (head.async === true) events.onDefer?.();
       },

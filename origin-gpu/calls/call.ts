@@ -306,7 +306,8 @@ export class Call implements RespondingCall {
   recordStart(): Promise<boolean> | undefined {
     if (!(this.#response instanceof StoredResponse)) return undefined;
     this.#starting = this.#storage?.start().then((recorded) => {
-      if (recorded) return !this.#over;
+      // It may have failed meanwhile: its acceptance could not be recorded.
+      if (recorded) return !this.#over && callProgress(this.#history.state) === "not_sent";
       const detail = "this box has no room to record that the call begins";
       this.fail({ code: "no_origin", detail, retryAfter: 60 });
       return false;

@@ -109,8 +109,9 @@ export class AppendLog {
   }
 
   async #drain(): Promise<void> {
-    // Not in the caller's turn: records that are appended in one turn share a batch.
-    await Promise.resolve();
+    // Not in the caller's turn: records that are appended in one turn share a batch, those too that follow from
+    // a promise that has settled.
+    await new Promise(setImmediate);
     for (;;) {
       const replacement = this.#replacements.shift();
       if (replacement !== undefined) await this.#replace(replacement);

@@ -1,5 +1,6 @@
 /** Durable calls whose clients are there: both ends of a link, a real table and a real disk. */
-import { cpSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { KIB } from "../../../base/units.ts";
@@ -98,6 +99,10 @@ async function openDurableCalls(path: string): Promise<DurableCalls> {
   });
 }
 
+function isInJournal(callId: string): boolean {
+  return readFileSync(join(directory, "journal"), "utf8").includes(callId);
+}
+
 /** Opens what is on the disk now, as an agent that starts after a kill of this one. */
 async function afterKill(): Promise<DurableCalls> {
   const copy = temporaryDirectory();
@@ -157,13 +162,17 @@ test("the body of an asynchronous call arrives whole before its client is told t
 
 test("a call that is refused before it began is told so to its client, and its key is free", async () => {
   refusal = { code: "queue_full", detail: "full", retryAfter: 1 };
-  for (const head of [{ async: true }, { key: "k" }]) {
+  const opened = [
+    { callId: "a", async: true },
+    { callId: "b", key: "k" },
+  ];
+  for (const head of opened) {
     const { heard } = open(head, true);
     await until(() => heard.length > 0);
     expect(heard).toEqual(["reset queue_full"]);
   }
   await vi.waitFor(() => expect(durable.byKey("k")).toBeUndefined());
-  expect(durable.lookup("c")).toEqual({ kind: "unknown" });
+  for (const { callId } of opened) expect(durable.lookup(callId)).toEqual({ kind: "unknown" });
 });
 
 test("the head of a stored response does not wait for the first byte of its body", async () => {
@@ -422,7 +431,7 @@ test("a promised call that could not be sent waits on, after a kill too", async 
 
 test("without room for its request a call's client is not sent away: it waits for the response", async () => {
   const { heard, stream } = open({ callId: "first", async: true }, false);
-  await until(() => calls.length === 1);
+  await until(() => isInJournal("first"));
   faulty.roomBytes = 0;
   stream.sendData([HALF], true);
   await until(() => log.length > 0);
@@ -438,7 +447,8 @@ test("without room for its request a call's client is not sent away: it waits fo
 
 test("what waits and cannot be saved when the agent stops has not started, and its key is free", async () => {
   open({ callId: "waiting", key: "k" }, true);
-  await until(() => calls.length === 1);
+  await until(() => isInJournal("waiting"));
+  await tick();
   faulty.roomBytes = 0;
   await table.close("the agent stops");
   expect(durable.inspect("waiting")?.status).toBe("init_failure");
@@ -513,3 +523,25 @@ async function complete(callId: string, body: Uint8Array): Promise<void> {
   await spool.complete();
   await durable.end(callId, { kind: "completed" }, 60_000);
 }
+
+test("acceptance and start of a call that need not wait share a sync", async () => {
+  const syncs = faulty.syncs;
+  open({ key: "k" }, true);
+  pair.exchange();
+  expect(await calls[0]?.recordStart()).toBe(true);
+  expect(faulty.syncs - syncs).toBe(1);
+  const later = await afterKill();
+  expect(later.inspect("c")?.status).toBe("lost");
+  await later.close();
+});
+
+test("a call whose acceptance cannot be recorded is not given to the app", async () => {
+  faulty.roomBytes = 0;
+  const { heard } = open({ key: "k" }, true);
+  pair.exchange();
+  expect(await calls[0]?.recordStart()).toBe(false);
+  await until(() => calls[0]?.over === true);
+  pair.exchange();
+  expect(heard).toEqual(["reset no_origin"]);
+  log = [];
+});
