@@ -227,8 +227,8 @@ const ROWS = {
   starting_failed: {
     status: 503,
     title: "The app failed to start",
-    when: "The app's process did not become ready.",
-    remedy: "Read its last lines in the box's log.",
+    when: "The app's process did not become ready, or the box's agent ended before an accepted call began.",
+    remedy: "Read the box's log. The call did not run: send it again.",
     mayHaveRun: false,
     retryAfterS: 5,
   },
