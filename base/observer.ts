@@ -62,7 +62,9 @@ export class Observer {
     const isDebugged = topic !== undefined && this.debug[topic];
     if (level === "debug" && !isDebugged) return;
     const { sinks, now, context } = this.#options;
-    const event = { name, atMs: now(), fields: { ...context, ...(fields as Context) }, isDebugged };
+    const all =
+      context === undefined ? (fields as Context) : { ...context, ...(fields as Context) };
+    const event = { name, atMs: now(), fields: all, isDebugged };
     for (const sink of sinks) sink(event);
   }
 
@@ -83,7 +85,10 @@ export function textSink(write: (line: string) => void, stamp: (atMs: number) =>
   return (event) => {
     const { name, atMs, isDebugged } = event;
     if (EVENTS[name].level !== "line" && !isDebugged) return;
-    for (const line of textOf(event).split("\n")) write(stamp(atMs) + line);
+    const text = textOf(event);
+    // An app may print a million lines: nearly all texts are one line.
+    if (!text.includes("\n")) write(stamp(atMs) + text);
+    else for (const line of text.split("\n")) write(stamp(atMs) + line);
   };
 }
 

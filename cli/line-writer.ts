@@ -28,11 +28,18 @@ export class LineWriter {
     this.#onDropped = onDropped;
   }
 
+  /** Whether most lines would be left out: then there is no need to make them. */
+  get isFull(): boolean {
+    return this.#waitingCharacters >= MAX_WAITING_CHARACTERS - MAX_WRITE_CHARACTERS;
+  }
+
+  /** Counts a line as left out. */
+  drop(): void {
+    this.#dropped += 1;
+  }
+
   add(line: string): void {
-    if (this.#waitingCharacters + line.length >= MAX_WAITING_CHARACTERS) {
-      this.#dropped += 1;
-      return;
-    }
+    if (this.#waitingCharacters + line.length >= MAX_WAITING_CHARACTERS) return this.drop();
     this.#waiting.push(line);
     this.#waitingCharacters += line.length + 1;
     if (this.#isWriting) return;

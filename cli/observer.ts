@@ -3,7 +3,14 @@
  * keep running put the time before each line of text.
  */
 import { boundedNotices } from "../base/bounded-notices.ts";
-import { jsonSink, Observer, NO_TOPICS, parseTopics, textSink } from "../base/observer.ts";
+import {
+  type ObservedEvent,
+  jsonSink,
+  Observer,
+  NO_TOPICS,
+  parseTopics,
+  textSink,
+} from "../base/observer.ts";
 import { within } from "../base/runtime/within.ts";
 import { UsageError } from "./failure.ts";
 import { LineWriter } from "./line-writer.ts";
@@ -21,10 +28,17 @@ const asJson = jsonSink(writer.add.bind(writer));
 const topics = parseTopics(process.env["POSTERN_DEBUG"] ?? "");
 
 export const observer = new Observer({
-  sinks: [boundedNotices((event) => (isJson ? asJson(event) : asText(event)))],
+  sinks: [boundedNotices(write)],
   now: Date.now,
   debug: topics.ok ? topics.value : NO_TOPICS,
 });
+
+/** An app's lines go first where there is no room for all: Postern's own have what is left. */
+function write(event: ObservedEvent): void {
+  if (event.name === "container.output" && writer.isFull) writer.drop();
+  else if (isJson) asJson(event);
+  else asText(event);
+}
 
 /** @throws {UsageError} for a variable that can't be meant */
 export function checkLogVariables(environment: NodeJS.ProcessEnv): void {
@@ -56,10 +70,16 @@ export async function linesWritten(): Promise<void> {
   await within(LAST_LINES_MS, writer.flushed());
 }
 
-/** On a terminal the time of day is enough; a file is read on other days and in other places. */
+let stamped = { atMs: Number.NaN, text: "" };
+
 function stamp(atMs: number): string {
   if (!isStamped) return "";
-  const date = new Date(atMs);
+  if (stamped.atMs !== atMs) stamped = { atMs, text: timeOf(new Date(atMs)) };
+  return stamped.text;
+}
+
+/** On a terminal the time of day is enough; a file is read on other days and in other places. */
+function timeOf(date: Date): string {
   if (!process.stderr.isTTY) return `${date.toISOString()} `;
   const parts = [date.getHours(), date.getMinutes(), date.getSeconds()];
   return `${parts.map((part) => String(part).padStart(2, "0")).join(":")} `;

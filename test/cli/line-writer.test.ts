@@ -51,3 +51,17 @@ it("drops lines beyond its bound, and tells how many when there is room again", 
   expect(dropped).toEqual([3_000 - written]);
   expect(written * 1024).toBeLessThanOrEqual(1024 * 1024);
 });
+
+it("is full before it has no room at all, so that more important lines still have some", async () => {
+  const { writer, texts, dropped, take } = slowStream();
+  let added = 0;
+  for (; !writer.isFull; added += 1) writer.add("x".repeat(1023));
+  writer.drop();
+  writer.add("an important line");
+  while (texts.at(-1)?.includes("important") !== true) {
+    await turn();
+    await take();
+  }
+  expect(dropped).toEqual([1]);
+  expect(texts.join("").split("\n").length - 1).toBe(added + 1);
+});
