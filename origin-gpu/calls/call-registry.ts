@@ -9,7 +9,7 @@ import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import { RequestBody } from "./request-body.ts";
-import type { Carrier } from "./response/carrier.ts";
+import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { deliver, refuse } from "./response/delivery.ts";
 import { CallStorage } from "./store/call-storage.ts";
 import type { DurableCalls } from "./store/durable-calls.ts";

@@ -13,7 +13,7 @@ import { CallHistory } from "./call-history.ts";
 import type { HeadBudget } from "./head-budget.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
-import type { Carrier } from "./response/carrier.ts";
+import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
 import type { CallDescription } from "../../routing/wire/operations.ts";

@@ -13,7 +13,7 @@ import {
   type Welcome,
 } from "../../routing/wire/messages.ts";
 import type { Acceptor } from "../../routing/wire/multiplexer.ts";
-import type { Carrier } from "../calls/response/carrier.ts";
+import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { reconnectDelayMs } from "./backoff.ts";
 import type { Dialled, GatewayAddress } from "./gateway-address.ts";

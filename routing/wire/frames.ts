@@ -28,6 +28,31 @@ export const FRAME = {
 
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
+/** Which end may send which types. */
+export const SENT_BY: Readonly<Record<"gateway" | "agent", ReadonlySet<FrameType>>> = {
+  gateway: new Set([
+    FRAME.WELCOME,
+    FRAME.OPEN,
+    FRAME.ATTACH,
+    FRAME.DATA,
+    FRAME.CREDIT,
+    FRAME.RESET,
+    FRAME.CANCEL,
+    FRAME.DETACH,
+    FRAME.DONE,
+    FRAME.DEFER,
+  ]),
+  agent: new Set([
+    FRAME.HELLO,
+    FRAME.HEAD,
+    FRAME.DATA,
+    FRAME.CREDIT,
+    FRAME.RESET,
+    FRAME.REFUSE,
+    FRAME.DEFERRED,
+  ]),
+};
+
 /** A type's name as it stands in docs/protocol.md, for logs. */
 export function frameName(type: FrameType): string {
   return Object.entries(FRAME).find(([, value]) => value === type)?.[0] ?? String(type);

@@ -11,8 +11,10 @@ import {
   type IncomingFrame,
   type OutgoingFrame,
   ProtocolError,
+  SENT_BY,
   unpackFrames,
 } from "./frames.ts";
+import { FrameQueue } from "./frame-queue.ts";
 import {
   INITIAL_WINDOW_BYTES,
   MAX_GRANTED_BYTES_PER_LINK,
@@ -35,6 +37,12 @@ export { NO_EVENTS, type Stream, type StreamEnding, type StreamEvents } from "./
 
 const encoder = new TextEncoder();
 const NO_BODY = new Uint8Array(0);
+
+const ENDED_BY = {
+  [FRAME.DONE]: "done",
+  [FRAME.CANCEL]: "cancelled",
+  [FRAME.DETACH]: "detached",
+} as const;
 
 /** Takes the new streams at the agent's end, and returns the events of each. */
 export interface Acceptor {
@@ -70,9 +78,7 @@ export class Multiplexer implements LinkEnd {
   readonly budget: GrantBudget;
   readonly #options: MultiplexerOptions;
   readonly #streams = new Map<number, Stream>();
-  #lazy: OutgoingFrame[] = [];
-  #control: OutgoingFrame[] = [];
-  #data: OutgoingFrame[] = [];
+  readonly #queue: FrameQueue;
   #nextStream: number;
   /** Gateway: what is left of the open streams' initial windows, in bytes. */
   #initialWindows = 0;
@@ -84,6 +90,7 @@ export class Multiplexer implements LinkEnd {
     // The agent's own grants leave room for the initial windows of requests: the sum keeps the limit.
     const reserved = options.role === "agent" ? MAX_INITIAL_WINDOWS_BYTES : 0;
     this.budget = new GrantBudget(MAX_GRANTED_BYTES_PER_LINK - reserved);
+    this.#queue = new FrameQueue(options.onPending, options.onLazy);
     this.#nextStream = (options.firstStream ?? 1) >>> 0;
   }
 
@@ -133,31 +140,19 @@ export class Multiplexer implements LinkEnd {
     this.send(type, 0, [encoder.encode(JSON.stringify(message))]);
   }
 
-  /** For streams: queues a frame. Control frames overtake the others. */
+  /** For streams: queues a frame. */
   send(type: FrameType, stream: number, parts: readonly Uint8Array[], end = false): void {
-    if (this.#lost) return;
-    const outgoing = frame(type, stream, parts, end);
-    const idle = this.#control.length === 0 && this.#data.length === 0;
-    // Frames that open or end a stream, or carry a body, stay in their stream's order.
-    if (type === FRAME.CREDIT || type === FRAME.HELLO || type === FRAME.WELCOME) {
-      this.#control.push(outgoing);
-    } else this.#data.push(outgoing);
-    if (idle) this.#options.onPending();
+    if (!this.#lost) this.#queue.push(frame(type, stream, parts, end));
   }
 
   /** For streams: queues a frame that leaves with the next message. */
   sendLazily(type: FrameType, stream: number): void {
-    if (this.#lost) return;
-    if (this.#lazy.push(frame(type, stream)) === 1) this.#options.onLazy?.();
+    if (!this.#lost) this.#queue.pushLazily(frame(type, stream));
   }
 
-  /** Removes and returns all queued frames, control frames first. */
+  /** Removes and returns all frames that wait to leave. */
   takeFrames(): OutgoingFrame[] {
-    const first = this.#lazy.length + this.#control.length;
-    const frames = first === 0 ? this.#data : [...this.#lazy, ...this.#control, ...this.#data];
-    this.#lazy = [];
-    this.#control = [];
-    this.#data = [];
+    const frames = this.#queue.take();
     const { onFrame } = this.#options;
     if (onFrame !== undefined) for (const each of frames) onFrame("out", each, each.length);
     return frames;
@@ -182,7 +177,7 @@ export class Multiplexer implements LinkEnd {
       this.forget(stream);
       stream.events?.onEnd({ kind: "link_lost" });
     }
-    this.takeFrames();
+    this.#queue.take();
   }
 
   /** For streams. */
@@ -216,8 +211,9 @@ export class Multiplexer implements LinkEnd {
   }
 
   #receiveFrame({ type, stream: id, end, payload }: IncomingFrame): void {
-    const expected = this.role === "agent" ? FROM_GATEWAY : FROM_AGENT;
-    if (!expected.has(type)) throw new ProtocolError(`frame type ${type} goes the other way`);
+    const sender = this.role === "agent" ? "gateway" : "agent";
+    if (!SENT_BY[sender].has(type))
+      throw new ProtocolError(`frame type ${type} goes the other way`);
     if (type === FRAME.HELLO || type === FRAME.WELCOME) {
       if (id !== 0) throw new ProtocolError(`frame type ${type} belongs to no stream`);
       this.#options.onControl(type, unpackText(payload));
@@ -266,16 +262,10 @@ export class Multiplexer implements LinkEnd {
         return;
       }
       case FRAME.DONE:
-        this.forget(stream);
-        events?.onEnd({ kind: "done" });
-        return;
       case FRAME.CANCEL:
-        this.forget(stream);
-        events?.onEnd({ kind: "cancelled" });
-        return;
       case FRAME.DETACH:
         this.forget(stream);
-        events?.onEnd({ kind: "detached" });
+        events?.onEnd({ kind: ENDED_BY[type] });
         return;
       default:
         throw new ProtocolError(`frame type ${type} does not belong to a stream`);
@@ -322,25 +312,3 @@ export class Multiplexer implements LinkEnd {
     return acceptor;
   }
 }
-
-const FROM_GATEWAY: ReadonlySet<FrameType> = new Set([
-  FRAME.WELCOME,
-  FRAME.OPEN,
-  FRAME.ATTACH,
-  FRAME.DATA,
-  FRAME.CREDIT,
-  FRAME.RESET,
-  FRAME.CANCEL,
-  FRAME.DETACH,
-  FRAME.DONE,
-  FRAME.DEFER,
-]);
-const FROM_AGENT: ReadonlySet<FrameType> = new Set([
-  FRAME.HELLO,
-  FRAME.HEAD,
-  FRAME.DATA,
-  FRAME.CREDIT,
-  FRAME.RESET,
-  FRAME.REFUSE,
-  FRAME.DEFERRED,
-]);

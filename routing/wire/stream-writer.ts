@@ -2,8 +2,8 @@
 import { MAX_DATA_BYTES } from "./limits.ts";
 import type { Stream } from "./stream.ts";
 
-/** The socket that a stream's link is on, as far as its writer needs it. */
-export interface Congestion {
+/** The link that a stream came over, as far as those who send on it need it. */
+export interface Carrier {
   /** The socket has more than it can send. `whenDrained` calls back once it has not. */
   readonly congested: boolean;
   whenDrained(resume: () => void): void;
@@ -11,18 +11,18 @@ export interface Congestion {
 
 export class StreamWriter {
   readonly #stream: Stream;
-  readonly #congestion: Congestion | undefined;
+  readonly #carrier: Carrier | undefined;
   readonly #send: (part: Uint8Array, end: boolean) => void;
   #resume: (() => void) | undefined;
 
   /** @param send sends one frame; by default a DATA frame */
   constructor(
     stream: Stream,
-    congestion?: Congestion,
+    carrier?: Carrier,
     send: (part: Uint8Array, end: boolean) => void = (part, end) => stream.sendData([part], end),
   ) {
     this.#stream = stream;
-    this.#congestion = congestion;
+    this.#carrier = carrier;
     this.#send = send;
   }
 
@@ -32,7 +32,7 @@ export class StreamWriter {
   }
 
   get #isCongested(): boolean {
-    return this.#congestion?.congested === true;
+    return this.#carrier?.congested === true;
   }
 
   /** Waits until bytes may be sent. @returns how many fit one frame; 0 when the stream is closed */
@@ -41,7 +41,7 @@ export class StreamWriter {
     while (!stream.closed && (stream.window === 0 || this.#isCongested)) {
       await new Promise<void>((resolve) => {
         this.#resume = resolve;
-        if (this.#isCongested) this.#congestion?.whenDrained(resolve);
+        if (this.#isCongested) this.#carrier?.whenDrained(resolve);
       });
     }
     return stream.closed ? 0 : Math.min(stream.window, MAX_DATA_BYTES);

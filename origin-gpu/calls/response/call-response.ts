@@ -8,7 +8,7 @@ import type { DeferredCall, Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { CallProgress } from "../../../routing/wire/resend.ts";
 import type { RequestBody } from "../request-body.ts";
-import type { Carrier } from "./carrier.ts";
+import type { Carrier } from "../../../routing/wire/stream-writer.ts";
 
 /** A stream that a client's request has on a call's response. */
 export interface Subscriber {

@@ -5,8 +5,7 @@
 import { COALESCE_MS } from "../../../routing/wire/limits.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
-import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
-import type { Carrier } from "./carrier.ts";
+import { type Carrier, StreamWriter } from "../../../routing/wire/stream-writer.ts";
 import type { ReadableResult } from "../store/result-store.ts";
 import { resultFailure } from "../store/stored-result.ts";
 

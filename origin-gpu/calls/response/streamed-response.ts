@@ -9,7 +9,7 @@ import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
-import type { Carrier } from "./carrier.ts";
+import type { Carrier } from "../../../routing/wire/stream-writer.ts";
 import { ReplayRing, type RingBudget } from "./replay-ring.ts";
 
 /** So many unsent bytes are worth a frame at once. */
