@@ -2,19 +2,25 @@
  * Writes the parts of docs/ that are made from tables of the code. With `--check` it writes nothing,
  * names the files that are stale and exits with 1.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { configurationPage } from "./generate/configuration-page.ts";
+import { configurationSchema } from "./generate/configuration-schema.ts";
 import { errorsPage } from "./generate/errors-page.ts";
 
 /** A file of the repository, and what makes its text anew from the present one. */
 type GeneratedFile = readonly [path: string, render: (present: string) => string];
 
-const FILES: readonly GeneratedFile[] = [["docs/errors.md", errorsPage]];
+const FILES: readonly GeneratedFile[] = [
+  ["docs/errors.md", errorsPage],
+  ["docs/configuration.md", configurationPage],
+  ["docs/postern.schema.json", configurationSchema],
+];
 
 const check = process.argv.includes("--check");
 for (const [path, render] of FILES) {
   const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
-  const present = readFileSync(file, "utf8");
+  const present = existsSync(file) ? readFileSync(file, "utf8") : "";
   const text = render(present);
   if (text === present) continue;
   if (check) {

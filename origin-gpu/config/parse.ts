@@ -17,6 +17,7 @@ import {
   type AppTable,
   ENDPOINT_KEYS,
   type EndpointTable,
+  AVAILABLE_KINDS,
   KIND_KEYS,
   type KeyTable,
 } from "./keys.ts";
@@ -147,7 +148,7 @@ class ConfigReader {
     const kinds = kindsOf(table);
     if (kinds.length !== 1) {
       const found = kinds.length === 0 ? "has none" : `has ${kinds.join(" and ")}`;
-      this.#report(path, `must have exactly one of ${KIND_KEYS.join(", ")}; it ${found}`);
+      this.#report(path, `must have exactly one of ${AVAILABLE_KINDS.join(", ")}; it ${found}`);
     }
     // Which kind was meant is not known otherwise, nor what goes with it.
     const combinations = kinds.length === 1 ? [...OF_KINDS, ...COMBINATIONS] : COMBINATIONS;
@@ -171,14 +172,14 @@ class ConfigReader {
         continue;
       }
       const parsed = key.schema.safeParse(value);
-      if (key.supported === "no") this.#report(at, notSupported(name), value);
+      if (key.status === "later") this.#report(at, notSupported(name), value);
       if (parsed.success) {
         right[name] = parsed.data;
-        if (key.supported === "default" && parsed.data !== key.defaultValue) {
+        if (key.status === "default" && parsed.data !== key.defaultValue) {
           const only = showValue(key.defaultValue);
           this.#report(at, `not supported yet; only ${only}, the default, is`, value);
         }
-      } else if (key.supported !== "no") {
+      } else if (key.status !== "later") {
         for (const issue of parsed.error.issues.flatMap(problemsIn)) {
           const inside = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
           this.#report([...at, ...inside], issue.message, valueAt(value, inside));
@@ -272,8 +273,7 @@ function movedTo(path: PropertyKey[], issue: z.core.$ZodIssue): z.core.$ZodIssue
 function notSupported(name: string): string {
   const kinds: readonly (keyof typeof ENDPOINT_KEYS)[] = KIND_KEYS;
   if (!kinds.some((kind) => kind === name)) return "not supported yet; leave it out";
-  const right = kinds.filter((kind) => ENDPOINT_KEYS[kind].supported === "yes");
-  return `not supported yet; ${right.join(", ")} are`;
+  return `not supported yet; ${AVAILABLE_KINDS.join(", ")} are`;
 }
 
 function isTable(value: unknown): value is Table {

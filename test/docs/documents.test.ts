@@ -36,8 +36,8 @@ describe("docs/configuration.md", () => {
   const [described = "", afterwards = ""] = textOf("docs/configuration.md").split("### Not yet");
   const [notYet = ""] = afterwards.split("\n## ");
   const keys: KeyTable = { ...APP_KEYS, ...ENDPOINT_KEYS };
-  const keysWhere = (supported: string): string[] =>
-    Object.keys(keys).filter((key) => keys[key]?.supported === supported);
+  const keysWhere = (status: string): string[] =>
+    Object.keys(keys).filter((key) => keys[key]?.status === status);
   const rowsOf = (text: string) =>
     tableRows(text).flatMap(([names = "", value = ""]) =>
       codeIn(names).map((key) => ({ key, value })),
@@ -45,12 +45,14 @@ describe("docs/configuration.md", () => {
 
   test("describes every key that has its effect, once, and no other", () => {
     const names = rowsOf(described).map(({ key }) => key);
-    expect(names.toSorted()).toEqual(keysWhere("yes").toSorted());
+    expect(names.toSorted()).toEqual(keysWhere("available").toSorted());
   });
 
   test("lists every key that is refused as not yet there, with the value that is accepted", () => {
-    const rows = rowsOf(notYet).toSorted((a, b) => (a.key < b.key ? -1 : 1));
-    const refused = [...keysWhere("no"), ...keysWhere("default")].toSorted();
+    const rows = tableRows(notYet)
+      .flatMap(([names = "", , value = ""]) => codeIn(names).map((key) => ({ key, value })))
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    const refused = [...keysWhere("later"), ...keysWhere("default")].toSorted();
     expect(rows.map(({ key }) => key)).toEqual(refused);
     for (const { key, value } of rows) {
       const [accepted] = codeIn(value);
@@ -85,7 +87,7 @@ describe("docs/configuration.md", () => {
 
   test("tells every kind of endpoint from the keys around it", () => {
     const kinds = described.split("### Kinds")[1]?.split("\n### ")[0] ?? "";
-    const working = KIND_KEYS.filter((kind) => keys[kind]?.supported === "yes");
+    const working = KIND_KEYS.filter((kind) => keys[kind]?.status === "available");
     expect(rowsOf(kinds).map(({ key }) => key)).toEqual(working);
   });
 

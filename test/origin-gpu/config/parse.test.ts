@@ -200,7 +200,7 @@ env = { PORT = "1" }
 
   test("an endpoint has exactly one kind", () => {
     expect(problemsOf(endpoint(""))).toEqual([
-      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, module, upstream, containers_of; it has none",
+      "2: endpoint.f: must have exactly one of asgi, web_server, upstream, containers_of; it has none",
     ]);
     expect(problemsOf(endpoint('asgi = "s:a"\nweb_server = ["x"]'))).toEqual([
       expect.stringMatching(/^2: .*; it has asgi and web_server$/),
@@ -524,7 +524,7 @@ describe("what has no effect yet", () => {
     rate_limit: '"50/5"',
   };
   const unsupported = Object.entries(ENDPOINT_KEYS)
-    .filter(([, key]) => key.supported !== "yes")
+    .filter(([, key]) => key.status !== "available")
     .map(([name]) => name);
 
   test("is exactly what this test knows", () => {

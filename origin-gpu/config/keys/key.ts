@@ -1,0 +1,60 @@
+/**
+ * One key of postern.toml: its type with its range, whether it has its effect yet, and what a reader is told of it.
+ * docs/configuration.md and docs/postern.schema.json are made from these rows.
+ */
+import type * as z from "zod";
+import { text } from "../values.ts";
+
+/** What a reader is told of a key, in Markdown on one line. */
+export interface KeyText {
+  /** A cell of the page: the default in backticks, or words for it. Absent where a key has none. */
+  readonly default?: string;
+  readonly meaning: string;
+  /** A value as the file spells it. */
+  readonly example: string;
+}
+
+/**
+ * `available`: the key has its effect. `default`: only its default has it, so that writing the default down is no
+ * mistake. `later`: refused whatever it says.
+ */
+type Status = "available" | "default" | "later";
+
+export interface Key<Schema extends z.ZodType = z.ZodType> {
+  readonly schema: Schema;
+  readonly status: Status;
+  readonly text: KeyText;
+  /** The value that is accepted where `status` is `default`. */
+  readonly defaultValue?: unknown;
+}
+
+export function available<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
+  return { schema, status: "available", text };
+}
+
+export function later<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
+  return { schema, status: "later", text };
+}
+
+export function onlyDefault<Schema extends z.ZodType>(
+  schema: Schema,
+  defaultValue: z.output<Schema>,
+  text: KeyText,
+): Key<Schema> {
+  return { schema, status: "default", defaultValue, text };
+}
+
+export const DAY_S = 86_400;
+
+export const MOST_CONCURRENT_INPUTS = 100_000;
+
+export const target = () =>
+  text(
+    /^(?!.*\.py:)[^\s:/]+:[^\s:/]+$/,
+    'must name a module and an attribute of it, such as "server:app"; a file is named without ".py"',
+  );
+
+export const nonEmptyText = (error: string) => text(/^[^\0]*[^\s\0][^\0]*$/, error);
+
+export const headerName = () =>
+  text(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "must be an HTTP header name");

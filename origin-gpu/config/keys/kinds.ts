@@ -1,0 +1,40 @@
+/** The kinds of endpoint: exactly one of these keys says what serves it. */
+import { listOf, functionName, originUrl, text } from "../values.ts";
+import { available, later, target, nonEmptyText } from "./key.ts";
+
+export const KIND_KEYS_TABLE = {
+  asgi: available(target(), {
+    meaning:
+      '`"module:attribute"`: a Python ASGI app (FastAPI, Starlette, Django, Gradio mounted in one) or a function without arguments that returns one. Postern runs it on uvicorn, which the endpoint\'s Python must have. Lifespan events are honoured.',
+    example: '"server:app"',
+  }),
+  web_server: available(
+    listOf(
+      text(/^[^\0]*$/, "must be text"),
+      'must be a command as a list of text, such as ["server", "--port", "$PORT"]',
+    ).refine((command) => command[0]?.trim() !== "", {
+      error: "must begin with a program's name or path",
+    }),
+    {
+      meaning:
+        'A command as a list, e.g. `["vllm", "serve", "model", "--port", "$PORT"]`. It is run as it stands, without a shell; `$PORT` in it is replaced by a free port of 127.0.0.1, which is in the variable `PORT` as well.',
+      example: '["server", "--port", "$PORT"]',
+    },
+  ),
+  upstream: available(originUrl(), {
+    meaning:
+      '`"http://127.0.0.1:8000"`: a server that somebody else runs, by scheme, host and port. Nothing is started, watched or ended.',
+    example: '"http://127.0.0.1:8000"',
+  }),
+  containers_of: available(functionName(), {
+    meaning:
+      '`"other"`: another function of the app. A second name on its containers, in its queue: `label`, `requires_proxy_auth`, `timeout`, `max_duration`, `on_disconnect`, `result_ttl` and `cors` are the second name\'s own, and what belongs to the containers is said once, there.',
+    example: '"other"',
+  }),
+  wsgi: later(target(), { meaning: "A Python WSGI app.", example: '"server:app"' }),
+  callable: later(target(), { meaning: "Any Python function.", example: '"server:handler"' }),
+  module: later(nonEmptyText('must be a file, such as "app.ts"'), {
+    meaning: "An app in TypeScript.",
+    example: '"app.ts"',
+  }),
+};

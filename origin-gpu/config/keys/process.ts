@@ -1,0 +1,106 @@
+/** The keys of the process that serves an endpoint. */
+import { RESERVED_VARIABLES, VARIABLE_NAME } from "../../../routing/wire/variables.ts";
+import { integer, listOf, name, oneOf, path, seconds, tableOf, text } from "../values.ts";
+import { available, nonEmptyText, DAY_S } from "./key.ts";
+
+/** A line of a requirements file, options such as --index-url included, that leads to no other file. */
+const REQUIREMENT =
+  /^(?!\s*(?:-[rce]|--(?:requirement|constraint|editable)\b|\.{0,2}\/))[^\0\r\n]*[^\s\0][^\0\r\n]*$/;
+
+/** Signals that ask a process to end; SIGKILL follows by itself after the grace period. */
+const STOP_SIGNALS = [
+  "SIGTERM",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGHUP",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGKILL",
+] as const;
+
+export const PROCESS_KEYS = {
+  python: available(
+    nonEmptyText('must be the path of a Python interpreter, such as ".venv/bin/python"'),
+    {
+      default: "`python3`",
+      meaning:
+        "For `asgi`: the interpreter that has uvicorn and the app's packages. A name is looked up in `PATH`, a path starts at `directory`.",
+      example: '".venv/bin/python"',
+    },
+  ),
+  requirements: available(
+    listOf(
+      text(
+        REQUIREMENT,
+        'must be one line that stands by itself, such as "fastapi>=0.115"; the environment knows no files of the app',
+      ),
+      'must be a list of requirements, such as ["fastapi", "uvicorn"]',
+    ),
+    {
+      default: "none",
+      meaning:
+        'For `asgi`: a list of lines as in a requirements file, e.g. `["fastapi", "uvicorn"]`. The process runs in an environment that `python` makes for them, once for the same list ([deployments.md](deployments.md#python-environments)).',
+      example: '["fastapi", "uvicorn"]',
+    },
+  ),
+  directory: available(nonEmptyText("must be the path of a directory"), {
+    default: "the file's directory",
+    meaning: "Working directory of the process.",
+    example: '"."',
+  }),
+  env: available(
+    tableOf(
+      text(VARIABLE_NAME, "must be named with ASCII letters, digits and underscores")
+        // A rule of its own, so that the sentence is its own.
+        .refine((key) => !RESERVED_VARIABLES.has(key), {
+          error: "is given to the container by Postern and can't be overridden",
+        }),
+      text(/^[^\0]*$/, 'must be text: write "1" for 1'),
+      'must be a table of text, such as { MODEL = "small" }',
+    ),
+    {
+      default: "`{}`",
+      meaning:
+        "A table of texts, added to the environment that Postern was started in. What a container is told (below) can't be set.",
+      example: '{ MODEL = "small" }',
+    },
+  ),
+  secrets: available(
+    listOf(name(), 'must be a list of names of secrets, such as ["huggingface"]'),
+    {
+      default: "`[]`",
+      meaning:
+        'Names of secrets of the environment whose variables are added, e.g. `["huggingface"]`. A later one wins over an earlier one, `env` over all of them ([environments.md](environments.md#secrets)).',
+      example: '["huggingface"]',
+    },
+  ),
+  port: available(integer(1, 65_535), {
+    default: "a free one",
+    meaning:
+      "For a `web_server` that can't be told: the port that it always takes. A new version then waits for the old one's end, and requests for both: prefer `$PORT`.",
+    example: "8188",
+  }),
+  health_path: available(path(), {
+    default: "none",
+    meaning:
+      "Asked until it answers 2xx; the container is ready then. Without one, a server that accepts connections is ready.",
+    example: '"/health"',
+  }),
+  startup_timeout: available(seconds(1, DAY_S), {
+    default: "`timeout`",
+    meaning:
+      "From the start to readiness, 1 to 86400. Requests that wait for it get 504 `startup_timeout`.",
+    example: "1800",
+  }),
+  stop_signal: available(oneOf(STOP_SIGNALS), {
+    default: "`SIGTERM`",
+    meaning: "Asks the process to end.",
+    example: '"SIGINT"',
+  }),
+  exit_grace_period: available(seconds(0, 3_600), {
+    default: "`30`",
+    meaning:
+      "What calls get to finish when their version has been replaced or the box stops, and again a process from that signal to SIGKILL, 0 to 3600. Whatever the process started goes with it.",
+    example: "30",
+  }),
+};

@@ -1,0 +1,78 @@
+/** The keys of the requests that an endpoint gets. */
+import * as z from "zod";
+import { boolean, either, integer, listOf, seconds, table, text } from "../values.ts";
+import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
+
+export const REQUEST_KEYS = {
+  max_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
+    default: "`1`",
+    meaning:
+      "Requests and WebSockets that a container is given at the same time. Others wait. A page with a WebSocket needs more than 1, and most web apps bear 100.",
+    example: "100",
+  }),
+  timeout: available(seconds(1, DAY_S), {
+    default: "`300`",
+    meaning:
+      "From the request's start in the app to its response headers, 1 to 86400; then 504 `call_timeout`. A response that has begun is never cut by it.",
+    example: "900",
+  }),
+  max_duration: available(seconds(1, 7 * DAY_S), {
+    default: "`86400`",
+    meaning:
+      "Seconds that a response's body or a WebSocket may last, 1 to 604800. Then the client sees its response cut, and a WebSocket is closed with 1001.",
+    example: "3600",
+  }),
+  max_pending: available(integer(0, 1_000_000), {
+    default: "`2000`",
+    meaning: "Requests that may wait for that; the next one gets 429 `queue_full`.",
+    example: "2000",
+  }),
+  max_pending_async: available(integer(0, 10_000_000), {
+    default: "`1000000`",
+    meaning: "Of those that came with `Prefer: respond-async`, which are counted apart.",
+    example: "1000000",
+  }),
+  on_disconnect: available(
+    either(
+      [z.enum(["cancel", "keep"]), seconds(0, DAY_S)],
+      `must be "cancel", "keep" or a number of grace seconds from 0 to ${DAY_S}`,
+    ),
+    {
+      default: '`"cancel"`',
+      meaning:
+        'When the client leaves before it was redirected: `"cancel"` tells the app within a second, `"keep"` lets it finish, a number does so for that many seconds.',
+      example: '"keep"',
+    },
+  ),
+  result_ttl: available(seconds(1, 7 * DAY_S), {
+    default: "`604800`",
+    meaning:
+      "How long a stored response can be read: one that was redirected, asked for with `Prefer: respond-async` or has an `Idempotency-Key`. 1 to 604800.",
+    example: "86400",
+  }),
+  cors: available(
+    either(
+      [
+        z.boolean(),
+        table({
+          origins: listOf(
+            text(
+              /^(\*|null|[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+)$/i,
+              'must be an origin: scheme and host, such as "https://example.com", and no path',
+            ),
+            'must be a list of origins, such as ["https://example.com"]',
+          ),
+          headers: z.array(headerName(), { error: "must be a list of header names" }).optional(),
+          credentials: boolean().optional(),
+        }),
+      ],
+      'must be true, false or { origins = ["https://example.com"], headers = [], credentials = true }',
+    ),
+    {
+      default: "`false`",
+      meaning:
+        'Pages of other origins may call: `true` for all, or `{ origins = ["https://example.com"], headers = ["X-My-Header"], credentials = true }`. The gateway answers preflights and puts the headers on every response, its own redirects and errors included.',
+      example: "true",
+    },
+  ),
+};

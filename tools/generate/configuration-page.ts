@@ -1,0 +1,48 @@
+/** docs/configuration.md: its tables of keys, from the table that checks a postern.toml. */
+import { APP_KEYS } from "../../origin-gpu/config/keys/app.ts";
+import type { Key } from "../../origin-gpu/config/keys/key.ts";
+import { KIND_KEYS_TABLE } from "../../origin-gpu/config/keys/kinds.ts";
+import { ENDPOINT_NAME_KEYS } from "../../origin-gpu/config/keys/naming.ts";
+import { PLACEMENT_KEYS } from "../../origin-gpu/config/keys/placement.ts";
+import { PROCESS_KEYS } from "../../origin-gpu/config/keys/process.ts";
+import { REQUEST_KEYS } from "../../origin-gpu/config/keys/requests.ts";
+import { ENDPOINT_KEYS } from "../../origin-gpu/config/keys.ts";
+import { replacePart, table } from "./markdown.ts";
+
+type Keys = Readonly<Record<string, Key>>;
+
+/** The page's parts with a default for each key. */
+const PARTS: Readonly<Record<string, Keys>> = {
+  app: APP_KEYS,
+  endpoint: ENDPOINT_NAME_KEYS,
+  placement: PLACEMENT_KEYS,
+  process: PROCESS_KEYS,
+  requests: REQUEST_KEYS,
+};
+
+/** Renders the page anew. @param present its text, whose prose stays */
+export function configurationPage(present: string): string {
+  let page = present;
+  for (const [name, keys] of Object.entries(PARTS)) {
+    const rows = availableIn(keys).map(([key, { text }]) => [
+      `\`${key}\``,
+      text.default ?? "",
+      text.meaning,
+    ]);
+    page = replacePart(page, name, table(["key", "default", "meaning"], rows));
+  }
+  const kinds = availableIn(KIND_KEYS_TABLE).map(([key, { text }]) => [`\`${key}\``, text.meaning]);
+  page = replacePart(page, "kinds", table(["key", "meaning"], kinds));
+  const later = Object.entries<Key>(ENDPOINT_KEYS)
+    .filter(([, { status }]) => status !== "available")
+    .map(([key, { status, defaultValue, text }]) => [
+      `\`${key}\``,
+      text.meaning,
+      status === "default" ? `\`${JSON.stringify(defaultValue)}\`` : "–",
+    ]);
+  return replacePart(page, "later", table(["key", "meaning", "accepted"], later));
+}
+
+function availableIn(keys: Keys): [string, Key][] {
+  return Object.entries(keys).filter(([, { status }]) => status === "available");
+}
