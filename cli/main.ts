@@ -9,7 +9,7 @@ import type { Command, CommandGroup } from "./command.ts";
 import { CommandFailure, UsageError } from "./failure.ts";
 import { nearest } from "../base/edit-distance.ts";
 import { checkLogVariables, linesWritten } from "./observer.ts";
-import { printNotice, printResult, tolerateClosedOutput } from "./output.ts";
+import { printNotice, printResult, resultsWritten, tolerateClosedOutput } from "./output.ts";
 
 /** Each is loaded when it runs: `postern url` needs neither esbuild nor the agent. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
@@ -42,6 +42,7 @@ try {
   printNotice(`postern: ${error.message}`);
   process.exitCode = error.exitCode;
 }
+await resultsWritten();
 await linesWritten();
 // A command that returned has ended: nothing that it began and gave up may hold the process.
 process.exit();

@@ -16,6 +16,13 @@ export function printNotice(line: string): void {
   observer.notice(line);
 }
 
+/** Resolves when all results have left, or their reader has closed its end: a pipe takes them as it is read. */
+export async function resultsWritten(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.stdout.write("", () => resolve());
+  await promise;
+}
+
 /** Ignores a reader that has closed its end (`postern url … | head -1`): that is no failure of the command. */
 export function tolerateClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
