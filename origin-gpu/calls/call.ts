@@ -4,7 +4,6 @@
  * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
 import type { Observer } from "../../base/observer.ts";
-import { MIB } from "../../base/units.ts";
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
 import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
@@ -19,9 +18,6 @@ import { StreamedResponse, type StreamedResponseContext } from "./response/strea
 import type { CallDescription } from "../../routing/wire/operations.ts";
 import { type CallEvent, callProgress, callStatus, isEnded } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
-
-/** The request of a call that waits is saved with a body of up to this length; a longer one dies with the agent. */
-const MAX_SAVED_BODY_BYTES = 64 * MIB;
 
 /** The app's work on a call: what the call may do to it. */
 export interface AppWork {
@@ -210,8 +206,7 @@ export class Call implements RespondingCall {
   async #save(): Promise<boolean> {
     const storage = this.#storage;
     if (storage === undefined || storage.isSaved) return true;
-    const body = await this.body.collect(MAX_SAVED_BODY_BYTES).catch(() => undefined);
-    return body === undefined || (await storage.save(this.#head.peek(), body));
+    return await storage.save(this.#head.peek(), this.body);
   }
 
   /**

@@ -76,6 +76,11 @@ export class RequestBody {
     return Buffer.concat(this.#chunks);
   }
 
+  /** Bytes that have come, in memory or in the spool, of a body that waits. */
+  get bytes(): number {
+    return this.#spool?.bytes ?? this.waitingBytes;
+  }
+
   /** Bytes that wait in memory. */
   get waitingBytes(): number {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);

@@ -5,6 +5,7 @@
  */
 import type { RequestHead, ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
+import type { RequestBody } from "../request-body.ts";
 import type { DurableCalls } from "./durable-calls.ts";
 import type { ResultSpool } from "./result-spool.ts";
 
@@ -60,8 +61,8 @@ export class CallStorage {
   }
 
   /** Saves the call's request. @returns false where it could not be written */
-  async save(head: RequestHead, body: Uint8Array): Promise<boolean> {
-    return await this.#calls.save({ head, body, ttlMs: this.ttlMs });
+  async save(head: RequestHead, body: RequestBody): Promise<boolean> {
+    return await this.#calls.save(head, body, this.ttlMs);
   }
 
   /** Begins the stored response. @param onDrain the app may go on after `append` returned false */

@@ -1,14 +1,15 @@
 /**
  * The durable calls of one agent, on the box's disk: the journal has the calls, the result store their
- * responses. Both survive a kill of the agent. A call that may have run then is lost, and is never run
- * again; one that never began is told so to its client, and its key is free.
+ * responses, the request store what waits. After a kill of the agent, the next one runs what waited. A call
+ * that may have run is lost, and is never run again.
  */
 import { join } from "node:path";
-import { GIB } from "../../../base/units.ts";
 import type { Observer } from "../../../base/observer.ts";
-import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import { GIB, HOUR_MS, MINUTE_MS } from "../../../base/units.ts";
+import type { RequestHead, ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";
+import type { RequestBody } from "../request-body.ts";
 import type { CallDescription } from "../../../routing/wire/operations.ts";
 import {
   describeEnded,
@@ -29,10 +30,10 @@ import type { WaitingCall } from "./waiting-call.ts";
 const RESULTS_QUOTA_BYTES = 10 * GIB;
 
 /** How often expired calls are forgotten. */
-const SWEEP_INTERVAL_MS = 60_000;
+const SWEEP_INTERVAL_MS = MINUTE_MS;
 
 /** How long a call that an agent left open is remembered: as long as any stored response can be. */
-const LEFT_OPEN_TTL_MS = 7 * 24 * 3600 * 1000;
+const LEFT_OPEN_TTL_MS = 7 * 24 * HOUR_MS;
 
 /** What became of a call that this agent does not run. */
 export type EndedCall =
@@ -147,18 +148,19 @@ export class DurableCalls {
     return this.#requests.has(callId);
   }
 
-  /** Saves the request of a call that waits. @returns false where it could not be written */
-  async save(call: WaitingCall): Promise<boolean> {
+  /**
+   * Saves the request of a call that waits.
+   * @returns false where it could not be written; true for a body that is not whole, or too long to be saved
+   */
+  async save(head: RequestHead, body: RequestBody, ttlMs: number): Promise<boolean> {
     try {
-      await this.#requests.add(call);
+      await this.#requests.save(head, body, ttlMs);
     } catch (error) {
       this.report(error);
       return false;
     }
     // The call may have started or ended meanwhile.
-    if (!isWaiting(this.#journal.entries.get(call.head.callId))) {
-      this.#requests.remove(call.head.callId);
-    }
+    if (!isWaiting(this.#journal.entries.get(head.callId))) this.#requests.remove(head.callId);
     return true;
   }
 
@@ -273,7 +275,6 @@ export class DurableCalls {
     await this.#journal.end(callId, { kind, atMs, expiresAtMs: atMs + ttlMs, ...why });
   }
 
-  /** Never rejects: a sweep that the disk refuses is followed by the next one. */
   async #sweep(): Promise<void> {
     await this.#reported(this.#results.sweep());
     await this.#reported(this.#journal.expireDue(Date.now()));

@@ -4,7 +4,9 @@
  * stands in the journal. The journal decides which of these calls still wait.
  */
 import { join } from "node:path";
-import { MIB } from "../../../base/units.ts";
+import { KIB, MIB } from "../../../base/units.ts";
+import type { RequestHead } from "../../../routing/wire/heads.ts";
+import type { RequestBody } from "../request-body.ts";
 import { type Files, PRIVATE_DIRECTORY_MODE, removeFile } from "./files.ts";
 import { Packs } from "./packs.ts";
 import type { RecordFile } from "./stored-result.ts";
@@ -14,6 +16,12 @@ const PACK_BYTES = 16 * MIB;
 
 /** A growing pack without a waiting call is removed from this size on, and not for each call anew. */
 const EMPTY_PACK_BYTES = MIB;
+
+/** A longer body of a call that waits is not saved: it dies with the agent. */
+const MAX_SAVED_BODY_BYTES = 64 * MIB;
+
+/** Bodies up to this size are saved together. */
+const SMALL_BODY_BYTES = 64 * KIB;
 
 const FILE_NAME = /^(\d{12,15})\.requests$/;
 
@@ -31,6 +39,8 @@ export class RequestStore {
   readonly #saved = new Map<string, SavedRequest>();
   readonly #removals = new Set<Promise<void>>();
   #lastFile = 0;
+  /** One large body at a time is in memory while it is saved. Never rejects. */
+  #savingLarge: Promise<unknown> = Promise.resolve();
 
   private constructor(files: Files, directory: string) {
     this.#files = files;
@@ -76,6 +86,26 @@ export class RequestStore {
 
   has(callId: string): boolean {
     return this.#saved.has(callId);
+  }
+
+  /**
+   * Saves the request of a call, with a copy of its body; without effect for a body that is not whole or too
+   * long.
+   * @throws when it could not be written
+   */
+  async save(head: RequestHead, body: RequestBody, ttlMs: number): Promise<void> {
+    const saveNow = async (): Promise<void> => {
+      // It has broken off where the call ended meanwhile.
+      const bytes = await body.collect(MAX_SAVED_BODY_BYTES).catch(() => undefined);
+      if (bytes !== undefined) await this.add({ head, body: bytes, ttlMs });
+    };
+    if (body.bytes <= SMALL_BODY_BYTES) {
+      await saveNow();
+      return;
+    }
+    const saved = this.#savingLarge.then(saveNow);
+    this.#savingLarge = saved.catch(() => undefined);
+    await saved;
   }
 
   /** Saves a call's request. @throws when it could not be written: `isNoSpace` tells a full disk */
