@@ -1,4 +1,4 @@
-/** What an agent is started with, and what one that runs can do. */
+/** The options of an agent, and the commands to one that runs. */
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Observer } from "../base/observer.ts";
 import type { EndpointUrl } from "./apps/local-app.ts";

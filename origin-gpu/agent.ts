@@ -60,13 +60,13 @@ export async function startAgent(
   return await new Agent(options, { bodies, deployed }).start(signal);
 }
 
-/** What is on the disk, for this agent alone, and is opened before it dials. */
+/** Files of this agent alone, which are opened before it dials. */
 interface AgentFiles {
   readonly bodies?: BodySpools;
   readonly deployed?: DeploymentFiles | undefined;
 }
 
-/** What takes streams, once the stored calls are read. */
+/** Takes streams, once the stored calls are read. */
 interface StreamTaker {
   readonly calls: CallRegistry;
   readonly handlers: OperationHandlers;

@@ -102,7 +102,7 @@ function lacking(hash: string): Failure {
   return { code: "not_found", detail: `the box lacks the code ${hash}` };
 }
 
-/** What the asker may know. What is wrong with the box itself is for its operator's log. */
+/** The failure as the gateway may know it. A fault of the box itself goes to its operator's log. */
 function failureOf(error: unknown, log: (line: string) => void): Failure {
   if (error instanceof CodeRefused) return { code: error.code, detail: error.message };
   log(`postern: code can't be stored: ${error instanceof Error ? error.message : String(error)}`);

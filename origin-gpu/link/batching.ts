@@ -1,17 +1,17 @@
 /**
- * When frames wait for more of them. A message of the link costs about as much as a frame's whole way
- * through it (a system call on each side, an event in the object), so a busy link packs what a millisecond
- * brings into one; a link with little to do sends at once. Pure: time is an argument.
+ * When frames wait for others to leave with. A message of the link costs about as much as a frame's whole way through
+ * it: a system call at each end and an event in the object. So a busy link packs the frames of a millisecond into one
+ * message, and a link with little to do sends at once. Pure: time is an argument.
  */
 
-/** With fewer streams than this a wait would cost more time than messages it saves. */
+/** With fewer streams a wait costs more than the messages that it saves. */
 const BUSY_STREAMS = 8;
 
-/** A link is busy when it had something to send so many times in a row within this time of each other. */
+/** A link is busy after so many sends in a row, each within this time of the one before. */
 const BUSY_SENDS = 8;
 const BUSY_GAP_MS = 1;
 
-/** How long frames of a busy link wait: the shortest timer there is. */
+/** Frames of a busy link wait for the shortest timer that there is. */
 export const BATCH_MS = 1;
 
 export class Batching {
@@ -19,7 +19,7 @@ export class Batching {
   #lastAt = Number.NEGATIVE_INFINITY;
 
   /**
-   * There is something to send.
+   * Notes that there is something to send.
    * @param nowMs of any clock with milliseconds @param streams that are open on the link
    * @returns whether to wait `BATCH_MS` for more
    */

@@ -1,7 +1,7 @@
 /**
- * The link's WebSocket, from the agent's end, over the raw socket of a finished handshake: whole binary
- * messages in, segments out without copying, and the keepalive. RFC 6455; the gateway is a server, so
- * its frames come unmasked and ours leave masked.
+ * The link's WebSocket (RFC 6455) at the agent's end, over the raw socket of a finished handshake. It takes whole
+ * binary messages in, sends segments without a copy, and keeps the link alive. The gateway is the server: its frames
+ * come unmasked and ours leave masked.
  */
 import type { Socket } from "node:net";
 import { MIB } from "../../base/units.ts";
@@ -9,16 +9,16 @@ import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS } from "../../routing/wire/
 
 const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** Larger than any message of a well-behaved gateway: 32 MiB are granted at most, and sent in pieces. */
+/** Larger than any message of a gateway of ours, which is granted 32 MiB at most and sends them in pieces. */
 const MAX_MESSAGE_BYTES = 64 * MIB;
 
-/** How long a peer may take to end its half after the closing handshake. */
+/** Until a peer ends its half, since the closing handshake. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
 export interface LinkSocketEvents {
   onMessage(message: Uint8Array): void;
   onDrain(): void;
-  /** Once. `code` 1006 where the connection just ended. */
+  /** Once. The code is 1006 where the connection ended without a close frame. */
   onClose(code: number, reason: string): void;
 }
 
@@ -28,7 +28,7 @@ export class LinkSocket {
   readonly #randomMask: (() => Uint8Array) | undefined;
   #received: Buffer[] = [];
   #receivedBytes = 0;
-  /** Bytes needed before parsing can go on. */
+  /** Bytes that the next frame needs, as far as is known. */
   #wanted = 2;
   #fragments: Buffer[] = [];
   #heardAt = Date.now();
@@ -37,8 +37,8 @@ export class LinkSocket {
 
   /**
    * @param head bytes that came with the handshake
-   * @param randomMask four random bytes per frame where the path is neither TLS nor loopback (RFC 6455,
-   *   10.3: an intermediary must not be made to see chosen bytes); elsewhere the zero mask saves a pass
+   * @param randomMask makes four random bytes for each frame, where the path is neither TLS nor loopback (RFC 6455,
+   *   10.3: nobody may choose the bytes that an intermediary sees). Elsewhere the zero mask saves a pass.
    */
   constructor(
     socket: Socket,
@@ -59,7 +59,7 @@ export class LinkSocket {
     if (head.length > 0) queueMicrotask(() => this.#receive(head));
   }
 
-  /** More is waiting to leave than the kernel takes. */
+  /** More waits to leave than the kernel takes. */
   get congested(): boolean {
     return this.#socket.writableNeedDrain;
   }
@@ -111,7 +111,7 @@ export class LinkSocket {
     this.#receivedBytes = bytes.length;
   }
 
-  /** Takes one frame from the front; 0 when it is not complete yet. */
+  /** Parses the frame at the front. @returns its bytes; 0 while it is not complete */
   #parse(bytes: Buffer): number {
     this.#wanted = 2;
     if (bytes.length < 2) return 0;
@@ -162,11 +162,11 @@ export class LinkSocket {
         return;
       }
       default:
-      // Texts are keepalive answers; that they came is all they say.
+      // A text is the answer to a ping: that it came is enough.
     }
   }
 
-  /** The gateway answers "ping" with "pong" by itself, even while its object sleeps. */
+  /** The gateway's runtime answers the ping, even while its object sleeps. */
   #keepAlive(): void {
     if (Date.now() - this.#heardAt > KEEPALIVE_TIMEOUT_MS) {
       this.#socket.destroy();
@@ -174,7 +174,7 @@ export class LinkSocket {
     } else this.#sendFrame(OPCODE.text, [Buffer.from("ping")]);
   }
 
-  /** Ends the connection; a peer that does not end its half is not waited for. */
+  /** Ends the connection, after a bounded wait for the peer to end its half. */
   #end(): void {
     const socket = this.#socket;
     socket.end();

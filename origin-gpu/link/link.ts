@@ -72,7 +72,7 @@ export class Link implements Carrier {
   #heldAt: number | undefined;
   /** The last dial met a final verdict. A second one in a row is believed. */
   #isDoomed = false;
-  /** What the box serves by itself. Link 0 alone says so. */
+  /** The endpoints that the box serves by itself. Link 0 alone says so. */
   #announced: EndpointAnnouncement[] | undefined;
   #answer: PromiseWithResolvers<Welcome> | undefined;
   /** The HELLO that waits for its WELCOME; `stale`: it announces what is not true any more. */

@@ -1,5 +1,5 @@
 /**
- * What gateway and agents tell each other about deployed apps: what a version consists of, which versions a box
+ * The shapes in which gateway and agents speak of deployed apps: the content of a version, the versions that a box
  * is to run, and how far it has come. An agent asks for its assignments and reports its state, both whole each
  * time, so that the next exchange puts right what either end missed (docs/protocol.md, "Deployed apps").
  */
@@ -29,7 +29,7 @@ const CODE_REFERENCE = z.object({
   bytes: z.number(),
 });
 
-/** What the gateway must know of an endpoint: how it is called, and what the edge does for it. */
+/** An endpoint as the gateway must know it: how it is called, and what the edge does for it. */
 const VERSION_ENDPOINT = z.object({
   function: z.string(),
   label: z.string().exactOptional(),
@@ -45,7 +45,7 @@ const VERSION_ENDPOINT = z.object({
   startupTimeout: z.number().exactOptional(),
 });
 
-/** What a version of an app is made of. It never changes, and holds no secret. */
+/** The content of an app's version. It never changes, and holds no secret. */
 const VERSION_CONTENT = z.object({
   /**
    * The app as its postern.toml says it, a TOML document as JSON, with what the deploying machine alone knew
@@ -106,11 +106,11 @@ const VERSION_REPORT = z.object({
   state: z.enum(VERSION_STATES),
   /** One line; empty where there is nothing to say. */
   detail: z.string().max(MAX_REPORTED_LINE_CHARACTERS),
-  /** What the failed container printed last, oldest first. */
+  /** The last lines of the failed container, oldest first. */
   lines: z.array(z.string().max(MAX_REPORTED_LINE_CHARACTERS)).max(MAX_REPORTED_LINES),
 });
 
-/** What a box has. A newer agent may say more; the gateway ignores it. */
+/** All that a box has. A newer agent may say more; the gateway ignores it. */
 export const BOX_REPORT = z.object({
   versions: z.array(VERSION_REPORT).max(MAX_REPORTED),
   /** The code that is whole on the box's disk. */

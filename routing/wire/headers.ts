@@ -1,9 +1,8 @@
 /**
- * Header hygiene: what both directions share, and the direction from the app to the client. The other
- * direction is routing/headers.ts. Pure, and the only place that decides which headers leave an app.
+ * Header hygiene: the part that both directions share, and the direction from the app to the client. No other file
+ * decides which headers leave an app. routing/headers.ts is the other direction.
  *
- * Header lists are flat: name, value, name, value. Names are in lower case; values are text, whose bytes
- * on the wire are UTF-8.
+ * Header lists are flat: name, value, name, value. Names are in lower case. Values are text, in UTF-8 on the wire.
  */
 import { filterHeaders } from "../../base/headers.ts";
 import { MAX_HEADER_BYTES } from "./limits.ts";
@@ -35,12 +34,12 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "sec-websocket-key",
 ]);
 
-/** Names that mean something between client and gateway, or inside: never taken from the other side. */
+/** Names with this prefix have a meaning between client and gateway, or inside: neither client nor app sets them. */
 export const INTERNAL_PREFIX = "postern-";
 
-/** What an app may not say, besides hop-by-hop fields. */
+/** Fields that an app may not set, besides hop-by-hop ones. */
 const NOT_FROM_AN_APP: ReadonlySet<string> = new Set([
-  // RFC 7838: another server for this origin, past the gateway and its locks.
+  // RFC 7838: another server for this origin, past the gateway and its authorization.
   "alt-svc",
   // The gateway's own, which the app has been given and often sends back.
   "x-request-id",
@@ -56,8 +55,8 @@ export interface InvalidHeaders {
 export type RawHeaderText = string | { toString(encoding: "latin1"): string };
 
 /**
- * An app's header lines as they go to the client. Bytes that are UTF-8 are read as such, others as
- * Latin-1; several Set-Cookie stay several, other lines of one name are joined (RFC 9110, 5.2 and 5.3).
+ * An app's header lines as they go to the client. Bytes that are UTF-8 are read as such, others as Latin-1. Several
+ * Set-Cookie stay several; other lines of one name are joined (RFC 9110, 5.2 and 5.3).
  */
 export function responseHeaders(raw: readonly RawHeaderText[]): string[] | InvalidHeaders {
   const headers: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * Every number that gateway and agent must agree on, and every bound of the data path, with its unit
- * in the name and its reason beside it. Nothing is clamped silently: each bound has an answer, named here.
+ * Every number that gateway and agent must agree on, and every bound of the data path, with its unit in the name
+ * and its reason beside it. Nothing is clamped silently: each bound names what happens beyond it.
  */
 
 import { KIB, MIB } from "../../base/units.ts";
@@ -11,10 +11,10 @@ export const PROTOCOL_VERSIONS: readonly number[] = [2];
 /** Links of one box. */
 export const MAX_LINKS = 16;
 
-/** Streams on one link at a time; the next open is refused ("refused" says: not executed). */
+/** Streams on one link at a time. The agent refuses the next one, which is then not executed. */
 export const MAX_STREAMS_PER_LINK = 2000;
 
-/** What a receiver may have granted on one link in one direction, buffered bytes included. An object has 128 MiB. */
+/** Bytes that a receiver may have granted on one link, buffered ones included. An object has 128 MiB of memory. */
 export const MAX_GRANTED_BYTES_PER_LINK = 32 * MIB;
 
 /**
@@ -23,12 +23,12 @@ export const MAX_GRANTED_BYTES_PER_LINK = 32 * MIB;
  */
 export const MAX_INITIAL_WINDOWS_BYTES = 8 * MIB;
 
-/** A stream's first window while the link's sum is ample. A body or answer of this size needs no round trip. */
+/** A stream's initial window while the link's sum is ample. A body of this size needs no round trip. */
 export const INITIAL_WINDOW_BYTES = 64 * KIB;
 
 /**
- * A stream's first window when the sum is short, and what a slow one is let run down to when others need
- * it. 2,000 of them are always kept back, so that no stream waits for another's reader.
+ * A stream's initial window when the sum is short, and the size to which a slow stream's window shrinks then.
+ * 2,000 of them are reserved, so that no stream waits for another's reader.
  */
 export const SHORT_WINDOW_BYTES = 8 * KIB;
 
@@ -38,40 +38,40 @@ export const MAX_WINDOW_BYTES = MIB;
 /** Largest payload of a DATA frame, so that no stream holds the socket for long. */
 export const MAX_DATA_BYTES = 64 * KIB;
 
-/** Chunks of one stream that arrive within this time share a frame: a token stream costs a frame per 5 ms, not per token. */
+/** Chunks of one stream that arrive within this time share a frame. A frame for each token would cost more. */
 export const COALESCE_MS = 5;
 
 /** Largest frame payload: an OPEN with 64 KiB of header lines (JSON may double them) and 64 KiB of body. */
 export const MAX_FRAME_BYTES = 512 * KIB;
 
-/** Header lines of one message, names and values and separators: beyond it 431 towards clients, 502 from apps. */
+/** Header lines of one message, with separators. Beyond it a client gets 431, and an app has failed with 502. */
 export const MAX_HEADER_BYTES = 64 * KIB;
 
-/** Header lines of one request: beyond it 431. */
+/** Header lines of one request. Beyond it the client gets 431. */
 export const MAX_HEADER_LINES = 500;
 
 /**
- * What the agent keeps of a passing call's sent bytes so that a cut link can resume: a whole window,
- * which may all be on its way or wait in the object, and what waits between the object and the client.
+ * Sent bytes of a transient call that the agent holds, so that the call survives a cut link: a whole window, which
+ * may be on its way or wait in the object, and what waits between the object and the client.
  */
 export const REPLAY_RING_BYTES = MAX_WINDOW_BYTES + 512 * KIB;
 
-/** All replay rings of one agent together; beyond it the fastest streams keep `SHORT_REPLAY_RING_BYTES`. */
+/** All replay rings of one agent. Beyond it the fastest streams hold `SHORT_REPLAY_RING_BYTES` each. */
 export const REPLAY_RINGS_TOTAL_BYTES = 256 * MIB;
 export const SHORT_REPLAY_RING_BYTES = 128 * KIB;
 
-/** How long a call without an attached stream waits before its client counts as gone. */
+/** A call without a stream for this long has lost its client. */
 export const DETACHED_MS = 30_000;
 
-/** The agent asks on an idle link this often ... */
+/** The agent sends a ping this often. */
 export const KEEPALIVE_INTERVAL_MS = 5_000;
-/** ... and takes the link for dead when nothing came for this long: a half-open link is noticed within 15 s. */
+/** An end that heard nothing for this long takes the link for dead, so that a half-open one is missed within 15 s. */
 export const KEEPALIVE_TIMEOUT_MS = 10_000;
 
 /** A dial-back must arrive within this time after its 128 random bits were sent. */
 export const DIAL_TIMEOUT_MS = 10_000;
 
-/** Largest WebSocket message that the agent relays, both ways; beyond it the socket is closed with 1009. */
+/** Largest WebSocket message that the agent relays, both ways. Beyond it the agent closes the socket with 1009. */
 export const MAX_WEBSOCKET_MESSAGE_BYTES = 32 * MIB;
 
 /** Reconnecting: full jitter over a delay that doubles from 100 ms; 1.5 s at most in the first minute, then 15 s. */

@@ -128,7 +128,7 @@ const FAILURE = z
     ...(knownSinceMs === undefined ? {} : { knownSinceMs }),
   }));
 
-/** What the edge must know of an endpoint before it asks a box. */
+/** An endpoint as the edge must know it before it asks a box. */
 export type EndpointSettings = z.output<typeof ENDPOINT_SETTINGS>;
 
 /** One endpoint of a box. The gateway makes its host name of these parts (routing/names.ts). */

@@ -1,5 +1,6 @@
 /**
- * What gateway and agent ask each other beside calls: two tables with one row an operation, used at both ends.
+ * The operations that gateway and agent ask of each other beside calls: two tables, one row an operation, used at both
+ * ends.
  * The gateway asks an agent over the link, in an OPEN that names the operation. An agent asks the gateway by an
  * HTTP request with the box's credential. To add an operation, add a row; the compiler names what is missing.
  */
@@ -55,7 +56,7 @@ const CALL_CURSOR = z.discriminatedUnion("kind", [
 
 const WORKSPACE = z.string().max(64);
 
-/** What an operation answers with. */
+/** The kinds of an operation's response. */
 type OperationResult =
   /** A JSON value, whole in one frame. */
   | { readonly kind: "json"; readonly schema: z.ZodType }
@@ -79,7 +80,7 @@ export const AGENT_OPERATIONS = {
   /** Lists the calls that run, then the durable ones that ended, the newest of each first. */
   listCalls: {
     parameters: z.object({
-      /** That of the API token that asks. An agent of another workspace answers `not_found`. */
+      /** The workspace of the API token that asks. An agent of another workspace answers `not_found`. */
       workspace: WORKSPACE,
       limit: z.int().min(1).max(MAX_LISTED_CALLS),
       after: CALL_CURSOR.exactOptional(),
@@ -216,7 +217,7 @@ export const GATEWAY_OPERATIONS = {
     result: { kind: "json", schema: ASSIGNMENTS },
     timeoutMs: GATEWAY_TIMEOUT_MS,
   },
-  /** What the box has, whole: after each change, and after each welcome of its link 0. */
+  /** Reports all that the box has: after each change, and after each welcome of its link 0. */
   report: {
     method: "POST",
     path: "/_postern/report",

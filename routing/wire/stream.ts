@@ -13,7 +13,7 @@ import { type GrantBudget, ReceiveWindow } from "./windows.ts";
 const encoder = new TextEncoder();
 const NOTHING: readonly Uint8Array[] = [];
 
-/** What the owner of a stream hears about it. After `onEnd` nothing more comes. */
+/** Tells the owner of a stream about it. `onEnd` is the last event. */
 export interface StreamEvents {
   /** Gateway only: the response's head (JSON text) with the first bytes of its body. */
   onHead?(head: string, body: Uint8Array, end: boolean): void;
@@ -51,9 +51,9 @@ export interface LinkEnd {
 
 /** In bytes. */
 export interface InitialWindows {
-  /** What this end may send before any CREDIT. */
+  /** Bytes that this end may send before any CREDIT. */
   send: number;
-  /** What the peer may send before any CREDIT. */
+  /** Bytes that the peer may send before any CREDIT. */
   receive: number;
 }
 

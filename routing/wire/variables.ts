@@ -1,6 +1,6 @@
 /** The environment variables of containers: which names there are, and which the agent keeps to itself. */
 
-/** What a container is told by the agent, and what neither `env` nor a secret may therefore set. */
+/** The agent sets these in a container, so that neither `env` nor a secret may. */
 export const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
   "PORT",
   "POSTERN_WEB_URL",
@@ -24,7 +24,7 @@ export const MAX_SECRET_BYTES = 64 * 1024;
 /** Of one secret. */
 export const MAX_SECRET_VARIABLES = 100;
 
-/** What a secret of these variables would take. */
+/** The size of a secret with these variables, in bytes. */
 export function secretBytes(variables: Readonly<Record<string, string>>): number {
   const encoder = new TextEncoder();
   let bytes = 0;

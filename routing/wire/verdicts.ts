@@ -24,7 +24,7 @@ export type Verdict = keyof typeof VERDICTS;
 
 export type VerdictKind = (typeof VERDICTS)[Verdict];
 
-/** What a refusal means; `passing` where it has no verdict, or one of a newer gateway. */
+/** The meaning of a refusal; `passing` where it has no verdict, or one of a newer gateway. */
 export function verdictKind(verdict: string | undefined): VerdictKind {
   if (verdict === undefined || !Object.hasOwn(VERDICTS, verdict)) return "passing";
   return VERDICTS[verdict as Verdict];

@@ -35,7 +35,7 @@ export class GrantBudget {
   }
 }
 
-/** What one stream may receive. */
+/** The receiving window of one stream. */
 export class ReceiveWindow {
   readonly #budget: GrantBudget;
   readonly #grant: (bytes: number) => void;

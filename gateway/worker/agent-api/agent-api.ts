@@ -1,6 +1,6 @@
 /**
- * What agents ask of the gateway: the operations of GATEWAY_OPERATIONS at their paths, the link itself and the
- * dial-back of a WebSocket. Each request carries the box's credential, which is verified before anything else.
+ * The API for agents: the operations of GATEWAY_OPERATIONS at their paths, the link itself and the dial-back of a
+ * WebSocket. Each request carries the box's credential, which is verified before anything else.
  */
 import { Hono } from "hono";
 import { GATEWAY_OPERATIONS, type GatewayOperationName } from "../../../routing/wire/operations.ts";

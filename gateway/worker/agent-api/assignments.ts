@@ -1,4 +1,4 @@
-/** What boxes are to run, and what they say of it (docs/protocol.md, "Deployed apps"). */
+/** A box's assignments and its reports (docs/protocol.md, "Deployed apps"). */
 import { workspaceStub } from "../../contracts/stubs.ts";
 import type { AgentRequest } from "./agent-request.ts";
 
