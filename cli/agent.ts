@@ -2,7 +2,7 @@
 
 import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
-import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../base/runtime/within.ts";
 import {
   AgentRefused,
   startAgent,
@@ -162,7 +162,7 @@ export async function runUntilStopped(
   };
   const code = await Promise.race([politely(), stop.insisted.then(() => undefined)]);
   if (code !== undefined) return code;
-  await Promise.race([agent.close(), delay(INSISTED_MS)]);
+  await within(INSISTED_MS, agent.close());
   return 1;
 }
 

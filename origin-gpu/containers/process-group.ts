@@ -5,9 +5,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { Duplex } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+import { within } from "../../base/runtime/within.ts";
 import type { ExitInfo } from "./container.ts";
 import { processesWithVariable } from "./linux-processes.ts";
 import { LineSplitter } from "./output-lines.ts";
@@ -91,14 +91,12 @@ export class ProcessGroup {
       this.#kill();
       this.#graceOver.resolve();
     }, graceMs);
-    const givenUp = new AbortController();
-    const gone = await Promise.race([
+    const gone = await within(
+      graceMs + KILL_TIMEOUT_MS,
       this.exited.then(() => true),
-      delay(graceMs + KILL_TIMEOUT_MS, false, { signal: givenUp.signal }),
-    ]);
+    );
     clearTimeout(grace);
-    if (gone) givenUp.abort();
-    return gone;
+    return gone === true;
   }
 
   async #end(): Promise<ExitInfo> {
@@ -106,8 +104,7 @@ export class ProcessGroup {
     // Workers that were asked to end with their leader may still be finishing; they hold its output.
     if (this.#asked) await Promise.race([this.#outputClosed, this.#graceOver.promise]);
     this.#kill();
-    const enough = delay(LAST_OUTPUT_MS, undefined, { ref: false });
-    await Promise.race([this.#outputClosed, enough]);
+    await within(LAST_OUTPUT_MS, this.#outputClosed);
     this.#over = true;
     for (const stream of pipesOf(this.#child)) stream?.destroy();
     return exit;

@@ -8,6 +8,7 @@
  * fails nobody else. The table is bounded. A random entry goes first: a set
  * of keys that is a little larger than the table then still hits, where one in order of age never would.
  */
+import { within } from "../../../base/runtime/within.ts";
 import type { Env } from "../../contracts/env.ts";
 
 const FRESH_MS = 3_000;
@@ -151,17 +152,12 @@ export class SnapshotCache<Value> {
   }
 }
 
-/** What an object answers, or "late" when it takes longer than a request may wait, or breaks. */
-export async function withinWait<Value>(answer: Promise<Value>): Promise<Value | "late"> {
-  let timer: number | null = null;
-  const late = new Promise<"late">((resolve) => {
-    timer = setTimeout(resolve, WAIT_MS, "late");
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } catch {
-    return "late";
-  } finally {
-    clearTimeout(timer);
-  }
+/** The value of an object, or "late" when the object takes longer than a request may wait, or breaks. */
+export async function withinWait<Value>(value: Promise<Value>): Promise<Value | "late"> {
+  const settled = value.then(
+    (known) => ({ known }),
+    () => undefined,
+  );
+  const inTime = await within(WAIT_MS, settled);
+  return inTime === undefined ? "late" : inTime.known;
 }

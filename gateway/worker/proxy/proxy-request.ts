@@ -3,6 +3,7 @@
  * again by call id and byte offset when the link or its object breaks. The Worker holds the one thing that
  * nobody else has, the client's connection; the agent holds the call.
  */
+import { within } from "../../../base/runtime/within.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import { mayResend, type ResendTerms } from "../../../routing/wire/resend.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
@@ -164,13 +165,9 @@ async function requestBody(request: Request, limitMs: number): Promise<OutgoingB
   if (request.body === null) return null;
   const declared = Number(request.headers.get("content-length") ?? Number.NaN);
   if (declared > INITIAL_WINDOW_BYTES || Number.isNaN(declared)) return request.body;
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error("the body is late")), limitMs);
-  try {
-    return new Uint8Array(await Promise.race([request.arrayBuffer(), late.promise]));
-  } finally {
-    clearTimeout(timer);
-  }
+  const body = await within(limitMs, request.arrayBuffer());
+  if (body === undefined) throw new Error("the body is late");
+  return new Uint8Array(body);
 }
 
 /** Opens the call on the first link that takes it. */
