@@ -1,9 +1,10 @@
 /** The contract of `Workspace`, the object that owns one workspace: its methods and what they take and return. */
+import { err, type Err, type Result } from "../../base/result.ts";
+import type { Refusal } from "../../routing/wire/errors.ts";
 import type { ProxyToken } from "../../auth/proxy-authorization.ts";
 import type { Variables } from "../../auth/secrets.ts";
 import type { Scope } from "../../api/scopes.ts";
 import type { AppKind } from "../../routing/claims.ts";
-import type { ErrorCode } from "../../routing/wire/errors.ts";
 import type { BoxReport, VersionContent, VersionState } from "../../routing/wire/deployments.ts";
 import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.ts";
 import type { VersionStatus } from "../../api/version-status.ts";
@@ -65,12 +66,6 @@ export interface AppAddress {
   readonly app: string;
   /** Says nothing where `app` is an id. */
   readonly environment: string;
-}
-
-/** Why something was not done, in words for the person who asked. */
-export interface WorkspaceRefusal {
-  readonly refused: ErrorCode;
-  readonly detail: string;
 }
 
 /** What a link says when it comes up. */
@@ -149,8 +144,6 @@ export interface NewApiToken {
   readonly scope: Scope;
   readonly expiresAt: number | null;
 }
-
-export type Enrolled = Enrolment | { refused: "too_many" | "connected" };
 
 export type EnvironmentChange = Partial<NewEnvironment>;
 
@@ -238,10 +231,6 @@ export interface Credentials {
 /** A token as it is shown once. */
 export type Shown<Info> = Info & { readonly secret: string };
 
-export type Created<Info> = { token: Shown<Info> } | { refused: "too_many" };
-
-export type Revoked = { revoked: boolean } | { refused: "last_admin" };
-
 export interface StagedContent {
   readonly content: VersionContent;
   /** The box that `postern deploy` runs on, if it is one. */
@@ -265,16 +254,19 @@ export interface WorkspaceRpc extends Rpc.DurableObjectBranded {
   proxyToken(id: string): ProxyToken | undefined;
   /** Notes that proxy tokens were used now. */
   noteProxyTokenUse(id: string): void;
-  createProxyToken(chosen: NewProxyToken, by: string): Promise<Created<ProxyTokenInfo>>;
+  createProxyToken(
+    chosen: NewProxyToken,
+    by: string,
+  ): Promise<Result<Shown<ProxyTokenInfo>, Refusal>>;
   listProxyTokens(page: PageRequest): Page<ProxyTokenInfo>;
-  revokeProxyToken(id: string): Revoked;
+  revokeProxyToken(id: string): Result<boolean, Refusal>;
   /** The API token that id and digest prove, and notes its use; undefined when they prove none. */
   authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined;
-  createApiToken(chosen: NewApiToken, by: string): Promise<Created<ApiTokenInfo>>;
+  createApiToken(chosen: NewApiToken, by: string): Promise<Result<Shown<ApiTokenInfo>, Refusal>>;
   listApiTokens(page: PageRequest): Page<ApiTokenInfo>;
   /** Refused for the last admin's token: nobody could make another one. */
-  revokeApiToken(id: string): Revoked;
-  enrolBox(chosen: NewBox, by: string): Promise<Enrolled>;
+  revokeApiToken(id: string): Result<boolean, Refusal>;
+  enrolBox(chosen: NewBox, by: string): Promise<Result<Enrolment, Refusal>>;
   listBoxes(page: PageRequest): Promise<Page<BoxInfo>>;
   box(name: string): Promise<BoxInfo | undefined>;
   revokeBox(name: string): Promise<boolean>;
@@ -295,35 +287,35 @@ export interface WorkspaceRpc extends Rpc.DurableObjectBranded {
   assignments(box: string): Promise<string>;
   /** Takes note of everything that a box has. @param incarnation which agent says so, where it tells */
   report(box: string, report: BoxReport, incarnation?: string): void;
-  stageVersion(deployment: NewDeployment): Promise<VersionView | WorkspaceRefusal>;
-  startVersion(address: VersionAddress): Promise<VersionView | WorkspaceRefusal>;
+  stageVersion(deployment: NewDeployment): Promise<Result<VersionView, Refusal>>;
+  startVersion(address: VersionAddress): Promise<Result<VersionView, Refusal>>;
   /** Takes back a version that was not started. */
-  abandonVersion(address: VersionAddress): WorkspaceRefusal | undefined;
+  abandonVersion(address: VersionAddress): Result<undefined, Refusal>;
   /** @param to an old version; undefined: the one that served before */
   rollbackApp(
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<VersionView | WorkspaceRefusal>;
-  stopApp(address: AppAddress): AppView | WorkspaceRefusal;
+  ): Promise<Result<VersionView, Refusal>>;
+  stopApp(address: AppAddress): Result<AppView, Refusal>;
   app(address: AppAddress): AppView | undefined;
   /**
    * Refused for an environment that never was, which is mistyped: of a deleted one the stopped apps are
    * shown. @param environment of which alone; undefined: of all
    */
-  listApps(environment: string | undefined, page: PageRequest): Page<AppView> | WorkspaceRefusal;
-  version(address: VersionAddress): VersionView | WorkspaceRefusal;
+  listApps(environment: string | undefined, page: PageRequest): Result<Page<AppView>, Refusal>;
+  version(address: VersionAddress): Result<VersionView, Refusal>;
   listVersions(address: AppAddress, page: PageRequest): Page<VersionView> | undefined;
   listEnvironments(page: PageRequest): Page<EnvironmentInfo>;
   environment(name: string): EnvironmentInfo | undefined;
-  createEnvironment(chosen: NewEnvironment, by: string): EnvironmentInfo | WorkspaceRefusal;
+  createEnvironment(chosen: NewEnvironment, by: string): Result<EnvironmentInfo, Refusal>;
   /** Refused for another name while apps live there: calls are addressed by it. */
-  updateEnvironment(name: string, change: EnvironmentChange): EnvironmentInfo | WorkspaceRefusal;
+  updateEnvironment(name: string, change: EnvironmentChange): Result<EnvironmentInfo, Refusal>;
   /** Stops an environment's apps and forgets it, with its secrets. */
-  deleteEnvironment(name: string): WorkspaceRefusal | undefined;
-  listSecrets(environment: string, page: PageRequest): Promise<Page<SecretInfo> | WorkspaceRefusal>;
-  putSecret(chosen: NewSecret, by: string): Promise<SecretInfo | WorkspaceRefusal>;
-  deleteSecret(environment: string, name: string): WorkspaceRefusal | undefined;
+  deleteEnvironment(name: string): Result<undefined, Refusal>;
+  listSecrets(environment: string, page: PageRequest): Promise<Result<Page<SecretInfo>, Refusal>>;
+  putSecret(chosen: NewSecret, by: string): Promise<Result<SecretInfo, Refusal>>;
+  deleteSecret(environment: string, name: string): Result<undefined, Refusal>;
   /** Secrets for a box that announces an app of the environment; undefined for another box. */
   secretsOfBox(
     box: string,
@@ -332,6 +324,6 @@ export interface WorkspaceRpc extends Rpc.DurableObjectBranded {
   ): Promise<ReadSecrets | undefined>;
 }
 
-export function noEnvironment(name: string): WorkspaceRefusal {
-  return { refused: "not_found", detail: `the workspace has no environment ${name}` };
+export function noEnvironment(name: string): Err<Refusal> {
+  return err({ code: "not_found", detail: `the workspace has no environment ${name}` });
 }

@@ -86,8 +86,8 @@ export async function enrol(
 ): Promise<BoxEnrolment> {
   const chosen = { name: box, region: "", ephemeral };
   const answer = await workspaceStub(env, workspace).enrolBox(chosen, "test");
-  if ("refused" in answer) throw new Error(`not enrolled: ${answer.refused}`);
-  const { serial, key } = answer;
+  if (!answer.ok) throw new Error(`not enrolled: ${answer.error.detail}`);
+  const { serial, key } = answer.value;
   const identity = { workspace, box, serial, key, audience: AUDIENCE };
   enrolled.set(`${workspace}/${box}`, Promise.resolve(identity));
   return identity;

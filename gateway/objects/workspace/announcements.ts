@@ -4,12 +4,13 @@
  * names that a newer one takes, and gone soon after the box is. What a box announces is all that it
  * serves so; what it served before and does not name any more is given back.
  */
+import { err, ok, type Err, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import { endpointName } from "../../../routing/names.ts";
 import type { EndpointAnnouncement, Welcome } from "../../../routing/wire/messages.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import type { App } from "./app-records.ts";
 import { claimantOf, type Control, heldRefusal, urlOf } from "./control.ts";
-import { type WorkspaceRefusal } from "../../contracts/workspace.ts";
 import { MAX_APPS, namesakeRefusal } from "./staging.ts";
 
 type Answer = Welcome["endpoints"][number];
@@ -97,15 +98,16 @@ export class Announcements {
         announced.endpoints.map(async (announcement) => await this.#named(announcement)),
       ),
     );
-    const appOf = new Map<string, App | WorkspaceRefusal>();
+    const appOf = new Map<string, Result<App, Refusal>>();
     const now = Date.now();
     const { gone } = storage.transactionSync(() => {
       for (const entry of named) {
-        if ("refused" in entry) continue;
-        const key = appKey(entry.announcement);
-        if (!appOf.has(key)) appOf.set(key, this.#app(announced, entry.announcement, now));
+        if (!entry.ok) continue;
+        const { announcement } = entry.value;
+        const key = appKey(announcement);
+        if (!appOf.has(key)) appOf.set(key, this.#app(announced, announcement, now));
       }
-      const here = new Set([...appOf.values()].map((app) => ("refused" in app ? "" : app.id)));
+      const here = new Set([...appOf.values()].map((app) => (app.ok ? app.value.id : "")));
       return { gone: apps.ofBox(announced.box).filter(({ id }) => !here.has(id)) };
     });
     this.#drop(gone);
@@ -114,53 +116,53 @@ export class Announcements {
     await names.settle();
     return await Promise.all(
       named.map(async (entry) => {
-        if ("refused" in entry) return entry;
-        const app = appOf.get(appKey(entry.announcement)) as App | WorkspaceRefusal;
-        return "refused" in app ? app : await this.#claim(announced, app, entry);
+        if (!entry.ok) return refusedAnswer(entry);
+        const app = appOf.get(appKey(entry.value.announcement)) as Result<App, Refusal>;
+        return app.ok ? await this.#claim(announced, app.value, entry.value) : refusedAnswer(app);
       }),
     );
   }
 
-  async #named(announcement: EndpointAnnouncement): Promise<Wanted | WorkspaceRefusal> {
+  async #named(announcement: EndpointAnnouncement): Promise<Result<Wanted, Refusal>> {
     const { workspace, suffixOf } = this.#control;
     const { environment } = announcement;
     if (announcement.workspace !== workspace) {
       const detail = `this box belongs to workspace ${workspace}, not to ${announcement.workspace}`;
-      return { refused: "forbidden", detail };
+      return err({ code: "forbidden", detail });
     }
     const suffix = suffixOf(environment);
     if (suffix === undefined) {
-      return { refused: "not_found", detail: `there is no environment ${environment}` };
+      return err({ code: "not_found", detail: `there is no environment ${environment}` });
     }
     const name = await endpointName({ ...announcement, suffix });
-    if (!name.ok) return { refused: "bad_request", detail: name.error };
-    return { announcement, name: name.value };
+    if (!name.ok) return err({ code: "bad_request", detail: name.error });
+    return ok({ announcement, name: name.value });
   }
 
   #app(
     { box, incarnation }: Announcement,
     { environment, app: name, devSuffix = "" }: EndpointAnnouncement,
     now: number,
-  ): App | WorkspaceRefusal {
+  ): Result<App, Refusal> {
     const { apps } = this.#control;
     if (apps.count(environment) >= MAX_APPS) {
       const known = apps.ofBox(box).some((app) => app.name === name);
       const detail = `environment ${environment} has its ${MAX_APPS} apps; stop one first`;
-      if (!known) return { refused: "conflict", detail };
+      if (!known) return err({ code: "conflict", detail });
     }
-    return apps.announced({ environment, name, box, incarnation, devSuffix }, now);
+    return ok(apps.announced({ environment, name, box, incarnation, devSuffix }, now));
   }
 
   #giveUpUnlisted(
-    named: readonly (Wanted | WorkspaceRefusal)[],
-    appOf: ReadonlyMap<string, App | WorkspaceRefusal>,
+    named: readonly Result<Wanted, Refusal>[],
+    appOf: ReadonlyMap<string, Result<App, Refusal>>,
   ): void {
     const { names } = this.#control;
-    const listed = new Set(named.map((entry) => ("refused" in entry ? "" : entry.name)));
+    const listed = new Set(named.map((entry) => (entry.ok ? entry.value.name : "")));
     for (const app of appOf.values()) {
-      if ("refused" in app) continue;
-      for (const name of names.namesOf(app.id)) {
-        if (!listed.has(name)) names.giveUp(app.id, name, "release");
+      if (!app.ok) continue;
+      for (const name of names.namesOf(app.value.id)) {
+        if (!listed.has(name)) names.giveUp(app.value.id, name, "release");
       }
     }
   }
@@ -188,7 +190,7 @@ export class Announcements {
       return { url: urlOf(this.#control, name), appToken: await this.#tokenOf(app) };
     }
     names.forget(app.id, name);
-    return heldRefusal(this.#control, name, held);
+    return refusedAnswer(heldRefusal(this.#control, name, held));
   }
 
   #dropExpired(now: number): void {
@@ -209,13 +211,11 @@ export class Announcements {
 }
 
 /** Of two endpoints of one app that would have the same name, the later one gets none. */
-function refuseNamesakes(
-  entries: readonly (Wanted | WorkspaceRefusal)[],
-): (Wanted | WorkspaceRefusal)[] {
+function refuseNamesakes(entries: readonly Result<Wanted, Refusal>[]): Result<Wanted, Refusal>[] {
   const taken = new Map<string, string>();
   return entries.map((entry) => {
-    if ("refused" in entry) return entry;
-    const { announcement, name } = entry;
+    if (!entry.ok) return entry;
+    const { announcement, name } = entry.value;
     const key = `${appKey(announcement)}/${name}`;
     const other = taken.get(key);
     taken.set(key, other ?? announcement.function);
@@ -226,4 +226,9 @@ function refuseNamesakes(
 /** Endpoints of one app. */
 function appKey({ environment, app, devSuffix = "" }: EndpointAnnouncement): string {
   return `${environment}/${app}/${devSuffix}`;
+}
+
+/** A refusal as the link's welcome spells it. */
+function refusedAnswer({ error: { code, detail } }: Err<Refusal>): Answer {
+  return { refused: code, detail };
 }

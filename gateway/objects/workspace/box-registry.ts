@@ -3,6 +3,8 @@
  * know better whether a link is up, the `Origin` objects. A gateway that was killed could not tell of
  * the links that went with it, so that before something is decided or shown the objects are asked.
  */
+import { err, ok, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import { MAX_BOXES } from "../../../api/limits.ts";
 import {
   type BoxInfo,
@@ -11,7 +13,7 @@ import {
   type NewBox,
   type Page,
   type PageRequest,
-  type Enrolled,
+  type Enrolment,
 } from "../../contracts/workspace.ts";
 import { deriveBoxKey } from "../../../auth/box-credential.ts";
 import { cutLinks, isLinkUp } from "../../contracts/stubs.ts";
@@ -34,18 +36,22 @@ export class BoxRegistry {
   }
 
   /** Enrols a box, anew where it is enrolled already and not connected. */
-  async enrol(chosen: NewBox, by: string): Promise<Enrolled> {
+  async enrol(chosen: NewBox, by: string): Promise<Result<Enrolment, Refusal>> {
     const workspace = this.#workspace;
     const serial = randomHex(SERIAL_BYTES);
     const keys = await gatewayKeys(this.#env);
     const key = await deriveBoxKey(keys, { workspace, box: chosen.name, serial });
-    if (await this.isConnected(chosen.name)) return { refused: "connected" };
+    if (await this.isConnected(chosen.name)) {
+      const detail = `box ${chosen.name} is connected: stop its agent, or enrol under another name`;
+      return err({ code: "conflict", detail });
+    }
     const now = Date.now();
     this.boxes.forgetExpired(now);
     if (this.boxes.find(chosen.name) === undefined && this.boxes.count >= MAX_BOXES) {
-      return { refused: "too_many" };
+      const detail = `the workspace has its ${MAX_BOXES} boxes; revoke one first`;
+      return err({ code: "conflict", detail });
     }
-    return { box: this.boxes.enrol(chosen, serial, by, now), serial, key };
+    return ok({ box: this.boxes.enrol(chosen, serial, by, now), serial, key });
   }
 
   async list(page: PageRequest): Promise<Page<BoxInfo>> {

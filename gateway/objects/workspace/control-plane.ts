@@ -3,6 +3,8 @@
  * Whatever was decided is told to `Names` and to the boxes after it is durable; an alarm tells it again
  * until it was heard, and looks after deadlines.
  */
+import { ok, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Assignments, BoxReport } from "../../../routing/wire/deployments.ts";
 import type { Welcome } from "../../../routing/wire/messages.ts";
 import { notifyBox, namesShard } from "../../contracts/stubs.ts";
@@ -14,7 +16,6 @@ import {
   type VersionView,
   type AppAddress,
   type BoxLink,
-  type WorkspaceRefusal,
   type NewDeployment,
   type VersionAddress,
   type Page,
@@ -93,15 +94,15 @@ export class ControlPlane {
     this.#changed();
   }
 
-  async stage(deployment: NewDeployment): Promise<VersionView | WorkspaceRefusal> {
-    return this.#shown(await this.#deployments.stage(deployment));
+  async stage(deployment: NewDeployment): Promise<Result<VersionView, Refusal>> {
+    return this.#view(await this.#deployments.stage(deployment));
   }
 
-  async start(address: VersionAddress): Promise<VersionView | WorkspaceRefusal> {
-    return this.#shown(await this.#deployments.start(address));
+  async start(address: VersionAddress): Promise<Result<VersionView, Refusal>> {
+    return this.#view(await this.#deployments.start(address));
   }
 
-  abandon(address: VersionAddress): WorkspaceRefusal | undefined {
+  abandon(address: VersionAddress): Result<undefined, Refusal> {
     return this.#deployments.abandon(address);
   }
 
@@ -109,13 +110,13 @@ export class ControlPlane {
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<VersionView | WorkspaceRefusal> {
-    return this.#shown(await this.#deployments.rollback(address, to, by));
+  ): Promise<Result<VersionView, Refusal>> {
+    return this.#view(await this.#deployments.rollback(address, to, by));
   }
 
-  stop(address: AppAddress): AppView | WorkspaceRefusal {
+  stop(address: AppAddress): Result<AppView, Refusal> {
     const app = this.#deployments.stop(address);
-    return "refused" in app ? app : appView(this.#control, app);
+    return app.ok ? ok(appView(this.#control, app.value)) : app;
   }
 
   /** Ends every app of an environment, announced ones too. */
@@ -146,9 +147,9 @@ export class ControlPlane {
     return pageOfViews(apps, (app: App) => appView(this.#control, app));
   }
 
-  version(address: VersionAddress): VersionView | WorkspaceRefusal {
+  version(address: VersionAddress): Result<VersionView, Refusal> {
     const found = this.#deployments.find(address);
-    return "refused" in found ? found : this.#shown(found.version);
+    return found.ok ? this.#view(ok(found.value.version)) : found;
   }
 
   versions(address: AppAddress, page: PageRequest): Page<VersionView> | undefined {
@@ -199,8 +200,8 @@ export class ControlPlane {
     await this.#lookAhead();
   }
 
-  #shown(version: Version | WorkspaceRefusal): VersionView | WorkspaceRefusal {
-    return "refused" in version ? version : versionView(this.#control, version, Date.now());
+  #view(version: Result<Version, Refusal>): Result<VersionView, Refusal> {
+    return version.ok ? ok(versionView(this.#control, version.value, Date.now())) : version;
   }
 
   #boxLost(box: string, isGoodbye: boolean): void {

@@ -1,4 +1,6 @@
 /** What the parts of a workspace's control plane share: where they keep, whom they ask, whom they tell. */
+import { err, type Err } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Claimant } from "../../../routing/claims.ts";
 import type { Held } from "../../contracts/names.ts";
 import type { App, AppRecords } from "./app-records.ts";
@@ -6,7 +8,6 @@ import type { AppNames, NamesDoor } from "./app-names.ts";
 import type { Boxes } from "./boxes.ts";
 import type { VersionBoxes } from "./version-boxes.ts";
 import type { Versions } from "./versions.ts";
-import type { WorkspaceRefusal } from "../../contracts/workspace.ts";
 
 export interface Control {
   readonly workspace: string;
@@ -41,30 +42,20 @@ export function claimantOf({ workspace }: Control, app: App): Claimant {
 }
 
 /** Why a name can't be had. Only of the workspace's own apps it is said which one has it. */
-export function heldRefusal(
-  { apps, workspace }: Control,
-  name: string,
-  held: Held,
-): WorkspaceRefusal {
+export function heldRefusal({ apps, workspace }: Control, name: string, held: Held): Err<Refusal> {
   const holder = apps.find(held.owner);
-  const refused = "label_held";
-  if (holder === undefined) return { refused, detail: `${name} is taken; choose another label` };
+  if (holder === undefined) return labelHeld(`${name} is taken; choose another label`);
   const app = `${holder.name} in environment ${holder.environment}`;
   switch (holder.kind) {
     case "deployed":
-      return {
-        refused,
-        detail: `${name} belongs to the deployed app ${app} of workspace ${workspace}`,
-      };
+      return labelHeld(`${name} belongs to the deployed app ${app} of workspace ${workspace}`);
     case "in_place":
-      return {
-        refused,
-        detail: `${name} belongs to ${app}, which box ${holder.box} serves in place`,
-      };
+      return labelHeld(`${name} belongs to ${app}, which box ${holder.box} serves in place`);
     case "ephemeral":
-      return {
-        refused,
-        detail: `${name} was taken by a newer serve, of ${app} on box ${holder.box}`,
-      };
+      return labelHeld(`${name} was taken by a newer serve, of ${app} on box ${holder.box}`);
   }
+}
+
+function labelHeld(detail: string): Err<Refusal> {
+  return err({ code: "label_held", detail });
 }

@@ -1,13 +1,14 @@
 /**
  * What people ask of deployed apps: a new version (staging.ts), its start, an old version again, an end.
  */
+import { err, ok, type Err, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import { isObjectName, normalise } from "../../../routing/names.ts";
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
 import { type App } from "./app-records.ts";
 import { isAppId } from "../../../api/apps.ts";
 import {
   type AppAddress,
-  type WorkspaceRefusal,
   type Author,
   type NewDeployment,
   type VersionAddress,
@@ -31,21 +32,21 @@ export class Deployments {
   }
 
   /** Numbers a version, chooses its boxes and reserves its names; nothing changes for anybody yet. */
-  async stage(deployment: NewDeployment): Promise<Version | WorkspaceRefusal> {
+  async stage(deployment: NewDeployment): Promise<Result<Version, Refusal>> {
     const target = this.#target(deployment.app);
-    if ("refused" in target) return target;
-    return await this.#staging.stage(deployment, target, null);
+    if (!target.ok) return target;
+    return await this.#staging.stage(deployment, target.value, null);
   }
 
   /** Lets a staged version become the app's candidate; one that was started stays as it is. */
   async start({
     app: address,
     version: number,
-  }: VersionAddress): Promise<Version | WorkspaceRefusal> {
+  }: VersionAddress): Promise<Result<Version, Refusal>> {
     const found = this.find({ app: address, version: number });
-    if ("refused" in found) return found;
-    const { app, version } = found;
-    if (version.status === "candidate" || version.status === "serving") return version;
+    if (!found.ok) return found;
+    const { app, version } = found.value;
+    if (version.status === "candidate" || version.status === "serving") return ok(version);
     const newer = this.#newerThan(version);
     if (version.status !== "staged" || newer !== undefined) return notStaged(app, version, newer);
     const { storage, versions } = this.#control;
@@ -56,31 +57,31 @@ export class Deployments {
       this.#rollouts.drop(version);
       return refused;
     }
-    return storage.transactionSync(() => {
+    return storage.transactionSync((): Result<Version, Refusal> => {
       // Others may have acted while the names were reserved.
       const present = versions.find(app.id, number);
-      if (present?.status === "candidate" || present?.status === "serving") return present;
+      if (present?.status === "candidate" || present?.status === "serving") return ok(present);
       const overtaking = this.#newerThan(version);
       if (present?.status !== "staged" || overtaking !== undefined) {
         return notStaged(app, present ?? version, overtaking);
       }
       this.#rollouts.begin(present, Date.now(), deadline);
-      return versions.find(app.id, number) as Version;
+      return ok(versions.find(app.id, number) as Version);
     });
   }
 
   /** Takes back a version that was not started; one that is not there is taken back already. */
-  abandon({ app: address, version: number }: VersionAddress): WorkspaceRefusal | undefined {
+  abandon({ app: address, version: number }: VersionAddress): Result<undefined, Refusal> {
     const { apps, versions } = this.#control;
     const app = apps.resolve(address);
     const version = app === undefined ? undefined : versions.find(app.id, number);
-    if (version === undefined) return undefined;
+    if (version === undefined) return ok(undefined);
     if (version.status !== "staged") {
       const detail = `v${number} was started: a newer deployment replaces it, or stop the app`;
-      return { refused: "conflict", detail };
+      return err({ code: "conflict", detail });
     }
     this.#rollouts.drop(version);
-    return undefined;
+    return ok(undefined);
   }
 
   /** Starts a new version with the content of an old one. @param to its number; undefined: the one before */
@@ -88,9 +89,10 @@ export class Deployments {
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<Version | WorkspaceRefusal> {
-    const app = this.deployed(address);
-    if ("refused" in app) return app;
+  ): Promise<Result<Version, Refusal>> {
+    const found = this.deployed(address);
+    if (!found.ok) return found;
+    const app = found.value;
     const { versions, boxes } = this.#control;
     const serving = versions.newest(app.id, "serving");
     const old =
@@ -99,69 +101,69 @@ export class Deployments {
         : versions.find(app.id, to);
     if (old === undefined) {
       const which = to === undefined ? "version that served before" : `v${to}`;
-      return { refused: "not_found", detail: `app ${app.name} has no ${which}` };
+      return err({ code: "not_found", detail: `app ${app.name} has no ${which}` });
     }
     if (old.status === "staged") {
-      return { refused: "conflict", detail: `v${old.version} was never started: deploy it` };
+      return err({ code: "conflict", detail: `v${old.version} was never started: deploy it` });
     }
     const content = versions.content(app.id, old.version);
     if (content === undefined) {
       const detail = `v${old.version} is too old: what it consisted of is forgotten; deploy it again`;
-      return { refused: "conflict", detail };
+      return err({ code: "conflict", detail });
     }
     if (old.code !== "" && boxes.holdersOf(old.code).length === 0) {
       const detail = `no box has the code of v${old.version} any more; deploy it again from its directory`;
-      return { refused: "conflict", detail };
+      return err({ code: "conflict", detail });
     }
     const { tag, commit } = old;
     const again = { content, deployingBox: undefined, tag, commit, by };
     const staged = await this.#staging.stage(again, app, old.version);
-    if ("refused" in staged) return staged;
-    return await this.start({ app: { ...address, app: app.id }, version: staged.version });
+    if (!staged.ok) return staged;
+    return await this.start({ app: { ...address, app: app.id }, version: staged.value.version });
   }
 
   /** Ends an app on all its boxes; one that has ended stays so. */
-  stop(address: AppAddress): App | WorkspaceRefusal {
+  stop(address: AppAddress): Result<App, Refusal> {
     const { apps } = this.#control;
     const app = apps.resolve(address);
     if (app === undefined) return noApp(address);
-    if (app.stoppedAt !== null) return app;
+    if (app.stoppedAt !== null) return ok(app);
     const refused = announcedRefusal(app);
     if (refused !== undefined) return refused;
     this.#rollouts.stop(app, Date.now());
-    return apps.find(app.id) as App;
+    return ok(apps.find(app.id) as App);
   }
 
   /** A deployed app that is not stopped. */
-  deployed(address: AppAddress): App | WorkspaceRefusal {
+  deployed(address: AppAddress): Result<App, Refusal> {
     const app = this.#control.apps.resolve(address);
     if (app === undefined) return noApp(address);
     if (app.stoppedAt !== null) {
-      return { refused: "conflict", detail: `app ${app.name} was stopped: deploy it anew` };
+      return err({ code: "conflict", detail: `app ${app.name} was stopped: deploy it anew` });
     }
-    return announcedRefusal(app) ?? app;
+    return announcedRefusal(app) ?? ok(app);
   }
 
   find({
     app: address,
     version: number,
-  }: VersionAddress): { app: App; version: Version } | WorkspaceRefusal {
+  }: VersionAddress): Result<{ app: App; version: Version }, Refusal> {
     const { apps, versions } = this.#control;
     const app = apps.resolve(address);
     if (app === undefined) return noApp(address);
     const version = versions.find(app.id, number);
-    if (version !== undefined) return { app, version };
+    if (version !== undefined) return ok({ app, version });
     const detail = `app ${app.name} has no v${number}; one that is not started within 10 minutes is forgotten`;
-    return { refused: "not_found", detail };
+    return err({ code: "not_found", detail });
   }
 
   /** The app that is deployed to: there already, or by this name. */
-  #target({ app, environment }: AppAddress): Target | WorkspaceRefusal {
+  #target({ app, environment }: AppAddress): Result<Target, Refusal> {
     if (isAppId(app)) return this.deployed({ app, environment });
-    if (isObjectName(app) && normalise(app) !== "") return { environment, name: app };
+    if (isObjectName(app) && normalise(app) !== "") return ok({ environment, name: app });
     const detail =
       'no app is called so: a name is 1 to 64 ASCII letters, digits, "-", "." and "_", not all of them signs';
-    return { refused: "not_found", detail };
+    return err({ code: "not_found", detail });
   }
 
   /** A version of the same app that was made later and started before. */
@@ -184,19 +186,19 @@ function notStaged(
   { name }: App,
   { version, status }: Version,
   newer: Version | undefined,
-): WorkspaceRefusal {
+): Err<Refusal> {
   const why = newer === undefined ? `is ${status}` : `is older than v${newer.version}`;
-  return { refused: "conflict", detail: `v${version} of ${name} ${why}: deploy it again` };
+  return err({ code: "conflict", detail: `v${version} of ${name} ${why}: deploy it again` });
 }
 
-function announcedRefusal({ kind, name, box }: App): WorkspaceRefusal | undefined {
+function announcedRefusal({ kind, name, box }: App): Err<Refusal> | undefined {
   if (kind === "deployed") return undefined;
   const command = kind === "in_place" ? "up" : "serve";
   const detail = `app ${name} is not deployed: postern ${command} on box ${box} serves it`;
-  return { refused: "conflict", detail };
+  return err({ code: "conflict", detail });
 }
 
-function noApp({ app, environment }: AppAddress): WorkspaceRefusal {
+function noApp({ app, environment }: AppAddress): Err<Refusal> {
   const where = isAppId(app) ? "" : ` in environment ${environment}`;
-  return { refused: "not_found", detail: `there is no app ${app}${where}` };
+  return err({ code: "not_found", detail: `there is no app ${app}${where}` });
 }

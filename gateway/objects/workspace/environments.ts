@@ -2,10 +2,11 @@
  * A workspace's environments in its database, and which names are free among them. Names are for people
  * and for programs; what must survive a new name goes by the number. `main` is there from the start and stays.
  */
+import { err, ok, type Err, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import { MAX_ENVIRONMENTS } from "../../../api/limits.ts";
 import {
   noEnvironment,
-  type WorkspaceRefusal,
   type Page,
   type PageRequest,
   type EnvironmentChange,
@@ -80,14 +81,14 @@ export class Environments {
     { name, webSuffix }: NewEnvironment,
     by: string,
     now: number,
-  ): EnvironmentInfo | WorkspaceRefusal {
+  ): Result<EnvironmentInfo, Refusal> {
     if (this.exists(name)) return nameHeld(name);
     const suffix = normalise(webSuffix ?? webSuffixOf(name));
     const held = this.#suffixHeld(suffix, name);
     if (held !== undefined) return held;
     if (this.count >= MAX_ENVIRONMENTS) {
       const detail = `the workspace has its ${MAX_ENVIRONMENTS} environments; delete one first`;
-      return { refused: "conflict", detail };
+      return err({ code: "conflict", detail });
     }
     this.#sql.exec(
       "INSERT INTO environments (name, web_suffix, created_at, created_by) VALUES (?, ?, ?, ?)",
@@ -96,16 +97,16 @@ export class Environments {
       now,
       by,
     );
-    return this.find(name) as EnvironmentInfo;
+    return ok(this.find(name) as EnvironmentInfo);
   }
 
   /** Changes what is given. A new name leaves the web suffix as it is, so that no URL changes with it. */
-  update(name: string, change: EnvironmentChange): EnvironmentInfo | WorkspaceRefusal {
+  update(name: string, change: EnvironmentChange): Result<EnvironmentInfo, Refusal> {
     const { name: newName = name, webSuffix } = change;
     const row = this.#row(name);
     if (row === undefined) return noEnvironment(name);
     if (newName !== name) {
-      if (name === MAIN) return { refused: "conflict", detail: "main keeps its name" };
+      if (name === MAIN) return err({ code: "conflict", detail: "main keeps its name" });
       if (this.exists(newName)) return nameHeld(newName);
     }
     const suffix = webSuffix === undefined ? row.web_suffix : normalise(webSuffix);
@@ -117,16 +118,16 @@ export class Environments {
       suffix,
       row.number,
     );
-    return this.find(newName) as EnvironmentInfo;
+    return ok(this.find(newName) as EnvironmentInfo);
   }
 
   /** Forgets an environment; one that is not there is forgotten already. */
-  delete(name: string): WorkspaceRefusal | undefined {
+  delete(name: string): Result<undefined, Refusal> {
     if (name === MAIN) {
-      return { refused: "conflict", detail: "main is there for good; stop its apps instead" };
+      return err({ code: "conflict", detail: "main is there for good; stop its apps instead" });
     }
     this.#sql.exec("DELETE FROM environments WHERE name = ?", name);
-    return undefined;
+    return ok(undefined);
   }
 
   #row(name: string): Row | undefined {
@@ -134,7 +135,7 @@ export class Environments {
   }
 
   /** Two environments with one suffix would have the same URLs. */
-  #suffixHeld(suffix: string, own: string): WorkspaceRefusal | undefined {
+  #suffixHeld(suffix: string, own: string): Err<Refusal> | undefined {
     const [holder] = this.#sql
       .exec<{ name: string }>(
         "SELECT name FROM environments WHERE web_suffix = ? AND name <> ?",
@@ -147,12 +148,12 @@ export class Environments {
       suffix === ""
         ? `environment ${holder.name} has no web suffix, and only one may have none`
         : `the web suffix ${suffix} is environment ${holder.name}'s; choose another one`;
-    return { refused: "conflict", detail };
+    return err({ code: "conflict", detail });
   }
 }
 
-function nameHeld(name: string): WorkspaceRefusal {
-  return { refused: "conflict", detail: `there is an environment ${name} already` };
+function nameHeld(name: string): Err<Refusal> {
+  return err({ code: "conflict", detail: `there is an environment ${name} already` });
 }
 
 function infoOf(row: Row): EnvironmentInfo {

@@ -2,6 +2,8 @@
  * A workspace's secrets in its database: named sets of environment variables, per environment. Their
  * names can be read; values leave it sealed or for the boxes that run what names them, and for nobody else.
  */
+import { err, ok, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import {
   deriveSecretsKey,
   openSecret,
@@ -12,7 +14,6 @@ import {
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import {
-  type WorkspaceRefusal,
   type Page,
   type PageRequest,
   type NewSecret,
@@ -52,7 +53,7 @@ export class Secrets {
   }
 
   /** Makes a secret, or gives one that is there other variables. */
-  async put(chosen: NewSecret, by: string): Promise<SecretInfo | WorkspaceRefusal> {
+  async put(chosen: NewSecret, by: string): Promise<Result<SecretInfo, Refusal>> {
     const { environment, name, variables, replace } = chosen;
     const number = this.#environments.numberOf(environment);
     if (number === undefined) return noEnvironment(environment);
@@ -66,11 +67,11 @@ export class Secrets {
     const exists = this.#row(number, name) !== undefined;
     if (exists && !replace) {
       const detail = `there is a secret ${name} in ${environment} already; --force replaces it`;
-      return { refused: "conflict", detail };
+      return err({ code: "conflict", detail });
     }
     if (!exists && this.#count(number) >= MAX_SECRETS) {
       const detail = `environment ${environment} has its ${MAX_SECRETS} secrets; delete one first`;
-      return { refused: "conflict", detail };
+      return err({ code: "conflict", detail });
     }
     this.#sql.exec(
       `INSERT INTO secrets
@@ -88,11 +89,11 @@ export class Secrets {
       Date.now(),
       by,
     );
-    return infoOf(this.#row(number, name) as Row, keys.id);
+    return ok(infoOf(this.#row(number, name) as Row, keys.id));
   }
 
   /** Newest first. */
-  async list(environment: string, page: PageRequest): Promise<Page<SecretInfo> | WorkspaceRefusal> {
+  async list(environment: string, page: PageRequest): Promise<Result<Page<SecretInfo>, Refusal>> {
     const { id } = await gatewayKeys(this.#env);
     const number = this.#environments.numberOf(environment);
     if (number === undefined) return noEnvironment(environment);
@@ -104,15 +105,15 @@ export class Secrets {
         page.limit + 1,
       )
       .toArray();
-    return pageOf(rows, page.limit, (row) => infoOf(row, id));
+    return ok(pageOf(rows, page.limit, (row) => infoOf(row, id)));
   }
 
   /** Forgets a secret; one that is not there is forgotten already. */
-  delete(environment: string, name: string): WorkspaceRefusal | undefined {
+  delete(environment: string, name: string): Result<undefined, Refusal> {
     const number = this.#environments.numberOf(environment);
     if (number === undefined) return noEnvironment(environment);
     this.#sql.exec("DELETE FROM secrets WHERE environment = ? AND name = ?", number, name);
-    return undefined;
+    return ok(undefined);
   }
 
   /** Forgets the secrets of an environment, by its number. */

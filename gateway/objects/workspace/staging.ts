@@ -3,12 +3,14 @@
  * version that cannot have all of its names, its secrets, or a box for each of its endpoints is refused
  * before anything has changed.
  */
+import { err, ok, type Err, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import { endpointName } from "../../../routing/names.ts";
 import { placementOf } from "../../../routing/placement.ts";
 import type { VersionContent, VersionEndpoint } from "../../../routing/wire/deployments.ts";
 import type { App } from "./app-records.ts";
 import { claimantOf, type Control, heldRefusal } from "./control.ts";
-import { type WorkspaceRefusal, type StagedContent } from "../../contracts/workspace.ts";
+import { type StagedContent } from "../../contracts/workspace.ts";
 import type { Rollouts } from "./rollouts.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
 
@@ -46,19 +48,19 @@ export class Staging {
     deployment: StagedContent,
     target: Target,
     rollbackOf: number | null,
-  ): Promise<Version | WorkspaceRefusal> {
+  ): Promise<Result<Version, Refusal>> {
     const { environment } = target;
     const { content } = deployment;
     const suffix = this.#control.suffixOf(environment);
     if (suffix === undefined) return noEnvironment(environment);
     const secrets = [...new Set(content.endpoints.flatMap((endpoint) => endpoint.secrets))];
     const problems = await this.#control.secretProblems(environment, secrets);
-    if (problems.length > 0) return { refused: "conflict", detail: problems.join("; ") };
+    if (problems.length > 0) return err({ code: "conflict", detail: problems.join("; ") });
     const named = await this.#named(content, { name: target.name, suffix });
-    if ("refused" in named) return named;
-    const placed = await this.#placed(deployment, target, named);
-    if ("refused" in placed) return placed;
-    return await this.#insert(deployment, target, placed, rollbackOf);
+    if (!named.ok) return named;
+    const placed = await this.#placed(deployment, target, named.value);
+    if (!placed.ok) return placed;
+    return await this.#insert(deployment, target, placed.value, rollbackOf);
   }
 
   /** Keeps names for an app, until a moment of the epoch; the refusal of one that it cannot have. */
@@ -66,7 +68,7 @@ export class Staging {
     app: App,
     endpoints: readonly PlacedEndpoint[],
     untilMs: number,
-  ): Promise<WorkspaceRefusal | undefined> {
+  ): Promise<Err<Refusal> | undefined> {
     const { registry } = this.#control;
     const claimant = claimantOf(this.#control, app);
     const asked = endpoints.map(async ({ name }) => {
@@ -80,20 +82,20 @@ export class Staging {
   async #named(
     { endpoints }: VersionContent,
     { name: app, suffix }: { name: string; suffix: string },
-  ): Promise<Named[] | WorkspaceRefusal> {
+  ): Promise<Result<Named[], Refusal>> {
     const { workspace } = this.#control;
     const named: Named[] = [];
     const taken = new Map<string, string>();
     for (const endpoint of endpoints) {
       const { function: functionName, label } = endpoint;
       const name = await endpointName({ workspace, suffix, app, function: functionName, label });
-      if (!name.ok) return { refused: "bad_request", detail: `${functionName}: ${name.error}` };
+      if (!name.ok) return err({ code: "bad_request", detail: `${functionName}: ${name.error}` });
       const other = taken.get(name.value);
       if (other !== undefined) return namesakeRefusal(other, functionName, name.value);
       taken.set(name.value, functionName);
       named.push({ endpoint, name: name.value });
     }
-    return named;
+    return ok(named);
   }
 
   /** Each endpoint with the boxes of its pool. */
@@ -101,7 +103,7 @@ export class Staging {
     { deployingBox }: StagedContent,
     { environment, name }: Target,
     named: readonly Named[],
-  ): Promise<PlacedEndpoint[] | WorkspaceRefusal> {
+  ): Promise<Result<PlacedEndpoint[], Refusal>> {
     const { apps, versions, boxes, isConnected } = this.#control;
     const asked = boxes.lasting().map(async (box) => ({
       name: box.name,
@@ -121,17 +123,18 @@ export class Staging {
       const namesake = placed.find((box) => this.#servesInPlace(box, { environment, name }));
       if (namesake !== undefined) {
         const detail = `box ${namesake} serves an app ${name} in place (postern up): end that first, or give this one another name`;
-        return { refused: "conflict", detail };
+        return err({ code: "conflict", detail });
       }
       pools.set(endpoint.pool, placed);
     }
-    return named.map(({ endpoint, name: hostName }) => ({
+    const endpoints = named.map(({ endpoint, name: hostName }) => ({
       function: endpoint.function,
       pool: endpoint.pool,
       name: hostName,
       private: endpoint.settings.requiresProxyAuth ?? false,
       boxes: pools.get(endpoint.pool) ?? [],
     }));
+    return ok(endpoints);
   }
 
   /** Notes the version, and takes it back where a name of it is held. */
@@ -140,29 +143,28 @@ export class Staging {
     { environment, name }: Target,
     endpoints: readonly PlacedEndpoint[],
     rollbackOf: number | null,
-  ): Promise<Version | WorkspaceRefusal> {
+  ): Promise<Result<Version, Refusal>> {
     const { storage, apps, versions, changed } = this.#control;
     const now = Date.now();
     this.#forgetStopped(now);
-    const staged = storage.transactionSync(
-      (): WorkspaceRefusal | { app: App; version: Version } => {
-        const present = apps.deployed(environment, name);
-        if (present === undefined && apps.count(environment) >= MAX_APPS) {
-          const detail = `environment ${environment} has its ${MAX_APPS} apps; stop one first`;
-          return { refused: "conflict", detail };
-        }
-        const app = present ?? apps.createDeployed(environment, name, now);
-        const version = apps.takeVersion(app.id);
-        const chosen = { app: app.id, version, content, endpoints, by, tag, commit, rollbackOf };
-        versions.insert(chosen, now, now + STAGED_MS);
-        return { app, version: versions.find(app.id, version) as Version };
-      },
-    );
-    if ("refused" in staged) return staged;
+    const staged = storage.transactionSync((): Result<{ app: App; version: Version }, Refusal> => {
+      const present = apps.deployed(environment, name);
+      if (present === undefined && apps.count(environment) >= MAX_APPS) {
+        const detail = `environment ${environment} has its ${MAX_APPS} apps; stop one first`;
+        return err({ code: "conflict", detail });
+      }
+      const app = present ?? apps.createDeployed(environment, name, now);
+      const version = apps.takeVersion(app.id);
+      const chosen = { app: app.id, version, content, endpoints, by, tag, commit, rollbackOf };
+      versions.insert(chosen, now, now + STAGED_MS);
+      return ok({ app, version: versions.find(app.id, version) as Version });
+    });
+    if (!staged.ok) return staged;
     changed();
-    const refused = await this.reserve(staged.app, endpoints, now + STAGED_MS);
-    if (refused === undefined) return staged.version;
-    this.#rollouts.drop(staged.version);
+    const { app, version } = staged.value;
+    const refused = await this.reserve(app, endpoints, now + STAGED_MS);
+    if (refused === undefined) return ok(version);
+    this.#rollouts.drop(version);
     return refused;
   }
 
@@ -190,10 +192,10 @@ export class Staging {
 function nowhere(
   { function: functionName, boxes, region }: VersionEndpoint,
   all: readonly { name: string; region: string }[],
-): WorkspaceRefusal {
+): Err<Refusal> {
   if (all.length === 0) {
     const detail = "the workspace has no box; start postern origin on one, or postern up here";
-    return { refused: "conflict", detail };
+    return err({ code: "conflict", detail });
   }
   const rule = [
     ...(boxes === undefined ? [] : [`boxes = ${JSON.stringify(boxes)}`]),
@@ -203,20 +205,16 @@ function nowhere(
     .slice(0, BOXES_NAMED)
     .map(({ name, region: place }) => (place === "" ? name : `${name} (${place})`));
   const detail = `${functionName}: no box fits ${rule}; there are ${there.join(", ")}${all.length > BOXES_NAMED ? ", …" : ""}`;
-  return { refused: "conflict", detail };
+  return err({ code: "conflict", detail });
 }
 
-function noEnvironment(environment: string): WorkspaceRefusal {
+function noEnvironment(environment: string): Err<Refusal> {
   const detail = `there is no environment ${environment}; postern environment create ${environment} makes it`;
-  return { refused: "not_found", detail };
+  return err({ code: "not_found", detail });
 }
 
 /** Two functions of one app with the same name, which one of them can have. */
-export function namesakeRefusal(
-  other: string,
-  functionName: string,
-  name: string,
-): WorkspaceRefusal {
+export function namesakeRefusal(other: string, functionName: string, name: string): Err<Refusal> {
   const detail = `${other} and ${functionName} would both be called ${name}; give one a label`;
-  return { refused: "conflict", detail };
+  return err({ code: "conflict", detail });
 }

@@ -6,6 +6,8 @@
  *
  * It trusts its callers, the Worker and nobody else, to have checked what the caller's token may do.
  */
+import { err, ok, type Err, type Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import { DurableObject } from "cloudflare:workers";
 import {
   firstApiToken,
@@ -25,14 +27,13 @@ import {
   type AppView,
   type VersionView,
   type AppAddress,
-  type WorkspaceRefusal,
   type Greeting,
   type NewDeployment,
   type VersionAddress,
   type Author,
   type ApiTokenInfo,
   type NewApiToken,
-  type Enrolled,
+  type Enrolment,
   type BoxInfo,
   type BoxLink,
   type NewBox,
@@ -49,8 +50,7 @@ import {
   LAST_USE_RESOLUTION_MS,
   type WorkspaceRpc,
   type Credentials,
-  type Created,
-  type Revoked,
+  type Shown,
   noEnvironment,
 } from "../../contracts/workspace.ts";
 import { MAX_TOKENS } from "../../../api/limits.ts";
@@ -118,15 +118,18 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     this.#proxyTokens.noteUse(id, Date.now(), LAST_USE_RESOLUTION_MS);
   }
 
-  async createProxyToken(chosen: NewProxyToken, by: string): Promise<Created<ProxyTokenInfo>> {
+  async createProxyToken(
+    chosen: NewProxyToken,
+    by: string,
+  ): Promise<Result<Shown<ProxyTokenInfo>, Refusal>> {
     const token = await this.#mint("proxy");
     const now = Date.now();
-    return this.ctx.storage.transactionSync(() => {
+    return this.ctx.storage.transactionSync((): Result<Shown<ProxyTokenInfo>, Refusal> => {
       this.#proxyTokens.forgetExpired(now - EXPIRED_SHOWN_MS);
-      if (this.#proxyTokens.count >= MAX_TOKENS) return { refused: "too_many" };
+      if (this.#proxyTokens.count >= MAX_TOKENS) return tooManyTokens("proxy");
       const info = this.#proxyTokens.insert(token, chosen, by, now);
       this.#credentialsChanged();
-      return { token: { ...info, secret: token.secret } };
+      return ok({ ...info, secret: token.secret });
     });
   }
 
@@ -134,11 +137,11 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#proxyTokens.list(page);
   }
 
-  revokeProxyToken(id: string): Revoked {
+  revokeProxyToken(id: string): Result<boolean, Refusal> {
     return this.ctx.storage.transactionSync(() => {
       const revoked = this.#proxyTokens.delete(id);
       if (revoked) this.#credentialsChanged();
-      return { revoked };
+      return ok(revoked);
     });
   }
 
@@ -150,14 +153,17 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return token;
   }
 
-  async createApiToken(chosen: NewApiToken, by: string): Promise<Created<ApiTokenInfo>> {
+  async createApiToken(
+    chosen: NewApiToken,
+    by: string,
+  ): Promise<Result<Shown<ApiTokenInfo>, Refusal>> {
     const token = await this.#mint("api");
     const now = Date.now();
-    return this.ctx.storage.transactionSync(() => {
+    return this.ctx.storage.transactionSync((): Result<Shown<ApiTokenInfo>, Refusal> => {
       this.#apiTokens.forgetExpired(now - EXPIRED_SHOWN_MS);
-      if (this.#apiTokens.count >= MAX_TOKENS) return { refused: "too_many" };
+      if (this.#apiTokens.count >= MAX_TOKENS) return tooManyTokens("API");
       const info = this.#apiTokens.insert(token, chosen, by, now);
-      return { token: { ...info, secret: token.secret } };
+      return ok({ ...info, secret: token.secret });
     });
   }
 
@@ -166,14 +172,17 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   }
 
   /** Refused for the last admin's token: nobody could make another one. */
-  revokeApiToken(id: string): Revoked {
-    return this.ctx.storage.transactionSync(() => {
-      if (this.#apiTokens.isLastAdmin(id)) return { refused: "last_admin" };
-      return { revoked: this.#apiTokens.delete(id) };
+  revokeApiToken(id: string): Result<boolean, Refusal> {
+    return this.ctx.storage.transactionSync((): Result<boolean, Refusal> => {
+      if (this.#apiTokens.isLastAdmin(id)) {
+        const detail = "this is the last admin's token that does not expire; make another first";
+        return err({ code: "conflict", detail });
+      }
+      return ok(this.#apiTokens.delete(id));
     });
   }
 
-  async enrolBox(chosen: NewBox, by: string): Promise<Enrolled> {
+  async enrolBox(chosen: NewBox, by: string): Promise<Result<Enrolment, Refusal>> {
     return await this.#boxes.enrol(chosen, by);
   }
 
@@ -229,16 +238,16 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     this.#control.report(box, report, incarnation);
   }
 
-  async stageVersion(deployment: NewDeployment): Promise<VersionView | WorkspaceRefusal> {
+  async stageVersion(deployment: NewDeployment): Promise<Result<VersionView, Refusal>> {
     return await this.#control.stage(deployment);
   }
 
-  async startVersion(address: VersionAddress): Promise<VersionView | WorkspaceRefusal> {
+  async startVersion(address: VersionAddress): Promise<Result<VersionView, Refusal>> {
     return await this.#control.start(address);
   }
 
   /** Takes back a version that was not started. */
-  abandonVersion(address: VersionAddress): WorkspaceRefusal | undefined {
+  abandonVersion(address: VersionAddress): Result<undefined, Refusal> {
     return this.#control.abandon(address);
   }
 
@@ -247,11 +256,11 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     address: AppAddress,
     to: number | undefined,
     by: Author,
-  ): Promise<VersionView | WorkspaceRefusal> {
+  ): Promise<Result<VersionView, Refusal>> {
     return await this.#control.rollback(address, to, by);
   }
 
-  stopApp(address: AppAddress): AppView | WorkspaceRefusal {
+  stopApp(address: AppAddress): Result<AppView, Refusal> {
     return this.#control.stop(address);
   }
 
@@ -263,13 +272,13 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
    * Refused for an environment that never was, which is mistyped: of a deleted one the stopped apps are
    * shown. @param environment of which alone; undefined: of all
    */
-  listApps(environment: string | undefined, page: PageRequest): Page<AppView> | WorkspaceRefusal {
+  listApps(environment: string | undefined, page: PageRequest): Result<Page<AppView>, Refusal> {
     const apps = this.#control.apps(environment, page);
     const isUnknown = environment !== undefined && !this.#environments.exists(environment);
-    return isUnknown && apps.items.length === 0 ? noEnvironment(environment) : apps;
+    return isUnknown && apps.items.length === 0 ? noEnvironment(environment) : ok(apps);
   }
 
-  version(address: VersionAddress): VersionView | WorkspaceRefusal {
+  version(address: VersionAddress): Result<VersionView, Refusal> {
     return this.#control.version(address);
   }
 
@@ -285,44 +294,44 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#environments.find(name);
   }
 
-  createEnvironment(chosen: NewEnvironment, by: string): EnvironmentInfo | WorkspaceRefusal {
+  createEnvironment(chosen: NewEnvironment, by: string): Result<EnvironmentInfo, Refusal> {
     return this.#environments.create(chosen, by, Date.now());
   }
 
   /** Refused for another name while apps live there: calls are addressed by it. */
-  updateEnvironment(name: string, change: EnvironmentChange): EnvironmentInfo | WorkspaceRefusal {
+  updateEnvironment(name: string, change: EnvironmentChange): Result<EnvironmentInfo, Refusal> {
     const isNewName = change.name !== undefined && change.name !== name;
     if (isNewName && this.#control.hasApps(name)) {
       const detail = `apps live in environment ${name}: stop them before it gets another name`;
-      return { refused: "conflict", detail };
+      return err({ code: "conflict", detail });
     }
     return this.#environments.update(name, change);
   }
 
   /** Stops an environment's apps and forgets it, with its secrets. */
-  deleteEnvironment(name: string): WorkspaceRefusal | undefined {
-    return this.ctx.storage.transactionSync(() => {
+  deleteEnvironment(name: string): Result<undefined, Refusal> {
+    return this.ctx.storage.transactionSync((): Result<undefined, Refusal> => {
       const number = this.#environments.numberOf(name);
-      const refused = this.#environments.delete(name);
-      if (refused !== undefined || number === undefined) return refused;
+      const deleted = this.#environments.delete(name);
+      if (!deleted.ok || number === undefined) return deleted;
       this.#secrets.deleteAll(number);
       this.#control.stopAll(name);
-      return undefined;
+      return deleted;
     });
   }
 
   async listSecrets(
     environment: string,
     page: PageRequest,
-  ): Promise<Page<SecretInfo> | WorkspaceRefusal> {
+  ): Promise<Result<Page<SecretInfo>, Refusal>> {
     return await this.#secrets.list(environment, page);
   }
 
-  async putSecret(chosen: NewSecret, by: string): Promise<SecretInfo | WorkspaceRefusal> {
+  async putSecret(chosen: NewSecret, by: string): Promise<Result<SecretInfo, Refusal>> {
     return await this.#secrets.put(chosen, by);
   }
 
-  deleteSecret(environment: string, name: string): WorkspaceRefusal | undefined {
+  deleteSecret(environment: string, name: string): Result<undefined, Refusal> {
     return this.#secrets.delete(environment, name);
   }
 
@@ -390,4 +399,9 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
       value,
     );
   }
+}
+
+function tooManyTokens(kind: "API" | "proxy"): Err<Refusal> {
+  const detail = `the workspace has its ${MAX_TOKENS} ${kind} tokens; revoke one first`;
+  return err({ code: "conflict", detail });
 }

@@ -1,6 +1,7 @@
 /** `/api/v1/apps`: what a workspace serves, deployed or not. Their versions are in versions.ts. */
-import type { ErrorCode } from "../../../routing/wire/errors.ts";
-import { type AppView, type AppAddress, type WorkspaceRefusal } from "../../contracts/workspace.ts";
+import type { Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
+import { type AppView, type AppAddress } from "../../contracts/workspace.ts";
 import { isAppId, type ApiApp } from "../../../api/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { ApiProblem } from "./problems.ts";
@@ -41,15 +42,10 @@ export function noApp({ app, environment }: AppAddress): ApiProblem {
   return new ApiProblem("not_found", `there is no app ${app}${where}`);
 }
 
-/** @throws ApiProblem for a refusal */
-export function unlessRefused<Answer extends object>(
-  answer: Answer,
-): Exclude<Answer, { readonly refused: ErrorCode }> {
-  if ("refused" in answer) {
-    const { refused, detail } = answer as unknown as WorkspaceRefusal;
-    throw new ApiProblem(refused, detail);
-  }
-  return answer as Exclude<Answer, { readonly refused: ErrorCode }>;
+/** The value of a result. @throws ApiProblem for a refusal */
+export function unlessRefused<Value>(result: Result<Value, Refusal>): Value {
+  if (!result.ok) throw new ApiProblem(result.error.code, result.error.detail);
+  return result.value;
 }
 
 function toApiApp(app: AppView): ApiApp {

@@ -6,10 +6,10 @@ import { MAX_CODE_BYTES } from "../../../routing/wire/deployments.ts";
 import { isObjectName } from "../../../routing/names.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import { maxBodyBytes } from "../../contracts/env.ts";
-import { MAX_BOXES } from "../../../api/limits.ts";
 import { type BoxInfo } from "../../contracts/workspace.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { uploadOf } from "./upload.ts";
+import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";
 import { type ApiHandler, handle } from "./handler.ts";
 import {
@@ -29,9 +29,7 @@ export const BOX_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(ENROL_BOX, async ({ env, caller, body }) => {
     const { workspace, token } = caller;
-    const enrolled = await workspaceStub(env, workspace).enrolBox(body, token.id);
-    if ("refused" in enrolled)
-      throw new ApiProblem("conflict", refusals(body.name)[enrolled.refused]);
+    const enrolled = unlessRefused(await workspaceStub(env, workspace).enrolBox(body, token.id));
     const { box, serial, key } = enrolled;
     return { ...toApiBox(box), workspace, serial, key, audience: env.POSTERN_BASE_DOMAIN };
   }),
@@ -67,13 +65,6 @@ function isCodeHash(text: string): boolean {
 
 function notEnrolled(): ApiProblem {
   return new ApiProblem("not_found", "the workspace has no box of this name");
-}
-
-function refusals(name: string) {
-  return {
-    too_many: `the workspace has its ${MAX_BOXES} boxes; revoke one first`,
-    connected: `box ${name} is connected: stop its agent, or enrol under another name`,
-  };
 }
 
 function toApiBox(box: BoxInfo): ApiBox {

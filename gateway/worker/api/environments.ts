@@ -1,4 +1,5 @@
 /** `/api/v1/environments`: the parts of a workspace that keep apps and secrets apart. */
+import { ok } from "../../../base/result.ts";
 import { type EnvironmentInfo, noEnvironment } from "../../contracts/workspace.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
@@ -25,7 +26,7 @@ export const ENVIRONMENT_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(GET_ENVIRONMENT, async ({ env, caller, path: { environment: name } }) => {
     const found = await workspaceStub(env, caller.workspace).environment(name);
-    return toApiEnvironment(unlessRefused(found ?? noEnvironment(name)));
+    return toApiEnvironment(unlessRefused(found === undefined ? noEnvironment(name) : ok(found)));
   }),
   handle(UPDATE_ENVIRONMENT, async ({ env, caller, path, body }) => {
     const { name, web_suffix: webSuffix } = body;
@@ -38,7 +39,7 @@ export const ENVIRONMENT_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(DELETE_ENVIRONMENT, async ({ env, caller, path: { environment } }) => {
     const stub = workspaceStub(env, caller.workspace);
-    unlessRefused((await stub.deleteEnvironment(environment)) ?? {});
+    unlessRefused(await stub.deleteEnvironment(environment));
   }),
 ];
 

@@ -2,8 +2,8 @@
 import { isOurId } from "../../../auth/tokens.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { type ProxyTokenInfo } from "../../contracts/workspace.ts";
-import { MAX_TOKENS } from "../../../api/limits.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
+import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";
 import { type ApiHandler, handle } from "./handler.ts";
 import {
@@ -23,12 +23,8 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
     const { name, environments, apps, expires_in: expiresIn } = body;
     const chosen = { name, environments, apps, expiresAt: expiry(expiresIn) };
     const stub = workspaceStub(env, caller.workspace);
-    const created = await stub.createProxyToken(chosen, caller.token.id);
-    if ("refused" in created) {
-      const detail = `the workspace has its ${MAX_TOKENS} proxy tokens; revoke one first`;
-      throw new ApiProblem("conflict", detail);
-    }
-    return { ...toApiProxyToken(created.token), secret: created.token.secret };
+    const created = unlessRefused(await stub.createProxyToken(chosen, caller.token.id));
+    return { ...toApiProxyToken(created), secret: created.secret };
   }),
   handle(REVOKE_PROXY_TOKEN, async ({ env, caller: { workspace }, path: { id } }) => {
     if (!(await isOurId(await gatewayKeys(env), "proxy", workspace, id))) {

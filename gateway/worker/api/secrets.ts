@@ -29,7 +29,7 @@ export const SECRET_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(DELETE_SECRET, async ({ env, caller, path, query: { environment } }) => {
     const stub = workspaceStub(env, caller.workspace);
-    unlessRefused((await stub.deleteSecret(environment, nameOf(path))) ?? {});
+    unlessRefused(await stub.deleteSecret(environment, nameOf(path)));
   }),
 ];
 

@@ -2,8 +2,8 @@
 import { isOurId } from "../../../auth/tokens.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { type ApiTokenInfo } from "../../contracts/workspace.ts";
-import { MAX_TOKENS } from "../../../api/limits.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
+import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";
 import { type ApiHandler, handle } from "./handler.ts";
 import {
@@ -29,23 +29,15 @@ export const API_TOKEN_HANDLERS: readonly ApiHandler[] = [
     async ({ env, caller, body: { name, scope, expires_in: expiresIn } }) => {
       const chosen = { name, scope, expiresAt: expiry(expiresIn) };
       const stub = workspaceStub(env, caller.workspace);
-      const created = await stub.createApiToken(chosen, caller.token.id);
-      if ("refused" in created) {
-        const detail = `the workspace has its ${MAX_TOKENS} API tokens; revoke one first`;
-        throw new ApiProblem("conflict", detail);
-      }
-      return { ...toApiToken(created.token), secret: created.token.secret };
+      const created = unlessRefused(await stub.createApiToken(chosen, caller.token.id));
+      return { ...toApiToken(created), secret: created.secret };
     },
   ),
   handle(REVOKE_API_TOKEN, async ({ env, caller: { workspace }, path: { id } }) => {
     if (!(await isOurId(await gatewayKeys(env), "api", workspace, id))) {
       throw new ApiProblem("not_found", "the workspace has no API token of this id");
     }
-    const revoked = await workspaceStub(env, workspace).revokeApiToken(id);
-    if ("refused" in revoked) {
-      const detail = "this is the last admin's token that does not expire; make another first";
-      throw new ApiProblem("conflict", detail);
-    }
+    unlessRefused(await workspaceStub(env, workspace).revokeApiToken(id));
   }),
 ];
 

@@ -56,8 +56,7 @@ export const VERSION_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(ABANDON_VERSION, async ({ env, caller, path, query }) => {
     const stub = workspaceStub(env, caller.workspace);
-    const refusal = await stub.abandonVersion(versionAddress(path, query));
-    if (refusal !== undefined) unlessRefused(refusal);
+    unlessRefused(await stub.abandonVersion(versionAddress(path, query)));
   }),
   handle(ROLLBACK_APP, async ({ env, caller, path, query, body }) => {
     const { id, name } = caller.token;

@@ -268,9 +268,7 @@ describe("a deployment", () => {
       await vi.waitFor(() =>
         expect(
           restarted.version({ app: { app: "shop", environment: "main" }, version: 1 }),
-        ).toMatchObject({
-          status: "serving",
-        }),
+        ).toMatchObject({ value: { status: "serving" } }),
       );
     });
     expect(await here.get("shop-f")).toEqual({ status: 200 });

@@ -51,8 +51,8 @@ async function lockedEndpoint(more: Partial<EndpointAnnouncement> = {}) {
 async function createToken(workspace: string, more: Record<string, unknown> = {}) {
   const chosen = { name: "", environments: [], apps: [], expiresAt: null, ...more };
   const created = await workspaceStub(env, workspace).createProxyToken(chosen, "test");
-  if ("refused" in created) throw new Error(created.refused);
-  return created.token;
+  if (!created.ok) throw new Error(created.error.detail);
+  return created.value;
 }
 
 /** Moves the wall clock; timers go on by themselves. */

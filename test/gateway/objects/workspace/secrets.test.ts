@@ -175,7 +175,7 @@ describe("at rest", () => {
     await runInDurableObject(workspaceStub(env, workspace), async (_instance, state) => {
       const other = new Workspace(state, { ...env, POSTERN_KEY: "A".repeat(43) });
       const page = await other.listSecrets("main", { limit: 10 });
-      expect(page).toMatchObject({ items: [{ name: "a", readable: false }] });
+      expect(page).toMatchObject({ value: { items: [{ name: "a", readable: false }] } });
     });
     await runInDurableObject(workspaceStub(env, workspace), (_instance, { storage }) => {
       storage.sql.exec("UPDATE secrets SET key = 'another', sealed = x'00'");

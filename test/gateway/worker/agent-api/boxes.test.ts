@@ -179,10 +179,10 @@ describe("enrolling", () => {
     const agent = await connectAgent("enrolled-connected");
     const workspace = workspaceStub(env, "local");
     const again = () => workspace.enrolBox(chosen("enrolled-connected"), "test");
-    expect(await again()).toEqual({ refused: "connected" });
+    expect(await again()).toMatchObject({ ok: false, error: { code: "conflict" } });
     agent.close();
     await agent.closed;
-    await expect.poll(async () => "serial" in (await again())).toBe(true);
+    await expect.poll(async () => (await again()).ok).toBe(true);
   });
 
   test("is refused beyond the limit, but for boxes that are enrolled already", async () => {
@@ -196,20 +196,22 @@ describe("enrolling", () => {
         );
       }
     });
-    expect(await workspace.enrolBox(chosen("one-more"), "test")).toEqual({ refused: "too_many" });
-    expect(await workspace.enrolBox(chosen("box-7"), "test")).toMatchObject({
-      box: { name: "box-7" },
-    });
+    const [refused, again] = [
+      await workspace.enrolBox(chosen("one-more"), "test"),
+      await workspace.enrolBox(chosen("box-7"), "test"),
+    ];
+    expect(refused).toMatchObject({ ok: false, error: { code: "conflict" } });
+    expect(again).toMatchObject({ ok: true, value: { box: { name: "box-7" } } });
   });
 
   test("leaves no key in the database", async () => {
     const workspace = workspaceStub(env, "keyless");
     const enrolled = await workspace.enrolBox(chosen("gpu"), "test");
-    if ("refused" in enrolled) throw new Error(enrolled.refused);
+    if (!enrolled.ok) throw new Error(enrolled.error.detail);
     await runInDurableObject(workspace, (_instance, { storage }) => {
       const rows = storage.sql.exec("SELECT * FROM boxes").toArray();
-      expect(JSON.stringify(rows)).toContain(enrolled.serial);
-      expect(JSON.stringify(rows)).not.toContain(enrolled.key);
+      expect(JSON.stringify(rows)).toContain(enrolled.value.serial);
+      expect(JSON.stringify(rows)).not.toContain(enrolled.value.key);
     });
   });
 });

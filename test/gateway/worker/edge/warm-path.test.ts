@@ -40,8 +40,8 @@ async function privateEndpoint(app: string): Promise<{ name: string; headers: He
   });
   const chosen = { name: "", environments: [], apps: [], expiresAt: null };
   const created = await workspaceStub(env, "local").createProxyToken(chosen, "test");
-  if ("refused" in created) throw new Error(created.refused);
-  const { id, secret } = created.token;
+  if (!created.ok) throw new Error(created.error.detail);
+  const { id, secret } = created.value;
   return { name: `local--${app}-f`, headers: { "modal-key": id, "modal-secret": secret } };
 }
 
