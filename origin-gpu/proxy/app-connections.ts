@@ -10,6 +10,7 @@ import { KIB } from "../../base/units.ts";
 import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 import { AppRequest, type ProxiedCall } from "./app-request.ts";
 import { isWithoutConnection } from "./app-errors.ts";
+import { appConnector } from "./app-socket.ts";
 
 /** Requests whose body is at most this long may use a kept connection. */
 const SMALL_BODY_BYTES = 16 * KIB;
@@ -45,7 +46,10 @@ export class AppConnections {
       keepAliveMaxTimeout: 600_000,
       // Room for the status line besides the headers, so that the limit is ours to judge.
       maxHeaderSize: MAX_HEADER_BYTES + 16 * KIB,
-      connect: { timeout: 10_000, ...(socketPath === undefined ? {} : { socketPath }) },
+      connect: appConnector({
+        timeout: 10_000,
+        ...(socketPath === undefined ? {} : { socketPath }),
+      }),
     };
     this.#kept = new Pool(origin, { ...options, pipelining: 1 });
     this.#fresh = new Pool(origin, { ...options, pipelining: 0 });

@@ -1,0 +1,47 @@
+/**
+ * Connections to an app that deliver a response which came before its request was sent whole. Such an app closes its
+ * connection with bytes unread; the kernel then fails our writes, and Node would drop what has been received.
+ */
+import type { Socket } from "node:net";
+import { buildConnector } from "undici";
+
+type Connector = ReturnType<typeof buildConnector>;
+type Written = (error?: Error | null) => void;
+
+/** The codes of a write to a peer that reads no more. */
+const READS_NO_MORE: ReadonlySet<string> = new Set(["EPIPE", "ECONNRESET"]);
+
+/** As undici's own connector, with sockets that are read to their end after a failed write. */
+export function appConnector(options: buildConnector.BuildOptions): Connector {
+  const connect = buildConnector(options);
+  return (target, onConnect) =>
+    connect(target, (...result) => {
+      const [, socket] = result;
+      if (socket !== null) readAfterFailedWrite(socket);
+      onConnect(...result);
+    });
+}
+
+/** From the first failed write on, the socket takes what is written and sends nothing. The read side ends it. */
+function readAfterFailedWrite(socket: Socket): void {
+  let isFed = true;
+  const outlasting =
+    (written: Written): Written =>
+    (error) => {
+      const { code = "" } = (error ?? {}) as NodeJS.ErrnoException;
+      if (!READS_NO_MORE.has(code)) return written(error);
+      isFed = false;
+      written();
+    };
+  const write = socket._write.bind(socket);
+  socket._write = (chunk, encoding, written) => {
+    if (isFed) write(chunk, encoding, outlasting(written));
+    else written();
+  };
+  const writev = socket._writev?.bind(socket);
+  if (writev === undefined) return;
+  socket._writev = (chunks, written) => {
+    if (isFed) writev(chunks, outlasting(written));
+    else written();
+  };
+}
