@@ -86,7 +86,10 @@ export class AppConnections {
   ): void {
     const { call } = proxied;
     const { method, target, headers } = call.head;
-    const appRequest: AppRequest = new AppRequest(proxied, (error) => repeat(appRequest, error));
+    const isHeadEarly = whole === undefined && call.body.waitingBytes === 0;
+    const appRequest: AppRequest = new AppRequest({ ...proxied, isHeadEarly }, (error) =>
+      repeat(appRequest, error),
+    );
     const request: Dispatcher.DispatchOptions = {
       method,
       path: latin1(target),

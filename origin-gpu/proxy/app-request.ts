@@ -10,6 +10,7 @@ import { responseHeaders } from "../../routing/wire/headers.ts";
 import { mayResend } from "../../routing/wire/resend.ts";
 import type { AppWork, Call } from "../calls/call.ts";
 import { describeAppError } from "./app-errors.ts";
+import { sendHead } from "./early-head.ts";
 
 /** What an app may take, in milliseconds; beyond it the call is `call_timeout` and the app sees a disconnect. */
 export interface CallLimits {
@@ -29,15 +30,24 @@ export interface ProxiedCall {
   readonly call: Call;
   readonly waited: Waited;
   readonly limits: CallLimits;
+  /** The head is sent at once: the body streams, and its first byte may be long in coming. */
+  readonly isHeadEarly?: boolean;
 }
 
 /** The codes of a connection that the other side ended. */
 const ENDED_BY_PEER: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
 
-/** undici publishes the socket of a request in the same turn as `onRequestStart`. */
-let starting: ((socket: Socket) => void) | undefined;
+/** What undici publishes of a request in the same turn as `onRequestStart`. */
+interface SentHead {
+  readonly socket: Socket;
+  /** Request line and header lines, without the line that frames the body. */
+  readonly headers: string;
+  readonly request: { readonly contentLength: number | null };
+}
+
+let starting: ((sent: SentHead) => void) | undefined;
 diagnostics.subscribe("undici:client:sendHeaders", (message) => {
-  starting?.((message as { socket: Socket }).socket);
+  starting?.(message as SentHead);
   starting = undefined;
 });
 
@@ -45,6 +55,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   readonly #call: Call;
   readonly #waited: Waited;
   readonly #repeat: (error: NodeJS.ErrnoException) => boolean;
+  readonly #isHeadEarly: boolean;
   readonly #startedAt = performance.now();
   #controller: Dispatcher.DispatchController | undefined;
   #socket: Socket | undefined;
@@ -55,12 +66,13 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   #timer: ReturnType<typeof setTimeout>;
 
   constructor(
-    { call, waited, limits }: ProxiedCall,
+    { call, waited, limits, isHeadEarly = false }: ProxiedCall,
     repeat: (error: NodeJS.ErrnoException) => boolean,
   ) {
     this.#call = call;
     this.#waited = waited;
     this.#repeat = repeat;
+    this.#isHeadEarly = isHeadEarly;
     this.#limits = limits;
     this.#timer = this.#allow(limits.timeoutMs, "the app did not answer");
     call.start(this);
@@ -89,9 +101,10 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     this.#controller?.abort(new Error(reason));
   }
 
-  #sentOn(socket: Socket): void {
+  #sentOn({ socket, headers, request }: SentHead): void {
     this.#socket = socket;
     this.#readBefore = socket.bytesRead;
+    if (this.#isHeadEarly) sendHead(socket, headers, request.contentLength ?? undefined);
   }
 
   /** Whether no byte of the request left: nobody listens, or no connection could be made. */
@@ -116,7 +129,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    starting = (socket) => this.#sentOn(socket);
+    starting = (sent) => this.#sentOn(sent);
     if (this.#aborted !== undefined) controller.abort(new Error(this.#aborted));
   }
 
