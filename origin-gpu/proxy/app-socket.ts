@@ -16,8 +16,9 @@ export function appConnector(options: buildConnector.BuildOptions): Connector {
   const connect = buildConnector(options);
   return (target, onConnect) =>
     connect(target, (...result) => {
-      const [, socket] = result;
-      if (socket !== null) readAfterFailedWrite(socket);
+      // Undefined for a connection that failed, whatever the types say.
+      const socket: Socket | null | undefined = result[1];
+      if (socket !== null && socket !== undefined) readAfterFailedWrite(socket);
       onConnect(...result);
     });
 }
