@@ -28,6 +28,11 @@ async def app(scope, receive, send):
 
 
 async def report(scope, send):
+    if not scope["path"].startswith("/ended/"):
+        # Half a handshake is an ordinary request to a gateway.
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b"no page"})
+        return
     key = scope["path"].removeprefix("/ended/")
     try:
         body = await asyncio.wait_for(asyncio.shield(ending_of(key)), ENDED_SECONDS)
