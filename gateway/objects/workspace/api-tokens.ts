@@ -1,11 +1,7 @@
 /** A workspace's API tokens in its database. Secrets pass through once and stay as digests. */
 import { type MintedToken, sameDigest } from "../../../auth/tokens.ts";
-import {
-  type Page,
-  type PageRequest,
-  type ApiTokenInfo,
-  type NewApiToken,
-} from "../../contracts/workspace.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
+import { type ApiTokenInfo, type NewApiToken } from "../../contracts/workspace/tokens.ts";
 import { pageOf } from "./pages.ts";
 import type { Scope } from "../../../api/scopes.ts";
 

@@ -4,7 +4,8 @@
  * a later one of the same name has another id.
  */
 import { isAppId } from "../../../api/apps.ts";
-import { type Page, type PageRequest, type AppAddress } from "../../contracts/workspace.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
+import { type AppAddress } from "../../contracts/workspace/apps.ts";
 import type { AppKind } from "../../../routing/claims.ts";
 import { pageOf } from "./pages.ts";
 

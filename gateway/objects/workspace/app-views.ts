@@ -1,7 +1,8 @@
 /** Apps and versions as people see them: with URLs, and with what their boxes say. */
 import type { App } from "./app-records.ts";
 import { type Control, urlOf } from "./control.ts";
-import type { Page, AppView, VersionView } from "../../contracts/workspace.ts";
+import type { Page } from "../../contracts/workspace/pages.ts";
+import type { AppView, VersionView } from "../../contracts/workspace/apps.ts";
 import type { AppState } from "../../../api/app-states.ts";
 import type { VersionStatus } from "../../../api/version-status.ts";
 import type { VersionBox } from "./version-boxes.ts";

@@ -10,7 +10,7 @@ import type {
 } from "../../../routing/wire/deployments.ts";
 import type { App } from "./app-records.ts";
 import { type Control, urlOf } from "./control.ts";
-import type { ReadSecrets } from "../../contracts/workspace.ts";
+import type { ReadSecrets } from "../../contracts/workspace/secrets.ts";
 import type { Version } from "./versions.ts";
 
 /** What goes to the boxes alone and is in no version. */

@@ -11,10 +11,9 @@ import {
   type BoxLink,
   type LinkGreeting,
   type NewBox,
-  type Page,
-  type PageRequest,
   type Enrolment,
-} from "../../contracts/workspace.ts";
+} from "../../contracts/workspace/boxes.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { deriveBoxKey } from "../../../auth/box-credential.ts";
 import { cutLinks, isLinkUp } from "../../contracts/stubs.ts";
 import type { Env } from "../../contracts/env.ts";

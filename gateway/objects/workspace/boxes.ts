@@ -5,14 +5,13 @@
  */
 import { MINUTE_MS } from "../../../base/units.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import {
-  type Page,
-  type PageRequest,
   type BoxInfo,
   type BoxLink,
   type LinkGreeting,
   type NewBox,
-} from "../../contracts/workspace.ts";
+} from "../../contracts/workspace/boxes.ts";
 import { pageOf } from "./pages.ts";
 
 /** An ephemeral box goes this long after its last link. */

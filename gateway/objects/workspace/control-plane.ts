@@ -15,14 +15,12 @@ import {
   type AppView,
   type VersionView,
   type AppAddress,
-  type BoxLink,
   type NewDeployment,
   type VersionAddress,
-  type Page,
-  type PageRequest,
   type Author,
-  type Greeting,
-} from "../../contracts/workspace.ts";
+} from "../../contracts/workspace/apps.ts";
+import { type BoxLink, type Greeting } from "../../contracts/workspace/boxes.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { appView, pageOfViews, versionView } from "./app-views.ts";
 import { type App, AppRecords } from "./app-records.ts";
 import { AppNames, type NamesDoor } from "./app-names.ts";

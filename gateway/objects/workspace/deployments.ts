@@ -12,7 +12,7 @@ import {
   type Author,
   type NewDeployment,
   type VersionAddress,
-} from "../../contracts/workspace.ts";
+} from "../../contracts/workspace/apps.ts";
 import type { Control } from "./control.ts";
 import { PREPARING_MS, type Rollouts } from "./rollouts.ts";
 import { STAGED_MS, Staging, type Target } from "./staging.ts";

@@ -7,12 +7,11 @@ import type { Refusal } from "../../../routing/wire/errors.ts";
 import { MAX_ENVIRONMENTS } from "../../../api/limits.ts";
 import {
   noEnvironment,
-  type Page,
-  type PageRequest,
   type EnvironmentChange,
   type EnvironmentInfo,
   type NewEnvironment,
-} from "../../contracts/workspace.ts";
+} from "../../contracts/workspace/environments.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { normalise, webSuffixOf } from "../../../routing/names.ts";
 import { pageOf } from "./pages.ts";
 

@@ -1,12 +1,8 @@
 /** A workspace's proxy auth tokens in its database. Secrets pass through once and stay as digests. */
 import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
 import type { MintedToken } from "../../../auth/tokens.ts";
-import {
-  type Page,
-  type PageRequest,
-  type NewProxyToken,
-  type ProxyTokenInfo,
-} from "../../contracts/workspace.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
+import { type NewProxyToken, type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
 import { pageOf } from "./pages.ts";
 
 type Row = {

@@ -13,14 +13,13 @@ import {
 } from "../../../auth/secrets.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import {
-  type Page,
-  type PageRequest,
   type NewSecret,
   type ReadSecrets,
   type SecretInfo,
-  noEnvironment,
-} from "../../contracts/workspace.ts";
+} from "../../contracts/workspace/secrets.ts";
+import { noEnvironment } from "../../contracts/workspace/environments.ts";
 import { type Environments } from "./environments.ts";
 import { pageOf } from "./pages.ts";
 

@@ -10,7 +10,7 @@ import { placementOf } from "../../../routing/placement.ts";
 import type { VersionContent, VersionEndpoint } from "../../../routing/wire/deployments.ts";
 import type { App } from "./app-records.ts";
 import { claimantOf, type Control, heldRefusal } from "./control.ts";
-import { type StagedContent } from "../../contracts/workspace.ts";
+import { type StagedContent } from "../../contracts/workspace/apps.ts";
 import type { Rollouts } from "./rollouts.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
 

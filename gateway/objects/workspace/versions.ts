@@ -3,7 +3,8 @@
  * of the oldest ones it is forgotten, and only their history stays.
  */
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
-import { type Page, type PageRequest, type Author } from "../../contracts/workspace.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
+import { type Author } from "../../contracts/workspace/apps.ts";
 import { pageOf } from "./pages.ts";
 import { nextStatus, type VersionEvent } from "./version-states.ts";
 import { type VersionStatus } from "../../../api/version-status.ts";

@@ -1,21 +1,13 @@
 /**
- * `Workspace`: what belongs to one workspace and may only have one truth: its tokens, environments,
- * secrets and boxes, its apps and their versions. Each kind has a class of its own; here they are put
- * together and have their doors. It is addressed by a workspace's name alone, and that name comes from a
- * verified id, a verified credential or the gateway's own settings, never from what a stranger sent.
+ * `Workspace`: everything of one workspace that must have a single truth. Each kind (tokens, boxes, environments,
+ * secrets, apps) has a class of its own; this one puts them together, and the contract documents its methods.
  *
- * It trusts its callers, the Worker and nobody else, to have checked what the caller's token may do.
+ * It is addressed by a workspace's name alone. That name comes from a verified id, a verified credential or the
+ * gateway's own settings, never from a client. Its only caller, the Worker, has checked what the caller's token may do.
  */
-import { err, ok, type Err, type Result } from "../../../base/result.ts";
+import { err, ok, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import { DurableObject } from "cloudflare:workers";
-import {
-  firstApiToken,
-  mintToken,
-  TOKEN_RANDOM_BYTES,
-  type MintedToken,
-  type TokenKind,
-} from "../../../auth/tokens.ts";
 import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { BoxReport } from "../../../routing/wire/deployments.ts";
@@ -27,64 +19,62 @@ import {
   type AppView,
   type VersionView,
   type AppAddress,
-  type Greeting,
   type NewDeployment,
   type VersionAddress,
   type Author,
-  type ApiTokenInfo,
-  type NewApiToken,
+} from "../../contracts/workspace/apps.ts";
+import {
+  type Greeting,
   type Enrolment,
   type BoxInfo,
   type BoxLink,
   type NewBox,
+} from "../../contracts/workspace/boxes.ts";
+import {
+  type ApiTokenInfo,
+  type NewApiToken,
+  type NewProxyToken,
+  type ProxyTokenInfo,
+  type Credentials,
+  type Shown,
+} from "../../contracts/workspace/tokens.ts";
+import {
   type EnvironmentChange,
   type EnvironmentInfo,
   type NewEnvironment,
-  type Page,
-  type PageRequest,
-  type NewProxyToken,
-  type ProxyTokenInfo,
+  noEnvironment,
+} from "../../contracts/workspace/environments.ts";
+import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
+import {
   type NewSecret,
   type ReadSecrets,
   type SecretInfo,
-  LAST_USE_RESOLUTION_MS,
-  type WorkspaceRpc,
-  type Credentials,
-  type Shown,
-  noEnvironment,
-} from "../../contracts/workspace.ts";
-import { MAX_TOKENS } from "../../../api/limits.ts";
+} from "../../contracts/workspace/secrets.ts";
+import { type WorkspaceRpc } from "../../contracts/workspace.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { ApiTokens } from "./api-tokens.ts";
 import { BoxRegistry } from "./box-registry.ts";
 import { Environments } from "./environments.ts";
 import { migrate } from "./migrations.ts";
-import { ProxyTokens } from "./proxy-tokens.ts";
 import { Secrets } from "./secrets.ts";
-
-/** How long an expired token stays in lists, so that people see why something stopped working. */
-const EXPIRED_SHOWN_MS = 30 * 86_400_000;
+import { WorkspaceTokens } from "./tokens.ts";
 
 export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   readonly #name: string;
-  readonly #sql: SqlStorage;
   readonly #boxes: BoxRegistry;
   readonly #environments: Environments;
   readonly #secrets: Secrets;
   readonly #control: ControlPlane;
-  /** Of the gateway's present key, which the constructor waits for. */
-  #proxyTokens: ProxyTokens;
-  #apiTokens: ApiTokens;
+  readonly #tokens: WorkspaceTokens;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     if (state.id.name === undefined) throw new Error("a workspace is addressed by its name");
     this.#name = state.id.name;
-    this.#sql = state.storage.sql;
+    const { sql } = state.storage;
     migrate(state.storage);
-    this.#boxes = new BoxRegistry(env, this.#name, this.#sql);
-    this.#environments = new Environments(this.#sql);
-    this.#secrets = new Secrets(env, this.#name, this.#sql, this.#environments);
+    this.#boxes = new BoxRegistry(env, this.#name, sql);
+    this.#environments = new Environments(sql);
+    this.#secrets = new Secrets(env, this.#name, sql, this.#environments);
     this.#control = new ControlPlane({
       env,
       state,
@@ -96,90 +86,54 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
       },
       suffixOf: (environment) => this.#environments.suffixOf(environment),
     });
-    this.#proxyTokens = new ProxyTokens(this.#sql, "");
-    this.#apiTokens = new ApiTokens(this.#sql, "");
-    void state.blockConcurrencyWhile(() => this.#useKey());
+    this.#tokens = new WorkspaceTokens(env, this.#name, state.storage);
+    void state.blockConcurrencyWhile(() => this.#tokens.useKey());
   }
 
-  /** What the edge needs to know; undefined when that is what it knows already. */
   credentials(known?: number): Credentials | undefined {
-    const version = this.#credentialsVersion;
-    if (version === known) return undefined;
-    return { version, tokens: this.#proxyTokens.unexpired(Date.now()) };
+    return this.#tokens.credentials(known);
   }
 
-  /** One proxy token, for an id that is newer than the edge's knowledge; undefined when it is gone. */
   proxyToken(id: string): ProxyToken | undefined {
-    return this.#proxyTokens.find(id);
+    return this.#tokens.proxyToken(id);
   }
 
-  /** Notes that proxy tokens were used now. */
   noteProxyTokenUse(id: string): void {
-    this.#proxyTokens.noteUse(id, Date.now(), LAST_USE_RESOLUTION_MS);
+    this.#tokens.noteProxyTokenUse(id);
   }
 
   async createProxyToken(
     chosen: NewProxyToken,
     by: string,
   ): Promise<Result<Shown<ProxyTokenInfo>, Refusal>> {
-    const token = await this.#mint("proxy");
-    const now = Date.now();
-    return this.ctx.storage.transactionSync((): Result<Shown<ProxyTokenInfo>, Refusal> => {
-      this.#proxyTokens.forgetExpired(now - EXPIRED_SHOWN_MS);
-      if (this.#proxyTokens.count >= MAX_TOKENS) return tooManyTokens("proxy");
-      const info = this.#proxyTokens.insert(token, chosen, by, now);
-      this.#credentialsChanged();
-      return ok({ ...info, secret: token.secret });
-    });
+    return await this.#tokens.createProxyToken(chosen, by);
   }
 
   listProxyTokens(page: PageRequest): Page<ProxyTokenInfo> {
-    return this.#proxyTokens.list(page);
+    return this.#tokens.listProxyTokens(page);
   }
 
   revokeProxyToken(id: string): Result<boolean, Refusal> {
-    return this.ctx.storage.transactionSync(() => {
-      const revoked = this.#proxyTokens.delete(id);
-      if (revoked) this.#credentialsChanged();
-      return ok(revoked);
-    });
+    return this.#tokens.revokeProxyToken(id);
   }
 
-  /** The API token that id and digest prove, and notes its use; undefined when they prove none. */
   authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined {
-    const now = Date.now();
-    const token = this.#apiTokens.verify(id, digest, now);
-    if (token !== undefined) this.#apiTokens.noteUse(id, now, LAST_USE_RESOLUTION_MS);
-    return token;
+    return this.#tokens.authenticate(id, digest);
   }
 
   async createApiToken(
     chosen: NewApiToken,
     by: string,
   ): Promise<Result<Shown<ApiTokenInfo>, Refusal>> {
-    const token = await this.#mint("api");
-    const now = Date.now();
-    return this.ctx.storage.transactionSync((): Result<Shown<ApiTokenInfo>, Refusal> => {
-      this.#apiTokens.forgetExpired(now - EXPIRED_SHOWN_MS);
-      if (this.#apiTokens.count >= MAX_TOKENS) return tooManyTokens("API");
-      const info = this.#apiTokens.insert(token, chosen, by, now);
-      return ok({ ...info, secret: token.secret });
-    });
+    return await this.#tokens.createApiToken(chosen, by);
   }
 
   listApiTokens(page: PageRequest): Page<ApiTokenInfo> {
-    return this.#apiTokens.list(page);
+    return this.#tokens.listApiTokens(page);
   }
 
-  /** Refused for the last admin's token: nobody could make another one. */
   revokeApiToken(id: string): Result<boolean, Refusal> {
-    return this.ctx.storage.transactionSync((): Result<boolean, Refusal> => {
-      if (this.#apiTokens.isLastAdmin(id)) {
-        const detail = "this is the last admin's token that does not expire; make another first";
-        return err({ code: "conflict", detail });
-      }
-      return ok(this.#apiTokens.delete(id));
-    });
+    return this.#tokens.revokeApiToken(id);
   }
 
   async enrolBox(chosen: NewBox, by: string): Promise<Result<Enrolment, Refusal>> {
@@ -200,40 +154,30 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return revoked;
   }
 
-  /** Whether this is a box's present enrolment. */
   isEnrolled(box: string, serial: string): boolean {
     return this.#boxes.isEnrolled(box, serial);
   }
 
-  /**
-   * A link of a box came up. Answers what it announced, in order; undefined when the box is not enrolled
-   * any more.
-   */
   async greet(greeting: Greeting): Promise<Welcome["endpoints"] | undefined> {
     return await this.#control.greet(greeting);
   }
 
-  /** A link of a box went. @param isGoodbye its agent has ended, and said so */
   linkLost(link: BoxLink, isGoodbye: boolean): void {
     this.#control.linkLost(link, isGoodbye);
   }
 
-  /** The boxes that said they have this code, connected ones first. */
   holdersOfCode(hash: string): BoxPlace[] {
     return this.#boxes.holdersOf(hash);
   }
 
-  /** A box has taken this code: another one may ask for it before the box has reported it. */
   codeTaken(box: string, hash: string): void {
     this.#boxes.boxes.addCode(box, hash);
   }
 
-  /** Everything that a box is to run, as the JSON that its agent gets. */
   async assignments(box: string): Promise<string> {
     return JSON.stringify(await this.#control.assignments(box));
   }
 
-  /** Takes note of everything that a box has. @param incarnation which agent says so, where it tells */
   report(box: string, report: BoxReport, incarnation?: string): void {
     this.#control.report(box, report, incarnation);
   }
@@ -246,12 +190,10 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return await this.#control.start(address);
   }
 
-  /** Takes back a version that was not started. */
   abandonVersion(address: VersionAddress): Result<undefined, Refusal> {
     return this.#control.abandon(address);
   }
 
-  /** @param to an old version; undefined: the one that served before */
   async rollbackApp(
     address: AppAddress,
     to: number | undefined,
@@ -268,10 +210,6 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#control.app(address);
   }
 
-  /**
-   * Refused for an environment that never was, which is mistyped: of a deleted one the stopped apps are
-   * shown. @param environment of which alone; undefined: of all
-   */
   listApps(environment: string | undefined, page: PageRequest): Result<Page<AppView>, Refusal> {
     const apps = this.#control.apps(environment, page);
     const isUnknown = environment !== undefined && !this.#environments.exists(environment);
@@ -298,7 +236,6 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#environments.create(chosen, by, Date.now());
   }
 
-  /** Refused for another name while apps live there: calls are addressed by it. */
   updateEnvironment(name: string, change: EnvironmentChange): Result<EnvironmentInfo, Refusal> {
     const isNewName = change.name !== undefined && change.name !== name;
     if (isNewName && this.#control.hasApps(name)) {
@@ -308,7 +245,6 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#environments.update(name, change);
   }
 
-  /** Stops an environment's apps and forgets it, with its secrets. */
   deleteEnvironment(name: string): Result<undefined, Refusal> {
     return this.ctx.storage.transactionSync((): Result<undefined, Refusal> => {
       const number = this.#environments.numberOf(name);
@@ -335,7 +271,6 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#secrets.delete(environment, name);
   }
 
-  /** Secrets for a box that announces an app of the environment; undefined for another box. */
   async secretsOfBox(
     box: string,
     environment: string,
@@ -349,59 +284,7 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     await this.#control.alarm();
   }
 
-  /**
-   * Every workspace starts with one admin token, which follows from the gateway's key. It is put there
-   * once for each key: revoked, it stays away. Under another key no older token is the gateway's, and
-   * all of them are again when their key is back.
-   */
-  async #useKey(): Promise<void> {
-    const keys = await gatewayKeys(this.env);
-    this.#proxyTokens = new ProxyTokens(this.#sql, keys.id);
-    this.#apiTokens = new ApiTokens(this.#sql, keys.id);
-    const token = await firstApiToken(keys, this.#name);
-    const fact = `first_token ${keys.id}`;
-    if (this.#fact(fact) !== undefined) return;
-    this.ctx.storage.transactionSync(() => {
-      const chosen: NewApiToken = { name: "first token", scope: "admin", expiresAt: null };
-      this.#apiTokens.insert(token, chosen, "gateway", Date.now());
-      this.#setFact(fact, token.id);
-      this.#credentialsChanged();
-    });
-  }
-
   async #appToken(id: string): Promise<string> {
     return await mintAppToken(await gatewayKeys(this.env), { workspace: this.#name, id });
   }
-
-  async #mint(kind: TokenKind): Promise<MintedToken> {
-    const random = crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES));
-    return await mintToken(await gatewayKeys(this.env), kind, this.#name, random);
-  }
-
-  get #credentialsVersion(): number {
-    return Number(this.#fact("credentials_version") ?? 0);
-  }
-
-  #credentialsChanged(): void {
-    this.#setFact("credentials_version", this.#credentialsVersion + 1);
-  }
-
-  #fact(name: string): SqlStorageValue | undefined {
-    return this.#sql
-      .exec<{ value: SqlStorageValue }>("SELECT value FROM facts WHERE name = ?", name)
-      .toArray()[0]?.value;
-  }
-
-  #setFact(name: string, value: SqlStorageValue): void {
-    this.#sql.exec(
-      "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-      name,
-      value,
-    );
-  }
-}
-
-function tooManyTokens(kind: "API" | "proxy"): Err<Refusal> {
-  const detail = `the workspace has its ${MAX_TOKENS} ${kind} tokens; revoke one first`;
-  return err({ code: "conflict", detail });
 }

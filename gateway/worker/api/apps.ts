@@ -1,7 +1,7 @@
 /** `/api/v1/apps`: what a workspace serves, deployed or not. Their versions are in versions.ts. */
 import type { Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
-import { type AppView, type AppAddress } from "../../contracts/workspace.ts";
+import { type AppView, type AppAddress } from "../../contracts/workspace/apps.ts";
 import { isAppId, type ApiApp } from "../../../api/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { ApiProblem } from "./problems.ts";

@@ -6,7 +6,7 @@ import { MAX_CODE_BYTES } from "../../../routing/wire/deployments.ts";
 import { isObjectName } from "../../../routing/names.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import { maxBodyBytes } from "../../contracts/env.ts";
-import { type BoxInfo } from "../../contracts/workspace.ts";
+import { type BoxInfo } from "../../contracts/workspace/boxes.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { uploadOf } from "./upload.ts";
 import { unlessRefused } from "./apps.ts";

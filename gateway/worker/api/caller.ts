@@ -7,7 +7,7 @@ import { apiCredential } from "../../../auth/credential.ts";
 import { digestOf, isOurId, workspaceOfApiToken } from "../../../auth/tokens.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
-import type { ApiTokenInfo } from "../../contracts/workspace.ts";
+import type { ApiTokenInfo } from "../../contracts/workspace/tokens.ts";
 import { allows, type Scope } from "../../../api/scopes.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { ApiProblem } from "./problems.ts";

@@ -1,6 +1,6 @@
 /** `/api/v1/environments`: the parts of a workspace that keep apps and secrets apart. */
 import { ok } from "../../../base/result.ts";
-import { type EnvironmentInfo, noEnvironment } from "../../contracts/workspace.ts";
+import { type EnvironmentInfo, noEnvironment } from "../../contracts/workspace/environments.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
 import { type ApiHandler, handle } from "./handler.ts";

@@ -1,7 +1,7 @@
 /** `/api/v1/proxy-tokens`: the tokens that open a workspace's private endpoints. */
 import { isOurId } from "../../../auth/tokens.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
-import { type ProxyTokenInfo } from "../../contracts/workspace.ts";
+import { type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";

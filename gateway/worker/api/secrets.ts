@@ -1,6 +1,6 @@
 /** `/api/v1/secrets`: named environment variables for containers. Values go in and never come out here. */
 import { isObjectName } from "../../../routing/names.ts";
-import type { SecretInfo } from "../../contracts/workspace.ts";
+import type { SecretInfo } from "../../contracts/workspace/secrets.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";

@@ -1,7 +1,7 @@
 /** `/api/v1/tokens` and `/api/v1/workspace`: the tokens that open this API, and whose this one is. */
 import { isOurId } from "../../../auth/tokens.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
-import { type ApiTokenInfo } from "../../contracts/workspace.ts";
+import { type ApiTokenInfo } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";

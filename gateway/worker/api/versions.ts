@@ -3,7 +3,7 @@
  * it is started and watched until it serves or failed.
  */
 import { type VersionContent } from "../../../routing/wire/deployments.ts";
-import type { VersionView, VersionAddress } from "../../contracts/workspace.ts";
+import type { VersionView, VersionAddress } from "../../contracts/workspace/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { appAddress, noApp, unlessRefused } from "./apps.ts";
 import { contradictionIn } from "./version-content.ts";

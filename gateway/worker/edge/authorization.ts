@@ -17,7 +17,7 @@ import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import { SnapshotCache, withinWait } from "./snapshot-cache.ts";
-import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace.ts";
+import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 
 /** Workspaces whose tokens an isolate remembers. */

@@ -1,0 +1,84 @@
+/** A workspace's boxes: enrolment, links, and the code that they hold. Times are milliseconds of the epoch. */
+import type { Result } from "../../../base/result.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
+import type { BoxReport } from "../../../routing/wire/deployments.ts";
+import type { EndpointAnnouncement, Welcome } from "../../../routing/wire/messages.ts";
+import type { BoxPlace } from "../names.ts";
+import type { Page, PageRequest } from "./pages.ts";
+
+/** What people see of a box. Times are milliseconds of the epoch. */
+export interface BoxInfo {
+  readonly name: string;
+  /** Empty: none was given. */
+  readonly region: string;
+  /** Enrolled for as long as it is connected. */
+  readonly ephemeral: boolean;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  /** The agent's version when it connected last; empty before. */
+  readonly agent: string;
+  /** How many links it keeps. */
+  readonly links: number;
+  /** Since when it has been connected; null while it is not. */
+  readonly connectedAt: number | null;
+  /** When it was last known to be connected; null if never. */
+  readonly lastSeenAt: number | null;
+}
+
+export interface NewBox {
+  readonly name: string;
+  readonly region: string;
+  readonly ephemeral: boolean;
+}
+
+/** An enrolment as it is shown once. */
+export interface Enrolment {
+  readonly box: BoxInfo;
+  readonly serial: string;
+  readonly key: string;
+}
+
+/** One link of a box, as its `Origin` object knows it. */
+export interface BoxLink {
+  readonly box: string;
+  readonly link: number;
+  /** The agent process behind it. */
+  readonly incarnation: string;
+}
+
+/** What an agent says of itself when a link comes up. */
+export interface LinkGreeting extends BoxLink {
+  readonly serial: string;
+  readonly agent: string;
+  readonly links: number;
+}
+
+/** What a link says when it comes up. */
+export interface Greeting extends LinkGreeting {
+  /** Link 0 alone: everything that the box serves without a deployment. */
+  readonly endpoints: readonly EndpointAnnouncement[] | undefined;
+}
+
+export interface BoxMethods {
+  enrolBox(chosen: NewBox, by: string): Promise<Result<Enrolment, Refusal>>;
+  listBoxes(page: PageRequest): Promise<Page<BoxInfo>>;
+  box(name: string): Promise<BoxInfo | undefined>;
+  revokeBox(name: string): Promise<boolean>;
+  /** Whether this is a box's present enrolment. */
+  isEnrolled(box: string, serial: string): boolean;
+  /**
+   * A link of a box came up. Answers what it announced, in order; undefined when the box is not enrolled
+   * any more.
+   */
+  greet(greeting: Greeting): Promise<Welcome["endpoints"] | undefined>;
+  /** A link of a box went. @param isGoodbye its agent has ended, and said so */
+  linkLost(link: BoxLink, isGoodbye: boolean): void;
+  /** The boxes that said they have this code, connected ones first. */
+  holdersOfCode(hash: string): BoxPlace[];
+  /** A box has taken this code: another one may ask for it before the box has reported it. */
+  codeTaken(box: string, hash: string): void;
+  /** Everything that a box is to run, as the JSON that its agent gets. */
+  assignments(box: string): Promise<string>;
+  /** Takes note of everything that a box has. @param incarnation which agent says so, where it tells */
+  report(box: string, report: BoxReport, incarnation?: string): void;
+}
