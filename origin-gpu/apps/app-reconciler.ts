@@ -33,11 +33,11 @@ const REASONS: Readonly<Record<VersionState, string>> = {
 /** A version whose code and Python environments are there. */
 export interface LoadedVersion {
   readonly description: VersionDescription;
-  /** What it needed to be started is not held any longer. */
+  /** Lets go of the resources that the start of the version needed. */
   release(): void;
 }
 
-/** What starts versions and switches between them. */
+/** The part of `AppRuntime` that starts versions and switches between them. */
 export type VersionedApp = Pick<AppRuntime, "begin" | "prepare" | "switchTo" | "abandon">;
 
 export interface AppReconcilerOptions {
@@ -92,7 +92,7 @@ export class AppReconciler {
     return [...this.#inUse];
   }
 
-  /** What it is to be from now on. */
+  /** Replaces the desired state, and works towards the new one. */
   want(desired: AssignedApp): void {
     this.#desired = desired;
     const wanted = new Set([desired.serving?.version, desired.candidate?.version, this.#serving]);
@@ -102,7 +102,10 @@ export class AppReconciler {
     this.#step();
   }
 
-  /** It is not wanted here any more; whoever serves it ends it. Its files are in use until then. */
+  /**
+   * Ends the work on the app: this box is not to run it any more. The owner of its `AppRuntime` ends the containers;
+   * the files are in use until then.
+   */
   stop(): void {
     this.#stopped = true;
     this.#works += 1;

@@ -1,8 +1,8 @@
 /**
- * The apps that are deployed to this box. What the gateway wants is asked for whole, after each welcome
- * and whenever it says that there is something new, and what the box has is reported whole: whatever
- * either side missed, the next exchange puts right. Nothing of it is on the disk but code: an agent that
- * starts asks first, and secrets are never written down.
+ * The apps that are deployed to this box. The agent asks the gateway for the whole desired state, after each welcome
+ * and each time the gateway says that there is something new. It reports the whole state of the box in return. So
+ * the next exchange repairs anything that either side missed. The disk has the code and its history and nothing else
+ * of this: an agent that starts asks first, and secrets are never written to the disk.
  */
 import type { Observer } from "../../base/observer.ts";
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
@@ -138,7 +138,7 @@ export class AppReconcilers {
     await controlPlane.report({ versions, code: code.list() } satisfies BoxReport);
   }
 
-  /** Before the first assignments nobody knows what is needed. */
+  /** Removes code that is not needed. Does nothing before the first assignments, which say what is needed. */
   async #retain(): Promise<void> {
     const { code, history } = this.#options;
     if (this.#hashes === undefined) return;
@@ -166,7 +166,7 @@ export class AppReconcilers {
   }
 }
 
-/** By app id, what runs first. */
+/** By app id, the hashes of its code: the serving version's first, then the candidate's. */
 function hashesOf({ apps }: Assignments): Map<string, readonly string[]> {
   return new Map(
     apps.map(({ id, serving, candidate }) => {

@@ -1,4 +1,7 @@
-/** The apps on this box by environment and name, whoever wants them there, and what OPEN finds in them. */
+/**
+ * The apps on this box by environment and name, deployed and local ones alike. Finds the function that an OPEN frame
+ * names.
+ */
 import type { BoxServices, ServedFunction } from "./app-version.ts";
 import { AppRuntime } from "./app-runtime.ts";
 
@@ -59,7 +62,7 @@ export class AppRuntimes {
   }
 }
 
-/** What OPEN names for a function of an app. */
+/** The name of an app's function in an OPEN frame: `<environment>/<app>/<function>`. */
 export function endpointId(name: AppName, functionName: string): string {
   return `${keyOf(name)}/${functionName}`;
 }

@@ -1,6 +1,6 @@
 /**
- * One version of an app on this box: its endpoints by function, and the life of their containers. Which
- * version takes new calls is served-app.ts's business.
+ * One version of an app on this box: its endpoints by function, and the life of their containers. app-runtime.ts
+ * decides which version takes new calls.
  */
 import type { Observer } from "../../base/observer.ts";
 import type { Call } from "../calls/call.ts";
@@ -15,7 +15,7 @@ export interface VersionDescription extends AppIdentity {
   readonly logName: string;
 }
 
-/** What every version on this box shares. */
+/** The services that all versions on this box share. */
 export interface BoxServices extends Pick<EndpointOptions, "gateway" | "bodies" | "usePython"> {
   readonly observer: Observer;
   /** Called when a version of an app begins to take calls. */
@@ -25,7 +25,7 @@ export interface BoxServices extends Pick<EndpointOptions, "gateway" | "bodies" 
 /** A function as a version serves it. */
 export interface ServedFunction {
   readonly settings: EndpointConfig;
-  /** What runs its calls that come over this link. */
+  /** Gives the runner of the function's calls that come over this link. */
   runner(link: number): CallRunner;
 }
 
@@ -59,7 +59,7 @@ export class AppVersion {
       if (shared !== undefined) this.#endpoints.set(name, shared);
     }
     this.ready = Promise.all(this.#pools.map((endpoint) => endpoint.ready)).then(() => undefined);
-    // Whoever waits is told; that nobody waits is no fault.
+    // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
   }
 
@@ -82,7 +82,8 @@ export class AppVersion {
 
   /**
    * Takes no new calls and finishes those that it has, each endpoint within its grace period; then its
-   * containers end. What has not begun by then goes to the successor, where that has the function.
+   * containers end. A call that has not begun by then goes to the successor, where that has the function, and
+   * fails otherwise.
    */
   async retire(successor: AppVersion | undefined): Promise<void> {
     const reroute = (call: Call, functionName: string, link: number): void => {

@@ -1,4 +1,4 @@
-/** What an agent asks of the gateway about deployed apps. */
+/** The agent's requests to the gateway about deployed apps: assignments, reports and packed code. */
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
 import type { GatewayClient } from "../link/gateway-client.ts";
 

@@ -1,4 +1,4 @@
-/** What the containers of an app are told about it and about themselves, as environment variables. */
+/** The environment variables by which the agent tells containers about their app, their version and their box. */
 
 export interface AppIdentity {
   readonly app: string;

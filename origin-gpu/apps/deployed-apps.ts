@@ -1,6 +1,6 @@
 /**
- * Everything about apps that are deployed to this box, behind one door: their code on the disk, their
- * assignments, and the operations that a gateway asks of both.
+ * The deployed apps of this box as one service: their code on the disk, their assignments, and the operations
+ * on both that the gateway asks of the agent.
  */
 import { join } from "node:path";
 import type { Observer } from "../../base/observer.ts";
@@ -17,10 +17,10 @@ import { GatewayAssignments } from "./assignment-source.ts";
 import { laterByTimer } from "./coalesced-task.ts";
 import { VersionLoader } from "./version-loader.ts";
 
-/** Then the box is dialled whether or not its apps are there: they may have to be fetched. */
+/** After this time the agent dials the gateway without its apps: their code may have to be fetched. */
 const FIRST_ASSIGNMENTS_MS = 5_000;
 
-/** What is on the disk, for this agent alone. */
+/** The files of deployed apps on the disk. One agent alone uses them. */
 export interface DeploymentFiles {
   readonly code: CodeStore;
   readonly history: CodeHistory;
@@ -84,8 +84,8 @@ export class DeployedApps {
   }
 
   /**
-   * Asks what to run before the box is dialled, so that no request comes before its app. Resolves when the
-   * apps are there or will take longer.
+   * Asks what to run before the agent dials the gateway, so that no request comes before its app. Resolves when
+   * the apps have been started, or after `FIRST_ASSIGNMENTS_MS`.
    * @param signal ends the wait
    */
   async begin(signal?: AbortSignal): Promise<void> {
@@ -98,7 +98,7 @@ export class DeployedApps {
     this.#assigned.poke();
   }
 
-  /** Takes no more assignments; what runs is its apps' business. */
+  /** Takes no more assignments. Containers that run are ended by `AppRuntimes.close`. */
   close(): void {
     this.#assigned.close();
   }

@@ -1,7 +1,7 @@
 /**
- * The app that a box brings along, by `postern up` or `serve`: it is announced on link 0, and its
- * containers start when the gateway has told their URLs. It may change while it is served: the new
- * configuration is announced and started beside the old one, which goes on where that fails.
+ * The local app of a box, by `postern up` or `serve`. The agent announces it on link 0, and starts its containers
+ * when the gateway has told their URLs. Its configuration may change while it is served: the agent announces the new
+ * one and starts it beside the old one. Where that fails, the old one goes on.
  */
 import type { EndpointAnnouncement, Welcome } from "../../routing/wire/messages.ts";
 import type { AppConfig } from "../config/app-config.ts";
@@ -25,7 +25,7 @@ export interface LocalAppOptions {
   readonly secrets: AskForSecrets;
 }
 
-/** What the gateway said of an announced app. */
+/** The gateway's answer to the announcement of an app. */
 interface Accepted {
   /** In the configuration's order. */
   readonly urls: readonly EndpointUrl[];
@@ -105,7 +105,7 @@ export class LocalApp {
     if (renamed) void apps.remove(before);
   }
 
-  /** What the gateway says of the app's names when a link is back, in lines for the operator. */
+  /** The names of the app that the gateway refused when a link came back: one line each, for the operator. */
   refusals({ endpoints }: Welcome): string[] {
     return this.#config.endpoints.flatMap(({ function: name }, index) => {
       const answer = endpoints[index];

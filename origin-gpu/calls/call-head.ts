@@ -14,7 +14,7 @@ export class CallHead {
   readonly #budget: HeadBudget;
   /** As JSON while it is packed: the strings of a parsed head take twice as much. */
   #value: RequestHead | string;
-  /** What is taken of the budget. */
+  /** Bytes of the budget that this head has taken. */
   #countedBytes = 0;
 
   constructor(value: RequestHead, budget: HeadBudget) {

@@ -30,7 +30,7 @@ export interface AppWork {
 /** How the app's work on a call ended: it did everything, it broke the exchange, or it was told to stop. */
 export type Settlement = "completed" | "broke" | "given_up";
 
-/** What a call needs of the world. */
+/** The services that a call uses: the clock, budgets, events, and the registry that forgets it. */
 export interface CallContext extends StreamedResponseContext {
   readonly observer: Observer;
   readonly heads: HeadBudget;
@@ -38,7 +38,7 @@ export interface CallContext extends StreamedResponseContext {
   forget(call: Call): void;
 }
 
-/** What an endpoint promises its calls. */
+/** The endpoint's settings that apply to a call. */
 export interface CallTerms {
   /** Milliseconds that a stored response can be read. */
   readonly resultTtlMs: number;
@@ -91,7 +91,7 @@ export class Call implements RespondingCall {
     this.#observe("new", state, durable ? "opened durable" : "opened");
   }
 
-  /** What the client asked. */
+  /** The head of the client's request. */
   get head(): RequestHead {
     return this.#head.value;
   }
@@ -120,7 +120,7 @@ export class Call implements RespondingCall {
     return this.#history.openedAt;
   }
 
-  /** What `postern call inspect` shows of it. */
+  /** Describes the call for `postern call inspect`. */
   describe(): CallDescription {
     const { state } = this.#history;
     return {
@@ -210,7 +210,7 @@ export class Call implements RespondingCall {
   }
 
   /**
-   * Takes a durable call that waits out of this agent, for a later one: nobody is told that it ends.
+   * Takes a durable call that waits out of this agent, for a later one. No client is told that it ends.
    * @returns false for a call that cannot be taken out; else `finishSuspending` is to be called
    */
   suspend(): boolean {

@@ -101,7 +101,7 @@ export function isEnded(state: CallState): boolean {
   return transition(state, "failed") === "illegal";
 }
 
-/** What users see of a call: the `status` of a 202, of `call list`, of status events. */
+/** A call's public status: the `status` of a 202, of `call list`, of status events. */
 export type CallStatus =
   | "pending"
   | "running"

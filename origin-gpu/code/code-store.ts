@@ -1,7 +1,7 @@
 /**
- * The code of deployed apps on this box: packed, whole and under its hash, as it came and as other boxes
- * get it; and for each version that runs a copy of its own to run in. What an app writes there is its
- * own and goes with the version or the agent. A copy is never a source of code.
+ * The code of deployed apps on this box. The store keeps it packed, whole and under its hash, as it came and as other
+ * boxes get it. Each version that runs has an unpacked copy of its own. Files that an app writes there are removed
+ * with the version or the agent. A copy is never a source of code.
  */
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -24,7 +24,7 @@ import {
 import { CodeRefused } from "./code-refused.ts";
 import { unpackCode, verifyCode } from "./unpack-code.ts";
 
-/** Packed code of this box together, what is arriving included; beyond it what nobody needs goes first. */
+/** Packed code of this box together, arriving code included. Beyond it, unneeded code is removed, oldest first. */
 const MAX_STORED_BYTES = 10 * GIB;
 
 /** Code comes before the version that needs it is started: it is kept this long without one. */
@@ -42,7 +42,7 @@ export interface CodeStoreOptions {
   readonly limitBytes?: number;
 }
 
-/** What is needed, all of it; the rest may go. */
+/** All code and copies that are needed; the store may remove the rest. */
 export interface NeededCode {
   readonly hashes: Iterable<string>;
   /** As given to `directoryOf`. */
@@ -140,7 +140,7 @@ export class CodeStore {
     }
   }
 
-  /** Packed code; undefined where it is not here. Whoever gets it reads it to its end or destroys it. */
+  /** Packed code; undefined where it is not here. The caller reads `content` to its end or destroys it. */
   async read(hash: string): Promise<{ bytes: number; content: Readable } | undefined> {
     const stored = this.#stored.get(hash);
     if (stored === undefined) return undefined;
@@ -218,7 +218,7 @@ export class CodeStore {
     }
   }
 
-  /** What may go and came before, the oldest first. */
+  /** Hashes of code that may be removed and was received before this time, the oldest first. */
   #unneeded(beforeMs: number): string[] {
     const needed = this.#needed;
     if (needed === undefined) return [];

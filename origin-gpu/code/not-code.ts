@@ -1,6 +1,6 @@
 /**
- * Which paths of a directory are none of its code, path by path, for who watches it: the same rules by
- * which walk.ts leaves them out. The ignore files are read when the first path in their directory is asked
+ * Says of single paths of a directory whether they are none of its code, for a watcher of files. The rules are those
+ * by which walk.ts leaves paths out. The ignore files of a directory are read when the first path in it is asked
  * about, and not again.
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -37,7 +37,7 @@ function parentOf(path: string): string {
   return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
 }
 
-/** What can't be read rules nothing. */
+/** The file's text; undefined for a file that can't be read, which then has no rules. */
 function textOf(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");

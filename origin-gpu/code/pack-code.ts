@@ -1,7 +1,7 @@
 /**
- * A directory's code as one packed snapshot, for `postern deploy`: which files, in which order, and one
- * hash for the same files on every machine. What changes while it is read is read again; nothing is
- * left behind on the disk, however the process ends.
+ * Packs a directory's code as one snapshot, for `postern deploy`. The same files give the same order and the same
+ * hash on every machine. A directory that changes while it is read is read again, `MAX_ATTEMPTS` times in all. The
+ * packed file has no name, so that nothing stays on the disk, however the process ends.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { type FileHandle, open, unlink } from "node:fs/promises";
@@ -157,7 +157,10 @@ async function* chunksOf(handle: FileHandle, bytes: number): AsyncGenerator<Uint
   }
 }
 
-/** What is the same before and after was the same in between: the snapshot is of one moment. */
+/**
+ * Compares the directory before and after it was packed. Where they are equal the snapshot is of one moment.
+ * @throws DirectoryChanged for the first entry that differs
+ */
 function requireSame(before: Walked["entries"], after: Walked["entries"]): void {
   for (const [index, entry] of before.entries()) {
     if (JSON.stringify(entry) !== JSON.stringify(after[index])) {

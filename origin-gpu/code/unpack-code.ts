@@ -1,6 +1,6 @@
 /**
- * A packed snapshot on its way back to files: checked against its hash without a file being written, or
- * written into a new directory. What it may hold is tar.ts's business; how much, this file's.
+ * Unpacks a packed snapshot and checks it against its hash, without writing a file or into a new directory. This file
+ * bounds the size of the snapshot; tar.ts checks its entries.
  */
 import { createHash } from "node:crypto";
 import { chmod, mkdir, symlink } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { type Files, writeAll } from "../calls/store/files.ts";
 import { CodeRefused } from "./code-refused.ts";
 import { type ReadTarEntry, readTar, type TarLink } from "./tar.ts";
 
-/** Of the archive, so that a small packed one can't fill a disk. */
+/** Bytes of the unpacked archive at most, so that a small packed one can't fill a disk. */
 export const MAX_UNPACKED_BYTES = GIB;
 
 const FILE_MODE = 0o644;

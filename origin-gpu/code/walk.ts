@@ -1,6 +1,7 @@
 /**
- * The files and links of a directory that are its code, in one order on every machine. Looks and reads
- * no contents; what can't be part of the code is skipped with a notice or refused with a line.
+ * Lists the files and links of a directory that are its code, in one order on every machine. It reads the contents of
+ * ignore files and of no other file. Entries that can't be part of the code are skipped with a notice, or refused
+ * with a line.
  */
 import type { BigIntStats } from "node:fs";
 import { lstat, readdir, readFile, readlink } from "node:fs/promises";
@@ -10,8 +11,9 @@ import { type IgnoreFiles, IgnoreRules } from "./ignore-rules.ts";
 import { linkTarget } from "./paths.ts";
 
 /**
- * Why a directory is none of the code, whatever it is called and the ignore files say; undefined where it may
- * be. @param has whether a file of this name is in it
+ * Why a directory is none of the code, by the files in it; undefined where it may be code. Its name and the ignore
+ * files do not count.
+ * @param has whether a file of this name is in it
  */
 export function whyNotCode(has: (name: string) => boolean): string | undefined {
   if (has("pyvenv.cfg")) return "a Python environment, which works on this machine alone";
@@ -41,7 +43,7 @@ export interface WalkedLink {
 export interface Walked {
   /** By path, in the order of JavaScript's `<`. */
   readonly entries: readonly WalkedEntry[];
-  /** One line each: what was left out, and nobody asked for it. */
+  /** One line for each entry that was left out although no ignore file names it. */
   readonly skipped: readonly string[];
 }
 
@@ -151,7 +153,7 @@ export async function rulesAbove(directory: string): Promise<{ rules: IgnoreRule
     rules = rules.with(relative(top, parent).replaceAll(sep, "/"), { gitignore });
   }
   const base = `${relative(top, directory).replaceAll(sep, "/")}/`;
-  // Whoever names an ignored directory means what is in it.
+  // A user who names an ignored directory means its files: then the rules above it do not apply.
   return rules.ignores(base) ? { rules: IgnoreRules.NONE, base: "" } : { rules, base };
 }
 

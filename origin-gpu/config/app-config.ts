@@ -1,10 +1,10 @@
 /**
- * What a postern.toml means once it has been checked: defaults filled in, paths absolute. Durations
- * are seconds, as in the file. The rest of the agent sees only this, never the file's own keys.
+ * The meaning of a postern.toml that has been checked: defaults are filled in and paths are absolute. Durations
+ * are seconds, as in the file. The rest of the agent sees these types and never the file's own keys.
  */
 import type { EndpointSettings } from "../../routing/wire/messages.ts";
 
-/** What serves an endpoint. */
+/** The server of an endpoint: one of the kinds that postern.toml names. */
 export type EndpointKind =
   /** `module:attribute` of a Python ASGI app or of a function without arguments that returns one. */
   | { readonly type: "asgi"; readonly target: string }
@@ -18,8 +18,8 @@ export interface EndpointConfig {
   /** Instead of the label that app and function make. */
   readonly label?: string;
   /**
-   * The function whose containers serve it, where they are not its own: what is said here of containers and
-   * of the queue before them is then that function's.
+   * The function whose containers serve it, where they are not its own. The settings here of containers and of the
+   * queue before them are then that function's.
    */
   readonly containersOf?: string;
   /** Callers need a proxy auth token of the workspace. */
@@ -40,7 +40,7 @@ export interface EndpointConfig {
   readonly maxPending: number;
   /** Requests that may wait without a client (`Prefer: respond-async`), counted apart from the others. */
   readonly maxPendingAsync: number;
-  /** What becomes of a request whose client left: it ends, goes on, or goes on for so many seconds. */
+  /** A request whose client left ends (`cancel`), goes on (`keep`), or goes on for so many seconds. */
   readonly onDisconnect: "cancel" | "keep" | number;
   /** Seconds that a kept answer can be read. */
   readonly resultTtl: number;

@@ -1,6 +1,6 @@
 /**
- * Settings that are right by themselves and impossible together. One row each: the key to blame, when
- * it is wrong, and what would be right.
+ * Settings that are right by themselves and impossible together. Each row has the key to blame, the condition under
+ * which it is wrong, and a message that says what would be right.
  */
 import { type EndpointTable, KIND_KEYS } from "./keys.ts";
 
@@ -13,7 +13,7 @@ interface Combination {
 const isPython = (endpoint: EndpointTable) =>
   endpoint.asgi !== undefined || endpoint.wsgi !== undefined || endpoint.callable !== undefined;
 
-/** Nobody starts a process for it, so that settings of processes mean nothing. */
+/** Whether the agent starts no process for the endpoint, so that settings of processes have no meaning. */
 const isUnmanaged = (endpoint: EndpointTable) => endpoint.upstream !== undefined;
 
 const isGuest = (endpoint: EndpointTable) => endpoint.containers_of !== undefined;
@@ -53,7 +53,7 @@ const POOL_KEYS = [
   "parameters",
 ] as const satisfies readonly (keyof EndpointTable)[];
 
-/** What goes with which kind. */
+/** Keys that have no meaning for an endpoint's kind. */
 export const OF_KINDS: readonly Combination[] = [
   // First: of two problems of one key the first is shown.
   ...POOL_KEYS.map((key) => ({
@@ -88,7 +88,7 @@ export const OF_KINDS: readonly Combination[] = [
   })),
 ];
 
-/** What goes together whatever the kind. */
+/** Keys that are impossible together, for every kind. */
 export const COMBINATIONS: readonly Combination[] = [
   {
     key: "port",

@@ -1,6 +1,6 @@
 /**
- * The door of this folder: reads a postern.toml from disk and checks what only the disk can tell. What
- * the text means is parse.ts's business.
+ * Reads a postern.toml from the disk, and answers parse.ts's question whether a directory exists. parse.ts
+ * interprets the text.
  */
 import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -15,7 +15,7 @@ export { edgeSettings } from "./edge-settings.ts";
 export { type ConfigResult, parseConfig, parseConfigDocument } from "./parse.ts";
 export { formatProblems } from "./problems.ts";
 
-/** A configuration is some kilobytes; what is larger is another file by mistake. */
+/** A configuration has some kilobytes; a larger file was named by mistake. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
 const FILE_ERRORS: Readonly<Record<string, string>> = {

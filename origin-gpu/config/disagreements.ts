@@ -1,6 +1,6 @@
 /**
- * Endpoints that are right by themselves and can't be one app together. Looks at keys that have the right
- * type; what stands in one endpoint alone is combinations.ts's business.
+ * Finds endpoints that are right by themselves and can't be one app together. It gets keys that have the right type.
+ * combinations.ts checks the keys within one endpoint.
  */
 import type { EndpointTable } from "./keys.ts";
 import { showValue } from "./problems.ts";
@@ -14,7 +14,7 @@ export interface Disagreement {
 
 type Tables = readonly EndpointTable[];
 
-/** What an endpoint is called in URLs, unless it has a label of its own. */
+/** Gives an endpoint's label in URLs, where it has no label of its own; undefined where the names make none. */
 export type LabelOf = (app: string, functionName: string) => string | undefined;
 
 export function disagreements(
@@ -85,7 +85,7 @@ function strangeContainers(tables: Tables): Disagreement[] {
   );
 }
 
-/** An app's endpoints run together: whoever says where says the same. */
+/** An app's endpoints run on the same boxes: those that set `boxes` or `region` must have the same value. */
 function otherPlace(tables: Tables, key: "boxes" | "region"): Disagreement[] {
   const first = tables.find((table) => table[key] !== undefined);
   const message = `all endpoints of an app run on the same boxes: say the same as ${first?.function ?? "the first one"}, or leave it out`;

@@ -1,4 +1,4 @@
-/** What the edge is told of an endpoint, however its app got there: announced by a box, or deployed. */
+/** The settings of an endpoint that the edge needs, alike for an app that a box announces and for a deployed one. */
 import type { EndpointSettings } from "../../routing/wire/messages.ts";
 import type { EndpointConfig } from "./app-config.ts";
 

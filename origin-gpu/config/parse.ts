@@ -1,7 +1,7 @@
 /**
- * A postern.toml, as text or as the document that a version keeps of it, to an `AppConfig`, or to all
- * that is wrong with it at once. Pure: looks at no file and no environment. Refuses what it does not know
- * and what has no effect yet; guesses nothing.
+ * Makes an `AppConfig` of a postern.toml, or reports all of its problems at once. The input is text, or the document
+ * that a version keeps of it. Pure: reads no file and no environment. Refuses unknown keys and keys that have no
+ * effect yet, and guesses nothing.
  */
 import { dirname, resolve } from "node:path";
 import { TomlError, parse as parseToml } from "smol-toml";
@@ -31,14 +31,14 @@ export type ConfigResult =
   | {
       readonly ok: true;
       readonly config: AppConfig;
-      /** What the file says, by its own keys. */
+      /** The parsed file, with its own keys. */
       readonly document: Table;
     }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
-/** What a text does not tell; a question that nobody answers is not asked. */
+/** Answers to questions that the text leaves open. A check whose answer is absent is left out. */
 export interface ParseContext {
-  /** Whether an absolute path is one. */
+  /** Whether there is a directory at an absolute path. */
   readonly isDirectory?: (path: string) => boolean;
   readonly labelOf?: LabelOf;
 }
@@ -253,7 +253,10 @@ function unknownKey(
   return `unknown key; docs/configuration.md lists those of ${inEndpoint ? "an endpoint" : "an app"}`;
 }
 
-/** What is wrong, each where it stands: unknown keys one by one, and inside the kind that a value is. */
+/**
+ * Splits an issue into one for each place: unknown keys one by one. Of a union, the issues are those of the member
+ * that the value was meant to be.
+ */
 function problemsIn(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => movedTo([...issue.path, key], issue));

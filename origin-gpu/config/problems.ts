@@ -1,19 +1,19 @@
-/** What is wrong with a configuration, in a form that a person can act on at the first try. */
+/** Problems of a configuration, and their text for a person: each line says where, which value and what is right. */
 import type { KeyPath } from "./key-lines.ts";
 
-/** One mistake: where it is, what stands there and what would be right. */
+/** One mistake: its place, the value there, and a message that says what would be right. */
 export interface ConfigProblem {
   readonly file: string;
   /** From 1; absent where the file as a whole is the problem. */
   readonly line?: number;
   /** The key with its tables, as in `endpoint.chat.max_inputs`. */
   readonly key?: string;
-  /** What stands there, as TOML would write it, shortened. */
+  /** The value there, as TOML would write it, shortened. */
   readonly value?: string;
   readonly message: string;
 }
 
-/** As deep as it is long: what is inside of that is cut off in any case. */
+/** Also the greatest depth: a value that is nested deeper is cut off by its length in any case. */
 const MAX_VALUE_CHARACTERS = 60;
 
 /** One line per problem: `postern.toml:12: endpoint.chat.max_inputs = 0: must be …`. */

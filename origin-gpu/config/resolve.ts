@@ -1,4 +1,4 @@
-/** What an endpoint's keys mean: defaults filled in, paths absolute. The keys are right by now. */
+/** Makes an `EndpointConfig` of an endpoint's keys: defaults filled in, paths absolute. The keys are checked by now. */
 import { resolve } from "node:path";
 
 import type { EndpointConfig, EndpointKind } from "./app-config.ts";
@@ -47,7 +47,7 @@ function resolveEndpoint(
   };
 }
 
-/** What endpoints that share containers have in common. */
+/** The settings that endpoints with shared containers have in common: those of the containers' owner. */
 function resolvePool(table: EndpointTable, appDirectory: string) {
   return {
     kind: resolveKind(table),

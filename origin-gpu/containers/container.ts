@@ -1,7 +1,7 @@
 /**
- * What a container is to the rest of the agent: one running server of one endpoint, with an address
- * once it is ready and a certain end. How it runs is process-container.ts's business, or nobody's where
- * the server is already there (upstream-container.ts).
+ * The interface of a container for the rest of the agent: one running server of one endpoint. It has an address once
+ * it is ready, and its end is certain. process-container.ts runs one as a process. upstream-container.ts stands for a
+ * server that runs already.
  */
 import type { Observer } from "../../base/observer.ts";
 import type { EndpointConfig } from "../config/config.ts";
@@ -29,7 +29,7 @@ export interface ExitInfo {
 export class StartFailure extends Error {
   override readonly name = "StartFailure";
   readonly code: "starting_failed" | "startup_timeout";
-  /** What the process printed last. */
+  /** The last lines that the process printed. */
   readonly lastLines: readonly string[];
 
   constructor(code: StartFailure["code"], message: string, lastLines: readonly string[] = []) {

@@ -1,4 +1,4 @@
-/** Which environment a container gets; the agent's own environment and Node are arguments. */
+/** Makes the environment variables of a container. The agent's own environment and Node are arguments. */
 import { realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 
@@ -9,7 +9,7 @@ export interface EnvironmentSources {
   readonly inherited: Environment;
   /** The endpoint's `env`. */
   readonly configured: Environment;
-  /** What the agent gives; wins over everything. */
+  /** Variables that the agent gives; they override all others. */
   readonly given: Environment;
 }
 

@@ -1,12 +1,12 @@
 /**
- * Asks a launcher whether the app still works on calls that were given up: an app may take its time over
- * a disconnect, or take no notice at all, and HTTP/1.1 does not tell. The other end is in
- * python/serve_asgi.py; both write one call id a line.
+ * Asks a launcher when the app's work on a call has ended that was given up. HTTP/1.1 does not tell that: an app may
+ * end its work late after a disconnect, or ignore it. The other end is in python/serve_asgi.py. Both ends write one
+ * callId a line.
  */
 import type { Duplex } from "node:stream";
 import { LineSplitter } from "./output-lines.ts";
 
-/** What the gateway makes; anything else is not asked about. */
+/** The form of the gateway's ids. The launcher is not asked about any other text. */
 const CALL_ID = /^[\w-]{1,128}$/;
 
 export class GivenUpCalls {

@@ -6,9 +6,10 @@
 # The agent starts this script as the leader of a process group and keeps the other end of descriptor 3
 # open. The command takes this script's place (same process, so signals and the exit code are its own);
 # beside it stays a watcher that sees descriptor 3 close when the agent is gone, even by kill -9, and
-# then ends the whole group. The watcher is no child of the command, which may wait for all of its children. Plain POSIX shell: it costs under 1 MB and needs no other program.
+# then ends the whole group. The watcher is no child of the command, which may wait for all of its
+# children. Plain POSIX shell: it costs under 1 MB and needs no other program.
 
-# What the watcher runs. It outlasts the signals that ask the container to end, since it is needed until
+# The watcher's script. It outlasts the signals that ask the container to end, since it is needed until
 # the agent itself ends the group. Where /proc tells the environment of processes (Linux), those that
 # left the group are found by the container's id; the watcher belongs to the group and so ends last.
 watcher='

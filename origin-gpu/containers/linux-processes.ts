@@ -1,6 +1,6 @@
 /**
- * What /proc tells about the processes of a container. Elsewhere than on Linux, and where /proc hides
- * something, there is nothing to tell: every answer is then empty, none is an error.
+ * Reads from /proc what the processes of a container are and where they listen. Elsewhere than on Linux, and where
+ * /proc hides something, each answer is empty, and none is an error.
  */
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 

@@ -1,6 +1,6 @@
 /**
- * A process's output as lines for a terminal. Bounded: a line without an end is passed on in pieces, and
- * of a progress bar, which redraws its line with carriage returns, only the last state is kept.
+ * Splits a process's output into lines for a terminal, in bounded memory. A line that is too long is passed on in
+ * pieces. Of a progress bar, which redraws its line with carriage returns, only the last state is kept.
  */
 import { StringDecoder } from "node:string_decoder";
 
@@ -51,7 +51,7 @@ export class LineSplitter {
   }
 }
 
-/** What a terminal would still show of a line: the text after its last carriage return. */
+/** The text after a line's last carriage return, which is the part that a terminal would still show. */
 function lastDrawn(line: string): string {
   const drawn = line.endsWith("\r") ? line.slice(0, -1) : line;
   return drawn.slice(drawn.lastIndexOf("\r") + 1);

@@ -1,7 +1,7 @@
 /**
- * The containers of one endpoint on this box: at present one, started at once and kept. After a failure
- * it starts again with the next request, within the limits of restart-policy.ts. One that can't be freed
- * of its work is replaced: its successor starts beside it, while its other calls finish.
+ * The containers of one endpoint on this box: at present one, which starts at once and is kept. After a failure the
+ * next request starts it again, within the limits of restart-policy.ts. A container that does not end its work on a
+ * call is replaced: its successor starts beside it, while its other calls finish.
  */
 import { SECOND_MS } from "../../base/units.ts";
 import type { Observer } from "../../base/observer.ts";
@@ -57,7 +57,7 @@ export interface ContainerPool {
   acquire(): Promise<Lease>;
   /** Starts another container in this one's place, which ends when no call uses it or its grace is over. */
   replace(containerId: string): void;
-  /** Stops the container for now; the next `acquire` starts one. Nobody may use it meanwhile. */
+  /** Stops the container for now; the next `acquire` starts one. No call may use the container meanwhile. */
   rest(): Promise<void>;
   /** Stops the containers, politely and then for certain. Later calls of `acquire` are refused. */
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 /**
- * Loopback ports for containers. They come from below the range that the system uses for outgoing
- * connections, so that between choosing one and the server's listening on it nobody else is likely to
- * take it; those given out are remembered until they are released.
+ * Allocates loopback ports for containers, and remembers each one until it is released. The ports are below the range
+ * that the system uses for outgoing connections. So another program is unlikely to take one before the container
+ * listens on it.
  */
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
@@ -12,7 +12,7 @@ const MAX_TRIES = 200;
 
 const taken = new Set<number>();
 
-/** A port that nobody listens on. Give it back by `releasePort`. */
+/** Allocates a port on which no program listens; rejects when it finds none. Give it back by `releasePort`. */
 export async function allocatePort(): Promise<number> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const port = randomInt(FIRST_PORT, PAST_LAST_PORT);

@@ -1,6 +1,6 @@
 /**
- * A container that the agent runs: a command that is told a loopback port, waited for until it serves,
- * and stopped with everything it started. Warns when the server listens for more than this machine.
+ * A container that the agent runs as a process. The agent tells the command a loopback port, waits until it serves,
+ * and stops it with all processes that it started. It warns when the server listens beyond the loopback interface.
  */
 import { fileURLToPath } from "node:url";
 
@@ -48,7 +48,7 @@ export class ProcessContainer implements Container {
     this.#options = options;
     this.exited = this.#ended.promise;
     this.ready = this.#start();
-    // Whoever waits is told; that nobody waits is no fault.
+    // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
   }
 
@@ -104,7 +104,7 @@ export class ProcessContainer implements Container {
     const { endpoint, usePython } = this.#options;
     if (this.#kind.type !== "asgi") return endpoint.python;
     const used = usePython(endpoint, noticesOf(this.#options));
-    // Whoever stops the container need not wait for it.
+    // Not awaited: the stop of the container need not wait for an environment that is still being made.
     void this.#releaseAtTheEnd(used);
     const { python } = await Promise.race([used, rejectedBy(this.#starting.signal)]);
     return python;
@@ -128,7 +128,7 @@ export class ProcessContainer implements Container {
     throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
   }
 
-  /** Where the container may listen: what answers there before its start is another program. */
+  /** The origins where the container may listen. One that accepts connections before the start is another program's. */
   async #freeOrigins(port: number, signal: AbortSignal): Promise<string[]> {
     const origins = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
     const taken = await Promise.all(

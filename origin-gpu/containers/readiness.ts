@@ -1,6 +1,6 @@
 /**
- * Whether a server takes connections and, where it has a health path, says that it is well. Nothing
- * tells of another process's listening, so this tries again and again; the caller bounds it by a signal.
+ * Waits until a server takes connections and, where it has a health path, answers it with a 2xx status. The system
+ * does not report when another process begins to listen, so this polls. The caller bounds the wait by a signal.
  */
 import { request } from "node:http";
 import { request as secureRequest } from "node:https";
@@ -35,14 +35,17 @@ export async function untilReady(
       if (problem === undefined) return origin;
       why = `GET ${origin}${healthPath} ${problem}`;
     }
-    // What broke since it was not waited for any longer says nothing.
+    // An attempt that the signal itself broke off says nothing about the server.
     if (!signal.aborted) notYet(why);
     // Rejects with an AbortError of its own; the signal's reason says more.
     await delay(pause, undefined, { signal }).catch(() => undefined);
   }
 }
 
-/** What the operator reads when the signal was a clock. @param why what `notYet` was told last */
+/**
+ * The message for the operator when the signal was a timeout.
+ * @param why the last reason that `notYet` was told
+ */
 export function lateMessage(startupTimeout: number, why: string | undefined): string {
   const late = `not ready within startup_timeout, ${startupTimeout} s`;
   return why === undefined ? late : `${late}: ${why}`;
@@ -64,7 +67,7 @@ export async function acceptsConnections(origin: string, signal: AbortSignal): P
   });
 }
 
-/** What GET met instead of a 2xx status; a broken answer is "not yet" like any other. */
+/** Says what GET got instead of a 2xx status; undefined for a 2xx. A broken answer counts as not ready too. */
 async function healthProblem(
   origin: string,
   path: string,

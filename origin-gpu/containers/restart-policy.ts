@@ -1,9 +1,9 @@
 /**
- * When an endpoint whose container failed may start again. Pure: time is an argument, in milliseconds of
- * any clock. Starts come on demand; this only keeps a broken app from being started for every request.
+ * Decides when an endpoint whose container failed may start again. Pure: time is an argument, in milliseconds of
+ * any clock. Requests cause the starts; this policy keeps a broken app from being started for each request.
  */
 
-/** What has happened since the endpoint was last well. */
+/** The endpoint's failures since it last served for long enough, and the time before which it may not start. */
 export interface FailureHistory {
   readonly failures: number;
   /** No start before this time. */
@@ -15,7 +15,7 @@ export const NO_FAILURES: FailureHistory = { failures: 0, notBeforeMs: 0 };
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 60_000;
 
-/** A container that served this long was well; its end is a new story. */
+/** A container that served this long was well: earlier failures do not count any more. */
 const WELL_AFTER_MS = 60_000;
 
 /** The container did not become ready: a second, then twice as long each time, up to a minute. */

@@ -1,7 +1,7 @@
 /**
- * A server that somebody else runs, in the shape of a container. It is taken to be there: requests tell
- * when it is not. Only where it has a health path is it waited for. Nothing starts or stops it, and it is
- * not given up when it goes away later.
+ * A server that the agent does not run, as a container. The agent takes it to be there; requests fail when it is not.
+ * The agent waits for it only where it has a health path. It never starts or stops the server, and the container
+ * stays ready when the server goes away later.
  */
 import { SECOND_MS } from "../../base/units.ts";
 import {
@@ -29,7 +29,7 @@ export class UpstreamContainer implements Container {
     this.#options = options;
     this.exited = this.#ended.promise;
     this.ready = this.#start(url);
-    // Whoever waits is told; that nobody waits is no fault.
+    // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
   }
 
@@ -38,7 +38,7 @@ export class UpstreamContainer implements Container {
   }
 
   async gaveUp(): Promise<void> {
-    // Nobody tells.
+    // At once: an upstream server does not say when it has ended its work on a call.
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Who may begin at an endpoint, and when: its counted places and the bounded queue before them. A call that waits
- * takes little memory: its head is counted and packed, its body goes to the disk.
+ * Decides when a call may begin at an endpoint: by its counted places, and the bounded queue before them. A call that
+ * waits takes little memory: its head is counted and packed, its body goes to the disk.
  */
 import { KIB } from "../../base/units.ts";
 import { contentLength } from "../../routing/wire/heads.ts";
@@ -14,6 +14,9 @@ import { pauseBeforeRetryMs } from "./retry.ts";
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
 
+/** The operator gets a line when calls wait this long because others hold every place; at most one in this time. */
+const BLOCKED_MS = 20_000;
+
 export interface AdmissionOptions {
   readonly settings: EndpointConfig;
   /** Where bodies of waiting calls go; without it they wait in their windows. */
@@ -26,9 +29,7 @@ export interface AdmissionOptions {
   readonly log: (line: string) => void;
 }
 
-/** Calls that wait this long behind others that hold every place are worth a line, and no more often. */
-const BLOCKED_MS = 20_000;
-
+/** The places of one endpoint and the queue before them. Calls back when a call gets its place, and when it ends. */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #limiter: ConcurrencyLimiter;

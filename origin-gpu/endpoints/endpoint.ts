@@ -86,7 +86,7 @@ export class Endpoint {
     return kind.type === "web_server" ? kind.port : undefined;
   }
 
-  /** What runs the calls that come over a link for a function with these settings. */
+  /** Gives the runner of calls that come over a link for a function with these settings. */
   runner(settings: EndpointConfig, link: number): CallRunner {
     const { onDisconnect, resultTtl } = settings;
     const graceMs = { cancel: 0, keep: Infinity };

@@ -1,7 +1,7 @@
 /**
- * What becomes of a container's place when a call ends before the app's work on it: a call that was given up keeps
- * its place while the app still works on it, since the next call would find the GPU busy. An app that does not
- * come to an end is replaced.
+ * Decides when the place of a call is free again that ended before the app's work on it. Such a call keeps its place
+ * while the app still works on it, since the next call would find the GPU busy. Where an app does not end that work,
+ * its container is replaced.
  */
 import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";

@@ -1,4 +1,4 @@
-/** What a client is told of a container that did not start: the reason is the operator's, and in the log. */
+/** Makes the failure that a client gets for a container that did not start. The reason is in the operator's log. */
 import type { Failure } from "../../routing/wire/messages.ts";
 import { StartFailure } from "../containers/container.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Makes one Python environment in an empty place: with uv where it is on PATH, else with Python's own
- * venv and pip. Programs that it starts end with the agent, as containers do.
+ * Makes one Python environment in an empty directory, with uv where it is on PATH, else with Python's own venv and
+ * pip. The programs that it starts end with the agent, as containers do.
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
@@ -15,10 +15,10 @@ import { ProcessGroup } from "../containers/process-group.ts";
 /** A dozen packages with CUDA take minutes on a slow line. */
 const INSTALL_LIMIT_MS = HOUR_MS;
 
-/** Clients see it: what the installer said is in the log, since it may name what is private. */
+/** Clients see this text. The installer's output may name private things, so that only the log has it. */
 const FAILURE = "its requirements can't be installed";
 
-/** What tells one interpreter from another, in the interpreter's own words. */
+/** A program by which an interpreter prints its executable and the values that tell it from others. */
 const IDENTIFY =
   "import json, platform, sys; print(json.dumps([sys.executable, sys.prefix, sys.version, platform.machine()]))";
 

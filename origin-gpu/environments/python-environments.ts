@@ -1,7 +1,7 @@
 /**
- * Which Python runs an endpoint: its own, or that of an environment with its requirements. An environment
- * is made once for an interpreter and a list, and kept: for all endpoints, versions and agents that share
- * the directory. One that is in use is never removed, one that was left half made is never used.
+ * Gives the Python interpreter of an endpoint: the one that it names, or that of an environment with its requirements.
+ * An environment is made once for an interpreter and a list, and kept for all endpoints, versions and agents that
+ * share the directory. One that is in use is never removed. One that was left half made is never used.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
@@ -55,7 +55,7 @@ export class PythonEnvironments {
     return await this.#use(environments, interpreter, requirements, surroundings);
   };
 
-  /** Ends what is being made; later environments are refused. What is in use stays good. */
+  /** Ends the making of environments and refuses later ones. Environments that are in use stay usable. */
   async close(): Promise<void> {
     this.#closed.abort(new StartFailure("starting_failed", "the agent stops"));
     await Promise.allSettled(this.#making.values());
@@ -155,7 +155,7 @@ async function make(
     if ((await place.usedAtMs()) !== undefined) return;
     const beganAtMs = performance.now();
     log(`postern: making a Python environment for ${requirements.join(", ")}`);
-    // Whoever began it before did not end it.
+    // An agent that began to make it may have left a part of it.
     await place.remove();
     await install(place.directory, interpreter, requirements, surroundings);
     await place.complete();

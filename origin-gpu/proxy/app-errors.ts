@@ -1,6 +1,6 @@
-/** What went wrong between the agent and an app, by undici's and the system's codes. */
+/** Classifies errors between the agent and an app, by undici's and the system's codes. */
 
-/** Nobody listens: not a byte of the request has left. */
+/** The connection was refused, or there is no such Unix socket: no byte of the request has left. */
 function isRefusal({ code }: NodeJS.ErrnoException): boolean {
   return code === "ECONNREFUSED" || code === "ENOENT";
 }
@@ -18,7 +18,7 @@ export function isWithoutConnection(error: NodeJS.ErrnoException): boolean {
   );
 }
 
-/** What went wrong, in words that tell a client no more than it may know. */
+/** Describes the error for a client, without addresses or details of the system. */
 export function describeAppError(error: NodeJS.ErrnoException): string {
   if (isRefusal(error)) return "it accepts no connections";
   // undici asserts that a status has three digits.

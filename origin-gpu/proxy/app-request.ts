@@ -1,6 +1,6 @@
 /**
- * One request to an app over HTTP/1.1, by undici: every event of it goes into its call. The limits are the
- * endpoint's settings; undici's own are lifted.
+ * One request to an app over HTTP/1.1, by undici. Its events go to its call. The limits are the endpoint's settings;
+ * undici's own are switched off.
  */
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
@@ -12,7 +12,7 @@ import type { AppWork, Call } from "../calls/call.ts";
 import { describeAppError } from "./app-errors.ts";
 import { sendHead } from "./early-head.ts";
 
-/** What an app may take, in milliseconds; beyond it the call is `call_timeout` and the app sees a disconnect. */
+/** An app's limits, in milliseconds. Beyond them the call fails as `call_timeout` and the app sees a disconnect. */
 export interface CallLimits {
   /** Until its response headers. */
   timeoutMs: number;
@@ -20,7 +20,7 @@ export interface CallLimits {
   maxDurationMs: number;
 }
 
-/** What is measured before the app is asked, in milliseconds. */
+/** The time that a call waited before its request: in the queue, and for the container's start, in milliseconds. */
 export interface Waited {
   queue: number;
   start: number;
@@ -37,7 +37,7 @@ export interface ProxiedCall {
 /** The codes of a connection that the other side ended. */
 const ENDED_BY_PEER: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
 
-/** What undici publishes of a request in the same turn as `onRequestStart`. */
+/** The message that undici publishes about a request, in the same turn as `onRequestStart`. */
 interface SentHead {
   readonly socket: Socket;
   /** Request line and header lines, without the line that frames the body. */
@@ -107,7 +107,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     if (this.#isHeadEarly) sendHead(socket, headers, request.contentLength ?? undefined);
   }
 
-  /** Whether no byte of the request left: nobody listens, or no connection could be made. */
+  /** Whether no byte of the request left: the app does not listen, or no connection could be made. */
   get isUnsent(): boolean {
     return this.#socket === undefined && this.#aborted === undefined;
   }

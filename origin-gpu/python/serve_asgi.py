@@ -28,7 +28,7 @@ import traceback
 KEEP_ALIVE_SECONDS = 300
 # The gateway lets 64 KiB of header lines through; the agent adds a few of its own.
 MAX_REQUEST_HEAD_BYTES = 128 * 1024
-# The agent counts the 2 MiB that the contract promises (and answers 1009); the app is to see them whole.
+# The agent counts the 32 MiB that the contract promises (and answers 1009); the app is to see them whole.
 MAX_WEBSOCKET_MESSAGE_BYTES = 32 * 1024 * 1024
 # Of the grace period, what requests get to finish; the rest is for the app's own lifespan shutdown.
 SHARE_OF_GRACE_FOR_REQUESTS = 0.75

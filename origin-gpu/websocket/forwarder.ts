@@ -1,7 +1,7 @@
 /**
- * One direction of a relayed WebSocket: frames of a server go in, in whatever pieces they were read,
- * and come out masked. Nothing else of them is changed and nothing is collected; what a message may
- * weigh is counted. After a Close frame nothing passes any more (RFC 6455, 5.5.1). It knows no sockets.
+ * One direction of a relayed WebSocket. It takes a server's frames, in the pieces in which they were read, and writes
+ * them masked. It changes nothing else of them and collects no message, but counts the bytes of each against a limit.
+ * After a Close frame nothing passes any more (RFC 6455, 5.5.1). It knows no sockets.
  */
 import { randomBytes } from "node:crypto";
 
@@ -32,7 +32,7 @@ export interface ForwarderOptions {
   readonly randomMask: boolean;
   /** Payload bytes of one message, all its fragments together; and of any other frame. */
   readonly maxMessageBytes: number;
-  /** What leaves, in order. */
+  /** Takes the bytes to send, in order. */
   readonly write: (pieces: Uint8Array[]) => void;
   /** A Close frame of the source has passed. 1005: it had no code. */
   readonly onClose: (code: number, reason: string) => void;
@@ -63,7 +63,7 @@ export class Forwarder implements FrameSink {
     this.#options = options;
   }
 
-  /** The last frame has left; whatever the source still sends is dropped. */
+  /** The last frame has left; later bytes of the source are dropped. */
   get over(): boolean {
     return this.#over;
   }
@@ -131,7 +131,7 @@ export class Forwarder implements FrameSink {
     if (this.#left === 0) this.#frameEnded();
   }
 
-  /** Payload bytes of the message so far. Whatever is no continuation starts a new one. */
+  /** Payload bytes of the message so far. A frame that is no continuation starts a new message. */
   #sumOfMessage(opcode: number, length: number): number {
     this.#messageBytes = (opcode === OPCODE.continuation ? this.#messageBytes : 0) + length;
     return this.#messageBytes;

@@ -1,8 +1,8 @@
 /**
- * The client's half of the WebSocket opening handshake (RFC 6455, 4.1) over node:http and node:https:
- * towards an app (TCP or Unix socket), and towards the gateway for links and dial-backs. It ends with a
- * raw socket, or with the ordinary answer of a server that refused. It offers no extension and accepts
- * none, so frames may be relayed without being understood; it follows no redirect and retries nothing.
+ * The client's half of the WebSocket opening handshake (RFC 6455, 4.1) over node:http and node:https. The agent uses
+ * it towards an app (TCP or Unix socket), and towards the gateway for links and dial-backs. It gives a raw socket, or
+ * the ordinary response of a server that refused. It offers no extension and accepts none, so that frames may be
+ * relayed without being interpreted. It follows no redirect and retries nothing.
  */
 import { createHash } from "node:crypto";
 import { type IncomingMessage, request as httpRequest } from "node:http";
@@ -18,7 +18,7 @@ const ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /** A peer that vanished without a FIN is noticed after this and ten probes of a second each. */
 const TCP_KEEPALIVE_DELAY_MS = 5_000;
 
-/** What the handshake itself says; a caller's lines of these names belong to another connection. */
+/** Headers that the handshake sets itself. A caller's lines of these names belong to another connection. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
   "connection",
   "upgrade",
@@ -52,7 +52,7 @@ export type Handshake =
   | {
       readonly kind: "open";
       readonly socket: Socket;
-      /** What the server sent right behind its 101: the first bytes of the first frames. */
+      /** The bytes that the server sent right behind its 101: the beginning of the first frames. */
       readonly head: Buffer;
       /** Names and values in turn as node:http gives them, one character per byte. */
       readonly rawHeaders: readonly string[];

@@ -1,8 +1,8 @@
 /**
- * Couples a client's WebSocket (the dial-back socket to the gateway) with the app's, on raw sockets.
- * Frames pass by two forwarders; this file owns the sockets: backpressure, the closing handshake, and
- * what becomes of one end when the other breaks. A clean close passes as it is; a connection that ends
- * without a Close frame ends the other without one, so that the far side sees 1006 as it would directly.
+ * Relays between a client's WebSocket (the dial-back socket to the gateway) and the app's, on raw sockets. Two
+ * forwarders pass the frames. This file owns the sockets: backpressure, the closing handshake, and the end of one
+ * socket when the other breaks. A clean close passes as it is. Where one connection ends without a Close frame, the
+ * other ends without one too: the far side sees 1006, as it would directly.
  */
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
@@ -25,7 +25,7 @@ const CLOSE_TOO_LARGE = 1009;
 /** A socket that a handshake has opened. */
 export interface RelayEnd {
   readonly socket: Socket;
-  /** What came right behind the 101. */
+  /** The bytes that came right behind the 101. */
   readonly head: Uint8Array;
   /** Frames to it are masked with random keys; by default only over TCP without TLS to another machine. */
   readonly randomMask?: boolean;
@@ -56,7 +56,7 @@ export interface Relay {
   close(code: number, reason: string): void;
 }
 
-/** What one end needs to be coupled with the other. */
+/** The state of one end of the relay. */
 interface Side {
   readonly name: "client" | "app";
   readonly socket: Socket;
@@ -104,7 +104,7 @@ export function relay(options: RelayOptions): Relay {
   const client = side("client", options.gateway, options.app);
   const app = side("app", options.app, options.gateway);
 
-  /** Ends what has nothing more to say, and reads on where nobody has to be spared any more. */
+  /** Ends sockets that have nothing more to send, and reads on where backpressure is of no use any more. */
   const progress = (): void => {
     for (const [one, other] of [
       [client, app],

@@ -27,6 +27,7 @@ const WRITTEN = [
   "docs/observability.md",
   "docs/self-hosting.md",
   "docs/tokens.md",
+  "origin-gpu",
   "routing",
   "tools",
 ];

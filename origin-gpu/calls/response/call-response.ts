@@ -18,7 +18,7 @@ export interface Subscriber {
   readonly offset: number;
 }
 
-/** What a call tells its response, in the order in which it can happen. */
+/** The response, as its call sees it. Its methods stand in the order in which the call may use them. */
 export interface CallResponse {
   /** There is no subscriber, and the response will not be stored. */
   readonly abandoned: boolean;

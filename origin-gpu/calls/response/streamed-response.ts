@@ -1,7 +1,7 @@
 /**
- * A transient call's response on its way to its one subscriber: through the replay ring, from any byte that
- * the ring still has. Without a subscriber the ring fills, then the app is held back, and after
- * `DETACHED_MS` the call is cancelled. No byte of it touches the disk.
+ * Sends a transient call's response to its one subscriber, through the replay ring, from any byte that the ring
+ * still has. Without a subscriber the ring fills, then the app is held back, and after `DETACHED_MS` the call is
+ * cancelled. No byte of the response is written to the disk.
  */
 import { KIB } from "../../../base/units.ts";
 import { COALESCE_MS, DETACHED_MS, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
@@ -15,7 +15,7 @@ import { ReplayRing, type RingBudget } from "./replay-ring.ts";
 /** So many unsent bytes are worth a frame at once. */
 const FLUSH_BYTES = 16 * KIB;
 
-/** What streamed responses need of the world. */
+/** The services that streamed responses use: the clock, timers and the memory of their rings. */
 export interface StreamedResponseContext {
   now(): number;
   /** Calls back in the next turn of the event loop: the bytes of one read of the app's socket share a frame. */

@@ -1,7 +1,7 @@
 /**
- * The durable calls of one agent, on the box's disk: the journal has the calls, the result store their
- * responses, the request store what waits. After a kill of the agent, the next one runs what waited. A call
- * that may have run is lost, and is never run again.
+ * The durable calls of one agent, on the box's disk. The journal has the calls, the result store their responses,
+ * and the request store the requests of calls that wait. After a kill of the agent, the next agent runs the calls
+ * whose requests were saved. A call that may have run is lost, and is never run again.
  */
 import { join } from "node:path";
 import type { Observer } from "../../../base/observer.ts";
@@ -35,7 +35,7 @@ const SWEEP_INTERVAL_MS = MINUTE_MS;
 /** How long a call that an agent left open is remembered: as long as any stored response can be. */
 const LEFT_OPEN_TTL_MS = 7 * 24 * HOUR_MS;
 
-/** What became of a call that this agent does not run. */
+/** The end of a call that this agent does not run: its stored response, or its failure. */
 export type EndedCall =
   | { kind: "result"; result: ReadableResult }
   | { kind: "failed"; failure: Failure }
@@ -236,7 +236,7 @@ export class DurableCalls {
     await this.#reported(this.#journal.expire(callId));
   }
 
-  /** What became of a call that this agent does not run. */
+  /** Looks up the end of a call that this agent does not run. */
   lookup(callId: string): EndedCall {
     const result = this.#results.get(callId);
     if (result !== undefined) return { kind: "result", result };

@@ -1,7 +1,6 @@
 /**
- * How the journal's records stand in its file (docs/storage.md): text, one record a line: the CRC-32 of the
- * JSON in 8 hex digits, a space, JSON, a newline. In the file a callId is the member `call`, as it was first
- * published.
+ * The format of the journal's file (docs/storage.md): text, one record a line. A line is the CRC-32 of the JSON in 8
+ * hex digits, a space, the JSON and a newline. In the file a callId is the member `call`, as it was first published.
  */
 import { crc32 } from "node:zlib";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
@@ -27,7 +26,7 @@ export interface CallOutcome {
   readonly detail?: string | undefined;
 }
 
-/** What is written of a call when it is accepted. */
+/** The record of a call that is written when the call is accepted. */
 export interface AcceptedCall {
   readonly callId: string;
   readonly endpoint: string;
@@ -77,7 +76,7 @@ export function encodeLine(record: JournalRecord): string {
   return `${prefixOf(json)}${json}\n`;
 }
 
-/** What a line says. `unknown` is a record of a kind that a newer agent writes. */
+/** A line's record. `damaged`: the checksum does not match. `unknown`: a kind of record that a newer agent writes. */
 export type DecodedLine = JournalRecord | "damaged" | "unknown";
 
 /** Reads a line without its newline. */

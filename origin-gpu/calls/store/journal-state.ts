@@ -1,4 +1,4 @@
-/** What the journal's records add up to: the entries by callId and by key, and how many have ended. Pure. */
+/** The state that the journal's records make: entries by callId and by key, and how many have ended. Pure. */
 import type { CallOutcome, JournalEntry, JournalRecord } from "./journal-record.ts";
 
 /** Different texts that are held once, however many entries have them. */

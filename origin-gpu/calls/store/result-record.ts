@@ -1,7 +1,7 @@
 /**
- * How a stored response stands in a file (docs/storage.md): a header of fixed size with lengths and
- * checksums, metadata as JSON, the body. A large one is alone in its file; small ones stand one behind the
- * other in a pack.
+ * The format of a stored response in a file (docs/storage.md): a header of fixed size with lengths and checksums,
+ * metadata as JSON, the body. A large response has a file of its own. Small ones stand one behind the other in a
+ * pack.
  */
 import { crc32 } from "node:zlib";
 import { KIB } from "../../../base/units.ts";
@@ -13,7 +13,7 @@ const VERSION = 1;
 
 export const RECORD_HEADER_BYTES = 48;
 
-/** What the header's own checksum covers; it stands behind. */
+/** The header's own checksum covers these first bytes and follows them. */
 export const CHECKED_HEADER_BYTES = 44;
 
 /** 64 KiB of header lines as JSON, escaped at the worst, with room to spare. */

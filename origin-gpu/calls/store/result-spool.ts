@@ -30,7 +30,7 @@ const UNWRITTEN_LIMIT_BYTES = MIB;
 
 const FIRST_BUFFER_BYTES = KIB;
 
-/** What a spool needs of its store. */
+/** The store, as its spools see it. */
 export interface SpoolHost {
   readonly files: Files;
   /** Responses up to this size stay in memory until they are complete. */

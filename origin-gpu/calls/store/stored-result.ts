@@ -65,7 +65,7 @@ const PUBLIC_CODE = {
   damaged: "call_lost",
 } as const satisfies Record<ResultErrorCode, ErrorCode>;
 
-/** What an error of the file system means for a result. */
+/** Makes a `ResultError` of an error of the file system. Returns a `ResultError` as it is. */
 export function asResultError(error: unknown): ResultError {
   if (error instanceof ResultError) return error;
   if (isNoSpace(error)) {

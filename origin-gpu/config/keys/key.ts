@@ -1,11 +1,11 @@
 /**
- * One key of postern.toml: its type with its range, whether it has its effect yet, and what a reader is told of it.
+ * One key of postern.toml: its type with its range, whether it has its effect yet, and its text for readers.
  * docs/configuration.md and docs/postern.schema.json are made from these rows.
  */
 import type * as z from "zod";
 import { text } from "../values.ts";
 
-/** What a reader is told of a key, in Markdown on one line. */
+/** The documentation of a key, in Markdown. Each member is one line. */
 export interface KeyText {
   /** A cell of the page: the default in backticks, or words for it. Absent where a key has none. */
   readonly default?: string;

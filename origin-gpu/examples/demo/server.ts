@@ -1,10 +1,9 @@
 /**
- * The demo: a language model behind the API that everybody's clients speak, in one file of plain
- * node:http. It needs no GPU, no Python and no download: the model is an n-gram with backoff, trained
- * at start, in milliseconds, on Lewis Carroll's "Alice's Adventures in Wonderland" of 1865, which is in
- * the public domain (corpus.txt, one paragraph a line). It streams, it can be interrupted, and it
- * stops working for clients that have left. It refuses to be clever: what it says about your prompt
- * is what Alice would have run into next.
+ * The demo: a language model behind the API of OpenAI, in one file of plain node:http. It needs no GPU, no Python and
+ * no download. The model is an n-gram with backoff, which is trained at start, in milliseconds. Its corpus is Lewis
+ * Carroll's "Alice's Adventures in Wonderland" of 1865, which is in the public domain (corpus.txt, one paragraph a
+ * line). It streams, it can be interrupted, and it stops working for clients that have left. It does not
+ * understand a prompt: it answers with text in the words of the book.
  *
  *   POST /v1/chat/completions          OpenAI's, with and without `stream`
  *   GET  /v1/models, /health, /        the page at / uses the other two
@@ -160,8 +159,8 @@ class LanguageModel {
   }
 
   /**
-   * Finds the places in the book that read like the end of what was `said`, as many tokens of it as
-   * the book knows (this is the backoff), and lets each vote for the token that follows there.
+   * Chooses the next token. It finds the places in the book that match the last tokens of `said`, as many as the
+   * book has in a row (this is the backoff). Each place votes for the token that follows it.
    */
   #next(
     said: readonly number[],
@@ -200,7 +199,7 @@ function tokenize(text: string): string[] {
   return text.replaceAll("'", "’").match(TOKEN) ?? [];
 }
 
-/** What a token is about: "Turtles" and "turtle’s" are both about a turtle. */
+/** The stem of a token, by which topics are compared: that of "Turtles" and of "turtle’s" is "turtle". */
 function stem(token: string): string {
   const word = token.trim().toLowerCase();
   return word.length > 3 ? word.replace(/’s$|s$/, "") : word;
@@ -296,7 +295,7 @@ function parseJson(text: string): Json {
   throw new RequestError(400, "the body is not a JSON object");
 }
 
-/** What the body of a chat completion asks; absent and null mean the default, the unknown is ignored. */
+/** Reads the body of a chat completion. Absent and null members mean the default; unknown ones are ignored. */
 function parseQuestion(body: Json): Question {
   const number = (name: string, otherwise: number, min: number, max: number, whole = true) => {
     const value = body[name] ?? otherwise;
@@ -583,7 +582,11 @@ function sendJson(response: ServerResponse, status: number, body: Json): void {
   send(response, status, "application/json", JSON.stringify(body));
 }
 
-/** What is too long is read to its end and thrown away, or the reset would overtake the answer. */
+/**
+ * Reads the request's body as text. A body that is too long is read to its end and discarded: a reset would reach
+ * the client before the answer.
+ * @throws RequestError 413 or 400
+ */
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
