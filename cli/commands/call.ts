@@ -1,6 +1,6 @@
 /**
- * `postern call`: what runs on the boxes and what they keep. A call is known on its box alone, so that each
- * box that is connected is asked, unless one is named.
+ * `postern call`: lists, shows and cancels the calls that run on the boxes or are stored there. Only a call's box
+ * knows the call. So the command asks each connected box, unless the user names one.
  */
 
 import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../api/calls.ts";
@@ -121,8 +121,9 @@ function clientOf({ state }: CallValues): ApiClient {
 }
 
 /**
- * What the box says that is named, or one after the other all that are connected. Of several one that
- * does not answer is passed over, with a notice.
+ * Yields the answer of the box that the user named, or those of all connected boxes, one after the other. Among
+ * all boxes, one that is unavailable is passed over with a notice.
+ * @throws CommandFailure when no box is connected
  */
 async function* answers<Answer>(
   client: ApiClient,

@@ -55,7 +55,7 @@ export const SERVE: Command<typeof OPTIONS> = {
     const first = await readConfig(file, values.env);
     const client = new ApiClient(access);
     const environment = await chooseEnvironment(client, first.environment, process.env);
-    // What a later edit leaves open stays as it was chosen.
+    // A later edit that names no environment keeps the chosen one.
     const placed = (read: AppConfig): AppConfig => ({ environment, ...read });
     const config = placed(first);
     const signals = listenForStop();

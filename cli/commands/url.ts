@@ -68,7 +68,7 @@ interface UrlRequest {
   readonly config: AppConfig | undefined;
 }
 
-/** What the gateway says of an app that it serves; else the rules, with the environment's own suffix. */
+/** The URL that the gateway has for a served app's function; else by the rules, with the environment's own suffix. */
 async function urlAtGateway(asked: UrlRequest, access: Access): Promise<string> {
   const { app, functionName, config } = asked;
   const client = new ApiClient(access);
@@ -78,7 +78,7 @@ async function urlAtGateway(asked: UrlRequest, access: Access): Promise<string> 
   const endpoint = served?.endpoints.find((candidate) => candidate.function === functionName);
   // Ephemeral names go with their box; the app's own is what is asked for.
   if (endpoint !== undefined && served?.state !== "ephemeral") return endpoint.url;
-  // What a postern.toml at hand says of the app may be deployed next; else it is mistyped.
+  // Where the postern.toml at hand describes the app, the function may be deployed next. Else it is mistyped.
   if (config?.app !== app && ["deployed", "in_place"].includes(served?.state ?? "")) {
     throw noFunction(app, functionName, `it has ${functionsOf(served?.endpoints)}`);
   }

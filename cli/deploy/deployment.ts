@@ -1,6 +1,7 @@
 /**
- * One deployment: the version is staged, its code brought to a box, then it is started and watched until
- * it serves. Until it is started nothing has changed for anybody, and an interrupted one is taken back.
+ * One deployment: stages the version, uploads its code to a box, starts the version and watches it until it
+ * serves. Before the start nothing changes for the app's callers, and a deployment that is interrupted then is
+ * abandoned.
  */
 
 import {
@@ -20,14 +21,14 @@ import { UploadProgress, type ProgressOutput } from "./upload-progress.ts";
 export interface DeploymentPlan {
   readonly app: string;
   readonly environment: string;
-  /** What the API takes for a new version. */
+  /** The API's request for a new version. */
   readonly request: {
     readonly content: VersionContent;
     readonly deploying_box?: string | undefined;
     readonly tag?: string | undefined;
     readonly commit?: string | undefined;
   };
-  /** What the content names as its code. */
+  /** The code that the content names; undefined where it names none. */
   readonly code: PackedBytes | undefined;
 }
 
@@ -59,7 +60,7 @@ export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promis
     await bringCode(plan, staged, { client, progress, signal: interrupted.signal });
     interrupted.signal.throwIfAborted();
   } catch (error) {
-    // What can't be taken back now expires by itself.
+    // A staged version that can't be abandoned now expires by itself.
     await client.call(ABANDON_VERSION, { path, query }).catch(() => undefined);
     interrupted.signal.throwIfAborted();
     throw error;

@@ -79,7 +79,7 @@ function tellNews(
   }
 }
 
-/** What the user is told of a version that came to nothing: why, and what serves now. */
+/** The failure for a version that will not serve: why, and which version serves now. Prints its last lines. */
 async function failed(
   { app, environment }: Watched,
   { version, status, detail, lines }: ApiVersion,

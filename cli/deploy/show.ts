@@ -1,4 +1,4 @@
-/** What a user sees of a version that serves: where it is, and which boxes have it. */
+/** Prints a version that serves: its URLs, and which boxes have it. */
 
 import { lookup } from "node:dns/promises";
 import { printUrls } from "../agent.ts";

@@ -1,6 +1,6 @@
 /**
- * An app's configuration as a version keeps it: paths of this machine become paths of the snapshot, or
- * stay what they are here. What can't go elsewhere is refused, all of it at once. Looks at no file.
+ * An app's configuration as a version keeps it: paths of this machine become paths of the snapshot, or stay what
+ * they are here. Directories that the snapshot lacks are refused, all at once. Reads no file.
  */
 
 import { isAbsolute, join, relative, resolve } from "node:path";

@@ -1,9 +1,9 @@
 /**
- * One attempt to get a call's response over one link of a box: what came of it, and its form on the way from
- * the link's object to the Worker. Calls, WebSockets and operations of agents share this one vocabulary.
+ * The result of one attempt to get a call's response over one link of a box, and the form in which the link's
+ * object sends that result to the Worker. Calls, WebSockets and operations of agents share these types.
  *
- * The object passes heads on as the JSON text that the agent sent. The Worker parses them, once: what an
- * agent says that makes no sense becomes a failure of its origin here and nowhere else.
+ * The object passes heads on as the JSON text that the agent sent. The Worker parses them, once. This file alone
+ * turns JSON of an agent that is invalid into an `origin_error`.
  */
 import { ProtocolError } from "../../routing/wire/frames.ts";
 import { parseResponseHead, type ResponseHead } from "../../routing/wire/heads.ts";
@@ -46,7 +46,7 @@ interface WebSocketAttempt<Head> {
   readonly socket: WebSocket;
 }
 
-/** What came of an attempt. */
+/** The result of an attempt, parsed. */
 export type Attempt =
   | ResponseAttempt<ResponseHead>
   /** The app took the WebSocket; `socket` is the client's end. */

@@ -1,8 +1,8 @@
 /**
- * Calls that the Worker passes to a link's object by memory, where both run in one isolate, as those of a
- * self-hosted gateway do. A request to the object costs a third of a short call's whole way; the local queue
- * costs a promise (docs/decisions/). Only calls whose request is whole go this way, and only responses that
- * are whole and quick come back on it. For anything else the Worker claims its call by a request (VERB.claim).
+ * Passes calls from the Worker to a link's object by memory, where both run in one isolate, as they do in a
+ * self-hosted gateway. A request to the object takes a third of a short call's time; the local queue costs a
+ * promise (docs/decisions/). The Worker puts only calls here whose request is whole. The object returns only
+ * responses here that are whole and quick. For all others the Worker claims its call by a request (VERB.claim).
  *
  * Worker and object each await a promise that the other resolves. workerd resumes a continuation in the
  * request that created the promise, but only if the runtime created it (compatibility flag
@@ -15,7 +15,7 @@ import type { UnparsedAttempt } from "./attempt.ts";
 /** The Worker claims its call after this time; most responses are there before. */
 export const CLAIM_AFTER_MS = 100;
 
-/** What came of a local call. */
+/** The result of a local call, as the object gives it within CLAIM_AFTER_MS or as the Worker finds it then. */
 export type LocalOutcome =
   /** A whole response, or the failure. */
   | UnparsedAttempt

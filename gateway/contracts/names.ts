@@ -1,3 +1,4 @@
+/** The methods of `Names`, the registry of host names, and the types of their results. Times are ms of the epoch. */
 import type { AppKind, Claimant } from "../../routing/claims.ts";
 import type { EndpointSettings } from "../../routing/wire/messages.ts";
 
@@ -7,7 +8,7 @@ export interface BoxPlace {
   links: number;
 }
 
-/** What the edge knows of an endpoint: which boxes serve it, over how many links, and how. */
+/** The edge's copy of an endpoint: the boxes that serve it, the number of their links, and its settings. */
 export interface Snapshot {
   workspace: string;
   environment: string;

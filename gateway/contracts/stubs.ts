@@ -1,6 +1,7 @@
 /**
- * How Worker and objects address an object. No object is ever addressed by what a stranger chose: an object
- * costs a file and a descriptor, and a stranger has names without end (docs/storage.md).
+ * Gives the Worker and the objects the stubs by which they address an object. No text that a client chose becomes
+ * an object's name. An object costs a file and a descriptor, and a client can send any number of names
+ * (docs/storage.md).
  */
 import type { Env } from "./env.ts";
 import type { LinkRpc } from "./link.ts";
@@ -27,7 +28,7 @@ export async function namesShard(env: Env, name: string): Promise<DurableObjectS
   return env.NAMES.get(env.NAMES.idFromName(`shard-${shard}`));
 }
 
-/** What a link's object is called. */
+/** The name of a link's object. */
 export function linkName(workspace: string, box: string, link: number): string {
   return `${workspace}/${box}/${link}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Why a gateway refuses a box: named in a header of the refusal, so that an agent tells the gateway's own verdict
- * from the status of some proxy on the way, which may have lost the gateway for a moment.
+ * Why a gateway refuses a box, as a verdict in a header of the refusal. By the header an agent tells the gateway's
+ * own refusal from the status of a proxy on the way, which may have lost the gateway for a moment.
  */
 
 /** On a refusal of the agent API. */

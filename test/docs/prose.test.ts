@@ -27,13 +27,14 @@ const WRITTEN = [
   "docs/observability.md",
   "docs/self-hosting.md",
   "docs/tokens.md",
+  "gateway",
   "origin-gpu",
   "routing",
   "tools",
 ];
 
 /** Excluded from a folder of the list. */
-const NOT_YET = ["cli/commands", "cli/deploy", "routing/wire"];
+const NOT_YET: readonly string[] = [];
 
 const MOST_WORDS = 30;
 

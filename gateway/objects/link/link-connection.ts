@@ -1,6 +1,6 @@
 /**
- * The socket of a link and the streams on it. The socket is hibernatable: what must survive hibernation is in
- * its attachment, and everything else is asked again from the agent.
+ * The socket of a link and the streams on it. The socket is hibernatable. State that must survive hibernation is
+ * in the socket's attachment; the object asks the agent again for everything else.
  */
 import { packFrames } from "../../../routing/wire/frames.ts";
 import { Multiplexer } from "../../../routing/wire/multiplexer.ts";
@@ -22,7 +22,7 @@ const MAX_REASON_CHARACTERS = 120;
 /** Frames that nothing waits for go with the next message, or after this time. */
 const LAZY_MS = 500;
 
-/** What the socket's attachment keeps through hibernation. */
+/** The socket's attachment, which survives hibernation. */
 export interface LinkIdentity {
   readonly workspace: string;
   readonly box: string;

@@ -1,8 +1,8 @@
 /**
- * A response's body on its way from the link to the Worker. Pieces go in as they come from the link; a pull of
- * the Worker takes all that are there. A pull also means that the Worker has the previous piece; only then does
- * flow-control credit return to the agent. A stream with a queue of its own would pull too early, and an
- * IdentityTransformStream holds some 60 KiB more for each client.
+ * A response's body on its way from the link to the Worker. The link's object pushes pieces as they come from the
+ * link; a pull of the Worker takes all that wait. A pull also means that the Worker has the previous piece; only
+ * then does flow-control credit return to the agent. A stream with a queue of its own would pull too early, and
+ * an IdentityTransformStream holds some 60 KiB more for each client.
  */
 import { MAX_CHUNK_BYTES } from "../../contracts/link.ts";
 
@@ -13,7 +13,7 @@ export interface ResponseBodyEvents {
   onTaken(bytes: number): void;
   /** The Worker has everything, and knows that it is everything. */
   onWhole(): void;
-  /** Nobody reads any more. */
+  /** The Worker has cancelled the body: its client left. */
   onLeft(): void;
 }
 
@@ -27,7 +27,7 @@ export class ResponseBodyStream {
   #pulledBytes = 0;
   /** The Worker pulled, and there was nothing. */
   #isPulling = false;
-  /** What follows the last piece. */
+  /** How the body goes on after the last piece. */
   #ending: "open" | "end" | "break" = "open";
   #closed = false;
   #controller!: ReadableStreamDefaultController<Uint8Array>;

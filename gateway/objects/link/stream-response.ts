@@ -1,6 +1,6 @@
 /**
- * What the link's object makes of one stream for the Worker: the stream's events become one attempt
- * (contracts/attempt.ts), and the request body becomes frames. The stream's windows bound both.
+ * The Response that the link's object makes of one stream for the Worker. The stream's events become one attempt
+ * (contracts/attempt.ts), and the request body becomes frames. The stream's windows bound the memory of both.
  */
 import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";

@@ -1,9 +1,10 @@
 /**
- * `Names`: who holds a host name, and the snapshot that the edge reads for it. 64 fixed shards: a name
- * lives in shard SHA-256(name) mod 64 for ever, so that a claim is atomic and no stranger's guess ever
- * makes an object of its own (docs/storage.md). 64 is part of the stored format.
+ * `Names` keeps which app holds a host name, and the snapshot that the edge reads for the name. It has 64 fixed
+ * shards, and a name always lives in shard SHA-256(name) mod 64. So a claim is atomic, and a name that a client
+ * guesses makes no object (docs/storage.md). The number 64 is part of the stored format.
  *
- * It knows apps by their ids alone and trusts its callers, workspaces, to tell nobody else who holds what.
+ * `Names` knows apps by their ids alone. It tells a workspace which app holds a name, and trusts the workspace not
+ * to pass that on to another tenant.
  */
 import { DurableObject } from "cloudflare:workers";
 import { type AppKind, type Claimant, mayTake } from "../../../routing/claims.ts";
@@ -52,7 +53,7 @@ export class Names extends DurableObject<Env> implements NamesRpc {
     this.#sql = state.storage.sql;
   }
 
-  /** What the edge needs of a name; undefined when nobody holds it. */
+  /** The edge's snapshot of a name, or that its app was stopped; undefined when no app holds the name. */
   lookup(name: string): Snapshot | StoppedName | undefined {
     const [row] = this.#sql.exec<{ snapshot: string | null }>(
       "SELECT snapshot FROM names WHERE name = ?",

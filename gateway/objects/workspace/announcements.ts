@@ -1,8 +1,10 @@
 /**
- * Apps that a box serves without a deployment and announces when it connects: in place (`postern up`),
- * under plain names and for as long as the box is enrolled; or ephemeral (`postern serve`), under dev
- * names that a newer one takes, and gone soon after the box is. What a box announces is all that it
- * serves so; what it served before and does not name any more is given back.
+ * Apps that a box serves without a deployment and announces when it connects. An in-place app (`postern up`)
+ * has plain names for as long as its box is enrolled. An ephemeral app (`postern serve`) has dev names that a
+ * newer one may take, and ends soon after its box has left.
+ *
+ * A box announces all such apps at once. The workspace gives back the names that the box had and does not
+ * announce any more.
  */
 import { err, ok, type Err, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
@@ -112,7 +114,7 @@ export class Announcements {
     });
     this.#drop(gone);
     this.#giveUpUnlisted(named, appOf);
-    // What is on its way to `Names` must not arrive after the claims.
+    // Messages that are on their way to `Names` must not arrive after the claims.
     await names.settle();
     return await Promise.all(
       named.map(async (entry) => {

@@ -1,7 +1,7 @@
 /**
- * Which host names an app is to have, durably, and the work of telling `Names` about it. What is wanted is
- * noted in the same transaction as the reason for it; telling comes after, in any order and as often as
- * it takes, since each message says the whole truth about one name.
+ * Keeps which host names an app is to have, and tells `Names`. A caller notes the wanted state of a name in the
+ * same transaction as the reason for it. `settle` tells `Names` afterwards, in any order and repeatedly, because
+ * each message holds the full state of one name.
  */
 import type { AppKind, Claimant } from "../../../routing/claims.ts";
 import type { Held, Snapshot } from "../../contracts/names.ts";
@@ -71,7 +71,7 @@ export class AppNames {
       .map(({ name }) => name);
   }
 
-  /** What the edge is told of an app's names. */
+  /** The names that an app has or wants, with the snapshots that the edge gets, by name. */
   snapshotsOf(app: string): { name: string; snapshot: Snapshot }[] {
     return this.#sql
       .exec<{ name: string; snapshot: string }>(

@@ -1,6 +1,6 @@
 /**
- * What a box is to run, as its agent is told: for each app the version that serves and the one that is to.
- * A box gets the endpoints that were placed on it and no others.
+ * The assignments of a box, as its agent gets them: for each app the version that serves and the candidate.
+ * A box gets only the endpoints that were placed on it.
  */
 import type {
   AssignedApp,
@@ -13,9 +13,9 @@ import { type Control, urlOf } from "./control.ts";
 import type { ReadSecrets } from "../../contracts/workspace/secrets.ts";
 import type { Version } from "./versions.ts";
 
-/** What goes to the boxes alone and is in no version. */
+/** Texts that only boxes get, and that no version contains. */
 export interface Confidential {
-  /** What opens the app's own private endpoints. */
+  /** The app token, which opens the app's own private endpoints. */
   token(app: App): Promise<string>;
   /** A secret that cannot be read is not among the values; the box says what it lacks. */
   secrets(environment: string, names: readonly string[]): Promise<ReadSecrets>;

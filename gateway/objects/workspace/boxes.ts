@@ -1,7 +1,8 @@
 /**
- * A workspace's enrolled GPU boxes in its database: who may connect under which name, which links are
- * up, and which code each box has. What it says of links is what the `Origin` objects told last; whoever
- * must be sure asks them (box-links.ts). It keeps no key: keys follow from serials (auth/box-credential.ts).
+ * A workspace's enrolled GPU boxes in its database: the serial that may connect under each name, the links that
+ * are up, and the code that each box has. The links are those that the `Origin` objects reported last; a caller
+ * that needs the present state asks these objects (box-links.ts). The database holds no key, because keys are
+ * derived from serials (auth/box-credential.ts).
  */
 import { MINUTE_MS } from "../../../base/units.ts";
 import type { BoxPlace } from "../../contracts/names.ts";

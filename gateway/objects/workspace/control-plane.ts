@@ -1,7 +1,7 @@
 /**
- * A workspace's apps, put together: who keeps them, who decides about them, and what wakes up by itself.
- * Whatever was decided is told to `Names` and to the boxes after it is durable; an alarm tells it again
- * until it was heard, and looks after deadlines.
+ * The control plane of a workspace's apps: it joins the records, the classes that decide about them, and the
+ * alarm. A decision is durable before the control plane tells `Names` and the boxes. The alarm tells `Names`
+ * again until it has heard, and acts on deadlines. A box that missed its message asks when it connects.
  */
 import { ok, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
@@ -88,7 +88,7 @@ export class ControlPlane {
       async (app) => await confidential.token(app),
       Date.now(),
     );
-    // What was left undone when the object ended.
+    // The object may have ended before it told `Names` everything.
     this.#changed();
   }
 
@@ -183,7 +183,10 @@ export class ControlPlane {
     return await assignmentsOf(this.#control, this.#confidential, box);
   }
 
-  /** What a second agent of a connected box says is not so of the box: it will be refused. */
+  /**
+   * Takes a box's report. The report of a second agent, while another agent of the box is connected, is ignored:
+   * the gateway will refuse that agent.
+   */
   report(box: string, report: BoxReport, incarnation: string | undefined): void {
     const links = this.#control.boxes.linksOf(box);
     const isAnother = links.length > 0 && links.every((link) => link.incarnation !== incarnation);

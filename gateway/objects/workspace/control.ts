@@ -1,4 +1,4 @@
-/** What the parts of a workspace's control plane share: where they keep, whom they ask, whom they tell. */
+/** The records, lookups and notifications that the parts of a workspace's control plane share. */
 import { err, type Err } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Claimant } from "../../../routing/claims.ts";

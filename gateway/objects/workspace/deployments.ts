@@ -1,5 +1,6 @@
 /**
- * What people ask of deployed apps: a new version (staging.ts), its start, an old version again, an end.
+ * The operations of the API on deployed apps: stage a version (staging.ts), start it, abandon it, roll back to an
+ * old one, stop the app.
  */
 import { err, ok, type Err, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";

@@ -1,6 +1,7 @@
 /**
- * A workspace's environments in its database, and which names are free among them. Names are for people
- * and for programs; what must survive a new name goes by the number. `main` is there from the start and stays.
+ * A workspace's environments in its database, and which names are free among them. People and programs use an
+ * environment's name. Data that must outlast a change of name refers to the number. `main` exists from the start
+ * and can't be renamed or deleted.
  */
 import { err, ok, type Err, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
@@ -54,7 +55,7 @@ export class Environments {
     return this.#row(name)?.web_suffix;
   }
 
-  /** What stays when its name changes, and is never used again. */
+  /** Its number, which stays when the name changes and is never used again; undefined: no such environment. */
   numberOf(name: string): number | undefined {
     return this.#row(name)?.number;
   }

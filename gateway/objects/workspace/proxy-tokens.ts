@@ -1,4 +1,4 @@
-/** A workspace's proxy auth tokens in its database. Secrets pass through once and stay as digests. */
+/** A workspace's proxy auth tokens in its database, which keeps only the digests of their secrets. */
 import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
 import type { MintedToken } from "../../../auth/tokens.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
@@ -58,7 +58,7 @@ export class ProxyTokens {
     return pageOf(rows, limit, infoOf);
   }
 
-  /** What the edge needs of every token that has not expired. */
+  /** Every token that has not expired, by its id, in the form that the edge checks callers with. */
   unexpired(now: number): Map<string, ProxyToken> {
     const rows = this.#sql.exec<Row>(
       "SELECT * FROM proxy_tokens WHERE key = ? AND (expires_at IS NULL OR expires_at > ?)",
@@ -68,7 +68,7 @@ export class ProxyTokens {
     return new Map(rows.toArray().map((row) => [row.id, lockOf(row)]));
   }
 
-  /** What the edge needs of one token; undefined when it is not there any more. */
+  /** One token in the form that the edge checks callers with; undefined when it is not there any more. */
   find(id: string): ProxyToken | undefined {
     const row = this.#row(id);
     return row === undefined ? undefined : lockOf(row);

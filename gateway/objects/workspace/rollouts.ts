@@ -1,10 +1,10 @@
 /**
- * Versions on their way: from a candidate that its boxes make ready to the one that serves, or to a
- * failure that leaves the one before as it was. The boxes report, clocks run out, boxes come and go;
- * after each of these the candidates concerned are judged (version-states.ts).
+ * Leads a version from candidate, which its boxes make ready, to the version that serves. A candidate that fails
+ * leaves the version before it as it was. `Rollouts` judges the candidates concerned (version-states.ts) when a
+ * box reports, when a deadline passes, and when a box connects or leaves.
  *
- * What is decided is durable before anybody hears of it. Names and boxes are told afterwards, and again
- * until they have heard.
+ * A decision is durable before anybody hears of it. The control plane tells `Names` and the boxes afterwards
+ * (control-plane.ts).
  */
 import type { BoxReport, VersionContent } from "../../../routing/wire/deployments.ts";
 import type { BoxPlace, Snapshot } from "../../contracts/names.ts";
@@ -123,7 +123,10 @@ export class Rollouts {
     this.#control.changed();
   }
 
-  /** Whatever has become due: candidates out of time, boxes that may let go, boxes that say nothing. */
+  /**
+   * Does the work that is due: fails candidates that are out of time, drops staged versions that are, lets boxes end
+   * versions that they kept on, and checks boxes that are silent.
+   */
   async lookAfter(now: number): Promise<void> {
     const { storage, versions, versionBoxes, poke } = this.#control;
     for (const version of versions.due(now)) {

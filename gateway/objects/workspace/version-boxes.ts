@@ -1,11 +1,11 @@
 /**
- * How far versions are on the boxes that they were placed on, in the workspace's database: what each box
- * said last, and which boxes go on for a moment with a version that has ended.
+ * How far versions are on the boxes that they were placed on, in the workspace's database: the last report of
+ * each box, and the boxes that keep a version on for a moment after it has ended.
  */
 import type { VersionReport, VersionState } from "../../../routing/wire/deployments.ts";
 import type { Version } from "./versions.ts";
 
-/** What a box said of a version. */
+/** The last report of a box about a version. */
 export interface VersionBox {
   readonly box: string;
   /** null: nothing yet. */

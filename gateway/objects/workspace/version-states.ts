@@ -1,6 +1,6 @@
 /**
- * What becomes of a version of an app, as a table: where it stands, what happens to it, where it stands
- * then. And when a candidate may take over, from what its boxes say. Decides only.
+ * The states of an app's version and the events that change them, as one table. Also judges from the reports of
+ * a candidate's boxes whether it may take over. Pure decisions: the callers act on them.
  */
 import type { VersionState } from "../../../routing/wire/deployments.ts";
 import type { VersionStatus } from "../../../api/version-status.ts";
@@ -22,7 +22,7 @@ export function nextStatus(status: VersionStatus, event: VersionEvent): VersionS
   return TRANSITIONS[status][event];
 }
 
-/** What a box said of a version last. */
+/** The last report of a box about a version, and whether the box is connected. */
 export interface BoxProgress {
   readonly box: string;
   readonly connected: boolean;

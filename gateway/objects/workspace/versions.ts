@@ -1,6 +1,6 @@
 /**
- * The versions of a workspace's deployed apps in its database. What a version consists of never changes;
- * of the oldest ones it is forgotten, and only their history stays.
+ * The versions of a workspace's deployed apps in its database. A version's content never changes. The content of
+ * the oldest versions is forgotten, and only their history stays.
  */
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
@@ -27,7 +27,7 @@ export interface Version {
   readonly status: VersionStatus;
   /** Why it failed; empty otherwise. */
   readonly detail: string;
-  /** What the failed container printed last. */
+  /** The last lines that the failed container printed. */
   readonly lines: readonly string[];
   readonly endpoints: readonly PlacedEndpoint[];
   /** The hash of its code; empty where it has none. */
@@ -132,7 +132,7 @@ export class Versions {
     return row === undefined ? undefined : versionOf(row);
   }
 
-  /** What a version consists of; undefined where that is forgotten. */
+  /** A version's content; undefined where it is forgotten, and where there is no such version. */
   content(app: string, version: number): VersionContent | undefined {
     const [row] = this.#sql.exec<{ content: string | null }>(
       "SELECT content FROM versions WHERE app = ? AND version = ?",

@@ -1,4 +1,4 @@
-/** What the workspace's object returns, as documents of the API. */
+/** Turns the values that the workspace's object returns into documents of the API. */
 import type * as z from "zod";
 import type { PAGE_QUERY } from "../../../api/schemas.ts";
 

@@ -81,14 +81,14 @@ function operationObject(row: ApiOperation): JsonObject {
   };
 }
 
-/** What an upload takes. */
+/** The request body of an upload. */
 const BYTES: JsonObject = { "application/octet-stream": { schema: {} } };
 
 function contentOf({ name }: NamedSchema): JsonObject {
   return { "application/json": { schema: { $ref: COMPONENTS + name } } };
 }
 
-/** What a path's parameters may be, where another value is wrong rather than not there. */
+/** Patterns of path parameters. The API refuses another value as invalid, not as one that was not found. */
 const PATH_PATTERNS: Readonly<Record<string, string>> = {
   hash: "^[0-9a-f]{64}$",
   name: "^[A-Za-z0-9._-]{1,64}$",

@@ -1,6 +1,6 @@
 /**
- * The API's errors. A handler throws one; here it becomes a problem document (RFC 9457), whatever the
- * client accepts: the API's clients are programs.
+ * The API's errors. A handler throws one, and this file makes a problem document of it (RFC 9457). The document's
+ * type does not depend on the client's Accept header, because the API's clients are programs.
  */
 import * as z from "zod";
 import { problem } from "../../../routing/problem.ts";
@@ -35,7 +35,7 @@ function unexpected(error: Error): ApiProblem {
   return new ApiProblem("unavailable", "the workspace did not answer; try again");
 }
 
-/** What a schema found wrong, as a sentence and as a list. */
+/** The problem for input that a schema refuses: all issues, as a sentence and as a list. */
 export function invalid(where: string, error: z.core.$ZodError): ApiProblem {
   const errors = error.issues.map((issue) => ({
     at: [where, ...issue.path.map(String)].join("."),

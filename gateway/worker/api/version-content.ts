@@ -1,7 +1,7 @@
-/** What the schema of a version's content cannot say. */
+/** Checks of a version's content that its schema cannot express. */
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
 
-/** What contradicts itself in a version's content; undefined: nothing. */
+/** The first contradiction in a version's content, as a sentence; undefined: there is none. */
 export function contradictionIn({ config, endpoints }: VersionContent): string | undefined {
   const functions = endpoints.map((endpoint) => endpoint.function);
   const twice = functions.find((name, index) => functions.indexOf(name) !== index);

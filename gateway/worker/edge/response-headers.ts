@@ -1,7 +1,7 @@
 /** The headers that the gateway adds to every response of an app. */
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 
-/** What the gateway knows of a call before it asks the box. */
+/** The values of a call that the gateway knows before it asks the box. */
 export interface OwnHeaders {
   readonly requestId: string;
   readonly callId: string;

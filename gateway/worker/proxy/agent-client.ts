@@ -1,6 +1,7 @@
 /**
  * Asks a box's agent itself instead of an app: the gateway's end of AGENT_OPERATIONS. An operation travels like
- * a call, in an OPEN that names it. What an agent answers is read by the operation's schema.
+ * a call, in an OPEN that names it. The operation's schema checks the value that the agent answers with; an
+ * invalid one is an `origin_error`.
  */
 import { err, ok, type Result } from "../../../base/result.ts";
 import { within } from "../../../base/runtime/within.ts";

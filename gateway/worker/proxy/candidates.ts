@@ -40,7 +40,7 @@ export interface Candidate {
   readonly wait: string | undefined;
 }
 
-/** What came of the last attempt, and where it was. */
+/** An attempt, and the box on which it was made. */
 export interface PlacedAttempt {
   readonly attempt: Attempt;
   readonly place: CallPlace;

@@ -1,4 +1,4 @@
-/** What the Worker asks a link's object about one call, and the attempt that comes of it. */
+/** The Worker's requests to a link's object about one call; each results in an attempt. */
 import { DETACHED_MS } from "../../../routing/wire/limits.ts";
 import {
   type Attempt,

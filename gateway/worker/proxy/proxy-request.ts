@@ -1,7 +1,7 @@
 /**
- * One call between a client and a box, as the Worker leads it: open the call, pass the response on, and attach
- * again by call id and byte offset when the link or its object breaks. The Worker holds the one thing that
- * nobody else has, the client's connection; the agent holds the call.
+ * One call between a client and a box, as the Worker leads it. The Worker opens the call and passes the response
+ * on. When the link or its object breaks, the Worker attaches again by call id and byte offset. Only the Worker
+ * has the client's connection; the agent holds the call.
  */
 import { within } from "../../../base/runtime/within.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
@@ -98,8 +98,8 @@ function isLost(attempt: Attempt): boolean {
 }
 
 /**
- * What became of a call whose link was lost; undefined where it certainly never reached the agent, and may be
- * opened again.
+ * The attempt that a call whose link was lost ends with; undefined where the call certainly never reached the
+ * agent, and may be opened again.
  */
 async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttempt | undefined> {
   const { env, call, patienceMs, openedAt } = opening;
