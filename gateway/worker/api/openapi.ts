@@ -88,7 +88,7 @@ function contentOf({ name }: NamedSchema): JsonObject {
   return { "application/json": { schema: { $ref: COMPONENTS + name } } };
 }
 
-/** Patterns of path parameters. The API refuses another value as invalid, not as one that was not found. */
+/** Patterns of path parameters. Another value is `parameter_invalid`, or `not_found` where it is a version. */
 const PATH_PATTERNS: Readonly<Record<string, string>> = {
   hash: "^[0-9a-f]{64}$",
   name: "^[A-Za-z0-9._-]{1,64}$",
