@@ -6,7 +6,7 @@ import type { EndpointAnnouncement, Welcome } from "../../../routing/wire/messag
 import type { BoxPlace } from "../names.ts";
 import type { Page, PageRequest } from "./pages.ts";
 
-/** What people see of a box. Times are milliseconds of the epoch. */
+/** A box as people see it. Times are milliseconds of the epoch. */
 export interface BoxInfo {
   readonly name: string;
   /** Empty: none was given. */
@@ -46,14 +46,14 @@ export interface BoxLink {
   readonly incarnation: string;
 }
 
-/** What an agent says of itself when a link comes up. */
+/** An agent's words on itself when a link comes up. */
 export interface LinkGreeting extends BoxLink {
   readonly serial: string;
   readonly agent: string;
   readonly links: number;
 }
 
-/** What a link says when it comes up. */
+/** The first words of a link. */
 export interface Greeting extends LinkGreeting {
   /** Link 0 alone: everything that the box serves without a deployment. */
   readonly endpoints: readonly EndpointAnnouncement[] | undefined;

@@ -12,7 +12,7 @@ export interface NewSecret {
   readonly replace: boolean;
 }
 
-/** What people see of a secret. Times are milliseconds of the epoch. */
+/** A secret as people see it. Times are milliseconds of the epoch. */
 export interface SecretInfo {
   readonly name: string;
   /** The names of its variables. */

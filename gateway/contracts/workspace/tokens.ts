@@ -8,7 +8,7 @@ import type { Page, PageRequest } from "./pages.ts";
 /** A token's last use is known to within this time, so that no request costs a write. */
 export const LAST_USE_RESOLUTION_MS = 10 * 60_000;
 
-/** What the edge knows of a workspace's locks; `version` changes with every change. */
+/** A workspace's proxy tokens for the edge; `version` changes with every change. */
 export interface Credentials {
   readonly version: number;
   readonly tokens: Map<string, ProxyToken>;
@@ -21,7 +21,7 @@ export interface NewProxyToken {
   readonly expiresAt: number | null;
 }
 
-/** What people see of a token once it is made. Times are milliseconds of the epoch. */
+/** A token as people see it once it is made. Times are milliseconds of the epoch. */
 export interface ProxyTokenInfo {
   readonly id: string;
   readonly name: string;
@@ -39,7 +39,7 @@ export interface NewApiToken {
   readonly expiresAt: number | null;
 }
 
-/** What people see of a token once it is made. Times are milliseconds of the epoch. */
+/** A token as people see it once it is made. Times are milliseconds of the epoch. */
 export interface ApiTokenInfo {
   readonly id: string;
   readonly name: string;
@@ -54,7 +54,7 @@ export interface ApiTokenInfo {
 export type Shown<Info> = Info & { readonly secret: string };
 
 export interface TokenMethods {
-  /** What the edge needs to know; undefined when that is what it knows already. */
+  /** The present credentials; undefined when `known` is their version. */
   credentials(known?: number): Credentials | undefined;
   /** One proxy token, for an id that is newer than the edge's knowledge; undefined when it is gone. */
   proxyToken(id: string): ProxyToken | undefined;
