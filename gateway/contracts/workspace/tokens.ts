@@ -51,7 +51,7 @@ export interface ApiTokenInfo {
 }
 
 /** A token as it is shown once. */
-export type Shown<Info> = Info & { readonly secret: string };
+export type Disclosed<Info> = Info & { readonly secret: string };
 
 export interface TokenMethods {
   /** The present credentials; undefined when `known` is their version. */
@@ -63,12 +63,15 @@ export interface TokenMethods {
   createProxyToken(
     chosen: NewProxyToken,
     by: string,
-  ): Promise<Result<Shown<ProxyTokenInfo>, Refusal>>;
+  ): Promise<Result<Disclosed<ProxyTokenInfo>, Refusal>>;
   listProxyTokens(page: PageRequest): Page<ProxyTokenInfo>;
   revokeProxyToken(id: string): Result<boolean, Refusal>;
   /** The API token that id and digest prove, and notes its use; undefined when they prove none. */
   authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined;
-  createApiToken(chosen: NewApiToken, by: string): Promise<Result<Shown<ApiTokenInfo>, Refusal>>;
+  createApiToken(
+    chosen: NewApiToken,
+    by: string,
+  ): Promise<Result<Disclosed<ApiTokenInfo>, Refusal>>;
   listApiTokens(page: PageRequest): Page<ApiTokenInfo>;
   /** Refused for the last admin's token: nobody could make another one. */
   revokeApiToken(id: string): Result<boolean, Refusal>;

@@ -7,7 +7,7 @@ import type { AppKind, Claimant } from "../../../routing/claims.ts";
 import type { Held, Snapshot } from "../../contracts/names.ts";
 
 /** The registry of names, across its shards. */
-export interface NamesDoor {
+export interface NamesClient {
   reserve(name: string, claimant: Claimant, untilMs: number): Promise<Held | undefined>;
   commit(name: string, claimant: Claimant, snapshot: Snapshot): Promise<Held | undefined>;
   cancelReservation(name: string, owner: string): Promise<void>;
@@ -27,10 +27,10 @@ const BATCH = 64;
 export class AppNames {
   readonly #sql: SqlStorage;
   readonly #workspace: string;
-  readonly #names: NamesDoor;
+  readonly #names: NamesClient;
   #settling: Promise<boolean> | undefined;
 
-  constructor(sql: SqlStorage, workspace: string, names: NamesDoor) {
+  constructor(sql: SqlStorage, workspace: string, names: NamesClient) {
     this.#sql = sql;
     this.#workspace = workspace;
     this.#names = names;

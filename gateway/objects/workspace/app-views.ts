@@ -59,7 +59,7 @@ export function versionView(control: Control, version: Version, now: number): Ve
   }));
   return {
     version: version.version,
-    status: shownStatus(version, boxes, names.isSettled(version.app), now),
+    status: statusOf(version, boxes, names.isSettled(version.app), now),
     detail: version.detail,
     lines: version.lines,
     createdAt: version.createdAt,
@@ -84,7 +84,7 @@ export function pageOfViews<Item, View>(
 }
 
 /** Serving is what answers: the names must lead to it, and the boxes must have switched. */
-function shownStatus(
+function statusOf(
   { status, servedAt }: Version,
   boxes: readonly { connected: boolean; state: VersionBox["state"] }[],
   isSettled: boolean,

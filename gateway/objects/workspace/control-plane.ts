@@ -23,7 +23,7 @@ import { type BoxLink, type Greeting } from "../../contracts/workspace/boxes.ts"
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { appView, pageOfViews, versionView } from "./app-views.ts";
 import { type App, AppRecords } from "./app-records.ts";
-import { AppNames, type NamesDoor } from "./app-names.ts";
+import { AppNames, type NamesClient } from "./app-names.ts";
 import { assignmentsOf, type Confidential } from "./assignments.ts";
 import type { BoxRegistry } from "./box-registry.ts";
 import type { Control } from "./control.ts";
@@ -53,7 +53,7 @@ export class ControlPlane {
   readonly #rollouts: Rollouts;
   readonly #deployments: Deployments;
   readonly #announcements: Announcements;
-  readonly #pokes = new Set<string>();
+  readonly #toNotify = new Set<string>();
   #looking = false;
 
   constructor({ env, state, workspace, registry, confidential, suffixOf }: ControlPlaneDeps) {
@@ -62,7 +62,7 @@ export class ControlPlane {
     this.#boxes = registry;
     this.#confidential = confidential;
     const { storage } = state;
-    const door = namesDoor(env);
+    const names = namesClient(env);
     this.#control = {
       workspace,
       baseDomain: env.POSTERN_BASE_DOMAIN,
@@ -71,14 +71,14 @@ export class ControlPlane {
       apps: new AppRecords(storage.sql),
       versions: new Versions(storage.sql),
       versionBoxes: new VersionBoxes(storage.sql),
-      names: new AppNames(storage.sql, workspace, door),
-      registry: door,
+      names: new AppNames(storage.sql, workspace, names),
+      registry: names,
       boxes: registry.boxes,
       isConnected: async (box) => await this.#isConnected(box),
       suffixOf,
       secretProblems: async (environment, names) =>
         (await confidential.secrets(environment, names)).problems,
-      poke: (box) => this.#poke(box),
+      notify: (box) => this.#notify(box),
       changed: () => this.#changed(),
     };
     this.#rollouts = new Rollouts(this.#control);
@@ -246,27 +246,27 @@ export class ControlPlane {
     if (times.length > 0) await this.#state.storage.setAlarm(Math.max(Math.min(...times), now));
   }
 
-  #poke(box: string): void {
-    if (this.#pokes.size === 0) {
+  #notify(box: string): void {
+    if (this.#toNotify.size === 0) {
       const told = Promise.resolve().then(async () => {
-        const boxes = [...this.#pokes];
-        this.#pokes.clear();
-        await Promise.all(boxes.map(async (name) => await this.#pokeNow(name)));
+        const boxes = [...this.#toNotify];
+        this.#toNotify.clear();
+        await Promise.all(boxes.map(async (name) => await this.#notifyNow(name)));
       });
       this.#state.waitUntil(told);
     }
-    this.#pokes.add(box);
+    this.#toNotify.add(box);
   }
 
   /** A box that does not hear asks by itself when it connects. */
-  async #pokeNow(name: string): Promise<void> {
+  async #notifyNow(name: string): Promise<void> {
     const box = this.#boxes.boxes.find(name);
     if (box === undefined || box.connectedAt === null) return;
     await notifyBox(this.#env, this.#control.workspace, { box: name, links: box.links });
   }
 }
 
-function namesDoor(env: Env): NamesDoor {
+function namesClient(env: Env): NamesClient {
   const shard = async (name: string) => await namesShard(env, name);
   return {
     reserve: async (name, claimant, untilMs) =>

@@ -4,7 +4,7 @@ import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Claimant } from "../../../routing/claims.ts";
 import type { Held } from "../../contracts/names.ts";
 import type { App, AppRecords } from "./app-records.ts";
-import type { AppNames, NamesDoor } from "./app-names.ts";
+import type { AppNames, NamesClient } from "./app-names.ts";
 import type { Boxes } from "./boxes.ts";
 import type { VersionBoxes } from "./version-boxes.ts";
 import type { Versions } from "./versions.ts";
@@ -19,7 +19,7 @@ export interface Control {
   readonly versions: Versions;
   readonly versionBoxes: VersionBoxes;
   readonly names: AppNames;
-  readonly registry: NamesDoor;
+  readonly registry: NamesClient;
   readonly boxes: Boxes;
   /** Whether a box is connected, asked where it is known. */
   readonly isConnected: (box: string) => Promise<boolean>;
@@ -28,7 +28,7 @@ export interface Control {
   /** Why some of these secrets cannot be given to an app of the environment, each in one line. */
   readonly secretProblems: (environment: string, names: readonly string[]) => Promise<string[]>;
   /** Tells a box that it is to ask for its assignments. */
-  readonly poke: (box: string) => void;
+  readonly notify: (box: string) => void;
   /** Something is to be told or to be looked after later: names, deadlines. */
   readonly changed: () => void;
 }

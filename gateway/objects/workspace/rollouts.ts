@@ -37,10 +37,10 @@ export class Rollouts {
       if (other.version >= version.version || other.status === "serving") continue;
       versions.apply(other, "overtake");
       versions.noteFailure(other, `v${version.version} was started`, []);
-      this.#pokeAll(other.endpoints);
+      this.#notifyAll(other.endpoints);
     }
     versions.apply(version, "start", deadline);
-    this.#pokeAll(version.endpoints);
+    this.#notifyAll(version.endpoints);
     this.#recheckAt = now + RECHECK_MS;
     this.#control.changed();
   }
@@ -74,7 +74,7 @@ export class Rollouts {
       versions.noteFailure(version, detail, lines);
     });
     this.cancelReservations(version);
-    this.#pokeAll(version.endpoints);
+    this.#notifyAll(version.endpoints);
     this.#control.changed();
   }
 
@@ -102,7 +102,7 @@ export class Rollouts {
     });
     for (const version of active) {
       this.cancelReservations(version);
-      this.#pokeAll(version.endpoints);
+      this.#notifyAll(version.endpoints);
     }
     this.#control.changed();
   }
@@ -128,12 +128,12 @@ export class Rollouts {
    * versions that they kept on, and checks boxes that are silent.
    */
   async lookAfter(now: number): Promise<void> {
-    const { storage, versions, versionBoxes, poke } = this.#control;
+    const { storage, versions, versionBoxes, notify } = this.#control;
     for (const version of versions.due(now)) {
       if (version.status === "candidate") this.fail(version, this.#lateness(version), []);
       else this.drop(version);
     }
-    for (const box of storage.transactionSync(() => versionBoxes.endKept(now))) poke(box);
+    for (const box of storage.transactionSync(() => versionBoxes.endKept(now))) notify(box);
     if (this.#recheckAt === undefined || this.#recheckAt > now) return;
     await this.#recheck();
     this.#recheckAt = versions.candidates().length === 0 ? undefined : now + RECHECK_MS;
@@ -205,7 +205,7 @@ export class Rollouts {
       }
       for (const [name, snapshot] of snapshots) names.serve(app.id, name, snapshot);
     });
-    this.#pokeAll(candidate.endpoints);
+    this.#notifyAll(candidate.endpoints);
     changed();
   }
 
@@ -238,13 +238,13 @@ export class Rollouts {
     });
   }
 
-  /** Pokes boxes again that are not done, and forgets links that went without a word. */
+  /** Notifies boxes again that are not done, and forgets links that went without a word. */
   async #recheck(): Promise<void> {
-    const { versions, versionBoxes, isConnected, poke } = this.#control;
+    const { versions, versionBoxes, isConnected, notify } = this.#control;
     for (const candidate of versions.candidates()) {
       for (const { box, state } of versionBoxes.of(candidate)) {
         if (state === "ready" || !this.#isConnected(box)) continue;
-        if (await isConnected(box)) poke(box);
+        if (await isConnected(box)) notify(box);
       }
     }
     this.judgeCandidates();
@@ -263,8 +263,8 @@ export class Rollouts {
     return `it was not ready in time: ${said.join(", ")}`;
   }
 
-  #pokeAll(endpoints: readonly PlacedEndpoint[]): void {
-    for (const box of boxesOf(endpoints)) this.#control.poke(box);
+  #notifyAll(endpoints: readonly PlacedEndpoint[]): void {
+    for (const box of boxesOf(endpoints)) this.#control.notify(box);
   }
 }
 

@@ -23,7 +23,7 @@ import {
   type NewApiToken,
   type NewProxyToken,
   type ProxyTokenInfo,
-  type Shown,
+  type Disclosed,
 } from "../../contracts/workspace/tokens.ts";
 import { ApiTokens } from "./api-tokens.ts";
 import { ProxyTokens } from "./proxy-tokens.ts";
@@ -83,10 +83,10 @@ export class WorkspaceTokens {
   async createProxyToken(
     chosen: NewProxyToken,
     by: string,
-  ): Promise<Result<Shown<ProxyTokenInfo>, Refusal>> {
+  ): Promise<Result<Disclosed<ProxyTokenInfo>, Refusal>> {
     const token = await this.#mint("proxy");
     const now = Date.now();
-    return this.#storage.transactionSync((): Result<Shown<ProxyTokenInfo>, Refusal> => {
+    return this.#storage.transactionSync((): Result<Disclosed<ProxyTokenInfo>, Refusal> => {
       this.#proxy.forgetExpired(now - EXPIRED_SHOWN_MS);
       if (this.#proxy.count >= MAX_TOKENS) return tooManyTokens("proxy");
       const info = this.#proxy.insert(token, chosen, by, now);
@@ -117,10 +117,10 @@ export class WorkspaceTokens {
   async createApiToken(
     chosen: NewApiToken,
     by: string,
-  ): Promise<Result<Shown<ApiTokenInfo>, Refusal>> {
+  ): Promise<Result<Disclosed<ApiTokenInfo>, Refusal>> {
     const token = await this.#mint("api");
     const now = Date.now();
-    return this.#storage.transactionSync((): Result<Shown<ApiTokenInfo>, Refusal> => {
+    return this.#storage.transactionSync((): Result<Disclosed<ApiTokenInfo>, Refusal> => {
       this.#api.forgetExpired(now - EXPIRED_SHOWN_MS);
       if (this.#api.count >= MAX_TOKENS) return tooManyTokens("API");
       const info = this.#api.insert(token, chosen, by, now);

@@ -36,7 +36,7 @@ import {
   type NewProxyToken,
   type ProxyTokenInfo,
   type Credentials,
-  type Shown,
+  type Disclosed,
 } from "../../contracts/workspace/tokens.ts";
 import {
   type EnvironmentChange,
@@ -105,7 +105,7 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   async createProxyToken(
     chosen: NewProxyToken,
     by: string,
-  ): Promise<Result<Shown<ProxyTokenInfo>, Refusal>> {
+  ): Promise<Result<Disclosed<ProxyTokenInfo>, Refusal>> {
     return await this.#tokens.createProxyToken(chosen, by);
   }
 
@@ -124,7 +124,7 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   async createApiToken(
     chosen: NewApiToken,
     by: string,
-  ): Promise<Result<Shown<ApiTokenInfo>, Refusal>> {
+  ): Promise<Result<Disclosed<ApiTokenInfo>, Refusal>> {
     return await this.#tokens.createApiToken(chosen, by);
   }
 

@@ -1,5 +1,5 @@
 /**
- * The base domain itself: the API, the landing page, and the doors for agents and for the front. Hono
+ * The base domain itself: the API, the landing page, and the paths for agents and for the front. Hono
  * routes here; endpoints' own traffic never passes through it.
  */
 import { Hono } from "hono";

@@ -121,10 +121,10 @@ export const LATER_KEYS = {
       `${AFFINITY}, or a list of them`,
     ),
     "none",
-    { meaning: "What keeps the requests of one client on one container.", example: '"none"' },
+    { meaning: "How the requests of one client stay on one container.", example: '"none"' },
   ),
   affinity_mode: onlyDefault(oneOf(["soft", "hard"]), "soft", {
-    meaning: "What becomes of a client whose container is gone.",
+    meaning: "Where a client goes whose container is gone.",
     example: '"soft"',
   }),
   batch: later(table({ max_batch_size: integer(1, 10_000), wait_ms: integer(0, 60_000) }), {

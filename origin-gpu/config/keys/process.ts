@@ -61,7 +61,7 @@ export const PROCESS_KEYS = {
     {
       default: "`{}`",
       meaning:
-        "A table of texts, added to the environment that Postern was started in. What a container is told (below) can't be set.",
+        "A table of texts, added to the environment that Postern was started in. Variables that Postern sets for every process can't be set here.",
       example: '{ MODEL = "small" }',
     },
   ),
@@ -100,7 +100,7 @@ export const PROCESS_KEYS = {
   exit_grace_period: available(seconds(0, 3_600), {
     default: "`30`",
     meaning:
-      "What calls get to finish when their version has been replaced or the box stops, and again a process from that signal to SIGKILL, 0 to 3600. Whatever the process started goes with it.",
+      "Time for calls to finish when their version has been replaced or the box stops, and again for a process from that signal to SIGKILL, 0 to 3600. Processes that it started end with it.",
     example: "30",
   }),
 };

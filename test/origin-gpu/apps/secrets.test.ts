@@ -44,9 +44,9 @@ function gateway(statusCode: number, text: string) {
 }
 
 test("the gateway is asked by environment and name", async () => {
-  const door = gateway(200, '{"a":{"X":"1"}}');
-  expect(await secretsFrom(new GatewayClient(door))("main", ["a"])).toEqual({ a: { X: "1" } });
-  const [path, { method, body } = {}] = door.request.mock.calls[0] ?? [];
+  const stub = gateway(200, '{"a":{"X":"1"}}');
+  expect(await secretsFrom(new GatewayClient(stub))("main", ["a"])).toEqual({ a: { X: "1" } });
+  const [path, { method, body } = {}] = stub.request.mock.calls[0] ?? [];
   expect({ path, method, body }).toEqual({
     path: "/_postern/secrets",
     method: "POST",
@@ -71,8 +71,8 @@ test.each([
 });
 
 test("a gateway that can't be reached is told too", async () => {
-  const door = { request: vi.fn().mockRejectedValue(new Error("connect ECONNREFUSED")) };
-  await expect(secretsFrom(new GatewayClient(door))("main", ["a"])).rejects.toThrow(
+  const stub = { request: vi.fn().mockRejectedValue(new Error("connect ECONNREFUSED")) };
+  await expect(secretsFrom(new GatewayClient(stub))("main", ["a"])).rejects.toThrow(
     "no secrets: connect ECONNREFUSED",
   );
 });

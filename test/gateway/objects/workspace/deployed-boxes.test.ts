@@ -77,9 +77,9 @@ describe("several boxes", () => {
     // A link that nothing is heard of for 10 s is dead.
     vi.setSystemTime(Date.now() + 9_000);
     await one.connect();
-    const pokes = one.pokes;
+    const notifications = one.notifications;
     await here.pass(1_001);
-    await vi.waitFor(() => expect(one.pokes).toBeGreaterThan(pokes));
+    await vi.waitFor(() => expect(one.notifications).toBeGreaterThan(notifications));
     expect((await one.assignments()).apps).toEqual([]);
     await two.connect();
     expect(await here.get("shop-f")).toEqual({ status: 200 });

@@ -33,16 +33,16 @@ export interface Answer {
 export interface DeployBox {
   readonly name: string;
   /** How often it was told to ask for its assignments. */
-  readonly pokes: number;
+  readonly notifications: number;
   /** The box's link; undefined while it is away. */
   agent: FakeAgent | undefined;
   /** It serves nothing any more, and says so to every call. */
   refuses: boolean;
   connect(): Promise<void>;
   assignments(): Promise<Assignments>;
-  /** Posts something to one of the agents' doors; the answer's status. */
+  /** Posts something to one of the agents' operations; the answer's status. */
   /** @param incarnation of another agent than the one that is connected */
-  send(door: string, body: string, incarnation?: string): Promise<number>;
+  send(operation: string, body: string, incarnation?: string): Promise<number>;
   /** Says that it has these versions, and no others. */
   report(
     versions: Partial<VersionReport>[],
@@ -104,7 +104,7 @@ export class Deploying {
     const { workspace } = this;
     const answered = this.#answered;
     const identity = await enrolledBox(name, workspace);
-    const atDoor = async (
+    const atOperation = async (
       path: string,
       init: RequestInit = {},
       more: Record<string, string> = {},
@@ -117,11 +117,11 @@ export class Deploying {
           ...more,
         },
       });
-    let pokes = 0;
+    let notifications = 0;
     const box: DeployBox = {
       name,
-      get pokes() {
-        return pokes;
+      get notifications() {
+        return notifications;
       },
       agent: undefined,
       refuses: false,
@@ -138,14 +138,14 @@ export class Deploying {
             return {};
           },
           operate: (stream) => {
-            pokes += 1;
+            notifications += 1;
             stream.sendHead('{"status":204,"headers":[]}', [], true);
             return {};
           },
         });
       },
       async assignments() {
-        const response = await atDoor("assignments");
+        const response = await atOperation("assignments");
         expect(response.status).toBe(200);
         return await response.json<Assignments>();
       },
@@ -153,10 +153,10 @@ export class Deploying {
         const filled = versions.map((version) => ({ detail: "", lines: [], ...version }));
         return await this.send("report", JSON.stringify({ versions: filled, code }), incarnation);
       },
-      async send(door, body, incarnation) {
+      async send(operation, body, incarnation) {
         const more: Record<string, string> =
           incarnation === undefined ? {} : { "postern-incarnation": incarnation };
-        const response = await atDoor(door, { method: "POST", body }, more);
+        const response = await atOperation(operation, { method: "POST", body }, more);
         await response.text();
         return response.status;
       },

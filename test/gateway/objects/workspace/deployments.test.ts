@@ -45,7 +45,7 @@ describe("a deployment", () => {
       status: 200,
       json: { status: "candidate" },
     });
-    await vi.waitFor(() => expect(box.pokes).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(box.notifications).toBeGreaterThan(0));
     const { apps } = await box.assignments();
     expect(apps).toMatchObject([
       {
@@ -68,9 +68,9 @@ describe("a deployment", () => {
     expect(await here.get("shop-f")).toMatchObject({ code: "no_such_endpoint" });
     forgetNames();
 
-    const pokes = box.pokes;
+    const notifications = box.notifications;
     await box.report([{ app, version: 1, state: "ready" }]);
-    await vi.waitFor(() => expect(box.pokes).toBeGreaterThan(pokes));
+    await vi.waitFor(() => expect(box.notifications).toBeGreaterThan(notifications));
     const switched = (await box.assignments()).apps[0];
     expect(switched).toMatchObject({ id: app, serving: { version: 1 } });
     expect(switched).not.toHaveProperty("candidate");

@@ -104,12 +104,12 @@ describe("revoking a box", () => {
   test("while its link is coming up leaves no link", async () => {
     const box = await enrolledBox("revoked-between");
     const workspace = workspaceStub(env, "local");
-    // The door was passed before the box was revoked; its hello comes after.
+    // The check was passed before the box was revoked; its hello comes after.
     await workspace.revokeBox(box.box);
-    const door = vi.spyOn(Workspace.prototype, "isEnrolled").mockReturnValueOnce(true);
+    const isEnrolled = vi.spyOn(Workspace.prototype, "isEnrolled").mockReturnValueOnce(true);
     await expect(connectAgent(box.box)).rejects.toThrow(/4004 .*revoked/);
-    expect(door).toHaveBeenCalledOnce();
-    door.mockRestore();
+    expect(isEnrolled).toHaveBeenCalledOnce();
+    isEnrolled.mockRestore();
     expect(await originStub(env, "local", box.box, 0).isUp()).toBe(false);
   });
 
