@@ -15,7 +15,7 @@ export function isInsidePath(path: string): boolean {
 }
 
 /**
- * A link's target in its shortest form; undefined where it may lead out. `..` counts at the front alone:
+ * A link's target in its shortest form; undefined where it may lead out. The directories of `path` must be no links. `..` counts at the front alone:
  * behind a name, which may be a link itself, nobody can tell where it leads without following it.
  */
 export function linkTarget(path: string, target: string): string | undefined {

@@ -58,6 +58,7 @@ export async function* writeTar<File extends TarFile>(
 export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<ReadTarEntry> {
   const bytes = new ByteReader(source);
   let previous = "";
+  const paths = new Set<string>();
   for (let count = 0; ; count += 1) {
     const entry = await readEntry(bytes);
     if (entry === undefined) break;
@@ -65,6 +66,10 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
       throw new CodeRefused("body_too_large", `the code has more than ${MAX_CODE_FILES} files`);
     }
     if (entry.path <= previous) throw damaged("its files are not in order");
+    const above = directoriesOf(entry.path).find((directory) => paths.has(directory));
+    if (above !== undefined)
+      throw damaged(`${entry.path} is below ${above}, which is no directory`);
+    paths.add(entry.path);
     previous = entry.path;
     if (entry.kind === "link") {
       yield entry;
@@ -77,6 +82,12 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
   }
   const last = await bytes.take(BLOCK_BYTES);
   if (last.some((byte) => byte !== 0) || !(await bytes.ended())) throw damaged("no clean end");
+}
+
+/** `a` and `a/b` for `a/b/c`. The order of entries puts a file or link of such a path before what is below it. */
+function directoriesOf(path: string): string[] {
+  const names = path.split("/").slice(0, -1);
+  return names.map((_, index) => names.slice(0, index + 1).join("/"));
 }
 
 async function readEntry(bytes: ByteReader): Promise<TarEntry | undefined> {

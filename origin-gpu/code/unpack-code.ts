@@ -45,7 +45,7 @@ export async function unpackCode(
     if (entry.kind === "link") links.push(entry);
     else await writeFile(join(directory, entry.path), entry, files);
   });
-  // When all files are written: none can be written through a link.
+  // No entry is below a link (tar.ts), so each directory here is one that this archive made.
   for (const { path, target } of links) {
     await mkdir(dirname(join(directory, path)), { recursive: true });
     await symlink(target, join(directory, path));
