@@ -2,6 +2,7 @@
  * The operations of the API on deployed apps: stage a version (staging.ts), start it, abandon it, roll back to an
  * old one, stop the app.
  */
+import { HOUR_MS, MINUTE_MS } from "../../../base/units.ts";
 import { err, ok, type Err, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import { isObjectName, normalise } from "../../../routing/names.ts";
@@ -15,11 +16,17 @@ import {
   type VersionAddress,
 } from "../../contracts/workspace/apps.ts";
 import type { Control } from "./control.ts";
-import { PREPARING_MS, type Rollouts } from "./rollouts.ts";
+import type { Rollouts } from "./rollouts.ts";
 import { STAGED_MS, Staging, type Target } from "./staging.ts";
 import type { Version } from "./versions.ts";
 
 const DEFAULT_STARTUP_TIMEOUT_S = 300;
+
+/** For a version's code to reach its boxes. */
+const CODE_MS = 10 * MINUTE_MS;
+
+/** An agent ends the making of an environment after this. */
+const ENVIRONMENT_MS = HOUR_MS;
 
 export class Deployments {
   readonly #control: Control;
@@ -52,7 +59,7 @@ export class Deployments {
     if (version.status !== "staged" || newer !== undefined) return notStaged(app, version, newer);
     const { storage, versions } = this.#control;
     const content = versions.content(app.id, number) as VersionContent;
-    const deadline = Date.now() + startupTimeoutMs(content) + PREPARING_MS;
+    const deadline = Date.now() + startupTimeoutMs(content) + preparingMs(content);
     const refused = await this.#staging.reserve(app, version.endpoints, deadline + STAGED_MS);
     if (refused !== undefined) {
       this.#rollouts.drop(version);
@@ -181,6 +188,15 @@ function startupTimeoutMs({ endpoints }: VersionContent): number {
     ({ startupTimeout }) => startupTimeout ?? DEFAULT_STARTUP_TIMEOUT_S,
   );
   return Math.max(...seconds) * 1_000;
+}
+
+/** A candidate's time beside its containers' own: for its code, and for a Python environment where it has one. */
+function preparingMs({ config }: VersionContent): number {
+  const tables: unknown[] = Array.isArray(config["endpoint"]) ? config["endpoint"] : [];
+  const hasEnvironment = tables.some(
+    (table) => typeof table === "object" && table !== null && "requirements" in table,
+  );
+  return CODE_MS + (hasEnvironment ? ENVIRONMENT_MS : 0);
 }
 
 function notStaged(

@@ -13,8 +13,8 @@ import type { Control } from "./control.ts";
 import { judge } from "./version-states.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
 
-/** A candidate's time for its code and its Python environment, beside its containers' own. */
-export const PREPARING_MS = 10 * 60_000;
+/** A box whose links are lost is waited for so long: a link that is reset is back within seconds. */
+const BLINK_MS = 10_000;
 
 /** A box that loses an app goes on for so long: edges may send requests there for 5 s. */
 const KEPT_ON_MS = 10_000;
@@ -164,6 +164,7 @@ export class Rollouts {
     const progress = versionBoxes.of(candidate).map(({ box, state, detail, lines }) => ({
       box,
       connected: this.#isConnected(box),
+      awaited: this.#isConnected(box) || this.#wasConnectedLately(box),
       state,
       detail,
       lines,
@@ -252,6 +253,11 @@ export class Rollouts {
 
   #isConnected(box: string): boolean {
     return (this.#control.boxes.find(box)?.connectedAt ?? null) !== null;
+  }
+
+  #wasConnectedLately(box: string): boolean {
+    const lastSeenAt = this.#control.boxes.find(box)?.lastSeenAt ?? null;
+    return lastSeenAt !== null && Date.now() - lastSeenAt < BLINK_MS;
   }
 
   #lateness(version: Version): string {

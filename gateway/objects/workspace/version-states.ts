@@ -22,10 +22,12 @@ export function nextStatus(status: VersionStatus, event: VersionEvent): VersionS
   return TRANSITIONS[status][event];
 }
 
-/** The last report of a box about a version, and whether the box is connected. */
+/** The last report of a box about a version, and whether the box is there. */
 export interface BoxProgress {
   readonly box: string;
   readonly connected: boolean;
+  /** Connected, or without a link for a moment only. */
+  readonly awaited: boolean;
   /** null: nothing yet. */
   readonly state: VersionState | null;
   readonly detail: string;
@@ -38,8 +40,8 @@ export type Judgement =
   | { kind: "failed"; box: string; detail: string; lines: readonly string[] };
 
 /**
- * A candidate fails with the first box that it fails on, connected or not, and is ready when every box
- * that is connected is. One that is away gets it when it is back; without any there is nobody to serve.
+ * A candidate fails with the first box that it fails on, connected or not. It is ready when every awaited box is, and
+ * one of them is connected. A box that is away gets it when it is back.
  */
 export function judge(boxes: readonly BoxProgress[]): Judgement {
   const failed = boxes.find(({ state }) => state === "failed");
@@ -47,7 +49,7 @@ export function judge(boxes: readonly BoxProgress[]): Judgement {
     const { box, detail, lines } = failed;
     return { kind: "failed", box, detail, lines };
   }
-  const connected = boxes.filter((box) => box.connected);
-  const ready = connected.every(({ state }) => state === "ready" || state === "serving");
-  return connected.length > 0 && ready ? { kind: "ready" } : { kind: "wait" };
+  const awaited = boxes.filter((box) => box.awaited);
+  const ready = awaited.every(({ state }) => state === "ready" || state === "serving");
+  return ready && boxes.some(({ connected }) => connected) ? { kind: "ready" } : { kind: "wait" };
 }

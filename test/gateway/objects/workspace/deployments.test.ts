@@ -208,6 +208,17 @@ describe("a deployment", () => {
     ]);
   });
 
+  test("has an hour more where it has a Python environment to make", async () => {
+    await here.box("gpu-1");
+    const endpoint = [{ function: "f", requirements: ["fastapi"] }];
+    await here.stage("shop", { ...content(), config: { app: "demo", endpoint } });
+    await here.start("shop", 1);
+    await here.pass(3_600_000 + 899_000);
+    expect(await here.version("shop", 1)).toMatchObject({ status: "candidate" });
+    await here.pass(1_001);
+    expect(await here.version("shop", 1)).toMatchObject({ status: "failed" });
+  });
+
   test("that its maker takes back was never there", async () => {
     await here.box("gpu-1");
     await here.stage("shop", content());

@@ -32,7 +32,12 @@ test.each(VERSION_STATUSES.flatMap((status) => EVENTS.map((event) => [status, ev
 );
 
 function box(name: string, state: BoxProgress["state"], connected = true): BoxProgress {
-  return { box: name, connected, state, detail: "", lines: [] };
+  return { box: name, connected, awaited: connected, state, detail: "", lines: [] };
+}
+
+/** Without a link for a moment. */
+function blinking(name: string, state: BoxProgress["state"]): BoxProgress {
+  return { ...box(name, state, false), awaited: true };
 }
 
 describe("a candidate", () => {
@@ -41,6 +46,9 @@ describe("a candidate", () => {
     ["waits for every connected box", [box("a", "ready"), box("b", "starting")], "wait"],
     ["is ready when all are", [box("a", "ready"), box("b", "ready")], "ready"],
     ["does not wait for a box that is away", [box("a", "ready"), box("b", null, false)], "ready"],
+    ["waits for a box whose link blinks", [box("a", "ready"), blinking("b", "starting")], "wait"],
+    ["is ready while a ready box blinks", [box("a", "ready"), blinking("b", "ready")], "ready"],
+    ["waits while its only box blinks", [blinking("a", "ready")], "wait"],
     ["waits while its ready box is away", [box("a", "ready", false)], "wait"],
     ["waits while all boxes are away", [box("a", null, false), box("b", null, false)], "wait"],
     ["fails with one of its boxes", [box("a", "ready"), box("b", "failed")], "failed"],
