@@ -49,7 +49,10 @@ export const EVENTS = {
   "version.state": event<StateChange & { app: string; version: number }>("state", "versions"),
 
   "link.state": event<StateChange & { link: number }>("state", "link"),
+  /** At both ends of a link. Workspace and box are there at the gateway. */
   "link.frame": event<{
+    workspace?: string | undefined;
+    box?: string | undefined;
     link: number;
     direction: "in" | "out";
     type: string;

@@ -5,15 +5,15 @@
 import { randomBytes } from "node:crypto";
 import type { Observer } from "../../base/observer.ts";
 import { KIB, MIB } from "../../base/units.ts";
+import { frameTap } from "../../routing/wire/frame-tap.ts";
 import {
   FRAME,
-  frameName,
   type FrameType,
   type OutgoingFrame,
   packFrames,
   ProtocolError,
 } from "../../routing/wire/frames.ts";
-import { type Acceptor, type FrameTap, Multiplexer } from "../../routing/wire/multiplexer.ts";
+import { type Acceptor, Multiplexer } from "../../routing/wire/multiplexer.ts";
 import { BATCH_MS, Batching } from "./batching.ts";
 import type { Dialled } from "./gateway-address.ts";
 import { LinkSocket } from "./link-socket.ts";
@@ -59,7 +59,7 @@ export class AgentConnection {
       onControl: (type, text) => {
         if (type === FRAME.WELCOME) options.onWelcome(text);
       },
-      ...(observer.debug.link ? { onFrame: frameTap(observer, number) } : {}),
+      onFrame: frameTap(observer, { link: number }),
     });
     const socket = new LinkSocket(
       dialled.socket,
@@ -111,13 +111,6 @@ export class AgentConnection {
   cut(reason: string): void {
     this.#socket.destroy(reason);
   }
-}
-
-/** Reports each frame as an event. */
-function frameTap(observer: Observer, link: number): FrameTap {
-  return (direction, { type, stream }, bytes) => {
-    observer.emit("link.frame", { link, direction, type: frameName(type), stream, bytes });
-  };
 }
 
 /** Cuts a list of frames into messages. */

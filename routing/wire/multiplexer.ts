@@ -69,8 +69,8 @@ export interface MultiplexerOptions {
   onControl: (type: FrameType, text: string) => void;
   /** Gateway: the first stream's number. A random one, so that none is repeated after hibernation. */
   firstStream?: number;
-  /** For debugging. */
-  onFrame?: FrameTap;
+  /** For debugging (frame-tap.ts). */
+  onFrame?: FrameTap | undefined;
 }
 
 export class Multiplexer implements LinkEnd {

@@ -2,6 +2,8 @@
  * The socket of a link and the streams on it. The socket is hibernatable. State that must survive hibernation is
  * in the socket's attachment; the object asks the agent again for everything else.
  */
+import type { Observer } from "../../../base/observer.ts";
+import { frameTap } from "../../../routing/wire/frame-tap.ts";
 import { packFrames } from "../../../routing/wire/frames.ts";
 import { Multiplexer } from "../../../routing/wire/multiplexer.ts";
 
@@ -50,6 +52,7 @@ export class LinkConnection {
   constructor(
     socket: WebSocket,
     identity: LinkIdentity,
+    observer: Observer,
     onControl: (link: LinkConnection, type: number, text: string) => void,
   ) {
     this.socket = socket;
@@ -74,15 +77,17 @@ export class LinkConnection {
         }, LAZY_MS);
       },
       onControl: (type, text) => onControl(this, type, text),
+      onFrame: frameTap(observer, identity),
     });
   }
 
   /** The link's connection on a socket that was accepted before hibernation. */
   static resume(
     socket: WebSocket,
+    observer: Observer,
     onControl: (link: LinkConnection, type: number, text: string) => void,
   ): LinkConnection {
-    return new LinkConnection(socket, identityOf(socket), onControl);
+    return new LinkConnection(socket, identityOf(socket), observer, onControl);
   }
 
   /** Both sides have agreed on a version: it survives hibernation. */

@@ -12,7 +12,7 @@ import {
 } from "../../../routing/wire/limits.ts";
 import { type Hello, parseHello, type Welcome } from "../../../routing/wire/messages.ts";
 import { operationHead } from "../../../routing/wire/operations.ts";
-import { reportError } from "../../contracts/observer.ts";
+import { observerOf, reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
 import {
   BOX,
@@ -66,7 +66,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     state.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     const [newest, ...older] = newestFirst(state.getWebSockets("link"));
     for (const socket of older) closeSocket(socket, CLOSE.replaced, "a newer link took its place");
-    if (newest !== undefined) this.#link = LinkConnection.resume(newest, this.#onControl);
+    if (newest !== undefined)
+      this.#link = LinkConnection.resume(newest, observerOf(env), this.#onControl);
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -217,7 +218,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.ctx.acceptWebSocket(ours, ["link"]);
     ours.serializeAttachment(identity);
-    this.#link = new LinkConnection(ours, identity, this.#onControl);
+    this.#link = new LinkConnection(ours, identity, observerOf(this.env), this.#onControl);
     return new Response(null, { status: 101, webSocket: theirs });
   }
 
