@@ -4,7 +4,7 @@
  *
  * A name is `<thing>.<what>`, in the singular; a change of state is `<thing>.state`. Fields are in camelCase
  * here and in snake_case as JSON, with the unit in the name. A field never holds a secret, a body or a
- * header's value.
+ * header's value, but for `host` and `traceparent`.
  */
 
 /** Part of the program whose details `POSTERN_DEBUG` turns on. */
@@ -60,7 +60,9 @@ export const EVENTS = {
     bytes: number;
   }>("debug", "link"),
 
-  "call.state": event<StateChange & { callId: string; endpoint?: string }>("debug", "calls"),
+  "call.state": event<
+    StateChange & { callId: string; endpoint?: string; traceparent?: string | undefined }
+  >("debug", "calls"),
 
   /** The process that runs the Worker. */
   "gateway.state": event<StateChange>("state", "gateway"),

@@ -24,8 +24,9 @@ export interface RequestFacts {
   client: string;
   scheme: "http" | "https";
   requestId: string;
-  /** W3C Trace Context. */
+  /** The trace that the call belongs to (trace-context.ts). */
   traceparent: string;
+  tracestate?: string | undefined;
   callId: string;
 }
 
@@ -39,6 +40,7 @@ const NOT_FROM_A_CLIENT: ReadonlySet<string> = new Set([
   // The gateway replaces these by its own.
   "host",
   "traceparent",
+  "tracestate",
   "x-request-id",
   // They say who calls, from where, how and with what proof. A client's are forged.
   "forwarded",
@@ -95,6 +97,7 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<
     "postern-call-id",
     facts.callId,
   ];
+  if (facts.tracestate !== undefined) headers.push("tracestate", facts.tracestate);
   const own = headers.length;
   let bytes = 0;
   let lines = 0;

@@ -3,6 +3,7 @@
  * it. Its response is streamed to one subscriber, or stored for any number of them. A call becomes durable
  * when it is opened so, or when its client stops waiting. From the response's first byte on that is fixed.
  */
+import { getHeader } from "../../base/headers.ts";
 import type { Observer } from "../../base/observer.ts";
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
 import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
@@ -54,6 +55,8 @@ export class Call implements RespondingCall {
   readonly #head: CallHead;
   readonly #history: CallHistory;
   readonly #context: CallContext;
+  /** Of the request, where changes of state are written: the head drops its headers. */
+  readonly #traceparent: string | undefined;
   readonly #graceMs: number;
   readonly #storage: CallStorage | undefined;
   #response: CallResponse;
@@ -80,6 +83,8 @@ export class Call implements RespondingCall {
     this.body = body;
     this.#head = new CallHead(head, context.heads);
     this.#context = context;
+    const { observer } = context;
+    this.#traceparent = observer.debug.calls ? getHeader(head.headers, "traceparent") : undefined;
     this.#graceMs = graceMs;
     this.#storage = storage;
     this.#response =
@@ -151,7 +156,8 @@ export class Call implements RespondingCall {
     const { observer } = this.#context;
     if (!observer.debug.calls) return;
     const { endpoint } = this.#head.describe();
-    observer.emit("call.state", { from, to, reason, callId: this.callId, endpoint });
+    const about = { callId: this.callId, endpoint, traceparent: this.#traceparent };
+    observer.emit("call.state", { from, to, reason, ...about });
   }
 
   /** Calls back once, when the app has no more to do for the call. A later callback replaces an earlier one. */

@@ -80,6 +80,7 @@ describe("a request's headers", () => {
     ["x-original-url", "/admin"],
     ["x-request-id", "forged"],
     ["traceparent", "forged"],
+    ["tracestate", "of=another"],
     ["host", "evil.example"],
     ["postern-call-id", "forged"],
     ["postern-front-secret", "x"],

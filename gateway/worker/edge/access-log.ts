@@ -1,4 +1,5 @@
 /** The access log: one `gateway.request` for each request, with JSON or where the topic `gateway` is on. */
+import { continuedTrace } from "../../../routing/trace-context.ts";
 import type { Env } from "../../contracts/env.ts";
 import { observerOf } from "../../contracts/observer.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -18,6 +19,7 @@ export function logRequest(
   { status, code = context.code }: { status: number; code?: string },
 ): void {
   const { request, startedAt, callId, requestId } = context;
+  const trace = context.trace ?? continuedTrace(request.headers);
   observerOf(env).emit("gateway.request", {
     method: request.method,
     host: request.headers.get("host"),
@@ -27,7 +29,7 @@ export function logRequest(
     durationMs: Date.now() - startedAt,
     requestId,
     callId,
-    traceparent: request.headers.get("traceparent") ?? undefined,
+    traceparent: trace?.traceparent,
   });
 }
 

@@ -17,6 +17,7 @@ import { parsePrefer } from "../../../routing/prefer.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
 import { sha256Hex } from "../../../routing/sha256.ts";
 import { rawTarget } from "../../../routing/target.ts";
+import { callTrace, continuedTrace } from "../../../routing/trace-context.ts";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
@@ -84,13 +85,14 @@ export async function serve(
   }
   const callId = crypto.randomUUID();
   context.callId = callId;
+  context.trace = continuedTrace(request.headers) ?? callTrace(callId);
   const client = clientOf(request, env);
   const headers = requestHeaders(request.headers, {
     host: host.authority,
     client: client.address,
     scheme: client.scheme,
     requestId: context.requestId,
-    traceparent: traceparent(request, callId),
+    ...context.trace,
     callId,
   });
   if (!headers.ok) return context.fail(headers.error);
@@ -240,15 +242,4 @@ function outgoingCall(head: RequestHead, snapshot: Snapshot, request: Request): 
     // A call that is durable from its first byte on waits for the journal in any case.
     mayBeLocal: !isKeyed && head.async !== true,
   };
-}
-
-/** Ids of zeros alone are none. */
-const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
-
-/** W3C Trace Context, version 00: the client's own where it is valid, else a trace that begins here. */
-function traceparent(request: Request, callId: string): string {
-  const given = request.headers.get("traceparent");
-  if (given !== null && TRACEPARENT.test(given)) return given;
-  const hex = callId.replaceAll("-", "");
-  return `00-${hex}-${hex.slice(16)}-01`;
 }

@@ -6,6 +6,7 @@
 import { appendHeaders } from "../../../base/headers.ts";
 import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
 import { problem } from "../../../routing/problem.ts";
+import type { TraceContext } from "../../../routing/trace-context.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
@@ -22,6 +23,8 @@ export class RequestContext {
   /** Milliseconds that authorization took. */
   authMs = 0;
   callId: string | undefined;
+  /** The trace that its call belongs to; undefined until the call's id is made. */
+  trace: TraceContext | undefined;
   /** The code of the gateway's own response, where it made one. */
   code: ErrorCode | undefined;
   #requestId: string | undefined;

@@ -4,6 +4,8 @@ import { observerOf, reportError } from "../../../gateway/contracts/observer.ts"
 import { logRequest } from "../../../gateway/worker/edge/access-log.ts";
 import { RequestContext } from "../../../gateway/worker/edge/request-context.ts";
 
+const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 afterEach(() => vi.restoreAllMocks());
 
 function logging(variables: Partial<Env>) {
@@ -22,16 +24,23 @@ test("a line of the operator's log names a full disk", () => {
 test("a request is one line of JSON, without what opens a result", () => {
   const { env, lines } = logging({ POSTERN_LOG: "json" });
   const request = new Request("http://chat.example.com/slow?__postern_call=secret", {
-    headers: { host: "chat.example.com", traceparent: "00-1-2-01" },
+    headers: { host: "chat.example.com", traceparent: TRACE },
   });
   logRequest(env, new RequestContext(request), { status: 303 });
   expect(JSON.parse(lines()[0] ?? "")).toMatchObject({
     event: "gateway.request",
     path: "/slow",
     status: 303,
-    traceparent: "00-1-2-01",
+    traceparent: TRACE,
     duration_ms: expect.any(Number) as number,
   });
+});
+
+test("a trace that is none is not in the log", () => {
+  const { env, lines } = logging({ POSTERN_LOG: "json" });
+  const request = new Request("http://chat.example.com/", { headers: { traceparent: "forged" } });
+  logRequest(env, new RequestContext(request), { status: 404 });
+  expect(JSON.parse(lines()[0] ?? "")).not.toHaveProperty("traceparent");
 });
 
 test("one environment has one observer", () => {

@@ -24,7 +24,14 @@ afterEach(() => {
 });
 
 const NO_BODY = new Uint8Array(0);
-const HEAD: RequestHead = { callId: "c", endpoint: "e", method: "GET", target: "/", headers: [] };
+const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const HEAD: RequestHead = {
+  callId: "c",
+  endpoint: "e",
+  method: "GET",
+  target: "/",
+  headers: ["traceparent", TRACE],
+};
 
 /** A client that notes each frame that it gets. */
 class Client implements StreamEvents {
@@ -95,7 +102,7 @@ class Bench {
     };
     return new LinkPair({
       onOpen: (stream, _head, body, end) =>
-        this.#calls.open(stream, carrier, HEAD, { body, end }, runner),
+        this.#calls.open(stream, carrier, { ...HEAD }, { body, end }, runner),
       onAttach: (stream, offset) =>
         this.#calls.attach(stream, carrier, { callId: HEAD.callId, offset: Number(offset) }),
     });
@@ -462,6 +469,7 @@ test("an operator who asks for it sees every change of state, with its reason", 
   const seen = bench.events.map(({ name, fields: { from, to, reason, callId } }) => {
     return [name, from, to, reason, callId];
   });
+  expect(bench.events.map(({ fields }) => fields["traceparent"])).toEqual(seen.map(() => TRACE));
   expect(seen).toEqual([
     ["call.state", "new", "queued", "opened", HEAD.callId],
     ["call.state", "queued", "running", "started", HEAD.callId],
