@@ -22,6 +22,8 @@ export type Level = "line" | "state" | "debug";
 export interface EventKind<Fields> {
   readonly level: Level;
   readonly topic?: Topic;
+  /** The fields that tell its counters apart (counters.ts). Each has few values, none of them a client's choice. */
+  readonly labels: readonly string[];
   /** Never there: holds the fields' type. */
   readonly fields?: Fields;
 }
@@ -40,15 +42,22 @@ export const EVENTS = {
   "log.dropped": event<{ lines: number }>("line"),
 
   /** A line that an app printed. `source` is its function, with app and version where there may be several. */
-  "container.output": event<{ source: string; line: string }>("line"),
+  "container.output": event<{ source: string; line: string }>("line", "containers", "source"),
   "container.state": event<StateChange & { source: string; container: string }>(
     "state",
     "containers",
+    "source",
+    "to",
   ),
 
-  "version.state": event<StateChange & { app: string; version: number }>("state", "versions"),
+  "version.state": event<StateChange & { app: string; version: number }>(
+    "state",
+    "versions",
+    "app",
+    "to",
+  ),
 
-  "link.state": event<StateChange & { link: number }>("state", "link"),
+  "link.state": event<StateChange & { link: number }>("state", "link", "to"),
   /** At both ends of a link. Workspace and box are there at the gateway. */
   "link.frame": event<{
     workspace?: string | undefined;
@@ -65,7 +74,7 @@ export const EVENTS = {
   >("debug", "calls"),
 
   /** The process that runs the Worker. */
-  "gateway.state": event<StateChange>("state", "gateway"),
+  "gateway.state": event<StateChange>("state", "gateway", "to"),
   /** One request, when its response headers leave or its client does: the access log. */
   "gateway.request": event<{
     method: string;
@@ -77,7 +86,7 @@ export const EVENTS = {
     requestId: string;
     callId?: string | undefined;
     traceparent?: string | undefined;
-  }>("state", "gateway"),
+  }>("state", "gateway", "status", "code"),
 };
 
 export type EventName = keyof typeof EVENTS;
@@ -85,6 +94,10 @@ export type EventName = keyof typeof EVENTS;
 export type FieldsOf<Name extends EventName> =
   (typeof EVENTS)[Name] extends EventKind<infer Fields> ? Fields : never;
 
-function event<Fields>(level: Level, topic?: Topic): EventKind<Fields> {
-  return topic === undefined ? { level } : { level, topic };
+function event<Fields>(
+  level: Level,
+  topic?: Topic,
+  ...labels: readonly string[]
+): EventKind<Fields> {
+  return topic === undefined ? { level, labels } : { level, topic, labels };
 }

@@ -1,7 +1,7 @@
 /**
  * The one way in which Postern tells what happens. A place in the code emits a named event with typed fields
- * (base/events.ts); the observer adds the time and its context, and hands the event to its sinks: text for
- * people, JSON for machines, counters.
+ * (base/events.ts); the observer adds the time and hands the event to its sinks: text for people, JSON for machines,
+ * counters for monitoring (base/counters.ts).
  *
  *     observer.notice("postern: ready after 1.2 s");
  *     observer.emit("container.state", { from: "starting", to: "ready", reason: "healthy", source, container });
@@ -9,14 +9,19 @@
  *
  * Rules:
  * - Ask `observer.debug.<topic>`, a boolean field, before the fields of a `debug` event are built.
- * - `observer.with({ callId, traceparent })` gives an observer whose events all carry these fields. Make one
- *   for each call or container, not for each event.
  * - Events are for operators. Clients learn all that they need from their responses.
  *
  * Pure: the time and the writing come as arguments.
  */
 import { nearest } from "./edit-distance.ts";
-import { EVENTS, type EventName, type FieldsOf, type Topic, TOPICS } from "./events.ts";
+import {
+  EVENTS,
+  type EventKind,
+  type EventName,
+  type FieldsOf,
+  type Topic,
+  TOPICS,
+} from "./events.ts";
 import { err, ok, type Result } from "./result.ts";
 
 type FieldValue = string | number | boolean | null | undefined;
@@ -25,7 +30,6 @@ type FieldValue = string | number | boolean | null | undefined;
 export interface ObservedEvent {
   readonly name: EventName;
   readonly atMs: number;
-  /** The event's fields and, before them, those of its context. */
   readonly fields: Readonly<Record<string, FieldValue>>;
   /** Its topic is on. */
   readonly isDebugged: boolean;
@@ -35,14 +39,10 @@ export type Sink = (event: ObservedEvent) => void;
 
 export type DebugTopics = Readonly<Record<Topic, boolean>>;
 
-/** Fields that an observer adds to each of its events: those of a trace, and what the events belong to. */
-export type Context = Readonly<Record<string, FieldValue>>;
-
 export interface ObserverOptions {
   readonly sinks: readonly Sink[];
   readonly now: () => number;
   readonly debug?: DebugTopics;
-  readonly context?: Context;
 }
 
 export const NO_TOPICS: DebugTopics = topics(() => false);
@@ -61,20 +61,13 @@ export class Observer {
     const { level, topic } = EVENTS[name];
     const isDebugged = topic !== undefined && this.debug[topic];
     if (level === "debug" && !isDebugged) return;
-    const { sinks, now, context } = this.#options;
-    const all =
-      context === undefined ? (fields as Context) : { ...context, ...(fields as Context) };
-    const event = { name, atMs: now(), fields: all, isDebugged };
+    const { sinks, now } = this.#options;
+    const event = { name, atMs: now(), fields: fields as ObservedEvent["fields"], isDebugged };
     for (const sink of sinks) sink(event);
   }
 
   /** A line for the operator. A function of its own, so that it can be passed on as one. */
   readonly notice = (text: string): void => this.emit("notice", { text });
-
-  /** An observer that adds these fields to each event. */
-  with(context: Context): Observer {
-    return new Observer({ ...this.#options, context: { ...this.#options.context, ...context } });
-  }
 }
 
 /** Where nobody listens. */
@@ -101,12 +94,20 @@ export function jsonSink(write: (line: string) => void): Sink {
   };
 }
 
-/** Counts events by name, and changes of state by the state that they lead to: `link.state:connected`. */
-export function counterSink(counts: Map<string, number>): Sink {
-  return ({ name, fields: { to } }) => {
-    const counter = typeof to === "string" ? `${name}:${to}` : name;
-    counts.set(counter, (counts.get(counter) ?? 0) + 1);
-  };
+/** The event of a line that `jsonSink` wrote, its fields in snake_case; undefined: the line is none. */
+export function parseJsonLine(line: string, debug: DebugTopics): ObservedEvent | undefined {
+  if (!line.startsWith("{")) return undefined;
+  let parsed: Record<string, FieldValue>;
+  try {
+    parsed = JSON.parse(line) as Record<string, FieldValue>;
+  } catch {
+    return undefined;
+  }
+  const { time, event: name, ...fields } = parsed;
+  if (typeof name !== "string" || !Object.hasOwn(EVENTS, name)) return undefined;
+  const { topic }: EventKind<unknown> = EVENTS[name as EventName];
+  const isDebugged = topic !== undefined && debug[topic];
+  return { name: name as EventName, atMs: Date.parse(String(time)), fields, isDebugged };
 }
 
 /** Reads POSTERN_DEBUG: topics with commas between them, or `all`; the error names the topic that is none. */

@@ -11,6 +11,7 @@ import {
 } from "../origin-gpu/agent.ts";
 import type { AppConfig } from "../origin-gpu/config/config.ts";
 import { CommandFailure } from "./failure.ts";
+import { startMetrics } from "./metrics.ts";
 import { linesWritten, observer, stampLines } from "./observer.ts";
 import { printJson, printNotice, printResult } from "./output.ts";
 import type { StopSignals } from "./stop-signals.ts";
@@ -30,6 +31,7 @@ export async function startAgentUnlessStopped(
   options: AgentOptions,
   stop: StopSignals,
 ): Promise<RunningAgent> {
+  await startMetrics();
   const stopping = new AbortController();
   void stop.asked.then(() => stopping.abort());
   const insisted = stop.insisted.then(() => {

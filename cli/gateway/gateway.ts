@@ -11,7 +11,8 @@ import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
 import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
 import { startFront, type Front } from "../front/front.ts";
-import { stampLines, writeJsonLines } from "../observer.ts";
+import { startMetrics } from "../metrics.ts";
+import { counters, stampLines, writeJsonLines } from "../observer.ts";
 import { bundleWorker } from "./bundle.ts";
 import { writeOwnProfile } from "./own-profile.ts";
 import type { GatewaySettings } from "./settings.ts";
@@ -60,6 +61,7 @@ export async function startGateway(
   worker = readWorkerManifest().main,
 ): Promise<RunningGateway> {
   if (settings.log === "json") writeJsonLines();
+  await startMetrics();
   const state = openStateDirectory(settings.state);
   let front: Front | undefined;
   try {
@@ -150,7 +152,8 @@ async function startWorker(
   const variables: Record<string, string> = {
     ...settings.variables,
     POSTERN_BASE_DOMAIN: baseDomain,
-    POSTERN_LOG: settings.log,
+    // Counting reads the Worker's events from its lines.
+    POSTERN_LOG: counters === undefined ? settings.log : "json",
     POSTERN_DEBUG: process.env["POSTERN_DEBUG"] ?? "",
     POSTERN_KEY: state.key,
     POSTERN_FRONT_SECRET: frontSecret,

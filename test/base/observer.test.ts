@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { TOPICS } from "../../base/events.ts";
 import {
-  counterSink,
   jsonSink,
   NO_TOPICS,
   Observer,
+  parseJsonLine,
   parseTopics,
   type Sink,
   textSink,
@@ -19,6 +19,15 @@ const CHANGE = {
   container: "ct-1",
 };
 const FRAME = { link: 0, direction: "in", type: "DATA", stream: 1, bytes: 5 } as const;
+
+const REQUEST = {
+  method: "GET",
+  host: "h",
+  path: "/",
+  status: 200,
+  durationMs: 3,
+  requestId: "r",
+} as const;
 
 function observing(debug: string, sink: (write: (line: string) => void) => Sink) {
   const lines: string[] = [];
@@ -46,19 +55,23 @@ it("writes text: notices and an app's lines always, other events where their top
   ]);
 });
 
-it("writes JSON: each change of state, and its context, one line an event", () => {
+it("writes JSON: each change of state, one line an event", () => {
   const { lines, observer } = observing("", jsonSink);
-  const ofCall = observer.with({ callId: "c1" }).with({ traceparent: "00-1-2-03" });
-  ofCall.emit("container.state", CHANGE);
-  ofCall.emit("call.state", { from: "queued", to: "running", reason: "a permit", callId: "c1" });
+  observer.emit("container.state", CHANGE);
+  observer.emit("gateway.request", REQUEST);
+  observer.emit("call.state", { from: "queued", to: "running", reason: "a permit", callId: "c1" });
   observer.notice("two\nlines");
   expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+    { time: "2026-01-02T03:04:05.006Z", event: "container.state", ...CHANGE },
     {
       time: "2026-01-02T03:04:05.006Z",
-      event: "container.state",
-      call_id: "c1",
-      traceparent: "00-1-2-03",
-      ...CHANGE,
+      event: "gateway.request",
+      method: "GET",
+      host: "h",
+      path: "/",
+      status: 200,
+      duration_ms: 3,
+      request_id: "r",
     },
     { time: "2026-01-02T03:04:05.006Z", event: "notice", text: "two\nlines" },
   ]);
@@ -72,16 +85,19 @@ it("tells details of a topic that is on alone", () => {
   expect(lines).toEqual(["03:04:05 link.frame link=0 direction=in type=DATA stream=1 bytes=5"]);
 });
 
-it("counts events, and changes of state by where they lead", () => {
-  const counts = new Map<string, number>();
-  const observer = new Observer({ sinks: [counterSink(counts)], now: () => AT_MS });
+it("reads an event back from its line, and nothing else", () => {
+  const { lines, observer } = observing("", jsonSink);
   observer.emit("container.state", CHANGE);
-  observer.emit("container.state", CHANGE);
-  observer.notice("a line");
-  expect([...counts]).toEqual([
-    ["container.state:ready", 2],
-    ["notice", 1],
-  ]);
+  const debug = { ...NO_TOPICS, containers: true };
+  expect(parseJsonLine(lines[0] ?? "", debug)).toEqual({
+    name: "container.state",
+    atMs: AT_MS,
+    fields: CHANGE,
+    isDebugged: true,
+  });
+  for (const line of ["", "a notice", "{", "{}", '{"event":"toString"}', '{"event":7}']) {
+    expect(parseJsonLine(line, NO_TOPICS)).toBeUndefined();
+  }
 });
 
 it("reads topics, and names one that is none with what was meant", () => {

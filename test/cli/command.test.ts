@@ -151,7 +151,7 @@ describe("postern url", () => {
   });
 });
 
-describe("POSTERN_LOG and POSTERN_DEBUG", () => {
+describe("POSTERN_LOG, POSTERN_DEBUG and POSTERN_METRICS", () => {
   test("make every line on stderr JSON, of a refused command too", async () => {
     const { code, stderr } = await postern(["urll"], { env: { POSTERN_LOG: "json" } });
     expect(code).toBe(2);
@@ -164,6 +164,7 @@ describe("POSTERN_LOG and POSTERN_DEBUG", () => {
 
   test.each([
     ["POSTERN_DEBUG", "links", 'POSTERN_DEBUG: "links" is no topic; did you mean link?'],
+    ["POSTERN_METRICS", "on", 'POSTERN_METRICS: "on" is neither PORT nor HOST:PORT'],
     ["POSTERN_LOG", "xml", 'POSTERN_LOG: "xml" is neither json nor off'],
   ])("are refused where they can't be meant: %s=%s", async (name, value, message) => {
     const { code, stderr } = await postern(["url"], { env: { [name]: value } });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RawOrigin, startRawOrigin } from "../support/apps/raw-origin.ts";
 import { type Gateway, startUp, upstream } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
+import { freePort } from "../support/temporary.ts";
 
 const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -71,4 +72,24 @@ test("both ends of a link write its frames", async () => {
   await expect.poll(() => ends("out").length).toBeGreaterThan(0);
   expect(ends("out")[0]).toMatchObject({ workspace: "tests", box: expect.any(String) as string });
   await expect.poll(() => ends("in").length).toBeGreaterThan(0);
+});
+
+test("requests and links are counted for Prometheus, and the log stays readable", async () => {
+  const port = await freePort();
+  const env = { POSTERN_METRICS: String(port), POSTERN_DEBUG: "gateway" };
+  const counting = await startUp([upstream(origin.port)], { env });
+  try {
+    const missing = { ...counting.address(), host: `tests--none.localhost:${counting.port}` };
+    expect((await send(missing, "/path")).status).toBe(404);
+    const metrics = async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    await expect
+      .poll(metrics)
+      .toMatch(/^postern_gateway_request_total\{status="404",code="no_such_endpoint"\} 1$/m);
+    expect(await metrics()).toMatch(/^postern_link_state_total\{to="connected"\} 1$/m);
+    const { stderr } = counting.process;
+    expect(stderr).toMatch(/Z gateway\.request method=GET host=\S+ path=\/path status=404 /);
+    expect(stderr).not.toContain("{");
+  } finally {
+    await counting.stop();
+  }
 });
