@@ -35,6 +35,13 @@ export interface StateChange {
   reason: string;
 }
 
+/** Events of a link come from both of its ends. Workspace and box are there at the gateway, which has many. */
+export interface ObservedLink {
+  workspace?: string | undefined;
+  box?: string | undefined;
+  link: number;
+}
+
 export const EVENTS = {
   /** A line for the operator, in words. */
   notice: event<{ text: string }>("line"),
@@ -57,17 +64,15 @@ export const EVENTS = {
     "to",
   ),
 
-  "link.state": event<StateChange & { link: number }>("state", "link", "to"),
-  /** At both ends of a link. Workspace and box are there at the gateway. */
-  "link.frame": event<{
-    workspace?: string | undefined;
-    box?: string | undefined;
-    link: number;
-    direction: "in" | "out";
-    type: string;
-    stream: number;
-    bytes: number;
-  }>("debug", "link"),
+  "link.state": event<StateChange & ObservedLink>("state", "link", "to"),
+  "link.frame": event<
+    ObservedLink & {
+      direction: "in" | "out";
+      type: string;
+      stream: number;
+      bytes: number;
+    }
+  >("debug", "link"),
 
   "call.state": event<
     StateChange & { callId: string; endpoint?: string; traceparent?: string | undefined }

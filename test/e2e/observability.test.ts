@@ -85,7 +85,8 @@ test("requests and links are counted for Prometheus, and the log stays readable"
     await expect
       .poll(metrics)
       .toMatch(/^postern_gateway_request_total\{status="404",code="no_such_endpoint"\} 1$/m);
-    expect(await metrics()).toMatch(/^postern_link_state_total\{to="connected"\} 1$/m);
+    // Both ends of the link are in this process.
+    expect(await metrics()).toMatch(/^postern_link_state_total\{to="connected"\} 2$/m);
     const { stderr } = counting.process;
     expect(stderr).toMatch(/Z gateway\.request method=GET host=\S+ path=\/path status=404 /);
     expect(stderr).not.toContain("{");

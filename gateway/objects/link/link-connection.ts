@@ -46,7 +46,8 @@ export class LinkConnection {
   greeted: boolean;
   /** When a frame last came, in milliseconds of the epoch. Keepalive pings are not among them. */
   heardAt: number;
-  #isClosed = false;
+  readonly #observer: Observer;
+  #state: "greeting" | "connected" | "closed";
 
   /** @param onControl a frame of the link itself, with its JSON text */
   constructor(
@@ -58,6 +59,8 @@ export class LinkConnection {
     this.socket = socket;
     this.identity = identity;
     this.greeted = identity.version !== 0;
+    this.#observer = observer;
+    this.#state = this.greeted ? "connected" : "greeting";
     this.heardAt = identity.acceptedAt;
     // One timer for all lazy frames: each timer would wake the object.
     let isFlushing = false;
@@ -94,16 +97,25 @@ export class LinkConnection {
   welcome(version: number): void {
     this.identity.version = version;
     this.socket.serializeAttachment(this.identity);
+    this.#enter("connected", "welcomed");
   }
 
-  /** Sends nothing more; the streams hear that the link is lost. */
-  end(): void {
-    this.#isClosed = true;
+  /** Sends nothing more; the streams hear that the link is lost. @param reason for the operator */
+  end(reason: string): void {
+    this.#enter("closed", reason);
     this.streams.lost();
   }
 
+  #enter(to: "connected" | "closed", reason: string): void {
+    const from = this.#state;
+    if (from === to || from === "closed") return;
+    this.#state = to;
+    const { workspace, box, link } = this.identity;
+    this.#observer.emit("link.state", { workspace, box, link, from, to, reason });
+  }
+
   #flush(): void {
-    if (this.#isClosed) return;
+    if (this.#state === "closed") return;
     const [message] = packFrames(this.streams.takeFrames());
     if (message !== undefined) this.socket.send(message);
   }

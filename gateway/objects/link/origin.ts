@@ -47,6 +47,8 @@ import { noLink, StreamResponse, unknownCall } from "./stream-response.ts";
 
 const NO_BODY = new Uint8Array(0);
 
+const DIALLED_ANEW = "the same agent dialled anew";
+
 export class Origin extends DurableObject<Env> implements LinkRpc {
   #link: LinkConnection | undefined;
   /** When the last link was lost, in milliseconds of the epoch: "gone" after a goodbye, undefined before any link. */
@@ -107,13 +109,15 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
-    if (this.#link?.socket === socket) this.#onLost(this.#link, code === CLOSE.goodbye);
+    const isGoodbye = code === CLOSE.goodbye;
+    const reason = isGoodbye ? "the agent said goodbye" : `its socket was closed with ${code}`;
+    if (this.#link?.socket === socket) this.#onLost(this.#link, reason, isGoodbye);
     // 1005 and 1006 stand for "no code" and may not be sent back (RFC 6455, 7.4.1).
     socket.close(code === 1005 || code === 1006 ? CLOSE.goodbye : code);
   }
 
   override webSocketError(socket: WebSocket): void {
-    if (this.#link?.socket === socket) this.#onLost(this.#link);
+    if (this.#link?.socket === socket) this.#onLost(this.#link, "its socket broke");
   }
 
   isUp(incarnation?: string): boolean {
@@ -210,10 +214,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         const text = `another agent is connected as box ${identity.box}: stop it, or take another name`;
         return new Response(`postern: ${text}\n`, { status: 409 });
       }
-      this.#forget(held);
+      this.#forget(held, DIALLED_ANEW);
     }
     for (const socket of this.ctx.getWebSockets("link")) {
-      closeSocket(socket, CLOSE.replaced, "the same agent dialled anew");
+      closeSocket(socket, CLOSE.replaced, DIALLED_ANEW);
     }
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.ctx.acceptWebSocket(ours, ["link"]);
@@ -283,7 +287,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const link = this.#link;
     if (link === undefined) return undefined;
     if (link.socket.readyState !== WebSocket.READY_STATE_OPEN) {
-      this.#onLost(link);
+      this.#onLost(link, "its socket is closed");
       return undefined;
     }
     const pinged = this.ctx.getWebSocketAutoResponseTimestamp(link.socket)?.getTime() ?? 0;
@@ -345,13 +349,13 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 
   #drop(link: LinkConnection, code: number, reason: string): void {
     closeSocket(link.socket, code, reason);
-    this.#onLost(link);
+    this.#onLost(link, reason);
   }
 
-  /** @param isGoodbye the agent has ended, and said so */
-  #onLost(link: LinkConnection, isGoodbye = false): void {
+  /** @param reason for the operator @param isGoodbye the agent has ended, and said so */
+  #onLost(link: LinkConnection, reason: string, isGoodbye = false): void {
     if (this.#link !== link) return;
-    this.#forget(link);
+    this.#forget(link, reason);
     if (!link.greeted) return;
     this.#lostAt = isGoodbye ? "gone" : Date.now();
     const { workspace, box, link: number, incarnation } = link.identity;
@@ -361,9 +365,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     this.ctx.waitUntil(told.catch((error) => reportError(this.env, `telling of ${box}`, error)));
   }
 
-  #forget(link: LinkConnection): void {
+  #forget(link: LinkConnection, reason: string): void {
     this.#link = undefined;
-    link.end();
+    link.end(reason);
   }
 }
 
