@@ -93,6 +93,14 @@ const ROWS = {
     remedy: "Use a method that `Allow` names.",
     mayHaveRun: false,
   },
+  // RFC 9110, 15.5.9.
+  body_timeout: {
+    status: 408,
+    title: "The request body took too long",
+    when: "The body of an API request was not whole 20 seconds after its headers.",
+    remedy: "Send the request again, on a faster connection.",
+    mayHaveRun: false,
+  },
   label_held: {
     status: 409,
     title: "This name is taken",

@@ -8,7 +8,18 @@ import {
 } from "../../../routing/wire/operations.ts";
 import type { Env } from "../../contracts/env.ts";
 import { INCARNATION } from "../../contracts/link.ts";
+import { type BodyProblem, BodyReader } from "../edge/body-reader.ts";
 import { enrolledBox } from "./credential.ts";
+
+const bodies = new BodyReader();
+
+/** For an agent's operator, who reads them in the box's log. */
+const BODY_PROBLEMS = {
+  too_large: [413, "the request is larger than it declared"],
+  too_slow: [408, "the request did not arrive whole in time"],
+  too_many: [429, "the box sends too many requests at a time"],
+  broken: [400, "the request broke off"],
+} as const satisfies Record<BodyProblem, readonly [status: number, line: string]>;
 
 /** One request of a box that is enrolled, read by its operation's schemas. */
 export interface AgentRequest<Name extends GatewayOperationName> {
@@ -34,7 +45,7 @@ export async function readAgentRequest<Name extends GatewayOperationName>(
     const parameter = schema.safeParse(given[key]);
     if (!parameter.success) return lineResponse(400, `${key}: ${problemIn(parameter.error)}`);
   }
-  const body = await readBody(name, request);
+  const body = await readBody(name, request, box);
   if (body instanceof Response) return body;
   const incarnation = request.headers.get(INCARNATION) ?? undefined;
   // Each part was checked by this operation's schemas.
@@ -46,7 +57,11 @@ export function lineResponse(status: number, text: string): Response {
   return new Response(`postern: ${text}\n`, { status });
 }
 
-async function readBody(name: GatewayOperationName, request: Request): Promise<unknown> {
+async function readBody(
+  name: GatewayOperationName,
+  request: Request,
+  { workspace, box }: BoxIdentity,
+): Promise<unknown> {
   const row = GATEWAY_OPERATIONS[name];
   if (!("request" in row)) return undefined;
   const { schema, maxBytes } = row.request;
@@ -55,9 +70,14 @@ async function readBody(name: GatewayOperationName, request: Request): Promise<u
   if (Number(declared) > maxBytes) {
     return lineResponse(413, `the request may have ${maxBytes} bytes`);
   }
+  const text = await bodies.read(request, `${workspace}/${box}`, maxBytes);
+  if (!text.ok) {
+    const [status, line] = BODY_PROBLEMS[text.error];
+    return lineResponse(status, line);
+  }
   let value: unknown;
   try {
-    value = await request.json();
+    value = JSON.parse(text.value);
   } catch {
     return lineResponse(400, "the request is not JSON");
   }

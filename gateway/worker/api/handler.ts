@@ -3,10 +3,15 @@
  * schemas have checked, and returns what the row's response describes.
  */
 import type { Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import * as z from "zod";
 import { type ApiOperation, NO_QUERY, type PathParameters } from "../../../api/operation.ts";
 import type { Env } from "../../contracts/env.ts";
+import {
+  BODY_TIMEOUT_MS,
+  type BodyProblem,
+  BodyReader,
+  MAX_BODIES_PER_SENDER,
+} from "../edge/body-reader.ts";
 import { type Caller, callerOf } from "./caller.ts";
 import { ApiProblem, invalid } from "./problems.ts";
 
@@ -45,26 +50,24 @@ export function handle<
 /** No request of the API is anywhere near this size, but those that bring bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
 
-const limited = bodyLimit({
-  maxSize: MAX_BODY_BYTES,
-  onError: () => {
-    throw new ApiProblem("body_too_large", `the limit is ${MAX_BODY_BYTES} bytes`);
-  },
-});
-
-/** Puts the handlers into a router: first who calls, then what is asked, then the work. */
-export function mount(router: Hono<{ Bindings: Env }>, handlers: readonly ApiHandler[]): void {
+/** Puts the handlers into a router: first who calls, by the headers alone, then what is asked, then the work. */
+export function mount(
+  router: Hono<{ Bindings: Env }>,
+  handlers: readonly ApiHandler[],
+  bodies = new BodyReader(),
+): void {
   for (const { operation, run } of handlers) {
     const method = operation.method.toUpperCase();
     const path = operation.path.replace(/\{(\w+)\}/g, ":$1");
-    if (operation.takesBytes === undefined) router.on(method, path, limited);
     router.on(method, path, async (context) => {
       const { env, req } = context;
-      const caller = await callerOf(req.raw.headers, env, operation.needs);
+      const { raw: request } = req;
+      const caller = await callerOf(request.headers, env, operation.needs);
       const query = checked("query", operation.query ?? NO_QUERY, queryOf(context));
       const body =
-        operation.body === undefined ? undefined : await bodyOf(context, operation.body.schema);
-      const { raw: request } = req;
+        operation.body === undefined
+          ? undefined
+          : await bodyOf(request, caller, operation.body.schema, bodies);
       const document = await run({ env, caller, path: req.param(), query, body, request });
       if (operation.response === undefined) return context.body(null, 204);
       return context.json(document as object, operation.response.status);
@@ -72,15 +75,40 @@ export function mount(router: Hono<{ Bindings: Env }>, handlers: readonly ApiHan
   }
 }
 
-async function bodyOf(context: Context, schema: z.ZodType): Promise<unknown> {
+async function bodyOf(
+  request: Request,
+  { workspace }: Caller,
+  schema: z.ZodType,
+  bodies: BodyReader,
+): Promise<unknown> {
+  const text = await bodies.read(request, workspace, MAX_BODY_BYTES);
+  if (!text.ok) throw problemOf(text.error);
   let value: unknown;
   try {
-    value = await context.req.json();
-  } catch (error) {
-    if (error instanceof ApiProblem) throw error;
+    value = JSON.parse(text.value);
+  } catch {
     throw new ApiProblem("bad_request", "the body is not JSON");
   }
   return checked("body", schema, value);
+}
+
+function problemOf(problem: BodyProblem): ApiProblem {
+  switch (problem) {
+    case "too_large":
+      return new ApiProblem("body_too_large", `the limit is ${MAX_BODY_BYTES} bytes`);
+    case "too_slow":
+      return new ApiProblem(
+        "body_timeout",
+        `it was not whole after ${BODY_TIMEOUT_MS / 1_000} s, which is the limit`,
+      );
+    case "too_many":
+      return new ApiProblem(
+        "rate_limited",
+        `the workspace sends ${MAX_BODIES_PER_SENDER} request bodies already, which is the limit`,
+      );
+    case "broken":
+      return new ApiProblem("bad_request", "the body broke off");
+  }
 }
 
 /** Each parameter once, or as the list that no schema takes. */

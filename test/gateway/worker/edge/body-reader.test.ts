@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+
+import {
+  BODY_TIMEOUT_MS,
+  BodyReader,
+  MAX_BODIES_PER_SENDER,
+} from "../../../../gateway/worker/edge/body-reader.ts";
+import { manualTimer, unfinishedBody } from "../../unfinished-body.ts";
+
+const URL = "http://localhost:8787/";
+
+const post = (body: BodyInit, headers: Record<string, string> = {}) =>
+  new Request(URL, { method: "POST", body, headers });
+
+describe("a request body", () => {
+  test("is read whole, also in pieces that split a character", async () => {
+    const bytes = new TextEncoder().encode('"é"');
+    const body = new ReadableStream({
+      start(controller) {
+        for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
+        controller.close();
+      },
+    });
+    expect(await new BodyReader().read(post(body), "a", 4)).toEqual({ ok: true, value: '"é"' });
+    expect(await new BodyReader().read(new Request(URL), "a", 4)).toEqual({ ok: true, value: "" });
+  });
+
+  test("that is too large is refused by its declared length, or when it has grown so far", async () => {
+    const declared = unfinishedBody();
+    const reader = new BodyReader();
+    const request = post(declared.body, { "content-length": "5" });
+    expect(await reader.read(request, "a", 4)).toEqual({ ok: false, error: "too_large" });
+    expect(declared.pulls()).toBe(0);
+    const growing = unfinishedBody("12345");
+    expect(await reader.read(post(growing.body), "a", 4)).toEqual({
+      ok: false,
+      error: "too_large",
+    });
+  });
+
+  test("that never ends is given up at the deadline, and not read on", async () => {
+    const { timer, pass } = manualTimer();
+    const { body, cancelled } = unfinishedBody('{"name":');
+    const reading = new BodyReader(timer).read(post(body), "a", 1_000);
+    await pass(BODY_TIMEOUT_MS);
+    expect(await reading).toEqual({ ok: false, error: "too_slow" });
+    await cancelled;
+  });
+
+  test("that breaks off is told apart", async () => {
+    const body = new ReadableStream({
+      pull: (controller) => controller.error(new Error("the client left")),
+    });
+    expect(await new BodyReader().read(post(body), "a", 4)).toEqual({ ok: false, error: "broken" });
+  });
+
+  test("beyond the few that a sender has under way is refused; other senders are read", async () => {
+    const { timer, pass } = manualTimer();
+    const bodies = new BodyReader(timer);
+    const reading = Array.from({ length: MAX_BODIES_PER_SENDER }, async () =>
+      bodies.read(post(unfinishedBody("{").body), "a", 1_000),
+    );
+    expect(await bodies.read(post("{}"), "a", 1_000)).toEqual({ ok: false, error: "too_many" });
+    expect(await bodies.read(post("{}"), "b", 1_000)).toEqual({ ok: true, value: "{}" });
+    await pass(BODY_TIMEOUT_MS);
+    await Promise.all(reading);
+    expect(await bodies.read(post("{}"), "a", 1_000)).toEqual({ ok: true, value: "{}" });
+  });
+});
