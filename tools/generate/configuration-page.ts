@@ -7,6 +7,7 @@ import { PLACEMENT_KEYS } from "../../origin-gpu/config/keys/placement.ts";
 import { PROCESS_KEYS } from "../../origin-gpu/config/keys/process.ts";
 import { REQUEST_KEYS } from "../../origin-gpu/config/keys/requests.ts";
 import { ENDPOINT_KEYS } from "../../origin-gpu/config/keys.ts";
+import { valueWords } from "./key-values.ts";
 import { replacePart, table } from "./markdown.ts";
 
 type Keys = Readonly<Record<string, Key>>;
@@ -24,15 +25,20 @@ const PARTS: Readonly<Record<string, Keys>> = {
 export function configurationPage(present: string): string {
   let page = present;
   for (const [name, keys] of Object.entries(PARTS)) {
-    const rows = availableIn(keys).map(([key, { text }]) => [
-      `\`${key}\``,
-      text.default ?? "",
-      text.meaning,
+    const rows = availableIn(keys).map(([name, key]) => [
+      `\`${name}\``,
+      key.text.default ?? "",
+      valueWords(key),
+      key.text.meaning,
     ]);
-    page = replacePart(page, name, table(["key", "default", "meaning"], rows));
+    page = replacePart(page, name, table(["key", "default", "value", "meaning"], rows));
   }
-  const kinds = availableIn(KIND_KEYS_TABLE).map(([key, { text }]) => [`\`${key}\``, text.meaning]);
-  page = replacePart(page, "kinds", table(["key", "meaning"], kinds));
+  const kinds = availableIn(KIND_KEYS_TABLE).map(([name, key]) => [
+    `\`${name}\``,
+    valueWords(key),
+    key.text.meaning,
+  ]);
+  page = replacePart(page, "kinds", table(["key", "value", "meaning"], kinds));
   const later = Object.entries<Key>(ENDPOINT_KEYS)
     .filter(([, { status }]) => status !== "available")
     .map(([key, { status, defaultValue, text }]) => [

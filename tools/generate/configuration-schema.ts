@@ -5,6 +5,7 @@
 import * as z from "zod";
 import type { Key } from "../../origin-gpu/config/keys/key.ts";
 import { APP_KEYS, AVAILABLE_KINDS, ENDPOINT_KEYS } from "../../origin-gpu/config/keys.ts";
+import { defaultValueOf, jsonOr, valueWords } from "./key-values.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -39,26 +40,31 @@ export function configurationSchema(): string {
 /** The keys that a file may have: where only a default is accepted, that alone. */
 function propertiesOf(keys: Readonly<Record<string, Key>>): Record<string, JsonSchema> {
   const properties: Record<string, JsonSchema> = {};
-  for (const [name, { schema, status, text, defaultValue }] of Object.entries(keys)) {
+  for (const [name, key] of Object.entries(keys)) {
+    const { schema, status, text, defaultValue } = key;
     if (status === "later") continue;
-    const description = text.meaning.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, "$1");
+    const meaning = text.meaning.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, "$1");
+    if (status === "default") {
+      const description = `${meaning}\n\nOnly the default has its effect yet.`;
+      properties[name] = { const: defaultValue, description };
+      continue;
+    }
     const { $schema: _, ...json } = z.toJSONSchema(schema, { io: "input" });
-    properties[name] =
-      status === "default"
-        ? {
-            const: defaultValue,
-            description: `${description} Only the default has its effect yet.`,
-          }
-        : { ...json, description, examples: [exampleOf(text.example)] };
+    properties[name] = {
+      ...json,
+      description: hover(meaning, key),
+      default: defaultValueOf(key),
+      examples: [jsonOr(text.example)],
+    };
   }
   return properties;
 }
 
-/** A value as TOML spells it, where JSON spells it alike; else the text itself. */
-function exampleOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+/** The text that an editor shows of a key, in Markdown: meaning, value with unit and range, default. */
+function hover(meaning: string, key: Key): string {
+  const words = valueWords(key);
+  const value = `${words[0]?.toUpperCase()}${words.slice(1)}.`;
+  const { default: fallback } = key.text;
+  if (fallback === undefined) return `${meaning}\n\n${value}`;
+  return `${meaning}\n\n${value} ${fallback === "required" ? "Required." : `Default: ${fallback}.`}`;
 }

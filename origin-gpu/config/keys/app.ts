@@ -6,18 +6,18 @@ export const APP_KEYS = {
   app: available(nameInUrl(), {
     default: "required",
     meaning:
-      "The app's name. Names of apps, environments and workspaces: 1 to 64 ASCII letters, digits, dashes, dots and underscores, a letter or digit among them.",
+      "The app's name. It becomes a part of URLs, so it has a letter or digit. Names of workspaces and environments have the same form.",
     example: '"hello"',
   }),
   workspace: available(nameInUrl(), {
     default: "`local`",
-    meaning: "The first part of every URL.",
+    meaning: "The tenant that the app belongs to: the first part of each of its URLs.",
     example: '"ecorp"',
   }),
   environment: available(nameInUrl(), {
     default: "`main`",
     meaning:
-      "Another one than `main` shows in the URL: `<workspace>-<environment>--…`. `--env` on the command line wins.",
+      "The environment of the workspace. Another one than `main` shows in the URL: `<workspace>-<environment>--…`. `--env` on the command line wins.",
     example: '"staging"',
   }),
 };

@@ -1,6 +1,7 @@
 /**
- * One key of postern.toml: its type with its range, whether it has its effect yet, and its text for readers.
- * docs/configuration.md and docs/postern.schema.json are made from these rows.
+ * One key of postern.toml: its type with unit and range, whether it has its effect yet, and its text for readers.
+ * docs/configuration.md and docs/postern.schema.json are made from these rows. The words for a value, its unit and
+ * its range are the schema's own sentence, "must be …"; the text does not repeat them.
  */
 import type * as z from "zod";
 import { text } from "../values.ts";
@@ -9,6 +10,7 @@ import { text } from "../values.ts";
 export interface KeyText {
   /** A cell of the page: the default in backticks, or words for it. Absent where a key has none. */
   readonly default?: string;
+  /** The effect of the key, in sentences that need no other row: an editor shows them alone. */
   readonly meaning: string;
   /** A value as the file spells it. */
   readonly example: string;
@@ -51,7 +53,7 @@ export const MOST_CONCURRENT_INPUTS = 100_000;
 export const target = () =>
   text(
     /^(?!.*\.py:)[^\s:/]+:[^\s:/]+$/,
-    'must name a module and an attribute of it, such as "server:app"; a file is named without ".py"',
+    'must be a module and an attribute of it, such as "server:app"; a file is named without ".py"',
   );
 
 export const nonEmptyText = (error: string) => text(/^[^\0]*[^\s\0][^\0]*$/, error);

@@ -5,7 +5,7 @@ import { available, later, target, nonEmptyText } from "./key.ts";
 export const KIND_KEYS_TABLE = {
   asgi: available(target(), {
     meaning:
-      '`"module:attribute"`: a Python ASGI app (FastAPI, Starlette, Django, Gradio mounted in one) or a function without arguments that returns one. Postern runs it on uvicorn, which the endpoint\'s Python must have. Lifespan events are honoured.',
+      "A Python ASGI app (FastAPI, Starlette, Django, Gradio mounted in one), or a function without arguments that returns one. Postern runs it on uvicorn, which the endpoint's Python must have. Lifespan events are honoured.",
     example: '"server:app"',
   }),
   web_server: available(
@@ -17,18 +17,17 @@ export const KIND_KEYS_TABLE = {
     }),
     {
       meaning:
-        'A command as a list, e.g. `["vllm", "serve", "model", "--port", "$PORT"]`. It is run as it stands, without a shell; `$PORT` in it is replaced by a free port of 127.0.0.1, which is in the variable `PORT` as well.',
+        "A command that starts a server. It is run as it stands, without a shell; `$PORT` in it is replaced by a free port of 127.0.0.1, which is in the variable `PORT` as well.",
       example: '["server", "--port", "$PORT"]',
     },
   ),
   upstream: available(originUrl(), {
-    meaning:
-      '`"http://127.0.0.1:8000"`: a server that somebody else runs, by scheme, host and port. Nothing is started, watched or ended.',
+    meaning: "A server that somebody else runs. Postern starts, watches and ends nothing.",
     example: '"http://127.0.0.1:8000"',
   }),
   containers_of: available(functionName(), {
     meaning:
-      '`"other"`: another function of the app. A second name on its containers, in its queue: `label`, `requires_proxy_auth`, `timeout`, `max_duration`, `on_disconnect`, `result_ttl` and `cors` are the second name\'s own, and what belongs to the containers is said once, there.',
+      "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `timeout`, `max_duration`, `on_disconnect`, `result_ttl` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
     example: '"other"',
   }),
   wsgi: later(target(), { meaning: "A Python WSGI app.", example: '"server:app"' }),

@@ -67,7 +67,7 @@ export const LATER_KEYS = {
     example: "0",
   }),
   scaledown_window: later(seconds(2, 1_200), {
-    meaning: "Seconds without a request until a container stops.",
+    meaning: "Time without a request until a container stops.",
     example: "60",
   }),
   gpus: onlyDefault(
@@ -83,7 +83,7 @@ export const LATER_KEYS = {
     { meaning: "GPUs of each container.", example: "0" },
   ),
   health_interval: later(seconds(1, 3_600), {
-    meaning: "Seconds between two questions at `health_path`.",
+    meaning: "Time between two questions at `health_path`.",
     example: "10",
   }),
   retries: onlyDefault(
@@ -112,7 +112,7 @@ export const LATER_KEYS = {
     }),
     {
       meaning: "Tokens of somebody else that open the endpoint.",
-      example: '{ jwt = { issuer = "…", audience = "…", jwks_url = "…" } }',
+      example: '{ jwt = { issuer = "…", audience = "…", jwks_url = "https://…" } }',
     },
   ),
   affinity: onlyDefault(

@@ -6,7 +6,7 @@ export const ENDPOINT_NAME_KEYS = {
   function: available(functionName(), {
     default: "required",
     meaning:
-      "Its name: up to 128 of the same characters. With the app's it makes the label, `<app>-<function>`: lower case, every run of other characters than ASCII letters, digits and dashes is one dash, dashes at the ends go.",
+      "The endpoint's name within its app. Both make the label, `<app>-<function>`, in lower case: every run of other characters than ASCII letters, digits and dashes is one dash, dashes at the ends go.",
     example: '"chat"',
   }),
   label: available(
@@ -17,7 +17,7 @@ export const ENDPOINT_NAME_KEYS = {
     {
       default: "`<app>-<function>`",
       meaning:
-        "Instead of that: 1 to 63 lower-case letters, digits and inner dashes. It is refused rather than repaired.",
+        "The part of the host name after `<workspace>--`. A wrong one is refused rather than repaired.",
       example: '"speechify"',
     },
   ),

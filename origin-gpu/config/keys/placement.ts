@@ -11,13 +11,14 @@ export const PLACEMENT_KEYS = {
     {
       default: "the deploying box, or any box",
       meaning:
-        'For `postern deploy`: a list of box names in which `*` and `?` stand for others, e.g. `["gpu-*"]`. `up` and `serve` run the app where they are.',
+        "The boxes that `postern deploy` may give the app to; `*` and `?` stand for other characters. `up` and `serve` run the app where they are.",
       example: '["gpu-*"]',
     },
   ),
   region: available(listOf(name(), 'must be a list of regions, such as ["eu"]'), {
     default: "any",
-    meaning: 'Likewise, e.g. `["eu"]`: a broad name stands for the narrower ones.',
+    meaning:
+      "The regions whose boxes `postern deploy` may give the app to. A broad name stands for the narrower ones.",
     example: '["eu"]',
   }),
 };

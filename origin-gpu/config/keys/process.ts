@@ -39,13 +39,13 @@ export const PROCESS_KEYS = {
     {
       default: "none",
       meaning:
-        'For `asgi`: a list of lines as in a requirements file, e.g. `["fastapi", "uvicorn"]`. The process runs in an environment that `python` makes for them, once for the same list ([deployments.md](deployments.md#python-environments)).',
+        "For `asgi`: the packages that the process runs with, in lines as of a requirements file. `python` makes an environment for them, once for the same list ([deployments.md](deployments.md#python-environments)).",
       example: '["fastapi", "uvicorn"]',
     },
   ),
   directory: available(nonEmptyText("must be the path of a directory"), {
     default: "the file's directory",
-    meaning: "Working directory of the process.",
+    meaning: "The working directory of the process.",
     example: '"."',
   }),
   env: available(
@@ -61,7 +61,7 @@ export const PROCESS_KEYS = {
     {
       default: "`{}`",
       meaning:
-        "A table of texts, added to the environment that Postern was started in. Variables that Postern sets for every process can't be set here.",
+        "Variables that are added to the environment that Postern was started in. Those that Postern sets for every process can't be set here.",
       example: '{ MODEL = "small" }',
     },
   ),
@@ -70,37 +70,37 @@ export const PROCESS_KEYS = {
     {
       default: "`[]`",
       meaning:
-        'Names of secrets of the environment whose variables are added, e.g. `["huggingface"]`. A later one wins over an earlier one, `env` over all of them ([environments.md](environments.md#secrets)).',
+        "Secrets of the environment whose variables are added. A later one wins over an earlier one, `env` over all of them ([environments.md](environments.md#secrets)).",
       example: '["huggingface"]',
     },
   ),
   port: available(integer(1, 65_535), {
     default: "a free one",
     meaning:
-      "For a `web_server` that can't be told: the port that it always takes. A new version then waits for the old one's end, and requests for both: prefer `$PORT`.",
+      "The port that a `web_server` always takes, where it can't be told one. A new version then waits for the old one's end, and requests for both: prefer `$PORT`.",
     example: "8188",
   }),
   health_path: available(path(), {
     default: "none",
     meaning:
-      "Asked until it answers 2xx; the container is ready then. Without one, a server that accepts connections is ready.",
+      "The path that is asked until it answers 2xx; the container is ready then. Without one, a server that accepts connections is ready.",
     example: '"/health"',
   }),
   startup_timeout: available(seconds(1, DAY_S), {
     default: "`timeout`",
     meaning:
-      "From the start to readiness, 1 to 86400. Requests that wait for it get 504 `startup_timeout`.",
+      "Time from the start to readiness. Requests that wait for it get 504 `startup_timeout`.",
     example: "1800",
   }),
   stop_signal: available(oneOf(STOP_SIGNALS), {
     default: "`SIGTERM`",
-    meaning: "Asks the process to end.",
+    meaning: "The signal that asks the process to end.",
     example: '"SIGINT"',
   }),
   exit_grace_period: available(seconds(0, 3_600), {
     default: "`30`",
     meaning:
-      "Time for calls to finish when their version has been replaced or the box stops, and again for a process from that signal to SIGKILL, 0 to 3600. Processes that it started end with it.",
+      "Time for calls to finish when their version has been replaced or the box stops, and again for a process from `stop_signal` to SIGKILL. Processes that it started end with it.",
     example: "30",
   }),
 };

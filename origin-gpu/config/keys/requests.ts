@@ -13,23 +13,24 @@ export const REQUEST_KEYS = {
   timeout: available(seconds(1, DAY_S), {
     default: "`300`",
     meaning:
-      "From the request's start in the app to its response headers, 1 to 86400; then 504 `call_timeout`. A response that has begun is never cut by it.",
+      "Time from the request's start in the app to its response headers; then 504 `call_timeout`. A response that has begun is never cut by it.",
     example: "900",
   }),
   max_duration: available(seconds(1, 7 * DAY_S), {
     default: "`86400`",
     meaning:
-      "Seconds that a response's body or a WebSocket may last, 1 to 604800. Then the client sees its response cut, and a WebSocket is closed with 1001.",
+      "Time that a response's body or a WebSocket may last. Then the client sees its response cut, and a WebSocket is closed with 1001.",
     example: "3600",
   }),
   max_pending: available(integer(0, 1_000_000), {
     default: "`2000`",
-    meaning: "Requests that may wait for that; the next one gets 429 `queue_full`.",
+    meaning: "Requests that may wait for a container; the next one gets 429 `queue_full`.",
     example: "2000",
   }),
   max_pending_async: available(integer(0, 10_000_000), {
     default: "`1000000`",
-    meaning: "Of those that came with `Prefer: respond-async`, which are counted apart.",
+    meaning:
+      "Requests with `Prefer: respond-async` that may wait for a container. They are counted apart.",
     example: "1000000",
   }),
   on_disconnect: available(
@@ -40,14 +41,14 @@ export const REQUEST_KEYS = {
     {
       default: '`"cancel"`',
       meaning:
-        'When the client leaves before it was redirected: `"cancel"` tells the app within a second, `"keep"` lets it finish, a number does so for that many seconds.',
+        'The fate of a call whose client leaves before it was redirected: `"cancel"` tells the app within a second, `"keep"` lets it finish, a number does so for that time.',
       example: '"keep"',
     },
   ),
   result_ttl: available(seconds(1, 7 * DAY_S), {
     default: "`604800`",
     meaning:
-      "How long a stored response can be read: one that was redirected, asked for with `Prefer: respond-async` or has an `Idempotency-Key`. 1 to 604800.",
+      "Time that a stored response can be read: one that was redirected, asked for with `Prefer: respond-async` or has an `Idempotency-Key`.",
     example: "86400",
   }),
   cors: available(
@@ -71,7 +72,7 @@ export const REQUEST_KEYS = {
     {
       default: "`false`",
       meaning:
-        'Pages of other origins may call: `true` for all, or `{ origins = ["https://example.com"], headers = ["X-My-Header"], credentials = true }`. The gateway answers preflights and puts the headers on every response, its own redirects and errors included.',
+        "Pages of other origins may call: `true` for all, or a table of those that may. The gateway answers preflights and puts the headers on every response, its own redirects and errors included.",
       example: "true",
     },
   ),

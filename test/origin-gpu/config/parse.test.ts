@@ -342,7 +342,7 @@ describe("a value of the wrong type or out of range", () => {
   test.each([
     ["function = 3", "must be 1 to 128"],
     [`function = "${"f".repeat(129)}"`, "must be 1 to 128"],
-    ['asgi = "server.py"', 'must name a module and an attribute of it, such as "server:app"'],
+    ['asgi = "server.py"', 'must be a module and an attribute of it, such as "server:app"'],
     ['asgi = "server.py:app"', 'a file is named without ".py"'],
     ["web_server = []", "it is empty"],
     ['web_server = "vllm serve"', "must be a command as a list"],
