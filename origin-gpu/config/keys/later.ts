@@ -112,7 +112,8 @@ export const LATER_KEYS = {
     }),
     {
       meaning: "Tokens of somebody else that open the endpoint.",
-      example: '{ jwt = { issuer = "…", audience = "…", jwks_url = "https://…" } }',
+      example:
+        '{ jwt = { issuer = "https://example.com", audience = "chat", jwks_url = "https://example.com/jwks" } }',
     },
   ),
   affinity: onlyDefault(
