@@ -134,7 +134,7 @@ function plainAddress(text: string): string | undefined {
   return parseAddress(plain) === undefined ? undefined : plain;
 }
 
-function isTrusted(proxies: TrustedProxies, text: string): boolean {
+export function isTrusted(proxies: TrustedProxies, text: string): boolean {
   if (proxies.length === 0) return false;
   const address = parseAddress(text);
   return address !== undefined && proxies.some((block) => contains(block, address));

@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { within } from "../../base/runtime/within.ts";
 import { closingResponse, NO_PROXY } from "./bare-responses.ts";
+import { beginsBoxRequest } from "./box-request.ts";
 import { openUpstream, type AnnouncedSocket, type Upstream } from "./upstream.ts";
 
 /** How long a client waits for a workerd that restarts, before its 503. */
@@ -39,17 +40,21 @@ const MAX_LINGER_MS = 60_000;
 /** How long a client has to read all bytes that it was sent, before its connection breaks as workerd's did. */
 const RESET_DELAY_MS = 250;
 
-/** How a box's link or dial-back begins. A client that pretends to be one gains nothing by it. */
-const BOX_REQUEST = Buffer.from("GET /_postern/", "latin1");
+/** How long a connection for which there is no place may take to show that it is a box's. */
+const ADMISSION_WAIT_MS = 1_000;
 
 /** Refused before workerd hears of it, which writes two lines for each. Elsewhere its response is replaced. */
 const CONNECT = Buffer.from("CONNECT ", "latin1");
+
+const NO_PLACE = "too many connections";
 
 export interface ConnectionContext {
   /** The announcement's bytes for this client. */
   readonly announcement: Buffer;
   /** The port on which workerd listens. Pending while workerd is down. */
   readonly upstreamPort: () => Promise<number>;
+  /** Where there is no place for this client: whether its first bytes get it one all the same. */
+  readonly admit?: (first: Buffer) => Promise<boolean>;
   /** Called at the client's first byte. */
   readonly onSpoken: (connection: FrontConnection) => void;
   /** Called once, when both sockets are gone or going. */
@@ -76,6 +81,8 @@ export class FrontConnection {
     });
     client.once("end", this.#onSilentEnd);
     client.once("data", this.#onFirstData);
+    if (context.admit === undefined) return;
+    this.#timer = setTimeout(() => this.refuse(NO_PLACE), ADMISSION_WAIT_MS);
   }
 
   /** A box's link or dial-back. It stays as long as the gateway, so no shutdown waits for its end. */
@@ -104,14 +111,27 @@ export class FrontConnection {
   readonly #onFirstData = (chunk: Buffer): void => {
     this.#client.pause();
     this.#client.off("end", this.#onSilentEnd);
-    this.#isBox = chunk.subarray(0, BOX_REQUEST.length).equals(BOX_REQUEST);
+    this.#isBox = beginsBoxRequest(chunk);
     this.#context.onSpoken(this);
+    if (this.#context.admit === undefined) this.#begin(chunk);
+    else void this.#admit(chunk, this.#context.admit);
+  };
+
+  async #admit(chunk: Buffer, admit: (first: Buffer) => Promise<boolean>): Promise<void> {
+    clearTimeout(this.#timer);
+    const isAdmitted = await admit(chunk);
+    if (this.#client.destroyed) return;
+    if (isAdmitted) this.#begin(chunk);
+    else this.refuse(NO_PLACE);
+  }
+
+  #begin(chunk: Buffer): void {
     if (chunk.subarray(0, CONNECT.length).equals(CONNECT)) {
       this.#linger(NO_PROXY);
     } else {
       void this.#open(chunk);
     }
-  };
+  }
 
   async #open(first: Buffer): Promise<void> {
     const upstream = await this.#connect();

@@ -5,14 +5,17 @@
  * - tells the Worker each client's address;
  * - resets the connection to workerd when its client has left;
  * - reads on while an upload goes on whose response has begun, so that the client gets the response;
- * - replaces workerd's own bare responses, and bounds the number of connections.
+ * - replaces workerd's own bare responses;
+ * - bounds the number of connections, and keeps places for boxes.
  *
- * The front parses no HTTP and changes no other byte. Cloudflare needs no front.
+ * The front parses no HTTP, but for a box's credential where all other places are taken, and changes no other byte. Cloudflare needs no front.
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { announcement, plainAddress } from "./announcement.ts";
+import { boxCredentialIn } from "./box-request.ts";
 import { FrontConnection } from "./connection.ts";
+import { Places } from "./places.ts";
 
 /** Closes a connection that has sent nothing for this long, as workerd would. */
 const FIRST_BYTE_TIMEOUT_MS = 15_000;
@@ -24,9 +27,6 @@ const TCP_KEEPALIVE_MS = 30_000;
 /** Connections that the kernel accepts while this process is busy. It cuts the number to its own limit. */
 const LISTEN_BACKLOG = 4096;
 
-/** Connections beyond the limit that get a 503 at a time. Further ones are reset, so that refusals are bounded too. */
-const MAX_REFUSALS = 100;
-
 export interface FrontOptions {
   readonly host: string;
   /** 0 lets the system choose. */
@@ -37,8 +37,12 @@ export interface FrontOptions {
   readonly secret: string;
   /** The port of 127.0.0.1 on which workerd listens. The promise is pending while workerd is down. */
   readonly upstreamPort: () => Promise<number>;
-  /** Clients served at a time; more get a 503. */
+  /** Connections served at a time; more get a 503. */
   readonly maxConnections: number;
+  /** Whether an address stands for many clients, and may take more than one client's share of the connections. */
+  readonly isProxy: (address: string) => boolean;
+  /** Whether this is the credential of a box, which gets one of the last places. */
+  readonly isBoxCredential: (credential: string) => Promise<boolean>;
   readonly log: (line: string) => void;
 }
 
@@ -60,7 +64,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   const open = new Set<FrontConnection>();
   /** Connections that have sent nothing, with the time at which they are closed; oldest first. */
   const silent = new Map<FrontConnection, number>();
-  let refusals = 0;
+  const places = new Places({ max: options.maxConnections, isProxy: options.isProxy });
   let closing = false;
   const clientsGone = Promise.withResolvers<void>();
   const resolveIfClientsGone = (): void => {
@@ -79,31 +83,41 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   const baseDomain = options.baseDomain(port);
 
   server.on("connection", (client: Socket) => {
-    const address = client.remoteAddress;
-    const overLimit = open.size - refusals >= options.maxConnections;
-    if (address === undefined || closing || (overLimit && refusals >= MAX_REFUSALS)) {
+    const address = plainAddress(client.remoteAddress ?? "");
+    const isServed = !closing && address !== "";
+    const place = isServed ? places.client(address) : undefined;
+    let release = place ?? (isServed ? places.refusal(address) : undefined);
+    if (release === undefined) {
       client.resetAndDestroy();
       return;
     }
     const connection = new FrontConnection(client, {
-      announcement: announcement(baseDomain, options.secret, plainAddress(address)),
+      announcement: announcement(baseDomain, options.secret, address),
       upstreamPort: options.upstreamPort,
+      ...(place === undefined && {
+        admit: async (first) => {
+          const credential = boxCredentialIn(first);
+          if (credential === undefined || !(await options.isBoxCredential(credential)))
+            return false;
+          const boxPlace = client.destroyed ? undefined : places.box(address);
+          if (boxPlace === undefined) return false;
+          release?.();
+          release = boxPlace;
+          return true;
+        },
+      }),
       onSpoken: (spoken) => silent.delete(spoken),
       onClosed: (closed) => {
         open.delete(closed);
         silent.delete(closed);
-        if (overLimit) refusals -= 1;
+        release?.();
+        release = undefined;
         if (closing) resolveIfClientsGone();
       },
       log: options.log,
     });
     open.add(connection);
-    if (overLimit) {
-      refusals += 1;
-      connection.refuse("too many connections");
-    } else {
-      silent.set(connection, performance.now() + FIRST_BYTE_TIMEOUT_MS);
-    }
+    if (place !== undefined) silent.set(connection, performance.now() + FIRST_BYTE_TIMEOUT_MS);
   });
 
   const sweep = setInterval(() => {

@@ -6,9 +6,12 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { verifyBoxCredential } from "../../auth/box-credential.ts";
+import { deriveGatewayKeys } from "../../auth/keys.ts";
 import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
+import { isTrusted, parseTrustedProxies } from "../../routing/trusted-proxies.ts";
 import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
 import { startFront, type Front } from "../front/front.ts";
 import { startMetrics } from "../metrics.ts";
@@ -77,6 +80,9 @@ export async function startGateway(
       secret: frontSecret,
       baseDomain,
       upstreamPort: async () => (await workerd.promise).port(),
+      isProxy: proxyOf(settings),
+      isBoxCredential: async (credential) =>
+        await isBoxCredential(state.key, credential, baseDomain(front?.port ?? 0)),
       log: observer.notice,
     });
     const domain = baseDomain(front.port);
@@ -102,6 +108,19 @@ export async function startGateway(
     state.release();
     throw error;
   }
+}
+
+/** This machine's own address stands for each client of a proxy here; a trusted proxy's for its clients. */
+function proxyOf({ variables }: GatewaySettings): (address: string) => boolean {
+  const trusted = variables["POSTERN_TRUSTED_PROXIES"] ?? "";
+  const proxies = parseTrustedProxies(`127.0.0.0/8,::1,${trusted}`);
+  return (address) => proxies.ok && isTrusted(proxies.value, address);
+}
+
+async function isBoxCredential(key: string, credential: string, domain: string): Promise<boolean> {
+  const keys = await deriveGatewayKeys(key);
+  const verdict = await verifyBoxCredential(keys, credential, domain, Date.now() / 1_000);
+  return verdict.kind === "valid";
 }
 
 function endings(

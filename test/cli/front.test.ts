@@ -27,6 +27,8 @@ async function frontBefore(
     secret: "secret",
     upstreamPort: async () => upstream?.port ?? (await new Promise<number>(() => undefined)),
     maxConnections: 100,
+    isProxy: () => true,
+    isBoxCredential: async () => false,
     log: () => undefined,
     ...options,
   });
@@ -373,6 +375,57 @@ describe("bounds", () => {
     third.send(REQUEST);
     await answerNext(upstream);
     expect(await third.response()).toMatchObject({ status: 200 });
+  });
+
+  test("one address gets half of the places, a proxy's all; others still get one", async () => {
+    const upstream = await startUpstream();
+    const front = await frontBefore(upstream, { maxConnections: 4, isProxy: () => false });
+    const opened = async (from: string) => {
+      const client = await RawConnection.connect(front.port, from);
+      onTestFinished(() => void client.socket.destroy());
+      client.send(REQUEST);
+      return client;
+    };
+    await opened("127.0.0.1");
+    await opened("127.0.0.1");
+    expect(await (await opened("127.0.0.1")).response()).toMatchObject({ status: 503 });
+    await answerNext(upstream);
+    await answerNext(upstream);
+    const other = await opened("127.0.0.2");
+    await answerNext(upstream);
+    expect(await other.response()).toMatchObject({ status: 200 });
+  });
+
+  test("the last places are for boxes that prove themselves: a stranger's word is not enough", async () => {
+    const upstream = await startUpstream();
+    const front = await frontBefore(upstream, {
+      maxConnections: 8,
+      isBoxCredential: async (credential) => credential === "a-box",
+    });
+    const clients = [];
+    for (let index = 0; index < 7; index += 1) {
+      const client = await RawConnection.connect(front.port);
+      onTestFinished(() => void client.socket.destroy());
+      client.send(REQUEST);
+      clients.push(await upstream.next());
+    }
+    const link = (credential: string) =>
+      `GET /_postern/link/0 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${credential}\r\n\r\n`;
+    const refused = [REQUEST, link("a-guess"), link("a-box").slice(0, -2), ""];
+    for (const request of refused) {
+      const stranger = await RawConnection.connect(front.port);
+      if (request !== "") stranger.send(request);
+      expect(await stranger.response()).toMatchObject({ status: 503 });
+      stranger.reset();
+    }
+    const box = await RawConnection.connect(front.port);
+    onTestFinished(() => void box.socket.destroy());
+    box.send(link("a-box"));
+    const server = await upstream.next();
+    await server.receivedText(link("a-box"));
+    server.socket.write(ANSWER);
+    expect(await box.response()).toMatchObject({ status: 200 });
+    expect(clients).toHaveLength(7);
   });
 
   test("a connection that says nothing is closed after 15 s and costs no upstream connection", async () => {

@@ -64,8 +64,15 @@ export class RawConnection {
     }
   }
 
-  static async connect(port: number): Promise<RawConnection> {
-    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+  /** @param localAddress where the connection comes from; each address of 127.0.0.0/8 is this machine */
+  static async connect(port: number, localAddress?: string): Promise<RawConnection> {
+    const socket = connect({
+      port,
+      host: "127.0.0.1",
+      allowHalfOpen: true,
+      noDelay: true,
+      ...(localAddress !== undefined && { localAddress }),
+    });
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);
       socket.once("error", reject);

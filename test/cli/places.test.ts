@@ -1,0 +1,47 @@
+import { describe, expect, test } from "vitest";
+
+import { networkOf, Places } from "../../cli/front/places.ts";
+
+const places = (max: number) => new Places({ max, isProxy: (address) => address === "10.0.0.1" });
+
+describe("places", () => {
+  test("a place that is given back can be taken again", () => {
+    const taken = places(2);
+    const first = taken.client("a");
+    expect(taken.client("a")).toBeUndefined();
+    first?.();
+    expect(taken.client("a")).toBeDefined();
+  });
+
+  test("clients take seven of eight, one address half of these, a proxy all", () => {
+    const all = places(80);
+    const take = (address: string) => Array.from({ length: 80 }, () => all.client(address));
+    const count = (taken: unknown[]) => taken.filter((each) => each !== undefined).length;
+    const ofOne = take("192.0.2.1");
+    expect(count(ofOne)).toBe(35);
+    for (const release of ofOne) release?.();
+    expect(count(take("10.0.0.1"))).toBe(70);
+    expect(count(take("192.0.2.1"))).toBe(0);
+    const boxes = Array.from({ length: 80 }, () => all.box("192.0.2.1"));
+    expect(count(boxes)).toBe(10);
+  });
+
+  test("the refusals of one address leave room for those of others", () => {
+    const all = places(80);
+    while (all.refusal("192.0.2.1") !== undefined);
+    expect(all.refusal("192.0.2.2")).toBeDefined();
+  });
+});
+
+describe("a network", () => {
+  test.each([
+    ["192.0.2.1", "192.0.2.1"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
+    ["2001:db8::1", "2001:db8:0:0"],
+    ["2001:db8:1:2::", "2001:db8:1:2"],
+    ["::1", "0:0:0:0"],
+    ["fe80::1%eth0", "fe80:0:0:0"],
+  ])("of %s is %s", (address, network) => {
+    expect(networkOf(address)).toBe(network);
+  });
+});
