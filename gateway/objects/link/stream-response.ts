@@ -133,13 +133,16 @@ export class StreamResponse implements StreamEvents {
   onEnd(ending: StreamEnding): void {
     this.#endWaits();
     this.#writer?.wake();
-    if (ending.kind === "deferred") {
+    if (this.#body !== undefined) {
+      // Only a hostile agent defers a call whose response has begun: that response breaks off like any other.
+      this.#body.break();
+    } else if (ending.kind === "deferred") {
       this.#settle({ kind: "deferred", call: ending.call });
       return;
+    } else {
+      const failure = "failure" in ending ? ending.failure : "{}";
+      this.#settle({ kind: "failed", cause: ending.kind, failure });
     }
-    const failure = "failure" in ending ? ending.failure : "{}";
-    if (this.#body === undefined) this.#settle({ kind: "failed", cause: ending.kind, failure });
-    else this.#body.break();
     this.#stream?.discard();
   }
 
