@@ -1,5 +1,7 @@
 /** The schemas of what a version consists of, as `postern deploy` sends it. */
 import * as z from "zod";
+import { DAY_S } from "../base/units.ts";
+import { CORS_TABLE, ENDPOINT_SETTINGS } from "../routing/wire/messages.ts";
 import { MAX_CODE_BYTES, MAX_VERSION_CONFIG_BYTES } from "../routing/wire/deployments.ts";
 import { OBJECT_NAME } from "./schemas.ts";
 
@@ -7,19 +9,12 @@ import { OBJECT_NAME } from "./schemas.ts";
 const MAX_ENDPOINTS = 100;
 const MAX_PATTERNS = 100;
 const MAX_SECRETS = 100;
-const MAX_DURATION_S = 86_400;
-const MAX_RESULT_TTL_S = 604_800;
 
-const TEXTS = z.array(z.string().min(1).max(256)).max(MAX_PATTERNS);
-
-const CORS = z.union([
-  z.boolean(),
-  z.strictObject({
-    origins: TEXTS.optional(),
-    headers: TEXTS.optional(),
-    credentials: z.boolean().optional(),
-  }),
-]);
+/** As agents announce them, but that a member which nobody knows is refused: it is a mistake, not a newer agent's. */
+const SETTINGS = z.strictObject({
+  ...ENDPOINT_SETTINGS.shape,
+  cors: z.union([z.boolean(), z.strictObject(CORS_TABLE.shape)]).exactOptional(),
+});
 
 const FUNCTION = z
   .string()
@@ -38,12 +33,7 @@ const VERSION_ENDPOINT = z.strictObject({
   pool: FUNCTION.meta({
     description: "The function whose containers serve it: itself, or another of the app",
   }),
-  settings: z.strictObject({
-    requiresProxyAuth: z.boolean().optional(),
-    timeout: z.number().positive().max(MAX_DURATION_S),
-    resultTtl: z.number().min(0).max(MAX_RESULT_TTL_S),
-    cors: CORS.optional(),
-  }),
+  settings: SETTINGS,
   secrets: z.array(OBJECT_NAME).max(MAX_SECRETS),
   boxes: z
     .array(z.string().regex(/^[A-Za-z0-9._*?-]{1,64}$/, "must be a box's name, with * and ?"))
@@ -57,7 +47,7 @@ const VERSION_ENDPOINT = z.strictObject({
     .max(MAX_PATTERNS)
     .optional()
     .meta({ description: "Regions of those boxes; `eu` has `eu-west-1`" }),
-  startupTimeout: z.number().positive().max(MAX_DURATION_S).optional(),
+  startupTimeout: z.number().positive().max(DAY_S).optional(),
 });
 
 export const VERSION_CONTENT = z.strictObject({

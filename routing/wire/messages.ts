@@ -4,6 +4,7 @@
  * ones of the wrong form; a member whose absence matters is never optional. The heads of calls are in heads.ts.
  */
 import * as z from "zod";
+import { DAY_S } from "../../base/units.ts";
 import { type ErrorCode, isErrorCode } from "./errors.ts";
 import { ProtocolError } from "./frames.ts";
 import { MAX_LINKS } from "./limits.ts";
@@ -23,26 +24,27 @@ const MAX_RETRY_AFTER_S = 3_600;
 
 export const CALL_ID = z.string().regex(/^[\w-]{1,64}$/);
 const DURATION = z.number().min(0);
-const CORS_TEXTS = z.array(z.string().max(256)).max(MAX_CORS_TEXTS);
+const CORS_TEXTS = z.array(z.string().min(1).max(256)).max(MAX_CORS_TEXTS);
+
+/** Pages of other origins that may call an endpoint (routing/cors.ts). */
+export const CORS_TABLE = z.object({
+  origins: CORS_TEXTS.exactOptional(),
+  headers: CORS_TEXTS.exactOptional(),
+  credentials: z.boolean().exactOptional(),
+});
 
 export const ENDPOINT_SETTINGS = z.object({
   /** Callers need a proxy auth token of the workspace. */
   requiresProxyAuth: z.boolean().exactOptional(),
   /** Seconds until the app's response headers. */
-  timeout: DURATION,
+  timeout: z.number().positive().max(DAY_S),
   /** Seconds that a stored response can be read. */
-  resultTtl: DURATION,
-  /** `true` allows every origin (routing/cors.ts). */
-  cors: z
-    .union([
-      z.boolean(),
-      z.object({
-        origins: CORS_TEXTS.exactOptional(),
-        headers: CORS_TEXTS.exactOptional(),
-        credentials: z.boolean().exactOptional(),
-      }),
-    ])
-    .exactOptional(),
+  resultTtl: z
+    .number()
+    .min(0)
+    .max(7 * DAY_S),
+  /** `true` allows every origin. */
+  cors: z.union([z.boolean(), CORS_TABLE]).exactOptional(),
 });
 
 const ENDPOINT_ANNOUNCEMENT = z.object({
