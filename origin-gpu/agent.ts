@@ -254,6 +254,11 @@ class Agent {
     head: RequestHead,
   ): StreamEvents {
     const served = this.#apps.find(head.endpoint);
+    if (!this.#isDraining && served === undefined) {
+      // A call of an app that has other boxes now: its key still finds it here.
+      const joined = calls.keys.join(stream, link, head, { body, end });
+      if (joined !== undefined) return joined;
+    }
     if (this.#isDraining || served === undefined) {
       // Containers start when the URLs are known: a moment after the first welcome.
       const detail = this.#isDraining

@@ -4,11 +4,14 @@
  */
 import type { Failure } from "../routing/wire/messages.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
+import type { KeyedCalls } from "./calls/keyed-calls.ts";
 import type { DeploymentOperation } from "./apps/deployed-apps.ts";
 import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
 
 export interface AgentOperations {
-  readonly calls: Pick<CallRegistry, "list" | "inspect" | "cancel">;
+  readonly calls: Pick<CallRegistry, "list" | "inspect" | "cancel"> & {
+    readonly keys: Pick<KeyedCalls, "release">;
+  };
   /** The workspace that this box belongs to. Others are told of nothing. */
   readonly workspace: string;
   /** Whether callers of an endpoint need a proxy auth token. */
@@ -44,6 +47,8 @@ export function operationHandlers({
       calls.cancel(callId);
       return replyNothing(stream);
     },
+    releaseKey: ({ key }, { stream }) =>
+      reply(stream, "releaseKey", { released: calls.keys.release(key) }),
     ...(deployments ?? TAKES_NO_DEPLOYMENTS),
   };
 }

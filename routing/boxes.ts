@@ -40,6 +40,36 @@ export function homeBox<Box extends { readonly box: string }>(
   return home;
 }
 
+/** Boxes that served an endpoint before others took over. They keep the keys that came to them. */
+export interface FormerBoxes {
+  readonly boxes: readonly string[];
+  /** When the last of their calls is forgotten, in milliseconds of the epoch. */
+  readonly untilMs: number;
+}
+
+/**
+ * The boxes beside its home that may hold a call under this key: its homes among former boxes whose calls are
+ * remembered still, each once.
+ */
+export function formerHomes(
+  key: string,
+  boxes: readonly { readonly box: string }[],
+  formerBoxes: readonly FormerBoxes[],
+  nowMs: number,
+): string[] {
+  const present = homeBox(key, boxes)?.box;
+  const homes = new Set<string>();
+  for (const { boxes: former, untilMs } of formerBoxes) {
+    if (untilMs <= nowMs) continue;
+    const home = homeBox(
+      key,
+      former.map((box) => ({ box })),
+    );
+    if (home !== undefined && home.box !== present) homes.add(home.box);
+  }
+  return [...homes];
+}
+
 /** FNV-1a of 32 bits, finished as MurmurHash3 is: the last bytes alone would reach few bits of FNV's. */
 function weightOf(text: string): number {
   let hash = 0x811c9dc5;

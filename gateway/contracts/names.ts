@@ -1,4 +1,5 @@
 /** The methods of `Names`, the registry of host names, and the types of their results. Times are ms of the epoch. */
+import type { FormerBoxes } from "../../routing/boxes.ts";
 import type { AppKind, Claimant } from "../../routing/claims.ts";
 import type { EndpointSettings } from "../../routing/wire/messages.ts";
 
@@ -16,6 +17,8 @@ export interface Snapshot {
   appId: string;
   /** None: all of them were revoked. */
   boxes: BoxPlace[];
+  /** Boxes that served it before, and may hold calls under keys. Absent: none. */
+  formerBoxes?: FormerBoxes[];
   endpoint: string;
   settings: EndpointSettings;
 }

@@ -8,6 +8,7 @@ import type { AttachRequest } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
+import { type FirstBytes, KeyedCalls } from "./keyed-calls.ts";
 import { RequestBody } from "./request-body.ts";
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { deliver, refuse } from "./response/delivery.ts";
@@ -34,6 +35,7 @@ export interface CallPage {
 }
 
 export class CallRegistry {
+  readonly keys: KeyedCalls;
   readonly #calls = new Map<string, Call>();
   readonly #tombstones = new Tombstones();
   readonly #context: CallContext;
@@ -46,6 +48,12 @@ export class CallRegistry {
   constructor({ context, durable }: CallRegistryOptions) {
     this.#durable = durable;
     this.#context = { ...context, forget: (call) => this.#forget(call) };
+    this.keys = new KeyedCalls({
+      durable,
+      now: context.now,
+      running: (callId) => this.#calls.get(callId),
+      attach: (stream, carrier, request) => this.attach(stream, carrier, request),
+    });
     for (const waiting of durable?.takeWaiting() ?? []) this.#restore(waiting);
   }
 
@@ -81,12 +89,17 @@ export class CallRegistry {
     stream: Stream,
     carrier: Carrier,
     head: RequestHead,
-    first: { body: Uint8Array; end: boolean },
+    first: FirstBytes,
     runner: CallRunner,
   ): StreamEvents {
     if (this.#calls.has(head.callId)) {
       // The first one runs; a client that wants its response attaches.
       return refuse(stream, { code: "conflict", detail: "this call is already running" });
+    }
+    if (head.key !== undefined) {
+      const settled =
+        this.keys.join(stream, carrier, head, first) ?? this.keys.refuse(stream, head);
+      if (settled !== undefined) return settled;
     }
     const body = new RequestBody(stream, first.body, first.end);
     const durable = this.#durable;
@@ -210,8 +223,6 @@ export class CallRegistry {
     runner: CallRunner,
     durable: DurableCalls,
   ): StreamEvents {
-    const first = head.key === undefined ? undefined : durable.byKey(head.key);
-    if (first !== undefined) return this.#join(stream, carrier, head, body, first.callId, durable);
     const storage = new CallStorage(durable, head, runner.resultTtlMs);
     const call = new Call(this.#context, runner, head, body, storage, true);
     this.#calls.set(head.callId, call);
@@ -244,54 +255,5 @@ export class CallRegistry {
       },
     );
     return events;
-  }
-
-  /** Attaches a second request under a key to the first one's response, if both are the same request. */
-  #join(
-    stream: Stream,
-    carrier: Carrier,
-    head: RequestHead,
-    body: RequestBody,
-    callId: string,
-    durable: DurableCalls,
-  ): StreamEvents {
-    let over = false;
-    const joiner: StreamEvents = {
-      onData: (bytes, end) => body.push(bytes, end),
-      onEnd: () => {
-        over = true;
-        body.abort();
-      },
-    };
-    void this.#isSameRequest(head, body, callId, durable).then(
-      (same) => {
-        if (over) return;
-        if (same) stream.events = this.attach(stream, carrier, { callId, offset: 0 });
-        else {
-          const detail = "the first request under this key was another one";
-          stream.refuse({ code: "idempotency_key_reused", detail });
-        }
-        if (head.async === true) stream.events?.onDefer?.();
-      },
-      () => {
-        if (!over) stream.refuse({ code: "upload_interrupted", detail: "the body broke off" });
-      },
-    );
-    return joiner;
-  }
-
-  /** Compares a request with the first one under its key, once the first one's body is whole. */
-  async #isSameRequest(
-    head: RequestHead,
-    body: RequestBody,
-    callId: string,
-    durable: DurableCalls,
-  ): Promise<boolean> {
-    const first = await this.#calls.get(callId)?.body.fingerprint();
-    const fingerprint =
-      first ?? (head.key === undefined ? undefined : durable.byKey(head.key)?.fingerprint);
-    // Unknown where the first body never became whole, or an earlier agent died before it was: the key decides.
-    if (fingerprint === undefined) return true;
-    return await FingerprintReader.of(head).matches(fingerprint, body.chunks());
   }
 }

@@ -114,6 +114,19 @@ export const AGENT_OPERATIONS = {
     result: NOTHING,
     timeoutMs: SHORT_TIMEOUT_MS,
   },
+  /**
+   * Releases an Idempotency-Key for another box, unless this one knows a call under it. A box that has released a
+   * key begins no call under it for some seconds: a gateway may still send one that was on its way.
+   */
+  releaseKey: {
+    parameters: z.object({
+      /** As in a RequestHead. */
+      key: z.string().max(128),
+    }),
+    takesBytes: false,
+    result: { kind: "json", schema: z.object({ released: z.boolean() }) },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
   /** Says that the box's assignments have changed: the agent asks for them. */
   refreshAssignments: {
     parameters: z.object({}),

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { homeBox, triedInOrder } from "../../routing/boxes.ts";
+import { formerHomes, homeBox, triedInOrder } from "../../routing/boxes.ts";
 
 const names = fc.uniqueArray(fc.stringMatching(/^[a-z0-9._-]{1,20}$/), {
   minLength: 1,
@@ -75,5 +75,45 @@ describe("a key's home", () => {
     const boxes = placesOf(["gpu-1", "gpu-2", "gpu-3"]);
     const homes = ["a", "b", "c", "d", "g", "h", "i"].map((key) => homeBox(key, boxes)?.box);
     expect(homes).toEqual(["gpu-3", "gpu-2", "gpu-3", "gpu-2", "gpu-2", "gpu-1", "gpu-3"]);
+  });
+});
+
+describe("a key's former homes", () => {
+  const NOW = 1_000_000;
+  const sets = fc.array(
+    fc.record({ boxes: names, untilMs: fc.integer({ min: 0, max: 2 * NOW }) }),
+    {
+      maxLength: 5,
+    },
+  );
+
+  it("are its homes in every set whose calls are remembered, without its present home", () => {
+    fc.assert(
+      fc.property(names, hex, sets, (boxes, key, former) => {
+        const homes = formerHomes(key, placesOf(boxes), former, NOW);
+        const present = homeBox(key, placesOf(boxes))?.box;
+        const remembered = former.filter(({ untilMs }) => untilMs > NOW);
+        const expected = remembered.map((set) => homeBox(key, placesOf(set.boxes))?.box);
+        expect(new Set([...homes, present])).toEqual(new Set([...expected, present]));
+        expect(homes).not.toContain(present);
+        expect(new Set(homes).size).toBe(homes.length);
+      }),
+    );
+  });
+
+  it("are none of a box that was added alone, where its present home served before", () => {
+    const former = [{ boxes: ["b1"], untilMs: NOW + 1 }];
+    const keys = Array.from({ length: 50 }, (_, number) => `key-${number}`);
+    for (const key of keys) {
+      const home = homeBox(key, placesOf(["b1", "b2"]))?.box;
+      expect(formerHomes(key, placesOf(["b1", "b2"]), former, NOW)).toEqual(
+        home === "b1" ? [] : ["b1"],
+      );
+      expect(formerHomes(key, placesOf(["b1", "b2"]), former, NOW + 1)).toEqual([]);
+    }
+  });
+
+  it("are asked also where no box serves the endpoint any more", () => {
+    expect(formerHomes("k", [], [{ boxes: ["b1"], untilMs: NOW + 1 }], NOW)).toEqual(["b1"]);
   });
 });

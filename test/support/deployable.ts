@@ -16,9 +16,11 @@ if (text === "broken") {
   process.exit(3);
 }
 const { POSTERN_BOX: box, POSTERN_VERSION: version, POSTERN_URLS: urls } = process.env;
+let run = 0;
 createServer((request, response) => {
+  run += 1;
   response.setHeader("content-type", "application/json");
-  response.end(JSON.stringify({ text, box, version, urls: JSON.parse(urls) }));
+  response.end(JSON.stringify({ text, box, version, run, urls: JSON.parse(urls) }));
 }).listen(process.env.PORT, "127.0.0.1");
 `;
 
@@ -27,6 +29,8 @@ export interface Told {
   readonly text: string;
   readonly box: string;
   readonly version: string;
+  /** Counts the requests of its container. */
+  readonly run: number;
   readonly urls: Record<string, string>;
 }
 

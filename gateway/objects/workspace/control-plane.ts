@@ -28,6 +28,7 @@ import { assignmentsOf, type Confidential } from "./assignments.ts";
 import type { BoxRegistry } from "./box-registry.ts";
 import type { Control } from "./control.ts";
 import { Deployments } from "./deployments.ts";
+import { FormerBoxSets } from "./former-boxes.ts";
 import { Rollouts } from "./rollouts.ts";
 import { VersionBoxes } from "./version-boxes.ts";
 import { type Version, Versions } from "./versions.ts";
@@ -72,6 +73,7 @@ export class ControlPlane {
       versions: new Versions(storage.sql),
       versionBoxes: new VersionBoxes(storage.sql),
       names: new AppNames(storage.sql, workspace, names),
+      boxSets: new FormerBoxSets(storage.sql, (box) => registry.boxes.find(box) !== undefined),
       registry: names,
       boxes: registry.boxes,
       isConnected: async (box) => await this.#isConnected(box),

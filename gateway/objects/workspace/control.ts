@@ -6,6 +6,7 @@ import type { Held } from "../../contracts/names.ts";
 import type { App, AppRecords } from "./app-records.ts";
 import type { AppNames, NamesClient } from "./app-names.ts";
 import type { Boxes } from "./boxes.ts";
+import type { FormerBoxSets } from "./former-boxes.ts";
 import type { VersionBoxes } from "./version-boxes.ts";
 import type { Versions } from "./versions.ts";
 
@@ -19,6 +20,7 @@ export interface Control {
   readonly versions: Versions;
   readonly versionBoxes: VersionBoxes;
   readonly names: AppNames;
+  readonly boxSets: FormerBoxSets;
   readonly registry: NamesClient;
   readonly boxes: Boxes;
   /** Whether a box is connected, asked where it is known. */

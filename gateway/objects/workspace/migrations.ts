@@ -144,6 +144,16 @@ export const MIGRATIONS: readonly string[] = [
     UNIQUE (environment, name)
   );
   `,
+  `
+  CREATE TABLE box_sets (
+    app TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    boxes TEXT NOT NULL,
+    ttl_ms INTEGER,
+    kept_until INTEGER NOT NULL,
+    PRIMARY KEY (app, endpoint, boxes)
+  ) WITHOUT ROWID;
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

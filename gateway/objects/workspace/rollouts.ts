@@ -93,12 +93,13 @@ export class Rollouts {
 
   /** Ends an app on all its boxes; its names say so to whoever asks. */
   stop(app: App, now: number): void {
-    const { storage, apps, versions, names } = this.#control;
+    const { storage, apps, versions, names, boxSets } = this.#control;
     const active = versions.active(app.id);
     storage.transactionSync(() => {
       for (const version of active) versions.apply(version, "stop");
       apps.stop(app.id, now);
       names.giveUpAll(app.id, "stop");
+      boxSets.forget(app.id);
     });
     for (const version of active) {
       this.cancelReservations(version);
@@ -109,14 +110,16 @@ export class Rollouts {
 
   /** Tells the edge again how a box is reached: it came back with other links, or anew, or was revoked. */
   refreshPlaces(box: string): void {
-    const { versions, names, storage } = this.#control;
-    const serving = versions.assignedTo(box).filter(({ status }) => status === "serving");
+    const { versions, names, boxSets, storage } = this.#control;
+    const assigned = versions.assignedTo(box).map(({ app }) => app);
+    const now = Date.now();
     storage.transactionSync(() => {
-      for (const { app, endpoints } of serving) {
+      for (const app of new Set([...assigned, ...boxSets.appsOf(box)])) {
+        const endpoints = versions.newest(app, "serving")?.endpoints ?? [];
         const placed = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint.boxes]));
         for (const { name, snapshot } of names.snapshotsOf(app)) {
           const boxes = this.#places(placed.get(name) ?? []);
-          names.serve(app, name, { ...snapshot, boxes });
+          this.#serve(app, name, { ...snapshot, boxes }, now);
         }
       }
     });
@@ -204,10 +207,16 @@ export class Rollouts {
       for (const name of names.namesOf(app.id)) {
         if (!snapshots.has(name)) names.giveUp(app.id, name, "release");
       }
-      for (const [name, snapshot] of snapshots) names.serve(app.id, name, snapshot);
+      for (const [name, snapshot] of snapshots) this.#serve(app.id, name, snapshot, now);
     });
     this.#notifyAll(candidate.endpoints);
     changed();
+  }
+
+  /** Wants a name for an app, with the boxes that served its endpoint before. */
+  #serve(app: string, name: string, snapshot: Snapshot, now: number): void {
+    const { names, boxSets } = this.#control;
+    names.serve(app, name, boxSets.serve(app, snapshot, now));
   }
 
   #snapshots(app: App, version: Version, content: VersionContent): Map<string, Snapshot> {

@@ -3,7 +3,6 @@
  * step guards. docs/architecture.md follows a request through it.
  */
 import { appendHeaders } from "../../../base/headers.ts";
-import { homeBox } from "../../../routing/boxes.ts";
 import { ownCors, preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
 import { parseHost } from "../../../routing/host.ts";
@@ -30,6 +29,7 @@ import { type OutgoingCall, proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
+import { homeOfKey } from "./key-home.ts";
 import type { RequestContext } from "./request-context.ts";
 import { collectResult, patienceMs, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
@@ -107,7 +107,13 @@ export async function serve(
   }
   const key = await idempotencyScope(request, head, client);
   if (key !== undefined && "malformed" in key) return context.refuse("bad_request", key.malformed);
-  if (key !== undefined) head.key = key.scope;
+  let { boxes } = snapshot;
+  if (key !== undefined) {
+    head.key = key.scope;
+    const home = await homeOfKey(env, snapshot, key.scope);
+    if (!home.ok) return context.fail(home.error);
+    boxes = home.value;
+  }
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   if (respondAsync && waitS === undefined) head.async = true;
   // An asynchronous call's client goes when the agent has the call in its journal, and not by its patience.
@@ -115,7 +121,11 @@ export async function serve(
   return await respond(
     context,
     origin,
-    await proxyRequest(env, outgoingCall(head, snapshot, request), patience),
+    await proxyRequest(
+      env,
+      outgoingCall(head, { workspace: snapshot.workspace, boxes }, request),
+      patience,
+    ),
   );
 }
 
@@ -227,15 +237,17 @@ async function idempotencyScope(
   return { scope: await sha256Hex(scope) };
 }
 
-/** Calls under one key go to one box, whether it is connected or not: another one would run them again. */
-function outgoingCall(head: RequestHead, snapshot: Snapshot, request: Request): OutgoingCall {
-  const { workspace, boxes: all } = snapshot;
-  const home = head.key === undefined ? undefined : homeBox(head.key, all);
+/** A call as it goes out. Those under one key have one box alone: another one would run them again. */
+function outgoingCall(
+  head: RequestHead,
+  { workspace, boxes }: Pick<Snapshot, "workspace" | "boxes">,
+  request: Request,
+): OutgoingCall {
   const isKeyed = head.key !== undefined;
   return {
     callId: head.callId,
     workspace,
-    boxes: home === undefined ? all : [home],
+    boxes,
     head: asciiJson(JSON.stringify(head)),
     request,
     terms: { method: head.method, isKeyed, isDurable: head.async === true },

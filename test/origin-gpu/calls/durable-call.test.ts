@@ -10,10 +10,11 @@ import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { type CallCursor } from "../../../routing/wire/operations.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
+import { refuse } from "../../../origin-gpu/calls/response/delivery.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { parseRequestHead, type RequestHead } from "../../../routing/wire/heads.ts";
 import { type Failure, parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
-import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { FaultyFiles } from "./store/faulty-files.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
@@ -455,6 +456,56 @@ test("what waits and cannot be saved when the agent stops has not started, and i
   expect(durable.byKey("k")).toBeUndefined();
   expect(log.length).toBeGreaterThan(0);
   log = [];
+});
+
+test("a key that the box knows is not released, running or done; another one is, and begins no call", async () => {
+  open({ callId: "running", key: "running" }, true);
+  await until(() => calls.length === 1);
+  expect(table.keys.release("running")).toBe(false);
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, true);
+  calls[0]?.complete();
+  await until(() => table.inspect("running")?.status === "success");
+  expect(table.keys.release("running")).toBe(false);
+
+  expect(table.keys.release("new")).toBe(true);
+  const late = open({ callId: "late", key: "new" }, true);
+  await until(() => late.heard.length > 0);
+  expect(late.heard).toEqual(["refused no_origin"]);
+  expect(calls).toHaveLength(1);
+  expect(isInJournal("late")).toBe(false);
+});
+
+test("a key joins its call also where the endpoint is not served any more", async () => {
+  const first = open({ callId: "first", key: "k" }, true);
+  await until(() => calls.length === 1);
+  const joining = new LinkPair({
+    onOpen: (stream, text, body, end) => {
+      const events = table.keys.join(stream, CARRIER, parseRequestHead(text), { body, end });
+      return events ?? refuse(stream, { code: "no_origin", detail: "" });
+    },
+    onAttach: () => ({ ...NO_EVENTS }),
+  });
+  const heardUnder = (key?: string): string[] => {
+    const { heard, events } = listener();
+    const head = { ...HEAD, callId: "second", ...(key === undefined ? {} : { key }) };
+    joining.gateway.open(JSON.stringify(head), HALF, true, events);
+    return heard;
+  };
+  const [known, unknown, without] = [heardUnder("k"), heardUnder("other"), heardUnder()];
+  await vi.waitFor(() => {
+    joining.exchange();
+    expect([unknown, without]).toEqual([["refused no_origin"], ["refused no_origin"]]);
+  });
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, true);
+  calls[0]?.complete();
+  await until(() => {
+    joining.exchange();
+    return first.heard.length > 0 && known.length > 0;
+  });
+  expect(known).toEqual(first.heard);
+  expect(calls).toHaveLength(1);
 });
 
 test("a response that had to make room keeps its key: its client is told that it is gone", async () => {

@@ -1,7 +1,7 @@
 import { env as bindings } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
-import { homeBox } from "../../../../routing/boxes.ts";
+import { type FormerBoxes, homeBox } from "../../../../routing/boxes.ts";
 import type { RequestHead } from "../../../../routing/wire/heads.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
@@ -18,7 +18,11 @@ afterEach(() => {
 });
 
 /** A name that these boxes serve, whoever of them is connected. */
-async function served(app: string, boxes: readonly string[]): Promise<string> {
+async function served(
+  app: string,
+  boxes: readonly string[],
+  formerBoxes: readonly FormerBoxes[] = [],
+): Promise<string> {
   const { workspace, environment, endpoint, settings } = announcement(app, "f");
   const name = `local--${app}-f`;
   const appId = `ap-${app}`;
@@ -32,6 +36,7 @@ async function served(app: string, boxes: readonly string[]): Promise<string> {
       app,
       appId,
       boxes: boxes.map((box) => ({ box, links: 1 })),
+      formerBoxes: [...formerBoxes],
       endpoint,
       settings,
     },
@@ -40,13 +45,18 @@ async function served(app: string, boxes: readonly string[]): Promise<string> {
   return name;
 }
 
-/** A box that answers with its own name, and what it was asked. */
-async function answering(box: string) {
+/**
+ * A box that answers with its own name, and what it was asked.
+ * @param keys those of the calls that it knows, hashed; it learns new ones
+ */
+async function answering(box: string, keys = new Set<string>()) {
   const opened: RequestHead[] = [];
   const bodies: string[] = [];
+  const askedFor: string[] = [];
   const agent = await connectAgent(box, {
     open: (stream, head, body, end) => {
       opened.push(head);
+      if (head.key !== undefined) keys.add(head.key);
       let text = new TextDecoder().decode(body);
       const answer = (): void => {
         bodies.push(text);
@@ -61,8 +71,16 @@ async function answering(box: string) {
         },
       };
     },
+    operate: (stream, { operation, parameters }) => {
+      expect(operation).toBe("releaseKey");
+      const { key } = parameters as { key: string };
+      askedFor.push(key);
+      const answer = encoder.encode(JSON.stringify({ released: !keys.has(key) }));
+      stream.sendHead(OK, [answer], true);
+      return {};
+    },
   });
-  return { opened, bodies, close: () => agent.close() };
+  return { opened, bodies, askedFor, close: () => agent.close() };
 }
 
 /** A box that refuses everything. */
@@ -202,6 +220,84 @@ describe("calls under an Idempotency-Key", () => {
     expect(first.opened.length - before).toBe(
       [...homes.values()].filter((box) => box === "home-1").length,
     );
+  });
+});
+
+describe("calls under a key whose boxes have changed", () => {
+  /** A link that is silent for longer counts as lost. */
+  const SOON = Date.now() + 9_000;
+  const post = (name: string, key: string) =>
+    ask(name, "/", { method: "POST", body: "x", headers: { "idempotency-key": key } });
+  const KEYS = Array.from({ length: 16 }, (_, number) => `k-${number}`);
+
+  test("go where their call is, and new ones to their home, which stays when the former time ends", async () => {
+    const before = await served("moving", ["moving-1"]);
+    const first = await answering("moving-1");
+    for (const key of KEYS) expect(await (await post(before, key)).text()).toBe("moving-1");
+    const known = new Set(first.opened.map(({ key }) => key));
+    const after = await served(
+      "moving",
+      ["moving-1", "moving-2"],
+      [{ boxes: ["moving-1"], untilMs: SOON }],
+    );
+    // What the isolate remembers of the name is too old now.
+    vi.useFakeTimers({ toFake: ["Date"] });
+    vi.setSystemTime(Date.now() + 6_000);
+    const second = await answering("moving-2");
+    for (const key of KEYS) expect(await (await post(after, key)).text()).toBe("moving-1");
+    expect(second.opened).toEqual([]);
+
+    const fresh = KEYS.map((key) => `new-${key}`);
+    const homes = new Map<string, string>();
+    for (const key of fresh) homes.set(key, await (await post(after, key)).text());
+    expect(new Set(homes.values())).toEqual(new Set(["moving-1", "moving-2"]));
+    // A key whose home is the box that served before is asked of nobody.
+    const asked = first.askedFor.filter((key) => !known.has(key));
+    expect(new Set(asked)).toEqual(new Set(second.opened.map(({ key }) => key)));
+    vi.setSystemTime(SOON);
+    for (const key of fresh) expect(await (await post(after, key)).text()).toBe(homes.get(key));
+  });
+
+  test("are 503 while a box that may hold their call is away, and run nowhere", async () => {
+    const name = await served(
+      "leaving",
+      ["leaving-2"],
+      [
+        { boxes: ["leaving-1"], untilMs: SOON },
+        { boxes: ["leaving-3"], untilMs: SOON },
+      ],
+    );
+    const held = new Set<string>();
+    const second = await answering("leaving-2");
+    const third = await answering("leaving-3", held);
+    const refused = await post(name, "k");
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get("retry-after")).toBe("1");
+    expect(await refused.json()).toMatchObject({ code: "no_origin" });
+    expect(second.opened).toEqual([]);
+    // One that knows the key answers, whoever else is away.
+    held.add(third.askedFor[0] ?? "");
+    expect(await (await post(name, "k")).text()).toBe("leaving-3");
+    // A call without a key asks nobody.
+    expect(await (await ask(name, "/", { method: "POST", body: "x" })).text()).toBe("leaving-2");
+  });
+
+  test("keep a body that streams for the box that takes the call", async () => {
+    const name = await served(
+      "streaming",
+      ["streaming-2"],
+      [{ boxes: ["streaming-1"], untilMs: SOON }],
+    );
+    await answering("streaming-1");
+    const second = await answering("streaming-2");
+    const body = "0123456789".repeat(20_000);
+    const { readable, writable } = new IdentityTransformStream();
+    const writer = writable.getWriter();
+    void writer.write(encoder.encode(body)).then(async () => await writer.close());
+    const headers = { "idempotency-key": "k" };
+    const answer = await ask(name, "/", { method: "POST", body: readable, headers });
+    expect(await answer.text()).toBe("streaming-2");
+    expect(second.bodies).toEqual([body]);
   });
 });
 
