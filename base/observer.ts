@@ -78,7 +78,7 @@ export function textSink(write: (line: string) => void, stamp: (atMs: number) =>
   return (event) => {
     const { name, atMs, isDebugged } = event;
     if (EVENTS[name].level !== "line" && !isDebugged) return;
-    const text = textOf(event);
+    const text = eventText(event);
     // An app may print a million lines: nearly all texts are one line.
     if (!text.includes("\n")) write(stamp(atMs) + text);
     else for (const line of text.split("\n")) write(stamp(atMs) + line);
@@ -133,7 +133,7 @@ function topics(isOn: (topic: Topic) => boolean): DebugTopics {
   };
 }
 
-function textOf({ name, fields }: ObservedEvent): string {
+function eventText({ name, fields }: ObservedEvent): string {
   if (name === "notice") return String(fields["text"]);
   if (name === "container.output") return `[${fields["source"]}] ${fields["line"]}`;
   if (name === "log.dropped") {

@@ -5,7 +5,7 @@ import type { ApiMethod, ApiOperation, PathParameters } from "../api/operation.t
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
-import { text as textOf } from "node:stream/consumers";
+import { text as readText } from "node:stream/consumers";
 import type { Access } from "./access.ts";
 import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
 
@@ -237,7 +237,7 @@ export class ApiClient {
         content,
       );
       status = response.statusCode ?? 0;
-      text = await textOf(response);
+      text = await readText(response);
     } catch (error) {
       throw new Unavailable(`can't reach the gateway at ${url}: ${networkReason(error)}`);
     }

@@ -38,7 +38,7 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
     }
     const client = new ApiClient(findAccess(values.state, process.env));
     const environment = await chooseEnvironment(client, values.env, process.env);
-    const variables = new Map(file === undefined ? [] : dotenvVariables(textOf(file), file));
+    const variables = new Map(file === undefined ? [] : dotenvVariables(readText(file), file));
     for (const [key, value] of await readFromStdin(given)) variables.set(key, value);
     const secret = await client.call(PUT_SECRET, {
       path: { name },
@@ -109,7 +109,7 @@ export const SECRET: CommandGroup = {
 };
 
 /** A file's text. */
-function textOf(path: string): string {
+function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

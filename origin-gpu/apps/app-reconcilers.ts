@@ -60,8 +60,8 @@ export class AppReconcilers {
     );
   }
 
-  /** There may be something new. */
-  poke(): void {
+  /** Asks the gateway again, which may have something new. */
+  refresh(): void {
     this.#asking.ask();
   }
 

@@ -77,7 +77,7 @@ export class DeployedApps {
     this.operations = {
       ...codeOperations(code, observer.notice),
       refreshAssignments: (_, { stream }) => {
-        this.#assigned.poke();
+        this.#assigned.refresh();
         return replyNothing(stream);
       },
     };
@@ -89,13 +89,13 @@ export class DeployedApps {
    * @param signal ends the wait
    */
   async begin(signal?: AbortSignal): Promise<void> {
-    this.#assigned.poke();
+    this.#assigned.refresh();
     await within(FIRST_ASSIGNMENTS_MS, this.#assigned.begun(), { ...(signal && { signal }) });
   }
 
   /** The gateway is there again: either side may have missed something. */
   welcomed(): void {
-    this.#assigned.poke();
+    this.#assigned.refresh();
   }
 
   /** Takes no more assignments. Containers that run are ended by `AppRuntimes.close`. */

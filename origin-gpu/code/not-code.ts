@@ -20,8 +20,8 @@ export async function notCodeOf(directory: string): Promise<IsNotCode> {
     if (present !== undefined) return present;
     const parent = folder === "" ? above : rulesIn(parentOf(folder));
     const rules = parent.with((base + folder).replace(/\/$/, ""), {
-      gitignore: textOf(join(directory, folder, ".gitignore")),
-      posternignore: textOf(join(directory, folder, ".posternignore")),
+      gitignore: readIfThere(join(directory, folder, ".gitignore")),
+      posternignore: readIfThere(join(directory, folder, ".posternignore")),
     });
     known.set(folder, rules);
     return rules;
@@ -38,7 +38,7 @@ function parentOf(path: string): string {
 }
 
 /** The file's text; undefined for a file that can't be read, which then has no rules. */
-function textOf(path: string): string | undefined {
+function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {

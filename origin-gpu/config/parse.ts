@@ -44,11 +44,7 @@ export interface ParseContext {
 }
 
 /** @param file its path, absolute or relative to the working directory; messages show it as given */
-export function parseConfig(
-  text: string,
-  file: string,
-  surroundings: ParseContext = {},
-): ConfigResult {
+export function parseConfig(text: string, file: string, context: ParseContext = {}): ConfigResult {
   let document: Table;
   try {
     document = parseToml(text, { unsafeKeyBehaviour: "throw" });
@@ -60,7 +56,7 @@ export function parseConfig(
       problems: [{ file, line: error.line, message: `not valid TOML: ${reason}` }],
     };
   }
-  const source = { file, lineOf: locateKeys(text), ...surroundings };
+  const source = { file, lineOf: locateKeys(text), ...context };
   return new ConfigReader(document, source).read(dirname(resolve(file)));
 }
 

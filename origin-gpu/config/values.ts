@@ -31,7 +31,7 @@ export function oneOf<const Values extends readonly [string, ...string[]]>(value
   return z.enum(values, { error: `must be one of ${shown}` });
 }
 
-export function listOf<Element extends z.ZodType>(element: Element, error: string) {
+export function list<Element extends z.ZodType>(element: Element, error: string) {
   return z.array(element, { error }).min(1, { error: `${error}; it is empty` });
 }
 

@@ -9,7 +9,7 @@ import type { Call, Settlement } from "../calls/call.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import { ConcurrencyLimiter } from "../core/concurrency-limiter.ts";
 import type { QueuedCall } from "./queued-call.ts";
-import { pauseBeforeRetryMs } from "./retry.ts";
+import { pauseBeforeRetryMs } from "./retry-pause.ts";
 
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;

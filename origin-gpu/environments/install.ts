@@ -47,17 +47,17 @@ export interface Interpreter {
 export async function identify(
   python: string,
   directory: string,
-  surroundings: InstallDeps,
+  deps: InstallDeps,
 ): Promise<Interpreter> {
   const failure = `${python} is not a Python interpreter`;
   const lines: string[] = [];
   try {
-    const listening = { ...surroundings, log: (line: string) => lines.push(line) };
+    const listening = { ...deps, log: (line: string) => lines.push(line) };
     await runProgram([python, "-c", IDENTIFY], directory, failure, listening);
     const [executable, ...identity] = JSON.parse(lines.at(-1) ?? "") as [string, ...string[]];
     return { executable, identity };
   } catch (error) {
-    for (const line of lines) surroundings.log(line);
+    for (const line of lines) deps.log(line);
     throw error instanceof SyntaxError
       ? new StartFailure("starting_failed", failure, lines)
       : error;
@@ -69,13 +69,13 @@ export async function install(
   directory: string,
   { executable }: Interpreter,
   requirements: readonly string[],
-  surroundings: InstallDeps,
+  deps: InstallDeps,
 ): Promise<void> {
-  const uv = await findProgram("uv", surroundings.inherited["PATH"]);
+  const uv = await findProgram("uv", deps.inherited["PATH"]);
   const python = join(directory, "bin", "python");
   const list = join(directory, "requirements.txt");
   const from = ["--requirement", list];
-  const run = (command: readonly string[]) => runProgram(command, "/", FAILURE, surroundings);
+  const run = (command: readonly string[]) => runProgram(command, "/", FAILURE, deps);
   await run(
     uv === undefined
       ? [executable, "-m", "venv", directory]

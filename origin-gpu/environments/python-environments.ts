@@ -50,9 +50,9 @@ export class PythonEnvironments {
       const message = "requirements need a state directory for their Python environment";
       throw new StartFailure("starting_failed", message);
     }
-    const surroundings = { inherited: this.#inherited, log, signal: this.#closed.signal };
-    const interpreter = await identify(python, directory, surroundings);
-    return await this.#use(environments, interpreter, requirements, surroundings);
+    const deps = { inherited: this.#inherited, log, signal: this.#closed.signal };
+    const interpreter = await identify(python, directory, deps);
+    return await this.#use(environments, interpreter, requirements, deps);
   };
 
   /** Ends the making of environments and refuses later ones. Environments that are in use stay usable. */
@@ -65,7 +65,7 @@ export class PythonEnvironments {
     environments: string,
     interpreter: Interpreter,
     requirements: readonly string[],
-    surroundings: InstallDeps,
+    deps: InstallDeps,
   ): Promise<UsedPython> {
     await mkdir(environments, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
     const key = keyOf(interpreter, requirements);
@@ -77,10 +77,10 @@ export class PythonEnvironments {
         await present;
         continue;
       }
-      const use = await place.tryUse(surroundings.signal);
+      const use = await place.tryUse(deps.signal);
       if (use !== undefined) return { python: place.python, release: () => use.release() };
       if (this.#making.has(key)) continue;
-      const making = make(place, interpreter, requirements, surroundings);
+      const making = make(place, interpreter, requirements, deps);
       this.#making.set(key, making);
       try {
         await making;
@@ -141,9 +141,9 @@ async function make(
   place: Place,
   interpreter: Interpreter,
   requirements: readonly string[],
-  surroundings: InstallDeps,
+  deps: InstallDeps,
 ): Promise<void> {
-  const { log, signal } = surroundings;
+  const { log, signal } = deps;
   let alone = tryLock(place.lockFile, "exclusive");
   while (alone === undefined) {
     await untilAskedAgain(signal);
@@ -157,7 +157,7 @@ async function make(
     log(`postern: making a Python environment for ${requirements.join(", ")}`);
     // An agent that began to make it may have left a part of it.
     await place.remove();
-    await install(place.directory, interpreter, requirements, surroundings);
+    await install(place.directory, interpreter, requirements, deps);
     await place.complete();
     const seconds = (performance.now() - beganAtMs) / 1000;
     log(`postern: the Python environment is there after ${seconds.toFixed(1)} s`);

@@ -22,7 +22,7 @@ const PAGES = [
   ),
 ].filter((page) => page.endsWith(".md"));
 
-const textOf = (page: string): string => readFileSync(join(ROOT, page), "utf8");
+const readPage = (page: string): string => readFileSync(join(ROOT, page), "utf8");
 
 /** A file or folder from the repository's root. */
 const REPOSITORY_PATH =
@@ -33,7 +33,7 @@ const codeIn = (cell: string): string[] =>
   [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
 
 describe("docs/configuration.md", () => {
-  const [described = "", afterwards = ""] = textOf("docs/configuration.md").split("### Not yet");
+  const [described = "", afterwards = ""] = readPage("docs/configuration.md").split("### Not yet");
   const [notYet = ""] = afterwards.split("\n## ");
   const keys: KeyTable = { ...APP_KEYS, ...ENDPOINT_KEYS };
   const keysWhere = (status: string): string[] =>
@@ -100,7 +100,7 @@ describe("docs/configuration.md", () => {
 });
 
 describe("docs/self-hosting.md", () => {
-  const text = textOf("docs/self-hosting.md");
+  const text = readPage("docs/self-hosting.md");
   const flags = tableRows(text).flatMap(([first = ""]) => /^`--([a-z-]+)/.exec(first)?.[1] ?? []);
 
   test("describes every flag of the gateway that is there, once, and no other", () => {
@@ -111,7 +111,7 @@ describe("docs/self-hosting.md", () => {
 });
 
 describe.each(PAGES)("%s", (page) => {
-  const text = textOf(page);
+  const text = readPage(page);
 
   test("has no link that leads nowhere", () => {
     const prose = text.replaceAll(/^```[^]*?^```$/gm, "");
@@ -138,7 +138,7 @@ describe.each(PAGES)("%s", (page) => {
     const [path = "", fragment] = target.split("#");
     const file = path === "" ? page : join(dirname(page), path);
     if (!existsSync(join(ROOT, file))) return false;
-    return fragment === undefined || anchorsOf(textOf(file)).has(fragment);
+    return fragment === undefined || anchorsOf(readPage(file)).has(fragment);
   }
 });
 

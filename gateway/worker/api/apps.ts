@@ -5,7 +5,7 @@ import { type AppView, type AppAddress } from "../../contracts/workspace/apps.ts
 import { isAppId, type ApiApp } from "../../../api/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { ApiProblem } from "./problems.ts";
-import { type ApiHandler, handle } from "./handler.ts";
+import { type ApiHandler, handle } from "./operation-router.ts";
 import { LIST_APPS, GET_APP, STOP_APP, ENVIRONMENT_QUERY } from "../../../api/apps.ts";
 import { pageRequest, toPage, toTime } from "./documents.ts";
 import type * as z from "zod";

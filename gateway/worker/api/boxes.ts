@@ -11,7 +11,7 @@ import { workspaceStub } from "../../contracts/stubs.ts";
 import { uploadOf } from "./upload.ts";
 import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";
-import { type ApiHandler, handle } from "./handler.ts";
+import { type ApiHandler, handle } from "./operation-router.ts";
 import {
   LIST_BOXES,
   ENROL_BOX,

@@ -17,7 +17,7 @@ import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { askAgent } from "../proxy/agent-client.ts";
-import { type ApiHandler, handle } from "./handler.ts";
+import { type ApiHandler, handle } from "./operation-router.ts";
 import { ApiProblem } from "./problems.ts";
 
 export const CALL_HANDLERS: readonly ApiHandler[] = [

@@ -3,7 +3,7 @@ import { ok } from "../../../base/result.ts";
 import { type EnvironmentInfo, noEnvironment } from "../../contracts/workspace/environments.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
-import { type ApiHandler, handle } from "./handler.ts";
+import { type ApiHandler, handle } from "./operation-router.ts";
 import {
   LIST_ENVIRONMENTS,
   CREATE_ENVIRONMENT,

@@ -5,7 +5,7 @@ import { type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";
-import { type ApiHandler, handle } from "./handler.ts";
+import { type ApiHandler, handle } from "./operation-router.ts";
 import {
   LIST_PROXY_TOKENS,
   CREATE_PROXY_TOKEN,

@@ -4,7 +4,7 @@ import type { SecretInfo } from "../../contracts/workspace/secrets.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";
-import { type ApiHandler, handle } from "./handler.ts";
+import { type ApiHandler, handle } from "./operation-router.ts";
 import { LIST_SECRETS, PUT_SECRET, DELETE_SECRET, type ApiSecret } from "../../../api/secrets.ts";
 import { pageRequest, toPage, toTime } from "./documents.ts";
 

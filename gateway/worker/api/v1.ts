@@ -10,7 +10,7 @@ import { BOX_HANDLERS } from "./boxes.ts";
 import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
 import { ENVIRONMENT_HANDLERS } from "./environments.ts";
 import { openApiDocument } from "./openapi.ts";
-import { type ApiHandler, mount } from "./handler.ts";
+import { type ApiHandler, mount } from "./operation-router.ts";
 import { ApiProblem, problemResponse } from "./problems.ts";
 import { PROXY_TOKEN_HANDLERS } from "./proxy-tokens.ts";
 import { SECRET_HANDLERS } from "./secrets.ts";

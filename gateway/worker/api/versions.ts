@@ -8,7 +8,7 @@ import { workspaceStub } from "../../contracts/stubs.ts";
 import { appAddress, noApp, unlessRefused } from "./apps.ts";
 import { contradictionIn } from "./version-content.ts";
 import { ApiProblem } from "./problems.ts";
-import { type ApiHandler, handle } from "./handler.ts";
+import { type ApiHandler, handle } from "./operation-router.ts";
 import {
   LIST_VERSIONS,
   STAGE_VERSION,

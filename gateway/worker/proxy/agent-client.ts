@@ -94,7 +94,7 @@ async function askForText<Name extends AgentOperationName>(
 ): Promise<Result<string, Failure>> {
   const attempt = await open(env, place, name, parameters, content);
   if (!attempt.ok) return attempt;
-  const text = await textOf(attempt.value.body);
+  const text = await readText(attempt.value.body);
   return text === undefined ? err(NO_ANSWER) : ok(text);
 }
 
@@ -134,7 +134,7 @@ async function open<Name extends AgentOperationName>(
 const NO_ANSWER: Failure = { code: "unavailable", detail: "the box did not answer as it should" };
 
 /** A JSON value is whole in the first window; undefined for a body that is larger, which no agent of ours sends. */
-async function textOf(body: ResponseBody): Promise<string | undefined> {
+async function readText(body: ResponseBody): Promise<string | undefined> {
   if (body === null) return "";
   if (body instanceof Uint8Array) return new TextDecoder().decode(body);
   const decoder = new TextDecoder();

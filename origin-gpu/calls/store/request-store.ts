@@ -8,7 +8,7 @@ import { KIB, MIB } from "../../../base/units.ts";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { RequestBody } from "../request-body.ts";
 import { type Files, PRIVATE_DIRECTORY_MODE, removeFile } from "./files.ts";
-import { Packs } from "./packs.ts";
+import { RecordPacks } from "./record-packs.ts";
 import type { RecordFile } from "./stored-result.ts";
 import { encodeWaitingCall, readWaitingCalls, type WaitingCall } from "./waiting-call.ts";
 
@@ -34,7 +34,7 @@ interface SavedRequest {
 export class RequestStore {
   readonly #files: Files;
   readonly #directory: string;
-  readonly #packs: Packs;
+  readonly #packs: RecordPacks;
   /** By callId. */
   readonly #saved = new Map<string, SavedRequest>();
   readonly #removals = new Set<Promise<void>>();
@@ -45,7 +45,7 @@ export class RequestStore {
   private constructor(files: Files, directory: string) {
     this.#files = files;
     this.#directory = directory;
-    this.#packs = new Packs({
+    this.#packs = new RecordPacks({
       files,
       packBytes: PACK_BYTES,
       newPath: () => this.#newPath(),

@@ -14,7 +14,7 @@ import {
   removeFile,
   syncDirectory,
 } from "./files.ts";
-import { Packs } from "./packs.ts";
+import { RecordPacks } from "./record-packs.ts";
 import { type RecordHeader, recordBytes, type ResultMeta } from "./result-record.ts";
 import { recoverResults, resultFileName } from "./result-recovery.ts";
 import { ResultSpool, type SpoolHost, type SpoolOptions } from "./result-spool.ts";
@@ -68,7 +68,7 @@ export class ResultStore implements SpoolHost {
   readonly memoryBytes: number;
   readonly #options: ResultStoreOptions;
   readonly #maxResults: number;
-  readonly #packs: Packs;
+  readonly #packs: RecordPacks;
   /** Responses that are still coming. */
   readonly #spools = new Map<string, ResultSpool>();
   /** Complete ones, oldest first. */
@@ -85,7 +85,7 @@ export class ResultStore implements SpoolHost {
     this.files = options.files ?? REAL_FILES;
     this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES;
     this.#maxResults = options.maxResults ?? MAX_RESULTS;
-    this.#packs = new Packs({
+    this.#packs = new RecordPacks({
       files: this.files,
       // Removing a file frees room, so files must be small where there is little room.
       packBytes: Math.min(options.packBytes ?? PACK_BYTES, Math.ceil(options.quotaBytes / 8)),

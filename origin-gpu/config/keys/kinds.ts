@@ -1,5 +1,5 @@
 /** The kinds of endpoint: exactly one of these keys says what serves it. */
-import { listOf, functionName, originUrl, text } from "../values.ts";
+import { list, functionName, originUrl, text } from "../values.ts";
 import { available, later, target, nonEmptyText } from "./key.ts";
 
 export const KIND_KEYS_TABLE = {
@@ -9,7 +9,7 @@ export const KIND_KEYS_TABLE = {
     example: '"server:app"',
   }),
   web_server: available(
-    listOf(
+    list(
       text(/^[^\0]*$/, "must be text"),
       'must be a command as a list of text, such as ["server", "--port", "$PORT"]',
     ).refine((command) => command[0]?.trim() !== "", {

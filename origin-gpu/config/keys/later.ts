@@ -5,7 +5,7 @@ import {
   either,
   httpUrl,
   integer,
-  listOf,
+  list,
   number,
   oneOf,
   path,
@@ -44,7 +44,7 @@ export const LATER_KEYS = {
     example: "true",
   }),
   custom_domains: later(
-    listOf(
+    list(
       text(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+$/i, "must be a domain name"),
       'must be a list of domain names, such as ["api.example.com", "*.example.net"]',
     ),
@@ -75,7 +75,7 @@ export const LATER_KEYS = {
       [
         integer(0, 64),
         gpuKind(),
-        listOf(gpuKind(), "must be a list of kinds in order of preference"),
+        list(gpuKind(), "must be a list of kinds in order of preference"),
       ],
       'must be a number from 0 to 64, a kind such as "H100:2", or a list of kinds in order of preference',
     ),
@@ -118,7 +118,7 @@ export const LATER_KEYS = {
   ),
   affinity: onlyDefault(
     either(
-      [affinity(), listOf(affinity(), `${AFFINITY}, or a list of them`)],
+      [affinity(), list(affinity(), `${AFFINITY}, or a list of them`)],
       `${AFFINITY}, or a list of them`,
     ),
     "none",
@@ -146,7 +146,7 @@ export const LATER_KEYS = {
       example: '{ root = { type = "str" } }',
     },
   ),
-  probe_paths: later(listOf(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
+  probe_paths: later(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
     meaning: "Paths that are answered while nothing runs.",
     example: '["/favicon.ico"]',
   }),

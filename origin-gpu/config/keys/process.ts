@@ -1,6 +1,6 @@
 /** The keys of the process that serves an endpoint. */
 import { RESERVED_VARIABLES, VARIABLE_NAME } from "../../../routing/wire/variables.ts";
-import { integer, listOf, name, oneOf, path, seconds, tableOf, text } from "../values.ts";
+import { integer, list, name, oneOf, path, seconds, tableOf, text } from "../values.ts";
 import { available, nonEmptyText, DAY_S } from "./key.ts";
 
 /** A line of a requirements file, options such as --index-url included, that leads to no other file. */
@@ -29,7 +29,7 @@ export const PROCESS_KEYS = {
     },
   ),
   requirements: available(
-    listOf(
+    list(
       text(
         REQUIREMENT,
         'must be one line that stands by itself, such as "fastapi>=0.115"; the environment knows no files of the app',
@@ -65,15 +65,12 @@ export const PROCESS_KEYS = {
       example: '{ MODEL = "small" }',
     },
   ),
-  secrets: available(
-    listOf(name(), 'must be a list of names of secrets, such as ["huggingface"]'),
-    {
-      default: "`[]`",
-      meaning:
-        "Secrets of the environment whose variables are added. A later one wins over an earlier one, `env` over all of them ([environments.md](environments.md#secrets)).",
-      example: '["huggingface"]',
-    },
-  ),
+  secrets: available(list(name(), 'must be a list of names of secrets, such as ["huggingface"]'), {
+    default: "`[]`",
+    meaning:
+      "Secrets of the environment whose variables are added. A later one wins over an earlier one, `env` over all of them ([environments.md](environments.md#secrets)).",
+    example: '["huggingface"]',
+  }),
   port: available(integer(1, 65_535), {
     default: "a free one",
     meaning:

@@ -1,6 +1,6 @@
 /** The keys of the requests that an endpoint gets. */
 import * as z from "zod";
-import { boolean, either, integer, listOf, seconds, table, text } from "../values.ts";
+import { boolean, either, integer, list, seconds, table, text } from "../values.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
 export const REQUEST_KEYS = {
@@ -56,7 +56,7 @@ export const REQUEST_KEYS = {
       [
         z.boolean(),
         table({
-          origins: listOf(
+          origins: list(
             text(
               /^(\*|null|[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+)$/i,
               'must be an origin: scheme and host, such as "https://example.com", and no path',

@@ -89,7 +89,7 @@ class Box {
   /** The gateway says what is wanted, and the box does what it can. */
   async told(...desired: AssignedApp[]): Promise<void> {
     this.desired = desired;
-    this.assigned.poke();
+    this.assigned.refresh();
     await settled();
   }
 
@@ -320,7 +320,7 @@ describe("a gateway that is away", () => {
   test("keeps nobody from beginning", async () => {
     const box = new Box();
     box.unreachable = true;
-    box.assigned.poke();
+    box.assigned.refresh();
     await box.assigned.begun();
     expect(box.events).toEqual([]);
   });
@@ -328,7 +328,7 @@ describe("a gateway that is away", () => {
   test("is waited for by nobody once its apps are started", async () => {
     const box = new Box();
     box.desired = [app({ serving: 1 })];
-    box.assigned.poke();
+    box.assigned.refresh();
     await box.assigned.begun();
     expect(box.events).toEqual(["begin 1"]);
   });

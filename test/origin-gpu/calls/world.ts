@@ -332,7 +332,7 @@ export class Wire {
   }
 }
 
-export interface Surroundings {
+export interface WorldOptions {
   /** Moves the clock that the call's own timer runs by. */
   advanceTimers: (ms: number) => void;
   rings?: RingBudget;
@@ -352,7 +352,7 @@ export class World {
   #soon: (() => void)[] = [];
   readonly #later = new Set<() => void>();
 
-  constructor({ advanceTimers, rings = new RingBudget() }: Surroundings, links: number) {
+  constructor({ advanceTimers, rings = new RingBudget() }: WorldOptions, links: number) {
     this.#advanceTimers = advanceTimers;
     this.rings = rings;
     this.calls = new CallRegistry({

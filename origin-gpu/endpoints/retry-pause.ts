@@ -1,4 +1,4 @@
-/** When a call whose request could not be sent is tried again. Pure. */
+/** How long a call waits whose request could not be sent, before it is tried again. Pure. */
 
 const FIRST_PAUSE_MS = 1_000;
 const LAST_PAUSE_MS = 30_000;

@@ -1,6 +1,6 @@
 /**
- * Handlers of the API's operations: what the gateway does for each row of api/. A handler gets what the row's
- * schemas have checked, and returns what the row's response describes.
+ * Binds a handler to each operation of the API, a row of api/, and puts the handlers into a router. A handler gets
+ * what the row's schemas have checked, and returns what the row's response describes.
  */
 import type { Context, Hono } from "hono";
 import * as z from "zod";

@@ -7,7 +7,7 @@ import { CREATE_API_TOKEN } from "../../../../api/tokens.ts";
 import { firstApiToken } from "../../../../auth/tokens.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { gatewayKeys } from "../../../../gateway/contracts/keys.ts";
-import { handle, mount } from "../../../../gateway/worker/api/handler.ts";
+import { handle, mount } from "../../../../gateway/worker/api/operation-router.ts";
 import { problemResponse } from "../../../../gateway/worker/api/problems.ts";
 import { v1 } from "../../../../gateway/worker/api/v1.ts";
 import { BODY_TIMEOUT_MS, BodyReader } from "../../../../gateway/worker/edge/body-reader.ts";

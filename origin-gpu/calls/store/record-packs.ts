@@ -6,7 +6,7 @@ import { AppendLog } from "./append-log.ts";
 import type { Files } from "./files.ts";
 import type { RecordFile } from "./stored-result.ts";
 
-export interface PacksOptions {
+export interface RecordPacksOptions {
   files: Files;
   /** A pack that would grow beyond this size is sealed; a larger record gets a pack of its own. */
   packBytes: number;
@@ -21,13 +21,13 @@ interface GrowingPack extends RecordFile {
   plannedBytes: number;
 }
 
-export class Packs {
-  readonly #options: PacksOptions;
+export class RecordPacks {
+  readonly #options: RecordPacksOptions;
   #growing: GrowingPack | undefined;
   #opening: Promise<void> | undefined;
   readonly #closing = new Set<Promise<void>>();
 
-  constructor(options: PacksOptions) {
+  constructor(options: RecordPacksOptions) {
     this.#options = options;
   }
 
@@ -88,7 +88,7 @@ export class Packs {
   }
 }
 
-async function appendTo(pack: GrowingPack, record: Uint8Array, packs: Packs) {
+async function appendTo(pack: GrowingPack, record: Uint8Array, packs: RecordPacks) {
   pack.plannedBytes += record.length;
   pack.liveBytes += record.length;
   try {
