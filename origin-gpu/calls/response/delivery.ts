@@ -7,7 +7,7 @@ import type { Failure } from "../../../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { type Carrier, StreamWriter } from "../../../routing/wire/stream-writer.ts";
 import type { ReadableResult } from "../store/result-store.ts";
-import { resultFailure } from "../store/stored-result.ts";
+import { resultFailure } from "../store/result-error.ts";
 
 /** Sends the response. Where reading it fails, the client sees a break. */
 export function deliver(

@@ -9,7 +9,7 @@ import { type CallProgress, mayResend } from "../../../routing/wire/resend.ts";
 import type { StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { CallStorage } from "../store/call-storage.ts";
 import type { ResultSpool } from "../store/result-spool.ts";
-import { resultFailure } from "../store/stored-result.ts";
+import { resultFailure } from "../store/result-error.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
 import { deliver, refuse } from "./delivery.ts";
 

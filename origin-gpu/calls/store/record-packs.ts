@@ -4,7 +4,14 @@
  */
 import { AppendLog } from "./append-log.ts";
 import type { Files } from "./files.ts";
-import type { RecordFile } from "./stored-result.ts";
+
+/** A file of records: a pack of small ones, or one large one. */
+export interface RecordFile {
+  readonly path: string;
+  /** Bytes of it, and how many of them belong to records that are still needed. */
+  bytes: number;
+  liveBytes: number;
+}
 
 export interface RecordPacksOptions {
   files: Files;

@@ -8,8 +8,7 @@ import { KIB, MIB } from "../../../base/units.ts";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { RequestBody } from "../request-body.ts";
 import { type Files, PRIVATE_DIRECTORY_MODE, removeFile } from "./files.ts";
-import { RecordPacks } from "./record-packs.ts";
-import type { RecordFile } from "./stored-result.ts";
+import { type RecordFile, RecordPacks } from "./record-packs.ts";
 import { encodeWaitingCall, readWaitingCalls, type WaitingCall } from "./waiting-call.ts";
 
 const PACK_BYTES = 16 * MIB;

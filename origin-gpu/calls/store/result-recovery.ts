@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
 import { RECORD_HEADER_BYTES, recordBytes } from "./result-record.ts";
 import { ResultScan } from "./result-scan.ts";
-import type { RecordFile, StoredResult } from "./stored-result.ts";
+import type { RecordFile } from "./record-packs.ts";
+import type { ResultLocation } from "./result-reader.ts";
 
 type Kind = "pack" | "partial" | "result";
 
@@ -21,7 +22,7 @@ const FILE_NAME = /^(\d{12,15})\.(pack|partial|result)$/;
 
 export interface RecoveredResult {
   callId: string;
-  result: StoredResult;
+  result: ResultLocation;
 }
 
 export interface Recovery {

@@ -16,14 +16,8 @@ import {
   type ResultMeta,
 } from "./result-record.ts";
 import { ResultSpoolFile } from "./result-spool-file.ts";
-import {
-  asResultError,
-  READ_BYTES,
-  readBody,
-  type ReadOptions,
-  ResultError,
-  type StoredResult,
-} from "./stored-result.ts";
+import { asResultError, ResultError } from "./result-error.ts";
+import { READ_BYTES, readBody, type ReadOptions, type ResultLocation } from "./result-reader.ts";
 
 /** Bytes that may wait to be written: above this number the app is held back, below half of it it goes on. */
 const UNWRITTEN_LIMIT_BYTES = MIB;
@@ -40,9 +34,9 @@ export interface SpoolHost {
   reserve(bytes: number): boolean;
   newPartialPath(): string;
   /** Puts a complete record into a pack; its room is reserved. @returns when it is on the disk */
-  storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<StoredResult>;
+  storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<ResultLocation>;
   /** Gives a complete and synced file its final name; its room is reserved. */
-  storeAlone(meta: ResultMeta, header: RecordHeader, partialPath: string): Promise<StoredResult>;
+  storeAlone(meta: ResultMeta, header: RecordHeader, partialPath: string): Promise<ResultLocation>;
   /** The spool failed. Its room is free when its file, if it has one, is gone. */
   onFailed(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void;
 }
@@ -62,7 +56,7 @@ export class ResultSpool {
   readonly #declaredBytes: number | undefined;
   #state: "open" | "finishing" | "stored" | "failed" = "open";
   #failure: ResultError | undefined;
-  #stored: StoredResult | undefined;
+  #stored: ResultLocation | undefined;
 
   /** All body bytes so far, and their checksum. */
   #bytes = 0;
@@ -253,14 +247,14 @@ export class ResultSpool {
     }
   }
 
-  async #finishSmall(): Promise<StoredResult> {
+  async #finishSmall(): Promise<ResultLocation> {
     const body = this.#memory.subarray(0, this.#memoryBytes);
     const { record, header } = encodeRecord(this.#times(), this.#encodedMeta, body);
     if (!this.#reserve(record.length)) throw this.#failure as ResultError;
     return await this.#host.storeInPack(this.meta, header, record);
   }
 
-  async #finish(file: ResultSpoolFile): Promise<StoredResult> {
+  async #finish(file: ResultSpoolFile): Promise<ResultLocation> {
     const header: RecordHeader = {
       ...this.#times(),
       metaBytes: this.#encodedMeta.length,

@@ -14,19 +14,18 @@ import {
   removeFile,
   syncDirectory,
 } from "./files.ts";
-import { RecordPacks } from "./record-packs.ts";
 import { type RecordHeader, recordBytes, type ResultMeta } from "./result-record.ts";
 import { recoverResults, resultFileName } from "./result-recovery.ts";
 import { ResultSpool, type SpoolHost, type SpoolOptions } from "./result-spool.ts";
+import { ResultError } from "./result-error.ts";
+import { type RecordFile, RecordPacks } from "./record-packs.ts";
 import {
   readBody,
   readHead,
   type ReadOptions,
   readRecord,
-  ResultError,
-  type RecordFile,
-  type StoredResult,
-} from "./stored-result.ts";
+  type ResultLocation,
+} from "./result-reader.ts";
 
 export interface ResultStoreOptions {
   directory: string;
@@ -72,7 +71,7 @@ export class ResultStore implements SpoolHost {
   /** Responses that are still coming. */
   readonly #spools = new Map<string, ResultSpool>();
   /** Complete ones, oldest first. */
-  readonly #stored = new Map<string, StoredResult>();
+  readonly #stored = new Map<string, ResultLocation>();
   /** Bytes on the disk, and bytes that are reserved. */
   #usedBytes = 0;
   #lastFile = 0;
@@ -195,7 +194,11 @@ export class ResultStore implements SpoolHost {
     return this.#newPath("partial");
   }
 
-  async storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<StoredResult> {
+  async storeInPack(
+    meta: ResultMeta,
+    header: RecordHeader,
+    record: Buffer,
+  ): Promise<ResultLocation> {
     const place = await this.#packs.append(record);
     return this.#complete(meta.callId, { ...header, ...place });
   }
@@ -204,7 +207,7 @@ export class ResultStore implements SpoolHost {
     meta: ResultMeta,
     header: RecordHeader,
     partialPath: string,
-  ): Promise<StoredResult> {
+  ): Promise<ResultLocation> {
     const path = this.#newPath("result");
     await this.files.rename(partialPath, path);
     try {
@@ -227,7 +230,7 @@ export class ResultStore implements SpoolHost {
     else this.#track(fileGone.finally(release));
   }
 
-  #complete(callId: string, result: StoredResult): StoredResult {
+  #complete(callId: string, result: ResultLocation): ResultLocation {
     this.#spools.delete(callId);
     this.#stored.set(callId, result);
     return result;
@@ -240,12 +243,12 @@ export class ResultStore implements SpoolHost {
     return true;
   }
 
-  #dropFor(why: DropReason, callId: string, result: StoredResult): void {
+  #dropFor(why: DropReason, callId: string, result: ResultLocation): void {
     this.#drop(callId, result);
     this.#options.onDropped?.(callId, why);
   }
 
-  #drop(callId: string, result: StoredResult): void {
+  #drop(callId: string, result: ResultLocation): void {
     this.#stored.delete(callId);
     this.#releaseRecord(result.file, recordBytes(result));
   }
@@ -273,7 +276,7 @@ export class ResultStore implements SpoolHost {
 
   /** Moves the live responses out of packs of which more than half is dead. */
   async #compactPacks(): Promise<void> {
-    const due: [string, StoredResult][] = [];
+    const due: [string, ResultLocation][] = [];
     for (const entry of this.#stored) {
       const { file } = entry[1];
       if (file.liveBytes * 2 < file.bytes && file !== this.#packs.growing) due.push(entry);

@@ -5,10 +5,10 @@
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { KIB } from "../../../base/units.ts";
-import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
-import type { Failure } from "../../../routing/wire/messages.ts";
-import { type Files, isMissing, isNoSpace, readAll } from "./files.ts";
+import { type Files, isMissing, readAll } from "./files.ts";
+import type { RecordFile } from "./record-packs.ts";
+import { ResultError } from "./result-error.ts";
 import {
   decodeMeta,
   RECORD_HEADER_BYTES,
@@ -19,65 +19,11 @@ import {
 /** Bytes of one read: as many as a frame carries. */
 export const READ_BYTES = 64 * KIB;
 
-/** A file of records: a pack of small ones, or one large one. */
-export interface RecordFile {
-  readonly path: string;
-  /** Bytes of it, and how many of them belong to records that are still needed. */
-  bytes: number;
-  liveBytes: number;
-}
-
 /** Where a result is: all that is in memory of it. */
-export interface StoredResult extends Readonly<RecordHeader> {
+export interface ResultLocation extends Readonly<RecordHeader> {
   /** Changes when the result moves to another pack. */
   file: RecordFile;
   offset: number;
-}
-
-/** Says why a result is not there, or not whole. */
-export class ResultError extends Error {
-  readonly code: ResultErrorCode;
-
-  constructor(code: ResultErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
-}
-
-export type ResultErrorCode =
-  /** No room on the disk, or within the results' quota. */
-  | "results_full"
-  /** The disk failed. */
-  | "storage_failed"
-  /** It was given up before it was complete: its call failed or was cancelled. */
-  | "discarded"
-  /** It was complete, and was dropped since. */
-  | "expired"
-  /** The bytes on the disk are not those that were written. */
-  | "damaged";
-
-const PUBLIC_CODE = {
-  results_full: "results_full",
-  storage_failed: "call_lost",
-  // The app broke it off, or the call was cancelled; its subscribers have the head already.
-  discarded: "origin_error",
-  expired: "result_expired",
-  damaged: "call_lost",
-} as const satisfies Record<ResultErrorCode, ErrorCode>;
-
-/** Makes a `ResultError` of an error of the file system. Returns a `ResultError` as it is. */
-export function asResultError(error: unknown): ResultError {
-  if (error instanceof ResultError) return error;
-  if (isNoSpace(error)) {
-    return new ResultError("results_full", "the disk is full", { cause: error });
-  }
-  return new ResultError("storage_failed", "the result cannot be stored", { cause: error });
-}
-
-/** The failure that clients are told where a response could not be stored, or cannot be read. */
-export function resultFailure(error: unknown): Failure {
-  if (error instanceof ResultError) return { code: PUBLIC_CODE[error.code], detail: error.message };
-  return { code: "call_lost", detail: "the box's disk failed" };
 }
 
 /** Which part of a body to read, and until when. */
@@ -90,7 +36,7 @@ export interface ReadOptions {
   signal?: AbortSignal;
 }
 
-export async function readHead(files: Files, result: StoredResult): Promise<ResponseHead> {
+export async function readHead(files: Files, result: ResultLocation): Promise<ResponseHead> {
   const handle = await openResult(files, result);
   try {
     const bytes = Buffer.allocUnsafe(result.metaBytes);
@@ -106,7 +52,7 @@ export async function readHead(files: Files, result: StoredResult): Promise<Resp
 /** Reads the body, part by part. @throws ResultError */
 export async function* readBody(
   files: Files,
-  result: StoredResult,
+  result: ResultLocation,
   { from = 0, to = Number.POSITIVE_INFINITY, signal }: ReadOptions,
 ): AsyncGenerator<Uint8Array> {
   const end = Math.min(to, result.bodyBytes);
@@ -131,7 +77,7 @@ export async function* readBody(
 }
 
 /** Reads a whole record as it stands in the file. */
-export async function readRecord(files: Files, result: StoredResult): Promise<Buffer> {
+export async function readRecord(files: Files, result: ResultLocation): Promise<Buffer> {
   const { file, offset } = await openResult(files, result);
   try {
     const record = Buffer.allocUnsafe(recordBytes(result));
@@ -145,7 +91,7 @@ export async function readRecord(files: Files, result: StoredResult): Promise<Bu
 /** Opens the file: from here on the result can be read even if the file is removed. */
 async function openResult(
   files: Files,
-  result: StoredResult,
+  result: ResultLocation,
 ): Promise<{ file: FileHandle; offset: number }> {
   for (;;) {
     const { file, offset } = result;
