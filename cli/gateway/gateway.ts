@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { verifyBoxCredential } from "../../auth/box-credential.ts";
 import { deriveGatewayKeys } from "../../auth/keys.ts";
 import type { Observer } from "../../base/observer.ts";
+import { systemTimer } from "../../base/runtime/timer.ts";
 import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
 import { isTrusted, parseTrustedProxies } from "../../routing/trusted-proxies.ts";
@@ -17,6 +18,7 @@ import { startFront, type Front } from "../front/front.ts";
 import { startMetrics } from "../metrics.ts";
 import { counters, stampLines, writeJsonLines } from "../observer.ts";
 import { bundleWorker } from "./bundle.ts";
+import { DiskReserve } from "./disk-reserve.ts";
 import { writeOwnProfile } from "./own-profile.ts";
 import type { GatewaySettings } from "./settings.ts";
 import {
@@ -66,6 +68,7 @@ export async function startGateway(
   if (settings.log === "json") writeJsonLines();
   await startMetrics();
   const state = openStateDirectory(settings.state);
+  const reserve = reserveOf(state, observer);
   let front: Front | undefined;
   try {
     const orphan = state.readWorkerd();
@@ -86,7 +89,11 @@ export async function startGateway(
       log: observer.notice,
     });
     const domain = baseDomain(front.port);
-    const running = await startWorker(settings, worker, state, domain, frontSecret, observer);
+    const running = await startWorker(
+      { settings, worker, state, reserve, observer },
+      domain,
+      frontSecret,
+    );
     workerd.resolve(running);
     const info: RunningInfo = {
       url: `${publicScheme(domain)}://${domain}`,
@@ -100,7 +107,7 @@ export async function startGateway(
     return {
       ...info,
       statePath: state.path,
-      ...endings(front, running, state),
+      ...endings(front, running, state, reserve),
     };
   } catch (error) {
     front?.reset();
@@ -127,6 +134,7 @@ function endings(
   front: Front,
   workerd: Workerd,
   state: StateDirectory,
+  reserve: DiskReserve,
 ): Pick<RunningGateway, "drain" | "stop" | "kill"> {
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
@@ -138,12 +146,14 @@ function endings(
     async stop() {
       await drain();
       await workerd.stop(WORKERD_GRACE_MS);
+      reserve.end();
       state.release();
     },
     kill() {
       void front.close();
       front.reset();
       workerd.kill();
+      reserve.end();
       state.release();
     },
   };
@@ -158,14 +168,27 @@ async function drainClients(front: Front, workerd: Workerd): Promise<void> {
   await closed;
 }
 
+interface WorkerOptions {
+  readonly settings: GatewaySettings;
+  /** The entry of the Worker. */
+  readonly worker: string;
+  readonly state: StateDirectory;
+  readonly reserve: DiskReserve;
+  readonly observer: Observer;
+}
+
+function reserveOf({ reservePath }: StateDirectory, { notice }: Observer): DiskReserve {
+  const now = (): number => performance.now();
+  const reserve = new DiskReserve({ path: reservePath, notice, timer: systemTimer, now });
+  reserve.keep();
+  return reserve;
+}
+
 /** Writes workerd's configuration and the Worker's bundle, and starts workerd. */
 async function startWorker(
-  settings: GatewaySettings,
-  worker: string,
-  state: StateDirectory,
+  { settings, worker, state, reserve, observer }: WorkerOptions,
   baseDomain: string,
   frontSecret: string,
-  observer: Observer,
 ): Promise<Workerd> {
   const manifest = readWorkerManifest();
   const variables: Record<string, string> = {
@@ -188,6 +211,7 @@ async function startWorker(
     throw new CommandFailure(`can't write the state directory ${state.path}: ${reasonOf(error)}`);
   }
   return startWorkerd({
+    onFullDisk: () => reserve.onFull(),
     configPath,
     objectsPath: state.objectsPath,
     environment: variables,

@@ -16,6 +16,12 @@ const SETTLED_TOO_LATE =
 /** workerd's line about a response that broke off, with our words in it (gateway/worker/proxy/resumable-body.ts). */
 const BROKEN_ANSWER = /Uncaught exception: .*remote\.jsg\.Error: (the answer of call .*)$/;
 
+/** How workerd says that SQLite could not write, or found no room for what it needs to read. */
+const FULL_DISK = /\bSQLITE_FULL\b|\bSQLITE_IOERR_SHMSIZE\b|No space left on device/;
+
+/** The addresses behind a line of workerd's own fault. */
+const ADDRESSES = /^stack: /;
+
 export class WorkerdLines {
   readonly #log: (line: string) => void;
   readonly #kept: string[];
@@ -23,10 +29,17 @@ export class WorkerdLines {
   #lines = 0;
   #withinStack = false;
 
-  /** @param kept gets the last lines */
-  constructor(log: (line: string) => void, kept: string[]) {
+  readonly #onFullDisk: () => void;
+  #withinDisk = false;
+
+  /**
+   * @param kept gets the last lines
+   * @param onFullDisk called for each line about a full disk, instead of the line
+   */
+  constructor(log: (line: string) => void, kept: string[], onFullDisk: () => void) {
     this.#log = log;
     this.#kept = kept;
+    this.#onFullDisk = onFullDisk;
   }
 
   /** @param nowMs of any clock with milliseconds */
@@ -36,6 +49,7 @@ export class WorkerdLines {
     if (line === "" || this.#withinStack) return;
     this.#kept.push(line);
     if (this.#kept.length > KEPT_LINES) this.#kept.shift();
+    if (this.#saysDisk(line)) return;
     if (nowMs - this.#windowStart > LINE_WINDOW_MS) {
       if (this.#lines > MAX_LINES_PER_WINDOW) {
         this.#log(`workerd: ${this.#lines - MAX_LINES_PER_WINDOW} more lines were left out`);
@@ -47,5 +61,12 @@ export class WorkerdLines {
     if (this.#lines > MAX_LINES_PER_WINDOW) return;
     const broken = BROKEN_ANSWER.exec(line)?.[1];
     this.#log(broken ?? `workerd: ${line}`);
+  }
+  /** Whether a line is about a full disk, or has the addresses behind one. */
+  #saysDisk(line: string): boolean {
+    const isFull = FULL_DISK.test(line);
+    if (isFull) this.#onFullDisk();
+    this.#withinDisk = isFull || (this.#withinDisk && ADDRESSES.test(line));
+    return this.#withinDisk;
   }
 }

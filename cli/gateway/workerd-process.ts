@@ -40,6 +40,8 @@ export interface WorkerdOptions {
   readonly observer: Observer;
   /** Called with each new process and, when it has ended, with undefined. */
   readonly onProcess: (identity: ProcessIdentity | undefined) => void;
+  /** Called for each line of workerd's about a full disk. */
+  readonly onFullDisk: () => void;
 }
 
 export interface Workerd {
@@ -151,7 +153,7 @@ class Supervisor implements Workerd {
   }
 
   #spawn(): { child: ChildProcess; listening: Promise<void>; lastLines: string[] } {
-    const { configPath, objectsPath, environment, observer, onProcess } = this.#options;
+    const { configPath, objectsPath, environment, observer, onProcess, onFullDisk } = this.#options;
     const child = spawn(
       WORKERD,
       [
@@ -190,7 +192,7 @@ class Supervisor implements Workerd {
     // The Worker's own events: one line per request with --log json.
     if (stdout !== undefined) createInterface({ input: stdout }).on("line", passOn);
     if (stderr !== undefined) {
-      const lines = new WorkerdLines(observer.notice, lastLines);
+      const lines = new WorkerdLines(observer.notice, lastLines, onFullDisk);
       createInterface({ input: stderr }).on("line", (line) => lines.add(line, performance.now()));
     }
     if (control !== undefined) {

@@ -3,7 +3,11 @@ import { WorkerdLines } from "../../cli/gateway/workerd-lines.ts";
 
 function printed(lines: readonly string[], atMs = (index: number): number => index): string[] {
   const log: string[] = [];
-  const workerd = new WorkerdLines((line) => log.push(line), []);
+  const workerd = new WorkerdLines(
+    (line) => log.push(line),
+    [],
+    () => log.push("FULL"),
+  );
   for (const [index, line] of lines.entries()) workerd.add(line, atMs(index));
   return log;
 }
@@ -44,7 +48,27 @@ test("more than twenty lines in ten seconds are counted instead", () => {
 
 test("the last lines are kept: they say why it died", () => {
   const kept: string[] = [];
-  const workerd = new WorkerdLines(() => undefined, kept);
+  const workerd = new WorkerdLines(
+    () => undefined,
+    kept,
+    () => undefined,
+  );
   for (let index = 0; index < 9; index += 1) workerd.add(`line ${index}`, index);
   expect(kept).toEqual(["line 4", "line 5", "line 6", "line 7", "line 8"]);
+});
+
+test("lines about a full disk, and the addresses behind them, are an event instead", () => {
+  const full =
+    "workerd/io/io-context.c++:632: error: e = workerd/util/sqlite.c++:1827: failed: SQLite failed; " +
+    "dbErrorMessage(err, db) = database or disk is full: SQLITE_FULL";
+  const unreadable =
+    "workerd/jsg/util.c++:415: error: e = workerd/util/sqlite.c++:914: failed: SQLite failed; " +
+    "dbErrorMessage(prepareResult, db) = disk I/O error: SQLITE_IOERR (extended: SQLITE_IOERR_SHMSIZE)";
+  const stack = "stack: /bin/workerd@3fdbce7 /bin/workerd@3fedb55";
+  expect(printed([full, stack, unreadable, stack, "another"])).toEqual([
+    "FULL",
+    "FULL",
+    "workerd: another",
+  ]);
+  expect(printed([stack])).toEqual([`workerd: ${stack}`]);
 });

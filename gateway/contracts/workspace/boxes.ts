@@ -71,6 +71,11 @@ export interface BoxMethods {
    * any more.
    */
   greet(greeting: Greeting): Promise<Welcome["endpoints"] | undefined>;
+  /**
+   * Answers a greeting from what was noted before, and notes nothing: for a workspace that could not write. Names that
+   * the box does not have yet are refused.
+   */
+  recall(greeting: Greeting): Promise<Welcome["endpoints"] | undefined>;
   /** A link of a box went. @param isGoodbye its agent has ended, and said so */
   linkLost(link: BoxLink, isGoodbye: boolean): void;
   /** The boxes that said they have this code, connected ones first. */

@@ -34,6 +34,7 @@ import {
 import { linkName, workspaceStub } from "../../contracts/stubs.ts";
 import { ClaimableCalls } from "./claimable-calls.ts";
 import { Deadlines } from "./deadlines.ts";
+import { greet } from "./greet.ts";
 import {
   CLOSE,
   closeSocket,
@@ -252,7 +253,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     let endpoints: Welcome["endpoints"] | undefined;
     try {
       link.greeted = true;
-      endpoints = await workspaceStub(this.env, workspace).greet({
+      const greeting = {
         box,
         serial,
         link: number,
@@ -260,7 +261,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         agent,
         links,
         endpoints: announced,
-      });
+      };
+      endpoints = await greet(this.env, workspace, greeting, () => this.#link === link);
     } catch (error) {
       reportError(this.env, `registering ${box}`, error);
       this.#drop(link, CLOSE.internalError, "the gateway could not register the endpoints");

@@ -61,6 +61,25 @@ export class Announcements {
     return await answers;
   }
 
+  /** Answers an announcement from what has been noted. Reads alone. */
+  async recall({ box, incarnation, endpoints }: Announcement): Promise<Answer[]> {
+    const { apps, names } = this.#control;
+    return await Promise.all(
+      endpoints.map(async (announcement) => {
+        const named = await this.#named(announcement);
+        if (!named.ok) return refusedAnswer(named);
+        const { environment, app: appName, devSuffix = "" } = announcement;
+        const app = apps.findAnnounced({ environment, name: appName, box, incarnation, devSuffix });
+        const { name } = named.value;
+        if (app !== undefined && names.namesOf(app.id).includes(name)) {
+          return { url: urlOf(this.#control, name), appToken: await this.#tokenOf(app) };
+        }
+        const detail = "the gateway cannot note a new name now: its log says why";
+        return refusedAnswer(err({ code: "unavailable", detail }));
+      }),
+    );
+  }
+
   /** The last link of a box went. @param isGoodbye its agent has ended, and said so */
   boxLost(box: string, isGoodbye: boolean, now: number): void {
     const { apps, changed } = this.#control;

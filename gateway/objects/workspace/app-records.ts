@@ -126,26 +126,32 @@ export class AppRecords {
     return this.find(id) as App;
   }
 
-  /** The app that a box announces; made when it is new. One that was about to go, or was stopped, stays. */
-  announced({ environment, name, box, incarnation, devSuffix }: AnnouncedApp, now: number): App {
-    const kind: AppKind = devSuffix === "" ? "in_place" : "ephemeral";
-    const process = devSuffix === "" ? "" : incarnation;
+  /** The living app that a box announces, where it is there already. */
+  findAnnounced({ environment, name, box, incarnation, devSuffix }: AnnouncedApp): App | undefined {
     const [row] = this.#sql.exec<Row>(
       `SELECT * FROM apps WHERE box = ? AND environment = ? AND name = ? AND incarnation = ?
        AND dev_suffix = ? AND stopped_at IS NULL`,
       box,
       environment,
       name,
-      process,
+      processOf({ incarnation, devSuffix }),
       devSuffix,
     );
-    if (row === undefined) {
-      const id = newAppId();
-      this.#sql.exec(INSERT, id, environment, name, kind, box, process, devSuffix, now);
-      return this.find(id) as App;
+    return row === undefined ? undefined : appOf(row);
+  }
+
+  /** The app that a box announces; made when it is new. One that was about to go, or was stopped, stays. */
+  announced(app: AnnouncedApp, now: number): App {
+    const known = this.findAnnounced(app);
+    if (known !== undefined) {
+      this.#sql.exec("UPDATE apps SET expires_at = NULL, stopped_at = NULL WHERE id = ?", known.id);
+      return this.find(known.id) as App;
     }
-    this.#sql.exec("UPDATE apps SET expires_at = NULL, stopped_at = NULL WHERE id = ?", row.id);
-    return this.find(row.id) as App;
+    const { environment, name, box, devSuffix } = app;
+    const kind: AppKind = devSuffix === "" ? "in_place" : "ephemeral";
+    const id = newAppId();
+    this.#sql.exec(INSERT, id, environment, name, kind, box, processOf(app), devSuffix, now);
+    return this.find(id) as App;
   }
 
   /** The apps that a box announced. */
@@ -215,6 +221,14 @@ export class AppRecords {
       .toArray()
       .map(appOf);
   }
+}
+
+/** The agent process that an app belongs to; one that is served in place belongs to its box. */
+function processOf({
+  incarnation,
+  devSuffix,
+}: Pick<AnnouncedApp, "incarnation" | "devSuffix">): string {
+  return devSuffix === "" ? "" : incarnation;
 }
 
 function newAppId(): string {

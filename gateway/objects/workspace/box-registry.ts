@@ -76,9 +76,9 @@ export class BoxRegistry {
     return true;
   }
 
+  /** Reads alone: a box must be let in where the disk is full. */
   isEnrolled(name: string, serial: string): boolean {
-    this.boxes.forgetExpired(Date.now());
-    return this.boxes.current(name, serial) !== undefined;
+    return this.boxes.isEnrolled(name, serial, Date.now());
   }
 
   /** Notes a link that came up; false when its box is not enrolled any more. */

@@ -92,10 +92,15 @@ export class Boxes {
     return this.#sql.exec<Row>(`${SELECT} WHERE NOT ephemeral ORDER BY name`).toArray().map(infoOf);
   }
 
-  /** The box whose present enrolment this is; undefined when that was revoked or replaced. */
-  current(name: string, serial: string): BoxInfo | undefined {
-    const [row] = this.#sql.exec<Row>(`${SELECT} WHERE name = ? AND serial = ?`, name, serial);
-    return row === undefined ? undefined : infoOf(row);
+  /** Whether this is a box's present enrolment; not when that was revoked, was replaced or has expired. */
+  isEnrolled(name: string, serial: string, now: number): boolean {
+    const found = this.#sql.exec(
+      "SELECT 1 FROM boxes WHERE name = ? AND serial = ? AND (expires_at IS NULL OR expires_at > ?)",
+      name,
+      serial,
+      now,
+    );
+    return found.toArray().length > 0;
   }
 
   /** Forgets a box, with its links and what it has. */

@@ -33,6 +33,9 @@ import { Rollouts } from "./rollouts.ts";
 import { VersionBoxes } from "./version-boxes.ts";
 import { type Version, Versions } from "./versions.ts";
 
+/** From an object's start until it looks for work that an earlier one left. */
+const FIRST_LOOK_MS = 1_000;
+
 /** When `Names` did not answer. */
 const RETRY_MS = 1_000;
 
@@ -90,8 +93,9 @@ export class ControlPlane {
       async (app) => await confidential.token(app),
       Date.now(),
     );
-    // The object may have ended before it told `Names` everything.
-    this.#changed();
+    // The object may have ended before it told `Names` everything. On a full disk the alarm cannot be set, and an object
+    // whose write fails ends together with its requests: those that woke it are answered before.
+    setTimeout(() => this.#changed(), FIRST_LOOK_MS);
   }
 
   async stage(deployment: NewDeployment): Promise<Result<VersionView, Refusal>> {
@@ -167,6 +171,18 @@ export class ControlPlane {
     this.#rollouts.refreshPlaces(box);
     if (endpoints === undefined) return [];
     return await this.#announcements.announce({ box, incarnation, links, endpoints });
+  }
+
+  /** A link came up that cannot be noted; undefined when its box is not enrolled. Reads alone. */
+  async recall({
+    box,
+    serial,
+    incarnation,
+    links,
+    endpoints = [],
+  }: Greeting): Promise<Welcome["endpoints"] | undefined> {
+    if (!this.#boxes.isEnrolled(box, serial)) return undefined;
+    return await this.#announcements.recall({ box, incarnation, links, endpoints });
   }
 
   /** A link went. @param isGoodbye its agent has ended, and said so */

@@ -162,6 +162,10 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return await this.#control.greet(greeting);
   }
 
+  async recall(greeting: Greeting): Promise<Welcome["endpoints"] | undefined> {
+    return await this.#control.recall(greeting);
+  }
+
   linkLost(link: BoxLink, isGoodbye: boolean): void {
     this.#control.linkLost(link, isGoodbye);
   }

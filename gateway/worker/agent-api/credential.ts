@@ -4,6 +4,7 @@ import { VERDICT_HEADER, type Verdict } from "../../../routing/wire/verdicts.ts"
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { REVOKED } from "../../contracts/link.ts";
+import { reportError } from "../../contracts/observer.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 
 /** The box that a request proves to be, by its credential alone; or the refusal. */
@@ -46,9 +47,24 @@ export async function boxOf(request: Request, env: Env): Promise<BoxIdentity | R
 export async function enrolledBox(request: Request, env: Env): Promise<BoxIdentity | Response> {
   const box = await boxOf(request, env);
   if (box instanceof Response) return box;
-  const known = await workspaceStub(env, box.workspace).isEnrolled(box.box, box.serial);
-  if (known) return box;
-  return refusal(401, "revoked", `box ${box.box}: ${REVOKED}`);
+  const known = await isEnrolled(env, box);
+  if (known === undefined) {
+    const line = "postern: the workspace did not answer; the gateway's log says why\n";
+    return new Response(line, { status: 503 });
+  }
+  return known ? box : refusal(401, "revoked", `box ${box.box}: ${REVOKED}`);
+}
+
+/** Undefined where the workspace does not answer. An object that could not write ends, and the next one answers. */
+async function isEnrolled(env: Env, box: BoxIdentity): Promise<boolean | undefined> {
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    try {
+      return await workspaceStub(env, box.workspace).isEnrolled(box.box, box.serial);
+    } catch (error) {
+      reportError(env, `asking of box ${box.box}`, error);
+    }
+  }
+  return undefined;
 }
 
 /** A refusal whose verdict agents know (routing/wire/verdicts.ts), with one line for the operator. */

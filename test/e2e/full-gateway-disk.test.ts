@@ -1,0 +1,70 @@
+/** The gateway's disk is full: a box that dials again is let in and serves, and a line of the log names the disk. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { type CuttableProxy, startCuttableProxy } from "../support/cuttable-proxy.ts";
+import { type Gateway, startGateway, startServe, webServer } from "../support/harness.ts";
+import { send } from "../support/http-client.ts";
+import type { ManagedProcess } from "../support/processes.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+let disk: string;
+let gateway: Gateway;
+let proxy: CuttableProxy;
+let agent: ManagedProcess;
+let fillers = 0;
+
+beforeAll(async () => {
+  disk = join(temporaryDirectory(), "disk");
+  mkdirSync(disk);
+  execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=64m", "tmpfs", disk]);
+  gateway = await startGateway({ stateDirectory: join(disk, "state") });
+  proxy = await startCuttableProxy(gateway.port);
+  agent = await startServe(gateway, [webServer()], proxy.port);
+  expect(await status()).toBe(200);
+});
+afterAll(async () => {
+  await agent.stop();
+  await proxy.close();
+  await gateway.stop();
+  execFileSync("/bin/umount", [disk]);
+});
+
+async function status(): Promise<number> {
+  const address = gateway.address("web", "-dev");
+  return (await send(address, "/json", { timeoutMs: 20_000 })).status;
+}
+
+/** Takes all the room that there is. */
+function fill(): void {
+  const { bavail, bsize } = statfsSync(disk);
+  fillers += 1;
+  writeFileSync(join(disk, `filler-${fillers}`), Buffer.alloc(bavail * bsize));
+}
+
+/** Cuts the box's link; the answer comes over the next one. */
+async function redial(): Promise<void> {
+  const dials = proxy.requestLines.length;
+  expect(proxy.cut()).toBe(1);
+  expect(await status()).toBe(200);
+  expect(proxy.requestLines.slice(dials)).toContain("GET /_postern/link/0 HTTP/1.1");
+}
+
+test("a box that dials again is let in, with the room that was kept for it and without", async () => {
+  fill();
+  await redial();
+  const [said] = await gateway.process.waitForErrorOutput(/the gateway's disk is full: .*/);
+  expect(said).toContain(`make room on the file system of ${join(disk, "state", "reserve")}`);
+
+  // The room that was given up goes to somebody else.
+  fill();
+  await redial();
+  await gateway.process.waitForErrorOutput(/noting a link of /);
+  await redial();
+
+  for (let index = 1; index <= fillers; index += 1) rmSync(join(disk, `filler-${index}`));
+  await redial();
+  expect(agent.stderr).not.toContain("refuses this box");
+});
