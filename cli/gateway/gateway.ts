@@ -192,6 +192,8 @@ async function startWorker(
 ): Promise<Workerd> {
   const manifest = readWorkerManifest();
   const variables: Record<string, string> = {
+    // workerd runs a Worker and its objects in one isolate.
+    POSTERN_ONE_ISOLATE: "1",
     ...settings.variables,
     POSTERN_BASE_DOMAIN: baseDomain,
     // Counting reads the Worker's events from its lines.
@@ -199,8 +201,6 @@ async function startWorker(
     POSTERN_DEBUG: process.env["POSTERN_DEBUG"] ?? "",
     POSTERN_KEY: state.key,
     POSTERN_FRONT_SECRET: frontSecret,
-    // workerd runs a Worker and its objects in one isolate.
-    POSTERN_ONE_ISOLATE: "1",
   };
   const configPath = join(state.runPath, "workerd.capnp");
   const bundle = await bundleWorker(PACKAGE_ROOT, worker);

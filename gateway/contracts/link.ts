@@ -51,9 +51,6 @@ export const LINK_RETURN_MS = 5_000;
 /** A link that was up within this time was there a moment ago. */
 export const LATELY_MS = 10_000;
 
-/** The Worker reads, and the object enqueues, at most this much of a body at a time. Beyond it, copying costs more than asking. */
-export const MAX_CHUNK_BYTES = 256 * 1024;
-
 /** Why a box is refused, or its link cut: for the agent's operator. */
 export const REVOKED =
   "revoked, or enrolled anew elsewhere; remove its identity.json, and it is enrolled anew";

@@ -1,4 +1,7 @@
-/** `postern gateway` with the Worker of fault-injecting tests (test/gateway/faulty-worker.ts). */
+/**
+ * `postern gateway` with the Worker of fault-injecting tests (test/gateway/faulty-worker.ts). With MANY_ISOLATES in
+ * its environment, Worker and objects share no memory, as on Cloudflare.
+ */
 import { parseArguments } from "../../cli/arguments.ts";
 import { GATEWAY } from "../../cli/commands/gateway.ts";
 import { startGateway } from "../../cli/gateway/gateway.ts";
@@ -9,7 +12,12 @@ import { listenForStop } from "../../cli/stop-signals.ts";
 const { values } = parseArguments(GATEWAY.description, process.argv.slice(2));
 const stop = listenForStop();
 const worker = "test/gateway/faulty-worker.ts";
-const gateway = await startGateway(gatewaySettings(values, process.env), observer, worker);
+const settings = gatewaySettings(values, process.env);
+const variables =
+  process.env["MANY_ISOLATES"] === undefined
+    ? settings.variables
+    : { ...settings.variables, POSTERN_ONE_ISOLATE: "0" };
+const gateway = await startGateway({ ...settings, variables }, observer, worker);
 console.log(gateway.url);
 await stop.asked;
 await gateway.stop();

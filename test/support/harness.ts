@@ -55,6 +55,8 @@ export interface GatewayOptions {
   readonly descriptors?: number;
   /** With the Worker whose objects can be ended from outside (`resetOrigin`). */
   readonly isFaulty?: boolean;
+  /** With `isFaulty`: Worker and objects share no memory, as on Cloudflare. */
+  readonly manyIsolates?: boolean;
 }
 
 /** A running `postern gateway` or `postern up`. */
@@ -139,7 +141,11 @@ async function startGatewayCommand(
 
 /** `postern gateway`, ready when it has printed its URL. */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  const env = { POSTERN_WORKSPACE: WORKSPACE, ...options.env };
+  const env = {
+    POSTERN_WORKSPACE: WORKSPACE,
+    ...(options.manyIsolates === true && { MANY_ISOLATES: "1" }),
+    ...options.env,
+  };
   return await startGatewayCommand(
     options.isFaulty === true ? [] : ["gateway"],
     (port) => new RegExp(`http://localhost:${port}`),

@@ -31,6 +31,8 @@ export interface LinkIdentity {
   /** Of the box's enrolment. */
   readonly serial: string;
   readonly link: number;
+  /** The number of the box's links, once its agent said hello. */
+  links: number;
   readonly incarnation: string;
   /** When the socket was accepted, in milliseconds of the epoch; larger than that of every socket before it. */
   readonly acceptedAt: number;
@@ -94,8 +96,9 @@ export class LinkConnection {
   }
 
   /** Both sides have agreed on a version: it survives hibernation. */
-  welcome(version: number): void {
+  welcome(version: number, links: number): void {
     this.identity.version = version;
+    this.identity.links = links;
     this.socket.serializeAttachment(this.identity);
     this.#enter("connected", "welcomed");
   }

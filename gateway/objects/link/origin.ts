@@ -5,12 +5,18 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { FRAME, ProtocolError } from "../../../routing/wire/frames.ts";
+import { parseOpenHead } from "../../../routing/wire/heads.ts";
 import {
   KEEPALIVE_INTERVAL_MS,
   KEEPALIVE_TIMEOUT_MS,
   PROTOCOL_VERSIONS,
 } from "../../../routing/wire/limits.ts";
-import { type Hello, parseHello, type Welcome } from "../../../routing/wire/messages.ts";
+import {
+  type Hello,
+  parseAttach,
+  parseHello,
+  type Welcome,
+} from "../../../routing/wire/messages.ts";
 import { operationHead } from "../../../routing/wire/operations.ts";
 import { observerOf, reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
@@ -32,6 +38,7 @@ import {
   WORKSPACE,
 } from "../../contracts/link.ts";
 import { linkName, workspaceStub } from "../../contracts/stubs.ts";
+import { attachAgain, type OwnLink } from "./attach-again.ts";
 import { ClaimableCalls } from "./claimable-calls.ts";
 import { Deadlines } from "./deadlines.ts";
 import { greet } from "./greet.ts";
@@ -44,7 +51,7 @@ import {
 } from "./link-connection.ts";
 import { Notification } from "./notification.ts";
 import { PendingDial } from "./pending-dial.ts";
-import { noLink, StreamResponse, unknownCall } from "./stream-response.ts";
+import { noLink, type Resume, StreamResponse, unknownCall } from "./stream-response.ts";
 
 const NO_BODY = new Uint8Array(0);
 
@@ -148,7 +155,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const head = request.headers.get(HEAD) ?? "";
     const isWhole = request.headers.has(WHOLE);
     const body = isWhole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
-    const response = new StreamResponse(request, this.#deadlines, patienceOf(request));
+    const response = this.#streamResponse(request, () => callIdOf(head));
     const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
     const end = request.body === null || (isWhole && carried === body);
     response.start(link.streams.open(head, carried, end, response));
@@ -163,8 +170,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   async #attach(request: Request): Promise<Response> {
     const link = this.#welcomed() ?? (await this.#awaitLink(request));
     if (link === undefined) return noLink(this.#absence);
-    const response = new StreamResponse(request, this.#deadlines, patienceOf(request));
-    response.start(link.streams.attach(request.headers.get(HEAD) ?? "", response));
+    const text = request.headers.get(HEAD) ?? "";
+    const { callId, offset } = parseAttach(text);
+    const response = this.#streamResponse(request, () => callId, offset);
+    response.start(link.streams.attach(text, response));
     this.#watchLink();
     return await response.response;
   }
@@ -175,11 +184,33 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   async #claim(request: Request): Promise<Response> {
-    const call = this.#claimable.find(request.headers.get(HEAD) ?? "");
+    const callId = request.headers.get(HEAD) ?? "";
+    const call = this.#claimable.find(callId);
     if (call === undefined) return unknownCall();
-    const response = new StreamResponse(request, this.#deadlines, patienceOf(request));
+    const response = this.#streamResponse(request, () => callId);
     call.claim(response);
     return await response.response;
+  }
+
+  /** @param offset bytes of the body that the attempt leaves out */
+  #streamResponse(request: Request, callId: () => string | undefined, offset = 0): StreamResponse {
+    const { signal } = request;
+    const identity = this.#link?.identity;
+    const resume: Resume = async (events, from) => {
+      const id = callId();
+      if (id === undefined || identity === undefined) return undefined;
+      const own: OwnLink = {
+        identity,
+        returned: async (limitMs) => this.#welcomed() ?? (await this.#linkReturn(limitMs, signal)),
+        isOver: () => this.#lostAt === "gone" || signal.aborted,
+      };
+      return await attachAgain(this.env, own, id, events, from);
+    };
+    return new StreamResponse(request, this.#deadlines, {
+      patienceMs: patienceOf(request),
+      offset,
+      resume: this.env.POSTERN_ONE_ISOLATE === "1" ? resume : undefined,
+    });
   }
 
   async #openWebSocket(request: Request): Promise<Response> {
@@ -206,6 +237,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       box: request.headers.get(BOX) ?? "",
       serial: request.headers.get(SERIAL) ?? "",
       link: Number(request.headers.get(LINK)),
+      links: 1,
       incarnation: request.headers.get(INCARNATION) ?? "",
       acceptedAt: Math.max(Date.now(), (held?.identity.acceptedAt ?? 0) + 1),
       version: 0,
@@ -272,7 +304,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       this.#drop(link, CLOSE.revoked, REVOKED);
       return;
     }
-    link.welcome(version);
+    link.welcome(version, links);
     if (this.#link !== link) return;
     link.streams.control(FRAME.WELCOME, { version, endpoints } satisfies Welcome);
     for (const wake of this.#awaitingLink) wake();
@@ -310,7 +342,11 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   /** Waits for the link as long as the request says. */
   async #awaitLink(request: Request): Promise<LinkConnection | undefined> {
     const limitMs = this.#waitMs(request.headers.get(WAIT));
-    if (limitMs === 0) return undefined;
+    return limitMs === 0 ? undefined : await this.#linkReturn(limitMs, request.signal);
+  }
+
+  /** Waits for the link; undefined where it is not there in time, or the client left before. */
+  async #linkReturn(limitMs: number, signal: AbortSignal): Promise<LinkConnection | undefined> {
     return await new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -318,7 +354,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         resolve(this.#welcomed());
       };
       const timer = setTimeout(done, limitMs);
-      request.signal.addEventListener("abort", done);
+      signal.addEventListener("abort", done);
       this.#awaitingLink.add(done);
     });
   }
@@ -357,9 +393,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   /** @param reason for the operator @param isGoodbye the agent has ended, and said so */
   #onLost(link: LinkConnection, reason: string, isGoodbye = false): void {
     if (this.#link !== link) return;
+    // Before the streams hear of the loss: they ask whether the link will be back.
+    if (link.greeted) this.#lostAt = isGoodbye ? "gone" : Date.now();
     this.#forget(link, reason);
     if (!link.greeted) return;
-    this.#lostAt = isGoodbye ? "gone" : Date.now();
     const { workspace, box, link: number, incarnation } = link.identity;
     const gone = { box, link: number, incarnation };
     const told = workspaceStub(this.env, workspace).linkLost(gone, isGoodbye);
@@ -377,4 +414,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 function patienceOf(request: Request): number | undefined {
   const milliseconds = Number(request.headers.get(PATIENCE) ?? Number.NaN);
   return milliseconds >= 0 ? milliseconds : undefined;
+}
+
+/** The id of the call that a head opens; undefined for an operation, which nobody can attach to. */
+function callIdOf(head: string): string | undefined {
+  const opened = parseOpenHead(head);
+  return "callId" in opened ? opened.callId : undefined;
 }

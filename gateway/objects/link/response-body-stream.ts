@@ -1,60 +1,59 @@
 /**
- * A response's body on its way from the link to the Worker. The link's object pushes pieces as they come from the
- * link; a pull of the Worker takes all that wait. A pull also means that the Worker has the previous piece; only
- * then does flow-control credit return to the agent. A stream with a queue of its own would pull too early, and
- * an IdentityTransformStream holds some 60 KiB more for each client.
+ * A response's body on its way from the link to the client. The link's object writes pieces into a stream of the
+ * runtime, which pumps them to its reader without JavaScript: to the client's socket where the Worker hands the
+ * stream on, to the Worker where that counts bytes itself. Pieces that come while a write is under way leave
+ * together with the next one. Flow-control credit returns to the agent when the reader has a piece.
  */
-import { MAX_CHUNK_BYTES } from "../../contracts/link.ts";
 
-const NOTHING = new Uint8Array(0);
+/** Pieces below this size are copied into one: a write costs more than the copy. */
+const JOINED_BELOW_BYTES = 64 * 1024;
 
 export interface ResponseBodyEvents {
-  /** The Worker has so many bytes more. */
+  /** The reader has so many bytes more. */
   onTaken(bytes: number): void;
-  /** The Worker has everything, and knows that it is everything. */
+  /** The reader has everything, and knows that it is everything. */
   onWhole(): void;
-  /** The Worker has cancelled the body: its client left. */
+  /** The reader has gone: the client left. */
   onLeft(): void;
 }
 
 export class ResponseBodyStream {
   readonly readable: ReadableStream<Uint8Array>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #events: ResponseBodyEvents;
-  /** Pieces that the Worker has not pulled yet; those before `#next` are gone. */
+  /** Pieces that wait for the write that is under way. */
   #waiting: Uint8Array[] = [];
-  #next = 0;
-  /** Bytes that the last pull took. */
-  #pulledBytes = 0;
-  /** The Worker pulled, and there was nothing. */
-  #isPulling = false;
+  /** Bytes of the write that is under way; 0 without one. */
+  #writingBytes = 0;
+  #pendingBytes = 0;
   /** How the body goes on after the last piece. */
   #ending: "open" | "end" | "break" = "open";
   #closed = false;
-  #controller!: ReadableStreamDefaultController<Uint8Array>;
 
-  constructor(events: ResponseBodyEvents) {
+  /**
+   * @param length of the body in bytes, where the response declares it. A body that ends below it breaks, and one
+   * that goes beyond it counts as left.
+   */
+  constructor(events: ResponseBodyEvents, length?: number) {
     this.#events = events;
-    this.readable = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-        },
-        pull: () => this.#pull(),
-        cancel: () => {
-          this.#closed = true;
-          events.onLeft();
-        },
-      },
-      // No queue: a pull means that the piece before has been taken.
-      { highWaterMark: 0 },
-    );
+    const { readable, writable } =
+      length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+    this.readable = readable;
+    this.#writer = writable.getWriter();
+    this.#writer.closed.catch(this.#onLeft);
+  }
+
+  /** Bytes that the reader does not have yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
   }
 
   /** Adds the next piece of the body, which is not empty. */
   push(bytes: Uint8Array): void {
     if (this.#closed) return;
     this.#waiting.push(bytes);
-    if (this.#isPulling) this.#enqueue();
+    this.#pendingBytes += bytes.length;
+    if (this.#writingBytes === 0) this.#proceed();
   }
 
   /** The body is complete. */
@@ -62,7 +61,7 @@ export class ResponseBodyStream {
     this.#finish("end");
   }
 
-  /** The body broke off: the Worker gets what came before, and then a broken stream. */
+  /** The body broke off: the reader gets what came before, and then a broken stream. */
   break(): void {
     this.#finish("break");
   }
@@ -70,55 +69,62 @@ export class ResponseBodyStream {
   #finish(ending: "end" | "break"): void {
     if (this.#closed || this.#ending !== "open") return;
     this.#ending = ending;
-    if (this.#isPulling) this.#enqueue();
+    if (this.#writingBytes === 0) this.#proceed();
   }
 
-  #pull(): void {
-    const taken = this.#pulledBytes;
-    this.#pulledBytes = 0;
-    if (taken > 0) this.#events.onTaken(taken);
-    this.#enqueue();
-  }
-
-  /** Gives the Worker what is there, or what follows it, or notes that it waits. */
-  #enqueue(): void {
-    if (this.#closed) return;
+  /** Writes what waits, or ends the stream as its body has ended. */
+  #proceed(): void {
     const bytes = this.#take();
-    this.#isPulling = bytes.length === 0 && this.#ending === "open";
-    if (bytes.length > 0) {
-      this.#pulledBytes = bytes.length;
-      this.#controller.enqueue(bytes);
+    if (bytes !== undefined) {
+      this.#writingBytes = bytes.length;
+      this.#writer.write(bytes).then(this.#onWritten, this.#onLeft);
       return;
     }
     if (this.#ending === "open") return;
     this.#closed = true;
-    if (this.#ending === "break") this.#controller.error(new Error("the response broke off"));
-    else {
-      this.#controller.close();
-      this.#events.onWhole();
+    if (this.#ending === "end") {
+      this.#writer.close().then(
+        () => this.#events.onWhole(),
+        () => this.#events.onLeft(),
+      );
+    } else {
+      this.#writer.abort(new Error("the response broke off")).catch(() => undefined);
     }
   }
 
-  /** The next pieces as one, at most MAX_CHUNK_BYTES unless the first is larger. */
-  #take(): Uint8Array {
-    const first = this.#waiting[this.#next];
-    if (first === undefined) return NOTHING;
-    const from = this.#next++;
-    let length = first.length;
-    for (; this.#next < this.#waiting.length; this.#next += 1) {
-      const more = (this.#waiting[this.#next] as Uint8Array).length;
-      if (length + more > MAX_CHUNK_BYTES) break;
-      length += more;
+  readonly #onWritten = (): void => {
+    const bytes = this.#writingBytes;
+    this.#writingBytes = 0;
+    this.#pendingBytes -= bytes;
+    if (this.#closed) return;
+    this.#events.onTaken(bytes);
+    this.#proceed();
+  };
+
+  readonly #onLeft = (): void => {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#waiting = [];
+    this.#events.onLeft();
+  };
+
+  /** The next piece, with those small ones that follow it; undefined where none waits. */
+  #take(): Uint8Array | undefined {
+    const pieces = this.#waiting;
+    let count = 0;
+    let length = 0;
+    for (const piece of pieces) {
+      if (count > 0 && length + piece.length > JOINED_BELOW_BYTES) break;
+      count += 1;
+      length += piece.length;
     }
-    const pieces = this.#waiting.slice(from, this.#next);
-    if (this.#next === this.#waiting.length) {
-      this.#waiting = [];
-      this.#next = 0;
-    }
-    if (pieces.length === 1) return first;
+    if (count === pieces.length) this.#waiting = [];
+    else this.#waiting = pieces.slice(count);
+    if (count <= 1) return pieces[0];
     const bytes = new Uint8Array(length);
     let offset = 0;
-    for (const piece of pieces) {
+    for (let index = 0; index < count; index += 1) {
+      const piece = pieces[index] as Uint8Array;
       bytes.set(piece, offset);
       offset += piece.length;
     }

@@ -2,38 +2,22 @@
  * The Response that the link's object makes of one stream for the Worker. The stream's events become one attempt
  * (contracts/attempt.ts), and the request body becomes frames. The stream's windows bound the memory of both.
  */
-import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
-import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
+import { ProtocolError } from "../../../routing/wire/frames.ts";
+import { contentLength, parseResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
-import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
 import { attemptResponse, type UnparsedAttempt } from "../../contracts/attempt.ts";
-import { type Env, maxBodyBytes } from "../../contracts/env.ts";
+import type { Env } from "../../contracts/env.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { readRest, type RestOfResponse } from "./attach-again.ts";
+import { RequestBodySender } from "./request-body-sender.ts";
 import { ResponseBodyStream } from "./response-body-stream.ts";
-
-/** A part of a body below this size costs less to copy than the buffer that it would hold. */
-const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
 
 /**
  * An abort listener costs a tenth of a short request, so the object adds it only after this delay. An earlier
  * disconnect is detected then.
  */
 const LISTEN_AFTER_MS = 100;
-
-const INTERRUPTED: Failure = {
-  code: "upload_interrupted",
-  detail: "the request body did not arrive whole",
-};
-
-/**
- * workerd ends a malformed chunked body as it ends one that breaks off. A client that broke off seldom reads
- * on, so a client that sends chunks is told of both (RFC 9112, 8).
- */
-const MALFORMED: Failure = {
-  code: "bad_request",
-  detail: "the chunked request body is malformed, or it broke off",
-};
 
 const NO_LINK = JSON.stringify({
   code: "no_origin",
@@ -62,27 +46,50 @@ export function unknownCall(): Response {
   return attemptResponse({ kind: "failed", cause: "link_lost", failure: UNKNOWN_CALL });
 }
 
+/**
+ * Attaches to the call again after its link was lost.
+ * @param offset bytes of the response's body to leave out
+ * @returns undefined where the call cannot go on
+ */
+export type Resume = (events: StreamEvents, offset: number) => Promise<RestOfResponse | undefined>;
+
+export interface StreamResponseOptions {
+  /** How long the client waits for response headers, from the last byte of its body on; undefined: for ever. */
+  readonly patienceMs?: number | undefined;
+  /** Bytes of the body that the attempt leaves out. */
+  readonly offset?: number;
+  /**
+   * Self-hosted: the object goes on with a body whose link was lost. Elsewhere the Worker does, which outlives
+   * the object as well.
+   */
+  readonly resume?: Resume | undefined;
+}
+
 export class StreamResponse implements StreamEvents {
   readonly response: Promise<Response>;
   #resolve: (response: Response) => void;
   #stream: Stream | undefined;
   #body: ResponseBodyStream | undefined;
-  #writer: StreamWriter | undefined;
+  #requestBody: RequestBodySender | undefined;
 
   readonly #signal: AbortSignal;
   readonly #deadlines: Deadlines;
-  readonly #patienceMs: number | undefined;
+  readonly #options: StreamResponseOptions;
   readonly #endListening: () => void;
   #endPatience: (() => void) | undefined;
+  /** The next byte of the body that the link brings, counted from the whole body's first. */
+  #offset: number;
+  /** Bytes that the client does not have yet, of streams that were lost with their links. */
+  #staleBytes = 0;
+  /** Continues to read another link's body, once the client has all that was read before. */
+  #readOn: (() => void) | undefined;
+  #left = false;
 
-  /**
-   * @param request the Worker's; its signal aborts when the client left
-   * @param patienceMs how long the client waits for response headers, from the last byte of its body on;
-   * undefined: for ever
-   */
-  constructor(request: Request, deadlines: Deadlines, patienceMs?: number) {
+  /** @param request the Worker's; its signal aborts when the client left */
+  constructor(request: Request, deadlines: Deadlines, options: StreamResponseOptions = {}) {
     this.#deadlines = deadlines;
-    this.#patienceMs = patienceMs;
+    this.#options = options;
+    this.#offset = options.offset ?? 0;
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
@@ -94,15 +101,25 @@ export class StreamResponse implements StreamEvents {
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
-    if (stream !== undefined) this.#writer = new StreamWriter(stream);
-    if (stream?.localClosed === true) this.#onBodySent();
-    if (stream !== undefined) return;
+    if (stream !== undefined) {
+      this.#requestBody = new RequestBodySender(stream, {
+        onSent: () => this.#onBodySent(),
+        onFailed: (told) => this.onEnd({ kind: "reset", failure: JSON.stringify(told) }),
+      });
+      if (stream.localClosed) this.#onBodySent();
+      return;
+    }
     this.#endWaits();
     this.#settle({ kind: "failed", cause: "too_many_streams", failure: TOO_MANY_STREAMS });
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
     this.#endWaits();
+    if (this.#body !== undefined) {
+      // The link was lost, and this is the rest of the body.
+      this.onData(body, end);
+      return;
+    }
     if (end) {
       this.#stream?.consume(body.length);
       const whole = body.length === 0 ? null : body;
@@ -112,30 +129,34 @@ export class StreamResponse implements StreamEvents {
     }
     // A silent stream may last for hours: a client that leaves is noticed here alone.
     this.#listen();
-    this.#body = new ResponseBodyStream({
-      onTaken: (bytes) => this.#stream?.consume(bytes),
+    const events = {
+      onTaken: (bytes: number) => this.#onTaken(bytes),
       onWhole: () => this.#stream?.finish(),
       onLeft: () => this.#leave(),
-    });
-    this.#settle({ kind: "response", head, body: this.#body.readable, resumable: true });
-    if (body.length > 0) this.#body.push(body);
+    };
+    this.#body = new ResponseBodyStream(events, lengthFrom(head, this.#offset));
+    const resumable = this.#options.resume === undefined;
+    this.#settle({ kind: "response", head, body: this.#body.readable, resumable });
+    this.onData(body, false);
   }
 
   onData(bytes: Uint8Array, end: boolean): void {
+    this.#offset += bytes.length;
     if (bytes.length > 0) this.#body?.push(bytes);
     if (end) this.#body?.end();
   }
 
   onWindow(): void {
-    this.#writer?.wake();
+    this.#requestBody?.wake();
   }
 
   onEnd(ending: StreamEnding): void {
     this.#endWaits();
-    this.#writer?.wake();
+    this.#requestBody?.wake();
     if (this.#body !== undefined) {
       // Only a hostile agent defers a call whose response has begun: that response breaks off like any other.
-      this.#body.break();
+      if (ending.kind === "link_lost") void this.#resume(this.#body);
+      else this.#body.break();
     } else if (ending.kind === "deferred") {
       this.#settle({ kind: "deferred", call: ending.call });
       return;
@@ -146,11 +167,39 @@ export class StreamResponse implements StreamEvents {
     this.#stream?.discard();
   }
 
+  /** Goes on where the lost link ended: the client notices a pause, or a break where the call cannot go on. */
+  async #resume(body: ResponseBodyStream): Promise<void> {
+    this.#staleBytes = body.pendingBytes;
+    this.#stream = undefined;
+    const rest = await this.#options.resume?.(this, this.#offset);
+    if (rest?.kind === "stream") {
+      this.#stream = rest.stream;
+      if (this.#left) this.#leave();
+    } else if (rest === undefined || !(await readRest(rest.body, (bytes) => this.#pass(bytes)))) {
+      body.break();
+    } else body.end();
+  }
+
+  /** Passes on a piece of another link's body; returns whether the client wants more. */
+  async #pass(bytes: Uint8Array): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#readOn = resolve;
+    this.#staleBytes += bytes.length;
+    this.#body?.push(bytes);
+    if (!this.#left) await promise;
+    return !this.#left;
+  }
+
+  #onTaken(bytes: number): void {
+    const stale = Math.min(bytes, this.#staleBytes);
+    this.#staleBytes -= stale;
+    if (bytes > stale) this.#stream?.consume(bytes - stale);
+    if (this.#body?.pendingBytes === 0) this.#readOn?.();
+  }
+
   /** Sends a body that did not fit the opening frame, as the window allows. */
   async sendBytes(bytes: Uint8Array): Promise<void> {
-    await this.#writer?.write(bytes, true);
-    if (this.#stream?.localClosed !== true) return;
-    this.#onBodySent();
+    await this.#requestBody?.sendBytes(bytes);
   }
 
   /**
@@ -158,43 +207,7 @@ export class StreamResponse implements StreamEvents {
    * @param head the RequestHead as JSON
    */
   async sendBody(body: ReadableStream<Uint8Array>, env: Env, head: string): Promise<void> {
-    const limit = maxBodyBytes(env);
-    const reader = body.getReader({ mode: "byob" });
-    let total = 0;
-    let buffer = new ArrayBuffer(MAX_DATA_BYTES);
-    try {
-      for (;;) {
-        const size = (await this.#writer?.room()) ?? 0;
-        if (size === 0) break;
-        const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reader.read(
-          new Uint8Array(buffer, 0, size),
-        );
-        const { done, value } = result;
-        const stream = this.#stream;
-        if (stream === undefined || stream.closed) break;
-        if (done) {
-          stream.sendData([], true);
-          this.#onBodySent();
-          return;
-        }
-        total += value.length;
-        if (total > limit) {
-          this.#fail({ code: "body_too_large", detail: `the body is larger than ${limit} bytes` });
-          break;
-        }
-        // A frame waits to be packed with others: its buffer must not be read into again.
-        if (value.length < COPIED_BELOW_BYTES) {
-          stream.sendData([value.slice()]);
-          buffer = value.buffer;
-        } else {
-          stream.sendData([value]);
-          buffer = new ArrayBuffer(MAX_DATA_BYTES);
-        }
-      }
-      await reader.cancel();
-    } catch {
-      this.#fail(INTERRUPTED, isChunked(head) ? MALFORMED : INTERRUPTED);
-    }
+    await this.#requestBody?.send(body, env, head);
   }
 
   #settle(attempt: UnparsedAttempt): void {
@@ -203,7 +216,7 @@ export class StreamResponse implements StreamEvents {
 
   /** From now on the client waits for the app, and only as long as its patience lasts. */
   #onBodySent(): void {
-    const patience = this.#patienceMs;
+    const patience = this.#options.patienceMs;
     if (patience === undefined) return;
     this.#endPatience = this.#deadlines.start(patience, () => this.#stream?.defer());
   }
@@ -218,24 +231,26 @@ export class StreamResponse implements StreamEvents {
     this.#endPatience?.();
   }
 
-  /** @param told the failure that the client is told, where that is another one */
-  #fail(failure: Failure, told = failure): void {
-    const stream = this.#stream;
-    if (stream === undefined || stream.closed) return;
-    stream.reset(failure);
-    this.onEnd({ kind: "reset", failure: JSON.stringify(told) });
-  }
-
   #leave(): void {
+    this.#left = true;
     this.#endWaits();
     this.#stream?.cancel();
     this.#stream?.discard();
-    this.#writer?.wake();
+    this.#requestBody?.wake();
+    this.#readOn?.();
   }
 }
 
-/** Whether the body came in chunks: no Content-Length says how long it is. */
-function isChunked(head: string): boolean {
-  const opened = parseOpenHead(head);
-  return "headers" in opened && contentLength(opened.headers) === undefined;
+/**
+ * The bytes of a body from an offset on, where the response declares its length; undefined also for a head that
+ * makes no sense, which the Worker refuses.
+ */
+function lengthFrom(head: string, offset: number): number | undefined {
+  try {
+    const length = contentLength(parseResponseHead(head).headers);
+    return length === undefined ? undefined : Math.max(0, length - offset);
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
+  }
 }

@@ -1,14 +1,9 @@
-/** The Worker's requests to a link's object about one call; each results in an attempt. */
+/** Attaches to a call that was opened before, over whichever of its box's links is there. */
 import { DETACHED_MS } from "../../../routing/wire/limits.ts";
-import {
-  type Attempt,
-  failedAttempt,
-  isWithoutLink,
-  receivedAttempt,
-} from "../../contracts/attempt.ts";
+import { askLink } from "../../contracts/ask-link.ts";
+import { type Attempt, isWithoutLink } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import { HEAD, PATIENCE, VERB, WAIT } from "../../contracts/link.ts";
-import { originStub } from "../../contracts/stubs.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
 const RETRY_MS = 100;
@@ -19,33 +14,6 @@ export interface CallPlace {
   readonly workspace: string;
   readonly box: string;
   readonly links: number;
-}
-
-/**
- * Asks the object of one link. An object that is reset meanwhile counts as a lost link: what it had sent to the
- * agent, it had sent.
- * @param verb of VERB
- */
-export async function askLink(
-  env: Env,
-  { workspace, box }: Pick<CallPlace, "workspace" | "box">,
-  link: number,
-  verb: string,
-  init: RequestInit,
-): Promise<Attempt> {
-  let response: Response;
-  try {
-    response = await originStub(env, workspace, box, link).fetch(verb, init);
-  } catch (error) {
-    return isOverload(error)
-      ? failedAttempt("overloaded", {
-          code: "unavailable",
-          detail: "the link to the box is overloaded",
-          retryAfter: 1,
-        })
-      : failedAttempt("link_lost", { code: "call_lost", detail: "the link's object was reset" });
-  }
-  return receivedAttempt(response);
 }
 
 export interface AttachOptions {
@@ -80,9 +48,4 @@ export async function attach(
 function mayAttachAgain(attempt: Attempt, links: number): boolean {
   if (isWithoutLink(attempt)) return links > 1;
   return attempt.kind === "failed" && attempt.cause === "link_lost";
-}
-
-/** Cloudflare marks an error of an object that takes no more requests; such a request did not reach it. */
-function isOverload(error: unknown): boolean {
-  return typeof error === "object" && error !== null && "overloaded" in error && !!error.overloaded;
 }

@@ -7,6 +7,7 @@ import { within } from "../../../base/runtime/within.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import { mayResend, type ResendTerms } from "../../../routing/wire/resend.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
+import { askLink } from "../../contracts/ask-link.ts";
 import {
   type Attempt,
   failedAttempt,
@@ -18,7 +19,7 @@ import { HEAD, LINK_RETURN_MS, PATIENCE, VERB, WAIT, WHOLE } from "../../contrac
 import { CLAIM_AFTER_MS, localQueueOf } from "../../contracts/local-queue.ts";
 import { isLinkUp, linkName } from "../../contracts/stubs.ts";
 import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
-import { askLink, attach, type CallPlace } from "./link-client.ts";
+import { attach, type CallPlace } from "./link-client.ts";
 import { resumableBody } from "./resumable-body.ts";
 
 const NO_BODY = new Uint8Array(0);

@@ -4,12 +4,12 @@
  * ours sees them (docs/websockets.md).
  */
 import type { RequestHead } from "../../../routing/wire/heads.ts";
+import { askLink } from "../../contracts/ask-link.ts";
 import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import { HEAD, NONCE, VERB, WAIT } from "../../contracts/link.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import { type PlacedAttempt, tryCandidates } from "./candidates.ts";
-import { askLink } from "./link-client.ts";
 
 /** Asks the app for a WebSocket; another response of the app is passed on as a response. */
 export async function proxyWebSocket(

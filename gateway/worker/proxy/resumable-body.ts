@@ -5,10 +5,10 @@
 import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import { attach, type CallPlace } from "./link-client.ts";
 import type { Env } from "../../contracts/env.ts";
-import { MAX_CHUNK_BYTES } from "../../contracts/link.ts";
 
 /** The first buffer that a body is read into: small, because most chunks are; it grows while reads fill it. */
 const FIRST_BUFFER_BYTES = 4 * 1024;
+const MAX_BUFFER_BYTES = 256 * 1024;
 
 /**
  * @param first the body of the first attempt
@@ -84,7 +84,7 @@ class ResumingSource implements UnderlyingSource<Uint8Array> {
       this.#buffer = value.buffer;
       return value.slice();
     }
-    const full = value.length === size && size < MAX_CHUNK_BYTES;
+    const full = value.length === size && size < MAX_BUFFER_BYTES;
     this.#buffer = new ArrayBuffer(full ? size * 2 : size);
     return value;
   }

@@ -1,0 +1,111 @@
+/** Sends a request's body on its stream, as the window allows. */
+import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
+import type { Stream } from "../../../routing/wire/multiplexer.ts";
+import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
+import { type Env, maxBodyBytes } from "../../contracts/env.ts";
+
+/** A part of a body below this size costs less to copy than the buffer that it would hold. */
+const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
+
+const INTERRUPTED: Failure = {
+  code: "upload_interrupted",
+  detail: "the request body did not arrive whole",
+};
+
+/**
+ * workerd ends a malformed chunked body as it ends one that breaks off. A client that broke off seldom reads
+ * on, so a client that sends chunks is told of both (RFC 9112, 8).
+ */
+const MALFORMED: Failure = {
+  code: "bad_request",
+  detail: "the chunked request body is malformed, or it broke off",
+};
+
+export interface RequestBodySenderEvents {
+  /** The agent has been sent the whole body. */
+  onSent(): void;
+  /** The stream was reset. @param told the failure that the client is told */
+  onFailed(told: Failure): void;
+}
+
+export class RequestBodySender {
+  readonly #stream: Stream;
+  readonly #events: RequestBodySenderEvents;
+  readonly #writer: StreamWriter;
+
+  constructor(stream: Stream, events: RequestBodySenderEvents) {
+    this.#stream = stream;
+    this.#events = events;
+    this.#writer = new StreamWriter(stream);
+  }
+
+  /** The owner calls this on `onWindow` and when the stream has ended. */
+  wake(): void {
+    this.#writer.wake();
+  }
+
+  /** Sends a body that did not fit the opening frame. */
+  async sendBytes(bytes: Uint8Array): Promise<void> {
+    await this.#writer.write(bytes, true);
+    if (this.#stream.localClosed) this.#events.onSent();
+  }
+
+  /**
+   * Streams a body. A client that breaks off resets the stream.
+   * @param head the RequestHead as JSON
+   */
+  async send(body: ReadableStream<Uint8Array>, env: Env, head: string): Promise<void> {
+    const limit = maxBodyBytes(env);
+    const reader = body.getReader({ mode: "byob" });
+    const stream = this.#stream;
+    let total = 0;
+    let buffer = new ArrayBuffer(MAX_DATA_BYTES);
+    try {
+      for (;;) {
+        const size = await this.#writer.room();
+        if (size === 0) break;
+        const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reader.read(
+          new Uint8Array(buffer, 0, size),
+        );
+        const { done, value } = result;
+        if (stream.closed) break;
+        if (done) {
+          stream.sendData([], true);
+          this.#events.onSent();
+          return;
+        }
+        total += value.length;
+        if (total > limit) {
+          this.#fail({ code: "body_too_large", detail: `the body is larger than ${limit} bytes` });
+          break;
+        }
+        // A frame waits to be packed with others: its buffer must not be read into again.
+        if (value.length < COPIED_BELOW_BYTES) {
+          stream.sendData([value.slice()]);
+          buffer = value.buffer;
+        } else {
+          stream.sendData([value]);
+          buffer = new ArrayBuffer(MAX_DATA_BYTES);
+        }
+      }
+      await reader.cancel();
+    } catch {
+      this.#fail(INTERRUPTED, isChunked(head) ? MALFORMED : INTERRUPTED);
+    }
+  }
+
+  /** @param told the failure that the client is told, where that is another one */
+  #fail(failure: Failure, told = failure): void {
+    if (this.#stream.closed) return;
+    this.#stream.reset(failure);
+    this.#events.onFailed(told);
+  }
+}
+
+/** Whether the body came in chunks: no Content-Length says how long it is. */
+function isChunked(head: string): boolean {
+  const opened = parseOpenHead(head);
+  return "headers" in opened && contentLength(opened.headers) === undefined;
+}
