@@ -65,6 +65,8 @@ export class JournalState {
     if (before === undefined) return;
     switch (record.kind) {
       case "fingerprinted":
+        // A failure is told to every request under the key: its fingerprint is of no use, and is not kept.
+        if (before.outcome !== undefined && before.outcome.kind !== "completed") return;
         this.#entries.set(callId, { ...before, fingerprint: record.fingerprint });
         return;
       case "started":
