@@ -1,4 +1,7 @@
-/** `/apps/{app}/versions`. Versions: one is staged, its code goes to a box (boxes.ts), then it is started and watched until it serves or failed. */
+/**
+ * `/apps/{app}/versions`. A deploy stages a version, sends its code to a box (boxes.ts), starts the version, and
+ * watches it until it serves or has failed.
+ */
 import * as z from "zod";
 import { apiOperation } from "./operation.ts";
 import { OBJECT_NAME, PAGE_QUERY, pageOf } from "./schemas.ts";

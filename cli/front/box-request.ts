@@ -9,7 +9,7 @@ export function beginsBoxRequest(first: Buffer): boolean {
   return BOX_REQUEST.test(first.toString("latin1", 0, 16));
 }
 
-/** The credential of a box's request; undefined where the bytes are none, or not its whole head: an agent's come whole. */
+/** The credential of a box's request; undefined where the bytes are not its whole head. An agent's head comes whole. */
 export function boxCredentialIn(first: Buffer): string | undefined {
   if (!beginsBoxRequest(first)) return undefined;
   const text = first.toString("latin1");

@@ -8,7 +8,8 @@
  * - replaces workerd's own bare responses;
  * - bounds the number of connections, and keeps places for boxes.
  *
- * The front parses no HTTP, but for a box's credential where all other places are taken, and changes no other byte. Cloudflare needs no front.
+ * The front parses no HTTP, but for a box's credential where all other places are taken, and changes no other byte.
+ * Cloudflare needs no front.
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";

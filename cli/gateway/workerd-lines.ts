@@ -9,7 +9,10 @@ const KEPT_LINES = 5;
 const MAX_LINES_PER_WINDOW = 20;
 const LINE_WINDOW_MS = 10_000;
 
-/** workerd's warning, with a stack, about a response whose client has left. That is no fault (gateway/contracts/local-queue.ts). */
+/**
+ * workerd's warning, with a stack, about a response whose client has left. That is no fault
+ * (gateway/contracts/local-queue.ts).
+ */
 const SETTLED_TOO_LATE =
   "Warning: A promise was resolved or rejected from a different request context";
 

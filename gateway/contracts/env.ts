@@ -23,7 +23,7 @@ export interface Env {
   POSTERN_LOG?: string;
   /** Topics whose details are written (base/observer.ts). */
   POSTERN_DEBUG?: string;
-  /** "1": Worker and objects run in one isolate, and calls may go from one to the other by memory (contracts/local-queue.ts). */
+  /** "1": Worker and objects run in one isolate, and calls may pass by memory (contracts/local-queue.ts). */
   POSTERN_ONE_ISOLATE?: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Operations on this box's code: a gateway brings packed code, or asks for it on behalf of another box. Whose
- * code it is has been decided, since a box belongs to one workspace.
+ * Operations on this box's code: the gateway brings packed code, or asks for it on behalf of another box. No operation
+ * asks whose code it is, since a box belongs to one workspace.
  */
 import type { Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";

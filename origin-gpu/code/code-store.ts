@@ -27,14 +27,14 @@ import { unpackCode, verifyCode } from "./unpack-code.ts";
 /** Packed code of this box together, arriving code included. Beyond it, unneeded code is removed, oldest first. */
 const MAX_STORED_BYTES = 10 * GIB;
 
-/** Code comes before the version that needs it is started: it is kept this long without one. */
+/** Code that no version needs is kept this long, since it arrives before its version starts. */
 const UNASSIGNED_MS = 15 * 60_000;
 
 const FILE_NAME = /^([0-9a-f]{64})\.tar\.gz$/;
 const OWNER = /^\w[\w.-]*$/;
 
 export interface CodeStoreOptions {
-  /** For this agent alone. */
+  /** No other agent uses it. */
   readonly directory: string;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -64,7 +64,7 @@ export class CodeStore {
   readonly #stored = new Map<string, Stored>();
   readonly #fetching = new Map<string, Promise<void>>();
   readonly #copies = new Map<string, Promise<string>>();
-  /** Unknown until the first `retain`: nothing goes before. */
+  /** Undefined until the first `retain`. Until then the store removes no code. */
   #needed: ReadonlySet<string> | undefined;
   #arrivingBytes = 0;
 
@@ -103,8 +103,8 @@ export class CodeStore {
   }
 
   /**
-   * Takes in packed code; when this resolves, it is on the disk for good. Two at a time of one hash are
-   * fine. @throws CodeRefused, or what the content throws; nothing stays then
+   * Stores packed code, which is on the disk for good when this resolves. Several callers may store one hash at a
+   * time. @throws CodeRefused, or what the content throws; nothing stays then
    */
   async receive(hash: string, content: AsyncIterable<Uint8Array>): Promise<void> {
     const path = join(this.#arrivingDirectory, randomBytes(8).toString("hex"));
@@ -123,7 +123,7 @@ export class CodeStore {
     }
   }
 
-  /** Gets code that is missing; those who ask for one hash meanwhile wait for the same. */
+  /** Gets missing code. Callers that ask for one hash at a time share one transfer. */
   async fetch(
     hash: string,
     source: (hash: string) => Promise<AsyncIterable<Uint8Array>>,
@@ -145,7 +145,7 @@ export class CodeStore {
     const stored = this.#stored.get(hash);
     if (stored === undefined) return undefined;
     try {
-      // Open from now on: it may be removed meanwhile.
+      // Opened at once: the store may remove the file before its content is read.
       const handle = await openFile(this.#packedPath(hash));
       return { bytes: stored.bytes, content: handle.createReadStream() };
     } catch (error) {
@@ -178,7 +178,7 @@ export class CodeStore {
   async retain({ hashes, owners }: NeededCode): Promise<void> {
     this.#needed = new Set(hashes);
     const kept = new Set(owners);
-    // All at once: who asks for a copy while these are removed is not among the owners yet.
+    // All are chosen at once: a caller that asks for a copy during the removal is not among the owners yet.
     const unneeded = [...this.#copies].filter(([owner]) => !kept.has(owner));
     for (const [owner] of unneeded) this.#copies.delete(owner);
     for (const [, copying] of unneeded) {

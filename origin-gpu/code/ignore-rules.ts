@@ -5,10 +5,10 @@
  */
 import ignore, { type Ignore } from "ignore";
 
-/** Made again wherever the code runs; the lowest rules, so that an ignore file can take them back in. */
+/** Paths that are made again wherever the code runs. An ignore file can take them back in: its rules are higher. */
 const DEFAULT_RULES = ["__pycache__/"];
 
-/** Git's and Postern's own, at any depth; nothing takes them back in. */
+/** Git's and Postern's own folders, at any depth. No ignore file can take them back in. */
 const NEVER: ReadonlySet<string> = new Set([".git", ".postern"]);
 
 /** The text of the ignore files in one directory. */

@@ -1,7 +1,6 @@
 /**
- * Says of single paths of a directory whether they are none of its code, for a watcher of files. The rules are those
- * by which walk.ts leaves paths out. The ignore files of a directory are read when the first path in it is asked
- * about, and not again.
+ * Tells a watcher of files which paths of a directory are not its code. walk.ts leaves out the same paths. The
+ * ignore files of a directory are read once: when the first path in the directory is asked about.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

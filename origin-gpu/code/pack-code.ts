@@ -20,27 +20,27 @@ import { DirectoryChanged, goneOrUnreadable, walk, type Walked, type WalkedFile 
 
 export { CodeRefused } from "./code-refused.ts";
 
-/** A directory that is not still for that long is one that something writes to all the time. */
+/** A directory that changed during each of so many attempts is refused: something writes to it all the time. */
 const MAX_ATTEMPTS = 3;
 
 const READ_BYTES = 256 * KIB;
 
-/** Of the largest files, where there is too much of them. */
+/** The largest files that a refusal names, where the code is too large. */
 const NAMED_FILES = 5;
 
 export interface PackedCode {
-  /** SHA-256 of the unpacked archive, in hex: what compresses it may differ. */
+  /** SHA-256 of the unpacked archive, in hex: compressed bytes differ between versions of zlib. */
   readonly hash: string;
-  /** Packed. */
+  /** Of the packed archive. */
   readonly bytes: number;
   readonly files: number;
-  /** Of every file and link in it, from the directory, with slashes. */
+  /** All files and links in it, from the directory, with slashes. */
   readonly paths: ReadonlySet<string>;
-  /** One line each: what was left out, and no ignore file says so. */
+  /** One line for each entry that was left out although no ignore file names it. */
   readonly skipped: readonly string[];
-  /** The packed bytes, from the first one; as often as need be. */
+  /** Reads the packed bytes from the first one. It may be called again. */
   open(): Readable;
-  /** Frees the disk; to be called once, when nothing is read any more. */
+  /** Frees the disk. Called once, after the last read. */
   close(): Promise<void>;
 }
 

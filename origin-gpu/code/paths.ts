@@ -1,7 +1,7 @@
 /** Which paths and links a code snapshot may hold: all of them stay within its directory. */
 import { posix } from "node:path";
 
-/** Linux takes no longer one. */
+/** Linux refuses a longer path. */
 const MAX_PATH_BYTES = 4095;
 
 /** Whether a file or link may have this path: relative, in its shortest form, and on one line. */
@@ -15,8 +15,8 @@ export function isInsidePath(path: string): boolean {
 }
 
 /**
- * A link's target in its shortest form; undefined where it may lead out. The directories of `path` must be no links. `..` counts at the front alone:
- * behind a name, which may be a link itself, nobody can tell where it leads without following it.
+ * A link's target in its shortest form; undefined where it may lead out. No directory of `path` may be a link.
+ * `..` is accepted only at the front of the target. After a name its place is unknown: the name may be a link.
  */
 export function linkTarget(path: string, target: string): string | undefined {
   const names = target.split("/").filter((name) => name !== "" && name !== ".");

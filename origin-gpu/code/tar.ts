@@ -1,20 +1,19 @@
 /**
- * The one tar archive that a set of files makes: POSIX headers, sorted by path, without times, owners
- * and directories of their own, so that the same files are the same bytes on every machine. The reader
- * takes such archives alone; what else a tar can hold (devices, hard links, paths that lead out) it
- * refuses. docs/deployments.md describes the format.
+ * Writes and reads a code snapshot as a tar archive (docs/deployments.md). The same files make the same bytes on
+ * each machine: headers are POSIX, entries are sorted by path, and times, owners and directories are left out.
+ * The reader accepts only such archives. It refuses devices, hard links and paths that lead out.
  */
 import { Header, Pax } from "tar";
 import { CodeRefused } from "./code-refused.ts";
 import { isInsidePath, linkTarget } from "./paths.ts";
 
-/** More are taken for a mistake, such as a directory of data. */
+/** A directory with more files is refused as a mistake: it holds data. */
 export const MAX_CODE_FILES = 50_000;
 
 const BLOCK_BYTES = 512;
 const FILE_MODE = 0o644;
 const EXECUTABLE_MODE = 0o755;
-/** Of a path and a link's target that are too long for a plain header. */
+/** Of the Pax header of a path or link target that is too long for a plain header. */
 const MAX_PAX_BYTES = 16 * 1024;
 
 export interface TarFile {
@@ -104,7 +103,7 @@ async function readEntry(bytes: ByteReader): Promise<TarEntry | undefined> {
     header = new Header(block);
   }
   const { type, size = 0, mode = 0 } = header;
-  // Not from the header with Pax given to it, which keeps the short target of a long one.
+  // `Header` with the Pax header given to it would keep the short target of a long link.
   const path = long?.path ?? header.path ?? "";
   const target = long?.linkpath ?? header.linkpath ?? "";
   if (!header.cksumValid) throw damaged("a header is not one");
@@ -149,7 +148,7 @@ function damaged(reason: string): CodeRefused {
   return new CodeRefused("bad_request", `the code is not as Postern packs it: ${reason}`);
 }
 
-/** Bytes in the portions that somebody needs. */
+/** Reads a byte stream in the portions that its caller asks for. */
 class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
@@ -158,14 +157,14 @@ class ByteReader {
     this.#source = source[Symbol.asyncIterator]();
   }
 
-  /** Exactly so many bytes, in memory. */
+  /** Exactly so many bytes, in memory. @throws CodeRefused where the stream ends before */
   async take(bytes: number): Promise<Buffer> {
     const parts: Uint8Array[] = [];
     for await (const part of this.chunks(bytes)) parts.push(part);
     return Buffer.concat(parts);
   }
 
-  /** Exactly so many bytes as they come; a second iteration goes on where the first one stopped. */
+  /** Exactly so many bytes, as they come. A second iteration goes on where the first one stopped. */
   chunks(bytes: number): AsyncIterable<Uint8Array> {
     let missing = bytes;
     const next = async (): Promise<IteratorResult<Uint8Array>> => {

@@ -17,7 +17,7 @@ import { linkTarget } from "./paths.ts";
  */
 export function whyNotCode(has: (name: string) => boolean): string | undefined {
   if (has("pyvenv.cfg")) return "a Python environment, which works on this machine alone";
-  // Named by --state it may be anywhere; as .postern it is left out by its name.
+  // --state may name any folder; `.postern` is left out by its name.
   const isState = has("lock") && (has("profile.toml") || has("identity.json"));
   return isState ? "the state of a gateway or an agent, with its keys" : undefined;
 }
@@ -47,7 +47,7 @@ export interface Walked {
   readonly skipped: readonly string[];
 }
 
-/** Something changed while it was looked at: look again. */
+/** An entry changed while the directory was read. The caller reads the directory again. */
 export class DirectoryChanged extends Error {
   readonly path: string;
 

@@ -9,10 +9,10 @@ import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS } from "../../routing/wire/
 
 const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** Larger than any message of a gateway of ours, which is granted 32 MiB at most and sends them in pieces. */
+/** No gateway of ours sends a larger message: a link grants it 32 MiB at most, which it sends in pieces. */
 const MAX_MESSAGE_BYTES = 64 * MIB;
 
-/** Until a peer ends its half, since the closing handshake. */
+/** How long the peer may take to end its half after the closing handshake. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
 export interface LinkSocketEvents {
@@ -28,7 +28,7 @@ export class LinkSocket {
   readonly #randomMask: (() => Uint8Array) | undefined;
   #received: Buffer[] = [];
   #receivedBytes = 0;
-  /** Bytes that the next frame needs, as far as is known. */
+  /** Bytes that the next frame needs at least. */
   #wanted = 2;
   #fragments: Buffer[] = [];
   #heardAt = Date.now();
@@ -37,8 +37,8 @@ export class LinkSocket {
 
   /**
    * @param head bytes that came with the handshake
-   * @param randomMask makes four random bytes for each frame, where the path is neither TLS nor loopback (RFC 6455,
-   *   10.3: nobody may choose the bytes that an intermediary sees). Elsewhere the zero mask saves a pass.
+   * @param randomMask makes four random bytes for each frame, where the path is neither TLS nor loopback: no peer
+   *   may choose the bytes that an intermediary sees (RFC 6455, 10.3). Elsewhere the zero mask saves a pass.
    */
   constructor(
     socket: Socket,
@@ -162,7 +162,7 @@ export class LinkSocket {
         return;
       }
       default:
-      // A text is the answer to a ping: that it came is enough.
+      // A text is the gateway's response to a ping; its content does not matter.
     }
   }
 

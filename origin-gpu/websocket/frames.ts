@@ -1,7 +1,7 @@
 /**
- * WebSocket frame heads (RFC 6455, 5.2): read from a byte stream in whatever pieces it comes, written
- * back with the mask bit set. Payloads are handed on as views of what was read, never collected. It
- * judges nothing: reserved bits, opcodes and lengths pass as they are, for whoever reads them next.
+ * Reads WebSocket frames (RFC 6455, 5.2) from a byte stream that may come in any pieces, and writes their heads
+ * with the mask bit set. A payload leaves as views of the bytes that were read; none is collected. This file
+ * judges no frame: reserved bits, opcodes and lengths pass as they are, and the peer that reads them judges.
  */
 
 export const OPCODE = {
@@ -13,40 +13,40 @@ export const OPCODE = {
   pong: 0xa,
 } as const;
 
-/** One of those "reserved for further control frames". */
+/** One of the opcodes that are "reserved for further control frames" (5.2). */
 const RESERVED_OPCODE = 0xf;
 
 const FIN_BIT = 0x80;
 const MASK_BIT = 0x80;
 const LENGTH_BITS = 0x7f;
 const OPCODE_BITS = 0x0f;
-/** Opcodes from here on are control frames (5.5): never fragmented, no part of a message. */
+/** Opcodes from here on are control frames (5.5), which are not fragmented and belong to no message. */
 const FIRST_CONTROL_OPCODE = 0x8;
 const MASKING_KEY_BYTES = 4;
-/** Two bytes, eight of extended length, four of masking key. */
+/** Two bytes, eight of extended length, four of masking key (5.2). */
 const MAX_HEAD_BYTES = 14;
 
 export interface FrameHead {
   readonly fin: boolean;
   readonly opcode: number;
-  /** Payload bytes; beyond 2^53 rounded, which is over every limit anyway. */
+  /** Payload bytes. A length beyond 2^53 is rounded: it is over each limit in any case. */
   readonly length: number;
-  /** Present where the mask bit is set. */
+  /** Four bytes, where the mask bit is set. */
   readonly maskingKey: Uint8Array | undefined;
-  /** The head as it came, without the masking key: first byte, length in the peer's own encoding. */
+  /** The head as it came, without the masking key: the first byte, and the length in the peer's encoding. */
   readonly bytes: Uint8Array;
 }
 
-/** Receives what a FrameReader finds, in order: a head, then its payload in any number of pieces. */
+/** Gets the frames that a FrameReader finds, in order: a head, then its payload in any number of pieces. */
 export interface FrameSink {
   onHead(head: FrameHead): void;
-  /** Never empty, never beyond the frame. Masked payloads come masked. */
+  /** The piece is not empty and ends within the frame. A masked payload is still masked. */
   onPayload(bytes: Uint8Array): void;
 }
 
 /** Finds the frames in a byte stream. */
 export class FrameReader {
-  /** A head of which only a part has come. */
+  /** The first bytes of a head whose rest has not come yet. */
   readonly #partial = new Uint8Array(MAX_HEAD_BYTES);
   #partialLength = 0;
   #payloadLeft = 0;
@@ -73,7 +73,7 @@ export class FrameReader {
     }
   }
 
-  /** Byte by byte: only heads that a read has cut in two come here. */
+  /** Reads a head byte by byte. Only a head that a read has cut in two comes here. */
   #readPartial(chunk: Uint8Array, start: number, sink: FrameSink): number {
     let offset = start;
     while (offset < chunk.length) {
@@ -131,7 +131,7 @@ export function maskedClose(code: number, reason: string, key: Uint8Array): Uint
   return maskedControl(OPCODE.close, payload, key);
 }
 
-/** A masked frame with an opcode that is reserved: whoever gets it must fail the WebSocket (5.2). */
+/** A masked frame with a reserved opcode. Its receiver must fail the WebSocket (5.2). */
 export function maskedInvalid(key: Uint8Array): Uint8Array {
   return maskedControl(RESERVED_OPCODE, new Uint8Array(0), key);
 }

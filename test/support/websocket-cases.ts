@@ -25,9 +25,11 @@ export interface ClientCase {
   readonly sends: readonly (Uint8Array | string)[];
   readonly chop?: number;
   /**
-   * `message`: a last text must come back, then the client closes with 1000. `verdict`: the same, but the
-   * server is given time to end it first. `close`: the client has sent a Close frame. `server`: it waits for the server to end it. `fin`, `reset`: it ends the connection
-   * without a Close frame.
+   * - `message`: a last text must come back, then the client closes with 1000.
+   * - `verdict`: the same, but the server gets time to end the connection first.
+   * - `close`: the client has sent a Close frame.
+   * - `server`: the client waits for the server to end the connection.
+   * - `fin`, `reset`: the client ends the connection without a Close frame.
    */
   readonly ends: "message" | "verdict" | "close" | "server" | "fin" | "reset";
 }
