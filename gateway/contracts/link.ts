@@ -8,7 +8,7 @@
 export interface LinkRpc extends Rpc.DurableObjectBranded {
   /** Whether an agent is connected by this link; with an incarnation: that agent. */
   isUp(incarnation?: string): boolean;
-  /** Ends the link of a box that may not be connected any more. */
+  /** Ends the link of a box that may not be connected any more, and the WebSockets that came over it. */
   cutRevoked(): void;
   /** Tells the agent that its assignments have changed; returns whether it heard. */
   notifyAssignments(): Promise<boolean>;

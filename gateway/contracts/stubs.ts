@@ -3,6 +3,7 @@
  * an object's name. An object costs a file and a descriptor, and a client can send any number of names
  * (docs/storage.md).
  */
+import { MAX_LINKS } from "../../routing/wire/limits.ts";
 import type { Env } from "./env.ts";
 import type { LinkRpc } from "./link.ts";
 import type { BoxPlace, NamesRpc } from "./names.ts";
@@ -67,13 +68,12 @@ export async function isLinkUp(
   }
 }
 
-/** Ends the links of a box that was revoked. */
-export async function cutLinks(
-  env: Env,
-  workspace: string,
-  { box, links }: BoxPlace,
-): Promise<void> {
-  const numbers = Array.from({ length: links }, (_, link) => link);
+/**
+ * Ends the links of a box whose credentials are void, and the WebSockets that came over them. Asks for every link that
+ * a box may have: an agent that lies may have more than it says.
+ */
+export async function cutLinks(env: Env, workspace: string, box: string): Promise<void> {
+  const numbers = Array.from({ length: MAX_LINKS }, (_, link) => link);
   await Promise.all(numbers.map((link) => originStub(env, workspace, box, link).cutRevoked()));
 }
 

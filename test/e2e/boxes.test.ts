@@ -9,6 +9,7 @@ import { ownAccess } from "../../cli/access.ts";
 import { ApiClient } from "../../cli/client.ts";
 import { startBox } from "../support/box.ts";
 import {
+  APPS,
   type Gateway,
   startCommand,
   startGateway,
@@ -18,6 +19,7 @@ import {
 } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
+import { ClientSocket } from "../support/websocket-client.ts";
 import { startWebApp, type WebApp } from "../support/web-app.ts";
 
 interface Box {
@@ -66,6 +68,24 @@ test("a revoked box is cut at once, its agent ends with one line, and comes back
   onTestFinished(() => again.process.killTree());
   expect((await send(again.address(), "/json")).status).toBe(200);
   expect(await boxesOf(again)).toMatchObject([{ name: box?.name, connected: true }]);
+});
+
+test("a revoked box's WebSockets end within 5 s, also where its agent does not let go", async () => {
+  const gateway = await startGateway();
+  onTestFinished(async () => await gateway.stop());
+  const server = ["node", join(APPS, "edition-server.ts")];
+  const endpoint = { function: "web", web_server: server, env: { EDITION: "kept" } };
+  const agent = await startBox({ gateway, throughPort: gateway.port }, [endpoint]);
+  onTestFinished(() => agent.killTree());
+  const socket = await ClientSocket.connect(gateway.address(), "/");
+  expect(await socket.awaitMessage("kept")).toBe(true);
+  // Its sockets stay open, and nothing that it is told reaches it.
+  process.kill(agent.pid, "SIGSTOP");
+  const revokedAt = performance.now();
+  await startCommand(["box", "revoke", "box", "--state", gateway.stateDirectory]).exited;
+  await socket.ended();
+  expect(performance.now() - revokedAt).toBeLessThan(5_000);
+  expect(socket.seen.close).toBe("no Close frame");
 });
 
 test("of two agents of one box the newer gives up with a clear line, and the older serves on", async () => {

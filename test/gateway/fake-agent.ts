@@ -44,6 +44,8 @@ export interface Behaviour {
   attach?: (stream: Stream, request: AttachRequest) => Partial<StreamEvents>;
   versions?: number[];
   incarnation?: string;
+  /** The link's number; it says that it has one link, whichever this is. */
+  link?: number;
   endpoints?: EndpointAnnouncement[];
   /** Where it announces nothing; else its endpoints say. */
   workspace?: string;
@@ -103,8 +105,9 @@ export async function dial(
   box: BoxEnrolment,
   incarnation = "a".repeat(32),
   authorization?: string,
+  link = 0,
 ): Promise<Response> {
-  return await SELF.fetch(`${BASE}/_postern/link/0`, {
+  return await SELF.fetch(`${BASE}/_postern/link/${link}`, {
     headers: {
       host: AUDIENCE,
       upgrade: "websocket",
@@ -120,6 +123,8 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
   const response = await dial(
     await enrolledBox(box, behaviour.workspace ?? behaviour.endpoints?.[0]?.workspace),
     incarnation,
+    undefined,
+    behaviour.link,
   );
   const socket = response.webSocket;
   if (socket === null) throw new Error(`refused: ${response.status} ${await response.text()}`);
@@ -162,7 +167,7 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
     agent: "test",
     incarnation,
     links: 1,
-    endpoints: behaviour.endpoints ?? [],
+    ...(behaviour.link === undefined && { endpoints: behaviour.endpoints ?? [] }),
   });
   return {
     welcome: await welcomed.promise,
@@ -179,6 +184,16 @@ export const HANDSHAKE = {
   "sec-websocket-version": "13",
   "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
 } as const;
+
+/** Dials back for a client's WebSocket; the agent's end. */
+export async function dialBack(box: BoxEnrolment, nonce: string, link = 0): Promise<WebSocket> {
+  const { webSocket: socket, status } = await SELF.fetch(`${BASE}/_postern/dial/${link}/${nonce}`, {
+    headers: { host: AUDIENCE, upgrade: "websocket", authorization: await authorizationOf(box) },
+  });
+  if (socket === null) throw new Error(`the dial-back was refused: ${status}`);
+  socket.accept();
+  return socket;
+}
 
 /** Asks an endpoint by its name below the base domain. */
 export async function ask(name: string, path = "/", init: RequestInit = {}): Promise<Response> {

@@ -55,6 +55,9 @@ import { noLink, type Resume, StreamResponse, unknownCall } from "./stream-respo
 
 const NO_BODY = new Uint8Array(0);
 
+/** A Close frame leaves within this time, before the object ends. */
+const LAST_WORD_MS = 500;
+
 const DIALLED_ANEW = "the same agent dialled anew";
 
 export class Origin extends DurableObject<Env> implements LinkRpc {
@@ -65,6 +68,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   readonly #awaitingLink = new Set<() => void>();
   readonly #deadlines = new Deadlines();
   readonly #dials = new Map<string, PendingDial>();
+  /** It has coupled WebSockets of clients, which may be open still. */
+  #hasCoupled = false;
   #watch: number | null = null;
   readonly #claimable = new ClaimableCalls(this.#deadlines, () => {
     this.#watchLink();
@@ -136,6 +141,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 
   cutRevoked(): void {
     if (this.#link !== undefined) this.#drop(this.#link, CLOSE.revoked, REVOKED);
+    // The runtime alone has the sockets that it couples. They end with this object.
+    if (this.#hasCoupled) setTimeout(() => this.ctx.abort("its box was revoked"), LAST_WORD_MS);
   }
 
   async notifyAssignments(): Promise<boolean> {
@@ -221,7 +228,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     this.#dials.set(nonce, dial);
     dial.start(link.streams.open(request.headers.get(HEAD) ?? "", NO_BODY, true, dial));
     this.#watchLink();
-    return await dial.response;
+    const response = await dial.response;
+    this.#hasCoupled ||= response.webSocket !== null;
+    return response;
   }
 
   async #acceptDial(request: Request): Promise<Response> {

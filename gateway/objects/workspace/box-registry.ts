@@ -46,11 +46,15 @@ export class BoxRegistry {
     }
     const now = Date.now();
     this.boxes.forgetExpired(now);
-    if (this.boxes.find(chosen.name) === undefined && this.boxes.count >= MAX_BOXES) {
+    const isAnew = this.boxes.find(chosen.name) !== undefined;
+    if (!isAnew && this.boxes.count >= MAX_BOXES) {
       const detail = `the workspace has its ${MAX_BOXES} boxes; revoke one first`;
       return err({ code: "conflict", detail });
     }
-    return ok({ box: this.boxes.enrol(chosen, serial, by, now), serial, key });
+    const box = this.boxes.enrol(chosen, serial, by, now);
+    // WebSockets outlive the link that they came over. Those of the earlier enrolment end with it.
+    if (isAnew) await cutLinks(this.#env, workspace, box.name);
+    return ok({ box, serial, key });
   }
 
   async list(page: PageRequest): Promise<Page<BoxInfo>> {
@@ -68,11 +72,10 @@ export class BoxRegistry {
 
   /** Forgets a box and ends its links; returns whether it was there. */
   async revoke(name: string): Promise<boolean> {
-    const box = this.boxes.find(name);
-    if (box === undefined) return false;
+    if (this.boxes.find(name) === undefined) return false;
     // Forgotten first: a link that comes up while the others are cut finds its box gone.
     this.boxes.delete(name);
-    await cutLinks(this.#env, this.#workspace, { box: name, links: box.links });
+    await cutLinks(this.#env, this.#workspace, name);
     return true;
   }
 

@@ -6,7 +6,17 @@ import { originStub, workspaceStub } from "../../../../gateway/contracts/stubs.t
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { MAX_BOXES } from "../../../../api/limits.ts";
 import { Workspace } from "../../../../gateway/objects/workspace/workspace.ts";
-import { authorizationOf, connectAgent, dial, enrol, enrolledBox } from "../../fake-agent.ts";
+import {
+  announcement,
+  ask,
+  authorizationOf,
+  connectAgent,
+  dial,
+  dialBack,
+  enrol,
+  enrolledBox,
+  HANDSHAKE,
+} from "../../fake-agent.ts";
 
 const env = bindings as unknown as Env;
 
@@ -99,6 +109,42 @@ describe("revoking a box", () => {
     });
     expect(await refusalOf(await dial(box))).toContain("box revoked: revoked");
     expect(await workspaceStub(env, "local").box("revoked")).toBeUndefined();
+  });
+
+  test("cuts also links that its agent keeps beyond those that it says it has", async () => {
+    await connectAgent("revoked-liar");
+    const seventh = await connectAgent("revoked-liar", { link: 7 });
+    await workspaceStub(env, "local").revokeBox("revoked-liar");
+    expect((await seventh.closed).code).toBe(4004);
+  });
+
+  test("ends its WebSockets, also where it is enrolled anew after its link was lost", async () => {
+    const socketOf = async (box: string) => {
+      const identity = await enrolledBox(box);
+      const agent = await connectAgent(box, {
+        endpoints: [announcement(box, "f")],
+        open: (stream, head) => {
+          stream.sendHead('{"status":101,"headers":[]}', [], false);
+          void dialBack(identity, head.websocket ?? "");
+          return {};
+        },
+      });
+      const { webSocket: socket } = await ask(`local--${box}-f`, "/", { headers: HANDSHAKE });
+      if (socket === null) throw new Error("the WebSocket was refused");
+      const ended = Promise.withResolvers<void>();
+      socket.addEventListener("close", () => ended.resolve());
+      socket.addEventListener("error", () => ended.resolve());
+      socket.accept();
+      return { agent, ended: ended.promise };
+    };
+    const revoked = await socketOf("revoked-socket");
+    await workspaceStub(env, "local").revokeBox("revoked-socket");
+    await revoked.ended;
+    const replaced = await socketOf("replaced-socket");
+    replaced.agent.cut();
+    await replaced.agent.closed;
+    await enrol("replaced-socket");
+    await replaced.ended;
   });
 
   test("while its link is coming up leaves no link", async () => {
