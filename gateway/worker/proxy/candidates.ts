@@ -1,10 +1,11 @@
 /**
  * The links that a call may be opened on, and the one loop that tries them. An isolate remembers which boxes
  * it found away or connected a moment ago: a box that is away is tried last, and one that was there a moment
- * ago is waited for.
+ * ago is waited for. After a restart of a self-hosted gateway each box counts as one that was there.
  */
 import { triedInOrder } from "../../../routing/boxes.ts";
 import { type Attempt, failedAttempt, isWithoutLink, progressOf } from "../../contracts/attempt.ts";
+import type { Env } from "../../contracts/env.ts";
 import { LATELY_MS } from "../../contracts/link.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 import type { CallPlace } from "./link-client.ts";
@@ -23,6 +24,9 @@ interface Sighting {
 
 /** By workspace and box. */
 const sightings = new Map<string, Sighting>();
+
+/** When the isolate first asked for a sighting, in milliseconds of the epoch. */
+let firstAskedAt: number | undefined;
 
 /** A call that is to be opened somewhere. */
 export interface Unplaced {
@@ -52,17 +56,18 @@ export interface PlacedAttempt {
  * @param attemptOn tries one link
  */
 export async function tryCandidates(
+  env: Env,
   call: Unplaced,
   attemptOn: (candidate: Candidate) => Promise<Attempt>,
 ): Promise<PlacedAttempt> {
   const { callId, workspace, boxes } = call;
   let best: PlacedAttempt | undefined;
   let awaited: Candidate | undefined;
-  const order = orderOf(workspace, boxes);
+  const order = orderOf(env, workspace, boxes);
   const isOnlyOne = order.length === 1 && order[0]?.links === 1;
   for (const { box, links } of order) {
     const place: CallPlace = { callId, workspace, box, links };
-    const sighting = sightingOf(workspace, box);
+    const sighting = sightingOf(env, workspace, box);
     let isAway = true;
     for (const link of linksOf(links)) {
       const wasUp = Date.now() - sighting.upAt <= LATELY_MS;
@@ -107,10 +112,10 @@ function mayTryElsewhere(attempt: Attempt): boolean {
 }
 
 /** The boxes in the order in which they are tried. */
-function orderOf(workspace: string, boxes: readonly BoxPlace[]): readonly BoxPlace[] {
+function orderOf(env: Env, workspace: string, boxes: readonly BoxPlace[]): readonly BoxPlace[] {
   if (boxes.length <= 1) return boxes;
   const now = Date.now();
-  const isAway = (box: string): boolean => now - sightingOf(workspace, box).awayAt < AWAY_MS;
+  const isAway = (box: string): boolean => now - sightingOf(env, workspace, box).awayAt < AWAY_MS;
   return triedInOrder(boxes, isAway, Math.random());
 }
 
@@ -123,12 +128,24 @@ function linksOf(links: number): readonly number[] {
 
 const ONE_LINK = [0] as const;
 
-function sightingOf(workspace: string, box: string): Sighting {
+function sightingOf(env: Env, workspace: string, box: string): Sighting {
   const key = `${workspace}/${box}`;
   const known = sightings.get(key);
   if (known !== undefined) return known;
   if (sightings.size >= MAX_BOXES) sightings.clear();
-  const sighting = { awayAt: Number.NEGATIVE_INFINITY, upAt: Number.NEGATIVE_INFINITY };
+  const upAt = hasJustRestarted(env) ? Date.now() : Number.NEGATIVE_INFINITY;
+  const sighting = { awayAt: Number.NEGATIVE_INFINITY, upAt };
   sightings.set(key, sighting);
   return sighting;
+}
+
+/**
+ * Whether the gateway's process began a moment ago: Worker and objects are in one isolate then, and both have
+ * forgotten which boxes were there. The boxes dial again within a second.
+ */
+function hasJustRestarted(env: Env): boolean {
+  if (env.POSTERN_ONE_ISOLATE !== "1") return false;
+  const now = Date.now();
+  firstAskedAt ??= now;
+  return now - firstAskedAt <= LATELY_MS;
 }

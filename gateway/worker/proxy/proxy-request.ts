@@ -177,10 +177,10 @@ async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
   const hasOtherLinks = call.boxes.length > 1 || (call.boxes[0]?.links ?? 1) > 1;
   // A body that streams is given away with the first try: a link that is not there must not have it.
   if (!(body instanceof ReadableStream) || !hasOtherLinks) {
-    return await tryCandidates(call, (candidate) => openOn(opening, candidate));
+    return await tryCandidates(env, call, (candidate) => openOn(opening, candidate));
   }
   let isGiven = false;
-  return await tryCandidates(call, async (candidate) => {
+  return await tryCandidates(env, call, async (candidate) => {
     const { place, link } = candidate;
     const isUp = await isLinkUp(env, place.workspace, { box: place.box, link });
     if (!isUp) return NOT_CONNECTED;

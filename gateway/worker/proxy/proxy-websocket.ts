@@ -20,7 +20,7 @@ export async function proxyWebSocket(
   const nonce = randomHex(16);
   const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
   const call = { callId: head.callId, workspace, boxes };
-  return await tryCandidates(call, async ({ place, link, wait }) => {
+  return await tryCandidates(env, call, async ({ place, link, wait }) => {
     const headers: Record<string, string> = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
     if (wait !== undefined) headers[WAIT] = wait;
     const attempt = await askLink(env, place, link, VERB.websocket, { headers });
