@@ -1,6 +1,7 @@
 /** The options of an agent, and the commands to one that runs. */
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import type { Observer } from "../base/observer.ts";
+import type { AppUser } from "./app-user.ts";
 import type { EndpointUrl } from "./apps/local-app.ts";
 import type { AppConfig } from "./config/app-config.ts";
 
@@ -25,6 +26,8 @@ export interface AgentOptions {
   stateDirectory?: string;
   /** Where Python environments are, also for other agents of this machine. Without it none is made. */
   environmentsDirectory?: string;
+  /** Runs the apps, and what makes their Python environments; without one the agent's own user does. */
+  appUser?: AppUser | undefined;
   /** Links to keep to the gateway. */
   links?: number;
   /** Hears what happens: a container's output, notices, changes of state. */

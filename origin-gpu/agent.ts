@@ -3,6 +3,7 @@
  * brings along (`postern up`, `serve`), and those that are deployed to it. This file wires its parts together.
  */
 import { join } from "node:path";
+import { rejectedBy } from "../base/runtime/rejected-by.ts";
 import { within } from "../base/runtime/within.ts";
 import { GIB, SECOND_MS } from "../base/units.ts";
 import { parseOpenHead, type RequestHead } from "../routing/wire/heads.ts";
@@ -56,7 +57,9 @@ export async function startAgent(
     limitBytes: WAITING_BODIES_BYTES,
   });
   const deployed =
-    options.acceptsAssignments === true ? await openDeploymentFiles(directory) : undefined;
+    options.acceptsAssignments === true
+      ? await openDeploymentFiles(directory, options.appUser)
+      : undefined;
   return await new Agent(options, { bodies, deployed }).start(signal);
 }
 
@@ -95,11 +98,13 @@ class Agent {
     this.#environments = new PythonEnvironments({
       directory: options.environmentsDirectory,
       inherited: process.env,
+      user: options.appUser,
     });
     this.#apps = new AppRuntimes({
       gateway: this.#gateway,
       bodies,
       usePython: this.#environments.use,
+      user: options.appUser,
       observer,
       onServing: () => this.#resumeCalls(),
     });
@@ -117,7 +122,7 @@ class Agent {
     });
     const ready = Promise.all([this.#connect(signal), this.#openCalls()]);
     try {
-      await Promise.race([ready, refusal, abortOf(signal)]);
+      await Promise.race([ready, refusal, rejectedBy(signal)]);
     } catch (error) {
       await this.#close();
       throw error instanceof StartFailure ? new AgentRefused(error.message) : error;
@@ -287,13 +292,4 @@ class Agent {
     const opened = await this.#opening?.catch(() => undefined);
     await opened?.durable?.close();
   }
-}
-
-/** Rejects with the signal's reason when it aborts; else never settles. */
-function abortOf(signal: AbortSignal | undefined): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal?.reason as Error);
-  if (signal?.aborted === true) onAbort();
-  else signal?.addEventListener("abort", onAbort, { once: true });
-  return promise;
 }

@@ -15,11 +15,13 @@ import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
 import { observer } from "../observer.ts";
 import { printJson, printNotice } from "../output.ts";
+import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop } from "../stop-signals.ts";
 
 const OPTIONS = {
   name: { type: "string", value: "BOX", summary: "the box's name (this machine's)" },
   region: { type: "string", value: "REGION", summary: "where it stands, e.g. eu-west" },
+  ...RUN_AS_OPTION,
   state: {
     type: "string",
     value: "DIRECTORY",
@@ -47,7 +49,9 @@ export const ORIGIN: Command<typeof OPTIONS> = {
     if (region !== undefined && !/^[a-z0-9-]{1,64}$/.test(region)) {
       throw new UsageError(`--region: "${region}" is not 1 to 64 of a-z, digits and "-"`);
     }
-    const directory = join(resolve(values.state ?? DEFAULT_STATE), "box");
+    const state = resolve(values.state ?? DEFAULT_STATE);
+    const directory = join(state, "box");
+    const appUser = await appUserOf(values["run-as"], state);
     lockDirectory(directory, () => "another agent");
     const stop = listenForStop();
     const { identity, ...gateway } = await whoIsHere(values, directory);
@@ -57,12 +61,14 @@ export const ORIGIN: Command<typeof OPTIONS> = {
         enrolment: identity,
         region: identity.region,
         stateDirectory: directory,
-        environmentsDirectory: join(dirname(directory), "environments"),
+        environmentsDirectory: join(state, "environments"),
+        appUser,
         acceptsAssignments: true,
         observer,
       },
       stop,
     );
+    noticeOfTrust(appUser, state);
     if (values.json === true) printJson({ box: identity.box, gateway: gateway.gatewayUrl });
     else printNotice(`${identity.box} is connected to ${gateway.gatewayUrl}`);
     return await runUntilStopped(agent, stop);

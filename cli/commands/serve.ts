@@ -20,6 +20,7 @@ import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
 import { Reloader } from "../reload.ts";
+import { appUserOf, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop, stopAfter } from "../stop-signals.ts";
 import { type IsIgnored, watchFiles, type Watcher } from "../watch.ts";
 
@@ -30,6 +31,7 @@ const MAX_HOST_CHARACTERS = 53;
 const MAX_TIMEOUT_S = 2_000_000;
 
 const OPTIONS = {
+  ...RUN_AS_OPTION,
   ...STATE_OPTION,
   timeout: { type: "string", value: "SECONDS", summary: "end after so long (it does not end)" },
 } as const;
@@ -51,6 +53,8 @@ export const SERVE: Command<typeof OPTIONS> = {
     const devSuffix = checkDevSuffix(process.env["POSTERN_DEV_SUFFIX"] || DEFAULT_DEV_SUFFIX);
     if (!devSuffix.ok) throw new UsageError(`POSTERN_DEV_SUFFIX: ${devSuffix.error}`);
     const timeout = secondsOf(values.timeout);
+    const state = resolve(values.state ?? DEFAULT_STATE);
+    const appUser = await appUserOf(values["run-as"], state);
     const access = findAccess(values.state, process.env);
     const first = await readConfig(file, values.env);
     const client = new ApiClient(access);
@@ -73,7 +77,8 @@ export const SERVE: Command<typeof OPTIONS> = {
         enrolment,
         stateDirectory: scratch,
         // Kept: packages take minutes, and the next start wants the same.
-        environmentsDirectory: join(values.state ?? DEFAULT_STATE, "environments"),
+        environmentsDirectory: join(state, "environments"),
+        appUser,
         announced: config,
         devSuffix: devSuffix.value,
         observer,

@@ -5,7 +5,7 @@
 
 import { existsSync } from "node:fs";
 import { rmSync } from "node:fs";
-import { cp, mkdtemp } from "node:fs/promises";
+import { chmod, cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,7 @@ import { startGateway } from "../gateway/gateway.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
+import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop } from "../stop-signals.ts";
 
 const OPTIONS = {
@@ -35,6 +36,7 @@ const OPTIONS = {
     value: "FILE",
     summary: "the app's postern.toml (without it: the demo)",
   },
+  ...RUN_AS_OPTION,
   ...GATEWAY_OPTIONS,
 } as const;
 
@@ -73,6 +75,7 @@ export const UP: Command<typeof OPTIONS> = {
     if (values.config === undefined && existsSync("postern.toml")) {
       printNotice("this is the demo; --config postern.toml serves the app that is described here");
     }
+    const appUser = await appUserOf(values["run-as"], settings.state);
     const stop = listenForStop();
     const gateway = await unlessStopped(startGateway(settings, observer), stop);
     try {
@@ -91,12 +94,14 @@ export const UP: Command<typeof OPTIONS> = {
           enrolment,
           stateDirectory: directory,
           environmentsDirectory: join(settings.state, "environments"),
+          appUser,
           announced: config,
           acceptsAssignments: true,
           observer,
         },
         stop,
       );
+      noticeOfTrust(appUser, settings.state);
       const demo = values.config === undefined ? DEMO_REQUEST : {};
       const urls = urlsOf(agent, config, demo);
       const address = reachableAddress(settings.host);
@@ -117,6 +122,8 @@ async function demoConfig(): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), "postern-demo-"));
   process.once("exit", () => rmSync(copy, { recursive: true, force: true }));
   await cp(dirname(DEMO), copy, { recursive: true });
+  // The user of --run-as reads it too.
+  await chmod(copy, 0o755);
   return join(copy, basename(DEMO));
 }
 

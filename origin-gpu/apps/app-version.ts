@@ -16,7 +16,10 @@ export interface VersionDescription extends AppIdentity {
 }
 
 /** The services that all versions on this box share. */
-export interface BoxServices extends Pick<EndpointOptions, "gateway" | "bodies" | "usePython"> {
+export interface BoxServices extends Pick<
+  EndpointOptions,
+  "gateway" | "bodies" | "usePython" | "user"
+> {
   readonly observer: Observer;
   /** Called when a version of an app begins to take calls. */
   readonly onServing: () => void;

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
+import type { AppUser } from "../app-user.ts";
 import { type CodeOperation, codeOperations } from "../code/code-operations.ts";
 import { CodeStore } from "../code/code-store.ts";
 import type { UsePython } from "../containers/container.ts";
@@ -41,11 +42,14 @@ export interface DeployedAppsOptions {
 }
 
 /** @param directory the agent's state directory */
-export async function openDeploymentFiles(directory: string): Promise<DeploymentFiles> {
+export async function openDeploymentFiles(
+  directory: string,
+  user?: AppUser,
+): Promise<DeploymentFiles> {
   return {
-    code: await CodeStore.open({ directory: join(directory, "code") }),
+    code: await CodeStore.open({ directory: join(directory, "code"), user }),
     history: await CodeHistory.open(join(directory, "code-history.json")),
-    emptyDirectory: join(directory, "no-code"),
+    emptyDirectory: join(user?.directory ?? directory, "no-code"),
   };
 }
 

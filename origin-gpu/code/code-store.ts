@@ -5,9 +5,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, open as openFile, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, open as openFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { type AppUser, giveTo, removeTree } from "../app-user.ts";
 import { GIB, MIB } from "../../base/units.ts";
 import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
 import {
@@ -40,6 +41,8 @@ export interface CodeStoreOptions {
   readonly now?: () => number;
   readonly files?: Files;
   readonly limitBytes?: number;
+  /** Gets the copies as its own, in its own place. */
+  readonly user?: AppUser | undefined;
 }
 
 /** All code and copies that are needed; the store may remove the rest. */
@@ -61,6 +64,7 @@ export class CodeStore {
   readonly #files: Files;
   readonly #now: () => number;
   readonly #limitBytes: number;
+  readonly #user: AppUser | undefined;
   readonly #stored = new Map<string, Stored>();
   readonly #fetching = new Map<string, Promise<void>>();
   readonly #copies = new Map<string, Promise<string>>();
@@ -68,10 +72,11 @@ export class CodeStore {
   #needed: ReadonlySet<string> | undefined;
   #arrivingBytes = 0;
 
-  private constructor({ directory, now, files, limitBytes }: CodeStoreOptions) {
+  private constructor({ directory, now, files, limitBytes, user }: CodeStoreOptions) {
     this.#packedDirectory = join(directory, "packed");
     this.#arrivingDirectory = join(directory, "arriving");
-    this.#copiesDirectory = join(directory, "copies");
+    this.#copiesDirectory = join(user?.directory ?? directory, "copies");
+    this.#user = user;
     this.#now = now ?? Date.now;
     this.#files = files ?? REAL_FILES;
     this.#limitBytes = limitBytes ?? MAX_STORED_BYTES;
@@ -80,9 +85,12 @@ export class CodeStore {
   /** Makes the directory, or takes it over: what was arriving is removed, and so are copies. */
   static async open(options: CodeStoreOptions): Promise<CodeStore> {
     const store = new CodeStore(options);
-    for (const left of [store.#arrivingDirectory, store.#copiesDirectory]) await removeTree(left);
+    await removeTree(store.#arrivingDirectory);
     for (const path of [store.#packedDirectory, store.#arrivingDirectory, store.#copiesDirectory]) {
       await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    }
+    for (const name of await readdir(store.#copiesDirectory)) {
+      await removeTree(join(store.#copiesDirectory, name), options.user);
     }
     for (const name of await readdir(store.#packedDirectory)) {
       const hash = FILE_NAME.exec(name)?.[1];
@@ -183,7 +191,7 @@ export class CodeStore {
     for (const [owner] of unneeded) this.#copies.delete(owner);
     for (const [, copying] of unneeded) {
       const directory = await copying.catch(() => undefined);
-      if (directory !== undefined) await removeTree(directory);
+      if (directory !== undefined) await removeTree(directory, this.#user);
     }
     for (const hash of this.#unneeded(this.#now() - UNASSIGNED_MS)) await this.#remove(hash);
   }
@@ -235,6 +243,7 @@ export class CodeStore {
     const directory = await mkdtemp(join(this.#copiesDirectory, `${owner}-`));
     try {
       await unpackCode({ packed: found.content, hash }, directory, this.#files);
+      if (this.#user !== undefined) await giveTo(this.#user, directory);
       return directory;
     } catch (error) {
       await removeTree(directory);
@@ -267,8 +276,4 @@ function noRoom(): CodeRefused {
 
 function diskFull(): CodeRefused {
   return new CodeRefused("unavailable", "the box's disk is full; make room, then deploy again");
-}
-
-async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true });
 }

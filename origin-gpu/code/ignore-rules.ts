@@ -9,7 +9,7 @@ import ignore, { type Ignore } from "ignore";
 const DEFAULT_RULES = ["__pycache__/"];
 
 /** Git's and Postern's own folders, at any depth. No ignore file can take them back in. */
-const NEVER: ReadonlySet<string> = new Set([".git", ".postern"]);
+const NEVER: ReadonlySet<string> = new Set([".git", ".postern", ".postern-apps"]);
 
 /** The text of the ignore files in one directory. */
 export interface IgnoreFiles {

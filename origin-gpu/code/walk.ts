@@ -19,7 +19,9 @@ export function whyNotCode(has: (name: string) => boolean): string | undefined {
   if (has("pyvenv.cfg")) return "a Python environment, which works on this machine alone";
   // --state may name any folder; `.postern` is left out by its name.
   const isState = has("lock") && (has("profile.toml") || has("identity.json"));
-  return isState ? "the state of a gateway or an agent, with its keys" : undefined;
+  if (isState) return "the state of a gateway or an agent, with its keys";
+  const isPlaceOfApps = has("copies") && has("environments") && has("no-code");
+  return isPlaceOfApps ? "what the apps of a box run from" : undefined;
 }
 
 export type WalkedEntry = WalkedFile | WalkedLink;

@@ -4,6 +4,7 @@
  * server that runs already.
  */
 import type { Observer } from "../../base/observer.ts";
+import type { AppUser } from "../app-user.ts";
 import type { EndpointConfig } from "../config/config.ts";
 
 /** Where requests go. */
@@ -57,6 +58,8 @@ export interface ContainerOptions {
   /** Variables that the agent gives; neither `env` nor the agent's own environment overrides them. */
   readonly environment: Readonly<Record<string, string>>;
   readonly usePython: UsePython;
+  /** Runs its process; without one the agent's own user does. */
+  readonly user?: AppUser | undefined;
   /** Hears of the container's states and of its output. */
   readonly observer: Observer;
   /** Names the container's function in each line about it, with its app and version where there may be several. */

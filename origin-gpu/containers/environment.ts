@@ -2,11 +2,15 @@
 import { realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 
+import type { AppUser } from "../app-user.ts";
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface EnvironmentSources {
   /** The agent's own environment, where PATH, HOME and CUDA's settings come from. */
   readonly inherited: Environment;
+  /** Who runs the container, where that is not the agent's own user. */
+  readonly user?: Pick<AppUser, "name" | "home"> | undefined;
   /** The endpoint's `env`. */
   readonly configured: Environment;
   /** Variables that the agent gives; they override all others. */
@@ -25,10 +29,22 @@ export function containerEnvironment(sources: EnvironmentSources): Record<string
   for (const [name, value] of Object.entries(sources.inherited)) {
     if (value !== undefined && !name.startsWith("POSTERN_")) environment[name] = value;
   }
+  if (sources.user !== undefined) becomeOf(sources.user, environment);
   for (const [name, value] of Object.entries({ ...sources.configured, ...sources.given })) {
     if (value !== undefined) environment[name] = value;
   }
   return environment;
+}
+
+/** Leads programs that look for their user's files to this user's, not to those of the agent's own user. */
+function becomeOf(
+  { name: user, home }: Pick<AppUser, "name" | "home">,
+  environment: Record<string, string>,
+): void {
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith("XDG_")) delete environment[name];
+  }
+  Object.assign(environment, { HOME: home, USER: user, LOGNAME: user });
 }
 
 /**

@@ -23,6 +23,11 @@ done
 kill -s KILL 0
 '
 
+# The agent may be another user, who could enter.
+if ! cd "$PWD" 2>/dev/null || ! [ -r . ]; then
+  echo "postern: $(id -un) can't read the directory $PWD" >&2
+  exit 126
+fi
 if ! command -v "$1" >/dev/null 2>&1; then
   echo "postern: command not found: $1" >&2
   exit 127

@@ -6,6 +6,7 @@
 import { SECOND_MS } from "../../base/units.ts";
 import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
+import type { AppUser } from "../app-user.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import { AppConnections } from "../proxy/app-connections.ts";
 import {
@@ -29,6 +30,8 @@ export interface ContainerPoolOptions {
   /** Variables that every container is given; nothing overrides them. */
   readonly environment: Readonly<Record<string, string>>;
   readonly usePython: UsePython;
+  /** As in `ContainerOptions`. */
+  readonly user?: AppUser | undefined;
   /** As in `ContainerOptions`. */
   readonly observer: Observer;
   readonly source: string;

@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 
+import { rejectedBy } from "../../base/runtime/rejected-by.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import type { EndpointKind } from "../config/config.ts";
 import {
@@ -138,9 +139,10 @@ export class ProcessContainer implements Container {
   }
 
   #launch(port: number, python: string): ProcessGroup {
-    const { endpoint, environment: given, observer, source } = this.#options;
+    const { endpoint, environment: given, observer, source, user } = this.#options;
     const environment = containerEnvironment({
       inherited: process.env,
+      user,
       configured: endpoint.env,
       given: { ...given, PORT: String(port), POSTERN_CONTAINER_ID: this.id },
     });
@@ -149,6 +151,7 @@ export class ProcessContainer implements Container {
       command: this.#command(port, python),
       directory: endpoint.directory,
       environment: { ...environment, PATH: path },
+      user,
       markedBy: "POSTERN_CONTAINER_ID",
       withChannel: this.#kind.type === "asgi",
       onLine: (line) => {
@@ -219,13 +222,4 @@ export class ProcessContainer implements Container {
   #failure(code: StartFailure["code"], message: string): StartFailure {
     return new StartFailure(code, message, this.#lastLines.lines);
   }
-}
-
-/** Rejects with the signal's reason when it is aborted. */
-async function rejectedBy(signal: AbortSignal): Promise<never> {
-  return await new Promise((_, reject) => {
-    const abort = () => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
 }

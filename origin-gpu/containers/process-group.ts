@@ -8,6 +8,7 @@ import { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 import { within } from "../../base/runtime/within.ts";
+import { type AppUser, commandAs } from "../app-user.ts";
 import type { ExitInfo } from "./container.ts";
 import { processesWithVariable } from "./linux-processes.ts";
 import { LineSplitter } from "./output-lines.ts";
@@ -27,6 +28,8 @@ export interface ProcessGroupOptions {
   readonly command: readonly string[];
   readonly directory: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** Runs the command; without one the agent's own user does. */
+  readonly user?: AppUser | undefined;
   /** A variable of the environment that no other group has: it finds those that left this one. */
   readonly markedBy: string;
   /** Opens a socket to the command: its `CHANNEL_DESCRIPTOR`. */
@@ -49,7 +52,8 @@ export class ProcessGroup {
   /** Never throws: a command that can't be started is one that ends with code 127 and says why. */
   constructor(options: ProcessGroupOptions) {
     this.#options = options;
-    const child = spawn("/bin/sh", [LAUNCHER, ...options.command], {
+    const [program = "", ...words] = commandAs(options.user, ["/bin/sh", LAUNCHER]);
+    const child = spawn(program, [...words, ...options.command], {
       cwd: options.directory,
       env: options.environment,
       // A session of its own: the terminal's Ctrl-C is for the agent, and the group's number is the pid.

@@ -4,9 +4,11 @@
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access, writeFile } from "node:fs/promises";
+import { access, chmod, mkdir, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { type AppUser, giveTo } from "../app-user.ts";
 import { HOUR_MS } from "../../base/units.ts";
+import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import { StartFailure } from "../containers/container.ts";
 import { containerEnvironment } from "../containers/environment.ts";
 import { LastLines } from "../containers/output-lines.ts";
@@ -22,6 +24,9 @@ const FAILURE = "its requirements can't be installed";
 const IDENTIFY =
   "import json, platform, sys; print(json.dumps([sys.executable, sys.prefix, sys.version, platform.machine()]))";
 
+/** Another user reads it, so that the umask does not decide. */
+const READABLE_MODE = 0o644;
+
 /** Like containers: launch.sh finds by it what has left the group. */
 const MARK = "POSTERN_CONTAINER_ID";
 
@@ -29,6 +34,8 @@ export interface InstallDeps {
   /** The agent's own environment: pip's and uv's settings, such as an index, are the machine's. */
   readonly inherited: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
+  /** Runs the interpreter and the installer, which run code of the packages; gets the environment as its own. */
+  readonly user?: AppUser | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -64,24 +71,33 @@ export async function identify(
   }
 }
 
-/** @throws StartFailure with what the installer printed last */
+/**
+ * @param directory is not there yet
+ * @param list is written: the requirements
+ * @throws StartFailure with what the installer printed last
+ */
 export async function install(
   directory: string,
   { executable }: Interpreter,
-  requirements: readonly string[],
+  { list, requirements }: { readonly list: string; readonly requirements: readonly string[] },
   deps: InstallDeps,
 ): Promise<void> {
   const uv = await findProgram("uv", deps.inherited["PATH"]);
   const python = join(directory, "bin", "python");
-  const list = join(directory, "requirements.txt");
+  const { user } = deps;
   const from = ["--requirement", list];
   const run = (command: readonly string[]) => runProgram(command, "/", FAILURE, deps);
+  await writeFile(list, requirements.map((line) => `${line}\n`).join(""));
+  if (user !== undefined) {
+    await chmod(list, READABLE_MODE);
+    await mkdir(directory, { mode: PRIVATE_DIRECTORY_MODE });
+    await giveTo(user, directory);
+  }
   await run(
     uv === undefined
       ? [executable, "-m", "venv", directory]
       : [uv, "venv", "--python", executable, directory],
   );
-  await writeFile(list, requirements.map((line) => `${line}\n`).join(""));
   const pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"];
   await run(
     uv === undefined
@@ -95,7 +111,7 @@ async function runProgram(
   command: readonly string[],
   directory: string,
   failure: string,
-  { inherited, log, signal }: InstallDeps,
+  { inherited, log, signal, user }: InstallDeps,
 ): Promise<void> {
   signal.throwIfAborted();
   const last = new LastLines();
@@ -104,8 +120,8 @@ async function runProgram(
     log(line);
   };
   const given = { [MARK]: `python-${randomBytes(8).toString("hex")}` };
-  const environment = containerEnvironment({ inherited, configured: {}, given });
-  const group = new ProcessGroup({ command, directory, environment, markedBy: MARK, onLine });
+  const environment = containerEnvironment({ inherited, user, configured: {}, given });
+  const group = new ProcessGroup({ command, directory, environment, user, markedBy: MARK, onLine });
   const late = AbortSignal.timeout(INSTALL_LIMIT_MS);
   const ended = AbortSignal.any([signal, late]);
   const end = () => void group.stop("SIGKILL", 0);

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { type AppUser, removeTree } from "../app-user.ts";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import { StartFailure, type UsedPython, type UsePython } from "../containers/container.ts";
 import { type FileLock, lock, tryLock, untilAskedAgain } from "../../base/node/file-lock.ts";
@@ -15,26 +16,29 @@ import { identify, install, type Interpreter, type InstallDeps } from "./install
 const KEPT_ENVIRONMENTS = 20;
 
 const KEY = /^[0-9a-f]{32}$/;
-const MARKER = "complete";
 
 export interface PythonEnvironmentsOptions {
   /** May be shared by agents. Without one, endpoints with requirements don't start. */
   readonly directory: string | undefined;
   /** The agent's own environment variables. */
   readonly inherited: InstallDeps["inherited"];
+  /** Makes and gets environments of its own, in its own place. */
+  readonly user?: AppUser | undefined;
   readonly kept?: number;
 }
 
 export class PythonEnvironments {
   readonly #directory: string | undefined;
   readonly #inherited: InstallDeps["inherited"];
+  readonly #user: AppUser | undefined;
   readonly #kept: number;
   readonly #making = new Map<string, Promise<void>>();
   readonly #closed = new AbortController();
 
-  constructor({ directory, inherited, kept = KEPT_ENVIRONMENTS }: PythonEnvironmentsOptions) {
+  constructor({ directory, inherited, user, kept = KEPT_ENVIRONMENTS }: PythonEnvironmentsOptions) {
     this.#directory = directory === undefined ? undefined : resolve(directory);
     this.#inherited = inherited;
+    this.#user = user;
     this.#kept = kept;
   }
 
@@ -45,14 +49,16 @@ export class PythonEnvironments {
    */
   readonly use: UsePython = async ({ python, directory, requirements }, log) => {
     if (requirements === undefined) return { python, release: () => undefined };
-    const environments = this.#directory;
-    if (environments === undefined) {
+    const records = this.#directory;
+    if (records === undefined) {
       const message = "requirements need a state directory for their Python environment";
       throw new StartFailure("starting_failed", message);
     }
-    const deps = { inherited: this.#inherited, log, signal: this.#closed.signal };
+    const user = this.#user;
+    const environments = user === undefined ? records : join(user.directory, "environments");
+    const deps = { inherited: this.#inherited, user, log, signal: this.#closed.signal };
     const interpreter = await identify(python, directory, deps);
-    return await this.#use(environments, interpreter, requirements, deps);
+    return await this.#use({ records, environments, user }, interpreter, requirements, deps);
   };
 
   /** Ends the making of environments and refuses later ones. Environments that are in use stay usable. */
@@ -62,14 +68,14 @@ export class PythonEnvironments {
   }
 
   async #use(
-    environments: string,
+    shelf: Shelf,
     interpreter: Interpreter,
     requirements: readonly string[],
     deps: InstallDeps,
   ): Promise<UsedPython> {
-    await mkdir(environments, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-    const key = keyOf(interpreter, requirements);
-    const place = new Place(environments, key);
+    await mkdir(shelf.records, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    const key = keyOf(interpreter, requirements, shelf.user);
+    const place = new Place(shelf, key);
     for (;;) {
       // Who asks meanwhile waits for the same, and hears of the same failure.
       const present = this.#making.get(key);
@@ -87,21 +93,34 @@ export class PythonEnvironments {
       } finally {
         this.#making.delete(key);
       }
-      await prune(environments, this.#kept);
+      await prune(shelf, this.#kept);
     }
   }
+}
+
+/** Where environments are, and what is known of them: beside each other, unless they are another user's. */
+interface Shelf {
+  /** The agent's alone: no link of an app's user leads it elsewhere. */
+  readonly records: string;
+  readonly environments: string;
+  readonly user: AppUser | undefined;
 }
 
 /** One environment on the disk. */
 class Place {
   readonly directory: string;
+  /** Of the requirements, for the installer. */
+  readonly list: string;
   readonly lockFile: string;
   readonly #marker: string;
+  readonly #user: AppUser | undefined;
 
-  constructor(environments: string, key: string) {
+  constructor({ records, environments, user }: Shelf, key: string) {
     this.directory = join(environments, key);
-    this.lockFile = join(environments, `${key}.lock`);
-    this.#marker = join(this.directory, MARKER);
+    this.list = join(environments, `${key}.txt`);
+    this.lockFile = join(records, `${key}.lock`);
+    this.#marker = join(records, `${key}.complete`);
+    this.#user = user;
   }
 
   get python(): string {
@@ -122,7 +141,8 @@ class Place {
 
   /** When it was last begun to be used; undefined where it is not whole. */
   async usedAtMs(): Promise<number | undefined> {
-    return (await stat(this.#marker).catch(() => undefined))?.mtimeMs;
+    const [marker] = await Promise.all([stat(this.#marker), stat(this.directory)]).catch(() => []);
+    return marker?.mtimeMs;
   }
 
   async complete(): Promise<void> {
@@ -132,7 +152,8 @@ class Place {
   async remove(): Promise<void> {
     // First, so that nobody uses what is being removed.
     await rm(this.#marker, { force: true });
-    await rm(this.directory, { recursive: true, force: true });
+    await rm(this.list, { force: true });
+    await removeTree(this.directory, this.#user);
   }
 }
 
@@ -157,7 +178,8 @@ async function make(
     log(`postern: making a Python environment for ${requirements.join(", ")}`);
     // An agent that began to make it may have left a part of it.
     await place.remove();
-    await install(place.directory, interpreter, requirements, deps);
+    const { list, directory } = place;
+    await install(directory, interpreter, { list, requirements }, deps);
     await place.complete();
     const seconds = (performance.now() - beganAtMs) / 1000;
     log(`postern: the Python environment is there after ${seconds.toFixed(1)} s`);
@@ -170,11 +192,11 @@ async function make(
 }
 
 /** Removes what was left half made, and what was used longest ago. */
-async function prune(environments: string, kept: number): Promise<void> {
-  const keys = (await readdir(environments)).filter((name) => KEY.test(name));
+async function prune(shelf: Shelf, kept: number): Promise<void> {
+  const keys = (await readdir(shelf.environments)).filter((name) => KEY.test(name));
   const places = await Promise.all(
     keys.map(async (key) => {
-      const place = new Place(environments, key);
+      const place = new Place(shelf, key);
       return { place, usedAtMs: (await place.usedAtMs()) ?? -Infinity };
     }),
   );
@@ -191,11 +213,15 @@ async function prune(environments: string, kept: number): Promise<void> {
   }
 }
 
-/** Of one interpreter and one set of requirements, in whatever order. */
-function keyOf({ identity }: Interpreter, requirements: readonly string[]): string {
+/** Of one interpreter and one set of requirements, in whatever order, for one user. */
+function keyOf(
+  { identity }: Interpreter,
+  requirements: readonly string[],
+  user: AppUser | undefined,
+): string {
   const list = [...new Set(requirements.map((line) => line.trim()))].toSorted();
   return createHash("sha256")
-    .update(JSON.stringify([identity, list]))
+    .update(JSON.stringify([identity, list, user?.name]))
     .digest("hex")
     .slice(0, 32);
 }

@@ -74,6 +74,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   "origin-gpu": [
     "origin-gpu/agent.ts",
+    "origin-gpu/app-user.ts",
     "origin-gpu/code/not-code.ts",
     "origin-gpu/code/pack-code.ts",
     "origin-gpu/config/config.ts",

@@ -269,6 +269,10 @@ describe("what is left out", () => {
       ".git/config": "",
       "sub/.git": "gitdir: elsewhere",
       ".postern/key": "",
+      ".postern-apps/nobody/home/notes": "",
+      "boxes/a-apps/nobody/copies/shop-v1/server.py": "",
+      "boxes/a-apps/nobody/environments/a.txt": "",
+      "boxes/a-apps/nobody/no-code/x": "",
       "env/pyvenv.cfg": "",
       "env/bin/python": "",
       "server.py": "",
@@ -280,6 +284,7 @@ describe("what is left out", () => {
     const code = await pack(directory);
     expect(code.files).toBe(2);
     expect(code.skipped).toEqual([
+      "boxes/a-apps/nobody/: what the apps of a box run from",
       "env/: a Python environment, which works on this machine alone",
       "socket: neither a file nor a link",
     ]);

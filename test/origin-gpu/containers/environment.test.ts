@@ -19,6 +19,22 @@ describe("a container's environment", () => {
     expect(environment).toEqual({ POSTERN: "kept", PYTHONUNBUFFERED: "1" });
   });
 
+  test("another user's programs look for their files where that user has them", () => {
+    const inherited = { HOME: "/root", USER: "root", XDG_CACHE_HOME: "/root/.cache", LANG: "C" };
+    const user = { name: "apps", home: "/home/apps" };
+    const given = { PORT: "1" };
+    expect(containerEnvironment({ inherited, user, configured: {}, given })).toEqual({
+      HOME: "/home/apps",
+      USER: "apps",
+      LOGNAME: "apps",
+      LANG: "C",
+      PORT: "1",
+      PYTHONUNBUFFERED: "1",
+    });
+    const configured = { HOME: "/data", XDG_CACHE_HOME: "/data/cache" };
+    expect(containerEnvironment({ inherited, user, configured, given })).toMatchObject(configured);
+  });
+
   test("Python's output is unbuffered unless somebody decides otherwise", () => {
     const configured = { PYTHONUNBUFFERED: "" };
     expect(containerEnvironment({ inherited: {}, configured, given: {} })).toEqual(configured);
