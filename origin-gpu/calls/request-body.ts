@@ -19,6 +19,9 @@ export class RequestBody {
   /** Exists once the body is watched. */
   #fingerprint: PromiseWithResolvers<Fingerprint | undefined> | undefined;
   #wake: (() => void) | undefined;
+  /** Its reader has taken all that came, and waits for more. */
+  #isAwaited = false;
+  #arrivedAt = Number.NEGATIVE_INFINITY;
 
   /**
    * @param stream undefined for a body that an earlier agent received
@@ -34,6 +37,16 @@ export class RequestBody {
   /** More may come. */
   get incomplete(): boolean {
     return !this.#ended;
+  }
+
+  /** When its last part came after the first one, in milliseconds of `performance.now()`. */
+  get arrivedAt(): number {
+    return this.#arrivedAt;
+  }
+
+  /** All that came has been taken, and more is to come: its sender is what is waited for. */
+  get awaitsSender(): boolean {
+    return !this.#ended && (this.#isAwaited || this.#spool !== undefined);
   }
 
   /** The rest of the body comes over this stream. */
@@ -141,6 +154,7 @@ export class RequestBody {
   }
 
   push(bytes: Uint8Array, end: boolean): void {
+    this.#arrivedAt = performance.now();
     this.#watcher?.(bytes, end);
     if (bytes.length > 0) this.#chunks.push(bytes);
     if (end) this.#ended = true;
@@ -167,9 +181,11 @@ export class RequestBody {
       const chunk = this.#chunks.shift();
       if (chunk === undefined) {
         if (this.#ended) return;
+        this.#isAwaited = true;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
+        this.#isAwaited = false;
         continue;
       }
       yield chunk;

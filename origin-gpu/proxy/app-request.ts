@@ -7,16 +7,17 @@ import type { Socket } from "node:net";
 import type { Dispatcher } from "undici";
 import { getHeader } from "../../base/headers.ts";
 import { responseHeaders } from "../../routing/wire/headers.ts";
+import type { ErrorCode } from "../../routing/wire/errors.ts";
 import { mayResend } from "../../routing/wire/resend.ts";
 import type { AppWork, Call } from "../calls/call.ts";
 import { describeAppError } from "./app-errors.ts";
 import { sendHead } from "./early-head.ts";
 
-/** An app's limits, in milliseconds. Beyond them the call fails as `call_timeout` and the app sees a disconnect. */
+/** A call's limits, in milliseconds. Beyond them the call ends and the app sees a disconnect. */
 export interface CallLimits {
-  /** Until its response headers. */
+  /** From the last byte of the request that came until the app's response headers. */
   timeoutMs: number;
-  /** From then on until its answer's end. */
+  /** For the request's body, and again for the response's. */
   maxDurationMs: number;
 }
 
@@ -61,6 +62,8 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   #socket: Socket | undefined;
   #readBefore = 0;
   #aborted: string | undefined;
+  /** The response's client, or the disk, takes no more now. */
+  #isHeld = false;
 
   readonly #limits: CallLimits;
   #timer: ReturnType<typeof setTimeout>;
@@ -74,24 +77,56 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     this.#repeat = repeat;
     this.#isHeadEarly = isHeadEarly;
     this.#limits = limits;
-    this.#timer = this.#allow(limits.timeoutMs, "the app did not answer");
+    this.#timer = setTimeout(() => this.#judgeSilence(), this.#silenceLeftMs);
     call.start(this);
   }
 
-  /** The call fails after this time; each later event of the request ends the timer. */
-  #allow(limitMs: number, what: string): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
-      const detail = `${what} within ${limitMs / 1000} s`;
-      this.#call.fail({ code: "call_timeout", detail });
-      this.abort(detail);
-    }, limitMs);
+  /** How long nobody needs to say anything: the client, whose body may still be coming, or the app. */
+  get #silenceLeftMs(): number {
+    const { timeoutMs, maxDurationMs } = this.#limits;
+    const { body } = this.#call;
+    const now = performance.now();
+    const silentMs = now - Math.max(this.#startedAt, body.arrivedAt);
+    const uploadLeftMs = body.incomplete ? maxDurationMs - (now - this.#startedAt) : Infinity;
+    return Math.min(timeoutMs - silentMs, uploadLeftMs);
+  }
+
+  /** Ends the call where client or app took too long, and says who it was. */
+  #judgeSilence(): void {
+    const leftMs = this.#silenceLeftMs;
+    if (leftMs > 0) {
+      this.#timer = setTimeout(() => this.#judgeSilence(), leftMs);
+      return;
+    }
+    const { timeoutMs, maxDurationMs } = this.#limits;
+    const { body } = this.#call;
+    const isUploadLong = body.incomplete && performance.now() - this.#startedAt >= maxDurationMs;
+    if (isUploadLong) {
+      this.#fail("upload_interrupted", `the body was not whole after ${maxDurationMs / 1000} s`);
+    } else if (body.awaitsSender) {
+      this.#fail("upload_interrupted", `the client sent no more for ${timeoutMs / 1000} s`);
+    } else this.#fail("call_timeout", `the app did not answer within ${timeoutMs / 1000} s`);
+  }
+
+  /** Ends the call whose response lasts too long. A client that does not read holds its app back. */
+  #judgeDuration(): void {
+    const within = `within ${this.#limits.maxDurationMs / 1000} s`;
+    if (this.#isHeld) this.#call.cancel(`the client did not take the response ${within}`);
+    else this.#fail("call_timeout", `the app's answer did not end ${within}`);
+  }
+
+  #fail(code: ErrorCode, detail: string): void {
+    this.#call.fail({ code, detail });
+    this.abort(detail);
   }
 
   pause(): void {
+    this.#isHeld = true;
     this.#controller?.pause();
   }
 
   resume(): void {
+    this.#isHeld = false;
     this.#controller?.resume();
   }
 
@@ -146,7 +181,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
       controller.abort(new Error(`its status is ${status} and statuses end at 599`));
       return;
     }
-    this.#timer = this.#allow(this.#limits.maxDurationMs, "the app's answer did not end");
+    this.#timer = setTimeout(() => this.#judgeDuration(), this.#limits.maxDurationMs);
     const app = Math.round(performance.now() - this.#startedAt);
     const eager = isEventStream(headers);
     this.#call.respond({ status, headers, timing: { ...this.#waited, app } }, eager);

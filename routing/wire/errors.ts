@@ -209,10 +209,11 @@ const ROWS = {
       "Send the request again if the app bears it; an `Idempotency-Key` from the start rules out a second run.",
     mayHaveRun: true,
   },
+  // Not 408: browsers and clients repeat a request by themselves after it, and the app may have begun this one.
   upload_interrupted: {
     status: 502,
     title: "The request body did not arrive whole",
-    when: "The request body never arrived whole, or took too long; the app saw a disconnect.",
+    when: "The request body never arrived whole: the client sent no more for the endpoint's `timeout`, or the upload broke off. The app saw a disconnect.",
     remedy: "Send the request again if the app bears it.",
     mayHaveRun: true,
   },
@@ -243,7 +244,7 @@ const ROWS = {
   call_timeout: {
     status: 504,
     title: "The app took too long to answer",
-    when: "The app sent no response headers within the endpoint's `timeout`.",
+    when: "The app sent no response headers within the endpoint's `timeout`, counted from the last byte of the request.",
     remedy: "Raise `timeout`, or find what holds the app up.",
     mayHaveRun: true,
   },

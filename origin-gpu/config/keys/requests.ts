@@ -13,13 +13,13 @@ export const REQUEST_KEYS = {
   timeout: available(seconds(1, DAY_S), {
     default: "`300`",
     meaning:
-      "Time from the request's start in the app to its response headers; then 504 `call_timeout`. A response that has begun is never cut by it.",
+      "Time from the last byte of the request that came to the app's response headers; then 504 `call_timeout`. A client that sends no more of its body for that time gets 502 `upload_interrupted`. A response that has begun is never cut by it.",
     example: "900",
   }),
   max_duration: available(seconds(1, 7 * DAY_S), {
     default: "`86400`",
     meaning:
-      "Time that a response's body or a WebSocket may last. Then the client sees its response cut, and a WebSocket is closed with 1001.",
+      "Time that a request's body, a response's body or a WebSocket may last. Then an upload gets 502 `upload_interrupted`, a client sees its response cut, and a WebSocket is closed with 1001.",
     example: "3600",
   }),
   max_pending: available(integer(0, 1_000_000), {

@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
+import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
 import { AppConnections } from "../../../origin-gpu/proxy/app-connections.ts";
 
 let server: Server;
@@ -42,11 +43,11 @@ async function send(method: string, target: string, traits: CallTraits = {}) {
   const { promise, resolve } = Promise.withResolvers<number | string>();
   let status = 0;
   const { key, isDurable = false } = traits;
-  const body = method === "POST" ? new Uint8Array(12_000) : null;
+  const body = new RequestBody(undefined, new Uint8Array(method === "POST" ? 12_000 : 0), true);
   const call = {
     head: { method, target, headers: ["host", "app"], ...(key !== undefined && { key }) },
     isDurable,
-    body: { whole: () => body },
+    body,
     start: () => undefined,
     withdraw: () => undefined,
     append: () => undefined,

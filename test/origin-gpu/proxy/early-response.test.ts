@@ -34,6 +34,8 @@ test("a response that comes before its upload ends is delivered", async () => {
       isDurable: false,
       body: {
         whole: () => undefined,
+        arrivedAt: 0,
+        incomplete: true,
         async *chunks() {
           yield new Uint8Array(10_000);
           await Promise.resolve();
