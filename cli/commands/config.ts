@@ -62,7 +62,7 @@ const SET_ENVIRONMENT: Command = {
 
 export const CONFIG: CommandGroup = {
   name: "config",
-  summary: "Shows and changes what commands go by.",
+  summary: "Shows the settings of commands, and sets their environment.",
   commands: { show: SHOW, "set-environment": SET_ENVIRONMENT },
 };
 

@@ -90,7 +90,7 @@ export const DEPLOY: Command<typeof OPTIONS> = {
 async function packed(directory: string): Promise<PackedCode> {
   try {
     const code = await packCode(directory);
-    for (const line of code.skipped) printNotice(line);
+    for (const line of code.skipped) printNotice(`left out ${line}`);
     const files = code.files === 1 ? "1 file" : `${code.files} files`;
     printNotice(`packed ${files} of ${directory}: ${shownBytes(code.bytes)}`);
     return code;

@@ -104,7 +104,7 @@ const DELETE: Command<typeof STATE_OPTION> = {
 
 export const SECRET: CommandGroup = {
   name: "secret",
-  summary: "Manages what containers are given in secret.",
+  summary: "Manages secrets: variables that containers get and nobody reads again.",
   commands: { create: CREATE, list: LIST, delete: DELETE },
 };
 

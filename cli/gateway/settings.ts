@@ -59,7 +59,7 @@ export const GATEWAY_OPTIONS = {
   log: {
     type: "string",
     value: "json|off",
-    summary: "one line of JSON per request on stderr (off)",
+    summary: "stderr as lines of JSON, one for each event and request (off)",
   },
 } as const satisfies Options;
 
