@@ -45,6 +45,11 @@ const NOT_FROM_AN_APP: ReadonlySet<string> = new Set([
   "x-request-id",
 ]);
 
+/** Whether a line of this name, in lower case, goes from an app to the client. */
+export function mayLeaveApp(name: string): boolean {
+  return !(HOP_BY_HOP.has(name) || NOT_FROM_AN_APP.has(name) || name.startsWith(INTERNAL_PREFIX));
+}
+
 /** A header list that cannot be passed on, with what is wrong; values are never quoted. */
 export interface InvalidHeaders {
   refused: "origin_error";
@@ -76,9 +81,7 @@ export function responseHeaders(raw: readonly RawHeaderText[]): string[] | Inval
       return invalid(`the app's header ${name} contains a control character`);
     }
     if (name === "connection") addConnectionOptions(value, dropped);
-    if (HOP_BY_HOP.has(name) || NOT_FROM_AN_APP.has(name) || name.startsWith(INTERNAL_PREFIX)) {
-      continue;
-    }
+    if (!mayLeaveApp(name)) continue;
     const before = positions.get(name);
     if (before === undefined) {
       if (name !== "set-cookie") positions.set(name, headers.length);

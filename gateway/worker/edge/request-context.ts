@@ -11,7 +11,7 @@ import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
-import { addOwnHeaders } from "./response-headers.ts";
+import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
 
 export class RequestContext {
   readonly request: Request;
@@ -56,17 +56,14 @@ export class RequestContext {
   }
 
   /** Builds the client's response from the app's. */
-  passOn({ status, headers, timing }: ResponseHead, body: ResponseBody): Response {
-    return this.#respond(status, this.#headers(this.cors, headers, timing), body);
+  passOn(head: ResponseHead, body: ResponseBody): Response {
+    return this.#respond(head.status, this.#appHeaders(head), body);
   }
 
   /** Builds the 101 of a WebSocket that the app took. @param socket the client's end */
-  switchProtocols({ headers, timing }: ResponseHead, socket: WebSocket): Response {
-    return new Response(null, {
-      status: 101,
-      webSocket: socket,
-      headers: this.#headers(this.cors, headers, timing),
-    });
+  switchProtocols(head: ResponseHead, socket: WebSocket): Response {
+    const headers = this.#appHeaders(head);
+    return new Response(null, { status: 101, webSocket: socket, headers });
   }
 
   /**
@@ -78,7 +75,9 @@ export class RequestContext {
       this.cors === undefined
         ? undefined
         : ownCors(this.cors, this.request.headers.get("origin"), status);
-    return this.#respond(status, this.#headers(cors, headers), body);
+    const given = new Headers();
+    appendHeaders(given, this.#withCors(cors, headers));
+    return this.#respond(status, this.#identified(given), body);
   }
 
   #respond(status: number, headers: Headers, body: ResponseBody | string): Response {
@@ -89,15 +88,19 @@ export class RequestContext {
     return new Response(given, { status, headers, encodeBody: "manual" });
   }
 
-  #headers(
-    cors: CorsSetting | undefined,
-    given: readonly string[],
-    timing?: ResponseHead["timing"],
-  ): Headers {
-    const isPlain = cors === undefined || cors === false;
-    const lines = isPlain ? given : withCors(cors, this.request.headers.get("origin"), given);
+  #appHeaders({ headers: given, timing }: ResponseHead): Headers {
     const headers = new Headers();
-    appendHeaders(headers, lines);
+    addAppHeaders(headers, this.#withCors(this.cors, given), this.request);
+    return this.#identified(headers, timing);
+  }
+
+  #withCors(cors: CorsSetting | undefined, given: readonly string[]): readonly string[] {
+    const isPlain = cors === undefined || cors === false;
+    return isPlain ? given : withCors(cors, this.request.headers.get("origin"), given);
+  }
+
+  /** Adds what names the request and its call. */
+  #identified(headers: Headers, timing?: ResponseHead["timing"]): Headers {
     const { requestId, callId, routeMs, authMs } = this;
     if (callId === undefined) headers.set("x-request-id", requestId);
     else addOwnHeaders(headers, { requestId, callId, routeMs, authMs }, timing);

@@ -1,4 +1,10 @@
-/** The headers that the gateway adds to every response of an app. */
+/**
+ * The headers of an app's response: those of the app that the gateway lets pass, and those that the gateway adds. A box
+ * is a tenant: the gateway does not rely on its agent's hygiene.
+ */
+import type { HeaderList } from "../../../base/headers.ts";
+import { ownCookie } from "../../../routing/set-cookie.ts";
+import { mayLeaveApp } from "../../../routing/wire/headers.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 
 /** The values of a call that the gateway knows before it asks the box. */
@@ -9,6 +15,21 @@ export interface OwnHeaders {
   readonly routeMs: number;
   /** Milliseconds that authorization took. */
   readonly authMs: number;
+}
+
+/** Adds an app's header lines that may pass; cookies for the request's own host alone. */
+export function addAppHeaders(headers: Headers, lines: HeaderList, request: Request): void {
+  for (let index = 0; index < lines.length; index += 2) {
+    const name = lines[index] as string;
+    const value = lines[index + 1] as string;
+    if (!mayLeaveApp(name)) continue;
+    headers.append(name, name === "set-cookie" ? ownCookie(value, hostOf(request)) : value);
+  }
+}
+
+/** The Host that the request was routed by, without its port. */
+function hostOf(request: Request): string {
+  return (request.headers.get("host") ?? "").toLowerCase().replace(/:\d*$/, "");
 }
 
 /** Adds the gateway's own headers. An app's response has none of these names but Server-Timing. */
