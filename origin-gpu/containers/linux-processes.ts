@@ -4,20 +4,31 @@
  */
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 
+/** Fields of /proc/PID/stat after the process's name, by proc_pid_stat(5). */
+const STAT_GROUP = 2;
+const STAT_STARTED = 19;
+
 /** Processes of this group, its leader included. */
 export function groupMembers(group: number): number[] {
-  return everyProcess().filter((pid) => {
-    const stat = read(`/proc/${pid}/stat`);
-    // The command's name is in brackets and may hold blanks and brackets itself.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return Number(fields[2]) === group;
-  });
+  return processes().filter((pid) => Number(statOf(pid)[STAT_GROUP]) === group);
+}
+
+/** When a process started, to compare with others: clock ticks since the machine's start. NaN for none. */
+export function startedAt(pid: number): number {
+  return Number(statOf(pid)[STAT_STARTED]);
 }
 
 /** Processes that carry this variable in their environment, wherever they have gone since. */
 export function processesWithVariable(name: string, value: string): number[] {
-  const wanted = `${name}=${value}`;
-  return everyProcess().filter((pid) => read(`/proc/${pid}/environ`).split("\0").includes(wanted));
+  return processes().filter((pid) => variableOf(pid, name) === value);
+}
+
+/** A variable of the environment that a process was started with. */
+export function variableOf(pid: number, name: string): string | undefined {
+  const line = read(`/proc/${pid}/environ`)
+    .split("\0")
+    .find((text) => text.startsWith(`${name}=`));
+  return line?.slice(name.length + 1);
 }
 
 /** A TCP socket that waits for connections. */
@@ -28,28 +39,43 @@ export interface Listener {
   readonly loopback: boolean;
 }
 
+/** The same as a socket of the kernel, which processes share when they inherit it. */
+export interface ListeningSocket extends Listener {
+  readonly inode: string;
+  /** The user that opened it. */
+  readonly uid: number;
+}
+
 /** Where these processes listen. All are taken to share the first one's network. */
 export function listeners(pids: readonly number[]): Listener[] {
   const sockets = new Set(pids.flatMap(socketsOf));
   const found = new Map<string, Listener>();
-  for (const table of ["tcp", "tcp6"]) {
-    for (const line of read(`/proc/${pids[0]}/net/${table}`).split("\n").slice(1)) {
-      const fields = line.trim().split(/\s+/);
-      const [, local = "", , state] = fields;
-      const inode = fields[9] ?? "";
-      if (state !== STATE_LISTEN || !sockets.has(inode)) continue;
-      const listener = parseSocketAddress(local);
-      found.set(`${listener.address}:${listener.port}`, listener);
-    }
+  for (const { inode, address, port, loopback } of listeningSockets(pids[0])) {
+    if (sockets.has(inode)) found.set(`${address}:${port}`, { address, port, loopback });
   }
   return [...found.values()];
+}
+
+/** All listening sockets of the network that this process has. */
+export function listeningSockets(pid: number | "self" = "self"): ListeningSocket[] {
+  return ["tcp", "tcp6"].flatMap((table) =>
+    read(`/proc/${pid}/net/${table}`)
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, , , state]) => state === STATE_LISTEN)
+      .map(([, local = "", , , , , , uid, , inode = ""]) => {
+        return Object.assign(parseSocketAddress(local), { inode, uid: Number(uid) });
+      }),
+  );
 }
 
 /** TCP_LISTEN of the kernel's include/net/tcp_states.h, as /proc/net/tcp writes it. */
 const STATE_LISTEN = "0A";
 const SOCKET_LINK = /^socket:\[(\d+)\]$/;
 
-function socketsOf(pid: number): string[] {
+/** Inodes of the sockets that a process has open. */
+export function socketsOf(pid: number): string[] {
   let descriptors: string[];
   try {
     descriptors = readdirSync(`/proc/${pid}/fd`);
@@ -100,12 +126,18 @@ function showIpv6(bytes: readonly number[]): string {
   return new URL(`http://[${groups}]`).hostname.slice(1, -1);
 }
 
-function everyProcess(): number[] {
+export function processes(): number[] {
   try {
     return readdirSync("/proc").map(Number).filter(Number.isInteger);
   } catch {
     return [];
   }
+}
+
+function statOf(pid: number): string[] {
+  const stat = read(`/proc/${pid}/stat`);
+  // The command's name is in brackets and may hold blanks and brackets itself.
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 function read(file: string): string {

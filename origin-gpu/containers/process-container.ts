@@ -23,10 +23,13 @@ import { GivenUpCalls } from "./given-up-calls.ts";
 import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
+import { isAnothersPort } from "./port-owner.ts";
 import { CHANNEL_DESCRIPTOR, ProcessGroup } from "./process-group.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 
 const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
+/** The variable with a container's id, by which its processes are found wherever they have gone. */
+const MARK = "POSTERN_CONTAINER_ID";
 type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 
 export class ProcessContainer implements Container {
@@ -86,7 +89,10 @@ export class ProcessContainer implements Container {
       const candidates = await this.#freeOrigins(port, signal);
       signal.throwIfAborted();
       const group = this.#launch(port, python);
-      const origin = await untilReady(candidates, healthPath, signal, (why) => (notYet = why));
+      const origin = await untilReady(candidates, healthPath, signal, {
+        notYet: (why) => (notYet = why),
+        isAnothers: (candidate) => this.#isAnothers(candidate, group),
+      });
       this.#become("ready", "it answered");
       this.#warnOfOpenPorts(group);
       return { origin };
@@ -138,13 +144,24 @@ export class ProcessContainer implements Container {
     return origins.filter((_, index) => taken[index] === false);
   }
 
+  /** Some program may have taken the port since the start. */
+  #isAnothers(origin: string, { pid }: ProcessGroup): boolean {
+    if (pid === undefined) return false;
+    const { hostname, port } = new URL(origin);
+    const uid = this.#options.user?.uid ?? process.geteuid?.() ?? 0;
+    return isAnothersPort(
+      { host: hostname, port: Number(port) },
+      { leader: pid, variable: MARK, id: this.id, uid },
+    );
+  }
+
   #launch(port: number, python: string): ProcessGroup {
     const { endpoint, environment: given, observer, source, user } = this.#options;
     const environment = containerEnvironment({
       inherited: process.env,
       user,
       configured: endpoint.env,
-      given: { ...given, PORT: String(port), POSTERN_CONTAINER_ID: this.id },
+      given: { ...given, PORT: String(port), [MARK]: this.id },
     });
     const path = pathWithNode(environment["PATH"] ?? "", process.execPath);
     const group = new ProcessGroup({
@@ -152,7 +169,7 @@ export class ProcessContainer implements Container {
       directory: endpoint.directory,
       environment: { ...environment, PATH: path },
       user,
-      markedBy: "POSTERN_CONTAINER_ID",
+      markedBy: MARK,
       withChannel: this.#kind.type === "asgi",
       onLine: (line) => {
         this.#lastLines.push(line);

@@ -13,23 +13,33 @@ const MAX_DELAY_MS = 250;
 const CONNECT_TIMEOUT_MS = 2_000;
 const HEALTH_TIMEOUT_MS = 10_000;
 
+interface ReadinessOptions {
+  /** Told after each round why no origin was ready. */
+  readonly notYet?: (why: string) => void;
+  /** Whether the connections that an origin takes reach another program than the server. */
+  readonly isAnothers?: (origin: string) => boolean;
+}
+
 /**
  * Returns the first of these origins (scheme, host, port) that is ready. Several, since a server that
  * listens on "localhost" may mean 127.0.0.1 or ::1.
- * @param notYet told after each round why none was
  * @throws the signal's reason when it is aborted first
  */
 export async function untilReady(
   origins: readonly string[],
   healthPath: string | undefined,
   signal: AbortSignal,
-  notYet: (why: string) => void = () => undefined,
+  { notYet = () => undefined, isAnothers = () => false }: ReadinessOptions = {},
 ): Promise<string> {
   for (let pause = FIRST_DELAY_MS; ; pause = Math.min(MAX_DELAY_MS, pause * 1.5)) {
     let why = `nothing takes connections at ${origins[0]}`;
     for (const origin of origins) {
       signal.throwIfAborted();
       if (!(await acceptsConnections(origin, signal))) continue;
+      if (isAnothers(origin)) {
+        why = `another program listens at ${origin}`;
+        continue;
+      }
       if (healthPath === undefined) return origin;
       const problem = await healthProblem(origin, healthPath, signal);
       if (problem === undefined) return origin;

@@ -62,7 +62,7 @@ export class UpstreamContainer implements Container {
     let notYet: string | undefined;
     try {
       const signal = AbortSignal.any([late, this.#stopping.signal]);
-      await untilReady([url], healthPath, signal, (why) => (notYet = why));
+      await untilReady([url], healthPath, signal, { notYet: (why) => (notYet = why) });
       this.#become("ready", "it answered");
       return { origin: url };
     } catch {

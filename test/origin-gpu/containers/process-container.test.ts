@@ -288,22 +288,98 @@ describe("when the agent is killed", () => {
 });
 
 describe("a container beside other programs", () => {
-  test("is not the one that answers at [::1] on its port, but its own process", async () => {
-    const port = await freePort();
-    const stranger = createServer((socket) => {
+  /** Listens as a program that has nothing to do with the container. Resolves at each connection. */
+  async function stranger(port: number, host: string): Promise<{ asked: Promise<void> }> {
+    const asked = Promise.withResolvers<void>();
+    const server = createServer((socket) => {
       socket.on("error", () => undefined);
       socket.end("HTTP/1.1 200 OK\r\n\r\n");
+      asked.resolve();
     });
     await new Promise<void>((resolve) => {
-      stranger.listen({ port, host: "::1", ipv6Only: true }, resolve);
+      server.listen({ port, host, ipv6Only: host === "::1" }, resolve);
     });
-    onTestFinished(() => void stranger.close());
-    // The app listens late: only the stranger answers until then.
-    const late = `setTimeout(() => import(${JSON.stringify(`${HERE}server.ts`)}), 300)`;
-    const command = ["node", "--input-type=module", "-e", late];
-    const own = start(
-      endpointConfig({ kind: { type: "web_server", command, port }, env: { PORT: `${port}` } }),
-    );
+    onTestFinished(() => void server.close());
+    return { asked: asked.promise };
+  }
+
+  /** A server that is started after the container, and is none of its processes. */
+  async function elsewhere(
+    port: number,
+    { environment = {}, user = [] }: { environment?: NodeJS.ProcessEnv; user?: string[] } = {},
+  ): Promise<void> {
+    const server = [process.execPath, `${HERE}server.ts`, "--port", `${port}`];
+    const [program = "", ...words] = [...user, ...server];
+    const managed = new ManagedProcess([program, ...words], {
+      env: { ...process.env, ...environment },
+    });
+    onTestFinished(() => managed.kill());
+    await managed.waitForOutput(/^server pid/m);
+  }
+
+  /** Its own server listens when it is told to, by a signal to the process `late`. */
+  function startLate(port: number, settings: Partial<EndpointConfig> = {}): Started {
+    return start(serverEndpoint(["--port", `${port}`, "--listen-late"], { port, ...settings }));
+  }
+
+  test("is not the one that stood at [::1] before, but its own process", async () => {
+    const port = await freePort();
+    await stranger(port, "::1");
+    const own = startLate(port);
+    process.kill(await own.pid("late"), "SIGUSR2");
+    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
+  });
+
+  test("is not the one that took [::1] after the start, but its own process", async () => {
+    const port = await freePort();
+    const own = startLate(port);
+    const pid = await own.pid("late");
+    const { asked } = await stranger(port, "::1");
+    await asked;
+    process.kill(pid, "SIGUSR2");
+    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
+  });
+
+  test.each(["127.0.0.1", "0.0.0.0", "::1", "::"])(
+    "is none where another program took %s after the start",
+    async (host) => {
+      const port = await freePort();
+      const own = startLate(port, { startupTimeout: 1 });
+      await own.pid("late");
+      const { asked } = await stranger(port, host);
+      await asked;
+      await expect(own.container.ready).rejects.toMatchObject({
+        code: "startup_timeout",
+        message: expect.stringContaining("another program listens at http://") as unknown,
+      });
+    },
+  );
+
+  test("is none where another container took its port", async () => {
+    const port = await freePort();
+    const own = startLate(port, { startupTimeout: 2 });
+    await own.pid("late");
+    await elsewhere(port, { environment: { POSTERN_CONTAINER_ID: "ct-other" } });
+    await expect(own.container.ready).rejects.toMatchObject({
+      message: expect.stringContaining("another program listens at") as unknown,
+    });
+  });
+
+  test.runIf(process.getuid?.() === 0)("is none where another user took its port", async () => {
+    const port = await freePort();
+    const own = startLate(port, { startupTimeout: 2 });
+    await own.pid("late");
+    await elsewhere(port, { user: ["setpriv", "--reuid=nobody", "--clear-groups", "--"] });
+    await expect(own.container.ready).rejects.toMatchObject({
+      message: expect.stringContaining("another program listens at") as unknown,
+    });
+  });
+
+  test("may be a server that was started for it elsewhere, as by docker run", async () => {
+    const port = await freePort();
+    const own = startLate(port);
+    await own.pid("late");
+    await elsewhere(port);
     expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
   });
 });

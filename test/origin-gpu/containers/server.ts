@@ -3,6 +3,7 @@
  *
  *   --host ADDRESS       where it listens (127.0.0.1); `none` listens nowhere
  *   --port N             instead of the variable PORT
+ *   --listen-late        listens only at SIGUSR2, for which it prints "late pid" and its number
  *   --ignore-sigterm     stays at SIGTERM
  *   --child MODE         starts a child that ignores SIGTERM: `group` in its group, `session` in a session of its own
  *   --unhealthy N        answers 503 at /health for the first N times
@@ -19,6 +20,7 @@ const { values } = parseArgs({
   options: {
     host: { type: "string", default: "127.0.0.1" },
     port: { type: "string", default: process.env["PORT"] ?? "" },
+    "listen-late": { type: "boolean", default: false },
     "ignore-sigterm": { type: "boolean", default: false },
     child: { type: "string" },
     unhealthy: { type: "string", default: "0" },
@@ -59,5 +61,11 @@ const server = createServer((request, response) => {
   const well = request.url !== "/health" || unhealthy-- <= 0;
   response.writeHead(well ? 200 : 503).end(JSON.stringify(process.env));
 });
+const listen = (): unknown => server.listen(Number(values.port), values.host);
 if (values.host === "none") setInterval(() => undefined, 1000);
-else server.listen(Number(values.port), values.host);
+else if (values["listen-late"]) {
+  // The signal alone keeps no process.
+  setInterval(() => undefined, 1000);
+  process.on("SIGUSR2", listen);
+  console.log(`late pid ${process.pid}`);
+} else listen();
