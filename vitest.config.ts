@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/gateway/**", "test/e2e/**", "test/bench/**"],
+          exclude: ["test/gateway/**", "test/e2e/**"],
           testTimeout: 20_000,
         },
       },

@@ -1,15 +1,62 @@
 /**
  * The app under measurement: as little as node:http can do, so that what stands before it is what is
- * seen. `/` a small answer, `/stream` a chunk now and one 10 ms later, `/bulk?SIZE` bytes, `/sink`
- * swallows a body, and any Upgrade is a WebSocket echo for messages below 126 bytes.
+ * seen. `/` a small answer, `/wait?MS` the time that it took the app, after about as many milliseconds,
+ * `/stream` a chunk now and one 10 ms later, `/chunks?INTERVAL_MS` a chunk each interval until the client
+ * leaves, `/idle` an answer when no such stream is open, `/bulk?SIZE` bytes, `/sink` swallows a body, and
+ * any Upgrade is a WebSocket echo for messages below 126 bytes.
  */
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
+import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
+import type { Socket } from "node:net";
+
+import { framedChunk, sharedClockUs } from "./chunks.ts";
+import { Pacer } from "./pacer.ts";
 
 const BLOCK = Buffer.alloc(256 * 1024, "postern ");
 const HELLO = Buffer.from("Hello from the app under measurement.\n");
 /** RFC 6455, 1.3: what both sides append to the key. */
 const WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/** An open `/chunks`, and the number of its next chunk. */
+interface ChunkStream {
+  readonly socket: Socket;
+  sequence: number;
+}
+
+const pacers = new Map<number, Pacer<ChunkStream>>();
+let openStreams = 0;
+const waitForIdle = new Set<ServerResponse>();
+
+/** One timer for all streams. Between measurements it has no pacer to advance. */
+setInterval(() => {
+  const nowMs = performance.now();
+  for (const pacer of pacers.values()) pacer.advance(nowMs, writeChunk);
+}, 1);
+
+function writeChunk(stream: ChunkStream): void {
+  // Past node:http, whose three writes for a chunk would be the largest part of what the app does.
+  stream.socket.write(framedChunk(stream.sequence++, sharedClockUs()), "latin1");
+}
+
+function answerIfIdle(): void {
+  if (openStreams > 0) return;
+  pacers.clear();
+  for (const response of waitForIdle) response.end(HELLO);
+  waitForIdle.clear();
+}
+
+function openStream({ socket }: IncomingMessage, response: ServerResponse, intervalMs: number) {
+  response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+  openStreams++;
+  const pacer = pacers.get(intervalMs) ?? new Pacer<ChunkStream>(intervalMs, performance.now());
+  pacers.set(intervalMs, pacer);
+  const remove = pacer.add({ socket, sequence: 0 });
+  response.once("close", () => {
+    remove();
+    openStreams--;
+    answerIfIdle();
+  });
+}
 
 const server = createServer((request, response) => {
   const [path, query] = (request.url ?? "/").split("?");
@@ -32,6 +79,14 @@ const server = createServer((request, response) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write("data: first\n\n");
     setTimeout(() => response.end("data: last\n\n"), 10);
+  } else if (path === "/wait") {
+    const began = performance.now();
+    setTimeout(() => response.end((performance.now() - began).toFixed(3)), Number(query));
+  } else if (path === "/chunks") {
+    openStream(request, response, Number(query));
+  } else if (path === "/idle") {
+    waitForIdle.add(response);
+    answerIfIdle();
   } else if (path === "/sink") {
     request.resume().once("end", () => response.end(HELLO));
   } else {

@@ -3,76 +3,50 @@
  * targets in turn, in a new order each round, and what is printed is the median over the rounds, so
  * that a busy neighbour on the machine spoils a round and not the comparison.
  *
- *   --quick     three short rounds, to see that it works
- *   --profile   profiles Postern's Node processes and prints where their time goes
+ *   --only TEXT   only the measures whose name holds the text, such as "chunk delay"
+ *   --quick       three short rounds, to see that it works
+ *   --profile     profiles Postern's Node processes and prints where their time goes
  */
 import { fork } from "node:child_process";
 import { parseArgs } from "node:util";
 
-import { cpuSeconds, processTree } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
-import type { Job, Result } from "./load.ts";
+import type { Job, JobOutcome, Load } from "./load/main.ts";
+import type { LoadResult } from "./load/usage.ts";
+import { type Measure, allMeasures } from "./measures.ts";
 import { printProfiles } from "./profile.ts";
-import { type Measure, type Sample, printReport } from "./report.ts";
-import { type Target, startTargets } from "./targets.ts";
-
-const MIB = 1024 * 1024;
+import { measureTable, reportHead } from "./report.ts";
+import { type Target, type Targets, startTargets } from "./targets.ts";
 
 const { values: flags } = parseArgs({
-  options: { quick: { type: "boolean" }, profile: { type: "boolean" } },
+  options: {
+    only: { type: "string", default: "" },
+    quick: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
+  },
 });
-const rounds = flags.quick === true ? 3 : 7;
-const forMs = flags.quick === true ? 400 : 1_500;
-const bulkBytes = (flags.quick === true ? 64 : 256) * MIB;
+const rounds = flags.quick ? 3 : 5;
+/** Each starts processes of its own. */
+const freshRounds = flags.quick ? 1 : 3;
+const WARM_UP: Load = { kind: "requests", connections: 16, forMs: 1000 };
 
-type JobOf = (target: Target) => Job;
-
-const MEASURES: readonly (readonly [Measure, JobOf])[] = [
-  ...[1, 16, 64].map(
-    (connections) =>
-      [
-        { name: `requests, ${connections} connections`, unit: "per second" },
-        (target: Target) => ({ kind: "requests", connections, forMs, target }) as const,
-      ] as const,
-  ),
-  [
-    { name: "first chunk of a stream", unit: "latency" },
-    (target) => ({ kind: "first chunk", count: Math.ceil(forMs / 15), target }),
-  ],
-  [
-    { name: "download", unit: "MB per second" },
-    (target) => ({ kind: "download", bytes: bulkBytes, target }),
-  ],
-  [
-    { name: "upload", unit: "MB per second" },
-    (target) => ({ kind: "upload", bytes: bulkBytes, target }),
-  ],
-  ...[1, 16].map(
-    (connections) =>
-      [
-        { name: `WebSocket round trips, ${connections} sockets`, unit: "per second" },
-        (target: Target) => ({ kind: "websocket", connections, forMs, target }) as const,
-      ] as const,
-  ),
-];
-
-const generator = fork(new URL("load.ts", import.meta.url), { stdio: "inherit" });
-
-async function measure(job: Job): Promise<Result> {
-  return await new Promise((resolve, reject) => {
-    generator.once("message", (message: { result: Result } | { error: string }) => {
-      if ("result" in message) resolve(message.result);
-      else reject(new Error(`${job.kind} at port ${job.target.port}: ${message.error}`));
-    });
-    generator.send(job);
-  });
+const everyMeasure = allMeasures(flags.quick);
+const measures = everyMeasure.filter(({ name }) => name.includes(flags.only));
+if (measures.length === 0) {
+  const names = everyMeasure.map(({ name }) => name).join("\n  ");
+  throw new Error(`--only ${flags.only}: no measure's name holds it. There are\n  ${names}`);
 }
 
-async function sample(target: Target, jobOf: JobOf): Promise<Sample> {
-  const pids = target.pids.flatMap(processTree);
-  const cpuBefore = cpuSeconds(pids);
-  const result = await measure(jobOf(target));
-  return { ...result, cpuSeconds: cpuSeconds(pids) - cpuBefore };
+const generator = fork(new URL("load/main.ts", import.meta.url), { stdio: "inherit" });
+
+async function run(load: Load, target: Target, { app }: Targets): Promise<LoadResult> {
+  const job: Job = { load, target: target.address, app: app.address, pids: target.pids() };
+  const outcome = await new Promise<JobOutcome>((resolve) => {
+    generator.once("message", resolve);
+    generator.send(job);
+  });
+  if ("result" in outcome) return outcome.result;
+  throw new Error(`${load.kind} at ${target.name}: ${outcome.error}`);
 }
 
 /** The same targets in another order each round: whoever comes after a heavy one is another each time. */
@@ -81,29 +55,77 @@ const rotated = <Item>(items: readonly Item[], by: number): Item[] => [
   ...items.slice(0, by % items.length),
 ];
 
-const profileDirectory = flags.profile === true ? temporaryDirectory() : undefined;
-const targets = await startTargets(profileDirectory);
-const samples = new Map<Measure, Map<Target, Sample[]>>(
-  MEASURES.map(([what]) => [what, new Map(targets.all.map((target) => [target, []]))]),
-);
-try {
-  for (const target of targets.all) {
-    await measure({ kind: "requests", connections: 16, forMs, target });
-  }
-  for (let round = 0; round < rounds; round++) {
-    for (const [what, jobOf] of MEASURES) {
-      for (const target of rotated(targets.all, round)) {
-        samples
-          .get(what)
-          ?.get(target)
-          ?.push(await sample(target, jobOf));
-      }
+/** By the target's name: fresh rounds have other targets each time. */
+const samples = new Map<Measure, Map<string, LoadResult[]>>();
+
+function keep(measure: Measure, target: Target, result: LoadResult): void {
+  const byTarget = samples.get(measure) ?? new Map<string, LoadResult[]>();
+  samples.set(measure, byTarget);
+  byTarget.set(target.name, [...(byTarget.get(target.name) ?? []), result]);
+}
+
+async function measureRound(
+  targets: Targets,
+  chosen: readonly Target[],
+  wanted: readonly Measure[],
+  round: number,
+): Promise<void> {
+  for (const measure of wanted) {
+    for (const target of rotated(chosen, round)) {
+      keep(measure, target, await run(measure.load, target, targets));
     }
-    process.stderr.write(`round ${round + 1} of ${rounds}\n`);
   }
-  printReport(samples, targets, rounds);
+}
+
+async function warmUp(targets: Targets): Promise<void> {
+  for (const target of targets.all) await run(WARM_UP, target, targets);
+}
+
+function printTables(targets: Targets, wanted: readonly Measure[]): void {
+  for (const measure of wanted) {
+    const rows = targets.all.flatMap((target) => {
+      const of = samples.get(measure)?.get(target.name);
+      return of === undefined ? [] : [[target, of] as const];
+    });
+    console.log(`\n${measureTable(measure, new Map(rows))}`);
+  }
+}
+
+async function withTargets(
+  profileDirectory: string | undefined,
+  use: (targets: Targets) => Promise<void>,
+): Promise<void> {
+  const targets = await startTargets(profileDirectory);
+  try {
+    await warmUp(targets);
+    await use(targets);
+  } finally {
+    await targets.stop();
+  }
+}
+
+const profileDirectory = flags.profile ? temporaryDirectory() : undefined;
+const inAllRounds = measures.filter(({ isFresh }) => isFresh !== true);
+const fresh = measures.filter(({ isFresh }) => isFresh === true);
+try {
+  console.log(reportHead(rounds));
+  if (inAllRounds.length > 0) {
+    await withTargets(profileDirectory, async (targets) => {
+      for (let round = 0; round < rounds; round++) {
+        await measureRound(targets, targets.all, inAllRounds, round);
+        process.stderr.write(`round ${round + 1} of ${rounds}\n`);
+      }
+      printTables(targets, inAllRounds);
+    });
+  }
+  for (let round = 0; round < freshRounds && fresh.length > 0; round++) {
+    await withTargets(undefined, async (targets) => {
+      await measureRound(targets, targets.apart, fresh, round);
+      process.stderr.write(`round ${round + 1} of ${freshRounds} with new processes\n`);
+      if (round === freshRounds - 1) printTables(targets, fresh);
+    });
+  }
 } finally {
   generator.disconnect();
-  await targets.stop();
 }
 if (profileDirectory !== undefined) printProfiles(profileDirectory);

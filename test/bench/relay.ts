@@ -8,7 +8,7 @@ import { connect } from "node:net";
 import { Pool } from "undici";
 
 const appPort = Number(process.env["APP_PORT"]);
-const pool = new Pool(`http://127.0.0.1:${appPort}`, { connections: 256, pipelining: 1 });
+const pool = new Pool(`http://127.0.0.1:${appPort}`, { connections: 1024, pipelining: 1 });
 
 const server = createServer((request, response) => {
   const hasBody = request.method !== "GET" && request.method !== "HEAD";

@@ -3,22 +3,25 @@ import { fileURLToPath } from "node:url";
 
 import { startBareWorkerd } from "../support/bare-workerd.ts";
 import { startGateway, startServe, upstream } from "../support/harness.ts";
-import { send } from "../support/http-client.ts";
-import { ManagedProcess } from "../support/processes.ts";
+import { type Address, send } from "../support/http-client.ts";
+import { ManagedProcess, processTree } from "../support/processes.ts";
 import { freePort } from "../support/temporary.ts";
+import type { ServerPids } from "./load/usage.ts";
 
 export interface Target {
   readonly name: string;
-  readonly port: number;
-  readonly host: string;
-  /** Roots of all server processes that a request to this target passes, the app's included. */
-  readonly pids: readonly number[];
+  /** What others are compared with has its role. */
+  readonly role: "app" | "bare" | "other";
+  readonly address: Address;
+  /** All server processes that a request to this target passes, as of now. */
+  pids(): ServerPids;
 }
 
 export interface Targets {
   readonly app: Target;
-  readonly bare: Target;
   readonly all: readonly Target[];
+  /** Those that share no process with another of them, but for the app. */
+  readonly apart: readonly Target[];
   stop(): Promise<void>;
 }
 
@@ -49,36 +52,54 @@ export async function startTargets(profileDirectory?: string): Promise<Targets> 
       : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDirectory}` };
   const gateway = await startGateway({ flags: ["--rate-limit", "0"], env });
   const agent = await startServe(gateway, [upstream(appPort)], gateway.workerdPort, env);
-  const { host } = gateway.address("web", "-dev");
-  await send(gateway.address("web", "-dev"), "/");
+  const posternAddress = gateway.address("web", "-dev");
+  await send(posternAddress, "/");
 
-  const posternPids = [gateway.process.pid, agent.pid, app.pid];
-  const targets = {
-    app: { name: "the app itself", port: appPort, host: "app.localhost", pids: [app.pid] },
-    bare: {
-      name: "bare workerd",
-      port: bare.port,
-      host: "app.localhost",
-      pids: [bare.process.pid, app.pid],
-    },
-    relay: {
-      name: "bare workerd and a Node relay",
-      port: beforeRelay.port,
-      host: "app.localhost",
-      pids: [beforeRelay.process.pid, relay.pid, app.pid],
-    },
-    behindFront: {
-      name: "Postern on workerd's port",
-      port: gateway.workerdPort,
-      host,
-      pids: posternPids,
-    },
-    front: { name: "Postern through its front", port: gateway.port, host, pids: posternPids },
+  const appPids = { app: [app.pid] };
+  const direct = (port: number) => ({ port, host: "app.localhost" });
+  const own: Target = {
+    name: "the app itself",
+    role: "app",
+    address: direct(appPort),
+    pids: () => appPids,
+  };
+  const bareTarget: Target = {
+    name: "bare workerd",
+    role: "bare",
+    address: direct(bare.port),
+    pids: () => ({ workerd: [bare.process.pid], ...appPids }),
+  };
+  const relayTarget: Target = {
+    name: "bare workerd and a Node relay",
+    role: "other",
+    address: direct(beforeRelay.port),
+    pids: () => ({ workerd: [beforeRelay.process.pid], relay: [relay.pid], ...appPids }),
+  };
+  const posternPids = (): ServerPids => {
+    const workerd = processTree(gateway.workerdPid);
+    return {
+      workerd,
+      gateway: processTree(gateway.process.pid).filter((pid) => !workerd.includes(pid)),
+      agent: processTree(agent.pid),
+      ...appPids,
+    };
+  };
+  const behindFront: Target = {
+    name: "Postern on workerd's port",
+    role: "other",
+    address: { ...posternAddress, port: gateway.workerdPort },
+    pids: posternPids,
+  };
+  const front: Target = {
+    name: "Postern through its front",
+    role: "other",
+    address: posternAddress,
+    pids: posternPids,
   };
   return {
-    app: targets.app,
-    bare: targets.bare,
-    all: Object.values(targets),
+    app: own,
+    all: [own, bareTarget, relayTarget, behindFront, front],
+    apart: [bareTarget, relayTarget, front],
     stop: async () => {
       await agent.stop();
       await gateway.stop();
