@@ -5,6 +5,7 @@
  */
 import { within } from "../../../base/runtime/within.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import { contentLength } from "../../../routing/wire/heads.ts";
 import { mayResend, type ResendTerms } from "../../../routing/wire/resend.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
 import { askLink } from "../../contracts/ask-link.ts";
@@ -152,6 +153,14 @@ function resumed(env: Env, { attempt, place }: PlacedAttempt, offset: number): A
   if (attempt.kind !== "response" || !attempt.resumable) return attempt;
   const { head, body } = attempt;
   if (!(body instanceof ReadableStream)) return attempt;
+  const length = contentLength(head.headers) ?? offset;
+  if (length < offset) {
+    void body.cancel();
+    return failed(
+      "origin_error",
+      `the box tells of ${length} bytes, and sends those after ${offset}`,
+    );
+  }
   return { ...attempt, body: resumableBody(env, place, head, body, offset) };
 }
 

@@ -12,7 +12,7 @@ const MAX_BUFFER_BYTES = 256 * 1024;
 
 /**
  * @param first the body of the first attempt
- * @param offset where its first byte stands in the whole body
+ * @param offset where its first byte stands in the whole body; not beyond the declared length
  */
 export function resumableBody(
   env: Env,

@@ -20,6 +20,8 @@ const env = bindings as unknown as Env;
 const encoder = new TextEncoder();
 const INCARNATION = "e".repeat(32);
 
+const REFUSED: readonly EvilFrame[] = [{ type: FRAME.REFUSE, text: '{"code":"call_lost"}' }];
+
 /** A frame of a script. `head` stands behind its length, as in HEAD; `text` as it is. */
 export interface EvilFrame {
   readonly type: number;
@@ -35,6 +37,8 @@ export interface EvilFrame {
 export class EvilAgent {
   /** Answers the next OPEN. */
   script: readonly EvilFrame[] = [];
+  /** Answers the next ATTACH; those after it are refused. A gateway attaches again where its link breaks. */
+  attachScript: readonly EvilFrame[] = REFUSED;
   /** Why the gateway has closed links. */
   readonly closes: string[] = [];
   readonly #box: string;
@@ -57,9 +61,11 @@ export class EvilAgent {
       if (!(data instanceof ArrayBuffer)) return;
       unpackFrames(new Uint8Array(data), ({ type, stream }) => {
         if (type === FRAME.WELCOME) welcomed.resolve();
-        if (type === FRAME.OPEN) this.#answer(socket, stream);
+        if (type === FRAME.OPEN) this.#answer(socket, this.script, stream);
         if (type === FRAME.ATTACH) {
-          this.#send(socket, [{ type: FRAME.REFUSE, text: '{"code":"call_lost"}' }], stream);
+          const script = this.attachScript;
+          this.attachScript = REFUSED;
+          this.#answer(socket, script, stream);
         }
       });
     });
@@ -92,8 +98,8 @@ export class EvilAgent {
     this.#socket?.close(1000, "done");
   }
 
-  #answer(socket: WebSocket, stream: number): void {
-    this.#send(socket, this.script, stream);
+  #answer(socket: WebSocket, script: readonly EvilFrame[], stream: number): void {
+    this.#send(socket, script, stream);
     this.#send(socket, [{ type: FRAME.RESET, text: '{"code":"origin_error"}' }], stream);
   }
 
