@@ -3,7 +3,7 @@
     serve_asgi.py --port PORT [--stop-signal SIGNAL] [--exit-grace-period SECONDS] [--channel DESCRIPTOR]
         MODULE:ATTRIBUTE
 
-The attribute is an ASGI app, or a function without arguments that returns one. The working directory is
+The attribute is an ASGI app, or a function or class that gives one when it is called without arguments. The working directory is
 the app's directory. Needs the standard library and uvicorn, with whatever loop, HTTP and WebSocket
 implementation uvicorn finds. What a user can get wrong ends in one line "postern: ..." on stderr and exit
 code 1, after a traceback where the mistake is inside the user's own code.
@@ -34,6 +34,7 @@ MAX_WEBSOCKET_MESSAGE_BYTES = 32 * 1024 * 1024
 SHARE_OF_GRACE_FOR_REQUESTS = 0.75
 # Calls that were given up may still be on their way to the app; later ones push out the oldest.
 MAX_REMEMBERED_CALLS = 10_000
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 # uvicorn's own exit code for an app that failed to start.
 STARTUP_FAILURE = 3
 
@@ -105,12 +106,36 @@ def takes(function, count):
     return True
 
 
+def is_app(found):
+    """Whether a value is an ASGI app. Factories with optional parameters can be called with three arguments too.
+
+    A class is one where awaiting its instance handles the request, as Starlette's endpoints do. An object or
+    an async function that takes three arguments is one. Of other functions those are that need the three
+    arguments, or that call the first one scope.
+    """
+    if not (callable(found) and takes(found, 3)):
+        return False
+    function = found
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isclass(function):
+        return hasattr(function, "__await__")
+    if inspect.iscoroutinefunction(function) or not inspect.isroutine(function):
+        return True
+    try:
+        parameters = list(inspect.signature(found).parameters.values())
+    except (TypeError, ValueError):
+        return True
+    needed = [each for each in parameters if each.kind in POSITIONAL and each.default is each.empty]
+    return len(needed) == 3 or parameters[0].name == "scope"
+
+
 def find_app(target):
-    """Returns the ASGI app that the target is or makes. What can be called as an app is one."""
+    """Returns the ASGI app that the target is or makes."""
     found = import_target(target)
     if not callable(found):
         refuse("{} is of type {} and not an ASGI app".format(target, type(found).__name__))
-    if takes(found, 3):
+    if is_app(found):
         return found
     if not takes(found, 0):
         refuse(not_an_app(target, found))
@@ -120,14 +145,16 @@ def find_app(target):
         app = found()
     except (Exception, SystemExit) as error:
         refuse_user_error("{}() failed".format(target), error)
-    if not (callable(app) and takes(app, 3)):
+    if not is_app(app):
         refuse(not_an_app("{}()".format(target), app))
     return app
 
 
 def not_an_app(name, found):
-    if callable(found) and takes(found, 2):
+    if callable(found) and takes(found, 2) and not takes(found, 3):
         return "{} looks like a WSGI app, which is not supported yet; run it by web_server, with gunicorn for one".format(name)
+    if inspect.isclass(found):
+        return "{} is a class that needs arguments; name an instance, or a function that makes one".format(name)
     if inspect.isroutine(found):
         return "{} is neither an ASGI app nor a function without arguments".format(name)
     return "{} is of type {} and not an ASGI app".format(name, type(found).__name__)

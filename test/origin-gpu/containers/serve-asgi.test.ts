@@ -69,6 +69,19 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
     "apps:partial",
     "apps:Holder.nested",
     "apps:without_lifespan",
+    "apps:app_of_rest",
+    "apps:plain_app",
+    "apps:plain_app_with_more",
+    "apps:plain_app_with_defaults",
+    "apps:decorated",
+    "apps:plain_instance",
+    "apps:Endpoint",
+    "apps:make_with_three_defaults",
+    "apps:make_of_rest",
+    "apps:Configurable",
+    "apps:make_method",
+    "apps:partial_factory",
+    "apps:partial_class",
   ])("%s serves", async (target) => {
     const { container } = start(target);
     const { origin } = await container.ready;
@@ -104,6 +117,14 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
     [
       "apps:four_arguments",
       "postern: apps:four_arguments is neither an ASGI app nor a function without arguments",
+    ],
+    [
+      "apps:needs_settings",
+      "postern: apps:needs_settings is neither an ASGI app nor a function without arguments",
+    ],
+    [
+      "apps:NeedsSettings",
+      "postern: apps:NeedsSettings is a class that needs arguments; name an instance, or a function that makes one",
     ],
     [
       "apps:make_async",

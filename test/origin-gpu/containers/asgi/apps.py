@@ -53,6 +53,75 @@ instance = Instance()
 partial = functools.partial(Instance.__call__, instance)
 
 
+async def app_of_rest(*arguments):
+    await app(*arguments)
+
+
+def plain_app(scope, receive, send):
+    return app(scope, receive, send)
+
+
+def plain_app_with_more(scope, receive, send, more=None):
+    return app(scope, receive, send)
+
+
+def plain_app_with_defaults(scope, receive=None, send=None):
+    return app(scope, receive, send)
+
+
+@functools.wraps(app)
+def decorated(*arguments, **named):
+    return app(*arguments, **named)
+
+
+class PlainInstance:
+    def __call__(self, *arguments):
+        return app(*arguments)
+
+
+plain_instance = PlainInstance()
+
+
+class Endpoint:
+    """Made for each request, and awaited."""
+
+    def __init__(self, scope, receive, send):
+        self.arguments = scope, receive, send
+
+    def __await__(self):
+        return app(*self.arguments).__await__()
+
+
+def make_with_three_defaults(debug=False, routes=None, middleware=None):
+    return app
+
+
+def make_of_rest(*arguments, **named):
+    return app
+
+
+class Configurable(Instance):
+    def __init__(self, debug=False, routes=None, middleware=None):
+        self.debug = debug
+
+    def make(self, one=1, two=2, three=3):
+        return app
+
+
+make_method = Configurable().make
+partial_factory = functools.partial(make_of_rest, True)
+partial_class = functools.partial(Configurable, debug=True)
+
+
+def needs_settings(settings, one=1, two=2):
+    return app
+
+
+class NeedsSettings(Instance):
+    def __init__(self, settings, one=1, two=2):
+        pass
+
+
 class Holder:
     nested = Instance()
 
