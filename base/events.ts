@@ -64,6 +64,9 @@ export const EVENTS = {
     "to",
   ),
 
+  /** A file of an app that `serve` watches, which begins a new version. */
+  "file.changed": event<{ path: string }>("debug", "versions"),
+
   "link.state": event<StateChange & ObservedLink>("state", "link", "to"),
   "link.frame": event<
     ObservedLink & {

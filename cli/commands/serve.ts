@@ -45,7 +45,7 @@ export const SERVE: Command<typeof OPTIONS> = {
     options: OPTIONS,
     notes: [
       "When files change, a new version starts and takes over; one that fails leaves the old one serving.",
-      "Which files: POSTERN_LOGLEVEL=DEBUG. What .gitignore and .posternignore name is not looked at.",
+      "POSTERN_DEBUG=versions names those files. Files that .gitignore or .posternignore names do not count.",
       ACCESS_NOTE,
     ],
   },
@@ -126,7 +126,9 @@ async function watchApp(file: string, config: AppConfig, reloader: Reloader): Pr
     directories,
     files: [resolve(file)],
     onChange(paths) {
-      for (const path of paths) debug(`postern: changed: ${path}`);
+      if (observer.debug.versions) {
+        for (const path of paths) observer.emit("file.changed", { path });
+      }
       reloader.reload();
     },
     onError(reason) {
@@ -143,9 +145,4 @@ function secondsOf(text: string | undefined): number | undefined {
   throw new UsageError(
     `--timeout: "${text}" is not a number of seconds up to ${MAX_TIMEOUT_S}, e.g. 600`,
   );
-}
-
-/** A line for who asked for more of them. */
-function debug(line: string): void {
-  if (process.env["POSTERN_LOGLEVEL"]?.toLowerCase() === "debug") printNotice(line);
 }

@@ -32,7 +32,7 @@ async function serve(app: string, text: string, ...flags: string[]): Promise<Ser
   edit(text);
   const managed = startCommand(["serve", "--state", gateway.stateDirectory, ...flags], {
     cwd: directory,
-    env: { POSTERN_LOGLEVEL: "DEBUG" },
+    env: { POSTERN_DEBUG: "versions" },
   });
   const [url] = await managed.waitForOutput(/^http:\S+$/m);
   const address = { port: gateway.port, host: new URL(url).host };
@@ -59,7 +59,7 @@ describe("an edit", () => {
     await load.stop();
     expect(load.outcomes.length).toBeGreaterThan(5);
     expect(load.outcomes.filter(({ result }) => result !== 200)).toEqual([]);
-    expect(served.process.stderr).toMatch(/ postern: changed: .*text\.mjs$/m);
+    expect(served.process.stderr).toMatch(/ file\.changed path=.*text\.mjs$/m);
   });
 
   test("that does not start leaves the last good version serving, and the next one mends it", async () => {
