@@ -117,11 +117,7 @@ export function packFrames(
   let start = 0;
   let offset = 0;
   for (const { type, stream, end, parts, length } of frames) {
-    buffer[offset] = end ? type | END_FLAG : type;
-    buffer[offset + 1] = length >>> 16;
-    buffer[offset + 2] = length >>> 8;
-    buffer[offset + 3] = length;
-    writeUint32(buffer, offset + 4, stream);
+    writeHeader(buffer, offset, type, stream, length, end);
     offset += FRAME_HEADER_BYTES;
     for (const part of parts) {
       if (part.length < referenceFrom) {
@@ -135,6 +131,26 @@ export function packFrames(
   }
   if (offset > start) segments.push(buffer.subarray(start, offset));
   return segments;
+}
+
+/** Makes a message of one frame: writes the frame's header into the room before its payload. */
+export function frameInPlace(message: Uint8Array, type: FrameType, stream: number): void {
+  writeHeader(message, 0, type, stream, message.length - FRAME_HEADER_BYTES, false);
+}
+
+function writeHeader(
+  buffer: Uint8Array,
+  offset: number,
+  type: FrameType,
+  stream: number,
+  length: number,
+  end: boolean,
+): void {
+  buffer[offset] = end ? type | END_FLAG : type;
+  buffer[offset + 1] = length >>> 16;
+  buffer[offset + 2] = length >>> 8;
+  buffer[offset + 3] = length;
+  writeUint32(buffer, offset + 4, stream);
 }
 
 /**

@@ -7,6 +7,8 @@
 import {
   FRAME,
   frame,
+  frameInPlace,
+  FRAME_HEADER_BYTES,
   type FrameType,
   type IncomingFrame,
   type OutgoingFrame,
@@ -63,6 +65,8 @@ export interface MultiplexerOptions {
   onPending: () => void;
   /** There are frames that may wait up to half a second for the next message. */
   onLazy?: () => void;
+  /** Gateway: sends the frames that wait, and then this message. Copies it. */
+  onMessage?: (message: Uint8Array) => void;
   /** Agent only. */
   acceptor?: Acceptor;
   /** HELLO and WELCOME, as JSON text. */
@@ -143,6 +147,16 @@ export class Multiplexer implements LinkEnd {
   /** For streams: queues a frame. */
   send(type: FrameType, stream: number, parts: readonly Uint8Array[], end = false): void {
     if (!this.#lost) this.#queue.push(frame(type, stream, parts, end));
+  }
+
+  /** For streams: sends one frame as a message of its own, behind all frames that wait. */
+  sendInPlace(type: FrameType, stream: number, message: Uint8Array): void {
+    if (this.#lost) return;
+    const { onMessage, onFrame } = this.#options;
+    if (onMessage === undefined) throw new Error("this end only packs frames");
+    frameInPlace(message, type, stream);
+    onMessage(message);
+    onFrame?.("out", { type, stream }, message.length - FRAME_HEADER_BYTES);
   }
 
   /** For streams: queues a frame that leaves with the next message. */

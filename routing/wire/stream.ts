@@ -5,7 +5,7 @@
  * the peer's END has come, and closed when either end has ended it. END from both does not close it: the agent
  * keeps what it sent until DONE says that the client has the whole response.
  */
-import { FRAME, type FrameType, ProtocolError, uint32 } from "./frames.ts";
+import { FRAME, FRAME_HEADER_BYTES, type FrameType, ProtocolError, uint32 } from "./frames.ts";
 import { MAX_DATA_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
 import type { DeferredCall, Failure } from "./messages.ts";
 import { type GrantBudget, ReceiveWindow } from "./windows.ts";
@@ -42,6 +42,8 @@ export interface LinkEnd {
   readonly role: "gateway" | "agent";
   readonly budget: GrantBudget;
   send(type: FrameType, stream: number, parts: readonly Uint8Array[], end?: boolean): void;
+  /** @param message room for the frame's header, then its payload */
+  sendInPlace(type: FrameType, stream: number, message: Uint8Array): void;
   sendLazily(type: FrameType, stream: number): void;
   /** Removes a closed stream. */
   forget(stream: Stream): void;
@@ -96,6 +98,15 @@ export class Stream {
   sendData(parts: readonly Uint8Array[], end = false): void {
     this.reserve(parts, end);
     this.#link.send(FRAME.DATA, this.id, parts, end);
+  }
+
+  /**
+   * Gateway: sends body bytes without a copy of ours, at once. The caller may reuse the buffer afterwards.
+   * @param message `FRAME_HEADER_BYTES` of room, then at most `window` and at most 64 KiB of body
+   */
+  sendInPlace(message: Uint8Array): void {
+    this.#reserve(message.length - FRAME_HEADER_BYTES, false);
+    this.#link.sendInPlace(FRAME.DATA, this.id, message);
   }
 
   /** Returns the credit of received bytes that were passed on. */
@@ -189,6 +200,10 @@ export class Stream {
   reserve(parts: readonly Uint8Array[], end: boolean): void {
     let bytes = 0;
     for (const part of parts) bytes += part.length;
+    this.#reserve(bytes, end);
+  }
+
+  #reserve(bytes: number, end: boolean): void {
     if (this.closed || this.localClosed) throw new Error(`stream ${this.id} is closed`);
     if (bytes > this.window || bytes > MAX_DATA_BYTES) {
       throw new Error(`stream ${this.id}: ${bytes} bytes do not fit the window of ${this.window}`);

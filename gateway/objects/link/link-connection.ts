@@ -73,6 +73,10 @@ export class LinkConnection {
       onPending: () => {
         queueMicrotask(() => this.#flush());
       },
+      onMessage: (message) => {
+        this.#flush();
+        if (this.#state !== "closed") this.socket.send(message);
+      },
       onLazy: () => {
         if (isFlushing) return;
         isFlushing = true;

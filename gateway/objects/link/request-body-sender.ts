@@ -1,4 +1,9 @@
-/** Sends a request's body on its stream, as the window allows. */
+/**
+ * Sends a request's body on its stream, as the window allows. A body is read to where its frame is sent from: the
+ * socket's `send` copies, and the next part is read into the same buffer.
+ */
+import { KIB } from "../../../base/units.ts";
+import { FRAME_HEADER_BYTES } from "../../../routing/wire/frames.ts";
 import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
@@ -6,8 +11,8 @@ import type { Stream } from "../../../routing/wire/multiplexer.ts";
 import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";
 
-/** A part of a body below this size costs less to copy than the buffer that it would hold. */
-const COPIED_BELOW_BYTES = MAX_DATA_BYTES / 2;
+/** A part of a body below this size costs less to copy, into a message with other frames, than a message. */
+const PACKED_BELOW_BYTES = 8 * KIB;
 
 const INTERRUPTED: Failure = {
   code: "upload_interrupted",
@@ -61,13 +66,13 @@ export class RequestBodySender {
     const reader = body.getReader({ mode: "byob" });
     const stream = this.#stream;
     let total = 0;
-    let buffer = new ArrayBuffer(MAX_DATA_BYTES);
+    let buffer = new ArrayBuffer(FRAME_HEADER_BYTES + MAX_DATA_BYTES);
     try {
       for (;;) {
         const size = await this.#writer.room();
         if (size === 0) break;
         const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reader.read(
-          new Uint8Array(buffer, 0, size),
+          new Uint8Array(buffer, FRAME_HEADER_BYTES, size),
         );
         const { done, value } = result;
         if (stream.closed) break;
@@ -81,14 +86,9 @@ export class RequestBodySender {
           this.#fail({ code: "body_too_large", detail: `the body is larger than ${limit} bytes` });
           break;
         }
-        // A frame waits to be packed with others: its buffer must not be read into again.
-        if (value.length < COPIED_BELOW_BYTES) {
-          stream.sendData([value.slice()]);
-          buffer = value.buffer;
-        } else {
-          stream.sendData([value]);
-          buffer = new ArrayBuffer(MAX_DATA_BYTES);
-        }
+        buffer = value.buffer;
+        if (value.length < PACKED_BELOW_BYTES) stream.sendData([value.slice()]);
+        else stream.sendInPlace(new Uint8Array(buffer, 0, FRAME_HEADER_BYTES + value.length));
       }
       await reader.cancel();
     } catch {

@@ -16,6 +16,10 @@ export class LinkPair {
       role: "gateway",
       firstStream,
       onPending: () => undefined,
+      onMessage: (message) => {
+        post(this.gateway, this.toAgent);
+        this.toAgent.push(Uint8Array.from(message));
+      },
       onLazy: () => {
         this.lazy = true;
       },

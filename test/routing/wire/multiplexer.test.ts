@@ -5,6 +5,7 @@ import { KIB } from "../../../base/units.ts";
 import {
   FRAME,
   frame,
+  FRAME_HEADER_BYTES,
   type FrameType,
   packFrames,
   ProtocolError,
@@ -153,6 +154,27 @@ describe("a stream's life", () => {
     expect(serverEar.heard.at(-1)).toBe(heard);
     expect(ear.heard).toEqual([]);
     expect([link.gateway.streams, link.agent.streams]).toEqual([0, 0]);
+  });
+
+  test("body that is framed in place leaves behind what waits, and its buffer is free", () => {
+    const { link, accepted } = pair();
+    const client = link.gateway.open("post", NO_BODY, false, new Ear()) as Stream;
+    client.sendData([Uint8Array.of(1)]);
+    const message = new Uint8Array(FRAME_HEADER_BYTES + 2);
+    client.sendInPlace(message);
+    expect(link.toAgent.length).toBe(2);
+    client.sendInPlace(message.subarray(0, FRAME_HEADER_BYTES + 1));
+    client.sendData([], true);
+    message.fill(0xff);
+    link.exchange();
+    expect(accepted[0]?.ear.heard).toEqual(["open 0", "data 1", "data 2", "data 1", "data 0 end"]);
+    expect(client.window).toBe(INITIAL_WINDOW_BYTES - 4);
+    expect(() => client.sendInPlace(message)).toThrow(/closed/);
+  });
+
+  test("an end that only packs frames says so", () => {
+    const { server } = opened();
+    expect(() => server.sendInPlace(new Uint8Array(FRAME_HEADER_BYTES))).toThrow(/only packs/);
   });
 
   test("a reset goes in either direction and carries its failure", () => {

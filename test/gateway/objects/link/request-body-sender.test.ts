@@ -1,0 +1,83 @@
+/** A request's body on its way through the link's object, as its agent receives it. */
+import { expect, test } from "vitest";
+import { KIB } from "../../../../base/units.ts";
+import { announcement, ask, connectAgent } from "../../fake-agent.ts";
+
+const OK = JSON.stringify({ status: 200, headers: [] });
+
+/** Bytes that differ from each other wherever a buffer might be mixed up with its successor. */
+function numbered(bytes: number): Uint8Array {
+  const words = new Uint32Array(bytes / 4);
+  for (let index = 0; index < words.length; index += 1) words[index] = index;
+  return new Uint8Array(words.buffer);
+}
+
+/** A body in parts, each of which is asked for. */
+function inParts(parts: readonly Uint8Array[]): ReadableStream<Uint8Array> {
+  const rest = parts.values();
+  return new ReadableStream({
+    pull: (controller) => {
+      const { value } = rest.next();
+      if (value === undefined) controller.close();
+      else controller.enqueue(value);
+    },
+  });
+}
+
+test.each([
+  ["in large parts, each framed where it was read", "large", 600],
+  ["in parts small enough to be packed with others", "small", 1],
+])("a body %s arrives as it was sent, however late it is read", async (_, app, partKib) => {
+  const received: Uint8Array[] = [];
+  await connectAgent(`${app}-upload`, {
+    endpoints: [announcement(app, "web")],
+    open: (stream, _head, body, end) => {
+      // Credit only once the window is used up: until then the gateway sends on from the same buffer.
+      let held = body.length;
+      const take = (bytes: Uint8Array, isLast: boolean): void => {
+        received.push(bytes);
+        if (isLast) stream.sendHead(OK, [], true);
+      };
+      take(body, end);
+      return {
+        onData: (bytes, isLast) => {
+          held += bytes.length;
+          take(bytes, isLast);
+          if (held < 64 * KIB) return;
+          stream.consume(held);
+          held = 0;
+        },
+      };
+    },
+  });
+  const whole = numbered(1200 * KIB);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < whole.length; at += partKib * KIB) {
+    parts.push(whole.slice(at, at + partKib * KIB));
+  }
+  const response = await ask(`local--${app}-web`, "/", { method: "POST", body: inParts(parts) });
+  expect(response.status).toBe(200);
+  const joined = new Uint8Array(await new Blob(received).arrayBuffer());
+  expect(joined.length).toBe(whole.length);
+  expect(joined.findIndex((byte, index) => byte !== whole[index])).toBe(-1);
+});
+
+test("the platform's send copies: a buffer may be written to as soon as it has returned", async () => {
+  const { 0: reader, 1: writer } = new WebSocketPair();
+  const received: Uint8Array[] = [];
+  const all = Promise.withResolvers<void>();
+  reader.binaryType = "arraybuffer";
+  writer.accept();
+  const buffer = new Uint8Array(64 * KIB);
+  for (let count = 0; count < 20; count += 1) {
+    buffer.fill(count);
+    writer.send(buffer);
+  }
+  buffer.fill(0xff);
+  reader.addEventListener("message", ({ data }) => {
+    if (received.push(new Uint8Array(data as ArrayBuffer)) === 20) all.resolve();
+  });
+  reader.accept();
+  await all.promise;
+  expect(received.every((bytes, count) => bytes.every((byte) => byte === count))).toBe(true);
+});
