@@ -10,7 +10,10 @@ import type { Snapshot } from "../../contracts/names.ts";
  * Former sets of boxes that the edge is told of, for each endpoint. A set is forgotten before its time where an
  * endpoint changed its boxes more often than that in one `result_ttl`.
  */
-const MAX_FORMER_SETS = 16;
+const MAX_FORMER_SETS = 8;
+
+/** An edge sends calls to former boxes for 5 s, and each waits up to 5 s for a link. */
+const LATE_MS = 10_000;
 
 export class FormerBoxSets {
   readonly #sql: SqlStorage;
@@ -28,7 +31,7 @@ export class FormerBoxSets {
   serve(app: string, snapshot: Snapshot, now: number): Snapshot {
     const { endpoint, settings } = snapshot;
     const boxes = JSON.stringify(snapshot.boxes.map(({ box }) => box).toSorted());
-    const ttlMs = (settings.timeout + settings.resultTtl) * SECOND_MS;
+    const ttlMs = (settings.timeout + settings.resultTtl) * SECOND_MS + LATE_MS;
     // The set that has served until now holds its calls for as long as its settings said.
     this.#sql.exec(
       `UPDATE box_sets SET kept_until = max(kept_until, ?1 + ttl_ms), ttl_ms = NULL
@@ -41,7 +44,8 @@ export class FormerBoxSets {
     );
     this.#sql.exec(
       `INSERT INTO box_sets (app, endpoint, boxes, ttl_ms, kept_until) VALUES (?, ?, ?, ?, 0)
-       ON CONFLICT (app, endpoint, boxes) DO UPDATE SET ttl_ms = excluded.ttl_ms`,
+       ON CONFLICT (app, endpoint, boxes) DO UPDATE SET ttl_ms = excluded.ttl_ms
+         WHERE ttl_ms IS NOT excluded.ttl_ms`,
       app,
       endpoint,
       boxes,

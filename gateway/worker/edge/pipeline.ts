@@ -111,7 +111,7 @@ export async function serve(
   if (key !== undefined) {
     head.key = key.scope;
     const home = await homeOfKey(env, snapshot, key.scope);
-    if (!home.ok) return context.fail(home.error);
+    if (!home.ok) return await fail(origin, context, home.error);
     boxes = home.value;
   }
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
