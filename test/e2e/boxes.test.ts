@@ -17,7 +17,7 @@ import {
   upstream,
   writeConfig,
 } from "../support/harness.ts";
-import { send } from "../support/http-client.ts";
+import { open, send } from "../support/http-client.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { ClientSocket } from "../support/websocket-client.ts";
 import { startWebApp, type WebApp } from "../support/web-app.ts";
@@ -70,20 +70,29 @@ test("a revoked box is cut at once, its agent ends with one line, and comes back
   expect(await boxesOf(again)).toMatchObject([{ name: box?.name, connected: true }]);
 });
 
-test("a revoked box's WebSockets end within 5 s, also where its agent does not let go", async () => {
+test("a revoked box's responses and WebSockets end within 5 s, also where its agent does not let go", async () => {
   const gateway = await startGateway();
   onTestFinished(async () => await gateway.stop());
   const server = ["node", join(APPS, "edition-server.ts")];
-  const endpoint = { function: "web", web_server: server, env: { EDITION: "kept" } };
+  const endpoint = {
+    function: "web",
+    web_server: server,
+    env: { EDITION: "kept" },
+    max_inputs: 2,
+  };
   const agent = await startBox({ gateway, throughPort: gateway.port }, [endpoint]);
   onTestFinished(() => agent.killTree());
   const socket = await ClientSocket.connect(gateway.address(), "/");
   expect(await socket.awaitMessage("kept")).toBe(true);
+  const stream = await open(gateway.address(), "/events");
+  const streamed = (async () => {
+    for await (const _ of stream);
+  })();
   // Its sockets stay open, and nothing that it is told reaches it.
   process.kill(agent.pid, "SIGSTOP");
   const revokedAt = performance.now();
   await startCommand(["box", "revoke", "box", "--state", gateway.stateDirectory]).exited;
-  await socket.ended();
+  await Promise.all([socket.ended(), expect(streamed).rejects.toThrow()]);
   expect(performance.now() - revokedAt).toBeLessThan(5_000);
   expect(socket.seen.close).toBe("no Close frame");
 });

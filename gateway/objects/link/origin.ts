@@ -51,7 +51,7 @@ import {
 } from "./link-connection.ts";
 import { Notification } from "./notification.ts";
 import { PendingDial } from "./pending-dial.ts";
-import { noLink, type Resume, StreamResponse, unknownCall } from "./stream-response.ts";
+import { noLink, revokedBox, type Resume, StreamResponse, unknownCall } from "./stream-response.ts";
 
 const NO_BODY = new Uint8Array(0);
 
@@ -68,6 +68,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   readonly #awaitingLink = new Set<() => void>();
   readonly #deadlines = new Deadlines();
   readonly #dials = new Map<string, PendingDial>();
+  /** Its box is not enrolled any more, or anew: nobody waits for the link until one is accepted again. */
+  #isRevoked = false;
   /** It has coupled WebSockets of clients, which may be open still. */
   #hasCoupled = false;
   #watch: number | null = null;
@@ -140,7 +142,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   cutRevoked(): void {
+    this.#isRevoked = true;
     if (this.#link !== undefined) this.#drop(this.#link, CLOSE.revoked, REVOKED);
+    for (const wake of this.#awaitingLink) wake();
     // The runtime alone has the sockets that it couples. They end with this object.
     if (this.#hasCoupled) setTimeout(() => this.ctx.abort("its box was revoked"), LAST_WORD_MS);
   }
@@ -176,7 +180,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 
   async #attach(request: Request): Promise<Response> {
     const link = this.#welcomed() ?? (await this.#awaitLink(request));
-    if (link === undefined) return noLink(this.#absence);
+    if (link === undefined) return this.#isRevoked ? revokedBox() : noLink(this.#absence);
     const text = request.headers.get(HEAD) ?? "";
     const { callId, offset } = parseAttach(text);
     const response = this.#streamResponse(request, () => callId, offset);
@@ -209,7 +213,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       const own: OwnLink = {
         identity,
         returned: async (limitMs) => this.#welcomed() ?? (await this.#linkReturn(limitMs, signal)),
-        isOver: () => this.#lostAt === "gone" || signal.aborted,
+        isOver: () => this.#lostAt === "gone" || this.#isRevoked || signal.aborted,
       };
       return await attachAgain(this.env, own, id, events, from);
     };
@@ -240,6 +244,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   #acceptLink(request: Request): Response {
+    this.#isRevoked = false;
     const held = this.#live();
     const identity: LinkIdentity = {
       workspace: request.headers.get(WORKSPACE) ?? "",
@@ -350,7 +355,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 
   /** Waits for the link as long as the request says. */
   async #awaitLink(request: Request): Promise<LinkConnection | undefined> {
-    const limitMs = this.#waitMs(request.headers.get(WAIT));
+    const limitMs = this.#isRevoked ? 0 : this.#waitMs(request.headers.get(WAIT));
     return limitMs === 0 ? undefined : await this.#linkReturn(limitMs, request.signal);
   }
 

@@ -36,9 +36,19 @@ const UNKNOWN_CALL = JSON.stringify({
   detail: "the object was reset",
 } satisfies Failure);
 
+const BOX_REVOKED = JSON.stringify({
+  code: "call_lost",
+  detail: "the box that ran the call was revoked",
+} satisfies Failure);
+
 /** There is no link. */
 export function noLink(cause: "no_link" | "link_away" | "link_unknown"): Response {
   return attemptResponse({ kind: "failed", cause, failure: NO_LINK });
+}
+
+/** There is no link, and its box will not bring the call back. */
+export function revokedBox(): Response {
+  return attemptResponse({ kind: "failed", cause: "reset", failure: BOX_REVOKED });
 }
 
 /** The object does not know the call any more; the agent may. */

@@ -118,6 +118,29 @@ describe("revoking a box", () => {
     expect((await seventh.closed).code).toBe(4004);
   });
 
+  test("ends its responses, and its calls that wait for one", async () => {
+    const opened = Promise.withResolvers<void>();
+    await connectAgent("revoked-stream", {
+      endpoints: [announcement("revoked-stream", "f")],
+      open: (stream, { method }) => {
+        if (method === "POST") opened.resolve();
+        else stream.sendHead('{"status":200,"headers":[]}', [new Uint8Array(10)], false);
+        return {};
+      },
+    });
+    const streaming = await ask("local--revoked-stream-f");
+    const reader = (streaming.body as ReadableStream<Uint8Array>).getReader();
+    expect((await reader.read()).value).toHaveLength(10);
+    const waiting = ask("local--revoked-stream-f", "/", { method: "POST", body: "x" });
+    await opened.promise;
+    await workspaceStub(env, "local").revokeBox("revoked-stream");
+    // Without a wait for the box, which will not come back.
+    await expect(reader.read()).rejects.toThrow();
+    const failed = await waiting;
+    expect(failed.status).toBe(502);
+    expect(await failed.json()).toMatchObject({ code: "call_lost" });
+  });
+
   test("ends its WebSockets, also where it is enrolled anew after its link was lost", async () => {
     const socketOf = async (box: string) => {
       const identity = await enrolledBox(box);
