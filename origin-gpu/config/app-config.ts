@@ -54,6 +54,8 @@ export interface EndpointConfig {
   readonly timeout: number;
   /** Seconds that an answer's body or a WebSocket may last. */
   readonly maxDuration: number;
+  /** Bytes of a WebSocket message, each way. */
+  readonly websocketMaxMessage: number;
   /** Seconds between `stopSignal` and SIGKILL. */
   readonly exitGracePeriod: number;
   readonly stopSignal: NodeJS.Signals;

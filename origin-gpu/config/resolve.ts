@@ -1,6 +1,7 @@
 /** Makes an `EndpointConfig` of an endpoint's keys: defaults filled in, paths absolute. The keys are checked by now. */
 import { resolve } from "node:path";
 
+import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
 import type { EndpointConfig, EndpointKind } from "./app-config.ts";
 import type { EndpointTable } from "./keys.ts";
 import { optional } from "./optional.ts";
@@ -43,6 +44,7 @@ function resolveEndpoint(
     cors: resolveCors(table.cors ?? false),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
+    websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,
     ...resolvePool(owner, appDirectory),
   };
 }

@@ -154,7 +154,11 @@ export class Endpoint {
       start: Math.round(performance.now() - startedAt),
     };
     if (call.head.websocket !== undefined) {
-      const relay = await proxyWebSocket(call, lease, this.#gateway, link);
+      const relay = await proxyWebSocket(call, lease, {
+        gateway: this.#gateway,
+        link,
+        maxMessageBytes: settings.websocketMaxMessage,
+      });
       if (relay !== undefined) this.#relays.add(relay, settings.maxDuration * SECOND_MS);
       return;
     }

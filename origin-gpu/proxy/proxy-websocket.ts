@@ -13,12 +13,19 @@ import type { AppServer } from "./app-connections.ts";
 /** The app must answer the handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
 
+/** How the client's end is dialled, and what may pass. */
+interface ClientSide {
+  readonly gateway: GatewayAddress;
+  readonly link: number;
+  /** Payload bytes of a message, each way. */
+  readonly maxMessageBytes: number;
+}
+
 /** Resolves with the relay, or with nothing when the client has got its refusal. */
 export async function proxyWebSocket(
   call: Call,
   { origin, socketPath }: AppServer,
-  gateway: GatewayAddress,
-  link: number,
+  { gateway, link, maxMessageBytes }: ClientSide,
 ): Promise<Relay | undefined> {
   const leaving = new AbortController();
   call.start({
@@ -82,6 +89,7 @@ export async function proxyWebSocket(
   }
   const coupled = relay({
     app: { socket, head: app.head },
+    maxMessageBytes,
     gateway: { socket: dialled.socket, head: dialled.head, randomMask: gateway.needsMask },
   });
   call.detach(coupled.closed);

@@ -8,7 +8,6 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
 import { KIB } from "../../base/units.ts";
-import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
 import { Forwarder } from "./forwarder.ts";
 
 /** From the first Close frame or break on: how long the peers may take until both connections are gone. */
@@ -34,7 +33,8 @@ export interface RelayEnd {
 export interface RelayOptions {
   readonly gateway: RelayEnd;
   readonly app: RelayEnd;
-  readonly maxMessageBytes?: number;
+  /** Payload bytes of a message, each way. */
+  readonly maxMessageBytes: number;
   readonly closeTimeoutMs?: number;
 }
 
@@ -70,8 +70,7 @@ interface Side {
 
 /** Starts to relay. The sockets are the relay's from now on. */
 export function relay(options: RelayOptions): Relay {
-  const { maxMessageBytes = MAX_WEBSOCKET_MESSAGE_BYTES } = options;
-  const { closeTimeoutMs = CLOSE_TIMEOUT_MS } = options;
+  const { maxMessageBytes, closeTimeoutMs = CLOSE_TIMEOUT_MS } = options;
   const { promise, resolve } = Promise.withResolvers<RelaySummary>();
   let first: Pick<RelaySummary, "by" | "code" | "reason"> | undefined;
   let deadline: NodeJS.Timeout | undefined;
@@ -97,7 +96,7 @@ export function relay(options: RelayOptions): Relay {
         from.socket.pause();
       },
       onClose: (code, reason) => ending(name, code, reason),
-      onTooLarge: () => close(CLOSE_TOO_LARGE, `a message may have ${maxMessageBytes} bytes`),
+      onTooLarge: () => close(CLOSE_TOO_LARGE, tooLarge(name, maxMessageBytes)),
       onProtocolError: (what) => failProtocol(name, what),
     }),
   });
@@ -179,6 +178,11 @@ export function relay(options: RelayOptions): Relay {
   couple(client, app, options.gateway.head);
   couple(app, client, options.app.head);
   return { closed: promise, close };
+}
+
+/** At most 123 bytes, which a Close frame holds (RFC 6455, 5.5). */
+function tooLarge(from: Side["name"], maxMessageBytes: number): string {
+  return `a message of the ${from} has more than ${maxMessageBytes} bytes, its websocket_max_message`;
 }
 
 /** Whether others may see what passes: not over TLS, loopback or a Unix socket. */

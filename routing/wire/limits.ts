@@ -71,7 +71,7 @@ export const KEEPALIVE_TIMEOUT_MS = 10_000;
 /** A dial-back must arrive within this time after its 128 random bits were sent. */
 export const DIAL_TIMEOUT_MS = 10_000;
 
-/** Largest WebSocket message that the agent relays, both ways. Beyond it the agent closes the socket with 1009. */
+/** The platform lets no larger WebSocket message through, and an endpoint may have a lower limit of its own. */
 export const MAX_WEBSOCKET_MESSAGE_BYTES = 32 * MIB;
 
 /** Reconnecting: full jitter over a delay that doubles from 100 ms; 1.5 s at most in the first minute, then 15 s. */

@@ -40,7 +40,9 @@ beforeAll(async () => {
   });
   app.listen(0, "127.0.0.1");
   await once(app, "listening");
-  postern = await startUp([upstream((app.address() as AddressInfo).port)]);
+  const { port } = app.address() as AddressInfo;
+  const small = upstream(port, { function: "small", websocket_max_message: 1024 });
+  postern = await startUp([upstream(port), small]);
 });
 afterEach(() => {
   for (const socket of sockets) socket.destroy();
@@ -51,9 +53,9 @@ afterAll(async () => {
 });
 
 /** A client's WebSocket and the app's end of it. */
-async function opened(): Promise<{ client: ClientSocket; socket: Socket }> {
+async function opened(functionName = "web"): Promise<{ client: ClientSocket; socket: Socket }> {
   const upgraded = once(app, "upgrade") as Promise<[unknown, Socket]>;
-  const client = await ClientSocket.connect(postern.address(), "/");
+  const client = await ClientSocket.connect(postern.address(functionName), "/");
   expect(client.response.status).toBe(101);
   return { client, socket: (await upgraded)[1] };
 }
@@ -106,6 +108,24 @@ test("one byte over 32 MiB from the app closes both ends with 1009", async () =>
   await gone(socket);
   expect(frames).toEqual([[OPCODE.close, expect.any(Number)]]);
 });
+
+test.each(["client", "app"])(
+  "one byte over websocket_max_message from the %s closes both ends, and the box's log says so",
+  async (from) => {
+    const { client, socket } = await opened("small");
+    const frames = framesOf(socket);
+    if (from === "client") await client.send(maskedFrame(binary(1025)));
+    else socket.write(unmaskedFrame(binary(1025)));
+    await client.ended();
+    const reason = `a message of the ${from} has more than 1024 bytes, its websocket_max_message`;
+    expect(client.seen.close).toBe(`Close 1009 "${reason}"`);
+    await gone(socket);
+    expect(frames).toEqual([[OPCODE.close, expect.any(Number)]]);
+    await postern.process.waitForErrorOutput(
+      new RegExp(`\\[small\\] postern: closed a WebSocket with 1009: ${reason}`),
+    );
+  },
+);
 
 test("what an app sent before it broke off arrives, and then no Close frame", async () => {
   const { client, socket } = await opened();

@@ -1,5 +1,6 @@
 /** The keys of the requests that an endpoint gets. */
 import * as z from "zod";
+import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../../routing/wire/limits.ts";
 import { boolean, either, integer, list, seconds, table, text } from "../values.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
@@ -21,6 +22,12 @@ export const REQUEST_KEYS = {
     meaning:
       "Time that a request's body, a response's body or a WebSocket may last. Then an upload gets 502 `upload_interrupted`, a client sees its response cut, and a WebSocket is closed with 1001.",
     example: "3600",
+  }),
+  websocket_max_message: available(integer(1, MAX_WEBSOCKET_MESSAGE_BYTES), {
+    default: "`33554432`",
+    meaning:
+      "Bytes of a WebSocket message, from the client or from the app. A larger one closes both ends with 1009. The default, 32 MiB, is the most that the platform lets through.",
+    example: "1048576",
   }),
   max_pending: available(integer(0, 1_000_000), {
     default: "`2000`",

@@ -59,6 +59,7 @@ describe("a right file", () => {
           startupTimeout: 300,
           timeout: 300,
           maxDuration: 86_400,
+          websocketMaxMessage: 33_554_432,
           exitGracePeriod: 30,
           stopSignal: "SIGTERM",
         },
@@ -90,6 +91,7 @@ describe("a right file", () => {
       startup_timeout = 1800
       timeout = 0x2a
       max_duration = 3600
+      websocket_max_message = 1024
       exit_grace_period = 0.5
       stop_signal = "SIGINT"
       [[endpoint]]
@@ -116,6 +118,7 @@ describe("a right file", () => {
       startupTimeout: 1800,
       timeout: 42,
       maxDuration: 3600,
+      websocketMaxMessage: 1024,
       exitGracePeriod: 0.5,
       stopSignal: "SIGINT",
     });
@@ -390,6 +393,7 @@ describe("a value of the wrong type or out of range", () => {
     ["cors = { origins = [] }", "must be a list of origins"],
     ['cors = "yes"', "must be true, false or {"],
     ['cors = { origins = ["https://a.example/path"] }', "must be an origin: scheme and host"],
+    ["websocket_max_message = 33554433", "must be an integer from 1 to 33554432"],
     ["max_pending = -1", "must be an integer from 0 to 1000000"],
     ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],

@@ -30,6 +30,7 @@ export function endpointConfig(
     startupTimeout: 15,
     timeout: 15,
     maxDuration: 86_400,
+    websocketMaxMessage: 33_554_432,
     exitGracePeriod: 10,
     stopSignal: "SIGTERM",
     ...settings,

@@ -170,6 +170,7 @@ test("what came right behind the app's 101 is relayed first", async () => {
 test("a random mask makes the same messages", async () => {
   const [gateway, app] = await Promise.all([pair(), pair()]);
   relay({
+    maxMessageBytes: LIMIT,
     gateway: { socket: gateway.near, head: new Uint8Array(0), randomMask: true },
     app: { socket: app.near, head: new Uint8Array(0), randomMask: true },
   });
@@ -260,7 +261,8 @@ test.each(["gateway", "app"] as const)(
     const far = { gateway, app };
     far[from].send(OPCODE.binary, Buffer.alloc(LIMIT));
     far[from].send(OPCODE.binary, Buffer.alloc(LIMIT + 1));
-    const closed = `8: 1009 a message may have ${LIMIT} bytes`;
+    const name = from === "app" ? "app" : "client";
+    const closed = `8: 1009 a message of the ${name} has more than ${LIMIT} bytes, its websocket_max_message`;
     const [other, own] = from === "app" ? [gateway, app] : [app, gateway];
     expect(await other.untilFrames(2)).toEqual([`2: ${LIMIT} bytes`, closed]);
     expect(await own.untilFrames(1)).toEqual([closed]);
@@ -319,6 +321,7 @@ test("an end that was gone before the relay began ends the other", async () => {
   await new Promise((resolve) => app.near.once("close", resolve));
   const head = new Uint8Array(0);
   const relayed = relay({
+    maxMessageBytes: LIMIT,
     gateway: { socket: gateway.near, head },
     app: { socket: app.near, head },
   });
@@ -334,6 +337,7 @@ test("a FIN that was read before the relay began ends the other", async () => {
   await once(app.near, "end");
   const head = unmaskedFrame({ opcode: OPCODE.text, payload: "last words" });
   relay({
+    maxMessageBytes: LIMIT,
     gateway: { socket: gateway.near, head: new Uint8Array(0) },
     app: { socket: app.near, head },
   });
@@ -345,6 +349,7 @@ test("an app on a Unix socket is relayed and cut like any other", async () => {
   const [gateway, app] = await Promise.all([pair(), pair(join(temporaryDirectory(), "app.sock"))]);
   const head = new Uint8Array(0);
   const relayed = relay({
+    maxMessageBytes: LIMIT,
     gateway: { socket: gateway.near, head },
     app: { socket: app.near, head },
   });
