@@ -57,11 +57,7 @@ function promisedAfterwards(fault: FaultName, moment: Moment): readonly Outcome[
 
 let postern: FaultyPostern;
 const table = new FaultTable(Object.keys(FAULTS), MOMENTS);
-beforeAll(async () => {
-  postern = await FaultyPostern.start();
-});
-afterAll(async () => {
-  await postern.stop();
+afterAll(() => {
   console.log(table.toString());
   table.keep();
 });
@@ -189,37 +185,65 @@ class Cell {
   }
 }
 
-describe.each(Object.keys(FAULTS) as FaultName[])("the %s dies", (fault) => {
-  test.each(MOMENTS)("while 20 calls are at: %s", async (moment) => {
-    const cell = new Cell(fault, moment);
-    try {
-      await cell.arrive();
-      await postern.inflict(fault);
-    } finally {
-      cell.release();
-    }
-    await postern.recovered();
+/** What comes of twenty calls. The same is promised whichever way calls take between Worker and object. */
+async function checkCell(fault: FaultName, moment: Moment, counted?: FaultTable): Promise<void> {
+  const cell = new Cell(fault, moment);
+  try {
+    await cell.arrive();
+    await postern.inflict(fault);
+  } finally {
+    cell.release();
+  }
+  await postern.recovered();
 
-    const outcomes = await Promise.all(cell.all.map(async ({ outcome }) => await outcome));
-    table.set("clients", fault, moment, outcomes);
-    expect(promised(fault, moment)).toEqual(expect.arrayContaining(unique(outcomes)));
+  const outcomes = await Promise.all(cell.all.map(async ({ outcome }) => await outcome));
+  counted?.set("clients", fault, moment, outcomes);
+  expect(promised(fault, moment)).toEqual(expect.arrayContaining(unique(outcomes)));
 
-    const returned = await Promise.all(
-      cell.all.map(async (client) => await client.comeBack(cell.body)),
+  const returned = await Promise.all(
+    cell.all.map(async (client) => await client.comeBack(cell.body)),
+  );
+  const afterwards = returned.filter((outcome) => outcome !== undefined);
+  counted?.set("afterwards", fault, moment, afterwards);
+  expect(promisedAfterwards(fault, moment)).toEqual(expect.arrayContaining(unique(afterwards)));
+  await cell.ended();
+
+  for (const key of cell.keys) {
+    const executions = postern.stages.executions(key);
+    expect(executions.length, key).toBeLessThanOrEqual(1);
+    // The app takes no short body for a whole one.
+    for (const bytes of executions) expect(bytes, key).toBe(cell.body.length);
+  }
+  counted?.expectDocumented(fault, moment);
+  if (fault === "container") await postern.forgetCrashes();
+}
+
+function start(manyIsolates: boolean): void {
+  beforeAll(async () => {
+    postern = await FaultyPostern.start(manyIsolates);
+  });
+  afterAll(async () => await postern.stop());
+}
+
+describe("where calls pass by memory", () => {
+  start(false);
+  describe.each(Object.keys(FAULTS) as FaultName[])("the %s dies", (fault) => {
+    test.each(MOMENTS)("while 20 calls are at: %s", async (moment) => {
+      await checkCell(fault, moment, table);
+    });
+  });
+});
+
+/** The moments and faults at which the two ways differ in code; the others take their time. */
+describe("where calls pass by requests", () => {
+  start(true);
+  describe.each(["link", "object", "agent"] as const)("the %s dies", (fault) => {
+    test.each(["queued", "running", "stream"] as const)(
+      "while 20 calls are at: %s",
+      async (moment) => {
+        await checkCell(fault, moment);
+      },
     );
-    const afterwards = returned.filter((outcome) => outcome !== undefined);
-    table.set("afterwards", fault, moment, afterwards);
-    expect(promisedAfterwards(fault, moment)).toEqual(expect.arrayContaining(unique(afterwards)));
-    await cell.ended();
-
-    for (const key of cell.keys) {
-      const executions = postern.stages.executions(key);
-      expect(executions.length, key).toBeLessThanOrEqual(1);
-      // The app takes no short body for a whole one.
-      for (const bytes of executions) expect(bytes, key).toBe(cell.body.length);
-    }
-    table.expectDocumented(fault, moment);
-    if (fault === "container") await postern.forgetCrashes();
   });
 });
 

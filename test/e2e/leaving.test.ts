@@ -1,36 +1,26 @@
 /** A client that has gone must not keep a GPU busy: the app's own disconnect event comes within 1 s. */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { APPS, type Gateway, startUp } from "../support/harness.ts";
-import { send } from "../support/http-client.ts";
+import { APPS, type Gateway, startGateway, startServe } from "../support/harness.ts";
+import { type Address, send } from "../support/http-client.ts";
+import type { ManagedProcess } from "../support/processes.ts";
 import { RawConnection } from "../support/raw-http.ts";
 import { ensureVenv } from "../support/venv.ts";
 
 const NOTICED_WITHIN_MS = 1_000;
 
-let postern: Gateway;
-beforeAll(async () => {
-  postern = await startUp(
-    [
-      {
-        function: "web",
-        asgi: "fastapi_app:app",
-        directory: APPS,
-        python: await ensureVenv(),
-        max_inputs: 100,
-      },
-    ],
-    { flags: ["--log", "json"] },
-  );
-  await send(postern.address(), "/json", { timeoutMs: 60_000 });
-});
-afterAll(async () => await postern.stop());
-
 const LEAVE = {
   FIN: (connection: RawConnection) => connection.finish(),
   RST: (connection: RawConnection) => connection.reset(),
 };
+
+let gateway: Gateway;
+
+/** Where the app answers. */
+function address(): Address {
+  return gateway.address("web", "-dev");
+}
 
 /** How long after the client left the app heard of it; fails when it never did. */
 async function noticedAfterMs(
@@ -39,75 +29,92 @@ async function noticedAfterMs(
   rest = "",
 ): Promise<number> {
   const key = randomUUID();
-  const { port, host } = postern.address();
+  const { port, host } = address();
   const connection = await RawConnection.connect(port);
   connection.send(`GET ${path}?${key} HTTP/1.1\r\nHost: ${host}\r\n${rest}\r\n`);
-  expect((await send(postern.address(), `/arrivals/${key}`)).json()).toEqual({ started: true });
+  expect((await send(address(), `/arrivals/${key}`)).json()).toEqual({ started: true });
   const leftAtMs = Date.now();
   leave(connection);
-  const departure = (await send(postern.address(), `/departures/${key}`)).json();
+  const departure = (await send(address(), `/departures/${key}`)).json();
   connection.socket.destroy();
   expect(departure).toMatchObject({ left: true });
   return (departure as { at_ms: number }).at_ms - leftAtMs;
 }
 
-test.each([
-  ["before the headers", "FIN", "/silent/headers"],
-  ["before the headers", "RST", "/silent/headers"],
-  ["in a silent stream", "FIN", "/silent/stream"],
-  ["in a silent stream", "RST", "/silent/stream"],
-] as const)(
-  "a client that leaves %s by %s is noticed by the app within 1 s",
-  async (_when, how, path) => {
-    expect(await noticedAfterMs(path, LEAVE[how])).toBeLessThan(NOTICED_WITHIN_MS);
-  },
-);
+describe.each([
+  ["by memory", false],
+  ["by requests", true],
+])("where calls pass %s,", (_way, manyIsolates) => {
+  let agent: ManagedProcess;
+  beforeAll(async () => {
+    gateway = await startGateway({ isFaulty: true, manyIsolates, flags: ["--log", "json"] });
+    const app = { asgi: "fastapi_app:app", directory: APPS, python: await ensureVenv() };
+    agent = await startServe(gateway, [{ function: "web", ...app, max_inputs: 100 }]);
+    await send(address(), "/json", { timeoutMs: 60_000 });
+  });
+  afterAll(async () => {
+    await agent.stop();
+    await gateway.stop();
+  });
 
-test("the log says of a client that left before the headers that it did", async () => {
-  const { port, host } = postern.address();
-  const connection = await RawConnection.connect(port);
-  const id = randomUUID();
-  connection.send(
-    `GET /silent/headers?${id} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: ${id}\r\n\r\n`,
+  test.each([
+    ["before the headers", "FIN", "/silent/headers"],
+    ["before the headers", "RST", "/silent/headers"],
+    ["in a silent stream", "FIN", "/silent/stream"],
+    ["in a silent stream", "RST", "/silent/stream"],
+  ] as const)(
+    "a client that leaves %s by %s is noticed by the app within 1 s",
+    async (_when, how, path) => {
+      expect(await noticedAfterMs(path, LEAVE[how])).toBeLessThan(NOTICED_WITHIN_MS);
+    },
   );
-  expect((await send(postern.address(), `/arrivals/${id}`)).json()).toEqual({ started: true });
-  connection.reset();
-  const pattern = new RegExp(`.*"status":499.*"request_id":"${id}".*`);
-  const [line] = await postern.process.waitForErrorOutput(pattern);
-  expect(JSON.parse(line)).toMatchObject({ path: "/silent/headers", code: "client_closed" });
-});
 
-test("a second request on a connection is let go as fast as a first", async () => {
-  const { port, host } = postern.address();
-  const connection = await RawConnection.connect(port);
-  connection.send(`GET /json HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-  await connection.response();
-  const key = randomUUID();
-  connection.send(`GET /silent/headers?${key} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-  expect((await send(postern.address(), `/arrivals/${key}`)).json()).toEqual({ started: true });
-  const leftAtMs = Date.now();
-  connection.finish();
-  const departure = (await send(postern.address(), `/departures/${key}`)).json();
-  connection.socket.destroy();
-  expect(departure).toMatchObject({ left: true });
-  expect((departure as { at_ms: number }).at_ms - leftAtMs).toBeLessThan(NOTICED_WITHIN_MS);
-});
+  test("the log says of a client that left before the headers that it did", async () => {
+    const { port, host } = address();
+    const connection = await RawConnection.connect(port);
+    const id = randomUUID();
+    connection.send(
+      `GET /silent/headers?${id} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: ${id}\r\n\r\n`,
+    );
+    expect((await send(address(), `/arrivals/${id}`)).json()).toEqual({ started: true });
+    connection.reset();
+    const pattern = new RegExp(`.*"status":499.*"request_id":"${id}".*`);
+    const [line] = await gateway.process.waitForErrorOutput(pattern);
+    expect(JSON.parse(line)).toMatchObject({ path: "/silent/headers", code: "client_closed" });
+  });
 
-test("a client that closes its sending side at once still gets its answer", async () => {
-  const { port, host } = postern.address();
-  const connection = await RawConnection.connect(port);
-  connection.send(`GET /json HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
-  connection.finish();
-  expect(await connection.response()).toMatchObject({ status: 200, ending: "complete" });
-});
+  test("a second request on a connection is let go as fast as a first", async () => {
+    const { port, host } = address();
+    const connection = await RawConnection.connect(port);
+    connection.send(`GET /json HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await connection.response();
+    const key = randomUUID();
+    connection.send(`GET /silent/headers?${key} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    expect((await send(address(), `/arrivals/${key}`)).json()).toEqual({ started: true });
+    const leftAtMs = Date.now();
+    connection.finish();
+    const departure = (await send(address(), `/departures/${key}`)).json();
+    connection.socket.destroy();
+    expect(departure).toMatchObject({ left: true });
+    expect((departure as { at_ms: number }).at_ms - leftAtMs).toBeLessThan(NOTICED_WITHIN_MS);
+  });
 
-test("fifty clients that leave together are all noticed", async () => {
-  const times = await Promise.all(
-    Array.from(
-      { length: 50 },
-      async (_, index) =>
-        await noticedAfterMs("/silent/stream", index % 2 === 0 ? LEAVE.FIN : LEAVE.RST),
-    ),
-  );
-  expect(Math.max(...times)).toBeLessThan(2 * NOTICED_WITHIN_MS);
+  test("a client that closes its sending side at once still gets its answer", async () => {
+    const { port, host } = address();
+    const connection = await RawConnection.connect(port);
+    connection.send(`GET /json HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    connection.finish();
+    expect(await connection.response()).toMatchObject({ status: 200, ending: "complete" });
+  });
+
+  test("fifty clients that leave together are all noticed", async () => {
+    const times = await Promise.all(
+      Array.from(
+        { length: 50 },
+        async (_, index) =>
+          await noticedAfterMs("/silent/stream", index % 2 === 0 ? LEAVE.FIN : LEAVE.RST),
+      ),
+    );
+    expect(Math.max(...times)).toBeLessThan(2 * NOTICED_WITHIN_MS);
+  });
 });

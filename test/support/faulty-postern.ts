@@ -1,7 +1,7 @@
 /** Gateway, link, box and container, each of which can be killed by itself and comes back. */
 import { type CuttableProxy, startCuttableProxy } from "./cuttable-proxy.ts";
 import { resetOrigin, startBox } from "./box.ts";
-import { APPS, type Gateway, startGateway } from "./harness.ts";
+import { APPS, type Gateway, type GatewayOptions, startGateway } from "./harness.ts";
 import { type Address, send } from "./http-client.ts";
 import { type ManagedProcess, commandLine, processTree, untilGone } from "./processes.ts";
 import { Stages } from "./stages.ts";
@@ -36,19 +36,29 @@ export class FaultyPostern {
   readonly stages: Stages;
   readonly #proxy: CuttableProxy;
   readonly #boxDirectory = temporaryDirectory();
+  readonly #options: GatewayOptions;
   #gateway: Gateway;
   #agent!: ManagedProcess;
 
-  private constructor(stages: Stages, proxy: CuttableProxy, gateway: Gateway) {
+  private constructor(
+    stages: Stages,
+    proxy: CuttableProxy,
+    gateway: Gateway,
+    options: GatewayOptions,
+  ) {
     this.stages = stages;
     this.#proxy = proxy;
     this.#gateway = gateway;
+    this.#options = options;
   }
 
-  static async start(): Promise<FaultyPostern> {
+  /** @param manyIsolates Worker and objects share no memory */
+  static async start(manyIsolates: boolean): Promise<FaultyPostern> {
     const stages = await Stages.start();
-    const gateway = await startGateway(GATEWAY_OPTIONS);
-    const postern = new FaultyPostern(stages, await startCuttableProxy(gateway.port), gateway);
+    const options = { ...GATEWAY_OPTIONS, manyIsolates };
+    const gateway = await startGateway(options);
+    const proxy = await startCuttableProxy(gateway.port);
+    const postern = new FaultyPostern(stages, proxy, gateway, options);
     await postern.#startAgent();
     await postern.recovered();
     return postern;
@@ -131,7 +141,7 @@ export class FaultyPostern {
     const pids = processTree(command.pid);
     for (const pid of pids) process.kill(pid, "SIGKILL");
     await Promise.all(pids.map(async (pid) => await untilGone(pid)));
-    this.#gateway = await startGateway({ ...GATEWAY_OPTIONS, port, stateDirectory });
+    this.#gateway = await startGateway({ ...this.#options, port, stateDirectory });
   }
 
   async #killContainer(): Promise<void> {
