@@ -121,10 +121,12 @@ export async function printUrls(
     return;
   }
   for (const printed of urls) {
+    // First, because it waits: a notice would come between the URL and its curl line.
+    const curl = await curlLine(printed, options.address);
     printResult(printed.url);
     // A line of its own, so that a script that reads URLs by the line gets nothing else on theirs.
     if (printed.isPrivate === true) printResult("  🔑 private: callers need a proxy token");
-    printResult(`  ${await curlLine(printed, options.address)}`);
+    printResult(`  ${curl}`);
   }
 }
 

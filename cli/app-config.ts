@@ -11,6 +11,7 @@ import {
   loadConfig,
   parseConfig,
   type AppConfig,
+  type ConfigProblem,
   type ConfigResult,
 } from "../origin-gpu/config/config.ts";
 import { isObjectName, labelOf } from "../routing/names.ts";
@@ -43,7 +44,7 @@ export async function readApp(
   const result = path.endsWith(".py")
     ? pythonApp(path, name)
     : await loadConfig(path, generatedLabel);
-  if (!result.ok) throw new CommandFailure(formatProblems(result.problems));
+  if (!result.ok) throw new CommandFailure(mistakes(result.problems));
   const config = {
     ...result.config,
     ...(environment === undefined ? {} : { environment }),
@@ -73,4 +74,10 @@ function pythonApp(path: string, name: string | undefined): ConfigResult {
 function checkName(flag: string, name: string | undefined): void {
   if (name === undefined || isObjectName(name)) return;
   throw new UsageError(`${flag}: "${name}" is not 1 to 64 of letters, digits, "-", "." and "_"`);
+}
+
+/** Several begin on a line of their own: terminals and editors find a place at the beginning of a line. */
+function mistakes(problems: readonly ConfigProblem[]): string {
+  const lines = formatProblems(problems);
+  return problems.length === 1 ? lines : `${problems.length} mistakes\n${lines}`;
 }

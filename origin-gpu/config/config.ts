@@ -13,7 +13,7 @@ import type { ConfigProblem } from "./problems.ts";
 export type { AppConfig, EndpointConfig, EndpointKind } from "./app-config.ts";
 export { edgeSettings } from "./edge-settings.ts";
 export { type ConfigResult, parseConfig, parseConfigDocument } from "./parse.ts";
-export { formatProblems } from "./problems.ts";
+export { type ConfigProblem, formatProblems } from "./problems.ts";
 
 /** A configuration has some kilobytes; a larger file was named by mistake. */
 const MAX_CONFIG_BYTES = 1024 * 1024;

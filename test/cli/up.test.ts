@@ -144,3 +144,17 @@ test("without --config it says that the postern.toml beside it is not what it se
     "",
   ]);
 });
+
+test("each of several mistakes has a line that begins with its place", async () => {
+  const cwd = temporaryDirectory();
+  const file = 'app = "a b"\n[[endpoint]]\nfunction = "f"\nasgi = "m:a"\ntimeout = 0\n';
+  writeFileSync(join(cwd, "postern.toml"), file);
+  const { code, stderr } = await postern(["up", "--config", "postern.toml"], { cwd });
+  expect(code).toBe(1);
+  expect(stderr.split("\n")).toEqual([
+    "postern: 2 mistakes",
+    expect.stringMatching(/^postern\.toml:1: app = "a b": must be /),
+    expect.stringMatching(/^postern\.toml:5: endpoint\.f\.timeout = 0: must be /),
+    "",
+  ]);
+});

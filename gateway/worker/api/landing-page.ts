@@ -7,6 +7,7 @@ export function landingPage(baseDomain: string): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Postern</title>
+<link rel="icon" href="data:,">
 <style>
   :root { color-scheme: light dark; font: 1rem/1.6 system-ui, sans-serif }
   body { max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem }
