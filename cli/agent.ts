@@ -1,7 +1,9 @@
 /** The agent's life and the printing of its URLs, for `up`, `serve` and `origin`. */
 
 import { lookup } from "node:dns/promises";
+import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
+import { basename } from "node:path";
 import { within } from "../base/runtime/within.ts";
 import {
   AgentRefused,
@@ -39,6 +41,7 @@ export async function startAgentUnlessStopped(
   });
   try {
     const agent = await Promise.race([startAgent(options, stopping.signal), insisted]);
+    noticeOfFirstProcess();
     stampLines();
     surviveFaults(observer, async () => {
       await linesWritten();
@@ -49,6 +52,20 @@ export async function startAgentUnlessStopped(
     if (stopping.signal.aborted) throw new CommandFailure(STOPPED_EARLY);
     throw error instanceof AgentRefused ? new CommandFailure(error.message) : error;
   }
+}
+
+/** Node as process 1 of a container waits for no orphans; postern.js can mend that only where the Node is new. */
+function noticeOfFirstProcess(): void {
+  let program = "";
+  try {
+    program = basename(readlinkSync("/proc/1/exe"));
+  } catch {
+    // Another user's, or no Linux.
+  }
+  if (program !== "node") return;
+  printNotice(
+    "process 1 of this container is Node, which leaves ended processes behind; run it with an init, e.g. docker run --init",
+  );
 }
 
 const STOPPED_EARLY = "stopped before the app was there";

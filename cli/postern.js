@@ -3,7 +3,8 @@
  * The `postern` command's first step, in plain JavaScript so that an old Node can run it: makes sure
  * that a Node that runs TypeScript is underneath, and hands over to main.ts. Where the machine's own
  * Node is too old, the `node` package among the dependencies supplies one, and this process only stands
- * before it: it passes signals on, leaves with its exit code, and neither outlives the other.
+ * before it: it passes signals on, leaves with its exit code, and neither outlives the other. As process 1 of a
+ * container it puts a shell in its place, which waits for orphans.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -19,8 +20,18 @@ const PASSED_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 const isRecent = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);
 
+if (process.pid === 1 && process.execve !== undefined) runAsSecondProcess();
 if (isRecent) await runHere();
 else runWithPinnedNode();
+
+/** Returns where there is no shell. */
+function runAsSecondProcess() {
+  const script = fileURLToPath(new URL("first-process.sh", import.meta.url));
+  const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  // Node warns that this is experimental.
+  process.removeAllListeners("warning");
+  if (existsSync("/bin/sh")) process.execve("/bin/sh", ["sh", script, ...self], process.env);
+}
 
 async function runHere() {
   // Node 22 warns at every start that it strips types; nobody who runs this command can do anything about it.
