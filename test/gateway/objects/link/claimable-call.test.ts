@@ -8,7 +8,7 @@ import type { Stream, StreamEnding } from "../../../../routing/wire/multiplexer.
 
 const BODY = new TextEncoder().encode("body");
 
-/** A call in the object's hands, with all that is done to its surroundings. */
+/** A call that the object has, with everything that it does to others. */
 function opened() {
   const said: string[] = [];
   const expire: (() => void)[] = [];
