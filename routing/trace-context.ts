@@ -1,6 +1,6 @@
 /**
- * W3C Trace Context of a request (https://www.w3.org/TR/trace-context/). The gateway has no span of its own: it
- * hands a client's trace on as it came, and begins one for a call that came without. Pure.
+ * W3C Trace Context of a request (https://www.w3.org/TR/trace-context/). The gateway has no span of its own. It
+ * passes a client's trace on as it came, and begins one for a call that came without. Pure.
  */
 
 export interface TraceContext {
@@ -15,7 +15,7 @@ const TRACEPARENT =
 
 /**
  * The client's trace; undefined where its `traceparent` is missing or invalid, and then its `tracestate` means
- * nothing (3.3.1.1). A later version is handed on as version 00, the one that we know (3.2.4).
+ * nothing (3.3.1.1). A later version leaves as version 00, the one that we know (3.2.4).
  */
 export function continuedTrace(headers: {
   get(name: string): string | null;
