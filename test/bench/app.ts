@@ -27,11 +27,13 @@ const pacers = new Map<number, Pacer<ChunkStream>>();
 let openStreams = 0;
 const waitForIdle = new Set<ServerResponse>();
 
-/** One timer for all streams. Between measurements it has no pacer to advance. */
-setInterval(() => {
+/** One timer for all streams, only while there are some: it would be most of what an idle app does. */
+let timer: NodeJS.Timeout | undefined;
+
+function advance(): void {
   const nowMs = performance.now();
   for (const pacer of pacers.values()) pacer.advance(nowMs, writeChunk);
-}, 1);
+}
 
 function writeChunk(stream: ChunkStream): void {
   // Past node:http, whose three writes for a chunk would be the largest part of what the app does.
@@ -40,6 +42,8 @@ function writeChunk(stream: ChunkStream): void {
 
 function answerIfIdle(): void {
   if (openStreams > 0) return;
+  clearInterval(timer);
+  timer = undefined;
   pacers.clear();
   for (const response of waitForIdle) response.end(HELLO);
   waitForIdle.clear();
@@ -48,6 +52,7 @@ function answerIfIdle(): void {
 function openStream({ socket }: IncomingMessage, response: ServerResponse, intervalMs: number) {
   response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
   openStreams++;
+  timer ??= setInterval(advance, 1);
   const pacer = pacers.get(intervalMs) ?? new Pacer<ChunkStream>(intervalMs, performance.now());
   pacers.set(intervalMs, pacer);
   const remove = pacer.add({ socket, sequence: 0 });

@@ -4,6 +4,7 @@
  * that a busy neighbour on the machine spoils a round and not the comparison.
  *
  *   --only TEXT   only the measures whose name holds the text, such as "chunk delay"
+ *   --rounds N    instead of 5: one takes about two minutes of all measures, 40 s of "chunk delay"
  *   --quick       three short rounds, to see that it works
  *   --profile     profiles Postern's Node processes and prints where their time goes
  */
@@ -21,13 +22,15 @@ import { type Target, type Targets, startTargets } from "./targets.ts";
 const { values: flags } = parseArgs({
   options: {
     only: { type: "string", default: "" },
+    rounds: { type: "string" },
     quick: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
   },
 });
-const rounds = flags.quick ? 3 : 5;
+const rounds = Number(flags.rounds ?? (flags.quick ? 3 : 5));
+if (!(rounds >= 1)) throw new Error(`--rounds ${flags.rounds}: is a number from 1 on`);
 /** Each starts processes of its own. */
-const freshRounds = flags.quick ? 1 : 3;
+const freshRounds = flags.quick ? 1 : Math.min(rounds, 3);
 const WARM_UP: Load = { kind: "requests", connections: 16, forMs: 1000 };
 
 const everyMeasure = allMeasures(flags.quick);
@@ -108,7 +111,7 @@ const profileDirectory = flags.profile ? temporaryDirectory() : undefined;
 const inAllRounds = measures.filter(({ isFresh }) => isFresh !== true);
 const fresh = measures.filter(({ isFresh }) => isFresh === true);
 try {
-  console.log(reportHead(rounds));
+  console.log(reportHead(rounds, freshRounds));
   if (inAllRounds.length > 0) {
     await withTargets(profileDirectory, async (targets) => {
       for (let round = 0; round < rounds; round++) {

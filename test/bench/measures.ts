@@ -17,6 +17,9 @@ const CHUNKS_PER_SECOND = 50;
 const WAIT_MS = 10;
 const MEMORY_STREAMS = 500;
 
+const counted = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 /** `isQuick` is to see that each works: its figures are rough. */
 export function allMeasures(isQuick: boolean): readonly Measure[] {
   const forMs = isQuick ? 400 : 1200;
@@ -25,12 +28,12 @@ export function allMeasures(isQuick: boolean): readonly Measure[] {
   const delay = { kind: "chunk delays", intervalMs: 1000 / CHUNKS_PER_SECOND } as const;
   return [
     ...[1, 16, 64].map((connections) => ({
-      name: `requests, ${connections} connections`,
+      name: `requests, ${counted(connections, "connection")}`,
       form: "rate" as const,
       load: { kind: "requests" as const, connections, forMs },
     })),
     ...[1, 16].map((connections) => ({
-      name: `a call of ${WAIT_MS} ms, ${connections} connections`,
+      name: `a call of ${WAIT_MS} ms, ${counted(connections, "connection")}`,
       form: "wait" as const,
       load: { kind: "waits" as const, connections, forMs, waitMs: WAIT_MS },
     })),
@@ -47,7 +50,7 @@ export function allMeasures(isQuick: boolean): readonly Measure[] {
     { name: "download", form: "bulk", load: { kind: "download", bytes } },
     { name: "upload", form: "bulk", load: { kind: "upload", bytes } },
     ...[1, 50].map((connections) => ({
-      name: `WebSocket round trips, ${connections} sockets`,
+      name: `WebSocket round trips, ${counted(connections, "socket")}`,
       form: "rate" as const,
       load: { kind: "websockets" as const, connections, forMs },
     })),

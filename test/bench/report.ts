@@ -117,23 +117,23 @@ const COLUMNS: Readonly<Record<MeasureForm, readonly Column[]>> = {
 };
 
 /** What a reader must know to read the ratios. */
-export function reportHead(rounds: number): string {
+export function reportHead(rounds: number, freshRounds: number): string {
   const processor = cpus();
   return (
-    `# Bench\n\nMedians of ${rounds} interleaved rounds on ${processor.length} cores ` +
-    `(${processor[0]?.model.trim() ?? "unknown"}), the load generator on the same machine. ` +
-    "In brackets: times the bare workerd's, times the app's own; where one number is, times the bare " +
-    "workerd's. CPU is of all servers, then of each: workerd, the gateway's Node, the agent, the relay, " +
-    "the app. What a call of 10 ms takes is without the app's 10 ms and without the app's own row."
+    `# Bench\n\nMedians of ${rounds} interleaved rounds (memory: ${freshRounds}, each with new processes) on ` +
+    `${processor.length} cores (${processor[0]?.model.trim() ?? "unknown"}), the load generator on the ` +
+    "same machine. In brackets: times the bare workerd's, times the app's own; a single number is times " +
+    "the bare workerd's. CPU is that of all servers together, then of each: workerd, the gateway's Node, " +
+    "the agent, the relay, the app. A chunk's delay is from the app's write to the generator's read. What " +
+    "a target adds to a call is the time without the app's wait, less that of the app itself."
   );
 }
 
 /** One measure's table of medians over the rounds, and what its figures are not to be taken for. */
 export function measureTable(measure: Measure, samples: TargetSamples): string {
   const columns = COLUMNS[measure.form];
-  const targets = [...samples.keys()];
   const samplesOf = (role: Target["role"]): readonly LoadResult[] =>
-    samples.get(targets.find((target) => target.role === role) as Target) ?? [];
+    [...samples].find(([target]) => target.role === role)?.[1] ?? [];
   const own = samplesOf("app");
   const medianOf = ({ value }: Column, of: readonly LoadResult[]): number | undefined => {
     const values = of.map((sample, round) => value(sample, own[round] ?? sample));
@@ -147,9 +147,9 @@ export function measureTable(measure: Measure, samples: TargetSamples): string {
     );
     return `${value.toFixed(column.digits)}${ratios.length > 0 ? ` (${ratios.join(", ")})` : ""}`;
   };
-  const rows = targets.map((target) => {
-    const cells = columns.map((column) => cell(column, samples.get(target) ?? []));
-    return `| ${target.name} | ${cells.join(" | ")} |`;
+  const rows = [...samples].map(([{ name }, of]) => {
+    const cells = columns.map((column) => cell(column, of));
+    return `| ${name} | ${cells.join(" | ")} |`;
   });
   return [
     `## ${measure.name}\n`,

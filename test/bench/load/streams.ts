@@ -17,7 +17,9 @@ import {
   memoryOfServers,
 } from "./usage.ts";
 
-/** How long the servers may take to notice that the clients of a job have left. */
+/** In which every stream of a job must have had its first chunk. */
+const OPEN_TIMEOUT_MS = 30_000;
+/** In which the app must know that the clients of a job have left. */
 const IDLE_TIMEOUT_MS = 15_000;
 const READ_BUFFER = Buffer.alloc(64 * 1024);
 
@@ -32,7 +34,7 @@ export interface StreamLoad {
 /** Open streams of the app; the first one that fails, fails them all. */
 class OpenStreams {
   readonly failed: Promise<never>;
-  readonly #reject: (error: Error) => void;
+  readonly fail: (error: Error) => void;
   readonly #onDelay: (delayMs: number) => void;
   readonly #sockets: Socket[] = [];
   #closing = false;
@@ -40,7 +42,7 @@ class OpenStreams {
   constructor(onDelay: (delayMs: number) => void) {
     const { promise, reject } = Promise.withResolvers<never>();
     this.failed = promise;
-    this.#reject = reject;
+    this.fail = reject;
     this.#onDelay = onDelay;
   }
 
@@ -59,15 +61,15 @@ class OpenStreams {
         try {
           reader.read(READ_BUFFER, bytes);
         } catch (error) {
-          this.#reject(error as Error);
+          this.fail(error as Error);
         }
         return true;
       },
     };
     const socket = connect({ port: target.port, host: "127.0.0.1", noDelay: true, onread });
     this.#sockets.push(socket);
-    socket.on("error", this.#reject).on("close", () => {
-      if (!this.#closing) this.#reject(new Error("a stream was cut"));
+    socket.on("error", this.fail).on("close", () => {
+      if (!this.#closing) this.fail(new Error("a stream was cut"));
     });
     socket.write(head(target, `GET /chunks?${intervalMs}`));
     await promise;
@@ -77,7 +79,10 @@ class OpenStreams {
   async close(app: Address): Promise<void> {
     this.#closing = true;
     for (const socket of this.#sockets) socket.destroy();
-    await send(app, "/idle", { timeoutMs: IDLE_TIMEOUT_MS });
+    await send(app, "/idle", { timeoutMs: IDLE_TIMEOUT_MS }).catch((cause: unknown) => {
+      const after = `${IDLE_TIMEOUT_MS} ms after their clients left`;
+      throw new Error(`the app still had open streams ${after}`, { cause });
+    });
   }
 }
 
@@ -90,20 +95,32 @@ async function whileOpen(
   measure: () => Promise<LoadResult>,
 ): Promise<LoadResult> {
   const streams = new OpenStreams(onDelay);
-  const opened = Array.from(
-    { length: load.streams },
-    async () => await streams.open(target, load.intervalMs),
-  );
+  let waiting = load.streams;
+  const opened = Array.from({ length: load.streams }, async () => {
+    await streams.open(target, load.intervalMs);
+    waiting--;
+  });
+  const timer = setTimeout(() => {
+    if (waiting > 0)
+      streams.fail(new Error(`${waiting} streams had no chunk in ${OPEN_TIMEOUT_MS} ms`));
+  }, OPEN_TIMEOUT_MS);
   const measured = async (): Promise<LoadResult> => {
     await Promise.all(opened);
     await sleep(load.settleMs);
     return await measure();
   };
+  let result: LoadResult;
   try {
-    return await Promise.race([streams.failed, measured()]);
+    result = await Promise.race([streams.failed, measured()]);
+  } catch (error) {
+    // What the streams died of is the news, and not that some may have stayed open behind them.
+    await streams.close(app).catch(() => undefined);
+    throw error;
   } finally {
-    await streams.close(app);
+    clearTimeout(timer);
   }
+  await streams.close(app);
+  return result;
 }
 
 /** Every chunk of every stream that is read within the time. */
