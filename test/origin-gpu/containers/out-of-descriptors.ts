@@ -1,20 +1,38 @@
-/** An agent that has no descriptor left when it starts a container; it prints what comes of that. */
-import { openSync } from "node:fs";
-import { ProcessGroup } from "../../../origin-gpu/containers/process-group.ts";
+/**
+ * An agent that has few descriptors left when it starts a container: none, then one, and so on. It prints what comes of
+ * each start, and of one with descriptors again.
+ */
+import { closeSync, openSync } from "node:fs";
+import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
+import { listening, plainPython, serverEndpoint } from "./endpoint.ts";
 
-const held: number[] = [];
-try {
-  for (;;) held.push(openSync("/dev/null", "r"));
-} catch {
-  // EMFILE: that is what the test needs.
+/** A start needs as many at least: the two ends of four pipes, of which Node gives the child one each. */
+const MOST_FREE = 7;
+
+async function start(): Promise<string> {
+  const container = startContainer({
+    endpoint: serverEndpoint(),
+    environment: {},
+    usePython: plainPython,
+    ...listening((line) => console.log(line)),
+  });
+  const outcome = await container.ready.then(
+    () => "ready",
+    (error: Error) => `failed: ${error.message}`,
+  );
+  await container.stop();
+  return outcome;
 }
-const group = new ProcessGroup({
-  command: ["true"],
-  directory: "/",
-  environment: {},
-  markedBy: "POSTERN_CONTAINER_ID",
-  onLine: (line) => console.log(line),
-});
-const { code } = await group.exited;
-console.log(`ended with ${code}`);
-console.log("the agent lives");
+
+for (let free = 0; free <= MOST_FREE; free += 1) {
+  const held: number[] = [];
+  try {
+    for (;;) held.push(openSync("/dev/null", "r"));
+  } catch {
+    // EMFILE: that is what the test needs.
+  }
+  for (const descriptor of held.splice(0, free)) closeSync(descriptor);
+  console.log(`with ${free}: ${await start()}`);
+  for (const descriptor of held) closeSync(descriptor);
+}
+console.log(`with enough: ${await start()}`);

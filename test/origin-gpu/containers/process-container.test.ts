@@ -408,10 +408,18 @@ describe("an app that waits for all of its children", () => {
   });
 });
 
-test("a start without a free descriptor fails and says why, and the agent lives on", async () => {
+test("a start with few free descriptors fails and says why, and the next one succeeds", async () => {
   const script = join(HERE, "out-of-descriptors.ts");
   const agent = new ManagedProcess(["/bin/sh", "-c", `ulimit -n 64; exec node ${script}`]);
   onTestFinished(async () => await agent.kill());
-  await agent.waitForOutput(/^the agent lives$/m);
-  expect(agent.stdout).toMatch(/can't be started in .*EMFILE/);
+  await agent.waitForOutput(/^with enough: ready$/m);
+  const starts = [...agent.stdout.matchAll(/^with \d: (.*)$/gm)].map(([, outcome]) => outcome);
+  const noPort = /^failed: Error: listen EMFILE: too many open files/;
+  const noProcess = "failed: ended with code 127 before it was ready";
+  expect(starts[0]).toMatch(noPort);
+  expect(starts.at(-1)).toBe(noProcess);
+  const others = starts.filter((outcome = "") => !noPort.test(outcome));
+  expect(others).toEqual(others.map(() => noProcess));
+  const reasons = agent.stdout.match(/^postern: can't be started in .*: spawn \/bin\/sh EMFILE$/gm);
+  expect(reasons).toHaveLength(others.length);
 });
