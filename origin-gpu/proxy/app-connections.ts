@@ -100,9 +100,10 @@ export class AppConnections {
     setImmediate(() => pool.dispatch(request, appRequest));
   }
 
-  /** Lets what is under way finish; then nothing of this is left. */
+  /** Lets what is under way finish; then nothing of this is left. Of connections that are closed nothing is left now. */
   async closeWhenIdle(): Promise<void> {
-    await Promise.all([this.#kept.close(), this.#fresh.close()]);
+    const open = [this.#kept, this.#fresh].filter((pool) => !pool.closed && !pool.destroyed);
+    await Promise.all(open.map(async (pool) => await pool.close()));
   }
 
   /** Ends everything now. */

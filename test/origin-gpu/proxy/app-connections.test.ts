@@ -94,3 +94,12 @@ test("a GET on a fresh connection does not: no idle connection was closed", asyn
   expect(await send("GET", "/dies")).toBe("origin_error");
   expect(begun).toEqual(["GET /dies"]);
 });
+
+test("connections may be closed in any order, any number of times", async () => {
+  expect(await send("GET", "/warm")).toBe(200);
+  await connections.closeWhenIdle();
+  await connections.closeWhenIdle();
+  await connections.close();
+  await connections.closeWhenIdle();
+  await connections.close();
+});

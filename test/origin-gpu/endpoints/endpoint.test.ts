@@ -1,0 +1,252 @@
+/** One endpoint, from a call's place to its container. The app is a real server, and so is a process that dies. */
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { type AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import type { Call, Settlement } from "../../../origin-gpu/calls/call.ts";
+import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
+import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
+import { freePort } from "../../support/temporary.ts";
+import { endpointConfig, listening, plainPython, serverEndpoint } from "../containers/endpoint.ts";
+
+let server: Server;
+/** Requests that the app has begun to work on, until a test lets it answer. */
+let held: Map<string, ServerResponse>;
+
+beforeEach(async () => {
+  held = new Map();
+  server = createServer(({ url = "" }, response) => void held.set(url, response));
+  await listen(0);
+});
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+async function listen(port: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.listen(port, "127.0.0.1", resolve);
+  });
+}
+
+function upstreamSettings(
+  more: Partial<EndpointConfig> = {},
+  { port } = server.address() as AddressInfo,
+): EndpointConfig {
+  return endpointConfig({ kind: { type: "upstream", url: `http://127.0.0.1:${port}` }, ...more });
+}
+
+function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; lines: string[] } {
+  const lines: string[] = [];
+  const endpoint = new Endpoint({
+    settings,
+    gateway: {} as GatewayAddress,
+    bodies: undefined,
+    environment: {},
+    usePython: plainPython,
+    ...listening((line) => lines.push(line)),
+  });
+  onTestFinished(() => endpoint.close());
+  return { endpoint, lines };
+}
+
+/** A GET, and what becomes of it. */
+class StandInCall {
+  readonly callId: string;
+  readonly head: { method: string; target: string; headers: string[] };
+  readonly body = new RequestBody(undefined, new Uint8Array(0), true);
+  readonly openedAt = performance.now();
+  readonly isDurable = false;
+  readonly isPromised: boolean;
+  /** The response's status, or the failure's code. */
+  readonly outcome: Promise<number | string>;
+  detail = "";
+  container: string | undefined;
+  over = false;
+  withdrawn = 0;
+  readonly #resolve: (outcome: number | string) => void;
+  #status = 0;
+  #onSettled: ((how: Settlement) => void) | undefined;
+
+  constructor(target: string, { isPromised = false } = {}) {
+    this.callId = target;
+    this.head = { method: "GET", target, headers: ["host", "app"] };
+    this.isPromised = isPromised;
+    const { promise, resolve } = Promise.withResolvers<number | string>();
+    this.outcome = promise;
+    this.#resolve = resolve;
+  }
+
+  get asCall(): Call {
+    return this as unknown as Call;
+  }
+
+  whenSettled(callback: (how: Settlement) => void): void {
+    this.#onSettled = callback;
+  }
+  park = (): boolean => true;
+  start = (): void => undefined;
+  recordStart = (): undefined => undefined;
+  append = (): void => undefined;
+  withdraw(): void {
+    this.withdrawn += 1;
+  }
+  respond({ status }: { status: number }): void {
+    this.#status = status;
+  }
+  complete(): void {
+    this.#end(this.#status, "completed");
+  }
+  fail({ code, detail }: { code: string; detail: string }): void {
+    this.detail = detail;
+    this.#end(code, "broke");
+  }
+
+  #end(outcome: number | string, how: Settlement): void {
+    if (this.over) return;
+    this.over = true;
+    this.#onSettled?.(how);
+    this.#resolve(outcome);
+  }
+}
+
+/** Gives a call to the endpoint. */
+function open(endpoint: Endpoint, settings: EndpointConfig, call: StandInCall): StandInCall {
+  endpoint.runner(settings, 0).run(call.asCall);
+  return call;
+}
+
+/** Waits until the app works on this target. */
+async function reached(target: string): Promise<ServerResponse> {
+  return await vi.waitFor(() => {
+    const response = held.get(target);
+    if (response === undefined) throw new Error(`the app has not got ${target}`);
+    return response;
+  });
+}
+
+test.each([
+  ["cancel", 0],
+  ["keep", Infinity],
+  [2.5, 2_500],
+] as const)("on_disconnect = %s is a grace of %s ms", (onDisconnect, graceMs) => {
+  const settings = upstreamSettings({ onDisconnect, resultTtl: 60 });
+  const { endpoint } = endpointOf(settings);
+  expect(endpoint.runner(settings, 0)).toMatchObject({ graceMs, resultTtlMs: 60_000 });
+});
+
+test("only a command that can't be told a port has a fixed one", async () => {
+  const port = await freePort();
+  expect(endpointOf(serverEndpoint([], { port })).endpoint.fixedPort).toBe(port);
+  expect(endpointOf(serverEndpoint()).endpoint.fixedPort).toBeUndefined();
+  expect(endpointOf(upstreamSettings()).endpoint.fixedPort).toBeUndefined();
+});
+
+test("a call reaches the app in its turn, and its place is the next one's when it has ended", async () => {
+  const settings = upstreamSettings({ maxInputs: 1 });
+  const { endpoint } = endpointOf(settings);
+  const first = open(endpoint, settings, new StandInCall("/first"));
+  const second = open(endpoint, settings, new StandInCall("/second"));
+  const response = await reached("/first");
+  expect([...held.keys()]).toEqual(["/first"]);
+  response.writeHead(201).end();
+  expect(await first.outcome).toBe(201);
+  (await reached("/second")).end();
+  expect(await second.outcome).toBe(200);
+  expect(first.container).toBe(second.container);
+});
+
+describe("a container that does not take the call", () => {
+  test("because it does not start fails it: nothing was sent, and the log has the reason", async () => {
+    const settings = serverEndpoint(["--exit-at-start", "3"]);
+    const { endpoint, lines } = endpointOf(settings);
+    const call = open(endpoint, settings, new StandInCall("/"));
+    expect(await call.outcome).toBe("starting_failed");
+    expect(call.withdrawn).toBe(1);
+    expect(call.detail).not.toContain("code 3");
+    expect(lines).toContain("postern: ended with code 3 before it was ready");
+  });
+
+  test("because it has died by now lets the next one have it", async () => {
+    const settings = serverEndpoint([], { maxInputs: 10 });
+    const { endpoint } = endpointOf(settings);
+    const crash = open(endpoint, settings, new StandInCall("/crash"));
+    expect(await crash.outcome).toBe("origin_error");
+    const next = open(endpoint, settings, new StandInCall("/"));
+    expect(await next.outcome).toBe(200);
+    expect(next.container).not.toBe(crash.container);
+  });
+
+  test("because it accepts no connections fails it", async () => {
+    const settings = upstreamSettings();
+    const { endpoint } = endpointOf(settings);
+    server.close();
+    const call = open(endpoint, settings, new StandInCall("/"));
+    expect(await call.outcome).toBe("origin_error");
+    expect(call.withdrawn).toBe(1);
+    expect(call.detail).toBe("the app accepts no connections");
+  });
+
+  test("and one that its client was promised waits until it is taken", async () => {
+    const address = server.address() as AddressInfo;
+    const settings = upstreamSettings();
+    const { endpoint } = endpointOf(settings);
+    server.close();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const call = open(endpoint, settings, new StandInCall("/", { isPromised: true }));
+    await vi.waitFor(() => expect(call.withdrawn).toBeGreaterThan(0));
+    expect(call.over).toBe(false);
+    await listen(address.port);
+    (await reached("/")).end();
+    expect(await call.outcome).toBe(200);
+  });
+});
+
+test("a suspended endpoint begins nothing, and resumes with what waits", async () => {
+  const settings = upstreamSettings({ maxInputs: 1 });
+  const { endpoint } = endpointOf(settings);
+  const running = open(endpoint, settings, new StandInCall("/running"));
+  const response = await reached("/running");
+  const suspended = endpoint.suspend();
+  const waiting = open(endpoint, settings, new StandInCall("/waiting"));
+  response.end();
+  expect(await running.outcome).toBe(200);
+  await suspended;
+  expect([...held.keys()]).toEqual(["/running"]);
+  endpoint.resume();
+  (await reached("/waiting")).end();
+  expect(await waiting.outcome).toBe(200);
+  expect(waiting.container).not.toBe(running.container);
+});
+
+test("a retired endpoint ends what runs after its grace, and gives what waits to its successor", async () => {
+  const settings = upstreamSettings({ maxInputs: 1, exitGracePeriod: 0.05 });
+  const { endpoint } = endpointOf(settings);
+  const running = open(endpoint, settings, new StandInCall("/running"));
+  await reached("/running");
+  const guest = { ...settings, function: "second-name" };
+  const waiting = new StandInCall("/waiting");
+  endpoint.runner(guest, 1).run(waiting.asCall);
+  const rerouted: unknown[] = [];
+  await endpoint.retire((...call) => rerouted.push(call));
+  expect(rerouted).toEqual([[waiting, "second-name", 1]]);
+  expect(waiting.over).toBe(false);
+  expect(await running.outcome).toBe("origin_error");
+  expect([...held.keys()]).toEqual(["/running"]);
+});
+
+test("a call that another version had waits here without being looked after again", async () => {
+  const settings = upstreamSettings({ maxInputs: 1 });
+  const { endpoint } = endpointOf(settings);
+  const running = open(endpoint, settings, new StandInCall("/running"));
+  const taken = new StandInCall("/taken");
+  const park = vi.spyOn(taken, "park");
+  endpoint.takeOver(taken.asCall, settings, 0);
+  (await reached("/running")).end();
+  expect(await running.outcome).toBe(200);
+  (await reached("/taken")).end();
+  expect(await taken.outcome).toBe(200);
+  expect(park).not.toHaveBeenCalled();
+});
