@@ -1,6 +1,6 @@
 /**
- * The agent, and what other rooms may import of this one. It serves apps on this box through a gateway: a local one that it
- * brings along (`postern up`, `serve`), and those that are deployed to it. This file wires its parts together.
+ * The agent, and what other rooms may import of this one. It serves apps on this box through a gateway: a local one
+ * that it brings along (`postern up`, `serve`), and those that are deployed to it. This file wires its parts together.
  */
 import { join } from "node:path";
 import { rejectedBy } from "../base/runtime/rejected-by.ts";
