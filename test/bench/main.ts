@@ -4,7 +4,7 @@
  * that a busy neighbour on the machine spoils a round and not the comparison.
  *
  *   --only TEXT   only the measures whose name holds the text, such as "chunk delay"
- *   --rounds N    instead of 5: one takes about two minutes of all measures, 40 s of "chunk delay"
+ *   --rounds N    instead of 5: about two minutes of all measures, one of "chunk delay"
  *   --quick       three short rounds, to see that it works
  *   --profile     profiles Postern's Node processes and prints where their time goes
  */
@@ -61,6 +61,9 @@ const rotated = <Item>(items: readonly Item[], by: number): Item[] => [
 /** By the target's name: fresh rounds have other targets each time. */
 const samples = new Map<Measure, Map<string, LoadResult[]>>();
 
+/** A lost chunk, a stream that never began: one ends its round of the measure, not the run. */
+const failures: string[] = [];
+
 function keep(measure: Measure, target: Target, result: LoadResult): void {
   const byTarget = samples.get(measure) ?? new Map<string, LoadResult[]>();
   samples.set(measure, byTarget);
@@ -74,9 +77,17 @@ async function measureRound(
   round: number,
 ): Promise<void> {
   for (const measure of wanted) {
-    for (const target of rotated(chosen, round)) {
-      keep(measure, target, await run(measure.load, target, targets));
+    const results: (readonly [Target, LoadResult])[] = [];
+    try {
+      for (const target of rotated(chosen, round)) {
+        results.push([target, await run(measure.load, target, targets)]);
+      }
+    } catch (error) {
+      // Ratios are of targets in the same round: without one of them, it counts for none.
+      failures.push(`${measure.name}, round ${round + 1}: ${(error as Error).message}`);
+      continue;
     }
+    for (const [target, result] of results) keep(measure, target, result);
   }
 }
 
@@ -130,5 +141,9 @@ try {
   }
 } finally {
   generator.disconnect();
+}
+if (failures.length > 0) {
+  console.log(`\n## Failed\n\n${failures.map((failure) => `- ${failure}`).join("\n")}`);
+  process.exitCode = 1;
 }
 if (profileDirectory !== undefined) printProfiles(profileDirectory);
