@@ -1,6 +1,12 @@
 /** A machine becomes a box, stays one, and stops being one: against a real gateway. */
 import { GET_BOX, REVOKE_BOX } from "../../api/boxes.ts";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  type BoxEnrolment,
+  mintBoxCredential,
+  verifyBoxCredential,
+} from "../../auth/box-credential.ts";
+import { deriveGatewayKeys } from "../../auth/keys.ts";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
@@ -36,6 +42,37 @@ describe("an identity", () => {
     const elsewhere = await enrolledBox({ access: other.access, directory, name: "gpu-2" });
     expect(elsewhere.url).toBe(other.access.url);
     expect(readIdentity(directory)).toEqual(elsewhere);
+  });
+
+  test("with any one flipped bit is refused here or by the gateway, or is the same box", async () => {
+    const { access, state } = await gateway();
+    const directory = temporaryDirectory();
+    const whole = await enrolledBox({ access, directory, name: "gpu-1" });
+    const keys = await deriveGatewayKeys(readFileSync(join(state, "key"), "utf8").trim());
+    const path = join(directory, "identity.json");
+    const content = readFileSync(path);
+    const kinds = new Set<string>();
+    for (let bit = 0; bit < 8 * content.length; bit += 3) {
+      const flipped = Buffer.from(content);
+      flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
+      writeFileSync(path, flipped);
+      let identity: BoxEnrolment;
+      try {
+        identity = readIdentity(directory) ?? whole;
+      } catch (error) {
+        expect(String(error)).toContain("is not a box's identity; remove it");
+        kinds.add("unreadable");
+        continue;
+      }
+      const nowS = Date.now() / 1_000;
+      const credential = await mintBoxCredential(identity, nowS);
+      const verdict = await verifyBoxCredential(keys, credential, whole.audience, nowS);
+      kinds.add(verdict.kind);
+      if (verdict.kind !== "valid") continue;
+      const { workspace, box, serial } = whole;
+      expect(verdict.identity).toEqual({ workspace, box, serial });
+    }
+    expect(kinds).toEqual(new Set(["unreadable", "forged", "elsewhere", "valid"]));
   });
 
   test("holds at a gateway of this machine under whatever URL it has today", async () => {

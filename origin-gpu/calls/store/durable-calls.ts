@@ -108,11 +108,8 @@ export class DurableCalls {
       onDropped: (_callId, why) => {
         if (why === "evicted") evicted.count += 1;
       },
-      onDamaged: (path, places) => {
-        observer.notice(
-          `postern: ${path} is damaged in ${places} places: responses are lost there`,
-        );
-      },
+      onDamaged: (path, places) =>
+        observer.notice(`postern: ${path} is damaged in ${places} places: responses are lost`),
     });
     const journal = await Journal.open(join(directory, "journal"), {
       files,
@@ -126,6 +123,7 @@ export class DurableCalls {
         const entry = journal.entries.get(head.callId);
         return isWaiting(entry) && entry.acceptedAtMs + ttlMs > nowMs;
       },
+      (path) => observer.notice(`postern: ${path} is damaged: calls that waited there do not run`),
     );
     const calls = new DurableCalls(observer, { journal, results, requests }, evicted);
     calls.#waiting = waiting;

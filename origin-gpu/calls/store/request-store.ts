@@ -55,12 +55,14 @@ export class RequestStore {
   /**
    * Opens a directory, or makes it.
    * @param isWaiting whether a call that was found is still to be run
+   * @param onDamaged called for a file in which calls are lost
    * @returns with the calls that are
    */
   static async open(
     files: Files,
     directory: string,
     isWaiting: (call: WaitingCall) => boolean,
+    onDamaged?: (path: string) => void,
   ): Promise<{ store: RequestStore; waiting: WaitingCall[] }> {
     const store = new RequestStore(files, directory);
     await files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
@@ -71,7 +73,9 @@ export class RequestStore {
       store.#lastFile = Math.max(store.#lastFile, Number(number));
       const path = join(directory, name);
       const file: RecordFile = { path, bytes: 0, liveBytes: 0 };
-      for (const { call, bytes } of await readWaitingCalls(files, path)) {
+      const { found, isDamaged } = await readWaitingCalls(files, path);
+      if (isDamaged) onDamaged?.(path);
+      for (const { call, bytes } of found) {
         const { callId } = call.head;
         if (!isWaiting(call) || store.#saved.has(callId)) continue;
         store.#saved.set(callId, { file, bytes });

@@ -1,6 +1,7 @@
 /**
  * Reads results that are complete and on the disk. A body that is read whole is checked against its checksum
- * before its last part is returned: damaged bytes never come to a clean end.
+ * before its last part is returned: damaged bytes never come to a clean end. Of a body that an earlier process
+ * wrote, the store reads no part before it was checked (body-checks.ts).
  */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
@@ -24,6 +25,8 @@ export interface ResultLocation extends Readonly<RecordHeader> {
   /** Changes when the result moves to another pack. */
   file: RecordFile;
   offset: number;
+  /** The body is known to be what was written: this process wrote it, or has read it whole. */
+  isChecked: boolean;
 }
 
 /** Which part of a body to read, and until when. */

@@ -76,7 +76,7 @@ async function recoverPack(
   const file: RecordFile = { path, bytes: isTorn ? end : scan.bytes.length, liveBytes: 0 };
   return found.map(({ offset, header, meta }) => {
     file.liveBytes += recordBytes(header);
-    return { callId: meta.callId, result: { ...header, file, offset } };
+    return { callId: meta.callId, result: { ...header, file, offset, isChecked: true } };
   });
 }
 
@@ -95,7 +95,7 @@ async function writeMended(
   }
 }
 
-/** A large response's body is not read: it was synced before the file got its name. */
+/** A large response's body is not read here: its first reader checks it (result-reader.ts). */
 async function recoverLarge(files: Files, path: string): Promise<RecoveredResult[]> {
   const handle = await files.open(path, "r");
   try {
@@ -109,7 +109,7 @@ async function recoverLarge(files: Files, path: string): Promise<RecoveredResult
     if (meta === undefined) return [];
     await writeMended(files, path, scan);
     const file: RecordFile = { path, bytes: size, liveBytes: size };
-    return [{ callId: meta.callId, result: { ...header, file, offset: 0 } }];
+    return [{ callId: meta.callId, result: { ...header, file, offset: 0, isChecked: false } }];
   } finally {
     await handle.close();
   }

@@ -17,6 +17,7 @@ import {
 import { type RecordHeader, recordBytes, type ResultMeta } from "./result-record.ts";
 import { recoverResults, resultFileName } from "./result-recovery.ts";
 import { ResultSpool, type SpoolHost, type SpoolOptions } from "./result-spool.ts";
+import { BodyChecks } from "./body-checks.ts";
 import { ResultError } from "./result-error.ts";
 import { type RecordFile, RecordPacks } from "./record-packs.ts";
 import {
@@ -68,6 +69,7 @@ export class ResultStore implements SpoolHost {
   readonly #options: ResultStoreOptions;
   readonly #maxResults: number;
   readonly #packs: RecordPacks;
+  readonly #checks: BodyChecks;
   /** Responses that are still coming. */
   readonly #spools = new Map<string, ResultSpool>();
   /** Complete ones, oldest first. */
@@ -84,6 +86,7 @@ export class ResultStore implements SpoolHost {
     this.files = options.files ?? REAL_FILES;
     this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES;
     this.#maxResults = options.maxResults ?? MAX_RESULTS;
+    this.#checks = new BodyChecks(this.files);
     this.#packs = new RecordPacks({
       files: this.files,
       // Removing a file frees room, so files must be small where there is little room.
@@ -147,11 +150,13 @@ export class ResultStore implements SpoolHost {
       this.#dropFor("expired", callId, result);
       return undefined;
     }
-    const { files } = this;
     return {
       bodyBytes: result.bodyBytes,
-      head: () => readHead(files, result),
-      read: (readOptions = {}) => readBody(files, result, readOptions),
+      head: async () => {
+        await this.#check(callId, result);
+        return await readHead(this.files, result);
+      },
+      read: (readOptions = {}) => this.#read(callId, result, readOptions),
     };
   }
 
@@ -200,7 +205,7 @@ export class ResultStore implements SpoolHost {
     record: Buffer,
   ): Promise<ResultLocation> {
     const place = await this.#packs.append(record);
-    return this.#complete(meta.callId, { ...header, ...place });
+    return this.#complete(meta.callId, { ...header, ...place, isChecked: true });
   }
 
   async storeAlone(
@@ -218,7 +223,7 @@ export class ResultStore implements SpoolHost {
     }
     const bytes = recordBytes(header);
     const file: RecordFile = { path, bytes, liveBytes: bytes };
-    return this.#complete(meta.callId, { ...header, file, offset: 0 });
+    return this.#complete(meta.callId, { ...header, file, offset: 0, isChecked: true });
   }
 
   onFailed(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void {
@@ -228,6 +233,28 @@ export class ResultStore implements SpoolHost {
     };
     if (fileGone === undefined) release();
     else this.#track(fileGone.finally(release));
+  }
+
+  async *#read(
+    callId: string,
+    result: ResultLocation,
+    options: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
+    await this.#check(callId, result);
+    yield* readBody(this.files, result, options);
+  }
+
+  async #check(callId: string, result: ResultLocation): Promise<void> {
+    try {
+      await this.#checks.check(result);
+    } catch (error) {
+      const isDamaged = error instanceof ResultError && error.code === "damaged";
+      if (isDamaged && this.#stored.get(callId) === result) {
+        this.#options.onDamaged?.(result.file.path, 1);
+        this.#dropFor("damaged", callId, result);
+      }
+      throw error;
+    }
   }
 
   #complete(callId: string, result: ResultLocation): ResultLocation {

@@ -6,6 +6,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
+import { mendFlippedBit } from "./bit-repair.ts";
 import { type Files, readAll } from "./files.ts";
 
 const HEADER_BYTES = 16;
@@ -25,8 +26,14 @@ export interface FoundCall {
   readonly bytes: number;
 }
 
-/** Reads the calls of a file, up to the first record that is damaged or torn. */
-export async function readWaitingCalls(files: Files, path: string): Promise<FoundCall[]> {
+export interface WaitingCallsReading {
+  readonly found: readonly FoundCall[];
+  /** A record that stands whole in the file is not what was written: it and those behind it are lost. */
+  readonly isDamaged: boolean;
+}
+
+/** Reads the calls of a file, up to the first record that is torn or damaged. One flipped bit is mended. */
+export async function readWaitingCalls(files: Files, path: string): Promise<WaitingCallsReading> {
   const handle = await files.open(path, "r");
   try {
     const { size } = await handle.stat();
@@ -39,12 +46,14 @@ export async function readWaitingCalls(files: Files, path: string): Promise<Foun
       if (offset + bytes > size) break;
       const json = await readBytes(handle, offset + HEADER_BYTES, jsonBytes);
       const body = await readBytes(handle, offset + HEADER_BYTES + jsonBytes, bodyBytes);
-      if (crc32(json) !== header.readUInt32BE(4) || crc32(body) !== header.readUInt32BE(12)) break;
+      if (!isWhole(json, header.readUInt32BE(4)) || !isWhole(body, header.readUInt32BE(12))) {
+        return { found, isDamaged: true };
+      }
       const call = { ...(JSON.parse(json.toString()) as Omit<WaitingCall, "body">), body };
       found.push({ call, bytes });
       offset += bytes;
     }
-    return found;
+    return { found, isDamaged: false };
   } finally {
     await handle.close();
   }
@@ -58,6 +67,13 @@ export function encodeWaitingCall({ body, ...call }: WaitingCall): Buffer {
   header.writeUInt32BE(body.length, 8);
   header.writeUInt32BE(crc32(body), 12);
   return Buffer.concat([header, json, body]);
+}
+
+/** Whether these are the bytes of the checksum; mends one flipped bit of either. */
+function isWhole(bytes: Buffer, checksum: number): boolean {
+  const difference = (crc32(bytes) ^ checksum) >>> 0;
+  const isOneBitOfChecksum = (difference & (difference - 1)) === 0;
+  return isOneBitOfChecksum || mendFlippedBit(bytes, checksum) !== undefined;
 }
 
 async function readBytes(handle: FileHandle, offset: number, length: number): Promise<Buffer> {

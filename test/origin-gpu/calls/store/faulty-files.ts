@@ -17,12 +17,15 @@ export class FaultyFiles {
   /** Open handles, and the largest number of them so far. */
   open = 0;
   maxOpen = 0;
+  /** Handles that were opened so far. */
+  opened = 0;
 
   readonly files: Files = {
     ...promises,
     open: (async (path: string, flags: string, mode: number) => {
       const handle = await promises.open(path, flags, mode);
       this.open += 1;
+      this.opened += 1;
       this.maxOpen = Math.max(this.maxOpen, this.open);
       return flags === "r" ? this.#counted(handle) : this.#faulty(handle);
     }) as Files["open"],

@@ -110,19 +110,44 @@ describe("after a crash", () => {
     }
   });
 
-  it("a flipped bit in a file of one result is mended, or found before the body's end", async () => {
+  it("a flipped bit in a file of one result is mended, or found before a byte of it is read", async () => {
     const { name, content } = await writtenFile({ a: SMALL }, 0);
     const bodyStart = content.length - SMALL.length;
     for (let bit = 0; bit < 8 * content.length; bit += 7) {
-      const { store } = await openOn(name, flipped(content, bit));
-      const result = store.get("a");
-      expect(await result?.head()).toEqual(HEAD);
-      // A large body is not read before a client asks for it.
-      const body = result === undefined ? undefined : collect(result.read());
-      if (bit >> 3 < bodyStart) expect((await body)?.equals(SMALL)).toBe(true);
-      else await expect(body).rejects.toMatchObject({ code: "damaged" });
-      await store.close();
+      for (const from of [0, SMALL.length - 1]) {
+        const { store, damaged } = await openOn(name, flipped(content, bit));
+        const result = store.get("a");
+        // A large body is not read before a client asks for it, or for a part of it.
+        expect(damaged).toEqual([]);
+        if (bit >> 3 < bodyStart) {
+          expect(await result?.head()).toEqual(HEAD);
+          expect((await collect(result?.read({ from }) ?? [])).equals(SMALL.subarray(from))).toBe(
+            true,
+          );
+        } else {
+          const reading = Promise.all([result?.head(), collect(result?.read({ from }) ?? [])]);
+          await expect(reading).rejects.toMatchObject({ code: "damaged" });
+          expect(damaged).toEqual([1]);
+          expect(store.get("a")).toBeUndefined();
+        }
+        await store.close();
+      }
     }
+  });
+
+  it("a body of an earlier process is checked once, however many read it", async () => {
+    const { name, content } = await writtenFile({ a: SMALL }, 0);
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, name), content);
+    const faulty = new FaultyFiles();
+    const { store } = await openStore({ directory, files: faulty.files });
+    const { opened } = faulty;
+    const read = async (from: number) => await collect(store.get("a")?.read({ from }) ?? []);
+    await Promise.all([read(0), read(5), read(39)]);
+    expect(faulty.opened - opened).toBe(4);
+    await read(1);
+    expect(faulty.opened - opened).toBe(5);
+    await store.close();
   });
 
   it("a damaged result in a pack does not take those behind it along", async () => {
