@@ -9,7 +9,7 @@
  *   --unhealthy N        answers 503 at /health for the first N times
  *   --exit-at-start N    prints some lines and ends with code N
  *
- * At GET /crash it ends with code 7; at any other path it answers with its environment. SIGTERM and SIGINT
+ * At GET /crash it ends with code 7. At /leave it stops listening, answers, and ends a moment later. At any other path it answers with its environment. SIGTERM and SIGINT
  * end it politely, which it says.
  */
 import { spawn } from "node:child_process";
@@ -55,9 +55,17 @@ process.on("SIGINT", () => {
   process.exit(0);
 });
 
+/** From the last connection of a server that stops to the end of its process. */
+const LEAVING_MS = 200;
+
 let unhealthy = Number(values.unhealthy);
 const server = createServer((request, response) => {
   if (request.url === "/crash") process.exit(7);
+  if (request.url === "/leave") {
+    server.close();
+    response.once("close", () => setTimeout(() => process.exit(0), LEAVING_MS));
+    response.setHeader("connection", "close");
+  }
   const well = request.url !== "/health" || unhealthy-- <= 0;
   response.writeHead(well ? 200 : 503).end(JSON.stringify(process.env));
 });
