@@ -28,8 +28,8 @@ export interface KeyedCallsOptions {
   readonly attach: (stream: Stream, carrier: Carrier, request: AttachRequest) => StreamEvents;
 }
 
-/** Its client asks again, and its gateway knows the other box by then. */
-const KEY_RELEASED: Failure = {
+/** Its client asks again, and its gateway finds the right box then. */
+const NOT_HERE: Failure = {
   code: "no_origin",
   detail: "another box has the calls under this key now",
   retryAfter: 1,
@@ -51,10 +51,11 @@ export class KeyedCalls {
     return true;
   }
 
-  /** Refuses a call whose key was released; undefined where it was not, and the call may begin. */
-  refuse(stream: Stream, { key }: RequestHead): StreamEvents | undefined {
-    if (key === undefined || !this.#released.has(key, this.#options.now())) return undefined;
-    return refuse(stream, KEY_RELEASED);
+  /** Refuses a call that may not begin under its key here; undefined where it may. */
+  refuse(stream: Stream, { key, joins = false }: RequestHead): StreamEvents | undefined {
+    if (key === undefined) return undefined;
+    const mayBegin = !joins && !this.#released.has(key, this.#options.now());
+    return mayBegin ? undefined : refuse(stream, NOT_HERE);
   }
 
   /**

@@ -3,10 +3,13 @@
  * was released must not begin a call here: the other box may run it. Pure: time is an argument.
  */
 
-/** An edge knows the former boxes for 5 s, and a request waits up to 5 s for a link. */
-const REMEMBERED_MS = 10_000;
+/**
+ * An edge may know the former boxes alone for 5 s. A request may then ask other boxes for 15 s, and try to get over a
+ * cut link for 30 s, before it begins here.
+ */
+const REMEMBERED_MS = 60_000;
 
-/** About 15 MB at the most; at 6,000 new keys a second, ten seconds. Beyond it the oldest is forgotten. */
+/** About 15 MB at the most; at 1,000 new keys a second, a minute. Beyond it the oldest is forgotten. */
 const MAX_KEYS = 65_536;
 
 export class ReleasedKeys {

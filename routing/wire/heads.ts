@@ -24,6 +24,8 @@ export interface RequestHead {
   async?: boolean;
   /** Idempotency-Key: the SHA-256 of its scope (routing/idempotency.ts). Calls of one scope are one call. */
   key?: string;
+  /** The box said that it knows a call under the key (`releaseKey`): this one joins it, and never runs itself. */
+  joins?: boolean;
   /** A WebSocket handshake: 128 random bits in hex that the dial-back must name. */
   websocket?: string;
 }
@@ -80,6 +82,9 @@ function requestHead(object: object): RequestHead {
   }
   if (head.key !== undefined && typeof head.key !== "string") {
     throw new ProtocolError("open: key is not a string");
+  }
+  if (head.joins !== undefined && typeof head.joins !== "boolean") {
+    throw new ProtocolError("open: joins is not a boolean");
   }
   return head as RequestHead;
 }

@@ -116,7 +116,7 @@ export const AGENT_OPERATIONS = {
   },
   /**
    * Releases an Idempotency-Key for another box, unless this one knows a call under it. A box that has released a
-   * key begins no call under it for some seconds: a gateway may still send one that was on its way.
+   * key begins no call under it for a minute: a gateway may still send one that was on its way.
    */
   releaseKey: {
     parameters: z.object({

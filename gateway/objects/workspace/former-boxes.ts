@@ -12,8 +12,8 @@ import type { Snapshot } from "../../contracts/names.ts";
  */
 const MAX_FORMER_SETS = 8;
 
-/** An edge sends calls to former boxes for 5 s, and each waits up to 5 s for a link. */
-const LATE_MS = 10_000;
+/** A request of an edge that did not know of the change yet begins within this time (calls/released-keys.ts). */
+const LATE_MS = 60_000;
 
 export class FormerBoxSets {
   readonly #sql: SqlStorage;

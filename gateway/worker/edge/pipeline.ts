@@ -112,7 +112,8 @@ export async function serve(
     head.key = key.scope;
     const home = await homeOfKey(env, snapshot, key.scope);
     if (!home.ok) return await fail(origin, context, home.error);
-    boxes = home.value;
+    ({ boxes } = home.value);
+    if (home.value.joins) head.joins = true;
   }
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   if (respondAsync && waitS === undefined) head.async = true;

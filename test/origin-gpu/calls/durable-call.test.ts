@@ -474,6 +474,11 @@ test("a key that the box knows is not released, running or done; another one is,
   expect(late.heard).toEqual(["refused no_origin"]);
   expect(calls).toHaveLength(1);
   expect(isInJournal("late")).toBe(false);
+  // The gateway was told that the key is known, and the call was forgotten since.
+  const joining = open({ callId: "joining", key: "forgotten", joins: true }, true);
+  await until(() => joining.heard.length > 0);
+  expect(joining.heard).toEqual(["refused no_origin"]);
+  expect(calls).toHaveLength(1);
 });
 
 test("a key joins its call also where the endpoint is not served any more", async () => {

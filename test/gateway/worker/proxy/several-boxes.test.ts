@@ -246,6 +246,10 @@ describe("calls under a key whose boxes have changed", () => {
     const second = await answering("moving-2");
     for (const key of KEYS) expect(await (await post(after, key)).text()).toBe("moving-1");
     expect(second.opened).toEqual([]);
+    // A box that said so is to join the call, and never to run another one.
+    const joined = first.opened.slice(KEYS.length).filter(({ joins }) => joins === true);
+    expect(new Set(joined.map(({ key }) => key))).toEqual(new Set(first.askedFor));
+    expect(first.askedFor.length).toBeGreaterThan(0);
 
     const fresh = KEYS.map((key) => `new-${key}`);
     const homes = new Map<string, string>();
