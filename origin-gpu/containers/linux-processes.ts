@@ -13,6 +13,11 @@ export function groupMembers(group: number): number[] {
   return processes().filter((pid) => Number(statOf(pid)[STAT_GROUP]) === group);
 }
 
+/** The name of a process, up to 15 characters of it. */
+export function nameOf(pid: number): string {
+  return read(`/proc/${pid}/comm`).trim();
+}
+
 /** When a process started, to compare with others: clock ticks since the machine's start. NaN for none. */
 export function startedAt(pid: number): number {
   return Number(statOf(pid)[STAT_STARTED]);

@@ -7,6 +7,7 @@ import {
   groupMembers,
   listeningSockets,
   type ListeningSocket,
+  nameOf,
   processes,
   socketsOf,
   startedAt,
@@ -24,6 +25,15 @@ export interface ContainerProcesses {
 }
 
 const ROOT = 0;
+
+/** Daemons that listen themselves for a container of theirs, however long they have run: rootless Docker does so. */
+const CONTAINER_DAEMONS: ReadonlySet<string> = new Set([
+  "dockerd",
+  "rootlesskit",
+  "slirp4netns",
+  "pasta",
+  "pasta.avx2",
+]);
 
 /**
  * Whether connections to this address reach a program that the container did not bring: one of another user, one of
@@ -58,5 +68,6 @@ function isStrangers({ inode, uid }: ListeningSocket, container: ContainerProces
   if (![ROOT, container.uid].includes(uid)) return true;
   if (containers.some((id) => id !== undefined)) return true;
   const begun = startedAt(container.leader);
-  return holders.length > 0 && holders.every((pid) => startedAt(pid) < begun);
+  const isOlder = (pid: number) => startedAt(pid) < begun && !CONTAINER_DAEMONS.has(nameOf(pid));
+  return holders.length > 0 && holders.every(isOlder);
 }

@@ -4,16 +4,19 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { stringify } from "smol-toml";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
   type Gateway,
   type GatewayOptions,
+  ROOT,
   startCommand,
+  startGateway,
   startUp,
   webServer,
 } from "../support/harness.ts";
 import { type Answer, send } from "../support/http-client.ts";
-import { untilGone } from "../support/processes.ts";
+import { ManagedProcess, untilGone } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const USER = "nobody";
@@ -178,6 +181,31 @@ describe.runIf(process.getuid?.() === 0)("as root, with --run-as", () => {
     await untilGone(after.child);
   });
 
+  test.each(["serve", "origin"])("so are the apps of %s", async (command) => {
+    const gateway = await startGateway({ stateDirectory: join(publicDirectory(), "state") });
+    onTestFinished(() => gateway.stop());
+    const { stateDirectory: state } = gateway;
+    const directory = publicDirectory();
+    const program = `require("node:http")
+      .createServer((_, response) => response.end(String(process.getuid())))
+      .listen(process.env.PORT, "127.0.0.1")`;
+    const endpoint = [{ function: "web", web_server: ["node", "-e", program] }];
+    const file = join(directory, "postern.toml");
+    writeFileSync(file, stringify({ app: "who", endpoint }));
+    const more = command === "serve" ? [file] : ["--name", "here"];
+    const running = startCommand([command, ...more, "--state", state, "--run-as", USER]);
+    onTestFinished(async () => void (await running.stop()));
+    if (command === "origin") {
+      await running.waitForErrorOutput(/here is connected/);
+      const deployment = startCommand(["deploy", file, "--state", state]);
+      expect((await deployment.exited).code, deployment.stderr).toBe(0);
+    } else await running.waitForOutput(/^http.*-dev/m);
+    const suffix = command === "serve" ? "-dev" : "";
+    const host = `tests--who-web${suffix}.localhost:${gateway.port}`;
+    const { text } = await send({ port: gateway.port, host }, "/");
+    expect(Number(text)).toBe(Number(execFileSync("id", ["-u", USER], { encoding: "utf8" })));
+  });
+
   test("an app's directory that the user can't read fails the start, and the log says why", async () => {
     const directory = temporaryDirectory();
     const stateDirectory = join(publicDirectory(), "state");
@@ -215,8 +243,18 @@ describe.runIf(process.getuid?.() === 0)("as root, with --run-as", () => {
   });
 });
 
-test.runIf(process.getuid?.() !== 0)("without root, --run-as is refused", async () => {
-  const command = startCommand(["up", "--port", "0", "--run-as", USER]);
+test("without root, --run-as is refused", async () => {
+  const state = join(publicDirectory(), "state");
+  const isRoot = process.getuid?.() === 0;
+  const drop = isRoot ? ["setpriv", `--reuid=${USER}`, "--clear-groups", "--"] : [];
+  const flags = ["up", "--port", "0", "--state", state, "--run-as", USER];
+  const [program = "", ...words] = [
+    ...drop,
+    process.execPath,
+    join(ROOT, "cli/postern.js"),
+    ...flags,
+  ];
+  const command = new ManagedProcess([program, ...words], { cwd: "/" });
   expect((await command.exited).code).toBe(1);
   expect(command.stderr).toContain("only root can run apps as another user");
 });

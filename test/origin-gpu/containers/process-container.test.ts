@@ -317,6 +317,24 @@ describe("a container beside other programs", () => {
     await managed.waitForOutput(/^server pid/m);
   }
 
+  test("may be served by the daemon of rootless Docker, which is older", async () => {
+    const port = await freePort();
+    const daemon = new ManagedProcess([
+      process.execPath,
+      "-e",
+      `process.title = "rootlesskit";
+      process.on("SIGUSR2", () => require("node:http").createServer().listen(${port}, "127.0.0.1"));
+      setInterval(() => undefined, 1000);
+      console.log("there");`,
+    ]);
+    onTestFinished(() => daemon.kill());
+    await daemon.waitForOutput(/^there$/m);
+    const own = startLate(port);
+    await own.pid("late");
+    process.kill(daemon.pid, "SIGUSR2");
+    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
+  });
+
   /** Its own server listens when it is told to, by a signal to the process `late`. */
   function startLate(port: number, settings: Partial<EndpointConfig> = {}): Started {
     return start(serverEndpoint(["--port", `${port}`, "--listen-late"], { port, ...settings }));
