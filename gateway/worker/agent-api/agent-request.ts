@@ -17,7 +17,7 @@ const bodies = new BodyReader();
 const BODY_PROBLEMS = {
   too_large: [413, "the request is larger than it declared"],
   too_slow: [408, "the request did not arrive whole in time"],
-  too_many: [429, "the box sends too many requests at a time"],
+  too_many: [429, "the box sends too much at a time"],
   broken: [400, "the request broke off"],
 } as const satisfies Record<BodyProblem, readonly [status: number, line: string]>;
 

@@ -10,7 +10,7 @@ import {
   BODY_TIMEOUT_MS,
   type BodyProblem,
   BodyReader,
-  MAX_BODIES_PER_SENDER,
+  MAX_HELD_BYTES,
 } from "../edge/body-reader.ts";
 import { type Caller, callerOf } from "./caller.ts";
 import { ApiProblem, invalid } from "./problems.ts";
@@ -104,7 +104,7 @@ function problemOf(problem: BodyProblem): ApiProblem {
     case "too_many":
       return new ApiProblem(
         "rate_limited",
-        `the workspace sends ${MAX_BODIES_PER_SENDER} request bodies already, which is the limit`,
+        `the workspace's unfinished requests have ${MAX_HELD_BYTES} bytes already, which is the limit`,
       );
     case "broken":
       return new ApiProblem("bad_request", "the body broke off");

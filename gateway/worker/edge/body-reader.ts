@@ -1,24 +1,25 @@
 /**
- * Reads the JSON bodies of requests whose sender has proved who it is: at most so many bytes, until a deadline, and a
- * few at a time for each sender. So what unfinished requests hold is bounded, and one sender's share of it.
+ * Reads the JSON bodies of requests whose sender has proved who it is: at most so many bytes, until a deadline. The
+ * unfinished bodies of one sender hold a bounded number of bytes together.
  */
 import { err, ok, type Result } from "../../../base/result.ts";
 import { systemTimer, type Timer } from "../../../base/runtime/timer.ts";
+import { MIB } from "../../../base/units.ts";
 import { within } from "../../../base/runtime/within.ts";
 
 /** A megabyte needs 400 kbit/s. An agent gives an operation up after this time too. */
 export const BODY_TIMEOUT_MS = 20_000;
 
-/** Bodies of one sender that are read at a time. Commands send one after another. */
-export const MAX_BODIES_PER_SENDER = 32;
+/** Bytes that the bodies of one sender may hold while they come: two reports of a box, or 32 requests of the API. */
+export const MAX_HELD_BYTES = 8 * MIB;
 
 /** `broken`: its client left, or sent a malformed chunk. */
 export type BodyProblem = "too_large" | "too_slow" | "too_many" | "broken";
 
 export class BodyReader {
   readonly #timer: Timer;
-  /** Bodies that are being read, by sender. */
-  readonly #reading = new Map<string, number>();
+  /** Bytes of bodies that are being read, by sender: as many as are declared, else as many as may come. */
+  readonly #held = new Map<string, number>();
 
   constructor(timer: Timer = systemTimer) {
     this.#timer = timer;
@@ -34,10 +35,12 @@ export class BodyReader {
     maxBytes: number,
   ): Promise<Result<string, BodyProblem>> {
     if (body === null) return ok("");
-    if (Number(headers.get("content-length") ?? 0) > maxBytes) return err("too_large");
-    const reading = this.#reading.get(sender) ?? 0;
-    if (reading >= MAX_BODIES_PER_SENDER) return err("too_many");
-    this.#reading.set(sender, reading + 1);
+    const declared = headers.get("content-length");
+    const bytes = declared === null ? maxBytes : Number(declared);
+    if (bytes > maxBytes) return err("too_large");
+    const held = this.#held.get(sender) ?? 0;
+    if (held + bytes > MAX_HELD_BYTES) return err("too_many");
+    this.#held.set(sender, held + bytes);
     const reader = body.getReader();
     try {
       const limits = { timer: this.#timer };
@@ -46,9 +49,9 @@ export class BodyReader {
     } catch {
       return err("broken");
     } finally {
-      const left = (this.#reading.get(sender) ?? 1) - 1;
-      if (left === 0) this.#reading.delete(sender);
-      else this.#reading.set(sender, left);
+      const left = (this.#held.get(sender) ?? bytes) - bytes;
+      if (left === 0) this.#held.delete(sender);
+      else this.#held.set(sender, left);
       // The rest is not wanted. A body that has ended takes no notice.
       void reader.cancel().catch(() => undefined);
     }

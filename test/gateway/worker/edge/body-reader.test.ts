@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   BODY_TIMEOUT_MS,
   BodyReader,
-  MAX_BODIES_PER_SENDER,
+  MAX_HELD_BYTES,
 } from "../../../../gateway/worker/edge/body-reader.ts";
 import { manualTimer, unfinishedBody } from "../../unfinished-body.ts";
 
@@ -54,16 +54,21 @@ describe("a request body", () => {
     expect(await new BodyReader().read(post(body), "a", 4)).toEqual({ ok: false, error: "broken" });
   });
 
-  test("beyond the few that a sender has under way is refused; other senders are read", async () => {
+  test("beyond the bytes that a sender has under way is refused; other senders are read", async () => {
     const { timer, pass } = manualTimer();
     const bodies = new BodyReader(timer);
-    const reading = Array.from({ length: MAX_BODIES_PER_SENDER }, async () =>
-      bodies.read(post(unfinishedBody("{").body), "a", 1_000),
-    );
-    expect(await bodies.read(post("{}"), "a", 1_000)).toEqual({ ok: false, error: "too_many" });
+    // Without a length a body may become as large as any.
+    const half = MAX_HELD_BYTES / 2;
+    const undeclared = bodies.read(post(unfinishedBody("{").body), "a", half);
+    const length = { "content-length": `${half - 1}` };
+    const declared = bodies.read(post(unfinishedBody("{").body, length), "a", half);
+    expect(await bodies.read(post("{}", { "content-length": "2" }), "a", 1_000)).toEqual({
+      ok: false,
+      error: "too_many",
+    });
     expect(await bodies.read(post("{}"), "b", 1_000)).toEqual({ ok: true, value: "{}" });
     await pass(BODY_TIMEOUT_MS);
-    await Promise.all(reading);
+    await Promise.all([undeclared, declared]);
     expect(await bodies.read(post("{}"), "a", 1_000)).toEqual({ ok: true, value: "{}" });
   });
 });

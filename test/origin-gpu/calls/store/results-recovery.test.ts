@@ -1,10 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
+import { mountSmallDisk, type SmallDisk } from "../../../support/small-disk.ts";
 import { temporaryDirectory } from "../../../support/temporary.ts";
 import {
   begin,
@@ -224,32 +225,19 @@ function copyOf(directory: string): string {
 }
 
 describe("on a disk that is full", () => {
-  let mounted: string | undefined;
+  let disk: SmallDisk | undefined;
   afterEach(() => {
-    if (mounted !== undefined) execFileSync("/bin/umount", [mounted]);
-    mounted = undefined;
+    disk?.unmount();
+    disk = undefined;
   });
 
-  /** A small file system of its own, where the machine lets us mount one. */
-  function mountSmallDisk(kib: number): string | undefined {
-    const directory = join(temporaryDirectory(), "disk");
-    mkdirSync(directory);
-    try {
-      const options = ["-t", "tmpfs", "-o", `size=${kib}k`, "tmpfs", directory];
-      execFileSync("/bin/mount", options, { stdio: "ignore" });
-    } catch {
-      return undefined;
-    }
-    mounted = directory;
-    return directory;
-  }
-
   it("the one result fails, clearly, and nothing else", async (context) => {
-    const directory = mountSmallDisk(512);
-    if (directory === undefined) {
+    disk = mountSmallDisk(512);
+    if (disk === undefined) {
       context.skip("needs the right to mount a tmpfs");
       return;
     }
+    const directory = disk.path;
     const { store } = await openStore({ directory });
     await storeResult(store, "before", pattern(1000, 1));
     const large = begin(store, "large");
