@@ -63,6 +63,8 @@ export async function startAgent(
   return await new Agent(options, { bodies, deployed }).start(signal);
 }
 
+const NO_BODY = new Uint8Array(0);
+
 /** Files of this agent alone, which are opened before it dials. */
 interface AgentFiles {
   readonly bodies?: BodySpools;
@@ -237,9 +239,9 @@ class Agent {
 
   #acceptor(link: Link): Acceptor {
     return {
-      onOpen: (stream, text, body, end) => {
+      onOpen: (stream, text, first, end) => {
         const head = parseOpenHead(text);
-        return this.#streams.take(stream, ({ calls, handlers }) =>
+        return this.#streams.take(stream, first, ({ calls, handlers }, body) =>
           "operation" in head
             ? serveOperation(head, { stream, body, end }, handlers)
             : this.#open(calls, link, { stream, body, end }, head),
@@ -247,7 +249,9 @@ class Agent {
       },
       onAttach: (stream, text) => {
         const request = parseAttach(text);
-        return this.#streams.take(stream, ({ calls }) => calls.attach(stream, link, request));
+        return this.#streams.take(stream, NO_BODY, ({ calls }) =>
+          calls.attach(stream, link, request),
+        );
       },
     };
   }

@@ -2,9 +2,13 @@
  * A request body on its way from a stream to the app. The stream gets credit for each chunk that the app
  * takes. The app never takes a cut body for a whole one: a body that breaks off throws in its reader.
  */
+import { Readable } from "node:stream";
 import type { Stream } from "../../routing/wire/multiplexer.ts";
+import { bodyBuffers } from "./body-buffers.ts";
 import type { BodySpool } from "./body-spool.ts";
 import type { Fingerprint, FingerprintReader } from "./fingerprint.ts";
+
+const BROKE_OFF = "the request body broke off";
 
 export class RequestBody {
   /** Gets credit for chunks that are taken; undefined when its sender is gone. */
@@ -18,19 +22,18 @@ export class RequestBody {
   #watcher: ((bytes: Uint8Array, end: boolean) => void) | undefined;
   /** Exists once the body is watched. */
   #fingerprint: PromiseWithResolvers<Fingerprint | undefined> | undefined;
+  /** Exists while its reader has taken all that came, and waits for more. */
   #wake: (() => void) | undefined;
-  /** Its reader has taken all that came, and waits for more. */
-  #isAwaited = false;
   #arrivedAt = Number.NEGATIVE_INFINITY;
 
   /**
    * @param stream undefined for a body that an earlier agent received
-   * @param first the bytes that came with OPEN
+   * @param first the bytes that came with OPEN; they are copied
    * @param end the body is whole
    */
   constructor(stream: Stream | undefined, first: Uint8Array, end: boolean) {
     this.#stream = stream;
-    this.#chunks = first.length === 0 ? [] : [first];
+    this.#chunks = first.length === 0 ? [] : [bodyBuffers.copy(first)];
     this.#ended = end;
   }
 
@@ -46,7 +49,7 @@ export class RequestBody {
 
   /** All that came has been taken, and more is to come: its sender is what is waited for. */
   get awaitsSender(): boolean {
-    return !this.#ended && (this.#isAwaited || this.#spool !== undefined);
+    return !this.#ended && (this.#wake !== undefined || this.#spool !== undefined);
   }
 
   /** The rest of the body comes over this stream. */
@@ -63,6 +66,8 @@ export class RequestBody {
     if (first === undefined) return null;
     // The pieces came while the container started; they are a window's worth at most.
     const body = chunks.length === 1 ? first : Buffer.concat(chunks);
+    // A request of which all bytes are here may go out again.
+    bodyBuffers.keep(body);
     this.#stream?.consume(body.length);
     return body;
   }
@@ -124,7 +129,10 @@ export class RequestBody {
 
   async #drain(spool: BodySpool): Promise<void> {
     try {
-      for await (const chunk of this.#arriving()) await spool.append(chunk);
+      for await (const chunk of this.#arriving()) {
+        await spool.append(chunk);
+        bodyBuffers.giveBack(chunk);
+      }
       await spool.finish();
     } catch (error) {
       await spool.discard("the body broke off");
@@ -153,12 +161,13 @@ export class RequestBody {
     return await this.#fingerprint?.promise;
   }
 
+  /** Takes the next part in. It is copied. */
   push(bytes: Uint8Array, end: boolean): void {
     this.#arrivedAt = performance.now();
     this.#watcher?.(bytes, end);
-    if (bytes.length > 0) this.#chunks.push(bytes);
+    if (bytes.length > 0) this.#chunks.push(bodyBuffers.copy(bytes));
     if (end) this.#ended = true;
-    this.#wake?.();
+    this.#wakeReader();
   }
 
   /** Gives the body up: it will not be completed, or its call is over. */
@@ -167,7 +176,40 @@ export class RequestBody {
     this.#fingerprint?.resolve(undefined);
     this.#chunks = [];
     void this.#spool?.discard("the call is over");
-    this.#wake?.();
+    this.#wakeReader();
+  }
+
+  #wakeReader(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  /** The body for an app's connection, which fails when the body breaks off. To be asked for once. */
+  readable(): Readable {
+    if (this.#spool !== undefined) return Readable.from(this.#spool.read(), { objectMode: false });
+    let passedOn = 0;
+    const next = (): void => {
+      const chunk = this.#chunks.shift();
+      if (this.#broken) readable.destroy(new Error(BROKE_OFF));
+      else if (chunk !== undefined) {
+        passedOn = chunk.length;
+        readable.push(chunk);
+      } else if (this.#ended) readable.push(null);
+      else this.#wake = next;
+    };
+    const readable = new Readable({
+      highWaterMark: 1,
+      read: () => {
+        // Who asks for the next part has passed the one before on.
+        this.#stream?.consume(passedOn);
+        passedOn = 0;
+        next();
+      },
+    });
+    // A body may break off when the request is over, and the connection does not listen any more.
+    readable.on("error", () => undefined);
+    return readable;
   }
 
   /** The body, chunk by chunk. @throws when it breaks off */
@@ -177,15 +219,13 @@ export class RequestBody {
 
   async *#arriving(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      if (this.#broken) throw new Error("the request body broke off");
+      if (this.#broken) throw new Error(BROKE_OFF);
       const chunk = this.#chunks.shift();
       if (chunk === undefined) {
         if (this.#ended) return;
-        this.#isAwaited = true;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
-        this.#isAwaited = false;
         continue;
       }
       yield chunk;

@@ -15,6 +15,7 @@ import {
 } from "../../routing/wire/frames.ts";
 import { type Acceptor, Multiplexer } from "../../routing/wire/multiplexer.ts";
 import { BATCH_MS, Batching } from "./batching.ts";
+import type { SocketReads } from "../websocket/socket-reads.ts";
 import type { Dialled } from "./gateway-address.ts";
 import { LinkSocket } from "./link-socket.ts";
 
@@ -30,6 +31,7 @@ const CLOSE_PROTOCOL_ERROR = 4002;
 
 export interface AgentConnectionOptions {
   readonly dialled: Extract<Dialled, { kind: "open" }>;
+  readonly reads: SocketReads;
   /** Frames leave with a random mask. */
   readonly needsMask: boolean;
   readonly number: number;
@@ -47,7 +49,7 @@ export class AgentConnection {
   readonly #streams: Multiplexer;
 
   constructor(options: AgentConnectionOptions) {
-    const { dialled, needsMask, number, acceptor, observer, onDrained, onClosed } = options;
+    const { dialled, reads, needsMask, number, acceptor, observer, onDrained, onClosed } = options;
     const batching = new Batching();
     const streams = new Multiplexer({
       role: "agent",
@@ -64,6 +66,7 @@ export class AgentConnection {
     const socket = new LinkSocket(
       dialled.socket,
       dialled.head,
+      reads,
       {
         onMessage: (message) => {
           try {

@@ -15,9 +15,15 @@ export class EarlyStreams<Taker> {
   }
 
   /** Accepts a stream now where that is possible, else at `release`. */
-  take(stream: Stream, accept: (taker: Taker) => StreamEvents): StreamEvents {
-    if (this.#taker !== undefined) return accept(this.#taker);
-    const held = new HeldStream(stream, accept);
+  take(
+    stream: Stream,
+    body: Uint8Array,
+    accept: (taker: Taker, body: Uint8Array) => StreamEvents,
+  ): StreamEvents {
+    if (this.#taker !== undefined) return accept(this.#taker, body);
+    // The link reads on into the buffer that it brought the body in.
+    const copy = new Uint8Array(body);
+    const held = new HeldStream<Taker>(stream, (taker) => accept(taker, copy));
     this.#held.push(held);
     return held;
   }
@@ -42,7 +48,8 @@ class HeldStream<Taker> implements StreamEvents {
   }
 
   onData(bytes: Uint8Array, end: boolean): void {
-    this.#events.push((to) => to.onData(bytes, end));
+    const copy = new Uint8Array(bytes);
+    this.#events.push((to) => to.onData(copy, end));
   }
 
   onDefer(): void {

@@ -9,6 +9,7 @@ import { type BoxEnrolment, mintBoxCredential } from "../../auth/box-credential.
 import { getHeader } from "../../base/headers.ts";
 import { VERDICT_HEADER, type VerdictKind, verdictKind } from "../../routing/wire/verdicts.ts";
 import { handshake } from "../websocket/handshake.ts";
+import type { SocketReads } from "../websocket/socket-reads.ts";
 
 /** The gateway must answer a handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -31,6 +32,12 @@ export interface AddressRequest {
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly signal?: AbortSignal;
+}
+
+export interface Dial {
+  readonly headers?: readonly string[];
+  readonly signal?: AbortSignal;
+  readonly reads?: SocketReads;
 }
 
 export type Dialled =
@@ -81,12 +88,8 @@ export class GatewayAddress {
     });
   }
 
-  /** Opens a WebSocket to the gateway's API for agents. Never rejects. @param signal gives the dial up */
-  async dial(
-    path: string,
-    headers: readonly string[] = [],
-    signal?: AbortSignal,
-  ): Promise<Dialled> {
+  /** Opens a WebSocket to the gateway's API for agents. Never rejects. */
+  async dial(path: string, { headers = [], signal, reads }: Dial = {}): Promise<Dialled> {
     const { url } = this.#options;
     const { protocol, host } = new URL(url);
     const connectTo = this.#connectTo();
@@ -99,6 +102,7 @@ export class GatewayAddress {
         nonce: randomBytes(16),
         timeoutMs: HANDSHAKE_TIMEOUT_MS,
         ...(signal === undefined ? {} : { signal }),
+        ...(reads === undefined ? {} : { reads }),
       });
       if (answer.kind === "open") return answer;
       const text = await firstLine(answer.body);

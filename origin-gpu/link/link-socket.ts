@@ -6,8 +6,9 @@
 import type { Socket } from "node:net";
 import { MIB } from "../../base/units.ts";
 import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS } from "../../routing/wire/limits.ts";
-
-const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+import { type FrameHead, OPCODE } from "../websocket/frames.ts";
+import type { SocketReads } from "../websocket/socket-reads.ts";
+import { WholeFrames } from "./whole-frames.ts";
 
 /** No gateway of ours sends a larger message: a link grants it 32 MiB at most, which it sends in pieces. */
 const MAX_MESSAGE_BYTES = 64 * MIB;
@@ -16,6 +17,7 @@ const MAX_MESSAGE_BYTES = 64 * MIB;
 const CLOSE_TIMEOUT_MS = 5_000;
 
 export interface LinkSocketEvents {
+  /** The bytes are valid until this returns. */
   onMessage(message: Uint8Array): void;
   onDrain(): void;
   /** Once. The code is 1006 where the connection ended without a close frame. */
@@ -26,10 +28,10 @@ export class LinkSocket {
   readonly #socket: Socket;
   readonly #events: LinkSocketEvents;
   readonly #randomMask: (() => Uint8Array) | undefined;
-  #received: Buffer[] = [];
-  #receivedBytes = 0;
-  /** Bytes that the next frame needs at least. */
-  #wanted = 2;
+  readonly #frames = new WholeFrames(MAX_MESSAGE_BYTES, {
+    onFrame: (head, payload) => this.#onFrame(head, payload),
+    onRefused: () => this.close(1002, "a frame that this agent does not take"),
+  });
   #fragments: Buffer[] = [];
   #heardAt = Date.now();
   #keepalive: ReturnType<typeof setInterval>;
@@ -37,12 +39,14 @@ export class LinkSocket {
 
   /**
    * @param head bytes that came with the handshake
+   * @param reads of this socket
    * @param randomMask makes four random bytes for each frame, where the path is neither TLS nor loopback: no peer
    *   may choose the bytes that an intermediary sees (RFC 6455, 10.3). Elsewhere the zero mask saves a pass.
    */
   constructor(
     socket: Socket,
     head: Buffer,
+    reads: SocketReads,
     events: LinkSocketEvents,
     randomMask?: () => Uint8Array,
   ) {
@@ -50,13 +54,15 @@ export class LinkSocket {
     this.#events = events;
     this.#randomMask = randomMask;
     socket.setNoDelay(true);
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("drain", () => events.onDrain());
     socket.on("error", () => undefined);
     socket.on("close", () => this.#ended(1006, "the connection ended"));
     socket.on("end", () => socket.destroy());
     this.#keepalive = setInterval(() => this.#keepAlive(), KEEPALIVE_INTERVAL_MS);
-    if (head.length > 0) queueMicrotask(() => this.#receive(head));
+    queueMicrotask(() => {
+      this.#receive(head);
+      reads.start((bytes) => this.#receive(bytes));
+    });
   }
 
   /** More waits to leave than the kernel takes. */
@@ -95,68 +101,34 @@ export class LinkSocket {
     socket.uncork();
   }
 
-  #receive(chunk: Buffer): void {
+  #receive(bytes: Uint8Array): void {
     if (this.#closed) return;
     this.#heardAt = Date.now();
-    this.#received.push(chunk);
-    this.#receivedBytes += chunk.length;
-    if (this.#receivedBytes < this.#wanted) return;
-    let bytes = this.#received.length === 1 ? chunk : Buffer.concat(this.#received);
-    for (;;) {
-      const taken = this.#parse(bytes);
-      if (taken === 0 || this.#closed) break;
-      bytes = bytes.subarray(taken);
-    }
-    this.#received = bytes.length === 0 ? [] : [bytes];
-    this.#receivedBytes = bytes.length;
+    this.#frames.read(bytes);
   }
 
-  /** Parses the frame at the front. @returns its bytes; 0 while it is not complete */
-  #parse(bytes: Buffer): number {
-    this.#wanted = 2;
-    if (bytes.length < 2) return 0;
-    const first = bytes[0] as number;
-    let length = (bytes[1] as number) & 0x7f;
-    let header = 2;
-    if (length === 126) {
-      this.#wanted = header = 4;
-      if (bytes.length < header) return 0;
-      length = bytes.readUInt16BE(2);
-    } else if (length === 127) {
-      this.#wanted = header = 10;
-      if (bytes.length < header) return 0;
-      length = Number(bytes.readBigUInt64BE(2));
-    }
-    if (length > MAX_MESSAGE_BYTES || ((bytes[1] as number) & 0x80) !== 0) {
-      this.close(1002, "a frame that this agent does not take");
-      return 0;
-    }
-    this.#wanted = header + length;
-    if (bytes.length < this.#wanted) return 0;
-    this.#frame(first & 0x0f, (first & 0x80) !== 0, bytes.subarray(header, header + length));
-    return header + length;
-  }
-
-  #frame(opcode: number, final: boolean, payload: Buffer): void {
+  #onFrame({ opcode, fin }: FrameHead, payload: Uint8Array): void {
+    if (this.#closed) return;
     switch (opcode) {
       case OPCODE.binary:
       case OPCODE.continuation:
-        if (final && this.#fragments.length === 0) this.#events.onMessage(payload);
+        if (fin && this.#fragments.length === 0) this.#events.onMessage(payload);
         else {
-          this.#fragments.push(payload);
-          if (!final) return;
+          this.#fragments.push(Buffer.from(payload));
+          if (!fin) return;
           const message = Buffer.concat(this.#fragments);
           this.#fragments = [];
           this.#events.onMessage(message);
         }
         return;
       case OPCODE.ping:
-        this.#sendFrame(OPCODE.pong, [payload]);
+        this.#sendFrame(OPCODE.pong, [Buffer.from(payload)]);
         return;
       case OPCODE.close: {
-        const code = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
-        const reason = payload.subarray(2).toString("utf8");
-        this.#sendFrame(OPCODE.close, [payload]);
+        const answer = Buffer.from(payload);
+        const code = answer.length >= 2 ? answer.readUInt16BE(0) : 1005;
+        const reason = answer.toString("utf8", 2);
+        this.#sendFrame(OPCODE.close, [answer]);
         this.#end();
         this.#ended(code, reason);
         return;

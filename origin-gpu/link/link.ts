@@ -14,6 +14,7 @@ import {
 } from "../../routing/wire/messages.ts";
 import type { Acceptor } from "../../routing/wire/multiplexer.ts";
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
+import { SocketReads } from "../websocket/socket-reads.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { reconnectDelayMs } from "./backoff.ts";
 import type { Dialled, GatewayAddress } from "./gateway-address.ts";
@@ -127,11 +128,12 @@ export class Link implements Carrier {
     const { gateway, number, incarnation } = this.#options;
     const headers = ["postern-incarnation", incarnation];
     const { signal } = this.#stop;
-    const dialled = await gateway.dial(`/_postern/link/${number}`, headers, signal);
+    const reads = new SocketReads();
+    const dialled = await gateway.dial(`/_postern/link/${number}`, { headers, signal, reads });
     if (signal.aborted) {
       if (dialled.kind === "open") dialled.socket.destroy();
     } else if (dialled.kind === "refused") this.#onDialRefused(dialled);
-    else this.#connect(dialled);
+    else this.#connect(dialled, reads);
   }
 
   #onDialRefused({ line, verdict }: LinkRefusal): void {
@@ -149,12 +151,13 @@ export class Link implements Carrier {
     this.#waitToDial(line);
   }
 
-  #connect(dialled: Extract<Dialled, { kind: "open" }>): void {
+  #connect(dialled: Extract<Dialled, { kind: "open" }>, reads: SocketReads): void {
     this.#heldAt = undefined;
     this.#isDoomed = false;
     const { gateway, number, acceptor, observer } = this.#options;
     const connection = new AgentConnection({
       dialled,
+      reads,
       needsMask: gateway.needsMask,
       number,
       acceptor: acceptor(this),

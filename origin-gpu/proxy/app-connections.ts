@@ -4,7 +4,6 @@
  * Servers close idle connections. A request that meets such a close may go out again on a fresh connection, by the
  * law of routing/wire/resend.ts. Requests with larger bodies never use a kept connection at all.
  */
-import { Readable } from "node:stream";
 import { type Dispatcher, Pool } from "undici";
 import { KIB } from "../../base/units.ts";
 import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
@@ -94,7 +93,7 @@ export class AppConnections {
       method,
       path: latin1(target),
       headers: headers.map(latin1),
-      body: whole === undefined ? Readable.from(call.body.chunks(), { objectMode: false }) : whole,
+      body: whole === undefined ? call.body.readable() : whole,
     };
     // After this turn's events: of a connection that the app has closed by now, undici knows then.
     setImmediate(() => pool.dispatch(request, appRequest));

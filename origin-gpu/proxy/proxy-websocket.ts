@@ -77,11 +77,8 @@ export async function proxyWebSocket(
   // Nothing is read before the relay takes over; an end in between must not go unnoticed.
   leaving.signal.addEventListener("abort", () => socket.resetAndDestroy());
   call.respond({ status: 101, headers }, true);
-  const dialled = await gateway.dial(
-    `/_postern/dial/${link}/${head.websocket}`,
-    [],
-    leaving.signal,
-  );
+  const path = `/_postern/dial/${link}/${head.websocket}`;
+  const dialled = await gateway.dial(path, { signal: leaving.signal });
   if (dialled.kind === "refused") {
     socket.resetAndDestroy();
     if (!call.over) call.fail({ code: "origin_error", detail: "the dial-back failed" });

@@ -5,12 +5,13 @@
  * relayed without being interpreted. It follows no redirect and retries nothing.
  */
 import { createHash } from "node:crypto";
-import { type IncomingMessage, request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
 
 import { eachHeader } from "../../base/headers.ts";
 import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
+import type { SocketReads } from "./socket-reads.ts";
 
 /** RFC 6455, 1.3. */
 const ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -44,6 +45,8 @@ export interface HandshakeOptions {
   readonly nonce: Uint8Array;
   /** Milliseconds until the server's response head. */
   readonly timeoutMs: number;
+  /** Reads the socket; by default Node does. */
+  readonly reads?: SocketReads;
   /** Gives up; without effect once the handshake has settled. */
   readonly signal?: AbortSignal;
 }
@@ -86,14 +89,16 @@ export class HandshakeError extends Error {
  * @throws HandshakeError
  */
 export function handshake(options: HandshakeOptions): Promise<Handshake> {
-  const { server, target, socketPath, signal, timeoutMs } = options;
+  const { server, target, socketPath, signal, timeoutMs, reads } = options;
   const key = Buffer.from(options.nonce).toString("base64");
   const { promise, resolve, reject } = Promise.withResolvers<Handshake>();
   if (signal?.aborted === true) {
     reject(new HandshakeError("aborted", "the handshake was given up"));
     return promise;
   }
-  const send = server.protocol === "https:" ? httpsRequest : httpRequest;
+  const isTls = server.protocol === "https:";
+  const send = isTls ? httpsRequest : httpRequest;
+  const Agent = isTls ? HttpsAgent : HttpAgent;
   const request = send({
     // `hostname` has brackets around an IPv6 address.
     host: server.hostname.replace(/^\[|\]$/g, ""),
@@ -102,7 +107,10 @@ export function handshake(options: HandshakeOptions): Promise<Handshake> {
     path: target,
     headers: requestHeaders(options.headers ?? [], server.host, key),
     // A connection of its own, which never goes back into a pool.
-    agent: false,
+    agent: new Agent({
+      keepAlive: false,
+      ...(reads === undefined ? {} : { onread: reads.onread }),
+    }),
     maxHeaderSize: MAX_HEADER_BYTES,
   });
 
@@ -121,6 +129,7 @@ export function handshake(options: HandshakeOptions): Promise<Handshake> {
   }, timeoutMs);
   signal?.addEventListener("abort", onAbort);
 
+  if (reads !== undefined) request.on("socket", (socket) => reads.belongTo(socket));
   request.on("error", (error: NodeJS.ErrnoException) => {
     const invalid = error.code?.startsWith("HPE_") === true;
     fail(invalid ? "invalid" : "unreachable", `WebSocket handshake: ${error.message}`, error);

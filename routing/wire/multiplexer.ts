@@ -46,7 +46,7 @@ const ENDED_BY = {
   [FRAME.DETACH]: "detached",
 } as const;
 
-/** Takes the new streams at the agent's end, and returns the events of each. */
+/** Takes the new streams at the agent's end, and returns the events of each. A body is valid until then. */
 export interface Acceptor {
   onOpen(stream: Stream, head: string, body: Uint8Array, end: boolean): StreamEvents;
   onAttach(stream: Stream, request: string): StreamEvents;

@@ -17,7 +17,10 @@ const NOTHING: readonly Uint8Array[] = [];
 export interface StreamEvents {
   /** Gateway only: the response's head (JSON text) with the first bytes of its body. */
   onHead?(head: string, body: Uint8Array, end: boolean): void;
-  /** Body bytes. The owner calls `stream.consume(n)` when it has passed them on. */
+  /**
+   * Body bytes. The owner calls `stream.consume(n)` when it has passed them on. At the agent they are valid until
+   * this returns: the link reads on into their buffer.
+   */
   onData(bytes: Uint8Array, end: boolean): void;
   /** `stream.window` was 0 and is not any more. */
   onWindow?(): void;

@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { Observer } from "../../../base/observer.ts";
-import type { Dialled, GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
+import type { Dial, Dialled, GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 import { Link } from "../../../origin-gpu/link/link.ts";
 import { FRAME, frame, packFrames, unpackFrames } from "../../../routing/wire/frames.ts";
 import type { EndpointAnnouncement, Hello, Welcome } from "../../../routing/wire/messages.ts";
@@ -109,10 +109,11 @@ afterEach(() => {
   server.close();
 });
 
-async function dial(): Promise<Dialled> {
+async function dial(_path: string, { reads }: Dial): Promise<Dialled> {
   const address = server.address();
   if (typeof address !== "object" || address === null) throw new Error("not listening");
-  const socket = connect(address.port, "127.0.0.1");
+  const socket = connect({ port: address.port, host: "127.0.0.1", onread: reads?.onread });
+  reads?.belongTo(socket);
   await once(socket, "connect");
   return { kind: "open", socket, head: Buffer.alloc(0) };
 }

@@ -3,11 +3,13 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LinkSocket } from "../../../origin-gpu/link/link-socket.ts";
+import { SocketReads } from "../../../origin-gpu/websocket/socket-reads.ts";
 import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS } from "../../../routing/wire/limits.ts";
 
 let server: Server;
 let gateway: Socket;
 let agent: Socket;
+let reads: SocketReads;
 
 beforeEach(async () => {
   server = createServer();
@@ -15,7 +17,10 @@ beforeEach(async () => {
   await once(server, "listening");
   const accepted = once(server, "connection");
   const address = server.address();
-  agent = connect(typeof address === "object" && address !== null ? address.port : 0, "127.0.0.1");
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  reads = new SocketReads();
+  agent = connect({ port, host: "127.0.0.1", onread: reads.onread });
+  reads.belongTo(agent);
   [gateway] = (await accepted) as [Socket];
   gateway.on("error", () => undefined);
 });
@@ -38,6 +43,7 @@ function link(head: Buffer = Buffer.alloc(0), randomMask?: () => Uint8Array): He
   const socket = new LinkSocket(
     agent,
     head,
+    reads,
     {
       onMessage: (message) => heard.messages.push(Buffer.from(message)),
       onDrain: () => {
@@ -242,8 +248,9 @@ describe("keepalive", () => {
     vi.advanceTimersByTime(KEEPALIVE_INTERVAL_MS);
     const [ping] = clientFrames(await received(10));
     expect([ping?.opcode, ping?.payload.toString()]).toEqual([1, "ping"]);
-    gateway.write(serverFrame(1, Buffer.from("pong")));
-    await once(agent, "data");
+    const pong = serverFrame(1, Buffer.from("pong"));
+    gateway.write(pong);
+    while (agent.bytesRead < pong.length) await new Promise((resolve) => setImmediate(resolve));
     vi.advanceTimersByTime(KEEPALIVE_TIMEOUT_MS);
     expect(heard.closed).toEqual([]);
     vi.advanceTimersByTime(KEEPALIVE_INTERVAL_MS);

@@ -1,4 +1,5 @@
 /** Responses that an app sends, and closes its connection after, before it has read the request. */
+import { Readable } from "node:stream";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
@@ -29,6 +30,13 @@ test("a response that comes before its upload ends is delivered", async () => {
   try {
     const ended = Promise.withResolvers<string>();
     let response = "";
+    async function* upload() {
+      yield new Uint8Array(10_000);
+      await Promise.resolve();
+      // The loop stands still until the app has gone, so that the next write fails before anything is read.
+      Atomics.wait(closed, 0, 0, 5_000);
+      for (let index = 0; index < 20; index++) yield new Uint8Array(99_500);
+    }
     const call = {
       head: { method: "POST", target: "/", headers: ["host", "app", "content-length", "2000000"] },
       isDurable: false,
@@ -36,13 +44,7 @@ test("a response that comes before its upload ends is delivered", async () => {
         whole: () => undefined,
         arrivedAt: 0,
         incomplete: true,
-        async *chunks() {
-          yield new Uint8Array(10_000);
-          await Promise.resolve();
-          // The loop stands still until the app has gone, so that the next write fails before anything is read.
-          Atomics.wait(closed, 0, 0, 5_000);
-          for (let index = 0; index < 20; index++) yield new Uint8Array(99_500);
-        },
+        readable: () => Readable.from(upload(), { objectMode: false }),
       },
       start: () => undefined,
       withdraw: () => undefined,

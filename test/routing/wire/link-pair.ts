@@ -45,6 +45,8 @@ export class LinkPair {
     const message = this.toAgent.shift();
     if (message === undefined) return false;
     this.agent.receive(message);
+    // The agent's link reads on into the buffer of a message: what was kept of it without a copy is spoilt.
+    message.fill(0xee);
     return true;
   }
 
