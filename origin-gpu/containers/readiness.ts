@@ -36,14 +36,12 @@ export async function untilReady(
     for (const origin of origins) {
       signal.throwIfAborted();
       if (!(await acceptsConnections(origin, signal))) continue;
-      if (isAnothers(origin)) {
-        why = `another program listens at ${origin}`;
-        continue;
-      }
-      if (healthPath === undefined) return origin;
-      const problem = await healthProblem(origin, healthPath, signal);
-      if (problem === undefined) return origin;
-      why = `GET ${origin}${healthPath} ${problem}`;
+      const problem =
+        healthPath === undefined ? undefined : await healthProblem(origin, healthPath, signal);
+      if (problem !== undefined) why = `GET ${origin}${healthPath} ${problem}`;
+      // Last, since it reads much of /proc, and a model may load for minutes.
+      else if (isAnothers(origin)) why = `another program listens at ${origin}`;
+      else return origin;
     }
     // An attempt that the signal itself broke off says nothing about the server.
     if (!signal.aborted) notYet(why);
