@@ -3,6 +3,7 @@ import type { Env } from "./contracts/env.ts";
 import { observerOf } from "./contracts/observer.ts";
 import { CLIENT_CLOSED, isAnnouncement, isLogged, logRequest } from "./worker/edge/access-log.ts";
 import { serve } from "./worker/edge/pipeline.ts";
+import { afterUnreadBody } from "./worker/edge/unread-body.ts";
 import { RequestContext } from "./worker/edge/request-context.ts";
 
 export { Names } from "./objects/names/names.ts";
@@ -18,10 +19,18 @@ export default {
     request.signal.addEventListener("abort", onLeft);
     const response = await answer(context, env, execution);
     request.signal.removeEventListener("abort", onLeft);
-    if (!isAnnouncement(request, response, env)) logRequest(env, context, response);
+    if (isAnnouncement(request, response, env)) return response;
+    logRequest(env, context, context.hasLeft ? CLIENT_CLOSED : response);
     return response;
   },
 } satisfies ExportedHandler<Env>;
+
+/** The body of a request that was answered without it; undefined also where the platform sees to such bodies. */
+function unreadBody(request: Request, env: Env): ReadableStream<Uint8Array> | undefined {
+  if (request.bodyUsed || env.POSTERN_ONE_ISOLATE !== "1") return undefined;
+  // A client that waits for a 100 has sent nothing (RFC 9110, 10.1.1).
+  return request.headers.has("expect") ? undefined : (request.body ?? undefined);
+}
 
 /** Answers a request. An error that nobody expected becomes a code for the client and a line for the operator. */
 async function answer(
@@ -30,7 +39,9 @@ async function answer(
   execution: ExecutionContext,
 ): Promise<Response> {
   try {
-    return await serve(context, env, execution);
+    const response = await serve(context, env, execution);
+    const unread = unreadBody(context.request, env);
+    return unread === undefined ? response : await afterUnreadBody(unread, response);
   } catch (error) {
     const stack = error instanceof Error ? error.stack : String(error);
     observerOf(env).notice(

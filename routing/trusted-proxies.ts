@@ -149,7 +149,7 @@ function contains({ address: base, bits }: Block, address: Address): boolean {
   return true;
 }
 
-function parseAddress(text: string): Address | undefined {
+export function parseAddress(text: string): Address | undefined {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
 }
 

@@ -1,24 +1,19 @@
 /**
- * Runs a gateway on this machine: workerd with the Worker of gateway/, and the TCP front before it, on one state
- * directory. `postern gateway` runs this alone; `postern up` adds an agent.
+ * Runs a gateway on this machine: workerd with the Worker of gateway/, and the place where clients connect to it, on
+ * one state directory. `postern gateway` runs this alone; `postern up` adds an agent.
  */
 
-import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { verifyBoxCredential } from "../../auth/box-credential.ts";
-import { deriveGatewayKeys } from "../../auth/keys.ts";
 import type { Observer } from "../../base/observer.ts";
 import { systemTimer } from "../../base/runtime/timer.ts";
 import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
-import { isTrusted, parseTrustedProxies } from "../../routing/trusted-proxies.ts";
-import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
-import { startFront, type Front } from "../front/front.ts";
+import { CommandFailure, reasonOf } from "../failure.ts";
 import { startMetrics } from "../metrics.ts";
 import { counters, stampLines, writeJsonLines } from "../observer.ts";
 import { bundleWorker } from "./bundle.ts";
 import { DiskReserve } from "./disk-reserve.ts";
+import { type Entrance, openEntrance } from "./entrance.ts";
 import { writeOwnProfile } from "./own-profile.ts";
 import type { GatewaySettings } from "./settings.ts";
 import {
@@ -36,14 +31,6 @@ const DRAIN_MS = 10_000;
 
 /** How long workerd may take to end. Clients have left by then, and only links of boxes hold it. */
 const WORKERD_GRACE_MS = 500;
-
-const MAX_CONNECTIONS = 10_000;
-
-/** Descriptors for everything but clients: storage, links, pipes, the containers' connections. */
-const RESERVED_DESCRIPTORS = 128;
-
-/** Descriptors of one client: its socket, the one to workerd, and in `up` the one to the app. */
-const DESCRIPTORS_PER_CLIENT = 3;
 
 export interface RunningGateway extends RunningInfo {
   readonly statePath: string;
@@ -69,32 +56,30 @@ export async function startGateway(
   await startMetrics();
   const state = openStateDirectory(settings.state);
   const reserve = reserveOf(state, observer);
-  let front: Front | undefined;
+  let entrance: Entrance | undefined;
   try {
     const orphan = state.readWorkerd();
     if (orphan !== undefined) await endOrphan(orphan);
     const workerd = Promise.withResolvers<Workerd>();
-    // The front's clients wait for this promise; the start below reports its failure.
+    // The entrance waits for this promise; the start below reports its failure.
     workerd.promise.catch(() => undefined);
-    const frontSecret = randomBytes(32).toString("base64url");
     const baseDomain = (port: number): string => settings.baseDomain ?? `localhost:${port}`;
     // Listening comes first: it shows a taken port before anything starts, and its port names the base domain.
-    front = await listen(settings, {
-      secret: frontSecret,
+    entrance = await openEntrance({
+      settings,
+      key: state.key,
       baseDomain,
-      upstreamPort: async () => (await workerd.promise).port(),
-      isProxy: proxyOf(settings),
-      isBoxCredential: async (credential) =>
-        await isBoxCredential(state.key, credential, baseDomain(front?.port ?? 0)),
+      workerdPort: async () => (await workerd.promise).port(),
       log: observer.notice,
     });
-    const domain = baseDomain(front.port);
+    const domain = baseDomain(entrance.port);
     const running = await startWorker(
       { settings, worker, state, reserve, observer },
       domain,
-      frontSecret,
+      entrance,
     );
     workerd.resolve(running);
+    entrance.opened();
     const info: RunningInfo = {
       url: `${publicScheme(domain)}://${domain}`,
       baseDomain: domain,
@@ -107,38 +92,25 @@ export async function startGateway(
     return {
       ...info,
       statePath: state.path,
-      ...endings(front, running, state, reserve),
+      ...endings(entrance, running, state, reserve),
     };
   } catch (error) {
-    front?.reset();
-    void front?.close();
+    entrance?.reset();
+    void entrance?.close();
     state.release();
     throw error;
   }
 }
 
-/** This machine's own address stands for each client of a proxy here; a trusted proxy's for its clients. */
-function proxyOf({ variables }: GatewaySettings): (address: string) => boolean {
-  const trusted = variables["POSTERN_TRUSTED_PROXIES"] ?? "";
-  const proxies = parseTrustedProxies(`127.0.0.0/8,::1,${trusted}`);
-  return (address) => proxies.ok && isTrusted(proxies.value, address);
-}
-
-async function isBoxCredential(key: string, credential: string, domain: string): Promise<boolean> {
-  const keys = await deriveGatewayKeys(key);
-  const verdict = await verifyBoxCredential(keys, credential, domain, Date.now() / 1_000);
-  return verdict.kind === "valid";
-}
-
 function endings(
-  front: Front,
+  entrance: Entrance,
   workerd: Workerd,
   state: StateDirectory,
   reserve: DiskReserve,
 ): Pick<RunningGateway, "drain" | "stop" | "kill"> {
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
-    drained ??= drainClients(front, workerd);
+    drained ??= drainClients(entrance, workerd);
     return drained;
   };
   return {
@@ -150,8 +122,8 @@ function endings(
       state.release();
     },
     kill() {
-      void front.close();
-      front.reset();
+      void entrance.close();
+      entrance.reset();
       workerd.kill();
       reserve.end();
       state.release();
@@ -159,12 +131,12 @@ function endings(
   };
 }
 
-async function drainClients(front: Front, workerd: Workerd): Promise<void> {
-  const closed = front.close();
+async function drainClients(entrance: Entrance, workerd: Workerd): Promise<void> {
+  const closed = entrance.close();
   // From here on workerd closes each connection when its response ends, and idle ones at once.
   workerd.drain();
   await within(DRAIN_MS, closed);
-  front.reset();
+  entrance.reset();
   await closed;
 }
 
@@ -188,7 +160,7 @@ function reserveOf({ reservePath }: StateDirectory, { notice }: Observer): DiskR
 async function startWorker(
   { settings, worker, state, reserve, observer }: WorkerOptions,
   baseDomain: string,
-  frontSecret: string,
+  { socketFd, variables: entranceVariables }: Entrance,
 ): Promise<Workerd> {
   const manifest = readWorkerManifest();
   const variables: Record<string, string> = {
@@ -200,13 +172,16 @@ async function startWorker(
     POSTERN_LOG: counters === undefined ? settings.log : "json",
     POSTERN_DEBUG: process.env["POSTERN_DEBUG"] ?? "",
     POSTERN_KEY: state.key,
-    POSTERN_FRONT_SECRET: frontSecret,
+    ...entranceVariables,
   };
   const configPath = join(state.runPath, "workerd.capnp");
   const bundle = await bundleWorker(PACKAGE_ROOT, worker);
   try {
     writePrivate(join(state.runPath, "worker.js"), bundle);
-    writePrivate(configPath, workerdConfig(manifest, "worker.js", Object.keys(variables)));
+    writePrivate(
+      configPath,
+      workerdConfig(manifest, "worker.js", Object.keys(variables), socketFd !== undefined),
+    );
   } catch (error) {
     throw new CommandFailure(`can't write the state directory ${state.path}: ${reasonOf(error)}`);
   }
@@ -215,6 +190,7 @@ async function startWorker(
     configPath,
     objectsPath: state.objectsPath,
     environment: variables,
+    socketFd,
     observer,
     onProcess(identity) {
       try {
@@ -226,37 +202,4 @@ async function startWorker(
       }
     },
   });
-}
-
-async function listen(
-  settings: GatewaySettings,
-  options: Omit<Parameters<typeof startFront>[0], "host" | "port" | "maxConnections">,
-): Promise<Front> {
-  const { host, port } = settings;
-  try {
-    return await startFront({ ...options, host, port, maxConnections: maxConnections() });
-  } catch (error) {
-    switch (codeOf(error)) {
-      case "EADDRINUSE":
-        throw new CommandFailure(`port ${port} is already taken; choose another with --port`);
-      case "EACCES":
-        throw new CommandFailure(
-          `port ${port} needs privileges; choose one above 1023 with --port`,
-        );
-      case "EADDRNOTAVAIL":
-        throw new CommandFailure(
-          `${host} is not an address of this machine; choose another with --host`,
-        );
-      default:
-        throw new CommandFailure(`can't listen on ${host}:${port}: ${reasonOf(error)}`);
-    }
-  }
-}
-
-/** The number of clients that the descriptor limit allows. Node raises the limit to the hard one at its start. */
-function maxConnections(): number {
-  const limit = Number(execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }));
-  if (!Number.isFinite(limit)) return MAX_CONNECTIONS;
-  const affordable = Math.floor((limit - RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CLIENT);
-  return Math.min(MAX_CONNECTIONS, Math.max(16, affordable));
 }

@@ -21,6 +21,8 @@ export interface GatewaySettings {
   /** The workspace whose first token the gateway keeps in its state directory. */
   readonly workspace: string;
   readonly log: "json" | "off";
+  /** Whether the TCP front stands before workerd: always, or only where the system needs it. */
+  readonly front: "always" | "auto";
   /** The Worker's variables by name, in the form that it reads. */
   readonly variables: Readonly<Record<string, string>>;
 }
@@ -54,6 +56,11 @@ export const GATEWAY_OPTIONS = {
     type: "string",
     value: "CIDR,...",
     summary: "proxies in front whose word on the client's address counts (none)",
+  },
+  front: {
+    type: "string",
+    value: "always|auto",
+    summary: "a TCP front that limits connections: always, or where the system needs it (auto)",
   },
   "dns-over-https": { type: "string", value: "URL", summary: "", notYet: true },
   log: {
@@ -143,6 +150,9 @@ export function gatewaySettings(flags: GatewayFlags, environment: Environment): 
     baseDomain: domain.value === "" ? undefined : domain.value.toLowerCase(),
     workspace: workspaceOf(environment["POSTERN_WORKSPACE"] || DEFAULT_WORKSPACE),
     log: logOf(pick(flags.log, "log", environment["POSTERN_LOG"], "POSTERN_LOG", "off")),
+    front: frontOf(
+      pick(flags.front, "front", environment["POSTERN_FRONT"], "POSTERN_FRONT", "auto"),
+    ),
     variables,
   };
 }
@@ -187,6 +197,11 @@ function hostOf(value: string): string {
 function logOf({ value, source }: Picked): "json" | "off" {
   if (value === "json" || value === "off") return value;
   throw new UsageError(`${source}: "${value}" is neither json nor off`);
+}
+
+function frontOf({ value, source }: Picked): "always" | "auto" {
+  if (value === "always" || value === "auto") return value;
+  throw new UsageError(`${source}: "${value}" is neither always nor auto`);
 }
 
 function isDecimal(value: string): boolean {

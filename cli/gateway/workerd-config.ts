@@ -7,14 +7,21 @@ import type { WorkerManifest } from "./worker-manifest.ts";
 
 /** The socket's and the disk service's names, for workerd's command line and control messages. */
 export const SOCKET_NAME = "http";
+export const PUBLIC_SOCKET_NAME = "public";
 export const DISK_NAME = "objects";
 
-/** `variables`: names of the environment variables that the Worker sees under the same names. */
+/**
+ * @param variables names of the environment variables that the Worker sees under the same names
+ * @param isPublic workerd inherits the socket to which clients connect, besides its own
+ */
 export function workerdConfig(
   manifest: WorkerManifest,
   bundleFile: string,
   variables: readonly string[],
+  isPublic: boolean,
 ): string {
+  const publicSocket = `
+    (name = ${text(PUBLIC_SOCKET_NAME)}, http = (), service = "gateway"),`;
   const bindings = [
     ...variables.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
     ...manifest.objects.map(
@@ -34,7 +41,7 @@ const config :Workerd.Config = (
     (name = ${text(DISK_NAME)}, disk = (writable = true)),
   ],
   sockets = [
-    (name = ${text(SOCKET_NAME)}, address = "127.0.0.1:0", http = (), service = "gateway"),
+    (name = ${text(SOCKET_NAME)}, address = "127.0.0.1:0", http = (), service = "gateway"),${isPublic ? publicSocket : ""}
   ],
 );
 

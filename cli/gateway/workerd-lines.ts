@@ -16,8 +16,11 @@ const LINE_WINDOW_MS = 10_000;
 const SETTLED_TOO_LATE =
   "Warning: A promise was resolved or rejected from a different request context";
 
-/** workerd's line about a response that broke off, with our words in it (gateway/worker/proxy/resumable-body.ts). */
-const BROKEN_ANSWER = /Uncaught exception: .*remote\.jsg\.Error: (the answer of call .*)$/;
+/** workerd's line about a response that broke off, with our words in it (gateway/objects/link/stream-response.ts). */
+const BROKEN_RESPONSE = /Uncaught exception: .*jsg\.Error: (the response of call .*)$/;
+
+/** The same of a response whose client has left. That is no fault. */
+const CLIENT_LEFT = /jsg\.Error: the client has left$/;
 
 /** How workerd says that SQLite could not write, or found no room for what it needs to read. */
 const FULL_DISK = /\bSQLITE_FULL\b|\bSQLITE_IOERR_SHMSIZE\b|No space left on device/;
@@ -49,7 +52,7 @@ export class WorkerdLines {
   add(line: string, nowMs: number): void {
     this.#withinStack =
       line.startsWith(SETTLED_TOO_LATE) || (this.#withinStack && line.startsWith("    at "));
-    if (line === "" || this.#withinStack) return;
+    if (line === "" || this.#withinStack || CLIENT_LEFT.test(line)) return;
     this.#kept.push(line);
     if (this.#kept.length > KEPT_LINES) this.#kept.shift();
     if (this.#saysDisk(line)) return;
@@ -62,7 +65,7 @@ export class WorkerdLines {
     }
     this.#lines += 1;
     if (this.#lines > MAX_LINES_PER_WINDOW) return;
-    const broken = BROKEN_ANSWER.exec(line)?.[1];
+    const broken = BROKEN_RESPONSE.exec(line)?.[1];
     this.#log(broken ?? `workerd: ${line}`);
   }
   /** Whether a line is about a full disk, or has the addresses behind one. */

@@ -12,7 +12,7 @@ import type { Observer } from "../../base/observer.ts";
 import { CommandFailure } from "../failure.ts";
 import { passOn } from "../observer.ts";
 import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.ts";
-import { DISK_NAME, SOCKET_NAME } from "./workerd-config.ts";
+import { DISK_NAME, PUBLIC_SOCKET_NAME, SOCKET_NAME } from "./workerd-config.ts";
 import { WorkerdLines } from "./workerd-lines.ts";
 
 /** The package has no types: its only export is the executable's path on this platform. */
@@ -37,6 +37,8 @@ export interface WorkerdOptions {
   readonly configPath: string;
   readonly objectsPath: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** A listening socket that workerd inherits; undefined where it has its own alone. */
+  readonly socketFd: number | undefined;
   readonly observer: Observer;
   /** Called with each new process and, when it has ended, with undefined. */
   readonly onProcess: (identity: ProcessIdentity | undefined) => void;
@@ -154,6 +156,7 @@ class Supervisor implements Workerd {
 
   #spawn(): { child: ChildProcess; listening: Promise<void>; lastLines: string[] } {
     const { configPath, objectsPath, environment, observer, onProcess, onFullDisk } = this.#options;
+    const { socketFd } = this.#options;
     const child = spawn(
       WORKERD,
       [
@@ -164,9 +167,10 @@ class Supervisor implements Workerd {
         ...(this.#lastPort === undefined
           ? []
           : [`--socket-addr=${SOCKET_NAME}=127.0.0.1:${this.#lastPort}`]),
+        ...(socketFd === undefined ? [] : [`--socket-fd=${PUBLIC_SOCKET_NAME}=4`]),
       ],
       {
-        stdio: ["ignore", "pipe", "pipe", "pipe"],
+        stdio: ["ignore", "pipe", "pipe", "pipe", ...(socketFd === undefined ? [] : [socketFd])],
         env: { GLIBC_TUNABLES, ...environment },
         detached: true,
       },

@@ -17,6 +17,8 @@ export interface Env {
   POSTERN_KEY?: string;
   /** Set where the TCP front stands before workerd: what it proves itself with when it announces an address. */
   POSTERN_FRONT_SECRET?: string;
+  /** Set where workerd's clients connect to it: with it the runner tells which of them have closed their half. */
+  POSTERN_WATCH_SECRET?: string;
   /** Addresses and blocks of proxies whose word about the client counts (routing/trusted-proxies.ts). */
   POSTERN_TRUSTED_PROXIES?: string;
   /** "json": each event is a line of JSON on the console, requests included. */

@@ -10,6 +10,11 @@ export interface LinkRpc extends Rpc.DurableObjectBranded {
   isUp(incarnation?: string): boolean;
   /** Ends the link of a box that may not be connected any more, and the WebSockets that came over it. */
   cutRevoked(): void;
+  /**
+   * The clients of these connections have closed their half (contracts/watched-calls.ts). They are told of again
+   * while that lasts; one for which nothing comes has left.
+   */
+  clientsHalfClosed(connections: readonly string[]): void;
   /** Tells the agent that its assignments have changed; returns whether it heard. */
   notifyAssignments(): Promise<boolean>;
   fetch(request: Request): Promise<Response>;
@@ -37,6 +42,8 @@ export const WHOLE = "postern-whole";
  * Without it the object answers at once.
  */
 export const WAIT = "postern-wait";
+/** The name of the client's connection, where the runner watches it (contracts/watched-calls.ts). */
+export const CONNECTION = "postern-connection";
 /** On a link's dial or a dial-back: what the Worker has verified. */
 export const WORKSPACE = "postern-workspace";
 export const BOX = "postern-box";

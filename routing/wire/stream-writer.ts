@@ -14,6 +14,7 @@ export class StreamWriter {
   readonly #carrier: Carrier | undefined;
   readonly #send: (part: Uint8Array, end: boolean) => void;
   #resume: (() => void) | undefined;
+  #isGivenUp = false;
 
   /** @param send sends one frame; by default a DATA frame */
   constructor(
@@ -31,20 +32,34 @@ export class StreamWriter {
     this.#resume?.();
   }
 
+  /** The peer needs no more bytes: whoever waits for room gets none. */
+  giveUp(): void {
+    this.#isGivenUp = true;
+    this.wake();
+  }
+
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
+  }
+
+  get #isEnded(): boolean {
+    return this.#stream.closed || this.#isGivenUp;
+  }
+
   get #isCongested(): boolean {
     return this.#carrier?.congested === true;
   }
 
-  /** Waits until bytes may be sent. @returns how many fit one frame; 0 when the stream is closed */
+  /** Waits until bytes may be sent. @returns how many fit one frame; 0 when the stream is closed or given up */
   async room(): Promise<number> {
     const stream = this.#stream;
-    while (!stream.closed && (stream.window === 0 || this.#isCongested)) {
+    while (!this.#isEnded && (stream.window === 0 || this.#isCongested)) {
       await new Promise<void>((resolve) => {
         this.#resume = resolve;
         if (this.#isCongested) this.#carrier?.whenDrained(resolve);
       });
     }
-    return stream.closed ? 0 : Math.min(stream.window, MAX_DATA_BYTES);
+    return this.#isEnded ? 0 : Math.min(stream.window, MAX_DATA_BYTES);
   }
 
   /**

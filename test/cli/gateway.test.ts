@@ -141,8 +141,21 @@ function oldNode(): string | undefined {
   return undefined;
 }
 
-test("what workerd answers by itself has a code, and an upload that it refuses gets the answer", async () => {
+test("workerd refuses CONNECT and unknown methods", async () => {
   const { port } = await startPosternGateway();
+  for (const [method, refusal] of [
+    ["CONNECT", 500],
+    ["M-SEARCH", 501],
+  ] as const) {
+    const client = await RawConnection.connect(port);
+    client.send(`${method} /x HTTP/1.1\r\nHost: nobody.localhost:${port}\r\n\r\n`);
+    expect((await client.response()).status).toBe(refusal);
+    client.socket.destroy();
+  }
+});
+
+test("behind the front, what workerd answers by itself has a code", async () => {
+  const { port } = await startPosternGateway(["--front", "always"]);
   for (const method of ["LINK", "M-SEARCH", "CONNECT"]) {
     const client = await RawConnection.connect(port);
     // Not in one read: the first eight bytes alone are easily told.
@@ -154,13 +167,20 @@ test("what workerd answers by itself has a code, and an upload that it refuses g
     expect(JSON.parse(body.toString())).toMatchObject({ code: "not_supported" });
     client.socket.destroy();
   }
-  const length = 32 * 1024 * 1024;
-  const head = `POST / HTTP/1.1\r\nHost: nobody.localhost:${port}\r\nContent-Length: ${length}\r\n\r\n`;
-  for (let round = 0; round < 20; round += 1) {
-    const client = await RawConnection.connect(port);
-    client.send(head);
-    client.send(Buffer.alloc(length));
-    expect((await client.response()).status).toBe(404);
-    client.socket.destroy();
-  }
 });
+
+test.each(["auto", "always"])(
+  "an upload that is refused gets the answer: --front %s",
+  async (front) => {
+    const { port } = await startPosternGateway(["--front", front]);
+    const length = 32 * 1024 * 1024;
+    const head = `POST / HTTP/1.1\r\nHost: nobody.localhost:${port}\r\nContent-Length: ${length}\r\n\r\n`;
+    for (let round = 0; round < 20; round += 1) {
+      const client = await RawConnection.connect(port);
+      client.send(head);
+      client.send(Buffer.alloc(length));
+      expect((await client.response()).status).toBe(404);
+      client.socket.destroy();
+    }
+  },
+);

@@ -5,6 +5,7 @@ import { gatewaySettings } from "../../cli/gateway/settings.ts";
 
 test("without flags or variables the defaults hold", () => {
   expect(gatewaySettings({}, {})).toEqual({
+    front: "auto",
     host: "127.0.0.1",
     port: 8787,
     state: resolve(".postern"),

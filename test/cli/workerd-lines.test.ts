@@ -30,13 +30,19 @@ test("an answer for a client that has left is no fault, and neither is the stack
   expect(printed(["Error: another", "    at there (worker.js:1:2)"])).toHaveLength(2);
 });
 
-test("an answer that broke off is told in our own words", () => {
+test("a response that broke off is told in our own words", () => {
   const line =
     "workerd/server/server/listen/mod.rs:373: error: Uncaught exception: workerd/jsg/value.h:1535: failed: " +
-    "remote.jsg.Error: the answer of call 1-2 broke off: the app closed the connection";
+    "remote.jsg.Error: the response of call 1-2 broke off: the app closed the connection";
   expect(printed([line])).toEqual([
-    "the answer of call 1-2 broke off: the app closed the connection",
+    "the response of call 1-2 broke off: the app closed the connection",
   ]);
+});
+
+test("a response whose client has left is no fault", () => {
+  const line =
+    "uncaught exception; exception = workerd/jsg/value.h:1535: failed: jsg.Error: the client has left";
+  expect(printed([line])).toEqual([]);
 });
 
 test("more than twenty lines in ten seconds are counted instead", () => {

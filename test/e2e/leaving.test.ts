@@ -42,12 +42,17 @@ async function noticedAfterMs(
 }
 
 describe.each([
-  ["by memory", false],
-  ["by requests", true],
-])("where calls pass %s,", (_way, manyIsolates) => {
+  ["calls pass by memory", false, "auto"],
+  ["calls pass by requests", true, "auto"],
+  ["the TCP front stands before workerd", false, "always"],
+])("where %s,", (_way, manyIsolates, front) => {
   let agent: ManagedProcess;
   beforeAll(async () => {
-    gateway = await startGateway({ isFaulty: true, manyIsolates, flags: ["--log", "json"] });
+    gateway = await startGateway({
+      isFaulty: true,
+      manyIsolates,
+      flags: ["--log", "json", "--front", front],
+    });
     const app = { asgi: "fastapi_app:app", directory: APPS, python: await ensureVenv() };
     agent = await startServe(gateway, [{ function: "web", ...app, max_inputs: 100 }]);
     await send(address(), "/json", { timeoutMs: 60_000 });
@@ -69,19 +74,22 @@ describe.each([
     },
   );
 
-  test("the log says of a client that left before the headers that it did", async () => {
-    const { port, host } = address();
-    const connection = await RawConnection.connect(port);
-    const id = randomUUID();
-    connection.send(
-      `GET /silent/headers?${id} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: ${id}\r\n\r\n`,
-    );
-    expect((await send(address(), `/arrivals/${id}`)).json()).toEqual({ started: true });
-    connection.reset();
-    const pattern = new RegExp(`.*"status":499.*"request_id":"${id}".*`);
-    const [line] = await gateway.process.waitForErrorOutput(pattern);
-    expect(JSON.parse(line)).toMatchObject({ path: "/silent/headers", code: "client_closed" });
-  });
+  test.each(["FIN", "RST"] as const)(
+    "the log says of a client that left by %s before the headers that it did",
+    async (how) => {
+      const { port, host } = address();
+      const connection = await RawConnection.connect(port);
+      const id = randomUUID();
+      connection.send(
+        `GET /silent/headers?${id} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: ${id}\r\n\r\n`,
+      );
+      expect((await send(address(), `/arrivals/${id}`)).json()).toEqual({ started: true });
+      LEAVE[how](connection);
+      const pattern = new RegExp(`.*"status":499.*"request_id":"${id}".*`);
+      const [line] = await gateway.process.waitForErrorOutput(pattern);
+      expect(JSON.parse(line)).toMatchObject({ path: "/silent/headers", code: "client_closed" });
+    },
+  );
 
   test("a second request on a connection is let go as fast as a first", async () => {
     const { port, host } = address();

@@ -21,7 +21,9 @@ let proxy: CuttableProxy;
 let agent: ManagedProcess;
 
 async function start(descriptors?: number): Promise<void> {
-  gateway = await startGateway(descriptors === undefined ? {} : { descriptors });
+  gateway = await startGateway(
+    descriptors === undefined ? {} : { descriptors, flags: ["--front", "always"] },
+  );
   proxy = await startCuttableProxy(gateway.port);
   agent = await startServe(gateway, [webServer()], proxy.port);
   await answers();

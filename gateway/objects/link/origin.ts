@@ -22,6 +22,7 @@ import { observerOf, reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
 import {
   BOX,
+  CONNECTION,
   HEAD,
   INCARNATION,
   LATELY_MS,
@@ -37,7 +38,9 @@ import {
   WHOLE,
   WORKSPACE,
 } from "../../contracts/link.ts";
+import { drainBody } from "../../contracts/drained-body.ts";
 import { linkName, workspaceStub } from "../../contracts/stubs.ts";
+import { watchCall } from "../../contracts/watched-calls.ts";
 import { attachAgain, type OwnLink } from "./attach-again.ts";
 import { ClaimableCalls } from "./claimable-calls.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -51,7 +54,8 @@ import {
 } from "./link-connection.ts";
 import { Notification } from "./notification.ts";
 import { PendingDial } from "./pending-dial.ts";
-import { noLink, revokedBox, type Resume, StreamResponse, unknownCall } from "./stream-response.ts";
+import { noLink, revokedBox, unknownCall } from "./refusals.ts";
+import { type Resume, StreamResponse } from "./stream-response.ts";
 
 const NO_BODY = new Uint8Array(0);
 
@@ -70,6 +74,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   readonly #dials = new Map<string, PendingDial>();
   /** Its box is not enrolled any more, or anew: nobody waits for the link until one is accepted again. */
   #isRevoked = false;
+  /** Responses whose clients may leave unseen, by the clients' connections. */
+  readonly #watched = new Map<string, StreamResponse>();
   /** It has coupled WebSockets of clients, which may be open still. */
   #hasCoupled = false;
   #watch: number | null = null;
@@ -149,6 +155,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     if (this.#hasCoupled) setTimeout(() => this.ctx.abort("its box was revoked"), LAST_WORD_MS);
   }
 
+  clientsHalfClosed(connections: readonly string[]): void {
+    for (const connection of connections) this.#watched.get(connection)?.onHalfClosed();
+  }
+
   async notifyAssignments(): Promise<boolean> {
     const link = this.#welcomed();
     if (link === undefined) return false;
@@ -161,7 +171,11 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 
   async #open(request: Request): Promise<Response> {
     const link = this.#welcomed() ?? (await this.#awaitLink(request));
-    if (link === undefined) return noLink(this.#absence);
+    if (link === undefined) {
+      const absence = this.#absence;
+      await this.#dropBody(request);
+      return noLink(absence);
+    }
     if (this.env.POSTERN_ONE_ISOLATE === "1") this.#publishQueue(link.identity);
     const head = request.headers.get(HEAD) ?? "";
     const isWhole = request.headers.has(WHOLE);
@@ -176,6 +190,12 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     }
     this.#watchLink();
     return await response.response;
+  }
+
+  /** Reads the body of a request that is refused, so that its client gets the refusal. */
+  async #dropBody({ body }: Request): Promise<void> {
+    if (body === null || this.env.POSTERN_ONE_ISOLATE !== "1") return;
+    await drainBody(body.getReader({ mode: "byob" }));
   }
 
   async #attach(request: Request): Promise<Response> {
@@ -217,11 +237,29 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       };
       return await attachAgain(this.env, own, id, events, from);
     };
-    return new StreamResponse(request, this.#deadlines, {
+    const connection = request.headers.get(CONNECTION);
+    let forget = (): void => undefined;
+    const response = new StreamResponse(request, this.#deadlines, {
       patienceMs: patienceOf(request),
       offset,
+      callId,
       resume: this.env.POSTERN_ONE_ISOLATE === "1" ? resume : undefined,
+      onOver: () => forget(),
     });
+    if (connection !== null && identity !== undefined) {
+      forget = this.#watchClient(connection, identity, response);
+    }
+    return response;
+  }
+
+  /** The returned function ends the watch. */
+  #watchClient(connection: string, link: LinkIdentity, response: StreamResponse): () => void {
+    const forget = watchCall(connection, link);
+    this.#watched.set(connection, response);
+    return () => {
+      forget();
+      if (this.#watched.get(connection) === response) this.#watched.delete(connection);
+    };
   }
 
   async #openWebSocket(request: Request): Promise<Response> {

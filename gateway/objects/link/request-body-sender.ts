@@ -9,6 +9,7 @@ import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream } from "../../../routing/wire/multiplexer.ts";
 import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
+import { drainBody } from "../../contracts/drained-body.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";
 
 /** A part of a body below this size costs less to copy, into a message with other frames, than a message. */
@@ -39,6 +40,7 @@ export class RequestBodySender {
   readonly #stream: Stream;
   readonly #events: RequestBodySenderEvents;
   readonly #writer: StreamWriter;
+  #sending: Promise<void> | undefined;
 
   constructor(stream: Stream, events: RequestBodySenderEvents) {
     this.#stream = stream;
@@ -49,6 +51,16 @@ export class RequestBodySender {
   /** The owner calls this on `onWindow` and when the stream has ended. */
   wake(): void {
     this.#writer.wake();
+  }
+
+  /** While a body streams: resolves when it has been read to its end, whoever wanted it. */
+  get sending(): Promise<void> | undefined {
+    return this.#sending;
+  }
+
+  /** The app has answered without it: what still comes is read and dropped. */
+  abandon(): void {
+    this.#writer.giveUp();
   }
 
   /** Sends a body that did not fit the opening frame. */
@@ -62,8 +74,14 @@ export class RequestBodySender {
    * @param head the RequestHead as JSON
    */
   async send(body: ReadableStream<Uint8Array>, env: Env, head: string): Promise<void> {
-    const limit = maxBodyBytes(env);
     const reader = body.getReader({ mode: "byob" });
+    this.#sending = this.#pump(reader, env, head);
+    await this.#sending;
+    this.#sending = undefined;
+  }
+
+  async #pump(reader: ReadableStreamBYOBReader, env: Env, head: string): Promise<void> {
+    const limit = maxBodyBytes(env);
     const stream = this.#stream;
     let total = 0;
     let buffer = new ArrayBuffer(FRAME_HEADER_BYTES + MAX_DATA_BYTES);
@@ -75,7 +93,7 @@ export class RequestBodySender {
           new Uint8Array(buffer, FRAME_HEADER_BYTES, size),
         );
         const { done, value } = result;
-        if (stream.closed) break;
+        if (stream.closed || this.#writer.isGivenUp) break;
         if (done) {
           stream.sendData([], true);
           this.#events.onSent();
@@ -90,7 +108,9 @@ export class RequestBodySender {
         if (value.length < PACKED_BELOW_BYTES) stream.sendData([value.slice()]);
         else stream.sendInPlace(new Uint8Array(buffer, 0, FRAME_HEADER_BYTES + value.length));
       }
-      await reader.cancel();
+      // Elsewhere the platform sees to bodies that nobody reads.
+      if (env.POSTERN_ONE_ISOLATE === "1") await drainBody(reader);
+      else await reader.cancel();
     } catch {
       this.#fail(INTERRUPTED, isChunked(head) ? MALFORMED : INTERRUPTED);
     }

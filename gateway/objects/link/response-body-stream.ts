@@ -27,7 +27,7 @@ export class ResponseBodyStream {
   #writingBytes = 0;
   #pendingBytes = 0;
   /** How the body goes on after the last piece. */
-  #ending: "open" | "end" | "break" = "open";
+  #ending: "open" | "end" | Error = "open";
   #closed = false;
 
   /**
@@ -61,12 +61,12 @@ export class ResponseBodyStream {
     this.#finish("end");
   }
 
-  /** The body broke off: the reader gets what came before, and then a broken stream. */
-  break(): void {
-    this.#finish("break");
+  /** The body broke off: the reader gets what came before, and then a stream that breaks with this reason. */
+  break(reason: Error): void {
+    this.#finish(reason);
   }
 
-  #finish(ending: "end" | "break"): void {
+  #finish(ending: "end" | Error): void {
     if (this.#closed || this.#ending !== "open") return;
     this.#ending = ending;
     if (this.#writingBytes === 0) this.#proceed();
@@ -88,7 +88,7 @@ export class ResponseBodyStream {
         () => this.#events.onLeft(),
       );
     } else {
-      this.#writer.abort(new Error("the response broke off")).catch(() => undefined);
+      this.#writer.abort(this.#ending).catch(() => undefined);
     }
   }
 

@@ -2,13 +2,12 @@
  * The Response that the link's object makes of one stream for the Worker. The stream's events become one attempt
  * (contracts/attempt.ts), and the request body becomes frames. The stream's windows bound the memory of both.
  */
-import { ProtocolError } from "../../../routing/wire/frames.ts";
-import { contentLength, parseResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { attemptResponse, type UnparsedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { detailOf, lengthFrom } from "./agent-words.ts";
 import { readRest, type RestOfResponse } from "./attach-again.ts";
 import { RequestBodySender } from "./request-body-sender.ts";
 import { ResponseBodyStream } from "./response-body-stream.ts";
@@ -19,10 +18,16 @@ import { ResponseBodyStream } from "./response-body-stream.ts";
  */
 const LISTEN_AFTER_MS = 100;
 
-const NO_LINK = JSON.stringify({
-  code: "no_origin",
-  detail: "the box is not connected",
-  retryAfter: 1,
+/** How long a client that closed its half may wait for the next byte. */
+const HALF_CLOSED_GRACE_MS = 300;
+
+/** workerd writes this to its log; the runner leaves it out (cli/gateway/workerd-lines.ts). */
+const CLIENT_LEFT = "the client has left";
+
+/** For a client that closed its half and reads on, if there is one. */
+const LEFT = JSON.stringify({
+  code: "call_lost",
+  detail: "the client closed its half of the connection, which counts as leaving",
 } satisfies Failure);
 
 const TOO_MANY_STREAMS = JSON.stringify({
@@ -30,31 +35,6 @@ const TOO_MANY_STREAMS = JSON.stringify({
   detail: "the link has its 2,000 streams",
   retryAfter: 1,
 } satisfies Failure);
-
-const UNKNOWN_CALL = JSON.stringify({
-  code: "call_lost",
-  detail: "the object was reset",
-} satisfies Failure);
-
-const BOX_REVOKED = JSON.stringify({
-  code: "call_lost",
-  detail: "the box that ran the call was revoked",
-} satisfies Failure);
-
-/** There is no link. */
-export function noLink(cause: "no_link" | "link_away" | "link_unknown"): Response {
-  return attemptResponse({ kind: "failed", cause, failure: NO_LINK });
-}
-
-/** There is no link, and its box will not bring the call back. */
-export function revokedBox(): Response {
-  return attemptResponse({ kind: "failed", cause: "reset", failure: BOX_REVOKED });
-}
-
-/** The object does not know the call any more; the agent may. */
-export function unknownCall(): Response {
-  return attemptResponse({ kind: "failed", cause: "link_lost", failure: UNKNOWN_CALL });
-}
 
 /**
  * Attaches to the call again after its link was lost.
@@ -68,6 +48,10 @@ export interface StreamResponseOptions {
   readonly patienceMs?: number | undefined;
   /** Bytes of the body that the attempt leaves out. */
   readonly offset?: number;
+  /** For messages; undefined for an operation of the agent. */
+  readonly callId?: () => string | undefined;
+  /** Called once, when nothing more can come for the client. */
+  readonly onOver?: () => void;
   /**
    * Self-hosted: the object goes on with a body whose link was lost. Elsewhere the Worker does, which outlives
    * the object as well.
@@ -94,6 +78,8 @@ export class StreamResponse implements StreamEvents {
   /** Continues to read another link's body, once the client has all that was read before. */
   #readOn: (() => void) | undefined;
   #left = false;
+  /** Since when the client was seen to have closed its half, and `#offset` then. */
+  #halfClosed: { readonly sinceMs: number; readonly offset: number } | undefined;
 
   /** @param request the Worker's; its signal aborts when the client left */
   constructor(request: Request, deadlines: Deadlines, options: StreamResponseOptions = {}) {
@@ -130,7 +116,7 @@ export class StreamResponse implements StreamEvents {
       this.onData(body, end);
       return;
     }
-    if (end) {
+    if (end && this.#requestBody?.sending === undefined) {
       this.#stream?.consume(body.length);
       const whole = body.length === 0 ? null : body;
       this.#settle({ kind: "response", head, body: whole, resumable: false });
@@ -141,19 +127,33 @@ export class StreamResponse implements StreamEvents {
     this.#listen();
     const events = {
       onTaken: (bytes: number) => this.#onTaken(bytes),
-      onWhole: () => this.#stream?.finish(),
+      onWhole: () => {
+        this.#stream?.finish();
+        this.#options.onOver?.();
+      },
       onLeft: () => this.#leave(),
     };
     this.#body = new ResponseBodyStream(events, lengthFrom(head, this.#offset));
     const resumable = this.#options.resume === undefined;
     this.#settle({ kind: "response", head, body: this.#body.readable, resumable });
-    this.onData(body, false);
+    this.onData(body, end);
   }
 
   onData(bytes: Uint8Array, end: boolean): void {
     this.#offset += bytes.length;
     if (bytes.length > 0) this.#body?.push(bytes);
-    if (end) this.#body?.end();
+    if (end) this.#afterUpload(() => this.#body?.end());
+  }
+
+  /** Ends a response that comes before the upload has ended, once its client has sent the rest of that. */
+  #afterUpload(end: () => void): void {
+    const sending = this.#requestBody?.sending;
+    if (sending === undefined) {
+      end();
+      return;
+    }
+    this.#requestBody?.abandon();
+    void sending.then(end);
   }
 
   onWindow(): void {
@@ -166,13 +166,14 @@ export class StreamResponse implements StreamEvents {
     if (this.#body !== undefined) {
       // Only a hostile agent defers a call whose response has begun: that response breaks off like any other.
       if (ending.kind === "link_lost") void this.#resume(this.#body);
-      else this.#body.break();
+      else this.#break(this.#body, "failure" in ending ? detailOf(ending.failure) : ending.kind);
     } else if (ending.kind === "deferred") {
       this.#settle({ kind: "deferred", call: ending.call });
       return;
     } else {
       const failure = "failure" in ending ? ending.failure : "{}";
-      this.#settle({ kind: "failed", cause: ending.kind, failure });
+      const cause = ending.kind;
+      this.#afterUpload(() => this.#settle({ kind: "failed", cause, failure }));
     }
     this.#stream?.discard();
   }
@@ -186,8 +187,14 @@ export class StreamResponse implements StreamEvents {
       this.#stream = rest.stream;
       if (this.#left) this.#leave();
     } else if (rest === undefined || !(await readRest(rest.body, (bytes) => this.#pass(bytes)))) {
-      body.break();
+      this.#break(body, "its link did not come back");
     } else body.end();
+  }
+
+  #break(body: ResponseBodyStream, why: string): void {
+    const call = this.#options.callId?.() ?? "of the agent itself";
+    body.break(new Error(`the response of call ${call} broke off: ${why}`));
+    this.#options.onOver?.();
   }
 
   /** Passes on a piece of another link's body; returns whether the client wants more. */
@@ -207,6 +214,22 @@ export class StreamResponse implements StreamEvents {
     if (this.#body?.pendingBytes === 0) this.#readOn?.();
   }
 
+  /**
+   * The client has closed its half of the connection, and is told of again while that lasts. It may still read. Where
+   * nothing has come for it in HALF_CLOSED_GRACE_MS, it has left.
+   */
+  onHalfClosed(): void {
+    if (this.#left) return;
+    const offset = this.#offset;
+    const now = Date.now();
+    if (this.#halfClosed?.offset !== offset) this.#halfClosed = { sinceMs: now, offset };
+    if (now - this.#halfClosed.sinceMs < HALF_CLOSED_GRACE_MS) return;
+    this.#leave();
+    if (this.#body === undefined)
+      this.#settle({ kind: "failed", cause: "cancelled", failure: LEFT });
+    else this.#body.break(new Error(CLIENT_LEFT));
+  }
+
   /** Sends a body that did not fit the opening frame, as the window allows. */
   async sendBytes(bytes: Uint8Array): Promise<void> {
     await this.#requestBody?.sendBytes(bytes);
@@ -222,6 +245,7 @@ export class StreamResponse implements StreamEvents {
 
   #settle(attempt: UnparsedAttempt): void {
     this.#resolve(attemptResponse(attempt));
+    if (this.#body === undefined) this.#options.onOver?.();
   }
 
   /** From now on the client waits for the app, and only as long as its patience lasts. */
@@ -244,23 +268,10 @@ export class StreamResponse implements StreamEvents {
   #leave(): void {
     this.#left = true;
     this.#endWaits();
+    this.#options.onOver?.();
     this.#stream?.cancel();
     this.#stream?.discard();
     this.#requestBody?.wake();
     this.#readOn?.();
-  }
-}
-
-/**
- * The bytes of a body from an offset on, where the response declares its length; undefined also for a head that
- * makes no sense, which the Worker refuses.
- */
-function lengthFrom(head: string, offset: number): number | undefined {
-  try {
-    const length = contentLength(parseResponseHead(head).headers);
-    return length === undefined ? undefined : Math.max(0, length - offset);
-  } catch (error) {
-    if (error instanceof ProtocolError) return undefined;
-    throw error;
   }
 }

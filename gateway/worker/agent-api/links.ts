@@ -4,6 +4,7 @@
  */
 import { boxOf, enrolledBox, refusal } from "./credential.ts";
 import { BOX, INCARNATION, LINK, NONCE, SERIAL, VERB, WORKSPACE } from "../../contracts/link.ts";
+import { noteBoxConnection } from "../edge/half-closed.ts";
 import { originStub } from "../../contracts/stubs.ts";
 import type { Env } from "../../contracts/env.ts";
 import { MAX_LINKS } from "../../../routing/wire/limits.ts";
@@ -29,6 +30,7 @@ export async function acceptLink(request: Request, env: Env, link: string): Prom
     [LINK]: link,
     [INCARNATION]: incarnation,
   };
+  noteBoxConnection(request);
   const stub = originStub(env, box.workspace, box.box, number);
   const response = await stub.fetch(VERB.link, { headers });
   if (response.status !== 409) return response;

@@ -1,6 +1,7 @@
 /** The access log: one `gateway.request` for each request, with JSON or where the topic `gateway` is on. */
 import { continuedTrace } from "../../../routing/trace-context.ts";
 import type { Env } from "../../contracts/env.ts";
+import { HALF_CLOSED_PATH } from "./half-closed.ts";
 import { observerOf } from "../../contracts/observer.ts";
 import type { RequestContext } from "./request-context.ts";
 
@@ -34,11 +35,13 @@ export function logRequest(
 }
 
 /**
- * Whether this was the front's announcement of a connection, which is nobody's request. A client that pretends to
- * announce one gets no 204.
+ * Whether this was the runner's own request: the front's announcement of a connection, or a notice of half-closed
+ * ones. A client that pretends to be the runner gets another status.
  */
 export function isAnnouncement(request: Request, { status }: Response, env: Env): boolean {
-  return status === 204 && request.url === `http://${env.POSTERN_BASE_DOMAIN}/_postern/connection`;
+  if (status !== 204 && status !== 200) return false;
+  const paths = status === 204 ? "/_postern/connection" : HALF_CLOSED_PATH;
+  return request.url === `http://${env.POSTERN_BASE_DOMAIN}${paths}`;
 }
 
 /** The path without what opens a result: its token is in the query, and in the path that cancels its call. */

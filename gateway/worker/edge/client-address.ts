@@ -77,8 +77,9 @@ function peerAddress(request: Request, env: Env): string {
     const address = announced.get(connection);
     if (address !== undefined) return address;
   }
-  const address = connection.slice(0, connection.lastIndexOf(":"));
-  return address.startsWith("[") ? address.slice(1, -1) : address;
+  const address = connection.slice(0, connection.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+  // An IPv4 client of a dual-stack socket.
+  return /^::ffff:[\d.]+$/.test(address) ? address.slice("::ffff:".length) : address;
 }
 
 function connectionOf(request: Request): string | undefined {

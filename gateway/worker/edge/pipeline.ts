@@ -30,6 +30,7 @@ import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
 import { homeOfKey } from "./key-home.ts";
+import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import { collectResult, patienceMs, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
@@ -124,7 +125,7 @@ export async function serve(
     origin,
     await proxyRequest(
       env,
-      outgoingCall(head, { workspace: snapshot.workspace, boxes }, request),
+      outgoingCall(env, head, { workspace: snapshot.workspace, boxes }, request),
       patience,
     ),
   );
@@ -164,6 +165,7 @@ async function respond(
       });
     }
     case "failed":
+      context.hasLeft = attempt.cause === "cancelled";
       return await fail(origin, context, attempt.failure);
   }
 }
@@ -240,6 +242,7 @@ async function idempotencyScope(
 
 /** A call as it goes out. Those under one key have one box alone: another one would run them again. */
 function outgoingCall(
+  env: Env,
   head: RequestHead,
   { workspace, boxes }: Pick<Snapshot, "workspace" | "boxes">,
   request: Request,
@@ -252,6 +255,7 @@ function outgoingCall(
     head: asciiJson(JSON.stringify(head)),
     request,
     terms: { method: head.method, isKeyed, isDurable: head.async === true },
+    connection: () => watchedConnection(request, env),
     // A call that is durable from its first byte on waits for the journal in any case.
     mayBeLocal: !isKeyed && head.async !== true,
   };

@@ -27,6 +27,8 @@ export class RequestContext {
   trace: TraceContext | undefined;
   /** The code of the gateway's own response, where it made one. */
   code: ErrorCode | undefined;
+  /** The client has closed its half of the connection, and does not wait for a response any more. */
+  hasLeft = false;
   #requestId: string | undefined;
 
   constructor(request: Request) {

@@ -16,6 +16,7 @@ import { type Attempt, discardBody, type ResponseBody } from "../../contracts/at
 import { collectResponse } from "../proxy/proxy-request.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
+import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 
 /** A call whose client is told to come back. */
@@ -118,7 +119,10 @@ export async function collectResult(
   const place = { callId, workspace, box, links: linksOf(snapshot, box) };
   const range = singleRange(context.request);
   const patience = patienceMs(env, context.request);
-  const attempt = await collectResponse(env, place, patience, range?.first ?? 0);
+  const attempt = await collectResponse(env, place, patience, {
+    offset: range?.first ?? 0,
+    connection: watchedConnection(context.request, env),
+  });
   if (attempt.kind === "deferred") {
     const { call } = attempt;
     return await redirectToResult(env, context, {

@@ -3,7 +3,7 @@ import { DETACHED_MS } from "../../../routing/wire/limits.ts";
 import { askLink } from "../../contracts/ask-link.ts";
 import { type Attempt, isWithoutLink } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { HEAD, PATIENCE, VERB, WAIT } from "../../contracts/link.ts";
+import { CONNECTION, HEAD, PATIENCE, VERB, WAIT } from "../../contracts/link.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
 const RETRY_MS = 100;
@@ -21,6 +21,8 @@ export interface AttachOptions {
   readonly offset?: number;
   /** How long the client waits for response headers; undefined: for ever. */
   readonly patienceMs?: number;
+  /** The client's connection, where the runner watches it. */
+  readonly connection?: string | undefined;
   /** How long to wait for a link that is away; by default as long as the agent keeps a call without a stream. */
   readonly waitMs?: number;
 }
@@ -29,11 +31,12 @@ export interface AttachOptions {
 export async function attach(
   env: Env,
   place: CallPlace,
-  { offset = 0, patienceMs, waitMs = DETACHED_MS }: AttachOptions = {},
+  { offset = 0, patienceMs, connection, waitMs = DETACHED_MS }: AttachOptions = {},
 ): Promise<Attempt> {
   const { callId, links } = place;
   const headers: Record<string, string> = { [HEAD]: JSON.stringify({ callId: callId, offset }) };
   if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
+  if (connection !== undefined) headers[CONNECTION] = connection;
   // One link: its object wakes us when the agent is back. Several: the next one may be there already.
   if (links === 1) headers[WAIT] = `${waitMs}`;
   const until = Date.now() + waitMs;

@@ -16,11 +16,19 @@ import {
   parsedAttempt,
 } from "../../contracts/attempt.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
-import { HEAD, LINK_RETURN_MS, PATIENCE, VERB, WAIT, WHOLE } from "../../contracts/link.ts";
+import {
+  CONNECTION,
+  HEAD,
+  LINK_RETURN_MS,
+  PATIENCE,
+  VERB,
+  WAIT,
+  WHOLE,
+} from "../../contracts/link.ts";
 import { CLAIM_AFTER_MS, localQueueOf } from "../../contracts/local-queue.ts";
 import { isLinkUp, linkName } from "../../contracts/stubs.ts";
 import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
-import { attach, type CallPlace } from "./link-client.ts";
+import { attach, type AttachOptions, type CallPlace } from "./link-client.ts";
 import { resumableBody } from "./resumable-body.ts";
 
 const NO_BODY = new Uint8Array(0);
@@ -33,6 +41,8 @@ export interface OutgoingCall extends Unplaced {
   readonly head: string;
   readonly request: Request;
   readonly terms: ResendTerms;
+  /** The client's connection, where the runner watches it (contracts/watched-calls.ts). */
+  readonly connection?: () => string | undefined;
   /** It may go to its object by memory (contracts/local-queue.ts). */
   readonly mayBeLocal?: boolean;
 }
@@ -72,15 +82,14 @@ export async function proxyRequest(
 
 /**
  * Gets the response of a call that was opened before.
- * @param offset bytes of the body to leave out
  */
 export async function collectResponse(
   env: Env,
   place: CallPlace,
   patienceMs: number,
-  offset = 0,
+  { offset = 0, connection }: Pick<AttachOptions, "offset" | "connection"> = {},
 ): Promise<Attempt> {
-  const attempt = await attach(env, place, { offset, patienceMs });
+  const attempt = await attach(env, place, { offset, patienceMs, connection });
   return resumed(env, { attempt, place }, offset);
 }
 
@@ -107,6 +116,7 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
   const { env, call, patienceMs, openedAt } = opening;
   const others = mayRunElsewhere(opening) ? call.boxes.filter(({ box }) => box !== place.box) : [];
   const attempt = await attach(env, place, {
+    connection: call.connection?.(),
     patienceMs: Math.max(0, openedAt + patienceMs - Date.now()),
     waitMs: others.length === 0 ? DETACHED_MS : LINK_RETURN_MS,
   });
@@ -218,6 +228,8 @@ async function openOn(opening: Opening, candidate: Candidate): Promise<Attempt> 
   const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
   if (wait !== undefined) headers[WAIT] = wait;
+  const connection = call.connection?.();
+  if (connection !== undefined) headers[CONNECTION] = connection;
   return await askLink(env, place, link, VERB.open, { method: "POST", headers, body });
 }
 
@@ -239,6 +251,8 @@ async function openLocally(
   }
   const patience = Math.max(0, openedAt + patienceMs - Date.now());
   const headers: Record<string, string> = { [HEAD]: call.callId, [PATIENCE]: `${patience}` };
+  const connection = call.connection?.();
+  if (connection !== undefined) headers[CONNECTION] = connection;
   return await askLink(env, place, link, VERB.claim, { headers });
 }
 

@@ -2,7 +2,10 @@
 import { env as bindings, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
+import { CONNECTION, HEAD, VERB } from "../../../../gateway/contracts/link.ts";
 import { originStub } from "../../../../gateway/contracts/stubs.ts";
+import { watchedLink } from "../../../../gateway/contracts/watched-calls.ts";
+import type { Stream } from "../../../../routing/wire/stream.ts";
 import {
   announcement,
   ask,
@@ -101,4 +104,69 @@ test("a call does not wait for an agent that said goodbye", async () => {
   const startedAt = Date.now();
   expect((await ask(name)).status).toBe(503);
   expect(Date.now() - startedAt).toBeLessThan(4_000);
+});
+
+/** A call on a link's object whose client's connection is watched, and the ends that its stream hears. */
+async function watchedCall(box: string, respond: (stream: Stream) => void) {
+  const ends: string[] = [];
+  const behaviour: Behaviour = {
+    endpoints: [announcement(box, "web")],
+    open: (stream) => {
+      respond(stream);
+      return { onEnd: ({ kind }) => ends.push(kind) };
+    },
+  };
+  await connectAgent(box, behaviour);
+  const stub = originStub(env, "local", box, 0);
+  const head = JSON.stringify({
+    callId: crypto.randomUUID(),
+    endpoint: "web",
+    method: "GET",
+    target: "/",
+    headers: [],
+  });
+  const connection = `192.0.2.1:${box}`;
+  const response = stub.fetch(VERB.open, {
+    method: "POST",
+    headers: { [HEAD]: head, [CONNECTION]: connection },
+  });
+  const tell = async (afterMs: number): Promise<void> => {
+    vi.setSystemTime(Date.now() + afterMs);
+    await stub.clientsHalfClosed([connection]);
+  };
+  vi.useFakeTimers({ toFake: ["Date"] });
+  return { ends, response, tell, connection };
+}
+
+test("a client that has closed its half, and to which nothing moves, has left", async () => {
+  const { ends, response, tell, connection } = await watchedCall("leaves", () => undefined);
+  await vi.waitFor(() => expect(watchedLink(connection)).toMatchObject({ box: "leaves" }));
+  await tell(0);
+  await tell(299);
+  expect(ends).toEqual([]);
+  await tell(1);
+  expect((await response).headers.get("postern-cause")).toBe("cancelled");
+  await vi.waitFor(() => expect(ends).toEqual(["cancelled"]));
+  expect(watchedLink(connection)).toBeUndefined();
+});
+
+test("a client that has closed its half stays while its response flows", async () => {
+  const piece = new TextEncoder().encode("piece");
+  let stream: Stream | undefined;
+  const { ends, response, tell } = await watchedCall("reads-on", (opened) => {
+    stream = opened;
+    opened.sendHead(OK, [piece]);
+  });
+  const reader = (await response).body?.getReader();
+  await reader?.read();
+  for (let round = 0; round < 4; round += 1) {
+    await tell(250);
+    stream?.sendData([piece]);
+    await reader?.read();
+  }
+  await tell(0);
+  expect(ends).toEqual([]);
+  await tell(300);
+  await vi.waitFor(() => expect(ends).toEqual(["cancelled"]));
+  await expect(reader?.read()).rejects.toThrow("the client has left");
 });

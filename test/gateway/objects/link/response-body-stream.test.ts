@@ -76,7 +76,7 @@ test("the end comes after the last piece, and then the body is whole", async () 
 test("a break comes after what came before it, and is no end", async () => {
   const { body, seen, reader } = observed();
   body.push(bytes(1));
-  body.break();
+  body.break(new Error("the response broke off"));
   expect((await reader.read()).value).toEqual(bytes(1));
   await expect(reader.read()).rejects.toThrow("the response broke off");
   await settled();
@@ -87,7 +87,7 @@ test("a response that was complete before the link broke is whole", async () => 
   const { body, seen, reader } = observed();
   body.push(bytes(1));
   body.end();
-  body.break();
+  body.break(new Error("the response broke off"));
   await reader.read();
   expect((await reader.read()).done).toBe(true);
   await settled();

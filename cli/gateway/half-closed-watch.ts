@@ -1,0 +1,103 @@
+/**
+ * Tells the Worker which clients have closed their half of a connection. workerd does not notice a client's FIN before
+ * it next writes to that client (docs/architecture.md, "The hazard of self-hosting"); the kernel's list shows it. The
+ * list is read only while the Worker has calls whose clients may leave so.
+ */
+
+import { request, Agent } from "node:http";
+import * as z from "zod";
+import type { ConnectionTable } from "./connection-table.ts";
+
+/** Between two looks at the kernel's list, and between two questions whether to look. */
+const LOOK_MS = 150;
+const IDLE_MS = 200;
+
+const TIMEOUT_MS = 2_000;
+
+const ANSWER = z.object({ isWatching: z.boolean(), boxes: z.array(z.string()) });
+
+export interface HalfClosedWatchOptions {
+  readonly table: ConnectionTable;
+  /** The port to which clients connect. Those of workerd's own port are watched too. */
+  readonly port: number;
+  /** workerd's own port on 127.0.0.1. Pending while workerd is down. */
+  readonly workerdPort: () => Promise<number>;
+  readonly baseDomain: string;
+  /** This process and its workerd alone know it. */
+  readonly secret: string;
+}
+
+export class HalfClosedWatch {
+  readonly #options: HalfClosedWatchOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  #boxes: ReadonlySet<string> = new Set();
+  #ended = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: HalfClosedWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Connections that are links of boxes, as the Worker last said. */
+  get boxes(): ReadonlySet<string> {
+    return this.#boxes;
+  }
+
+  start(): void {
+    let isWatching = false;
+    const look = async (): Promise<void> => {
+      let waitMs = IDLE_MS;
+      try {
+        const names = isWatching ? await this.#halfClosed() : [];
+        const wasWatching = isWatching;
+        const answer = await this.#tell(names);
+        isWatching = answer.isWatching;
+        waitMs = !isWatching ? IDLE_MS : wasWatching ? LOOK_MS : 0;
+        this.#boxes = new Set(answer.boxes);
+      } catch {
+        // workerd restarts, or is busy: the next look tells it.
+      }
+      if (!this.#ended) this.#timer = setTimeout(() => void look(), waitMs).unref();
+    };
+    void look();
+  }
+
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#agent.destroy();
+  }
+
+  async #halfClosed(): Promise<string[]> {
+    const { table, port, workerdPort } = this.#options;
+    const rows = await table.connections([port, await workerdPort()]);
+    return rows.filter(({ state }) => state === "half_closed").map(({ name }) => name);
+  }
+
+  async #tell(connections: readonly string[]): Promise<z.output<typeof ANSWER>> {
+    const { workerdPort, baseDomain, secret } = this.#options;
+    const port = await workerdPort();
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const asking = request(
+      {
+        host: "127.0.0.1",
+        port,
+        agent: this.#agent,
+        method: "POST",
+        path: "/_postern/half-closed",
+        headers: { host: baseDomain, "postern-watch-secret": secret },
+        timeout: TIMEOUT_MS,
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
+        response.on("error", reject);
+      },
+    );
+    asking.on("timeout", () => asking.destroy(new Error("workerd does not answer")));
+    asking.on("error", reject);
+    asking.end(JSON.stringify({ connections }));
+    return ANSWER.parse(JSON.parse(await promise));
+  }
+}

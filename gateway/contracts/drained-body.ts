@@ -1,0 +1,43 @@
+/**
+ * Reads a request's body to its end and drops it. workerd closes the connection of a client whose body it has not
+ * read. The unread bytes turn that into a reset, and the client loses a response that was already sent to it. Many
+ * clients read no response before their upload has ended (RFC 9112, 9.6).
+ */
+import { within } from "../../base/runtime/within.ts";
+
+/** How long a client may send nothing, and how long it may go on sending. */
+const IDLE_MS = 2_000;
+const MAX_MS = 60_000;
+
+/** The buffer is small, because a stranger may hold many; it grows while reads fill it. */
+const FIRST_BUFFER_BYTES = 1024;
+const MAX_BUFFER_BYTES = 64 * 1024;
+
+/** Bodies that are drained at a time in one isolate. Under a flood of uploads, further clients may lose responses. */
+const MAX_DRAINS = 256;
+let drains = 0;
+
+/** Never rejects: a client that breaks off needs nothing more. */
+export async function drainBody(reader: ReadableStreamBYOBReader): Promise<void> {
+  if (drains < MAX_DRAINS) {
+    drains += 1;
+    await drain(reader).finally(() => (drains -= 1));
+  } else await reader.cancel().catch(() => undefined);
+}
+
+async function drain(reader: ReadableStreamBYOBReader): Promise<void> {
+  const until = Date.now() + MAX_MS;
+  let buffer = new ArrayBuffer(FIRST_BUFFER_BYTES);
+  try {
+    while (Date.now() < until) {
+      const read = await within(IDLE_MS, reader.read(new Uint8Array(buffer)));
+      if (read === undefined || read.done) break;
+      const { buffer: used } = read.value;
+      const isFull = read.value.length === used.byteLength && used.byteLength < MAX_BUFFER_BYTES;
+      buffer = isFull ? new ArrayBuffer(used.byteLength * 2) : used;
+    }
+    await reader.cancel();
+  } catch {
+    // The client broke off.
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The runner's word on clients that have closed their half of a connection (cli/gateway/half-closed-watch.ts). It
+ * asks a few times a second; the answer says whether there is anything to look for.
+ */
+import * as z from "zod";
+import { connectionName } from "../../../routing/connection-name.ts";
+import type { Env } from "../../contracts/env.ts";
+import { originStub } from "../../contracts/stubs.ts";
+import { hasWatchedCalls, watchedLink, type WatchedLink } from "../../contracts/watched-calls.ts";
+
+export const HALF_CLOSED_PATH = "/_postern/half-closed";
+
+const NOTICE = z.object({ connections: z.array(z.string()) });
+
+/** Links of boxes, whose connections carry the responses of others. The oldest are forgotten first. */
+const MAX_BOX_CONNECTIONS = 1_000;
+const boxConnections = new Set<string>();
+
+/** Notes that a connection is a box's link. */
+export function noteBoxConnection(request: Request): void {
+  const name = clientConnection(request);
+  if (name === undefined) return;
+  boxConnections.delete(name);
+  boxConnections.add(name);
+  if (boxConnections.size <= MAX_BOX_CONNECTIONS) return;
+  for (const oldest of boxConnections) {
+    boxConnections.delete(oldest);
+    return;
+  }
+}
+
+/** The name of the client's connection; undefined where the platform does not tell. */
+function clientConnection(request: Request): string | undefined {
+  const clientIp = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
+  return typeof clientIp === "string" ? connectionName(clientIp) : undefined;
+}
+
+/** The same, where the runner watches connections for their clients' end. */
+export function watchedConnection(request: Request, env: Env): string | undefined {
+  return env.POSTERN_WATCH_SECRET ? clientConnection(request) : undefined;
+}
+
+/** Handles the runner's notice. A request without this process's secret gets 404. */
+export async function noticeHalfClosed(request: Request, env: Env): Promise<Response> {
+  const expected = env.POSTERN_WATCH_SECRET;
+  if (!expected || request.headers.get("postern-watch-secret") !== expected) {
+    return new Response(null, { status: 404 });
+  }
+  const { connections } = NOTICE.parse(await request.json());
+  const byLink = new Map<WatchedLink, string[]>();
+  for (const connection of connections) {
+    const link = watchedLink(connection);
+    if (link !== undefined) byLink.set(link, [...(byLink.get(link) ?? []), connection]);
+  }
+  for (const [{ workspace, box, link }, names] of byLink) {
+    // An object that was reset has no calls any more.
+    await originStub(env, workspace, box, link)
+      .clientsHalfClosed(names)
+      .catch(() => undefined);
+  }
+  return Response.json({ isWatching: hasWatchedCalls(), boxes: [...boxConnections] });
+}

@@ -1,0 +1,39 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { expect, test } from "vitest";
+import { holdSocket } from "../../cli/gateway/held-socket.ts";
+
+/** Answers one connection of the inherited socket with its pid, and ends. */
+const CHILD = `
+  const server = require("node:net").createServer((socket) => {
+    socket.end(String(process.pid), () => process.exit(0));
+  });
+  server.listen({ fd: 3 });
+`;
+
+test("connections wait while nobody accepts, and each child that inherits the socket takes them", async () => {
+  const held = await holdSocket("127.0.0.1", 0);
+  for (let round = 0; round < 2; round += 1) {
+    // The kernel completes the connection; nothing accepts it yet.
+    const client = connect({ port: held.port, host: "127.0.0.1" });
+    await once(client, "connect");
+    const child = spawn(process.execPath, ["-e", CHILD], {
+      stdio: ["ignore", "inherit", "inherit", held.fd],
+    });
+    const [answer] = (await once(client, "data")) as [Buffer];
+    expect(answer.toString()).toBe(String(child.pid));
+    await once(child, "exit");
+    client.destroy();
+  }
+  await held.close();
+  const late = connect({ port: held.port, host: "127.0.0.1" });
+  const [error] = (await once(late, "error")) as [NodeJS.ErrnoException];
+  expect(error.code).toBe("ECONNREFUSED");
+});
+
+test("a port that is taken is the system's error", async () => {
+  const held = await holdSocket("127.0.0.1", 0);
+  await expect(holdSocket("127.0.0.1", held.port)).rejects.toMatchObject({ code: "EADDRINUSE" });
+  await held.close();
+});
