@@ -18,7 +18,7 @@ const UPLOAD_IDLE_MS = 60_000;
 const UPLOAD_ANSWER_MS = 5 * 60_000;
 
 /** Items that a list asks for at a time: what the API gives at most. */
-const PAGE_ITEMS = 100;
+export const PAGE_ITEMS = 100;
 
 /** A problem document as far as a command reads it. */
 interface ProblemDocument {

@@ -51,7 +51,7 @@ export function parseHost(header: string, baseDomain: string): Result<ParsedHost
     return err({ code: "no_such_endpoint", detail: `${name} is not an endpoint's name` });
   }
   if (isCustomDomain(host)) return ok({ kind: "custom", host, authority });
-  return wrongHost(host);
+  return wrongHost(host, baseDomain);
 }
 
 /**
@@ -114,7 +114,7 @@ function parseAddressLiteral(header: string, baseDomain: string): Result<ParsedH
   if (host === withoutPort(baseDomain)) {
     return ok({ kind: "base", authority: port === "" ? host : `${host}:${port}` });
   }
-  return wrongHost(host);
+  return wrongHost(host, baseDomain);
 }
 
 /** The base domain in the form that hosts are compared in: lower case, no port. */
@@ -133,6 +133,11 @@ function malformed(what: string): Err<Refusal> {
   return err({ code: "bad_request", detail: `the Host header is malformed: ${what}` });
 }
 
-function wrongHost(host: string): Err<Refusal> {
-  return err({ code: "wrong_host", detail: `${host} is not served here` });
+/** The refusal of a host that no endpoint has: it says which hosts the gateway serves. */
+export function wrongHost(host: string, baseDomain: string): Err<Refusal> {
+  const right = `<workspace>--<app>-<function>.${baseDomain}`;
+  return err({
+    code: "wrong_host",
+    detail: `${host} is not served here; endpoints are at ${right}`,
+  });
 }

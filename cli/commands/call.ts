@@ -3,12 +3,14 @@
  * knows the call. So the command asks each connected box, unless the user names one.
  */
 
+import { GET_ENVIRONMENT } from "../../api/environments.ts";
 import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../api/calls.ts";
 import { LIST_BOXES } from "../../api/boxes.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
-import { ApiClient, Unavailable } from "../client.ts";
+import { ApiClient, PAGE_ITEMS, Unavailable } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
-import { CommandFailure } from "../failure.ts";
+import { namedEnvironment } from "../environment.ts";
+import { CommandFailure, UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
@@ -19,29 +21,45 @@ const OPTIONS = {
 
 type CallValues = { readonly box?: string | undefined; readonly state?: string | undefined };
 
-/** Of a box. It may keep millions: whoever wants them all asks the API page by page. */
-const MOST_SHOWN = 100;
+/** A call of these statuses can be cancelled. */
+const OPEN_STATUSES: ReadonlySet<ApiCall["status"]> = new Set(["pending", "running"]);
 
-const LIST: Command<typeof OPTIONS> = {
+/** Of a box. It may keep millions. */
+const DEFAULT_LIMIT = 100;
+
+const LIST_OPTIONS = {
+  limit: {
+    type: "string",
+    value: "N",
+    summary: `at most so many calls of each box (${DEFAULT_LIMIT})`,
+  },
+  ...OPTIONS,
+} as const;
+
+const LIST: Command<typeof LIST_OPTIONS> = {
   description: {
     name: "call list",
     summary: "Lists calls: those that run, and the newest that their boxes keep.",
     positionals: [],
-    options: OPTIONS,
-    notes: [ACCESS_NOTE],
+    options: LIST_OPTIONS,
+    notes: ["With --env, calls of this environment's apps alone.", ACCESS_NOTE],
   },
   async run({ values }) {
+    const limit = limitOf(values.limit);
     const client = clientOf(values);
+    const environment = namedEnvironment(values.env, {});
+    // A mistyped name is refused, where it would list nothing.
+    if (environment !== undefined) await client.call(GET_ENVIRONMENT, { path: { environment } });
+    const isWanted = ({ endpoint }: ApiCall) =>
+      environment === undefined || endpoint.startsWith(`${environment}/`);
     const calls: ApiCall[] = [];
     const ask = async (box: string) => ({
       box,
-      page: await client.call(LIST_CALLS, { path: { box }, query: { limit: MOST_SHOWN } }),
+      ...(await callsOf(client, box, { limit, isWanted })),
     });
-    for await (const { box, page } of answers(client, values, ask)) {
-      calls.push(...page.items);
-      if (page.next_cursor !== null) {
-        printNotice(`${box} has more calls; these are ${MOST_SHOWN} of them`);
-      }
+    for await (const { box, found, hasMore } of answers(client, values, ask)) {
+      calls.push(...found);
+      if (hasMore) printNotice(`${box} has more calls than these ${limit}; --limit N shows more`);
     }
     if (values.json === true) {
       printJson(calls);
@@ -102,10 +120,15 @@ const CANCEL: Command<typeof OPTIONS> = {
   },
   async run({ values, positionals: [id = ""] }) {
     const client = clientOf(values);
-    const box = values.box ?? (await findCall(client, values, id)).box;
-    await client.call(CANCEL_CALL, { path: { box, id } });
-    if (values.json === true) printJson({ call: id, cancelled: true });
-    else printNotice(`${id} does not run any more`);
+    const { box, status } =
+      values.box === undefined
+        ? (await findCall(client, values, id)).call
+        : await client.call(INSPECT_CALL, { path: { box: values.box, id } });
+    const isOpen = OPEN_STATUSES.has(status);
+    if (isOpen) await client.call(CANCEL_CALL, { path: { box, id } });
+    if (values.json === true) printJson({ call: id, cancelled: isOpen });
+    else if (isOpen) printNotice(`${id} does not run any more`);
+    else printNotice(`${id} had ended before: ${status}`);
     return 0;
   },
 };
@@ -115,6 +138,28 @@ export const CALL: CommandGroup = {
   summary: "Shows and cancels the calls of the boxes.",
   commands: { list: LIST, inspect: INSPECT, cancel: CANCEL },
 };
+
+/** The newest calls of a box that somebody wants, from as many pages as that takes. */
+async function callsOf(
+  client: ApiClient,
+  box: string,
+  { limit, isWanted }: { readonly limit: number; readonly isWanted: (call: ApiCall) => boolean },
+): Promise<{ readonly found: readonly ApiCall[]; readonly hasMore: boolean }> {
+  const found: ApiCall[] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { limit: PAGE_ITEMS, ...(cursor === undefined ? {} : { cursor }) };
+    const page = await client.call(LIST_CALLS, { path: { box }, query });
+    found.push(...page.items.filter(isWanted));
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined && found.length <= limit);
+  return { found: found.slice(0, limit), hasMore: found.length > limit };
+}
+
+function limitOf(text: string = String(DEFAULT_LIMIT)): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  throw new UsageError(`--limit: "${text}" is not a number from 1 to 9999999`);
+}
 
 function clientOf({ state }: CallValues): ApiClient {
   return new ApiClient(findAccess(state, process.env));

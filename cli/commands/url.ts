@@ -14,7 +14,7 @@ import { chooseEnvironment } from "../environment.ts";
 import { CommandFailure, UsageError } from "../failure.ts";
 import { findGateway } from "../gateway/nearby.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
-import { printJson, printResult } from "../output.ts";
+import { printJson, printNotice, printResult } from "../output.ts";
 
 const DEFAULT_CONFIG = "postern.toml";
 const DEFAULT_WORKSPACE = "local";
@@ -83,6 +83,10 @@ async function urlAtGateway(asked: UrlRequest, access: Access): Promise<string> 
     throw noFunction(app, functionName, `it has ${functionsOf(served?.endpoints)}`);
   }
   const { web_suffix: suffix } = await client.call(GET_ENVIRONMENT, { path: { environment } });
+  if (served === undefined || served.state === "stopped") {
+    const what = served === undefined ? "there is no app" : "nothing serves the stopped app";
+    printNotice(`${what} ${app} in environment ${environment}; deployed, it would be at this URL`);
+  }
   const workspace = workspaceOfApiToken(access.tokenId) ?? DEFAULT_WORKSPACE;
   return await built({ ...asked, workspace, suffix }, access.url);
 }

@@ -41,7 +41,23 @@ function holding({ id, secret }: { id: string; secret: string }) {
 }
 
 describe("proxy-token", () => {
+  test("refuses a time without a unit, and an environment that is not there", async () => {
+    const refused = (...flags: string[]) =>
+      postern(["proxy-token", "create", ...flags, "--state", state]);
+    expect(await refused("--expires", "5")).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: 'postern: --expires: "5" has no unit: 5d, 5h, 5m or 5s\n',
+    });
+    expect(await refused("--env", "main,nosuch")).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "postern: the workspace has no environment nosuch\n",
+    });
+  });
+
   test("creates, lists and revokes", async () => {
+    await postern(["environment", "create", "dev", "--state", state]);
     const flags = ["--name", "ci", "--env", "main,dev", "--app", "a", "--expires", "2h"];
     const token = await create("proxy-token", "create", ...flags);
     expect(token.id).toMatch(/^wk-/);

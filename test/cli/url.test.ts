@@ -16,7 +16,8 @@ test("the environment's web suffix is the one that it has, not the one that it b
   expect(await url("-e", "staging")).toEqual({
     code: 0,
     stdout: `http://local-next--shop-web.localhost:${port}\n`,
-    stderr: "",
+    // A script gets the URL; a person is told of the mistyped name.
+    stderr: "there is no app shop in environment staging; deployed, it would be at this URL\n",
   });
   const unknown = await url("-e", "nowhere");
   expect(unknown).toMatchObject({ code: 1, stdout: "" });

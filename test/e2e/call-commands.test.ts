@@ -83,6 +83,25 @@ test("a call that runs is listed and inspected, and ends at the app when it is c
 test("a call that is complete says so", async () => {
   const { id } = await begin("/quick");
   await expect.poll(async () => (await inspect(id)).status, SLOW).toBe("success");
+  const cancelled = await command("call", "cancel", id);
+  expect(cancelled).toMatchObject({ code: 0, stderr: `${id} had ended before: success\n` });
+});
+
+test("a list is of one environment, and says that a box has more", async () => {
+  const calls = [await begin("/fifth"), await begin("/sixth")].map(({ id }) => id);
+  const list = async (...args: string[]) => await command("call", "list", "--json", ...args);
+  const shown = async (...args: string[]) =>
+    (JSON.parse((await list(...args)).stdout) as Shown[]).map(({ call }) => call);
+  expect(await shown("-e", "main")).toEqual(expect.arrayContaining(calls));
+  const one = await list("--limit", "1");
+  expect(JSON.parse(one.stdout)).toHaveLength(1);
+  expect(one.stderr).toContain("--limit N shows more");
+  expect(await list("-e", "nosuch")).toMatchObject({
+    code: 1,
+    stderr: "postern: the workspace has no environment nosuch\n",
+  });
+  expect(await list("--limit", "none")).toMatchObject({ code: 2 });
+  for (const id of calls) await command("call", "cancel", id);
 });
 
 test("calls are listed in pages, each call once", async () => {

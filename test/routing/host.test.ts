@@ -85,6 +85,15 @@ describe("a Host header", () => {
     },
   );
 
+  it("a refused host is told which hosts are right", () => {
+    expect(parseHost("127.0.0.1:8787", "localhost:8787")).toMatchObject({
+      error: {
+        detail:
+          "127.0.0.1 is not served here; endpoints are at <workspace>--<app>-<function>.localhost:8787",
+      },
+    });
+  });
+
   it.each([
     ["API.Example.COM.:443", "api.example.com", "api.example.com:443"],
     ["xlocalhost.example", "xlocalhost.example", "xlocalhost.example"],

@@ -60,6 +60,7 @@ export interface TokenMethods {
   proxyToken(id: string): ProxyToken | undefined;
   /** Notes that proxy tokens were used now. */
   noteProxyTokenUse(id: string): void;
+  /** Refused for an environment that the workspace does not have: its name is mistyped. */
   createProxyToken(
     chosen: NewProxyToken,
     by: string,

@@ -106,6 +106,8 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     chosen: NewProxyToken,
     by: string,
   ): Promise<Result<Disclosed<ProxyTokenInfo>, Refusal>> {
+    const unknown = chosen.environments.find((name) => this.environment(name) === undefined);
+    if (unknown !== undefined) return noEnvironment(unknown);
     return await this.#tokens.createProxyToken(chosen, by);
   }
 

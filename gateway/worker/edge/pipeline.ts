@@ -5,7 +5,7 @@
 import { appendHeaders } from "../../../base/headers.ts";
 import { ownCors, preflight } from "../../../routing/cors.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
-import { parseHost } from "../../../routing/host.ts";
+import { parseHost, wrongHost } from "../../../routing/host.ts";
 import {
   type CallerAddress,
   callerOf,
@@ -52,7 +52,7 @@ export async function serve(
   }
   if (host.kind === "base") return await api(request, env, execution, target);
   if (host.kind === "custom") {
-    return context.refuse("wrong_host", `no endpoint is served at ${host.host}`);
+    return context.fail(wrongHost(host.host, env.POSTERN_BASE_DOMAIN).error);
   }
 
   // 2. Which endpoint is it? From the isolate's memory, when that is young enough.

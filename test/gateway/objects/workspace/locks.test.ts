@@ -153,6 +153,8 @@ describe("an endpoint behind a lock", () => {
     [{ apps: ["voice"] }, 403],
   ])("honours a token's restrictions: %j gives %d", async (restrictions, status) => {
     const endpoint = await lockedEndpoint();
+    const stub = workspaceStub(env, endpoint.workspace);
+    await stub.createEnvironment({ name: "dev", webSuffix: undefined }, "test");
     const token = await createToken(endpoint.workspace, restrictions);
     expect((await endpoint.ask(pair(token))).status).toBe(status);
   });
