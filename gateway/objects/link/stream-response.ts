@@ -18,6 +18,9 @@ import { ResponseBodyStream } from "./response-body-stream.ts";
  */
 const LISTEN_AFTER_MS = 100;
 
+/** A break overtakes the head and the bytes before it in the runtime's pumps. The client gets them first. */
+const BREAK_AFTER_MS = 50;
+
 /** How long a client that closed its half may wait for the next byte. */
 const HALF_CLOSED_GRACE_MS = 300;
 
@@ -193,7 +196,8 @@ export class StreamResponse implements StreamEvents {
 
   #break(body: ResponseBodyStream, why: string): void {
     const call = this.#options.callId?.() ?? "of the agent itself";
-    body.break(new Error(`the response of call ${call} broke off: ${why}`));
+    const reason = new Error(`the response of call ${call} broke off: ${why}`);
+    setTimeout(() => body.break(reason), BREAK_AFTER_MS);
     this.#options.onOver?.();
   }
 
