@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { APP_STATES } from "./app-states.ts";
 import { apiOperation } from "./operation.ts";
+import { VERSION_STATES } from "../routing/wire/deployments.ts";
 import { OBJECT_NAME, PAGE_QUERY, TIME, pageOf } from "./schemas.ts";
 
 const TAG = "apps";
@@ -20,6 +21,15 @@ export const ENDPOINT = z.object({
   private: z.boolean().meta({ description: "Callers need a proxy auth token" }),
 });
 
+/** A box that a version was placed on. */
+export const VERSION_BOX = z.object({
+  name: OBJECT_NAME,
+  connected: z.boolean(),
+  has_code: z.boolean().meta({ description: "Whether the version's code is on its disk" }),
+  state: z.enum(VERSION_STATES).nullable().meta({ description: "null until it has said" }),
+  detail: z.string(),
+});
+
 const APP = {
   name: "App",
   schema: z.object({
@@ -34,7 +44,11 @@ const APP = {
     version: z.int().nullable().meta({ description: "The one that serves" }),
     candidate: z.int().nullable().meta({ description: "The one that is to" }),
     endpoints: z.array(ENDPOINT),
-    boxes: z.array(OBJECT_NAME).meta({ description: "Where it runs, or is to" }),
+    boxes: z.array(VERSION_BOX).meta({ description: "Where it runs, or is to" }),
+    last_error: z.string().meta({
+      description:
+        "Why a box does not run it, else why its newest version failed; empty where nothing is wrong",
+    }),
     created_at: TIME,
     stopped_at: TIME.nullable(),
   }),

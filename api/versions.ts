@@ -6,9 +6,8 @@ import * as z from "zod";
 import { apiOperation } from "./operation.ts";
 import { OBJECT_NAME, PAGE_QUERY, pageOf } from "./schemas.ts";
 import { VERSION_STATUSES } from "./version-status.ts";
-import { VERSION_STATES } from "../routing/wire/deployments.ts";
 import { LINE, VERSION_CONTENT } from "./version-content.ts";
-import { ENDPOINT, ENVIRONMENT_QUERY } from "./apps.ts";
+import { ENDPOINT, ENVIRONMENT_QUERY, VERSION_BOX } from "./apps.ts";
 
 const TAG = "versions";
 
@@ -30,15 +29,7 @@ const VERSION = {
     commit: z.string().meta({ description: "Of git; `*` behind it: with uncommitted changes" }),
     rollback_of: z.int().nullable().meta({ description: "The version whose content it has" }),
     endpoints: z.array(ENDPOINT),
-    boxes: z.array(
-      z.object({
-        name: OBJECT_NAME,
-        connected: z.boolean(),
-        has_code: z.boolean().meta({ description: "Whether the version's code is on its disk" }),
-        state: z.enum(VERSION_STATES).nullable().meta({ description: "null until it has said" }),
-        detail: z.string(),
-      }),
-    ),
+    boxes: z.array(VERSION_BOX),
   }),
 };
 

@@ -1,7 +1,7 @@
 /** `postern app`: the apps of an environment, their versions, and the way back to an earlier one. */
 
 import { LIST_VERSIONS, ROLLBACK_APP } from "../../api/versions.ts";
-import { GET_APP, isAppId, LIST_APPS, STOP_APP } from "../../api/apps.ts";
+import { type ApiApp, GET_APP, isAppId, LIST_APPS, STOP_APP } from "../../api/apps.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
@@ -36,10 +36,21 @@ const LIST: Command<typeof STATE_OPTION> = {
       app.name,
       app.state,
       shownVersion(app.version),
+      app.state === "stopped" ? "" : shownBoxes(app.boxes),
       app.created_at,
       app.stopped_at ?? "",
+      app.last_error,
     ]);
-    const headings = ["ID", "NAME", "STATE", "VERSION", "CREATED", "STOPPED"];
+    const headings = [
+      "ID",
+      "NAME",
+      "STATE",
+      "VERSION",
+      "BOXES",
+      "CREATED",
+      "STOPPED",
+      "LAST ERROR",
+    ];
     for (const line of tableOf(headings, rows)) printResult(line);
     return 0;
   },
@@ -68,8 +79,18 @@ const HISTORY: Command<typeof STATE_OPTION> = {
       version.commit,
       version.tag,
       shownVersion(version.rollback_of),
+      version.detail,
     ]);
-    const headings = ["VERSION", "STATUS", "CREATED", "BY", "COMMIT", "TAG", "ROLLBACK OF"];
+    const headings = [
+      "VERSION",
+      "STATUS",
+      "CREATED",
+      "BY",
+      "COMMIT",
+      "TAG",
+      "ROLLBACK OF",
+      "REASON",
+    ];
     for (const line of tableOf(headings, rows)) printResult(line);
     return 0;
   },
@@ -161,4 +182,14 @@ function versionNumber(text: string): number {
 
 function shownVersion(version: number | null): string {
   return version === null ? "" : `v${version}`;
+}
+
+/** `2 serving, 1 starting, 1 away`: of connected boxes what they are at, and how many are not connected. */
+function shownBoxes(boxes: ApiApp["boxes"]): string {
+  const counts = new Map<string, number>();
+  for (const { connected, state } of boxes) {
+    const word = connected ? (state ?? "waiting") : "away";
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  return [...counts].map(([word, count]) => `${count} ${word}`).join(", ") || "none";
 }

@@ -37,7 +37,10 @@ export interface AppView {
   /** The one that is to. */
   readonly candidate: number | null;
   readonly endpoints: readonly EndpointView[];
-  readonly boxes: readonly string[];
+  /** Where the version is that serves, else the one that is to. */
+  readonly boxes: readonly BoxView[];
+  /** Why a box does not run it, else why its newest version failed; empty where nothing is wrong. */
+  readonly lastError: string;
   readonly createdAt: number;
   readonly stoppedAt: number | null;
 }

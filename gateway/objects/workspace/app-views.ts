@@ -2,7 +2,7 @@
 import type { App } from "./app-records.ts";
 import { type Control, urlOf } from "./control.ts";
 import type { Page } from "../../contracts/workspace/pages.ts";
-import type { AppView, VersionView } from "../../contracts/workspace/apps.ts";
+import type { AppView, BoxView, VersionView } from "../../contracts/workspace/apps.ts";
 import type { AppState } from "../../../api/app-states.ts";
 import type { VersionStatus } from "../../../api/version-status.ts";
 import type { VersionBox } from "./version-boxes.ts";
@@ -29,10 +29,13 @@ export function appView(control: Control, app: App): AppView {
           url: urlOf(control, hostName),
           private: snapshot.settings.requiresProxyAuth ?? false,
         }));
+  const version = serving ?? candidate;
   const boxes =
     kind === "deployed"
-      ? ((serving ?? candidate)?.endpoints.flatMap((endpoint) => endpoint.boxes) ?? [])
-      : [app.box];
+      ? version === undefined
+        ? []
+        : boxViews(control, version)
+      : [boxInPlace(control, app.box)];
   return {
     id,
     name,
@@ -42,21 +45,16 @@ export function appView(control: Control, app: App): AppView {
     version: serving?.version ?? null,
     candidate: candidate?.version ?? null,
     endpoints: endpoints ?? [],
-    boxes: [...new Set(boxes)].toSorted(),
+    boxes,
+    lastError: stoppedAt === null ? lastErrorOf(control, app, boxes) : "",
     createdAt,
     stoppedAt,
   };
 }
 
 export function versionView(control: Control, version: Version, now: number): VersionView {
-  const { boxes: known, versionBoxes, names } = control;
-  const boxes = versionBoxes.of(version).map((box) => ({
-    name: box.box,
-    connected: (known.find(box.box)?.connectedAt ?? null) !== null,
-    hasCode: version.code === "" || known.hasCode(box.box, version.code),
-    state: box.state,
-    detail: box.detail,
-  }));
+  const { names } = control;
+  const boxes = boxViews(control, version);
   return {
     version: version.version,
     status: statusOf(version, boxes, names.isSettled(version.app), now),
@@ -81,6 +79,41 @@ export function pageOfViews<Item, View>(
   view: (item: Item) => View,
 ): Page<View> {
   return { items: items.map(view), nextCursor };
+}
+
+/** How far a version is on the boxes that it was placed on. */
+function boxViews({ boxes: known, versionBoxes }: Control, version: Version): BoxView[] {
+  return versionBoxes.of(version).map((box) => ({
+    name: box.box,
+    connected: isConnected(known, box.box),
+    hasCode: version.code === "" || known.hasCode(box.box, version.code),
+    state: box.state,
+    detail: box.detail,
+  }));
+}
+
+/** The box that an app was announced by: it serves the app while it is there. */
+function boxInPlace({ boxes: known }: Control, name: string): BoxView {
+  const connected = isConnected(known, name);
+  return { name, connected, hasCode: true, state: connected ? "serving" : null, detail: "" };
+}
+
+function isConnected(known: Control["boxes"], name: string): boolean {
+  return (known.find(name)?.connectedAt ?? null) !== null;
+}
+
+/** The reason why an app does not answer, as far as its boxes and its versions say; empty without one. */
+function lastErrorOf({ versions }: Control, { id, kind }: App, boxes: readonly BoxView[]): string {
+  const failed = boxes.find(({ state, detail }) => state === "failed" && detail !== "");
+  if (failed !== undefined) return `${failed.name}: ${failed.detail}`;
+  if (boxes.length > 0 && !boxes.some(({ connected }) => connected)) {
+    return "none of its boxes is connected";
+  }
+  if (kind !== "deployed") return "";
+  const last = versions.newest(id, "failed");
+  const isNewest =
+    last !== undefined && last.version > (versions.newest(id, "serving")?.version ?? 0);
+  return isNewest ? `v${last.version}: ${last.detail}` : "";
 }
 
 /** Serving is what answers: the names must lead to it, and the boxes must have switched. */

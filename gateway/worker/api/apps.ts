@@ -1,12 +1,12 @@
 /** `/api/v1/apps`: what a workspace serves, deployed or not. Their versions are in versions.ts. */
 import type { Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
-import { type AppView, type AppAddress } from "../../contracts/workspace/apps.ts";
+import { type AppView, type AppAddress, type BoxView } from "../../contracts/workspace/apps.ts";
 import { isAppId, type ApiApp } from "../../../api/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { ApiProblem } from "./problems.ts";
 import { type ApiHandler, handle } from "./operation-router.ts";
-import { LIST_APPS, GET_APP, STOP_APP, ENVIRONMENT_QUERY } from "../../../api/apps.ts";
+import { LIST_APPS, GET_APP, STOP_APP, ENVIRONMENT_QUERY, VERSION_BOX } from "../../../api/apps.ts";
 import { pageRequest, toPage, toTime } from "./documents.ts";
 import type * as z from "zod";
 
@@ -58,8 +58,13 @@ function toApiApp(app: AppView): ApiApp {
     version,
     candidate,
     endpoints: [...endpoints],
-    boxes: [...boxes],
+    boxes: boxes.map(toApiBoxOfVersion),
+    last_error: app.lastError,
     created_at: toTime(app.createdAt),
     stopped_at: app.stoppedAt === null ? null : toTime(app.stoppedAt),
   };
+}
+
+export function toApiBoxOfVersion({ hasCode, ...box }: BoxView): z.output<typeof VERSION_BOX> {
+  return { ...box, has_code: hasCode };
 }

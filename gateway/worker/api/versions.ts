@@ -5,7 +5,7 @@
 import { type VersionContent } from "../../../routing/wire/deployments.ts";
 import type { VersionView, VersionAddress } from "../../contracts/workspace/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
-import { appAddress, noApp, unlessRefused } from "./apps.ts";
+import { appAddress, noApp, toApiBoxOfVersion, unlessRefused } from "./apps.ts";
 import { contradictionIn } from "./version-content.ts";
 import { ApiProblem } from "./problems.ts";
 import { type ApiHandler, handle } from "./operation-router.ts";
@@ -92,12 +92,6 @@ function toApiVersion(version: VersionView): ApiVersion {
     commit,
     rollback_of: version.rollbackOf,
     endpoints: [...endpoints],
-    boxes: boxes.map(({ name, connected, hasCode, state, detail: said }) => ({
-      name,
-      connected,
-      has_code: hasCode,
-      state,
-      detail: said,
-    })),
+    boxes: boxes.map(toApiBoxOfVersion),
   };
 }

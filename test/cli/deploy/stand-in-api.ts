@@ -35,6 +35,7 @@ const APP: ApiApp = {
   candidate: 3,
   endpoints: [],
   boxes: [],
+  last_error: "",
   created_at: "2026-01-01T00:00:00Z",
   stopped_at: null,
 };

@@ -37,7 +37,7 @@ function dev(app: string, functionName: string): EndpointAnnouncement {
   return { ...announcement(app, functionName), devSuffix: "dev" };
 }
 
-async function apps(): Promise<{ name: string; state: string; boxes: string[] }[]> {
+async function apps(): Promise<{ name: string; state: string; boxes: { name: string }[] }[]> {
   return (await here.call("GET", "/apps?environment=main")).json.items;
 }
 
@@ -62,7 +62,8 @@ describe("an app that a box serves in place", () => {
         name: "shop",
         state: "in_place",
         version: null,
-        boxes: ["gpu-1"],
+        boxes: [{ name: "gpu-1", connected: true, has_code: true, state: "serving", detail: "" }],
+        last_error: "",
         endpoints: [{ function: "f", url, private: false }],
       },
     ]);

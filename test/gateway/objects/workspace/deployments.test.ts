@@ -88,7 +88,8 @@ describe("a deployment", () => {
       state: "deployed",
       version: 1,
       candidate: null,
-      boxes: ["gpu-1"],
+      boxes: [{ name: "gpu-1", connected: true, has_code: true, state: "serving", detail: "" }],
+      last_error: "",
       stopped_at: null,
     });
     expect((await here.call("GET", `/apps/${app}`)).json).toMatchObject({ name: "shop" });
@@ -150,13 +151,42 @@ describe("a deployment", () => {
     });
     expect((await box.assignments()).apps).toMatchObject([{ serving: { version: 1 } }]);
     expect((await box.assignments()).apps[0]).not.toHaveProperty("candidate");
-    expect(await here.app("shop")).toMatchObject({ version: 1, candidate: null });
+    expect(await here.app("shop")).toMatchObject({
+      version: 1,
+      candidate: null,
+      last_error: "v2: box gpu-1: f: exit code 1",
+    });
     expect(await here.get("shop-f")).toEqual({ status: 200 });
     // What it reserved is free again.
     const other = await here.call("POST", "/apps/other/versions?environment=main", {
       content: content({ x: { label: "shop-g" } }),
     });
     expect(other.status).toBe(201);
+  });
+
+  test("that serves, but whose box does not run it any more, says so at its app", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content());
+    const { id } = await here.app("shop");
+    const detail = "no connected box has the code of v1; deploy again";
+    await box.report([{ app: id, version: 1, state: "failed", detail }]);
+    expect(await here.app("shop")).toMatchObject({
+      state: "deployed",
+      boxes: [{ name: "gpu-1", state: "failed", detail }],
+      last_error: `gpu-1: ${detail}`,
+    });
+  });
+
+  test("that serves on a box that is away says so at its app", async () => {
+    const box = await here.box("gpu-1");
+    await here.serve("shop", box, content());
+    box.agent?.close();
+    await vi.waitFor(async () =>
+      expect(await here.app("shop")).toMatchObject({
+        boxes: [{ name: "gpu-1", connected: false }],
+        last_error: "none of its boxes is connected",
+      }),
+    );
   });
 
   test("that is not ready in time fails", async () => {
