@@ -1,4 +1,4 @@
-/** What is measured: the app itself, the pass-through, the peer, and Postern by both of its doors. */
+/** The targets: the app itself, the pass-through, the peer, and Postern without its front and with it. */
 import { fileURLToPath } from "node:url";
 
 import { startBareWorkerd } from "../support/bare-workerd.ts";
@@ -32,6 +32,36 @@ async function startNode(file: string, env: NodeJS.ProcessEnv): Promise<ManagedP
   return started;
 }
 
+/** A gateway and an agent of their own. */
+async function startPostern(
+  name: string,
+  flags: readonly string[],
+  appPort: number,
+  appPids: ServerPids,
+  env: NodeJS.ProcessEnv,
+): Promise<{ target: Target; stop(): Promise<void> }> {
+  const gateway = await startGateway({ flags: ["--rate-limit", "0", ...flags], env });
+  const agent = await startServe(gateway, [upstream(appPort)], gateway.workerdPort, env);
+  const address = gateway.address("web", "-dev");
+  await send(address, "/");
+  const pids = (): ServerPids => {
+    const workerd = processTree(gateway.workerdPid);
+    return {
+      workerd,
+      gateway: processTree(gateway.process.pid).filter((pid) => !workerd.includes(pid)),
+      agent: processTree(agent.pid),
+      ...appPids,
+    };
+  };
+  return {
+    target: { name, role: "other", address, pids },
+    stop: async () => {
+      await agent.stop();
+      await gateway.stop();
+    },
+  };
+}
+
 /**
  * Starts everything. With `profileDirectory`, Postern's own Node processes write a CPU profile there
  * when they end, which slows them: its figures are then no measurement.
@@ -50,11 +80,6 @@ export async function startTargets(profileDirectory?: string): Promise<Targets> 
     profileDirectory === undefined
       ? {}
       : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDirectory}` };
-  const gateway = await startGateway({ flags: ["--rate-limit", "0"], env });
-  const agent = await startServe(gateway, [upstream(appPort)], gateway.workerdPort, env);
-  const posternAddress = gateway.address("web", "-dev");
-  await send(posternAddress, "/");
-
   const appPids = { app: [app.pid] };
   const direct = (port: number) => ({ port, host: "app.localhost" });
   const own: Target = {
@@ -75,34 +100,22 @@ export async function startTargets(profileDirectory?: string): Promise<Targets> 
     address: direct(beforeRelay.port),
     pids: () => ({ workerd: [beforeRelay.process.pid], relay: [relay.pid], ...appPids }),
   };
-  const posternPids = (): ServerPids => {
-    const workerd = processTree(gateway.workerdPid);
-    return {
-      workerd,
-      gateway: processTree(gateway.process.pid).filter((pid) => !workerd.includes(pid)),
-      agent: processTree(agent.pid),
-      ...appPids,
-    };
-  };
-  const behindFront: Target = {
-    name: "Postern on workerd's port",
-    role: "other",
-    address: { ...posternAddress, port: gateway.workerdPort },
-    pids: posternPids,
-  };
-  const front: Target = {
-    name: "Postern through its front",
-    role: "other",
-    address: posternAddress,
-    pids: posternPids,
-  };
+  const postern = await startPostern("Postern", [], appPort, appPids, env);
+  const front = await startPostern(
+    "Postern behind its front",
+    ["--front", "always"],
+    appPort,
+    appPids,
+    env,
+  );
+  const all = [own, bareTarget, relayTarget, postern.target, front.target];
   return {
     app: own,
-    all: [own, bareTarget, relayTarget, behindFront, front],
-    apart: [bareTarget, relayTarget, front],
+    all,
+    apart: all.slice(1),
     stop: async () => {
-      await agent.stop();
-      await gateway.stop();
+      await postern.stop();
+      await front.stop();
       for (const managed of [beforeRelay.process, relay, bare.process, app]) await managed.kill();
     },
   };
