@@ -50,7 +50,10 @@ export function heldRefusal({ apps, workspace }: Control, name: string, held: He
   const app = `${holder.name} in environment ${holder.environment}`;
   switch (holder.kind) {
     case "deployed":
-      return labelHeld(`${name} belongs to the deployed app ${app} of workspace ${workspace}`);
+      return labelHeld(
+        `${name} belongs to the deployed app ${app} of workspace ${workspace}; ` +
+          `stop it (postern app stop ${holder.name} -e ${holder.environment}) or choose another label`,
+      );
     case "in_place":
       return labelHeld(`${name} belongs to ${app}, which box ${holder.box} serves in place`);
     case "ephemeral":

@@ -38,7 +38,8 @@ describe("names", () => {
     const wanting = { content: content({ x: { label: "shop-f" } }) };
     const ours = await here.call("POST", "/apps/other/versions?environment=main", wanting);
     expect(ours.json.detail).toBe(
-      `${here.workspace}--shop-f belongs to the deployed app shop in environment main of workspace ${here.workspace}`,
+      `${here.workspace}--shop-f belongs to the deployed app shop in environment main of workspace ${here.workspace}; ` +
+        "stop it (postern app stop shop -e main) or choose another label",
     );
     // Both are normalised to the same source.
     const stranger = new Deploying(`${here.workspace}.`);
