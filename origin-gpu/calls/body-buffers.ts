@@ -4,7 +4,8 @@
  * buffers for all parts would keep the collector busy: it does not see how soon they are free.
  */
 import { KIB } from "../../base/units.ts";
-import { MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
+
+const BUFFER_BYTES = 64 * KIB;
 
 /** A smaller part gets memory of its own size, so that small bodies that wait take no more than they need. */
 const BUFFERED_FROM_BYTES = 16 * KIB;
@@ -16,12 +17,18 @@ export class BodyBuffers {
   readonly #free: ArrayBuffer[] = [];
   readonly #lent = new WeakSet<ArrayBufferLike>();
 
-  /** Copies a part of a body. */
-  copy(part: Uint8Array): Uint8Array {
-    if (part.length < BUFFERED_FROM_BYTES || part.length > MAX_DATA_BYTES) {
-      return new Uint8Array(part);
+  /** Copies a part of a body, into as many buffers as it takes. */
+  copy(part: Uint8Array): Uint8Array[] {
+    const copies: Uint8Array[] = [];
+    for (let at = 0; at < part.length; at += BUFFER_BYTES) {
+      copies.push(this.#copy(part.subarray(at, at + BUFFER_BYTES)));
     }
-    const buffer = this.#free.pop() ?? new ArrayBuffer(MAX_DATA_BYTES);
+    return copies;
+  }
+
+  #copy(part: Uint8Array): Uint8Array {
+    if (part.length < BUFFERED_FROM_BYTES) return new Uint8Array(part);
+    const buffer = this.#free.pop() ?? new ArrayBuffer(BUFFER_BYTES);
     this.#lent.add(buffer);
     const copy = new Uint8Array(buffer, 0, part.length);
     copy.set(part);

@@ -33,7 +33,7 @@ export class RequestBody {
    */
   constructor(stream: Stream | undefined, first: Uint8Array, end: boolean) {
     this.#stream = stream;
-    this.#chunks = first.length === 0 ? [] : [bodyBuffers.copy(first)];
+    this.#chunks = bodyBuffers.copy(first);
     this.#ended = end;
   }
 
@@ -165,7 +165,7 @@ export class RequestBody {
   push(bytes: Uint8Array, end: boolean): void {
     this.#arrivedAt = performance.now();
     this.#watcher?.(bytes, end);
-    if (bytes.length > 0) this.#chunks.push(bodyBuffers.copy(bytes));
+    this.#chunks.push(...bodyBuffers.copy(bytes));
     if (end) this.#ended = true;
     this.#wakeReader();
   }

@@ -3,11 +3,12 @@
  * that one read brought is handed on where it lies. One that several reads brought is gathered in a buffer that the
  * next one reuses: at the speed of an upload, a buffer for each frame keeps the collector busy.
  */
-import { KIB } from "../../base/units.ts";
+import { FRAME_HEADER_BYTES } from "../../routing/wire/frames.ts";
+import { MAX_REQUEST_DATA_BYTES } from "../../routing/wire/limits.ts";
 import { type FrameHead, FrameReader } from "../websocket/frames.ts";
 
-/** Room for a frame as the gateway sends it: a DATA frame and what waited before it. Others get a buffer of their own. */
-const GATHERED_BYTES = 128 * KIB;
+/** Room for a message with one DATA frame. A longer payload gets a buffer of its own. */
+const GATHERED_BYTES = FRAME_HEADER_BYTES + MAX_REQUEST_DATA_BYTES;
 
 const NOTHING = new Uint8Array(0);
 

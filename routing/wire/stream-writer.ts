@@ -51,7 +51,7 @@ export class StreamWriter {
   }
 
   /** Waits until bytes may be sent. @returns how many fit one frame; 0 when the stream is closed or given up */
-  async room(): Promise<number> {
+  async room(mostBytes = MAX_DATA_BYTES): Promise<number> {
     const stream = this.#stream;
     while (!this.#isEnded && (stream.window === 0 || this.#isCongested)) {
       await new Promise<void>((resolve) => {
@@ -59,7 +59,7 @@ export class StreamWriter {
         if (this.#isCongested) this.#carrier?.whenDrained(resolve);
       });
     }
-    return this.#isEnded ? 0 : Math.min(stream.window, MAX_DATA_BYTES);
+    return this.#isEnded ? 0 : Math.min(stream.window, mostBytes);
   }
 
   /**

@@ -6,7 +6,7 @@
  * keeps what it sent until DONE says that the client has the whole response.
  */
 import { FRAME, FRAME_HEADER_BYTES, type FrameType, ProtocolError, uint32 } from "./frames.ts";
-import { MAX_DATA_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
+import { MAX_DATA_BYTES, MAX_REQUEST_DATA_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
 import type { DeferredCall, Failure } from "./messages.ts";
 import { type GrantBudget, ReceiveWindow } from "./windows.ts";
 
@@ -105,10 +105,10 @@ export class Stream {
 
   /**
    * Gateway: sends body bytes without a copy of ours, at once. The caller may reuse the buffer afterwards.
-   * @param message `FRAME_HEADER_BYTES` of room, then at most `window` and at most 64 KiB of body
+   * @param message `FRAME_HEADER_BYTES` of room, then at most `window` and at most 256 KiB of body
    */
   sendInPlace(message: Uint8Array): void {
-    this.#reserve(message.length - FRAME_HEADER_BYTES, false);
+    this.#reserve(message.length - FRAME_HEADER_BYTES, MAX_REQUEST_DATA_BYTES, false);
     this.#link.sendInPlace(FRAME.DATA, this.id, message);
   }
 
@@ -203,12 +203,12 @@ export class Stream {
   reserve(parts: readonly Uint8Array[], end: boolean): void {
     let bytes = 0;
     for (const part of parts) bytes += part.length;
-    this.#reserve(bytes, end);
+    this.#reserve(bytes, MAX_DATA_BYTES, end);
   }
 
-  #reserve(bytes: number, end: boolean): void {
+  #reserve(bytes: number, mostBytes: number, end: boolean): void {
     if (this.closed || this.localClosed) throw new Error(`stream ${this.id} is closed`);
-    if (bytes > this.window || bytes > MAX_DATA_BYTES) {
+    if (bytes > this.window || bytes > mostBytes) {
       throw new Error(`stream ${this.id}: ${bytes} bytes do not fit the window of ${this.window}`);
     }
     this.window -= bytes;

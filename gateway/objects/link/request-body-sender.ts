@@ -4,7 +4,7 @@
  */
 import { KIB } from "../../../base/units.ts";
 import { FRAME_HEADER_BYTES } from "../../../routing/wire/frames.ts";
-import { MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { MAX_REQUEST_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream } from "../../../routing/wire/multiplexer.ts";
@@ -84,11 +84,12 @@ export class RequestBodySender {
     const limit = maxBodyBytes(env);
     const stream = this.#stream;
     let total = 0;
-    let buffer = new ArrayBuffer(FRAME_HEADER_BYTES + MAX_DATA_BYTES);
+    let buffer = new ArrayBuffer(0);
     try {
       for (;;) {
-        const size = await this.#writer.room();
+        const size = await this.#writer.room(MAX_REQUEST_DATA_BYTES);
         if (size === 0) break;
+        buffer = fitting(buffer, FRAME_HEADER_BYTES + size);
         const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reader.read(
           new Uint8Array(buffer, FRAME_HEADER_BYTES, size),
         );
@@ -122,6 +123,15 @@ export class RequestBodySender {
     this.#stream.reset(failure);
     this.#events.onFailed(told);
   }
+}
+
+/**
+ * A buffer for so many bytes: this one, or a new one. It is not much larger, so that the buffers of all bodies of a
+ * link stay within a few times of what its agent has granted them.
+ */
+function fitting(buffer: ArrayBuffer, bytes: number): ArrayBuffer {
+  const { byteLength } = buffer;
+  return byteLength >= bytes && byteLength <= 4 * bytes ? buffer : new ArrayBuffer(bytes);
 }
 
 /** Whether the body came in chunks: no Content-Length says how long it is. */

@@ -40,7 +40,7 @@ const anyPayload = fc
   .record({
     length: fc.oneof(
       fc.integer({ min: 0, max: 140 }),
-      fc.constantFrom(0, 1, 125, 126, 65_535, 65_536, 128 * KIB, 128 * KIB + 1, MAX_BYTES),
+      fc.constantFrom(0, 1, 125, 126, 65_535, 65_536, 256 * KIB + 8, 256 * KIB + 9, MAX_BYTES),
     ),
     fill: fc.integer({ min: 0, max: 255 }),
   })

@@ -15,6 +15,7 @@ import {
   INITIAL_WINDOW_BYTES,
   MAX_INITIAL_WINDOWS_BYTES,
   MAX_GRANTED_BYTES_PER_LINK,
+  MAX_REQUEST_DATA_BYTES,
   MAX_STREAMS_PER_LINK,
   MAX_WINDOW_BYTES,
   SHORT_WINDOW_BYTES,
@@ -170,6 +171,16 @@ describe("a stream's life", () => {
     expect(accepted[0]?.ear.heard).toEqual(["open 0", "data 1", "data 2", "data 1", "data 0 end"]);
     expect(client.window).toBe(INITIAL_WINDOW_BYTES - 4);
     expect(() => client.sendInPlace(message)).toThrow(/closed/);
+  });
+
+  test("body that is framed in place has at most 256 KiB a frame, and fits the window", () => {
+    const client = pair().link.gateway.open("post", NO_BODY, false, new Ear()) as Stream;
+    const framed = (bytes: number) => new Uint8Array(FRAME_HEADER_BYTES + bytes);
+    expect(() => client.sendInPlace(framed(INITIAL_WINDOW_BYTES + 1))).toThrow(/do not fit/);
+    client.acceptCredit(MAX_REQUEST_DATA_BYTES);
+    expect(() => client.sendInPlace(framed(MAX_REQUEST_DATA_BYTES + 1))).toThrow(/do not fit/);
+    client.sendInPlace(framed(MAX_REQUEST_DATA_BYTES));
+    expect(client.window).toBe(INITIAL_WINDOW_BYTES);
   });
 
   test("an end that only packs frames says so", () => {

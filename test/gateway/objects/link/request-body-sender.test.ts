@@ -1,6 +1,7 @@
 /** A request's body on its way through the link's object, as its agent receives it. */
 import { expect, test } from "vitest";
 import { KIB } from "../../../../base/units.ts";
+import { MAX_REQUEST_DATA_BYTES } from "../../../../routing/wire/limits.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";
 
 const OK = JSON.stringify({ status: 200, headers: [] });
@@ -28,6 +29,7 @@ test.each([
   ["in large parts, each framed where it was read", "large", 600],
   ["in parts small enough to be packed with others", "small", 1],
 ])("a body %s arrives as it was sent, however late it is read", async (_, app, partKib) => {
+  const isLarge = partKib > 64;
   const received: Uint8Array[] = [];
   await connectAgent(`${app}-upload`, {
     endpoints: [announcement(app, "web")],
@@ -60,6 +62,9 @@ test.each([
   const joined = new Uint8Array(await new Blob(received).arrayBuffer());
   expect(joined.length).toBe(whole.length);
   expect(joined.findIndex((byte, index) => byte !== whole[index])).toBe(-1);
+  const longest = Math.max(...received.map(({ length }) => length));
+  expect(longest).toBeGreaterThan(isLarge ? 64 * KIB : 0);
+  expect(longest).toBeLessThanOrEqual(isLarge ? MAX_REQUEST_DATA_BYTES : 64 * KIB);
 });
 
 test("the platform's send copies: a buffer may be written to as soon as it has returned", async () => {
