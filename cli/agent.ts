@@ -137,6 +137,7 @@ export async function printUrls(
     printJson({ gateway: options.gatewayUrl, urls: plain });
     return;
   }
+  await sayUnresolved(urls, options.address);
   for (const printed of urls) {
     // First, because it waits: a notice would come between the URL and its curl line.
     const curl = await curlLine(printed, options.address);
@@ -145,6 +146,28 @@ export async function printUrls(
     if (printed.isPrivate === true) printResult("  🔑 private: callers need a proxy token");
     printResult(`  ${curl}`);
   }
+}
+
+/** `serve` prints its URLs after each edit; one notice in a process is enough. */
+let saidUnresolved = false;
+
+async function sayUnresolved(urls: readonly PrintedUrl[], address: string): Promise<void> {
+  const hosts: string[] = [];
+  for (const { url } of urls) {
+    const { hostname: host } = new URL(url);
+    if (host.endsWith(".localhost") && !(await resolves(host))) hosts.push(host);
+  }
+  if (hosts.length === 0 || saidUnresolved) return;
+  saidUnresolved = true;
+  printNotice(unresolvedNotice(hosts, address));
+}
+
+/** The remedy where the system's resolver, which Python and Node use, knows no name under localhost. */
+export function unresolvedNotice(hosts: readonly string[], address: string): string {
+  return (
+    "browsers find these names, but Python and Node on this machine do not; " +
+    `install libnss-myhostname, or add to /etc/hosts: ${address} ${hosts.join(" ")}`
+  );
 }
 
 /** A curl command for a shell, with `--resolve` where this machine can't resolve the name. */
