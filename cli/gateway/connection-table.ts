@@ -9,16 +9,10 @@ import { kernelConnectionName } from "../../routing/connection-name.ts";
 const TABLES = ["/proc/net/tcp", "/proc/net/tcp6"] as const;
 
 /** States of include/net/tcp_states.h. */
-const STATES = { "01": "open", "08": "half_closed", "0A": "listening" } as const;
+const STATES = { open: "01", half_closed: "08", listening: "0A" } as const;
 
 /** `half_closed`: the peer has sent its FIN, and this side's application has not closed yet. */
-export type ConnectionState = (typeof STATES)[keyof typeof STATES];
-
-export interface ConnectionRow {
-  /** By the peer's address and port (routing/connection-name.ts). */
-  readonly name: string;
-  readonly state: ConnectionState;
-}
+export type ConnectionState = keyof typeof STATES;
 
 /** The list of one address family, in which this process's socket stands. */
 export class ConnectionTable {
@@ -32,27 +26,32 @@ export class ConnectionTable {
   static async find(port: number): Promise<ConnectionTable | undefined> {
     for (const path of TABLES) {
       const table = new ConnectionTable(path);
-      const rows = await table.connections([port]).catch(() => []);
-      if (rows.some(({ state }) => state === "listening")) return table;
+      const listening = await table.connections([port], ["listening"]).catch(() => []);
+      if (listening.length > 0) return table;
     }
     return undefined;
   }
 
-  /** The connections at these ports. */
-  async connections(ports: readonly number[]): Promise<ConnectionRow[]> {
-    return parseConnections(await readFile(this.#path, "latin1"), ports);
+  /** The names of the connections at these ports and in these states (routing/connection-name.ts). */
+  async connections(
+    ports: readonly number[],
+    states: readonly ConnectionState[],
+  ): Promise<string[]> {
+    return parseConnections(await readFile(this.#path, "latin1"), ports, states);
   }
 }
 
-/** Reads a table's text. Rows in other states, such as TIME_WAIT, are left out. */
-export function parseConnections(text: string, ports: readonly number[]): ConnectionRow[] {
-  const codes = new Set(ports.map((port) => port.toString(16).toUpperCase().padStart(4, "0")));
-  const rows: ConnectionRow[] = [];
-  for (const line of text.split("\n").slice(1)) {
-    const [, local = "", peer = "", code = ""] = line.trim().split(/\s+/, 4);
-    if (!codes.has(local.slice(local.lastIndexOf(":") + 1))) continue;
-    const state = STATES[code as keyof typeof STATES] as ConnectionState | undefined;
-    if (state !== undefined) rows.push({ name: kernelConnectionName(peer), state });
-  }
-  return rows;
+/** Reads a table's text. Rows in other states are not looked at, since a busy machine has tens of thousands. */
+export function parseConnections(
+  text: string,
+  ports: readonly number[],
+  states: readonly ConnectionState[],
+): string[] {
+  const port = ports.map((number) => number.toString(16).toUpperCase().padStart(4, "0")).join("|");
+  const state = states.map((name) => STATES[name]).join("|");
+  const row = new RegExp(
+    `^ *\\d+: [0-9A-F]+:(?:${port}) ([0-9A-F]+:[0-9A-F]{4}) (?:${state}) `,
+    "gm",
+  );
+  return [...text.matchAll(row)].map(([, peer = ""]) => kernelConnectionName(peer));
 }

@@ -113,8 +113,8 @@ class DirectEntrance implements Entrance {
   }
 
   async #hasClients(): Promise<boolean> {
-    const rows = await this.#table.connections([this.port]);
-    return rows.some(({ name, state }) => state !== "listening" && !this.#watch.boxes.has(name));
+    const names = await this.#table.connections([this.port], ["open", "half_closed"]);
+    return names.some((name) => !this.#watch.boxes.has(name));
   }
 }
 

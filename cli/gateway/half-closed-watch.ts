@@ -9,7 +9,7 @@ import * as z from "zod";
 import type { ConnectionTable } from "./connection-table.ts";
 
 /** Between two looks at the kernel's list, and between two questions whether to look. */
-const LOOK_MS = 150;
+const LOOK_MS = 250;
 const IDLE_MS = 200;
 
 const TIMEOUT_MS = 2_000;
@@ -70,8 +70,7 @@ export class HalfClosedWatch {
 
   async #halfClosed(): Promise<string[]> {
     const { table, port, workerdPort } = this.#options;
-    const rows = await table.connections([port, await workerdPort()]);
-    return rows.filter(({ state }) => state === "half_closed").map(({ name }) => name);
+    return await table.connections([port, await workerdPort()], ["half_closed"]);
   }
 
   async #tell(connections: readonly string[]): Promise<z.output<typeof ANSWER>> {
