@@ -38,17 +38,17 @@ export const MAX_WINDOW_BYTES = MIB;
 /** Largest payload of a DATA frame, so that no stream holds the socket for long. */
 export const MAX_DATA_BYTES = 64 * KIB;
 
-/**
- * Largest payload of a DATA frame of a request. A frame costs the gateway's one thread a read, a message and a system
- * call, whatever its length; the window bounds what a stream has on its way, in frames of any length.
- */
-export const MAX_REQUEST_DATA_BYTES = 256 * KIB;
-
 /** Chunks of one stream that arrive within this time share a frame. A frame for each token would cost more. */
 export const COALESCE_MS = 5;
 
 /** Largest frame payload: an OPEN with 64 KiB of header lines (JSON may double them) and 64 KiB of body. */
 export const MAX_FRAME_BYTES = 512 * KIB;
+
+/**
+ * Largest payload of a DATA frame of a request. A frame costs the gateway's one thread a read, a message and a system
+ * call, whatever its length; the window bounds what a stream has on its way, in frames of any length.
+ */
+export const MAX_REQUEST_DATA_BYTES = MAX_FRAME_BYTES;
 
 /** Header lines of one message, with separators. Beyond it a client gets 431, and an app has failed with 502. */
 export const MAX_HEADER_BYTES = 64 * KIB;

@@ -105,7 +105,7 @@ export class Stream {
 
   /**
    * Gateway: sends body bytes without a copy of ours, at once. The caller may reuse the buffer afterwards.
-   * @param message `FRAME_HEADER_BYTES` of room, then at most `window` and at most 256 KiB of body
+   * @param message `FRAME_HEADER_BYTES` of room, then at most `window` and at most 512 KiB of body
    */
   sendInPlace(message: Uint8Array): void {
     this.#reserve(message.length - FRAME_HEADER_BYTES, MAX_REQUEST_DATA_BYTES, false);

@@ -6,7 +6,7 @@ import { WholeFrames } from "../../../origin-gpu/link/whole-frames.ts";
 import { OPCODE } from "../../../origin-gpu/websocket/frames.ts";
 import { maskedFrame, unmaskedFrame } from "../../support/websocket-frames.ts";
 
-const MAX_BYTES = 400 * KIB;
+const MAX_BYTES = 600 * KIB;
 
 interface Heard {
   frames: { opcode: number; fin: boolean; payload: Buffer }[];
@@ -40,7 +40,7 @@ const anyPayload = fc
   .record({
     length: fc.oneof(
       fc.integer({ min: 0, max: 140 }),
-      fc.constantFrom(0, 1, 125, 126, 65_535, 65_536, 256 * KIB + 8, 256 * KIB + 9, MAX_BYTES),
+      fc.constantFrom(0, 1, 125, 126, 65_535, 65_536, 512 * KIB + 8, 512 * KIB + 9, MAX_BYTES),
     ),
     fill: fc.integer({ min: 0, max: 255 }),
   })

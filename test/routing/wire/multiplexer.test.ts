@@ -173,7 +173,7 @@ describe("a stream's life", () => {
     expect(() => client.sendInPlace(message)).toThrow(/closed/);
   });
 
-  test("body that is framed in place has at most 256 KiB a frame, and fits the window", () => {
+  test("body that is framed in place has at most 512 KiB a frame, and fits the window", () => {
     const client = pair().link.gateway.open("post", NO_BODY, false, new Ear()) as Stream;
     const framed = (bytes: number) => new Uint8Array(FRAME_HEADER_BYTES + bytes);
     expect(() => client.sendInPlace(framed(INITIAL_WINDOW_BYTES + 1))).toThrow(/do not fit/);
