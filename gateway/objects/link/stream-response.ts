@@ -220,13 +220,16 @@ export class StreamResponse implements StreamEvents {
 
   /**
    * The client has closed its half of the connection, and is told of again while that lasts. It may still read. Where
-   * nothing has come for it in HALF_CLOSED_GRACE_MS, it has left.
+   * nothing has come for it in HALF_CLOSED_GRACE_MS, it has left. Bytes that wait for it are on their way: the system
+   * of a client that has left answers them with a reset.
    */
   onHalfClosed(): void {
     if (this.#left) return;
     const offset = this.#offset;
     const now = Date.now();
-    if (this.#halfClosed?.offset !== offset) this.#halfClosed = { sinceMs: now, offset };
+    const isReading = (this.#body?.pendingBytes ?? 0) > 0;
+    if (isReading || this.#halfClosed?.offset !== offset)
+      this.#halfClosed = { sinceMs: now, offset };
     if (now - this.#halfClosed.sinceMs < HALF_CLOSED_GRACE_MS) return;
     this.#leave();
     if (this.#body === undefined)
