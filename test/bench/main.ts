@@ -5,6 +5,7 @@
  *
  *   --only TEXT   only the measures whose name holds the text, such as "chunk delay"
  *   --rounds N    instead of 5: about two minutes of all measures, one of "chunk delay"
+ *   --against DIR another checkout of this repository, measured beside this one
  *   --quick       three short rounds, to see that it works
  *   --profile     profiles Postern's Node processes and prints where their time goes
  */
@@ -23,6 +24,7 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: "string", default: "" },
     rounds: { type: "string" },
+    against: { type: "string" },
     quick: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
   },
@@ -109,7 +111,7 @@ async function withTargets(
   profileDirectory: string | undefined,
   use: (targets: Targets) => Promise<void>,
 ): Promise<void> {
-  const targets = await startTargets(profileDirectory);
+  const targets = await startTargets({ profileDirectory, against: flags.against });
   try {
     await warmUp(targets);
     await use(targets);

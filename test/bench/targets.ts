@@ -1,4 +1,5 @@
 /** The targets: the app itself, the pass-through, the peer, and Postern without its front and with it. */
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { startBareWorkerd } from "../support/bare-workerd.ts";
@@ -32,15 +33,25 @@ async function startNode(file: string, env: NodeJS.ProcessEnv): Promise<ManagedP
   return started;
 }
 
+interface PosternOptions {
+  readonly name: string;
+  readonly flags?: readonly string[];
+  /** Another checkout of this repository. */
+  readonly checkout?: string;
+}
+
 /** A gateway and an agent of their own. */
 async function startPostern(
-  name: string,
-  flags: readonly string[],
+  { name, flags = [], checkout }: PosternOptions,
   appPort: number,
   appPids: ServerPids,
   env: NodeJS.ProcessEnv,
 ): Promise<{ target: Target; stop(): Promise<void> }> {
-  const gateway = await startGateway({ flags: ["--rate-limit", "0", ...flags], env });
+  const gateway = await startGateway({
+    flags: ["--rate-limit", "0", ...flags],
+    env,
+    ...(checkout !== undefined && { checkout }),
+  });
   const agent = await startServe(gateway, [upstream(appPort)], gateway.workerdPort, env);
   const address = gateway.address("web", "-dev");
   await send(address, "/");
@@ -62,11 +73,20 @@ async function startPostern(
   };
 }
 
+export interface TargetOptions {
+  readonly profileDirectory?: string | undefined;
+  /** Another checkout of this repository, measured instead of this one's front. */
+  readonly against?: string | undefined;
+}
+
 /**
  * Starts everything. With `profileDirectory`, Postern's own Node processes write a CPU profile there
  * when they end, which slows them: its figures are then no measurement.
  */
-export async function startTargets(profileDirectory?: string): Promise<Targets> {
+export async function startTargets({
+  profileDirectory,
+  against,
+}: TargetOptions = {}): Promise<Targets> {
   const appPort = await freePort();
   const app = await startNode("app.ts", { PORT: String(appPort) });
   const bare = await startBareWorkerd(appPort);
@@ -100,22 +120,22 @@ export async function startTargets(profileDirectory?: string): Promise<Targets> 
     address: direct(beforeRelay.port),
     pids: () => ({ workerd: [beforeRelay.process.pid], relay: [relay.pid], ...appPids }),
   };
-  const postern = await startPostern("Postern", [], appPort, appPids, env);
-  const front = await startPostern(
-    "Postern behind its front",
-    ["--front", "always"],
-    appPort,
-    appPids,
-    env,
-  );
-  const all = [own, bareTarget, relayTarget, postern.target, front.target];
+  const posterns: { target: Target; stop(): Promise<void> }[] = [];
+  for (const options of [
+    { name: "Postern" },
+    against === undefined
+      ? { name: "Postern behind its front", flags: ["--front", "always"] }
+      : { name: `Postern of ${against}`, checkout: resolve(against) },
+  ]) {
+    posterns.push(await startPostern(options, appPort, appPids, env));
+  }
+  const all = [own, bareTarget, relayTarget, ...posterns.map(({ target }) => target)];
   return {
     app: own,
     all,
     apart: all.slice(1),
     stop: async () => {
-      await postern.stop();
-      await front.stop();
+      for (const postern of posterns) await postern.stop();
       for (const managed of [beforeRelay.process, relay, bare.process, app]) await managed.kill();
     },
   };

@@ -14,7 +14,7 @@ import { freePort, temporaryDirectory } from "./temporary.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const APPS = fileURLToPath(new URL("apps", import.meta.url));
-const COMMAND = join(ROOT, "cli/postern.js");
+const COMMAND = "cli/postern.js";
 const FAULTY_GATEWAY = join(ROOT, "test/support/faulty-gateway.ts");
 export const WORKSPACE = "tests";
 const APP = "e2e";
@@ -55,6 +55,8 @@ export interface GatewayOptions {
   readonly descriptors?: number;
   /** With the Worker whose objects can be ended from outside (`resetOrigin`). */
   readonly isFaulty?: boolean;
+  /** Another checkout of this repository, whose command it is. */
+  readonly checkout?: string;
   /** With `isFaulty`: Worker and objects share no memory, as on Cloudflare. */
   readonly manyIsolates?: boolean;
 }
@@ -64,11 +66,14 @@ export class Gateway {
   readonly process: ManagedProcess;
   readonly port: number;
   readonly stateDirectory: string;
+  /** Whose command it is. */
+  readonly checkout: string;
 
-  constructor(process: ManagedProcess, port: number, stateDirectory: string) {
+  constructor(process: ManagedProcess, port: number, stateDirectory: string, checkout = ROOT) {
     this.process = process;
     this.port = port;
     this.stateDirectory = stateDirectory;
+    this.checkout = checkout;
   }
 
   /** The base domain itself: API and pages. */
@@ -104,7 +109,10 @@ export class Gateway {
   }
 }
 
-interface CommandOptions extends Pick<GatewayOptions, "env" | "cwd" | "descriptors" | "isFaulty"> {}
+interface CommandOptions extends Pick<
+  GatewayOptions,
+  "env" | "cwd" | "descriptors" | "isFaulty" | "checkout"
+> {}
 
 /** Starts `postern <command>` on the Node that runs the tests, in an empty directory unless told. */
 export function startCommand(
@@ -113,7 +121,7 @@ export function startCommand(
 ): ManagedProcess {
   const command: [string, ...string[]] = [
     process.execPath,
-    ...(options.isFaulty === true ? [FAULTY_GATEWAY] : [COMMAND]),
+    ...(options.isFaulty === true ? [FAULTY_GATEWAY] : [join(options.checkout ?? ROOT, COMMAND)]),
     ...args,
   ];
   const limited: [string, ...string[]] =
@@ -136,7 +144,7 @@ async function startGatewayCommand(
   const flags = ["--port", String(port), "--state", stateDirectory, ...(options.flags ?? [])];
   const managed = startCommand([...command, ...flags], options);
   await managed.waitForOutput(ready(port));
-  return new Gateway(managed, port, stateDirectory);
+  return new Gateway(managed, port, stateDirectory, options.checkout);
 }
 
 /** `postern gateway`, ready when it has printed its URL. */
@@ -182,6 +190,7 @@ export async function startServe(
   const last = endpoints.at(-1)?.function ?? "web";
   const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
   const managed = startCommand(["serve", writeConfig(endpoints)], {
+    checkout: gateway.checkout,
     env: {
       ...env,
       POSTERN_URL: `http://localhost:${throughPort}`,
