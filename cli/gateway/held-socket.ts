@@ -15,12 +15,12 @@ export interface HeldSocket {
 }
 
 /** The thread tells where it listens, or why it does not. */
-export type ListeningMessage =
+type ListeningMessage =
   | { readonly port: number; readonly fd: number }
   | { readonly code: string | undefined; readonly message: string };
 
 /** The thread is started with these. */
-export interface ListeningOrder {
+interface ListeningOrder {
   readonly host: string;
   readonly port: number;
   /** Never notified: the thread waits on it. */
@@ -31,7 +31,7 @@ export interface ListeningOrder {
 export async function holdSocket(host: string, port: number): Promise<HeldSocket> {
   const gate = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const order: ListeningOrder = { host, port, gate };
-  const thread = new Worker(new URL("./held-socket-thread.ts", import.meta.url), {
+  const thread = new Worker(new URL("./held-socket-thread.js", import.meta.url), {
     workerData: order,
   });
   const { promise, resolve, reject } = Promise.withResolvers<ListeningMessage>();
