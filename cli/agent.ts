@@ -189,7 +189,12 @@ async function curlLine(
 export async function runUntilStopped(
   agent: RunningAgent,
   stop: StopSignals,
-  around: { readonly before?: () => Promise<void>; readonly after?: () => Promise<void> } = {},
+  around: {
+    readonly before?: () => Promise<void>;
+    readonly after?: () => Promise<void>;
+    /** The agent's clients after `before`. */
+    readonly clients?: "attached" | "gone";
+  } = {},
 ): Promise<number> {
   const refusal = await Promise.race([agent.refused, stop.asked]);
   if (typeof refusal === "string") {
@@ -200,7 +205,7 @@ export async function runUntilStopped(
   printNotice("finishing what is under way; Ctrl-C again ends at once");
   const politely = async (): Promise<number> => {
     await around.before?.();
-    await agent.drain();
+    await agent.drain(around.clients);
     await around.after?.();
     return 0;
   };

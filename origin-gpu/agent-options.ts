@@ -44,8 +44,11 @@ export interface RunningAgent {
    * @throws {StartFailure} when a container does not become ready; tells its last lines
    */
   change(config: AppConfig, signal?: AbortSignal): Promise<void>;
-  /** Takes no new calls, lets those that run finish within their grace period, then closes. */
-  drain(): Promise<void>;
+  /**
+   * Takes no new calls, lets those that run finish within their grace period, then closes.
+   * @param clients "gone": their gateway has ended for them, so only durable calls may finish
+   */
+  drain(clients?: "attached" | "gone"): Promise<void>;
   /** Ends calls and containers now. */
   close(): Promise<void>;
   /** Resolves with the reason when the gateway refuses this agent for good. */

@@ -138,7 +138,7 @@ class Agent {
         if (announced === undefined) throw new Error("this agent brings no app along");
         await announced.change(config, changeSignal);
       },
-      drain: () => this.#drain(),
+      drain: (clients) => this.#drain(clients),
       close: () => this.#close(),
       refused: this.#refused.promise,
     };
@@ -278,11 +278,12 @@ class Agent {
     return calls.open(stream, link, head, { body, end }, served.runner(link.number));
   }
 
-  async #drain(): Promise<void> {
+  async #drain(clients?: "attached" | "gone"): Promise<void> {
     this.#isDraining = true;
     this.#deployments?.close();
     const calls = this.#streams.taker?.calls;
-    if (calls !== undefined) await within(this.#apps.exitGracePeriod * SECOND_MS, calls.idle());
+    const graceMs = this.#apps.exitGracePeriod * SECOND_MS;
+    if (calls !== undefined) await within(graceMs, calls.idle(clients));
     await this.#close();
   }
 

@@ -108,6 +108,7 @@ export const UP: Command<typeof OPTIONS> = {
       await printUrls(urls, { json: values.json === true, gatewayUrl: gateway.url, address });
       return await runUntilStopped(agent, stop, {
         before: () => gateway.drain(),
+        clients: "gone",
         after: () => gateway.stop(),
       });
     } finally {

@@ -138,10 +138,14 @@ export class CallRegistry {
     }
   }
 
-  /** Resolves when no call runs. Calls that only wait for a client to attach end now. */
-  async idle(): Promise<void> {
+  /**
+   * Resolves when no call runs. Calls that only wait for a client to attach end now.
+   * @param clients "gone": their gateway has ended for them, so all transient calls end now
+   */
+  async idle(clients: "attached" | "gone" = "attached"): Promise<void> {
     for (const call of this.#calls.values()) {
       if (call.abandoned) call.cancel("the agent stops, and no client is attached");
+      else if (clients === "gone" && !call.isDurable) call.cancel("the gateway stops");
     }
     if (this.#isIdle) return;
     await new Promise<void>((resolve) => {

@@ -93,6 +93,18 @@ test("prints each URL on stdout with a curl line; Ctrl-C waits for the answer un
   expect(tree.filter(isAlive)).toEqual([]);
 });
 
+test("Ctrl-C waits for an answer that does not end as long as for any other, and no longer", async () => {
+  const app = await startApp();
+  const { up, host, port } = await startUp(app);
+  const client = await request(host, port);
+  (await app.next()).write("the beginning");
+  const stoppedAt = performance.now();
+  process.kill(up.pid, "SIGINT");
+  expect(await up.exited).toEqual({ code: 0, signal: null });
+  expect((performance.now() - stoppedAt) / 1_000).toBeLessThan(20);
+  expect((await client.response()).ending).not.toBe("complete");
+}, 60_000);
+
 test(
   "a second Ctrl-C ends at once, with exit code 1 and a break for the client",
   async () => {

@@ -63,7 +63,7 @@ class Bench {
   readonly carrier = { congested: false, drained: [] as (() => void)[] };
   #soon: (() => void)[] = [];
   #later: (() => void)[] = [];
-  readonly #calls = new CallRegistry({
+  readonly calls = new CallRegistry({
     context: {
       now: () => this.now,
       soon: (callback) => this.#soon.push(callback),
@@ -102,9 +102,9 @@ class Bench {
     };
     return new LinkPair({
       onOpen: (stream, _head, body, end) =>
-        this.#calls.open(stream, carrier, { ...HEAD }, { body, end }, runner),
+        this.calls.open(stream, carrier, { ...HEAD }, { body, end }, runner),
       onAttach: (stream, offset) =>
-        this.#calls.attach(stream, carrier, { callId: HEAD.callId, offset: Number(offset) }),
+        this.calls.attach(stream, carrier, { callId: HEAD.callId, offset: Number(offset) }),
     });
   }
 
@@ -413,6 +413,26 @@ describe("a call without a client", () => {
     bench.cut();
     expect(bench.app).toEqual(["abort: the link broke during the upload"]);
     expect(bench.unknown()).toBe(true);
+  });
+});
+
+describe("an agent that stops", () => {
+  test("waits for a call whose client waits", () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    void bench.calls.idle();
+    bench.turn();
+    expect([bench.app, client.ending]).toEqual([[], undefined]);
+  });
+
+  test("ends a call at once whose client its gateway has given up", async () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    const idle = bench.calls.idle("gone");
+    bench.turn();
+    await idle;
+    expect(bench.app).toEqual(["abort: the gateway stops"]);
+    expect(client.failure).toContain("the gateway stops");
   });
 });
 
