@@ -136,7 +136,10 @@ export class StreamResponse implements StreamEvents {
       },
       onLeft: () => this.#leave(),
     };
-    this.#body = new ResponseBodyStream(events, lengthFrom(head, this.#offset));
+    // A HEAD's response tells the length of a body that does not come.
+    const isBodiless = end && body.length === 0;
+    const length = isBodiless ? undefined : lengthFrom(head, this.#offset);
+    this.#body = new ResponseBodyStream(events, length);
     const resumable = this.#options.resume === undefined;
     this.#settle({ kind: "response", head, body: this.#body.readable, resumable });
     this.onData(body, end);

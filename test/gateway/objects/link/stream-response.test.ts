@@ -1,5 +1,7 @@
 /** One stream's response inside the link's object: how it ends, and when its client counts as gone. */
 import { afterEach, expect, test, vi } from "vitest";
+import { KIB } from "../../../../base/units.ts";
+import type { Env } from "../../../../gateway/contracts/env.ts";
 import { Deadlines } from "../../../../gateway/objects/link/deadlines.ts";
 import { StreamResponse } from "../../../../gateway/objects/link/stream-response.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
@@ -7,10 +9,11 @@ import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 const PIECE = new TextEncoder().encode("piece");
 
 /** A response on a stream, and what the object says on that stream. */
-function started() {
+function started({ uploads = false } = {}) {
   const said: string[] = [];
   const stream = {
-    localClosed: true,
+    localClosed: !uploads,
+    window: 64 * KIB,
     consume: (bytes: number) => said.push(`consumed ${bytes}`),
     finish: () => said.push("finished"),
     cancel: () => said.push("cancelled"),
@@ -51,4 +54,18 @@ test("a client that has closed its half stays while it has more to read", async 
   expect(said).toEqual(["consumed 5"]);
   halfClosed(1);
   expect(said).toEqual(["consumed 5", "cancelled"]);
+});
+
+test("an answer to HEAD that comes during an upload ends with it, whatever length it tells", async () => {
+  const { response, said } = started({ uploads: true });
+  const { readable, writable } = new IdentityTransformStream();
+  const env = { POSTERN_ONE_ISOLATE: "1" } as Env;
+  const uploaded = response.sendBody(readable, env, "{}");
+  response.onHead(headOf(7), new Uint8Array(0), true);
+  const answer = await response.response;
+  await writable.close();
+  await uploaded;
+  expect(await answer.text()).toBe("");
+  await settled();
+  expect(said).toEqual(["finished"]);
 });
