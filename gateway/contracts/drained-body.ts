@@ -6,7 +6,7 @@
 import { within } from "../../base/runtime/within.ts";
 
 /** How long a client may send nothing, and how long it may go on sending. */
-const IDLE_MS = 2_000;
+export const DRAIN_IDLE_MS = 2_000;
 const MAX_MS = 60_000;
 
 /** The buffer is small, because a stranger may hold many; it grows while reads fill it. */
@@ -30,7 +30,7 @@ async function drain(reader: ReadableStreamBYOBReader): Promise<void> {
   let buffer = new ArrayBuffer(FIRST_BUFFER_BYTES);
   try {
     while (Date.now() < until) {
-      const read = await within(IDLE_MS, reader.read(new Uint8Array(buffer)));
+      const read = await within(DRAIN_IDLE_MS, reader.read(new Uint8Array(buffer)));
       if (read === undefined || read.done) break;
       const { buffer: used } = read.value;
       const isFull = read.value.length === used.byteLength && used.byteLength < MAX_BUFFER_BYTES;

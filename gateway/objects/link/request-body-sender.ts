@@ -9,7 +9,8 @@ import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream } from "../../../routing/wire/multiplexer.ts";
 import { StreamWriter } from "../../../routing/wire/stream-writer.ts";
-import { drainBody } from "../../contracts/drained-body.ts";
+import { within } from "../../../base/runtime/within.ts";
+import { DRAIN_IDLE_MS, drainBody } from "../../contracts/drained-body.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";
 
 /** A part of a body below this size costs less to copy, into a message with other frames, than a message. */
@@ -41,6 +42,7 @@ export class RequestBodySender {
   readonly #events: RequestBodySenderEvents;
   readonly #writer: StreamWriter;
   #sending: Promise<void> | undefined;
+  #reading: Promise<unknown> | undefined;
 
   constructor(stream: Stream, events: RequestBodySenderEvents) {
     this.#stream = stream;
@@ -53,14 +55,22 @@ export class RequestBodySender {
     this.#writer.wake();
   }
 
-  /** While a body streams: resolves when it has been read to its end, whoever wanted it. */
-  get sending(): Promise<void> | undefined {
-    return this.#sending;
+  /** A body streams, and its end has not come. */
+  get isSending(): boolean {
+    return this.#sending !== undefined;
   }
 
-  /** The app has answered without it: what still comes is read and dropped. */
-  abandon(): void {
+  /**
+   * The app has answered without the body. The rest of it is read and dropped: resolves when it has come, or when the
+   * client sends nothing any more.
+   */
+  async abandon(): Promise<void> {
     this.#writer.giveUp();
+    if (this.#reading !== undefined) {
+      const read = await within(DRAIN_IDLE_MS, this.#reading);
+      if (read === undefined) return;
+    }
+    await this.#sending;
   }
 
   /** Sends a body that did not fit the opening frame. */
@@ -90,9 +100,10 @@ export class RequestBodySender {
         const size = await this.#writer.room(MAX_REQUEST_DATA_BYTES);
         if (size === 0) break;
         buffer = fitting(buffer, FRAME_HEADER_BYTES + size);
-        const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reader.read(
-          new Uint8Array(buffer, FRAME_HEADER_BYTES, size),
-        );
+        const reading = reader.read(new Uint8Array(buffer, FRAME_HEADER_BYTES, size));
+        this.#reading = reading;
+        const result: ReadableStreamReadResult<Uint8Array<ArrayBuffer>> = await reading;
+        this.#reading = undefined;
         const { done, value } = result;
         if (stream.closed || this.#writer.isGivenUp) break;
         if (done) {

@@ -119,7 +119,7 @@ export class StreamResponse implements StreamEvents {
       this.onData(body, end);
       return;
     }
-    if (end && this.#requestBody?.sending === undefined) {
+    if (end && this.#requestBody?.isSending !== true) {
       this.#stream?.consume(body.length);
       const whole = body.length === 0 ? null : body;
       this.#settle({ kind: "response", head, body: whole, resumable: false });
@@ -153,13 +153,8 @@ export class StreamResponse implements StreamEvents {
 
   /** Ends a response that comes before the upload has ended, once its client has sent the rest of that. */
   #afterUpload(end: () => void): void {
-    const sending = this.#requestBody?.sending;
-    if (sending === undefined) {
-      end();
-      return;
-    }
-    this.#requestBody?.abandon();
-    void sending.then(end);
+    if (this.#requestBody?.isSending === true) void this.#requestBody.abandon().then(end, end);
+    else end();
   }
 
   onWindow(): void {
