@@ -1,36 +1,93 @@
 /**
- * Every part that may die, at every point of a call's life: twenty calls of four kinds each time. What
- * the client gets, and what they get who come back for it, is counted, held against what is promised,
- * and against the table in docs/faults.md; `UPDATE_FAULTS=1` writes that table anew.
+ * Each part dies, stops or lacks something, at the points of a call's life: twenty calls of four kinds each time. What
+ * the client gets, and what they get who come back for it, is counted, held against what is promised, and against the
+ * table in docs/faults.md; `UPDATE_FAULTS=1` writes that table anew.
  */
-import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { CallClient, type Outcome } from "../support/call-client.ts";
-import { FAULTS, type FaultName, FaultyPostern, MAX_INPUTS } from "../support/faulty-postern.ts";
-import type { Stage } from "../support/stages.ts";
+import type { Outcome } from "../support/call-client.ts";
+import { Cell, type Kind, MOMENTS, type Moment } from "../support/fault-cell.ts";
 import { FaultTable } from "../support/fault-table.ts";
+import {
+  FAULTS,
+  type FaultName,
+  FaultyPostern,
+  type FaultyPosternOptions,
+} from "../support/faulty-postern.ts";
 
-/** Where a call is when the fault comes. */
-const MOMENTS = ["body", "queued", "running", "headers", "stream", "complete"] as const;
-type Moment = (typeof MOMENTS)[number];
+const WHILE_A_FAULT_LASTS = ["body", "queued", "running", "stream"] as const;
 
-const KINDS = ["plain", "redirected", "keyed", "asynchronous"] as const;
-type Kind = (typeof KINDS)[number];
+/**
+ * The moments at which each fault is tried. Those that last take seconds each, so some moments are left out: a whole
+ * response meets only the disk, and one that takes longer than the keepalive is tried where the most is at stake.
+ */
+const PLAN: Readonly<Record<FaultName, readonly Moment[]>> = {
+  gateway: MOMENTS,
+  link: MOMENTS,
+  object: MOMENTS,
+  socket: MOMENTS,
+  agent: MOMENTS,
+  container: MOMENTS,
+  "black hole": ["body", "running", "stream"],
+  "stopped agent": WHILE_A_FAULT_LASTS,
+  "stopped workerd": WHILE_A_FAULT_LASTS,
+  "stopped command": WHILE_A_FAULT_LASTS,
+  "stopped container": WHILE_A_FAULT_LASTS,
+  "absent agent": ["running"],
+  "absent workerd": ["running"],
+  "full disk": ["body", "running", "stream", "complete"],
+  descriptors: [...WHILE_A_FAULT_LASTS, "complete"],
+};
 
-const CALLS_OF_A_KIND = 5;
+/** The faults that last. Lanes run side by side, each with a gateway and a box of its own. */
+const LANES: readonly (readonly FaultName[])[] = [
+  ["black hole"],
+  ["stopped agent", "stopped container"],
+  ["stopped workerd", "stopped command", "absent workerd"],
+  ["absent agent", "full disk", "descriptors"],
+];
 
-/** More than the opening frame holds, so that the body streams. */
-const LARGE_BODY = "x".repeat(256 * 1024);
-const SMALL_BODY = "question";
+/** An object of a self-hosted gateway dies with its isolate, so its row is counted where it dies by itself. */
+const FAULTS_OF_ONE_ISOLATE = (Object.keys(FAULTS) as FaultName[]).filter(
+  (fault) => fault !== "object" && !LANES.flat().includes(fault),
+);
 
-/** The client notices nothing but a pause. */
-const SEAMLESS: ReadonlySet<FaultName> = new Set(["link", "object", "socket"]);
+/** The link is lost, and the client notices nothing but a pause. */
+const LOSES_LINK: ReadonlySet<FaultName> = new Set([
+  "link",
+  "object",
+  "socket",
+  "black hole",
+  "absent agent",
+  "absent workerd",
+]);
+
+/** Each end misses the other within 15 s, and the agent dials. */
+const HOLE_NOTICED_MS = 17_000;
+
+/** Everything waits, and goes on. */
+const STOPS: ReadonlySet<FaultName> = new Set([
+  "stopped agent",
+  "stopped workerd",
+  "stopped command",
+  "stopped container",
+]);
+
+/** The agent cannot store responses: the code of one that was to be stored. */
+const UNSTORED: Readonly<Partial<Record<FaultName, Outcome>>> = {
+  "full disk": "results_full",
+  descriptors: "call_lost",
+};
 
 /** What a client that is there when the fault comes may get. */
-function promised(fault: FaultName, moment: Moment): readonly Outcome[] {
-  if (moment === "complete") return ["answer"];
-  if (SEAMLESS.has(fault)) return moment === "body" ? ["upload_interrupted"] : ["answer"];
+function promised(fault: FaultName, moment: Moment, kind: Kind): readonly Outcome[] {
+  if (moment === "complete" || STOPS.has(fault)) return ["answer"];
+  if (LOSES_LINK.has(fault)) return moment === "body" ? ["upload_interrupted"] : ["answer"];
+  const unstored = UNSTORED[fault];
+  if (unstored !== undefined) {
+    const isDurable = kind !== "plain" && !(kind === "redirected" && moment === "body");
+    return isDurable ? ["answer", "broken", unstored] : ["answer"];
+  }
   if (fault === "gateway") return ["broken"];
   const lost = fault === "agent" ? "call_lost" : "origin_error";
   switch (moment) {
@@ -50,144 +107,19 @@ function promised(fault: FaultName, moment: Moment): readonly Outcome[] {
 
 /** What they may get who come back for a kept call after the fault. */
 function promisedAfterwards(fault: FaultName, moment: Moment): readonly Outcome[] {
-  if (moment === "complete" || SEAMLESS.has(fault) || fault === "gateway") return ["answer"];
+  const isSeamless = LOSES_LINK.has(fault) || STOPS.has(fault) || fault === "gateway";
+  if (moment === "complete" || isSeamless) return ["answer"];
+  const unstored = UNSTORED[fault];
+  if (unstored !== undefined) return ["answer", unstored];
   if (fault === "agent") return moment === "queued" ? ["answer"] : ["call_lost"];
   return moment === "queued" ? ["answer"] : ["origin_error"];
 }
 
-const FAULTS_OF_ONE_ISOLATE = (Object.keys(FAULTS) as FaultName[]).filter(
-  (fault) => fault !== "object",
-);
-
-let postern: FaultyPostern;
-const table = new FaultTable(Object.keys(FAULTS), MOMENTS);
+const table = new FaultTable(PLAN);
 afterAll(() => {
   console.log(table.toString());
   table.keep();
 });
-
-/** The calls of one cell, and what the test can do to them. */
-class Cell {
-  readonly moment: Moment;
-  readonly clients = new Map<Kind, CallClient[]>();
-  readonly #name: string;
-  readonly #rest = Promise.withResolvers<void>();
-  #blockers: CallClient[] = [];
-
-  constructor(fault: FaultName, moment: Moment) {
-    this.moment = moment;
-    this.#name = `${fault}/${moment}`;
-  }
-
-  get all(): CallClient[] {
-    return [...this.clients.values()].flat();
-  }
-
-  get keys(): string[] {
-    return this.all.map(({ key }) => key);
-  }
-
-  /** The body that each call sends. */
-  get body(): string {
-    return this.moment === "body" ? LARGE_BODY : SMALL_BODY;
-  }
-
-  /** Brings all calls to the moment. */
-  async arrive(): Promise<void> {
-    const { stages } = postern;
-    if (this.moment === "queued") await this.#takeAllSlots();
-    // Redirected before the fault: kept from then on. A body that is on its way is never redirected.
-    const redirected = this.#begin("redirected");
-    if (this.moment !== "body") await Promise.all(redirected.map(({ sentOn }) => sentOn));
-    this.#begin("plain");
-    this.#begin("keyed");
-    const asynchronous = this.#begin("asynchronous");
-    switch (this.moment) {
-      case "body":
-        await stages.reached(this.keys, "receiving");
-        return;
-      case "queued":
-        await Promise.all(asynchronous.map(({ sentOn }) => sentOn));
-        return;
-      case "running":
-        await stages.reached(this.keys, "running");
-        return;
-      case "headers":
-        await this.#goOnTo("answering");
-        await Promise.all(this.all.map(({ headed }) => headed));
-        return;
-      case "stream":
-        await this.#goOnTo("streaming");
-        await Promise.all(this.all.map(({ headed }) => headed));
-        return;
-      case "complete":
-        this.release();
-        await Promise.all(this.all.map(({ outcome }) => outcome));
-    }
-  }
-
-  /** Nothing is held any more. */
-  release(): void {
-    this.#rest.resolve();
-    for (const key of [...this.#blockers.map(({ key }) => key), ...this.keys]) {
-      postern.stages.release(key);
-    }
-  }
-
-  /** What held the slots has ended as well. */
-  async ended(): Promise<void> {
-    await Promise.all(this.#blockers.map(({ outcome }) => outcome));
-  }
-
-  #begin(kind: Kind): CallClient[] {
-    const clients = Array.from({ length: CALLS_OF_A_KIND }, (_, index) =>
-      this.#call(`${this.#name}/${kind}-${index}`, kind),
-    );
-    this.clients.set(kind, clients);
-    return clients;
-  }
-
-  #call(key: string, kind: Kind): CallClient {
-    postern.stages.hold(key, "running");
-    const headers: Record<string, string> = {};
-    if (kind === "keyed") headers["idempotency-key"] = key;
-    if (kind === "asynchronous") headers["prefer"] = "respond-async";
-    const body = this.moment === "body" ? this.#slowBody() : SMALL_BODY;
-    return new CallClient(postern.address, key, { headers, body });
-  }
-
-  /** Half of the large body now, the rest when the fault has come. */
-  #slowBody(): Readable {
-    const rest = this.#rest.promise;
-    const half = LARGE_BODY.length / 2;
-    const parts = (async function* () {
-      yield LARGE_BODY.slice(0, half);
-      await rest;
-      yield LARGE_BODY.slice(half);
-    })();
-    return Readable.from(parts, { objectMode: false });
-  }
-
-  async #goOnTo(stage: Stage): Promise<void> {
-    const { stages } = postern;
-    await stages.reached(this.keys, "running");
-    for (const key of this.keys) {
-      stages.hold(key, stage);
-      stages.pass(key, "running");
-    }
-    await stages.reached(this.keys, stage);
-  }
-
-  async #takeAllSlots(): Promise<void> {
-    this.#blockers = Array.from({ length: MAX_INPUTS }, (_, index) =>
-      this.#call(`${this.#name}/blocker-${index}`, "plain"),
-    );
-    await postern.stages.reached(
-      this.#blockers.map(({ key }) => key),
-      "running",
-    );
-  }
-}
 
 interface CellOptions {
   /** docs/faults.md has the cell. */
@@ -197,22 +129,32 @@ interface CellOptions {
 
 /** What comes of twenty calls. The same is promised whichever way calls take between Worker and object. */
 async function checkCell(
+  postern: FaultyPostern,
   fault: FaultName,
   moment: Moment,
-  { counted, clientsGet = promised(fault, moment) }: CellOptions = {},
+  { counted, clientsGet }: CellOptions = {},
 ): Promise<void> {
-  const cell = new Cell(fault, moment);
-  try {
-    await cell.arrive();
-    await postern.inflict(fault);
-  } finally {
+  const cell = new Cell(postern, fault, moment);
+  await cell.arrive().catch((error: unknown) => {
     cell.release();
-  }
-  await postern.recovered();
+    throw error;
+  });
+  const survivors = postern.survivors(fault);
+  const { dials } = postern;
+  const lift = await postern.inflict(fault).finally(() => cell.release());
+  const ended = Promise.all(cell.all.map(async ({ outcome }) => await outcome));
+  await lift?.(ended);
+  await postern.recovered(fault === "black hole" ? HOLE_NOTICED_MS : undefined);
+  expect(postern.survivors(fault)).toEqual(survivors);
+  const dialsAgain = LOSES_LINK.has(fault) || fault === "gateway" || fault === "agent";
+  expect(postern.dials > dials, "the agent has dialled again").toBe(dialsAgain);
 
-  const outcomes = await Promise.all(cell.all.map(async ({ outcome }) => await outcome));
-  counted?.set("clients", fault, moment, outcomes);
-  expect(clientsGet).toEqual(expect.arrayContaining(unique(outcomes)));
+  counted?.set("clients", fault, moment, await ended);
+  for (const [kind, clients] of cell.clients) {
+    const outcomes = await Promise.all(clients.map(async ({ outcome }) => await outcome));
+    const right = clientsGet ?? promised(fault, moment, kind);
+    expect(right, kind).toEqual(expect.arrayContaining(unique(outcomes)));
+  }
 
   const returned = await Promise.all(
     cell.all.map(async (client) => await client.comeBack(cell.body)),
@@ -228,45 +170,64 @@ async function checkCell(
     // The app takes no short body for a whole one.
     for (const bytes of executions) expect(bytes, key).toBe(cell.body.length);
   }
-  counted?.expectDocumented(fault, moment);
+  // Which of the responses that are to be stored find room is chance.
+  if (UNSTORED[fault] === undefined) counted?.expectDocumented(fault, moment);
   if (fault === "container") await postern.forgetCrashes();
 }
 
-function start(manyIsolates: boolean): void {
+/** A Postern for the tests of one `describe`. */
+function start(options: FaultyPosternOptions = {}): () => FaultyPostern {
+  let postern: FaultyPostern;
   beforeAll(async () => {
-    postern = await FaultyPostern.start(manyIsolates);
+    postern = await FaultyPostern.start(options);
   });
   afterAll(async () => await postern.stop());
+  return () => postern;
 }
 
 describe("where calls pass by memory", () => {
-  start(false);
+  const postern = start();
   describe.each(FAULTS_OF_ONE_ISOLATE)("the %s dies", (fault) => {
     test.each(MOMENTS)("while 20 calls are at: %s", async (moment) => {
-      await checkCell(fault, moment, { counted: table });
+      await checkCell(postern(), fault, moment, { counted: table });
     });
   });
 
-  // An object of a self-hosted gateway dies with its isolate. By itself, it takes the streams along that it pumps.
+  // By itself, the object takes the streams along that it pumps.
   test.each([
     ["running", ["answer"]],
     ["stream", ["broken"]],
   ] as const)("the object alone dies while 20 calls are at: %s", async (moment, clientsGet) => {
-    await checkCell("object", moment, { clientsGet });
+    await checkCell(postern(), "object", moment, { clientsGet });
   });
 });
 
+for (const faults of LANES) {
+  describe.concurrent(`side by side with others: ${faults.join(", ")}`, () => {
+    const postern = start({ hasSmallDisk: faults.includes("full disk") });
+    describe.each(faults)("%s", { concurrent: false }, (fault) => {
+      test.for(PLAN[fault])("while 20 calls are at: %s", async (moment, context) => {
+        if (fault === "full disk" && !postern().hasDisk) {
+          context.skip("needs the right to mount a tmpfs");
+          return;
+        }
+        await checkCell(postern(), fault, moment, { counted: table });
+      });
+    });
+  });
+}
+
 /** The object is reset by itself, and the moments and faults at which the two ways differ in code. */
 describe("where calls pass by requests", () => {
-  start(true);
+  const postern = start({ manyIsolates: true });
   test.each(MOMENTS)("the object dies while 20 calls are at: %s", async (moment) => {
-    await checkCell("object", moment, { counted: table });
+    await checkCell(postern(), "object", moment, { counted: table });
   });
   describe.each(["link", "agent"] as const)("the %s dies", (fault) => {
     test.each(["queued", "running", "stream"] as const)(
       "while 20 calls are at: %s",
       async (moment) => {
-        await checkCell(fault, moment);
+        await checkCell(postern(), fault, moment);
       },
     );
   });

@@ -15,14 +15,17 @@ const HEADINGS = {
 } as const;
 type Part = keyof typeof HEADINGS;
 
+const NOT_TRIED = "–";
+
 export class FaultTable {
-  readonly #faults: readonly string[];
+  /** The moments at which each fault is tried. */
+  readonly #faults: Readonly<Record<string, readonly string[]>>;
   readonly #moments: readonly string[];
   readonly #cells = new Map<string, readonly Outcome[]>();
 
-  constructor(faults: readonly string[], moments: readonly string[]) {
+  constructor(faults: Readonly<Record<string, readonly string[]>>) {
     this.#faults = faults;
-    this.#moments = moments;
+    this.#moments = [...new Set(Object.values(faults).flat())];
   }
 
   set(part: Part, fault: string, moment: string, outcomes: readonly Outcome[]): void {
@@ -45,7 +48,7 @@ export class FaultTable {
 
   /** Writes the page's tables anew, where `UPDATE_FAULTS=1` asks for it and every cell was filled. */
   keep(): void {
-    const cells = Object.keys(HEADINGS).length * this.#faults.length * this.#moments.length;
+    const cells = Object.keys(HEADINGS).length * Object.values(this.#faults).flat().length;
     if (!this.#updates || this.#cells.size !== cells) return;
     let page = readFileSync(PAGE, "utf8");
     for (const part of Object.keys(HEADINGS) as Part[]) {
@@ -68,14 +71,16 @@ export class FaultTable {
     return process.env["UPDATE_FAULTS"] === "1";
   }
 
+  #row(part: Part, fault: string): string[] {
+    const cells = this.#moments.map((moment) => this.#cells.get(`${part}/${fault}/${moment}`));
+    return [fault, ...cells.map((outcomes) => counted(outcomes))];
+  }
+
   /** The lines of one table, its columns as wide as the formatter makes them. */
   #lines(part: Part): string[] {
     const rows = [
       ["fault", ...this.#moments],
-      ...this.#faults.map((fault) => [
-        fault,
-        ...this.#moments.map((moment) => counted(this.#cells.get(`${part}/${fault}/${moment}`))),
-      ]),
+      ...Object.keys(this.#faults).map((fault) => this.#row(part, fault)),
     ];
     const widths = rows[0]?.map((_, column) =>
       Math.max(...rows.map((row) => row[column]?.length ?? 0)),
@@ -93,7 +98,7 @@ export class FaultTable {
 
 /** `15 answer, 5 broken`, the most frequent first. */
 function counted(outcomes: readonly Outcome[] | undefined): string {
-  if (outcomes === undefined) return "";
+  if (outcomes === undefined) return NOT_TRIED;
   const counts = new Map<Outcome, number>();
   for (const outcome of outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   return [...counts]

@@ -1,9 +1,16 @@
-/** Gateway, link, box and container, each of which can be killed by itself and comes back. */
+/** Gateway, link, box and container, each of which can be killed, stopped or starved by itself, and comes back. */
+import { execFileSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { KIB } from "../../base/units.ts";
+import { KEEPALIVE_INTERVAL_MS, KEEPALIVE_TIMEOUT_MS } from "../../routing/wire/limits.ts";
 import { type CuttableProxy, startCuttableProxy } from "./cuttable-proxy.ts";
 import { resetOrigin, startBox } from "./box.ts";
 import { APPS, type Gateway, type GatewayOptions, startGateway } from "./harness.ts";
 import { type Address, send } from "./http-client.ts";
 import { type ManagedProcess, commandLine, processTree, untilGone } from "./processes.ts";
+import { mountSmallDisk, type SmallDisk } from "./small-disk.ts";
 import { Stages } from "./stages.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -13,7 +20,7 @@ export const MAX_INPUTS = 20;
 const RECOVERED_WITHIN_MS = 20_000;
 const AGAIN_AFTER_MS = 50;
 
-/** The faults, each with what dies. */
+/** The faults, each with what happens. A test's name, and a row of docs/faults.md. */
 export const FAULTS = {
   gateway: "kill -9 of `postern gateway` and its workerd",
   link: "the TCP connection of the link is reset at both ends",
@@ -21,8 +28,34 @@ export const FAULTS = {
   socket: "the agent's socket is destroyed; the gateway hears nothing of it",
   agent: "kill -9 of the agent",
   container: "kill -9 of the app's process",
+  "black hole": "the link's connection stays open and carries nothing any more",
+  "stopped agent": "SIGSTOP of the agent, SIGCONT",
+  "stopped workerd": "SIGSTOP of workerd, SIGCONT",
+  "stopped command": "SIGSTOP of `postern gateway` without its workerd, SIGCONT",
+  "stopped container": "SIGSTOP of the app's process, SIGCONT",
+  "absent agent": "the agent is stopped for longer than the keepalive lets it be silent",
+  "absent workerd": "workerd is stopped for longer than the keepalive lets it be silent",
+  "full disk": "the disk under the agent has no room",
+  descriptors: "the agent can open no more files and connections",
 } as const;
 export type FaultName = keyof typeof FAULTS;
+
+/** The faults after which a process is another one. */
+const DEADLY: ReadonlySet<FaultName> = new Set(["gateway", "agent", "container"]);
+
+/** How long a fault lasts, where the calls do not end before. */
+const LASTS_MS = 3_000;
+/** Until the other end has certainly taken the link for dead. */
+const LASTS_BEYOND_KEEPALIVE_MS = KEEPALIVE_TIMEOUT_MS + KEEPALIVE_INTERVAL_MS + 500;
+
+/** No descriptor above the standard ones is free: what is open stays so. */
+const FEWEST_DESCRIPTORS = 3;
+
+/** Room for the responses of a few cells. */
+const SMALL_DISK_KIB = 64 * 1024;
+
+/** Ends a fault that lasts: when `over` resolves, or its time has come. */
+export type Lift = (over: Promise<unknown>) => Promise<void>;
 
 const GATEWAY_OPTIONS = {
   isFaulty: true,
@@ -32,10 +65,18 @@ const GATEWAY_OPTIONS = {
 /** Where the app answers; the same for ever, so that clients find it again. */
 const FUNCTION = "work";
 
+export interface FaultyPosternOptions {
+  /** Worker and objects share no memory. */
+  readonly manyIsolates?: boolean;
+  /** The agent's state directory is on a disk of its own, which can be full. */
+  readonly hasSmallDisk?: boolean;
+}
+
 export class FaultyPostern {
   readonly stages: Stages;
   readonly #proxy: CuttableProxy;
-  readonly #boxDirectory = temporaryDirectory();
+  readonly #disk: SmallDisk | undefined;
+  readonly #boxDirectory: string;
   readonly #options: GatewayOptions;
   #gateway: Gateway;
   #agent!: ManagedProcess;
@@ -45,20 +86,25 @@ export class FaultyPostern {
     proxy: CuttableProxy,
     gateway: Gateway,
     options: GatewayOptions,
+    hasSmallDisk: boolean,
   ) {
+    this.#disk = hasSmallDisk ? mountSmallDisk(SMALL_DISK_KIB) : undefined;
+    this.#boxDirectory = join(this.#disk?.path ?? temporaryDirectory(), "box");
     this.stages = stages;
     this.#proxy = proxy;
     this.#gateway = gateway;
     this.#options = options;
   }
 
-  /** @param manyIsolates Worker and objects share no memory */
-  static async start(manyIsolates: boolean): Promise<FaultyPostern> {
+  static async start({
+    manyIsolates = false,
+    hasSmallDisk = false,
+  }: FaultyPosternOptions): Promise<FaultyPostern> {
     const stages = await Stages.start();
     const options = { ...GATEWAY_OPTIONS, manyIsolates };
     const gateway = await startGateway(options);
     const proxy = await startCuttableProxy(gateway.port);
-    const postern = new FaultyPostern(stages, proxy, gateway, options);
+    const postern = new FaultyPostern(stages, proxy, gateway, options, hasSmallDisk);
     await postern.#startAgent();
     await postern.recovered();
     return postern;
@@ -68,24 +114,71 @@ export class FaultyPostern {
     return this.#gateway.address(FUNCTION);
   }
 
-  /** The part is dead when this resolves; what a person would start again has been started again. */
-  async inflict(fault: FaultName): Promise<void> {
+  /** Whether the machine let the test mount a disk for the agent. */
+  get hasDisk(): boolean {
+    return this.#disk !== undefined;
+  }
+
+  /** Dials of the agent so far. */
+  get dials(): number {
+    return this.#proxy.requestLines.filter((line) => line.includes("/_postern/link/")).length;
+  }
+
+  /** The processes that are the same after this fault, in the order in which they started. */
+  survivors(fault: FaultName): number[] {
+    if (DEADLY.has(fault)) return [];
+    return [
+      this.#gateway.process.pid,
+      this.#gateway.workerdPid,
+      this.#agent.pid,
+      ...this.#containerPids(),
+    ];
+  }
+
+  /**
+   * The part is dead when this resolves; what a person would start again has been started again. A fault that lasts is
+   * there until the caller lifts it.
+   */
+  async inflict(fault: FaultName): Promise<Lift | undefined> {
     switch (fault) {
       case "gateway":
-        return await this.#killGateway();
+        await this.#killGateway();
+        return undefined;
       case "link":
         this.#proxy.cut();
-        return;
+        return undefined;
       case "object":
-        return await resetOrigin(this.#gateway);
+        await resetOrigin(this.#gateway);
+        return undefined;
       case "socket":
         this.#proxy.cutDialler();
-        return;
+        return undefined;
       case "agent":
         await this.#agent.kill();
-        return await this.#startAgent();
+        await this.#startAgent();
+        return undefined;
       case "container":
-        return await this.#killContainer();
+        await this.#killContainer();
+        return undefined;
+      case "black hole":
+        this.#proxy.freeze();
+        return undefined;
+      case "stopped agent":
+        return stopped([this.#agent.pid]);
+      case "stopped workerd":
+        return stopped([this.#gateway.workerdPid]);
+      case "stopped command":
+        return stopped([this.#gateway.process.pid]);
+      case "stopped container":
+        return stopped(this.#containerPids());
+      case "absent agent":
+        return stopped([this.#agent.pid], LASTS_BEYOND_KEEPALIVE_MS);
+      case "absent workerd":
+        return stopped([this.#gateway.workerdPid], LASTS_BEYOND_KEEPALIVE_MS);
+      case "full disk":
+        return this.#fillDisk();
+      case "descriptors":
+        return withoutDescriptors(this.#agent.pid);
     }
   }
 
@@ -99,11 +192,11 @@ export class FaultyPostern {
     await this.recovered();
   }
 
-  /** Resolves when a new call is answered. */
-  async recovered(): Promise<void> {
-    const until = performance.now() + RECOVERED_WITHIN_MS;
+  /** Resolves when a new call is answered; rejects when the time is up. */
+  async recovered(withinMs = RECOVERED_WITHIN_MS): Promise<void> {
+    const until = performance.now() + withinMs;
     for (;;) {
-      const timeoutMs = RECOVERED_WITHIN_MS;
+      const timeoutMs = withinMs;
       const answer = await send(this.address, "/events?count=1", { timeoutMs }).catch(
         () => undefined,
       );
@@ -118,6 +211,7 @@ export class FaultyPostern {
     await this.#proxy.close();
     await this.#gateway.stop();
     await this.stages.close();
+    this.#disk?.unmount();
   }
 
   async #startAgent(): Promise<void> {
@@ -145,11 +239,55 @@ export class FaultyPostern {
   }
 
   async #killContainer(): Promise<void> {
+    const pids = this.#containerPids();
+    for (const pid of pids) process.kill(pid, "SIGKILL");
+    await Promise.all(pids.map(async (pid) => await untilGone(pid)));
+  }
+
+  #containerPids(): number[] {
     const pids = processTree(this.#agent.pid).filter((pid) =>
       commandLine(pid).includes("staged-server"),
     );
     if (pids.length === 0) throw new Error("no container runs");
-    for (const pid of pids) process.kill(pid, "SIGKILL");
-    await Promise.all(pids.map(async (pid) => await untilGone(pid)));
+    return pids;
   }
+
+  #fillDisk(): Lift {
+    if (this.#disk === undefined) throw new Error("the agent has no disk of its own");
+    const filler = join(this.#disk.path, "filler");
+    try {
+      // More than there is: the disk takes a part of it.
+      writeFileSync(filler, Buffer.alloc(SMALL_DISK_KIB * KIB));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+    }
+    return lasting(LASTS_MS, () => rmSync(filler));
+  }
+}
+
+function lasting(ms: number, end: () => void): Lift {
+  return async (over) => {
+    let timer: NodeJS.Timeout | undefined;
+    const enough = new Promise((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([over, enough]);
+    clearTimeout(timer);
+    end();
+  };
+}
+
+function stopped(pids: readonly number[], ms = LASTS_MS): Lift {
+  for (const pid of pids) process.kill(pid, "SIGSTOP");
+  return lasting(ms, () => {
+    for (const pid of pids) process.kill(pid, "SIGCONT");
+  });
+}
+
+function withoutDescriptors(pid: number): Lift {
+  const prlimit = (...more: string[]): string =>
+    execFileSync("/usr/bin/prlimit", ["--pid", `${pid}`, ...more], { encoding: "utf8" });
+  const limit = prlimit("--nofile", "--output=SOFT", "--noheadings").trim();
+  prlimit(`--nofile=${FEWEST_DESCRIPTORS}:`);
+  return lasting(LASTS_MS, () => void prlimit(`--nofile=${limit}:`));
 }
