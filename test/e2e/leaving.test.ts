@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { type CuttableProxy, startCuttableProxy } from "../support/cuttable-proxy.ts";
 import { APPS, type Gateway, startGateway, startServe } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
 import type { ManagedProcess } from "../support/processes.ts";
@@ -9,6 +10,9 @@ import { RawConnection } from "../support/raw-http.ts";
 import { ensureVenv } from "../support/venv.ts";
 
 const NOTICED_WITHIN_MS = 1_000;
+
+/** Without a client a call ends after 30 s in any case. */
+const LINK_BACK_WITHIN_MS = 15_000;
 
 const LEAVE = {
   FIN: (connection: RawConnection) => connection.finish(),
@@ -22,10 +26,15 @@ function address(): Address {
   return gateway.address("web", "-dev");
 }
 
+/** How many links the gateway has seen end. */
+function lostLinks(): number {
+  return gateway.process.stderr.match(/"link\.state","workspace".*"to":"closed"/g)?.length ?? 0;
+}
+
 /** How long after the client left the app heard of it; fails when it never did. */
 async function noticedAfterMs(
   path: string,
-  leave: (connection: RawConnection) => void,
+  leave: (connection: RawConnection) => void | Promise<void>,
   rest = "",
 ): Promise<number> {
   const key = randomUUID();
@@ -34,7 +43,7 @@ async function noticedAfterMs(
   connection.send(`GET ${path}?${key} HTTP/1.1\r\nHost: ${host}\r\n${rest}\r\n`);
   expect((await send(address(), `/arrivals/${key}`)).json()).toEqual({ started: true });
   const leftAtMs = Date.now();
-  leave(connection);
+  await leave(connection);
   const departure = (await send(address(), `/departures/${key}`)).json();
   connection.socket.destroy();
   expect(departure).toMatchObject({ left: true });
@@ -47,6 +56,7 @@ describe.each([
   ["the TCP front stands before workerd", false, "always"],
 ])("where %s,", (_way, manyIsolates, front) => {
   let agent: ManagedProcess;
+  let proxy: CuttableProxy;
   beforeAll(async () => {
     gateway = await startGateway({
       isFaulty: true,
@@ -54,11 +64,13 @@ describe.each([
       flags: ["--log", "json", "--front", front],
     });
     const app = { asgi: "fastapi_app:app", directory: APPS, python: await ensureVenv() };
-    agent = await startServe(gateway, [{ function: "web", ...app, max_inputs: 100 }]);
+    proxy = await startCuttableProxy(gateway.port);
+    agent = await startServe(gateway, [{ function: "web", ...app, max_inputs: 100 }], proxy.port);
     await send(address(), "/json", { timeoutMs: 60_000 });
   });
   afterAll(async () => {
     await agent.stop();
+    await proxy.close();
     await gateway.stop();
   });
 
@@ -113,6 +125,22 @@ describe.each([
     connection.send(`GET /json HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
     connection.finish();
     expect(await connection.response()).toMatchObject({ status: 200, ending: "complete" });
+  });
+
+  // In many isolates a client's Worker alone attaches again, and ends with its client.
+  test.skipIf(manyIsolates).each([
+    ["before the headers", "/silent/headers"],
+    ["in a silent stream", "/silent/stream"],
+  ])("a client that leaves %s while the link is cut is let go when it is back", async (_, path) => {
+    const takesMs = await noticedAfterMs(path, async (connection) => {
+      const losses = lostLinks();
+      proxy.refuse(() => true);
+      expect(proxy.cut()).toBeGreaterThan(0);
+      await expect.poll(lostLinks).toBeGreaterThan(losses);
+      connection.reset();
+      connection.socket.once("close", () => proxy.refuse());
+    });
+    expect(takesMs).toBeLessThan(LINK_BACK_WITHIN_MS);
   });
 
   test("fifty clients that leave together are all noticed", async () => {

@@ -22,9 +22,9 @@ export type RestOfResponse =
 export interface OwnLink {
   /** As it was when the call was opened. */
   readonly identity: LinkIdentity;
-  /** Waits for the link; undefined where it is not there in time, or the client left before. */
+  /** Waits for the link; undefined where it is not there in time. */
   returned(limitMs: number): Promise<LinkConnection | undefined>;
-  /** The client left, or the agent has ended and its calls with it. */
+  /** The agent has ended, and its calls with it. */
   isOver(): boolean;
 }
 

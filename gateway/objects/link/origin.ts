@@ -199,7 +199,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   async #attach(request: Request): Promise<Response> {
-    const link = this.#welcomed() ?? (await this.#awaitLink(request));
+    // Read before the wait, and not for it: of a client that leaves meanwhile the agent is to hear.
+    const isGone = request.signal.aborted;
+    const link = this.#welcomed() ?? (isGone ? undefined : await this.#awaitLink(request, false));
     if (link === undefined) return this.#isRevoked ? revokedBox() : noLink(this.#absence);
     const text = request.headers.get(HEAD) ?? "";
     const { callId, offset } = parseAttach(text);
@@ -225,15 +227,15 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 
   /** @param offset bytes of the body that the attempt leaves out */
   #streamResponse(request: Request, callId: () => string | undefined, offset = 0): StreamResponse {
-    const { signal } = request;
     const identity = this.#link?.identity;
     const resume: Resume = async (events, from) => {
       const id = callId();
       if (id === undefined || identity === undefined) return undefined;
       const own: OwnLink = {
         identity,
-        returned: async (limitMs) => this.#welcomed() ?? (await this.#linkReturn(limitMs, signal)),
-        isOver: () => this.#lostAt === "gone" || this.#isRevoked || signal.aborted,
+        // Also for a client that has left meanwhile: the agent is to hear of it.
+        returned: async (limitMs) => this.#welcomed() ?? (await this.#linkReturn(limitMs)),
+        isOver: () => this.#lostAt === "gone" || this.#isRevoked,
       };
       return await attachAgain(this.env, own, id, events, from);
     };
@@ -391,14 +393,15 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     return Date.now() - this.#lostAt <= LATELY_MS ? "link_away" : "no_link";
   }
 
-  /** Waits for the link as long as the request says. */
-  async #awaitLink(request: Request): Promise<LinkConnection | undefined> {
+  /** Waits for the link as long as the request says. @param endsWithClient and no longer than for its client */
+  async #awaitLink(request: Request, endsWithClient = true): Promise<LinkConnection | undefined> {
     const limitMs = this.#isRevoked ? 0 : this.#waitMs(request.headers.get(WAIT));
-    return limitMs === 0 ? undefined : await this.#linkReturn(limitMs, request.signal);
+    const signal = endsWithClient ? request.signal : undefined;
+    return limitMs === 0 ? undefined : await this.#linkReturn(limitMs, signal);
   }
 
-  /** Waits for the link; undefined where it is not there in time, or the client left before. */
-  async #linkReturn(limitMs: number, signal: AbortSignal): Promise<LinkConnection | undefined> {
+  /** Waits for the link; undefined where it is not there in time, or the signal aborts before. */
+  async #linkReturn(limitMs: number, signal?: AbortSignal): Promise<LinkConnection | undefined> {
     return await new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -406,7 +409,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         resolve(this.#welcomed());
       };
       const timer = setTimeout(done, limitMs);
-      signal.addEventListener("abort", done);
+      signal?.addEventListener("abort", done);
       this.#awaitingLink.add(done);
     });
   }

@@ -81,6 +81,7 @@ export class StreamResponse implements StreamEvents {
   /** Continues to read another link's body, once the client has all that was read before. */
   #readOn: (() => void) | undefined;
   #left = false;
+  #isLinkAway = false;
   /** Since when the client was seen to have closed its half, and `#offset` then. */
   #halfClosed: { readonly sinceMs: number; readonly offset: number } | undefined;
 
@@ -183,7 +184,9 @@ export class StreamResponse implements StreamEvents {
   async #resume(body: ResponseBodyStream): Promise<void> {
     this.#staleBytes = body.pendingBytes;
     this.#stream = undefined;
+    this.#isLinkAway = true;
     const rest = await this.#options.resume?.(this, this.#offset);
+    this.#isLinkAway = false;
     if (rest?.kind === "stream") {
       this.#stream = rest.stream;
       if (this.#left) this.#leave();
@@ -219,15 +222,14 @@ export class StreamResponse implements StreamEvents {
   /**
    * The client has closed its half of the connection, and is told of again while that lasts. It may still read. Where
    * nothing has come for it in HALF_CLOSED_GRACE_MS, it has left. Bytes that wait for it are on their way: the system
-   * of a client that has left answers them with a reset.
+   * of a client that has left answers them with a reset. A link that is away brings nothing to anybody.
    */
   onHalfClosed(): void {
     if (this.#left) return;
     const offset = this.#offset;
     const now = Date.now();
-    const isReading = (this.#body?.pendingBytes ?? 0) > 0;
-    if (isReading || this.#halfClosed?.offset !== offset)
-      this.#halfClosed = { sinceMs: now, offset };
+    const mayRead = this.#isLinkAway || (this.#body?.pendingBytes ?? 0) > 0;
+    if (mayRead || this.#halfClosed?.offset !== offset) this.#halfClosed = { sinceMs: now, offset };
     if (now - this.#halfClosed.sinceMs < HALF_CLOSED_GRACE_MS) return;
     this.#leave();
     if (this.#body === undefined)

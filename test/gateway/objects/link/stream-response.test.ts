@@ -3,13 +3,13 @@ import { afterEach, expect, test, vi } from "vitest";
 import { KIB } from "../../../../base/units.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { Deadlines } from "../../../../gateway/objects/link/deadlines.ts";
-import { StreamResponse } from "../../../../gateway/objects/link/stream-response.ts";
+import { type Resume, StreamResponse } from "../../../../gateway/objects/link/stream-response.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 
 const PIECE = new TextEncoder().encode("piece");
 
 /** A response on a stream, and what the object says on that stream. */
-function started({ uploads = false } = {}) {
+function started({ uploads = false, resume }: { uploads?: boolean; resume?: Resume } = {}) {
   const said: string[] = [];
   const stream = {
     localClosed: !uploads,
@@ -19,9 +19,13 @@ function started({ uploads = false } = {}) {
     cancel: () => said.push("cancelled"),
     discard: () => undefined,
   };
-  const response = new StreamResponse(new Request("http://app"), new Deadlines());
+  const response = new StreamResponse(new Request("http://app"), new Deadlines(), { resume });
   response.start(stream as unknown as Stream);
-  return { response, said };
+  const halfClosed = (afterMs: number): void => {
+    vi.setSystemTime(Date.now() + afterMs);
+    response.onHalfClosed();
+  };
+  return { response, said, halfClosed, stream: stream as unknown as Stream };
 }
 
 function headOf(length: number): string {
@@ -37,11 +41,7 @@ afterEach(() => {
 
 test("a client that has closed its half stays while it has more to read", async () => {
   vi.useFakeTimers({ toFake: ["Date"] });
-  const { response, said } = started();
-  const halfClosed = (afterMs: number): void => {
-    vi.setSystemTime(Date.now() + afterMs);
-    response.onHalfClosed();
-  };
+  const { response, said, halfClosed } = started();
   response.onHead(headOf(2 * PIECE.length), PIECE, false);
   const reader = (await response.response).body?.getReader();
   halfClosed(0);
@@ -50,6 +50,30 @@ test("a client that has closed its half stays while it has more to read", async 
   expect(await reader?.read()).toMatchObject({ value: PIECE });
   await settled();
   halfClosed(0);
+  halfClosed(299);
+  expect(said).toEqual(["consumed 5"]);
+  halfClosed(1);
+  expect(said).toEqual(["consumed 5", "cancelled"]);
+});
+
+test("a client that has closed its half stays while the link is away", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const back = Promise.withResolvers<void>();
+  const { response, said, halfClosed, stream } = started({
+    resume: async () => {
+      await back.promise;
+      return { kind: "stream", stream };
+    },
+  });
+  response.onHead(headOf(2 * PIECE.length), PIECE, false);
+  await (await response.response).body?.getReader().read();
+  await settled();
+  response.onEnd({ kind: "link_lost" });
+  halfClosed(0);
+  halfClosed(1_000);
+  back.resolve();
+  await settled();
+  expect(said).toEqual(["consumed 5"]);
   halfClosed(299);
   expect(said).toEqual(["consumed 5"]);
   halfClosed(1);
