@@ -47,6 +47,15 @@ export interface CallTerms {
   readonly graceMs?: number;
 }
 
+/** How recording a call's start went. */
+export type RecordedStart =
+  /** It is on the disk: the app may have the call. */
+  | "recorded"
+  /** The call has ended, and does not start. */
+  | "over"
+  /** The disk refused it, and a client was told that the call goes on: it waits. */
+  | "no_room";
+
 export class Call implements RespondingCall {
   readonly callId: string;
   readonly body: RequestBody;
@@ -64,7 +73,7 @@ export class Call implements RespondingCall {
   #failure: Failure | undefined;
   #over = false;
   /** Settles when the journal has that the call starts. */
-  #starting: Promise<boolean> | undefined;
+  #starting: Promise<RecordedStart> | undefined;
   #onSettled: ((how: Settlement) => void) | undefined;
 
   /**
@@ -203,7 +212,7 @@ export class Call implements RespondingCall {
     await new Promise<void>((resolve) => {
       this.#context.soon(resolve);
     });
-    if ((await this.#starting) === true) return true;
+    if ((await this.#starting) === "recorded") return true;
     if (this.#over || callProgress(this.#history.state) !== "not_sent") return true;
     return await this.#save();
   }
@@ -302,16 +311,19 @@ export class Call implements RespondingCall {
 
   /**
    * Records that the app may have the call's first byte from here on. To be asked before `start`.
-   * @returns undefined where nothing is to be recorded; else whether the call may start
+   * @returns undefined where nothing is to be recorded
    */
-  recordStart(): Promise<boolean> | undefined {
-    if (!(this.#response instanceof StoredResponse)) return undefined;
-    this.#starting = this.#storage?.start().then((recorded) => {
+  recordStart(): Promise<RecordedStart> | undefined {
+    const response = this.#response;
+    if (!(response instanceof StoredResponse)) return undefined;
+    this.#starting = this.#storage?.start().then((isRecorded) => {
       // It may have failed meanwhile: its acceptance could not be recorded.
-      if (recorded) return !this.#over && callProgress(this.#history.state) === "not_sent";
+      if (this.#over || callProgress(this.#history.state) !== "not_sent") return "over";
+      if (isRecorded) return "recorded";
+      if (response.isPromised) return "no_room";
       const detail = "this box has no room to record that the call begins";
       this.fail({ code: "no_origin", detail, retryAfter: 60 });
-      return false;
+      return "over";
     });
     return this.#starting;
   }

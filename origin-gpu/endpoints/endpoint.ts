@@ -16,6 +16,7 @@ import {
   createContainerPool,
   type Lease,
 } from "../containers/pool.ts";
+import type { Failure } from "../../routing/wire/messages.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { ProxiedCall } from "../proxy/app-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
@@ -162,7 +163,15 @@ export class Endpoint {
       if (relay !== undefined) this.#relays.add(relay, settings.maxDuration * SECOND_MS);
       return;
     }
-    if ((await call.recordStart()) === false) return;
+    const start = await call.recordStart();
+    if (start === "over") return;
+    if (start === "no_room") {
+      this.#waitOn(queued, {
+        code: "starting_failed",
+        detail: "this box has no room to record it",
+      });
+      return;
+    }
     const limits = {
       timeoutMs: settings.timeout * SECOND_MS,
       maxDurationMs: settings.maxDuration * SECOND_MS,
@@ -199,13 +208,18 @@ export class Endpoint {
     });
   }
 
-  /** Certainly no byte of the request was sent. A call whose client was told that it goes on waits. */
+  /** Certainly no byte of the request was sent. */
   #onUnsent(queued: QueuedCall): void {
+    queued.call.withdraw();
+    this.#waitOn(queued, failureOfStart(new Error("the app accepts no connections")));
+  }
+
+  /** The call has not begun. It waits where its client was told that it goes on, and fails elsewhere. */
+  #waitOn(queued: QueuedCall, failure: Failure): void {
     const { call, settings } = queued;
-    call.withdraw();
     const isDue = performance.now() - call.openedAt < settings.resultTtl * SECOND_MS;
     if (call.isPromised && isDue) this.#admission.queueLater(queued);
-    else call.fail(failureOfStart(new Error("the app accepts no connections")));
+    else call.fail(failure);
   }
 
   async #unusedWithinGrace(): Promise<void> {

@@ -35,7 +35,7 @@ const PLAN: Readonly<Record<FaultName, readonly Moment[]>> = {
   "stopped container": WHILE_A_FAULT_LASTS,
   "absent agent": ["running"],
   "absent workerd": ["running"],
-  "full disk": ["body", "running", "stream", "complete"],
+  "full disk": [...WHILE_A_FAULT_LASTS, "complete"],
   descriptors: [...WHILE_A_FAULT_LASTS, "complete"],
 };
 
@@ -86,7 +86,10 @@ function promised(fault: FaultName, moment: Moment, kind: Kind): readonly Outcom
   const unstored = UNSTORED[fault];
   if (unstored !== undefined) {
     const isDurable = kind !== "plain" && !(kind === "redirected" && moment === "body");
-    return isDurable ? ["answer", "broken", unstored] : ["answer"];
+    if (!isDurable) return ["answer"];
+    // Its start finds no room. Its client was not sent away, and may send it again: it did not run.
+    const refused = moment === "queued" && kind === "keyed" ? ["no_origin"] : [];
+    return ["answer", "broken", unstored, ...refused];
   }
   if (fault === "gateway") return ["broken"];
   const lost = fault === "agent" ? "call_lost" : "origin_error";

@@ -299,7 +299,7 @@ test("a restart says lost of calls that may have run alone; the others' keys are
   open({ callId: "may-have-run", key: "k1" }, true);
   open({ callId: "waits", key: "k2" }, true);
   await until(() => calls.length === 2);
-  expect(await calls[0]?.recordStart()).toBe(true);
+  expect(await calls[0]?.recordStart()).toBe("recorded");
   const later = await afterKill();
   expect(later.lookup("may-have-run")).toMatchObject({ failure: { code: "call_lost" } });
   expect(later.lookup("waits")).toMatchObject({ failure: { code: "starting_failed" } });
@@ -329,7 +329,7 @@ test("a request that never left frees its key, one that may have left does not",
   open({ callId: "sent", key: "k2" }, true);
   await until(() => calls.length === 2);
   for (const call of calls) {
-    expect(await call.recordStart()).toBe(true);
+    expect(await call.recordStart()).toBe("recorded");
     call.start(APP);
   }
   calls[0]?.withdraw();
@@ -375,7 +375,7 @@ test("a polite restart loses what runs alone: what waits is run by the next agen
   expect(again.head.target).toBe("/ä?q");
   expect(again.isPromised).toBe(true);
   expect(Buffer.from(again.body.whole() ?? []).equals(body)).toBe(true);
-  expect(await again.recordStart()).toBe(true);
+  expect(await again.recordStart()).toBe("recorded");
   again.start(APP);
   again.respond({ status: 200, headers: [] }, false);
   again.complete();
@@ -392,7 +392,7 @@ test("a call whose client was sent away survives a kill, if it had not begun", a
   const running = open({ callId: "running", async: true }, true);
   const waiting = open({ callId: "waiting", async: true, key: "k" }, true, body);
   await until(() => running.heard.length + waiting.heard.length === 2);
-  expect(await calls[0]?.recordStart()).toBe(true);
+  expect(await calls[0]?.recordStart()).toBe("recorded");
   const later = await afterKill();
   expect(later.inspect("running")?.status).toBe("lost");
   const [found, ...others] = later.takeWaiting();
@@ -418,7 +418,7 @@ test("a promised call that could not be sent waits on, after a kill too", async 
   const { heard } = open({ async: true }, true);
   await until(() => heard.length > 0);
   const [call] = calls as [Call];
-  expect(await call.recordStart()).toBe(true);
+  expect(await call.recordStart()).toBe("recorded");
   call.start(APP);
   expect(durable.isSaved("c")).toBe(false);
   const taken = call.body.whole();
@@ -561,12 +561,26 @@ test("a call whose start cannot be recorded is not given to the app, and its key
   const { heard } = open({ key: "k" }, true);
   await until(() => calls.length === 1);
   faulty.roomBytes = 0;
-  expect(await calls[0]?.recordStart()).toBe(false);
+  expect(await calls[0]?.recordStart()).toBe("over");
   await until(() => heard.length > 0);
   expect(heard).toEqual(["reset no_origin"]);
   await vi.waitFor(() => expect(durable.byKey("k")).toBeUndefined());
   await until(() => calls[0]?.over === true);
   expect(log.length).toBeGreaterThan(0);
+  log = [];
+});
+
+test("a call whose start cannot be recorded waits, where its client was sent away", async () => {
+  const { heard } = open({ async: true }, true);
+  await until(() => heard.includes("deferred"));
+  faulty.roomBytes = 0;
+  expect(await calls[0]?.recordStart()).toBe("no_room");
+  faulty.roomBytes = Infinity;
+  expect(await calls[0]?.recordStart()).toBe("recorded");
+  expect(calls[0]?.over).toBe(false);
+  const later = await afterKill();
+  expect(later.inspect("c")?.status).toBe("lost");
+  await later.close();
   log = [];
 });
 
@@ -584,7 +598,7 @@ test("acceptance and start of a call that need not wait share a sync", async () 
   const syncs = faulty.syncs;
   open({ key: "k" }, true);
   pair.exchange();
-  expect(await calls[0]?.recordStart()).toBe(true);
+  expect(await calls[0]?.recordStart()).toBe("recorded");
   expect(faulty.syncs - syncs).toBe(1);
   const later = await afterKill();
   expect(later.inspect("c")?.status).toBe("lost");
@@ -595,7 +609,7 @@ test("a call whose acceptance cannot be recorded is not given to the app", async
   faulty.roomBytes = 0;
   const { heard } = open({ key: "k" }, true);
   pair.exchange();
-  expect(await calls[0]?.recordStart()).toBe(false);
+  expect(await calls[0]?.recordStart()).toBe("over");
   await until(() => calls[0]?.over === true);
   pair.exchange();
   expect(heard).toEqual(["reset no_origin"]);

@@ -2,7 +2,7 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import type { Call, Settlement } from "../../../origin-gpu/calls/call.ts";
+import type { Call, RecordedStart, Settlement } from "../../../origin-gpu/calls/call.ts";
 import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
@@ -90,7 +90,7 @@ class StandInCall {
   }
   park = (): boolean => true;
   start = (): void => undefined;
-  recordStart = (): undefined => undefined;
+  recordStart: () => Promise<RecordedStart> | undefined = () => undefined;
   append = (): void => undefined;
   withdraw(): void {
     this.withdrawn += 1;
@@ -214,6 +214,35 @@ describe("a container that does not take the call", () => {
     }, ticking);
     expect(await call.outcome).toBe(200);
   });
+});
+
+test("a call whose start finds no room on the disk lets others have its place, and begins later", async () => {
+  const settings = upstreamSettings({ maxInputs: 1 });
+  const { endpoint } = endpointOf(settings);
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const call = new StandInCall("/", { isPromised: true });
+  let isDiskFull = true;
+  const recorded = vi.fn(
+    async (): Promise<RecordedStart> => await Promise.resolve(isDiskFull ? "no_room" : "recorded"),
+  );
+  call.recordStart = recorded;
+  open(endpoint, settings, call);
+  const other = open(endpoint, settings, new StandInCall("/other"));
+  (await reached("/other")).end();
+  expect(await other.outcome).toBe(200);
+  expect(call.over).toBe(false);
+  expect(recorded).toHaveBeenCalled();
+  isDiskFull = false;
+  await vi.waitFor(
+    () => {
+      vi.advanceTimersByTime(1_000);
+      held.get("/")?.end();
+      expect(call.over).toBe(true);
+    },
+    { interval: 20, timeout: 10_000 },
+  );
+  expect(await call.outcome).toBe(200);
 });
 
 test("a suspended endpoint begins nothing, and resumes with what waits", async () => {
