@@ -41,6 +41,39 @@ export const LIST_BOXES = apiOperation({
   response: { status: 200, name: "Boxes", schema: pageOf(BOX).schema },
 });
 
+const BOX_ENDPOINT = {
+  name: "BoxEndpoint",
+  schema: z.object({
+    endpoint: z.string().meta({ description: "`<environment>/<app>/<function>`" }),
+    ready: z.int().meta({ description: "Containers that take requests" }),
+    starting: z.int().meta({ description: "Containers that start" }),
+    failed: z.int().meta({ description: "Containers that did not start, or ended by themselves" }),
+    waiting: z.int().meta({ description: "Requests that wait for their turn or for a container" }),
+    error: z.string().meta({ description: "Why a container failed; empty where none did" }),
+  }),
+};
+
+/** An endpoint on a box as the API shows it. */
+export type ApiBoxEndpoint = z.output<typeof BOX_ENDPOINT.schema>;
+
+export const LIST_BOX_ENDPOINTS = apiOperation({
+  id: "listBoxEndpoints",
+  method: "get",
+  path: "/boxes/{box}/endpoints",
+  tag: TAG,
+  summary: "List the endpoints that a box serves, with what their containers and requests are at",
+  description: "The box itself is asked. Functions that share containers are one endpoint.",
+  needs: "read",
+  query: PAGE_QUERY.extend({
+    cursor: z
+      .string()
+      .regex(/^[\w./-]{1,512}$/, "must be the next_cursor of an earlier page")
+      .optional()
+      .meta({ description: "`next_cursor` of the page before; the first page without it" }),
+  }),
+  response: { status: 200, ...pageOf(BOX_ENDPOINT) },
+});
+
 export const ENROL_BOX = apiOperation({
   id: "enrolBox",
   method: "post",

@@ -167,9 +167,8 @@ class Agent {
     const { workspace } = this.#options.enrolment;
     const handlers = operationHandlers({
       calls,
+      apps: this.#apps,
       workspace,
-      // An endpoint that is not served any more may have been private.
-      isPrivate: (endpoint) => this.#apps.find(endpoint)?.settings.requiresProxyAuth ?? true,
       deployments: this.#deployments?.operations,
     });
     if (this.#unwelcomed.size === 0) calls.onWelcomed();

@@ -5,6 +5,7 @@
 import type { Failure } from "../routing/wire/messages.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import type { KeyedCalls } from "./calls/keyed-calls.ts";
+import type { AppRuntimes } from "./apps/app-runtimes.ts";
 import type { DeploymentOperation } from "./apps/deployed-apps.ts";
 import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
 
@@ -12,10 +13,9 @@ export interface AgentOperations {
   readonly calls: Pick<CallRegistry, "list" | "inspect" | "cancel"> & {
     readonly keys: Pick<KeyedCalls, "release">;
   };
+  readonly apps: Pick<AppRuntimes, "find" | "activity">;
   /** The workspace that this box belongs to. Others are told of nothing. */
   readonly workspace: string;
-  /** Whether callers of an endpoint need a proxy auth token. */
-  readonly isPrivate: (endpoint: string) => boolean;
   /** Absent where no app may be deployed to this box. */
   readonly deployments: OperationHandlers<DeploymentOperation> | undefined;
 }
@@ -23,10 +23,13 @@ export interface AgentOperations {
 /** The handlers of all operations. */
 export function operationHandlers({
   calls,
+  apps,
   workspace: own,
-  isPrivate,
   deployments,
 }: AgentOperations): OperationHandlers {
+  // An endpoint that is not served any more may have been private.
+  const isPrivate = (endpoint: string): boolean =>
+    apps.find(endpoint)?.settings.requiresProxyAuth ?? true;
   return {
     listCalls: ({ workspace, limit, after }, { stream }) => {
       if (workspace !== own) return refuse(stream, ANOTHER_WORKSPACE);
@@ -46,6 +49,12 @@ export function operationHandlers({
       if (workspace === undefined && isPrivate(call.endpoint)) return refuse(stream, IS_PRIVATE);
       calls.cancel(callId);
       return replyNothing(stream);
+    },
+    listEndpoints: ({ workspace, limit, after = "" }, { stream }) => {
+      if (workspace !== own) return refuse(stream, ANOTHER_WORKSPACE);
+      const rest = apps.activity.filter(({ endpoint }) => endpoint > after);
+      const page = { endpoints: rest.slice(0, limit), hasMore: rest.length > limit };
+      return reply(stream, "listEndpoints", page);
     },
     releaseKey: ({ key }, { stream }) =>
       reply(stream, "releaseKey", { released: calls.keys.release(key) }),

@@ -6,6 +6,7 @@ import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { confirmAtTerminal, YES_OPTION } from "../confirm.ts";
+import { activitiesOf, shownCounts, withActivity } from "../app-activity.ts";
 import { untilServing } from "../deploy/follow.ts";
 import { showServing } from "../deploy/show.ts";
 import { chooseEnvironment } from "../environment.ts";
@@ -22,11 +23,13 @@ const LIST: Command<typeof STATE_OPTION> = {
     summary: "Lists an environment's apps: deployed, running, or stopped not long ago.",
     positionals: [],
     options: STATE_OPTION,
-    notes: [ACCESS_NOTE],
+    notes: ["Containers and requests that wait are counted by the boxes that answer.", ACCESS_NOTE],
   },
   async run({ values }) {
     const { client, environment } = await placeOf(values);
-    const apps = await client.list(LIST_APPS, { query: { environment } });
+    const listed = await client.list(LIST_APPS, { query: { environment } });
+    const activities = await activitiesOf(client, listed);
+    const apps = listed.map((app) => withActivity(app, activities));
     if (values.json === true) {
       printJson(apps);
       return 0;
@@ -37,6 +40,8 @@ const LIST: Command<typeof STATE_OPTION> = {
       app.state,
       shownVersion(app.version),
       app.state === "stopped" ? "" : shownBoxes(app.boxes),
+      shownCounts(app.containers),
+      app.waiting === null ? "" : String(app.waiting),
       app.created_at,
       app.stopped_at ?? "",
       app.last_error,
@@ -47,6 +52,8 @@ const LIST: Command<typeof STATE_OPTION> = {
       "STATE",
       "VERSION",
       "BOXES",
+      "CONTAINERS",
+      "WAITING",
       "CREATED",
       "STOPPED",
       "LAST ERROR",

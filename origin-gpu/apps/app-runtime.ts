@@ -5,7 +5,7 @@
  * Two versions can't both have a fixed port. There the running version gives way first: it finishes what
  * runs and keeps what waits, for the version that comes up, or for itself where that fails.
  */
-import type { Endpoint } from "../endpoints/endpoint.ts";
+import type { Endpoint, PoolActivity } from "../endpoints/endpoint.ts";
 import { StartFailure } from "../containers/container.ts";
 import {
   AppVersion,
@@ -43,6 +43,18 @@ export class AppRuntime {
   /** The longest of the serving version's endpoints, in seconds. */
   get exitGracePeriod(): number {
     return this.#serving?.exitGracePeriod ?? 0;
+  }
+
+  /** By function that has containers: their counts, those of the prepared version included. */
+  get activity(): Map<string, PoolActivity> {
+    const sum = new Map<string, PoolActivity>();
+    for (const version of [this.#serving, this.#candidate?.version]) {
+      for (const [functionName, activity] of version?.activity ?? []) {
+        const other = sum.get(functionName);
+        sum.set(functionName, other === undefined ? activity : joined(other, activity));
+      }
+    }
+    return sum;
   }
 
   /**
@@ -143,6 +155,16 @@ export class AppRuntime {
     );
     await Promise.all(endpoints.map(async (endpoint) => await endpoint.suspend()));
   }
+}
+
+function joined(one: PoolActivity, other: PoolActivity): PoolActivity {
+  return {
+    ready: one.ready + other.ready,
+    starting: one.starting + other.starting,
+    failed: one.failed + other.failed,
+    waiting: one.waiting + other.waiting,
+    error: one.error || other.error,
+  };
 }
 
 function superseded(): StartFailure {

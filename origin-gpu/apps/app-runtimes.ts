@@ -2,6 +2,7 @@
  * The apps on this box by environment and name, deployed and local ones alike. Finds the function that an OPEN frame
  * names.
  */
+import type { EndpointActivity } from "../../routing/wire/deployments.ts";
 import type { BoxServices, ServedFunction } from "./app-version.ts";
 import { AppRuntime } from "./app-runtime.ts";
 
@@ -45,6 +46,17 @@ export class AppRuntimes {
   find(endpoint: string): ServedFunction | undefined {
     const slash = endpoint.lastIndexOf("/");
     return this.#apps.get(endpoint.slice(0, slash))?.find(endpoint.slice(slash + 1));
+  }
+
+  /** The counts of all endpoints, in the order of their names. */
+  get activity(): EndpointActivity[] {
+    const all: EndpointActivity[] = [];
+    for (const [key, app] of this.#apps) {
+      for (const [functionName, activity] of app.activity) {
+        all.push({ endpoint: `${key}/${functionName}`, ...activity });
+      }
+    }
+    return all.toSorted((one, other) => (one.endpoint < other.endpoint ? -1 : 1));
   }
 
   /** The longest of all, in seconds. */

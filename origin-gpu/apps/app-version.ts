@@ -6,7 +6,7 @@ import type { Observer } from "../../base/observer.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
-import { Endpoint, type EndpointOptions } from "../endpoints/endpoint.ts";
+import { Endpoint, type EndpointOptions, type PoolActivity } from "../endpoints/endpoint.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
 export interface VersionDescription extends AppIdentity {
@@ -76,6 +76,13 @@ export class AppVersion {
     const endpoint = this.#endpoints.get(functionName);
     if (settings === undefined || endpoint === undefined) return undefined;
     return { settings, runner: (link) => endpoint.runner(settings, link) };
+  }
+
+  /** The counts of each function that has containers of its own. */
+  get activity(): [functionName: string, PoolActivity][] {
+    return [...this.#endpoints]
+      .filter(([name]) => this.#settings.get(name)?.containersOf === undefined)
+      .map(([name, endpoint]) => [name, endpoint.activity]);
   }
 
   /** The endpoints whose fixed port is one of these. */

@@ -2,7 +2,7 @@
  * The calls of one agent. The registry opens each call at most once, per callId and per Idempotency-Key. It
  * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
-import type { CallCursor, CallDescription } from "../../routing/wire/operations.ts";
+import type { CallCursor, CallDescription } from "../../routing/wire/call-descriptions.ts";
 import type { RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";

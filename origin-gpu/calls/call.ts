@@ -16,7 +16,7 @@ import type { CallResponse, RespondingCall, Subscriber } from "./response/call-r
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
-import type { CallDescription } from "../../routing/wire/operations.ts";
+import type { CallDescription } from "../../routing/wire/call-descriptions.ts";
 import { type CallEvent, callProgress, callStatus, isEnded } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
 

@@ -12,6 +12,7 @@ import { AppConnections } from "../proxy/app-connections.ts";
 import {
   type Container,
   type ContainerAddress,
+  type ContainerState,
   StartFailure,
   type UsePython,
   describeExit,
@@ -53,6 +54,10 @@ export interface Lease extends ContainerAddress {
 export interface ContainerPool {
   /** The first container's readiness. Rejects with a `StartFailure`. */
   readonly ready: Promise<unknown>;
+  /** Of the container that takes requests. */
+  readonly state: ContainerState;
+  /** Why that container failed, in one line; empty where it did not. */
+  readonly error: string;
   /**
    * A container that is ready, waited for where it has to start.
    * @throws {StartFailure} when it does not become ready, or failed so recently that it is not tried again
@@ -127,6 +132,8 @@ class SingleContainerPool implements ContainerPool {
   #history: FailureHistory = NO_FAILURES;
   /** Why the present container did not become ready. */
   #startFailure: StartFailure | undefined;
+  /** Why a container failed last. */
+  #lastFailure = "";
   #used: PooledContainer;
   /** Those that were replaced and have not ended. */
   readonly #replaced = new Set<PooledContainer>();
@@ -136,6 +143,14 @@ class SingleContainerPool implements ContainerPool {
     this.#options = options;
     this.#used = this.#start();
     this.ready = this.#used.container.ready;
+  }
+
+  get state(): ContainerState {
+    return this.#used.container.state;
+  }
+
+  get error(): string {
+    return this.state === "failed" ? this.#lastFailure : "";
   }
 
   async acquire(): Promise<Lease> {
@@ -204,6 +219,7 @@ class SingleContainerPool implements ContainerPool {
       onUnexpectedExit: (exit) => {
         const nowMs = performance.now();
         this.#history = afterCrash(this.#history, nowMs - readyAtMs, nowMs);
+        this.#lastFailure = `it ended by itself with ${describeExit(exit)}`;
         notice(
           `postern: ended by itself with ${describeExit(exit)}; the next request starts it again`,
         );
@@ -218,6 +234,7 @@ class SingleContainerPool implements ContainerPool {
       (failure: StartFailure) => {
         if (this.#closed || container.state === "stopped") return;
         this.#startFailure = failure;
+        this.#lastFailure = failure.message;
         this.#history = afterFailedStart(this.#history, performance.now());
         notice(`postern: ${failure.message}`);
       },

@@ -108,6 +108,12 @@ export class Admission {
     await this.#limiter.unused();
   }
 
+  /** Calls that wait for their turn, or have it and wait for a container. */
+  get waiting(): number {
+    const unleased = [...this.#heldSince.keys()].filter(({ lease }) => lease === undefined);
+    return this.#limiter.waiting + unleased.length;
+  }
+
   /** Tells the operator when calls wait because others hold every place for long: an open browser tab, mostly. */
   #watchWaiting(): void {
     if (this.#watch !== undefined) return;

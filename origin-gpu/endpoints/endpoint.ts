@@ -5,6 +5,10 @@
  */
 import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
+import {
+  type EndpointActivity,
+  MAX_REPORTED_LINE_CHARACTERS,
+} from "../../routing/wire/deployments.ts";
 import type { BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
@@ -36,6 +40,9 @@ export interface EndpointOptions extends Omit<ContainerPoolOptions, "endpoint"> 
   /** Where bodies of waiting calls go; without it they wait in their windows. */
   bodies: BodySpools | undefined;
 }
+
+/** An endpoint's containers and waiting requests, without its name. */
+export type PoolActivity = Omit<EndpointActivity, "endpoint">;
 
 /** Takes a call that its own endpoint does not begin any more. */
 export type Reroute = (call: Call, functionName: string, link: number) => void;
@@ -85,6 +92,18 @@ export class Endpoint {
   get fixedPort(): number | undefined {
     const { kind } = this.#settings;
     return kind.type === "web_server" ? kind.port : undefined;
+  }
+
+  /** Counts its containers and its waiting requests. */
+  get activity(): PoolActivity {
+    const { state, error } = this.#pool;
+    return {
+      ready: state === "ready" ? 1 : 0,
+      starting: state === "starting" ? 1 : 0,
+      failed: state === "failed" ? 1 : 0,
+      waiting: this.#admission.waiting,
+      error: error.slice(0, MAX_REPORTED_LINE_CHARACTERS),
+    };
   }
 
   /** Gives the runner of calls that come over a link for a function with these settings. */

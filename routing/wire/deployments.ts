@@ -117,6 +117,40 @@ export const BOX_REPORT = z.object({
   code: z.array(CODE_HASH).max(MAX_REPORTED),
 });
 
+/** A page of them must fit the initial window. */
+const MAX_LISTED_ENDPOINTS = 100;
+
+/** `<environment>/<app>/<function>`. */
+const ENDPOINT_ID = z.string().max(512);
+
+const COUNT = z.int().min(0);
+
+/** Counts of an endpoint's containers and requests, in the version that serves and the one that is prepared. */
+const ENDPOINT_ACTIVITY = z.object({
+  endpoint: ENDPOINT_ID,
+  /** Containers. One that was stopped counts nowhere. */
+  ready: COUNT,
+  starting: COUNT,
+  failed: COUNT,
+  /** Requests that wait for their turn or for a container. */
+  waiting: COUNT,
+  /** Why a container failed, in one line; empty where none did. */
+  error: z.string().max(MAX_REPORTED_LINE_CHARACTERS),
+});
+
+export const ENDPOINT_PAGE_REQUEST = z.object({
+  limit: z.int().min(1).max(MAX_LISTED_ENDPOINTS),
+  /** The last one of the page before. */
+  after: ENDPOINT_ID.exactOptional(),
+});
+
+/** By name. */
+export const ENDPOINT_PAGE = z.object({
+  endpoints: z.array(ENDPOINT_ACTIVITY).max(MAX_LISTED_ENDPOINTS),
+  hasMore: z.boolean(),
+});
+
+export type EndpointActivity = z.output<typeof ENDPOINT_ACTIVITY>;
 export type VersionContent = z.output<typeof VERSION_CONTENT>;
 export type CodeReference = z.output<typeof CODE_REFERENCE>;
 export type VersionEndpoint = z.output<typeof VERSION_ENDPOINT>;

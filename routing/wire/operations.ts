@@ -6,7 +6,15 @@
  */
 import * as z from "zod";
 import { MIB } from "../../base/units.ts";
-import { ASSIGNMENTS, BOX_REPORT, CODE_HASH, SECRET_VALUES } from "./deployments.ts";
+import {
+  ASSIGNMENTS,
+  BOX_REPORT,
+  CODE_HASH,
+  ENDPOINT_PAGE,
+  ENDPOINT_PAGE_REQUEST,
+  SECRET_VALUES,
+} from "./deployments.ts";
+import { CALL_CURSOR, CALL_DESCRIPTION } from "./call-descriptions.ts";
 import { ProtocolError } from "./frames.ts";
 import type { OperationHead } from "./heads.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
@@ -22,37 +30,6 @@ const GATEWAY_TIMEOUT_MS = 20_000;
 
 /** Calls on one page: a page must fit the initial window. */
 const MAX_LISTED_CALLS = 100;
-
-/** States of a call's timeline are for people; a newer agent may know more of them. */
-const CALL_DESCRIPTION = z.object({
-  callId: CALL_ID,
-  endpoint: z.string().max(512),
-  /** Not recorded of a call that has ended. */
-  method: z.string().max(64).exactOptional(),
-  path: z.string().max(1_024).exactOptional(),
-  status: z.enum([
-    "pending",
-    "running",
-    "success",
-    "failure",
-    "init_failure",
-    "terminated",
-    "timeout",
-    "lost",
-  ]),
-  /** The container that works on it. Not recorded of a call that has ended. */
-  container: z.string().max(256).exactOptional(),
-  durable: z.boolean(),
-  elapsedMs: z.number(),
-  /** Milliseconds since the call was opened. */
-  timeline: z.array(z.object({ state: z.string().max(64), atMs: z.number() })).max(64),
-});
-
-/** Where a list of calls goes on: after a running call, or after one that has ended. */
-const CALL_CURSOR = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("running"), openedAt: z.number() }),
-  z.object({ kind: z.literal("ended"), acceptedAtMs: z.number(), callId: CALL_ID }),
-]);
 
 const WORKSPACE = z.string().max(64);
 
@@ -115,6 +92,16 @@ export const AGENT_OPERATIONS = {
     timeoutMs: SHORT_TIMEOUT_MS,
   },
   /**
+   * Lists the endpoints that the box serves with what they are at, by name. Functions that share containers are one,
+   * under the name of the containers' own.
+   */
+  listEndpoints: {
+    parameters: ENDPOINT_PAGE_REQUEST.extend({ workspace: WORKSPACE }),
+    takesBytes: false,
+    result: { kind: "json", schema: ENDPOINT_PAGE },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /**
    * Releases an Idempotency-Key for another box, unless this one knows a call under it. A box that has released a
    * key begins no call under it for a minute: a gateway may still send one that was on its way.
    */
@@ -171,9 +158,6 @@ export type AgentOperationValue<Name extends AgentOperationName> =
   (typeof AGENT_OPERATIONS)[Name]["result"] extends { schema: infer Schema extends z.ZodType }
     ? z.output<Schema>
     : undefined;
-
-export type CallCursor = z.output<typeof CALL_CURSOR>;
-export type CallDescription = z.output<typeof CALL_DESCRIPTION>;
 
 /** The head of an OPEN that asks the agent itself. */
 export function operationHead<Name extends AgentOperationName>(

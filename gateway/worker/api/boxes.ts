@@ -8,12 +8,14 @@ import { askAgent } from "../proxy/agent-client.ts";
 import { maxBodyBytes } from "../../contracts/env.ts";
 import { type BoxInfo } from "../../contracts/workspace/boxes.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
+import { askBox } from "./ask-box.ts";
 import { uploadOf } from "./upload.ts";
 import { unlessRefused } from "./apps.ts";
 import { ApiProblem } from "./problems.ts";
 import { type ApiHandler, handle } from "./operation-router.ts";
 import {
   LIST_BOXES,
+  LIST_BOX_ENDPOINTS,
   ENROL_BOX,
   GET_BOX,
   REVOKE_BOX,
@@ -26,6 +28,13 @@ export const BOX_HANDLERS: readonly ApiHandler[] = [
   handle(LIST_BOXES, async ({ env, caller, query }) => {
     const stub = workspaceStub(env, caller.workspace);
     return toPage(await stub.listBoxes(pageRequest(query)), toApiBox);
+  }),
+  handle(LIST_BOX_ENDPOINTS, async ({ env, caller, path: { box }, query: { limit, cursor } }) => {
+    const { workspace } = caller;
+    const page = { workspace, limit, ...(cursor !== undefined && { after: cursor }) };
+    const { endpoints, hasMore } = await askBox(env, { workspace, box }, "listEndpoints", page);
+    const last = endpoints.at(-1)?.endpoint;
+    return { items: endpoints, next_cursor: hasMore && last !== undefined ? last : null };
   }),
   handle(ENROL_BOX, async ({ env, caller, body }) => {
     const { workspace, token } = caller;

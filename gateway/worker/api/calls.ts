@@ -4,19 +4,11 @@
  */
 import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../../api/calls.ts";
 import { verifyResultToken } from "../../../auth/result-token.ts";
-import { isObjectName } from "../../../routing/names.ts";
 import { CALL_ID } from "../../../routing/wire/messages.ts";
-import type {
-  AgentOperationName,
-  AgentOperationParameters,
-  AgentOperationValue,
-  CallCursor,
-  CallDescription,
-} from "../../../routing/wire/operations.ts";
+import type { CallCursor, CallDescription } from "../../../routing/wire/call-descriptions.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
-import { workspaceStub } from "../../contracts/stubs.ts";
-import { askAgent } from "../proxy/agent-client.ts";
+import { askBox } from "./ask-box.ts";
 import { type ApiHandler, handle } from "./operation-router.ts";
 import { ApiProblem } from "./problems.ts";
 
@@ -24,7 +16,7 @@ export const CALL_HANDLERS: readonly ApiHandler[] = [
   handle(LIST_CALLS, async ({ env, caller, path: { box }, query: { limit, cursor } }) => {
     const { workspace } = caller;
     const after = cursor === undefined ? undefined : parseCursor(cursor);
-    const { calls, next } = await ask(env, { workspace, box }, "listCalls", {
+    const { calls, next } = await askBox(env, { workspace, box }, "listCalls", {
       workspace,
       limit,
       ...(after !== undefined && { after }),
@@ -37,11 +29,11 @@ export const CALL_HANDLERS: readonly ApiHandler[] = [
   handle(INSPECT_CALL, async ({ env, caller, path: { box, id } }) => {
     const { workspace } = caller;
     const parameters = { workspace, callId: callIdOf(id) };
-    return toApiCall(await ask(env, { workspace, box }, "inspectCall", parameters), box);
+    return toApiCall(await askBox(env, { workspace, box }, "inspectCall", parameters), box);
   }),
   handle(CANCEL_CALL, async ({ env, caller, path: { box, id } }) => {
     const { workspace } = caller;
-    await ask(env, { workspace, box }, "cancelCall", { workspace, callId: callIdOf(id) });
+    await askBox(env, { workspace, box }, "cancelCall", { workspace, callId: callIdOf(id) });
   }),
 ];
 
@@ -55,22 +47,7 @@ export async function cancelByToken(env: Env, token: string): Promise<void> {
   if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
   if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
   const { workspace, box, callId } = verdict.claims;
-  await ask(env, { workspace, box }, "cancelCall", { callId });
-}
-
-/** Asks the agent of a box of the workspace. @throws {ApiProblem} with its reason where it refuses */
-async function ask<Name extends AgentOperationName>(
-  env: Env,
-  { workspace, box }: { workspace: string; box: string },
-  name: Name,
-  parameters: AgentOperationParameters<Name>,
-): Promise<AgentOperationValue<Name>> {
-  const known = isObjectName(box) ? await workspaceStub(env, workspace).box(box) : undefined;
-  if (known === undefined) throw new ApiProblem("not_found", "there is no box of this name");
-  const place = { workspace, box: { box, links: known.links } };
-  const answer = await askAgent(env, place, name, parameters);
-  if (!answer.ok) throw new ApiProblem(answer.error.code, answer.error.detail);
-  return answer.value;
+  await askBox(env, { workspace, box }, "cancelCall", { callId });
 }
 
 /** @throws {ApiProblem} for what can be the id of no call */

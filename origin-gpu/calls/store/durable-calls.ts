@@ -10,7 +10,7 @@ import type { RequestHead, ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";
 import type { RequestBody } from "../request-body.ts";
-import type { CallDescription } from "../../../routing/wire/operations.ts";
+import type { CallDescription } from "../../../routing/wire/call-descriptions.ts";
 import {
   describeEnded,
   type EndedCursor,

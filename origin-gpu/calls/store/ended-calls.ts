@@ -1,6 +1,6 @@
 /** Describes durable calls that have ended: for lists, for one who asks, for a client without a response. Pure. */
 import type { Failure } from "../../../routing/wire/messages.ts";
-import type { CallDescription } from "../../../routing/wire/operations.ts";
+import type { CallDescription } from "../../../routing/wire/call-descriptions.ts";
 import { type CallState, callStatus } from "../states.ts";
 import type { CallOutcome, JournalEntry } from "./journal-record.ts";
 

@@ -7,7 +7,7 @@ import { KIB } from "../../../base/units.ts";
 import { Observer, SILENT, textSink } from "../../../base/observer.ts";
 import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
-import { type CallCursor } from "../../../routing/wire/operations.ts";
+import { type CallCursor } from "../../../routing/wire/call-descriptions.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
 import { refuse } from "../../../origin-gpu/calls/response/delivery.ts";

@@ -37,7 +37,7 @@ beforeEach(async () => {
       const handlers = operationHandlers({
         calls: NO_CALLS,
         workspace: "local",
-        isPrivate: () => true,
+        apps: { find: () => undefined, activity: [] },
         deployments: {
           ...codeOperations(store, (line) => logged.push(line)),
           refreshAssignments: () => NO_EVENTS,

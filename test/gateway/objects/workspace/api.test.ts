@@ -283,6 +283,7 @@ describe("the OpenAPI document", () => {
       "/api/v1/boxes/{box}/calls",
       "/api/v1/boxes/{box}/calls/{id}",
       "/api/v1/boxes/{box}/code/{hash}",
+      "/api/v1/boxes/{box}/endpoints",
       "/api/v1/calls/{token}",
       "/api/v1/environments",
       "/api/v1/environments/{environment}",

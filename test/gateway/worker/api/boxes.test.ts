@@ -249,3 +249,40 @@ describe("a box that lacks code", () => {
     await response.text();
   });
 });
+
+describe("the endpoints of a box", () => {
+  test("are what its agent says, in pages", async () => {
+    const asked: OperationHead[] = [];
+    const activity = { ready: 1, starting: 0, failed: 0, waiting: 3, error: "" };
+    const first = { endpoint: "main/shop/web", ...activity };
+    await connectAgent("box-lists", {
+      operate: (stream, head) => {
+        asked.push(head);
+        const page = { endpoints: [first], hasMore: asked.length === 1 };
+        stream.sendHead(OK, [new TextEncoder().encode(JSON.stringify(page))], true);
+        return {};
+      },
+    });
+    const path = "/boxes/box-lists/endpoints?limit=1";
+    const one = await call("GET", path, { token: reader });
+    expect(one).toMatchObject({
+      status: 200,
+      json: { items: [first], next_cursor: "main/shop/web" },
+    });
+    const rest = await call("GET", `${path}&cursor=main%2Fshop%2Fweb`, { token: reader });
+    expect(rest).toMatchObject({ status: 200, json: { items: [first], next_cursor: null } });
+    const page = { workspace: "local", limit: 1 };
+    expect(asked).toEqual([
+      { operation: "listEndpoints", parameters: page },
+      { operation: "listEndpoints", parameters: { ...page, after: "main/shop/web" } },
+    ]);
+  });
+
+  test("of an agent from before the question, and of no box, are refused", async () => {
+    await codeBox("box-old", { code: "not_supported", detail: "no such operation" });
+    const old = await call("GET", "/boxes/box-old/endpoints", { token: reader });
+    expect(old).toMatchObject({ status: 501, json: { code: "not_supported" } });
+    const none = await call("GET", "/boxes/nowhere/endpoints", { token: reader });
+    expect(none).toMatchObject({ status: 404, json: { code: "not_found" } });
+  });
+});

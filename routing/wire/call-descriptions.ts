@@ -1,0 +1,37 @@
+/** A call as an agent describes it for people, and where a list of calls goes on. */
+import * as z from "zod";
+import { CALL_ID } from "./messages.ts";
+
+/** States of a call's timeline are for people; a newer agent may know more of them. */
+export const CALL_DESCRIPTION = z.object({
+  callId: CALL_ID,
+  endpoint: z.string().max(512),
+  /** Not recorded of a call that has ended. */
+  method: z.string().max(64).exactOptional(),
+  path: z.string().max(1_024).exactOptional(),
+  status: z.enum([
+    "pending",
+    "running",
+    "success",
+    "failure",
+    "init_failure",
+    "terminated",
+    "timeout",
+    "lost",
+  ]),
+  /** The container that works on it. Not recorded of a call that has ended. */
+  container: z.string().max(256).exactOptional(),
+  durable: z.boolean(),
+  elapsedMs: z.number(),
+  /** Milliseconds since the call was opened. */
+  timeline: z.array(z.object({ state: z.string().max(64), atMs: z.number() })).max(64),
+});
+
+/** Where a list of calls goes on: after a running call, or after one that has ended. */
+export const CALL_CURSOR = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("running"), openedAt: z.number() }),
+  z.object({ kind: z.literal("ended"), acceptedAtMs: z.number(), callId: CALL_ID }),
+]);
+
+export type CallDescription = z.output<typeof CALL_DESCRIPTION>;
+export type CallCursor = z.output<typeof CALL_CURSOR>;

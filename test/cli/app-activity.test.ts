@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import type { ApiApp } from "../../api/apps.ts";
+import { shownCounts, withActivity } from "../../cli/app-activity.ts";
+
+const box = (name: string) => ({
+  name,
+  connected: true,
+  has_code: true,
+  state: "serving" as const,
+  detail: "",
+});
+
+const APP: ApiApp = {
+  id: "ap-1",
+  name: "shop",
+  environment: "main",
+  state: "deployed",
+  version: 1,
+  candidate: null,
+  endpoints: [],
+  boxes: [box("a"), box("b")],
+  last_error: "",
+  created_at: "2026-01-01T00:00:00Z",
+  stopped_at: null,
+};
+
+const READY = { ready: 1, starting: 0, failed: 0, waiting: 2, error: "" };
+const FAILED = { ready: 0, starting: 0, failed: 1, waiting: 1, error: "ended with code 7" };
+
+test("counts are summed over an app's functions and boxes, of its environment alone", () => {
+  const activities = new Map([
+    [
+      "a",
+      [
+        { endpoint: "main/shop/web", ...READY },
+        { endpoint: "main/shop/api", ...FAILED },
+        { endpoint: "dev/shop/web", ...READY },
+        { endpoint: "main/shop2/web", ...READY },
+      ],
+    ],
+    ["b", [{ endpoint: "main/shop/web", ...READY }]],
+    ["c", [{ endpoint: "main/shop/web", ...READY }]],
+  ]);
+  const shown = withActivity(APP, activities);
+  expect(shown).toMatchObject({
+    containers: { ready: 2, starting: 0, failed: 1 },
+    waiting: 5,
+    last_error: "a: api: ended with code 7",
+  });
+  expect(shownCounts(shown.containers)).toBe("2 ready, 1 failed");
+});
+
+test("an app none of whose boxes said anything has no counts, where one with no container has none", () => {
+  const unknown = withActivity(APP, new Map());
+  expect(unknown).toMatchObject({ containers: null, waiting: null });
+  expect(shownCounts(unknown.containers)).toBe("");
+  expect(shownCounts(withActivity(APP, new Map([["a", []]])).containers)).toBe("none");
+});
+
+test("what the gateway says of an app is its last error before what a container says", () => {
+  const activities = new Map([["a", [{ endpoint: "main/shop/api", ...FAILED }]]]);
+  const app = { ...APP, last_error: "b: no box has the code" };
+  expect(withActivity(app, activities).last_error).toBe("b: no box has the code");
+});
