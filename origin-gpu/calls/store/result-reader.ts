@@ -9,7 +9,7 @@ import { KIB } from "../../../base/units.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import { type Files, isMissing, readAll } from "./files.ts";
 import type { RecordFile } from "./record-packs.ts";
-import { ResultError } from "./result-error.ts";
+import { asReadError, ResultError } from "./result-error.ts";
 import {
   decodeMeta,
   RECORD_HEADER_BYTES,
@@ -104,7 +104,7 @@ async function openResult(
       // The result moved to another file while this one was being opened.
       if (isMissing(error) && result.file !== file) continue;
       if (isMissing(error)) throw new ResultError("expired", "the result has expired");
-      throw new ResultError("storage_failed", "the result cannot be read", { cause: error });
+      throw asReadError(error);
     }
   }
 }

@@ -16,7 +16,7 @@ import {
   type ResultMeta,
 } from "./result-record.ts";
 import { ResultSpoolFile } from "./result-spool-file.ts";
-import { asResultError, ResultError } from "./result-error.ts";
+import { asReadError, asResultError, ResultError } from "./result-error.ts";
 import { READ_BYTES, readBody, type ReadOptions, type ResultLocation } from "./result-reader.ts";
 
 /** Bytes that may wait to be written: above this number the app is held back, below half of it it goes on. */
@@ -183,7 +183,7 @@ export class ResultSpool {
     try {
       return await this.#host.files.open(path, "r");
     } catch (error) {
-      if (!isMissing(error)) throw asResultError(error);
+      if (!isMissing(error)) throw asReadError(error);
       // The file gets its final name in this moment, and is read from there.
       if (this.#state === "finishing" && this.#stored === undefined)
         await this.#progress(undefined);

@@ -8,6 +8,8 @@ export class FaultyFiles {
   roomBytes = Number.POSITIVE_INFINITY;
   /** The next so many calls of fsync and fdatasync fail with EIO. */
   failingSyncs = 0;
+  /** The next so many files cannot be opened for reading (EMFILE). */
+  failingReads = 0;
   /** The next so many truncations fail with EIO. */
   failingTruncations = 0;
   /** Syncs wait for it. */
@@ -23,6 +25,10 @@ export class FaultyFiles {
   readonly files: Files = {
     ...promises,
     open: (async (path: string, flags: string, mode: number) => {
+      if (flags === "r" && this.failingReads > 0) {
+        this.failingReads -= 1;
+        throw failure("EMFILE");
+      }
       const handle = await promises.open(path, flags, mode);
       this.open += 1;
       this.opened += 1;

@@ -2,6 +2,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { resultFailure } from "../../../../origin-gpu/calls/store/result-error.ts";
 import {
   begin,
   bodyOf,
@@ -89,6 +90,19 @@ describe("a stored response", () => {
       ),
       { numRuns: 150 },
     );
+  });
+
+  it("is not lost where no descriptor is free to read it: its client asks again", async () => {
+    for (const body of [SMALL, LARGE]) {
+      const faulty = new FaultyFiles();
+      const { store } = await openStore({ files: faulty.files });
+      await storeResult(store, "a", body);
+      faulty.failingReads = 1;
+      const error: unknown = await bodyOf(store, "a").catch((refused: unknown) => refused);
+      expect(resultFailure(error)).toMatchObject({ code: "no_origin", retryAfter: 1 });
+      expect((await bodyOf(store, "a"))?.equals(body)).toBe(true);
+      await store.close();
+    }
   });
 
   it("is read as it comes: a reader has what is there before there is more", async () => {
