@@ -64,6 +64,11 @@ const LAST_WORD_MS = 500;
 
 const DIALLED_ANEW = "the same agent dialled anew";
 
+/** The response to a client that may leave unseen. */
+interface WatchedResponse {
+  onHalfClosed(): void;
+}
+
 export class Origin extends DurableObject<Env> implements LinkRpc {
   #link: LinkConnection | undefined;
   /** When the last link was lost, in milliseconds of the epoch: "gone" after a goodbye, undefined before any link. */
@@ -75,7 +80,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   /** Its box is not enrolled any more, or anew: nobody waits for the link until one is accepted again. */
   #isRevoked = false;
   /** Responses whose clients may leave unseen, by the clients' connections. */
-  readonly #watched = new Map<string, StreamResponse>();
+  readonly #watched = new Map<string, WatchedResponse>();
   /** It has coupled WebSockets of clients, which may be open still. */
   #hasCoupled = false;
   #watch: number | null = null;
@@ -255,7 +260,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   /** The returned function ends the watch. */
-  #watchClient(connection: string, link: LinkIdentity, response: StreamResponse): () => void {
+  #watchClient(connection: string, link: LinkIdentity, response: WatchedResponse): () => void {
     const forget = watchCall(connection, link);
     this.#watched.set(connection, response);
     return () => {
@@ -268,7 +273,15 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const link = this.#welcomed() ?? (await this.#awaitLink(request));
     if (link === undefined) return noLink(this.#absence);
     const nonce = request.headers.get(NONCE) ?? "";
-    const dial = new PendingDial(request, this.#deadlines, () => this.#dials.delete(nonce));
+    const connection = request.headers.get(CONNECTION);
+    let unwatch = (): void => undefined;
+    const dial = new PendingDial(
+      request,
+      this.#deadlines,
+      () => this.#dials.delete(nonce),
+      () => unwatch(),
+    );
+    if (connection !== null) unwatch = this.#watchClient(connection, link.identity, dial);
     this.#dials.set(nonce, dial);
     dial.start(link.streams.open(request.headers.get(HEAD) ?? "", NO_BODY, true, dial));
     this.#watchLink();

@@ -15,6 +15,7 @@ export class PendingDial implements StreamEvents {
   readonly response: Promise<Response>;
   readonly #streamResponse: StreamResponse;
   readonly #forget: () => void;
+  readonly #onOver: () => void;
   #resolve: (response: Response) => void;
   #reject: (reason: Error) => void;
   #stream: Stream | undefined;
@@ -22,13 +23,23 @@ export class PendingDial implements StreamEvents {
   #arrived: ((response: Response) => void) | undefined;
   #timer: number | null = null;
 
-  constructor(request: Request, deadlines: Deadlines, forget: () => void) {
+  /**
+   * @param forget told when no dial-back is awaited any more
+   * @param onOver told when the handshake is over, and nothing more can come for its client but messages
+   */
+  constructor(
+    request: Request,
+    deadlines: Deadlines,
+    forget: () => void,
+    onOver: () => void = () => undefined,
+  ) {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     this.response = promise;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#forget = forget;
-    this.#streamResponse = new StreamResponse(request, deadlines);
+    this.#onOver = onOver;
+    this.#streamResponse = new StreamResponse(request, deadlines, { onOver: () => this.#end() });
     request.signal.addEventListener("abort", () => this.#giveUp("the client left"));
     this.#streamResponse.response.then(resolve, reject);
   }
@@ -36,7 +47,6 @@ export class PendingDial implements StreamEvents {
   /** @param stream undefined when the link has all the streams that it may have */
   start(stream: Stream | undefined): void {
     this.#stream = stream;
-    if (stream === undefined) this.#forget();
     this.#streamResponse.start(stream);
   }
 
@@ -62,6 +72,11 @@ export class PendingDial implements StreamEvents {
     else this.#giveUp(`the stream is over: ${ending.kind}`);
   }
 
+  /** The client has closed its half of the connection. */
+  onHalfClosed(): void {
+    this.#streamResponse.onHalfClosed();
+  }
+
   /** The agent dialled back. Its request travels beside the link and may overtake the HEAD on it. */
   async arrived(): Promise<Response> {
     const { promise, resolve } = Promise.withResolvers<Response>();
@@ -73,6 +88,7 @@ export class PendingDial implements StreamEvents {
 
   #couple(head: string, answerAgent: (response: Response) => void): void {
     this.#forget();
+    this.#onOver();
     clearTimeout(this.#timer);
     const { 0: clients, 1: agents } = new WebSocketPair();
     this.#resolve(attemptResponse({ kind: "websocket", head, socket: clients }));
@@ -96,6 +112,7 @@ export class PendingDial implements StreamEvents {
 
   #end(): void {
     this.#forget();
+    this.#onOver();
     clearTimeout(this.#timer);
     this.#arrived?.(new Response("the client's WebSocket is gone", { status: 404 }));
   }

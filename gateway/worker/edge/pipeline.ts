@@ -104,7 +104,9 @@ export async function serve(
   // 6. To the box, and back to the client.
   const origin: EndpointOrigin = { env, execution, name: host.name, snapshot, target };
   if (isWebSocketHandshake(request.method, request.headers)) {
-    return await respond(context, origin, await proxyWebSocket(env, snapshot, head));
+    const connection = watchedConnection(request, env);
+    const answer = await proxyWebSocket(env, snapshot, head, connection);
+    return await respond(context, origin, answer);
   }
   const key = await idempotencyScope(request, head, client);
   if (key !== undefined && "malformed" in key) return context.refuse("bad_request", key.malformed);

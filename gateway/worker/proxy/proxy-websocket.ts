@@ -7,15 +7,19 @@ import type { RequestHead } from "../../../routing/wire/heads.ts";
 import { askLink } from "../../contracts/ask-link.ts";
 import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { HEAD, NONCE, VERB, WAIT } from "../../contracts/link.ts";
+import { CONNECTION, HEAD, NONCE, VERB, WAIT } from "../../contracts/link.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import { type PlacedAttempt, tryCandidates } from "./candidates.ts";
 
-/** Asks the app for a WebSocket; another response of the app is passed on as a response. */
+/**
+ * Asks the app for a WebSocket; another response of the app is passed on as a response.
+ * @param connection the client's, where the runner watches it (contracts/watched-calls.ts)
+ */
 export async function proxyWebSocket(
   env: Env,
   { workspace, boxes }: Snapshot,
   head: RequestHead,
+  connection?: string,
 ): Promise<PlacedAttempt> {
   const nonce = randomHex(16);
   const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
@@ -23,6 +27,7 @@ export async function proxyWebSocket(
   return await tryCandidates(env, call, async ({ place, link, wait }) => {
     const headers: Record<string, string> = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
     if (wait !== undefined) headers[WAIT] = wait;
+    if (connection !== undefined) headers[CONNECTION] = connection;
     const attempt = await askLink(env, place, link, VERB.websocket, { headers });
     return isLost(attempt) ? HANDSHAKE_BROKE : attempt;
   });

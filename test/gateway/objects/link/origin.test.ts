@@ -2,7 +2,7 @@
 import { env as bindings, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
-import { CONNECTION, HEAD, VERB } from "../../../../gateway/contracts/link.ts";
+import { CONNECTION, HEAD, NONCE, VERB } from "../../../../gateway/contracts/link.ts";
 import { originStub } from "../../../../gateway/contracts/stubs.ts";
 import { watchedLink } from "../../../../gateway/contracts/watched-calls.ts";
 import type { Stream } from "../../../../routing/wire/stream.ts";
@@ -107,7 +107,11 @@ test("a call does not wait for an agent that said goodbye", async () => {
 });
 
 /** A call on a link's object whose client's connection is watched, and the ends that its stream hears. */
-async function watchedCall(box: string, respond: (stream: Stream) => void) {
+async function watchedCall(
+  box: string,
+  respond: (stream: Stream) => void,
+  verb: string = VERB.open,
+) {
   const ends: string[] = [];
   const behaviour: Behaviour = {
     endpoints: [announcement(box, "web")],
@@ -126,10 +130,13 @@ async function watchedCall(box: string, respond: (stream: Stream) => void) {
     headers: [],
   });
   const connection = `192.0.2.1:${box}`;
-  const response = stub.fetch(VERB.open, {
-    method: "POST",
-    headers: { [HEAD]: head, [CONNECTION]: connection },
-  });
+  const headers = { [HEAD]: head, [CONNECTION]: connection };
+  const response = stub.fetch(
+    verb,
+    verb === VERB.open
+      ? { method: "POST", headers }
+      : { headers: { ...headers, upgrade: "websocket", [NONCE]: box } },
+  );
   const tell = async (afterMs: number): Promise<void> => {
     vi.setSystemTime(Date.now() + afterMs);
     await stub.clientsHalfClosed([connection]);
@@ -138,17 +145,23 @@ async function watchedCall(box: string, respond: (stream: Stream) => void) {
   return { ends, response, tell, connection };
 }
 
-test("a client that has closed its half, and to which nothing moves, has left", async () => {
-  const { ends, response, tell, connection } = await watchedCall("leaves", () => undefined);
-  await vi.waitFor(() => expect(watchedLink(connection)).toMatchObject({ box: "leaves" }));
-  await tell(0);
-  await tell(299);
-  expect(ends).toEqual([]);
-  await tell(1);
-  expect((await response).headers.get("postern-cause")).toBe("cancelled");
-  await vi.waitFor(() => expect(ends).toEqual(["cancelled"]));
-  expect(watchedLink(connection)).toBeUndefined();
-});
+test.each([
+  ["", "leaves", VERB.open],
+  [" during a WebSocket's handshake", "leaves-early", VERB.websocket],
+])(
+  "a client that has closed its half%s, and to which nothing moves, has left",
+  async (_, box, verb) => {
+    const { ends, response, tell, connection } = await watchedCall(box, () => undefined, verb);
+    await vi.waitFor(() => expect(watchedLink(connection)).toMatchObject({ box }));
+    await tell(0);
+    await tell(299);
+    expect(ends).toEqual([]);
+    await tell(1);
+    expect((await response).headers.get("postern-cause")).toBe("cancelled");
+    await vi.waitFor(() => expect(ends).toEqual(["cancelled"]));
+    expect(watchedLink(connection)).toBeUndefined();
+  },
+);
 
 test("a client that has closed its half stays while its response flows", async () => {
   const piece = new TextEncoder().encode("piece");
