@@ -40,7 +40,6 @@ import {
 } from "../../contracts/link.ts";
 import { drainBody } from "../../contracts/drained-body.ts";
 import { linkName, workspaceStub } from "../../contracts/stubs.ts";
-import { watchCall } from "../../contracts/watched-calls.ts";
 import { attachAgain, type OwnLink } from "./attach-again.ts";
 import { ClaimableCalls } from "./claimable-calls.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -56,6 +55,7 @@ import { Notification } from "./notification.ts";
 import { PendingDial } from "./pending-dial.ts";
 import { noLink, revokedBox, unknownCall } from "./refusals.ts";
 import { type Resume, StreamResponse } from "./stream-response.ts";
+import { WatchedClients } from "./watched-clients.ts";
 
 const NO_BODY = new Uint8Array(0);
 
@@ -63,11 +63,6 @@ const NO_BODY = new Uint8Array(0);
 const LAST_WORD_MS = 500;
 
 const DIALLED_ANEW = "the same agent dialled anew";
-
-/** The response to a client that may leave unseen. */
-interface WatchedResponse {
-  onHalfClosed(): void;
-}
 
 export class Origin extends DurableObject<Env> implements LinkRpc {
   #link: LinkConnection | undefined;
@@ -79,8 +74,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   readonly #dials = new Map<string, PendingDial>();
   /** Its box is not enrolled any more, or anew: nobody waits for the link until one is accepted again. */
   #isRevoked = false;
-  /** Responses whose clients may leave unseen, by the clients' connections. */
-  readonly #watched = new Map<string, WatchedResponse>();
+  readonly #clients = new WatchedClients();
   /** It has coupled WebSockets of clients, which may be open still. */
   #hasCoupled = false;
   #watch: number | null = null;
@@ -161,7 +155,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   clientsHalfClosed(connections: readonly string[]): void {
-    for (const connection of connections) this.#watched.get(connection)?.onHalfClosed();
+    this.#clients.halfClosed(connections);
   }
 
   async notifyAssignments(): Promise<boolean> {
@@ -254,19 +248,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       onOver: () => forget(),
     });
     if (connection !== null && identity !== undefined) {
-      forget = this.#watchClient(connection, identity, response);
+      forget = this.#clients.watch(connection, identity, response);
     }
     return response;
-  }
-
-  /** The returned function ends the watch. */
-  #watchClient(connection: string, link: LinkIdentity, response: WatchedResponse): () => void {
-    const forget = watchCall(connection, link);
-    this.#watched.set(connection, response);
-    return () => {
-      forget();
-      if (this.#watched.get(connection) === response) this.#watched.delete(connection);
-    };
   }
 
   async #openWebSocket(request: Request): Promise<Response> {
@@ -281,7 +265,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       () => this.#dials.delete(nonce),
       () => unwatch(),
     );
-    if (connection !== null) unwatch = this.#watchClient(connection, link.identity, dial);
+    if (connection !== null) unwatch = this.#clients.watch(connection, link.identity, dial);
     this.#dials.set(nonce, dial);
     dial.start(link.streams.open(request.headers.get(HEAD) ?? "", NO_BODY, true, dial));
     this.#watchLink();
