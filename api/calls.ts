@@ -1,7 +1,7 @@
 /** `/boxes/{box}/calls`. Calls: what runs on a box and what it stores. */
 import * as z from "zod";
 import { apiOperation } from "./operation.ts";
-import { PAGE_QUERY, pageOf } from "./schemas.ts";
+import { PAGE_QUERY, TIME, pageOf } from "./schemas.ts";
 
 const TAG = "calls";
 
@@ -28,7 +28,8 @@ const CALL = {
       .optional()
       .meta({ description: "Which works on it; not of an ended call" }),
     kept: z.boolean().meta({ description: "Its response is or will be on the box's disk" }),
-    elapsed_ms: z.number(),
+    created_at: TIME.optional().meta({ description: "When its client began it" }),
+    elapsed_ms: z.number().meta({ description: "From then on, until now or until it ended" }),
     timeline: z.array(z.object({ state: z.string(), at_ms: z.number() })),
   }),
 };

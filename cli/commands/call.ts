@@ -71,9 +71,13 @@ const LIST: Command<typeof LIST_OPTIONS> = {
       call.endpoint,
       call.method === undefined ? "" : `${call.method} ${call.path ?? ""}`,
       call.status,
+      call.created_at ?? "",
       seconds(call.elapsed_ms),
     ]);
-    for (const line of tableOf(["ID", "BOX", "ENDPOINT", "REQUEST", "STATUS", "TOOK"], rows)) {
+    for (const line of tableOf(
+      ["ID", "BOX", "ENDPOINT", "REQUEST", "STATUS", "CREATED", "TOOK"],
+      rows,
+    )) {
       printResult(line);
     }
     return 0;

@@ -241,7 +241,8 @@ export class CallRegistry {
       });
     }
     const { callId, endpoint, key } = head;
-    const record = durable.accept({ callId, endpoint, key, fingerprint });
+    const { method, path } = call.request;
+    const record = durable.accept({ callId, endpoint, method, path, key, fingerprint });
     accepted = true;
     // Its start is recorded behind this record, so that both share a sync: an app has it after both. A full
     // queue is reported to the client, which has not been sent away.

@@ -110,6 +110,11 @@ export class Call implements RespondingCall {
     return this.#head.value;
   }
 
+  /** Of the client's request, for lists. */
+  get request(): { readonly method: string; readonly path: string } {
+    return this.#head.describe();
+  }
+
   /** There is no subscriber, and the response will not be stored. */
   get abandoned(): boolean {
     return this.#response.abandoned;
@@ -137,6 +142,7 @@ export class Call implements RespondingCall {
   /** Describes the call for `postern call inspect`. */
   describe(): CallDescription {
     const { state } = this.#history;
+    const elapsedMs = this.#history.elapsedMs(this.#context.now());
     return {
       callId: this.callId,
       ...this.#head.describe(),
@@ -144,7 +150,8 @@ export class Call implements RespondingCall {
       status: state === "expired" ? "lost" : callStatus(state, this.#failure?.code),
       ...(this.container !== undefined && { container: this.container }),
       durable: this.isDurable,
-      elapsedMs: this.#history.elapsedMs(this.#context.now()),
+      openedAtMs: Date.now() - elapsedMs,
+      elapsedMs,
       timeline: this.#history.describe(),
     };
   }
@@ -258,7 +265,10 @@ export class Call implements RespondingCall {
     const { stream } = subscriber;
     stream.events = stored.attach(subscriber);
     stream.events.onDefer?.();
-    void storage.accept(callProgress(this.#history.state) !== "not_sent").then((accepted) => {
+    const { method, path } = this.request;
+    const ageMs = this.#history.elapsedMs(this.#context.now());
+    const started = callProgress(this.#history.state) !== "not_sent";
+    void storage.accept({ method, path, ageMs, started }).then((accepted) => {
       if (accepted) stored.onJournaled();
       else this.#streamAfterAll(stored);
     });

@@ -6,7 +6,7 @@ import { CALL_ID } from "./messages.ts";
 export const CALL_DESCRIPTION = z.object({
   callId: CALL_ID,
   endpoint: z.string().max(512),
-  /** Not recorded of a call that has ended. */
+  /** Absent of a call that ended at an older agent. */
   method: z.string().max(64).exactOptional(),
   path: z.string().max(1_024).exactOptional(),
   status: z.enum([
@@ -22,6 +22,9 @@ export const CALL_DESCRIPTION = z.object({
   /** The container that works on it. Not recorded of a call that has ended. */
   container: z.string().max(256).exactOptional(),
   durable: z.boolean(),
+  /** Milliseconds since 1970; an older agent does not say. */
+  openedAtMs: z.number().exactOptional(),
+  /** From then on, until now or until the call ended. */
   elapsedMs: z.number(),
   /** Milliseconds since the call was opened. */
   timeline: z.array(z.object({ state: z.string().max(64), atMs: z.number() })).max(64),

@@ -83,6 +83,9 @@ test("a call that runs is listed and inspected, and ends at the app when it is c
 test("a call that is complete says so", async () => {
   const { id } = await begin("/quick");
   await expect.poll(async () => (await inspect(id)).status, SLOW).toBe("success");
+  const listed = (await command("call", "list")).stdout.split("\n");
+  const line = listed.find((text) => text.startsWith(id));
+  expect(line).toMatch(/ POST \/quick +success +\d{4}-\d\d-\d\dT[\d:.]+Z +\d+\.\d{3} s$/);
   const cancelled = await command("call", "cancel", id);
   expect(cancelled).toMatchObject({ code: 0, stderr: `${id} had ended before: success\n` });
 });

@@ -8,6 +8,7 @@ import { CALL_ID } from "../../../routing/wire/messages.ts";
 import type { CallCursor, CallDescription } from "../../../routing/wire/call-descriptions.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
+import { toTime } from "./documents.ts";
 import { askBox } from "./ask-box.ts";
 import { type ApiHandler, handle } from "./operation-router.ts";
 import { ApiProblem } from "./problems.ts";
@@ -57,7 +58,7 @@ function callIdOf(text: string): string {
 }
 
 function toApiCall(
-  { callId, durable, elapsedMs, timeline, ...call }: CallDescription,
+  { callId, durable, openedAtMs, elapsedMs, timeline, ...call }: CallDescription,
   box: string,
 ): ApiCall {
   return {
@@ -65,6 +66,7 @@ function toApiCall(
     ...call,
     kept: durable,
     box,
+    ...(openedAtMs !== undefined && { created_at: toTime(openedAtMs) }),
     elapsed_ms: elapsedMs,
     timeline: timeline.map(({ state, atMs }) => ({ state, at_ms: atMs })),
   };

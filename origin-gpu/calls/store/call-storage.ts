@@ -6,7 +6,7 @@
 import type { RequestHead, ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { RequestBody } from "../request-body.ts";
-import type { DurableCalls } from "./durable-calls.ts";
+import type { AcceptedRequest, DurableCalls } from "./durable-calls.ts";
 import type { ResultSpool } from "./result-spool.ts";
 
 /** Holds no more of the request than its callId: a hundred thousand calls may wait. */
@@ -24,14 +24,16 @@ export class CallStorage {
     this.ttlMs = ttlMs;
   }
 
-  /**
-   * Writes the call to the journal.
-   * @param started an app has its request already
-   * @returns false when it could not be written: the call stays transient
-   */
-  async accept(started: boolean): Promise<boolean> {
+  /** Writes the call to the journal. @returns false when it could not be written: the call stays transient */
+  async accept(
+    request: Pick<AcceptedRequest, "method" | "path" | "ageMs" | "started">,
+  ): Promise<boolean> {
     try {
-      await this.#calls.accept({ callId: this.#callId, endpoint: this.#endpoint, started });
+      await this.#calls.accept({
+        callId: this.#callId,
+        endpoint: this.#endpoint,
+        ...request,
+      });
       return true;
     } catch (error) {
       this.#calls.report(error);

@@ -46,6 +46,10 @@ export type EndedCall =
 export interface AcceptedRequest {
   callId: string;
   endpoint: string;
+  method: string;
+  path: string;
+  /** Milliseconds since its client began it. */
+  ageMs?: number;
   /** The scope of its Idempotency-Key. */
   key?: string | undefined;
   /** Where its body is whole already. */
@@ -169,14 +173,12 @@ export class DurableCalls {
   }
 
   /** Resolves when the call is in the journal: from then on it is known, whatever happens. */
-  async accept({ callId, endpoint, key, fingerprint, started }: AcceptedRequest): Promise<void> {
+  async accept({ ageMs, started, ...request }: AcceptedRequest): Promise<void> {
     const nowMs = Date.now();
     await this.#journal.accept({
-      callId,
-      endpoint,
+      ...request,
       acceptedAtMs: nowMs,
-      ...(key === undefined ? {} : { key }),
-      ...(fingerprint === undefined ? {} : { fingerprint }),
+      ...(ageMs === undefined ? {} : { openedAtMs: nowMs - ageMs }),
       ...(started === true ? { startedAtMs: nowMs } : {}),
     });
   }

@@ -61,19 +61,22 @@ function newestFirst(a: Placed, b: Placed): number {
 
 /** Describes a call that has ended, as far as the journal knows it. */
 export function describeEnded(entry: JournalEntry): CallDescription | undefined {
-  const { callId, endpoint, acceptedAtMs, startedAtMs, outcome } = entry;
+  const { callId, endpoint, acceptedAtMs, method, path, startedAtMs, outcome } = entry;
   if (outcome === undefined) return undefined;
   const state = STATE_OF_OUTCOME[outcome.kind];
-  const atMs = outcome.atMs - acceptedAtMs;
+  const { openedAtMs = acceptedAtMs } = entry;
+  const atMs = outcome.atMs - openedAtMs;
   const started =
     startedAtMs === undefined
       ? []
-      : [{ state: "running" as const, atMs: startedAtMs - acceptedAtMs }];
+      : [{ state: "running" as const, atMs: startedAtMs - openedAtMs }];
   return {
     callId,
     endpoint,
+    ...(method !== undefined && path !== undefined && { method, path }),
     status: callStatus(state, outcome.code),
     durable: true,
+    openedAtMs,
     elapsedMs: atMs,
     timeline: [{ state: "queued", atMs: 0 }, ...started, { state, atMs }],
   };

@@ -32,6 +32,12 @@ export interface AcceptedCall {
   readonly endpoint: string;
   /** Milliseconds since 1970. */
   readonly acceptedAtMs: number;
+  /** When the client began the call, where that was earlier: it became durable on its way. */
+  readonly openedAtMs?: number | undefined;
+  /** Of its request; an older agent did not write them. */
+  readonly method?: string | undefined;
+  /** Without the query, cut to a length for lists. */
+  readonly path?: string | undefined;
   /** SHA-256 of the key's scope, where the call has a key. */
   readonly key?: string | undefined;
   /** Where the body was whole by then. */
@@ -109,8 +115,20 @@ type RecordInFile = { kind: string; call: string } & Omit<JournalEntry, "callId"
 
 /** One literal, so that all entries have one hidden class: half a million of them may be in memory. */
 function entryOf(record: RecordInFile): JournalEntry {
-  const { call: callId, endpoint, acceptedAtMs, key, fingerprint, startedAtMs, outcome } = record;
-  return { callId, endpoint, acceptedAtMs, key, fingerprint, startedAtMs, outcome };
+  const { call: callId, endpoint, acceptedAtMs, openedAtMs, method, path, key } = record;
+  const { fingerprint, startedAtMs, outcome } = record;
+  return {
+    callId,
+    endpoint,
+    acceptedAtMs,
+    openedAtMs,
+    method,
+    path,
+    key,
+    fingerprint,
+    startedAtMs,
+    outcome,
+  };
 }
 
 /** Eight digits and a space. */

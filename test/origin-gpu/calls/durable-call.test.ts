@@ -22,6 +22,7 @@ import { LinkPair } from "../../routing/wire/link-pair.ts";
 const CARRIER = { congested: false, whenDrained: () => undefined };
 const APP: AppWork = { pause: () => undefined, resume: () => undefined, abort: () => undefined };
 const HEAD = { callId: "c", endpoint: "e", method: "POST", target: "/", headers: [] };
+const REQUEST = { endpoint: "e", method: "POST", path: "/" };
 const FAILED = { kind: "failed", failure: { code: "origin_error", detail: "" } } as const;
 const HALF = new Uint8Array(1000);
 
@@ -42,8 +43,10 @@ let heads: RequestHead[];
 let refusal: Failure | undefined;
 /** Two heads of waiting calls with 40,000 bytes of headers each, and not three. */
 const HEADS = new HeadBudget(100_000);
+/** Milliseconds by which the clock of the calls is ahead. */
+let aheadMs = 0;
 const CONTEXT = {
-  now: () => performance.now(),
+  now: () => performance.now() + aheadMs,
   soon: setImmediate,
   later: setImmediate,
   rings: new RingBudget(),
@@ -258,7 +261,7 @@ test("a list in pages has every call, those that run first, the newest of each f
       // Several of one millisecond, and ids in no order.
       vi.setSystemTime(1_000 + Math.floor(index / 4));
       const id = `ended-${(index * 7) % 25}`;
-      await durable.accept({ callId: id, endpoint: "e" });
+      await durable.accept({ callId: id, ...REQUEST });
       await durable.end(id, FAILED, 60_000);
       ended.push(id);
     }
@@ -281,9 +284,26 @@ test("a list in pages has every call, those that run first, the newest of each f
   }
 });
 
+test("a call that became durable on its way counts from when its client began it", async () => {
+  const { stream, heard } = open({ target: "/slow?seconds=5" }, true);
+  await until(() => calls.length === 1);
+  aheadMs += 150_000;
+  const running = table.inspect("c");
+  expect(running).toMatchObject({ method: "POST", path: "/slow" });
+  expect(running?.elapsedMs).toBeGreaterThanOrEqual(150_000);
+  stream.defer();
+  await until(() => heard.length > 0);
+  calls[0]?.fail(FAILED.failure);
+  await until(() => durable.inspect("c")?.status === "failure");
+  const ended = durable.inspect("c");
+  expect(ended).toMatchObject({ method: "POST", path: "/slow" });
+  expect(ended?.elapsedMs).toBeGreaterThanOrEqual(150_000);
+  expect(ended?.openedAtMs).toBeCloseTo(running?.openedAtMs ?? 0, -4);
+});
+
 test("a list goes on where it was, also after a call that is forgotten by now", async () => {
   for (const id of ["a", "b", "c"]) {
-    await durable.accept({ callId: id, endpoint: "e" });
+    await durable.accept({ callId: id, ...REQUEST });
     await durable.end(id, FAILED, 60_000);
   }
   const { calls, next } = table.list(2);
@@ -535,7 +555,7 @@ test("a response that had to make room keeps its key: its client is told that it
 test("a disk that is full fails what must be stored, and nothing else", async () => {
   open({ callId: "left-open", key: "left open" }, true);
   await until(() => calls.length === 1);
-  await durable.accept({ callId: "due", endpoint: "e" });
+  await durable.accept({ callId: "due", ...REQUEST });
   await durable.end("due", FAILED, 0);
   faulty.roomBytes = 0;
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
@@ -586,7 +606,7 @@ test("a call whose start cannot be recorded waits, where its client was sent awa
 
 /** Stores a whole response under another call. */
 async function complete(callId: string, body: Uint8Array): Promise<void> {
-  await durable.accept({ callId, endpoint: "e" });
+  await durable.accept({ callId, ...REQUEST });
   const head = { status: 200, headers: [] };
   const spool = durable.begin(callId, "e", head, 60_000, () => undefined);
   spool.append(body);
