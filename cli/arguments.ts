@@ -28,11 +28,13 @@ export interface CommandDescription<O extends Options = Options> {
    */
   readonly positionals: readonly string[];
   readonly options: O;
+  /** The reason why `--env` means nothing to the command, which then refuses the option and does not list it. */
+  readonly noEnvironment?: string;
   /** Lines under the options. */
   readonly notes?: readonly string[];
 }
 
-/** Understood by every command. */
+/** Understood by every command, but for what its description takes out. */
 export const COMMON_OPTIONS = {
   env: { type: "string", short: "e", value: "NAME", summary: "the environment" },
   json: { type: "boolean", summary: "print results as JSON" },
@@ -66,6 +68,9 @@ export function parseArguments<O extends Options>(
     if (option.type === "boolean" && token.value !== undefined) {
       throw new UsageError(`${token.rawName} takes no value`);
     }
+    if (token.name === "env" && command.noEnvironment !== undefined) {
+      throw new UsageError(`${token.rawName}: ${command.noEnvironment}; leave it out`);
+    }
     // In `--state --json` parseArgs takes the next flag for the value.
     const missing =
       token.value === undefined || (!token.inlineValue && token.value.startsWith("--"));
@@ -83,7 +88,8 @@ export function parseArguments<O extends Options>(
 /** `usage`, what it does, and each option on a line of its own. */
 export function helpOf(command: CommandDescription): string {
   const options = Object.entries({ ...command.options, ...COMMON_OPTIONS }).filter(
-    ([, option]) => !("notYet" in option),
+    ([name, option]) =>
+      !("notYet" in option) && !(name === "env" && command.noEnvironment !== undefined),
   );
   const left = options.map(([name, option]: [string, Option]) => {
     const short = option.short === undefined ? "    " : `-${option.short}, `;

@@ -7,12 +7,15 @@ import type { Command, CommandGroup } from "../command.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
+const OF_WORKSPACE = "a box belongs to its whole workspace, not to an environment";
+
 const LIST: Command<typeof STATE_OPTION> = {
   description: {
     name: "box list",
     summary: "Lists the workspace's boxes, newest first.",
     positionals: [],
     options: STATE_OPTION,
+    noEnvironment: OF_WORKSPACE,
     notes: [ACCESS_NOTE],
   },
   async run({ values }) {
@@ -42,6 +45,7 @@ const REVOKE: Command<typeof STATE_OPTION> = {
     summary: "Revokes a box: it is cut off at once, and its key opens nothing any more.",
     positionals: ["NAME"],
     options: STATE_OPTION,
+    noEnvironment: OF_WORKSPACE,
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [name = ""] }) {

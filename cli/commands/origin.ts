@@ -35,6 +35,7 @@ export const ORIGIN: Command<typeof OPTIONS> = {
     summary: "Runs this machine as a box: it takes what is deployed for it.",
     positionals: [],
     options: OPTIONS,
+    noEnvironment: "a box runs what is deployed for it in every environment of its workspace",
     notes: [
       "Ctrl-C lets answers finish, then ends; a second one ends at once.",
       "The first start enrols the box with an API token; later ones need none.",

@@ -59,3 +59,10 @@ test("the help shows every option but those that are not there yet", () => {
   expect(help).toMatch(/-e, --env NAME +the environment/);
   expect(help).not.toContain("--later");
 });
+
+test("a command to which an environment means nothing refuses one, and does not list the option", () => {
+  const command = { ...COMMAND, noEnvironment: "it is of the whole workspace" };
+  const message = "-e: it is of the whole workspace; leave it out";
+  expect(() => parseArguments(command, ["a", "-e", "main"])).toThrow(new UsageError(message));
+  expect(helpOf(command)).not.toContain("--env");
+});

@@ -54,7 +54,10 @@ describe.each([...commands])("postern %s", (_name, { description }) => {
 
   test("refuses a flag without its value, and a value that is not asked for", () => {
     for (const [name, { type, notYet }] of options) {
-      if (notYet === true) expect(parse(`--${name}`)).toThrow(`--${name}: not available yet`);
+      if (name === "env" && description.noEnvironment !== undefined) {
+        expect(parse("--env", "main")).toThrow(`--env: ${description.noEnvironment}; leave it out`);
+      } else if (notYet === true)
+        expect(parse(`--${name}`)).toThrow(`--${name}: not available yet`);
       else if (type === "string") expect(parse(`--${name}`)).toThrow(`--${name} needs a value`);
       else expect(parse(`--${name}=yes`)).toThrow(`--${name} takes no value`);
     }
