@@ -89,7 +89,8 @@ test("one byte over 32 MiB from the client closes it with 1009, and the app sees
   const { client, socket } = await opened();
   const frames = framesOf(socket);
   await client.send(maskedFrame(binary(32 * MIB)));
-  await client.send(maskedFrame(binary(32 * MIB + 1)));
+  // The head says it. Where the client sends on, workerd's close becomes a reset, which may overtake the 1009.
+  await client.send(maskedFrame(binary(32 * MIB + 1)).subarray(0, 1024));
   await client.ended();
   expect(client.seen.close).toMatch(/^Close 1009 /);
   await gone(socket);
