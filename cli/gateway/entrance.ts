@@ -1,6 +1,7 @@
 /**
  * The place where a gateway's clients connect. On Linux workerd itself listens there, on a socket that this process
- * holds. Elsewhere, and where the operator asks for it, the TCP front stands before workerd (cli/front/).
+ * holds. Elsewhere, where strangers connect without a proxy, and where the operator asks for it, the TCP front stands
+ * before workerd (cli/front/).
  */
 
 import { execFileSync } from "node:child_process";
@@ -54,9 +55,9 @@ export interface EntranceOptions {
 
 /** Listens. @throws {CommandFailure} that says in one line why it can't */
 export async function openEntrance(options: EntranceOptions): Promise<Entrance> {
-  const { front, host, port } = options.settings;
+  const { host, port } = options.settings;
   try {
-    if (front === "always") return await openFront(options, port);
+    if (wantsFront(options.settings)) return await openFront(options, port);
     const socket = await holdSocket(host, port);
     const table = await ConnectionTable.find(socket.port);
     if (table !== undefined) return new DirectEntrance(options, socket, table);
@@ -66,6 +67,13 @@ export async function openEntrance(options: EntranceOptions): Promise<Entrance> 
   } catch (error) {
     throw listenFailure(error, options.settings);
   }
+}
+
+/** Strangers reach an address of the network, unless a trusted proxy stands before it. */
+function wantsFront({ front, host, variables }: GatewaySettings): boolean {
+  if (front !== "auto") return front === "always";
+  const isLoopback = host === "localhost" || host === "::1" || host.startsWith("127.");
+  return !isLoopback && !variables["POSTERN_TRUSTED_PROXIES"];
 }
 
 class DirectEntrance implements Entrance {

@@ -21,11 +21,14 @@ export interface GatewaySettings {
   /** The workspace whose first token the gateway keeps in its state directory. */
   readonly workspace: string;
   readonly log: "json" | "off";
-  /** Whether the TCP front stands before workerd: always, or only where the system needs it. */
-  readonly front: "always" | "auto";
+  /** Whether the TCP front stands before workerd. `auto`: where strangers connect without a proxy. */
+  readonly front: FrontSetting;
   /** The Worker's variables by name, in the form that it reads. */
   readonly variables: Readonly<Record<string, string>>;
 }
+
+const FRONT_SETTINGS = ["always", "auto", "never"] as const;
+type FrontSetting = (typeof FRONT_SETTINGS)[number];
 
 export const DEFAULT_STATE = "./.postern";
 
@@ -59,8 +62,8 @@ export const GATEWAY_OPTIONS = {
   },
   front: {
     type: "string",
-    value: "always|auto",
-    summary: "a TCP front that limits connections: always, or where the system needs it (auto)",
+    value: "always|auto|never",
+    summary: "a TCP front that limits connections; auto: where strangers need no proxy (auto)",
   },
   "dns-over-https": { type: "string", value: "URL", summary: "", notYet: true },
   log: {
@@ -199,9 +202,10 @@ function logOf({ value, source }: Picked): "json" | "off" {
   throw new UsageError(`${source}: "${value}" is neither json nor off`);
 }
 
-function frontOf({ value, source }: Picked): "always" | "auto" {
-  if (value === "always" || value === "auto") return value;
-  throw new UsageError(`${source}: "${value}" is neither always nor auto`);
+function frontOf({ value, source }: Picked): FrontSetting {
+  const setting = FRONT_SETTINGS.find((one) => one === value);
+  if (setting !== undefined) return setting;
+  throw new UsageError(`${source}: "${value}" is none of ${FRONT_SETTINGS.join(", ")}`);
 }
 
 function isDecimal(value: string): boolean {

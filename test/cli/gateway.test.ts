@@ -154,6 +154,19 @@ test("workerd refuses CONNECT and unknown methods", async () => {
   }
 });
 
+test.each([
+  ["a loopback address", [], 500],
+  ["an address of the network", ["--host", "0.0.0.0"], 501],
+  ["the same behind a proxy", ["--host", "0.0.0.0", "--trusted-proxies", "192.0.2.1"], 500],
+  ["the same, without the front", ["--host", "0.0.0.0", "--front", "never"], 500],
+])("the front stands where strangers connect: %s", async (_what, flags, toConnect) => {
+  const { port } = await startPosternGateway(flags);
+  const client = await RawConnection.connect(port);
+  client.send(`CONNECT /x HTTP/1.1\r\nHost: nobody.localhost:${port}\r\n\r\n`);
+  expect((await client.response()).status).toBe(toConnect);
+  client.socket.destroy();
+});
+
 test("behind the front, what workerd answers by itself has a code", async () => {
   const { port } = await startPosternGateway(["--front", "always"]);
   for (const method of ["LINK", "M-SEARCH", "CONNECT"]) {

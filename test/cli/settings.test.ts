@@ -57,6 +57,7 @@ test.each([
   ["max-body", "99999999999999999999"],
   ["trusted-proxies", "10.0.0.0/33"],
   ["log", "yes"],
+  ["front", "sometimes"],
 ] as const)("--%s %s is refused, never bent into something else", (flag, value) => {
   expect(() => gatewaySettings({ [flag]: value }, {})).toThrow(UsageError);
   expect(() => gatewaySettings({ [flag]: value }, {})).toThrow(`--${flag}: "${value}" is`);
