@@ -93,3 +93,31 @@ test("an answer to HEAD that comes during an upload ends with it, whatever lengt
   await settled();
   expect(said).toEqual(["finished"]);
 });
+
+test("bytes of a lost link give no credit on the link that goes on", async () => {
+  const credit: number[] = [];
+  const next = {
+    consume: (bytes: number) => credit.push(bytes),
+    finish: () => undefined,
+    discard: () => undefined,
+  } as unknown as Stream;
+  const offsets: number[] = [];
+  const { response, said } = started({
+    resume: async (_events, offset) => {
+      offsets.push(offset);
+      return await Promise.resolve({ kind: "stream", stream: next });
+    },
+  });
+  response.onHead(headOf(2 * PIECE.length), PIECE, false);
+  const reader = (await response.response).body?.getReader();
+  response.onEnd({ kind: "link_lost" });
+  await settled();
+  response.onHead(headOf(2 * PIECE.length), PIECE, true);
+  for (let read = 0; read < 2; read += 1)
+    expect(await reader?.read()).toMatchObject({ value: PIECE });
+  expect((await reader?.read())?.done).toBe(true);
+  await settled();
+  expect(offsets).toEqual([PIECE.length]);
+  expect(credit).toEqual([PIECE.length]);
+  expect(said).toEqual([]);
+});
