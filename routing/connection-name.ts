@@ -31,6 +31,13 @@ export function kernelConnectionName(text: string): string {
   return nameOf(isIpv4 ? bytes.slice(12) : bytes, `${Number.parseInt(port, 16)}`);
 }
 
+/** IPv4 clients of a dual-stack socket appear as `::ffff:192.0.2.1`; returns `192.0.2.1`. Others stay as they are. */
+export function unmappedAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".")
+    ? address.slice("::ffff:".length)
+    : address;
+}
+
 function nameOf(address: readonly number[], port: string): string {
   const text =
     address.length === IPV4_BYTES

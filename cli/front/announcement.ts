@@ -25,13 +25,6 @@ export function announcement(baseDomain: string, secret: string, address: string
   );
 }
 
-/** IPv4 clients of a dual-stack socket appear as `::ffff:192.0.2.1`; the Worker is told `192.0.2.1`. */
-export function plainAddress(remoteAddress: string): string {
-  return remoteAddress.startsWith("::ffff:") && remoteAddress.includes(".")
-    ? remoteAddress.slice("::ffff:".length)
-    : remoteAddress;
-}
-
 /** The state of reading a response. The status line of a refusal may be cut. */
 export type AnswerProgress =
   | { readonly kind: "incomplete" }

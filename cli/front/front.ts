@@ -13,7 +13,8 @@
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { announcement, plainAddress } from "./announcement.ts";
+import { unmappedAddress } from "../../routing/connection-name.ts";
+import { announcement } from "./announcement.ts";
 import { boxCredentialIn } from "./box-request.ts";
 import { FrontConnection } from "./connection.ts";
 import { Places } from "./places.ts";
@@ -84,7 +85,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   const baseDomain = options.baseDomain(port);
 
   server.on("connection", (client: Socket) => {
-    const address = plainAddress(client.remoteAddress ?? "");
+    const address = unmappedAddress(client.remoteAddress ?? "");
     const isServed = !closing && address !== "";
     const place = isServed ? places.client(address) : undefined;
     let release = place ?? (isServed ? places.refusal(address) : undefined);

@@ -4,6 +4,7 @@
  * `cf.clientIp`, "ip:port", names the connection, and no header can forge it. Without a front, `cf.clientIp` is the
  * client's own address. Where that is one of POSTERN_TRUSTED_PROXIES, its headers name the client.
  */
+import { unmappedAddress } from "../../../routing/connection-name.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import {
   parseTrustedProxies,
@@ -77,12 +78,11 @@ function peerAddress(request: Request, env: Env): string {
     const address = announced.get(connection);
     if (address !== undefined) return address;
   }
-  const address = connection.slice(0, connection.lastIndexOf(":")).replace(/^\[|\]$/g, "");
-  // An IPv4 client of a dual-stack socket.
-  return /^::ffff:[\d.]+$/.test(address) ? address.slice("::ffff:".length) : address;
+  return unmappedAddress(connection.slice(0, connection.lastIndexOf(":")).replace(/^\[|\]$/g, ""));
 }
 
-function connectionOf(request: Request): string | undefined {
+/** workerd's name of the client's connection, such as `192.0.2.1:443`; undefined on other platforms. */
+export function connectionOf(request: Request): string | undefined {
   const clientIp = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
   return typeof clientIp === "string" ? clientIp : undefined;
 }

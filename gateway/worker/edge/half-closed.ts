@@ -6,6 +6,7 @@ import * as z from "zod";
 import { connectionName } from "../../../routing/connection-name.ts";
 import type { Env } from "../../contracts/env.ts";
 import { originStub } from "../../contracts/stubs.ts";
+import { connectionOf } from "./client-address.ts";
 import { hasWatchedCalls, watchedLink, type WatchedLink } from "../../contracts/watched-calls.ts";
 
 export const HALF_CLOSED_PATH = "/_postern/half-closed";
@@ -31,8 +32,8 @@ export function noteBoxConnection(request: Request): void {
 
 /** The name of the client's connection; undefined where the platform does not tell. */
 function clientConnection(request: Request): string | undefined {
-  const clientIp = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
-  return typeof clientIp === "string" ? connectionName(clientIp) : undefined;
+  const connection = connectionOf(request);
+  return connection === undefined ? undefined : connectionName(connection);
 }
 
 /** The same, where the runner watches connections for their clients' end. */

@@ -20,7 +20,12 @@ describe("a container's environment", () => {
   });
 
   test("another user's programs look for their files where that user has them", () => {
-    const inherited = { HOME: "/root", USER: "root", XDG_CACHE_HOME: "/root/.cache", LANG: "C" };
+    const inherited = {
+      HOME: "/home/agent",
+      USER: "agent",
+      XDG_CACHE_HOME: "/home/agent/.cache",
+      LANG: "C",
+    };
     const user = { name: "apps", home: "/home/apps" };
     const given = { PORT: "1" };
     expect(containerEnvironment({ inherited, user, configured: {}, given })).toEqual({
