@@ -1,6 +1,6 @@
 /** Which of a workspace's environments a command means. */
 
-import { LIST_ENVIRONMENTS } from "../api/environments.ts";
+import { GET_ENVIRONMENT, LIST_ENVIRONMENTS } from "../api/environments.ts";
 import { isObjectName } from "../routing/names.ts";
 import type { ApiClient } from "./client.ts";
 import { UsageError } from "./failure.ts";
@@ -37,6 +37,20 @@ export function namedEnvironment(
   if (said !== undefined) return checked(said, "--env");
   const variable = variables["POSTERN_ENVIRONMENT"];
   return variable ? checked(variable, "POSTERN_ENVIRONMENT") : undefined;
+}
+
+/**
+ * The environment that `--env` restricts a list to; undefined for the whole workspace. A mistyped name is refused, where
+ * it would list nothing.
+ */
+export async function knownEnvironment(
+  client: ApiClient,
+  said: string | undefined,
+): Promise<string | undefined> {
+  if (said === undefined) return undefined;
+  const environment = checked(said, "--env");
+  await client.call(GET_ENVIRONMENT, { path: { environment } });
+  return environment;
 }
 
 function checked(name: string, from: string): string {

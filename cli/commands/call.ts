@@ -3,13 +3,12 @@
  * knows the call. So the command asks each connected box, unless the user names one.
  */
 
-import { GET_ENVIRONMENT } from "../../api/environments.ts";
 import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../api/calls.ts";
 import { LIST_BOXES } from "../../api/boxes.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient, PAGE_ITEMS, Unavailable } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
-import { namedEnvironment } from "../environment.ts";
+import { knownEnvironment } from "../environment.ts";
 import { CommandFailure, UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
@@ -19,7 +18,11 @@ const OPTIONS = {
   ...STATE_OPTION,
 } as const;
 
-type CallValues = { readonly box?: string | undefined; readonly state?: string | undefined };
+interface CallValues {
+  readonly box?: string | undefined;
+  readonly state?: string | undefined;
+  readonly env?: string | undefined;
+}
 
 /** A call of these statuses can be cancelled. */
 const OPEN_STATUSES: ReadonlySet<ApiCall["status"]> = new Set(["pending", "running"]);
@@ -47,11 +50,8 @@ const LIST: Command<typeof LIST_OPTIONS> = {
   async run({ values }) {
     const limit = limitOf(values.limit);
     const client = clientOf(values);
-    const environment = namedEnvironment(values.env, {});
-    // A mistyped name is refused, where it would list nothing.
-    if (environment !== undefined) await client.call(GET_ENVIRONMENT, { path: { environment } });
-    const isWanted = ({ endpoint }: ApiCall) =>
-      environment === undefined || endpoint.startsWith(`${environment}/`);
+    const environment = await knownEnvironment(client, values.env);
+    const isWanted = (call: ApiCall) => isOf(call, environment);
     const calls: ApiCall[] = [];
     const ask = async (box: string) => ({
       box,
@@ -93,11 +93,7 @@ const INSPECT: Command<typeof OPTIONS> = {
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [id = ""] }) {
-    const client = clientOf(values);
-    const call =
-      values.box === undefined
-        ? (await findCall(client, values, id)).call
-        : await client.call(INSPECT_CALL, { path: { box: values.box, id } });
+    const call = await findCall(clientOf(values), values, id);
     if (values.json === true) {
       printJson(call);
       return 0;
@@ -124,10 +120,7 @@ const CANCEL: Command<typeof OPTIONS> = {
   },
   async run({ values, positionals: [id = ""] }) {
     const client = clientOf(values);
-    const { box, status } =
-      values.box === undefined
-        ? (await findCall(client, values, id)).call
-        : await client.call(INSPECT_CALL, { path: { box: values.box, id } });
+    const { box, status } = await findCall(client, values, id);
     const isOpen = OPEN_STATUSES.has(status);
     if (isOpen) await client.call(CANCEL_CALL, { path: { box, id } });
     if (values.json === true) printJson({ call: id, cancelled: isOpen });
@@ -197,20 +190,28 @@ async function* answers<Answer>(
   }
 }
 
-/** A call, and the box that knows it. @throws CommandFailure when none does */
-async function findCall(
-  client: ApiClient,
-  values: CallValues,
-  id: string,
-): Promise<{ readonly box: string; readonly call: ApiCall }> {
-  const ask = async (box: string) => ({
-    box,
-    call: await client.find(INSPECT_CALL, { path: { box, id } }),
-  });
-  for await (const { box, call } of answers(client, values, ask)) {
-    if (call !== undefined) return { box, call };
+/** A call, from the box that knows it. @throws CommandFailure when none does, or the call is of another environment */
+async function findCall(client: ApiClient, values: CallValues, id: string): Promise<ApiCall> {
+  const environment = await knownEnvironment(client, values.env);
+  // Of a box that the user named, the gateway says whether the box or its call is unknown.
+  const ask = async (box: string) =>
+    values.box === undefined
+      ? await client.find(INSPECT_CALL, { path: { box, id } })
+      : await client.call(INSPECT_CALL, { path: { box, id } });
+  for await (const call of answers(client, values, ask)) {
+    if (call !== undefined && isOf(call, environment)) return call;
   }
-  throw new CommandFailure(`no box that is connected knows the call ${id}`);
+  const where = environment === undefined ? "" : ` in environment ${environment}`;
+  throw new CommandFailure(
+    values.box === undefined
+      ? `no box that is connected knows the call ${id}${where}`
+      : `${values.box} has no call ${id}${where}`,
+  );
+}
+
+/** Whether a call is of an environment; each is where none is named. */
+function isOf({ endpoint }: ApiCall, environment: string | undefined): boolean {
+  return environment === undefined || endpoint.startsWith(`${environment}/`);
 }
 
 function seconds(milliseconds: number): string {

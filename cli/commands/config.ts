@@ -3,6 +3,7 @@
 import { isObjectName } from "../../routing/names.ts";
 import { findAccess, STATE_OPTION } from "../access.ts";
 import type { Command, CommandGroup } from "../command.ts";
+import { namedEnvironment } from "../environment.ts";
 import { CommandFailure, UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { Profiles } from "../profiles.ts";
@@ -26,7 +27,7 @@ const SHOW: Command<typeof SHOW_OPTIONS> = {
     const shown = {
       config_path: profiles.path,
       profile: name ?? null,
-      environment: (process.env["POSTERN_ENVIRONMENT"] || profile?.environment) ?? null,
+      environment: namedEnvironment(values.env, process.env) ?? profile?.environment ?? null,
       ...accessShown(values.state, values["no-redact"] === true),
     };
     if (values.json === true) printJson(shown);
@@ -41,6 +42,7 @@ const SET_ENVIRONMENT: Command = {
     summary: "Sets the active profile's environment, for commands without --env.",
     positionals: ["NAME"],
     options: {},
+    noEnvironment: "the environment is the command's argument",
   },
   async run({ values, positionals: [environment = ""] }) {
     if (!isObjectName(environment)) {

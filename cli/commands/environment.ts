@@ -16,12 +16,16 @@ import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
+const ALL_OF_WORKSPACE = "the command lists every environment of the workspace";
+const NAMED_BY_ARGUMENT = "the environment is the command's argument";
+
 const LIST: Command<typeof STATE_OPTION> = {
   description: {
     name: "environment list",
     summary: "Lists the workspace's environments, newest first.",
     positionals: [],
     options: STATE_OPTION,
+    noEnvironment: ALL_OF_WORKSPACE,
     notes: [ACCESS_NOTE],
   },
   async run({ values }) {
@@ -49,6 +53,7 @@ const CREATE: Command<typeof STATE_OPTION> = {
     summary: "Makes an environment; its name, normalised, is its web suffix.",
     positionals: ["NAME"],
     options: STATE_OPTION,
+    noEnvironment: NAMED_BY_ARGUMENT,
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [name = ""] }) {
@@ -76,6 +81,7 @@ const UPDATE: Command<typeof UPDATE_OPTIONS> = {
     summary: "Changes an environment's name or web suffix.",
     positionals: ["NAME"],
     options: UPDATE_OPTIONS,
+    noEnvironment: NAMED_BY_ARGUMENT,
     notes: [
       "A new web suffix shows in an app's URLs when the app is deployed or started next.",
       ACCESS_NOTE,
@@ -105,6 +111,7 @@ const DELETE: Command<typeof DELETE_OPTIONS> = {
     summary: "Stops an environment's apps and forgets it with its secrets, for good.",
     positionals: ["NAME"],
     options: DELETE_OPTIONS,
+    noEnvironment: NAMED_BY_ARGUMENT,
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [name = ""] }) {

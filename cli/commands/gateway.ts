@@ -13,6 +13,7 @@ export const GATEWAY: Command<typeof GATEWAY_OPTIONS> = {
     summary: "Runs the gateway alone, on workerd, with its state in a directory.",
     positionals: [],
     options: GATEWAY_OPTIONS,
+    noEnvironment: "a gateway serves every environment",
     notes: [
       "Ctrl-C lets answers finish for 10 s, then ends; a second one ends at once.",
       "Commands on this machine find it, and its workspace's first token, by --state.",

@@ -7,12 +7,15 @@ import { printJson, printNotice, printResult } from "../output.ts";
 import { Profiles } from "../profiles.ts";
 import { tableOf } from "../table.ts";
 
+const NO_ENVIRONMENT = "config set-environment sets the environment of the active profile";
+
 const ACTIVATE: Command = {
   description: {
     name: "profile activate",
     summary: "Makes a profile the active one.",
     positionals: ["PROFILE"],
     options: {},
+    noEnvironment: NO_ENVIRONMENT,
   },
   async run({ values, positionals: [name = ""] }) {
     const profiles = Profiles.ofUser(process.env);
@@ -30,6 +33,7 @@ const CURRENT: Command = {
     summary: "Prints the active profile's name.",
     positionals: [],
     options: {},
+    noEnvironment: NO_ENVIRONMENT,
   },
   async run({ values }) {
     const profiles = Profiles.ofUser(process.env);
@@ -49,6 +53,7 @@ const LIST: Command = {
     summary: "Lists the profiles; the active one has a star.",
     positionals: [],
     options: {},
+    noEnvironment: NO_ENVIRONMENT,
   },
   async run({ values }) {
     const profiles = Profiles.ofUser(process.env);

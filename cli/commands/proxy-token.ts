@@ -8,6 +8,7 @@ import {
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
+import { knownEnvironment } from "../environment.ts";
 import { EXPIRES_OPTION, secondsUntilExpiry } from "../expires.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
@@ -55,11 +56,18 @@ const LIST: Command<typeof STATE_OPTION> = {
     summary: "Lists the workspace's tokens, newest first.",
     positionals: [],
     options: STATE_OPTION,
-    notes: [ACCESS_NOTE],
+    notes: ["With --env, the tokens that open this environment's endpoints alone.", ACCESS_NOTE],
   },
   async run({ values }) {
     const client = new ApiClient(findAccess(values.state, process.env));
-    const tokens = await client.list(LIST_PROXY_TOKENS, {});
+    const environment = await knownEnvironment(client, values.env);
+    const listed = await client.list(LIST_PROXY_TOKENS, {});
+    const tokens = listed.filter(
+      ({ environments }) =>
+        environment === undefined ||
+        environments.length === 0 ||
+        environments.includes(environment),
+    );
     if (values.json === true) {
       printJson(tokens);
       return 0;
@@ -85,6 +93,7 @@ const REVOKE: Command<typeof STATE_OPTION> = {
     summary: "Revokes a token, everywhere within 5 s.",
     positionals: ["ID"],
     options: STATE_OPTION,
+    noEnvironment: "the id names one token of the whole workspace",
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [id = ""] }) {

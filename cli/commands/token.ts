@@ -22,6 +22,8 @@ import { Profiles } from "../profiles.ts";
 import { SecretInput } from "../secret-input.ts";
 import { tableOf } from "../table.ts";
 
+const OF_WORKSPACE = "an API token opens its whole workspace, not one environment";
+
 const CREATE_OPTIONS = {
   scope: { type: "string", value: "admin|deploy|read", summary: "what it may do (deploy)" },
   name: { type: "string", value: "NAME", summary: "what it is for" },
@@ -35,6 +37,7 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
     summary: "Makes an API token; prints its id and its secret, this once.",
     positionals: [],
     options: CREATE_OPTIONS,
+    noEnvironment: OF_WORKSPACE,
     notes: [ACCESS_NOTE],
   },
   async run({ values }) {
@@ -66,6 +69,7 @@ const LIST: Command<typeof STATE_OPTION> = {
     summary: "Lists the workspace's API tokens, newest first.",
     positionals: [],
     options: STATE_OPTION,
+    noEnvironment: OF_WORKSPACE,
     notes: [ACCESS_NOTE],
   },
   async run({ values }) {
@@ -95,6 +99,7 @@ const REVOKE: Command<typeof STATE_OPTION> = {
     summary: "Revokes an API token, at once.",
     positionals: ["ID"],
     options: STATE_OPTION,
+    noEnvironment: OF_WORKSPACE,
     notes: [ACCESS_NOTE],
   },
   async run({ values, positionals: [id = ""] }) {
@@ -135,6 +140,7 @@ const SET: Command<typeof SET_OPTIONS> = {
     summary: "Keeps an API token in a profile of ~/.postern.toml.",
     positionals: [],
     options: SET_OPTIONS,
+    noEnvironment: `${OF_WORKSPACE}; config set-environment sets a profile's`,
     notes: ["What is not given is asked for, or read from stdin, a line each."],
   },
   async run({ values }) {

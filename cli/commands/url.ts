@@ -83,12 +83,15 @@ async function urlAtGateway(asked: UrlRequest, access: Access): Promise<string> 
     throw noFunction(app, functionName, `it has ${functionsOf(served?.endpoints)}`);
   }
   const { web_suffix: suffix } = await client.call(GET_ENVIRONMENT, { path: { environment } });
-  if (served === undefined || served.state === "stopped") {
-    const what = served === undefined ? "there is no app" : "nothing serves the stopped app";
-    printNotice(`${what} ${app} in environment ${environment}; deployed, it would be at this URL`);
-  }
   const workspace = workspaceOfApiToken(access.tokenId) ?? DEFAULT_WORKSPACE;
-  return await built({ ...asked, workspace, suffix }, access.url);
+  const url = await built({ ...asked, workspace, suffix }, access.url);
+  if (served !== undefined && served.state !== "stopped") return url;
+  const what = served === undefined ? "there is no app" : "nothing serves the stopped app";
+  const wouldBe = `${what} ${app} in environment ${environment}; deployed, it would be at`;
+  // A script must not go on with the URL of a mistyped app. One whose file is at hand is deployed next.
+  if (served === undefined && config?.app !== app) throw new CommandFailure(`${wouldBe} ${url}`);
+  printNotice(`${wouldBe} this URL`);
+  return url;
 }
 
 /** The URL that the rules give, where nobody can be asked. */

@@ -175,6 +175,14 @@ describe("at a gateway", () => {
     }
   });
 
+  test("--env names an environment that does not exist: each says so, or that it takes none", async () => {
+    const environment = ["--state", join(directory, "state"), "--env", "nowhere"];
+    for (const [name, command] of asking) {
+      const outcome = await outcomeOf(command, [...argumentsOf(command), ...environment]);
+      expect(`${name}: ${outcome}`).toMatch(/: (?:1 .*nowhere|2 --env: .*; leave it out$)/);
+    }
+  });
+
   test("none can be reached: each says so", async () => {
     const token = { POSTERN_TOKEN_ID: "ak-local-none", POSTERN_TOKEN_SECRET: "as-none" };
     const said = await outcomes({ POSTERN_URL: "http://127.0.0.1:1", ...token });
@@ -217,7 +225,8 @@ async function outcomeOf(command: Command, argv: readonly string[]): Promise<str
   const noticed = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const listening = STOP_SIGNALS.map((signal) => process.listeners(signal));
   try {
-    return `${await command.run(parseArguments(command.description, argv))} done`;
+    const args = parseArguments(command.description, argv);
+    return `${await command.run(args)} done`;
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
     return `${error.exitCode} ${error.message}`;

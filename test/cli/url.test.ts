@@ -12,11 +12,16 @@ test("the environment's web suffix is the one that it has, not the one that it b
   const { state, port } = await startPosternGateway();
   const client = new ApiClient(ownAccess(state));
   await client.call(CREATE_ENVIRONMENT, { body: { name: "staging", web_suffix: "next" } });
-  const url = (...args: string[]) => postern(["url", "shop", "web", "--state", state, ...args]);
+  const config = join(temporaryDirectory(), "postern.toml");
+  writeFileSync(
+    config,
+    'app = "shop"\n[[endpoint]]\nfunction = "web"\nupstream = "http://127.0.0.1:9"\n',
+  );
+  const url = (...args: string[]) =>
+    postern(["url", "shop", "web", "--state", state, "--config", config, ...args]);
   expect(await url("-e", "staging")).toEqual({
     code: 0,
     stdout: `http://local-next--shop-web.localhost:${port}\n`,
-    // A script gets the URL; a person is told of the mistyped name.
     stderr: "there is no app shop in environment staging; deployed, it would be at this URL\n",
   });
   const unknown = await url("-e", "nowhere");
@@ -26,6 +31,15 @@ test("the environment's web suffix is the one that it has, not the one that it b
   const several = await url();
   expect(several).toMatchObject({ code: 2, stdout: "" });
   expect(several.stderr).toMatch(/^postern: which environment\? [^\n]*staging, main\n$/);
+});
+
+test("an app that is neither served nor described here is refused, with the URL that it would have", async () => {
+  const { state, port } = await startPosternGateway();
+  expect(await postern(["url", "shpo", "web", "--state", state, "-e", "main"])).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: `postern: there is no app shpo in environment main; deployed, it would be at http://local--shpo-web.localhost:${port}\n`,
+  });
 });
 
 test("an app of another workspace has the URL that the rules give it", async () => {

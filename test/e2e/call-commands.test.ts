@@ -104,6 +104,16 @@ test("a list is of one environment, and says that a box has more", async () => {
     stderr: "postern: the workspace has no environment nosuch\n",
   });
   expect(await list("--limit", "none")).toMatchObject({ code: 2 });
+
+  await command("environment", "create", "dev");
+  const [id = ""] = calls;
+  for (const verb of ["inspect", "cancel"]) {
+    expect(await command("call", verb, id, "-e", "dev")).toMatchObject({
+      code: 1,
+      stderr: `postern: no box that is connected knows the call ${id} in environment dev\n`,
+    });
+  }
+  expect((await inspect(id)).status).toBe("running");
   for (const id of calls) await command("call", "cancel", id);
 });
 
