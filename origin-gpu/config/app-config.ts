@@ -13,6 +13,36 @@ export type EndpointKind =
   /** A server that somebody else runs: scheme, host and port, no path. */
   | { readonly type: "upstream"; readonly url: string };
 
+/** One way to satisfy `gpus`: so many cards of one kind, or of any where none is named. */
+export interface GpuChoice {
+  readonly kind?: string;
+  readonly count: number;
+}
+
+/** A request that Postern itself makes to a container. */
+export interface ContainerRequest {
+  readonly method: "GET" | "POST" | "PUT";
+  /** With its query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** The requests that count as use of a container. The others are served too, and take a place of `maxInputs`. */
+export interface KeepsAwake {
+  readonly websockets: boolean;
+  /** Paths whose requests do not count; a `*` at the end of one stands for the rest. */
+  readonly exceptPaths: readonly string[];
+}
+
+/** How often, and after how many seconds, a call is run again whose container died before it answered. */
+export interface RetryPolicy {
+  readonly maxRetries: number;
+  readonly initialDelay: number;
+  readonly backoffCoefficient: number;
+  readonly maxDelay: number;
+}
+
 export interface EndpointConfig {
   readonly function: string;
   /** Instead of the label that app and function make. */
@@ -36,6 +66,23 @@ export interface EndpointConfig {
   readonly secrets: readonly string[];
   /** Concurrent requests that one container gets at most. */
   readonly maxInputs: number;
+  /** Requests a container that the autoscaler aims at; at most `maxInputs`. */
+  readonly targetInputs: number;
+  readonly minContainers: number;
+  readonly maxContainers: number;
+  /** Containers beside the needed ones, while there are requests. */
+  readonly bufferContainers: number;
+  /** Seconds without a request until a container stops. */
+  readonly scaledownWindow: number;
+  readonly keepsAwake: KeepsAwake;
+  readonly rollout: "auto" | "overlap" | "replace";
+  /** Cards of each container, in order of preference; empty: none. */
+  readonly gpus: readonly GpuChoice[];
+  /** Bytes of one card that each container needs; never beside `gpus`. */
+  readonly gpuMemory?: number;
+  /** Requests that let go of the GPU, and those that undo it; both are empty, or neither. */
+  readonly sleep: readonly ContainerRequest[];
+  readonly wake: readonly ContainerRequest[];
   /** Requests that may wait; the next one is refused. */
   readonly maxPending: number;
   /** Requests that may wait without a client (`Prefer: respond-async`), counted apart from the others. */
@@ -48,6 +95,10 @@ export interface EndpointConfig {
   readonly cors: NonNullable<EndpointSettings["cors"]>;
   /** Asked for readiness; without one, accepting a connection is enough. */
   readonly healthPath?: string;
+  /** Seconds between two questions at `healthPath`. */
+  readonly healthInterval: number;
+  /** Requests after it listens and before it is ready. */
+  readonly warmup: readonly ContainerRequest[];
   /** Seconds from the start until it is ready. */
   readonly startupTimeout: number;
   /** Seconds until the app's response headers. */
@@ -56,6 +107,11 @@ export interface EndpointConfig {
   readonly maxDuration: number;
   /** Bytes of a WebSocket message, each way. */
   readonly websocketMaxMessage: number;
+  readonly retries: RetryPolicy;
+  /** Seconds that a client may take nothing of its answer while others wait. */
+  readonly stallTimeout: number;
+  /** Ends what is no child of ours; empty: there is no such thing. */
+  readonly stopCommand: readonly string[];
   /** Seconds between `stopSignal` and SIGKILL. */
   readonly exitGracePeriod: number;
   readonly stopSignal: NodeJS.Signals;

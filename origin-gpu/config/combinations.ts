@@ -18,7 +18,7 @@ const isUnmanaged = (endpoint: EndpointTable) => endpoint.upstream !== undefined
 
 const isGuest = (endpoint: EndpointTable) => endpoint.containers_of !== undefined;
 
-/** Settings of a process that the agent starts. */
+/** Settings of a process that the agent starts, and of how many of them there are. */
 const PROCESS_KEYS = [
   "python",
   "requirements",
@@ -26,12 +26,21 @@ const PROCESS_KEYS = [
   "env",
   "secrets",
   "gpus",
+  "gpu_memory",
+  "sleep",
+  "wake",
+  "warmup",
+  "health_interval",
   "stop_signal",
+  "stop_command",
   "exit_grace_period",
+  "target_inputs",
   "min_containers",
   "max_containers",
   "buffer_containers",
   "scaledown_window",
+  "keeps_awake",
+  "rollout",
 ] as const satisfies readonly (keyof EndpointTable)[];
 
 /** Settings of containers, or of the queue before them: those of one pool are said once. */
@@ -43,15 +52,17 @@ const POOL_KEYS = [
   "boxes",
   "region",
   "max_inputs",
-  "target_inputs",
   "max_pending",
   "max_pending_async",
+  "stall_timeout",
   "startup_timeout",
   "health_path",
-  "health_interval",
   "batch",
   "parameters",
 ] as const satisfies readonly (keyof EndpointTable)[];
+
+const needsGpu = ({ gpus = 0, gpu_memory: memory }: EndpointTable) =>
+  gpus !== 0 || memory !== undefined;
 
 /** Keys that have no meaning for an endpoint's kind. */
 export const OF_KINDS: readonly Combination[] = [
@@ -61,7 +72,8 @@ export const OF_KINDS: readonly Combination[] = [
     wrong: isGuest,
     message: "belongs to the function that containers_of names; set it there",
   })),
-  ...PROCESS_KEYS.map((key) => ({
+  // An upstream server that died can't be told from one that broke a connection: no call of it is run again.
+  ...([...PROCESS_KEYS, "retries"] as const).map((key) => ({
     key,
     wrong: isUnmanaged,
     message: "has no effect here, since this endpoint starts no process of its own; leave it out",
@@ -80,6 +92,11 @@ export const OF_KINDS: readonly Combination[] = [
     key: "requirements",
     wrong: (endpoint) => !isPython(endpoint),
     message: "belongs to asgi, wsgi and callable; a command brings what it needs",
+  },
+  {
+    key: "stop_command",
+    wrong: (endpoint) => endpoint.web_server === undefined,
+    message: "belongs to web_server; the other kinds start nothing outside of their own process",
   },
   ...(["method", "docs"] as const).map((key) => ({
     key,
@@ -106,6 +123,37 @@ export const COMBINATIONS: readonly Combination[] = [
     key: "min_containers",
     wrong: ({ min_containers = 0, max_containers = 1 }) => min_containers > max_containers,
     message: "must not be more than max_containers, which is 1 where it is not set",
+  },
+  {
+    key: "buffer_containers",
+    wrong: ({ buffer_containers = 0, max_containers = 1 }) => buffer_containers > max_containers,
+    message: "must not be more than max_containers, which is 1 where it is not set",
+  },
+  {
+    key: "rollout",
+    wrong: ({ rollout, port }) => rollout === "overlap" && port !== undefined,
+    message:
+      'is impossible with one fixed port, which two versions can\'t share; put "$PORT" into the command instead',
+  },
+  {
+    key: "gpu_memory",
+    wrong: ({ gpus = 0 }) => gpus !== 0,
+    message: "is a part of one GPU, and gpus are whole ones; leave one of the two out",
+  },
+  ...(["sleep", "wake"] as const).map((key) => ({
+    key,
+    wrong: (endpoint: EndpointTable) => !needsGpu(endpoint),
+    message: "needs gpus or gpu_memory: a container sleeps while another one has its GPU",
+  })),
+  {
+    key: "sleep",
+    wrong: ({ wake }) => wake === undefined,
+    message: "needs wake, the requests that undo it",
+  },
+  {
+    key: "wake",
+    wrong: ({ sleep }) => sleep === undefined,
+    message: "needs sleep, the requests that it undoes",
   },
   {
     key: "affinity",

@@ -4,6 +4,7 @@
  */
 import type * as z from "zod";
 import { APP_KEYS } from "./keys/app.ts";
+import { GPU_KEYS } from "./keys/gpus.ts";
 import type { Key } from "./keys/key.ts";
 import { KIND_KEYS_TABLE } from "./keys/kinds.ts";
 import { LATER_KEYS } from "./keys/later.ts";
@@ -11,6 +12,7 @@ import { ENDPOINT_NAME_KEYS } from "./keys/naming.ts";
 import { PLACEMENT_KEYS } from "./keys/placement.ts";
 import { PROCESS_KEYS } from "./keys/process.ts";
 import { REQUEST_KEYS } from "./keys/requests.ts";
+import { SCALING_KEYS } from "./keys/scaling.ts";
 
 export { APP_KEYS };
 
@@ -19,6 +21,8 @@ export const ENDPOINT_KEYS = {
   ...KIND_KEYS_TABLE,
   ...PLACEMENT_KEYS,
   ...PROCESS_KEYS,
+  ...SCALING_KEYS,
+  ...GPU_KEYS,
   ...REQUEST_KEYS,
   ...LATER_KEYS,
 };

@@ -5,6 +5,13 @@ import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
 import type { EndpointConfig, EndpointKind } from "./app-config.ts";
 import type { EndpointTable } from "./keys.ts";
 import { optional } from "./optional.ts";
+import {
+  resolveGpus,
+  resolveKeepsAwake,
+  resolveMemory,
+  resolveRequests,
+  resolveRetries,
+} from "./resolve-pool.ts";
 
 const DEFAULT_TIMEOUT_S = 300;
 const DEFAULT_MAX_DURATION_S = 86_400;
@@ -12,6 +19,9 @@ const DEFAULT_EXIT_GRACE_PERIOD_S = 30;
 const DEFAULT_MAX_PENDING = 2000;
 const DEFAULT_MAX_PENDING_ASYNC = 1_000_000;
 const DEFAULT_RESULT_TTL_S = 604_800;
+const DEFAULT_SCALEDOWN_WINDOW_S = 60;
+const DEFAULT_HEALTH_INTERVAL_S = 10;
+const DEFAULT_STALL_TIMEOUT_S = 60;
 
 /** @param directory the app's, absolute */
 export function resolveEndpoints(
@@ -41,6 +51,7 @@ function resolveEndpoint(
     requiresProxyAuth: table.requires_proxy_auth ?? false,
     onDisconnect: table.on_disconnect ?? "cancel",
     resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
+    retries: resolveRetries(table.retries ?? 0),
     cors: resolveCors(table.cors ?? false),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
@@ -59,11 +70,26 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     env: table.env ?? {},
     secrets: table.secrets ?? [],
     maxInputs: table.max_inputs ?? 1,
+    targetInputs: table.target_inputs ?? table.max_inputs ?? 1,
+    minContainers: table.min_containers ?? 0,
+    maxContainers: table.max_containers ?? 1,
+    bufferContainers: table.buffer_containers ?? 0,
+    scaledownWindow: table.scaledown_window ?? DEFAULT_SCALEDOWN_WINDOW_S,
+    keepsAwake: resolveKeepsAwake(table.keeps_awake ?? true),
+    rollout: table.rollout ?? "auto",
+    gpus: resolveGpus(table.gpus ?? 0),
+    ...optional("gpuMemory", resolveMemory(table.gpu_memory)),
+    sleep: resolveRequests(table.sleep),
+    wake: resolveRequests(table.wake),
     maxPending: table.max_pending ?? DEFAULT_MAX_PENDING,
     maxPendingAsync: table.max_pending_async ?? DEFAULT_MAX_PENDING_ASYNC,
     ...optional("healthPath", table.health_path),
+    healthInterval: table.health_interval ?? DEFAULT_HEALTH_INTERVAL_S,
+    warmup: resolveRequests(table.warmup),
+    stallTimeout: table.stall_timeout ?? DEFAULT_STALL_TIMEOUT_S,
     startupTimeout: table.startup_timeout ?? table.timeout ?? DEFAULT_TIMEOUT_S,
     exitGracePeriod: table.exit_grace_period ?? DEFAULT_EXIT_GRACE_PERIOD_S,
+    stopCommand: table.stop_command ?? [],
     stopSignal: table.stop_signal ?? "SIGTERM",
   } as const;
 }

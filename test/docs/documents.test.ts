@@ -62,24 +62,31 @@ describe("docs/configuration.md", () => {
   });
 
   test("names the defaults that an endpoint without settings has", () => {
-    const result = parseConfig('app = "a"\n[[endpoint]]\nfunction = "f"\nasgi = "m:a"\n', "x.toml");
-    if (!result.ok) throw new Error("refused");
-    const endpoint: Readonly<Record<string, unknown>> = { ...result.config.endpoints[0] };
     const checked = rowsOf(described).flatMap(({ key, value }) => {
       const [shown] = codeIn(value);
-      const field = key.replaceAll(/_(\w)/g, (_all, letter: string) => letter.toUpperCase());
-      if (shown === undefined || !Object.hasOwn(endpoint, field)) return [];
-      const isOtherKey = Object.hasOwn(ENDPOINT_KEYS, shown);
-      const expected = isOtherKey ? endpoint[shown] : tomlValue(shown);
-      expect(endpoint[field], key).toEqual(expected);
-      return [key];
+      if (shown === undefined || !Object.hasOwn(ENDPOINT_KEYS, key)) return [];
+      if (Object.hasOwn(ENDPOINT_KEYS, shown)) {
+        const endpoint: Readonly<Record<string, unknown>> = { ...endpointOf('asgi = "m:a"') };
+        expect(endpoint[fieldOf(key)], key).toEqual(endpoint[fieldOf(shown)]);
+        return [key];
+      }
+      const written = /^[A-Za-z]\w*$/.test(shown) && !isBoolean(shown) ? `"${shown}"` : shown;
+      for (const kind of ['asgi = "m:a"', 'web_server = ["x"]']) {
+        const plain = `${kind}\nhealth_path = "/"`;
+        const endpoint = endpointOf(`${plain}\n${key} = ${written}`);
+        if (endpoint === undefined) continue;
+        expect(endpoint, key).toEqual(endpointOf(plain));
+        return [key];
+      }
+      return [];
     });
-    expect(checked).toEqual(expect.arrayContaining(["max_inputs", "timeout", "stop_signal"]));
+    const some = ["max_inputs", "target_inputs", "timeout", "stop_signal", "stop_command", "gpus"];
+    expect(checked).toEqual(expect.arrayContaining(some));
   });
 
   test("shows what is said of mistakes, word for word", () => {
     const shown = fencedBlocks(described).find(({ language }) => language === "text")?.content;
-    const mistakes = 'max_inputs = "8"\nhealthpath = "/"\ngpus = 1\n';
+    const mistakes = 'max_inputs = "8"\nhealthpath = "/"\naffinity = "cookie"\n';
     const right = 'app = "a"\n\n[[endpoint]]\nfunction = "synthesize"\nasgi = "m:a"\n\n';
     const result = parseConfig(right + mistakes, "postern.toml");
     expect(result.ok ? "" : formatProblems(result.problems)).toBe(shown);
@@ -91,12 +98,15 @@ describe("docs/configuration.md", () => {
     expect(rowsOf(kinds).map(({ key }) => key)).toEqual(working);
   });
 
-  /** Names are written without quotes in the table. */
-  function tomlValue(shown: string): unknown {
-    return /^[A-Za-z]\w*$/.test(shown) && !["true", "false"].includes(shown)
-      ? shown
-      : parse(`value = ${shown}`)["value"];
+  function endpointOf(lines: string) {
+    const result = parseConfig(`app = "a"\n[[endpoint]]\nfunction = "f"\n${lines}\n`, "x.toml");
+    return result.ok ? result.config.endpoints[0] : undefined;
   }
+
+  const fieldOf = (key: string) =>
+    key.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+  const isBoolean = (shown: string) => shown === "true" || shown === "false";
 });
 
 describe("docs/self-hosting.md", () => {

@@ -1,11 +1,13 @@
 /** docs/configuration.md: its tables of keys, from the table that checks a postern.toml. */
 import { APP_KEYS } from "../../origin-gpu/config/keys/app.ts";
+import { GPU_KEYS } from "../../origin-gpu/config/keys/gpus.ts";
 import type { Key } from "../../origin-gpu/config/keys/key.ts";
 import { KIND_KEYS_TABLE } from "../../origin-gpu/config/keys/kinds.ts";
 import { ENDPOINT_NAME_KEYS } from "../../origin-gpu/config/keys/naming.ts";
 import { PLACEMENT_KEYS } from "../../origin-gpu/config/keys/placement.ts";
 import { PROCESS_KEYS } from "../../origin-gpu/config/keys/process.ts";
 import { REQUEST_KEYS } from "../../origin-gpu/config/keys/requests.ts";
+import { SCALING_KEYS } from "../../origin-gpu/config/keys/scaling.ts";
 import { ENDPOINT_KEYS } from "../../origin-gpu/config/keys.ts";
 import { valueWords } from "./key-values.ts";
 import { replacePart, table } from "./markdown.ts";
@@ -18,6 +20,8 @@ const PARTS: Readonly<Record<string, Keys>> = {
   endpoint: ENDPOINT_NAME_KEYS,
   placement: PLACEMENT_KEYS,
   process: PROCESS_KEYS,
+  scaling: SCALING_KEYS,
+  gpus: GPU_KEYS,
   requests: REQUEST_KEYS,
 };
 

@@ -6,20 +6,13 @@ import {
   httpUrl,
   integer,
   list,
-  number,
   oneOf,
   path,
-  seconds,
   table,
   tableOf,
   text,
 } from "../values.ts";
-import { later, onlyDefault, nonEmptyText, headerName, MOST_CONCURRENT_INPUTS } from "./key.ts";
-
-/** A kind of GPU and how many of it. */
-const GPU_KIND = /^[A-Za-z0-9._-]+(:[1-9]\d?)?$/;
-
-const gpuKind = () => text(GPU_KIND, 'must be a kind of GPU and how many of it, such as "H100:2"');
+import { later, onlyDefault, nonEmptyText, headerName } from "./key.ts";
 
 const rate = () =>
   text(
@@ -31,8 +24,6 @@ const AFFINITY = 'must be "none", "cookie", "header:NAME", "query:NAME", "client
 
 const affinity = () =>
   text(/^(none|cookie|client-ip|gradio|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|query:.+)$/, AFFINITY);
-
-const MOST_CONTAINERS = 10_000;
 
 export const LATER_KEYS = {
   method: later(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
@@ -49,58 +40,6 @@ export const LATER_KEYS = {
       'must be a list of domain names, such as ["api.example.com", "*.example.net"]',
     ),
     { meaning: "Domains of your own.", example: '["api.example.com"]' },
-  ),
-  target_inputs: later(integer(1, MOST_CONCURRENT_INPUTS), {
-    meaning: "Requests a container that the autoscaler aims at.",
-    example: "4",
-  }),
-  min_containers: onlyDefault(integer(0, MOST_CONTAINERS), 0, {
-    meaning: "Containers that are there at least.",
-    example: "0",
-  }),
-  max_containers: onlyDefault(integer(1, MOST_CONTAINERS), 1, {
-    meaning: "Containers that are there at most.",
-    example: "1",
-  }),
-  buffer_containers: onlyDefault(integer(0, MOST_CONTAINERS), 0, {
-    meaning: "Containers that are there besides those in use.",
-    example: "0",
-  }),
-  scaledown_window: later(seconds(2, 1_200), {
-    meaning: "Time without a request until a container stops.",
-    example: "60",
-  }),
-  gpus: onlyDefault(
-    either(
-      [
-        integer(0, 64),
-        gpuKind(),
-        list(gpuKind(), "must be a list of kinds in order of preference"),
-      ],
-      'must be a number from 0 to 64, a kind such as "H100:2", or a list of kinds in order of preference',
-    ),
-    0,
-    { meaning: "GPUs of each container.", example: "0" },
-  ),
-  health_interval: later(seconds(1, 3_600), {
-    meaning: "Time between two questions at `health_path`.",
-    example: "10",
-  }),
-  retries: onlyDefault(
-    either(
-      [
-        integer(0, 10),
-        table({
-          max_retries: integer(0, 10),
-          initial_delay: seconds(0, 60).optional(),
-          backoff_coefficient: number(1, 10).optional(),
-          max_delay: seconds(1, 60).optional(),
-        }),
-      ],
-      "must be a number from 0 to 10, or { max_retries = 3, initial_delay = 1.0, backoff_coefficient = 2.0, max_delay = 60.0 }",
-    ),
-    0,
-    { meaning: "How often a call whose container died is run again.", example: "0" },
   ),
   auth: later(
     table({

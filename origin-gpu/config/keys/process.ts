@@ -1,7 +1,9 @@
 /** The keys of the process that serves an endpoint. */
+import * as z from "zod";
 import { RESERVED_VARIABLES, VARIABLE_NAME } from "../../../routing/wire/variables.ts";
 import { integer, list, name, oneOf, path, seconds, tableOf, text } from "../values.ts";
 import { available, nonEmptyText, DAY_S } from "./key.ts";
+import { requests } from "./request-list.ts";
 
 /** A line of a requirements file, options such as --index-url included, that leads to no other file. */
 const REQUIREMENT =
@@ -61,7 +63,7 @@ export const PROCESS_KEYS = {
     {
       default: "`{}`",
       meaning:
-        "Variables that are added to the environment that Postern was started in. Those that Postern sets for every process can't be set here.",
+        "Variables that are added to the environment that Postern was started in; `$PORT` in a value is replaced as in `web_server`. Those that Postern sets for every process can't be set here.",
       example: '{ MODEL = "small" }',
     },
   ),
@@ -83,6 +85,19 @@ export const PROCESS_KEYS = {
       "The path that is asked until it answers 2xx; the container is ready then. Without one, a server that accepts connections is ready.",
     example: '"/health"',
   }),
+  health_interval: available(seconds(1, 3_600), {
+    default: "`10`",
+    meaning:
+      "Time between two questions at `health_path` once the container is ready. A container that does not answer them is ended and replaced.",
+    example: "10",
+  }),
+  warmup: available(requests('[{ get = "/health" }]'), {
+    default: "none",
+    meaning:
+      "Requests that the container gets, one after the other, when it listens and before it is ready. One that is not answered 2xx fails the start.",
+    example:
+      '[{ post = "/v1/completions", body = { model = "m", prompt = "hello", max_tokens = 1 } }]',
+  }),
   startup_timeout: available(seconds(1, DAY_S), {
     default: "`timeout`",
     meaning:
@@ -94,6 +109,21 @@ export const PROCESS_KEYS = {
     meaning: "The signal that asks the process to end.",
     example: '"SIGINT"',
   }),
+  stop_command: available(
+    z
+      .array(text(/^[^\0]*$/, "must be text"), {
+        error: 'must be a command as a list of text, such as ["docker", "stop", "vllm"]',
+      })
+      .refine(([program]) => program === undefined || program.trim() !== "", {
+        error: "must begin with a program's name or path",
+      }),
+    {
+      default: "`[]`",
+      meaning:
+        "A command that ends what a `web_server` started outside of its own process, such as a container of Docker. It is run with the container's variables when the container is to end, before `stop_signal`.",
+      example: '["docker", "stop", "vllm"]',
+    },
+  ),
   exit_grace_period: available(seconds(0, 3_600), {
     default: "`30`",
     meaning:

@@ -1,7 +1,7 @@
 /** The keys of the requests that an endpoint gets. */
 import * as z from "zod";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../../routing/wire/limits.ts";
-import { boolean, either, integer, list, seconds, table, text } from "../values.ts";
+import { boolean, either, integer, list, number, seconds, table, text } from "../values.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
 export const REQUEST_KEYS = {
@@ -52,6 +52,35 @@ export const REQUEST_KEYS = {
       example: '"keep"',
     },
   ),
+  retries: available(
+    either(
+      [
+        integer(0, 10),
+        table({
+          max_retries: integer(0, 10),
+          initial_delay: seconds(0, 60).optional(),
+          backoff_coefficient: number(1, 10).optional(),
+          max_delay: seconds(1, 60).optional(),
+        }).refine(({ initial_delay = 1, max_delay = 60 }) => initial_delay <= max_delay, {
+          error: "must not be more than max_delay",
+          path: ["initial_delay"],
+        }),
+      ],
+      "must be a number from 0 to 10, or { max_retries = 3, initial_delay = 1.0, backoff_coefficient = 2.0, max_delay = 60.0 }",
+    ),
+    {
+      default: "`0`",
+      meaning:
+        "How often a call is run again whose container died before the first byte of its response: say so only where a second run does no harm. A number waits a second before each; in a table the delay grows by its coefficient up to `max_delay`.",
+      example: "3",
+    },
+  ),
+  stall_timeout: available(seconds(1, DAY_S), {
+    default: "`60`",
+    meaning:
+      "Time that a client may take nothing of its response while other requests wait for the container. Then the response is cut, and the place goes to the next one.",
+    example: "20",
+  }),
   result_ttl: available(seconds(1, 7 * DAY_S), {
     default: "`604800`",
     meaning:

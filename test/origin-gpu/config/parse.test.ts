@@ -51,6 +51,21 @@ describe("a right file", () => {
           env: {},
           secrets: [],
           maxInputs: 1,
+          targetInputs: 1,
+          minContainers: 0,
+          maxContainers: 1,
+          bufferContainers: 0,
+          scaledownWindow: 60,
+          keepsAwake: { websockets: true, exceptPaths: [] },
+          rollout: "auto",
+          gpus: [],
+          sleep: [],
+          wake: [],
+          healthInterval: 10,
+          warmup: [],
+          stallTimeout: 60,
+          stopCommand: [],
+          retries: { maxRetries: 0, initialDelay: 1, backoffCoefficient: 1, maxDelay: 60 },
           maxPending: 2000,
           maxPendingAsync: 1_000_000,
           onDisconnect: "cancel",
@@ -75,13 +90,27 @@ describe("a right file", () => {
       [[endpoint]]
       function = "llm"
       web_server = ["vllm", "serve", "--port", "$PORT"]
-      port = 8000
       label = "speechify"
       requires_proxy_auth = true
       directory = "sub/dir"
       env = { MODEL = "small", EMPTY = "" }
       secrets = ["huggingface", "database"]
       max_inputs = 32
+      target_inputs = 24
+      min_containers = 1
+      max_containers = 4
+      buffer_containers = 2
+      scaledown_window = 1200
+      keeps_awake = { paths = ["/queue/*"], websockets = false }
+      rollout = "replace"
+      gpus = ["H100:2", "A100-80GB", "any:4"]
+      sleep = [{ post = "/sleep?level=2" }]
+      wake = [{ post = "/wake_up" }, { put = "/reload", body = { method = "x" } }]
+      health_interval = 2.5
+      warmup = [{ get = "/warm", headers = { X-A = "b" } }]
+      stall_timeout = 20
+      stop_command = ["docker", "stop", "vllm"]
+      retries = { max_retries = 3, max_delay = 20 }
       max_pending = 8
       max_pending_async = 90
       on_disconnect = 2.5
@@ -101,7 +130,7 @@ describe("a right file", () => {
     expect(config).toMatchObject({ workspace: "ecorp", environment: "staging" });
     expect(config.endpoints[0]).toEqual({
       function: "llm",
-      kind: { type: "web_server", command: ["vllm", "serve", "--port", "$PORT"], port: 8000 },
+      kind: { type: "web_server", command: ["vllm", "serve", "--port", "$PORT"] },
       label: "speechify",
       requiresProxyAuth: true,
       python: "python3",
@@ -109,6 +138,29 @@ describe("a right file", () => {
       env: { MODEL: "small", EMPTY: "" },
       secrets: ["huggingface", "database"],
       maxInputs: 32,
+      targetInputs: 24,
+      minContainers: 1,
+      maxContainers: 4,
+      bufferContainers: 2,
+      scaledownWindow: 1200,
+      keepsAwake: { websockets: false, exceptPaths: ["/queue/*"] },
+      rollout: "replace",
+      gpus: [{ kind: "H100", count: 2 }, { kind: "A100-80GB", count: 1 }, { count: 4 }],
+      sleep: [{ method: "POST", path: "/sleep?level=2", headers: {} }],
+      wake: [
+        { method: "POST", path: "/wake_up", headers: {} },
+        {
+          method: "PUT",
+          path: "/reload",
+          headers: { "content-type": "application/json" },
+          body: '{"method":"x"}',
+        },
+      ],
+      healthInterval: 2.5,
+      warmup: [{ method: "GET", path: "/warm", headers: { "X-A": "b" } }],
+      stallTimeout: 20,
+      stopCommand: ["docker", "stop", "vllm"],
+      retries: { maxRetries: 3, initialDelay: 1, backoffCoefficient: 2, maxDelay: 20 },
       maxPending: 8,
       maxPendingAsync: 90,
       onDisconnect: 2.5,
@@ -128,6 +180,41 @@ describe("a right file", () => {
   test("takes startup_timeout from timeout where it is not set", () => {
     const config = accepted(endpoint('asgi = "s:a"\ntimeout = 7'));
     expect(config.endpoints[0]?.startupTimeout).toBe(7);
+  });
+
+  test("takes target_inputs from max_inputs where it is not set", () => {
+    const config = accepted(endpoint('asgi = "s:a"\nmax_inputs = 8'));
+    expect(config.endpoints[0]?.targetInputs).toBe(8);
+  });
+
+  test.each([
+    ["gpus = 0", { gpus: [] }],
+    ["gpus = 2", { gpus: [{ count: 2 }] }],
+    ['gpus = "any"', { gpus: [{ count: 1 }] }],
+    ['gpus = "H100:64"', { gpus: [{ kind: "H100", count: 64 }] }],
+    ['gpu_memory = "20GiB"', { gpuMemory: 21_474_836_480 }],
+    ['gpu_memory = "0.5 GiB"', { gpuMemory: 536_870_912 }],
+    ['gpu_memory = "512MiB"\ngpus = 0', { gpuMemory: 536_870_912 }],
+    ["keeps_awake = false", { keepsAwake: { websockets: false, exceptPaths: [] } }],
+    ['keeps_awake = { paths = ["/a"] }', { keepsAwake: { websockets: true, exceptPaths: ["/a"] } }],
+    [
+      "retries = 2",
+      { retries: { maxRetries: 2, initialDelay: 1, backoffCoefficient: 1, maxDelay: 60 } },
+    ],
+    [
+      'warmup = [{ post = "/a", body = { a = [1] }, headers = { Content-Type = "text/x" } }]',
+      {
+        warmup: [
+          { method: "POST", path: "/a", headers: { "Content-Type": "text/x" }, body: '{"a":[1]}' },
+        ],
+      },
+    ],
+    [
+      'warmup = [{ put = "/a", body = "text" }]',
+      { warmup: [{ method: "PUT", path: "/a", headers: {}, body: "text" }] },
+    ],
+  ])("%s", (lines, fields) => {
+    expect(accepted(endpoint(`asgi = "s:a"\n${lines}`)).endpoints[0]).toMatchObject(fields);
   });
 });
 
@@ -384,6 +471,33 @@ describe("a value of the wrong type or out of range", () => {
     ['health_path = "/a b"', 'must be a path of printable ASCII that starts with "/"'],
     ['requires_proxy_auth = "no"', "must be true or false"],
     ["gpus = -1", "must be an integer from 0 to 64"],
+    ['gpus = "H100:65"', "must be a kind of GPU and how many of it"],
+    ['gpu_memory = "20GB"', 'must be an amount of memory, such as "20GiB"'],
+    ['gpu_memory = "0GiB"', "must be an amount of memory"],
+    ["gpu_memory = 20", "must be an amount of memory"],
+    ["scaledown_window = 1", "must be a number of seconds from 2 to 1200"],
+    ["max_containers = 0", "must be an integer from 1 to 10000"],
+    ['keeps_awake = "no"', "must be true, false or { paths"],
+    ['keeps_awake = { paths = ["x"] }', "must be a path of printable ASCII"],
+    ["keeps_awake = { sockets = false }", "unknown key; known are paths, websockets"],
+    ['rollout = "canary"', 'must be one of "auto", "overlap", "replace"'],
+    ["warmup = []", "must be a list of requests, such as"],
+    ['warmup = [{ body = "x" }]', "must have exactly one of get, post and put"],
+    ['warmup = [{ get = "/a", post = "/b" }]', "must have exactly one of get, post and put"],
+    ['warmup = [{ get = "/a", body = "x" }]', "must not be sent by get; use post or put"],
+    ['warmup = [{ get = "a" }]', "must be a path of printable ASCII"],
+    ['warmup = [{ post = "/a", body = 3 }]', "must be text, or a table that is sent as JSON"],
+    ['warmup = [{ get = "/a", headers = { "x y" = "" } }]', "must be an HTTP header name"],
+    ['warmup = [{ get = "/a", headers = { x = "a\\nb" } }]', "must be the value of an HTTP header"],
+    ["health_interval = 0", "must be a number of seconds from 1 to 3600"],
+    ["stall_timeout = 0", "must be a number of seconds from 1 to 86400"],
+    ['stop_command = [""]', "must begin with a program's name or path"],
+    ['stop_command = "docker stop x"', "must be a command as a list"],
+    ["retries = 11", "must be an integer from 0 to 10"],
+    [
+      "retries = { max_retries = 1, initial_delay = 9, max_delay = 5 }",
+      "must not be more than max",
+    ],
     ['on_disconnect = "stay"', 'must be "cancel", "keep" or a number of grace seconds'],
     ['affinity = "cookies"', 'must be "none", "cookie", "header:NAME"'],
     [
@@ -397,7 +511,7 @@ describe("a value of the wrong type or out of range", () => {
     ["max_pending = -1", "must be an integer from 0 to 1000000"],
     ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],
-    ["gpus = true", "must be a number from 0 to 64, a kind such as"],
+    ["gpus = true", 'must be a number from 0 to 64, "any"'],
     ["on_disconnect = -1", "must be a number of seconds from 0 to 86400"],
   ])("%s", (line, message) => {
     const found = problemsOfKey(line, 'web_server = ["x"]');
@@ -482,7 +596,19 @@ describe("settings that are impossible together", () => {
       'cors = { origins = ["*"], credentials = true }',
       "needs origins by name for credentials",
     ],
-    ['asgi = "s:a"', "health_interval = 10", "not supported yet"],
+    ['upstream = "http://a"', "gpus = 1", "starts no process of its own"],
+    ['upstream = "http://a"', 'gpu_memory = "1GiB"', "starts no process of its own"],
+    ['upstream = "http://a"', "target_inputs = 1", "starts no process of its own"],
+    ['upstream = "http://a"', "scaledown_window = 9", "starts no process of its own"],
+    ['upstream = "http://a"', "keeps_awake = false", "starts no process of its own"],
+    ['upstream = "http://a"', 'warmup = [{ get = "/" }]', "starts no process of its own"],
+    ['upstream = "http://a"', "retries = 1", "starts no process of its own"],
+    ['asgi = "s:a"', 'stop_command = ["x"]', "belongs to web_server"],
+    ['asgi = "s:a"', "health_interval = 10", "needs health_path, the path to ask"],
+    ['asgi = "s:a"', "target_inputs = 2", "must not be more than max_inputs"],
+    ['asgi = "s:a"', "min_containers = 2", "must not be more than max_containers"],
+    ['asgi = "s:a"', "buffer_containers = 2", "must not be more than max_containers"],
+    ['asgi = "s:a"', 'sleep = [{ post = "/s" }]', "needs gpus or gpu_memory"],
     ['asgi = "s:a"', "docs = true", "not supported yet"],
     ['asgi = "s:a"', 'affinity_mode = "hard"', 'not supported yet; only "soft", the default, is'],
   ])("%s with %s", (kind, line, message) => {
@@ -491,12 +617,14 @@ describe("settings that are impossible together", () => {
 
   test.each([
     ["port = 8000\nmax_containers = 2", "port = 8000: is one fixed port"],
-    ["max_inputs = 4\ntarget_inputs = 5", "target_inputs"],
-    ["min_containers = 2", "min_containers"],
+    ['port = 8000\nrollout = "overlap"', 'rollout = "overlap": is impossible with one fixed port'],
+    ['gpus = 1\ngpu_memory = "1GiB"', 'gpu_memory = "1GiB": is a part of one GPU'],
+    ['gpus = 1\nsleep = [{ post = "/s" }]', "needs wake"],
+    ['gpus = 1\nwake = [{ post = "/w" }]', "needs sleep"],
     ['affinity = "gradio"', "affinity"],
-  ])("%s is found beside what is not supported yet", (lines, named) => {
+  ])("%s", (lines, message) => {
     const found = problemsOfKey(lines, 'web_server = ["x"]').join("\n");
-    expect(found).toContain(named);
+    expect(found).toContain(message);
   });
 });
 
@@ -509,15 +637,6 @@ describe("what has no effect yet", () => {
     method: '"POST"',
     docs: "true",
     custom_domains: '["api.example.com", "*.example.net"]',
-    target_inputs: "1",
-    min_containers: "1",
-    max_containers: "2",
-    buffer_containers: "1",
-    scaledown_window: "60",
-    gpus: '"H100:2"',
-    health_interval: "10",
-    retries:
-      "{ max_retries = 3, initial_delay = 1.0, backoff_coefficient = 2.0, max_delay = 60.0 }",
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     affinity: '["header:X-Session", "cookie"]',
     affinity_mode: '"hard"',
@@ -546,12 +665,7 @@ describe("what has no effect yet", () => {
   });
 
   test("a default that is already kept may be written down", () => {
-    const defaults = `min_containers = 0
-max_containers = 1
-buffer_containers = 0
-gpus = 0
-retries = 0
-affinity = "none"
+    const defaults = `affinity = "none"
 affinity_mode = "soft"`;
     expect(accepted(endpoint(`asgi = "s:a"\n${defaults}`)).endpoints).toHaveLength(1);
   });
