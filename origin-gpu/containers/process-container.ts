@@ -26,6 +26,7 @@ import { allocatePort, isPortFree, releasePort } from "./ports.ts";
 import { isAnothersPort } from "./port-owner.ts";
 import { CHANNEL_DESCRIPTOR, ProcessGroup } from "./process-group.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
+import { warmUp } from "./warm-up.ts";
 
 const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
 /** The variable with a container's id, by which its processes are found wherever they have gone. */
@@ -43,6 +44,8 @@ export class ProcessContainer implements Container {
   /** Aborted with the failure when the container can't become ready any more. */
   readonly #starting = new AbortController();
   #state: ContainerState = "starting";
+  /** How far its start has come, for a failure. */
+  #step = "before it was ready";
   #group: ProcessGroup | undefined;
   #givenUp: GivenUpCalls | undefined;
 
@@ -93,6 +96,18 @@ export class ProcessContainer implements Container {
         notYet: (why) => (notYet = why),
         isAnothers: (candidate) => this.#isAnothers(candidate, group),
       });
+      const problem = await warmUp(
+        { origin },
+        {
+          requests: this.#options.endpoint.warmup,
+          signal,
+          onRequest: (name) => {
+            this.#step = `at ${name} before it was ready`;
+            notYet = `${name} was not answered`;
+          },
+        },
+      );
+      if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
       this.#warnOfOpenPorts(group);
       return { origin };
@@ -198,7 +213,7 @@ export class ProcessContainer implements Container {
     // At once, so that no request is sent to it while the rest of its group is ended.
     if (wasReady) this.#become("failed", "its process ended");
     const exit = await group.exited;
-    const message = `ended with ${describeExit(exit)} before it was ready`;
+    const message = `ended with ${describeExit(exit)} ${this.#step}`;
     this.#starting.abort(this.#failure("starting_failed", message));
     this.#over(exit);
     if (wasReady) this.#options.onUnexpectedExit?.(exit);

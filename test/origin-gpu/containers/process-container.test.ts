@@ -402,6 +402,48 @@ describe("a container beside other programs", () => {
   });
 });
 
+describe("warm-up requests", () => {
+  const get = (path: string) => ({ method: "GET", path, headers: {} }) as const;
+
+  test("are sent one after the other before the container is ready", async () => {
+    const body = '{"model":"m"}';
+    const one = start(
+      serverEndpoint([], {
+        warmup: [
+          { method: "POST", path: "/echo?1", headers: { "content-type": "text/x" }, body },
+          get("/echo?2"),
+          { method: "PUT", path: "/echo?3", headers: {}, body: "ü" },
+        ],
+      }),
+    );
+    await one.container.ready;
+    expect(one.lines.filter((line) => line.startsWith("got "))).toEqual([
+      `got POST /echo?1 text/x ${body}`,
+      "got GET /echo?2 - ",
+      "got PUT /echo?3 - ü",
+    ]);
+  });
+
+  test.each([
+    [get("/status/500"), "warmup[1], GET /status/500, was answered 500"],
+    [get("/crash"), "ended with code 7 at warmup[1], GET /crash, before it was ready"],
+  ])("fail the start where one of them fails, which is said", async (request, message) => {
+    const { container } = start(serverEndpoint([], { warmup: [get("/"), request, get("/hang")] }));
+    await expect(container.ready).rejects.toMatchObject({ code: "starting_failed", message });
+    await container.exited;
+  });
+
+  test("have until startup_timeout", async () => {
+    const endpoint = serverEndpoint([], { warmup: [get("/hang")], startupTimeout: 1 });
+    const { container } = start(endpoint);
+    await expect(container.ready).rejects.toMatchObject({
+      code: "startup_timeout",
+      message: "not ready within startup_timeout, 1 s: warmup[0], GET /hang, was not answered",
+    });
+    await container.exited;
+  });
+});
+
 describe("an app that waits for all of its children", () => {
   test("ends when it is asked to: the watcher is none of them", async () => {
     const program = [

@@ -9,7 +9,9 @@
  *   --unhealthy N        answers 503 at /health for the first N times
  *   --exit-at-start N    prints some lines and ends with code N
  *
- * At GET /crash it ends with code 7. At /leave it stops listening, answers, and ends a moment later. At any other path it answers with its environment. SIGTERM and SIGINT
+ * At GET /crash it ends with code 7. At /leave it stops listening, answers, and ends a moment later. At /status/N it
+ * answers with that status, and at /hang not at all: nor to anything else from then on. At /echo it prints method,
+ * path, content-type and body, and answers 200. At any other path it answers with its environment. SIGTERM and SIGINT
  * end it politely, which it says.
  */
 import { spawn } from "node:child_process";
@@ -58,9 +60,27 @@ process.on("SIGINT", () => {
 /** From the last connection of a server that stops to the end of its process. */
 const LEAVING_MS = 200;
 
+let isHung = false;
 let unhealthy = Number(values.unhealthy);
 const server = createServer((request, response) => {
   if (request.url === "/crash") process.exit(7);
+  isHung ||= request.url === "/hang";
+  if (isHung) return;
+  const [, status] = /^\/status\/(\d+)$/.exec(request.url ?? "") ?? [];
+  if (status !== undefined) {
+    response.writeHead(Number(status)).end();
+    return;
+  }
+  if (request.url?.startsWith("/echo") === true) {
+    let body = "";
+    request.on("data", (chunk) => (body += chunk));
+    request.on("end", () => {
+      const { method, url, headers } = request;
+      console.log(`got ${method} ${url} ${headers["content-type"] ?? "-"} ${body}`);
+      response.end();
+    });
+    return;
+  }
   if (request.url === "/leave") {
     server.close();
     response.once("close", () => setTimeout(() => process.exit(0), LEAVING_MS));
