@@ -2,19 +2,19 @@
  * The agent, and what other rooms may import of this one. It serves apps on this box through a gateway: a local one
  * that it brings along (`postern up`, `serve`), and those that are deployed to it. This file wires its parts together.
  */
-import { join } from "node:path";
 import { rejectedBy } from "../base/runtime/rejected-by.ts";
 import { within } from "../base/runtime/within.ts";
-import { GIB, SECOND_MS } from "../base/units.ts";
+import { SECOND_MS } from "../base/units.ts";
 import { parseOpenHead, type RequestHead } from "../routing/wire/heads.ts";
 import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
+import { type AgentFiles, openAgentFiles } from "./agent-files.ts";
 import type { AgentOptions, RunningAgent } from "./agent-options.ts";
 import { AgentRefused, LocalApp } from "./apps/local-app.ts";
 import { AppRuntimes } from "./apps/app-runtimes.ts";
-import { type DeploymentFiles, DeployedApps, openDeploymentFiles } from "./apps/deployed-apps.ts";
+import { type DeploymentFiles, DeployedApps } from "./apps/deployed-apps.ts";
+import { LoopbackUrls } from "./apps/loopback-urls.ts";
 import { secretsFrom } from "./apps/secrets.ts";
-import { BodySpools } from "./calls/body-spool.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import type { AppConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
@@ -36,9 +36,6 @@ export type { AgentOptions, RunningAgent } from "./agent-options.ts";
 export { AgentRefused } from "./apps/local-app.ts";
 export { StartFailure };
 
-/** Request bodies of all waiting calls together, in memory and on the disk. */
-const WAITING_BODIES_BYTES = 10 * GIB;
-
 /**
  * Starts the agent. Resolves when the gateway has welcomed it and accepted every announced endpoint, whose
  * containers start then, and what an earlier agent stored is read.
@@ -50,26 +47,10 @@ export async function startAgent(
   options: AgentOptions,
   signal?: AbortSignal,
 ): Promise<RunningAgent> {
-  const { stateDirectory: directory } = options;
-  if (directory === undefined) return await new Agent(options, {}).start(signal);
-  const bodies = await BodySpools.open({
-    directory: join(directory, "bodies"),
-    limitBytes: WAITING_BODIES_BYTES,
-  });
-  const deployed =
-    options.acceptsAssignments === true
-      ? await openDeploymentFiles(directory, options.appUser)
-      : undefined;
-  return await new Agent(options, { bodies, deployed }).start(signal);
+  return await new Agent(options, await openAgentFiles(options)).start(signal);
 }
 
 const NO_BODY = new Uint8Array(0);
-
-/** Files of this agent alone, which are opened before it dials. */
-interface AgentFiles {
-  readonly bodies?: BodySpools;
-  readonly deployed?: DeploymentFiles | undefined;
-}
 
 /** Takes streams, once the stored calls are read. */
 interface StreamTaker {
@@ -82,6 +63,7 @@ class Agent {
   readonly #gateway: GatewayAddress;
   readonly #environments: PythonEnvironments;
   readonly #apps: AppRuntimes;
+  readonly #loopbackUrls: LoopbackUrls;
   readonly #links: readonly [Link, ...Link[]];
   /** Links whose first welcome is still to come. */
   readonly #unwelcomed: Set<number>;
@@ -110,6 +92,7 @@ class Agent {
       observer,
       onServing: () => this.#resumeCalls(),
     });
+    this.#loopbackUrls = new LoopbackUrls({ notice: observer.notice });
     const [first, ...others] = Array.from({ length: links }, (_, number) => this.#link(number));
     if (first === undefined) throw new Error("an agent has a link at least");
     this.#links = [first, ...others];
@@ -207,6 +190,7 @@ class Agent {
         devSuffix,
         announce: async (endpoints) => await link.announce(endpoints),
         secrets: secretsFrom(new GatewayClient(this.#gateway)),
+        loopbackUrls: this.#loopbackUrls,
       },
       config,
     );
@@ -221,6 +205,7 @@ class Agent {
       usePython: this.#environments.use,
       box: enrolment.box,
       region,
+      loopbackUrls: this.#loopbackUrls,
       isAnnounced: (name) => this.#announced?.isCalled(name) === true,
       observer,
     });
@@ -291,6 +276,7 @@ class Agent {
     this.#deployments?.close();
     const saved = this.#streams.taker?.calls.close("the agent stops");
     await Promise.all([this.#environments.close(), this.#apps.close()]);
+    this.#loopbackUrls.close();
     await saved;
     for (const link of this.#links) link.stop();
     const opened = await this.#opening?.catch(() => undefined);

@@ -10,18 +10,21 @@ export interface AppIdentity {
   readonly version: number;
   /** Opens the app's own private endpoints; empty where the gateway gave none. */
   readonly token: string;
-  /** By function, all endpoints of the app. */
+  /** By function, all endpoints of the app, as clients know them. */
   readonly urls: Readonly<Record<string, string>>;
+  /** The same endpoints, as programs on this box reach them (loopback-urls.ts). */
+  readonly reachableUrls: Readonly<Record<string, string>>;
 }
 
 /** @param functionName whose containers they are */
 export function containerVariables(
-  { app, environment, box, region, version, token, urls }: AppIdentity,
+  { app, environment, box, region, version, token, urls, reachableUrls }: AppIdentity,
   functionName: string,
 ): Record<string, string> {
   return {
     POSTERN_WEB_URL: urls[functionName] ?? "",
-    POSTERN_URLS: JSON.stringify(urls),
+    POSTERN_URLS: JSON.stringify(reachableUrls),
+    POSTERN_PUBLIC_URLS: JSON.stringify(urls),
     POSTERN_APP: app,
     POSTERN_ENVIRONMENT: environment,
     POSTERN_BOX: box,

@@ -16,6 +16,7 @@ import type { AppName, AppRuntimes } from "./app-runtimes.ts";
 import { CodeHistory } from "./code-history.ts";
 import { GatewayAssignments } from "./assignment-source.ts";
 import { laterByTimer } from "./coalesced-task.ts";
+import type { LoopbackUrls } from "./loopback-urls.ts";
 import { VersionLoader } from "./version-loader.ts";
 
 /** After this time the agent dials the gateway without its apps: their code may have to be fetched. */
@@ -37,6 +38,7 @@ export interface DeployedAppsOptions {
   readonly usePython: UsePython;
   readonly box: string;
   readonly region: string;
+  readonly loopbackUrls: LoopbackUrls;
   readonly isAnnounced: (name: AppName) => boolean;
   readonly observer: Observer;
 }
@@ -57,7 +59,8 @@ export class DeployedApps {
   readonly operations: OperationHandlers<DeploymentOperation>;
   readonly #assigned: AppReconcilers;
 
-  constructor({ files, gateway, usePython, box, region, observer, ...apps }: DeployedAppsOptions) {
+  constructor(options: DeployedAppsOptions) {
+    const { files, gateway, usePython, box, region, loopbackUrls, observer, ...apps } = options;
     const { code, history, emptyDirectory } = files;
     const controlPlane = new GatewayAssignments(gateway);
     const loader = new VersionLoader({
@@ -67,6 +70,7 @@ export class DeployedApps {
       emptyDirectory,
       box,
       region,
+      loopbackUrls,
       observer,
     });
     this.#assigned = new AppReconcilers({

@@ -9,6 +9,7 @@ import { edgeSettings } from "../config/edge-settings.ts";
 import { endpointId, keyOf, type AppName, type AppRuntimes } from "./app-runtimes.ts";
 import type { VersionDescription } from "./app-version.ts";
 import type { AppRuntime } from "./app-runtime.ts";
+import type { LoopbackUrls } from "./loopback-urls.ts";
 import { type AskForSecrets, secretNames, withSecrets } from "./secrets.ts";
 
 const DEFAULT_ENVIRONMENT = "main";
@@ -23,6 +24,7 @@ export interface LocalAppOptions {
   /** Tells the gateway what the box serves, whole; resolves with its answer. */
   readonly announce: (endpoints: EndpointAnnouncement[]) => Promise<Welcome>;
   readonly secrets: AskForSecrets;
+  readonly loopbackUrls: Pick<LoopbackUrls, "reachable">;
 }
 
 /** The gateway's answer to the announcement of an app. */
@@ -143,10 +145,11 @@ export class LocalApp {
 
   /** With today's values of its secrets. */
   async #describe(config: AppConfig, { urls, token }: Accepted): Promise<VersionDescription> {
-    const { box, region, secrets } = this.#options;
+    const { box, region, secrets, loopbackUrls } = this.#options;
     const { environment, app } = nameOf(config);
     const names = secretNames(config);
     const values = names.length === 0 ? {} : await secrets(environment, names);
+    const byFunction = Object.fromEntries(urls.map(({ function: name, url }) => [name, url]));
     return {
       environment,
       app,
@@ -156,7 +159,8 @@ export class LocalApp {
       region,
       version: 0,
       token,
-      urls: Object.fromEntries(urls.map(({ function: name, url }) => [name, url])),
+      urls: byFunction,
+      reachableUrls: await loopbackUrls.reachable(byFunction),
     };
   }
 }

@@ -20,6 +20,7 @@ import {
 } from "../containers/container.ts";
 import type { LoadedVersion } from "./app-reconciler.ts";
 import type { AssignmentSource } from "./assignment-source.ts";
+import type { LoopbackUrls } from "./loopback-urls.ts";
 import { withSecrets } from "./secrets.ts";
 
 export interface VersionLoaderOptions {
@@ -30,6 +31,7 @@ export interface VersionLoaderOptions {
   readonly emptyDirectory: string;
   readonly box: string;
   readonly region: string;
+  readonly loopbackUrls: Pick<LoopbackUrls, "reachable">;
   readonly observer: Observer;
 }
 
@@ -50,6 +52,7 @@ export class VersionLoader {
     const { version, content, urls, secrets } = assigned;
     const directory = await this.#directory(assignment, assigned);
     const config = configOf(content.config, directory, `${app} v${version}`);
+    const reachableUrls = await this.#options.loopbackUrls.reachable(urls);
     onState("preparing");
     const pythons = await this.#pythons(config);
     return {
@@ -59,6 +62,7 @@ export class VersionLoader {
         version,
         token,
         urls,
+        reachableUrls,
         box: this.#options.box,
         region: this.#options.region,
         logName: `${app} v${version} `,

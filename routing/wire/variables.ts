@@ -5,6 +5,7 @@ export const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
   "PORT",
   "POSTERN_WEB_URL",
   "POSTERN_URLS",
+  "POSTERN_PUBLIC_URLS",
   "POSTERN_APP_TOKEN",
   "POSTERN_CONTAINER_ID",
   "POSTERN_BOX",

@@ -1,11 +1,10 @@
 /** Python where no resolver knows a name under localhost: the snippets that Postern shows work as they stand. */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { runInNewContext } from "node:vm";
 import { expect, onTestFinished, test } from "vitest";
-import { ROOT, startCommand } from "../support/harness.ts";
+import { APPS, ROOT, startCommand, startUp } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
 import { freePort, temporaryDirectory } from "../support/temporary.ts";
 import { ensureVenv } from "../support/venv.ts";
@@ -35,11 +34,22 @@ test("the demo page's Python runs with OpenAI's client", async () => {
   expect(stdout.length).toBeGreaterThan(10);
 }, 120_000);
 
-test("an app reaches another function of its own by POSTERN_URLS, as the documentation says", async () => {
-  const { host } = await startDemo();
-  const docs = readFileSync(join(ROOT, "docs/configuration.md"), "utf8");
-  const code = /```python\n(import json, os, urllib[^`]+)```/.exec(docs)?.[1] ?? "";
-  const env = { ...process.env, POSTERN_URLS: JSON.stringify({ web: `http://${host}` }) };
-  const { stdout } = await promisify(execFile)("python3", ["-c", code], { ...WITHIN, env });
-  expect(stdout).toContain("<!doctype html>");
-});
+test("an app reaches a private function of its own by POSTERN_URLS, with each client that apps use", async () => {
+  const demo = join(ROOT, "origin-gpu/examples/demo/server.ts");
+  const postern = await startUp([
+    { function: "chat", web_server: ["node", demo], requires_proxy_auth: true, max_inputs: 10 },
+    { function: "node", web_server: ["node", join(APPS, "calling-server.ts")] },
+    { function: "python", asgi: "calling_app:app", directory: APPS, python: await ensureVenv() },
+  ]);
+  onTestFinished(async () => await postern.stop());
+  const byPython = await send(postern.address("python"), "/calls");
+  expect(byPython.json()).toEqual({
+    urllib: 200,
+    requests: 200,
+    httpx: 200,
+    aiohttp: 200,
+    openai: 200,
+  });
+  const byNode = await send(postern.address("node"), "/");
+  expect(byNode.json()).toEqual({ fetch: 200, websocket: "open" });
+}, 120_000);

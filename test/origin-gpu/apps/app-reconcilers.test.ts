@@ -57,7 +57,15 @@ class Box {
     load: async ({ app: name, environment }, { version: number }, onState) => {
       onState("preparing");
       const endpoints = [] as const;
-      const identity = { app: name, environment, box: "b", region: "", token: "", urls: {} };
+      const identity = {
+        app: name,
+        environment,
+        box: "b",
+        region: "",
+        token: "",
+        urls: {},
+        reachableUrls: {},
+      };
       const description = { ...identity, version: number, logName: "", endpoints };
       return { description, release: () => this.events.push(`release ${number}`) };
     },

@@ -25,6 +25,7 @@ function version(number: number): VersionDescription {
     version: number,
     token: "",
     urls: {},
+    reachableUrls: {},
     box: "gpu-1",
     region: "",
     logName: "",

@@ -42,6 +42,7 @@ function loader(usePython: UsePython) {
     emptyDirectory,
     box: "gpu-1",
     region: "eu",
+    loopbackUrls: { reachable: async () => ({ web: "http://127.0.0.1:1" }) },
     observer: SILENT,
   });
   return { versionLoader, events, emptyDirectory };
@@ -64,6 +65,8 @@ test("a version runs in a copy of its code, with its secrets, and holds its Pyth
     version: 3,
     token: "pat-1",
     region: "eu",
+    urls: { web: "https://web" },
+    reachableUrls: { web: "http://127.0.0.1:1" },
     endpoints: [{ directory: "/code/sub", env: { TOKEN: "secret" } }],
   });
   expect(held).toEqual(["web"]);
