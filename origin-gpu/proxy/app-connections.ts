@@ -10,6 +10,7 @@ import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 import { AppRequest, type ProxiedCall } from "./app-request.ts";
 import { isWithoutConnection } from "./app-errors.ts";
 import { appConnector } from "./app-socket.ts";
+import { asksToDrain } from "./container-header.ts";
 
 /** Requests whose body is at most this long may use a kept connection. */
 const SMALL_BODY_BYTES = 16 * KIB;
@@ -36,8 +37,11 @@ interface WholeCall extends ProxiedCall {
 export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
+  readonly #onDrainAsked: () => void;
 
-  constructor({ origin, socketPath }: AppServer) {
+  /** @param onDrainAsked a response says that its container wants no more calls: any number of times */
+  constructor({ origin, socketPath }: AppServer, onDrainAsked: () => void = () => undefined) {
+    this.#onDrainAsked = onDrainAsked;
     const options: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -86,8 +90,9 @@ export class AppConnections {
     const { call } = proxied;
     const { method, target, headers } = call.head;
     const isHeadEarly = whole === undefined && call.body.waitingBytes === 0;
-    const appRequest: AppRequest = new AppRequest({ ...proxied, isHeadEarly }, (error) =>
-      repeat(appRequest, error),
+    const appRequest: AppRequest = new AppRequest(
+      { ...proxied, isHeadEarly, onDrainAsked: this.#onDrainAsked },
+      (error) => repeat(appRequest, error),
     );
     const request: Dispatcher.DispatchOptions = {
       method,
@@ -97,6 +102,11 @@ export class AppConnections {
     };
     // After this turn's events: of a connection that the app has closed by now, undici knows then.
     setImmediate(() => pool.dispatch(request, appRequest));
+  }
+
+  /** A response's head that came over a connection of its own: a WebSocket's. */
+  onOtherHead(rawHeaders: readonly string[]): void {
+    if (asksToDrain(rawHeaders)) this.#onDrainAsked();
   }
 
   /** Lets what is under way finish; then nothing of this is left. Of connections that are closed nothing is left now. */

@@ -11,6 +11,7 @@ import type { ErrorCode } from "../../routing/wire/errors.ts";
 import { mayResend } from "../../routing/wire/resend.ts";
 import type { AppWork, Call } from "../calls/call.ts";
 import { describeAppError } from "./app-errors.ts";
+import { asksToDrain } from "./container-header.ts";
 import { sendHead } from "./early-head.ts";
 
 /** A call's limits, in milliseconds. Beyond them the call ends and the app sees a disconnect. */
@@ -33,6 +34,8 @@ export interface ProxiedCall {
   readonly limits: CallLimits;
   /** The head is sent at once: the body streams, and its first byte may be long in coming. */
   readonly isHeadEarly?: boolean;
+  /** The response says that its container wants no more calls. */
+  readonly onDrainAsked?: () => void;
 }
 
 /** The codes of a connection that the other side ended. */
@@ -57,6 +60,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   readonly #waited: Waited;
   readonly #repeat: (error: NodeJS.ErrnoException) => boolean;
   readonly #isHeadEarly: boolean;
+  readonly #onDrainAsked: (() => void) | undefined;
   readonly #startedAt = performance.now();
   #controller: Dispatcher.DispatchController | undefined;
   #socket: Socket | undefined;
@@ -69,13 +73,14 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   #timer: ReturnType<typeof setTimeout>;
 
   constructor(
-    { call, waited, limits, isHeadEarly = false }: ProxiedCall,
+    { call, waited, limits, isHeadEarly = false, onDrainAsked }: ProxiedCall,
     repeat: (error: NodeJS.ErrnoException) => boolean,
   ) {
     this.#call = call;
     this.#waited = waited;
     this.#repeat = repeat;
     this.#isHeadEarly = isHeadEarly;
+    this.#onDrainAsked = onDrainAsked;
     this.#limits = limits;
     this.#timer = setTimeout(() => this.#judgeSilence(), this.#silenceLeftMs);
     call.start(this);
@@ -172,7 +177,9 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     // 100 and 103 are interim responses: the final one is still to come (RFC 9110, 15.2).
     if (status < 200) return;
     clearTimeout(this.#timer);
-    const headers = responseHeaders(controller.rawHeaders as Buffer[]);
+    const raw = controller.rawHeaders as Buffer[];
+    if (asksToDrain(raw)) this.#onDrainAsked?.();
+    const headers = responseHeaders(raw);
     if (!Array.isArray(headers)) {
       controller.abort(new Error(headers.detail));
       return;

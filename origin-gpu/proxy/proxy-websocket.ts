@@ -19,13 +19,15 @@ interface ClientSide {
   readonly link: number;
   /** Payload bytes of a message, each way. */
   readonly maxMessageBytes: number;
+  /** Told the head of the app's answer: name, value, name, value. */
+  readonly onHead?: (rawHeaders: readonly string[]) => void;
 }
 
 /** Resolves with the relay, or with nothing when the client has got its refusal. */
 export async function proxyWebSocket(
   call: Call,
   { origin, socketPath }: AppServer,
-  { gateway, link, maxMessageBytes }: ClientSide,
+  { gateway, link, maxMessageBytes, onHead }: ClientSide,
 ): Promise<Relay | undefined> {
   const leaving = new AbortController();
   call.start({
@@ -53,6 +55,7 @@ export async function proxyWebSocket(
     });
     return undefined;
   }
+  onHead?.(app.rawHeaders);
   const raw = app.rawHeaders.map((text) => Buffer.from(text, "latin1"));
   const headers = responseHeaders(raw);
   if (!Array.isArray(headers)) {

@@ -12,20 +12,26 @@ let connections: AppConnections;
 let begun: string[];
 /** How the app ends a connection in the middle of its work. */
 let end: (socket: Socket) => void;
+/** Of the app's responses. */
+let headersOfApp: Record<string, string>;
+let drainAsked: number;
+let headersOfResponse: readonly string[];
 
 beforeEach(async () => {
   begun = [];
+  headersOfApp = {};
+  drainAsked = 0;
   server = createServer((request, response) => {
     begun.push(`${request.method} ${request.url}`);
     if (request.url === "/dies" && begun.filter((one) => one.endsWith("/dies")).length === 1) {
       end(request.socket);
-    } else response.end("done");
+    } else response.writeHead(200, headersOfApp).end("done");
   });
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });
   const { port } = server.address() as AddressInfo;
-  connections = new AppConnections({ origin: `http://127.0.0.1:${port}` });
+  connections = new AppConnections({ origin: `http://127.0.0.1:${port}` }, () => (drainAsked += 1));
 });
 afterEach(async () => {
   await connections.close();
@@ -51,8 +57,9 @@ async function send(method: string, target: string, traits: CallTraits = {}) {
     start: () => undefined,
     withdraw: () => undefined,
     append: () => undefined,
-    respond: (head: { status: number }) => {
+    respond: (head: { status: number; headers: readonly string[] }) => {
       status = head.status;
+      headersOfResponse = head.headers;
     },
     complete: () => resolve(status),
     fail: ({ code }: { code: string }) => resolve(code),
@@ -103,3 +110,19 @@ test("connections may be closed in any order, any number of times", async () => 
   await connections.closeWhenIdle();
   await connections.close();
 });
+
+test.each([
+  ["Postern-Container", "drain", 1],
+  ["postern-container", " Drain", 1],
+  ["postern-container", "stay", 0],
+  ["x-postern-container", "drain", 0],
+])(
+  "%s: %s in a response asks %i times for a drain, and no client sees it",
+  async (name, value, times) => {
+    headersOfApp = { [name]: value, "x-kept": "1" };
+    expect(await send("GET", "/")).toBe(200);
+    expect(drainAsked).toBe(times);
+    expect(headersOfResponse).toContain("x-kept");
+    expect(headersOfResponse).not.toContain("postern-container");
+  },
+);
