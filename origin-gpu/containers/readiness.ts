@@ -2,52 +2,118 @@
  * Waits until a server takes connections and, where it has a health path, answers it with a 2xx status. The system
  * does not report when another process begins to listen, so this polls. The caller bounds the wait by a signal.
  */
-import { request } from "node:http";
-import { request as secureRequest } from "node:https";
 import { connect } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
+import { rejectedBy } from "../../base/runtime/rejected-by.ts";
+import { systemTimer, type Timer } from "../../base/runtime/timer.ts";
+import { SECOND_MS } from "../../base/units.ts";
+import { answerProblem, askContainer } from "./container-request.ts";
 
-const FIRST_DELAY_MS = 20;
-/** A model loads for minutes; four tries a second cost nothing and lose nothing. */
-const MAX_DELAY_MS = 250;
+/**
+ * Between two connections that nothing takes. So a server is noticed within 25 ms, also after a load of minutes. The
+ * two addresses of a container cost 1 to 3 % of a core.
+ */
+const CONNECT_PAUSE_MS = 20;
+/**
+ * A server that listens and is not ready is asked this often at first. Then the pause is this share of the time that
+ * it has listened, up to a maximum: each question costs it an answer, and often a line in its log.
+ */
+const FIRST_QUESTION_PAUSE_MS = 20;
+const QUESTION_PAUSE_SHARE = 0.02;
+const MAX_QUESTION_PAUSE_MS = 250;
 const CONNECT_TIMEOUT_MS = 2_000;
-const HEALTH_TIMEOUT_MS = 10_000;
+const HEALTH_TIMEOUT_MS = 10 * SECOND_MS;
 
 interface ReadinessOptions {
-  /** Told after each round why no origin was ready. */
+  /** Told after each try why no origin is ready. */
   readonly notYet?: (why: string) => void;
   /** Whether the connections that an origin takes reach another program than the server. */
   readonly isAnothers?: (origin: string) => boolean;
+  readonly timer?: Timer;
+  readonly now?: () => number;
+  /** Instead of a connection, and of a GET of the health path. */
+  readonly accepts?: typeof acceptsConnections;
+  readonly healthProblem?: typeof problemOf;
 }
 
 /**
  * Returns the first of these origins (scheme, host, port) that is ready. Several, since a server that
- * listens on "localhost" may mean 127.0.0.1 or ::1.
+ * listens on "localhost" may mean 127.0.0.1 or ::1. Each is asked by itself: one that hangs holds up no other.
  * @throws the signal's reason when it is aborted first
  */
 export async function untilReady(
   origins: readonly string[],
   healthPath: string | undefined,
   signal: AbortSignal,
-  { notYet = () => undefined, isAnothers = () => false }: ReadinessOptions = {},
+  options: ReadinessOptions = {},
 ): Promise<string> {
-  for (let pause = FIRST_DELAY_MS; ; pause = Math.min(MAX_DELAY_MS, pause * 1.5)) {
-    let why = `nothing takes connections at ${origins[0]}`;
-    for (const origin of origins) {
-      signal.throwIfAborted();
-      if (!(await acceptsConnections(origin, signal))) continue;
-      const problem =
-        healthPath === undefined ? undefined : await healthProblem(origin, healthPath, signal);
-      if (problem !== undefined) why = `GET ${origin}${healthPath} ${problem}`;
+  const found = new AbortController();
+  const either = AbortSignal.any([signal, found.signal]);
+  /** By origin; undefined where nothing listens. */
+  const problems = new Map<string, string | undefined>();
+  const onProblem = (origin: string, problem: string | undefined): void => {
+    problems.set(origin, problem);
+    const why = [...problems.values()].find((text) => text !== undefined);
+    options.notYet?.(why ?? `nothing takes connections at ${origins[0]}`);
+  };
+  const asked = { healthPath, ...options, onProblem };
+  try {
+    return await Promise.race([
+      rejectedBy(signal),
+      ...origins.map(async (origin) => await untilOneIsReady(origin, either, asked)),
+    ]);
+  } finally {
+    found.abort();
+  }
+}
+
+interface Asked extends ReadinessOptions {
+  readonly healthPath: string | undefined;
+  readonly onProblem: (origin: string, problem: string | undefined) => void;
+}
+
+/** @throws when the signal is aborted */
+async function untilOneIsReady(
+  origin: string,
+  signal: AbortSignal,
+  {
+    healthPath,
+    onProblem,
+    isAnothers = () => false,
+    timer = systemTimer,
+    now = () => performance.now(),
+    accepts = acceptsConnections,
+    healthProblem = problemOf,
+  }: Asked,
+): Promise<string> {
+  let listensSince: number | undefined;
+  for (;;) {
+    let problem: string | undefined;
+    if (await accepts(origin, signal)) {
+      listensSince ??= now();
+      if (healthPath !== undefined) problem = await healthProblem(origin, healthPath, signal);
       // Last, since it reads much of /proc, and a model may load for minutes.
-      else if (isAnothers(origin)) why = `another program listens at ${origin}`;
-      else return origin;
+      if (problem === undefined && isAnothers(origin)) {
+        problem = `another program listens at ${origin}`;
+      }
+      if (problem === undefined) return origin;
+    } else {
+      listensSince = undefined;
     }
     // An attempt that the signal itself broke off says nothing about the server.
-    if (!signal.aborted) notYet(why);
-    // Rejects with an AbortError of its own; the signal's reason says more.
-    await delay(pause, undefined, { signal }).catch(() => undefined);
+    signal.throwIfAborted();
+    onProblem(origin, problem);
+    const pauseMs =
+      listensSince === undefined ? CONNECT_PAUSE_MS : questionPauseMs(now() - listensSince);
+    await new Promise<void>((resolve) => void timer(resolve, pauseMs));
+    signal.throwIfAborted();
   }
+}
+
+function questionPauseMs(listensForMs: number): number {
+  return Math.min(
+    MAX_QUESTION_PAUSE_MS,
+    Math.max(FIRST_QUESTION_PAUSE_MS, listensForMs * QUESTION_PAUSE_SHARE),
+  );
 }
 
 /**
@@ -76,30 +142,18 @@ export async function acceptsConnections(origin: string, signal: AbortSignal): P
 }
 
 /** Says what GET got instead of a 2xx status; undefined for a 2xx. A broken answer counts as not ready too. */
-async function healthProblem(
+async function problemOf(
   origin: string,
   path: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const url = new URL(origin);
-  const send = url.protocol === "https:" ? secureRequest : request;
-  return await new Promise((resolve) => {
-    const asked = send({
-      host: bareHost(url),
-      port: url.port,
-      path,
-      agent: false,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]),
-    });
-    asked.once("response", (response) => {
-      const { statusCode = 0 } = response;
-      response.destroy();
-      resolve(statusCode >= 200 && statusCode < 300 ? undefined : `answers ${statusCode}`);
-    });
-    // Stays until the end: destroying the answer may raise an error of its own.
-    asked.on("error", () => resolve("has no answer"));
-    asked.end();
-  });
+  const answer = await askContainer(
+    { origin },
+    { method: "GET", path, headers: {} },
+    { signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]), until: "head" },
+  );
+  const problem = answerProblem(answer);
+  return problem === undefined ? undefined : `GET ${origin}${path} ${problem}`;
 }
 
 /** Without the brackets of an IPv6 literal, as node:net wants it. */

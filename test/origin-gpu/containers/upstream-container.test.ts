@@ -50,7 +50,7 @@ describe("a server that somebody else runs", () => {
     const { container } = start(url, { healthPath: "/health", startupTimeout: 1 });
     await expect(container.ready).rejects.toMatchObject({
       code: "startup_timeout",
-      message: `not ready within startup_timeout, 1 s: GET ${url}/health answers 500`,
+      message: `not ready within startup_timeout, 1 s: GET ${url}/health was answered 500`,
     });
     expect(container.state).toBe("failed");
     await expect(container.exited).resolves.toEqual({ code: null, signal: null });
