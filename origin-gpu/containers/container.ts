@@ -30,12 +30,20 @@ export interface ExitInfo {
 export class StartFailure extends Error {
   override readonly name = "StartFailure";
   readonly code: "starting_failed" | "startup_timeout";
+  /** Another start would fail too, until somebody changes the app or the box: there is no such program. */
+  readonly permanent: boolean;
   /** The last lines that the process printed. */
   readonly lastLines: readonly string[];
 
-  constructor(code: StartFailure["code"], message: string, lastLines: readonly string[] = []) {
+  constructor(
+    code: StartFailure["code"],
+    message: string,
+    lastLines: readonly string[] = [],
+    { permanent = false }: { readonly permanent?: boolean } = {},
+  ) {
     super(message);
     this.code = code;
+    this.permanent = permanent;
     this.lastLines = lastLines;
   }
 }

@@ -24,7 +24,7 @@ import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
 import { isAnothersPort } from "./port-owner.ts";
-import { CHANNEL_DESCRIPTOR, ProcessGroup } from "./process-group.ts";
+import { CHANNEL_DESCRIPTOR, NOT_EXECUTABLE, NOT_FOUND, ProcessGroup } from "./process-group.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 import { warmUp } from "./warm-up.ts";
 
@@ -214,7 +214,8 @@ export class ProcessContainer implements Container {
     if (wasReady) this.#become("failed", "its process ended");
     const exit = await group.exited;
     const message = `ended with ${describeExit(exit)} ${this.#step}`;
-    this.#starting.abort(this.#failure("starting_failed", message));
+    const permanent = exit.code === NOT_EXECUTABLE || exit.code === NOT_FOUND;
+    this.#starting.abort(this.#failure("starting_failed", message, { permanent }));
     this.#over(exit);
     if (wasReady) this.#options.onUnexpectedExit?.(exit);
   }
@@ -251,7 +252,11 @@ export class ProcessContainer implements Container {
     );
   }
 
-  #failure(code: StartFailure["code"], message: string): StartFailure {
-    return new StartFailure(code, message, this.#lastLines.lines);
+  #failure(
+    code: StartFailure["code"],
+    message: string,
+    how?: { readonly permanent: boolean },
+  ): StartFailure {
+    return new StartFailure(code, message, this.#lastLines.lines, how);
   }
 }

@@ -18,6 +18,15 @@ const LAUNCHER = fileURLToPath(new URL("launch.sh", import.meta.url));
 /** Where a command that was given a channel finds it. */
 export const CHANNEL_DESCRIPTOR = 4;
 
+/** Exit codes of a shell for what can't be run and for what is not there (POSIX, 2.8.2). */
+export const NOT_EXECUTABLE = 126;
+export const NOT_FOUND = 127;
+/** EX_OSERR of sysexits.h: the system has no descriptor, process or memory left. */
+const NO_RESOURCES = 71;
+
+/** Errors of spawn() that the next start would meet too: the directory is missing or closed. */
+const PERMANENT_ERRORS: ReadonlySet<string | undefined> = new Set(["ENOENT", "EACCES", "ENOTDIR"]);
+
 /** A killed process ends at once, unless the kernel holds it in a driver that hangs. */
 const KILL_TIMEOUT_MS = 5_000;
 
@@ -49,7 +58,7 @@ export class ProcessGroup {
   #asked = false;
   #over = false;
 
-  /** Never throws: a command that can't be started is one that ends with code 127 and says why. */
+  /** Never throws: a command that can't be started is one that ends at once, and says why. */
   constructor(options: ProcessGroupOptions) {
     this.#options = options;
     const [program = "", ...words] = commandAs(options.user, ["/bin/sh", LAUNCHER]);
@@ -65,9 +74,10 @@ export class ProcessGroup {
     this.#outputClosed = Promise.all([child.stdout, child.stderr].map((out) => this.#read(out)));
     this.leaderExited = new Promise((resolve) => {
       child.once("exit", (code, signal) => resolve({ code, signal }));
-      child.once("error", (error) => {
+      child.once("error", (error: NodeJS.ErrnoException) => {
         options.onLine(`postern: can't be started in ${options.directory}: ${error.message}`);
-        resolve({ code: 127, signal: null });
+        const code = PERMANENT_ERRORS.has(error.code) ? NOT_FOUND : NO_RESOURCES;
+        resolve({ code, signal: null });
       });
     });
     this.exited = this.#end();

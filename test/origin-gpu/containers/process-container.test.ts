@@ -94,6 +94,7 @@ describe("a start", () => {
     await expect(container.ready).rejects.toMatchObject({
       name: "StartFailure",
       code: "starting_failed",
+      permanent: false,
       message: "ended with code 3 before it was ready",
       lastLines: expect.arrayContaining(["loading weights", "out of memory"]) as unknown,
     });
@@ -116,7 +117,10 @@ describe("a start", () => {
   test("fails clearly when the program does not exist", async () => {
     const kind = { type: "web_server", command: ["no-such-program", "x"] } as const;
     const one = start(endpointConfig({ kind }));
-    await expect(one.container.ready).rejects.toMatchObject({ code: "starting_failed" });
+    await expect(one.container.ready).rejects.toMatchObject({
+      code: "starting_failed",
+      permanent: true,
+    });
     expect(one.lines).toEqual(["postern: command not found: no-such-program"]);
   });
 
@@ -124,13 +128,19 @@ describe("a start", () => {
     const program = join(temporaryDirectory(), "run.sh");
     writeFileSync(program, "#!/bin/sh\n", { mode: 0o644 });
     const one = start(endpointConfig({ kind: { type: "web_server", command: [program] } }));
-    await expect(one.container.ready).rejects.toMatchObject({ code: "starting_failed" });
+    await expect(one.container.ready).rejects.toMatchObject({
+      code: "starting_failed",
+      permanent: true,
+    });
     expect(one.lines).toEqual([`postern: ${program} is not executable; chmod +x makes it so`]);
   });
 
   test("fails clearly when the working directory is gone", async () => {
     const one = start(serverEndpoint([], { directory: `${HERE}gone` }));
-    await expect(one.container.ready).rejects.toMatchObject({ code: "starting_failed" });
+    await expect(one.container.ready).rejects.toMatchObject({
+      code: "starting_failed",
+      permanent: true,
+    });
     expect(one.lines).toEqual([
       expect.stringContaining(`postern: can't be started in ${HERE}gone`),
     ]);
@@ -475,7 +485,7 @@ test("a start with few free descriptors fails and says why, and the next one suc
   await agent.waitForOutput(/^with enough: ready$/m);
   const starts = [...agent.stdout.matchAll(/^with \d: (.*)$/gm)].map(([, outcome]) => outcome);
   const noPort = /^failed: Error: listen EMFILE: too many open files/;
-  const noProcess = "failed: ended with code 127 before it was ready";
+  const noProcess = "failed: ended with code 71 before it was ready";
   expect(starts[0]).toMatch(noPort);
   expect(starts.at(-1)).toBe(noProcess);
   const others = starts.filter((outcome = "") => !noPort.test(outcome));
