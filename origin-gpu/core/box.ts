@@ -1,0 +1,284 @@
+/**
+ * The GPUs, the GPU memory and the fixed ports of a box, and which container has them. Each has one owner, shares of one
+ * card's memory included, and is free again only when `free` says that the owner's process is gone. Events come in as
+ * method calls with the time, in milliseconds of any clock; each returns its effects, to be carried out in their order.
+ * Pure: the agent (endpoints/) and the simulation drive the same code.
+ *
+ * The line. New versions that are being prepared come first, then the claim that has waited longest, and last those that
+ * no call waits for. A claim at whose turn there is no room reserves the room that it will have (claim-planner.ts): small
+ * claims behind it do not starve it. A pool that yielded has had its turn: calls that still wait there count from then.
+ *
+ * Who yields: an idle holder, the one used least recently first. A busy one drains only for a claim that has waited for
+ * `patienceMs`, and first serves its own callers that are older than that claim's, for up to `mostPatienceMs`. It drains
+ * only for a pool with fewer containers than its own has. No holder yields while it loads, within `residencyMs` after
+ * that, or as a new version that is being prepared. So with n pools in line a claim waits at most n times the sum of
+ * `mostPatienceMs`, the longest call and the longest load.
+ *
+ * Besides the events of claims, the box hears `leaving`, `stuck`, `slept` and `unpin` of holders: a plan counts on one
+ * that ends anyway, and never on one that can't end. A container that sleeps gives its cards back, keeps its port, and
+ * may want the same cards again. A pool that is granted a claim which it has withdrawn frees it. `want`, `withdraw` and
+ * `free` of a claim in another state than they expect have no effect.
+ */
+import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
+import type { Card } from "./cards.ts";
+import {
+  type Holder,
+  isBusy,
+  isCandidate,
+  needsNothing,
+  newHolder,
+  type Waiter,
+} from "./claim-entries.ts";
+import { judgeYield } from "./claim-judge.ts";
+import { ClaimPlanner, couldFit } from "./claim-planner.ts";
+import type {
+  ArbitrationLimits,
+  BoxEffect,
+  Claim,
+  ClaimNeeds,
+  ClaimRequest,
+  ClaimUse,
+  YieldReason,
+} from "./claims.ts";
+
+const ARBITRATION_LIMITS: ArbitrationLimits = {
+  residencyMs: 5 * SECOND_MS,
+  patienceMs: 30 * SECOND_MS,
+  mostPatienceMs: 2 * MINUTE_MS,
+};
+
+/** Pools whose last turn is remembered; beyond it the oldest turns are forgotten. */
+const MOST_TURNS = 10_000;
+
+type BoxEffects = readonly BoxEffect[];
+
+export class Box {
+  readonly #limits: ArbitrationLimits;
+  #cards: readonly Card[] = [];
+  readonly #waiters = new Map<string, Waiter>();
+  readonly #holders = new Map<string, Holder>();
+  /** By pool, when it was last asked to yield to another one. */
+  readonly #turns = new Map<string, number>();
+  #wakeAtMs = Infinity;
+  #effects: BoxEffect[] = [];
+
+  constructor(cards: readonly Card[] = [], limits: ArbitrationLimits = ARBITRATION_LIMITS) {
+    this.#cards = cards;
+    this.#limits = limits;
+  }
+
+  /** Whether the box could ever give so much to one container, with the cards that it has now. */
+  couldGrant(needs: ClaimNeeds): boolean {
+    return couldFit(this.#cards, needs);
+  }
+
+  /** The claim waits, or waits for other calls than before. A holder that sleeps asks by it for its cards. */
+  want(claim: Claim, { needs, sinceMs, ...request }: ClaimRequest, nowMs: number): BoxEffects {
+    const { id, pool } = claim;
+    const holder = this.#holders.get(id);
+    if (holder !== undefined && (!holder.isAsleep || holder.isLeaving)) return [];
+    if (needsNothing(needs)) return [{ type: "grant", claim: id, cards: [] }];
+    const known = this.#waiters.get(id);
+    const rollout = known?.rollout ?? holder?.rollout ?? request.rollout;
+    // A new version is in line from when it wants.
+    const askedMs = sinceMs ?? (rollout === undefined ? undefined : (known?.turnMs ?? nowMs));
+    const turnMs =
+      askedMs === undefined ? undefined : Math.max(askedMs, this.#turns.get(pool) ?? askedMs);
+    if (known === undefined) {
+      this.#waiters.set(id, { claim, needs, turnMs, rollout, ownCards: holder?.cards });
+    } else {
+      known.turnMs = turnMs;
+    }
+    return this.#settled(nowMs);
+  }
+
+  /** No call waits for the claim any more, and it has not been granted. */
+  withdraw(id: string, nowMs: number): BoxEffects {
+    if (!this.#waiters.delete(id)) return [];
+    return this.#settled(nowMs);
+  }
+
+  /** The holder is ready, and used so. Its pool tells each change. */
+  used(id: string, { inFlight, oldestWaiterMs }: ClaimUse, nowMs: number): BoxEffects {
+    const holder = this.#holders.get(id);
+    if (holder === undefined || holder.isAsleep) return [];
+    const wasBusy = isBusy(holder);
+    const wasLoading = holder.usefulAtMs === undefined;
+    holder.usefulAtMs ??= nowMs;
+    holder.inFlight = inFlight;
+    holder.oldestWaiterMs = oldestWaiterMs;
+    if (wasBusy || wasLoading || isBusy(holder)) holder.usedAtMs = nowMs;
+    return this.#settled(nowMs);
+  }
+
+  /** The holder ends by itself: `free` follows. */
+  leaving(id: string, nowMs: number): BoxEffects {
+    const holder = this.#holders.get(id);
+    if (holder === undefined || holder.isLeaving) return [];
+    holder.isLeaving = true;
+    this.#waiters.delete(id);
+    return this.#settled(nowMs);
+  }
+
+  /** The holder's process can't be ended: what it has is out of reach until `free`. */
+  stuck(id: string, nowMs: number): BoxEffects {
+    const holder = this.#holders.get(id);
+    if (holder === undefined || holder.isStuck) return [];
+    holder.isStuck = true;
+    return this.#settled(nowMs);
+  }
+
+  /** The holder's process has given its cards back and sleeps. It keeps its port. */
+  slept(id: string, nowMs: number): BoxEffects {
+    const holder = this.#holders.get(id);
+    if (holder === undefined || holder.isAsleep) return [];
+    const { claim, needs, cards, rollout } = holder;
+    const asleep = newHolder({ claim, needs, cards, rollout }, nowMs);
+    this.#holders.set(id, { ...asleep, isAsleep: true });
+    this.#askAboutLostCards();
+    return this.#settled(nowMs);
+  }
+
+  /** The new version serves, or is given up: its claim is one like any other. */
+  unpin(id: string, nowMs: number): BoxEffects {
+    for (const entry of [this.#waiters.get(id), this.#holders.get(id)]) {
+      if (entry !== undefined) entry.rollout = undefined;
+    }
+    return this.#settled(nowMs);
+  }
+
+  /** The holder's process is really gone, or the claim is given up. */
+  free(id: string, nowMs: number): BoxEffects {
+    const isKnown = [this.#holders.delete(id), this.#waiters.delete(id)].includes(true);
+    return isKnown ? this.#settled(nowMs) : [];
+  }
+
+  /** These are the cards that work. Holders of other ones yield. */
+  cards(cards: readonly Card[], nowMs: number): BoxEffects {
+    this.#cards = cards;
+    this.#askAboutLostCards();
+    return this.#settled(nowMs);
+  }
+
+  /** A time that `wake_at` asked for has come. */
+  tick(nowMs: number): BoxEffects {
+    this.#wakeAtMs = Infinity;
+    return this.#settled(nowMs);
+  }
+
+  #askAboutLostCards(): void {
+    const working = new Set(this.#cards.map(({ id }) => id));
+    for (const holder of this.#holders.values()) {
+      if (holder.cards.some(({ id }) => !working.has(id))) this.#ask(holder, "card_lost");
+    }
+  }
+
+  /** Grants what is free and asks for what is not. */
+  #settled(nowMs: number): BoxEffects {
+    // Who was asked has lost its place in line, and ends: each is a reason to look again.
+    while (this.#waiters.size > 0 && this.#settle(nowMs));
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** One pass over the line. @returns whether a holder was asked to yield */
+  #settle(nowMs: number): boolean {
+    const situation = { nowMs, limits: this.#limits, counts: this.#countsByPool() };
+    const planner = new ClaimPlanner(this.#cards, this.#holders.values(), (holder, waiter) =>
+      judgeYield(holder, waiter, situation),
+    );
+    const replaced = this.#replacedEndpoints();
+    const before = this.#effects.length;
+    let wakeAtMs = Infinity;
+    for (const waiter of this.#line()) {
+      // One that sleeps may have been asked to yield meanwhile.
+      if (!this.#waiters.has(waiter.claim.id) || !this.#mayStart(waiter, replaced)) continue;
+      const cards = planner.room(waiter);
+      if (cards !== undefined) {
+        planner.grant(this.#grant(waiter, cards, nowMs));
+        continue;
+      }
+      const plan = planner.reserve(waiter);
+      if (plan === undefined) continue;
+      if (plan.dueMs > nowMs) wakeAtMs = Math.min(wakeAtMs, plan.dueMs);
+      else for (const victim of plan.victims) this.#askFor(victim, nowMs);
+    }
+    if (wakeAtMs !== this.#wakeAtMs && wakeAtMs !== Infinity) {
+      this.#effects.push({ type: "wake_at", atMs: wakeAtMs });
+    }
+    this.#wakeAtMs = wakeAtMs;
+    return this.#effects.some(({ type }, index) => index >= before && type === "yield");
+  }
+
+  /** In the order of their turns; of equal ones the first comes first. */
+  #line(): Waiter[] {
+    return [...this.#waiters.values()].toSorted((one, other) => {
+      const isPrepared = Number(isCandidate(other)) - Number(isCandidate(one));
+      const [first, second] = [one.turnMs ?? Infinity, other.turnMs ?? Infinity];
+      return isPrepared || (first === second ? 0 : first - second);
+    });
+  }
+
+  /** Those that a new version takes the place of before it starts, by the pool that does. */
+  #replacedEndpoints(): Map<string, string> {
+    const entries = [...this.#holders.values(), ...this.#waiters.values()];
+    return new Map(
+      entries
+        .filter(({ rollout }) => rollout === "replace")
+        .map(({ claim: { endpoint, pool } }) => [endpoint, pool]),
+    );
+  }
+
+  /** Under `replace` the versions of an endpoint are never there at the same time. */
+  #mayStart({ claim, rollout }: Waiter, replaced: ReadonlyMap<string, string>): boolean {
+    if (rollout !== "replace") return (replaced.get(claim.endpoint) ?? claim.pool) === claim.pool;
+    const before = [...this.#holders.values()].filter(
+      (holder) =>
+        holder.claim.endpoint === claim.endpoint &&
+        holder.claim.pool !== claim.pool &&
+        !holder.isStuck,
+    );
+    for (const holder of before) this.#ask(holder, "replaced");
+    return before.length === 0;
+  }
+
+  /** How many containers each pool has to serve with. */
+  #countsByPool(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { claim, isLeaving, isStuck, isAsleep } of this.#holders.values()) {
+      if (isLeaving || isStuck || isAsleep) continue;
+      counts.set(claim.pool, (counts.get(claim.pool) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  #grant({ claim, needs, rollout }: Waiter, cards: readonly Card[], nowMs: number): Holder {
+    const holder = newHolder({ claim, needs, cards, rollout }, nowMs);
+    this.#waiters.delete(claim.id);
+    this.#holders.set(claim.id, holder);
+    this.#effects.push({ type: "grant", claim: claim.id, cards });
+    return holder;
+  }
+
+  /** The holder's pool has had its turn: its calls that still wait are in line from now on. */
+  #askFor(holder: Holder, nowMs: number): void {
+    if (holder.isLeaving) return;
+    const { pool } = holder.claim;
+    this.#turns.delete(pool);
+    this.#turns.set(pool, nowMs);
+    const [oldest] = this.#turns.keys();
+    if (this.#turns.size > MOST_TURNS && oldest !== undefined) this.#turns.delete(oldest);
+    for (const waiter of this.#waiters.values()) {
+      if (waiter.claim.pool === pool && waiter.turnMs !== undefined) waiter.turnMs = nowMs;
+    }
+    this.#ask(holder, "wanted");
+  }
+
+  #ask(holder: Holder, reason: YieldReason): void {
+    if (holder.isLeaving) return;
+    holder.isLeaving = true;
+    this.#waiters.delete(holder.claim.id);
+    this.#effects.push({ type: "yield", claim: holder.claim.id, reason });
+  }
+}

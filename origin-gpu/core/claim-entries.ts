@@ -1,0 +1,75 @@
+/** The claims of a box: those that wait (`Waiter`) and those that have what they need (`Holder`). */
+import type { Card } from "./cards.ts";
+import type { Claim, ClaimNeeds, Rollout } from "./claims.ts";
+
+export interface Waiter {
+  readonly claim: Claim;
+  readonly needs: ClaimNeeds;
+  /** Its place in the line; undefined where no call waits for it. */
+  turnMs: number | undefined;
+  /** Of a new version that is being prepared. */
+  rollout: Rollout | undefined;
+  /** A container that wakes has the cards that it slept on, and no other ones. */
+  readonly ownCards: readonly Card[] | undefined;
+}
+
+export interface Holder {
+  readonly claim: Claim;
+  readonly needs: ClaimNeeds;
+  readonly cards: readonly Card[];
+  rollout: Rollout | undefined;
+  /** Since when it has been ready; undefined while it loads. */
+  usefulAtMs: number | undefined;
+  inFlight: number;
+  oldestWaiterMs: number | undefined;
+  /** When it was in use last. */
+  usedAtMs: number;
+  /** It was asked to yield, or ends by itself. */
+  isLeaving: boolean;
+  /** Its process can't be ended: no plan counts on it. */
+  isStuck: boolean;
+  /** Its process has given its cards back, and has its port. */
+  isAsleep: boolean;
+}
+
+/** A holder that has just been granted its cards. */
+export function newHolder(
+  granted: Pick<Holder, "claim" | "needs" | "cards" | "rollout">,
+  nowMs: number,
+): Holder {
+  return {
+    ...granted,
+    usefulAtMs: undefined,
+    inFlight: 0,
+    oldestWaiterMs: undefined,
+    usedAtMs: nowMs,
+    isLeaving: false,
+    isStuck: false,
+    isAsleep: false,
+  };
+}
+
+/** Belongs to a new version that is being prepared. */
+export function isCandidate({ rollout }: Pick<Holder, "rollout">): boolean {
+  return rollout !== undefined;
+}
+
+/** Is ready, and has nothing to do. */
+export function isIdle(holder: Holder): boolean {
+  return holder.usefulAtMs !== undefined && !isBusy(holder);
+}
+
+/** Works on calls, or is about to. */
+export function isBusy({ inFlight, oldestWaiterMs }: Holder): boolean {
+  return inFlight > 0 || oldestWaiterMs !== undefined;
+}
+
+/** Whole cards are asked for. */
+export function needsWholeCards({ gpus, gpuMemoryBytes }: ClaimNeeds): boolean {
+  return gpuMemoryBytes === undefined && gpus !== undefined && gpus.length > 0;
+}
+
+/** A claim of nothing never reaches the box. */
+export function needsNothing(needs: ClaimNeeds): boolean {
+  return needs.port === undefined && needs.gpuMemoryBytes === undefined && !needsWholeCards(needs);
+}

@@ -1,0 +1,78 @@
+/** The claims of containers on their box, and the effects of the box's arbitration (core/box.ts). */
+import type { Card, CardChoice } from "./cards.ts";
+
+/** A container, as the box knows it. */
+export interface Claim {
+  /** Of this container alone, for ever. */
+  readonly id: string;
+  /** One endpoint in one version. */
+  readonly pool: string;
+  /** The endpoint, the same in each version. */
+  readonly endpoint: string;
+  /** The app, the same in each version. */
+  readonly app: string;
+}
+
+/** The needs of a container that starts. */
+export interface ClaimNeeds {
+  /** Whole cards: the choices in order of preference. */
+  readonly gpus?: readonly CardChoice[];
+  /** Memory of one card, instead of whole ones. */
+  readonly gpuMemoryBytes?: number;
+  readonly port?: number;
+}
+
+/** A claim that waits. */
+export interface ClaimRequest {
+  readonly needs: ClaimNeeds;
+  /**
+   * Arrival of the oldest call that waits for it. Without one the container is to be there in advance
+   * (`min_containers`): it gets what is free, and no other container yields to it.
+   */
+  readonly sinceMs?: number | undefined;
+  /** The claim is a new version's, which is being prepared: how it treats the version that serves. */
+  readonly rollout?: Rollout | undefined;
+}
+
+/** When a container of the serving version yields to one of a new version of its endpoint. */
+export type Rollout =
+  /** At once, where the two don't fit beside each other and no idle container can yield. */
+  | "auto"
+  /** Never. */
+  | "overlap"
+  /** At once; the new one starts when no other version of the endpoint is left. */
+  | "replace";
+
+/** How a holder is used. */
+export interface ClaimUse {
+  /** Calls that it works on and that count as use. */
+  readonly inFlight: number;
+  /** Arrival of the oldest call that waits at its pool. */
+  readonly oldestWaiterMs: number | undefined;
+}
+
+export type YieldReason =
+  /** Another container waits for it. */
+  | "wanted"
+  /** A new version is to take its place. */
+  | "replaced"
+  /** A card of it was taken out. */
+  | "card_lost";
+
+export type BoxEffect =
+  /** The container has what it needs: `cards` are its own, or the one that it has a share of. */
+  | { readonly type: "grant"; readonly claim: string; readonly cards: readonly Card[] }
+  /** An idle container sleeps or ends now, another one when it has finished its calls. Told once. */
+  | { readonly type: "yield"; readonly claim: string; readonly reason: YieldReason }
+  /** Send `tick` at this time, instead of the time before. */
+  | { readonly type: "wake_at"; readonly atMs: number };
+
+/** The bounds of arbitration, in milliseconds. */
+export interface ArbitrationLimits {
+  /** A container that became ready is left alone so long: a swap that comes sooner costs more than it brings. */
+  readonly residencyMs: number;
+  /** A claim waits so long until a busy container drains for it, once that has served its older callers. */
+  readonly patienceMs: number;
+  /** A claim waits so long until a busy container drains for it whatever calls wait there. */
+  readonly mostPatienceMs: number;
+}
