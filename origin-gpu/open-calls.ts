@@ -1,6 +1,7 @@
 /** The calls of this agent: what an earlier one stored, and the registry of those that come. */
 import type { Observer } from "../base/observer.ts";
-import { COALESCE_MS } from "../routing/wire/limits.ts";
+import { COALESCE_MS, PARK_AFTER_MS } from "../routing/wire/limits.ts";
+import type { Call } from "./calls/call.ts";
 import { CallRegistry } from "./calls/call-registry.ts";
 import { HeadBudget } from "./calls/head-budget.ts";
 import { RingBudget } from "./calls/response/replay-ring.ts";
@@ -25,11 +26,32 @@ export async function openCalls({ directory, observer }: OpenCallsOptions): Prom
     now: () => performance.now(),
     soon: setImmediate,
     later: coalescer(),
+    aMoment: moments(),
     rings: new RingBudget(),
     observer,
     heads: new HeadBudget(),
   };
   return { calls: new CallRegistry({ context, durable }), durable };
+}
+
+/** Tells the calls that asked since the last turn but one, PARK_AFTER_MS a turn: one timer for all. */
+function moments(): (call: Call) => void {
+  let young: Call[] = [];
+  let due: Call[] = [];
+  let isTurning = false;
+  const turn = (): void => {
+    for (const call of due) call.onMoment();
+    due = young;
+    young = [];
+    isTurning = due.length > 0;
+    if (isTurning) setTimeout(turn, PARK_AFTER_MS);
+  };
+  return (call) => {
+    young.push(call);
+    if (isTurning) return;
+    isTurning = true;
+    setTimeout(turn, PARK_AFTER_MS);
+  };
 }
 
 /** Calls back all that asked within `COALESCE_MS` together: one timer, not one for each stream. */

@@ -42,6 +42,8 @@ export const WHOLE = "postern-whole";
  * Without it the object answers at once.
  */
 export const WAIT = "postern-wait";
+/** The endpoint among whose streams the call's counts; without it an operation's. */
+export const SHARE = "postern-share";
 /** The name of the client's connection, where the runner watches it (contracts/watched-calls.ts). */
 export const CONNECTION = "postern-connection";
 /** On a link's dial or a dial-back: what the Worker has verified. */

@@ -30,15 +30,18 @@ export class LocalCall {
   /** The RequestHead as ASCII JSON. */
   readonly head: string;
   readonly body: Uint8Array;
+  /** The endpoint among whose streams its stream counts. */
+  readonly share: string;
   readonly #settled = Promise.withResolvers<void>();
   #opened = false;
   #outcome: LocalOutcome | undefined;
   #heard = false;
 
-  constructor(callId: string, head: string, body: Uint8Array) {
+  constructor(callId: string, head: string, body: Uint8Array, share: string) {
     this.callId = callId;
     this.head = head;
     this.body = body;
+    this.share = share;
   }
 
   /** Object: opens the call; false when the Worker does not wait for it any more. */
@@ -120,8 +123,8 @@ export class LocalQueue {
   }
 
   /** Worker: puts a call here, and waits for what comes of it. */
-  async put(callId: string, head: string, body: Uint8Array): Promise<LocalOutcome> {
-    const call = new LocalCall(callId, head, body);
+  async put(callId: string, head: string, body: Uint8Array, share: string): Promise<LocalOutcome> {
+    const call = new LocalCall(callId, head, body, share);
     this.#waiting.push(call);
     this.#usedAt = Date.now();
     const wake = this.#wake;

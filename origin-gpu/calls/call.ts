@@ -35,6 +35,8 @@ export type Settlement = "completed" | "broke" | "given_up";
 export interface CallContext extends StreamedResponseContext {
   readonly observer: Observer;
   readonly heads: HeadBudget;
+  /** Tells a call, after PARK_AFTER_MS to twice that, that it may have waited by now. */
+  aMoment(call: Call): void;
   /** Forgets a call that is over. */
   forget(call: Call): void;
 }
@@ -72,6 +74,8 @@ export class Call implements RespondingCall {
   #work: AppWork | undefined;
   #failure: Failure | undefined;
   #over = false;
+  /** It was there for a moment. */
+  #isOld = false;
   /** Settles when the journal has that the call starts. */
   #starting: Promise<RecordedStart> | undefined;
   #onSettled: ((how: Settlement) => void) | undefined;
@@ -190,7 +194,24 @@ export class Call implements RespondingCall {
 
   /** Attaches a stream from `offset` on. A streamed response drops its older subscriber. */
   attach(stream: Stream, carrier: Carrier, offset: number): StreamEvents {
-    return this.#response.attach({ stream, carrier, offset });
+    const events = this.#response.attach({ stream, carrier, offset });
+    if (this.#isWaiting) this.#context.aMoment(this);
+    return events;
+  }
+
+  /** For the context: a call that still waits needs no stream for that. */
+  onMoment(): void {
+    this.#isOld = true;
+    this.#parkStreams();
+  }
+
+  get #isWaiting(): boolean {
+    return !this.#over && callProgress(this.#history.state) === "not_sent";
+  }
+
+  /** A body that is on its way needs its stream. */
+  #parkStreams(): void {
+    if (this.#isOld && this.#isWaiting && !this.body.incomplete) this.#response.park();
   }
 
   /** Whether a subscriber can be served from this byte on. */
@@ -201,7 +222,9 @@ export class Call implements RespondingCall {
   receive(bytes: Uint8Array, end: boolean): void {
     if (end) this.#advance("body_received");
     this.body.push(bytes, end);
-    if (end) this.#response.onBodyReceived();
+    if (!end) return;
+    this.#response.onBodyReceived();
+    this.#parkStreams();
   }
 
   /** The call is in the journal and in its endpoint's queue: clients that will not wait may go. */
@@ -343,6 +366,7 @@ export class Call implements RespondingCall {
     if (!this.#advance("requeued")) return;
     this.#work = undefined;
     this.#starting = undefined;
+    this.#context.aMoment(this);
     if (this.#response instanceof StoredResponse) void this.#requeue(this.#response.isPromised);
   }
 
@@ -356,6 +380,8 @@ export class Call implements RespondingCall {
     this.#head.uncount();
     this.#work = work;
     this.#advance("started");
+    // The window comes while the app works.
+    this.#response.callBack();
     if (this.#over) work.abort("the call is over");
   }
 

@@ -55,7 +55,7 @@ export class AgentConnection {
       role: "agent",
       acceptor,
       onPending: () => {
-        if (batching.waits(performance.now(), streams.streams)) setTimeout(flush, BATCH_MS);
+        if (batching.waits(performance.now(), streams.counted)) setTimeout(flush, BATCH_MS);
         else setImmediate(flush);
       },
       onControl: (type, text) => {
@@ -93,6 +93,11 @@ export class AgentConnection {
   /** More waits to leave than the kernel takes. */
   get congested(): boolean {
     return this.#socket.congested;
+  }
+
+  /** The gateway has chosen this version of the protocol. */
+  speak(version: number): void {
+    this.#streams.speak(version);
   }
 
   /** Sends HELLO. */

@@ -191,6 +191,7 @@ export class Link implements Carrier {
 
   #onWelcome(connection: AgentConnection, welcome: Welcome): void {
     clearTimeout(this.#timer);
+    connection.speak(welcome.version);
     if (this.#state === "greeting") this.#onConnected();
     if (this.#hello === "stale") {
       this.#sayHello(connection);

@@ -24,6 +24,8 @@ export const FRAME = {
   DONE: 12,
   DEFER: 13,
   DEFERRED: 14,
+  PARK: 15,
+  CALL_BACK: 16,
 } as const;
 
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
@@ -50,6 +52,8 @@ export const SENT_BY: Readonly<Record<"gateway" | "agent", ReadonlySet<FrameType
     FRAME.RESET,
     FRAME.REFUSE,
     FRAME.DEFERRED,
+    FRAME.PARK,
+    FRAME.CALL_BACK,
   ]),
 };
 
@@ -59,7 +63,7 @@ export function frameName(type: FrameType): string {
 }
 
 const END_FLAG = 0x80;
-const HIGHEST_TYPE = FRAME.DEFERRED;
+const HIGHEST_TYPE = FRAME.CALL_BACK;
 
 /** Bytes before a frame's payload. */
 export const FRAME_HEADER_BYTES = 8;

@@ -6,13 +6,34 @@
 import { KIB, MIB } from "../../base/units.ts";
 
 /** Versions of the link's protocol (docs/protocol.md). HELLO offers them, WELCOME names the chosen one. */
-export const PROTOCOL_VERSIONS: readonly number[] = [2];
+export const PROTOCOL_VERSIONS: readonly number[] = [2, 3];
+
+/** From this version on streams are parked: PARK, CALL_BACK, and response windows of 0. */
+export const PARKING_VERSION = 3;
 
 /** Links of one box. */
 export const MAX_LINKS = 16;
 
-/** Streams on one link at a time. The agent refuses the next one, which is then not executed. */
+/** Streams on one link at a time, without parked ones. The agent refuses the next one, which is then not executed. */
 export const MAX_STREAMS_PER_LINK = 2000;
+
+/** Of these, streams that no endpoint gets: operations (`call list`, deployments) always find one. */
+export const RESERVED_STREAMS_PER_LINK = 100;
+
+/**
+ * An endpoint gets another stream while it has fewer than so many times those that are free. One endpoint alone gets
+ * three quarters, ten busy ones 184 each, and the next endpoint always finds one.
+ */
+export const STREAMS_PER_FREE_ONE = 3;
+
+/**
+ * Parked streams of one link. One takes about 1 KiB of the object's memory, where its client waits. An agent parks no
+ * more, and the gateway opens no more.
+ */
+export const MAX_PARKED_PER_LINK = 20_000;
+
+/** A call that waits longer than this has its streams parked; up to twice as long, since one timer serves all. */
+export const PARK_AFTER_MS = 50;
 
 /** Bytes that a receiver may have granted on one link, buffered ones included. An object has 128 MiB of memory. */
 export const MAX_GRANTED_BYTES_PER_LINK = 32 * MIB;

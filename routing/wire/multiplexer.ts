@@ -21,7 +21,9 @@ import {
   INITIAL_WINDOW_BYTES,
   MAX_GRANTED_BYTES_PER_LINK,
   MAX_INITIAL_WINDOWS_BYTES,
+  MAX_PARKED_PER_LINK,
   MAX_STREAMS_PER_LINK,
+  PARKING_VERSION,
 } from "./limits.ts";
 import {
   packAttach,
@@ -32,10 +34,13 @@ import {
   unpackOpen,
   unpackText,
 } from "./payloads.ts";
-import { type InitialWindows, type LinkEnd, Stream, type StreamEvents } from "./stream.ts";
+import { type InitialWindows, type LinkEnd, Stream, type StreamPlace } from "./stream.ts";
+import type { StreamEvents } from "./stream-events.ts";
+import { OPERATIONS, StreamShares } from "./stream-shares.ts";
 import { GrantBudget } from "./windows.ts";
 
-export { NO_EVENTS, type Stream, type StreamEnding, type StreamEvents } from "./stream.ts";
+export { NO_EVENTS, type StreamEnding, type StreamEvents } from "./stream-events.ts";
+export { type Stream } from "./stream.ts";
 
 const encoder = new TextEncoder();
 const NO_BODY = new Uint8Array(0);
@@ -82,10 +87,15 @@ export class Multiplexer implements LinkEnd {
   readonly budget: GrantBudget;
   readonly #options: MultiplexerOptions;
   readonly #streams = new Map<number, Stream>();
+  readonly #shares = new StreamShares<Stream>((stream) => stream.unpark());
   readonly #queue: FrameQueue;
   #nextStream: number;
   /** Gateway: what is left of the open streams' initial windows, in bytes. */
   #initialWindows = 0;
+  #parked = 0;
+  /** Agent: streams that count. At the gateway the shares count. */
+  #counted = 0;
+  #version = 0;
   #lost = false;
 
   constructor(options: MultiplexerOptions) {
@@ -98,8 +108,29 @@ export class Multiplexer implements LinkEnd {
     this.#nextStream = (options.firstStream ?? 1) >>> 0;
   }
 
+  /** All streams, parked ones too. */
   get streams(): number {
     return this.#streams.size;
+  }
+
+  /** Streams that count. */
+  get counted(): number {
+    return this.role === "agent" ? this.#counted : this.#shares.open;
+  }
+
+  get mayPark(): boolean {
+    return this.#version >= PARKING_VERSION && this.#parked < MAX_PARKED_PER_LINK;
+  }
+
+  /** The peer may have parked streams, or begun them parked, that this end does not know of: at most all that count. */
+  get takesParked(): boolean {
+    const most = MAX_PARKED_PER_LINK + MAX_STREAMS_PER_LINK;
+    return this.#version >= PARKING_VERSION && this.#parked < most;
+  }
+
+  /** Both ends have agreed on this version. */
+  speak(version: number): void {
+    this.#version = version;
   }
 
   /** Gateway: the largest body that `open` takes along, in bytes. */
@@ -108,16 +139,23 @@ export class Multiplexer implements LinkEnd {
   }
 
   /**
-   * Gateway: starts a call or an operation; undefined when the link has its 2,000 streams.
+   * Gateway: starts a call or an operation; undefined when the link has no stream for it. A call whose body is whole
+   * begins parked then, where the agent knows what that is.
    * @param head JSON @param body at most `requestWindow` bytes @param end there is no more of it
+   * @param share the call's endpoint
    */
-  open(head: string, body: Uint8Array, end: boolean, events: StreamEvents): Stream | undefined {
-    const windows = {
-      send: end ? body.length : this.requestWindow,
-      receive: this.budget.initialWindow(),
-    };
-    const stream = this.#create(events, windows);
-    if (stream === undefined || stream.closed) return stream;
+  open(
+    head: string,
+    body: Uint8Array,
+    end: boolean,
+    events: StreamEvents,
+    share = OPERATIONS,
+  ): Stream | undefined {
+    const receive = this.#responseWindow(share, end);
+    if (receive === undefined) return undefined;
+    const windows = { send: end ? body.length : this.requestWindow, receive };
+    const stream = this.#create(events, windows, share);
+    if (stream.closed) return stream;
     stream.reserve([body], end);
     const { send: requestWindow, receive: responseWindow } = windows;
     const parts = packOpen({ requestWindow, responseWindow, head, body });
@@ -126,13 +164,15 @@ export class Multiplexer implements LinkEnd {
   }
 
   /**
-   * Gateway: joins a call that the agent may know; undefined when the link has its 2,000 streams.
-   * @param request an AttachRequest as JSON
+   * Gateway: joins a call that the agent may know; undefined when the link has no stream for it.
+   * @param request an AttachRequest as JSON @param share the call's endpoint
    */
-  attach(request: string, events: StreamEvents): Stream | undefined {
-    const windows = { send: 0, receive: this.budget.initialWindow() };
-    const stream = this.#create(events, windows);
-    if (stream === undefined || stream.closed) return stream;
+  attach(request: string, events: StreamEvents, share = OPERATIONS): Stream | undefined {
+    const receive = this.#responseWindow(share, true);
+    if (receive === undefined) return undefined;
+    const windows = { send: 0, receive };
+    const stream = this.#create(events, windows, share);
+    if (stream.closed) return stream;
     // The request's body went with OPEN, or it will never come.
     stream.localClosed = true;
     this.send(FRAME.ATTACH, stream.id, packAttach(windows.receive, request));
@@ -197,7 +237,24 @@ export class Multiplexer implements LinkEnd {
   /** For streams. */
   forget(stream: Stream): void {
     stream.close();
-    this.#streams.delete(stream.id);
+    if (!this.#streams.delete(stream.id) || this.#lost) return;
+    const { place, share } = stream;
+    if (place === "parked") this.#parked -= 1;
+    else if (this.role === "agent") this.#counted -= place === "counted" ? 1 : 0;
+    else if (place === "counted") this.#shares.release(share);
+    else this.#shares.leave(share, stream);
+  }
+
+  /** For streams. */
+  onPlace(stream: Stream, from: StreamPlace): void {
+    const { place, share } = stream;
+    if (from === "parked") this.#parked -= 1;
+    if (place === "parked") this.#parked += 1;
+    if (this.role === "agent") {
+      if (from === "counted") this.#counted -= 1;
+      if (place === "counted") this.#counted += 1;
+    } else if (place === "parked") this.#shares.release(share);
+    else if (place === "called_back") this.#shares.takeOrWait(share, stream);
   }
 
   /** For streams. */
@@ -205,17 +262,23 @@ export class Multiplexer implements LinkEnd {
     this.#initialWindows -= bytes;
   }
 
-  #create(events: StreamEvents, windows: InitialWindows): Stream | undefined {
-    if (this.#streams.size >= MAX_STREAMS_PER_LINK) return undefined;
+  /** Gateway: a new stream's window for its response, 0 for one that begins parked; undefined where it has no place. */
+  #responseWindow(share: string, isWhole: boolean): number | undefined {
+    if (this.#shares.take(share)) return this.budget.initialWindow();
+    return isWhole && share !== OPERATIONS && this.mayPark ? 0 : undefined;
+  }
+
+  #create(events: StreamEvents, windows: InitialWindows, share: string): Stream {
     let id: number;
     do {
       id = this.#nextStream || 1;
       this.#nextStream = (id + 1) >>> 0;
     } while (this.#streams.has(id));
     this.#initialWindows += windows.send;
-    const stream = new Stream(this, id, windows);
+    const stream = new Stream(this, id, windows, share);
     stream.events = events;
     this.#streams.set(id, stream);
+    if (stream.place === "parked") this.#parked += 1;
     if (this.#lost) {
       // The owner awaited something while the link went away.
       this.forget(stream);
@@ -266,6 +329,13 @@ export class Multiplexer implements LinkEnd {
         events?.onEnd({ kind: type === FRAME.RESET ? "reset" : "refused", failure });
         return;
       }
+      case FRAME.PARK:
+        stream.acceptPark();
+        events?.onPark?.();
+        return;
+      case FRAME.CALL_BACK:
+        stream.acceptCallBack();
+        return;
       case FRAME.DEFER:
         events?.onDefer?.();
         return;
@@ -288,6 +358,9 @@ export class Multiplexer implements LinkEnd {
 
   #accept(id: number, payload: Uint8Array, end: boolean): void {
     const { requestWindow, responseWindow, head, body } = unpackOpen(payload);
+    if (responseWindow === 0 && !end) {
+      throw new ProtocolError(`stream ${id}: it begins parked, without its whole body`);
+    }
     const stream = this.#admit(id, { receive: requestWindow, send: responseWindow });
     if (stream === undefined) return;
     stream.acceptBody(body, end);
@@ -311,12 +384,15 @@ export class Multiplexer implements LinkEnd {
       throw new ProtocolError(`stream ${id}: an initial window of ${largest} bytes`);
     }
     const stream = new Stream(this, id, windows);
-    if (this.#streams.size >= MAX_STREAMS_PER_LINK) {
+    const isParked = stream.place === "parked";
+    if (isParked ? !this.takesParked : this.#counted >= MAX_STREAMS_PER_LINK) {
       const detail = `the link has its ${MAX_STREAMS_PER_LINK} streams`;
       stream.refuse({ code: "queue_full", detail, retryAfter: 1 });
       return undefined;
     }
     this.#streams.set(id, stream);
+    if (isParked) this.#parked += 1;
+    else this.#counted += 1;
     return stream;
   }
 

@@ -4,41 +4,19 @@
  * are RFC 9113's (5.1 and 5.2). A stream is local closed when this end has sent its END, remote closed when
  * the peer's END has come, and closed when either end has ended it. END from both does not close it: the agent
  * keeps what it sent until DONE says that the client has the whole response.
+ *
+ * The stream of a call that waits is parked: it has its number and nothing else, no window and no place among the
+ * link's streams. The agent calls back when the call begins, and the gateway gives the stream place and window again.
  */
 import { FRAME, FRAME_HEADER_BYTES, type FrameType, ProtocolError, uint32 } from "./frames.ts";
 import { MAX_DATA_BYTES, MAX_REQUEST_DATA_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
 import type { DeferredCall, Failure } from "./messages.ts";
+import { OPERATIONS } from "./stream-shares.ts";
+import type { StreamEvents } from "./stream-events.ts";
 import { type GrantBudget, ReceiveWindow } from "./windows.ts";
 
 const encoder = new TextEncoder();
 const NOTHING: readonly Uint8Array[] = [];
-
-/** Tells the owner of a stream about it. `onEnd` is the last event. */
-export interface StreamEvents {
-  /** Gateway only: the response's head (JSON text) with the first bytes of its body. */
-  onHead?(head: string, body: Uint8Array, end: boolean): void;
-  /**
-   * Body bytes. The owner calls `stream.consume(n)` when it has passed them on. At the agent they are valid until
-   * this returns: the link reads on into their buffer.
-   */
-  onData(bytes: Uint8Array, end: boolean): void;
-  /** `stream.window` was 0 and is not any more. */
-  onWindow?(): void;
-  /** Agent only: the client stops waiting. The call becomes durable, unless its response has begun. */
-  onDefer?(): void;
-  /** The peer ended the stream, or the link is lost. */
-  onEnd(ending: StreamEnding): void;
-}
-
-/** For a stream that was refused or answered at once: what still comes is of no interest. */
-export const NO_EVENTS: StreamEvents = { onData: () => undefined, onEnd: () => undefined };
-
-/** How a stream ended. There is no other vocabulary for it. */
-export type StreamEnding =
-  | { readonly kind: "refused" | "reset"; readonly failure: string }
-  /** Gateway: the call is durable and goes on without this stream. JSON: `DeferredCall`. */
-  | { readonly kind: "deferred"; readonly call: string }
-  | { readonly kind: "done" | "cancelled" | "detached" | "link_lost" };
 
 /** This end of the link, as far as a stream needs it. */
 export interface LinkEnd {
@@ -50,9 +28,22 @@ export interface LinkEnd {
   sendLazily(type: FrameType, stream: number): void;
   /** Removes a closed stream. */
   forget(stream: Stream): void;
+  /** Whether this end may park another stream. */
+  readonly mayPark: boolean;
+  /** Whether the peer may have parked another one. */
+  readonly takesParked: boolean;
+  /** The place of this stream among those that count has changed. */
+  onPlace(stream: Stream, from: StreamPlace): void;
   /** Gateway: gives bytes of an initial window back to the link. */
   releaseInitialWindow(bytes: number): void;
 }
+
+/** Whether a stream counts among the streams of its link. */
+export type StreamPlace =
+  | "counted"
+  | "parked"
+  /** It was parked, the agent has called back, and the gateway gives it a window when it has a place for it. */
+  | "called_back";
 
 /** In bytes. */
 export interface InitialWindows {
@@ -64,8 +55,11 @@ export interface InitialWindows {
 
 export class Stream {
   readonly id: number;
+  /** Gateway: the endpoint among whose streams it counts (stream-shares.ts). */
+  readonly share: string;
   readonly #link: LinkEnd;
-  readonly #receiving: ReceiveWindow;
+  #receiving: ReceiveWindow;
+  #place: StreamPlace;
   events: StreamEvents | undefined;
   /** Body bytes that may be sent now. */
   window: number;
@@ -75,24 +69,85 @@ export class Stream {
   remoteClosed = false;
   /** Our END was sent. */
   localClosed = false;
-  /** Gateway: the response's head came. */
+  /** The response's head has come, or was sent. */
   #hasHead = false;
   /** Gateway: the part of the initial send window that still counts against the link's sum. */
   #initialWindow: number;
 
-  constructor(link: LinkEnd, id: number, windows: InitialWindows) {
+  /** @param windows a response's window of 0 begins a parked stream */
+  constructor(link: LinkEnd, id: number, windows: InitialWindows, share = OPERATIONS) {
     this.#link = link;
     this.id = id;
+    this.share = share;
+    const responseWindow = link.role === "gateway" ? windows.receive : windows.send;
+    this.#place = responseWindow === 0 ? "parked" : "counted";
     this.window = windows.send;
     this.#initialWindow = link.role === "gateway" ? windows.send : 0;
-    this.#receiving = new ReceiveWindow(link.budget, windows.receive, (bytes) => {
-      link.send(FRAME.CREDIT, id, [uint32(bytes)]);
+    this.#receiving = this.#receiveWindow(windows.receive);
+  }
+
+  #receiveWindow(initial: number): ReceiveWindow {
+    return new ReceiveWindow(this.#link.budget, initial, (bytes) => {
+      this.#link.send(FRAME.CREDIT, this.id, [uint32(bytes)]);
     });
+  }
+
+  get place(): StreamPlace {
+    return this.#place;
+  }
+
+  #enter(place: StreamPlace): void {
+    const from = this.#place;
+    this.#place = place;
+    this.#link.onPlace(this, from);
+  }
+
+  /** Agent: the call waits. Has no effect before the request's body is whole, nor where the peer cannot park. */
+  park(): void {
+    if (this.closed || this.#hasHead || !this.remoteClosed) return;
+    if (this.#place !== "counted" || !this.#link.mayPark) return;
+    this.#receiving.discard();
+    this.window = 0;
+    this.#link.send(FRAME.PARK, this.id, NOTHING);
+    this.#enter("parked");
+  }
+
+  /** Agent: the call has begun, or has its response. The gateway grants a window. */
+  callBack(): void {
+    if (this.closed || this.#place !== "parked") return;
+    this.#link.send(FRAME.CALL_BACK, this.id, NOTHING);
+    this.#enter("called_back");
+  }
+
+  /** For the link, at the gateway: the agent has parked the stream. @throws {ProtocolError} */
+  acceptPark(): void {
+    const mayBe = this.#place === "counted" && this.localClosed && !this.#hasHead;
+    if (!mayBe || !this.#link.takesParked) {
+      throw new ProtocolError(`stream ${this.id}: it cannot be parked`);
+    }
+    this.#receiving.discard();
+    this.#enter("parked");
+  }
+
+  /** For the link, at the gateway: the agent has called back. @throws {ProtocolError} */
+  acceptCallBack(): void {
+    if (this.#place !== "parked") throw new ProtocolError(`stream ${this.id}: it is not parked`);
+    this.#enter("called_back");
+  }
+
+  /** For the link, at the gateway: there is a place for a stream that was called back. */
+  unpark(): void {
+    const bytes = this.#link.budget.initialWindow();
+    this.#receiving = this.#receiveWindow(bytes);
+    this.#link.send(FRAME.CREDIT, this.id, [uint32(bytes)]);
+    this.#enter("counted");
   }
 
   /** Agent: sends the response's head. Body bytes must fit the window and, together, a DATA frame. */
   sendHead(head: string, body: readonly Uint8Array[] = NOTHING, end = false): void {
+    this.callBack();
     this.reserve(body, end);
+    this.#hasHead = true;
     const json = encoder.encode(head);
     this.#link.send(FRAME.HEAD, this.id, [uint32(json.length), json, ...body], end);
   }
@@ -164,6 +219,7 @@ export class Stream {
   /** For the link: the response's head came. @throws {ProtocolError} for a second one */
   acceptHead(): void {
     if (this.#hasHead) throw new ProtocolError(`stream ${this.id}: a second head`);
+    if (this.#place === "parked") throw new ProtocolError(`stream ${this.id}: it is parked`);
     this.#hasHead = true;
   }
 
@@ -182,6 +238,10 @@ export class Stream {
 
   /** For the link: the peer granted more. @throws {ProtocolError} for a window of more than 1 MiB */
   acceptCredit(bytes: number): void {
+    if (this.#link.role === "agent" && this.#place !== "counted") {
+      if (this.#place === "parked") throw new ProtocolError(`stream ${this.id}: it is parked`);
+      this.#enter("counted");
+    }
     this.#releaseInitialWindow(this.#initialWindow);
     const wasShut = this.window === 0;
     this.window += bytes;

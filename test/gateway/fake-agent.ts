@@ -133,7 +133,11 @@ export async function connectAgent(box: string, behaviour: Behaviour = {}): Prom
   const streams = new Multiplexer({
     role: "agent",
     onPending: () => queueMicrotask(flush),
-    onControl: (_type, text) => welcomed.resolve(parseWelcome(text)),
+    onControl: (_type, text) => {
+      const welcome = parseWelcome(text);
+      streams.speak(welcome.version);
+      welcomed.resolve(welcome);
+    },
     acceptor: {
       onOpen: (stream, text, body, end) => {
         const head = parseOpenHead(text);

@@ -19,7 +19,7 @@ export default {
     const queue = localQueueOf(LINK);
     if (queue === undefined)
       return await env.OBJECT.get(env.OBJECT.idFromName(LINK)).fetch(request);
-    const outcome = await queue.put(id, id, new Uint8Array(0));
+    const outcome = await queue.put(id, id, new Uint8Array(0), "");
     // Reading the body needs the context of this request.
     const sent = await request.text();
     const isWhole = typeof outcome === "object" && outcome.kind === "response";

@@ -21,6 +21,8 @@ export interface RequestOptions {
   readonly body?: string | Uint8Array | Readable;
   /** The whole exchange's bound, in milliseconds. */
   readonly timeoutMs?: number;
+  /** Breaks the exchange off. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Answer {
@@ -54,7 +56,10 @@ export async function open(
       method: options.method ?? "GET",
       headers: headers as Record<string, string | string[]>,
       agent: false,
-      signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+      signal: AbortSignal.any([
+        AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+        ...(options.signal === undefined ? [] : [options.signal]),
+      ]),
     });
     request.once("response", resolve);
     request.once("error", reject);

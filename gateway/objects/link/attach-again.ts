@@ -7,7 +7,7 @@ import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts"
 import { askLink } from "../../contracts/ask-link.ts";
 import { discardBody, isWithoutLink, type ResponseBody } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { HEAD, VERB } from "../../contracts/link.ts";
+import { HEAD, SHARE, VERB } from "../../contracts/link.ts";
 import type { LinkConnection, LinkIdentity } from "./link-connection.ts";
 
 /** How long the object waits for its own link before it asks the box's others, again and again. */
@@ -31,6 +31,7 @@ export interface OwnLink {
 /**
  * @param events of the stream, where the object's own link comes back
  * @param offset bytes of the response's body to leave out
+ * @param share the call's endpoint
  * @returns undefined where the call is lost, or no link is there within DETACHED_MS
  */
 export async function attachAgain(
@@ -39,6 +40,7 @@ export async function attachAgain(
   callId: string,
   events: StreamEvents,
   offset: number,
+  share: string | undefined,
 ): Promise<RestOfResponse | undefined> {
   const head = JSON.stringify({ callId, offset });
   const { workspace, box, link, links } = own.identity;
@@ -46,13 +48,13 @@ export async function attachAgain(
   for (let tried = 1; Date.now() < until && !own.isOver(); tried += 1) {
     const back = await own.returned(links === 1 ? DETACHED_MS : OTHERS_AFTER_MS);
     if (back !== undefined) {
-      const stream = back.streams.attach(head, events);
+      const stream = back.streams.attach(head, events, share);
       return stream === undefined ? undefined : { kind: "stream", stream };
     }
     const other = (link + tried) % links;
     if (other === link) continue;
     const attempt = await askLink(env, { workspace, box }, other, VERB.attach, {
-      headers: { [HEAD]: head },
+      headers: { [HEAD]: head, ...(share === undefined ? {} : { [SHARE]: share }) },
     });
     if (attempt.kind === "response") return { kind: "body", body: attempt.body };
     const mayTryAgain =

@@ -64,7 +64,7 @@ export class ClaimableCalls {
   }
 
   #open(local: LocalCall): void {
-    const { callId, head, body } = local;
+    const { callId, head, body, share } = local;
     const link = this.#link();
     if (link === undefined || body.length > link.requestWindow) {
       local.settle("not_opened");
@@ -72,7 +72,7 @@ export class ClaimableCalls {
     }
     const call = new ClaimableCall(local, this.#deadlines, () => this.#calls.delete(callId));
     this.#calls.set(callId, call);
-    const stream = link.open(head, body, true, call);
+    const stream = link.open(head, body, true, call, share);
     if (stream !== undefined) call.start(stream);
     else call.refuse();
   }

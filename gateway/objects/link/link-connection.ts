@@ -88,6 +88,7 @@ export class LinkConnection {
       onControl: (type, text) => onControl(this, type, text),
       onFrame: frameTap(observer, identity),
     });
+    this.streams.speak(identity.version);
   }
 
   /** The link's connection on a socket that was accepted before hibernation. */
@@ -102,6 +103,7 @@ export class LinkConnection {
   /** Both sides have agreed on a version: it survives hibernation. */
   welcome(version: number, links: number): void {
     this.identity.version = version;
+    this.streams.speak(version);
     this.identity.links = links;
     this.socket.serializeAttachment(this.identity);
     this.#enter("connected", "welcomed");

@@ -33,6 +33,7 @@ import {
   PATIENCE,
   REVOKED,
   SERIAL,
+  SHARE,
   VERB,
   WAIT,
   WHOLE,
@@ -182,7 +183,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const response = this.#streamResponse(request, () => callIdOf(head));
     const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
     const end = request.body === null || (isWhole && carried === body);
-    response.start(link.streams.open(head, carried, end, response));
+    response.start(link.streams.open(head, carried, end, response, shareOf(request)));
     if (!end) {
       if (isWhole) void response.sendBytes(body);
       else if (request.body !== null) void response.sendBody(request.body, this.env, head);
@@ -205,7 +206,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const text = request.headers.get(HEAD) ?? "";
     const { callId, offset } = parseAttach(text);
     const response = this.#streamResponse(request, () => callId, offset);
-    response.start(link.streams.attach(text, response));
+    response.start(link.streams.attach(text, response, shareOf(request)));
     this.#watchLink();
     return await response.response;
   }
@@ -227,6 +228,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   /** @param offset bytes of the body that the attempt leaves out */
   #streamResponse(request: Request, callId: () => string | undefined, offset = 0): StreamResponse {
     const identity = this.#link?.identity;
+    const share = shareOf(request);
     const resume: Resume = async (events, from) => {
       const id = callId();
       if (id === undefined || identity === undefined) return undefined;
@@ -236,7 +238,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         returned: async (limitMs) => this.#welcomed() ?? (await this.#linkReturn(limitMs)),
         isOver: () => this.#lostAt === "gone" || this.#isRevoked,
       };
-      return await attachAgain(this.env, own, id, events, from);
+      return await attachAgain(this.env, own, id, events, from, share);
     };
     const connection = request.headers.get(CONNECTION);
     let forget = (): void => undefined;
@@ -267,7 +269,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     );
     if (connection !== null) unwatch = this.#clients.watch(connection, link.identity, dial);
     this.#dials.set(nonce, dial);
-    dial.start(link.streams.open(request.headers.get(HEAD) ?? "", NO_BODY, true, dial));
+    const head = request.headers.get(HEAD) ?? "";
+    dial.start(link.streams.open(head, NO_BODY, true, dial, shareOf(request)));
     this.#watchLink();
     const response = await dial.response;
     this.#hasCoupled ||= response.webSocket !== null;
@@ -466,6 +469,11 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 function patienceOf(request: Request): number | undefined {
   const milliseconds = Number(request.headers.get(PATIENCE) ?? Number.NaN);
   return milliseconds >= 0 ? milliseconds : undefined;
+}
+
+/** The endpoint of this request's call; undefined for an operation. */
+function shareOf(request: Request): string | undefined {
+  return request.headers.get(SHARE) ?? undefined;
 }
 
 /** The id of the call that a head opens; undefined for an operation, which nobody can attach to. */

@@ -18,6 +18,7 @@ import { sha256Hex } from "../../../routing/sha256.ts";
 import { rawTarget } from "../../../routing/target.ts";
 import { callTrace, continuedTrace } from "../../../routing/trace-context.ts";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
+import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
 import { asciiJson } from "../../contracts/attempt.ts";
@@ -254,6 +255,7 @@ function outgoingCall(
     callId: head.callId,
     workspace,
     boxes,
+    share: shareOf(head.endpoint),
     head: asciiJson(JSON.stringify(head)),
     request,
     terms: { method: head.method, isKeyed, isDurable: head.async === true },

@@ -9,6 +9,7 @@ import { parsePrefer } from "../../../routing/prefer.ts";
 import { finalHop } from "../../../routing/redirect-budget.ts";
 import { pathReference, type ResultTarget, resultTarget } from "../../../routing/result-url.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
+import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import type { DeferredCall } from "../../../routing/wire/messages.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
@@ -116,7 +117,8 @@ export async function collectResult(
   if (result.kind === "events") {
     return context.refuse("not_supported", "status events are not available yet");
   }
-  const place = { callId, workspace, box, links: linksOf(snapshot, box) };
+  const share = shareOf(snapshot.endpoint);
+  const place = { callId, workspace, box, links: linksOf(snapshot, box), share };
   const range = singleRange(context.request);
   const patience = patienceMs(env, context.request);
   const attempt = await collectResponse(env, place, patience, {

@@ -34,6 +34,8 @@ export interface Unplaced {
   readonly workspace: string;
   /** Where it may run. */
   readonly boxes: readonly BoxPlace[];
+  /** Its endpoint; undefined for an operation of the agent itself. */
+  readonly share?: string | undefined;
 }
 
 /** One link of a box that a call may be opened on. */
@@ -60,13 +62,13 @@ export async function tryCandidates(
   call: Unplaced,
   attemptOn: (candidate: Candidate) => Promise<Attempt>,
 ): Promise<PlacedAttempt> {
-  const { callId, workspace, boxes } = call;
+  const { callId, workspace, boxes, share } = call;
   let best: PlacedAttempt | undefined;
   let awaited: Candidate | undefined;
   const order = orderOf(env, workspace, boxes);
   const isOnlyOne = order.length === 1 && order[0]?.links === 1;
   for (const { box, links } of order) {
-    const place: CallPlace = { callId, workspace, box, links };
+    const place: CallPlace = { callId, workspace, box, links, share };
     const sighting = sightingOf(env, workspace, box);
     let isAway = true;
     for (const link of linksOf(links)) {
@@ -95,7 +97,7 @@ export async function tryCandidates(
   if (isNobodyThere && awaited !== undefined) {
     return { attempt: await attemptOn(awaited), place: awaited.place };
   }
-  return best ?? { attempt: NO_BOX, place: { callId, workspace, box: "", links: 1 } };
+  return best ?? { attempt: NO_BOX, place: { callId, workspace, box: "", links: 1, share } };
 }
 
 const NO_BOX = failedAttempt("no_link", {

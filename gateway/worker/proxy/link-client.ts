@@ -3,7 +3,7 @@ import { DETACHED_MS } from "../../../routing/wire/limits.ts";
 import { askLink } from "../../contracts/ask-link.ts";
 import { type Attempt, isWithoutLink } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { CONNECTION, HEAD, PATIENCE, VERB, WAIT } from "../../contracts/link.ts";
+import { CONNECTION, HEAD, PATIENCE, SHARE, VERB, WAIT } from "../../contracts/link.ts";
 
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
 const RETRY_MS = 100;
@@ -14,6 +14,8 @@ export interface CallPlace {
   readonly workspace: string;
   readonly box: string;
   readonly links: number;
+  /** The endpoint among whose streams its streams count; undefined for an operation. */
+  readonly share: string | undefined;
 }
 
 export interface AttachOptions {
@@ -33,10 +35,11 @@ export async function attach(
   place: CallPlace,
   { offset = 0, patienceMs, connection, waitMs = DETACHED_MS }: AttachOptions = {},
 ): Promise<Attempt> {
-  const { callId, links } = place;
+  const { callId, links, share } = place;
   const headers: Record<string, string> = { [HEAD]: JSON.stringify({ callId: callId, offset }) };
   if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
   if (connection !== undefined) headers[CONNECTION] = connection;
+  if (share !== undefined) headers[SHARE] = share;
   // One link: its object wakes us when the agent is back. Several: the next one may be there already.
   if (links === 1) headers[WAIT] = `${waitMs}`;
   const until = Date.now() + waitMs;

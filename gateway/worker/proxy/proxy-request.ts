@@ -7,6 +7,7 @@ import { within } from "../../../base/runtime/within.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import { contentLength } from "../../../routing/wire/heads.ts";
 import { mayResend, type ResendTerms } from "../../../routing/wire/resend.ts";
+import { OPERATIONS } from "../../../routing/wire/stream-shares.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
 import { askLink } from "../../contracts/ask-link.ts";
 import {
@@ -21,6 +22,7 @@ import {
   HEAD,
   LINK_RETURN_MS,
   PATIENCE,
+  SHARE,
   VERB,
   WAIT,
   WHOLE,
@@ -228,6 +230,7 @@ async function openOn(opening: Opening, candidate: Candidate): Promise<Attempt> 
   const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
   if (wait !== undefined) headers[WAIT] = wait;
+  if (call.share !== undefined) headers[SHARE] = call.share;
   const connection = call.connection?.();
   if (connection !== undefined) headers[CONNECTION] = connection;
   return await askLink(env, place, link, VERB.open, { method: "POST", headers, body });
@@ -239,10 +242,11 @@ async function openLocally(
   { place, link }: Candidate,
 ): Promise<Attempt | undefined> {
   if (call.mayBeLocal !== true || patienceMs <= CLAIM_AFTER_MS) return undefined;
+  const { share = OPERATIONS } = call;
   const queue = localQueueOf(linkName(place.workspace, place.box, link));
   if (queue === undefined || body instanceof ReadableStream) return undefined;
   const openedAt = Date.now();
-  const outcome = await queue.put(call.callId, call.head, body ?? NO_BODY);
+  const outcome = await queue.put(call.callId, call.head, body ?? NO_BODY, share);
   if (outcome === "not_opened") return undefined;
   if (outcome !== "running") {
     const attempt = parsedAttempt(outcome);
@@ -251,6 +255,7 @@ async function openLocally(
   }
   const patience = Math.max(0, openedAt + patienceMs - Date.now());
   const headers: Record<string, string> = { [HEAD]: call.callId, [PATIENCE]: `${patience}` };
+  if (call.share !== undefined) headers[SHARE] = call.share;
   const connection = call.connection?.();
   if (connection !== undefined) headers[CONNECTION] = connection;
   return await askLink(env, place, link, VERB.claim, { headers });
@@ -260,6 +265,10 @@ function failed(code: ErrorCode, detail: string): Attempt {
   return failedAttempt("reset", { code, detail });
 }
 
-function nowhere({ callId, workspace }: Unplaced, code: ErrorCode, detail: string): PlacedAttempt {
-  return { attempt: failed(code, detail), place: { callId, workspace, box: "", links: 1 } };
+function nowhere(
+  { callId, workspace, share }: Unplaced,
+  code: ErrorCode,
+  detail: string,
+): PlacedAttempt {
+  return { attempt: failed(code, detail), place: { callId, workspace, box: "", links: 1, share } };
 }

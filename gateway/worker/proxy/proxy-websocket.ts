@@ -4,10 +4,11 @@
  * ours sees them (docs/websockets.md).
  */
 import type { RequestHead } from "../../../routing/wire/heads.ts";
+import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import { askLink } from "../../contracts/ask-link.ts";
 import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { CONNECTION, HEAD, NONCE, VERB, WAIT } from "../../contracts/link.ts";
+import { CONNECTION, HEAD, NONCE, SHARE, VERB, WAIT } from "../../contracts/link.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import { type PlacedAttempt, tryCandidates } from "./candidates.ts";
 
@@ -23,9 +24,14 @@ export async function proxyWebSocket(
 ): Promise<PlacedAttempt> {
   const nonce = randomHex(16);
   const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
-  const call = { callId: head.callId, workspace, boxes };
+  const call = { callId: head.callId, workspace, boxes, share: shareOf(head.endpoint) };
   return await tryCandidates(env, call, async ({ place, link, wait }) => {
-    const headers: Record<string, string> = { upgrade: "websocket", [HEAD]: text, [NONCE]: nonce };
+    const headers: Record<string, string> = {
+      upgrade: "websocket",
+      [HEAD]: text,
+      [NONCE]: nonce,
+      [SHARE]: call.share,
+    };
     if (wait !== undefined) headers[WAIT] = wait;
     if (connection !== undefined) headers[CONNECTION] = connection;
     const attempt = await askLink(env, place, link, VERB.websocket, { headers });

@@ -26,6 +26,10 @@ export interface CallResponse {
   canResume(offset: number): boolean;
   attach(subscriber: Subscriber): StreamEvents;
   onBodyReceived(): void;
+  /** The call waits: its subscribers' streams are parked until it calls back. */
+  park(): void;
+  /** The call has begun. */
+  callBack(): void;
   /** @param eager a stream of events: the head is sent at once, not with the first bytes of the body */
   begin(head: ResponseHead, eager: boolean): void;
   append(bytes: Uint8Array): void;

@@ -36,6 +36,7 @@ class Delivery implements StreamEvents {
 
   constructor(stream: Stream, carrier: Carrier) {
     this.#stream = stream;
+    stream.callBack();
     this.#writer = new StreamWriter(stream, carrier, (part, end) => this.#sendFrame([part], end));
   }
 

@@ -96,6 +96,14 @@ export class StoredResponse implements CallResponse {
     this.#sendAway();
   }
 
+  park(): void {
+    for (const { stream } of this.#waiting) stream.park();
+  }
+
+  callBack(): void {
+    for (const { stream } of this.#waiting) stream.callBack();
+  }
+
   begin(head: ResponseHead): void {
     const spool = this.#storage.begin(head, () => this.#call.resumeApp());
     this.#spool = spool;

@@ -100,6 +100,14 @@ export class StreamedResponse implements CallResponse {
     // A transient call's client stays until the response comes.
   }
 
+  park(): void {
+    this.#stream?.park();
+  }
+
+  callBack(): void {
+    this.#stream?.callBack();
+  }
+
   begin(head: ResponseHead, eager: boolean): void {
     this.#head = JSON.stringify(head);
     this.#eager = eager;

@@ -68,6 +68,7 @@ class Bench {
       now: () => this.now,
       soon: (callback) => this.#soon.push(callback),
       later: (callback) => this.#later.push(callback),
+      aMoment: (call) => this.#later.push(() => call.onMoment()),
       rings: this.rings,
       heads: new HeadBudget(),
       observer: new Observer({

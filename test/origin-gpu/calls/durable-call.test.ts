@@ -49,6 +49,7 @@ const CONTEXT = {
   now: () => performance.now() + aheadMs,
   soon: setImmediate,
   later: setImmediate,
+  aMoment: (call: Call) => setImmediate(() => call.onMoment()),
   rings: new RingBudget(),
   heads: HEADS,
   observer: SILENT,

@@ -360,6 +360,7 @@ export class World {
         now: () => this.now,
         soon: (callback) => this.#soon.push(callback),
         later: (callback) => this.#later.add(callback),
+        aMoment: (call) => this.#later.add(() => call.onMoment()),
         rings,
         heads: new HeadBudget(),
         observer: SILENT,

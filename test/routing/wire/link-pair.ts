@@ -1,5 +1,6 @@
 /** Both ends of a link without a network: messages wait in two queues until a test delivers or drops them. */
 import { packFrames } from "../../../routing/wire/frames.ts";
+import { PROTOCOL_VERSIONS } from "../../../routing/wire/limits.ts";
 import { type Acceptor, Multiplexer } from "../../../routing/wire/multiplexer.ts";
 
 export class LinkPair {
@@ -31,6 +32,9 @@ export class LinkPair {
       onPending: () => undefined,
       onControl: (_type, text) => this.controls.push(text),
     });
+    const version = Math.max(...PROTOCOL_VERSIONS);
+    this.gateway.speak(version);
+    this.agent.speak(version);
   }
 
   /** Packs what each end has to send into a message on its way. */

@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import { KIB } from "../../../base/units.ts";
 import {
   FRAME,
-  frame,
   FRAME_HEADER_BYTES,
   type FrameType,
   packFrames,
@@ -20,57 +19,11 @@ import {
   MAX_WINDOW_BYTES,
   SHORT_WINDOW_BYTES,
 } from "../../../routing/wire/limits.ts";
-import { Multiplexer, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { Multiplexer, type Stream } from "../../../routing/wire/multiplexer.ts";
+import { type Accepted, Ear, message, pair } from "./ear.ts";
 import { LinkPair } from "./link-pair.ts";
 
 const NO_BODY = new Uint8Array(0);
-
-/** Notes what a stream's owner hears. */
-class Ear implements StreamEvents {
-  readonly heard: string[] = [];
-  bytes = 0;
-  onHead(head: string, body: Uint8Array, end: boolean): void {
-    this.heard.push(`head ${head} ${body.length}${end ? " end" : ""}`);
-  }
-  onData(bytes: Uint8Array, end: boolean): void {
-    this.bytes += bytes.length;
-    this.heard.push(`data ${bytes.length}${end ? " end" : ""}`);
-  }
-  onWindow(): void {
-    this.heard.push("window");
-  }
-  onEnd(ending: { kind: string }): void {
-    this.heard.push(ending.kind);
-  }
-}
-
-interface Accepted {
-  stream: Stream;
-  head: string;
-  ear: Ear;
-}
-
-/** A pair whose agent accepts everything and leaves it alone. */
-function pair(firstStream = 1): { link: LinkPair; accepted: Accepted[] } {
-  const accepted: Accepted[] = [];
-  const take = (stream: Stream, head: string): Ear => {
-    const ear = new Ear();
-    accepted.push({ stream, head, ear });
-    return ear;
-  };
-  const link = new LinkPair(
-    {
-      onOpen: (stream, head, body, end) => {
-        const ear = take(stream, head);
-        ear.heard.push(`open ${body.length}${end ? " end" : ""}`);
-        return ear;
-      },
-      onAttach: take,
-    },
-    firstStream,
-  );
-  return { link, accepted };
-}
 
 /** A stream that is open at both ends. */
 function opened(end = true): {
@@ -86,15 +39,6 @@ function opened(end = true): {
   link.exchange();
   const { stream: server, ear: serverEar } = accepted[0] as Accepted;
   return { link, client, ear, server, serverEar };
-}
-
-function message(
-  type: FrameType,
-  stream: number,
-  payload: Uint8Array = NO_BODY,
-  end = false,
-): Uint8Array {
-  return Buffer.concat(packFrames([frame(type, stream, [payload], end)]));
 }
 
 const open = (
@@ -394,7 +338,7 @@ describe("the limit of streams", () => {
   test("an agent that is sent more refuses them, unexecuted", () => {
     const { link, accepted } = pair();
     for (let id = 1; id <= MAX_STREAMS_PER_LINK + 1; id += 1) {
-      link.agent.receive(message(FRAME.OPEN, id, open(0, 0), true));
+      link.agent.receive(message(FRAME.OPEN, id, open(0, 1), true));
     }
     expect(accepted).toHaveLength(MAX_STREAMS_PER_LINK);
     const frames = link.agent.takeFrames();
@@ -408,7 +352,7 @@ describe("the limit of streams", () => {
 
 describe("a peer that breaks the rules", () => {
   const toGateway: [string, Uint8Array[]][] = [
-    ["opens a stream", [message(FRAME.OPEN, 9, open(0, 0))]],
+    ["opens a stream", [message(FRAME.OPEN, 9, open(0, 1))]],
     ["says welcome", [message(FRAME.WELCOME, 0)]],
     ["says hello on a stream", [message(FRAME.HELLO, 1, Buffer.from("{}"))]],
     ["sends data on stream 0", [message(FRAME.DATA, 0)]],
@@ -439,14 +383,14 @@ describe("a peer that breaks the rules", () => {
     ["sends a head", [message(FRAME.HEAD, 1, head())]],
     ["refuses", [message(FRAME.REFUSE, 1, Buffer.from("{}"))]],
     ["says hello", [message(FRAME.HELLO, 0)]],
-    ["opens stream 0", [message(FRAME.OPEN, 0, open(0, 0))]],
-    ["opens a stream twice", [message(FRAME.OPEN, 1, open(0, 0))]],
+    ["opens stream 0", [message(FRAME.OPEN, 0, open(0, 1))]],
+    ["opens a stream twice", [message(FRAME.OPEN, 1, open(0, 1))]],
     ["attaches on a stream that is open", [message(FRAME.ATTACH, 1, uint32(0))]],
     ["opens with less than an opening", [message(FRAME.OPEN, 2, new Uint8Array(11))]],
     ["attaches with less than an attach", [message(FRAME.ATTACH, 2, new Uint8Array(3))]],
-    ["assumes too large a window", [message(FRAME.OPEN, 2, open(64 * KIB + 1, 0))]],
+    ["assumes too large a window", [message(FRAME.OPEN, 2, open(64 * KIB + 1, 1))]],
     ["grants too large a first window", [message(FRAME.OPEN, 2, open(0, 64 * KIB + 1))]],
-    ["sends more with OPEN than it assumed", [message(FRAME.OPEN, 2, open(1, 0, "", head("")))]],
+    ["sends more with OPEN than it assumed", [message(FRAME.OPEN, 2, open(1, 1, "", head("")))]],
     [
       "sends a body with an attach",
       [message(FRAME.ATTACH, 2, uint32(0)), message(FRAME.DATA, 2, NO_BODY)],
@@ -454,7 +398,7 @@ describe("a peer that breaks the rules", () => {
   ];
   test.each(toAgent)("a gateway that %s", (_, messages) => {
     const { link } = pair();
-    link.agent.receive(message(FRAME.OPEN, 1, open(INITIAL_WINDOW_BYTES, 0)));
+    link.agent.receive(message(FRAME.OPEN, 1, open(INITIAL_WINDOW_BYTES, 1)));
     expect(() => {
       for (const each of messages) link.agent.receive(each);
     }).toThrow(ProtocolError);
@@ -466,7 +410,7 @@ describe("a peer that breaks the rules", () => {
       onPending: () => undefined,
       onControl: () => undefined,
     });
-    expect(() => end.receive(message(FRAME.OPEN, 1, open(0, 0)))).toThrow(ProtocolError);
+    expect(() => end.receive(message(FRAME.OPEN, 1, open(0, 1)))).toThrow(ProtocolError);
   });
 
   test("whatever frames come in whatever order: ProtocolError or nothing, and bounded", () => {

@@ -12,7 +12,7 @@ const BODY = new TextEncoder().encode("body");
 function opened() {
   const said: string[] = [];
   const expire: (() => void)[] = [];
-  const local = new LocalCall("call", "{}", new Uint8Array(0));
+  const local = new LocalCall("call", "{}", new Uint8Array(0), "endpoint");
   expect(local.open()).toBe(true);
   const deadlines = {
     start: (_ms: number, expired: () => void) => {
@@ -111,14 +111,14 @@ describe("a local queue", () => {
   test("hands calls on in their order, and those that wait too when it is closed", async () => {
     const queue = new LocalQueue("order");
     queue.publish();
-    const outcomes = ["a", "b"].map((id) => queue.put(id, "{}", BODY));
+    const outcomes = ["a", "b"].map((id) => queue.put(id, "{}", BODY, ""));
     const calls = await queue.next();
     expect(calls.map(({ callId }) => callId)).toEqual(["a", "b"]);
     for (const call of calls) {
       call.settle({ kind: "response", head: call.callId, body: BODY, resumable: false });
     }
     expect(await Promise.all(outcomes)).toMatchObject([{ head: "a" }, { head: "b" }]);
-    const last = queue.put("c", "{}", BODY);
+    const last = queue.put("c", "{}", BODY, "");
     queue.close();
     const [waiting] = await queue.next();
     waiting?.settle("not_opened");
@@ -130,7 +130,7 @@ describe("a local queue", () => {
     const queue = new LocalQueue("gone");
     queue.publish();
     expect(localQueueOf("gone")).toBe(queue);
-    expect(await queue.put("a", "{}", BODY)).toBe("not_opened");
+    expect(await queue.put("a", "{}", BODY, "")).toBe("not_opened");
     expect(localQueueOf("gone")).toBeUndefined();
     const [call] = await queue.next();
     expect(call?.open()).toBe(false);
@@ -139,7 +139,7 @@ describe("a local queue", () => {
   test("wakes the object that waits", async () => {
     const queue = new LocalQueue("wakes");
     const next = queue.next();
-    const outcome = queue.put("a", "{}", BODY);
+    const outcome = queue.put("a", "{}", BODY, "");
     const [call] = await next;
     call?.settle("not_opened");
     expect(await outcome).toBe("not_opened");
