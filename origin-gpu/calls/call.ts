@@ -348,7 +348,9 @@ export class Call implements RespondingCall {
    */
   recordStart(): Promise<RecordedStart> | undefined {
     const response = this.#response;
-    if (!(response instanceof StoredResponse)) return undefined;
+    if (!(response instanceof StoredResponse) || this.#history.state === "retrying") {
+      return undefined;
+    }
     this.#starting = this.#storage?.start().then((isRecorded) => {
       // It may have failed meanwhile: its acceptance could not be recorded.
       if (this.#over || callProgress(this.#history.state) !== "not_sent") return "over";
@@ -373,6 +375,17 @@ export class Call implements RespondingCall {
   async #requeue(isPromised: boolean): Promise<void> {
     await this.#storage?.requeue();
     if (isPromised && !this.#over) await this.#save();
+  }
+
+  /**
+   * Ends this run of the app, which has not begun to respond, without ending the call: another run follows. The journal
+   * keeps the first start: an agent that comes after a kill knows that the call may have run.
+   * @returns false where the call is over, or its response has begun
+   */
+  retry(): boolean {
+    if (!this.#advance("retried")) return false;
+    this.#work = undefined;
+    return true;
   }
 
   /** The app's request is on its way. */

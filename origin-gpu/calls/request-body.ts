@@ -72,6 +72,11 @@ export class RequestBody {
     return body;
   }
 
+  /** All that came, and that comes, can be read again from its first byte. */
+  get isSpooled(): boolean {
+    return this.#spool !== undefined && !this.#broken;
+  }
+
   /** Gives back what `whole` took: the app did not get it. */
   restore(body: Uint8Array | null | undefined): void {
     if (body === null || body === undefined || this.#broken) return;
@@ -185,7 +190,7 @@ export class RequestBody {
     wake?.();
   }
 
-  /** The body for an app's connection, which fails when the body breaks off. To be asked for once. */
+  /** The body for an app's connection, which fails when it breaks off. To be asked for once, unless it is spooled. */
   readable(): Readable {
     if (this.#spool !== undefined) return Readable.from(this.#spool.read(), { objectMode: false });
     let passedOn = 0;

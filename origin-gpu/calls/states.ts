@@ -12,6 +12,8 @@ export type CallState =
   | "queued"
   /** The app has the request and has not answered. From here on the call counts as executed. */
   | "running"
+  /** Its container died before the response's first byte, and it waits to be run again: the endpoint says that it may. */
+  | "retrying"
   /** The app's response headers have come. */
   | "responding"
   /** The app's response is whole. */
@@ -32,6 +34,8 @@ export type CallEvent =
   | "started"
   /** Its start is withdrawn: no byte of its request reached the app. */
   | "requeued"
+  /** Its run has ended without a byte of a response, and another one follows. */
+  | "retried"
   | "answered"
   | "completed"
   | "failed"
@@ -60,9 +64,11 @@ const TRANSITIONS: Readonly<Record<CallState, Readonly<Partial<Record<CallEvent,
   running: {
     body_received: "running",
     requeued: "queued",
+    retried: "retrying",
     answered: "responding",
     ...ENDINGS,
   },
+  retrying: { body_received: "retrying", started: "running", ...ENDINGS },
   // An app can answer before it has read the body.
   responding: { body_received: "responding", completed: "complete", ...ENDINGS },
   complete: ENDED,
@@ -82,6 +88,7 @@ const PROGRESS: Readonly<Record<CallState, CallProgress>> = {
   receiving: "not_sent",
   queued: "not_sent",
   running: "started",
+  retrying: "started",
   responding: "answered",
   complete: "answered",
   failed: "unknown",
@@ -116,6 +123,7 @@ const STATUS: Readonly<Record<Exclude<CallState, "failed" | "expired">, CallStat
   receiving: "pending",
   queued: "pending",
   running: "running",
+  retrying: "pending",
   responding: "running",
   complete: "success",
   cancelled: "terminated",

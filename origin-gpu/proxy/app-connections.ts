@@ -28,6 +28,12 @@ export interface AppServer {
 /** The app accepts no connections and has seen nothing: the request may be sent over others. */
 type OnRefused = (sendOver: (others: AppConnections) => void) => Promise<void>;
 
+/**
+ * The connection broke before the first byte of a response, and the request's body can be sent again. Either the call
+ * is retried by `send`, or `fail` fails it.
+ */
+type OnBroke = (fail: () => void) => Promise<void>;
+
 interface WholeCall extends ProxiedCall {
   /** The body where all of it is here: null for none, undefined when it streams. */
   readonly whole: Uint8Array | null | undefined;
@@ -61,22 +67,28 @@ export class AppConnections {
   /**
    * Sends the call's request; each event of it goes into the call.
    * @param refused without it, an app that accepts no connections fails the call
+   * @param broke without it, a connection that breaks fails the call
    */
-  send(proxied: ProxiedCall, refused?: OnRefused): void {
-    this.#begin({ ...proxied, whole: proxied.call.body.whole() }, refused);
-  }
-
-  #begin(request: WholeCall, refused?: OnRefused): void {
+  send(proxied: ProxiedCall, refused?: OnRefused, broke?: OnBroke): void {
+    const { body } = proxied.call;
+    const request = { ...proxied, whole: body.whole() };
     const { whole } = request;
     const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
+    const isLeftToEndpoint = (sent: AppRequest, error: NodeJS.ErrnoException): boolean => {
+      const isKept = whole !== undefined || body.isSpooled;
+      if (broke === undefined || !isKept || !sent.isUnanswered) return false;
+      body.restore(whole);
+      void broke(() => sent.failBroken(error));
+      return true;
+    };
     this.#dispatch(small ? this.#kept : this.#fresh, request, (sent, error) => {
       if (sent.isUnsent && isWithoutConnection(error) && refused !== undefined) {
-        request.call.body.restore(whole);
-        void refused((others) => others.send(request));
+        body.restore(whole);
+        void refused((others) => others.send(request, undefined, broke));
         return true;
       }
-      if (!small || !sent.mayRepeat(error)) return false;
-      this.#dispatch(this.#fresh, request, () => false);
+      if (!small || !sent.mayRepeat(error)) return isLeftToEndpoint(sent, error);
+      this.#dispatch(this.#fresh, request, isLeftToEndpoint);
       return true;
     });
   }

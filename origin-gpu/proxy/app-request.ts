@@ -152,6 +152,13 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     return this.#socket === undefined && this.#aborted === undefined;
   }
 
+  /** Whether bytes of the request left, and no byte of a response came; nobody has given the call up. */
+  get isUnanswered(): boolean {
+    const socket = this.#socket;
+    if (socket === undefined || this.#aborted !== undefined) return false;
+    return socket.bytesRead === this.#readBefore;
+  }
+
   /**
    * Whether the request may go out again after its connection ended. Servers close idle connections, so only a
    * reused one counts. A reset proves nothing: a kernel also resets when a process dies with bytes unread.
@@ -207,6 +214,11 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     clearTimeout(this.#timer);
     if (this.#repeat(error)) return;
     if (this.isUnsent) this.#call.withdraw();
+    this.failBroken(error);
+  }
+
+  /** The connection broke, and the request does not go out again. */
+  failBroken(error: NodeJS.ErrnoException): void {
     this.#call.fail({
       code: "origin_error",
       detail: `the app broke the exchange: ${describeAppError(error)}`,

@@ -26,21 +26,24 @@ export interface ResendTerms {
   readonly isKeyed: boolean;
   /** Its response is stored: it came with `Prefer: respond-async`, or its client was sent to a result URL. */
   readonly isDurable: boolean;
+  /** Its endpoint says that another run does no harm (`retries`), and that run is due: the one before has ended. */
+  readonly isRepeatable?: boolean;
 }
 
 /**
- * A call that no app began may be sent. One that may have begun is repeated only where its method is safe and
- * no promise to run once was given. One whose response began is never repeated: its client may have a part.
+ * A call that no app began may be sent. One that may have begun is repeated only where its endpoint says so, or where
+ * its method is safe and no promise to run once was given. One whose response began is never repeated: its client may
+ * have a part.
  */
 const MAY_RESEND: Readonly<Record<CallProgress, Readonly<Record<ResendClass, boolean>>>> = {
-  not_sent: { once: true, safe: true, unsafe: true },
-  unknown: { once: false, safe: true, unsafe: false },
-  started: { once: false, safe: true, unsafe: false },
-  answered: { once: false, safe: false, unsafe: false },
+  not_sent: { once: true, safe: true, unsafe: true, repeatable: true },
+  unknown: { once: false, safe: true, unsafe: false, repeatable: true },
+  started: { once: false, safe: true, unsafe: false, repeatable: true },
+  answered: { once: false, safe: false, unsafe: false, repeatable: false },
 };
 
-/** `once`: keyed or durable, whatever its method. */
-type ResendClass = "once" | "safe" | "unsafe";
+/** `once`: keyed or durable, whatever its method. `repeatable`: by the endpoint's word, whatever the call is. */
+type ResendClass = "once" | "safe" | "unsafe" | "repeatable";
 
 /** Whether a call may be sent to an app again: the same one, another one, or another box's. */
 export function mayResend(progress: CallProgress, terms: ResendTerms): boolean {
@@ -54,7 +57,8 @@ export function isSafeMethod(method: string): boolean {
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 
-function classOf({ method, isKeyed, isDurable }: ResendTerms): ResendClass {
+function classOf({ method, isKeyed, isDurable, isRepeatable }: ResendTerms): ResendClass {
+  if (isRepeatable === true) return "repeatable";
   if (isKeyed || isDurable) return "once";
   return isSafeMethod(method) ? "safe" : "unsafe";
 }

@@ -451,6 +451,36 @@ test("a promised call that could not be sent waits on, after a kill too", async 
   await later.close();
 });
 
+test("a call that is run again has started: a kill between two runs leaves it lost, its key taken", async () => {
+  const { heard } = open({ async: true, key: "k" }, true);
+  await until(() => heard.length > 0);
+  const [call] = calls as [Call];
+  expect(await call.recordStart()).toBe("recorded");
+  call.start(APP);
+  expect(call.retry()).toBe(true);
+  expect(call.describe()).toMatchObject({ status: "pending" });
+  const between = await afterKill();
+  expect(between.takeWaiting()).toEqual([]);
+  expect(between.inspect("c")?.status).toBe("lost");
+  expect(between.byKey("k")?.callId).toBe("c");
+  await between.close();
+  // Nothing is to be recorded for the second run, which answers.
+  expect(call.recordStart()).toBeUndefined();
+  call.start(APP);
+  call.respond({ status: 200, headers: [] }, false);
+  expect(call.retry()).toBe(false);
+  call.complete();
+  await until(() => call.over);
+  expect(call.describe().timeline.map(({ state }) => state)).toEqual([
+    "queued",
+    "running",
+    "retrying",
+    "running",
+    "responding",
+    "complete",
+  ]);
+});
+
 test("without room for its request a call's client is not sent away: it waits for the response", async () => {
   const { heard, stream } = open({ callId: "first", async: true }, false);
   await until(() => isInJournal("first"));

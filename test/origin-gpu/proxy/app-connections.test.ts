@@ -1,6 +1,7 @@
 /** Requests over connections that an app ends: which of them go out again. */
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
 import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
@@ -10,6 +11,7 @@ let server: Server;
 let connections: AppConnections;
 /** Targets of the requests that the app began to work on, in their order. */
 let begun: string[];
+let bodies: Buffer[];
 /** How the app ends a connection in the middle of its work. */
 let end: (socket: Socket) => void;
 /** Of the app's responses. */
@@ -21,12 +23,15 @@ beforeEach(async () => {
   begun = [];
   headersOfApp = {};
   drainAsked = 0;
-  server = createServer((request, response) => {
+  bodies = [];
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     begun.push(`${request.method} ${request.url}`);
+    bodies.push(await buffer(request));
     if (request.url === "/dies" && begun.filter((one) => one.endsWith("/dies")).length === 1) {
       end(request.socket);
     } else response.writeHead(200, headersOfApp).end("done");
-  });
+  };
+  server = createServer((request, response) => void answer(request, response));
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });
@@ -44,8 +49,11 @@ interface CallTraits {
   readonly isDurable?: boolean;
 }
 
+/** A connection broke: what the endpoint does. */
+type OnBroke = (again: () => void, fail: () => void) => void;
+
 /** Sends a call to the app; resolves with its status or the code of its failure. */
-async function send(method: string, target: string, traits: CallTraits = {}) {
+async function send(method: string, target: string, traits: CallTraits = {}, broke?: OnBroke) {
   const { promise, resolve } = Promise.withResolvers<number | string>();
   let status = 0;
   const { key, isDurable = false } = traits;
@@ -64,11 +72,17 @@ async function send(method: string, target: string, traits: CallTraits = {}) {
     complete: () => resolve(status),
     fail: ({ code }: { code: string }) => resolve(code),
   };
-  connections.send({
+  const proxied = {
     call: call as unknown as Call,
     waited: { queue: 0, start: 0 },
     limits: { timeoutMs: 10_000, maxDurationMs: 10_000 },
-  });
+  };
+  const again = (): void => connections.send(proxied);
+  connections.send(
+    proxied,
+    undefined,
+    broke && (async (fail) => await Promise.resolve().then(() => broke(again, fail))),
+  );
   return await promise;
 }
 
@@ -100,6 +114,29 @@ test("a GET on a fresh connection does not: no idle connection was closed", asyn
   end = close;
   expect(await send("GET", "/dies")).toBe("origin_error");
   expect(begun).toEqual(["GET /dies"]);
+});
+
+test.each([
+  ["is reset", reset],
+  ["is closed", close],
+] as const)("a POST whose connection %s can be run again with its body", async (_, ending) => {
+  end = ending;
+  expect(await send("POST", "/dies", {}, (again) => again())).toBe(200);
+  expect(begun).toEqual(["POST /dies", "POST /dies"]);
+  expect(bodies.map((body) => body.length)).toEqual([12_000, 12_000]);
+});
+
+test("a call that is not run again fails as if nobody had been asked", async () => {
+  end = reset;
+  expect(await send("POST", "/dies", {}, (_again, fail) => fail())).toBe("origin_error");
+});
+
+test("nobody is asked once a byte of the response is there", async () => {
+  end = (socket) => socket.end("HTTP/1.1 200 OK\r\n");
+  const refuse = (): never => {
+    throw new Error("asked");
+  };
+  expect(await send("POST", "/dies", {}, refuse)).toBe("origin_error");
 });
 
 test("connections may be closed in any order, any number of times", async () => {

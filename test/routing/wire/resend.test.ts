@@ -48,6 +48,13 @@ describe("a call", () => {
     expect(allowed).toEqual(expected);
   });
 
+  it("that its endpoint lets run again is sent again, whatever it is, until its response begins", () => {
+    for (const { progress, terms } of CASES) {
+      const may = mayResend(progress, { ...terms, isRepeatable: true });
+      expect([progress, terms, may]).toEqual([progress, terms, progress !== "answered"]);
+    }
+  });
+
   it("whose response has begun is never sent again", () => {
     for (const [, may] of casesWhere(({ progress }) => progress === "answered")) {
       expect(may).toBe(false);
