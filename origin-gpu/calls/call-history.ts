@@ -25,6 +25,11 @@ export class CallHistory {
     return this.#steps[0].at;
   }
 
+  /** When it came to its present state. */
+  get changedAt(): number {
+    return (this.#steps.at(-1) as Step).at;
+  }
+
   /**
    * Takes the next state, where that is legal.
    * @returns false for an event that came too late

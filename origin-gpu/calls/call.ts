@@ -398,6 +398,28 @@ export class Call implements RespondingCall {
     if (this.#over) work.abort("the call is over");
   }
 
+  /**
+   * Since when the app waits for the client, which takes none of the response or sends no more of the body. Undefined
+   * while the app does not. By the clock of its context, in milliseconds.
+   */
+  get stalledSinceMs(): number | undefined {
+    const { state, changedAt } = this.#history;
+    if (state !== "running") return this.#response.stalledSinceMs;
+    return this.body.awaitsSender ? Math.max(this.body.arrivedAt, changedAt) : undefined;
+  }
+
+  /** Ends a stalled call: others need its place. @param forS seconds that it was stalled, for client and operator */
+  cut(forS: number): void {
+    const meanwhile = `for ${forS} s while other requests waited`;
+    if (this.#history.state !== "running") {
+      this.cancel(`the client took nothing of the response ${meanwhile}`);
+      return;
+    }
+    const detail = `the client sent nothing ${meanwhile}`;
+    this.fail({ code: "upload_interrupted", detail });
+    this.#work?.abort(detail);
+  }
+
   pauseApp(): void {
     this.#work?.pause();
   }

@@ -22,6 +22,8 @@ export interface Subscriber {
 export interface CallResponse {
   /** There is no subscriber, and the response will not be stored. */
   readonly abandoned: boolean;
+  /** Since when the app is held back by a subscriber that takes nothing; undefined while none does. By `now()`. */
+  readonly stalledSinceMs: number | undefined;
   /** Whether a subscriber can be served from this byte on. */
   canResume(offset: number): boolean;
   attach(subscriber: Subscriber): StreamEvents;

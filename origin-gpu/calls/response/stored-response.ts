@@ -24,6 +24,8 @@ const NO_SUBSCRIBERS: readonly WaitingSubscriber[] = [];
 
 export class StoredResponse implements CallResponse {
   readonly abandoned = false;
+  /** The disk takes it, whatever its subscribers do. */
+  readonly stalledSinceMs = undefined;
   readonly #call: RespondingCall;
   readonly #storage: CallStorage;
   /** The call is in the journal. */

@@ -36,8 +36,9 @@ export class StreamedResponse implements CallResponse {
   #eager = false;
   #complete = false;
   #failure: Failure | undefined;
-  /** The app is held back. */
+  /** The app is held back, since `#heldAt`. */
   #held = false;
+  #heldAt = 0;
   /** The client has left, and the app's work goes on: the rest of the response is discarded. */
   #discarding = false;
 
@@ -63,6 +64,10 @@ export class StreamedResponse implements CallResponse {
 
   get abandoned(): boolean {
     return this.#stream === undefined;
+  }
+
+  get stalledSinceMs(): number | undefined {
+    return this.#held ? Math.max(this.#heldAt, this.#sentAt) : undefined;
   }
 
   canResume(offset: number): boolean {
@@ -123,6 +128,7 @@ export class StreamedResponse implements CallResponse {
     const unsent = this.#ring.end - this.#offset;
     if (unsent > this.#unsentLimit && !this.#held) {
       this.#held = true;
+      this.#heldAt = this.#context.now();
       this.#call.pauseApp();
     }
     const wholeSoon =

@@ -266,6 +266,59 @@ describe("holding the app back", () => {
     expect(client.bytes - before).toBeGreaterThanOrEqual(REPLAY_RING_BYTES / 2);
   });
 
+  test("is a stall from the last byte on that the client took", () => {
+    const bench = new Bench();
+    const { client, stream } = bench.open();
+    bench.respond();
+    const chunks = (REPLAY_RING_BYTES + INITIAL_WINDOW_BYTES) / (64 * KIB);
+    for (let count = 0; count < chunks; count += 1) {
+      bench.call.append(new Uint8Array(64 * KIB));
+      bench.turn();
+    }
+    bench.now = 5_000;
+    expect(bench.call.stalledSinceMs).toBeUndefined();
+    bench.call.append(new Uint8Array(1));
+    bench.now = 6_000;
+    expect(bench.call.stalledSinceMs).toBe(5_000);
+    stream.consume(64 * KIB);
+    bench.link.exchange();
+    bench.now = 7_000;
+    expect(bench.call.stalledSinceMs).toBe(6_000);
+    bench.call.cut(60);
+    bench.link.exchange();
+    expect(client.failure).toContain("took nothing of the response for 60 s");
+    expect(bench.app.at(-1)).toMatch(/^abort: /);
+  });
+
+  test("is none where the app itself is slow", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.respond();
+    bench.call.append(new Uint8Array(64 * KIB));
+    bench.turn();
+    bench.now += 600_000;
+    expect(bench.call.stalledSinceMs).toBeUndefined();
+  });
+
+  test("is a stall of the body too, while the app waits for more of it", async () => {
+    const bench = new Bench();
+    bench.now = 2_000;
+    const { client } = bench.open(false);
+    expect(bench.call.stalledSinceMs).toBeUndefined();
+    void bench.call.body
+      .chunks()
+      .next()
+      .catch(() => undefined);
+    await Promise.resolve();
+    expect(bench.call.stalledSinceMs).toBe(2_000);
+    bench.call.cut(60);
+    bench.link.exchange();
+    expect(client.failure).toContain("upload_interrupted");
+    expect(bench.app).toEqual([
+      "abort: the client sent nothing for 60 s while other requests waited",
+    ]);
+  });
+
   test("goes on while no client is attached", () => {
     const bench = new Bench();
     bench.open();
