@@ -13,7 +13,7 @@ import type {
   Rollout,
 } from "../../../origin-gpu/core/claims.ts";
 
-const LIMITS: ArbitrationLimits = {
+export const LIMITS: ArbitrationLimits = {
   residencyMs: 1_000,
   patienceMs: 10_000,
   mostPatienceMs: 40_000,

@@ -1,0 +1,433 @@
+import { describe, expect, test } from "vitest";
+import { GIB } from "../../../base/units.ts";
+import type { Card } from "../../../origin-gpu/core/cards.ts";
+import type { ClaimNeeds } from "../../../origin-gpu/core/claims.ts";
+import { BoxWorld, CARDS, LIMITS, type TestedClaim, type TestedPool } from "./box-world.ts";
+
+const ONE: ClaimNeeds = { gpus: [{ count: 1 }] };
+const ONE_CARD = CARDS.slice(0, 1);
+const TWO_CARDS = CARDS.slice(0, 2);
+
+function pool(endpoint: string, needs: ClaimNeeds = ONE, version = "v1"): TestedPool {
+  return { pool: `${endpoint}/${version}`, endpoint, app: endpoint, needs };
+}
+
+function share(gib: number): ClaimNeeds {
+  return { gpuMemoryBytes: gib * GIB };
+}
+
+/** A holder that is ready, has nothing to do and may yield. */
+function idleHolder(world: BoxWorld, owner: TestedPool): TestedClaim {
+  const claim = world.want(owner);
+  expect(claim.state).toBe("held");
+  world.use(claim, 1);
+  world.use(claim, 0);
+  world.advance(LIMITS.residencyMs);
+  return claim;
+}
+
+function busyHolder(world: BoxWorld, owner: TestedPool): TestedClaim {
+  const claim = idleHolder(world, owner);
+  world.use(claim, 1);
+  return claim;
+}
+
+const idsOf = ({ cards }: TestedClaim) => cards.map(({ id }) => id);
+
+describe("whole cards", () => {
+  test("a claim gets so many cards, and the next one waits until a process is gone", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const first = world.want(pool("a", { gpus: [{ count: 2 }] }));
+    const second = world.want(pool("b"));
+    expect(idsOf(first)).toEqual(["GPU-0", "GPU-1"]);
+    expect(second.state).toBe("waiting");
+    world.free(first);
+    expect(idsOf(second)).toEqual(["GPU-0"]);
+  });
+
+  test("the first choice that is free is taken, in order of preference", () => {
+    const world = new BoxWorld();
+    const needs = {
+      gpus: [
+        { kind: "B200", count: 1 },
+        { kind: "L4", count: 1 },
+        { kind: "H100", count: 2 },
+      ],
+    };
+    expect(idsOf(world.want(pool("a", needs)))).toEqual(["GPU-2"]);
+    expect(idsOf(world.want(pool("b", needs)))).toEqual(["GPU-0", "GPU-1"]);
+  });
+
+  test("a claim that no cards of the box could satisfy holds nobody up", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const needs = { gpus: [{ count: 3 }] };
+    expect(world.box.couldGrant(needs)).toBe(false);
+    expect(world.box.couldGrant(ONE)).toBe(true);
+    const impossible = world.want(pool("a", needs));
+    expect(world.want(pool("b")).state).toBe("held");
+    expect(impossible.state).toBe("waiting");
+  });
+
+  test("a claim for two cards reserves the free one: a small claim behind it does not take it", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const holder = busyHolder(world, pool("a"));
+    const big = world.want(pool("b", { gpus: [{ count: 2 }] }));
+    const small = world.want(pool("c"));
+    expect(small.state).toBe("waiting");
+    world.free(holder);
+    expect([big.state, small.state]).toEqual(["held", "waiting"]);
+  });
+
+  test("small claims that keep coming and are always busy do not starve a big one", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const owners = [pool("a"), pool("b"), pool("c")];
+    for (const owner of owners) world.want(owner);
+    const big = world.want(pool("big", { gpus: [{ count: 2 }] }));
+    const startedMs = world.nowMs;
+    while (big.state === "waiting") {
+      for (const claim of world.in("held")) {
+        if (claim.isAsked) {
+          world.free(claim);
+          world.want(owners.find(({ pool }) => pool === claim.claim.pool) as TestedPool);
+        } else world.use(claim, 1, world.nowMs - 500);
+      }
+      world.advance(100);
+      expect(world.nowMs - startedMs).toBeLessThan(LIMITS.patienceMs + 2 * LIMITS.residencyMs);
+    }
+  });
+});
+
+describe("shares of a card's memory", () => {
+  test("shares pack onto one card while their sum fits, and leave whole cards free", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const shares = [40, 30, 10].map((gib) => world.want(pool(`s${gib}`, share(gib))));
+    expect(shares.flatMap(idsOf)).toEqual(["GPU-0", "GPU-0", "GPU-0"]);
+    expect(idsOf(world.want(pool("whole")))).toEqual(["GPU-1"]);
+  });
+
+  test("a share never lies beside a whole card's owner, and the other way round", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const whole = world.want(pool("a"));
+    const small = world.want(pool("b", share(1)));
+    expect(small.state).toBe("waiting");
+    world.free(whole);
+    expect(small.state).toBe("held");
+    expect(world.want(pool("a")).state).toBe("waiting");
+  });
+
+  test("only those shares yield that have to", () => {
+    const world = new BoxWorld(ONE_CARD);
+    idleHolder(world, pool("small", share(10)));
+    const large = idleHolder(world, pool("large", share(60)));
+    world.want(pool("new", share(60)));
+    expect(world.yields).toEqual([{ id: large.claim.id, reason: "wanted" }]);
+  });
+
+  test("a card of unknown memory is given away whole alone", () => {
+    const card: Card = { id: "0", name: "NVIDIA GB10", memoryBytes: 0 };
+    const world = new BoxWorld([card]);
+    expect(world.box.couldGrant(share(1))).toBe(false);
+    expect(world.want(pool("a")).state).toBe("held");
+  });
+});
+
+describe("who yields", () => {
+  test("the idle holder that was used least recently", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const first = idleHolder(world, pool("a"));
+    const second = idleHolder(world, pool("b"));
+    world.use(first, 1);
+    world.use(first, 0);
+    world.want(pool("c"));
+    expect(world.yields).toEqual([{ id: second.claim.id, reason: "wanted" }]);
+  });
+
+  test("a tick that comes too early asks for another one", () => {
+    const world = new BoxWorld(ONE_CARD);
+    busyHolder(world, pool("a"));
+    world.want(pool("b"));
+    const [wake] = world.box.tick(world.nowMs + LIMITS.patienceMs - 1);
+    expect(wake).toEqual({ type: "wake_at", atMs: world.nowMs + LIMITS.patienceMs });
+  });
+
+  test("no holder that loads, nor one that has just become ready", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = world.want(pool("a"));
+    world.want(pool("b"));
+    world.advance(10 * LIMITS.mostPatienceMs);
+    expect(world.yields).toEqual([]);
+    world.use(holder, 0);
+    world.advance(LIMITS.residencyMs - 1);
+    expect(world.yields).toEqual([]);
+    world.advance(1);
+    expect(world.yields).toHaveLength(1);
+  });
+
+  test("a busy one is asked when the claim's patience ends", () => {
+    const world = new BoxWorld(ONE_CARD);
+    busyHolder(world, pool("a"));
+    world.want(pool("b"));
+    world.advance(LIMITS.patienceMs - 1);
+    expect(world.yields).toEqual([]);
+    world.advance(1);
+    expect(world.yields).toHaveLength(1);
+  });
+
+  test("a busy one serves its own older callers first, within a bound", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = busyHolder(world, pool("a"));
+    const arrivedMs = world.nowMs;
+    world.advance(10);
+    world.use(holder, 1, arrivedMs);
+    world.want(pool("b"));
+    world.advance(LIMITS.patienceMs);
+    expect(world.yields).toEqual([]);
+    // The next one in its queue came after the claim.
+    world.use(holder, 1, world.nowMs);
+    expect(world.yields).toHaveLength(1);
+  });
+
+  test("a queue of older callers without an end does not hold a claim up for ever", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = busyHolder(world, pool("a"));
+    world.use(holder, 1, 0);
+    world.want(pool("b"));
+    world.advance(LIMITS.mostPatienceMs - 1);
+    expect(world.yields).toEqual([]);
+    world.advance(1);
+    expect(world.yields).toHaveLength(1);
+  });
+
+  test("a pool's second container makes no busy container drain that is its pool's only one", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const first = busyHolder(world, pool("a"));
+    busyHolder(world, pool("b"));
+    world.want(pool("a"));
+    world.advance(10 * LIMITS.mostPatienceMs);
+    expect(world.yields).toEqual([]);
+    // Without its first one it is in need.
+    world.leave(first);
+    world.stick(first);
+    expect(world.yields).toHaveLength(1);
+  });
+
+  test("a claim that no call waits for makes nobody yield", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = idleHolder(world, pool("a"));
+    const inAdvance = world.want(pool("b"), {});
+    world.advance(10 * LIMITS.mostPatienceMs);
+    expect(world.yields).toEqual([]);
+    world.free(holder);
+    expect(inAdvance.state).toBe("held");
+  });
+
+  test("one that ends anyway is waited for, and one that can't end is not", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const ending = idleHolder(world, pool("a"));
+    const idle = idleHolder(world, pool("b"));
+    world.leave(ending);
+    world.want(pool("c"));
+    expect(world.yields).toEqual([]);
+    world.stick(ending);
+    expect(world.yields).toEqual([{ id: idle.claim.id, reason: "wanted" }]);
+  });
+
+  test("a claim that is withdrawn is given up", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = busyHolder(world, pool("a"));
+    world.withdraw(world.want(pool("b")));
+    world.advance(10 * LIMITS.mostPatienceMs);
+    world.free(holder);
+    expect(world.yields).toEqual([]);
+    expect(world.grants).toHaveLength(1);
+  });
+});
+
+describe("turns", () => {
+  test("the claim whose call has waited longest comes first", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = busyHolder(world, pool("a"));
+    const late = world.want(pool("b"));
+    const early = world.want(pool("c"), { sinceMs: 0 });
+    world.free(holder);
+    expect([late.state, early.state]).toEqual(["waiting", "held"]);
+  });
+
+  test("a claim whose oldest call left is in line by the next one", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = busyHolder(world, pool("a"));
+    const first = world.want(pool("b"), { sinceMs: 0 });
+    const second = world.want(pool("c"), { sinceMs: 10 });
+    world.wantSince(first, 20);
+    world.free(holder);
+    expect([first.state, second.state]).toEqual(["waiting", "held"]);
+  });
+
+  test("a pool that yielded is behind those that waited meanwhile, however old its calls are", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = busyHolder(world, pool("a"));
+    world.use(holder, 1, 0);
+    const others = [world.want(pool("b")), world.want(pool("c"))];
+    world.advance(LIMITS.mostPatienceMs);
+    expect(world.yields).toHaveLength(1);
+    const again = world.want(pool("a"), { sinceMs: 0 });
+    world.free(holder);
+    expect([...others, again].map(({ state }) => state)).toEqual(["held", "waiting", "waiting"]);
+    world.free(others[0] as TestedClaim);
+    expect([...others, again].map(({ state }) => state)).toEqual(["gone", "held", "waiting"]);
+  });
+});
+
+describe("fixed ports", () => {
+  test("a port has one owner, and an idle owner yields it", () => {
+    const world = new BoxWorld([]);
+    const first = idleHolder(world, pool("a", { port: 8000 }));
+    const second = world.want(pool("b", { port: 8000 }));
+    expect(world.want(pool("c", { port: 8001 })).state).toBe("held");
+    expect(world.yields).toEqual([{ id: first.claim.id, reason: "wanted" }]);
+    world.free(first);
+    expect(second.state).toBe("held");
+  });
+});
+
+describe("a new version", () => {
+  const next = (endpoint: string, needs = ONE) => pool(endpoint, needs, "v2");
+
+  test("overlaps with the serving one where both fit", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    busyHolder(world, pool("a"));
+    expect(world.want(next("a"), { rollout: "auto" }).state).toBe("held");
+    expect(world.yields).toEqual([]);
+  });
+
+  test("takes an idle container's place rather than the busy serving one's", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    busyHolder(world, pool("a"));
+    const idle = idleHolder(world, pool("b"));
+    world.want(next("a"), { rollout: "auto" });
+    expect(world.yields).toEqual([{ id: idle.claim.id, reason: "wanted" }]);
+  });
+
+  test("makes the serving one drain at once where they don't fit beside each other", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const serving = busyHolder(world, pool("a"));
+    const candidate = world.want(next("a"), { rollout: "auto" });
+    expect(world.yields).toEqual([{ id: serving.claim.id, reason: "wanted" }]);
+    world.free(serving);
+    expect(candidate.state).toBe("held");
+  });
+
+  test("is before everybody in line, and no victim until it is switched to", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const serving = busyHolder(world, pool("a"));
+    const waiter = world.want(pool("b"), { sinceMs: 0 });
+    const candidate = world.want(next("a"), { rollout: "auto" });
+    world.free(serving);
+    expect([waiter.state, candidate.state]).toEqual(["waiting", "held"]);
+    world.use(candidate, 0);
+    world.advance(10 * LIMITS.mostPatienceMs);
+    expect(world.yields).toHaveLength(1);
+    world.unpin(candidate);
+    expect(world.yields).toHaveLength(2);
+  });
+
+  test("that is given up leaves its place to the serving one", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const serving = busyHolder(world, pool("a"));
+    const candidate = world.want(next("a"), { rollout: "auto" });
+    world.free(serving);
+    const again = world.want(pool("a"), { sinceMs: 0 });
+    expect(again.state).toBe("waiting");
+    world.free(candidate);
+    expect(again.state).toBe("held");
+  });
+
+  test('with rollout "overlap" never asks the serving one', () => {
+    const world = new BoxWorld(ONE_CARD);
+    const serving = idleHolder(world, pool("a"));
+    const candidate = world.want(next("a"), { rollout: "overlap" });
+    world.advance(10 * LIMITS.mostPatienceMs);
+    expect(world.yields).toEqual([]);
+    world.free(serving);
+    expect(candidate.state).toBe("held");
+  });
+
+  test('with rollout "replace" starts when the serving one is gone, though both would fit', () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const serving = busyHolder(world, pool("a"));
+    const candidate = world.want(next("a"), { rollout: "replace" });
+    expect(world.yields).toEqual([{ id: serving.claim.id, reason: "replaced" }]);
+    expect(candidate.state).toBe("waiting");
+    world.free(serving);
+    expect(candidate.state).toBe("held");
+    const back = world.want(pool("a"));
+    expect(back.state).toBe("waiting");
+    world.free(candidate);
+    expect(back.state).toBe("held");
+  });
+
+  test("proves its endpoints one after the other where they don't fit together", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const [first, second] = ["x", "y"].map((endpoint) =>
+      world.want(Object.assign(next(endpoint), { app: "app" }), { rollout: "auto" }),
+    );
+    expect([first?.state, second?.state]).toEqual(["held", "waiting"]);
+    expect(world.yields).toEqual([]);
+    world.use(first as TestedClaim, 0);
+    expect(world.yields).toHaveLength(1);
+    world.free(first as TestedClaim);
+    expect(second?.state).toBe("held");
+  });
+});
+
+describe("containers that sleep", () => {
+  test("give their cards back, and wake on the same ones", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const sleeper = idleHolder(world, pool("a"));
+    world.sleep(sleeper);
+    const other = idleHolder(world, pool("b"));
+    expect(idsOf(other)).toEqual(["GPU-0"]);
+    world.wake(sleeper);
+    expect(world.yields).toEqual([{ id: other.claim.id, reason: "wanted" }]);
+    world.free(other);
+    expect(sleeper.state).toBe("held");
+    expect(idsOf(sleeper)).toEqual(["GPU-0"]);
+  });
+
+  test("keep their port, and end when somebody else needs it", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const needs = { ...ONE, port: 8000 };
+    const sleeper = idleHolder(world, pool("a", needs));
+    world.sleep(sleeper);
+    const other = world.want(pool("b", needs));
+    expect(other.state).toBe("waiting");
+    expect(world.yields).toEqual([{ id: sleeper.claim.id, reason: "wanted" }]);
+    world.free(sleeper);
+    expect(other.state).toBe("held");
+  });
+});
+
+describe("a card that is taken out", () => {
+  test("its holder yields, busy or asleep, and nobody gets it", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const asleep = idleHolder(world, pool("a"));
+    world.sleep(asleep);
+    const busy = busyHolder(world, pool("b"));
+    expect(idsOf(busy)).toEqual(["GPU-0"]);
+    world.setCards(CARDS.slice(1, 2));
+    expect(world.yields).toEqual([
+      { id: asleep.claim.id, reason: "card_lost" },
+      { id: busy.claim.id, reason: "card_lost" },
+    ]);
+    world.free(busy);
+    expect(idsOf(world.want(pool("b")))).toEqual(["GPU-1"]);
+    expect(world.want(pool("c")).state).toBe("waiting");
+  });
+
+  test("comes back for those that wait", () => {
+    const world = new BoxWorld([]);
+    const claim = world.want(pool("a"));
+    world.setCards(ONE_CARD);
+    expect(claim.state).toBe("held");
+  });
+});
