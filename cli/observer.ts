@@ -15,7 +15,7 @@ import {
 } from "../base/observer.ts";
 import { within } from "../base/runtime/within.ts";
 import { UsageError } from "./failure.ts";
-import { LineWriter } from "./line-writer.ts";
+import { LineWriter } from "../base/node/line-writer.ts";
 import { parseMetricsAddress } from "./metrics-address.ts";
 import { stderrWriter } from "./stderr.ts";
 

@@ -5,7 +5,7 @@
  */
 import { constants, openSync, writeSync } from "node:fs";
 import { codeOf } from "./failure.ts";
-import type { WriteText } from "./line-writer.ts";
+import type { WriteText } from "../base/node/line-writer.ts";
 
 /** How often a terminal that takes nothing is tried again: nothing tells when it does. */
 const TERMINAL_RETRY_MS = 50;

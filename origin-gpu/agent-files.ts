@@ -1,29 +1,35 @@
-/** The files of one agent alone, which it opens before it dials: waiting request bodies, and what is deployed here. */
+/** The files of one agent alone, which it opens before it dials: waiting request bodies, what is deployed here, and logs. */
 import { join } from "node:path";
 import { GIB } from "../base/units.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { type DeploymentFiles, openDeploymentFiles } from "./apps/deployed-apps.ts";
 import { BodySpools } from "./calls/body-spool.ts";
+import { ContainerLogs } from "./logs/container-logs.ts";
 
 /** Request bodies of all waiting calls together, in memory and on the disk. */
 const WAITING_BODIES_BYTES = 10 * GIB;
 
-/** Empty for an agent without a state directory. */
 export interface AgentFiles {
   readonly bodies?: BodySpools;
   readonly deployed?: DeploymentFiles | undefined;
+  readonly logs: ContainerLogs;
 }
 
+/** Without a state directory logs are in memory, and nothing else is kept. */
 export async function openAgentFiles({
   stateDirectory: directory,
-  acceptsAssignments = false,
+  acceptsAssignments,
   appUser,
+  observer,
 }: AgentOptions): Promise<AgentFiles> {
-  if (directory === undefined) return {};
-  const bodies = await BodySpools.open({
-    directory: join(directory, "bodies"),
-    limitBytes: WAITING_BODIES_BYTES,
-  });
-  const deployed = acceptsAssignments ? await openDeploymentFiles(directory, appUser) : undefined;
-  return { bodies, deployed };
+  if (directory === undefined) return { logs: new ContainerLogs() };
+  return {
+    bodies: await BodySpools.open({
+      directory: join(directory, "bodies"),
+      limitBytes: WAITING_BODIES_BYTES,
+    }),
+    deployed:
+      acceptsAssignments === true ? await openDeploymentFiles(directory, appUser) : undefined,
+    logs: await ContainerLogs.open(join(directory, "logs"), observer),
+  };
 }

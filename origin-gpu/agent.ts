@@ -18,6 +18,7 @@ import { secretsFrom } from "./apps/secrets.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import type { AppConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
+import type { ContainerLogs } from "./logs/container-logs.ts";
 import { PythonEnvironments } from "./environments/python-environments.ts";
 import { EarlyStreams } from "./link/early-streams.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
@@ -64,6 +65,7 @@ class Agent {
   readonly #environments: PythonEnvironments;
   readonly #apps: AppRuntimes;
   readonly #loopbackUrls: LoopbackUrls;
+  readonly #logs: ContainerLogs;
   readonly #links: readonly [Link, ...Link[]];
   /** Links whose first welcome is still to come. */
   readonly #unwelcomed: Set<number>;
@@ -75,7 +77,7 @@ class Agent {
   #opening: Promise<OpenedCalls> | undefined;
   #isDraining = false;
 
-  constructor(options: AgentOptions, { bodies, deployed }: AgentFiles) {
+  constructor(options: AgentOptions, { bodies, deployed, logs }: AgentFiles) {
     const { gatewayUrl: url, connectTo, enrolment, announced, observer, links = 1 } = options;
     this.#options = options;
     this.#gateway = new GatewayAddress({ url, enrolment, ...(connectTo && { connectTo }) });
@@ -84,11 +86,13 @@ class Agent {
       inherited: process.env,
       user: options.appUser,
     });
+    this.#logs = logs;
     this.#apps = new AppRuntimes({
       gateway: this.#gateway,
       bodies,
       usePython: this.#environments.use,
       user: options.appUser,
+      logs: this.#logs,
       observer,
       onServing: () => this.#resumeCalls(),
     });
@@ -277,7 +281,7 @@ class Agent {
     const saved = this.#streams.taker?.calls.close("the agent stops");
     await Promise.all([this.#environments.close(), this.#apps.close()]);
     this.#loopbackUrls.close();
-    await saved;
+    await Promise.all([saved, this.#logs.close()]);
     for (const link of this.#links) link.stop();
     const opened = await this.#opening?.catch(() => undefined);
     await opened?.durable?.close();

@@ -6,6 +6,7 @@ import type { Observer } from "../../base/observer.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import type { ContainerLogs } from "../logs/container-logs.ts";
 import { Endpoint, type EndpointOptions, type PoolActivity } from "../endpoints/endpoint.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
@@ -21,6 +22,8 @@ export interface BoxServices extends Pick<
   "gateway" | "bodies" | "usePython" | "user"
 > {
   readonly observer: Observer;
+  /** Without them no line of a container is kept. */
+  readonly logs?: ContainerLogs;
   /** Called when a version of an app begins to take calls. */
   readonly onServing: () => void;
 }
@@ -42,9 +45,9 @@ export class AppVersion {
   /** Starts the containers. */
   constructor(
     description: VersionDescription,
-    { onServing: _onServing, ...services }: BoxServices,
+    { onServing: _onServing, logs, ...services }: BoxServices,
   ) {
-    const { endpoints, logName } = description;
+    const { environment, app, version, endpoints, logName } = description;
     for (const settings of endpoints) {
       const { function: name } = settings;
       this.#settings.set(name, settings);
@@ -54,6 +57,8 @@ export class AppVersion {
         settings,
         environment: containerVariables(description, name),
         source: `${logName}${name}`,
+        beginLog: (container) =>
+          logs?.begin({ container, environment, app, function: name, version }),
       });
       this.#endpoints.set(name, endpoint);
     }

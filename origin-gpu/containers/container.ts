@@ -6,6 +6,7 @@
 import type { Observer } from "../../base/observer.ts";
 import type { AppUser } from "../app-user.ts";
 import type { EndpointConfig } from "../config/config.ts";
+import type { ContainerLog } from "../logs/container-logs.ts";
 
 /** Where requests go. */
 export interface ContainerAddress {
@@ -72,6 +73,8 @@ export interface ContainerOptions {
   readonly observer: Observer;
   /** Names the container's function in each line about it, with its app and version where there may be several. */
   readonly source: string;
+  /** Begins the log of the container with this id. Without it no line is kept. */
+  readonly beginLog?: ((container: string) => ContainerLog | undefined) | undefined;
   /** The process ended by itself after it had been ready. */
   readonly onUnexpectedExit?: (exit: ExitInfo) => void;
 }

@@ -34,7 +34,7 @@ export class LineSplitter {
     }
   }
 
-  /** The stream has ended: what has no line break yet is a line too. */
+  /** The stream has ended, or is cut here: what has no line break yet is a line too. */
   end(): void {
     const rest = this.#rest + this.#decoder.end();
     this.#rest = "";

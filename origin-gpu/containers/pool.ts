@@ -12,6 +12,7 @@ import { AppConnections } from "../proxy/app-connections.ts";
 import {
   type Container,
   type ContainerAddress,
+  type ContainerOptions,
   type ContainerState,
   StartFailure,
   type UsePython,
@@ -36,6 +37,8 @@ export interface ContainerPoolOptions {
   /** As in `ContainerOptions`. */
   readonly observer: Observer;
   readonly source: string;
+  /** As in `ContainerOptions`. */
+  readonly beginLog?: ContainerOptions["beginLog"];
 }
 
 /** A container in use by one call. */

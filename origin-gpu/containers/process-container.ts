@@ -18,6 +18,7 @@ import {
   describeExit,
   noticesOf,
 } from "./container.ts";
+import type { ContainerLog } from "../logs/container-logs.ts";
 import { containerEnvironment, pathWithNode } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { groupMembers, listeners } from "./linux-processes.ts";
@@ -40,6 +41,7 @@ export class ProcessContainer implements Container {
   readonly #kind: ProcessKind;
   readonly #options: ContainerOptions;
   readonly #lastLines = new LastLines();
+  readonly #log: ContainerLog | undefined;
   readonly #ended = Promise.withResolvers<ExitInfo>();
   /** Aborted with the failure when the container can't become ready any more. */
   readonly #starting = new AbortController();
@@ -54,6 +56,8 @@ export class ProcessContainer implements Container {
     this.#kind = kind;
     this.#options = options;
     this.exited = this.#ended.promise;
+    this.#log = options.beginLog?.(id);
+    void this.exited.then(() => this.#log?.end());
     this.ready = this.#start();
     // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
@@ -125,7 +129,7 @@ export class ProcessContainer implements Container {
   async #usePython(): Promise<string> {
     const { endpoint, usePython } = this.#options;
     if (this.#kind.type !== "asgi") return endpoint.python;
-    const used = usePython(endpoint, noticesOf(this.#options));
+    const used = usePython(endpoint, (text) => this.#notice(text));
     // Not awaited: the stop of the container need not wait for an environment that is still being made.
     void this.#releaseAtTheEnd(used);
     const { python } = await Promise.race([used, rejectedBy(this.#starting.signal)]);
@@ -186,8 +190,9 @@ export class ProcessContainer implements Container {
       user,
       markedBy: MARK,
       withChannel: this.#kind.type === "asgi",
-      onLine: (line) => {
+      onLine: (line, stream) => {
         this.#lastLines.push(line);
+        this.#log?.write(stream, line);
         observer.emit("container.output", { source, line });
       },
     });
@@ -224,9 +229,7 @@ export class ProcessContainer implements Container {
     const { stopSignal, exitGracePeriod } = this.#options.endpoint;
     const gone = await this.#group?.stop(stopSignal, exitGracePeriod * SECOND_MS);
     if (gone !== false) return;
-    noticesOf(this.#options)(
-      "postern: warning: it does not end, even by SIGKILL, and is left behind",
-    );
+    this.#notice("postern: warning: it does not end, even by SIGKILL, and is left behind");
     this.#over({ code: null, signal: null });
   }
 
@@ -235,6 +238,7 @@ export class ProcessContainer implements Container {
     const from = this.#state;
     this.#state = to;
     observer.emit("container.state", { from, to, reason, source, container: this.id });
+    this.#log?.write("postern", `postern: ${to}: ${reason}`);
   }
 
   #over(exit: ExitInfo): void {
@@ -247,9 +251,15 @@ export class ProcessContainer implements Container {
     const open = listeners(groupMembers(group.pid)).filter(({ loopback }) => !loopback);
     if (open.length === 0) return;
     const ports = open.map(({ address, port }) => `${address}:${port}`).join(", ");
-    noticesOf(this.#options)(
+    this.#notice(
       `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
     );
+  }
+
+  /** Tells the operator, and those who read the container's log. */
+  #notice(text: string): void {
+    noticesOf(this.#options)(text);
+    this.#log?.write("postern", text);
   }
 
   #failure(

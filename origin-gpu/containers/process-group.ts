@@ -9,9 +9,11 @@ import { fileURLToPath } from "node:url";
 
 import { within } from "../../base/runtime/within.ts";
 import { type AppUser, commandAs } from "../app-user.ts";
+import type { LogStream } from "../logs/log-record.ts";
 import type { ExitInfo } from "./container.ts";
 import { processesWithVariable } from "./linux-processes.ts";
 import { LineSplitter } from "./output-lines.ts";
+import { OutputBudget, OutputLimiter } from "./output-limiter.ts";
 
 const LAUNCHER = fileURLToPath(new URL("launch.sh", import.meta.url));
 
@@ -43,7 +45,8 @@ export interface ProcessGroupOptions {
   readonly markedBy: string;
   /** Opens a socket to the command: its `CHANNEL_DESCRIPTOR`. */
   readonly withChannel?: boolean;
-  readonly onLine: (line: string) => void;
+  /** Hears each line of its output, and what Postern has to say among them. */
+  readonly onLine: (line: string, stream: LogStream) => void;
 }
 
 export class ProcessGroup {
@@ -55,6 +58,7 @@ export class ProcessGroup {
   readonly #child: ChildProcess;
   readonly #outputClosed: Promise<unknown>;
   readonly #graceOver = Promise.withResolvers<void>();
+  readonly #budget = new OutputBudget();
   #asked = false;
   #over = false;
 
@@ -71,11 +75,15 @@ export class ProcessGroup {
       stdio: ["ignore", "pipe", "pipe", "pipe", options.withChannel === true ? "pipe" : "ignore"],
     });
     this.#child = child;
-    this.#outputClosed = Promise.all([child.stdout, child.stderr].map((out) => this.#read(out)));
+    this.#outputClosed = Promise.all([
+      this.#read(child.stdout, "stdout"),
+      this.#read(child.stderr, "stderr"),
+    ]);
     this.leaderExited = new Promise((resolve) => {
       child.once("exit", (code, signal) => resolve({ code, signal }));
       child.once("error", (error: NodeJS.ErrnoException) => {
-        options.onLine(`postern: can't be started in ${options.directory}: ${error.message}`);
+        const line = `postern: can't be started in ${options.directory}: ${error.message}`;
+        options.onLine(line, "postern");
         const code = PERMANENT_ERRORS.has(error.code) ? NOT_FOUND : NO_RESOURCES;
         resolve({ code, signal: null });
       });
@@ -138,14 +146,21 @@ export class ProcessGroup {
     if (!this.#over && this.pid !== undefined) signalQuietly(-this.pid, signal);
   }
 
-  async #read(output: ChildProcess["stdout"] | undefined): Promise<void> {
+  async #read(
+    output: ChildProcess["stdout"] | undefined,
+    stream: "stdout" | "stderr",
+  ): Promise<void> {
     if (!output) return;
-    const splitter = new LineSplitter(this.#options.onLine);
-    output.on("data", (chunk: Buffer) => splitter.write(chunk));
+    const { onLine } = this.#options;
+    const splitter = new LineSplitter((line) => onLine(line, stream));
+    const limiter = new OutputLimiter(splitter, this.#budget, (lines) => {
+      onLine(`postern: ${lines} lines of ${stream} were left out: they came too fast`, "postern");
+    });
+    output.on("data", (chunk: Buffer) => limiter.write(chunk));
     // A pipe that breaks has ended, for whoever reads lines.
     output.on("error", () => output.destroy());
     await once(output, "close").catch(() => undefined);
-    splitter.end();
+    limiter.end();
   }
 }
 

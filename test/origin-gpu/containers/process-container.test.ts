@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
-import type { Container, ExitInfo } from "../../../origin-gpu/containers/container.ts";
+import type {
+  Container,
+  ContainerOptions,
+  ExitInfo,
+} from "../../../origin-gpu/containers/container.ts";
+import { ContainerLogs } from "../../../origin-gpu/logs/container-logs.ts";
+import type { LogRecord } from "../../../origin-gpu/logs/log-record.ts";
+import { MemoryLogs } from "../../../origin-gpu/logs/memory-logs.ts";
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
 import { freePort, temporaryDirectory } from "../../support/temporary.ts";
@@ -16,11 +23,16 @@ class Started {
   readonly container: Container;
   readonly #waiting = new Set<() => void>();
 
-  constructor(endpoint: EndpointConfig, environment: Record<string, string> = {}) {
+  constructor(
+    endpoint: EndpointConfig,
+    environment: Record<string, string> = {},
+    beginLog?: ContainerOptions["beginLog"],
+  ) {
     this.container = startContainer({
       endpoint,
       environment,
       usePython: plainPython,
+      beginLog,
       ...listening((line) => {
         this.lines.push(line);
         for (const check of this.#waiting) check();
@@ -50,8 +62,12 @@ class Started {
 }
 
 const started: Started[] = [];
-function start(endpoint: EndpointConfig, environment: Record<string, string> = {}): Started {
-  const one = new Started(endpoint, environment);
+function start(
+  endpoint: EndpointConfig,
+  environment: Record<string, string> = {},
+  beginLog?: ContainerOptions["beginLog"],
+): Started {
+  const one = new Started(endpoint, environment, beginLog);
   started.push(one);
   return one;
 }
@@ -451,6 +467,46 @@ describe("warm-up requests", () => {
       message: "not ready within startup_timeout, 1 s: warmup[0], GET /hang, was not answered",
     });
     await container.exited;
+  });
+});
+
+describe("the log", () => {
+  const of = { environment: "main", app: "demo", function: "web", version: 1 };
+
+  /** The log of a container that has ended, and what it said to the operator. */
+  async function logged(endpoint: EndpointConfig) {
+    const store = new MemoryLogs();
+    const logs = new ContainerLogs(store);
+    const { container, lines } = start(endpoint, {}, (id) => logs.begin({ container: id, ...of }));
+    await container.ready.catch(() => undefined);
+    await container.stop();
+    const [log] = store.logs;
+    const text = await log?.pieces[0]?.read();
+    const records = (text ?? "").trim().split("\n");
+    return { lines, records: records.map((line) => JSON.parse(line) as LogRecord) };
+  }
+
+  test("has both streams of the container, and what became of it", async () => {
+    const { records } = await logged(serverEndpoint(["--exit-at-start", "3"]));
+    const lines = records.map(({ stream, text }) => `${stream}: ${text}`);
+    expect(lines).toContain("stdout: loading weights");
+    expect(lines).toContain("stderr: out of memory");
+    expect(lines.at(-1)).toMatch(/^postern: postern: failed: .*ended with code 3/);
+  });
+
+  test("has the last words of a container that prints 100 MB, and counts what it lacks", async () => {
+    const printed = 1_000_000;
+    const program = `yes ${"x".repeat(99)} | head -n ${printed}; echo the end`;
+    const command = ["sh", "-c", program];
+    const kind = { type: "web_server", command } as const;
+    const { records, lines } = await logged(endpointConfig({ kind }));
+    expect(records.map(({ text }) => text)).toContain("the end");
+    const gaps = lines.filter((line) => line.includes("were left out: they came too fast"));
+    const leftOut = gaps.reduce((sum, line) => sum + Number(/\d+/.exec(line)?.[0]), 0);
+    expect(leftOut).toBeGreaterThan(printed / 2);
+    const passed = lines.filter((line) => line.startsWith("x")).length;
+    // A line that is cut by a loss may count twice, and one whose rest begins the newest piece not at all.
+    expect(Math.abs(passed + leftOut - printed)).toBeLessThan(printed / 1000);
   });
 });
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { LineWriter } from "../../cli/line-writer.ts";
+import { LineWriter } from "../../../base/node/line-writer.ts";
 
 /** A stream whose reader takes what is written when the test says so. */
 function slowStream() {
