@@ -3,6 +3,7 @@
  * which it is wrong, and a message that says what would be right.
  */
 import { type EndpointTable, KIND_KEYS } from "./keys.ts";
+import { isNeverTold } from "./told-port.ts";
 
 interface Combination {
   readonly key: keyof EndpointTable;
@@ -92,6 +93,12 @@ export const OF_KINDS: readonly Combination[] = [
     key: "requirements",
     wrong: (endpoint) => !isPython(endpoint),
     message: "belongs to asgi, wsgi and callable; a command brings what it needs",
+  },
+  {
+    key: "web_server",
+    wrong: isNeverTold,
+    message:
+      'is not told its port: put "$PORT" where the command takes one, such as "--port", "$PORT", or set port to the one that it always takes, such as port = 8000',
   },
   {
     key: "stop_command",

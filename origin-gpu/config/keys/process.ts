@@ -63,7 +63,7 @@ export const PROCESS_KEYS = {
     {
       default: "`{}`",
       meaning:
-        "Variables that are added to the environment that Postern was started in; `$PORT` in a value is replaced as in `web_server`. Those that Postern sets for every process can't be set here.",
+        "Variables that are added to the environment that Postern was started in. Those that Postern sets for every process can't be set here.",
       example: '{ MODEL = "small" }',
     },
   ),
@@ -76,7 +76,7 @@ export const PROCESS_KEYS = {
   port: available(integer(1, 65_535), {
     default: "a free one",
     meaning:
-      "The port that a `web_server` always takes, where it can't be told one. A new version then waits for the old one's end, and requests for both: prefer `$PORT`.",
+      "The port that a `web_server` always takes, where it can't be told one by `$PORT` or the variable `PORT`. A new version then waits for the old one's end, and requests for both: prefer `$PORT`.",
     example: "8188",
   }),
   health_path: available(path(), {

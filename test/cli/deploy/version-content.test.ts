@@ -98,10 +98,10 @@ test("a program that the snapshot has stays relative; one that it leaves out is 
      web_server = ["./bin/serve", "--port", "$PORT"]
      [[endpoint]]
      function = "c"
-     web_server = [".venv/bin/vllm", "./data"]
+     web_server = [".venv/bin/serve", "./data"]
      [[endpoint]]
      function = "d"
-     web_server = ["vllm"]
+     web_server = ["serve"]
      [[endpoint]]
      function = "e"
      web_server = ["/opt/serve"]`,
@@ -110,8 +110,8 @@ test("a program that the snapshot has stays relative; one that it leaves out is 
   expect(endpointsOf(versionContent(source, snapshot))).toMatchObject([
     { directory: "api", python: join(directory, ".venv/bin/python") },
     { web_server: ["./bin/serve", "--port", "$PORT"] },
-    { web_server: [join(directory, ".venv/bin/vllm"), "./data"] },
-    { web_server: ["vllm"] },
+    { web_server: [join(directory, ".venv/bin/serve"), "./data"] },
+    { web_server: ["serve"] },
     { web_server: ["/opt/serve"] },
   ]);
 });

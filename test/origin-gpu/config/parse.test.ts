@@ -628,6 +628,36 @@ describe("settings that are impossible together", () => {
   });
 });
 
+describe("a web_server that is told no port", () => {
+  test.each([
+    ["vllm", "serve", "m"],
+    [".venv/bin/vllm", "serve", "m", "--host", "127.0.0.1"],
+    ["python3", "-m", "http.server"],
+    ["python3.12", "-m", "sglang.launch_server", "--model-path", "m"],
+    ["./server", "--port", "8000"],
+    ["./server", "--port=8000"],
+  ])("is refused: %s %s %s %s", (...command) => {
+    expect(problemsOf(endpoint(`web_server = ${JSON.stringify(command)}`))).toEqual([
+      expect.stringMatching(/^4: endpoint\.f\.web_server = .*: is not told its port: put "\$PORT"/),
+    ]);
+  });
+
+  test.each([
+    [["vllm", "serve", "--port", "$PORT"], ""],
+    [["vllm", "serve", "--port=${PORT}"], ""],
+    [["vllm", "serve"], "port = 8000"],
+    [["env", "OLLAMA_HOST=127.0.0.1:$PORT", "ollama", "serve"], ""],
+    // These may read the variable.
+    [["node", "server.ts"], ""],
+    [["npm", "start"], ""],
+    [["python3", "server.py"], ""],
+    [["gunicorn", "server:app"], ""],
+    [["docker", "run", "--rm", "-e", "PORT", "--network", "host", "image"], ""],
+  ])("%j %s may know it", (command, more) => {
+    accepted(endpoint(`web_server = ${JSON.stringify(command)}\n${more}`));
+  });
+});
+
 describe("what has no effect yet", () => {
   /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
   const EXAMPLES: Readonly<Record<string, string>> = {
