@@ -16,6 +16,8 @@ import { type DeploymentFiles, DeployedApps } from "./apps/deployed-apps.ts";
 import { LoopbackUrls } from "./apps/loopback-urls.ts";
 import { secretsFrom } from "./apps/secrets.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
+import { Box } from "./core/box.ts";
+import { BoxClaims } from "./endpoints/box-claims.ts";
 import type { AppConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
 import type { ContainerLogs } from "./logs/container-logs.ts";
@@ -90,6 +92,7 @@ class Agent {
     this.#apps = new AppRuntimes({
       gateway: this.#gateway,
       bodies,
+      claims: new BoxClaims(new Box()),
       usePython: this.#environments.use,
       user: options.appUser,
       logs: this.#logs,

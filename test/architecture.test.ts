@@ -37,6 +37,8 @@ const REASONS: Readonly<Record<string, string>> = {
     "one state machine: each event of a call, and what it does to work and response",
   "origin-gpu/calls/store/result-store.ts":
     "one directory: its quota, packs and files are counted together",
+  "origin-gpu/core/pool.ts":
+    "one state machine: each event of calls and containers, and its effects",
   "origin-gpu/examples/demo/server.ts": "a user copies it as one file",
   "routing/wire/multiplexer.ts": "one state machine: every frame and what it does to the streams",
 };

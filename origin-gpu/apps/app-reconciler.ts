@@ -157,7 +157,9 @@ export class AppReconciler {
       this.#report(version, "starting");
       const isFirst = this.#serving === undefined && this.#desired.serving?.version === version;
       if (isFirst) this.#serving = version;
-      const ready = isFirst ? served.begin(loaded.description) : served.prepare(loaded.description);
+      const ready = isFirst
+        ? served.begin(loaded.description, { isProved: true })
+        : served.prepare(loaded.description);
       this.#begun.resolve();
       await ready;
       if (work !== this.#works) return;

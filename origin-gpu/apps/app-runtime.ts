@@ -1,11 +1,13 @@
 /**
  * One app on this box: the version that takes its calls, and at most one candidate that is started beside
- * it. A candidate takes over only when all of its containers are ready; one that fails changes nothing.
+ * it. A candidate takes over only when each of its endpoints has had a container that was ready; one that fails
+ * changes nothing.
  *
- * Two versions can't both have a fixed port. There the running version gives way first: it finishes what
- * runs and keeps what waits, for the version that comes up, or for itself where that fails.
+ * Where both versions don't fit on the box at once, by their GPUs or a fixed port, the box asks the serving one for its
+ * containers (core/box.ts). That one finishes what runs and keeps what waits, for the version that comes up, or for
+ * itself where that fails.
  */
-import type { Endpoint, PoolActivity } from "../endpoints/endpoint.ts";
+import type { PoolActivity } from "../endpoints/endpoint.ts";
 import { StartFailure } from "../containers/container.ts";
 import {
   AppVersion,
@@ -14,16 +16,10 @@ import {
   type VersionDescription,
 } from "./app-version.ts";
 
-interface VersionCandidate {
-  readonly version: AppVersion;
-  /** Endpoints of the serving version that gave way. */
-  readonly suspended: readonly Endpoint[];
-}
-
 export class AppRuntime {
   readonly #services: BoxServices;
   #serving: AppVersion | undefined;
-  #candidate: VersionCandidate | undefined;
+  #candidate: AppVersion | undefined;
   /** Tells a preparation that a newer one, or the end, has come. */
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
@@ -48,7 +44,7 @@ export class AppRuntime {
   /** By function that has containers: their counts, those of the prepared version included. */
   get activity(): Map<string, PoolActivity> {
     const sum = new Map<string, PoolActivity>();
-    for (const version of [this.#serving, this.#candidate?.version]) {
+    for (const version of [this.#serving, this.#candidate]) {
       for (const [functionName, activity] of version?.activity ?? []) {
         const other = sum.get(functionName);
         sum.set(functionName, other === undefined ? activity : joined(other, activity));
@@ -59,10 +55,11 @@ export class AppRuntime {
 
   /**
    * Starts a version and sends it calls at once: they wait until it is ready. Resolves when it is.
+   * @param isProved it serves elsewhere, and need not start before it is needed
    * @throws {StartFailure} when it does not become ready; it serves nevertheless, and is tried again by calls
    */
-  async begin(description: VersionDescription): Promise<void> {
-    const version = new AppVersion(description, this.#services);
+  async begin(description: VersionDescription, { isProved = false } = {}): Promise<void> {
+    const version = new AppVersion(description, this.#services, { isProved });
     void this.#install(version);
     await version.ready;
   }
@@ -83,22 +80,15 @@ export class AppRuntime {
 
   async #prepare(description: VersionDescription, preparation: number): Promise<void> {
     if (preparation !== this.#preparations) throw superseded();
-    const suspended = this.#serving?.onPorts(fixedPorts(description)) ?? [];
-    await this.#giveWay(suspended);
-    if (preparation !== this.#preparations) {
-      for (const endpoint of suspended) endpoint.resume();
-      throw superseded();
-    }
-    const version = new AppVersion(description, this.#services);
-    const candidate: VersionCandidate = { version, suspended };
-    this.#candidate = candidate;
+    const version = new AppVersion(description, this.#services, { isPrepared: true });
+    this.#candidate = version;
     try {
       await version.ready;
     } catch (error) {
-      if (this.#candidate === candidate) await this.abandon();
+      if (this.#candidate === version) await this.abandon();
       throw error;
     }
-    if (this.#candidate !== candidate) throw superseded();
+    if (this.#candidate !== version) throw superseded();
   }
 
   /**
@@ -109,7 +99,8 @@ export class AppRuntime {
     const candidate = this.#candidate;
     if (candidate === undefined) throw new Error("no version has been prepared");
     this.#candidate = undefined;
-    await this.#install(candidate.version);
+    candidate.onServing();
+    await this.#install(candidate);
   }
 
   /** Ends the candidate, or what is being prepared. */
@@ -117,8 +108,7 @@ export class AppRuntime {
     this.#preparations += 1;
     const candidate = this.#candidate;
     this.#candidate = undefined;
-    await candidate?.version.close();
-    for (const endpoint of candidate?.suspended ?? []) endpoint.resume();
+    await candidate?.close();
   }
 
   /** Takes no calls any more; resolves when those that it has are finished and its containers gone. */
@@ -131,7 +121,7 @@ export class AppRuntime {
   /** Ends everything now. */
   async close(): Promise<void> {
     this.#preparations += 1;
-    const versions = [this.#candidate?.version, this.#serving, ...this.#retiring.keys()];
+    const versions = [this.#candidate, this.#serving, ...this.#retiring.keys()];
     this.#candidate = undefined;
     this.#serving = undefined;
     await Promise.all(versions.map(async (version) => await version?.close()));
@@ -145,15 +135,6 @@ export class AppRuntime {
     const retired = old.retire(version).finally(() => this.#retiring.delete(old));
     this.#retiring.set(old, retired);
     await retired;
-  }
-
-  async #giveWay(endpoints: readonly Endpoint[]): Promise<void> {
-    if (endpoints.length === 0) return;
-    const ports = endpoints.map(({ fixedPort }) => fixedPort).join(", ");
-    this.#services.observer.notice(
-      `postern: both versions have port ${ports}: the running one stops first, and requests wait meanwhile; with "$PORT" in the command there would be no gap`,
-    );
-    await Promise.all(endpoints.map(async (endpoint) => await endpoint.suspend()));
   }
 }
 
@@ -169,11 +150,4 @@ function joined(one: PoolActivity, other: PoolActivity): PoolActivity {
 
 function superseded(): StartFailure {
   return new StartFailure("starting_failed", "another version came before it was ready");
-}
-
-function fixedPorts({ endpoints }: VersionDescription): Set<number> {
-  const ports = endpoints.flatMap(({ kind }) =>
-    kind.type === "web_server" && kind.port !== undefined ? [kind.port] : [],
-  );
-  return new Set(ports);
 }

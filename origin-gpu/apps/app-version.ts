@@ -19,13 +19,20 @@ export interface VersionDescription extends AppIdentity {
 /** The services that all versions on this box share. */
 export interface BoxServices extends Pick<
   EndpointOptions,
-  "gateway" | "bodies" | "usePython" | "user"
+  "gateway" | "bodies" | "usePython" | "user" | "claims"
 > {
   readonly observer: Observer;
   /** Without them no line of a container is kept. */
   readonly logs?: ContainerLogs;
   /** Called when a version of an app begins to take calls. */
   readonly onServing: () => void;
+}
+
+export interface VersionBeginning {
+  /** It serves elsewhere: its containers start when they are needed, and not now. */
+  readonly isProved?: boolean;
+  /** It is prepared beside the serving version, which makes room for it as `rollout` says. */
+  readonly isPrepared?: boolean;
 }
 
 /** A function as a version serves it. */
@@ -36,16 +43,16 @@ export interface ServedFunction {
 }
 
 export class AppVersion {
-  /** Resolves when every container is ready; rejects with the first `StartFailure`. */
+  /** Resolves when each endpoint has had a container that was ready; rejects with the first `StartFailure`. */
   readonly ready: Promise<void>;
   readonly #settings = new Map<string, EndpointConfig>();
   /** By function; those that share containers share the endpoint. */
   readonly #endpoints = new Map<string, Endpoint>();
 
-  /** Starts the containers. */
   constructor(
     description: VersionDescription,
     { onServing: _onServing, logs, ...services }: BoxServices,
+    { isProved = false, isPrepared = false }: VersionBeginning = {},
   ) {
     const { environment, app, version, endpoints, logName } = description;
     for (const settings of endpoints) {
@@ -59,6 +66,12 @@ export class AppVersion {
         source: `${logName}${name}`,
         beginLog: (container) =>
           logs?.begin({ container, environment, app, function: name, version }),
+        identity: {
+          app: `${environment}/${app}`,
+          functionName: name,
+          rollout: isPrepared ? settings.rollout : undefined,
+        },
+        isProved,
       });
       this.#endpoints.set(name, endpoint);
     }
@@ -69,6 +82,11 @@ export class AppVersion {
     this.ready = Promise.all(this.#pools.map((endpoint) => endpoint.ready)).then(() => undefined);
     // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
+  }
+
+  /** It serves now: its containers have no priority any more. */
+  onServing(): void {
+    for (const endpoint of this.#pools) endpoint.unpin();
   }
 
   /** The longest of its endpoints, in seconds. */
@@ -90,15 +108,9 @@ export class AppVersion {
       .map(([name, endpoint]) => [name, endpoint.activity]);
   }
 
-  /** The endpoints whose fixed port is one of these. */
-  onPorts(ports: ReadonlySet<number>): Endpoint[] {
-    return this.#pools.filter(({ fixedPort }) => fixedPort !== undefined && ports.has(fixedPort));
-  }
-
   /**
-   * Takes no new calls and finishes those that it has, each endpoint within its grace period; then its
-   * containers end. A call that has not begun by then goes to the successor, where that has the function, and
-   * fails otherwise.
+   * Takes no new calls and finishes those that run, each endpoint within its grace period; then its containers end.
+   * Calls that wait go to the successor at once, where that has the function, and fail otherwise.
    */
   async retire(successor: AppVersion | undefined): Promise<void> {
     const reroute = (call: Call, functionName: string, link: number): void => {

@@ -1,5 +1,5 @@
 /**
- * Request bodies of calls that wait for a permit. They are drained off their streams, so that their clients
+ * Request bodies of calls that wait for a place. They are drained off their streams, so that their clients
  * can be sent away. Small ones stay in memory, the others are files; together they have a limit. None of
  * them survives the agent.
  */

@@ -461,7 +461,7 @@ export class Call implements RespondingCall {
     this.#response.fail(failure, progress);
   }
 
-  /** Finishes the call of a WebSocket whose sockets are relayed. Its permit stays held until they close. */
+  /** Finishes the call of a WebSocket whose sockets are relayed. Its place stays taken until they close. */
   detach(closed: Promise<unknown>): void {
     const onSettled = this.#onSettled;
     this.#onSettled = undefined;

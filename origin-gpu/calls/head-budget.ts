@@ -1,5 +1,5 @@
 /**
- * Counts the heads of all calls that wait for a permit. A head has up to 64 KiB, and a queue of thousands of
+ * Counts the heads of all calls that wait for a place. A head has up to 64 KiB, and a queue of thousands of
  * them would take the memory that the box's apps need: without room a call is refused like one that finds
  * the queue full. Pure.
  */

@@ -6,9 +6,9 @@ import type { ErrorCode } from "../../routing/wire/errors.ts";
 import type { CallProgress } from "../../routing/wire/resend.ts";
 
 export type CallState =
-  /** Its request body is on its way; it waits for a permit, or for the body to be whole. */
+  /** Its request body is on its way; it waits for a place, or for the body to be whole. */
   | "receiving"
-  /** Its body is whole; it waits for a permit. */
+  /** Its body is whole; it waits for a place. */
   | "queued"
   /** The app has the request and has not answered. From here on the call counts as executed. */
   | "running"

@@ -20,7 +20,7 @@ export interface ContainerAddress {
  * `starting` → `ready` → `stopping` → `stopped`; `stopping` from `starting` too. `failed` is the end of a
  * container that never became ready or whose process ended by itself.
  */
-export type ContainerState = "starting" | "ready" | "stopping" | "stopped" | "failed";
+export type ProcessState = "starting" | "ready" | "stopping" | "stopped" | "failed";
 
 export interface ExitInfo {
   readonly code: number | null;
@@ -81,7 +81,7 @@ export interface ContainerOptions {
 
 export interface Container {
   readonly id: string;
-  readonly state: ContainerState;
+  readonly state: ProcessState;
   /** Rejects with a `StartFailure`. */
   readonly ready: Promise<ContainerAddress>;
   /** Resolves when nothing of it runs any more; never rejects. */

@@ -11,7 +11,7 @@ import {
   type Container,
   type ContainerAddress,
   type ContainerOptions,
-  type ContainerState,
+  type ProcessState,
   type ExitInfo,
   StartFailure,
   type UsedPython,
@@ -45,7 +45,7 @@ export class ProcessContainer implements Container {
   readonly #ended = Promise.withResolvers<ExitInfo>();
   /** Aborted with the failure when the container can't become ready any more. */
   readonly #starting = new AbortController();
-  #state: ContainerState = "starting";
+  #state: ProcessState = "starting";
   /** How far its start has come, for a failure. */
   #step = "before it was ready";
   #group: ProcessGroup | undefined;
@@ -63,7 +63,7 @@ export class ProcessContainer implements Container {
     this.ready.catch(() => undefined);
   }
 
-  get state(): ContainerState {
+  get state(): ProcessState {
     return this.#state;
   }
 
@@ -233,7 +233,7 @@ export class ProcessContainer implements Container {
     this.#over({ code: null, signal: null });
   }
 
-  #become(to: ContainerState, reason: string): void {
+  #become(to: ProcessState, reason: string): void {
     const { observer, source } = this.#options;
     const from = this.#state;
     this.#state = to;

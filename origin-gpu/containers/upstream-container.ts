@@ -8,7 +8,7 @@ import {
   type Container,
   type ContainerAddress,
   type ContainerOptions,
-  type ContainerState,
+  type ProcessState,
   type ExitInfo,
   StartFailure,
   noticesOf,
@@ -22,7 +22,7 @@ export class UpstreamContainer implements Container {
   readonly #ended = Promise.withResolvers<ExitInfo>();
   readonly #stopping = new AbortController();
   readonly #options: ContainerOptions;
-  #state: ContainerState = "starting";
+  #state: ProcessState = "starting";
 
   constructor(id: string, url: string, options: ContainerOptions) {
     this.id = id;
@@ -33,7 +33,7 @@ export class UpstreamContainer implements Container {
     this.ready.catch(() => undefined);
   }
 
-  get state(): ContainerState {
+  get state(): ProcessState {
     return this.#state;
   }
 
@@ -74,7 +74,7 @@ export class UpstreamContainer implements Container {
     }
   }
 
-  #become(to: ContainerState, reason: string): void {
+  #become(to: ProcessState, reason: string): void {
     const { observer, source } = this.#options;
     const from = this.#state;
     this.#state = to;

@@ -1,7 +1,7 @@
 /**
  * One endpoint on this box, in one version of its app: how a call or a WebSocket gets to a container. Several
- * functions may share it. admission.ts decides when a call begins, containers/ which container serves it, and
- * grace.ts when its place is free again.
+ * functions may share it. The pool (pool-driver.ts) decides when a call begins and where; grace.ts when its place is
+ * free again.
  */
 import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
@@ -14,31 +14,34 @@ import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import { noticesOf } from "../containers/container.ts";
-import {
-  type ContainerPool,
-  type ContainerPoolOptions,
-  createContainerPool,
-  type Lease,
-} from "../containers/pool.ts";
 import type { Failure } from "../../routing/wire/messages.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { ProxiedCall } from "../proxy/app-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
-import { Admission } from "./admission.ts";
+import { BlockedWatch } from "./blocked-watch.ts";
+import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
+import type { ContainerSource } from "./endpoint-containers.ts";
 import { Grace } from "./grace.ts";
+import { PoolDriver } from "./pool-driver.ts";
+import { claimNeeds, poolSettings } from "./pool-settings.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
-import { failureOfStart } from "./start-failure.ts";
+import { pauseBeforeRetryMs } from "./retry-pause.ts";
+import type { ServingContainer } from "./serving-container.ts";
+import { failureOfRefusal } from "./start-failure.ts";
+import { parkCall } from "./waiting-bodies.ts";
 
 /** A process that died stops listening before its exit is told, which takes this long on a busy machine. */
 const EXIT_NOTICED_MS = 1_000;
 
-export interface EndpointOptions extends Omit<ContainerPoolOptions, "endpoint"> {
-  /** Of the function that the containers are named after. */
-  settings: EndpointConfig;
-  gateway: GatewayAddress;
+export interface EndpointOptions extends ContainerSource {
+  readonly gateway: GatewayAddress;
   /** Where bodies of waiting calls go; without it they wait in their windows. */
-  bodies: BodySpools | undefined;
+  readonly bodies: BodySpools | undefined;
+  readonly claims: BoxClaims;
+  readonly identity: PoolIdentity;
+  /** The version serves elsewhere: no container has to show first that it becomes ready. */
+  readonly isProved: boolean;
 }
 
 /** An endpoint's containers and waiting requests, without its name. */
@@ -48,32 +51,28 @@ export type PoolActivity = Omit<EndpointActivity, "endpoint">;
 export type Reroute = (call: Call, functionName: string, link: number) => void;
 
 export class Endpoint {
-  readonly #settings: EndpointConfig;
-  readonly #gateway: GatewayAddress;
+  readonly #options: EndpointOptions;
   readonly #closing = new AbortController();
-  readonly #pool: ContainerPool;
-  readonly #admission: Admission;
+  readonly #pool: PoolDriver;
   readonly #grace: Grace;
   readonly #relays: Relays;
+  readonly #blocked: BlockedWatch;
   #reroute: Reroute | undefined;
 
-  /** Starts the container. */
-  constructor({ settings, gateway, bodies, ...pool }: EndpointOptions) {
-    this.#settings = settings;
-    this.#gateway = gateway;
-    const log = noticesOf(pool);
-    this.#pool = createContainerPool({ ...pool, endpoint: settings });
-    this.#admission = new Admission({
-      settings,
-      bodies,
-      onAdmitted: (queued) => void this.#begin(queued),
-      onSettled: (queued, how) => void this.#grace.release(queued, how),
-      log,
-    });
+  /** Starts a container, unless the version is proved and needs none yet. */
+  constructor(options: EndpointOptions) {
+    const { settings, isProved, claims, identity } = options;
+    const log = noticesOf(options);
+    this.#options = options;
     this.#relays = new Relays(log);
+    this.#blocked = new BlockedWatch(settings, () => this.#pool.counts, log);
     this.#grace = new Grace({
       settings,
       closing: this.#closing.signal,
+      onFree: (queued) => {
+        this.#blocked.onFree(queued);
+        this.#pool.finished(queued);
+      },
       onStuck: (containerId, callId, afterS) => {
         log(
           `postern: it still works on a call that ended ${afterS} s ago (${callId}); another container takes its place`,
@@ -81,27 +80,35 @@ export class Endpoint {
         this.#pool.replace(containerId);
       },
     });
+    this.#pool = new PoolDriver({
+      source: options,
+      settings: poolSettings(settings),
+      claims,
+      identity,
+      needs: claimNeeds(settings),
+      isProved,
+      onAssigned: (queued, container) => this.#onAssigned(queued, container),
+      onRefused: ({ call, settings: { function: name } }, refusal) =>
+        call.fail(failureOfRefusal(refusal, name)),
+      onHandedOver: ({ call, settings: { function: name }, link }) =>
+        this.#reroute?.(call, name, link),
+    });
   }
 
   /** Settles when its first container is ready, or not to be; rejects with a `StartFailure`. */
   get ready(): Promise<unknown> {
-    return this.#pool.ready;
-  }
-
-  /** A port that only one version of the app can listen on at a time. */
-  get fixedPort(): number | undefined {
-    const { kind } = this.#settings;
-    return kind.type === "web_server" ? kind.port : undefined;
+    return this.#pool.proved;
   }
 
   /** Counts its containers and its waiting requests. */
   get activity(): PoolActivity {
-    const { state, error } = this.#pool;
+    const { ready, starting, failed, waiting } = this.#pool.counts;
+    const error = failed > 0 ? this.#pool.lastFailure : "";
     return {
-      ready: state === "ready" ? 1 : 0,
-      starting: state === "starting" ? 1 : 0,
-      failed: state === "failed" ? 1 : 0,
-      waiting: this.#admission.waiting,
+      ready,
+      starting,
+      failed,
+      waiting,
       error: error.slice(0, MAX_REPORTED_LINE_CHARACTERS),
     };
   }
@@ -113,42 +120,33 @@ export class Endpoint {
     return {
       resultTtlMs: resultTtl * SECOND_MS,
       graceMs: typeof onDisconnect === "number" ? onDisconnect * SECOND_MS : graceMs[onDisconnect],
-      run: (call) => this.#admission.admit(arrived(call, settings, link)),
+      run: (call) => {
+        const queued = arrived(call, settings, link);
+        this.#queue(queued);
+        if (queued.container === undefined && !call.over) this.#park(call);
+      },
     };
   }
 
-  /** Runs a call that waited elsewhere, where its body has been looked after. */
+  /** Runs a call that waited elsewhere, where its body has been looked after. It keeps its place by its arrival. */
   takeOver(call: Call, settings: EndpointConfig, link: number): void {
-    this.#admission.queue(arrived(call, settings, link));
+    this.#queue(arrived(call, settings, link));
+  }
+
+  /** The version that it was prepared for serves now. */
+  unpin(): void {
+    this.#pool.unpin();
   }
 
   /**
-   * Begins nothing any more. Calls that run or wait have the grace period; then those that wait are rerouted, and
-   * those that run are ended. Resolves when the containers are gone.
+   * Begins nothing any more: calls that wait are rerouted at once, and those that run have the grace period. Resolves
+   * when the containers are gone.
    */
   async retire(reroute: Reroute): Promise<void> {
-    await this.#unusedWithinGrace();
     this.#reroute = reroute;
-    this.#admission.resize(Infinity);
+    const graceMs = this.#options.settings.exitGracePeriod * SECOND_MS;
+    await within(graceMs, this.#pool.retire(), { signal: this.#closing.signal });
     await this.close("this version of the app has ended");
-  }
-
-  /** Frees the port that only one container can have. Calls that run have the grace period; the rest waits. */
-  async suspend(): Promise<void> {
-    this.#admission.resize(0);
-    await this.#unusedWithinGrace();
-    this.#relays.closeAll("the app is started anew");
-    await this.#pool.rest();
-  }
-
-  /** Goes on after `suspend`. */
-  resume(): void {
-    this.#admission.resize(this.#settings.maxInputs);
-    // The log tells of a failed start, and so does the next call.
-    void this.#pool
-      .acquire()
-      .then((lease) => lease.release())
-      .catch(() => undefined);
   }
 
   /** Ends calls and containers now. @param reason that WebSockets are told */
@@ -158,24 +156,42 @@ export class Endpoint {
     await this.#pool.close();
   }
 
-  /** Sends a call that has its place to a container. */
-  async #begin(queued: QueuedCall): Promise<void> {
+  /** Gives the call to the pool, until it has ended. */
+  #queue(queued: QueuedCall): void {
+    const { call } = queued;
+    if (call.over) return;
+    call.whenSettled((how) => void this.#grace.release(queued, how));
+    this.#pool.request(queued);
+  }
+
+  #park(call: Call): void {
+    this.#blocked.onWaiting();
+    parkCall(call, this.#options.bodies);
+  }
+
+  #onAssigned(queued: QueuedCall, container: ServingContainer): void {
+    const { sendOver } = queued;
+    queued.container = container;
+    queued.sendOver = undefined;
+    queued.call.container = container.id;
+    this.#blocked.onHeld(queued);
+    if (sendOver === undefined) void this.#begin(queued, container);
+    else sendOver(container);
+  }
+
+  /** Sends a call to its container. */
+  async #begin(queued: QueuedCall, container: ServingContainer): Promise<void> {
     const { call, settings, link, arrivedAt } = queued;
     if (call.over) return;
-    if (this.#reroute !== undefined) {
-      this.#reroute(call, settings.function, link);
-      return;
-    }
-    const startedAt = performance.now();
-    const lease = await this.#lease(queued);
-    if (lease === undefined) return;
+    // Until the container was ready it waited for a start, and after that for its turn.
+    const turnBeganAt = Math.max(arrivedAt, container.readyAt);
     const waited = {
-      queue: Math.round(startedAt - arrivedAt),
-      start: Math.round(performance.now() - startedAt),
+      queue: Math.round(performance.now() - turnBeganAt),
+      start: Math.round(turnBeganAt - arrivedAt),
     };
     if (call.head.websocket !== undefined) {
-      const relay = await proxyWebSocket(call, lease, {
-        gateway: this.#gateway,
+      const relay = await proxyWebSocket(call, container.address, {
+        gateway: this.#options.gateway,
         link,
         maxMessageBytes: settings.websocketMaxMessage,
       });
@@ -195,57 +211,51 @@ export class Endpoint {
       timeoutMs: settings.timeout * SECOND_MS,
       maxDurationMs: settings.maxDuration * SECOND_MS,
     };
-    this.#proxy(queued, lease, { call, waited, limits });
+    this.#proxy(queued, container, { call, waited, limits });
   }
 
-  /** A container for a call that has not begun; undefined when the call is over or rerouted by now. */
-  async #lease(queued: QueuedCall): Promise<Lease | undefined> {
-    const { call, settings, link } = queued;
-    try {
-      const lease = await this.#pool.acquire();
-      queued.lease?.release();
-      queued.lease = lease;
-      call.container = lease.containerId;
-      if (!call.over) return lease;
-      lease.release();
-    } catch (error) {
-      call.withdraw();
-      if (this.#reroute === undefined) call.fail(failureOfStart(error));
-      else if (!call.over) this.#reroute(call, settings.function, link);
-    }
-    return undefined;
-  }
-
-  /** Sends the request to the container, or to the next one when nobody listens there any more. */
-  #proxy(queued: QueuedCall, lease: Lease, proxied: ProxiedCall): void {
-    lease.connections.send(proxied, async (sendOver) => {
-      await this.#grace.untilExited(lease, EXIT_NOTICED_MS);
-      const next = await this.#lease(queued);
-      if (next === undefined) return;
-      if (next.containerId !== lease.containerId) sendOver(next.connections);
-      else this.#onUnsent(queued);
+  /** Sends the request to the container, or to another one when nobody listens there any more. */
+  #proxy(queued: QueuedCall, container: ServingContainer, proxied: ProxiedCall): void {
+    container.connections.send(proxied, async (sendOver) => {
+      const hasExited = await this.#grace.untilExited(container, EXIT_NOTICED_MS);
+      if (queued.call.over) return;
+      if (!hasExited) {
+        queued.call.withdraw();
+        this.#waitOn(queued, NOT_LISTENING);
+        return;
+      }
+      // It waits again as a call that was never assigned, and its request is made already.
+      queued.sendOver = (next) => sendOver(next.connections);
+      this.#blocked.onFree(queued);
+      this.#pool.requeued(queued);
     });
-  }
-
-  /** Certainly no byte of the request was sent. */
-  #onUnsent(queued: QueuedCall): void {
-    queued.call.withdraw();
-    this.#waitOn(queued, failureOfStart(new Error("the app accepts no connections")));
   }
 
   /** The call has not begun. It waits where its client was told that it goes on, and fails elsewhere. */
   #waitOn(queued: QueuedCall, failure: Failure): void {
     const { call, settings } = queued;
     const isDue = performance.now() - call.openedAt < settings.resultTtl * SECOND_MS;
-    if (call.isPromised && isDue) this.#admission.queueLater(queued);
+    if (call.isPromised && isDue) this.#queueLater(queued);
     else call.fail(failure);
   }
 
-  async #unusedWithinGrace(): Promise<void> {
-    const graceMs = this.#settings.exitGracePeriod * SECOND_MS;
-    await within(graceMs, this.#admission.unused(), { signal: this.#closing.signal });
+  /** Queues a call anew after a pause; meanwhile others have its place. */
+  #queueLater(queued: QueuedCall): void {
+    const { call, unsent } = queued;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    call.whenSettled(() => clearTimeout(timer));
+    this.#blocked.onFree(queued);
+    this.#pool.finished(queued);
+    const again: QueuedCall = { ...queued, container: undefined, unsent: unsent + 1 };
+    timer = setTimeout(() => this.#queue(again), pauseBeforeRetryMs(unsent));
+    timer.unref();
   }
 }
+
+const NOT_LISTENING: Failure = {
+  code: "origin_error",
+  detail: "the app accepts no connections",
+};
 
 function arrived(call: Call, settings: EndpointConfig, link: number): QueuedCall {
   return {
@@ -253,8 +263,8 @@ function arrived(call: Call, settings: EndpointConfig, link: number): QueuedCall
     settings,
     link,
     arrivedAt: performance.now(),
-    permit: undefined,
-    lease: undefined,
+    container: undefined,
     unsent: 0,
+    sendOver: undefined,
   };
 }

@@ -7,8 +7,8 @@ import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
 import type { Settlement } from "../calls/call.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
-import type { Lease } from "../containers/pool.ts";
 import type { QueuedCall } from "./queued-call.ts";
+import type { ServingContainer } from "./serving-container.ts";
 
 /** A process that is dying breaks its connections first and refuses new ones last: the next call waits so long. */
 const DYING_MS = 100;
@@ -20,6 +20,8 @@ export interface GraceOptions {
   readonly settings: EndpointConfig;
   /** Ends every wait: the endpoint is closed. */
   readonly closing: AbortSignal;
+  /** The place of a call is free. */
+  readonly onFree: (queued: QueuedCall) => void;
   /** The app does not come to an end with a call. */
   readonly onStuck: (containerId: string, callId: string, afterS: number) => void;
 }
@@ -31,29 +33,30 @@ export class Grace {
     this.#options = options;
   }
 
-  /** Releases the container and the place of a call that has ended, when the app has no more work on it. */
-  async release({ call, lease, permit }: QueuedCall, how: Settlement): Promise<void> {
-    if (lease !== undefined && how !== "completed") {
-      if (how === "broke") await this.untilExited(lease, DYING_MS);
-      await this.#untilGivenUp(call.callId, lease);
+  /** Frees the place of a call that has ended, when the app has no more work on it. */
+  async release(queued: QueuedCall, how: Settlement): Promise<void> {
+    const { call, container } = queued;
+    if (container !== undefined && how !== "completed") {
+      if (how === "broke") await this.untilExited(container, DYING_MS);
+      await this.#untilGivenUp(call.callId, container);
     }
-    lease?.release();
-    permit?.release();
+    this.#options.onFree(queued);
   }
 
-  /** Waits until the container has exited, if it does so within this time. */
-  async untilExited(lease: Lease, limitMs: number): Promise<void> {
+  /** Waits until the container has exited; false where it does not within this time. */
+  async untilExited(container: ServingContainer, limitMs: number): Promise<boolean> {
     const { settings, closing } = this.#options;
     // Nothing tells of an upstream server's exit.
-    if (settings.kind.type === "upstream") return;
-    await within(limitMs, lease.exited, { signal: closing });
+    if (settings.kind.type === "upstream") return false;
+    const exited = container.exited.then(() => true);
+    return (await within(limitMs, exited, { signal: closing })) === true;
   }
 
-  async #untilGivenUp(callId: string, lease: Lease): Promise<void> {
+  async #untilGivenUp(callId: string, container: ServingContainer): Promise<void> {
     const { settings, closing, onStuck } = this.#options;
     const graceMs = Math.max(LEAST_GRACE_MS, settings.exitGracePeriod * SECOND_MS);
-    const gaveUp = lease.gaveUp(callId).then(() => true);
+    const gaveUp = container.gaveUp(callId).then(() => true);
     if (await within(graceMs, gaveUp, { signal: closing })) return;
-    if (!closing.aborted) onStuck(lease.containerId, callId, graceMs / SECOND_MS);
+    if (!closing.aborted) onStuck(container.id, callId, graceMs / SECOND_MS);
   }
 }

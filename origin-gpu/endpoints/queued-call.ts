@@ -1,8 +1,7 @@
 /** A call on its way through an endpoint: from its place in the queue to the container that works on it. */
 import type { Call } from "../calls/call.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
-import type { Lease } from "../containers/pool.ts";
-import type { Permit } from "../core/concurrency-limiter.ts";
+import type { ServingContainer } from "./serving-container.ts";
 
 export interface QueuedCall {
   readonly call: Call;
@@ -12,10 +11,10 @@ export interface QueuedCall {
   readonly link: number;
   /** In milliseconds of `performance.now()`. */
   readonly arrivedAt: number;
-  /** Its place at the endpoint, or in the queue. */
-  permit: Permit | undefined;
   /** The container that works on it. */
-  lease: Lease | undefined;
+  container: ServingContainer | undefined;
   /** How often its request could not be sent. */
   unsent: number;
+  /** Sends its request on, which another container did not take, once it has a container. */
+  sendOver: ((container: ServingContainer) => void) | undefined;
 }

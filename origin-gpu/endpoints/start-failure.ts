@@ -1,17 +1,19 @@
-/** Makes the failure that a client gets for a container that did not start. The reason is in the operator's log. */
+/** Makes the failure that a client gets for a call that its pool refuses. Reasons are in the operator's log. */
+import type { PoolEffect } from "../core/pool-effects.ts";
 import type { Failure } from "../../routing/wire/messages.ts";
-import { StartFailure } from "../containers/container.ts";
+
+type PoolRefusal = Omit<Extract<PoolEffect<never>, { type: "refuse" }>, "call" | "type">;
 
 const DETAILS = {
-  starting_failed: "its process did not become ready; the box's log says why",
-  startup_timeout: "it was not ready within its startup_timeout; the box's log says more",
-} as const satisfies Record<StartFailure["code"], string>;
+  starting_failed: () => "its process did not become ready; the box's log says why",
+  startup_timeout: () => "it was not ready within its startup_timeout; the box's log says more",
+  queue_full: (functionName: string) => `${functionName} has as many calls waiting as it may`,
+} as const satisfies Record<PoolRefusal["code"], (functionName: string) => string>;
 
-/** The failure of a call that found no container. */
-export function failureOfStart(error: unknown): Failure {
-  if (error instanceof StartFailure) {
-    return { code: error.code, detail: DETAILS[error.code], retryAfter: 5 };
-  }
-  const detail = error instanceof Error ? error.message : String(error);
-  return { code: "origin_error", detail };
+/** The failure of a call that its pool refuses. @param functionName that was called */
+export function failureOfRefusal(
+  { code, retryAfterS }: PoolRefusal,
+  functionName: string,
+): Failure {
+  return { code, detail: DETAILS[code](functionName), retryAfter: retryAfterS };
 }

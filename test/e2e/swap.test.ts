@@ -98,17 +98,17 @@ class App {
 }
 
 describe("a version in another one's place", () => {
-  test("leaves what runs and what waits to the version that accepted it", async () => {
+  test("gets what waits at once, and leaves what runs to the version that works on it", async () => {
     const app = await App.start({ max_inputs: 1 });
     const running = await app.begin("first", 4_000);
     const waiting = app.told();
     await app.swap("second");
     expect((await app.told()).edition).toBe("second");
+    expect((await waiting).edition).toBe("second");
     expect((await running.answer).edition).toBe("first");
-    expect((await waiting).edition).toBe("first");
   });
 
-  test("gets what waits still when the old one's grace is over; what runs is cut then", async () => {
+  test("is alone when the old one's grace is over: what runs there is cut then", async () => {
     const app = await App.start({ max_inputs: 1, exit_grace_period: 2 });
     const running = send(app.address(), "/slow?ms=60000", { timeoutMs: 60_000 });
     await app.process.waitForErrorOutput(/first begins \/slow/);
@@ -156,7 +156,9 @@ describe("a version with the fixed port of the one before", () => {
     await load.stop();
     expect(load.outcomes.filter(({ result }) => result !== 200)).toEqual([]);
     expect((await app.told()).edition).toBe("second");
-    expect(app.process.stderr).toMatch(/both versions have port \d+: the running one stops first/);
+    expect(app.process.stderr).toMatch(
+      /makes room: another container waits for its GPU or its port/,
+    );
   });
 
   test("gives it back when it fails to start", async () => {

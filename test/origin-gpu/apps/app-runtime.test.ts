@@ -3,6 +3,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { SILENT } from "../../../base/observer.ts";
 import type { VersionDescription } from "../../../origin-gpu/apps/app-version.ts";
 import { AppRuntime } from "../../../origin-gpu/apps/app-runtime.ts";
+import { Box } from "../../../origin-gpu/core/box.ts";
+import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
 import { formatProblems, parseConfig } from "../../../origin-gpu/config/config.ts";
 import { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 
@@ -39,6 +41,7 @@ async function servedApp(): Promise<AppRuntime> {
   const app = new AppRuntime({
     gateway: new GatewayAddress({ url: "http://127.0.0.1:9", enrolment }),
     bodies: undefined,
+    claims: new BoxClaims(new Box()),
     usePython: () => {
       throw new Error("nothing is Python here");
     },

@@ -4,7 +4,7 @@ import {
   NO_FAILURES,
   afterCrash,
   afterFailedStart,
-} from "../../../origin-gpu/containers/restart-policy.ts";
+} from "../../../origin-gpu/core/start-backoff.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -1,0 +1,124 @@
+/**
+ * The calls that wait at a pool, in the order of their arrival. Any of them can leave, and one that could not be sent
+ * comes back into its old place. Each operation takes constant time, but for the way back to an old place. Pure.
+ */
+
+/** A call of a pool, from its arrival to its end. */
+export interface PoolCall<Call> {
+  readonly call: Call;
+  readonly arrivedAtMs: number;
+  /** No client waits for the response. */
+  readonly asynchronous: boolean;
+  /** A client was told that the call goes on: nothing but its end may end it. */
+  readonly accepted: boolean;
+  /** It takes a place at its container, and does not count as use of it. */
+  readonly passive: boolean;
+  /** Orders calls that arrived at the same time. */
+  readonly sequence: number;
+}
+
+function isBefore<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
+  if (one.arrivedAtMs !== other.arrivedAtMs) return one.arrivedAtMs < other.arrivedAtMs;
+  return one.sequence < other.sequence;
+}
+
+/** A call's place in the queue. */
+class Place<Call> {
+  readonly entry: PoolCall<Call>;
+  before: Place<Call> | undefined;
+  after: Place<Call> | undefined;
+
+  constructor(entry: PoolCall<Call>) {
+    this.entry = entry;
+  }
+}
+
+export class CallQueue<Call> {
+  readonly #places = new Map<Call, Place<Call>>();
+  #first: Place<Call> | undefined;
+  #last: Place<Call> | undefined;
+  #asynchronous = 0;
+  #active = 0;
+
+  get length(): number {
+    return this.#places.size;
+  }
+
+  /** Calls without a client that waits for them. */
+  get asynchronous(): number {
+    return this.#asynchronous;
+  }
+
+  /** Calls that are not passive. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** The call that has waited longest. */
+  get first(): PoolCall<Call> | undefined {
+    return this.#first?.entry;
+  }
+
+  /** Takes a call in behind those that arrived before it. */
+  add(entry: PoolCall<Call>): void {
+    const place = new Place(entry);
+    let before = this.#last;
+    let after: Place<Call> | undefined;
+    if (before !== undefined && isBefore(entry, before.entry)) {
+      // A call that comes back is an old one: the search begins with the oldest.
+      after = this.#first;
+      while (after !== undefined && isBefore(after.entry, entry)) after = after.after;
+      before = after?.before;
+    }
+    place.before = before;
+    place.after = after;
+    if (before === undefined) this.#first = place;
+    else before.after = place;
+    if (after === undefined) this.#last = place;
+    else after.before = place;
+    this.#places.set(entry.call, place);
+    this.#count(entry, 1);
+  }
+
+  /** @returns undefined where the call does not wait here */
+  remove(call: Call): PoolCall<Call> | undefined {
+    const place = this.#places.get(call);
+    if (place === undefined) return undefined;
+    const { before, after, entry } = place;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    this.#places.delete(call);
+    this.#count(entry, -1);
+    return entry;
+  }
+
+  /** Takes the call out that has waited longest. */
+  shift(): PoolCall<Call> | undefined {
+    return this.#first === undefined ? undefined : this.remove(this.#first.entry.call);
+  }
+
+  has(call: Call): boolean {
+    return this.#places.has(call);
+  }
+
+  /** How many wait before this one; undefined where it does not wait here. Takes time by the queue's length. */
+  positionOf(call: Call): number | undefined {
+    let place = this.#places.get(call);
+    if (place === undefined) return undefined;
+    let position = 0;
+    for (place = place.before; place !== undefined; place = place.before) position += 1;
+    return position;
+  }
+
+  /** In their order. A call may be removed while it is visited. */
+  *[Symbol.iterator](): Generator<PoolCall<Call>> {
+    for (let place = this.#first; place !== undefined; place = place.after) yield place.entry;
+  }
+
+  #count({ asynchronous, passive }: PoolCall<Call>, by: 1 | -1): void {
+    if (asynchronous) this.#asynchronous += by;
+    if (!passive) this.#active += by;
+  }
+}

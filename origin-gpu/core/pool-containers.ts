@@ -1,0 +1,197 @@
+/** The containers of one pool: their states, their loads, and what becomes of each. Decides on no numbers. Pure. */
+import { type ContainerEvent, type ContainerState, stateAfter } from "./container-states.ts";
+import type { ContainerEffect, StopReason } from "./pool-effects.ts";
+
+/** A container as others may see it. */
+export interface PoolContainer {
+  /** Tells it from the pool's others, past ones included. */
+  readonly number: number;
+  readonly state: ContainerState;
+  /** Calls that have a place here. */
+  readonly calls: number;
+  /** Those among them that count as use. */
+  readonly activeCalls: number;
+}
+
+export class TrackedContainer implements PoolContainer {
+  readonly number: number;
+  state: ContainerState = "claiming";
+  calls = 0;
+  activeCalls = 0;
+  /** It asks the box for what it needs: while it is `claiming`, or `asleep` and needed. */
+  isClaiming = true;
+  /** Once drained, it sleeps instead of ending. */
+  willSleep = false;
+  /** Why it drains. */
+  drainReason: StopReason = "not_needed";
+  /** When its state began. */
+  sinceMs: number;
+  /** It has no call in use since then. */
+  idleSinceMs = 0;
+
+  constructor(number: number, nowMs: number) {
+    this.number = number;
+    this.sinceMs = nowMs;
+  }
+
+  /** Has no process that serves, and is on the way to one. */
+  get isStarting(): boolean {
+    const { state } = this;
+    return state === "claiming" || state === "preparing" || state === "starting";
+  }
+
+  /** Takes calls, now or soon. */
+  get isPresent(): boolean {
+    const { state, isClaiming, willSleep, isStarting } = this;
+    if (state === "draining") return willSleep;
+    if (state === "asleep") return isClaiming;
+    return state === "ready" || isStarting;
+  }
+}
+
+/** A container without calls may end at once. */
+export class PoolContainers {
+  readonly #all = new Map<number, TrackedContainer>();
+  readonly #emit: (effect: ContainerEffect) => void;
+  #lastNumber = 0;
+
+  constructor(emit: (effect: ContainerEffect) => void) {
+    this.#emit = emit;
+  }
+
+  get(number: number): TrackedContainer | undefined {
+    return this.#all.get(number);
+  }
+
+  /** In the order of their numbers. */
+  get all(): readonly TrackedContainer[] {
+    return [...this.#all.values()];
+  }
+
+  count(isMeant: (container: TrackedContainer) => boolean): number {
+    let count = 0;
+    for (const container of this.#all.values()) if (isMeant(container)) count += 1;
+    return count;
+  }
+
+  /** Calls of the present containers, and those among them that count as use. */
+  load(): { calls: number; activeCalls: number } {
+    const load = { calls: 0, activeCalls: 0 };
+    for (const container of this.#all.values()) {
+      if (!container.isPresent) continue;
+      load.calls += container.calls;
+      load.activeCalls += container.activeCalls;
+    }
+    return load;
+  }
+
+  /** The ready container with the fewest calls that has room for another; the oldest one of several. */
+  leastLoaded(maxInputs: number): TrackedContainer | undefined {
+    let best: TrackedContainer | undefined;
+    for (const container of this.#all.values()) {
+      if (container.state !== "ready" || container.calls >= maxInputs) continue;
+      if (best === undefined || container.calls < best.calls) best = container;
+      if (best.calls === 0) break;
+    }
+    return best;
+  }
+
+  /** Wakes a container that sleeps, or begins a new one; either claims first what it needs. */
+  begin(nowMs: number): void {
+    for (const container of this.#all.values()) {
+      if (container.state !== "asleep" || container.isClaiming) continue;
+      container.isClaiming = true;
+      this.#emit({ type: "claim", container: container.number });
+      return;
+    }
+    this.#lastNumber += 1;
+    const container = new TrackedContainer(this.#lastNumber, nowMs);
+    this.#all.set(container.number, container);
+    this.#emit({ type: "claim", container: container.number });
+  }
+
+  grant(container: TrackedContainer, nowMs: number): void {
+    if (!container.isClaiming) return;
+    const type = container.state === "asleep" ? "wake" : "launch";
+    container.isClaiming = false;
+    this.move(container, "granted", nowMs);
+    this.#emit({ type, container: container.number });
+  }
+
+  /** Takes the event's state. @returns false where the event does nothing in the present one */
+  move(container: TrackedContainer, by: ContainerEvent, nowMs: number): boolean {
+    const { state: from, number } = container;
+    const to = stateAfter(from, by);
+    if (to === undefined) return false;
+    container.state = to;
+    container.sinceMs = nowMs;
+    if (to === "gone") this.#all.delete(number);
+    this.#emit({ type: "moved", container: number, from, to, by });
+    return true;
+  }
+
+  /** Lets it finish its calls; then it sleeps or ends. */
+  drain(container: TrackedContainer, reason: StopReason, nowMs: number, willSleep = false): void {
+    if (!this.move(container, "drain", nowMs)) return;
+    container.willSleep = willSleep;
+    container.drainReason = reason;
+    if (container.calls === 0) this.#drained(container, nowMs);
+  }
+
+  /** It works on one call more. */
+  occupy(container: TrackedContainer, isPassive: boolean): void {
+    container.calls += 1;
+    if (!isPassive) container.activeCalls += 1;
+  }
+
+  /** It works on one call less. */
+  vacate(container: TrackedContainer, isPassive: boolean, nowMs: number): void {
+    container.calls -= 1;
+    if (!isPassive) {
+      container.activeCalls -= 1;
+      if (container.activeCalls === 0) container.idleSinceMs = nowMs;
+    }
+    if (container.calls === 0 && container.state === "draining") this.#drained(container, nowMs);
+  }
+
+  #drained(container: TrackedContainer, nowMs: number): void {
+    if (container.willSleep) this.#emit({ type: "sleep", container: container.number });
+    else this.stop(container, container.drainReason, nowMs);
+  }
+
+  /** @returns false where it is being ended or gone already */
+  stop(container: TrackedContainer, reason: StopReason, nowMs: number): boolean {
+    if (!this.move(container, "stop", nowMs)) return false;
+    container.willSleep = false;
+    this.#emit({ type: "stop", container: container.number, reason });
+    return true;
+  }
+
+  /** Ends a container that takes no calls. */
+  giveUp(container: TrackedContainer, reason: StopReason, nowMs: number): void {
+    this.withdraw(container, nowMs);
+    this.stop(container, reason, nowMs);
+  }
+
+  /** It does not ask the box any more. */
+  withdraw(container: TrackedContainer, nowMs: number): void {
+    if (!container.isClaiming) return;
+    container.isClaiming = false;
+    this.#emit({ type: "withdraw", container: container.number });
+    this.move(container, "withdrawn", nowMs);
+  }
+
+  /** Nothing of it runs any more. */
+  exited(container: TrackedContainer, nowMs: number): void {
+    this.withdraw(container, nowMs);
+    this.move(container, "exited", nowMs);
+    this.#emit({ type: "release", container: container.number, isAsleep: false });
+  }
+
+  /** It sleeps. */
+  slept(container: TrackedContainer, nowMs: number): void {
+    this.move(container, "slept", nowMs);
+    container.willSleep = false;
+    this.#emit({ type: "release", container: container.number, isAsleep: true });
+  }
+}

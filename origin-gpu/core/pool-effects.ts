@@ -1,0 +1,61 @@
+/** The effects of a pool, and the settings of its endpoint that it goes by. */
+import type { ContainerEvent, ContainerState } from "./container-states.ts";
+
+export interface PoolSettings {
+  /** Calls that a container has at most at a time. */
+  readonly maxInputs: number;
+  /** Calls that the scaler aims at for each container, at most `maxInputs`. */
+  readonly targetInputs: number;
+  readonly minContainers: number;
+  readonly maxContainers: number;
+  /** Containers besides those that the calls need, while there are calls. */
+  readonly bufferContainers: number;
+  /** A container that is not needed stops after this time without use. */
+  readonly scaledownWindowMs: number;
+  /** A call waits so long at most while no container starts. */
+  readonly startupTimeoutMs: number;
+  readonly maxPending: number;
+  readonly maxPendingAsync: number;
+  /** Containers sleep instead of ending when another pool needs what they claim. */
+  readonly canSleep: boolean;
+}
+
+export type StartFailureCode = "starting_failed" | "startup_timeout";
+
+/** Why a container is ended. */
+export type StopReason = "not_needed" | "failed" | "unhealthy" | "yields" | "asked" | "retired";
+
+/** A container is to go on in this way. */
+export type ContainerEffect =
+  /** Ask the box for what the container needs. */
+  | { readonly type: "claim"; readonly container: number }
+  /** Do not ask the box for it any more. */
+  | { readonly type: "withdraw"; readonly container: number }
+  /** Give the box back what the container claimed. */
+  | { readonly type: "release"; readonly container: number; readonly isAsleep: boolean }
+  | { readonly type: "launch" | "sleep" | "wake"; readonly container: number }
+  | { readonly type: "stop"; readonly container: number; readonly reason: StopReason }
+  /** For observers. */
+  | {
+      readonly type: "moved";
+      readonly container: number;
+      readonly from: ContainerState;
+      readonly to: ContainerState;
+      readonly by: ContainerEvent;
+    };
+
+export type PoolEffect<Call> =
+  | ContainerEffect
+  /** The container works on the call from now on. */
+  | { readonly type: "assign"; readonly call: Call; readonly container: number }
+  /** The call ends; the pool has forgotten it. */
+  | {
+      readonly type: "refuse";
+      readonly call: Call;
+      readonly code: StartFailureCode | "queue_full";
+      readonly retryAfterS: number;
+    }
+  /** The version has ended: its successor takes the call. The pool has forgotten it. */
+  | { readonly type: "hand_over"; readonly call: Call }
+  /** Send `tick` at this time; an earlier one that was asked for stays due. */
+  | { readonly type: "wake_at"; readonly atMs: number };

@@ -1,0 +1,149 @@
+/**
+ * Decides how many containers a pool has: starts what its calls need, within the limits of start-backoff.ts, and ends
+ * what has had no use for `scaledownWindowMs`. Pure.
+ */
+import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
+import type { PoolSettings } from "./pool-effects.ts";
+import { type FailureHistory, NO_FAILURES, afterCrash, afterFailedStart } from "./start-backoff.ts";
+
+/** How many containers serve so many calls, the waiting ones included. */
+export function wantedContainers(calls: number, settings: PoolSettings): number {
+  const { targetInputs, minContainers, maxContainers, bufferContainers } = settings;
+  const needed = calls === 0 ? 0 : Math.ceil(calls / targetInputs) + bufferContainers;
+  return Math.min(maxContainers, Math.max(minContainers, needed));
+}
+
+/** The calls that wait at the pool. */
+export interface Waiting {
+  readonly calls: number;
+  /** Without the passive ones. */
+  readonly activeCalls: number;
+}
+
+export class Scaler {
+  readonly #containers: PoolContainers;
+  #history: FailureHistory = NO_FAILURES;
+  #isFailing = false;
+  /** A container is to be there although no call asks for one. */
+  #isStartAsked = false;
+
+  constructor(containers: PoolContainers) {
+    this.#containers = containers;
+  }
+
+  /** The last start failed, or the last container was lost, and none has become ready since. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  /** No start before this time. */
+  get notBeforeMs(): number {
+    return this.#history.notBeforeMs;
+  }
+
+  /** Starts a container where none is there or on its way, whether or not calls need it. */
+  askForOne(): void {
+    this.#isStartAsked = this.#containers.count(isPresent) === 0;
+  }
+
+  onReady(): void {
+    this.#isFailing = false;
+    this.#isStartAsked = false;
+  }
+
+  onFailedStart(nowMs: number): void {
+    this.#isFailing = true;
+    this.#isStartAsked = false;
+    this.#history = afterFailedStart(this.#history, nowMs);
+  }
+
+  /** A container ended by itself, or had to be ended. */
+  onLost({ state, sinceMs }: TrackedContainer, nowMs: number): void {
+    if (state !== "ready") return;
+    this.#isFailing = true;
+    this.#history = afterCrash(this.#history, nowMs - sinceMs, nowMs);
+  }
+
+  /** Starts and ends containers for these calls and those that run. */
+  scale(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
+    const load = this.#containers.load();
+    const goal = this.#goal(waiting.calls + load.calls, settings);
+    this.#forgetClaims(goal, nowMs);
+    this.#start(goal, settings, nowMs);
+    this.#drainAbove(settings.maxContainers, nowMs);
+    this.#endIdle(this.#goal(waiting.activeCalls + load.activeCalls, settings), settings, nowMs);
+  }
+
+  /** When `scale` may do something that it can't do now; Infinity for never. */
+  nextChangeMs(waiting: Waiting, settings: PoolSettings, nowMs: number): number {
+    const load = this.#containers.load();
+    const present = this.#containers.count(isPresent);
+    const isShort = present < this.#goal(waiting.calls + load.calls, settings);
+    const startMs = isShort && nowMs < this.notBeforeMs ? this.notBeforeMs : Infinity;
+    if (present <= this.#goal(waiting.activeCalls + load.activeCalls, settings)) return startMs;
+    const idle = this.#containers.all.filter(isIdle).map(({ idleSinceMs }) => idleSinceMs);
+    return Math.min(startMs, Math.min(...idle) + settings.scaledownWindowMs);
+  }
+
+  #goal(calls: number, settings: PoolSettings): number {
+    return Math.max(wantedContainers(calls, settings), this.#isStartAsked ? 1 : 0);
+  }
+
+  /** Withdraws claims that no call waits for any more, the newest first. */
+  #forgetClaims(goal: number, nowMs: number): void {
+    let surplus = this.#containers.count(isPresent) - goal;
+    if (surplus <= 0) return;
+    for (const container of this.#containers.all.toReversed()) {
+      if (surplus === 0) return;
+      if (!container.isClaiming) continue;
+      this.#containers.withdraw(container, nowMs);
+      surplus -= 1;
+    }
+  }
+
+  #start(goal: number, { maxContainers }: PoolSettings, nowMs: number): void {
+    for (;;) {
+      if (this.#containers.count(isPresent) >= goal) return;
+      // One that is being ended may still have the memory of a GPU that nobody declared.
+      if (this.#containers.count(isInTheWay) >= maxContainers) return;
+      if (nowMs < this.notBeforeMs) return;
+      // After a failure one start at a time shows whether others would succeed.
+      if (this.#isFailing && this.#containers.count(({ isStarting }) => isStarting) > 0) return;
+      this.#containers.begin(nowMs);
+    }
+  }
+
+  /** The settings allow fewer now. */
+  #drainAbove(maxContainers: number, nowMs: number): void {
+    let surplus = this.#containers.count(isPresent) - maxContainers;
+    if (surplus <= 0) return;
+    for (const container of this.#containers.all.toReversed()) {
+      if (surplus === 0) return;
+      if (!container.isPresent || container.state === "draining") continue;
+      if (container.state === "ready") this.#containers.drain(container, "not_needed", nowMs);
+      else this.#containers.giveUp(container, "not_needed", nowMs);
+      surplus -= 1;
+    }
+  }
+
+  /** Ends the newest ones first. Passive calls end with their container. */
+  #endIdle(goal: number, { scaledownWindowMs }: PoolSettings, nowMs: number): void {
+    let surplus = this.#containers.count(isPresent) - goal;
+    if (surplus <= 0) return;
+    for (const container of this.#containers.all.toReversed()) {
+      if (surplus === 0) return;
+      if (!isIdle(container) || nowMs - container.idleSinceMs < scaledownWindowMs) continue;
+      this.#containers.stop(container, "not_needed", nowMs);
+      surplus -= 1;
+    }
+  }
+}
+
+const isPresent = (container: TrackedContainer): boolean => container.isPresent;
+
+/** Counts against the maximum. */
+const isInTheWay = (container: TrackedContainer): boolean =>
+  container.isPresent || container.state === "stopping";
+
+const isIdle = (container: TrackedContainer): boolean =>
+  container.state === "ready" && container.activeCalls === 0;

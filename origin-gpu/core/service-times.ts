@@ -1,0 +1,47 @@
+/** Learns how long calls hold a place and containers take to start, and estimates a wait from it. Pure. */
+
+/** The weight of the newest value in a mean. */
+const WEIGHT = 0.1;
+
+const LEAST_RETRY_S = 1;
+const MOST_RETRY_S = 600;
+
+/** A mean in which older values count less and less; undefined without a value. */
+function moved(mean: number | undefined, value: number): number {
+  return mean === undefined ? value : mean + WEIGHT * (value - mean);
+}
+
+export class ServiceTimes {
+  #callMs: number | undefined;
+  #startMs: number | undefined;
+
+  /** A call held its place so long. */
+  onServed(heldMs: number): void {
+    this.#callMs = moved(this.#callMs, heldMs);
+  }
+
+  /** A container took so long from its start until it was ready. */
+  onStarted(startMs: number): void {
+    this.#startMs = moved(this.#startMs, startMs);
+  }
+
+  /**
+   * Milliseconds until a call's turn comes; undefined where no call or start has been measured that the estimate needs.
+   * @param before calls that wait before it
+   * @param places calls that all containers may have at a time; those that start count where none is ready
+   * @param isStarting no container is ready yet
+   */
+  waitMs(before: number, places: number, isStarting: boolean): number | undefined {
+    const startMs = isStarting ? this.#startMs : 0;
+    const rounds = isStarting ? Math.floor(before / places) : (before + 1) / places;
+    const servedMs = rounds === 0 ? 0 : this.#callMs;
+    if (startMs === undefined || servedMs === undefined || places === 0) return undefined;
+    return startMs + rounds * servedMs;
+  }
+
+  /** Whole seconds after which a refused call finds room again, from how fast the queue moves. */
+  retryAfterS(places: number): number {
+    const perPlaceMs = (this.#callMs ?? 1_000) / Math.max(1, places);
+    return Math.min(MOST_RETRY_S, Math.max(LEAST_RETRY_S, Math.ceil(perPlaceMs / 1_000)));
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Runs the claims of a box in real time: passes on what pools want, have and give back, and carries out what the box
+ * says to that. core/box.ts decides. A pool whose containers need nothing of the box is granted everything at once.
+ */
+import type { Box } from "../core/box.ts";
+import type { Card } from "../core/cards.ts";
+import type { BoxEffect, Claim, ClaimNeeds, Rollout, YieldReason } from "../core/claims.ts";
+import { needsNothing } from "../core/claim-entries.ts";
+
+export interface PoolIdentity {
+  /** `<environment>/<app>`, the same in each version. */
+  readonly app: string;
+  /** Whose containers they are. */
+  readonly functionName: string;
+  /** How it treats the version that serves, while it is prepared itself. */
+  readonly rollout: Rollout | undefined;
+}
+
+/** A pool hears this of the box. */
+export interface ClaimHolder {
+  onGranted(container: number, cards: readonly Card[]): void;
+  onYieldAsked(container: number, reason: YieldReason): void;
+}
+
+interface KnownClaim {
+  readonly holder: ClaimHolder;
+  readonly container: number;
+}
+
+export class BoxClaims {
+  readonly #box: Box;
+  readonly #known = new Map<string, KnownClaim>();
+  readonly #due: BoxEffect[] = [];
+  #isApplying = false;
+  #lastPool = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(box: Box) {
+    this.#box = box;
+  }
+
+  /** The claims of one pool. */
+  pool(identity: PoolIdentity, needs: ClaimNeeds, holder: ClaimHolder): PoolClaims {
+    this.#lastPool += 1;
+    return new PoolClaims(this, `${this.#lastPool}`, { identity, needs, holder });
+  }
+
+  /** The cards that work are these from now on. */
+  setCards(cards: readonly Card[]): void {
+    this.tell((box, nowMs) => box.cards(cards, nowMs));
+  }
+
+  /** Tells the box of an event, and carries out the effects. */
+  tell(event: (box: Box, nowMs: number) => readonly BoxEffect[]): void {
+    this.#due.push(...event(this.#box, performance.now()));
+    if (this.#isApplying) return;
+    this.#isApplying = true;
+    try {
+      for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) {
+        this.#apply(next);
+      }
+    } finally {
+      this.#isApplying = false;
+    }
+  }
+
+  know(id: string, claim: KnownClaim): void {
+    this.#known.set(id, claim);
+  }
+
+  forget(id: string): void {
+    this.#known.delete(id);
+  }
+
+  #apply(effect: BoxEffect): void {
+    if (effect.type === "wake_at") {
+      clearTimeout(this.#timer);
+      const delayMs = Math.max(0, effect.atMs - performance.now());
+      this.#timer = setTimeout(() => this.tell((box, nowMs) => box.tick(nowMs)), delayMs);
+      this.#timer.unref();
+      return;
+    }
+    const known = this.#known.get(effect.claim);
+    if (known === undefined) return;
+    const { holder, container } = known;
+    if (effect.type === "grant") holder.onGranted(container, effect.cards);
+    else holder.onYieldAsked(container, effect.reason);
+  }
+}
+
+interface PoolTraits {
+  readonly identity: PoolIdentity;
+  readonly needs: ClaimNeeds;
+  readonly holder: ClaimHolder;
+}
+
+/** The claims of one pool, by its containers' numbers. */
+export class PoolClaims {
+  readonly #box: BoxClaims;
+  readonly #pool: string;
+  readonly #traits: PoolTraits;
+  #rollout: Rollout | undefined;
+  /** The last news of each claim that the box was told. */
+  readonly #told = new Map<number, string>();
+
+  constructor(box: BoxClaims, pool: string, traits: PoolTraits) {
+    this.#box = box;
+    this.#pool = pool;
+    this.#traits = traits;
+    this.#rollout = traits.identity.rollout;
+  }
+
+  /** Its containers need nothing of the box, which hears nothing of them. */
+  get isOfNothing(): boolean {
+    return needsNothing(this.#traits.needs);
+  }
+
+  /** The container waits for its claim. @param sinceMs when the oldest call came that needs it */
+  want(container: number, sinceMs: number | undefined): void {
+    const { identity, needs, holder } = this.#traits;
+    if (this.isOfNothing) {
+      holder.onGranted(container, []);
+      return;
+    }
+    if (!this.#isNews(container, `wants ${sinceMs}`)) return;
+    const { app, functionName } = identity;
+    const endpoint = `${app}/${functionName}`;
+    const claim: Claim = { id: this.#idOf(container), pool: this.#pool, endpoint, app };
+    const rollout = this.#rollout;
+    this.#box.know(claim.id, { holder, container });
+    this.#box.tell((box, nowMs) => box.want(claim, { needs, sinceMs, rollout }, nowMs));
+  }
+
+  withdraw(container: number): void {
+    this.#tell(container, "withdrawn", (box, id, nowMs) => box.withdraw(id, nowMs));
+  }
+
+  /** The container is ready, and used so. */
+  used(container: number, inFlight: number, oldestWaiterMs: number | undefined): void {
+    const use = { inFlight, oldestWaiterMs };
+    // Between one call and many the box sees no difference.
+    const news = `used ${inFlight > 0} ${oldestWaiterMs}`;
+    this.#tell(container, news, (box, id, nowMs) => box.used(id, use, nowMs));
+  }
+
+  leaving(container: number): void {
+    this.#tell(container, "leaving", (box, id, nowMs) => box.leaving(id, nowMs));
+  }
+
+  stuck(container: number): void {
+    this.#tell(container, "stuck", (box, id, nowMs) => box.stuck(id, nowMs));
+  }
+
+  slept(container: number): void {
+    this.#tell(container, "slept", (box, id, nowMs) => box.slept(id, nowMs));
+  }
+
+  /** Nothing of the container runs any more. */
+  free(container: number): void {
+    this.#tell(container, "free", (box, id, nowMs) => box.free(id, nowMs));
+    this.#told.delete(container);
+    this.#box.forget(this.#idOf(container));
+  }
+
+  /** The version serves, or is given up: its claims are like others. */
+  unpin(): void {
+    if (this.#rollout === undefined) return;
+    this.#rollout = undefined;
+    for (const container of this.#told.keys()) {
+      this.#box.tell((box, nowMs) => box.unpin(this.#idOf(container), nowMs));
+    }
+  }
+
+  #idOf(container: number): string {
+    return `${this.#pool}/${container}`;
+  }
+
+  #isNews(container: number, news: string): boolean {
+    if (this.#told.get(container) === news) return false;
+    this.#told.set(container, news);
+    return true;
+  }
+
+  #tell(
+    container: number,
+    news: string,
+    event: (box: Box, id: string, nowMs: number) => readonly BoxEffect[],
+  ): void {
+    if (!this.#told.has(container) || !this.#isNews(container, news)) return;
+    this.#box.tell((box, nowMs) => event(box, this.#idOf(container), nowMs));
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The real containers of one endpoint: starts and stops those that its pool numbers, and tells the pool what becomes
+ * of them. Decides nothing.
+ */
+import type { Observer } from "../../base/observer.ts";
+import { SECOND_MS } from "../../base/units.ts";
+import type { AppUser } from "../app-user.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import {
+  type Container,
+  type ContainerOptions,
+  StartFailure,
+  type UsePython,
+  describeExit,
+  noticesOf,
+} from "../containers/container.ts";
+import { startContainer } from "../containers/start-container.ts";
+import type { Card } from "../core/cards.ts";
+import { ServingContainer } from "./serving-container.ts";
+
+export interface ContainerSource {
+  /** Of the function that the containers are named after. */
+  readonly settings: EndpointConfig;
+  /** Variables that every container is given; nothing overrides them. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly usePython: UsePython;
+  /** As in `ContainerOptions`. */
+  readonly user?: AppUser | undefined;
+  /** As in `ContainerOptions`. */
+  readonly observer: Observer;
+  readonly source: string;
+  /** As in `ContainerOptions`. */
+  readonly beginLog?: ContainerOptions["beginLog"];
+}
+
+/** Hears how a container goes on, by its number. */
+export interface ContainerListener {
+  onPrepared(number: number): void;
+  onReady(number: number): void;
+  /** It does not become ready; `onExited` follows. */
+  onFailed(number: number, failure: StartFailure): void;
+  onExited(number: number): void;
+}
+
+interface StartedContainer {
+  readonly container: Container;
+  serving: ServingContainer | undefined;
+}
+
+export class EndpointContainers {
+  readonly #source: ContainerSource;
+  readonly #listener: ContainerListener;
+  readonly #started = new Map<number, StartedContainer>();
+  #lastFailure = "";
+  #isClosed = false;
+
+  constructor(source: ContainerSource, listener: ContainerListener) {
+    this.#source = source;
+    this.#listener = listener;
+  }
+
+  /** Why a container failed last, in one line; empty where none did. */
+  get lastFailure(): string {
+    return this.#lastFailure;
+  }
+
+  /** A container that was ready once, by its number. */
+  serving(number: number): ServingContainer | undefined {
+    return this.#started.get(number)?.serving;
+  }
+
+  /** The number of a container by its id. */
+  numberOf(id: string): number | undefined {
+    for (const [number, { container }] of this.#started) if (container.id === id) return number;
+    return undefined;
+  }
+
+  /** @param cards that it has for itself, or a share of */
+  launch(number: number, cards: readonly Card[]): void {
+    const { settings: endpoint, environment, ...options } = this.#source;
+    const notice = noticesOf(this.#source);
+    const startedAtMs = performance.now();
+    const container = startContainer({
+      ...options,
+      endpoint,
+      environment: { ...environment, ...variablesOf(cards) },
+      onUnexpectedExit: (exit) => {
+        this.#lastFailure = `it ended by itself with ${describeExit(exit)}`;
+        notice(`postern: ended by itself with ${describeExit(exit)}`);
+      },
+    });
+    const started: StartedContainer = { container, serving: undefined };
+    this.#started.set(number, started);
+    this.#listener.onPrepared(number);
+    void this.#follow(number, started, startedAtMs);
+  }
+
+  /** Tells what becomes of a container, in this order. */
+  async #follow(number: number, started: StartedContainer, startedAtMs: number): Promise<void> {
+    const { container } = started;
+    try {
+      const address = await container.ready;
+      started.serving = new ServingContainer(container, address);
+      this.#noteReady(performance.now() - startedAtMs);
+      this.#listener.onReady(number);
+    } catch (error) {
+      this.#onFailed(number, error);
+    }
+    await container.exited;
+    // Bytes that its connections still carry may arrive.
+    void started.serving?.connections.closeWhenIdle();
+    this.#started.delete(number);
+    this.#listener.onExited(number);
+  }
+
+  #noteReady(tookMs: number): void {
+    if (this.#source.settings.kind.type === "upstream") return;
+    noticesOf(this.#source)(`postern: ready after ${(tookMs / SECOND_MS).toFixed(1)} s`);
+  }
+
+  /** Breaks its connections, then ends it. `onExited` follows. */
+  async stop(number: number): Promise<void> {
+    const started = this.#started.get(number);
+    await started?.serving?.connections.close();
+    await started?.container.stop();
+  }
+
+  /** Stops all; resolves when nothing of them runs any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#started.keys()].map(async (number) => await this.stop(number)));
+  }
+
+  #onFailed(number: number, error: unknown): void {
+    const failure =
+      error instanceof StartFailure ? error : new StartFailure("starting_failed", String(error));
+    const wasStopped = this.#isClosed || this.#started.get(number)?.container.state === "stopped";
+    if (!wasStopped) {
+      this.#lastFailure = failure.message;
+      noticesOf(this.#source)(`postern: ${failure.message}`);
+    }
+    this.#listener.onFailed(number, failure);
+  }
+}
+
+/** Shows a container its own cards and no others. */
+function variablesOf(cards: readonly Card[]): Record<string, string> {
+  return cards.length === 0 ? {} : { CUDA_VISIBLE_DEVICES: cards.map(({ id }) => id).join(",") };
+}

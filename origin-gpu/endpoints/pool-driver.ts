@@ -1,0 +1,233 @@
+/**
+ * Runs the pool of one endpoint in real time: carries out its effects on containers, calls and the box, in their order,
+ * and tells it what has become of them. core/pool.ts decides.
+ */
+import { noticesOf, type StartFailure } from "../containers/container.ts";
+import type { Card } from "../core/cards.ts";
+import type { ClaimNeeds, YieldReason } from "../core/claims.ts";
+import type { ContainerState } from "../core/container-states.ts";
+import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
+import { Pool, type PoolCounts } from "../core/pool.ts";
+import type { BoxClaims, PoolClaims, PoolIdentity } from "./box-claims.ts";
+import { type ContainerSource, EndpointContainers } from "./endpoint-containers.ts";
+import type { QueuedCall } from "./queued-call.ts";
+import type { ServingContainer } from "./serving-container.ts";
+
+type Effect = PoolEffect<QueuedCall>;
+
+export interface PoolDriverOptions {
+  readonly source: ContainerSource;
+  readonly settings: PoolSettings;
+  readonly claims: BoxClaims;
+  readonly identity: PoolIdentity;
+  /** Of each container. */
+  readonly needs: ClaimNeeds;
+  /** As in `Pool`. */
+  readonly isProved: boolean;
+  readonly onAssigned: (queued: QueuedCall, container: ServingContainer) => void;
+  readonly onRefused: (queued: QueuedCall, refusal: Extract<Effect, { type: "refuse" }>) => void;
+  readonly onHandedOver: (queued: QueuedCall) => void;
+}
+
+export class PoolDriver {
+  readonly #options: PoolDriverOptions;
+  readonly #pool: Pool<QueuedCall>;
+  readonly #containers: EndpointContainers;
+  readonly #claims: PoolClaims;
+  /** The cards of each container that has some. */
+  readonly #cards = new Map<number, readonly Card[]>();
+  /** Effects whose turn has not come: one of them may cause further events. */
+  readonly #due: Effect[] = [];
+  #isApplying = false;
+  readonly #proof = Promise.withResolvers<void>();
+  #idle: PromiseWithResolvers<void> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
+
+  constructor(options: PoolDriverOptions) {
+    const { source, settings, isProved, claims, identity, needs } = options;
+    this.#options = options;
+    this.#pool = new Pool(settings, { isProved });
+    this.#containers = new EndpointContainers(source, {
+      onPrepared: (number) => this.#apply(this.#pool.prepared(number, now())),
+      onReady: (number) => {
+        this.#proof.resolve();
+        this.#apply(this.#pool.ready(number, now()));
+      },
+      onFailed: (number, failure) => this.#onFailed(number, failure),
+      onExited: (number) => this.#apply(this.#pool.exited(number, now())),
+    });
+    this.#claims = claims.pool(identity, needs, {
+      onGranted: (number, cards) => {
+        this.#cards.set(number, cards);
+        this.#apply(this.#pool.granted(number, now()));
+      },
+      onYieldAsked: (number, reason) => {
+        noticesOf(source)(`postern: it finishes its calls and makes room: ${YIELDS[reason]}`);
+        this.#apply(this.#pool.yieldAsked(number, now()));
+      },
+    });
+    if (isProved) this.#proof.resolve();
+    // Callers that wait for it get the failure. Without one, Node would report an unhandled rejection.
+    this.#proof.promise.catch(() => undefined);
+    this.#apply(isProved ? this.#pool.tick(now()) : this.#pool.prove(now()));
+  }
+
+  /** Resolves when a container of the version has been ready; rejects with the `StartFailure` of the first one. */
+  get proved(): Promise<void> {
+    return this.#proof.promise;
+  }
+
+  get counts(): PoolCounts {
+    return this.#pool.counts;
+  }
+
+  get lastFailure(): string {
+    return this.#containers.lastFailure;
+  }
+
+  /** How many calls wait before this one, and for how long. */
+  positionOf(queued: QueuedCall): { position: number; waitMs: number | undefined } | undefined {
+    return this.#pool.positionOf(queued);
+  }
+
+  request(queued: QueuedCall): void {
+    const { call, arrivedAt } = queued;
+    const asynchronous = call.head.async === true;
+    const accepted = call.isPromised;
+    const traits = { arrivedAtMs: arrivedAt, asynchronous, accepted };
+    this.#apply(this.#pool.request(queued, now(), traits));
+  }
+
+  finished(queued: QueuedCall): void {
+    this.#apply(this.#pool.finished(queued, now()));
+  }
+
+  requeued(queued: QueuedCall): void {
+    queued.container = undefined;
+    this.#apply(this.#pool.requeued(queued, now()));
+  }
+
+  /** Another container takes the place of this one, which finishes its calls. */
+  replace(containerId: string): void {
+    const number = this.#containers.numberOf(containerId);
+    if (number !== undefined) this.#apply(this.#pool.drainAsked(number, now()));
+  }
+
+  change(settings: PoolSettings): void {
+    this.#apply(this.#pool.change(settings, now()));
+  }
+
+  /** The version serves, or is given up: it has no priority any more. */
+  unpin(): void {
+    this.#claims.unpin();
+  }
+
+  /** Hands over what waits, and begins nothing any more. Resolves when no call runs. */
+  async retire(): Promise<void> {
+    this.#apply(this.#pool.retire(now()));
+    if (this.#pool.counts.running === 0) return;
+    this.#idle = Promise.withResolvers();
+    await this.#idle.promise;
+  }
+
+  /** Ends the containers now, with their calls. Resolves when nothing of them runs any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#apply(this.#pool.retire(now()));
+    await this.#containers.close();
+  }
+
+  #onFailed(number: number, failure: StartFailure): void {
+    this.#proof.reject(failure);
+    const { code, permanent: isPermanent } = failure;
+    this.#apply(this.#pool.failed(number, { code, isPermanent }, now()));
+  }
+
+  #apply(effects: readonly Effect[]): void {
+    this.#due.push(...effects);
+    if (this.#isApplying) return;
+    this.#isApplying = true;
+    try {
+      for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) {
+        this.#applyOne(next);
+      }
+    } finally {
+      this.#isApplying = false;
+    }
+    this.#tellUse();
+    if (this.#idle !== undefined && this.#pool.counts.running === 0) this.#idle.resolve();
+  }
+
+  #applyOne(effect: Effect): void {
+    if (effect.type === "assign") {
+      const container = this.#containers.serving(effect.container);
+      if (container === undefined) throw new Error("a call was assigned to no container");
+      this.#options.onAssigned(effect.call, container);
+    } else if (effect.type === "refuse") this.#options.onRefused(effect.call, effect);
+    else if (effect.type === "hand_over") this.#options.onHandedOver(effect.call);
+    else if (effect.type === "wake_at") this.#wakeAt(effect.atMs);
+    else this.#applyToContainer(effect);
+  }
+
+  #applyToContainer(effect: ContainerEffect): void {
+    const { container: number } = effect;
+    switch (effect.type) {
+      case "claim":
+        this.#claims.want(number, this.#pool.waitingSinceMs);
+        break;
+      case "withdraw":
+        this.#claims.withdraw(number);
+        break;
+      case "launch":
+        this.#containers.launch(number, this.#cards.get(number) ?? []);
+        break;
+      case "stop":
+        void this.#containers.stop(number);
+        break;
+      case "release":
+        this.#cards.delete(number);
+        if (effect.isAsleep) this.#claims.slept(number);
+        else this.#claims.free(number);
+        break;
+      case "moved":
+        this.#onMoved(number, effect.to);
+        break;
+      case "sleep":
+      case "wake":
+        break;
+    }
+  }
+
+  #onMoved(number: number, to: ContainerState): void {
+    if (to === "draining" || to === "stopping") this.#claims.leaving(number);
+    else if (to === "stuck") this.#claims.stuck(number);
+  }
+
+  /** The box arbitrates by who works and who waits. */
+  #tellUse(): void {
+    if (this.#claims.isOfNothing) return;
+    const sinceMs = this.#pool.waitingSinceMs;
+    for (const { number, state, activeCalls } of this.#pool.containers) {
+      if (state === "ready") this.#claims.used(number, activeCalls, sinceMs);
+      else if (state === "claiming") this.#claims.want(number, sinceMs);
+    }
+  }
+
+  #wakeAt(atMs: number): void {
+    if (this.#isClosed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#apply(this.#pool.tick(now())), Math.max(0, atMs - now()));
+    this.#timer.unref();
+  }
+}
+
+/** Why a container gives up what it claimed, for the operator. */
+const YIELDS: Readonly<Record<YieldReason, string>> = {
+  wanted: "another container waits for its GPU or its port",
+  replaced: "a new version takes its place",
+  card_lost: "its GPU was taken out",
+};
+
+const now = (): number => performance.now();

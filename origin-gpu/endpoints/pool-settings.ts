@@ -1,0 +1,35 @@
+/** Reads an endpoint's configuration for its pool and for the box. */
+import { SECOND_MS } from "../../base/units.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import type { ClaimNeeds } from "../core/claims.ts";
+import type { PoolSettings } from "../core/pool-effects.ts";
+
+/** A server that somebody else runs has one container for ever. */
+const UPSTREAM = { minContainers: 1, maxContainers: 1, bufferContainers: 0 } as const;
+
+export function poolSettings(endpoint: EndpointConfig): PoolSettings {
+  const { maxInputs, targetInputs, maxPending, maxPendingAsync } = endpoint;
+  const { minContainers, maxContainers, bufferContainers } =
+    endpoint.kind.type === "upstream" ? UPSTREAM : endpoint;
+  return {
+    maxInputs,
+    targetInputs,
+    minContainers,
+    maxContainers,
+    bufferContainers,
+    maxPending,
+    maxPendingAsync,
+    scaledownWindowMs: endpoint.scaledownWindow * SECOND_MS,
+    startupTimeoutMs: endpoint.startupTimeout * SECOND_MS,
+    canSleep: endpoint.sleep.length > 0,
+  };
+}
+
+/** The needs of each container of the endpoint. */
+export function claimNeeds({ kind, gpus, gpuMemory }: EndpointConfig): ClaimNeeds {
+  return {
+    ...(gpus.length > 0 && { gpus }),
+    ...(gpuMemory !== undefined && { gpuMemoryBytes: gpuMemory }),
+    ...(kind.type === "web_server" && kind.port !== undefined && { port: kind.port }),
+  };
+}

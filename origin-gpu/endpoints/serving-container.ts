@@ -1,0 +1,32 @@
+/** A container that calls are sent to, with its connections. */
+import type { Container, ContainerAddress } from "../containers/container.ts";
+import { AppConnections } from "../proxy/app-connections.ts";
+
+export class ServingContainer {
+  readonly address: ContainerAddress;
+  /** It owns them, and they end with it. */
+  readonly connections: AppConnections;
+  /** In milliseconds of `performance.now()`. */
+  readonly readyAt = performance.now();
+  readonly #container: Container;
+
+  constructor(container: Container, address: ContainerAddress) {
+    this.#container = container;
+    this.address = address;
+    this.connections = new AppConnections(address);
+  }
+
+  get id(): string {
+    return this.#container.id;
+  }
+
+  /** As `Container.exited`. */
+  get exited(): Promise<unknown> {
+    return this.#container.exited;
+  }
+
+  /** As `Container.gaveUp`. */
+  async gaveUp(callId: string): Promise<void> {
+    await this.#container.gaveUp(callId);
+  }
+}

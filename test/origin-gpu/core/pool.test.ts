@@ -1,0 +1,293 @@
+/** What a pool decides, case by case. pool-model.test.ts has the invariants. */
+import { describe, expect, test } from "vitest";
+import type { PoolEffect, PoolSettings } from "../../../origin-gpu/core/pool-effects.ts";
+import { Pool } from "../../../origin-gpu/core/pool.ts";
+import { SETTINGS } from "./pool-world.ts";
+
+const FAILURE = { code: "starting_failed", isPermanent: false } as const;
+
+/** A pool whose effects are kept as words, and whose claims are granted at once. */
+class TestPool {
+  readonly pool: Pool<string>;
+  readonly said: string[] = [];
+  nowMs = 0;
+
+  constructor(settings: Partial<PoolSettings> = {}, options: { isProved?: boolean } = {}) {
+    this.pool = new Pool({ ...SETTINGS, ...settings }, options);
+  }
+
+  /** What one event causes, in words. */
+  on(event: (pool: Pool<string>, nowMs: number) => readonly PoolEffect<string>[]): string[] {
+    const words: string[] = [];
+    const due = [...event(this.pool, this.nowMs)];
+    for (let next = due.shift(); next !== undefined; next = due.shift()) {
+      if (next.type === "claim") due.push(...this.pool.granted(next.container, this.nowMs));
+      const word = wordFor(next);
+      if (word !== undefined) words.push(word);
+    }
+    return words;
+  }
+
+  request(call: string, traits: Parameters<Pool<string>["request"]>[2] = {}): string[] {
+    return this.on((pool, nowMs) => pool.request(call, nowMs, traits));
+  }
+
+  finish(call: string): string[] {
+    return this.on((pool, nowMs) => pool.finished(call, nowMs));
+  }
+
+  /** The process of a launched container becomes ready. */
+  ready(container: number): string[] {
+    return this.on((pool, nowMs) => [
+      ...pool.prepared(container, nowMs),
+      ...pool.ready(container, nowMs),
+    ]);
+  }
+
+  /** It fails to start, and is gone. */
+  fail(container: number): string[] {
+    return this.on((pool, nowMs) => [
+      ...pool.prepared(container, nowMs),
+      ...pool.failed(container, FAILURE, nowMs),
+      ...pool.exited(container, nowMs),
+    ]).filter((word) => !word.startsWith("stop"));
+  }
+
+  exit(container: number): string[] {
+    return this.on((pool, nowMs) => pool.exited(container, nowMs));
+  }
+
+  pass(ms: number): string[] {
+    this.nowMs += ms;
+    return this.on((pool, nowMs) => pool.tick(nowMs));
+  }
+}
+
+function wordFor(effect: PoolEffect<string>): string | undefined {
+  switch (effect.type) {
+    case "assign":
+      return `${effect.call} at ${effect.container}`;
+    case "refuse":
+      return `${effect.call} ${effect.code} ${effect.retryAfterS}`;
+    case "hand_over":
+      return `${effect.call} handed over`;
+    case "stop":
+      return `stop ${effect.container} ${effect.reason}`;
+    case "launch":
+    case "sleep":
+    case "wake":
+      return `${effect.type} ${effect.container}`;
+    default:
+      return undefined;
+  }
+}
+
+describe("a cold start", () => {
+  test("is one start for all who wait, who then go in the order of their arrival", () => {
+    const pool = new TestPool({ maxInputs: 2, targetInputs: 2 });
+    expect(pool.request("a")).toEqual(["launch 1"]);
+    expect([...pool.request("b"), ...pool.request("c")]).toEqual([]);
+    expect(pool.ready(1)).toEqual(["a at 1", "b at 1"]);
+    expect(pool.finish("a")).toEqual(["c at 1"]);
+  });
+
+  test("that fails refuses its callers where no start was ever proved, and calls during the pause", () => {
+    const pool = new TestPool();
+    pool.request("a");
+    pool.request("b", { accepted: true });
+    expect(pool.fail(1)).toEqual(["a starting_failed 1"]);
+    expect(pool.request("c")).toEqual(["c starting_failed 1"]);
+    expect(pool.pass(1_000)).toEqual(["launch 2"]);
+    expect(pool.request("d")).toEqual([]);
+    expect(pool.ready(2)).toEqual(["b at 2"]);
+  });
+
+  test("that fails keeps its callers where the version is proved, up to startup_timeout", () => {
+    const pool = new TestPool({ startupTimeoutMs: 4_000 }, { isProved: true });
+    pool.request("a");
+    expect(pool.fail(1)).toEqual([]);
+    expect(pool.pass(1_000)).toEqual(["launch 2"]);
+    pool.request("b");
+    expect(pool.fail(2)).toEqual([]);
+    expect(pool.pass(2_000)).toEqual(["launch 3"]);
+    pool.nowMs += 1_000;
+    expect(pool.fail(3)).toEqual(["a starting_failed 4"]);
+    expect(pool.pass(4_000)).toEqual(["launch 4"]);
+    expect(pool.ready(4)).toEqual(["b at 4"]);
+  });
+
+  test("is given up before it was granted anything, when its last caller leaves", () => {
+    const pool = new Pool<string>(SETTINGS);
+    const claims = pool.request("a", 0).map(({ type }) => type);
+    expect(claims).toContain("claim");
+    expect(pool.finished("a", 1).map(({ type }) => type)).toContain("withdraw");
+    expect(pool.counts.starting).toBe(0);
+  });
+});
+
+describe("the number of containers", () => {
+  test("follows target_inputs, and calls burst above it until others are ready", () => {
+    const pool = new TestPool({ maxInputs: 4, targetInputs: 2, maxContainers: 3 });
+    pool.request("a");
+    pool.ready(1);
+    pool.request("b");
+    expect(pool.request("c")).toEqual(["c at 1", "launch 2"]);
+    expect(pool.request("d")).toEqual(["d at 1"]);
+    expect(pool.request("e")).toEqual(["launch 3"]);
+    expect(pool.ready(2)).toEqual(["e at 2"]);
+    expect(pool.request("f")).toEqual(["f at 2"]);
+    expect(pool.request("g")).toEqual(["g at 2"]);
+  });
+
+  test("has a buffer while there are calls, and comes back to its minimum after scaledown_window", () => {
+    const pool = new TestPool({ maxContainers: 4, bufferContainers: 1 });
+    expect(pool.request("a")).toEqual(["launch 1", "launch 2"]);
+    pool.ready(1);
+    pool.ready(2);
+    pool.nowMs = 10_000;
+    pool.finish("a");
+    expect(pool.pass(51_000)).toEqual(["stop 2 not_needed"]);
+    expect(pool.pass(9_000)).toEqual(["stop 1 not_needed"]);
+  });
+
+  test("is never below its minimum, nor above its maximum", () => {
+    const pool = new TestPool({ minContainers: 2, maxContainers: 2 });
+    expect(pool.pass(0)).toEqual(["launch 1", "launch 2"]);
+    for (const call of ["a", "b", "c"]) expect(pool.request(call)).toEqual([]);
+    pool.ready(1);
+    pool.ready(2);
+    expect(pool.exit(1)).toEqual(["launch 3"]);
+    pool.pass(600_000);
+    expect(pool.pool.counts).toMatchObject({ ready: 1, starting: 1 });
+  });
+
+  test("changes with the settings: who is too many finishes first", () => {
+    const pool = new TestPool({ maxContainers: 2 });
+    pool.request("a");
+    pool.request("b");
+    pool.ready(1);
+    pool.ready(2);
+    expect(pool.on((one, nowMs) => one.change(SETTINGS, nowMs))).toEqual([]);
+    expect(pool.finish("b")).toEqual(["stop 2 not_needed"]);
+  });
+
+  test("is not held up by calls that do not count as use", () => {
+    const pool = new TestPool({ maxInputs: 2, targetInputs: 2 });
+    pool.request("tab", { passive: true });
+    expect(pool.ready(1)).toEqual(["tab at 1"]);
+    pool.request("a");
+    pool.nowMs = 1_000;
+    pool.finish("a");
+    expect(pool.pass(59_000)).toEqual([]);
+    expect(pool.pass(1_000)).toEqual(["stop 1 not_needed"]);
+  });
+});
+
+test("a call goes to the container with the fewest calls", () => {
+  const pool = new TestPool({ minContainers: 2, maxContainers: 2, maxInputs: 3, targetInputs: 3 });
+  pool.pass(0);
+  pool.ready(1);
+  pool.ready(2);
+  const places = ["a", "b", "c"].flatMap((call) => pool.request(call));
+  expect(places).toEqual(["a at 1", "b at 2", "c at 1"]);
+});
+
+test("a full queue refuses with the time in which a place gets free, and counts each kind of call apart", () => {
+  const pool = new TestPool({ maxPending: 1, maxPendingAsync: 1 });
+  pool.request("a");
+  pool.ready(1);
+  pool.nowMs = 30_000;
+  pool.finish("a");
+  pool.request("b");
+  expect(pool.request("c")).toEqual([]);
+  expect(pool.request("d")).toEqual(["d queue_full 30"]);
+  expect(pool.request("e", { asynchronous: true })).toEqual([]);
+  expect(pool.request("f", { asynchronous: true })).toEqual(["f queue_full 30"]);
+  expect(pool.request("g", { accepted: true })).toEqual([]);
+  expect(pool.pool.positionOf("e")).toEqual({ position: 1, waitMs: 60_000 });
+});
+
+test("calls that wait for a container that starts do not count as pending", () => {
+  const pool = new TestPool({ maxPending: 0 });
+  expect(pool.request("a")).toEqual(["launch 1"]);
+  expect(pool.request("b")).toEqual(["b queue_full 1"]);
+});
+
+test("a call that was certainly not sent waits in its old place", () => {
+  const pool = new TestPool();
+  pool.request("a");
+  pool.ready(1);
+  pool.nowMs = 5;
+  pool.request("b");
+  pool.exit(1);
+  pool.on((one, nowMs) => one.requeued("a", nowMs));
+  expect(pool.ready(2)).toEqual(["a at 2"]);
+});
+
+describe("a container", () => {
+  test("that crashed is started again at once, and after a second crash with a pause", () => {
+    const pool = new TestPool({ minContainers: 1 });
+    pool.pass(0);
+    pool.ready(1);
+    expect(pool.exit(1)).toEqual(["launch 2"]);
+    pool.ready(2);
+    expect(pool.exit(2)).toEqual([]);
+    expect(pool.pass(1_000)).toEqual(["launch 3"]);
+  });
+
+  test("that hangs is ended with its calls, and another one starts when it is gone", () => {
+    const pool = new TestPool();
+    pool.request("a");
+    pool.ready(1);
+    expect(pool.on((one, nowMs) => one.unhealthy(1, nowMs))).toEqual(["stop 1 unhealthy"]);
+    pool.finish("a");
+    expect(pool.exit(1)).toEqual(["launch 2"]);
+  });
+
+  test("that is to be replaced finishes its calls beside its successor", () => {
+    const pool = new TestPool();
+    pool.request("a");
+    pool.ready(1);
+    expect(pool.on((one, nowMs) => one.drainAsked(1, nowMs))).toEqual(["launch 2"]);
+    pool.request("b");
+    expect(pool.ready(2)).toEqual(["b at 2"]);
+    expect(pool.finish("a")).toEqual(["stop 1 asked"]);
+  });
+
+  test("that yields finishes its calls, and then ends", () => {
+    const pool = new TestPool();
+    pool.request("a");
+    pool.ready(1);
+    expect(pool.on((one, nowMs) => one.yieldAsked(1, nowMs))).toEqual([]);
+    expect(pool.finish("a")).toEqual(["stop 1 yields"]);
+  });
+
+  test("that can sleep does so instead, and wakes for the next call", () => {
+    const pool = new TestPool({ canSleep: true });
+    pool.request("a");
+    pool.ready(1);
+    pool.on((one, nowMs) => one.yieldAsked(1, nowMs));
+    expect(pool.finish("a")).toEqual(["sleep 1"]);
+    expect(pool.request("b")).toEqual([]);
+    expect(pool.on((one, nowMs) => one.slept(1, nowMs))).toEqual(["wake 1"]);
+    expect(pool.ready(1)).toEqual(["b at 1"]);
+  });
+
+  test("that can't be ended is counted no more, and another one starts", () => {
+    const pool = new TestPool({ minContainers: 1 });
+    pool.pass(0);
+    pool.ready(1);
+    expect(pool.on((one, nowMs) => one.unhealthy(1, nowMs))).toEqual(["stop 1 unhealthy"]);
+    expect(pool.on((one, nowMs) => one.stuck(1, nowMs))).toEqual(["launch 2"]);
+  });
+});
+
+test("a retired pool hands over what waits, and ends each container after its last call", () => {
+  const pool = new TestPool();
+  pool.request("a");
+  pool.ready(1);
+  pool.request("b");
+  expect(pool.on((one, nowMs) => one.retire(nowMs))).toEqual(["b handed over"]);
+  expect(pool.request("c")).toEqual(["c handed over"]);
+  expect(pool.finish("a")).toEqual(["stop 1 retired"]);
+});
