@@ -57,6 +57,9 @@ export const EVENTS = {
     "to",
   ),
 
+  /** A card of the box is taken out, since it fails, or is used again. */
+  "gpu.state": event<StateChange & { gpu: string }>("state", "containers", "to"),
+
   "version.state": event<StateChange & { app: string; version: number }>(
     "state",
     "versions",
