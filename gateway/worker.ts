@@ -3,6 +3,7 @@ import type { Env } from "./contracts/env.ts";
 import { observerOf } from "./contracts/observer.ts";
 import { CLIENT_CLOSED, isAnnouncement, isLogged, logRequest } from "./worker/edge/access-log.ts";
 import { serve } from "./worker/edge/pipeline.ts";
+import { ownAddressOf } from "./worker/edge/client-address.ts";
 import { afterUnreadBody } from "./worker/edge/unread-body.ts";
 import { RequestContext } from "./worker/edge/request-context.ts";
 
@@ -41,12 +42,19 @@ async function answer(
   try {
     const response = await serve(context, env, execution);
     const unread = unreadBody(context.request, env);
-    return unread === undefined ? response : await afterUnreadBody(unread, response);
+    return unread === undefined
+      ? response
+      : await afterUnreadBody(unread, response, {
+          address: ownAddressOf(context.request, env),
+          signal: context.request.signal,
+        });
   } catch (error) {
     const stack = error instanceof Error ? error.stack : String(error);
     observerOf(env).notice(
       `request ${context.requestId}, call ${context.callId ?? "none"}: ${stack}`,
     );
     return context.refuse("internal_error", "");
+  } finally {
+    context.answered();
   }
 }

@@ -12,6 +12,7 @@ import { deriveGatewayKeys } from "../../auth/keys.ts";
 import { isTrusted, parseTrustedProxies } from "../../routing/trusted-proxies.ts";
 import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
 import { startFront } from "../front/front.ts";
+import { placesForBoxes } from "../front/places.ts";
 import { ConnectionTable } from "./connection-table.ts";
 import { HalfClosedWatch } from "./half-closed-watch.ts";
 import { type HeldSocket, holdSocket } from "./held-socket.ts";
@@ -95,7 +96,11 @@ class DirectEntrance implements Entrance {
     this.socketFd = socket.fd;
     this.#socket = socket;
     const secret = newSecret();
-    this.variables = { POSTERN_WATCH_SECRET: secret };
+    const max = maxConnections();
+    this.variables = {
+      POSTERN_WATCH_SECRET: secret,
+      POSTERN_MAX_WAITING: `${max - placesForBoxes(max)}`,
+    };
     const domain = baseDomain(socket.port);
     this.#watch = new HalfClosedWatch({
       table,

@@ -17,12 +17,26 @@ const MAX_BUFFER_BYTES = 64 * 1024;
 const MAX_DRAINS = 256;
 let drains = 0;
 
-/** Never rejects: a client that breaks off needs nothing more. */
-export async function drainBody(reader: ReadableStreamBYOBReader): Promise<void> {
-  if (drains < MAX_DRAINS) {
-    drains += 1;
-    await drain(reader).finally(() => (drains -= 1));
-  } else await reader.cancel().catch(() => undefined);
+/**
+ * Never rejects: a client that breaks off needs nothing more.
+ * @param signal of the request, in the Worker: a client that leaves ends the invocation, and no code of it runs on
+ */
+export async function drainBody(
+  reader: ReadableStreamBYOBReader,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (drains >= MAX_DRAINS) {
+    await reader.cancel().catch(() => undefined);
+    return;
+  }
+  drains += 1;
+  let isCounted = true;
+  const uncount = (): void => {
+    if (isCounted) drains -= 1;
+    isCounted = false;
+  };
+  signal?.addEventListener("abort", uncount);
+  await drain(reader).finally(uncount);
 }
 
 async function drain(reader: ReadableStreamBYOBReader): Promise<void> {

@@ -19,6 +19,8 @@ export interface Env {
   POSTERN_FRONT_SECRET?: string;
   /** Set where workerd's clients connect to it: with it the runner tells which of them have closed their half. */
   POSTERN_WATCH_SECRET?: string;
+  /** Set with it: requests of clients elsewhere that may wait at a time (worker/edge/waiting-requests.ts). */
+  POSTERN_MAX_WAITING?: string;
   /** Addresses and blocks of proxies whose word about the client counts (routing/trusted-proxies.ts). */
   POSTERN_TRUSTED_PROXIES?: string;
   /** "json": each event is a line of JSON on the console, requests included. */

@@ -160,7 +160,7 @@ const ROWS = {
   rate_limited: {
     status: 429,
     title: "Too many requests",
-    when: "Too many requests came in a short time.",
+    when: "Too many requests came in a short time, or too many of one client's address wait at once.",
     remedy: "Wait for `Retry-After`.",
     mayHaveRun: false,
     retryAfterS: 1,
@@ -228,7 +228,7 @@ const ROWS = {
   unavailable: {
     status: 503,
     title: "A part of the gateway did not answer",
-    when: "A part of the gateway did not answer in time.",
+    when: "A part of the gateway did not answer in time, or as many requests wait as the gateway can hold.",
     remedy: "Wait for `Retry-After`.",
     mayHaveRun: false,
     retryAfterS: 1,

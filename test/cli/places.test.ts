@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { networkOf, Places } from "../../cli/front/places.ts";
+import { Places } from "../../cli/front/places.ts";
 
 const places = (max: number) => new Places({ max, isProxy: (address) => address === "10.0.0.1" });
 
@@ -30,18 +30,5 @@ describe("places", () => {
     const all = places(80);
     while (all.refusal("192.0.2.1") !== undefined);
     expect(all.refusal("192.0.2.2")).toBeDefined();
-  });
-});
-
-describe("a network", () => {
-  test.each([
-    ["192.0.2.1", "192.0.2.1"],
-    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
-    ["2001:db8::1", "2001:db8:0:0"],
-    ["2001:db8:1:2::", "2001:db8:1:2"],
-    ["::1", "0:0:0:0"],
-    ["fe80::1%eth0", "fe80:0:0:0"],
-  ])("of %s is %s", (address, network) => {
-    expect(networkOf(address)).toBe(network);
   });
 });

@@ -7,6 +7,7 @@
 import { unmappedAddress } from "../../../routing/connection-name.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import {
+  isTrusted,
   parseTrustedProxies,
   proxiedClient,
   type ProxiedClient,
@@ -57,6 +58,19 @@ export function clientOf(request: Request, env: Env): Client {
     forwarded: request.headers.get("forwarded"),
   });
   return { scheme, ...client, isNamedByProxy: client.address !== address };
+}
+
+/** Whether many clients share this address: programs of this machine, or the clients of a trusted proxy. */
+export function isShared(address: string, env: Env): boolean {
+  if (address === "::1" || address.startsWith("127.")) return true;
+  const proxies = env.POSTERN_TRUSTED_PROXIES;
+  return proxies !== undefined && isTrusted(trustedProxies(proxies), address);
+}
+
+/** The client's address; undefined where many clients share it. */
+export function ownAddressOf(request: Request, env: Env): string | undefined {
+  const { address } = clientOf(request, env);
+  return isShared(address, env) ? undefined : address;
 }
 
 let parsed: { text: string; proxies: TrustedProxies } | undefined;

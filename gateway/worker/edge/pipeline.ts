@@ -35,6 +35,7 @@ import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import { collectResult, patienceMs, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
+import { waitingRequests } from "./waiting-requests.ts";
 
 /** Answers one request. */
 export async function serve(
@@ -76,11 +77,22 @@ export async function serve(
   context.authMs = Date.now() - context.startedAt - context.routeMs;
   if (refusal !== undefined) return context.fail(refusal);
 
-  // 4. Does the client come back for a result? Nothing is begun for it, whatever the method.
-  const result = parseResultTarget(target);
-  if (result !== undefined) return await collectResult(env, context, snapshot, result);
+  // 4. Do too many of this client's requests wait? One that is answered quickly never counts.
+  const client = clientOf(request, env);
+  const waiting = waitingRequests(env, client.address);
+  const crowded = waiting?.refusalFor(client.address);
+  if (crowded !== undefined) return context.fail(crowded);
+  /** Called when the request takes longer: the runner watches its connection from then on. */
+  const connection = (): string | undefined => {
+    if (waiting !== undefined) context.countAsWaiting(waiting, client.address);
+    return watchedConnection(request, env);
+  };
 
-  // 5. The request as data: the same for routing, authorization and the app.
+  // 5. Does the client come back for a result? Nothing is begun for it, whatever the method.
+  const result = parseResultTarget(target);
+  if (result !== undefined) return await collectResult(env, context, snapshot, result, connection);
+
+  // 6. The request as data: the same for routing, authorization and the app.
   const declared = Number(request.headers.get("content-length") ?? 0);
   if (declared > maxBodyBytes(env)) {
     return context.refuse("body_too_large", `the limit is ${maxBodyBytes(env)} bytes`);
@@ -88,7 +100,6 @@ export async function serve(
   const callId = crypto.randomUUID();
   context.callId = callId;
   context.trace = continuedTrace(request.headers) ?? callTrace(callId);
-  const client = clientOf(request, env);
   const headers = requestHeaders(request.headers, {
     host: host.authority,
     client: client.address,
@@ -102,11 +113,10 @@ export async function serve(
   const { method } = request;
   const head: RequestHead = { callId, endpoint, method, target, headers: headers.value };
 
-  // 6. To the box, and back to the client.
+  // 7. To the box, and back to the client.
   const origin: EndpointOrigin = { env, execution, name: host.name, snapshot, target };
   if (isWebSocketHandshake(request.method, request.headers)) {
-    const connection = watchedConnection(request, env);
-    const answer = await proxyWebSocket(env, snapshot, head, connection);
+    const answer = await proxyWebSocket(env, snapshot, head, connection());
     return await respond(context, origin, answer);
   }
   const key = await idempotencyScope(request, head, client);
@@ -128,7 +138,7 @@ export async function serve(
     origin,
     await proxyRequest(
       env,
-      outgoingCall(env, head, { workspace: snapshot.workspace, boxes }, request),
+      outgoingCall(head, { workspace: snapshot.workspace, boxes }, request, connection),
       patience,
     ),
   );
@@ -245,10 +255,10 @@ async function idempotencyScope(
 
 /** A call as it goes out. Those under one key have one box alone: another one would run them again. */
 function outgoingCall(
-  env: Env,
   head: RequestHead,
   { workspace, boxes }: Pick<Snapshot, "workspace" | "boxes">,
   request: Request,
+  connection: () => string | undefined,
 ): OutgoingCall {
   const isKeyed = head.key !== undefined;
   return {
@@ -259,7 +269,7 @@ function outgoingCall(
     head: asciiJson(JSON.stringify(head)),
     request,
     terms: { method: head.method, isKeyed, isDurable: head.async === true },
-    connection: () => watchedConnection(request, env),
+    connection,
     // A call that is durable from its first byte on waits for the journal in any case.
     mayBeLocal: !isKeyed && head.async !== true,
   };

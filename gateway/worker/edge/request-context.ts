@@ -5,12 +5,14 @@
  */
 import { appendHeaders } from "../../../base/headers.ts";
 import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
+import type { Uncount } from "../../../routing/client-network.ts";
 import { problem } from "../../../routing/problem.ts";
 import type { TraceContext } from "../../../routing/trace-context.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
+import type { WaitingRequests } from "./waiting-requests.ts";
 import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
 
 export class RequestContext {
@@ -30,6 +32,7 @@ export class RequestContext {
   /** The client has closed its half of the connection, and does not wait for a response any more. */
   hasLeft = false;
   #requestId: string | undefined;
+  #stopWaiting: Uncount | undefined;
 
   constructor(request: Request) {
     this.request = request;
@@ -39,6 +42,20 @@ export class RequestContext {
   get requestId(): string {
     this.#requestId ??= givenRequestId(this.request) ?? this.callId ?? crypto.randomUUID();
     return this.#requestId;
+  }
+
+  /** Counts the request among those that wait, until it has been answered or its client has left. */
+  countAsWaiting(waiting: WaitingRequests, address: string): void {
+    const { signal } = this.request;
+    if (this.#stopWaiting !== undefined || signal.aborted) return;
+    this.#stopWaiting = waiting.add(address);
+    // A client that leaves ends this invocation: nothing after a wait would come.
+    signal.addEventListener("abort", this.#stopWaiting);
+  }
+
+  /** Its response begins. */
+  answered(): void {
+    this.#stopWaiting?.();
   }
 
   /**

@@ -17,7 +17,6 @@ import { type Attempt, discardBody, type ResponseBody } from "../../contracts/at
 import { collectResponse } from "../proxy/proxy-request.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
-import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 
 /** A call whose client is told to come back. */
@@ -103,6 +102,7 @@ export async function collectResult(
   context: RequestContext,
   snapshot: Snapshot,
   result: ResultTarget,
+  connection: () => string | undefined,
 ): Promise<Response> {
   const { resultTokens } = await gatewayKeys(env);
   const verdict = await verifyResultToken(result.token, resultTokens, Date.now() / 1000);
@@ -123,7 +123,7 @@ export async function collectResult(
   const patience = patienceMs(env, context.request);
   const attempt = await collectResponse(env, place, patience, {
     offset: range?.first ?? 0,
-    connection: watchedConnection(context.request, env),
+    connection: connection(),
   });
   if (attempt.kind === "deferred") {
     const { call } = attempt;
