@@ -14,6 +14,7 @@ import {
   describeExit,
   noticesOf,
 } from "../containers/container.ts";
+import { HealthWatch } from "../containers/health-watch.ts";
 import { startContainer } from "../containers/start-container.ts";
 import type { Card } from "../core/cards.ts";
 import { ServingContainer } from "./serving-container.ts";
@@ -39,12 +40,20 @@ export interface ContainerListener {
   onReady(number: number): void;
   /** It does not become ready; `onExited` follows. */
   onFailed(number: number, failure: StartFailure): void;
+  /** It does not answer at its health path any more. */
+  onHung(number: number): void;
+  /** It wants no more calls. */
+  onDrainAsked(number: number): void;
   onExited(number: number): void;
+  /** Calls that it works on. */
+  callsOf(number: number): number;
 }
 
 interface StartedContainer {
   readonly container: Container;
   serving: ServingContainer | undefined;
+  health: HealthWatch | undefined;
+  isDrainAsked: boolean;
 }
 
 export class EndpointContainers {
@@ -89,7 +98,12 @@ export class EndpointContainers {
         notice(`postern: ended by itself with ${describeExit(exit)}`);
       },
     });
-    const started: StartedContainer = { container, serving: undefined };
+    const started: StartedContainer = {
+      container,
+      serving: undefined,
+      health: undefined,
+      isDrainAsked: false,
+    };
     this.#started.set(number, started);
     this.#listener.onPrepared(number);
     void this.#follow(number, started, startedAtMs);
@@ -100,17 +114,56 @@ export class EndpointContainers {
     const { container } = started;
     try {
       const address = await container.ready;
-      started.serving = new ServingContainer(container, address);
+      started.serving = new ServingContainer(container, address, () => {
+        this.#onDrainAsked(number, started);
+      });
       this.#noteReady(performance.now() - startedAtMs);
       this.#listener.onReady(number);
     } catch (error) {
       this.#onFailed(number, error);
     }
     await container.exited;
+    started.health?.stop();
     // Bytes that its connections still carry may arrive.
     void started.serving?.connections.closeWhenIdle();
     this.#started.delete(number);
     this.#listener.onExited(number);
+  }
+
+  /** Asks a container that takes calls for its health, from now on. */
+  watchHealth(number: number): void {
+    const { settings } = this.#source;
+    const { healthPath, kind } = settings;
+    const started = this.#started.get(number);
+    // An upstream server is nobody's to end.
+    if (started?.serving === undefined || healthPath === undefined || kind.type === "upstream") {
+      return;
+    }
+    started.health = new HealthWatch({
+      settings,
+      healthPath,
+      address: started.serving.address,
+      isBusy: () => this.#listener.callsOf(number) > 0,
+      onHung: (reason) => {
+        this.#lastFailure = `it was hung: ${reason}`;
+        noticesOf(this.#source)(`postern: it is hung and is ended: ${reason}`);
+        this.#listener.onHung(number);
+      },
+    });
+  }
+
+  /** Asks no more: it sleeps or ends. */
+  unwatchHealth(number: number): void {
+    this.#started.get(number)?.health?.stop();
+  }
+
+  #onDrainAsked(number: number, started: StartedContainer): void {
+    if (started.isDrainAsked || this.#source.settings.kind.type === "upstream") return;
+    started.isDrainAsked = true;
+    noticesOf(this.#source)(
+      "postern: it asks to be replaced (Postern-Container: drain); it finishes its calls first",
+    );
+    this.#listener.onDrainAsked(number);
   }
 
   #noteReady(tookMs: number): void {

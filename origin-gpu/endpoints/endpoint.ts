@@ -194,6 +194,7 @@ export class Endpoint {
         gateway: this.#options.gateway,
         link,
         maxMessageBytes: settings.websocketMaxMessage,
+        onHead: (rawHeaders) => container.connections.onOtherHead(rawHeaders),
       });
       if (relay !== undefined) this.#relays.add(relay, settings.maxDuration * SECOND_MS);
       return;

@@ -55,7 +55,11 @@ export class PoolDriver {
         this.#apply(this.#pool.ready(number, now()));
       },
       onFailed: (number, failure) => this.#onFailed(number, failure),
+      onHung: (number) => this.#apply(this.#pool.unhealthy(number, now())),
+      onDrainAsked: (number) => this.#apply(this.#pool.drainAsked(number, now())),
       onExited: (number) => this.#apply(this.#pool.exited(number, now())),
+      callsOf: (number) =>
+        this.#pool.containers.find((container) => container.number === number)?.calls ?? 0,
     });
     this.#claims = claims.pool(identity, needs, {
       onGranted: (number, cards) => {
@@ -201,6 +205,9 @@ export class PoolDriver {
   }
 
   #onMoved(number: number, to: ContainerState): void {
+    if (to === "ready") this.#containers.watchHealth(number);
+    // One that drains and hangs would not end.
+    else if (to !== "draining") this.#containers.unwatchHealth(number);
     if (to === "draining" || to === "stopping") this.#claims.leaving(number);
     else if (to === "stuck") this.#claims.stuck(number);
   }

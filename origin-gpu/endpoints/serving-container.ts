@@ -10,10 +10,11 @@ export class ServingContainer {
   readonly readyAt = performance.now();
   readonly #container: Container;
 
-  constructor(container: Container, address: ContainerAddress) {
+  /** @param onDrainAsked a response says that the container wants no more calls: any number of times */
+  constructor(container: Container, address: ContainerAddress, onDrainAsked: () => void) {
     this.#container = container;
     this.address = address;
-    this.connections = new AppConnections(address);
+    this.connections = new AppConnections(address, onDrainAsked);
   }
 
   get id(): string {

@@ -31,6 +31,8 @@ export function describeAppError(error: NodeJS.ErrnoException): string {
       return "it reset the connection";
     case "UND_ERR_SOCKET":
       return "it closed the connection";
+    case "UND_ERR_DESTROYED":
+      return "its container was ended";
     case "UND_ERR_HEADERS_OVERFLOW":
       return "its headers are larger than 64 KiB";
     case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":

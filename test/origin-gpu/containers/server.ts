@@ -9,13 +9,21 @@
  *   --unhealthy N        answers 503 at /health for the first N times
  *   --exit-at-start N    prints some lines and ends with code N
  *
- * At GET /crash it ends with code 7. At /leave it stops listening, answers, and ends a moment later. At /status/N it
- * answers with that status, and at /hang not at all: nor to anything else from then on. At /echo it prints method,
- * path, content-type and body, and answers 200. At any other path it answers with its environment. SIGTERM and SIGINT
- * end it politely, which it says.
+ * Paths:
+ *
+ *   /crash         it ends with code 7
+ *   /leave         it stops listening, answers, and ends a moment later
+ *   /status/N      it answers with that status
+ *   /hang          it does not answer, nor to anything else from then on
+ *   /sick          it answers 503 at /health from then on
+ *   /drain         it asks to be replaced
+ *   /slow, /go     it answers at /slow when somebody asks for /go
+ *   /echo          it prints method, path, content-type and body, and answers 200
+ *
+ * At any other path it answers with its environment. SIGTERM and SIGINT end it politely, which it says.
  */
 import { spawn } from "node:child_process";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({
@@ -61,6 +69,8 @@ process.on("SIGINT", () => {
 const LEAVING_MS = 200;
 
 let isHung = false;
+let isSick = false;
+const slow: ServerResponse[] = [];
 let unhealthy = Number(values.unhealthy);
 const server = createServer((request, response) => {
   if (request.url === "/crash") process.exit(7);
@@ -81,12 +91,19 @@ const server = createServer((request, response) => {
     });
     return;
   }
+  if (request.url === "/slow") {
+    slow.push(response);
+    return;
+  }
+  if (request.url === "/go") for (const waiting of slow.splice(0)) waiting.end();
+  if (request.url === "/drain") response.setHeader("Postern-Container", "drain");
+  isSick ||= request.url === "/sick";
   if (request.url === "/leave") {
     server.close();
     response.once("close", () => setTimeout(() => process.exit(0), LEAVING_MS));
     response.setHeader("connection", "close");
   }
-  const well = request.url !== "/health" || unhealthy-- <= 0;
+  const well = request.url !== "/health" || (unhealthy-- <= 0 && !isSick);
   response.writeHead(well ? 200 : 503).end(JSON.stringify(process.env));
 });
 const listen = (): unknown => server.listen(Number(values.port), values.host);

@@ -2,17 +2,10 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import type { Call, RecordedStart, Settlement } from "../../../origin-gpu/calls/call.ts";
-import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
+import type { RecordedStart } from "../../../origin-gpu/calls/call.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
-import { Box } from "../../../origin-gpu/core/box.ts";
-import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
-import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
-import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
-import { endpointConfig, listening, plainPython, serverEndpoint } from "../containers/endpoint.ts";
-
-/** On a machine that does other things. */
-const PATIENCE = { timeout: 10_000 };
+import { endpointConfig, serverEndpoint } from "../containers/endpoint.ts";
+import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
 let server: Server;
 /** Requests that the app has begun to work on, until a test lets it answer. */
@@ -39,89 +32,6 @@ function upstreamSettings(
   { port } = server.address() as AddressInfo,
 ): EndpointConfig {
   return endpointConfig({ kind: { type: "upstream", url: `http://127.0.0.1:${port}` }, ...more });
-}
-
-function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; lines: string[] } {
-  const lines: string[] = [];
-  const endpoint = new Endpoint({
-    settings,
-    gateway: {} as GatewayAddress,
-    bodies: undefined,
-    claims: new BoxClaims(new Box()),
-    identity: { app: "main/shop", functionName: settings.function, rollout: undefined },
-    isProved: false,
-    environment: {},
-    usePython: plainPython,
-    ...listening((line) => lines.push(line)),
-  });
-  onTestFinished(() => endpoint.close());
-  return { endpoint, lines };
-}
-
-/** A GET, and what becomes of it. */
-class StandInCall {
-  readonly callId: string;
-  readonly head: { method: string; target: string; headers: string[] };
-  readonly body = new RequestBody(undefined, new Uint8Array(0), true);
-  readonly openedAt = performance.now();
-  readonly isDurable = false;
-  readonly isPromised: boolean;
-  /** The response's status, or the failure's code. */
-  readonly outcome: Promise<number | string>;
-  detail = "";
-  container: string | undefined;
-  over = false;
-  withdrawn = 0;
-  readonly #resolve: (outcome: number | string) => void;
-  #status = 0;
-  #onSettled: ((how: Settlement) => void) | undefined;
-
-  constructor(target: string, { isPromised = false } = {}) {
-    this.callId = target;
-    this.head = { method: "GET", target, headers: ["host", "app"] };
-    this.isPromised = isPromised;
-    const { promise, resolve } = Promise.withResolvers<number | string>();
-    this.outcome = promise;
-    this.#resolve = resolve;
-  }
-
-  get asCall(): Call {
-    return this as unknown as Call;
-  }
-
-  whenSettled(callback: (how: Settlement) => void): void {
-    this.#onSettled = callback;
-  }
-  park = (): boolean => true;
-  start = (): void => undefined;
-  recordStart: () => Promise<RecordedStart> | undefined = () => undefined;
-  append = (): void => undefined;
-  withdraw(): void {
-    this.withdrawn += 1;
-  }
-  respond({ status }: { status: number }): void {
-    this.#status = status;
-  }
-  complete(): void {
-    this.#end(this.#status, "completed");
-  }
-  fail({ code, detail }: { code: string; detail: string }): void {
-    this.detail = detail;
-    this.#end(code, "broke");
-  }
-
-  #end(outcome: number | string, how: Settlement): void {
-    if (this.over) return;
-    this.over = true;
-    this.#onSettled?.(how);
-    this.#resolve(outcome);
-  }
-}
-
-/** Gives a call to the endpoint. */
-function open(endpoint: Endpoint, settings: EndpointConfig, call: StandInCall): StandInCall {
-  endpoint.runner(settings, 0).run(call.asCall);
-  return call;
 }
 
 /** Waits until the app works on this target. */

@@ -1,0 +1,88 @@
+/** An endpoint whose containers are real processes that hang, fall sick, die at work or want to be replaced. */
+import { describe, expect, test, vi } from "vitest";
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+import type { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
+import { serverEndpoint } from "../containers/endpoint.ts";
+import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
+
+/** Asks for health five times a second; a process that does not end has half a second. */
+const WATCHED = { healthPath: "/health", healthInterval: 0.2, exitGracePeriod: 0.5, maxInputs: 9 };
+
+/** Runs a call to its end. */
+async function run(endpoint: Endpoint, settings: EndpointConfig, target: string) {
+  const call = open(endpoint, settings, new StandInCall(target));
+  return { call, outcome: await call.outcome };
+}
+
+/** Waits for a line of the log. */
+async function told(lines: readonly string[], line: string | RegExp): Promise<void> {
+  await vi.waitFor(() => {
+    expect(lines).toContainEqual(typeof line === "string" ? line : expect.stringMatching(line));
+  }, PATIENCE);
+}
+
+/** The process that printed its number last. */
+const pidIn = (lines: readonly string[]): number =>
+  Number(
+    lines
+      .findLast((line) => line.startsWith("server pid "))
+      ?.split(" ")
+      .at(-1),
+  );
+
+describe("a container that does not answer at its health_path any more", () => {
+  test.each([
+    [
+      "since it says that it is not well",
+      (endpoint: Endpoint, settings: EndpointConfig) => {
+        open(endpoint, settings, new StandInCall("/sick"));
+      },
+      "GET /health was answered 503, 3 times in a row",
+    ],
+    [
+      "since it is stopped",
+      (_endpoint: Endpoint, _settings: EndpointConfig, lines: readonly string[]) => {
+        process.kill(pidIn(lines), "SIGSTOP");
+      },
+      "GET /health was not answered in time, 3 times in a row",
+    ],
+  ])("is ended and replaced: %s", async (_why, hang, reason) => {
+    const settings = serverEndpoint([], WATCHED);
+    const { endpoint, lines } = endpointOf(settings);
+    const first = await run(endpoint, settings, "/");
+    expect(first.outcome).toBe(200);
+    hang(endpoint, settings, lines);
+    await told(lines, `postern: it is hung and is ended: ${reason}`);
+    const next = await run(endpoint, settings, "/");
+    expect(next.outcome).toBe(200);
+    expect(next.call.container).not.toBe(first.call.container);
+  });
+
+  test("ends with the calls that it has, when they have been silent for timeout", async () => {
+    const settings = serverEndpoint([], { ...WATCHED, timeout: 1 });
+    const { endpoint, lines } = endpointOf(settings);
+    expect((await run(endpoint, settings, "/")).outcome).toBe(200);
+    const call = open(endpoint, { ...settings, timeout: 60 }, new StandInCall("/hang"));
+    await told(lines, /^postern: it is hung and is ended: GET \/health was not answered in time/);
+    expect(await call.outcome).toBe("origin_error");
+    expect(call.detail).toBe("the app broke the exchange: its container was ended");
+  });
+});
+
+test("a container that asks for it finishes its calls and is replaced", async () => {
+  const settings = serverEndpoint([], { maxInputs: 2 });
+  const { endpoint, lines } = endpointOf(settings);
+  const slow = open(endpoint, settings, new StandInCall("/slow"));
+  const asking = await run(endpoint, settings, "/drain");
+  expect(asking.outcome).toBe(200);
+  await told(lines, /^postern: it asks to be replaced/);
+  const next = await run(endpoint, settings, "/");
+  expect(next.outcome).toBe(200);
+  expect(next.call.container).not.toBe(asking.call.container);
+  expect(slow.over).toBe(false);
+  expect(lines).not.toContain("bye");
+  const { PORT } = JSON.parse(asking.call.text) as { PORT: string };
+  await fetch(`http://127.0.0.1:${PORT}/go`);
+  expect(await slow.outcome).toBe(200);
+  await told(lines, "bye");
+});

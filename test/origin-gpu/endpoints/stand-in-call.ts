@@ -1,0 +1,100 @@
+/** Endpoints of the tests of this folder, and calls that they run. */
+import { onTestFinished } from "vitest";
+import type { Call, RecordedStart, Settlement } from "../../../origin-gpu/calls/call.ts";
+import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+import { Box } from "../../../origin-gpu/core/box.ts";
+import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
+import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
+import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
+import { listening, plainPython } from "../containers/endpoint.ts";
+
+/** On a machine that does other things. */
+export const PATIENCE = { timeout: 10_000 };
+
+export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; lines: string[] } {
+  const lines: string[] = [];
+  const endpoint = new Endpoint({
+    settings,
+    gateway: {} as GatewayAddress,
+    bodies: undefined,
+    claims: new BoxClaims(new Box()),
+    identity: { app: "main/shop", functionName: settings.function, rollout: undefined },
+    isProved: false,
+    environment: {},
+    usePython: plainPython,
+    ...listening((line) => lines.push(line)),
+  });
+  onTestFinished(() => endpoint.close());
+  return { endpoint, lines };
+}
+
+/** A GET, and what becomes of it. */
+export class StandInCall {
+  readonly callId: string;
+  readonly head: { method: string; target: string; headers: string[] };
+  readonly body = new RequestBody(undefined, new Uint8Array(0), true);
+  readonly openedAt = performance.now();
+  readonly isDurable = false;
+  readonly isPromised: boolean;
+  /** The response's status, or the failure's code. */
+  readonly outcome: Promise<number | string>;
+  detail = "";
+  /** The response's body. */
+  text = "";
+  container: string | undefined;
+  over = false;
+  withdrawn = 0;
+  readonly #resolve: (outcome: number | string) => void;
+  #status = 0;
+  #onSettled: ((how: Settlement) => void) | undefined;
+
+  constructor(target: string, { isPromised = false } = {}) {
+    this.callId = target;
+    this.head = { method: "GET", target, headers: ["host", "app"] };
+    this.isPromised = isPromised;
+    const { promise, resolve } = Promise.withResolvers<number | string>();
+    this.outcome = promise;
+    this.#resolve = resolve;
+  }
+
+  get asCall(): Call {
+    return this as unknown as Call;
+  }
+
+  whenSettled(callback: (how: Settlement) => void): void {
+    this.#onSettled = callback;
+  }
+  park = (): boolean => true;
+  start = (): void => undefined;
+  recordStart: () => Promise<RecordedStart> | undefined = () => undefined;
+  append(bytes: Uint8Array): void {
+    this.text += Buffer.from(bytes).toString();
+  }
+  withdraw(): void {
+    this.withdrawn += 1;
+  }
+  respond({ status }: { status: number }): void {
+    this.#status = status;
+  }
+  complete(): void {
+    this.#end(this.#status, "completed");
+  }
+  fail({ code, detail }: { code: string; detail: string }): void {
+    this.detail = detail;
+    this.#end(code, "broke");
+  }
+
+  #end(outcome: number | string, how: Settlement): void {
+    if (this.over) return;
+    this.over = true;
+    this.#onSettled?.(how);
+    this.#resolve(outcome);
+  }
+}
+
+/** Gives a call to the endpoint. */
+export function open(endpoint: Endpoint, settings: EndpointConfig, call: StandInCall): StandInCall {
+  endpoint.runner(settings, 0).run(call.asCall);
+  return call;
+}
