@@ -51,39 +51,39 @@ export class FormerBoxSets {
       boxes,
       ttlMs,
     );
-    return { ...snapshot, formerBoxes: this.#formerSets(app, endpoint, now) };
+    return { ...snapshot, formerBoxes: this.#formerSets(endpoint, now) };
   }
 
-  /** The apps that a box has served or serves. */
+  /** The apps that serve an endpoint which a box serves, or has served. */
   appsOf(box: string): string[] {
     return this.#sql
       .exec<{ app: string }>(
-        `SELECT DISTINCT app FROM box_sets
-         WHERE EXISTS (SELECT 1 FROM json_each(boxes) WHERE value = ?)`,
+        `SELECT DISTINCT app FROM box_sets WHERE ttl_ms IS NOT NULL AND endpoint IN (
+           SELECT endpoint FROM box_sets WHERE EXISTS (SELECT 1 FROM json_each(boxes) WHERE value = ?))`,
         box,
       )
       .toArray()
       .map(({ app }) => app);
   }
 
-  /** Forgets an app. */
-  forget(app: string): void {
-    this.#sql.exec("DELETE FROM box_sets WHERE app = ?", app);
+  /** An app was stopped. A later one of its name has the same endpoints, and clients repeat their keys there. */
+  stop(app: string, now: number): void {
+    this.#sql.exec(
+      `UPDATE box_sets SET kept_until = max(kept_until, ?1 + ttl_ms), ttl_ms = NULL
+       WHERE app = ?2 AND ttl_ms IS NOT NULL`,
+      now,
+      app,
+    );
   }
 
-  /** Those that may hold calls, the ones that hold them longest first. */
-  #formerSets(app: string, endpoint: string, now: number): FormerBoxes[] {
-    this.#sql.exec(
-      "DELETE FROM box_sets WHERE app = ? AND endpoint = ? AND ttl_ms IS NULL AND kept_until <= ?",
-      app,
-      endpoint,
-      now,
-    );
+  /** Those of an endpoint that may hold calls, the ones that hold them longest first. */
+  #formerSets(endpoint: string, now: number): FormerBoxes[] {
+    this.#sql.exec("DELETE FROM box_sets WHERE ttl_ms IS NULL AND kept_until <= ?", now);
     return this.#sql
       .exec<{ boxes: string; kept_until: number }>(
-        `SELECT boxes, kept_until FROM box_sets WHERE app = ? AND endpoint = ? AND ttl_ms IS NULL
-         ORDER BY kept_until DESC, boxes LIMIT ?`,
-        app,
+        `SELECT boxes, max(kept_until) AS kept_until FROM box_sets
+         WHERE endpoint = ? AND ttl_ms IS NULL
+         GROUP BY boxes ORDER BY kept_until DESC, boxes LIMIT ?`,
         endpoint,
         MAX_FORMER_SETS,
       )

@@ -99,7 +99,7 @@ export class Rollouts {
       for (const version of active) versions.apply(version, "stop");
       apps.stop(app.id, now);
       names.giveUpAll(app.id, "stop");
-      boxSets.forget(app.id);
+      boxSets.stop(app.id, now);
     });
     for (const version of active) {
       this.cancelReservations(version);

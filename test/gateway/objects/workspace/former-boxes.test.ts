@@ -118,9 +118,13 @@ test("a box that is revoked and enrolled anew finds the keys that another one go
   );
 });
 
-test("an app that was stopped is forgotten: the next one of its name begins anew", async () => {
+test("an app that was stopped leaves its boxes known to the next one of its name", async () => {
   await deploy([one]);
   await here.call("POST", "/apps/shop/stop?environment=main");
+  const former = [{ boxes: ["gpu-1"], untilMs: about(Date.now() + KEPT_MS) }];
+  await here.pass(6_000);
   await deploy([two]);
-  expect(await formerBoxes()).toEqual([]);
+  expect(await formerBoxes()).toEqual(former);
+  await here.call("DELETE", "/boxes/gpu-1");
+  await vi.waitFor(async () => expect(await formerBoxes()).toEqual([]));
 });
