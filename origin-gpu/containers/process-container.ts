@@ -234,10 +234,7 @@ export class ProcessContainer implements Container {
   }
 
   #become(to: ProcessState, reason: string): void {
-    const { observer, source } = this.#options;
-    const from = this.#state;
     this.#state = to;
-    observer.emit("container.state", { from, to, reason, source, container: this.id });
     this.#log?.write("postern", `postern: ${to}: ${reason}`);
   }
 

@@ -49,7 +49,7 @@ export class UpstreamContainer implements Container {
   async #start(url: string): Promise<ContainerAddress> {
     const { healthPath, startupTimeout } = this.#options.endpoint;
     if (healthPath === undefined) {
-      this.#become("ready", "it has no health path");
+      this.#state = "ready";
       const there = acceptsConnections(url, this.#stopping.signal);
       void there.then((yes) => {
         if (!yes && this.#state === "ready") {
@@ -63,7 +63,7 @@ export class UpstreamContainer implements Container {
     try {
       const signal = AbortSignal.any([late, this.#stopping.signal]);
       await untilReady([url], healthPath, signal, { notYet: (why) => (notYet = why) });
-      this.#become("ready", "it answered");
+      this.#state = "ready";
       return { origin: url };
     } catch {
       if (this.#stopping.signal.aborted) {
@@ -74,19 +74,9 @@ export class UpstreamContainer implements Container {
     }
   }
 
-  #become(to: ProcessState, reason: string): void {
-    const { observer, source } = this.#options;
-    const from = this.#state;
-    this.#state = to;
-    observer.emit("container.state", { from, to, reason, source, container: this.id });
-  }
-
   #end(state: "stopped" | "failed"): void {
     if (this.#state === "stopped" || this.#state === "failed") return;
-    this.#become(
-      state,
-      state === "failed" ? "it did not answer in time" : "it is not needed any more",
-    );
+    this.#state = state;
     this.#stopping.abort();
     this.#ended.resolve({ code: null, signal: null });
   }

@@ -119,9 +119,14 @@ export class PoolContainers {
   }
 
   /** Takes the event's state. @returns false where the event does nothing in the present one */
-  move(container: TrackedContainer, by: ContainerEvent, nowMs: number): boolean {
+  move(
+    container: TrackedContainer,
+    event: ContainerEvent,
+    nowMs: number,
+    by: ContainerEvent | StopReason = event,
+  ): boolean {
     const { state: from, number } = container;
-    const to = stateAfter(from, by);
+    const to = stateAfter(from, event);
     if (to === undefined) return false;
     container.state = to;
     container.sinceMs = nowMs;
@@ -132,7 +137,7 @@ export class PoolContainers {
 
   /** Lets it finish its calls; then it sleeps or ends. */
   drain(container: TrackedContainer, reason: StopReason, nowMs: number, willSleep = false): void {
-    if (!this.move(container, "drain", nowMs)) return;
+    if (!this.move(container, "drain", nowMs, reason)) return;
     container.willSleep = willSleep;
     container.drainReason = reason;
     if (container.calls === 0) this.#drained(container, nowMs);
@@ -161,7 +166,7 @@ export class PoolContainers {
 
   /** @returns false where it is being ended or gone already */
   stop(container: TrackedContainer, reason: StopReason, nowMs: number): boolean {
-    if (!this.move(container, "stop", nowMs)) return false;
+    if (!this.move(container, "stop", nowMs, reason)) return false;
     container.willSleep = false;
     this.#emit({ type: "stop", container: container.number, reason });
     return true;

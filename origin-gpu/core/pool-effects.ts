@@ -41,7 +41,8 @@ export type ContainerEffect =
       readonly container: number;
       readonly from: ContainerState;
       readonly to: ContainerState;
-      readonly by: ContainerEvent;
+      /** The event, or why the container is ended. */
+      readonly by: ContainerEvent | StopReason;
     };
 
 export type PoolEffect<Call> =

@@ -15,7 +15,7 @@ import {
   noticesOf,
 } from "../containers/container.ts";
 import { HealthWatch } from "../containers/health-watch.ts";
-import { startContainer } from "../containers/start-container.ts";
+import { newContainerId, startContainer } from "../containers/start-container.ts";
 import type { Card } from "../core/cards.ts";
 import { ServingContainer } from "./serving-container.ts";
 
@@ -51,6 +51,7 @@ export interface ContainerListener {
 
 interface StartedContainer {
   readonly container: Container;
+  readonly startedAtMs: number;
   serving: ServingContainer | undefined;
   health: HealthWatch | undefined;
   isDrainAsked: boolean;
@@ -59,6 +60,8 @@ interface StartedContainer {
 export class EndpointContainers {
   readonly #source: ContainerSource;
   readonly #listener: ContainerListener;
+  /** By number, from the first event of a container to its last. */
+  readonly #ids = new Map<number, string>();
   readonly #started = new Map<number, StartedContainer>();
   #lastFailure = "";
   #isClosed = false;
@@ -78,18 +81,36 @@ export class EndpointContainers {
     return this.#started.get(number)?.serving;
   }
 
+  /** The id of a container, which it has from its claim on. */
+  idOf(number: number): string {
+    const known = this.#ids.get(number);
+    if (known !== undefined) return known;
+    const id = newContainerId();
+    this.#ids.set(number, id);
+    return id;
+  }
+
   /** The number of a container by its id. */
   numberOf(id: string): number | undefined {
-    for (const [number, { container }] of this.#started) if (container.id === id) return number;
+    for (const [number, known] of this.#ids) if (known === id) return number;
     return undefined;
+  }
+
+  /** The pool has forgotten the container. */
+  forget(number: number): void {
+    this.#ids.delete(number);
+  }
+
+  /** When a container's process was begun, in milliseconds since 1970; undefined before that. */
+  startedAtMs(number: number): number | undefined {
+    return this.#started.get(number)?.startedAtMs;
   }
 
   /** @param cards that it has for itself, or a share of */
   launch(number: number, cards: readonly Card[]): void {
     const { settings: endpoint, environment, ...options } = this.#source;
     const notice = noticesOf(this.#source);
-    const startedAtMs = performance.now();
-    const container = startContainer({
+    const containerOptions: ContainerOptions = {
       ...options,
       endpoint,
       environment: { ...environment, ...variablesOf(cards) },
@@ -97,16 +118,18 @@ export class EndpointContainers {
         this.#lastFailure = `it ended by itself with ${describeExit(exit)}`;
         notice(`postern: ended by itself with ${describeExit(exit)}`);
       },
-    });
+    };
+    const container = startContainer(containerOptions, this.idOf(number));
     const started: StartedContainer = {
       container,
+      startedAtMs: Date.now(),
       serving: undefined,
       health: undefined,
       isDrainAsked: false,
     };
     this.#started.set(number, started);
     this.#listener.onPrepared(number);
-    void this.#follow(number, started, startedAtMs);
+    void this.#follow(number, started, performance.now());
   }
 
   /** Tells what becomes of a container, in this order. */

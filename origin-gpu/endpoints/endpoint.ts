@@ -22,7 +22,7 @@ import { BlockedWatch } from "./blocked-watch.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
 import { Grace } from "./grace.ts";
-import { PoolDriver } from "./pool-driver.ts";
+import { type ListedContainer, PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
@@ -46,6 +46,12 @@ export interface EndpointOptions extends ContainerSource {
 
 /** An endpoint's containers and waiting requests, without its name. */
 export type PoolActivity = Omit<EndpointActivity, "endpoint">;
+
+/** The settings that `postern app scale` changes. */
+export type ScalingConfig = Pick<
+  EndpointConfig,
+  "minContainers" | "maxContainers" | "bufferContainers" | "scaledownWindow"
+>;
 
 /** Takes a call that its own endpoint does not begin any more. */
 export type Reroute = (call: Call, functionName: string, link: number) => void;
@@ -130,7 +136,22 @@ export class Endpoint {
 
   /** Runs a call that waited elsewhere, where its body has been looked after. It keeps its place by its arrival. */
   takeOver(call: Call, settings: EndpointConfig, link: number): void {
-    this.#queue(arrived(call, settings, link));
+    this.#queue({ ...arrived(call, settings, link), arrivedAt: call.openedAt });
+  }
+
+  /** Its containers that are not gone. */
+  get containers(): ListedContainer[] {
+    return this.#pool.containers;
+  }
+
+  /** Ends a container by hand, when it has finished its calls. @returns false where there is none of this id */
+  stopContainer(containerId: string): boolean {
+    return this.#pool.stop(containerId);
+  }
+
+  /** Has other numbers of containers from now on, until the next version. */
+  rescale(scaling: Partial<ScalingConfig>): void {
+    this.#pool.change(poolSettings({ ...this.#options.settings, ...scaling }));
   }
 
   /** The version that it was prepared for serves now. */

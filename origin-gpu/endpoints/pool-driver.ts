@@ -8,12 +8,25 @@ import type { ClaimNeeds, YieldReason } from "../core/claims.ts";
 import type { ContainerState } from "../core/container-states.ts";
 import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
 import { Pool, type PoolCounts } from "../core/pool.ts";
+import { isPassive } from "../core/keeps-awake.ts";
 import type { BoxClaims, PoolClaims, PoolIdentity } from "./box-claims.ts";
 import { type ContainerSource, EndpointContainers } from "./endpoint-containers.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import type { ServingContainer } from "./serving-container.ts";
 
 type Effect = PoolEffect<QueuedCall>;
+type MovedEffect = Extract<ContainerEffect, { type: "moved" }>;
+
+/** A container of the endpoint, for lists. */
+export interface ListedContainer {
+  readonly id: string;
+  readonly state: ContainerState;
+  /** Calls that it works on. */
+  readonly calls: number;
+  readonly cards: readonly Card[];
+  /** When its process was begun, in milliseconds since 1970; undefined before that. */
+  readonly startedAtMs: number | undefined;
+}
 
 export interface PoolDriverOptions {
   readonly source: ContainerSource;
@@ -86,6 +99,17 @@ export class PoolDriver {
     return this.#pool.counts;
   }
 
+  /** Its containers that are not gone. */
+  get containers(): ListedContainer[] {
+    return this.#pool.containers.map(({ number, state, calls }) => ({
+      id: this.#containers.idOf(number),
+      state,
+      calls,
+      cards: this.#cards.get(number) ?? [],
+      startedAtMs: this.#containers.startedAtMs(number),
+    }));
+  }
+
   get lastFailure(): string {
     return this.#containers.lastFailure;
   }
@@ -99,7 +123,8 @@ export class PoolDriver {
     const { call, arrivedAt } = queued;
     const asynchronous = call.head.async === true;
     const accepted = call.isPromised;
-    const traits = { arrivedAtMs: arrivedAt, asynchronous, accepted };
+    const passive = isPassive(call.head, this.#options.source.settings.keepsAwake);
+    const traits = { arrivedAtMs: arrivedAt, asynchronous, accepted, passive };
     this.#apply(this.#pool.request(queued, now(), traits));
   }
 
@@ -116,6 +141,14 @@ export class PoolDriver {
   replace(containerId: string): void {
     const number = this.#containers.numberOf(containerId);
     if (number !== undefined) this.#apply(this.#pool.drainAsked(number, now()));
+  }
+
+  /** Ends a container by hand, when it has finished its calls. @returns false where there is none of this id */
+  stop(containerId: string): boolean {
+    const number = this.#containers.numberOf(containerId);
+    if (number === undefined) return false;
+    this.#apply(this.#pool.stopAsked(number, now()));
+    return true;
   }
 
   change(settings: PoolSettings): void {
@@ -196,7 +229,7 @@ export class PoolDriver {
         else this.#claims.free(number);
         break;
       case "moved":
-        this.#onMoved(number, effect.to);
+        this.#onMoved(effect);
         break;
       case "sleep":
       case "wake":
@@ -204,12 +237,16 @@ export class PoolDriver {
     }
   }
 
-  #onMoved(number: number, to: ContainerState): void {
+  #onMoved({ container: number, from, to, by: reason }: MovedEffect): void {
+    const { observer, source } = this.#options.source;
+    const container = this.#containers.idOf(number);
+    observer.emit("container.state", { from, to, reason, source, container });
     if (to === "ready") this.#containers.watchHealth(number);
     // One that drains and hangs would not end.
     else if (to !== "draining") this.#containers.unwatchHealth(number);
     if (to === "draining" || to === "stopping") this.#claims.leaving(number);
     else if (to === "stuck") this.#claims.stuck(number);
+    else if (to === "gone") this.#containers.forget(number);
   }
 
   /** The box arbitrates by who works and who waits. */

@@ -180,3 +180,14 @@ test("a call that another version had waits here without being looked after agai
   expect(await taken.outcome).toBe(200);
   expect(park).not.toHaveBeenCalled();
 });
+
+test("an endpoint that is rescaled starts what its new minimum demands", async () => {
+  const settings = serverEndpoint();
+  const { endpoint } = endpointOf(settings);
+  await endpoint.ready;
+  endpoint.rescale({ minContainers: 2, maxContainers: 2 });
+  await expect.poll(() => endpoint.activity.ready, PATIENCE).toBe(2);
+  expect(endpoint.containers).toHaveLength(2);
+  const [one] = endpoint.containers;
+  expect(endpoint.stopContainer(one?.id ?? "")).toBe(true);
+});

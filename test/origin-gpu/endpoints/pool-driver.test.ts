@@ -158,3 +158,20 @@ test("after close nothing of it runs, and what waits has been handed over", asyn
   expect(outcomes.get("c")).toBe("handed over");
   expect(pool.counts).toMatchObject({ ready: 0, starting: 0, ending: 0 });
 });
+
+test("its containers are listed from their claim on, and one that is stopped by hand finishes its calls", async () => {
+  const { pool, request, outcome } = poolOf(serverEndpoint([], { maxContainers: 2 }));
+  const calls = [request("a"), request("b")];
+  await Promise.all([outcome("a"), outcome("b")]);
+  const [first, second] = pool.containers;
+  expect([first, second]).toMatchObject([
+    { state: "ready", calls: 1, cards: [] },
+    { state: "ready", calls: 1, cards: [] },
+  ]);
+  expect(first?.id).toMatch(/^ct-[0-9a-f]{16}$/);
+  expect(pool.stop("ct-0000000000000000")).toBe(false);
+  expect(pool.stop(first?.id ?? "")).toBe(true);
+  expect(pool.counts).toMatchObject({ ready: 1, ending: 1 });
+  for (const call of calls) pool.finished(call);
+  await expect.poll(() => pool.containers.map(({ id }) => id), PATIENCE).toEqual([second?.id]);
+});
