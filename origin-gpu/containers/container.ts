@@ -86,12 +86,14 @@ export interface Container {
   readonly ready: Promise<ContainerAddress>;
   /** Resolves when nothing of it runs any more; never rejects. */
   readonly exited: Promise<ExitInfo>;
+  /** Resolves when something of it has survived SIGKILL. Until `exited` it may hold a port, a GPU and its memory. */
+  readonly stuck: Promise<void>;
   /**
    * Resolves when the app works no longer on this call, which was given up: at once where nothing can tell.
    * Never rejects; the end of the container is the end of its calls.
    */
   gaveUp(call: string): Promise<void>;
-  /** Asks it to end, waits for its grace period, then makes sure. Resolves when it is gone; may be repeated. */
+  /** Asks it to end, waits for its grace period, then makes sure. Resolves when it is gone or stuck; may be repeated. */
   stop(): Promise<void>;
 }
 

@@ -1,27 +1,7 @@
 #!/bin/sh
-# Runs a container's command so that it never outlives the agent.
+# Runs a container's command in this script's place, as the container's user, and says in words why it can't.
 #
 #   launch.sh COMMAND [ARGUMENT…]
-#
-# The agent starts this script as the leader of a process group and keeps the other end of descriptor 3
-# open. The command takes this script's place (same process, so signals and the exit code are its own);
-# beside it stays a watcher that sees descriptor 3 close when the agent is gone, even by kill -9, and
-# then ends the whole group. The watcher is no child of the command, which may wait for all of its
-# children. Plain POSIX shell: it costs under 1 MB and needs no other program.
-
-# The watcher's script. It outlasts the signals that ask the container to end, since it is needed until
-# the agent itself ends the group. Where /proc tells the environment of processes (Linux), those that
-# left the group are found by the container's id; the watcher belongs to the group and so ends last.
-watcher='
-trap "" TERM INT QUIT HUP USR1 USR2
-read -r _ <&3
-for environ in $(grep -lsz "^POSTERN_CONTAINER_ID=$POSTERN_CONTAINER_ID\$" /proc/[0-9]*/environ); do
-  pid=${environ#/proc/}
-  pid=${pid%/environ}
-  [ "$pid" = "$$" ] || kill -s KILL "$pid"
-done
-kill -s KILL 0
-'
 
 # The agent may be another user, who could enter.
 if ! cd "$PWD" 2>/dev/null || ! [ -r . ]; then
@@ -40,5 +20,4 @@ case $1 in
   fi
   ;;
 esac
-(/bin/sh -c "$watcher" </dev/null >/dev/null 2>&1 4<&- &)
-exec "$@" </dev/null 3<&-
+exec "$@" </dev/null

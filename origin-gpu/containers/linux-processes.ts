@@ -152,3 +152,12 @@ function read(file: string): string {
     return "";
   }
 }
+
+/** Nothing happens where the process is gone already, or is another user's. A negative number means a group. */
+export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone already.
+  }
+}

@@ -5,6 +5,7 @@
 import { fileURLToPath } from "node:url";
 
 import { rejectedBy } from "../../base/runtime/rejected-by.ts";
+import type { Observer } from "../../base/observer.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import type { EndpointKind } from "../config/config.ts";
 import {
@@ -25,24 +26,30 @@ import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
 import { isAnothersPort } from "./port-owner.ts";
-import { CHANNEL_DESCRIPTOR, NOT_EXECUTABLE, NOT_FOUND, ProcessGroup } from "./process-group.ts";
+import { CHANNEL_DESCRIPTOR, NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
+import { ProcessGroup } from "./process-group.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 import { warmUp } from "./warm-up.ts";
 
 const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
 /** The variable with a container's id, by which its processes are found wherever they have gone. */
 const MARK = "POSTERN_CONTAINER_ID";
+/** Those that were told that this machine can't supervise commands. */
+const told = new WeakSet<Observer>();
+
 type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 
 export class ProcessContainer implements Container {
   readonly id: string;
   readonly ready: Promise<ContainerAddress>;
   readonly exited: Promise<ExitInfo>;
+  readonly stuck: Promise<void>;
   readonly #kind: ProcessKind;
   readonly #options: ContainerOptions;
   readonly #lastLines = new LastLines();
   readonly #log: ContainerLog | undefined;
   readonly #ended = Promise.withResolvers<ExitInfo>();
+  readonly #stuck = Promise.withResolvers<void>();
   /** Aborted with the failure when the container can't become ready any more. */
   readonly #starting = new AbortController();
   #state: ProcessState = "starting";
@@ -58,6 +65,7 @@ export class ProcessContainer implements Container {
     this.exited = this.#ended.promise;
     this.#log = options.beginLog?.(id);
     void this.exited.then(() => this.#log?.end());
+    this.stuck = this.#stuck.promise;
     this.ready = this.#start();
     // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
@@ -77,7 +85,7 @@ export class ProcessContainer implements Container {
       this.#starting.abort(this.#failure("starting_failed", "stopped before it was ready"));
       await this.#stopGroup();
     }
-    await this.exited;
+    await Promise.race([this.exited, this.stuck]);
   }
 
   async #start(): Promise<ContainerAddress> {
@@ -95,10 +103,11 @@ export class ProcessContainer implements Container {
       signal.throwIfAborted();
       const candidates = await this.#freeOrigins(port, signal);
       signal.throwIfAborted();
-      const group = this.#launch(port, python);
+      const leader = await this.#launch(port, python).started;
+      signal.throwIfAborted();
       const origin = await untilReady(candidates, healthPath, signal, {
         notYet: (why) => (notYet = why),
-        isAnothers: (candidate) => this.#isAnothers(candidate, group),
+        isAnothers: (candidate) => this.#isAnothers(candidate, leader),
       });
       const problem = await warmUp(
         { origin },
@@ -113,7 +122,7 @@ export class ProcessContainer implements Container {
       );
       if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
-      this.#warnOfOpenPorts(group);
+      this.#warnOfOpenPorts(leader);
       return { origin };
     } catch (error) {
       if (this.#state === "starting") this.#become("failed", String(error));
@@ -164,13 +173,13 @@ export class ProcessContainer implements Container {
   }
 
   /** Some program may have taken the port since the start. */
-  #isAnothers(origin: string, { pid }: ProcessGroup): boolean {
-    if (pid === undefined) return false;
+  #isAnothers(origin: string, leader: number | undefined): boolean {
+    if (leader === undefined) return false;
     const { hostname, port } = new URL(origin);
     const uid = this.#options.user?.uid ?? process.geteuid?.() ?? 0;
     return isAnothersPort(
       { host: hostname, port: Number(port) },
-      { leader: pid, variable: MARK, id: this.id, uid },
+      { leader, variable: MARK, id: this.id, uid },
     );
   }
 
@@ -197,8 +206,10 @@ export class ProcessContainer implements Container {
       },
     });
     this.#group = group;
+    if (!group.isSupervised) sayUnsupervised(observer);
     if (group.channel !== undefined) this.#givenUp = new GivenUpCalls(group.channel);
     void group.leaderExited.then(() => this.#onLeaderExit(group));
+    void group.stuck.then(() => this.#onStuck());
     return group;
   }
 
@@ -225,12 +236,16 @@ export class ProcessContainer implements Container {
     if (wasReady) this.#options.onUnexpectedExit?.(exit);
   }
 
+  #onStuck(): void {
+    this.#notice(
+      "postern: warning: it survived SIGKILL; what it holds, such as a GPU, is not given to others until it is gone",
+    );
+    this.#stuck.resolve();
+  }
+
   async #stopGroup(): Promise<void> {
     const { stopSignal, exitGracePeriod } = this.#options.endpoint;
-    const gone = await this.#group?.stop(stopSignal, exitGracePeriod * SECOND_MS);
-    if (gone !== false) return;
-    this.#notice("postern: warning: it does not end, even by SIGKILL, and is left behind");
-    this.#over({ code: null, signal: null });
+    await this.#group?.stop(stopSignal, exitGracePeriod * SECOND_MS);
   }
 
   #become(to: ProcessState, reason: string): void {
@@ -243,9 +258,9 @@ export class ProcessContainer implements Container {
     this.#ended.resolve(exit);
   }
 
-  #warnOfOpenPorts(group: ProcessGroup): void {
-    if (group.pid === undefined) return;
-    const open = listeners(groupMembers(group.pid)).filter(({ loopback }) => !loopback);
+  #warnOfOpenPorts(leader: number | undefined): void {
+    if (leader === undefined) return;
+    const open = listeners(groupMembers(leader)).filter(({ loopback }) => !loopback);
     if (open.length === 0) return;
     const ports = open.map(({ address, port }) => `${address}:${port}`).join(", ");
     this.#notice(
@@ -266,4 +281,13 @@ export class ProcessContainer implements Container {
   ): StartFailure {
     return new StartFailure(code, message, this.#lastLines.lines, how);
   }
+}
+
+/** Once, since it is the same for all containers. */
+function sayUnsupervised(observer: Observer): void {
+  if (told.has(observer)) return;
+  told.add(observer);
+  observer.notice(
+    "warning: neither perl nor python3 is here to supervise containers: a process that leaves its group and changes its environment may outlive its container",
+  );
 }

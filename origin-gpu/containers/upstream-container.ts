@@ -19,6 +19,8 @@ export class UpstreamContainer implements Container {
   readonly id: string;
   readonly ready: Promise<ContainerAddress>;
   readonly exited: Promise<ExitInfo>;
+  /** Never: nothing of it is the agent's to end. */
+  readonly stuck = new Promise<void>(() => undefined);
   readonly #ended = Promise.withResolvers<ExitInfo>();
   readonly #stopping = new AbortController();
   readonly #options: ContainerOptions;

@@ -44,6 +44,8 @@ export interface ContainerListener {
   onHung(number: number): void;
   /** It wants no more calls. */
   onDrainAsked(number: number): void;
+  /** SIGKILL did not end it: it keeps what it holds until `onExited`. */
+  onStuck(number: number): void;
   onExited(number: number): void;
   /** Calls that it works on. */
   callsOf(number: number): number;
@@ -129,6 +131,7 @@ export class EndpointContainers {
     };
     this.#started.set(number, started);
     this.#listener.onPrepared(number);
+    void container.stuck.then(() => this.#listener.onStuck(number));
     void this.#follow(number, started, performance.now());
   }
 
@@ -194,14 +197,14 @@ export class EndpointContainers {
     noticesOf(this.#source)(`postern: ready after ${(tookMs / SECOND_MS).toFixed(1)} s`);
   }
 
-  /** Breaks its connections, then ends it. `onExited` follows. */
+  /** Breaks its connections, then ends it. `onExited` follows, after `onStuck` where it is stuck. */
   async stop(number: number): Promise<void> {
     const started = this.#started.get(number);
     await started?.serving?.connections.close();
     await started?.container.stop();
   }
 
-  /** Stops all; resolves when nothing of them runs any more. */
+  /** Stops all; resolves when each is gone or stuck. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#started.keys()].map(async (number) => await this.stop(number)));

@@ -70,6 +70,11 @@ export class PoolDriver {
       onFailed: (number, failure) => this.#onFailed(number, failure),
       onHung: (number) => this.#apply(this.#pool.unhealthy(number, now())),
       onDrainAsked: (number) => this.#apply(this.#pool.drainAsked(number, now())),
+      onStuck: (number) => {
+        // Its first process may have ended by itself, which the pool does not know of before it has exited.
+        this.#apply(this.#pool.unhealthy(number, now()));
+        this.#apply(this.#pool.stuck(number, now()));
+      },
       onExited: (number) => this.#apply(this.#pool.exited(number, now())),
       callsOf: (number) =>
         this.#pool.containers.find((container) => container.number === number)?.calls ?? 0,

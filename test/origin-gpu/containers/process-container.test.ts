@@ -234,8 +234,8 @@ describe("a stop", () => {
     for (const pid of pids) await untilGone(pid);
   });
 
-  test("reaches a child that has left for a session of its own", async () => {
-    const one = start(serverEndpoint(["--child", "session"], { exitGracePeriod: 0.2 }));
+  test.each(["session", "stranger"])("reaches a child that has left: %s", async (place) => {
+    const one = start(serverEndpoint(["--child", place], { exitGracePeriod: 0.2 }));
     await one.container.ready;
     const pid = await one.pid("child");
     await one.container.stop();
@@ -294,8 +294,8 @@ describe("a container that listens on more than loopback", () => {
 });
 
 describe("when the agent is killed", () => {
-  test.each(["group", "session"])(
-    "neither the server nor its child in a %s of its own survives",
+  test.each(["group", "session", "stranger"])(
+    "neither the server nor its child survives: %s",
     async (place) => {
       const flags = ["--ignore-sigterm", "--child", place];
       const agent = new ManagedProcess([process.execPath, `${HERE}agent.ts`, ...flags]);
@@ -312,6 +312,16 @@ describe("when the agent is killed", () => {
     },
   );
 });
+
+test.runIf(process.getuid?.() === 0)(
+  "an agent that is the first process of its machine leaves no process and no zombie behind",
+  async () => {
+    const unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"] as const;
+    const agent = new ManagedProcess([...unshare, process.execPath, `${HERE}first-process.ts`]);
+    onTestFinished(() => agent.killTree());
+    expect((await agent.waitForOutput(/^left: (.*)$/m))[1]).toBe("1");
+  },
+);
 
 describe("a container beside other programs", () => {
   /** Listens as a program that has nothing to do with the container. Resolves at each connection. */
@@ -546,6 +556,6 @@ test("a start with few free descriptors fails and says why, and the next one suc
   expect(starts.at(-1)).toBe(noProcess);
   const others = starts.filter((outcome = "") => !noPort.test(outcome));
   expect(others).toEqual(others.map(() => noProcess));
-  const reasons = agent.stdout.match(/^postern: can't be started in .*: spawn \/bin\/sh EMFILE$/gm);
+  const reasons = agent.stdout.match(/^postern: can't be started in .*: spawn \S+ EMFILE$/gm);
   expect(reasons).toHaveLength(others.length);
 });

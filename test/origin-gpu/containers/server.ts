@@ -5,7 +5,8 @@
  *   --port N             instead of the variable PORT
  *   --listen-late        listens only at SIGUSR2, for which it prints "late pid" and its number
  *   --ignore-sigterm     stays at SIGTERM
- *   --child MODE         starts a child that ignores SIGTERM: `group` in its group, `session` in a session of its own
+ *   --child MODE         starts a child that ignores SIGTERM: `group` in its group, `session` in a session of its own,
+ *                        `stranger` there, with an empty environment
  *   --unhealthy N        answers 503 at /health for the first N times
  *   --exit-at-start N    prints some lines and ends with code N
  *
@@ -51,7 +52,8 @@ if (values.child !== undefined) {
     'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log(`child pid ${process.pid}`);';
   spawn(process.execPath, ["-e", stubborn], {
     stdio: ["ignore", "inherit", "inherit"],
-    detached: values.child === "session",
+    detached: values.child !== "group",
+    ...(values.child === "stranger" ? { env: {} } : {}),
   });
 }
 

@@ -1,0 +1,67 @@
+/**
+ * A command that runs with everything it starts, as process-group.ts sees it. Two ways start one: supervised-command.ts,
+ * whose end is certain, and watched-command.ts, for machines without the means.
+ */
+import type { ChildProcess, StdioOptions } from "node:child_process";
+
+import type { AppUser } from "../app-user.ts";
+import type { ExitInfo } from "./container.ts";
+
+/** Where a command that was given a channel finds it. */
+export const CHANNEL_DESCRIPTOR = 4;
+
+/** The descriptor whose other end the agent holds: it closes when the agent is gone. */
+export const AGENT_DESCRIPTOR = 3;
+
+export interface LaunchOptions {
+  readonly command: readonly string[];
+  readonly directory: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Runs the command; without one the agent's own user does. */
+  readonly user?: AppUser | undefined;
+  /** A variable of the environment that no other command has: it finds processes that left the group. */
+  readonly markedBy: string;
+  /** Opens a socket to the command: its `CHANNEL_DESCRIPTOR`. */
+  readonly withChannel?: boolean;
+}
+
+export interface LaunchedCommand {
+  readonly child: ChildProcess;
+  /** The command's first process, which is the number of its group. Undefined where nothing could be started. */
+  readonly started: Promise<number | undefined>;
+  /** How that process ended; others of its group may still be there. */
+  readonly leaderExited: Promise<ExitInfo>;
+  /** Resolves when nothing of it runs any more, as far as this machine tells. */
+  readonly gone: Promise<void>;
+  /** To every process of the group. */
+  signal(signal: NodeJS.Signals): void;
+  /** Ends everything, wherever it has gone. */
+  kill(): void;
+}
+
+/** Output is read by the agent. */
+export function stdioOf({ withChannel = false }: LaunchOptions): StdioOptions {
+  return ["ignore", "pipe", "pipe", "pipe", withChannel ? "pipe" : "ignore"];
+}
+
+/** A child's pipes: none where it could not be started, for which Node's types have no word. */
+export function pipesOf(
+  child: ChildProcess,
+): readonly (ChildProcess["stdio"][number] | undefined)[] {
+  const pipes: ChildProcess["stdio"] | undefined = child.stdio;
+  return pipes ?? [];
+}
+
+/** Exit codes of a shell for what can't be run and for what is not there (POSIX, 2.8.2). */
+export const NOT_EXECUTABLE = 126;
+export const NOT_FOUND = 127;
+/** EX_OSERR of sysexits.h: the system has no descriptor, process or memory left. */
+const NO_RESOURCES = 71;
+
+/** Errors of spawn() that the next start would meet too: the directory is missing or closed. */
+const PERMANENT_ERRORS: ReadonlySet<string | undefined> = new Set(["ENOENT", "EACCES", "ENOTDIR"]);
+
+/** The end of a command that could not be started. */
+export function exitOfError({ code }: NodeJS.ErrnoException): ExitInfo {
+  return { code: PERMANENT_ERRORS.has(code) ? NOT_FOUND : NO_RESOURCES, signal: null };
+}
