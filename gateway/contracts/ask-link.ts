@@ -1,7 +1,19 @@
 /** A request to the object of one link about a call; it results in an attempt. */
-import { type Attempt, failedAttempt, receivedAttempt } from "./attempt.ts";
+import {
+  type Attempt,
+  failedAttempt,
+  type ParkedAttempt,
+  receivedAttempt,
+  receivedOpening,
+} from "./attempt.ts";
 import type { Env } from "./env.ts";
 import { originStub } from "./stubs.ts";
+
+/** The box whose link is asked. */
+interface AskedBox {
+  readonly workspace: string;
+  readonly box: string;
+}
 
 /**
  * Asks the object of one link. An object that is reset meanwhile counts as a lost link: what it had sent to the
@@ -10,14 +22,36 @@ import { originStub } from "./stubs.ts";
  */
 export async function askLink(
   env: Env,
-  { workspace, box }: { readonly workspace: string; readonly box: string },
+  box: AskedBox,
   link: number,
   verb: string,
   init: RequestInit,
 ): Promise<Attempt> {
-  let response: Response;
+  const response = await responseOf(env, box, link, verb, init);
+  return response instanceof Response ? receivedAttempt(response) : response;
+}
+
+/** Asks the same for a call that may be parked. */
+export async function askToOpen(
+  env: Env,
+  box: AskedBox,
+  link: number,
+  verb: string,
+  init: RequestInit,
+): Promise<Attempt | ParkedAttempt> {
+  const response = await responseOf(env, box, link, verb, init);
+  return response instanceof Response ? receivedOpening(response) : response;
+}
+
+async function responseOf(
+  env: Env,
+  { workspace, box }: AskedBox,
+  link: number,
+  verb: string,
+  init: RequestInit,
+): Promise<Response | Attempt> {
   try {
-    response = await originStub(env, workspace, box, link).fetch(verb, init);
+    return await originStub(env, workspace, box, link).fetch(verb, init);
   } catch (error) {
     return isOverload(error)
       ? failedAttempt("overloaded", {
@@ -27,7 +61,6 @@ export async function askLink(
         })
       : failedAttempt("link_lost", { code: "call_lost", detail: "the link's object was reset" });
   }
-  return receivedAttempt(response);
 }
 
 /** Cloudflare marks an error of an object that takes no more requests; such a request did not reach it. */

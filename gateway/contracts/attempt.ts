@@ -55,6 +55,16 @@ export type Attempt =
   | { readonly kind: "deferred"; readonly call: DeferredCall }
   | { readonly kind: "failed"; readonly cause: FailureCause; readonly failure: Failure };
 
+/**
+ * The call waits and its stream is parked: the agent has the whole request. The Worker lets go of its own copy and
+ * claims the call.
+ */
+export interface ParkedAttempt {
+  readonly kind: "parked";
+  /** How long its client still waits for response headers; undefined: for ever. */
+  readonly patienceMs: number | undefined;
+}
+
 /** An attempt with what the agent said still in its JSON. */
 export type UnparsedAttempt =
   | ResponseAttempt<string>
@@ -68,9 +78,10 @@ const RESUMABLE = "postern-resumable";
 const DEFERRED = "postern-deferred";
 const CAUSE = "postern-cause";
 const FAILURE = "postern-failure";
+const PARKED = "postern-parked";
 
 /** Object: the Response that tells the Worker of an attempt. */
-export function attemptResponse(attempt: UnparsedAttempt): Response {
+export function attemptResponse(attempt: UnparsedAttempt | ParkedAttempt): Response {
   switch (attempt.kind) {
     case "response": {
       const headers: Record<string, string> = { [HEAD]: asciiJson(attempt.head) };
@@ -81,6 +92,8 @@ export function attemptResponse(attempt: UnparsedAttempt): Response {
       const headers = { [HEAD]: asciiJson(attempt.head) };
       return new Response(null, { status: 101, webSocket: attempt.socket, headers });
     }
+    case "parked":
+      return new Response(null, { headers: { [PARKED]: `${attempt.patienceMs ?? ""}` } });
     case "deferred":
       return new Response(null, { headers: { [DEFERRED]: asciiJson(attempt.call) } });
     case "failed": {
@@ -111,6 +124,13 @@ export function receivedAttempt(response: Response): Attempt {
   const cause = headers.get(CAUSE);
   if (!isFailureCause(cause)) throw new Error("the object answered with no attempt");
   return parsedAttempt({ kind: "failed", cause, failure: headers.get(FAILURE) ?? "{}" });
+}
+
+/** Worker: the same of a call that may have been parked. */
+export function receivedOpening(response: Response): Attempt | ParkedAttempt {
+  const patience = response.headers.get(PARKED);
+  if (patience === null) return receivedAttempt(response);
+  return { kind: "parked", patienceMs: patience === "" ? undefined : Number(patience) };
 }
 
 /** Parses what the agent said; a failure where that makes no sense. */

@@ -42,6 +42,8 @@ export const WHOLE = "postern-whole";
  * Without it the object answers at once.
  */
 export const WAIT = "postern-wait";
+/** On a claim: the Worker knows that the call is parked, and has let go of its copy of the request. */
+export const KNOWN_PARKED = "postern-known-parked";
 /** The endpoint among whose streams the call's counts; without it an operation's. */
 export const SHARE = "postern-share";
 /** The name of the client's connection, where the runner watches it (contracts/watched-calls.ts). */

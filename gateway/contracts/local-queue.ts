@@ -21,6 +21,8 @@ export type LocalOutcome =
   | UnparsedAttempt
   /** The call runs, and there is more to it: the Worker has to claim it. */
   | "running"
+  /** The same, and its stream is parked: the agent has the whole request. */
+  | "parked"
   /** The object has not opened the call: it has to be opened by a request. */
   | "not_opened";
 

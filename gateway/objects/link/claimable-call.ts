@@ -1,6 +1,7 @@
 /**
- * A local call inside the link's object. A whole response or a failure settles the call at once. Other events
- * of its stream are held until the Worker claims the call. A Worker that does not claim has lost its client.
+ * A call inside the link's object whose Worker has no request here: a local call, or one that was parked. A whole
+ * response or a failure settles a local call at once. Other events of the stream are held until the Worker claims the
+ * call. A Worker that does not claim has lost its client.
  */
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { CLAIM_AFTER_MS, type LocalCall } from "../../contracts/local-queue.ts";
@@ -10,8 +11,14 @@ import type { StreamResponse } from "./stream-response.ts";
 /** A Worker that has not claimed its call by now never will: its client left. */
 const UNCLAIMED_MS = 5 * CLAIM_AFTER_MS;
 
+/** A local call, as far as the object speaks to its Worker. */
+export type LocalEnd = Pick<LocalCall, "settle" | "heard">;
+
+/** The Worker of a parked call comes to claim it, whatever comes of it meanwhile. */
+export const WORKER_COMES: LocalEnd = { settle: () => false, heard: true };
+
 export class ClaimableCall implements StreamEvents {
-  readonly #call: LocalCall;
+  readonly #call: LocalEnd;
   readonly #deadlines: Deadlines;
   readonly #forget: () => void;
   readonly #held: ((to: StreamResponse) => void)[] = [];
@@ -19,7 +26,7 @@ export class ClaimableCall implements StreamEvents {
   #endWait: () => void;
 
   /** @param forget told when the call can be claimed no more */
-  constructor(call: LocalCall, deadlines: Deadlines, forget: () => void) {
+  constructor(call: LocalEnd, deadlines: Deadlines, forget: () => void) {
     this.#call = call;
     this.#deadlines = deadlines;
     this.#forget = forget;
@@ -28,6 +35,7 @@ export class ClaimableCall implements StreamEvents {
 
   start(stream: Stream): void {
     this.#stream = stream;
+    stream.events = this;
   }
 
   /** The link has all the streams that it may have. */
@@ -42,6 +50,10 @@ export class ClaimableCall implements StreamEvents {
       this.#stream?.finish();
       this.#end();
     } else this.#hold((to) => to.onHead(head, body, end));
+  }
+
+  onPark(): void {
+    if (!this.#call.settle("parked")) this.#held.push((to) => to.onPark());
   }
 
   onData(bytes: Uint8Array, end: boolean): void {

@@ -2,9 +2,9 @@
  * The object's end of its local queue: opens the calls that the Worker puts there, and has each of them until
  * it is settled or the Worker claims it.
  */
-import type { Multiplexer } from "../../../routing/wire/multiplexer.ts";
+import type { Multiplexer, Stream } from "../../../routing/wire/multiplexer.ts";
 import { type LocalCall, LocalQueue } from "../../contracts/local-queue.ts";
-import { ClaimableCall } from "./claimable-call.ts";
+import { ClaimableCall, type LocalEnd, WORKER_COMES } from "./claimable-call.ts";
 import type { Deadlines } from "./deadlines.ts";
 
 /** A queue without a call for this long is closed, so that the object may hibernate. */
@@ -42,6 +42,19 @@ export class ClaimableCalls {
     return this.#calls.get(callId);
   }
 
+  /** Has a parked call until its Worker claims it. */
+  hold(callId: string, stream: Stream): void {
+    this.#add(callId, WORKER_COMES).start(stream);
+  }
+
+  #add(callId: string, local: LocalEnd): ClaimableCall {
+    const call = new ClaimableCall(local, this.#deadlines, () => {
+      if (this.#calls.get(callId) === call) this.#calls.delete(callId);
+    });
+    this.#calls.set(callId, call);
+    return call;
+  }
+
   async #takeFrom(queue: LocalQueue): Promise<void> {
     const close = (): void => {
       if (this.#queue === queue) this.#queue = undefined;
@@ -70,8 +83,7 @@ export class ClaimableCalls {
       local.settle("not_opened");
       return;
     }
-    const call = new ClaimableCall(local, this.#deadlines, () => this.#calls.delete(callId));
-    this.#calls.set(callId, call);
+    const call = this.#add(callId, local);
     const stream = link.open(head, body, true, call, share);
     if (stream !== undefined) call.start(stream);
     else call.refuse();

@@ -4,6 +4,12 @@
  * than the rest of its way through the object.
  */
 
+/** Beyond so many lengths one is rounded up: what clients have left of their patience is of any length. */
+const EXACT_LENGTHS = 32;
+
+/** By this part of a length at most, so that there are 32 lengths between one and its double. */
+const ROUNDED_BY = 1 / 32;
+
 interface Wait {
   readonly at: number;
   readonly expired: () => void;
@@ -16,11 +22,16 @@ interface Group {
 }
 
 export class Deadlines {
-  /** By length in milliseconds; there are few (the request timeout, and what clients ask for). */
+  /** By length in milliseconds. */
   readonly #groups = new Map<number, Group>();
 
-  /** Calls `expired` after `lengthMs`, unless the returned function is called before. */
-  start(lengthMs: number, expired: () => void): () => void {
+  /**
+   * Calls `expired` after `askedMs`, unless the returned function is called before. Where there are many lengths it is
+   * called later, by a 32nd at most.
+   */
+  start(askedMs: number, expired: () => void): () => void {
+    const isExact = this.#groups.size < EXACT_LENGTHS || this.#groups.has(askedMs);
+    const lengthMs = isExact ? askedMs : roundedUp(askedMs);
     const wait = { at: Date.now() + lengthMs, expired };
     let group = this.#groups.get(lengthMs);
     if (group === undefined) {
@@ -67,4 +78,9 @@ export class Deadlines {
     }
     this.#groups.delete(lengthMs);
   }
+}
+
+function roundedUp(lengthMs: number): number {
+  const grainMs = Math.max(1, 2 ** Math.floor(Math.log2(lengthMs * ROUNDED_BY)));
+  return Math.ceil(lengthMs / grainMs) * grainMs;
 }

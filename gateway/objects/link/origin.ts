@@ -17,6 +17,7 @@ import {
   parseHello,
   type Welcome,
 } from "../../../routing/wire/messages.ts";
+import type { Stream } from "../../../routing/wire/multiplexer.ts";
 import { operationHead } from "../../../routing/wire/operations.ts";
 import { observerOf, reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
@@ -25,6 +26,7 @@ import {
   CONNECTION,
   HEAD,
   INCARNATION,
+  KNOWN_PARKED,
   LATELY_MS,
   LINK,
   LINK_RETURN_MS,
@@ -55,7 +57,8 @@ import {
 import { Notification } from "./notification.ts";
 import { PendingDial } from "./pending-dial.ts";
 import { noLink, revokedBox, unknownCall } from "./refusals.ts";
-import { type Resume, StreamResponse } from "./stream-response.ts";
+import { StreamResponse } from "./stream-response.ts";
+import type { Resume } from "./stream-response-options.ts";
 import { WatchedClients } from "./watched-clients.ts";
 
 const NO_BODY = new Uint8Array(0);
@@ -180,7 +183,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const head = request.headers.get(HEAD) ?? "";
     const isWhole = request.headers.has(WHOLE);
     const body = isWhole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
-    const response = this.#streamResponse(request, () => callIdOf(head));
+    const response = this.#streamResponse(request, () => callIdOf(head), { mayPark: true });
     const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
     const end = request.body === null || (isWhole && carried === body);
     response.start(link.streams.open(head, carried, end, response, shareOf(request)));
@@ -205,7 +208,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     if (link === undefined) return this.#isRevoked ? revokedBox() : noLink(this.#absence);
     const text = request.headers.get(HEAD) ?? "";
     const { callId, offset } = parseAttach(text);
-    const response = this.#streamResponse(request, () => callId, offset);
+    const response = this.#streamResponse(request, () => callId, { offset });
     response.start(link.streams.attach(text, response, shareOf(request)));
     this.#watchLink();
     return await response.response;
@@ -220,13 +223,21 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const callId = request.headers.get(HEAD) ?? "";
     const call = this.#claimable.find(callId);
     if (call === undefined) return unknownCall();
-    const response = this.#streamResponse(request, () => callId);
+    const mayPark = !request.headers.has(KNOWN_PARKED);
+    const response = this.#streamResponse(request, () => callId, { mayPark });
     call.claim(response);
     return await response.response;
   }
 
-  /** @param offset bytes of the body that the attempt leaves out */
-  #streamResponse(request: Request, callId: () => string | undefined, offset = 0): StreamResponse {
+  /**
+   * @param offset bytes of the body that the attempt leaves out
+   * @param mayPark the Worker still has a copy of the request, which it lets go of when the call is parked
+   */
+  #streamResponse(
+    request: Request,
+    callId: () => string | undefined,
+    { offset = 0, mayPark = false },
+  ): StreamResponse {
     const identity = this.#link?.identity;
     const share = shareOf(request);
     const resume: Resume = async (events, from) => {
@@ -247,12 +258,19 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       offset,
       callId,
       resume: this.env.POSTERN_ONE_ISOLATE === "1" ? resume : undefined,
+      onPark: mayPark ? (stream) => this.#hold(callId(), stream) : undefined,
       onOver: () => forget(),
     });
     if (connection !== null && identity !== undefined) {
       forget = this.#clients.watch(connection, identity, response);
     }
     return response;
+  }
+
+  /** A parked call waits for its Worker, which claims it. An operation is never parked, but for a hostile agent. */
+  #hold(callId: string | undefined, stream: Stream): void {
+    if (callId === undefined) stream.cancel();
+    else this.#claimable.hold(callId, stream);
   }
 
   async #openWebSocket(request: Request): Promise<Response> {
@@ -404,11 +422,11 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   async #linkReturn(limitMs: number, signal?: AbortSignal): Promise<LinkConnection | undefined> {
     return await new Promise((resolve) => {
       const done = (): void => {
-        clearTimeout(timer);
+        endWait();
         this.#awaitingLink.delete(done);
         resolve(this.#welcomed());
       };
-      const timer = setTimeout(done, limitMs);
+      const endWait = this.#deadlines.start(limitMs, done);
       signal?.addEventListener("abort", done);
       this.#awaitingLink.add(done);
     });

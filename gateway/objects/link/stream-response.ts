@@ -8,9 +8,10 @@ import { attemptResponse, type UnparsedAttempt } from "../../contracts/attempt.t
 import type { Env } from "../../contracts/env.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { detailOf, lengthFrom } from "./agent-words.ts";
-import { readRest, type RestOfResponse } from "./attach-again.ts";
+import { readRest } from "./attach-again.ts";
 import { RequestBodySender } from "./request-body-sender.ts";
 import { ResponseBodyStream } from "./response-body-stream.ts";
+import type { StreamResponseOptions } from "./stream-response-options.ts";
 
 /**
  * An abort listener costs a tenth of a short request, so the object adds it only after this delay. An earlier
@@ -39,29 +40,6 @@ const TOO_MANY_STREAMS = JSON.stringify({
   retryAfter: 1,
 } satisfies Failure);
 
-/**
- * Attaches to the call again after its link was lost.
- * @param offset bytes of the response's body to leave out
- * @returns undefined where the call cannot go on
- */
-export type Resume = (events: StreamEvents, offset: number) => Promise<RestOfResponse | undefined>;
-
-export interface StreamResponseOptions {
-  /** How long the client waits for response headers, from the last byte of its body on; undefined: for ever. */
-  readonly patienceMs?: number | undefined;
-  /** Bytes of the body that the attempt leaves out. */
-  readonly offset?: number;
-  /** For messages; undefined for an operation of the agent. */
-  readonly callId?: () => string | undefined;
-  /** Called once, when nothing more can come for the client. */
-  readonly onOver?: () => void;
-  /**
-   * Self-hosted: the object goes on with a body whose link was lost. Elsewhere the Worker does, which outlives
-   * the object as well.
-   */
-  readonly resume?: Resume | undefined;
-}
-
 export class StreamResponse implements StreamEvents {
   readonly response: Promise<Response>;
   #resolve: (response: Response) => void;
@@ -74,6 +52,8 @@ export class StreamResponse implements StreamEvents {
   readonly #options: StreamResponseOptions;
   readonly #endListening: () => void;
   #endPatience: (() => void) | undefined;
+  /** When the whole request body was sent, in milliseconds of the epoch. */
+  #bodySentAt = Number.NaN;
   /** The next byte of the body that the link brings, counted from the whole body's first. */
   #offset: number;
   /** Bytes that the client does not have yet, of streams that were lost with their links. */
@@ -111,6 +91,19 @@ export class StreamResponse implements StreamEvents {
     }
     this.#endWaits();
     this.#settle({ kind: "failed", cause: "too_many_streams", failure: TOO_MANY_STREAMS });
+  }
+
+  onPark(): void {
+    const { onPark, patienceMs } = this.#options;
+    if (onPark === undefined || this.#stream === undefined) return;
+    this.#endWaits();
+    onPark(this.#stream);
+    // The end of this request is no client that leaves.
+    this.#stream = undefined;
+    const waitedMs = Date.now() - this.#bodySentAt;
+    const leftMs = patienceMs === undefined ? undefined : Math.max(0, patienceMs - waitedMs);
+    this.#resolve(attemptResponse({ kind: "parked", patienceMs: leftMs }));
+    this.#options.onOver?.();
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
@@ -257,6 +250,7 @@ export class StreamResponse implements StreamEvents {
 
   /** From now on the client waits for the app, and only as long as its patience lasts. */
   #onBodySent(): void {
+    this.#bodySentAt = Date.now();
     const patience = this.#options.patienceMs;
     if (patience === undefined) return;
     this.#endPatience = this.#deadlines.start(patience, () => this.#stream?.defer());

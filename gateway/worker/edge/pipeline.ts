@@ -4,36 +4,24 @@
  */
 import { appendHeaders } from "../../../base/headers.ts";
 import { ownCors, preflight } from "../../../routing/cors.ts";
-import { requestHeaders } from "../../../routing/headers.ts";
 import { parseHost, wrongHost } from "../../../routing/host.ts";
-import {
-  type CallerAddress,
-  callerOf,
-  parseIdempotencyKey,
-  scopeText,
-} from "../../../routing/idempotency.ts";
-import { parsePrefer } from "../../../routing/prefer.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
-import { sha256Hex } from "../../../routing/sha256.ts";
 import { rawTarget } from "../../../routing/target.ts";
 import { callTrace, continuedTrace } from "../../../routing/trace-context.ts";
-import type { RequestHead } from "../../../routing/wire/heads.ts";
-import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
-import { asciiJson } from "../../contracts/attempt.ts";
-import { type Env, maxBodyBytes, requestTimeoutMs } from "../../contracts/env.ts";
-import type { Snapshot, StoppedName } from "../../contracts/names.ts";
+import { type Env, maxBodyBytes } from "../../contracts/env.ts";
+import type { StoppedName } from "../../contracts/names.ts";
 import { api } from "../api/api.ts";
 import type { PlacedAttempt } from "../proxy/candidates.ts";
-import { type OutgoingCall, proxyRequest } from "../proxy/proxy-request.ts";
+import { proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
-import { homeOfKey } from "./key-home.ts";
 import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
-import { collectResult, patienceMs, redirectToResult } from "./result-urls.ts";
+import { type EndpointOrigin, outgoingCall, requestHead } from "./outgoing-call.ts";
+import { collectResult, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
 import { waitingRequests } from "./waiting-requests.ts";
 
@@ -100,59 +88,19 @@ export async function serve(
   const callId = crypto.randomUUID();
   context.callId = callId;
   context.trace = continuedTrace(request.headers) ?? callTrace(callId);
-  const headers = requestHeaders(request.headers, {
-    host: host.authority,
-    client: client.address,
-    scheme: client.scheme,
-    requestId: context.requestId,
-    ...context.trace,
-    callId,
-  });
-  if (!headers.ok) return context.fail(headers.error);
-  const { endpoint } = snapshot;
-  const { method } = request;
-  const head: RequestHead = { callId, endpoint, method, target, headers: headers.value };
 
   // 7. To the box, and back to the client.
-  const origin: EndpointOrigin = { env, execution, name: host.name, snapshot, target };
+  const origin: EndpointOrigin = { env, execution, host, client, snapshot, target };
   if (isWebSocketHandshake(request.method, request.headers)) {
-    const answer = await proxyWebSocket(env, snapshot, head, connection());
+    const head = requestHead(context, origin);
+    if (!head.ok) return context.fail(head.error);
+    const answer = await proxyWebSocket(env, snapshot, head.value, connection());
     return await respond(context, origin, answer);
   }
-  const key = await idempotencyScope(request, head, client);
-  if (key !== undefined && "malformed" in key) return context.refuse("bad_request", key.malformed);
-  let { boxes } = snapshot;
-  if (key !== undefined) {
-    head.key = key.scope;
-    const home = await homeOfKey(env, snapshot, key.scope);
-    if (!home.ok) return await fail(origin, context, home.error);
-    ({ boxes } = home.value);
-    if (home.value.joins) head.joins = true;
-  }
-  const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
-  if (respondAsync && waitS === undefined) head.async = true;
-  // An asynchronous call's client goes when the agent has the call in its journal, and not by its patience.
-  const patience = head.async === true ? requestTimeoutMs(env) : patienceMs(env, request);
-  return await respond(
-    context,
-    origin,
-    await proxyRequest(
-      env,
-      outgoingCall(head, { workspace: snapshot.workspace, boxes }, request, connection),
-      patience,
-    ),
-  );
-}
-
-/** The endpoint that a request is for. */
-interface EndpointOrigin {
-  readonly env: Env;
-  readonly execution: ExecutionContext;
-  /** The host name below the base domain. */
-  readonly name: string;
-  readonly snapshot: Snapshot;
-  /** The original path and query. */
-  readonly target: string;
+  const outgoing = await outgoingCall(context, origin, connection);
+  if (!outgoing.ok) return await fail(origin, context, outgoing.error);
+  const answer = await proxyRequest(env, outgoing.value.call, outgoing.value.patienceMs);
+  return await respond(context, origin, answer);
 }
 
 /** Builds the client's response from what came of its call. */
@@ -196,7 +144,7 @@ function refuseUnserved(
 
 /** Builds the response to a call that failed. A box that does not serve the endpoint may know more than this isolate. */
 async function fail(
-  { env, execution, name }: EndpointOrigin,
+  { env, execution, host: { name } }: EndpointOrigin,
   context: RequestContext,
   failure: Failure,
 ): Promise<Response> {
@@ -231,46 +179,4 @@ function preflightResponse(
   const answer = new Headers();
   appendHeaders(answer, lines);
   return new Response(null, { status: 204, headers: answer });
-}
-
-/**
- * Hashes what calls under one Idempotency-Key have in common; undefined without a key. The caller is part of
- * it: another caller who guesses the key must not get the response.
- */
-async function idempotencyScope(
-  request: Request,
-  { endpoint, method, target }: RequestHead,
-  client: CallerAddress,
-): Promise<{ scope: string } | { malformed: string } | undefined> {
-  const line = request.headers.get("idempotency-key");
-  if (line === null) return undefined;
-  const parsed = parseIdempotencyKey([line]);
-  if (parsed.kind === "none") return undefined;
-  if (parsed.kind === "malformed") return { malformed: parsed.detail };
-  const caller = callerOf(request.headers, client);
-  const [path = ""] = target.split("?", 1);
-  const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
-  return { scope: await sha256Hex(scope) };
-}
-
-/** A call as it goes out. Those under one key have one box alone: another one would run them again. */
-function outgoingCall(
-  head: RequestHead,
-  { workspace, boxes }: Pick<Snapshot, "workspace" | "boxes">,
-  request: Request,
-  connection: () => string | undefined,
-): OutgoingCall {
-  const isKeyed = head.key !== undefined;
-  return {
-    callId: head.callId,
-    workspace,
-    boxes,
-    share: shareOf(head.endpoint),
-    head: asciiJson(JSON.stringify(head)),
-    request,
-    terms: { method: head.method, isKeyed, isDurable: head.async === true },
-    connection,
-    // A call that is durable from its first byte on waits for the journal in any case.
-    mayBeLocal: !isKeyed && head.async !== true,
-  };
 }

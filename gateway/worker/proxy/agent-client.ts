@@ -25,7 +25,9 @@ import {
 } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
-import { type OutgoingCall, proxyRequest } from "./proxy-request.ts";
+import type { OutgoingCall } from "./open-on-link.ts";
+import { proxyRequest } from "./proxy-request.ts";
+import { RequestHeadText } from "./request-head-text.ts";
 
 /** An agent that is there refuses in time by itself. */
 const GRACE_MS = 5_000;
@@ -119,7 +121,7 @@ async function open<Name extends AgentOperationName>(
     callId: crypto.randomUUID(),
     workspace,
     boxes: [box],
-    head: asciiJson(JSON.stringify(operationHead(name, parameters))),
+    head: new RequestHeadText(() => asciiJson(JSON.stringify(operationHead(name, parameters)))),
     request,
     terms: { method: request.method, isKeyed: false, isDurable: false },
   };

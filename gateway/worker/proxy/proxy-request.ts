@@ -6,48 +6,25 @@
 import { within } from "../../../base/runtime/within.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import { contentLength } from "../../../routing/wire/heads.ts";
-import { mayResend, type ResendTerms } from "../../../routing/wire/resend.ts";
-import { OPERATIONS } from "../../../routing/wire/stream-shares.ts";
+import { mayResend } from "../../../routing/wire/resend.ts";
 import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
-import { askLink } from "../../contracts/ask-link.ts";
-import {
-  type Attempt,
-  failedAttempt,
-  isWithoutLink,
-  parsedAttempt,
-} from "../../contracts/attempt.ts";
+import { type Attempt, failedAttempt, isWithoutLink } from "../../contracts/attempt.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
-import {
-  CONNECTION,
-  HEAD,
-  LINK_RETURN_MS,
-  PATIENCE,
-  SHARE,
-  VERB,
-  WAIT,
-  WHOLE,
-} from "../../contracts/link.ts";
-import { CLAIM_AFTER_MS, localQueueOf } from "../../contracts/local-queue.ts";
-import { isLinkUp, linkName } from "../../contracts/stubs.ts";
-import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
+import { LINK_RETURN_MS } from "../../contracts/link.ts";
+import { isLinkUp } from "../../contracts/stubs.ts";
+import { type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
 import { attach, type AttachOptions, type CallPlace } from "./link-client.ts";
+import {
+  isHere,
+  type Opening,
+  type OutgoingBody,
+  type OutgoingCall,
+  openOn,
+} from "./open-on-link.ts";
 import { resumableBody } from "./resumable-body.ts";
-
-const NO_BODY = new Uint8Array(0);
 
 /** Pauses before a call is opened once more. One that reached no agent after the last of them never will. */
 const REOPEN_PAUSES_MS: readonly number[] = [100, 200, 400, 800, 1_600];
-
-export interface OutgoingCall extends Unplaced {
-  /** The RequestHead as ASCII JSON. */
-  readonly head: string;
-  readonly request: Request;
-  readonly terms: ResendTerms;
-  /** The client's connection, where the runner watches it (contracts/watched-calls.ts). */
-  readonly connection?: () => string | undefined;
-  /** It may go to its object by memory (contracts/local-queue.ts). */
-  readonly mayBeLocal?: boolean;
-}
 
 /**
  * Runs a call and returns what came of it. A failure means that no byte of a response exists.
@@ -60,14 +37,14 @@ export async function proxyRequest(
   patienceMs: number,
   pause: (milliseconds: number) => Promise<void> = (milliseconds) => scheduler.wait(milliseconds),
 ): Promise<PlacedAttempt> {
-  let body: OutgoingBody;
+  const opening: Opening = { env, call, body: null, patienceMs, openedAt: 0 };
   try {
-    body = await requestBody(call.request, requestTimeoutMs(env));
+    opening.body = await requestBody(call.request, requestTimeoutMs(env));
   } catch {
     // The client left, or it closed its sending side too early and reads on, or it is too slow.
     return nowhere(call, "upload_interrupted", "the request body did not arrive whole");
   }
-  const opening: Opening = { env, call, body, patienceMs, openedAt: Date.now() };
+  opening.openedAt = Date.now();
   let placed = await open(opening, call);
   for (const pauseMs of REOPEN_PAUSES_MS) {
     if (!isLost(placed.attempt)) break;
@@ -93,16 +70,6 @@ export async function collectResponse(
 ): Promise<Attempt> {
   const attempt = await attach(env, place, { offset, patienceMs, connection });
   return resumed(env, { attempt, place }, offset);
-}
-
-/** A call with its body, on its way to any box. */
-interface Opening {
-  readonly env: Env;
-  readonly call: OutgoingCall;
-  readonly body: OutgoingBody;
-  readonly patienceMs: number;
-  /** When it was first opened, in milliseconds of the epoch. */
-  readonly openedAt: number;
 }
 
 /** The link was lost, and nobody knows how far the call came. */
@@ -139,7 +106,7 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
 
 /** Whether another box may run the call, though it may have run on the box that is gone. */
 function mayRunElsewhere({ call, body }: Opening): boolean {
-  return !(body instanceof ReadableStream) && mayResend("unknown", call.terms);
+  return isHere(body) && mayResend("unknown", call.terms);
 }
 
 /**
@@ -156,7 +123,7 @@ function lossOf(
   }
   if (isAway) return failed("call_lost", "the box that may have run this call did not come back");
   const progress = knownSinceMs > Date.now() - openedAt ? "not_sent" : "unknown";
-  if (mayResend(progress, call.terms)) return undefined;
+  if (isHere(body) && mayResend(progress, call.terms)) return undefined;
   return failed("call_lost", "the agent that may have run this call is gone");
 }
 
@@ -175,8 +142,6 @@ function resumed(env: Env, { attempt, place }: PlacedAttempt, offset: number): A
   }
   return { ...attempt, body: resumableBody(env, place, head, body, offset) };
 }
-
-type OutgoingBody = Uint8Array | ReadableStream<Uint8Array> | null;
 
 /**
  * A body that fits the opening frame is read whole, so that it can be sent again; others stream.
@@ -220,46 +185,6 @@ const NOT_CONNECTED = failedAttempt("no_link", {
   detail: "the box is not connected",
   retryAfter: 1,
 });
-
-/** Opens the call on one link: by memory where its object is in this isolate, else by a request. */
-async function openOn(opening: Opening, candidate: Candidate): Promise<Attempt> {
-  const local = await openLocally(opening, candidate);
-  if (local !== undefined) return local;
-  const { env, call, body, patienceMs } = opening;
-  const { place, link, wait } = candidate;
-  const headers: Record<string, string> = { [HEAD]: call.head, [PATIENCE]: `${patienceMs}` };
-  if (body instanceof Uint8Array) headers[WHOLE] = "1";
-  if (wait !== undefined) headers[WAIT] = wait;
-  if (call.share !== undefined) headers[SHARE] = call.share;
-  const connection = call.connection?.();
-  if (connection !== undefined) headers[CONNECTION] = connection;
-  return await askLink(env, place, link, VERB.open, { method: "POST", headers, body });
-}
-
-/** Opens the call by memory; undefined where it cannot be, and nothing was begun. */
-async function openLocally(
-  { env, call, body, patienceMs }: Opening,
-  { place, link }: Candidate,
-): Promise<Attempt | undefined> {
-  if (call.mayBeLocal !== true || patienceMs <= CLAIM_AFTER_MS) return undefined;
-  const { share = OPERATIONS } = call;
-  const queue = localQueueOf(linkName(place.workspace, place.box, link));
-  if (queue === undefined || body instanceof ReadableStream) return undefined;
-  const openedAt = Date.now();
-  const outcome = await queue.put(call.callId, call.head, body ?? NO_BODY, share);
-  if (outcome === "not_opened") return undefined;
-  if (outcome !== "running") {
-    const attempt = parsedAttempt(outcome);
-    const isEmpty = attempt.kind === "response" && attempt.body instanceof Uint8Array;
-    return isEmpty && attempt.body.length === 0 ? { ...attempt, body: null } : attempt;
-  }
-  const patience = Math.max(0, openedAt + patienceMs - Date.now());
-  const headers: Record<string, string> = { [HEAD]: call.callId, [PATIENCE]: `${patience}` };
-  if (call.share !== undefined) headers[SHARE] = call.share;
-  const connection = call.connection?.();
-  if (connection !== undefined) headers[CONNECTION] = connection;
-  return await askLink(env, place, link, VERB.claim, { headers });
-}
 
 function failed(code: ErrorCode, detail: string): Attempt {
   return failedAttempt("reset", { code, detail });

@@ -38,6 +38,7 @@ function claiming() {
   const response = {
     start: () => heard.push("start"),
     onHead: (head: string, _body: Uint8Array, end: boolean) => heard.push(`head ${head} ${end}`),
+    onPark: () => heard.push("park"),
     onData: (bytes: Uint8Array, end: boolean) => heard.push(`data ${bytes.length} ${end}`),
     onEnd: ({ kind }: StreamEnding) => heard.push(kind),
   };
@@ -86,6 +87,27 @@ describe("a response", () => {
     const failure = '{"code":"queue_full"}';
     expect(await local.outcome()).toEqual({ kind: "failed", cause: "refused", failure });
     expect(said).toEqual(["forgotten"]);
+  });
+});
+
+describe("a call that waits", () => {
+  test("is told of at once where its Worker waits for it, and loses nothing until it is claimed", async () => {
+    const { call, local } = opened();
+    call.onPark();
+    expect(await local.outcome()).toBe("parked");
+    call.onHead("head", BODY, true);
+    const { response, heard } = claiming();
+    call.claim(response);
+    expect(heard).toEqual(["start", "head head true"]);
+  });
+
+  test("is told of with the claim where its Worker had stopped waiting", async () => {
+    const { call, local } = opened();
+    expect(await local.outcome()).toBe("running");
+    call.onPark();
+    const { response, heard } = claiming();
+    call.claim(response);
+    expect(heard).toEqual(["start", "park"]);
   });
 });
 

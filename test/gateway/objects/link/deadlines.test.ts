@@ -51,3 +51,18 @@ test("trimmed, it keeps no timer that nothing waits for, and one that something 
   vi.advanceTimersByTime(100);
   expect(expired).toEqual(["kept"]);
 });
+
+test("lengths that are many share timers, each expires at most a 32nd late, and never early", () => {
+  const deadlines = new Deadlines();
+  const started = Date.now();
+  const lateBy: number[] = [];
+  for (let lengthMs = 20_000; lengthMs < 150_000; lengthMs += 13) {
+    deadlines.start(lengthMs, () => lateBy.push((Date.now() - started - lengthMs) / lengthMs));
+  }
+  const waits = (150_000 - 20_000) / 13;
+  expect(vi.getTimerCount()).toBeLessThan(200);
+  vi.advanceTimersByTime(160_000);
+  expect(lateBy).toHaveLength(waits);
+  expect(Math.min(...lateBy)).toBeGreaterThanOrEqual(0);
+  expect(Math.max(...lateBy)).toBeLessThanOrEqual(1 / 32);
+});

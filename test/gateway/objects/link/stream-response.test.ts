@@ -1,15 +1,20 @@
 /** One stream's response inside the link's object: how it ends, and when its client counts as gone. */
 import { afterEach, expect, test, vi } from "vitest";
 import { KIB } from "../../../../base/units.ts";
+import { receivedOpening } from "../../../../gateway/contracts/attempt.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { Deadlines } from "../../../../gateway/objects/link/deadlines.ts";
-import { type Resume, StreamResponse } from "../../../../gateway/objects/link/stream-response.ts";
+import { StreamResponse } from "../../../../gateway/objects/link/stream-response.ts";
+import type { StreamResponseOptions } from "../../../../gateway/objects/link/stream-response-options.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 
 const PIECE = new TextEncoder().encode("piece");
 
 /** A response on a stream, and what the object says on that stream. */
-function started({ uploads = false, resume }: { uploads?: boolean; resume?: Resume } = {}) {
+function started({
+  uploads = false,
+  ...options
+}: { uploads?: boolean } & Partial<StreamResponseOptions> = {}) {
   const said: string[] = [];
   const stream = {
     localClosed: !uploads,
@@ -19,7 +24,7 @@ function started({ uploads = false, resume }: { uploads?: boolean; resume?: Resu
     cancel: () => said.push("cancelled"),
     discard: () => undefined,
   };
-  const response = new StreamResponse(new Request("http://app"), new Deadlines(), { resume });
+  const response = new StreamResponse(new Request("http://app"), new Deadlines(), options);
   response.start(stream as unknown as Stream);
   const halfClosed = (afterMs: number): void => {
     vi.setSystemTime(Date.now() + afterMs);
@@ -120,4 +125,28 @@ test("bytes of a lost link give no credit on the link that goes on", async () =>
   expect(offsets).toEqual([PIECE.length]);
   expect(credit).toEqual([PIECE.length]);
   expect(said).toEqual([]);
+});
+
+test("a call that waits leaves its request with what is left of its client's patience, and its stream to others", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const held: Stream[] = [];
+  const { response, said, halfClosed, stream } = started({
+    patienceMs: 10_000,
+    onPark: (parked) => held.push(parked),
+  });
+  vi.setSystemTime(Date.now() + 90);
+  response.onPark();
+  expect(receivedOpening(await response.response)).toEqual({ kind: "parked", patienceMs: 9_910 });
+  expect(held).toEqual([stream]);
+  halfClosed(0);
+  halfClosed(1_000);
+  expect(said).toEqual([]);
+});
+
+test("a call that is parked while its Worker knows goes on waiting by the same request", async () => {
+  const { response, said } = started();
+  response.onPark();
+  response.onHead(JSON.stringify({ status: 204, headers: [] }), new Uint8Array(0), true);
+  expect(receivedOpening(await response.response)).toMatchObject({ kind: "response" });
+  expect(said).toEqual(["consumed 0", "finished"]);
 });

@@ -1,8 +1,10 @@
 /** How the Worker leads a call whose link breaks, with an object that says what it is told to. */
+import { RequestHeadText } from "../../../../gateway/worker/proxy/request-head-text.ts";
 import { describe, expect, test } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { linkName } from "../../../../gateway/contracts/stubs.ts";
-import { type OutgoingCall, proxyRequest } from "../../../../gateway/worker/proxy/proxy-request.ts";
+import type { OutgoingCall } from "../../../../gateway/worker/proxy/open-on-link.ts";
+import { proxyRequest } from "../../../../gateway/worker/proxy/proxy-request.ts";
 import { type LocalOutcome, LocalQueue } from "../../../../gateway/contracts/local-queue.ts";
 import { attemptResponse, type FailureCause } from "../../../../gateway/contracts/attempt.ts";
 import { VERB } from "../../../../gateway/contracts/link.ts";
@@ -54,7 +56,7 @@ async function lead(
     callId: "call",
     workspace: "w",
     boxes: [{ box: "b", links: 1 }],
-    head: "{}",
+    head: new RequestHeadText(() => "{}"),
     request,
     terms: POST,
     ...more,
@@ -94,6 +96,11 @@ describe("a local call", () => {
     expect(asked).toEqual([VERB.claim]);
   });
 
+  test("is claimed as one that is parked when it waits", async () => {
+    const { asked } = await leadLocally("parked", answered);
+    expect(asked).toEqual([VERB.claim]);
+  });
+
   test("is opened by a request when the object has not opened it", async () => {
     const { asked } = await leadLocally("not_opened", answered);
     expect(asked).toEqual([VERB.open]);
@@ -121,6 +128,49 @@ test("a call that its object is too busy for is not sent again", async () => {
   const { attempt, asked } = await lead([overloaded]);
   expect(attempt).toMatchObject({ kind: "failed", failure: { code: "unavailable" } });
   expect(asked).toEqual([VERB.open]);
+});
+
+describe("a call that waits", () => {
+  const parked = () => attemptResponse({ kind: "parked", patienceMs: 500 });
+
+  /** Leads a call, and counts how often its head is made. */
+  async function leadWaiting(answers: (() => Response)[], more: Partial<OutgoingCall> = {}) {
+    let made = 0;
+    const head = new RequestHeadText(() => {
+      made += 1;
+      return "{}";
+    });
+    const led = await lead(answers, undefined, { head, ...more });
+    return { ...led, made };
+  }
+
+  test("is claimed, and its head is not made again", async () => {
+    const { attempt, asked, made } = await leadWaiting([parked, answered]);
+    expect(attempt.kind).toBe("response");
+    expect([asked, made]).toEqual([[VERB.open, VERB.claim], 1]);
+  });
+
+  test("is attached to when the link breaks", async () => {
+    const { attempt, asked } = await leadWaiting([parked, LINK_LOST, answered]);
+    expect(attempt.kind).toBe("response");
+    expect(asked).toEqual([VERB.open, VERB.claim, VERB.attach]);
+  });
+
+  const unknown = ended("refused", { code: "call_lost", detail: "", knownSinceMs: 60_000 });
+
+  test("is opened again with the same head where no agent can have it, if it has no body or is safe", async () => {
+    const answers = [parked, LINK_LOST, unknown, answered];
+    const { attempt, asked, made } = await leadWaiting(answers);
+    expect(attempt.kind).toBe("response");
+    expect([asked, made]).toEqual([[VERB.open, VERB.claim, VERB.attach, VERB.open], 2]);
+  });
+
+  test("is lost with its agent where its body is not here any more", async () => {
+    const request = new Request("http://a/", { method: "POST", body: "a question" });
+    const { attempt, asked } = await lead([parked, LINK_LOST, unknown], request);
+    expect(attempt).toMatchObject({ kind: "failed", failure: { code: "call_lost" } });
+    expect(asked).toEqual([VERB.open, VERB.claim, VERB.attach]);
+  });
 });
 
 describe("a call whose link breaks", () => {

@@ -1,0 +1,155 @@
+/**
+ * A client's request as data, and the call that it becomes: the same for routing, authorization and the app. While the
+ * call waits no copy of its head stays here.
+ */
+import { err, ok, type Result } from "../../../base/result.ts";
+import { requestHeaders } from "../../../routing/headers.ts";
+import type { ParsedHost } from "../../../routing/host.ts";
+import {
+  type CallerAddress,
+  callerOf,
+  parseIdempotencyKey,
+  scopeText,
+} from "../../../routing/idempotency.ts";
+import { parsePrefer } from "../../../routing/prefer.ts";
+import { sha256Hex } from "../../../routing/sha256.ts";
+import { callTrace } from "../../../routing/trace-context.ts";
+import type { RequestHead } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
+import { shareOf } from "../../../routing/wire/stream-shares.ts";
+import { asciiJson } from "../../contracts/attempt.ts";
+import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
+import type { Snapshot } from "../../contracts/names.ts";
+import type { OutgoingCall } from "../proxy/open-on-link.ts";
+import { RequestHeadText } from "../proxy/request-head-text.ts";
+import type { clientOf } from "./client-address.ts";
+import { homeOfKey } from "./key-home.ts";
+import type { RequestContext } from "./request-context.ts";
+import { patienceMs } from "./result-urls.ts";
+
+/** The endpoint that a request is for. */
+export interface EndpointOrigin {
+  readonly env: Env;
+  readonly execution: ExecutionContext;
+  readonly host: Pick<Extract<ParsedHost, { kind: "endpoint" }>, "name" | "authority">;
+  readonly client: ReturnType<typeof clientOf>;
+  readonly snapshot: Snapshot;
+  /** The original path and query. */
+  readonly target: string;
+}
+
+/**
+ * Hashes what calls under one Idempotency-Key have in common; undefined without a key. The caller is part of
+ * it: another caller who guesses the key must not get the response.
+ */
+async function idempotencyScope(
+  request: Request,
+  { endpoint, method, target }: RequestHead,
+  client: CallerAddress,
+): Promise<{ scope: string } | { malformed: string } | undefined> {
+  const line = request.headers.get("idempotency-key");
+  if (line === null) return undefined;
+  const parsed = parseIdempotencyKey([line]);
+  if (parsed.kind === "none") return undefined;
+  if (parsed.kind === "malformed") return { malformed: parsed.detail };
+  const caller = callerOf(request.headers, client);
+  const [path = ""] = target.split("?", 1);
+  const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
+  return { scope: await sha256Hex(scope) };
+}
+
+/** The parts of a head that do not stand in the request itself. */
+type HeadExtras = Pick<RequestHead, "key" | "joins" | "async">;
+
+/** Describes a request as data: the same for routing, authorization and the app. */
+export function requestHead(
+  context: RequestContext,
+  { host, client, snapshot: { endpoint }, target }: EndpointOrigin,
+  extras: HeadExtras = {},
+): Result<RequestHead, Failure> {
+  const { request, callId = "", trace, requestId } = context;
+  const headers = requestHeaders(request.headers, {
+    host: host.authority,
+    client: client.address,
+    scheme: client.scheme,
+    requestId,
+    ...(trace ?? callTrace(callId)),
+    callId,
+  });
+  if (!headers.ok) return headers;
+  const { method } = request;
+  return ok({ callId, endpoint, method, target, headers: headers.value, ...extras });
+}
+
+/** A function of its own, so that no closure beside it keeps the head. */
+function headText(
+  context: RequestContext,
+  origin: EndpointOrigin,
+  extras: HeadExtras,
+  head: RequestHead,
+): RequestHeadText {
+  return new RequestHeadText(remakerOf(context, origin, extras), textOf({ ...head, ...extras }));
+}
+
+function remakerOf(
+  context: RequestContext,
+  origin: EndpointOrigin,
+  extras: HeadExtras,
+): () => string {
+  return () => {
+    const head = requestHead(context, origin, extras);
+    if (!head.ok) throw new Error("a request whose head was right has none any more");
+    return textOf(head.value);
+  };
+}
+
+function textOf(head: RequestHead): string {
+  return asciiJson(JSON.stringify(head));
+}
+
+/**
+ * Builds the call as it goes out, unless the request is refused. Calls under one key have one box alone:
+ * another one would run them again. Its frame is gone before the call waits, and the head with it.
+ */
+export async function outgoingCall(
+  context: RequestContext,
+  origin: EndpointOrigin,
+  connection: () => string | undefined,
+): Promise<Result<{ call: OutgoingCall; patienceMs: number }, Failure>> {
+  const { request } = context;
+  const { env, snapshot } = origin;
+  const described = requestHead(context, origin);
+  if (!described.ok) return described;
+  const head = described.value;
+  const scoped = await idempotencyScope(request, head, origin.client);
+  if (scoped !== undefined && "malformed" in scoped) {
+    return err({ code: "bad_request", detail: scoped.malformed });
+  }
+  const extras: HeadExtras = {};
+  let { boxes } = snapshot;
+  if (scoped !== undefined) {
+    extras.key = scoped.scope;
+    const home = await homeOfKey(env, snapshot, scoped.scope);
+    if (!home.ok) return home;
+    ({ boxes } = home.value);
+    if (home.value.joins) extras.joins = true;
+  }
+  const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
+  const isAsync = respondAsync && waitS === undefined;
+  if (isAsync) extras.async = true;
+  const isKeyed = extras.key !== undefined;
+  const call: OutgoingCall = {
+    callId: head.callId,
+    workspace: snapshot.workspace,
+    boxes,
+    share: shareOf(head.endpoint),
+    head: headText(context, origin, extras, head),
+    request,
+    terms: { method: head.method, isKeyed, isDurable: isAsync },
+    connection,
+    // A call that is durable from its first byte on waits for the journal in any case.
+    mayBeLocal: !isKeyed && !isAsync,
+  };
+  // An asynchronous call's client goes when the agent has the call in its journal, and not by its patience.
+  return ok({ call, patienceMs: isAsync ? requestTimeoutMs(env) : patienceMs(env, request) });
+}
