@@ -404,6 +404,7 @@ export class Call implements RespondingCall {
    */
   get stalledSinceMs(): number | undefined {
     const { state, changedAt } = this.#history;
+    if (this.#over) return undefined;
     if (state !== "running") return this.#response.stalledSinceMs;
     return this.body.awaitsSender ? Math.max(this.body.arrivedAt, changedAt) : undefined;
   }

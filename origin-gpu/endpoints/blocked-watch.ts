@@ -6,12 +6,12 @@ import type { PoolCounts } from "../core/pool.ts";
 /** Places are held for long from here on; and at most one line is written in this time. */
 const BLOCKED_MS = 20_000;
 
-export class BlockedWatch {
+export class BlockedWatch<Holder extends object> {
   readonly #settings: EndpointConfig;
   readonly #counts: () => PoolCounts;
   readonly #log: (line: string) => void;
   /** When calls got the places that they have, in milliseconds of `performance.now()`. */
-  readonly #heldSince = new Map<object, number>();
+  readonly #heldSince = new Map<Holder, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param log one line for the operator */
@@ -21,13 +21,18 @@ export class BlockedWatch {
     this.#log = log;
   }
 
+  /** Those that have a place. */
+  get holders(): Iterable<Holder> {
+    return this.#heldSince.keys();
+  }
+
   /** A call got a place. */
-  onHeld(holder: object): void {
+  onHeld(holder: Holder): void {
     this.#heldSince.set(holder, performance.now());
   }
 
   /** Its place is free. */
-  onFree(holder: object): void {
+  onFree(holder: Holder): void {
     this.#heldSince.delete(holder);
   }
 

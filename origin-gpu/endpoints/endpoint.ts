@@ -28,6 +28,7 @@ import type { QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
 import { pauseBeforeRetryMs } from "./retry-pause.ts";
 import type { ServingContainer } from "./serving-container.ts";
+import { StallWatch } from "./stall-watch.ts";
 import { failureOfRefusal } from "./start-failure.ts";
 import { parkCall } from "./waiting-bodies.ts";
 
@@ -62,7 +63,8 @@ export class Endpoint {
   readonly #pool: PoolDriver;
   readonly #grace: Grace;
   readonly #relays: Relays;
-  readonly #blocked: BlockedWatch;
+  readonly #blocked: BlockedWatch<QueuedCall>;
+  readonly #stalled: StallWatch;
   #reroute: Reroute | undefined;
 
   /** Starts a container, unless the version is proved and needs none yet. */
@@ -72,6 +74,11 @@ export class Endpoint {
     this.#options = options;
     this.#relays = new Relays(log);
     this.#blocked = new BlockedWatch(settings, () => this.#pool.counts, log);
+    this.#stalled = new StallWatch({
+      stallTimeoutMs: settings.stallTimeout * SECOND_MS,
+      countWaiting: () => this.#pool.counts.waiting,
+      running: () => this.#blocked.holders,
+    });
     this.#grace = new Grace({
       settings,
       closing: this.#closing.signal,
@@ -173,6 +180,7 @@ export class Endpoint {
   /** Ends calls and containers now. @param reason that WebSockets are told */
   async close(reason = "the box is stopping"): Promise<void> {
     this.#closing.abort();
+    this.#stalled.close();
     this.#relays.closeAll(reason);
     await this.#pool.close();
   }
@@ -187,6 +195,7 @@ export class Endpoint {
 
   #park(call: Call): void {
     this.#blocked.onWaiting();
+    this.#stalled.onWaiting();
     parkCall(call, this.#options.bodies);
   }
 

@@ -21,7 +21,7 @@ export interface StallWatchOptions {
   /** Calls that wait for a place. */
   readonly countWaiting: () => number;
   /** Calls that have one. */
-  readonly running: () => Iterable<StallingCall>;
+  readonly running: () => Iterable<{ readonly call: StallingCall }>;
   readonly timer?: Timer;
   readonly now?: () => number;
 }
@@ -57,7 +57,7 @@ export class StallWatch {
     const waiting = countWaiting();
     if (waiting === 0) return;
     const stalled = [...running()]
-      .flatMap((call) => {
+      .flatMap(({ call }) => {
         const { stalledSinceMs } = call;
         return stalledSinceMs === undefined ? [] : [{ call, stalledSinceMs }];
       })

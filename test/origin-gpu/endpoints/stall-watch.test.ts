@@ -31,7 +31,7 @@ class Bench {
   readonly #watch = new StallWatch({
     stallTimeoutMs: 60_000,
     countWaiting: () => this.waiting,
-    running: () => this.running,
+    running: () => [...this.running].map((call) => ({ call })),
     timer: this.clock.timer,
     now: this.clock.now,
   });
