@@ -1,7 +1,7 @@
 /**
  * One endpoint on this box, in one version of its app: how a call or a WebSocket gets to a container. Several
- * functions may share it. The pool (pool-driver.ts) decides when a call begins and where; grace.ts when its place is
- * free again.
+ * functions may share it. The pool (pool-driver.ts) decides when a call begins and where, sender.ts sends it there, and
+ * grace.ts decides when its place is free again.
  */
 import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
@@ -14,10 +14,7 @@ import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import { noticesOf } from "../containers/container.ts";
-import type { Failure } from "../../routing/wire/messages.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
-import type { ProxiedCall } from "../proxy/app-request.ts";
-import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import { BlockedWatch } from "./blocked-watch.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
@@ -26,14 +23,11 @@ import { type ListedContainer, PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
-import { pauseBeforeRetryMs } from "./retry-pause.ts";
+import { Sender } from "./sender.ts";
 import type { ServingContainer } from "./serving-container.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { failureOfRefusal } from "./start-failure.ts";
-import { parkCall } from "./waiting-bodies.ts";
-
-/** A process that died stops listening before its exit is told, which takes this long on a busy machine. */
-const EXIT_NOTICED_MS = 1_000;
+import { keepBody, parkCall } from "./waiting-bodies.ts";
 
 export interface EndpointOptions extends ContainerSource {
   readonly gateway: GatewayAddress;
@@ -63,6 +57,7 @@ export class Endpoint {
   readonly #pool: PoolDriver;
   readonly #grace: Grace;
   readonly #relays: Relays;
+  readonly #sender: Sender;
   readonly #blocked: BlockedWatch<QueuedCall>;
   readonly #stalled: StallWatch;
   #reroute: Reroute | undefined;
@@ -92,6 +87,15 @@ export class Endpoint {
         );
         this.#pool.replace(containerId);
       },
+    });
+    this.#sender = new Sender({
+      gateway: options.gateway,
+      relays: this.#relays,
+      grace: this.#grace,
+      onPlaceless: (queued) => this.#blocked.onFree(queued),
+      onLeft: (queued) => this.#pool.finished(queued),
+      onRequeued: (queued) => this.#pool.requeued(queued),
+      onBack: (queued) => this.#queue(queued),
     });
     this.#pool = new PoolDriver({
       source: options,
@@ -136,7 +140,9 @@ export class Endpoint {
       run: (call) => {
         const queued = arrived(call, settings, link);
         this.#queue(queued);
-        if (queued.container === undefined && !call.over) this.#park(call);
+        if (call.over) return;
+        if (queued.container === undefined) this.#park(call);
+        else if (settings.retries.maxRetries > 0) keepBody(call, this.#options.bodies);
       },
     };
   }
@@ -205,88 +211,10 @@ export class Endpoint {
     queued.sendOver = undefined;
     queued.call.container = container.id;
     this.#blocked.onHeld(queued);
-    if (sendOver === undefined) void this.#begin(queued, container);
+    if (sendOver === undefined) void this.#sender.send(queued, container);
     else sendOver(container);
   }
-
-  /** Sends a call to its container. */
-  async #begin(queued: QueuedCall, container: ServingContainer): Promise<void> {
-    const { call, settings, link, arrivedAt } = queued;
-    if (call.over) return;
-    // Until the container was ready it waited for a start, and after that for its turn.
-    const turnBeganAt = Math.max(arrivedAt, container.readyAt);
-    const waited = {
-      queue: Math.round(performance.now() - turnBeganAt),
-      start: Math.round(turnBeganAt - arrivedAt),
-    };
-    if (call.head.websocket !== undefined) {
-      const relay = await proxyWebSocket(call, container.address, {
-        gateway: this.#options.gateway,
-        link,
-        maxMessageBytes: settings.websocketMaxMessage,
-        onHead: (rawHeaders) => container.connections.onOtherHead(rawHeaders),
-      });
-      if (relay !== undefined) this.#relays.add(relay, settings.maxDuration * SECOND_MS);
-      return;
-    }
-    const start = await call.recordStart();
-    if (start === "over") return;
-    if (start === "no_room") {
-      this.#waitOn(queued, {
-        code: "starting_failed",
-        detail: "this box has no room to record it",
-      });
-      return;
-    }
-    const limits = {
-      timeoutMs: settings.timeout * SECOND_MS,
-      maxDurationMs: settings.maxDuration * SECOND_MS,
-    };
-    this.#proxy(queued, container, { call, waited, limits });
-  }
-
-  /** Sends the request to the container, or to another one when nobody listens there any more. */
-  #proxy(queued: QueuedCall, container: ServingContainer, proxied: ProxiedCall): void {
-    container.connections.send(proxied, async (sendOver) => {
-      const hasExited = await this.#grace.untilExited(container, EXIT_NOTICED_MS);
-      if (queued.call.over) return;
-      if (!hasExited) {
-        queued.call.withdraw();
-        this.#waitOn(queued, NOT_LISTENING);
-        return;
-      }
-      // It waits again as a call that was never assigned, and its request is made already.
-      queued.sendOver = (next) => sendOver(next.connections);
-      this.#blocked.onFree(queued);
-      this.#pool.requeued(queued);
-    });
-  }
-
-  /** The call has not begun. It waits where its client was told that it goes on, and fails elsewhere. */
-  #waitOn(queued: QueuedCall, failure: Failure): void {
-    const { call, settings } = queued;
-    const isDue = performance.now() - call.openedAt < settings.resultTtl * SECOND_MS;
-    if (call.isPromised && isDue) this.#queueLater(queued);
-    else call.fail(failure);
-  }
-
-  /** Queues a call anew after a pause; meanwhile others have its place. */
-  #queueLater(queued: QueuedCall): void {
-    const { call, unsent } = queued;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    call.whenSettled(() => clearTimeout(timer));
-    this.#blocked.onFree(queued);
-    this.#pool.finished(queued);
-    const again: QueuedCall = { ...queued, container: undefined, unsent: unsent + 1 };
-    timer = setTimeout(() => this.#queue(again), pauseBeforeRetryMs(unsent));
-    timer.unref();
-  }
 }
-
-const NOT_LISTENING: Failure = {
-  code: "origin_error",
-  detail: "the app accepts no connections",
-};
 
 function arrived(call: Call, settings: EndpointConfig, link: number): QueuedCall {
   return {
@@ -296,6 +224,7 @@ function arrived(call: Call, settings: EndpointConfig, link: number): QueuedCall
     arrivedAt: performance.now(),
     container: undefined,
     unsent: 0,
+    reruns: 0,
     sendOver: undefined,
   };
 }

@@ -15,6 +15,8 @@ export interface QueuedCall {
   container: ServingContainer | undefined;
   /** How often its request could not be sent. */
   unsent: number;
+  /** How often it was run again, since its container had died. */
+  reruns: number;
   /** Sends its request on, which another container did not take, once it has a container. */
   sendOver: ((container: ServingContainer) => void) | undefined;
 }

@@ -21,6 +21,11 @@ export class ServingContainer {
     return this.#container.id;
   }
 
+  /** It was asked to end, and has not ended. */
+  get isEnding(): boolean {
+    return this.#container.state === "stopping";
+  }
+
   /** As `Container.exited`. */
   get exited(): Promise<unknown> {
     return this.#container.exited;

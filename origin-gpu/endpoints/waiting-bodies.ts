@@ -1,7 +1,7 @@
 /** A call that waits takes little memory: its head is counted and packed, its body goes to the disk. */
 import { KIB } from "../../base/units.ts";
 import { contentLength } from "../../routing/wire/heads.ts";
-import { BodySpoolFullError, type BodySpools } from "../calls/body-spool.ts";
+import { type BodySpool, BodySpoolFullError, type BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
 
 /** Bodies up to this size wait in memory, whole. */
@@ -19,14 +19,41 @@ export function parkCall(call: Call, bodies: BodySpools | undefined): void {
   }
 }
 
+/**
+ * Keeps the body of a call that begins at once, so that it can be run again. A body that is whole is kept by its
+ * connection. One whose length has no room streams on, and its call runs once.
+ */
+export function keepBody(call: Call, bodies: BodySpools | undefined): void {
+  if (bodies === undefined || !call.body.incomplete) return;
+  let spool: BodySpool;
+  try {
+    spool = bodies.begin(contentLength(call.head.headers));
+  } catch (error) {
+    if (error instanceof BodySpoolFullError) return;
+    throw error;
+  }
+  void drain(call, spool);
+}
+
 /** Small bodies that are whole stay where they are. */
 async function takeBody(call: Call, bodies: BodySpools | undefined): Promise<void> {
   const { body, head } = call;
   if (bodies === undefined || (!body.incomplete && body.waitingBytes <= SMALL_BODY_BYTES)) return;
   try {
-    await body.drainTo(bodies.begin(contentLength(head.headers)));
+    await drain(call, bodies.begin(contentLength(head.headers)));
   } catch (error) {
-    if (!(error instanceof BodySpoolFullError)) return;
-    call.fail({ code: "queue_full", detail: error.message, retryAfter: 10 });
+    if (error instanceof BodySpoolFullError) refuse(call, error);
   }
+}
+
+async function drain(call: Call, spool: BodySpool): Promise<void> {
+  try {
+    await call.body.drainTo(spool);
+  } catch (error) {
+    if (error instanceof BodySpoolFullError) refuse(call, error);
+  }
+}
+
+function refuse(call: Call, { message: detail }: BodySpoolFullError): void {
+  call.fail({ code: "queue_full", detail, retryAfter: 10 });
 }

@@ -13,6 +13,7 @@
  * Paths:
  *
  *   /crash         it ends with code 7
+ *   /crash-once/…  it ends with code 7, unless there is a file of this path, which it makes
  *   /leave         it stops listening, answers, and ends a moment later
  *   /status/N      it answers with that status
  *   /hang          it does not answer, nor to anything else from then on
@@ -24,6 +25,7 @@
  * At any other path it answers with its environment. SIGTERM and SIGINT end it politely, which it says.
  */
 import { spawn } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { parseArgs } from "node:util";
 
@@ -76,6 +78,11 @@ const slow: ServerResponse[] = [];
 let unhealthy = Number(values.unhealthy);
 const server = createServer((request, response) => {
   if (request.url === "/crash") process.exit(7);
+  const [, mark] = /^\/crash-once(\/.+)$/.exec(request.url ?? "") ?? [];
+  if (mark !== undefined && !existsSync(mark)) {
+    writeFileSync(mark, "");
+    process.exit(7);
+  }
   isHung ||= request.url === "/hang";
   if (isHung) return;
   const [, status] = /^\/status\/(\d+)$/.exec(request.url ?? "") ?? [];

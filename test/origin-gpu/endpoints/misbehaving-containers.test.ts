@@ -1,8 +1,10 @@
 /** An endpoint whose containers are real processes that hang, fall sick, die at work or want to be replaced. */
+import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import type { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
 import { serverEndpoint } from "../containers/endpoint.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
 import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
 /** Asks for health five times a second; a process that does not end has half a second. */
@@ -85,4 +87,58 @@ test("a container that asks for it finishes its calls and is replaced", async ()
   await fetch(`http://127.0.0.1:${PORT}/go`);
   expect(await slow.outcome).toBe(200);
   await told(lines, "bye");
+});
+
+describe("a call whose container died before it answered", () => {
+  const retries = { maxRetries: 2, initialDelay: 0, backoffCoefficient: 1, maxDelay: 1 };
+  const crashOnce = () => `/crash-once${join(temporaryDirectory(), "crashed")}`;
+  const crashes = (lines: readonly string[]) =>
+    lines.filter((line) => line.includes("ended by itself with code 7")).length;
+
+  test.each(["GET", "POST"])("is run again where retries says so: %s", async (method) => {
+    const settings = serverEndpoint([], { retries });
+    const { endpoint, lines } = endpointOf(settings);
+    const call = open(endpoint, settings, new StandInCall(crashOnce(), { method }));
+    expect(await call.outcome).toBe(200);
+    expect(crashes(lines)).toBe(1);
+    expect((await run(endpoint, settings, "/")).outcome).toBe(200);
+  });
+
+  test("is not run again where it does not, not even a GET", async () => {
+    const settings = serverEndpoint();
+    const { endpoint, lines } = endpointOf(settings);
+    expect((await run(endpoint, settings, crashOnce())).outcome).toBe("origin_error");
+    await told(lines, /ended by itself with code 7/);
+    expect(lines.filter((line) => line.startsWith("server pid "))).toHaveLength(1);
+  });
+
+  test("is run again as often as retries says, and fails then", async () => {
+    const settings = serverEndpoint([], { retries });
+    const { endpoint, lines } = endpointOf(settings);
+    expect((await run(endpoint, settings, "/crash")).outcome).toBe("origin_error");
+    expect(crashes(lines)).toBe(3);
+  });
+
+  test("is run again when its container hung and was ended, and not before that", async () => {
+    const settings = serverEndpoint([], { ...WATCHED, timeout: 0.1, retries });
+    const { endpoint, lines } = endpointOf(settings);
+    expect((await run(endpoint, settings, "/")).outcome).toBe(200);
+    const call = open(endpoint, { ...settings, timeout: 60 }, new StandInCall("/hang"));
+    await told(lines, /^postern: it is hung and is ended/);
+    await vi.waitFor(() => {
+      expect(lines.filter((line) => line.startsWith("server pid "))).toHaveLength(2);
+    }, PATIENCE);
+    expect(lines).toContain("bye");
+    expect(call.over).toBe(false);
+  });
+
+  test("is not run again once its client has left", async () => {
+    const settings = serverEndpoint([], { retries: { ...retries, initialDelay: 60 } });
+    const { endpoint, lines } = endpointOf(settings);
+    const call = open(endpoint, settings, new StandInCall(crashOnce()));
+    await told(lines, /ended by itself with code 7/);
+    call.fail({ code: "client_closed", detail: "" });
+    expect((await run(endpoint, settings, "/")).outcome).toBe(200);
+    expect(await call.outcome).toBe("client_closed");
+  });
 });

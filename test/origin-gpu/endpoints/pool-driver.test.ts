@@ -57,6 +57,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
       arrivedAt: performance.now(),
       container: undefined,
       unsent: 0,
+      reruns: 0,
       sendOver: undefined,
     };
     pool.request(queued);

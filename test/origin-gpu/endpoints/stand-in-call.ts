@@ -29,7 +29,7 @@ export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; line
   return { endpoint, lines };
 }
 
-/** A GET, and what becomes of it. */
+/** A request without a body, and what becomes of it. */
 export class StandInCall {
   readonly callId: string;
   readonly head: { method: string; target: string; headers: string[] };
@@ -49,9 +49,9 @@ export class StandInCall {
   #status = 0;
   #onSettled: ((how: Settlement) => void) | undefined;
 
-  constructor(target: string, { isPromised = false } = {}) {
+  constructor(target: string, { isPromised = false, method = "GET" } = {}) {
     this.callId = target;
-    this.head = { method: "GET", target, headers: ["host", "app"] };
+    this.head = { method, target, headers: ["host", "app"] };
     this.isPromised = isPromised;
     const { promise, resolve } = Promise.withResolvers<number | string>();
     this.outcome = promise;
@@ -70,6 +70,9 @@ export class StandInCall {
   recordStart: () => Promise<RecordedStart> | undefined = () => undefined;
   append(bytes: Uint8Array): void {
     this.text += Buffer.from(bytes).toString();
+  }
+  retry(): boolean {
+    return !this.over;
   }
   withdraw(): void {
     this.withdrawn += 1;

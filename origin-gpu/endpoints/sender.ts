@@ -1,0 +1,167 @@
+/**
+ * Sends a call to the container that it was assigned to. A request that could not be sent waits again. A call whose
+ * container died before the first byte of its response is run again where `retries` says so.
+ */
+import { SECOND_MS } from "../../base/units.ts";
+import type { Failure } from "../../routing/wire/messages.ts";
+import { mayResend } from "../../routing/wire/resend.ts";
+import type { GatewayAddress } from "../link/gateway-address.ts";
+import type { ProxiedCall } from "../proxy/app-request.ts";
+import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
+import type { Grace } from "./grace.ts";
+import type { QueuedCall } from "./queued-call.ts";
+import type { Relays } from "./relays.ts";
+import { delayBeforeRerunMs } from "./rerun-delay.ts";
+import { pauseBeforeRetryMs } from "./retry-pause.ts";
+import type { ServingContainer } from "./serving-container.ts";
+
+/** A process that died stops listening before its exit is told, which takes this long on a busy machine. */
+const EXIT_NOTICED_MS = 1_000;
+
+/** From SIGKILL to the exit. */
+const KILLED_MS = 10_000;
+
+export interface SenderOptions {
+  readonly gateway: GatewayAddress;
+  /** Keeps the WebSockets. */
+  readonly relays: Relays;
+  readonly grace: Grace;
+  /** The call holds no container up any more; it is not over. */
+  readonly onPlaceless: (queued: QueuedCall) => void;
+  /** Its place is free. */
+  readonly onLeft: (queued: QueuedCall) => void;
+  /** It waits in its old place; its place at the container is free. */
+  readonly onRequeued: (queued: QueuedCall) => void;
+  /** One that left comes back. */
+  readonly onBack: (queued: QueuedCall) => void;
+}
+
+export class Sender {
+  readonly #options: SenderOptions;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+  }
+
+  async send(queued: QueuedCall, container: ServingContainer): Promise<void> {
+    const { call, settings, arrivedAt } = queued;
+    if (call.over) return;
+    // Until the container was ready it waited for a start, and after that for its turn.
+    const turnBeganAt = Math.max(arrivedAt, container.readyAt);
+    const waited = {
+      queue: Math.round(performance.now() - turnBeganAt),
+      start: Math.round(turnBeganAt - arrivedAt),
+    };
+    if (call.head.websocket !== undefined) {
+      await this.#connect(queued, container);
+      return;
+    }
+    const start = await call.recordStart();
+    if (start === "over") return;
+    if (start === "no_room") {
+      this.#waitOn(queued, NOT_RECORDED);
+      return;
+    }
+    const limits = {
+      timeoutMs: settings.timeout * SECOND_MS,
+      maxDurationMs: settings.maxDuration * SECOND_MS,
+    };
+    this.#proxy(queued, container, { call, waited, limits });
+  }
+
+  async #connect(queued: QueuedCall, container: ServingContainer): Promise<void> {
+    const { call, settings, link } = queued;
+    const { gateway, relays } = this.#options;
+    const relay = await proxyWebSocket(call, container.address, {
+      gateway,
+      link,
+      maxMessageBytes: settings.websocketMaxMessage,
+      onHead: (rawHeaders) => container.connections.onOtherHead(rawHeaders),
+    });
+    if (relay !== undefined) relays.add(relay, settings.maxDuration * SECOND_MS);
+  }
+
+  /** Sends the request to the container, or to another one when nobody listens there any more. */
+  #proxy(queued: QueuedCall, container: ServingContainer, proxied: ProxiedCall): void {
+    const isRetried = queued.settings.retries.maxRetries > 0;
+    container.connections.send(
+      proxied,
+      async (sendOver) => {
+        const hasExited = await this.#options.grace.untilExited(container, EXIT_NOTICED_MS);
+        if (queued.call.over) return;
+        if (!hasExited) {
+          queued.call.withdraw();
+          this.#waitOn(queued, NOT_LISTENING);
+          return;
+        }
+        // It waits again as a call that was never assigned, and its request is made already.
+        queued.sendOver = (next) => sendOver(next.connections);
+        this.#options.onPlaceless(queued);
+        this.#options.onRequeued(queued);
+      },
+      isRetried ? async (fail) => await this.#retry(queued, fail) : undefined,
+    );
+  }
+
+  /** The connection broke before the first byte of a response. @param fail where the call is not run again */
+  async #retry(queued: QueuedCall, fail: () => void): Promise<void> {
+    // The request may have been sent over to another one.
+    const { call, settings, container } = queued;
+    const graceMs = settings.exitGracePeriod * SECOND_MS + KILLED_MS;
+    const limitMs = container?.isEnding === true ? graceMs : EXIT_NOTICED_MS;
+    const hasDied =
+      container !== undefined && (await this.#options.grace.untilExited(container, limitMs));
+    if (!hasDied || !mayRunAgain(queued) || !call.retry()) {
+      fail();
+      return;
+    }
+    const delayMs = delayBeforeRerunMs(settings.retries, queued.reruns);
+    queued.reruns += 1;
+    queued.container = undefined;
+    this.#options.onPlaceless(queued);
+    const timer = setTimeout(() => {
+      if (!call.over) this.#options.onRequeued(queued);
+    }, delayMs);
+    timer.unref();
+  }
+
+  /** The call has not begun. It waits where its client was told that it goes on, and fails elsewhere. */
+  #waitOn(queued: QueuedCall, failure: Failure): void {
+    const { call, settings } = queued;
+    const isDue = performance.now() - call.openedAt < settings.resultTtl * SECOND_MS;
+    if (call.isPromised && isDue) this.#queueLater(queued);
+    else call.fail(failure);
+  }
+
+  /** Queues a call anew after a pause; meanwhile others have its place. */
+  #queueLater(queued: QueuedCall): void {
+    const { call, unsent } = queued;
+    const { onPlaceless, onLeft, onBack } = this.#options;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    call.whenSettled(() => clearTimeout(timer));
+    onPlaceless(queued);
+    onLeft(queued);
+    const again: QueuedCall = { ...queued, container: undefined, unsent: unsent + 1 };
+    timer = setTimeout(() => onBack(again), pauseBeforeRetryMs(unsent));
+    timer.unref();
+  }
+}
+
+/** The endpoint lets the call run once more than it has. */
+function mayRunAgain({ call, settings, reruns }: QueuedCall): boolean {
+  const { head, isDurable } = call;
+  const isRepeatable = reruns < settings.retries.maxRetries;
+  const terms = { method: head.method, isKeyed: head.key !== undefined, isDurable, isRepeatable };
+  // A method that is safe allows it too, and the endpoint has the word.
+  return isRepeatable && mayResend("started", terms);
+}
+
+const NOT_LISTENING: Failure = {
+  code: "origin_error",
+  detail: "the app accepts no connections",
+};
+
+const NOT_RECORDED: Failure = {
+  code: "starting_failed",
+  detail: "this box has no room to record it",
+};
