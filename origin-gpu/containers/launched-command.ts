@@ -21,6 +21,8 @@ export interface LaunchOptions {
   readonly user?: AppUser | undefined;
   /** A variable of the environment that no other command has: it finds processes that left the group. */
   readonly markedBy: string;
+  /** Run by the supervisor when the agent is gone, in its place. No words, no command. The limit is in seconds. */
+  readonly stopCommand?: { readonly command: readonly string[]; readonly limit: number };
   /** Opens a socket to the command: its `CHANNEL_DESCRIPTOR`. */
   readonly withChannel?: boolean;
 }

@@ -7,6 +7,9 @@ import type { LaunchOptions } from "./launched-command.ts";
 const LAUNCHER = fileURLToPath(new URL("launch.sh", import.meta.url));
 
 /** launch.sh says in words why a command can't run. */
-export function launchCommand({ user, command }: LaunchOptions): string[] {
+export function launchCommand({
+  user,
+  command,
+}: Pick<LaunchOptions, "user" | "command">): string[] {
   return [...commandAs(user, ["/bin/sh", LAUNCHER]), ...command];
 }

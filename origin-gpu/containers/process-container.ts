@@ -2,12 +2,9 @@
  * A container that the agent runs as a process. The agent tells the command a loopback port, waits until it serves,
  * and stops it with all processes that it started. It warns when the server listens beyond the loopback interface.
  */
-import { fileURLToPath } from "node:url";
-
 import { rejectedBy } from "../../base/runtime/rejected-by.ts";
 import type { Observer } from "../../base/observer.ts";
 import { SECOND_MS } from "../../base/units.ts";
-import type { EndpointKind } from "../config/config.ts";
 import {
   type Container,
   type ContainerAddress,
@@ -20,24 +17,24 @@ import {
   noticesOf,
 } from "./container.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
+import type { LogStream } from "../logs/log-record.ts";
+import { type ProcessKind, startWords, withPort } from "./container-command.ts";
 import { containerEnvironment, pathWithNode } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
 import { isAnothersPort } from "./port-owner.ts";
-import { CHANNEL_DESCRIPTOR, NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
+import { NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
 import { ProcessGroup } from "./process-group.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
+import { StopCommand } from "./stop-command.ts";
 import { warmUp } from "./warm-up.ts";
 
-const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
 /** The variable with a container's id, by which its processes are found wherever they have gone. */
 const MARK = "POSTERN_CONTAINER_ID";
 /** Those that were told that this machine can't supervise commands. */
 const told = new WeakSet<Observer>();
-
-type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 
 export class ProcessContainer implements Container {
   readonly id: string;
@@ -56,6 +53,7 @@ export class ProcessContainer implements Container {
   /** How far its start has come, for a failure. */
   #step = "before it was ready";
   #group: ProcessGroup | undefined;
+  #stopCommand: StopCommand | undefined;
   #givenUp: GivenUpCalls | undefined;
 
   constructor(id: string, kind: ProcessKind, options: ContainerOptions) {
@@ -192,19 +190,28 @@ export class ProcessContainer implements Container {
       given: { ...given, PORT: String(port), [MARK]: this.id },
     });
     const path = pathWithNode(environment["PATH"] ?? "", process.execPath);
-    const group = new ProcessGroup({
-      command: this.#command(port, python),
+    const run = {
       directory: endpoint.directory,
       environment: { ...environment, PATH: path },
       user,
-      markedBy: MARK,
-      withChannel: this.#kind.type === "asgi",
-      onLine: (line, stream) => {
+      onLine: (line: string, stream: LogStream) => {
         this.#lastLines.push(line);
         this.#log?.write(stream, line);
         observer.emit("container.output", { source, line });
       },
+    };
+    const stopCommand = {
+      command: withPort(endpoint.stopCommand, port),
+      limit: endpoint.exitGracePeriod,
+    };
+    const group = new ProcessGroup({
+      ...run,
+      command: startWords(this.#kind, endpoint, { port, python }),
+      markedBy: MARK,
+      withChannel: this.#kind.type === "asgi",
+      stopCommand,
     });
+    this.#stopCommand = new StopCommand({ ...run, ...stopCommand, container: this.id });
     this.#group = group;
     if (!group.isSupervised) sayUnsupervised(observer);
     if (group.channel !== undefined) this.#givenUp = new GivenUpCalls(group.channel);
@@ -213,22 +220,12 @@ export class ProcessContainer implements Container {
     return group;
   }
 
-  #command(port: number, python: string): readonly string[] {
-    const { exitGracePeriod, stopSignal } = this.#options.endpoint;
-    if (this.#kind.type === "web_server") {
-      return this.#kind.command.map((word) => word.replaceAll(/\$PORT\b|\$\{PORT\}/g, `${port}`));
-    }
-    const settings = ["--port", `${port}`, "--stop-signal", stopSignal];
-    const grace = ["--exit-grace-period", `${exitGracePeriod}`];
-    const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
-    return [python, SERVE_ASGI, ...settings, ...grace, ...channel, this.#kind.target];
-  }
-
   async #onLeaderExit(group: ProcessGroup): Promise<void> {
     const wasReady = this.#state === "ready";
     // At once, so that no request is sent to it while the rest of its group is ended.
     if (wasReady) this.#become("failed", "its process ended");
     const exit = await group.exited;
+    await this.#stopCommand?.run();
     const message = `ended with ${describeExit(exit)} ${this.#step}`;
     const permanent = exit.code === NOT_EXECUTABLE || exit.code === NOT_FOUND;
     this.#starting.abort(this.#failure("starting_failed", message, { permanent }));
@@ -245,6 +242,7 @@ export class ProcessContainer implements Container {
 
   async #stopGroup(): Promise<void> {
     const { stopSignal, exitGracePeriod } = this.#options.endpoint;
+    await this.#stopCommand?.run();
     await this.#group?.stop(stopSignal, exitGracePeriod * SECOND_MS);
   }
 

@@ -1,11 +1,14 @@
 # Runs a container's command so that nothing of it outlives its end, whatever its processes do.
 #
-#   perl supervise.pl PRCTL SETSID COMMAND [ARGUMENT…]      (PRCTL, SETSID: numbers of system calls here)
+#   perl supervise.pl PRCTL SETSID LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
+#
+# PRCTL and SETSID are numbers of system calls here. STOP are the COUNT words of a command that ends what is no process
+# of the container, within LIMIT seconds. The agent runs it at a stop, and this program where the agent is gone.
 #
 # The agent starts this program as a process of its own group, with descriptor 3 to the agent:
 #
 #   from the agent   signal N   to each process of the command's group, while the command itself runs
-#                    kill       ends everything that is left; so does the end of the agent
+#                    kill       ends everything that is left; so does the end of the agent, after STOP
 #   to the agent     started PID, failed REASON, exited CODE SIGNAL
 #
 # The program ends when nothing of the command runs any more, and with code 0 where it has seen that. Two processes
@@ -15,7 +18,8 @@
 # its signals to itself do not reach them. supervise.py does the same where there is no perl.
 use strict;
 
-my ($prctl, $setsid, @command) = @ARGV;
+my ($prctl, $setsid, $limit, $count, @command) = @ARGV;
+my @stop = splice @command, 0, $count;
 
 # Linux's include/uapi/linux/prctl.h.
 sub PR_SET_PDEATHSIG { 1 }
@@ -31,6 +35,7 @@ sub LONGEST_WAIT_S { 0.5 }
 # Between two rounds of killing. A killed process is gone within the first, unless a driver holds it.
 sub FIRST_ROUND_S { 0.002 }
 sub LAST_ROUND_S { 0.2 }
+sub STOP_POLL_S { 0.02 }
 
 open(my $agent, "+<&=", 3) or exit NO_RESOURCES;
 my $outer = $$;
@@ -42,7 +47,7 @@ guard($inner) if $inner != 0;
 syscall($prctl, PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 syscall($prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 my $leader = begin();
-run() if $leader == 0;
+run(@command) if $leader == 0;
 supervise();
 
 # Forks. Without a process to fork it tells the agent why, and ends.
@@ -53,15 +58,17 @@ sub begin {
   exit NO_RESOURCES;
 }
 
-# The command, in a session of its own. The variables that would disturb this program get their names back.
+# A command, in a session of its own. The variables that would disturb this program get their names back.
 sub run {
+  my @words = @_;
+  $SIG{PIPE} = 'DEFAULT';
   syscall($setsid);
   syscall($prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   for my $name (grep { /^POSTERN_KEPT_/ } keys %ENV) {
     my $value = delete $ENV{$name};
     $ENV{substr $name, length "POSTERN_KEPT_"} = $value;
   }
-  exec { $command[0] } @command;
+  exec { $words[0] } @words;
   exit 127;
 }
 
@@ -90,7 +97,10 @@ sub supervise {
     reap();
     my $ready = $read;
     next unless select($ready, undef, undef, LONGEST_WAIT_S) > 0;
-    last unless sysread($agent, $from, 4096, length $from);
+    if (!sysread($agent, $from, 4096, length $from)) {
+      stop();
+      last;
+    }
     while ($from =~ s/^(\w+) ?(\d*)\n//) {
       # The group's number is its own as long as its first process is not waited for.
       if ($1 eq 'signal') { kill $2, -$leader if defined $leader }
@@ -99,6 +109,19 @@ sub supervise {
   }
   end_all();
   exit 0;
+}
+
+# The agent is gone.
+sub stop {
+  return unless @stop;
+  my $pid = fork;
+  return unless defined $pid;
+  run(@stop) if $pid == 0;
+  for (my $left = $limit; $left > 0; $left -= STOP_POLL_S) {
+    my $ended = waitpid($pid, WNOHANG);
+    return if $ended != 0;
+    select(undef, undef, undef, STOP_POLL_S);
+  }
 }
 
 # Holds none of the descriptors that the command got: a reader sees when the command has closed them.

@@ -1,8 +1,8 @@
 """Does what supervise.pl does, where there is no perl; that file has the description.
 
-    python3 -I -S supervise.py PRCTL SETSID COMMAND [ARGUMENT…]
+    python3 -I -S supervise.py PRCTL SETSID LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
 
-The two numbers are for supervise.pl alone.
+The first two numbers are for supervise.pl alone.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import time
 
 # Linux's include/uapi/linux/prctl.h.
 PR_SET_PDEATHSIG = 1
@@ -24,6 +25,7 @@ KEPT = b"POSTERN_KEPT_"
 # Between two rounds of killing. A killed process is gone within the first, unless a driver holds it.
 FIRST_ROUND_S = 0.002
 LAST_ROUND_S = 0.2
+STOP_POLL_S = 0.02
 
 
 prctl = ctypes.CDLL(None).prctl
@@ -45,7 +47,7 @@ def begin():
 
 
 def run(command):
-    """The command, in a session of its own. Variables that would disturb this program get their names back."""
+    """A command, in a session of its own. Variables that would disturb this program get their names back."""
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # Python ignores it, and an ignored signal stays ignored.
@@ -143,7 +145,22 @@ def guard(inner):
     os._exit(0)
 
 
-def supervise(outer, leader):
+def stop(command, limit):
+    """The agent is gone."""
+    if not command:
+        return
+    try:
+        pid = os.fork()
+    except OSError:
+        return
+    if pid == 0:
+        run(command)
+    end = time.monotonic() + limit
+    while time.monotonic() < end and os.waitpid(pid, os.WNOHANG)[0] == 0:
+        time.sleep(STOP_POLL_S)
+
+
+def supervise(outer, leader, stop_command, limit):
     """The inner process."""
     # First, since the descriptors are numbers here: those that are opened later may get the same.
     leave_output()
@@ -166,7 +183,9 @@ def supervise(outer, leader):
             over = signal.SIGTERM in os.read(noticed, 4096)
         if AGENT in ready:
             received = read_agent()
-            over = over or received == b""
+            if received == b"":
+                stop(stop_command, limit)
+                over = True
             *complete, lines = (lines + received).split(b"\n")
             for line in complete:
                 if line.startswith(b"signal "):
@@ -184,7 +203,8 @@ def read_agent():
         return b""
 
 
-def main(command):
+def main(limit, count, *words):
+    stop_command, command = words[: int(count)], words[int(count) :]
     # The agent's descriptor is none of the command's.
     os.set_inheritable(AGENT, False)
     outer = os.getpid()
@@ -197,7 +217,7 @@ def main(command):
     leader = begin()
     if leader == 0:
         run(command)
-    supervise(outer, leader)
+    supervise(outer, leader, stop_command, float(limit))
 
 
-main(sys.argv[3:])
+main(*sys.argv[3:])

@@ -41,7 +41,11 @@ export class SupervisedCommand implements LaunchedCommand {
 
   constructor(supervisor: CommandSupervisor, options: LaunchOptions) {
     this.#options = options;
-    const [program = "", ...words] = [...supervisor.command, ...launchCommand(options)];
+    const [program = "", ...words] = [
+      ...supervisor.command,
+      ...stopWords(options),
+      ...launchCommand(options),
+    ];
     this.child = spawn(program, words, {
       cwd: options.directory,
       env: keepingDisturbing(options.environment),
@@ -113,6 +117,13 @@ export class SupervisedCommand implements LaunchedCommand {
       signalQuietly(pid, "SIGKILL");
     }
   }
+}
+
+/** The limit and the number of words of the command that the supervisor runs when the agent is gone, and its words. */
+function stopWords({ user, stopCommand }: LaunchOptions): string[] {
+  if (stopCommand === undefined || stopCommand.command.length === 0) return ["0", "0"];
+  const words = launchCommand({ user, command: stopCommand.command });
+  return [`${stopCommand.limit}`, `${words.length}`, ...words];
 }
 
 function keepingDisturbing(environment: LaunchOptions["environment"]): Record<string, string> {

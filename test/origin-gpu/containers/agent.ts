@@ -1,12 +1,14 @@
 /**
  * An agent's container in a process of its own, so that a test can kill it: runs the server with the flags
- * it is given, prints what the server prints, and "ready" when it is.
+ * it is given, prints what the server prints, and "ready" when it is. The variable STOP_COMMAND is its stop_command.
  */
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { serverEndpoint, plainPython, listening } from "./endpoint.ts";
 
 const container = startContainer({
-  endpoint: serverEndpoint(process.argv.slice(2)),
+  endpoint: serverEndpoint(process.argv.slice(2), {
+    stopCommand: (process.env["STOP_COMMAND"] ?? "").split(" ").filter((word) => word !== ""),
+  }),
   environment: {},
   usePython: plainPython,
   ...listening((line) => console.log(line)),

@@ -1,6 +1,11 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 
+import { AGENT_DESCRIPTOR } from "../../../origin-gpu/containers/launched-command.ts";
 import { processes } from "../../../origin-gpu/containers/linux-processes.ts";
 import {
   ProcessGroup,
@@ -8,6 +13,7 @@ import {
 } from "../../../origin-gpu/containers/process-group.ts";
 import { findSupervisor, supervisorsOf } from "../../../origin-gpu/containers/supervisor.ts";
 import { commandLine, isAlive, untilGone } from "../../support/processes.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
 import { HERE } from "./endpoint.ts";
 
 const SUPERVISORS = supervisorsOf().map((supervisor) => [supervisor.program, supervisor] as const);
@@ -150,6 +156,24 @@ describe.each(SUPERVISORS)("a command under %s", (_name, supervisor) => {
   test("leaves no zombie of a process that lost its parent", async () => {
     const one = start(`(sh -c 'echo stray pid $$' &); exec sleep 1000`, { supervisor });
     await untilGone(await one.pid("stray"));
+  });
+
+  test.each([
+    ["within its limit", "5", "echo stopped >$0"],
+    ["no longer than its limit", "0.2", "echo stopped >$0; exec sleep 1000"],
+  ])("ends after its stop command when the agent is gone, %s", async (_how, limit, script) => {
+    const file = join(temporaryDirectory(), "stopped");
+    const stop = ["sh", "-c", script, file];
+    const words = [limit, `${stop.length}`, ...stop, "sleep", "1000"];
+    const [program = "", ...rest] = [...supervisor.command, ...words];
+    const child = spawn(program, rest, { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const exited = once(child, "exit");
+    const pipe = child.stdio[AGENT_DESCRIPTOR] as Duplex;
+    const [line] = (await once(pipe, "data")) as [Buffer];
+    pipe.destroy();
+    await exited;
+    expect(readFileSync(file, "utf8")).toBe("stopped\n");
+    expect(isAlive(Number(String(line).split(" ")[1]))).toBe(false);
   });
 
   test("is stuck while SIGKILL does not end it, and has exited when it is gone", async () => {

@@ -1,0 +1,27 @@
+/** The words of the commands that an endpoint's container is started and stopped with. */
+import { fileURLToPath } from "node:url";
+
+import type { EndpointConfig, EndpointKind } from "../config/config.ts";
+import { CHANNEL_DESCRIPTOR } from "./launched-command.ts";
+
+export type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
+
+const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
+
+/** @param python the interpreter of an ASGI app */
+export function startWords(
+  kind: ProcessKind,
+  { exitGracePeriod, stopSignal }: EndpointConfig,
+  { port, python }: { readonly port: number; readonly python: string },
+): readonly string[] {
+  if (kind.type === "web_server") return withPort(kind.command, port);
+  const settings = ["--port", `${port}`, "--stop-signal", stopSignal];
+  const grace = ["--exit-grace-period", `${exitGracePeriod}`];
+  const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
+  return [python, SERVE_ASGI, ...settings, ...grace, ...channel, kind.target];
+}
+
+/** Puts the container's port in the place of `$PORT`. */
+export function withPort(command: readonly string[], port: number): readonly string[] {
+  return command.map((word) => word.replaceAll(/\$PORT\b|\$\{PORT\}/g, `${port}`));
+}
