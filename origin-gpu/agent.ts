@@ -23,6 +23,7 @@ import { StartFailure } from "./containers/container.ts";
 import type { ContainerLogs } from "./logs/container-logs.ts";
 import { PythonEnvironments } from "./environments/python-environments.ts";
 import { EarlyStreams } from "./link/early-streams.ts";
+import { CardWatch } from "./gpus/card-watch.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
 import { GatewayClient } from "./link/gateway-client.ts";
 import { Link } from "./link/link.ts";
@@ -65,6 +66,8 @@ class Agent {
   readonly #options: AgentOptions;
   readonly #gateway: GatewayAddress;
   readonly #environments: PythonEnvironments;
+  readonly #claims = new BoxClaims(new Box());
+  readonly #cards: CardWatch | undefined;
   readonly #apps: AppRuntimes;
   readonly #loopbackUrls: LoopbackUrls;
   readonly #logs: ContainerLogs;
@@ -92,13 +95,17 @@ class Agent {
     this.#apps = new AppRuntimes({
       gateway: this.#gateway,
       bodies,
-      claims: new BoxClaims(new Box()),
+      claims: this.#claims,
       usePython: this.#environments.use,
       user: options.appUser,
       logs: this.#logs,
       observer,
       onServing: () => this.#resumeCalls(),
     });
+    const onCards: BoxClaims["setCards"] = (cards) => this.#claims.setCards(cards);
+    const watch = CardWatch.begin({ observer, variables: process.env, onCards });
+    if (watch.ok) this.#cards = watch.value;
+    else this.#refused.resolve(watch.error);
     this.#loopbackUrls = new LoopbackUrls({ notice: observer.notice });
     const [first, ...others] = Array.from({ length: links }, (_, number) => this.#link(number));
     if (first === undefined) throw new Error("an agent has a link at least");
@@ -284,6 +291,7 @@ class Agent {
     const saved = this.#streams.taker?.calls.close("the agent stops");
     await Promise.all([this.#environments.close(), this.#apps.close()]);
     this.#loopbackUrls.close();
+    this.#cards?.close();
     await Promise.all([saved, this.#logs.close()]);
     for (const link of this.#links) link.stop();
     const opened = await this.#opening?.catch(() => undefined);

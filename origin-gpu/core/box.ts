@@ -54,7 +54,8 @@ type BoxEffects = readonly BoxEffect[];
 
 export class Box {
   readonly #limits: ArbitrationLimits;
-  #cards: readonly Card[] = [];
+  /** Undefined until they are known: claims of cards wait. */
+  #cards: readonly Card[] | undefined;
   readonly #waiters = new Map<string, Waiter>();
   readonly #holders = new Map<string, Holder>();
   /** By pool, when it was last asked to yield to another one. */
@@ -62,14 +63,10 @@ export class Box {
   #wakeAtMs = Infinity;
   #effects: BoxEffect[] = [];
 
-  constructor(cards: readonly Card[] = [], limits: ArbitrationLimits = ARBITRATION_LIMITS) {
+  /** @param cards those that work; without them `cards` says so later */
+  constructor(cards?: readonly Card[], limits: ArbitrationLimits = ARBITRATION_LIMITS) {
     this.#cards = cards;
     this.#limits = limits;
-  }
-
-  /** Whether the box could ever give so much to one container, with the cards that it has now. */
-  couldGrant(needs: ClaimNeeds): boolean {
-    return couldFit(this.#cards, needs);
   }
 
   /** The claim waits, or waits for other calls than before. A holder that sleeps asks by it for its cards. */
@@ -78,6 +75,7 @@ export class Box {
     const holder = this.#holders.get(id);
     if (holder !== undefined && (!holder.isAsleep || holder.isLeaving)) return [];
     if (needsNothing(needs)) return [{ type: "grant", claim: id, cards: [] }];
+    if (this.#refuseImpossible(claim, needs)) return this.#settled(nowMs);
     const known = this.#waiters.get(id);
     const rollout = known?.rollout ?? holder?.rollout ?? request.rollout;
     // A new version is in line from when it wants.
@@ -157,6 +155,7 @@ export class Box {
   cards(cards: readonly Card[], nowMs: number): BoxEffects {
     this.#cards = cards;
     this.#askAboutLostCards();
+    for (const { claim, needs } of this.#waiters.values()) this.#refuseImpossible(claim, needs);
     return this.#settled(nowMs);
   }
 
@@ -166,8 +165,16 @@ export class Box {
     return this.#settled(nowMs);
   }
 
+  /** Claims that wait for nothing would only hold up their pool's calls. */
+  #refuseImpossible({ id }: Claim, needs: ClaimNeeds): boolean {
+    if (this.#cards === undefined || couldFit(this.#cards, needs)) return false;
+    this.#waiters.delete(id);
+    this.#effects.push({ type: "impossible", claim: id });
+    return true;
+  }
+
   #askAboutLostCards(): void {
-    const working = new Set(this.#cards.map(({ id }) => id));
+    const working = new Set(this.#cards?.map(({ id }) => id));
     for (const holder of this.#holders.values()) {
       if (holder.cards.some(({ id }) => !working.has(id))) this.#ask(holder, "card_lost");
     }
@@ -185,7 +192,7 @@ export class Box {
   /** One pass over the line. @returns whether a holder was asked to yield */
   #settle(nowMs: number): boolean {
     const situation = { nowMs, limits: this.#limits, counts: this.#countsByPool() };
-    const planner = new ClaimPlanner(this.#cards, this.#holders.values(), (holder, waiter) =>
+    const planner = new ClaimPlanner(this.#cards ?? [], this.#holders.values(), (holder, waiter) =>
       judgeYield(holder, waiter, situation),
     );
     const replaced = this.#replacedEndpoints();

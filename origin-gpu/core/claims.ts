@@ -64,6 +64,8 @@ export type BoxEffect =
   | { readonly type: "grant"; readonly claim: string; readonly cards: readonly Card[] }
   /** An idle container sleeps or ends now, another one when it has finished its calls. Told once. */
   | { readonly type: "yield"; readonly claim: string; readonly reason: YieldReason }
+  /** The box has no such cards, and the claim is forgotten. */
+  | { readonly type: "impossible"; readonly claim: string }
   /** Send `tick` at this time, instead of the time before. */
   | { readonly type: "wake_at"; readonly atMs: number };
 

@@ -172,10 +172,10 @@ export class PoolContainers {
     return true;
   }
 
-  /** Ends a container that takes no calls. */
-  giveUp(container: TrackedContainer, reason: StopReason, nowMs: number): void {
+  /** Ends a container that takes no calls. @returns false where it is being ended or gone already */
+  giveUp(container: TrackedContainer, reason: StopReason, nowMs: number): boolean {
     this.withdraw(container, nowMs);
-    this.stop(container, reason, nowMs);
+    return container.state === "gone" || this.stop(container, reason, nowMs);
   }
 
   /** It does not ask the box any more. */

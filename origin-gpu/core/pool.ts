@@ -133,7 +133,7 @@ export class Pool<Call> {
     nowMs: number,
   ): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
-      if (container.isStarting && this.#containers.stop(container, "failed", nowMs)) {
+      if (container.isStarting && this.#containers.giveUp(container, "failed", nowMs)) {
         this.#scaler.onFailedStart(nowMs);
         this.#lastFailure = code;
         this.#isBroken = !this.#isProved || isPermanent;
@@ -156,7 +156,7 @@ export class Pool<Call> {
       if (container.state === "ready" || container.state === "draining") {
         this.#scaler.onLost(container, nowMs);
         this.#containers.stop(container, "unhealthy", nowMs);
-        this.#scaler.askForOne();
+        this.#scaler.askForOne(nowMs);
       }
     });
   }
@@ -166,7 +166,7 @@ export class Pool<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.state === "ready") {
         this.#containers.drain(container, "asked", nowMs);
-        this.#scaler.askForOne();
+        this.#scaler.askForOne(nowMs);
       }
     });
   }
@@ -181,12 +181,17 @@ export class Pool<Call> {
     });
   }
 
-  /** The box needs what the container has. It finishes its calls first; then it sleeps or ends. */
-  yieldAsked(number: number, nowMs: number): Effects<Call> {
+  /**
+   * The box needs what the container has. It finishes its calls first; then it sleeps or ends. One that sleeps has its
+   * port alone, which it gives back by ending.
+   * @param maySleep the container will get the same cards again
+   */
+  yieldAsked(number: number, nowMs: number, { maySleep = true } = {}): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.state === "ready") {
-        this.#containers.drain(container, "yields", nowMs, this.#settings.canSleep);
-      } else if (container.isStarting) {
+        const sleeps = maySleep && this.#settings.canSleep;
+        this.#containers.drain(container, "yields", nowMs, sleeps);
+      } else if (container.state !== "draining") {
         this.#containers.giveUp(container, "yields", nowMs);
       }
     });
@@ -224,7 +229,7 @@ export class Pool<Call> {
 
   /** Starts a container though no call asks for one, so that the version is known to work: `ready` or `failed` follows. */
   prove(nowMs: number): Effects<Call> {
-    this.#scaler.askForOne();
+    this.#scaler.askForOne(nowMs);
     return this.#settled(nowMs);
   }
 
@@ -254,6 +259,14 @@ export class Pool<Call> {
   /** When the call came that has waited longest; undefined where none waits. */
   get waitingSinceMs(): number | undefined {
     return this.#queue.first?.arrivedAtMs;
+  }
+
+  /**
+   * Since when its claims have been waited for: by the oldest call, or by a version that is to prove itself. Undefined
+   * where its containers are only to be there in advance.
+   */
+  get neededSinceMs(): number | undefined {
+    return this.waitingSinceMs ?? this.#scaler.askedSinceMs;
   }
 
   get counts(): PoolCounts {

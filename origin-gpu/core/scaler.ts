@@ -24,8 +24,8 @@ export class Scaler {
   readonly #containers: PoolContainers;
   #history: FailureHistory = NO_FAILURES;
   #isFailing = false;
-  /** A container is to be there although no call asks for one. */
-  #isStartAsked = false;
+  /** Since when a container is to be there although no call asks for one. */
+  #askedSinceMs: number | undefined;
 
   constructor(containers: PoolContainers) {
     this.#containers = containers;
@@ -42,18 +42,23 @@ export class Scaler {
   }
 
   /** Starts a container where none is there or on its way, whether or not calls need it. */
-  askForOne(): void {
-    this.#isStartAsked = this.#containers.count(isPresent) === 0;
+  askForOne(nowMs: number): void {
+    this.#askedSinceMs = this.#containers.count(isPresent) === 0 ? nowMs : undefined;
+  }
+
+  /** Since when that start has been asked for; undefined where none is. */
+  get askedSinceMs(): number | undefined {
+    return this.#askedSinceMs;
   }
 
   onReady(): void {
     this.#isFailing = false;
-    this.#isStartAsked = false;
+    this.#askedSinceMs = undefined;
   }
 
   onFailedStart(nowMs: number): void {
     this.#isFailing = true;
-    this.#isStartAsked = false;
+    this.#askedSinceMs = undefined;
     this.#history = afterFailedStart(this.#history, nowMs);
   }
 
@@ -86,7 +91,7 @@ export class Scaler {
   }
 
   #goal(calls: number, settings: PoolSettings): number {
-    return Math.max(wantedContainers(calls, settings), this.#isStartAsked ? 1 : 0);
+    return Math.max(wantedContainers(calls, settings), this.#askedSinceMs === undefined ? 0 : 1);
   }
 
   /** Withdraws claims that no call waits for any more, the newest first. */

@@ -20,6 +20,8 @@ export interface PoolIdentity {
 export interface ClaimHolder {
   onGranted(container: number, cards: readonly Card[]): void;
   onYieldAsked(container: number, reason: YieldReason): void;
+  /** The box has no such cards. */
+  onImpossible(container: number): void;
 }
 
 interface KnownClaim {
@@ -84,6 +86,7 @@ export class BoxClaims {
     if (known === undefined) return;
     const { holder, container } = known;
     if (effect.type === "grant") holder.onGranted(container, effect.cards);
+    else if (effect.type === "impossible") holder.onImpossible(container);
     else holder.onYieldAsked(container, effect.reason);
   }
 }

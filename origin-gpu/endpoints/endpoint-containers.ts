@@ -14,10 +14,14 @@ import {
   describeExit,
   noticesOf,
 } from "../containers/container.ts";
+import { answerProblem, askContainer } from "../containers/container-request.ts";
 import { HealthWatch } from "../containers/health-watch.ts";
 import { newContainerId, startContainer } from "../containers/start-container.ts";
 import type { Card } from "../core/cards.ts";
 import { ServingContainer } from "./serving-container.ts";
+
+/** Weights of 100 GB are in the machine's memory by then. A container that takes longer stops instead. */
+const SLEEP_LIMIT_MS = 60 * SECOND_MS;
 
 export interface ContainerSource {
   /** Of the function that the containers are named after. */
@@ -40,6 +44,9 @@ export interface ContainerListener {
   onReady(number: number): void;
   /** It does not become ready; `onExited` follows. */
   onFailed(number: number, failure: StartFailure): void;
+  /** It has let go of its GPU. */
+  onSlept(number: number): void;
+  onSleepFailed(number: number): void;
   /** It does not answer at its health path any more. */
   onHung(number: number): void;
   /** It wants no more calls. */
@@ -76,6 +83,12 @@ export class EndpointContainers {
   /** Why a container failed last, in one line; empty where none did. */
   get lastFailure(): string {
     return this.#lastFailure;
+  }
+
+  /** A container failed, or can't be started: the operator and lists are told why. */
+  noteFailure(message: string): void {
+    this.#lastFailure = message;
+    noticesOf(this.#source)(`postern: ${message}`);
   }
 
   /** A container that was ready once, by its number. */
@@ -156,6 +169,46 @@ export class EndpointContainers {
     this.#listener.onExited(number);
   }
 
+  /** Sends the `sleep` requests. `onSlept` follows, or `onSleepFailed`. */
+  async sleep(number: number): Promise<void> {
+    const problem = await this.#ask(number, "sleep", SLEEP_LIMIT_MS);
+    if (problem === undefined) {
+      noticesOf(this.#source)("postern: it sleeps");
+      this.#listener.onSlept(number);
+      return;
+    }
+    noticesOf(this.#source)(`postern: it can't sleep, and stops instead: ${problem}`);
+    this.#listener.onSleepFailed(number);
+  }
+
+  /** Sends the `wake` requests. `onReady` follows, or `onFailed`. */
+  async wake(number: number): Promise<void> {
+    const beganAtMs = performance.now();
+    const limitMs = this.#source.settings.startupTimeout * SECOND_MS;
+    const problem = await this.#ask(number, "wake", limitMs);
+    if (problem === undefined) {
+      this.#noteReady(performance.now() - beganAtMs);
+      this.#listener.onReady(number);
+    } else {
+      this.#onFailed(number, new StartFailure("starting_failed", `it does not wake: ${problem}`));
+    }
+  }
+
+  /** @returns which request was not answered 2xx, and what happened instead */
+  async #ask(number: number, key: "sleep" | "wake", limitMs: number): Promise<string | undefined> {
+    const address = this.#started.get(number)?.serving?.address;
+    if (address === undefined) return "its process has ended";
+    const signal = AbortSignal.timeout(limitMs);
+    for (const [index, request] of this.#source.settings[key].entries()) {
+      const answer = await askContainer(address, request, { signal, until: "end" });
+      const problem = answerProblem(answer);
+      if (problem !== undefined) {
+        return `${key}[${index}], ${request.method} ${request.path}, ${problem}`;
+      }
+    }
+    return undefined;
+  }
+
   /** Asks a container that takes calls for its health, from now on. */
   watchHealth(number: number): void {
     const { settings } = this.#source;
@@ -214,10 +267,7 @@ export class EndpointContainers {
     const failure =
       error instanceof StartFailure ? error : new StartFailure("starting_failed", String(error));
     const wasStopped = this.#isClosed || this.#started.get(number)?.container.state === "stopped";
-    if (!wasStopped) {
-      this.#lastFailure = failure.message;
-      noticesOf(this.#source)(`postern: ${failure.message}`);
-    }
+    if (!wasStopped) this.noteFailure(failure.message);
     this.#listener.onFailed(number, failure);
   }
 }

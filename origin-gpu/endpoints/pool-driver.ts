@@ -4,12 +4,13 @@
  */
 import { noticesOf, type StartFailure } from "../containers/container.ts";
 import type { Card } from "../core/cards.ts";
-import type { ClaimNeeds, YieldReason } from "../core/claims.ts";
+import type { ClaimNeeds } from "../core/claims.ts";
 import type { ContainerState } from "../core/container-states.ts";
 import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
 import { Pool, type PoolCounts } from "../core/pool.ts";
 import { isPassive } from "../core/keeps-awake.ts";
 import type { BoxClaims, PoolClaims, PoolIdentity } from "./box-claims.ts";
+import { impossibleClaim, YIELD_WORDS } from "./claim-words.ts";
 import { type ContainerSource, EndpointContainers } from "./endpoint-containers.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import type { ServingContainer } from "./serving-container.ts";
@@ -68,6 +69,8 @@ export class PoolDriver {
         this.#apply(this.#pool.ready(number, now()));
       },
       onFailed: (number, failure) => this.#onFailed(number, failure),
+      onSlept: (number) => this.#apply(this.#pool.slept(number, now())),
+      onSleepFailed: (number) => this.#apply(this.#pool.sleepFailed(number, now())),
       onHung: (number) => this.#apply(this.#pool.unhealthy(number, now())),
       onDrainAsked: (number) => this.#apply(this.#pool.drainAsked(number, now())),
       onStuck: (number) => {
@@ -83,10 +86,17 @@ export class PoolDriver {
       onGranted: (number, cards) => {
         this.#cards.set(number, cards);
         this.#apply(this.#pool.granted(number, now()));
+        this.#giveBackUnwanted(number);
       },
       onYieldAsked: (number, reason) => {
-        noticesOf(source)(`postern: it finishes its calls and makes room: ${YIELDS[reason]}`);
-        this.#apply(this.#pool.yieldAsked(number, now()));
+        noticesOf(source)(`postern: it finishes its calls and makes room: ${YIELD_WORDS[reason]}`);
+        const maySleep = reason === "wanted";
+        this.#apply(this.#pool.yieldAsked(number, now(), { maySleep }));
+      },
+      onImpossible: (number) => {
+        const failure = impossibleClaim(needs);
+        this.#containers.noteFailure(failure.message);
+        this.#onFailed(number, failure);
       },
     });
     if (isProved) this.#proof.resolve();
@@ -217,7 +227,7 @@ export class PoolDriver {
     const { container: number } = effect;
     switch (effect.type) {
       case "claim":
-        this.#claims.want(number, this.#pool.waitingSinceMs);
+        this.#claims.want(number, this.#pool.neededSinceMs);
         break;
       case "withdraw":
         this.#claims.withdraw(number);
@@ -237,7 +247,10 @@ export class PoolDriver {
         this.#onMoved(effect);
         break;
       case "sleep":
+        void this.#containers.sleep(number);
+        break;
       case "wake":
+        void this.#containers.wake(number);
         break;
     }
   }
@@ -251,16 +264,28 @@ export class PoolDriver {
     else if (to !== "draining") this.#containers.unwatchHealth(number);
     if (to === "draining" || to === "stopping") this.#claims.leaving(number);
     else if (to === "stuck") this.#claims.stuck(number);
-    else if (to === "gone") this.#containers.forget(number);
+    else if (to === "gone") {
+      this.#containers.forget(number);
+      // A claim that was withdrawn has nothing to release.
+      this.#claims.free(number);
+    }
+  }
+
+  /** A claim may be granted in the moment in which its pool gives it up. */
+  #giveBackUnwanted(number: number): void {
+    const state = this.#pool.containers.find((each) => each.number === number)?.state;
+    if (state === undefined) this.#claims.free(number);
+    else if (state === "asleep") this.#claims.slept(number);
   }
 
   /** The box arbitrates by who works and who waits. */
   #tellUse(): void {
     if (this.#claims.isOfNothing) return;
-    const sinceMs = this.#pool.waitingSinceMs;
+    const { waitingSinceMs, neededSinceMs } = this.#pool;
     for (const { number, state, activeCalls } of this.#pool.containers) {
-      if (state === "ready") this.#claims.used(number, activeCalls, sinceMs);
-      else if (state === "claiming") this.#claims.want(number, sinceMs);
+      if (state === "ready") this.#claims.used(number, activeCalls, waitingSinceMs);
+      else if (state === "draining") this.#claims.used(number, activeCalls, undefined);
+      else if (state === "claiming") this.#claims.want(number, neededSinceMs);
     }
   }
 
@@ -271,12 +296,5 @@ export class PoolDriver {
     this.#timer.unref();
   }
 }
-
-/** Why a container gives up what it claimed, for the operator. */
-const YIELDS: Readonly<Record<YieldReason, string>> = {
-  wanted: "another container waits for its GPU or its port",
-  replaced: "a new version takes its place",
-  card_lost: "its GPU was taken out",
-};
 
 const now = (): number => performance.now();

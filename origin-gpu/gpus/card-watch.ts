@@ -38,6 +38,7 @@ export class CardWatch {
   readonly #run: RunProgram;
   readonly #smi: NvidiaSmi;
   #cards: readonly KnownCard[] = [];
+  #isKnown = false;
   #isSilent = false;
   #isClosed = false;
   #cancel = (): void => undefined;
@@ -70,8 +71,11 @@ export class CardWatch {
   async #look(): Promise<void> {
     const answer = await this.#smi.query(this.#cards.map(({ card }) => card.id));
     if (this.#isClosed) return;
-    // A box without NVIDIA's driver is not asked again.
-    if (!answer.ok && answer.error.isAbsent) return;
+    if (!answer.ok && answer.error.isAbsent) {
+      // A box without NVIDIA's driver is not asked again.
+      this.#options.onCards([]);
+      return;
+    }
     if (answer.ok) {
       const xids = answer.value.length === 0 ? [] : await this.#xids();
       if (this.#isClosed) return;
@@ -104,12 +108,14 @@ export class CardWatch {
 
   #update(cards: readonly KnownCard[]): void {
     const before = new Map(this.#cards.map((known) => [known.card.id, known]));
-    const isFirst = this.#cards.length === 0;
+    const isFirst = !this.#isKnown;
+    this.#isKnown = true;
     this.#cards = cards;
     const { observer, onCards } = this.#options;
     const working = cards.filter(({ problem }) => problem === undefined).map(({ card }) => card);
-    if (isFirst && working.length > 0) observer.notice(`postern: GPUs: ${describe(working)}`);
-    let isChanged = isFirst && cards.length > 0;
+    if (before.size === 0 && working.length > 0)
+      observer.notice(`postern: GPUs: ${describe(working)}`);
+    let isChanged = isFirst;
     for (const { card, problem } of cards) {
       const known = before.get(card.id);
       if (known !== undefined && known.problem === problem) continue;

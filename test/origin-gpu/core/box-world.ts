@@ -171,7 +171,8 @@ export class BoxWorld {
     const before = this.box;
     const effects = event(before);
     const repeated = event(before);
-    if (repeated.some(({ type }) => type !== "wake_at")) {
+    // A claim that is impossible is forgotten, and so refused each time.
+    if (repeated.some(({ type }) => type !== "wake_at" && type !== "impossible")) {
       throw new Error(`a repeated event had an effect: ${JSON.stringify(repeated)}`);
     }
     this.#carryOut([...effects, ...repeated]);
@@ -181,6 +182,7 @@ export class BoxWorld {
     for (const effect of effects) {
       if (effect.type === "wake_at") this.#wakeAtMs = effect.atMs;
       else if (effect.type === "grant") this.#grant(effect.claim, effect.cards);
+      else if (effect.type === "impossible") this.#known(effect.claim).state = "gone";
       else this.#yield(effect.claim, effect.reason);
     }
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { GIB } from "../../../base/units.ts";
+import { Box } from "../../../origin-gpu/core/box.ts";
 import type { Card } from "../../../origin-gpu/core/cards.ts";
 import type { ClaimNeeds } from "../../../origin-gpu/core/claims.ts";
 import { BoxWorld, CARDS, LIMITS, type TestedClaim, type TestedPool } from "./box-world.ts";
@@ -58,14 +59,22 @@ describe("whole cards", () => {
     expect(idsOf(world.want(pool("b", needs)))).toEqual(["GPU-0", "GPU-1"]);
   });
 
-  test("a claim that no cards of the box could satisfy holds nobody up", () => {
+  test("a claim that no cards of the box could satisfy is refused", () => {
     const world = new BoxWorld(TWO_CARDS);
-    const needs = { gpus: [{ count: 3 }] };
-    expect(world.box.couldGrant(needs)).toBe(false);
-    expect(world.box.couldGrant(ONE)).toBe(true);
-    const impossible = world.want(pool("a", needs));
-    expect(world.want(pool("b")).state).toBe("held");
-    expect(impossible.state).toBe("waiting");
+    const holder = busyHolder(world, pool("a"));
+    expect(world.want(pool("b", { gpus: [{ count: 3 }] })).state).toBe("gone");
+    expect(world.want(pool("c", { gpus: [{ kind: "L4", count: 1 }] })).state).toBe("gone");
+    const waiter = world.want(pool("d", { gpus: [{ count: 2 }] }));
+    expect(waiter.state).toBe("waiting");
+    world.setCards(ONE_CARD);
+    expect([waiter.state, holder.state]).toEqual(["gone", "held"]);
+  });
+
+  test("claims wait until the cards of the box are known", () => {
+    const box = new Box();
+    const claim = { id: "ct-1", ...pool("a") };
+    expect(box.want(claim, { needs: ONE, sinceMs: 0 }, 0)).toEqual([]);
+    expect(box.cards(ONE_CARD, 1)).toEqual([{ type: "grant", claim: "ct-1", cards: ONE_CARD }]);
   });
 
   test("a claim for two cards reserves the free one: a small claim behind it does not take it", () => {
@@ -126,7 +135,7 @@ describe("shares of a card's memory", () => {
   test("a card of unknown memory is given away whole alone", () => {
     const card: Card = { id: "0", name: "NVIDIA GB10", memoryBytes: 0 };
     const world = new BoxWorld([card]);
-    expect(world.box.couldGrant(share(1))).toBe(false);
+    expect(world.want(pool("b", share(1))).state).toBe("gone");
     expect(world.want(pool("a")).state).toBe("held");
   });
 });
@@ -425,9 +434,12 @@ describe("a card that is taken out", () => {
   });
 
   test("comes back for those that wait", () => {
-    const world = new BoxWorld([]);
-    const claim = world.want(pool("a"));
+    const world = new BoxWorld(TWO_CARDS);
+    world.want(pool("a"));
     world.setCards(ONE_CARD);
-    expect(claim.state).toBe("held");
+    const claim = world.want(pool("b"));
+    expect(claim.state).toBe("waiting");
+    world.setCards(TWO_CARDS);
+    expect(idsOf(claim)).toEqual(["GPU-1"]);
   });
 });

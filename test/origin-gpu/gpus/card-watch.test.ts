@@ -154,17 +154,17 @@ test("a box without nvidia-smi has no cards, and is not asked again", async () =
   const driver = new Driver();
   driver.failure = "absent";
   const { lists, lines } = await watched(driver);
-  expect([lists, lines, driver.asked]).toEqual([[], [], 1]);
+  expect([lists, lines, driver.asked]).toEqual([[[]], [], 1]);
 });
 
 test("a box without cards has none, and one that comes later is found", async () => {
   const driver = new Driver();
   driver.failure = output("No devices were found\n", 6);
   const seen = await watched(driver);
-  expect([seen.lists, seen.lines]).toEqual([[], []]);
+  expect([seen.lists, seen.lines]).toEqual([[[]], []]);
   driver.failure = undefined;
   await seen.look();
-  expect(seen.lists).toEqual([["GPU-aaaa", "GPU-bbbb"]]);
+  expect(seen.lists).toEqual([[], ["GPU-aaaa", "GPU-bbbb"]]);
 });
 
 test("an older driver is asked for the fields that it knows", async () => {
@@ -268,7 +268,7 @@ test("the agent's own CUDA_VISIBLE_DEVICES says which cards it may give away", a
       async (text) => (await watched(new Driver(), { CUDA_VISIBLE_DEVICES: text })).lists,
     ),
   );
-  expect(lists).toEqual([[["GPU-bbbb"]], [["GPU-aaaa"]], [["GPU-aaaa", "GPU-bbbb"]], []]);
+  expect(lists).toEqual([[["GPU-bbbb"]], [["GPU-aaaa"]], [["GPU-aaaa", "GPU-bbbb"]], [[]]]);
 });
 
 test("declared cards are taken as they are, and nvidia-smi is not asked", async () => {

@@ -1,0 +1,29 @@
+/** Puts the needs of a container, and why it gives them up, into words for the operator. */
+import { GIB } from "../../base/units.ts";
+import { StartFailure } from "../containers/container.ts";
+import type { ClaimNeeds, YieldReason } from "../core/claims.ts";
+
+/** The failure of a container whose needs no cards of the box could satisfy. */
+export function impossibleClaim(needs: ClaimNeeds): StartFailure {
+  const message = `it can't start here: this box has not ${describeNeeds(needs)}, or its GPU fails`;
+  return new StartFailure("starting_failed", message, [], { permanent: true });
+}
+
+function describeNeeds({ gpus = [], gpuMemoryBytes, port }: ClaimNeeds): string {
+  const words: string[] = [];
+  if (gpuMemoryBytes !== undefined) {
+    words.push(`${(gpuMemoryBytes / GIB).toFixed(1)} GiB of one GPU`);
+  } else if (gpus.length > 0) {
+    words.push(
+      gpus.map(({ kind = "GPU of any kind", count }) => `${count} × ${kind}`).join(" or "),
+    );
+  }
+  if (port !== undefined) words.push(`port ${port}`);
+  return words.join(" and ");
+}
+
+export const YIELD_WORDS: Readonly<Record<YieldReason, string>> = {
+  wanted: "another container waits for its GPU or its port",
+  replaced: "a new version takes its place",
+  card_lost: "its GPU was taken out",
+};
