@@ -272,6 +272,8 @@ export class Call implements RespondingCall {
   async finishSuspending(): Promise<void> {
     const storage = this.#storage;
     if (storage === undefined) return;
+    // A start that was being recorded does not follow.
+    if ((await this.#starting) !== undefined) await storage.requeue();
     await this.#save();
     if (!storage.isSaved) await storage.abandon(false);
     this.body.abort();

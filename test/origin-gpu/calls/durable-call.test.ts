@@ -408,6 +408,17 @@ test("a polite restart loses what runs alone: what waits is run by the next agen
   await later.close();
 });
 
+test("a call whose start is being recorded when the agent stops has not begun, and waits for the next agent", async () => {
+  const { heard } = open({ async: true }, true);
+  await until(() => heard.length > 0);
+  const start = calls[0]?.recordStart();
+  await table.close("the agent stops");
+  expect(await start).toBe("over");
+  const later = await afterKill();
+  expect(later.takeWaiting().map(({ head }) => head.callId)).toEqual(["c"]);
+  await later.close();
+});
+
 test("a call whose client was sent away survives a kill, if it had not begun", async () => {
   const body = Buffer.alloc(50_000, "b");
   const running = open({ callId: "running", async: true }, true);
