@@ -17,6 +17,7 @@ import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
 import type { CallDescription } from "../../routing/wire/call-descriptions.ts";
+import type { CallStanding } from "../core/service-times.ts";
 import { type CallEvent, callProgress, callStatus, isEnded } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
 
@@ -73,6 +74,7 @@ export class Call implements RespondingCall {
   #response: CallResponse;
   #work: AppWork | undefined;
   #failure: Failure | undefined;
+  #standing: (() => CallStanding | undefined) | undefined;
   #over = false;
   /** It was there for a moment. */
   #isOld = false;
@@ -310,11 +312,18 @@ export class Call implements RespondingCall {
     if (streamed.abandoned) streamed.awaitAttach();
   }
 
+  /** The endpoint that has it says where it stands. */
+  standsBy(standing: () => CallStanding | undefined): void {
+    this.#standing = standing;
+  }
+
   progress(): DeferredCall {
+    const { position = 0, etaMs } = this.#standing?.() ?? {};
     return {
       callId: this.callId,
       status: this.#work === undefined ? "pending" : "running",
-      position: 0,
+      position,
+      ...(etaMs !== undefined && { etaMs: Math.round(etaMs) }),
       elapsedMs: this.#history.elapsedMs(this.#context.now()),
     };
   }

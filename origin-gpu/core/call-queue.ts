@@ -1,6 +1,7 @@
 /**
  * The calls that wait at a pool, in the order of their arrival. Any of them can leave, and one that could not be sent
- * comes back into its old place. Each operation takes constant time, but for the way back to an old place. Pure.
+ * comes back into its old place. Each operation takes constant time, but for the way back to an old place and for a
+ * position, which is counted by blocks. Pure.
  */
 
 /** A call of a pool, from its arrival to its end. */
@@ -22,9 +23,22 @@ function isBefore<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
   return one.sequence < other.sequence;
 }
 
+/** Calls of one block, at most while nobody comes back into it: a position is a walk within one, and along the others. */
+const BLOCK_CALLS = 256;
+
+/** Calls that follow each other in the queue. */
+class Block {
+  count = 0;
+  before: Block | undefined;
+  after: Block | undefined;
+}
+
+const NO_BLOCK = new Block();
+
 /** A call's place in the queue. */
 class Place<Call> {
   readonly entry: PoolCall<Call>;
+  block = NO_BLOCK;
   before: Place<Call> | undefined;
   after: Place<Call> | undefined;
 
@@ -37,6 +51,7 @@ export class CallQueue<Call> {
   readonly #places = new Map<Call, Place<Call>>();
   #first: Place<Call> | undefined;
   #last: Place<Call> | undefined;
+  #lastBlock = new Block();
   #asynchronous = 0;
   #active = 0;
 
@@ -76,6 +91,8 @@ export class CallQueue<Call> {
     else before.after = place;
     if (after === undefined) this.#last = place;
     else after.before = place;
+    place.block = after === undefined ? this.#blockAtEnd() : after.block;
+    place.block.count += 1;
     this.#places.set(entry.call, place);
     this.#count(entry, 1);
   }
@@ -89,6 +106,7 @@ export class CallQueue<Call> {
     else before.after = after;
     if (after === undefined) this.#last = before;
     else after.before = before;
+    this.#leaveBlock(place.block);
     this.#places.delete(call);
     this.#count(entry, -1);
     return entry;
@@ -103,13 +121,36 @@ export class CallQueue<Call> {
     return this.#places.has(call);
   }
 
-  /** How many wait before this one; undefined where it does not wait here. Takes time by the queue's length. */
+  /** How many wait before this one; undefined where it does not wait here. */
   positionOf(call: Call): number | undefined {
-    let place = this.#places.get(call);
+    const place = this.#places.get(call);
     if (place === undefined) return undefined;
     let position = 0;
-    for (place = place.before; place !== undefined; place = place.before) position += 1;
+    let { before } = place;
+    for (; before?.block === place.block; before = before.before) position += 1;
+    for (let block = place.block.before; block !== undefined; block = block.before) {
+      position += block.count;
+    }
     return position;
+  }
+
+  #blockAtEnd(): Block {
+    const last = this.#lastBlock;
+    if (last.count < BLOCK_CALLS) return last;
+    const block = new Block();
+    block.before = last;
+    last.after = block;
+    this.#lastBlock = block;
+    return block;
+  }
+
+  /** The last block stays, also where it is empty. */
+  #leaveBlock(block: Block): void {
+    block.count -= 1;
+    const { before, after } = block;
+    if (block.count > 0 || after === undefined) return;
+    after.before = before;
+    if (before !== undefined) before.after = after;
   }
 
   /** In their order. A call may be removed while it is visited. */

@@ -13,7 +13,9 @@ import type { ContainerState } from "./container-states.ts";
 import { type PoolContainer, PoolContainers, type TrackedContainer } from "./pool-containers.ts";
 import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
 import { Scaler, type Waiting } from "./scaler.ts";
-import { ServiceTimes } from "./service-times.ts";
+import { type CallStanding, ServiceTimes } from "./service-times.ts";
+
+export type { CallStanding } from "./service-times.ts";
 
 type Effects<Call> = readonly PoolEffect<Call>[];
 
@@ -290,13 +292,20 @@ export class Pool<Call> {
     return this.#containers.all;
   }
 
-  /** How many calls wait before this one, and how long it will wait where that is known; undefined for one that runs. */
-  positionOf(call: Call): { position: number; waitMs: number | undefined } | undefined {
+  /** Where a call stands; undefined for one that this pool does not have. */
+  standingOf(call: Call, nowMs: number): CallStanding | undefined {
+    const running = this.#running.get(call);
+    if (running !== undefined) {
+      return { position: 0, etaMs: this.#times.leftMs(nowMs - running.sinceMs) };
+    }
     const position = this.#queue.positionOf(call);
     if (position === undefined) return undefined;
     const ready = this.#containers.count(({ state }) => state === "ready");
     const places = Math.max(1, ready) * this.#settings.maxInputs;
-    return { position, waitMs: this.#times.waitMs(position, places, ready === 0) };
+    const waitMs = this.#times.waitMs(position, places, ready === 0);
+    const servedMs = this.#times.leftMs(0);
+    const isKnown = waitMs !== undefined && servedMs !== undefined;
+    return { position, etaMs: isKnown ? waitMs + servedMs : undefined };
   }
 
   /** An event of one container. */

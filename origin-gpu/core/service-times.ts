@@ -11,6 +11,14 @@ function moved(mean: number | undefined, value: number): number {
   return mean === undefined ? value : mean + WEIGHT * (value - mean);
 }
 
+/** Where a call stands. */
+export interface CallStanding {
+  /** Calls that wait before it; 0 for one that runs. */
+  readonly position: number;
+  /** Milliseconds until its response is expected; undefined where nothing measured says so. */
+  readonly etaMs: number | undefined;
+}
+
 export class ServiceTimes {
   #callMs: number | undefined;
   #startMs: number | undefined;
@@ -37,6 +45,11 @@ export class ServiceTimes {
     const servedMs = rounds === 0 ? 0 : this.#callMs;
     if (startMs === undefined || servedMs === undefined || places === 0) return undefined;
     return startMs + rounds * servedMs;
+  }
+
+  /** Milliseconds until a call has ended that began so long ago; undefined where none has been measured. */
+  leftMs(runningMs: number): number | undefined {
+    return this.#callMs === undefined ? undefined : Math.max(0, this.#callMs - runningMs);
   }
 
   /** Whole seconds after which a refused call finds room again, from how fast the queue moves. */

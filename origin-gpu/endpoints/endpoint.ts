@@ -196,6 +196,7 @@ export class Endpoint {
     const { call } = queued;
     if (call.over) return;
     call.whenSettled((how) => void this.#grace.release(queued, how));
+    call.standsBy(() => this.#pool.standingOf(queued));
     this.#pool.request(queued);
   }
 

@@ -7,7 +7,7 @@ import type { Card } from "../core/cards.ts";
 import type { ClaimNeeds } from "../core/claims.ts";
 import type { ContainerState } from "../core/container-states.ts";
 import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
-import { Pool, type PoolCounts } from "../core/pool.ts";
+import { type CallStanding, Pool, type PoolCounts } from "../core/pool.ts";
 import { isPassive } from "../core/keeps-awake.ts";
 import type { BoxClaims, PoolClaims, PoolIdentity } from "./box-claims.ts";
 import { impossibleClaim, YIELD_WORDS } from "./claim-words.ts";
@@ -129,9 +129,9 @@ export class PoolDriver {
     return this.#containers.lastFailure;
   }
 
-  /** How many calls wait before this one, and for how long. */
-  positionOf(queued: QueuedCall): { position: number; waitMs: number | undefined } | undefined {
-    return this.#pool.positionOf(queued);
+  /** Where a call stands; undefined for one that is not here. */
+  standingOf(queued: QueuedCall): CallStanding | undefined {
+    return this.#pool.standingOf(queued, now());
   }
 
   request(queued: QueuedCall): void {

@@ -102,6 +102,8 @@ const DEFERRED_CALL = z.object({
   status: z.enum(["pending", "running"]),
   /** Calls before it in the queue; 0 when it runs. */
   position: DURATION,
+  /** Milliseconds until its response is expected. Absent where nothing has been measured, and of an older agent. */
+  etaMs: DURATION.exactOptional(),
   /** Milliseconds since the call was opened. */
   elapsedMs: DURATION,
 });

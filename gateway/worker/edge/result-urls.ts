@@ -86,7 +86,7 @@ export async function redirectToResult(
     events_url: origin + resultTarget(target, await token(0), "events"),
     status: call.status,
     position: call.position,
-    eta_seconds: null,
+    eta_seconds: call.etaMs === undefined ? null : Math.round(call.etaMs / 100) / 10,
     elapsed_seconds: call.elapsedMs / 1000,
     code: "pending",
   };

@@ -204,7 +204,11 @@ test("a full queue refuses with the time in which a place gets free, and counts 
   expect(pool.request("e", { asynchronous: true })).toEqual([]);
   expect(pool.request("f", { asynchronous: true })).toEqual(["f queue_full 30"]);
   expect(pool.request("g", { accepted: true })).toEqual([]);
-  expect(pool.pool.positionOf("e")).toEqual({ position: 1, waitMs: 60_000 });
+  // Two places get free until its turn comes, and it takes as long as those before.
+  expect(pool.pool.standingOf("e", pool.nowMs)).toEqual({ position: 1, etaMs: 90_000 });
+  expect(pool.pool.standingOf("b", pool.nowMs + 10_000)).toEqual({ position: 0, etaMs: 20_000 });
+  expect(pool.pool.standingOf("b", pool.nowMs + 40_000)).toEqual({ position: 0, etaMs: 0 });
+  expect(pool.pool.standingOf("a", pool.nowMs)).toBeUndefined();
 });
 
 test("calls that wait for a container that starts do not count as pending", () => {

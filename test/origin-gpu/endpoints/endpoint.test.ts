@@ -58,12 +58,18 @@ test("a call reaches the app in its turn, and its place is the next one's when i
   const { endpoint } = endpointOf(settings);
   const first = open(endpoint, settings, new StandInCall("/first"));
   const second = open(endpoint, settings, new StandInCall("/second"));
+  const third = open(endpoint, settings, new StandInCall("/third"));
   const response = await reached("/first");
+  const standings = [first, second, third].map(({ standing }) => standing?.());
+  expect(standings.map((standing) => standing?.position)).toEqual([0, 0, 1]);
   expect([...held.keys()]).toEqual(["/first"]);
   response.writeHead(201).end();
   expect(await first.outcome).toBe(201);
   (await reached("/second")).end();
   expect(await second.outcome).toBe(200);
+  await reached("/third");
+  // Two have been measured.
+  expect(third.standing?.()?.etaMs).toBeGreaterThanOrEqual(0);
   expect(first.container).toBe(second.container);
 });
 

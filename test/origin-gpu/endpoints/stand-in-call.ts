@@ -2,6 +2,7 @@
 import { onTestFinished } from "vitest";
 import type { Call, RecordedStart, Settlement } from "../../../origin-gpu/calls/call.ts";
 import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
+import type { CallStanding } from "../../../origin-gpu/core/service-times.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { Box } from "../../../origin-gpu/core/box.ts";
 import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
@@ -60,6 +61,12 @@ export class StandInCall {
 
   get asCall(): Call {
     return this as unknown as Call;
+  }
+
+  standing: (() => CallStanding | undefined) | undefined;
+
+  standsBy(standing: () => CallStanding | undefined): void {
+    this.standing = standing;
   }
 
   whenSettled(callback: (how: Settlement) => void): void {

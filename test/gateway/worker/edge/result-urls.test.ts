@@ -37,6 +37,7 @@ async function slowEndpoint(
           callId: head.callId,
           status: "pending",
           position: 3,
+          etaMs: 12_480,
           elapsedMs: 0,
         });
       }
@@ -111,6 +112,7 @@ describe("a call that takes longer than the request timeout", () => {
     expect(await response.json()).toMatchObject({
       call_id: endpoint.opened[0]?.callId,
       status: "running",
+      eta_seconds: null,
       elapsed_seconds: 1,
     });
   });
@@ -187,7 +189,7 @@ describe("Prefer", () => {
     expect(response.status).toBe(202);
     expect(response.headers.get("preference-applied")).toBe("respond-async");
     const body = await response.json<Record<string, unknown>>();
-    expect(body).toMatchObject({ status: "pending", position: 3, eta_seconds: null });
+    expect(body).toMatchObject({ status: "pending", position: 3, eta_seconds: 12.5 });
     expect(body["result_url"]).toMatch(/^http:\/\/local--results-\d+-f\.localhost:8787\/job\?__po/);
     expect(endpoint.opened[0]?.async).toBe(true);
   });
