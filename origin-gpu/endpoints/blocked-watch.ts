@@ -38,24 +38,33 @@ export class BlockedWatch<Holder extends object> {
 
   /** A call has to wait. */
   onWaiting(): void {
-    if (this.#timer !== undefined) return;
+    if (this.#timer === undefined) this.#lookAfter(BLOCKED_MS);
+  }
+
+  #lookAfter(delayMs: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       const counts = this.#counts();
       if (counts.waiting === 0) return;
-      this.#tell(counts);
-      this.onWaiting();
-    }, BLOCKED_MS);
+      const heldMs = this.#newestHeldMs();
+      if (heldMs >= BLOCKED_MS) this.#tell(counts, heldMs);
+      // Places that are taken too short a time are looked at again when it has been long.
+      this.#lookAfter(heldMs >= BLOCKED_MS ? BLOCKED_MS : BLOCKED_MS - heldMs);
+    }, delayMs);
     this.#timer.unref();
   }
 
-  #tell({ waiting, ready, starting }: PoolCounts): void {
+  /** How long the last call that got a place has had it; 0 where none has one. */
+  #newestHeldMs(): number {
+    if (this.#heldSince.size === 0) return 0;
+    return performance.now() - Math.max(...this.#heldSince.values());
+  }
+
+  #tell({ waiting, ready, starting }: PoolCounts, heldMs: number): void {
     const held = this.#heldSince.size;
     const { function: name, maxInputs } = this.#settings;
     const places = ready * maxInputs;
-    const newestHeldAtMs = Math.max(...this.#heldSince.values());
-    const heldMs = performance.now() - newestHeldAtMs;
-    if (starting > 0 || held < places || heldMs < BLOCKED_MS) return;
+    if (starting > 0 || held < places) return;
     const heldS = Math.round(heldMs / SECOND_MS);
     const requests = waiting === 1 ? "1 request waits" : `${waiting} requests wait`;
     this.#log(

@@ -27,11 +27,11 @@ test("the operator hears when others hold every place for long, and not of a que
   watch.onFree(moving);
   watch.onHeld(next);
   waiting = 1;
-  vi.advanceTimersByTime(5_000);
+  vi.advanceTimersByTime(19_000);
   expect(lines).toEqual([]);
-  vi.advanceTimersByTime(20_000);
+  vi.advanceTimersByTime(1_000);
   expect(lines).toEqual([
-    "postern: 1 of 1 places of ui are held for 25 s and more, 1 request waits: raise max_inputs or max_containers",
+    "postern: 1 of 1 places of ui are held for 20 s and more, 1 request waits: raise max_inputs or max_containers",
   ]);
   watch.onFree(next);
   waiting = 0;
