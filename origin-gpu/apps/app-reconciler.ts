@@ -1,7 +1,8 @@
 /**
  * Reconciles one deployed app on this box with its desired state. It gets the whole desired state each time and
  * works on one version at a time: the serving one, where the box has another; else the candidate. It does not try
- * a failed candidate again. It tries a version that serves elsewhere until that version runs here too.
+ * a failed candidate again. It tries a version that serves elsewhere until that version runs here too, or a candidate
+ * comes: where the serving version cannot run, the next one is the way out.
  */
 import type { Observer } from "../../base/observer.ts";
 import {
@@ -123,20 +124,29 @@ export class AppReconciler {
     this.#works += 1;
     this.#forgetRetry?.();
     this.#failures = 0;
+    // A version that was begun, and not prepared, would leave an older candidate's containers as they are.
+    if (goal === undefined || this.#working !== undefined) void this.#options.served.abandon();
     this.#leave(this.#working);
     this.#working = goal?.version;
-    if (goal === undefined) void this.#options.served.abandon();
-    else void this.#work(goal, this.#works);
+    if (goal !== undefined) void this.#work(goal, this.#works);
   }
 
   /** The version to work on now. */
   #goal(): AssignedVersion | undefined {
     const { serving, candidate } = this.#desired;
     const isHere = serving === undefined || this.#isServing(serving.version);
-    if (!isHere) return serving;
-    if (candidate === undefined || this.#isServing(candidate.version)) return undefined;
-    const failed = this.#reports.get(candidate.version)?.state === "failed";
-    return failed ? undefined : candidate;
+    const isWaiting = serving !== undefined && this.#hasFailed(serving.version);
+    if (!isHere && !isWaiting) return serving;
+    const isDone =
+      candidate === undefined ||
+      this.#isServing(candidate.version) ||
+      this.#hasFailed(candidate.version);
+    if (!isDone) return candidate;
+    return isHere ? undefined : serving;
+  }
+
+  #hasFailed(version: number): boolean {
+    return this.#reports.get(version)?.state === "failed";
   }
 
   #isServing(version: number): boolean {
@@ -214,6 +224,8 @@ export class AppReconciler {
       this.#step();
       this.#failures = failures;
     }, delayMs);
+    // A candidate need not wait for that.
+    this.#step();
   }
 
   #leave(version: number | undefined): void {

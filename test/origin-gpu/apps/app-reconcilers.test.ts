@@ -251,6 +251,24 @@ describe("an app that is assigned to a box", () => {
     expect(box.states).toEqual(["v2 serving"]);
   });
 
+  test("that cannot run here takes the next version, and is tried again where that fails", async () => {
+    const box = new Box();
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.failed();
+    expect(box.states).toEqual(["v1 failed", "v2 starting"]);
+    await box.failed();
+    expect(box.states).toEqual(["v1 starting", "v2 failed"]);
+    await box.failed();
+    expect(box.timers.delays).toEqual([10_000]);
+    // The next one comes while the retry is waited for.
+    await box.told(app({ serving: 1, candidate: 3 }));
+    expect(box.timers.delays).toEqual([]);
+    await box.started();
+    expect(box.states).toEqual(["v1 failed", "v3 ready"]);
+    await box.told(app({ serving: 3 }));
+    expect(box.states).toEqual(["v3 serving"]);
+  });
+
   test("that did not start is tried again beside itself", async () => {
     const box = new Box();
     await box.told(app({ serving: 1 }));
