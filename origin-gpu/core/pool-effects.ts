@@ -16,6 +16,8 @@ export interface PoolSettings {
   readonly startupTimeoutMs: number;
   readonly maxPending: number;
   readonly maxPendingAsync: number;
+  /** A start that no call needs any more is given up: others may want its GPU. */
+  readonly givesUpStarts: boolean;
   /** Containers sleep instead of ending when another pool needs what they claim. */
   readonly canSleep: boolean;
 }

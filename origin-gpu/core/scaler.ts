@@ -2,9 +2,13 @@
  * Decides how many containers a pool has: starts what its calls need, within the limits of start-backoff.ts, and ends
  * what has had no use for `scaledownWindowMs`. Pure.
  */
+import { SECOND_MS } from "../../base/units.ts";
 import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
 import type { PoolSettings } from "./pool-effects.ts";
 import { type FailureHistory, NO_FAILURES, afterCrash, afterFailedStart } from "./start-backoff.ts";
+
+/** A caller may come back at once, as a reloaded page does: a start that nobody needs goes on so long. */
+const GIVE_UP_MS = 10 * SECOND_MS;
 
 /** How many containers serve so many calls, the waiting ones included. */
 export function wantedContainers(calls: number, settings: PoolSettings): number {
@@ -24,6 +28,8 @@ export class Scaler {
   readonly #containers: PoolContainers;
   #history: FailureHistory = NO_FAILURES;
   #isFailing = false;
+  /** Since when more containers start than are needed; Infinity where none does. */
+  #needlessSinceMs = Infinity;
   /** Since when a container is to be there although no call asks for one. */
   #askedSinceMs: number | undefined;
 
@@ -74,6 +80,7 @@ export class Scaler {
     const load = this.#containers.load();
     const goal = this.#goal(waiting.calls + load.calls, settings);
     this.#forgetClaims(goal, nowMs);
+    this.#giveUpStarts(goal, settings, nowMs);
     this.#start(goal, settings, nowMs);
     this.#drainAbove(settings.maxContainers, nowMs);
     this.#endIdle(this.#goal(waiting.activeCalls + load.activeCalls, settings), settings, nowMs);
@@ -85,9 +92,10 @@ export class Scaler {
     const present = this.#containers.count(isPresent);
     const isShort = present < this.#goal(waiting.calls + load.calls, settings);
     const startMs = isShort && nowMs < this.notBeforeMs ? this.notBeforeMs : Infinity;
-    if (present <= this.#goal(waiting.activeCalls + load.activeCalls, settings)) return startMs;
+    const changeMs = Math.min(startMs, this.#needlessSinceMs + GIVE_UP_MS);
+    if (present <= this.#goal(waiting.activeCalls + load.activeCalls, settings)) return changeMs;
     const idle = this.#containers.all.filter(isIdle).map(({ idleSinceMs }) => idleSinceMs);
-    return Math.min(startMs, Math.min(...idle) + settings.scaledownWindowMs);
+    return Math.min(changeMs, Math.min(...idle) + settings.scaledownWindowMs);
   }
 
   #goal(calls: number, settings: PoolSettings): number {
@@ -104,6 +112,21 @@ export class Scaler {
       this.#containers.withdraw(container, nowMs);
       surplus -= 1;
     }
+  }
+
+  #giveUpStarts(goal: number, { givesUpStarts }: PoolSettings, nowMs: number): void {
+    const surplus = this.#containers.count(isPresent) - goal;
+    const starting = this.#containers.all.filter(({ isStarting }) => isStarting);
+    if (!givesUpStarts || surplus <= 0 || starting.length === 0) {
+      this.#needlessSinceMs = Infinity;
+      return;
+    }
+    this.#needlessSinceMs = Math.min(this.#needlessSinceMs, nowMs);
+    if (nowMs - this.#needlessSinceMs < GIVE_UP_MS) return;
+    for (const container of starting.slice(-surplus)) {
+      this.#containers.giveUp(container, "not_needed", nowMs);
+    }
+    this.#needlessSinceMs = Infinity;
   }
 
   #start(goal: number, { maxContainers }: PoolSettings, nowMs: number): void {

@@ -21,6 +21,7 @@ export function poolSettings(endpoint: EndpointConfig): PoolSettings {
     maxPendingAsync,
     scaledownWindowMs: endpoint.scaledownWindow * SECOND_MS,
     startupTimeoutMs: endpoint.startupTimeout * SECOND_MS,
+    givesUpStarts: endpoint.gpus.length > 0 || endpoint.gpuMemory !== undefined,
     canSleep: endpoint.sleep.length > 0,
   };
 }

@@ -14,6 +14,7 @@ const settings: fc.Arbitrary<PoolSettings> = fc
     extraContainers: fc.integer({ min: 0, max: 2 }),
     bufferContainers: fc.integer({ min: 0, max: 1 }),
     maxPending: fc.constantFrom(0, 3, 2_000),
+    givesUpStarts: fc.boolean(),
     canSleep: fc.boolean(),
   })
   .map(({ extraContainers, maxInputs, minContainers, ...some }) =>

@@ -13,6 +13,7 @@ export const SETTINGS: PoolSettings = {
   startupTimeoutMs: 300_000,
   maxPending: 2_000,
   maxPendingAsync: 1_000_000,
+  givesUpStarts: false,
   canSleep: false,
 };
 

@@ -125,6 +125,17 @@ describe("a cold start", () => {
   });
 });
 
+test("a start that no call needs any more is given up after a while, where its GPU may be wanted", () => {
+  const pool = new TestPool({ givesUpStarts: true });
+  pool.request("a");
+  pool.finish("a");
+  expect(pool.pass(9_000)).toEqual([]);
+  pool.request("b");
+  pool.finish("b");
+  expect(pool.pass(9_000)).toEqual([]);
+  expect(pool.pass(1_000)).toEqual(["stop 1 not_needed"]);
+});
+
 describe("the number of containers", () => {
   test("follows target_inputs, and calls burst above it until others are ready", () => {
     const pool = new TestPool({ maxInputs: 4, targetInputs: 2, maxContainers: 3 });
