@@ -1,6 +1,6 @@
 /** The containers of one pool: their states, their loads, and what becomes of each. Decides on no numbers. Pure. */
 import { type ContainerEvent, type ContainerState, stateAfter } from "./container-states.ts";
-import type { ContainerEffect, StopReason } from "./pool-effects.ts";
+import type { ContainerEffect, PoolSettings, StopReason } from "./pool-effects.ts";
 
 /** A container as others may see it. */
 export interface PoolContainer {
@@ -85,13 +85,16 @@ export class PoolContainers {
     return load;
   }
 
-  /** The ready container with the fewest calls that has room for another; the oldest one of several. */
-  leastLoaded(maxInputs: number): TrackedContainer | undefined {
+  /**
+   * The ready container for one call more. Up to `targetInputs` the fullest one gets it, so that others fall idle and
+   * can end; above that the one with the fewest calls. The oldest one of several.
+   */
+  placeFor({ targetInputs, maxInputs }: PoolSettings): TrackedContainer | undefined {
     let best: TrackedContainer | undefined;
     for (const container of this.#all.values()) {
-      if (container.state !== "ready" || container.calls >= maxInputs) continue;
-      if (best === undefined || container.calls < best.calls) best = container;
-      if (best.calls === 0) break;
+      const { state, calls } = container;
+      if (state !== "ready" || calls >= maxInputs) continue;
+      if (best === undefined || isBetter(calls, best.calls, targetInputs)) best = container;
     }
     return best;
   }
@@ -199,4 +202,10 @@ export class PoolContainers {
     container.willSleep = false;
     this.#emit({ type: "release", container: container.number, isAsleep: true });
   }
+}
+
+/** Whether a container with so many calls comes before another one. */
+function isBetter(calls: number, othersCalls: number, targetInputs: number): boolean {
+  if (calls >= targetInputs) return calls < othersCalls;
+  return othersCalls >= targetInputs || calls > othersCalls;
 }

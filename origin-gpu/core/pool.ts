@@ -327,7 +327,7 @@ export class Pool<Call> {
 
   #assignWaiting(nowMs: number): void {
     while (this.#queue.length > 0) {
-      const container = this.#containers.leastLoaded(this.#settings.maxInputs);
+      const container = this.#containers.placeFor(this.#settings);
       if (container === undefined) return;
       const entry = this.#queue.shift();
       if (entry === undefined) return;

@@ -122,7 +122,7 @@ export class Scaler {
       return;
     }
     this.#needlessSinceMs = Math.min(this.#needlessSinceMs, nowMs);
-    if (nowMs - this.#needlessSinceMs < GIVE_UP_MS) return;
+    if (nowMs < this.#needlessSinceMs + GIVE_UP_MS) return;
     for (const container of starting.slice(-surplus)) {
       this.#containers.giveUp(container, "not_needed", nowMs);
     }
@@ -160,7 +160,7 @@ export class Scaler {
     if (surplus <= 0) return;
     for (const container of this.#containers.all.toReversed()) {
       if (surplus === 0) return;
-      if (!isIdle(container) || nowMs - container.idleSinceMs < scaledownWindowMs) continue;
+      if (!isIdle(container) || nowMs < container.idleSinceMs + scaledownWindowMs) continue;
       this.#containers.stop(container, "not_needed", nowMs);
       surplus -= 1;
     }

@@ -2,10 +2,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { PoolSettings } from "../../../origin-gpu/core/pool-effects.ts";
+import { runs, runsTimeoutMs } from "../../support/runs.ts";
 import { PoolWorld, SETTINGS } from "./pool-world.ts";
-
-/** `HISTORIES=5000 npx vitest run --project node test/origin-gpu/core` is faster. */
-const HISTORIES = Number(process.env["HISTORIES"] ?? 100_000);
 
 const settings: fc.Arbitrary<PoolSettings> = fc
   .record({
@@ -75,31 +73,39 @@ function endsWell(world: PoolWorld): boolean {
   return false;
 }
 
-test("a pool keeps its invariants, and no call waits for ever", () => {
-  fc.assert(
-    fc.property(history, ({ settings: chosen, isProved, steps }) => {
-      const world = new PoolWorld(chosen, isProved);
-      for (const step of steps) take(world, step);
-      expect(endsWell(world)).toBe(true);
-    }),
-    { numRuns: HISTORIES },
-  );
-}, 600_000);
+test(
+  "a pool keeps its invariants, and no call waits for ever",
+  () => {
+    fc.assert(
+      fc.property(history, ({ settings: chosen, isProved, steps }) => {
+        const world = new PoolWorld(chosen, isProved);
+        for (const step of steps) take(world, step);
+        expect(endsWell(world)).toBe(true);
+      }),
+      { numRuns: runs(100_000) },
+    );
+  },
+  runsTimeoutMs() * 3,
+);
 
-test("a pool that nobody uses comes down to its minimum", () => {
-  fc.assert(
-    fc.property(history, ({ settings: chosen, steps }) => {
-      const world = new PoolWorld(chosen, true);
-      for (const step of steps) take(world, step);
-      endsWell(world);
-      for (let round = 0; round < 8; round++) {
-        for (const number of world.containers.keys()) world.step(number, true);
-        world.pass(61_000);
-      }
-      const { ready, starting, ending } = world.pool.counts;
-      expect(ready + starting).toBe(world.retired ? 0 : chosen.minContainers);
-      expect(ending).toBe(0);
-    }),
-    { numRuns: HISTORIES / 10 },
-  );
-}, 600_000);
+test(
+  "a pool that nobody uses comes down to its minimum",
+  () => {
+    fc.assert(
+      fc.property(history, ({ settings: chosen, steps }) => {
+        const world = new PoolWorld(chosen, true);
+        for (const step of steps) take(world, step);
+        endsWell(world);
+        for (let round = 0; round < 8; round++) {
+          for (const number of world.containers.keys()) world.step(number, true);
+          world.pass(61_000);
+        }
+        const { ready, starting, ending } = world.pool.counts;
+        expect(ready + starting).toBe(world.retired ? 0 : chosen.minContainers);
+        expect(ending).toBe(0);
+      }),
+      { numRuns: runs(10_000) },
+    );
+  },
+  runsTimeoutMs() * 3,
+);

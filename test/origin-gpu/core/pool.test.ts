@@ -194,13 +194,13 @@ describe("the number of containers", () => {
   });
 });
 
-test("a call goes to the container with the fewest calls", () => {
-  const pool = new TestPool({ minContainers: 2, maxContainers: 2, maxInputs: 3, targetInputs: 3 });
+test("calls fill one container up to target_inputs, and spread above that", () => {
+  const pool = new TestPool({ minContainers: 2, maxContainers: 2, maxInputs: 3, targetInputs: 2 });
   pool.pass(0);
   pool.ready(1);
   pool.ready(2);
-  const places = ["a", "b", "c"].flatMap((call) => pool.request(call));
-  expect(places).toEqual(["a at 1", "b at 2", "c at 1"]);
+  const places = ["a", "b", "c", "d", "e", "f"].flatMap((call) => pool.request(call));
+  expect(places).toEqual(["a at 1", "b at 1", "c at 2", "d at 2", "e at 1", "f at 2"]);
 });
 
 test("a full queue refuses with the time in which a place gets free, and counts each kind of call apart", () => {
