@@ -14,7 +14,7 @@ export interface Trace {
 }
 
 /** The mean of the times that a container works on a call. */
-export const MEAN_SERVICE_MS = 2 * SECOND_MS;
+const MEAN_SERVICE_MS = 2 * SECOND_MS;
 
 export function traces(): Trace[] {
   return [
