@@ -1,18 +1,23 @@
-/** The files of one agent alone, which it opens before it dials: waiting request bodies, what is deployed here, and logs. */
+/**
+ * The files of one agent alone, which it opens before it dials: waiting request bodies, what is deployed here, logs,
+ * and which processes its containers are. It ends what an earlier agent left of those.
+ */
 import { join } from "node:path";
 import { GIB } from "../base/units.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { type DeploymentFiles, openDeploymentFiles } from "./apps/deployed-apps.ts";
 import { BodySpools } from "./calls/body-spool.ts";
+import { ProcessRecords } from "./containers/process-records.ts";
 import { ContainerLogs } from "./logs/container-logs.ts";
 
 /** Request bodies of all waiting calls together, in memory and on the disk. */
 const WAITING_BODIES_BYTES = 10 * GIB;
 
 export interface AgentFiles {
-  readonly bodies?: BodySpools;
+  readonly bodies: BodySpools | undefined;
   readonly deployed?: DeploymentFiles | undefined;
   readonly logs: ContainerLogs;
+  readonly records?: ProcessRecords;
 }
 
 /** Without a state directory logs are in memory, and nothing else is kept. */
@@ -22,7 +27,7 @@ export async function openAgentFiles({
   appUser,
   observer,
 }: AgentOptions): Promise<AgentFiles> {
-  if (directory === undefined) return { logs: new ContainerLogs() };
+  if (directory === undefined) return { bodies: undefined, logs: new ContainerLogs() };
   return {
     bodies: await BodySpools.open({
       directory: join(directory, "bodies"),
@@ -31,5 +36,9 @@ export async function openAgentFiles({
     deployed:
       acceptsAssignments === true ? await openDeploymentFiles(directory, appUser) : undefined,
     logs: await ContainerLogs.open(join(directory, "logs"), observer),
+    records: await ProcessRecords.open({
+      directory: join(directory, "containers"),
+      notice: observer.notice,
+    }),
   };
 }

@@ -82,7 +82,7 @@ class Agent {
   #opening: Promise<OpenedCalls> | undefined;
   #isDraining = false;
 
-  constructor(options: AgentOptions, { bodies, deployed, logs }: AgentFiles) {
+  constructor(options: AgentOptions, { deployed, ...files }: AgentFiles) {
     const { gatewayUrl: url, connectTo, enrolment, announced, observer, links = 1 } = options;
     this.#options = options;
     this.#gateway = new GatewayAddress({ url, enrolment, ...(connectTo && { connectTo }) });
@@ -91,14 +91,13 @@ class Agent {
       inherited: process.env,
       user: options.appUser,
     });
-    this.#logs = logs;
+    this.#logs = files.logs;
     this.#apps = new AppRuntimes({
       gateway: this.#gateway,
-      bodies,
+      ...files,
       claims: this.#claims,
       usePython: this.#environments.use,
       user: options.appUser,
-      logs: this.#logs,
       observer,
       onServing: () => this.#resumeCalls(),
     });

@@ -8,7 +8,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lockDirectory, makePrivateDirectory, writing } from "../directory-lock.ts";
 import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
-import type { ProcessIdentity } from "./process-identity.ts";
+import type { ProcessIdentity } from "../../base/node/process-identity.ts";
 
 const SECRET_BYTES = 32;
 

@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Observer } from "../../base/observer.ts";
 import { CommandFailure } from "../failure.ts";
 import { passOn } from "../observer.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "../../base/node/process-identity.ts";
 import { DISK_NAME, PUBLIC_SOCKET_NAME, SOCKET_NAME } from "./workerd-config.ts";
 import { WorkerdLines } from "./workerd-lines.ts";
 

@@ -19,7 +19,7 @@ export interface VersionDescription extends AppIdentity {
 /** The services that all versions on this box share. */
 export interface BoxServices extends Pick<
   EndpointOptions,
-  "gateway" | "bodies" | "usePython" | "user" | "claims"
+  "gateway" | "bodies" | "usePython" | "user" | "claims" | "records"
 > {
   readonly observer: Observer;
   /** Without them no line of a container is kept. */

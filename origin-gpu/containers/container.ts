@@ -5,6 +5,7 @@
  */
 import type { Observer } from "../../base/observer.ts";
 import type { AppUser } from "../app-user.ts";
+import type { ProcessRecords } from "./process-records.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
 
@@ -75,6 +76,8 @@ export interface ContainerOptions {
   readonly source: string;
   /** Begins the log of the container with this id. Without it no line is kept. */
   readonly beginLog?: ((container: string) => ContainerLog | undefined) | undefined;
+  /** Where its processes are noted for the next agent. */
+  readonly records?: ProcessRecords | undefined;
   /** The process ended by itself after it had been ready. */
   readonly onUnexpectedExit?: (exit: ExitInfo) => void;
 }

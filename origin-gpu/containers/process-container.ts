@@ -3,7 +3,6 @@
  * and stops it with all processes that it started. It warns when the server listens beyond the loopback interface.
  */
 import { rejectedBy } from "../../base/runtime/rejected-by.ts";
-import type { Observer } from "../../base/observer.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import {
   type Container,
@@ -29,13 +28,11 @@ import { NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
 import { ProcessGroup } from "./process-group.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 import { StopCommand } from "./stop-command.ts";
+import { sayUnsupervised } from "./supervisor.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** The variable with a container's id, by which its processes are found wherever they have gone. */
 const MARK = "POSTERN_CONTAINER_ID";
-/** Those that were told that this machine can't supervise commands. */
-const told = new WeakSet<Observer>();
-
 export class ProcessContainer implements Container {
   readonly id: string;
   readonly ready: Promise<ContainerAddress>;
@@ -213,11 +210,21 @@ export class ProcessContainer implements Container {
     });
     this.#stopCommand = new StopCommand({ ...run, ...stopCommand, container: this.id });
     this.#group = group;
-    if (!group.isSupervised) sayUnsupervised(observer);
+    if (group.supervisor === undefined) sayUnsupervised(observer);
+    void this.#note(group);
     if (group.channel !== undefined) this.#givenUp = new GivenUpCalls(group.channel);
     void group.leaderExited.then(() => this.#onLeaderExit(group));
     void group.stuck.then(() => this.#onStuck());
     return group;
+  }
+
+  async #note({ started, supervisor }: ProcessGroup): Promise<void> {
+    const { records, source, endpoint } = this.#options;
+    const leader = await started;
+    if (leader === undefined) return;
+    const limit = endpoint.stopCommand.length === 0 ? 0 : endpoint.exitGracePeriod;
+    const processes = { container: this.id, source, variable: MARK, leader, supervisor, limit };
+    await records?.add(processes, this.exited);
   }
 
   async #onLeaderExit(group: ProcessGroup): Promise<void> {
@@ -279,13 +286,4 @@ export class ProcessContainer implements Container {
   ): StartFailure {
     return new StartFailure(code, message, this.#lastLines.lines, how);
   }
-}
-
-/** Once, since it is the same for all containers. */
-function sayUnsupervised(observer: Observer): void {
-  if (told.has(observer)) return;
-  told.add(observer);
-  observer.notice(
-    "warning: neither perl nor python3 is here to supervise containers: a process that leaves its group and changes its environment may outlive its container",
-  );
 }

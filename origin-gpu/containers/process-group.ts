@@ -45,8 +45,8 @@ export class ProcessGroup {
   readonly exited: Promise<ExitInfo>;
   /** Resolves when something of it is still there 5 s after SIGKILL. `exited` resolves when that ends too. */
   readonly stuck: Promise<void>;
-  /** Its end is certain, wherever its processes go. */
-  readonly isSupervised: boolean;
+  /** The number of the supervisor, which makes its end certain, wherever its processes go. */
+  readonly supervisor: number | undefined;
   readonly #options: ProcessGroupOptions;
   readonly #command: LaunchedCommand;
   readonly #outputClosed: Promise<unknown>;
@@ -60,12 +60,12 @@ export class ProcessGroup {
   constructor(options: ProcessGroupOptions) {
     this.#options = options;
     const supervisor = "supervisor" in options ? options.supervisor : findSupervisor();
-    this.isSupervised = supervisor !== undefined;
     this.#command =
       supervisor === undefined
         ? new WatchedCommand(options)
         : new SupervisedCommand(supervisor, options);
     const { child, started, leaderExited } = this.#command;
+    this.supervisor = supervisor && child.pid;
     child.once("error", (error) => {
       const line = `postern: can't be started in ${options.directory}: ${error.message}`;
       options.onLine(line, "postern");

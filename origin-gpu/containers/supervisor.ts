@@ -2,6 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Observer } from "../../base/observer.ts";
 
 export interface CommandSupervisor {
   readonly program: "perl" | "python3";
@@ -54,6 +55,18 @@ export function supervisorsOf(machine: Partial<Machine> = {}): CommandSupervisor
     if (found === undefined) return [];
     return { program, command: [found, ...words, ...calls.map(String)] };
   });
+}
+
+/** Those that were told that this machine has no supervisor. */
+const told = new WeakSet<Observer>();
+
+/** Once, since it is the same for all containers. */
+export function sayUnsupervised(observer: Observer): void {
+  if (told.has(observer)) return;
+  told.add(observer);
+  observer.notice(
+    "warning: neither perl nor python3 is here to supervise containers: a process that leaves its group and changes its environment may outlive its container",
+  );
 }
 
 function isExecutable(file: string): boolean {

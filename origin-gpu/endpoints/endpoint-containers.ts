@@ -36,6 +36,8 @@ export interface ContainerSource {
   readonly source: string;
   /** As in `ContainerOptions`. */
   readonly beginLog?: ContainerOptions["beginLog"];
+  /** As in `ContainerOptions`. */
+  readonly records?: ContainerOptions["records"];
 }
 
 /** Hears how a container goes on, by its number. */

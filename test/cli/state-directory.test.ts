@@ -3,7 +3,6 @@ import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { CommandFailure } from "../../cli/failure.ts";
-import { identityOf, isRunning } from "../../cli/gateway/process-identity.ts";
 import {
   openStateDirectory,
   readRunning,
@@ -105,22 +104,4 @@ test.each([
   writeFileSync(join(directory, "file"), "");
   expect(() => openStateDirectory(pathIn(directory))).toThrow(CommandFailure);
   expect(() => openStateDirectory(pathIn(directory))).toThrow(/^[^\n]+$/);
-});
-
-describe("a process's identity", () => {
-  test("is its own for as long as it lives", () => {
-    const self = identityOf(process.pid);
-    expect(self).toBeDefined();
-    expect(identityOf(process.pid)).toEqual(self);
-    expect(isRunning({ pid: process.pid, started: "another time" })).toBe(false);
-  });
-
-  test("ends with the process", async () => {
-    const child = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1000)"]);
-    const identity = identityOf(child.pid ?? 0);
-    expect(identity !== undefined && isRunning(identity)).toBe(true);
-    child.kill("SIGKILL");
-    await new Promise((resolve) => child.once("exit", resolve));
-    expect(identity !== undefined && isRunning(identity)).toBe(false);
-  });
 });

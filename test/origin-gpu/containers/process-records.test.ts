@@ -1,0 +1,156 @@
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+
+import { identityOf } from "../../../base/node/process-identity.ts";
+import { ProcessRecords } from "../../../origin-gpu/containers/process-records.ts";
+import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
+import { HERE } from "./endpoint.ts";
+
+/** An agent with a container, and where it keeps its records. */
+class RecordingAgent {
+  readonly directory = temporaryDirectory();
+  readonly agent: ManagedProcess;
+
+  constructor(flags: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+    this.agent = new ManagedProcess([process.execPath, `${HERE}agent.ts`, ...flags], {
+      env: { ...process.env, ...environment, RECORDS: this.directory },
+    });
+    onTestFinished(() => this.agent.killTree());
+  }
+
+  async pid(whose: string): Promise<number> {
+    const line = await this.agent.waitForOutput(new RegExp(`^${whose} pid (\\d+)$`, "m"));
+    return Number(line[1]);
+  }
+
+  /** The one record, once the container is ready. */
+  async record(): Promise<Recorded> {
+    await this.agent.waitForOutput(/^ready$/m);
+    const [name = ""] = readdirSync(this.directory);
+    return JSON.parse(readFileSync(join(this.directory, name), "utf8")) as Recorded;
+  }
+}
+
+interface Recorded {
+  readonly container: string;
+  readonly leader: { readonly pid: number };
+  readonly supervisor: { readonly pid: number };
+}
+
+/** What the next agent says. */
+async function next(
+  directory: string,
+  options: Partial<Parameters<typeof ProcessRecords.open>[0]> = {},
+): Promise<string[]> {
+  const notices: string[] = [];
+  await ProcessRecords.open({ directory, notice: (text) => notices.push(text), ...options });
+  return notices;
+}
+
+function parentOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  return Number(stat.slice(stat.lastIndexOf(")")).split(" ")[2]);
+}
+
+async function stranger(environment: NodeJS.ProcessEnv = {}): Promise<number> {
+  const managed = new ManagedProcess(["sh", "-c", "echo there; exec sleep 1000"], {
+    env: { ...process.env, ...environment },
+  });
+  onTestFinished(async () => await managed.kill());
+  await managed.waitForOutput(/^there$/m);
+  return managed.pid;
+}
+
+test("a record is there until its container has exited", async () => {
+  const directory = temporaryDirectory();
+  const records = await ProcessRecords.open({ directory, notice: console.log });
+  const exited = Promise.withResolvers<void>();
+  const of = { container: "ct-1", source: "web", variable: "MARK", limit: 0 };
+  const processes = { ...of, leader: process.pid, supervisor: undefined };
+  const kept = records.add(processes, exited.promise);
+  await vi.waitUntil(() => existsSync(join(directory, "ct-1.json")));
+  exited.resolve();
+  await kept;
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+describe("the next agent", () => {
+  test("ends what an agent left that was killed with both supervisors", async () => {
+    const left = new RecordingAgent(["--child", "session"]);
+    const { leader, supervisor } = await left.record();
+    const child = await left.pid("child");
+    const inner = parentOf(leader.pid);
+    // Neither of them gets to end anything.
+    for (const pid of [supervisor.pid, inner]) process.kill(pid, "SIGSTOP");
+    await left.agent.kill();
+    for (const pid of [supervisor.pid, inner]) process.kill(pid, "SIGKILL");
+    await untilGone(inner);
+    expect(isAlive(child)).toBe(true);
+    expect(await next(left.directory)).toEqual([expect.stringMatching(/^\[web\] ends what/)]);
+    for (const pid of [child, leader.pid]) expect(isAlive(pid)).toBe(false);
+    expect(readdirSync(left.directory)).toEqual([]);
+  });
+
+  test("ends a container whose supervisors hang", async () => {
+    const left = new RecordingAgent([]);
+    const { leader, supervisor } = await left.record();
+    const inner = parentOf(leader.pid);
+    for (const pid of [supervisor.pid, inner]) process.kill(pid, "SIGSTOP");
+    await left.agent.kill();
+    await next(left.directory, { supervisorTimeMs: 50 });
+    for (const pid of [leader.pid, inner, supervisor.pid]) expect(isAlive(pid)).toBe(false);
+  });
+
+  test("leaves the time that a stop_command has to the supervisor", async () => {
+    const file = join(temporaryDirectory(), "stopped");
+    const left = new RecordingAgent([], { STOP_COMMAND: `${HERE}slow-stop.sh ${file}` });
+    const { supervisor } = await left.record();
+    await left.agent.kill();
+    expect(await next(left.directory, { supervisorTimeMs: 0 })).toEqual([]);
+    expect(existsSync(file)).toBe(true);
+    expect(isAlive(supervisor.pid)).toBe(false);
+  });
+
+  test("ends no process that got the number of another one", async () => {
+    const directory = temporaryDirectory();
+    const pid = await stranger();
+    const started = identityOf(pid)?.started ?? "";
+    const others = [started.replace(/\d+$/, "1"), started.replace(/^\S+/, "another-boot")];
+    for (const [index, time] of others.entries()) {
+      const container = `ct-${index}`;
+      const identity = { pid, started: time };
+      const known = { container, source: "web", variable: "POSTERN_CONTAINER_ID", limit: 0 };
+      const record = { ...known, leader: identity, supervisor: identity };
+      writeFileSync(join(directory, `${container}.json`), JSON.stringify(record));
+    }
+    expect(await next(directory)).toEqual([]);
+    expect(isAlive(pid)).toBe(true);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test("ends no container of another agent, and none by what is no record", async () => {
+    const directory = temporaryDirectory();
+    const pid = await stranger({ POSTERN_CONTAINER_ID: "ct-other" });
+    writeFileSync(join(directory, "ct-1.json"), "{");
+    writeFileSync(join(directory, "ct-2.json"), JSON.stringify({ leader: { pid: -1 } }));
+    writeFileSync(join(directory, "ct-3.json.draft"), "");
+    expect(await next(directory)).toEqual([]);
+    expect(isAlive(pid)).toBe(true);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test("says what it can't end, and remembers it", async () => {
+    const left = new RecordingAgent([]);
+    const { leader, container } = await left.record();
+    const options = { supervisorTimeMs: 0, killTimeMs: 20, kill: () => undefined };
+    expect(await next(left.directory, options)).toEqual([
+      `[web] ends what the last agent left of ${container}`,
+      expect.stringMatching(
+        `^warning: \\[web\\] .* ${container} \\(pid ${leader.pid}\\) survived SIGKILL`,
+      ),
+    ]);
+    expect(readdirSync(left.directory)).toEqual([`${container}.json`]);
+  });
+});
