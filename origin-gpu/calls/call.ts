@@ -78,6 +78,8 @@ export class Call implements RespondingCall {
   #over = false;
   /** It was there for a moment. */
   #isOld = false;
+  /** An app had its request once, and the call is run again. */
+  #hasRun = false;
   /** Settles when the journal has that the call starts. */
   #starting: Promise<RecordedStart> | undefined;
   #onSettled: ((how: Settlement) => void) | undefined;
@@ -374,8 +376,12 @@ export class Call implements RespondingCall {
     return this.#starting;
   }
 
-  /** Withdraws `start`: certainly no byte of the request reached the app. */
+  /** Withdraws `start`: certainly no byte of the request reached the app. A call that ran before waits for its next run. */
   withdraw(): void {
+    if (this.#hasRun) {
+      this.retry();
+      return;
+    }
     if (!this.#advance("requeued")) return;
     this.#work = undefined;
     this.#starting = undefined;
@@ -395,6 +401,7 @@ export class Call implements RespondingCall {
    */
   retry(): boolean {
     if (!this.#advance("retried")) return false;
+    this.#hasRun = true;
     this.#work = undefined;
     return true;
   }

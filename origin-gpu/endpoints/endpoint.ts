@@ -207,13 +207,10 @@ export class Endpoint {
   }
 
   #onAssigned(queued: QueuedCall, container: ServingContainer): void {
-    const { sendOver } = queued;
     queued.container = container;
-    queued.sendOver = undefined;
     queued.call.container = container.id;
     this.#blocked.onHeld(queued);
-    if (sendOver === undefined) void this.#sender.send(queued, container);
-    else sendOver(container);
+    void this.#sender.send(queued, container);
   }
 }
 
@@ -226,6 +223,5 @@ function arrived(call: Call, settings: EndpointConfig, link: number): QueuedCall
     container: undefined,
     unsent: 0,
     reruns: 0,
-    sendOver: undefined,
   };
 }

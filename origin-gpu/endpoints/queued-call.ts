@@ -17,6 +17,4 @@ export interface QueuedCall {
   unsent: number;
   /** How often it was run again, since its container had died. */
   reruns: number;
-  /** Sends its request on, which another container did not take, once it has a container. */
-  sendOver: ((container: ServingContainer) => void) | undefined;
 }

@@ -81,36 +81,34 @@ export class Sender {
     if (relay !== undefined) relays.add(relay, settings.maxDuration * SECOND_MS);
   }
 
-  /** Sends the request to the container, or to another one when nobody listens there any more. */
+  /** Sends the request to the container. Where nobody listens there any more, the call waits as if never assigned. */
   #proxy(queued: QueuedCall, container: ServingContainer, proxied: ProxiedCall): void {
     const isRetried = queued.settings.retries.maxRetries > 0;
     container.connections.send(
       proxied,
-      async (sendOver) => {
-        const hasExited = await this.#options.grace.untilExited(container, EXIT_NOTICED_MS);
+      async () => {
+        const isGone =
+          container.isEnding || (await this.#options.grace.untilExited(container, EXIT_NOTICED_MS));
         if (queued.call.over) return;
-        if (!hasExited) {
-          queued.call.withdraw();
+        queued.call.withdraw();
+        if (!isGone) {
           this.#waitOn(queued, NOT_LISTENING);
           return;
         }
-        // It waits again as a call that was never assigned, and its request is made already.
-        queued.sendOver = (next) => sendOver(next.connections);
+        queued.container = undefined;
         this.#options.onPlaceless(queued);
         this.#options.onRequeued(queued);
       },
-      isRetried ? async (fail) => await this.#retry(queued, fail) : undefined,
+      isRetried ? async (fail) => await this.#retry(queued, container, fail) : undefined,
     );
   }
 
   /** The connection broke before the first byte of a response. @param fail where the call is not run again */
-  async #retry(queued: QueuedCall, fail: () => void): Promise<void> {
-    // The request may have been sent over to another one.
-    const { call, settings, container } = queued;
+  async #retry(queued: QueuedCall, container: ServingContainer, fail: () => void): Promise<void> {
+    const { call, settings } = queued;
     const graceMs = settings.exitGracePeriod * SECOND_MS + KILLED_MS;
-    const limitMs = container?.isEnding === true ? graceMs : EXIT_NOTICED_MS;
-    const hasDied =
-      container !== undefined && (await this.#options.grace.untilExited(container, limitMs));
+    const limitMs = container.isEnding ? graceMs : EXIT_NOTICED_MS;
+    const hasDied = await this.#options.grace.untilExited(container, limitMs);
     if (!hasDied || !mayRunAgain(queued) || !call.retry()) {
       fail();
       return;

@@ -25,8 +25,8 @@ export interface AppServer {
   socketPath?: string;
 }
 
-/** The app accepts no connections and has seen nothing: the request may be sent over others. */
-type OnRefused = (sendOver: (others: AppConnections) => void) => Promise<void>;
+/** The app accepts no connections and has seen nothing: the call may be sent again, here or over others. */
+type OnRefused = () => Promise<void>;
 
 /**
  * The connection broke before the first byte of a response, and the request's body can be sent again. Either the call
@@ -84,7 +84,7 @@ export class AppConnections {
     this.#dispatch(small ? this.#kept : this.#fresh, request, (sent, error) => {
       if (sent.isUnsent && isWithoutConnection(error) && refused !== undefined) {
         body.restore(whole);
-        void refused((others) => others.send(request, undefined, broke));
+        void refused();
         return true;
       }
       if (!small || !sent.mayRepeat(error)) return isLeftToEndpoint(sent, error);

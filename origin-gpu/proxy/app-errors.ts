@@ -5,7 +5,10 @@ function isRefusal({ code }: NodeJS.ErrnoException): boolean {
   return code === "ECONNREFUSED" || code === "ENOENT";
 }
 
-/** No connection could be made: another attempt may find the app, or descriptors, there. */
+/**
+ * No connection could be made, or the container's connections had been closed: another attempt may find the app, or
+ * descriptors, there.
+ */
 export function isWithoutConnection(error: NodeJS.ErrnoException): boolean {
   const { code, syscall } = error;
   return (
@@ -13,6 +16,8 @@ export function isWithoutConnection(error: NodeJS.ErrnoException): boolean {
     syscall === "connect" ||
     syscall === "getaddrinfo" ||
     code === "UND_ERR_CONNECT_TIMEOUT" ||
+    code === "UND_ERR_CLOSED" ||
+    code === "UND_ERR_DESTROYED" ||
     code === "EMFILE" ||
     code === "ENFILE"
   );

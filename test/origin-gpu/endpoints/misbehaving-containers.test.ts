@@ -71,6 +71,29 @@ describe("a container that does not answer at its health_path any more", () => {
   });
 });
 
+test.each([
+  ["crashes", "/crash"],
+  ["falls sick and is ended", "/sick"],
+])("a call whose container %s before it is sent waits for the next one", async (_how, path) => {
+  const settings = serverEndpoint([], WATCHED);
+  const { endpoint } = endpointOf(settings);
+  const first = await run(endpoint, settings, "/");
+  const call = new StandInCall("/later");
+  const recorded = Promise.withResolvers<"recorded">();
+  const recordStart = vi.fn(async () => await recorded.promise);
+  call.recordStart = recordStart;
+  open(endpoint, settings, call);
+  const { PORT } = JSON.parse(first.call.text) as { PORT: string };
+  await fetch(`http://127.0.0.1:${PORT}${path}`).catch(() => undefined);
+  const isThere = (): boolean => endpoint.containers.some(({ id }) => id === first.call.container);
+  await expect.poll(isThere, PATIENCE).toBe(false);
+  recorded.resolve("recorded");
+  expect(await call.outcome).toBe(200);
+  expect(call.container).not.toBe(first.call.container);
+  // A kill between the two would have left it lost, and a new version could not have taken it.
+  expect([call.withdrawn, recordStart.mock.calls.length]).toEqual([1, 2]);
+});
+
 test("a container that asks for it finishes its calls and is replaced", async () => {
   const settings = serverEndpoint([], { maxInputs: 2 });
   const { endpoint, lines } = endpointOf(settings);

@@ -53,7 +53,13 @@ interface CallTraits {
 type OnBroke = (again: () => void, fail: () => void) => void;
 
 /** Sends a call to the app; resolves with its status or the code of its failure. */
-async function send(method: string, target: string, traits: CallTraits = {}, broke?: OnBroke) {
+async function send(
+  method: string,
+  target: string,
+  traits: CallTraits = {},
+  broke?: OnBroke,
+  refused?: () => Promise<void>,
+) {
   const { promise, resolve } = Promise.withResolvers<number | string>();
   let status = 0;
   const { key, isDurable = false } = traits;
@@ -80,7 +86,7 @@ async function send(method: string, target: string, traits: CallTraits = {}, bro
   const again = (): void => connections.send(proxied);
   connections.send(
     proxied,
-    undefined,
+    refused,
     broke && (async (fail) => await Promise.resolve().then(() => broke(again, fail))),
   );
   return await promise;
@@ -138,6 +144,19 @@ test("nobody is asked once a byte of the response is there", async () => {
   };
   expect(await send("POST", "/dies", {}, refuse)).toBe("origin_error");
 });
+
+test.each(["close", "closeWhenIdle"] as const)(
+  "after %s the app has seen nothing of a call: its endpoint is asked",
+  async (closing) => {
+    await connections[closing]();
+    const refused = Promise.withResolvers<"refused">();
+    const outcome = send("POST", "/", {}, undefined, async () => {
+      refused.resolve("refused");
+      await refused.promise;
+    });
+    expect(await Promise.race([refused.promise, outcome])).toBe("refused");
+  },
+);
 
 test("connections may be closed in any order, any number of times", async () => {
   expect(await send("GET", "/warm")).toBe(200);
