@@ -287,6 +287,11 @@ export class Pool<Call> {
     };
   }
 
+  /** One that is not gone. */
+  container(number: number): PoolContainer | undefined {
+    return this.#containers.get(number);
+  }
+
   /** All that are not gone. */
   get containers(): readonly PoolContainer[] {
     return this.#containers.all;

@@ -2,7 +2,7 @@
  * Runs the pool of one endpoint in real time: carries out its effects on containers, calls and the box, in their order,
  * and tells it what has become of them. core/pool.ts decides.
  */
-import { noticesOf, type StartFailure } from "../containers/container.ts";
+import { noticesOf, StartFailure } from "../containers/container.ts";
 import type { Card } from "../core/cards.ts";
 import type { ClaimNeeds } from "../core/claims.ts";
 import type { ContainerState } from "../core/container-states.ts";
@@ -79,8 +79,7 @@ export class PoolDriver {
         this.#apply(this.#pool.stuck(number, now()));
       },
       onExited: (number) => this.#apply(this.#pool.exited(number, now())),
-      callsOf: (number) =>
-        this.#pool.containers.find((container) => container.number === number)?.calls ?? 0,
+      callsOf: (number) => this.#pool.container(number)?.calls ?? 0,
     });
     this.#claims = claims.pool(identity, needs, {
       onGranted: (number, cards) => {
@@ -90,8 +89,7 @@ export class PoolDriver {
       },
       onYieldAsked: (number, reason) => {
         noticesOf(source)(`postern: it finishes its calls and makes room: ${YIELD_WORDS[reason]}`);
-        const maySleep = reason === "wanted";
-        this.#apply(this.#pool.yieldAsked(number, now(), { maySleep }));
+        this.#apply(this.#pool.yieldAsked(number, now(), { maySleep: reason === "wanted" }));
       },
       onImpossible: (number) => {
         const failure = impossibleClaim(needs);
@@ -148,7 +146,6 @@ export class PoolDriver {
   }
 
   requeued(queued: QueuedCall): void {
-    queued.container = undefined;
     this.#apply(this.#pool.requeued(queued, now()));
   }
 
@@ -187,12 +184,15 @@ export class PoolDriver {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    // Of a container that still waits for the box no failure comes.
+    this.#proof.reject(new StartFailure("starting_failed", "ended before it was ready"));
     this.#apply(this.#pool.retire(now()));
     await this.#containers.close();
   }
 
   #onFailed(number: number, failure: StartFailure): void {
-    this.#proof.reject(failure);
+    // Another one follows where the pool itself has ended it.
+    if (this.#pool.container(number)?.state !== "stopping") this.#proof.reject(failure);
     const { code, permanent: isPermanent } = failure;
     this.#apply(this.#pool.failed(number, { code, isPermanent }, now()));
   }
@@ -273,7 +273,7 @@ export class PoolDriver {
 
   /** A claim may be granted in the moment in which its pool gives it up. */
   #giveBackUnwanted(number: number): void {
-    const state = this.#pool.containers.find((each) => each.number === number)?.state;
+    const state = this.#pool.container(number)?.state;
     if (state === undefined) this.#claims.free(number);
     else if (state === "asleep") this.#claims.slept(number);
   }

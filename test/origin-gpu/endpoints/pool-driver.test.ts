@@ -58,7 +58,6 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
       container: undefined,
       unsent: 0,
       reruns: 0,
-      sendOver: undefined,
     };
     pool.request(queued);
     return queued;
@@ -145,6 +144,28 @@ test("a new version takes over a fixed port, and gives it back where it fails", 
   await expect(broken.pool.proved).rejects.toMatchObject({ code: "starting_failed" });
   await broken.pool.close();
   expect(await old.outcome("b")).toBe(`http://127.0.0.1:${port}`);
+});
+
+test("a new version that is given up while it waits for its port is known not to become ready", async () => {
+  const port = await freePort();
+  const claims = new BoxClaims(new Box());
+  const old = poolOf(serverEndpoint([], { port }), { claims });
+  old.request("a");
+  const origin = await old.outcome("a");
+  const { pool, lines } = poolOf(serverEndpoint([], { port }), { claims, rollout: "overlap" });
+  expect(pool.counts.starting).toBe(1);
+  await pool.close();
+  await expect(pool.proved).rejects.toMatchObject({ code: "starting_failed" });
+  expect(lines).toEqual([]);
+  expect((await fetch(origin)).status).toBe(200);
+});
+
+test("a container that is stopped by hand while it starts is no failed start: another one shows that it works", async () => {
+  const { pool } = poolOf(serverEndpoint());
+  const [first] = pool.containers;
+  expect(pool.stop(first?.id ?? "")).toBe(true);
+  await pool.proved;
+  expect(pool.containers.map(({ id }) => id)).not.toContain(first?.id);
 });
 
 test("after close nothing of it runs, and what waits has been handed over", async () => {
