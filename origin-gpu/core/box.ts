@@ -8,11 +8,12 @@
  * no call waits for. A claim at whose turn there is no room reserves the room that it will have (claim-planner.ts): small
  * claims behind it do not starve it. A pool that yielded has had its turn: calls that still wait there count from then.
  *
- * Who yields: an idle holder, the one used least recently first. A busy one drains only for a claim that has waited for
- * `patienceMs`, and first serves its own callers that are older than that claim's, for up to `mostPatienceMs`. It drains
- * only for a pool with fewer containers than its own has. No holder yields while it loads, within `residencyMs` after
- * that, or as a new version that is being prepared. So with n pools in line a claim waits at most n times the sum of
- * `mostPatienceMs`, the longest call and the longest load.
+ * Who yields: an idle holder, the one used least recently first. A busy one drains when its turn is over, which begins when
+ * it is ready and a claim waits. The turn lasts for `patienceMs`, or as long as its load took; then until it has served its
+ * callers that came before the turn, up to `mostPatienceMs`. So those that waited together are served together. A busy
+ * holder drains only for a pool with fewer containers than its own has. No holder yields while it loads, within
+ * `residencyMs` after that, or as a new version that is being prepared. So with n pools in line a claim waits at most n
+ * times the sum of `mostPatienceMs`, the longest call and the longest load.
  *
  * Besides the events of claims, the box hears `leaving`, `stuck`, `slept` and `unpin` of holders: a plan counts on one
  * that ends anyway, and never on one that can't end. A container that sleeps gives its cards back, keeps its port, and
@@ -41,7 +42,7 @@ import type {
   YieldReason,
 } from "./claims.ts";
 
-const ARBITRATION_LIMITS: ArbitrationLimits = {
+export const ARBITRATION_LIMITS: ArbitrationLimits = {
   residencyMs: 5 * SECOND_MS,
   patienceMs: 30 * SECOND_MS,
   mostPatienceMs: 2 * MINUTE_MS,

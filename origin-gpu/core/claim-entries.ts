@@ -18,6 +18,7 @@ export interface Holder {
   readonly needs: ClaimNeeds;
   readonly cards: readonly Card[];
   rollout: Rollout | undefined;
+  readonly grantedAtMs: number;
   /** Since when it has been ready; undefined while it loads. */
   usefulAtMs: number | undefined;
   inFlight: number;
@@ -39,6 +40,7 @@ export function newHolder(
 ): Holder {
   return {
     ...granted,
+    grantedAtMs: nowMs,
     usefulAtMs: undefined,
     inFlight: 0,
     oldestWaiterMs: undefined,

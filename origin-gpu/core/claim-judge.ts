@@ -36,9 +36,15 @@ export function judgeYield(
   if (!isBusy(holder)) return { dueMs: passed(settledMs, nowMs), cost: "idle" };
   const [own = 0, others = 0] = [counts.get(claim.pool), counts.get(holder.claim.pool)];
   if (own >= others) return { dueMs: Infinity, cost: "busy" };
-  const hasOlder = holder.oldestWaiterMs !== undefined && holder.oldestWaiterMs < turnMs;
-  const patientMs = turnMs + (hasOlder ? limits.mostPatienceMs : limits.patienceMs);
-  return { dueMs: passed(Math.max(settledMs, patientMs), nowMs), cost: "busy" };
+  // Of one turn: the holder serves and the claim waits.
+  const sinceMs = Math.max(turnMs, holder.usefulAtMs);
+  const hasOlder = holder.oldestWaiterMs !== undefined && holder.oldestWaiterMs < sinceMs;
+  const { patienceMs, mostPatienceMs } = limits;
+  const loadMs = holder.usefulAtMs - holder.grantedAtMs;
+  const waitsMs = hasOlder
+    ? mostPatienceMs
+    : Math.min(mostPatienceMs, Math.max(patienceMs, loadMs));
+  return { dueMs: passed(Math.max(settledMs, sinceMs + waitsMs), nowMs), cost: "busy" };
 }
 
 /** All times that have come are equal. */

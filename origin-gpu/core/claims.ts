@@ -73,8 +73,11 @@ export type BoxEffect =
 export interface ArbitrationLimits {
   /** A container that became ready is left alone so long: a swap that comes sooner costs more than it brings. */
   readonly residencyMs: number;
-  /** A claim waits so long until a busy container drains for it, once that has served its older callers. */
+  /**
+   * A busy container goes on so long while a claim waits, and as long as its own load took: a turn that is short beside
+   * the loads would leave the GPU loading for most of the time.
+   */
   readonly patienceMs: number;
-  /** A claim waits so long until a busy container drains for it whatever calls wait there. */
+  /** It goes on so long at most, for callers that came before the turn began. */
   readonly mostPatienceMs: number;
 }

@@ -283,16 +283,17 @@ export class BoxWorld {
     if (isReplaced) return;
     if (readyAtMs === undefined) throw new Error(`${claim.id} loads`);
     if (this.nowMs < readyAtMs + LIMITS.residencyMs) throw new Error(`${claim.id} has just come`);
-    const waited = waiting.map((other) => this.nowMs - this.turnOf(other));
-    if (waited.length === 0) throw new Error(`${claim.id} yields to nobody`);
+    if (waiting.length === 0) throw new Error(`${claim.id} yields to nobody`);
     if (!isBusy) return;
-    if (Math.max(...waited) < LIMITS.patienceMs) throw new Error(`${claim.id} works`);
-    const isOlder = waiting.some(
-      (other) =>
-        this.nowMs - this.turnOf(other) >= LIMITS.mostPatienceMs ||
-        (oldestWaiterMs ?? Infinity) >= this.turnOf(other),
+    const turnsMs = waiting.map((other) => Math.max(this.turnOf(other), readyAtMs));
+    if (turnsMs.every((sinceMs) => this.nowMs - sinceMs < LIMITS.patienceMs)) {
+      throw new Error(`${claim.id} works`);
+    }
+    const mayEnd = turnsMs.some(
+      (sinceMs) =>
+        this.nowMs - sinceMs >= LIMITS.mostPatienceMs || (oldestWaiterMs ?? Infinity) >= sinceMs,
     );
-    if (!isOlder) throw new Error(`${claim.id} has older callers`);
+    if (!mayEnd) throw new Error(`${claim.id} has older callers`);
   }
 
   #known(id: string): TestedClaim {

@@ -101,7 +101,8 @@ describe("whole cards", () => {
         } else world.use(claim, 1, world.nowMs - 500);
       }
       world.advance(100);
-      expect(world.nowMs - startedMs).toBeLessThan(LIMITS.patienceMs + 2 * LIMITS.residencyMs);
+      // One turn of the claim before it, and one of those that have the cards.
+      expect(world.nowMs - startedMs).toBeLessThan(2 * LIMITS.patienceMs + LIMITS.residencyMs);
     }
   });
 });
@@ -193,6 +194,31 @@ describe("who yields", () => {
     expect(world.yields).toEqual([]);
     // The next one in its queue came after the claim.
     world.use(holder, 1, world.nowMs);
+    expect(world.yields).toHaveLength(1);
+  });
+
+  test("a busy one serves all that waited for it together, also those that came after the claim", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = world.want(pool("a"));
+    world.want(pool("b"));
+    world.advance(100);
+    world.use(holder, 1, 50);
+    world.advance(LIMITS.patienceMs);
+    expect(world.yields).toEqual([]);
+    world.use(holder, 1, 150);
+    expect(world.yields).toHaveLength(1);
+  });
+
+  test("a busy one goes on for as long as its load took", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = world.want(pool("a"));
+    world.want(pool("b"));
+    const loadMs = 2 * LIMITS.patienceMs;
+    world.advance(loadMs);
+    world.use(holder, 1);
+    world.advance(loadMs - 1);
+    expect(world.yields).toEqual([]);
+    world.advance(1);
     expect(world.yields).toHaveLength(1);
   });
 
