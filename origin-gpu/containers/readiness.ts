@@ -8,18 +8,22 @@ import { systemTimer, type Timer } from "../../base/runtime/timer.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import { answerProblem, askContainer } from "./container-request.ts";
 
+/** How long a pause is: a share of the time so far, within bounds. */
+interface PausePolicy {
+  readonly firstMs: number;
+  readonly share: number;
+  readonly longestMs: number;
+}
+
 /**
  * Between two connections that nothing takes. So a server is noticed within 25 ms, also after a load of minutes. The
- * two addresses of a container cost 1 to 3 % of a core.
+ * two addresses of a container then cost 1 to 3 % of a core.
  */
-const CONNECT_PAUSE_MS = 20;
-/**
- * A server that listens and is not ready is asked this often at first. Then the pause is this share of the time that
- * it has listened, up to a maximum: each question costs it an answer, and often a line in its log.
- */
-const FIRST_QUESTION_PAUSE_MS = 20;
-const QUESTION_PAUSE_SHARE = 0.02;
-const MAX_QUESTION_PAUSE_MS = 250;
+const CONNECT_PAUSE: PausePolicy = { firstMs: 5, share: 0.02, longestMs: 20 };
+
+/** Between two questions to a server that listens and is not ready: each costs it an answer, and often a line in its log. */
+const QUESTION_PAUSE: PausePolicy = { firstMs: 20, share: 0.02, longestMs: 250 };
+
 const CONNECT_TIMEOUT_MS = 2_000;
 const HEALTH_TIMEOUT_MS = 10 * SECOND_MS;
 
@@ -85,6 +89,7 @@ async function untilOneIsReady(
     healthProblem = problemOf,
   }: Asked,
 ): Promise<string> {
+  const begunMs = now();
   let listensSince: number | undefined;
   for (;;) {
     let problem: string | undefined;
@@ -102,18 +107,17 @@ async function untilOneIsReady(
     // An attempt that the signal itself broke off says nothing about the server.
     signal.throwIfAborted();
     onProblem(origin, problem);
-    const pauseMs =
-      listensSince === undefined ? CONNECT_PAUSE_MS : questionPauseMs(now() - listensSince);
-    await new Promise<void>((resolve) => void timer(resolve, pauseMs));
+    const pause =
+      listensSince === undefined
+        ? pauseMs(CONNECT_PAUSE, now() - begunMs)
+        : pauseMs(QUESTION_PAUSE, now() - listensSince);
+    await new Promise<void>((resolve) => void timer(resolve, pause));
     signal.throwIfAborted();
   }
 }
 
-function questionPauseMs(listensForMs: number): number {
-  return Math.min(
-    MAX_QUESTION_PAUSE_MS,
-    Math.max(FIRST_QUESTION_PAUSE_MS, listensForMs * QUESTION_PAUSE_SHARE),
-  );
+function pauseMs({ firstMs, share, longestMs }: PausePolicy, sinceMs: number): number {
+  return Math.min(longestMs, Math.max(firstMs, sinceMs * share));
 }
 
 /**

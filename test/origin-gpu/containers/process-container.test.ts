@@ -242,6 +242,15 @@ describe("a stop", () => {
     await untilGone(pid);
   });
 
+  test("ends a server that is frozen", async () => {
+    const one = start(serverEndpoint(["--child", "group"], { exitGracePeriod: 0.2 }));
+    await one.container.ready;
+    const pids = [await one.pid("server"), await one.pid("child")];
+    for (const pid of pids) process.kill(pid, "SIGSTOP");
+    await one.container.stop();
+    expect(pids.filter(isAlive)).toEqual([]);
+  });
+
   test("lets a worker finish whose leader is gone already", async () => {
     const worker = `process.on("SIGTERM", () => setTimeout(() => { console.log("finished"); process.exit(); }, 300));
       require("node:http").createServer().listen(process.env.PORT, "127.0.0.1")`;
@@ -277,6 +286,7 @@ describe("a container that listens on more than loopback", () => {
   test("is served with a warning", async () => {
     const one = start(serverEndpoint(["--host", "0.0.0.0"]));
     const { origin } = await one.container.ready;
+    await new Promise(setImmediate);
     expect(one.lines).toContainEqual(
       expect.stringMatching(
         new RegExp(
@@ -289,6 +299,7 @@ describe("a container that listens on more than loopback", () => {
   test("others earn none", async () => {
     const one = start(serverEndpoint());
     await one.container.ready;
+    await new Promise(setImmediate);
     expect(one.lines.filter((line) => line.includes("warning"))).toEqual([]);
   });
 });
