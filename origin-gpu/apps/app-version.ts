@@ -14,6 +14,8 @@ export interface VersionDescription extends AppIdentity {
   readonly endpoints: readonly EndpointConfig[];
   /** In front of a function's name in the log. */
   readonly logName: string;
+  /** It is served for as long as a command runs (`postern serve`). */
+  readonly isEphemeral?: boolean;
 }
 
 /** The services that all versions on this box share. */
@@ -54,7 +56,7 @@ export class AppVersion {
     { onServing: _onServing, logs, ...services }: BoxServices,
     { isProved = false, isPrepared = false }: VersionBeginning = {},
   ) {
-    const { environment, app, version, endpoints, logName } = description;
+    const { environment, app, version, endpoints, logName, isEphemeral } = description;
     for (const settings of endpoints) {
       const { function: name } = settings;
       this.#settings.set(name, settings);
@@ -72,6 +74,7 @@ export class AppVersion {
           rollout: isPrepared ? settings.rollout : undefined,
         },
         isProved,
+        isEphemeral,
       });
       this.#endpoints.set(name, endpoint);
     }

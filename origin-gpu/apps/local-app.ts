@@ -145,7 +145,7 @@ export class LocalApp {
 
   /** With today's values of its secrets. */
   async #describe(config: AppConfig, { urls, token }: Accepted): Promise<VersionDescription> {
-    const { box, region, secrets, loopbackUrls } = this.#options;
+    const { box, region, secrets, loopbackUrls, devSuffix } = this.#options;
     const { environment, app } = nameOf(config);
     const names = secretNames(config);
     const values = names.length === 0 ? {} : await secrets(environment, names);
@@ -155,6 +155,7 @@ export class LocalApp {
       app,
       endpoints: config.endpoints.map((endpoint) => withSecrets(endpoint, values)),
       logName: "",
+      isEphemeral: devSuffix !== undefined,
       box,
       region,
       version: 0,

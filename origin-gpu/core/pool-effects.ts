@@ -20,6 +20,8 @@ export interface PoolSettings {
   readonly givesUpStarts: boolean;
   /** Containers sleep instead of ending when another pool needs what they claim. */
   readonly canSleep: boolean;
+  /** Nothing is started any more after so many failures without a container that was well between them. */
+  readonly mostFailures?: number;
 }
 
 export type StartFailureCode = "starting_failed" | "startup_timeout";
@@ -55,7 +57,7 @@ export type PoolEffect<Call> =
   | {
       readonly type: "refuse";
       readonly call: Call;
-      readonly code: StartFailureCode | "queue_full";
+      readonly code: StartFailureCode | "queue_full" | "gave_up";
       readonly retryAfterS: number;
     }
   /** The version has ended: its successor takes the call. The pool has forgotten it. */

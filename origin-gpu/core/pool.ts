@@ -123,7 +123,7 @@ export class Pool<Call> {
         container.idleSinceMs = nowMs;
         this.#isProved = true;
         this.#isBroken = false;
-        this.#scaler.onReady();
+        this.#scaler.onReady(nowMs);
       }
     });
   }
@@ -271,6 +271,21 @@ export class Pool<Call> {
     return this.waitingSinceMs ?? this.#scaler.askedSinceMs;
   }
 
+  /** Failures without a container that was well between them. */
+  get failures(): number {
+    return this.#scaler.failures;
+  }
+
+  /** No container is started any more: there were too many failures. */
+  get hasGivenUp(): boolean {
+    return this.#scaler.hasGivenUp(this.#settings);
+  }
+
+  /** The next start comes no earlier. */
+  get notBeforeMs(): number {
+    return this.#scaler.notBeforeMs;
+  }
+
   get counts(): PoolCounts {
     const inState = (...states: ContainerState[]) =>
       this.#containers.count(({ state }) => states.includes(state));
@@ -324,6 +339,7 @@ export class Pool<Call> {
   #settled(nowMs: number): Effects<Call> {
     this.#assignWaiting(nowMs);
     this.#scale(nowMs);
+    if (this.hasGivenUp && !this.#hasContainers) this.#refuseAll(nowMs);
     this.#arm(nowMs);
     const effects = this.#effects;
     this.#effects = [];
@@ -353,7 +369,12 @@ export class Pool<Call> {
   /** The next start may not be tried yet, and the last one says that it will fail. */
   #refusesAtOnce(nowMs: number): boolean {
     const isHopeless = this.#isBroken && nowMs < this.#scaler.notBeforeMs;
-    return isHopeless && this.#containers.count((container) => container.isPresent) === 0;
+    return isHopeless && !this.#hasContainers;
+  }
+
+  /** Containers take calls, now or soon. */
+  get #hasContainers(): boolean {
+    return this.#containers.count((container) => container.isPresent) > 0;
   }
 
   /** More calls wait than may, besides those for which a container is on its way. */
@@ -378,9 +399,17 @@ export class Pool<Call> {
     }
   }
 
+  /** No container will come: all calls that wait end, accepted ones too. */
+  #refuseAll(nowMs: number): void {
+    for (let entry = this.#queue.shift(); entry !== undefined; entry = this.#queue.shift()) {
+      this.#refuse(entry.call, nowMs);
+    }
+  }
+
   #refuse(call: Call, nowMs: number): void {
     const retryAfterS = Math.max(1, Math.ceil((this.#scaler.notBeforeMs - nowMs) / SECOND_MS));
-    this.#effects.push({ type: "refuse", call, code: this.#lastFailure, retryAfterS });
+    const code = this.hasGivenUp ? "gave_up" : this.#lastFailure;
+    this.#effects.push({ type: "refuse", call, code, retryAfterS });
   }
 
   #refuseForRoom(call: Call): void {

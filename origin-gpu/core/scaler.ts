@@ -5,7 +5,13 @@
 import { SECOND_MS } from "../../base/units.ts";
 import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
 import type { PoolSettings } from "./pool-effects.ts";
-import { type FailureHistory, NO_FAILURES, afterCrash, afterFailedStart } from "./start-backoff.ts";
+import {
+  type FailureHistory,
+  NO_FAILURES,
+  afterCrash,
+  afterFailedStart,
+  afterReady,
+} from "./start-backoff.ts";
 
 /** A caller may come back at once, as a reloaded page does: a start that nobody needs goes on so long. */
 const GIVE_UP_MS = 10 * SECOND_MS;
@@ -47,6 +53,16 @@ export class Scaler {
     return this.#history.notBeforeMs;
   }
 
+  /** Failures without a container that was well between them. */
+  get failures(): number {
+    return this.#history.failures;
+  }
+
+  /** Nothing is started any more. */
+  hasGivenUp({ mostFailures = Infinity }: PoolSettings): boolean {
+    return this.failures >= mostFailures;
+  }
+
   /** Starts a container where none is there or on its way, whether or not calls need it. */
   askForOne(nowMs: number): void {
     this.#askedSinceMs = this.#containers.count(isPresent) === 0 ? nowMs : undefined;
@@ -57,7 +73,8 @@ export class Scaler {
     return this.#askedSinceMs;
   }
 
-  onReady(): void {
+  onReady(nowMs: number): void {
+    this.#history = afterReady(this.#history, nowMs);
     this.#isFailing = false;
     this.#askedSinceMs = undefined;
   }
@@ -91,7 +108,8 @@ export class Scaler {
     const load = this.#containers.load();
     const present = this.#containers.count(isPresent);
     const isShort = present < this.#goal(waiting.calls + load.calls, settings);
-    const startMs = isShort && nowMs < this.notBeforeMs ? this.notBeforeMs : Infinity;
+    const isDueLater = isShort && nowMs < this.notBeforeMs && !this.hasGivenUp(settings);
+    const startMs = isDueLater ? this.notBeforeMs : Infinity;
     const changeMs = Math.min(startMs, this.#needlessSinceMs + GIVE_UP_MS);
     if (present <= this.#goal(waiting.activeCalls + load.activeCalls, settings)) return changeMs;
     const idle = this.#containers.all.filter(isIdle).map(({ idleSinceMs }) => idleSinceMs);
@@ -129,7 +147,9 @@ export class Scaler {
     this.#needlessSinceMs = Infinity;
   }
 
-  #start(goal: number, { maxContainers }: PoolSettings, nowMs: number): void {
+  #start(goal: number, settings: PoolSettings, nowMs: number): void {
+    const { maxContainers } = settings;
+    if (this.hasGivenUp(settings)) return;
     for (;;) {
       if (this.#containers.count(isPresent) >= goal) return;
       // One that is being ended may still have the memory of a GPU that nobody declared.

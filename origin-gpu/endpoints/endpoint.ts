@@ -19,7 +19,8 @@ import { BlockedWatch } from "./blocked-watch.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
 import { Grace } from "./grace.ts";
-import { type ListedContainer, PoolDriver } from "./pool-driver.ts";
+import type { ListedContainer } from "./listed-container.ts";
+import { PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
@@ -37,6 +38,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly identity: PoolIdentity;
   /** The version serves elsewhere: no container has to show first that it becomes ready. */
   readonly isProved: boolean;
+  /** As in `poolSettings`. */
+  readonly isEphemeral?: boolean | undefined;
 }
 
 /** An endpoint's containers and waiting requests, without its name. */
@@ -64,7 +67,7 @@ export class Endpoint {
 
   /** Starts a container, unless the version is proved and needs none yet. */
   constructor(options: EndpointOptions) {
-    const { settings, isProved, claims, identity } = options;
+    const { settings, isProved, isEphemeral, claims, identity } = options;
     const log = noticesOf(options);
     this.#options = options;
     this.#relays = new Relays(log);
@@ -99,7 +102,7 @@ export class Endpoint {
     });
     this.#pool = new PoolDriver({
       source: options,
-      settings: poolSettings(settings),
+      settings: poolSettings(settings, isEphemeral),
       claims,
       identity,
       needs: claimNeeds(settings),
@@ -164,7 +167,8 @@ export class Endpoint {
 
   /** Has other numbers of containers from now on, until the next version. */
   rescale(scaling: Partial<ScalingConfig>): void {
-    this.#pool.change(poolSettings({ ...this.#options.settings, ...scaling }));
+    const { settings, isEphemeral } = this.#options;
+    this.#pool.change(poolSettings({ ...settings, ...scaling }, isEphemeral));
   }
 
   /** The version that it was prepared for serves now. */

@@ -5,29 +5,19 @@
 import { noticesOf, StartFailure } from "../containers/container.ts";
 import type { Card } from "../core/cards.ts";
 import type { ClaimNeeds } from "../core/claims.ts";
-import type { ContainerState } from "../core/container-states.ts";
 import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
 import { type CallStanding, Pool, type PoolCounts } from "../core/pool.ts";
 import { isPassive } from "../core/keeps-awake.ts";
 import type { BoxClaims, PoolClaims, PoolIdentity } from "./box-claims.ts";
 import { impossibleClaim, YIELD_WORDS } from "./claim-words.ts";
 import { type ContainerSource, EndpointContainers } from "./endpoint-containers.ts";
+import { FailureStory } from "./failure-story.ts";
+import type { ListedContainer } from "./listed-container.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import type { ServingContainer } from "./serving-container.ts";
 
 type Effect = PoolEffect<QueuedCall>;
 type MovedEffect = Extract<ContainerEffect, { type: "moved" }>;
-
-/** A container of the endpoint, for lists. */
-export interface ListedContainer {
-  readonly id: string;
-  readonly state: ContainerState;
-  /** Calls that it works on. */
-  readonly calls: number;
-  readonly cards: readonly Card[];
-  /** When its process was begun, in milliseconds since 1970; undefined before that. */
-  readonly startedAtMs: number | undefined;
-}
 
 export interface PoolDriverOptions {
   readonly source: ContainerSource;
@@ -48,6 +38,7 @@ export class PoolDriver {
   readonly #pool: Pool<QueuedCall>;
   readonly #containers: EndpointContainers;
   readonly #claims: PoolClaims;
+  readonly #failures: FailureStory;
   /** The cards of each container that has some. */
   readonly #cards = new Map<number, readonly Card[]>();
   /** Effects whose turn has not come: one of them may cause further events. */
@@ -62,6 +53,7 @@ export class PoolDriver {
     const { source, settings, isProved, claims, identity, needs } = options;
     this.#options = options;
     this.#pool = new Pool(settings, { isProved });
+    this.#failures = new FailureStory(this.#pool, noticesOf(source));
     this.#containers = new EndpointContainers(source, {
       onPrepared: (number) => this.#apply(this.#pool.prepared(number, now())),
       onReady: (number) => {
@@ -123,8 +115,9 @@ export class PoolDriver {
     }));
   }
 
+  /** Why a container failed last, in one line; empty where none did. */
   get lastFailure(): string {
-    return this.#containers.lastFailure;
+    return this.#failures.describe(this.#containers.lastFailure);
   }
 
   /** Where a call stands; undefined for one that is not here. */
@@ -209,6 +202,7 @@ export class PoolDriver {
       this.#isApplying = false;
     }
     this.#tellUse();
+    this.#failures.tell(now());
     if (this.#idle !== undefined && this.#pool.counts.running === 0) this.#idle.resolve();
   }
 

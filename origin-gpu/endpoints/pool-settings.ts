@@ -7,7 +7,11 @@ import type { PoolSettings } from "../core/pool-effects.ts";
 /** A server that somebody else runs has one container for ever. */
 const UPSTREAM = { minContainers: 1, maxContainers: 1, bufferContainers: 0 } as const;
 
-export function poolSettings(endpoint: EndpointConfig): PoolSettings {
+/** An ephemeral app's user is there to read why, and to mend it: with its pauses that is half a minute of failures. */
+const FAILURES_OF_AN_EPHEMERAL_APP = 6;
+
+/** @param isEphemeral the app is served for as long as a command runs; a deployed one is tried for ever */
+export function poolSettings(endpoint: EndpointConfig, isEphemeral = false): PoolSettings {
   const { maxInputs, targetInputs, maxPending, maxPendingAsync } = endpoint;
   const { minContainers, maxContainers, bufferContainers } =
     endpoint.kind.type === "upstream" ? UPSTREAM : endpoint;
@@ -23,6 +27,7 @@ export function poolSettings(endpoint: EndpointConfig): PoolSettings {
     startupTimeoutMs: endpoint.startupTimeout * SECOND_MS,
     givesUpStarts: endpoint.gpus.length > 0 || endpoint.gpuMemory !== undefined,
     canSleep: endpoint.sleep.length > 0,
+    mostFailures: isEphemeral ? FAILURES_OF_AN_EPHEMERAL_APP : Infinity,
   };
 }
 

@@ -7,6 +7,7 @@ type PoolRefusal = Omit<Extract<PoolEffect<never>, { type: "refuse" }>, "call" |
 const DETAILS = {
   starting_failed: () => "its process did not become ready; the box's log says why",
   startup_timeout: () => "it was not ready within its startup_timeout; the box's log says more",
+  gave_up: () => "it failed too often and is not started any more; the box's log says why",
   queue_full: (functionName: string) => `${functionName} has as many calls waiting as it may`,
 } as const satisfies Record<PoolRefusal["code"], (functionName: string) => string>;
 
@@ -15,5 +16,7 @@ export function failureOfRefusal(
   { code, retryAfterS }: PoolRefusal,
   functionName: string,
 ): Failure {
+  // No time helps.
+  if (code === "gave_up") return { code: "starting_failed", detail: DETAILS[code]() };
   return { code, detail: DETAILS[code](functionName), retryAfter: retryAfterS };
 }

@@ -149,7 +149,8 @@ export class PoolWorld {
     } else if (effect.type === "assign") {
       this.#assign(effect.call, effect.container);
     } else if (effect.type === "refuse") {
-      demand(this.calls.get(effect.call)?.accepted === false, "an accepted call is never refused");
+      const isAccepted = this.calls.get(effect.call)?.accepted !== false;
+      demand(!isAccepted || this.pool.hasGivenUp, "an accepted call is refused by no other pool");
       this.#forget(effect.call);
       this.refused += 1;
     } else if (effect.type === "hand_over") {

@@ -116,6 +116,33 @@ describe("a cold start", () => {
     expect(pool.ready(4)).toEqual(["b at 4"]);
   });
 
+  test("that fails too often for an ephemeral app is the last, and all who wait are refused", () => {
+    const pool = new TestPool({ mostFailures: 2 }, { isProved: true });
+    pool.request("a");
+    pool.request("b", { accepted: true });
+    expect(pool.fail(1)).toEqual([]);
+    expect(pool.pass(1_000)).toEqual(["launch 2"]);
+    expect(pool.pool.hasGivenUp).toBe(false);
+    expect(pool.fail(2)).toEqual(["a gave_up 2", "b gave_up 2"]);
+    expect(pool.pool.hasGivenUp).toBe(true);
+    expect(pool.pass(600_000)).toEqual([]);
+    expect(pool.request("c")).toEqual(["c gave_up 1"]);
+  });
+
+  test("that fails counts no failure of a time before containers were well for a minute", () => {
+    const pool = new TestPool({ mostFailures: 2 }, { isProved: true });
+    pool.request("a");
+    pool.fail(1);
+    pool.pass(1_000);
+    pool.ready(2);
+    pool.finish("a");
+    pool.pass(60_000);
+    pool.exit(2);
+    expect(pool.request("b")).toEqual(["launch 3"]);
+    pool.fail(3);
+    expect(pool.pool.failures).toBe(1);
+  });
+
   test("is given up before it was granted anything, when its last caller leaves", () => {
     const pool = new Pool<string>(SETTINGS);
     const claims = pool.request("a", 0).map(({ type }) => type);

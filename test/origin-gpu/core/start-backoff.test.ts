@@ -4,6 +4,7 @@ import {
   NO_FAILURES,
   afterCrash,
   afterFailedStart,
+  afterReady,
 } from "../../../origin-gpu/core/start-backoff.ts";
 
 const MINUTE_MS = 60_000;
@@ -31,4 +32,14 @@ test("a container that served for a minute begins a new story", () => {
   const crashed = afterCrash(troubled, MINUTE_MS, 5000);
   expect(crashed).toEqual({ failures: 1, notBeforeMs: 5000 });
   expect(afterCrash(troubled, MINUTE_MS - 1, 5000).notBeforeMs).toBe(7000);
+});
+
+test("failures before a minute of service are forgotten, whatever fails next", () => {
+  const troubled = afterFailedStart(afterFailedStart(NO_FAILURES, 0), 0);
+  const ready = afterReady(afterReady(troubled, 1_000), 30_000);
+  expect(afterFailedStart(ready, 1_000 + MINUTE_MS).failures).toBe(1);
+  expect(afterFailedStart(ready, 999 + MINUTE_MS).failures).toBe(3);
+  // A failure in between begins the minute anew.
+  const failed = afterReady(afterCrash(ready, 10, 30_000), 31_000);
+  expect(afterFailedStart(failed, 1_000 + MINUTE_MS).failures).toBe(4);
 });

@@ -20,6 +20,7 @@ interface PoolTraits {
   readonly claims?: BoxClaims;
   readonly isProved?: boolean;
   readonly rollout?: Rollout;
+  readonly mostFailures?: number;
 }
 
 function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
@@ -32,7 +33,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
       usePython: plainPython,
       ...listening((line) => lines.push(line)),
     },
-    settings: poolSettings(settings),
+    settings: { ...poolSettings(settings), mostFailures: traits.mostFailures ?? Infinity },
     claims: traits.claims ?? new BoxClaims(new Box()),
     identity: { app: "main/shop", functionName: "web", rollout: traits.rollout },
     needs: claimNeeds(settings),
@@ -113,6 +114,23 @@ test("one that fails to start is not started for every call, and is when its tim
   }, PATIENCE);
   await expect.poll(() => pool.counts.ready, PATIENCE).toBe(1);
 });
+
+test("one that fails again and again is a crash loop, and the log and the list say so", async () => {
+  const settings = serverEndpoint(["--exit-at-start", "3"], { startupTimeout: 60 });
+  const { pool, lines, request, outcome } = poolOf(settings, { isProved: true, mostFailures: 4 });
+  request("a");
+  expect(await outcome("a")).toBe("gave_up");
+  const stories = lines.filter((line) => line.includes("failures in a row"));
+  expect(stories).toEqual([
+    "postern: crash loop, 3 failures in a row without a minute of service: the next start is at least 4 s away",
+    "postern: given up after 4 failures in a row without a minute of service: change the app, or serve it anew",
+  ]);
+  expect(pool.lastFailure).toBe(
+    "given up after 4 failures in a row: ended with code 3 before it was ready",
+  );
+  request("b");
+  expect(await outcome("b")).toBe("gave_up");
+}, 30_000);
 
 test("a pool has as many as its calls need, and none when it was idle for scaledown_window", async () => {
   const settings = serverEndpoint([], { maxContainers: 2, scaledownWindow: 0.2 });

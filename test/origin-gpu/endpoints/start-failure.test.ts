@@ -11,3 +11,11 @@ test.each([
   expect(failure).toMatchObject({ code, retryAfter: 7 });
   expect(failure.detail).toMatch(detail);
 });
+
+test("a container that is not started any more is no matter of time", () => {
+  const failure = failureOfRefusal({ code: "gave_up", retryAfterS: 7 }, "chat");
+  expect(failure).toEqual({
+    code: "starting_failed",
+    detail: "it failed too often and is not started any more; the box's log says why",
+  });
+});
