@@ -183,7 +183,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const head = request.headers.get(HEAD) ?? "";
     const isWhole = request.headers.has(WHOLE);
     const body = isWhole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
-    const response = this.#streamResponse(request, () => callIdOf(head), { mayPark: true });
+    const isCall = shareOf(request) !== undefined;
+    const callId = isCall ? () => callIdOf(head) : undefined;
+    const response = this.#streamResponse(request, callId, { mayPark: isCall });
     const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
     const end = request.body === null || (isWhole && carried === body);
     response.start(link.streams.open(head, carried, end, response, shareOf(request)));
@@ -230,18 +232,19 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   /**
+   * @param callId absent for an operation
    * @param offset bytes of the body that the attempt leaves out
    * @param mayPark the Worker still has a copy of the request, which it lets go of when the call is parked
    */
   #streamResponse(
     request: Request,
-    callId: () => string | undefined,
+    callId: (() => string | undefined) | undefined,
     { offset = 0, mayPark = false },
   ): StreamResponse {
     const identity = this.#link?.identity;
     const share = shareOf(request);
     const resume: Resume = async (events, from) => {
-      const id = callId();
+      const id = callId?.();
       if (id === undefined || identity === undefined) return undefined;
       const own: OwnLink = {
         identity,
@@ -256,9 +259,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const response = new StreamResponse(request, this.#deadlines, {
       patienceMs: patienceOf(request),
       offset,
-      callId,
+      ...(callId !== undefined && { callId }),
       resume: this.env.POSTERN_ONE_ISOLATE === "1" ? resume : undefined,
-      onPark: mayPark ? (stream) => this.#hold(callId(), stream) : undefined,
+      onPark: mayPark ? (stream) => this.#hold(callId?.(), stream) : undefined,
       onOver: () => forget(),
     });
     if (connection !== null && identity !== undefined) {

@@ -134,7 +134,9 @@ export class StreamResponse implements StreamEvents {
     const isBodiless = end && body.length === 0;
     const length = isBodiless ? undefined : lengthFrom(head, this.#offset);
     this.#body = new ResponseBodyStream(events, length);
-    const resumable = this.#options.resume === undefined;
+    // Nobody can attach to an operation.
+    const { callId, resume } = this.#options;
+    const resumable = callId !== undefined && resume === undefined;
     this.#settle({ kind: "response", head, body: this.#body.readable, resumable });
     this.onData(body, end);
   }
