@@ -21,6 +21,7 @@ export interface ApiOperation<
   Query extends z.ZodObject = z.ZodObject,
   Body extends z.ZodType = z.ZodType,
   Response extends z.ZodType = z.ZodType,
+  Line extends z.ZodType = z.ZodType,
 > {
   readonly id: string;
   readonly method: ApiMethod;
@@ -35,7 +36,9 @@ export interface ApiOperation<
   readonly body?: NamedSchema<Body>;
   /** Takes bytes instead of JSON, whatever the limit of other requests. */
   readonly takesBytes?: true;
-  /** Absent: 204. */
+  /** Answers with lines of JSON of this schema, as they come, instead of a document. */
+  readonly lines?: NamedSchema<Line>;
+  /** Absent, and no lines: 204. */
   readonly response?: NamedSchema<Response> & { readonly status: 200 | 201 };
 }
 
@@ -54,6 +57,9 @@ export function apiOperation<
   Query extends z.ZodObject = typeof NO_QUERY,
   Body extends z.ZodType = z.ZodType<undefined>,
   Response extends z.ZodType = z.ZodType<void>,
->(row: ApiOperation<Path, Query, Body, Response>): ApiOperation<Path, Query, Body, Response> {
+  Line extends z.ZodType = z.ZodType<void>,
+>(
+  row: ApiOperation<Path, Query, Body, Response, Line>,
+): ApiOperation<Path, Query, Body, Response, Line> {
   return row;
 }

@@ -10,7 +10,7 @@ const MAX_EXPIRES_IN_S = 10 * 365 * 86_400;
 const LIMIT_EXPECTED = `must be a whole number from 1 to ${MAX_PAGE_ITEMS}`;
 
 /** A query's numbers are digits and nothing else: `1e1`, ` 5` and an empty value are none. */
-const digits = (value: unknown) =>
+export const digits = (value: unknown) =>
   typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
 
 /** Which page of a list. */

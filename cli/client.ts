@@ -7,7 +7,9 @@ import { request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
 import { text as readText } from "node:stream/consumers";
 import type { Access } from "./access.ts";
+import { LOG_HEARTBEAT_MS } from "../routing/wire/container-logs.ts";
 import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
+import { responseLines } from "./response-lines.ts";
 
 const TIMEOUT_MS = 15_000;
 
@@ -16,6 +18,9 @@ const UPLOAD_IDLE_MS = 60_000;
 
 /** How long what was sent whole may be worked on: a box unpacks code, and waits for its disk. */
 const UPLOAD_ANSWER_MS = 5 * 60_000;
+
+/** How long lines that come as they are made may be silent: there is an empty one each LOG_HEARTBEAT_MS. */
+const MAX_SILENCE_MS = 3 * LOG_HEARTBEAT_MS;
 
 /** Items that a list asks for at a time: what the API gives at most. */
 export const PAGE_ITEMS = 100;
@@ -87,6 +92,12 @@ class ApiRefusal extends CommandFailure {
   }
 }
 
+/** Whether a request failed because the gateway, or the box, knows nothing of what was asked for. */
+export function isUnknown(error: unknown): boolean {
+  const { code = "" } = error instanceof ApiRefusal ? error : {};
+  return ["not_found", "no_such_call"].includes(code);
+}
+
 export class ApiClient {
   readonly #access: Access;
 
@@ -134,8 +145,7 @@ export class ApiClient {
     try {
       return await this.call(operation, request);
     } catch (error) {
-      const { code = "" } = error instanceof ApiRefusal ? error : {};
-      if (["not_found", "no_such_call"].includes(code)) return undefined;
+      if (isUnknown(error)) return undefined;
       throw error;
     }
   }
@@ -162,13 +172,9 @@ export class ApiClient {
     });
     try {
       const headers = { "content-type": "application/octet-stream", "content-length": bytes };
-      await this.#exchange(
-        operation.method,
-        target,
-        headers,
-        content,
-        AbortSignal.any([signal, idle.signal]),
-      );
+      const either = AbortSignal.any([signal, idle.signal]);
+      const response = await this.#open(operation.method, target, headers, content, either);
+      await this.#answerOf(response);
     } catch (error) {
       if (!idle.signal.aborted) throw error;
       throw new CommandFailure(`the upload stood still at ${sent} of ${bytes} bytes`);
@@ -202,22 +208,56 @@ export class ApiClient {
 
   async #send(method: ApiMethod, path: string, body?: object): Promise<unknown> {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    if (body === undefined) return await this.#exchange(method, path, {}, undefined, signal);
+    if (body === undefined) {
+      return await this.#answerOf(await this.#open(method, path, {}, undefined, signal));
+    }
     const content = JSON.stringify(body);
     const headers = {
       "content-type": "application/json",
       "content-length": Buffer.byteLength(content),
     };
-    return await this.#exchange(method, path, headers, content, signal);
+    return await this.#answerOf(await this.#open(method, path, headers, content, signal));
   }
 
-  async #exchange(
+  /**
+   * Yields the lines of an operation as they come, and undefined for each sign of life that brings none: when the
+   * answer begins, and for an empty line. Ends when the signal aborts.
+   * @throws {Unavailable} where the gateway or the box can't be asked now, or the lines break off
+   * @throws {CommandFailure} as `call`
+   */
+  async *lines<Path extends string, Query extends z.ZodObject, Line extends z.ZodType>(
+    operation: ApiOperation<Path, Query, z.ZodType<undefined>, z.ZodType<void>, Line>,
+    request: ClientRequest<Path, Query, z.ZodType<undefined>>,
+    signal: AbortSignal,
+  ): AsyncGenerator<z.output<Line> | undefined> {
+    const { path, query }: LooseRequest = request as object;
+    const target = targetOf(operation, path, query);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
+    try {
+      const either = AbortSignal.any([signal, late.signal]);
+      const response = await this.#open(operation.method, target, {}, undefined, either);
+      clearTimeout(timer);
+      if (response.statusCode !== 200) await this.#answerOf(response);
+      yield undefined;
+      for await (const line of responseLines(response, MAX_SILENCE_MS)) {
+        yield line === "" ? undefined : operation.lines?.schema.parse(JSON.parse(line));
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error instanceof CommandFailure ? error : new Unavailable(brokenOff(error));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #open(
     method: ApiMethod,
     path: string,
     headers: Readonly<Record<string, string | number>>,
     content: string | Readable | undefined,
     signal: AbortSignal,
-  ): Promise<unknown> {
+  ): Promise<IncomingMessage> {
     const { url, connectTo, tokenId, tokenSecret } = this.#access;
     const target = new URL(
       `${connectTo === undefined ? url : `http://${connectTo}`}/api/v1${path}`,
@@ -228,18 +268,21 @@ export class ApiClient {
       accept: "application/json",
       ...headers,
     };
-    let status: number;
+    const options = { method: method.toUpperCase(), headers: all, signal };
+    try {
+      return await exchange(target, options, content);
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+  }
+
+  async #answerOf(response: IncomingMessage): Promise<unknown> {
+    const status = response.statusCode ?? 0;
     let text: string;
     try {
-      const response = await exchange(
-        target,
-        { method: method.toUpperCase(), headers: all, signal },
-        content,
-      );
-      status = response.statusCode ?? 0;
       text = await readText(response);
     } catch (error) {
-      throw new Unavailable(`can't reach the gateway at ${url}: ${networkReason(error)}`);
+      throw this.#unreachable(error);
     }
     if (status === 204) return undefined;
     const answer = parseJson(text);
@@ -247,6 +290,12 @@ export class ApiClient {
     const problem: ProblemDocument = answer ?? {};
     const refusal = this.#refusal(status, problem);
     throw status === 503 ? new Unavailable(refusal) : new ApiRefusal(refusal, problem.code);
+  }
+
+  #unreachable(error: unknown): Unavailable {
+    return new Unavailable(
+      `can't reach the gateway at ${this.#access.url}: ${networkReason(error)}`,
+    );
   }
 
   #refusal(status: number, { code, detail }: ProblemDocument): string {
@@ -309,6 +358,10 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function brokenOff(error: unknown): string {
+  return `the lines broke off: ${reasonOf(error)}`;
 }
 
 function networkReason(error: unknown): string {

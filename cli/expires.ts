@@ -1,8 +1,7 @@
 /** `--expires`: how long a token is to live. */
-import { DAY_S, HOUR_S, MINUTE_S } from "../base/units.ts";
+import { SECOND_MS } from "../base/units.ts";
+import { durationMs } from "./duration.ts";
 import { UsageError } from "./failure.ts";
-
-const SECONDS = { s: 1, m: MINUTE_S, h: HOUR_S, d: DAY_S } as const;
 
 export const EXPIRES_OPTION = {
   expires: { type: "string", value: "TIME", summary: "30d, 12h, 15m or 90s (it does not expire)" },
@@ -11,13 +10,12 @@ export const EXPIRES_OPTION = {
 /** Seconds, or undefined where no time is given; throws a UsageError for what is none, or has no unit. */
 export function secondsUntilExpiry(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const [, count, unit] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
-  if (unit === "") {
+  if (/^\d{1,9}$/.test(text)) {
     throw new UsageError(
-      `--expires: "${text}" has no unit: ${count}d, ${count}h, ${count}m or ${count}s`,
+      `--expires: "${text}" has no unit: ${text}d, ${text}h, ${text}m or ${text}s`,
     );
   }
-  const seconds = Number(count) * SECONDS[unit as keyof typeof SECONDS];
+  const seconds = (durationMs(text) ?? 0) / SECOND_MS;
   if (seconds > 0) return seconds;
   throw new UsageError(`--expires: "${text}" is not a time, e.g. 30d, 12h, 15m or 90s`);
 }

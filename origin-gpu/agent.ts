@@ -164,6 +164,7 @@ class Agent {
     const handlers = operationHandlers({
       calls,
       apps: this.#apps,
+      logs: this.#logs,
       workspace,
       deployments: this.#deployments?.operations,
     });

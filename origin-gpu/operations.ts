@@ -7,6 +7,8 @@ import type { CallRegistry } from "./calls/call-registry.ts";
 import type { KeyedCalls } from "./calls/keyed-calls.ts";
 import type { AppRuntimes } from "./apps/app-runtimes.ts";
 import type { DeploymentOperation } from "./apps/deployed-apps.ts";
+import type { ContainerLogs } from "./logs/container-logs.ts";
+import { logReader } from "./logs/log-delivery.ts";
 import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
 
 export interface AgentOperations {
@@ -14,6 +16,7 @@ export interface AgentOperations {
     readonly keys: Pick<KeyedCalls, "release">;
   };
   readonly apps: Pick<AppRuntimes, "find" | "activity">;
+  readonly logs: Pick<ContainerLogs, "read">;
   /** The workspace that this box belongs to. Others are told of nothing. */
   readonly workspace: string;
   /** Absent where no app may be deployed to this box. */
@@ -24,12 +27,14 @@ export interface AgentOperations {
 export function operationHandlers({
   calls,
   apps,
+  logs,
   workspace: own,
   deployments,
 }: AgentOperations): OperationHandlers {
   // An endpoint that is not served any more may have been private.
   const isPrivate = (endpoint: string): boolean =>
     apps.find(endpoint)?.settings.requiresProxyAuth ?? true;
+  const readLogs = logReader(logs);
   return {
     listCalls: ({ workspace, limit, after }, { stream }) => {
       if (workspace !== own) return refuse(stream, ANOTHER_WORKSPACE);
@@ -56,6 +61,8 @@ export function operationHandlers({
       const page = { endpoints: rest.slice(0, limit), hasMore: rest.length > limit };
       return reply(stream, "listEndpoints", page);
     },
+    containerLogs: ({ workspace, ...query }, { stream }) =>
+      workspace === own ? readLogs(query, stream) : refuse(stream, ANOTHER_WORKSPACE),
     releaseKey: ({ key }, { stream }) =>
       reply(stream, "releaseKey", { released: calls.keys.release(key) }),
     ...(deployments ?? TAKES_NO_DEPLOYMENTS),

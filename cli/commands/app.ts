@@ -1,21 +1,19 @@
 /** `postern app`: the apps of an environment, their versions, and the way back to an earlier one. */
 
 import { LIST_VERSIONS, ROLLBACK_APP } from "../../api/versions.ts";
-import { type ApiApp, GET_APP, isAppId, LIST_APPS, STOP_APP } from "../../api/apps.ts";
-import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
-import { ApiClient } from "../client.ts";
+import { type ApiApp, LIST_APPS, STOP_APP } from "../../api/apps.ts";
+import { ACCESS_NOTE, STATE_OPTION } from "../access.ts";
+import { APP_NOTE, placeOfApp } from "../app-place.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { confirmAtTerminal, YES_OPTION } from "../confirm.ts";
 import { activitiesOf, shownCounts, withActivity } from "../app-activity.ts";
+import { APP_LOGS } from "./app-logs.ts";
 import { untilServing } from "../deploy/follow.ts";
 import { showServing } from "../deploy/show.ts";
-import { chooseEnvironment } from "../environment.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
 import { tableOf } from "../table.ts";
-
-const APP_NOTE = "APP is an app's name in the environment, or its id (ap-…).";
 
 const LIST: Command<typeof STATE_OPTION> = {
   description: {
@@ -26,7 +24,7 @@ const LIST: Command<typeof STATE_OPTION> = {
     notes: ["Containers and requests that wait are counted by the boxes that answer.", ACCESS_NOTE],
   },
   async run({ values }) {
-    const { client, environment } = await placeOf(values);
+    const { client, environment } = await placeOfApp(values);
     const listed = await client.list(LIST_APPS, { query: { environment } });
     const activities = await activitiesOf(client, listed);
     const apps = listed.map((app) => withActivity(app, activities));
@@ -72,7 +70,7 @@ const HISTORY: Command<typeof STATE_OPTION> = {
     notes: [APP_NOTE, ACCESS_NOTE],
   },
   async run({ values, positionals: [app = ""] }) {
-    const { client, environment } = await placeOf(values, app);
+    const { client, environment } = await placeOfApp(values, app);
     const versions = await client.list(LIST_VERSIONS, { path: { app }, query: { environment } });
     if (values.json === true) {
       printJson(versions);
@@ -113,7 +111,7 @@ const ROLLBACK: Command<typeof STATE_OPTION> = {
   },
   async run({ values, positionals: [app = "", named] }) {
     const body = named === undefined ? {} : { version: versionNumber(named) };
-    const { client, environment, gatewayUrl } = await placeOf(values, app);
+    const { client, environment, gatewayUrl } = await placeOfApp(values, app);
     const stop = listenForStop();
     void stop.insisted.then(() => process.exit(1));
     const { version } = await client.call(ROLLBACK_APP, {
@@ -140,7 +138,7 @@ const STOP: Command<typeof STOP_OPTIONS> = {
     notes: [APP_NOTE, ACCESS_NOTE],
   },
   async run({ values, positionals: [app = ""] }) {
-    const { client, environment } = await placeOf(values, app);
+    const { client, environment } = await placeOfApp(values, app);
     await confirmAtTerminal(`stop ${app} in ${environment}`, values.yes);
     await client.call(STOP_APP, { path: { app }, query: { environment } });
     if (values.json === true) printJson({ app, environment, stopped: true });
@@ -151,34 +149,16 @@ const STOP: Command<typeof STOP_OPTIONS> = {
 
 export const APP: CommandGroup = {
   name: "app",
-  summary: "Shows, rolls back and stops apps.",
+  summary: "Shows, rolls back and stops apps, and what they print.",
   commands: {
     list: LIST,
     history: HISTORY,
     rollback: ROLLBACK,
     stop: STOP,
+    logs: APP_LOGS,
   },
-  notYet: ["logs", "scale"],
+  notYet: ["scale"],
 };
-
-interface AppValues {
-  readonly env?: string;
-  readonly state?: string;
-}
-
-/** Which gateway and which of its environments a command means; an app's id says where it is. */
-async function placeOf(
-  values: AppValues,
-  app?: string,
-): Promise<{ client: ApiClient; environment: string; gatewayUrl: string }> {
-  const access = findAccess(values.state, process.env);
-  const client = new ApiClient(access);
-  const environment =
-    app !== undefined && isAppId(app)
-      ? (await client.call(GET_APP, { path: { app } })).environment
-      : await chooseEnvironment(client, values.env, process.env);
-  return { client, environment, gatewayUrl: access.url };
-}
 
 /** `v3`, or `3`. */
 function versionNumber(text: string): number {

@@ -4,19 +4,16 @@
  */
 
 import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../api/calls.ts";
-import { LIST_BOXES } from "../../api/boxes.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
-import { ApiClient, PAGE_ITEMS, Unavailable } from "../client.ts";
+import { BOX_OPTION, boxAnswers } from "../box-answers.ts";
+import { ApiClient, PAGE_ITEMS } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { knownEnvironment } from "../environment.ts";
 import { CommandFailure, UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
-const OPTIONS = {
-  box: { type: "string", value: "NAME", summary: "the box that runs it (all that are connected)" },
-  ...STATE_OPTION,
-} as const;
+const OPTIONS = { ...BOX_OPTION, ...STATE_OPTION } as const;
 
 interface CallValues {
   readonly box?: string | undefined;
@@ -57,7 +54,7 @@ const LIST: Command<typeof LIST_OPTIONS> = {
       box,
       ...(await callsOf(client, box, { limit, isWanted })),
     });
-    for await (const { box, found, hasMore } of answers(client, values, ask)) {
+    for await (const { box, found, hasMore } of boxAnswers(client, values.box, ask)) {
       calls.push(...found);
       if (hasMore) printNotice(`${box} has more calls than these ${limit}; --limit N shows more`);
     }
@@ -162,34 +159,6 @@ function clientOf({ state }: CallValues): ApiClient {
   return new ApiClient(findAccess(state, process.env));
 }
 
-/**
- * Yields the answer of the box that the user named, or those of all connected boxes, one after the other. Among
- * all boxes, one that is unavailable is passed over with a notice.
- * @throws CommandFailure when no box is connected
- */
-async function* answers<Answer>(
-  client: ApiClient,
-  { box: named }: CallValues,
-  ask: (box: string) => Promise<Answer>,
-): AsyncGenerator<Answer> {
-  if (named !== undefined) {
-    yield await ask(named);
-    return;
-  }
-  const boxes = await client.list(LIST_BOXES, {});
-  const connected = boxes.filter((box) => box.connected);
-  if (connected.length === 0)
-    throw new CommandFailure("no box is connected, and boxes alone know calls");
-  for (const { name } of connected) {
-    try {
-      yield await ask(name);
-    } catch (error) {
-      if (!(error instanceof Unavailable)) throw error;
-      printNotice(`${name}: ${error.message}`);
-    }
-  }
-}
-
 /** A call, from the box that knows it. @throws CommandFailure when none does, or the call is of another environment */
 async function findCall(client: ApiClient, values: CallValues, id: string): Promise<ApiCall> {
   const environment = await knownEnvironment(client, values.env);
@@ -198,7 +167,7 @@ async function findCall(client: ApiClient, values: CallValues, id: string): Prom
     values.box === undefined
       ? await client.find(INSPECT_CALL, { path: { box, id } })
       : await client.call(INSPECT_CALL, { path: { box, id } });
-  for await (const call of answers(client, values, ask)) {
+  for await (const call of boxAnswers(client, values.box, ask)) {
     if (call !== undefined && isOf(call, environment)) return call;
   }
   const where = environment === undefined ? "" : ` in environment ${environment}`;

@@ -18,13 +18,18 @@ import { CommandFailure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
 import { gitCommit } from "../git.ts";
+import { AppLogs } from "../logs/app-logs.ts";
+import { printedLogs } from "../logs/shown-logs.ts";
 import { printNotice } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
 
 const OPTIONS = {
   name: { type: "string", value: "APP", summary: "the app's name instead of the file's" },
   tag: { type: "string", value: "TAG", summary: "what the version is called in the history" },
-  "stream-logs": { type: "boolean", summary: "", notYet: true },
+  "stream-logs": {
+    type: "boolean",
+    summary: "show what the app's containers print from now on, until Ctrl-C",
+  },
   ...STATE_OPTION,
 } as const;
 
@@ -54,10 +59,19 @@ export const DEPLOY: Command<typeof OPTIONS> = {
     const stop = listenForStop();
     void stop.insisted.then(() => process.exit(1));
     const code = needsCode(config) ? await packed(config.directory) : undefined;
+    const { app } = config;
+    let streaming: Promise<void> | undefined;
+    const streamLogs = (): void => {
+      const range = { since: new Date().toISOString() };
+      const shown = printedLogs(values, stop);
+      streaming = new AppLogs(client, { app, environment, range }, shown).follow();
+      // Awaited when the version serves; one that does not serve has a reason of its own.
+      streaming.catch(() => undefined);
+    };
     try {
       const version = await deploy(
         {
-          app: config.app,
+          app,
           environment,
           request: {
             content: versionContent(source, code),
@@ -71,6 +85,9 @@ export const DEPLOY: Command<typeof OPTIONS> = {
           client,
           stopped: stop.asked,
           notice: printNotice,
+          onStarted: () => {
+            if (values["stream-logs"] === true) streamLogs();
+          },
           progress: {
             isTerminal: process.stderr.isTTY,
             write: (text) => void process.stderr.write(text),
@@ -78,8 +95,9 @@ export const DEPLOY: Command<typeof OPTIONS> = {
           },
         },
       );
-      const deployed = { app: config.app, environment, version: version.version };
+      const deployed = { app, environment, version: version.version };
       await showServing(deployed, version, { json: values.json === true, gatewayUrl: access.url });
+      await streaming;
       return 0;
     } finally {
       await code?.close();

@@ -40,6 +40,8 @@ export interface PackedBytes {
 }
 
 export interface Deploying extends Watching {
+  /** The version starts from now on. */
+  readonly onStarted?: () => void;
   readonly progress: ProgressOutput;
 }
 
@@ -66,6 +68,7 @@ export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promis
     throw error;
   }
   await client.call(START_VERSION, { path, query });
+  deploying.onStarted?.();
   return await untilServing({ app, environment, version: staged.version }, deploying);
 }
 

@@ -16,7 +16,7 @@ import {
   noticesOf,
 } from "./container.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
-import type { LogStream } from "../logs/log-record.ts";
+import type { LogStream } from "../../routing/wire/container-logs.ts";
 import { type ProcessKind, startWords, withPort } from "./container-command.ts";
 import { containerEnvironment, pathWithNode } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { Duplex } from "node:stream";
 
 import { within } from "../../base/runtime/within.ts";
-import type { LogStream } from "../logs/log-record.ts";
+import type { LogStream } from "../../routing/wire/container-logs.ts";
 import type { ExitInfo } from "./container.ts";
 import {
   CHANNEL_DESCRIPTOR,

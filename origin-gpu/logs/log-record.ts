@@ -3,9 +3,7 @@
  * prints it, and goes to the disk and to readers as it is.
  */
 import * as z from "zod";
-
-/** Where a line comes from: the app's two streams, or Postern. */
-const LOG_STREAM = z.enum(["stdout", "stderr", "postern"]);
+import { LOG_STREAM } from "../../routing/wire/container-logs.ts";
 
 const LOG_RECORD = z.object({
   /** Counts the container's lines, with those that were left out: a gap is a loss. */
@@ -16,7 +14,6 @@ const LOG_RECORD = z.object({
   text: z.string(),
 });
 
-export type LogStream = z.output<typeof LOG_STREAM>;
 export type LogRecord = z.output<typeof LOG_RECORD>;
 
 /** The container whose log it is. */
@@ -34,4 +31,34 @@ export type LoggedContainer = z.output<typeof LOGGED_CONTAINER>;
 
 export function formatRecord(record: LogRecord): string {
   return JSON.stringify(record);
+}
+
+/** Reads a record; undefined for one that a crash has cut. */
+export function parseRecord(text: string): LogRecord | undefined {
+  try {
+    return JSON.parse(text) as LogRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Makes the lines that readers get of a container's records. */
+export function lineMaker({
+  container,
+  function: functionName,
+}: Pick<LoggedContainer, "container" | "function">): (record: string) => string {
+  const owner = JSON.stringify({ container, function: functionName });
+  const beginning = `${owner.slice(0, -1)},`;
+  return (record) => beginning + record.slice(1);
+}
+
+/** A line about the reading itself. */
+export function readerLine(atMs: number, text: string): string {
+  const record = {
+    number: 0,
+    time: new Date(atMs).toISOString(),
+    stream: "postern",
+    text,
+  } as const;
+  return lineMaker({ container: "", function: "" })(formatRecord(record));
 }

@@ -14,6 +14,7 @@ import {
   ENDPOINT_PAGE_REQUEST,
   SECRET_VALUES,
 } from "./deployments.ts";
+import { LOG_QUERY } from "./container-logs.ts";
 import { CALL_CURSOR, CALL_DESCRIPTION } from "./call-descriptions.ts";
 import { ProtocolError } from "./frames.ts";
 import type { OperationHead } from "./heads.ts";
@@ -39,7 +40,9 @@ type OperationResult =
   | { readonly kind: "json"; readonly schema: z.ZodType }
   | { readonly kind: "nothing" }
   /** Bytes, after a Content-Length. */
-  | { readonly kind: "bytes" };
+  | { readonly kind: "bytes" }
+  /** Lines of JSON, of unknown length. */
+  | { readonly kind: "lines" };
 
 interface AgentOperation {
   readonly parameters: z.ZodType;
@@ -99,6 +102,16 @@ export const AGENT_OPERATIONS = {
     parameters: ENDPOINT_PAGE_REQUEST.extend({ workspace: WORKSPACE }),
     takesBytes: false,
     result: { kind: "json", schema: ENDPOINT_PAGE },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /**
+   * Reads logs of containers; `not_found` for a container that has no log on the box. An empty line says that the
+   * follower of a log is still there.
+   */
+  containerLogs: {
+    parameters: LOG_QUERY.extend({ workspace: WORKSPACE }),
+    takesBytes: false,
+    result: { kind: "lines" },
     timeoutMs: SHORT_TIMEOUT_MS,
   },
   /**

@@ -134,7 +134,7 @@ export class StreamResponse implements StreamEvents {
     const isBodiless = end && body.length === 0;
     const length = isBodiless ? undefined : lengthFrom(head, this.#offset);
     this.#body = new ResponseBodyStream(events, length);
-    // Nobody can attach to an operation.
+    // An operation is none that a Worker could attach to.
     const { callId, resume } = this.#options;
     const resumable = callId !== undefined && resume === undefined;
     this.#settle({ kind: "response", head, body: this.#body.readable, resumable });

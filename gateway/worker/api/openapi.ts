@@ -42,7 +42,14 @@ export function openApiDocument(
           operations.map(({ body }) => body),
           "input",
         ),
-        ...componentsOf([...operations.map(({ response }) => response), PROBLEM], "output"),
+        ...componentsOf(
+          [
+            ...operations.map(({ response }) => response),
+            ...operations.map(({ lines }) => lines),
+            PROBLEM,
+          ],
+          "output",
+        ),
       },
       securitySchemes: {
         apiToken: {
@@ -56,12 +63,8 @@ export function openApiDocument(
 }
 
 function operationObject(row: ApiOperation): JsonObject {
-  const { id, tag, summary, description, needs, path, query, body, takesBytes, response } = row;
+  const { id, tag, summary, description, needs, path, query, body, takesBytes } = row;
   const parameters = [...pathParameters(path), ...queryParameters(query)];
-  const success =
-    response === undefined
-      ? { 204: { description: "It is done" } }
-      : { [response.status]: { description: response.name, content: contentOf(response) } };
   return {
     operationId: id,
     tags: [tag],
@@ -72,13 +75,24 @@ function operationObject(row: ApiOperation): JsonObject {
     ...(body === undefined ? {} : { requestBody: { required: true, content: contentOf(body) } }),
     ...(takesBytes === undefined ? {} : { requestBody: { required: true, content: BYTES } }),
     responses: {
-      ...success,
+      ...successOf(row),
       default: {
         description: "What went wrong",
         content: { "application/problem+json": { schema: { $ref: COMPONENTS + PROBLEM.name } } },
       },
     },
   };
+}
+
+function successOf({ response, lines }: ApiOperation): JsonObject {
+  if (lines !== undefined) {
+    const schema = { $ref: COMPONENTS + lines.name };
+    const description = `${lines.name}s, one a line (JSON Lines)`;
+    // OpenAPI 3.1 has no word for a sequence: the schema is a line's.
+    return { 200: { description, content: { "application/x-ndjson": { schema } } } };
+  }
+  if (response === undefined) return { 204: { description: "It is done" } };
+  return { [response.status]: { description: response.name, content: contentOf(response) } };
 }
 
 /** The request body of an upload. */

@@ -5,6 +5,7 @@
 import type { Context, Hono } from "hono";
 import * as z from "zod";
 import { type ApiOperation, NO_QUERY, type PathParameters } from "../../../api/operation.ts";
+import { discardBody, type ResponseBody } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import {
   BODY_TIMEOUT_MS,
@@ -47,6 +48,19 @@ export function handle<
   return { operation, run };
 }
 
+/** Binds a handler to an operation that answers with lines. The handler gives their bytes. */
+export function handleLines<
+  Path extends string,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+  Line extends z.ZodType,
+>(
+  operation: ApiOperation<Path, Query, Body, z.ZodType<void>, Line>,
+  run: (request: ApiRequest<Path, z.output<Query>, z.output<Body>>) => Promise<ResponseBody>,
+): ApiHandler {
+  return { operation, run };
+}
+
 /** No request of the API is anywhere near this size, but those that bring bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
 
@@ -69,10 +83,18 @@ export function mount(
           ? undefined
           : await bodyOf(request, caller, operation.body.schema, bodies);
       const document = await run({ env, caller, path: req.param(), query, body, request });
+      if (operation.lines !== undefined) return linesResponse(request, document as ResponseBody);
       if (operation.response === undefined) return context.body(null, 204);
       return context.json(document as object, operation.response.status);
     });
   }
+}
+
+async function linesResponse(request: Request, lines: ResponseBody): Promise<Response> {
+  const headers = { "content-type": "application/x-ndjson" };
+  if (request.method !== "HEAD") return new Response(lines, { headers });
+  await discardBody(lines);
+  return new Response(null, { headers });
 }
 
 async function bodyOf(

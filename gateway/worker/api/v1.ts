@@ -9,6 +9,7 @@ import { APP_HANDLERS } from "./apps.ts";
 import { BOX_HANDLERS } from "./boxes.ts";
 import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
 import { ENVIRONMENT_HANDLERS } from "./environments.ts";
+import { LOG_HANDLERS } from "./logs.ts";
 import { openApiDocument } from "./openapi.ts";
 import { type ApiHandler, mount } from "./operation-router.ts";
 import { ApiProblem, problemResponse } from "./problems.ts";
@@ -28,6 +29,7 @@ const HANDLERS: readonly ApiHandler[] = [
   ...VERSION_HANDLERS,
   ...BOX_HANDLERS,
   ...CALL_HANDLERS,
+  ...LOG_HANDLERS,
 ];
 
 const OPERATIONS = HANDLERS.map(({ operation }) => operation);

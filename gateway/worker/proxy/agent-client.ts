@@ -44,7 +44,7 @@ export interface OperationContent {
   readonly stream: ReadableStream<Uint8Array>;
 }
 
-/** Packed code on its way. */
+/** Bytes on their way: packed code, or lines of logs. */
 export interface OperationBytes {
   /** Undefined where the agent does not say. */
   readonly length: number | undefined;
@@ -75,11 +75,11 @@ export async function askAgent<Name extends AgentOperationName>(
 }
 
 /** Asks for an operation's bytes. The caller reads or discards them. */
-export async function askAgentForBytes(
+export async function askAgentForBytes<Name extends "getCode" | "containerLogs">(
   env: Env,
   place: AgentPlace,
-  name: "getCode",
-  parameters: AgentOperationParameters<"getCode">,
+  name: Name,
+  parameters: AgentOperationParameters<Name>,
 ): Promise<Result<OperationBytes, Failure>> {
   const attempt = await open(env, place, name, parameters);
   if (!attempt.ok) return attempt;

@@ -38,6 +38,7 @@ beforeEach(async () => {
         calls: NO_CALLS,
         workspace: "local",
         apps: { find: () => undefined, activity: [] },
+        logs: { read: () => undefined },
         deployments: {
           ...codeOperations(store, (line) => logged.push(line)),
           refreshAssignments: () => NO_EVENTS,

@@ -1,0 +1,182 @@
+/** What containers print, by the command alone: while they run, when they have ended, and over a lost box. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "smol-toml";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import type { ApiLogLine } from "../../api/logs.ts";
+import { APPS, type Gateway, startCommand, startGateway } from "../support/harness.ts";
+import { type Address, send } from "../support/http-client.ts";
+import { ManagedProcess } from "../support/processes.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const SERVER = {
+  web_server: ["node", join(APPS, "printing-server.ts")],
+  max_inputs: 100,
+  min_containers: 1,
+};
+
+/** How long a neighbour may wait for an answer while another app floods: the machine has few cores. */
+const MAX_NEIGHBOUR_MS = 2_000;
+
+const directory = join(temporaryDirectory(), "shop");
+let gateway: Gateway;
+let box: ManagedProcess;
+const addresses: Record<string, Address> = {};
+
+beforeAll(async () => {
+  gateway = await startGateway();
+  box = await startBox();
+  mkdirSync(directory);
+  const endpoint = ["web", "neighbour"].map((name) => Object.assign({ function: name }, SERVER));
+  writeFileSync(join(directory, "postern.toml"), stringify({ app: "shop", endpoint }));
+});
+
+afterAll(async () => {
+  await box.stop();
+  await gateway.stop();
+});
+
+async function startBox(): Promise<ManagedProcess> {
+  const started = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory]);
+  await started.waitForErrorOutput(/gpu-1 is connected/);
+  return started;
+}
+
+function start(...args: string[]): ManagedProcess {
+  const started = startCommand([...args, "--state", gateway.stateDirectory], { cwd: directory });
+  onTestFinished(async () => await started.kill());
+  return started;
+}
+
+async function postern(...args: string[]): Promise<string> {
+  const running = start(...args);
+  const { code } = await running.exited;
+  expect([code, running.stderr]).toEqual([0, expect.anything()]);
+  return running.stdout;
+}
+
+async function linesOf(...args: string[]): Promise<ApiLogLine[]> {
+  const text = await postern("app", "logs", "shop", "--json", ...args);
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as ApiLogLine);
+}
+
+async function print(text: string, endpoint = "web"): Promise<void> {
+  const address = addresses[endpoint] as Address;
+  // A box that is back may still start its containers.
+  await expect
+    .poll(async () => (await send(address, `/print?${encodeURIComponent(text)}`)).status, {
+      timeout: 20_000,
+    })
+    .toBe(200);
+}
+
+test("deploy --stream-logs shows what a new version prints, until Ctrl-C", async () => {
+  const deploying = start("deploy", "--stream-logs");
+  await deploying.waitForOutput(/^http:\S+-neighbour\.\S+$/m);
+  for (const url of deploying.stdout.match(/^http:\S+$/gm) ?? []) {
+    const { host } = new URL(url);
+    addresses[/shop-(\w+)/.exec(host)?.[1] ?? ""] = { port: gateway.port, host };
+  }
+  await print("streamed");
+  await deploying.waitForOutput(/^streamed$/m);
+  await deploying.waitForOutput(/^listening$/m);
+  expect(await deploying.stop()).toEqual({ code: 0, signal: null });
+});
+
+test("the lines of an app are shown in their order, with times, of one function, and the last alone", async () => {
+  await print("one");
+  await print("two", "neighbour");
+  await print("thrée");
+  const shown = await postern("app", "logs", "shop", "--tail", "3");
+  expect(shown).toBe("one\ntwo\nthrée\n");
+  const stamped = await postern("app", "logs", "shop", "--tail", "1", "--timestamps");
+  expect(stamped).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z thrée\n$/);
+  expect(await postern("app", "logs", "shop", "--tail", "1", "--function", "neighbour")).toBe(
+    "two\n",
+  );
+  const all = await linesOf("--since", "1h");
+  expect(all.filter(({ text }) => text === "listening")).toHaveLength(2);
+  expect(all.at(-1)).toMatchObject({
+    box: "gpu-1",
+    function: "web",
+    stream: "stdout",
+    text: "thrée",
+  });
+  const container = all.at(-1)?.container ?? "";
+  expect(await postern("container", "logs", container, "--tail", "2")).toBe("one\nthrée\n");
+});
+
+test("an app that prints 100 MB neither holds up its neighbour nor a follower that is stopped", async () => {
+  const following = start("app", "logs", "shop", "--follow");
+  await following.waitForOutput(/^thrée$/m);
+  process.kill(following.pid, "SIGSTOP");
+  const [web, neighbour] = [addresses["web"] as Address, addresses["neighbour"] as Address];
+  const over = new AbortController();
+  const flooded = send(web, "/flood", { timeoutMs: 60_000 }).finally(() => over.abort());
+  const tookMs: number[] = [];
+  while (!over.signal.aborted) {
+    const begun = performance.now();
+    expect((await send(neighbour, "/")).status).toBe(200);
+    tookMs.push(performance.now() - begun);
+  }
+  expect((await flooded).status).toBe(200);
+  expect(Math.max(...tookMs)).toBeLessThan(MAX_NEIGHBOUR_MS);
+  await print("after the flood", "neighbour");
+  process.kill(following.pid, "SIGCONT");
+  await following.waitForOutput(/^after the flood$/m);
+  expect(following.stdout).toMatch(
+    /^postern: \d+ lines of stdout were left out: they came too fast$/m,
+  );
+  expect(await following.stop()).toEqual({ code: 0, signal: null });
+  // The newest lines of a flood are passed on a second later at the latest.
+  await expect
+    .poll(async () => (await linesOf("--tail", "1", "--function", "web"))[0]?.text, {
+      timeout: 20_000,
+    })
+    .toBe("flooded");
+});
+
+test("who follows hears of a box that is killed, and goes on with the next container when it is back", async () => {
+  const following = start(
+    "app",
+    "logs",
+    "shop",
+    "--follow",
+    "--tail",
+    "1",
+    "--function",
+    "neighbour",
+  );
+  await following.waitForOutput(/^after the flood$/m);
+  await box.kill();
+  await following.waitForErrorOutput(/gpu-1 is away, and its lines go on when it is back/);
+  box = await startBox();
+  await print("back again", "neighbour");
+  await following.waitForOutput(/^back again$/m);
+  await following.waitForErrorOutput(/^gpu-1 is back$/m);
+  expect(following.stdout.match(/^after the flood$/gm)).toHaveLength(1);
+  expect(await following.stop()).toEqual({ code: 0, signal: null });
+  // What the killed agent kept is still there.
+  const lines = await linesOf("--tail", "20", "--function", "neighbour");
+  const containers = new Set(lines.map(({ container }) => container));
+  expect(containers.size).toBe(2);
+  expect(lines.map(({ text }) => text)).toEqual(expect.arrayContaining(["two", "after the flood"]));
+});
+
+test("a pipe that its reader closes ends the command", async () => {
+  const shell = `"$0" "$1" app logs shop --follow --state "$2" | head -n 1`;
+  const command = join(import.meta.dirname, "../../cli/postern.js");
+  const piped = new ManagedProcess([
+    "sh",
+    "-c",
+    shell,
+    process.execPath,
+    command,
+    gateway.stateDirectory,
+  ]);
+  onTestFinished(async () => await piped.kill());
+  expect((await piped.exited).code).toBe(0);
+});
