@@ -211,7 +211,7 @@ export class ProcessContainer implements Container {
     });
     this.#stopCommand = new StopCommand({ ...run, ...stopCommand, container: this.id });
     this.#group = group;
-    if (group.supervisor === undefined) sayUnsupervised(observer);
+    if (!group.isSupervised) sayUnsupervised(observer);
     void this.#note(group);
     if (group.channel !== undefined) this.#givenUp = new GivenUpCalls(group.channel);
     void group.leaderExited.then(() => this.#onLeaderExit(group));

@@ -45,8 +45,8 @@ export class ProcessGroup {
   readonly exited: Promise<ExitInfo>;
   /** Resolves when something of it is still there 5 s after SIGKILL. `exited` resolves when that ends too. */
   readonly stuck: Promise<void>;
-  /** The number of the supervisor, which makes its end certain, wherever its processes go. */
-  readonly supervisor: number | undefined;
+  /** Its end is certain, wherever its processes go. */
+  readonly isSupervised: boolean;
   readonly #options: ProcessGroupOptions;
   readonly #command: LaunchedCommand;
   readonly #outputClosed: Promise<unknown>;
@@ -65,7 +65,7 @@ export class ProcessGroup {
         ? new WatchedCommand(options)
         : new SupervisedCommand(supervisor, options);
     const { child, started, leaderExited } = this.#command;
-    this.supervisor = supervisor && child.pid;
+    this.isSupervised = supervisor !== undefined;
     child.once("error", (error) => {
       const line = `postern: can't be started in ${options.directory}: ${error.message}`;
       options.onLine(line, "postern");
@@ -84,6 +84,11 @@ export class ProcessGroup {
   get channel(): Duplex | undefined {
     const channel = pipesOf(this.#command.child)[CHANNEL_DESCRIPTOR];
     return channel instanceof Duplex ? channel : undefined;
+  }
+
+  /** The number of the supervisor's outer process. */
+  get supervisor(): number | undefined {
+    return this.isSupervised ? this.#command.child.pid : undefined;
   }
 
   /**
