@@ -36,6 +36,9 @@ export interface ClaimPlan {
 /** A whole card, as an amount of its memory. */
 const WHOLE = Infinity;
 
+/** More than any card has. */
+const UNUSED = 2 ** 50;
+
 /** A part of a card that is not free. Without a holder it is reserved. */
 interface Tenant {
   readonly holder: Holder | undefined;
@@ -85,7 +88,7 @@ export class ClaimPlanner {
     for (const choice of choicesOf(waiter.needs)) {
       const free = this.#matching(choice, waiter)
         .filter(({ card, now, later }) => fits(card, now, bytes) && fits(card, later, bytes))
-        .toSorted((one, other) => compare(unused(one), unused(other)));
+        .toSorted((one, other) => compare(rest(one, bytes), rest(other, bytes)));
       if (free.length >= choice.count) return free.slice(0, choice.count).map(({ card }) => card);
     }
     return undefined;
@@ -135,6 +138,7 @@ export class ClaimPlanner {
     let outlay: Outlay = freed;
     for (const victim of freed.victims) victims.add(victim);
     const left = new Set(this.#matching(choice, waiter));
+    const bytes = bytesOf(waiter.needs);
     const cards: Card[] = [];
     while (cards.length < choice.count) {
       const [cheapest] = [...left]
@@ -145,7 +149,7 @@ export class ClaimPlanner {
         .toSorted(
           (one, other) =>
             compareOutlays(one.draft, other.draft) ||
-            compare(unused(one.planned), unused(other.planned)),
+            compare(rest(one.planned, bytes), rest(other.planned, bytes)),
         );
       if (cheapest === undefined) return undefined;
       left.delete(cheapest.planned);
@@ -258,9 +262,13 @@ function fits(card: Card, tenants: readonly Tenant[], bytes: number): boolean {
   return sumOfBytes(tenants) + bytes <= card.memoryBytes;
 }
 
-/** Shares go where others are already and little is left, so that whole cards stay free. */
-function unused({ card, later }: PlannedCard): number {
-  return later.length === 0 ? WHOLE : card.memoryBytes - sumOfBytes(later);
+/**
+ * The order in which cards are taken that are as good otherwise. A share goes where others are already and little is left,
+ * then to the smallest card, so that large ones stay whole. Whole cards go in the box's order.
+ */
+function rest({ card, later }: PlannedCard, bytes: number): number {
+  if (bytes === WHOLE) return 0;
+  return later.length === 0 ? UNUSED + card.memoryBytes : card.memoryBytes - sumOfBytes(later);
 }
 
 function sumOfBytes(tenants: readonly Tenant[]): number {

@@ -143,7 +143,7 @@ export class PoolContainers {
     if (!this.move(container, "drain", nowMs, reason)) return;
     container.willSleep = willSleep;
     container.drainReason = reason;
-    if (container.calls === 0) this.#drained(container, nowMs);
+    this.#endDrained(container, nowMs);
   }
 
   /** It works on one call more. */
@@ -159,10 +159,16 @@ export class PoolContainers {
       container.activeCalls -= 1;
       if (container.activeCalls === 0) container.idleSinceMs = nowMs;
     }
-    if (container.calls === 0 && container.state === "draining") this.#drained(container, nowMs);
+    // One that yields was drained before its passive calls ended.
+    const { state, drainReason } = container;
+    if (state !== "draining" || (isPassive && drainReason === "yields")) return;
+    this.#endDrained(container, nowMs);
   }
 
-  #drained(container: TrackedContainer, nowMs: number): void {
+  /** An open browser tab does not hold up another container, and ends with its own. */
+  #endDrained(container: TrackedContainer, nowMs: number): void {
+    const { drainReason, calls, activeCalls } = container;
+    if ((drainReason === "yields" ? activeCalls : calls) > 0) return;
     if (container.willSleep) this.#emit({ type: "sleep", container: container.number });
     else this.stop(container, container.drainReason, nowMs);
   }

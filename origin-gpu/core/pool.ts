@@ -184,8 +184,8 @@ export class Pool<Call> {
   }
 
   /**
-   * The box needs what the container has. It finishes its calls first; then it sleeps or ends. One that sleeps has its
-   * port alone, which it gives back by ending.
+   * The box needs what the container has. It finishes its calls first, without the passive ones; then it sleeps or ends.
+   * One that sleeps has its port alone, which it gives back by ending.
    * @param maySleep the container will get the same cards again
    */
   yieldAsked(number: number, nowMs: number, { maySleep = true } = {}): Effects<Call> {
@@ -242,7 +242,7 @@ export class Pool<Call> {
       this.#effects.push({ type: "hand_over", call: entry.call });
     }
     for (const container of this.#containers.all) {
-      container.willSleep &&= container.calls === 0;
+      container.willSleep &&= container.activeCalls === 0;
       if (container.state === "ready") this.#containers.drain(container, "retired", nowMs);
       else if (container.state !== "draining") {
         this.#containers.giveUp(container, "retired", nowMs);

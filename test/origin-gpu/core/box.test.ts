@@ -115,6 +115,13 @@ describe("shares of a card's memory", () => {
     expect(idsOf(world.want(pool("whole")))).toEqual(["GPU-1"]);
   });
 
+  test("a share goes to the smallest card that has room", () => {
+    const world = new BoxWorld();
+    expect(idsOf(world.want(pool("a", share(20))))).toEqual(["GPU-2"]);
+    expect(idsOf(world.want(pool("b", share(20))))).toEqual(["GPU-0"]);
+    expect(idsOf(world.want(pool("c")))).toEqual(["GPU-1"]);
+  });
+
   test("a share never lies beside a whole card's owner, and the other way round", () => {
     const world = new BoxWorld(ONE_CARD);
     const whole = world.want(pool("a"));

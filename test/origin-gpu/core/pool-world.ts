@@ -20,6 +20,7 @@ export const SETTINGS: PoolSettings = {
 interface WorldCall {
   readonly arrivedAtMs: number;
   readonly accepted: boolean;
+  readonly passive: boolean;
   container: number | undefined;
 }
 
@@ -53,8 +54,8 @@ export class PoolWorld {
   arrive(traits: { asynchronous?: boolean; accepted?: boolean; passive?: boolean } = {}): number {
     this.#lastCall += 1;
     const call = this.#lastCall;
-    const { accepted = false } = traits;
-    this.calls.set(call, { arrivedAtMs: this.nowMs, accepted, container: undefined });
+    const { accepted = false, passive = false } = traits;
+    this.calls.set(call, { arrivedAtMs: this.nowMs, accepted, passive, container: undefined });
     this.apply(this.pool.request(call, this.nowMs, traits));
     return call;
   }
@@ -194,7 +195,9 @@ export class PoolWorld {
       demand(container.phase === (type === "wake" ? "sleeps" : "claims"), `${type} in its phase`);
       container.phase = type === "wake" ? "starts" : "prepares";
     } else if (type === "sleep") {
-      demand(container.calls.size === 0, "no call is under way where it falls asleep");
+      const active = [...container.calls].filter((call) => this.calls.get(call)?.passive !== true);
+      demand(active.length === 0, "no call in use is under way where it falls asleep");
+      demand(container.phase === "serves", "it falls asleep once");
       container.phase = "falls asleep";
     } else if (type === "stop") container.phase = "ends";
   }

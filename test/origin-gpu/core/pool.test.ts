@@ -304,6 +304,27 @@ describe("a container", () => {
     expect(pool.finish("a")).toEqual(["stop 1 yields"]);
   });
 
+  test("that yields is not held up by calls that do not count as use", () => {
+    const pool = new TestPool({ maxInputs: 3, targetInputs: 3 });
+    pool.request("tab", { passive: true });
+    pool.ready(1);
+    pool.request("a");
+    expect(pool.on((one, nowMs) => one.yieldAsked(1, nowMs))).toEqual([]);
+    expect(pool.finish("a")).toEqual(["stop 1 yields"]);
+  });
+
+  test("that sleeps keeps the calls that do not count as use", () => {
+    const pool = new TestPool({ canSleep: true, maxInputs: 3, targetInputs: 3 });
+    pool.request("tab", { passive: true });
+    pool.ready(1);
+    pool.request("another tab", { passive: true });
+    expect(pool.on((one, nowMs) => one.yieldAsked(1, nowMs))).toEqual(["sleep 1"]);
+    expect(pool.finish("tab")).toEqual([]);
+    expect(pool.on((one, nowMs) => one.slept(1, nowMs))).toEqual([]);
+    expect(pool.request("a")).toEqual(["wake 1"]);
+    expect(pool.ready(1)).toEqual(["a at 1"]);
+  });
+
   test("that can sleep does so instead, and wakes for the next call", () => {
     const pool = new TestPool({ canSleep: true });
     pool.request("a");
