@@ -31,6 +31,10 @@ const REASONS: Readonly<Record<VersionState, string>> = {
   failed: "it did not start",
 };
 
+/** How two versions share the GPUs and ports of their box. */
+const MAKES_ROOM = "the version that serves finishes its calls and makes room";
+const OVERLAPS = "both versions have room on the box beside each other";
+
 /** A version whose code and Python environments are there. */
 export interface LoadedVersion {
   readonly description: VersionDescription;
@@ -169,11 +173,11 @@ export class AppReconciler {
       if (isFirst) this.#serving = version;
       const ready = isFirst
         ? served.begin(loaded.description, { isProved: true })
-        : served.prepare(loaded.description);
+        : this.#prepare(version, loaded.description, work);
       this.#begun.resolve();
-      await ready;
+      const detail = await ready;
       if (work !== this.#works) return;
-      this.#report(version, isFirst ? "serving" : "ready");
+      this.#report(version, isFirst ? "serving" : "ready", detail ?? "");
       if (isFirst) this.#done();
       else this.#switchIfServing(goal);
     } catch (error) {
@@ -181,6 +185,16 @@ export class AppReconciler {
     } finally {
       loaded?.release();
     }
+  }
+
+  /** Resolves with what there is to say about it; says at once that the serving version makes room. */
+  async #prepare(version: number, description: VersionDescription, work: number): Promise<string> {
+    let makesRoom = false;
+    const { hasClaims } = await this.#options.served.prepare(description, () => {
+      makesRoom = true;
+      if (work === this.#works) this.#report(version, "starting", MAKES_ROOM);
+    });
+    return hasClaims && !makesRoom && this.#serving !== undefined ? OVERLAPS : "";
   }
 
   /** The prepared version takes the calls, once it is the one that serves. */

@@ -13,13 +13,21 @@ import {
   AppVersion,
   type BoxServices,
   type ServedFunction,
+  type VersionBeginning,
   type VersionDescription,
 } from "./app-version.ts";
+
+export interface PreparedVersion {
+  /** Its containers need GPUs or ports, of which the box has so many. */
+  readonly hasClaims: boolean;
+}
 
 export class AppRuntime {
   readonly #services: BoxServices;
   #serving: AppVersion | undefined;
   #candidate: AppVersion | undefined;
+  /** Told when the serving version has to make room for the candidate. */
+  #onYields: () => void = () => undefined;
   /** Tells a preparation that a newer one, or the end, has come. */
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
@@ -59,28 +67,41 @@ export class AppRuntime {
    * @throws {StartFailure} when it does not become ready; it serves nevertheless, and is tried again by calls
    */
   async begin(description: VersionDescription, { isProved = false } = {}): Promise<void> {
-    const version = new AppVersion(description, this.#services, { isProved });
+    const version = this.#begin(description, { isProved });
     void this.#install(version);
     await version.ready;
   }
 
   /**
    * Starts a version beside the serving one; resolves when all of its containers are ready.
+   * @param onRoomMade the two don't fit beside each other: the serving version has to make room
+   * @returns whether the two share what others may claim
    * @throws {StartFailure} when one does not become ready, or another preparation or `abandon` comes first
    */
-  async prepare(description: VersionDescription): Promise<void> {
+  async prepare(
+    description: VersionDescription,
+    onRoomMade: () => void = () => undefined,
+  ): Promise<PreparedVersion> {
     // In this turn: one that comes while the older one ends must be told from this one.
     const abandoned = this.abandon();
     const preparation = this.#preparations;
     const before = Promise.all([this.#preparing, abandoned]);
-    const preparing = before.then(async () => await this.#prepare(description, preparation));
+    const preparing = before.then(async () => {
+      this.#onYields = onRoomMade;
+      return await this.#prepare(description, preparation);
+    });
     this.#preparing = preparing.catch(() => undefined);
-    await preparing;
+    return await preparing;
   }
 
-  async #prepare(description: VersionDescription, preparation: number): Promise<void> {
+  #begin(description: VersionDescription, beginning: VersionBeginning): AppVersion {
+    const onYields = (): void => this.#onYields();
+    return new AppVersion(description, this.#services, { ...beginning, onYields });
+  }
+
+  async #prepare(description: VersionDescription, preparation: number): Promise<PreparedVersion> {
     if (preparation !== this.#preparations) throw superseded();
-    const version = new AppVersion(description, this.#services, { isPrepared: true });
+    const version = this.#begin(description, { isPrepared: true });
     this.#candidate = version;
     try {
       await version.ready;
@@ -89,6 +110,7 @@ export class AppRuntime {
       throw error;
     }
     if (this.#candidate !== version) throw superseded();
+    return { hasClaims: version.hasClaims };
   }
 
   /**
@@ -99,6 +121,7 @@ export class AppRuntime {
     const candidate = this.#candidate;
     if (candidate === undefined) throw new Error("no version has been prepared");
     this.#candidate = undefined;
+    this.#onYields = () => undefined;
     candidate.onServing();
     await this.#install(candidate);
   }
@@ -108,6 +131,7 @@ export class AppRuntime {
     this.#preparations += 1;
     const candidate = this.#candidate;
     this.#candidate = undefined;
+    this.#onYields = () => undefined;
     await candidate?.close();
   }
 

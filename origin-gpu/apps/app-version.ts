@@ -35,6 +35,8 @@ export interface VersionBeginning {
   readonly isProved?: boolean;
   /** It is prepared beside the serving version, which makes room for it as `rollout` says. */
   readonly isPrepared?: boolean;
+  /** The box has asked a container of it to make room for another one. */
+  readonly onYields?: () => void;
 }
 
 /** A function as a version serves it. */
@@ -54,7 +56,7 @@ export class AppVersion {
   constructor(
     description: VersionDescription,
     { onServing: _onServing, logs, ...services }: BoxServices,
-    { isProved = false, isPrepared = false }: VersionBeginning = {},
+    { isProved = false, isPrepared = false, onYields }: VersionBeginning = {},
   ) {
     const { environment, app, version, endpoints, logName, isEphemeral } = description;
     for (const settings of endpoints) {
@@ -75,6 +77,7 @@ export class AppVersion {
         },
         isProved,
         isEphemeral,
+        onYields,
       });
       this.#endpoints.set(name, endpoint);
     }
@@ -90,6 +93,11 @@ export class AppVersion {
   /** It serves now: its containers have no priority any more. */
   onServing(): void {
     for (const endpoint of this.#pools) endpoint.unpin();
+  }
+
+  /** Whether a container of it needs something of the box that others may have. */
+  get hasClaims(): boolean {
+    return this.#pools.some((endpoint) => endpoint.hasClaims);
   }
 
   /** The longest of its endpoints, in seconds. */

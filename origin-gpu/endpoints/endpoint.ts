@@ -13,6 +13,7 @@ import type { BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import { needsNothing } from "../core/claim-entries.ts";
 import { noticesOf } from "../containers/container.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import { BlockedWatch } from "./blocked-watch.ts";
@@ -36,6 +37,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly bodies: BodySpools | undefined;
   readonly claims: BoxClaims;
   readonly identity: PoolIdentity;
+  /** The box has asked a container to make room for another one. */
+  readonly onYields?: (() => void) | undefined;
   /** The version serves elsewhere: no container has to show first that it becomes ready. */
   readonly isProved: boolean;
   /** As in `poolSettings`. */
@@ -107,6 +110,7 @@ export class Endpoint {
       identity,
       needs: claimNeeds(settings),
       isProved,
+      onYields: () => options.onYields?.(),
       onAssigned: (queued, container) => this.#onAssigned(queued, container),
       onRefused: ({ call, settings: { function: name } }, refusal) =>
         call.fail(failureOfRefusal(refusal, name)),
@@ -153,6 +157,11 @@ export class Endpoint {
   /** Runs a call that waited elsewhere, where its body has been looked after. It keeps its place by its arrival. */
   takeOver(call: Call, settings: EndpointConfig, link: number): void {
     this.#queue({ ...arrived(call, settings, link), arrivedAt: call.openedAt });
+  }
+
+  /** Whether its containers need something of the box that others may have. */
+  get hasClaims(): boolean {
+    return !needsNothing(claimNeeds(this.#options.settings));
   }
 
   /** Its containers that are not gone. */

@@ -28,6 +28,8 @@ export interface PoolDriverOptions {
   readonly needs: ClaimNeeds;
   /** As in `Pool`. */
   readonly isProved: boolean;
+  /** The box has asked a container to make room for another one. */
+  readonly onYields: () => void;
   readonly onAssigned: (queued: QueuedCall, container: ServingContainer) => void;
   readonly onRefused: (queued: QueuedCall, refusal: Extract<Effect, { type: "refuse" }>) => void;
   readonly onHandedOver: (queued: QueuedCall) => void;
@@ -81,6 +83,7 @@ export class PoolDriver {
       },
       onYieldAsked: (number, reason) => {
         noticesOf(source)(`postern: it finishes its calls and makes room: ${YIELD_WORDS[reason]}`);
+        options.onYields();
         this.#apply(this.#pool.yieldAsked(number, now(), { maySleep: reason === "wanted" }));
       },
       onImpossible: (number) => {

@@ -89,6 +89,10 @@ class Box {
     }),
   });
 
+  /** The box asks the serving version to make room. */
+  makeRoom: (() => void) | undefined;
+  hasClaims = false;
+
   /** What is reported, as `v2 ready`. */
   get states(): string[] {
     return this.last.versions.map(({ version: number, state }) => `v${number} ${state}`);
@@ -113,7 +117,11 @@ class Box {
 
   readonly #app: VersionedApp = {
     begin: async ({ version: number }) => await this.#start(`begin ${number}`),
-    prepare: async ({ version: number }) => await this.#start(`prepare ${number}`),
+    prepare: async ({ version: number }, onRoomMade) => {
+      this.makeRoom = onRoomMade;
+      await this.#start(`prepare ${number}`);
+      return { hasClaims: this.hasClaims };
+    },
     switchTo: async () => {
       this.events.push("switch");
       await this.switching.promise;
@@ -192,6 +200,24 @@ describe("an app that is assigned to a box", () => {
     await box.told(app({ serving: 1, candidate: 2 }));
     expect(box.events).toEqual(["prepare 2", "release 2"]);
     expect(box.states).toEqual(["v1 serving", "v2 ready"]);
+  });
+
+  test("says whether a candidate with GPUs overlaps with the version that serves, or takes its place", async () => {
+    const box = await serving(1);
+    box.hasClaims = true;
+    await box.told(app({ serving: 1, candidate: 2 }));
+    await box.started();
+    expect(box.last.versions.at(-1)?.detail).toMatch(/have room on the box beside each other/);
+    await box.told(app({ serving: 1, candidate: 3 }));
+    box.makeRoom?.();
+    await settled();
+    expect(box.last.versions.at(-1)).toMatchObject({
+      version: 3,
+      state: "starting",
+      detail: "the version that serves finishes its calls and makes room",
+    });
+    await box.started();
+    expect(box.last.versions.at(-1)).toMatchObject({ version: 3, state: "ready", detail: "" });
   });
 
   test("serves on while its candidate fails, which is told once with its last lines", async () => {

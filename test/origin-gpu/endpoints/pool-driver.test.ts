@@ -38,6 +38,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
     identity: { app: "main/shop", functionName: "web", rollout: traits.rollout },
     needs: claimNeeds(settings),
     isProved: traits.isProved ?? false,
+    onYields: () => void lines.push("it yields"),
     onAssigned: ({ call }, container) => outcomes.set(call.callId, container.address.origin),
     onRefused: ({ call }, { code }) => outcomes.set(call.callId, code),
     onHandedOver: ({ call }) => outcomes.set(call.callId, "handed over"),
@@ -158,6 +159,7 @@ test("a new version takes over a fixed port, and gives it back where it fails", 
   await expect.poll(() => old.pool.counts.ending, PATIENCE).toBe(1);
   old.request("b");
   expect(broken.lines).toEqual([]);
+  expect(old.lines).toContain("it yields");
   old.pool.finished(running);
   await expect(broken.pool.proved).rejects.toMatchObject({ code: "starting_failed" });
   await broken.pool.close();
