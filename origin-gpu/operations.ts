@@ -12,7 +12,7 @@ import { logReader } from "./logs/log-delivery.ts";
 import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
 
 export interface AgentOperations {
-  readonly calls: Pick<CallRegistry, "list" | "inspect" | "cancel"> & {
+  readonly calls: Pick<CallRegistry, "list" | "inspect" | "cancel" | "reportStatus"> & {
     readonly keys: Pick<KeyedCalls, "release">;
   };
   readonly apps: Pick<AppRuntimes, "find" | "activity">;
@@ -47,6 +47,8 @@ export function operationHandlers({
       if (call === undefined) return refuse(stream, NO_SUCH_CALL);
       return reply(stream, "inspectCall", call);
     },
+    reportStatus: ({ callIds }, { stream }) =>
+      reply(stream, "reportStatus", { calls: calls.reportStatus(callIds) }),
     cancelCall: ({ workspace, callId }, { stream }) => {
       if (workspace !== undefined && workspace !== own) return refuse(stream, ANOTHER_WORKSPACE);
       const call = calls.inspect(callId);

@@ -25,12 +25,14 @@ export const VERB = {
   open: "http://origin/open",
   attach: "http://origin/attach",
   claim: "http://origin/claim",
+  /** Status events of a call: a response whose body is text/event-stream. */
+  watch: "http://origin/watch",
   websocket: "http://origin/websocket",
   link: "http://origin/link",
   dial: "http://origin/dial",
 } as const;
 
-/** A RequestHead, an AttachRequest, or the id of a claimed call. ASCII JSON. */
+/** A RequestHead, an AttachRequest, or the id of a claimed or watched call. ASCII JSON. */
 export const HEAD = "postern-head";
 /** Milliseconds after the last byte of the body until the client will not wait any longer. */
 export const PATIENCE = "postern-patience";

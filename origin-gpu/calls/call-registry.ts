@@ -2,7 +2,11 @@
  * The calls of one agent. The registry opens each call at most once, per callId and per Idempotency-Key. It
  * attaches streams to calls that run and to responses that are stored, and knows which calls have ended.
  */
-import type { CallCursor, CallDescription } from "../../routing/wire/call-descriptions.ts";
+import type {
+  CallCursor,
+  CallDescription,
+  CallStatusReport,
+} from "../../routing/wire/call-descriptions.ts";
 import type { RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
@@ -177,6 +181,17 @@ export class CallRegistry {
   /** Describes one call that runs, or a durable one that has ended. */
   inspect(callId: string): CallDescription | undefined {
     return this.#calls.get(callId)?.describe() ?? this.#durable?.inspect(callId);
+  }
+
+  /** Reports how far calls have come, those that run and durable ones that have ended. */
+  reportStatus(callIds: readonly string[]): CallStatusReport[] {
+    return callIds.flatMap((callId) => {
+      const running = this.#calls.get(callId)?.reportStatus();
+      if (running !== undefined) return [running];
+      const ended = this.#durable?.inspect(callId);
+      if (ended === undefined) return [];
+      return [{ callId, status: ended.status, position: 0, elapsedMs: ended.elapsedMs }];
+    });
   }
 
   /** Ends one call, where it runs. */

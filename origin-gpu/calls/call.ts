@@ -16,7 +16,7 @@ import type { CallResponse, RespondingCall, Subscriber } from "./response/call-r
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
-import type { CallDescription } from "../../routing/wire/call-descriptions.ts";
+import type { CallDescription, CallStatusReport } from "../../routing/wire/call-descriptions.ts";
 import type { CallStanding } from "../core/service-times.ts";
 import { type CallEvent, callProgress, callStatus, isEnded } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
@@ -149,19 +149,27 @@ export class Call implements RespondingCall {
 
   /** Describes the call for `postern call inspect`. */
   describe(): CallDescription {
-    const { state } = this.#history;
     const elapsedMs = this.#history.elapsedMs(this.#context.now());
     return {
       callId: this.callId,
       ...this.#head.describe(),
-      // An expired call is known to the store alone.
-      status: state === "expired" ? "lost" : callStatus(state, this.#failure?.code),
+      status: this.#status,
       ...(this.container !== undefined && { container: this.container }),
       durable: this.isDurable,
       openedAtMs: Date.now() - elapsedMs,
       elapsedMs,
       timeline: this.#history.describe(),
     };
+  }
+
+  reportStatus(): CallStatusReport {
+    return { ...this.progress(), status: this.#status };
+  }
+
+  get #status(): CallDescription["status"] {
+    const { state } = this.#history;
+    // An expired call is known to the store alone.
+    return state === "expired" ? "lost" : callStatus(state, this.#failure?.code);
   }
 
   /**

@@ -2,6 +2,38 @@
 import * as z from "zod";
 import { CALL_ID } from "./messages.ts";
 
+/** Modal's, in lower case. */
+const STATUS = z.enum([
+  "pending",
+  "running",
+  "success",
+  "failure",
+  "init_failure",
+  "terminated",
+  "timeout",
+  "lost",
+]);
+
+/** Calls of one question for their progress: the answer fits a short window. */
+export const MAX_ASKED_CALLS = 50;
+
+/** How far a call has come. */
+const CALL_STATUS_REPORT = z.object({
+  callId: CALL_ID,
+  status: STATUS,
+  /** Calls before it in the queue; 0 when it runs. */
+  position: z.number().min(0),
+  /** Milliseconds until its response is expected, where that is known. */
+  etaMs: z.number().min(0).exactOptional(),
+  /** Milliseconds since the call was opened, until now or until it ended. */
+  elapsedMs: z.number().min(0),
+});
+
+export const STATUS_QUERY = z.object({ callIds: z.array(CALL_ID).max(MAX_ASKED_CALLS) });
+export const STATUS_REPORTS = z.object({
+  calls: z.array(CALL_STATUS_REPORT).max(MAX_ASKED_CALLS),
+});
+
 /** States of a call's timeline are for people; a newer agent may know more of them. */
 export const CALL_DESCRIPTION = z.object({
   callId: CALL_ID,
@@ -9,16 +41,7 @@ export const CALL_DESCRIPTION = z.object({
   /** Absent of a call that ended at an older agent. */
   method: z.string().max(64).exactOptional(),
   path: z.string().max(1_024).exactOptional(),
-  status: z.enum([
-    "pending",
-    "running",
-    "success",
-    "failure",
-    "init_failure",
-    "terminated",
-    "timeout",
-    "lost",
-  ]),
+  status: STATUS,
   /** The container that works on it. Not recorded of a call that has ended. */
   container: z.string().max(256).exactOptional(),
   durable: z.boolean(),
@@ -36,5 +59,15 @@ export const CALL_CURSOR = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("ended"), acceptedAtMs: z.number(), callId: CALL_ID }),
 ]);
 
+/** Calls on one page: a page must fit the initial window. */
+export const MAX_LISTED_CALLS = 100;
+
+export const CALL_PAGE = z.object({
+  calls: z.array(CALL_DESCRIPTION).max(MAX_LISTED_CALLS),
+  /** Absent on the last page. */
+  next: CALL_CURSOR.exactOptional(),
+});
+
+export type CallStatusReport = z.output<typeof CALL_STATUS_REPORT>;
 export type CallDescription = z.output<typeof CALL_DESCRIPTION>;
 export type CallCursor = z.output<typeof CALL_CURSOR>;

@@ -15,7 +15,14 @@ import {
   SECRET_VALUES,
 } from "./deployments.ts";
 import { LOG_QUERY } from "./container-logs.ts";
-import { CALL_CURSOR, CALL_DESCRIPTION } from "./call-descriptions.ts";
+import {
+  CALL_CURSOR,
+  CALL_DESCRIPTION,
+  CALL_PAGE,
+  MAX_LISTED_CALLS,
+  STATUS_QUERY,
+  STATUS_REPORTS,
+} from "./call-descriptions.ts";
 import { ProtocolError } from "./frames.ts";
 import type { OperationHead } from "./heads.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
@@ -28,9 +35,6 @@ const CODE_TIMEOUT_MS = 5 * 60_000;
 
 /** The gateway asks its own storage alone. */
 const GATEWAY_TIMEOUT_MS = 20_000;
-
-/** Calls on one page: a page must fit the initial window. */
-const MAX_LISTED_CALLS = 100;
 
 const WORKSPACE = z.string().max(64);
 
@@ -66,14 +70,7 @@ export const AGENT_OPERATIONS = {
       after: CALL_CURSOR.exactOptional(),
     }),
     takesBytes: false,
-    result: {
-      kind: "json",
-      schema: z.object({
-        calls: z.array(CALL_DESCRIPTION).max(MAX_LISTED_CALLS),
-        /** Absent on the last page. */
-        next: CALL_CURSOR.exactOptional(),
-      }),
-    },
+    result: { kind: "json", schema: CALL_PAGE },
     timeoutMs: SHORT_TIMEOUT_MS,
   },
   /** Describes one call; `no_such_call`. */
@@ -81,6 +78,13 @@ export const AGENT_OPERATIONS = {
     parameters: z.object({ workspace: WORKSPACE, callId: CALL_ID }),
     takesBytes: false,
     result: { kind: "json", schema: CALL_DESCRIPTION },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /** Reports how far calls have come; those that the box does not know are left out. */
+  reportStatus: {
+    parameters: STATUS_QUERY,
+    takesBytes: false,
+    result: { kind: "json", schema: STATUS_REPORTS },
     timeoutMs: SHORT_TIMEOUT_MS,
   },
   /** Cancels a call, so that it does not run any more; one that has ended is left as it is. */

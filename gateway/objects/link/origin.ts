@@ -43,7 +43,9 @@ import {
 } from "../../contracts/link.ts";
 import { drainBody } from "../../contracts/drained-body.ts";
 import { linkName, workspaceStub } from "../../contracts/stubs.ts";
+import { AgentQuestion, type AgentAnswer, askOverOthers } from "./agent-question.ts";
 import { attachAgain, type OwnLink } from "./attach-again.ts";
+import { CallWatchers } from "./call-watchers.ts";
 import { ClaimableCalls } from "./claimable-calls.ts";
 import { Deadlines } from "./deadlines.ts";
 import { greet } from "./greet.ts";
@@ -87,6 +89,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     return this.#welcomed()?.streams;
   });
 
+  readonly #watchers = new CallWatchers((head) => this.#askAgent(head));
+  /** The box whose calls are watched. */
+  #watchedBox: LinkIdentity | undefined;
+
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     state.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
@@ -104,6 +110,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
         return await this.#attach(request);
       case VERB.claim:
         return await this.#claim(request);
+      case VERB.watch:
+        return await this.#watchCall(request);
       case VERB.websocket:
         return await this.#openWebSocket(request);
       case VERB.link:
@@ -154,6 +162,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     this.#isRevoked = true;
     if (this.#link !== undefined) this.#drop(this.#link, CLOSE.revoked, REVOKED);
     for (const wake of this.#awaitingLink) wake();
+    this.#watchers.end();
     // The runtime alone has the sockets that it couples. They end with this object.
     if (this.#hasCoupled) setTimeout(() => this.ctx.abort("its box was revoked"), LAST_WORD_MS);
   }
@@ -214,6 +223,27 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     response.start(link.streams.attach(text, response, shareOf(request)));
     this.#watchLink();
     return await response.response;
+  }
+
+  async #watchCall(request: Request): Promise<Response> {
+    const link = this.#welcomed() ?? (await this.#awaitLink(request));
+    if (link === undefined) return noLink(this.#absence);
+    this.#watchedBox = link.identity;
+    return await this.#watchers.watch(request.headers.get(HEAD) ?? "");
+  }
+
+  /** Asks the agent over this link, else over another one of its box. */
+  async #askAgent(head: string): Promise<AgentAnswer> {
+    const link = this.#welcomed();
+    if (link !== undefined) {
+      const question = new AgentQuestion();
+      question.start(link.streams.open(head, NO_BODY, true, question));
+      this.#watchLink();
+      return await question.answer;
+    }
+    return this.#watchedBox === undefined
+      ? undefined
+      : await askOverOthers(this.env, this.#watchedBox, head);
   }
 
   #publishQueue({ workspace, box, link }: LinkIdentity): void {

@@ -89,7 +89,7 @@ export class RequestContext {
    * Builds a response of the gateway's own.
    * @param headers names in lower case and values in turn
    */
-  respond(status: number, headers: readonly string[], body: string | null): Response {
+  respond(status: number, headers: readonly string[], body: ResponseBody | string): Response {
     const cors =
       this.cors === undefined
         ? undefined

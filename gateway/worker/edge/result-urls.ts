@@ -18,6 +18,7 @@ import { collectResponse } from "../proxy/proxy-request.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import type { RequestContext } from "./request-context.ts";
+import { statusEvents } from "./status-events.ts";
 
 /** A call whose client is told to come back. */
 interface Pending {
@@ -114,11 +115,9 @@ export async function collectResult(
   context.callId = callId;
   if (verdict.kind === "expired")
     return context.refuse("result_expired", "this result URL is too old");
-  if (result.kind === "events") {
-    return context.refuse("not_supported", "status events are not available yet");
-  }
   const share = shareOf(snapshot.endpoint);
   const place = { callId, workspace, box, links: linksOf(snapshot, box), share };
+  if (result.kind === "events") return await statusEvents(env, context, place);
   const range = singleRange(context.request);
   const patience = patienceMs(env, context.request);
   const attempt = await collectResponse(env, place, patience, {

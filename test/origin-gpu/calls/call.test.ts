@@ -551,3 +551,17 @@ test("an operator who asks for it sees every change of state, with its reason", 
     ["call.state", "responding", "failed", "origin_error: it closed the connection", HEAD.callId],
   ]);
 });
+
+test("a call reports how far it came, with its place and its expected time", () => {
+  const bench = new Bench();
+  bench.open();
+  const report = () => bench.calls.reportStatus([HEAD.callId, "unknown"]);
+  bench.now += 1_500;
+  const known = { callId: HEAD.callId, position: 0, elapsedMs: 1_500 };
+  expect(report()).toEqual([{ ...known, status: "running" }]);
+  bench.call.standsBy(() => ({ position: 3, etaMs: 2_000.4 }));
+  expect(report()).toEqual([{ ...known, status: "running", position: 3, etaMs: 2_000 }]);
+  bench.respond();
+  bench.call.complete();
+  expect(report()).toMatchObject([{ status: "success" }]);
+});

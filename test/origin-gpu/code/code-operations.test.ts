@@ -24,6 +24,7 @@ const NO_CALLS: AgentOperations["calls"] = {
   list: () => ({ calls: [], next: undefined }),
   inspect: () => undefined,
   cancel: () => undefined,
+  reportStatus: () => [],
   keys: { release: () => true },
 };
 

@@ -17,6 +17,7 @@ function linkTo(logs: ContainerLogs): LinkPair {
       list: () => ({ calls: [], next: undefined }),
       inspect: () => undefined,
       cancel: () => undefined,
+      reportStatus: () => [],
       keys: { release: () => true },
     },
     apps: { find: () => undefined, activity: [] },

@@ -290,3 +290,81 @@ describe("a result URL", () => {
     expect([all.status, await all.text()]).toEqual([200, "0123456789"]);
   });
 });
+
+describe("an events_url", () => {
+  /** An endpoint of a call that waits, and the call's events_url as path and query. */
+  async function waiting(box: string, settings: { cors?: boolean } = {}) {
+    const endpoint = announcement(box, "f");
+    const state = { status: "pending", position: 4 };
+    await connectAgent(box, {
+      endpoints: [{ ...endpoint, settings: { ...endpoint.settings, ...settings } }],
+      open: (stream, { callId }) => {
+        stream.confirmDeferred({ callId, status: "pending", position: 4, elapsedMs: 0 });
+        return {};
+      },
+      operate: (stream, { operation, parameters }) => {
+        if (operation !== "reportStatus") throw new Error(`asked for ${operation}`);
+        const { callIds } = parameters as { callIds: string[] };
+        const calls = callIds.map((callId) => Object.assign({ callId, elapsedMs: 1_000 }, state));
+        const answer = new TextEncoder().encode(JSON.stringify({ calls }));
+        stream.sendHead('{"status":200,"headers":[]}', [answer], true);
+        return {};
+      },
+    });
+    const name = `local--${box}-f`;
+    const accepted = await ask(name, "/job?x=1", { headers: { prefer: "respond-async" } });
+    const { events_url: url } = await accepted.json<{ events_url: string }>();
+    return { name, state, path: url.slice(url.indexOf("/job")) };
+  }
+
+  test("has the call's status as events, until it has ended", async () => {
+    const { name, state, path } = await waiting("events");
+    expect(path).toMatch(/^\/job\?x=1&__postern_events=/);
+    const response = await ask(name, path, { headers: { origin: "https://page.example" } });
+    expect([response.status, response.headers.get("content-type")]).toEqual([
+      200,
+      "text/event-stream",
+    ]);
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    state.status = "success";
+    const events = (await response.text()).split("\n\n");
+    expect(events[1]).toContain('"status":"pending","position":4');
+    expect(events.at(-2)).toContain('"status":"success"');
+  });
+
+  test("opens nothing with a HEAD, and is not the app's with another method", async () => {
+    const { name, path } = await waiting("events-head");
+    const head = await ask(name, path, { method: "HEAD" });
+    expect([head.status, await head.text()]).toEqual([200, ""]);
+    const post = await ask(name, path, { method: "POST", body: "x" });
+    expect(post.headers.get("content-type")).toBe("text/event-stream");
+    await post.body?.cancel();
+  });
+
+  test("is readable for a page of another origin where the endpoint allows that", async () => {
+    const { name, path } = await waiting("events-cors", { cors: true });
+    const response = await ask(name, path, { headers: { origin: "https://page.example" } });
+    expect(response.headers.get("access-control-allow-origin")).toBe("*");
+    await response.body?.cancel();
+  });
+
+  test("of a box with an older agent is 501", async () => {
+    const box = "events-older";
+    await connectAgent(box, {
+      endpoints: [announcement(box, "f")],
+      open: (stream, { callId }) => {
+        stream.confirmDeferred({ callId, status: "pending", position: 0, elapsedMs: 0 });
+        return {};
+      },
+      operate: (stream) => {
+        stream.refuse({ code: "not_supported", detail: "this agent is older: update it" });
+        return {};
+      },
+    });
+    const headers = { prefer: "respond-async" };
+    const accepted = await ask(`local--${box}-f`, "/job", { headers });
+    const { events_url: url } = await accepted.json<{ events_url: string }>();
+    const response = await ask(`local--${box}-f`, url.slice(url.indexOf("/job")));
+    expect(response.status).toBe(501);
+  });
+});
