@@ -23,6 +23,7 @@ import { GivenUpCalls } from "./given-up-calls.ts";
 import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
 import { allocatePort, isPortFree, releasePort } from "./ports.ts";
+import { listensElsewhere, SUSPECTED_AFTER_MS } from "./other-port.ts";
 import { isAnothersPort } from "./port-owner.ts";
 import { NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
 import { ProcessGroup } from "./process-group.ts";
@@ -87,19 +88,26 @@ export class ProcessContainer implements Container {
     const { healthPath, startupTimeout } = this.#options.endpoint;
     const { signal } = this.#starting;
     let notYet: string | undefined;
-    let late: ReturnType<typeof setTimeout> | undefined;
+    let elsewhere = (): string | undefined => undefined;
+    const timers: ReturnType<typeof setTimeout>[] = [];
+    const after = (ms: number, act: () => void) => timers.push(setTimeout(act, ms));
     try {
       const python = await this.#usePython();
-      late = setTimeout(() => {
-        const failure = this.#failure("startup_timeout", lateMessage(startupTimeout, notYet));
-        this.#starting.abort(failure);
-      }, startupTimeout * SECOND_MS);
+      after(startupTimeout * SECOND_MS, () => {
+        const message = lateMessage(startupTimeout, elsewhere() ?? notYet);
+        this.#starting.abort(this.#failure("startup_timeout", message));
+      });
       const port = await this.#choosePort();
       signal.throwIfAborted();
       const candidates = await this.#freeOrigins(port, signal);
       signal.throwIfAborted();
       const leader = await this.#launch(port, python).started;
       signal.throwIfAborted();
+      elsewhere = () => listensElsewhere(leader, port);
+      after(SUSPECTED_AFTER_MS, () => {
+        const hint = elsewhere();
+        if (hint !== undefined) this.#notice(`postern: warning: ${hint}`);
+      });
       const origin = await untilReady(candidates, healthPath, signal, {
         notYet: (why) => (notYet = why),
         isAnothers: (candidate) => this.#isAnothers(candidate, leader),
@@ -126,7 +134,7 @@ export class ProcessContainer implements Container {
       else void this.#stopGroup();
       throw error instanceof StartFailure ? error : this.#failure("starting_failed", String(error));
     } finally {
-      clearTimeout(late);
+      for (const timer of timers) clearTimeout(timer);
     }
   }
 

@@ -449,6 +449,20 @@ describe("a container beside other programs", () => {
   });
 });
 
+test("a server that listens elsewhere is told of before startup_timeout, and then again", async () => {
+  const other = await freePort();
+  const one = start(serverEndpoint(["--port", `${other}`], { startupTimeout: 7 }));
+  const failed = expect(one.container.ready).rejects.toMatchObject({
+    code: "startup_timeout",
+    message: expect.stringContaining(
+      `startup_timeout, 7 s: it listens on 127.0.0.1:${other}, and`,
+    ) as unknown,
+  });
+  await failed;
+  const hint = `postern: warning: it listens on 127.0.0.1:${other}, and not on the port that it was given, `;
+  expect(one.lines.filter((line) => line.startsWith(hint))).toHaveLength(1);
+});
+
 describe("warm-up requests", () => {
   const get = (path: string) => ({ method: "GET", path, headers: {} }) as const;
 
