@@ -46,6 +46,9 @@ export class CallRegistry {
   readonly #durable: DurableCalls | undefined;
   /** Calls of an earlier agent that wait until their endpoint is served, by endpoint. */
   readonly #restored = new Map<string, Set<Call>>();
+  /** Calls that wait for the next agent. Clients may attach to them here, as long as this one has a link. */
+  readonly #suspended = new Map<string, Call>();
+  readonly #saving: Promise<void>[] = [];
   #onIdle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
@@ -121,7 +124,7 @@ export class CallRegistry {
 
   /** Attaches a stream to a call that was opened before, whether it runs or has ended. */
   attach(stream: Stream, carrier: Carrier, { callId, offset }: AttachRequest): StreamEvents {
-    const call = this.#calls.get(callId);
+    const call = this.#calls.get(callId) ?? this.#suspended.get(callId);
     if (call !== undefined) {
       if (call.canResume(offset)) return call.attach(stream, carrier, offset);
       const detail = "the response cannot be resumed from so far back";
@@ -143,14 +146,18 @@ export class CallRegistry {
   }
 
   /**
-   * Resolves when no call runs. Calls that only wait for a client to attach end now.
+   * Resolves when no call runs: the agent stops. Calls that only wait for a client to attach end now. Those that have not
+   * begun, and whose clients were told that they go on, are the next agent's: this one might not finish them.
    * @param clients "gone": their gateway has ended for them, so all transient calls end now
    */
   async idle(clients: "attached" | "gone" = "attached"): Promise<void> {
     for (const call of this.#calls.values()) {
+      if (call.isPromised && this.#suspend(call)) continue;
       if (call.abandoned) call.cancel("the agent stops, and no client is attached");
       else if (clients === "gone" && !call.isDurable) call.cancel("the gateway stops");
     }
+    // All of them were promised.
+    this.#restored.clear();
     if (this.#isIdle) return;
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
@@ -165,7 +172,7 @@ export class CallRegistry {
   list(limit: number, after?: CallCursor): CallPage {
     const calls: CallDescription[] = [];
     if (after?.kind !== "ended") {
-      for (const call of [...this.#calls.values()].toReversed()) {
+      for (const call of this.#newestFirst()) {
         if (after !== undefined && call.openedAt >= after.openedAt) continue;
         calls.push(call.describe());
         if (calls.length === limit) {
@@ -180,7 +187,8 @@ export class CallRegistry {
 
   /** Describes one call that runs, or a durable one that has ended. */
   inspect(callId: string): CallDescription | undefined {
-    return this.#calls.get(callId)?.describe() ?? this.#durable?.inspect(callId);
+    const call = this.#calls.get(callId) ?? this.#suspended.get(callId);
+    return call?.describe() ?? this.#durable?.inspect(callId);
   }
 
   /** Reports how far calls have come, those that run and durable ones that have ended. */
@@ -209,13 +217,25 @@ export class CallRegistry {
   }
 
   async #close(reason: string): Promise<void> {
-    const waiting = [...this.#calls.values()].filter((call) => {
-      if (call.suspend()) return true;
-      call.abandon(reason);
-      return false;
-    });
+    for (const call of this.#calls.values()) {
+      if (!this.#suspend(call)) call.abandon(reason);
+    }
     this.#calls.clear();
-    await Promise.all(waiting.map(async (call) => await call.finishSuspending()));
+    await Promise.all(this.#saving);
+  }
+
+  /** Takes a durable call that waits out for the next agent. @returns false where it can't be */
+  #suspend(call: Call): boolean {
+    if (!call.suspend()) return false;
+    this.#calls.delete(call.callId);
+    this.#suspended.set(call.callId, call);
+    this.#saving.push(call.finishSuspending());
+    return true;
+  }
+
+  #newestFirst(): Call[] {
+    const calls = [...this.#calls.values(), ...this.#suspended.values()];
+    return calls.toSorted((one, other) => other.openedAt - one.openedAt);
   }
 
   /** No call runs or waits for its turn; those of an earlier agent may wait for their endpoint. */

@@ -408,6 +408,42 @@ test("a polite restart loses what runs alone: what waits is run by the next agen
   await later.close();
 });
 
+test("an agent that stops waits for calls that run alone, and clients of those that wait may still ask for them", async () => {
+  const running = open({ callId: "running", async: true }, true);
+  const promised = open({ callId: "promised", async: true }, true);
+  const keyed = open({ callId: "keyed", key: "k" }, true);
+  await until(() => running.heard.length + promised.heard.length === 2 && calls.length === 3);
+  const [first, second, third] = calls as [Call, Call, Call];
+  await first.recordStart();
+  first.start(APP);
+  let isIdle = false;
+  const idle = table.idle().then(() => (isIdle = true));
+  // The endpoint does not begin it any more.
+  expect([second.over, third.over]).toEqual([true, false]);
+  expect(table.list(9).calls.map(({ callId, status }) => `${callId} ${status}`)).toEqual([
+    "keyed pending",
+    "promised pending",
+    "running running",
+  ]);
+  for (const call of [first, third]) {
+    expect(isIdle).toBe(false);
+    if (call === third) await third.recordStart();
+    call.start(APP);
+    call.respond({ status: 200, headers: [] }, false);
+    call.complete();
+    await until(() => call.over);
+  }
+  await idle;
+  await until(() => keyed.heard.at(-1)?.endsWith("true") === true);
+  await table.close("the agent stops");
+  const heard = attach("promised");
+  await tick();
+  expect(heard).toEqual([]);
+  const later = await afterKill();
+  expect(later.takeWaiting().map(({ head }) => head.callId)).toEqual(["promised"]);
+  await later.close();
+});
+
 test("a call whose start is being recorded when the agent stops has not begun, and waits for the next agent", async () => {
   const { heard } = open({ async: true }, true);
   await until(() => heard.length > 0);
