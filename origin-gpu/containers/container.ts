@@ -78,7 +78,7 @@ export interface ContainerOptions {
   readonly beginLog?: ((container: string) => ContainerLog | undefined) | undefined;
   /** Where its processes are noted for the next agent. */
   readonly records?: ProcessRecords | undefined;
-  /** The process ended by itself after it had been ready. */
+  /** The process ended by itself after it had been ready. `exited` may come later: others of it may still run. */
   readonly onUnexpectedExit?: (exit: ExitInfo) => void;
 }
 

@@ -237,16 +237,17 @@ export class ProcessContainer implements Container {
   }
 
   async #onLeaderExit(group: ProcessGroup): Promise<void> {
-    const wasReady = this.#state === "ready";
-    // At once, so that no request is sent to it while the rest of its group is ended.
-    if (wasReady) this.#become("failed", "its process ended");
+    // At once, so that no request is sent to it while the rest of it is ended.
+    if (this.#state === "ready") {
+      this.#become("failed", "its process ended");
+      this.#options.onUnexpectedExit?.(await group.leaderExited);
+    }
     const exit = await group.exited;
     await this.#stopCommand?.run();
     const message = `ended with ${describeExit(exit)} ${this.#step}`;
     const permanent = exit.code === NOT_EXECUTABLE || exit.code === NOT_FOUND;
     this.#starting.abort(this.#failure("starting_failed", message, { permanent }));
     this.#over(exit);
-    if (wasReady) this.#options.onUnexpectedExit?.(exit);
   }
 
   #onStuck(): void {

@@ -181,6 +181,12 @@ export class PoolContainers {
     return true;
   }
 
+  /** It ends by itself. */
+  ended(container: TrackedContainer, nowMs: number): void {
+    this.move(container, "stop", nowMs, "failed");
+    container.willSleep = false;
+  }
+
   /** Ends a container that takes no calls. @returns false where it is being ended or gone already */
   giveUp(container: TrackedContainer, reason: StopReason, nowMs: number): boolean {
     this.withdraw(container, nowMs);

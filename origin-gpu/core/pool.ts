@@ -152,6 +152,16 @@ export class Pool<Call> {
     });
   }
 
+  /** The container's server has ended by itself: it takes no calls. `exited` follows, when nothing of it runs any more. */
+  ended(number: number, nowMs: number): Effects<Call> {
+    return this.#on(number, nowMs, (container) => {
+      if (container.state === "ready" || container.state === "draining") {
+        this.#scaler.onLost(container, nowMs);
+        this.#containers.ended(container, nowMs);
+      }
+    });
+  }
+
   /** The container does not answer any more: it is ended with its calls. */
   unhealthy(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {

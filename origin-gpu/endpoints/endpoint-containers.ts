@@ -53,6 +53,8 @@ export interface ContainerListener {
   onHung(number: number): void;
   /** It wants no more calls. */
   onDrainAsked(number: number): void;
+  /** Its server has ended by itself; `onExited` follows. */
+  onEnded(number: number): void;
   /** SIGKILL did not end it: it keeps what it holds until `onExited`. */
   onStuck(number: number): void;
   onExited(number: number): void;
@@ -134,6 +136,7 @@ export class EndpointContainers {
       onUnexpectedExit: (exit) => {
         this.#lastFailure = `it ended by itself with ${describeExit(exit)}`;
         notice(`postern: ended by itself with ${describeExit(exit)}`);
+        this.#listener.onEnded(number);
       },
     };
     const container = startContainer(containerOptions, this.idOf(number));

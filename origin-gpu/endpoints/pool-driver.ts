@@ -67,11 +67,8 @@ export class PoolDriver {
       onSleepFailed: (number) => this.#apply(this.#pool.sleepFailed(number, now())),
       onHung: (number) => this.#apply(this.#pool.unhealthy(number, now())),
       onDrainAsked: (number) => this.#apply(this.#pool.drainAsked(number, now())),
-      onStuck: (number) => {
-        // Its first process may have ended by itself, which the pool does not know of before it has exited.
-        this.#apply(this.#pool.unhealthy(number, now()));
-        this.#apply(this.#pool.stuck(number, now()));
-      },
+      onEnded: (number) => this.#apply(this.#pool.ended(number, now())),
+      onStuck: (number) => this.#apply(this.#pool.stuck(number, now())),
       onExited: (number) => this.#apply(this.#pool.exited(number, now())),
       callsOf: (number) => this.#pool.container(number)?.calls ?? 0,
     });

@@ -21,9 +21,9 @@ export class ServingContainer {
     return this.#container.id;
   }
 
-  /** It was asked to end, and has not ended. */
+  /** It was asked to end, or its server has ended by itself. */
   get isEnding(): boolean {
-    return this.#container.state === "stopping";
+    return this.#container.state === "stopping" || this.#container.state === "failed";
   }
 
   /** As `Container.exited`. */

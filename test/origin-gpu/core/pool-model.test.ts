@@ -54,9 +54,10 @@ function take(world: PoolWorld, [kind, choice, luck]: [number, number, number]):
   else if (kind === 13 && luck === 0 && calls.length > 5) world.retire();
   else if (number !== undefined && kind === 14) world.exit(number);
   else if (number !== undefined) {
-    if (luck % 4 === 0) world.apply(pool.yieldAsked(number, nowMs));
-    else if (luck % 4 === 1) world.apply(pool.drainAsked(number, nowMs));
-    else if (luck % 4 === 2) world.apply(pool.unhealthy(number, nowMs));
+    if (luck % 5 === 0) world.apply(pool.yieldAsked(number, nowMs));
+    else if (luck % 5 === 1) world.apply(pool.drainAsked(number, nowMs));
+    else if (luck % 5 === 2) world.apply(pool.unhealthy(number, nowMs));
+    else if (luck % 5 === 3) world.end(number);
     else world.apply(pool.stopAsked(number, nowMs));
   }
 }

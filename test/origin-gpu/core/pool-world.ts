@@ -104,6 +104,14 @@ export class PoolWorld {
     }
   }
 
+  /** Its server ends by itself, and others of its processes do not yet. */
+  end(number: number): void {
+    const container = this.containers.get(number);
+    if (container === undefined) return;
+    if (["serves", "falls asleep"].includes(container.phase)) container.phase = "ends";
+    this.apply(this.pool.ended(number, this.nowMs));
+  }
+
   /** Its process ends, asked or not; calls that it had end with it. */
   exit(number: number): void {
     const container = this.containers.get(number);

@@ -277,6 +277,16 @@ describe("a container", () => {
     expect(pool.pass(1_000)).toEqual(["launch 3"]);
   });
 
+  test("that ended by itself takes no calls, and is replaced when nothing of it is left", () => {
+    const pool = new TestPool({ maxInputs: 9 });
+    pool.request("a");
+    pool.ready(1);
+    expect(pool.on((one, nowMs) => one.ended(1, nowMs))).toEqual([]);
+    pool.finish("a");
+    expect(pool.request("b")).toEqual([]);
+    expect(pool.exit(1)).toEqual(["launch 2"]);
+  });
+
   test("that hangs is ended with its calls, and another one starts when it is gone", () => {
     const pool = new TestPool();
     pool.request("a");

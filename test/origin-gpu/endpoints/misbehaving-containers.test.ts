@@ -1,4 +1,5 @@
 /** An endpoint whose containers are real processes that hang, fall sick, die at work or want to be replaced. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
@@ -92,6 +93,20 @@ test.each([
   expect(call.container).not.toBe(first.call.container);
   // A kill between the two would have left it lost, and a new version could not have taken it.
   expect([call.withdrawn, recordStart.mock.calls.length]).toEqual([1, 2]);
+});
+
+test("a container that crashed gets no call while its stop_command runs", async () => {
+  const file = join(temporaryDirectory(), "over");
+  const stopCommand = ["sh", "-c", 'echo ends; until [ -e "$0" ]; do sleep 0.05; done', file];
+  const settings = serverEndpoint([], { stopCommand, maxInputs: 9 });
+  const { endpoint, lines } = endpointOf(settings);
+  const first = await run(endpoint, settings, "/");
+  await run(endpoint, settings, "/crash");
+  await told(lines, "ends");
+  const call = open(endpoint, settings, new StandInCall("/"));
+  writeFileSync(file, "");
+  expect(await call.outcome).toBe(200);
+  expect(call.container).not.toBe(first.call.container);
 });
 
 test("a container that asks for it finishes its calls and is replaced", async () => {
