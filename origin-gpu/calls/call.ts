@@ -5,6 +5,7 @@
  */
 import { getHeader } from "../../base/headers.ts";
 import type { Observer } from "../../base/observer.ts";
+import { ERRORS } from "../../routing/wire/errors.ts";
 import type { RequestHead, ResponseHead } from "../../routing/wire/heads.ts";
 import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
@@ -479,7 +480,8 @@ export class Call implements RespondingCall {
   }
 
   /** Fails the call. Before the response's head the failure is the response, later it cuts the client. */
-  fail(failure: Failure): void {
+  fail(given: Failure): void {
+    const failure = this.#history.state === "retrying" ? afterRuns(given) : given;
     const progress = callProgress(this.#history.state);
     if (!this.#advance("failed", `${failure.code}: ${failure.detail}`)) return;
     this.#settle(failure.code === "origin_error" ? "broke" : "given_up");
@@ -528,4 +530,11 @@ export class Call implements RespondingCall {
     this.#context.forget(this);
     this.body.abort();
   }
+}
+
+/** The failure of a call that was run, and not run again: no code that says it never ran is right. */
+function afterRuns(failure: Failure): Failure {
+  if (ERRORS[failure.code].mayHaveRun) return failure;
+  const detail = `its container died, and it was not run again: ${failure.detail}`;
+  return { code: "call_lost", detail };
 }

@@ -106,9 +106,7 @@ export class Sender {
   /** The connection broke before the first byte of a response. @param fail where the call is not run again */
   async #retry(queued: QueuedCall, container: ServingContainer, fail: () => void): Promise<void> {
     const { call, settings } = queued;
-    const graceMs = settings.exitGracePeriod * SECOND_MS + KILLED_MS;
-    const limitMs = container.isEnding ? graceMs : EXIT_NOTICED_MS;
-    const hasDied = await this.#options.grace.untilExited(container, limitMs);
+    const hasDied = await this.#hasDied(container, settings.exitGracePeriod * SECOND_MS);
     if (!hasDied || !mayRunAgain(queued) || !call.retry()) {
       fail();
       return;
@@ -121,6 +119,13 @@ export class Sender {
       if (!call.over) this.#options.onRequeued(queued);
     }, delayMs);
     timer.unref();
+  }
+
+  /** Waits for the end of a container whose connection broke. One that is being ended may take its grace. */
+  async #hasDied(container: ServingContainer, graceMs: number): Promise<boolean> {
+    const { grace } = this.#options;
+    if (await grace.untilExited(container, EXIT_NOTICED_MS)) return true;
+    return container.isEnding && (await grace.untilExited(container, graceMs + KILLED_MS));
   }
 
   /** The call has not begun. It waits where its client was told that it goes on, and fails elsewhere. */

@@ -244,6 +244,19 @@ describe("what shares a frame", () => {
   });
 });
 
+test("a call that was run is never failed as one that was not", () => {
+  const bench = new Bench();
+  const { client } = bench.open();
+  expect(bench.call.retry()).toBe(true);
+  // The next container could not be connected to: that takes nothing back.
+  bench.call.start({ pause: () => undefined, resume: () => undefined, abort: () => undefined });
+  bench.call.withdraw();
+  bench.call.fail({ code: "starting_failed", detail: "no container" });
+  bench.link.exchange();
+  expect(client.failure).toContain("call_lost");
+  expect(client.failure).toContain("it was not run again: no container");
+});
+
 describe("holding the app back", () => {
   test("happens when a ring's worth waits, and ends when half of it has gone", () => {
     const bench = new Bench();

@@ -5,6 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import type { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
 import { serverEndpoint } from "../containers/endpoint.ts";
+import { isAlive } from "../../support/processes.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
@@ -157,17 +158,22 @@ describe("a call whose container died before it answered", () => {
     expect(crashes(lines)).toBe(3);
   });
 
-  test("is run again when its container hung and was ended, and not before that", async () => {
-    const settings = serverEndpoint([], { ...WATCHED, timeout: 0.1, retries });
+  test("is run again when its container hung and was killed, and not before that", async () => {
+    const hung = { ...WATCHED, exitGracePeriod: 1.5, timeout: 0.1, retries };
+    const settings = serverEndpoint([], hung);
     const { endpoint, lines } = endpointOf(settings);
     expect((await run(endpoint, settings, "/")).outcome).toBe(200);
-    const call = open(endpoint, { ...settings, timeout: 60 }, new StandInCall("/hang"));
+    const call = open(endpoint, { ...settings, timeout: 60 }, new StandInCall("/slow"));
+    const pid = pidIn(lines);
+    process.kill(pid, "SIGSTOP");
     await told(lines, /^postern: it is hung and is ended/);
     await vi.waitFor(() => {
-      expect(lines.filter((line) => line.startsWith("server pid "))).toHaveLength(2);
+      expect(pidIn(lines)).not.toBe(pid);
+      expect(isAlive(pid)).toBe(false);
     }, PATIENCE);
-    expect(lines).toContain("bye");
-    expect(call.over).toBe(false);
+    // Each answers what waits at /slow by then.
+    while (!call.over) expect((await run(endpoint, settings, "/go")).outcome).toBe(200);
+    expect(await call.outcome).toBe(200);
   });
 
   test("is not run again once its client has left", async () => {
