@@ -48,6 +48,10 @@ const BOX_ENDPOINT = {
     ready: z.int().meta({ description: "Containers that take requests" }),
     starting: z.int().meta({ description: "Containers that start" }),
     failed: z.int().meta({ description: "Containers that did not start, or ended by themselves" }),
+    asleep: z.int().meta({ description: "Containers that have given their GPUs back" }),
+    draining: z
+      .int()
+      .meta({ description: "Containers that finish their calls, or are being ended" }),
     waiting: z.int().meta({ description: "Requests that wait for their turn or for a container" }),
     error: z.string().meta({ description: "Why a container failed; empty where none did" }),
   }),

@@ -12,6 +12,8 @@ import { printNotice } from "./output.ts";
 interface ContainerCounts {
   readonly ready: number;
   readonly starting: number;
+  readonly asleep: number;
+  readonly draining: number;
   readonly failed: number;
 }
 
@@ -51,7 +53,7 @@ export function withActivity(app: ApiApp, activities: Activities): ActiveApp {
     return { ...app, containers: null, waiting: null };
   }
   const prefix = `${app.environment}/${app.name}/`;
-  const sum = { ready: 0, starting: 0, failed: 0 };
+  const sum = { ready: 0, starting: 0, asleep: 0, draining: 0, failed: 0 };
   let waiting = 0;
   let error = "";
   for (const { name: box } of answered) {
@@ -59,6 +61,8 @@ export function withActivity(app: ApiApp, activities: Activities): ActiveApp {
       if (!endpoint.endpoint.startsWith(prefix)) continue;
       sum.ready += endpoint.ready;
       sum.starting += endpoint.starting;
+      sum.asleep += endpoint.asleep;
+      sum.draining += endpoint.draining;
       sum.failed += endpoint.failed;
       waiting += endpoint.waiting;
       if (endpoint.error !== "") {

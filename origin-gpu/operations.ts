@@ -6,6 +6,7 @@ import type { Failure } from "../routing/wire/messages.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import type { KeyedCalls } from "./calls/keyed-calls.ts";
 import type { AppRuntimes } from "./apps/app-runtimes.ts";
+import { type ContainerListing, containerOperations } from "./apps/container-operations.ts";
 import type { DeploymentOperation } from "./apps/deployed-apps.ts";
 import type { ContainerLogs } from "./logs/container-logs.ts";
 import { logReader } from "./logs/log-delivery.ts";
@@ -15,7 +16,7 @@ export interface AgentOperations {
   readonly calls: Pick<CallRegistry, "list" | "inspect" | "cancel" | "reportStatus"> & {
     readonly keys: Pick<KeyedCalls, "release">;
   };
-  readonly apps: Pick<AppRuntimes, "find" | "activity">;
+  readonly apps: Pick<AppRuntimes, "find" | "activity"> & ContainerListing;
   readonly logs: Pick<ContainerLogs, "read">;
   /** The workspace that this box belongs to. Others are told of nothing. */
   readonly workspace: string;
@@ -63,6 +64,7 @@ export function operationHandlers({
       const page = { endpoints: rest.slice(0, limit), hasMore: rest.length > limit };
       return reply(stream, "listEndpoints", page);
     },
+    ...containerOperations(apps, own),
     containerLogs: ({ workspace, ...query }, { stream }) =>
       workspace === own ? readLogs(query, stream) : refuse(stream, ANOTHER_WORKSPACE),
     releaseKey: ({ key }, { stream }) =>

@@ -7,6 +7,7 @@
  * containers (core/box.ts). That one finishes what runs and keeps what waits, for the version that comes up, or for
  * itself where that fails.
  */
+import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { PoolActivity } from "../endpoints/endpoint.ts";
 import { StartFailure } from "../containers/container.ts";
 import {
@@ -47,6 +48,16 @@ export class AppRuntime {
   /** The longest of the serving version's endpoints, in seconds. */
   get exitGracePeriod(): number {
     return this.#serving?.exitGracePeriod ?? 0;
+  }
+
+  /** The containers of all its versions, those that end included. */
+  get containers(): ContainerDescription[] {
+    return this.#versions.flatMap((version) => version.containers);
+  }
+
+  /** As in `ContainerListing`. */
+  stopContainer(container: string): boolean {
+    return this.#versions.some((version) => version.stopContainer(container));
   }
 
   /** By function that has containers: their counts, those of the prepared version included. */
@@ -151,6 +162,11 @@ export class AppRuntime {
     await Promise.all(versions.map(async (version) => await version?.close()));
   }
 
+  get #versions(): AppVersion[] {
+    const versions = [this.#serving, this.#candidate, ...this.#retiring.keys()];
+    return versions.filter((version) => version !== undefined);
+  }
+
   async #install(version: AppVersion | undefined): Promise<void> {
     const old = this.#serving;
     this.#serving = version;
@@ -167,6 +183,8 @@ function joined(one: PoolActivity, other: PoolActivity): PoolActivity {
     ready: one.ready + other.ready,
     starting: one.starting + other.starting,
     failed: one.failed + other.failed,
+    asleep: one.asleep + other.asleep,
+    draining: one.draining + other.draining,
     waiting: one.waiting + other.waiting,
     error: one.error || other.error,
   };

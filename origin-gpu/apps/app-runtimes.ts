@@ -2,6 +2,7 @@
  * The apps on this box by environment and name, deployed and local ones alike. Finds the function that an OPEN frame
  * names.
  */
+import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { EndpointActivity } from "../../routing/wire/deployments.ts";
 import type { BoxServices, ServedFunction } from "./app-version.ts";
 import { AppRuntime } from "./app-runtime.ts";
@@ -46,6 +47,16 @@ export class AppRuntimes {
   find(endpoint: string): ServedFunction | undefined {
     const slash = endpoint.lastIndexOf("/");
     return this.#apps.get(endpoint.slice(0, slash))?.find(endpoint.slice(slash + 1));
+  }
+
+  /** As in `ContainerListing`. */
+  get containers(): ContainerDescription[] {
+    return this.#all.flatMap((app) => app.containers);
+  }
+
+  /** As in `ContainerListing`. */
+  stopContainer(container: string): boolean {
+    return this.#all.some((app) => app.stopContainer(container));
   }
 
   /** The counts of all endpoints, in the order of their names. */

@@ -7,6 +7,7 @@ import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
+import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import { Endpoint, type EndpointOptions, type PoolActivity } from "../endpoints/endpoint.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
@@ -49,6 +50,7 @@ export interface ServedFunction {
 export class AppVersion {
   /** Resolves when each endpoint has had a container that was ready; rejects with the first `StartFailure`. */
   readonly ready: Promise<void>;
+  readonly #identity: AppIdentity;
   readonly #settings = new Map<string, EndpointConfig>();
   /** By function; those that share containers share the endpoint. */
   readonly #endpoints = new Map<string, Endpoint>();
@@ -58,6 +60,7 @@ export class AppVersion {
     { onServing: _onServing, logs, ...services }: BoxServices,
     { isProved = false, isPrepared = false, onYields }: VersionBeginning = {},
   ) {
+    this.#identity = description;
     const { environment, app, version, endpoints, logName, isEphemeral } = description;
     for (const settings of endpoints) {
       const { function: name } = settings;
@@ -112,11 +115,34 @@ export class AppVersion {
     return { settings, runner: (link) => endpoint.runner(settings, link) };
   }
 
+  /** Its containers that are not gone. */
+  get containers(): ContainerDescription[] {
+    const { environment, app, version } = this.#identity;
+    return this.#owners.flatMap(([name, endpoint]) => {
+      const kind = this.#settings.get(name)?.kind;
+      const port = kind?.type === "web_server" ? kind.port : undefined;
+      return endpoint.containers.map(({ id, state, calls, cards, startedAtMs }) => ({
+        container: id,
+        endpoint: `${environment}/${app}/${name}`,
+        version,
+        // One that is gone is not listed.
+        state: state as ContainerDescription["state"],
+        ...(startedAtMs !== undefined && { startedAt: startedAtMs }),
+        calls,
+        cards: cards.map((card) => card.id),
+        ...(port !== undefined && { port }),
+      }));
+    });
+  }
+
+  /** As in `ContainerListing`. */
+  stopContainer(container: string): boolean {
+    return this.#pools.some((endpoint) => endpoint.stopContainer(container));
+  }
+
   /** The counts of each function that has containers of its own. */
   get activity(): [functionName: string, PoolActivity][] {
-    return [...this.#endpoints]
-      .filter(([name]) => this.#settings.get(name)?.containersOf === undefined)
-      .map(([name, endpoint]) => [name, endpoint.activity]);
+    return this.#owners.map(([name, endpoint]) => [name, endpoint.activity]);
   }
 
   /**
@@ -144,6 +170,13 @@ export class AppVersion {
     if (settings === undefined || endpoint === undefined) return false;
     endpoint.takeOver(call, settings, link);
     return true;
+  }
+
+  /** Functions with containers of their own. */
+  get #owners(): (readonly [functionName: string, endpoint: Endpoint])[] {
+    return [...this.#endpoints].filter(
+      ([name]) => this.#settings.get(name)?.containersOf === undefined,
+    );
   }
 
   get #pools(): Endpoint[] {

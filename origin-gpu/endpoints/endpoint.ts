@@ -126,12 +126,14 @@ export class Endpoint {
 
   /** Counts its containers and its waiting requests. */
   get activity(): PoolActivity {
-    const { ready, starting, failed, waiting } = this.#pool.counts;
+    const { ready, starting, failed, asleep, ending, waiting } = this.#pool.counts;
     const error = failed > 0 ? this.#pool.lastFailure : "";
     return {
       ready,
       starting,
       failed,
+      asleep,
+      draining: ending,
       waiting,
       error: error.slice(0, MAX_REPORTED_LINE_CHARACTERS),
     };

@@ -132,6 +132,10 @@ const ENDPOINT_ACTIVITY = z.object({
   ready: COUNT,
   starting: COUNT,
   failed: COUNT,
+  /** Those that have given their GPUs back. An older agent does not count them. */
+  asleep: COUNT.default(0),
+  /** Those that finish their calls or are being ended; as `asleep`. */
+  draining: COUNT.default(0),
   /** Requests that wait for their turn or for a container. */
   waiting: COUNT,
   /** Why a container failed, in one line; empty where none did. */

@@ -14,7 +14,8 @@ import {
   ENDPOINT_PAGE_REQUEST,
   SECRET_VALUES,
 } from "./deployments.ts";
-import { LOG_QUERY } from "./container-logs.ts";
+import { CONTAINER_PAGE, CONTAINER_PAGE_REQUEST } from "./container-descriptions.ts";
+import { CONTAINER_ID, LOG_QUERY } from "./container-logs.ts";
 import {
   CALL_CURSOR,
   CALL_DESCRIPTION,
@@ -106,6 +107,25 @@ export const AGENT_OPERATIONS = {
     parameters: ENDPOINT_PAGE_REQUEST.extend({ workspace: WORKSPACE }),
     takesBytes: false,
     result: { kind: "json", schema: ENDPOINT_PAGE },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /** Lists the containers of the box that are not gone, by id. */
+  listContainers: {
+    parameters: CONTAINER_PAGE_REQUEST.extend({ workspace: WORKSPACE }),
+    takesBytes: false,
+    result: { kind: "json", schema: CONTAINER_PAGE },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /** Ends a container when it has finished its calls, and answers before; `not_found`. */
+  stopContainer: {
+    parameters: z.object({
+      workspace: WORKSPACE,
+      container: CONTAINER_ID,
+      /** One of another environment is not found. */
+      environment: z.string().max(64).optional(),
+    }),
+    takesBytes: false,
+    result: NOTHING,
     timeoutMs: SHORT_TIMEOUT_MS,
   },
   /**

@@ -24,8 +24,9 @@ const APP: ApiApp = {
   stopped_at: null,
 };
 
-const READY = { ready: 1, starting: 0, failed: 0, waiting: 2, error: "" };
-const FAILED = { ready: 0, starting: 0, failed: 1, waiting: 1, error: "ended with code 7" };
+const NONE = { ready: 0, starting: 0, asleep: 0, draining: 0, failed: 0 };
+const READY = { ...NONE, ready: 1, asleep: 1, waiting: 2, error: "" };
+const FAILED = { ...NONE, failed: 1, waiting: 1, error: "ended with code 7" };
 
 test("counts are summed over an app's functions and boxes, of its environment alone", () => {
   const activities = new Map([
@@ -43,11 +44,11 @@ test("counts are summed over an app's functions and boxes, of its environment al
   ]);
   const shown = withActivity(APP, activities);
   expect(shown).toMatchObject({
-    containers: { ready: 2, starting: 0, failed: 1 },
+    containers: { ready: 2, starting: 0, asleep: 2, draining: 0, failed: 1 },
     waiting: 5,
     last_error: "a: api: ended with code 7",
   });
-  expect(shownCounts(shown.containers)).toBe("2 ready, 1 failed");
+  expect(shownCounts(shown.containers)).toBe("2 ready, 2 asleep, 1 failed");
 });
 
 test("an app none of whose boxes said anything has no counts, where one with no container has none", () => {

@@ -54,7 +54,7 @@ const SLOW = { timeout: 15_000 };
 test("a container that failed is counted beside one that is ready, and its reason stands there", async () => {
   await expect
     .poll(async () => (await listed()).containers, SLOW)
-    .toEqual({ ready: 1, starting: 0, failed: 1 });
+    .toEqual({ ready: 1, starting: 0, asleep: 0, draining: 0, failed: 1 });
   expect((await listed()).last_error).toMatch(/: broken: ended with code 7 before it was ready/);
   expect(await appList()).toMatch(/ 1 ready, 1 failed +0 .*: broken: /);
 });

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import type { ApiContainer } from "../../api/containers.ts";
 import type { ApiLogLine } from "../../api/logs.ts";
 import { APPS, type Gateway, startCommand, startGateway } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
@@ -107,6 +108,39 @@ test("the lines of an app are shown in their order, with times, of one function,
   });
   const container = all.at(-1)?.container ?? "";
   expect(await postern("container", "logs", container, "--tail", "2")).toBe("one\nthrée\n");
+});
+
+test("a container is listed, and stopped by hand when it has finished its calls", async () => {
+  const list = async (): Promise<ApiContainer[]> =>
+    JSON.parse(await postern("container", "list", "--json")) as ApiContainer[];
+  const [neighbour, web] = await list();
+  expect(neighbour).toMatchObject({ endpoint: "main/shop/neighbour", box: "gpu-1", version: 1 });
+  expect(web).toMatchObject({
+    endpoint: "main/shop/web",
+    state: "ready",
+    calls: 0,
+    gpus: [],
+    port: null,
+  });
+  const { container = "" } = web ?? {};
+  expect(await postern("container", "list")).toContain(`${container}  gpu-1  main/shop/web `);
+  const release = join(directory, "release");
+  const held = send(addresses["web"] as Address, `/hold?${encodeURIComponent(release)}`);
+  await expect.poll(async () => (await list())[1]?.calls, { timeout: 20_000 }).toBe(1);
+  await postern("container", "stop", container);
+  expect((await list()).find((one) => one.container === container)?.state).toBe("draining");
+  // Another one takes its place meanwhile.
+  await print("from another container");
+  writeFileSync(release, "");
+  expect((await held).status).toBe(200);
+  await expect
+    .poll(async () => (await list()).map((one) => one.container), { timeout: 20_000 })
+    .not.toContain(container);
+  // Its lines are still there.
+  expect(await postern("container", "logs", container)).toContain("thrée");
+  const again = start("container", "stop", container);
+  expect((await again.exited).code).toBe(1);
+  expect(again.stderr).toMatch(/^postern: no box that is connected has the container ct-/);
 });
 
 test("an app that prints 100 MB neither holds up its neighbour nor a follower that is stopped", async () => {

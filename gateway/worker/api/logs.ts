@@ -4,22 +4,23 @@
  */
 import type * as z from "zod";
 import { READ_APP_LOG, READ_CONTAINER_LOG } from "../../../api/logs.ts";
-import { CONTAINER_ID, type LogQuery } from "../../../routing/wire/container-logs.ts";
+import type { LogQuery } from "../../../routing/wire/container-logs.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { appAddress, noApp } from "./apps.ts";
 import { askBoxForLines } from "./ask-box.ts";
+import { containerId } from "./containers.ts";
 import { type ApiHandler, handleLines } from "./operation-router.ts";
-import { ApiProblem } from "./problems.ts";
 
 type ContainerLogQuery = NonNullable<typeof READ_CONTAINER_LOG.query>;
 
 export const LOG_HANDLERS: readonly ApiHandler[] = [
   handleLines(READ_CONTAINER_LOG, async ({ env, caller, path: { box, container }, query }) => {
     const { workspace } = caller;
-    const id = CONTAINER_ID.safeParse(container);
-    if (!id.success) throw new ApiProblem("not_found", "there is no container of this id");
     const { environment, ...reading } = query;
-    const of = { container: id.data, ...(environment !== undefined && { environment }) };
+    const of = {
+      container: containerId(container),
+      ...(environment !== undefined && { environment }),
+    };
     const asked = { workspace, of, ...readingOf(reading) };
     return await askBoxForLines(env, { workspace, box }, "containerLogs", asked);
   }),

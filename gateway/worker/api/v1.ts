@@ -8,6 +8,7 @@ import type { Env } from "../../contracts/env.ts";
 import { APP_HANDLERS } from "./apps.ts";
 import { BOX_HANDLERS } from "./boxes.ts";
 import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
+import { CONTAINER_HANDLERS } from "./containers.ts";
 import { ENVIRONMENT_HANDLERS } from "./environments.ts";
 import { LOG_HANDLERS } from "./logs.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -29,6 +30,7 @@ const HANDLERS: readonly ApiHandler[] = [
   ...VERSION_HANDLERS,
   ...BOX_HANDLERS,
   ...CALL_HANDLERS,
+  ...CONTAINER_HANDLERS,
   ...LOG_HANDLERS,
 ];
 

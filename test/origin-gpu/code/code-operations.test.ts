@@ -20,6 +20,8 @@ let store: CodeStore;
 let link: LinkPair;
 const logged: string[] = [];
 
+const NO_CONTAINERS = { containers: [], stopContainer: () => false };
+
 const NO_CALLS: AgentOperations["calls"] = {
   list: () => ({ calls: [], next: undefined }),
   inspect: () => undefined,
@@ -38,7 +40,7 @@ beforeEach(async () => {
       const handlers = operationHandlers({
         calls: NO_CALLS,
         workspace: "local",
-        apps: { find: () => undefined, activity: [] },
+        apps: { find: () => undefined, activity: [], ...NO_CONTAINERS },
         logs: { read: () => undefined },
         deployments: {
           ...codeOperations(store, (line) => logged.push(line)),

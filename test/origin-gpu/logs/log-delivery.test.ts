@@ -9,6 +9,7 @@ import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 
+const NO_CONTAINERS = { containers: [], stopContainer: () => false };
 const OF_DEMO = { environment: "main", app: "demo" };
 
 function linkTo(logs: ContainerLogs): LinkPair {
@@ -20,7 +21,7 @@ function linkTo(logs: ContainerLogs): LinkPair {
       reportStatus: () => [],
       keys: { release: () => true },
     },
-    apps: { find: () => undefined, activity: [] },
+    apps: { find: () => undefined, activity: [], ...NO_CONTAINERS },
     logs,
     workspace: "local",
     deployments: undefined,

@@ -253,7 +253,15 @@ describe("a box that lacks code", () => {
 describe("the endpoints of a box", () => {
   test("are what its agent says, in pages", async () => {
     const asked: OperationHead[] = [];
-    const activity = { ready: 1, starting: 0, failed: 0, waiting: 3, error: "" };
+    const activity = {
+      ready: 1,
+      starting: 0,
+      failed: 0,
+      asleep: 1,
+      draining: 0,
+      waiting: 3,
+      error: "",
+    };
     const first = { endpoint: "main/shop/web", ...activity };
     await connectAgent("box-lists", {
       operate: (stream, head) => {

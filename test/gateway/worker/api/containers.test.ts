@@ -1,4 +1,4 @@
-/** The API of logs: lines pass from a box to a client as they are, for as long as both want. */
+/** The API of containers and their logs: lines pass from a box to a client as they are, for as long as both want. */
 import { env as bindings, SELF } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
 
@@ -14,9 +14,10 @@ const env = bindings as unknown as Env;
 const HEAD = '{"status":200,"headers":["content-type","application/x-ndjson"]}';
 const encoder = new TextEncoder();
 
+let admin: Token;
 let reader: Token;
 beforeAll(async () => {
-  const admin = await firstApiToken(await gatewayKeys(env), "local");
+  admin = await firstApiToken(await gatewayKeys(env), "local");
   reader = (await call("POST", "/tokens", { token: admin, body: { scope: "read" } })).json as Token;
 });
 
@@ -122,4 +123,43 @@ test("the log of an app is asked for by its name and environment, by id too", as
   const of = { environment: "main", app: "logs-f", function: "web" };
   const parameters = { workspace: "local", of, follow: false };
   expect(asked.map((head) => head.parameters)).toEqual([parameters, parameters]);
+});
+
+test("containers are listed and stopped at their box, the latter by who may deploy", async () => {
+  const container = "ct-00000000000000aa";
+  const asked: OperationHead[] = [];
+  const described = { container, endpoint: "main/a/web", version: 2, state: "draining", calls: 3 };
+  const listed = { ...described, startedAt: 1_767_225_600_000, cards: ["GPU-1"], port: 8188 };
+  await connectAgent("containers-a", {
+    operate: (stream, head) => {
+      asked.push(head);
+      const page = JSON.stringify({ containers: [listed], hasMore: true });
+      if (head.operation === "listContainers") stream.sendHead(HEAD, [encoder.encode(page)], true);
+      else stream.sendHead('{"status":204,"headers":[]}', [], true);
+      return {};
+    },
+  });
+  const path = "/boxes/containers-a/containers";
+  const { json } = await call("GET", `${path}?limit=100&cursor=ct-00`, { token: reader });
+  expect(json).toEqual({
+    items: [
+      {
+        ...described,
+        box: "containers-a",
+        started_at: "2026-01-01T00:00:00.000Z",
+        gpus: ["GPU-1"],
+        port: 8188,
+      },
+    ],
+    next_cursor: container,
+  });
+  const stop = `${path}/${container}/stop`;
+  expect((await call("POST", stop, { token: reader })).status).toBe(403);
+  expect((await call("POST", `${stop}?environment=dev`, { token: admin })).status).toBe(204);
+  expect((await call("POST", `${path}/x/stop`, { token: admin })).status).toBe(404);
+  const workspace = "local";
+  expect(asked).toEqual([
+    { operation: "listContainers", parameters: { workspace, limit: 50, after: "ct-00" } },
+    { operation: "stopContainer", parameters: { workspace, container, environment: "dev" } },
+  ]);
 });
