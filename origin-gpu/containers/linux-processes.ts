@@ -61,9 +61,15 @@ export function listeners(pids: readonly number[]): Listener[] {
   return [...found.values()];
 }
 
-/** All listening sockets of the network that this process has. */
-export function listeningSockets(pid: number | "self" = "self"): ListeningSocket[] {
-  return ["tcp", "tcp6"].flatMap((table) =>
+/**
+ * All listening sockets of the network that this process has.
+ * @param tables each costs milliseconds, since the kernel goes through all connections of the machine
+ */
+export function listeningSockets(
+  pid: number | "self" = "self",
+  tables: readonly ("tcp" | "tcp6")[] = ["tcp", "tcp6"],
+): ListeningSocket[] {
+  return tables.flatMap((table) =>
     read(`/proc/${pid}/net/${table}`)
       .split("\n")
       .slice(1)

@@ -44,18 +44,41 @@ export function isAnothersPort(
   { host, port }: { readonly host: string; readonly port: number },
   container: ContainerProcesses,
 ): boolean {
-  const own = new Set(groupMembers(container.leader).flatMap(socketsOf));
-  return takers(host, port).some(
-    (socket) => !own.has(socket.inode) && isStrangers(socket, container),
-  );
+  const taking = takers(host, port);
+  // In this order, since it costs a look at one process, at all processes, and at all of their sockets.
+  const foreign = without(taking, [container.leader]);
+  if (foreign.length === 0) return false;
+  const left = without(foreign, groupMembers(container.leader));
+  return left.some((socket) => isStrangers(socket, container));
 }
 
-/** The sockets that the kernel gives such connections to: the most specific address that listens. */
+/** Those that none of these processes has. */
+function without(sockets: readonly ListeningSocket[], pids: readonly number[]): ListeningSocket[] {
+  const own = new Set(pids.flatMap(socketsOf));
+  return sockets.filter(({ inode }) => !own.has(inode));
+}
+
+/** Where such connections may go, the most specific address first, and the kernel's table that has it. */
+const PLACES = {
+  "127.0.0.1": [
+    { table: "tcp", address: "127.0.0.1" },
+    { table: "tcp6", address: "127.0.0.1" },
+    { table: "tcp", address: "0.0.0.0" },
+    { table: "tcp6", address: "[::]" },
+  ],
+  "[::1]": [
+    { table: "tcp6", address: "[::1]" },
+    { table: "tcp6", address: "[::]" },
+  ],
+} as const;
+
+/** The sockets that the kernel gives such connections to. */
 function takers(host: string, port: number): ListeningSocket[] {
-  const sockets = listeningSockets().filter((socket) => socket.port === port);
-  const addresses = host === "127.0.0.1" ? [host, "0.0.0.0", "[::]"] : [host, "[::]"];
-  for (const address of addresses) {
-    const found = sockets.filter((socket) => socket.address === address);
+  const tables = new Map<string, ListeningSocket[]>();
+  for (const { table, address } of PLACES[host === "[::1]" ? host : "127.0.0.1"]) {
+    const sockets = tables.get(table) ?? listeningSockets("self", [table]);
+    tables.set(table, sockets);
+    const found = sockets.filter((socket) => socket.port === port && socket.address === address);
     if (found.length > 0) return found;
   }
   return [];
