@@ -11,9 +11,10 @@
  * Who yields: an idle holder, the one used least recently first. A busy one drains when its turn is over, which begins when
  * it is ready and a claim waits. The turn lasts for `patienceMs`, or as long as its load took; then until it has served its
  * callers that came before the turn, up to `mostPatienceMs`. So those that waited together are served together. A busy
- * holder drains only for a pool with fewer containers than its own has. No holder yields while it loads, within
- * `residencyMs` after that, or as a new version that is being prepared. So with n pools in line a claim waits at most n
- * times the sum of `mostPatienceMs`, the longest call and the longest load.
+ * holder drains only for a pool with fewer containers than its own has. No holder yields while it loads, or within
+ * `residencyMs` after that. One of a new version that is being prepared yields after `mostPatienceMs`, and to the version's
+ * other endpoints at once. So with n pools in line a claim waits at most n times the sum of `mostPatienceMs`, the longest
+ * call and the longest load.
  *
  * Besides the events of claims, the box hears `leaving`, `stuck`, `slept` and `unpin` of holders: a plan counts on one
  * that ends anyway, and never on one that can't end. A container that sleeps gives its cards back, keeps its port, and
@@ -30,8 +31,8 @@ import {
   newHolder,
   type Waiter,
 } from "./claim-entries.ts";
-import { judgeYield } from "./claim-judge.ts";
-import { ClaimPlanner, couldFit } from "./claim-planner.ts";
+import { changesVerdict, countsByPool, judgeYield } from "./claim-judge.ts";
+import { ClaimPlanner, couldFit, type JudgeYield } from "./claim-planner.ts";
 import type {
   ArbitrationLimits,
   BoxEffect,
@@ -103,11 +104,15 @@ export class Box {
     if (holder === undefined || holder.isAsleep) return [];
     const wasBusy = isBusy(holder);
     const wasLoading = holder.usefulAtMs === undefined;
+    const before = holder.oldestWaiterMs;
     holder.usefulAtMs ??= nowMs;
     holder.inFlight = inFlight;
     holder.oldestWaiterMs = oldestWaiterMs;
-    if (wasBusy || wasLoading || isBusy(holder)) holder.usedAtMs = nowMs;
-    return this.#settled(nowMs);
+    const isChange = wasLoading || wasBusy !== isBusy(holder);
+    if (isChange) holder.usedAtMs = nowMs;
+    // Of a busy holder there is news with each call, and hardly any changes a verdict.
+    const isNews = isChange || changesVerdict(holder, before, this.#waiters.values());
+    return isNews ? this.#settled(nowMs) : [];
   }
 
   /** The holder ends by itself: `free` follows. */
@@ -183,22 +188,27 @@ export class Box {
 
   /** Grants what is free and asks for what is not. */
   #settled(nowMs: number): BoxEffects {
-    // Who was asked has lost its place in line, and ends: each is a reason to look again.
+    // A grant and a yield change who is in line and who may yield.
     while (this.#waiters.size > 0 && this.#settle(nowMs));
     const effects = this.#effects;
     this.#effects = [];
     return effects;
   }
 
-  /** One pass over the line. @returns whether a holder was asked to yield */
+  /** One pass over the line. @returns whether it changed anything */
   #settle(nowMs: number): boolean {
-    const situation = { nowMs, limits: this.#limits, counts: this.#countsByPool() };
-    const planner = new ClaimPlanner(this.#cards ?? [], this.#holders.values(), (holder, waiter) =>
-      judgeYield(holder, waiter, situation),
-    );
+    const situation = { nowMs, limits: this.#limits, counts: countsByPool(this.#holders.values()) };
+    /** The next time at which a verdict changes: another plan may be the better one then. */
+    let wakeAtMs = Infinity;
+    const judge: JudgeYield = (holder, waiter) => {
+      const verdict = judgeYield(holder, waiter, situation);
+      const dueMs = verdict?.dueMs ?? Infinity;
+      if (dueMs > nowMs) wakeAtMs = Math.min(wakeAtMs, dueMs);
+      return verdict;
+    };
+    const planner = new ClaimPlanner(this.#cards ?? [], this.#holders.values(), judge);
     const replaced = this.#replacedEndpoints();
     const before = this.#effects.length;
-    let wakeAtMs = Infinity;
     for (const waiter of this.#line()) {
       // One that sleeps may have been asked to yield meanwhile.
       if (!this.#waiters.has(waiter.claim.id) || !this.#mayStart(waiter, replaced)) continue;
@@ -208,15 +218,14 @@ export class Box {
         continue;
       }
       const plan = planner.reserve(waiter);
-      if (plan === undefined) continue;
-      if (plan.dueMs > nowMs) wakeAtMs = Math.min(wakeAtMs, plan.dueMs);
-      else for (const victim of plan.victims) this.#askFor(victim, nowMs);
+      if (plan === undefined || plan.dueMs > nowMs) continue;
+      for (const victim of plan.victims) this.#askFor(victim, nowMs);
     }
     if (wakeAtMs !== this.#wakeAtMs && wakeAtMs !== Infinity) {
       this.#effects.push({ type: "wake_at", atMs: wakeAtMs });
     }
     this.#wakeAtMs = wakeAtMs;
-    return this.#effects.some(({ type }, index) => index >= before && type === "yield");
+    return this.#effects.some(({ type }, index) => index >= before && type !== "wake_at");
   }
 
   /** In the order of their turns; of equal ones the first comes first. */
@@ -249,16 +258,6 @@ export class Box {
     );
     for (const holder of before) this.#ask(holder, "replaced");
     return before.length === 0;
-  }
-
-  /** How many containers each pool has to serve with. */
-  #countsByPool(): Map<string, number> {
-    const counts = new Map<string, number>();
-    for (const { claim, isLeaving, isStuck, isAsleep } of this.#holders.values()) {
-      if (isLeaving || isStuck || isAsleep) continue;
-      counts.set(claim.pool, (counts.get(claim.pool) ?? 0) + 1);
-    }
-    return counts;
   }
 
   #grant({ claim, needs, rollout }: Waiter, cards: readonly Card[], nowMs: number): Holder {

@@ -23,7 +23,7 @@ export interface Holder {
   usefulAtMs: number | undefined;
   inFlight: number;
   oldestWaiterMs: number | undefined;
-  /** When it was in use last. */
+  /** When it became busy or idle. */
   usedAtMs: number;
   /** It was asked to yield, or ends by itself. */
   isLeaving: boolean;

@@ -24,8 +24,12 @@ export function judgeYield(
   if (holder.isAsleep) return { dueMs: NOW, cost: "idle" };
   if (isCandidate(holder)) {
     // The pools of a new version prove their starts one after the other where they don't fit together.
+    if (!isIdle(holder) || holder.usefulAtMs === undefined) return undefined;
     const isOwn = rollout !== undefined && holder.claim.app === claim.app;
-    return isOwn && isIdle(holder) ? { dueMs: NOW, cost: "own_idle" } : undefined;
+    if (isOwn) return { dueMs: NOW, cost: "own_idle" };
+    // Another box may take long to prepare the version, and calls wait here meanwhile.
+    const dueMs = Math.max(turnMs, holder.usefulAtMs) + limits.mostPatienceMs;
+    return { dueMs: passed(dueMs, nowMs), cost: "busy" };
   }
   if (rollout !== undefined && holder.claim.endpoint === claim.endpoint) {
     if (rollout === "overlap") return undefined;
@@ -45,6 +49,31 @@ export function judgeYield(
     ? mostPatienceMs
     : Math.min(mostPatienceMs, Math.max(patienceMs, loadMs));
   return { dueMs: passed(Math.max(settledMs, sinceMs + waitsMs), nowMs), cost: "busy" };
+}
+
+/** Whether some claim sees older calls at a busy holder than before, or no older ones any more. */
+export function changesVerdict(
+  { oldestWaiterMs: now, usefulAtMs = 0 }: Holder,
+  before: number | undefined,
+  waiters: Iterable<Waiter>,
+): boolean {
+  const isOlder = (atMs: number | undefined, sinceMs: number) =>
+    atMs !== undefined && atMs < sinceMs;
+  for (const { turnMs = Infinity } of waiters) {
+    const sinceMs = Math.max(turnMs, usefulAtMs);
+    if (isOlder(before, sinceMs) !== isOlder(now, sinceMs)) return true;
+  }
+  return false;
+}
+
+/** How many containers each pool has to serve with. */
+export function countsByPool(holders: Iterable<Holder>): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { claim, isLeaving, isStuck, isAsleep } of holders) {
+    if (isLeaving || isStuck || isAsleep) continue;
+    counts.set(claim.pool, (counts.get(claim.pool) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** All times that have come are equal. */

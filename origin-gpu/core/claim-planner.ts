@@ -9,10 +9,15 @@
 import { type Card, type CardChoice, isOfKind } from "./cards.ts";
 import { type Holder, needsWholeCards, type Waiter } from "./claim-entries.ts";
 import type { ClaimNeeds } from "./claims.ts";
-
-/** By how much it costs that a holder yields, in ascending order. */
-export const COSTS = ["ends_soon", "own_idle", "idle", "ends_later", "own_busy", "busy"] as const;
-export type Cost = (typeof COSTS)[number];
+import {
+  compare,
+  compareOutlays,
+  type Cost,
+  COSTS,
+  NOTHING,
+  type Outlay,
+  sumOf,
+} from "./yield-outlay.ts";
 
 /** Whether a holder may yield to a claim. */
 export interface YieldVerdict {
@@ -50,21 +55,13 @@ interface PlannedCard {
   readonly card: Card;
   now: readonly Tenant[];
   later: readonly Tenant[];
-}
-
-interface Outlay {
-  readonly dueMs: number;
-  readonly cost: number;
-  /** How many have to be asked yet. */
-  readonly asked: number;
-  readonly usedAtMs: number;
+  /** Wholly, for a claim in front. */
+  isReserved: boolean;
 }
 
 interface Draft extends Outlay {
   readonly victims: readonly Holder[];
 }
-
-const NOTHING: Outlay = { dueMs: -Infinity, cost: -1, asked: 0, usedAtMs: -Infinity };
 
 export class ClaimPlanner {
   readonly #cards: PlannedCard[];
@@ -73,7 +70,7 @@ export class ClaimPlanner {
   readonly #judge: JudgeYield;
 
   constructor(cards: readonly Card[], holders: Iterable<Holder>, judge: JudgeYield) {
-    this.#cards = cards.map((card) => ({ card, now: [], later: [] }));
+    this.#cards = cards.map((card) => ({ card, now: [], later: [], isReserved: false }));
     this.#judge = judge;
     for (const holder of holders) this.#install(holder);
   }
@@ -125,10 +122,14 @@ export class ClaimPlanner {
     }
   }
 
+  /** The cards that may be given to a claim, now or later. */
   #matching({ kind }: CardChoice, { ownCards }: Waiter): PlannedCard[] {
-    return this.#cards.filter(({ card }) =>
-      ownCards === undefined ? isOfKind(card, kind) : ownCards.some(({ id }) => id === card.id),
-    );
+    return this.#cards.filter(({ card, isReserved }) => {
+      if (isReserved) return false;
+      return ownCards === undefined
+        ? isOfKind(card, kind)
+        : ownCards.some(({ id }) => id === card.id);
+    });
   }
 
   #plan(choice: CardChoice, waiter: Waiter): (ClaimPlan & { readonly outlay: Outlay }) | undefined {
@@ -138,6 +139,7 @@ export class ClaimPlanner {
     let outlay: Outlay = freed;
     for (const victim of freed.victims) victims.add(victim);
     const left = new Set(this.#matching(choice, waiter));
+    if (left.size < choice.count) return undefined;
     const bytes = bytesOf(waiter.needs);
     const cards: Card[] = [];
     while (cards.length < choice.count) {
@@ -228,7 +230,9 @@ export class ClaimPlanner {
     if (port !== undefined) this.#portsLater.set(port, reserved);
     for (const planned of this.#cards) {
       planned.later = planned.later.filter(stays);
-      if (cards.includes(planned.card)) planned.later = [...planned.later, reserved];
+      if (!cards.includes(planned.card)) continue;
+      planned.later = [...planned.later, reserved];
+      planned.isReserved = reserved.bytes === WHOLE;
     }
   }
 }
@@ -273,27 +277,4 @@ function rest({ card, later }: PlannedCard, bytes: number): number {
 
 function sumOfBytes(tenants: readonly Tenant[]): number {
   return tenants.reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-function sumOf(one: Outlay, other: Outlay): Outlay {
-  return {
-    dueMs: Math.max(one.dueMs, other.dueMs),
-    cost: Math.max(one.cost, other.cost),
-    asked: one.asked + other.asked,
-    usedAtMs: Math.max(one.usedAtMs, other.usedAtMs),
-  };
-}
-
-function compareOutlays(one: Outlay, other: Outlay): number {
-  return (
-    compare(one.dueMs, other.dueMs) ||
-    one.cost - other.cost ||
-    one.asked - other.asked ||
-    compare(one.usedAtMs, other.usedAtMs)
-  );
-}
-
-/** Infinities are equal to themselves. */
-function compare(one: number, other: number): number {
-  return one === other ? 0 : one < other ? -1 : 1;
 }

@@ -277,7 +277,9 @@ export class EndpointContainers {
   }
 }
 
-/** Shows a container its own cards and no others. */
+/** Shows a container its own cards and no others. Numbers are in the order of the bus, as nvidia-smi has them. */
 function variablesOf(cards: readonly Card[]): Record<string, string> {
-  return cards.length === 0 ? {} : { CUDA_VISIBLE_DEVICES: cards.map(({ id }) => id).join(",") };
+  if (cards.length === 0) return {};
+  const devices = cards.map(({ id }) => id).join(",");
+  return { CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: "PCI_BUS_ID" };
 }

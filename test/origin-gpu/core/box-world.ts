@@ -166,11 +166,12 @@ export class BoxWorld {
     this.nowMs = untilMs;
   }
 
-  /** Each event twice: the second one does nothing. */
+  /** Each event twice: the second one does nothing, nor does a tick. */
   #send(event: (box: Box) => readonly BoxEffect[]): void {
     const before = this.box;
     const effects = event(before);
-    const repeated = event(before);
+    // Nothing has been left undone.
+    const repeated = [...before.tick(this.nowMs), ...event(before)];
     // A claim that is impossible is forgotten, and so refused each time.
     if (repeated.some(({ type }) => type !== "wake_at" && type !== "impossible")) {
       throw new Error(`a repeated event had an effect: ${JSON.stringify(repeated)}`);
@@ -275,6 +276,8 @@ export class BoxWorld {
     if (rollout !== undefined) {
       if (isBusy || readyAtMs === undefined) throw new Error(`${claim.id} is being prepared`);
       if (candidates.some((other) => other.claim.app === claim.app)) return;
+      const waitedMs = waiting.map((other) => this.nowMs - Math.max(this.turnOf(other), readyAtMs));
+      if (Math.max(...waitedMs) >= LIMITS.mostPatienceMs) return;
       throw new Error(`${claim.id} is being prepared`);
     }
     const isReplaced = candidates.some(

@@ -367,10 +367,21 @@ describe("a new version", () => {
     world.free(serving);
     expect([waiter.state, candidate.state]).toEqual(["waiting", "held"]);
     world.use(candidate, 0);
-    world.advance(10 * LIMITS.mostPatienceMs);
+    world.advance(LIMITS.mostPatienceMs - 1);
     expect(world.yields).toHaveLength(1);
     world.unpin(candidate);
     expect(world.yields).toHaveLength(2);
+  });
+
+  test("that is proved and not switched to for long makes room for calls that wait", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const candidate = world.want(next("a"), { rollout: "auto" });
+    world.want(pool("a"));
+    world.advance(10 * LIMITS.mostPatienceMs);
+    expect(world.yields).toEqual([]);
+    world.use(candidate, 0);
+    world.advance(LIMITS.mostPatienceMs);
+    expect(world.yields).toEqual([{ id: candidate.claim.id, reason: "wanted" }]);
   });
 
   test("that is given up leaves its place to the serving one", () => {
