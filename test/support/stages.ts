@@ -60,6 +60,8 @@ export class Stages {
         stages.#reach(key, stage, Number(query.get("bytes")), () => response.writeHead(204).end());
       }),
     );
+    // An app that was stopped for a while uses its connections again.
+    stages.#server.keepAliveTimeout = 0;
     await new Promise<void>((resolve) => {
       stages.#server.listen(0, "127.0.0.1", resolve);
     });
