@@ -28,7 +28,7 @@ import { Relays } from "./relays.ts";
 import { Sender } from "./sender.ts";
 import type { ServingContainer } from "./serving-container.ts";
 import { StallWatch } from "./stall-watch.ts";
-import { failureOfRefusal } from "./start-failure.ts";
+import { failureOfRefusal, isTemporary } from "./start-failure.ts";
 import { keepBody, parkCall } from "./waiting-bodies.ts";
 
 export interface EndpointOptions extends ContainerSource {
@@ -112,8 +112,12 @@ export class Endpoint {
       isProved,
       onYields: () => options.onYields?.(),
       onAssigned: (queued, container) => this.#onAssigned(queued, container),
-      onRefused: ({ call, settings: { function: name } }, refusal) =>
-        call.fail(failureOfRefusal(refusal, name)),
+      onRefused: (queued, refusal) => {
+        const { call, settings } = queued;
+        // A client may have been told that its call goes on since the call was queued.
+        if (call.isPromised && isTemporary(refusal)) this.#pool.request(queued);
+        else call.fail(failureOfRefusal(refusal, settings.function));
+      },
       onHandedOver: ({ call, settings: { function: name }, link }) =>
         this.#reroute?.(call, name, link),
     });

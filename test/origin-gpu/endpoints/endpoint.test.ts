@@ -83,6 +83,20 @@ describe("a container that does not take the call", () => {
     expect(lines).toContain("postern: ended with code 3 before it was ready");
   });
 
+  test("because it does not start fails no call whose client was told meanwhile that it goes on", async () => {
+    const settings = serverEndpoint(["--exit-at-start", "3"]);
+    const { endpoint, lines } = endpointOf(settings);
+    const promised = open(endpoint, settings, new StandInCall("/promised"));
+    promised.isPromised = true;
+    const other = open(endpoint, settings, new StandInCall("/other"));
+    expect(await other.outcome).toBe("starting_failed");
+    // The next start is for the call that waits.
+    const failedStarts = () => lines.filter((line) => line.includes("ended with code 3"));
+    await expect.poll(() => failedStarts().length, PATIENCE).toBe(2);
+    expect(promised.over).toBe(false);
+    expect(endpoint.activity.waiting).toBe(1);
+  });
+
   test("because it is about to end lets the next one have it", async () => {
     const settings = serverEndpoint();
     const { endpoint } = endpointOf(settings);

@@ -37,7 +37,7 @@ export class StandInCall {
   readonly body = new RequestBody(undefined, new Uint8Array(0), true);
   readonly openedAt = performance.now();
   readonly isDurable = false;
-  readonly isPromised: boolean;
+  isPromised: boolean;
   /** The response's status, or the failure's code. */
   readonly outcome: Promise<number | string>;
   detail = "";
