@@ -129,7 +129,8 @@ export class ProcessContainer implements Container {
       setImmediate(() => this.#warnOfOpenPorts(leader));
       return { origin };
     } catch (error) {
-      if (this.#state === "starting") this.#become("failed", String(error));
+      if (this.#state === "starting")
+        this.#become("failed", error instanceof Error ? error.message : String(error));
       if (this.#group === undefined) this.#over({ code: null, signal: null });
       else void this.#stopGroup();
       throw error instanceof StartFailure ? error : this.#failure("starting_failed", String(error));
