@@ -13,7 +13,13 @@ import { ContainerLogs } from "../../../origin-gpu/logs/container-logs.ts";
 import type { LogRecord } from "../../../origin-gpu/logs/log-record.ts";
 import { MemoryLogs } from "../../../origin-gpu/logs/memory-logs.ts";
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
-import { ManagedProcess, isAlive, untilGone } from "../../support/processes.ts";
+import {
+  ManagedProcess,
+  isAlive,
+  openDescriptors,
+  processTree,
+  untilGone,
+} from "../../support/processes.ts";
 import { freePort, temporaryDirectory } from "../../support/temporary.ts";
 import { HERE, endpointConfig, serverEndpoint, plainPython, listening } from "./endpoint.ts";
 
@@ -567,6 +573,19 @@ describe("an app that waits for all of its children", () => {
     expect(await waiting.container.exited).toEqual({ code: 0, signal: null });
     expect(waiting.lines).toContain("no children");
   });
+});
+
+test("a container that has ended leaves the agent no descriptor and no process", async () => {
+  const cycle = async (): Promise<void> => {
+    const { container } = start(serverEndpoint());
+    await container.ready;
+    await container.stop();
+  };
+  await cycle();
+  const before = openDescriptors(process.pid);
+  for (let times = 0; times < 5; times += 1) await cycle();
+  expect(openDescriptors(process.pid)).toBeLessThanOrEqual(before);
+  expect(processTree(process.pid)).toEqual([process.pid]);
 });
 
 test("a start with few free descriptors fails and says why, and the next one succeeds", async () => {
