@@ -346,6 +346,24 @@ describe("a container", () => {
     expect(pool.ready(1)).toEqual(["b at 1"]);
   });
 
+  test("that sleeps gives its port back by ending", () => {
+    const pool = new TestPool({ canSleep: true });
+    pool.request("a");
+    pool.ready(1);
+    pool.on((one, nowMs) => one.yieldAsked(1, nowMs));
+    pool.finish("a");
+    pool.on((one, nowMs) => one.slept(1, nowMs));
+    expect(pool.on((one, nowMs) => one.yieldAsked(1, nowMs))).toEqual(["stop 1 yields"]);
+  });
+
+  test("whose GPU is lost does not sleep", () => {
+    const pool = new TestPool({ canSleep: true });
+    pool.request("a");
+    pool.ready(1);
+    pool.on((one, nowMs) => one.yieldAsked(1, nowMs, { maySleep: false }));
+    expect(pool.finish("a")).toEqual(["stop 1 yields"]);
+  });
+
   test("that can't be ended is counted no more, and another one starts", () => {
     const pool = new TestPool({ minContainers: 1 });
     pool.pass(0);
