@@ -27,6 +27,7 @@ import { CardWatch } from "./gpus/card-watch.ts";
 import { GatewayAddress } from "./link/gateway-address.ts";
 import { GatewayClient } from "./link/gateway-client.ts";
 import { Link } from "./link/link.ts";
+import { Welcomes } from "./link/welcomes.ts";
 import {
   type OpenedStream,
   type OperationHandlers,
@@ -72,8 +73,7 @@ class Agent {
   readonly #loopbackUrls: LoopbackUrls;
   readonly #logs: ContainerLogs;
   readonly #links: readonly [Link, ...Link[]];
-  /** Links whose first welcome is still to come. */
-  readonly #unwelcomed: Set<number>;
+  readonly #welcomes: Welcomes;
   readonly #announced: LocalApp | undefined;
   readonly #deployments: DeployedApps | undefined;
   readonly #refused = Promise.withResolvers<string>();
@@ -109,7 +109,7 @@ class Agent {
     const [first, ...others] = Array.from({ length: links }, (_, number) => this.#link(number));
     if (first === undefined) throw new Error("an agent has a link at least");
     this.#links = [first, ...others];
-    this.#unwelcomed = new Set(this.#links.map(({ number }) => number));
+    this.#welcomes = new Welcomes(this.#links.map(({ number }) => number));
     if (announced !== undefined) this.#announced = this.#announcedApp(announced, first);
     if (deployed !== undefined) this.#deployments = this.#deploymentsTo(deployed);
   }
@@ -168,7 +168,7 @@ class Agent {
       workspace,
       deployments: this.#deployments?.operations,
     });
-    if (this.#unwelcomed.size === 0) calls.onWelcomed();
+    this.#welcomes.tell(calls);
     this.#streams.release({ calls, handlers });
     this.#resumeCalls();
   }
@@ -226,8 +226,8 @@ class Agent {
   }
 
   #onWelcome(number: number, welcome: Welcome): void {
-    const isFirst = this.#unwelcomed.delete(number);
-    if (this.#unwelcomed.size === 0) this.#streams.taker?.calls.onWelcomed();
+    const isFirst = this.#welcomes.note(number, welcome);
+    this.#welcomes.tell(this.#streams.taker?.calls);
     if (number !== 0) return;
     this.#deployments?.welcomed();
     if (isFirst) return;

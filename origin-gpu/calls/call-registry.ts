@@ -32,12 +32,6 @@ export interface CallRegistryOptions {
   durable: DurableCalls | undefined;
 }
 
-export interface CallPage {
-  calls: CallDescription[];
-  /** Undefined on the last page. */
-  next: CallCursor | undefined;
-}
-
 export class CallRegistry {
   readonly keys: KeyedCalls;
   readonly #calls = new Map<string, Call>();
@@ -89,6 +83,11 @@ export class CallRegistry {
   /** The gateway has welcomed every link of this agent: from here on no call goes to an earlier one. */
   onWelcomed(): void {
     this.#tombstones.onWelcomed(this.#context.now());
+  }
+
+  /** The clients' connections have ended with their gateway: those without a stream do not come back. */
+  onClientsGone(): void {
+    for (const call of this.#calls.values()) call.onClientsGone();
   }
 
   /** Opens a call that a stream asks for. */
@@ -167,9 +166,12 @@ export class CallRegistry {
   /**
    * Lists a page of the calls: those that run, then durable ones that have ended, the newest of each kind
    * first. A call that ends between two pages can be on both.
-   * @param after what an earlier page called `next`; undefined: the first page
+   * @param after what an earlier page called `next`, which the last page does not have; undefined: the first page
    */
-  list(limit: number, after?: CallCursor): CallPage {
+  list(
+    limit: number,
+    after?: CallCursor,
+  ): { calls: CallDescription[]; next: CallCursor | undefined } {
     const calls: CallDescription[] = [];
     if (after?.kind !== "ended") {
       for (const call of this.#newestFirst()) {
@@ -212,8 +214,7 @@ export class CallRegistry {
    * attach there. Repeating it has no effect.
    */
   close(reason: string): Promise<void> {
-    this.#closed ??= this.#close(reason);
-    return this.#closed;
+    return (this.#closed ??= this.#close(reason));
   }
 
   async #close(reason: string): Promise<void> {

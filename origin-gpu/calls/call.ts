@@ -205,6 +205,11 @@ export class Call implements RespondingCall {
     onSettled?.(how);
   }
 
+  /** A client without a stream does not come back. */
+  onClientsGone(): void {
+    this.#response.onClientsGone();
+  }
+
   /** Attaches a stream from `offset` on. A streamed response drops its older subscriber. */
   attach(stream: Stream, carrier: Carrier, offset: number): StreamEvents {
     const events = this.#response.attach({ stream, carrier, offset });

@@ -87,6 +87,11 @@ const WELCOME = z.object({
       z.object({ refused: z.string().transform(knownCode), detail: z.string() }),
     ]),
   ),
+  /**
+   * A random name of the process that holds the clients' connections. Calls of an earlier one have lost their clients.
+   * Absent where another part holds the connections, as on Cloudflare, and of an older gateway.
+   */
+  process: z.string().max(64).exactOptional(),
 });
 
 const ATTACH_REQUEST = z.object({

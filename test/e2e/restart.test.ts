@@ -1,8 +1,10 @@
 /** kill -9 under load: everything is back by itself, no request hangs, nothing is left behind. */
 import { readdirSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 
-import { type Gateway, startUp, webServer } from "../support/harness.ts";
+import { type Gateway, startUp, upstream, webServer } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
 import { isAlive, openDescriptors, processTree, untilGone } from "../support/processes.ts";
 import { startSteadyLoad } from "../support/steady-load.ts";
@@ -86,4 +88,32 @@ test("the command is killed: a new start finds everything, ends what was left an
   expect(load.outcomes.filter(({ result }) => result === "TimeoutError")).toEqual([]);
   expect(load.outcomes.slice(-100).every(({ result }) => result === 200)).toBe(true);
   expect(processes.filter(isAlive)).toEqual([]);
+});
+
+test("workerd dies: an app is told that its client has left as soon as the link is back", async () => {
+  const left = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const app = createServer((request, response) => {
+    if (request.url !== "/silent") {
+      response.end();
+      return;
+    }
+    begun.resolve();
+    response.once("close", left.resolve);
+  });
+  await new Promise<void>((resolve) => {
+    app.listen(0, "127.0.0.1", resolve);
+  });
+  onTestFinished(() => void app.close());
+  const gateway = await startUp([upstream((app.address() as AddressInfo).port)]);
+  onTestFinished(async () => await gateway.stop());
+  const lost = send(gateway.address(), "/silent").catch(() => undefined);
+  await begun.promise;
+  process.kill(gateway.workerdPid, "SIGKILL");
+  await lost;
+  await whenItWorks(answering(gateway));
+  const backAt = performance.now();
+  await left.promise;
+  // Where its client might come back, a call without one runs for 30 s.
+  expect(performance.now() - backAt).toBeLessThan(5_000);
 });

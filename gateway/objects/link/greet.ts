@@ -1,6 +1,6 @@
 /**
  * Tells a workspace of a link that came up. Having a link does not depend on noting it: a workspace whose disk is full
- * answers from what it has noted before, and is told again until it can note the link.
+ * answers from what it has noted before, and is told again until it can note the link. Names the process for the welcome.
  */
 import { reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
@@ -38,4 +38,14 @@ function greetLater(env: Env, workspace: string, greeting: Greeting, isUp: () =>
     const noted = workspaceStub(env, workspace).greet(greeting);
     noted.catch(() => greetLater(env, workspace, greeting, isUp));
   }, RETRY_MS);
+}
+
+let ownName: string | undefined;
+
+/** A name of this process, where the clients' connections live and die with it; undefined elsewhere. */
+export function processName(env: Env): string | undefined {
+  if (env.POSTERN_ONE_ISOLATE !== "1") return undefined;
+  // Random values are not to be had outside of requests.
+  ownName ??= crypto.randomUUID();
+  return ownName;
 }

@@ -48,7 +48,7 @@ import { attachAgain, type OwnLink } from "./attach-again.ts";
 import { CallWatchers } from "./call-watchers.ts";
 import { ClaimableCalls } from "./claimable-calls.ts";
 import { Deadlines } from "./deadlines.ts";
-import { greet } from "./greet.ts";
+import { greet, processName } from "./greet.ts";
 import {
   CLOSE,
   closeSocket,
@@ -411,7 +411,12 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     }
     link.welcome(version, links);
     if (this.#link !== link) return;
-    link.streams.control(FRAME.WELCOME, { version, endpoints } satisfies Welcome);
+    const process = processName(this.env);
+    link.streams.control(FRAME.WELCOME, {
+      version,
+      endpoints,
+      ...(process !== undefined && { process }),
+    } satisfies Welcome);
     for (const wake of this.#awaitingLink) wake();
   }
 

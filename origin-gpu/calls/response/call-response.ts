@@ -27,6 +27,8 @@ export interface CallResponse {
   /** Whether a subscriber can be served from this byte on. */
   canResume(offset: number): boolean;
   attach(subscriber: Subscriber): StreamEvents;
+  /** A client without a stream does not come back: the process that held its connection has ended. */
+  onClientsGone(): void;
   onBodyReceived(): void;
   /** The call waits: its subscribers' streams are parked until it calls back. */
   park(): void;

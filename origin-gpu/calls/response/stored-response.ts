@@ -94,6 +94,10 @@ export class StoredResponse implements CallResponse {
     this.#sendAway();
   }
 
+  onClientsGone(): void {
+    // Another connection may ask for what is stored.
+  }
+
   onBodyReceived(): void {
     this.#sendAway();
   }

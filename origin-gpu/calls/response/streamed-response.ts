@@ -101,6 +101,13 @@ export class StreamedResponse implements CallResponse {
     this.#leaving = setTimeout(() => this.#clientLeft("no client attached again"), DETACHED_MS);
   }
 
+  onClientsGone(): void {
+    const isAwaited = this.#stream === undefined && !this.#discarding;
+    if (!isAwaited) return;
+    clearTimeout(this.#leaving);
+    this.#clientLeft("the gateway ended, and its clients' connections with it");
+  }
+
   onBodyReceived(): void {
     // A transient call's client stays until the response comes.
   }

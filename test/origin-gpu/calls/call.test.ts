@@ -450,6 +450,17 @@ describe("a call without a client", () => {
     expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
   });
 
+  test("is cancelled at once when the clients' connections have ended, and not while one is attached", () => {
+    const bench = new Bench();
+    bench.open();
+    bench.calls.onClientsGone();
+    expect(bench.app).toEqual([]);
+    bench.cut();
+    bench.calls.onClientsGone();
+    expect(bench.app).toEqual(["abort: the gateway ended, and its clients' connections with it"]);
+    expect([bench.call.over, bench.unknown()]).toEqual([true, true]);
+  });
+
   test("has 30 s again after each attach", () => {
     const bench = new Bench();
     bench.open();
