@@ -1,10 +1,15 @@
 import { defineConfig } from "vitest/config";
 
+/** Calls between Worker and objects go by memory, as in each self-hosted gateway, or all by requests. */
+const byRequests = process.env["E2E_WAY"] === "requests";
+const preload = new URL("test/support/by-requests.ts", import.meta.url).href;
+
 /** Real gateway, real agent, real servers. One file at a time: they measure and they share two cores. */
 export default defineConfig({
   test: {
     include: ["test/e2e/**/*.test.ts"],
     fileParallelism: false,
+    ...(byRequests && { env: { NODE_OPTIONS: `--import=${preload}` } }),
     testTimeout: 120_000,
     hookTimeout: 240_000,
     globalSetup: ["test/e2e/setup.ts"],
