@@ -51,6 +51,11 @@ export interface CallTerms {
   readonly graceMs?: number;
 }
 
+/** Tells where calls stand. */
+export interface Standings<Queued> {
+  standingOf(queued: Queued): CallStanding | undefined;
+}
+
 /** How recording a call's start went. */
 export type RecordedStart =
   /** It is on the disk: the app may have the call. */
@@ -75,7 +80,9 @@ export class Call implements RespondingCall {
   #response: CallResponse;
   #work: AppWork | undefined;
   #failure: Failure | undefined;
-  #standing: (() => CallStanding | undefined) | undefined;
+  /** Where it waits or runs, and as what: two fields cost a hundred thousand waiting calls less than a closure. */
+  #pool: Standings<unknown> | undefined;
+  #queued: unknown;
   #over = false;
   /** It was there for a moment. */
   #isOld = false;
@@ -328,13 +335,14 @@ export class Call implements RespondingCall {
     if (streamed.abandoned) streamed.awaitAttach();
   }
 
-  /** The endpoint that has it says where it stands. */
-  standsBy(standing: () => CallStanding | undefined): void {
-    this.#standing = standing;
+  /** This pool has it, as `queued`, and says where it stands. */
+  standsBy<Queued>(pool: Standings<Queued>, queued: Queued): void {
+    this.#pool = pool;
+    this.#queued = queued;
   }
 
   progress(): DeferredCall {
-    const { position = 0, etaMs } = this.#standing?.() ?? {};
+    const { position = 0, etaMs } = this.#pool?.standingOf(this.#queued) ?? {};
     return {
       callId: this.callId,
       status: this.#work === undefined ? "pending" : "running",

@@ -215,7 +215,7 @@ export class Endpoint {
     const { call } = queued;
     if (call.over) return;
     call.whenSettled((how) => void this.#grace.release(queued, how));
-    call.standsBy(() => this.#pool.standingOf(queued));
+    call.standsBy(this.#pool, queued);
     this.#pool.request(queued);
   }
 

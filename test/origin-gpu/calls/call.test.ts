@@ -583,7 +583,7 @@ test("a call reports how far it came, with its place and its expected time", () 
   bench.now += 1_500;
   const known = { callId: HEAD.callId, position: 0, elapsedMs: 1_500 };
   expect(report()).toEqual([{ ...known, status: "running" }]);
-  bench.call.standsBy(() => ({ position: 3, etaMs: 2_000.4 }));
+  bench.call.standsBy({ standingOf: () => ({ position: 3, etaMs: 2_000.4 }) }, undefined);
   expect(report()).toEqual([{ ...known, status: "running", position: 3, etaMs: 2_000 }]);
   bench.respond();
   bench.call.complete();

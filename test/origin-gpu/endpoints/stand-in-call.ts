@@ -1,6 +1,6 @@
 /** Endpoints of the tests of this folder, and calls that they run. */
 import { onTestFinished } from "vitest";
-import type { Call, RecordedStart, Settlement } from "../../../origin-gpu/calls/call.ts";
+import type { Call, RecordedStart, Settlement, Standings } from "../../../origin-gpu/calls/call.ts";
 import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
 import type { CallStanding } from "../../../origin-gpu/core/service-times.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
@@ -65,8 +65,8 @@ export class StandInCall {
 
   standing: (() => CallStanding | undefined) | undefined;
 
-  standsBy(standing: () => CallStanding | undefined): void {
-    this.standing = standing;
+  standsBy(pool: Standings<unknown>, queued: unknown): void {
+    this.standing = () => pool.standingOf(queued);
   }
 
   whenSettled(callback: (how: Settlement) => void): void {
