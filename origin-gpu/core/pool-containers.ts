@@ -159,16 +159,16 @@ export class PoolContainers {
       container.activeCalls -= 1;
       if (container.activeCalls === 0) container.idleSinceMs = nowMs;
     }
-    // One that yields was drained before its passive calls ended.
     const { state, drainReason } = container;
-    if (state !== "draining" || (isPassive && drainReason === "yields")) return;
+    // Its end does not wait for passive calls, and may be under way.
+    if (state !== "draining" || (isPassive && LEAVES_TABS.has(drainReason))) return;
     this.#endDrained(container, nowMs);
   }
 
-  /** An open browser tab does not hold up another container, and ends with its own. */
+  /** An open browser tab does not hold up another container or a successor, and ends with its own. */
   #endDrained(container: TrackedContainer, nowMs: number): void {
     const { drainReason, calls, activeCalls } = container;
-    if ((drainReason === "yields" ? activeCalls : calls) > 0) return;
+    if ((LEAVES_TABS.has(drainReason) ? activeCalls : calls) > 0) return;
     if (container.willSleep) this.#emit({ type: "sleep", container: container.number });
     else this.stop(container, container.drainReason, nowMs);
   }
@@ -221,3 +221,6 @@ function isBetter(calls: number, othersCalls: number, targetInputs: number): boo
   if (calls >= targetInputs) return calls < othersCalls;
   return othersCalls >= targetInputs || calls > othersCalls;
 }
+
+/** Drained for these reasons a container finishes calls that count as use, and no others. */
+const LEAVES_TABS: ReadonlySet<StopReason> = new Set(["yields", "asked"]);

@@ -314,6 +314,16 @@ describe("a container", () => {
     expect(pool.finish("a")).toEqual(["stop 1 yields"]);
   });
 
+  test("that asks to be replaced is not held up by calls that do not count as use", () => {
+    const pool = new TestPool({ maxInputs: 3 });
+    pool.request("tab", { passive: true });
+    pool.ready(1);
+    pool.request("a");
+    expect(pool.on((one, nowMs) => one.drainAsked(1, nowMs))).toEqual(["launch 2"]);
+    expect(pool.finish("a")).toEqual(["stop 1 asked"]);
+    expect(pool.finish("tab")).toEqual([]);
+  });
+
   test("that yields is not held up by calls that do not count as use", () => {
     const pool = new TestPool({ maxInputs: 3, targetInputs: 3 });
     pool.request("tab", { passive: true });
