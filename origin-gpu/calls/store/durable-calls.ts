@@ -24,7 +24,7 @@ import { type CallOutcome, isWaiting, type JournalEntry } from "./journal-record
 import { RequestStore } from "./request-store.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
-import type { WaitingCall } from "./waiting-call.ts";
+import { inOrderOfArrival, type WaitingCall } from "./waiting-call.ts";
 
 /** Disk that stored responses of one agent may take; beyond it the oldest complete ones are evicted. */
 const RESULTS_QUOTA_BYTES = 10 * GIB;
@@ -130,7 +130,7 @@ export class DurableCalls {
       (path) => observer.notice(`postern: ${path} is damaged: calls that waited there do not run`),
     );
     const calls = new DurableCalls(observer, { journal, results, requests }, evicted);
-    calls.#waiting = waiting;
+    calls.#waiting = inOrderOfArrival(waiting, journal.entries);
     const leftOpen = [...journal.entries.values()].filter(
       ({ callId, outcome }) => outcome === undefined && !requests.has(callId),
     );
@@ -138,7 +138,7 @@ export class DurableCalls {
     return calls;
   }
 
-  /** Hands out the calls that an earlier agent left waiting, once. */
+  /** Hands out the calls that an earlier agent left waiting, in the order of their arrival, once. */
   takeWaiting(): readonly WaitingCall[] {
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -8,6 +8,7 @@ import { crc32 } from "node:zlib";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
 import { mendFlippedBit } from "./bit-repair.ts";
 import { type Files, readAll } from "./files.ts";
+import type { JournalEntry } from "./journal-record.ts";
 
 const HEADER_BYTES = 16;
 
@@ -17,6 +18,19 @@ export interface WaitingCall {
   readonly body: Uint8Array;
   /** Milliseconds that its stored response can be read. */
   readonly ttlMs: number;
+}
+
+/** Sorts calls by when their clients began them, as the journal has it. */
+export function inOrderOfArrival(
+  calls: readonly WaitingCall[],
+  entries: ReadonlyMap<string, JournalEntry>,
+): WaitingCall[] {
+  const arrivedAtMs = ({ head }: WaitingCall): number => {
+    const entry = entries.get(head.callId);
+    return entry?.openedAtMs ?? entry?.acceptedAtMs ?? Infinity;
+  };
+  // Two that are unknown would have no difference.
+  return calls.toSorted((one, other) => arrivedAtMs(one) - arrivedAtMs(other) || 0);
 }
 
 /** A call as it was found in a file. */

@@ -498,6 +498,26 @@ test("a promised call that could not be sent waits on, after a kill too", async 
   await later.close();
 });
 
+test("calls that wait keep their order over a kill, also one that could not be sent", async () => {
+  const first = open({ callId: "first", async: true }, true);
+  await until(() => calls.length === 1);
+  const [call] = calls as [Call];
+  expect(await call.recordStart()).toBe("recorded");
+  call.start(APP);
+  await until(() => first.heard.length > 0);
+  // The clock has another millisecond.
+  const acceptedAtMs = Date.now();
+  await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(acceptedAtMs));
+  open({ callId: "second", async: true }, true);
+  await until(() => durable.isSaved("second"));
+  call.body.restore(call.body.whole());
+  call.withdraw();
+  await until(() => durable.isSaved("first"));
+  const later = await afterKill();
+  expect(later.takeWaiting().map(({ head }) => head.callId)).toEqual(["first", "second"]);
+  await later.close();
+});
+
 test("a call that is run again has started: a kill between two runs leaves it lost, its key taken", async () => {
   const { heard } = open({ async: true, key: "k" }, true);
   await until(() => heard.length > 0);
