@@ -179,6 +179,23 @@ describe("a link", () => {
     await expect(connectAgent("box-k", { versions: [99] })).rejects.toThrow(/4001.*protocol 2/);
   });
 
+  test("that is older is spoken to in its version, and its calls are not begun parked", async () => {
+    const windows: number[] = [];
+    const older = await connectAgent("box-older", {
+      versions: [1, 2],
+      endpoints: [announcement("older", "f")],
+      open: (stream) => {
+        windows.push(stream.window);
+        stream.park();
+        stream.sendHead('{"status":200,"headers":[]}', [], true);
+        return {};
+      },
+    });
+    expect(older.welcome.version).toBe(2);
+    expect((await ask("local--older-f")).status).toBe(200);
+    expect(windows).toEqual([64 * 1024]);
+  });
+
   test("cannot take a name that another box holds", async () => {
     await connectAgent("box-l", { endpoints: [announcement("l", "f")] });
     const second = await connectAgent("box-m", { endpoints: [announcement("l", "f")] });
