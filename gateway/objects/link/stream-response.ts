@@ -36,7 +36,7 @@ const LEFT = JSON.stringify({
 
 const TOO_MANY_STREAMS = JSON.stringify({
   code: "queue_full",
-  detail: "the link has its 2,000 streams",
+  detail: "the link has no stream for another call of this endpoint",
   retryAfter: 1,
 } satisfies Failure);
 
