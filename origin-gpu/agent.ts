@@ -14,6 +14,7 @@ import { AgentRefused, LocalApp } from "./apps/local-app.ts";
 import { AppRuntimes } from "./apps/app-runtimes.ts";
 import { type DeploymentFiles, DeployedApps } from "./apps/deployed-apps.ts";
 import { LoopbackUrls } from "./apps/loopback-urls.ts";
+import { leasesFrom, type PoolLeases } from "./apps/pool-leases.ts";
 import { secretsFrom } from "./apps/secrets.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import { Box } from "./core/box.ts";
@@ -36,6 +37,7 @@ import {
 } from "./link/operation-server.ts";
 import { type OpenedCalls, openCalls } from "./open-calls.ts";
 import { operationHandlers } from "./operations.ts";
+import { refusalOf, takesCall } from "./unserved-calls.ts";
 
 export type { AgentOptions, RunningAgent } from "./agent-options.ts";
 export { AgentRefused } from "./apps/local-app.ts";
@@ -68,6 +70,7 @@ class Agent {
   readonly #gateway: GatewayAddress;
   readonly #environments: PythonEnvironments;
   readonly #claims = new BoxClaims(new Box());
+  readonly #leases: PoolLeases;
   readonly #cards: CardWatch | undefined;
   readonly #apps: AppRuntimes;
   readonly #loopbackUrls: LoopbackUrls;
@@ -92,10 +95,12 @@ class Agent {
       user: options.appUser,
     });
     this.#logs = files.logs;
+    this.#leases = leasesFrom(new GatewayClient(this.#gateway), observer.notice);
     this.#apps = new AppRuntimes({
       gateway: this.#gateway,
       ...files,
       claims: this.#claims,
+      leases: this.#leases,
       usePython: this.#environments.use,
       user: options.appUser,
       observer,
@@ -154,18 +159,15 @@ class Agent {
 
   /** Reads what an earlier agent stored; then the streams that have come meanwhile are taken. */
   async #openCalls(): Promise<void> {
-    this.#opening = openCalls({
-      directory: this.#options.stateDirectory,
-      observer: this.#options.observer,
-    });
+    const { stateDirectory: directory, observer, enrolment } = this.#options;
+    this.#opening = openCalls({ directory, observer });
     const { calls } = await this.#opening;
     if (this.#isDraining) return;
-    const { workspace } = this.#options.enrolment;
     const handlers = operationHandlers({
       calls,
       apps: this.#apps,
       logs: this.#logs,
-      workspace,
+      workspace: enrolment.workspace,
       deployments: this.#deployments?.operations,
     });
     this.#welcomes.tell(calls);
@@ -215,6 +217,7 @@ class Agent {
     return new DeployedApps({
       files,
       apps: this.#apps,
+      leases: this.#leases,
       gateway: new GatewayClient(this.#gateway),
       usePython: this.#environments.use,
       box: enrolment.box,
@@ -266,12 +269,8 @@ class Agent {
       const joined = calls.keys.join(stream, link, head, { body, end });
       if (joined !== undefined) return joined;
     }
-    if (this.#isDraining || served === undefined) {
-      // Containers start when the URLs are known: a moment after the first welcome.
-      const detail = this.#isDraining
-        ? "the box is stopping"
-        : "the box does not serve this endpoint";
-      return refuse(stream, { code: "no_origin", detail, retryAfter: this.#isDraining ? 5 : 1 });
+    if (this.#isDraining || !takesCall(served, head)) {
+      return refuse(stream, refusalOf(served, this.#isDraining));
     }
     return calls.open(stream, link, head, { body, end }, served.runner(link.number));
   }

@@ -93,6 +93,7 @@ const NO_DEPLOYMENTS: Failure = {
 
 const TAKES_NO_DEPLOYMENTS: OperationHandlers<DeploymentOperation> = {
   refreshAssignments: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
+  refreshShares: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
   hasCode: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
   putCode: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),
   getCode: (_, { stream }) => refuse(stream, NO_DEPLOYMENTS),

@@ -29,12 +29,22 @@ export interface Env {
   POSTERN_DEBUG?: string;
   /** "1": Worker and objects run in one isolate, and calls may pass by memory (contracts/local-queue.ts). */
   POSTERN_ONE_ISOLATE?: string;
+  /** Seconds of a box's lease on its shares of pools, for tests. */
+  POSTERN_POOL_LEASE?: string;
 }
 
 const DEFAULT_MAX_BODY_BYTES = 4 * 1024 ** 3;
 
 /** Modal's limit. */
 const DEFAULT_REQUEST_TIMEOUT_S = 150;
+
+/** A box that is lost frees its shares after so long, and a box that is there asks twice a minute. */
+const DEFAULT_POOL_LEASE_S = 60;
+
+/** Milliseconds for which a box has its shares of pools. */
+export function poolLeaseMs({ POSTERN_POOL_LEASE: seconds }: Env): number {
+  return Number(seconds || DEFAULT_POOL_LEASE_S) * 1000;
+}
 
 /** Milliseconds from the last byte of a request's body until it is answered with a redirect. */
 export function requestTimeoutMs(env: Env): number {

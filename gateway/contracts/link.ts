@@ -4,6 +4,9 @@
  * text once and the object puts it into a frame as it is, because a Request would normalise the target.
  */
 
+/** The news of which an agent is told: each says what it is to ask for. */
+export type BoxNews = "refreshAssignments" | "refreshShares";
+
 /** The methods of a link's object. */
 export interface LinkRpc extends Rpc.DurableObjectBranded {
   /** Whether an agent is connected by this link; with an incarnation: that agent. */
@@ -15,8 +18,8 @@ export interface LinkRpc extends Rpc.DurableObjectBranded {
    * while that lasts; one for which nothing comes has left.
    */
   clientsHalfClosed(connections: readonly string[]): void;
-  /** Tells the agent that its assignments have changed; returns whether it heard. */
-  notifyAssignments(): Promise<boolean>;
+  /** Tells the agent that there is something new to ask for; returns whether it heard. */
+  notify(operation: BoxNews): Promise<boolean>;
   fetch(request: Request): Promise<Response>;
 }
 

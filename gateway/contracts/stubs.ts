@@ -5,7 +5,7 @@
  */
 import { MAX_LINKS } from "../../routing/wire/limits.ts";
 import type { Env } from "./env.ts";
-import type { LinkRpc } from "./link.ts";
+import type { BoxNews, LinkRpc } from "./link.ts";
 import type { BoxPlace, NamesRpc } from "./names.ts";
 import type { WorkspaceRpc } from "./workspace.ts";
 
@@ -77,15 +77,16 @@ export async function cutLinks(env: Env, workspace: string, box: string): Promis
   await Promise.all(numbers.map((link) => originStub(env, workspace, box, link).cutRevoked()));
 }
 
-/** Tells a box's agent that its assignments have changed, over the first link that is up; returns whether it heard. */
+/** Tells a box's agent to ask for something anew, over the first link that is up; returns whether it heard. */
 export async function notifyBox(
   env: Env,
   workspace: string,
   { box, links }: BoxPlace,
+  news: BoxNews,
 ): Promise<boolean> {
   for (let link = 0; link < links; link += 1) {
     try {
-      if (await originStub(env, workspace, box, link).notifyAssignments()) return true;
+      if (await originStub(env, workspace, box, link).notify(news)) return true;
     } catch {
       // The object was reset, and its link with it.
     }

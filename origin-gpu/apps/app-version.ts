@@ -9,6 +9,7 @@ import type { EndpointConfig } from "../config/app-config.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import { Endpoint, type EndpointOptions, type PoolActivity } from "../endpoints/endpoint.ts";
+import type { PoolLeases } from "./pool-leases.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
 export interface VersionDescription extends AppIdentity {
@@ -17,6 +18,8 @@ export interface VersionDescription extends AppIdentity {
   readonly logName: string;
   /** It is served for as long as a command runs (`postern serve`). */
   readonly isEphemeral?: boolean;
+  /** The pools that other boxes run too, and the app's id, by which all of them mean the same. */
+  readonly shared?: { readonly app: string; readonly pools: ReadonlySet<string> };
 }
 
 /** The services that all versions on this box share. */
@@ -25,6 +28,8 @@ export interface BoxServices extends Pick<
   "gateway" | "bodies" | "usePython" | "user" | "claims" | "records"
 > {
   readonly observer: Observer;
+  /** Shares pools with other boxes; absent where no app is deployed to this one. */
+  readonly leases?: Pick<PoolLeases, "join">;
   /** Without them no line of a container is kept. */
   readonly logs?: ContainerLogs;
   /** Called when a version of an app begins to take calls. */
@@ -43,6 +48,8 @@ export interface VersionBeginning {
 /** A function as a version serves it. */
 export interface ServedFunction {
   readonly settings: EndpointConfig;
+  /** Other boxes have all the containers that there may be. */
+  readonly isElsewhere: boolean;
   /** Gives the runner of the function's calls that come over this link. */
   runner(link: number): CallRunner;
 }
@@ -57,11 +64,11 @@ export class AppVersion {
 
   constructor(
     description: VersionDescription,
-    { onServing: _onServing, logs, ...services }: BoxServices,
+    { onServing: _onServing, logs, leases, ...services }: BoxServices,
     { isProved = false, isPrepared = false, onYields }: VersionBeginning = {},
   ) {
     this.#identity = description;
-    const { environment, app, version, endpoints, logName, isEphemeral } = description;
+    const { environment, app, version, endpoints, logName, isEphemeral, shared } = description;
     for (const settings of endpoints) {
       const { function: name } = settings;
       this.#settings.set(name, settings);
@@ -81,6 +88,10 @@ export class AppVersion {
         isProved,
         isEphemeral,
         onYields,
+        joinLeases:
+          leases !== undefined && shared?.pools.has(name) === true
+            ? (pool) => leases.join({ app: shared.app, version, pool: name }, pool)
+            : undefined,
       });
       this.#endpoints.set(name, endpoint);
     }
@@ -112,7 +123,11 @@ export class AppVersion {
     const settings = this.#settings.get(functionName);
     const endpoint = this.#endpoints.get(functionName);
     if (settings === undefined || endpoint === undefined) return undefined;
-    return { settings, runner: (link) => endpoint.runner(settings, link) };
+    return {
+      settings,
+      isElsewhere: endpoint.isElsewhere,
+      runner: (link) => endpoint.runner(settings, link),
+    };
   }
 
   /** Its containers that are not gone. */

@@ -17,6 +17,7 @@ import { CodeHistory } from "./code-history.ts";
 import { GatewayAssignments } from "./assignment-source.ts";
 import { laterByTimer } from "./coalesced-task.ts";
 import type { LoopbackUrls } from "./loopback-urls.ts";
+import type { PoolLeases } from "./pool-leases.ts";
 import { VersionLoader } from "./version-loader.ts";
 
 /** After this time the agent dials the gateway without its apps: their code may have to be fetched. */
@@ -29,11 +30,12 @@ export interface DeploymentFiles {
   readonly emptyDirectory: string;
 }
 
-export type DeploymentOperation = CodeOperation | "refreshAssignments";
+export type DeploymentOperation = CodeOperation | "refreshAssignments" | "refreshShares";
 
 export interface DeployedAppsOptions {
   readonly files: DeploymentFiles;
   readonly apps: AppRuntimes;
+  readonly leases: PoolLeases;
   readonly gateway: GatewayClient;
   readonly usePython: UsePython;
   readonly box: string;
@@ -58,9 +60,12 @@ export async function openDeploymentFiles(
 export class DeployedApps {
   readonly operations: OperationHandlers<DeploymentOperation>;
   readonly #assigned: AppReconcilers;
+  readonly #leases: PoolLeases;
 
   constructor(options: DeployedAppsOptions) {
-    const { files, gateway, usePython, box, region, loopbackUrls, observer, ...apps } = options;
+    const { files, gateway, usePython, box, region, loopbackUrls, leases, observer, ...apps } =
+      options;
+    this.#leases = leases;
     const { code, history, emptyDirectory } = files;
     const controlPlane = new GatewayAssignments(gateway);
     const loader = new VersionLoader({
@@ -88,6 +93,10 @@ export class DeployedApps {
         this.#assigned.refresh();
         return replyNothing(stream);
       },
+      refreshShares: (_, { stream }) => {
+        leases.refresh();
+        return replyNothing(stream);
+      },
     };
   }
 
@@ -104,10 +113,12 @@ export class DeployedApps {
   /** The gateway is there again: either side may have missed something. */
   welcomed(): void {
     this.#assigned.refresh();
+    this.#leases.refresh();
   }
 
   /** Takes no more assignments. Containers that run are ended by `AppRuntimes.close`. */
   close(): void {
     this.#assigned.close();
+    this.#leases.close();
   }
 }

@@ -48,8 +48,8 @@ export class VersionLoader {
     assigned: AssignedVersion,
     onState: (state: VersionState) => void,
   ): Promise<LoadedVersion> {
-    const { app, environment, token } = assignment;
-    const { version, content, urls, secrets } = assigned;
+    const { id, app, environment, token } = assignment;
+    const { version, content, urls, secrets, sharedPools = [] } = assigned;
     const directory = await this.#directory(assignment, assigned);
     const config = configOf(content.config, directory, `${app} v${version}`);
     const reachableUrls = await this.#options.loopbackUrls.reachable(urls);
@@ -67,6 +67,7 @@ export class VersionLoader {
         region: this.#options.region,
         logName: `${app} v${version} `,
         endpoints: config.endpoints.map((endpoint) => withSecrets(endpoint, secrets)),
+        shared: { app: id, pools: new Set(sharedPools) },
       },
       release: () => {
         for (const python of pythons) python.release();

@@ -10,6 +10,8 @@ export interface PoolSettings {
   readonly maxContainers: number;
   /** Containers besides those that the calls need, while there are calls. */
   readonly bufferContainers: number;
+  /** False: the pool keeps the containers that it has, and starts or wakes none. */
+  readonly mayStart: boolean;
   /** A container that is not needed stops after this time without use. */
   readonly scaledownWindowMs: number;
   /** A call waits so long at most while no container starts. */

@@ -245,6 +245,13 @@ export class Pool<Call> {
     return this.#settled(nowMs);
   }
 
+  /** Containers of this version are known to become ready elsewhere: none has to be started to show it. */
+  assumeProved(nowMs: number): Effects<Call> {
+    this.#isProved = true;
+    this.#scaler.forgetAsked();
+    return this.#settled(nowMs);
+  }
+
   /** Hands over the calls that wait, and ends each container when it has finished its calls. */
   retire(nowMs: number): Effects<Call> {
     this.#isRetired = true;
@@ -294,6 +301,22 @@ export class Pool<Call> {
   /** The next start comes no earlier. */
   get notBeforeMs(): number {
     return this.#scaler.notBeforeMs;
+  }
+
+  /** Containers that its calls need, or the proof of its version, whatever its bounds. */
+  get neededContainers(): number {
+    return this.#isRetired ? 0 : this.#scaler.needed(this.#waiting, this.#settings);
+  }
+
+  /** Containers that have a process or are on their way to one, those that end included; no sleeping ones. */
+  get heldContainers(): number {
+    const isEnding = (state: ContainerState) => state === "draining" || state === "stopping";
+    return this.#containers.count(({ isPresent, state }) => isPresent || isEnding(state));
+  }
+
+  /** Whether a container of this version has been ready, here or elsewhere. */
+  get isProved(): boolean {
+    return this.#isProved;
   }
 
   get counts(): PoolCounts {

@@ -18,9 +18,14 @@ const GIVE_UP_MS = 10 * SECOND_MS;
 
 /** How many containers serve so many calls, the waiting ones included. */
 export function wantedContainers(calls: number, settings: PoolSettings): number {
-  const { targetInputs, minContainers, maxContainers, bufferContainers } = settings;
-  const needed = calls === 0 ? 0 : Math.ceil(calls / targetInputs) + bufferContainers;
+  const { minContainers, maxContainers, bufferContainers } = settings;
+  const needed = calls === 0 ? 0 : neededContainers(calls, settings) + bufferContainers;
   return Math.min(maxContainers, Math.max(minContainers, needed));
+}
+
+/** How many containers so many calls need, whatever the pool's bounds. */
+function neededContainers(calls: number, { targetInputs }: PoolSettings): number {
+  return Math.ceil(calls / targetInputs);
 }
 
 /** The calls that wait at the pool. */
@@ -73,6 +78,18 @@ export class Scaler {
     return this.#askedSinceMs;
   }
 
+  /** No start is asked for any more. */
+  forgetAsked(): void {
+    this.#askedSinceMs = undefined;
+  }
+
+  /** How many containers calls, or the start that was asked for, need: the pool may have fewer. */
+  needed(waiting: Waiting, settings: PoolSettings): number {
+    const calls = waiting.calls + this.#containers.load().calls;
+    const asked = this.#askedSinceMs === undefined ? 0 : 1;
+    return Math.max(neededContainers(calls, settings), asked);
+  }
+
   onReady(nowMs: number): void {
     this.#history = afterReady(this.#history, nowMs);
     this.#isFailing = false;
@@ -96,7 +113,7 @@ export class Scaler {
   scale(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
     const load = this.#containers.load();
     const goal = this.#goal(waiting.calls + load.calls, settings);
-    this.#forgetClaims(goal, nowMs);
+    this.#forgetClaims(settings.mayStart ? goal : 0, nowMs);
     this.#giveUpStarts(goal, settings, nowMs);
     this.#start(goal, settings, nowMs);
     this.#drainAbove(settings.maxContainers, nowMs);
@@ -148,8 +165,8 @@ export class Scaler {
   }
 
   #start(goal: number, settings: PoolSettings, nowMs: number): void {
-    const { maxContainers } = settings;
-    if (this.hasGivenUp(settings)) return;
+    const { maxContainers, mayStart } = settings;
+    if (!mayStart || this.hasGivenUp(settings)) return;
     for (;;) {
       if (this.#containers.count(isPresent) >= goal) return;
       // One that is being ended may still have the memory of a GPU that nobody declared.

@@ -16,6 +16,7 @@ import type { EndpointConfig } from "../config/app-config.ts";
 import { needsNothing } from "../core/claim-entries.ts";
 import { noticesOf } from "../containers/container.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
+import type { PoolSettings } from "../core/pool-effects.ts";
 import { BlockedWatch } from "./blocked-watch.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
@@ -23,6 +24,14 @@ import { Grace } from "./grace.ts";
 import type { ListedContainer } from "./listed-container.ts";
 import { PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
+import {
+  type JoinLeases,
+  NO_TERMS,
+  type PoolMembership,
+  type PoolNeeds,
+  type PoolTerms,
+  settingsUnder,
+} from "./pool-terms.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
 import { Sender } from "./sender.ts";
@@ -43,6 +52,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly isProved: boolean;
   /** As in `poolSettings`. */
   readonly isEphemeral?: boolean | undefined;
+  /** Other boxes run the pool too: its number of containers is what this gives it. */
+  readonly joinLeases?: JoinLeases | undefined;
 }
 
 /** An endpoint's containers and waiting requests, without its name. */
@@ -66,13 +77,20 @@ export class Endpoint {
   readonly #sender: Sender;
   readonly #blocked: BlockedWatch<QueuedCall>;
   readonly #stalled: StallWatch;
+  /** Changes by `rescale`. */
+  #scaling: Partial<ScalingConfig> = {};
+  #terms: PoolTerms | undefined;
+  #membership: PoolMembership | undefined;
   #reroute: Reroute | undefined;
 
   /** Starts a container, unless the version is proved and needs none yet. */
   constructor(options: EndpointOptions) {
-    const { settings, isProved, isEphemeral, claims, identity } = options;
+    const { settings, isProved, claims, identity } = options;
     const log = noticesOf(options);
     this.#options = options;
+    // An upstream has one container on each box.
+    const joinLeases = settings.kind.type === "upstream" ? undefined : options.joinLeases;
+    if (joinLeases !== undefined) this.#terms = NO_TERMS;
     this.#relays = new Relays(log);
     this.#blocked = new BlockedWatch(settings, () => this.#pool.counts, log);
     this.#stalled = new StallWatch({
@@ -105,7 +123,7 @@ export class Endpoint {
     });
     this.#pool = new PoolDriver({
       source: options,
-      settings: poolSettings(settings, isEphemeral),
+      settings: this.#poolSettings,
       claims,
       identity,
       needs: claimNeeds(settings),
@@ -120,6 +138,11 @@ export class Endpoint {
       },
       onHandedOver: ({ call, settings: { function: name }, link }) =>
         this.#reroute?.(call, name, link),
+      onChange: () => this.#membership?.changed(),
+    });
+    this.#membership = joinLeases?.({
+      needs: () => this.#needs,
+      onTerms: (terms) => this.#onTerms(terms),
     });
   }
 
@@ -182,8 +205,13 @@ export class Endpoint {
 
   /** Has other numbers of containers from now on, until the next version. */
   rescale(scaling: Partial<ScalingConfig>): void {
-    const { settings, isEphemeral } = this.#options;
-    this.#pool.change(poolSettings({ ...settings, ...scaling }, isEphemeral));
+    this.#scaling = scaling;
+    this.#pool.change(this.#poolSettings);
+  }
+
+  /** Other boxes have all the containers that there may be: calls are better sent there. */
+  get isElsewhere(): boolean {
+    return this.#terms?.elsewhere === true;
   }
 
   /** The version that it was prepared for serves now. */
@@ -208,6 +236,30 @@ export class Endpoint {
     this.#stalled.close();
     this.#relays.closeAll(reason);
     await this.#pool.close();
+    this.#membership?.leave();
+  }
+
+  /** As the configuration and `rescale` say them. */
+  get #ownSettings(): PoolSettings {
+    const { settings, isEphemeral } = this.#options;
+    return poolSettings({ ...settings, ...this.#scaling }, isEphemeral);
+  }
+
+  get #poolSettings(): PoolSettings {
+    const settings = this.#ownSettings;
+    return this.#terms === undefined ? settings : settingsUnder(this.#terms, settings);
+  }
+
+  get #needs(): PoolNeeds {
+    const { minContainers: min, maxContainers: max, bufferContainers: buffer } = this.#ownSettings;
+    return { min, max, buffer, ...this.#pool.demand };
+  }
+
+  #onTerms(terms: PoolTerms): void {
+    this.#terms = terms;
+    this.#pool.change(this.#poolSettings);
+    // There is no room to show it here as well.
+    if (terms.proved && terms.most === 0) this.#pool.assumeProved();
   }
 
   /** Gives the call to the pool, until it has ended. */

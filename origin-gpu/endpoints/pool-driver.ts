@@ -4,36 +4,19 @@
  */
 import { noticesOf, StartFailure } from "../containers/container.ts";
 import type { Card } from "../core/cards.ts";
-import type { ClaimNeeds } from "../core/claims.ts";
 import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
 import { type CallStanding, Pool, type PoolCounts } from "../core/pool.ts";
 import { isPassive } from "../core/keeps-awake.ts";
-import type { BoxClaims, PoolClaims, PoolIdentity } from "./box-claims.ts";
+import type { PoolClaims } from "./box-claims.ts";
+import type { PoolDriverOptions } from "./pool-driver-options.ts";
 import { impossibleClaim, YIELD_WORDS } from "./claim-words.ts";
-import { type ContainerSource, EndpointContainers } from "./endpoint-containers.ts";
+import { EndpointContainers } from "./endpoint-containers.ts";
 import { FailureStory } from "./failure-story.ts";
 import type { ListedContainer } from "./listed-container.ts";
 import type { QueuedCall } from "./queued-call.ts";
-import type { ServingContainer } from "./serving-container.ts";
 
 type Effect = PoolEffect<QueuedCall>;
 type MovedEffect = Extract<ContainerEffect, { type: "moved" }>;
-
-export interface PoolDriverOptions {
-  readonly source: ContainerSource;
-  readonly settings: PoolSettings;
-  readonly claims: BoxClaims;
-  readonly identity: PoolIdentity;
-  /** Of each container. */
-  readonly needs: ClaimNeeds;
-  /** As in `Pool`. */
-  readonly isProved: boolean;
-  /** The box has asked a container to make room for another one. */
-  readonly onYields: () => void;
-  readonly onAssigned: (queued: QueuedCall, container: ServingContainer) => void;
-  readonly onRefused: (queued: QueuedCall, refusal: Extract<Effect, { type: "refuse" }>) => void;
-  readonly onHandedOver: (queued: QueuedCall) => void;
-}
 
 export class PoolDriver {
   readonly #options: PoolDriverOptions;
@@ -156,6 +139,18 @@ export class PoolDriver {
     return true;
   }
 
+  /** Its needs, its containers and its proof, for those who share out containers. */
+  get demand(): { needs: number; has: number; proved: boolean } {
+    const { neededContainers: needs, heldContainers: has, isProved: proved } = this.#pool;
+    return { needs, has, proved };
+  }
+
+  /** The version is known to start elsewhere, and need not show it here. */
+  assumeProved(): void {
+    this.#proof.resolve();
+    this.#apply(this.#pool.assumeProved(now()));
+  }
+
   change(settings: PoolSettings): void {
     this.#apply(this.#pool.change(settings, now()));
   }
@@ -203,6 +198,7 @@ export class PoolDriver {
     }
     this.#tellUse();
     this.#failures.tell(now());
+    this.#options.onChange?.();
     if (this.#idle !== undefined && this.#pool.counts.running === 0) this.#idle.resolve();
   }
 

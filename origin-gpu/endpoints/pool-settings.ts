@@ -21,6 +21,7 @@ export function poolSettings(endpoint: EndpointConfig, isEphemeral = false): Poo
     minContainers,
     maxContainers,
     bufferContainers,
+    mayStart: true,
     maxPending,
     maxPendingAsync,
     scaledownWindowMs: endpoint.scaledownWindow * SECOND_MS,

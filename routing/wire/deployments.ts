@@ -68,6 +68,8 @@ const ASSIGNED_VERSION = z.object({
   urls: z.record(z.string(), z.string()),
   /** Those that the endpoints name. */
   secrets: SECRET_VALUES,
+  /** The pools that other boxes may run too: their numbers of containers are shared. */
+  sharedPools: z.array(z.string()).exactOptional(),
 });
 
 const ASSIGNED_APP = z.object({

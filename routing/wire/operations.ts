@@ -27,6 +27,7 @@ import {
 import { ProtocolError } from "./frames.ts";
 import type { OperationHead } from "./heads.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
+import { POOL_LEASE, POOL_USES } from "./pool-leases.ts";
 
 /** The agent answers from memory. */
 const SHORT_TIMEOUT_MS = 10_000;
@@ -158,6 +159,13 @@ export const AGENT_OPERATIONS = {
     result: NOTHING,
     timeoutMs: SHORT_TIMEOUT_MS,
   },
+  /** Says that the box's shares of its pools may be others now: the agent asks for them. */
+  refreshShares: {
+    parameters: z.object({}),
+    takesBytes: false,
+    result: NOTHING,
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
   /** Whether the box has this code; `not_found`. */
   hasCode: {
     parameters: z.object({ hash: CODE_HASH }),
@@ -259,6 +267,15 @@ export const GATEWAY_OPERATIONS = {
     // Some hundred versions, each with the last lines of a container.
     request: { schema: BOX_REPORT, maxBytes: 4 * MIB },
     result: NOTHING,
+    timeoutMs: GATEWAY_TIMEOUT_MS,
+  },
+  /** The box's shares of the pools that other boxes run too, for all that it says; 409 for a second agent of a box. */
+  poolShares: {
+    method: "POST",
+    path: "/_postern/pools",
+    parameters: {},
+    request: { schema: POOL_USES, maxBytes: 4 * MIB },
+    result: { kind: "json", schema: POOL_LEASE },
     timeoutMs: GATEWAY_TIMEOUT_MS,
   },
   /** The secrets of an app that the box announces: 403 where it announces none, 404 where one is missing. */

@@ -41,7 +41,7 @@ async function startBox(name: string): Promise<void> {
 }
 
 async function deploy(text: string, on: string[]): Promise<void> {
-  writeDeployable(APP, "shop", text, { web: { boxes: on } });
+  writeDeployable(APP, "shop", text, { web: { boxes: on, max_containers: 2 } });
   const args = ["deploy", join(APP, "postern.toml"), "--state", gateway.stateDirectory];
   const managed = startCommand(args);
   const { code } = await managed.exited;

@@ -1,6 +1,7 @@
 /**
  * `postern gateway` with the Worker of fault-injecting tests (test/gateway/faulty-worker.ts). With MANY_ISOLATES in
- * its environment, Worker and objects share no memory, as on Cloudflare.
+ * its environment, Worker and objects share no memory, as on Cloudflare. POSTERN_POOL_LEASE is how many seconds a box
+ * has its shares of pools.
  */
 import { parseArguments } from "../../cli/arguments.ts";
 import { GATEWAY } from "../../cli/commands/gateway.ts";
@@ -13,10 +14,12 @@ const { values } = parseArguments(GATEWAY.description, process.argv.slice(2));
 const stop = listenForStop();
 const worker = "test/gateway/faulty-worker.ts";
 const settings = gatewaySettings(values, process.env);
-const variables =
-  process.env["MANY_ISOLATES"] === undefined
-    ? settings.variables
-    : { ...settings.variables, POSTERN_ONE_ISOLATE: "0" };
+const { MANY_ISOLATES, POSTERN_POOL_LEASE } = process.env;
+const variables = {
+  ...settings.variables,
+  ...(MANY_ISOLATES !== undefined && { POSTERN_ONE_ISOLATE: "0" }),
+  ...(POSTERN_POOL_LEASE !== undefined && { POSTERN_POOL_LEASE }),
+};
 const gateway = await startGateway({ ...settings, variables }, observer, worker);
 console.log(gateway.url);
 await stop.asked;

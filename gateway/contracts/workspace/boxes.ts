@@ -2,6 +2,7 @@
 import type { Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { BoxReport } from "../../../routing/wire/deployments.ts";
+import type { PoolLease, PoolUses } from "../../../routing/wire/pool-leases.ts";
 import type { EndpointAnnouncement, Welcome } from "../../../routing/wire/messages.ts";
 import type { BoxPlace } from "../names.ts";
 import type { Page, PageRequest } from "./pages.ts";
@@ -86,4 +87,9 @@ export interface BoxMethods {
   assignments(box: string): Promise<string>;
   /** Takes note of everything that a box has. @param incarnation which agent says so, where it tells */
   report(box: string, report: BoxReport, incarnation?: string): void;
+  /**
+   * A box's shares of the pools that others run too. @param incarnation which agent asks
+   * @returns undefined for a second agent, while another one of the box is connected
+   */
+  poolShares(box: string, uses: PoolUses, incarnation?: string): PoolLease | undefined;
 }

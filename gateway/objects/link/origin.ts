@@ -23,6 +23,7 @@ import { observerOf, reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
 import {
   BOX,
+  type BoxNews,
   CONNECTION,
   HEAD,
   INCARNATION,
@@ -171,11 +172,11 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     this.#clients.halfClosed(connections);
   }
 
-  async notifyAssignments(): Promise<boolean> {
+  async notify(operation: BoxNews): Promise<boolean> {
     const link = this.#welcomed();
     if (link === undefined) return false;
     const notification = new Notification();
-    const head = JSON.stringify(operationHead("refreshAssignments", {}));
+    const head = JSON.stringify(operationHead(operation, {}));
     notification.start(link.streams.open(head, NO_BODY, true, notification));
     this.#watchLink();
     return await notification.heard;

@@ -64,6 +64,9 @@ async function assignedVersion(
   const whole = control.versions.content(app.id, version.version) as VersionContent;
   const here = version.endpoints.filter(({ boxes }) => boxes.includes(box));
   const content = restricted(whole, new Set(here.map((endpoint) => endpoint.function)));
+  const shared = here.filter(
+    ({ function: name, pool, boxes }) => name === pool && boxes.length > 1,
+  );
   const secrets = [...new Set(content.endpoints.flatMap((endpoint) => endpoint.secrets))];
   return {
     version: version.version,
@@ -72,6 +75,7 @@ async function assignedVersion(
       version.endpoints.map((endpoint) => [endpoint.function, urlOf(control, endpoint.name)]),
     ),
     secrets: (await confidential.secrets(app.environment, secrets)).values,
+    ...(shared.length > 0 && { sharedPools: shared.map(({ pool }) => pool) }),
   };
 }
 

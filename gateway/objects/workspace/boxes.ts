@@ -168,6 +168,13 @@ export class Boxes {
       .toArray();
   }
 
+  /** Whether another agent of the box is connected than the one that asks: the gateway will refuse that one. */
+  isSecondAgent(box: string, incarnation: string | undefined): boolean {
+    const links = this.linksOf(box);
+    const isAnother = links.length > 0 && links.every((link) => link.incarnation !== incarnation);
+    return incarnation !== undefined && isAnother;
+  }
+
   /** Notes all the code that a box has on its disk. */
   setCode(box: string, hashes: readonly string[]): void {
     this.#sql.exec("DELETE FROM box_code WHERE box = ?", box);

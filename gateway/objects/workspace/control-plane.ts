@@ -7,9 +7,11 @@ import { ok, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Assignments, BoxReport } from "../../../routing/wire/deployments.ts";
 import type { Welcome } from "../../../routing/wire/messages.ts";
-import { notifyBox, namesShard } from "../../contracts/stubs.ts";
+import type { PoolLease, PoolUses } from "../../../routing/wire/pool-leases.ts";
+import type { BoxNews } from "../../contracts/link.ts";
+import { notifyBox } from "../../contracts/stubs.ts";
 import { publicScheme } from "../../../routing/names.ts";
-import type { Env } from "../../contracts/env.ts";
+import { type Env, poolLeaseMs } from "../../contracts/env.ts";
 import { Announcements } from "./announcements.ts";
 import {
   type AppView,
@@ -23,12 +25,15 @@ import { type BoxLink, type Greeting } from "../../contracts/workspace/boxes.ts"
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { appView, pageOfViews, versionView } from "./app-views.ts";
 import { type App, AppRecords } from "./app-records.ts";
-import { AppNames, type NamesClient } from "./app-names.ts";
+import { AppNames } from "./app-names.ts";
 import { assignmentsOf, type Confidential } from "./assignments.ts";
+import { BoxNotifier } from "./box-notifier.ts";
 import type { BoxRegistry } from "./box-registry.ts";
 import type { Control } from "./control.ts";
 import { Deployments } from "./deployments.ts";
 import { FormerBoxSets } from "./former-boxes.ts";
+import { namesClient } from "./names-client.ts";
+import { PoolShares } from "./pool-shares.ts";
 import { Rollouts } from "./rollouts.ts";
 import { VersionBoxes } from "./version-boxes.ts";
 import { type Version, Versions } from "./versions.ts";
@@ -57,7 +62,7 @@ export class ControlPlane {
   readonly #rollouts: Rollouts;
   readonly #deployments: Deployments;
   readonly #announcements: Announcements;
-  readonly #toNotify = new Set<string>();
+  readonly #shares: PoolShares;
   #looking = false;
 
   constructor({ env, state, workspace, registry, confidential, suffixOf }: ControlPlaneDeps) {
@@ -67,6 +72,10 @@ export class ControlPlane {
     this.#confidential = confidential;
     const { storage } = state;
     const names = namesClient(env);
+    const notifier = new BoxNotifier(
+      async (box, news) => await this.#tell(box, news),
+      (work) => state.waitUntil(work),
+    );
     this.#control = {
       workspace,
       baseDomain: env.POSTERN_BASE_DOMAIN,
@@ -83,9 +92,16 @@ export class ControlPlane {
       suffixOf,
       secretProblems: async (environment, names) =>
         (await confidential.secrets(environment, names)).problems,
-      notify: (box) => this.#notify(box),
+      notify: (box) => notifier.notify(box, "refreshAssignments"),
       changed: () => this.#changed(),
     };
+    this.#shares = new PoolShares({
+      storage,
+      versions: this.#control.versions,
+      notify: (box) => notifier.notify(box, "refreshShares"),
+      isConnected: (box) => registry.boxes.linksOf(box).length > 0,
+      leaseMs: poolLeaseMs(env),
+    });
     this.#rollouts = new Rollouts(this.#control);
     this.#deployments = new Deployments(this.#control, this.#rollouts);
     this.#announcements = new Announcements(
@@ -193,6 +209,7 @@ export class ControlPlane {
   /** A box is not the workspace's any more. */
   boxRevoked(box: string): void {
     this.#announcements.boxRevoked(box);
+    this.#shares.forget(box, Date.now());
     this.#rollouts.refreshPlaces(box);
     this.#rollouts.judgeCandidates(box);
   }
@@ -201,15 +218,15 @@ export class ControlPlane {
     return await assignmentsOf(this.#control, this.#confidential, box);
   }
 
-  /**
-   * Takes a box's report. The report of a second agent, while another agent of the box is connected, is ignored:
-   * the gateway will refuse that agent.
-   */
+  /** Takes a box's report, unless it is a second agent's. */
   report(box: string, report: BoxReport, incarnation: string | undefined): void {
-    const links = this.#control.boxes.linksOf(box);
-    const isAnother = links.length > 0 && links.every((link) => link.incarnation !== incarnation);
-    if (incarnation !== undefined && isAnother) return;
-    this.#rollouts.report(box, report);
+    if (!this.#control.boxes.isSecondAgent(box, incarnation)) this.#rollouts.report(box, report);
+  }
+
+  /** A box's shares of its pools; undefined for a second agent. */
+  poolShares(box: string, uses: PoolUses, incarnation: string | undefined): PoolLease | undefined {
+    if (this.#control.boxes.isSecondAgent(box, incarnation)) return undefined;
+    return this.#shares.lease(box, uses, Date.now());
   }
 
   async alarm(): Promise<void> {
@@ -224,6 +241,8 @@ export class ControlPlane {
   }
 
   #boxLost(box: string, isGoodbye: boolean): void {
+    if (isGoodbye) this.#shares.forget(box, Date.now());
+    else this.#shares.linksLost(box);
     this.#announcements.boxLost(box, isGoodbye, Date.now());
     this.#rollouts.judgeCandidates(box);
   }
@@ -264,36 +283,10 @@ export class ControlPlane {
     if (times.length > 0) await this.#state.storage.setAlarm(Math.max(Math.min(...times), now));
   }
 
-  #notify(box: string): void {
-    if (this.#toNotify.size === 0) {
-      const told = Promise.resolve().then(async () => {
-        const boxes = [...this.#toNotify];
-        this.#toNotify.clear();
-        await Promise.all(boxes.map(async (name) => await this.#notifyNow(name)));
-      });
-      this.#state.waitUntil(told);
-    }
-    this.#toNotify.add(box);
-  }
-
-  /** A box that does not hear asks by itself when it connects. */
-  async #notifyNow(name: string): Promise<void> {
+  async #tell(name: string, news: BoxNews): Promise<void> {
     const box = this.#boxes.boxes.find(name);
     if (box === undefined || box.connectedAt === null) return;
-    await notifyBox(this.#env, this.#control.workspace, { box: name, links: box.links });
+    const place = { box: name, links: box.links };
+    await notifyBox(this.#env, this.#control.workspace, place, news);
   }
-}
-
-function namesClient(env: Env): NamesClient {
-  const shard = async (name: string) => await namesShard(env, name);
-  return {
-    reserve: async (name, claimant, untilMs) =>
-      await (await shard(name)).reserve(name, claimant, untilMs),
-    commit: async (name, claimant, snapshot) =>
-      await (await shard(name)).commit(name, claimant, snapshot),
-    cancelReservation: async (name, owner) =>
-      await (await shard(name)).cancelReservation(name, owner),
-    release: async (name, owner) => await (await shard(name)).release(name, owner),
-    stop: async (name, owner) => await (await shard(name)).stop(name, owner),
-  };
 }

@@ -154,6 +154,27 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (app, endpoint, boxes)
   ) WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE box_leases (box TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE pool_shares (
+    app TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    pool TEXT NOT NULL,
+    box TEXT NOT NULL,
+    min INTEGER NOT NULL,
+    max INTEGER NOT NULL,
+    buffer INTEGER NOT NULL,
+    needs INTEGER NOT NULL,
+    has INTEGER NOT NULL,
+    least INTEGER NOT NULL,
+    spare INTEGER NOT NULL,
+    most INTEGER NOT NULL,
+    proved INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (app, version, pool, box)
+  ) WITHOUT ROWID;
+  CREATE INDEX pool_shares_by_box ON pool_shares (box);
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

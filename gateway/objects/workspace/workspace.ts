@@ -12,6 +12,7 @@ import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { BoxReport } from "../../../routing/wire/deployments.ts";
 import type { Welcome } from "../../../routing/wire/messages.ts";
+import type { PoolLease, PoolUses } from "../../../routing/wire/pool-leases.ts";
 import { mintAppToken } from "../../../auth/app-token.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
@@ -45,11 +46,7 @@ import {
   noEnvironment,
 } from "../../contracts/workspace/environments.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
-import {
-  type NewSecret,
-  type ReadSecrets,
-  type SecretInfo,
-} from "../../contracts/workspace/secrets.ts";
+import type { NewSecret, ReadSecrets, SecretInfo } from "../../contracts/workspace/secrets.ts";
 import { type WorkspaceRpc } from "../../contracts/workspace.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { BoxRegistry } from "./box-registry.ts";
@@ -186,6 +183,10 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
 
   report(box: string, report: BoxReport, incarnation?: string): void {
     this.#control.report(box, report, incarnation);
+  }
+
+  poolShares(box: string, uses: PoolUses, incarnation?: string): PoolLease | undefined {
+    return this.#control.poolShares(box, uses, incarnation);
   }
 
   async stageVersion(deployment: NewDeployment): Promise<Result<VersionView, Refusal>> {

@@ -9,6 +9,7 @@ import { type AgentRequest, readAgentRequest } from "./agent-request.ts";
 import { answerAssignments, takeReport } from "./assignments.ts";
 import { relayCode } from "./code.ts";
 import { acceptDial, acceptLink } from "./links.ts";
+import { answerPoolShares } from "./pool-shares.ts";
 import { answerSecrets } from "./secrets.ts";
 
 const HANDLERS: {
@@ -16,6 +17,7 @@ const HANDLERS: {
 } = {
   assignments: answerAssignments,
   report: takeReport,
+  poolShares: answerPoolShares,
   secrets: answerSecrets,
   code: relayCode,
 };

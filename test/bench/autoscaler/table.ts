@@ -14,6 +14,7 @@ const SETTINGS: PoolSettings = {
   minContainers: 0,
   maxContainers: 20,
   bufferContainers: 0,
+  mayStart: true,
   scaledownWindowMs: 60 * SECOND_MS,
   startupTimeoutMs: 300 * SECOND_MS,
   maxPending: 2_000,

@@ -27,6 +27,7 @@ const SETTINGS: PoolSettings = {
   minContainers: 0,
   maxContainers: 1,
   bufferContainers: 0,
+  mayStart: true,
   scaledownWindowMs: 1_200 * SECOND_MS,
   startupTimeoutMs: 3_600 * SECOND_MS,
   maxPending: 100_000,

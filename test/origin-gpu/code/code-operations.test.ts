@@ -45,6 +45,7 @@ beforeEach(async () => {
         deployments: {
           ...codeOperations(store, (line) => logged.push(line)),
           refreshAssignments: () => NO_EVENTS,
+          refreshShares: () => NO_EVENTS,
         },
       });
       return serveOperation(head, { stream, body, end }, handlers);

@@ -9,6 +9,7 @@ export const SETTINGS: PoolSettings = {
   minContainers: 0,
   maxContainers: 1,
   bufferContainers: 0,
+  mayStart: true,
   scaledownWindowMs: 60_000,
   startupTimeoutMs: 300_000,
   maxPending: 2_000,

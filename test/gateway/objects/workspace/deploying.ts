@@ -10,6 +10,7 @@ import type {
   VersionContent,
   VersionReport,
 } from "../../../../routing/wire/deployments.ts";
+import { POOL_LEASE, type PoolLease, type PoolUse } from "../../../../routing/wire/pool-leases.ts";
 import { namesShard, workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { type Snapshot, type StoppedName } from "../../../../gateway/contracts/names.ts";
 import {
@@ -34,6 +35,8 @@ export interface DeployBox {
   readonly name: string;
   /** How often it was told to ask for its assignments. */
   readonly notifications: number;
+  /** How often it was told to ask for its shares. */
+  readonly shareNotifications: number;
   /** The box's link; undefined while it is away. */
   agent: FakeAgent | undefined;
   /** It serves nothing any more, and says so to every call. */
@@ -43,6 +46,11 @@ export interface DeployBox {
   /** Posts something to one of the agents' operations; the answer's status. */
   /** @param incarnation of another agent than the one that is connected */
   send(operation: string, body: string, incarnation?: string): Promise<number>;
+  /** Asks for its shares of these pools; undefined where it is refused. */
+  lease(
+    pools: (Pick<PoolUse, "app"> & Partial<PoolUse>)[],
+    incarnation?: string,
+  ): Promise<PoolLease | undefined>;
   /** Says that it has these versions, and no others. */
   report(
     versions: Partial<VersionReport>[],
@@ -118,10 +126,14 @@ export class Deploying {
         },
       });
     let notifications = 0;
+    let shareNotifications = 0;
     const box: DeployBox = {
       name,
       get notifications() {
         return notifications;
+      },
+      get shareNotifications() {
+        return shareNotifications;
       },
       agent: undefined,
       refuses: false,
@@ -137,8 +149,9 @@ export class Deploying {
             stream.sendHead('{"status":200,"headers":[]}', [new TextEncoder().encode(name)], true);
             return {};
           },
-          operate: (stream) => {
-            notifications += 1;
+          operate: (stream, { operation }) => {
+            if (operation === "refreshShares") shareNotifications += 1;
+            else notifications += 1;
             stream.sendHead('{"status":204,"headers":[]}', [], true);
             return {};
           },
@@ -152,6 +165,17 @@ export class Deploying {
       async report(versions, code = [], incarnation) {
         const filled = versions.map((version) => ({ detail: "", lines: [], ...version }));
         return await this.send("report", JSON.stringify({ versions: filled, code }), incarnation);
+      },
+      async lease(pools, incarnation) {
+        const rest = { version: 1, pool: "f", min: 0, max: 3, buffer: 0 };
+        const filled = pools.map((pool) => ({ ...rest, needs: 0, has: 0, proved: false, ...pool }));
+        const more: Record<string, string> =
+          incarnation === undefined ? {} : { "postern-incarnation": incarnation };
+        const body = JSON.stringify({ pools: filled });
+        const response = await atOperation("pools", { method: "POST", body }, more);
+        if (response.status === 200) return POOL_LEASE.parse(await response.json());
+        expect([response.status, await response.text()]).toEqual([409, expect.any(String)]);
+        return undefined;
       },
       async send(operation, body, incarnation) {
         const more: Record<string, string> =

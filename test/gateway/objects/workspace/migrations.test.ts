@@ -14,11 +14,12 @@ import { DATABASE_V2 } from "./databases/v2.ts";
 import { DATABASE_V3 } from "./databases/v3.ts";
 import { DATABASE_V4 } from "./databases/v4.ts";
 import { DATABASE_V5 } from "./databases/v5.ts";
+import { DATABASE_V6 } from "./databases/v6.ts";
 
 const env = bindings as unknown as Env;
 
 /** One database of every version that was ever published; the last has today's. */
-const DATABASES = [DATABASE_V1, DATABASE_V2, DATABASE_V3, DATABASE_V4, DATABASE_V5];
+const DATABASES = [DATABASE_V1, DATABASE_V2, DATABASE_V3, DATABASE_V4, DATABASE_V5, DATABASE_V6];
 
 let objects = 0;
 

@@ -1,0 +1,27 @@
+/** The options of a pool's driver, and the events that it tells. */
+import type { ClaimNeeds } from "../core/claims.ts";
+import type { PoolEffect, PoolSettings } from "../core/pool-effects.ts";
+import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
+import type { ContainerSource } from "./endpoint-containers.ts";
+import type { QueuedCall } from "./queued-call.ts";
+import type { ServingContainer } from "./serving-container.ts";
+
+type RefuseEffect = Extract<PoolEffect<QueuedCall>, { type: "refuse" }>;
+
+export interface PoolDriverOptions {
+  readonly source: ContainerSource;
+  readonly settings: PoolSettings;
+  readonly claims: BoxClaims;
+  readonly identity: PoolIdentity;
+  /** Of each container. */
+  readonly needs: ClaimNeeds;
+  /** As in `Pool`. */
+  readonly isProved: boolean;
+  /** The box has asked a container to make room for another one. */
+  readonly onYields: () => void;
+  readonly onAssigned: (queued: QueuedCall, container: ServingContainer) => void;
+  readonly onRefused: (queued: QueuedCall, refusal: RefuseEffect) => void;
+  readonly onHandedOver: (queued: QueuedCall) => void;
+  /** Something has happened: calls or containers may be others. */
+  readonly onChange?: () => void;
+}

@@ -1,0 +1,137 @@
+/** Two boxes share the containers of an endpoint: one of them is killed, and then the gateway is away. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "smol-toml";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { ownAccess } from "../../cli/access.ts";
+import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
+import { open } from "../support/http-client.ts";
+import { commandLine, type ManagedProcess, processTree } from "../support/processes.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const LEASE_S = 3;
+const PATIENCE = { timeout: 30_000 };
+const APP = join(temporaryDirectory(), "shop");
+
+/** Says where it runs, and holds each request until its client leaves. */
+const SERVER = `import { createServer } from "node:http";
+createServer((request, response) => {
+  response.writeHead(200, { "x-place": process.env.POSTERN_BOX + " " + process.pid });
+  response.flushHeaders();
+}).listen(process.env.PORT, "127.0.0.1");
+`;
+
+let gateway: Gateway;
+/** The agents, by their boxes. */
+const boxes = new Map<string, ManagedProcess>();
+/** The containers that clients have got. */
+const places = new Set<string>();
+/** Ends the requests of clients. */
+const leaving = new AbortController();
+
+beforeAll(async () => {
+  gateway = await start();
+  for (const name of ["gpu-1", "gpu-2"]) {
+    const origin = await startAs(["origin", "--name", name]);
+    boxes.set(name, origin);
+    await origin.waitForErrorOutput(new RegExp(`${name} is connected`));
+  }
+  mkdirSync(APP);
+  writeFileSync(join(APP, "server.mjs"), SERVER);
+  const endpoint = {
+    function: "web",
+    web_server: ["node", "server.mjs"],
+    boxes: ["gpu-*"],
+    min_containers: 1,
+    max_containers: 3,
+    max_inputs: 1,
+    scaledown_window: 2,
+    startup_timeout: 20,
+  };
+  writeFileSync(join(APP, "postern.toml"), stringify({ app: "shop", endpoint: [endpoint] }));
+  const deploy = await startAs(["deploy", join(APP, "postern.toml")]);
+  await deploy.exited;
+  expect(deploy.stderr).toContain("serves on gpu-1, gpu-2\n");
+});
+
+afterAll(async () => {
+  leaving.abort();
+  for (const managed of boxes.values()) managed.killTree();
+  await gateway.stop();
+});
+
+async function start(more: { port?: number; stateDirectory?: string } = {}): Promise<Gateway> {
+  return await startGateway({ ...more, isFaulty: true, env: { POSTERN_POOL_LEASE: `${LEASE_S}` } });
+}
+
+/** A command on a machine of its own. */
+async function startAs(args: readonly string[]): Promise<ManagedProcess> {
+  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
+  const home = temporaryDirectory();
+  const env = {
+    HOME: home,
+    POSTERN_CONFIG_PATH: undefined,
+    POSTERN_URL: `http://localhost:${gateway.port}`,
+    POSTERN_TOKEN_ID: tokenId,
+    POSTERN_TOKEN_SECRET: tokenSecret,
+  };
+  return startCommand(args, { env, cwd: home });
+}
+
+/** Clients that come and stay. */
+function come(count: number): void {
+  for (let client = 0; client < count; client += 1) {
+    const address = { port: gateway.port, host: `tests--shop-web.localhost:${gateway.port}` };
+    open(address, "/", { signal: leaving.signal }).then(
+      ({ headers }) => places.add(String(headers["x-place"])),
+      () => undefined,
+    );
+  }
+}
+
+/** The servers that run on a box. */
+function servers(box: string): number[] {
+  const agent = boxes.get(box);
+  return agent === undefined
+    ? []
+    : processTree(agent.pid).filter((pid) => commandLine(pid) === "node server.mjs");
+}
+
+const counts = () => [servers("gpu-1").length, servers("gpu-2").length];
+const total = () => counts().reduce((sum, count) => sum + count, 0);
+
+test("max_containers counts over both of them, and min_containers too", async () => {
+  await expect.poll(total, PATIENCE).toBe(1);
+  come(24);
+  await expect.poll(() => places.size, PATIENCE).toBe(3);
+  expect(total()).toBe(3);
+  expect(Math.min(...counts())).toBeGreaterThan(0);
+});
+
+test("of a box that is killed the other one gets the containers when the lease is over", async () => {
+  boxes.get("gpu-1")?.killTree();
+  boxes.delete("gpu-1");
+  const before = servers("gpu-2").length;
+  expect(before).toBeLessThan(3);
+  come(8);
+  await expect.poll(() => servers("gpu-2").length, PATIENCE).toBe(3);
+  await expect
+    .poll(() => [...places].filter((place) => place.startsWith("gpu-2 ")).length, PATIENCE)
+    .toBe(3);
+});
+
+test("without the gateway a box keeps its containers and starts none, and goes on when it is back", async () => {
+  const agent = boxes.get("gpu-2") as ManagedProcess;
+  const { port, stateDirectory } = gateway;
+  gateway.process.killTree();
+  await gateway.process.exited;
+  await agent.waitForErrorOutput(/no lease for endpoints .* none is started until the gateway/);
+  expect(servers("gpu-2").length).toBeGreaterThan(0);
+  // min_containers is one, which is not kept up without a lease.
+  for (const pid of servers("gpu-2")) process.kill(pid, "SIGKILL");
+  await agent.waitForErrorOutput(/ended by itself with signal SIGKILL/);
+  await expect.poll(() => servers("gpu-2"), PATIENCE).toEqual([]);
+  gateway = await start({ port, stateDirectory });
+  await expect.poll(() => servers("gpu-2").length, PATIENCE).toBe(1);
+});

@@ -1,0 +1,179 @@
+/** A box asks for its shares of pools: when it must, and no more often; and it does without a gateway what it may. */
+import { expect, test } from "vitest";
+import { PoolLeases } from "../../../origin-gpu/apps/pool-leases.ts";
+import type { PoolNeeds, PoolTerms } from "../../../origin-gpu/endpoints/pool-terms.ts";
+import type { LeasedShare, PoolUses } from "../../../routing/wire/pool-leases.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+const LEASE_MS = 60_000;
+
+/** One box, and a gateway that says what the test says. */
+class World {
+  readonly clock = new VirtualClock();
+  readonly lines: string[] = [];
+  readonly asked: PoolUses["pools"][] = [];
+  isReachable = true;
+  /** How long an answer is on its way. */
+  travelMs = 0;
+  /** What the gateway gives each pool. */
+  share: Partial<LeasedShare> = { most: 1 };
+  readonly leases = new PoolLeases({
+    ask: async ({ pools }) => {
+      this.asked.push(pools);
+      if (this.travelMs > 0) {
+        await new Promise<void>((resolve) => {
+          this.clock.timer(resolve, this.travelMs);
+        });
+      }
+      if (!this.isReachable) throw new Error("no route");
+      return {
+        pools: pools.map(({ app, version, pool }) => {
+          const none = { least: 0, buffer: 0, most: 0, proved: false, elsewhere: false };
+          return Object.assign({ app, version, pool }, none, this.share);
+        }),
+        leaseMs: LEASE_MS,
+        askAgainMs: LEASE_MS / 2,
+      };
+    },
+    later: this.clock.timer,
+    now: this.clock.now,
+    notice: (line) => this.lines.push(line),
+  });
+
+  async pool(needs: Partial<PoolNeeds> = {}, name = "f") {
+    const said = { min: 0, max: 3, buffer: 0, needs: 0, has: 0, proved: false, ...needs };
+    const seen: PoolTerms[] = [];
+    const membership = this.leases.join(
+      { app: "ap-1", version: 1, pool: name },
+      { needs: () => ({ ...said }), onTerms: (terms) => seen.push(terms) },
+    );
+    await this.pass(0);
+    return {
+      get terms() {
+        return seen.at(-1);
+      },
+      /** Something has happened to it. */
+      is: async (now: Partial<PoolNeeds>) => {
+        Object.assign(said, now);
+        membership.changed();
+        await this.pass(0);
+      },
+      leave: async () => {
+        membership.leave();
+        await this.pass(0);
+      },
+    };
+  }
+
+  /** Lets time pass, and promises settle. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.advance(ms);
+  }
+}
+
+test("a pool is asked for when it begins, with all others, and has the terms of the answer", async () => {
+  const world = new World();
+  world.share = { least: 1, buffer: 1, most: 2, elsewhere: false };
+  const first = world.pool();
+  const second = world.pool({}, "g");
+  expect((await first).terms).toMatchObject({ least: 1, buffer: 1, most: 2, mayStart: true });
+  expect((await second).terms).toMatchObject({ most: 2 });
+  expect(world.asked.map((pools) => pools.map(({ pool }) => pool))).toEqual([["f", "g"]]);
+});
+
+test("it is asked for at once when it needs more than its share, and not for each call", async () => {
+  const world = new World();
+  const pool = await world.pool();
+  await pool.is({ needs: 1 });
+  await pool.is({ needs: 1, has: 1 });
+  expect(world.asked).toHaveLength(1);
+  await pool.is({ needs: 2 });
+  await pool.is({ needs: 2, has: 1 });
+  expect(world.asked).toHaveLength(2);
+  expect(world.asked.at(-1)).toMatchObject([{ pool: "f", needs: 2, has: 1, max: 3 }]);
+});
+
+test("what happens while the gateway is asked is asked for once, afterwards", async () => {
+  const world = new World();
+  const joining = world.pool();
+  const pool = await joining;
+  const asked = Promise.all([pool.is({ needs: 2 }), pool.is({ needs: 3 }), pool.is({ needs: 4 })]);
+  await asked;
+  expect(world.asked.map(([use]) => use?.needs)).toEqual([0, 4]);
+});
+
+test("a container that had too much tells of its end at once, since another box waits for it", async () => {
+  const world = new World();
+  const pool = await world.pool({ needs: 2, has: 2 });
+  expect(world.asked).toHaveLength(1);
+  await pool.is({ has: 1 });
+  expect(world.asked).toHaveLength(2);
+  await pool.is({ has: 0 });
+  expect(world.asked).toHaveLength(2);
+});
+
+test("settings that have changed and a proof are told at once", async () => {
+  const world = new World();
+  const pool = await world.pool();
+  await pool.is({ max: 5 });
+  await pool.is({ proved: true });
+  expect(world.asked.map(([use]) => [use?.max, use?.proved])).toEqual([
+    [3, false],
+    [5, false],
+    [5, true],
+  ]);
+});
+
+test("a lease is renewed while the pool has or needs a container, and ends unsaid where it does not", async () => {
+  const world = new World();
+  const pool = await world.pool({ has: 1 });
+  await world.pass(LEASE_MS / 2);
+  expect(world.asked).toHaveLength(2);
+  await pool.is({ has: 0 });
+  await world.pass(LEASE_MS);
+  expect(world.asked).toHaveLength(2);
+  expect(pool.terms).toMatchObject({ mayStart: false, elsewhere: false });
+  expect(world.lines).toEqual([]);
+  await pool.is({ needs: 1 });
+  expect(world.asked).toHaveLength(3);
+  expect(pool.terms).toMatchObject({ mayStart: true, most: 1 });
+});
+
+test("without the gateway a pool keeps what it has and starts nothing, which is said once; then it goes on", async () => {
+  const world = new World();
+  const pool = await world.pool({ needs: 1, has: 1 });
+  world.isReachable = false;
+  await world.pass(LEASE_MS - 1);
+  expect(pool.terms).toMatchObject({ mayStart: true });
+  await world.pass(1);
+  expect(pool.terms).toMatchObject({ most: 1, mayStart: false });
+  expect(world.lines).toHaveLength(1);
+  expect(world.lines[0]).toMatch(/^postern: no lease .*none is started until the gateway answers/);
+  const asked = world.asked.length;
+  for (let calls = 2; calls < 10; calls += 1) await pool.is({ needs: calls });
+  expect(world.asked).toHaveLength(asked);
+  await world.pass(LEASE_MS);
+  expect(world.asked.length).toBeLessThan(asked + 3);
+  expect(world.lines).toHaveLength(1);
+  world.isReachable = true;
+  world.share = { most: 2 };
+  world.leases.refresh();
+  await world.pass(0);
+  expect(pool.terms).toMatchObject({ most: 2, mayStart: true });
+});
+
+test("an answer that was on its way for too long is no lease any more", async () => {
+  const world = new World();
+  world.travelMs = LEASE_MS;
+  const pool = await world.pool();
+  await world.pass(LEASE_MS);
+  expect(pool.terms).toMatchObject({ mayStart: false });
+});
+
+test("a pool that leaves is told of as gone", async () => {
+  const world = new World();
+  const pool = await world.pool();
+  await world.pool({}, "g");
+  await pool.leave();
+  expect(world.asked.at(-1)).toMatchObject([{ pool: "g" }]);
+});
