@@ -14,18 +14,20 @@ export const SCALING_KEYS = {
   }),
   min_containers: available(integer(0, MOST_CONTAINERS), {
     default: "`0`",
-    meaning: "Containers that run even when there are no requests.",
+    meaning:
+      "Containers that run even when there are no requests, over all boxes of a deployed app.",
     example: "1",
   }),
   max_containers: available(integer(1, MOST_CONTAINERS), {
     default: "`1`",
-    meaning: "Containers that run at most. Requests beyond what they take wait.",
+    meaning:
+      "Containers that run at most, over all boxes of a deployed app. Requests beyond what they take wait.",
     example: "4",
   }),
   buffer_containers: available(integer(0, MOST_CONTAINERS), {
     default: "`0`",
     meaning:
-      "Containers that run beside those that the requests need, as long as there are requests: the next burst finds them ready.",
+      "Containers that run beside those that the requests need, as long as there are requests: the next burst finds them ready. They count over all boxes of a deployed app.",
     example: "1",
   }),
   scaledown_window: available(seconds(2, 1_200), {

@@ -209,6 +209,38 @@ describe("the number of containers", () => {
     expect(pool.finish("b")).toEqual(["stop 2 not_needed"]);
   });
 
+  test("does not grow while the pool may not start: what it has serves on, and a crash is not made good", () => {
+    const pool = new TestPool({ minContainers: 1, maxContainers: 3 });
+    pool.request("a");
+    pool.ready(1);
+    const stays = { ...SETTINGS, minContainers: 1, maxContainers: 3, mayStart: false };
+    pool.on((one, nowMs) => one.change(stays, nowMs));
+    expect(pool.request("b")).toEqual([]);
+    expect(pool.finish("a")).toEqual(["b at 1"]);
+    expect([...pool.exit(1), ...pool.request("c"), ...pool.pass(60_000)]).toEqual([]);
+    expect(pool.pool.neededContainers).toBe(1);
+    const starts = { ...stays, mayStart: true };
+    expect(pool.on((one, nowMs) => one.change(starts, nowMs))).toContain("launch 2");
+  });
+
+  test("holds no claim on the box while the pool may not start", () => {
+    const pool = new Pool<string>(SETTINGS, { isProved: true });
+    pool.request("a", 0);
+    expect(pool.heldContainers).toBe(1);
+    const effects = pool.change({ ...SETTINGS, mayStart: false }, 1);
+    expect(effects.map(({ type }) => type)).toContain("withdraw");
+    expect([pool.heldContainers, pool.neededContainers]).toEqual([0, 1]);
+  });
+
+  test("needs no start to prove a version that is proved elsewhere", () => {
+    const none = { ...SETTINGS, maxContainers: 0, mayStart: false };
+    const pool = new Pool<string>(none);
+    pool.prove(0);
+    expect([pool.neededContainers, pool.isProved]).toEqual([1, false]);
+    pool.assumeProved(1);
+    expect([pool.neededContainers, pool.isProved]).toEqual([0, true]);
+  });
+
   test("is not held up by calls that do not count as use", () => {
     const pool = new TestPool({ maxInputs: 2, targetInputs: 2 });
     pool.request("tab", { passive: true });
