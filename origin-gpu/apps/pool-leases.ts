@@ -129,7 +129,7 @@ export class PoolLeases {
     this.#forgetEnd?.();
     this.#forgetEnd = later(() => this.#onEnd(), Math.max(0, leftMs));
     this.#forgetRenewal?.();
-    this.#forgetRenewal = later(() => this.#renew(), Math.min(askAgainMs, Math.max(0, leftMs)));
+    this.#forgetRenewal = later(() => this.refresh(), Math.min(askAgainMs, Math.max(0, leftMs)));
     const shares = new Map(pools.map((share) => [textOf(share), share]));
     for (const [key, [member, told]] of sent) {
       if (!this.#members.has(member)) continue;
@@ -139,10 +139,6 @@ export class PoolLeases {
       // Something may have changed while the request was on its way.
       if (this.#isNews(member)) this.#askSoon();
     }
-  }
-
-  #renew(): void {
-    if (this.#isUsed) this.#askSoon();
   }
 
   #onEnd(): void {

@@ -52,7 +52,7 @@ export const POOL_LEASE = z.object({
   pools: z.array(LEASED_SHARE),
   /** From the request on. Afterwards the gateway may give the shares to others. */
   leaseMs: z.int().min(1),
-  /** The agent asks again after so long at the latest, while it uses any pool. */
+  /** The agent asks again after so long at the latest. */
   askAgainMs: z.int().min(1),
 });
 

@@ -39,17 +39,17 @@ beforeAll(async () => {
   }
   mkdirSync(APP);
   writeFileSync(join(APP, "server.mjs"), SERVER);
-  const endpoint = {
+  const server = { web_server: ["node", "server.mjs"], boxes: ["gpu-*"], startup_timeout: 20 };
+  const only = { function: "only", ...server, max_inputs: 100, scaledown_window: 2 };
+  const web = {
     function: "web",
-    web_server: ["node", "server.mjs"],
-    boxes: ["gpu-*"],
+    ...server,
     min_containers: 1,
     max_containers: 3,
     max_inputs: 1,
     scaledown_window: 2,
-    startup_timeout: 20,
   };
-  writeFileSync(join(APP, "postern.toml"), stringify({ app: "shop", endpoint: [endpoint] }));
+  writeFileSync(join(APP, "postern.toml"), stringify({ app: "shop", endpoint: [web, only] }));
   const deploy = await startAs(["deploy", join(APP, "postern.toml")]);
   await deploy.exited;
   expect(deploy.stderr).toContain("serves on gpu-1, gpu-2\n");
@@ -79,11 +79,15 @@ async function startAs(args: readonly string[]): Promise<ManagedProcess> {
   return startCommand(args, { env, cwd: home });
 }
 
+const addressOf = (functionName: string) => ({
+  port: gateway.port,
+  host: `tests--shop-${functionName}.localhost:${gateway.port}`,
+});
+
 /** Clients that come and stay. */
 function come(count: number): void {
   for (let client = 0; client < count; client += 1) {
-    const address = { port: gateway.port, host: `tests--shop-web.localhost:${gateway.port}` };
-    open(address, "/", { signal: leaving.signal }).then(
+    open(addressOf("web"), "/", { signal: leaving.signal }).then(
       ({ headers }) => places.add(String(headers["x-place"])),
       () => undefined,
     );
@@ -100,6 +104,17 @@ function servers(box: string): number[] {
 
 const counts = () => [servers("gpu-1").length, servers("gpu-2").length];
 const total = () => counts().reduce((sum, count) => sum + count, 0);
+
+test("with one container on two boxes each call finds it, whichever box the gateway tries first", async () => {
+  const seen = new Set<string>();
+  for (let call = 0; call < 12; call += 1) {
+    const response = await open(addressOf("only"), "/");
+    expect(response.statusCode).toBe(200);
+    seen.add(String(response.headers["x-place"]));
+    response.destroy();
+  }
+  expect(seen.size).toBe(1);
+});
 
 test("max_containers counts over both of them, and min_containers too", async () => {
   await expect.poll(total, PATIENCE).toBe(1);

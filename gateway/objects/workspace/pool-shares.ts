@@ -134,9 +134,9 @@ export class PoolShares {
         row.pool,
         box,
       );
-      const uses = this.#liveRows(row, now).map(useOf);
-      const shares = fairShares(uses, row, this.#turn(now));
-      for (const other of concernedBoxes(shares, uses, row)) this.#notify(other);
+      const others = this.#liveRows(row, now).filter((other) => other.box !== box);
+      // Some may have more now, and others need not send their calls elsewhere.
+      if (heldBy(useOf(row)) > 0) for (const other of others) this.#notify(other.box);
     }
   }
 
@@ -161,6 +161,14 @@ export class PoolShares {
     for (const other of concernedBoxes(fairShares(after, bounds, turn), after, bounds)) {
       if (other !== box) this.#notify(other);
     }
+    const held = wasLive && before !== undefined ? [useOf(before)] : [];
+    for (const other of others) {
+      const rest = theirs.filter(({ box: name }) => name !== other.box);
+      const was = this.#isElsewhere([...held, ...rest], use);
+      // Calls that come to it are better sent on, or not any more.
+      const is = this.#isElsewhere([written, ...rest], use);
+      if (other.most === 0 && was !== is) this.#notify(other.box);
+    }
     const { app, version, pool, proved } = use;
     const isShort = granted.most < mine.needs;
     const leaseEnds = isShort ? this.#endsOf(others, now) : [];
@@ -172,16 +180,17 @@ export class PoolShares {
         pool,
         ...granted,
         proved: proved || this.#isProved(use),
-        elsewhere: granted.most === 0 && this.#isElsewhere(others, use),
+        elsewhere: granted.most === 0 && this.#isElsewhere(theirs, use),
       },
       againMs: Math.min(Infinity, ...leaseEnds, ...turnEnd),
     };
   }
 
   /** Whether other boxes have all of the containers, and calls can be sent to one of them. */
-  #isElsewhere(others: readonly PoolShareRow[], { max }: PoolBounds): boolean {
-    const held = others.reduce((sum, row) => sum + heldBy(useOf(row)), 0);
-    return held >= max && others.some(({ box, most }) => most > 0 && this.#isConnected(box));
+  #isElsewhere(others: readonly BoxUse[], { max }: PoolBounds): boolean {
+    const held = others.reduce((sum, other) => sum + heldBy(other), 0);
+    const serves = ({ box, granted }: BoxUse) => granted.most > 0 && this.#isConnected(box);
+    return held >= max && others.some(serves);
   }
 
   #turn(nowMs: number) {

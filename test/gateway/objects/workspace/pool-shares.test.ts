@@ -76,6 +76,16 @@ test("calls are sent elsewhere only where the other boxes have all containers", 
   expect(await two.lease([{ app, max: 2 }])).toMatchObject({ pools: [{ elsewhere: true }] });
 });
 
+test("a box is told when other boxes have got all containers, and when one is free again", async () => {
+  await two.lease([{ app, max: 1 }]);
+  await one.lease([{ app, max: 1, needs: 1 }]);
+  await vi.waitFor(() => expect(two.shareNotifications).toBe(1));
+  expect(await two.lease([{ app, max: 1 }])).toMatchObject({ pools: [{ elsewhere: true }] });
+  await one.lease([{ app, max: 1 }]);
+  await vi.waitFor(() => expect(two.shareNotifications).toBe(2));
+  expect(await two.lease([{ app, max: 1 }])).toMatchObject({ pools: [{ elsewhere: false }] });
+});
+
 test("min_containers are spread over the boxes that ask", async () => {
   const bounds = { min: 2, max: 2 };
   expect(await one.lease([{ app, ...bounds }])).toMatchObject({ pools: [{ least: 2 }] });
@@ -108,6 +118,14 @@ test("an agent that says goodbye gives its share back at once", async () => {
   one.agent?.close();
   await vi.waitFor(() => expect(two.shareNotifications).toBe(1));
   expect(await two.lease([{ app, needs: 3 }])).toMatchObject({ pools: [{ most: 3 }] });
+});
+
+test("a box that has sent its calls elsewhere is told when nobody is there any more", async () => {
+  await one.lease([{ app, max: 1, needs: 1 }]);
+  expect(await two.lease([{ app, max: 1 }])).toMatchObject({ pools: [{ elsewhere: true }] });
+  one.agent?.close();
+  await vi.waitFor(() => expect(two.shareNotifications).toBe(1));
+  expect(await two.lease([{ app, max: 1 }])).toMatchObject({ pools: [{ elsewhere: false }] });
 });
 
 test("a box that is revoked gives its share back at once", async () => {
