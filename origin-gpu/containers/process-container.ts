@@ -125,8 +125,8 @@ export class ProcessContainer implements Container {
       );
       if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
-      // Reads much of /proc, for which the first request need not wait.
-      setImmediate(() => this.#warnOfOpenPorts(leader));
+      // Reads much of /proc: the requests that waited are sent in the turn before.
+      setImmediate(() => setImmediate(() => this.#warnOfOpenPorts(leader)));
       return { origin };
     } catch (error) {
       if (this.#state === "starting")

@@ -292,7 +292,7 @@ describe("a container that listens on more than loopback", () => {
   test("is served with a warning", async () => {
     const one = start(serverEndpoint(["--host", "0.0.0.0"]));
     const { origin } = await one.container.ready;
-    await new Promise(setImmediate);
+    await looked();
     expect(one.lines).toContainEqual(
       expect.stringMatching(
         new RegExp(
@@ -305,10 +305,15 @@ describe("a container that listens on more than loopback", () => {
   test("others earn none", async () => {
     const one = start(serverEndpoint());
     await one.container.ready;
-    await new Promise(setImmediate);
+    await looked();
     expect(one.lines.filter((line) => line.includes("warning"))).toEqual([]);
   });
 });
+
+/** Until it has looked at who listens where. */
+async function looked(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+}
 
 describe("when the agent is killed", () => {
   test.each(["group", "session", "stranger"])(
