@@ -97,7 +97,7 @@ export interface Container {
    */
   gaveUp(call: string): Promise<void>;
   /** Asks it to end, waits for its grace period, then makes sure. Resolves when it is gone or stuck; may be repeated. */
-  stop(): Promise<void>;
+  stop(reason?: string): Promise<void>;
 }
 
 /** Tells the operator something about a function's containers. */

@@ -75,9 +75,9 @@ export class ProcessContainer implements Container {
     await Promise.race([this.#givenUp?.ended(call), this.exited]);
   }
 
-  async stop(): Promise<void> {
+  async stop(reason = "it is not needed any more"): Promise<void> {
     if (this.#state === "starting" || this.#state === "ready") {
-      this.#become("stopping", "it is not needed any more");
+      this.#become("stopping", reason);
       this.#starting.abort(this.#failure("starting_failed", "stopped before it was ready"));
       await this.#stopGroup();
     }

@@ -53,6 +53,7 @@ export class Pool<Call> {
   #isBroken = false;
   #isRetired = false;
   #lastSequence = 0;
+  #lastAssignedMs = 0;
   #armedAtMs = Infinity;
   #effects: PoolEffect<Call>[] = [];
 
@@ -355,7 +356,9 @@ export class Pool<Call> {
     if (position === undefined) return undefined;
     const ready = this.#containers.count(({ state }) => state === "ready");
     const places = Math.max(1, ready) * this.#settings.maxInputs;
-    const waitMs = this.#times.waitMs(position, places, ready === 0);
+    const isStarting = ready === 0;
+    const runningMs = isStarting ? 0 : nowMs - this.#lastAssignedMs;
+    const waitMs = this.#times.waitMs(position, places, { isStarting, runningMs });
     const servedMs = this.#times.leftMs(0);
     const isKnown = waitMs !== undefined && servedMs !== undefined;
     return { position, etaMs: isKnown ? waitMs + servedMs : undefined };
@@ -386,6 +389,7 @@ export class Pool<Call> {
       const entry = this.#queue.shift();
       if (entry === undefined) return;
       this.#containers.occupy(container, entry.passive);
+      this.#lastAssignedMs = nowMs;
       this.#running.set(entry.call, { entry, container, sinceMs: nowMs });
       this.#effects.push({ type: "assign", call: entry.call, container: container.number });
     }

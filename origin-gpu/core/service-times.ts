@@ -38,11 +38,17 @@ export class ServiceTimes {
    * @param before calls that wait before it
    * @param places calls that all containers may have at a time; those that start count where none is ready
    * @param isStarting no container is ready yet
+   * @param runningMs each call that has a place has had it for so long at least
    */
-  waitMs(before: number, places: number, isStarting: boolean): number | undefined {
+  waitMs(
+    before: number,
+    places: number,
+    { isStarting, runningMs }: { readonly isStarting: boolean; readonly runningMs: number },
+  ): number | undefined {
     const startMs = isStarting ? this.#startMs : 0;
     const rounds = isStarting ? Math.floor(before / places) : (before + 1) / places;
-    const servedMs = rounds === 0 ? 0 : this.#callMs;
+    const meanMs = this.#callMs === undefined ? undefined : Math.max(this.#callMs, runningMs);
+    const servedMs = rounds === 0 ? 0 : meanMs;
     if (startMs === undefined || servedMs === undefined || places === 0) return undefined;
     return startMs + rounds * servedMs;
   }

@@ -1,7 +1,8 @@
-/** Puts the needs of a container, and why it gives them up, into words for the operator. */
+/** Puts the needs of a container, and why it gives them up or ends, into words for the operator. */
 import { GIB } from "../../base/units.ts";
 import { StartFailure } from "../containers/container.ts";
 import type { ClaimNeeds, YieldReason } from "../core/claims.ts";
+import type { StopReason } from "../core/pool-effects.ts";
 
 /** The failure of a container whose needs no cards of the box could satisfy. */
 export function impossibleClaim(needs: ClaimNeeds): StartFailure {
@@ -26,4 +27,13 @@ export const YIELD_WORDS: Readonly<Record<YieldReason, string>> = {
   wanted: "another container waits for its GPU or its port",
   replaced: "a new version takes its place",
   card_lost: "its GPU was taken out",
+};
+
+export const STOP_WORDS: Readonly<Record<StopReason, string>> = {
+  not_needed: "it is not needed any more",
+  failed: "it failed to start",
+  unhealthy: "it does not answer any more",
+  yields: "it makes room for another one",
+  asked: "it was asked to end",
+  retired: "its version has ended",
 };

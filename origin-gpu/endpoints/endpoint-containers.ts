@@ -256,10 +256,10 @@ export class EndpointContainers {
   }
 
   /** Breaks its connections, then ends it. `onExited` follows, after `onStuck` where it is stuck. */
-  async stop(number: number): Promise<void> {
+  async stop(number: number, reason?: string): Promise<void> {
     const started = this.#started.get(number);
     await started?.serving?.connections.close();
-    await started?.container.stop();
+    await started?.container.stop(reason);
   }
 
   /** Stops all; resolves when each is gone or stuck. */

@@ -128,6 +128,7 @@ export class Endpoint {
       identity,
       needs: claimNeeds(settings),
       isProved,
+      onStops: (containerId) => this.#relays.closeAt(containerId, "its container ends"),
       onYields: () => options.onYields?.(),
       onAssigned: (queued, container) => this.#onAssigned(queued, container),
       onRefused: (queued, refusal) => {

@@ -19,6 +19,8 @@ export interface PoolDriverOptions {
   readonly isProved: boolean;
   /** The box has asked a container to make room for another one. */
   readonly onYields: () => void;
+  /** The container is about to be ended. */
+  readonly onStops: (containerId: string) => void;
   readonly onAssigned: (queued: QueuedCall, container: ServingContainer) => void;
   readonly onRefused: (queued: QueuedCall, refusal: RefuseEffect) => void;
   readonly onHandedOver: (queued: QueuedCall) => void;

@@ -9,7 +9,7 @@ import { type CallStanding, Pool, type PoolCounts } from "../core/pool.ts";
 import { isPassive } from "../core/keeps-awake.ts";
 import type { PoolClaims } from "./box-claims.ts";
 import type { PoolDriverOptions } from "./pool-driver-options.ts";
-import { impossibleClaim, YIELD_WORDS } from "./claim-words.ts";
+import { impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
 import { EndpointContainers } from "./endpoint-containers.ts";
 import { FailureStory } from "./failure-story.ts";
 import type { ListedContainer } from "./listed-container.ts";
@@ -226,7 +226,8 @@ export class PoolDriver {
         this.#containers.launch(number, this.#cards.get(number) ?? []);
         break;
       case "stop":
-        void this.#containers.stop(number);
+        this.#options.onStops(this.#containers.idOf(number));
+        void this.#containers.stop(number, STOP_WORDS[effect.reason]);
         break;
       case "release":
         this.#cards.delete(number);

@@ -78,7 +78,7 @@ export class Sender {
       maxMessageBytes: settings.websocketMaxMessage,
       onHead: (rawHeaders) => container.connections.onOtherHead(rawHeaders),
     });
-    if (relay !== undefined) relays.add(relay, settings.maxDuration * SECOND_MS);
+    if (relay !== undefined) relays.add(relay, container.id, settings.maxDuration * SECOND_MS);
   }
 
   /** Sends the request to the container. Where nobody listens there any more, the call waits as if never assigned. */

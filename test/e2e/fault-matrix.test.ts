@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { ARE_ALL_REQUESTS } from "../support/e2e-way.ts";
 import type { Outcome } from "../support/call-client.ts";
 import { Cell, type Kind, MOMENTS, type Moment } from "../support/fault-cell.ts";
 import { FaultTable } from "../support/fault-table.ts";
@@ -201,7 +202,7 @@ describe("where calls pass by memory", () => {
   // By itself, the object takes the streams along that it pumps. `test:e2e:requests` leaves it none to pump.
   test.each([
     ["running", ["answer"]],
-    ["stream", process.env["E2E_WAY"] === "requests" ? ["answer"] : ["broken"]],
+    ["stream", ARE_ALL_REQUESTS ? ["answer"] : ["broken"]],
   ] as const)("the object alone dies while 20 calls are at: %s", async (moment, clientsGet) => {
     await checkCell(postern(), "object", moment, { clientsGet });
   });

@@ -281,6 +281,18 @@ test("a full queue refuses with the time in which a place gets free, and counts 
   expect(pool.pool.standingOf("a", pool.nowMs)).toBeUndefined();
 });
 
+test("an estimate grows with calls that last longer than those before", () => {
+  const pool = new TestPool();
+  pool.request("a");
+  pool.ready(1);
+  pool.nowMs = 100;
+  pool.finish("a");
+  pool.request("b");
+  pool.request("c");
+  expect(pool.pool.standingOf("c", 100)).toMatchObject({ position: 0, etaMs: 200 });
+  expect(pool.pool.standingOf("c", 5_100)).toMatchObject({ etaMs: 5_100 });
+});
+
 test("calls that wait for a container that starts do not count as pending", () => {
   const pool = new TestPool({ maxPending: 0 });
   expect(pool.request("a")).toEqual(["launch 1"]);

@@ -39,6 +39,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
     needs: claimNeeds(settings),
     isProved: traits.isProved ?? false,
     onYields: () => void lines.push("it yields"),
+    onStops: () => undefined,
     onAssigned: ({ call }, container) => outcomes.set(call.callId, container.address.origin),
     onRefused: ({ call }, { code }) => outcomes.set(call.callId, code),
     onHandedOver: ({ call }) => outcomes.set(call.callId, "handed over"),

@@ -26,8 +26,8 @@ function relay() {
 test("a socket is closed after max_duration, and one that closed before is left alone", async () => {
   const relays = new Relays(() => undefined);
   const [long, short] = [relay(), relay()];
-  relays.add(long.value, 1_000);
-  relays.add(short.value, 1_000);
+  relays.add(long.value, "ct-long", 1_000);
+  relays.add(short.value, "ct-short", 1_000);
   short.end("client");
   await vi.advanceTimersByTimeAsync(1_000);
   expect(long.closes).toEqual(["1001 the socket was open for max_duration"]);
@@ -39,8 +39,8 @@ test("a socket is closed after max_duration, and one that closed before is left 
 test("all that are open are told why they close", () => {
   const relays = new Relays(() => undefined);
   const [first, second] = [relay(), relay()];
-  relays.add(first.value, 1_000);
-  relays.add(second.value, 1_000);
+  relays.add(first.value, "ct-first", 1_000);
+  relays.add(second.value, "ct-second", 1_000);
   relays.closeAll("the app is started anew");
   expect([...first.closes, ...second.closes]).toEqual([
     "1001 the app is started anew",
@@ -48,12 +48,22 @@ test("all that are open are told why they close", () => {
   ]);
 });
 
+test("those of a container end with it, and others stay", () => {
+  const relays = new Relays(() => undefined);
+  const [first, second] = [relay(), relay()];
+  relays.add(first.value, "ct-first", 1_000);
+  relays.add(second.value, "ct-second", 1_000);
+  relays.closeAt("ct-first", "its container ends");
+  expect(first.closes).toEqual(["1001 its container ends"]);
+  expect(second.closes).toEqual([]);
+});
+
 test("the log says when Postern itself closed a socket", async () => {
   const lines: string[] = [];
   const relays = new Relays((line) => lines.push(line));
   const [own, other] = [relay(), relay()];
-  relays.add(own.value, 1_000);
-  relays.add(other.value, 1_000);
+  relays.add(own.value, "ct-own", 1_000);
+  relays.add(other.value, "ct-other", 1_000);
   own.end("agent");
   other.end("app");
   await vi.advanceTimersByTimeAsync(0);
