@@ -14,6 +14,8 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/gateway/**", "test/e2e/**"],
           testTimeout: 20_000,
+          // A busy machine needs more than the second that Vitest gives.
+          expect: { poll: { timeout: 10_000 } },
         },
       },
       {

@@ -11,6 +11,8 @@ export default defineConfig({
     fileParallelism: false,
     ...(byRequests && { env: { NODE_OPTIONS: `--import=${preload}` } }),
     testTimeout: 120_000,
+    // A busy machine needs more than the second that Vitest gives.
+    expect: { poll: { timeout: 15_000 } },
     hookTimeout: 240_000,
     globalSetup: ["test/e2e/setup.ts"],
   },
