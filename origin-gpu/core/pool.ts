@@ -78,8 +78,7 @@ export class Pool<Call> {
       const sequence = (this.#lastSequence += 1);
       this.#queue.add({ call, arrivedAtMs, asynchronous, accepted, passive, sequence });
       this.#assignWaiting(nowMs);
-      this.#scale(nowMs);
-      if (!accepted && this.#isOverfull(call, asynchronous)) this.#refuseForRoom(call);
+      if (!accepted && this.#queue.has(call)) this.#refuseIfOverfull(call, asynchronous, nowMs);
     }
     return this.#settled(nowMs);
   }
@@ -415,9 +414,8 @@ export class Pool<Call> {
   }
 
   /** More calls wait than may, besides those for which a container is on its way. */
-  #isOverfull(call: Call, asynchronous: boolean): boolean {
+  #isOverfull(asynchronous: boolean): boolean {
     const { maxPending, maxPendingAsync, maxInputs } = this.#settings;
-    if (!this.#queue.has(call)) return false;
     if (asynchronous) return this.#queue.asynchronous > maxPendingAsync;
     const waiting = this.#queue.length - this.#queue.asynchronous;
     const coming = this.#containers.count(({ isStarting }) => isStarting);
@@ -449,7 +447,10 @@ export class Pool<Call> {
     this.#effects.push({ type: "refuse", call, code, retryAfterS });
   }
 
-  #refuseForRoom(call: Call): void {
+  #refuseIfOverfull(call: Call, asynchronous: boolean, nowMs: number): void {
+    // A container that starts for the call makes room for it.
+    this.#scale(nowMs);
+    if (!this.#isOverfull(asynchronous)) return;
     this.#queue.remove(call);
     const ready = this.#containers.count(({ state }) => state === "ready");
     const retryAfterS = this.#times.retryAfterS(ready * this.#settings.maxInputs);

@@ -150,9 +150,9 @@ export class Scaler {
   }
 
   #giveUpStarts(goal: number, { givesUpStarts }: PoolSettings, nowMs: number): void {
-    const surplus = this.#containers.count(isPresent) - goal;
-    const starting = this.#containers.all.filter(({ isStarting }) => isStarting);
-    if (!givesUpStarts || surplus <= 0 || starting.length === 0) {
+    const surplus = givesUpStarts ? this.#containers.count(isPresent) - goal : 0;
+    const starting = surplus > 0 ? this.#containers.all.filter((one) => one.isStarting) : [];
+    if (starting.length === 0) {
       this.#needlessSinceMs = Infinity;
       return;
     }
