@@ -55,6 +55,8 @@ async function watch(path: string) {
       if (data !== undefined) heard.push(JSON.parse(data) as StatusEvent);
     }
   })();
+  // It may break off before anybody asks for its end.
+  over.catch(() => undefined);
   return { heard, over };
 }
 
