@@ -2,22 +2,31 @@
  * Settings that are right by themselves and impossible together. Each row has the key to blame, the condition under
  * which it is wrong, and a message that says what would be right.
  */
+import { OF_NO_PROCESS, SCALING_COMBINATIONS } from "../../routing/wire/scaling.ts";
 import { type EndpointTable, KIND_KEYS } from "./keys.ts";
 import { isNeverTold } from "./told-port.ts";
 
+/** The keys that stand there, those with a mistake of their own included. */
+type GivenKeys = { readonly [Name in keyof EndpointTable]?: unknown };
+
 interface Combination {
   readonly key: keyof EndpointTable;
-  readonly wrong: (endpoint: EndpointTable) => boolean;
-  readonly message: string;
+  /** Keys by whose values it is judged: where one of them has a mistake of its own, it can't be. */
+  readonly by?: readonly (keyof EndpointTable)[];
+  readonly wrong: (endpoint: EndpointTable, given: GivenKeys) => boolean;
+  readonly message: string | ((endpoint: EndpointTable) => string);
 }
 
-const isPython = (endpoint: EndpointTable) =>
-  endpoint.asgi !== undefined || endpoint.wsgi !== undefined || endpoint.callable !== undefined;
+const isPython = ({ asgi, wsgi, callable }: GivenKeys) =>
+  asgi !== undefined || wsgi !== undefined || callable !== undefined;
 
 /** Whether the agent starts no process for the endpoint, so that settings of processes have no meaning. */
-const isUnmanaged = (endpoint: EndpointTable) => endpoint.upstream !== undefined;
+const isUnmanaged = (_: EndpointTable, given: GivenKeys) => given.upstream !== undefined;
 
-const isGuest = (endpoint: EndpointTable) => endpoint.containers_of !== undefined;
+const isGuest = (_: EndpointTable, given: GivenKeys) => given.containers_of !== undefined;
+
+const needsGpu = ({ gpus = 0, gpu_memory: memory }: GivenKeys) =>
+  gpus !== 0 || memory !== undefined;
 
 /** Settings of a process that the agent starts, and of how many of them there are. */
 const PROCESS_KEYS = [
@@ -62,9 +71,6 @@ const POOL_KEYS = [
   "parameters",
 ] as const satisfies readonly (keyof EndpointTable)[];
 
-const needsGpu = ({ gpus = 0, gpu_memory: memory }: EndpointTable) =>
-  gpus !== 0 || memory !== undefined;
-
 /** Keys that have no meaning for an endpoint's kind. */
 export const OF_KINDS: readonly Combination[] = [
   // First: of two problems of one key the first is shown.
@@ -77,93 +83,81 @@ export const OF_KINDS: readonly Combination[] = [
   ...([...PROCESS_KEYS, "retries"] as const).map((key) => ({
     key,
     wrong: isUnmanaged,
-    message: "has no effect here, since this endpoint starts no process of its own; leave it out",
+    message: OF_NO_PROCESS,
   })),
   {
     key: "port",
-    wrong: (endpoint) => endpoint.web_server === undefined,
+    wrong: (_, { web_server: command }) => command === undefined,
     message: "belongs to web_server; the other kinds are told their port",
   },
   {
     key: "python",
-    wrong: (endpoint) => !isPython(endpoint),
+    wrong: (_, given) => !isPython(given),
     message: "belongs to asgi, wsgi and callable; name the interpreter in the command instead",
   },
   {
     key: "requirements",
-    wrong: (endpoint) => !isPython(endpoint),
+    wrong: (_, given) => !isPython(given),
     message: "belongs to asgi, wsgi and callable; a command brings what it needs",
   },
   {
     key: "web_server",
+    by: ["port"],
     wrong: isNeverTold,
     message:
       'is not told its port: put "$PORT" where the command takes one, such as "--port", "$PORT", or set port to the one that it always takes, such as port = 8000',
   },
   {
     key: "stop_command",
-    wrong: (endpoint) => endpoint.web_server === undefined,
+    wrong: (_, { web_server: command }) => command === undefined,
     message: "belongs to web_server; the other kinds start nothing outside of their own process",
   },
   ...(["method", "docs"] as const).map((key) => ({
     key,
-    wrong: (endpoint: EndpointTable) => endpoint.callable === undefined,
+    wrong: (_: EndpointTable, given: GivenKeys) => given.callable === undefined,
     message: "belongs to callable",
   })),
 ];
 
 /** Keys that are impossible together, for every kind. */
 export const COMBINATIONS: readonly Combination[] = [
-  {
-    key: "port",
-    wrong: ({ max_containers = 1, min_containers = 0 }) =>
-      Math.max(max_containers, min_containers) > 1,
-    message:
-      'is one fixed port, which several containers can\'t share; put "$PORT" into the command instead, or set max_containers = 1',
-  },
+  ...SCALING_COMBINATIONS,
   {
     key: "target_inputs",
+    by: ["max_inputs"],
     wrong: ({ target_inputs = 1, max_inputs = 1 }) => target_inputs > max_inputs,
-    message: "must not be more than max_inputs, which is 1 where it is not set",
-  },
-  {
-    key: "min_containers",
-    wrong: ({ min_containers = 0, max_containers = 1 }) => min_containers > max_containers,
-    message: "must not be more than max_containers, which is 1 where it is not set",
-  },
-  {
-    key: "buffer_containers",
-    wrong: ({ buffer_containers = 0, max_containers = 1 }) => buffer_containers > max_containers,
-    message: "must not be more than max_containers, which is 1 where it is not set",
+    message: ({ max_inputs: max }) =>
+      `must not be more than max_inputs, which is ${max ?? "1 where it is not set"}`,
   },
   {
     key: "rollout",
-    wrong: ({ rollout, port }) => rollout === "overlap" && port !== undefined,
+    wrong: ({ rollout }, { port }) => rollout === "overlap" && port !== undefined,
     message:
       'is impossible with one fixed port, which two versions can\'t share; put "$PORT" into the command instead',
   },
   {
     key: "gpu_memory",
-    wrong: ({ gpus = 0 }) => gpus !== 0,
+    wrong: (_, { gpus = 0 }) => gpus !== 0,
     message: "is a part of one GPU, and gpus are whole ones; leave one of the two out",
   },
   ...(["sleep", "wake"] as const).map((key) => ({
     key,
-    wrong: (endpoint: EndpointTable) => !needsGpu(endpoint),
+    wrong: (_: EndpointTable, given: GivenKeys) => !needsGpu(given),
     message: "needs gpus or gpu_memory: a container sleeps while another one has its GPU",
   })),
   {
     key: "sleep",
-    wrong: ({ wake }) => wake === undefined,
+    wrong: (_, { wake }) => wake === undefined,
     message: "needs wake, the requests that undo it",
   },
   {
     key: "wake",
-    wrong: ({ sleep }) => sleep === undefined,
+    wrong: (_, { sleep }) => sleep === undefined,
     message: "needs sleep, the requests that it undoes",
   },
   {
     key: "affinity",
+    by: ["max_inputs"],
     wrong: ({ affinity, max_inputs = 1 }) =>
       (affinity === "gradio" || (Array.isArray(affinity) && affinity.includes("gradio"))) &&
       max_inputs === 1,
@@ -172,6 +166,7 @@ export const COMBINATIONS: readonly Combination[] = [
   },
   {
     key: "affinity_mode",
+    by: ["affinity"],
     wrong: ({ affinity = "none", affinity_mode }) =>
       affinity === "none" && affinity_mode === "hard",
     message: "needs an affinity to keep",
@@ -185,7 +180,7 @@ export const COMBINATIONS: readonly Combination[] = [
   },
   {
     key: "health_interval",
-    wrong: (endpoint) => endpoint.health_path === undefined,
+    wrong: (_, { health_path: path }) => path === undefined,
     message: "needs health_path, the path to ask",
   },
 ];

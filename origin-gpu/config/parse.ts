@@ -148,9 +148,11 @@ class ConfigReader {
     }
     // Which kind was meant is not known otherwise, nor what goes with it.
     const combinations = kinds.length === 1 ? [...OF_KINDS, ...COMBINATIONS] : COMBINATIONS;
-    for (const { key, wrong, message } of combinations) {
-      if (endpoint[key] !== undefined && wrong(endpoint)) {
-        this.#report([...path, key], message, endpoint[key]);
+    for (const { key, by = [], wrong, message } of combinations) {
+      const isJudged = by.every((other) => endpoint[other] !== undefined || !(other in table));
+      if (endpoint[key] !== undefined && isJudged && wrong(endpoint, table)) {
+        const text = typeof message === "string" ? message : message(endpoint);
+        this.#report([...path, key], text, endpoint[key]);
       }
     }
     return endpoint;

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
+import { SCALING_DEFAULTS } from "../../routing/wire/scaling.ts";
 import type { EndpointConfig, EndpointKind } from "./app-config.ts";
 import type { EndpointTable } from "./keys.ts";
 import { optional } from "./optional.ts";
@@ -19,7 +20,6 @@ const DEFAULT_EXIT_GRACE_PERIOD_S = 30;
 const DEFAULT_MAX_PENDING = 2000;
 const DEFAULT_MAX_PENDING_ASYNC = 1_000_000;
 const DEFAULT_RESULT_TTL_S = 604_800;
-const DEFAULT_SCALEDOWN_WINDOW_S = 60;
 const DEFAULT_HEALTH_INTERVAL_S = 10;
 const DEFAULT_STALL_TIMEOUT_S = 60;
 
@@ -71,10 +71,10 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     secrets: table.secrets ?? [],
     maxInputs: table.max_inputs ?? 1,
     targetInputs: table.target_inputs ?? table.max_inputs ?? 1,
-    minContainers: table.min_containers ?? 0,
-    maxContainers: table.max_containers ?? 1,
-    bufferContainers: table.buffer_containers ?? 0,
-    scaledownWindow: table.scaledown_window ?? DEFAULT_SCALEDOWN_WINDOW_S,
+    minContainers: table.min_containers ?? SCALING_DEFAULTS.min_containers,
+    maxContainers: table.max_containers ?? SCALING_DEFAULTS.max_containers,
+    bufferContainers: table.buffer_containers ?? SCALING_DEFAULTS.buffer_containers,
+    scaledownWindow: table.scaledown_window ?? SCALING_DEFAULTS.scaledown_window,
     keepsAwake: resolveKeepsAwake(table.keeps_awake ?? true),
     rollout: table.rollout ?? "auto",
     gpus: resolveGpus(table.gpus ?? 0),

@@ -1,9 +1,8 @@
 /** The keys that say how many containers an endpoint has, and when one is in use. */
 import * as z from "zod";
-import { boolean, either, integer, list, oneOf, path, seconds, table } from "../values.ts";
+import { SCALING_DEFAULTS, SCALING_VALUES } from "../../../routing/wire/scaling.ts";
+import { boolean, either, integer, list, oneOf, path, table } from "../values.ts";
 import { available, MOST_CONCURRENT_INPUTS } from "./key.ts";
-
-const MOST_CONTAINERS = 10_000;
 
 export const SCALING_KEYS = {
   target_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
@@ -12,26 +11,26 @@ export const SCALING_KEYS = {
       "Requests a container that the number of containers is chosen for. A burst fills each container up to `max_inputs` until more of them are ready.",
     example: "4",
   }),
-  min_containers: available(integer(0, MOST_CONTAINERS), {
-    default: "`0`",
+  min_containers: available(SCALING_VALUES.min_containers, {
+    default: `\`${SCALING_DEFAULTS.min_containers}\``,
     meaning:
       "Containers that run even when there are no requests, over all boxes of a deployed app.",
     example: "1",
   }),
-  max_containers: available(integer(1, MOST_CONTAINERS), {
-    default: "`1`",
+  max_containers: available(SCALING_VALUES.max_containers, {
+    default: `\`${SCALING_DEFAULTS.max_containers}\``,
     meaning:
       "Containers that run at most, over all boxes of a deployed app. Requests beyond what they take wait.",
     example: "4",
   }),
-  buffer_containers: available(integer(0, MOST_CONTAINERS), {
-    default: "`0`",
+  buffer_containers: available(SCALING_VALUES.buffer_containers, {
+    default: `\`${SCALING_DEFAULTS.buffer_containers}\``,
     meaning:
       "Containers that run beside those that the requests need, as long as there are requests: the next burst finds them ready. They count over all boxes of a deployed app.",
     example: "1",
   }),
-  scaledown_window: available(seconds(2, 1_200), {
-    default: "`60`",
+  scaledown_window: available(SCALING_VALUES.scaledown_window, {
+    default: `\`${SCALING_DEFAULTS.scaledown_window}\``,
     meaning: "Time without a request after which a container that is not needed stops.",
     example: "300",
   }),

@@ -622,9 +622,39 @@ describe("settings that are impossible together", () => {
     ['gpus = 1\nsleep = [{ post = "/s" }]', "needs wake"],
     ['gpus = 1\nwake = [{ post = "/w" }]', "needs sleep"],
     ['affinity = "gradio"', "affinity"],
+    ["min_containers = 5\nmax_containers = 2", "must not be more than max_containers, which is 2"],
+    ["buffer_containers = 5\nmax_containers = 2", "max_containers, which is 2"],
+    ["target_inputs = 5\nmax_inputs = 2", "must not be more than max_inputs, which is 2"],
   ])("%s", (lines, message) => {
     const found = problemsOfKey(lines, 'web_server = ["x"]').join("\n");
     expect(found).toContain(message);
+  });
+
+  test.each([
+    [
+      'gpus = "H100:0"\ngpu_memory = "1GiB"\nsleep = [{ post = "/s" }]',
+      [
+        /: endpoint\.f\.gpus = .*kind/,
+        /gpu_memory = .*is a part of one GPU/,
+        /sleep = .*needs wake/,
+      ],
+    ],
+    [
+      'gpus = -1\nsleep = [{ post = "/s" }]\nwake = [{ post = "w" }]',
+      [/gpus = -1: must be/, /wake\[0\]\.post = "w": must be a path/],
+    ],
+  ])("a mistake hides no other one: %s", (lines, mistakes) => {
+    expect(problemsOfKey(lines)).toEqual(mistakes.map((text) => expect.stringMatching(text)));
+  });
+
+  test.each([
+    ["asgi", 'asgi = "server.py"', 'python = "python3"'],
+    ["max_containers", 'asgi = "s:a"', "max_containers = 0\nmin_containers = 2"],
+    ["max_inputs", 'asgi = "s:a"', 'max_inputs = "8"\ntarget_inputs = 2'],
+    ["port", 'web_server = ["vllm", "serve"]', "port = 0"],
+    ["health_path", 'asgi = "s:a"', 'health_path = "up"\nhealth_interval = 5'],
+  ])("a mistake of %s makes no second one of what goes with it", (key, kind, lines) => {
+    expect(problemsOfKey(lines, kind)).toEqual([expect.stringContaining(`endpoint.f.${key} = `)]);
   });
 });
 
