@@ -43,7 +43,10 @@ export interface LoadedVersion {
 }
 
 /** The part of `AppRuntime` that starts versions and switches between them. */
-export type VersionedApp = Pick<AppRuntime, "begin" | "prepare" | "switchTo" | "abandon">;
+export type VersionedApp = Pick<
+  AppRuntime,
+  "begin" | "prepare" | "switchTo" | "abandon" | "rescale"
+>;
 
 export interface AppReconcilerOptions {
   readonly served: VersionedApp;
@@ -104,6 +107,7 @@ export class AppReconciler {
     for (const version of this.#reports.keys()) {
       if (!wanted.has(version)) this.#reports.delete(version);
     }
+    this.#rescale();
     this.#step();
   }
 
@@ -149,6 +153,13 @@ export class AppReconciler {
     return isHere ? undefined : serving;
   }
 
+  /** The serving version's numbers of containers may have changed since it was loaded. */
+  #rescale(): void {
+    const { serving } = this.#desired;
+    if (serving === undefined || serving.version !== this.#serving) return;
+    this.#options.served.rescale(serving.scaling ?? {});
+  }
+
   #hasFailed(version: number): boolean {
     return this.#reports.get(version)?.state === "failed";
   }
@@ -174,6 +185,7 @@ export class AppReconciler {
       const ready = isFirst
         ? served.begin(loaded.description, { isProved: true })
         : this.#prepare(version, loaded.description, work);
+      this.#rescale();
       this.#begun.resolve();
       const detail = await ready;
       if (work !== this.#works) return;
@@ -205,6 +217,7 @@ export class AppReconciler {
     this.#serving = version;
     this.#report(version, "serving");
     const switched = this.#options.served.switchTo();
+    this.#rescale();
     if (old !== undefined && old !== version) {
       this.#reports.delete(old);
       void switched.then(() => this.#leave(old));

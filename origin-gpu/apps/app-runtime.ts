@@ -13,6 +13,7 @@ import { StartFailure } from "../containers/container.ts";
 import {
   AppVersion,
   type BoxServices,
+  type ScalingByFunction,
   type ServedFunction,
   type VersionBeginning,
   type VersionDescription,
@@ -48,6 +49,11 @@ export class AppRuntime {
   /** The longest of the serving version's endpoints, in seconds. */
   get exitGracePeriod(): number {
     return this.#serving?.exitGracePeriod ?? 0;
+  }
+
+  /** Gives the serving version other numbers of containers. */
+  rescale(scaling: ScalingByFunction): void {
+    this.#serving?.rescale(scaling);
   }
 
   /** The containers of all its versions, those that end included. */

@@ -8,9 +8,13 @@ import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
+import type { Scaling } from "../../routing/wire/scaling.ts";
 import { Endpoint, type EndpointOptions, type PoolActivity } from "../endpoints/endpoint.ts";
 import type { PoolLeases } from "./pool-leases.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
+
+/** By function: numbers of containers that were changed; the rest is as the configuration says. */
+export type ScalingByFunction = Readonly<Record<string, Scaling>>;
 
 export interface VersionDescription extends AppIdentity {
   readonly endpoints: readonly EndpointConfig[];
@@ -20,6 +24,8 @@ export interface VersionDescription extends AppIdentity {
   readonly isEphemeral?: boolean;
   /** The pools that other boxes run too, and the app's id, by which all of them mean the same. */
   readonly shared?: { readonly app: string; readonly pools: ReadonlySet<string> };
+  /** As it begins; `rescale` changes it. */
+  readonly scaling?: ScalingByFunction;
 }
 
 /** The services that all versions on this box share. */
@@ -69,6 +75,7 @@ export class AppVersion {
   ) {
     this.#identity = description;
     const { environment, app, version, endpoints, logName, isEphemeral, shared } = description;
+    const { scaling = {} } = description;
     for (const settings of endpoints) {
       const { function: name } = settings;
       this.#settings.set(name, settings);
@@ -76,6 +83,7 @@ export class AppVersion {
       const endpoint = new Endpoint({
         ...services,
         settings,
+        scaling: scaling[name],
         environment: containerVariables(description, name),
         source: `${logName}${name}`,
         beginLog: (container) =>
@@ -102,6 +110,11 @@ export class AppVersion {
     this.ready = Promise.all(this.#pools.map((endpoint) => endpoint.ready)).then(() => undefined);
     // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
+  }
+
+  /** Has these numbers of containers from now on. */
+  rescale(scaling: ScalingByFunction): void {
+    for (const [name, endpoint] of this.#owners) endpoint.rescale(scaling[name]);
   }
 
   /** It serves now: its containers have no priority any more. */

@@ -49,7 +49,7 @@ export class VersionLoader {
     onState: (state: VersionState) => void,
   ): Promise<LoadedVersion> {
     const { id, app, environment, token } = assignment;
-    const { version, content, urls, secrets, sharedPools = [] } = assigned;
+    const { version, content, urls, secrets, sharedPools = [], scaling = {} } = assigned;
     const directory = await this.#directory(assignment, assigned);
     const config = configOf(content.config, directory, `${app} v${version}`);
     const reachableUrls = await this.#options.loopbackUrls.reachable(urls);
@@ -68,6 +68,7 @@ export class VersionLoader {
         logName: `${app} v${version} `,
         endpoints: config.endpoints.map((endpoint) => withSecrets(endpoint, secrets)),
         shared: { app: id, pools: new Set(sharedPools) },
+        scaling,
       },
       release: () => {
         for (const python of pythons) python.release();

@@ -9,6 +9,7 @@ import {
   type EndpointActivity,
   MAX_REPORTED_LINE_CHARACTERS,
 } from "../../routing/wire/deployments.ts";
+import type { Scaling } from "../../routing/wire/scaling.ts";
 import type { BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
@@ -52,18 +53,14 @@ export interface EndpointOptions extends ContainerSource {
   readonly isProved: boolean;
   /** As in `poolSettings`. */
   readonly isEphemeral?: boolean | undefined;
+  /** Numbers of containers that were changed before it begins. */
+  readonly scaling?: Scaling | undefined;
   /** Other boxes run the pool too: its number of containers is what this gives it. */
   readonly joinLeases?: JoinLeases | undefined;
 }
 
 /** An endpoint's containers and waiting requests, without its name. */
 export type PoolActivity = Omit<EndpointActivity, "endpoint">;
-
-/** The settings that `postern app scale` changes. */
-export type ScalingConfig = Pick<
-  EndpointConfig,
-  "minContainers" | "maxContainers" | "bufferContainers" | "scaledownWindow"
->;
 
 /** Takes a call that its own endpoint does not begin any more. */
 export type Reroute = (call: Call, functionName: string, link: number) => void;
@@ -78,7 +75,7 @@ export class Endpoint {
   readonly #blocked: BlockedWatch<QueuedCall>;
   readonly #stalled: StallWatch;
   /** Changes by `rescale`. */
-  #scaling: Partial<ScalingConfig> = {};
+  #scaling: Scaling | undefined;
   #terms: PoolTerms | undefined;
   #membership: PoolMembership | undefined;
   #reroute: Reroute | undefined;
@@ -88,6 +85,7 @@ export class Endpoint {
     const { settings, isProved, claims, identity } = options;
     const log = noticesOf(options);
     this.#options = options;
+    this.#scaling = options.scaling;
     // An upstream has one container on each box.
     const joinLeases = settings.kind.type === "upstream" ? undefined : options.joinLeases;
     if (joinLeases !== undefined) this.#terms = NO_TERMS;
@@ -204,8 +202,8 @@ export class Endpoint {
     return this.#pool.stop(containerId);
   }
 
-  /** Has other numbers of containers from now on, until the next version. */
-  rescale(scaling: Partial<ScalingConfig>): void {
+  /** @param scaling what differs from the configuration from now on */
+  rescale(scaling?: Scaling): void {
     this.#scaling = scaling;
     this.#pool.change(this.#poolSettings);
   }
@@ -243,7 +241,7 @@ export class Endpoint {
   /** As the configuration and `rescale` say them. */
   get #ownSettings(): PoolSettings {
     const { settings, isEphemeral } = this.#options;
-    return poolSettings({ ...settings, ...this.#scaling }, isEphemeral);
+    return poolSettings(settings, { isEphemeral, scaling: this.#scaling });
   }
 
   get #poolSettings(): PoolSettings {

@@ -1,20 +1,34 @@
 /** Reads an endpoint's configuration for its pool and for the box. */
 import { SECOND_MS } from "../../base/units.ts";
+import type { Scaling } from "../../routing/wire/scaling.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import type { ClaimNeeds } from "../core/claims.ts";
 import type { PoolSettings } from "../core/pool-effects.ts";
 
 /** A server that somebody else runs has one container for ever. */
-const UPSTREAM = { minContainers: 1, maxContainers: 1, bufferContainers: 0 } as const;
+const UPSTREAM: Scaling = { min_containers: 1, max_containers: 1, buffer_containers: 0 };
 
 /** An ephemeral app's user is there to read why, and to mend it: with its pauses that is half a minute of failures. */
 const FAILURES_OF_AN_EPHEMERAL_APP = 6;
 
-/** @param isEphemeral the app is served for as long as a command runs; a deployed one is tried for ever */
-export function poolSettings(endpoint: EndpointConfig, isEphemeral = false): PoolSettings {
+interface PoolTraits {
+  /** The app is served for as long as a command runs; a deployed one is tried for ever. */
+  readonly isEphemeral?: boolean | undefined;
+  /** Settings in the place of those of the configuration. */
+  readonly scaling?: Scaling | undefined;
+}
+
+export function poolSettings(
+  endpoint: EndpointConfig,
+  { isEphemeral = false, scaling = {} }: PoolTraits = {},
+): PoolSettings {
   const { maxInputs, targetInputs, maxPending, maxPendingAsync } = endpoint;
-  const { minContainers, maxContainers, bufferContainers } =
-    endpoint.kind.type === "upstream" ? UPSTREAM : endpoint;
+  const {
+    min_containers: minContainers = endpoint.minContainers,
+    max_containers: maxContainers = endpoint.maxContainers,
+    buffer_containers: bufferContainers = endpoint.bufferContainers,
+    scaledown_window: scaledownWindow = endpoint.scaledownWindow,
+  } = endpoint.kind.type === "upstream" ? UPSTREAM : scaling;
   return {
     maxInputs,
     targetInputs,
@@ -24,7 +38,7 @@ export function poolSettings(endpoint: EndpointConfig, isEphemeral = false): Poo
     mayStart: true,
     maxPending,
     maxPendingAsync,
-    scaledownWindowMs: endpoint.scaledownWindow * SECOND_MS,
+    scaledownWindowMs: scaledownWindow * SECOND_MS,
     startupTimeoutMs: endpoint.startupTimeout * SECOND_MS,
     givesUpStarts: endpoint.gpus.length > 0 || endpoint.gpuMemory !== undefined,
     canSleep: endpoint.sleep.length > 0,

@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { MIB } from "../../base/units.ts";
 import { ENDPOINT_SETTINGS } from "./messages.ts";
+import { SCALING } from "./scaling.ts";
 
 /** The largest packed snapshot. */
 export const MAX_CODE_BYTES = 256 * MIB;
@@ -70,6 +71,8 @@ const ASSIGNED_VERSION = z.object({
   secrets: SECRET_VALUES,
   /** The pools that other boxes may run too: their numbers of containers are shared. */
   sharedPools: z.array(z.string()).exactOptional(),
+  /** By function: settings that `postern app scale` has changed since the version was deployed. */
+  scaling: z.record(z.string(), SCALING).exactOptional(),
 });
 
 const ASSIGNED_APP = z.object({

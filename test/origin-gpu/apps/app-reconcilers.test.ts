@@ -3,15 +3,17 @@ import { describe, expect, test } from "vitest";
 import { Observer, textSink } from "../../../base/observer.ts";
 import { AppReconcilers } from "../../../origin-gpu/apps/app-reconcilers.ts";
 import type { VersionedApp } from "../../../origin-gpu/apps/app-reconciler.ts";
+import type { ScalingByFunction } from "../../../origin-gpu/apps/app-version.ts";
 import { StartFailure } from "../../../origin-gpu/containers/container.ts";
 import type { AssignedApp, AssignedVersion, BoxReport } from "../../../routing/wire/deployments.ts";
 import { ManualTimers } from "./manual-timers.ts";
 
 const CODE = (version: number) => String(version).repeat(64);
 
-function version(number: number): AssignedVersion {
+function version(number: number, more: Partial<AssignedVersion> = {}): AssignedVersion {
   const code = { hash: CODE(number), bytes: 1 };
-  return { version: number, content: { config: {}, code, endpoints: [] }, urls: {}, secrets: {} };
+  const content = { config: {}, code, endpoints: [] };
+  return { version: number, content, urls: {}, secrets: {}, ...more };
 }
 
 function app(desired: { serving?: number; candidate?: number }, id = "ap-1"): AssignedApp {
@@ -92,6 +94,8 @@ class Box {
   /** The box asks the serving version to make room. */
   makeRoom: (() => void) | undefined;
   hasClaims = false;
+  /** As the version that serves here was told last. */
+  scaling: ScalingByFunction = {};
 
   /** What is reported, as `v2 ready`. */
   get states(): string[] {
@@ -129,6 +133,9 @@ class Box {
     abandon: async () => {
       this.events.push("abandon");
       this.starting?.reject(new StartFailure("starting_failed", "superseded"));
+    },
+    rescale: (scaling) => {
+      this.scaling = scaling;
     },
   };
 
@@ -306,6 +313,35 @@ describe("an app that is assigned to a box", () => {
     await box.started();
     expect(box.events).toEqual(["begin 1", "release 1", "prepare 1", "switch", "release 1"]);
     expect(box.states).toEqual(["v1 serving"]);
+  });
+
+  test("has other numbers of containers as soon as the gateway says so, and its own again", async () => {
+    const box = await serving(1);
+    const scaling = { web: { min_containers: 2 } };
+    await box.told({ ...app({}), serving: version(1, { scaling }) });
+    expect(box.scaling).toEqual(scaling);
+    await box.told(app({ serving: 1 }));
+    expect(box.scaling).toEqual({});
+    expect(box.events).toEqual([]);
+  });
+
+  test("keeps its numbers of containers while the next version is on its way", async () => {
+    const box = await serving(1);
+    const scaling = { web: { max_containers: 7 } };
+    await box.told({ ...app({}), serving: version(2, { scaling }) });
+    expect(box.events).toEqual(["prepare 2"]);
+    expect(box.scaling).toEqual({});
+    await box.started();
+    expect(box.states).toEqual(["v2 serving"]);
+    expect(box.scaling).toEqual(scaling);
+  });
+
+  test("that was scaled while it was loaded begins with the numbers of that moment", async () => {
+    const box = new Box();
+    const scaling = { web: { min_containers: 3 } };
+    await box.told({ ...app({}), serving: version(1, { scaling }) });
+    expect(box.events).toEqual(["begin 1"]);
+    expect(box.scaling).toEqual(scaling);
   });
 
   test("stops when it is not assigned any more", async () => {

@@ -56,7 +56,9 @@ const countingPython: UsePython = async ({ function: name, python }) => {
 
 test("a version runs in a copy of its code, with its secrets, and holds its Python until it is started", async () => {
   const { versionLoader, events } = loader(countingPython);
-  const loaded = await versionLoader.load(ASSIGNMENT, version(ENDPOINT), (state) => {
+  const scaling = { web: { min_containers: 2 } };
+  const assigned = { ...version(ENDPOINT), scaling };
+  const loaded = await versionLoader.load(ASSIGNMENT, assigned, (state) => {
     events.push(state);
   });
   expect(events).toEqual(["fetch true", "unpack ap-1-v3", "preparing"]);
@@ -68,6 +70,7 @@ test("a version runs in a copy of its code, with its secrets, and holds its Pyth
     urls: { web: "https://web" },
     reachableUrls: { web: "http://127.0.0.1:1" },
     endpoints: [{ directory: "/code/sub", env: { TOKEN: "secret" } }],
+    scaling,
   });
   expect(held).toEqual(["web"]);
   loaded.release();

@@ -205,7 +205,7 @@ test("an endpoint that is rescaled starts what its new minimum demands", async (
   const settings = serverEndpoint();
   const { endpoint } = endpointOf(settings);
   await endpoint.ready;
-  endpoint.rescale({ minContainers: 2, maxContainers: 2 });
+  endpoint.rescale({ min_containers: 2, max_containers: 2 });
   await expect.poll(() => endpoint.activity.ready, PATIENCE).toBe(2);
   expect(endpoint.containers).toHaveLength(2);
   const [one] = endpoint.containers;
