@@ -1,5 +1,5 @@
 /**
- * The operations that a gateway asks of this agent (routing/wire/operations.ts): those about calls are answered
+ * The operations that a gateway asks of this agent (routing/wire/agent-operations.ts): those about calls are answered
  * here, those about deployed apps by the parts that have them.
  */
 import type { Failure } from "../routing/wire/messages.ts";

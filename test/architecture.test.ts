@@ -41,7 +41,6 @@ const REASONS: Readonly<Record<string, string>> = {
     "one state machine: each event of calls and containers, and its effects",
   "origin-gpu/examples/demo/server.ts": "a user copies it as one file",
   "routing/wire/multiplexer.ts": "one state machine: every frame and what it does to the streams",
-  "routing/wire/operations.ts": "two tables, of what gateway and agent ask each other",
 };
 
 describe("the repository", () => {

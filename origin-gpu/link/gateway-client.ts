@@ -8,7 +8,7 @@ import {
   type GatewayOperationRequest,
   type GatewayOperationValue,
   operationPath,
-} from "../../routing/wire/operations.ts";
+} from "../../routing/wire/gateway-operations.ts";
 import type { GatewayAddress } from "./gateway-address.ts";
 
 /** Of a refusal, for the operator. */

@@ -1,5 +1,5 @@
 /**
- * Answers operations (routing/wire/operations.ts) at the agent: finds the handler of an OPEN that names one,
+ * Answers operations (routing/wire/agent-operations.ts) at the agent: finds the handler of an OPEN that names one,
  * with its parameters read by the table's schema, and forms what the handler says into frames.
  */
 import type { OperationHead } from "../../routing/wire/heads.ts";
@@ -11,7 +11,7 @@ import {
   type AgentOperationValue,
   isAgentOperation,
   parseParameters,
-} from "../../routing/wire/operations.ts";
+} from "../../routing/wire/agent-operations.ts";
 import { ProtocolError } from "../../routing/wire/frames.ts";
 
 /** A stream that an OPEN has begun, with the first bytes of its body. */

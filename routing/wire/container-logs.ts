@@ -2,7 +2,9 @@
 import * as z from "zod";
 
 /** A container's id, as the agent makes it. */
-export const CONTAINER_ID = z.string().regex(/^ct-[0-9a-f]{1,40}$/, "must be ct- and hex digits");
+export const CONTAINER_ID_FORM = /^ct-[0-9a-f]{1,40}$/;
+
+export const CONTAINER_ID = z.string().regex(CONTAINER_ID_FORM, "must be ct- and hex digits");
 
 /** The agent holds as many lines in memory before it sends the first. */
 export const MAX_TAIL_LINES = 10_000;

@@ -9,6 +9,12 @@ import { ProtocolError } from "./frames.ts";
 import { hasControlCharacter, HEADER_LINE_OVERHEAD_BYTES } from "./headers.ts";
 import { MAX_HEADER_BYTES } from "./limits.ts";
 import { parseObject } from "./messages.ts";
+import {
+  isRequestSession,
+  isResponseSession,
+  type RequestSession,
+  type ResponseSession,
+} from "./sessions.ts";
 
 /** A request's head as the edge understood it, once: routing, authorization and the app see the same. */
 export interface RequestHead {
@@ -28,6 +34,8 @@ export interface RequestHead {
   joins?: boolean;
   /** A WebSocket handshake: 128 random bits in hex that the dial-back must name. */
   websocket?: string;
+  /** Where the endpoint has affinity. */
+  session?: RequestSession;
 }
 
 /** A response's head. For a WebSocket, status 101 announces the dial-back. */
@@ -40,6 +48,8 @@ export interface ResponseHead {
   length?: number;
   /** Milliseconds: waiting for a permit, waiting for a container to start, waiting for the app's headers. */
   timing?: { queue: number; start: number; app: number };
+  /** Where the request has a session. */
+  session?: ResponseSession;
 }
 
 /** The head of an OPEN that asks the agent itself (operations.ts). */
@@ -86,13 +96,16 @@ function requestHead(object: object): RequestHead {
   if (head.joins !== undefined && typeof head.joins !== "boolean") {
     throw new ProtocolError("open: joins is not a boolean");
   }
+  if (head.session !== undefined && !isRequestSession(head.session)) {
+    throw new ProtocolError("open: session is not a list of keys with a container");
+  }
   return head as RequestHead;
 }
 
 /** @throws {ProtocolError} for a head that no Response can have; values are never quoted */
 export function parseResponseHead(text: string): ResponseHead {
   const head = parseObject(text, "head") as Partial<ResponseHead>;
-  const { status, headers, length, timing } = head;
+  const { status, headers, length, timing, session } = head;
   if (!isStatus(status)) throw new ProtocolError("head: status is neither 101 nor 200 to 599");
   if (!arePairs(headers)) throw new ProtocolError("head: headers is not a list of pairs");
   // JSON spells control characters and lone surrogates with a backslash, DEL excepted. Most heads have neither.
@@ -104,6 +117,9 @@ export function parseResponseHead(text: string): ResponseHead {
   }
   if (timing !== undefined && !isTiming(timing)) {
     throw new ProtocolError("head: timing is not three durations");
+  }
+  if (session !== undefined && !isResponseSession(session)) {
+    throw new ProtocolError("head: session is not a container with a state");
   }
   return head as ResponseHead;
 }

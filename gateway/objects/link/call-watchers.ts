@@ -14,7 +14,7 @@ import {
 import { type CallStatusReport, MAX_ASKED_CALLS } from "../../../routing/wire/call-descriptions.ts";
 import { ProtocolError } from "../../../routing/wire/frames.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
-import { operationHead, parseOperationValue } from "../../../routing/wire/operations.ts";
+import { operationHead, parseOperationValue } from "../../../routing/wire/agent-operations.ts";
 import { attemptResponse } from "../../contracts/attempt.ts";
 import type { AgentAnswer } from "./agent-question.ts";
 

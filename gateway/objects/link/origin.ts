@@ -18,7 +18,7 @@ import {
   type Welcome,
 } from "../../../routing/wire/messages.ts";
 import type { Stream } from "../../../routing/wire/multiplexer.ts";
-import { operationHead } from "../../../routing/wire/operations.ts";
+import { operationHead } from "../../../routing/wire/agent-operations.ts";
 import { observerOf, reportError } from "../../contracts/observer.ts";
 import type { Env } from "../../contracts/env.ts";
 import {

@@ -3,7 +3,10 @@
  * WebSocket. Each request carries the box's credential, which is verified before anything else.
  */
 import { Hono } from "hono";
-import { GATEWAY_OPERATIONS, type GatewayOperationName } from "../../../routing/wire/operations.ts";
+import {
+  GATEWAY_OPERATIONS,
+  type GatewayOperationName,
+} from "../../../routing/wire/gateway-operations.ts";
 import type { Env } from "../../contracts/env.ts";
 import { type AgentRequest, readAgentRequest } from "./agent-request.ts";
 import { answerAssignments, takeReport } from "./assignments.ts";

@@ -5,7 +5,7 @@ import {
   type GatewayOperationName,
   type GatewayOperationParameters,
   type GatewayOperationRequest,
-} from "../../../routing/wire/operations.ts";
+} from "../../../routing/wire/gateway-operations.ts";
 import type { Env } from "../../contracts/env.ts";
 import { INCARNATION } from "../../contracts/link.ts";
 import { type BodyProblem, BodyReader } from "../edge/body-reader.ts";

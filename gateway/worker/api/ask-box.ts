@@ -4,7 +4,7 @@ import type {
   AgentOperationName,
   AgentOperationParameters,
   AgentOperationValue,
-} from "../../../routing/wire/operations.ts";
+} from "../../../routing/wire/agent-operations.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";

@@ -1,7 +1,7 @@
 /**
  * The box of a call under an Idempotency-Key. Each key has one home among an endpoint's boxes. After a change of the
  * boxes a key may have another home than before, while its former home still holds its call. Each former home is
- * asked first: one that knows the key keeps it, and one that does not releases it (routing/wire/operations.ts). A
+ * asked first: one that knows the key keeps it, and one that does not releases it (routing/wire/agent-operations.ts). A
  * former home that gives no answer may hold the call, so that no other box may run it. Decision 011 has the reasons.
  */
 import { err, ok, type Result } from "../../../base/result.ts";

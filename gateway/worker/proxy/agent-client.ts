@@ -16,7 +16,7 @@ import {
   type AgentOperationValue,
   operationHead,
   parseOperationValue,
-} from "../../../routing/wire/operations.ts";
+} from "../../../routing/wire/agent-operations.ts";
 import {
   asciiJson,
   type Attempt,

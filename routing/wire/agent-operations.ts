@@ -1,21 +1,8 @@
 /**
- * The operations that gateway and agent ask of each other beside calls: two tables, one row an operation, used at both
- * ends.
- * The gateway asks an agent over the link, in an OPEN that names the operation. An agent asks the gateway by an
- * HTTP request with the box's credential. To add an operation, add a row; the compiler names what is missing.
+ * The operations that the gateway asks of an agent beside calls: one row each, used at both ends. The gateway asks over
+ * the link, in an OPEN that names the operation. To add an operation, add a row; the compiler names what is missing.
  */
 import * as z from "zod";
-import { MIB } from "../../base/units.ts";
-import {
-  ASSIGNMENTS,
-  BOX_REPORT,
-  CODE_HASH,
-  ENDPOINT_PAGE,
-  ENDPOINT_PAGE_REQUEST,
-  SECRET_VALUES,
-} from "./deployments.ts";
-import { CONTAINER_PAGE, CONTAINER_PAGE_REQUEST } from "./container-descriptions.ts";
-import { CONTAINER_ID, LOG_QUERY } from "./container-logs.ts";
 import {
   CALL_CURSOR,
   CALL_DESCRIPTION,
@@ -24,10 +11,13 @@ import {
   STATUS_QUERY,
   STATUS_REPORTS,
 } from "./call-descriptions.ts";
+import { CONTAINER_PAGE, CONTAINER_PAGE_REQUEST } from "./container-descriptions.ts";
+import { CONTAINER_ID, LOG_QUERY } from "./container-logs.ts";
+import { CODE_HASH, ENDPOINT_PAGE, ENDPOINT_PAGE_REQUEST } from "./deployments.ts";
 import { ProtocolError } from "./frames.ts";
 import type { OperationHead } from "./heads.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
-import { POOL_LEASE, POOL_USES } from "./pool-leases.ts";
+import { NOTHING, type OperationResult } from "./operation-result.ts";
 
 /** The agent answers from memory. */
 const SHORT_TIMEOUT_MS = 10_000;
@@ -35,20 +25,7 @@ const SHORT_TIMEOUT_MS = 10_000;
 /** The agent unpacks and syncs code before it answers. */
 const CODE_TIMEOUT_MS = 5 * 60_000;
 
-/** The gateway asks its own storage alone. */
-const GATEWAY_TIMEOUT_MS = 20_000;
-
 const WORKSPACE = z.string().max(64);
-
-/** The kinds of an operation's response. */
-type OperationResult =
-  /** A JSON value, whole in one frame. */
-  | { readonly kind: "json"; readonly schema: z.ZodType }
-  | { readonly kind: "nothing" }
-  /** Bytes, after a Content-Length. */
-  | { readonly kind: "bytes" }
-  /** Lines of JSON, of unknown length. */
-  | { readonly kind: "lines" };
 
 interface AgentOperation {
   readonly parameters: z.ZodType;
@@ -58,8 +35,6 @@ interface AgentOperation {
   /** Until the first byte of the response, from the last one of the request on. */
   readonly timeoutMs: number;
 }
-
-const NOTHING = { kind: "nothing" } as const;
 
 /** Gateway to agent. A failure is a REFUSE, or a RESET where the response has begun. */
 export const AGENT_OPERATIONS = {
@@ -236,101 +211,4 @@ export function parseOperationValue<Name extends AgentOperationName>(
   const parsed = result.schema.safeParse(parseObject(text, name));
   if (!parsed.success) throw new ProtocolError(`${name}: ${z.prettifyError(parsed.error)}`);
   return parsed.data as AgentOperationValue<Name>;
-}
-
-interface GatewayOperation {
-  readonly method: "GET" | "POST";
-  /** With its parameters in braces. */
-  readonly path: string;
-  readonly parameters: Readonly<Record<string, z.ZodType<string>>>;
-  /** The request's JSON, and how many bytes it may have. */
-  readonly request?: { readonly schema: z.ZodType; readonly maxBytes: number };
-  readonly result: OperationResult;
-  readonly timeoutMs: number;
-}
-
-/** Agent to gateway. A failure is a status of 400 and above, with one line that begins with `postern: `. */
-export const GATEWAY_OPERATIONS = {
-  /** Everything that the box is to run now. An app that is not listed stops. */
-  assignments: {
-    method: "GET",
-    path: "/_postern/assignments",
-    parameters: {},
-    result: { kind: "json", schema: ASSIGNMENTS },
-    timeoutMs: GATEWAY_TIMEOUT_MS,
-  },
-  /** Reports all that the box has: after each change, and after each welcome of its link 0. */
-  report: {
-    method: "POST",
-    path: "/_postern/report",
-    parameters: {},
-    // Some hundred versions, each with the last lines of a container.
-    request: { schema: BOX_REPORT, maxBytes: 4 * MIB },
-    result: NOTHING,
-    timeoutMs: GATEWAY_TIMEOUT_MS,
-  },
-  /** The box's shares of the pools that other boxes run too, for all that it says; 409 for a second agent of a box. */
-  poolShares: {
-    method: "POST",
-    path: "/_postern/pools",
-    parameters: {},
-    request: { schema: POOL_USES, maxBytes: 4 * MIB },
-    result: { kind: "json", schema: POOL_LEASE },
-    timeoutMs: GATEWAY_TIMEOUT_MS,
-  },
-  /** The secrets of an app that the box announces: 403 where it announces none, 404 where one is missing. */
-  secrets: {
-    method: "POST",
-    path: "/_postern/secrets",
-    parameters: {},
-    request: {
-      schema: z.object({
-        environment: z.string().max(64),
-        names: z.array(z.string().max(64)).max(100),
-      }),
-      maxBytes: 64 * 1024,
-    },
-    result: { kind: "json", schema: SECRET_VALUES },
-    timeoutMs: GATEWAY_TIMEOUT_MS,
-  },
-  /** Packed code, from another box that has it; 404 where none is connected. */
-  code: {
-    method: "GET",
-    path: "/_postern/code/{hash}",
-    parameters: { hash: CODE_HASH },
-    result: { kind: "bytes" },
-    timeoutMs: GATEWAY_TIMEOUT_MS,
-  },
-} as const satisfies Record<string, GatewayOperation>;
-
-export type GatewayOperationName = keyof typeof GATEWAY_OPERATIONS;
-
-type Row<Name extends GatewayOperationName> = (typeof GATEWAY_OPERATIONS)[Name];
-
-export type GatewayOperationParameters<Name extends GatewayOperationName> = {
-  readonly [Key in keyof Row<Name>["parameters"]]: string;
-};
-
-/** The JSON of an operation's request; undefined where it has none. */
-export type GatewayOperationRequest<Name extends GatewayOperationName> =
-  Row<Name> extends { request: { schema: infer Schema extends z.ZodType } }
-    ? z.output<Schema>
-    : undefined;
-
-/** The JSON of an operation's response; undefined where it has none. */
-export type GatewayOperationValue<Name extends GatewayOperationName> = Row<Name>["result"] extends {
-  schema: infer Schema extends z.ZodType;
-}
-  ? z.output<Schema>
-  : undefined;
-
-/** An operation's path with its parameters in place. */
-export function operationPath<Name extends GatewayOperationName>(
-  name: Name,
-  parameters: GatewayOperationParameters<Name>,
-): string {
-  const values: Readonly<Record<string, string>> = parameters;
-  return GATEWAY_OPERATIONS[name].path.replace(/\{(\w+)\}/g, (_, key: string) =>
-    encodeURIComponent(values[key] ?? ""),
-  );
 }
