@@ -26,6 +26,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   // The same with Node's own modules, for agent and commands.
   "base/node": { rooms: ["base", "base/runtime"], packages: ["node:*"] },
   "routing/wire": { rooms: ["base"], packages: ["zod"], pure: true },
+  // Session keys, for the edge that finds them in requests and for the agent that learns them from responses.
+  "routing/affinity": { rooms: ["base"], packages: [], pure: true },
   routing: { rooms: ["base", "routing/wire"], packages: [], pure: true },
   // The HTTP API, for the gateway that serves it and the command that calls it.
   api: { rooms: ["base", "routing", "routing/wire"], packages: ["zod"], pure: true },
@@ -40,7 +42,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: [],
   },
   "gateway/worker": {
-    rooms: ["gateway/contracts", "api", "base", "base/runtime", "routing", "routing/wire", "auth"],
+    rooms: [
+      "gateway/contracts",
+      "api",
+      "base",
+      "base/runtime",
+      "routing",
+      "routing/affinity",
+      "routing/wire",
+      "auth",
+    ],
     packages: ["hono", "hono/*", "zod"],
   },
   "gateway/objects": {
@@ -48,11 +59,23 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: ["cloudflare:workers", "zod"],
   },
   "origin-gpu": {
-    rooms: ["base/node", "base", "base/runtime", "routing/wire", "auth", "origin-gpu/core"],
+    rooms: [
+      "base/node",
+      "base",
+      "base/runtime",
+      "routing/affinity",
+      "routing/wire",
+      "auth",
+      "origin-gpu/core",
+    ],
     packages: ["node:*", "undici", "smol-toml", "zod", "ignore", "tar"],
   },
   // Decisions of the agent without its processes and its clock.
-  "origin-gpu/core": { rooms: ["base", "routing/wire"], packages: [], pure: true },
+  "origin-gpu/core": {
+    rooms: ["base", "routing/affinity", "routing/wire"],
+    packages: [],
+    pure: true,
+  },
   // What users copy stands alone.
   "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
   cli: {
