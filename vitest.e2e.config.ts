@@ -4,11 +4,12 @@ import { defineConfig } from "vitest/config";
 const byRequests = process.env["E2E_WAY"] === "requests";
 const preload = new URL("test/support/by-requests.ts", import.meta.url).href;
 
-/** Real gateway, real agent, real servers. One file at a time: they measure and they share two cores. */
+/** Real gateway, real agent, real servers. */
 export default defineConfig({
   test: {
     include: ["test/e2e/**/*.test.ts"],
-    fileParallelism: false,
+    // A file has processes, directories and ports of its own, and waits for most of its time. Two cores carry three.
+    maxWorkers: 3,
     ...(byRequests && { env: { NODE_OPTIONS: `--import=${preload}` } }),
     testTimeout: 120_000,
     // A busy machine needs more than the second that Vitest gives.

@@ -58,7 +58,7 @@ test("a box that dials again is let in, with the room that was kept for it and w
   }
   fill(disk);
   await redial();
-  const [said] = await gateway.process.waitForErrorOutput(/the gateway's disk is full: .*/);
+  const [said] = await gateway.process.waitForErrorOutput(/the gateway's disk is full: make .*/);
   expect(said).toContain(`make room on the file system of ${join(disk.path, "state", "reserve")}`);
 
   // The room that was given up goes to somebody else.

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { ownAccess } from "../../cli/access.ts";
 import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
 import { open } from "../support/http-client.ts";
-import { commandLine, type ManagedProcess, processTree } from "../support/processes.ts";
+import { commandLine, type ManagedProcess, processTree, signalAll } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const LEASE_S = 3;
@@ -144,7 +144,7 @@ test("without the gateway a box keeps its containers and starts none, and goes o
   await agent.waitForErrorOutput(/no lease for endpoints .* none is started until the gateway/);
   expect(servers("gpu-2").length).toBeGreaterThan(0);
   // min_containers is one, which is not kept up without a lease.
-  for (const pid of servers("gpu-2")) process.kill(pid, "SIGKILL");
+  signalAll(servers("gpu-2"), "SIGKILL");
   await agent.waitForErrorOutput(/ended by itself with signal SIGKILL/);
   await expect.poll(() => servers("gpu-2"), PATIENCE).toEqual([]);
   gateway = await start({ port, stateDirectory });

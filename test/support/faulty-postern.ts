@@ -9,7 +9,13 @@ import { type CuttableProxy, startCuttableProxy } from "./cuttable-proxy.ts";
 import { resetOrigin, startBox } from "./box.ts";
 import { APPS, type Gateway, type GatewayOptions, startGateway } from "./harness.ts";
 import { type Address, send } from "./http-client.ts";
-import { type ManagedProcess, commandLine, processTree, untilGone } from "./processes.ts";
+import {
+  type ManagedProcess,
+  commandLine,
+  processTree,
+  signalAll,
+  untilGone,
+} from "./processes.ts";
 import { mountSmallDisk, type SmallDisk } from "./small-disk.ts";
 import { Stages } from "./stages.ts";
 import { temporaryDirectory } from "./temporary.ts";
@@ -233,14 +239,14 @@ export class FaultyPostern {
   async #killGateway(): Promise<void> {
     const { process: command, port, stateDirectory } = this.#gateway;
     const pids = processTree(command.pid);
-    for (const pid of pids) process.kill(pid, "SIGKILL");
+    signalAll(pids, "SIGKILL");
     await Promise.all(pids.map(async (pid) => await untilGone(pid)));
     this.#gateway = await startGateway({ ...this.#options, port, stateDirectory });
   }
 
   async #killContainer(): Promise<void> {
     const pids = this.#containerPids();
-    for (const pid of pids) process.kill(pid, "SIGKILL");
+    signalAll(pids, "SIGKILL");
     await Promise.all(pids.map(async (pid) => await untilGone(pid)));
   }
 
@@ -278,9 +284,9 @@ function lasting(ms: number, end: () => void): Lift {
 }
 
 function stopped(pids: readonly number[], ms = LASTS_MS): Lift {
-  for (const pid of pids) process.kill(pid, "SIGSTOP");
+  signalAll(pids, "SIGSTOP");
   return lasting(ms, () => {
-    for (const pid of pids) process.kill(pid, "SIGCONT");
+    signalAll(pids, "SIGCONT");
   });
 }
 

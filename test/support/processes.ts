@@ -119,7 +119,7 @@ export class ManagedProcess {
   /** kill -9 of this process and everything below it. */
   killTree(): void {
     if (this.#child.pid === undefined) return;
-    for (const pid of processTree(this.#child.pid).toReversed()) killQuietly(pid);
+    signalAll(processTree(this.#child.pid).toReversed(), "SIGKILL");
   }
 
   async #waitFor<Match>(
@@ -243,10 +243,13 @@ export async function untilGone(pid: number, timeoutMs = 10_000): Promise<void> 
   }
 }
 
-function killQuietly(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // Gone already.
+/** Sends a signal to each of these processes that is there still. */
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
   }
 }

@@ -1,6 +1,6 @@
 /** Directories and ports that belong to one test process and leave nothing behind. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -18,16 +18,25 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-/** A loopback port that nobody listens on now. */
+/** Below the ports that systems give to outgoing connections, and beside those of containers. */
+const FIRST_PORT = 10_000;
+const PORTS = 10_000;
+
+/**
+ * A loopback port that nobody listens on now. No outgoing connection gets it before it is used, and test files that
+ * run at the same time look for theirs at random.
+ */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+  return await new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
 }
