@@ -3,25 +3,26 @@
  * end its work late after a disconnect, or ignore it. The other end is in python/serve_asgi.py. Both ends write one
  * callId a line.
  */
-import type { Duplex } from "node:stream";
+import type { Writable } from "node:stream";
+import type { CommandChannel } from "./launched-command.ts";
 import { LineSplitter } from "./output-lines.ts";
 
 /** The form of the gateway's ids. The launcher is not asked about any other text. */
 const CALL_ID = /^[\w-]{1,128}$/;
 
 export class GivenUpCalls {
-  readonly #channel: Duplex;
+  readonly #writes: Writable;
   readonly #waiting = new Map<string, (() => void)[]>();
   #closed = false;
 
   /** @param channel to the launcher; it closes when the launcher ends */
-  constructor(channel: Duplex) {
-    this.#channel = channel;
+  constructor({ reads, writes }: CommandChannel) {
+    this.#writes = writes;
     const lines = new LineSplitter((call) => this.#ended(call));
-    channel.on("data", (chunk: Buffer) => lines.write(chunk));
+    reads.on("data", (chunk: Buffer) => lines.write(chunk));
     // A launcher that broke off has ended, and its calls with it.
-    channel.on("error", () => channel.destroy());
-    channel.once("close", () => {
+    for (const stream of new Set([reads, writes])) stream.on("error", () => stream.destroy());
+    reads.once("close", () => {
       this.#closed = true;
       for (const call of this.#waiting.keys()) this.#ended(call);
     });
@@ -33,7 +34,7 @@ export class GivenUpCalls {
     await new Promise<void>((resolve) => {
       const waiting = this.#waiting.get(call);
       this.#waiting.set(call, [...(waiting ?? []), resolve]);
-      if (waiting === undefined) this.#channel.write(`${call}\n`);
+      if (waiting === undefined) this.#writes.write(`${call}\n`);
     });
   }
 

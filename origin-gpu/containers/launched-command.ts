@@ -3,11 +3,12 @@
  * whose end is certain, and watched-command.ts, for machines without the means.
  */
 import type { ChildProcess, StdioOptions } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
 
 import type { AppUser } from "../app-user.ts";
 import type { ExitInfo } from "./container.ts";
 
-/** Where a command that was given a channel finds it. */
+/** Where a command that was given a channel finds it: a socket, or a pipe to read and, as the next one, one to write. */
 export const CHANNEL_DESCRIPTOR = 4;
 
 /** The descriptor whose other end the agent holds: it closes when the agent is gone. */
@@ -23,12 +24,44 @@ export interface LaunchOptions {
   readonly markedBy: string;
   /** Run by the supervisor when the agent is gone, in its place. No words, no command. The limit is in seconds. */
   readonly stopCommand?: { readonly command: readonly string[]; readonly limit: number };
-  /** Opens a socket to the command: its `CHANNEL_DESCRIPTOR`. */
+  /** Opens a channel to the command: its `CHANNEL_DESCRIPTOR`. */
   readonly withChannel?: boolean;
+  /** The next agent may take it over, where this machine has the means. */
+  readonly isLeavable?: boolean;
+}
+
+/** The agent's ends of what a command was given. */
+export interface CommandPipes {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly channel: CommandChannel | undefined;
+}
+
+export interface CommandChannel {
+  readonly reads: Readable;
+  readonly writes: Writable;
+}
+
+/** The supervisor's descriptors of what its command was given. */
+export interface PipeNumbers {
+  readonly out: number;
+  readonly err: number;
+  readonly channel?: { readonly to: number; readonly from: number } | undefined;
+}
+
+/** By which the next agent speaks to a supervisor, and takes over its command. */
+export interface LeftDescriptors extends PipeNumbers {
+  /** The supervisor's inner process, which has them. */
+  readonly pid: number;
+  readonly commands: number;
+  readonly reports: number;
 }
 
 export interface LaunchedCommand {
-  readonly child: ChildProcess;
+  /** Undefined where an earlier agent started it. */
+  readonly child: ChildProcess | undefined;
+  /** Besides those of the child; undefined where it has none. */
+  readonly pipes: Promise<CommandPipes | undefined>;
   /** The command's first process, which is the number of its group. Undefined where nothing could be started. */
   readonly started: Promise<number | undefined>;
   /** How that process ended; others of its group may still be there. */
@@ -39,6 +72,8 @@ export interface LaunchedCommand {
   signal(signal: NodeJS.Signals): void;
   /** Ends everything, wherever it has gone. */
   kill(): void;
+  /** As `SupervisorConnection.linger`; absent where nothing could do that. */
+  linger?(seconds: number, key: string): Promise<LeftDescriptors | undefined>;
 }
 
 /** Output is read by the agent. */
@@ -48,9 +83,9 @@ export function stdioOf({ withChannel = false }: LaunchOptions): StdioOptions {
 
 /** A child's pipes: none where it could not be started, for which Node's types have no word. */
 export function pipesOf(
-  child: ChildProcess,
+  child: ChildProcess | undefined,
 ): readonly (ChildProcess["stdio"][number] | undefined)[] {
-  const pipes: ChildProcess["stdio"] | undefined = child.stdio;
+  const pipes: ChildProcess["stdio"] | undefined = child?.stdio;
   return pipes ?? [];
 }
 

@@ -22,12 +22,12 @@ import { containerEnvironment, pathWithNode } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
-import { allocatePort, isPortFree, releasePort } from "./ports.ts";
+import { choosePort, freeOrigins } from "./container-port.ts";
 import { listensElsewhere, SUSPECTED_AFTER_MS } from "./other-port.ts";
 import { isAnothersPort } from "./port-owner.ts";
 import { NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
 import { ProcessGroup } from "./process-group.ts";
-import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
+import { lateMessage, untilReady } from "./readiness.ts";
 import { StopCommand } from "./stop-command.ts";
 import { sayUnsupervised } from "./supervisor.ts";
 import { warmUp } from "./warm-up.ts";
@@ -99,7 +99,7 @@ export class ProcessContainer implements Container {
       });
       const port = await this.#choosePort();
       signal.throwIfAborted();
-      const candidates = await this.#freeOrigins(port, signal);
+      const candidates = await freeOrigins(port, signal);
       signal.throwIfAborted();
       const leader = await this.#launch(port, python).started;
       signal.throwIfAborted();
@@ -158,23 +158,12 @@ export class ProcessContainer implements Container {
 
   async #choosePort(): Promise<number> {
     const fixed = this.#kind.type === "web_server" ? this.#kind.port : undefined;
-    if (fixed === undefined) {
-      const port = await allocatePort();
-      void this.exited.then(() => releasePort(port));
-      return port;
-    }
+    const port = await choosePort(fixed, this.exited);
     // Its app could not listen there.
-    if (await isPortFree(fixed)) return fixed;
-    throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
-  }
-
-  /** The origins where the container may listen. One that accepts connections before the start is another program's. */
-  async #freeOrigins(port: number, signal: AbortSignal): Promise<string[]> {
-    const origins = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
-    const taken = await Promise.all(
-      origins.map(async (origin) => await acceptsConnections(origin, signal)),
-    );
-    return origins.filter((_, index) => taken[index] === false);
+    if (port === undefined) {
+      throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
+    }
+    return port;
   }
 
   /** Some program may have taken the port since the start. */
@@ -222,7 +211,9 @@ export class ProcessContainer implements Container {
     this.#group = group;
     if (!group.isSupervised) sayUnsupervised(observer);
     void this.#note(group);
-    if (group.channel !== undefined) this.#givenUp = new GivenUpCalls(group.channel);
+    void group.channel().then((channel) => {
+      if (channel !== undefined) this.#givenUp = new GivenUpCalls(channel);
+    });
     void group.leaderExited.then(() => this.#onLeaderExit(group));
     void group.stuck.then(() => this.#onStuck());
     return group;

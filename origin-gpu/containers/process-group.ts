@@ -2,17 +2,18 @@
  * A command with everything that it starts: its output as lines, its end polite where there is time and
  * certain in any case. Knows nothing of servers, ports or readiness.
  */
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { Duplex } from "node:stream";
+import { Duplex, type Readable } from "node:stream";
 
 import { within } from "../../base/runtime/within.ts";
 import type { LogStream } from "../../routing/wire/container-logs.ts";
 import type { ExitInfo } from "./container.ts";
 import {
   CHANNEL_DESCRIPTOR,
+  type CommandChannel,
   type LaunchedCommand,
   type LaunchOptions,
+  type LeftDescriptors,
   pipesOf,
 } from "./launched-command.ts";
 import { LineSplitter } from "./output-lines.ts";
@@ -32,6 +33,8 @@ export interface ProcessGroupOptions extends LaunchOptions {
   readonly onLine: (line: string, stream: LogStream) => void;
   /** Makes its end certain; `undefined` does without. The machine's own by default. */
   readonly supervisor?: CommandSupervisor | undefined;
+  /** Runs already, and need not be launched. */
+  readonly adopted?: LaunchedCommand;
   /** Instead of 5 s. */
   readonly killTimeoutMs?: number;
 }
@@ -59,14 +62,10 @@ export class ProcessGroup {
   /** Never throws: a command that can't be started is one that ends at once, and says why. */
   constructor(options: ProcessGroupOptions) {
     this.#options = options;
-    const supervisor = "supervisor" in options ? options.supervisor : findSupervisor();
-    this.#command =
-      supervisor === undefined
-        ? new WatchedCommand(options)
-        : new SupervisedCommand(supervisor, options);
+    this.#command = options.adopted ?? launched(options);
     const { child, started, leaderExited } = this.#command;
-    this.isSupervised = supervisor !== undefined;
-    child.once("error", (error) => {
+    this.isSupervised = !(this.#command instanceof WatchedCommand);
+    child?.once("error", (error) => {
       const line = `postern: can't be started in ${options.directory}: ${error.message}`;
       options.onLine(line, "postern");
     });
@@ -74,21 +73,38 @@ export class ProcessGroup {
     this.leaderExited = leaderExited;
     this.stuck = this.#stuck.promise;
     this.#outputClosed = Promise.all([
-      this.#read(child.stdout, "stdout"),
-      this.#read(child.stderr, "stderr"),
+      this.#read(child?.stdout, "stdout"),
+      this.#read(child?.stderr, "stderr"),
+      this.#readPipes(),
     ]);
     this.exited = this.#end();
   }
 
-  /** The agent's end of it. */
-  get channel(): Duplex | undefined {
-    const channel = pipesOf(this.#command.child)[CHANNEL_DESCRIPTOR];
-    return channel instanceof Duplex ? channel : undefined;
+  /** The agent's end of the command's channel; undefined where it has none. */
+  async channel(): Promise<CommandChannel | undefined> {
+    const pipes = await this.#command.pipes;
+    if (pipes !== undefined) return pipes.channel;
+    const socket = pipesOf(this.#command.child)[CHANNEL_DESCRIPTOR];
+    return socket instanceof Duplex ? { reads: socket, writes: socket } : undefined;
   }
 
-  /** The number of the supervisor's outer process. */
+  /** The number of the supervisor's outer process; undefined where there is none, or an earlier agent knows it. */
   get supervisor(): number | undefined {
-    return this.isSupervised ? this.#command.child.pid : undefined;
+    return this.isSupervised ? this.#command.child?.pid : undefined;
+  }
+
+  /**
+   * Lets it run on when this agent ends, for another one within so many seconds. From then on this one reads nothing
+   * of it any more.
+   * @param key the next agent gets it from the supervisor
+   * @returns undefined where that can't be: the command goes on as it was
+   */
+  async leave(seconds: number, key: string): Promise<LeftDescriptors | undefined> {
+    const left = await this.#command.linger?.(seconds, key);
+    if (left === undefined) return undefined;
+    const pipes = await this.#command.pipes;
+    for (const stream of [pipes?.stdout, pipes?.stderr]) stream?.destroy();
+    return left;
   }
 
   /**
@@ -116,6 +132,9 @@ export class ProcessGroup {
     clearTimeout(this.#stuckTimer);
     await within(LAST_OUTPUT_MS, this.#outputClosed);
     for (const stream of pipesOf(this.#command.child)) stream?.destroy();
+    const pipes = await this.#command.pipes;
+    for (const stream of [pipes?.stdout, pipes?.stderr]) stream?.destroy();
+    for (const stream of [pipes?.channel?.reads, pipes?.channel?.writes]) stream?.destroy();
     return exit;
   }
 
@@ -125,10 +144,12 @@ export class ProcessGroup {
     this.#command.kill();
   }
 
-  async #read(
-    output: ChildProcess["stdout"] | undefined,
-    stream: "stdout" | "stderr",
-  ): Promise<void> {
+  async #readPipes(): Promise<void> {
+    const pipes = await this.#command.pipes;
+    await Promise.all([this.#read(pipes?.stdout, "stdout"), this.#read(pipes?.stderr, "stderr")]);
+  }
+
+  async #read(output: Readable | null | undefined, stream: "stdout" | "stderr"): Promise<void> {
     if (!output) return;
     const { onLine } = this.#options;
     const splitter = new LineSplitter((line) => onLine(line, stream));
@@ -141,4 +162,11 @@ export class ProcessGroup {
     await once(output, "close").catch(() => undefined);
     limiter.end();
   }
+}
+
+function launched(options: ProcessGroupOptions): LaunchedCommand {
+  const supervisor = "supervisor" in options ? options.supervisor : findSupervisor();
+  return supervisor === undefined
+    ? new WatchedCommand(options)
+    : new SupervisedCommand(supervisor, options);
 }

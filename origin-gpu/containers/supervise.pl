@@ -1,15 +1,22 @@
 # Runs a container's command so that nothing of it outlives its end, whatever its processes do.
 #
-#   perl supervise.pl PRCTL SETSID LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
+#   perl supervise.pl PRCTL SETSID DUP3 PIPES LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
 #
-# PRCTL and SETSID are numbers of system calls here. STOP are the COUNT words of a command that ends what is no process
-# of the container, within LIMIT seconds. The agent runs it at a stop, and this program where the agent is gone.
+# PRCTL, SETSID and DUP3 are numbers of system calls here. PIPES is 2 where another agent may take the command over with
+# its output, 4 where it has a channel too, and 0 where that can't be. STOP are the COUNT words of a command that ends what
+# is no process of the container, within LIMIT seconds. The agent runs it at a stop, and this program where the agent is
+# gone.
 #
 # The agent starts this program as a process of its own group, with descriptor 3 to the agent:
 #
-#   from the agent   signal N   to each process of the command's group, while the command itself runs
-#                    kill       ends everything that is left; so does the end of the agent, after STOP
-#   to the agent     started PID, failed REASON, exited CODE SIGNAL
+#   from the agent   opened             the agent reads the pipes by /proc; `refused`: the command gets what it has else
+#                    signal N           to each process of the command's group, while the command itself runs
+#                    kill               ends everything that is left; so does the end of the agent, after STOP
+#                    linger N KEY       the end of the agent ends nothing, unless no other one adopts within N seconds
+#   to the agent     pipes PID OUT ERR [TO FROM]   this program's descriptors, before the command starts
+#                    lingers PID COMMANDS REPORTS  those by which the next agent speaks to this program
+#                    started PID, failed REASON, exited CODE SIGNAL
+#   next agent       reads `left KEY`, and writes `adopt` or `kill`; after `adopt` it is the agent
 #
 # The program ends when nothing of the command runs any more, and with code 0 where it has seen that. Two processes
 # make it certain. The inner one is the command's parent, and a subreaper: a process that loses its parent becomes the inner
@@ -18,7 +25,7 @@
 # its signals to itself do not reach them. supervise.py does the same where there is no perl.
 use strict;
 
-my ($prctl, $setsid, $limit, $count, @command) = @ARGV;
+my ($prctl, $setsid, $dup3, $pipes, $limit, $count, @command) = @ARGV;
 my @stop = splice @command, 0, $count;
 
 # Linux's include/uapi/linux/prctl.h.
@@ -32,13 +39,23 @@ sub SIGTERM { 15 }
 sub NO_RESOURCES { 71 }
 # A child's end interrupts the wait for the agent, except in the moment before the wait begins.
 sub LONGEST_WAIT_S { 0.5 }
+# fcntl(2): what a container prints while no agent reads waits in its pipe.
+sub F_SETPIPE_SZ { 1031 }
+sub LARGE_PIPE { 1 << 20 }
+# The command's descriptors of its channel: one to read from, one to write to.
+sub CHANNEL () { 4 }
 # Between two rounds of killing. A killed process is gone within the first, unless a driver holds it.
 sub FIRST_ROUND_S { 0.002 }
 sub LAST_ROUND_S { 0.2 }
 sub STOP_POLL_S { 0.02 }
 
 open(my $agent, "+<&=", 3) or exit NO_RESOURCES;
+# Where this program writes to the agent: the same, until another agent adopts.
+my $reports = $agent;
+# The next agent's ends of these, and what keeps them open until it is there.
+my ($next_agent, $next_reports, @held, $linger_s);
 my $outer = $$;
+my ($out, $err, $to, $from) = make_pipes();
 
 # Before each fork: the command may fork away at once.
 syscall($prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -47,8 +64,42 @@ guard($inner) if $inner != 0;
 syscall($prctl, PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 syscall($prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 my $leader = begin();
-run(@command) if $leader == 0;
+if ($leader == 0) {
+  use_pipes();
+  run(@command);
+}
 supervise();
+
+# Pairs of a reading and a writing end; none where the agent can't open them.
+sub make_pipes {
+  my @made;
+  for (1 .. $pipes) {
+    pipe(my $reading, my $writing) or return;
+    push @made, [$reading, $writing];
+  }
+  return unless @made;
+  my @own = own_ends(@made);
+  report("pipes $$ " . join " ", map { fileno $_ } @own);
+  my $answer = "";
+  until ($answer =~ /\n/) { sysread($agent, $answer, 1, length $answer) or exit NO_RESOURCES }
+  return $answer eq "opened\n" ? @made : ();
+}
+
+# What this program keeps of them: the command sees no end of its pipes while no agent is there.
+sub own_ends {
+  my ($out, $err, $to, $from) = @_;
+  return ($$out[0], $$err[0], defined $to ? ($$to[1], $$from[0]) : ());
+}
+
+# In the command's process.
+sub use_pipes {
+  return unless defined $out;
+  open(STDOUT, ">&", $$out[1]);
+  open(STDERR, ">&", $$err[1]);
+  return unless defined $to;
+  syscall($dup3, fileno $$to[0], CHANNEL, 0);
+  syscall($dup3, fileno $$from[1], CHANNEL + 1, 0);
+}
 
 # Forks. Without a process to fork it tells the agent why, and ends.
 sub begin {
@@ -77,6 +128,7 @@ sub guard {
   my ($inner) = @_;
   leave_output();
   close $agent;
+  close $_ for map { @$_ } grep { defined } $out, $err, $to, $from;
   my $ended;
   do { $ended = waitpid(-1, 0) } until $ended == $inner || $ended == -1;
   end_all();
@@ -86,29 +138,60 @@ sub guard {
 # The inner process.
 sub supervise {
   leave_output();
+  close $_ for map { $$_[1] } grep { defined } $out, $err, $from;
+  close $$to[0] if defined $to;
   my $over = getppid() != $outer;
   $SIG{TERM} = sub { $over = 1 };
   $SIG{CHLD} = sub { };
   $SIG{PIPE} = 'IGNORE';
   report("started $leader");
-  my ($read, $from) = ('', '');
-  vec($read, fileno $agent, 1) = 1;
+  my $said = '';
+  my $deadline;
   until ($over) {
     reap();
-    my $ready = $read;
-    next unless select($ready, undef, undef, LONGEST_WAIT_S) > 0;
-    if (!sysread($agent, $from, 4096, length $from)) {
+    # Nobody else would see the end of the command, or end it.
+    if (defined $deadline && (!defined $leader || time > $deadline)) {
       stop();
       last;
     }
-    while ($from =~ s/^(\w+) ?(\d*)\n//) {
+    my $ready = '';
+    vec($ready, fileno $agent, 1) = 1;
+    next unless select($ready, undef, undef, LONGEST_WAIT_S) > 0;
+    if (!sysread($agent, $said, 4096, length $said)) {
+      if (!defined $next_agent) {
+        stop();
+        last;
+      }
+      ($agent, $reports, $next_agent, $said) = ($next_agent, $next_reports, undef, '');
+      $deadline = time + $linger_s;
+    }
+    while ($said =~ s/^(\w+) ?(\S*) ?(\S*)\n//) {
       # The group's number is its own as long as its first process is not waited for.
       if ($1 eq 'signal') { kill $2, -$leader if defined $leader }
+      elsif ($1 eq 'linger') { linger($2, $3) }
+      elsif ($1 eq 'adopt') {
+        # From here on the end of this agent is seen.
+        @held = ();
+        undef $deadline;
+        report("started $leader");
+      }
       else { $over = 1 }
     }
   }
   end_all();
   exit 0;
+}
+
+# The next agent opens these by /proc. Until then the ends that are held here keep them open.
+sub linger {
+  my ($seconds, $key) = @_;
+  pipe(my $commands, my $held) or return report("failed $!");
+  pipe(my $left, my $to_next) or return report("failed $!");
+  fcntl($$_[0], F_SETPIPE_SZ, LARGE_PIPE) for grep { defined } $out, $err;
+  syswrite $to_next, "left $key\n";
+  ($next_agent, $next_reports, @held) = ($commands, $to_next, $held, $left);
+  $linger_s = $seconds;
+  report("lingers $$ " . fileno($commands) . " " . fileno($left));
 }
 
 # The agent is gone.
@@ -174,5 +257,5 @@ sub children {
 
 sub report {
   my ($line) = @_;
-  syswrite $agent, "$line\n";
+  syswrite $reports, "$line\n";
 }

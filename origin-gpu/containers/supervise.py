@@ -1,11 +1,12 @@
 """Does what supervise.pl does, where there is no perl; that file has the description.
 
-    python3 -I -S supervise.py PRCTL SETSID LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
+    python3 -I -S supervise.py PRCTL SETSID DUP3 PIPES LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
 
-The first two numbers are for supervise.pl alone.
+The first three numbers are for supervise.pl alone.
 """
 
 import ctypes
+import fcntl
 import os
 import select
 import signal
@@ -26,14 +27,17 @@ KEPT = b"POSTERN_KEPT_"
 FIRST_ROUND_S = 0.002
 LAST_ROUND_S = 0.2
 STOP_POLL_S = 0.02
+# fcntl(2): what a container prints while no agent reads waits in its pipe.
+F_SETPIPE_SZ = 1031
+LARGE_PIPE = 1 << 20
 
 
 prctl = ctypes.CDLL(None).prctl
 
 
-def report(line):
+def report(line, to=AGENT):
     try:
-        os.write(AGENT, line.encode() + b"\n")
+        os.write(to, line.encode() + b"\n")
     except OSError:
         pass  # The agent is gone.
 
@@ -71,11 +75,103 @@ def leave_output():
         pass  # There is none.
 
 
+class Pipes:
+    """The command's output, and its channel, where another agent may take it over: pairs of two ends."""
+
+    def __init__(self, count):
+        try:
+            pairs = [os.pipe() for _ in range(count)]
+        except OSError:
+            pairs = []
+        if pairs:
+            self.pairs = pairs
+            report(" ".join(["pipes", str(os.getpid()), *(str(end) for end in self.ends(own=True))]))
+            answer = b""
+            while not answer.endswith(b"\n"):
+                answer += os.read(AGENT, 1) or os._exit(NO_RESOURCES)
+            if answer != b"opened\n":
+                self.close(self.ends(own=True) + self.ends(own=False))
+                pairs = []
+        self.pairs = pairs
+
+    def ends(self, own):
+        """Those that this program keeps, so that the command sees no end of its pipes; or the command's."""
+        return [pair[int((index == 2) == own)] for index, pair in enumerate(self.pairs)]
+
+    @staticmethod
+    def close(ends):
+        for end in ends:
+            os.close(end)
+
+    def use(self):
+        """In the command's process."""
+        for end, descriptor in zip(self.ends(own=False), (1, 2, CHANNEL, CHANNEL + 1)):
+            os.dup2(end, descriptor)
+
+    def enlarge(self):
+        for end in self.ends(own=True)[:2]:
+            try:
+                fcntl.fcntl(end, F_SETPIPE_SZ, LARGE_PIPE)
+            except OSError:
+                pass  # Its user has too many pages in pipes.
+
+
+class Agent:
+    """The agent, and the one that may come after it."""
+
+    def __init__(self, pipes):
+        self.pipes = pipes
+        self.reading = AGENT
+        self.writing = AGENT
+        self.next = None
+        # Keep the next agent's pipes open until it is there.
+        self.held = []
+        self.linger_s = 0
+        self.deadline = None
+
+    def report(self, line):
+        report(line, self.writing)
+
+    def linger(self, seconds, key):
+        """The next agent opens these by /proc."""
+        try:
+            commands, held = os.pipe()
+            left, to_next = os.pipe()
+        except OSError as error:
+            self.report(f"failed {error.strerror}")
+            return
+        self.pipes.enlarge()
+        report(f"left {key}", to_next)
+        self.next, self.held, self.linger_s = (commands, to_next), [held, left], seconds
+        self.report(f"lingers {os.getpid()} {commands} {left}")
+
+    def leave(self):
+        """The agent is gone. Returns False where no other one may come."""
+        if self.next is None:
+            return False
+        os.close(self.reading)
+        (self.reading, self.writing), self.next = self.next, None
+        self.deadline = time.monotonic() + self.linger_s
+        return True
+
+    def adopted(self):
+        """From here on the end of this agent is seen."""
+        Pipes.close(self.held)
+        self.held, self.deadline = [], None
+
+    def read(self):
+        try:
+            return os.read(self.reading, 4096)
+        except OSError:
+            return b""
+
+
 class Processes:
     """The children of this process, with all that became its children by losing their parents."""
 
-    def __init__(self, leader=None):
+    def __init__(self, leader=None, agent=None):
         self.leader = leader
+        self.agent = agent
 
     def reap(self):
         """Returns False when nothing is left."""
@@ -88,7 +184,7 @@ class Processes:
                 return True
             if pid == self.leader:
                 self.leader = None
-                report(f"exited {status >> 8} {status & 127}")
+                self.agent.report(f"exited {status >> 8} {status & 127}")
 
     def signal(self, number):
         """The group's number is its own as long as its first process is not waited for."""
@@ -131,9 +227,10 @@ def children():
             yield int(pid), group
 
 
-def guard(inner):
+def guard(inner, pipes):
     """The outer process."""
     os.close(AGENT)
+    pipes.close(pipes.ends(own=True) + pipes.ends(own=False))
     leave_output()
     while True:
         try:
@@ -160,10 +257,11 @@ def stop(command, limit):
         time.sleep(STOP_POLL_S)
 
 
-def supervise(outer, leader, stop_command, limit):
+def supervise(outer, leader, pipes, stop_command, limit):
     """The inner process."""
     # First, since the descriptors are numbers here: those that are opened later may get the same.
     leave_output()
+    pipes.close(pipes.ends(own=False))
     # The handlers do nothing: the numbers arrive at the other end of this pipe, so that no end is missed.
     noticed, notice = os.pipe()
     os.set_blocking(notice, False)
@@ -171,53 +269,62 @@ def supervise(outer, leader, stop_command, limit):
     signal.set_wakeup_fd(notice)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: None)
-    report(f"started {leader}")
+    agent = Agent(pipes)
+    agent.report(f"started {leader}")
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    processes = Processes(leader)
+    processes = Processes(leader, agent)
     over = os.getppid() != outer
     lines = b""
     while not over:
         processes.reap()
-        ready = select.select([AGENT, noticed], [], [])[0]
+        left_s = None if agent.deadline is None else agent.deadline - time.monotonic()
+        # Nobody else would see the end of the command, or end it.
+        if left_s is not None and (processes.leader is None or left_s <= 0):
+            stop(stop_command, limit)
+            break
+        ready = select.select([agent.reading, noticed], [], [], left_s)[0]
         if noticed in ready:
             over = signal.SIGTERM in os.read(noticed, 4096)
-        if AGENT in ready:
-            received = read_agent()
+        if agent.reading in ready:
+            received = agent.read()
             if received == b"":
-                stop(stop_command, limit)
-                over = True
+                lines = b""
+                if not agent.leave():
+                    stop(stop_command, limit)
+                    over = True
             *complete, lines = (lines + received).split(b"\n")
             for line in complete:
-                if line.startswith(b"signal "):
-                    processes.signal(int(line[7:]))
+                word, *values = line.decode().split(" ")
+                if word == "signal":
+                    processes.signal(int(values[0]))
+                elif word == "linger":
+                    agent.linger(float(values[0]), values[1])
+                elif word == "adopt":
+                    agent.adopted()
+                    agent.report(f"started {processes.leader}")
                 else:
                     over = True
     processes.end()
     os._exit(0)
 
 
-def read_agent():
-    try:
-        return os.read(AGENT, 4096)
-    except OSError:
-        return b""
-
-
-def main(limit, count, *words):
+def main(pipe_count, limit, count, *words):
     stop_command, command = words[: int(count)], words[int(count) :]
     # The agent's descriptor is none of the command's.
     os.set_inheritable(AGENT, False)
     outer = os.getpid()
+    pipes = Pipes(int(pipe_count))
     # Before each fork: the command may fork away at once.
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     inner = begin()
     if inner != 0:
-        guard(inner)
+        guard(inner, pipes)
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     leader = begin()
     if leader == 0:
+        pipes.use()
         run(command)
-    supervise(outer, leader, stop_command, float(limit))
+    supervise(outer, leader, pipes, stop_command, float(limit))
 
 
-main(*sys.argv[3:])
+main(*sys.argv[4:])

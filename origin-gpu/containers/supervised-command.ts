@@ -3,22 +3,23 @@
  * is gone. The programs document what they say to the agent over descriptor 3.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { constants } from "node:os";
 import { Duplex } from "node:stream";
 
 import type { ExitInfo } from "./container.ts";
 import {
   AGENT_DESCRIPTOR,
+  type CommandPipes,
   exitOfError,
   type LaunchedCommand,
   type LaunchOptions,
+  type LeftDescriptors,
   pipesOf,
   stdioOf,
 } from "./launched-command.ts";
 import { launchCommand } from "./launcher.ts";
 import { processesWithVariable, signalQuietly } from "./linux-processes.ts";
-import { LineSplitter } from "./output-lines.ts";
 import type { CommandSupervisor } from "./supervisor.ts";
+import { SupervisorConnection } from "./supervisor-connection.ts";
 
 /**
  * Variables that would change or break the supervisor itself. It gets them under another name, and gives them back to
@@ -27,22 +28,20 @@ import type { CommandSupervisor } from "./supervisor.ts";
 const DISTURBING = /^(?:LD_|PERL)/;
 const KEPT = "POSTERN_KEPT_";
 
-const SIGNAL_NAMES: ReadonlyMap<number, NodeJS.Signals> = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
-);
-
 export class SupervisedCommand implements LaunchedCommand {
   readonly child: ChildProcess;
+  readonly pipes: Promise<CommandPipes | undefined>;
+  readonly started: Promise<number | undefined>;
+  readonly leaderExited: Promise<ExitInfo>;
   readonly gone: Promise<void>;
   readonly #options: LaunchOptions;
-  readonly #started = Promise.withResolvers<number | undefined>();
-  readonly #exited = Promise.withResolvers<ExitInfo>();
-  readonly #supervisor: Duplex | undefined;
+  readonly #connection: SupervisorConnection;
 
   constructor(supervisor: CommandSupervisor, options: LaunchOptions) {
     this.#options = options;
     const [program = "", ...words] = [
       ...supervisor.command,
+      `${pipeCount(options)}`,
       ...stopWords(options),
       ...launchCommand(options),
     ];
@@ -54,7 +53,12 @@ export class SupervisedCommand implements LaunchedCommand {
       stdio: stdioOf(options),
     });
     const pipe = pipesOf(this.child)[AGENT_DESCRIPTOR];
-    this.#supervisor = pipe instanceof Duplex ? pipe : undefined;
+    const socket = pipe instanceof Duplex ? pipe : noSocket();
+    this.#connection = new SupervisorConnection(socket, socket);
+    const { pipes, started, exited } = this.#connection;
+    this.pipes = pipes;
+    this.started = started;
+    this.leaderExited = exited;
     const ended = new Promise<ExitInfo>((resolve) => {
       this.child.once("exit", (code, signal) => resolve({ code, signal }));
       this.child.once("error", (error) => resolve(exitOfError(error)));
@@ -62,61 +66,47 @@ export class SupervisedCommand implements LaunchedCommand {
     this.gone = this.#end(ended);
   }
 
-  get started(): Promise<number | undefined> {
-    return this.#started.promise;
-  }
-
-  get leaderExited(): Promise<ExitInfo> {
-    return this.#exited.promise;
-  }
-
   signal(signal: NodeJS.Signals): void {
-    this.#say(`signal ${constants.signals[signal]}`);
+    this.#connection.signal(signal);
   }
 
   kill(): void {
-    this.#say("kill");
+    this.#connection.kill();
   }
 
-  #say(line: string): void {
-    if (this.#supervisor?.writable === true) this.#supervisor.write(`${line}\n`);
+  /** As `SupervisorConnection.linger`. */
+  async linger(seconds: number, key: string): Promise<LeftDescriptors | undefined> {
+    return await this.#connection.linger(seconds, key);
   }
 
   async #end(ended: Promise<ExitInfo>): Promise<void> {
     // Both supervisors: the outer one is the child, and the inner one holds the pipe.
-    const [exit] = await Promise.all([ended, this.#listen()]);
-    if (exit.signal !== null) this.#sweep();
+    const [exit] = await Promise.all([ended, this.#connection.closed]);
+    if (exit.signal !== null) sweep(this.#options);
     // A supervisor that was killed could not say this any more.
-    this.#started.resolve(undefined);
-    this.#exited.resolve(exit);
+    this.#connection.over(exit);
   }
+}
 
-  /** Resolves when the inner supervisor has ended. */
-  async #listen(): Promise<void> {
-    const pipe = this.#supervisor;
-    if (pipe === undefined) return;
-    const lines = new LineSplitter((line) => this.#onLine(line));
-    pipe.on("data", (chunk: Buffer) => lines.write(chunk));
-    pipe.on("error", () => pipe.destroy());
-    await new Promise((resolve) => pipe.once("close", resolve));
+/** Somebody killed the supervisors: what still carries the mark is found by it. */
+export function sweep({
+  markedBy,
+  environment,
+}: Pick<LaunchOptions, "markedBy" | "environment">): void {
+  for (const pid of processesWithVariable(markedBy, environment[markedBy] ?? "")) {
+    signalQuietly(pid, "SIGKILL");
   }
+}
 
-  #onLine(line: string): void {
-    const [event, ...values] = line.split(" ");
-    const [first = 0, second = 0] = values.map(Number);
-    if (event === "started") this.#started.resolve(first);
-    if (event !== "exited") return;
-    const signal = SIGNAL_NAMES.get(second) ?? null;
-    this.#exited.resolve({ code: signal === null ? first : null, signal });
-  }
+/** Of a supervisor that could not be started. */
+function noSocket(): Duplex {
+  const none = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+  return none.destroy();
+}
 
-  /** Somebody killed the supervisors: what still carries the mark is found by it. */
-  #sweep(): void {
-    const { markedBy, environment } = this.#options;
-    for (const pid of processesWithVariable(markedBy, environment[markedBy] ?? "")) {
-      signalQuietly(pid, "SIGKILL");
-    }
-  }
+function pipeCount({ isLeavable = false, withChannel = false }: LaunchOptions): number {
+  if (!isLeavable) return 0;
+  return withChannel ? 4 : 2;
 }
 
 /** The limit and the number of words of the command that the supervisor runs when the agent is gone, and its words. */

@@ -10,9 +10,11 @@ export interface CommandSupervisor {
   readonly command: readonly string[];
 }
 
-/** prctl and setsid in the kernel's tables of system calls. */
-const SYSTEM_CALLS: Partial<Record<NodeJS.Architecture, readonly [prctl: number, setsid: number]>> =
-  { x64: [157, 112], arm64: [167, 157] };
+/** prctl, setsid and dup3 in the kernel's tables of system calls. */
+const SYSTEM_CALLS: Partial<Record<NodeJS.Architecture, readonly [number, number, number]>> = {
+  x64: [157, 112, 292],
+  arm64: [167, 157, 24],
+};
 
 const scriptOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 

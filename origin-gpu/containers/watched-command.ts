@@ -19,6 +19,7 @@ const WATCH = fileURLToPath(new URL("watch.sh", import.meta.url));
 
 export class WatchedCommand implements LaunchedCommand {
   readonly child: ChildProcess;
+  readonly pipes = Promise.resolve(undefined);
   readonly started: Promise<number | undefined>;
   readonly leaderExited: Promise<ExitInfo>;
   readonly gone: Promise<void>;

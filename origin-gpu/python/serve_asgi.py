@@ -8,8 +8,9 @@ the app's directory. Needs the standard library and uvicorn, with whatever loop,
 implementation uvicorn finds. What a user can get wrong ends in one line "postern: ..." on stderr and exit
 code 1, after a traceback where the mistake is inside the user's own code.
 
-The channel is a socket to the agent. The agent writes the id of a call that it gave up, as one line; it
-gets the line back when the app no longer works on that call, and never will.
+The channel is a socket to the agent, or a pipe to read whose next descriptor is one to write. The agent
+writes the id of a call that it gave up, as one line; it gets the line back when the app no longer works on
+that call, and never will.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import inspect
 import os
 import signal
 import socket
+import stat
 import sys
 import traceback
 
@@ -192,9 +194,7 @@ class Calls:
 
     async def listen(self, descriptor):
         """Answers the agent until it is gone."""
-        channel = socket.socket(fileno=descriptor)
-        channel.set_inheritable(False)
-        reader, self.writer = await asyncio.open_unix_connection(sock=channel)
+        reader, self.writer = await open_channel(descriptor)
         while True:
             line = await reader.readline()
             if not line.endswith(b"\n"):
@@ -205,6 +205,21 @@ class Calls:
                 self.given_up.popitem(last=False)
             if call not in self.running:
                 self.tell(call)
+
+
+async def open_channel(descriptor):
+    """Returns what reads lines, and what writes."""
+    os.set_inheritable(descriptor, False)
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
+    os.set_inheritable(descriptor + 1, False)
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(
+        functools.partial(asyncio.StreamReaderProtocol, reader), open(descriptor, "rb", 0)
+    )
+    writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, open(descriptor + 1, "wb", 0))
+    return reader, writer
 
 
 def call_of(scope):

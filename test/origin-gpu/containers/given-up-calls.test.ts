@@ -27,7 +27,7 @@ async function isSettled(promise: Promise<void>): Promise<boolean> {
 describe("a call that was given up", () => {
   test("has ended when the launcher says so, however its lines come", async () => {
     const launcher = new Launcher();
-    const calls = new GivenUpCalls(launcher);
+    const calls = new GivenUpCalls({ reads: launcher, writes: launcher });
     const [first, second] = [calls.ended("c-1"), calls.ended("c-2")];
     expect(launcher.asked).toBe("c-1\nc-2\n");
     launcher.push("c-2\nc-");
@@ -39,7 +39,7 @@ describe("a call that was given up", () => {
 
   test("is asked about once, for all who wait", async () => {
     const launcher = new Launcher();
-    const calls = new GivenUpCalls(launcher);
+    const calls = new GivenUpCalls({ reads: launcher, writes: launcher });
     const both = [calls.ended("c-1"), calls.ended("c-1")];
     expect(launcher.asked).toBe("c-1\n");
     launcher.push("c-1\n");
@@ -48,7 +48,7 @@ describe("a call that was given up", () => {
 
   test("has ended with its launcher", async () => {
     const launcher = new Launcher();
-    const calls = new GivenUpCalls(launcher);
+    const calls = new GivenUpCalls({ reads: launcher, writes: launcher });
     const waiting = calls.ended("c-1");
     launcher.destroy(new Error("gone"));
     await waiting;
@@ -58,7 +58,7 @@ describe("a call that was given up", () => {
 
   test("is not asked about by a name that is none", async () => {
     const launcher = new Launcher();
-    await new GivenUpCalls(launcher).ended("c-1\nc-2");
+    await new GivenUpCalls({ reads: launcher, writes: launcher }).ended("c-1\nc-2");
     expect(launcher.asked).toBe("");
   });
 });

@@ -164,7 +164,7 @@ describe.each(SUPERVISORS)("a command under %s", (_name, supervisor) => {
   ])("ends after its stop command when the agent is gone, %s", async (_how, limit, script) => {
     const file = join(temporaryDirectory(), "stopped");
     const stop = ["sh", "-c", script, file];
-    const words = [limit, `${stop.length}`, ...stop, "sleep", "1000"];
+    const words = ["0", limit, `${stop.length}`, ...stop, "sleep", "1000"];
     const [program = "", ...rest] = [...supervisor.command, ...words];
     const child = spawn(program, rest, { stdio: ["ignore", "ignore", "ignore", "pipe"] });
     const exited = once(child, "exit");
