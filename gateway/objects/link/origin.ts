@@ -44,6 +44,7 @@ import {
 } from "../../contracts/link.ts";
 import { drainBody } from "../../contracts/drained-body.ts";
 import { linkName, workspaceStub } from "../../contracts/stubs.ts";
+import { hasLeft, watchCall } from "../../contracts/watched-calls.ts";
 import { AgentQuestion, type AgentAnswer, askOverOthers } from "./agent-question.ts";
 import { attachAgain, type OwnLink } from "./attach-again.ts";
 import { CallWatchers } from "./call-watchers.ts";
@@ -59,7 +60,7 @@ import {
 } from "./link-connection.ts";
 import { Notification } from "./notification.ts";
 import { PendingDial } from "./pending-dial.ts";
-import { noLink, revokedBox, unknownCall } from "./refusals.ts";
+import { clientLeft, noLink, revokedBox, unknownCall } from "./refusals.ts";
 import { StreamResponse } from "./stream-response.ts";
 import type { Resume } from "./stream-response-options.ts";
 import { WatchedClients } from "./watched-clients.ts";
@@ -183,12 +184,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   async #open(request: Request): Promise<Response> {
-    const link = this.#welcomed() ?? (await this.#awaitLink(request));
-    if (link === undefined) {
-      const absence = this.#absence;
-      await this.#dropBody(request);
-      return noLink(absence);
-    }
+    const link = this.#welcomed() ?? (await this.#linkFor(request));
+    if (link instanceof Response) return link;
     if (this.env.POSTERN_ONE_ISOLATE === "1") this.#publishQueue(link.identity);
     const head = request.headers.get(HEAD) ?? "";
     const isWhole = request.headers.has(WHOLE);
@@ -205,6 +202,19 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     }
     this.#watchLink();
     return await response.response;
+  }
+
+  /** Waits for the link; a refusal where it does not come, or the client has left meanwhile. */
+  async #linkFor(request: Request): Promise<LinkConnection | Response> {
+    const connection = request.headers.get(CONNECTION);
+    const forget = connection === null ? undefined : watchCall(connection);
+    const link = await this.#awaitLink(request);
+    forget?.();
+    const isGone = connection !== null && hasLeft(connection);
+    if (link !== undefined && !isGone) return link;
+    const refusal = isGone ? clientLeft() : noLink(this.#absence);
+    await this.#dropBody(request);
+    return refusal;
   }
 
   /** Reads the body of a request that is refused, so that its client gets the refusal. */
@@ -308,8 +318,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   async #openWebSocket(request: Request): Promise<Response> {
-    const link = this.#welcomed() ?? (await this.#awaitLink(request));
-    if (link === undefined) return noLink(this.#absence);
+    const link = this.#welcomed() ?? (await this.#linkFor(request));
+    if (link instanceof Response) return link;
     const nonce = request.headers.get(NONCE) ?? "";
     const connection = request.headers.get(CONNECTION);
     let unwatch = (): void => undefined;

@@ -1,6 +1,7 @@
 /** The attempts of a link's object that get no stream. */
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { attemptResponse } from "../../contracts/attempt.ts";
+import { LEFT } from "../../contracts/watched-calls.ts";
 
 const NO_LINK = JSON.stringify({
   code: "no_origin",
@@ -31,4 +32,9 @@ export function revokedBox(): Response {
 /** The object does not know the call any more; the agent may. */
 export function unknownCall(): Response {
   return attemptResponse({ kind: "failed", cause: "link_lost", failure: UNKNOWN_CALL });
+}
+
+/** The client has left before the link was there. */
+export function clientLeft(): Response {
+  return attemptResponse({ kind: "failed", cause: "cancelled", failure: JSON.stringify(LEFT) });
 }

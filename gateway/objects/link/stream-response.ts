@@ -6,6 +6,7 @@ import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { attemptResponse, type UnparsedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
+import { HALF_CLOSED_GRACE_MS, LEFT } from "../../contracts/watched-calls.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { detailOf, lengthFrom } from "./agent-words.ts";
 import { readRest } from "./attach-again.ts";
@@ -22,17 +23,8 @@ const LISTEN_AFTER_MS = 100;
 /** A break overtakes the head and the bytes before it in the runtime's pumps. The client gets them first. */
 const BREAK_AFTER_MS = 50;
 
-/** How long a client that closed its half may wait for the next byte. */
-const HALF_CLOSED_GRACE_MS = 300;
-
 /** workerd writes this to its log; the runner leaves it out (cli/gateway/workerd-lines.ts). */
 const CLIENT_LEFT = "the client has left";
-
-/** For a client that closed its half and reads on, if there is one. */
-const LEFT = JSON.stringify({
-  code: "call_lost",
-  detail: "the client closed its half of the connection, which counts as leaving",
-} satisfies Failure);
 
 const TOO_MANY_STREAMS = JSON.stringify({
   code: "queue_full",
@@ -228,7 +220,7 @@ export class StreamResponse implements StreamEvents {
     if (now - this.#halfClosed.sinceMs < HALF_CLOSED_GRACE_MS) return;
     this.#leave();
     if (this.#body === undefined)
-      this.#settle({ kind: "failed", cause: "cancelled", failure: LEFT });
+      this.#settle({ kind: "failed", cause: "cancelled", failure: JSON.stringify(LEFT) });
     else this.#body.break(new Error(CLIENT_LEFT));
   }
 

@@ -7,7 +7,12 @@ import { connectionName } from "../../../routing/connection-name.ts";
 import type { Env } from "../../contracts/env.ts";
 import { originStub } from "../../contracts/stubs.ts";
 import { connectionOf } from "./client-address.ts";
-import { hasWatchedCalls, watchedLink, type WatchedLink } from "../../contracts/watched-calls.ts";
+import {
+  hasWatchedCalls,
+  noteHalfClosed,
+  watchedLink,
+  type WatchedLink,
+} from "../../contracts/watched-calls.ts";
 
 export const HALF_CLOSED_PATH = "/_postern/half-closed";
 
@@ -48,6 +53,7 @@ export async function noticeHalfClosed(request: Request, env: Env): Promise<Resp
     return new Response(null, { status: 404 });
   }
   const { connections } = NOTICE.parse(await request.json());
+  noteHalfClosed(connections);
   const byLink = new Map<WatchedLink, string[]>();
   for (const connection of connections) {
     const link = watchedLink(connection);

@@ -12,6 +12,7 @@ import { type Attempt, failedAttempt, isWithoutLink } from "../../contracts/atte
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import { LINK_RETURN_MS } from "../../contracts/link.ts";
 import { isLinkUp } from "../../contracts/stubs.ts";
+import { CLIENT_LEFT, hasLeft, watchCall } from "../../contracts/watched-calls.ts";
 import { type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
 import { attach, type AttachOptions, type CallPlace } from "./link-client.ts";
 import {
@@ -53,8 +54,8 @@ export async function proxyRequest(
       placed = recovered;
       break;
     }
-    await pause(pauseMs);
-    placed = await open(opening, call);
+    await watching(call, () => pause(pauseMs));
+    placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
   }
   return { ...placed, attempt: resumed(env, placed, 0) };
 }
@@ -84,12 +85,14 @@ function isLost(attempt: Attempt): boolean {
 async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttempt | undefined> {
   const { env, call, patienceMs, openedAt } = opening;
   const others = mayRunElsewhere(opening) ? call.boxes.filter(({ box }) => box !== place.box) : [];
-  const attempt = await attach(env, place, {
+  const options: AttachOptions = {
     connection: call.connection?.(),
     patienceMs: Math.max(0, openedAt + patienceMs - Date.now()),
     waitMs: others.length === 0 ? DETACHED_MS : LINK_RETURN_MS,
-  });
-  if (attempt.kind !== "failed") return { attempt, place };
+  };
+  const attempt = await watching(call, () => attach(env, place, options));
+  if (attempt.kind !== "failed" || attempt.cause === "cancelled") return { attempt, place };
+  if (isGone(call)) return { attempt: CLIENT_LEFT, place };
   const isAway = isWithoutLink(attempt);
   if (isAway && others.length > 0) {
     const elsewhere = await open(opening, { ...call, boxes: others });
@@ -102,6 +105,23 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
   }
   const failure = lossOf(opening, isAway, attempt.failure.knownSinceMs ?? 0);
   return failure === undefined ? undefined : { attempt: failure, place };
+}
+
+/** Has the client watched while no object has its call. */
+async function watching<Value>(call: OutgoingCall, wait: () => Promise<Value>): Promise<Value> {
+  const connection = call.connection?.();
+  const forget = connection === undefined ? undefined : watchCall(connection);
+  try {
+    return await wait();
+  } finally {
+    forget?.();
+  }
+}
+
+/** Whether the client is known to have left. Where it is not watched, its Worker ends with it. */
+function isGone(call: OutgoingCall): boolean {
+  const connection = call.connection?.();
+  return connection !== undefined && hasLeft(connection);
 }
 
 /** Whether another box may run the call, though it may have run on the box that is gone. */

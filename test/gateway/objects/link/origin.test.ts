@@ -2,9 +2,13 @@
 import { env as bindings, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
-import { CONNECTION, HEAD, NONCE, VERB } from "../../../../gateway/contracts/link.ts";
+import { CONNECTION, HEAD, NONCE, VERB, WAIT } from "../../../../gateway/contracts/link.ts";
 import { originStub } from "../../../../gateway/contracts/stubs.ts";
-import { watchedLink } from "../../../../gateway/contracts/watched-calls.ts";
+import {
+  hasWatchedCalls,
+  noteHalfClosed,
+  watchedLink,
+} from "../../../../gateway/contracts/watched-calls.ts";
 import type { Stream } from "../../../../routing/wire/stream.ts";
 import {
   announcement,
@@ -162,6 +166,22 @@ test.each([
     expect(watchedLink(connection)).toBeUndefined();
   },
 );
+
+test("a call whose client leaves before the link is back is not opened", async () => {
+  const { stub, connect } = await answering("gone-early", "gone-early");
+  const agent = await connect();
+  agent.cut();
+  await agent.closed;
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const connection = "192.0.2.1:gone-early";
+  const headers = { [HEAD]: "{}", [WAIT]: "seen", [CONNECTION]: connection };
+  const response = stub.fetch(VERB.open, { method: "POST", headers });
+  await vi.waitFor(() => expect(hasWatchedCalls()).toBe(true));
+  noteHalfClosed([connection]);
+  vi.setSystemTime(Date.now() + 300);
+  await connect();
+  expect((await response).headers.get("postern-cause")).toBe("cancelled");
+});
 
 test("a client that has closed its half stays while its response flows", async () => {
   const piece = new TextEncoder().encode("piece");

@@ -1,6 +1,6 @@
 /** How the Worker leads a call whose link breaks, with an object that says what it is told to. */
 import { RequestHeadText } from "../../../../gateway/worker/proxy/request-head-text.ts";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { linkName } from "../../../../gateway/contracts/stubs.ts";
 import type { OutgoingCall } from "../../../../gateway/worker/proxy/open-on-link.ts";
@@ -8,6 +8,7 @@ import { proxyRequest } from "../../../../gateway/worker/proxy/proxy-request.ts"
 import { type LocalOutcome, LocalQueue } from "../../../../gateway/contracts/local-queue.ts";
 import { attemptResponse, type FailureCause } from "../../../../gateway/contracts/attempt.ts";
 import { VERB } from "../../../../gateway/contracts/link.ts";
+import { hasWatchedCalls, noteHalfClosed } from "../../../../gateway/contracts/watched-calls.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
 
 const POST = { method: "POST", isKeyed: false, isDurable: false };
@@ -197,6 +198,37 @@ describe("a call whose link breaks", () => {
       terms: { ...POST, isKeyed: true },
     });
     expect(failure).toMatchObject({ code: "no_origin" });
+  });
+
+  test("is never opened again for a client that has left while it was attached to", async () => {
+    const left = { code: "call_lost", detail: "the client left" } as const;
+    const answers = [LINK_LOST, ended("cancelled", left)];
+    const { attempt, asked } = await lead(answers, undefined, { terms: GET });
+    expect(attempt).toMatchObject({ kind: "failed", cause: "cancelled" });
+    expect(asked).toEqual([VERB.open, VERB.attach]);
+  });
+
+  test("is never opened again for a client that is seen to leave while it waits for its box", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const unknown = { code: "call_lost", detail: "", knownSinceMs: 60_000 } as const;
+    const afterLeaving = (answer: () => Response) => () => {
+      expect(hasWatchedCalls()).toBe(true);
+      noteHalfClosed(["192.0.2.1:4"]);
+      vi.setSystemTime(Date.now() + 250);
+      noteHalfClosed(["192.0.2.1:4"]);
+      vi.setSystemTime(Date.now() + 50);
+      return answer();
+    };
+    const more = { terms: GET, connection: () => "192.0.2.1:4" };
+    const answers = [LINK_LOST, afterLeaving(ended("refused", unknown))];
+    const { attempt, asked } = await lead(answers, undefined, more);
+    expect(attempt).toMatchObject({ kind: "failed", cause: "cancelled" });
+    expect(asked).toEqual([VERB.open, VERB.attach]);
+    expect(hasWatchedCalls()).toBe(false);
+    noteHalfClosed([]);
+    const stays = await lead([LINK_LOST, ended("refused", unknown), answered], undefined, more);
+    expect(stays.attempt.kind).toBe("response");
   });
 
   test("is sent again where the agent vouches that it never saw it", async () => {
