@@ -161,9 +161,10 @@ describe("a call whose container died before it answered", () => {
   test("is run again when its container hung and was killed, and not before that", async () => {
     const hung = { ...WATCHED, exitGracePeriod: 1.5, timeout: 0.1, retries };
     const settings = serverEndpoint([], hung);
+    const patient = { ...settings, timeout: 60 };
     const { endpoint, lines } = endpointOf(settings);
-    expect((await run(endpoint, settings, "/")).outcome).toBe(200);
-    const call = open(endpoint, { ...settings, timeout: 60 }, new StandInCall("/slow"));
+    expect((await run(endpoint, patient, "/")).outcome).toBe(200);
+    const call = open(endpoint, patient, new StandInCall("/slow"));
     const pid = pidIn(lines);
     process.kill(pid, "SIGSTOP");
     await told(lines, /^postern: it is hung and is ended/);
@@ -172,7 +173,7 @@ describe("a call whose container died before it answered", () => {
       expect(isAlive(pid)).toBe(false);
     }, PATIENCE);
     // Each answers what waits at /slow by then.
-    while (!call.over) expect((await run(endpoint, settings, "/go")).outcome).toBe(200);
+    while (!call.over) expect((await run(endpoint, patient, "/go")).outcome).toBe(200);
     expect(await call.outcome).toBe(200);
   });
 
