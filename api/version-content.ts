@@ -1,7 +1,7 @@
 /** The schemas of what a version consists of, as `postern deploy` sends it. */
 import * as z from "zod";
 import { DAY_S } from "../base/units.ts";
-import { CORS_TABLE, ENDPOINT_SETTINGS } from "../routing/wire/messages.ts";
+import { AFFINITY_TABLE, CORS_TABLE, ENDPOINT_SETTINGS } from "../routing/wire/messages.ts";
 import { MAX_CODE_BYTES, MAX_VERSION_CONFIG_BYTES } from "../routing/wire/deployments.ts";
 import { OBJECT_NAME } from "./schemas.ts";
 
@@ -14,6 +14,7 @@ const MAX_SECRETS = 100;
 const SETTINGS = z.strictObject({
   ...ENDPOINT_SETTINGS.shape,
   cors: z.union([z.boolean(), z.strictObject(CORS_TABLE.shape)]).exactOptional(),
+  affinity: z.strictObject(AFFINITY_TABLE.shape).exactOptional(),
 });
 
 const FUNCTION = z

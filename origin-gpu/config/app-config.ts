@@ -91,6 +91,8 @@ export interface EndpointConfig {
   readonly onDisconnect: "cancel" | "keep" | number;
   /** Seconds that a kept answer can be read. */
   readonly resultTtl: number;
+  /** How requests of a session find their container; absent: they have none. */
+  readonly affinity?: NonNullable<EndpointSettings["affinity"]>;
   /** Which pages of other origins may call; `true`: every one. */
   readonly cors: NonNullable<EndpointSettings["cors"]>;
   /** Asked for readiness; without one, accepting a connection is enough. */

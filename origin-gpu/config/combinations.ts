@@ -25,6 +25,17 @@ const isUnmanaged = (_: EndpointTable, given: GivenKeys) => given.upstream !== u
 
 const isGuest = (_: EndpointTable, given: GivenKeys) => given.containers_of !== undefined;
 
+/** Presets of servers whose clients keep one request open, and in which words. */
+const HELD_REQUESTS = {
+  gradio: "a Gradio page keeps one request open for events",
+  mcp: "an MCP client keeps one request open for events",
+  "socket.io": "a Socket.IO client keeps one request open for events",
+  streamlit: "a Streamlit page keeps its WebSocket open",
+  jupyter: "a Jupyter page keeps WebSockets open",
+} as const;
+
+const isComfyUi = (part: string) => /(?:^|[/\\])comfyui(?:[/\\]|$)/i.test(part);
+
 const needsGpu = ({ gpus = 0, gpu_memory: memory }: GivenKeys) =>
   gpus !== 0 || memory !== undefined;
 
@@ -69,6 +80,8 @@ const POOL_KEYS = [
   "health_path",
   "batch",
   "parameters",
+  "affinity",
+  "affinity_mode",
 ] as const satisfies readonly (keyof EndpointTable)[];
 
 /** Keys that have no meaning for an endpoint's kind. */
@@ -157,12 +170,30 @@ export const COMBINATIONS: readonly Combination[] = [
   },
   {
     key: "affinity",
+    wrong: ({ affinity }) => Array.isArray(affinity) && affinity.includes("none"),
+    message: 'must have no other rule beside "none"',
+  },
+  ...Object.entries(HELD_REQUESTS).map(([preset, held]) => ({
+    key: "affinity" as const,
+    by: ["max_inputs"] as const,
+    wrong: ({ affinity = [], max_inputs = 1 }: EndpointTable) =>
+      [affinity].flat().includes(preset) && max_inputs === 1,
+    message: `needs max_inputs of more than 1, such as 100: ${held} while it sends others, which would wait for it for ever`,
+  })),
+  {
+    key: "requirements",
     by: ["max_inputs"],
-    wrong: ({ affinity, max_inputs = 1 }) =>
-      (affinity === "gradio" || (Array.isArray(affinity) && affinity.includes("gradio"))) &&
-      max_inputs === 1,
+    wrong: ({ requirements = [], max_inputs = 1 }) =>
+      max_inputs === 1 && requirements.some((line) => /^\s*gradio(?![\w-])/i.test(line)),
+    message: `needs max_inputs of more than 1, such as 100: ${HELD_REQUESTS.gradio} while it sends others, which would wait for it for ever`,
+  },
+  {
+    key: "web_server",
+    by: ["max_inputs", "directory"],
+    wrong: ({ web_server: command = [], directory = "", max_inputs = 1 }) =>
+      max_inputs === 1 && [directory, ...command].some(isComfyUi),
     message:
-      "needs max_inputs of more than 1: a Gradio page keeps one request open for events while it sends others",
+      "is ComfyUI and needs max_inputs of more than 1, such as 100: its page keeps a WebSocket open while it sends others, which would wait for it for ever",
   },
   {
     key: "affinity_mode",

@@ -1,8 +1,15 @@
 /** The settings of an endpoint that the edge needs, alike for an app that a box announces and for a deployed one. */
 import type { EndpointSettings } from "../../routing/wire/messages.ts";
 import type { EndpointConfig } from "./app-config.ts";
+import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
-  const { requiresProxyAuth, timeout, resultTtl, cors } = endpoint;
-  return { requiresProxyAuth, timeout, resultTtl, ...(cors === false ? {} : { cors }) };
+  const { requiresProxyAuth, timeout, resultTtl, cors, affinity } = endpoint;
+  return {
+    requiresProxyAuth,
+    timeout,
+    resultTtl,
+    ...(cors === false ? {} : { cors }),
+    ...optional("affinity", affinity),
+  };
 }

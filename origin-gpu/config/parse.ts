@@ -173,10 +173,6 @@ class ConfigReader {
       if (key.status === "later") this.#report(at, notSupported(name), value);
       if (parsed.success) {
         right[name] = parsed.data;
-        if (key.status === "default" && parsed.data !== key.defaultValue) {
-          const only = showValue(key.defaultValue);
-          this.#report(at, `not supported yet; only ${only}, the default, is`, value);
-        }
       } else if (key.status !== "later") {
         for (const issue of parsed.error.issues.flatMap(problemsIn)) {
           const inside = issue.path.map((part) => (typeof part === "number" ? part : String(part)));

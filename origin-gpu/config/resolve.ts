@@ -86,6 +86,7 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     ...optional("healthPath", table.health_path),
     healthInterval: table.health_interval ?? DEFAULT_HEALTH_INTERVAL_S,
     warmup: resolveRequests(table.warmup),
+    ...optional("affinity", resolveAffinity(table)),
     stallTimeout: table.stall_timeout ?? DEFAULT_STALL_TIMEOUT_S,
     startupTimeout: table.startup_timeout ?? table.timeout ?? DEFAULT_TIMEOUT_S,
     exitGracePeriod: table.exit_grace_period ?? DEFAULT_EXIT_GRACE_PERIOD_S,
@@ -99,6 +100,13 @@ function resolveKind({ asgi, web_server: command, port, upstream }: EndpointTabl
   if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
   if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };
   throw new Error("a kind is marked as supported in keys.ts and not resolved here");
+}
+
+function resolveAffinity({
+  affinity = "none",
+  affinity_mode: mode = "soft",
+}: EndpointTable): EndpointConfig["affinity"] {
+  return affinity === "none" ? undefined : { rules: [affinity].flat(), mode };
 }
 
 function resolveCors(cors: NonNullable<EndpointTable["cors"]>): EndpointConfig["cors"] {

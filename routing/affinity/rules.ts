@@ -14,7 +14,7 @@ export interface AffinityRules extends AffinityRows {
 }
 
 /** Words of one list; each costs a look at every request. */
-const MAX_AFFINITY_WORDS = 16;
+export const MAX_AFFINITY_WORDS = 16;
 
 const PRESET_WORDS = Object.keys(PRESETS).map((name) => name.replace(".", String.raw`\.`));
 

@@ -33,6 +33,14 @@ export const CORS_TABLE = z.object({
   credentials: z.boolean().exactOptional(),
 });
 
+/** How requests of a session find their container. Readers leave out a rule that they do not know. */
+export const AFFINITY_TABLE = z.object({
+  /** As in postern.toml (routing/affinity/rules.ts), in the order in which they are tried. */
+  rules: z.array(z.string().min(1).max(128)).min(1).max(16),
+  /** The fate of a session whose container is gone. */
+  mode: z.enum(["soft", "hard"]),
+});
+
 export const ENDPOINT_SETTINGS = z.object({
   /** Callers need a proxy auth token of the workspace. */
   requiresProxyAuth: z.boolean().exactOptional(),
@@ -45,6 +53,8 @@ export const ENDPOINT_SETTINGS = z.object({
     .max(7 * DAY_S),
   /** `true` allows every origin. */
   cors: z.union([z.boolean(), CORS_TABLE]).exactOptional(),
+  /** Absent: requests have no sessions. */
+  affinity: AFFINITY_TABLE.exactOptional(),
 });
 
 const ENDPOINT_ANNOUNCEMENT = z.object({

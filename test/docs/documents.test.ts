@@ -2,7 +2,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 
 import { GATEWAY_OPTIONS } from "../../cli/gateway/settings.ts";
@@ -48,17 +47,9 @@ describe("docs/configuration.md", () => {
     expect(names.toSorted()).toEqual(keysWhere("available").toSorted());
   });
 
-  test("lists every key that is refused as not yet there, with the value that is accepted", () => {
-    const rows = tableRows(notYet)
-      .flatMap(([names = "", , value = ""]) => codeIn(names).map((key) => ({ key, value })))
-      .toSorted((a, b) => (a.key < b.key ? -1 : 1));
-    const refused = [...keysWhere("later"), ...keysWhere("default")].toSorted();
-    expect(rows.map(({ key }) => key)).toEqual(refused);
-    for (const { key, value } of rows) {
-      const [accepted] = codeIn(value);
-      const shown = accepted === undefined ? undefined : parse(`value = ${accepted}`)["value"];
-      expect(shown, key).toEqual(keys[key]?.defaultValue);
-    }
+  test("lists every key that is refused as not yet there", () => {
+    const rows = tableRows(notYet).flatMap(([names = ""]) => codeIn(names));
+    expect(rows.toSorted()).toEqual(keysWhere("later").toSorted());
   });
 
   test("names the defaults that an endpoint without settings has", () => {
@@ -86,7 +77,7 @@ describe("docs/configuration.md", () => {
 
   test("shows what is said of mistakes, word for word", () => {
     const shown = fencedBlocks(described).find(({ language }) => language === "text")?.content;
-    const mistakes = 'max_inputs = "8"\nhealthpath = "/"\naffinity = "cookie"\n';
+    const mistakes = 'max_inputs = "8"\nhealthpath = "/"\nrate_limit = "50/5"\n';
     const right = 'app = "a"\n\n[[endpoint]]\nfunction = "synthesize"\nasgi = "m:a"\n\n';
     const result = parseConfig(right + mistakes, "postern.toml");
     expect(result.ok ? "" : formatProblems(result.problems)).toBe(shown);

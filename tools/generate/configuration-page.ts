@@ -44,13 +44,9 @@ export function configurationPage(present: string): string {
   ]);
   page = replacePart(page, "kinds", table(["key", "value", "meaning"], kinds));
   const later = Object.entries<Key>(ENDPOINT_KEYS)
-    .filter(([, { status }]) => status !== "available")
-    .map(([key, { status, defaultValue, text }]) => [
-      `\`${key}\``,
-      text.meaning,
-      status === "default" ? `\`${JSON.stringify(defaultValue)}\`` : "–",
-    ]);
-  return replacePart(page, "later", table(["key", "meaning", "accepted"], later));
+    .filter(([, { status }]) => status === "later")
+    .map(([key, { text }]) => [`\`${key}\``, text.meaning]);
+  return replacePart(page, "later", table(["key", "meaning"], later));
 }
 
 function availableIn(keys: Keys): [string, Key][] {

@@ -37,18 +37,13 @@ export function configurationSchema(): string {
   return `${JSON.stringify(schema, undefined, 2)}\n`;
 }
 
-/** The keys that a file may have: where only a default is accepted, that alone. */
+/** The keys that a file may have. */
 function propertiesOf(keys: Readonly<Record<string, Key>>): Record<string, JsonSchema> {
   const properties: Record<string, JsonSchema> = {};
   for (const [name, key] of Object.entries(keys)) {
-    const { schema, status, text, defaultValue } = key;
+    const { schema, status, text } = key;
     if (status === "later") continue;
     const meaning = text.meaning.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, "$1");
-    if (status === "default") {
-      const description = `${meaning}\n\nOnly the default has its effect yet.`;
-      properties[name] = { const: defaultValue, description };
-      continue;
-    }
     const { $schema: _, ...json } = z.toJSONSchema(schema, { io: "input" });
     properties[name] = {
       ...json,

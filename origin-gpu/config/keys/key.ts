@@ -16,18 +16,13 @@ export interface KeyText {
   readonly example: string;
 }
 
-/**
- * `available`: the key has its effect. `default`: only its default has it, so that writing the default down is no
- * mistake. `later`: refused whatever it says.
- */
-type Status = "available" | "default" | "later";
+/** `available`: the key has its effect. `later`: refused whatever it says. */
+type Status = "available" | "later";
 
 export interface Key<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
   readonly status: Status;
   readonly text: KeyText;
-  /** The value that is accepted where `status` is `default`. */
-  readonly defaultValue?: unknown;
 }
 
 export function available<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
@@ -36,14 +31,6 @@ export function available<Schema extends z.ZodType>(schema: Schema, text: KeyTex
 
 export function later<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
   return { schema, status: "later", text };
-}
-
-export function onlyDefault<Schema extends z.ZodType>(
-  schema: Schema,
-  defaultValue: z.output<Schema>,
-  text: KeyText,
-): Key<Schema> {
-  return { schema, status: "default", defaultValue, text };
 }
 
 export const DAY_S = 86_400;

@@ -12,18 +12,13 @@ import {
   tableOf,
   text,
 } from "../values.ts";
-import { later, onlyDefault, nonEmptyText, headerName } from "./key.ts";
+import { later, nonEmptyText, headerName } from "./key.ts";
 
 const rate = () =>
   text(
     /^\d+(\.\d+)?\/\d+(\.\d+)?$/,
     'must be "N/S", requests a second and seconds of burst, such as "50/5"',
   );
-
-const AFFINITY = 'must be "none", "cookie", "header:NAME", "query:NAME", "client-ip" or "gradio"';
-
-const affinity = () =>
-  text(/^(none|cookie|client-ip|gradio|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|query:.+)$/, AFFINITY);
 
 export const LATER_KEYS = {
   method: later(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
@@ -55,18 +50,6 @@ export const LATER_KEYS = {
         '{ jwt = { issuer = "https://example.com", audience = "chat", jwks_url = "https://example.com/jwks" } }',
     },
   ),
-  affinity: onlyDefault(
-    either(
-      [affinity(), list(affinity(), `${AFFINITY}, or a list of them`)],
-      `${AFFINITY}, or a list of them`,
-    ),
-    "none",
-    { meaning: "How the requests of one client stay on one container.", example: '"none"' },
-  ),
-  affinity_mode: onlyDefault(oneOf(["soft", "hard"]), "soft", {
-    meaning: "Where a client goes whose container is gone.",
-    example: '"soft"',
-  }),
   batch: later(table({ max_batch_size: integer(1, 10_000), wait_ms: integer(0, 60_000) }), {
     meaning: "Requests that an app is given together.",
     example: "{ max_batch_size = 16, wait_ms = 20 }",

@@ -1,8 +1,15 @@
 /** The keys of the requests that an endpoint gets. */
 import * as z from "zod";
+import { AFFINITY_WORD, MAX_AFFINITY_WORDS } from "../../../routing/affinity/rules.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../../routing/wire/limits.ts";
-import { boolean, either, integer, list, number, seconds, table, text } from "../values.ts";
+import { boolean, either, integer, list, number, oneOf, seconds, table, text } from "../values.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
+
+const AFFINITY =
+  'must be "none", "cookie", "header:NAME", "query:NAME", "client-ip", "learned:header:NAME", ' +
+  '"learned:cookie:NAME", "learned:json:NAME", "gradio", "mcp", "socket.io", "streamlit", "jupyter", "llm"';
+
+const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
 export const REQUEST_KEYS = {
   max_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
@@ -86,6 +93,29 @@ export const REQUEST_KEYS = {
     meaning:
       "Time that a stored response can be read: one that was redirected, asked for with `Prefer: respond-async` or has an `Idempotency-Key`.",
     example: "86400",
+  }),
+  affinity: available(
+    either(
+      [
+        affinity(),
+        list(affinity(), `${AFFINITY} or a list of them`).max(MAX_AFFINITY_WORDS, {
+          error: `must be at most ${MAX_AFFINITY_WORDS} rules`,
+        }),
+      ],
+      `${AFFINITY} or a list of them`,
+    ),
+    {
+      default: '`"none"`',
+      meaning:
+        "How the requests of one session find the container that has it ([sessions.md](sessions.md)): a rule, a preset, or a list of them that is tried in order. Where it is not `none`, a request with `Modal-Session-ID` is led by that header.",
+      example: '["gradio", "header:X-Session"]',
+    },
+  ),
+  affinity_mode: available(oneOf(["soft", "hard"]), {
+    default: '`"soft"`',
+    meaning:
+      'The fate of a session whose container is gone. `"soft"`: it goes on in another container, and the response says `Postern-Session: moved`. `"hard"`: its requests get 410 `session_lost`; with the preset `mcp` they get 404, and its clients begin anew.',
+    example: '"hard"',
   }),
   cors: available(
     either(

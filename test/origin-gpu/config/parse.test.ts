@@ -116,6 +116,8 @@ describe("a right file", () => {
       on_disconnect = 2.5
       result_ttl = 60
       cors = { origins = ["https://a.example", "null"], headers = ["X-A"], credentials = true }
+      affinity = ["gradio", "header:X-Session"]
+      affinity_mode = "hard"
       health_path = "/health?deep=1"
       startup_timeout = 1800
       timeout = 0x2a
@@ -166,6 +168,7 @@ describe("a right file", () => {
       onDisconnect: 2.5,
       resultTtl: 60,
       cors: { origins: ["https://a.example", "null"], headers: ["X-A"], credentials: true },
+      affinity: { rules: ["gradio", "header:X-Session"], mode: "hard" },
       healthPath: "/health?deep=1",
       startupTimeout: 1800,
       timeout: 42,
@@ -355,7 +358,8 @@ asgi = "s:b"`;
 });
 
 describe("an endpoint on another one's containers", () => {
-  const OWNER = 'asgi = "s:a"\nmax_inputs = 8\nhealth_path = "/up"\ntimeout = 20\nlabel = "own"';
+  const OWNER =
+    'asgi = "s:a"\nmax_inputs = 8\nhealth_path = "/up"\ntimeout = 20\nlabel = "own"\naffinity = "gradio"';
 
   test("has the other's containers and queue, and its own place at the edge", () => {
     const guest =
@@ -370,19 +374,21 @@ describe("an endpoint on another one's containers", () => {
       timeout: 7,
     });
     expect(shared?.startupTimeout).toBe(20);
+    expect(shared?.affinity).toEqual({ rules: ["gradio"], mode: "soft" });
   });
 
   test("says nothing of containers itself, and names an owner; all of it is told at once", () => {
-    const guest = '[[endpoint]]\nfunction = "g"\ncontainers_of = "h"\nmax_inputs = 2\nport = 80\n';
+    const guest =
+      '[[endpoint]]\nfunction = "g"\ncontainers_of = "h"\nmax_inputs = 2\naffinity = "mcp"\n';
     const other = '[[endpoint]]\nfunction = "h"\ncontainers_of = "g"\n';
     const belongs = "belongs to the function that containers_of names; set it there";
     const owner =
       "must name the function of another endpoint of this app that has containers of its own";
     expect(problemsOf(endpoint(OWNER) + guest + other)).toEqual([
-      `11: endpoint.g.containers_of = "h": ${owner}`,
-      `12: endpoint.g.max_inputs = 2: ${belongs}`,
-      `13: endpoint.g.port = 80: ${belongs}`,
-      `16: endpoint.h.containers_of = "g": ${owner}`,
+      `12: endpoint.g.containers_of = "h": ${owner}`,
+      `13: endpoint.g.max_inputs = 2: ${belongs}`,
+      `14: endpoint.g.affinity = "mcp": ${belongs}`,
+      `17: endpoint.h.containers_of = "g": ${owner}`,
     ]);
   });
 });
@@ -500,6 +506,9 @@ describe("a value of the wrong type or out of range", () => {
     ],
     ['on_disconnect = "stay"', 'must be "cancel", "keep" or a number of grace seconds'],
     ['affinity = "cookies"', 'must be "none", "cookie", "header:NAME"'],
+    ['affinity = ["cookie", "header:"]', 'must be "none", "cookie", "header:NAME"'],
+    ["affinity = []", "or a list of them; it is empty"],
+    ['affinity_mode = "firm"', 'must be one of "soft", "hard"'],
     [
       "retries = { max_retries = 3, delay = 1 }",
       "delay = 1: unknown key; known are max_retries, ini",
@@ -610,7 +619,14 @@ describe("settings that are impossible together", () => {
     ['asgi = "s:a"', "buffer_containers = 2", "must not be more than max_containers"],
     ['asgi = "s:a"', 'sleep = [{ post = "/s" }]', "needs gpus or gpu_memory"],
     ['asgi = "s:a"', "docs = true", "not supported yet"],
-    ['asgi = "s:a"', 'affinity_mode = "hard"', 'not supported yet; only "soft", the default, is'],
+    ['asgi = "s:a"', 'affinity_mode = "hard"', "needs an affinity to keep"],
+    ['asgi = "s:a"', 'affinity = ["none", "cookie"]', 'must have no other rule beside "none"'],
+    ...["gradio", "mcp", "socket.io", "streamlit", "jupyter"].map((preset) => [
+      'asgi = "s:a"',
+      `affinity = ["cookie", "${preset}"]`,
+      "needs max_inputs of more than 1, such as 100: a",
+    ]),
+    ['asgi = "s:a"', 'requirements = ["gradio==6.31.0"]', "a Gradio page keeps one request open"],
   ])("%s with %s", (kind, line, message) => {
     expect(problemsOfKey(line, kind)).toEqual([expect.stringContaining(message)]);
   });
@@ -621,7 +637,7 @@ describe("settings that are impossible together", () => {
     ['gpus = 1\ngpu_memory = "1GiB"', 'gpu_memory = "1GiB": is a part of one GPU'],
     ['gpus = 1\nsleep = [{ post = "/s" }]', "needs wake"],
     ['gpus = 1\nwake = [{ post = "/w" }]', "needs sleep"],
-    ['affinity = "gradio"', "affinity"],
+    ['directory = "../ComfyUI"', "is ComfyUI and needs max_inputs of more than 1"],
     ["min_containers = 5\nmax_containers = 2", "must not be more than max_containers, which is 2"],
     ["buffer_containers = 5\nmax_containers = 2", "max_containers, which is 2"],
     ["target_inputs = 5\nmax_inputs = 2", "must not be more than max_inputs, which is 2"],
@@ -698,8 +714,6 @@ describe("what has no effect yet", () => {
     docs: "true",
     custom_domains: '["api.example.com", "*.example.net"]',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
-    affinity: '["header:X-Session", "cookie"]',
-    affinity_mode: '"hard"',
     batch: "{ max_batch_size = 16, wait_ms = 20 }",
     parameters: '{ root = { type = "str", default = "." } }',
     probe_paths: '["/favicon.ico"]',
@@ -722,11 +736,5 @@ describe("what has no effect yet", () => {
     expect(problems).toContainEqual(
       expect.stringMatching(new RegExp(`^4: endpoint\\.f\\.${name} = .*: not supported yet`)),
     );
-  });
-
-  test("a default that is already kept may be written down", () => {
-    const defaults = `affinity = "none"
-affinity_mode = "soft"`;
-    expect(accepted(endpoint(`asgi = "s:a"\n${defaults}`)).endpoints).toHaveLength(1);
   });
 });
