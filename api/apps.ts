@@ -3,6 +3,7 @@ import * as z from "zod";
 import { APP_STATES } from "./app-states.ts";
 import { apiOperation } from "./operation.ts";
 import { VERSION_STATES } from "../routing/wire/deployments.ts";
+import { SCALING_BY_FUNCTION } from "./scaling.ts";
 import { OBJECT_NAME, PAGE_QUERY, TIME, pageOf } from "./schemas.ts";
 
 const TAG = "apps";
@@ -44,6 +45,7 @@ const APP = {
     version: z.int().nullable().meta({ description: "The one that serves" }),
     candidate: z.int().nullable().meta({ description: "The one that is to" }),
     endpoints: z.array(ENDPOINT),
+    scaling: SCALING_BY_FUNCTION,
     boxes: z.array(VERSION_BOX).meta({ description: "Where it runs, or is to" }),
     last_error: z.string().meta({
       description:

@@ -8,6 +8,7 @@ import { OBJECT_NAME, PAGE_QUERY, pageOf } from "./schemas.ts";
 import { VERSION_STATUSES } from "./version-status.ts";
 import { LINE, VERSION_CONTENT } from "./version-content.ts";
 import { ENDPOINT, ENVIRONMENT_QUERY, VERSION_BOX } from "./apps.ts";
+import { SCALING_CHANGE, SCALINGS, WHOLE_SCALING } from "./scaling.ts";
 
 const TAG = "versions";
 
@@ -29,6 +30,7 @@ const VERSION = {
     commit: z.string().meta({ description: "Of git; `*` behind it: with uncommitted changes" }),
     rollback_of: z.int().nullable().meta({ description: "The version whose content it has" }),
     endpoints: z.array(ENDPOINT),
+    scalings: SCALINGS,
     boxes: z.array(VERSION_BOX),
   }),
 };
@@ -128,4 +130,33 @@ export const ROLLBACK_APP = apiOperation({
     }),
   },
   response: { status: 201, ...VERSION },
+});
+
+export const SCALE_FUNCTION = apiOperation({
+  id: "scaleFunction",
+  method: "patch",
+  path: "/apps/{app}/functions/{function}/scaling",
+  tag: TAG,
+  summary: "Change how many containers a function has, until the next deployment",
+  description:
+    "Idempotent. It holds at once, on all boxes of the version that serves. Settings that are not named " +
+    "stay as they are; the next version begins with those of its configuration.",
+  needs: "deploy",
+  query: ENVIRONMENT_QUERY,
+  body: {
+    name: "ScalingChange",
+    schema: SCALING_CHANGE.refine(
+      (change) => Object.keys(change).length > 0,
+      `must name one of ${Object.keys(SCALING_CHANGE.shape).join(", ")}`,
+    ),
+  },
+  response: {
+    status: 200,
+    name: "ScaledFunction",
+    schema: z.object({
+      version: z.int().meta({ description: "The one that serves" }),
+      function: z.string(),
+      settings: WHOLE_SCALING.meta({ description: "As they hold now" }),
+    }),
+  },
 });

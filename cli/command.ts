@@ -14,6 +14,4 @@ export interface CommandGroup {
   readonly summary: string;
   /** By their second word. */
   readonly commands: Readonly<Record<string, Command>>;
-  /** Second words of commands that are not built yet. They are refused with any arguments. */
-  readonly notYet?: readonly string[];
 }

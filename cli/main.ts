@@ -90,9 +90,7 @@ async function runOfGroup(group: CommandGroup, argv: readonly string[]): Promise
   }
   const command = Object.hasOwn(group.commands, name) ? group.commands[name] : undefined;
   if (command !== undefined) return run(command, rest);
-  const notYet = group.notYet ?? [];
-  if (notYet.includes(name)) throw new CommandFailure(`${group.name} ${name}: not available yet`);
-  const meant = nearest(name, [...known, ...notYet]);
+  const meant = nearest(name, known);
   const hint = meant === undefined ? `one of ${known.join(", ")}` : `did you mean ${meant}?`;
   throw new UsageError(`unknown command ${group.name} ${name}; ${hint}`);
 }

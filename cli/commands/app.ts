@@ -8,6 +8,7 @@ import type { Command, CommandGroup } from "../command.ts";
 import { confirmAtTerminal, YES_OPTION } from "../confirm.ts";
 import { activitiesOf, shownCounts, withActivity } from "../app-activity.ts";
 import { APP_LOGS } from "./app-logs.ts";
+import { APP_SCALE, shownScaling } from "./app-scale.ts";
 import { untilServing } from "../deploy/follow.ts";
 import { showServing } from "../deploy/show.ts";
 import { UsageError } from "../failure.ts";
@@ -42,6 +43,7 @@ const LIST: Command<typeof STATE_OPTION> = {
       app.waiting === null ? "" : String(app.waiting),
       app.created_at,
       app.stopped_at ?? "",
+      shownScalings(app.scaling),
       app.last_error,
     ]);
     const headings = [
@@ -54,6 +56,7 @@ const LIST: Command<typeof STATE_OPTION> = {
       "WAITING",
       "CREATED",
       "STOPPED",
+      "SCALED",
       "LAST ERROR",
     ];
     for (const line of tableOf(headings, rows)) printResult(line);
@@ -64,7 +67,7 @@ const LIST: Command<typeof STATE_OPTION> = {
 const HISTORY: Command<typeof STATE_OPTION> = {
   description: {
     name: "app history",
-    summary: "Lists an app's versions, newest first.",
+    summary: "Lists an app's versions and how each was scaled, newest first.",
     positionals: ["APP"],
     options: STATE_OPTION,
     notes: [APP_NOTE, ACCESS_NOTE],
@@ -76,16 +79,24 @@ const HISTORY: Command<typeof STATE_OPTION> = {
       printJson(versions);
       return 0;
     }
-    const rows = versions.map((version) => [
-      shownVersion(version.version),
-      version.status,
-      version.created_at,
-      version.created_by_name || version.created_by,
-      version.commit,
-      version.tag,
-      shownVersion(version.rollback_of),
-      version.detail,
-    ]);
+    const rows: string[][] = [];
+    for (const version of versions) {
+      const shown = shownVersion(version.version);
+      for (const { function: name, change, created_at: at, ...by } of version.scalings) {
+        const what = `${name}: ${shownScaling(change)}`;
+        rows.push([shown, "scaled", at, by.created_by_name || by.created_by, "", "", "", what]);
+      }
+      rows.push([
+        shown,
+        version.status,
+        version.created_at,
+        version.created_by_name || version.created_by,
+        version.commit,
+        version.tag,
+        shownVersion(version.rollback_of),
+        version.detail,
+      ]);
+    }
     const headings = [
       "VERSION",
       "STATUS",
@@ -149,15 +160,15 @@ const STOP: Command<typeof STOP_OPTIONS> = {
 
 export const APP: CommandGroup = {
   name: "app",
-  summary: "Shows, rolls back and stops apps, and what they print.",
+  summary: "Shows, scales, rolls back and stops apps, and what they print.",
   commands: {
     list: LIST,
     history: HISTORY,
     rollback: ROLLBACK,
     stop: STOP,
     logs: APP_LOGS,
+    scale: APP_SCALE,
   },
-  notYet: ["scale"],
 };
 
 /** `v3`, or `3`. */
@@ -169,6 +180,13 @@ function versionNumber(text: string): number {
 
 function shownVersion(version: number | null): string {
   return version === null ? "" : `v${version}`;
+}
+
+/** `web: min 2, max 4`. */
+function shownScalings(scaling: ApiApp["scaling"]): string {
+  return Object.entries(scaling)
+    .map(([name, change]) => `${name}: ${shownScaling(change)}`)
+    .join("; ");
 }
 
 /** `2 serving, 1 starting, 1 away`: of connected boxes what they are at, and how many are not connected. */

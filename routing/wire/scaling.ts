@@ -25,8 +25,11 @@ export const SCALING = z.object({
 /** Some of the settings; the others are what they were. */
 export type Scaling = z.output<typeof SCALING>;
 
+/** All of the settings, as they hold. */
+export type WholeScaling = Required<Scaling>;
+
 /** Where postern.toml says nothing. */
-export const SCALING_DEFAULTS: Required<Scaling> = {
+export const SCALING_DEFAULTS: WholeScaling = {
   min_containers: 0,
   max_containers: 1,
   buffer_containers: 0,

@@ -18,6 +18,7 @@ const APP: ApiApp = {
   version: 1,
   candidate: null,
   endpoints: [],
+  scaling: {},
   boxes: [box("a"), box("b")],
   last_error: "",
   created_at: "2026-01-01T00:00:00Z",

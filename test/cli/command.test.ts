@@ -54,7 +54,6 @@ describe("usage", () => {
     ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
     [["forward", "8000"], 1, "postern: forward: not available yet\n"],
-    [["app", "scale", "shop", "web", "--min", "1"], 1, "postern: app scale: not available yet\n"],
     [["deploy", "none.py"], 1, "postern: none.py: there is no such file\n"],
     [["up", "--confg", "x"], 2, "postern: unknown option --confg; did you mean --config?\n"],
     [["gateway", "--dns-over-https", "x"], 2, "postern: --dns-over-https: not available yet\n"],

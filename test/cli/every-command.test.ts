@@ -82,6 +82,11 @@ describe("a value that can't be meant is refused with what would be right", () =
     ["deploy", ["my-server.py"]],
     ["deploy", ["--tag", "two\nlines"]],
     ["app rollback", ["shop", "latest"]],
+    ["app scale", ["shop", "web"]],
+    [
+      "app scale",
+      ["shop", "web", "--min", "1.5", "--max=0", "--buffer", "many", "--scaledown", "1"],
+    ],
     ["proxy-token create", ["--expires", "soon"]],
     ["token create", ["--scope", "root"]],
   ])("postern %s %j", async (name, argv) => {
@@ -161,6 +166,7 @@ describe("at a gateway", () => {
       });
     if (name === "deploy") given.push(appFile);
     if (name === "secret create") given.push("KEY=value");
+    if (name === "app scale") given.push("--min", "1");
     if (name === "environment update") given.push("--set-web-suffix", "suffix");
     if ("box" in options) given.push("--box", "gpu-1");
     return "yes" in options ? [...given, "--yes"] : given;

@@ -116,6 +116,14 @@ test("with one container on two boxes each call finds it, whichever box the gate
   expect(seen.size).toBe(1);
 });
 
+test("min_containers that are changed without a deployment count over both of them too", async () => {
+  await expect.poll(total, PATIENCE).toBe(1);
+  const scale = ["app", "scale", "shop", "web", "--min"];
+  expect((await (await startAs([...scale, "2"])).exited).code).toBe(0);
+  await expect.poll(counts, PATIENCE).toEqual([1, 1]);
+  expect((await (await startAs([...scale, "1"])).exited).code).toBe(0);
+});
+
 test("max_containers counts over both of them, and min_containers too", async () => {
   await expect.poll(total, PATIENCE).toBe(1);
   come(24);

@@ -1,6 +1,7 @@
 /** A workspace's apps and their versions. Times are milliseconds of the epoch. */
 import type { Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
+import type { Scaling, WholeScaling } from "../../../routing/wire/scaling.ts";
 import type { AppKind } from "../../../routing/claims.ts";
 import type { VersionContent, VersionState } from "../../../routing/wire/deployments.ts";
 import type { VersionStatus } from "../../../api/version-status.ts";
@@ -37,6 +38,8 @@ export interface AppView {
   /** The one that is to. */
   readonly candidate: number | null;
   readonly endpoints: readonly EndpointView[];
+  /** By function: settings that were changed since the version that serves was deployed. */
+  readonly scaling: Readonly<Record<string, Scaling>>;
   /** Where the version is that serves, else the one that is to. */
   readonly boxes: readonly BoxView[];
   /** Why a box does not run it, else why its newest version failed; empty where nothing is wrong. */
@@ -62,7 +65,17 @@ export interface VersionView {
   readonly commit: string;
   readonly rollbackOf: number | null;
   readonly endpoints: readonly EndpointView[];
+  /** Changes since it was deployed, newest first. */
+  readonly scalings: readonly ScalingView[];
   readonly boxes: readonly BoxView[];
+}
+
+/** A change of how many containers a function has. */
+export interface ScalingView {
+  readonly function: string;
+  readonly change: Scaling;
+  readonly createdAt: number;
+  readonly createdBy: Author;
 }
 
 export interface BoxView {
@@ -87,6 +100,21 @@ export interface NewDeployment extends StagedContent {
   readonly app: AppAddress;
 }
 
+export interface NewScaling {
+  readonly app: AppAddress;
+  readonly function: string;
+  /** Settings that are absent stay as they are. */
+  readonly change: Scaling;
+  readonly by: Author;
+}
+
+/** A function's settings, as they hold now. */
+export interface ScaledFunction {
+  readonly version: number;
+  readonly function: string;
+  readonly settings: WholeScaling;
+}
+
 export interface AppMethods {
   stageVersion(deployment: NewDeployment): Promise<Result<VersionView, Refusal>>;
   startVersion(address: VersionAddress): Promise<Result<VersionView, Refusal>>;
@@ -98,6 +126,8 @@ export interface AppMethods {
     to: number | undefined,
     by: Author,
   ): Promise<Result<VersionView, Refusal>>;
+  /** Changes how many containers a function has, in the version that serves, as long as that serves. */
+  scaleFunction(scaling: NewScaling): Result<ScaledFunction, Refusal>;
   stopApp(address: AppAddress): Result<AppView, Refusal>;
   app(address: AppAddress): AppView | undefined;
   /**

@@ -45,6 +45,7 @@ export function appView(control: Control, app: App): AppView {
     version: serving?.version ?? null,
     candidate: candidate?.version ?? null,
     endpoints: endpoints ?? [],
+    scaling: serving === undefined ? {} : control.scalings.byFunction(serving),
     boxes,
     lastError: stoppedAt === null ? lastErrorOf(control, app, boxes) : "",
     createdAt,
@@ -70,6 +71,7 @@ export function versionView(control: Control, version: Version, now: number): Ve
       url: urlOf(control, endpoint.name),
       private: endpoint.private,
     })),
+    scalings: control.scalings.list(version),
     boxes,
   };
 }

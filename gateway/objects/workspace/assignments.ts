@@ -67,6 +67,7 @@ async function assignedVersion(
   const shared = here.filter(
     ({ function: name, pool, boxes }) => name === pool && boxes.length > 1,
   );
+  const scaling = control.scalings.byFunction(version);
   const secrets = [...new Set(content.endpoints.flatMap((endpoint) => endpoint.secrets))];
   return {
     version: version.version,
@@ -76,6 +77,7 @@ async function assignedVersion(
     ),
     secrets: (await confidential.secrets(app.environment, secrets)).values,
     ...(shared.length > 0 && { sharedPools: shared.map(({ pool }) => pool) }),
+    ...(Object.keys(scaling).length > 0 && { scaling }),
   };
 }
 

@@ -18,6 +18,8 @@ import {
   type VersionView,
   type AppAddress,
   type NewDeployment,
+  type NewScaling,
+  type ScaledFunction,
   type VersionAddress,
   type Author,
 } from "../../contracts/workspace/apps.ts";
@@ -35,6 +37,7 @@ import { FormerBoxSets } from "./former-boxes.ts";
 import { namesClient } from "./names-client.ts";
 import { PoolShares } from "./pool-shares.ts";
 import { Rollouts } from "./rollouts.ts";
+import { Scalings } from "./scalings.ts";
 import { VersionBoxes } from "./version-boxes.ts";
 import { type Version, Versions } from "./versions.ts";
 
@@ -84,6 +87,7 @@ export class ControlPlane {
       apps: new AppRecords(storage.sql),
       versions: new Versions(storage.sql),
       versionBoxes: new VersionBoxes(storage.sql),
+      scalings: new Scalings(storage.sql),
       names: new AppNames(storage.sql, workspace, names),
       boxSets: new FormerBoxSets(storage.sql, (box) => registry.boxes.find(box) !== undefined),
       registry: names,
@@ -98,6 +102,7 @@ export class ControlPlane {
     this.#shares = new PoolShares({
       storage,
       versions: this.#control.versions,
+      scalings: this.#control.scalings,
       notify: (box) => notifier.notify(box, "refreshShares"),
       isConnected: (box) => registry.boxes.linksOf(box).length > 0,
       leaseMs: poolLeaseMs(env),
@@ -132,6 +137,10 @@ export class ControlPlane {
     by: Author,
   ): Promise<Result<VersionView, Refusal>> {
     return this.#view(await this.#deployments.rollback(address, to, by));
+  }
+
+  scale(scaling: NewScaling): Result<ScaledFunction, Refusal> {
+    return this.#deployments.scale(scaling);
   }
 
   stop(address: AppAddress): Result<AppView, Refusal> {
@@ -175,9 +184,8 @@ export class ControlPlane {
   versions(address: AppAddress, page: PageRequest): Page<VersionView> | undefined {
     const app = this.#control.apps.resolve(address);
     if (app === undefined) return undefined;
-    const now = Date.now();
     const versions = this.#control.versions.list(app.id, page);
-    return pageOfViews(versions, (version) => versionView(this.#control, version, now));
+    return pageOfViews(versions, (version) => versionView(this.#control, version, Date.now()));
   }
 
   /** A link came up; undefined when its box is not enrolled any more. */

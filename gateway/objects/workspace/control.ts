@@ -7,6 +7,7 @@ import type { App, AppRecords } from "./app-records.ts";
 import type { AppNames, NamesClient } from "./app-names.ts";
 import type { Boxes } from "./boxes.ts";
 import type { FormerBoxSets } from "./former-boxes.ts";
+import type { Scalings } from "./scalings.ts";
 import type { VersionBoxes } from "./version-boxes.ts";
 import type { Versions } from "./versions.ts";
 
@@ -19,6 +20,7 @@ export interface Control {
   readonly apps: AppRecords;
   readonly versions: Versions;
   readonly versionBoxes: VersionBoxes;
+  readonly scalings: Scalings;
   readonly names: AppNames;
   readonly boxSets: FormerBoxSets;
   readonly registry: NamesClient;

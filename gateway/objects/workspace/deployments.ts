@@ -13,10 +13,13 @@ import {
   type AppAddress,
   type Author,
   type NewDeployment,
+  type NewScaling,
+  type ScaledFunction,
   type VersionAddress,
 } from "../../contracts/workspace/apps.ts";
 import type { Control } from "./control.ts";
 import type { Rollouts } from "./rollouts.ts";
+import { scaleFunction } from "./scale-function.ts";
 import { STAGED_MS, Staging, type Target } from "./staging.ts";
 import type { Version } from "./versions.ts";
 
@@ -128,6 +131,11 @@ export class Deployments {
     const staged = await this.#staging.stage(again, app, old.version);
     if (!staged.ok) return staged;
     return await this.start({ app: { ...address, app: app.id }, version: staged.value.version });
+  }
+
+  scale({ app: address, ...scaling }: NewScaling): Result<ScaledFunction, Refusal> {
+    const app = this.deployed(address);
+    return app.ok ? scaleFunction(this.#control, app.value, scaling, Date.now()) : app;
   }
 
   /** Ends an app on all its boxes; one that has ended stays so. */

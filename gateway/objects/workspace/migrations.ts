@@ -175,6 +175,20 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX pool_shares_by_box ON pool_shares (box);
   `,
+  `
+  CREATE TABLE scalings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    function TEXT NOT NULL,
+    change TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    created_by_name TEXT NOT NULL
+  );
+  CREATE INDEX scalings_by_version ON scalings (app, version);
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

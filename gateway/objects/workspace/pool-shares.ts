@@ -26,11 +26,13 @@ import {
   stateOf,
   useOf,
 } from "./pool-share-rows.ts";
+import type { Scalings } from "./scalings.ts";
 import type { Versions } from "./versions.ts";
 
 export interface PoolSharesDeps {
   readonly storage: DurableObjectStorage;
   readonly versions: Pick<Versions, "find">;
+  readonly scalings: Pick<Scalings, "of">;
   /** Tells a box that it is to ask for its shares. */
   readonly notify: (box: string) => void;
   /** Whether a box had a link when it was last heard of. */
@@ -44,13 +46,15 @@ const SOONEST_PART = 20;
 export class PoolShares {
   readonly #storage: DurableObjectStorage;
   readonly #versions: Pick<Versions, "find">;
+  readonly #scalings: Pick<Scalings, "of">;
   readonly #notify: (box: string) => void;
   readonly #isConnected: (box: string) => boolean;
   readonly #leaseMs: number;
 
-  constructor({ storage, versions, notify, isConnected, leaseMs }: PoolSharesDeps) {
+  constructor({ storage, versions, scalings, notify, isConnected, leaseMs }: PoolSharesDeps) {
     this.#storage = storage;
     this.#versions = versions;
+    this.#scalings = scalings;
     this.#notify = notify;
     this.#isConnected = isConnected;
     this.#leaseMs = leaseMs;
@@ -152,7 +156,7 @@ export class PoolShares {
     const theirs = others.map(useOf);
     const uses = [mine, ...theirs];
     const turn = this.#turn(now);
-    const bounds: PoolBounds = use;
+    const bounds = this.#bounds(use);
     const granted = grantable(0, fairShares(uses, bounds, turn), uses, bounds);
     const sinceMs = stateOf(mine) === stateOf({ ...mine, granted }) ? mine.sinceMs : now;
     const written: BoxUse = { ...mine, granted, sinceMs };
@@ -164,9 +168,9 @@ export class PoolShares {
     const held = wasLive && before !== undefined ? [useOf(before)] : [];
     for (const other of others) {
       const rest = theirs.filter(({ box: name }) => name !== other.box);
-      const was = this.#isElsewhere([...held, ...rest], use);
+      const was = this.#isElsewhere([...held, ...rest], bounds);
       // Calls that come to it are better sent on, or not any more.
-      const is = this.#isElsewhere([written, ...rest], use);
+      const is = this.#isElsewhere([written, ...rest], bounds);
       if (other.most === 0 && was !== is) this.#notify(other.box);
     }
     const { app, version, pool, proved } = use;
@@ -180,7 +184,7 @@ export class PoolShares {
         pool,
         ...granted,
         proved: proved || this.#isProved(use),
-        elsewhere: granted.most === 0 && this.#isElsewhere(theirs, use),
+        elsewhere: granted.most === 0 && this.#isElsewhere(theirs, bounds),
       },
       againMs: Math.min(Infinity, ...leaseEnds, ...turnEnd),
     };
@@ -191,6 +195,13 @@ export class PoolShares {
     const held = others.reduce((sum, other) => sum + heldBy(other), 0);
     const serves = ({ box, granted }: BoxUse) => granted.most > 0 && this.#isConnected(box);
     return held >= max && others.some(serves);
+  }
+
+  /** A box may not have heard of the last change. */
+  #bounds({ app, version, pool, min, max, buffer }: PoolUse): PoolBounds {
+    const scaling = this.#scalings.of({ app, version }, pool);
+    const { min_containers = min, max_containers = max, buffer_containers = buffer } = scaling;
+    return { min: min_containers, max: max_containers, buffer: buffer_containers };
   }
 
   #turn(nowMs: number) {

@@ -179,10 +179,11 @@ export class Staging {
 
   /** Forgets apps that were stopped long ago. */
   #forgetStopped(now: number): void {
-    const { storage, apps, versions } = this.#control;
+    const { storage, apps, versions, scalings } = this.#control;
     storage.transactionSync(() => {
       for (const { id } of apps.longStopped(now)) {
         versions.deleteAll(id);
+        scalings.deleteAll(id);
         apps.delete(id);
       }
     });

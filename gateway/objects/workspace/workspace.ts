@@ -21,6 +21,8 @@ import {
   type VersionView,
   type AppAddress,
   type NewDeployment,
+  type NewScaling,
+  type ScaledFunction,
   type VersionAddress,
   type Author,
 } from "../../contracts/workspace/apps.ts";
@@ -78,7 +80,8 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
       workspace: this.#name,
       registry: this.#boxes,
       confidential: {
-        token: async ({ id }) => await this.#appToken(id),
+        token: async ({ id }) =>
+          await mintAppToken(await gatewayKeys(env), { workspace: this.#name, id }),
         secrets: async (environment, names) => await this.#secrets.read(environment, names),
       },
       suffixOf: (environment) => this.#environments.suffixOf(environment),
@@ -209,6 +212,10 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return await this.#control.rollback(address, to, by);
   }
 
+  scaleFunction(scaling: NewScaling): Result<ScaledFunction, Refusal> {
+    return this.#control.scale(scaling);
+  }
+
   stopApp(address: AppAddress): Result<AppView, Refusal> {
     return this.#control.stop(address);
   }
@@ -289,9 +296,5 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
 
   override async alarm(): Promise<void> {
     await this.#control.alarm();
-  }
-
-  async #appToken(id: string): Promise<string> {
-    return await mintAppToken(await gatewayKeys(this.env), { workspace: this.#name, id });
   }
 }

@@ -58,6 +58,7 @@ function toApiApp(app: AppView): ApiApp {
     version,
     candidate,
     endpoints: [...endpoints],
+    scaling: { ...app.scaling },
     boxes: boxes.map(toApiBoxOfVersion),
     last_error: app.lastError,
     created_at: toTime(app.createdAt),

@@ -3,7 +3,7 @@
  * it is started and watched until it serves or failed.
  */
 import { type VersionContent } from "../../../routing/wire/deployments.ts";
-import type { VersionView, VersionAddress } from "../../contracts/workspace/apps.ts";
+import type { ScalingView, VersionView, VersionAddress } from "../../contracts/workspace/apps.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { appAddress, noApp, toApiBoxOfVersion, unlessRefused } from "./apps.ts";
 import { contradictionIn } from "./version-content.ts";
@@ -16,8 +16,10 @@ import {
   START_VERSION,
   ABANDON_VERSION,
   ROLLBACK_APP,
+  SCALE_FUNCTION,
   type ApiVersion,
 } from "../../../api/versions.ts";
+import type { ApiScaling } from "../../../api/scaling.ts";
 import type { ENVIRONMENT_QUERY } from "../../../api/apps.ts";
 import { pageRequest, toPage, toTime } from "./documents.ts";
 import type * as z from "zod";
@@ -65,6 +67,12 @@ export const VERSION_HANDLERS: readonly ApiHandler[] = [
     const started = await stub.rollbackApp(address, body.version, { id, name });
     return toApiVersion(unlessRefused(started));
   }),
+  handle(SCALE_FUNCTION, async ({ env, caller, path, query, body: change }) => {
+    const { id, name } = caller.token;
+    const app = appAddress(path, query);
+    const scaling = { app, function: path.function, change, by: { id, name } };
+    return unlessRefused(await workspaceStub(env, caller.workspace).scaleFunction(scaling));
+  }),
 ];
 
 function versionAddress(
@@ -92,6 +100,16 @@ function toApiVersion(version: VersionView): ApiVersion {
     commit,
     rollback_of: version.rollbackOf,
     endpoints: [...endpoints],
+    scalings: version.scalings.map(toApiScaling),
     boxes: boxes.map(toApiBoxOfVersion),
+  };
+}
+
+function toApiScaling({ createdAt, createdBy, ...rest }: ScalingView): ApiScaling {
+  return {
+    ...rest,
+    created_at: toTime(createdAt),
+    created_by: createdBy.id,
+    created_by_name: createdBy.name,
   };
 }

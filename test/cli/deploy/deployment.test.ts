@@ -33,6 +33,7 @@ const version = (status: ApiVersion["status"], more: Partial<ApiVersion> = {}): 
   tag: "",
   rollback_of: null,
   endpoints: [],
+  scalings: [],
   boxes: [box("gpu-1")],
   ...more,
 });

@@ -34,6 +34,7 @@ const APP: ApiApp = {
   version: null,
   candidate: 3,
   endpoints: [],
+  scaling: {},
   boxes: [],
   last_error: "",
   created_at: "2026-01-01T00:00:00Z",

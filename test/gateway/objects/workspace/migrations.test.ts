@@ -7,6 +7,7 @@ import { Environments } from "../../../../gateway/objects/workspace/environments
 import { AppRecords } from "../../../../gateway/objects/workspace/app-records.ts";
 import { migrate, MIGRATIONS } from "../../../../gateway/objects/workspace/migrations.ts";
 import { ProxyTokens } from "../../../../gateway/objects/workspace/proxy-tokens.ts";
+import { Scalings } from "../../../../gateway/objects/workspace/scalings.ts";
 import { Versions } from "../../../../gateway/objects/workspace/versions.ts";
 import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { DATABASE_V1 } from "./databases/v1.ts";
@@ -15,11 +16,20 @@ import { DATABASE_V3 } from "./databases/v3.ts";
 import { DATABASE_V4 } from "./databases/v4.ts";
 import { DATABASE_V5 } from "./databases/v5.ts";
 import { DATABASE_V6 } from "./databases/v6.ts";
+import { DATABASE_V7 } from "./databases/v7.ts";
 
 const env = bindings as unknown as Env;
 
 /** One database of every version that was ever published; the last has today's. */
-const DATABASES = [DATABASE_V1, DATABASE_V2, DATABASE_V3, DATABASE_V4, DATABASE_V5, DATABASE_V6];
+const DATABASES = [
+  DATABASE_V1,
+  DATABASE_V2,
+  DATABASE_V3,
+  DATABASE_V4,
+  DATABASE_V5,
+  DATABASE_V6,
+  DATABASE_V7,
+];
 
 let objects = 0;
 
@@ -94,6 +104,21 @@ test("a database of version 3 keeps its apps and their versions", async () => {
       endpoints: [{ function: "f", name: "local--shop-f", private: true, boxes: ["gpu-1"] }],
     });
     expect(versions.assignedTo("gpu-1").map(({ version }) => version)).toEqual([2]);
+  });
+});
+
+test("a database of version 7 keeps how many containers its functions have", async () => {
+  await withStorage((storage) => {
+    storage.sql.exec(DATABASE_V7);
+    migrate(storage);
+    const scalings = new Scalings(storage.sql);
+    const version = { app: "ap-00000000000000000000000001", version: 2 };
+    const settings = { min_containers: 2, max_containers: 4 };
+    expect(scalings.byFunction(version)).toEqual({ f: settings });
+    expect(scalings.list(version)).toMatchObject([
+      { change: { min_containers: 2 }, createdBy: { name: "first token" } },
+      { change: { max_containers: 4 } },
+    ]);
   });
 });
 

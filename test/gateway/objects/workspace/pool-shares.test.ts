@@ -51,6 +51,25 @@ test("an assignment names the pools that more than one box may run", async () =>
   expect(solo?.candidate?.sharedPools).toEqual(["g"]);
 });
 
+test("boxes get the numbers that were changed, also before they have heard of the change", async () => {
+  const report = [{ app, version: 1, state: "ready" as const }];
+  await one.report(report);
+  await two.report(report);
+  const bounds = { app, max: 2 };
+  expect(await one.lease([{ ...bounds, needs: 2 }])).toMatchObject({ pools: [{ most: 2 }] });
+  await two.lease([{ ...bounds, needs: 2 }]);
+  const change = { min_containers: 4, max_containers: 4 };
+  const path = "/apps/shop/functions/f/scaling?environment=main";
+  expect((await here.call("PATCH", path, change)).status).toBe(200);
+  expect(await two.lease([{ ...bounds, needs: 2 }])).toMatchObject({
+    pools: [{ least: 2, most: 2 }],
+  });
+  await here.call("PATCH", path, { min_containers: 0, max_containers: 2 });
+  expect(await one.lease([{ ...bounds, needs: 2, has: 2 }])).toMatchObject({
+    pools: [{ least: 0, most: 1 }],
+  });
+});
+
 test("two boxes never get more than max_containers, and share it when both need it", async () => {
   expect(await one.lease([{ app, needs: 3 }])).toMatchObject({
     pools: [{ app, version: 1, pool: "f", most: 3, elsewhere: false }],
