@@ -4,11 +4,11 @@
  * next one reuses: at the speed of an upload, a buffer for each frame keeps the collector busy.
  */
 import { FRAME_HEADER_BYTES } from "../../routing/wire/frames.ts";
-import { MAX_REQUEST_DATA_BYTES } from "../../routing/wire/limits.ts";
+import { MAX_DATA_BYTES } from "../../routing/wire/limits.ts";
 import { type FrameHead, FrameReader } from "../websocket/frames.ts";
 
 /** Room for a message with one DATA frame. A longer payload gets a buffer of its own. */
-const GATHERED_BYTES = FRAME_HEADER_BYTES + MAX_REQUEST_DATA_BYTES;
+const GATHERED_BYTES = FRAME_HEADER_BYTES + MAX_DATA_BYTES;
 
 const NOTHING = new Uint8Array(0);
 

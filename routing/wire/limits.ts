@@ -56,9 +56,6 @@ export const SHORT_WINDOW_BYTES = 8 * KIB;
 /** A stream's largest window: 1 MiB in flight is 80 Mbit/s at 100 ms, per stream. */
 export const MAX_WINDOW_BYTES = MIB;
 
-/** Largest payload of a DATA frame, so that no stream holds the socket for long. */
-export const MAX_DATA_BYTES = 64 * KIB;
-
 /** Chunks of one stream that arrive within this time share a frame. A frame for each token would cost more. */
 export const COALESCE_MS = 5;
 
@@ -66,10 +63,13 @@ export const COALESCE_MS = 5;
 export const MAX_FRAME_BYTES = 512 * KIB;
 
 /**
- * Largest payload of a DATA frame of a request. A frame costs the gateway's one thread a read, a message and a system
+ * Largest payload of a DATA frame. A frame costs the gateway's one thread a read or a write, a message and a system
  * call, whatever its length; the window bounds what a stream has on its way, in frames of any length.
  */
-export const MAX_REQUEST_DATA_BYTES = MAX_FRAME_BYTES;
+export const MAX_DATA_BYTES = MAX_FRAME_BYTES;
+
+/** Body bytes behind a response's head, which may take twice its 64 KiB of lines as JSON. */
+export const MAX_HEAD_BODY_BYTES = 64 * KIB;
 
 /** Header lines of one message, with separators. Beyond it a client gets 431, and an app has failed with 502. */
 export const MAX_HEADER_BYTES = 64 * KIB;

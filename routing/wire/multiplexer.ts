@@ -34,10 +34,10 @@ import {
   unpackOpen,
   unpackText,
 } from "./payloads.ts";
-import { type InitialWindows, type LinkEnd, Stream, type StreamPlace } from "./stream.ts";
+import { type LinkEnd, Stream, type StreamPlace } from "./stream.ts";
 import type { StreamEvents } from "./stream-events.ts";
 import { OPERATIONS, StreamShares } from "./stream-shares.ts";
-import { GrantBudget } from "./windows.ts";
+import { GrantBudget, type InitialWindows } from "./windows.ts";
 
 export { NO_EVENTS, type StreamEnding, type StreamEvents } from "./stream-events.ts";
 export { type Stream } from "./stream.ts";

@@ -1,5 +1,4 @@
 /** Sends bytes on a stream in as many frames as they take, each as soon as there is room for it. */
-import { MAX_DATA_BYTES } from "./limits.ts";
 import type { Stream } from "./stream.ts";
 
 /** The link that a stream came over, as far as those who send on it need it. */
@@ -51,7 +50,7 @@ export class StreamWriter {
   }
 
   /** Waits until bytes may be sent. @returns how many fit one frame; 0 when the stream is closed or given up */
-  async room(mostBytes = MAX_DATA_BYTES): Promise<number> {
+  async room(): Promise<number> {
     const stream = this.#stream;
     while (!this.#isEnded && (stream.window === 0 || this.#isCongested)) {
       await new Promise<void>((resolve) => {
@@ -59,7 +58,7 @@ export class StreamWriter {
         if (this.#isCongested) this.#carrier?.whenDrained(resolve);
       });
     }
-    return this.#isEnded ? 0 : Math.min(stream.window, mostBytes);
+    return this.#isEnded ? 0 : stream.room;
   }
 
   /**

@@ -9,11 +9,11 @@
  * link's streams. The agent calls back when the call begins, and the gateway gives the stream place and window again.
  */
 import { FRAME, FRAME_HEADER_BYTES, type FrameType, ProtocolError, uint32 } from "./frames.ts";
-import { MAX_DATA_BYTES, MAX_REQUEST_DATA_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
+import { MAX_DATA_BYTES, MAX_HEAD_BODY_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
 import type { DeferredCall, Failure } from "./messages.ts";
 import { OPERATIONS } from "./stream-shares.ts";
 import type { StreamEvents } from "./stream-events.ts";
-import { type GrantBudget, ReceiveWindow } from "./windows.ts";
+import { type GrantBudget, type InitialWindows, ReceiveWindow } from "./windows.ts";
 
 const encoder = new TextEncoder();
 const NOTHING: readonly Uint8Array[] = [];
@@ -44,14 +44,6 @@ export type StreamPlace =
   | "parked"
   /** It was parked, the agent has called back, and the gateway gives it a window when it has a place for it. */
   | "called_back";
-
-/** In bytes. */
-export interface InitialWindows {
-  /** Bytes that this end may send before any CREDIT. */
-  send: number;
-  /** Bytes that the peer may send before any CREDIT. */
-  receive: number;
-}
 
 export class Stream {
   readonly id: number;
@@ -143,7 +135,13 @@ export class Stream {
     this.#enter("counted");
   }
 
-  /** Agent: sends the response's head. Body bytes must fit the window and, together, a DATA frame. */
+  /** Body bytes that the next frame may have. The agent's first one brings the head, too. */
+  get room(): number {
+    const isHead = this.#link.role === "agent" && !this.#hasHead;
+    return Math.min(this.window, isHead ? MAX_HEAD_BODY_BYTES : MAX_DATA_BYTES);
+  }
+
+  /** Agent: sends the response's head. The body has at most `room` bytes. */
   sendHead(head: string, body: readonly Uint8Array[] = NOTHING, end = false): void {
     this.callBack();
     this.reserve(body, end);
@@ -152,7 +150,7 @@ export class Stream {
     this.#link.send(FRAME.HEAD, this.id, [uint32(json.length), json, ...body], end);
   }
 
-  /** Sends body bytes, at most `window` and at most 64 KiB. */
+  /** Sends body bytes, at most `room`. */
   sendData(parts: readonly Uint8Array[], end = false): void {
     this.reserve(parts, end);
     this.#link.send(FRAME.DATA, this.id, parts, end);
@@ -160,10 +158,10 @@ export class Stream {
 
   /**
    * Gateway: sends body bytes without a copy of ours, at once. The caller may reuse the buffer afterwards.
-   * @param message `FRAME_HEADER_BYTES` of room, then at most `window` and at most 512 KiB of body
+   * @param message `FRAME_HEADER_BYTES`, then at most `room` bytes of body
    */
   sendInPlace(message: Uint8Array): void {
-    this.#reserve(message.length - FRAME_HEADER_BYTES, MAX_REQUEST_DATA_BYTES, false);
+    this.#reserve(message.length - FRAME_HEADER_BYTES, false);
     this.#link.sendInPlace(FRAME.DATA, this.id, message);
   }
 
@@ -263,12 +261,12 @@ export class Stream {
   reserve(parts: readonly Uint8Array[], end: boolean): void {
     let bytes = 0;
     for (const part of parts) bytes += part.length;
-    this.#reserve(bytes, MAX_DATA_BYTES, end);
+    this.#reserve(bytes, end);
   }
 
-  #reserve(bytes: number, mostBytes: number, end: boolean): void {
+  #reserve(bytes: number, end: boolean): void {
     if (this.closed || this.localClosed) throw new Error(`stream ${this.id} is closed`);
-    if (bytes > this.window || bytes > mostBytes) {
+    if (bytes > this.room) {
       throw new Error(`stream ${this.id}: ${bytes} bytes do not fit the window of ${this.window}`);
     }
     this.window -= bytes;

@@ -35,6 +35,14 @@ export class GrantBudget {
   }
 }
 
+/** In bytes. */
+export interface InitialWindows {
+  /** Bytes that this end may send before any CREDIT. */
+  send: number;
+  /** Bytes that the peer may send before any CREDIT. */
+  receive: number;
+}
+
 /** The receiving window of one stream. */
 export class ReceiveWindow {
   readonly #budget: GrantBudget;

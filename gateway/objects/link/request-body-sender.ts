@@ -4,7 +4,6 @@
  */
 import { KIB } from "../../../base/units.ts";
 import { FRAME_HEADER_BYTES } from "../../../routing/wire/frames.ts";
-import { MAX_REQUEST_DATA_BYTES } from "../../../routing/wire/limits.ts";
 import { contentLength, parseOpenHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream } from "../../../routing/wire/multiplexer.ts";
@@ -97,7 +96,7 @@ export class RequestBodySender {
     let buffer = new ArrayBuffer(0);
     try {
       for (;;) {
-        const size = await this.#writer.room(MAX_REQUEST_DATA_BYTES);
+        const size = await this.#writer.room();
         if (size === 0) break;
         buffer = fitting(buffer, FRAME_HEADER_BYTES + size);
         const reading = reader.read(new Uint8Array(buffer, FRAME_HEADER_BYTES, size));

@@ -4,7 +4,7 @@
  * cancelled. No byte of the response is written to the disk.
  */
 import { KIB } from "../../../base/units.ts";
-import { COALESCE_MS, DETACHED_MS, MAX_DATA_BYTES } from "../../../routing/wire/limits.ts";
+import { COALESCE_MS, DETACHED_MS } from "../../../routing/wire/limits.ts";
 import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
@@ -246,7 +246,7 @@ export class StreamedResponse implements CallResponse {
     }
     const carrier = this.#carrier as Carrier;
     while (!stream.localClosed) {
-      const ready = Math.min(this.#ring.end - this.#offset, stream.window, MAX_DATA_BYTES);
+      const ready = Math.min(this.#ring.end - this.#offset, stream.room);
       const end = this.#complete && this.#offset + ready === this.#ring.end;
       // Only the failure is left to send: it needs no head, and before the head it is the response.
       const isEmpty = ready === 0 && !end;

@@ -232,11 +232,13 @@ export class Client implements StreamEvents {
   drain(chunks: number): void {
     for (let count = 0; count < chunks; count += 1) {
       const [first] = this.#buffered;
-      if (first === undefined || this.#piped + first.length > PIPE_BYTES) break;
-      this.#buffered.shift();
-      this.#pipe.push(first);
-      this.#piped += first.length;
-      this.stream?.consume(first.length);
+      const part = first?.subarray(0, PIPE_BYTES - this.#piped) ?? NO_BODY;
+      if (first === undefined || part.length === 0) break;
+      if (part.length === first.length) this.#buffered.shift();
+      else this.#buffered[0] = first.subarray(part.length);
+      this.#pipe.push(part);
+      this.#piped += part.length;
+      this.stream?.consume(part.length);
     }
     if (this.phase === "open" && this.#ended && this.#buffered.length === 0) this.#done();
   }

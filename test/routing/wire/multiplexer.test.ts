@@ -14,7 +14,8 @@ import {
   INITIAL_WINDOW_BYTES,
   MAX_INITIAL_WINDOWS_BYTES,
   MAX_GRANTED_BYTES_PER_LINK,
-  MAX_REQUEST_DATA_BYTES,
+  MAX_DATA_BYTES,
+  MAX_HEAD_BODY_BYTES,
   MAX_STREAMS_PER_LINK,
   MAX_WINDOW_BYTES,
   SHORT_WINDOW_BYTES,
@@ -121,10 +122,25 @@ describe("a stream's life", () => {
     const client = pair().link.gateway.open("post", NO_BODY, false, new Ear()) as Stream;
     const framed = (bytes: number) => new Uint8Array(FRAME_HEADER_BYTES + bytes);
     expect(() => client.sendInPlace(framed(INITIAL_WINDOW_BYTES + 1))).toThrow(/do not fit/);
-    client.acceptCredit(MAX_REQUEST_DATA_BYTES);
-    expect(() => client.sendInPlace(framed(MAX_REQUEST_DATA_BYTES + 1))).toThrow(/do not fit/);
-    client.sendInPlace(framed(MAX_REQUEST_DATA_BYTES));
+    client.acceptCredit(MAX_DATA_BYTES);
+    expect(() => client.sendInPlace(framed(MAX_DATA_BYTES + 1))).toThrow(/do not fit/);
+    client.sendInPlace(framed(MAX_DATA_BYTES));
     expect(client.window).toBe(INITIAL_WINDOW_BYTES);
+  });
+
+  test("a response's head has at most 64 KiB of body with it, a frame after it 512 KiB", () => {
+    const { link, ear, server } = opened();
+    server.acceptCredit(MAX_WINDOW_BYTES - INITIAL_WINDOW_BYTES);
+    expect(server.room).toBe(MAX_HEAD_BODY_BYTES);
+    const refused = new Uint8Array(MAX_HEAD_BODY_BYTES + 1);
+    expect(() => server.sendHead("{}", [refused])).toThrow(/do not fit/);
+    server.sendHead("{}");
+    expect(server.room).toBe(MAX_DATA_BYTES);
+    expect(() => server.sendData([new Uint8Array(MAX_DATA_BYTES + 1)])).toThrow(/do not fit/);
+    // As much as the gateway has granted.
+    server.sendData([new Uint8Array(INITIAL_WINDOW_BYTES)], true);
+    link.exchange();
+    expect(ear.heard).toEqual(["head {} 0", `data ${INITIAL_WINDOW_BYTES} end`]);
   });
 
   test("an end that only packs frames says so", () => {

@@ -1,7 +1,7 @@
 /** A request's body on its way through the link's object, as its agent receives it. */
 import { expect, test } from "vitest";
 import { KIB } from "../../../../base/units.ts";
-import { MAX_REQUEST_DATA_BYTES } from "../../../../routing/wire/limits.ts";
+import { MAX_DATA_BYTES } from "../../../../routing/wire/limits.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";
 
 const OK = JSON.stringify({ status: 200, headers: [] });
@@ -64,7 +64,7 @@ test.each([
   expect(joined.findIndex((byte, index) => byte !== whole[index])).toBe(-1);
   const longest = Math.max(...received.map(({ length }) => length));
   expect(longest).toBeGreaterThan(isLarge ? 64 * KIB : 0);
-  expect(longest).toBeLessThanOrEqual(isLarge ? MAX_REQUEST_DATA_BYTES : 64 * KIB);
+  expect(longest).toBeLessThanOrEqual(isLarge ? MAX_DATA_BYTES : 64 * KIB);
 });
 
 test("the platform's send copies: a buffer may be written to as soon as it has returned", async () => {
