@@ -19,14 +19,17 @@ export const GPU_KEYS = {
       [
         integer(0, 64),
         gpuChoice(),
-        list(gpuChoice(), "must be a list of kinds in order of preference"),
+        list(
+          gpuChoice(),
+          'must be a list of kinds in order of preference, such as ["H100:2", "any:4"]',
+        ),
       ],
-      'must be a number from 0 to 64, "any", a kind such as "H100:2", or a list of kinds in order of preference',
+      'must be a number from 0 to 64, "any", a kind and how many of it, such as "H100:2" or "any:2", or a list of these in order of preference',
     ),
     {
       default: "`0`",
       meaning:
-        "Whole GPUs that each container has to itself: a number of any kind, a kind and its number, or a list of which the first choice that the box can give is taken. The process finds them by `CUDA_VISIBLE_DEVICES`. Endpoints that do not fit together take turns.",
+        'Whole GPUs that each container has to itself: a number of any kind, a kind and its number, or a list of which the first choice that the box can give is taken. `"any:2"` is `2`, also as a choice of a list. The process finds them by `CUDA_VISIBLE_DEVICES`. Endpoints that do not fit together take turns.',
       example: '["H100", "A100:2"]',
     },
   ),

@@ -194,6 +194,7 @@ describe("a right file", () => {
     ["gpus = 0", { gpus: [] }],
     ["gpus = 2", { gpus: [{ count: 2 }] }],
     ['gpus = "any"', { gpus: [{ count: 1 }] }],
+    ['gpus = "any:2"', { gpus: [{ count: 2 }] }],
     ['gpus = "H100:64"', { gpus: [{ kind: "H100", count: 64 }] }],
     ['gpu_memory = "20GiB"', { gpuMemory: 21_474_836_480 }],
     ['gpu_memory = "0.5 GiB"', { gpuMemory: 536_870_912 }],

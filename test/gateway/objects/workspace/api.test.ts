@@ -273,6 +273,7 @@ describe("the OpenAPI document", () => {
     expect(Object.keys(json.paths).toSorted()).toEqual([
       "/api/v1/apps",
       "/api/v1/apps/{app}",
+      "/api/v1/apps/{app}/functions/{function}/scaling",
       "/api/v1/apps/{app}/rollback",
       "/api/v1/apps/{app}/stop",
       "/api/v1/apps/{app}/versions",
