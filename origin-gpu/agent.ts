@@ -8,6 +8,7 @@ import { SECOND_MS } from "../base/units.ts";
 import { parseOpenHead, type RequestHead } from "../routing/wire/heads.ts";
 import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
+import { admit } from "./admitted-calls.ts";
 import { type AgentFiles, openAgentFiles } from "./agent-files.ts";
 import type { AgentOptions, RunningAgent } from "./agent-options.ts";
 import { AgentRefused, LocalApp } from "./apps/local-app.ts";
@@ -37,7 +38,6 @@ import {
 } from "./link/operation-server.ts";
 import { type OpenedCalls, openCalls } from "./open-calls.ts";
 import { operationHandlers } from "./operations.ts";
-import { refusalOf, takesCall } from "./unserved-calls.ts";
 
 export type { AgentOptions, RunningAgent } from "./agent-options.ts";
 export { AgentRefused } from "./apps/local-app.ts";
@@ -168,6 +168,7 @@ class Agent {
       apps: this.#apps,
       logs: this.#logs,
       workspace: enrolment.workspace,
+      isDraining: () => this.#isDraining,
       deployments: this.#deployments?.operations,
     });
     this.#welcomes.tell(calls);
@@ -269,10 +270,9 @@ class Agent {
       const joined = calls.keys.join(stream, link, head, { body, end });
       if (joined !== undefined) return joined;
     }
-    if (this.#isDraining || !takesCall(served, head)) {
-      return refuse(stream, refusalOf(served, this.#isDraining));
-    }
-    return calls.open(stream, link, head, { body, end }, served.runner(link.number));
+    const admitted = admit(served, head, this.#isDraining);
+    if (!admitted.ok) return refuse(stream, admitted.error);
+    return calls.open(stream, link, head, { body, end }, admitted.value.runner(link.number));
   }
 
   async #drain(clients?: "attached" | "gone"): Promise<void> {

@@ -3,6 +3,7 @@
  * here, those about deployed apps by the parts that have them.
  */
 import type { Failure } from "../routing/wire/messages.ts";
+import { admit } from "./admitted-calls.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import type { KeyedCalls } from "./calls/keyed-calls.ts";
 import type { AppRuntimes } from "./apps/app-runtimes.ts";
@@ -20,6 +21,8 @@ export interface AgentOperations {
   readonly logs: Pick<ContainerLogs, "read">;
   /** The workspace that this box belongs to. Others are told of nothing. */
   readonly workspace: string;
+  /** The box takes no calls any more. */
+  readonly isDraining: () => boolean;
   /** Absent where no app may be deployed to this box. */
   readonly deployments: OperationHandlers<DeploymentOperation> | undefined;
 }
@@ -30,6 +33,7 @@ export function operationHandlers({
   apps,
   logs,
   workspace: own,
+  isDraining,
   deployments,
 }: AgentOperations): OperationHandlers {
   // An endpoint that is not served any more may have been private.
@@ -69,6 +73,11 @@ export function operationHandlers({
       workspace === own ? readLogs(query, stream) : refuse(stream, ANOTHER_WORKSPACE),
     releaseKey: ({ key }, { stream }) =>
       reply(stream, "releaseKey", { released: calls.keys.release(key) }),
+    poolLoad: ({ endpoint }, { stream }) => {
+      const admitted = admit(apps.find(endpoint), {}, isDraining());
+      if (!admitted.ok) return refuse(stream, admitted.error);
+      return reply(stream, "poolLoad", admitted.value.load);
+    },
     ...(deployments ?? TAKES_NO_DEPLOYMENTS),
   };
 }

@@ -1,22 +1,6 @@
 /**
- * Which box a call goes to, where several serve its endpoint. Decides an order alone: the caller asks the boxes,
- * and goes on to the next one where nothing was begun. Pure.
+ * Which box has the calls under a key, where several serve an endpoint. Decides alone: the caller asks the boxes. Pure.
  */
-
-/**
- * The boxes in the order in which the caller tries them: from a random one on, and boxes that are away last.
- * @param random from 0 up to, and without, 1
- */
-export function triedInOrder<Box extends { readonly box: string }>(
-  boxes: readonly Box[],
-  isAway: (box: string) => boolean,
-  random: number,
-): Box[] {
-  const first = Math.floor(random * boxes.length);
-  const turned = [...boxes.slice(first), ...boxes.slice(0, first)];
-  const away = turned.filter(({ box }) => isAway(box));
-  return away.length === 0 ? turned : [...turned.filter(({ box }) => !isAway(box)), ...away];
-}
 
 /**
  * The box that all calls under one key go to; undefined where there are no boxes. By rendezvous hashing (Thaler

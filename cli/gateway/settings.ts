@@ -60,6 +60,11 @@ export const GATEWAY_OPTIONS = {
     value: "CIDR,...",
     summary: "proxies in front whose word on the client's address counts (none)",
   },
+  region: {
+    type: "string",
+    value: "REGION",
+    summary: "where it stands, e.g. eu-west: boxes near it come first",
+  },
   front: {
     type: "string",
     value: "always|auto|never",
@@ -107,6 +112,13 @@ const VARIABLES: readonly {
       /^\d+$/.test(value) && Number.isSafeInteger(Number(value))
         ? undefined
         : "a whole number of bytes, e.g. 104857600",
+  },
+  {
+    flag: "region",
+    variable: "POSTERN_REGION",
+    fallback: "",
+    expected: (value) =>
+      /^[a-z0-9-]{0,64}$/.test(value) ? undefined : 'up to 64 of a-z, digits and "-", e.g. eu-west',
   },
   {
     flag: "trusted-proxies",

@@ -23,6 +23,8 @@ export interface Env {
   POSTERN_MAX_WAITING?: string;
   /** Addresses and blocks of proxies whose word about the client counts (routing/trusted-proxies.ts). */
   POSTERN_TRUSTED_PROXIES?: string;
+  /** The gateway's region, such as `eu-west-1`: boxes near it come first. Empty: where Cloudflare says. */
+  POSTERN_REGION?: string;
   /** "json": each event is a line of JSON on the console, requests included. */
   POSTERN_LOG?: string;
   /** Topics whose details are written (base/observer.ts). */

@@ -7,6 +7,8 @@ import type { EndpointSettings } from "../../routing/wire/messages.ts";
 export interface BoxPlace {
   box: string;
   links: number;
+  /** Absent where it has none. */
+  region?: string;
 }
 
 /** The edge's copy of an endpoint: the boxes that serve it, the number of their links, and its settings. */

@@ -3,6 +3,7 @@
  * decides which version takes new calls.
  */
 import type { Observer } from "../../base/observer.ts";
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
@@ -56,6 +57,8 @@ export interface ServedFunction {
   readonly settings: EndpointConfig;
   /** Other boxes have all the containers that there may be. */
   readonly isElsewhere: boolean;
+  /** Of the containers that it shares with other functions, perhaps. */
+  readonly load: PoolLoad;
   /** Gives the runner of the function's calls that come over this link. */
   runner(link: number): CallRunner;
 }
@@ -139,6 +142,9 @@ export class AppVersion {
     return {
       settings,
       isElsewhere: endpoint.isElsewhere,
+      get load() {
+        return endpoint.load;
+      },
       runner: (link) => endpoint.runner(settings, link),
     };
   }

@@ -18,6 +18,7 @@ import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
 import type { CallDescription, CallStatusReport } from "../../routing/wire/call-descriptions.ts";
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { CallStanding } from "../core/service-times.ts";
 import { type CallEvent, callProgress, callStatus, isEnded } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
@@ -54,6 +55,8 @@ export interface CallTerms {
 /** Tells where calls stand. */
 export interface Standings<Queued> {
   standingOf(queued: Queued): CallStanding | undefined;
+  /** Of all its calls. */
+  readonly load: PoolLoad;
 }
 
 /** How recording a call's start went. */
@@ -475,9 +478,16 @@ export class Call implements RespondingCall {
    */
   respond(head: ResponseHead, eager: boolean): void {
     if (!this.#advance("answered")) return;
+    const load = this.#askedLoad;
     // The app has it: from here on only a description needs a part of it.
     this.#head.dropHeaders();
-    this.#response.begin(head, eager);
+    this.#response.begin(load === undefined ? head : { ...head, load }, eager);
+  }
+
+  /** The load that the gateway asked for with the call. A stored response is read when that is long past. */
+  get #askedLoad(): PoolLoad | undefined {
+    const isAsked = this.#head.value.mayRefuse !== undefined && !this.isDurable;
+    return isAsked ? this.#pool?.load : undefined;
   }
 
   /** Appends to the response's body. */

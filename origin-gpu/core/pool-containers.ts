@@ -85,6 +85,16 @@ export class PoolContainers {
     return load;
   }
 
+  /** Calls that ready containers can take, and that containers can take which are being started. */
+  places(maxInputs: number): { room: number; coming: number } {
+    const places = { room: 0, coming: 0 };
+    for (const container of this.#all.values()) {
+      if (container.state === "ready") places.room += Math.max(0, maxInputs - container.calls);
+      else if (container.isStarting) places.coming += maxInputs;
+    }
+    return places;
+  }
+
   /**
    * The ready container for one call more. Up to `targetInputs` the fullest one gets it, so that others fall idle and
    * can end; above that the one with the fewest calls. The oldest one of several.

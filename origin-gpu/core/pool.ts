@@ -8,6 +8,7 @@
  * A call takes part from `request` to `finished`. Events of containers that are gone have no effect.
  */
 import { SECOND_MS } from "../../base/units.ts";
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import { CallQueue, type PoolCall } from "./call-queue.ts";
 import type { ContainerState } from "./container-states.ts";
 import { type PoolContainer, PoolContainers, type TrackedContainer } from "./pool-containers.ts";
@@ -333,6 +334,13 @@ export class Pool<Call> {
       waiting: this.#queue.length,
       running: this.#running.size,
     };
+  }
+
+  /** For those who choose between boxes. */
+  get load(): PoolLoad {
+    const { room, coming } = this.#containers.places(this.#settings.maxInputs);
+    const waiting = this.#queue.length;
+    return { running: this.#running.size, waiting, room: Math.max(0, room - waiting), coming };
   }
 
   /** One that is not gone. */

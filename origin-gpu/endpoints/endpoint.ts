@@ -10,6 +10,7 @@ import {
   MAX_REPORTED_LINE_CHARACTERS,
 } from "../../routing/wire/deployments.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
@@ -152,17 +153,9 @@ export class Endpoint {
 
   /** Counts its containers and its waiting requests. */
   get activity(): PoolActivity {
-    const { ready, starting, failed, asleep, ending, waiting } = this.#pool.counts;
-    const error = failed > 0 ? this.#pool.lastFailure : "";
-    return {
-      ready,
-      starting,
-      failed,
-      asleep,
-      draining: ending,
-      waiting,
-      error: error.slice(0, MAX_REPORTED_LINE_CHARACTERS),
-    };
+    const { ready, starting, failed, asleep, ending: draining, waiting } = this.#pool.counts;
+    const error = failed > 0 ? this.#pool.lastFailure.slice(0, MAX_REPORTED_LINE_CHARACTERS) : "";
+    return { ready, starting, failed, asleep, draining, waiting, error };
   }
 
   /** Gives the runner of calls that come over a link for a function with these settings. */
@@ -211,6 +204,11 @@ export class Endpoint {
   /** Other boxes have all the containers that there may be: calls are better sent there. */
   get isElsewhere(): boolean {
     return this.#terms?.elsewhere === true;
+  }
+
+  /** Its calls and its room, for those who choose between boxes. */
+  get load(): PoolLoad {
+    return this.#pool.load;
   }
 
   /** The version that it was prepared for serves now. */

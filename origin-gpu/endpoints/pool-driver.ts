@@ -2,6 +2,7 @@
  * Runs the pool of one endpoint in real time: carries out its effects on containers, calls and the box, in their order,
  * and tells it what has become of them. core/pool.ts decides.
  */
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import { noticesOf, StartFailure } from "../containers/container.ts";
 import type { Card } from "../core/cards.ts";
 import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
@@ -85,6 +86,10 @@ export class PoolDriver {
 
   get counts(): PoolCounts {
     return this.#pool.counts;
+  }
+
+  get load(): PoolLoad {
+    return this.#pool.load;
   }
 
   /** Its containers that are not gone. */

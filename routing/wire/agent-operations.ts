@@ -18,6 +18,7 @@ import { ProtocolError } from "./frames.ts";
 import type { OperationHead } from "./heads.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
 import { NOTHING, type OperationResult } from "./operation-result.ts";
+import { POOL_LOAD } from "./pool-load.ts";
 
 /** The agent answers from memory. */
 const SHORT_TIMEOUT_MS = 10_000;
@@ -125,6 +126,13 @@ export const AGENT_OPERATIONS = {
     }),
     takesBytes: false,
     result: { kind: "json", schema: z.object({ released: z.boolean() }) },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /** The load of an endpoint: before a request whose body streams is given away; `no_origin`. */
+  poolLoad: {
+    parameters: z.object({ endpoint: z.string().max(512) }),
+    takesBytes: false,
+    result: { kind: "json", schema: POOL_LOAD },
     timeoutMs: SHORT_TIMEOUT_MS,
   },
   /** Says that the box's assignments have changed: the agent asks for them. */

@@ -15,6 +15,7 @@ import {
   type RequestSession,
   type ResponseSession,
 } from "./sessions.ts";
+import { isPoolLoad, type PoolLoad } from "./pool-load.ts";
 
 /** A request's head as the edge understood it, once: routing, authorization and the app see the same. */
 export interface RequestHead {
@@ -36,6 +37,11 @@ export interface RequestHead {
   websocket?: string;
   /** Where the endpoint has affinity. */
   session?: RequestSession;
+  /**
+   * Present where several boxes serve the endpoint: the response, or the refusal, tells the box's load. Where it is true,
+   * a box without room refuses the call, because another one may have room.
+   */
+  mayRefuse?: boolean;
 }
 
 /** A response's head. For a WebSocket, status 101 announces the dial-back. */
@@ -50,6 +56,8 @@ export interface ResponseHead {
   timing?: { queue: number; start: number; app: number };
   /** Where the request has a session. */
   session?: ResponseSession;
+  /** Of the endpoint on this box, where the request asked for it (`mayRefuse`). */
+  load?: PoolLoad;
 }
 
 /** The head of an OPEN that asks the agent itself (operations.ts). */
@@ -99,13 +107,16 @@ function requestHead(object: object): RequestHead {
   if (head.session !== undefined && !isRequestSession(head.session)) {
     throw new ProtocolError("open: session is not a list of keys with a container");
   }
+  if (head.mayRefuse !== undefined && typeof head.mayRefuse !== "boolean") {
+    throw new ProtocolError("open: mayRefuse is not a boolean");
+  }
   return head as RequestHead;
 }
 
 /** @throws {ProtocolError} for a head that no Response can have; values are never quoted */
 export function parseResponseHead(text: string): ResponseHead {
   const head = parseObject(text, "head") as Partial<ResponseHead>;
-  const { status, headers, length, timing, session } = head;
+  const { status, headers, length, timing, session, load } = head;
   if (!isStatus(status)) throw new ProtocolError("head: status is neither 101 nor 200 to 599");
   if (!arePairs(headers)) throw new ProtocolError("head: headers is not a list of pairs");
   // JSON spells control characters and lone surrogates with a backslash, DEL excepted. Most heads have neither.
@@ -120,6 +131,9 @@ export function parseResponseHead(text: string): ResponseHead {
   }
   if (session !== undefined && !isResponseSession(session)) {
     throw new ProtocolError("head: session is not a container with a state");
+  }
+  if (load !== undefined && !isPoolLoad(load)) {
+    throw new ProtocolError("head: load is not a pool's load");
   }
   return head as ResponseHead;
 }

@@ -8,6 +8,7 @@ import { DAY_S } from "../../base/units.ts";
 import { type ErrorCode, isErrorCode } from "./errors.ts";
 import { ProtocolError } from "./frames.ts";
 import { MAX_LINKS } from "./limits.ts";
+import { POOL_LOAD, type PoolLoad } from "./pool-load.ts";
 
 /** Names are judged where they are used (routing/names.ts). This bound keeps them small until then. */
 const NAME = z.string().max(128);
@@ -139,12 +140,15 @@ const FAILURE = z
      * opened again. An older one may have been run by a process that died.
      */
     knownSinceMs: DURATION.optional().catch(undefined),
+    /** With a refusal for want of room (`RequestHead.mayRefuse`): the load of the endpoint on this box. */
+    load: POOL_LOAD.optional().catch(undefined),
   })
-  .transform(({ code, detail, retryAfter, knownSinceMs }): Failure => ({
+  .transform(({ code, detail, retryAfter, knownSinceMs, load }): Failure => ({
     code,
     detail,
     ...(retryAfter === undefined ? {} : { retryAfter }),
     ...(knownSinceMs === undefined ? {} : { knownSinceMs }),
+    ...(load === undefined ? {} : { load }),
   }));
 
 /** An endpoint as the edge must know it before it asks a box. */
@@ -173,6 +177,8 @@ export interface Failure {
   retryAfter?: number;
   /** With `call_lost` in answer to ATTACH; see FAILURE. */
   knownSinceMs?: number;
+  /** With a refusal for want of room; see FAILURE. */
+  load?: PoolLoad;
 }
 
 /** @throws {ProtocolError} */

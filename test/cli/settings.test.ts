@@ -15,6 +15,7 @@ test("without flags or variables the defaults hold", () => {
     variables: {
       POSTERN_REQUEST_TIMEOUT: "150",
       POSTERN_RATE_LIMIT: "0",
+      POSTERN_REGION: "",
       POSTERN_MAX_BODY: "4294967296",
       POSTERN_TRUSTED_PROXIES: "",
     },
@@ -56,6 +57,7 @@ test.each([
   ["max-body", "4GiB"],
   ["max-body", "99999999999999999999"],
   ["trusted-proxies", "10.0.0.0/33"],
+  ["region", "EU West"],
   ["log", "yes"],
   ["front", "sometimes"],
 ] as const)("--%s %s is refused, never bent into something else", (flag, value) => {

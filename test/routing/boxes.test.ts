@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formerHomes, homeBox, triedInOrder } from "../../routing/boxes.ts";
+import { formerHomes, homeBox } from "../../routing/boxes.ts";
 
 const names = fc.uniqueArray(fc.stringMatching(/^[a-z0-9._-]{1,20}$/), {
   minLength: 1,
@@ -8,26 +8,6 @@ const names = fc.uniqueArray(fc.stringMatching(/^[a-z0-9._-]{1,20}$/), {
 });
 const placesOf = (boxes: readonly string[]) => boxes.map((box) => ({ box }));
 const hex = fc.stringMatching(/^[0-9a-f]{64}$/);
-
-describe("the order in which boxes are tried", () => {
-  it("has each box once, those found away last, and begins at random", () => {
-    const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
-    fc.assert(
-      fc.property(names, fc.func(fc.boolean()), random, (boxes, isAway, at) => {
-        const order = triedInOrder(placesOf(boxes), (box) => isAway(box), at).map(({ box }) => box);
-        expect(order.toSorted()).toEqual(boxes.toSorted());
-        const away = order.map((box) => isAway(box));
-        expect(away).toEqual(away.toSorted((a, b) => Number(a) - Number(b)));
-      }),
-    );
-  });
-
-  it("gives every box its turn", () => {
-    const boxes = placesOf(["a", "b", "c"]);
-    const first = (random: number) => triedInOrder(boxes, () => false, random)[0]?.box;
-    expect([0, 0.34, 0.67, 0.999].map(first)).toEqual(["a", "b", "c", "c"]);
-  });
-});
 
 describe("a key's home", () => {
   it("is one of the boxes, whatever their order", () => {

@@ -243,8 +243,10 @@ export class Rollouts {
   /** How boxes are reached; one that was revoked is not. */
   #places(boxes: readonly string[]): BoxPlace[] {
     return boxes.flatMap((box) => {
-      const links = this.#control.boxes.find(box)?.links;
-      return links === undefined ? [] : [{ box, links }];
+      const found = this.#control.boxes.find(box);
+      if (found === undefined) return [];
+      const { links, region } = found;
+      return [{ box, links, ...(region !== "" && { region }) }];
     });
   }
 

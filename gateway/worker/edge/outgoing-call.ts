@@ -23,6 +23,7 @@ import type { Snapshot } from "../../contracts/names.ts";
 import type { OutgoingCall } from "../proxy/open-on-link.ts";
 import { RequestHeadText } from "../proxy/request-head-text.ts";
 import type { clientOf } from "./client-address.ts";
+import { entryOf } from "./entry.ts";
 import { homeOfKey } from "./key-home.ts";
 import type { RequestContext } from "./request-context.ts";
 import { patienceMs } from "./result-urls.ts";
@@ -142,6 +143,7 @@ export async function outgoingCall(
     callId: head.callId,
     workspace: snapshot.workspace,
     boxes,
+    entry: entryOf(env, request, boxes),
     share: shareOf(head.endpoint),
     head: headText(context, origin, extras, head),
     request,

@@ -18,6 +18,7 @@ import { proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
+import { entryOf } from "./entry.ts";
 import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import { type EndpointOrigin, outgoingCall, requestHead } from "./outgoing-call.ts";
@@ -94,7 +95,9 @@ export async function serve(
   if (isWebSocketHandshake(request.method, request.headers)) {
     const head = requestHead(context, origin);
     if (!head.ok) return context.fail(head.error);
-    const answer = await proxyWebSocket(env, snapshot, head.value, connection());
+    const { workspace, boxes } = snapshot;
+    const placing = { workspace, boxes, entry: entryOf(env, request, boxes) };
+    const answer = await proxyWebSocket(env, placing, head.value, connection());
     return await respond(context, origin, answer);
   }
   const outgoing = await outgoingCall(context, origin, connection);

@@ -1,32 +1,17 @@
 /**
- * The links that a call may be opened on, and the one loop that tries them. An isolate remembers which boxes
- * it found away or connected a moment ago: a box that is away is tried last, and one that was there a moment
- * ago is waited for. After a restart of a self-hosted gateway each box counts as one that was there.
+ * The links that a call may be opened on, and the one loop that tries them. A box that is away is tried last, and one
+ * that was there a moment ago is waited for. Where several boxes serve the endpoint, each is asked to refuse the call if
+ * it has no room. Only where all have refused does the call wait at the least loaded one.
  */
-import { triedInOrder } from "../../../routing/boxes.ts";
+import { orderForQueue, orderForRoom } from "../../../routing/balancing.ts";
+import type { EntryRegions } from "../../../routing/regions.ts";
+import type { ErrorCode } from "../../../routing/wire/errors.ts";
+import type { PoolLoad } from "../../../routing/wire/pool-load.ts";
 import { type Attempt, failedAttempt, isWithoutLink, progressOf } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { LATELY_MS } from "../../contracts/link.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 import type { CallPlace } from "./link-client.ts";
-
-/** A box that was found without a link is tried last for so long. */
-const AWAY_MS = 1_000;
-
-/** Boxes that an isolate remembers; then it starts over. */
-const MAX_BOXES = 10_000;
-
-/** When an isolate last found a box away or connected, in milliseconds of the epoch. */
-interface Sighting {
-  awayAt: number;
-  upAt: number;
-}
-
-/** By workspace and box. */
-const sightings = new Map<string, Sighting>();
-
-/** When the isolate first asked for a sighting, in milliseconds of the epoch. */
-let firstAskedAt: number | undefined;
+import { loadOf, sightingOf, viewOf } from "./sightings.ts";
 
 /** A call that is to be opened somewhere. */
 export interface Unplaced {
@@ -36,6 +21,12 @@ export interface Unplaced {
   readonly boxes: readonly BoxPlace[];
   /** Its endpoint; undefined for an operation of the agent itself. */
   readonly share?: string | undefined;
+  /** Where the request entered; absent where it does not matter. */
+  readonly entry?: EntryRegions | undefined;
+  /** The box of its session: it is tried first, and the call waits there. */
+  readonly preferred?: string | undefined;
+  /** It begins a session, which will stay where it begins. */
+  readonly beginsSession?: boolean | undefined;
 }
 
 /** One link of a box that a call may be opened on. */
@@ -44,6 +35,8 @@ export interface Candidate {
   readonly link: number;
   /** How long to wait for a link that is away (contracts/link.ts, WAIT); undefined: another may be there. */
   readonly wait: string | undefined;
+  /** As in `RequestHead`; undefined where no other box serves the endpoint. */
+  readonly mayRefuse: boolean | undefined;
 }
 
 /** An attempt, and the box on which it was made. */
@@ -52,52 +45,132 @@ export interface PlacedAttempt {
   readonly place: CallPlace;
 }
 
+/** Tries one link. */
+export type AttemptOn = (candidate: Candidate) => Promise<Attempt>;
+
 /**
  * Tries the links of a call's boxes until one takes the call, or until an attempt may have begun it. Where none
  * is there but one was a moment ago, waits for that one.
- * @param attemptOn tries one link
  */
 export async function tryCandidates(
   env: Env,
   call: Unplaced,
-  attemptOn: (candidate: Candidate) => Promise<Attempt>,
+  attemptOn: AttemptOn,
 ): Promise<PlacedAttempt> {
-  const { callId, workspace, boxes, share } = call;
-  let best: PlacedAttempt | undefined;
-  let awaited: Candidate | undefined;
-  const order = orderOf(env, workspace, boxes);
-  const isOnlyOne = order.length === 1 && order[0]?.links === 1;
-  for (const { box, links } of order) {
-    const place: CallPlace = { callId, workspace, box, links, share };
-    const sighting = sightingOf(env, workspace, box);
+  return await new Search(env, call, attemptOn).placed();
+}
+
+class Search {
+  readonly #env: Env;
+  readonly #call: Unplaced;
+  readonly #attemptOn: AttemptOn;
+  /** Boxes that refused the call because another one may have room. */
+  readonly #full: BoxPlace[] = [];
+  /** The best answer so far. */
+  #best: PlacedAttempt | undefined;
+  /** A link that was there a moment ago. */
+  #awaited: Candidate | undefined;
+
+  constructor(env: Env, call: Unplaced, attemptOn: AttemptOn) {
+    this.#env = env;
+    this.#call = call;
+    this.#attemptOn = attemptOn;
+  }
+
+  async placed(): Promise<PlacedAttempt> {
+    for (const box of this.#inOrder()) {
+      const taken = await this.#tryBox(box, this.#mayRefuse(box));
+      if (taken !== undefined) return taken;
+    }
+    for (const box of this.#order(this.#full, orderForQueue)) {
+      const taken = await this.#tryBox(box, false);
+      if (taken !== undefined) return taken;
+    }
+    const isNobodyThere = this.#best === undefined || isWithoutLink(this.#best.attempt);
+    if (isNobodyThere && this.#awaited !== undefined) {
+      return { attempt: await this.#attempt(this.#awaited), place: this.#awaited.place };
+    }
+    return this.#best ?? { attempt: NO_BOX, place: this.#placeOn({ box: "", links: 1 }) };
+  }
+
+  #inOrder(): readonly BoxPlace[] {
+    const { boxes, preferred } = this.#call;
+    const ordered = this.#order(boxes, orderForRoom);
+    const own = boxes.find(({ box }) => box === preferred);
+    if (own === undefined || sightingOf(this.#env, this.#call.workspace, own.box).isAway) {
+      return ordered;
+    }
+    return [own, ...ordered.filter(({ box }) => box !== preferred)];
+  }
+
+  #order(boxes: readonly BoxPlace[], by: typeof orderForRoom): readonly BoxPlace[] {
+    if (boxes.length <= 1) return boxes;
+    const { beginsSession } = this.#call;
+    const view = (place: BoxPlace) => viewOf(this.#env, this.#call, place);
+    return by(boxes, view, { random: Math.random, beginsSession });
+  }
+
+  #mayRefuse({ box }: BoxPlace): boolean | undefined {
+    const { boxes, preferred } = this.#call;
+    return boxes.length === 1 ? undefined : box !== preferred;
+  }
+
+  /** Tries the links of a box; undefined where the call has to go on. */
+  async #tryBox(box: BoxPlace, mayRefuse: boolean | undefined): Promise<PlacedAttempt | undefined> {
+    const { boxes, workspace, preferred } = this.#call;
+    const place = this.#placeOn(box);
+    const sighting = sightingOf(this.#env, workspace, box.box);
+    sighting.onTried();
+    const isOnlyOne = boxes.length === 1 && box.links === 1;
     let isAway = true;
-    for (const link of linksOf(links)) {
-      const wasUp = Date.now() - sighting.upAt <= LATELY_MS;
-      const wait = isOnlyOne ? (wasUp ? "seen" : "lately") : undefined;
-      const attempt = await attemptOn({ place, link, wait });
+    for (const link of linksOf(box.links)) {
+      const { wasUp } = sighting;
+      // A session waits for its box where that was there a moment ago.
+      const waits = isOnlyOne || (box.box === preferred && box.links === 1);
+      const wait = waits ? (wasUp ? "seen" : "lately") : undefined;
+      const candidate = { place, link, wait, mayRefuse };
+      const attempt = await this.#attempt(candidate);
       if (isWithoutLink(attempt)) {
         const { cause } = attempt;
         const wasThere = cause === "link_away" || (cause === "link_unknown" && wasUp);
-        if (wasThere && !isOnlyOne) awaited ??= { place, link, wait: "seen" };
+        if (wasThere && !waits) {
+          this.#awaited ??= { ...candidate, wait: "seen", mayRefuse: mayRefuse && false };
+        }
         // Of several refusals, one by a box that is there says more.
-        best ??= { attempt, place };
+        this.#best ??= { attempt, place };
         continue;
       }
       isAway = false;
-      sighting.upAt = Date.now();
-      best = { attempt, place };
-      if (!mayTryElsewhere(attempt)) return best;
+      sighting.onUp();
+      if (mayRefuse === true && isForWantOfRoom(attempt)) {
+        this.#full.push(box);
+        return undefined;
+      }
+      this.#best = { attempt, place };
+      if (!mayTryElsewhere(attempt)) return this.#best;
     }
-    if (isAway) {
-      sighting.awayAt = Date.now();
-      sighting.upAt = Number.NEGATIVE_INFINITY;
+    if (isAway) sighting.onAway();
+    return undefined;
+  }
+
+  async #attempt(candidate: Candidate): Promise<Attempt> {
+    const { workspace, share, beginsSession } = this.#call;
+    if (candidate.mayRefuse === undefined || share === undefined) {
+      return await this.#attemptOn(candidate);
     }
+    const load = loadOf(workspace, candidate.place.box, share);
+    load.onOpened(Date.now(), beginsSession);
+    const attempt = await this.#attemptOn(candidate);
+    const said = loadIn(attempt);
+    if (said !== undefined) load.onSaid(said, Date.now());
+    else if (isWithoutLink(attempt)) load.onAway();
+    return attempt;
   }
-  const isNobodyThere = best === undefined || isWithoutLink(best.attempt);
-  if (isNobodyThere && awaited !== undefined) {
-    return { attempt: await attemptOn(awaited), place: awaited.place };
+
+  #placeOn({ box, links }: BoxPlace): CallPlace {
+    const { callId, workspace, share } = this.#call;
+    return { callId, workspace, box, links, share };
   }
-  return best ?? { attempt: NO_BOX, place: { callId, workspace, box: "", links: 1, share } };
 }
 
 const NO_BOX = failedAttempt("no_link", {
@@ -106,20 +179,38 @@ const NO_BOX = failedAttempt("no_link", {
   retryAfter: 1,
 });
 
+/** Whether a box refused a call because another one may have room for it. */
+function isForWantOfRoom(attempt: Attempt): boolean {
+  const isUnsent = attempt.kind === "failed" && progressOf(attempt.cause) === "not_sent";
+  return isUnsent && attempt.failure.load !== undefined;
+}
+
+/** The load that a box told with its answer. */
+function loadIn(attempt: Attempt): PoolLoad | undefined {
+  switch (attempt.kind) {
+    case "response":
+    case "websocket":
+      return attempt.head.load;
+    case "failed":
+      return attempt.failure.load;
+    case "deferred":
+      return undefined;
+  }
+}
+
 /** Whether an attempt began nothing, and another link or box may do better. */
 function mayTryElsewhere(attempt: Attempt): boolean {
   if (attempt.kind !== "failed" || progressOf(attempt.cause) !== "not_sent") return false;
-  const { code } = attempt.failure;
-  return code === "no_origin" || code === "queue_full" || code === "unavailable";
+  return ELSEWHERE.has(attempt.failure.code);
 }
 
-/** The boxes in the order in which they are tried. */
-function orderOf(env: Env, workspace: string, boxes: readonly BoxPlace[]): readonly BoxPlace[] {
-  if (boxes.length <= 1) return boxes;
-  const now = Date.now();
-  const isAway = (box: string): boolean => now - sightingOf(env, workspace, box).awayAt < AWAY_MS;
-  return triedInOrder(boxes, isAway, Math.random());
-}
+/** An app that does not start on one box may start on another. */
+const ELSEWHERE: ReadonlySet<ErrorCode> = new Set([
+  "no_origin",
+  "queue_full",
+  "unavailable",
+  "starting_failed",
+]);
 
 /** The numbers of a box's links, from a random one on. */
 function linksOf(links: number): readonly number[] {
@@ -129,25 +220,3 @@ function linksOf(links: number): readonly number[] {
 }
 
 const ONE_LINK = [0] as const;
-
-function sightingOf(env: Env, workspace: string, box: string): Sighting {
-  const key = `${workspace}/${box}`;
-  const known = sightings.get(key);
-  if (known !== undefined) return known;
-  if (sightings.size >= MAX_BOXES) sightings.clear();
-  const upAt = hasJustRestarted(env) ? Date.now() : Number.NEGATIVE_INFINITY;
-  const sighting = { awayAt: Number.NEGATIVE_INFINITY, upAt };
-  sightings.set(key, sighting);
-  return sighting;
-}
-
-/**
- * Whether the gateway's process began a moment ago: Worker and objects are in one isolate then, and both have
- * forgotten which boxes were there. The boxes dial again within a second.
- */
-function hasJustRestarted(env: Env): boolean {
-  if (env.POSTERN_ONE_ISOLATE !== "1") return false;
-  const now = Date.now();
-  firstAskedAt ??= now;
-  return now - firstAskedAt <= LATELY_MS;
-}

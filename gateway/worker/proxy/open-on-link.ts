@@ -77,10 +77,11 @@ function letGo(opening: Opening): void {
 
 async function openByRequest(
   { env, call, body, patienceMs }: Opening,
-  { place, link, wait }: Candidate,
+  { place, link, wait, mayRefuse }: Candidate,
 ): Promise<Attempt | ParkedAttempt> {
   if (body === "parked") return AGENT_GONE;
-  const headers: Record<string, string> = { [HEAD]: call.head.get(), [PATIENCE]: `${patienceMs}` };
+  const head = call.head.get(mayRefuse);
+  const headers: Record<string, string> = { [HEAD]: head, [PATIENCE]: `${patienceMs}` };
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
   if (wait !== undefined) headers[WAIT] = wait;
   addClient(headers, call);
@@ -90,14 +91,14 @@ async function openByRequest(
 /** Opens the call by memory; undefined where it cannot be, and nothing was begun. */
 async function openLocally(
   { env, call, body, patienceMs }: Opening,
-  { place, link }: Candidate,
+  { place, link, mayRefuse }: Candidate,
 ): Promise<Attempt | ParkedAttempt | undefined> {
   if (call.mayBeLocal !== true || patienceMs <= CLAIM_AFTER_MS) return undefined;
   const queue = localQueueOf(linkName(place.workspace, place.box, link));
   if (queue === undefined || !isHere(body)) return undefined;
   const { share = OPERATIONS } = call;
   const openedAt = Date.now();
-  const outcome = await queue.put(call.callId, call.head.get(), body ?? NO_BODY, share);
+  const outcome = await queue.put(call.callId, call.head.get(mayRefuse), body ?? NO_BODY, share);
   if (outcome === "not_opened") return undefined;
   const leftMs = Math.max(0, openedAt + patienceMs - Date.now());
   if (outcome === "parked") return { kind: "parked", patienceMs: leftMs };

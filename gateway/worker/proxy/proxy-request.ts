@@ -13,7 +13,8 @@ import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import { LINK_RETURN_MS } from "../../contracts/link.ts";
 import { isLinkUp } from "../../contracts/stubs.ts";
 import { CLIENT_LEFT, hasLeft, watchCall } from "../../contracts/watched-calls.ts";
-import { type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
+import { askRoom } from "./ask-room.ts";
+import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
 import { attach, type AttachOptions, type CallPlace } from "./link-client.ts";
 import {
   isHere,
@@ -187,17 +188,29 @@ async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
   }
   let isGiven = false;
   return await tryCandidates(env, call, async (candidate) => {
-    const { place, link } = candidate;
-    const isUp = await isLinkUp(env, place.workspace, { box: place.box, link });
-    if (!isUp) return NOT_CONNECTED;
     if (isGiven) return failed("upload_interrupted", "the box refused the request");
+    const refused = await refusedBefore(env, candidate);
+    if (refused !== undefined) return refused;
     isGiven = true;
-    const attempt = await openOn(opening, candidate);
+    const attempt = await openOn(opening, {
+      ...candidate,
+      mayRefuse: candidate.mayRefuse && false,
+    });
     // Its body is gone with it: no other link can have the call.
     return attempt.kind === "failed" && attempt.cause !== "link_lost"
       ? { ...attempt, cause: "reset" }
       : attempt;
   });
+}
+
+/** The attempt that a call would have failed with on this link; undefined where it may be given the call's body. */
+async function refusedBefore(env: Env, candidate: Candidate): Promise<Attempt | undefined> {
+  const { place, link, wait, mayRefuse } = candidate;
+  if (mayRefuse !== undefined) return await askRoom(env, candidate);
+  // It is the last one, which is waited for.
+  if (wait !== undefined) return undefined;
+  const isUp = await isLinkUp(env, place.workspace, { box: place.box, link });
+  return isUp ? undefined : NOT_CONNECTED;
 }
 
 const NOT_CONNECTED = failedAttempt("no_link", {

@@ -9,26 +9,29 @@ import { askLink } from "../../contracts/ask-link.ts";
 import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import { CONNECTION, HEAD, NONCE, SHARE, VERB, WAIT } from "../../contracts/link.ts";
-import type { Snapshot } from "../../contracts/names.ts";
-import { type PlacedAttempt, tryCandidates } from "./candidates.ts";
+import { type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
 
 /**
  * Asks the app for a WebSocket; another response of the app is passed on as a response.
+ * @param placing where it may go
  * @param connection the client's, where the runner watches it (contracts/watched-calls.ts)
  */
 export async function proxyWebSocket(
   env: Env,
-  { workspace, boxes }: Snapshot,
+  placing: Omit<Unplaced, "callId" | "share">,
   head: RequestHead,
   connection?: string,
 ): Promise<PlacedAttempt> {
   const nonce = randomHex(16);
-  const text = asciiJson(JSON.stringify({ ...head, websocket: nonce }));
-  const call = { callId: head.callId, workspace, boxes, share: shareOf(head.endpoint) };
-  return await tryCandidates(env, call, async ({ place, link, wait }) => {
+  const text = (mayRefuse?: boolean): string =>
+    asciiJson(
+      JSON.stringify({ ...head, websocket: nonce, ...(mayRefuse !== undefined && { mayRefuse }) }),
+    );
+  const call = { ...placing, callId: head.callId, share: shareOf(head.endpoint) };
+  return await tryCandidates(env, call, async ({ place, link, wait, mayRefuse }) => {
     const headers: Record<string, string> = {
       upgrade: "websocket",
-      [HEAD]: text,
+      [HEAD]: text(mayRefuse),
       [NONCE]: nonce,
       [SHARE]: call.share,
     };

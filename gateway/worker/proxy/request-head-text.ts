@@ -12,9 +12,12 @@ export class RequestHeadText {
     this.#text = text;
   }
 
-  get(): string {
+  /** @param mayRefuse the head's member, which each attempt may have otherwise */
+  get(mayRefuse?: boolean): string {
     this.#text ??= this.#make();
-    return this.#text;
+    return mayRefuse === undefined
+      ? this.#text
+      : `{"mayRefuse":${mayRefuse},${this.#text.slice(1)}`;
   }
 
   letGo(): void {

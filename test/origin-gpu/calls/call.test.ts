@@ -583,7 +583,8 @@ test("a call reports how far it came, with its place and its expected time", () 
   bench.now += 1_500;
   const known = { callId: HEAD.callId, position: 0, elapsedMs: 1_500 };
   expect(report()).toEqual([{ ...known, status: "running" }]);
-  bench.call.standsBy({ standingOf: () => ({ position: 3, etaMs: 2_000.4 }) }, undefined);
+  const load = { running: 1, waiting: 0, room: 3, coming: 0 };
+  bench.call.standsBy({ standingOf: () => ({ position: 3, etaMs: 2_000.4 }), load }, undefined);
   expect(report()).toEqual([{ ...known, status: "running", position: 3, etaMs: 2_000 }]);
   bench.respond();
   bench.call.complete();

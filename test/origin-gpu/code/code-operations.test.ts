@@ -38,6 +38,7 @@ beforeEach(async () => {
       const head = parseOpenHead(text);
       if (!("operation" in head)) throw new Error("a call is no operation");
       const handlers = operationHandlers({
+        isDraining: () => false,
         calls: NO_CALLS,
         workspace: "local",
         apps: { find: () => undefined, activity: [], ...NO_CONTAINERS },

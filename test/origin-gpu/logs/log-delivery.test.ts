@@ -14,6 +14,7 @@ const OF_DEMO = { environment: "main", app: "demo" };
 
 function linkTo(logs: ContainerLogs): LinkPair {
   const handlers = operationHandlers({
+    isDraining: () => false,
     calls: {
       list: () => ({ calls: [], next: undefined }),
       inspect: () => undefined,

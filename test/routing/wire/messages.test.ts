@@ -54,10 +54,12 @@ const responseHead = {
   status: 200,
   headers: ["set-cookie", "a=1", "set-cookie", "b=2"],
   timing: { queue: 0, start: 12, app: 3 },
+  load: { running: 1, waiting: 0, room: 1, coming: 0 },
 };
 const attach = { callId: "b2", offset: 1234 };
 const deferredCall = { callId: "b2", status: "running", position: 0, elapsedMs: 150_000 };
-const failure = { code: "call_lost", detail: "gone", retryAfter: 1, knownSinceMs: 20 };
+const load = { running: 3, waiting: 2, room: 0, coming: 4, sessions: 1 };
+const failure = { code: "call_lost", detail: "gone", retryAfter: 1, knownSinceMs: 20, load };
 
 /** `valid` with `value` at `path`. */
 function changed(valid: object, path: string, value: unknown): string {
@@ -206,6 +208,9 @@ describe("what it must not say", () => {
     [parseResponseHead, responseHead, "session", { container: "ct-0f" }],
     [parseResponseHead, responseHead, "session", { container: "ct-0f", state: "lost" }],
     [parseResponseHead, responseHead, "session", { container: "ct-0f\r\n", state: "new" }],
+    [parseResponseHead, responseHead, "load", "heavy"],
+    [parseResponseHead, responseHead, "load", { running: 1, waiting: 0, room: -1, coming: 0 }],
+    [parseResponseHead, responseHead, "load", { running: 1, waiting: 0, room: 1 }],
     [parseAttach, attach, "callId", 1],
     [parseAttach, attach, "offset", -1],
     [parseAttach, attach, "offset", 0.5],

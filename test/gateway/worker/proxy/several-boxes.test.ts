@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { type FormerBoxes, homeBox } from "../../../../routing/boxes.ts";
 import type { RequestHead } from "../../../../routing/wire/heads.ts";
+import type { PoolLoad } from "../../../../routing/wire/pool-load.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
@@ -45,17 +46,25 @@ async function served(
   return name;
 }
 
+const IDLE: PoolLoad = { running: 0, waiting: 0, room: 10, coming: 0 };
+const FULL: PoolLoad = { running: 10, waiting: 0, room: 0, coming: 0 };
+
 /**
  * A box that answers with its own name, and what it was asked.
  * @param keys those of the calls that it knows, hashed; it learns new ones
+ * @param load without room it refuses calls that it may refuse
  */
-async function answering(box: string, keys = new Set<string>()) {
+async function answering(box: string, keys = new Set<string>(), load = IDLE) {
   const opened: RequestHead[] = [];
   const bodies: string[] = [];
   const askedFor: string[] = [];
   const agent = await connectAgent(box, {
     open: (stream, head, body, end) => {
       opened.push(head);
+      if (head.mayRefuse === true && load.room === 0) {
+        stream.refuse({ code: "queue_full", detail: "no room", load });
+        return {};
+      }
       if (head.key !== undefined) keys.add(head.key);
       let text = new TextDecoder().decode(body);
       const answer = (): void => {
@@ -72,6 +81,10 @@ async function answering(box: string, keys = new Set<string>()) {
       };
     },
     operate: (stream, { operation, parameters }) => {
+      if (operation === "poolLoad") {
+        stream.sendHead(OK, [encoder.encode(JSON.stringify(load))], true);
+        return {};
+      }
       expect(operation).toBe("releaseKey");
       const { key } = parameters as { key: string };
       askedFor.push(key);
@@ -173,6 +186,36 @@ describe("an endpoint on several boxes", () => {
     expect(new Set(box.bodies)).toEqual(new Set([body]));
   });
 
+  test("gives a call to a box that has room, or to any where none has", async () => {
+    const name = await served("several-roomy", ["roomy-1", "roomy-2", "roomy-3"]);
+    const first = await answering("roomy-1", undefined, FULL);
+    const second = await answering("roomy-2", undefined, { ...FULL, waiting: 5 });
+    for (let turn = 0; turn < 4; turn += 1) expect(await (await ask(name)).text()).toBe("roomy-1");
+    expect(first.opened.at(-1)).toMatchObject({ mayRefuse: false });
+    expect(second.opened[0]).toMatchObject({ mayRefuse: true });
+    await answering("roomy-3");
+    await expect.poll(async () => await (await ask(name)).text()).toBe("roomy-3");
+    const before = first.opened.length + second.opened.length;
+    expect(await (await ask(name, "/", { headers: HANDSHAKE })).text()).toBe("roomy-3");
+    expect(first.opened.length + second.opened.length - before).toBe(0);
+  });
+
+  test("gives no streamed body away before a box has room for it", async () => {
+    const name = await served("several-lengthy", ["lengthy-1", "lengthy-2"]);
+    const full = await answering("lengthy-1", undefined, FULL);
+    const roomy = await answering("lengthy-2");
+    const body = "0123456789".repeat(20_000);
+    for (let turn = 0; turn < 4; turn += 1) {
+      const { readable, writable } = new IdentityTransformStream();
+      const writer = writable.getWriter();
+      void writer.write(encoder.encode(body)).then(async () => await writer.close());
+      const answer = await ask(name, "/", { method: "POST", body: readable });
+      expect(await answer.text()).toBe("lengthy-2");
+    }
+    expect(full.opened).toEqual([]);
+    expect(roomy.bodies).toEqual(Array.from({ length: 4 }, () => body));
+  });
+
   test("gives a WebSocket to a box that is there", async () => {
     const name = await served("several-sockets", ["sockets-1", "sockets-2"]);
     const box = await answering("sockets-2");
@@ -225,12 +268,13 @@ describe("calls under an Idempotency-Key", () => {
 
 describe("calls under a key whose boxes have changed", () => {
   /** A link that is silent for longer counts as lost. */
-  const SOON = Date.now() + 9_000;
+  const soon = (): number => Date.now() + 9_000;
   const post = (name: string, key: string) =>
     ask(name, "/", { method: "POST", body: "x", headers: { "idempotency-key": key } });
   const KEYS = Array.from({ length: 16 }, (_, number) => `k-${number}`);
 
   test("go where their call is, and new ones to their home, which stays when the former time ends", async () => {
+    const until = soon();
     const before = await served("moving", ["moving-1"]);
     const first = await answering("moving-1");
     for (const key of KEYS) expect(await (await post(before, key)).text()).toBe("moving-1");
@@ -238,7 +282,7 @@ describe("calls under a key whose boxes have changed", () => {
     const after = await served(
       "moving",
       ["moving-1", "moving-2"],
-      [{ boxes: ["moving-1"], untilMs: SOON }],
+      [{ boxes: ["moving-1"], untilMs: until }],
     );
     // What the isolate remembers of the name is too old now.
     vi.useFakeTimers({ toFake: ["Date"] });
@@ -258,7 +302,7 @@ describe("calls under a key whose boxes have changed", () => {
     // A key whose home is the box that served before is asked of nobody.
     const asked = first.askedFor.filter((key) => !known.has(key));
     expect(new Set(asked)).toEqual(new Set(second.opened.map(({ key }) => key)));
-    vi.setSystemTime(SOON);
+    vi.setSystemTime(until);
     for (const key of fresh) expect(await (await post(after, key)).text()).toBe(homes.get(key));
   });
 
@@ -267,8 +311,8 @@ describe("calls under a key whose boxes have changed", () => {
       "leaving",
       ["leaving-2"],
       [
-        { boxes: ["leaving-1"], untilMs: SOON },
-        { boxes: ["leaving-3"], untilMs: SOON },
+        { boxes: ["leaving-1"], untilMs: soon() },
+        { boxes: ["leaving-3"], untilMs: soon() },
       ],
     );
     const held = new Set<string>();
@@ -290,7 +334,7 @@ describe("calls under a key whose boxes have changed", () => {
     const name = await served(
       "streaming",
       ["streaming-2"],
-      [{ boxes: ["streaming-1"], untilMs: SOON }],
+      [{ boxes: ["streaming-1"], untilMs: soon() }],
     );
     await answering("streaming-1");
     const second = await answering("streaming-2");

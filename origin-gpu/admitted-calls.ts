@@ -1,0 +1,30 @@
+/** Whether this box takes a call. It refuses one before it begins it, so that the gateway may go on to another box. */
+import { err, ok, type Result } from "../base/result.ts";
+import type { RequestHead } from "../routing/wire/heads.ts";
+import type { Failure } from "../routing/wire/messages.ts";
+import type { ServedFunction } from "./apps/app-version.ts";
+
+/** Calls of a key have one box for their home, and wait for its containers there. */
+export function admit(
+  served: ServedFunction | undefined,
+  { key, mayRefuse = false }: Pick<RequestHead, "key" | "mayRefuse">,
+  isDraining: boolean,
+): Result<ServedFunction, Failure> {
+  if (isDraining) return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
+  if (served === undefined) {
+    // Containers start when the URLs are known: a moment after the first welcome.
+    return err({
+      code: "no_origin",
+      detail: "the box does not serve this endpoint",
+      retryAfter: 1,
+    });
+  }
+  if (served.isElsewhere && key === undefined) {
+    const detail = "another box has the endpoint's containers";
+    return err({ code: "no_origin", detail, retryAfter: 1 });
+  }
+  if (!mayRefuse) return ok(served);
+  const { load } = served;
+  if (load.room > 0) return ok(served);
+  return err({ code: "queue_full", detail: "no container of the box has room", load });
+}

@@ -1,0 +1,34 @@
+/**
+ * The load of an endpoint's pool on one box, as its agent tells it. The gateway asks for it only where several boxes
+ * serve the endpoint (`RequestHead.mayRefuse`).
+ */
+import * as z from "zod";
+
+const COUNT = z.int().min(0);
+
+export const POOL_LOAD = z.object({
+  /** Calls that containers work on. */
+  running: COUNT,
+  /** Calls that wait for a container. */
+  waiting: COUNT,
+  /** Calls that ready containers can take at once, besides those that wait. */
+  room: COUNT,
+  /** Calls that containers can take which are being started. */
+  coming: COUNT,
+  /** Sessions that live on the box's containers. Absent where the endpoint has no affinity. */
+  sessions: COUNT.exactOptional(),
+});
+
+export type PoolLoad = z.output<typeof POOL_LOAD>;
+
+/** The same check by hand, for heads: a schema doubles what checking costs. */
+export function isPoolLoad(value: unknown): value is PoolLoad {
+  if (typeof value !== "object" || value === null) return false;
+  const { running, waiting, room, coming, sessions } = value as Partial<Record<string, unknown>>;
+  const isWhole = isCount(running) && isCount(waiting) && isCount(room) && isCount(coming);
+  return isWhole && (sessions === undefined || isCount(sessions));
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

@@ -1,0 +1,39 @@
+/** Calls that a box takes, and those that it refuses before it begins them. */
+import { expect, test } from "vitest";
+import { admit } from "../../origin-gpu/admitted-calls.ts";
+import type { ServedFunction } from "../../origin-gpu/apps/app-version.ts";
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
+
+const served = (isElsewhere: boolean, room = 1) => {
+  const load: PoolLoad = { running: 3, waiting: 0, room, coming: 0 };
+  return { isElsewhere, load } as ServedFunction;
+};
+const KEYED = { key: "k" };
+
+test("where other boxes have all containers, only calls under a key are taken", () => {
+  expect(admit(served(false), {}, false).ok).toBe(true);
+  expect(admit(served(true), {}, false).ok).toBe(false);
+  expect(admit(served(true), KEYED, false).ok).toBe(true);
+  expect(admit(undefined, KEYED, false).ok).toBe(false);
+});
+
+test("a box without room refuses a call that may go elsewhere, and tells its load", () => {
+  const full = served(false, 0);
+  expect(admit(full, { mayRefuse: true }, false)).toMatchObject({
+    error: { code: "queue_full", load: { running: 3, waiting: 0, room: 0, coming: 0 } },
+  });
+  expect(admit(full, { mayRefuse: false }, false).ok).toBe(true);
+  expect(admit(full, {}, false).ok).toBe(true);
+  expect(admit(served(false, 1), { mayRefuse: true }, false).ok).toBe(true);
+});
+
+test("each refusal lets the gateway go on to another box, and says why", () => {
+  const refusals = [admit(undefined, {}, false), admit(served(true), {}, false)];
+  expect(refusals).toMatchObject([
+    { error: { code: "no_origin", detail: "the box does not serve this endpoint" } },
+    { error: { code: "no_origin", detail: "another box has the endpoint's containers" } },
+  ]);
+  expect(admit(served(false), {}, true)).toMatchObject({
+    error: { detail: "the box is stopping" },
+  });
+});
