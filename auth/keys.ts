@@ -23,6 +23,8 @@ export interface GatewayKeys {
   readonly boxKeys: CryptoKey;
   /** HMAC-SHA-256: the tokens of apps. */
   readonly appTokens: CryptoKey;
+  /** HMAC-SHA-256: the cookies that name a session's place. */
+  readonly affinityCookies: CryptoKey;
   /** HKDF: the key of each workspace's secrets. */
   readonly secrets: CryptoKey;
 }
@@ -59,6 +61,7 @@ export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
     firstTokens: await hkdfKey("first tokens", "deriveBits"),
     boxKeys: await hmacKey("box keys", ["sign"]),
     appTokens: await hmacKey("app tokens", ["sign"]),
+    affinityCookies: await hmacKey("affinity cookies", ["sign"]),
     secrets: await hkdfKey("secrets", "deriveKey"),
   };
 }

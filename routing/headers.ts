@@ -6,6 +6,7 @@
  * Runs on every request, and costs one lookup by name and one scan of the value for each line.
  */
 import { err, ok, type Result } from "../base/result.ts";
+import { withoutAffinityCookie } from "./affinity-cookie.ts";
 import type { Refusal } from "./wire/errors.ts";
 import {
   addConnectionOptions,
@@ -76,6 +77,8 @@ const NOT_FROM_A_CLIENT: ReadonlySet<string> = new Set([
   // The gateway's secrets.
   "modal-key",
   "modal-secret",
+  // Gradio takes it for its own public address, and writes it into the URLs of files.
+  "x-gradio-server",
 ]);
 
 /** The same by prefix. Cloudflare's edge describes a caller by `cf-…`, to the gateway alone. */
@@ -123,8 +126,10 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<
         refusal = { code: "not_supported", detail: "the only transfer coding is chunked" };
       }
     } else if (!isDropped(name)) {
-      if (name === "cookie") headers.push(name, rejoinCookies(value));
-      else if (name !== "authorization" || !opensTheGateway(value)) headers.push(name, value);
+      if (name === "cookie") {
+        const cookies = withoutAffinityCookie(rejoinCookies(value));
+        if (cookies !== undefined) headers.push(name, cookies);
+      } else if (name !== "authorization" || !opensTheGateway(value)) headers.push(name, value);
     }
   });
 

@@ -2,6 +2,7 @@
  * The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): what a key is, and whose key it is,
  * as one string that a box can compare. Pure: it hashes nothing and remembers nothing.
  */
+import { withoutAffinityCookie } from "./affinity-cookie.ts";
 import type { HeaderLines } from "./headers.ts";
 
 /** Characters of a key: more than any UUID, few enough to be journalled. */
@@ -65,7 +66,10 @@ export function callerOf(
 ): IdempotencyCaller {
   const lines: [name: string, value: string][] = [];
   const proxied: [name: string, value: string][] = [];
-  headers.forEach((value, name) => {
+  headers.forEach((given, name) => {
+    // The gateway's own cookie changes with the place of a session, and its holder stays who it is.
+    const value = name === "cookie" ? withoutAffinityCookie(given) : given;
+    if (value === undefined) return;
     if (mayIdentify(name)) lines.push([name, value]);
     else if (FROM_A_PROXY.has(name)) proxied.push([name, withoutPorts(value)]);
   });

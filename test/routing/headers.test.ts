@@ -88,6 +88,8 @@ describe("a request's headers", () => {
     ["postern-secret", "ws-1"],
     ["modal-key", "wk-1"],
     ["modal-secret", "ws-1"],
+    ["x-gradio-server", "https://evil.example"],
+    ["cookie", "postern_affinity=a:b:ct-1:c"],
     ["sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="],
     ["sec-websocket-version", "13"],
     ["sec-websocket-extensions", "permessage-deflate"],

@@ -3,6 +3,7 @@
  * is a tenant: the gateway does not rely on its agent's hygiene.
  */
 import type { HeaderList } from "../../../base/headers.ts";
+import { setsAffinityCookie } from "../../../routing/affinity-cookie.ts";
 import { ownCookie } from "../../../routing/set-cookie.ts";
 import { mayLeaveApp } from "../../../routing/wire/headers.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
@@ -23,7 +24,8 @@ export function addAppHeaders(headers: Headers, lines: HeaderList, request: Requ
     const name = lines[index] as string;
     const value = lines[index + 1] as string;
     if (!mayLeaveApp(name)) continue;
-    headers.append(name, name === "set-cookie" ? ownCookie(value, hostOf(request)) : value);
+    if (name !== "set-cookie") headers.append(name, value);
+    else if (!setsAffinityCookie(value)) headers.append(name, ownCookie(value, hostOf(request)));
   }
 }
 
