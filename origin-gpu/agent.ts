@@ -20,6 +20,7 @@ import { secretsFrom } from "./apps/secrets.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import { Box } from "./core/box.ts";
 import { BoxClaims } from "./endpoints/box-claims.ts";
+import { isMemoryShort } from "./host-memory.ts";
 import type { AppConfig } from "./config/app-config.ts";
 import { StartFailure } from "./containers/container.ts";
 import type { ContainerLogs } from "./logs/container-logs.ts";
@@ -69,7 +70,7 @@ class Agent {
   readonly #options: AgentOptions;
   readonly #gateway: GatewayAddress;
   readonly #environments: PythonEnvironments;
-  readonly #claims = new BoxClaims(new Box());
+  readonly #claims = new BoxClaims(new Box(), isMemoryShort);
   readonly #leases: PoolLeases;
   readonly #cards: CardWatch | undefined;
   readonly #apps: AppRuntimes;

@@ -21,7 +21,6 @@
  * may want the same cards again. A pool that is granted a claim which it has withdrawn frees it. `want`, `withdraw` and
  * `free` of a claim in another state than they expect have no effect.
  */
-import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
 import type { Card } from "./cards.ts";
 import {
   type Holder,
@@ -29,25 +28,21 @@ import {
   isCandidate,
   needsNothing,
   newHolder,
+  sleeperToEnd,
   type Waiter,
 } from "./claim-entries.ts";
 import { changesVerdict, countsByPool, judgeYield } from "./claim-judge.ts";
 import { ClaimPlanner, couldFit, type JudgeYield } from "./claim-planner.ts";
-import type {
-  ArbitrationLimits,
-  BoxEffect,
-  Claim,
-  ClaimNeeds,
-  ClaimRequest,
-  ClaimUse,
-  YieldReason,
+import {
+  ARBITRATION_LIMITS,
+  type ArbitrationLimits,
+  type BoxEffect,
+  type Claim,
+  type ClaimNeeds,
+  type ClaimRequest,
+  type ClaimUse,
+  type YieldReason,
 } from "./claims.ts";
-
-export const ARBITRATION_LIMITS: ArbitrationLimits = {
-  residencyMs: 5 * SECOND_MS,
-  patienceMs: 30 * SECOND_MS,
-  mostPatienceMs: 2 * MINUTE_MS,
-};
 
 /** Pools whose last turn is remembered; beyond it the oldest turns are forgotten. */
 const MOST_TURNS = 10_000;
@@ -140,6 +135,18 @@ export class Box {
     const asleep = newHolder({ claim, needs, cards, rollout }, nowMs);
     this.#holders.set(id, { ...asleep, isAsleep: true });
     this.#askAboutLostCards();
+    return this.#settled(nowMs);
+  }
+
+  /** Whether a container sleeps. */
+  get hasSleepers(): boolean {
+    return [...this.#holders.values()].some(({ isAsleep }) => isAsleep);
+  }
+
+  /** The machine's memory is short: the container that has slept longest is to end. Its end may suffice. */
+  memoryShort(nowMs: number): BoxEffects {
+    const sleeper = sleeperToEnd([...this.#holders.values()], this.#waiters);
+    if (sleeper !== undefined) this.#ask(sleeper, "memory_short");
     return this.#settled(nowMs);
   }
 

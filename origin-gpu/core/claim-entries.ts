@@ -51,6 +51,19 @@ export function newHolder(
   };
 }
 
+/** The holder that has slept longest, of those that are not to wake; undefined while one that slept ends. */
+export function sleeperToEnd(
+  holders: readonly Holder[],
+  waiters: ReadonlyMap<string, Waiter>,
+): Holder | undefined {
+  const sleepers = holders.filter(({ isAsleep }) => isAsleep);
+  if (sleepers.some(({ isLeaving, isStuck }) => isLeaving && !isStuck)) return undefined;
+  const [oldest] = sleepers
+    .filter(({ claim, isLeaving }) => !isLeaving && !waiters.has(claim.id))
+    .toSorted((one, other) => one.grantedAtMs - other.grantedAtMs);
+  return oldest;
+}
+
 /** Belongs to a new version that is being prepared. */
 export function isCandidate({ rollout }: Pick<Holder, "rollout">): boolean {
   return rollout !== undefined;

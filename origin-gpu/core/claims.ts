@@ -1,4 +1,5 @@
 /** The claims of containers on their box, and the effects of the box's arbitration (core/box.ts). */
+import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
 import type { Card, CardChoice } from "./cards.ts";
 
 /** A container, as the box knows it. */
@@ -57,7 +58,9 @@ export type YieldReason =
   /** A new version is to take its place. */
   | "replaced"
   /** A card of it was taken out. */
-  | "card_lost";
+  | "card_lost"
+  /** It sleeps, and the machine's memory is short. */
+  | "memory_short";
 
 export type BoxEffect =
   /** The container has what it needs: `cards` are its own, or the one that it has a share of. */
@@ -81,3 +84,9 @@ export interface ArbitrationLimits {
   /** It goes on so long at most, for callers that came before the turn began. */
   readonly mostPatienceMs: number;
 }
+
+export const ARBITRATION_LIMITS: ArbitrationLimits = {
+  residencyMs: 5 * SECOND_MS,
+  patienceMs: 30 * SECOND_MS,
+  mostPatienceMs: 2 * MINUTE_MS,
+};

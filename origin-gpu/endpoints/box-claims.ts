@@ -2,6 +2,7 @@
  * Runs the claims of a box in real time: passes on what pools want, have and give back, and carries out what the box
  * says to that. core/box.ts decides. A pool whose containers need nothing of the box is granted everything at once.
  */
+import { SECOND_MS } from "../../base/units.ts";
 import type { Box } from "../core/box.ts";
 import type { Card } from "../core/cards.ts";
 import type { BoxEffect, Claim, ClaimNeeds, Rollout, YieldReason } from "../core/claims.ts";
@@ -24,6 +25,9 @@ export interface ClaimHolder {
   onImpossible(container: number): void;
 }
 
+/** How often the machine's memory is looked at while containers sleep in it. */
+const MEMORY_CHECK_MS = 10 * SECOND_MS;
+
 interface KnownClaim {
   readonly holder: ClaimHolder;
   readonly container: number;
@@ -36,9 +40,13 @@ export class BoxClaims {
   #isApplying = false;
   #lastPool = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #isMemoryShort: () => boolean;
+  #memoryTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(box: Box) {
+  /** @param isMemoryShort whether containers that sleep have to give memory back */
+  constructor(box: Box, isMemoryShort: () => boolean = () => false) {
     this.#box = box;
+    this.#isMemoryShort = isMemoryShort;
   }
 
   /** The claims of one pool. */
@@ -64,6 +72,15 @@ export class BoxClaims {
     } finally {
       this.#isApplying = false;
     }
+  }
+
+  /** Looks at the machine's memory now, and again as long as containers sleep. */
+  watchMemory(): void {
+    clearTimeout(this.#memoryTimer);
+    if (!this.#box.hasSleepers) return;
+    if (this.#isMemoryShort()) this.tell((box, nowMs) => box.memoryShort(nowMs));
+    this.#memoryTimer = setTimeout(() => this.watchMemory(), MEMORY_CHECK_MS);
+    this.#memoryTimer.unref();
   }
 
   know(id: string, claim: KnownClaim): void {
@@ -156,11 +173,13 @@ export class PoolClaims {
 
   slept(container: number): void {
     this.#tell(container, "slept", (box, id, nowMs) => box.slept(id, nowMs));
+    this.#box.watchMemory();
   }
 
   /** Nothing of the container runs any more. */
   free(container: number): void {
     this.#tell(container, "free", (box, id, nowMs) => box.free(id, nowMs));
+    this.#box.watchMemory();
     this.#told.delete(container);
     this.#box.forget(this.#idOf(container));
   }

@@ -23,10 +23,13 @@ function describeNeeds({ gpus = [], gpuMemoryBytes, port }: ClaimNeeds): string 
   return words.join(" and ");
 }
 
+const MAKES_ROOM = "it finishes its calls and makes room";
+
 export const YIELD_WORDS: Readonly<Record<YieldReason, string>> = {
-  wanted: "another container waits for its GPU or its port",
-  replaced: "a new version takes its place",
-  card_lost: "its GPU was taken out",
+  wanted: `${MAKES_ROOM}: another container waits for its GPU or its port`,
+  replaced: `${MAKES_ROOM}: a new version takes its place`,
+  card_lost: `${MAKES_ROOM}: its GPU was taken out`,
+  memory_short: "it has slept longest of all and ends: the machine's memory is short",
 };
 
 export const STOP_WORDS: Readonly<Record<StopReason, string>> = {

@@ -63,8 +63,8 @@ export class PoolDriver {
         this.#giveBackUnwanted(number);
       },
       onYieldAsked: (number, reason) => {
-        noticesOf(source)(`postern: it finishes its calls and makes room: ${YIELD_WORDS[reason]}`);
-        options.onYields();
+        noticesOf(source)(`postern: ${YIELD_WORDS[reason]}`);
+        if (reason !== "memory_short") options.onYields();
         this.#apply(this.#pool.yieldAsked(number, now(), { maySleep: reason === "wanted" }));
       },
       onImpossible: (number) => {

@@ -1,7 +1,7 @@
 /** The agent's arbitration of one GPU over ten virtual minutes. The world throws at a lost call or a swap with work in flight. */
 import { describe, expect, test } from "vitest";
 import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
-import { ARBITRATION_LIMITS } from "../../origin-gpu/core/box.ts";
+import { ARBITRATION_LIMITS } from "../../origin-gpu/core/claims.ts";
 import { runs, runsTimeoutMs } from "../support/runs.ts";
 import { leastLoadingMs, leastLongestWaitMs } from "./swaps/oracle.ts";
 import { type Arrival, MODELS, SHAPES, type SimulatedModel, traffic } from "./swaps/traffic.ts";

@@ -7,7 +7,7 @@
  */
 import { parseArgs } from "node:util";
 import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
-import { ARBITRATION_LIMITS } from "../../origin-gpu/core/box.ts";
+import { ARBITRATION_LIMITS } from "../../origin-gpu/core/claims.ts";
 import { leastLoadingMs, leastLongestWaitMs } from "./swaps/oracle.ts";
 import { MODELS, SHAPES, traffic } from "./swaps/traffic.ts";
 import { simulateSwaps } from "./swaps/virtual-gpu.ts";

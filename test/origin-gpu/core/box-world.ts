@@ -140,6 +140,10 @@ export class BoxWorld {
     this.#send((box) => box.slept(tested.claim.id, this.nowMs));
   }
 
+  memoryShort(): void {
+    this.#send((box) => box.memoryShort(this.nowMs));
+  }
+
   unpin(tested: TestedClaim): void {
     tested.rollout = undefined;
     this.#send((box) => box.unpin(tested.claim.id, this.nowMs));

@@ -460,6 +460,54 @@ describe("containers that sleep", () => {
   });
 });
 
+describe("containers that sleep while the machine's memory is short", () => {
+  /** Sleep one after the other. */
+  function sleepers(world: BoxWorld, ...endpoints: string[]): TestedClaim[] {
+    return endpoints.map((endpoint) => {
+      const sleeper = idleHolder(world, pool(endpoint));
+      world.advance(1_000);
+      world.sleep(sleeper);
+      return sleeper;
+    });
+  }
+
+  test("end one at a time, the one that has slept longest first", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const [first, second] = sleepers(world, "a", "b") as [TestedClaim, TestedClaim];
+    world.memoryShort();
+    world.memoryShort();
+    const ended = [{ id: first.claim.id, reason: "memory_short" }];
+    expect(world.yields).toEqual(ended);
+    world.free(first);
+    world.memoryShort();
+    expect(world.yields).toEqual([...ended, { id: second.claim.id, reason: "memory_short" }]);
+  });
+
+  test("count from when they slept last, and stay where they are to wake", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    const [first, second] = sleepers(world, "a", "b") as [TestedClaim, TestedClaim];
+    world.wake(first);
+    world.use(first, 1);
+    world.use(first, 0);
+    world.advance(1_000);
+    world.sleep(first);
+    const busy = [busyHolder(world, pool("c")), busyHolder(world, pool("d"))];
+    world.wake(second);
+    expect(second.state).toBe("waking");
+    world.memoryShort();
+    expect(world.yields).toEqual([{ id: first.claim.id, reason: "memory_short" }]);
+    expect(busy.map(({ state }) => state)).toEqual(["held", "held"]);
+  });
+
+  test("are all that ends: a box on which none sleeps stays as it is", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    idleHolder(world, pool("a"));
+    world.memoryShort();
+    expect(world.yields).toEqual([]);
+    expect(world.box.hasSleepers).toBe(false);
+  });
+});
+
 describe("a card that is taken out", () => {
   test("its holder yields, busy or asleep, and nobody gets it", () => {
     const world = new BoxWorld(TWO_CARDS);

@@ -41,11 +41,13 @@ interface ModelTraits extends Partial<EndpointConfig> {
 /** A box of these cards. */
 class GpuBox {
   readonly claims: BoxClaims;
+  /** How often the machine's memory will be found short. */
+  shortages = 0;
   readonly lines: string[] = [];
   readonly #directory = temporaryDirectory();
 
   constructor(cards: readonly Card[]) {
-    this.claims = new BoxClaims(new Box(cards, LIMITS));
+    this.claims = new BoxClaims(new Box(cards, LIMITS), () => this.shortages-- > 0);
   }
 
   model(name: string, traits: ModelTraits = {}): Model {
@@ -200,6 +202,19 @@ describe("sleep and wake", () => {
     expect(await first.ask()).toEqual({ ...before, loads: 2 });
     await box.told("b sleeps");
     expect(box.hasRunOutOfMemory).toBe(false);
+  });
+
+  test("of several that sleep the one that has slept longest ends when the machine's memory is short", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const models = ["a", "b", "c"].map((name) => box.model(name, sleeping));
+    const [first, second, third] = models as [Model, Model, Model];
+    const before = await first.ask();
+    const secondBefore = await second.ask();
+    box.shortages = 1;
+    await third.ask();
+    await box.told(/it has slept longest of all and ends: the machine's memory is short/);
+    expect((await second.ask()).pid).toBe(secondBefore.pid);
+    expect((await first.ask()).pid).not.toBe(before.pid);
   });
 
   test("one that can't sleep stops instead", async () => {
