@@ -21,22 +21,35 @@ test("a call that ran is not vouched for", () => {
   expect(ended.knownSinceMs("b", 200)).toBe(200);
 });
 
+test("a call is remembered for two minutes at least", () => {
+  const ended = new Tombstones();
+  ended.onWelcomed(0);
+  for (let at = 100; at < 1_000_000; at += 100) {
+    ended.add(`${at}`, at);
+    const twoMinutesAgo = at - (at % 7 === 0 ? 119_900 : 0);
+    if (twoMinutesAgo > 0) expect(ended.knownSinceMs(`${twoMinutesAgo}`, at)).toBeUndefined();
+  }
+});
+
 test("a call that was forgotten for its age ended before the time that is vouched for", () => {
   const ended = new Tombstones();
   ended.onWelcomed(0);
   ended.add("a", 100);
   ended.add("b", 200_000);
-  // A gateway that opened "a" did so before 100, that is more than 199,900 ms ago.
-  expect(ended.knownSinceMs("a", 200_000)).toBe(199_900);
-  expect(ended.knownSinceMs("b", 200_000)).toBeUndefined();
+  ended.add("c", 320_000);
+  // A gateway that opened "a" did so before 100, that is more than 319,900 ms ago.
+  expect(ended.knownSinceMs("a", 320_000)).toBe(319_900);
+  expect(ended.knownSinceMs("b", 320_000)).toBeUndefined();
+  expect(ended.knownSinceMs("c", 320_000)).toBeUndefined();
 });
 
 test("a burst of calls shortens the time instead of taking memory", () => {
   const ended = new Tombstones(10);
   ended.onWelcomed(0);
-  for (let id = 1; id <= 100; id += 1) ended.add(String(id), id);
-  const known = Array.from({ length: 100 }, (_, id) => ended.knownSinceMs(String(id + 1), 100));
-  expect(known.filter((ms) => ms === undefined)).toHaveLength(10);
-  // "90" is forgotten and ended at 90: its gateway opened it at least 10 ms ago.
-  expect(known[89]).toBe(10);
+  for (let id = 1; id <= 105; id += 1) ended.add(String(id), id);
+  const known = Array.from({ length: 105 }, (_, id) => ended.knownSinceMs(String(id + 1), 105));
+  // Ten of the generation before, and five of this one.
+  expect(known.filter((ms) => ms === undefined)).toHaveLength(15);
+  // "90" is forgotten and ended at 90: its gateway opened it at least 15 ms ago.
+  expect(known[89]).toBe(15);
 });
