@@ -91,9 +91,11 @@ export const SHORT_REPLAY_RING_BYTES = 128 * KIB;
 export const DETACHED_MS = 30_000;
 
 /** The agent sends a ping this often. */
-export const KEEPALIVE_INTERVAL_MS = 5_000;
-/** An end that heard nothing for this long takes the link for dead, so that a half-open one is missed within 15 s. */
+export const KEEPALIVE_INTERVAL_MS = 2_000;
+/** An end that heard nothing for this long takes the link for dead, so that a half-open one is missed within 12 s. */
 export const KEEPALIVE_TIMEOUT_MS = 10_000;
+/** A link of which the gateway heard nothing for this long gets no call that another box may take. */
+export const QUIET_MS = 4_500;
 
 /** A dial-back must arrive within this time after its 128 random bits were sent. */
 export const DIAL_TIMEOUT_MS = 10_000;

@@ -10,6 +10,7 @@ import {
   KEEPALIVE_INTERVAL_MS,
   KEEPALIVE_TIMEOUT_MS,
   PROTOCOL_VERSIONS,
+  QUIET_MS,
 } from "../../../routing/wire/limits.ts";
 import {
   type Hello,
@@ -33,6 +34,7 @@ import {
   LINK_RETURN_MS,
   type LinkRpc,
   NONCE,
+  OTHERS,
   PATIENCE,
   REVOKED,
   SERIAL,
@@ -88,7 +90,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   #watch: number | null = null;
   readonly #claimable = new ClaimableCalls(this.#deadlines, () => {
     this.#watchLink();
-    return this.#welcomed()?.streams;
+    const link = this.#welcomed();
+    // A call that has other boxes comes by a request, which says so.
+    return link === undefined || this.#isQuiet(link) ? undefined : link.streams;
   });
 
   readonly #watchers = new CallWatchers((head) => this.#askAgent(head));
@@ -184,6 +188,10 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   async #open(request: Request): Promise<Response> {
+    if (this.#isLeftOut(request)) {
+      await this.#dropBody(request);
+      return noLink("link_away");
+    }
     const link = this.#welcomed() ?? (await this.#linkFor(request));
     if (link instanceof Response) return link;
     if (this.env.POSTERN_ONE_ISOLATE === "1") this.#publishQueue(link.identity);
@@ -318,6 +326,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   }
 
   async #openWebSocket(request: Request): Promise<Response> {
+    if (this.#isLeftOut(request)) return noLink("link_away");
     const link = this.#welcomed() ?? (await this.#linkFor(request));
     if (link instanceof Response) return link;
     const nonce = request.headers.get(NONCE) ?? "";
@@ -445,12 +454,27 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
       this.#onLost(link, "its socket is closed");
       return undefined;
     }
-    const pinged = this.ctx.getWebSocketAutoResponseTimestamp(link.socket)?.getTime() ?? 0;
-    const heardAt = Math.max(link.heardAt, pinged);
+    const heardAt = this.#heardAt(link);
     if (Date.now() - heardAt <= KEEPALIVE_TIMEOUT_MS) return link;
     this.#drop(link, CLOSE.silent, "nothing was heard of the agent");
     this.#lostAt = heardAt;
     return undefined;
+  }
+
+  #heardAt({ socket, heardAt }: LinkConnection): number {
+    const pinged = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
+    return Math.max(heardAt, pinged);
+  }
+
+  /** The agent has missed more than one ping: it may not be there. */
+  #isQuiet(link: LinkConnection): boolean {
+    return Date.now() - this.#heardAt(link) > QUIET_MS;
+  }
+
+  /** A new call that another box may take does not go over a quiet link. */
+  #isLeftOut({ headers }: Request): boolean {
+    const link = headers.has(OTHERS) ? this.#welcomed() : undefined;
+    return link !== undefined && this.#isQuiet(link);
   }
 
   /** Why there is no link. */

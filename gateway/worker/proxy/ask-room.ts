@@ -12,7 +12,7 @@ import type { PoolLoad } from "../../../routing/wire/pool-load.ts";
 import { askToOpen } from "../../contracts/ask-link.ts";
 import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { HEAD, PATIENCE, VERB, WAIT } from "../../contracts/link.ts";
+import { HEAD, OTHERS, PATIENCE, VERB, WAIT } from "../../contracts/link.ts";
 import type { Candidate } from "./candidates.ts";
 
 /** The attempt that the call would have failed with on this link; undefined where the box takes it. */
@@ -27,6 +27,7 @@ export async function askRoom(
       [HEAD]: asciiJson(JSON.stringify(head)),
       [PATIENCE]: `${AGENT_OPERATIONS.poolLoad.timeoutMs}`,
       ...(wait !== undefined && { [WAIT]: wait }),
+      ...(mayRefuse && { [OTHERS]: "1" }),
     },
   });
   if (attempt.kind === "failed") {

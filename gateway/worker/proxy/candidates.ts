@@ -11,7 +11,7 @@ import { type Attempt, failedAttempt, isWithoutLink, progressOf } from "../../co
 import type { Env } from "../../contracts/env.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 import type { CallPlace } from "./link-client.ts";
-import { loadOf, sightingOf, viewOf } from "./sightings.ts";
+import { loadOf, retriesOf, sightingOf, viewOf } from "./sightings.ts";
 
 /** A call that is to be opened somewhere. */
 export interface Unplaced {
@@ -147,10 +147,17 @@ class Search {
         return undefined;
       }
       this.#best = { attempt, place };
-      if (!mayTryElsewhere(attempt)) return this.#best;
+      if (!mayTryElsewhere(attempt) || !this.#hasRetry(attempt)) return this.#best;
     }
     if (isAway) sighting.onAway();
     return undefined;
+  }
+
+  /** A refusal that says nothing of other boxes may be an outage: then not every call may ask all of them. */
+  #hasRetry(attempt: Attempt): boolean {
+    const { workspace, share = "" } = this.#call;
+    const isFailing = attempt.kind === "failed" && FAILING.has(attempt.failure.code);
+    return !isFailing || retriesOf(workspace, share).take(Date.now());
   }
 
   async #attempt(candidate: Candidate): Promise<Attempt> {
@@ -205,12 +212,9 @@ function mayTryElsewhere(attempt: Attempt): boolean {
 }
 
 /** An app that does not start on one box may start on another. */
-const ELSEWHERE: ReadonlySet<ErrorCode> = new Set([
-  "no_origin",
-  "queue_full",
-  "unavailable",
-  "starting_failed",
-]);
+const FAILING: ReadonlySet<ErrorCode> = new Set(["unavailable", "starting_failed"]);
+
+const ELSEWHERE: ReadonlySet<ErrorCode> = new Set(["no_origin", "queue_full", ...FAILING]);
 
 /** The numbers of a box's links, from a random one on. */
 function linksOf(links: number): readonly number[] {

@@ -16,6 +16,7 @@ import {
   CONNECTION,
   HEAD,
   KNOWN_PARKED,
+  OTHERS,
   PATIENCE,
   SHARE,
   VERB,
@@ -84,6 +85,7 @@ async function openByRequest(
   const headers: Record<string, string> = { [HEAD]: head, [PATIENCE]: `${patienceMs}` };
   if (body instanceof Uint8Array) headers[WHOLE] = "1";
   if (wait !== undefined) headers[WAIT] = wait;
+  if (mayRefuse === true) headers[OTHERS] = "1";
   addClient(headers, call);
   return await askToOpen(env, place, link, VERB.open, { method: "POST", headers, body });
 }

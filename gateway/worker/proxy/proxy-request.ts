@@ -24,6 +24,7 @@ import {
   openOn,
 } from "./open-on-link.ts";
 import { resumableBody } from "./resumable-body.ts";
+import { retriesOf } from "./sightings.ts";
 
 /** Pauses before a call is opened once more. One that reached no agent after the last of them never will. */
 const REOPEN_PAUSES_MS: readonly number[] = [100, 200, 400, 800, 1_600];
@@ -47,6 +48,8 @@ export async function proxyRequest(
     return nowhere(call, "upload_interrupted", "the request body did not arrive whole");
   }
   opening.openedAt = Date.now();
+  const retries = retriesOf(call.workspace, call.share ?? "");
+  retries.onRequest();
   let placed = await open(opening, call);
   for (const pauseMs of REOPEN_PAUSES_MS) {
     if (!isLost(placed.attempt)) break;
@@ -55,6 +58,7 @@ export async function proxyRequest(
       placed = recovered;
       break;
     }
+    if (!retries.take(Date.now())) break;
     await watching(call, () => pause(pauseMs));
     placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
   }
@@ -95,7 +99,8 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
   if (attempt.kind !== "failed" || attempt.cause === "cancelled") return { attempt, place };
   if (isGone(call)) return { attempt: CLIENT_LEFT, place };
   const isAway = isWithoutLink(attempt);
-  if (isAway && others.length > 0) {
+  const mayRetry = (): boolean => retriesOf(call.workspace, call.share ?? "").take(Date.now());
+  if (isAway && others.length > 0 && mayRetry()) {
     const elsewhere = await open(opening, { ...call, boxes: others });
     if (!isWithoutLink(elsewhere.attempt)) return elsewhere;
   }

@@ -8,7 +8,7 @@ import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import { askLink } from "../../contracts/ask-link.ts";
 import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
-import { CONNECTION, HEAD, NONCE, SHARE, VERB, WAIT } from "../../contracts/link.ts";
+import { CONNECTION, HEAD, NONCE, OTHERS, SHARE, VERB, WAIT } from "../../contracts/link.ts";
 import { type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
 
 /**
@@ -36,6 +36,7 @@ export async function proxyWebSocket(
       [SHARE]: call.share,
     };
     if (wait !== undefined) headers[WAIT] = wait;
+    if (mayRefuse === true) headers[OTHERS] = "1";
     if (connection !== undefined) headers[CONNECTION] = connection;
     const attempt = await askLink(env, place, link, VERB.websocket, { headers });
     return isLost(attempt) ? HANDSHAKE_BROKE : attempt;

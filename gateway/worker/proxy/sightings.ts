@@ -1,8 +1,9 @@
 /**
  * The memory that an isolate has of boxes: when each was found away or connected, and the load that it told. A box that was
- * found away is left out until a call reaches it again; one call in a while tries.
+ * found away is left out until a call reaches it again; one call in a while tries. And how many calls may be sent again.
  */
 import { BoxLoad, type SeenBox } from "../../../routing/balancing.ts";
+import { RetryBudget } from "../../../routing/retry-budget.ts";
 import { distanceOf, type EntryRegions } from "../../../routing/regions.ts";
 import type { Env } from "../../contracts/env.ts";
 import { LATELY_MS } from "../../contracts/link.ts";
@@ -57,6 +58,9 @@ const sightings = new Map<string, Sighting>();
 /** By workspace, box and endpoint. */
 const loads = new Map<string, BoxLoad>();
 
+/** By workspace and endpoint. */
+const retries = new Map<string, RetryBudget>();
+
 /** When the isolate first asked for a sighting, in milliseconds of the epoch. */
 let firstAskedAt: number | undefined;
 
@@ -80,6 +84,17 @@ export function loadOf(workspace: string, box: string, share: string): BoxLoad {
   const load = new BoxLoad();
   loads.set(key, load);
   return load;
+}
+
+/** @param share the endpoint's; the empty text stands for operations */
+export function retriesOf(workspace: string, share: string): RetryBudget {
+  const key = `${workspace}/${share}`;
+  const known = retries.get(key);
+  if (known !== undefined) return known;
+  if (retries.size >= MAX_REMEMBERED) retries.clear();
+  const budget = new RetryBudget();
+  retries.set(key, budget);
+  return budget;
 }
 
 /** A box of an endpoint, as a call sees it that entered here. */

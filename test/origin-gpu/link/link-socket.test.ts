@@ -242,7 +242,7 @@ describe("how it ends", () => {
 });
 
 describe("keepalive", () => {
-  test("asks every 5 s, and gives up 10 s after the last word", async () => {
+  test("asks again and again, and gives up 10 s after the last word", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
     const heard = link();
     vi.advanceTimersByTime(KEEPALIVE_INTERVAL_MS);

@@ -2,7 +2,8 @@
 import { env as bindings, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
-import { CONNECTION, HEAD, NONCE, VERB, WAIT } from "../../../../gateway/contracts/link.ts";
+import { receivedAttempt } from "../../../../gateway/contracts/attempt.ts";
+import { CONNECTION, HEAD, NONCE, OTHERS, VERB, WAIT } from "../../../../gateway/contracts/link.ts";
 import { originStub } from "../../../../gateway/contracts/stubs.ts";
 import {
   hasWatchedCalls,
@@ -77,6 +78,29 @@ test("a link that fell silent during hibernation is no link", async () => {
   const response = await ask(name);
   expect(response.status).toBe(503);
   expect(await response.json()).toMatchObject({ code: "no_origin" });
+});
+
+test("a link that was not heard of for some seconds gets no call that another box may take", async () => {
+  const { stub, connect } = await answering("quiet", "quiet");
+  await connect();
+  const head = JSON.stringify({
+    callId: "quiet",
+    endpoint: "main/quiet/web",
+    method: "GET",
+    target: "/",
+    headers: [],
+  });
+  const open = async (others: boolean) => {
+    const headers = { [HEAD]: head, ...(others && { [OTHERS]: "1" }) };
+    return receivedAttempt(await stub.fetch(VERB.open, { method: "POST", headers }));
+  };
+  expect(await open(true)).toMatchObject({ kind: "response" });
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(Date.now() + 5_000);
+  expect(await open(true)).toMatchObject({ kind: "failed", cause: "link_away" });
+  expect(await open(false)).toMatchObject({ kind: "response" });
+  // It has spoken.
+  expect(await open(true)).toMatchObject({ kind: "response" });
 });
 
 test("a call waits for a link that was cut a moment ago", async () => {

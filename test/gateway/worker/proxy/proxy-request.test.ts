@@ -122,6 +122,23 @@ describe("a local call", () => {
   });
 });
 
+test("in an outage calls are sent again until their endpoint's budget is used up", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const unknown = ended("refused", { code: "call_lost", detail: "", knownSinceMs: 60_000 });
+  const outage = Array.from({ length: 6 }, () => [LINK_LOST, unknown]).flat();
+  let opened = 0;
+  for (let call = 0; call < 400; call += 1) {
+    const terms = { terms: GET, share: "outage" };
+    const { attempt, asked } = await lead(outage, undefined, terms);
+    opened += asked.filter((verb) => verb === VERB.open).length;
+    expect(attempt).toMatchObject({ kind: "failed", failure: { code: "call_lost" } });
+  }
+  // 200 at first, and one for each five calls.
+  expect(opened - 400).toBeGreaterThan(200);
+  expect(opened - 400).toBeLessThanOrEqual(280);
+});
+
 test("a call that its object is too busy for is not sent again", async () => {
   const overloaded = (): Response => {
     throw Object.assign(new Error("overloaded"), { overloaded: true });
