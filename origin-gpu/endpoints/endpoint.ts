@@ -127,7 +127,10 @@ export class Endpoint {
       identity,
       needs: claimNeeds(settings),
       isProved,
-      onStops: (containerId) => this.#relays.closeAt(containerId, "its container ends"),
+      onStops: (containerId) => this.#relays.closeAt(containerId),
+      onDrains: (containerId) =>
+        this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS),
+      onDrained: (containerId) => this.#relays.drained(containerId),
       onYields: () => options.onYields?.(),
       onAssigned: (queued, container) => this.#onAssigned(queued, container),
       onRefused: (queued, refusal) => {

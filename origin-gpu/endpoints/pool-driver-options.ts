@@ -21,6 +21,10 @@ export interface PoolDriverOptions {
   readonly onYields: () => void;
   /** The container is about to be ended. */
   readonly onStops: (containerId: string) => void;
+  /** The container takes no more calls, while its version goes on. */
+  readonly onDrains: (containerId: string) => void;
+  /** It has finished them, or ends with them. */
+  readonly onDrained: (containerId: string) => void;
   readonly onAssigned: (queued: QueuedCall, container: ServingContainer) => void;
   readonly onRefused: (queued: QueuedCall, refusal: RefuseEffect) => void;
   readonly onHandedOver: (queued: QueuedCall) => void;

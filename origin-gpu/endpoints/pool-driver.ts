@@ -254,6 +254,9 @@ export class PoolDriver {
   #onMoved({ container: number, from, to, by: reason }: MovedEffect): void {
     const { observer, source } = this.#options.source;
     const container = this.#containers.idOf(number);
+    // A version that ends closes its sockets itself, all at once.
+    if (to === "draining" && reason !== "retired") this.#options.onDrains(container);
+    else if (from === "draining") this.#options.onDrained(container);
     observer.emit("container.state", { from, to, reason, source, container });
     if (to === "ready") this.#containers.watchHealth(number);
     // One that drains and hangs would not end.

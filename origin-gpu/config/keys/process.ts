@@ -127,7 +127,7 @@ export const PROCESS_KEYS = {
   exit_grace_period: available(seconds(0, 3_600), {
     default: "`30`",
     meaning:
-      "Time for calls to finish when their version has been replaced or the box stops, and again for a process from `stop_signal` to SIGKILL. Processes that it started end with it.",
+      "Time for calls to finish when their version has been replaced or the box stops, and again for a process from `stop_signal` to SIGKILL. WebSockets of a container that is to end have as long. Processes that it started end with it.",
     example: "30",
   }),
 };

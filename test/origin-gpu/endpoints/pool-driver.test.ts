@@ -40,6 +40,8 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
     isProved: traits.isProved ?? false,
     onYields: () => void lines.push("it yields"),
     onStops: () => undefined,
+    onDrains: () => undefined,
+    onDrained: () => undefined,
     onAssigned: ({ call }, container) => outcomes.set(call.callId, container.address.origin),
     onRefused: ({ call }, { code }) => outcomes.set(call.callId, code),
     onHandedOver: ({ call }) => outcomes.set(call.callId, "handed over"),

@@ -53,9 +53,34 @@ test("those of a container end with it, and others stay", () => {
   const [first, second] = [relay(), relay()];
   relays.add(first.value, "ct-first", 1_000);
   relays.add(second.value, "ct-second", 1_000);
-  relays.closeAt("ct-first", "its container ends");
+  relays.closeAt("ct-first");
   expect(first.closes).toEqual(["1001 its container ends"]);
   expect(second.closes).toEqual([]);
+});
+
+test("those of a container that drains have a time, and one whose handshake took longer has none", async () => {
+  const relays = new Relays(() => undefined);
+  const [first, other, late] = [relay(), relay(), relay()];
+  relays.add(first.value, "ct-first", 60_000);
+  relays.add(other.value, "ct-other", 60_000);
+  relays.drain("ct-first", 1_000);
+  await vi.advanceTimersByTimeAsync(999);
+  expect(first.closes).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(first.closes).toEqual(["1001 its container ends"]);
+  relays.add(late.value, "ct-first", 60_000);
+  expect(late.closes).toEqual(["1001 its container ends"]);
+  expect(other.closes).toEqual([]);
+});
+
+test("a container that has drained and goes on keeps its later sockets", async () => {
+  const relays = new Relays(() => undefined);
+  relays.drain("ct-1", 1_000);
+  relays.drained("ct-1");
+  const socket = relay();
+  relays.add(socket.value, "ct-1", 60_000);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(socket.closes).toEqual([]);
 });
 
 test("the log says when Postern itself closed a socket", async () => {
