@@ -8,7 +8,6 @@ import { SECOND_MS } from "../base/units.ts";
 import { parseOpenHead, type RequestHead } from "../routing/wire/heads.ts";
 import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
-import { admit } from "./admitted-calls.ts";
 import { type AgentFiles, openAgentFiles } from "./agent-files.ts";
 import type { AgentOptions, RunningAgent } from "./agent-options.ts";
 import { AgentRefused, LocalApp } from "./apps/local-app.ts";
@@ -34,9 +33,9 @@ import { Welcomes } from "./link/welcomes.ts";
 import {
   type OpenedStream,
   type OperationHandlers,
-  refuse,
   serveOperation,
 } from "./link/operation-server.ts";
+import { openCall } from "./open-call.ts";
 import { type OpenedCalls, openCalls } from "./open-calls.ts";
 import { operationHandlers } from "./operations.ts";
 
@@ -271,9 +270,8 @@ class Agent {
       const joined = calls.keys.join(stream, link, head, { body, end });
       if (joined !== undefined) return joined;
     }
-    const admitted = admit(served, head, this.#isDraining);
-    if (!admitted.ok) return refuse(stream, admitted.error);
-    return calls.open(stream, link, head, { body, end }, admitted.value.runner(link.number));
+    const place = { calls, link, isDraining: this.#isDraining };
+    return openCall(place, served, { stream, body, end }, head);
   }
 
   async #drain(clients?: "attached" | "gone"): Promise<void> {

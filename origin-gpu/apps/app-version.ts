@@ -57,6 +57,8 @@ export interface ServedFunction {
   readonly settings: EndpointConfig;
   /** Other boxes have all the containers that there may be. */
   readonly isElsewhere: boolean;
+  /** A container of it takes calls. */
+  readonly isReady: boolean;
   /** Of the containers that it shares with other functions, perhaps. */
   readonly load: PoolLoad;
   /** Gives the runner of the function's calls that come over this link. */
@@ -144,6 +146,9 @@ export class AppVersion {
       isElsewhere: endpoint.isElsewhere,
       get load() {
         return endpoint.load;
+      },
+      get isReady() {
+        return endpoint.activity.ready > 0;
       },
       runner: (link) => endpoint.runner(settings, link),
     };

@@ -75,6 +75,8 @@ export interface EndpointConfig {
   /** Seconds without a request until a container stops. */
   readonly scaledownWindow: number;
   readonly keepsAwake: KeepsAwake;
+  /** Paths that are answered without a container while none is ready; a `*` at the end of one stands for the rest. */
+  readonly probePaths: readonly string[];
   readonly rollout: "auto" | "overlap" | "replace";
   /** Cards of each container, in order of preference; empty: none. */
   readonly gpus: readonly GpuChoice[];

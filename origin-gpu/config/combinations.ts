@@ -61,6 +61,7 @@ const PROCESS_KEYS = [
   "buffer_containers",
   "scaledown_window",
   "keeps_awake",
+  "probe_paths",
   "rollout",
 ] as const satisfies readonly (keyof EndpointTable)[];
 

@@ -75,6 +75,7 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     maxContainers: table.max_containers ?? SCALING_DEFAULTS.max_containers,
     bufferContainers: table.buffer_containers ?? SCALING_DEFAULTS.buffer_containers,
     scaledownWindow: table.scaledown_window ?? SCALING_DEFAULTS.scaledown_window,
+    probePaths: table.probe_paths ?? [],
     keepsAwake: resolveKeepsAwake(table.keeps_awake ?? true),
     rollout: table.rollout ?? "auto",
     gpus: resolveGpus(table.gpus ?? 0),

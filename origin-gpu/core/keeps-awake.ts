@@ -17,9 +17,14 @@ interface AskedFor {
 /** Whether the call takes a place at its container and leaves it idle all the same. */
 export function isPassive({ target, websocket }: AskedFor, rule: KeepsAwakeRule): boolean {
   if (websocket !== undefined && !rule.websockets) return true;
-  if (rule.exceptPaths.length === 0) return false;
+  return isOfPath(target, rule.exceptPaths);
+}
+
+/** Whether a target, with its query, is of one of these paths; a `*` at the end of one stands for the rest. */
+export function isOfPath(target: string, patterns: readonly string[]): boolean {
+  if (patterns.length === 0) return false;
   const [path = ""] = target.split("?", 1);
-  return rule.exceptPaths.some((pattern) =>
+  return patterns.some((pattern) =>
     pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : path === pattern,
   );
 }

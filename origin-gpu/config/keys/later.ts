@@ -1,17 +1,6 @@
 /** The keys that have their place and no effect yet. They are refused, so that nobody counts on them. */
 import * as z from "zod";
-import {
-  boolean,
-  either,
-  httpUrl,
-  integer,
-  list,
-  oneOf,
-  path,
-  table,
-  tableOf,
-  text,
-} from "../values.ts";
+import { boolean, either, httpUrl, integer, list, oneOf, table, tableOf, text } from "../values.ts";
 import { later, nonEmptyText, headerName } from "./key.ts";
 
 const rate = () =>
@@ -68,10 +57,6 @@ export const LATER_KEYS = {
       example: '{ root = { type = "str" } }',
     },
   ),
-  probe_paths: later(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
-    meaning: "Paths that are answered while nothing runs.",
-    example: '["/favicon.ico"]',
-  }),
   fallback: later(
     table({
       url: httpUrl(),

@@ -2,7 +2,18 @@
 import * as z from "zod";
 import { AFFINITY_WORD, MAX_AFFINITY_WORDS } from "../../../routing/affinity/rules.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../../routing/wire/limits.ts";
-import { boolean, either, integer, list, number, oneOf, seconds, table, text } from "../values.ts";
+import {
+  boolean,
+  either,
+  integer,
+  list,
+  number,
+  oneOf,
+  path,
+  seconds,
+  table,
+  text,
+} from "../values.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
 const AFFINITY =
@@ -40,6 +51,12 @@ export const REQUEST_KEYS = {
     default: "`2000`",
     meaning: "Requests that may wait for a container; the next one gets 429 `queue_full`.",
     example: "2000",
+  }),
+  probe_paths: available(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
+    default: "none",
+    meaning:
+      "Paths of health checkers and browsers' icons. While no container is ready the box answers GET and HEAD there with 204, and starts none. A `*` at the end of a path stands for the rest.",
+    example: '["/favicon.ico", "/health"]',
   }),
   max_pending_async: available(integer(0, 10_000_000), {
     default: "`1000000`",

@@ -57,6 +57,7 @@ describe("a right file", () => {
           bufferContainers: 0,
           scaledownWindow: 60,
           keepsAwake: { websockets: true, exceptPaths: [] },
+          probePaths: [],
           rollout: "auto",
           gpus: [],
           sleep: [],
@@ -102,6 +103,7 @@ describe("a right file", () => {
       buffer_containers = 2
       scaledown_window = 1200
       keeps_awake = { paths = ["/queue/*"], websockets = false }
+      probe_paths = ["/favicon.ico", "/health/*"]
       rollout = "replace"
       gpus = ["H100:2", "A100-80GB", "any:4"]
       sleep = [{ post = "/sleep?level=2" }]
@@ -146,6 +148,7 @@ describe("a right file", () => {
       bufferContainers: 2,
       scaledownWindow: 1200,
       keepsAwake: { websockets: false, exceptPaths: ["/queue/*"] },
+      probePaths: ["/favicon.ico", "/health/*"],
       rollout: "replace",
       gpus: [{ kind: "H100", count: 2 }, { kind: "A100-80GB", count: 1 }, { count: 4 }],
       sleep: [{ method: "POST", path: "/sleep?level=2", headers: {} }],
@@ -199,6 +202,7 @@ describe("a right file", () => {
     ['gpu_memory = "20GiB"', { gpuMemory: 21_474_836_480 }],
     ['gpu_memory = "0.5 GiB"', { gpuMemory: 536_870_912 }],
     ['gpu_memory = "512MiB"\ngpus = 0', { gpuMemory: 536_870_912 }],
+    ['probe_paths = ["/favicon.ico"]', { probePaths: ["/favicon.ico"] }],
     ["keeps_awake = false", { keepsAwake: { websockets: false, exceptPaths: [] } }],
     ['keeps_awake = { paths = ["/a"] }', { keepsAwake: { websockets: true, exceptPaths: ["/a"] } }],
     [
@@ -717,7 +721,6 @@ describe("what has no effect yet", () => {
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     batch: "{ max_batch_size = 16, wait_ms = 20 }",
     parameters: '{ root = { type = "str", default = "." } }',
-    probe_paths: '["/favicon.ico"]',
     fallback: '{ url = "https://a.example", headers = {} }',
     rate_limit: '"50/5"',
   };

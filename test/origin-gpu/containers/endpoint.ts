@@ -27,6 +27,7 @@ export function endpointConfig(
     maxContainers: 1,
     bufferContainers: 0,
     scaledownWindow: 60,
+    probePaths: [],
     keepsAwake: { websockets: true, exceptPaths: [] },
     rollout: "auto",
     gpus: [],
