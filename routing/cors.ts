@@ -42,6 +42,7 @@ const GATEWAY_REQUEST_HEADERS: readonly string[] = [
 const GATEWAY_RESPONSE_HEADERS: readonly string[] = [
   "location",
   "postern-call-id",
+  "postern-session",
   "retry-after",
   "server-timing",
   "www-authenticate",

@@ -9,6 +9,8 @@ import { type ErrorCode, ERRORS } from "./wire/errors.ts";
 export interface ProblemOptions {
   /** The request's Accept header. */
   accept: string | null;
+  /** Instead of the row's. */
+  status?: number | undefined;
   /** Seconds after which trying again makes sense, instead of the row's default. */
   retryAfter?: number | undefined;
   /** More members of the problem document, for programs; the other shapes leave them out. */
@@ -27,7 +29,8 @@ export interface Problem {
  *   tell a stranger nothing about the endpoint.
  */
 export function problem(code: ErrorCode, detail: string, options: ProblemOptions): Problem {
-  const { status, mayHaveRun, retryAfterS } = ERRORS[code];
+  const { mayHaveRun, retryAfterS } = ERRORS[code];
+  const { status = ERRORS[code].status, members } = options;
   const shape = SHAPES[problemShape(options.accept)];
   const headers: Record<string, string> = {
     // RFC 9111, 5.2.2.5: what is wrong now may be right in a second.
@@ -42,13 +45,25 @@ export function problem(code: ErrorCode, detail: string, options: ProblemOptions
   if (retryAfter !== undefined) headers["retry-after"] = `${Math.max(0, Math.ceil(retryAfter))}`;
   // The OpenAI and Anthropic clients repeat a POST after 408, 409, 429 and 5xx unless told so.
   if (mayHaveRun) headers["x-should-retry"] = "false";
-  const body = shape.body(code, challenge === undefined ? detail : "", options.members);
+  const body = shape.body({
+    code,
+    status,
+    detail: challenge === undefined ? detail : "",
+    members,
+  });
   return { status, headers, body };
+}
+
+interface Said {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly detail: string;
+  readonly members: ProblemOptions["members"];
 }
 
 interface Shape {
   headers: Readonly<Record<string, string>>;
-  body(code: ErrorCode, detail: string, members: ProblemOptions["members"]): string;
+  body(said: Said): string;
 }
 
 const SHAPES: Readonly<Record<ProblemShape, Shape>> = {
@@ -62,7 +77,7 @@ const SHAPES: Readonly<Record<ProblemShape, Shape>> = {
   },
   line: {
     headers: { "content-type": "text/plain; charset=utf-8" },
-    body: (code, detail) => `${line(code, detail)}\n`,
+    body: ({ code, detail }) => `${line(code, detail)}\n`,
   },
 };
 
@@ -73,8 +88,8 @@ const CHALLENGES: Partial<Record<ErrorCode, string>> = {
 };
 
 /** RFC 9457, 3. Without `type`, which then means "about:blank": programs switch on `code`. */
-function document(code: ErrorCode, detail: string, members: ProblemOptions["members"]): string {
-  const { status, title } = ERRORS[code];
+function document({ code, status, detail, members }: Said): string {
+  const { title } = ERRORS[code];
   return `${JSON.stringify({ ...members, title, status, detail: explain(code, detail), code })}\n`;
 }
 
@@ -90,8 +105,8 @@ function explain(code: ErrorCode, detail: string): string {
   return detail === "" ? line(code, "") : detail;
 }
 
-function page(code: ErrorCode, detail: string): string {
-  const { status, title } = ERRORS[code];
+function page({ code, status, detail }: Said): string {
+  const { title } = ERRORS[code];
   const heading = title.charAt(0).toUpperCase() + title.slice(1);
   return `<!doctype html>
 <html lang="en">

@@ -39,7 +39,7 @@ export const VERB = {
 export const HEAD = "postern-head";
 /** Milliseconds after the last byte of the body until the client will not wait any longer. */
 export const PATIENCE = "postern-patience";
-/** The body is at most 64 KiB and complete at the Worker. */
+/** The body is short, and complete at the Worker. */
 export const WHOLE = "postern-whole";
 /**
  * How long to wait for a link that is away: milliseconds; `lately`, LINK_RETURN_MS where it was there a moment

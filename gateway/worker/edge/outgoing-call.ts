@@ -4,7 +4,6 @@
  */
 import { err, ok, type Result } from "../../../base/result.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
-import type { ParsedHost } from "../../../routing/host.ts";
 import {
   type CallerAddress,
   callerOf,
@@ -18,26 +17,18 @@ import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import { asciiJson } from "../../contracts/attempt.ts";
-import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
-import type { Snapshot } from "../../contracts/names.ts";
+import { requestTimeoutMs } from "../../contracts/env.ts";
 import type { OutgoingCall } from "../proxy/open-on-link.ts";
 import { RequestHeadText } from "../proxy/request-head-text.ts";
-import type { clientOf } from "./client-address.ts";
+import type { EndpointOrigin } from "./endpoint-origin.ts";
 import { entryOf } from "./entry.ts";
 import { homeOfKey } from "./key-home.ts";
+import { looksAtBody } from "../../../routing/affinity/request-keys.ts";
+import type { AffinityRules } from "../../../routing/affinity/rules.ts";
+import { BODY_BROKE_OFF, type OutgoingBody, requestBody } from "../proxy/request-body.ts";
 import type { RequestContext } from "./request-context.ts";
+import { affinityOf, EdgeSession } from "./session-place.ts";
 import { patienceMs } from "./result-urls.ts";
-
-/** The endpoint that a request is for. */
-export interface EndpointOrigin {
-  readonly env: Env;
-  readonly execution: ExecutionContext;
-  readonly host: Pick<Extract<ParsedHost, { kind: "endpoint" }>, "name" | "authority">;
-  readonly client: ReturnType<typeof clientOf>;
-  readonly snapshot: Snapshot;
-  /** The original path and query. */
-  readonly target: string;
-}
 
 /**
  * Hashes what calls under one Idempotency-Key have in common; undefined without a key. The caller is part of
@@ -60,7 +51,7 @@ async function idempotencyScope(
 }
 
 /** The parts of a head that do not stand in the request itself. */
-type HeadExtras = Pick<RequestHead, "key" | "joins" | "async">;
+type HeadExtras = Pick<RequestHead, "key" | "joins" | "async" | "session">;
 
 /** Describes a request as data: the same for routing, authorization and the app. */
 export function requestHead(
@@ -135,6 +126,19 @@ export async function outgoingCall(
     ({ boxes } = home.value);
     if (home.value.joins) extras.joins = true;
   }
+  const rules = affinityOf(snapshot.settings);
+  let read: OutgoingBody | undefined;
+  if (rules !== undefined) {
+    const found = await sessionOf(origin, rules, request);
+    if (!found.ok) return found;
+    read = found.value.body;
+    const { session } = found.value;
+    // A call under a key has a home of its own. Elsewhere than at its session's box it is no call of the session.
+    if (extras.key === undefined || session.isAt(boxes[0]?.box)) {
+      context.session = session;
+      extras.session = session.head;
+    }
+  }
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   const isAsync = respondAsync && waitS === undefined;
   if (isAsync) extras.async = true;
@@ -144,9 +148,11 @@ export async function outgoingCall(
     workspace: snapshot.workspace,
     boxes,
     entry: entryOf(env, request, boxes),
+    ...context.session?.order,
     share: shareOf(head.endpoint),
     head: headText(context, origin, extras, head),
     request,
+    ...(read !== undefined && { readBody: handedOnce(read) }),
     terms: { method: head.method, isKeyed, isDurable: isAsync },
     connection,
     // A call that is durable from its first byte on waits for the journal in any case.
@@ -154,4 +160,32 @@ export async function outgoingCall(
   };
   // An asynchronous call's client goes when the agent has the call in its journal, and not by its patience.
   return ok({ call, patienceMs: isAsync ? requestTimeoutMs(env) : patienceMs(env, request) });
+}
+
+/** The session of a request, and the body where it was read for that. */
+async function sessionOf(
+  origin: EndpointOrigin,
+  rules: AffinityRules,
+  request: Request,
+): Promise<Result<{ session: EdgeSession; body: OutgoingBody | undefined }, Failure>> {
+  const wholeBytes = looksAtBody(rules, request);
+  let body: OutgoingBody | undefined;
+  if (wholeBytes > 0) {
+    try {
+      body = await requestBody(request, requestTimeoutMs(origin.env), wholeBytes);
+    } catch {
+      return err(BODY_BROKE_OFF);
+    }
+  }
+  const bytes = body instanceof Uint8Array ? body : undefined;
+  return ok({ session: await EdgeSession.of(origin, rules, request, bytes), body });
+}
+
+/** While a call waits nobody here may hold a copy of its body. */
+function handedOnce(body: OutgoingBody | undefined): () => OutgoingBody | undefined {
+  return () => {
+    const given = body;
+    body = undefined;
+    return given;
+  };
 }

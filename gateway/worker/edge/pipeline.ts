@@ -21,9 +21,11 @@ import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
 import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
-import { type EndpointOrigin, outgoingCall, requestHead } from "./outgoing-call.ts";
+import type { EndpointOrigin } from "./endpoint-origin.ts";
+import { outgoingCall, requestHead } from "./outgoing-call.ts";
 import { collectResult, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
+import { affinityOf, EdgeSession } from "./session-place.ts";
 import { waitingRequests } from "./waiting-requests.ts";
 
 /** Answers one request. */
@@ -93,10 +95,14 @@ export async function serve(
   // 7. To the box, and back to the client.
   const origin: EndpointOrigin = { env, execution, host, client, snapshot, target };
   if (isWebSocketHandshake(request.method, request.headers)) {
-    const head = requestHead(context, origin);
+    const rules = affinityOf(snapshot.settings);
+    if (rules !== undefined) context.session = await EdgeSession.of(origin, rules, request);
+    const { session } = context;
+    const extras = session === undefined ? {} : { session: session.head };
+    const head = requestHead(context, origin, extras);
     if (!head.ok) return context.fail(head.error);
     const { workspace, boxes } = snapshot;
-    const placing = { workspace, boxes, entry: entryOf(env, request, boxes) };
+    const placing = { workspace, boxes, entry: entryOf(env, request, boxes), ...session?.order };
     const answer = await proxyWebSocket(env, placing, head.value, connection());
     return await respond(context, origin, answer);
   }
@@ -114,10 +120,14 @@ async function respond(
 ): Promise<Response> {
   const { env, snapshot, target } = origin;
   switch (attempt.kind) {
-    case "response":
-      return context.passOn(attempt.head, attempt.body);
-    case "websocket":
-      return context.switchProtocols(attempt.head, attempt.socket);
+    case "response": {
+      const told = await context.session?.onAnswered(attempt.head, place);
+      return context.passOn(attempt.head, attempt.body, told);
+    }
+    case "websocket": {
+      const told = await context.session?.onAnswered(attempt.head, place);
+      return context.switchProtocols(attempt.head, attempt.socket, told);
+    }
     case "deferred": {
       const { call } = attempt;
       return await redirectToResult(env, context, {
@@ -159,6 +169,9 @@ async function fail(
         return refuseUnserved(context, name, snapshot);
       }
     }
+  }
+  if (failure.code === "session_lost" && context.session !== undefined) {
+    return context.loseSession(failure, context.session.lossOf());
   }
   return context.fail(failure);
 }

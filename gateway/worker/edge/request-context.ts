@@ -6,7 +6,7 @@
 import { appendHeaders } from "../../../base/headers.ts";
 import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
 import type { Uncount } from "../../../routing/client-network.ts";
-import { problem } from "../../../routing/problem.ts";
+import { problem, type ProblemOptions } from "../../../routing/problem.ts";
 import type { TraceContext } from "../../../routing/trace-context.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
@@ -14,6 +14,7 @@ import type { Failure } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
 import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
+import type { EdgeSession } from "./session-place.ts";
 
 export class RequestContext {
   readonly request: Request;
@@ -31,6 +32,8 @@ export class RequestContext {
   code: ErrorCode | undefined;
   /** The client has closed its half of the connection, and does not wait for a response any more. */
   hasLeft = false;
+  /** Where the endpoint has affinity. */
+  session: EdgeSession | undefined;
   #requestId: string | undefined;
   #stopWaiting: Uncount | undefined;
 
@@ -63,10 +66,7 @@ export class RequestContext {
    * @param retryAfter seconds after which trying again makes sense, instead of the code's default
    */
   refuse(code: ErrorCode, detail: string, retryAfter?: number): Response {
-    this.code = code;
-    const accept = this.request.headers.get("accept");
-    const { status, headers, body } = problem(code, detail, { accept, retryAfter });
-    return this.respond(status, Object.entries(headers).flat(), body);
+    return this.#refuse(code, detail, { retryAfter });
   }
 
   /** Builds the response to a request that was refused, or to a call that failed. */
@@ -74,14 +74,29 @@ export class RequestContext {
     return this.refuse(code, detail, retryAfter);
   }
 
-  /** Builds the client's response from the app's. */
-  passOn(head: ResponseHead, body: ResponseBody): Response {
-    return this.#respond(head.status, this.#appHeaders(head), body);
+  /**
+   * Builds the response to a client whose session is lost.
+   * @param loss the status where it is not the code's own, and header lines
+   */
+  loseSession(
+    { code, detail }: Failure,
+    { status, headers }: { readonly status?: number; readonly headers: readonly string[] },
+  ): Response {
+    return this.#refuse(code, detail, { status }, headers);
   }
 
-  /** Builds the 101 of a WebSocket that the app took. @param socket the client's end */
-  switchProtocols(head: ResponseHead, socket: WebSocket): Response {
-    const headers = this.#appHeaders(head);
+  /** Builds the client's response from the app's. @param told lines of the gateway's own */
+  passOn(head: ResponseHead, body: ResponseBody, told?: readonly string[]): Response {
+    return this.#respond(head.status, this.#appHeaders(head, told), body);
+  }
+
+  /**
+   * Builds the 101 of a WebSocket that the app took.
+   * @param socket the client's end
+   * @param told lines of the gateway's own
+   */
+  switchProtocols(head: ResponseHead, socket: WebSocket, told?: readonly string[]): Response {
+    const headers = this.#appHeaders(head, told);
     return new Response(null, { status: 101, webSocket: socket, headers });
   }
 
@@ -107,9 +122,22 @@ export class RequestContext {
     return new Response(given, { status, headers, encodeBody: "manual" });
   }
 
-  #appHeaders({ headers: given, timing }: ResponseHead): Headers {
+  #refuse(
+    code: ErrorCode,
+    detail: string,
+    options: Omit<ProblemOptions, "accept">,
+    lines: readonly string[] = [],
+  ): Response {
+    this.code = code;
+    const accept = this.request.headers.get("accept");
+    const { status, headers, body } = problem(code, detail, { accept, ...options });
+    return this.respond(status, [...Object.entries(headers).flat(), ...lines], body);
+  }
+
+  #appHeaders({ headers: given, timing }: ResponseHead, told?: readonly string[]): Headers {
     const headers = new Headers();
     addAppHeaders(headers, this.#withCors(this.cors, given), this.request);
+    if (told !== undefined) appendHeaders(headers, told);
     return this.#identified(headers, timing);
   }
 

@@ -25,6 +25,8 @@ export interface Unplaced {
   readonly entry?: EntryRegions | undefined;
   /** The box of its session: it is tried first, and the call waits there. */
   readonly preferred?: string | undefined;
+  /** Another box will do where that one has no room. */
+  readonly mayLeavePreferred?: boolean | undefined;
   /** It begins a session, which will stay where it begins. */
   readonly beginsSession?: boolean | undefined;
 }
@@ -111,8 +113,8 @@ class Search {
   }
 
   #mayRefuse({ box }: BoxPlace): boolean | undefined {
-    const { boxes, preferred } = this.#call;
-    return boxes.length === 1 ? undefined : box !== preferred;
+    const { boxes, preferred, mayLeavePreferred = false } = this.#call;
+    return boxes.length === 1 ? undefined : mayLeavePreferred || box !== preferred;
   }
 
   /** Tries the links of a box; undefined where the call has to go on. */

@@ -2,6 +2,7 @@
  * Opens a call on one link of a box: by memory where the link's object is in this isolate, else by a request. Of a call
  * that waits the Worker keeps no copy.
  */
+import { INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
 import { mayResend, type ResendTerms } from "../../../routing/wire/resend.ts";
 import { OPERATIONS } from "../../../routing/wire/stream-shares.ts";
 import { askLink, askToOpen } from "../../contracts/ask-link.ts";
@@ -26,15 +27,16 @@ import {
 import { CLAIM_AFTER_MS, localQueueOf } from "../../contracts/local-queue.ts";
 import { linkName } from "../../contracts/stubs.ts";
 import type { Candidate, Unplaced } from "./candidates.ts";
+import type { OutgoingBody } from "./request-body.ts";
 import type { RequestHeadText } from "./request-head-text.ts";
 
 const NO_BODY = new Uint8Array(0);
 
-export type OutgoingBody = Uint8Array | ReadableStream<Uint8Array> | null;
-
 export interface OutgoingCall extends Unplaced {
   readonly head: RequestHeadText;
   readonly request: Request;
+  /** The body where it was read before; once. */
+  readonly readBody?: () => OutgoingBody | undefined;
   readonly terms: ResendTerms;
   /** The client's connection, where the runner watches it (contracts/watched-calls.ts). */
   readonly connection?: () => string | undefined;
@@ -98,6 +100,8 @@ async function openLocally(
   if (call.mayBeLocal !== true || patienceMs <= CLAIM_AFTER_MS) return undefined;
   const queue = localQueueOf(linkName(place.workspace, place.box, link));
   if (queue === undefined || !isHere(body)) return undefined;
+  // No object takes a longer one by memory (a rule that looks into bodies made it whole).
+  if (body !== null && body.length > INITIAL_WINDOW_BYTES) return undefined;
   const { share = OPERATIONS } = call;
   const openedAt = Date.now();
   const outcome = await queue.put(call.callId, call.head.get(mayRefuse), body ?? NO_BODY, share);

@@ -3,11 +3,11 @@
  * on. When the link or its object breaks, the Worker attaches again by call id and byte offset. Only the Worker
  * has the client's connection; the agent holds the call.
  */
-import { within } from "../../../base/runtime/within.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import { contentLength } from "../../../routing/wire/heads.ts";
+import type { Failure } from "../../../routing/wire/messages.ts";
 import { mayResend } from "../../../routing/wire/resend.ts";
-import { DETACHED_MS, INITIAL_WINDOW_BYTES } from "../../../routing/wire/limits.ts";
+import { DETACHED_MS } from "../../../routing/wire/limits.ts";
 import { type Attempt, failedAttempt, isWithoutLink } from "../../contracts/attempt.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import { LINK_RETURN_MS } from "../../contracts/link.ts";
@@ -16,13 +16,8 @@ import { CLIENT_LEFT, hasLeft, watchCall } from "../../contracts/watched-calls.t
 import { askRoom } from "./ask-room.ts";
 import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
 import { attach, type AttachOptions, type CallPlace } from "./link-client.ts";
-import {
-  isHere,
-  type Opening,
-  type OutgoingBody,
-  type OutgoingCall,
-  openOn,
-} from "./open-on-link.ts";
+import { isHere, type Opening, type OutgoingCall, openOn } from "./open-on-link.ts";
+import { BODY_BROKE_OFF, requestBody } from "./request-body.ts";
 import { resumableBody } from "./resumable-body.ts";
 import { retriesOf } from "./sightings.ts";
 
@@ -42,10 +37,9 @@ export async function proxyRequest(
 ): Promise<PlacedAttempt> {
   const opening: Opening = { env, call, body: null, patienceMs, openedAt: 0 };
   try {
-    opening.body = await requestBody(call.request, requestTimeoutMs(env));
+    opening.body = call.readBody?.() ?? (await requestBody(call.request, requestTimeoutMs(env)));
   } catch {
-    // The client left, or it closed its sending side too early and reads on, or it is too slow.
-    return nowhere(call, "upload_interrupted", "the request body did not arrive whole");
+    return nowhere(call, BODY_BROKE_OFF);
   }
   opening.openedAt = Date.now();
   const retries = retriesOf(call.workspace, call.share ?? "");
@@ -169,20 +163,6 @@ function resumed(env: Env, { attempt, place }: PlacedAttempt, offset: number): A
   return { ...attempt, body: resumableBody(env, place, head, body, offset) };
 }
 
-/**
- * A body that fits the opening frame is read whole, so that it can be sent again; others stream.
- * @param limitMs how long it may take; one that streams has the endpoint's `timeout`
- * @throws where it does not arrive whole
- */
-async function requestBody(request: Request, limitMs: number): Promise<OutgoingBody> {
-  if (request.body === null) return null;
-  const declared = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (declared > INITIAL_WINDOW_BYTES || Number.isNaN(declared)) return request.body;
-  const body = await within(limitMs, request.arrayBuffer());
-  if (body === undefined) throw new Error("the body is late");
-  return new Uint8Array(body);
-}
-
 /** Opens the call on the first link that takes it. */
 async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
   const { env, body } = opening;
@@ -228,10 +208,7 @@ function failed(code: ErrorCode, detail: string): Attempt {
   return failedAttempt("reset", { code, detail });
 }
 
-function nowhere(
-  { callId, workspace, share }: Unplaced,
-  code: ErrorCode,
-  detail: string,
-): PlacedAttempt {
-  return { attempt: failed(code, detail), place: { callId, workspace, box: "", links: 1, share } };
+function nowhere({ callId, workspace, share }: Unplaced, failure: Failure): PlacedAttempt {
+  const place: CallPlace = { callId, workspace, box: "", links: 1, share };
+  return { attempt: failedAttempt("reset", failure), place };
 }
