@@ -2,7 +2,7 @@
  * Reads from /proc what the processes of a container are and where they listen. Elsewhere than on Linux, and where
  * /proc hides something, each answer is empty, and none is an error.
  */
-import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readdirSync, readlinkSync, readSync } from "node:fs";
 
 /** Fields of /proc/PID/stat after the process's name, by proc_pid_stat(5). */
 const STAT_GROUP = 2;
@@ -61,28 +61,57 @@ export function listeners(pids: readonly number[]): Listener[] {
   return [...found.values()];
 }
 
-/**
- * All listening sockets of the network that this process has.
- * @param tables each costs milliseconds, since the kernel goes through all connections of the machine
- */
+/** All listening sockets of the network that this process has. */
 export function listeningSockets(
   pid: number | "self" = "self",
   tables: readonly ("tcp" | "tcp6")[] = ["tcp", "tcp6"],
 ): ListeningSocket[] {
-  return tables.flatMap((table) =>
-    read(`/proc/${pid}/net/${table}`)
-      .split("\n")
-      .slice(1)
-      .map((line) => line.trim().split(/\s+/))
-      .filter(([, , , state]) => state === STATE_LISTEN)
-      .map(([, local = "", , , , , , uid, , inode = ""]) => {
-        return Object.assign(parseSocketAddress(local), { inode, uid: Number(uid) });
-      }),
-  );
+  return tables.flatMap((table) => [...listeningIn(`/proc/${pid}/net/${table}`)]);
 }
 
 /** TCP_LISTEN of the kernel's include/net/tcp_states.h, as /proc/net/tcp writes it. */
 const STATE_LISTEN = "0A";
+
+/**
+ * The kernel lists sockets that listen before all others. The rest of its table is not read: the kernel would go through
+ * all connections of the machine for it, which takes milliseconds.
+ */
+function* listeningIn(table: string): Generator<ListeningSocket> {
+  let isHeader = true;
+  for (const line of linesOf(table)) {
+    const [, local = "", , state, , , , uid, , inode = ""] = line.trim().split(/\s+/);
+    if (!isHeader && state !== STATE_LISTEN) return;
+    if (!isHeader) yield Object.assign(parseSocketAddress(local), { inode, uid: Number(uid) });
+    isHeader = false;
+  }
+}
+
+/** The kernel makes as many of a table's lines as a read has room for; a line of `tcp` has 150 bytes. */
+const READ_BYTES = 512;
+
+/** The lines of a file, which is read only as far as they are taken. */
+function* linesOf(file: string): Generator<string> {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(file, "r");
+    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    let rest = "";
+    for (
+      let length = readSync(descriptor, buffer);
+      length > 0;
+      length = readSync(descriptor, buffer)
+    ) {
+      const lines = (rest + buffer.toString("latin1", 0, length)).split("\n");
+      rest = lines.pop() ?? "";
+      yield* lines;
+    }
+  } catch {
+    // It is not there, or its process has ended meanwhile.
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
 const SOCKET_LINK = /^socket:\[(\d+)\]$/;
 
 /** Inodes of the sockets that a process has open. */

@@ -19,7 +19,7 @@ interface PausePolicy {
  * Between two connections that nothing takes. So a server is noticed within 25 ms, also after a load of minutes. The
  * two addresses of a container then cost 1 to 3 % of a core.
  */
-const CONNECT_PAUSE: PausePolicy = { firstMs: 5, share: 0.02, longestMs: 20 };
+const CONNECT_PAUSE: PausePolicy = { firstMs: 2, share: 0.02, longestMs: 20 };
 
 /** Between two questions to a server that listens and is not ready: each costs it an answer, and often a line in its log. */
 const QUESTION_PAUSE: PausePolicy = { firstMs: 20, share: 0.02, longestMs: 250 };

@@ -1,15 +1,19 @@
 /**
  * What a cold start costs besides the app's own: from the request to the first byte, less the time from the start of the
  * app's process until it listens. Each round waits until the endpoint has come down to zero. Several callers at a time
- * give two figures: that of the median one, and that of the one that is answered last.
+ * give two figures: that of the median one, and that of the one that is answered last. In turns with that, the same of
+ * the app started by hand and asked directly, which is what no gateway can go below.
  *
  *   node test/bench/cold-start.ts [--rounds 9]
+ *
+ * Before it, `chrt -r 1` keeps the other work of a shared machine from the cores.
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { startGateway, startServe } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
+import { startByHand } from "./by-hand.ts";
 import { median } from "./small-requests.ts";
 
 const { values: flags } = parseArgs({ options: { rounds: { type: "string", default: "9" } } });
@@ -22,12 +26,18 @@ interface Answer {
   readonly listensAfterMs: number;
 }
 
-/** Milliseconds that Postern adds for the median one and for the last one of so many callers. */
-async function coldStart(
+/** Milliseconds besides the app's own, for the median one and for the last one of so many callers. */
+interface Added {
+  readonly mid: number;
+  readonly last: number;
+}
+
+/** @param begunAtMs when the callers asked, or the app was started for them */
+async function ask(
   address: Address,
   callers: number,
-): Promise<{ mid: number; last: number }> {
-  const begunAtMs = performance.now();
+  begunAtMs = performance.now(),
+): Promise<Added & { pids: readonly number[] }> {
   const answers = await Promise.all(
     Array.from({ length: callers }, async () => {
       const { status, text } = await send(address, "/");
@@ -37,8 +47,22 @@ async function coldStart(
   );
   const tookMs = answers.map((answer) => answer.tookMs);
   const ownMs = Math.max(...answers.map(({ listensAfterMs }) => listensAfterMs));
-  await Promise.all(answers.map(async ({ pid }) => await untilGone(pid)));
-  return { mid: median(tookMs) - ownMs, last: Math.max(...tookMs) - ownMs };
+  const pids = answers.map(({ pid }) => pid);
+  return { mid: median(tookMs) - ownMs, last: Math.max(...tookMs) - ownMs, pids };
+}
+
+async function throughPostern(address: Address, callers: number): Promise<Added> {
+  const added = await ask(address, callers);
+  await Promise.all(added.pids.map(untilGone));
+  return added;
+}
+
+async function byHand(callers: number): Promise<Added> {
+  const begunAtMs = performance.now();
+  const app = await startByHand(["node", COLD_APP]);
+  const added = await ask(app.address, callers, begunAtMs);
+  await app.end();
+  return added;
 }
 
 /** The median of rounds, and their range. */
@@ -73,13 +97,18 @@ const agent = await startServe(gateway, [
 try {
   const address = gateway.address("web", "-dev");
   // The first start is the one that proves the version.
-  await coldStart(address, 1);
+  await throughPostern(address, 1);
   for (const callers of CALLERS) {
-    const added: { mid: number; last: number }[] = [];
-    for (let round = 0; round < ROUNDS; round++) added.push(await coldStart(address, callers));
-    const mid = shown(added.map((round) => round.mid));
-    const last = shown(added.map((round) => round.last));
-    console.log(`cold start, ${callers} waiting: Postern adds ${mid}; for the last caller ${last}`);
+    const ways = { Postern: [] as Added[], "by hand": [] as Added[] };
+    for (let round = 0; round < ROUNDS; round++) {
+      ways["by hand"].push(await byHand(callers));
+      ways.Postern.push(await throughPostern(address, callers));
+    }
+    for (const [way, added] of Object.entries(ways)) {
+      const mid = shown(added.map((round) => round.mid));
+      const last = shown(added.map((round) => round.last));
+      console.log(`cold start, ${callers} waiting, ${way}: ${mid}; for the last caller ${last}`);
+    }
   }
 } finally {
   await agent.stop();

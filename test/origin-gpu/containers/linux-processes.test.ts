@@ -1,4 +1,5 @@
-import { type AddressInfo, createServer } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import {
@@ -32,6 +33,26 @@ test("the sockets on which a process waits for connections are found", async () 
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   expect(listeners([process.pid])).toContainEqual({ address: "127.0.0.1", port, loopback: true });
+});
+
+test("all listening sockets are found, of both families, among any number of connections", async () => {
+  const found: { address: string; port: number; loopback: boolean }[] = [];
+  for (let count = 0; count < 40; count += 1) {
+    const server = createServer();
+    const address = count % 2 === 0 ? "127.0.0.1" : "::1";
+    await new Promise<void>((resolve) => void server.listen(0, address, resolve));
+    const { port } = server.address() as AddressInfo;
+    const client = connect({ port, host: address });
+    const [accepted] = (await once(server, "connection")) as [Socket];
+    onTestFinished(() => {
+      for (const socket of [client, accepted]) socket.destroy();
+      server.close();
+    });
+    const shown = address === "::1" ? "[::1]" : address;
+    found.push({ address: shown, port, loopback: true });
+  }
+  const listening = listeners([process.pid]);
+  for (const expected of found) expect(listening).toContainEqual(expected);
 });
 
 test("processes are found by a variable of their environment", () => {
