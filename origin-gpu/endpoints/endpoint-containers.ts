@@ -18,6 +18,7 @@ import { answerProblem, askContainer } from "../containers/container-request.ts"
 import { HealthWatch } from "../containers/health-watch.ts";
 import { newContainerId, startContainer } from "../containers/start-container.ts";
 import type { Card } from "../core/cards.ts";
+import { PreparedPythons } from "./prepared-pythons.ts";
 import { ServingContainer } from "./serving-container.ts";
 
 /** Weights of 100 GB are in the machine's memory by then. A container that takes longer stops instead. */
@@ -76,12 +77,14 @@ export class EndpointContainers {
   /** By number, from the first event of a container to its last. */
   readonly #ids = new Map<number, string>();
   readonly #started = new Map<number, StartedContainer>();
+  readonly #pythons: PreparedPythons;
   #lastFailure = "";
   #isClosed = false;
 
   constructor(source: ContainerSource, listener: ContainerListener) {
     this.#source = source;
     this.#listener = listener;
+    this.#pythons = new PreparedPythons(source.settings, source.usePython, noticesOf(source));
   }
 
   /** Why a container failed last, in one line; empty where none did. */
@@ -118,6 +121,12 @@ export class EndpointContainers {
   /** The pool has forgotten the container. */
   forget(number: number): void {
     this.#ids.delete(number);
+    this.#pythons.forget(number);
+  }
+
+  /** As in `PreparedPythons`, for a container that is to start or to wake. */
+  prepare(number: number): Promise<void> | undefined {
+    return this.#started.has(number) ? undefined : this.#pythons.prepare(number);
   }
 
   /** When a container's process was begun, in milliseconds since 1970; undefined before that. */
@@ -131,6 +140,7 @@ export class EndpointContainers {
     const notice = noticesOf(this.#source);
     const containerOptions: ContainerOptions = {
       ...options,
+      usePython: this.#pythons.take(number),
       endpoint,
       environment: { ...environment, ...variablesOf(cards) },
       onUnexpectedExit: (exit) => {
@@ -164,7 +174,7 @@ export class EndpointContainers {
       this.#noteReady(performance.now() - startedAtMs);
       this.#listener.onReady(number);
     } catch (error) {
-      this.#onFailed(number, error);
+      this.fail(number, error);
     }
     await container.exited;
     started.health?.stop();
@@ -195,7 +205,7 @@ export class EndpointContainers {
       this.#noteReady(performance.now() - beganAtMs);
       this.#listener.onReady(number);
     } else {
-      this.#onFailed(number, new StartFailure("starting_failed", `it does not wake: ${problem}`));
+      this.fail(number, new StartFailure("starting_failed", `it does not wake: ${problem}`));
     }
   }
 
@@ -268,7 +278,8 @@ export class EndpointContainers {
     await Promise.all([...this.#started.keys()].map(async (number) => await this.stop(number)));
   }
 
-  #onFailed(number: number, error: unknown): void {
+  /** It does not become ready. `onFailed` is told of it. */
+  fail(number: number, error: unknown): void {
     const failure =
       error instanceof StartFailure ? error : new StartFailure("starting_failed", String(error));
     const wasStopped = this.#isClosed || this.#started.get(number)?.container.state === "stopped";

@@ -11,6 +11,7 @@ import { isPassive } from "../core/keeps-awake.ts";
 import type { PoolClaims } from "./box-claims.ts";
 import type { PoolDriverOptions } from "./pool-driver-options.ts";
 import { impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
+import { ContainerClaims } from "./container-claims.ts";
 import { EndpointContainers } from "./endpoint-containers.ts";
 import { FailureStory } from "./failure-story.ts";
 import type { ListedContainer } from "./listed-container.ts";
@@ -24,6 +25,7 @@ export class PoolDriver {
   readonly #pool: Pool<QueuedCall>;
   readonly #containers: EndpointContainers;
   readonly #claims: PoolClaims;
+  readonly #needs: ContainerClaims;
   readonly #failures: FailureStory;
   /** The cards of each container that has some. */
   readonly #cards = new Map<number, readonly Card[]>();
@@ -60,7 +62,7 @@ export class PoolDriver {
       onGranted: (number, cards) => {
         this.#cards.set(number, cards);
         this.#apply(this.#pool.granted(number, now()));
-        this.#giveBackUnwanted(number);
+        this.#needs.giveBackUnwanted(number);
       },
       onYieldAsked: (number, reason) => {
         noticesOf(source)(`postern: ${YIELD_WORDS[reason]}`);
@@ -72,6 +74,12 @@ export class PoolDriver {
         this.#containers.noteFailure(failure.message);
         this.#onFailed(number, failure);
       },
+    });
+    this.#needs = new ContainerClaims({
+      claims: this.#claims,
+      pool: this.#pool,
+      prepare: (number) => this.#containers.prepare(number),
+      onFailed: (number, error) => this.#containers.fail(number, error),
     });
     if (isProved) this.#proof.resolve();
     // Callers that wait for it get the failure. Without one, Node would report an unhandled rejection.
@@ -201,7 +209,7 @@ export class PoolDriver {
     } finally {
       this.#isApplying = false;
     }
-    this.#tellUse();
+    this.#needs.tellUse();
     this.#failures.tell(now());
     this.#options.onChange?.();
     if (this.#idle !== undefined && this.#pool.counts.running === 0) this.#idle.resolve();
@@ -222,7 +230,7 @@ export class PoolDriver {
     const { container: number } = effect;
     switch (effect.type) {
       case "claim":
-        this.#claims.want(number, this.#pool.neededSinceMs);
+        this.#needs.claim(number);
         break;
       case "withdraw":
         this.#claims.withdraw(number);
@@ -267,24 +275,6 @@ export class PoolDriver {
       this.#containers.forget(number);
       // A claim that was withdrawn has nothing to release.
       this.#claims.free(number);
-    }
-  }
-
-  /** A claim may be granted in the moment in which its pool gives it up. */
-  #giveBackUnwanted(number: number): void {
-    const state = this.#pool.container(number)?.state;
-    if (state === undefined) this.#claims.free(number);
-    else if (state === "asleep") this.#claims.slept(number);
-  }
-
-  /** The box arbitrates by who works and who waits. */
-  #tellUse(): void {
-    if (this.#claims.isOfNothing) return;
-    const { waitingSinceMs, neededSinceMs } = this.#pool;
-    for (const { number, state, activeCalls } of this.#pool.containers) {
-      if (state === "ready") this.#claims.used(number, activeCalls, waitingSinceMs);
-      else if (state === "draining") this.#claims.used(number, activeCalls, undefined);
-      else if (state === "claiming") this.#claims.want(number, neededSinceMs);
     }
   }
 

@@ -6,6 +6,11 @@ import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { Box } from "../../../origin-gpu/core/box.ts";
 import type { Card } from "../../../origin-gpu/core/cards.ts";
 import type { Rollout } from "../../../origin-gpu/core/claims.ts";
+import {
+  StartFailure,
+  type UsedPython,
+  type UsePython,
+} from "../../../origin-gpu/containers/container.ts";
 import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
 import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
 import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
@@ -36,6 +41,7 @@ interface ModelTraits extends Partial<EndpointConfig> {
   readonly isPrepared?: boolean;
   readonly memoryGib?: number;
   readonly loadMs?: number;
+  readonly usePython?: UsePython;
 }
 
 /** A box of these cards. */
@@ -51,7 +57,8 @@ class GpuBox {
   }
 
   model(name: string, traits: ModelTraits = {}): Model {
-    const { isProved = true, isPrepared = false, memoryGib = 80, loadMs = 0, ...more } = traits;
+    const { isProved = true, isPrepared = false, memoryGib = 80, loadMs = 0 } = traits;
+    const { usePython = plainPython, ...more } = traits;
     const env = {
       CARDS: this.#directory,
       NAME: name,
@@ -73,7 +80,7 @@ class GpuBox {
       },
       isProved,
       environment: {},
-      usePython: plainPython,
+      usePython,
       ...listening((line) => this.lines.push(line)),
     });
     onTestFinished(() => endpoint.close());
@@ -184,6 +191,52 @@ test("a claim that the box can never satisfy is refused at once, with the reason
   );
   expect(await call.outcome).toBe("starting_failed");
   await expect(model.endpoint.ready).rejects.toThrow("this box has not 2 × H100");
+});
+
+describe("an endpoint whose Python environment is still to be made", () => {
+  function preparing() {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const making = Promise.withResolvers<UsedPython>();
+    const asked = vi.fn(async () => await making.promise);
+    const released = vi.fn();
+    const kind = { type: "asgi", target: "server:app" } as const;
+    const traits = { ...ONE_GPU, kind, requirements: ["six"], usePython: asked };
+    const model = box.model("python", traits);
+    const call = open(model.endpoint, endpointConfig({ kind }), new StandInCall("/"));
+    return { box, making, asked, released, model, call };
+  }
+
+  test("leaves the GPU to others meanwhile, and has it afterwards", async () => {
+    const { box, making, asked, released, model } = preparing();
+    const other = box.model("b", ONE_GPU);
+    expect((await other.ask()).cards).toEqual(["0"]);
+    expect(model.endpoint.containers).toMatchObject([{ state: "claiming", cards: [] }]);
+    expect(asked).toHaveBeenCalledOnce();
+    making.resolve({ python: "/none/python", release: released });
+    // It gets the GPU, and its process can't begin.
+    await box.told(/another container waits for its GPU/);
+    await vi.waitFor(() => expect(released).toHaveBeenCalled(), PATIENCE);
+    expect(box.lines).toContainEqual(expect.stringContaining("/none/python"));
+  });
+
+  test("never has the GPU where the environment can't be made", async () => {
+    const { box, making, model } = preparing();
+    const other = box.model("b", ONE_GPU);
+    const before = await other.ask();
+    making.reject(new StartFailure("starting_failed", "no such package: six"));
+    await box.told(/no such package: six/);
+    await vi.waitFor(() => expect(model.endpoint.activity.failed).toBe(1), PATIENCE);
+    expect((await other.ask()).pid).toBe(before.pid);
+    expect(box.lines.join()).not.toContain("makes room");
+  });
+
+  test("lets go of it where nobody waits any more", async () => {
+    const { making, released, model, call } = preparing();
+    await model.endpoint.close();
+    making.resolve({ python: "python3", release: released });
+    await vi.waitFor(() => expect(released).toHaveBeenCalledOnce(), PATIENCE);
+    expect(call.over).toBe(false);
+  });
 });
 
 describe("sleep and wake", () => {
