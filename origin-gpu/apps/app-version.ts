@@ -17,6 +17,9 @@ import { containerVariables, type AppIdentity } from "./container-variables.ts";
 /** By function: numbers of containers that were changed; the rest is as the configuration says. */
 export type ScalingByFunction = Readonly<Record<string, Scaling>>;
 
+/** A log is found by the names of so many functions beside its own: its first line stays short. */
+const MOST_LOGGED_GUESTS = 250;
+
 export interface VersionDescription extends AppIdentity {
   readonly endpoints: readonly EndpointConfig[];
   /** In front of a function's name in the log. */
@@ -85,6 +88,10 @@ export class AppVersion {
       const { function: name } = settings;
       this.#settings.set(name, settings);
       if (settings.containersOf !== undefined) continue;
+      const guests = endpoints
+        .filter(({ containersOf }) => containersOf === name)
+        .map((guest) => guest.function)
+        .slice(0, MOST_LOGGED_GUESTS);
       const endpoint = new Endpoint({
         ...services,
         settings,
@@ -92,7 +99,7 @@ export class AppVersion {
         environment: containerVariables(description, name),
         source: `${logName}${name}`,
         beginLog: (container) =>
-          logs?.begin({ container, environment, app, function: name, version }),
+          logs?.begin({ container, environment, app, function: name, guests, version }),
         identity: {
           app: `${environment}/${app}`,
           functionName: name,

@@ -189,8 +189,7 @@ function isOf(container: LoggedContainer, wanted: LogQuery["of"]): boolean {
   const { environment = container.environment } = wanted;
   if (container.environment !== environment) return false;
   if ("container" in wanted) return container.container === wanted.container;
-  return (
-    container.app === wanted.app &&
-    (wanted.function === undefined || container.function === wanted.function)
-  );
+  if (container.app !== wanted.app) return false;
+  const { function: name, guests = [] } = container;
+  return wanted.function === undefined || [name, ...guests].includes(wanted.function);
 }

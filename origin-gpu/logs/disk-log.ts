@@ -4,8 +4,8 @@ import { isMissing } from "../calls/store/files.ts";
 import { LOGGED_CONTAINER, type LoggedContainer } from "./log-record.ts";
 import type { LogPiece, StoredLog } from "./log-store.ts";
 
-/** Of the first line: names are short. */
-const MAX_OWNER_BYTES = 4 * 1024;
+/** Of the first line, which names the functions that a container serves. */
+const MAX_OWNER_BYTES = 64 * 1024;
 
 export interface LogFile {
   readonly path: string;

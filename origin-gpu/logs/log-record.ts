@@ -22,6 +22,8 @@ export const LOGGED_CONTAINER = z.object({
   environment: z.string(),
   app: z.string(),
   function: z.string(),
+  /** Other functions that the container serves (`containers_of`). */
+  guests: z.array(z.string()).exactOptional(),
   /** 0 for an app that the box announces itself. */
   version: z.int().min(0),
   startedAt: z.string(),

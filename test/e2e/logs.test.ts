@@ -29,7 +29,9 @@ beforeAll(async () => {
   box = await startBox();
   mkdirSync(directory);
   const endpoint = ["web", "neighbour"].map((name) => Object.assign({ function: name }, SERVER));
-  writeFileSync(join(directory, "postern.toml"), stringify({ app: "shop", endpoint }));
+  const guest = { function: "guest", containers_of: "neighbour" };
+  const document = { app: "shop", endpoint: [...endpoint, guest] };
+  writeFileSync(join(directory, "postern.toml"), stringify(document));
 });
 
 afterAll(async () => {
@@ -98,6 +100,8 @@ test("the lines of an app are shown in their order, with times, of one function,
   expect(await postern("app", "logs", "shop", "--tail", "1", "--function", "neighbour")).toBe(
     "two\n",
   );
+  // Containers that serve it belong to another function.
+  expect(await postern("app", "logs", "shop", "--tail", "1", "--function", "guest")).toBe("two\n");
   const all = await linesOf("--since", "1h");
   expect(all.filter(({ text }) => text === "listening")).toHaveLength(2);
   expect(all.at(-1)).toMatchObject({

@@ -139,6 +139,24 @@ describe("a log on the disk", () => {
     expect(readdirSync(first.directory).toSorted()).toEqual(["README", name].toSorted());
   });
 
+  test("is found by each function that its container serves, by the next agent too", async () => {
+    const limits = { fileBytes: 100_000, bytes: 1_000_000 };
+    const { logs, directory } = await onDisk(limits);
+    // Long enough to be more than a block of the disk.
+    const guests = Array.from({ length: 250 }, (_, index) => `${"guest".repeat(25)}${index}`);
+    logs.begin({ ...container(), guests }).write("stdout", "shared");
+    logs.begin({ ...container(), function: "other" }).write("stdout", "other");
+    await logs.flushed();
+    const next = await onDisk(limits, directory);
+    for (const name of ["web", guests[0], guests.at(-1)]) {
+      const of = { environment: "main", app: "demo", function: name ?? "" };
+      for (const reader of [logs, next.logs]) {
+        const lines = await reader.read({ of, follow: false })?.next(10_000);
+        expect(lines).toEqual([expect.stringContaining('"text":"shared"')]);
+      }
+    }
+  });
+
   test("says how many lines a full disk did not take, once it takes some again", async () => {
     const { store, logs, directory, notices } = await onDisk();
     const of = container();
