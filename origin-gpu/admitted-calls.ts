@@ -4,10 +4,10 @@ import type { RequestHead } from "../routing/wire/heads.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import type { ServedFunction } from "./apps/app-version.ts";
 
-/** Calls of a key have one box for their home, and wait for its containers there. */
+/** Calls of a key have one box for their home, and those of a session that is here have this one: they wait here. */
 export function admit(
   served: ServedFunction | undefined,
-  { key, mayRefuse = false }: Pick<RequestHead, "key" | "mayRefuse">,
+  { key, mayRefuse = false, session }: Pick<RequestHead, "key" | "mayRefuse" | "session">,
   isDraining: boolean,
 ): Result<ServedFunction, Failure> {
   if (isDraining) return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
@@ -19,11 +19,12 @@ export function admit(
       retryAfter: 1,
     });
   }
-  if (served.isElsewhere && key === undefined) {
+  const isHere = session !== undefined && served.hasSession(session);
+  if (served.isElsewhere && key === undefined && !isHere) {
     const detail = "another box has the endpoint's containers";
     return err({ code: "no_origin", detail, retryAfter: 1 });
   }
-  if (!mayRefuse) return ok(served);
+  if (!mayRefuse || isHere) return ok(served);
   const { load } = served;
   if (load.room > 0) return ok(served);
   return err({ code: "queue_full", detail: "no container of the box has room", load });

@@ -147,12 +147,11 @@ class Agent {
 
   /** Resolves when the gateway has answered what this box announces. */
   async #connect(signal?: AbortSignal): Promise<void> {
-    const [first] = this.#links;
     // No request comes before the apps that are deployed here.
     await this.#deployments?.begin(signal);
     if (this.#isDraining) return;
     // Part of the first HELLO, which frees what this box announced before.
-    const answered = this.#announced?.start() ?? first.announce([]);
+    const answered = this.#announced?.start() ?? this.#links[0].announce([]);
     for (const link of this.#links) link.start();
     await answered;
   }
@@ -169,6 +168,7 @@ class Agent {
       logs: this.#logs,
       workspace: enrolment.workspace,
       isDraining: () => this.#isDraining,
+      box: enrolment.box,
       deployments: this.#deployments?.operations,
     });
     this.#welcomes.tell(calls);

@@ -9,6 +9,7 @@ import type { KeyedCalls } from "./calls/keyed-calls.ts";
 import type { AppRuntimes } from "./apps/app-runtimes.ts";
 import { type ContainerListing, containerOperations } from "./apps/container-operations.ts";
 import type { DeploymentOperation } from "./apps/deployed-apps.ts";
+import { sessionOperations } from "./apps/session-operations.ts";
 import type { ContainerLogs } from "./logs/container-logs.ts";
 import { logReader } from "./logs/log-delivery.ts";
 import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
@@ -23,6 +24,7 @@ export interface AgentOperations {
   readonly workspace: string;
   /** The box takes no calls any more. */
   readonly isDraining: () => boolean;
+  readonly box: string;
   /** Absent where no app may be deployed to this box. */
   readonly deployments: OperationHandlers<DeploymentOperation> | undefined;
 }
@@ -34,6 +36,7 @@ export function operationHandlers({
   logs,
   workspace: own,
   isDraining,
+  box: ownBox,
   deployments,
 }: AgentOperations): OperationHandlers {
   // An endpoint that is not served any more may have been private.
@@ -78,6 +81,7 @@ export function operationHandlers({
       if (!admitted.ok) return refuse(stream, admitted.error);
       return reply(stream, "poolLoad", admitted.value.load);
     },
+    ...sessionOperations(apps, ownBox),
     ...(deployments ?? TAKES_NO_DEPLOYMENTS),
   };
 }

@@ -9,6 +9,9 @@
  */
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { PoolActivity } from "../endpoints/endpoint.ts";
+import type { CallRunner } from "../calls/call-registry.ts";
+import { SessionTable } from "../core/session-table.ts";
+import type { RequestSession } from "../../routing/wire/sessions.ts";
 import { StartFailure } from "../containers/container.ts";
 import {
   AppVersion,
@@ -34,6 +37,8 @@ export class AppRuntime {
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
   #preparing: Promise<unknown> = Promise.resolve();
+  /** By function. Sessions outlive versions. */
+  readonly #sessions = new Map<string, SessionTable>();
   /** Versions that finish what they have, with the promise of their end. */
   readonly #retiring = new Map<AppVersion, Promise<void>>();
 
@@ -41,9 +46,47 @@ export class AppRuntime {
     this.#services = services;
   }
 
-  /** A function of the version that takes calls. */
+  /** A function of the version that takes calls. Those of sessions that an older version has go there. */
   find(functionName: string): ServedFunction | undefined {
-    return this.#serving?.find(functionName);
+    const served = this.#serving?.find(functionName);
+    if (served === undefined || this.#retiring.size === 0) return served;
+    return {
+      ...served,
+      get load() {
+        return served.load;
+      },
+      runner: (link) => this.#runner(functionName, served, link),
+      hasSession: (session) =>
+        served.hasSession(session) || this.#olderWith(functionName, session) !== undefined,
+    };
+  }
+
+  #runner(functionName: string, served: ServedFunction, link: number): CallRunner {
+    const runner = served.runner(link);
+    return {
+      ...runner,
+      run: (call) => {
+        const { session } = call.head;
+        const older = session && this.#olderWith(functionName, session);
+        (older?.runner(link) ?? runner).run(call);
+      },
+    };
+  }
+
+  #olderWith(functionName: string, session: RequestSession): ServedFunction | undefined {
+    for (const version of this.#retiring.keys()) {
+      const served = version.find(functionName);
+      if (served?.hasSession(session) === true) return served;
+    }
+    return undefined;
+  }
+
+  #sessionsOf(functionName: string): SessionTable {
+    const known = this.#sessions.get(functionName);
+    if (known !== undefined) return known;
+    const table = new SessionTable();
+    this.#sessions.set(functionName, table);
+    return table;
   }
 
   /** The longest of the serving version's endpoints, in seconds. */
@@ -113,7 +156,8 @@ export class AppRuntime {
 
   #begin(description: VersionDescription, beginning: VersionBeginning): AppVersion {
     const onYields = (): void => this.#onYields();
-    return new AppVersion(description, this.#services, { ...beginning, onYields });
+    const sessionsOf = (functionName: string): SessionTable => this.#sessionsOf(functionName);
+    return new AppVersion(description, this.#services, { ...beginning, onYields, sessionsOf });
   }
 
   async #prepare(description: VersionDescription, preparation: number): Promise<PreparedVersion> {

@@ -7,10 +7,13 @@ import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import { SessionTable } from "../core/session-table.ts";
+import type { RequestSession } from "../../routing/wire/sessions.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
-import { Endpoint, type EndpointOptions, type PoolActivity } from "../endpoints/endpoint.ts";
+import { Endpoint, type PoolActivity } from "../endpoints/endpoint.ts";
+import type { EndpointOptions } from "../endpoints/endpoint-options.ts";
 import type { PoolLeases } from "./pool-leases.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
@@ -53,6 +56,8 @@ export interface VersionBeginning {
   readonly isPrepared?: boolean;
   /** The box has asked a container of it to make room for another one. */
   readonly onYields?: () => void;
+  /** The sessions of a function that has containers, which all versions of the app share; none at first otherwise. */
+  readonly sessionsOf?: (functionName: string) => SessionTable;
 }
 
 /** A function as a version serves it. */
@@ -66,6 +71,10 @@ export interface ServedFunction {
   readonly load: PoolLoad;
   /** Gives the runner of the function's calls that come over this link. */
   runner(link: number): CallRunner;
+  /** Whether one of its containers has the request's session. */
+  hasSession(session: RequestSession): boolean;
+  /** Whether one of these session keys belongs to this box. */
+  knowsSession(keys: readonly string[]): boolean;
 }
 
 export class AppVersion {
@@ -79,7 +88,12 @@ export class AppVersion {
   constructor(
     description: VersionDescription,
     { onServing: _onServing, logs, leases, ...services }: BoxServices,
-    { isProved = false, isPrepared = false, onYields }: VersionBeginning = {},
+    {
+      isProved = false,
+      isPrepared = false,
+      onYields,
+      sessionsOf = () => new SessionTable(),
+    }: VersionBeginning = {},
   ) {
     this.#identity = description;
     const { environment, app, version, endpoints, logName, isEphemeral, shared } = description;
@@ -105,6 +119,7 @@ export class AppVersion {
           functionName: name,
           rollout: isPrepared ? settings.rollout : undefined,
         },
+        sessions: sessionsOf(name),
         isProved,
         isEphemeral,
         onYields,
@@ -158,6 +173,8 @@ export class AppVersion {
         return endpoint.activity.ready > 0;
       },
       runner: (link) => endpoint.runner(settings, link),
+      hasSession: (session) => endpoint.hasSession(session),
+      knowsSession: (keys) => endpoint.knowsSession(keys),
     };
   }
 
@@ -193,7 +210,8 @@ export class AppVersion {
 
   /**
    * Takes no new calls and finishes those that run, each endpoint within its grace period; then its containers end.
-   * Calls that wait go to the successor at once, where that has the function, and fail otherwise.
+   * Calls that wait go to the successor at once, where that has the function, and fail otherwise. With a successor, calls
+   * of sessions that its containers have come in the grace period too.
    */
   async retire(successor: AppVersion | undefined): Promise<void> {
     const reroute = (call: Call, functionName: string, link: number): void => {
@@ -201,7 +219,9 @@ export class AppVersion {
       const detail = "the app was stopped before the call's turn came";
       call.fail({ code: "no_origin", detail, retryAfter: 1 });
     };
-    await Promise.all(this.#pools.map(async (endpoint) => await endpoint.retire(reroute)));
+    await Promise.all(
+      this.#pools.map(async (endpoint) => await endpoint.retire(reroute, successor !== undefined)),
+    );
   }
 
   /** Ends calls and containers now. */

@@ -13,6 +13,8 @@ import { CallHead } from "./call-head.ts";
 import { CallHistory } from "./call-history.ts";
 import type { HeadBudget } from "./head-budget.ts";
 import type { RequestBody } from "./request-body.ts";
+import type { ResponseLessons } from "./response-lessons.ts";
+import type { ResponseSession } from "../../routing/wire/sessions.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { StoredResponse } from "./response/stored-response.ts";
@@ -73,6 +75,10 @@ export class Call implements RespondingCall {
   readonly body: RequestBody;
   /** The id of the container that works on it, once one does. */
   container: string | undefined;
+  /** How its session came there; undefined where it belongs to none. */
+  session: ResponseSession | undefined;
+  /** Learns the session keys of its response. */
+  lessons: ResponseLessons | undefined;
   readonly #head: CallHead;
   readonly #history: CallHistory;
   readonly #context: CallContext;
@@ -481,7 +487,11 @@ export class Call implements RespondingCall {
     const load = this.#askedLoad;
     // The app has it: from here on only a description needs a part of it.
     this.#head.dropHeaders();
-    this.#response.begin(load === undefined ? head : { ...head, load }, eager);
+    this.lessons?.onHead(head);
+    const { session } = this;
+    const told = { ...(load && { load }), ...(session && { session }) };
+    const isPlain = load === undefined && session === undefined;
+    this.#response.begin(isPlain ? head : { ...head, ...told }, eager);
   }
 
   /** The load that the gateway asked for with the call. A stored response is read when that is long past. */
@@ -492,12 +502,15 @@ export class Call implements RespondingCall {
 
   /** Appends to the response's body. */
   append(bytes: Uint8Array): void {
-    if (!this.#over) this.#response.append(bytes);
+    if (this.#over) return;
+    this.lessons?.onBody(bytes);
+    this.#response.append(bytes);
   }
 
   /** Completes the response. */
   complete(): void {
     if (!this.#advance("completed")) return;
+    this.lessons?.onEnd();
     this.#settle("completed");
     this.#response.complete();
   }

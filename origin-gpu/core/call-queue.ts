@@ -3,6 +3,15 @@
  * comes back into its old place. Each operation takes constant time, but for the way back to an old place and for a
  * position, which is counted by blocks. Pure.
  */
+import type { SessionState } from "../../routing/wire/sessions.ts";
+import type { Session } from "./session-table.ts";
+
+/** A call's part in its session. */
+export interface CallSession {
+  readonly session: Session;
+  /** How it came to its container; undefined while it waits. */
+  state: SessionState | undefined;
+}
 
 /** A call of a pool, from its arrival to its end. */
 export interface PoolCall<Call> {
@@ -16,9 +25,12 @@ export interface PoolCall<Call> {
   readonly passive: boolean;
   /** Orders calls that arrived at the same time. */
   readonly sequence: number;
+  /** Where its endpoint has affinity. */
+  readonly session: CallSession | undefined;
 }
 
-function isBefore<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
+/** Whether a call arrived before another one. */
+export function isBefore<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
   if (one.arrivedAtMs !== other.arrivedAtMs) return one.arrivedAtMs < other.arrivedAtMs;
   return one.sequence < other.sequence;
 }

@@ -1,6 +1,7 @@
 /** The containers of one pool: their states, their loads, and what becomes of each. Decides on no numbers. Pure. */
 import { type ContainerEvent, type ContainerState, stateAfter } from "./container-states.ts";
-import type { ContainerEffect, PoolSettings, StopReason } from "./pool-effects.ts";
+import type { ContainerEffect, StopReason } from "./pool-effects.ts";
+import { SessionCounts, type SessionPlace } from "./session-table.ts";
 
 /** A container as others may see it. */
 export interface PoolContainer {
@@ -13,7 +14,7 @@ export interface PoolContainer {
   readonly activeCalls: number;
 }
 
-export class TrackedContainer implements PoolContainer {
+export class TrackedContainer implements PoolContainer, SessionPlace {
   readonly number: number;
   state: ContainerState = "claiming";
   calls = 0;
@@ -28,6 +29,9 @@ export class TrackedContainer implements PoolContainer {
   sinceMs: number;
   /** It has no call in use since then. */
   idleSinceMs = 0;
+  readonly sessions = new SessionCounts();
+  /** It drains, and its sessions go elsewhere from now on. */
+  isClosedToSessions = false;
 
   constructor(number: number, nowMs: number) {
     this.number = number;
@@ -38,6 +42,17 @@ export class TrackedContainer implements PoolContainer {
   get isStarting(): boolean {
     const { state } = this;
     return state === "claiming" || state === "preparing" || state === "starting";
+  }
+
+  get keepsSessions(): boolean {
+    if (this.state === "draining") return this.willSleep || !this.isClosedToSessions;
+    return this.state !== "stopping" && this.state !== "stuck" && this.state !== "gone";
+  }
+
+  /** It works on calls of its sessions now. */
+  get servesSessions(): boolean {
+    if (this.state === "draining") return !this.willSleep && !this.isClosedToSessions;
+    return this.state === "ready";
   }
 
   /** Takes calls, now or soon. */
@@ -85,6 +100,15 @@ export class PoolContainers {
     return load;
   }
 
+  /** Sessions that live on containers which take new ones. */
+  get sessions(): number {
+    let sum = 0;
+    for (const { state, sessions } of this.#all.values()) {
+      if (state === "ready") sum += sessions.lasting + sessions.advised;
+    }
+    return sum;
+  }
+
   /** Calls that ready containers can take, and that containers can take which are being started. */
   places(maxInputs: number): { room: number; coming: number } {
     const places = { room: 0, coming: 0 };
@@ -95,31 +119,22 @@ export class PoolContainers {
     return places;
   }
 
-  /**
-   * The ready container for one call more. Up to `targetInputs` the fullest one gets it, so that others fall idle and
-   * can end; above that the one with the fewest calls. The oldest one of several.
-   */
-  placeFor({ targetInputs, maxInputs }: PoolSettings): TrackedContainer | undefined {
-    let best: TrackedContainer | undefined;
-    for (const container of this.#all.values()) {
-      const { state, calls } = container;
-      if (state !== "ready" || calls >= maxInputs) continue;
-      if (best === undefined || isBetter(calls, best.calls, targetInputs)) best = container;
-    }
-    return best;
-  }
-
   /** Wakes a container that sleeps, or begins a new one; either claims first what it needs. */
   begin(nowMs: number): void {
     for (const container of this.#all.values()) {
       if (container.state !== "asleep" || container.isClaiming) continue;
-      container.isClaiming = true;
-      this.#emit({ type: "claim", container: container.number });
+      this.wake(container);
       return;
     }
     this.#lastNumber += 1;
     const container = new TrackedContainer(this.#lastNumber, nowMs);
     this.#all.set(container.number, container);
+    this.#emit({ type: "claim", container: container.number });
+  }
+
+  /** It claims first what it needs. */
+  wake(container: TrackedContainer): void {
+    container.isClaiming = true;
     this.#emit({ type: "claim", container: container.number });
   }
 
@@ -153,7 +168,33 @@ export class PoolContainers {
     if (!this.move(container, "drain", nowMs, reason)) return;
     container.willSleep = willSleep;
     container.drainReason = reason;
+    // Somebody waits for what it has.
+    container.isClosedToSessions ||= reason === "yields";
     this.#endDrained(container, nowMs);
+  }
+
+  /** Time has passed: a draining container keeps its sessions for `graceMs`. */
+  closeToSessions(graceMs: number, nowMs: number): void {
+    for (const container of this.#all.values()) {
+      if (!isHeldBySessions(container)) continue;
+      container.isClosedToSessions = nowMs >= container.sinceMs + graceMs;
+      this.#endDrained(container, nowMs);
+    }
+  }
+
+  /** Sessions hold no container any more. */
+  closeAllToSessions(): void {
+    for (const container of this.#all.values()) container.isClosedToSessions = true;
+  }
+
+  /** When `closeToSessions` may do something; Infinity for never. */
+  nextClosingMs(graceMs: number, nowMs: number): number {
+    let atMs = Infinity;
+    for (const container of this.#all.values()) {
+      if (!isHeldBySessions(container)) continue;
+      atMs = Math.min(atMs, container.sinceMs + graceMs, nowMs + REVIEW_SESSIONS_MS);
+    }
+    return atMs;
   }
 
   /** It works on one call more. */
@@ -178,6 +219,7 @@ export class PoolContainers {
   /** An open browser tab does not hold up another container or a successor, and ends with its own. */
   #endDrained(container: TrackedContainer, nowMs: number): void {
     const { drainReason, calls, activeCalls } = container;
+    if (isHeldBySessions(container) && container.sessions.areExpected(nowMs)) return;
     if ((LEAVES_TABS.has(drainReason) ? activeCalls : calls) > 0) return;
     if (container.willSleep) this.#emit({ type: "sleep", container: container.number });
     else this.stop(container, container.drainReason, nowMs);
@@ -226,10 +268,16 @@ export class PoolContainers {
   }
 }
 
-/** Whether a container with so many calls comes before another one. */
-function isBetter(calls: number, othersCalls: number, targetInputs: number): boolean {
-  if (calls >= targetInputs) return calls < othersCalls;
-  return othersCalls >= targetInputs || calls > othersCalls;
+/** Sessions of a draining container may have ended, which no event tells. */
+const REVIEW_SESSIONS_MS = 30_000;
+
+/** It drains, and its sessions still come. */
+export function isHeldBySessions({
+  state,
+  willSleep,
+  isClosedToSessions,
+}: TrackedContainer): boolean {
+  return state === "draining" && !willSleep && !isClosedToSessions;
 }
 
 /** Drained for these reasons a container finishes calls that count as use, and no others. */

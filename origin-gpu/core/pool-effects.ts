@@ -1,4 +1,5 @@
 /** The effects of a pool, and the settings of its endpoint that it goes by. */
+import type { SessionState } from "../../routing/wire/sessions.ts";
 import type { ContainerEvent, ContainerState } from "./container-states.ts";
 
 export interface PoolSettings {
@@ -22,6 +23,10 @@ export interface PoolSettings {
   readonly givesUpStarts: boolean;
   /** Containers sleep instead of ending when another pool needs what they claim. */
   readonly canSleep: boolean;
+  /** A session whose container is gone gets another one. */
+  readonly sessionsMove: boolean;
+  /** A container that is replaced or not needed keeps its sessions so long. */
+  readonly sessionGraceMs: number;
   /** Nothing is started any more after so many failures without a container that was well between them. */
   readonly mostFailures?: number;
 }
@@ -54,12 +59,18 @@ export type ContainerEffect =
 export type PoolEffect<Call> =
   | ContainerEffect
   /** The container works on the call from now on. */
-  | { readonly type: "assign"; readonly call: Call; readonly container: number }
+  | {
+      readonly type: "assign";
+      readonly call: Call;
+      readonly container: number;
+      /** How the call's session came to the container. */
+      readonly session: SessionState | undefined;
+    }
   /** The call ends; the pool has forgotten it. */
   | {
       readonly type: "refuse";
       readonly call: Call;
-      readonly code: StartFailureCode | "queue_full" | "gave_up";
+      readonly code: StartFailureCode | "queue_full" | "gave_up" | "session_lost";
       readonly retryAfterS: number;
     }
   /** The version has ended: its successor takes the call. The pool has forgotten it. */

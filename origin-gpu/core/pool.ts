@@ -9,12 +9,20 @@
  */
 import { SECOND_MS } from "../../base/units.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
-import { CallQueue, type PoolCall } from "./call-queue.ts";
+import { type CallSession, isBefore, type PoolCall } from "./call-queue.ts";
 import type { ContainerState } from "./container-states.ts";
-import { type PoolContainer, PoolContainers, type TrackedContainer } from "./pool-containers.ts";
+import {
+  isHeldBySessions,
+  type PoolContainer,
+  PoolContainers,
+  type TrackedContainer,
+} from "./pool-containers.ts";
 import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
+import { PoolSessions, type SessionTraits } from "./pool-sessions.ts";
 import { Scaler, type Waiting } from "./scaler.ts";
 import { type CallStanding, ServiceTimes } from "./service-times.ts";
+import type { Session, SessionPlace, SessionTable } from "./session-table.ts";
+import { WaitingCalls } from "./waiting-calls.ts";
 
 export type { CallStanding } from "./service-times.ts";
 
@@ -40,12 +48,27 @@ export interface PoolCounts {
   readonly running: number;
 }
 
+export interface PoolBeginning {
+  /** Containers of this version are known to become ready. */
+  readonly isProved?: boolean;
+  /** Those of the endpoint, which its other versions know too. */
+  readonly sessions?: SessionTable;
+}
+
+interface CallTraits extends Pick<
+  PoolCall<unknown>,
+  "arrivedAtMs" | "asynchronous" | "accepted" | "passive"
+> {
+  readonly session: SessionTraits | undefined;
+}
+
 export class Pool<Call> {
   #settings: PoolSettings;
-  readonly #queue = new CallQueue<Call>();
+  readonly #queue = new WaitingCalls<Call>();
   readonly #running = new Map<Call, RunningCall<Call>>();
   readonly #containers = new PoolContainers((effect) => this.#effects.push(effect));
   readonly #scaler = new Scaler(this.#containers);
+  readonly #sessions: PoolSessions;
   readonly #times = new ServiceTimes();
   #lastFailure: StartFailureCode = "starting_failed";
   /** A container of this version has been ready, here or on another box. */
@@ -58,26 +81,28 @@ export class Pool<Call> {
   #armedAtMs = Infinity;
   #effects: PoolEffect<Call>[] = [];
 
-  /** @param isProved containers of this version are known to become ready */
-  constructor(settings: PoolSettings, { isProved = false } = {}) {
+  /** A call asks whether its container has come. */
+  readonly #isAwaited = (container: number): boolean => this.#queue.isAwaited(container);
+
+  constructor(settings: PoolSettings, { isProved = false, sessions }: PoolBeginning = {}) {
     this.#settings = settings;
     this.#isProved = isProved;
+    this.#sessions = new PoolSessions(this.#containers, sessions);
   }
 
   /** A call has come. @param traits its arrival is now, unless it waited elsewhere before */
-  request(
-    call: Call,
-    nowMs: number,
-    traits: Partial<Omit<PoolCall<Call>, "call" | "sequence">> = {},
-  ): Effects<Call> {
+  request(call: Call, nowMs: number, traits: Partial<CallTraits> = {}): Effects<Call> {
     const { arrivedAtMs = nowMs, asynchronous = false, accepted = false, passive = false } = traits;
-    if (this.#isRetired) {
+    const session =
+      traits.session && this.#sessions.enter(traits.session, this.#settings.sessionsMove, nowMs);
+    if (session === "lost") this.#loseSession(call);
+    else if (this.#isRetired && this.#sessions.containerOf(session) === undefined) {
       this.#effects.push({ type: "hand_over", call });
     } else if (!accepted && this.#refusesAtOnce(nowMs)) {
       this.#refuse(call, nowMs);
     } else {
       const sequence = (this.#lastSequence += 1);
-      this.#queue.add({ call, arrivedAtMs, asynchronous, accepted, passive, sequence });
+      this.#wait({ call, arrivedAtMs, asynchronous, accepted, passive, sequence, session });
       this.#assignWaiting(nowMs);
       if (!accepted && this.#queue.has(call)) this.#refuseIfOverfull(call, asynchronous, nowMs);
     }
@@ -96,9 +121,19 @@ export class Pool<Call> {
   /** Certainly nothing of the call was sent to its container: it waits again, in its old place. */
   requeued(call: Call, nowMs: number): Effects<Call> {
     const running = this.#leaveContainer(call, nowMs);
-    if (running !== undefined && this.#isRetired) this.#effects.push({ type: "hand_over", call });
-    else if (running !== undefined) this.#queue.add(running.entry);
+    if (running !== undefined) this.#wait(running.entry);
     return this.#settled(nowMs);
+  }
+
+  /** The app has told the client of a call that runs of these keys of its session. */
+  learned(call: Call, keys: readonly string[], nowMs: number): void {
+    const running = this.#running.get(call);
+    if (running !== undefined) this.#sessions.learn(running.entry.session, keys, nowMs);
+  }
+
+  /** Whether a container of this pool has the session: its calls are to come here. */
+  hasSession(session: Session): boolean {
+    return this.#sessions.has(session);
   }
 
   /** The box has given the container what it needs. */
@@ -253,12 +288,14 @@ export class Pool<Call> {
     return this.#settled(nowMs);
   }
 
-  /** Hands over the calls that wait, and ends each container when it has finished its calls. */
-  retire(nowMs: number): Effects<Call> {
+  /**
+   * Hands over the calls that wait, but those of sessions that its containers have, and ends each container when it has
+   * finished its calls and has no session.
+   * @param keepsSessions false: the sessions have no claim on their containers any more
+   */
+  retire(nowMs: number, { keepsSessions = true } = {}): Effects<Call> {
     this.#isRetired = true;
-    for (let entry = this.#queue.shift(); entry !== undefined; entry = this.#queue.shift()) {
-      this.#effects.push({ type: "hand_over", call: entry.call });
-    }
+    if (!keepsSessions) this.#containers.closeAllToSessions();
     for (const container of this.#containers.all) {
       container.willSleep &&= container.activeCalls === 0;
       if (container.state === "ready") this.#containers.drain(container, "retired", nowMs);
@@ -274,6 +311,12 @@ export class Pool<Call> {
     // A timer may come a moment early: then the same time is asked for again.
     this.#armedAtMs = Infinity;
     return this.#settled(nowMs);
+  }
+
+  /** It was retired; no call waits or runs, and no container is kept for its sessions. */
+  get isFinished(): boolean {
+    const isInUse = this.#running.size > 0 || this.#queue.length > 0;
+    return this.#isRetired && !isInUse && this.#containers.count(isHeldBySessions) === 0;
   }
 
   /** When the call came that has waited longest; undefined where none waits. */
@@ -339,8 +382,20 @@ export class Pool<Call> {
   /** For those who choose between boxes. */
   get load(): PoolLoad {
     const { room, coming } = this.#containers.places(this.#settings.maxInputs);
-    const waiting = this.#queue.length;
-    return { running: this.#running.size, waiting, room: Math.max(0, room - waiting), coming };
+    const { sessions } = this.#containers;
+    return {
+      running: this.#running.size,
+      waiting: this.#queue.length,
+      room: Math.max(0, room - this.#queue.free.length),
+      coming,
+      ...(sessions > 0 && { sessions }),
+    };
+  }
+
+  /** The container as sessions see it, where it is there for them. */
+  placeOf(number: number): SessionPlace | undefined {
+    const container = this.#containers.get(number);
+    return container?.keepsSessions === true ? container : undefined;
   }
 
   /** One that is not gone. */
@@ -359,9 +414,12 @@ export class Pool<Call> {
     if (running !== undefined) {
       return { position: 0, etaMs: this.#times.leftMs(nowMs - running.sinceMs) };
     }
-    const position = this.#queue.positionOf(call);
-    if (position === undefined) return undefined;
-    const ready = this.#containers.count(({ state }) => state === "ready");
+    const waiting = this.#queue.standingOf(call);
+    if (waiting === undefined) return undefined;
+    const { position, container } = waiting;
+    const ready = this.#containers.count(
+      ({ state, number }) => state === "ready" && (container ?? number) === number,
+    );
     const places = Math.max(1, ready) * this.#settings.maxInputs;
     const isStarting = ready === 0;
     const runningMs = isStarting ? 0 : nowMs - this.#lastAssignedMs;
@@ -380,6 +438,8 @@ export class Pool<Call> {
 
   /** Does all that the event has made possible. */
   #settled(nowMs: number): Effects<Call> {
+    this.#sessions.tick(nowMs);
+    this.#containers.closeToSessions(this.#settings.sessionGraceMs, nowMs);
     this.#assignWaiting(nowMs);
     this.#scale(nowMs);
     if (this.hasGivenUp && !this.#hasContainers) this.#refuseAll(nowMs);
@@ -390,23 +450,84 @@ export class Pool<Call> {
   }
 
   #assignWaiting(nowMs: number): void {
-    while (this.#queue.length > 0) {
-      const container = this.#containers.placeFor(this.#settings);
-      if (container === undefined) return;
-      const entry = this.#queue.shift();
-      if (entry === undefined) return;
-      this.#containers.occupy(container, entry.passive);
+    this.#leaveLostContainers();
+    for (let next = this.#next(nowMs); next !== undefined; next = this.#next(nowMs)) {
+      const { entry, container } = next;
+      const { call, passive, session } = entry;
+      this.#queue.remove(call);
+      this.#containers.occupy(container, passive);
       this.#lastAssignedMs = nowMs;
-      this.#running.set(entry.call, { entry, container, sinceMs: nowMs });
-      this.#effects.push({ type: "assign", call: entry.call, container: container.number });
+      this.#running.set(call, { entry, container, sinceMs: nowMs });
+      if (session !== undefined) this.#beginInSession(session, container, nowMs);
+      const { number } = container;
+      this.#effects.push({ type: "assign", call, container: number, session: session?.state });
     }
+  }
+
+  /** The call that has waited longest of those for which there is a place, with the container. */
+  #next(nowMs: number): Pick<RunningCall<Call>, "entry" | "container"> | undefined {
+    let next = this.#nextFree(nowMs);
+    for (const number of this.#queue.awaited) {
+      const container = this.#containers.get(number);
+      const entry = this.#queue.firstFor(number);
+      const hasRoom = container !== undefined && container.calls < this.#settings.maxInputs;
+      if (entry === undefined || !hasRoom || !container.servesSessions) continue;
+      if (next === undefined || isBefore(entry, next.entry)) next = { entry, container };
+    }
+    return next;
+  }
+
+  /** Of the calls that any container may take. */
+  #nextFree(nowMs: number): Pick<RunningCall<Call>, "entry" | "container"> | undefined {
+    const entry = this.#queue.free.first;
+    if (entry === undefined) return undefined;
+    const container = this.#sessions.choose(entry.session, this.#settings, nowMs);
+    return container && { entry, container };
+  }
+
+  /** Where the session begins with the call, others of it wait for the same container from now on. */
+  #beginInSession(use: CallSession, container: TrackedContainer, nowMs: number): void {
+    this.#sessions.begin(use, container, nowMs);
+    if (this.#sessions.containerOf(use) !== container) return;
+    for (const other of this.#queue.takeFreeOf(use.session))
+      this.#queue.add(other, container.number);
+  }
+
+  /** The call waits, in its place by its arrival. */
+  #wait(entry: PoolCall<Call>): void {
+    const { call, session } = entry;
+    if (session !== undefined && this.#sessions.hasLost(session)) {
+      if (!this.#sessions.loseContainer(session, this.#settings.sessionsMove)) {
+        this.#loseSession(call);
+        return;
+      }
+    }
+    const container = this.#sessions.containerOf(session);
+    if (container === undefined && this.#isRetired) this.#effects.push({ type: "hand_over", call });
+    else this.#queue.add(entry, container?.number);
+  }
+
+  /** Of the containers that calls wait for, some may be gone. */
+  #leaveLostContainers(): void {
+    for (const number of this.#queue.awaited) {
+      if (this.#containers.get(number)?.keepsSessions === true) continue;
+      for (const entry of this.#queue.takeLane(number)) this.#wait(entry);
+    }
+    if (this.#isRetired) for (const entry of this.#queue.takeFree()) this.#wait(entry);
+  }
+
+  #loseSession(call: Call): void {
+    this.#effects.push({ type: "refuse", call, code: "session_lost", retryAfterS: 0 });
   }
 
   #leaveContainer(call: Call, nowMs: number): RunningCall<Call> | undefined {
     const running = this.#running.get(call);
     if (running === undefined) return undefined;
     this.#running.delete(call);
-    this.#containers.vacate(running.container, running.entry.passive, nowMs);
+    const { container, entry } = running;
+    // Before the container may end: it counts its sessions.
+    if (entry.session !== undefined) this.#sessions.end(entry.session, nowMs);
+    this.#containers.vacate(container, entry.passive, nowMs);
     return running;
   }
 
@@ -444,8 +565,9 @@ export class Pool<Call> {
 
   /** No container will come: all calls that wait end, accepted ones too. */
   #refuseAll(nowMs: number): void {
-    for (let entry = this.#queue.shift(); entry !== undefined; entry = this.#queue.shift()) {
-      this.#refuse(entry.call, nowMs);
+    for (const { call } of this.#queue) {
+      this.#queue.remove(call);
+      this.#refuse(call, nowMs);
     }
   }
 
@@ -470,14 +592,17 @@ export class Pool<Call> {
   }
 
   #arm(nowMs: number): void {
-    if (this.#isRetired) return;
-    const atMs = this.#scaler.nextChangeMs(this.#waiting, this.#settings, nowMs);
+    const atMs = Math.min(
+      this.#containers.nextClosingMs(this.#settings.sessionGraceMs, nowMs),
+      this.#isRetired ? Infinity : this.#scaler.nextChangeMs(this.#waiting, this.#settings, nowMs),
+    );
     if (atMs >= this.#armedAtMs) return;
     this.#armedAtMs = atMs;
     this.#effects.push({ type: "wake_at", atMs });
   }
 
   get #waiting(): Waiting {
-    return { calls: this.#queue.length, activeCalls: this.#queue.active };
+    const { length: calls, active: activeCalls } = this.#queue.free;
+    return { calls, activeCalls, isAwaited: this.#isAwaited };
   }
 }

@@ -28,11 +28,13 @@ function neededContainers(calls: number, { targetInputs }: PoolSettings): number
   return Math.ceil(calls / targetInputs);
 }
 
-/** The calls that wait at the pool. */
+/** The calls that wait at the pool for any container. */
 export interface Waiting {
   readonly calls: number;
   /** Without the passive ones. */
   readonly activeCalls: number;
+  /** Whether calls wait for this container alone; none of these counts above. */
+  isAwaited(container: number): boolean;
 }
 
 export class Scaler {
@@ -87,7 +89,10 @@ export class Scaler {
   needed(waiting: Waiting, settings: PoolSettings): number {
     const calls = waiting.calls + this.#containers.load().calls;
     const asked = this.#askedSinceMs === undefined ? 0 : 1;
-    return Math.max(neededContainers(calls, settings), asked);
+    const awaited = this.#containers.count(
+      ({ number, state }) => state !== "ready" && waiting.isAwaited(number),
+    );
+    return Math.max(neededContainers(calls, settings) + awaited, asked);
   }
 
   onReady(nowMs: number): void {
@@ -113,8 +118,9 @@ export class Scaler {
   scale(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
     const load = this.#containers.load();
     const goal = this.#goal(waiting.calls + load.calls, settings);
-    this.#forgetClaims(settings.mayStart ? goal : 0, nowMs);
-    this.#giveUpStarts(goal, settings, nowMs);
+    this.#forgetClaims(settings.mayStart ? goal : 0, waiting, settings, nowMs);
+    this.#giveUpStarts(goal, waiting, settings, nowMs);
+    this.#wakeAwaited(waiting, settings, nowMs);
     this.#start(goal, settings, nowMs);
     this.#drainAbove(settings.maxContainers, nowMs);
     this.#endIdle(this.#goal(waiting.activeCalls + load.activeCalls, settings), settings, nowMs);
@@ -124,7 +130,9 @@ export class Scaler {
   nextChangeMs(waiting: Waiting, settings: PoolSettings, nowMs: number): number {
     const load = this.#containers.load();
     const present = this.#containers.count(isPresent);
-    const isShort = present < this.#goal(waiting.calls + load.calls, settings);
+    const isShort =
+      present < this.#goal(waiting.calls + load.calls, settings) ||
+      this.#containers.count((one) => isUnwoken(one, waiting)) > 0;
     const isDueLater = isShort && nowMs < this.notBeforeMs && !this.hasGivenUp(settings);
     const startMs = isDueLater ? this.notBeforeMs : Infinity;
     const changeMs = Math.min(startMs, this.#needlessSinceMs + GIVE_UP_MS);
@@ -138,20 +146,27 @@ export class Scaler {
   }
 
   /** Withdraws claims that no call waits for any more, the newest first. */
-  #forgetClaims(goal: number, nowMs: number): void {
+  #forgetClaims(goal: number, waiting: Waiting, { mayStart }: PoolSettings, nowMs: number): void {
     let surplus = this.#containers.count(isPresent) - goal;
     if (surplus <= 0) return;
     for (const container of this.#containers.all.toReversed()) {
       if (surplus === 0) return;
-      if (!container.isClaiming) continue;
+      if (!container.isClaiming || (mayStart && waiting.isAwaited(container.number))) continue;
       this.#containers.withdraw(container, nowMs);
       surplus -= 1;
     }
   }
 
-  #giveUpStarts(goal: number, { givesUpStarts }: PoolSettings, nowMs: number): void {
+  #giveUpStarts(
+    goal: number,
+    waiting: Waiting,
+    { givesUpStarts }: PoolSettings,
+    nowMs: number,
+  ): void {
     const surplus = givesUpStarts ? this.#containers.count(isPresent) - goal : 0;
-    const starting = surplus > 0 ? this.#containers.all.filter((one) => one.isStarting) : [];
+    const isNeedless = (one: TrackedContainer): boolean =>
+      one.isStarting && !waiting.isAwaited(one.number);
+    const starting = surplus > 0 ? this.#containers.all.filter(isNeedless) : [];
     if (starting.length === 0) {
       this.#needlessSinceMs = Infinity;
       return;
@@ -165,24 +180,34 @@ export class Scaler {
   }
 
   #start(goal: number, settings: PoolSettings, nowMs: number): void {
-    const { maxContainers, mayStart } = settings;
-    if (!mayStart || this.hasGivenUp(settings)) return;
-    for (;;) {
-      if (this.#containers.count(isPresent) >= goal) return;
-      // One that is being ended may still have the memory of a GPU that nobody declared.
-      if (this.#containers.count(isInTheWay) >= maxContainers) return;
-      if (nowMs < this.notBeforeMs) return;
-      // After a failure one start at a time shows whether others would succeed.
-      if (this.#isFailing && this.#containers.count(({ isStarting }) => isStarting) > 0) return;
+    while (this.#containers.count(isPresent) < goal && this.#mayStart(settings, nowMs)) {
       this.#containers.begin(nowMs);
     }
+  }
+
+  /** Wakes the containers whose sessions have calls that wait: no other one will do. */
+  #wakeAwaited(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
+    for (const container of this.#containers.all) {
+      if (!isUnwoken(container, waiting)) continue;
+      if (!this.#mayStart(settings, nowMs)) return;
+      this.#containers.wake(container);
+    }
+  }
+
+  /** Whether one container more may start now. */
+  #mayStart(settings: PoolSettings, nowMs: number): boolean {
+    if (!settings.mayStart || this.hasGivenUp(settings) || nowMs < this.notBeforeMs) return false;
+    // One that is being ended may still have the memory of a GPU that nobody declared.
+    if (this.#containers.count(isInTheWay) >= settings.maxContainers) return false;
+    // After a failure one start at a time shows whether others would succeed.
+    return !this.#isFailing || this.#containers.count(({ isStarting }) => isStarting) === 0;
   }
 
   /** The settings allow fewer now. */
   #drainAbove(maxContainers: number, nowMs: number): void {
     let surplus = this.#containers.count(isPresent) - maxContainers;
     if (surplus <= 0) return;
-    for (const container of this.#containers.all.toReversed()) {
+    for (const container of lastNeededFirst(this.#containers, nowMs)) {
       if (surplus === 0) return;
       if (!container.isPresent || container.state === "draining") continue;
       if (container.state === "ready") this.#containers.drain(container, "not_needed", nowMs);
@@ -191,11 +216,11 @@ export class Scaler {
     }
   }
 
-  /** Ends the newest ones first. Passive calls end with their container. */
+  /** Ends those without sessions first, and the newest ones. Passive calls end with their container. */
   #endIdle(goal: number, { scaledownWindowMs }: PoolSettings, nowMs: number): void {
     let surplus = this.#containers.count(isPresent) - goal;
     if (surplus <= 0) return;
-    for (const container of this.#containers.all.toReversed()) {
+    for (const container of lastNeededFirst(this.#containers, nowMs)) {
       if (surplus === 0) return;
       if (!isIdle(container) || nowMs < container.idleSinceMs + scaledownWindowMs) continue;
       this.#containers.stop(container, "not_needed", nowMs);
@@ -209,6 +234,16 @@ const isPresent = (container: TrackedContainer): boolean => container.isPresent;
 /** Counts against the maximum. */
 const isInTheWay = (container: TrackedContainer): boolean =>
   container.isPresent || container.state === "stopping";
+
+/** It sleeps, and calls wait for it alone. */
+const isUnwoken = ({ state, isClaiming, number }: TrackedContainer, waiting: Waiting): boolean =>
+  state === "asleep" && !isClaiming && waiting.isAwaited(number);
+
+/** In the order in which they are to end: by their sessions, then the newest first. */
+function lastNeededFirst(containers: PoolContainers, nowMs: number): TrackedContainer[] {
+  const sessionsOf = ({ sessions }: TrackedContainer): number => Math.round(sessions.all(nowMs));
+  return containers.all.toReversed().toSorted((one, other) => sessionsOf(one) - sessionsOf(other));
+}
 
 const isIdle = (container: TrackedContainer): boolean =>
   container.state === "ready" && container.activeCalls === 0;

@@ -11,54 +11,34 @@ import {
 } from "../../routing/wire/deployments.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
-import type { BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import { needsNothing } from "../core/claim-entries.ts";
 import { noticesOf } from "../containers/container.ts";
-import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { PoolSettings } from "../core/pool-effects.ts";
+import type { RequestSession, SessionState } from "../../routing/wire/sessions.ts";
 import { BlockedWatch } from "./blocked-watch.ts";
-import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
-import type { ContainerSource } from "./endpoint-containers.ts";
+import { lessonsOf } from "./call-lessons.ts";
+import type { EndpointOptions } from "./endpoint-options.ts";
 import { Grace } from "./grace.ts";
 import type { ListedContainer } from "./listed-container.ts";
 import { PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
 import {
-  type JoinLeases,
   NO_TERMS,
   type PoolMembership,
   type PoolNeeds,
   type PoolTerms,
   settingsUnder,
 } from "./pool-terms.ts";
-import type { QueuedCall } from "./queued-call.ts";
+import { arrived, type QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
 import { Sender } from "./sender.ts";
 import type { ServingContainer } from "./serving-container.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { failureOfRefusal, isTemporary } from "./start-failure.ts";
 import { keepBody, parkCall } from "./waiting-bodies.ts";
-
-export interface EndpointOptions extends ContainerSource {
-  readonly gateway: GatewayAddress;
-  /** Where bodies of waiting calls go; without it they wait in their windows. */
-  readonly bodies: BodySpools | undefined;
-  readonly claims: BoxClaims;
-  readonly identity: PoolIdentity;
-  /** The box has asked a container to make room for another one. */
-  readonly onYields?: (() => void) | undefined;
-  /** The version serves elsewhere: no container has to show first that it becomes ready. */
-  readonly isProved: boolean;
-  /** As in `poolSettings`. */
-  readonly isEphemeral?: boolean | undefined;
-  /** Numbers of containers that were changed before it begins. */
-  readonly scaling?: Scaling | undefined;
-  /** Other boxes run the pool too: its number of containers is what this gives it. */
-  readonly joinLeases?: JoinLeases | undefined;
-}
 
 /** An endpoint's containers and waiting requests, without its name. */
 export type PoolActivity = Omit<EndpointActivity, "endpoint">;
@@ -127,12 +107,13 @@ export class Endpoint {
       identity,
       needs: claimNeeds(settings),
       isProved,
+      sessions: options.sessions,
       onStops: (containerId) => this.#relays.closeAt(containerId),
       onDrains: (containerId) =>
         this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS),
       onDrained: (containerId) => this.#relays.drained(containerId),
       onYields: () => options.onYields?.(),
-      onAssigned: (queued, container) => this.#onAssigned(queued, container),
+      onAssigned: (queued, container, session) => this.#onAssigned(queued, container, session),
       onRefused: (queued, refusal) => {
         const { call, settings } = queued;
         // A client may have been told that its call goes on since the call was queued.
@@ -219,14 +200,25 @@ export class Endpoint {
     this.#pool.unpin();
   }
 
+  /** Whether one of its containers has the request's session: its calls come here, also while it is being retired. */
+  hasSession(session: RequestSession): boolean {
+    return this.#pool.sessions.has(session);
+  }
+
+  /** Whether one of these session keys belongs to this box. */
+  knowsSession(keys: readonly string[]): boolean {
+    return this.#options.sessions.knows(keys);
+  }
+
   /**
    * Begins nothing any more: calls that wait are rerouted at once, and those that run have the grace period. Resolves
    * when the containers are gone.
+   * @param keepsSessions calls of sessions that its containers have come in the grace period too
    */
-  async retire(reroute: Reroute): Promise<void> {
+  async retire(reroute: Reroute, keepsSessions: boolean): Promise<void> {
     this.#reroute = reroute;
     const graceMs = this.#options.settings.exitGracePeriod * SECOND_MS;
-    await within(graceMs, this.#pool.retire(), { signal: this.#closing.signal });
+    await within(graceMs, this.#pool.retire(keepsSessions), { signal: this.#closing.signal });
     await this.close("this version of the app has ended");
   }
 
@@ -277,22 +269,17 @@ export class Endpoint {
     parkCall(call, this.#options.bodies);
   }
 
-  #onAssigned(queued: QueuedCall, container: ServingContainer): void {
+  #onAssigned(
+    queued: QueuedCall,
+    container: ServingContainer,
+    session: SessionState | undefined,
+  ): void {
+    const { call } = queued;
     queued.container = container;
-    queued.call.container = container.id;
+    call.container = container.id;
+    call.session = session && { container: container.id, state: session };
+    call.lessons = lessonsOf(queued, (keys) => this.#pool.sessions.learned(queued, keys));
     this.#blocked.onHeld(queued);
     void this.#sender.send(queued, container);
   }
-}
-
-function arrived(call: Call, settings: EndpointConfig, link: number): QueuedCall {
-  return {
-    call,
-    settings,
-    link,
-    arrivedAt: performance.now(),
-    container: undefined,
-    unsent: 0,
-    reruns: 0,
-  };
 }

@@ -1,6 +1,8 @@
 /** How an endpoint describes its containers to the lists of commands. */
 import type { Card } from "../core/cards.ts";
 import type { ContainerState } from "../core/container-states.ts";
+import type { PoolContainer } from "../core/pool-containers.ts";
+import type { EndpointContainers } from "./endpoint-containers.ts";
 
 /** A container of the endpoint, for lists. */
 export interface ListedContainer {
@@ -11,4 +13,19 @@ export interface ListedContainer {
   readonly cards: readonly Card[];
   /** When its process was begun, in milliseconds since 1970; undefined before that. */
   readonly startedAtMs: number | undefined;
+}
+
+/** Of a pool's containers, which the shell has by their numbers. */
+export function listContainers(
+  containers: readonly PoolContainer[],
+  shell: Pick<EndpointContainers, "idOf" | "startedAtMs">,
+  cards: ReadonlyMap<number, readonly Card[]>,
+): ListedContainer[] {
+  return containers.map(({ number, state, calls }) => ({
+    id: shell.idOf(number),
+    state,
+    calls,
+    cards: cards.get(number) ?? [],
+    startedAtMs: shell.startedAtMs(number),
+  }));
 }

@@ -1,6 +1,8 @@
 /** The options of a pool's driver, and the events that it tells. */
 import type { ClaimNeeds } from "../core/claims.ts";
 import type { PoolEffect, PoolSettings } from "../core/pool-effects.ts";
+import type { SessionTable } from "../core/session-table.ts";
+import type { SessionState } from "../../routing/wire/sessions.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
 import type { QueuedCall } from "./queued-call.ts";
@@ -17,6 +19,8 @@ export interface PoolDriverOptions {
   readonly needs: ClaimNeeds;
   /** As in `Pool`. */
   readonly isProved: boolean;
+  /** As in `Pool`. */
+  readonly sessions: SessionTable;
   /** The box has asked a container to make room for another one. */
   readonly onYields: () => void;
   /** The container is about to be ended. */
@@ -25,7 +29,11 @@ export interface PoolDriverOptions {
   readonly onDrains: (containerId: string) => void;
   /** It has finished them, or ends with them. */
   readonly onDrained: (containerId: string) => void;
-  readonly onAssigned: (queued: QueuedCall, container: ServingContainer) => void;
+  readonly onAssigned: (
+    queued: QueuedCall,
+    container: ServingContainer,
+    session: SessionState | undefined,
+  ) => void;
   readonly onRefused: (queued: QueuedCall, refusal: RefuseEffect) => void;
   readonly onHandedOver: (queued: QueuedCall) => void;
   /** Something has happened: calls or containers may be others. */

@@ -14,13 +14,15 @@ import { impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
 import { ContainerClaims } from "./container-claims.ts";
 import { EndpointContainers } from "./endpoint-containers.ts";
 import { FailureStory } from "./failure-story.ts";
-import type { ListedContainer } from "./listed-container.ts";
+import { listContainers, type ListedContainer } from "./listed-container.ts";
 import type { QueuedCall } from "./queued-call.ts";
+import { SessionPlaces } from "./session-places.ts";
 
 type Effect = PoolEffect<QueuedCall>;
 type MovedEffect = Extract<ContainerEffect, { type: "moved" }>;
 
 export class PoolDriver {
+  readonly sessions: SessionPlaces<QueuedCall>;
   readonly #options: PoolDriverOptions;
   readonly #pool: Pool<QueuedCall>;
   readonly #containers: EndpointContainers;
@@ -38,9 +40,9 @@ export class PoolDriver {
   #isClosed = false;
 
   constructor(options: PoolDriverOptions) {
-    const { source, settings, isProved, claims, identity, needs } = options;
+    const { source, settings, isProved, sessions, claims, identity, needs } = options;
     this.#options = options;
-    this.#pool = new Pool(settings, { isProved });
+    this.#pool = new Pool(settings, { isProved, sessions });
     this.#failures = new FailureStory(this.#pool, noticesOf(source));
     this.#containers = new EndpointContainers(source, {
       onPrepared: (number) => this.#apply(this.#pool.prepared(number, now())),
@@ -58,6 +60,7 @@ export class PoolDriver {
       onExited: (number) => this.#apply(this.#pool.exited(number, now())),
       callsOf: (number) => this.#pool.container(number)?.calls ?? 0,
     });
+    this.sessions = new SessionPlaces(this.#pool, this.#containers, sessions);
     this.#claims = claims.pool(identity, needs, {
       onGranted: (number, cards) => {
         this.#cards.set(number, cards);
@@ -102,13 +105,7 @@ export class PoolDriver {
 
   /** Its containers that are not gone. */
   get containers(): ListedContainer[] {
-    return this.#pool.containers.map(({ number, state, calls }) => ({
-      id: this.#containers.idOf(number),
-      state,
-      calls,
-      cards: this.#cards.get(number) ?? [],
-      startedAtMs: this.#containers.startedAtMs(number),
-    }));
+    return listContainers(this.#pool.containers, this.#containers, this.#cards);
   }
 
   /** Why a container failed last, in one line; empty where none did. */
@@ -126,7 +123,8 @@ export class PoolDriver {
     const asynchronous = call.head.async === true;
     const accepted = call.isPromised;
     const passive = isPassive(call.head, this.#options.source.settings.keepsAwake);
-    const traits = { arrivedAtMs: arrivedAt, asynchronous, accepted, passive };
+    const session = call.head.session && this.sessions.traitsOf(call.head.session);
+    const traits = { arrivedAtMs: arrivedAt, asynchronous, accepted, passive, session };
     this.#apply(this.#pool.request(queued, now(), traits));
   }
 
@@ -173,10 +171,13 @@ export class PoolDriver {
     this.#claims.unpin();
   }
 
-  /** Hands over what waits, and begins nothing any more. Resolves when no call runs. */
-  async retire(): Promise<void> {
-    this.#apply(this.#pool.retire(now()));
-    if (this.#pool.counts.running === 0) return;
+  /**
+   * Hands over what waits, and begins nothing any more but calls of sessions that its containers have. Resolves when no
+   * call runs, and no container is kept for its sessions.
+   */
+  async retire(keepsSessions: boolean): Promise<void> {
+    this.#apply(this.#pool.retire(now(), { keepsSessions }));
+    if (this.#pool.isFinished) return;
     this.#idle = Promise.withResolvers();
     await this.#idle.promise;
   }
@@ -187,15 +188,15 @@ export class PoolDriver {
     clearTimeout(this.#timer);
     // Of a container that still waits for the box no failure comes.
     this.#proof.reject(new StartFailure("starting_failed", "ended before it was ready"));
-    this.#apply(this.#pool.retire(now()));
+    this.#apply(this.#pool.retire(now(), { keepsSessions: false }));
     await this.#containers.close();
   }
 
   #onFailed(number: number, failure: StartFailure): void {
     // Another one follows where the pool itself has ended it.
     if (this.#pool.container(number)?.state !== "stopping") this.#proof.reject(failure);
-    const { code, permanent: isPermanent } = failure;
-    this.#apply(this.#pool.failed(number, { code, isPermanent }, now()));
+    const { code, permanent } = failure;
+    this.#apply(this.#pool.failed(number, { code, isPermanent: permanent }, now()));
   }
 
   #apply(effects: readonly Effect[]): void {
@@ -212,14 +213,14 @@ export class PoolDriver {
     this.#needs.tellUse();
     this.#failures.tell(now());
     this.#options.onChange?.();
-    if (this.#idle !== undefined && this.#pool.counts.running === 0) this.#idle.resolve();
+    if (this.#idle !== undefined && this.#pool.isFinished) this.#idle.resolve();
   }
 
   #applyOne(effect: Effect): void {
     if (effect.type === "assign") {
       const container = this.#containers.serving(effect.container);
       if (container === undefined) throw new Error("a call was assigned to no container");
-      this.#options.onAssigned(effect.call, container);
+      this.#options.onAssigned(effect.call, container, effect.session);
     } else if (effect.type === "refuse") this.#options.onRefused(effect.call, effect);
     else if (effect.type === "hand_over") this.#options.onHandedOver(effect.call);
     else if (effect.type === "wake_at") this.#wakeAt(effect.atMs);

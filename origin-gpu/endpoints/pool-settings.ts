@@ -22,13 +22,14 @@ export function poolSettings(
   endpoint: EndpointConfig,
   { isEphemeral = false, scaling = {} }: PoolTraits = {},
 ): PoolSettings {
+  const isUpstream = endpoint.kind.type === "upstream";
   const { maxInputs, targetInputs, maxPending, maxPendingAsync } = endpoint;
   const {
     min_containers: minContainers = endpoint.minContainers,
     max_containers: maxContainers = endpoint.maxContainers,
     buffer_containers: bufferContainers = endpoint.bufferContainers,
     scaledown_window: scaledownWindow = endpoint.scaledownWindow,
-  } = endpoint.kind.type === "upstream" ? UPSTREAM : scaling;
+  } = isUpstream ? UPSTREAM : scaling;
   return {
     maxInputs,
     targetInputs,
@@ -42,6 +43,9 @@ export function poolSettings(
     startupTimeoutMs: endpoint.startupTimeout * SECOND_MS,
     givesUpStarts: endpoint.gpus.length > 0 || endpoint.gpuMemory !== undefined,
     canSleep: endpoint.sleep.length > 0,
+    // The server of an upstream stays, whatever becomes of the version that names it.
+    sessionsMove: endpoint.affinity?.mode !== "hard" || isUpstream,
+    sessionGraceMs: endpoint.exitGracePeriod * SECOND_MS,
     mostFailures: isEphemeral ? FAILURES_OF_AN_EPHEMERAL_APP : Infinity,
   };
 }

@@ -18,3 +18,16 @@ export interface QueuedCall {
   /** How often it was run again, since its container had died. */
   reruns: number;
 }
+
+/** A call that has come over this link for a function with these settings. */
+export function arrived(call: Call, settings: EndpointConfig, link: number): QueuedCall {
+  return {
+    call,
+    settings,
+    link,
+    arrivedAt: performance.now(),
+    container: undefined,
+    unsent: 0,
+    reruns: 0,
+  };
+}

@@ -8,6 +8,7 @@ const DETAILS = {
   starting_failed: () => "its process did not become ready; the box's log says why",
   startup_timeout: () => "it was not ready within its startup_timeout; the box's log says more",
   gave_up: () => "it failed too often and is not started any more; the box's log says why",
+  session_lost: () => "the container that had it has ended",
   queue_full: (functionName: string) => `${functionName} has as many calls waiting as it may`,
 } as const satisfies Record<PoolRefusal["code"], (functionName: string) => string>;
 
@@ -23,5 +24,6 @@ export function failureOfRefusal(
 ): Failure {
   // No time helps.
   if (code === "gave_up") return { code: "starting_failed", detail: DETAILS[code]() };
+  if (code === "session_lost") return { code, detail: DETAILS[code]() };
   return { code, detail: DETAILS[code](functionName), retryAfter: retryAfterS };
 }

@@ -19,12 +19,16 @@ import type { OperationHead } from "./heads.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
 import { NOTHING, type OperationResult } from "./operation-result.ts";
 import { POOL_LOAD } from "./pool-load.ts";
+import { SESSION_CLAIM, SESSION_CLAIMED, SESSION_FOUND, SESSION_QUERY } from "./sessions.ts";
 
 /** The agent answers from memory. */
 const SHORT_TIMEOUT_MS = 10_000;
 
 /** The agent unpacks and syncs code before it answers. */
 const CODE_TIMEOUT_MS = 5 * 60_000;
+
+/** A client's request waits for the answer. */
+const SESSION_TIMEOUT_MS = 1_000;
 
 const WORKSPACE = z.string().max(64);
 
@@ -134,6 +138,23 @@ export const AGENT_OPERATIONS = {
     takesBytes: false,
     result: { kind: "json", schema: POOL_LOAD },
     timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /** Whether the box has a session of the endpoint by one of these keys. */
+  findSession: {
+    parameters: SESSION_QUERY,
+    takesBytes: false,
+    result: { kind: "json", schema: SESSION_FOUND },
+    timeoutMs: SESSION_TIMEOUT_MS,
+  },
+  /**
+   * Claims a new session for a box: of all who claim its key at this box within a while, the first one's box is told to
+   * each.
+   */
+  claimSession: {
+    parameters: SESSION_CLAIM,
+    takesBytes: false,
+    result: { kind: "json", schema: SESSION_CLAIMED },
+    timeoutMs: SESSION_TIMEOUT_MS,
   },
   /** Says that the box's assignments have changed: the agent asks for them. */
   refreshAssignments: {

@@ -1,4 +1,5 @@
 /** The sessions of an endpoint with affinity, as gateway and agent tell each other of them. Their keys say nothing here. */
+import * as z from "zod";
 import { CONTAINER_ID_FORM } from "./container-logs.ts";
 
 /** A key is `<rule>=<value>`; the gateway hashes one that is longer. */
@@ -26,6 +27,25 @@ export interface ResponseSession {
   readonly container: string;
   readonly state: SessionState;
 }
+
+const ENDPOINT_ID = z.string().max(512);
+
+const SESSION_KEYS = z
+  .array(z.string().min(1).max(MAX_SESSION_KEY_CHARACTERS))
+  .min(1)
+  .max(MAX_SESSION_KEYS);
+
+export const SESSION_QUERY = z.object({ endpoint: ENDPOINT_ID, keys: SESSION_KEYS });
+
+export const SESSION_FOUND = z.object({ found: z.boolean() });
+
+/** The box that the session is to be placed on. */
+const BOX_NAME = z.string().min(1).max(64);
+
+export const SESSION_CLAIM = SESSION_QUERY.extend({ box: BOX_NAME });
+
+/** The box of the first claim. */
+export const SESSION_CLAIMED = z.object({ box: BOX_NAME });
 
 /** Written by hand, as the heads that have it are parsed. */
 export function isRequestSession(value: unknown): value is RequestSession {

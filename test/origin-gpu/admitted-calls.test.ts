@@ -6,8 +6,11 @@ import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 
 const served = (isElsewhere: boolean, room = 1) => {
   const load: PoolLoad = { running: 3, waiting: 0, room, coming: 0 };
-  return { isElsewhere, load } as ServedFunction;
+  const hasSession: ServedFunction["hasSession"] = ({ keys }) => keys.includes("cookie=here");
+  return { isElsewhere, load, hasSession } as ServedFunction;
 };
+const HERE = { session: { keys: ["cookie=here"] } };
+const NOT_HERE = { session: { keys: ["cookie=elsewhere"] } };
 const KEYED = { key: "k" };
 
 test("where other boxes have all containers, only calls under a key are taken", () => {
@@ -25,6 +28,13 @@ test("a box without room refuses a call that may go elsewhere, and tells its loa
   expect(admit(full, { mayRefuse: false }, false).ok).toBe(true);
   expect(admit(full, {}, false).ok).toBe(true);
   expect(admit(served(false, 1), { mayRefuse: true }, false).ok).toBe(true);
+});
+
+test("a call of a session that is here is taken: no other box can serve it", () => {
+  expect(admit(served(false, 0), { ...HERE, mayRefuse: true }, false).ok).toBe(true);
+  expect(admit(served(false, 0), { ...NOT_HERE, mayRefuse: true }, false).ok).toBe(false);
+  expect(admit(served(true), HERE, false).ok).toBe(true);
+  expect(admit(served(true), NOT_HERE, false).ok).toBe(false);
 });
 
 test("each refusal lets the gateway go on to another box, and says why", () => {

@@ -21,6 +21,8 @@ const SETTINGS: PoolSettings = {
   maxPendingAsync: 1_000_000,
   givesUpStarts: false,
   canSleep: false,
+  sessionsMove: true,
+  sessionGraceMs: 30_000,
 };
 
 const HEAD = [

@@ -33,6 +33,8 @@ const SETTINGS: PoolSettings = {
   maxPending: 100_000,
   maxPendingAsync: 0,
   canSleep: false,
+  sessionsMove: true,
+  sessionGraceMs: 30_000,
   givesUpStarts: false,
 };
 

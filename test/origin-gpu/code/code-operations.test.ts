@@ -41,6 +41,7 @@ beforeEach(async () => {
         isDraining: () => false,
         calls: NO_CALLS,
         workspace: "local",
+        box: "gpu-1",
         apps: { find: () => undefined, activity: [], ...NO_CONTAINERS },
         logs: { read: () => undefined },
         deployments: {

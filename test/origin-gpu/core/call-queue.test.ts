@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CallQueue } from "../../../origin-gpu/core/call-queue.ts";
 
-const PLAIN = { asynchronous: false, accepted: false, passive: false };
+const PLAIN = { asynchronous: false, accepted: false, passive: false, session: undefined };
 
 test("each call's position is the number of those before it, whoever comes, leaves or comes back", () => {
   const step = fc.record({ what: fc.constantFrom("add", "leave", "shift", "back"), at: fc.nat() });

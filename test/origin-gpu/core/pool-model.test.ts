@@ -14,6 +14,7 @@ const settings: fc.Arbitrary<PoolSettings> = fc
     maxPending: fc.constantFrom(0, 3, 2_000),
     givesUpStarts: fc.boolean(),
     canSleep: fc.boolean(),
+    sessionsMove: fc.boolean(),
     mostFailures: fc.constantFrom(Infinity, Infinity, 2),
   })
   .map(({ extraContainers, maxInputs, minContainers, ...some }) =>
@@ -35,15 +36,28 @@ const history = fc.record({
   }),
 });
 
+/** Half of the calls belong to no session. */
+const KEYS = [
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  "session_hash=a",
+  "session_hash=b",
+  "session_hash=c",
+  "prompt=a",
+];
+
 function take(world: PoolWorld, [kind, choice, luck]: [number, number, number]): void {
   const { pool, nowMs } = world;
   const calls = [...world.calls.keys()];
   const call = calls[choice % Math.max(1, calls.length)];
   const numbers = [...world.containers.keys()];
   const number = numbers[choice % Math.max(1, numbers.length)];
-  if (kind <= 3)
-    world.arrive({ asynchronous: luck === 1, accepted: luck <= 1, passive: luck === 2 });
-  else if (kind <= 6) {
+  if (kind <= 3) {
+    const traits = { asynchronous: luck === 1, accepted: luck <= 1, passive: luck === 2 };
+    world.arrive(traits, KEYS[choice % KEYS.length]);
+  } else if (kind <= 6) {
     if (number !== undefined) world.step(number, luck > 0);
   } else if (kind <= 9) {
     if (call !== undefined) world.finish(call);

@@ -1,6 +1,7 @@
 /** A world for a pool: it plays the box, the containers and the clients, by a tape of random decisions, and checks. */
 import type { ContainerState } from "../../../origin-gpu/core/container-states.ts";
 import type { PoolEffect, PoolSettings } from "../../../origin-gpu/core/pool-effects.ts";
+import type { SessionTraits } from "../../../origin-gpu/core/pool-sessions.ts";
 import { Pool } from "../../../origin-gpu/core/pool.ts";
 
 export const SETTINGS: PoolSettings = {
@@ -16,12 +17,21 @@ export const SETTINGS: PoolSettings = {
   maxPendingAsync: 1_000_000,
   givesUpStarts: false,
   canSleep: false,
+  sessionsMove: true,
+  sessionGraceMs: 30_000,
 };
 
 interface WorldCall {
   readonly arrivedAtMs: number;
   readonly accepted: boolean;
   readonly passive: boolean;
+  readonly session: WorldSession | undefined;
+  container: number | undefined;
+}
+
+/** A client's session, as the world sees it: by one key. */
+interface WorldSession {
+  readonly key: string;
   container: number | undefined;
 }
 
@@ -31,6 +41,8 @@ interface WorldContainer {
   /** It asks the box, or holds what it asked for. */
   claim: "none" | "asks" | "holds";
   readonly calls: Set<number>;
+  /** It drains since then, and for this reason. */
+  drains?: { readonly sinceMs: number; readonly by: string };
 }
 
 export class PoolWorld {
@@ -43,6 +55,7 @@ export class PoolWorld {
   refused = 0;
   handedOver: number[] = [];
   retired = false;
+  readonly #sessions = new Map<string, WorldSession>();
   #lastCall = 0;
   #wakesAtMs = Infinity;
 
@@ -52,13 +65,29 @@ export class PoolWorld {
     this.apply(this.pool.tick(0));
   }
 
-  arrive(traits: { asynchronous?: boolean; accepted?: boolean; passive?: boolean } = {}): number {
+  arrive(
+    traits: { asynchronous?: boolean; accepted?: boolean; passive?: boolean } = {},
+    key?: string,
+  ): number {
     this.#lastCall += 1;
     const call = this.#lastCall;
     const { accepted = false, passive = false } = traits;
-    this.calls.set(call, { arrivedAtMs: this.nowMs, accepted, passive, container: undefined });
-    this.apply(this.pool.request(call, this.nowMs, traits));
+    this.calls.set(call, {
+      arrivedAtMs: this.nowMs,
+      accepted,
+      passive,
+      session: key === undefined || key.startsWith("prompt") ? undefined : this.#sessionOf(key),
+      container: undefined,
+    });
+    const session: SessionTraits | undefined = key === undefined ? undefined : { keys: [key] };
+    this.apply(this.pool.request(call, this.nowMs, { ...traits, session }));
     return call;
+  }
+
+  #sessionOf(key: string): WorldSession {
+    const session = this.#sessions.get(key) ?? { key, container: undefined };
+    this.#sessions.set(key, session);
+    return session;
   }
 
   finish(call: number): void {
@@ -137,12 +166,6 @@ export class PoolWorld {
     this.nowMs = endMs;
   }
 
-  /** The oldest of those that wait. */
-  get firstWaiting(): number | undefined {
-    for (const [call, { container }] of this.calls) if (container === undefined) return call;
-    return undefined;
-  }
-
   stateOf(number: number): ContainerState | undefined {
     return this.pool.containers.find((container) => container.number === number)?.state;
   }
@@ -159,15 +182,27 @@ export class PoolWorld {
     } else if (effect.type === "assign") {
       this.#assign(effect.call, effect.container);
     } else if (effect.type === "refuse") {
-      const isAccepted = this.calls.get(effect.call)?.accepted !== false;
-      demand(!isAccepted || this.pool.hasGivenUp, "an accepted call is refused by no other pool");
+      const call = this.calls.get(effect.call);
+      if (effect.code === "session_lost") {
+        demand(!this.settings.sessionsMove, "only a session that may not move is lost");
+        const container = call?.session?.container;
+        demand(container !== undefined && !this.#mustKeep(container), "its container is gone");
+      } else {
+        const isAccepted = call?.accepted !== false;
+        demand(!isAccepted || this.pool.hasGivenUp, "an accepted call is refused by no other pool");
+      }
       this.#forget(effect.call);
       this.refused += 1;
     } else if (effect.type === "hand_over") {
       demand(this.retired, "only a retired pool hands over");
       this.handedOver.push(effect.call);
       this.#forget(effect.call);
-    } else if (effect.type !== "moved" && effect.container !== exited) {
+    } else if (effect.type === "moved") {
+      const container = this.containers.get(effect.container);
+      if (container !== undefined && effect.to === "draining") {
+        container.drains = { sinceMs: this.nowMs, by: effect.by };
+      }
+    } else if (effect.container !== exited) {
       this.#applyToContainer(effect.type, effect.container);
     }
   }
@@ -177,9 +212,42 @@ export class PoolWorld {
     const container = this.containers.get(number);
     demand(known !== undefined && known.container === undefined, "an assigned call waits");
     demand(container?.phase === "serves", "a call is assigned to a container that serves");
-    demand(this.firstWaiting === call, "calls are assigned in the order of their arrival");
+    for (const [older, { container: has }] of this.calls) {
+      if (older === call) break;
+      demand(has !== undefined || !this.#hasPlace(older), "calls are assigned in their order");
+    }
+    const { session } = known;
+    if (session?.container !== undefined && session.container !== number) {
+      demand(this.settings.sessionsMove, "a session that may not move has one container");
+      demand(!this.#mustKeep(session.container), "a session stays at its container");
+    }
+    if (session !== undefined) session.container = number;
     known.container = number;
     container.calls.add(call);
+  }
+
+  /** The container is there for its sessions, for all that the world can see. */
+  #mustKeep(number: number): boolean {
+    const state = this.stateOf(number);
+    const { sinceMs, by } = this.containers.get(number)?.drains ?? { sinceMs: 0, by: "yields" };
+    const isInGrace = by !== "yields" && this.nowMs < sinceMs + this.settings.sessionGraceMs;
+    const isHeld = state === "draining" && isInGrace;
+    // One that starts and has sessions wakes.
+    return state === "ready" || state === "asleep" || state === "starting" || isHeld;
+  }
+
+  /** Whether a call that waits could be assigned. */
+  #hasPlace(call: number): boolean {
+    const own = this.calls.get(call)?.session?.container;
+    const { maxInputs } = this.settings;
+    const isYielding = own !== undefined && this.stateOf(own) === "draining";
+    // Its container may fall asleep: then the call waits until it is awake again.
+    if (isYielding && this.containers.get(own)?.drains?.by === "yields") return false;
+    return this.pool.containers.some(({ number, state, calls }) => {
+      if (calls >= maxInputs) return false;
+      if (own === undefined || !this.#mustKeep(own)) return state === "ready";
+      return own === number && (state === "ready" || state === "draining");
+    });
   }
 
   #applyToContainer(type: string, number: number): void {
@@ -228,13 +296,9 @@ export class PoolWorld {
     demand(present.length <= maxContainers, "there are at most max_containers");
     const { waiting, running } = this.pool.counts;
     demand(waiting + running === this.calls.size, "no call is lost, and none twice");
-    const hasRoom = [...this.containers.values()].some(
-      ({ phase, calls }, index) =>
-        phase === "serves" &&
-        calls.size < maxInputs &&
-        this.stateOf([...this.containers.keys()][index] ?? 0) === "ready",
-    );
-    demand(!(hasRoom && waiting > 0), "no call waits where there is room");
+    for (const [call, { container }] of this.calls) {
+      demand(container !== undefined || !this.#hasPlace(call), "no call waits where there is room");
+    }
   }
 }
 

@@ -180,7 +180,7 @@ test("a retired endpoint ends what runs after its grace, and gives what waits to
   const waiting = new StandInCall("/waiting");
   endpoint.runner(guest, 1).run(waiting.asCall);
   const rerouted: unknown[] = [];
-  await endpoint.retire((...call) => rerouted.push(call));
+  await endpoint.retire((...call) => rerouted.push(call), true);
   expect(rerouted).toEqual([[waiting, "second-name", 1]]);
   expect(waiting.over).toBe(false);
   expect(await running.outcome).toBe("origin_error");

@@ -11,6 +11,7 @@ import {
   type UsedPython,
   type UsePython,
 } from "../../../origin-gpu/containers/container.ts";
+import { SessionTable } from "../../../origin-gpu/core/session-table.ts";
 import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
 import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
 import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
@@ -79,6 +80,7 @@ class GpuBox {
         rollout: isPrepared ? settings.rollout : undefined,
       },
       isProved,
+      sessions: new SessionTable(),
       environment: {},
       usePython,
       ...listening((line) => this.lines.push(line)),

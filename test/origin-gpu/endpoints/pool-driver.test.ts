@@ -6,6 +6,7 @@ import type { Call } from "../../../origin-gpu/calls/call.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { Box } from "../../../origin-gpu/core/box.ts";
 import type { Rollout } from "../../../origin-gpu/core/claims.ts";
+import { SessionTable } from "../../../origin-gpu/core/session-table.ts";
 import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
 import { PoolDriver } from "../../../origin-gpu/endpoints/pool-driver.ts";
 import { claimNeeds, poolSettings } from "../../../origin-gpu/endpoints/pool-settings.ts";
@@ -38,6 +39,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
     identity: { app: "main/shop", functionName: "web", rollout: traits.rollout },
     needs: claimNeeds(settings),
     isProved: traits.isProved ?? false,
+    sessions: new SessionTable(),
     onYields: () => void lines.push("it yields"),
     onStops: () => undefined,
     onDrains: () => undefined,

@@ -5,6 +5,7 @@ import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
 import type { CallStanding } from "../../../origin-gpu/core/service-times.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { Box } from "../../../origin-gpu/core/box.ts";
+import { SessionTable } from "../../../origin-gpu/core/session-table.ts";
 import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
 import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
 import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
@@ -22,6 +23,7 @@ export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; line
     claims: new BoxClaims(new Box()),
     identity: { app: "main/shop", functionName: settings.function, rollout: undefined },
     isProved: false,
+    sessions: new SessionTable(),
     environment: {},
     usePython: plainPython,
     ...listening((line) => lines.push(line)),

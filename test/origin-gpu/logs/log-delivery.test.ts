@@ -25,6 +25,7 @@ function linkTo(logs: ContainerLogs): LinkPair {
     apps: { find: () => undefined, activity: [], ...NO_CONTAINERS },
     logs,
     workspace: "local",
+    box: "gpu-1",
     deployments: undefined,
   });
   return new LinkPair({

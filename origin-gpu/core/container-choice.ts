@@ -1,0 +1,61 @@
+/** Chooses the container of a pool for one call more. Pure. */
+import type { TrackedContainer } from "./pool-containers.ts";
+import type { PoolSettings } from "./pool-effects.ts";
+import type { Session } from "./session-table.ts";
+
+/**
+ * Up to `targetInputs` the fullest one gets a call, so that others fall idle and can end; above that the one with the
+ * fewest calls. The oldest one of several.
+ */
+export function placeForCall(
+  containers: readonly TrackedContainer[],
+  { targetInputs, maxInputs }: PoolSettings,
+): TrackedContainer | undefined {
+  let best: TrackedContainer | undefined;
+  for (const container of containers) {
+    const { state, calls } = container;
+    if (state !== "ready" || calls >= maxInputs) continue;
+    if (best === undefined || isBetter(calls, best.calls, targetInputs)) best = container;
+  }
+  return best;
+}
+
+/**
+ * A session begins at a container with about the fewest sessions, and of those at the one with the fewest calls. One
+ * that is only advised begins where the fewest calls are.
+ */
+export function placeForSession(
+  containers: readonly TrackedContainer[],
+  { isAdvice, isAnonymous }: Session,
+  { maxInputs }: PoolSettings,
+  nowMs: number,
+): TrackedContainer | undefined {
+  const open = containers.filter(({ state, calls }) => state === "ready" && calls < maxInputs);
+  const countOf = ({ sessions, calls }: TrackedContainer): number => {
+    if (isAdvice) return calls;
+    // Nothing says that a client without a key comes back.
+    return isAnonymous ? sessions.all(nowMs) : sessions.lasting;
+  };
+  const most = aboutAsManyAs(Math.min(...open.map(countOf)));
+  const [best] = open
+    .filter((container) => countOf(container) <= most)
+    .toSorted(
+      (one, other) =>
+        one.calls - other.calls ||
+        countOf(one) - countOf(other) ||
+        one.sessions.advised - other.sessions.advised ||
+        one.sessions.all(nowMs) - other.sessions.all(nowMs),
+    );
+  return best;
+}
+
+/** Counts that are nearly the same do not outweigh calls. Up to seven sessions each one counts. */
+function aboutAsManyAs(count: number): number {
+  return count * 1.1 + 0.25;
+}
+
+/** Whether a container with so many calls comes before another one. */
+function isBetter(calls: number, othersCalls: number, targetInputs: number): boolean {
+  if (calls >= targetInputs) return calls < othersCalls;
+  return othersCalls >= targetInputs || calls > othersCalls;
+}
