@@ -12,22 +12,16 @@ import {
 } from "../../../auth/affinity-cookie.ts";
 import { keysOf } from "../../../routing/affinity/request-keys.ts";
 import { type AffinityRules, affinityRules } from "../../../routing/affinity/rules.ts";
-import { holdOf } from "../../../routing/affinity/session-key.ts";
 import { affinityCookieLine, affinityCookieValues } from "../../../routing/affinity-cookie.ts";
-import { homeBox } from "../../../routing/boxes.ts";
 import { networkOf } from "../../../routing/client-network.ts";
 import { callerOf } from "../../../routing/idempotency.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { EndpointSettings } from "../../../routing/wire/messages.ts";
 import type { RequestSession } from "../../../routing/wire/sessions.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
-import type { Snapshot } from "../../contracts/names.ts";
-import type { Unplaced } from "../proxy/candidates.ts";
 import type { CallPlace } from "../proxy/link-client.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
-import { SessionMemory } from "./session-memory.ts";
-
-const memory = new SessionMemory();
+import { cookieKey, orderOfSession, rememberSession, type SessionOrder } from "./session-search.ts";
 
 /** The rules of a snapshot's settings, parsed once. */
 const parsed = new WeakMap<object, { readonly rules: AffinityRules | undefined }>();
@@ -41,9 +35,6 @@ export function affinityOf({ affinity }: EndpointSettings): AffinityRules | unde
   parsed.set(affinity, { rules });
   return rules;
 }
-
-/** How the boxes of a call are ordered for its session. */
-type SessionOrder = Pick<Unplaced, "preferred" | "mayLeavePreferred" | "beginsSession">;
 
 /** The session of one request. */
 export class EdgeSession {
@@ -60,12 +51,13 @@ export class EdgeSession {
     rules: AffinityRules,
     keys: readonly string[],
     claims: AffinityClaims | undefined,
+    order: SessionOrder,
   ) {
     this.#origin = origin;
     this.#rules = rules;
     this.#claims = claims;
     this.head = { keys, ...(claims !== undefined && { container: claims.container }) };
-    this.order = orderFor(origin.snapshot, keys, claims);
+    this.order = order;
   }
 
   /**
@@ -90,7 +82,13 @@ export class EdgeSession {
       cookieId: claims?.id,
       body,
     });
-    return new EdgeSession(origin, rules, keys, claims);
+    return new EdgeSession(
+      origin,
+      rules,
+      keys,
+      claims,
+      await orderOfSession(origin, request, keys, claims),
+    );
   }
 
   /** Whether a call of it may run on this box alone, without a change of the session's place. */
@@ -107,7 +105,7 @@ export class EdgeSession {
     if (session === undefined) return [];
     const { container, state } = session;
     const isElsewhere = state === "moved" || this.order.preferred !== box;
-    if (this.#origin.snapshot.boxes.length > 1) this.#remember(box, isElsewhere);
+    rememberSession(this.#origin.snapshot, this.head.keys, this.#claims, { box, isElsewhere });
     const lines = state === "moved" ? ["postern-session", "moved"] : [];
     if (!this.#rules.usesCookie) return lines;
     const claims = this.#claims;
@@ -132,18 +130,6 @@ export class EdgeSession {
     return { ...status, headers: ["set-cookie", ended] };
   }
 
-  /** A key that is known elsewhere stays there, as at the agent, unless the session itself is elsewhere now. */
-  #remember(box: string, isElsewhere: boolean): void {
-    const endpoint = nameOf(this.#origin.snapshot);
-    const isNew = (key: string): boolean =>
-      isElsewhere || (key !== cookieKey(this.#claims) && memory.boxOf(endpoint, key) === undefined);
-    memory.remember(
-      endpoint,
-      this.head.keys.filter((key) => hasPlace(key) && isNew(key)),
-      box,
-    );
-  }
-
   async #cookieLine(claims: AffinityClaims): Promise<string> {
     const { env, snapshot, client } = this.#origin;
     const value = await signAffinityCookie(await gatewayKeys(env), snapshot, claims);
@@ -163,38 +149,4 @@ async function claimsOf(
     if (claims !== undefined) return claims;
   }
   return undefined;
-}
-
-/** The first key whose box is known leads. */
-function orderFor(
-  snapshot: Snapshot,
-  keys: readonly string[],
-  claims: AffinityClaims | undefined,
-): SessionOrder {
-  const { boxes } = snapshot;
-  if (boxes.length <= 1) return {};
-  const serves = (name: string | undefined): name is string =>
-    boxes.some(({ box }) => box === name);
-  for (const key of keys) {
-    const known = memory.boxOf(nameOf(snapshot), key);
-    if (serves(known)) return { preferred: known };
-    if (key === cookieKey(claims) && serves(claims?.box)) return { preferred: claims.box };
-  }
-  if (keys.some(hasPlace)) return { beginsSession: true };
-  // A cache is as good in any box, and best in one that all isolates agree on.
-  const [advice] = keys;
-  if (advice === undefined) return { beginsSession: true };
-  return { preferred: homeBox(advice, boxes)?.box, mayLeavePreferred: true };
-}
-
-function cookieKey(claims: AffinityClaims | undefined): string | undefined {
-  return claims === undefined ? undefined : `cookie=${claims.id}`;
-}
-
-function hasPlace(key: string): boolean {
-  return holdOf(key) !== "advice";
-}
-
-function nameOf({ workspace, appId, endpoint }: Snapshot): string {
-  return `${workspace}\n${appId}\n${endpoint}`;
 }

@@ -62,6 +62,12 @@ export async function tryCandidates(
   return await new Search(env, call, attemptOn).placed();
 }
 
+/** The box that a call would be tried on first; undefined where there is none. */
+export function leastLoaded(env: Env, call: Unplaced): string | undefined {
+  const [first] = inOrder(env, call);
+  return first?.box;
+}
+
 class Search {
   readonly #env: Env;
   readonly #call: Unplaced;
@@ -80,11 +86,11 @@ class Search {
   }
 
   async placed(): Promise<PlacedAttempt> {
-    for (const box of this.#inOrder()) {
+    for (const box of inOrder(this.#env, this.#call)) {
       const taken = await this.#tryBox(box, this.#mayRefuse(box));
       if (taken !== undefined) return taken;
     }
-    for (const box of this.#order(this.#full, orderForQueue)) {
+    for (const box of order(this.#env, this.#call, this.#full, orderForQueue)) {
       const taken = await this.#tryBox(box, false);
       if (taken !== undefined) return taken;
     }
@@ -95,23 +101,6 @@ class Search {
     return this.#best ?? { attempt: NO_BOX, place: this.#placeOn({ box: "", links: 1 }) };
   }
 
-  #inOrder(): readonly BoxPlace[] {
-    const { boxes, preferred } = this.#call;
-    const ordered = this.#order(boxes, orderForRoom);
-    const own = boxes.find(({ box }) => box === preferred);
-    if (own === undefined || sightingOf(this.#env, this.#call.workspace, own.box).isAway) {
-      return ordered;
-    }
-    return [own, ...ordered.filter(({ box }) => box !== preferred)];
-  }
-
-  #order(boxes: readonly BoxPlace[], by: typeof orderForRoom): readonly BoxPlace[] {
-    if (boxes.length <= 1) return boxes;
-    const { beginsSession } = this.#call;
-    const view = (place: BoxPlace) => viewOf(this.#env, this.#call, place);
-    return by(boxes, view, { random: Math.random, beginsSession });
-  }
-
   #mayRefuse({ box }: BoxPlace): boolean | undefined {
     const { boxes, preferred, mayLeavePreferred = false } = this.#call;
     return boxes.length === 1 ? undefined : mayLeavePreferred || box !== preferred;
@@ -119,7 +108,7 @@ class Search {
 
   /** Tries the links of a box; undefined where the call has to go on. */
   async #tryBox(box: BoxPlace, mayRefuse: boolean | undefined): Promise<PlacedAttempt | undefined> {
-    const { boxes, workspace, preferred } = this.#call;
+    const { boxes, workspace, preferred, mayLeavePreferred = false } = this.#call;
     const place = this.#placeOn(box);
     const sighting = sightingOf(this.#env, workspace, box.box);
     sighting.onTried();
@@ -128,7 +117,8 @@ class Search {
     for (const link of linksOf(box.links)) {
       const { wasUp } = sighting;
       // A session waits for its box where that was there a moment ago.
-      const waits = isOnlyOne || (box.box === preferred && box.links === 1);
+      const isOwn = box.box === preferred && !mayLeavePreferred;
+      const waits = isOnlyOne || (isOwn && box.links === 1);
       const wait = waits ? (wasUp ? "seen" : "lately") : undefined;
       const candidate = { place, link, wait, mayRefuse };
       const attempt = await this.#attempt(candidate);
@@ -180,6 +170,27 @@ class Search {
     const { callId, workspace, share } = this.#call;
     return { callId, workspace, box, links, share };
   }
+}
+
+/** The boxes of a call in the order in which they are tried. */
+function inOrder(env: Env, call: Unplaced): readonly BoxPlace[] {
+  const { workspace, boxes, preferred } = call;
+  const ordered = order(env, call, boxes, orderForRoom);
+  const own = boxes.find(({ box }) => box === preferred);
+  if (own === undefined || sightingOf(env, workspace, own.box).isAway) return ordered;
+  return [own, ...ordered.filter(({ box }) => box !== preferred)];
+}
+
+function order(
+  env: Env,
+  call: Unplaced,
+  boxes: readonly BoxPlace[],
+  by: typeof orderForRoom,
+): readonly BoxPlace[] {
+  if (boxes.length <= 1) return boxes;
+  const { beginsSession } = call;
+  const view = (place: BoxPlace) => viewOf(env, call, place);
+  return by(boxes, view, { random: Math.random, beginsSession });
 }
 
 const NO_BOX = failedAttempt("no_link", {

@@ -38,6 +38,13 @@ async function served(app: string, boxes: readonly string[], rules: string[]): P
   return name;
 }
 
+/** The keys that a box is asked for, and those that it has. */
+interface AskedBox {
+  readonly has?: readonly string[];
+  /** Boxes by the first key of a claim that came before. */
+  readonly claims?: Map<string, string>;
+}
+
 /** A box that responds with its own name, from the container that `session` says. */
 async function containing(
   box: string,
@@ -45,9 +52,11 @@ async function containing(
     container: `ct-${box.length}`,
     state: "new",
   }),
+  { has = [], claims = new Map() }: AskedBox = {},
 ) {
   const opened: RequestHead[] = [];
   const bodies: number[] = [];
+  const asked: string[] = [];
   const agent = await connectAgent(box, {
     open: (stream, head, body, end) => {
       opened.push(head);
@@ -70,8 +79,24 @@ async function containing(
         },
       };
     },
+    operate: (stream, { operation, parameters }) => {
+      asked.push(operation);
+      const { keys, box: wanted = "" } = parameters as { keys: string[]; box?: string };
+      const [first = ""] = keys;
+      if (operation === "claimSession" && !claims.has(first)) claims.set(first, wanted);
+      const answer =
+        operation === "claimSession"
+          ? { box: claims.get(first) }
+          : { found: keys.some((key) => has.includes(key)) };
+      stream.sendHead(
+        JSON.stringify({ status: 200, headers: [] }),
+        [encoder.encode(JSON.stringify(answer))],
+        true,
+      );
+      return {};
+    },
   });
-  return { opened, bodies, close: () => agent.close() };
+  return { opened, bodies, asked, close: () => agent.close() };
 }
 
 /** The value of the cookie that a response sets. */
@@ -284,6 +309,76 @@ describe("on several boxes a session goes to its own", () => {
       seen.add(box);
     }
     expect(seen.size).toBeGreaterThan(1);
+  });
+});
+
+describe("on several boxes a session that this isolate does not know", () => {
+  const boxes = (app: string): string[] => [1, 2, 3].map((number) => `${app}-${number}`);
+
+  test("is on the box that says so, which is asked once", async () => {
+    const name = await served("asked", boxes("asked"), ["query:s"]);
+    const asked = [];
+    for (const box of boxes("asked")) {
+      const has = box === "asked-2" ? ["query:s=1"] : [];
+      asked.push((await containing(box, undefined, { has })).asked);
+    }
+    for (let turn = 0; turn < 8; turn += 1) {
+      expect(await (await ask(name, "/?s=1")).text()).toBe("asked-2");
+    }
+    expect(asked).toEqual([["findSession"], ["findSession"], ["findSession"]]);
+  });
+
+  test("is on the box that has its container rather than on one that has a file of it", async () => {
+    const name = await served("file", boxes("file"), ["gradio"]);
+    const folder = "0f".repeat(32);
+    const keys = new Map([
+      ["file-1", [`file=${folder}`]],
+      ["file-3", ["session_hash=h"]],
+    ]);
+    for (const box of boxes("file")) {
+      await containing(box, undefined, { has: keys.get(box) ?? [] });
+    }
+    const target = `/file=/tmp/gradio/${folder}/cat.png`;
+    expect(await (await ask(name, `${target}?session_hash=h`)).text()).toBe("file-3");
+    expect(await (await ask(name, target)).text()).toBe("file-1");
+  });
+
+  test("and that none of them has is claimed at its home: whoever claims first places it", async () => {
+    const name = await served("claimed", boxes("claimed"), ["query:s"]);
+    const claims = new Map(Array.from({ length: 9 }, (_, s) => [`query:s=${s}`, "claimed-3"]));
+    for (const box of boxes("claimed")) await containing(box, undefined, { claims });
+    for (let s = 0; s < 9; s += 1) {
+      expect(await (await ask(name, `/?s=${s}`)).text()).toBe("claimed-3");
+    }
+  });
+
+  test("has one box, though its first requests come at once", async () => {
+    const name = await served("at-once", boxes("at-once"), ["query:s"]);
+    const claims = new Map<string, string>();
+    for (const box of boxes("at-once")) await containing(box, undefined, { claims });
+    const answers = await Promise.all(
+      Array.from({ length: 24 }, async (_, turn) => [
+        turn % 4,
+        await (await ask(name, `/?s=${turn % 4}`)).text(),
+      ]),
+    );
+    expect(new Set(answers.map(String)).size).toBe(4);
+  });
+
+  test("is placed where it can be, when its boxes do not say", async () => {
+    const name = await served("silent", boxes("silent"), ["query:s"]);
+    const agent = await connectAgent("silent-2", {
+      open: (stream) => {
+        stream.sendHead(JSON.stringify({ status: 200, headers: [] }), [encoder.encode("ok")], true);
+        return {};
+      },
+      operate: (stream) => {
+        stream.refuse({ code: "not_supported", detail: "an older agent" });
+        return {};
+      },
+    });
+    expect(await (await ask(name, "/?s=1")).text()).toBe("ok");
+    agent.close();
   });
 });
 
