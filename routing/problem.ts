@@ -11,8 +11,8 @@ export interface ProblemOptions {
   accept: string | null;
   /** Instead of the row's. */
   status?: number | undefined;
-  /** Seconds after which trying again makes sense, instead of the row's default. */
-  retryAfter?: number | undefined;
+  /** Seconds after which trying again makes sense, instead of the row's default; null: no time helps. */
+  retryAfter?: number | null | undefined;
   /** More members of the problem document, for programs; the other shapes leave them out. */
   members?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -40,11 +40,11 @@ export function problem(code: ErrorCode, detail: string, options: ProblemOptions
   };
   const challenge = CHALLENGES[code];
   if (challenge !== undefined) headers["www-authenticate"] = challenge;
-  const retryAfter = options.retryAfter ?? retryAfterS;
+  const { retryAfter = retryAfterS ?? null } = options;
   // RFC 9110, 10.2.3: whole seconds.
-  if (retryAfter !== undefined) headers["retry-after"] = `${Math.max(0, Math.ceil(retryAfter))}`;
+  if (retryAfter !== null) headers["retry-after"] = `${Math.max(0, Math.ceil(retryAfter))}`;
   // The OpenAI and Anthropic clients repeat a POST after 408, 409, 429 and 5xx unless told so.
-  if (mayHaveRun) headers["x-should-retry"] = "false";
+  if (mayHaveRun || options.retryAfter === null) headers["x-should-retry"] = "false";
   const body = shape.body({
     code,
     status,

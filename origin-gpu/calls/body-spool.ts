@@ -15,6 +15,7 @@ import {
   removeFile,
   writeAll,
 } from "./store/files.ts";
+import { RoomPace } from "./room-pace.ts";
 
 /** Larger bodies are on the disk. */
 const MEMORY_BYTES = 4 * KIB;
@@ -23,6 +24,11 @@ const MEMORY_BYTES = 4 * KIB;
 const TOTAL_MEMORY_BYTES = 256 * MIB;
 
 const READ_BYTES = 64 * KIB;
+
+const ROOM_TAKEN = "the bodies of waiting calls take all the room that they may";
+
+/** A full disk tells nothing of when it will have room. */
+const DISK_RETRY_S = 10;
 
 const FILE_NAME = /^\d+\.body$/;
 
@@ -35,7 +41,15 @@ export interface BodySpoolsOptions {
 }
 
 /** There is no room for a body: 429 `queue_full`. */
-export class BodySpoolFullError extends Error {}
+export class BodySpoolFullError extends Error {
+  /** Whole seconds after which there may be. */
+  readonly retryAfterS: number;
+
+  constructor(message: string, retryAfterS: number, options?: ErrorOptions) {
+    super(message, options);
+    this.retryAfterS = retryAfterS;
+  }
+}
 
 /** The body broke off, or its call is over. */
 export class BodyGoneError extends Error {}
@@ -45,6 +59,7 @@ export class BodySpools {
   readonly #directory: string;
   readonly #limitBytes: number;
   readonly #totalMemoryBytes: number;
+  readonly #pace = new RoomPace();
   #usedBytes = 0;
   #memoryBytes = 0;
   #lastFile = 0;
@@ -85,14 +100,17 @@ export class BodySpools {
 
   /** @throws BodySpoolFullError */
   take(bytes: number): void {
-    if (this.#usedBytes + bytes > this.#limitBytes) {
-      throw new BodySpoolFullError("the bodies of waiting calls take all the room that they may");
+    const missingBytes = this.#usedBytes + bytes - this.#limitBytes;
+    if (missingBytes > 0) {
+      const retryAfterS = this.#pace.retryAfterS(missingBytes, performance.now());
+      throw new BodySpoolFullError(ROOM_TAKEN, retryAfterS);
     }
     this.#usedBytes += bytes;
   }
 
   giveBack(bytes: number): void {
     this.#usedBytes -= bytes;
+    this.#pace.onFreed(bytes);
   }
 
   /** @returns whether a body may stay in memory with so many bytes more */
@@ -232,7 +250,7 @@ export class BodySpool {
       this.#handle ??= await this.#spools.files.open(this.#path, "wx", PRIVATE_FILE_MODE);
       await writeAll(this.#handle, part, this.#bytes);
     } catch (error) {
-      throw new BodySpoolFullError("the body cannot be stored", { cause: error });
+      throw new BodySpoolFullError("the body cannot be stored", DISK_RETRY_S, { cause: error });
     }
     this.#bytes += part.length;
   }

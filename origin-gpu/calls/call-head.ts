@@ -28,13 +28,13 @@ export class CallHead {
     return this.#value;
   }
 
-  /** Counts the head of a call that waits. @returns false where waiting heads have no room */
-  count(): boolean {
-    if (this.#countedBytes > 0) return true;
+  /** Counts the head of a call that waits. @returns the seconds until it may, where waiting heads have no room */
+  count(): number | undefined {
+    if (this.#countedBytes > 0) return undefined;
     const bytes = sizeOf(this.value);
-    if (!this.#budget.take(bytes)) return false;
+    if (!this.#budget.take(bytes)) return this.#budget.retryAfterS(bytes, performance.now());
     this.#countedBytes = bytes;
-    return true;
+    return undefined;
   }
 
   /** The call does not wait any longer. */

@@ -363,14 +363,15 @@ export class Call implements RespondingCall {
 
   /**
    * Counts the head of a call that has to wait, and packs it.
-   * @returns false where waiting heads have no room
+   * @returns the seconds until it may wait, where waiting heads have no room
    */
-  park(): boolean {
-    if (this.#over) return true;
-    if (!this.#head.count()) return false;
+  park(): number | undefined {
+    if (this.#over) return undefined;
+    const retryAfterS = this.#head.count();
+    if (retryAfterS !== undefined) return retryAfterS;
     this.#packLater(false);
     if (this.#response instanceof StoredResponse) void this.secure();
-    return true;
+    return undefined;
   }
 
   shrink(): void {

@@ -4,12 +4,14 @@
  * the queue full. Pure.
  */
 import { MIB } from "../../base/units.ts";
+import { RoomPace } from "./room-pace.ts";
 
 /** 250,000 calls with heads of 1 KiB, or 4,000 with the largest ones. */
 const WAITING_HEADS_BYTES = 256 * MIB;
 
 export class HeadBudget {
   readonly #limitBytes: number;
+  readonly #pace = new RoomPace();
   #usedBytes = 0;
 
   constructor(limitBytes = WAITING_HEADS_BYTES) {
@@ -30,5 +32,11 @@ export class HeadBudget {
 
   giveBack(bytes: number): void {
     this.#usedBytes -= bytes;
+    this.#pace.onFreed(bytes);
+  }
+
+  /** Whole seconds after which a head that was refused may find room. */
+  retryAfterS(bytes: number, nowMs: number): number {
+    return this.#pace.retryAfterS(this.#usedBytes + bytes - this.#limitBytes, nowMs);
   }
 }

@@ -22,8 +22,9 @@ export function failureOfRefusal(
   { code, retryAfterS }: PoolRefusal,
   functionName: string,
 ): Failure {
-  // No time helps.
-  if (code === "gave_up") return { code: "starting_failed", detail: DETAILS[code]() };
+  if (code === "gave_up") {
+    return { code: "starting_failed", detail: DETAILS[code](), retryAfter: null };
+  }
   if (code === "session_lost") return { code, detail: DETAILS[code]() };
   return { code, detail: DETAILS[code](functionName), retryAfter: retryAfterS };
 }

@@ -12,10 +12,11 @@ const SMALL_BODY_BYTES = 4 * KIB;
  * @param bodies where its body goes; without it the body waits in its window
  */
 export function parkCall(call: Call, bodies: BodySpools | undefined): void {
-  if (call.park()) void takeBody(call, bodies);
+  const retryAfter = call.park();
+  if (retryAfter === undefined) void takeBody(call, bodies);
   else {
     const detail = "the heads of waiting calls take all the room that they may";
-    call.fail({ code: "queue_full", detail, retryAfter: 1 });
+    call.fail({ code: "queue_full", detail, retryAfter });
   }
 }
 
@@ -54,6 +55,6 @@ async function drain(call: Call, spool: BodySpool): Promise<void> {
   }
 }
 
-function refuse(call: Call, { message: detail }: BodySpoolFullError): void {
-  call.fail({ code: "queue_full", detail, retryAfter: 10 });
+function refuse(call: Call, { message: detail, retryAfterS }: BodySpoolFullError): void {
+  call.fail({ code: "queue_full", detail, retryAfter: retryAfterS });
 }

@@ -132,8 +132,8 @@ const FAILURE = z
       .string()
       .catch("")
       .transform((detail) => detail.slice(0, MAX_DETAIL_CHARACTERS)),
-    /** Seconds after which trying again makes sense. */
-    retryAfter: DURATION.max(MAX_RETRY_AFTER_S).optional().catch(undefined),
+    /** Seconds after which trying again makes sense; null: no time helps. */
+    retryAfter: DURATION.max(MAX_RETRY_AFTER_S).nullish().catch(undefined),
     /**
      * With `call_lost` in answer to ATTACH: milliseconds since all links of this incarnation were welcomed. A
      * call that was opened later can only have gone to this incarnation, which does not know it, so it may be
@@ -173,8 +173,8 @@ export type DeferredCall = z.output<typeof DEFERRED_CALL>;
 export interface Failure {
   code: ErrorCode;
   detail: string;
-  /** Seconds after which trying again makes sense. */
-  retryAfter?: number;
+  /** Seconds after which trying again makes sense, instead of the code's own; null: no time helps. */
+  retryAfter?: number | null;
   /** With `call_lost` in answer to ATTACH; see FAILURE. */
   knownSinceMs?: number;
   /** With a refusal for want of room; see FAILURE. */

@@ -17,6 +17,8 @@ test("is a crash loop at first, and is given up then; both are said", async () =
   const refused = await ask();
   expect(refused.status).toBe(503);
   expect(refused.text).toContain("it failed too often and is not started any more");
+  expect(refused.headers["retry-after"]).toBeUndefined();
+  expect(refused.headers["x-should-retry"]).toBe("false");
   expect(agent.stderr).toMatch(/crash loop, 3 failures in a row/);
   expect(agent.stderr).toMatch(/given up after 6 failures in a row/);
 }, 90_000);

@@ -113,6 +113,12 @@ describe("a problem", () => {
     expect([after(1), after(0.2), after(0), after(-3)]).toEqual(["1", "1", "0", "0"]);
   });
 
+  it("says of what no time helps that it is not to be repeated, and names no time", () => {
+    const { headers } = problem("starting_failed", "", { accept: null, retryAfter: null });
+    expect(headers["retry-after"]).toBeUndefined();
+    expect(headers["x-should-retry"]).toBe("false");
+  });
+
   it("says when to come back by the table, where the failure names no time", () => {
     const after = (code: ErrorCode) => problem(code, "", { accept: null }).headers["retry-after"];
     expect(after("queue_full")).toBe("1");

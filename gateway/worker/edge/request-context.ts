@@ -63,9 +63,9 @@ export class RequestContext {
 
   /**
    * Builds the gateway's own response to a request that it refuses.
-   * @param retryAfter seconds after which trying again makes sense, instead of the code's default
+   * @param retryAfter seconds after which trying again makes sense, instead of the code's default; null: no time helps
    */
-  refuse(code: ErrorCode, detail: string, retryAfter?: number): Response {
+  refuse(code: ErrorCode, detail: string, retryAfter?: number | null): Response {
     return this.#refuse(code, detail, { retryAfter });
   }
 

@@ -74,7 +74,7 @@ export class StandInCall {
   whenSettled(callback: (how: Settlement) => void): void {
     this.#onSettled = callback;
   }
-  park = (): boolean => true;
+  park = (): number | undefined => undefined;
   start = (): void => undefined;
   recordStart: () => Promise<RecordedStart> | undefined = () => undefined;
   append(bytes: Uint8Array): void {

@@ -17,5 +17,6 @@ test("a container that is not started any more is no matter of time", () => {
   expect(failure).toEqual({
     code: "starting_failed",
     detail: "it failed too often and is not started any more; the box's log says why",
+    retryAfter: null,
   });
 });

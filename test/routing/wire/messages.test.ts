@@ -230,13 +230,15 @@ describe("what it must not say", () => {
   );
 
   test("a failure's numbers are numbers that a header can carry, or are left out", () => {
-    for (const value of ["5", -1, null, 3601]) {
+    for (const value of ["5", -1, true, 3601]) {
       const { retryAfter, knownSinceMs } = parseFailure(
         JSON.stringify({ code: "no_origin", detail: "", retryAfter: value, knownSinceMs: value }),
       );
       expect(retryAfter).toBeUndefined();
       expect(knownSinceMs).toBe(value === 3601 ? 3601 : undefined);
     }
+    // It says that no time helps.
+    expect(parseFailure('{"code":"starting_failed","retryAfter":null}').retryAfter).toBeNull();
     expect(parseFailure("{}")).toEqual({ code: "origin_error", detail: "" });
     expect(parseFailure('{"code":"no_origin","retryAfter":1e999}').retryAfter).toBeUndefined();
   });
