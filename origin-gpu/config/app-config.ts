@@ -95,6 +95,8 @@ export interface EndpointConfig {
   readonly resultTtl: number;
   /** How requests of a session find their container; absent: they have none. */
   readonly affinity?: NonNullable<EndpointSettings["affinity"]>;
+  /** Answers where no box takes a request. */
+  readonly fallback?: NonNullable<EndpointSettings["fallback"]>;
   /** Which pages of other origins may call; `true`: every one. */
   readonly cors: NonNullable<EndpointSettings["cors"]>;
   /** Asked for readiness; without one, accepting a connection is enough. */

@@ -53,10 +53,25 @@ function resolveEndpoint(
     resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
     retries: resolveRetries(table.retries ?? 0),
     cors: resolveCors(table.cors ?? false),
+    ...optional("fallback", table.fallback && resolveFallback(table.fallback)),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
     websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,
     ...resolvePool(owner, appDirectory),
+  };
+}
+
+function resolveFallback({
+  url,
+  headers,
+  secrets,
+  models,
+}: NonNullable<EndpointTable["fallback"]>) {
+  return {
+    url,
+    ...optional("headers", headers),
+    ...optional("secrets", secrets),
+    ...optional("models", models),
   };
 }
 

@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { DAY_S } from "../../base/units.ts";
 import { type ErrorCode, isErrorCode } from "./errors.ts";
+import { FALLBACK } from "./fallback.ts";
 import { ProtocolError } from "./frames.ts";
 import { MAX_LINKS } from "./limits.ts";
 import { POOL_LOAD, type PoolLoad } from "./pool-load.ts";
@@ -56,6 +57,7 @@ export const ENDPOINT_SETTINGS = z.object({
   cors: z.union([z.boolean(), CORS_TABLE]).exactOptional(),
   /** Absent: requests have no sessions. */
   affinity: AFFINITY_TABLE.exactOptional(),
+  fallback: FALLBACK.exactOptional(),
 });
 
 const ENDPOINT_ANNOUNCEMENT = z.object({

@@ -35,9 +35,12 @@ export interface SecretMethods {
   listSecrets(environment: string, page: PageRequest): Promise<Result<Page<SecretInfo>, Refusal>>;
   putSecret(chosen: NewSecret, by: string): Promise<Result<SecretInfo, Refusal>>;
   deleteSecret(environment: string, name: string): Result<undefined, Refusal>;
-  /** Secrets for a box that announces an app of the environment; undefined for another box. */
+  /**
+   * Secrets for a box that announces an app of the environment; undefined for another box.
+   * @param box undefined: the edge asks, for an endpoint's fallback (routing/fallback.ts)
+   */
   secretsOfBox(
-    box: string,
+    box: string | undefined,
     environment: string,
     names: readonly string[],
   ): Promise<ReadSecrets | undefined>;

@@ -286,11 +286,11 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   }
 
   async secretsOfBox(
-    box: string,
+    box: string | undefined,
     environment: string,
     names: readonly string[],
   ): Promise<ReadSecrets | undefined> {
-    if (!this.#control.announces(box, environment)) return undefined;
+    if (box !== undefined && !this.#control.announces(box, environment)) return undefined;
     return await this.#secrets.read(environment, names);
   }
 

@@ -155,6 +155,7 @@ export async function outgoingCall(
     ...(read !== undefined && { readBody: handedOnce(read) }),
     terms: { method: head.method, isKeyed, isDurable: isAsync },
     connection,
+    hasFallback: snapshot.settings.fallback !== undefined,
     // A call that is durable from its first byte on waits for the journal in any case.
     mayBeLocal: !isKeyed && !isAsync,
   };

@@ -19,6 +19,7 @@ import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
+import { fallBack } from "./fallback.ts";
 import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
@@ -108,8 +109,15 @@ export async function serve(
   }
   const outgoing = await outgoingCall(context, origin, connection);
   if (!outgoing.ok) return await fail(origin, context, outgoing.error);
-  const answer = await proxyRequest(env, outgoing.value.call, outgoing.value.patienceMs);
-  return await respond(context, origin, answer);
+  const { call, patienceMs } = outgoing.value;
+  const answer = await proxyRequest(env, call, patienceMs);
+  const outside = await fallBack(origin, call, answer, patienceMs);
+  context.isFromFallback = outside !== undefined;
+  return await respond(
+    context,
+    origin,
+    outside === undefined ? answer : { ...answer, attempt: outside },
+  );
 }
 
 /** Builds the client's response from what came of its call. */

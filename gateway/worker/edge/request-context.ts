@@ -34,6 +34,8 @@ export class RequestContext {
   hasLeft = false;
   /** Where the endpoint has affinity. */
   session: EdgeSession | undefined;
+  /** The endpoint's fallback has answered, and no box. */
+  isFromFallback = false;
   #requestId: string | undefined;
   #stopWaiting: Uncount | undefined;
 
@@ -151,6 +153,7 @@ export class RequestContext {
     const { requestId, callId, routeMs, authMs } = this;
     if (callId === undefined) headers.set("x-request-id", requestId);
     else addOwnHeaders(headers, { requestId, callId, routeMs, authMs }, timing);
+    if (this.isFromFallback) headers.set("postern-fallback", "1");
     return headers;
   }
 }

@@ -40,6 +40,8 @@ export interface OutgoingCall extends Unplaced {
   readonly terms: ResendTerms;
   /** The client's connection, where the runner watches it (contracts/watched-calls.ts). */
   readonly connection?: () => string | undefined;
+  /** Its body is not given away to a link that may not be there: somebody else may answer it. */
+  readonly hasFallback?: boolean;
   /** It may go to its object by memory (contracts/local-queue.ts). */
   readonly mayBeLocal?: boolean;
 }

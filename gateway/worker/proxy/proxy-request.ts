@@ -17,12 +17,18 @@ import { askRoom } from "./ask-room.ts";
 import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
 import { attach, type AttachOptions, type CallPlace } from "./link-client.ts";
 import { isHere, type Opening, type OutgoingCall, openOn } from "./open-on-link.ts";
-import { BODY_BROKE_OFF, requestBody } from "./request-body.ts";
+import { BODY_BROKE_OFF, type OutgoingBody, requestBody } from "./request-body.ts";
 import { resumableBody } from "./resumable-body.ts";
 import { retriesOf } from "./sightings.ts";
 
 /** Pauses before a call is opened once more. One that reached no agent after the last of them never will. */
 const REOPEN_PAUSES_MS: readonly number[] = [100, 200, 400, 800, 1_600];
+
+/** An attempt to serve a call. */
+export interface UnsentAttempt extends PlacedAttempt {
+  /** The request's body, where it failed and nobody has been given the body. */
+  readonly unsent?: OutgoingBody | undefined;
+}
 
 /**
  * Runs a call and returns what came of it. A failure means that no byte of a response exists.
@@ -34,7 +40,7 @@ export async function proxyRequest(
   call: OutgoingCall,
   patienceMs: number,
   pause: (milliseconds: number) => Promise<void> = (milliseconds) => scheduler.wait(milliseconds),
-): Promise<PlacedAttempt> {
+): Promise<UnsentAttempt> {
   const opening: Opening = { env, call, body: null, patienceMs, openedAt: 0 };
   try {
     opening.body = call.readBody?.() ?? (await requestBody(call.request, requestTimeoutMs(env)));
@@ -56,7 +62,11 @@ export async function proxyRequest(
     await watching(call, () => pause(pauseMs));
     placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
   }
-  return { ...placed, attempt: resumed(env, placed, 0) };
+  return { ...placed, attempt: resumed(env, placed, 0), unsent: unsentBody(opening) };
+}
+
+function unsentBody({ body }: Opening): OutgoingBody | undefined {
+  return body === "parked" ? undefined : body;
 }
 
 /**
@@ -168,13 +178,14 @@ async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
   const { env, body } = opening;
   const hasOtherLinks = call.boxes.length > 1 || (call.boxes[0]?.links ?? 1) > 1;
   // A body that streams is given away with the first try: a link that is not there must not have it.
-  if (!(body instanceof ReadableStream) || !hasOtherLinks) {
+  const { hasFallback = false } = opening.call;
+  if (!(body instanceof ReadableStream) || !(hasOtherLinks || hasFallback)) {
     return await tryCandidates(env, call, (candidate) => openOn(opening, candidate));
   }
   let isGiven = false;
   return await tryCandidates(env, call, async (candidate) => {
     if (isGiven) return failed("upload_interrupted", "the box refused the request");
-    const refused = await refusedBefore(env, candidate);
+    const refused = await refusedBefore(env, candidate, hasFallback);
     if (refused !== undefined) return refused;
     isGiven = true;
     const attempt = await openOn(opening, {
@@ -189,11 +200,15 @@ async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
 }
 
 /** The attempt that a call would have failed with on this link; undefined where it may be given the call's body. */
-async function refusedBefore(env: Env, candidate: Candidate): Promise<Attempt | undefined> {
+async function refusedBefore(
+  env: Env,
+  candidate: Candidate,
+  hasFallback: boolean,
+): Promise<Attempt | undefined> {
   const { place, link, wait, mayRefuse } = candidate;
   if (mayRefuse !== undefined) return await askRoom(env, candidate);
   // It is the last one, which is waited for.
-  if (wait !== undefined) return undefined;
+  if (wait !== undefined && !hasFallback) return undefined;
   const isUp = await isLinkUp(env, place.workspace, { box: place.box, link });
   return isUp ? undefined : NOT_CONNECTED;
 }

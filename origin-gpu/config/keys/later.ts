@@ -1,7 +1,7 @@
 /** The keys that have their place and no effect yet. They are refused, so that nobody counts on them. */
 import * as z from "zod";
 import { boolean, either, httpUrl, integer, list, oneOf, table, tableOf, text } from "../values.ts";
-import { later, nonEmptyText, headerName } from "./key.ts";
+import { later, nonEmptyText } from "./key.ts";
 
 const rate = () =>
   text(
@@ -55,20 +55,6 @@ export const LATER_KEYS = {
     {
       meaning: "Query parameters that select containers of their own.",
       example: '{ root = { type = "str" } }',
-    },
-  ),
-  fallback: later(
-    table({
-      url: httpUrl(),
-      headers: tableOf(
-        headerName(),
-        z.string(),
-        "must be a table of header names and values",
-      ).optional(),
-    }),
-    {
-      meaning: "A URL that takes over when no box has room.",
-      example: '{ url = "https://example.com" }',
     },
   ),
   rate_limit: later(rate(), {

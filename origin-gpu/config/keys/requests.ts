@@ -1,17 +1,20 @@
 /** The keys of the requests that an endpoint gets. */
 import * as z from "zod";
 import { AFFINITY_WORD, MAX_AFFINITY_WORDS } from "../../../routing/affinity/rules.ts";
+import { isFallbackUrl } from "../../../routing/wire/fallback.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../../routing/wire/limits.ts";
 import {
   boolean,
   either,
   integer,
   list,
+  name,
   number,
   oneOf,
   path,
   seconds,
   table,
+  tableOf,
   text,
 } from "../values.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
@@ -19,6 +22,9 @@ import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 const AFFINITY =
   'must be "none", "cookie", "header:NAME", "query:NAME", "client-ip", "learned:header:NAME", ' +
   '"learned:cookie:NAME", "learned:json:NAME", "gradio", "mcp", "socket.io", "streamlit", "jupyter", "llm"';
+
+const FALLBACK_URL =
+  'must be an https URL with a public name and without a query, such as "https://api.example.com"';
 
 const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
@@ -58,6 +64,29 @@ export const REQUEST_KEYS = {
       "Paths of health checkers and browsers' icons. While no container is ready the box answers GET and HEAD there with 204, and starts none. A `*` at the end of a path stands for the rest.",
     example: '["/favicon.ico", "/health"]',
   }),
+  fallback: available(
+    table({
+      url: z.string({ error: FALLBACK_URL }).refine(isFallbackUrl, { error: FALLBACK_URL }),
+      headers: tableOf(
+        headerName(),
+        z.string(),
+        "must be a table of header names and values",
+      ).optional(),
+      secrets: list(name(), "must be a list of names of secrets").optional(),
+      models: tableOf(
+        z.string(),
+        z.string(),
+        'must be a table of model names, such as { "my-model" = "their-model" }',
+      ).optional(),
+    }),
+    {
+      default: "none",
+      meaning:
+        "A server elsewhere that answers where no box takes a request. Its response has the header `Postern-Fallback`. `headers` are added, with `$NAME` for variables of `secrets`, and `models` renames the `model` of a JSON body. [Several boxes](balancing.md#fallback) has the rules.",
+      example:
+        '{ url = "https://api.example.com", headers = { authorization = "Bearer $API_KEY" }, secrets = ["example"] }',
+    },
+  ),
   max_pending_async: available(integer(0, 10_000_000), {
     default: "`1000000`",
     meaning:

@@ -104,6 +104,7 @@ describe("a right file", () => {
       scaledown_window = 1200
       keeps_awake = { paths = ["/queue/*"], websockets = false }
       probe_paths = ["/favicon.ico", "/health/*"]
+      fallback = { url = "https://a.example", headers = { X-A = "$KEY" }, secrets = ["a"], models = { b = "c" } }
       rollout = "replace"
       gpus = ["H100:2", "A100-80GB", "any:4"]
       sleep = [{ post = "/sleep?level=2" }]
@@ -149,6 +150,12 @@ describe("a right file", () => {
       scaledownWindow: 1200,
       keepsAwake: { websockets: false, exceptPaths: ["/queue/*"] },
       probePaths: ["/favicon.ico", "/health/*"],
+      fallback: {
+        url: "https://a.example",
+        headers: { "X-A": "$KEY" },
+        secrets: ["a"],
+        models: { b: "c" },
+      },
       rollout: "replace",
       gpus: [{ kind: "H100", count: 2 }, { kind: "A100-80GB", count: 1 }, { count: 4 }],
       sleep: [{ method: "POST", path: "/sleep?level=2", headers: {} }],
@@ -202,6 +209,7 @@ describe("a right file", () => {
     ['gpu_memory = "20GiB"', { gpuMemory: 21_474_836_480 }],
     ['gpu_memory = "0.5 GiB"', { gpuMemory: 536_870_912 }],
     ['gpu_memory = "512MiB"\ngpus = 0', { gpuMemory: 536_870_912 }],
+    ['fallback = { url = "https://a.example/v1" }', { fallback: { url: "https://a.example/v1" } }],
     ['probe_paths = ["/favicon.ico"]', { probePaths: ["/favicon.ico"] }],
     ["keeps_awake = false", { keepsAwake: { websockets: false, exceptPaths: [] } }],
     ['keeps_awake = { paths = ["/a"] }', { keepsAwake: { websockets: true, exceptPaths: ["/a"] } }],
@@ -721,7 +729,6 @@ describe("what has no effect yet", () => {
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     batch: "{ max_batch_size = 16, wait_ms = 20 }",
     parameters: '{ root = { type = "str", default = "." } }',
-    fallback: '{ url = "https://a.example", headers = {} }',
     rate_limit: '"50/5"',
   };
   const unsupported = Object.entries(ENDPOINT_KEYS)
