@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { GIB } from "../base/units.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { type DeploymentFiles, openDeploymentFiles } from "./apps/deployed-apps.ts";
+import { GradioDirectories } from "./apps/gradio-directories.ts";
 import { BodySpools } from "./calls/body-spool.ts";
 import { ProcessRecords } from "./containers/process-records.ts";
 import { ContainerLogs } from "./logs/container-logs.ts";
@@ -18,6 +19,7 @@ export interface AgentFiles {
   readonly deployed?: DeploymentFiles | undefined;
   readonly logs: ContainerLogs;
   readonly records?: ProcessRecords;
+  readonly gradio?: GradioDirectories;
 }
 
 /** Without a state directory logs are in memory, and nothing else is kept. */
@@ -36,6 +38,7 @@ export async function openAgentFiles({
     deployed:
       acceptsAssignments === true ? await openDeploymentFiles(directory, appUser) : undefined,
     logs: await ContainerLogs.open(join(directory, "logs"), observer),
+    gradio: new GradioDirectories(directory, appUser),
     records: await ProcessRecords.open({
       directory: join(directory, "containers"),
       notice: observer.notice,

@@ -40,6 +40,7 @@ export class AppRuntimes {
     this.#apps.delete(key);
     this.#leaving.add(app);
     await app.stop();
+    if (!this.#apps.has(key)) await this.#services.gradio?.remove(key);
     this.#leaving.delete(app);
   }
 

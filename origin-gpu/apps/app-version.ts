@@ -14,6 +14,7 @@ import type { ContainerDescription } from "../../routing/wire/container-descript
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import { Endpoint, type PoolActivity } from "../endpoints/endpoint.ts";
 import type { EndpointOptions } from "../endpoints/endpoint-options.ts";
+import type { GradioDirectories } from "./gradio-directories.ts";
 import type { PoolLeases } from "./pool-leases.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
@@ -43,6 +44,8 @@ export interface BoxServices extends Pick<
   readonly observer: Observer;
   /** Shares pools with other boxes; absent where no app is deployed to this one. */
   readonly leases?: Pick<PoolLeases, "join">;
+  /** Absent where the agent keeps nothing. */
+  readonly gradio?: GradioDirectories | undefined;
   /** Without them no line of a container is kept. */
   readonly logs?: ContainerLogs;
   /** Called when a version of an app begins to take calls. */
@@ -87,7 +90,7 @@ export class AppVersion {
 
   constructor(
     description: VersionDescription,
-    { onServing: _onServing, logs, leases, ...services }: BoxServices,
+    { onServing: _onServing, logs, leases, gradio, ...services }: BoxServices,
     {
       isProved = false,
       isPrepared = false,
@@ -106,11 +109,13 @@ export class AppVersion {
         .filter(({ containersOf }) => containersOf === name)
         .map((guest) => guest.function)
         .slice(0, MOST_LOGGED_GUESTS);
+      const files = gradio?.open(`${environment}/${app}`, settings);
       const endpoint = new Endpoint({
         ...services,
+        files,
         settings,
         scaling: scaling[name],
-        environment: containerVariables(description, name),
+        environment: { ...containerVariables(description, name), ...files?.variables },
         source: `${logName}${name}`,
         beginLog: (container) =>
           logs?.begin({ container, environment, app, function: name, guests, version }),

@@ -15,6 +15,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly identity: PoolIdentity;
   /** The box has asked a container to make room for another one. */
   readonly onYields?: (() => void) | undefined;
+  /** Files of all its containers, which session keys name. */
+  readonly files?: { hasOne(keys: readonly string[]): boolean } | undefined;
   /** Of all versions of the endpoint. */
   readonly sessions: SessionTable;
   /** The version serves elsewhere: no container has to show first that it becomes ready. */

@@ -207,7 +207,8 @@ export class Endpoint {
 
   /** Whether one of these session keys belongs to this box. */
   knowsSession(keys: readonly string[]): boolean {
-    return this.#options.sessions.knows(keys);
+    const { sessions, files } = this.#options;
+    return sessions.knows(keys) || files?.hasOne(keys) === true;
   }
 
   /**

@@ -101,7 +101,7 @@ test(
       { numRuns: runs(100_000) },
     );
   },
-  runsTimeoutMs() * 3,
+  runsTimeoutMs() * 6,
 );
 
 test(
@@ -125,5 +125,5 @@ test(
       { numRuns: runs(10_000) },
     );
   },
-  runsTimeoutMs() * 3,
+  runsTimeoutMs() * 6,
 );
