@@ -219,7 +219,9 @@ export class Endpoint {
   async retire(reroute: Reroute, keepsSessions: boolean): Promise<void> {
     this.#reroute = reroute;
     const graceMs = this.#options.settings.exitGracePeriod * SECOND_MS;
-    await within(graceMs, this.#pool.retire(keepsSessions), { signal: this.#closing.signal });
+    const idle = this.#pool.retire(keepsSessions);
+    this.#sender.retire(keepsSessions);
+    await within(graceMs, idle, { signal: this.#closing.signal });
     await this.close("this version of the app has ended");
   }
 

@@ -38,9 +38,21 @@ export interface SenderOptions {
 
 export class Sender {
   readonly #options: SenderOptions;
+  /** Calls in their pause: each comes back at once. */
+  readonly #pausing = new Set<() => void>();
+  #isRetired = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Calls that pause come back at once, and are given to another endpoint.
+   * @param keepsSessions some calls begin here still
+   */
+  retire(keepsSessions: boolean): void {
+    this.#isRetired = !keepsSessions;
+    for (const comeBack of this.#pausing) comeBack();
   }
 
   async send(queued: QueuedCall, container: ServingContainer): Promise<void> {
@@ -140,13 +152,20 @@ export class Sender {
   #queueLater(queued: QueuedCall): void {
     const { call, unsent } = queued;
     const { onPlaceless, onLeft, onBack } = this.#options;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    call.whenSettled(() => clearTimeout(timer));
+    const endPause = (): void => {
+      clearTimeout(timer);
+      this.#pausing.delete(comeBack);
+    };
+    const comeBack = (): void => {
+      endPause();
+      onBack({ ...queued, container: undefined, unsent: unsent + 1 });
+    };
+    const timer = setTimeout(comeBack, this.#isRetired ? 0 : pauseBeforeRetryMs(unsent));
+    timer.unref();
+    this.#pausing.add(comeBack);
+    call.whenSettled(endPause);
     onPlaceless(queued);
     onLeft(queued);
-    const again: QueuedCall = { ...queued, container: undefined, unsent: unsent + 1 };
-    timer = setTimeout(() => onBack(again), pauseBeforeRetryMs(unsent));
-    timer.unref();
   }
 }
 

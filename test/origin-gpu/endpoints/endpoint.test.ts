@@ -142,6 +142,26 @@ describe("a container that does not take the call", () => {
   });
 });
 
+test("a call that pauses, since it could not be sent, goes to the successor of a retired endpoint at once", async () => {
+  const settings = upstreamSettings();
+  const { endpoint } = endpointOf(settings);
+  server.close();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const call = open(endpoint, settings, new StandInCall("/", { isPromised: true }));
+  // The connection is real. The time of pauses stands still.
+  await vi.waitFor(
+    () => {
+      vi.advanceTimersByTime(100);
+      expect(call.withdrawn).toBe(1);
+    },
+    { interval: 20, timeout: 15_000 },
+  );
+  const rerouted: string[] = [];
+  await endpoint.retire(({ callId }) => void rerouted.push(callId), false);
+  expect(rerouted).toEqual(["/"]);
+});
+
 test("a call whose start finds no room on the disk lets others have its place, and begins later", async () => {
   const settings = upstreamSettings({ maxInputs: 1 });
   const { endpoint } = endpointOf(settings);
