@@ -204,9 +204,9 @@ export class CallRegistry {
     });
   }
 
-  /** Ends one call, where it runs. */
+  /** Ends one call, where it runs or waits, for the next agent too. */
   cancel(callId: string): void {
-    this.#calls.get(callId)?.cancel("a user cancelled the call");
+    (this.#calls.get(callId) ?? this.#suspended.get(callId))?.cancel("a user cancelled the call");
   }
 
   /**
@@ -249,6 +249,7 @@ export class CallRegistry {
   #forget(call: Call): void {
     const { callId } = call;
     this.#calls.delete(callId);
+    this.#suspended.delete(callId);
     if (this.#restored.size > 0) this.#restored.get(call.head.endpoint)?.delete(call);
     this.#tombstones.add(callId, this.#context.now());
     if (this.#isIdle) this.#onIdle?.();
@@ -280,8 +281,7 @@ export class CallRegistry {
     const { method, path } = call.request;
     const record = durable.accept({ callId, endpoint, method, path, key, fingerprint });
     accepted = true;
-    // Its start is recorded behind this record, so that both share a sync: an app has it after both. A full
-    // queue is reported to the client, which has not been sent away.
+    // Its start is recorded behind this record, in the same sync. A full queue is told to the client, which is there.
     runner.run(call);
     void record.then(
       () => {

@@ -99,6 +99,8 @@ export class Call implements RespondingCall {
   #hasRun = false;
   /** Settles when the journal has that the call starts. */
   #starting: Promise<RecordedStart> | undefined;
+  /** Settles when the journal has that its last start is withdrawn. */
+  #withdrawing: Promise<void> | undefined;
   #onSettled: ((how: Settlement) => void) | undefined;
 
   /**
@@ -306,9 +308,11 @@ export class Call implements RespondingCall {
   async finishSuspending(): Promise<void> {
     const storage = this.#storage;
     if (storage === undefined) return;
-    // A start that was being recorded does not follow.
-    if ((await this.#starting) !== undefined) await storage.requeue();
+    await this.#withdrawing;
+    const hasStarted = (await this.#starting) !== undefined;
     await this.#save();
+    // A start that was being recorded does not follow.
+    if (hasStarted) await storage.requeue();
     if (!storage.isSaved) await storage.abandon(false);
     this.body.abort();
   }
@@ -396,7 +400,7 @@ export class Call implements RespondingCall {
     if (!(response instanceof StoredResponse) || this.#history.state === "retrying") {
       return undefined;
     }
-    this.#starting = this.#storage?.start().then((isRecorded) => {
+    this.#starting = this.#recordStarted()?.then((isRecorded) => {
       // It may have failed meanwhile: its acceptance could not be recorded.
       if (this.#over || callProgress(this.#history.state) !== "not_sent") return "over";
       if (isRecorded) return "recorded";
@@ -406,6 +410,13 @@ export class Call implements RespondingCall {
       return "over";
     });
     return this.#starting;
+  }
+
+  /** Behind the withdrawal of an earlier start, which would undo this one. */
+  #recordStarted(): Promise<boolean> | undefined {
+    const storage = this.#storage;
+    if (storage === undefined || this.#withdrawing === undefined) return storage?.start();
+    return this.#withdrawing.then(async () => await storage.start());
   }
 
   /** Withdraws `start`: certainly no byte of the request reached the app. A call that ran before waits for its next run. */
@@ -418,12 +429,14 @@ export class Call implements RespondingCall {
     this.#work = undefined;
     this.#starting = undefined;
     this.#context.aMoment(this);
-    if (this.#response instanceof StoredResponse) void this.#requeue(this.#response.isPromised);
+    const response = this.#response;
+    if (response instanceof StoredResponse) this.#withdrawing = this.#requeue(response.isPromised);
   }
 
+  /** The request first: a call that the journal has as waiting is run by the next agent, or ends without it. */
   async #requeue(isPromised: boolean): Promise<void> {
-    await this.#storage?.requeue();
-    if (isPromised && !this.#over) await this.#save();
+    if (isPromised) await this.#save();
+    if (!isEnded(this.#history.state)) await this.#storage?.requeue();
   }
 
   /**
@@ -536,9 +549,12 @@ export class Call implements RespondingCall {
   }
 
   cancel(reason: string): void {
-    if (this.#over) return;
+    // It is over for this agent, and waits for the next one.
+    const isSuspended = this.#over && this.#history.state === "queued";
+    if (this.#over && !isSuspended) return;
     // A call that is complete or failed only waits for its subscribers: then nothing but the wait ends.
     if (this.#advance("cancelled", reason)) this.#response.cancel(reason);
+    if (isSuspended) this.#context.forget(this);
     this.end(reason);
   }
 

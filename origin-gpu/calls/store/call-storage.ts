@@ -57,7 +57,7 @@ export class CallStorage {
     await this.#calls.requeue(this.#callId);
   }
 
-  /** Whether the call's request is on the disk, while it waits. */
+  /** As `DurableCalls.isSaved`. */
   get isSaved(): boolean {
     return this.#calls.isSaved(this.#callId);
   }

@@ -20,7 +20,7 @@ import {
 } from "./ended-calls.ts";
 import { type Files, REAL_FILES } from "./files.ts";
 import { describeDamage, Journal } from "./journal.ts";
-import { type CallOutcome, isWaiting, type JournalEntry } from "./journal-record.ts";
+import { type CallOutcome, isOpen, isWaiting, type JournalEntry } from "./journal-record.ts";
 import { RequestStore } from "./request-store.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
@@ -145,7 +145,7 @@ export class DurableCalls {
     return waiting;
   }
 
-  /** Whether the request of a call that waits is on the disk. */
+  /** Whether the request of a call is on the disk: while it waits, and until its response begins. */
   isSaved(callId: string): boolean {
     return this.#requests.has(callId);
   }
@@ -161,8 +161,8 @@ export class DurableCalls {
       this.report(error);
       return false;
     }
-    // The call may have started or ended meanwhile.
-    if (!isWaiting(this.#journal.entries.get(head.callId))) this.#requests.remove(head.callId);
+    // It may have ended meanwhile.
+    if (!isOpen(this.#journal.entries.get(head.callId))) this.#requests.remove(head.callId);
     return true;
   }
 
@@ -200,7 +200,7 @@ export class DurableCalls {
     return { callId, fingerprint };
   }
 
-  /** Begins a stored response. @param onDrain the app may go on after `append` returned false */
+  /** Begins a stored response, and drops the request. @param onDrain the app may go on after `append` returned false */
   begin(
     callId: string,
     endpoint: string,
@@ -208,6 +208,7 @@ export class DurableCalls {
     ttlMs: number,
     onDrain: () => void,
   ): ResultSpool {
+    this.#requests.remove(callId);
     return this.#results.begin({ callId, endpoint, head }, { ttlMs, onDrain });
   }
 
@@ -217,7 +218,6 @@ export class DurableCalls {
    */
   async start(callId: string): Promise<void> {
     await this.#journal.start(callId, Date.now());
-    this.#requests.remove(callId);
   }
 
   /** Withdraws `start`: no byte of the call reached an app. Never rejects. */

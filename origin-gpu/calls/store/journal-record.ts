@@ -51,9 +51,14 @@ export interface JournalEntry extends AcceptedCall {
   readonly outcome?: CallOutcome | undefined;
 }
 
+/** The call is accepted, and has not ended. */
+export function isOpen(entry: JournalEntry | undefined): entry is JournalEntry {
+  return entry !== undefined && entry.outcome === undefined;
+}
+
 /** The call is accepted, and has neither started nor ended. */
 export function isWaiting(entry: JournalEntry | undefined): entry is JournalEntry {
-  return entry?.startedAtMs === undefined && entry !== undefined && entry.outcome === undefined;
+  return isOpen(entry) && entry.startedAtMs === undefined;
 }
 
 export type JournalRecord =

@@ -119,7 +119,7 @@ export class RequestStore {
     this.#saved.set(callId, { file, bytes: record.length });
   }
 
-  /** The call has started or ended: its request is not needed any more. */
+  /** The call's response has begun, or it has ended: its request is not needed any more. */
   remove(callId: string): void {
     const saved = this.#saved.get(callId);
     if (saved === undefined) return;

@@ -104,8 +104,8 @@ async function openDurableCalls(path: string): Promise<DurableCalls> {
   });
 }
 
-function isInJournal(callId: string): boolean {
-  return readFileSync(join(directory, "journal"), "utf8").includes(callId);
+function isInJournal(text: string): boolean {
+  return readFileSync(join(directory, "journal"), "utf8").includes(text);
 }
 
 /** Opens what is on the disk now, as an agent that starts after a kill of this one. */
@@ -482,17 +482,60 @@ test("a call under a key that has to wait survives a kill, and its client attach
   await later.close();
 });
 
+test("a user cancels a call that a stopping agent has saved: its clients hear of it, and the next agent knows no such call", async () => {
+  const { heard } = open({ async: true }, true);
+  await until(() => heard.length > 0);
+  const idle = table.idle();
+  const attached = attach("c");
+  table.cancel("c");
+  await until(() => attached.length > 0);
+  expect(table.inspect("c")?.status).toBe("terminated");
+  await idle;
+  await table.close("the agent stops");
+  const later = await afterKill();
+  expect(later.takeWaiting()).toEqual([]);
+  expect(later.inspect("c")?.status).toBe("terminated");
+  await later.close();
+});
+
+test.each([
+  ["that waited before", true],
+  ["that found its place at once", false],
+])("a kill finds the request of a call %s, whenever its start is withdrawn", async (_, waits) => {
+  const { heard } = open({ async: true }, true);
+  await until(() => calls.length === 1);
+  const [call] = calls as [Call];
+  if (waits) await until(() => durable.isSaved("c"));
+  expect(await call.recordStart()).toBe("recorded");
+  call.start(APP);
+  await until(() => heard.length > 0);
+  call.body.restore(call.body.whole());
+  const requeue = durable.requeue.bind(durable);
+  const saved: boolean[] = [];
+  vi.spyOn(durable, "requeue").mockImplementation(async (callId) => {
+    saved.push(durable.isSaved(callId));
+    await requeue(callId);
+  });
+  call.withdraw();
+  // The next start is recorded behind the withdrawal.
+  const again = call.recordStart();
+  expect(await again).toBe("recorded");
+  expect(saved).toEqual([true]);
+  const later = await afterKill();
+  expect(later.inspect("c")?.status).toBe("lost");
+  await later.close();
+});
+
 test("a promised call that could not be sent waits on, after a kill too", async () => {
   const { heard } = open({ async: true }, true);
   await until(() => heard.length > 0);
   const [call] = calls as [Call];
   expect(await call.recordStart()).toBe("recorded");
   call.start(APP);
-  expect(durable.isSaved("c")).toBe(false);
   const taken = call.body.whole();
   call.body.restore(taken);
   call.withdraw();
-  await until(() => durable.isSaved("c"));
+  await until(() => isInJournal('"requeued"'));
   const later = await afterKill();
   expect(later.takeWaiting().map(({ body }) => body.length)).toEqual([HALF.length]);
   await later.close();
@@ -512,7 +555,7 @@ test("calls that wait keep their order over a kill, also one that could not be s
   await until(() => durable.isSaved("second"));
   call.body.restore(call.body.whole());
   call.withdraw();
-  await until(() => durable.isSaved("first"));
+  await until(() => isInJournal('"requeued"'));
   const later = await afterKill();
   expect(later.takeWaiting().map(({ head }) => head.callId)).toEqual(["first", "second"]);
   await later.close();
