@@ -239,10 +239,13 @@ const isInTheWay = (container: TrackedContainer): boolean =>
 const isUnwoken = ({ state, isClaiming, number }: TrackedContainer, waiting: Waiting): boolean =>
   state === "asleep" && !isClaiming && waiting.isAwaited(number);
 
-/** In the order in which they are to end: by their sessions, then the newest first. */
+/** In the order in which they are to end: by their sessions, then those without calls, then the newest first. */
 function lastNeededFirst(containers: PoolContainers, nowMs: number): TrackedContainer[] {
   const sessionsOf = ({ sessions }: TrackedContainer): number => Math.round(sessions.all(nowMs));
-  return containers.all.toReversed().toSorted((one, other) => sessionsOf(one) - sessionsOf(other));
+  const busy = ({ activeCalls }: TrackedContainer): number => Math.min(1, activeCalls);
+  return containers.all
+    .toReversed()
+    .toSorted((one, other) => sessionsOf(one) - sessionsOf(other) || busy(one) - busy(other));
 }
 
 const isIdle = (container: TrackedContainer): boolean =>

@@ -209,6 +209,22 @@ describe("the number of containers", () => {
     expect(pool.finish("b")).toEqual(["stop 2 not_needed"]);
   });
 
+  test("that comes down lets those that start and those that are idle go before the others", () => {
+    const three = { minContainers: 3, maxContainers: 3 };
+    const pool = new TestPool(three);
+    pool.on((one, nowMs) => one.change({ ...SETTINGS, ...three }, nowMs));
+    pool.ready(1);
+    pool.request("a");
+    pool.request("b");
+    pool.ready(2);
+    pool.finish("a");
+    const fewer = (maxContainers: number) =>
+      pool.on((one, nowMs) => one.change({ ...SETTINGS, maxContainers }, nowMs));
+    expect(fewer(2)).toEqual(["stop 3 not_needed"]);
+    expect(fewer(1)).toEqual(["stop 1 not_needed"]);
+    expect(pool.finish("b")).toEqual([]);
+  });
+
   test("does not grow while the pool may not start: what it has serves on, and a crash is not made good", () => {
     const pool = new TestPool({ minContainers: 1, maxContainers: 3 });
     pool.request("a");
