@@ -48,12 +48,11 @@ export async function orderOfSession(
   if (beside !== undefined) return { preferred: beside };
   const chosen = leastLoaded(env, unplaced(origin, request));
   if (chosen === undefined) return NEW_SESSION;
-  // Where there is one isolate, it is agreed on here and now.
-  memory.remember(nameOf(snapshot), placed, chosen);
-  if (env.POSTERN_ONE_ISOLATE === "1") return { ...NEW_SESSION, preferred: chosen };
-  const claimed = await claimedBox(origin, placed, chosen);
-  memory.remember(nameOf(snapshot), placed, claimed);
-  return { ...NEW_SESSION, preferred: claimed };
+  // In one isolate this memory is the agreement. Elsewhere another isolate may have claimed the session first.
+  const isAlone = env.POSTERN_ONE_ISOLATE === "1";
+  const agreed = isAlone ? chosen : await claimedBox(origin, placed, chosen);
+  memory.remember(nameOf(snapshot), placed, agreed);
+  return { ...NEW_SESSION, preferred: agreed };
 }
 
 const NO_CHOICE: SessionOrder = {};
