@@ -33,17 +33,25 @@ export class ContainerLogs {
     this.#now = now;
   }
 
-  /** @param directory where logs are, for this agent alone */
-  static async open(directory: string, { notice }: Observer): Promise<ContainerLogs> {
-    return new ContainerLogs(await DiskLogs.open({ directory, notice }));
+  /**
+   * @param directory where logs are, for this agent alone
+   * @param running containers that an earlier agent left running
+   */
+  static async open(
+    directory: string,
+    { notice }: Observer,
+    running: readonly string[] = [],
+  ): Promise<ContainerLogs> {
+    return new ContainerLogs(await DiskLogs.open({ directory, notice, running }));
   }
 
-  /** Begins the log of a container that starts now. */
+  /** Begins the log of a container that starts now, or goes on with that of one that runs already. */
   begin(container: Omit<LoggedContainer, "startedAt">): ContainerLog {
     const of = { ...container, startedAt: new Date(this.#now()).toISOString() };
     const log = new ContainerLog({
       of,
       now: this.#now,
+      lastNumber: this.#store.lastNumberOf(of.container),
       open: (leftOut) => this.#store.begin(of, leftOut),
       onEnd: () => this.#written.delete(log),
     });
@@ -118,6 +126,7 @@ export class ContainerLogs {
 interface ContainerLogOptions {
   readonly of: LoggedContainer;
   readonly now: () => number;
+  readonly lastNumber: number;
   readonly open: (leftOut: (lines: number) => string) => LogSink;
   readonly onEnd: () => void;
 }
@@ -132,7 +141,7 @@ export class ContainerLog {
   readonly #sink: LogSink;
   readonly #ended = Promise.withResolvers<void>();
   readonly #lineOf: (record: string) => string;
-  #number = 0;
+  #number: number;
   /** Many lines have one millisecond, and a time's text costs more than the rest of the line. */
   #time = { atMs: Number.NaN, text: "" };
 
@@ -140,6 +149,7 @@ export class ContainerLog {
     this.of = options.of;
     this.ended = this.#ended.promise;
     this.#options = options;
+    this.#number = options.lastNumber;
     this.#lineOf = lineMaker(options.of);
     this.#sink = options.open((lines) =>
       this.#record(

@@ -1,7 +1,7 @@
 /** The files of one container's log. Each begins with a line that says whose log it is, so that any may go. */
 import { open, readFile, unlink } from "node:fs/promises";
 import { isMissing } from "../calls/store/files.ts";
-import { LOGGED_CONTAINER, type LoggedContainer } from "./log-record.ts";
+import { LOGGED_CONTAINER, type LoggedContainer, parseRecord } from "./log-record.ts";
 import type { LogPiece, StoredLog } from "./log-store.ts";
 
 /** Of the first line, which names the functions that a container serves. */
@@ -20,6 +20,8 @@ export class DiskLog implements StoredLog {
   readonly files: LogFile[];
   /** Nothing is written any more. */
   isEnded: boolean;
+  /** Of an earlier agent's last record, where this agent goes on with the log. */
+  lastNumber = 0;
 
   constructor(of: LoggedContainer, files: LogFile[], isEnded: boolean) {
     this.of = of;
@@ -41,6 +43,14 @@ export class DiskLog implements StoredLog {
   /** Those that may go. */
   get closedFiles(): readonly LogFile[] {
     return this.isEnded ? this.files : this.files.slice(0, -1);
+  }
+
+  /** Reads where to go on. */
+  async readLastNumber(): Promise<void> {
+    const records = await recordsIn(this.files.at(-1)?.path ?? "");
+    for (const text of records.split("\n")) {
+      this.lastNumber = Math.max(this.lastNumber, parseRecord(text)?.number ?? 0);
+    }
   }
 
   remove(file: LogFile): void {

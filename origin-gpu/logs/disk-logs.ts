@@ -30,6 +30,8 @@ export interface DiskLogsOptions {
   /** One line for the operator. */
   readonly notice: (text: string) => void;
   readonly limits?: LogLimits;
+  /** Containers that an earlier agent left running: their logs go on. */
+  readonly running?: readonly string[];
 }
 
 export class DiskLogs implements LogStore {
@@ -55,6 +57,10 @@ export class DiskLogs implements LogStore {
       // A crash may leave a first line that is not whole. The rest says nothing then.
       else for (const { path } of files) await unlink(path);
     }
+    const { running = [] } = options;
+    for (const log of logs) {
+      if (running.includes(log.of.container)) await log.readLastNumber();
+    }
     return new DiskLogs(options, logs.toSorted(byStart));
   }
 
@@ -62,9 +68,18 @@ export class DiskLogs implements LogStore {
     return [...this.#logs].filter(({ files }) => files.length > 0);
   }
 
+  lastNumberOf(container: string): number {
+    return this.#earlier(container)?.lastNumber ?? 0;
+  }
+
+  #earlier(container: string): DiskLog | undefined {
+    return [...this.#logs].find((log) => log.lastNumber > 0 && log.of.container === container);
+  }
+
   begin(of: LoggedContainer, leftOut: (lines: number) => string): LogSink {
     const { directory, notice } = this.#options;
-    const log = new DiskLog(of, [], false);
+    const log = this.#earlier(of.container) ?? new DiskLog(of, [], false);
+    log.isEnded = false;
     this.#logs.add(log);
     return new DiskLogWriter({
       log,

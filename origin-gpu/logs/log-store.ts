@@ -28,6 +28,8 @@ export interface LogSink {
 export interface LogStore {
   /** Logs with at least one line, in the order in which their containers started. */
   readonly logs: readonly StoredLog[];
+  /** The number of the last record of a container's log that an earlier agent began and this one goes on with; 0 for none. */
+  lastNumberOf(container: string): number;
   /** @param leftOut makes the record that stands for lines that there was no room for */
   begin(of: LoggedContainer, leftOut: (lines: number) => string): LogSink;
 }

@@ -15,6 +15,10 @@ export class MemoryLogs implements LogStore {
     return [...this.#logs].filter(({ pieces }) => pieces.length > 0);
   }
 
+  lastNumberOf(): number {
+    return 0;
+  }
+
   begin(of: LoggedContainer): LogSink {
     const log = new MemoryLog(of);
     this.#logs.add(log);

@@ -66,6 +66,27 @@ describe("a log on the disk", () => {
     for (const { time } of records) expect(new Date(time).toISOString()).toBe(time);
   });
 
+  test("goes on under the next agent where its container does: no number comes twice", async () => {
+    const { logs, directory } = await onDisk();
+    const of = container();
+    const log = logs.begin(of);
+    log.write("stdout", "before");
+    log.write("stdout", "at last");
+    await logs.close();
+    const notice = () => undefined;
+    const next = await DiskLogs.open({ directory, notice, running: [of.container] });
+    const nextLogs = new ContainerLogs(next);
+    nextLogs.begin(of).write("stdout", "after");
+    await nextLogs.close();
+    const records = (await recordsOf(next)).get(of.container) ?? [];
+    expect(records.map(({ number, text }) => [number, text])).toEqual([
+      [1, "before"],
+      [2, "at last"],
+      [3, "after"],
+    ]);
+    expect(next.logs).toHaveLength(1);
+  });
+
   test("is read by the agent's own user alone", async () => {
     const { logs, directory } = await onDisk();
     logs.begin(container()).write("stdout", "a secret");
