@@ -1,7 +1,7 @@
 /**
  * The code of deployed apps on this box. The store keeps it packed, whole and under its hash, as it came and as other
  * boxes get it. Each version that runs has an unpacked copy of its own. Files that an app writes there are removed
- * with the version or the agent. A copy is never a source of code.
+ * with the version or the agent, unless the next agent takes over its containers. A copy is never a source of code.
  */
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -33,6 +33,8 @@ const UNASSIGNED_MS = 15 * 60_000;
 
 const FILE_NAME = /^([0-9a-f]{64})\.tar\.gz$/;
 const OWNER = /^\w[\w.-]*$/;
+/** An owner, and six characters of `mkdtemp`. */
+const COPY_NAME = /^(\w[\w.-]*)-\w{6}$/;
 
 export interface CodeStoreOptions {
   /** No other agent uses it. */
@@ -43,6 +45,8 @@ export interface CodeStoreOptions {
   readonly limitBytes?: number;
   /** Gets the copies as its own, in its own place. */
   readonly user?: AppUser | undefined;
+  /** Directories of containers that run already: their copies stay. */
+  readonly inUse?: readonly string[];
 }
 
 /** All code and copies that are needed; the store may remove the rest. */
@@ -82,7 +86,7 @@ export class CodeStore {
     this.#limitBytes = limitBytes ?? MAX_STORED_BYTES;
   }
 
-  /** Makes the directory, or takes it over: what was arriving is removed, and so are copies. */
+  /** Makes the directory, or takes it over: what was arriving is removed, and so are copies that nothing uses. */
   static async open(options: CodeStoreOptions): Promise<CodeStore> {
     const store = new CodeStore(options);
     await removeTree(store.#arrivingDirectory);
@@ -90,7 +94,7 @@ export class CodeStore {
       await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
     }
     for (const name of await readdir(store.#copiesDirectory)) {
-      await removeTree(join(store.#copiesDirectory, name), options.user);
+      await store.#keepOrRemoveCopy(name, options.inUse ?? []);
     }
     for (const name of await readdir(store.#packedDirectory)) {
       const hash = FILE_NAME.exec(name)?.[1];
@@ -252,6 +256,15 @@ export class CodeStore {
       if (error instanceof CodeRefused) await this.#remove(hash);
       throw error;
     }
+  }
+
+  /** A container runs in whole copies alone. */
+  async #keepOrRemoveCopy(name: string, inUse: readonly string[]): Promise<void> {
+    const copy = join(this.#copiesDirectory, name);
+    const owner = COPY_NAME.exec(name)?.[1];
+    const isUsed = inUse.some((used) => `${used}/`.startsWith(`${copy}/`));
+    if (owner !== undefined && isUsed) this.#copies.set(owner, Promise.resolve(copy));
+    else await removeTree(copy, this.#user);
   }
 
   async #remove(hash: string): Promise<void> {

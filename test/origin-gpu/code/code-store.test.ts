@@ -164,6 +164,20 @@ describe("a working copy", () => {
     expect(readdirSync(copies)).toEqual([]);
   });
 
+  test("stays at the next start where a container runs in it, and is its version's copy again", async () => {
+    const directory = temporaryDirectory();
+    const code = await packed({ "sub/a.py": "a" });
+    const store = await storeWith([code], { directory });
+    const used = await store.directoryOf(code.hash, "ap-1-v1");
+    const unused = await store.directoryOf(code.hash, "ap-1-v2");
+    const next = await CodeStore.open({ directory, inUse: [join(used, "sub")] });
+    expect(readdirSync(dirname(used)).map((name) => join(dirname(used), name))).toEqual([used]);
+    expect(await next.directoryOf(code.hash, "ap-1-v1")).toBe(used);
+    expect(await next.directoryOf(code.hash, "ap-1-v2")).not.toBe(unused);
+    await next.retain({ hashes: [code.hash], owners: ["ap-1-v2"] });
+    expect(readdirSync(dirname(used))).toHaveLength(1);
+  });
+
   test("that is made while others are removed stays", async () => {
     const code = await packed();
     const store = await storeWith([code]);
