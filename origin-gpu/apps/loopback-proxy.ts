@@ -42,28 +42,45 @@ export class LoopbackProxy {
   /**
    * Listens on a free port.
    * @param endpoint the endpoint's own URL, `http://local--shop-web.localhost:8787`
+   * @param wishedPort this one where it is free; 0 for any
    * @throws the system's error
    */
-  static async open(endpoint: URL): Promise<LoopbackProxy> {
+  static async open(endpoint: URL, wishedPort = 0): Promise<LoopbackProxy> {
     const proxy = new LoopbackProxy(endpoint);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    proxy.#server.once("error", reject);
-    proxy.#server.listen(0, "127.0.0.1", resolve);
-    await promise;
+    try {
+      await proxy.#listen(wishedPort);
+    } catch (error) {
+      if (wishedPort === 0) throw error;
+      await proxy.#listen(0);
+    }
     return proxy;
+  }
+
+  get port(): number | undefined {
+    return (this.#server.address() as AddressInfo | null)?.port;
+  }
+
+  async #listen(port: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once("error", reject);
+    this.#server.listen(port, "127.0.0.1", resolve);
+    await promise;
+    this.#server.off("error", reject);
   }
 
   get url(): string {
     return `http://${this.#authority}`;
   }
 
-  close(): void {
-    this.#server.close();
+  /** Resolves when its port is free. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
+    await closed;
   }
 
   get #authority(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo | null)?.port}`;
+    return `127.0.0.1:${this.port}`;
   }
 
   /** Where the endpoint's name leads: each name under localhost means this machine (RFC 6761, 6.3). */

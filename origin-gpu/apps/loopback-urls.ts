@@ -4,7 +4,10 @@
  * proxy at 127.0.0.1 stands for the endpoint.
  */
 import { lookup } from "node:dns/promises";
+import { join } from "node:path";
+import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
+import { LoopbackPorts } from "./loopback-ports.ts";
 import { LoopbackProxy } from "./loopback-proxy.ts";
 
 /** A resolver that takes longer asks servers that it cannot reach. */
@@ -18,6 +21,8 @@ export interface LoopbackUrlsOptions {
   /** Whether this box's resolver knows a host. */
   readonly resolves?: (host: string) => Promise<boolean>;
   readonly maxProxies?: number;
+  /** The ports of the last agent, which containers may know that it left running. */
+  readonly ports?: LoopbackPorts;
 }
 
 export class LoopbackUrls {
@@ -26,7 +31,7 @@ export class LoopbackUrls {
   readonly #proxies = new Map<string, Promise<LoopbackProxy | undefined>>();
 
   constructor(options: LoopbackUrlsOptions) {
-    this.#options = { resolves, maxProxies: MAX_PROXIES, ...options };
+    this.#options = { resolves, maxProxies: MAX_PROXIES, ports: new LoopbackPorts(), ...options };
   }
 
   /** @param urls the endpoints' own, by function */
@@ -38,9 +43,11 @@ export class LoopbackUrls {
     return Object.fromEntries(await Promise.all(found)) as Record<string, string>;
   }
 
-  close(): void {
-    for (const opened of this.#proxies.values()) void opened.then((proxy) => proxy?.close());
+  /** Resolves when nothing listens any more. */
+  async close(): Promise<void> {
+    const closing = [...this.#proxies.values()].map(async (opened) => (await opened)?.close());
     this.#proxies.clear();
+    await Promise.all(closing);
   }
 
   async #reachable(text: string): Promise<string> {
@@ -59,7 +66,7 @@ export class LoopbackUrls {
   }
 
   async #open(url: URL): Promise<LoopbackProxy | undefined> {
-    const { notice, maxProxies } = this.#options;
+    const { notice, maxProxies, ports } = this.#options;
     if (this.#proxies.size >= maxProxies) {
       notice(
         `postern: containers can't resolve ${url.hostname}: ${maxProxies} names have a proxy already`,
@@ -67,13 +74,27 @@ export class LoopbackUrls {
       return undefined;
     }
     try {
-      return await LoopbackProxy.open(url);
+      const proxy = await LoopbackProxy.open(url, ports.portOf(url.href));
+      ports.note(url.href, proxy.port);
+      return proxy;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       notice(`postern: containers can't resolve ${url.hostname}, and no proxy listens: ${reason}`);
       return undefined;
     }
   }
+}
+
+/** Of an agent; with a state directory they have the ports of the last agent there. */
+export function loopbackUrlsOf({
+  stateDirectory: directory,
+  observer: { notice },
+}: {
+  readonly stateDirectory?: string;
+  readonly observer: Pick<Observer, "notice">;
+}): LoopbackUrls {
+  const file = directory === undefined ? undefined : join(directory, "loopback-ports.json");
+  return new LoopbackUrls({ notice, ports: new LoopbackPorts(file) });
 }
 
 async function resolves(host: string): Promise<boolean> {

@@ -1,5 +1,9 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { LoopbackPorts } from "../../../origin-gpu/apps/loopback-ports.ts";
 import { LoopbackUrls } from "../../../origin-gpu/apps/loopback-urls.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
 
 function start(known: readonly string[], maxProxies = 10) {
   const notices: string[] = [];
@@ -40,3 +44,38 @@ test("past the bound an endpoint keeps its own URL, and the log says so", async 
   expect(await urls.reachable(two)).toEqual(two);
   expect(notices).toEqual([expect.stringContaining("a--two.localhost")]);
 });
+
+test("an endpoint has the port that it had under the last agent, where that is free", async () => {
+  const file = join(temporaryDirectory(), "ports.json");
+  const own = { one: "http://a--one.localhost:8787", two: "http://a--two.localhost:8787" };
+  const open = () => {
+    const urls = new LoopbackUrls({
+      notice: () => undefined,
+      resolves: async () => false,
+      ports: new LoopbackPorts(file),
+    });
+    onTestFinished(() => urls.close());
+    return urls;
+  };
+  const first = open();
+  const reached = await first.reachable(own);
+  // While the last agent listens there, nobody else can.
+  const other = await open().reachable({ one: own.one });
+  expect(other["one"]).not.toBe(reached["one"]);
+  writeFileSync(file, JSON.stringify(portsOf(own, reached)));
+  await first.close();
+  expect(await open().reachable(own)).toEqual(reached);
+});
+
+test("a file that is none of its own is as no file", async () => {
+  const file = join(temporaryDirectory(), "ports.json");
+  writeFileSync(file, '{"http://a--one.localhost:8787/": -1}');
+  expect(new LoopbackPorts(file).portOf("http://a--one.localhost:8787/")).toBe(0);
+});
+
+function portsOf(own: Record<string, string>, reached: Record<string, string>) {
+  const ports = Object.entries(own).map(([name, url]) => {
+    return [new URL(url).href, Number(new URL(reached[name] ?? "").port)];
+  });
+  return Object.fromEntries(ports) as Record<string, number>;
+}
