@@ -37,8 +37,11 @@ const REASONS: Readonly<Record<string, string>> = {
     "one state machine: each event of a call, and what it does to work and response",
   "origin-gpu/calls/store/result-store.ts":
     "one directory: its quota, packs and files are counted together",
+  "origin-gpu/core/box.ts": "one state machine: each event of claims and cards, and its effects",
   "origin-gpu/core/pool.ts":
     "one state machine: each event of calls and containers, and its effects",
+  "origin-gpu/endpoints/pool-driver.ts":
+    "one pool in real time: each of its effects, and what carries it out",
   "origin-gpu/examples/demo/server.ts": "a user copies it as one file",
   "routing/wire/multiplexer.ts": "one state machine: every frame and what it does to the streams",
 };

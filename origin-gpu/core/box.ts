@@ -16,6 +16,9 @@
  * other endpoints at once. So with n pools in line a claim waits at most n times the sum of `mostPatienceMs`, the longest
  * call and the longest load.
  *
+ * A container that an earlier agent left running has what it had (`left`), and is counted as one that ends: it does so where
+ * no pool adopts it. With `adopt` a pool's claim takes its place.
+ *
  * Besides the events of claims, the box hears `leaving`, `stuck`, `slept` and `unpin` of holders: a plan counts on one
  * that ends anyway, and never on one that can't end. A container that sleeps gives its cards back, keeps its port, and
  * may want the same cards again. A pool that is granted a claim which it has withdrawn frees it. `want`, `withdraw` and
@@ -84,6 +87,28 @@ export class Box {
     } else {
       known.turnMs = turnMs;
     }
+    return this.#settled(nowMs);
+  }
+
+  /** An earlier agent left the container running. Nobody else gets what it has, until `adopt` or `free`. */
+  left(claim: Claim, held: Pick<Holder, "needs" | "cards">, nowMs: number): BoxEffects {
+    const holder = newHolder({ claim, ...held, rollout: undefined }, nowMs);
+    this.#holders.set(claim.id, { ...holder, isLeaving: true });
+    return this.#settled(nowMs);
+  }
+
+  /**
+   * The claim has what the container `id` was left with.
+   * @returns its grant; nothing where there is no such container
+   */
+  adopt(id: string, claim: Claim, { needs, rollout }: ClaimRequest, nowMs: number): BoxEffects {
+    const left = this.#holders.get(id);
+    if (left === undefined) return [];
+    this.#holders.delete(id);
+    const { cards } = left;
+    this.#effects.push({ type: "grant", claim: claim.id, cards });
+    this.#holders.set(claim.id, newHolder({ claim, needs, cards, rollout }, nowMs));
+    if (this.#cards !== undefined) this.#askAboutLostCards();
     return this.#settled(nowMs);
   }
 

@@ -535,3 +535,52 @@ describe("a card that is taken out", () => {
     expect(idsOf(claim)).toEqual(["GPU-1"]);
   });
 });
+
+describe("a container that an earlier agent left running", () => {
+  const left = { id: "left/ct-1", ...pool("a"), pool: "left" };
+  const waiter = { id: "b/1", ...pool("b") };
+  const GRANT = { type: "grant", claim: "b/1", cards: ONE_CARD } as const;
+
+  function boxWithLeft(needs: ClaimNeeds = ONE, cards: readonly Card[] = ONE_CARD): Box {
+    const box = new Box();
+    expect(box.left(left, { needs, cards }, 0)).toEqual([]);
+    expect(box.cards(ONE_CARD, 0)).toEqual([]);
+    return box;
+  }
+
+  test("keeps its card until it is gone", () => {
+    const box = boxWithLeft();
+    expect(box.want(waiter, { needs: ONE, sinceMs: 0 }, 1)).toEqual([]);
+    expect(box.free(left.id, 2)).toEqual([GRANT]);
+  });
+
+  test("keeps its port until it is gone", () => {
+    const box = boxWithLeft({ port: 8000 }, []);
+    expect(box.want(waiter, { needs: { port: 8000 }, sinceMs: 0 }, 1)).toEqual([]);
+    expect(box.free(left.id, 2)).toEqual([{ ...GRANT, cards: [] }]);
+  });
+
+  test("passes it on to the claim of the pool that adopts it, also before others that wait", () => {
+    const box = boxWithLeft();
+    box.want(waiter, { needs: ONE, sinceMs: 0 }, 1);
+    const adopter = { id: "a/1", ...pool("a") };
+    expect(box.adopt(left.id, adopter, { needs: ONE }, 2)).toEqual([
+      { type: "grant", claim: "a/1", cards: ONE_CARD },
+    ]);
+    expect(box.free(left.id, 3)).toEqual([]);
+    expect(box.free("a/1", 4)).toEqual([GRANT]);
+  });
+
+  test("that has gone passes nothing on", () => {
+    const box = boxWithLeft();
+    box.free(left.id, 1);
+    expect(box.adopt(left.id, { id: "a/1", ...pool("a") }, { needs: ONE }, 2)).toEqual([]);
+  });
+
+  test("whose card is lost yields when it is adopted", () => {
+    const box = boxWithLeft();
+    box.cards(TWO_CARDS.slice(1), 1);
+    const adopted = box.adopt(left.id, { id: "a/1", ...pool("a") }, { needs: ONE }, 2);
+    expect(adopted).toContainEqual({ type: "yield", claim: "a/1", reason: "card_lost" });
+  });
+});
