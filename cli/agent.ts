@@ -1,7 +1,7 @@
 /** The agent's life and the printing of its URLs, for `up`, `serve` and `origin`. */
 
 import { lookup } from "node:dns/promises";
-import { readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename } from "node:path";
 import { setFlagsFromString } from "node:v8";
@@ -214,10 +214,19 @@ export async function runUntilStopped(
     await around.after?.();
     throw new CommandFailure(refusal);
   }
-  printNotice("finishing what is under way; Ctrl-C again ends at once");
+  const isHandOver = stop.isHandOver() && !endsWithAll();
+  if (stop.isHandOver() && !isHandOver) {
+    printNotice("containers can't run on: they end with process 1 of this container");
+  }
+  printNotice(
+    isHandOver
+      ? "finishing what is under way; containers run on for the agent that starts next"
+      : "finishing what is under way; Ctrl-C again ends at once",
+  );
   const politely = async (): Promise<number> => {
     await around.before?.();
-    await agent.drain(around.clients);
+    const containers = isHandOver ? "leave" : "end";
+    await agent.drain({ clients: around.clients, containers });
     await around.after?.();
     return 0;
   };
@@ -225,6 +234,16 @@ export async function runUntilStopped(
   if (code !== undefined) return code;
   await within(INSISTED_MS, agent.close());
   return 1;
+}
+
+/** Process 1 of this container is the agent, or runs it and ends with it: the kernel ends all other processes then. */
+function endsWithAll(): boolean {
+  try {
+    return /\bpostern\b/.test(readFileSync("/proc/1/cmdline", "utf8"));
+  } catch {
+    // No Linux, where nothing can be left running anyway.
+    return true;
+  }
 }
 
 /** Whether this machine can resolve a name. */

@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 const OLDEST_NODE = [22, 19];
 
 /** Both reach this process from outside; the terminal's own copies are told apart in cli/stop-signals.ts. */
-const PASSED_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+const PASSED_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"];
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 const isRecent = major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]);

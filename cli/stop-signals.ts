@@ -1,6 +1,7 @@
 /**
  * Tells a running command when to end. The first Ctrl-C, SIGTERM or SIGHUP asks it to finish its work. A second one, or
- * the loss of the wrapper before this process, asks it to end at once.
+ * the loss of the wrapper before this process, asks it to end at once. SIGUSR2 asks an agent to finish its work and to
+ * leave its containers to the next agent.
  */
 
 /**
@@ -16,10 +17,24 @@ export interface StopSignals {
   readonly asked: Promise<void>;
   /** Resolves when the command should end at once; `asked` has resolved by then. */
   readonly insisted: Promise<void>;
+  /** Whether the next agent is to take over what runs. */
+  readonly isHandOver: () => boolean;
+}
+
+const HAND_OVER = "SIGUSR2";
+
+interface ListenOptions {
+  readonly now?: () => number;
+  /** SIGUSR2 has its meaning too. */
+  readonly handsOver?: boolean;
 }
 
 /** Starts listening. From here on the signals no longer end the process by themselves. */
-export function listenForStop(now: () => number = performance.now.bind(performance)): StopSignals {
+export function listenForStop({
+  now = performance.now.bind(performance),
+  handsOver = false,
+}: ListenOptions = {}): StopSignals {
+  let isHandOver = false;
   const asked = Promise.withResolvers<void>();
   const insisted = Promise.withResolvers<void>();
   let askedAt: number | undefined;
@@ -32,13 +47,21 @@ export function listenForStop(now: () => number = performance.now.bind(performan
     }
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
+  if (handsOver) {
+    process.on(HAND_OVER, () => {
+      // One that ends already has stopped containers.
+      if (askedAt !== undefined) return;
+      isHandOver = true;
+      onSignal();
+    });
+  }
   // Only the wrapper starts this process with a channel. It must not keep the process alive by itself.
   process.once("disconnect", () => {
     asked.resolve();
     insisted.resolve();
   });
   process.channel?.unref();
-  return { asked: asked.promise, insisted: insisted.promise };
+  return { asked: asked.promise, insisted: insisted.promise, isHandOver: () => isHandOver };
 }
 
 /** Signals that also ask the command to finish after so many seconds. */
@@ -46,5 +69,5 @@ export function stopAfter(stop: StopSignals, seconds: number): StopSignals {
   const over = new Promise<void>((resolve) => {
     setTimeout(resolve, seconds * 1_000).unref();
   });
-  return { asked: Promise.race([stop.asked, over]), insisted: stop.insisted };
+  return { ...stop, asked: Promise.race([stop.asked, over]) };
 }

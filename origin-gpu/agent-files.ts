@@ -1,6 +1,6 @@
 /**
  * The files of one agent alone, which it opens before it dials: waiting request bodies, what is deployed here, logs,
- * and which processes its containers are. It ends what an earlier agent left of those.
+ * and which processes its containers are. It ends what an earlier agent left of those, and not on purpose.
  */
 import { join } from "node:path";
 import { GIB } from "../base/units.ts";
@@ -8,6 +8,7 @@ import type { AgentOptions } from "./agent-options.ts";
 import { type DeploymentFiles, openDeploymentFiles } from "./apps/deployed-apps.ts";
 import { GradioDirectories } from "./apps/gradio-directories.ts";
 import { BodySpools } from "./calls/body-spool.ts";
+import { LeftContainers } from "./containers/left-containers.ts";
 import { ProcessRecords } from "./containers/process-records.ts";
 import { ContainerLogs } from "./logs/container-logs.ts";
 
@@ -20,6 +21,8 @@ export interface AgentFiles {
   readonly logs: ContainerLogs;
   readonly records?: ProcessRecords;
   readonly gradio?: GradioDirectories;
+  /** The containers that the last agent left running for this one. */
+  readonly left?: LeftContainers;
 }
 
 /** Without a state directory logs are in memory, and nothing else is kept. */
@@ -30,18 +33,22 @@ export async function openAgentFiles({
   observer,
 }: AgentOptions): Promise<AgentFiles> {
   if (directory === undefined) return { bodies: undefined, logs: new ContainerLogs() };
+  const { notice } = observer;
+  const records = await ProcessRecords.open({ directory: join(directory, "containers"), notice });
+  const running = records.left.map(({ id }) => id);
+  const inUse = records.left.map(({ record }) => record.directory);
   return {
     bodies: await BodySpools.open({
       directory: join(directory, "bodies"),
       limitBytes: WAITING_BODIES_BYTES,
     }),
     deployed:
-      acceptsAssignments === true ? await openDeploymentFiles(directory, appUser) : undefined,
-    logs: await ContainerLogs.open(join(directory, "logs"), observer),
+      acceptsAssignments === true
+        ? await openDeploymentFiles(directory, appUser, inUse)
+        : undefined,
+    logs: await ContainerLogs.open(join(directory, "logs"), observer, running),
     gradio: new GradioDirectories(directory, appUser),
-    records: await ProcessRecords.open({
-      directory: join(directory, "containers"),
-      notice: observer.notice,
-    }),
+    records,
+    left: new LeftContainers(records.left, notice),
   };
 }

@@ -34,6 +34,13 @@ export interface AgentOptions {
   observer: Observer;
 }
 
+export interface DrainOptions {
+  /** "gone": their gateway has ended for them, so only durable calls may finish. */
+  readonly clients?: "attached" | "gone" | undefined;
+  /** "leave": the next agent of this state directory takes over the containers of deployed apps, where that can be. */
+  readonly containers?: "end" | "leave" | undefined;
+}
+
 export interface RunningAgent {
   /** Of the announced app, in its configuration's order. */
   readonly urls: readonly EndpointUrl[];
@@ -44,11 +51,8 @@ export interface RunningAgent {
    * @throws {StartFailure} when a container does not become ready; tells its last lines
    */
   change(config: AppConfig, signal?: AbortSignal): Promise<void>;
-  /**
-   * Takes no new calls, lets those that run finish within their grace period, then closes.
-   * @param clients "gone": their gateway has ended for them, so only durable calls may finish
-   */
-  drain(clients?: "attached" | "gone"): Promise<void>;
+  /** Takes no new calls, lets those that run finish within their grace period, then closes. */
+  drain(how?: DrainOptions): Promise<void>;
   /** Ends calls and containers now. */
   close(): Promise<void>;
   /** Resolves with the reason when the gateway refuses this agent for good. */

@@ -9,11 +9,11 @@ import { parseOpenHead, type RequestHead } from "../routing/wire/heads.ts";
 import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { type AgentFiles, openAgentFiles } from "./agent-files.ts";
-import type { AgentOptions, RunningAgent } from "./agent-options.ts";
+import type { AgentOptions, DrainOptions, RunningAgent } from "./agent-options.ts";
 import { AgentRefused, LocalApp } from "./apps/local-app.ts";
 import { AppRuntimes } from "./apps/app-runtimes.ts";
 import { type DeploymentFiles, DeployedApps } from "./apps/deployed-apps.ts";
-import { LoopbackUrls } from "./apps/loopback-urls.ts";
+import { type LoopbackUrls, loopbackUrlsOf } from "./apps/loopback-urls.ts";
 import { leasesFrom, type PoolLeases } from "./apps/pool-leases.ts";
 import { secretsFrom } from "./apps/secrets.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
@@ -60,10 +60,7 @@ export async function startAgent(
 const NO_BODY = new Uint8Array(0);
 
 /** Takes streams, once the stored calls are read. */
-interface StreamTaker {
-  readonly calls: CallRegistry;
-  readonly handlers: OperationHandlers;
-}
+type StreamTaker = Readonly<{ calls: CallRegistry; handlers: OperationHandlers }>;
 
 class Agent {
   readonly #options: AgentOptions;
@@ -110,13 +107,14 @@ class Agent {
     const watch = CardWatch.begin({ observer, variables: process.env, onCards });
     if (watch.ok) this.#cards = watch.value;
     else this.#refused.resolve(watch.error);
-    this.#loopbackUrls = new LoopbackUrls({ notice: observer.notice });
+    for (const one of files.left?.all ?? []) this.#claims.hold(one);
+    this.#loopbackUrls = loopbackUrlsOf(options);
     const [first, ...others] = Array.from({ length: links }, (_, number) => this.#link(number));
     if (first === undefined) throw new Error("an agent has a link at least");
     this.#links = [first, ...others];
     this.#welcomes = new Welcomes(this.#links.map(({ number }) => number));
     if (announced !== undefined) this.#announced = this.#announcedApp(announced, first);
-    if (deployed !== undefined) this.#deployments = this.#deploymentsTo(deployed);
+    if (deployed !== undefined) this.#deployments = this.#deploymentsTo(deployed, files.left);
   }
 
   async start(signal?: AbortSignal): Promise<RunningAgent> {
@@ -139,7 +137,7 @@ class Agent {
         if (announced === undefined) throw new Error("this agent brings no app along");
         await announced.change(config, changeSignal);
       },
-      drain: (clients) => this.#drain(clients),
+      drain: (how) => this.#drain(how),
       close: () => this.#close(),
       refused: this.#refused.promise,
     };
@@ -213,10 +211,11 @@ class Agent {
     );
   }
 
-  #deploymentsTo(files: DeploymentFiles): DeployedApps {
+  #deploymentsTo(files: DeploymentFiles, left: AgentFiles["left"]): DeployedApps {
     const { enrolment, region = "", observer } = this.#options;
     return new DeployedApps({
       files,
+      left,
       apps: this.#apps,
       leases: this.#leases,
       gateway: new GatewayClient(this.#gateway),
@@ -235,8 +234,8 @@ class Agent {
     if (number !== 0) return;
     this.#deployments?.welcomed();
     if (isFirst) return;
-    const { notice } = this.#options.observer;
-    for (const line of this.#announced?.refusals(welcome) ?? []) notice(line);
+    const lines = this.#announced?.refusals(welcome) ?? [];
+    for (const line of lines) this.#options.observer.notice(line);
   }
 
   #acceptor(link: Link): Acceptor {
@@ -274,21 +273,22 @@ class Agent {
     return openCall(place, served, { stream, body, end }, head);
   }
 
-  async #drain(clients?: "attached" | "gone"): Promise<void> {
+  async #drain({ clients, containers }: DrainOptions = {}): Promise<void> {
     this.#isDraining = true;
     this.#deployments?.close();
     const calls = this.#streams.taker?.calls;
     const graceMs = this.#apps.exitGracePeriod * SECOND_MS;
     if (calls !== undefined) await within(graceMs, calls.idle(clients));
-    await this.#close();
+    await this.#close(containers);
   }
 
-  async #close(): Promise<void> {
+  async #close(containers: DrainOptions["containers"] = "end"): Promise<void> {
     this.#isDraining = true;
     this.#deployments?.close();
     const saved = this.#streams.taker?.calls.close("the agent stops");
-    await Promise.all([this.#environments.close(), this.#apps.close()]);
-    this.#loopbackUrls.close();
+    const ended = containers === "leave" ? this.#apps.leave() : this.#apps.close();
+    await Promise.all([this.#environments.close(), ended]);
+    await this.#loopbackUrls.close();
     this.#cards?.close();
     await Promise.all([saved, this.#logs.close()]);
     for (const link of this.#links) link.stop();

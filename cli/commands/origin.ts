@@ -38,6 +38,7 @@ export const ORIGIN: Command<typeof OPTIONS> = {
     noEnvironment: "a box runs what is deployed for it in every environment of its workspace",
     notes: [
       "Ctrl-C lets answers finish, then ends; a second one ends at once.",
+      "SIGUSR2 lets answers finish, then ends; containers of deployed apps run on for 60 s, for a next start.",
       "The first start enrols the box with an API token; later ones need none.",
       ACCESS_NOTE,
     ],
@@ -54,7 +55,7 @@ export const ORIGIN: Command<typeof OPTIONS> = {
     const directory = join(state, "box");
     const appUser = await appUserOf(values["run-as"], state);
     lockDirectory(directory, () => "another agent");
-    const stop = listenForStop();
+    const stop = listenForStop({ handsOver: true });
     const { identity, ...gateway } = await whoIsHere(values, directory);
     const agent = await startAgentUnlessStopped(
       {

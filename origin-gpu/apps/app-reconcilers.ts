@@ -7,6 +7,7 @@
 import type { Observer } from "../../base/observer.ts";
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
 import type { CodeStore } from "../code/code-store.ts";
+import type { LeftContainers } from "../containers/left-containers.ts";
 import { keyOf, type AppName, type AppRuntimes } from "./app-runtimes.ts";
 import { AppReconciler, type AppReconcilerOptions, type VersionedApp } from "./app-reconciler.ts";
 import type { CodeHistory } from "./code-history.ts";
@@ -22,6 +23,8 @@ export interface AppReconcilersOptions {
   readonly history: Pick<CodeHistory, "hashes" | "note">;
   /** An app that the box brings along: no other of its name is served beside it. */
   readonly isAnnounced: (name: AppName) => boolean;
+  /** Containers that the last agent left running. */
+  readonly left?: Pick<LeftContainers, "retain"> | undefined;
   readonly later: Later;
   readonly observer: Observer;
 }
@@ -99,6 +102,12 @@ export class AppReconcilers {
   #apply({ apps }: Assignments): void {
     const { isAnnounced } = this.#options;
     const served = apps.filter((desired) => !isAnnounced(desired));
+    this.#options.left?.retain((endpoint, version) =>
+      served.some(({ serving, candidate, ...name }) => {
+        const isOf = endpoint.startsWith(`${keyOf(name)}/`);
+        return isOf && [serving?.version, candidate?.version].includes(version);
+      }),
+    );
     const ids = new Set(served.map(({ id }) => id));
     for (const [id, assigned] of this.#assigned) if (!ids.has(id)) this.#drop(id, assigned);
     for (const desired of served) {

@@ -212,6 +212,15 @@ export class AppRuntime {
     await Promise.all(versions.map(async (version) => await version?.close()));
   }
 
+  /** Leaves the containers to the next agent, where that can be, and ends all others. */
+  async leave(): Promise<void> {
+    this.#preparations += 1;
+    const [serving, candidate] = [this.#serving, this.#candidate];
+    this.#candidate = undefined;
+    const retiring = [...this.#retiring.keys()].map(async (version) => await version.close());
+    await Promise.all([serving?.leave(), candidate?.leave(), ...retiring]);
+  }
+
   get #versions(): AppVersion[] {
     const versions = [this.#serving, this.#candidate, ...this.#retiring.keys()];
     return versions.filter((version) => version !== undefined);

@@ -81,6 +81,15 @@ export class AppRuntimes {
     await Promise.all(this.#all.map(async (app) => await app.close()));
   }
 
+  /** As `AppRuntime.leave`. */
+  async leave(): Promise<void> {
+    const leaving = [...this.#leaving].map(async (app) => await app.close());
+    await Promise.all([
+      ...leaving,
+      ...[...this.#apps.values()].map(async (app) => await app.leave()),
+    ]);
+  }
+
   get #all(): AppRuntime[] {
     return [...this.#apps.values(), ...this.#leaving];
   }

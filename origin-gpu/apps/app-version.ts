@@ -39,7 +39,7 @@ export interface VersionDescription extends AppIdentity {
 /** The services that all versions on this box share. */
 export interface BoxServices extends Pick<
   EndpointOptions,
-  "gateway" | "bodies" | "usePython" | "user" | "claims" | "records"
+  "gateway" | "bodies" | "usePython" | "user" | "claims" | "records" | "left"
 > {
   readonly observer: Observer;
   /** Shares pools with other boxes; absent where no app is deployed to this one. */
@@ -122,6 +122,7 @@ export class AppVersion {
         identity: {
           app: `${environment}/${app}`,
           functionName: name,
+          version,
           rollout: isPrepared ? settings.rollout : undefined,
         },
         sessions: sessionsOf(name),
@@ -232,6 +233,11 @@ export class AppVersion {
   /** Ends calls and containers now. */
   async close(): Promise<void> {
     await Promise.all(this.#pools.map(async (endpoint) => await endpoint.close()));
+  }
+
+  /** Leaves its containers to the next agent, where that can be. */
+  async leave(): Promise<void> {
+    await Promise.all(this.#pools.map(async (endpoint) => await endpoint.leave()));
   }
 
   /** Runs a call that waited in an older version. */

@@ -8,6 +8,7 @@ import { within } from "../../base/runtime/within.ts";
 import type { AppUser } from "../app-user.ts";
 import { type CodeOperation, codeOperations } from "../code/code-operations.ts";
 import { CodeStore } from "../code/code-store.ts";
+import type { LeftContainers } from "../containers/left-containers.ts";
 import type { UsePython } from "../containers/container.ts";
 import type { GatewayClient } from "../link/gateway-client.ts";
 import { type OperationHandlers, replyNothing } from "../link/operation-server.ts";
@@ -42,16 +43,21 @@ export interface DeployedAppsOptions {
   readonly region: string;
   readonly loopbackUrls: LoopbackUrls;
   readonly isAnnounced: (name: AppName) => boolean;
+  readonly left: LeftContainers | undefined;
   readonly observer: Observer;
 }
 
-/** @param directory the agent's state directory */
+/**
+ * @param directory the agent's state directory
+ * @param inUse directories of containers that the last agent left running
+ */
 export async function openDeploymentFiles(
   directory: string,
-  user?: AppUser,
+  user: AppUser | undefined,
+  inUse: readonly string[],
 ): Promise<DeploymentFiles> {
   return {
-    code: await CodeStore.open({ directory: join(directory, "code"), user }),
+    code: await CodeStore.open({ directory: join(directory, "code"), user, inUse }),
     history: await CodeHistory.open(join(directory, "code-history.json")),
     emptyDirectory: join(user?.directory ?? directory, "no-code"),
   };

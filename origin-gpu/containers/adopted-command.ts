@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { isRunning, type ProcessIdentity } from "../../base/node/process-identity.ts";
-import type { ExitInfo } from "./container.ts";
+import type { ExitInfo } from "./exit-info.ts";
 import type {
   CommandPipes,
   LaunchedCommand,
@@ -25,6 +25,7 @@ interface AdoptedOptions extends Pick<LaunchOptions, "markedBy" | "environment">
 
 export class AdoptedCommand implements LaunchedCommand {
   readonly child = undefined;
+  readonly supervisor: number;
   readonly pipes: Promise<CommandPipes | undefined>;
   readonly started: Promise<number | undefined>;
   readonly leaderExited: Promise<ExitInfo>;
@@ -34,6 +35,7 @@ export class AdoptedCommand implements LaunchedCommand {
   /** @throws the system's error where its pipes can't be opened any more */
   constructor(connection: SupervisorConnection, options: AdoptedOptions) {
     this.#connection = connection;
+    this.supervisor = options.supervisor.pid;
     connection.adopt(options.descriptors);
     const { pipes, started, exited } = connection;
     this.pipes = pipes;

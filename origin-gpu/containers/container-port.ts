@@ -1,5 +1,5 @@
 /** The port that a container is told to listen on, and the origins where it may do so. */
-import { allocatePort, isPortFree, releasePort } from "./ports.ts";
+import { allocatePort, isPortFree, releasePort, reservePort } from "./ports.ts";
 import { acceptsConnections } from "./readiness.ts";
 
 /**
@@ -14,6 +14,12 @@ export async function choosePort(
   const port = await allocatePort();
   void exited.then(() => releasePort(port));
   return port;
+}
+
+/** A container that runs already has this port, until `exited`. */
+export function keepPort(port: number, exited: Promise<unknown>): void {
+  reservePort(port);
+  void exited.then(() => releasePort(port));
 }
 
 /** One that accepts connections before the container's start is another program's. */

@@ -5,7 +5,11 @@
  */
 import type { Observer } from "../../base/observer.ts";
 import type { AppUser } from "../app-user.ts";
+import type { ExitInfo } from "./exit-info.ts";
+import type { LeftContainer } from "./left-container.ts";
+import type { LeavableContainer } from "./left-record.ts";
 import type { ProcessRecords } from "./process-records.ts";
+import type { Card } from "../core/cards.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
 
@@ -22,11 +26,6 @@ export interface ContainerAddress {
  * container that never became ready or whose process ended by itself.
  */
 export type ProcessState = "starting" | "ready" | "stopping" | "stopped" | "failed";
-
-export interface ExitInfo {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
 
 /** A container did not become ready. The message is for the operator and for no client. */
 export class StartFailure extends Error {
@@ -65,7 +64,7 @@ export type UsePython = (
 
 export interface ContainerOptions {
   readonly endpoint: EndpointConfig;
-  /** Variables that the agent gives; neither `env` nor the agent's own environment overrides them. */
+  /** ContainerVariables that the agent gives; neither `env` nor the agent's own environment overrides them. */
   readonly environment: Readonly<Record<string, string>>;
   readonly usePython: UsePython;
   /** Runs its process; without one the agent's own user does. */
@@ -78,12 +77,20 @@ export interface ContainerOptions {
   readonly beginLog?: ((container: string) => ContainerLog | undefined) | undefined;
   /** Where its processes are noted for the next agent. */
   readonly records?: ProcessRecords | undefined;
+  /** That it has for itself, or a share of. */
+  readonly cards?: readonly Card[] | undefined;
+  /** The next agent may take it over, where the machine has the means. */
+  readonly leavable?: LeavableContainer | undefined;
+  /** It runs already: the last agent left it. */
+  readonly left?: LeftContainer | undefined;
   /** The process ended by itself after it had been ready. `exited` may come later: others of it may still run. */
   readonly onUnexpectedExit?: (exit: ExitInfo) => void;
 }
 
 export interface Container {
   readonly id: string;
+  /** In milliseconds since 1970; of its process, whichever agent began it. */
+  readonly startedAtMs: number;
   readonly state: ProcessState;
   /** Rejects with a `StartFailure`. */
   readonly ready: Promise<ContainerAddress>;
@@ -98,6 +105,11 @@ export interface Container {
   gaveUp(call: string): Promise<void>;
   /** Asks it to end, waits for its grace period, then makes sure. Resolves when it is gone or stuck; may be repeated. */
   stop(reason?: string): Promise<void>;
+  /**
+   * Lets it run on when this agent ends, for the next one. Its events end then.
+   * @returns why that can't be, in words: it goes on as it was; undefined where it does
+   */
+  leave(): Promise<string | undefined>;
 }
 
 /** Tells the operator something about a function's containers. */
@@ -106,9 +118,4 @@ export function noticesOf({
   source,
 }: Pick<ContainerOptions, "observer" | "source">): (text: string) => void {
   return (text) => observer.notice(`[${source}] ${text}`);
-}
-
-/** How a process ended, in words: `code 1`, `signal SIGKILL`. */
-export function describeExit({ code, signal }: ExitInfo): string {
-  return signal === null ? `code ${code}` : `signal ${signal}`;
 }

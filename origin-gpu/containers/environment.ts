@@ -1,8 +1,28 @@
-/** Makes the environment variables of a container. The agent's own environment and Node are arguments. */
+/** Makes the environment variables of a container. */
 import { realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 
 import type { AppUser } from "../app-user.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import type { Card } from "../core/cards.ts";
+
+/** The variables of an endpoint's containers, besides those of one container alone. */
+export function variablesOf(
+  { env }: Pick<EndpointConfig, "env">,
+  given: Environment,
+  user: AppUser | undefined,
+): Record<string, string> {
+  const sources = { inherited: process.env, user, configured: env, given };
+  const environment = containerEnvironment(sources);
+  return { ...environment, PATH: pathWithNode(environment["PATH"] ?? "", process.execPath) };
+}
+
+/** Shows a container its own cards and no others. Numbers are in the order of the bus, as nvidia-smi has them. */
+export function cardVariables(cards: readonly Card[]): Record<string, string> {
+  if (cards.length === 0) return {};
+  const devices = cards.map(({ id }) => id).join(",");
+  return { CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: "PCI_BUS_ID" };
+}
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -13,7 +33,7 @@ export interface EnvironmentSources {
   readonly user?: Pick<AppUser, "name" | "home"> | undefined;
   /** The endpoint's `env`. */
   readonly configured: Environment;
-  /** Variables that the agent gives; they override all others. */
+  /** ContainerVariables that the agent gives; they override all others. */
   readonly given: Environment;
 }
 

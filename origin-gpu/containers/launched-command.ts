@@ -6,7 +6,7 @@ import type { ChildProcess, StdioOptions } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 
 import type { AppUser } from "../app-user.ts";
-import type { ExitInfo } from "./container.ts";
+import type { ExitInfo } from "./exit-info.ts";
 
 /** Where a command that was given a channel finds it: a socket, or a pipe to read and, as the next one, one to write. */
 export const CHANNEL_DESCRIPTOR = 4;
@@ -60,6 +60,8 @@ export interface LeftDescriptors extends PipeNumbers {
 export interface LaunchedCommand {
   /** Undefined where an earlier agent started it. */
   readonly child: ChildProcess | undefined;
+  /** The number of the supervisor's outer process; undefined where there is none. */
+  readonly supervisor: number | undefined;
   /** Besides those of the child; undefined where it has none. */
   readonly pipes: Promise<CommandPipes | undefined>;
   /** The command's first process, which is the number of its group. Undefined where nothing could be started. */

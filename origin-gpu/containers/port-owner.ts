@@ -3,6 +3,7 @@
  * container: `docker run -p` has a proxy of its own that listens. So a socket is another program's only where something
  * proves it, and never where /proc says too little.
  */
+import type { AppUser } from "../app-user.ts";
 import {
   groupMembers,
   listeningSockets,
@@ -40,7 +41,7 @@ const CONTAINER_DAEMONS: ReadonlySet<string> = new Set([
  * another container, or one that ran before the container did.
  * @param host `127.0.0.1` or `[::1]`
  */
-export function isAnothersPort(
+function isAnothersPort(
   { host, port }: { readonly host: string; readonly port: number },
   container: ContainerProcesses,
 ): boolean {
@@ -50,6 +51,24 @@ export function isAnothersPort(
   if (foreign.length === 0) return false;
   const left = without(foreign, groupMembers(container.leader));
   return left.some((socket) => isStrangers(socket, container));
+}
+
+/** The same for an origin, and for a container whose first process may not be known. */
+export function isAnothersOrigin(
+  origin: string,
+  {
+    leader,
+    user,
+    ...marked
+  }: Pick<ContainerProcesses, "variable" | "id"> & {
+    readonly leader: number | undefined;
+    readonly user: AppUser | undefined;
+  },
+): boolean {
+  if (leader === undefined) return false;
+  const { hostname: host, port } = new URL(origin);
+  const uid = user?.uid ?? process.geteuid?.() ?? 0;
+  return isAnothersPort({ host, port: Number(port) }, { ...marked, leader, uid });
 }
 
 /** Those that none of these processes has. */

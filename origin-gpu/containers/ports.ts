@@ -32,6 +32,11 @@ export async function allocatePort(): Promise<number> {
   throw new Error(`no free port between ${FIRST_PORT} and ${PAST_LAST_PORT}`);
 }
 
+/** Somebody has the port already. */
+export function reservePort(port: number): void {
+  taken.add(port);
+}
+
 export function releasePort(port: number): void {
   taken.delete(port);
 }

@@ -2,40 +2,39 @@
  * A container that the agent runs as a process. The agent tells the command a loopback port, waits until it serves,
  * and stops it with all processes that it started. It warns when the server listens beyond the loopback interface.
  */
-import { rejectedBy } from "../../base/runtime/rejected-by.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import {
   type Container,
   type ContainerAddress,
   type ContainerOptions,
   type ProcessState,
-  type ExitInfo,
   StartFailure,
-  type UsedPython,
-  describeExit,
   noticesOf,
 } from "./container.ts";
+import { type ExitInfo, describeExit } from "./exit-info.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
 import type { LogStream } from "../../routing/wire/container-logs.ts";
-import { type ProcessKind, startWords, withPort } from "./container-command.ts";
-import { containerEnvironment, pathWithNode } from "./environment.ts";
+import { type ProcessKind, startWords } from "./container-command.ts";
+import { type ContainerRun, containerRun, MARK } from "./container-run.ts";
+import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
-import { groupMembers, listeners } from "./linux-processes.ts";
 import { LastLines } from "./output-lines.ts";
-import { choosePort, freeOrigins } from "./container-port.ts";
-import { listensElsewhere, SUSPECTED_AFTER_MS } from "./other-port.ts";
-import { isAnothersPort } from "./port-owner.ts";
+import { choosePort, freeOrigins, keepPort } from "./container-port.ts";
+import { listensElsewhere, openPorts, SUSPECTED_AFTER_MS } from "./other-port.ts";
+import { isAnothersOrigin } from "./port-owner.ts";
+import { leaveRunning } from "./leave-running.ts";
+import type { LeftContainer } from "./left-container.ts";
 import { NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
-import { ProcessGroup } from "./process-group.ts";
+import { ProcessGroup, type ProcessGroupOptions } from "./process-group.ts";
+import { pythonOf } from "./container-python.ts";
 import { lateMessage, untilReady } from "./readiness.ts";
 import { StopCommand } from "./stop-command.ts";
 import { sayUnsupervised } from "./supervisor.ts";
 import { warmUp } from "./warm-up.ts";
 
-/** The variable with a container's id, by which its processes are found wherever they have gone. */
-const MARK = "POSTERN_CONTAINER_ID";
 export class ProcessContainer implements Container {
   readonly id: string;
+  readonly startedAtMs: number;
   readonly ready: Promise<ContainerAddress>;
   readonly exited: Promise<ExitInfo>;
   readonly stuck: Promise<void>;
@@ -53,9 +52,12 @@ export class ProcessContainer implements Container {
   #group: ProcessGroup | undefined;
   #stopCommand: StopCommand | undefined;
   #givenUp: GivenUpCalls | undefined;
+  /** Where it is ready. */
+  #served: { readonly port: number; readonly origin: string } | undefined;
 
   constructor(id: string, kind: ProcessKind, options: ContainerOptions) {
     this.id = id;
+    this.startedAtMs = options.left?.record.startedAtMs ?? Date.now();
     this.#kind = kind;
     this.#options = options;
     this.exited = this.#ended.promise;
@@ -84,6 +86,28 @@ export class ProcessContainer implements Container {
     await Promise.race([this.exited, this.stuck]);
   }
 
+  async leave(): Promise<string | undefined> {
+    const { endpoint, environment, leavable, records, user } = this.#options;
+    const group = this.#group;
+    if (leavable === undefined || records === undefined) return "its app is none that was deployed";
+    if (this.#state !== "ready" || group === undefined || this.#served === undefined) {
+      return "it is not ready";
+    }
+    const { directory, stopSignal, exitGracePeriod } = endpoint;
+    return await leaveRunning(group, {
+      ...leavable,
+      ...this.#served,
+      directory,
+      stopSignal,
+      exitGracePeriod,
+      container: this.id,
+      user: user?.name ?? "",
+      variables: variablesOf(endpoint, environment, user),
+      startedAtMs: this.startedAtMs,
+      records,
+    });
+  }
+
   async #start(): Promise<ContainerAddress> {
     const { healthPath, startupTimeout } = this.#options.endpoint;
     const { signal } = this.#starting;
@@ -91,17 +115,24 @@ export class ProcessContainer implements Container {
     let elsewhere = (): string | undefined => undefined;
     const timers: ReturnType<typeof setTimeout>[] = [];
     const after = (ms: number, act: () => void) => timers.push(setTimeout(act, ms));
+    const { left } = this.#options;
     try {
-      const python = await this.#usePython();
+      // At once: its supervisor waits for some time only.
+      const adopted = left && this.#adopt(left);
+      const python = await pythonOf(this.#kind, this.#options, {
+        exited: this.exited,
+        signal,
+        log: (text) => this.#notice(text),
+      });
       after(startupTimeout * SECOND_MS, () => {
         const message = lateMessage(startupTimeout, elsewhere() ?? notYet);
         this.#starting.abort(this.#failure("startup_timeout", message));
       });
-      const port = await this.#choosePort();
+      const port = left?.record.port ?? (await this.#choosePort());
       signal.throwIfAborted();
-      const candidates = await freeOrigins(port, signal);
+      const candidates = left ? [left.record.origin] : await freeOrigins(port, signal);
       signal.throwIfAborted();
-      const leader = await this.#launch(port, python).started;
+      const leader = await (adopted ?? this.#launch(port, python)).started;
       signal.throwIfAborted();
       elsewhere = () => listensElsewhere(leader, port);
       after(SUSPECTED_AFTER_MS, () => {
@@ -110,12 +141,16 @@ export class ProcessContainer implements Container {
       });
       const origin = await untilReady(candidates, healthPath, signal, {
         notYet: (why) => (notYet = why),
-        isAnothers: (candidate) => this.#isAnothers(candidate, leader),
+        // Some program may have taken the port since the start.
+        isAnothers: (candidate) => {
+          const { user } = this.#options;
+          return isAnothersOrigin(candidate, { leader, variable: MARK, id: this.id, user });
+        },
       });
       const problem = await warmUp(
         { origin },
         {
-          requests: this.#options.endpoint.warmup,
+          requests: left ? [] : this.#options.endpoint.warmup,
           signal,
           onRequest: (name) => {
             this.#step = `at ${name} before it was ready`;
@@ -125,6 +160,7 @@ export class ProcessContainer implements Container {
       );
       if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
+      this.#served = { port, origin };
       // Reads much of /proc: the requests that waited are sent in the turn before.
       setImmediate(() => setImmediate(() => this.#warnOfOpenPorts(leader)));
       return { origin };
@@ -139,23 +175,6 @@ export class ProcessContainer implements Container {
     }
   }
 
-  /** Its time does not count as the app's: packages may have to be installed. */
-  async #usePython(): Promise<string> {
-    const { endpoint, usePython } = this.#options;
-    if (this.#kind.type !== "asgi") return endpoint.python;
-    const used = usePython(endpoint, (text) => this.#notice(text));
-    // Not awaited: the stop of the container need not wait for an environment that is still being made.
-    void this.#releaseAtTheEnd(used);
-    const { python } = await Promise.race([used, rejectedBy(this.#starting.signal)]);
-    return python;
-  }
-
-  async #releaseAtTheEnd(using: Promise<UsedPython>): Promise<void> {
-    const used = await using.catch(() => undefined);
-    await this.exited;
-    used?.release();
-  }
-
   async #choosePort(): Promise<number> {
     const fixed = this.#kind.type === "web_server" ? this.#kind.port : undefined;
     const port = await choosePort(fixed, this.exited);
@@ -166,48 +185,32 @@ export class ProcessContainer implements Container {
     return port;
   }
 
-  /** Some program may have taken the port since the start. */
-  #isAnothers(origin: string, leader: number | undefined): boolean {
-    if (leader === undefined) return false;
-    const { hostname, port } = new URL(origin);
-    const uid = this.#options.user?.uid ?? process.geteuid?.() ?? 0;
-    return isAnothersPort(
-      { host: hostname, port: Number(port) },
-      { leader, variable: MARK, id: this.id, uid },
-    );
+  #launch(port: number, python: string): ProcessGroup {
+    const command = startWords(this.#kind, this.#options.endpoint, { port, python });
+    return this.#supervise(port, (run) => new ProcessGroup({ ...run, command }));
   }
 
-  #launch(port: number, python: string): ProcessGroup {
-    const { endpoint, environment: given, observer, source, user } = this.#options;
-    const environment = containerEnvironment({
-      inherited: process.env,
-      user,
-      configured: endpoint.env,
-      given: { ...given, PORT: String(port), [MARK]: this.id },
+  #adopt(left: LeftContainer): ProcessGroup {
+    const { port } = left.record;
+    keepPort(port, this.exited);
+    return this.#supervise(port, (run) => {
+      return new ProcessGroup({ ...run, command: [], adopted: left.adopt(run) });
     });
-    const path = pathWithNode(environment["PATH"] ?? "", process.execPath);
-    const run = {
-      directory: endpoint.directory,
-      environment: { ...environment, PATH: path },
-      user,
-      onLine: (line: string, stream: LogStream) => {
-        this.#lastLines.push(line);
-        this.#log?.write(stream, line);
-        observer.emit("container.output", { source, line });
-      },
+  }
+
+  #supervise(
+    port: number,
+    begin: (run: ContainerRun & Pick<ProcessGroupOptions, "onLine">) => ProcessGroup,
+  ): ProcessGroup {
+    const { observer, source } = this.#options;
+    const run = containerRun(this.#kind, this.#options, { id: this.id, port });
+    const onLine = (line: string, stream: LogStream): void => {
+      this.#lastLines.push(line);
+      this.#log?.write(stream, line);
+      observer.emit("container.output", { source, line });
     };
-    const stopCommand = {
-      command: withPort(endpoint.stopCommand, port),
-      limit: endpoint.exitGracePeriod,
-    };
-    const group = new ProcessGroup({
-      ...run,
-      command: startWords(this.#kind, endpoint, { port, python }),
-      markedBy: MARK,
-      withChannel: this.#kind.type === "asgi",
-      stopCommand,
-    });
-    this.#stopCommand = new StopCommand({ ...run, ...stopCommand, container: this.id });
+    const group = begin({ ...run, onLine });
+    this.#stopCommand = new StopCommand({ ...run, onLine, container: this.id });
     this.#group = group;
     if (!group.isSupervised) sayUnsupervised(observer);
     void this.#note(group);
@@ -266,10 +269,8 @@ export class ProcessContainer implements Container {
   }
 
   #warnOfOpenPorts(leader: number | undefined): void {
-    if (leader === undefined) return;
-    const open = listeners(groupMembers(leader)).filter(({ loopback }) => !loopback);
-    if (open.length === 0) return;
-    const ports = open.map(({ address, port }) => `${address}:${port}`).join(", ");
+    const ports = openPorts(leader);
+    if (ports === "") return;
     this.#notice(
       `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
     );

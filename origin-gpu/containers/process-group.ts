@@ -7,7 +7,7 @@ import { Duplex, type Readable } from "node:stream";
 
 import { within } from "../../base/runtime/within.ts";
 import type { LogStream } from "../../routing/wire/container-logs.ts";
-import type { ExitInfo } from "./container.ts";
+import type { ExitInfo } from "./exit-info.ts";
 import {
   CHANNEL_DESCRIPTOR,
   type CommandChannel,
@@ -88,23 +88,25 @@ export class ProcessGroup {
     return socket instanceof Duplex ? { reads: socket, writes: socket } : undefined;
   }
 
-  /** The number of the supervisor's outer process; undefined where there is none, or an earlier agent knows it. */
+  /** The number of the supervisor's outer process; undefined where there is none. */
   get supervisor(): number | undefined {
-    return this.isSupervised ? this.#command.child?.pid : undefined;
+    return this.#command.supervisor;
   }
 
   /**
-   * Lets it run on when this agent ends, for another one within so many seconds. From then on this one reads nothing
-   * of it any more.
+   * Lets it run on when this agent ends, for another one within so many seconds.
    * @param key the next agent gets it from the supervisor
    * @returns undefined where that can't be: the command goes on as it was
    */
   async leave(seconds: number, key: string): Promise<LeftDescriptors | undefined> {
-    const left = await this.#command.linger?.(seconds, key);
-    if (left === undefined) return undefined;
-    const pipes = await this.#command.pipes;
-    for (const stream of [pipes?.stdout, pipes?.stderr]) stream?.destroy();
-    return left;
+    return await this.#command.linger?.(seconds, key);
+  }
+
+  /** Reads no output any more: it is the next agent's. */
+  letGo(): void {
+    void this.#command.pipes.then((pipes) => {
+      for (const stream of [pipes?.stdout, pipes?.stderr]) stream?.destroy();
+    });
   }
 
   /**

@@ -1,7 +1,8 @@
 /**
  * Keeps a file for each container that runs as processes: which they are, by number and time of start. An agent that
  * was killed together with its supervisors leaves such files. The next agent ends by them what is left of its own
- * containers, and never anything else: the system uses numbers of processes again.
+ * containers, and never anything else: the system uses numbers of processes again. By such a file it also finds a
+ * container that was left running for it.
  */
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,6 +11,8 @@ import { z } from "zod";
 import { identityOf, isRunning } from "../../base/node/process-identity.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import { PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE } from "../calls/store/files.ts";
+import { LeftContainer } from "./left-container.ts";
+import { LEFT_RECORD, type LeftRecord, PROCESS_IDENTITY } from "./left-record.ts";
 import { processesWithVariable, signalQuietly } from "./linux-processes.ts";
 
 /** A supervisor that lost its agent ends its container by itself. It may have a stop_command to run first. */
@@ -21,8 +24,6 @@ const ASK_AGAIN_MS = 20;
 
 const ENDING = ".json";
 
-const IDENTITY = z.object({ pid: z.int().positive(), started: z.string().min(1) });
-
 const RECORD = z.object({
   container: z.string().regex(/^[\w-]{1,64}$/),
   /** As in `ContainerOptions`. */
@@ -30,16 +31,18 @@ const RECORD = z.object({
   /** The variable that has the container's id in its processes' environment. */
   variable: z.string().min(1),
   /** The container's first process, which is the number of its group. */
-  leader: IDENTITY,
-  supervisor: IDENTITY.optional(),
+  leader: PROCESS_IDENTITY,
+  supervisor: PROCESS_IDENTITY.optional(),
   /** How long a supervisor may take that lost its agent: seconds. */
   limit: z.number().nonnegative(),
+  /** Its agent left it running. One of another Postern's format is ended. */
+  left: LEFT_RECORD.optional().catch(undefined),
 });
 
 type ProcessRecord = z.infer<typeof RECORD>;
 
 /** The processes of a container that has started, by their numbers. */
-export interface StartedProcesses extends Omit<ProcessRecord, "leader" | "supervisor"> {
+export interface StartedProcesses extends Omit<ProcessRecord, "leader" | "supervisor" | "left"> {
   readonly leader: number;
   readonly supervisor: number | undefined;
 }
@@ -56,17 +59,25 @@ interface OpenOptions {
 
 export class ProcessRecords {
   readonly #options: OpenOptions;
+  /** By container. */
+  readonly #records = new Map<string, ProcessRecord>();
+  readonly #left: LeftContainer[] = [];
 
   private constructor(options: OpenOptions) {
     this.#options = options;
   }
 
-  /** Ends what an earlier agent left behind. Resolves when it is gone, or was reported. */
+  /** Those that the last agent left running for this one. */
+  get left(): readonly LeftContainer[] {
+    return this.#left;
+  }
+
+  /** Ends what an earlier agent left behind, and not on purpose. Resolves when it is gone, or was reported. */
   static async open(options: OpenOptions): Promise<ProcessRecords> {
     const records = new ProcessRecords(options);
     await mkdir(options.directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
     const names = await readdir(options.directory);
-    await Promise.all(names.map(async (name) => await records.#endLeft(name)));
+    await Promise.all(names.map(async (name) => await records.#open(name)));
     return records;
   }
 
@@ -80,22 +91,58 @@ export class ProcessRecords {
       started.supervisor === undefined ? undefined : identityOf(started.supervisor);
     if (leader === undefined) return;
     const record: ProcessRecord = { ...started, leader, supervisor };
-    const path = join(this.#options.directory, record.container + ENDING);
-    // Whole or not at all, and never read by its temporary name.
-    const draft = `${path}.draft`;
+    this.#records.set(record.container, record);
     try {
-      await writeFile(draft, JSON.stringify(record), { mode: PRIVATE_FILE_MODE });
-      await rename(draft, path);
+      await this.#write(record);
     } catch (error) {
       this.#options.notice(`can't note the processes of ${record.container}: ${String(error)}`);
     }
     await exited;
-    for (const file of [draft, path]) await rm(file, { force: true }).catch(() => undefined);
+    this.#records.delete(record.container);
+    const path = this.#pathOf(record);
+    for (const file of [draftOf(path), path]) {
+      await rm(file, { force: true }).catch(() => undefined);
+    }
   }
 
-  async #endLeft(name: string): Promise<void> {
+  /** Notes that a container runs on for the next agent. @returns false where that can't be noted */
+  async leave(container: string, left: LeftRecord): Promise<boolean> {
+    const record = this.#records.get(container);
+    if (record?.supervisor === undefined) return false;
+    return await this.#write({ ...record, left }).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Whole or not at all, and never read by its temporary name. */
+  async #write(record: ProcessRecord): Promise<void> {
+    const path = this.#pathOf(record);
+    const draft = draftOf(path);
+    await writeFile(draft, JSON.stringify(record), { mode: PRIVATE_FILE_MODE });
+    await rename(draft, path);
+  }
+
+  #pathOf({ container }: Pick<ProcessRecord, "container">): string {
+    return join(this.#options.directory, container + ENDING);
+  }
+
+  async #open(name: string): Promise<void> {
     const path = join(this.#options.directory, name);
     const record = name.endsWith(ENDING) ? await readRecord(path) : undefined;
+    const left = record?.left;
+    const found = left && record && (await LeftContainer.open({ ...record, left }));
+    if (found === undefined) {
+      await this.#endLeft(path, record);
+      return;
+    }
+    this.#left.push(found);
+    void found.gone.then(async () => {
+      if (!found.isAdopted) await this.#endLeft(path, record);
+    });
+  }
+
+  async #endLeft(path: string, record: ProcessRecord | undefined): Promise<void> {
     if (record !== undefined && !(await this.#end(record))) {
       const { container, source, leader } = record;
       this.#options.notice(
@@ -139,6 +186,10 @@ function left({ container, variable, leader, supervisor }: ProcessRecord): numbe
   const group = isRunning(leader) ? [-leader.pid] : [];
   const marked = processesWithVariable(variable, container);
   return [...group, ...new Set([...known.map(({ pid }) => pid), ...marked])];
+}
+
+function draftOf(path: string): string {
+  return `${path}.draft`;
 }
 
 async function readRecord(path: string): Promise<ProcessRecord | undefined> {

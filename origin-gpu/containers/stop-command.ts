@@ -3,17 +3,20 @@
  * Its time is limited, and its output is the container's.
  */
 import { SECOND_MS } from "../../base/units.ts";
-import { describeExit } from "./container.ts";
+import { describeExit } from "./exit-info.ts";
 import { ProcessGroup, type ProcessGroupOptions } from "./process-group.ts";
 
 /** A variable for its own processes: in their environment they carry the container's id too. */
 const MARK = "POSTERN_STOP_COMMAND_OF";
 
-export interface StopCommandOptions extends Omit<ProcessGroupOptions, "markedBy"> {
+export interface StopCommandOptions extends Pick<
+  ProcessGroupOptions,
+  "directory" | "environment" | "user" | "onLine"
+> {
   /** The container's id. */
   readonly container: string;
-  /** In seconds. */
-  readonly limit: number;
+  /** The limit is in seconds. */
+  readonly stopCommand: NonNullable<ProcessGroupOptions["stopCommand"]>;
 }
 
 export class StopCommand {
@@ -26,13 +29,17 @@ export class StopCommand {
 
   /** Runs it, the first time that it is called. Resolves when it has ended, or was ended at its limit. */
   async run(): Promise<void> {
-    if (this.#options.command.length > 0) await (this.#run ??= this.#runOnce());
+    if (this.#options.stopCommand.command.length > 0) await (this.#run ??= this.#runOnce());
   }
 
   async #runOnce(): Promise<void> {
-    const { container, limit, environment, onLine } = this.#options;
+    const { container, stopCommand, directory, environment, user, onLine } = this.#options;
+    const { command, limit } = stopCommand;
     const group = new ProcessGroup({
-      ...this.#options,
+      command,
+      directory,
+      user,
+      onLine,
       environment: { ...environment, [MARK]: container },
       markedBy: MARK,
     });

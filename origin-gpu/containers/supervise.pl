@@ -16,7 +16,8 @@
 #   to the agent     pipes PID OUT ERR [TO FROM]   this program's descriptors, before the command starts
 #                    lingers PID COMMANDS REPORTS  those by which the next agent speaks to this program
 #                    started PID, failed REASON, exited CODE SIGNAL
-#   next agent       reads `left KEY`, and writes `adopt` or `kill`; after `adopt` it is the agent
+#   next agent       reads `left KEY`, and writes `adopt`, `signal N` or `kill`, which ends everything after STOP; after
+#                    `adopt` it is the agent
 #
 # The program ends when nothing of the command runs any more, and with code 0 where it has seen that. Two processes
 # make it certain. The inner one is the command's parent, and a subreaper: a process that loses its parent becomes the inner
@@ -175,7 +176,10 @@ sub supervise {
         undef $deadline;
         report("started $leader");
       }
-      else { $over = 1 }
+      else {
+        stop() if defined $deadline;
+        $over = 1;
+      }
     }
   }
   end_all();

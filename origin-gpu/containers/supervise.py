@@ -51,7 +51,7 @@ def begin():
 
 
 def run(command):
-    """A command, in a session of its own. Variables that would disturb this program get their names back."""
+    """A command, in a session of its own. ContainerVariables that would disturb this program get their names back."""
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # Python ignores it, and an ignored signal stays ignored.
@@ -303,6 +303,8 @@ def supervise(outer, leader, pipes, stop_command, limit):
                     agent.adopted()
                     agent.report(f"started {processes.leader}")
                 else:
+                    if agent.deadline is not None:
+                        stop(stop_command, limit)
                     over = True
     processes.end()
     os._exit(0)

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 
-import type { ExitInfo } from "./container.ts";
+import type { ExitInfo } from "./exit-info.ts";
 import {
   AGENT_DESCRIPTOR,
   type CommandPipes,
@@ -22,7 +22,7 @@ import type { CommandSupervisor } from "./supervisor.ts";
 import { SupervisorConnection } from "./supervisor-connection.ts";
 
 /**
- * Variables that would change or break the supervisor itself. It gets them under another name, and gives them back to
+ * ContainerVariables that would change or break the supervisor itself. It gets them under another name, and gives them back to
  * the command.
  */
 const DISTURBING = /^(?:LD_|PERL)/;
@@ -64,6 +64,10 @@ export class SupervisedCommand implements LaunchedCommand {
       this.child.once("error", (error) => resolve(exitOfError(error)));
     });
     this.gone = this.#end(ended);
+  }
+
+  get supervisor(): number | undefined {
+    return this.child.pid;
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -5,7 +5,7 @@
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 
-import type { ExitInfo } from "./container.ts";
+import type { ExitInfo } from "./exit-info.ts";
 import type { CommandPipes, LeftDescriptors, PipeNumbers } from "./launched-command.ts";
 import { LineSplitter } from "./output-lines.ts";
 import { readPipe, writePipe } from "./process-pipes.ts";

@@ -9,14 +9,15 @@ import {
   type ContainerAddress,
   type ContainerOptions,
   type ProcessState,
-  type ExitInfo,
   StartFailure,
   noticesOf,
 } from "./container.ts";
+import type { ExitInfo } from "./exit-info.ts";
 import { acceptsConnections, lateMessage, untilReady } from "./readiness.ts";
 
 export class UpstreamContainer implements Container {
   readonly id: string;
+  readonly startedAtMs = Date.now();
   readonly ready: Promise<ContainerAddress>;
   readonly exited: Promise<ExitInfo>;
   /** Never: nothing of it is the agent's to end. */
@@ -41,6 +42,10 @@ export class UpstreamContainer implements Container {
 
   async gaveUp(): Promise<void> {
     // At once: an upstream server does not say when it has ended its work on a call.
+  }
+
+  async leave(): Promise<undefined> {
+    // Nothing of it is the agent's: the server runs on anyway.
   }
 
   async stop(): Promise<void> {

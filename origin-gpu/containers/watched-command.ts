@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-import type { ExitInfo } from "./container.ts";
+import type { ExitInfo } from "./exit-info.ts";
 import {
   exitOfError,
   type LaunchedCommand,
@@ -19,6 +19,7 @@ const WATCH = fileURLToPath(new URL("watch.sh", import.meta.url));
 
 export class WatchedCommand implements LaunchedCommand {
   readonly child: ChildProcess;
+  readonly supervisor = undefined;
   readonly pipes = Promise.resolve(undefined);
   readonly started: Promise<number | undefined>;
   readonly leaderExited: Promise<ExitInfo>;

@@ -90,7 +90,7 @@ export class Box {
     return this.#settled(nowMs);
   }
 
-  /** An earlier agent left the container running. Nobody else gets what it has, until `adopt` or `free`. */
+  /** An earlier agent left the container running. No other claim gets its share, until `adopt` or `free`. */
   left(claim: Claim, held: Pick<Holder, "needs" | "cards">, nowMs: number): BoxEffects {
     const holder = newHolder({ claim, ...held, rollout: undefined }, nowMs);
     this.#holders.set(claim.id, { ...holder, isLeaving: true });

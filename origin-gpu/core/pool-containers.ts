@@ -126,10 +126,23 @@ export class PoolContainers {
       this.wake(container);
       return;
     }
+    const { number } = this.#add(nowMs);
+    this.#emit({ type: "claim", container: number });
+  }
+
+  /** Has a container that an earlier agent left running. It has what it needs of the box. */
+  adopt(left: string, nowMs: number): void {
+    const container = this.#add(nowMs);
+    container.isClaiming = false;
+    this.#emit({ type: "adopt", container: container.number, left });
+    this.move(container, "granted", nowMs);
+  }
+
+  #add(nowMs: number): TrackedContainer {
     this.#lastNumber += 1;
     const container = new TrackedContainer(this.#lastNumber, nowMs);
     this.#all.set(container.number, container);
-    this.#emit({ type: "claim", container: container.number });
+    return container;
   }
 
   /** It claims first what it needs. */

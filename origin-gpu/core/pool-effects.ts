@@ -45,6 +45,8 @@ export type ContainerEffect =
   /** Give the box back what the container claimed. */
   | { readonly type: "release"; readonly container: number; readonly isAsleep: boolean }
   | { readonly type: "launch" | "sleep" | "wake"; readonly container: number }
+  /** Take over the process that an earlier agent left running under this id, with what it holds of the box. */
+  | { readonly type: "adopt"; readonly container: number; readonly left: string }
   | { readonly type: "stop"; readonly container: number; readonly reason: StopReason }
   /** For observers. */
   | {

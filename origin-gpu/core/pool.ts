@@ -136,6 +136,12 @@ export class Pool<Call> {
     return this.#sessions.has(session);
   }
 
+  /** An earlier agent left a container of this version running: it is the pool's from now on, needed or not. */
+  adopt(left: string, nowMs: number): Effects<Call> {
+    this.#containers.adopt(left, nowMs);
+    return this.#settled(nowMs);
+  }
+
   /** The box has given the container what it needs. */
   granted(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {

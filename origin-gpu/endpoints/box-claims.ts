@@ -2,7 +2,9 @@
  * Runs the claims of a box in real time: passes on what pools want, have and give back, and carries out what the box
  * says to that. core/box.ts decides. A pool whose containers need nothing of the box is granted everything at once.
  */
+import { dirname } from "node:path/posix";
 import { SECOND_MS } from "../../base/units.ts";
+import type { LeftContainer } from "../containers/left-container.ts";
 import type { Box } from "../core/box.ts";
 import type { Card } from "../core/cards.ts";
 import type { BoxEffect, Claim, ClaimNeeds, Rollout, YieldReason } from "../core/claims.ts";
@@ -13,6 +15,8 @@ export interface PoolIdentity {
   readonly app: string;
   /** Whose containers they are. */
   readonly functionName: string;
+  /** 0 for an app that the box announces itself. */
+  readonly version: number;
   /** How it treats the version that serves, while it is prepared itself. */
   readonly rollout: Rollout | undefined;
 }
@@ -53,6 +57,15 @@ export class BoxClaims {
   pool(identity: PoolIdentity, needs: ClaimNeeds, holder: ClaimHolder): PoolClaims {
     this.#lastPool += 1;
     return new PoolClaims(this, `${this.#lastPool}`, { identity, needs, holder });
+  }
+
+  /** Counts what a container has that the last agent left running, until it is adopted or gone. */
+  hold({ id, record: { endpoint, claim }, gone }: LeftContainer): void {
+    const { cards, ...needs } = claim;
+    if (cards.length === 0 && needsNothing(needs)) return;
+    const left: Claim = { id: leftId(id), pool: leftId(id), endpoint, app: dirname(endpoint) };
+    this.tell((box, nowMs) => box.left(left, { needs, cards }, nowMs));
+    void gone.then(() => this.tell((box, nowMs) => box.free(left.id, nowMs)));
   }
 
   /** The cards that work are these from now on. */
@@ -137,18 +150,27 @@ export class PoolClaims {
 
   /** The container waits for its claim. @param sinceMs when the oldest call came that needs it */
   want(container: number, sinceMs: number | undefined): void {
-    const { identity, needs, holder } = this.#traits;
+    const { needs, holder } = this.#traits;
     if (this.isOfNothing) {
       holder.onGranted(container, []);
       return;
     }
     if (!this.#isNews(container, `wants ${sinceMs}`)) return;
-    const { app, functionName } = identity;
-    const endpoint = `${app}/${functionName}`;
-    const claim: Claim = { id: this.#idOf(container), pool: this.#pool, endpoint, app };
+    const claim = this.#claimOf(container);
     const rollout = this.#rollout;
     this.#box.know(claim.id, { holder, container });
     this.#box.tell((box, nowMs) => box.want(claim, { needs, sinceMs, rollout }, nowMs));
+  }
+
+  /** The container was left running by the last agent, with what it claimed. */
+  adopt(container: number, left: string): void {
+    if (this.isOfNothing) return;
+    const { needs, holder } = this.#traits;
+    this.#told.set(container, "adopted");
+    const claim = this.#claimOf(container);
+    this.#box.know(claim.id, { holder, container });
+    const request = { needs, rollout: this.#rollout };
+    this.#box.tell((box, nowMs) => box.adopt(leftId(left), claim, request, nowMs));
   }
 
   withdraw(container: number): void {
@@ -193,6 +215,12 @@ export class PoolClaims {
     }
   }
 
+  #claimOf(container: number): Claim {
+    const { app, functionName } = this.#traits.identity;
+    const endpoint = `${app}/${functionName}`;
+    return { id: this.#idOf(container), pool: this.#pool, endpoint, app };
+  }
+
   #idOf(container: number): string {
     return `${this.#pool}/${container}`;
   }
@@ -211,4 +239,9 @@ export class PoolClaims {
     if (!this.#told.has(container) || !this.#isNews(container, news)) return;
     this.#box.tell((box, nowMs) => event(box, this.#idOf(container), nowMs));
   }
+}
+
+/** No pool has such an id. */
+function leftId(container: string): string {
+  return `left ${container}`;
 }

@@ -11,13 +11,14 @@ import {
   type ContainerOptions,
   StartFailure,
   type UsePython,
-  describeExit,
   noticesOf,
 } from "../containers/container.ts";
-import { answerProblem, askContainer } from "../containers/container-request.ts";
+import { describeExit } from "../containers/exit-info.ts";
+import type { LeftContainer } from "../containers/left-container.ts";
+import type { LeftContainers } from "../containers/left-containers.ts";
 import { HealthWatch } from "../containers/health-watch.ts";
 import { newContainerId, startContainer } from "../containers/start-container.ts";
-import type { Card } from "../core/cards.ts";
+import { askInTurn } from "./container-questions.ts";
 import { PreparedPythons } from "./prepared-pythons.ts";
 import { ServingContainer } from "./serving-container.ts";
 
@@ -39,6 +40,8 @@ export interface ContainerSource {
   readonly beginLog?: ContainerOptions["beginLog"];
   /** As in `ContainerOptions`. */
   readonly records?: ContainerOptions["records"];
+  /** Those that the last agent left running. */
+  readonly left?: LeftContainers | undefined;
 }
 
 /** Hears how a container goes on, by its number. */
@@ -63,9 +66,11 @@ export interface ContainerListener {
   callsOf(number: number): number;
 }
 
+type Launch = Pick<ContainerOptions, "cards" | "leavable" | "left">;
+
 interface StartedContainer {
   readonly container: Container;
-  readonly startedAtMs: number;
+  readonly isAdopted: boolean;
   serving: ServingContainer | undefined;
   health: HealthWatch | undefined;
   isDrainAsked: boolean;
@@ -131,18 +136,23 @@ export class EndpointContainers {
 
   /** When a container's process was begun, in milliseconds since 1970; undefined before that. */
   startedAtMs(number: number): number | undefined {
-    return this.#started.get(number)?.startedAtMs;
+    return this.#started.get(number)?.container.startedAtMs;
   }
 
-  /** @param cards that it has for itself, or a share of */
-  launch(number: number, cards: readonly Card[]): void {
-    const { settings: endpoint, environment, ...options } = this.#source;
+  /** Takes over a container that runs already, under its own id. The events are those of `launch`. */
+  adopt(number: number, left: LeftContainer, how: Launch): void {
+    this.#ids.set(number, left.id);
+    this.launch(number, { ...how, left });
+  }
+
+  launch(number: number, how: Launch): void {
+    const { settings: endpoint, left: _others, ...options } = this.#source;
     const notice = noticesOf(this.#source);
     const containerOptions: ContainerOptions = {
       ...options,
-      usePython: this.#pythons.take(number),
+      ...how,
       endpoint,
-      environment: { ...environment, ...variablesOf(cards) },
+      usePython: this.#pythons.take(number),
       onUnexpectedExit: (exit) => {
         this.#lastFailure = `it ended by itself with ${describeExit(exit)}`;
         notice(`postern: ended by itself with ${describeExit(exit)}`);
@@ -152,7 +162,7 @@ export class EndpointContainers {
     const container = startContainer(containerOptions, this.idOf(number));
     const started: StartedContainer = {
       container,
-      startedAtMs: Date.now(),
+      isAdopted: how.left !== undefined,
       serving: undefined,
       health: undefined,
       isDrainAsked: false,
@@ -171,7 +181,8 @@ export class EndpointContainers {
       started.serving = new ServingContainer(container, address, () => {
         this.#onDrainAsked(number, started);
       });
-      this.#noteReady(performance.now() - startedAtMs);
+      if (started.isAdopted) noticesOf(this.#source)("postern: taken over from the last agent");
+      else this.#noteReady(performance.now() - startedAtMs);
       this.#listener.onReady(number);
     } catch (error) {
       this.fail(number, error);
@@ -209,19 +220,9 @@ export class EndpointContainers {
     }
   }
 
-  /** @returns which request was not answered 2xx, and what happened instead */
   async #ask(number: number, key: "sleep" | "wake", limitMs: number): Promise<string | undefined> {
     const address = this.#started.get(number)?.serving?.address;
-    if (address === undefined) return "its process has ended";
-    const signal = AbortSignal.timeout(limitMs);
-    for (const [index, request] of this.#source.settings[key].entries()) {
-      const answer = await askContainer(address, request, { signal, until: "end" });
-      const problem = answerProblem(answer);
-      if (problem !== undefined) {
-        return `${key}[${index}], ${request.method} ${request.path}, ${problem}`;
-      }
-    }
-    return undefined;
+    return await askInTurn(address, { key, requests: this.#source.settings[key] }, limitMs);
   }
 
   /** Asks a container that takes calls for its health, from now on. */
@@ -272,6 +273,16 @@ export class EndpointContainers {
     await started?.container.stop(reason);
   }
 
+  /** Leaves a container to the next agent. One that can't be left is stopped, and says why. */
+  async leave(number: number): Promise<void> {
+    const started = this.#started.get(number);
+    started?.health?.stop();
+    const problem = await started?.container.leave();
+    if (problem === undefined) return await started?.serving?.connections.close();
+    noticesOf(this.#source)(`postern: it does not run on for the next agent: ${problem}`);
+    await this.stop(number);
+  }
+
   /** Stops all; resolves when each is gone or stuck. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -286,11 +297,4 @@ export class EndpointContainers {
     if (!wasStopped) this.noteFailure(failure.message);
     this.#listener.onFailed(number, failure);
   }
-}
-
-/** Shows a container its own cards and no others. Numbers are in the order of the bus, as nvidia-smi has them. */
-function variablesOf(cards: readonly Card[]): Record<string, string> {
-  if (cards.length === 0) return {};
-  const devices = cards.map(({ id }) => id).join(",");
-  return { CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: "PCI_BUS_ID" };
 }

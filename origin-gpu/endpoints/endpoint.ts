@@ -38,6 +38,7 @@ import { Sender } from "./sender.ts";
 import type { ServingContainer } from "./serving-container.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { failureOfRefusal, isTemporary } from "./start-failure.ts";
+import { takeLeft } from "./take-left.ts";
 import { keepBody, parkCall } from "./waiting-bodies.ts";
 
 /** An endpoint's containers and waiting requests, without its name. */
@@ -69,7 +70,8 @@ export class Endpoint {
     this.#scaling = options.scaling;
     // An upstream has one container on each box.
     const joinLeases = settings.kind.type === "upstream" ? undefined : options.joinLeases;
-    if (joinLeases !== undefined) this.#terms = NO_TERMS;
+    const left = takeLeft(options, identity);
+    if (joinLeases !== undefined) this.#terms = { ...NO_TERMS, most: left.length };
     this.#relays = new Relays(log);
     this.#blocked = new BlockedWatch(settings, () => this.#pool.counts, log);
     this.#stalled = new StallWatch({
@@ -108,6 +110,7 @@ export class Endpoint {
       needs: claimNeeds(settings),
       isProved,
       sessions: options.sessions,
+      left,
       onStops: (containerId) => this.#relays.closeAt(containerId),
       onDrains: (containerId) =>
         this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS),
@@ -232,6 +235,15 @@ export class Endpoint {
     this.#relays.closeAll(reason);
     await this.#pool.close();
     this.#membership?.leave();
+  }
+
+  /** Leaves the containers to the next agent. The calls have ended; apps that still work on one have the grace period. */
+  async leave(): Promise<void> {
+    this.#stalled.close();
+    this.#relays.closeAll("the box is stopping");
+    await within(this.#options.settings.exitGracePeriod * SECOND_MS, this.#pool.untilVacant());
+    this.#closing.abort();
+    await this.#pool.leave();
   }
 
   /** As the configuration and `rescale` say them. */

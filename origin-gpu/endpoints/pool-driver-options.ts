@@ -1,4 +1,5 @@
 /** The options of a pool's driver, and the events that it tells. */
+import type { LeftContainer } from "../containers/left-container.ts";
 import type { ClaimNeeds } from "../core/claims.ts";
 import type { PoolEffect, PoolSettings } from "../core/pool-effects.ts";
 import type { SessionTable } from "../core/session-table.ts";
@@ -21,6 +22,8 @@ export interface PoolDriverOptions {
   readonly isProved: boolean;
   /** As in `Pool`. */
   readonly sessions: SessionTable;
+  /** Its containers that the last agent left running. */
+  readonly left: readonly LeftContainer[];
   /** The box has asked a container to make room for another one. */
   readonly onYields: () => void;
   /** The container is about to be ended. */

@@ -13,6 +13,7 @@ import type { PoolDriverOptions } from "./pool-driver-options.ts";
 import { impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
 import { ContainerClaims } from "./container-claims.ts";
 import { EndpointContainers } from "./endpoint-containers.ts";
+import { leavable } from "./take-left.ts";
 import { FailureStory } from "./failure-story.ts";
 import { listContainers, type ListedContainer } from "./listed-container.ts";
 import type { QueuedCall } from "./queued-call.ts";
@@ -36,8 +37,10 @@ export class PoolDriver {
   #isApplying = false;
   readonly #proof = Promise.withResolvers<void>();
   #idle: PromiseWithResolvers<void> | undefined;
+  #vacant: PromiseWithResolvers<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
+  #isLeaving = false;
 
   constructor(options: PoolDriverOptions) {
     const { source, settings, isProved, sessions, claims, identity, needs } = options;
@@ -87,6 +90,7 @@ export class PoolDriver {
     if (isProved) this.#proof.resolve();
     // Callers that wait for it get the failure. Without one, Node would report an unhandled rejection.
     this.#proof.promise.catch(() => undefined);
+    for (const { id } of options.left) this.#apply(this.#pool.adopt(id, now()));
     this.#apply(isProved ? this.#pool.tick(now()) : this.#pool.prove(now()));
   }
 
@@ -182,6 +186,25 @@ export class PoolDriver {
     await this.#idle.promise;
   }
 
+  /** Resolves when no call has a place. */
+  async untilVacant(): Promise<void> {
+    if (this.#pool.counts.running === 0) return;
+    this.#vacant = Promise.withResolvers();
+    await this.#vacant.promise;
+  }
+
+  /** Leaves the containers that serve and have no call to the next agent, and ends the others. Nothing happens any more. */
+  async leave(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#isLeaving = true;
+    const containers = this.#pool.containers.map(({ number, state, calls }) => {
+      const isFree = state === "ready" && calls === 0;
+      return isFree ? this.#containers.leave(number) : this.#containers.stop(number);
+    });
+    await Promise.all(containers);
+  }
+
   /** Ends the containers now, with their calls. Resolves when nothing of them runs any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -201,7 +224,7 @@ export class PoolDriver {
 
   #apply(effects: readonly Effect[]): void {
     this.#due.push(...effects);
-    if (this.#isApplying) return;
+    if (this.#isApplying || this.#isLeaving) return;
     this.#isApplying = true;
     try {
       for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) {
@@ -214,6 +237,7 @@ export class PoolDriver {
     this.#failures.tell(now());
     this.#options.onChange?.();
     if (this.#idle !== undefined && this.#pool.isFinished) this.#idle.resolve();
+    if (this.#vacant !== undefined && this.#pool.counts.running === 0) this.#vacant.resolve();
   }
 
   #applyOne(effect: Effect): void {
@@ -237,7 +261,10 @@ export class PoolDriver {
         this.#claims.withdraw(number);
         break;
       case "launch":
-        this.#containers.launch(number, this.#cards.get(number) ?? []);
+        this.#containers.launch(number, this.#launchOf(number));
+        break;
+      case "adopt":
+        this.#adopt(number, effect.left);
         break;
       case "stop":
         this.#options.onStops(this.#containers.idOf(number));
@@ -258,6 +285,18 @@ export class PoolDriver {
         void this.#containers.wake(number);
         break;
     }
+  }
+
+  #launchOf(number: number): Parameters<EndpointContainers["launch"]>[1] {
+    const cards = this.#cards.get(number) ?? [];
+    return { cards, leavable: leavable(this.#options.source, this.#options.identity, cards) };
+  }
+
+  #adopt(number: number, id: string): void {
+    const left = this.#options.left.find((one) => one.id === id);
+    if (left === undefined) throw new Error("a container was adopted that nobody left");
+    this.#claims.adopt(number, id);
+    this.#containers.adopt(number, left, this.#launchOf(number));
   }
 
   #onMoved({ container: number, from, to, by: reason }: MovedEffect): void {

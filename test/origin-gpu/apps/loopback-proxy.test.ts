@@ -26,7 +26,7 @@ async function start(
   const host = `local--shop-web.localhost:${(gateway.address() as AddressInfo).port}`;
   const proxy = await LoopbackProxy.open(new URL(`http://${host}`));
   onTestFinished(() => {
-    proxy.close();
+    void proxy.close();
     gateway.closeAllConnections();
     gateway.close();
   });

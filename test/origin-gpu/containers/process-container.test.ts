@@ -4,11 +4,8 @@ import { join } from "node:path";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
-import type {
-  Container,
-  ContainerOptions,
-  ExitInfo,
-} from "../../../origin-gpu/containers/container.ts";
+import type { Container, ContainerOptions } from "../../../origin-gpu/containers/container.ts";
+import type { ExitInfo } from "../../../origin-gpu/containers/exit-info.ts";
 import { ContainerLogs } from "../../../origin-gpu/logs/container-logs.ts";
 import type { LogRecord } from "../../../origin-gpu/logs/log-record.ts";
 import { MemoryLogs } from "../../../origin-gpu/logs/memory-logs.ts";

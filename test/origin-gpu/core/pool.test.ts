@@ -73,6 +73,8 @@ function wordFor(effect: PoolEffect<string>): string | undefined {
       return `${effect.call} handed over`;
     case "stop":
       return `stop ${effect.container} ${effect.reason}`;
+    case "adopt":
+      return `adopt ${effect.container} ${effect.left}`;
     case "launch":
     case "sleep":
     case "wake":
@@ -266,6 +268,36 @@ describe("the number of containers", () => {
     pool.finish("a");
     expect(pool.pass(59_000)).toEqual([]);
     expect(pool.pass(1_000)).toEqual(["stop 1 not_needed"]);
+  });
+});
+
+describe("a container that an earlier agent left running", () => {
+  test("is the pool's without a claim, and stays for scaledown_window though no call needs it", () => {
+    const tested = new TestPool({ scaledownWindowMs: 60_000 }, { isProved: true });
+    expect(tested.on((pool, nowMs) => pool.adopt("ct-left", nowMs))).toEqual(["adopt 1 ct-left"]);
+    tested.ready(1);
+    expect(tested.request("a")).toEqual(["a at 1"]);
+    tested.finish("a");
+    expect(tested.pass(59_999)).toEqual([]);
+    expect(tested.pass(1)).toEqual(["stop 1 not_needed"]);
+  });
+
+  test("is one of those that calls need", () => {
+    const tested = new TestPool(
+      { maxInputs: 1, targetInputs: 1, maxContainers: 1 },
+      { isProved: true },
+    );
+    tested.on((pool, nowMs) => pool.adopt("ct-left", nowMs));
+    expect(tested.request("a")).toEqual([]);
+    expect(tested.ready(1)).toEqual(["a at 1"]);
+  });
+
+  test("that does not serve is a failed start, and another one follows", () => {
+    const tested = new TestPool({}, { isProved: true });
+    tested.on((pool, nowMs) => pool.adopt("ct-left", nowMs));
+    tested.request("a");
+    expect(tested.fail(1)).toEqual([]);
+    expect(tested.pass(1_000)).toEqual(["launch 2"]);
   });
 });
 

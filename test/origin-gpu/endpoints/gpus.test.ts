@@ -77,6 +77,7 @@ class GpuBox {
       identity: {
         app: "main/models",
         functionName,
+        version: 1,
         rollout: isPrepared ? settings.rollout : undefined,
       },
       isProved,

@@ -21,7 +21,7 @@ export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; line
     gateway: {} as GatewayAddress,
     bodies: undefined,
     claims: new BoxClaims(new Box()),
-    identity: { app: "main/shop", functionName: settings.function, rollout: undefined },
+    identity: { app: "main/shop", functionName: settings.function, version: 1, rollout: undefined },
     isProved: false,
     sessions: new SessionTable(),
     environment: {},

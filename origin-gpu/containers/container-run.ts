@@ -1,0 +1,37 @@
+/** Tells how a container's process is run, whether this agent starts it or an earlier one did. */
+import type { ProcessKind } from "./container-command.ts";
+import { withPort } from "./container-command.ts";
+import type { ContainerOptions } from "./container.ts";
+import { cardVariables, variablesOf } from "./environment.ts";
+import type { LaunchOptions } from "./launched-command.ts";
+
+/** The variable with a container's id, by which its processes are found wherever they have gone. */
+export const MARK = "POSTERN_CONTAINER_ID";
+
+export interface ContainerRun extends Omit<LaunchOptions, "command"> {
+  readonly stopCommand: NonNullable<LaunchOptions["stopCommand"]>;
+}
+
+export function containerRun(
+  kind: ProcessKind,
+  { endpoint, environment, user, cards = [], leavable, records }: ContainerOptions,
+  { id, port }: { readonly id: string; readonly port: number },
+): ContainerRun {
+  return {
+    directory: endpoint.directory,
+    environment: {
+      ...variablesOf(endpoint, environment, user),
+      ...cardVariables(cards),
+      PORT: String(port),
+      [MARK]: id,
+    },
+    user,
+    markedBy: MARK,
+    withChannel: kind.type === "asgi",
+    isLeavable: leavable !== undefined && records !== undefined,
+    stopCommand: {
+      command: withPort(endpoint.stopCommand, port),
+      limit: endpoint.exitGracePeriod,
+    },
+  };
+}

@@ -1,0 +1,211 @@
+/** The agent is replaced, as for an upgrade: its containers run on, and the next agent serves with them. */
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type TomlTable, stringify } from "smol-toml";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
+import { type Address, send } from "../support/http-client.ts";
+import { type ManagedProcess, isAlive, untilGone } from "../support/processes.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { ensureVenv } from "../support/venv.ts";
+
+/** Notes each load in a file, and prints each request that it gets. */
+const SERVER = `import { createServer } from "node:http";
+import { appendFileSync } from "node:fs";
+appendFileSync(process.env.LOADS, process.pid + "\\n");
+const { CUDA_VISIBLE_DEVICES: cards, EDITION: edition } = process.env;
+createServer(async (request, response) => {
+  console.log("got " + request.url);
+  if (request.url.startsWith("/slow")) await new Promise((done) => setTimeout(done, 2000));
+  response.end(JSON.stringify({ pid: process.pid, cards, edition }));
+}).listen(process.env.PORT, "127.0.0.1");
+setInterval(() => console.log("tick"), 500);
+`;
+
+interface Told {
+  readonly pid: number;
+  readonly most?: number;
+  readonly cards?: string;
+  readonly edition?: string;
+}
+
+const CARDS = { POSTERN_GPUS: "H100:80GiB" };
+
+let gateway: Gateway;
+let directory: string;
+let loads: string;
+const boxes: ManagedProcess[] = [];
+
+beforeEach(async () => {
+  gateway = await startGateway();
+  directory = join(temporaryDirectory(), "app");
+  loads = join(temporaryDirectory(), "loads");
+  mkdirSync(directory);
+  writeFileSync(join(directory, "server.mjs"), SERVER);
+});
+
+afterEach(async () => {
+  for (const box of boxes.splice(0)) await box.stop();
+  await gateway.stop();
+});
+
+async function startBox(env: NodeJS.ProcessEnv = CARDS): Promise<ManagedProcess> {
+  const box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory], {
+    env,
+  });
+  boxes.push(box);
+  await box.waitForErrorOutput(/gpu-1 is connected/);
+  return box;
+}
+
+async function deploy(more: TomlTable = {}): Promise<void> {
+  const { env = {}, ...settings } = more;
+  const web = {
+    function: "web",
+    ...("asgi" in more ? {} : { web_server: ["node", "server.mjs"] }),
+    gpus: 1,
+    exit_grace_period: 5,
+    env: { LOADS: loads, ...(env as TomlTable) },
+    ...settings,
+  };
+  writeFileSync(join(directory, "postern.toml"), stringify({ app: "models", endpoint: [web] }));
+  const deployed = startCommand(["deploy", "--state", gateway.stateDirectory], { cwd: directory });
+  expect(await deployed.exited).toEqual({ code: 0, signal: null });
+}
+
+const web = (): Address => ({
+  port: gateway.port,
+  host: `tests--models-web.localhost:${gateway.port}`,
+});
+
+async function ask(path = "/"): Promise<Told> {
+  const { status, text } = await send(web(), path, { timeoutMs: 60_000 });
+  expect([status, text]).toEqual([200, expect.any(String)]);
+  return JSON.parse(text) as Told;
+}
+
+/** Has the agent leave its containers, and waits until it has ended. */
+async function handOver(box: ManagedProcess): Promise<void> {
+  process.kill(box.pid, "SIGUSR2");
+  expect(await box.exited).toEqual({ code: 0, signal: null });
+}
+
+const loaded = (): number[] => readFileSync(loads, "utf8").trim().split("\n").map(Number);
+const records = (): string[] => readdirSync(join(gateway.stateDirectory, "box", "containers"));
+
+async function lines(): Promise<string[]> {
+  const shown = startCommand(["app", "logs", "models", "--state", gateway.stateDirectory]);
+  await shown.exited;
+  return shown.stdout.split("\n");
+}
+
+test("the next agent serves with the same process: nothing loads twice, and its log goes on", async () => {
+  const first = await startBox();
+  await deploy();
+  const told = await ask("/before");
+  expect(told).toMatchObject({ cards: "0" });
+  // What is under way finishes first.
+  const slow = ask("/slow");
+  await first.waitForErrorOutput(/got \/slow/);
+  await handOver(first);
+  expect(await slow).toEqual(told);
+  expect(isAlive(told.pid)).toBe(true);
+
+  const second = await startBox();
+  await second.waitForErrorOutput(/web\] postern: taken over from the last agent/);
+  expect(await ask("/after")).toEqual(told);
+  expect(loaded()).toEqual([told.pid]);
+  await expect
+    .poll(lines, { timeout: 15_000 })
+    .toContainEqual(expect.stringMatching(/got \/after/));
+  expect(await lines()).toContainEqual(expect.stringMatching(/got \/before/));
+
+  // And once more: what was adopted can be left again.
+  await handOver(second);
+  const third = await startBox();
+  expect(await ask("/third")).toEqual(told);
+
+  await third.stop("SIGTERM");
+  await untilGone(told.pid);
+  expect(loaded()).toEqual([told.pid]);
+});
+
+test("a container whose variables have changed is ended, and its successor gets its GPU", async () => {
+  const first = await startBox();
+  await deploy();
+  const old = await ask();
+  await handOver(first);
+  const second = await startBox({ ...CARDS, HF_HOME: "/elsewhere" });
+  await second.waitForErrorOutput(/ends ct-\w+, which the last agent left .*HF_HOME has changed/);
+  const now = await ask();
+  expect(now.pid).not.toBe(old.pid);
+  await untilGone(old.pid);
+  expect(loaded()).toEqual([old.pid, now.pid]);
+});
+
+/** Works on after its client has left, and says how many requests it had at once. */
+const ASGI = `import asyncio, json, os
+with open(os.environ["LOADS"], "a") as file:
+    file.write(f"{os.getpid()}\\n")
+running = most = 0
+async def app(scope, receive, send):
+    global running, most
+    assert scope["type"] == "http"
+    running += 1
+    most = max(most, running)
+    print("got " + scope["path"], flush=True)
+    await asyncio.sleep(1.5 if scope["path"] == "/slow" else 0)
+    running -= 1
+    body = json.dumps({"pid": os.getpid(), "most": most}).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+`;
+
+test("an ASGI app goes on telling when it has ended its work on a call that was given up", async () => {
+  const PATH = `${dirname(await ensureVenv())}:${process.env["PATH"] ?? ""}`;
+  writeFileSync(join(directory, "asgi.py"), ASGI);
+  const env = { ...CARDS, PATH };
+  const first = await startBox(env);
+  await deploy({ asgi: "asgi:app", max_inputs: 1 });
+  const told = await ask();
+  await handOver(first);
+  const second = await startBox(env);
+  expect(await ask()).toEqual(told);
+  const left = new AbortController();
+  const given = send(web(), "/slow", { signal: left.signal });
+  given.catch(() => undefined);
+  await second.waitForErrorOutput(/got \/slow/);
+  left.abort();
+  // The place is free when the work has ended, and neither before nor never.
+  expect(await ask()).toEqual(told);
+  expect(loaded()).toEqual([told.pid]);
+});
+
+test("a container of an app that was stopped meanwhile is ended", async () => {
+  const first = await startBox();
+  await deploy();
+  const { pid } = await ask();
+  await handOver(first);
+  const stopped = startCommand([
+    "app",
+    "stop",
+    "models",
+    "--yes",
+    "--state",
+    gateway.stateDirectory,
+  ]);
+  await stopped.exited;
+  const second = await startBox();
+  await second.waitForErrorOutput(/this version is not to run here/);
+  await untilGone(pid);
+  await expect.poll(records, { timeout: 15_000 }).toEqual([]);
+});
+
+test("SIGTERM ends the containers, as ever", async () => {
+  const box = await startBox();
+  await deploy();
+  const { pid } = await ask();
+  await box.stop("SIGTERM");
+  expect(isAlive(pid)).toBe(false);
+});
