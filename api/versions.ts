@@ -148,7 +148,7 @@ export const SCALE_FUNCTION = apiOperation({
     schema: SCALING_CHANGE.refine(
       (change) => Object.keys(change).length > 0,
       `must name one of ${Object.keys(SCALING_CHANGE.shape).join(", ")}`,
-    ),
+    ).meta({ minProperties: 1 }),
   },
   response: {
     status: 200,
