@@ -7,8 +7,12 @@ import * as z from "zod";
 /** Names under which no public server is reached. */
 const LOCAL_NAME = /(^|\.)(localhost|local|internal|intranet|lan|home|corp|home\.arpa)$/;
 
+/** For the API's document: URLs that may be one. It has no words for the names that may not. */
+const PATTERN =
+  "^https://([a-z0-9]{1,30}(-[a-z0-9]{1,30})?\\.){1,4}(com|org|net|dev|[a-z]{2})(/[A-Za-z0-9._~-]{1,30}){0,8}/?$";
+
 export const FALLBACK = z.object({
-  url: z.string().max(2_048).refine(isFallbackUrl),
+  url: z.string().max(2_048).refine(isFallbackUrl).meta({ pattern: PATTERN }),
   /** Values may have `$NAME` for variables of `secrets`. */
   headers: z.record(z.string().max(128), z.string().max(4_096)).exactOptional(),
   /** Names of secrets of the app's environment. */
