@@ -10,6 +10,7 @@ import {
   signAffinityCookie,
   verifyAffinityCookie,
 } from "../../../auth/affinity-cookie.ts";
+import { getHeader, type HeaderList } from "../../../base/headers.ts";
 import { keysOf } from "../../../routing/affinity/request-keys.ts";
 import { type AffinityRules, affinityRules } from "../../../routing/affinity/rules.ts";
 import { affinityCookieLine, affinityCookieValues } from "../../../routing/affinity-cookie.ts";
@@ -101,13 +102,13 @@ export class EdgeSession {
    * Learns the session's place from the head of a response.
    * @returns header lines for the client
    */
-  async onAnswered({ session }: ResponseHead, { box }: CallPlace): Promise<string[]> {
+  async onAnswered({ session, headers }: ResponseHead, { box }: CallPlace): Promise<string[]> {
     if (session === undefined) return [];
     const { container, state } = session;
     const isElsewhere = state === "moved" || this.order.preferred !== box;
     rememberSession(this.#origin.snapshot, this.head.keys, this.#claims, { box, isElsewhere });
     const lines = state === "moved" ? ["postern-session", "moved"] : [];
-    if (!this.#rules.usesCookie) return lines;
+    if (!this.#rules.usesCookie || isForAll(headers)) return lines;
     const claims = this.#claims;
     if (claims !== undefined) {
       const isTold = claims.box === box && claims.container === container;
@@ -138,6 +139,12 @@ export class EdgeSession {
 }
 
 const ID_BYTES = AFFINITY_ID_CHARACTERS;
+
+/** Whether caches may keep a response for everybody (RFC 9111, 5.2.2): they would hand one client's cookie to all. */
+function isForAll(headers: HeaderList): boolean {
+  const control = getHeader(headers, "cache-control");
+  return control !== undefined && /\b(?:public|s-maxage)\b/i.test(control);
+}
 
 /** The claims of the first cookie that this gateway made for the endpoint. */
 async function claimsOf(

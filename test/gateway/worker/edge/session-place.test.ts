@@ -181,6 +181,23 @@ describe("the cookie", () => {
     expect(third.headers.getSetCookie()).toEqual([]);
   });
 
+  test("is not set with a response that caches keep for everybody", async () => {
+    const name = await served("public", ["public-1"], ["cookie"]);
+    const session = { container: "ct-1", state: "new" };
+    await connectAgent("public-1", {
+      open: (stream, { target }) => {
+        const headers = ["cache-control", target.slice(1).replace("+", ", ")];
+        stream.sendHead(JSON.stringify({ status: 200, headers, session }), [], true);
+        return {};
+      },
+    });
+    const counts = [];
+    for (const control of ["public+max-age=60", "s-maxage=60", "private", "no-store"]) {
+      counts.push((await ask(name, `/${control}`)).headers.getSetCookie().length);
+    }
+    expect(counts).toEqual([0, 0, 1, 1]);
+  });
+
   test("keeps its place beside a key that has another one", async () => {
     const name = await served("two-pages", ["two-pages-1"], ["query:s", "cookie"]);
     await containing("two-pages-1", ({ target }) => ({

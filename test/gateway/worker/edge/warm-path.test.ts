@@ -63,6 +63,48 @@ test("a cold name costs one question to its shard, a warm request none and reads
   expect(statements).not.toHaveBeenCalled();
 });
 
+test("a warm request of a session reads no storage and asks no box, by cookie and by key", async () => {
+  const { workspace, environment, app, endpoint, settings } = announcement("warm-session", "f");
+  const asked: string[] = [];
+  const boxes = ["warm-session-1", "warm-session-2"];
+  for (const box of boxes) {
+    await connectAgent(box, {
+      open: (stream) => {
+        const session = { container: "ct-1", state: "kept" };
+        stream.sendHead(JSON.stringify({ status: 200, headers: [], session }), [], true);
+        return {};
+      },
+      operate: (stream, { operation }) => {
+        asked.push(operation);
+        stream.refuse({ code: "not_supported", detail: "nobody is to ask" });
+        return {};
+      },
+    });
+  }
+  const name = "local--warm-session-f";
+  const shard = await namesShard(env, name);
+  const claimant = { owner: "ap-1", workspace, kind: "deployed", startedAt: 1 } as const;
+  await shard.commit(name, claimant, {
+    workspace,
+    environment,
+    app,
+    appId: "ap-1",
+    boxes: boxes.map((box) => ({ box, links: 1 })),
+    endpoint,
+    settings: { ...settings, affinity: { rules: ["query:session_hash", "cookie"], mode: "soft" } },
+  });
+  const first = await ask(name);
+  const cookie = first.headers.getSetCookie()[0]?.split(";", 1)[0] ?? "";
+  expect((await ask(name, "/?session_hash=h", { headers: { cookie } })).status).toBe(200);
+  statements.mockClear();
+  for (let turn = 0; turn < 20; turn += 1) {
+    expect((await ask(name, "/", { headers: { cookie } })).status).toBe(200);
+    expect((await ask(name, "/?session_hash=h")).status).toBe(200);
+  }
+  expect(statements).not.toHaveBeenCalled();
+  expect(asked).toEqual([]);
+});
+
 test("a stranger's guess costs one question, and asked again within half a second none", async () => {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
   expect((await ask("local--nobody-here")).status).toBe(404);
