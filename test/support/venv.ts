@@ -25,6 +25,16 @@ export async function ensureApiVenv(): Promise<string> {
   return `${API_VENV}/bin`;
 }
 
+/**
+ * Makes an environment of servers and clients with sessions, some 500 MB, by the name of its list in
+ * sessions/requirements/. Returns the interpreter's path.
+ */
+export async function ensureSessionsVenv(list = "current"): Promise<string> {
+  const directory = fileURLToPath(new URL(`../../.test/sessions-${list}`, import.meta.url));
+  await make(directory, `sessions/requirements/${list}.txt`);
+  return `${directory}/bin/python`;
+}
+
 async function make(directory: string, list: string): Promise<void> {
   const script = fileURLToPath(new URL("make_venv.py", import.meta.url));
   const requirements = fileURLToPath(new URL(list, import.meta.url));

@@ -2,26 +2,17 @@
 
 Usage: client.py LIBRARY URL
 
-Prints JSON: the status and the text of the last answer. Every name under localhost means this machine,
-as RFC 6761 asks for and not every system does.
+Prints JSON: the status and the text of the last answer.
 """
 
 import asyncio
 import json
-import socket
 import sys
 from urllib.parse import parse_qsl, urlsplit
 
-SYSTEM_GETADDRINFO = socket.getaddrinfo
+from localhost import resolve_localhost
 
-
-def resolve(host, *args, **kwargs):
-    name = host.decode() if isinstance(host, bytes) else host
-    local = isinstance(name, str) and name.endswith(".localhost")
-    return SYSTEM_GETADDRINFO("127.0.0.1" if local else host, *args, **kwargs)
-
-
-socket.getaddrinfo = resolve
+resolve_localhost()
 
 
 def with_urllib(url):

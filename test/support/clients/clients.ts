@@ -41,12 +41,12 @@ export async function prepareClients(): Promise<ClientPrograms> {
   return { python, go };
 }
 
-/** A marker with the list's digest says that the directory is complete. */
-async function installNodeLibraries(): Promise<void> {
+/** Returns the folder of the libraries. A marker with the list's digest says that it is complete. */
+export async function installNodeLibraries(): Promise<string> {
   const list = join(HERE, "node-libraries.json");
   const marker = join(NODE_LIBRARIES, "complete");
   const digest = createHash("sha256").update(readFileSync(list)).digest("hex");
-  if (existsSync(marker) && readFileSync(marker, "utf8") === digest) return;
+  if (existsSync(marker) && readFileSync(marker, "utf8") === digest) return NODE_LIBRARIES;
   mkdirSync(NODE_LIBRARIES, { recursive: true });
   copyFileSync(list, join(NODE_LIBRARIES, "package.json"));
   await execute("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund"], {
@@ -54,6 +54,7 @@ async function installNodeLibraries(): Promise<void> {
     timeout: INSTALL_TIMEOUT_MS,
   });
   writeFileSync(marker, digest);
+  return NODE_LIBRARIES;
 }
 
 type Command = readonly [program: string, ...args: string[]];
