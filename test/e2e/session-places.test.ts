@@ -130,12 +130,12 @@ test("a next version takes new sessions, and the old version keeps its own until
   const sessions = sessionNames("rolling");
   const begun = await askAll("soft", sessions);
   const version = begun.get(sessions[0] ?? "")?.version;
-  const deployed = deploy();
-  let isDeployed = false;
-  deployed.then(
-    () => (isDeployed = true),
-    () => (isDeployed = true),
-  );
+  const deployment = { isOver: false };
+  const deployed = deploy().finally(() => {
+    deployment.isOver = true;
+  });
+  // Awaited below, after the rounds.
+  deployed.catch(() => undefined);
   let rounds = 0;
   const round = async () => {
     rounds += 1;
@@ -143,7 +143,7 @@ test("a next version takes new sessions, and the old version keeps its own until
       expect({ place, count }).toEqual({ place: begun.get(session)?.place, count: rounds + 1 });
     }
   };
-  while (!isDeployed) await round();
+  while (!deployment.isOver) await round();
   await deployed;
   const fresh = await askAll("soft", sessionNames("fresh"));
   for (const counted of fresh.values()) expect(counted.version).not.toBe(version);

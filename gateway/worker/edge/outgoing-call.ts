@@ -160,7 +160,8 @@ export async function outgoingCall(
     mayBeLocal: !isKeyed && !isAsync,
   };
   // An asynchronous call's client goes when the agent has the call in its journal, and not by its patience.
-  return ok({ call, patienceMs: isAsync ? requestTimeoutMs(env) : patienceMs(env, request) });
+  const patience = isAsync ? requestTimeoutMs(env) : patienceMs(env, request, rules?.presets);
+  return ok({ call, patienceMs: patience });
 }
 
 /** The session of a request, and the body where it was read for that. */

@@ -20,6 +20,9 @@ import type { Snapshot } from "../../contracts/names.ts";
 import type { RequestContext } from "./request-context.ts";
 import { statusEvents } from "./status-events.ts";
 
+/** No endpoint's `timeout` is longer. */
+const LONGEST_WAIT_MS = 86_400_000;
+
 /** A call whose client is told to come back. */
 interface Pending {
   readonly call: DeferredCall;
@@ -32,12 +35,16 @@ interface Pending {
   readonly hop: number;
 }
 
-/** Milliseconds that the client of this request waits for response headers before it is sent on. */
-export function patienceMs(env: Env, request: Request): number {
+/**
+ * Milliseconds that the client of this request waits for response headers before it is sent on.
+ * @param presets of the endpoint's affinity. Clients of MCP follow no redirect of a POST: they are kept waiting
+ */
+export function patienceMs(env: Env, request: Request, presets?: ReadonlySet<string>): number {
   const limit = requestTimeoutMs(env);
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   if (waitS !== undefined) return Math.min(waitS * 1000, limit);
-  return respondAsync ? 0 : limit;
+  if (respondAsync) return 0;
+  return presets?.has("mcp") === true ? LONGEST_WAIT_MS : limit;
 }
 
 /**
