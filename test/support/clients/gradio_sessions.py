@@ -1,0 +1,91 @@
+"""Sessions with gradio_client, all at once: each goes through the functions of apps/gradio_app.py.
+
+Usage: gradio_sessions.py URL COUNT
+
+Prints a JSON list with one object for each session: `places`, the processes that served it, or `failure`.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+from gradio_client import Client
+from localhost import resolve_localhost
+
+try:
+    from gradio_client import handle_file
+except ImportError:  # Before gradio_client 1 a path was enough.
+    handle_file = str
+
+TIMEOUT_S = 60
+
+resolve_localhost()
+
+
+def expect(is_so, what):
+    if not is_so:
+        raise AssertionError(what)
+
+
+def session(url, number):
+    client = Client(url, verbose=False)
+    places = []
+
+    def seen(answer, *rest):
+        place, *said = str(answer).split(" ")
+        places.append(place)
+        expect(said == list(rest), f"{answer} instead of {' '.join(rest)}")
+
+    def ask(api_name, *args):
+        return client.submit(*args, api_name=api_name).result(timeout=TIMEOUT_S)
+
+    for counted in ("1", "2", "3"):
+        seen(ask("/count"), counted)
+    job = client.submit(api_name="/stream")
+    seen(job.result(timeout=TIMEOUT_S), "part", "4")
+    expect(len(job.outputs()) == 5, f"{len(job.outputs())} parts of a stream of 5")
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / f"note-{number}.txt"
+        path.write_text(f"content-{number}", encoding="utf-8")
+        stamped = ask("/stamp", handle_file(str(path)))
+    seen(Path(stamped).read_text(encoding="utf-8"), f"content-{number}")
+    name = str(uuid4())
+    working = client.submit(name, api_name="/work")
+    until(lambda: working.status().progress_data, "no progress of a job")
+    seen(ask("/finish", name), "finishes")
+    seen(working.result(timeout=TIMEOUT_S), "worked")
+    held = client.submit(name, api_name="/hold")
+    until(lambda: held.outputs(), "no output of a job that holds")
+    seen(held.outputs()[0], "holds")
+    seen(ask("/holding", name), "holds")
+    held.cancel()
+    until(lambda: str(ask("/holding", name)).endswith(" free"), "a cancelled job runs on")
+    seen(ask("/count"), "4")
+    return places
+
+
+def until(is_so, what):
+    end = time.monotonic() + TIMEOUT_S
+    while not is_so():
+        expect(time.monotonic() < end, what)
+        time.sleep(0.1)
+
+
+def outcome(url, number):
+    try:
+        return {"places": session(url, number)}
+    except BaseException as error:  # CancelledError is what gradio_client makes of a lost session.
+        return {"failure": f"{type(error).__name__}: {error}"}
+
+
+url, count = sys.argv[1], int(sys.argv[2])
+with ThreadPoolExecutor(count) as threads:
+    outcomes = list(threads.map(lambda number: outcome(url, number), range(count)))
+print(json.dumps(outcomes), flush=True)
+# Streams of lost sessions never end, and neither would this process.
+os._exit(0)

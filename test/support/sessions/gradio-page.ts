@@ -1,0 +1,73 @@
+/** A person at the page of test/support/apps/gradio_app.py, in a browser. */
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Page } from "playwright-core";
+import { expect } from "vitest";
+
+import { PATIENCE_MS, type Visit } from "./visits.ts";
+
+const PATIENCE = { timeout: PATIENCE_MS };
+/** A page shows this where a stream of its session was lost. */
+const LOST = "Connection to the server was lost";
+
+/** Goes through everything that the page offers, and comes again by a reload. */
+export const visitGradio: Visit = async (page, url, number) => {
+  await page.goto(url);
+  const places: string[] = [];
+  /** Waits until an output ends with these words; the process stands before them. */
+  const shows = async (output: string, words: string) => {
+    await expect
+      .poll(async () => await outputOf(page, output), PATIENCE)
+      .toMatch(endingWith(words));
+    places.push((await outputOf(page, output)).slice(0, -words.length - 1));
+  };
+  const click = async (button: string, words: string, output = "#seen") => {
+    await press(page, button);
+    await shows(output, words);
+  };
+  for (const counted of ["1", "2", "3"]) await click("count", counted);
+  await click("stream", "part 4");
+
+  const content = `content-${number}`;
+  const note = { name: `note-${number}.txt`, mimeType: "text/plain", buffer: Buffer.from(content) };
+  await page.locator("#file input[type=file]").setInputFiles(note);
+  await shows("#told", "received");
+  await press(page, "stamp");
+  const link = page.locator("#stamped a").first();
+  await link.waitFor();
+  const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
+  const [place, ...rest] = readFileSync(await download.path(), "utf8").split(" ");
+  places.push(place ?? "");
+  expect(rest).toEqual([content]);
+
+  await page.locator("#name").locator("textarea, input").fill(randomUUID());
+  await press(page, "work");
+  await page.getByText("at work").first().waitFor();
+  await Promise.all([click("finish", "finishes", "#told"), shows("#seen", "worked")]);
+  // A job that never ends is seen at work: its output streams.
+  await click("hold", "holds");
+  await press(page, "cancel");
+  await expect
+    .poll(async () => {
+      await press(page, "holding");
+      return await outputOf(page, "#told");
+    }, PATIENCE)
+    .toMatch(endingWith("free"));
+  await click("count", "4");
+
+  // A page that is loaded anew is another session for Gradio, and the same person for Postern.
+  await page.reload();
+  await click("count", "1");
+  expect(await page.getByText(LOST).count()).toBe(0);
+  return places;
+};
+
+const endingWith = (words: string) => new RegExp(` ${words}$`);
+
+async function outputOf(page: Page, output: string): Promise<string> {
+  return await page.locator(output).locator("textarea, input").inputValue();
+}
+
+async function press(page: Page, button: string): Promise<void> {
+  await page.getByRole("button", { name: button, exact: true }).click();
+}

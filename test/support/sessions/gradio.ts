@@ -1,0 +1,54 @@
+/** Sessions of test/support/apps/gradio_app.py by its clients without a page, and how a container of it is started. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import type { EndpointTable } from "../harness.ts";
+import { programOutcomes, type SessionOutcome, type Sessions } from "./outcomes.ts";
+
+const STEP_TIMEOUT_S = "60";
+
+/** The app in an environment of Python, in so many containers. */
+export function gradioEndpoint(name: string, python: string, containers: number): EndpointTable {
+  return {
+    function: name,
+    web_server: [python, "gradio_app.py"],
+    env: { GRADIO_ANALYTICS_ENABLED: "False" },
+    max_inputs: 200,
+    min_containers: containers,
+    max_containers: containers,
+  };
+}
+
+/** With gradio_client of this environment. */
+export function pythonSessions(python: string): Sessions {
+  return async (url, count) =>
+    await programOutcomes(python, "gradio_sessions.py", url, String(count));
+}
+
+/** With curl's two steps: a POST that starts a job, and a GET of its events by the id that it got. */
+export const curlSessions: Sessions = async (url, count) =>
+  await Promise.all(Array.from({ length: count }, async () => await twoSteps(url)));
+
+async function twoSteps(url: string): Promise<SessionOutcome> {
+  const call = `${url}/gradio_api/call/count`;
+  const json = ["-H", "content-type: application/json"];
+  try {
+    const started = JSON.parse(await curl(...json, "-d", '{"data":[]}', call)) as Started;
+    const events = await curl("-N", `${call}/${started.event_id}`);
+    const [, place] = /^event: complete\ndata: \[null, "(\S+) 1"\]$/m.exec(events) ?? [];
+    return place === undefined ? { failure: events } : { places: [place] };
+  } catch (error) {
+    return { failure: String(error) };
+  }
+}
+
+interface Started {
+  readonly event_id: string;
+}
+
+/** curl knows names under localhost by itself. */
+async function curl(...args: readonly string[]): Promise<string> {
+  const command = ["-sS", "--max-time", STEP_TIMEOUT_S, ...args];
+  const { stdout } = await promisify(execFile)("curl", command);
+  return stdout;
+}
