@@ -1,4 +1,5 @@
 /** The state that the journal's records make: entries by callId and by key, and how many have ended. Pure. */
+import { OldestKey } from "../../../base/oldest-key.ts";
 import type { CallOutcome, JournalEntry, JournalRecord } from "./journal-record.ts";
 
 /** Different texts that are held once, however many entries have them. */
@@ -17,6 +18,7 @@ export class JournalState {
   #ended = 0;
   /** Ended calls without a key, by callId, in the order of their ends. */
   readonly #endedWithoutKey = new Set<string>();
+  readonly #oldestWithoutKey = new OldestKey(this.#endedWithoutKey);
   /** By endpoint, how many ended calls with keys it has. */
   readonly #endedWithKey = new Map<string, number>();
 
@@ -46,8 +48,7 @@ export class JournalState {
   /** The call to forget first, where more have ended than are remembered: the oldest one without a key. */
   get surplus(): string | undefined {
     if (this.#ended <= this.#maxEnded) return undefined;
-    const [oldest] = this.#endedWithoutKey;
-    return oldest;
+    return this.#oldestWithoutKey.find();
   }
 
   /** Applying a record twice, or one of a call that is gone, has no effect: see `AppendLog.rewrite`. */

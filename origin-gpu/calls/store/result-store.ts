@@ -5,6 +5,7 @@
  * the calls.
  */
 import { join } from "node:path";
+import { OldestKey } from "../../../base/oldest-key.ts";
 import { KIB, MIB } from "../../../base/units.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import {
@@ -74,6 +75,7 @@ export class ResultStore implements SpoolHost {
   readonly #spools = new Map<string, ResultSpool>();
   /** Complete ones, oldest first. */
   readonly #stored = new Map<string, ResultLocation>();
+  readonly #oldest = new OldestKey(this.#stored);
   /** Bytes on the disk, and bytes that are reserved. */
   #usedBytes = 0;
   #lastFile = 0;
@@ -264,9 +266,10 @@ export class ResultStore implements SpoolHost {
   }
 
   #evictOldest(): boolean {
-    const [oldest] = this.#stored;
-    if (oldest === undefined) return false;
-    this.#dropFor("evicted", ...oldest);
+    const callId = this.#oldest.find();
+    const result = callId === undefined ? undefined : this.#stored.get(callId);
+    if (callId === undefined || result === undefined) return false;
+    this.#dropFor("evicted", callId, result);
     return true;
   }
 
