@@ -5,17 +5,21 @@ import type { Session } from "./session-table.ts";
 
 /**
  * Up to `targetInputs` the fullest one gets a call, so that others fall idle and can end; above that the one with the
- * fewest calls. The oldest one of several.
+ * fewest calls. A container that says that it is busier than its calls counts so. The oldest one of several.
  */
 export function placeForCall(
   containers: readonly TrackedContainer[],
   { targetInputs, maxInputs }: PoolSettings,
 ): TrackedContainer | undefined {
   let best: TrackedContainer | undefined;
+  let bestLoad = 0;
   for (const container of containers) {
     const { state, calls } = container;
     if (state !== "ready" || calls >= maxInputs) continue;
-    if (best === undefined || isBetter(calls, best.calls, targetInputs)) best = container;
+    const load = loadOf(container, maxInputs);
+    if (best !== undefined && !isBetter(load, bestLoad, targetInputs)) continue;
+    best = container;
+    bestLoad = load;
   }
   return best;
 }
@@ -31,8 +35,9 @@ export function placeForSession(
   nowMs: number,
 ): TrackedContainer | undefined {
   const open = containers.filter(({ state, calls }) => state === "ready" && calls < maxInputs);
-  const countOf = ({ sessions, calls }: TrackedContainer): number => {
-    if (isAdvice) return calls;
+  const countOf = (container: TrackedContainer): number => {
+    if (isAdvice) return loadOf(container, maxInputs);
+    const { sessions } = container;
     // Nothing says that a client without a key comes back.
     return isAnonymous ? sessions.all(nowMs) : sessions.lasting;
   };
@@ -41,7 +46,7 @@ export function placeForSession(
     .filter((container) => countOf(container) <= most)
     .toSorted(
       (one, other) =>
-        one.calls - other.calls ||
+        loadOf(one, maxInputs) - loadOf(other, maxInputs) ||
         countOf(one) - countOf(other) ||
         one.sessions.advised - other.sessions.advised ||
         one.sessions.all(nowMs) - other.sessions.all(nowMs),
@@ -49,13 +54,18 @@ export function placeForSession(
   return best;
 }
 
+/** Its calls, or as many as it is busy with by its own account. */
+function loadOf({ calls, reportedUse }: TrackedContainer, maxInputs: number): number {
+  return Math.max(calls, Math.floor(reportedUse * maxInputs));
+}
+
 /** Counts that are nearly the same do not outweigh calls. Up to seven sessions each one counts. */
 function aboutAsManyAs(count: number): number {
   return count * 1.1 + 0.25;
 }
 
-/** Whether a container with so many calls comes before another one. */
-function isBetter(calls: number, othersCalls: number, targetInputs: number): boolean {
-  if (calls >= targetInputs) return calls < othersCalls;
-  return othersCalls >= targetInputs || calls > othersCalls;
+/** Whether a container with such a load comes before another one. */
+function isBetter(load: number, othersLoad: number, targetInputs: number): boolean {
+  if (load >= targetInputs) return load < othersLoad;
+  return othersLoad >= targetInputs || load > othersLoad;
 }

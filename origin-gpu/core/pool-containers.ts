@@ -19,6 +19,8 @@ export class TrackedContainer implements PoolContainer, SessionPlace {
   state: ContainerState = "claiming";
   calls = 0;
   activeCalls = 0;
+  /** How busy it said that it is, from 0 to 1; 0 where it has no calls. */
+  reportedUse = 0;
   /** It asks the box for what it needs: while it is `claiming`, or `asleep` and needed. */
   isClaiming = true;
   /** Once drained, it sleeps instead of ending. */
@@ -219,6 +221,7 @@ export class PoolContainers {
   /** It works on one call less. */
   vacate(container: TrackedContainer, isPassive: boolean, nowMs: number): void {
     container.calls -= 1;
+    if (container.calls === 0) container.reportedUse = 0;
     if (!isPassive) {
       container.activeCalls -= 1;
       if (container.activeCalls === 0) container.idleSinceMs = nowMs;

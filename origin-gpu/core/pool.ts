@@ -225,6 +225,12 @@ export class Pool<Call> {
     });
   }
 
+  /** The container says how busy it is, from 0 to 1: that counts as calls until it has none, or says so again. */
+  reportUse(number: number, use: number): void {
+    const container = this.#containers.get(number);
+    if (container !== undefined && container.calls > 0) container.reportedUse = use;
+  }
+
   /** The same without a successor: somebody wants it to end. One that is not ready ends at once. */
   stopAsked(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {

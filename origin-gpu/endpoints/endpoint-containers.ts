@@ -55,8 +55,9 @@ export interface ContainerListener {
   onSleepFailed(number: number): void;
   /** It does not answer at its health path any more. */
   onHung(number: number): void;
-  /** It wants no more calls. */
+  /** It wants no more calls; it says how busy it is, from 0 to 1. */
   onDrainAsked(number: number): void;
+  onUse(number: number, use: number): void;
   /** Its server has ended by itself; `onExited` follows. */
   onEnded(number: number): void;
   /** SIGKILL did not end it: it keeps what it holds until `onExited`. */
@@ -178,8 +179,9 @@ export class EndpointContainers {
     const { container } = started;
     try {
       const address = await container.ready;
-      started.serving = new ServingContainer(container, address, () => {
-        this.#onDrainAsked(number, started);
+      started.serving = new ServingContainer(container, address, {
+        onDrainAsked: () => this.#onDrainAsked(number, started),
+        onUse: (use) => this.#listener.onUse(number, use),
       });
       if (started.isAdopted) noticesOf(this.#source)("postern: taken over from the last agent");
       else this.#noteReady(performance.now() - startedAtMs);
@@ -255,9 +257,7 @@ export class EndpointContainers {
   #onDrainAsked(number: number, started: StartedContainer): void {
     if (started.isDrainAsked || this.#source.settings.kind.type === "upstream") return;
     started.isDrainAsked = true;
-    noticesOf(this.#source)(
-      "postern: it asks to be replaced (Postern-Container: drain); it finishes its calls first",
-    );
+    noticesOf(this.#source)("postern: it asks to be replaced; it finishes its calls first");
     this.#listener.onDrainAsked(number);
   }
 

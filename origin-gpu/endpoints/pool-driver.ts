@@ -57,6 +57,7 @@ export class PoolDriver {
       onSlept: (number) => this.#apply(this.#pool.slept(number, now())),
       onSleepFailed: (number) => this.#apply(this.#pool.sleepFailed(number, now())),
       onHung: (number) => this.#apply(this.#pool.unhealthy(number, now())),
+      onUse: (number, use) => this.#pool.reportUse(number, use),
       onDrainAsked: (number) => this.#apply(this.#pool.drainAsked(number, now())),
       onEnded: (number) => this.#apply(this.#pool.ended(number, now())),
       onStuck: (number) => this.#apply(this.#pool.stuck(number, now())),

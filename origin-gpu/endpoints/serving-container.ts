@@ -1,6 +1,6 @@
 /** A container that calls are sent to, with its connections. */
 import type { Container, ContainerAddress } from "../containers/container.ts";
-import { AppConnections } from "../proxy/app-connections.ts";
+import { AppConnections, type AppListener } from "../proxy/app-connections.ts";
 
 export class ServingContainer {
   readonly address: ContainerAddress;
@@ -10,11 +10,10 @@ export class ServingContainer {
   readonly readyAt = performance.now();
   readonly #container: Container;
 
-  /** @param onDrainAsked a response says that the container wants no more calls: any number of times */
-  constructor(container: Container, address: ContainerAddress, onDrainAsked: () => void) {
+  constructor(container: Container, address: ContainerAddress, listener: AppListener) {
     this.#container = container;
     this.address = address;
-    this.connections = new AppConnections(address, onDrainAsked);
+    this.connections = new AppConnections(address, listener);
   }
 
   get id(): string {

@@ -40,14 +40,16 @@ interface WholeCall extends ProxiedCall {
 }
 
 /** Connections to one app. */
+/** Told of the words of a container in its responses, any number of times. */
+export type AppListener = Pick<ProxiedCall, "onDrainAsked" | "onUse">;
+
 export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
-  readonly #onDrainAsked: () => void;
+  readonly #listener: AppListener;
 
-  /** @param onDrainAsked a response says that its container wants no more calls: any number of times */
-  constructor({ origin, socketPath }: AppServer, onDrainAsked: () => void = () => undefined) {
-    this.#onDrainAsked = onDrainAsked;
+  constructor({ origin, socketPath }: AppServer, listener: AppListener = {}) {
+    this.#listener = listener;
     const options: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -103,7 +105,7 @@ export class AppConnections {
     const { method, target, headers } = call.head;
     const isHeadEarly = whole === undefined && call.body.waitingBytes === 0;
     const appRequest: AppRequest = new AppRequest(
-      { ...proxied, isHeadEarly, onDrainAsked: this.#onDrainAsked },
+      { ...proxied, isHeadEarly, ...this.#listener },
       (error) => repeat(appRequest, error),
     );
     const request: Dispatcher.DispatchOptions = {
@@ -118,7 +120,7 @@ export class AppConnections {
 
   /** A response's head that came over a connection of its own: a WebSocket's. */
   onOtherHead(rawHeaders: readonly string[]): void {
-    if (asksToDrain(rawHeaders)) this.#onDrainAsked();
+    if (asksToDrain(rawHeaders)) this.#listener.onDrainAsked?.();
   }
 
   /** Lets what is under way finish; then nothing of this is left. Of connections that are closed nothing is left now. */

@@ -11,7 +11,8 @@ import type { ErrorCode } from "../../routing/wire/errors.ts";
 import { mayResend } from "../../routing/wire/resend.ts";
 import type { AppWork, Call } from "../calls/call.ts";
 import { describeAppError } from "./app-errors.ts";
-import { asksToDrain } from "./container-header.ts";
+import { useIn } from "../core/load-report.ts";
+import { asksToDrain, LOAD_METRICS, reportedUse } from "./container-header.ts";
 import { sendHead } from "./early-head.ts";
 
 /** A call's limits, in milliseconds. Beyond them the call ends and the app sees a disconnect. */
@@ -36,6 +37,8 @@ export interface ProxiedCall {
   readonly isHeadEarly?: boolean;
   /** The response says that its container wants no more calls. */
   readonly onDrainAsked?: () => void;
+  /** The response says how busy its container is, from 0 to 1. */
+  readonly onUse?: (use: number) => void;
 }
 
 /** The codes of a connection that the other side ended. */
@@ -61,6 +64,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   readonly #repeat: (error: NodeJS.ErrnoException) => boolean;
   readonly #isHeadEarly: boolean;
   readonly #onDrainAsked: (() => void) | undefined;
+  readonly #onUse: ((use: number) => void) | undefined;
   readonly #startedAt = performance.now();
   #controller: Dispatcher.DispatchController | undefined;
   #socket: Socket | undefined;
@@ -73,7 +77,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   #timer: ReturnType<typeof setTimeout>;
 
   constructor(
-    { call, waited, limits, isHeadEarly = false, onDrainAsked }: ProxiedCall,
+    { call, waited, limits, isHeadEarly = false, onDrainAsked, onUse }: ProxiedCall,
     repeat: (error: NodeJS.ErrnoException) => boolean,
   ) {
     this.#call = call;
@@ -81,6 +85,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     this.#repeat = repeat;
     this.#isHeadEarly = isHeadEarly;
     this.#onDrainAsked = onDrainAsked;
+    this.#onUse = onUse;
     this.#limits = limits;
     this.#timer = setTimeout(() => this.#judgeSilence(), this.#silenceLeftMs);
     call.start(this);
@@ -186,6 +191,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     clearTimeout(this.#timer);
     const raw = controller.rawHeaders as Buffer[];
     if (asksToDrain(raw)) this.#onDrainAsked?.();
+    this.#noteUse(reportedUse(raw));
     const headers = responseHeaders(raw);
     if (!Array.isArray(headers)) {
       controller.abort(new Error(headers.detail));
@@ -205,9 +211,18 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     this.#call.append(chunk);
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(
+    _controller: Dispatcher.DispatchController,
+    trailers: Record<string, string | string[] | undefined> = {},
+  ): void {
+    const report = trailers[LOAD_METRICS];
+    if (typeof report === "string") this.#noteUse(useIn(report));
     clearTimeout(this.#timer);
     this.#call.complete();
+  }
+
+  #noteUse(use: number | undefined): void {
+    if (use !== undefined) this.#onUse?.(use);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: NodeJS.ErrnoException): void {

@@ -14,8 +14,8 @@ function callsTable(seed: number): string {
   const rows = AGES_MS.flatMap((ageMs) =>
     POLICIES.map((policy) => {
       const { worstInTheMean, worst, waited } = spreadCalls(policy, ageMs, seed);
-      const cells = [`${worstInTheMean.toFixed(2)} ×`, `${worst.toFixed(2)} ×`, percent(waited)];
-      return [`${ageMs / 1_000} s`, policy, ...cells];
+      const age = `${ageMs / 1_000} s`;
+      return [age, policy, times(worstInTheMean), times(worst), percent(waited)];
     }),
   );
   const head = [
@@ -52,6 +52,10 @@ function prefixesTable(seed: number): string {
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, head.map(() => "---"), ...rows];
   return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function times(ratio: number): string {
+  return `${ratio.toFixed(2)} ×`;
 }
 
 function percent(part: number): string {

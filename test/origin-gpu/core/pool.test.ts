@@ -484,3 +484,33 @@ test("a retired pool hands over what waits, and ends each container after its la
   expect(pool.request("c")).toEqual(["c handed over"]);
   expect(pool.finish("a")).toEqual(["stop 1 retired"]);
 });
+
+test("a container that says that it is busy gets no call while another one is not", () => {
+  const settings = { maxInputs: 4, targetInputs: 4, minContainers: 2, maxContainers: 2 };
+  const bench = new TestPool(settings, { isProved: true });
+  bench.pass(0);
+  bench.ready(1);
+  bench.ready(2);
+  expect(bench.request("a")).toContain("a at 1");
+  // Up to its target the first one would get the next call too.
+  bench.pool.reportUse(1, 1);
+  expect(bench.request("b")).toContain("b at 2");
+  expect(bench.request("c")).toContain("c at 2");
+  // Its report is over with its calls.
+  bench.finish("a");
+  bench.finish("b");
+  bench.finish("c");
+  expect(bench.request("d")).toContain("d at 1");
+  // A report that comes late, of a container without calls, counts for nothing.
+  bench.pool.reportUse(2, 1);
+  bench.finish("d");
+  expect(bench.request("e")).toContain("e at 1");
+});
+
+test("a container that is busy by its own account takes calls where no other one can", () => {
+  const bench = new TestPool({ maxInputs: 2, targetInputs: 2 }, { isProved: true });
+  expect(bench.request("a").length).toBeGreaterThan(0);
+  bench.ready(1);
+  bench.pool.reportUse(1, 1);
+  expect(bench.request("b")).toContain("b at 1");
+});

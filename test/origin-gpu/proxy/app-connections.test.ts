@@ -17,12 +17,14 @@ let end: (socket: Socket) => void;
 /** Of the app's responses. */
 let headersOfApp: Record<string, string>;
 let drainAsked: number;
+let uses: number[];
 let headersOfResponse: readonly string[];
 
 beforeEach(async () => {
   begun = [];
   headersOfApp = {};
   drainAsked = 0;
+  uses = [];
   bodies = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     begun.push(`${request.method} ${request.url}`);
@@ -36,7 +38,10 @@ beforeEach(async () => {
     server.listen(0, "127.0.0.1", resolve);
   });
   const { port } = server.address() as AddressInfo;
-  connections = new AppConnections({ origin: `http://127.0.0.1:${port}` }, () => (drainAsked += 1));
+  connections = new AppConnections(
+    { origin: `http://127.0.0.1:${port}` },
+    { onDrainAsked: () => (drainAsked += 1), onUse: (use) => void uses.push(use) },
+  );
 });
 afterEach(async () => {
   await connections.close();
@@ -182,3 +187,14 @@ test.each([
     expect(headersOfResponse).not.toContain("postern-container");
   },
 );
+
+test.each([
+  ["TEXT cpu_utilization=0.25", [0.25]],
+  ['JSON {"named_metrics":{"num_requests_waiting":2}}', [1]],
+  ["TEXT mem_utilization=0.9", []],
+])("a load report in a response's head is read, and passed on: %s", async (report, expected) => {
+  headersOfApp = { "endpoint-load-metrics": report };
+  expect(await send("GET", "/")).toBe(200);
+  expect(uses).toEqual(expected);
+  expect(headersOfResponse).toContain(report);
+});
