@@ -9,6 +9,7 @@ import type { KeyedCalls } from "./calls/keyed-calls.ts";
 import type { AppRuntimes } from "./apps/app-runtimes.ts";
 import { type ContainerListing, containerOperations } from "./apps/container-operations.ts";
 import type { DeploymentOperation } from "./apps/deployed-apps.ts";
+import { fileOperations } from "./apps/file-operations.ts";
 import { sessionOperations } from "./apps/session-operations.ts";
 import type { ContainerLogs } from "./logs/container-logs.ts";
 import { logReader } from "./logs/log-delivery.ts";
@@ -82,6 +83,7 @@ export function operationHandlers({
       return reply(stream, "poolLoad", admitted.value.load);
     },
     ...sessionOperations(apps, ownBox),
+    ...fileOperations(apps),
     ...(deployments ?? TAKES_NO_DEPLOYMENTS),
   };
 }

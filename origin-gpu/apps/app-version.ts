@@ -14,7 +14,8 @@ import type { ContainerDescription } from "../../routing/wire/container-descript
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import { Endpoint, type PoolActivity } from "../endpoints/endpoint.ts";
 import type { EndpointOptions } from "../endpoints/endpoint-options.ts";
-import type { GradioDirectories } from "./gradio-directories.ts";
+import type { GradioDirectories, GradioDirectory } from "./gradio-directories.ts";
+import { filesOf } from "./gradio-files.ts";
 import type { PoolLeases } from "./pool-leases.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
@@ -78,6 +79,8 @@ export interface ServedFunction {
   hasSession(session: RequestSession): boolean;
   /** Whether one of these session keys belongs to this box. */
   knowsSession(keys: readonly string[]): boolean;
+  /** Of a Gradio endpoint, where its containers share them. */
+  readonly files: GradioDirectory | undefined;
 }
 
 export class AppVersion {
@@ -87,6 +90,7 @@ export class AppVersion {
   readonly #settings = new Map<string, EndpointConfig>();
   /** By function; those that share containers share the endpoint. */
   readonly #endpoints = new Map<string, Endpoint>();
+  readonly #files = new Map<string, GradioDirectory>();
 
   constructor(
     description: VersionDescription,
@@ -109,13 +113,14 @@ export class AppVersion {
         .filter(({ containersOf }) => containersOf === name)
         .map((guest) => guest.function)
         .slice(0, MOST_LOGGED_GUESTS);
-      const files = gradio?.open(`${environment}/${app}`, settings);
+      const directory = gradio?.open(`${environment}/${app}`, settings);
+      if (directory !== undefined) this.#files.set(name, directory);
       const endpoint = new Endpoint({
         ...services,
-        files,
+        files: directory && filesOf({ environment, app, function: name }, directory, services),
         settings,
         scaling: scaling[name],
-        environment: { ...containerVariables(description, name), ...files?.variables },
+        environment: { ...containerVariables(description, name), ...directory?.variables },
         source: `${logName}${name}`,
         beginLog: (container) =>
           logs?.begin({ container, environment, app, function: name, guests, version }),
@@ -181,6 +186,7 @@ export class AppVersion {
       runner: (link) => endpoint.runner(settings, link),
       hasSession: (session) => endpoint.hasSession(session),
       knowsSession: (keys) => endpoint.knowsSession(keys),
+      files: this.#files.get(settings.containersOf ?? functionName),
     };
   }
 

@@ -2,12 +2,21 @@
  * Where Gradio's containers of this box keep uploaded and made files: one directory for each endpoint with the preset
  * `gradio`, so that a file that one container took is at all of them. It goes when its app leaves the box.
  */
-import { createHash } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { chmodSync, chownSync, constants, existsSync, mkdirSync } from "node:fs";
+import { lstat, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type AppUser, removeTree } from "../app-user.ts";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { MAX_SHARED_FILE_BYTES, type SharedFile } from "../../routing/wire/shared-files.ts";
+import { type AppUser, commandAs, removeTree } from "../app-user.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import type { DeliveredBytes } from "../link/bytes-delivery.ts";
+
+/** Of the folder that has them all. */
+const NAME = "gradio";
 
 /** The variable by which Gradio is told. */
 const VARIABLE = "GRADIO_TEMP_DIR";
@@ -18,9 +27,14 @@ const FILE_KEY = /^file=([0-9a-f]{40}|[0-9a-f]{64})$/;
 /** The directory of one endpoint. */
 export class GradioDirectory {
   readonly path: string;
+  readonly #mark: string;
+  readonly #user: AppUser | undefined;
 
-  constructor(path: string) {
-    this.path = path;
+  /** @param mark the end of its path */
+  constructor(root: string, mark: string, user: AppUser | undefined) {
+    this.path = join(root, mark);
+    this.#mark = mark;
+    this.#user = user;
   }
 
   get variables(): Record<string, string> {
@@ -34,15 +48,70 @@ export class GradioDirectory {
       return folder !== undefined && existsSync(join(this.path, folder));
     });
   }
+
+  /** The end of its path, which is the same on every box. */
+  get mark(): string {
+    return `${this.#mark}/`;
+  }
+
+  pathOf({ folder, name }: SharedFile): string {
+    return join(this.path, folder, name);
+  }
+
+  async has(file: SharedFile): Promise<boolean> {
+    const stats = await lstat(this.pathOf(file)).catch(() => undefined);
+    return stats?.isFile() === true;
+  }
+
+  /** Opens a file that its app could read itself; undefined where there is none. */
+  async open(file: SharedFile): Promise<DeliveredBytes | undefined> {
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+    const handle = await open(this.pathOf(file), flags).catch(() => undefined);
+    if (handle === undefined) return undefined;
+    const stats = await handle.stat();
+    const isOwn = stats.uid === (this.#user?.uid ?? process.getuid?.());
+    if (stats.isFile() && isOwn && stats.size <= MAX_SHARED_FILE_BYTES) {
+      // One that grows meanwhile ends where it did.
+      const content = handle.createReadStream({ end: Math.max(0, stats.size - 1) });
+      if (stats.size > 0) return { bytes: stats.size, content };
+      content.destroy();
+      return { bytes: 0, content: Readable.from([]) };
+    }
+    await handle.close();
+    return undefined;
+  }
+
+  /**
+   * Puts a file here, whole or not at all. By a process of the user: the directory is the user's to put links in.
+   * @throws where it has not so many bytes, or there is no room for it
+   */
+  async take(file: SharedFile, content: AsyncIterable<Uint8Array>, bytes: number): Promise<void> {
+    const arriving = `.postern-${randomBytes(8).toString("hex")}`;
+    const folder = join(this.path, file.folder);
+    const words = [folder, arriving, file.name, String(bytes)];
+    const [command = "", ...args] = commandAs(this.#user, ["/bin/sh", "-c", TAKE, ...words]);
+    const child = spawn(command, args, { cwd: "/", stdio: ["pipe", "ignore", "ignore"] });
+    const exited = once(child, "exit");
+    exited.catch(() => undefined);
+    // A file that is cut off has too few bytes.
+    await pipeline(content, child.stdin).catch(() => child.stdin.destroy());
+    const [code] = (await exited) as [number | null];
+    if (code !== 0) throw new Error("it did not come whole, or there is no room for it");
+  }
 }
 
+/** $0: the folder, $1: the name on the way, $2: the name, $3: bytes. */
+const TAKE = `umask 077; mkdir -p -- "$0" && cat > "$0/$1" && [ "$(wc -c < "$0/$1")" -eq "$3" ] &&
+  mv -f -- "$0/$1" "$0/$2" || { rm -f -- "$0/$1"; exit 1; }`;
+
 export class GradioDirectories {
-  readonly #directory: string;
+  readonly #root: string;
   readonly #user: AppUser | undefined;
 
   /** @param stateDirectory the agent's, which the user of its apps can't enter */
   constructor(stateDirectory: string, user: AppUser | undefined) {
-    this.#directory = join(user?.directory ?? stateDirectory, "gradio");
+    this.#root = user?.directory ?? stateDirectory;
     this.#user = user;
   }
 
@@ -55,11 +124,11 @@ export class GradioDirectories {
     const isGradio = settings.affinity?.rules.includes("gradio") === true;
     const isGiven = VARIABLE in settings.env || VARIABLE in process.env;
     if (!isGradio || isGiven || settings.kind.type === "upstream") return undefined;
-    const path = join(this.#ofApp(app), nameOf(settings.function));
-    make(this.#directory, 0o711);
+    const mark = `/${NAME}/${nameOf(app)}/${nameOf(settings.function)}`;
+    make(join(this.#root, NAME), 0o711);
     make(this.#ofApp(app), 0o711);
-    make(path, 0o700, this.#user);
-    return new GradioDirectory(path);
+    make(join(this.#root, mark), 0o700, this.#user);
+    return new GradioDirectory(this.#root, mark, this.#user);
   }
 
   /** Removes all of an app, which has left the box. */
@@ -73,7 +142,7 @@ export class GradioDirectories {
   }
 
   #ofApp(app: string): string {
-    return join(this.#directory, nameOf(app));
+    return join(this.#root, NAME, nameOf(app));
   }
 }
 

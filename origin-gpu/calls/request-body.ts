@@ -85,6 +85,15 @@ export class RequestBody {
     this.#chunks = [body];
   }
 
+  /** Puts another body in the place of a whole one that waits. */
+  replace(body: Uint8Array): void {
+    if (!this.#ended || this.#broken) return;
+    void this.#spool?.discard("it has another body");
+    this.#spool = undefined;
+    this.#stream = undefined;
+    this.#chunks = [body];
+  }
+
   /**
    * Copies a whole body that waits.
    * @returns undefined when it is not whole, or longer than `maxBytes`

@@ -3,15 +3,14 @@
  * asks whose code it is, since a box belongs to one workspace.
  */
 import type { Failure } from "../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
-import { StreamWriter } from "../../routing/wire/stream-writer.ts";
+import type { StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { RequestBody } from "../calls/request-body.ts";
+import { BytesDelivery } from "../link/bytes-delivery.ts";
 import {
   type OperationHandlers,
   type OpenedStream,
   refuse,
   replyNothing,
-  responseHead,
 } from "../link/operation-server.ts";
 import { CodeRefused } from "./code-refused.ts";
 import type { CodeStore } from "./code-store.ts";
@@ -27,7 +26,10 @@ export function codeOperations(
     hasCode: ({ hash }, { stream }) =>
       store.has(hash) ? replyNothing(stream) : refuse(stream, lacking(hash)),
     putCode: ({ hash }, request) => receive(request, hash, store, log),
-    getCode: ({ hash }, { stream }) => new CodeDelivery(stream, hash, store, log),
+    getCode: ({ hash }, { stream }) => {
+      const failure = (error: unknown): Failure => failureOf(error, log);
+      return new BytesDelivery(stream, async () => await store.read(hash), lacking(hash), failure);
+    },
   };
 }
 
@@ -51,51 +53,6 @@ function receive(
     onData: (bytes, last) => body.push(bytes, last),
     onEnd: () => body.abort(),
   };
-}
-
-/** Packed code on its way out, as fast as the window opens. */
-class CodeDelivery implements StreamEvents {
-  readonly #stream: Stream;
-  readonly #writer: StreamWriter;
-
-  constructor(stream: Stream, hash: string, store: CodeStore, log: (line: string) => void) {
-    this.#stream = stream;
-    this.#writer = new StreamWriter(stream);
-    this.#run(hash, store).catch((error: unknown) => {
-      if (!stream.closed) stream.reset(failureOf(error, log));
-    });
-  }
-
-  onData(): void {
-    // The operation has no body.
-  }
-
-  onWindow(): void {
-    this.#writer.wake();
-  }
-
-  onEnd(): void {
-    this.#writer.wake();
-  }
-
-  async #run(hash: string, store: CodeStore): Promise<void> {
-    const stream = this.#stream;
-    const found = await store.read(hash);
-    if (found === undefined) {
-      if (!stream.closed) refuse(stream, lacking(hash));
-      return;
-    }
-    try {
-      if (stream.closed) return;
-      stream.sendHead(responseHead(200, ["content-length", String(found.bytes)]));
-      for await (const chunk of found.content as AsyncIterable<Uint8Array>) {
-        if (!(await this.#writer.write(chunk))) return;
-      }
-      stream.sendData([], true);
-    } finally {
-      found.content.destroy();
-    }
-  }
 }
 
 function lacking(hash: string): Failure {

@@ -1,11 +1,20 @@
 /** The options of an endpoint: what it runs, and what it shares with others of its box. */
 import type { Scaling } from "../../routing/wire/scaling.ts";
+import type { Call } from "../calls/call.ts";
 import type { BodySpools } from "../calls/body-spool.ts";
 import type { SessionTable } from "../core/session-table.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
 import type { JoinLeases } from "./pool-terms.ts";
+
+/** Files that all containers of an endpoint share. */
+export interface EndpointFiles {
+  /** Whether one of these session keys names some. */
+  hasOne(keys: readonly string[]): boolean;
+  /** Brings those that the request names to this box. @returns undefined at once where it names none */
+  bring(call: Pick<Call, "head" | "body">): Promise<void> | undefined;
+}
 
 export interface EndpointOptions extends ContainerSource {
   readonly gateway: GatewayAddress;
@@ -15,8 +24,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly identity: PoolIdentity;
   /** The box has asked a container to make room for another one. */
   readonly onYields?: (() => void) | undefined;
-  /** Files of all its containers, which session keys name. */
-  readonly files?: { hasOne(keys: readonly string[]): boolean } | undefined;
+  /** Files of all its containers, which session keys and requests name. */
+  readonly files?: EndpointFiles | undefined;
   /** Of all versions of the endpoint. */
   readonly sessions: SessionTable;
   /** The version serves elsewhere: no container has to show first that it becomes ready. */

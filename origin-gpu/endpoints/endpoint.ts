@@ -17,7 +17,7 @@ import type { EndpointConfig } from "../config/app-config.ts";
 import { needsNothing } from "../core/claim-entries.ts";
 import { noticesOf } from "../containers/container.ts";
 import type { PoolSettings } from "../core/pool-effects.ts";
-import type { RequestSession, SessionState } from "../../routing/wire/sessions.ts";
+import type { RequestSession } from "../../routing/wire/sessions.ts";
 import { BlockedWatch } from "./blocked-watch.ts";
 import { lessonsOf } from "./call-lessons.ts";
 import type { EndpointOptions } from "./endpoint-options.ts";
@@ -35,7 +35,7 @@ import {
 import { arrived, type QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
 import { Sender } from "./sender.ts";
-import type { ServingContainer } from "./serving-container.ts";
+import type { PoolDriverOptions } from "./pool-driver-options.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { failureOfRefusal, isTemporary } from "./start-failure.ts";
 import { takeLeft } from "./take-left.ts";
@@ -97,6 +97,7 @@ export class Endpoint {
       gateway: options.gateway,
       relays: this.#relays,
       grace: this.#grace,
+      files: options.files,
       onPlaceless: (queued) => this.#blocked.onFree(queued),
       onLeft: (queued) => this.#pool.finished(queued),
       onRequeued: (queued) => this.#pool.requeued(queued),
@@ -116,7 +117,7 @@ export class Endpoint {
         this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS),
       onDrained: (containerId) => this.#relays.drained(containerId),
       onYields: () => options.onYields?.(),
-      onAssigned: (queued, container, session) => this.#onAssigned(queued, container, session),
+      onAssigned: this.#onAssigned,
       onRefused: (queued, refusal) => {
         const { call, settings } = queued;
         // A client may have been told that its call goes on since the call was queued.
@@ -284,11 +285,7 @@ export class Endpoint {
     parkCall(call, this.#options.bodies);
   }
 
-  #onAssigned(
-    queued: QueuedCall,
-    container: ServingContainer,
-    session: SessionState | undefined,
-  ): void {
+  readonly #onAssigned: PoolDriverOptions["onAssigned"] = (queued, container, session) => {
     const { call } = queued;
     queued.container = container;
     call.container = container.id;
@@ -296,5 +293,5 @@ export class Endpoint {
     call.lessons = lessonsOf(queued, (keys) => this.#pool.sessions.learned(queued, keys));
     this.#blocked.onHeld(queued);
     void this.#sender.send(queued, container);
-  }
+  };
 }

@@ -8,6 +8,7 @@ import { mayResend } from "../../routing/wire/resend.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { ProxiedCall } from "../proxy/app-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
+import type { EndpointFiles } from "./endpoint-options.ts";
 import type { Grace } from "./grace.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import type { Relays } from "./relays.ts";
@@ -26,6 +27,7 @@ export interface SenderOptions {
   /** Keeps the WebSockets. */
   readonly relays: Relays;
   readonly grace: Grace;
+  readonly files?: EndpointFiles | undefined;
   /** The call holds no container up any more; it is not over. */
   readonly onPlaceless: (queued: QueuedCall) => void;
   /** Its place is free. */
@@ -68,6 +70,9 @@ export class Sender {
       await this.#connect(queued, container);
       return;
     }
+    const bringing = this.#options.files?.bring(call);
+    if (bringing !== undefined) await bringing;
+    if (call.over) return;
     const start = await call.recordStart();
     if (start === "over") return;
     if (start === "no_room") {

@@ -9,6 +9,7 @@ import {
   type GatewayOperationValue,
   operationPath,
 } from "../../routing/wire/gateway-operations.ts";
+import { MAX_SHARED_FILE_BYTES } from "../../routing/wire/shared-files.ts";
 import type { GatewayAddress } from "./gateway-address.ts";
 
 /** Of a refusal, for the operator. */
@@ -48,17 +49,42 @@ export class GatewayClient {
     return await this.#open(name, parameters);
   }
 
+  /** Asks for a file, which has so many bytes; the gateway's answer without a length is none. */
+  async askForFile(
+    parameters: GatewayOperationParameters<"file">,
+    signal: AbortSignal,
+  ): Promise<{ bytes: number; content: AsyncIterable<Uint8Array> }> {
+    const { body: content, headers } = await this.#answer("file", parameters, { signal });
+    const bytes = Number(headers["content-length"]);
+    if (bytes <= MAX_SHARED_FILE_BYTES) return { bytes, content };
+    content.destroy();
+    throw new Error(
+      `the file has more than ${MAX_SHARED_FILE_BYTES} bytes, or nobody says how many`,
+    );
+  }
+
   async #open<Name extends GatewayOperationName>(
     name: Name,
     parameters: GatewayOperationParameters<Name>,
     { body: json, signal }: { body?: unknown; signal?: AbortSignal } = {},
   ): Promise<Dispatcher.ResponseData["body"]> {
-    const { statusCode, body } = await this.#address.request(operationPath(name, parameters), {
-      method: GATEWAY_OPERATIONS[name].method,
-      ...(json === undefined ? {} : { body: json }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    if (statusCode < 300) return body;
+    return (await this.#answer(name, parameters, { body: json, ...(signal && { signal }) })).body;
+  }
+
+  async #answer<Name extends GatewayOperationName>(
+    name: Name,
+    parameters: GatewayOperationParameters<Name>,
+    { body: json, signal }: { body?: unknown; signal?: AbortSignal } = {},
+  ): Promise<Pick<Dispatcher.ResponseData, "body" | "headers">> {
+    const { statusCode, body, headers } = await this.#address.request(
+      operationPath(name, parameters),
+      {
+        method: GATEWAY_OPERATIONS[name].method,
+        ...(json === undefined ? {} : { body: json }),
+        ...(signal === undefined ? {} : { signal }),
+      },
+    );
+    if (statusCode < 300) return { body, headers };
     const text = (await body.text()).slice(0, MAX_REFUSAL_CHARACTERS).split("\n")[0] ?? "";
     throw new Error(text.replace(/^postern: /, "") || `the gateway answers ${statusCode}`);
   }

@@ -19,6 +19,7 @@ import type { OperationHead } from "./heads.ts";
 import { CALL_ID, parseObject } from "./messages.ts";
 import { NOTHING, type OperationResult } from "./operation-result.ts";
 import { POOL_LOAD } from "./pool-load.ts";
+import { FILE_FOLDER, FILE_NAME } from "./shared-files.ts";
 import { SESSION_CLAIM, SESSION_CLAIMED, SESSION_FOUND, SESSION_QUERY } from "./sessions.ts";
 
 /** The agent answers from memory. */
@@ -190,6 +191,17 @@ export const AGENT_OPERATIONS = {
   /** Gets packed code; `not_found`. */
   getCode: {
     parameters: z.object({ hash: CODE_HASH }),
+    takesBytes: false,
+    result: { kind: "bytes" },
+    timeoutMs: SHORT_TIMEOUT_MS,
+  },
+  /** Gets a file of a Gradio endpoint; `not_found`. */
+  getFile: {
+    parameters: z.object({
+      endpoint: z.string().max(512),
+      folder: FILE_FOLDER,
+      name: FILE_NAME,
+    }),
     takesBytes: false,
     result: { kind: "bytes" },
     timeoutMs: SHORT_TIMEOUT_MS,

@@ -6,10 +6,13 @@ import * as z from "zod";
 import { MIB } from "../../base/units.ts";
 import { ASSIGNMENTS, BOX_REPORT, CODE_HASH, SECRET_VALUES } from "./deployments.ts";
 import { NOTHING, type OperationResult } from "./operation-result.ts";
+import { FILE_FOLDER, FILE_NAME } from "./shared-files.ts";
 import { POOL_LEASE, POOL_USES } from "./pool-leases.ts";
 
 /** The gateway asks its own storage alone. */
 const GATEWAY_TIMEOUT_MS = 20_000;
+
+const NAME = z.string().min(1).max(64);
 
 interface GatewayOperation {
   readonly method: "GET" | "POST";
@@ -71,6 +74,20 @@ export const GATEWAY_OPERATIONS = {
     method: "GET",
     path: "/_postern/code/{hash}",
     parameters: { hash: CODE_HASH },
+    result: { kind: "bytes" },
+    timeoutMs: GATEWAY_TIMEOUT_MS,
+  },
+  /** A file of a Gradio endpoint, from another box that serves the app; 404 where none has it. */
+  file: {
+    method: "GET",
+    path: "/_postern/files/{environment}/{app}/{function}/{folder}/{file}",
+    parameters: {
+      environment: NAME,
+      app: NAME,
+      function: NAME,
+      folder: FILE_FOLDER,
+      file: FILE_NAME,
+    },
     result: { kind: "bytes" },
     timeoutMs: GATEWAY_TIMEOUT_MS,
   },

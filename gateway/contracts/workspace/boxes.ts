@@ -60,6 +60,11 @@ export interface Greeting extends LinkGreeting {
   readonly endpoints: readonly EndpointAnnouncement[] | undefined;
 }
 
+/** Code, by its hash; or the files of a deployed app that a box serves, which the app's other boxes may have. */
+export type HeldByBoxes =
+  | { readonly code: string }
+  | { readonly environment: string; readonly app: string; readonly beside: string };
+
 export interface BoxMethods {
   enrolBox(chosen: NewBox, by: string): Promise<Result<Enrolment, Refusal>>;
   listBoxes(page: PageRequest): Promise<Page<BoxInfo>>;
@@ -79,8 +84,8 @@ export interface BoxMethods {
   recall(greeting: Greeting): Promise<Welcome["endpoints"] | undefined>;
   /** A link of a box went. @param isGoodbye its agent has ended, and said so */
   linkLost(link: BoxLink, isGoodbye: boolean): void;
-  /** The boxes that said they have this code, connected ones first. */
-  holdersOfCode(hash: string): BoxPlace[];
+  /** The boxes that have this, connected ones first. */
+  holdersOf(held: HeldByBoxes): BoxPlace[];
   /** A box has taken this code: another one may ask for it before the box has reported it. */
   codeTaken(box: string, hash: string): void;
   /** Everything that a box is to run, as the JSON that its agent gets. */

@@ -10,6 +10,7 @@ import {
   type BoxInfo,
   type BoxLink,
   type LinkGreeting,
+  type HeldByBoxes,
   type NewBox,
   type Enrolment,
 } from "../../contracts/workspace/boxes.ts";
@@ -107,9 +108,9 @@ export class BoxRegistry {
     return (await Promise.all(asked)).includes(true);
   }
 
-  /** Boxes that said they have this code, connected ones first. */
-  holdersOf(hash: string): BoxPlace[] {
-    return this.boxes.holdersOf(hash);
+  /** Boxes that said they have it, connected ones first. */
+  holdersOf(held: HeldByBoxes): BoxPlace[] {
+    return "code" in held ? this.boxes.holdersOf(held.code) : this.boxes.sharersOf(held);
   }
 
   async #asItIs(box: BoxInfo): Promise<BoxInfo> {

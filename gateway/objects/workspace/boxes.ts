@@ -9,6 +9,7 @@ import type { BoxPlace } from "../../contracts/names.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import {
   type BoxInfo,
+  type HeldByBoxes,
   type BoxLink,
   type LinkGreeting,
   type NewBox,
@@ -200,6 +201,25 @@ export class Boxes {
         `SELECT name AS box, links FROM boxes JOIN box_code ON box_code.box = name WHERE hash = ?
          ORDER BY EXISTS (SELECT 1 FROM box_links WHERE box_links.box = name) DESC, name`,
         hash,
+      )
+      .toArray();
+  }
+
+  /** The other boxes of a deployed app's serving version, connected ones first; none for a box that is not of them. */
+  sharersOf({ environment, app, beside }: Exclude<HeldByBoxes, { code: string }>): BoxPlace[] {
+    return this.#sql
+      .exec<{ box: string; links: number }>(
+        `SELECT boxes.name AS box, boxes.links FROM apps
+         JOIN versions ON versions.app = apps.id AND versions.status = 'serving'
+         JOIN version_boxes AS own ON own.app = apps.id AND own.version = versions.version
+         JOIN version_boxes AS other ON other.app = apps.id AND other.version = versions.version
+         JOIN boxes ON boxes.name = other.box
+         WHERE apps.environment = ?1 AND apps.name = ?2 AND apps.kind = 'deployed'
+           AND apps.stopped_at IS NULL AND own.box = ?3 AND other.box <> ?3
+         ORDER BY EXISTS (SELECT 1 FROM box_links WHERE box_links.box = boxes.name) DESC, box`,
+        environment,
+        app,
+        beside,
       )
       .toArray();
   }

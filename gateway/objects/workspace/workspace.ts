@@ -172,8 +172,8 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     this.#control.linkLost(link, isGoodbye);
   }
 
-  holdersOfCode(hash: string): BoxPlace[] {
-    return this.#boxes.holdersOf(hash);
+  holdersOf(held: Parameters<WorkspaceRpc["holdersOf"]>[0]): BoxPlace[] {
+    return this.#boxes.holdersOf(held);
   }
 
   codeTaken(box: string, hash: string): void {

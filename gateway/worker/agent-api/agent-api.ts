@@ -11,6 +11,7 @@ import type { Env } from "../../contracts/env.ts";
 import { type AgentRequest, readAgentRequest } from "./agent-request.ts";
 import { answerAssignments, takeReport } from "./assignments.ts";
 import { relayCode } from "./code.ts";
+import { relayFile } from "./files.ts";
 import { acceptDial, acceptLink } from "./links.ts";
 import { answerPoolShares } from "./pool-shares.ts";
 import { answerSecrets } from "./secrets.ts";
@@ -23,6 +24,7 @@ const HANDLERS: {
   poolShares: answerPoolShares,
   secrets: answerSecrets,
   code: relayCode,
+  file: relayFile,
 };
 
 export const agentApi = new Hono<{ Bindings: Env }>();

@@ -12,11 +12,11 @@ export async function relayCode({
   box: { workspace, box: asking },
   parameters: { hash },
 }: AgentRequest<"code">): Promise<Response> {
-  const holders = await workspaceStub(env, workspace).holdersOfCode(hash);
+  const holders = await workspaceStub(env, workspace).holdersOf({ code: hash });
   for (const holder of holders) {
     if (holder.box === asking) continue;
     const answer = await askAgentForBytes(env, { workspace, box: holder }, "getCode", { hash });
-    if (answer.ok) return codeResponse(answer.value);
+    if (answer.ok) return bytesResponse(answer.value);
   }
   const short = hash.slice(0, 12);
   return lineResponse(
@@ -26,7 +26,7 @@ export async function relayCode({
 }
 
 /** The length that the box declares goes along, so that a short body is seen to be one. */
-function codeResponse({ length, body }: OperationBytes): Response {
+export function bytesResponse({ length, body }: OperationBytes): Response {
   const declared = length === undefined ? {} : { "content-length": `${length}` };
   return new Response(body, {
     headers: { "content-type": "application/octet-stream", ...declared },

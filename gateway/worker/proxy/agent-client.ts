@@ -44,7 +44,7 @@ export interface OperationContent {
   readonly stream: ReadableStream<Uint8Array>;
 }
 
-/** Bytes on their way: packed code, or lines of logs. */
+/** Bytes on their way: packed code, a file, or lines of logs. */
 export interface OperationBytes {
   /** Undefined where the agent does not say. */
   readonly length: number | undefined;
@@ -75,7 +75,7 @@ export async function askAgent<Name extends AgentOperationName>(
 }
 
 /** Asks for an operation's bytes. The caller reads or discards them. */
-export async function askAgentForBytes<Name extends "getCode" | "containerLogs">(
+export async function askAgentForBytes<Name extends "getCode" | "getFile" | "containerLogs">(
   env: Env,
   place: AgentPlace,
   name: Name,
