@@ -1,7 +1,7 @@
 /**
  * An agent's container in a process of its own, so that a test can kill it: runs the server with the flags
  * it is given, prints what the server prints, and "ready" when it is. The variable STOP_COMMAND is its stop_command,
- * and RECORDS the directory of its process records.
+ * and RECORDS the directory of its process records. On SIGUSR2 it leaves the container to the next agent.
  */
 import { ProcessRecords } from "../../../origin-gpu/containers/process-records.ts";
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
@@ -14,11 +14,15 @@ const container = startContainer({
   }),
   environment: {},
   usePython: plainPython,
+  leavable: { endpoint: "main/shop/web", version: 1, claim: { cards: [] } },
   records:
     directory === undefined
       ? undefined
       : await ProcessRecords.open({ directory, notice: console.log }),
   ...listening((line) => console.log(line)),
+});
+process.once("SIGUSR2", () => {
+  void container.leave().then((problem) => console.log(`left: ${problem ?? "it runs on"}`));
 });
 await container.ready;
 console.log("ready");

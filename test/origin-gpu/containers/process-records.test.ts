@@ -154,3 +154,47 @@ describe("the next agent", () => {
     expect(readdirSync(left.directory)).toEqual([`${container}.json`]);
   });
 });
+
+describe("a container that was left running", () => {
+  async function left(environment: NodeJS.ProcessEnv = {}): Promise<RecordingAgent> {
+    const agent = new RecordingAgent([], environment);
+    await agent.record();
+    process.kill(agent.agent.pid, "SIGUSR2");
+    await agent.agent.waitForOutput(/^left: it runs on$/m);
+    return agent;
+  }
+
+  async function open({ directory }: RecordingAgent, notices: string[] = []) {
+    return await ProcessRecords.open({ directory, notice: (text) => notices.push(text) });
+  }
+
+  test("is found by the next agent, which ends it as asked to, and then its record", async () => {
+    const file = join(temporaryDirectory(), "stopped");
+    const last = await left({ STOP_COMMAND: `${HERE}slow-stop.sh ${file}` });
+    const { leader, container } = await last.record();
+    await last.agent.kill();
+    const notices: string[] = [];
+    const [found] = (await open(last, notices)).left;
+    expect(found).toMatchObject({ id: container, source: "web" });
+    expect(found?.record).toMatchObject({ endpoint: "main/shop/web", version: 1 });
+    expect(isAlive(leader.pid)).toBe(true);
+    found?.end();
+    await untilGone(leader.pid);
+    await vi.waitUntil(() => readdirSync(last.directory).length === 0, 15_000);
+    expect(existsSync(file)).toBe(true);
+    expect(notices).toEqual([]);
+  });
+
+  test("is ended where another Postern left it in a form of its own", async () => {
+    const last = await left();
+    const { leader, container, ...record } = await last.record();
+    await last.agent.kill();
+    const other = { ...record, leader, container, left: { format: 2 } };
+    writeFileSync(join(last.directory, `${container}.json`), JSON.stringify(other));
+    const { directory } = last;
+    const notice = () => undefined;
+    const records = await ProcessRecords.open({ directory, notice, supervisorTimeMs: 50 });
+    expect(records.left).toEqual([]);
+    expect(isAlive(leader.pid)).toBe(false);
+  });
+});
