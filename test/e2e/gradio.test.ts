@@ -20,7 +20,7 @@ import { ensureSessionsVenv } from "../support/venv.ts";
 
 const SESSIONS = 20;
 const CONTAINERS = 4;
-/** Twenty at once are in test/e2e/sessions/. */
+/** Each keeps a core busy for some seconds. */
 const PAGES = 4;
 /** The first run makes the Python environment. */
 const SETUP_TIMEOUT_MS = 600_000;
