@@ -69,6 +69,7 @@ export class TrackedContainer implements PoolContainer, SessionPlace {
 /** A container without calls may end at once. */
 export class PoolContainers {
   readonly #all = new Map<number, TrackedContainer>();
+  #list: readonly TrackedContainer[] | undefined;
   readonly #emit: (effect: ContainerEffect) => void;
   #lastNumber = 0;
 
@@ -80,9 +81,9 @@ export class PoolContainers {
     return this.#all.get(number);
   }
 
-  /** In the order of their numbers. */
+  /** In the order of their numbers; made when one has come or gone, since each call's events read it. */
   get all(): readonly TrackedContainer[] {
-    return [...this.#all.values()];
+    return (this.#list ??= [...this.#all.values()]);
   }
 
   count(isMeant: (container: TrackedContainer) => boolean): number {
@@ -94,10 +95,9 @@ export class PoolContainers {
   /** Calls of the present containers, and those among them that count as use. */
   load(): { calls: number; activeCalls: number } {
     const load = { calls: 0, activeCalls: 0 };
-    for (const container of this.#all.values()) {
-      if (!container.isPresent) continue;
-      load.calls += container.calls;
-      load.activeCalls += container.activeCalls;
+    for (const { isPresent, calls, activeCalls } of this.#all.values()) {
+      load.calls += isPresent ? calls : 0;
+      load.activeCalls += isPresent ? activeCalls : 0;
     }
     return load;
   }
@@ -105,9 +105,8 @@ export class PoolContainers {
   /** Sessions that live on containers which take new ones. */
   get sessions(): number {
     let sum = 0;
-    for (const { state, sessions } of this.#all.values()) {
+    for (const { state, sessions } of this.#all.values())
       if (state === "ready") sum += sessions.lasting + sessions.advised;
-    }
     return sum;
   }
 
@@ -144,6 +143,7 @@ export class PoolContainers {
     this.#lastNumber += 1;
     const container = new TrackedContainer(this.#lastNumber, nowMs);
     this.#all.set(container.number, container);
+    this.#list = undefined;
     return container;
   }
 
@@ -173,7 +173,7 @@ export class PoolContainers {
     if (to === undefined) return false;
     container.state = to;
     container.sinceMs = nowMs;
-    if (to === "gone") this.#all.delete(number);
+    if (to === "gone" && this.#all.delete(number)) this.#list = undefined;
     this.#emit({ type: "moved", container: number, from, to, by });
     return true;
   }

@@ -165,6 +165,20 @@ test("a start that no call needs any more is given up after a while, where its G
   expect(pool.pass(1_000)).toEqual(["stop 1 not_needed"]);
 });
 
+test("the list of containers is made anew when one comes or goes, and not for each call", () => {
+  const pool = new TestPool({}, { isProved: true });
+  pool.request("a");
+  pool.ready(1);
+  const before = pool.pool.containers;
+  pool.finish("a");
+  pool.request("b");
+  pool.finish("b");
+  expect(pool.pool.containers).toBe(before);
+  pool.exit(1);
+  expect(pool.pool.containers).toEqual([]);
+  expect(before).toHaveLength(1);
+});
+
 describe("the number of containers", () => {
   test("follows target_inputs, and calls burst above it until others are ready", () => {
     const pool = new TestPool({ maxInputs: 4, targetInputs: 2, maxContainers: 3 });
