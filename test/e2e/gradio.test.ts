@@ -4,8 +4,14 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { startChromium } from "../support/chromium.ts";
+import { installNodeLibraries } from "../support/clients/clients.ts";
 import { APPS } from "../support/harness.ts";
-import { curlSessions, gradioEndpoint, pythonSessions } from "../support/sessions/gradio.ts";
+import {
+  curlSessions,
+  gradioEndpoint,
+  nodeSessions,
+  pythonSessions,
+} from "../support/sessions/gradio.ts";
 import { visitGradio } from "../support/sessions/gradio-page.ts";
 import {
   expectEvenSessions,
@@ -30,7 +36,7 @@ let boxes: TwoBoxes;
 let browser: Browser;
 let python: string;
 beforeAll(async () => {
-  python = await ensureSessionsVenv();
+  [python] = await Promise.all([ensureSessionsVenv(), installNodeLibraries()]);
   [boxes, browser] = await Promise.all([TwoBoxes.start(), startChromium()]);
   const kept = { ...gradioEndpoint("kept", python, CONTAINERS), affinity: "gradio" };
   const bare = gradioEndpoint("bare", python, 2);
@@ -43,6 +49,7 @@ afterAll(async () => {
 
 const KINDS: readonly (readonly [string, () => Sessions])[] = [
   ["gradio_client", () => pythonSessions(python)],
+  ["@gradio/client", () => nodeSessions],
   ["curl in two steps", () => curlSessions],
 ];
 

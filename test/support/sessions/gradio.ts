@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
+import { installNodeLibraries } from "../clients/clients.ts";
 import type { EndpointTable } from "../harness.ts";
 import { programOutcomes, type SessionOutcome, type Sessions } from "./outcomes.ts";
 
@@ -24,6 +25,13 @@ export function pythonSessions(python: string): Sessions {
   return async (url, count) =>
     await programOutcomes(python, "gradio_sessions.py", url, String(count));
 }
+
+/** With @gradio/client. */
+export const nodeSessions: Sessions = async (url, count) => {
+  const libraries = await installNodeLibraries();
+  const { execPath } = process;
+  return await programOutcomes(execPath, "gradio-sessions.mjs", url, String(count), libraries);
+};
 
 /** With curl's two steps: a POST that starts a job, and a GET of its events by the id that it got. */
 export const curlSessions: Sessions = async (url, count) =>
