@@ -5,11 +5,12 @@
 import * as z from "zod";
 
 /** Names under which no public server is reached. */
-const LOCAL_NAME = /(^|\.)(localhost|local|internal|intranet|lan|home|corp|home\.arpa)$/;
+const LOCAL_NAMES = "localhost|local|internal|intranet|lan|home|corp|home\\.arpa";
+const LOCAL_NAME = new RegExp(`(^|\\.)(${LOCAL_NAMES})$`);
 
-/** For the API's document: URLs that may be one. It has no words for the names that may not. */
-const PATTERN =
-  "^https://([a-z0-9]{1,30}(-[a-z0-9]{1,30})?\\.){1,4}(com|org|net|dev|[a-z]{2})(/[A-Za-z0-9._~-]{1,30}){0,8}/?$";
+/** For the API's document, where a pattern stands for `isFallbackUrl`. */
+const LABEL = "[a-z0-9]{1,30}(-[a-z0-9]{1,30})?";
+const PATTERN = `^https://(?!([^/:]*\\.)?(${LOCAL_NAMES})(:|/|$))(${LABEL}\\.){1,8}[a-z]{2,30}(:[0-9]{1,4})?(/[!-"$->@-~]{0,200})?$`;
 
 export const FALLBACK = z.object({
   url: z.string().max(2_048).refine(isFallbackUrl).meta({ pattern: PATTERN }),
