@@ -27,7 +27,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "base/node": { rooms: ["base", "base/runtime"], packages: ["node:*"] },
   "routing/wire": { rooms: ["base"], packages: ["zod"], pure: true },
   // Session keys, for the edge that finds them in requests and for the agent that learns them from responses.
-  "routing/affinity": { rooms: ["base"], packages: [], pure: true },
+  "routing/affinity": { rooms: ["base"], packages: ["@noble/hashes/sha2.js"], pure: true },
   routing: { rooms: ["base", "routing/wire"], packages: [], pure: true },
   // The HTTP API, for the gateway that serves it and the command that calls it.
   api: { rooms: ["base", "routing", "routing/wire"], packages: ["zod"], pure: true },

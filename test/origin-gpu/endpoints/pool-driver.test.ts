@@ -15,7 +15,7 @@ import { freePort, temporaryDirectory } from "../../support/temporary.ts";
 import { endpointConfig, listening, plainPython, serverEndpoint } from "../containers/endpoint.ts";
 
 /** On a machine that does other things. */
-const PATIENCE = { timeout: 10_000 };
+const PATIENCE = { timeout: 30_000 };
 
 interface PoolTraits {
   readonly claims?: BoxClaims;

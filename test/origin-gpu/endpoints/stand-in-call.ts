@@ -12,7 +12,7 @@ import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts
 import { listening, plainPython } from "../containers/endpoint.ts";
 
 /** On a machine that does other things. */
-export const PATIENCE = { timeout: 10_000 };
+export const PATIENCE = { timeout: 30_000 };
 
 export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; lines: string[] } {
   const lines: string[] = [];
