@@ -1,5 +1,5 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { ROOMS } from "./architecture/rules.ts";
 import { ManagedProcess } from "./support/processes.ts";
@@ -46,7 +46,9 @@ test("installed as a package the command runs, its demo too", async () => {
     cpSync(new URL(`../${name}`, import.meta.url), join(installed, name), { recursive: true });
   }
   for (const name of Object.keys(read("../package.json").dependencies)) {
-    symlinkSync(new URL(`../node_modules/${name}`, import.meta.url), join(modules, name));
+    const link = join(modules, name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(new URL(`../node_modules/${name}`, import.meta.url), link);
   }
   const up = new ManagedProcess(
     [process.execPath, join(installed, "cli", "postern.js"), "up", "--port", "0"],

@@ -18,7 +18,7 @@ function started({
   const said: string[] = [];
   const stream = {
     localClosed: !uploads,
-    window: 64 * KIB,
+    room: 64 * KIB,
     consume: (bytes: number) => said.push(`consumed ${bytes}`),
     finish: () => said.push("finished"),
     cancel: () => said.push("cancelled"),
