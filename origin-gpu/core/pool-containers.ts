@@ -102,12 +102,12 @@ export class PoolContainers {
     return load;
   }
 
-  /** Sessions that live on containers which take new ones. */
-  get sessions(): number {
+  /** Sessions on containers which take new ones, with those that may become some. */
+  sessions(nowMs: number): number {
     let sum = 0;
     for (const { state, sessions } of this.#all.values())
-      if (state === "ready") sum += sessions.lasting + sessions.advised;
-    return sum;
+      if (state === "ready") sum += sessions.all(nowMs) + sessions.advised;
+    return Math.round(sum);
   }
 
   /** Calls that ready containers can take, and that containers can take which are being started. */

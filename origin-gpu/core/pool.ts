@@ -392,9 +392,9 @@ export class Pool<Call> {
   }
 
   /** For those who choose between boxes. */
-  get load(): PoolLoad {
+  load(nowMs: number): PoolLoad {
     const { room, coming } = this.#containers.places(this.#settings.maxInputs);
-    const { sessions } = this.#containers;
+    const sessions = this.#containers.sessions(nowMs);
     return {
       running: this.#running.size,
       waiting: this.#queue.length,

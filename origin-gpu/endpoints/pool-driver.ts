@@ -105,7 +105,7 @@ export class PoolDriver {
   }
 
   get load(): PoolLoad {
-    return this.#pool.load;
+    return this.#pool.load(now());
   }
 
   /** Its containers that are not gone. */

@@ -95,12 +95,15 @@ describe("a session that begins", () => {
     const world = new World(FOUR);
     const places = Array.from({ length: 20 }, () => world.visit({ keys: [] }));
     expect(spread(places)).toEqual([5, 5, 5, 5]);
+    // Those who choose between boxes count them too.
+    expect(world.pool.load(world.nowMs).sessions).toBe(20);
     for (const [index, place] of places.entries()) {
       const traits = { keys: [`cookie=${index}`], named: world.pool.placeOf(place) };
       expect(world.visit(traits)).toBe(place);
     }
     const counts = [1, 2, 3, 4].map((number) => world.pool.placeOf(number)?.sessions.lasting);
     expect(counts).toEqual([5, 5, 5, 5]);
+    expect(world.pool.load(world.nowMs).sessions).toBe(20);
   });
 
   test("is spread although clients without a key come between", () => {
