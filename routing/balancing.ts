@@ -41,6 +41,13 @@ export class BoxLoad {
     if (beginsSession) this.#openedSessions += 1;
   }
 
+  /** A call that went to the box has ended, and told nothing of its load. */
+  onEnded(nowMs: number, beginsSession = false): void {
+    this.#opened = Math.max(0, this.#openedBy(nowMs) - 1);
+    this.#openedAtMs = nowMs;
+    if (beginsSession) this.#openedSessions = Math.max(0, this.#openedSessions - 1);
+  }
+
   /** The box has told its load. */
   onSaid(load: PoolLoad, nowMs: number): void {
     this.#said = load;

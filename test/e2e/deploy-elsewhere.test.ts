@@ -76,7 +76,9 @@ async function startOrigin(machine: string): Promise<ManagedProcess> {
 }
 
 async function deploy(text: string): Promise<ManagedProcess> {
-  writeDeployable(APP, "shop", text, { web: { boxes: ["gpu-*"], min_containers: 2, max_containers: 2 } });
+  writeDeployable(APP, "shop", text, {
+    web: { boxes: ["gpu-*"], min_containers: 2, max_containers: 2 },
+  });
   const managed = command("laptop", ["deploy", join(APP, "postern.toml")]);
   await managed.exited;
   return managed;

@@ -146,6 +146,13 @@ describe("the load of a box", () => {
     expect(unknown(3).use).toBe(3);
   });
 
+  it("counts no call that has ended: a box that refused many is asked again", () => {
+    const load = new BoxLoad();
+    for (let call = 0; call < 20; call += 1) load.onOpened(0, true);
+    for (let call = 0; call < 20; call += 1) load.onEnded(0, true);
+    expect(load.standing(0)).toEqual(new BoxLoad().standing(0));
+  });
+
   it("is unknown again when the box was away", () => {
     const load = new BoxLoad();
     load.onSaid({ ...SAID, room: 0 }, 0);

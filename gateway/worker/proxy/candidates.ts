@@ -163,6 +163,7 @@ class Search {
     const said = loadIn(attempt);
     if (said !== undefined) load.onSaid(said, Date.now());
     else if (isWithoutLink(attempt)) load.onAway();
+    else if (attempt.kind === "failed") load.onEnded(Date.now(), beginsSession);
     return attempt;
   }
 
