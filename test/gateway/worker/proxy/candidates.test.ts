@@ -81,6 +81,18 @@ class Boxes {
   }
 }
 
+test("a box that refused many calls gets some as soon as it takes them", async () => {
+  const boxes = new Boxes("refusing", { one: IDLE, two: "refused" });
+  const places = async (): Promise<Set<string>> => {
+    const taken = new Set<string>();
+    for (let call = 0; call < 30; call += 1) taken.add(await boxes.place());
+    return taken;
+  };
+  expect(await places()).toEqual(new Set(["one"]));
+  boxes.states["two"] = IDLE;
+  expect(await places()).toEqual(new Set(["one", "two"]));
+});
+
 test("a box without room refuses while another one has room, whatever the order", async () => {
   const boxes = new Boxes("room", { a: FULL, b: FULL, c: IDLE });
   for (let call = 0; call < 12; call += 1) expect(await boxes.place()).toBe("c");
