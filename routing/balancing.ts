@@ -12,7 +12,7 @@ const LOAD_HALF_LIFE_MS = 2 * SECOND_MS;
 /** A box that said that it is full is tried last for so long. */
 const FULL_MS = SECOND_MS;
 
-/** Calls of which nothing was heard since they were opened count for half after this time. */
+/** Calls of which nothing was heard since they were opened count for half after this time: their clients may have left. */
 const OPENED_HALF_LIFE_MS = 15 * SECOND_MS;
 
 export interface Standing {
@@ -22,53 +22,55 @@ export interface Standing {
   readonly hasComing: boolean;
   /** Calls for each place; 0 is idle. */
   readonly use: number;
-  /** Sessions for each place. */
   readonly sessions: number;
+  /** What its sessions share; undefined where the box has told nothing yet: then it has as many as another one. */
+  readonly places?: number | undefined;
 }
 
-/** An endpoint's load on one box, as an isolate knows it: the last word of the box, and the calls opened there since. */
+/** An endpoint's load on one box, as an isolate knows it: the last word of the box, and what is on its way there. */
 export class BoxLoad {
   #said: PoolLoad | undefined;
   #saidAtMs = 0;
-  #opened = 0;
-  #openedSessions = 0;
-  #openedAtMs = 0;
+  /** Calls since the box's last word. */
+  readonly #opened = new FadingCount();
+  /**
+   * Sessions whose first call is on its way. Each counts until that call is answered, whatever the box says meanwhile: its
+   * word may be older than they are. So sessions that begin all at once are spread as evenly as slow ones.
+   */
+  readonly #beginning = new FadingCount();
 
   /** A call is on its way to the box. */
   onOpened(nowMs: number, beginsSession = false): void {
-    this.#opened = this.#openedBy(nowMs) + 1;
-    this.#openedAtMs = nowMs;
-    if (beginsSession) this.#openedSessions += 1;
+    this.#opened.add(1, nowMs);
+    if (beginsSession) this.#beginning.add(1, nowMs);
   }
 
-  /** A call that went to the box has ended, and told nothing of its load. */
-  onEnded(nowMs: number, beginsSession = false): void {
-    this.#opened = Math.max(0, this.#openedBy(nowMs) - 1);
-    this.#openedAtMs = nowMs;
-    if (beginsSession) this.#openedSessions = Math.max(0, this.#openedSessions - 1);
-  }
-
-  /** The box has told its load. */
-  onSaid(load: PoolLoad, nowMs: number): void {
+  /** A call that went to the box was answered, or failed. @param load that the box told with it: the call counts there */
+  onAnswered(load: PoolLoad | undefined, nowMs: number, beganSession = false): void {
+    if (beganSession) this.#beginning.add(-1, nowMs);
+    if (load === undefined) {
+      this.#opened.add(-1, nowMs);
+      return;
+    }
     this.#said = load;
     this.#saidAtMs = nowMs;
-    this.#opened = 0;
-    this.#openedSessions = 0;
+    this.#opened.clear();
   }
 
   /** The box is away. Nothing is known of its load when it is back. */
   onAway(): void {
     this.#said = undefined;
-    this.#opened = 0;
-    this.#openedSessions = 0;
+    this.#opened.clear();
+    this.#beginning.clear();
   }
 
   standing(nowMs: number): Standing {
-    const opened = this.#openedBy(nowMs);
+    const opened = this.#opened.at(nowMs);
+    const beginning = this.#beginning.at(nowMs);
     const said = this.#said;
     // A box of which nothing is known gets one call, until it has told its load.
     if (said === undefined) {
-      return { hasRoom: true, hasComing: false, use: opened, sessions: this.#openedSessions };
+      return { hasRoom: true, hasComing: false, use: opened, sessions: beginning };
     }
     const ageMs = nowMs - this.#saidAtMs;
     const places = Math.max(1, said.running + said.room + said.coming);
@@ -77,12 +79,30 @@ export class BoxLoad {
       hasRoom: ageMs > FULL_MS || said.room > opened,
       hasComing: said.coming > said.waiting + opened,
       use: (told + opened) / places,
-      sessions: ((said.sessions ?? 0) + this.#openedSessions) / places,
+      sessions: (said.sessions ?? 0) + beginning,
+      places,
     };
   }
+}
 
-  #openedBy(nowMs: number): number {
-    return this.#opened * halved(nowMs - this.#openedAtMs, OPENED_HALF_LIFE_MS);
+/** What was begun and not yet heard of. It fades, because of some of it nobody ever hears. */
+class FadingCount {
+  #count = 0;
+  #countedAtMs = 0;
+
+  at(nowMs: number): number {
+    return this.#count === 0
+      ? 0
+      : this.#count * halved(nowMs - this.#countedAtMs, OPENED_HALF_LIFE_MS);
+  }
+
+  add(by: 1 | -1, nowMs: number): void {
+    this.#count = Math.max(0, this.at(nowMs) + by);
+    this.#countedAtMs = nowMs;
+  }
+
+  clear(): void {
+    this.#count = 0;
   }
 }
 
@@ -98,6 +118,8 @@ export interface SeenBox extends Standing {
 interface Choice<Box> {
   readonly box: Box;
   readonly view: SeenBox;
+  /** Sessions for each place. */
+  readonly sessionsEach: number;
 }
 
 export interface BalancingOptions {
@@ -118,7 +140,7 @@ export function orderForRoom<Box>(
   choices.sort((one, other) => byReach(one.view, other.view));
   const [first, second] = choices;
   if (first !== undefined && second !== undefined && byReach(first.view, second.view) === 0) {
-    const isLess = byLoad(second.view, first.view, beginsSession) < 0;
+    const isLess = byLoad(second, first, beginsSession) < 0;
     if (isLess) [choices[0], choices[1]] = [second, first];
   }
   return choices.map(({ box }) => box);
@@ -135,7 +157,7 @@ export function orderForQueue<Box>(
       (one, other) =>
         Number(one.view.isAway) - Number(other.view.isAway) ||
         Number(other.view.hasComing) - Number(one.view.hasComing) ||
-        byLoad(one.view, other.view, beginsSession) ||
+        byLoad(one, other, beginsSession) ||
         one.view.distance - other.view.distance,
     )
     .map(({ box }) => box);
@@ -150,12 +172,20 @@ function byReach(one: SeenBox, other: SeenBox): number {
   );
 }
 
-function byLoad(one: Standing, other: Standing, beginsSession: boolean): number {
-  return (beginsSession ? one.sessions - other.sessions : 0) || one.use - other.use;
+function byLoad<Box>(one: Choice<Box>, other: Choice<Box>, beginsSession: boolean): number {
+  return (
+    (beginsSession ? one.sessionsEach - other.sessionsEach : 0) || one.view.use - other.view.use
+  );
 }
 
 function choicesOf<Box>(boxes: readonly Box[], viewOf: (box: Box) => SeenBox): Choice<Box>[] {
-  return boxes.map((box) => ({ box, view: viewOf(box) }));
+  const views = boxes.map(viewOf);
+  const most = Math.max(1, ...views.map(({ places = 1 }) => places));
+  return views.map((view, index) => ({
+    box: boxes[index] as Box,
+    view,
+    sessionsEach: view.sessions / (view.places ?? most),
+  }));
 }
 
 /** In place (Fisher and Yates). */

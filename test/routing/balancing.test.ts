@@ -117,7 +117,7 @@ describe("the load of a box", () => {
 
   it("is that which the box told, and the calls opened there since", () => {
     const load = new BoxLoad();
-    load.onSaid(SAID, 0);
+    load.onAnswered(SAID, 0);
     expect(load.standing(0).use).toBe(0.5);
     load.onOpened(0);
     load.onOpened(0);
@@ -125,13 +125,13 @@ describe("the load of a box", () => {
     load.onOpened(0);
     load.onOpened(0);
     expect(load.standing(0)).toMatchObject({ use: 1, hasRoom: false });
-    load.onSaid(SAID, 0);
+    load.onAnswered(SAID, 0);
     expect(load.standing(0)).toMatchObject({ use: 0.5, hasRoom: true });
   });
 
   it("fades: a box that was busy long ago is asked again", () => {
     const full = { running: 8, waiting: 8, room: 0, coming: 0 };
-    const later = (nowMs: number) => standing((load) => load.onSaid(full, 0), nowMs);
+    const later = (nowMs: number) => standing((load) => load.onAnswered(full, 0), nowMs);
     expect(later(0)).toMatchObject({ use: 2, hasRoom: false });
     expect(later(2_000)).toMatchObject({ use: 1, hasRoom: true });
     expect(later(60_000).use).toBeLessThan(0.001);
@@ -149,13 +149,13 @@ describe("the load of a box", () => {
   it("counts no call that has ended: a box that refused many is asked again", () => {
     const load = new BoxLoad();
     for (let call = 0; call < 20; call += 1) load.onOpened(0, true);
-    for (let call = 0; call < 20; call += 1) load.onEnded(0, true);
+    for (let call = 0; call < 20; call += 1) load.onAnswered(undefined, 0, true);
     expect(load.standing(0)).toEqual(new BoxLoad().standing(0));
   });
 
   it("is unknown again when the box was away", () => {
     const load = new BoxLoad();
-    load.onSaid({ ...SAID, room: 0 }, 0);
+    load.onAnswered({ ...SAID, room: 0 }, 0);
     load.onOpened(0);
     load.onAway();
     expect(load.standing(0)).toEqual(new BoxLoad().standing(0));
@@ -163,16 +163,69 @@ describe("the load of a box", () => {
 
   it("has room that is coming while fewer calls wait than containers will take", () => {
     const starting = (waiting: number) =>
-      standing((load) => load.onSaid({ running: 0, waiting, room: 0, coming: 2 }, 0));
+      standing((load) => load.onAnswered({ running: 0, waiting, room: 0, coming: 2 }, 0));
     expect([0, 1, 2].map((waiting) => starting(waiting).hasComing)).toEqual([true, true, false]);
+  });
+
+  it("counts a session that begins until its own call is answered, whatever the box told before", () => {
+    const load = new BoxLoad();
+    load.onOpened(0, true);
+    load.onOpened(0, true);
+    load.onAnswered({ ...SAID, sessions: 0 }, 0);
+    expect(load.standing(0).sessions).toBe(2);
+    load.onAnswered({ ...SAID, sessions: 1 }, 0, true);
+    expect(load.standing(0).sessions).toBe(2);
+  });
+
+  it("counts a session of which nothing is heard for less and less: its client has left", () => {
+    const later = (nowMs: number) => standing((load) => load.onOpened(0, true), nowMs).sessions;
+    expect(later(0)).toBe(1);
+    expect(later(15_000)).toBe(0.5);
+    expect(later(300_000)).toBeLessThan(0.001);
   });
 
   it("counts sessions that the box told and those that begin", () => {
     const load = new BoxLoad();
-    load.onSaid({ running: 0, waiting: 0, room: 2, coming: 0, sessions: 3 }, 0);
+    load.onAnswered({ running: 0, waiting: 0, room: 2, coming: 0, sessions: 3 }, 0);
     load.onOpened(0, true);
     load.onOpened(0);
-    expect(load.standing(0).sessions).toBe(2);
+    expect(load.standing(0)).toMatchObject({ sessions: 4, places: 2 });
+  });
+});
+
+describe("sessions that begin at once", () => {
+  /** Two boxes tell with each answer what they have; the answers of each come in their order, as on a link. */
+  function spread(sessions: number, seed: number): number[] {
+    const random = mulberry(seed);
+    const boxes = [new BoxLoad(), new BoxLoad()];
+    const settled = [0, 0];
+    const answers: (() => void)[][] = [[], []];
+    for (let begun = 0; begun < sessions; begun += 1) {
+      const view = (box: number): SeenBox => ({
+        ...(boxes[box] as BoxLoad).standing(0),
+        isAway: false,
+        distance: 0,
+      });
+      const [chosen = 0] = orderForRoom([0, 1], view, { random, beginsSession: true });
+      const box = boxes[chosen] as BoxLoad;
+      box.onOpened(0, true);
+      const own = answers[chosen] as (() => void)[];
+      own.push(() => {
+        settled[chosen] = (settled[chosen] as number) + 1;
+        const load = { running: 0, waiting: 0, room: 8, coming: 0, sessions: settled[chosen] };
+        own.push(() => box.onAnswered(load, 0, true));
+      });
+      while (random() < 0.6) answers[random() < 0.5 ? 0 : 1]?.shift()?.();
+    }
+    for (const own of answers) while (own.length > 0) own.shift()?.();
+    return settled;
+  }
+
+  it("are spread within a fifth of even", () => {
+    for (let seed = 0; seed < 500; seed += 1) {
+      const [one = 0] = spread(20, seed);
+      expect([seed, Math.abs(one - 10) <= 2]).toEqual([seed, true]);
+    }
   });
 });
 

@@ -160,10 +160,10 @@ class Search {
     const load = loadOf(workspace, candidate.place.box, share);
     load.onOpened(Date.now(), beginsSession);
     const attempt = await this.#attemptOn(candidate);
-    const said = loadIn(attempt);
-    if (said !== undefined) load.onSaid(said, Date.now());
-    else if (isWithoutLink(attempt)) load.onAway();
-    else if (attempt.kind === "failed") load.onEnded(Date.now(), beginsSession);
+    if (isWithoutLink(attempt)) load.onAway();
+    // A deferred call goes on to wait there.
+    else if (attempt.kind !== "deferred")
+      load.onAnswered(loadIn(attempt), Date.now(), beginsSession);
     return attempt;
   }
 

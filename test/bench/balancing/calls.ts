@@ -141,7 +141,7 @@ class Simulation {
     const { running, waiting } = this.#containers[number] as Container;
     const room = PLACES - running;
     const load = { running, waiting: waiting.length, room, coming: 0 };
-    this.#knownOf(edge, number).onSaid(load, nowMs);
+    this.#knownOf(edge, number).onAnswered(load, nowMs);
   }
 
   #choose(edge: number, nowMs: number): number {
