@@ -5,6 +5,7 @@
 import { fstatSync, type Stats } from "node:fs";
 import { relative, sep } from "node:path";
 import { watch } from "chokidar";
+import { messageOf } from "../base/thrown.ts";
 
 /** An editor's save is several changes, a checkout hundreds: they are one when none comes for this long. */
 const QUIET_MS = 150;
@@ -61,7 +62,7 @@ export async function watchFiles(options: WatchOptions): Promise<Watcher> {
     }, QUIET_MS);
   };
   watcher.on("add", noticed).on("change", noticed).on("unlink", noticed);
-  watcher.on("error", (error) => onError(error instanceof Error ? error.message : String(error)));
+  watcher.on("error", (error) => onError(messageOf(error)));
   await new Promise<void>((resolve) => {
     watcher.once("ready", resolve);
   });

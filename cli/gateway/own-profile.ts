@@ -3,6 +3,7 @@
  * first API token. The token follows from the directory's key, so writing the profile again changes nothing.
  */
 
+import { messageOf } from "../../base/thrown.ts";
 import { deriveGatewayKeys } from "../../auth/keys.ts";
 import { firstApiToken } from "../../auth/tokens.ts";
 import { CommandFailure } from "../failure.ts";
@@ -16,9 +17,7 @@ export async function writeOwnProfile(
   workspace: string,
 ): Promise<void> {
   const keys = await deriveGatewayKeys(key).catch((error: unknown) => {
-    throw new CommandFailure(
-      `${path}/key: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new CommandFailure(`${path}/key: ${messageOf(error)}`);
   });
   const { id, secret } = await firstApiToken(keys, workspace);
   const profiles = Profiles.empty(ownProfilePath(path));

@@ -5,6 +5,7 @@
  * comes: where the serving version cannot run, the next one is the way out.
  */
 import type { Observer } from "../../base/observer.ts";
+import { messageOf } from "../../base/thrown.ts";
 import {
   type AssignedApp,
   type AssignedVersion,
@@ -232,7 +233,7 @@ export class AppReconciler {
   }
 
   #failed(version: number, error: unknown): void {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     const lines = error instanceof StartFailure ? error.lastLines : [];
     this.#report(version, "failed", detail, lines);
     this.#options.observer.notice(`postern: ${this.#desired.app} v${version}: ${detail}`);

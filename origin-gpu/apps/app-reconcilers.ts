@@ -5,6 +5,7 @@
  * of this: an agent that starts asks first, and secrets are never written to the disk.
  */
 import type { Observer } from "../../base/observer.ts";
+import { messageOf } from "../../base/thrown.ts";
 import type { Assignments, BoxReport } from "../../routing/wire/deployments.ts";
 import type { CodeStore } from "../code/code-store.ts";
 import type { LeftContainers } from "../containers/left-containers.ts";
@@ -50,7 +51,7 @@ export class AppReconcilers {
   constructor(options: AppReconcilersOptions) {
     this.#options = options;
     const { later } = options;
-    const say = (what: string) => (error: unknown) => this.#tell(`${what}: ${describe(error)}`);
+    const say = (what: string) => (error: unknown) => this.#tell(`${what}: ${messageOf(error)}`);
     this.#asking = new CoalescedTask(
       () => this.#ask(),
       say("no assignments from the gateway"),
@@ -183,8 +184,4 @@ function hashesOf({ apps }: Assignments): Map<string, readonly string[]> {
       return [id, hashes];
     }),
   );
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,6 +6,7 @@
 import type { Observer } from "../../base/observer.ts";
 import { getHeader } from "../../base/headers.ts";
 import { MIB, SECOND_MS } from "../../base/units.ts";
+import { messageOf } from "../../base/thrown.ts";
 import { isPlainJson } from "../../routing/affinity/values.ts";
 import { type SharedFile, sharedFile } from "../../routing/wire/shared-files.ts";
 import type { Call } from "../calls/call.ts";
@@ -122,7 +123,7 @@ export class GradioFiles {
       }
       return directory.pathOf(file);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       this.#log(`postern: a file that a request names could not be brought here: ${reason}`);
       return undefined;
     }

@@ -7,6 +7,7 @@ import { lookup } from "node:dns/promises";
 import { join } from "node:path";
 import type { Observer } from "../../base/observer.ts";
 import { within } from "../../base/runtime/within.ts";
+import { messageOf } from "../../base/thrown.ts";
 import { LoopbackPorts } from "./loopback-ports.ts";
 import { LoopbackProxy } from "./loopback-proxy.ts";
 
@@ -78,7 +79,7 @@ export class LoopbackUrls {
       ports.note(url.href, proxy.port);
       return proxy;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       notice(`postern: containers can't resolve ${url.hostname}, and no proxy listens: ${reason}`);
       return undefined;
     }

@@ -4,6 +4,7 @@
  * first answer. Where the gateway cannot be asked before the lease ends, each pool keeps what it has and starts nothing
  * new.
  */
+import { messageOf } from "../../base/thrown.ts";
 import type { PoolKey, PoolLease, PoolUse, PoolUses } from "../../routing/wire/pool-leases.ts";
 import {
   type LeasedPool,
@@ -46,7 +47,7 @@ export class PoolLeases {
     this.#options = options;
     this.#asking = new CoalescedTask(
       async () => await this.#ask(),
-      (error) => (this.#problem = error instanceof Error ? error.message : String(error)),
+      (error) => (this.#problem = messageOf(error)),
       options.later,
     );
   }

@@ -2,6 +2,7 @@
  * The secrets of apps: asked of the gateway, and put into what a version starts its containers with. They
  * are in the agent's memory and its containers' environments, and nowhere else.
  */
+import { messageOf } from "../../base/thrown.ts";
 import type { AppConfig, EndpointConfig } from "../config/app-config.ts";
 import { StartFailure } from "../containers/container.ts";
 import type { GatewayClient } from "../link/gateway-client.ts";
@@ -21,7 +22,7 @@ export function secretsFrom(gateway: Pick<GatewayClient, "ask">): AskForSecrets 
     try {
       return await gateway.ask("secrets", {}, { environment, names: [...names] });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new StartFailure("starting_failed", `no secrets: ${reason}`);
     }
   };

@@ -2,6 +2,7 @@
  * Operations on this box's code: the gateway brings packed code, or asks for it on behalf of another box. No operation
  * asks whose code it is, since a box belongs to one workspace.
  */
+import { messageOf } from "../../base/thrown.ts";
 import type { Failure } from "../../routing/wire/messages.ts";
 import type { StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { RequestBody } from "../calls/request-body.ts";
@@ -62,6 +63,6 @@ function lacking(hash: string): Failure {
 /** The failure as the gateway may know it. A fault of the box itself goes to its operator's log. */
 function failureOf(error: unknown, log: (line: string) => void): Failure {
   if (error instanceof CodeRefused) return { code: error.code, detail: error.message };
-  log(`postern: code can't be stored: ${error instanceof Error ? error.message : String(error)}`);
+  log(`postern: code can't be stored: ${messageOf(error)}`);
   return { code: "unavailable", detail: "the box can't store code now; its log says why" };
 }

@@ -3,6 +3,7 @@
  * and stops it with all processes that it started. It warns when the server listens beyond the loopback interface.
  */
 import { SECOND_MS } from "../../base/units.ts";
+import { messageOf } from "../../base/thrown.ts";
 import {
   type Container,
   type ContainerAddress,
@@ -165,8 +166,7 @@ export class ProcessContainer implements Container {
       setImmediate(() => setImmediate(() => this.#warnOfOpenPorts(leader)));
       return { origin };
     } catch (error) {
-      if (this.#state === "starting")
-        this.#become("failed", error instanceof Error ? error.message : String(error));
+      if (this.#state === "starting") this.#become("failed", messageOf(error));
       if (this.#group === undefined) this.#over({ code: null, signal: null });
       else void this.#stopGroup();
       throw error instanceof StartFailure ? error : this.#failure("starting_failed", String(error));

@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { type Dispatcher, request } from "undici";
 import { type BoxEnrolment, mintBoxCredential } from "../../auth/box-credential.ts";
 import { getHeader } from "../../base/headers.ts";
+import { messageOf } from "../../base/thrown.ts";
 import { VERDICT_HEADER, type VerdictKind, verdictKind } from "../../routing/wire/verdicts.ts";
 import { handshake } from "../websocket/handshake.ts";
 import type { SocketReads } from "../websocket/socket-reads.ts";
@@ -110,7 +111,7 @@ export class GatewayAddress {
       const line = `the gateway at ${url} refuses this box: ${text || `status ${answer.status}`}`;
       return { kind: "refused", line, verdict };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       const line = `cannot reach the gateway at ${url}: ${reason}`;
       return { kind: "refused", line, verdict: "passing" };
     }

@@ -6,6 +6,7 @@
 import { mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { MIB } from "../../base/units.ts";
+import { messageOf } from "../../base/thrown.ts";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import { DiskLog, type LogFile, ownerOf } from "./disk-log.ts";
 import { DiskLogWriter } from "./disk-log-writer.ts";
@@ -88,7 +89,7 @@ export class DiskLogs implements LogStore {
       leftOut,
       onFile: () => this.#removeOldest(),
       onFailure: (error) => {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         notice(`postern: lines of containers can't be written to their logs: ${reason}`);
       },
     });

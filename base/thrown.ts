@@ -1,0 +1,6 @@
+/** What was thrown, which may be anything. Pure. */
+
+/** Its message, in words for a log line or an answer. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
