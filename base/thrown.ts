@@ -1,4 +1,4 @@
-/** What was thrown, which may be anything. Pure. */
+/** Thrown values, which may be of any type. Pure. */
 
 /** Its message, in words for a log line or an answer. */
 export function messageOf(thrown: unknown): string {

@@ -23,7 +23,7 @@ export interface Standing {
   /** Calls for each place; 0 is idle. */
   readonly use: number;
   readonly sessions: number;
-  /** What its sessions share; undefined where the box has told nothing yet: then it has as many as another one. */
+  /** Its sessions share them; undefined where the box has told nothing yet: then it has as many as another one. */
   readonly places?: number | undefined;
 }
 
@@ -85,7 +85,7 @@ export class BoxLoad {
   }
 }
 
-/** What was begun and not yet heard of. It fades, because of some of it nobody ever hears. */
+/** A number of things that began and of which nothing was heard yet. It fades: of some nobody ever hears. */
 class FadingCount {
   #count = 0;
   #countedAtMs = 0;
