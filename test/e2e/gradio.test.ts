@@ -14,7 +14,7 @@ import {
 } from "../support/sessions/gradio.ts";
 import { visitGradio } from "../support/sessions/gradio-page.ts";
 import {
-  expectSpreadSessions,
+  expectEvenSessions,
   expectKeptSessions,
   failuresOf,
   type SessionOutcome,
@@ -60,7 +60,7 @@ test.each(KINDS)(
   `${SESSIONS} sessions of %s at once stay each on one container, and each container has its part`,
   async (_client, kind) => {
     sessions.push(...(await kind()(boxes.url("kept"), SESSIONS)));
-    expectSpreadSessions(sessions, CONTAINERS);
+    expectEvenSessions(sessions, CONTAINERS);
   },
   SESSIONS_TIMEOUT_MS,
 );

@@ -51,16 +51,3 @@ export function expectEvenSessions(sessions: readonly SessionOutcome[], containe
   const uneven = counts.filter((count) => Math.abs(count - even) > EVEN_WITHIN * even);
   expect({ containers: counts.length, uneven }).toEqual({ containers, uneven: [] });
 }
-
-/**
- * As `expectKeptSessions`, and each container had some. Prints how many: clients that come back with nothing but a
- * cookie before they say who they are may leave two boxes uneven (docs/sessions.md).
- */
-export function expectSpreadSessions(
-  sessions: readonly SessionOutcome[],
-  containers: number,
-): void {
-  const counts = [...expectKeptSessions(sessions).values()];
-  console.log(`sessions of each container: ${counts.join(", ")}`);
-  expect(counts).toHaveLength(containers);
-}
