@@ -217,10 +217,10 @@ test("a pipe that its reader closes ends the command", async () => {
     gateway.stateDirectory,
   ]);
   onTestFinished(async () => await piped.kill());
-  let hasEnded = false;
-  const ended = piped.exited.finally(() => (hasEnded = true));
+  const over = new AbortController();
+  const ended = piped.exited.finally(() => over.abort());
   // A command notices that its reader is gone when it writes: what it wrote at once may have been before that.
-  while (!hasEnded) {
+  while (!over.signal.aborted) {
     await print("one more line");
     await Promise.race([ended, delay(200)]);
   }
