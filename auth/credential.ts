@@ -1,8 +1,9 @@
 /**
  * Reads the credential that a request presents from its headers: the pair `Postern-Key` and `Postern-Secret`, the
- * pair `Modal-Key` and `Modal-Secret`, or one Bearer value `wk-….ws-…` or `pat-…`. Any other Authorization belongs to
- * the app. Reads only, and verifies nothing.
+ * pair `Modal-Key` and `Modal-Secret`, or one value `wk-….ws-…` or `pat-…`. Such a value is a Bearer, an API key's
+ * header or a subprotocol; any other value there belongs to the app. Reads only, and verifies nothing.
  */
+import { holdsOurKey, KEY_HEADERS, subprotocolKey } from "../routing/wire/client-keys.ts";
 import type { Credential } from "./tokens.ts";
 
 /** A runtime's `Headers`, or anything that answers like it. */
@@ -26,20 +27,31 @@ export function proxyCredential(headers: HeaderSource): Credential | undefined {
     const value = headers.get(secret);
     if (id !== null && value !== null) return { id, secret: value };
   }
-  const value = bearerValue(headers);
-  return value !== undefined && /^wk-/i.test(value) ? split(value) : undefined;
+  const value = keyOf(headers, /^wk-/i);
+  return value === undefined ? undefined : split(value);
 }
 
 /** The app token that a request presents to an endpoint; undefined where it has none. */
 export function appToken(headers: HeaderSource): string | undefined {
-  const value = bearerValue(headers);
-  return value !== undefined && /^pat-/i.test(value) ? value : undefined;
+  return keyOf(headers, /^pat-/i);
 }
 
 /** The credential that a request presents to the API; undefined where it has no Bearer value. */
 export function apiCredential(headers: HeaderSource): Credential | undefined {
   const value = bearerValue(headers);
   return value === undefined ? undefined : split(value);
+}
+
+/** The first single value of this kind: a Bearer, an API key's header, a subprotocol. */
+function keyOf(headers: HeaderSource, kind: RegExp): string | undefined {
+  const bearer = bearerValue(headers);
+  if (bearer !== undefined && kind.test(bearer)) return bearer;
+  for (const name of KEY_HEADERS) {
+    const value = headers.get(name);
+    if (value !== null && kind.test(value) && holdsOurKey(value)) return value;
+  }
+  const value = subprotocolKey(headers.get("sec-websocket-protocol"));
+  return value !== undefined && kind.test(value) ? value : undefined;
 }
 
 function bearerValue(headers: HeaderSource): string | undefined {

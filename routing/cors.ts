@@ -24,6 +24,7 @@ const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELE
 
 /** Headers that the gateway reads: allowed too where the setting lists the app's headers. */
 const GATEWAY_REQUEST_HEADERS: readonly string[] = [
+  "api-key",
   "authorization",
   "content-type",
   "idempotency-key",
@@ -35,6 +36,7 @@ const GATEWAY_REQUEST_HEADERS: readonly string[] = [
   "prefer",
   "range",
   "traceparent",
+  "x-api-key",
   "x-request-id",
 ];
 

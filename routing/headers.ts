@@ -7,6 +7,7 @@
  */
 import { err, ok, type Result } from "../base/result.ts";
 import { withoutAffinityCookie } from "./affinity-cookie.ts";
+import { holdsOurKey, withoutKeySubprotocols } from "./wire/client-keys.ts";
 import type { Refusal } from "./wire/errors.ts";
 import {
   addConnectionOptions,
@@ -126,10 +127,8 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<
         refusal = { code: "not_supported", detail: "the only transfer coding is chunked" };
       }
     } else if (!isDropped(name)) {
-      if (name === "cookie") {
-        const cookies = withoutAffinityCookie(rejoinCookies(value));
-        if (cookies !== undefined) headers.push(name, cookies);
-      } else if (name !== "authorization" || !opensTheGateway(value)) headers.push(name, value);
+      const passed = withoutSecrets(name, value);
+      if (passed !== undefined) headers.push(name, passed);
     }
   });
 
@@ -148,6 +147,23 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<
 function isDropped(name: string): boolean {
   if (NOT_FROM_A_CLIENT.has(name) || name.includes("_")) return true;
   return PREFIXES_NOT_FROM_A_CLIENT.some((prefix) => name.startsWith(prefix));
+}
+
+/** A client's value without the gateway's secrets; undefined where nothing of it is the app's. */
+function withoutSecrets(name: string, value: string): string | undefined {
+  switch (name) {
+    case "cookie":
+      return withoutAffinityCookie(rejoinCookies(value));
+    case "authorization":
+      return opensTheGateway(value) || holdsOurKey(value) ? undefined : value;
+    case "x-api-key":
+    case "api-key":
+      return holdsOurKey(value) ? undefined : value;
+    case "sec-websocket-protocol":
+      return withoutKeySubprotocols(value);
+    default:
+      return value;
+  }
 }
 
 /**

@@ -98,7 +98,9 @@ const IDENTIFYING = new RegExp(`(?:^|-)(?:${IDENTIFYING_WORDS.replaceAll(" ", "|
 /** Names that end in such a word and identify no caller. */
 const NOT_IDENTIFYING: ReadonlySet<string> = new Set(["idempotency-key", "sec-websocket-key"]);
 
+/** A WebSocket's subprotocols may carry a key (wire/client-keys.ts), and a plain request may have the header. */
 function mayIdentify(name: string): boolean {
+  if (name === "sec-websocket-protocol") return true;
   return IDENTIFYING.test(name) && !NOT_IDENTIFYING.has(name);
 }
 

@@ -48,7 +48,7 @@ const ROWS = {
     title: "missing credentials for proxy authorization",
     when: "The endpoint requires proxy auth, and the request has no credentials.",
     remedy:
-      "Send `Modal-Key` and `Modal-Secret` (or `Postern-…`), or both as one Bearer value ([tokens](tokens.md)).",
+      "Send `Modal-Key` and `Modal-Secret` (or `Postern-…`), or both as one API key ([tokens](tokens.md)).",
     mayHaveRun: false,
   },
   invalid_credentials: {

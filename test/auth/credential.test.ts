@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { apiCredential, proxyCredential } from "../../auth/credential.ts";
+import { apiCredential, appToken, proxyCredential } from "../../auth/credential.ts";
 
 const bearer = (value: string) => new Headers({ authorization: value });
 
@@ -46,6 +46,46 @@ describe("the credential of a request", () => {
     expect(proxyCredential(half)).toBeUndefined();
     half.set("authorization", "Bearer wk-c.ws-d");
     expect(proxyCredential(half)).toEqual({ id: "wk-c", secret: "ws-d" });
+  });
+
+  test.each([
+    ["x-api-key", "wk-a.ws-b"],
+    ["api-key", "wk-a.ws-b"],
+    ["sec-websocket-protocol", "realtime, openai-insecure-api-key.wk-a.ws-b, v1"],
+  ])("is read from %s: %s", (name, value) => {
+    const headers = new Headers({ [name]: value, authorization: "Bearer sk-of-the-app" });
+    expect(proxyCredential(headers)).toEqual({ id: "wk-a", secret: "ws-b" });
+    expect(appToken(headers)).toBeUndefined();
+  });
+
+  test.each([
+    ["x-api-key", "sk-of-the-app"],
+    ["api-key", "wk-a"],
+    ["x-api-key", "sk-of-the-app, wk-a.ws-b"],
+    ["x-api-key", "Bearer wk-a.ws-b"],
+    ["sec-websocket-protocol", "wk-a.ws-b"],
+    ["sec-websocket-protocol", "openai-insecure-api-key.sk-of-the-app"],
+  ])("is nothing in %s: %s", (name, value) => {
+    expect(proxyCredential(new Headers({ [name]: value }))).toBeUndefined();
+  });
+
+  test("is the first of several that are whole", () => {
+    const headers = new Headers({ "api-key": "wk-e.ws-f", "x-api-key": "wk-c.ws-d" });
+    expect(proxyCredential(headers)?.id).toBe("wk-c");
+    headers.set("authorization", "Bearer wk-a.ws-b");
+    expect(proxyCredential(headers)?.id).toBe("wk-a");
+  });
+
+  test("may be an app token, wherever a key may stand", () => {
+    const token = `pat-${"0".repeat(26)}-${"a".repeat(32)}`;
+    for (const headers of [
+      { authorization: `Bearer ${token}` },
+      { "x-api-key": token },
+      { "api-key": token },
+      { "sec-websocket-protocol": `openai-insecure-api-key.${token}` },
+    ]) {
+      expect(appToken(new Headers(headers))).toBe(token);
+    }
   });
 
   test("is one value that no token has when a header came twice", () => {

@@ -93,6 +93,8 @@ describe("a private endpoint", () => {
       ["-H", `Postern-Key: ${id}`, "-H", `Postern-Secret: ${secret}`],
       ["-H", `Authorization: Bearer ${id}.${secret}`],
       ["-H", `authorization: bearer ${id}.${secret}`],
+      ["-H", `X-Api-Key: ${id}.${secret}`],
+      ["-H", `Api-Key: ${id}.${secret}`],
     ]) {
       expect(await curl("private", "/json", ...flags)).toMatchObject({ exit: 0, status: 200 });
     }
@@ -108,6 +110,8 @@ describe("a private endpoint", () => {
       [...modal(token), "-H", `Postern-Key: ${id}`, "-H", `Postern-Secret: ${secret}`],
       [...modal(token), "-H", `Authorization: ${bearer}`],
       ["-H", `Authorization: ${bearer}`],
+      ["-H", `X-Api-Key: ${id}.${secret}`],
+      [...modal(token), "-H", `Api-Key: ${id}.${secret}`],
     ]) {
       const { status, body } = await curl("private", "/seen/x", ...flags);
       expect(status).toBe(200);

@@ -104,6 +104,22 @@ describe("a request's headers", () => {
     expect(passed(given)).toEqual(given);
   });
 
+  it.each(["x-api-key", "api-key"])(
+    "lose the gateway's secret in %s, and keep the app's",
+    (name) => {
+      expect(passed({ [name]: "wk-abc.ws-def" })).toEqual({});
+      expect(passed({ [name]: "sk-of-the-app, wk-abc.ws-def" })).toEqual({});
+      expect(passed({ [name]: "sk-of-the-app" })).toEqual({ [name]: "sk-of-the-app" });
+    },
+  );
+
+  it("lose the subprotocol that carries a key, and keep the others", () => {
+    const own = "openai-insecure-api-key.wk-abc.ws-def";
+    const given = { "sec-websocket-protocol": `realtime, ${own}, v1` };
+    expect(passed(given)).toEqual({ "sec-websocket-protocol": "realtime, v1" });
+    expect(passed({ "sec-websocket-protocol": own })).toEqual({});
+  });
+
   it("lose what Connection names, in any case and with any spaces, but not the framing nor the host", () => {
     expect(
       passed({
@@ -125,6 +141,8 @@ describe("a request's headers", () => {
     "Bearer ak-local-abc.as-def",
     "Basic eA==, Bearer ak-my.space-abc.as-def",
     "Basic eA==, Bearer wk-abc.ws-def",
+    "wk-abc.ws-def",
+    "Token wk-abc.ws-def",
   ])("lose the gateway's secret in Authorization: %s", (authorization) => {
     expect(passed({ authorization })).toEqual({});
   });

@@ -8,6 +8,7 @@ import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
 import type { Uncount } from "../../../routing/client-network.ts";
 import { problem, type ProblemOptions } from "../../../routing/problem.ts";
 import type { TraceContext } from "../../../routing/trace-context.ts";
+import { soleKeySubprotocol } from "../../../routing/wire/client-keys.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
@@ -99,6 +100,8 @@ export class RequestContext {
    */
   switchProtocols(head: ResponseHead, socket: WebSocket, told?: readonly string[]): Response {
     const headers = this.#appHeaders(head, told);
+    const own = soleKeySubprotocol(this.request.headers.get("sec-websocket-protocol"));
+    if (own !== undefined) headers.set("sec-websocket-protocol", own);
     return new Response(null, { status: 101, webSocket: socket, headers });
   }
 

@@ -25,14 +25,19 @@ async function keysOf(...callers: Record<string, string>[]): Promise<(string | u
   return opened.map(({ key }) => key);
 }
 
-test.each(["x-api-key", "api-key", "cookie", "authorization", "x-auth-token", "x-forwarded-for"])(
-  "two callers who differ in %s alone never share a key",
-  async (name) => {
-    const [alice, bob] = await keysOf({ [name]: "alice" }, { [name]: "bob" });
-    expect(alice).toBeDefined();
-    expect(alice).not.toBe(bob);
-  },
-);
+test.each([
+  "x-api-key",
+  "api-key",
+  "cookie",
+  "authorization",
+  "x-auth-token",
+  "x-forwarded-for",
+  "sec-websocket-protocol",
+])("two callers who differ in %s alone never share a key", async (name) => {
+  const [alice, bob] = await keysOf({ [name]: "alice" }, { [name]: "bob" });
+  expect(alice).toBeDefined();
+  expect(alice).not.toBe(bob);
+});
 
 test("one caller's retry has the key of its first request", async () => {
   const [first, retry] = await keysOf({ cookie: "session=a" }, { cookie: "session=a" });
