@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { APPS, type Gateway, startCommand, startUp } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
+import { headerValues, type RawResponse } from "../support/raw-http.ts";
+import { ClientSocket } from "../support/websocket-client.ts";
 
 const CONTAINERS = 4;
 const PATIENCE = { timeout: 30_000 };
@@ -42,6 +44,13 @@ async function ask(functionName: string, path: string, headers: Record<string, s
   const method = path === "/sessions" ? "POST" : "GET";
   const answer = await send(postern.address(functionName), path, { method, headers });
   return { answer, container: String(answer.headers["x-container"]) };
+}
+
+/** The answer to a WebSocket's handshake; the server closes behind it. */
+async function connect(headers: readonly string[]): Promise<RawResponse> {
+  const socket = await ClientSocket.connect(postern.address("soft"), "/", headers);
+  await socket.ended();
+  return socket.response;
 }
 
 /** A session that the app hands out. */
@@ -87,6 +96,23 @@ test("a cookie of the gateway's leads a client that carries nothing else", async
   for (let count = 0; count < 8; count += 1) {
     const again = await ask("soft", "/", { cookie: cookie.split(";", 1)[0] ?? "" });
     expect(again.container).toBe(first.container);
+  }
+});
+
+test("a WebSocket goes to the container of its session, and its 101 tells a new client the way back", async () => {
+  for (let count = 0; count < 8; count += 1) {
+    const session = `socket ${count}`;
+    const { container } = await ask("soft", "/", named(session));
+    const socket = await connect([`modal-session-id: ${session}`]);
+    expect(headerValues(socket, "x-container")).toEqual([container]);
+  }
+  const first = await connect([]);
+  const [cookie = ""] = headerValues(first, "set-cookie");
+  expect(cookie).toMatch(/^postern_affinity=/);
+  const place = headerValues(first, "x-container");
+  for (let count = 0; count < 8; count += 1) {
+    const again = await connect([`cookie: ${cookie.split(";", 1)[0] ?? ""}`]);
+    expect(headerValues(again, "x-container")).toEqual(place);
   }
 });
 
