@@ -1,5 +1,6 @@
 /** `/boxes/{box}/calls`. Calls: what runs on a box and what it stores. */
 import * as z from "zod";
+import { CALL_STATUS } from "../routing/wire/call-descriptions.ts";
 import { apiOperation } from "./operation.ts";
 import { PAGE_QUERY, TIME, pageOf } from "./schemas.ts";
 
@@ -12,16 +13,7 @@ const CALL = {
     endpoint: z.string(),
     method: z.string().optional(),
     path: z.string().optional(),
-    status: z.enum([
-      "pending",
-      "running",
-      "success",
-      "failure",
-      "init_failure",
-      "terminated",
-      "timeout",
-      "lost",
-    ]),
+    status: CALL_STATUS,
     box: z.string(),
     container: z
       .string()

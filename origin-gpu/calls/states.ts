@@ -2,6 +2,7 @@
  * The life of a call, as one table: its states, and the events that are legal in each. No other code decides
  * whether a call goes on. Journal, spool and response follow from the state, and are elsewhere.
  */
+import type { CallStatus } from "../../routing/wire/call-descriptions.ts";
 import type { ErrorCode } from "../../routing/wire/errors.ts";
 import type { CallProgress } from "../../routing/wire/resend.ts";
 
@@ -107,17 +108,6 @@ export function callProgress(state: CallState): CallProgress {
 export function isEnded(state: CallState): boolean {
   return transition(state, "failed") === "illegal";
 }
-
-/** A call's public status: the `status` of a 202, of `call list`, of status events. */
-export type CallStatus =
-  | "pending"
-  | "running"
-  | "success"
-  | "failure"
-  | "init_failure"
-  | "terminated"
-  | "timeout"
-  | "lost";
 
 const STATUS: Readonly<Record<Exclude<CallState, "failed" | "expired">, CallStatus>> = {
   receiving: "pending",

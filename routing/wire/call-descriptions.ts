@@ -2,8 +2,8 @@
 import * as z from "zod";
 import { CALL_ID } from "./messages.ts";
 
-/** Modal's, in lower case. */
-const STATUS = z.enum([
+/** A call's public status: Modal's words in lower case, and `lost`. */
+export const CALL_STATUS = z.enum([
   "pending",
   "running",
   "success",
@@ -20,7 +20,7 @@ export const MAX_ASKED_CALLS = 50;
 /** How far a call has come. */
 const CALL_STATUS_REPORT = z.object({
   callId: CALL_ID,
-  status: STATUS,
+  status: CALL_STATUS,
   /** Calls before it in the queue; 0 when it runs. */
   position: z.number().min(0),
   /** Milliseconds until its response is expected, where that is known. */
@@ -41,7 +41,7 @@ export const CALL_DESCRIPTION = z.object({
   /** Absent of a call that ended at an older agent. */
   method: z.string().max(64).exactOptional(),
   path: z.string().max(1_024).exactOptional(),
-  status: STATUS,
+  status: CALL_STATUS,
   /** The container that works on it. Not recorded of a call that has ended. */
   container: z.string().max(256).exactOptional(),
   durable: z.boolean(),
@@ -68,6 +68,7 @@ export const CALL_PAGE = z.object({
   next: CALL_CURSOR.exactOptional(),
 });
 
+export type CallStatus = z.output<typeof CALL_STATUS>;
 export type CallStatusReport = z.output<typeof CALL_STATUS_REPORT>;
 export type CallDescription = z.output<typeof CALL_DESCRIPTION>;
 export type CallCursor = z.output<typeof CALL_CURSOR>;
