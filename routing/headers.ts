@@ -85,6 +85,15 @@ const NOT_FROM_A_CLIENT: ReadonlySet<string> = new Set([
 /** The same by prefix. Cloudflare's edge describes a caller by `cf-…`, to the gateway alone. */
 const PREFIXES_NOT_FROM_A_CLIENT = [INTERNAL_PREFIX, "proxy-", "x-forwarded-", "cf-"] as const;
 
+/**
+ * A call of gRPC (PROTOCOL-HTTP2, "Content-Type"), which says how it ended in trailers of HTTP/2. Trailers end at the
+ * gateway, so its client would never learn of it. gRPC-Web, which has them in the body, passes.
+ */
+const GRPC = /^\s*application\/grpc(?:\+|;|\s*$)/i;
+
+const NO_GRPC =
+  "gRPC needs trailers of HTTP/2, which end here; gRPC-Web and Connect's own protocol pass, and so does JSON";
+
 /** The header list that the app gets (names and values in turn), or why the request is refused. */
 export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<string[], Refusal> {
   const headers = [
@@ -126,6 +135,8 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<
       if (name === "transfer-encoding" && value.trim().toLowerCase() !== "chunked") {
         refusal = { code: "not_supported", detail: "the only transfer coding is chunked" };
       }
+    } else if (name === "content-type" && GRPC.test(value)) {
+      refusal = { code: "not_supported", detail: NO_GRPC };
     } else if (!isDropped(name)) {
       const passed = withoutSecrets(name, value);
       if (passed !== undefined) headers.push(name, passed);

@@ -27,6 +27,22 @@ describe("a plain HTTP server started by its command line", () => {
     connection.reset();
   });
 
+  test("an upgrade to h2c is ignored, and gRPC is refused by a line that says why", async () => {
+    const address = postern.address();
+    const upgrade = {
+      connection: "Upgrade, HTTP2-Settings",
+      upgrade: "h2c",
+      "http2-settings": "AA",
+    };
+    const served = await send(address, "/json", { headers: upgrade });
+    expect([served.status, served.headers["upgrade"]]).toEqual([200, undefined]);
+    const headers = { "content-type": "application/grpc", te: "trailers" };
+    const refused = await send(address, "/hello.Greeter/SayHello", { method: "POST", headers });
+    expect(refused.status).toBe(501);
+    expect(refused.json()).toMatchObject({ code: "not_supported" });
+    expect(refused.text).toContain("gRPC-Web");
+  });
+
   test("trailers of a request never become headers", async () => {
     const { port, host } = postern.address();
     const connection = await RawConnection.connect(port);

@@ -194,6 +194,25 @@ describe("a request's headers", () => {
     },
   );
 
+  it.each([
+    "application/grpc",
+    "application/grpc+proto",
+    "application/grpc;v=1",
+    "Application/GRPC ",
+  ])("are refused with the type %j, whose answer would lack its trailers", (type) => {
+    expect(requestHeaders(new Map([["content-type", type]]), FACTS)).toMatchObject({
+      error: { code: "not_supported", detail: expect.stringContaining("gRPC-Web") as string },
+    });
+  });
+
+  it.each(["application/grpc-web", "application/grpc-web-text+proto", "application/connect+proto"])(
+    "pass with the type %j",
+    (type) => {
+      const passed = requestHeaders(new Map([["content-type", type]]), FACTS);
+      expect(passed).toMatchObject({ ok: true });
+    },
+  );
+
   it("are refused over 64 KiB, counted in bytes of UTF-8 and with dropped lines", () => {
     const room = MAX_HEADER_BYTES - "x-a: \r\n".length;
     expect(requestHeaders(new Map([["x-a", "x".repeat(room)]]), FACTS)).toMatchObject({ ok: true });
