@@ -4,10 +4,12 @@ import type { RequestHead } from "../routing/wire/heads.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import type { ServedFunction } from "./apps/app-version.ts";
 
+type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket">;
+
 /** Calls of a key have one box for their home, and those of a session that is here have this one: they wait here. */
 export function admit(
   served: ServedFunction | undefined,
-  { key, mayRefuse = false, session }: Pick<RequestHead, "key" | "mayRefuse" | "session">,
+  { key, mayRefuse = false, session, websocket }: AskedHead,
   isDraining: boolean,
 ): Result<ServedFunction, Failure> {
   if (isDraining) return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
@@ -18,6 +20,9 @@ export function admit(
       detail: "the box does not serve this endpoint",
       retryAfter: 1,
     });
+  }
+  if (websocket !== undefined && served.settings.kind.type === "wsgi") {
+    return err({ code: "not_supported", detail: "a WSGI app takes no WebSockets" });
   }
   const isHere = session !== undefined && served.hasSession(session);
   if (served.isElsewhere && key === undefined && !isHere) {

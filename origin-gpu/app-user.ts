@@ -13,10 +13,12 @@ import { type Result, err, ok } from "../base/result.ts";
 
 const run = promisify(execFile);
 
-/** Files of Postern that an app's process reads: the launcher, and what serves ASGI apps. */
-const OWN_FILES = ["containers/launch.sh", "python/serve_asgi.py"].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
+/** Files of Postern that an app's process reads: the launcher, and what serves Python apps. */
+const OWN_FILES = [
+  "containers/launch.sh",
+  "python/serve.py",
+  "python/postern_container/main.py",
+].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 /** To pass, but not to list: the folder of each user is in it. */
 const PASSABLE_MODE = 0o711;
@@ -119,7 +121,8 @@ async function prove(
   } catch (error) {
     return err(`no process can run as ${name}: ${reasonOf(error)}`);
   }
-  if (!(await can('[ -r "$0" ] && [ -r "$1" ] && [ -x "$2" ]', ...OWN_FILES, process.execPath))) {
+  const areReadable = '[ -x "$0" ] && for file; do [ -r "$file" ] || exit 1; done';
+  if (!(await can(areReadable, process.execPath, ...OWN_FILES))) {
     const own = dirname(dirname(OWN_FILES[0] ?? ""));
     return err(`${name} can't read Postern's own files in ${own}; install it elsewhere`);
   }

@@ -11,6 +11,7 @@ import type {
 } from "../../routing/wire/deployments.ts";
 import { PRIVATE_DIRECTORY_MODE } from "../calls/store/files.ts";
 import type { CodeStore } from "../code/code-store.ts";
+import { isPythonKind } from "../config/python-kinds.ts";
 import { type AppConfig, formatProblems, parseConfigDocument } from "../config/config.ts";
 import {
   StartFailure,
@@ -92,9 +93,9 @@ export class VersionLoader {
   /** Made here, before the clock of startup_timeout runs; held until the containers hold them. */
   async #pythons({ endpoints }: AppConfig): Promise<UsedPython[]> {
     const { usePython, observer } = this.#options;
-    const asgi = endpoints.filter(({ kind }) => kind.type === "asgi");
+    const inPython = endpoints.filter(({ kind }) => isPythonKind(kind));
     const made = await Promise.allSettled(
-      asgi.map(
+      inPython.map(
         async (endpoint) =>
           await usePython(endpoint, noticesOf({ observer, source: endpoint.function })),
       ),

@@ -4,10 +4,16 @@
  */
 import type { EndpointSettings } from "../../routing/wire/messages.ts";
 
+/** An endpoint that Postern's own Python server serves. `target` is `module:attribute`. */
+export type PythonKind =
+  /** A Python ASGI app, or a function without arguments that returns one. */
+  | { readonly type: "asgi"; readonly target: string }
+  /** A Python WSGI app, or a function without arguments that returns one. */
+  | { readonly type: "wsgi"; readonly target: string };
+
 /** The server of an endpoint: one of the kinds that postern.toml names. */
 export type EndpointKind =
-  /** `module:attribute` of a Python ASGI app or of a function without arguments that returns one. */
-  | { readonly type: "asgi"; readonly target: string }
+  | PythonKind
   /** Any command that listens: on `port`, or on the one it is told by `$PORT` and the variable PORT. */
   | { readonly type: "web_server"; readonly command: readonly string[]; readonly port?: number }
   /** A server that somebody else runs: scheme, host and port, no path. */

@@ -111,8 +111,10 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
   } as const;
 }
 
-function resolveKind({ asgi, web_server: command, port, upstream }: EndpointTable): EndpointKind {
+function resolveKind(table: EndpointTable): EndpointKind {
+  const { asgi, wsgi, web_server: command, port, upstream } = table;
   if (asgi !== undefined) return { type: "asgi", target: asgi };
+  if (wsgi !== undefined) return { type: "wsgi", target: wsgi };
   if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
   if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };
   throw new Error("a kind is marked as supported in keys.ts and not resolved here");

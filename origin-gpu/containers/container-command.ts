@@ -6,19 +6,20 @@ import { CHANNEL_DESCRIPTOR } from "./launched-command.ts";
 
 export type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 
-const SERVE_ASGI = fileURLToPath(new URL("../python/serve_asgi.py", import.meta.url));
+const SERVE_PYTHON = fileURLToPath(new URL("../python/serve.py", import.meta.url));
 
-/** @param python the interpreter of an ASGI app */
+/** @param python the interpreter of a Python app */
 export function startWords(
   kind: ProcessKind,
-  { exitGracePeriod, stopSignal }: EndpointConfig,
+  { exitGracePeriod, stopSignal, maxInputs }: EndpointConfig,
   { port, python }: { readonly port: number; readonly python: string },
 ): readonly string[] {
   if (kind.type === "web_server") return withPort(kind.command, port);
-  const settings = ["--port", `${port}`, "--stop-signal", stopSignal];
-  const grace = ["--exit-grace-period", `${exitGracePeriod}`];
+  const server = [python, SERVE_PYTHON, "--kind", kind.type, "--port", `${port}`];
+  const threads = ["--threads", `${maxInputs}`];
+  const end = ["--stop-signal", stopSignal, "--exit-grace-period", `${exitGracePeriod}`];
   const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
-  return [python, SERVE_ASGI, ...settings, ...grace, ...channel, kind.target];
+  return [...server, ...threads, ...end, ...channel, kind.target];
 }
 
 /** Puts the container's port in the place of `$PORT`. */

@@ -1,5 +1,6 @@
 /** The interpreter of a container's app, which the container holds until it has exited. */
 import { rejectedBy } from "../../base/runtime/rejected-by.ts";
+import { isPythonKind } from "../config/python-kinds.ts";
 import type { ProcessKind } from "./container-command.ts";
 import type { ContainerOptions, UsedPython } from "./container.ts";
 
@@ -16,7 +17,7 @@ export async function pythonOf(
   { endpoint, usePython }: Pick<ContainerOptions, "endpoint" | "usePython">,
   { exited, signal, log }: PythonUse,
 ): Promise<string> {
-  if (kind.type !== "asgi") return endpoint.python;
+  if (!isPythonKind(kind)) return endpoint.python;
   const used = usePython(endpoint, log);
   // Not awaited: the stop of the container need not wait for an environment that is still being made.
   void releaseAtTheEnd(used, exited);

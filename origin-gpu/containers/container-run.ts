@@ -1,4 +1,5 @@
 /** Tells how a container's process is run, whether this agent starts it or an earlier one did. */
+import { isPythonKind } from "../config/python-kinds.ts";
 import type { ProcessKind } from "./container-command.ts";
 import { withPort } from "./container-command.ts";
 import type { ContainerOptions } from "./container.ts";
@@ -27,7 +28,7 @@ export function containerRun(
     },
     user,
     markedBy: MARK,
-    withChannel: kind.type === "asgi",
+    withChannel: isPythonKind(kind),
     isLeavable: leavable !== undefined && records !== undefined,
     stopCommand: {
       command: withPort(endpoint.stopCommand, port),

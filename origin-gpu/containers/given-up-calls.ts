@@ -1,6 +1,6 @@
 /**
  * Asks a launcher when the app's work on a call has ended that was given up. HTTP/1.1 does not tell that: an app may
- * end its work late after a disconnect, or ignore it. The other end is in python/serve_asgi.py. Both ends write one
+ * end its work late after a disconnect, or ignore it. The other end is in python/postern_container/calls.py. Both ends write one
  * callId a line.
  */
 import type { Writable } from "node:stream";

@@ -1,5 +1,6 @@
 /** The Python environments of an endpoint's containers that are made before they claim anything of their box. */
 import type { EndpointConfig } from "../config/app-config.ts";
+import { isPythonKind } from "../config/python-kinds.ts";
 import type { UsedPython, UsePython } from "../containers/container.ts";
 
 export class PreparedPythons {
@@ -19,7 +20,7 @@ export class PreparedPythons {
   /** Makes a container's environment; undefined where it has none to make. Rejects with a `StartFailure`. */
   prepare(container: number): Promise<void> | undefined {
     const { kind, requirements } = this.#settings;
-    if (kind.type !== "asgi" || requirements === undefined) return undefined;
+    if (!isPythonKind(kind) || requirements === undefined) return undefined;
     const python = this.#use(this.#settings, this.#log);
     this.#held.set(container, python);
     return python.then(() => undefined);

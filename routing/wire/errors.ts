@@ -190,7 +190,7 @@ const ROWS = {
   not_supported: {
     status: 501,
     title: "This is not supported",
-    when: "Postern does not do this, for instance gRPC, a transfer coding other than chunked, or, behind the front, CONNECT.",
+    when: "Postern does not do this, for instance gRPC, a WebSocket to a WSGI app, a transfer coding other than chunked, or, behind the front, CONNECT.",
     remedy: "`detail` says what is not supported.",
     mayHaveRun: false,
   },

@@ -47,3 +47,11 @@ test("each refusal lets the gateway go on to another box, and says why", () => {
     error: { detail: "the box is stopping" },
   });
 });
+
+test("a WSGI app is asked for no WebSocket", () => {
+  const wsgi = { ...served(false), settings: { kind: { type: "wsgi" } } } as ServedFunction;
+  expect(admit(wsgi, { websocket: "key" }, false)).toMatchObject({
+    error: { code: "not_supported" },
+  });
+  expect(admit(wsgi, {}, false).ok).toBe(true);
+});

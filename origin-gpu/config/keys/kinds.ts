@@ -8,6 +8,11 @@ export const KIND_KEYS_TABLE = {
       "A Python ASGI app (FastAPI, Starlette, Django, Gradio mounted in one), or a function without arguments that returns one. Postern runs it on uvicorn, which the endpoint's Python must have. Lifespan events are honoured.",
     example: '"server:app"',
   }),
+  wsgi: available(target(), {
+    meaning:
+      "A Python WSGI app (Flask, Django), or a function without arguments that returns one. Each request has a thread, up to `max_inputs`; bodies stream both ways. Postern runs it on uvicorn, which the endpoint's Python must have. A WebSocket gets 501 `not_supported`.",
+    example: '"server:app"',
+  }),
   web_server: available(
     list(
       text(/^[^\0]*$/, "must be text"),
@@ -30,7 +35,6 @@ export const KIND_KEYS_TABLE = {
       "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `timeout`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
     example: '"other"',
   }),
-  wsgi: later(target(), { meaning: "A Python WSGI app.", example: '"server:app"' }),
   callable: later(target(), { meaning: "Any Python function.", example: '"server:handler"' }),
   module: later(nonEmptyText('must be a file, such as "app.ts"'), {
     meaning: "An app in TypeScript.",

@@ -195,6 +195,11 @@ describe("a right file", () => {
     expect(config.endpoints[0]?.startupTimeout).toBe(7);
   });
 
+  test("knows a WSGI app as one", () => {
+    const config = accepted(endpoint('wsgi = "server:create_app"'));
+    expect(config.endpoints[0]?.kind).toEqual({ type: "wsgi", target: "server:create_app" });
+  });
+
   test("takes target_inputs from max_inputs where it is not set", () => {
     const config = accepted(endpoint('asgi = "s:a"\nmax_inputs = 8'));
     expect(config.endpoints[0]?.targetInputs).toBe(8);
@@ -306,7 +311,7 @@ env = { PORT = "1" }
 
   test("an endpoint has exactly one kind", () => {
     expect(problemsOf(endpoint(""))).toEqual([
-      "2: endpoint.f: must have exactly one of asgi, web_server, upstream, containers_of; it has none",
+      "2: endpoint.f: must have exactly one of asgi, wsgi, web_server, upstream, containers_of; it has none",
     ]);
     expect(problemsOf(endpoint('asgi = "s:a"\nweb_server = ["x"]'))).toEqual([
       expect.stringMatching(/^2: .*; it has asgi and web_server$/),
@@ -720,7 +725,6 @@ describe("a web_server that is told no port", () => {
 describe("what has no effect yet", () => {
   /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
   const EXAMPLES: Readonly<Record<string, string>> = {
-    wsgi: '"server:app"',
     callable: '"server:handler"',
     module: '"app.ts"',
     method: '"POST"',

@@ -108,11 +108,11 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
     ["apps:make_nothing", "postern: apps:make_nothing() is of type NoneType and not an ASGI app"],
     [
       "apps:wsgi",
-      "postern: apps:wsgi looks like a WSGI app, which is not supported yet; run it by web_server, with gunicorn for one",
+      'postern: apps:wsgi looks like a WSGI app: write wsgi = "…" in the place of asgi',
     ],
     [
       "apps:make_wsgi",
-      "postern: apps:make_wsgi() looks like a WSGI app, which is not supported yet; run it by web_server, with gunicorn for one",
+      'postern: apps:make_wsgi() looks like a WSGI app: write wsgi = "…" in the place of asgi',
     ],
     [
       "apps:four_arguments",
@@ -156,7 +156,7 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
     const lines = await linesOfFailure(target);
     expect(lines.at(-1)).toContain(last);
     expect(lines.join("\n")).toContain(file);
-    expect(lines.join("\n")).not.toContain("serve_asgi.py");
+    expect(lines.join("\n")).not.toContain("postern_container");
     expect(lines.join("\n")).not.toContain("importlib");
   });
 
