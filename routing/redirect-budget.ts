@@ -1,7 +1,7 @@
 /**
  * How many redirects a client follows before its library fails. The gateway redirects less often than that, and
  * ends in a response that the client can show: a 202 with the call's URLs. Clients that the table lacks follow 20
- * or more. Pure.
+ * or more. Those of held-requests.ts are not redirected at all. Pure.
  *
  * We counted the redirects that clients follow from a server that never stops redirecting (303, each to another
  * URL, after a POST): curl 7.88 50, newer ones 30; requests 2.34 30; axios 1.21 21; and 20 each: fetch in Node 20
@@ -24,8 +24,6 @@ const REDIRECTS_FOLLOWED: ReadonlyMap<string, number> = new Map([
   ["python-urllib3", 3],
   // got 14.6 and older.
   ["got", 10],
-  // java.net.http of Java 17; jdk.httpclient.redirects.retrylimit = 5 counts requests.
-  ["Java-http-client", 4],
   // HttpURLConnection of Java 17; http.maxRedirects = 20 counts requests.
   ["Java", 19],
   // LWP 6.68.

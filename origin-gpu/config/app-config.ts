@@ -99,6 +99,8 @@ export interface EndpointConfig {
   readonly onDisconnect: "cancel" | "keep" | number;
   /** Seconds that a kept answer can be read. */
   readonly resultTtl: number;
+  /** Seconds until a client is sent to a result URL; `false`: it never is. Absent: as the gateway says. */
+  readonly requestTimeout?: NonNullable<EndpointSettings["requestTimeout"]>;
   /** How requests of a session find their container; absent: they have none. */
   readonly affinity?: NonNullable<EndpointSettings["affinity"]>;
   /** Answers where no box takes a request. */

@@ -4,11 +4,13 @@ import type { EndpointConfig } from "./app-config.ts";
 import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
-  const { requiresProxyAuth, timeout, resultTtl, cors, affinity, fallback } = endpoint;
+  const { requiresProxyAuth, timeout, resultTtl, requestTimeout, cors, affinity, fallback } =
+    endpoint;
   return {
     requiresProxyAuth,
     timeout,
     resultTtl,
+    ...optional("requestTimeout", requestTimeout),
     ...(cors === false ? {} : { cors }),
     ...optional("affinity", affinity),
     ...optional("fallback", fallback),

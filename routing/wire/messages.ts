@@ -53,6 +53,8 @@ export const ENDPOINT_SETTINGS = z.object({
     .number()
     .min(0)
     .max(7 * DAY_S),
+  /** Seconds until a client is sent to a result URL, instead of the gateway's own; `false`: it never is. */
+  requestTimeout: z.union([z.literal(false), z.number().positive().max(DAY_S)]).exactOptional(),
   /** `true` allows every origin. */
   cors: z.union([z.boolean(), CORS_TABLE]).exactOptional(),
   /** Absent: requests have no sessions. */

@@ -11,7 +11,6 @@ describe("the final hop", () => {
     ["Python-urllib/3.11", 9],
     ["python-urllib3/2.8.0", 2],
     ["got (https://github.com/sindresorhus/got)", 9],
-    ["Java-http-client/17.0.15", 3],
     ["Java/17.0.15", 18],
     ["libwww-perl/6.68", 6],
   ])("is one before the last that %s follows", (userAgent, hop) => {

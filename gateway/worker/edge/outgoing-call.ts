@@ -26,9 +26,9 @@ import { homeOfKey } from "./key-home.ts";
 import { looksAtBody } from "../../../routing/affinity/request-keys.ts";
 import type { AffinityRules } from "../../../routing/affinity/rules.ts";
 import { BODY_BROKE_OFF, type OutgoingBody, requestBody } from "../proxy/request-body.ts";
+import { patienceMs } from "./patience.ts";
 import type { RequestContext } from "./request-context.ts";
 import { affinityOf, EdgeSession } from "./session-place.ts";
-import { patienceMs } from "./result-urls.ts";
 
 /**
  * Hashes what calls under one Idempotency-Key have in common; undefined without a key. The caller is part of
@@ -160,7 +160,7 @@ export async function outgoingCall(
     mayBeLocal: !isKeyed && !isAsync,
   };
   // An asynchronous call's client goes when the agent has the call in its journal, and not by its patience.
-  const patience = isAsync ? requestTimeoutMs(env) : patienceMs(env, request, rules?.presets);
+  const patience = isAsync ? requestTimeoutMs(env) : patienceMs(env, snapshot.settings, request);
   return ok({ call, patienceMs: patience });
 }
 

@@ -111,7 +111,9 @@ export async function serve(
   if (!outgoing.ok) return await fail(origin, context, outgoing.error);
   const { call, patienceMs } = outgoing.value;
   const answer = await proxyRequest(env, call, patienceMs);
-  const outside = await fallBack(origin, call, answer, patienceMs);
+  // No call is held for longer at a box either.
+  const fallbackMs = Math.min(patienceMs, snapshot.settings.timeout * 1_000);
+  const outside = await fallBack(origin, call, answer, fallbackMs);
   context.isFromFallback = outside !== undefined;
   return await respond(
     context,

@@ -12,16 +12,14 @@ import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import type { DeferredCall } from "../../../routing/wire/messages.ts";
 import { publicScheme } from "../../../routing/names.ts";
-import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
+import type { Env } from "../../contracts/env.ts";
 import { type Attempt, discardBody, type ResponseBody } from "../../contracts/attempt.ts";
 import { collectResponse } from "../proxy/proxy-request.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
+import { patienceMs } from "./patience.ts";
 import type { RequestContext } from "./request-context.ts";
 import { statusEvents } from "./status-events.ts";
-
-/** No endpoint's `timeout` is longer. */
-const LONGEST_WAIT_MS = 86_400_000;
 
 /** A call whose client is told to come back. */
 interface Pending {
@@ -33,18 +31,6 @@ interface Pending {
   readonly target: string;
   /** Redirects that led here. */
   readonly hop: number;
-}
-
-/**
- * Milliseconds that the client of this request waits for response headers before it is sent on.
- * @param presets of the endpoint's affinity. Clients of MCP follow no redirect of a POST: they are kept waiting
- */
-export function patienceMs(env: Env, request: Request, presets?: ReadonlySet<string>): number {
-  const limit = requestTimeoutMs(env);
-  const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
-  if (waitS !== undefined) return Math.min(waitS * 1000, limit);
-  if (respondAsync) return 0;
-  return presets?.has("mcp") === true ? LONGEST_WAIT_MS : limit;
 }
 
 /**
@@ -99,8 +85,12 @@ export async function redirectToResult(
     code: "pending",
   };
   headers.push("content-type", "application/json", "retry-after", "1");
-  if (preferred)
-    headers.push("preference-applied", respondAsync ? "respond-async" : `wait=${waitS}`);
+  // RFC 7240, 3 and 4.3: the two may stand together.
+  const applied = [
+    ...(respondAsync ? ["respond-async"] : []),
+    ...(waitS === undefined ? [] : [`wait=${waitS}`]),
+  ];
+  if (preferred) headers.push("preference-applied", applied.join(", "));
   return context.respond(202, headers, `${JSON.stringify(body)}\n`);
 }
 
@@ -126,7 +116,7 @@ export async function collectResult(
   const place = { callId, workspace, box, links: linksOf(snapshot, box), share };
   if (result.kind === "events") return await statusEvents(env, context, place);
   const range = singleRange(context.request);
-  const patience = patienceMs(env, context.request);
+  const patience = patienceMs(env, snapshot.settings, context.request);
   const attempt = await collectResponse(env, place, patience, {
     offset: range?.first ?? 0,
     connection: connection(),

@@ -26,6 +26,8 @@ const AFFINITY =
 const FALLBACK_URL =
   'must be an https URL with a public name and without a query, such as "https://api.example.com"';
 
+const REQUEST_TIMEOUT = `a number of seconds from 0.001 to ${DAY_S}, or false`;
+
 const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
 export const REQUEST_KEYS = {
@@ -41,6 +43,15 @@ export const REQUEST_KEYS = {
       "Time from the last byte of the request that came to the app's response headers; then 504 `call_timeout`. A client that sends no more of its body for that time gets 502 `upload_interrupted`. A response that has begun is never cut by it.",
     example: "900",
   }),
+  request_timeout: available(
+    either([z.literal(false), seconds(0.001, DAY_S)], `must be ${REQUEST_TIMEOUT}`),
+    {
+      default: "the gateway's, 150",
+      meaning:
+        "Time that a client waits for the app's response headers, from the last byte of its request. Then it is sent to a result URL ([calls.md](calls.md)). `false`: its request is held until `timeout`. `Prefer: wait=N` of a request wins, and clients that are known to follow no redirect are held.",
+      example: "false",
+    },
+  ),
   max_duration: available(seconds(1, 7 * DAY_S), {
     default: "`86400`",
     meaning:

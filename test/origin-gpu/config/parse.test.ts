@@ -124,6 +124,7 @@ describe("a right file", () => {
       health_path = "/health?deep=1"
       startup_timeout = 1800
       timeout = 0x2a
+      request_timeout = 2.5
       max_duration = 3600
       websocket_max_message = 1024
       exit_grace_period = 0.5
@@ -182,6 +183,7 @@ describe("a right file", () => {
       healthPath: "/health?deep=1",
       startupTimeout: 1800,
       timeout: 42,
+      requestTimeout: 2.5,
       maxDuration: 3600,
       websocketMaxMessage: 1024,
       exitGracePeriod: 0.5,
@@ -536,6 +538,9 @@ describe("a value of the wrong type or out of range", () => {
     ['cors = { origins = ["https://a.example/path"] }', "must be an origin: scheme and host"],
     ["websocket_max_message = 33554433", "must be an integer from 1 to 33554432"],
     ["max_pending = -1", "must be an integer from 0 to 1000000"],
+    ["request_timeout = true", "must be a number of seconds from 0.001 to 86400, or false"],
+    ["request_timeout = 0", "must be a number of seconds from 0.001 to 86400"],
+    ['request_timeout = "false"', "must be a number of seconds from 0.001 to 86400, or false"],
     ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],
     ["gpus = true", 'must be a number from 0 to 64, "any"'],

@@ -29,11 +29,15 @@ def with_requests(url):
     return response.status_code, response.text
 
 
-def with_httpx(url):
+def with_httpx(url, follow_redirects=False):
     import httpx
 
-    response = httpx.post(url, content=b"question", follow_redirects=True, timeout=None)
+    response = httpx.post(url, content=b"question", follow_redirects=follow_redirects, timeout=None)
     return response.status_code, response.text
+
+
+def with_httpx_that_follows(url):
+    return with_httpx(url, follow_redirects=True)
 
 
 def with_aiohttp(url):
@@ -66,6 +70,7 @@ LIBRARIES = {
     "urllib": with_urllib,
     "requests": with_requests,
     "httpx": with_httpx,
+    "httpx-follow": with_httpx_that_follows,
     "aiohttp": with_aiohttp,
     "openai": with_openai,
 }

@@ -63,6 +63,8 @@ export interface Client {
   readonly name: string;
   /** A command that sends one POST to the URL, follows where it is sent, and prints what it got. */
   readonly command: (programs: ClientPrograms, url: string) => Command;
+  /** It names itself as one that follows no redirect by default (routing/held-requests.ts). */
+  readonly isHeld?: boolean;
 }
 
 /** Every client by the name that people know it by. */
@@ -70,10 +72,23 @@ export const CLIENTS: readonly Client[] = [
   { name: "curl -L", command: (_programs, url) => curl(url) },
   { name: "curl -X POST -L", command: (_programs, url) => curl(url, "-X", "POST") },
   { name: "curl -X DELETE -L", command: (_programs, url) => curl(url, "-X", "DELETE") },
-  ...["urllib", "requests", "httpx", "aiohttp"].map((library) => ({
+  ...["urllib", "requests", "aiohttp"].map((library) => ({
     name: `Python ${library}`,
     command: ({ python }: ClientPrograms, url: string) => inPython(python, library, url),
   })),
+  ...[
+    { name: "Python httpx", library: "httpx" },
+    { name: "Python httpx that follows", library: "httpx-follow" },
+  ].map(({ name, library }) => ({
+    name,
+    command: ({ python }: ClientPrograms, url: string) => inPython(python, library, url),
+    isHeld: true,
+  })),
+  {
+    name: "Java's HttpClient",
+    command: (_programs, url) => ["java", join(HERE, "Client.java"), url],
+    isHeld: true,
+  },
   {
     name: "OpenAI SDK for Python",
     command: ({ python }, url) => inPython(python, "openai", url),

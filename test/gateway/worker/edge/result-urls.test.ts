@@ -1,8 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { env as bindings } from "cloudflare:test";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import type { RequestHead } from "../../../../routing/wire/heads.ts";
+import type { EndpointSettings } from "../../../../routing/wire/messages.ts";
 import type { Stream } from "../../../../routing/wire/multiplexer.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";
 
@@ -14,7 +15,7 @@ let boxes = 0;
 
 /** An endpoint whose app never answers; its agent keeps every call when it is asked to. */
 async function slowEndpoint(
-  settings: Partial<{ cors: boolean }> = {},
+  settings: Partial<Pick<EndpointSettings, "cors" | "requestTimeout" | "affinity">> = {},
   { workspace = "local", app = "", functionName = "f" } = {},
 ) {
   boxes += 1;
@@ -28,10 +29,12 @@ async function slowEndpoint(
     onDefer: () =>
       stream.confirmDeferred({ callId, status: "running", position: 0, elapsedMs: 1000 }),
   });
+  const streams: Stream[] = [];
   await connectAgent(box, {
     endpoints: [{ ...endpoint, settings: { ...endpoint.settings, ...settings } }],
     open: (stream, head) => {
       opened.push(head);
+      streams.push(stream);
       if (head.async === true) {
         stream.confirmDeferred({
           callId: head.callId,
@@ -45,6 +48,7 @@ async function slowEndpoint(
     },
     attach: (stream, request) => {
       attached.push(request);
+      streams.push(stream);
       answer?.(stream);
       return keep(stream, request.callId);
     },
@@ -60,6 +64,7 @@ async function slowEndpoint(
     answerWith: (reply: (stream: Stream) => void) => {
       answer = reply;
     },
+    streams,
   };
 }
 
@@ -134,6 +139,59 @@ describe("a call that takes longer than the request timeout", () => {
   });
 });
 
+/** Asks, and answers when a request of another endpoint that came later has been redirected. */
+async function askHeld(
+  endpoint: Awaited<ReturnType<typeof slowEndpoint>>,
+  init: RequestInit = {},
+  path = "/",
+): Promise<Response> {
+  const opened = endpoint.streams.length;
+  const asked = endpoint.ask(path, init);
+  await vi.waitFor(() => expect(endpoint.streams.length).toBeGreaterThan(opened), 15_000);
+  const other = await slowEndpoint();
+  expect((await other.ask("/")).status).toBe(303);
+  endpoint.streams.at(-1)?.sendHead(HELLO, [new TextEncoder().encode("held")], true);
+  return await asked;
+}
+
+describe("a request that is held gets its response after the request timeout", () => {
+  const MCP = { accept: "application/json, text/event-stream", "content-type": "application/json" };
+
+  test.for<[string, Parameters<typeof slowEndpoint>[0], RequestInit]>([
+    ["by the endpoint's request_timeout = false", { requestTimeout: false }, {}],
+    ["by the endpoint's longer one", { requestTimeout: 150 }, { method: "POST", body: "x" }],
+    ["as its client asks by Prefer: wait", {}, { headers: { prefer: "wait=100" } }],
+    ["as one of MCP, by its headers", {}, { method: "POST", body: "{}", headers: MCP }],
+    [
+      "as one of MCP, by the affinity",
+      { affinity: { rules: ["mcp"], mode: "soft" } },
+      { method: "POST", body: "{}" },
+    ],
+    ["as its client follows no redirect", {}, { headers: { "user-agent": "python-httpx/0.28.1" } }],
+  ])("%s", async ([, settings, init]) => {
+    requestTimeout("0.02");
+    const response = await askHeld(await slowEndpoint(settings), init);
+    expect([response.status, await response.text()]).toEqual([200, "held"]);
+  });
+
+  test("also on a result URL", async () => {
+    requestTimeout("0.02");
+    const endpoint = await slowEndpoint();
+    const first = await endpoint.ask("/");
+    const headers = { "user-agent": "Java-http-client/17.0.15" };
+    const response = await askHeld(endpoint, { headers }, first.headers.get("location") ?? "");
+    expect([response.status, await response.text()]).toEqual([200, "held"]);
+    expect(endpoint.opened).toHaveLength(1);
+  });
+});
+
+test("an endpoint's request_timeout that is shorter than the gateway's redirects", async () => {
+  requestTimeout("150");
+  const endpoint = await slowEndpoint({ requestTimeout: 0.02 });
+  const response = await endpoint.ask("/", { method: "POST", body: "x" });
+  expect(response.status).toBe(303);
+});
+
 describe("an app that does CORS itself", () => {
   const origin = { origin: "https://page.example" };
 
@@ -200,6 +258,17 @@ describe("Prefer", () => {
     const response = await endpoint.ask("//example.com/job", { headers });
     expect(response.headers.get("location")).toMatch(/^\/\.\/\/example\.com\/job\?__postern_call=/);
     await response.text();
+  });
+
+  test("wait=N that ran out is answered with 202, which names each preference that was applied", async () => {
+    requestTimeout("150");
+    const endpoint = await slowEndpoint({ requestTimeout: false });
+    for (const prefer of ["wait=0", "respond-async, wait=0"]) {
+      const response = await endpoint.ask("/job", { headers: { prefer } });
+      expect(response.status).toBe(202);
+      expect(response.headers.get("preference-applied")).toBe(prefer);
+      await response.text();
+    }
   });
 
   test("wait=0 on a result URL asks without waiting", async () => {
