@@ -1,5 +1,11 @@
 /** `/proxy-tokens`. Proxy tokens open a workspace's private endpoints. */
 import * as z from "zod";
+import {
+  MAX_PATTERN_CHARACTERS,
+  MAX_PATTERNS,
+  PATH_PATTERN,
+  PATH_PATTERN_RULE,
+} from "../routing/wire/path-rules.ts";
 import { apiOperation } from "./operation.ts";
 import {
   EXPIRES_IN,
@@ -20,6 +26,10 @@ const RESTRICTION = z.array(OBJECT_NAME).max(MAX_RESTRICTIONS);
 const RESTRICTIONS = {
   environments: RESTRICTION.meta({ description: "Those whose endpoints it opens; empty: all" }),
   apps: RESTRICTION.meta({ description: "Those whose endpoints it opens; empty: all" }),
+  paths: z
+    .array(z.string().max(MAX_PATTERN_CHARACTERS).regex(PATH_PATTERN, PATH_PATTERN_RULE))
+    .max(MAX_PATTERNS)
+    .meta({ description: "Those that it opens; a `*` at an end stands for the rest; empty: all" }),
 };
 
 const PROXY_TOKEN = {
@@ -57,6 +67,7 @@ export const CREATE_PROXY_TOKEN = apiOperation({
       name: TOKEN_NAME,
       environments: RESTRICTIONS.environments.default([]),
       apps: RESTRICTIONS.apps.default([]),
+      paths: RESTRICTIONS.paths.default([]),
       expires_in: EXPIRES_IN,
     }),
   },

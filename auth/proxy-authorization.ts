@@ -2,6 +2,7 @@
  * Whether a caller may pass the authorization of a private endpoint. Decides from the proxy tokens that the edge
  * knows of a workspace, and says where they do not suffice. Loads nothing, and gets the time as an argument.
  */
+import { isAllowedPath } from "../routing/wire/path-rules.ts";
 import type { GatewayKeys } from "./keys.ts";
 import { type Credential, digestOf, isOurId, sameDigest } from "./tokens.ts";
 
@@ -14,13 +15,17 @@ export interface ProxyToken {
   readonly environments: readonly string[];
   /** Empty: every app. */
   readonly apps: readonly string[];
+  /** Empty: every path (routing/wire/path-rules.ts). */
+  readonly paths: readonly string[];
 }
 
-/** The endpoint that the caller asks for. */
+/** The endpoint that the caller asks for, and the path there. */
 export interface PrivateEndpoint {
   readonly workspace: string;
   readonly environment: string;
   readonly app: string;
+  /** Path and query, raw. */
+  readonly target: string;
 }
 
 export type ProxyVerdict =
@@ -33,7 +38,7 @@ export type ProxyVerdict =
   | { readonly kind: "unknown"; readonly id: string };
 
 /** Compared with where the snapshot lacks an id, so that it takes as long as a wrong secret. */
-const NO_TOKEN: ProxyToken = { digest: new ArrayBuffer(32), environments: [], apps: [] };
+const NO_TOKEN: ProxyToken = { digest: new ArrayBuffer(32), environments: [], apps: [], paths: [] };
 
 /**
  * Decides on a caller. Never throws, whatever the caller presents.
@@ -69,7 +74,8 @@ function isExpired({ expiresAt }: ProxyToken, now: number): boolean {
   return expiresAt !== undefined && expiresAt <= now;
 }
 
-function opens({ environments, apps }: ProxyToken, endpoint: PrivateEndpoint): boolean {
-  const environment = environments.length === 0 || environments.includes(endpoint.environment);
-  return environment && (apps.length === 0 || apps.includes(endpoint.app));
+function opens({ environments, apps, paths }: ProxyToken, endpoint: PrivateEndpoint): boolean {
+  if (environments.length > 0 && !environments.includes(endpoint.environment)) return false;
+  if (apps.length > 0 && !apps.includes(endpoint.app)) return false;
+  return paths.length === 0 || isAllowedPath(paths, endpoint.target);
 }

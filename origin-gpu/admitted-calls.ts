@@ -2,14 +2,19 @@
 import { err, ok, type Result } from "../base/result.ts";
 import type { RequestHead } from "../routing/wire/heads.ts";
 import type { Failure } from "../routing/wire/messages.ts";
+import { passesPathRules } from "../routing/wire/path-rules.ts";
 import type { ServedFunction } from "./apps/app-version.ts";
 
-type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket">;
+type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"> &
+  Partial<Pick<RequestHead, "target">>;
 
-/** Calls of a key have one box for their home, and those of a session that is here have this one: they wait here. */
+/**
+ * Calls of a key have one box for their home, and those of a session that is here have this one: they wait here.
+ * @param head without a target where the question is whether it would take any
+ */
 export function admit(
   served: ServedFunction | undefined,
-  { key, mayRefuse = false, session, websocket }: AskedHead,
+  { key, mayRefuse = false, session, target, websocket }: AskedHead,
   isDraining: boolean,
 ): Result<ServedFunction, Failure> {
   if (isDraining) return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
@@ -23,6 +28,11 @@ export function admit(
   }
   if (websocket !== undefined && served.settings.kind.type === "wsgi") {
     return err({ code: "not_supported", detail: "a WSGI app takes no WebSockets" });
+  }
+  // The edge asks this too: with rules that are up to 5 s old, and an older gateway knows none.
+  const { paths } = served.settings;
+  if (paths !== undefined && target !== undefined && !passesPathRules(paths, target)) {
+    return err({ code: "path_closed", detail: "" });
   }
   const isHere = session !== undefined && served.hasSession(session);
   if (served.isElsewhere && key === undefined && !isHere) {

@@ -17,6 +17,7 @@ const CREATE_OPTIONS = {
   name: { type: "string", value: "NAME", summary: "what it is for" },
   ...EXPIRES_OPTION,
   app: { type: "string", value: "APP,...", summary: "open these apps' endpoints alone" },
+  path: { type: "string", value: "PATH,...", summary: "open these paths alone, such as '/v1/*'" },
   ...STATE_OPTION,
 } as const;
 
@@ -26,13 +27,14 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
     summary: "Makes a token; prints its id and its secret, this once.",
     positionals: [],
     options: CREATE_OPTIONS,
-    notes: ["--env and --app restrict it; several names with commas between.", ACCESS_NOTE],
+    notes: ["--env, --app and --path restrict it; several names with commas between.", ACCESS_NOTE],
   },
   async run({ values }) {
     const body = {
       ...(values.name === undefined ? {} : { name: values.name }),
       environments: namesIn(values.env),
       apps: namesIn(values.app),
+      paths: namesIn(values.path),
       expires_in: secondsUntilExpiry(values.expires),
     };
     const client = new ApiClient(findAccess(values.state, process.env));
@@ -77,11 +79,21 @@ const LIST: Command<typeof STATE_OPTION> = {
       token.name,
       token.environments.join(",") || "all",
       token.apps.join(",") || "all",
+      token.paths.join(",") || "all",
       token.created_at,
       token.expires_at ?? "never",
       token.last_used_at ?? "never",
     ]);
-    const headings = ["ID", "NAME", "ENVIRONMENTS", "APPS", "CREATED", "EXPIRES", "LAST USED"];
+    const headings = [
+      "ID",
+      "NAME",
+      "ENVIRONMENTS",
+      "APPS",
+      "PATHS",
+      "CREATED",
+      "EXPIRES",
+      "LAST USED",
+    ];
     for (const line of tableOf(headings, rows)) printResult(line);
     return 0;
   },

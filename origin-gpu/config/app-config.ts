@@ -60,6 +60,8 @@ export interface EndpointConfig {
   readonly containersOf?: string;
   /** Callers need a proxy auth token of the workspace. */
   readonly requiresProxyAuth: boolean;
+  /** The paths that callers may ask for; absent: all of them. */
+  readonly paths?: NonNullable<EndpointSettings["paths"]>;
   readonly kind: EndpointKind;
   /** Interpreter: a name for PATH, or a path, relative to `directory`. */
   readonly python: string;

@@ -144,6 +144,11 @@ export const COMBINATIONS: readonly Combination[] = [
       `must not be more than max_inputs, which is ${max ?? "1 where it is not set"}`,
   },
   {
+    key: "paths",
+    wrong: ({ paths }) => paths !== undefined && Object.keys(paths).length === 0,
+    message: 'must have allow or deny, such as { deny = ["/sleep", "/metrics*"] }',
+  },
+  {
     key: "rollout",
     wrong: ({ rollout }, { port }) => rollout === "overlap" && port !== undefined,
     message:

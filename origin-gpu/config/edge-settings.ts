@@ -4,7 +4,7 @@ import type { EndpointConfig } from "./app-config.ts";
 import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
-  const { requiresProxyAuth, timeout, resultTtl, requestTimeout, cors, affinity, fallback } =
+  const { requiresProxyAuth, timeout, resultTtl, requestTimeout, cors, affinity, fallback, paths } =
     endpoint;
   return {
     requiresProxyAuth,
@@ -14,5 +14,6 @@ export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
     ...(cors === false ? {} : { cors }),
     ...optional("affinity", affinity),
     ...optional("fallback", fallback),
+    ...optional("paths", paths),
   };
 }

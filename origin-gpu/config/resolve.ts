@@ -49,6 +49,7 @@ function resolveEndpoint(
     ...optional("label", table.label),
     ...optional("containersOf", table.containers_of),
     requiresProxyAuth: table.requires_proxy_auth ?? false,
+    ...optional("paths", table.paths && resolvePaths(table.paths)),
     onDisconnect: table.on_disconnect ?? "cancel",
     resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
     retries: resolveRetries(table.retries ?? 0),
@@ -60,6 +61,10 @@ function resolveEndpoint(
     websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,
     ...resolvePool(owner, appDirectory),
   };
+}
+
+function resolvePaths({ allow, deny }: NonNullable<EndpointTable["paths"]>) {
+  return { ...optional("allow", allow), ...optional("deny", deny) };
 }
 
 function resolveFallback({

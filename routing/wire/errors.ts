@@ -61,8 +61,9 @@ const ROWS = {
   forbidden: {
     status: 403,
     title: "These credentials do not open this endpoint",
-    when: "The credentials are valid, for another environment, app or scope.",
-    remedy: "Create a token for this environment and app, or with the scope that `detail` names.",
+    when: "The credentials are valid, for another environment, app, path or scope.",
+    remedy:
+      "Create a token for this environment, app and path, or with the scope that `detail` names.",
     mayHaveRun: false,
   },
   no_such_endpoint: {
@@ -77,6 +78,14 @@ const ROWS = {
     title: "Nothing is at this path",
     when: "The base domain has no such page, API path or object.",
     remedy: "Compare the path with `/api/v1/openapi.json`.",
+    mayHaveRun: false,
+  },
+  path_closed: {
+    status: 404,
+    title: "The endpoint does not serve this path",
+    when: "The endpoint's `paths` leave this path out, in one of the ways in which an app may read it.",
+    remedy:
+      "Ask for another path, or change `paths` in postern.toml ([paths](tokens.md#closed-paths)).",
     mayHaveRun: false,
   },
   no_such_call: {

@@ -9,6 +9,7 @@ import { type ErrorCode, isErrorCode } from "./errors.ts";
 import { FALLBACK } from "./fallback.ts";
 import { ProtocolError } from "./frames.ts";
 import { MAX_LINKS } from "./limits.ts";
+import { PATH_RULES } from "./path-rules.ts";
 import { POOL_LOAD, type PoolLoad } from "./pool-load.ts";
 
 /** Names are judged where they are used (routing/names.ts). This bound keeps them small until then. */
@@ -60,6 +61,8 @@ export const ENDPOINT_SETTINGS = z.object({
   /** Absent: requests have no sessions. */
   affinity: AFFINITY_TABLE.exactOptional(),
   fallback: FALLBACK.exactOptional(),
+  /** Absent: every path reaches the app. The agent enforces it too, so that an older gateway opens nothing. */
+  paths: PATH_RULES.exactOptional(),
 });
 
 const ENDPOINT_ANNOUNCEMENT = z.object({

@@ -10,7 +10,7 @@ import {
 import { type Credential, TOKEN_RANDOM_BYTES, mintToken } from "../../auth/tokens.ts";
 
 const NOW = 1_000_000;
-const ENDPOINT = { workspace: "local", environment: "main", app: "chat" };
+const ENDPOINT = { workspace: "local", environment: "main", app: "chat", target: "/v1/models?x=/" };
 const keys = await deriveGatewayKeys(Buffer.alloc(32, 7).toString("base64url"));
 
 const mint = async (workspace = "local") =>
@@ -25,7 +25,7 @@ async function verdict(
   more: Partial<ProxyToken> = {},
 ): Promise<ProxyVerdict> {
   const { digest } = token;
-  const tokens = new Map([[token.id, { digest, environments: [], apps: [], ...more }]]);
+  const tokens = new Map([[token.id, { digest, environments: [], apps: [], paths: [], ...more }]]);
   return await authorizeProxy(keys, tokens, presented, ENDPOINT, NOW);
 }
 
@@ -56,7 +56,9 @@ describe("a lock", () => {
 
   test("stays closed for another workspace's token, even one that the snapshot names", async () => {
     const foreign = await mint("elsewhere");
-    const tokens = new Map([[foreign.id, { digest: foreign.digest, environments: [], apps: [] }]]);
+    const tokens = new Map([
+      [foreign.id, { digest: foreign.digest, environments: [], apps: [], paths: [] }],
+    ]);
     expect(await authorizeProxy(keys, tokens, foreign, ENDPOINT, NOW)).toEqual(
       refused("invalid_credentials"),
     );
@@ -84,6 +86,11 @@ describe("a lock", () => {
     [{ environments: ["Main"] }, refused("forbidden")],
     [{ environments: ["main"], apps: ["voice"] }, refused("forbidden")],
     [{ environments: ["dev"], apps: ["chat"] }, refused("forbidden")],
+    [{ paths: ["/v1/*"] }, allowed],
+    [{ paths: ["/v2/*", "/v1/models"] }, allowed],
+    [{ paths: ["/v2/*"] }, refused("forbidden")],
+    [{ paths: ["/"] }, refused("forbidden")],
+    [{ apps: ["voice"], paths: ["/v1/*"] }, refused("forbidden")],
   ])("honours restrictions: %j", async (restrictions, expected) => {
     expect(await verdict(token, restrictions)).toEqual(expected);
   });

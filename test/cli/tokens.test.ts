@@ -58,7 +58,8 @@ describe("proxy-token", () => {
 
   test("creates, lists and revokes", async () => {
     await postern(["environment", "create", "dev", "--state", state]);
-    const flags = ["--name", "ci", "--env", "main,dev", "--app", "a", "--expires", "2h"];
+    const flags = ["--name", "ci", "--env", "main,dev", "--app", "a", "--path", "/v1/*,/health"];
+    flags.push("--expires", "2h");
     const token = await create("proxy-token", "create", ...flags);
     expect(token.id).toMatch(/^wk-/);
     expect(token.secret).toMatch(/^ws-/);
@@ -72,10 +73,13 @@ describe("proxy-token", () => {
         name: "ci",
         environments: ["main", "dev"],
         apps: ["a"],
+        paths: ["/v1/*", "/health"],
       }),
     );
     const table = await postern(["proxy-token", "list", "--state", state]);
-    expect(table.stdout).toMatch(new RegExp(`^${token.id}  ci +main,dev +a +20.*never$`, "m"));
+    expect(table.stdout).toMatch(
+      new RegExp(`^${token.id}  ci +main,dev +a +/v1/\\*,/health +20.*never$`, "m"),
+    );
     const revoked = await postern(["proxy-token", "revoke", token.id, "--state", state]);
     expect(revoked).toEqual({ code: 0, stdout: "", stderr: `${token.id} is revoked\n` });
     expect((await list()).map(({ id }) => id)).not.toContain(token.id);

@@ -4,30 +4,31 @@ import { admit } from "../../origin-gpu/admitted-calls.ts";
 import type { ServedFunction } from "../../origin-gpu/apps/app-version.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 
-const served = (isElsewhere: boolean, room = 1) => {
+const served = (isElsewhere: boolean, room = 1, settings: object = {}) => {
   const load: PoolLoad = { running: 3, waiting: 0, room, coming: 0 };
   const hasSession: ServedFunction["hasSession"] = ({ keys }) => keys.includes("cookie=here");
-  return { isElsewhere, load, hasSession } as ServedFunction;
+  return { isElsewhere, load, hasSession, settings } as ServedFunction;
 };
-const HERE = { session: { keys: ["cookie=here"] } };
-const NOT_HERE = { session: { keys: ["cookie=elsewhere"] } };
-const KEYED = { key: "k" };
+const CALL = { target: "/v1/models" };
+const HERE = { ...CALL, session: { keys: ["cookie=here"] } };
+const NOT_HERE = { ...CALL, session: { keys: ["cookie=elsewhere"] } };
+const KEYED = { ...CALL, key: "k" };
 
 test("where other boxes have all containers, only calls under a key are taken", () => {
-  expect(admit(served(false), {}, false).ok).toBe(true);
-  expect(admit(served(true), {}, false).ok).toBe(false);
+  expect(admit(served(false), CALL, false).ok).toBe(true);
+  expect(admit(served(true), CALL, false).ok).toBe(false);
   expect(admit(served(true), KEYED, false).ok).toBe(true);
   expect(admit(undefined, KEYED, false).ok).toBe(false);
 });
 
 test("a box without room refuses a call that may go elsewhere, and tells its load", () => {
   const full = served(false, 0);
-  expect(admit(full, { mayRefuse: true }, false)).toMatchObject({
+  expect(admit(full, { ...CALL, mayRefuse: true }, false)).toMatchObject({
     error: { code: "queue_full", load: { running: 3, waiting: 0, room: 0, coming: 0 } },
   });
-  expect(admit(full, { mayRefuse: false }, false).ok).toBe(true);
-  expect(admit(full, {}, false).ok).toBe(true);
-  expect(admit(served(false, 1), { mayRefuse: true }, false).ok).toBe(true);
+  expect(admit(full, { ...CALL, mayRefuse: false }, false).ok).toBe(true);
+  expect(admit(full, CALL, false).ok).toBe(true);
+  expect(admit(served(false, 1), { ...CALL, mayRefuse: true }, false).ok).toBe(true);
 });
 
 test("a call of a session that is here is taken: no other box can serve it", () => {
@@ -38,12 +39,12 @@ test("a call of a session that is here is taken: no other box can serve it", () 
 });
 
 test("each refusal lets the gateway go on to another box, and says why", () => {
-  const refusals = [admit(undefined, {}, false), admit(served(true), {}, false)];
+  const refusals = [admit(undefined, CALL, false), admit(served(true), CALL, false)];
   expect(refusals).toMatchObject([
     { error: { code: "no_origin", detail: "the box does not serve this endpoint" } },
     { error: { code: "no_origin", detail: "another box has the endpoint's containers" } },
   ]);
-  expect(admit(served(false), {}, true)).toMatchObject({
+  expect(admit(served(false), CALL, true)).toMatchObject({
     error: { detail: "the box is stopping" },
   });
 });
@@ -54,4 +55,14 @@ test("a WSGI app is asked for no WebSocket", () => {
     error: { code: "not_supported" },
   });
   expect(admit(wsgi, {}, false).ok).toBe(true);
+});
+
+test("a path that the endpoint leaves out reaches no app, whatever the edge knew", () => {
+  const closed = served(false, 1, { paths: { deny: ["/sleep"] } });
+  expect(admit(closed, CALL, false).ok).toBe(true);
+  for (const target of ["/sleep", "/v1/%2e%2e/sleep?level=1"]) {
+    const refused = { error: { code: "path_closed" } };
+    expect(admit(closed, { target }, false)).toMatchObject(refused);
+    expect(admit(closed, { ...HERE, target, key: "k" }, false)).toMatchObject(refused);
+  }
 });

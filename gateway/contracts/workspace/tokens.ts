@@ -18,6 +18,7 @@ export interface NewProxyToken {
   readonly name: string;
   readonly environments: readonly string[];
   readonly apps: readonly string[];
+  readonly paths: readonly string[];
   readonly expiresAt: number | null;
 }
 
@@ -27,6 +28,7 @@ export interface ProxyTokenInfo {
   readonly name: string;
   readonly environments: string[];
   readonly apps: string[];
+  readonly paths: string[];
   readonly createdAt: number;
   readonly createdBy: string;
   readonly expiresAt: number | null;

@@ -189,6 +189,9 @@ export const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX scalings_by_version ON scalings (app, version);
   `,
+  `
+  ALTER TABLE proxy_tokens ADD COLUMN paths TEXT NOT NULL DEFAULT '[]';
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

@@ -12,6 +12,7 @@ type Row = {
   name: string;
   environments: string;
   apps: string;
+  paths: string;
   created_at: number;
   created_by: string;
   expires_at: number | null;
@@ -29,16 +30,17 @@ export class ProxyTokens {
   }
 
   insert(token: MintedToken, chosen: NewProxyToken, by: string, now: number): ProxyTokenInfo {
-    const { name, environments, apps, expiresAt } = chosen;
+    const { name, environments, apps, paths, expiresAt } = chosen;
     this.#sql.exec(
-      `INSERT INTO proxy_tokens (id, key, digest, name, environments, apps, created_at, created_by, expires_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO proxy_tokens (id, key, digest, name, environments, apps, paths, created_at, created_by, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       token.id,
       this.#key,
       token.digest,
       name,
       JSON.stringify(environments),
       JSON.stringify(apps),
+      JSON.stringify(paths),
       now,
       by,
       expiresAt,
@@ -119,6 +121,7 @@ function infoOf(row: Row): ProxyTokenInfo {
     name: row.name,
     environments: JSON.parse(row.environments) as string[],
     apps: JSON.parse(row.apps) as string[],
+    paths: JSON.parse(row.paths) as string[],
     createdAt: row.created_at,
     createdBy: row.created_by,
     expiresAt: row.expires_at,
@@ -131,6 +134,7 @@ function lockOf(row: Row): ProxyToken {
     digest: row.digest,
     environments: JSON.parse(row.environments) as string[],
     apps: JSON.parse(row.apps) as string[],
+    paths: JSON.parse(row.paths) as string[],
     expiresAt: row.expires_at ?? undefined,
   };
 }

@@ -20,8 +20,8 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
     return toPage(await stub.listProxyTokens(pageRequest(query)), toApiProxyToken);
   }),
   handle(CREATE_PROXY_TOKEN, async ({ env, caller, body }) => {
-    const { name, environments, apps, expires_in: expiresIn } = body;
-    const chosen = { name, environments, apps, expiresAt: expiry(expiresIn) };
+    const { name, environments, apps, paths, expires_in: expiresIn } = body;
+    const chosen = { name, environments, apps, paths, expiresAt: expiry(expiresIn) };
     const stub = workspaceStub(env, caller.workspace);
     const created = unlessRefused(await stub.createProxyToken(chosen, caller.token.id));
     return { ...toApiProxyToken(created), secret: created.secret };
@@ -35,6 +35,6 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
 ];
 
 function toApiProxyToken(token: ProxyTokenInfo): ApiProxyToken {
-  const { environments, apps } = token;
-  return { ...toTokenFields(token), environments, apps };
+  const { environments, apps, paths } = token;
+  return { ...toTokenFields(token), environments, apps, paths };
 }

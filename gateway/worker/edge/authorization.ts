@@ -8,6 +8,7 @@ import { verifyAppToken } from "../../../auth/app-token.ts";
 import { appToken, proxyCredential } from "../../../auth/credential.ts";
 import {
   authorizeProxy,
+  type PrivateEndpoint,
   type ProxyToken,
   type ProxyVerdict,
 } from "../../../auth/proxy-authorization.ts";
@@ -43,18 +44,20 @@ const UNAVAILABLE: Refusal = {
   detail: "the registry of credentials did not answer",
 };
 
-/** Why the caller may not pass; undefined where it may. */
+/** Why the caller may not pass; undefined where it may. @param target path and query, raw */
 export function authorize(
   env: Env,
   context: ExecutionContext,
   headers: Headers,
   endpoint: Snapshot,
+  target: string,
 ): Promise<Refusal | undefined> | undefined {
   if (endpoint.settings.requiresProxyAuth !== true) return undefined;
   const presented = proxyCredential(headers);
   const token = presented === undefined ? appToken(headers) : undefined;
   if (token !== undefined) return passApp(env, token, endpoint);
-  return pass(env, context, presented, endpoint);
+  const { workspace, environment, app } = endpoint;
+  return pass(env, context, presented, { workspace, environment, app, target });
 }
 
 async function passApp(
@@ -76,7 +79,7 @@ async function pass(
   env: Env,
   context: ExecutionContext,
   presented: Credential | undefined,
-  endpoint: Snapshot,
+  endpoint: PrivateEndpoint,
 ): Promise<Refusal | undefined> {
   if (presented === undefined) return { code: "missing_credentials", detail: "" };
   const known = await credentials.lookup(env, context, endpoint.workspace);
@@ -93,7 +96,7 @@ async function pass(
     verdict = await decide();
   }
   if (verdict.kind === "refused") {
-    return { code: verdict.code, detail: "the token is for other environments or apps" };
+    return { code: verdict.code, detail: "the token is for other environments, apps or paths" };
   }
   reportUse(env, context, endpoint.workspace, verdict.id);
   return undefined;

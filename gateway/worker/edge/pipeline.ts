@@ -9,6 +9,7 @@ import { parseResultTarget } from "../../../routing/result-url.ts";
 import { rawTarget } from "../../../routing/target.ts";
 import { callTrace, continuedTrace } from "../../../routing/trace-context.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
+import { passesPathRules } from "../../../routing/wire/path-rules.ts";
 import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";
 import type { StoppedName } from "../../contracts/names.ts";
@@ -65,9 +66,12 @@ export async function serve(
   // 3. May this caller pass? A CORS preflight carries no credentials and is answered before this.
   const allowed = preflightResponse(context, target);
   if (allowed !== undefined) return allowed;
-  const refusal = await authorize(env, execution, request.headers, snapshot);
+  const refusal = await authorize(env, execution, request.headers, snapshot, target);
   context.authMs = Date.now() - context.startedAt - context.routeMs;
   if (refusal !== undefined) return context.fail(refusal);
+  const { paths } = snapshot.settings;
+  if (paths !== undefined && !passesPathRules(paths, target))
+    return context.refuse("path_closed", "");
 
   // 4. Do too many of this client's requests wait? One that is answered quickly never counts.
   const client = clientOf(request, env);

@@ -1,6 +1,18 @@
 /** The keys that name an endpoint and say who may call it. */
-import { boolean, functionName, text } from "../values.ts";
+import {
+  MAX_PATTERN_CHARACTERS,
+  MAX_PATTERNS,
+  PATH_PATTERN,
+  PATH_PATTERN_RULE,
+} from "../../../routing/wire/path-rules.ts";
+import { boolean, functionName, list, table, text } from "../values.ts";
 import { available } from "./key.ts";
+
+const pathPatterns = () =>
+  list(
+    text(PATH_PATTERN, PATH_PATTERN_RULE).max(MAX_PATTERN_CHARACTERS, { error: PATH_PATTERN_RULE }),
+    'must be a list of paths, such as ["/sleep", "/metrics*"]',
+  ).max(MAX_PATTERNS, { error: `must be at most ${MAX_PATTERNS} paths` });
 
 export const ENDPOINT_NAME_KEYS = {
   function: available(functionName(), {
@@ -25,5 +37,11 @@ export const ENDPOINT_NAME_KEYS = {
     default: "`false`",
     meaning: "Callers need a proxy token of the workspace; others get 401 and never reach the app.",
     example: "true",
+  }),
+  paths: available(table({ allow: pathPatterns().optional(), deny: pathPatterns().optional() }), {
+    default: "all",
+    meaning:
+      "The paths that callers may ask for, and those that they may not, each with all below it; others get 404 `path_closed` and never reach the app. A `*` at a path's end stands for the rest. Encoded, doubled and dotted spellings of a path count as the path ([tokens.md](tokens.md#closed-paths)). Requests of Postern's own, such as `sleep`, are not restricted.",
+    example: '{ deny = ["/sleep", "/wake_up", "/collective_rpc", "/metrics*"] }',
   }),
 };

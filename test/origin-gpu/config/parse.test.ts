@@ -93,6 +93,7 @@ describe("a right file", () => {
       web_server = ["vllm", "serve", "--port", "$PORT"]
       label = "speechify"
       requires_proxy_auth = true
+      paths = { allow = ["/v1/*", "/health"], deny = ["/v1/admin"] }
       directory = "sub/dir"
       env = { MODEL = "small", EMPTY = "" }
       secrets = ["huggingface", "database"]
@@ -139,6 +140,7 @@ describe("a right file", () => {
       kind: { type: "web_server", command: ["vllm", "serve", "--port", "$PORT"] },
       label: "speechify",
       requiresProxyAuth: true,
+      paths: { allow: ["/v1/*", "/health"], deny: ["/v1/admin"] },
       python: "python3",
       directory: "/srv/app/sub/dir",
       env: { MODEL: "small", EMPTY: "" },
@@ -496,6 +498,13 @@ describe("a value of the wrong type or out of range", () => {
     ['health_path = "health"', 'must be a path of printable ASCII that starts with "/"'],
     ['health_path = "/a b"', 'must be a path of printable ASCII that starts with "/"'],
     ['requires_proxy_auth = "no"', "must be true or false"],
+    ["paths = {}", "must have allow or deny, such as"],
+    ['paths = { deny = "/sleep" }', "must be a list of paths, such as"],
+    ["paths = { allow = [] }", "must be a list of paths, such as"],
+    ['paths = { deny = ["sleep"] }', "must be a path as the app knows it"],
+    ['paths = { deny = ["/%73leep"] }', "must be a path as the app knows it"],
+    ['paths = { deny = ["/a/*/b"] }', "must be a path as the app knows it"],
+    ['paths = { refuse = ["/a"] }', "unknown key; known are allow, deny"],
     ["gpus = -1", "must be an integer from 0 to 64"],
     ['gpus = "H100:65"', "must be a kind of GPU and how many of it"],
     ['gpu_memory = "20GB"', 'must be an amount of memory, such as "20GiB"'],

@@ -125,11 +125,13 @@ describe("an API token", () => {
 
 describe("proxy tokens", () => {
   test("are made with name, restrictions and expiry, and listed as made", async () => {
-    const body = { name: "ci", environments: ["main"], apps: ["a_b"], expires_in: 3600 };
+    const restrictions = { environments: ["main"], apps: ["a_b"], paths: ["/v1/*"] };
+    const body = { name: "ci", ...restrictions, expires_in: 3600 };
     const created = await call("POST", "/proxy-tokens", { token: admin, body });
     expect(created.status).toBe(201);
     expect(created.headers.get("cache-control")).toBe("no-store");
     const { secret, ...shown } = created.json;
+    expect(shown).toMatchObject(restrictions);
     expect(shown.id).toMatch(/^wk-[a-z2-7]{26}$/);
     expect(secret).toMatch(/^ws-[a-z2-7]{32}$/);
     const expiresIn = Date.parse(String(shown.expires_at)) - Date.parse(String(shown.created_at));
@@ -177,7 +179,13 @@ describe("proxy tokens", () => {
 
   test("are at most 1,000, and expired ones make room after a month", async () => {
     const stub = workspaceStub(env, workspace);
-    const chosen = { name: "", environments: [], apps: [], expiresAt: Date.now() + 1_000 };
+    const chosen = {
+      name: "",
+      environments: [],
+      apps: [],
+      paths: [],
+      expiresAt: Date.now() + 1_000,
+    };
     await Promise.all(
       Array.from({ length: 1_000 }, async () => await stub.createProxyToken(chosen, "test")),
     );
@@ -200,6 +208,14 @@ describe("a request that is wrong", () => {
     ["POST", "/proxy-tokens", { body: { name: 1 } }, "parameter_invalid", "body.name"],
     ["POST", "/proxy-tokens", { body: { name: "a\nb" } }, "parameter_invalid", "one line"],
     ["POST", "/proxy-tokens", { body: { apps: ["a/b"] } }, "parameter_invalid", "body.apps.0"],
+    ["POST", "/proxy-tokens", { body: { paths: ["v1"] } }, "parameter_invalid", "body.paths.0"],
+    [
+      "POST",
+      "/proxy-tokens",
+      { body: { paths: ["/a/../b"] } },
+      "parameter_invalid",
+      "nothing encoded",
+    ],
     ["POST", "/proxy-tokens", { body: { expires_in: 0 } }, "parameter_invalid", "expires_in"],
     ["POST", "/proxy-tokens", { body: { expires_in: 1.5 } }, "parameter_invalid", "expires_in"],
     ["POST", "/proxy-tokens", { body: { expires_in: 1e10 } }, "parameter_invalid", "expires_in"],

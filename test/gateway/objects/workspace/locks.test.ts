@@ -41,15 +41,15 @@ async function lockedEndpoint(more: Partial<EndpointAnnouncement> = {}) {
     seen,
     /** What the app's containers get. */
     appToken: answer === undefined || "refused" in answer ? "" : answer.appToken,
-    ask: async (headers: Record<string, string> = {}) => {
-      const response = await ask(name, "/", { headers: { accept: "text/plain", ...headers } });
+    ask: async (headers: Record<string, string> = {}, path = "/") => {
+      const response = await ask(name, path, { headers: { accept: "text/plain", ...headers } });
       return { status: response.status, headers: response.headers, text: await response.text() };
     },
   };
 }
 
 async function createToken(workspace: string, more: Record<string, unknown> = {}) {
-  const chosen = { name: "", environments: [], apps: [], expiresAt: null, ...more };
+  const chosen = { name: "", environments: [], apps: [], paths: [], expiresAt: null, ...more };
   const created = await workspaceStub(env, workspace).createProxyToken(chosen, "test");
   if (!created.ok) throw new Error(created.error.detail);
   return created.value;
@@ -133,6 +133,33 @@ describe("an endpoint behind a lock", () => {
       expect([token, answer.status]).toEqual([token, status]);
     }
     expect(endpoint.seen).toEqual([]);
+  });
+
+  test("is closed to a token for other paths, however they are spelt", async () => {
+    const endpoint = await lockedEndpoint();
+    const token = await createToken(endpoint.workspace, { paths: ["/v1/*"] });
+    for (const path of ["/", "/v1", "/sleep", "/v1/..%2fsleep", "/v1/%252e%252e/sleep"]) {
+      const answer = await endpoint.ask(pair(token), path);
+      expect([path, answer.status]).toEqual([path, 403]);
+      expect(answer.text).toContain("paths");
+    }
+    expect(endpoint.seen).toEqual([]);
+    expect((await endpoint.ask(pair(token), "/v1/models?next=/sleep")).status).toBe(200);
+  });
+
+  test("closes its paths, for holders of a token alone: others get 401 there", async () => {
+    const paths = { deny: ["/sleep"] };
+    const settings = { timeout: 300, resultTtl: 3600, requiresProxyAuth: true, paths };
+    const endpoint = await lockedEndpoint({ settings });
+    const token = await createToken(endpoint.workspace);
+    for (const path of ["/sleep", "/SLEEP/", "//sleep", "/sleep%0A", "/a/..;/sleep"]) {
+      const answer = await endpoint.ask({ ...pair(token), accept: "application/json" }, path);
+      expect([path, answer.status]).toEqual([path, 404]);
+      expect(JSON.parse(answer.text)).toMatchObject({ code: "path_closed" });
+      expect((await endpoint.ask({}, path)).status).toBe(401);
+    }
+    expect(endpoint.seen).toEqual([]);
+    expect((await endpoint.ask(pair(token), "/sleepy")).status).toBe(200);
   });
 
   test("refuses a wrong secret, and a token of another workspace", async () => {

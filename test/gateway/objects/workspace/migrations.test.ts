@@ -17,6 +17,7 @@ import { DATABASE_V4 } from "./databases/v4.ts";
 import { DATABASE_V5 } from "./databases/v5.ts";
 import { DATABASE_V6 } from "./databases/v6.ts";
 import { DATABASE_V7 } from "./databases/v7.ts";
+import { DATABASE_V8 } from "./databases/v8.ts";
 
 const env = bindings as unknown as Env;
 
@@ -29,6 +30,7 @@ const DATABASES = [
   DATABASE_V5,
   DATABASE_V6,
   DATABASE_V7,
+  DATABASE_V8,
 ];
 
 let objects = 0;

@@ -11,7 +11,7 @@ import { ok } from "../../../../base/result.ts";
 
 const env = bindings as unknown as Env;
 
-const CHOSEN = { name: "", environments: [], apps: [], expiresAt: null };
+const CHOSEN = { name: "", environments: [], apps: [], paths: [], expiresAt: null };
 
 test("the edge hears of credentials only when they changed", async () => {
   const workspace = workspaceStub(env, "versions");

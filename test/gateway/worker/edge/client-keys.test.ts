@@ -38,7 +38,7 @@ beforeAll(async () => {
       return {};
     },
   });
-  const chosen = { name: "", environments: [], apps: [], expiresAt: null };
+  const chosen = { name: "", environments: [], apps: [], paths: [], expiresAt: null };
   const created = await workspaceStub(env, "local").createProxyToken(chosen, "test");
   if (!created.ok) throw new Error(created.error.detail);
   key = `${created.value.id}.${created.value.secret}`;

@@ -38,7 +38,7 @@ async function privateEndpoint(app: string): Promise<{ name: string; headers: He
       return {};
     },
   });
-  const chosen = { name: "", environments: [], apps: [], expiresAt: null };
+  const chosen = { name: "", environments: [], apps: [], paths: [], expiresAt: null };
   const created = await workspaceStub(env, "local").createProxyToken(chosen, "test");
   if (!created.ok) throw new Error(created.error.detail);
   const { id, secret } = created.value;
