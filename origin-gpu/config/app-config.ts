@@ -9,7 +9,18 @@ export type PythonKind =
   /** A Python ASGI app, or a function without arguments that returns one. */
   | { readonly type: "asgi"; readonly target: string }
   /** A Python WSGI app, or a function without arguments that returns one. */
-  | { readonly type: "wsgi"; readonly target: string };
+  | { readonly type: "wsgi"; readonly target: string }
+  | CallableKind;
+
+/** A Python function, a method or a class, with FastAPI around it. */
+export interface CallableKind {
+  readonly type: "callable";
+  readonly target: string;
+  /** Absent where the function's decorator may say it; GET otherwise. */
+  readonly method?: string;
+  /** It has a page that documents it. Absent likewise. */
+  readonly docs?: boolean;
+}
 
 /** The server of an endpoint: one of the kinds that postern.toml names. */
 export type EndpointKind =

@@ -2,5 +2,5 @@
 import type { EndpointKind, PythonKind } from "./app-config.ts";
 
 export function isPythonKind(kind: EndpointKind): kind is PythonKind {
-  return kind.type === "asgi" || kind.type === "wsgi";
+  return kind.type === "asgi" || kind.type === "wsgi" || kind.type === "callable";
 }

@@ -53,7 +53,7 @@ function resolveEndpoint(
     onDisconnect: table.on_disconnect ?? "cancel",
     resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
     retries: resolveRetries(table.retries ?? 0),
-    cors: resolveCors(table.cors ?? false),
+    cors: resolveCors(table.cors ?? owner.callable !== undefined),
     ...optional("fallback", table.fallback && resolveFallback(table.fallback)),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     ...optional("requestTimeout", table.request_timeout),
@@ -118,9 +118,13 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
 }
 
 function resolveKind(table: EndpointTable): EndpointKind {
-  const { asgi, wsgi, web_server: command, port, upstream } = table;
+  const { asgi, wsgi, callable, web_server: command, port, upstream } = table;
   if (asgi !== undefined) return { type: "asgi", target: asgi };
   if (wsgi !== undefined) return { type: "wsgi", target: wsgi };
+  if (callable !== undefined) {
+    const shown = { ...optional("method", table.method), ...optional("docs", table.docs) };
+    return { type: "callable", target: callable, ...shown };
+  }
   if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
   if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };
   throw new Error("a kind is marked as supported in keys.ts and not resolved here");

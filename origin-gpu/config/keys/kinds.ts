@@ -13,6 +13,11 @@ export const KIND_KEYS_TABLE = {
       "A Python WSGI app (Flask, Django), or a function without arguments that returns one. Each request has a thread, up to `max_inputs`; bodies stream both ways. Postern runs it on uvicorn, which the endpoint's Python must have. A WebSocket gets 501 `not_supported`.",
     example: '"server:app"',
   }),
+  callable: available(target(), {
+    meaning:
+      "A Python function, an object that can be called, a method, or a class, which FastAPI answers requests at `/` by. Plain functions run on threads, up to `max_inputs`; what a generator yields is streamed. [Kinds](kinds.md#functions-and-classes) has the rules. The endpoint's Python needs `fastapi[standard]`.",
+    example: '"server:handler"',
+  }),
   web_server: available(
     list(
       text(/^[^\0]*$/, "must be text"),
@@ -35,7 +40,6 @@ export const KIND_KEYS_TABLE = {
       "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `paths`, `timeout`, `request_timeout`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
     example: '"other"',
   }),
-  callable: later(target(), { meaning: "Any Python function.", example: '"server:handler"' }),
   module: later(nonEmptyText('must be a file, such as "app.ts"'), {
     meaning: "An app in TypeScript.",
     example: '"app.ts"',

@@ -1,6 +1,6 @@
 /** The keys that have their place and no effect yet. They are refused, so that nobody counts on them. */
 import * as z from "zod";
-import { boolean, either, httpUrl, integer, list, oneOf, table, tableOf, text } from "../values.ts";
+import { either, httpUrl, integer, list, oneOf, table, tableOf, text } from "../values.ts";
 import { later, nonEmptyText } from "./key.ts";
 
 const rate = () =>
@@ -10,14 +10,6 @@ const rate = () =>
   );
 
 export const LATER_KEYS = {
-  method: later(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
-    meaning: "The method of a `callable`.",
-    example: '"POST"',
-  }),
-  docs: later(boolean(), {
-    meaning: "Whether a `callable` has a page that documents it.",
-    example: "true",
-  }),
   custom_domains: later(
     list(
       text(/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+$/i, "must be a domain name"),

@@ -26,7 +26,7 @@ export const PROCESS_KEYS = {
     {
       default: "`python3`",
       meaning:
-        "For `asgi` and `wsgi`: the interpreter that has uvicorn and the app's packages. A name is looked up in `PATH`, a path starts at `directory`.",
+        "For `asgi`, `wsgi` and `callable`: the interpreter that has uvicorn and the app's packages. A name is looked up in `PATH`, a path starts at `directory`.",
       example: '".venv/bin/python"',
     },
   ),
@@ -41,7 +41,7 @@ export const PROCESS_KEYS = {
     {
       default: "none",
       meaning:
-        "For `asgi` and `wsgi`: the packages that the process runs with, in lines as of a requirements file. `python` makes an environment for them, once for the same list ([deployments.md](deployments.md#python-environments)).",
+        "For `asgi`, `wsgi` and `callable`: the packages that the process runs with, in lines as of a requirements file. `python` makes an environment for them, once for the same list ([deployments.md](deployments.md#python-environments)).",
       example: '["fastapi", "uvicorn"]',
     },
   ),

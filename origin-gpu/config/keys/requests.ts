@@ -174,6 +174,17 @@ export const REQUEST_KEYS = {
       'The fate of a session whose container is gone. `"soft"`: it goes on in another container, and the response says `Postern-Session: moved`. `"hard"`: its requests get 410 `session_lost`; with the preset `mcp` they get 404, and its clients begin anew.',
     example: '"hard"',
   }),
+  method: available(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
+    default: '`"GET"`',
+    meaning: "The method of a `callable`.",
+    example: '"POST"',
+  }),
+  docs: available(boolean(), {
+    default: "`false`",
+    meaning:
+      "Whether a `callable` shows pages that document it, at `/docs` and `/redoc`, and their `/openapi.json`.",
+    example: "true",
+  }),
   cors: available(
     either(
       [
@@ -193,7 +204,7 @@ export const REQUEST_KEYS = {
       'must be true, false or { origins = ["https://example.com"], headers = [], credentials = true }',
     ),
     {
-      default: "`false`",
+      default: "`false`; of a `callable` `true`",
       meaning:
         "Pages of other origins may call: `true` for all, or a table of those that may. The gateway answers preflights and puts the headers on every response, its own redirects and errors included.",
       example: "true",

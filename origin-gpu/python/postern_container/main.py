@@ -1,11 +1,12 @@
 """The command line of a Python container.
 
-    serve.py --kind KIND --port PORT [--threads COUNT] [--stop-signal SIGNAL]
-        [--exit-grace-period SECONDS] [--channel DESCRIPTOR] MODULE:ATTRIBUTE
+    serve.py --kind KIND --port PORT [--threads COUNT] [--method METHOD] [--docs | --no-docs]
+        [--stop-signal SIGNAL] [--exit-grace-period SECONDS] [--channel DESCRIPTOR] MODULE:ATTRIBUTE
 
-The kind is asgi or wsgi, and the attribute an app, or a function or class that makes one when it is called without
-arguments. The working directory is the app's directory. What a user can get wrong ends in one line "postern: ..." on
-stderr and exit code 1, after a traceback where the mistake is inside the user's own code.
+The kind is asgi, wsgi or callable, and says what the attribute is: an app, a function or class that makes one when it
+is called without arguments, or for callable a function, a class or a method. The working directory is the app's
+directory. What a user can get wrong ends in one line "postern: ..." on stderr and exit code 1, after a traceback
+where the mistake is inside the user's own code.
 """
 
 import argparse
@@ -13,7 +14,8 @@ import functools
 import os
 import sys
 
-from . import asgi, server, wsgi
+from . import asgi, handlers, lifecycle, server, web, wsgi
+from .refusals import refuse_user_error
 
 
 async def serve(arguments):
@@ -27,15 +29,41 @@ async def serve(arguments):
     )
     if arguments.kind == "asgi":
         await serve_app(asgi.find_app(arguments.target))
-    else:
+    elif arguments.kind == "wsgi":
         await serve_app(wsgi.WsgiApp(wsgi.find_app(arguments.target), arguments.threads))
+    else:
+        await serve_callable(arguments, serve_app)
+
+
+async def serve_callable(arguments, serve_app):
+    web.import_fastapi()
+    handler = handlers.find_handler(arguments.target)
+    app = web_app_of(arguments, handler.function)
+    await web.allow_threads(arguments.threads)
+    if handler.instance is None:
+        await serve_app(app)
+        return
+    try:
+        await lifecycle.enter(handler.instance)
+    except Exception as error:
+        refuse_user_error("what runs before the first call of {} failed".format(arguments.target), error)
+    await serve_app(app, on_end=functools.partial(lifecycle.leave, handler.instance))
+
+
+def web_app_of(arguments, function):
+    said = handlers.marks_of(function, handlers.WEB)
+    method = arguments.method or said.get("method", "GET")
+    docs = said.get("docs", False) if arguments.docs is None else arguments.docs
+    return web.wrap(function, method=method, docs=docs)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="serve.py", allow_abbrev=False)
-    parser.add_argument("--kind", choices=("asgi", "wsgi"), required=True)
+    parser.add_argument("--kind", choices=("asgi", "wsgi", "callable"), required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--method")
+    parser.add_argument("--docs", action=argparse.BooleanOptionalAction)
     parser.add_argument("--stop-signal", default="SIGTERM")
     parser.add_argument("--exit-grace-period", type=float, default=30.0)
     parser.add_argument("--channel", type=int)

@@ -56,16 +56,17 @@ def settings_for(uvicorn, port, exit_grace_period):
     return {name: value for name, value in settings.items() if name in known}
 
 
-async def serve(app, *, port, stop_signal="SIGTERM", exit_grace_period=30.0, channel=None):
+async def serve(app, *, port, stop_signal="SIGTERM", exit_grace_period=30.0, channel=None, on_end=None):
     """Serves an ASGI app until the stop signal. Ends the process where the app's lifespan fails to start.
 
-    channel: the descriptor of calls.py, or None.
+    channel: the descriptor of calls.py, or None. on_end: awaited after the last request and the app's own lifespan.
+    uvicorn lets the signal end the process then, so that nothing after this function is sure to run.
     """
     uvicorn = import_uvicorn()
     calls = Calls(app)
     # Referred to while the app is served: the loop itself keeps tasks only weakly.
     listening = channel is not None and asyncio.ensure_future(calls.listen(channel))
-    server = uvicorn.Server(uvicorn.Config(calls, **settings_for(uvicorn, port, exit_grace_period)))
+    server = server_of(uvicorn, on_end)(uvicorn.Config(calls, **settings_for(uvicorn, port, exit_grace_period)))
     number = getattr(signal, stop_signal)
     if number not in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         # uvicorn handles the first two itself, and only while it serves.
@@ -75,6 +76,18 @@ async def serve(app, *, port, stop_signal="SIGTERM", exit_grace_period=30.0, cha
         listening.cancel()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def server_of(uvicorn, on_end):
+    if on_end is None:
+        return uvicorn.Server
+
+    class EndingServer(uvicorn.Server):
+        async def shutdown(self, sockets=None):
+            await super().shutdown(sockets)
+            await on_end()
+
+    return EndingServer
 
 
 def run(main):

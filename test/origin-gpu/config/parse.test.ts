@@ -204,6 +204,19 @@ describe("a right file", () => {
     expect(config.endpoints[0]?.kind).toEqual({ type: "wsgi", target: "server:create_app" });
   });
 
+  test("knows a function with its settings, and lets pages call it", () => {
+    const plain = accepted(endpoint('callable = "server:handler"')).endpoints[0];
+    expect(plain).toMatchObject({
+      kind: { type: "callable", target: "server:handler" },
+      cors: true,
+    });
+    const lines = 'callable = "server:A.b"\nmethod = "POST"\ndocs = false\ncors = false';
+    expect(accepted(endpoint(lines)).endpoints[0]).toMatchObject({
+      kind: { type: "callable", target: "server:A.b", method: "POST", docs: false },
+      cors: false,
+    });
+  });
+
   test("takes target_inputs from max_inputs where it is not set", () => {
     const config = accepted(endpoint('asgi = "s:a"\nmax_inputs = 8'));
     expect(config.endpoints[0]?.targetInputs).toBe(8);
@@ -315,7 +328,7 @@ env = { PORT = "1" }
 
   test("an endpoint has exactly one kind", () => {
     expect(problemsOf(endpoint(""))).toEqual([
-      "2: endpoint.f: must have exactly one of asgi, wsgi, web_server, upstream, containers_of; it has none",
+      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, upstream, containers_of; it has none",
     ]);
     expect(problemsOf(endpoint('asgi = "s:a"\nweb_server = ["x"]'))).toEqual([
       expect.stringMatching(/^2: .*; it has asgi and web_server$/),
@@ -650,7 +663,7 @@ describe("settings that are impossible together", () => {
     ['asgi = "s:a"', "min_containers = 2", "must not be more than max_containers"],
     ['asgi = "s:a"', "buffer_containers = 2", "must not be more than max_containers"],
     ['asgi = "s:a"', 'sleep = [{ post = "/s" }]', "needs gpus or gpu_memory"],
-    ['asgi = "s:a"', "docs = true", "not supported yet"],
+    ['asgi = "s:a"', "docs = true", "belongs to callable"],
     ['asgi = "s:a"', 'affinity_mode = "hard"', "needs an affinity to keep"],
     ['asgi = "s:a"', 'affinity = ["none", "cookie"]', 'must have no other rule beside "none"'],
     ...["gradio", "mcp", "socket.io", "streamlit", "jupyter"].map((preset) => [
@@ -739,10 +752,7 @@ describe("a web_server that is told no port", () => {
 describe("what has no effect yet", () => {
   /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
   const EXAMPLES: Readonly<Record<string, string>> = {
-    callable: '"server:handler"',
     module: '"app.ts"',
-    method: '"POST"',
-    docs: "true",
     custom_domains: '["api.example.com", "*.example.net"]',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     batch: "{ max_batch_size = 16, wait_ms = 20 }",

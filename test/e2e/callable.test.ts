@@ -1,0 +1,58 @@
+/** Functions and classes through their public URLs. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { APPS, type EndpointTable, type Gateway, startUp } from "../support/harness.ts";
+import { open, send } from "../support/http-client.ts";
+import { ensureVenv } from "../support/venv.ts";
+
+const PAGE = "https://page.example";
+
+describe("Python functions and classes", () => {
+  let postern: Gateway;
+
+  beforeAll(async () => {
+    const python = { directory: APPS, python: await ensureVenv() };
+    const endpoints: EndpointTable[] = [
+      { function: "square", callable: "callables:square", ...python },
+      { function: "countdown", callable: "callables:countdown", cors: false, ...python },
+      { function: "count", callable: "callables:Counter.count", method: "POST", ...python },
+      { function: "again", containers_of: "count" },
+    ];
+    postern = await startUp(endpoints);
+  });
+  afterAll(async () => await postern.stop());
+
+  test("a page of another origin may call a function, unless the file says otherwise", async () => {
+    const ask = async (name: string) =>
+      await send(postern.address(name), "/?x=3", {
+        method: "OPTIONS",
+        headers: { origin: PAGE, "access-control-request-method": "GET" },
+      });
+    expect((await ask("square")).headers["access-control-allow-origin"]).toBe("*");
+    expect((await ask("again")).headers["access-control-allow-origin"]).toBe("*");
+    expect((await ask("countdown")).headers["access-control-allow-origin"]).toBeUndefined();
+    const answer = await send(postern.address("square"), "/?x=3", { headers: { origin: PAGE } });
+    expect(answer.json()).toEqual({ square: 9 });
+    expect(answer.headers["access-control-allow-origin"]).toBe("*");
+  });
+
+  test("what a generator yields arrives as it comes", async () => {
+    const response = await open(postern.address("countdown"), "/?start=3");
+    const pieces: string[] = [];
+    for await (const piece of response.setEncoding("utf8")) pieces.push(piece as string);
+    expect(pieces).toEqual(["3\n", "2\n", "1\n"]);
+  });
+
+  test("the calls of a class meet the same instance", async () => {
+    const count = async (name: string) =>
+      (
+        await send(postern.address(name), "/", {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: '{"a": 1}',
+        })
+      ).json();
+    expect(await count("count")).toEqual({ calls: 1, item: { a: 1 } });
+    expect(await count("again")).toEqual({ calls: 2, item: { a: 1 } });
+  });
+});

@@ -1,0 +1,167 @@
+"""Functions, objects and classes that a `callable` may name, and some that it may not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+from fastapi import HTTPException, Request, Response
+from pydantic import BaseModel
+
+number = 3
+both = threading.Barrier(2, timeout=10)
+
+
+def square(x: int):
+    """The square of a number."""
+    return {"square": x**2, "thread": threading.current_thread() is not threading.main_thread()}
+
+
+async def asynchronous(x: int = 2):
+    return {"square": x**2, "thread": threading.current_thread() is not threading.main_thread()}
+
+
+class Item(BaseModel):
+    name: str
+    count: int = 42
+
+
+def order(item: Item, request: Request) -> Item:
+    item.count += 1
+    return item
+
+
+def annotated() -> threading.Lock:
+    """What it is said to return is no model."""
+    return {"said": "otherwise"}
+
+
+def meet():
+    """Answers when two of its requests are here."""
+    both.wait()
+    return "met"
+
+
+def items(kind: str):
+    if kind == "text":
+        yield from ("hello ", "you")
+    elif kind == "bytes":
+        yield b"\x00\xff"
+    elif kind == "values":
+        yield {"number": 1}
+        yield ["é"]
+    elif kind == "response":
+        yield Response(status_code=204, headers={"x-early": "yes"})
+    elif kind == "refused":
+        raise HTTPException(422, "not this")
+    elif kind == "breaking":
+        yield "half"
+        raise RuntimeError("no GPU here")
+    elif kind == "endless":
+        try:
+            while True:
+                yield "data: x\n\n"
+                time.sleep(0.01)
+        finally:
+            print("closed endless")
+
+
+async def numbers(count: int):
+    try:
+        if count < 0:
+            raise HTTPException(422, "not this")
+        for number in range(count):
+            yield {"number": number}
+            await asyncio.sleep(0.01)
+    finally:
+        print("closed numbers")
+
+
+class Model:
+    made = 0
+
+    def __init__(self):
+        Model.made += 1
+        self.events = ["init"]
+
+    def enter(self):
+        self.events.append("enter")
+
+    async def prepare(self):
+        await asyncio.sleep(0)
+        self.events.append("prepare")
+
+    prepare.__postern_enter__ = True
+
+    def __call__(self):
+        return {"events": self.events, "made": Model.made}
+
+    def predict(self, x: int = 1):
+        return x + 1
+
+    def stream(self):
+        yield "from "
+        yield "a method"
+
+    def exit(self):
+        print("exit")
+        raise RuntimeError("a hook that fails")
+
+    async def finish(self):
+        print("finish")
+
+    finish.__postern_exit__ = {}
+
+
+class Marked:
+    async def unrelated(self):
+        return "no"
+
+    def answer(self, text: str):
+        return {"text": text}
+
+    answer.__postern_web__ = {"method": "POST", "docs": True}
+
+    def enter(self, needs_something):
+        raise AssertionError("it is no hook: it needs an argument")
+
+
+class Two(Marked):
+    def other(self):
+        return 1
+
+    other.__postern_web__ = {}
+
+
+class Silent:
+    def enter(self):
+        pass
+
+    def predict(self):
+        return 1
+
+
+class Failing:
+    def enter(self):
+        raise RuntimeError("no GPU here")
+
+    def __call__(self):
+        return 1
+
+
+class NeedsSettings:
+    def __init__(self, settings):
+        pass
+
+
+class Instance:
+    def __call__(self, x: int = 5):
+        return x
+
+    @staticmethod
+    def static(x: int = 6):
+        yield str(x)
+
+
+instance = Instance()
