@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 
-const CLIENTS = fileURLToPath(new URL("../clients", import.meta.url));
+export const CLIENTS = fileURLToPath(new URL("../clients", import.meta.url));
 const TIMEOUT_MS = 170_000;
 const EVEN_WITHIN = 0.3;
 
