@@ -21,8 +21,10 @@ export function containerVariables(
   { app, environment, box, region, version, token, urls, reachableUrls }: AppIdentity,
   functionName: string,
 ): Record<string, string> {
+  const url = urls[functionName] ?? "";
   return {
-    POSTERN_WEB_URL: urls[functionName] ?? "",
+    POSTERN_WEB_URL: url,
+    POSTERN_WEB_HOST: url === "" ? "" : new URL(url).hostname,
     POSTERN_URLS: JSON.stringify(reachableUrls),
     POSTERN_PUBLIC_URLS: JSON.stringify(urls),
     POSTERN_APP: app,

@@ -120,6 +120,8 @@ export interface EndpointConfig {
   readonly fallback?: NonNullable<EndpointSettings["fallback"]>;
   /** Which pages of other origins may call; `true`: every one. */
   readonly cors: NonNullable<EndpointSettings["cors"]>;
+  /** Host as the app sees it: `local`, or a name. Absent: the public one. */
+  readonly hostHeader?: string;
   /** Asked for readiness; without one, accepting a connection is enough. */
   readonly healthPath?: string;
   /** Seconds between two questions at `healthPath`. */

@@ -79,6 +79,7 @@ const POOL_KEYS = [
   "stall_timeout",
   "startup_timeout",
   "health_path",
+  "host_header",
   "batch",
   "parameters",
   "affinity",

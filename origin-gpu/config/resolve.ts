@@ -106,6 +106,7 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     maxPending: table.max_pending ?? DEFAULT_MAX_PENDING,
     maxPendingAsync: table.max_pending_async ?? DEFAULT_MAX_PENDING_ASYNC,
     ...optional("healthPath", table.health_path),
+    ...optional("hostHeader", resolveHostHeader(table.host_header)),
     healthInterval: table.health_interval ?? DEFAULT_HEALTH_INTERVAL_S,
     warmup: resolveRequests(table.warmup),
     ...optional("affinity", resolveAffinity(table)),
@@ -128,6 +129,10 @@ function resolveKind(table: EndpointTable): EndpointKind {
   if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
   if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };
   throw new Error("a kind is marked as supported in keys.ts and not resolved here");
+}
+
+function resolveHostHeader(host: EndpointTable["host_header"]): string | undefined {
+  return host === "public" ? undefined : host;
 }
 
 function resolveAffinity({

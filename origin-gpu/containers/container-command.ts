@@ -9,13 +9,22 @@ export type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 
 const SERVE_PYTHON = fileURLToPath(new URL("../python/serve.py", import.meta.url));
 
-/** @param python the interpreter of a Python app */
+interface StartPlace {
+  readonly port: number;
+  /** The interpreter of a Python app. */
+  readonly python: string;
+  /** That the agent gives the container. */
+  readonly variables: Readonly<Record<string, string>>;
+}
+
 export function startWords(
   kind: ProcessKind,
   { exitGracePeriod, stopSignal, maxInputs }: EndpointConfig,
-  { port, python }: { readonly port: number; readonly python: string },
+  { port, python, variables }: StartPlace,
 ): readonly string[] {
-  if (kind.type === "web_server") return withPort(kind.command, port);
+  if (kind.type === "web_server") {
+    return withVariables(kind.command, { ...variables, PORT: `${port}` });
+  }
   const server = [python, SERVE_PYTHON, "--kind", kind.type, "--port", `${port}`];
   const threads = ["--threads", `${maxInputs}`];
   const web = kind.type === "callable" ? webWords(kind) : [];
@@ -31,7 +40,16 @@ function webWords({ method, docs }: CallableKind): readonly string[] {
   ];
 }
 
-/** Puts the container's port in the place of `$PORT`. */
-export function withPort(command: readonly string[], port: number): readonly string[] {
-  return command.map((word) => word.replaceAll(/\$PORT\b|\$\{PORT\}/g, `${port}`));
+/** The variables that stand for their values in commands. */
+const REFERENCE =
+  /\$(?:(PORT|POSTERN_WEB_URL|POSTERN_WEB_HOST)\b|\{(PORT|POSTERN_WEB_URL|POSTERN_WEB_HOST)\})/g;
+
+/** Puts the values of a container's variables in the place of `$PORT`, `$POSTERN_WEB_URL` and `$POSTERN_WEB_HOST`. */
+export function withVariables(
+  command: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): readonly string[] {
+  const valueOf = (reference: string, bare?: string, braced?: string): string =>
+    variables[bare ?? braced ?? ""] ?? reference;
+  return command.map((word) => word.replaceAll(REFERENCE, valueOf));
 }

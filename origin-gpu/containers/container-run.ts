@@ -1,7 +1,7 @@
 /** Tells how a container's process is run, whether this agent starts it or an earlier one did. */
 import { isPythonKind } from "../config/python-kinds.ts";
 import type { ProcessKind } from "./container-command.ts";
-import { withPort } from "./container-command.ts";
+import { withVariables } from "./container-command.ts";
 import type { ContainerOptions } from "./container.ts";
 import { cardVariables, variablesOf } from "./environment.ts";
 import type { LaunchOptions } from "./launched-command.ts";
@@ -31,7 +31,7 @@ export function containerRun(
     withChannel: isPythonKind(kind),
     isLeavable: leavable !== undefined && records !== undefined,
     stopCommand: {
-      command: withPort(endpoint.stopCommand, port),
+      command: withVariables(endpoint.stopCommand, { ...environment, PORT: `${port}` }),
       limit: endpoint.exitGracePeriod,
     },
   };

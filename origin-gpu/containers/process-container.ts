@@ -186,7 +186,8 @@ export class ProcessContainer implements Container {
   }
 
   #launch(port: number, python: string): ProcessGroup {
-    const command = startWords(this.#kind, this.#options.endpoint, { port, python });
+    const { endpoint, environment: variables } = this.#options;
+    const command = startWords(this.#kind, endpoint, { port, python, variables });
     return this.#supervise(port, (run) => new ProcessGroup({ ...run, command }));
   }
 

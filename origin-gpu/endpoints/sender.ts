@@ -83,7 +83,7 @@ export class Sender {
       timeoutMs: settings.timeout * SECOND_MS,
       maxDurationMs: settings.maxDuration * SECOND_MS,
     };
-    this.#proxy(queued, container, { call, waited, limits });
+    this.#proxy(queued, container, { call, waited, limits, hostHeader: settings.hostHeader });
   }
 
   async #connect(queued: QueuedCall, container: ServingContainer): Promise<void> {
@@ -93,6 +93,7 @@ export class Sender {
       gateway,
       link,
       maxMessageBytes: settings.websocketMaxMessage,
+      hostHeader: settings.hostHeader,
       onHead: (rawHeaders) => container.connections.onOtherHead(rawHeaders),
     });
     if (relay !== undefined) relays.add(relay, container.id, settings.maxDuration * SECOND_MS);

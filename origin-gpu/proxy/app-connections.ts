@@ -7,6 +7,7 @@
 import { type Dispatcher, Pool } from "undici";
 import { KIB } from "../../base/units.ts";
 import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
+import { appHost } from "./app-host.ts";
 import { AppRequest, type ProxiedCall } from "./app-request.ts";
 import { isWithoutConnection } from "./app-errors.ts";
 import { appConnector } from "./app-socket.ts";
@@ -47,8 +48,10 @@ export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
   readonly #listener: AppListener;
+  readonly #origin: string;
 
   constructor({ origin, socketPath }: AppServer, listener: AppListener = {}) {
+    this.#origin = origin;
     this.#listener = listener;
     const options: Pool.Options = {
       headersTimeout: 0,
@@ -98,20 +101,21 @@ export class AppConnections {
   /** @param repeat sends a request that broke once more, or says that it must not be */
   #dispatch(
     pool: Pool,
-    { whole, ...proxied }: WholeCall,
+    { whole, hostHeader, ...proxied }: WholeCall,
     repeat: (request: AppRequest, error: NodeJS.ErrnoException) => boolean,
   ): void {
     const { call } = proxied;
     const { method, target, headers } = call.head;
     const isHeadEarly = whole === undefined && call.body.waitingBytes === 0;
+    const host = appHost(headers, hostHeader, this.#origin);
     const appRequest: AppRequest = new AppRequest(
-      { ...proxied, isHeadEarly, ...this.#listener },
+      { ...proxied, isHeadEarly, appHost: host, ...this.#listener },
       (error) => repeat(appRequest, error),
     );
     const request: Dispatcher.DispatchOptions = {
       method,
       path: latin1(target),
-      headers: headers.map(latin1),
+      headers: (host?.toApp(headers) ?? headers).map(latin1),
       body: whole === undefined ? call.body.readable() : whole,
     };
     // After this turn's events: of a connection that the app has closed by now, undici knows then.

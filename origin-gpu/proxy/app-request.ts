@@ -12,6 +12,7 @@ import { mayResend } from "../../routing/wire/resend.ts";
 import type { AppWork, Call } from "../calls/call.ts";
 import { describeAppError } from "./app-errors.ts";
 import { useIn } from "../core/load-report.ts";
+import type { AppHost } from "./app-host.ts";
 import { asksToDrain, LOAD_METRICS, reportedUse } from "./container-header.ts";
 import { sendHead } from "./early-head.ts";
 
@@ -35,10 +36,18 @@ export interface ProxiedCall {
   readonly limits: CallLimits;
   /** The head is sent at once: the body streams, and its first byte may be long in coming. */
   readonly isHeadEarly?: boolean;
+  /** The endpoint's `host_header`, where it is not the public host. */
+  readonly hostHeader?: string | undefined;
   /** The response says that its container wants no more calls. */
   readonly onDrainAsked?: () => void;
   /** The response says how busy its container is, from 0 to 1. */
   readonly onUse?: (use: number) => void;
+}
+
+/** A call on its way over a connection. */
+export interface SentCall extends Omit<ProxiedCall, "hostHeader"> {
+  /** Absent where the app sees the public host. */
+  readonly appHost?: AppHost | undefined;
 }
 
 /** The codes of a connection that the other side ended. */
@@ -63,6 +72,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   readonly #waited: Waited;
   readonly #repeat: (error: NodeJS.ErrnoException) => boolean;
   readonly #isHeadEarly: boolean;
+  readonly #appHost: AppHost | undefined;
   readonly #onDrainAsked: (() => void) | undefined;
   readonly #onUse: ((use: number) => void) | undefined;
   readonly #startedAt = performance.now();
@@ -77,13 +87,14 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   #timer: ReturnType<typeof setTimeout>;
 
   constructor(
-    { call, waited, limits, isHeadEarly = false, onDrainAsked, onUse }: ProxiedCall,
+    { call, waited, limits, isHeadEarly = false, appHost, onDrainAsked, onUse }: SentCall,
     repeat: (error: NodeJS.ErrnoException) => boolean,
   ) {
     this.#call = call;
     this.#waited = waited;
     this.#repeat = repeat;
     this.#isHeadEarly = isHeadEarly;
+    this.#appHost = appHost;
     this.#onDrainAsked = onDrainAsked;
     this.#onUse = onUse;
     this.#limits = limits;
@@ -204,7 +215,8 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     this.#timer = setTimeout(() => this.#judgeDuration(), this.#limits.maxDurationMs);
     const app = Math.round(performance.now() - this.#startedAt);
     const eager = isEventStream(headers);
-    this.#call.respond({ status, headers, timing: { ...this.#waited, app } }, eager);
+    const told = this.#appHost?.toClient(headers) ?? headers;
+    this.#call.respond({ status, headers: told, timing: { ...this.#waited, app } }, eager);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {

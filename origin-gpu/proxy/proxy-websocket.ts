@@ -8,6 +8,7 @@ import type { Call } from "../calls/call.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import { type Handshake, handshake, HandshakeError } from "../websocket/handshake.ts";
 import { type Relay, relay } from "../websocket/relay.ts";
+import { appHost } from "./app-host.ts";
 import type { AppServer } from "./app-connections.ts";
 
 /** The app must answer the handshake within this time. */
@@ -19,6 +20,8 @@ interface ClientSide {
   readonly link: number;
   /** Payload bytes of a message, each way. */
   readonly maxMessageBytes: number;
+  /** The endpoint's `host_header`, where it is not the public host. */
+  readonly hostHeader: string | undefined;
   /** Told the head of the app's answer: name, value, name, value. */
   readonly onHead?: (rawHeaders: readonly string[]) => void;
 }
@@ -27,7 +30,7 @@ interface ClientSide {
 export async function proxyWebSocket(
   call: Call,
   { origin, socketPath }: AppServer,
-  { gateway, link, maxMessageBytes, onHead }: ClientSide,
+  { gateway, link, maxMessageBytes, hostHeader, onHead }: ClientSide,
 ): Promise<Relay | undefined> {
   const leaving = new AbortController();
   call.start({
@@ -36,12 +39,13 @@ export async function proxyWebSocket(
     abort: (reason) => leaving.abort(new Error(reason)),
   });
   const { head } = call;
+  const host = appHost(head.headers, hostHeader, origin);
   let app: Handshake;
   try {
     app = await handshake({
       server: new URL(origin),
       target: head.target,
-      headers: head.headers,
+      headers: host?.toApp(head.headers) ?? head.headers,
       nonce: randomBytes(16),
       timeoutMs: HANDSHAKE_TIMEOUT_MS,
       signal: leaving.signal,
@@ -67,7 +71,7 @@ export async function proxyWebSocket(
   if (app.kind === "refused") {
     const { status, body } = app;
     leaving.signal.addEventListener("abort", () => body.destroy());
-    call.respond({ status, headers }, true);
+    call.respond({ status, headers: host?.toClient(headers) ?? headers }, true);
     try {
       for await (const chunk of body) call.append(chunk as Buffer);
       call.complete();

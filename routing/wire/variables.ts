@@ -4,6 +4,7 @@
 export const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
   "PORT",
   "POSTERN_WEB_URL",
+  "POSTERN_WEB_HOST",
   "POSTERN_URLS",
   "POSTERN_PUBLIC_URLS",
   "POSTERN_APP_TOKEN",

@@ -27,7 +27,7 @@ export const KIND_KEYS_TABLE = {
     }),
     {
       meaning:
-        "A command that starts a server. It is run as it stands, without a shell; `$PORT` in it is replaced by a free port of 127.0.0.1, which is in the variable `PORT` as well.",
+        "A command that starts a server. It is run as it stands, without a shell; `$PORT` in it is replaced by a free port of 127.0.0.1, which is in the variable `PORT` as well. `$POSTERN_WEB_URL` is replaced by the endpoint's URL, `$POSTERN_WEB_HOST` by the host name in that.",
       example: '["server", "--port", "$PORT"]',
     },
   ),

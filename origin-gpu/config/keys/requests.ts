@@ -69,6 +69,18 @@ export const REQUEST_KEYS = {
     meaning: "Requests that may wait for a container; the next one gets 429 `queue_full`.",
     example: "2000",
   }),
+  host_header: available(
+    text(
+      /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[1-9]\d{0,4})?$/,
+      'must be "public", "local" or a host name, such as "app.example.com"',
+    ),
+    {
+      default: '`"public"`',
+      meaning:
+        "The `Host` that the app sees: the public one, `localhost` with the app's port for `\"local\"`, or this name. An `Origin` that is the public one follows, and the app's redirects to that host lead back. [Which apps need it](apps.md#host).",
+      example: '"local"',
+    },
+  ),
   probe_paths: available(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
     default: "none",
     meaning:

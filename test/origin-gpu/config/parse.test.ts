@@ -123,6 +123,7 @@ describe("a right file", () => {
       affinity = ["gradio", "header:X-Session"]
       affinity_mode = "hard"
       health_path = "/health?deep=1"
+      host_header = "app.example.com"
       startup_timeout = 1800
       timeout = 0x2a
       request_timeout = 2.5
@@ -183,6 +184,7 @@ describe("a right file", () => {
       cors: { origins: ["https://a.example", "null"], headers: ["X-A"], credentials: true },
       affinity: { rules: ["gradio", "header:X-Session"], mode: "hard" },
       healthPath: "/health?deep=1",
+      hostHeader: "app.example.com",
       startupTimeout: 1800,
       timeout: 42,
       requestTimeout: 2.5,
@@ -563,6 +565,8 @@ describe("a value of the wrong type or out of range", () => {
     ["request_timeout = true", "must be a number of seconds from 0.001 to 86400, or false"],
     ["request_timeout = 0", "must be a number of seconds from 0.001 to 86400"],
     ['request_timeout = "false"', "must be a number of seconds from 0.001 to 86400, or false"],
+    ['host_header = "https://app.example.com"', 'must be "public", "local" or a host name'],
+    ['host_header = "a b"', 'must be "public", "local" or a host name'],
     ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],
     ["gpus = true", 'must be a number from 0 to 64, "any"'],
