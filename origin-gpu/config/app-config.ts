@@ -60,6 +60,13 @@ export interface RetryPolicy {
   readonly maxDelay: number;
 }
 
+/** Which requests a container is given together. */
+export interface BatchPolicy {
+  readonly maxBatchSize: number;
+  /** Milliseconds after a batch's first request. */
+  readonly waitMs: number;
+}
+
 export interface EndpointConfig {
   readonly function: string;
   /** Instead of the label that app and function make. */
@@ -85,6 +92,8 @@ export interface EndpointConfig {
   readonly secrets: readonly string[];
   /** Concurrent requests that one container gets at most. */
   readonly maxInputs: number;
+  /** At most `maxInputs` make one. */
+  readonly batch?: BatchPolicy;
   /** Requests a container that the autoscaler aims at; at most `maxInputs`. */
   readonly targetInputs: number;
   readonly minContainers: number;

@@ -4,6 +4,7 @@
  */
 import { OF_NO_PROCESS, SCALING_COMBINATIONS } from "../../routing/wire/scaling.ts";
 import { type EndpointTable, KIND_KEYS } from "./keys.ts";
+import { maxInputsOf } from "./max-inputs.ts";
 import { isNeverTold } from "./told-port.ts";
 
 /** The keys that stand there, those with a mistake of their own included. */
@@ -127,6 +128,11 @@ export const OF_KINDS: readonly Combination[] = [
     wrong: (_, { web_server: command }) => command === undefined,
     message: "belongs to web_server; the other kinds start nothing outside of their own process",
   },
+  {
+    key: "batch",
+    wrong: (_, { callable }) => callable === undefined,
+    message: "belongs to callable",
+  },
   ...(["method", "docs"] as const).map((key) => ({
     key,
     wrong: (_: EndpointTable, given: GivenKeys) => given.callable === undefined,
@@ -139,10 +145,17 @@ export const COMBINATIONS: readonly Combination[] = [
   ...SCALING_COMBINATIONS,
   {
     key: "target_inputs",
-    by: ["max_inputs"],
-    wrong: ({ target_inputs = 1, max_inputs = 1 }) => target_inputs > max_inputs,
-    message: ({ max_inputs: max }) =>
-      `must not be more than max_inputs, which is ${max ?? "1 where it is not set"}`,
+    by: ["max_inputs", "batch"],
+    wrong: (endpoint) => (endpoint.target_inputs ?? 1) > maxInputsOf(endpoint),
+    message: (endpoint) =>
+      `must not be more than max_inputs, which is ${endpoint.max_inputs ?? `${maxInputsOf(endpoint)} where it is not set`}`,
+  },
+  {
+    key: "max_inputs",
+    by: ["batch"],
+    wrong: ({ max_inputs: max, batch }) => (max ?? Infinity) < (batch?.max_batch_size ?? 0),
+    message: ({ batch }) =>
+      `must be at least the max_batch_size of batch, ${batch?.max_batch_size}: a container never has more requests to put into one`,
   },
   {
     key: "paths",
@@ -182,23 +195,23 @@ export const COMBINATIONS: readonly Combination[] = [
   },
   ...Object.entries(HELD_REQUESTS).map(([preset, held]) => ({
     key: "affinity" as const,
-    by: ["max_inputs"] as const,
-    wrong: ({ affinity = [], max_inputs = 1 }: EndpointTable) =>
-      [affinity].flat().includes(preset) && max_inputs === 1,
+    by: ["max_inputs", "batch"] as const,
+    wrong: (endpoint: EndpointTable) =>
+      [endpoint.affinity ?? []].flat().includes(preset) && maxInputsOf(endpoint) === 1,
     message: `needs max_inputs of more than 1, such as 100: ${held} while it sends others, which would wait for it for ever`,
   })),
   {
     key: "requirements",
-    by: ["max_inputs"],
-    wrong: ({ requirements = [], max_inputs = 1 }) =>
-      max_inputs === 1 && requirements.some((line) => /^\s*gradio(?![\w-])/i.test(line)),
+    by: ["max_inputs", "batch"],
+    wrong: ({ requirements = [], ...endpoint }) =>
+      maxInputsOf(endpoint) === 1 && requirements.some((line) => /^\s*gradio(?![\w-])/i.test(line)),
     message: `needs max_inputs of more than 1, such as 100: ${HELD_REQUESTS.gradio} while it sends others, which would wait for it for ever`,
   },
   {
     key: "web_server",
-    by: ["max_inputs", "directory"],
-    wrong: ({ web_server: command = [], directory = "", max_inputs = 1 }) =>
-      max_inputs === 1 && [directory, ...command].some(isComfyUi),
+    by: ["max_inputs", "batch", "directory"],
+    wrong: ({ web_server: command = [], directory = "", ...endpoint }) =>
+      maxInputsOf(endpoint) === 1 && [directory, ...command].some(isComfyUi),
     message:
       "is ComfyUI and needs max_inputs of more than 1, such as 100: its page keeps a WebSocket open while it sends others, which would wait for it for ever",
   },

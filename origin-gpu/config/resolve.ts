@@ -3,8 +3,9 @@ import { resolve } from "node:path";
 
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
 import { SCALING_DEFAULTS } from "../../routing/wire/scaling.ts";
-import type { EndpointConfig, EndpointKind } from "./app-config.ts";
+import type { BatchPolicy, EndpointConfig, EndpointKind } from "./app-config.ts";
 import type { EndpointTable } from "./keys.ts";
+import { maxInputsOf } from "./max-inputs.ts";
 import { optional } from "./optional.ts";
 import {
   resolveGpus,
@@ -90,8 +91,9 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     directory: resolve(appDirectory, table.directory ?? "."),
     env: table.env ?? {},
     secrets: table.secrets ?? [],
-    maxInputs: table.max_inputs ?? 1,
-    targetInputs: table.target_inputs ?? table.max_inputs ?? 1,
+    maxInputs: maxInputsOf(table),
+    targetInputs: table.target_inputs ?? maxInputsOf(table),
+    ...optional("batch", table.batch && resolveBatch(table.batch)),
     minContainers: table.min_containers ?? SCALING_DEFAULTS.min_containers,
     maxContainers: table.max_containers ?? SCALING_DEFAULTS.max_containers,
     bufferContainers: table.buffer_containers ?? SCALING_DEFAULTS.buffer_containers,
@@ -116,6 +118,13 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     stopCommand: table.stop_command ?? [],
     stopSignal: table.stop_signal ?? "SIGTERM",
   } as const;
+}
+
+function resolveBatch({
+  max_batch_size,
+  wait_ms,
+}: NonNullable<EndpointTable["batch"]>): BatchPolicy {
+  return { maxBatchSize: max_batch_size, waitMs: wait_ms };
 }
 
 function resolveKind(table: EndpointTable): EndpointKind {

@@ -1,7 +1,7 @@
 /** The words of the commands that an endpoint's container is started and stopped with. */
 import { fileURLToPath } from "node:url";
 
-import type { CallableKind } from "../config/app-config.ts";
+import type { BatchPolicy, CallableKind } from "../config/app-config.ts";
 import type { EndpointConfig, EndpointKind } from "../config/config.ts";
 import { CHANNEL_DESCRIPTOR } from "./launched-command.ts";
 
@@ -19,7 +19,7 @@ interface StartPlace {
 
 export function startWords(
   kind: ProcessKind,
-  { exitGracePeriod, stopSignal, maxInputs }: EndpointConfig,
+  { exitGracePeriod, stopSignal, maxInputs, batch }: EndpointConfig,
   { port, python, variables }: StartPlace,
 ): readonly string[] {
   if (kind.type === "web_server") {
@@ -27,14 +27,18 @@ export function startWords(
   }
   const server = [python, SERVE_PYTHON, "--kind", kind.type, "--port", `${port}`];
   const threads = ["--threads", `${maxInputs}`];
-  const web = kind.type === "callable" ? webWords(kind) : [];
+  const web = kind.type === "callable" ? webWords(kind, batch) : [];
   const end = ["--stop-signal", stopSignal, "--exit-grace-period", `${exitGracePeriod}`];
   const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
   return [...server, ...threads, ...web, ...end, ...channel, kind.target];
 }
 
-function webWords({ method, docs }: CallableKind): readonly string[] {
+function webWords(
+  { method, docs }: CallableKind,
+  batch: BatchPolicy | undefined,
+): readonly string[] {
   return [
+    ...(batch === undefined ? [] : ["--batch", `${batch.maxBatchSize}:${batch.waitMs}`]),
     ...(method === undefined ? [] : ["--method", method]),
     ...(docs === undefined ? [] : [docs ? "--docs" : "--no-docs"]),
   ];

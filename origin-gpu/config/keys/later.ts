@@ -1,6 +1,6 @@
 /** The keys that have their place and no effect yet. They are refused, so that nobody counts on them. */
 import * as z from "zod";
-import { either, httpUrl, integer, list, oneOf, table, tableOf, text } from "../values.ts";
+import { either, httpUrl, list, oneOf, table, tableOf, text } from "../values.ts";
 import { later, nonEmptyText } from "./key.ts";
 
 const rate = () =>
@@ -31,10 +31,6 @@ export const LATER_KEYS = {
         '{ jwt = { issuer = "https://example.com", audience = "chat", jwks_url = "https://example.com/jwks" } }',
     },
   ),
-  batch: later(table({ max_batch_size: integer(1, 10_000), wait_ms: integer(0, 60_000) }), {
-    meaning: "Requests that an app is given together.",
-    example: "{ max_batch_size = 16, wait_ms = 20 }",
-  }),
   parameters: later(
     tableOf(
       text(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be named with ASCII letters, digits and underscores"),

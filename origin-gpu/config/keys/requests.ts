@@ -32,7 +32,7 @@ const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
 export const REQUEST_KEYS = {
   max_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
-    default: "`1`",
+    default: "`1`; with `batch` its `max_batch_size`",
     meaning:
       "Requests and WebSockets that a container is given at the same time. Others wait. A page with a WebSocket needs more than 1, and most web apps bear 100.",
     example: "100",
@@ -185,6 +185,12 @@ export const REQUEST_KEYS = {
     meaning:
       'The fate of a session whose container is gone. `"soft"`: it goes on in another container, and the response says `Postern-Session: moved`. `"hard"`: its requests get 410 `session_lost`; with the preset `mcp` they get 404, and its clients begin anew.',
     example: '"hard"',
+  }),
+  batch: available(table({ max_batch_size: integer(1, 10_000), wait_ms: integer(0, 60_000) }), {
+    default: "none",
+    meaning:
+      "Requests that a container is given together: as many as came within `wait_ms` after the first one, at most `max_batch_size`. [Kinds](kinds.md#batches) has the rules.",
+    example: "{ max_batch_size = 16, wait_ms = 20 }",
   }),
   method: available(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
     default: '`"GET"`',

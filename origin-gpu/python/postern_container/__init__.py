@@ -11,6 +11,7 @@ FastAPI, from the user's environment and where they are needed.
     web.py        a function as a web endpoint, by FastAPI
     handlers.py   the function that a `callable` names, with its instance where it is a method
     lifecycle.py  what runs before the first call of an instance, and after its last one
+    batching.py   single calls collected for a function of lists
     calls.py      which calls the app works on, for the agent
     server.py     uvicorn behind the agent
     main.py       the command line

@@ -13,6 +13,8 @@ from .targets import import_path
 
 # On a function: the settings of its endpoint as a dictionary, such as {"method": "POST", "docs": True}.
 WEB = "__postern_web__"
+# On a function of lists: {"max_batch_size": 16, "wait_ms": 20}.
+BATCHED = "__postern_batched__"
 
 # The function to call, its instance where the container made one, and that instance's class.
 Handler = collections.namedtuple("Handler", ["function", "instance"])

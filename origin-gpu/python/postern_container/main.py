@@ -1,7 +1,8 @@
 """The command line of a Python container.
 
     serve.py --kind KIND --port PORT [--threads COUNT] [--method METHOD] [--docs | --no-docs]
-        [--stop-signal SIGNAL] [--exit-grace-period SECONDS] [--channel DESCRIPTOR] MODULE:ATTRIBUTE
+        [--batch SIZE:MILLISECONDS] [--stop-signal SIGNAL] [--exit-grace-period SECONDS] [--channel DESCRIPTOR]
+        MODULE:ATTRIBUTE
 
 The kind is asgi, wsgi or callable, and says what the attribute is: an app, a function or class that makes one when it
 is called without arguments, or for callable a function, a class or a method. The working directory is the app's
@@ -14,7 +15,7 @@ import functools
 import os
 import sys
 
-from . import asgi, handlers, lifecycle, server, web, wsgi
+from . import asgi, batching, handlers, lifecycle, server, web, wsgi
 from .refusals import refuse_user_error
 
 
@@ -52,6 +53,12 @@ async def serve_callable(arguments, serve_app):
 
 def web_app_of(arguments, function):
     said = handlers.marks_of(function, handlers.WEB)
+    collected = handlers.marks_of(function, handlers.BATCHED)
+    if arguments.batch is not None:
+        size, _, wait = arguments.batch.partition(":")
+        collected = {"max_batch_size": int(size), "wait_ms": int(wait)}
+    if collected:
+        function = batching.for_web(function, **collected)
     method = arguments.method or said.get("method", "GET")
     docs = said.get("docs", False) if arguments.docs is None else arguments.docs
     return web.wrap(function, method=method, docs=docs)
@@ -64,6 +71,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--method")
     parser.add_argument("--docs", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--batch", metavar="SIZE:MILLISECONDS")
     parser.add_argument("--stop-signal", default="SIGTERM")
     parser.add_argument("--exit-grace-period", type=float, default=30.0)
     parser.add_argument("--channel", type=int)

@@ -219,6 +219,18 @@ describe("a right file", () => {
     });
   });
 
+  test("gives a container room for a full batch", () => {
+    const batch = "batch = { max_batch_size = 16, wait_ms = 20 }";
+    const config = (more = "") =>
+      accepted(endpoint(`callable = "s:f"\n${batch}\n${more}`)).endpoints[0];
+    const policy = { maxBatchSize: 16, waitMs: 20 };
+    expect(config()).toMatchObject({ batch: policy, maxInputs: 16, targetInputs: 16 });
+    expect(config("max_inputs = 32")).toMatchObject({ maxInputs: 32, targetInputs: 32 });
+    expect(problemsOfKey(`${batch}\nmax_inputs = 15`, 'callable = "s:f"')).toEqual([
+      expect.stringContaining("must be at least the max_batch_size of batch, 16"),
+    ]);
+  });
+
   test("takes target_inputs from max_inputs where it is not set", () => {
     const config = accepted(endpoint('asgi = "s:a"\nmax_inputs = 8'));
     expect(config.endpoints[0]?.targetInputs).toBe(8);
@@ -759,7 +771,6 @@ describe("what has no effect yet", () => {
     module: '"app.ts"',
     custom_domains: '["api.example.com", "*.example.net"]',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
-    batch: "{ max_batch_size = 16, wait_ms = 20 }",
     parameters: '{ root = { type = "str", default = "." } }',
     rate_limit: '"50/5"',
   };

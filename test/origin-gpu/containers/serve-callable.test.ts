@@ -1,6 +1,8 @@
 /** Functions and classes under real uvicorn and FastAPI. Skipped where the tests' Python has not been made. */
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
+import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
@@ -10,6 +12,8 @@ import { existingVenv } from "../../support/venv.ts";
 import { HERE, endpointConfig, listening, plainPython } from "./endpoint.ts";
 
 const DIRECTORY = `${HERE}callable`;
+/** Random histories of batches, in virtual time. */
+const HISTORIES = 300 * Number(process.env["POSTERN_TEST_RUNS"] ?? 1);
 const PATIENCE = { timeout: 15_000 };
 
 function start(
@@ -154,6 +158,71 @@ describe.skipIf(existingVenv() === undefined)("a class", () => {
     const hidden = await served("Marked", { method: "PUT", docs: false });
     expect((await fetch(`${hidden}/?text=a`, { method: "PUT" })).status).toBe(200);
     expect((await fetch(`${hidden}/openapi.json`)).status).toBe(404);
+  });
+});
+
+describe.skipIf(existingVenv() === undefined)("a function of lists", () => {
+  test("answers the calls of a batch together, each with its own", async () => {
+    const batch = { maxBatchSize: 3, waitMs: 10_000 };
+    const origin = await served("halves", {}, { batch, maxInputs: 3 });
+    const ask = async (query: string) => {
+      const response = await fetch(`${origin}/?${query}`);
+      return [response.status, await response.json()];
+    };
+    const together = async (...queries: string[]) => await Promise.all(queries.map(ask));
+    expect(await together("xs=4&names=a", "xs=6", "xs=0")).toEqual([
+      [200, { half: 2, name: "a", of: [0, 4, 6] }],
+      [200, { half: 3, name: "nobody", of: [0, 4, 6] }],
+      [404, { detail: "no zero" }],
+    ]);
+    expect(await together("xs=13", "xs=1", "xs=2")).toEqual(
+      [1, 2, 3].map(() => [502, { detail: "halves got 3 calls and returned 2 results" }]),
+    );
+    expect(await together("xs=14", "xs=1", "xs=2")).toEqual(
+      [1, 2, 3].map(() => [503, { detail: "not now" }]),
+    );
+    // It never waits.
+    expect(await ask("xs=four")).toMatchObject([422, {}]);
+  });
+
+  test("may be a method that is marked, with models", async () => {
+    const origin = await served("Batched");
+    const ask = async (name: string) =>
+      await fetch(origin, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ name }),
+      });
+    const answers = await Promise.all(["a", "b"].map(ask));
+    expect(await Promise.all(answers.map(async (answer) => await answer.json()))).toEqual([
+      "a",
+      "b",
+    ]);
+  });
+
+  test("a call whose client left is in no batch", async () => {
+    const batch = { maxBatchSize: 3, waitMs: 10_000 };
+    const origin = await served("halves", {}, { batch, maxInputs: 3 });
+    const leaving = request(`${origin}/?xs=99`, { agent: false }).end();
+    leaving.on("error", () => undefined);
+    await once(leaving, "socket");
+    // It is in the queue when a later connection has been answered.
+    await once(leaving, "finish").then(async () => await fetch(`${origin}/?xs=none`));
+    leaving.destroy();
+    await fetch(`${origin}/?xs=none`);
+    const answers = await Promise.all(
+      [2, 4, 6].map(async (x) => await (await fetch(`${origin}/?xs=${x}`)).json()),
+    );
+    expect(answers.map((answer) => (answer as { of: unknown }).of)).toEqual(
+      [1, 2, 3].map(() => [2, 4, 6]),
+    );
+  });
+
+  test("gives each call of any history its own answer", async () => {
+    const python = existingVenv() ?? "python3";
+    const first = Math.floor(Math.random() * 1e9);
+    const words = [`${DIRECTORY}/batch_histories.py`, `${first}`, `${HISTORIES}`];
+    expect((await promisify(execFile)(python, words)).stdout).toBe("");
   });
 });
 

@@ -165,3 +165,23 @@ class Instance:
 
 
 instance = Instance()
+
+
+def halves(xs: list[int], names: list[str] = "nobody") -> list[dict]:
+    """Tells each call of its batch; says no to some."""
+    if 13 in xs:
+        return xs[1:]
+    if 14 in xs:
+        raise HTTPException(503, "not now")
+    return [
+        HTTPException(404, "no zero") if x == 0 else {"half": x / 2, "name": name, "of": sorted(xs)}
+        for x, name in zip(xs, names)
+    ]
+
+
+class Batched:
+    async def items(self, items: list[Item]):
+        return [item.name for item in items]
+
+    items.__postern_batched__ = {"max_batch_size": 2, "wait_ms": 10_000}
+    items.__postern_web__ = {"method": "POST"}
