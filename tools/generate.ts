@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { appsPage } from "./generate/apps-page.ts";
 import { callsPage } from "./generate/calls-page.ts";
 import { configurationPage } from "./generate/configuration-page.ts";
 import { configurationSchema } from "./generate/configuration-schema.ts";
@@ -15,6 +16,7 @@ type GeneratedFile = readonly [path: string, render: (present: string) => string
 const FILES: readonly GeneratedFile[] = [
   ["docs/errors.md", errorsPage],
   ["docs/calls.md", callsPage],
+  ["docs/apps.md", appsPage],
   ["docs/configuration.md", configurationPage],
   ["docs/postern.schema.json", configurationSchema],
 ];

@@ -1,12 +1,15 @@
-/** `postern config`: what the commands of this person go by. */
+/** `postern config`: what the commands of this person go by, and what an app's file comes to. */
 
 import { isObjectName } from "../../routing/names.ts";
+import { explainApp } from "../../origin-gpu/config/config.ts";
 import { findAccess, STATE_OPTION } from "../access.ts";
+import { readApp } from "../app-config.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { namedEnvironment } from "../environment.ts";
 import { CommandFailure, UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { Profiles } from "../profiles.ts";
+import { tableOf } from "../table.ts";
 
 const SHOW_OPTIONS = {
   "no-redact": { type: "boolean", summary: "show the token's secret" },
@@ -62,10 +65,42 @@ const SET_ENVIRONMENT: Command = {
   },
 };
 
+const EXPLAIN: Command = {
+  description: {
+    name: "config explain",
+    summary: "Prints every setting of an app as it holds, and where it comes from.",
+    positionals: ["[postern.toml | app.py]"],
+    options: {},
+    noEnvironment: "the file is explained as it stands",
+    notes: ["Settings of postern app scale are not in the file; postern app list shows them."],
+  },
+  async run({ values, positionals: [file = "postern.toml"] }) {
+    const { document } = await readApp(file, {});
+    const { app, endpoints } = explainApp(document);
+    if (values.json === true) {
+      printJson({ app, endpoints });
+      return 0;
+    }
+    const parts = [
+      { title: "the app", settings: app },
+      ...endpoints.map(({ function: name, settings }) => ({ title: `endpoint ${name}`, settings })),
+    ];
+    for (const [index, { title, settings }] of parts.entries()) {
+      if (index > 0) printResult("");
+      printResult(`# ${title}`);
+      const rows = Object.entries(settings).map(([key, { value, from, note }]) => {
+        return [key, value === null ? (note ?? "none") : JSON.stringify(value), from];
+      });
+      for (const line of tableOf(["KEY", "VALUE", "FROM"], rows)) printResult(line);
+    }
+    return 0;
+  },
+};
+
 export const CONFIG: CommandGroup = {
   name: "config",
-  summary: "Shows the settings of commands, and sets their environment.",
-  commands: { show: SHOW, "set-environment": SET_ENVIRONMENT },
+  summary: "Shows the settings of commands and of apps, and sets the environment of commands.",
+  commands: { show: SHOW, explain: EXPLAIN, "set-environment": SET_ENVIRONMENT },
 };
 
 /** Gateway and token in use; nulls where there is none yet, which is no failure of showing. */

@@ -67,7 +67,7 @@ const PROCESS_KEYS = [
 ] as const satisfies readonly (keyof EndpointTable)[];
 
 /** Settings of containers, or of the queue before them: those of one pool are said once. */
-const POOL_KEYS = [
+export const POOL_KEYS = [
   ...PROCESS_KEYS,
   "port",
   "method",
@@ -81,6 +81,7 @@ const POOL_KEYS = [
   "startup_timeout",
   "health_path",
   "host_header",
+  "app_kind",
   "batch",
   "parameters",
   "affinity",

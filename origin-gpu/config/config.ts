@@ -11,6 +11,7 @@ import { type ConfigResult, parseConfig } from "./parse.ts";
 import type { ConfigProblem } from "./problems.ts";
 
 export type { AppConfig, EndpointConfig, EndpointKind } from "./app-config.ts";
+export { explainApp } from "./explain.ts";
 export { edgeSettings } from "./edge-settings.ts";
 export { type ConfigResult, parseConfig, parseConfigDocument } from "./parse.ts";
 export { type ConfigProblem, formatProblems } from "./problems.ts";

@@ -8,6 +8,7 @@ import { TomlError, parse as parseToml } from "smol-toml";
 import type * as z from "zod";
 
 import { nearest } from "../../base/edit-distance.ts";
+import { ownerOf, presetOf, withPreset } from "./apply-preset.ts";
 import type { AppConfig } from "./app-config.ts";
 import { COMBINATIONS, OF_KINDS, kindsOf } from "./combinations.ts";
 import { type LabelOf, disagreements } from "./disagreements.ts";
@@ -99,9 +100,10 @@ class ConfigReader {
     const { endpoint: endpoints, ...rest } = this.#document;
     const app: AppTable = this.#table(rest, APP_KEYS, [], Object.keys(ENDPOINT_KEYS));
     if (rest["app"] === undefined) this.#report([], 'app is missing: app = "my_app"');
-    const tables = this.#endpointTables(endpoints).map((table, index) =>
+    const given = this.#endpointTables(endpoints).map((table, index) =>
       this.#endpoint(table, index),
     );
+    const tables = given.map((table) => withPreset(table, ownerOf(table, given)));
     for (const { index, key, message } of disagreements(tables, app.app, this.#source.labelOf)) {
       this.#report(["endpoint", index, key], message, tables[index]?.[key]);
     }
@@ -137,7 +139,8 @@ class ConfigReader {
 
   #endpoint(table: Table, index: number): EndpointTable {
     const path = ["endpoint", index];
-    const endpoint: EndpointTable = this.#table(table, ENDPOINT_KEYS, path, Object.keys(APP_KEYS));
+    const own: EndpointTable = this.#table(table, ENDPOINT_KEYS, path, Object.keys(APP_KEYS));
+    const endpoint = { ...own, ...this.#presetFor(own, table) };
     if (table["function"] === undefined) {
       this.#report(path, 'function is missing: function = "my_function"');
     }
@@ -152,10 +155,19 @@ class ConfigReader {
       const isJudged = by.every((other) => endpoint[other] !== undefined || !(other in table));
       if (endpoint[key] !== undefined && isJudged && wrong(endpoint, table)) {
         const text = typeof message === "string" ? message : message(endpoint);
-        this.#report([...path, key], text, endpoint[key]);
+        if (key in table) this.#report([...path, key], text, endpoint[key]);
+        else this.#report([...path, "app_kind"], `sets ${key}, which ${text}`, own.app_kind);
       }
     }
-    return endpoint;
+    return own;
+  }
+
+  /** The keys of its preset; none for a second name, whose containers are another endpoint's. */
+  #presetFor(own: EndpointTable, table: Table): EndpointTable {
+    if (own.containers_of !== undefined) return {};
+    // A key with a mistake of its own is the file's as well.
+    const preset = Object.entries(presetOf(own, own)).filter(([key]) => !(key in table));
+    return Object.fromEntries(preset) as EndpointTable;
   }
 
   /** Returns the keys that have the right type; reports the others. */

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../routing/wire/limits.ts";
 import { SCALING_DEFAULTS } from "../../routing/wire/scaling.ts";
+import { ownerOf } from "./apply-preset.ts";
 import type { BatchPolicy, EndpointConfig, EndpointKind } from "./app-config.ts";
 import type { EndpointTable } from "./keys.ts";
 import { maxInputsOf } from "./max-inputs.ts";
@@ -30,13 +31,6 @@ export function resolveEndpoints(
   directory: string,
 ): EndpointConfig[] {
   return tables.map((table) => resolveEndpoint(table, ownerOf(table, tables), directory));
-}
-
-/** The endpoint whose containers serve this one: itself, or what `containers_of` names. */
-function ownerOf(table: EndpointTable, tables: readonly EndpointTable[]): EndpointTable {
-  const { containers_of: owner } = table;
-  if (owner === undefined) return table;
-  return tables.find((other) => other.function === owner) ?? table;
 }
 
 /** @param owner says what belongs to the containers */

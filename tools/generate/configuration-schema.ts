@@ -5,7 +5,8 @@
 import * as z from "zod";
 import type { Key } from "../../origin-gpu/config/keys/key.ts";
 import { APP_KEYS, AVAILABLE_KINDS, ENDPOINT_KEYS } from "../../origin-gpu/config/keys.ts";
-import { defaultValueOf, jsonOr, valueWords } from "./key-values.ts";
+import { defaultValueOf, jsonOr } from "../../origin-gpu/config/keys/default-value.ts";
+import { valueWords } from "./key-values.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 

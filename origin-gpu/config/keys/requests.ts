@@ -17,6 +17,7 @@ import {
   tableOf,
   text,
 } from "../values.ts";
+import { APP_KINDS } from "../presets.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
 const AFFINITY =
@@ -31,6 +32,12 @@ const REQUEST_TIMEOUT = `a number of seconds from 0.001 to ${DAY_S}, or false`;
 const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
 export const REQUEST_KEYS = {
+  app_kind: available(oneOf(APP_KINDS), {
+    default: "none",
+    meaning:
+      "The kind of the app, which sets `health_path`, `host_header`, `affinity`, `max_inputs` and `paths` as that kind needs them ([apps.md](apps.md#presets)). A key of the endpoint wins. `postern config explain` shows all settings as they hold.",
+    example: '"ollama"',
+  }),
   max_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
     default: "`1`; with `batch` its `max_batch_size`",
     meaning:

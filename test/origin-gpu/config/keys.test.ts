@@ -3,7 +3,8 @@ import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { APP_KEYS, ENDPOINT_KEYS, type KeyTable } from "../../../origin-gpu/config/keys.ts";
-import { defaultValueOf, valueWords } from "../../../tools/generate/key-values.ts";
+import { defaultValueOf } from "../../../origin-gpu/config/keys/default-value.ts";
+import { valueWords } from "../../../tools/generate/key-values.ts";
 
 const KEYS: KeyTable = { ...APP_KEYS, ...ENDPOINT_KEYS };
 
