@@ -10,6 +10,8 @@ export type PythonKind =
   | { readonly type: "asgi"; readonly target: string }
   /** A Python WSGI app, or a function without arguments that returns one. */
   | { readonly type: "wsgi"; readonly target: string }
+  /** A function or class of a file that uses the package `postern`; of a web server its own port. */
+  | { readonly type: "python_function"; readonly target: string; readonly port?: number }
   | CallableKind;
 
 /** A Python function, a method or a class, with FastAPI around it. */
@@ -80,6 +82,8 @@ export interface EndpointConfig {
   readonly requiresProxyAuth: boolean;
   /** The paths that callers may ask for; absent: all of them. */
   readonly paths?: NonNullable<EndpointSettings["paths"]>;
+  /** Callers need the app's own token, or a call token; then `requiresProxyAuth` is true as well. */
+  readonly requiresAppToken: boolean;
   readonly kind: EndpointKind;
   /** Interpreter: a name for PATH, or a path, relative to `directory`. */
   readonly python: string;

@@ -4,10 +4,11 @@ import type { EndpointConfig } from "./app-config.ts";
 import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
-  const { requiresProxyAuth, timeout, resultTtl, requestTimeout, cors, affinity, fallback, paths } =
-    endpoint;
+  const { requiresProxyAuth, requiresAppToken, timeout, resultTtl } = endpoint;
+  const { requestTimeout, cors, affinity, fallback, paths } = endpoint;
   return {
     requiresProxyAuth,
+    ...(requiresAppToken ? { requiresAppToken } : {}),
     timeout,
     resultTtl,
     ...optional("requestTimeout", requestTimeout),

@@ -43,7 +43,9 @@ function resolveEndpoint(
     function: table.function ?? "",
     ...optional("label", table.label),
     ...optional("containersOf", table.containers_of),
-    requiresProxyAuth: table.requires_proxy_auth ?? false,
+    // An older gateway knows the first one alone: there it is locked, too.
+    requiresProxyAuth: table.requires_app_token === true || table.requires_proxy_auth === true,
+    requiresAppToken: table.requires_app_token ?? false,
     ...optional("paths", table.paths && resolvePaths(table.paths)),
     onDisconnect: table.on_disconnect ?? "cancel",
     resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
@@ -128,6 +130,9 @@ function resolveKind(table: EndpointTable): EndpointKind {
   if (callable !== undefined) {
     const shown = { ...optional("method", table.method), ...optional("docs", table.docs) };
     return { type: "callable", target: callable, ...shown };
+  }
+  if (table.python_function !== undefined) {
+    return { type: "python_function", target: table.python_function, ...optional("port", port) };
   }
   if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
   if (upstream !== undefined) return { type: "upstream", url: new URL(upstream).origin };

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 
 import type { BatchPolicy, CallableKind } from "../config/app-config.ts";
 import type { EndpointConfig, EndpointKind } from "../config/config.ts";
+import { tellsOfCalls } from "../config/python-kinds.ts";
 import { CHANNEL_DESCRIPTOR } from "./launched-command.ts";
 
 export type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
@@ -29,7 +30,7 @@ export function startWords(
   const threads = ["--threads", `${maxInputs}`];
   const web = kind.type === "callable" ? webWords(kind, batch) : [];
   const end = ["--stop-signal", stopSignal, "--exit-grace-period", `${exitGracePeriod}`];
-  const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
+  const channel = tellsOfCalls(kind) ? ["--channel", `${CHANNEL_DESCRIPTOR}`] : [];
   return [...server, ...threads, ...web, ...end, ...channel, kind.target];
 }
 

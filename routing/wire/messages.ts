@@ -47,6 +47,8 @@ export const AFFINITY_TABLE = z.object({
 export const ENDPOINT_SETTINGS = z.object({
   /** Callers need a proxy auth token of the workspace. */
   requiresProxyAuth: z.boolean().exactOptional(),
+  /** Callers need the app's own token, or a call token of it: the endpoint runs code that its callers send. */
+  requiresAppToken: z.boolean().exactOptional(),
   /** Seconds until the app's response headers. */
   timeout: z.number().positive().max(DAY_S),
   /** Seconds that a stored response can be read. */

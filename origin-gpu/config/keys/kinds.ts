@@ -40,6 +40,11 @@ export const KIND_KEYS_TABLE = {
       "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `paths`, `timeout`, `request_timeout`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
     example: '"other"',
   }),
+  python_function: available(target(), {
+    meaning:
+      "A function or class of a Python file that uses the package `postern`, as its decorators say ([python.md](python.md)). `postern serve app.py` and `postern deploy app.py` write it.",
+    example: '"app:hello"',
+  }),
   module: later(nonEmptyText('must be a file, such as "app.ts"'), {
     meaning: "An app in TypeScript.",
     example: '"app.ts"',

@@ -46,6 +46,7 @@ describe("a right file", () => {
           function: "f",
           kind: { type: "asgi", target: "server:app" },
           requiresProxyAuth: false,
+          requiresAppToken: false,
           python: "python3",
           directory: "/srv/app",
           env: {},
@@ -142,6 +143,7 @@ describe("a right file", () => {
       label: "speechify",
       requiresProxyAuth: true,
       paths: { allow: ["/v1/*", "/health"], deny: ["/v1/admin"] },
+      requiresAppToken: false,
       python: "python3",
       directory: "/srv/app/sub/dir",
       env: { MODEL: "small", EMPTY: "" },
@@ -342,7 +344,7 @@ env = { PORT = "1" }
 
   test("an endpoint has exactly one kind", () => {
     expect(problemsOf(endpoint(""))).toEqual([
-      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, upstream, containers_of; it has none",
+      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, upstream, containers_of, python_function; it has none",
     ]);
     expect(problemsOf(endpoint('asgi = "s:a"\nweb_server = ["x"]'))).toEqual([
       expect.stringMatching(/^2: .*; it has asgi and web_server$/),
@@ -420,6 +422,7 @@ describe("an endpoint on another one's containers", () => {
       label: undefined,
       containersOf: "f",
       requiresProxyAuth: true,
+      requiresAppToken: false,
       timeout: 7,
     });
     expect(shared?.startupTimeout).toBe(20);
