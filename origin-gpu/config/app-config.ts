@@ -129,6 +129,8 @@ export interface EndpointConfig {
   readonly requestTimeout?: NonNullable<EndpointSettings["requestTimeout"]>;
   /** How requests of a session find their container; absent: they have none. */
   readonly affinity?: NonNullable<EndpointSettings["affinity"]>;
+  /** Requests a second, and seconds of burst: `50/5`. */
+  readonly rateLimit?: string;
   /** Answers where no box takes a request. */
   readonly fallback?: NonNullable<EndpointSettings["fallback"]>;
   /** Which pages of other origins may call; `true`: every one. */

@@ -5,7 +5,7 @@ import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
   const { requiresProxyAuth, requiresAppToken, timeout, resultTtl } = endpoint;
-  const { requestTimeout, cors, affinity, fallback, paths } = endpoint;
+  const { requestTimeout, cors, affinity, fallback, paths, rateLimit } = endpoint;
   return {
     requiresProxyAuth,
     ...(requiresAppToken ? { requiresAppToken } : {}),
@@ -16,5 +16,6 @@ export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
     ...optional("affinity", affinity),
     ...optional("fallback", fallback),
     ...optional("paths", paths),
+    ...optional("rateLimit", rateLimit),
   };
 }

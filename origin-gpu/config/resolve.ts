@@ -51,6 +51,7 @@ function resolveEndpoint(
     resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
     retries: resolveRetries(table.retries ?? 0),
     cors: resolveCors(table.cors ?? owner.callable !== undefined),
+    ...optional("rateLimit", table.rate_limit),
     ...optional("fallback", table.fallback && resolveFallback(table.fallback)),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     ...optional("requestTimeout", table.request_timeout),

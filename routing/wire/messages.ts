@@ -63,6 +63,8 @@ export const ENDPOINT_SETTINGS = z.object({
   /** Absent: requests have no sessions. */
   affinity: AFFINITY_TABLE.exactOptional(),
   fallback: FALLBACK.exactOptional(),
+  /** Of this endpoint alone, as `rate.ts` reads it. */
+  rateLimit: z.string().max(16).exactOptional(),
   /** Absent: every path reaches the app. The agent enforces it too, so that an older gateway opens nothing. */
   paths: PATH_RULES.exactOptional(),
 });

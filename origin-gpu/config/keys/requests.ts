@@ -3,6 +3,7 @@ import * as z from "zod";
 import { AFFINITY_WORD, MAX_AFFINITY_WORDS } from "../../../routing/affinity/rules.ts";
 import { isFallbackUrl } from "../../../routing/wire/fallback.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../../routing/wire/limits.ts";
+import { isRate } from "../../../routing/wire/rate.ts";
 import {
   boolean,
   either,
@@ -28,6 +29,8 @@ const FALLBACK_URL =
   'must be an https URL with a public name and without a query, such as "https://api.example.com"';
 
 const REQUEST_TIMEOUT = `a number of seconds from 0.001 to ${DAY_S}, or false`;
+
+const RATE = 'must be "N/S", requests a second and seconds of burst, such as "50/5"';
 
 const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
@@ -88,6 +91,12 @@ export const REQUEST_KEYS = {
       example: '"local"',
     },
   ),
+  rate_limit: available(z.string({ error: RATE }).refine(isRate, { error: RATE }), {
+    default: "none",
+    meaning:
+      "Requests a second that this endpoint takes, and the seconds whose requests may come at once. More get 429 `rate_limited`, before authorization. The gateway's `--rate-limit` holds besides ([limits](limits.md#rate-limits)).",
+    example: '"50/5"',
+  }),
   probe_paths: available(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
     default: "none",
     meaning:

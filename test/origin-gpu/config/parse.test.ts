@@ -775,7 +775,6 @@ describe("what has no effect yet", () => {
     custom_domains: '["api.example.com", "*.example.net"]',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     parameters: '{ root = { type = "str", default = "." } }',
-    rate_limit: '"50/5"',
   };
   const unsupported = Object.entries(ENDPOINT_KEYS)
     .filter(([, key]) => key.status !== "available")
