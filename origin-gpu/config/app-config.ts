@@ -127,6 +127,8 @@ export interface EndpointConfig {
   readonly resultTtl: number;
   /** Seconds until a client is sent to a result URL; `false`: it never is. Absent: as the gateway says. */
   readonly requestTimeout?: NonNullable<EndpointSettings["requestTimeout"]>;
+  /** Errors of Postern's own are in the form of this API as well. */
+  readonly api?: NonNullable<EndpointSettings["api"]>;
   /** How requests of a session find their container; absent: they have none. */
   readonly affinity?: NonNullable<EndpointSettings["affinity"]>;
   /** Requests a second, and seconds of burst: `50/5`. */

@@ -55,6 +55,7 @@ function resolveEndpoint(
     ...optional("fallback", table.fallback && resolveFallback(table.fallback)),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     ...optional("requestTimeout", table.request_timeout),
+    ...optional("api", table.api),
     maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
     websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,
     ...resolvePool(owner, appDirectory),

@@ -62,6 +62,7 @@ export async function serve(
     return refuseUnserved(context, host.name, snapshot);
   }
   context.cors = snapshot.settings.cors ?? false;
+  context.api = snapshot.settings.api;
   context.routeMs = Date.now() - context.startedAt;
 
   // 3. A CORS preflight carries no credentials, and counts for no limit.

@@ -12,7 +12,7 @@ import type { TraceContext } from "../../../routing/trace-context.ts";
 import { soleKeySubprotocol } from "../../../routing/wire/client-keys.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
-import type { Failure } from "../../../routing/wire/messages.ts";
+import type { EndpointSettings, Failure } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
 import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
@@ -24,6 +24,8 @@ export class RequestContext {
   readonly startedAt = Date.now();
   /** The endpoint's setting; undefined until the endpoint is known. */
   cors: CorsSetting | undefined;
+  /** The endpoint's `api`, likewise. */
+  api: EndpointSettings["api"];
   /** Milliseconds until the endpoint was known. */
   routeMs = 0;
   /** Milliseconds that authorization took. */
@@ -145,7 +147,7 @@ export class RequestContext {
   ): Response {
     this.code = code;
     const accept = this.request.headers.get("accept");
-    const { status, headers, body } = problem(code, detail, { accept, ...options });
+    const { status, headers, body } = problem(code, detail, { accept, api: this.api, ...options });
     return this.respond(status, [...Object.entries(headers).flat(), ...lines], body);
   }
 

@@ -38,7 +38,7 @@ export const REQUEST_KEYS = {
   app_kind: available(oneOf(APP_KINDS), {
     default: "none",
     meaning:
-      "The kind of the app, which sets `health_path`, `host_header`, `affinity`, `max_inputs` and `paths` as that kind needs them ([apps.md](apps.md#presets)). A key of the endpoint wins. `postern config explain` shows all settings as they hold.",
+      "The kind of the app, which sets `health_path`, `host_header`, `affinity`, `max_inputs`, `api` and `paths` as that kind needs them ([apps.md](apps.md#presets)). A key of the endpoint wins. `postern config explain` shows all settings as they hold.",
     example: '"ollama"',
   }),
   max_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
@@ -62,6 +62,12 @@ export const REQUEST_KEYS = {
       example: "false",
     },
   ),
+  api: available(oneOf(["openai"]), {
+    default: "none",
+    meaning:
+      "The API of the app. With `\"openai\"` the JSON of Postern's own errors has the `error` member too that OpenAI's SDKs show ([errors.md](errors.md#openai)).",
+    example: '"openai"',
+  }),
   max_duration: available(seconds(1, 7 * DAY_S), {
     default: "`86400`",
     meaning:

@@ -128,6 +128,7 @@ describe("a right file", () => {
       startup_timeout = 1800
       timeout = 0x2a
       request_timeout = 2.5
+      api = "openai"
       max_duration = 3600
       websocket_max_message = 1024
       exit_grace_period = 0.5
@@ -190,6 +191,7 @@ describe("a right file", () => {
       startupTimeout: 1800,
       timeout: 42,
       requestTimeout: 2.5,
+      api: "openai",
       maxDuration: 3600,
       websocketMaxMessage: 1024,
       exitGracePeriod: 0.5,
@@ -582,6 +584,7 @@ describe("a value of the wrong type or out of range", () => {
     ['request_timeout = "false"', "must be a number of seconds from 0.001 to 86400, or false"],
     ['host_header = "https://app.example.com"', 'must be "public", "local" or a host name'],
     ['host_header = "a b"', 'must be "public", "local" or a host name'],
+    ['api = "anthropic"', 'must be one of "openai"'],
     ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],
     ["gpus = true", 'must be a number from 0 to 64, "any"'],
