@@ -13,11 +13,12 @@ import { type Result, err, ok } from "../base/result.ts";
 
 const run = promisify(execFile);
 
-/** Files of Postern that an app's process reads: the launcher, and what serves Python apps. */
+/** Files of Postern that an app's process reads: the launcher, and what serves apps in Python and TypeScript. */
 const OWN_FILES = [
   "containers/launch.sh",
   "python/serve.py",
   "python/postern_container/main.py",
+  "module/serve.ts",
 ].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 /** To pass, but not to list: the folder of each user is in it. */

@@ -6,7 +6,6 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { isObjectName } from "../../routing/names.ts";
-import { isRate } from "../../routing/wire/rate.ts";
 import { parseTrustedProxies } from "../../routing/trusted-proxies.ts";
 import type { Options } from "../arguments.ts";
 import { UsageError } from "../failure.ts";
@@ -53,7 +52,7 @@ export const GATEWAY_OPTIONS = {
   "rate-limit": {
     type: "string",
     value: "N/S",
-    summary: "requests a second of a workspace, and seconds of burst; 0: no limit (200/5)",
+    summary: "rate limit; only 0, none, is available yet (0)",
   },
   "max-body": { type: "string", value: "BYTES", summary: "largest request body (4 GiB)" },
   "trusted-proxies": {
@@ -101,11 +100,9 @@ const VARIABLES: readonly {
   {
     flag: "rate-limit",
     variable: "POSTERN_RATE_LIMIT",
-    fallback: "200/5",
+    fallback: "0",
     expected: (value) =>
-      value === "0" || isRate(value)
-        ? undefined
-        : "0, or requests a second and seconds of burst, e.g. 200/5",
+      value === "0" ? undefined : "available yet: 0, no limit, is all there is",
   },
   {
     flag: "max-body",

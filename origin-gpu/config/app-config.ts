@@ -10,8 +10,6 @@ export type PythonKind =
   | { readonly type: "asgi"; readonly target: string }
   /** A Python WSGI app, or a function without arguments that returns one. */
   | { readonly type: "wsgi"; readonly target: string }
-  /** A function or class of a file that uses the package `postern`; of a web server its own port. */
-  | { readonly type: "python_function"; readonly target: string; readonly port?: number }
   | CallableKind;
 
 /** A Python function, a method or a class, with FastAPI around it. */
@@ -29,6 +27,8 @@ export type EndpointKind =
   | PythonKind
   /** Any command that listens: on `port`, or on the one it is told by `$PORT` and the variable PORT. */
   | { readonly type: "web_server"; readonly command: readonly string[]; readonly port?: number }
+  /** A file with an ASGI app in TypeScript or JavaScript, relative to `directory`. */
+  | { readonly type: "module"; readonly file: string }
   /** A server that somebody else runs: scheme, host and port, no path. */
   | { readonly type: "upstream"; readonly url: string };
 
@@ -82,8 +82,6 @@ export interface EndpointConfig {
   readonly requiresProxyAuth: boolean;
   /** The paths that callers may ask for; absent: all of them. */
   readonly paths?: NonNullable<EndpointSettings["paths"]>;
-  /** Callers need the app's own token, or a call token; then `requiresProxyAuth` is true as well. */
-  readonly requiresAppToken: boolean;
   readonly kind: EndpointKind;
   /** Interpreter: a name for PATH, or a path, relative to `directory`. */
   readonly python: string;
@@ -127,12 +125,8 @@ export interface EndpointConfig {
   readonly resultTtl: number;
   /** Seconds until a client is sent to a result URL; `false`: it never is. Absent: as the gateway says. */
   readonly requestTimeout?: NonNullable<EndpointSettings["requestTimeout"]>;
-  /** Errors of Postern's own are in the form of this API as well. */
-  readonly api?: NonNullable<EndpointSettings["api"]>;
   /** How requests of a session find their container; absent: they have none. */
   readonly affinity?: NonNullable<EndpointSettings["affinity"]>;
-  /** Requests a second, and seconds of burst: `50/5`. */
-  readonly rateLimit?: string;
   /** Answers where no box takes a request. */
   readonly fallback?: NonNullable<EndpointSettings["fallback"]>;
   /** Which pages of other origins may call; `true`: every one. */

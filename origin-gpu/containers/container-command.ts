@@ -3,12 +3,15 @@ import { fileURLToPath } from "node:url";
 
 import type { BatchPolicy, CallableKind } from "../config/app-config.ts";
 import type { EndpointConfig, EndpointKind } from "../config/config.ts";
-import { tellsOfCalls } from "../config/python-kinds.ts";
 import { CHANNEL_DESCRIPTOR } from "./launched-command.ts";
 
 export type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 
 const SERVE_PYTHON = fileURLToPath(new URL("../python/serve.py", import.meta.url));
+const SERVE_MODULE = fileURLToPath(new URL("../module/serve.ts", import.meta.url));
+
+/** Postern's own Node, whose last line about a failure is not its version. */
+const NODE = [process.execPath, "--no-extra-info-on-fatal-exception"];
 
 interface StartPlace {
   readonly port: number;
@@ -26,11 +29,14 @@ export function startWords(
   if (kind.type === "web_server") {
     return withVariables(kind.command, { ...variables, PORT: `${port}` });
   }
+  const end = ["--stop-signal", stopSignal, "--exit-grace-period", `${exitGracePeriod}`];
+  const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
+  if (kind.type === "module") {
+    return [...NODE, SERVE_MODULE, "--port", `${port}`, ...end, ...channel, "--", kind.file];
+  }
   const server = [python, SERVE_PYTHON, "--kind", kind.type, "--port", `${port}`];
   const threads = ["--threads", `${maxInputs}`];
   const web = kind.type === "callable" ? webWords(kind, batch) : [];
-  const end = ["--stop-signal", stopSignal, "--exit-grace-period", `${exitGracePeriod}`];
-  const channel = tellsOfCalls(kind) ? ["--channel", `${CHANNEL_DESCRIPTOR}`] : [];
   return [...server, ...threads, ...web, ...end, ...channel, kind.target];
 }
 

@@ -1,7 +1,7 @@
 /**
  * Asks a launcher when the app's work on a call has ended that was given up. HTTP/1.1 does not tell that: an app may
- * end its work late after a disconnect, or ignore it. The other end is in python/postern_container/calls.py. Both ends write one
- * callId a line.
+ * end its work late after a disconnect, or ignore it. The other ends are in python/postern_container/calls.py and in
+ * module/calls-at-work.ts. Both ends write one callId a line.
  */
 import type { Writable } from "node:stream";
 import type { CommandChannel } from "./launched-command.ts";

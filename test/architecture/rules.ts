@@ -70,6 +70,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     packages: ["node:*", "undici", "smol-toml", "zod", "ignore", "tar"],
   },
+  // What serves an app in TypeScript, in the app's own process. It imports its user's file.
+  "origin-gpu/module": { rooms: [], packages: ["node:*", "ws", UNREADABLE_IMPORT] },
   // Decisions of the agent without its processes and its clock.
   "origin-gpu/core": {
     rooms: ["base", "routing/affinity", "routing/wire"],
@@ -77,7 +79,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     pure: true,
   },
   // What users copy stands alone.
-  "origin-gpu/examples": { rooms: [], packages: ["node:*"] },
+  "origin-gpu/examples": { rooms: [], packages: ["node:*", "postern/asgi"] },
   cli: {
     rooms: [
       "api",
@@ -193,11 +195,12 @@ function judgeFile(home: string, room: Room, target: string): string | undefined
 }
 
 function judgePackage(room: Room, specifier: string): string | undefined {
-  if (specifier === UNREADABLE_IMPORT) return "imports an expression, which nobody can check";
   const allowed = room.packages.some((name) =>
     name.endsWith("*") ? specifier.startsWith(name.slice(0, -1)) : specifier === name,
   );
-  return allowed ? undefined : `may not import the package ${specifier}`;
+  if (allowed) return undefined;
+  if (specifier === UNREADABLE_IMPORT) return "imports an expression, which nobody can check";
+  return `may not import the package ${specifier}`;
 }
 
 /** Lines of a source file beyond which it needs a reason. */

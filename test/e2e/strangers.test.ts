@@ -15,10 +15,7 @@ const MIB = 1024 * 1024;
 
 let postern: Gateway;
 beforeAll(async () => {
-  postern = await startUp([webServer()], {
-    descriptors: DESCRIPTORS,
-    flags: ["--rate-limit", "0"],
-  });
+  postern = await startUp([webServer()], { descriptors: DESCRIPTORS });
   await send(postern.address(), "/json", { timeoutMs: 60_000 });
 });
 afterAll(async () => await postern.stop());

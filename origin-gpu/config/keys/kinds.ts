@@ -1,6 +1,6 @@
 /** The kinds of endpoint: exactly one of these keys says what serves it. */
 import { list, functionName, originUrl, text } from "../values.ts";
-import { available, later, target, nonEmptyText } from "./key.ts";
+import { available, target } from "./key.ts";
 
 export const KIND_KEYS_TABLE = {
   asgi: available(target(), {
@@ -31,22 +31,24 @@ export const KIND_KEYS_TABLE = {
       example: '["server", "--port", "$PORT"]',
     },
   ),
+  module: available(
+    text(
+      /^[^\0]*[^\s\0/]\.m?[jt]s$/,
+      'must be a file of TypeScript or JavaScript, such as "app.ts"',
+    ),
+    {
+      meaning:
+        "An app in TypeScript, by ASGI's events: `async (scope, receive, send)`, the file's default export or its `app`. Postern runs it on its own Node, which takes the types out and transforms nothing ([kinds.md](kinds.md#an-app-in-typescript)). The file is relative to `directory`.",
+      example: '"app.ts"',
+    },
+  ),
   upstream: available(originUrl(), {
     meaning: "A server that somebody else runs. Postern starts, watches and ends nothing.",
     example: '"http://127.0.0.1:8000"',
   }),
   containers_of: available(functionName(), {
     meaning:
-      "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `paths`, `timeout`, `request_timeout`, `api`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
+      "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `paths`, `timeout`, `request_timeout`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
     example: '"other"',
-  }),
-  python_function: available(target(), {
-    meaning:
-      "A function or class of a Python file that uses the package `postern`, as its decorators say ([python.md](python.md)). `postern serve app.py` and `postern deploy app.py` write it.",
-    example: '"app:hello"',
-  }),
-  module: later(nonEmptyText('must be a file, such as "app.ts"'), {
-    meaning: "An app in TypeScript.",
-    example: '"app.ts"',
   }),
 };

@@ -46,7 +46,6 @@ describe("a right file", () => {
           function: "f",
           kind: { type: "asgi", target: "server:app" },
           requiresProxyAuth: false,
-          requiresAppToken: false,
           python: "python3",
           directory: "/srv/app",
           env: {},
@@ -128,7 +127,6 @@ describe("a right file", () => {
       startup_timeout = 1800
       timeout = 0x2a
       request_timeout = 2.5
-      api = "openai"
       max_duration = 3600
       websocket_max_message = 1024
       exit_grace_period = 0.5
@@ -144,7 +142,6 @@ describe("a right file", () => {
       label: "speechify",
       requiresProxyAuth: true,
       paths: { allow: ["/v1/*", "/health"], deny: ["/v1/admin"] },
-      requiresAppToken: false,
       python: "python3",
       directory: "/srv/app/sub/dir",
       env: { MODEL: "small", EMPTY: "" },
@@ -191,7 +188,6 @@ describe("a right file", () => {
       startupTimeout: 1800,
       timeout: 42,
       requestTimeout: 2.5,
-      api: "openai",
       maxDuration: 3600,
       websocketMaxMessage: 1024,
       exitGracePeriod: 0.5,
@@ -346,11 +342,25 @@ env = { PORT = "1" }
 
   test("an endpoint has exactly one kind", () => {
     expect(problemsOf(endpoint(""))).toEqual([
-      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, upstream, containers_of, python_function; it has none",
+      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, module, upstream, containers_of; it has none",
     ]);
     expect(problemsOf(endpoint('asgi = "s:a"\nweb_server = ["x"]'))).toEqual([
       expect.stringMatching(/^2: .*; it has asgi and web_server$/),
     ]);
+  });
+
+  test("a module is a file of TypeScript or JavaScript", () => {
+    for (const file of ["app.ts", "src/my app.mjs", "app.js", "app.mts"]) {
+      const [parsed] = accepted(endpoint(`module = "${file}"`)).endpoints;
+      expect(parsed?.kind).toEqual({ type: "module", file });
+    }
+    for (const file of ["app", "app.py", "app.tsx", "app.cjs", ".ts", "src/", "app.ts:app"]) {
+      expect(problemsOf(endpoint(`module = "${file}"`))).toEqual([
+        expect.stringMatching(
+          /^4: endpoint\.f\.module = .*: must be a file of TypeScript or JavaSc/,
+        ),
+      ]);
+    }
   });
 
   test("without its kind an endpoint is told all the same what can't go together", () => {
@@ -424,7 +434,6 @@ describe("an endpoint on another one's containers", () => {
       label: undefined,
       containersOf: "f",
       requiresProxyAuth: true,
-      requiresAppToken: false,
       timeout: 7,
     });
     expect(shared?.startupTimeout).toBe(20);
@@ -584,7 +593,6 @@ describe("a value of the wrong type or out of range", () => {
     ['request_timeout = "false"', "must be a number of seconds from 0.001 to 86400, or false"],
     ['host_header = "https://app.example.com"', 'must be "public", "local" or a host name'],
     ['host_header = "a b"', 'must be "public", "local" or a host name'],
-    ['api = "anthropic"', 'must be one of "openai"'],
     ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],
     ["gpus = true", 'must be a number from 0 to 64, "any"'],
@@ -774,10 +782,10 @@ describe("a web_server that is told no port", () => {
 describe("what has no effect yet", () => {
   /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
   const EXAMPLES: Readonly<Record<string, string>> = {
-    module: '"app.ts"',
     custom_domains: '["api.example.com", "*.example.net"]',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     parameters: '{ root = { type = "str", default = "." } }',
+    rate_limit: '"50/5"',
   };
   const unsupported = Object.entries(ENDPOINT_KEYS)
     .filter(([, key]) => key.status !== "available")

@@ -17,7 +17,6 @@ export function endpointConfig(
   return {
     function: "test",
     requiresProxyAuth: false,
-    requiresAppToken: false,
     python: "python3",
     directory: HERE,
     env: {},
