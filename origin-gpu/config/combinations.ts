@@ -129,11 +129,6 @@ export const OF_KINDS: readonly Combination[] = [
     wrong: (_, { web_server: command }) => command === undefined,
     message: "belongs to web_server; the other kinds start nothing outside of their own process",
   },
-  {
-    key: "batch",
-    wrong: (_, { callable }) => callable === undefined,
-    message: "belongs to callable",
-  },
   ...(["method", "docs"] as const).map((key) => ({
     key,
     wrong: (_: EndpointTable, given: GivenKeys) => given.callable === undefined,

@@ -98,6 +98,7 @@ export class Endpoint {
       relays: this.#relays,
       grace: this.#grace,
       files: options.files,
+      batch: settings.kind.type === "callable" ? undefined : settings.batch,
       onPlaceless: (queued) => this.#blocked.onFree(queued),
       onLeft: (queued) => this.#pool.finished(queued),
       onRequeued: (queued) => this.#pool.requeued(queued),

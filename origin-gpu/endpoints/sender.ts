@@ -2,11 +2,14 @@
  * Sends a call to the container that it was assigned to. A request that could not be sent waits again. A call whose
  * container died before the first byte of its response is run again where `retries` says so.
  */
+import { systemTimer } from "../../base/runtime/timer.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import type { Failure } from "../../routing/wire/messages.ts";
 import { mayResend } from "../../routing/wire/resend.ts";
+import type { BatchPolicy } from "../config/app-config.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { ProxiedCall } from "../proxy/app-request.ts";
+import { JsonBatches } from "../proxy/json-batches.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import type { EndpointFiles } from "./endpoint-options.ts";
 import type { Grace } from "./grace.ts";
@@ -28,6 +31,8 @@ export interface SenderOptions {
   readonly relays: Relays;
   readonly grace: Grace;
   readonly files?: EndpointFiles | undefined;
+  /** Requests of one path that the app is given as one; absent where its container collects them itself. */
+  readonly batch?: BatchPolicy | undefined;
   /** The call holds no container up any more; it is not over. */
   readonly onPlaceless: (queued: QueuedCall) => void;
   /** Its place is free. */
@@ -42,6 +47,7 @@ export class Sender {
   readonly #options: SenderOptions;
   /** Calls in their pause: each comes back at once. */
   readonly #pausing = new Set<() => void>();
+  readonly #batches = new WeakMap<ServingContainer, JsonBatches>();
   #isRetired = false;
 
   constructor(options: SenderOptions) {
@@ -102,23 +108,35 @@ export class Sender {
   /** Sends the request to the container. Where nobody listens there any more, the call waits as if never assigned. */
   #proxy(queued: QueuedCall, container: ServingContainer, proxied: ProxiedCall): void {
     const isRetried = queued.settings.retries.maxRetries > 0;
-    container.connections.send(
-      proxied,
-      async () => {
-        const isGone =
-          container.isEnding || (await this.#options.grace.untilExited(container, EXIT_NOTICED_MS));
-        if (queued.call.over) return;
-        queued.call.withdraw();
-        if (!isGone) {
-          this.#waitOn(queued, NOT_LISTENING);
-          return;
-        }
-        queued.container = undefined;
-        this.#options.onPlaceless(queued);
-        this.#options.onRequeued(queued);
-      },
-      isRetried ? async (fail) => await this.#retry(queued, container, fail) : undefined,
-    );
+    const refused = async (): Promise<void> => {
+      const isGone =
+        container.isEnding || (await this.#options.grace.untilExited(container, EXIT_NOTICED_MS));
+      if (queued.call.over) return;
+      queued.call.withdraw();
+      if (!isGone) {
+        this.#waitOn(queued, NOT_LISTENING);
+        return;
+      }
+      queued.container = undefined;
+      this.#options.onPlaceless(queued);
+      this.#options.onRequeued(queued);
+    };
+    const broke = isRetried
+      ? async (fail: () => void): Promise<void> => await this.#retry(queued, container, fail)
+      : undefined;
+    if (this.#batchesOf(container)?.take(proxied, refused, broke) === true) return;
+    container.connections.send(proxied, refused, broke);
+  }
+
+  #batchesOf(container: ServingContainer): JsonBatches | undefined {
+    const { batch } = this.#options;
+    if (batch === undefined) return undefined;
+    const known = this.#batches.get(container);
+    if (known !== undefined) return known;
+    const clock = { timer: systemTimer, now: () => performance.now() };
+    const batches = new JsonBatches(batch, container.connections.ask, clock);
+    this.#batches.set(container, batches);
+    return batches;
   }
 
   /** The connection broke before the first byte of a response. @param fail where the call is not run again */

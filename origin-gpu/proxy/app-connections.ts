@@ -8,10 +8,12 @@ import { type Dispatcher, Pool } from "undici";
 import { KIB } from "../../base/units.ts";
 import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 import { appHost } from "./app-host.ts";
-import { AppRequest, type ProxiedCall } from "./app-request.ts";
+import { AppRequest, type OnBroke, type OnRefused, type ProxiedCall } from "./app-request.ts";
 import { isWithoutConnection } from "./app-errors.ts";
 import { appConnector } from "./app-socket.ts";
 import { asksToDrain } from "./container-header.ts";
+import type { AskWhole } from "./json-batches.ts";
+import { askWhole } from "./whole-request.ts";
 
 /** Requests whose body is at most this long may use a kept connection. */
 const SMALL_BODY_BYTES = 16 * KIB;
@@ -25,15 +27,6 @@ export interface AppServer {
   /** A Unix socket instead of the origin's port. */
   socketPath?: string;
 }
-
-/** The app accepts no connections and has seen nothing: the call may be sent again, here or over others. */
-type OnRefused = () => Promise<void>;
-
-/**
- * The connection broke before the first byte of a response, and the request's body can be sent again. Either the call
- * is retried by `send`, or `fail` fails it.
- */
-type OnBroke = (fail: () => void) => Promise<void>;
 
 interface WholeCall extends ProxiedCall {
   /** The body where all of it is here: null for none, undefined when it streams. */
@@ -121,6 +114,13 @@ export class AppConnections {
     // After this turn's events: of a connection that the app has closed by now, undici knows then.
     setImmediate(() => pool.dispatch(request, appRequest));
   }
+
+  /** Sends a batch, on a connection of its own. */
+  readonly ask: AskWhole = async ({ headers, hostHeader, path, body }, options) => {
+    const host = appHost(headers, hostHeader, this.#origin);
+    const lines = (host?.toApp(headers) ?? headers).map(latin1);
+    return await askWhole(this.#fresh, { path: latin1(path), headers: lines, body }, options);
+  };
 
   /** A response's head that came over a connection of its own: a WebSocket's. */
   onOtherHead(rawHeaders: readonly string[]): void {

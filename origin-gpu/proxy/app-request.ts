@@ -30,6 +30,15 @@ export interface Waited {
   start: number;
 }
 
+/** The app accepts no connections and has seen nothing: the call may be sent again, here or over others. */
+export type OnRefused = () => Promise<void>;
+
+/**
+ * The connection broke before the first byte of a response, and the request's body can be sent again. Either the call
+ * is sent once more, or `fail` fails it.
+ */
+export type OnBroke = (fail: () => void) => Promise<void>;
+
 export interface ProxiedCall {
   readonly call: Call;
   readonly waited: Waited;
