@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { DAY_S } from "../base/units.ts";
 import { AFFINITY_TABLE, CORS_TABLE, ENDPOINT_SETTINGS } from "../routing/wire/messages.ts";
+import { isRate } from "../routing/wire/rate.ts";
 import { PATH_RULES } from "../routing/wire/path-rules.ts";
 import { MAX_CODE_BYTES, MAX_VERSION_CONFIG_BYTES } from "../routing/wire/deployments.ts";
 import { OBJECT_NAME } from "./schemas.ts";
@@ -16,6 +17,7 @@ const SETTINGS = z.strictObject({
   ...ENDPOINT_SETTINGS.shape,
   cors: z.union([z.boolean(), z.strictObject(CORS_TABLE.shape)]).exactOptional(),
   affinity: z.strictObject(AFFINITY_TABLE.shape).exactOptional(),
+  rateLimit: z.string().max(16).refine(isRate, 'must be a rate, such as "50/5"').exactOptional(),
   paths: z.strictObject(PATH_RULES.shape).exactOptional(),
 });
 

@@ -126,13 +126,13 @@ export function urlsOf(
   { endpoints }: AppConfig,
   { path, curlArguments }: Pick<PrintedUrl, "path" | "curlArguments"> = {},
 ): PrintedUrl[] {
-  return agent.urls.map(({ function: name, url }, index) => ({
-    function: name,
-    url,
-    path,
-    curlArguments,
-    isPrivate: endpoints[index]?.requiresProxyAuth === true,
-  }));
+  return agent.urls.flatMap(({ function: name, url }, index) => {
+    const endpoint = endpoints[index];
+    // Called by programs with the app's token alone: nobody opens their URLs.
+    if (endpoint?.requiresAppToken === true) return [];
+    const isPrivate = endpoint?.requiresProxyAuth === true;
+    return [{ function: name, url, path, curlArguments, isPrivate }];
+  });
 }
 
 /** Prints each URL with a curl line that works on this machine, and marks private ones; with `json` one object. */

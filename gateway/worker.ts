@@ -7,6 +7,7 @@ import { ownAddressOf } from "./worker/edge/client-address.ts";
 import { afterUnreadBody } from "./worker/edge/unread-body.ts";
 import { RequestContext } from "./worker/edge/request-context.ts";
 
+export { Meter } from "./objects/meter/meter.ts";
 export { Names } from "./objects/names/names.ts";
 export { Origin } from "./objects/link/origin.ts";
 export { Workspace } from "./objects/workspace/workspace.ts";

@@ -45,6 +45,8 @@ const GATEWAY_RESPONSE_HEADERS: readonly string[] = [
   "location",
   "postern-call-id",
   "postern-session",
+  "ratelimit",
+  "ratelimit-policy",
   "retry-after",
   "server-timing",
   "www-authenticate",

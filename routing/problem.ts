@@ -5,6 +5,7 @@
  */
 import { problemShape, type ProblemShape } from "./accept.ts";
 import { type ErrorCode, ERRORS } from "./wire/errors.ts";
+import { openAiError } from "./wire/openai-error.ts";
 
 export interface ProblemOptions {
   /** The request's Accept header. */
@@ -15,6 +16,8 @@ export interface ProblemOptions {
   retryAfter?: number | null | undefined;
   /** More members of the problem document, for programs; the other shapes leave them out. */
   members?: Readonly<Record<string, unknown>> | undefined;
+  /** The endpoint's `api`: its clients look for an `error` in the document. */
+  api?: "openai" | undefined;
 }
 
 export interface Problem {
@@ -50,6 +53,7 @@ export function problem(code: ErrorCode, detail: string, options: ProblemOptions
     status,
     detail: challenge === undefined ? detail : "",
     members,
+    api: options.api,
   });
   return { status, headers, body };
 }
@@ -59,6 +63,7 @@ interface Said {
   readonly status: number;
   readonly detail: string;
   readonly members: ProblemOptions["members"];
+  readonly api: ProblemOptions["api"];
 }
 
 interface Shape {
@@ -88,9 +93,12 @@ const CHALLENGES: Partial<Record<ErrorCode, string>> = {
 };
 
 /** RFC 9457, 3. Without `type`, which then means "about:blank": programs switch on `code`. */
-function document({ code, status, detail, members }: Said): string {
+function document({ code, status, detail, members, api }: Said): string {
   const { title } = ERRORS[code];
-  return `${JSON.stringify({ ...members, title, status, detail: explain(code, detail), code })}\n`;
+  const explained = explain(code, detail);
+  const problem = { ...members, title, status, detail: explained, code };
+  const error = api === "openai" ? { error: openAiError(code, explained, status) } : {};
+  return `${JSON.stringify({ ...problem, ...error })}\n`;
 }
 
 /** `postern: no endpoint has this name (ws--app is not served here)`. */

@@ -96,7 +96,8 @@ export const DEPLOY: Command<typeof OPTIONS> = {
         },
       );
       const deployed = { app, environment, version: version.version };
-      await showServing(deployed, version, { json: values.json === true, gatewayUrl: access.url });
+      const shown = { ...version, endpoints: version.endpoints.filter(isForTheWeb(config)) };
+      await showServing(deployed, shown, { json: values.json === true, gatewayUrl: access.url });
       await streaming;
       return 0;
     } finally {
@@ -104,6 +105,15 @@ export const DEPLOY: Command<typeof OPTIONS> = {
     }
   },
 };
+
+/** Functions that programs call with the app's token alone have URLs that nobody opens. */
+function isForTheWeb({
+  endpoints,
+}: AppConfig): (endpoint: { readonly function: string }) => boolean {
+  const inner = endpoints.filter(({ requiresAppToken }) => requiresAppToken);
+  const names = new Set(inner.map((endpoint) => endpoint.function));
+  return (endpoint) => !names.has(endpoint.function);
+}
 
 async function packed(directory: string): Promise<PackedCode> {
   try {

@@ -6,6 +6,7 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { isObjectName } from "../../routing/names.ts";
+import { isRate } from "../../routing/wire/rate.ts";
 import { parseTrustedProxies } from "../../routing/trusted-proxies.ts";
 import type { Options } from "../arguments.ts";
 import { UsageError } from "../failure.ts";
@@ -52,7 +53,7 @@ export const GATEWAY_OPTIONS = {
   "rate-limit": {
     type: "string",
     value: "N/S",
-    summary: "rate limit; only 0, none, is available yet (0)",
+    summary: "requests a second of a workspace, and seconds of burst; 0: no limit (200/5)",
   },
   "max-body": { type: "string", value: "BYTES", summary: "largest request body (4 GiB)" },
   "trusted-proxies": {
@@ -100,9 +101,11 @@ const VARIABLES: readonly {
   {
     flag: "rate-limit",
     variable: "POSTERN_RATE_LIMIT",
-    fallback: "0",
+    fallback: "200/5",
     expected: (value) =>
-      value === "0" ? undefined : "available yet: 0, no limit, is all there is",
+      value === "0" || isRate(value)
+        ? undefined
+        : "0, or requests a second and seconds of burst, e.g. 200/5",
   },
   {
     flag: "max-body",

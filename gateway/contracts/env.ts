@@ -1,5 +1,6 @@
 /** The Worker's bindings and variables (contract, "Gateway settings"), and how they are read, once. */
 import type { LinkRpc } from "./link.ts";
+import type { MeterRpc } from "./meter.ts";
 import type { NamesRpc } from "./names.ts";
 import type { WorkspaceRpc } from "./workspace.ts";
 
@@ -7,10 +8,13 @@ export interface Env {
   NAMES: DurableObjectNamespace<NamesRpc>;
   ORIGIN: DurableObjectNamespace<LinkRpc>;
   WORKSPACE: DurableObjectNamespace<WorkspaceRpc>;
+  METER: DurableObjectNamespace<MeterRpc>;
   /** Where endpoints live, with the port where it is not the scheme's own: `localhost:8787`. */
   POSTERN_BASE_DOMAIN: string;
   /** Seconds that a client waits for response headers before it is redirected; fractions allowed. */
   POSTERN_REQUEST_TIMEOUT?: string;
+  /** Each workspace's rate limit (routing/wire/rate.ts); "0": none. */
+  POSTERN_RATE_LIMIT?: string;
   /** Bytes of a request body; beyond it 413. */
   POSTERN_MAX_BODY?: string;
   /** The one secret that all keys are derived from: 32 bytes in unpadded base64url (auth/keys.ts). */
@@ -40,6 +44,9 @@ const DEFAULT_MAX_BODY_BYTES = 4 * 1024 ** 3;
 /** Modal's limit. */
 const DEFAULT_REQUEST_TIMEOUT_S = 150;
 
+/** Modal's limit. */
+const DEFAULT_RATE_LIMIT = "200/5";
+
 /** A box that is lost frees its shares after so long, and a box that is there asks twice a minute. */
 const DEFAULT_POOL_LEASE_S = 60;
 
@@ -53,6 +60,11 @@ export function requestTimeoutMs(env: Env): number {
   const text = env.POSTERN_REQUEST_TIMEOUT;
   const seconds = text === undefined || text === "" ? DEFAULT_REQUEST_TIMEOUT_S : Number(text);
   return Math.round(seconds * 1000);
+}
+
+/** A workspace's rate limit as its setting writes it; "0": none. */
+export function workspaceRate({ POSTERN_RATE_LIMIT: text }: Env): string {
+  return text === undefined || text === "" ? DEFAULT_RATE_LIMIT : text;
 }
 
 /** Bytes of a request body that are accepted. */

@@ -6,6 +6,7 @@
 import { MAX_LINKS } from "../../routing/wire/limits.ts";
 import type { Env } from "./env.ts";
 import type { BoxNews, LinkRpc } from "./link.ts";
+import type { MeterRpc } from "./meter.ts";
 import type { BoxPlace, NamesRpc } from "./names.ts";
 import type { WorkspaceRpc } from "./workspace.ts";
 
@@ -20,6 +21,11 @@ const originIds = new Map<string, DurableObjectId>();
 /** A workspace's object. Never with a name that a stranger chose. */
 export function workspaceStub(env: Env, name: string): DurableObjectStub<WorkspaceRpc> {
   return env.WORKSPACE.get(env.WORKSPACE.idFromName(name));
+}
+
+/** The object with a workspace's rate limits. Never with a name that a stranger chose. */
+export function meterStub(env: Env, workspace: string): DurableObjectStub<MeterRpc> {
+  return env.METER.get(env.METER.idFromName(workspace));
 }
 
 /** The shard that a name lives in. */

@@ -10,6 +10,8 @@ export type PythonKind =
   | { readonly type: "asgi"; readonly target: string }
   /** A Python WSGI app, or a function without arguments that returns one. */
   | { readonly type: "wsgi"; readonly target: string }
+  /** A function or class of a file that uses the package `postern`; of a web server its own port. */
+  | { readonly type: "python_function"; readonly target: string; readonly port?: number }
   | CallableKind;
 
 /** A Python function, a method or a class, with FastAPI around it. */
@@ -82,6 +84,8 @@ export interface EndpointConfig {
   readonly requiresProxyAuth: boolean;
   /** The paths that callers may ask for; absent: all of them. */
   readonly paths?: NonNullable<EndpointSettings["paths"]>;
+  /** Callers need the app's own token, or a call token; then `requiresProxyAuth` is true as well. */
+  readonly requiresAppToken: boolean;
   readonly kind: EndpointKind;
   /** Interpreter: a name for PATH, or a path, relative to `directory`. */
   readonly python: string;
@@ -125,8 +129,12 @@ export interface EndpointConfig {
   readonly resultTtl: number;
   /** Seconds until a client is sent to a result URL; `false`: it never is. Absent: as the gateway says. */
   readonly requestTimeout?: NonNullable<EndpointSettings["requestTimeout"]>;
+  /** Errors of Postern's own are in the form of this API as well. */
+  readonly api?: NonNullable<EndpointSettings["api"]>;
   /** How requests of a session find their container; absent: they have none. */
   readonly affinity?: NonNullable<EndpointSettings["affinity"]>;
+  /** Requests a second, and seconds of burst: `50/5`. */
+  readonly rateLimit?: string;
   /** Answers where no box takes a request. */
   readonly fallback?: NonNullable<EndpointSettings["fallback"]>;
   /** Which pages of other origins may call; `true`: every one. */

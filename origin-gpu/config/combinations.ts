@@ -18,8 +18,8 @@ interface Combination {
   readonly message: string | ((endpoint: EndpointTable) => string);
 }
 
-const isPython = ({ asgi, wsgi, callable }: GivenKeys) =>
-  asgi !== undefined || wsgi !== undefined || callable !== undefined;
+const isPython = ({ asgi, wsgi, callable, python_function: target }: GivenKeys) =>
+  [asgi, wsgi, callable, target].some((key) => key !== undefined);
 
 /** Whether the agent starts no process for the endpoint, so that settings of processes have no meaning. */
 const isUnmanaged = (_: EndpointTable, given: GivenKeys) => given.upstream !== undefined;
@@ -104,7 +104,8 @@ export const OF_KINDS: readonly Combination[] = [
   })),
   {
     key: "port",
-    wrong: (_, { web_server: command }) => command === undefined,
+    wrong: (_, { web_server: command, python_function: target }) =>
+      command === undefined && target === undefined,
     message: "belongs to web_server; the other kinds are told their port",
   },
   {

@@ -4,16 +4,19 @@ import type { EndpointConfig } from "./app-config.ts";
 import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
-  const { requiresProxyAuth, timeout, resultTtl, requestTimeout, cors, affinity, fallback, paths } =
-    endpoint;
+  const { requiresProxyAuth, requiresAppToken, timeout, resultTtl } = endpoint;
+  const { requestTimeout, api, cors, affinity, fallback, paths, rateLimit } = endpoint;
   return {
     requiresProxyAuth,
+    ...(requiresAppToken ? { requiresAppToken } : {}),
     timeout,
     resultTtl,
     ...optional("requestTimeout", requestTimeout),
+    ...optional("api", api),
     ...(cors === false ? {} : { cors }),
     ...optional("affinity", affinity),
     ...optional("fallback", fallback),
     ...optional("paths", paths),
+    ...optional("rateLimit", rateLimit),
   };
 }

@@ -71,8 +71,9 @@ export function parseConfigDocument(
   document: Table,
   directory: string,
   name: string,
+  context: ParseContext & { readonly lineOf?: LineOf } = {},
 ): ConfigResult {
-  return new ConfigReader(document, { file: name }).read(directory);
+  return new ConfigReader(document, { file: name, ...context }).read(directory);
 }
 
 /** Where the document was read. */

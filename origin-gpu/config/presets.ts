@@ -9,6 +9,7 @@ export interface Preset {
   readonly host_header?: string;
   readonly affinity?: string;
   readonly max_inputs: number;
+  readonly api?: "openai";
   readonly paths?: { readonly deny: readonly string[] };
 }
 
@@ -35,6 +36,7 @@ export const PRESETS = {
     health_path: "/health",
     affinity: "llm",
     max_inputs: BATCHED,
+    api: "openai",
     // Of its development mode, which sleeping needs; of its profiler; of its adapters.
     paths: {
       deny: [
@@ -61,6 +63,7 @@ export const PRESETS = {
     health_path: "/health",
     affinity: "llm",
     max_inputs: BATCHED,
+    api: "openai",
     paths: {
       deny: [
         "/flush_cache",

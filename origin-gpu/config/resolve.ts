@@ -43,15 +43,19 @@ function resolveEndpoint(
     function: table.function ?? "",
     ...optional("label", table.label),
     ...optional("containersOf", table.containers_of),
-    requiresProxyAuth: table.requires_proxy_auth ?? false,
+    // An older gateway knows the first one alone: there it is locked, too.
+    requiresProxyAuth: table.requires_app_token === true || table.requires_proxy_auth === true,
+    requiresAppToken: table.requires_app_token ?? false,
     ...optional("paths", table.paths && resolvePaths(table.paths)),
     onDisconnect: table.on_disconnect ?? "cancel",
     resultTtl: table.result_ttl ?? DEFAULT_RESULT_TTL_S,
     retries: resolveRetries(table.retries ?? 0),
     cors: resolveCors(table.cors ?? owner.callable !== undefined),
+    ...optional("rateLimit", table.rate_limit),
     ...optional("fallback", table.fallback && resolveFallback(table.fallback)),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     ...optional("requestTimeout", table.request_timeout),
+    ...optional("api", table.api),
     maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
     websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,
     ...resolvePool(owner, appDirectory),
@@ -128,6 +132,9 @@ function resolveKind(table: EndpointTable): EndpointKind {
   if (callable !== undefined) {
     const shown = { ...optional("method", table.method), ...optional("docs", table.docs) };
     return { type: "callable", target: callable, ...shown };
+  }
+  if (table.python_function !== undefined) {
+    return { type: "python_function", target: table.python_function, ...optional("port", port) };
   }
   if (command !== undefined) return { type: "web_server", command, ...optional("port", port) };
   if (file !== undefined) return { type: "module", file };

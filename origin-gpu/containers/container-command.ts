@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 
 import type { BatchPolicy, CallableKind } from "../config/app-config.ts";
 import type { EndpointConfig, EndpointKind } from "../config/config.ts";
+import { tellsOfCalls } from "../config/python-kinds.ts";
 import { CHANNEL_DESCRIPTOR } from "./launched-command.ts";
 
 export type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
@@ -30,7 +31,7 @@ export function startWords(
     return withVariables(kind.command, { ...variables, PORT: `${port}` });
   }
   const end = ["--stop-signal", stopSignal, "--exit-grace-period", `${exitGracePeriod}`];
-  const channel = ["--channel", `${CHANNEL_DESCRIPTOR}`];
+  const channel = tellsOfCalls(kind) ? ["--channel", `${CHANNEL_DESCRIPTOR}`] : [];
   if (kind.type === "module") {
     return [...NODE, SERVE_MODULE, "--port", `${port}`, ...end, ...channel, "--", kind.file];
   }

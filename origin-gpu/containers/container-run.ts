@@ -1,5 +1,5 @@
 /** Tells how a container's process is run, whether this agent starts it or an earlier one did. */
-import { isPythonKind } from "../config/python-kinds.ts";
+import { tellsOfCalls } from "../config/python-kinds.ts";
 import type { ProcessKind } from "./container-command.ts";
 import { withVariables } from "./container-command.ts";
 import type { ContainerOptions } from "./container.ts";
@@ -28,7 +28,7 @@ export function containerRun(
     },
     user,
     markedBy: MARK,
-    withChannel: isPythonKind(kind) || kind.type === "module",
+    withChannel: tellsOfCalls(kind),
     isLeavable: leavable !== undefined && records !== undefined,
     stopCommand: {
       command: withVariables(endpoint.stopCommand, { ...environment, PORT: `${port}` }),

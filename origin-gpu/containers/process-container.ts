@@ -16,6 +16,7 @@ import { type ExitInfo, describeExit } from "./exit-info.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
 import type { LogStream } from "../../routing/wire/container-logs.ts";
 import { type ProcessKind, startWords } from "./container-command.ts";
+import { fixedPortOf } from "../config/python-kinds.ts";
 import { type ContainerRun, containerRun, MARK } from "./container-run.ts";
 import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
@@ -176,7 +177,7 @@ export class ProcessContainer implements Container {
   }
 
   async #choosePort(): Promise<number> {
-    const fixed = this.#kind.type === "web_server" ? this.#kind.port : undefined;
+    const fixed = fixedPortOf(this.#kind);
     const port = await choosePort(fixed, this.exited);
     // Its app could not listen there.
     if (port === undefined) {

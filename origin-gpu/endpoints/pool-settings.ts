@@ -2,6 +2,7 @@
 import { SECOND_MS } from "../../base/units.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import { fixedPortOf } from "../config/python-kinds.ts";
 import type { ClaimNeeds } from "../core/claims.ts";
 import type { PoolSettings } from "../core/pool-effects.ts";
 
@@ -52,9 +53,10 @@ export function poolSettings(
 
 /** The needs of each container of the endpoint. */
 export function claimNeeds({ kind, gpus, gpuMemory }: EndpointConfig): ClaimNeeds {
+  const port = fixedPortOf(kind);
   return {
     ...(gpus.length > 0 && { gpus }),
     ...(gpuMemory !== undefined && { gpuMemoryBytes: gpuMemory }),
-    ...(kind.type === "web_server" && kind.port !== undefined && { port: kind.port }),
+    ...(port !== undefined && { port }),
   };
 }

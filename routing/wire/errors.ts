@@ -169,7 +169,7 @@ const ROWS = {
   rate_limited: {
     status: 429,
     title: "Too many requests",
-    when: "Too many requests came in a short time, or too many of one client's address wait at once.",
+    when: "More requests came than a rate limit of the workspace or the endpoint allows ([limits](limits.md)), or too many of one client's address wait at once.",
     remedy: "Wait for `Retry-After`.",
     mayHaveRun: false,
     retryAfterS: 1,

@@ -47,6 +47,8 @@ export const AFFINITY_TABLE = z.object({
 export const ENDPOINT_SETTINGS = z.object({
   /** Callers need a proxy auth token of the workspace. */
   requiresProxyAuth: z.boolean().exactOptional(),
+  /** Callers need the app's own token, or a call token of it: the endpoint runs code that its callers send. */
+  requiresAppToken: z.boolean().exactOptional(),
   /** Seconds until the app's response headers. */
   timeout: z.number().positive().max(DAY_S),
   /** Seconds that a stored response can be read. */
@@ -56,11 +58,15 @@ export const ENDPOINT_SETTINGS = z.object({
     .max(7 * DAY_S),
   /** Seconds until a client is sent to a result URL, instead of the gateway's own; `false`: it never is. */
   requestTimeout: z.union([z.literal(false), z.number().positive().max(DAY_S)]).exactOptional(),
+  /** Errors of Postern's own are in the form of this API as well. */
+  api: z.literal("openai").exactOptional(),
   /** `true` allows every origin. */
   cors: z.union([z.boolean(), CORS_TABLE]).exactOptional(),
   /** Absent: requests have no sessions. */
   affinity: AFFINITY_TABLE.exactOptional(),
   fallback: FALLBACK.exactOptional(),
+  /** Of this endpoint alone, as `rate.ts` reads it. */
+  rateLimit: z.string().max(16).exactOptional(),
   /** Absent: every path reaches the app. The agent enforces it too, so that an older gateway opens nothing. */
   paths: PATH_RULES.exactOptional(),
 });

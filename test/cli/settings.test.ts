@@ -14,7 +14,7 @@ test("without flags or variables the defaults hold", () => {
     log: "off",
     variables: {
       POSTERN_REQUEST_TIMEOUT: "150",
-      POSTERN_RATE_LIMIT: "0",
+      POSTERN_RATE_LIMIT: "200/5",
       POSTERN_REGION: "",
       POSTERN_MAX_BODY: "4294967296",
       POSTERN_TRUSTED_PROXIES: "",
@@ -53,7 +53,8 @@ test.each([
   ["request-timeout", "0"],
   ["request-timeout", "2m"],
   ["rate-limit", "200"],
-  ["rate-limit", "200/5"],
+  ["rate-limit", "0.1/5"],
+  ["rate-limit", "-1/5"],
   ["max-body", "4GiB"],
   ["max-body", "99999999999999999999"],
   ["trusted-proxies", "10.0.0.0/33"],
@@ -69,6 +70,8 @@ test.each([
   ["base-domain", "localhost:9000"],
   ["request-timeout", "2.5"],
   ["rate-limit", "0"],
+  ["rate-limit", "200/5"],
+  ["rate-limit", "0.5/10"],
   ["max-body", "0"],
 ] as const)("--%s %s is taken", (flag, value) => {
   expect(() => gatewaySettings({ [flag]: value }, {})).not.toThrow();
@@ -82,7 +85,7 @@ test("a bad variable is named as what it is", () => {
 
 test.each([
   ["POSTERN_LOG", "xml", 'POSTERN_LOG: "xml" is neither json nor off'],
-  ["POSTERN_RATE_LIMIT", "200/5", 'POSTERN_RATE_LIMIT: "200/5" is not available yet'],
+  ["POSTERN_RATE_LIMIT", "many", 'POSTERN_RATE_LIMIT: "many" is not 0, or requests a second'],
   ["POSTERN_DNS_OVER_HTTPS", "https://dns.example", "POSTERN_DNS_OVER_HTTPS: not available yet"],
 ])("%s=%s is refused by the variable's name", (variable, value, line) => {
   expect(() => gatewaySettings({}, { [variable]: value })).toThrow(line);

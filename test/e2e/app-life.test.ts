@@ -29,7 +29,7 @@ let locked: Address;
 let curlLine: string;
 
 beforeAll(async () => {
-  gateway = await startGateway();
+  gateway = await startGateway({ flags: ["--rate-limit", "0"] });
   // A Python file alone says nothing of its interpreter: it is python3 on the agent's PATH.
   const path = `${dirname(await ensureVenv())}:${process.env["PATH"] ?? ""}`;
   box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory], {

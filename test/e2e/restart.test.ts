@@ -12,6 +12,7 @@ import { isAlive, openDescriptors, processTree, untilGone } from "../support/pro
 import { startSteadyLoad } from "../support/steady-load.ts";
 
 const REQUESTS_PER_SECOND = 100;
+const NO_RATE_LIMIT = ["--rate-limit", "0"];
 /** New connections wait at most 5 s for a workerd that restarts; an answer follows at once. */
 const NO_REQUEST_LONGER_THAN_MS = 8_000;
 const BACK_WITHIN_MS = 2_000;
@@ -32,7 +33,7 @@ const answering = (gateway: Gateway) => async () =>
   (await send(gateway.address(), "/json", { timeoutMs: 5_000 })).status === 200;
 
 test("workerd alone is killed: the gateway starts it again and the box is back within 2 s", async () => {
-  const gateway = await startUp([webServer()]);
+  const gateway = await startUp([webServer()], { flags: NO_RATE_LIMIT });
   onTestFinished(async () => await gateway.stop());
   await whenItWorks(answering(gateway));
   const load = startSteadyLoad(
@@ -63,7 +64,7 @@ test("workerd alone is killed: the gateway starts it again and the box is back w
 });
 
 test("the command is killed: a new start finds everything, ends what was left and is back within 2 s", async () => {
-  const first = await startUp([webServer()]);
+  const first = await startUp([webServer()], { flags: NO_RATE_LIMIT });
   await whenItWorks(answering(first));
   const load = startSteadyLoad(
     first.address(),
@@ -78,6 +79,7 @@ test("the command is killed: a new start finds everything, ends what was left an
   const second = await startUp([webServer()], {
     port: first.port,
     stateDirectory: first.stateDirectory,
+    flags: NO_RATE_LIMIT,
   });
   onTestFinished(async () => await second.stop());
   const healthyAt = await whenItWorks(healthy(second));

@@ -15,7 +15,10 @@ const MIB = 1024 * 1024;
 
 let postern: Gateway;
 beforeAll(async () => {
-  postern = await startUp([webServer()], { descriptors: DESCRIPTORS });
+  postern = await startUp([webServer()], {
+    descriptors: DESCRIPTORS,
+    flags: ["--rate-limit", "0"],
+  });
   await send(postern.address(), "/json", { timeoutMs: 60_000 });
 });
 afterAll(async () => await postern.stop());

@@ -15,7 +15,7 @@ let gateway: Gateway;
 let agent: ManagedProcess;
 beforeAll(async () => {
   app = await startWebApp();
-  gateway = await startGateway();
+  gateway = await startGateway({ flags: ["--rate-limit", "0"] });
   agent = await startServe(gateway, [upstream(app.port)]);
 });
 afterAll(async () => {

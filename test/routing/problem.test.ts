@@ -131,6 +131,20 @@ describe("a problem", () => {
     expect(headers["x-should-retry"]).toBe(ERRORS[code].mayHaveRun ? "false" : undefined);
   });
 
+  it.each([
+    ["missing_credentials", "invalid_request_error"],
+    ["no_such_endpoint", "invalid_request_error"],
+    ["queue_full", "rate_limit_error"],
+    ["origin_error", "server_error"],
+    ["no_origin", "server_error"],
+  ] as const)("of %s is OpenAI's too where the endpoint has that API", (code, type) => {
+    const { body } = problem(code, "a reason", { accept: "application/json", api: "openai" });
+    const document = JSON.parse(body) as Record<string, unknown>;
+    expect(document["error"]).toEqual({ message: document["detail"], type, code, param: null });
+    expect(document).toMatchObject({ code, status: ERRORS[code].status });
+    expect(problem(code, "", { accept: null }).body).not.toContain('"error"');
+  });
+
   it("has members for programs, which cannot replace its own", () => {
     const members = { call_id: "c", status: 200, code: "forged" };
     const { body } = problem("call_lost", "gone", { accept: null, members });

@@ -25,13 +25,18 @@ export interface TwoIsolates {
   stop(): Promise<void>;
 }
 
-export async function startTwoIsolates(workspace: string): Promise<TwoIsolates> {
+/** @param more variables of both Workers */
+export async function startTwoIsolates(
+  workspace: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<TwoIsolates> {
   const directory = temporaryDirectory();
   const manifest = readWorkerManifest();
   const [port, otherPort] = await Promise.all([freePort(), freePort()]);
   const variables = {
     POSTERN_BASE_DOMAIN: `localhost:${port}`,
     POSTERN_KEY: randomBytes(32).toString("base64url"),
+    ...more,
   };
   const service = (owns: boolean): string => {
     const bindings = [

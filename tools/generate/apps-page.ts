@@ -8,6 +8,7 @@ const HEAD = [
   "`host_header`",
   "`affinity`",
   "`max_inputs`",
+  "`api`",
   "denied `paths`",
 ];
 
@@ -19,6 +20,7 @@ export function appsPage(present: string): string {
     code(preset.host_header),
     code(preset.affinity),
     code(preset.max_inputs),
+    code(preset.api),
     (preset.paths?.deny ?? []).map((path) => `\`${path}\``).join(", "),
   ]);
   return replacePart(present, "presets", table(HEAD, rows));

@@ -3,6 +3,8 @@
  * box over its link (docs/protocol.md, "Operations").
  */
 import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../../api/calls.ts";
+import { verifyAppToken } from "../../../auth/app-token.ts";
+import { appToken } from "../../../auth/credential.ts";
 import { verifyResultToken } from "../../../auth/result-token.ts";
 import { CALL_ID } from "../../../routing/wire/messages.ts";
 import type { CallCursor, CallDescription } from "../../../routing/wire/call-descriptions.ts";
@@ -39,16 +41,21 @@ export const CALL_HANDLERS: readonly ApiHandler[] = [
 ];
 
 /**
- * `DELETE /calls/{token}`: the holder of a result URL may cancel its call, unless the endpoint is private. Then
- * only an API token cancels it.
+ * `DELETE /calls/{token}`: the holder of a result URL may cancel its call, unless the endpoint is private. Then an API
+ * token cancels it by another path, and here the app's own token, or a call token.
  */
-export async function cancelByToken(env: Env, token: string): Promise<void> {
-  const { resultTokens } = await gatewayKeys(env);
-  const verdict = await verifyResultToken(token, resultTokens, Date.now() / 1000);
+export async function cancelByToken(env: Env, token: string, headers: Headers): Promise<void> {
+  const keys = await gatewayKeys(env);
+  const nowS = Date.now() / 1000;
+  const verdict = await verifyResultToken(token, keys.resultTokens, nowS);
   if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
   if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
-  const { workspace, box, callId } = verdict.claims;
-  await askBox(env, { workspace, box }, "cancelCall", { callId });
+  const { workspace, box, callId, appId: id } = verdict.claims;
+  const own = appToken(headers);
+  const isApp =
+    own !== undefined && (await verifyAppToken(keys, own, { workspace, id }, nowS)) === "allowed";
+  const parameters = isApp ? { workspace, callId } : { callId };
+  await askBox(env, { workspace, box }, "cancelCall", parameters);
 }
 
 /** @throws {ApiProblem} for what can be the id of no call */

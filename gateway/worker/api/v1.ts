@@ -5,9 +5,10 @@
 import { Hono } from "hono";
 import { publicScheme } from "../../../routing/names.ts";
 import type { Env } from "../../contracts/env.ts";
-import { APP_HANDLERS } from "./apps.ts";
+import { APP_HANDLERS, appAddress } from "./apps.ts";
 import { BOX_HANDLERS } from "./boxes.ts";
 import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
+import { CALL_TOKEN_HANDLERS, callTokenForApp } from "./call-tokens.ts";
 import { CONTAINER_HANDLERS } from "./containers.ts";
 import { ENVIRONMENT_HANDLERS } from "./environments.ts";
 import { LOG_HANDLERS } from "./logs.ts";
@@ -30,6 +31,7 @@ const HANDLERS: readonly ApiHandler[] = [
   ...VERSION_HANDLERS,
   ...BOX_HANDLERS,
   ...CALL_HANDLERS,
+  ...CALL_TOKEN_HANDLERS,
   ...CONTAINER_HANDLERS,
   ...LOG_HANDLERS,
 ];
@@ -113,8 +115,18 @@ v1.get("/openapi.json", (context) => {
 });
 
 v1.delete("/calls/:token", async (context) => {
-  await cancelByToken(context.env, context.req.param("token"));
+  await cancelByToken(context.env, context.req.param("token"), context.req.raw.headers);
   return context.body(null, 204);
+});
+
+// An app's own token is no API token: such a request passes the handler of the row.
+v1.post("/apps/:app/call-tokens", async (context, next) => {
+  const address = appAddress(context.req.param(), {
+    environment: context.req.query("environment") ?? "main",
+  });
+  const { env, executionCtx, req } = context;
+  const made = await callTokenForApp(env, executionCtx as ExecutionContext, req.raw, address);
+  return made === undefined ? await next() : context.json(made, 201);
 });
 
 mount(v1, HANDLERS);

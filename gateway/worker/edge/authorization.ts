@@ -52,7 +52,9 @@ export function authorize(
   endpoint: Snapshot,
   target: string,
 ): Promise<Refusal | undefined> | undefined {
-  if (endpoint.settings.requiresProxyAuth !== true) return undefined;
+  const { requiresProxyAuth, requiresAppToken } = endpoint.settings;
+  if (requiresAppToken === true) return passAppAlone(env, headers, endpoint);
+  if (requiresProxyAuth !== true) return undefined;
   const presented = proxyCredential(headers);
   const token = presented === undefined ? appToken(headers) : undefined;
   if (token !== undefined) return passApp(env, token, endpoint);
@@ -60,12 +62,28 @@ export function authorize(
   return pass(env, context, presented, { workspace, environment, app, target });
 }
 
+/** The endpoint unpickles what its callers send: a proxy token, which may be a stranger's, does not open it. */
+async function passAppAlone(
+  env: Env,
+  headers: Headers,
+  endpoint: Snapshot,
+): Promise<Refusal | undefined> {
+  const token = appToken(headers);
+  if (token !== undefined) return await passApp(env, token, endpoint);
+  if (proxyCredential(headers) === undefined) return { code: "missing_credentials", detail: "" };
+  return {
+    code: "forbidden",
+    detail: "only the app itself and its deployers may call this function",
+  };
+}
+
 async function passApp(
   env: Env,
   token: string,
   { workspace, appId: id }: Snapshot,
 ): Promise<Refusal | undefined> {
-  switch (await verifyAppToken(await gatewayKeys(env), token, { workspace, id })) {
+  const keys = await gatewayKeys(env);
+  switch (await verifyAppToken(keys, token, { workspace, id }, Date.now() / 1000)) {
     case "allowed":
       return undefined;
     case "forbidden":

@@ -24,6 +24,7 @@ import { fallBack } from "./fallback.ts";
 import { watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
+import { passRates } from "./rate-limits.ts";
 import { outgoingCall, requestHead } from "./outgoing-call.ts";
 import { collectResult, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
@@ -61,11 +62,23 @@ export async function serve(
     return refuseUnserved(context, host.name, snapshot);
   }
   context.cors = snapshot.settings.cors ?? false;
+  context.api = snapshot.settings.api;
   context.routeMs = Date.now() - context.startedAt;
 
-  // 3. May this caller pass? A CORS preflight carries no credentials and is answered before this.
+  // 3. A CORS preflight carries no credentials, and counts for no limit.
   const allowed = preflightResponse(context, target);
   if (allowed !== undefined) return allowed;
+
+  // 4. Do too many requests come? A refused one costs no authorization. One that comes back for a result never is: its
+  // call has been counted, and its answer must not be lost.
+  const result = parseResultTarget(target);
+  if (result === undefined) {
+    const passed = passRates(env, execution, snapshot);
+    const exceeded = passed instanceof Promise ? await passed : passed;
+    if (exceeded !== undefined) return context.limit(exceeded);
+  }
+
+  // 5. May this caller pass?
   const refusal = await authorize(env, execution, request.headers, snapshot, target);
   context.authMs = Date.now() - context.startedAt - context.routeMs;
   if (refusal !== undefined) return context.fail(refusal);
@@ -73,7 +86,7 @@ export async function serve(
   if (paths !== undefined && !passesPathRules(paths, target))
     return context.refuse("path_closed", "");
 
-  // 4. Do too many of this client's requests wait? One that is answered quickly never counts.
+  // 6. Do too many of this client's requests wait? One that is answered quickly never counts.
   const client = clientOf(request, env);
   const waiting = waitingRequests(env, client.address);
   const crowded = waiting?.refusalFor(client.address);
@@ -84,11 +97,10 @@ export async function serve(
     return watchedConnection(request, env);
   };
 
-  // 5. Does the client come back for a result? Nothing is begun for it, whatever the method.
-  const result = parseResultTarget(target);
+  // 7. Does the client come back for a result? Nothing is begun for it, whatever the method.
   if (result !== undefined) return await collectResult(env, context, snapshot, result, connection);
 
-  // 6. The request as data: the same for routing, authorization and the app.
+  // 8. The request as data: the same for routing, authorization and the app.
   const declared = Number(request.headers.get("content-length") ?? 0);
   if (declared > maxBodyBytes(env)) {
     return context.refuse("body_too_large", `the limit is ${maxBodyBytes(env)} bytes`);
@@ -97,7 +109,7 @@ export async function serve(
   context.callId = callId;
   context.trace = continuedTrace(request.headers) ?? callTrace(callId);
 
-  // 7. To the box, and back to the client.
+  // 9. To the box, and back to the client.
   const origin: EndpointOrigin = { env, execution, host, client, snapshot, target };
   if (isWebSocketHandshake(request.method, request.headers)) {
     const rules = affinityOf(snapshot.settings);

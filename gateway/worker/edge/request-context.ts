@@ -7,14 +7,16 @@ import { appendHeaders } from "../../../base/headers.ts";
 import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
 import type { Uncount } from "../../../routing/client-network.ts";
 import { problem, type ProblemOptions } from "../../../routing/problem.ts";
+import { rateHeaders } from "../../../routing/rate-headers.ts";
 import type { TraceContext } from "../../../routing/trace-context.ts";
 import { soleKeySubprotocol } from "../../../routing/wire/client-keys.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
-import type { Failure } from "../../../routing/wire/messages.ts";
+import type { EndpointSettings, Failure } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
 import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
+import type { RateExceeded } from "./rate-limits.ts";
 import type { EdgeSession } from "./session-place.ts";
 
 export class RequestContext {
@@ -22,6 +24,8 @@ export class RequestContext {
   readonly startedAt = Date.now();
   /** The endpoint's setting; undefined until the endpoint is known. */
   cors: CorsSetting | undefined;
+  /** The endpoint's `api`, likewise. */
+  api: EndpointSettings["api"];
   /** Milliseconds until the endpoint was known. */
   routeMs = 0;
   /** Milliseconds that authorization took. */
@@ -75,6 +79,14 @@ export class RequestContext {
   /** Builds the response to a request that was refused, or to a call that failed. */
   fail({ code, detail, retryAfter }: Failure): Response {
     return this.refuse(code, detail, retryAfter);
+  }
+
+  /** Builds the response to a request that a rate limit refuses. */
+  limit({ scope, rate, waitMs }: RateExceeded): Response {
+    const { perSecond, burst } = rate;
+    const detail = `the limit of this ${scope} is ${perSecond} requests a second, and ${burst} at once`;
+    const retryAfter = Math.max(1, Math.ceil(waitMs / 1000));
+    return this.#refuse("rate_limited", detail, { retryAfter }, rateHeaders(scope, rate, waitMs));
   }
 
   /**
@@ -135,7 +147,7 @@ export class RequestContext {
   ): Response {
     this.code = code;
     const accept = this.request.headers.get("accept");
-    const { status, headers, body } = problem(code, detail, { accept, ...options });
+    const { status, headers, body } = problem(code, detail, { accept, api: this.api, ...options });
     return this.respond(status, [...Object.entries(headers).flat(), ...lines], body);
   }
 

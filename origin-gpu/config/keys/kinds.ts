@@ -48,7 +48,12 @@ export const KIND_KEYS_TABLE = {
   }),
   containers_of: available(functionName(), {
     meaning:
-      "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `paths`, `timeout`, `request_timeout`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
+      "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `paths`, `timeout`, `request_timeout`, `api`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
     example: '"other"',
+  }),
+  python_function: available(target(), {
+    meaning:
+      "A function or class of a Python file that uses the package `postern`, as its decorators say ([python.md](python.md)). `postern serve app.py` and `postern deploy app.py` write it.",
+    example: '"app:hello"',
   }),
 };

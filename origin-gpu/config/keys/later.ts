@@ -3,12 +3,6 @@ import * as z from "zod";
 import { either, httpUrl, list, oneOf, table, tableOf, text } from "../values.ts";
 import { later, nonEmptyText } from "./key.ts";
 
-const rate = () =>
-  text(
-    /^\d+(\.\d+)?\/\d+(\.\d+)?$/,
-    'must be "N/S", requests a second and seconds of burst, such as "50/5"',
-  );
-
 export const LATER_KEYS = {
   custom_domains: later(
     list(
@@ -45,8 +39,4 @@ export const LATER_KEYS = {
       example: '{ root = { type = "str" } }',
     },
   ),
-  rate_limit: later(rate(), {
-    meaning: "Requests a second, and seconds of burst.",
-    example: '"50/5"',
-  }),
 };

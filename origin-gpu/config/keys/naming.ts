@@ -33,6 +33,12 @@ export const ENDPOINT_NAME_KEYS = {
       example: '"speechify"',
     },
   ),
+  requires_app_token: available(boolean(), {
+    default: "`false`",
+    meaning:
+      "Callers need the app's own token, which its containers have as `POSTERN_APP_TOKEN`, or a call token, which an API token of scope deploy obtains. A proxy token gets 403. `postern serve app.py` sets it for functions that are called with pickles ([python.md](python.md)).",
+    example: "true",
+  }),
   requires_proxy_auth: available(boolean(), {
     default: "`false`",
     meaning: "Callers need a proxy token of the workspace; others get 401 and never reach the app.",

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { AFFINITY_WORD, MAX_AFFINITY_WORDS } from "../../../routing/affinity/rules.ts";
 import { isFallbackUrl } from "../../../routing/wire/fallback.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../../routing/wire/limits.ts";
+import { isRate } from "../../../routing/wire/rate.ts";
 import {
   boolean,
   either,
@@ -29,13 +30,15 @@ const FALLBACK_URL =
 
 const REQUEST_TIMEOUT = `a number of seconds from 0.001 to ${DAY_S}, or false`;
 
+const RATE = 'must be "N/S", requests a second and seconds of burst, such as "50/5"';
+
 const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
 export const REQUEST_KEYS = {
   app_kind: available(oneOf(APP_KINDS), {
     default: "none",
     meaning:
-      "The kind of the app, which sets `health_path`, `host_header`, `affinity`, `max_inputs` and `paths` as that kind needs them ([apps.md](apps.md#presets)). A key of the endpoint wins. `postern config explain` shows all settings as they hold.",
+      "The kind of the app, which sets `health_path`, `host_header`, `affinity`, `max_inputs`, `api` and `paths` as that kind needs them ([apps.md](apps.md#presets)). A key of the endpoint wins. `postern config explain` shows all settings as they hold.",
     example: '"ollama"',
   }),
   max_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
@@ -59,6 +62,12 @@ export const REQUEST_KEYS = {
       example: "false",
     },
   ),
+  api: available(oneOf(["openai"]), {
+    default: "none",
+    meaning:
+      "The API of the app. With `\"openai\"` the JSON of Postern's own errors has the `error` member too that OpenAI's SDKs show ([errors.md](errors.md#openai)).",
+    example: '"openai"',
+  }),
   max_duration: available(seconds(1, 7 * DAY_S), {
     default: "`86400`",
     meaning:
@@ -88,6 +97,12 @@ export const REQUEST_KEYS = {
       example: '"local"',
     },
   ),
+  rate_limit: available(z.string({ error: RATE }).refine(isRate, { error: RATE }), {
+    default: "none",
+    meaning:
+      "Requests a second that this endpoint takes, and the seconds whose requests may come at once. More get 429 `rate_limited`, before authorization. The gateway's `--rate-limit` holds besides ([limits](limits.md#rate-limits)).",
+    example: '"50/5"',
+  }),
   probe_paths: available(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
     default: "none",
     meaning:

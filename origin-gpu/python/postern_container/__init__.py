@@ -12,6 +12,8 @@ FastAPI, from the user's environment and where they are needed.
     handlers.py   the function that a `callable` names, with its instance where it is a method
     lifecycle.py  what runs before the first call of an instance, and after its last one
     batching.py   single calls collected for a function of lists
+    app_functions.py   the functions and classes of a file that uses the package `postern`
+    invocations.py     functions that are called with pickles
     calls.py      which calls the app works on, for the agent
     server.py     uvicorn behind the agent
     main.py       the command line

@@ -4,8 +4,9 @@
         [--batch SIZE:MILLISECONDS] [--stop-signal SIGNAL] [--exit-grace-period SECONDS] [--channel DESCRIPTOR]
         MODULE:ATTRIBUTE
 
-The kind is asgi, wsgi or callable, and says what the attribute is: an app, a function or class that makes one when it
-is called without arguments, or for callable a function, a class or a method. The working directory is the app's
+The kind is asgi, wsgi, callable or python_function, and says what the attribute is: an app, a function or class that
+makes one when it is called without arguments, for callable a function, a class or a method, and for python_function
+the name of a function or class in the module's app (app_functions.py). The working directory is the app's
 directory. What a user can get wrong ends in one line "postern: ..." on stderr and exit code 1, after a traceback
 where the mistake is inside the user's own code.
 """
@@ -30,6 +31,10 @@ async def serve(arguments):
     )
     if arguments.kind == "asgi":
         await serve_app(asgi.find_app(arguments.target))
+    elif arguments.kind == "python_function":
+        from . import app_functions
+
+        await app_functions.serve(arguments, serve_app)
     elif arguments.kind == "wsgi":
         await serve_app(wsgi.WsgiApp(wsgi.find_app(arguments.target), arguments.threads))
     else:
@@ -66,7 +71,7 @@ def web_app_of(arguments, function):
 
 def main():
     parser = argparse.ArgumentParser(prog="serve.py", allow_abbrev=False)
-    parser.add_argument("--kind", choices=("asgi", "wsgi", "callable"), required=True)
+    parser.add_argument("--kind", choices=("asgi", "wsgi", "callable", "python_function"), required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--method")
@@ -78,8 +83,12 @@ def main():
     parser.add_argument("target", metavar="MODULE:ATTRIBUTE")
     arguments = parser.parse_args()
     # The app's directory takes the place of this file's; the app's own parsers find no arguments of ours.
-    sys.path[0] = os.getcwd()
+    # The package `postern` stays on the path: the agent's own version where the container's server is made of it, and
+    # where an app uses it otherwise, the one that its environment has.
+    own, sys.path[0] = sys.path[0], os.getcwd()
+    sys.path.insert(1 if arguments.kind == "python_function" else len(sys.path), own)
     sys.argv[1:] = []
-    # Before the user's code, which may take long to import.
-    server.import_uvicorn()
+    if arguments.kind != "python_function":
+        # Before the user's code, which may take long to import.
+        server.import_uvicorn()
     server.run(functools.partial(serve, arguments))

@@ -46,6 +46,7 @@ describe("a right file", () => {
           function: "f",
           kind: { type: "asgi", target: "server:app" },
           requiresProxyAuth: false,
+          requiresAppToken: false,
           python: "python3",
           directory: "/srv/app",
           env: {},
@@ -127,6 +128,7 @@ describe("a right file", () => {
       startup_timeout = 1800
       timeout = 0x2a
       request_timeout = 2.5
+      api = "openai"
       max_duration = 3600
       websocket_max_message = 1024
       exit_grace_period = 0.5
@@ -142,6 +144,7 @@ describe("a right file", () => {
       label: "speechify",
       requiresProxyAuth: true,
       paths: { allow: ["/v1/*", "/health"], deny: ["/v1/admin"] },
+      requiresAppToken: false,
       python: "python3",
       directory: "/srv/app/sub/dir",
       env: { MODEL: "small", EMPTY: "" },
@@ -188,6 +191,7 @@ describe("a right file", () => {
       startupTimeout: 1800,
       timeout: 42,
       requestTimeout: 2.5,
+      api: "openai",
       maxDuration: 3600,
       websocketMaxMessage: 1024,
       exitGracePeriod: 0.5,
@@ -342,7 +346,7 @@ env = { PORT = "1" }
 
   test("an endpoint has exactly one kind", () => {
     expect(problemsOf(endpoint(""))).toEqual([
-      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, module, upstream, containers_of; it has none",
+      "2: endpoint.f: must have exactly one of asgi, wsgi, callable, web_server, module, upstream, containers_of, python_function; it has none",
     ]);
     expect(problemsOf(endpoint('asgi = "s:a"\nweb_server = ["x"]'))).toEqual([
       expect.stringMatching(/^2: .*; it has asgi and web_server$/),
@@ -434,6 +438,7 @@ describe("an endpoint on another one's containers", () => {
       label: undefined,
       containersOf: "f",
       requiresProxyAuth: true,
+      requiresAppToken: false,
       timeout: 7,
     });
     expect(shared?.startupTimeout).toBe(20);
@@ -593,6 +598,7 @@ describe("a value of the wrong type or out of range", () => {
     ['request_timeout = "false"', "must be a number of seconds from 0.001 to 86400, or false"],
     ['host_header = "https://app.example.com"', 'must be "public", "local" or a host name'],
     ['host_header = "a b"', 'must be "public", "local" or a host name'],
+    ['api = "anthropic"', 'must be one of "openai"'],
     ["result_ttl = 0", "must be a number of seconds from 1 to 604800"],
     ["gpus = []", "must be a list of kinds"],
     ["gpus = true", 'must be a number from 0 to 64, "any"'],
@@ -785,7 +791,6 @@ describe("what has no effect yet", () => {
     custom_domains: '["api.example.com", "*.example.net"]',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
     parameters: '{ root = { type = "str", default = "." } }',
-    rate_limit: '"50/5"',
   };
   const unsupported = Object.entries(ENDPOINT_KEYS)
     .filter(([, key]) => key.status !== "available")

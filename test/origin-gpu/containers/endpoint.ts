@@ -17,6 +17,7 @@ export function endpointConfig(
   return {
     function: "test",
     requiresProxyAuth: false,
+    requiresAppToken: false,
     python: "python3",
     directory: HERE,
     env: {},

@@ -152,6 +152,7 @@ describe("what it must not say", () => {
     [parseHello, hello, "endpoints.0.settings.timeout", 86_401],
     [parseHello, hello, "endpoints.0.settings.resultTtl", 604_801],
     [parseHello, hello, "endpoints.0.settings.resultTtl", -1],
+    [parseHello, hello, "endpoints.0.settings.api", "anthropic"],
     [parseHello, hello, "endpoints.0.settings.requestTimeout", true],
     [parseHello, hello, "endpoints.0.settings.requestTimeout", 0],
     [parseHello, hello, "endpoints.0.settings.requestTimeout", 86_401],

@@ -1,0 +1,36 @@
+/**
+ * `Meter` has the tokens of a workspace's rate limits, and leases them to isolates (`routing/rate-leases.ts`). It keeps
+ * nothing in storage: one that the platform ended for want of questions would have been full by then, and one that
+ * broke begins full. That lets through one burst more, once.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { type LeaseGrant, RateLeases } from "../../../routing/rate-leases.ts";
+import { parseRate } from "../../../routing/wire/rate.ts";
+import type { Env } from "../../contracts/env.ts";
+import type { MeterQuestion, MeterRpc } from "../../contracts/meter.ts";
+
+/** Limits that are remembered; then those that are full are forgotten. */
+const MAX_LIMITS = 1_000;
+
+export class Meter extends DurableObject<Env> implements MeterRpc {
+  readonly #limits = new Map<string, { readonly rate: string; readonly leases: RateLeases }>();
+
+  lease(isolate: string, { limit, rate, request }: MeterQuestion): LeaseGrant {
+    const now = Date.now();
+    const known = this.#limits.get(limit);
+    if (known?.rate === rate) return known.leases.lease(isolate, request, now);
+    const parsed = parseRate(rate);
+    if (parsed === undefined) throw new Error(`not a rate: ${rate}`);
+    if (this.#limits.size >= MAX_LIMITS) this.#forgetFull(now);
+    // Other settings begin a limit anew. Isolates that still have the old ones agree within 5 s.
+    const leases = new RateLeases(parsed, now);
+    this.#limits.set(limit, { rate, leases });
+    return leases.lease(isolate, request, now);
+  }
+
+  #forgetFull(now: number): void {
+    for (const [limit, { leases }] of this.#limits) {
+      if (leases.isFull(now)) this.#limits.delete(limit);
+    }
+  }
+}

@@ -1,0 +1,265 @@
+"""Describes the app of a file, as the command reads it: one JSON document on a descriptor of its own.
+
+    python _describe.py FILE --descriptor N --python WORDS
+
+The document has the app in the words of postern.toml, the line of each endpoint, what is wrong, and what is said
+and skipped. The command judges the words as it judges a file's. `WORDS` name the interpreter that runs this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+if __name__ == "__main__":
+    # This directory would hide the standard library's `queue` and others behind the package's modules.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from postern._load import app_of, import_file, name_of
+from postern._location import Place, Problem, findings, notice
+from postern._options import DEFAULT_CRASH_RETRIES, table_of
+from postern._partial import Concurrency, PartialFunction, Traits, Web
+from postern.app import App
+from postern.cls import Cls, required_parameters
+from postern.exception import InvalidError
+from postern.functions import Function
+from postern.image import BASE_REQUIREMENTS, Image
+from postern.secret import Secret
+
+Table = dict[str, Any]
+
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+#: Of a web_server's start, what Python and the file's imports may take.
+_IMPORT_SECONDS = 60
+
+#: What the interpreter of a function without packages has to have.
+_NEEDED = ("uvicorn", "cloudpickle")
+
+
+class Describer:
+    """Makes an app's tables."""
+
+    def __init__(self, app: App, module: str, python: str) -> None:
+        self._app = app
+        self._module = module
+        self._python = python
+        self.tables: list[Table] = []
+        self.places: list[Place] = []
+
+    def describe(self) -> None:
+        """Fills `tables`, and `places` with where each of them comes from."""
+        for tag, place in self._app.places.items():
+            before = len(self.tables)
+            if tag in self._app.functions:
+                self._function(self._app.functions[tag])
+            else:
+                self._class(self._app.classes[tag])
+            self.places += [place] * (len(self.tables) - before)
+
+    def _function(self, function: Function[Any, Any]) -> None:
+        traits = function.traits
+        table = {"function": function.tag, **self._pool(function.tag, function.options, [traits], traits.concurrency)}
+        table.update(self._served(traits, function.is_generator, table))
+        self.tables.append(table)
+
+    def _class(self, cls: Cls) -> None:
+        """The first table has the containers: the class's own where it has methods, else its first web endpoint's."""
+        methods = cls.methods()
+        web = {name: each for name, each in methods.items() if each.traits.web is not None}
+        plain = {name: each for name, each in methods.items() if each.traits.web is None}
+        place = self._app.places[cls.name]
+        if required_parameters(cls):
+            names = ", ".join(required_parameters(cls))
+            findings_add(f"{cls.name}: parameters without a default ({names}) are not supported yet: give them one", place)
+        if not methods:
+            findings_add(f"{cls.name} has no method: decorate one with @method()", place)
+            return
+        if any(each.traits.batching for each in plain.values()) and len(plain) > 1:
+            findings_add(f"{cls.name}: a class with a @batched method has no other methods", place)
+        servers = [name for name, each in web.items() if each.traits.web and each.traits.web.kind == "web_server"]
+        if servers and len(methods) > 1:
+            findings_add(f"{cls.name}.{servers[0]}: a class with a @web_server has no other methods", place)
+        traits = [each.traits for each in methods.values()]
+        pool = self._pool(cls.name, cls.options, traits, cls.concurrency)
+        owner = cls.name
+        if plain:
+            generators = any(_is_generator(each) for each in plain.values())
+            own: Table = {"function": owner, **pool}
+            own.update(self._served(Traits(), generators, own))
+            self.tables.append(own)
+        for name, each in web.items():
+            tag = f"{cls.name}.{name}"
+            if owner == cls.name and not plain:
+                table: Table = {"function": tag, **pool, "python_function": f"{self._module}:{cls.name}"}
+                owner = tag
+            else:
+                table = {"function": tag, "containers_of": owner}
+                for key in ("timeout", "max_duration"):
+                    if key in pool:
+                        table[key] = pool[key]
+            table.update(self._served(each.traits, False, table))
+            self.tables.append(table)
+
+    def _pool(
+        self, tag: str, options: Table, traits: list[Traits], concurrency: Concurrency | None
+    ) -> Table:
+        """What belongs to the containers."""
+        table: Table = {"python_function": f"{self._module}:{tag}", **table_of(options, tag, self._app.places[tag])}
+        image = options.get("image") or self._app.image or Image()
+        variables = {**image.variables}
+        names: list[str] = []
+        for secret in [*self._app.secrets, *(options.get("secrets") or [])]:
+            if not isinstance(secret, Secret):
+                findings_add(f"{tag}: secrets must be a list of modal.Secret, and has {secret!r}", self._app.places[tag])
+                continue
+            if secret.name is not None:
+                names.append(secret.name)
+            variables.update(secret.values)
+        variables.update({name: value for name, value in (options.get("env") or {}).items() if value is not None})
+        if variables:
+            table["env"] = variables
+        if names:
+            table["secrets"] = names
+        table.update(self._interpreter(image, any(each.web and each.web.kind == "fastapi_endpoint" for each in traits)))
+        batch = max((each.batching.max_batch_size for each in traits if each.batching), default=1)
+        if concurrency is not None:
+            table["max_inputs"] = max(concurrency.max_inputs, batch)
+            if concurrency.target_inputs is not None:
+                table["target_inputs"] = concurrency.target_inputs
+        elif batch > 1:
+            table["max_inputs"] = batch
+        return table
+
+    def _interpreter(self, image: Image, needs_fastapi: bool) -> Table:
+        python = image.python
+        if image.has_packages:
+            return {"requirements": image.requirements, **({} if python is None else {"python": python})}
+        needed = [*_NEEDED, *(["fastapi"] if needs_fastapi else [])]
+        missing = [name for name in needed if python is not None or importlib.util.find_spec(name) is None]
+        if not missing:
+            return {"python": self._python}
+        if python is None:
+            notice(
+                f"{self._python} lacks {', '.join(missing)}: functions whose image names no packages run in an "
+                f"environment with {', '.join(BASE_REQUIREMENTS)} alone"
+            )
+        return {"requirements": list(BASE_REQUIREMENTS), **({} if python is None else {"python": python})}
+
+    def _served(self, traits: Traits, is_generator: bool, table: Table) -> Table:
+        """What belongs to the endpoint alone."""
+        web = traits.web
+        if web is None:
+            retries = {"max_retries": DEFAULT_CRASH_RETRIES, "initial_delay": 0, "backoff_coefficient": 1, "max_delay": 1}
+            more: Table = {"requires_app_token": True, "retries": table.get("retries", retries)}
+            if is_generator:
+                more["max_duration"] = table.get("timeout", 300)
+            return more
+        return _web_keys(web)
+
+
+def _web_keys(web: Web) -> Table:
+    table: Table = {}
+    if web.label is not None:
+        table["label"] = web.label
+    if web.requires_proxy_auth:
+        table["requires_proxy_auth"] = True
+    if web.custom_domains:
+        table["custom_domains"] = list(web.custom_domains)
+    if web.kind == "fastapi_endpoint":
+        table["cors"] = True
+    if web.kind == "web_server":
+        table["port"] = web.port
+        table["max_containers"] = 1
+        table["startup_timeout"] = (web.startup_timeout or 0) + _IMPORT_SECONDS
+    return table
+
+
+def _is_generator(partial: PartialFunction[Any, Any]) -> bool:
+    return Function("", raw_f=partial.raw_f, traits=partial.traits).is_generator
+
+
+def findings_add(message: str, place: Place) -> None:
+    """One more problem."""
+    if findings.problems is None:
+        raise InvalidError(message)
+    findings.problems.append(Problem(place, message))
+
+
+def _users_frames(error: BaseException) -> TracebackType | None:
+    """The traceback without the frames that lead to the user's code; none where it fails to compile."""
+    frames = error.__traceback__
+    while frames is not None and _is_on_the_way(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return frames
+
+
+def _is_on_the_way(filename: str) -> bool:
+    return filename.startswith(("<frozen importlib", PACKAGE)) or filename == importlib.__file__
+
+
+def _import_problem(error: BaseException, file: str) -> Problem:
+    """Where in the user's file an import failed."""
+    line = 1
+    for frame, at in traceback.walk_tb(error.__traceback__):
+        if os.path.abspath(frame.f_code.co_filename) == os.path.abspath(file):
+            line = at
+    if isinstance(error, SyntaxError) and error.filename and os.path.abspath(error.filename) == os.path.abspath(file):
+        line = error.lineno or 1
+    return Problem(Place(file, line), f"{type(error).__name__}: {error}")
+
+
+def describe(file: str, python: str) -> dict[str, Any]:
+    """The document of a file. Never raises for what the user's code does."""
+    problems = findings.collect()
+    result: dict[str, Any] = {"document": None, "lines": [], "entrypoints": []}
+    try:
+        module = import_file(file)
+        app = app_of(module)
+        describer = Describer(app, module.__name__, python)
+        describer.describe()
+        result["document"] = {"app": name_of(app, module), "endpoint": describer.tables}
+        result["lines"] = [_line_in(place, file) for place in describer.places]
+        result["entrypoints"] = list(app.entrypoints)
+    except InvalidError as error:
+        problems.append(Problem(Place(file, 1), str(error)))
+    except (Exception, SystemExit) as error:
+        traceback.print_exception(type(error), error, _users_frames(error))
+        problems.append(_import_problem(error, file))
+    result["problems"] = [_finding(each, file) for each in sorted(problems, key=lambda each: each.place.line)]
+    result["notices"] = [_finding(each, file) for each in findings.notices]
+    return result
+
+
+def _finding(found: Any, file: str) -> dict[str, Any]:
+    place: Place = found.place
+    same = os.path.abspath(place.file) == os.path.abspath(file)
+    return {"file": file if same else place.file, "line": place.line, "message": found.message}
+
+
+def _line_in(place: Place, file: str) -> int:
+    return place.line if os.path.abspath(place.file) == os.path.abspath(file) else 1
+
+
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="describe", allow_abbrev=False)
+    parser.add_argument("file")
+    parser.add_argument("--descriptor", type=int, required=True)
+    parser.add_argument("--python", required=True)
+    arguments = parser.parse_args()
+    sys.argv[1:] = []
+    document = describe(arguments.file, arguments.python)
+    with open(arguments.descriptor, "w", encoding="utf-8") as output:
+        json.dump(document, output)
+
+
+if __name__ == "__main__":
+    main()

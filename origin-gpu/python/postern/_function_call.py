@@ -1,0 +1,145 @@
+"""A call that runs without its caller: `Function.spawn` makes it, and whoever has its id reads its result."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from . import exception
+from ._access import app_by_name, base_url
+from ._both import Both
+from ._http import Place, Response, refused, send
+from ._invoke import Callee, collect, path_and_query, result_of
+from ._wire import RESULT_TYPE
+from .call_graph import InputInfo, InputStatus
+
+R = TypeVar("R")
+
+#: Of one request for a result; then it is asked for again.
+_WAIT_SECONDS = 60
+
+#: Between two looks where less than a second is left.
+_LOOK_SECONDS = 0.05
+
+_PREFIX = "fc-"
+
+#: Codes of a gateway that says how a call ended without a result.
+_ENDINGS = {
+    "call_timeout": InputStatus.TIMEOUT,
+    "call_lost": InputStatus.TERMINATED,
+    "starting_failed": InputStatus.INIT_FAILURE,
+    "startup_timeout": InputStatus.INIT_FAILURE,
+}
+
+
+class FunctionCall(Generic[R]):
+    """A call of a function, and its result when that is there."""
+
+    def __init__(self, app: str, environment: str, function: str, name: str, location: str) -> None:
+        self._parts = (app, environment, function, name, location)
+        self.get: Both[..., R] = Both(self._get)
+        self.cancel: Both[..., None] = Both(self._cancel)
+        self.get_call_graph: Both[[], list[InputInfo]] = Both(self._get_call_graph)
+
+    @property
+    def object_id(self) -> str:
+        """The call's id: all that is needed to find it again, and no secret. It opens nothing by itself."""
+        return _PREFIX + base64.urlsafe_b64encode(json.dumps(self._parts).encode()).decode().rstrip("=")
+
+    @staticmethod
+    def from_id(function_call_id: str, client: Any = None) -> FunctionCall[Any]:
+        """The call with this id. @throws InvalidError for what is no id of a call"""
+        del client
+        try:
+            text = function_call_id.removeprefix(_PREFIX)
+            parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            app, environment, function, name, location = (str(part) for part in parts)
+        except (ValueError, TypeError):
+            raise exception.InvalidError(f"{function_call_id} is no id of a call that spawn returned") from None
+        return FunctionCall(app, environment, function, name, location)
+
+    @staticmethod
+    def gather(*function_calls: FunctionCall[R]) -> Sequence[R]:
+        """Waits for several calls. @throws the exception of the first in order that failed"""
+        return [call.get() for call in function_calls]
+
+    def num_inputs(self) -> int:
+        """A spawned call has one."""
+        return 1
+
+    @property
+    def _callee(self) -> Callee:
+        app, environment, function, name, _ = self._parts
+        opened = app_by_name(app, environment)
+        url = opened.urls.get(function)
+        if url is None:
+            raise exception.NotFoundError(f"app {app} has no function {function} any more")
+        return Callee(name, url, "/", opened.token)
+
+    @property
+    def _location(self) -> str:
+        return self._parts[4]
+
+    def _get(self, timeout: float | None = None, *, index: int = 0) -> R:
+        """Waits for the result, at most `timeout` seconds; 0 looks once.
+
+        @throws TimeoutError where it is not there yet, OutputExpiredError where it is gone, else the function's exception
+        """
+        if index != 0:
+            raise exception.InvalidError("a spawned call has one result, at index 0")
+        callee = self._callee
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if until is None else until - time.monotonic()
+            wait = _WAIT_SECONDS if left is None else max(0, min(_WAIT_SECONDS, int(left)))
+            response = self._look(callee, wait)
+            if response is not None:
+                result: R = result_of(callee, response)
+                return result
+            if left is not None and left <= 0:
+                raise exception.ResultPending(f"{callee.name} has no result yet")
+            if wait == 0:
+                time.sleep(_LOOK_SECONDS)
+
+    def _look(self, callee: Callee, wait: int) -> Response | None:
+        """The response, or None where it is not there after so many seconds."""
+        response = collect(callee, self._location, f"wait={wait}")
+        if response.status != 202:
+            return response
+        response.read()
+        return None
+
+    def _cancel(self, terminate_containers: bool = False) -> None:
+        """Ends the call: a waiting one does not begin, and a running function gets an InputCancellation."""
+        if terminate_containers:
+            raise exception.NotSupportedError("terminate_containers: postern container stop ends a container")
+        callee = self._callee
+        token = self._location.partition("__postern_call=")[2].partition("&")[0]
+        response = send("DELETE", Place.of(base_url(callee.url)), f"/api/v1/calls/{token}", callee.headers)
+        if response.status != 204:
+            raise refused(response).error(callee.name)
+        response.read()
+
+    def _get_call_graph(self) -> list[InputInfo]:
+        """The call below a root, with its state now."""
+        callee = self._callee
+        response = self._look(callee, 0)
+        status = InputStatus.PENDING if response is None else _status_of(response)
+        name = callee.name.rpartition(".")[2]
+        call = InputInfo("in-0", self.object_id, "", status, name, "")
+        return [InputInfo("in-root", self.object_id, "", status, "", "", [call])]
+
+
+def _status_of(response: Response) -> InputStatus:
+    if response.header("content-type") == RESULT_TYPE:
+        response.read()
+        return InputStatus.SUCCESS if response.status == 200 else InputStatus.FAILURE
+    return _ENDINGS.get(refused(response).code, InputStatus.FAILURE)
+
+
+def call_of_location(app: str, environment: str, callee: Callee, function: str, result_url: str) -> FunctionCall[Any]:
+    """The call that a 202 tells of."""
+    return FunctionCall(app, environment, function, callee.name, path_and_query(result_url))

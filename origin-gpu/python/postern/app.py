@@ -1,0 +1,210 @@
+"""Apps: functions and classes that are served and deployed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+from . import exception
+from ._location import Place, refuse, user_place
+from ._partial import PartialFunction, partial_of
+from .cls import Cls
+from .functions import Function
+from .image import Image
+from .secret import Secret
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=type)
+
+#: All apps of this process, in the order in which they were made.
+APPS: list[App] = []
+
+
+class LocalEntrypoint:
+    """A function that runs here, by `postern run`, and calls the app's functions."""
+
+    def __init__(self, app: App, name: str, raw_f: Callable[..., Any]) -> None:
+        self.app = app
+        self.name = name
+        self.raw_f = raw_f
+        self.__name__ = name
+        self.__doc__ = raw_f.__doc__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.raw_f(*args, **kwargs)
+
+
+class App:
+    """Functions and classes that are served and deployed together.
+
+    `image`, `secrets` and `volumes` are the default of all functions.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        image: Image | None = None,
+        secrets: Sequence[Secret] = (),
+        volumes: Mapping[Any, Any] | None = None,
+        include_source: bool = True,
+    ) -> None:
+        del tags, include_source
+        self._name = name
+        self.image = image
+        self.secrets = list(secrets)
+        self.volumes = dict(volumes or {})
+        self.place = user_place()
+        #: By tag, in the order of the file.
+        self.functions: dict[str, Function[Any, Any]] = {}
+        self.classes: dict[str, Cls] = {}
+        self.entrypoints: dict[str, LocalEntrypoint] = {}
+        #: Where each function's decorator stands.
+        self.places: dict[str, Place] = {}
+        APPS.append(self)
+
+    @property
+    def name(self) -> str | None:
+        """As it was given; an app without one has its file's."""
+        return self._name
+
+    description = name
+
+    @property
+    def registered_functions(self) -> dict[str, Function[Any, Any]]:
+        """Its functions by name."""
+        return dict(self.functions)
+
+    @property
+    def registered_classes(self) -> dict[str, Cls]:
+        """Its classes by name."""
+        return dict(self.classes)
+
+    @property
+    def registered_entrypoints(self) -> dict[str, LocalEntrypoint]:
+        """Its local entrypoints by name."""
+        return dict(self.entrypoints)
+
+    def function(
+        self, _warn_parentheses_missing: Any = None, /, **options: Any
+    ) -> _FunctionDecorator:
+        """Makes a Python function a function of the app.
+
+        Arguments: `image`, `env`, `secrets`, `gpu`, `volumes`, `min_containers`, `max_containers`, `buffer_containers`,
+        `scaledown_window`, `retries`, `timeout`, `startup_timeout`, `region`, `name`, `is_generator`, and `postern`, a
+        dict of further keys of postern.toml, such as `postern={"affinity": "gradio"}`.
+        """
+        if _warn_parentheses_missing is not None:
+            refuse("@app.function needs its parentheses: @app.function()")
+        return _FunctionDecorator(self, options)
+
+    def cls(self, _warn_parentheses_missing: Any = None, /, **options: Any) -> Callable[[C], C]:
+        """Makes a class a class of the app: its methods share one pool of containers. Arguments as of `function`."""
+        if _warn_parentheses_missing is not None:
+            refuse("@app.cls needs its parentheses: @app.cls()")
+
+        def decorate(user_cls: Any) -> Any:
+            place = user_place()
+            if not isinstance(user_cls, type):
+                refuse("@app.cls() stands above a class", place=place)
+                return user_cls
+            made = Cls(user_cls.__name__, app=self, user_cls=user_cls, options=options)
+            self._add(user_cls.__name__, place)
+            self.classes[user_cls.__name__] = made
+            return made
+
+        return cast("Callable[[C], C]", decorate)
+
+    def local_entrypoint(
+        self, _warn_parentheses_missing: Any = None, /, *, name: str | None = None
+    ) -> Callable[[Callable[..., Any]], LocalEntrypoint]:
+        """Makes a function the one that `postern run app.py` runs here. Its arguments are options of the command."""
+        if _warn_parentheses_missing is not None:
+            refuse("@app.local_entrypoint needs its parentheses: @app.local_entrypoint()")
+
+        def decorate(raw_f: Callable[..., Any]) -> LocalEntrypoint:
+            entrypoint = LocalEntrypoint(self, name or raw_f.__name__, raw_f)
+            self.entrypoints[entrypoint.name] = entrypoint
+            return entrypoint
+
+        return decorate
+
+    def include(self, other_app: App, /, inherit_tags: bool = True) -> App:
+        """Adds another app's functions and classes to this one."""
+        del inherit_tags
+        for tag, function in other_app.functions.items():
+            self._add(tag, other_app.places[tag])
+            self.functions[tag] = function
+        for name, cls in other_app.classes.items():
+            self._add(name, other_app.places[name])
+            self.classes[name] = cls
+        other_app.included = True
+        return self
+
+    #: Whether another app has taken its functions.
+    included = False
+
+    def run(self, **options: Any) -> Any:
+        """Refused: the command starts what an app needs."""
+        del options
+        raise exception.NotSupportedError("app.run(): write a @app.local_entrypoint() and start it with `postern run app.py`")
+
+    def deploy(self, **options: Any) -> Any:
+        """Refused: the command deploys."""
+        del options
+        raise exception.NotSupportedError("app.deploy(): run `postern deploy app.py`")
+
+    @staticmethod
+    def lookup(name: str, **options: Any) -> App:
+        """Refused: only functions and classes are found by name."""
+        del options
+        raise exception.NotSupportedError(f'App.lookup("{name}"): use Function.from_name or Cls.from_name')
+
+    def add_function(self, decorated: Any, options: dict[str, Any]) -> Function[Any, Any]:
+        """What the decorator does."""
+        partial = partial_of(decorated, "@app.function()")
+        raw_f = partial.raw_f
+        place = user_place()
+        traits = partial.traits
+        if "." in getattr(raw_f, "__qualname__", "").partition("<locals>.")[0]:
+            refuse(f"{raw_f.__qualname__} is a method: decorate its class with @app.cls(), and it with @method()", place=place)
+        if options.get("is_generator") is not None:
+            traits.is_generator = options["is_generator"]
+        if options.get("serialized"):
+            refuse(f"{raw_f.__name__}: serialized is not supported: containers import the app's file", place=place)
+        tag = options.get("name") or raw_f.__name__
+        function: Function[Any, Any] = Function(tag, app=self, raw_f=raw_f, traits=traits, options=options)
+        self._add(tag, place)
+        self.functions[tag] = function
+        return function
+
+    def _add(self, tag: str, place: Place) -> None:
+        if tag in self.functions or tag in self.classes:
+            refuse(f"{tag} stands there twice: give one of them another name", place=place)
+        self.places[tag] = place
+
+
+class _FunctionDecorator:
+    """Typed by what it decorates: a Python function, or one that other decorators have wrapped."""
+
+    def __init__(self, app: App, options: dict[str, Any]) -> None:
+        self._app = app
+        self._options = options
+
+    @overload
+    def __call__(self, decorated: PartialFunction[P, R]) -> Function[P, R]: ...
+
+    @overload
+    def __call__(self, decorated: Callable[P, R]) -> Function[P, R]: ...
+
+    def __call__(self, decorated: Any) -> Any:
+        return self._app.add_function(decorated, self._options)
+
+
+class Stub:
+    """Refused: an app is an App."""
+
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        refuse("modal.Stub is called modal.App")

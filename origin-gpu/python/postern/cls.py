@@ -1,0 +1,236 @@
+"""Classes of an app: one pool of containers for all of a class's methods, with what happens when a container starts and
+ends."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from . import exception
+from ._location import refuse
+from ._partial import CONCURRENT, Concurrency, PartialFunction, Traits
+from .functions import Function
+
+if TYPE_CHECKING:
+    from .app import App
+
+_NO_DEFAULT: Any = object()
+
+#: Types that a parameter may have.
+_PARAMETER_TYPES = (str, int, bool, bytes)
+
+#: Where a user's class keeps its Cls.
+_OWN = "__postern_cls__"
+
+
+class _Parameter:
+    def __init__(self, default: Any, init: bool) -> None:
+        self.default = default
+        self.init = init
+
+
+def parameter(*, default: Any = _NO_DEFAULT, init: bool = True) -> Any:
+    """An attribute that the class's constructor takes: `str`, `int`, `bool` or `bytes`.
+
+    `init=False` annotates an attribute that a hook sets.
+    """
+    return _Parameter(default, init)
+
+
+class Cls:
+    """A class of an app. Its instances' methods run in containers."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        app: App | None = None,
+        user_cls: type | None = None,
+        options: Mapping[str, Any] | None = None,
+        elsewhere: tuple[str, str | None] | None = None,
+    ) -> None:
+        self.name = name
+        self.app = app
+        self.user_cls = user_cls
+        self.options = dict(options or {})
+        self._elsewhere = elsewhere
+        self.__name__ = name
+        self.__doc__ = getattr(user_cls, "__doc__", None)
+        self.parameters: dict[str, _Parameter] = {}
+        self.partials: dict[str, PartialFunction[Any, Any]] = {}
+        if user_cls is not None:
+            self._read(user_cls)
+
+    @classmethod
+    def from_name(
+        cls, app_name: str, name: str, *, environment_name: str | None = None, client: Any = None
+    ) -> Cls:
+        """A class of a deployed app. The gateway is asked at the first call of a method."""
+        del client
+        return Cls(name, elsewhere=(app_name, environment_name))
+
+    def hydrate(self, client: Any = None) -> Cls:
+        """Nothing to do: methods are found when they are called."""
+        del client
+        return self
+
+    def _read(self, user_cls: type) -> None:
+        annotations: dict[str, Any] = {}
+        for base in reversed(user_cls.__mro__):
+            annotations.update(base.__dict__.get("__annotations__", {}))
+            for name, value in base.__dict__.items():
+                if isinstance(value, PartialFunction):
+                    self.partials[name] = value
+                elif isinstance(value, _Parameter) and value.init:
+                    self.parameters[name] = value
+        try:
+            annotations.update(typing.get_type_hints(user_cls))
+        except Exception:
+            # A name that only a type checker knows; the annotation's text has to do.
+            pass
+        known = {kind.__name__: kind for kind in _PARAMETER_TYPES}
+        for name in self.parameters:
+            kind = annotations.get(name)
+            if known.get(cast(str, kind), kind) not in _PARAMETER_TYPES:
+                refuse(f"{self.name}.{name} = parameter() needs a type: str, int, bool or bytes")
+        constructor = inspect.signature(user_cls)
+        if not self.parameters and any(
+            each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+            for each in constructor.parameters.values()
+        ):
+            refuse(f"{self.name}: a constructor has no arguments; write `name: str = parameter()` in the class")
+        setattr(user_cls, _OWN, self)
+
+    @property
+    def concurrency(self) -> Concurrency | None:
+        """What @concurrent said of the class."""
+        return getattr(self.user_cls, CONCURRENT, None)
+
+    def hooks(self, name: str) -> list[Callable[..., Any]]:
+        """Its `enter` or `exit` methods, in the order of the class."""
+        return [partial.raw_f for partial in self.partials.values() if partial.traits.hook == name]
+
+    def methods(self) -> dict[str, PartialFunction[Any, Any]]:
+        """What can be called from outside, by name."""
+        return {
+            name: partial
+            for name, partial in self.partials.items()
+            if partial.traits.hook is None and (partial.traits.is_method or partial.traits.web is not None)
+        }
+
+    def function(self, name: str, instance: Callable[[], Any] | None = None) -> Function[Any, Any]:
+        """A method as a function of the app."""
+        partial = self.partials.get(name)
+        return Function(
+            f"{self.name}.{name}",
+            app=self.app,
+            raw_f=partial.raw_f if partial is not None else None,
+            traits=partial.traits if partial is not None else Traits(),
+            options=self.options,
+            pool=self.name,
+            instance=instance,
+            elsewhere=self._elsewhere,
+        )
+
+    def make(self, values: Mapping[str, Any] | None = None) -> Any:
+        """A plain object of the user's class, with its parameters; hooks have not run."""
+        if self.user_cls is None:
+            raise exception.InvalidError(f"{self.name} was found by name: its code is not here")
+        instance = self.user_cls()
+        for name, declared in self.parameters.items():
+            setattr(instance, name, (values or {}).get(name, declared.default))
+        return instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Obj:
+        if args:
+            raise TypeError(f"{self.name}() takes its parameters by name")
+        return Obj(self, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or self.user_cls is None:
+            raise AttributeError(name)
+        if name in self.partials:
+            return self.function(name)
+        return getattr(self.user_cls, name)
+
+    def with_options(self, **options: Any) -> Cls:
+        """Refused: a class has its containers by its decorator."""
+        del options
+        raise exception.NotSupportedError(f"with_options: say it in the decorator of {self.name}, or make a second class")
+
+    with_concurrency = with_batching = with_options
+
+
+class Obj:
+    """An instance of a class of an app: its methods have `remote`, `local` and the like, its attributes are a local object's."""
+
+    def __init__(self, cls: Cls, values: Mapping[str, Any]) -> None:
+        self._cls = cls
+        self._values = _checked(cls, values)
+        self._local: Any = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        cls = self._cls
+        if cls.user_cls is None or name in cls.methods():
+            return cls.function(name, None if cls.user_cls is None else self._instance)
+        return getattr(self._instance(), name)
+
+    def _instance(self) -> Any:
+        """The local object, with its hooks run."""
+        with self._lock:
+            if self._local is None:
+                local = self._cls.make(self._values)
+                for hook in self._cls.hooks("enter"):
+                    if inspect.iscoroutinefunction(hook):
+                        import asyncio
+
+                        asyncio.run(hook(local))
+                    else:
+                        hook(local)
+                self._local = local
+            return self._local
+
+
+def _checked(cls: Cls, values: Mapping[str, Any]) -> dict[str, Any]:
+    if cls.user_cls is None:
+        if values:
+            _refuse_parameters(cls)
+        return dict(values)
+    unknown = [name for name in values if name not in cls.parameters]
+    if unknown:
+        known = ", ".join(cls.parameters) or "none"
+        raise TypeError(f"{cls.name}() has no parameter {', '.join(unknown)}; it has {known}")
+    missing = [
+        name for name, declared in cls.parameters.items() if declared.default is _NO_DEFAULT and name not in values
+    ]
+    if missing:
+        raise TypeError(f"{cls.name}() needs {', '.join(missing)}")
+    if any(value != cls.parameters[name].default for name, value in values.items()):
+        _refuse_parameters(cls)
+    return dict(values)
+
+
+def _refuse_parameters(cls: Cls) -> None:
+    raise exception.NotSupportedError(
+        f"{cls.name}(): parameters other than the defaults are not supported yet; give the value to the method, "
+        "or make a class for each"
+    )
+
+
+def required_parameters(cls: Cls) -> list[str]:
+    """Those without a default."""
+    return [name for name, declared in cls.parameters.items() if declared.default is _NO_DEFAULT]
+
+
+def method_of_instance(instance: object, owner: type, partial: PartialFunction[Any, Any]) -> Any:
+    """A method of an object that a container or a local call made."""
+    if partial.traits.hook is not None:
+        return partial.raw_f.__get__(instance, owner)
+    cls: Cls = getattr(owner, _OWN)
+    return cls.function(partial.__name__, lambda: instance)

@@ -1,0 +1,269 @@
+"""Functions of an app: called here, in containers, or over the web."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from . import exception
+from ._access import Opened, app_by_name, own_app
+from ._both import Both, BothIterators, results_in_turn
+from ._function_call import FunctionCall, call_of_location
+from ._http import refused
+from ._invoke import Callee, begin, call, request_body, stream
+from ._partial import Traits
+from ._runtime import surrounding
+
+if TYPE_CHECKING:
+    from .app import App
+
+__all__ = ["Function", "FunctionCall", "gather"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Calls of one map at a time.
+_MAP_WORKERS = 100
+
+
+class Function(Generic[P, R]):
+    """A function of an app. `App.function` makes it of a Python function; `from_name` finds a deployed one."""
+
+    def __init__(
+        self,
+        tag: str,
+        *,
+        app: App | None = None,
+        raw_f: Callable[..., Any] | None = None,
+        traits: Traits | None = None,
+        options: Mapping[str, Any] | None = None,
+        pool: str | None = None,
+        instance: Any = None,
+        elsewhere: tuple[str, str | None] | None = None,
+    ) -> None:
+        #: Its name within the app: `f`, or `Model.predict`.
+        self.tag = tag
+        self.app = app
+        self.traits = traits or Traits()
+        self.options = dict(options or {})
+        #: The function whose containers run it: a class's for a method.
+        self.pool = pool or tag
+        self._raw_f = raw_f
+        #: Of a method: makes the object that it is called on.
+        self._instance = instance
+        #: Of one that was found by name: its app's name and environment.
+        self._elsewhere = elsewhere
+        self.__name__ = tag.rpartition(".")[2]
+        self.__doc__ = getattr(raw_f, "__doc__", None)
+        self.remote: Both[P, R] = Both(self._remote)
+        self.remote_gen: BothIterators[P, Any] = BothIterators(self._remote_gen)
+        self.spawn: Both[P, FunctionCall[R]] = Both(self._spawn)
+        self.map: BothIterators[..., R] = BothIterators(self._map)
+        self.starmap: BothIterators[..., R] = BothIterators(self._starmap)
+        self.for_each: Both[..., None] = Both(self._for_each)
+        self.spawn_map: Both[..., None] = Both(self._spawn_map)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"{self.tag} is a function of an app: {self.tag}.remote(...) runs it in a container, {self.tag}.local(...) here"
+        )
+
+    def __repr__(self) -> str:
+        return f"<postern.Function {self.tag}>"
+
+    @classmethod
+    def from_name(
+        cls, app_name: str, name: str, *, environment_name: str | None = None, client: Any = None
+    ) -> Function[Any, Any]:
+        """A function of a deployed app, `f` or `Model.predict`. The gateway is asked at its first call."""
+        del client
+        return Function(name, pool=name.partition(".")[0], elsewhere=(app_name, environment_name))
+
+    def hydrate(self, client: Any = None) -> Function[P, R]:
+        """Finds a deployed function now. @throws NotFoundError, AuthError"""
+        del client
+        self._opened()
+        return self
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether its values are streamed."""
+        if self.traits.is_generator is not None:
+            return self.traits.is_generator
+        raw_f = self._raw_f
+        return raw_f is not None and (inspect.isgeneratorfunction(raw_f) or inspect.isasyncgenfunction(raw_f))
+
+    def get_raw_f(self) -> Callable[..., Any]:
+        """The Python function."""
+        if self._raw_f is None:
+            raise exception.InvalidError(f"{self.tag} was found by name: its code is not here")
+        return self._raw_f
+
+    def local(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Calls the Python function here, as any other."""
+        raw_f = self.get_raw_f()
+        return raw_f(self._instance(), *args, **kwargs) if self._instance is not None else raw_f(*args, **kwargs)
+
+    def get_web_url(self) -> str | None:
+        """The URL of a function that is served to the web; None for any other. @throws NotFoundError"""
+        if self._elsewhere is None and self.traits.web is None:
+            return None
+        return self._opened().urls.get(self.tag)
+
+    @property
+    def web_url(self) -> str | None:
+        """The same."""
+        return self.get_web_url()
+
+    def update_autoscaler(self, **settings: int | None) -> None:
+        """Refused; the message has the command."""
+        del settings
+        raise exception.NotSupportedError(f"update_autoscaler: postern app scale {self._app_name} {self.pool} --min … --max …")
+
+    def with_options(self, **options: Any) -> Function[P, R]:
+        """Refused: a function has its containers by its decorator."""
+        del options
+        raise exception.NotSupportedError(f"with_options: say it in the decorator of {self.tag}")
+
+    # One call
+
+    def _remote(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Runs the function in a container and returns its value, or raises its exception with its traceback."""
+        if self.is_generator:
+            return cast(R, self._remote_gen(*args, **kwargs))
+        return cast(R, call(self._callee(), request_body(args, kwargs)))
+
+    def _remote_gen(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+        """Runs a generator in a container and yields its values as they come."""
+        return stream(self._callee(), request_body(args, kwargs))
+
+    def _spawn(self, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
+        """Begins a call that goes on without this program. The box keeps its result for `FunctionCall.get`."""
+        callee = self._callee()
+        body = request_body(args, kwargs)
+        key = uuid.uuid4().hex
+        try:
+            response = begin(callee, body, "respond-async", key)
+        except exception.ConnectionError:
+            # Under its key it is the same call, however often it is sent.
+            response = begin(callee, body, "respond-async", key)
+        if response.status != 202:
+            raise refused(response).error(callee.name)
+        document = json.loads(response.read())
+        app, environment = self._app_name, self._environment
+        return call_of_location(app, environment, callee, self.pool, document["result_url"])
+
+    # Many calls
+
+    def _map(
+        self,
+        *input_iterators: Iterable[Any],
+        kwargs: Mapping[str, Any] | None = None,
+        order_outputs: bool = True,
+        return_exceptions: bool = False,
+        wrap_returned_exceptions: bool = True,
+    ) -> Iterator[R]:
+        """Runs the function for each input, in as many containers as it may have, and yields its values.
+
+        In the inputs' order, or with `order_outputs=False` as they come. `return_exceptions` yields exceptions in
+        their places; else the first one is raised.
+        """
+        del wrap_returned_exceptions
+        return self._results(zip(*input_iterators), kwargs, order_outputs, return_exceptions)
+
+    def _starmap(
+        self,
+        input_iterator: Iterable[Sequence[Any]],
+        *,
+        kwargs: Mapping[str, Any] | None = None,
+        order_outputs: bool = True,
+        return_exceptions: bool = False,
+        wrap_returned_exceptions: bool = True,
+    ) -> Iterator[R]:
+        """As `map`, with a sequence of arguments for each call."""
+        del wrap_returned_exceptions
+        return self._results(map(tuple, input_iterator), kwargs, order_outputs, return_exceptions)
+
+    def _results(
+        self,
+        inputs: Iterable[tuple[Any, ...]],
+        kwargs: Mapping[str, Any] | None,
+        ordered: bool,
+        return_exceptions: bool,
+    ) -> Iterator[Any]:
+        keywords = dict(kwargs or {})
+
+        def job(arguments: tuple[Any, ...]) -> Callable[[], Any]:
+            def run() -> Any:
+                try:
+                    return call(self._callee(), request_body(arguments, keywords))
+                except Exception as error:
+                    if return_exceptions:
+                        return error
+                    raise
+
+            return run
+
+        return results_in_turn((job(arguments) for arguments in inputs), _MAP_WORKERS, ordered)
+
+    def _for_each(
+        self,
+        *input_iterators: Iterable[Any],
+        kwargs: Mapping[str, Any] | None = None,
+        ignore_exceptions: bool = False,
+    ) -> None:
+        """Runs the function for each input and forgets the values."""
+        for _ in self._map(
+            *input_iterators, kwargs=kwargs, order_outputs=False, return_exceptions=ignore_exceptions
+        ):
+            pass
+
+    def _spawn_map(self, *input_iterators: Iterable[Any], kwargs: Mapping[str, Any] | None = None) -> None:
+        """Begins a call for each input, and waits for none."""
+        spawn = cast("Callable[..., Any]", self._spawn)
+        for arguments in zip(*input_iterators):
+            spawn(*arguments, **dict(kwargs or {}))
+
+    # Where it is
+
+    @property
+    def _app_name(self) -> str:
+        if self._elsewhere is not None:
+            return self._elsewhere[0]
+        here = surrounding()
+        return here.app if here is not None else (self.app.name or "" if self.app is not None else "")
+
+    @property
+    def _environment(self) -> str:
+        here = surrounding()
+        return (self._elsewhere[1] if self._elsewhere else None) or (here.environment if here is not None else "main")
+
+    def _opened(self) -> Opened:
+        if self._elsewhere is not None:
+            return app_by_name(*self._elsewhere)
+        opened = own_app()
+        if opened is None:
+            raise exception.InvalidError(
+                f"{self.tag}: the app does not run here. `postern run` runs a local entrypoint, "
+                f'and Function.from_name("app", "{self.tag}") finds a deployed function'
+            )
+        return opened
+
+    def _callee(self) -> Callee:
+        if self.traits.web is not None:
+            raise exception.InvalidError(f"{self.tag} is served to the web: call its URL, get_web_url(), or use local()")
+        opened = self._opened()
+        url = opened.urls.get(self.pool)
+        if url is None:
+            raise exception.NotFoundError(f"app {self._app_name} has no function {self.tag}; it has {', '.join(opened.urls)}")
+        if self.tag in opened.urls and self.pool != self.tag:
+            raise exception.InvalidError(f"{self.tag} is served to the web: call its URL, get_web_url()")
+        return Callee(self.tag, url, "/" + self.tag.partition(".")[2], opened.token)
+
+
+def gather(*function_calls: FunctionCall[R]) -> Sequence[R]:
+    """Waits for several calls."""
+    return FunctionCall.gather(*function_calls)

@@ -1,0 +1,218 @@
+"""The functions and classes of a file that uses the package `postern`: finds the one that a container is for, and serves
+it as its decorators say.
+
+The target is MODULE:TAG, and the tag a function's or a class's name in its app. A class has one container for all of its
+methods: a request's host tells which of them it is for, since each web endpoint has a URL of its own.
+"""
+
+import asyncio
+import functools
+import inspect
+import json
+import os
+import signal
+import traceback
+from urllib.parse import urlsplit
+
+from . import asgi, lifecycle, server, web, wsgi
+from .invocations import Called, Invocations
+from .refusals import refuse, refuse_missing, refuse_user_error
+from .targets import import_user_module
+
+# What programs of other containers read.
+ALIASES = {
+    "MODAL_TASK_ID": "POSTERN_CONTAINER_ID",
+    "MODAL_ENVIRONMENT": "POSTERN_ENVIRONMENT",
+    "MODAL_REGION": "POSTERN_REGION",
+}
+
+
+async def serve(arguments, serve_app):
+    """Serves until the stop signal, with the class's hooks around it."""
+    for name, source in ALIASES.items():
+        os.environ.setdefault(name, os.environ.get(source, ""))
+    os.environ.setdefault("MODAL_IS_REMOTE", "1")
+    pool = find(arguments.target)
+    await pool.enter()
+    if pool.web_server is not None:
+        await run_web_server(pool, arguments.stop_signal)
+        return
+    app = pool.app(arguments.threads)
+    if pool.needs_fastapi:
+        await web.allow_threads(arguments.threads)
+    await serve_app(app, on_end=pool.leave)
+
+
+def find(target):
+    """The Pool that a target names. Mistakes of the user end the process in one line."""
+    module_name, _, tag = target.partition(":")
+    module = import_user_module(module_name)
+    from postern._load import app_of
+    from postern.exception import InvalidError
+
+    try:
+        app = app_of(module)
+    except InvalidError as error:
+        refuse(str(error))
+    owner = tag.partition(".")[0]
+    if tag in app.functions:
+        function = app.functions[tag]
+        pool = Pool(tag, {tag: function}, options=function.options, app=app)
+    elif owner in app.classes:
+        cls = app.classes[owner]
+        methods = {f"{owner}.{name}": cls.function(name) for name in cls.methods()}
+        pool = Pool(owner, methods, options=cls.options, app=app, cls=cls)
+    else:
+        refuse(f"{module_name} has no function {tag}; it has {', '.join([*app.functions, *app.classes])}")
+    pool.check()
+    return pool
+
+
+class Pool:
+    """What the containers of one pool serve."""
+
+    def __init__(self, tag, functions, *, options, app, cls=None):
+        self.tag = tag
+        # By tag: the function itself, or all methods of a class.
+        self.functions = functions
+        self.options = options
+        self.user_app = app
+        self.cls = cls
+        self.instance = None
+        self.web = {tag: each for tag, each in functions.items() if each.traits.web is not None}
+        self.called = {tag: each for tag, each in functions.items() if each.traits.web is None}
+
+    @property
+    def web_server(self):
+        """The only function, where it starts a server by itself."""
+        for each in self.web.values():
+            if each.traits.web.kind == "web_server":
+                return each
+        return None
+
+    @property
+    def needs_fastapi(self):
+        return any(each.traits.web.kind == "fastapi_endpoint" for each in self.web.values())
+
+    def check(self):
+        """Ends the process where something is missing that the functions need."""
+        image = self.options.get("image") or self.user_app.image
+        if image is not None and image.import_error is not None:
+            error = image.import_error
+            refuse_user_error("the imports of the image failed", error)
+        for secret in [*self.user_app.secrets, *(self.options.get("secrets") or [])]:
+            missing = [name for name in secret.required_keys if name not in os.environ]
+            if missing:
+                refuse(f"the secret {secret.name} lacks {', '.join(missing)}")
+        if self.web_server is None:
+            server.import_uvicorn()
+        if self.called:
+            try:
+                import cloudpickle  # noqa: F401
+            except ModuleNotFoundError:
+                refuse_missing("cloudpickle", "cloudpickle")
+
+    async def enter(self):
+        if self.cls is None:
+            return
+        try:
+            self.instance = self.cls.make()
+            for hook in self.cls.hooks("enter"):
+                await lifecycle.call(functools.partial(hook, self.instance))
+        except Exception as error:
+            refuse_user_error(f"{self.tag} failed before its first call", error)
+
+    async def leave(self):
+        """Each hook runs, also after one that failed."""
+        if self.instance is None:
+            return
+        for hook in self.cls.hooks("exit"):
+            try:
+                await lifecycle.call(functools.partial(hook, self.instance))
+            except Exception:
+                traceback.print_exc()
+
+    def app(self, threads):
+        """The ASGI app of the container."""
+        apps = {tag: self.web_app(each, threads) for tag, each in self.web.items()}
+        if self.called:
+            functions = {"/" + tag.partition(".")[2]: self.called_of(each) for tag, each in self.called.items()}
+            apps[self.tag] = Invocations(functions, threads)
+        if len(apps) == 1:
+            return next(iter(apps.values()))
+        with_lifespan = [apps[tag] for tag, each in self.web.items() if each.traits.web.kind == "asgi_app"]
+        return ByHost(apps, hosts_of(apps), with_lifespan[0] if with_lifespan else None)
+
+    def bound(self, function):
+        raw = function.get_raw_f()
+        return raw if self.instance is None else raw.__get__(self.instance)
+
+    def called_of(self, function):
+        return Called(
+            self.bound(function),
+            is_generator=function.is_generator,
+            batching=function.traits.batching,
+            retries=self.options.get("retries"),
+        )
+
+    def web_app(self, function, threads):
+        said = function.traits.web
+        bound = self.bound(function)
+        if said.kind == "fastapi_endpoint":
+            if function.traits.batching is not None:
+                from . import batching
+
+                collected = function.traits.batching
+                bound = batching.for_web(bound, collected.max_batch_size, collected.wait_ms)
+            return web.wrap(bound, method=said.method, docs=said.docs)
+        try:
+            made = bound()
+        except (Exception, SystemExit) as error:
+            refuse_user_error(f"{function.tag}() failed", error)
+        if inspect.iscoroutine(made):
+            made.close()
+            refuse(f"{function.tag} is an async function; the function that makes the app must be a plain one")
+        if said.kind == "wsgi_app":
+            return wsgi.WsgiApp(made, threads)
+        if not asgi.is_app(made):
+            refuse(asgi.not_an_app(f"{function.tag}()", made))
+        return made
+
+
+class ByHost:
+    """Several apps in one container: the request's host says whose it is. Lifespan events are the one ASGI app's."""
+
+    def __init__(self, apps, hosts, with_lifespan):
+        self.apps = apps
+        self.hosts = hosts
+        self.with_lifespan = with_lifespan
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            if self.with_lifespan is None:
+                raise NotImplementedError("no app here has a lifespan")
+            return await self.with_lifespan(scope, receive, send)
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        tag = self.hosts.get(host.decode("latin-1").lower().partition(":")[0])
+        app = self.apps.get(tag) if tag is not None else next(iter(self.apps.values()))
+        return await app(scope, receive, send)
+
+
+def hosts_of(tags):
+    urls = json.loads(os.environ.get("POSTERN_PUBLIC_URLS", "{}"))
+    return {urlsplit(url).hostname: tag for tag, url in urls.items() if tag in tags}
+
+
+async def run_web_server(pool, stop_signal):
+    """Runs the function that starts a server, and waits for the stop signal. The supervisor ends what it started."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in {"SIGTERM", "SIGINT", stop_signal} - {"SIGKILL"}:
+        loop.add_signal_handler(getattr(signal, name), stopped.set)
+    function = pool.web_server
+    try:
+        await lifecycle.call(pool.bound(function))
+    except Exception as error:
+        refuse_user_error(f"{function.tag}() failed", error)
+    await stopped.wait()
+    await pool.leave()

@@ -1,0 +1,172 @@
+/** Python files as apps: what their decorators become, and what is wrong with them. No package is needed for it. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readApp } from "../../cli/app-config.ts";
+import { CommandFailure } from "../../cli/failure.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+/** Writes a file that begins with these two lines, so that `text` begins on line 3. */
+function written(text: string, name = "shop"): string {
+  const file = join(temporaryDirectory(), `${name}.py`);
+  writeFileSync(file, `import postern as modal\napp = modal.App("shop")\n${text}`);
+  return file;
+}
+
+async function described(text: string) {
+  const { document } = await readApp(written(text), {});
+  return document as { app: string; endpoint: Record<string, unknown>[] };
+}
+
+/** The messages, without the file's path. */
+async function mistakes(text: string): Promise<string[]> {
+  const file = written(text);
+  try {
+    await readApp(file, {});
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    return error.message.replaceAll(`${file}:`, "").split("\n");
+  }
+  return [];
+}
+
+const PACKAGES = ["fastapi[standard]", "uvicorn[standard]", "cloudpickle", "python-multipart"];
+const IMAGE = `image = modal.Image.debian_slim().pip_install("fastapi[standard]")\n`;
+
+describe("a function", () => {
+  test("that is served to the web is an endpoint with its settings", async () => {
+    const { app, endpoint } = await described(`${IMAGE}
+@app.function(image=image, gpu="H100:2", timeout=60, min_containers=1, max_containers=3,
+              scaledown_window=5, secrets=[modal.Secret.from_name("s")], env={"A": "1"})
+@modal.concurrent(max_inputs=100, target_inputs=80)
+@modal.asgi_app(label="front", requires_proxy_auth=True)
+def web(): ...
+`);
+    expect(app).toBe("shop");
+    expect(endpoint).toEqual([
+      {
+        function: "web",
+        python_function: "shop:web",
+        label: "front",
+        requires_proxy_auth: true,
+        gpus: "H100:2",
+        timeout: 60,
+        min_containers: 1,
+        max_containers: 3,
+        scaledown_window: 5,
+        secrets: ["s"],
+        env: { A: "1" },
+        requirements: PACKAGES,
+        max_inputs: 100,
+        target_inputs: 80,
+      },
+    ]);
+  });
+
+  test("that nobody serves opens to the app alone", async () => {
+    const { endpoint } = await described(`${IMAGE}
+@app.function(image=image, retries=2)
+def work(x): ...
+`);
+    expect(endpoint).toMatchObject([
+      { function: "work", requires_app_token: true, retries: { max_retries: 2 } },
+    ]);
+    const { config } = await readApp(written("@app.function()\ndef work(x): ...\n"), {});
+    expect(config.endpoints[0]).toMatchObject({ requiresAppToken: true, requiresProxyAuth: true });
+  });
+
+  test("of a web server has its port, and one container", async () => {
+    const { endpoint } = await described(`
+@app.function()
+@modal.web_server(8123, startup_timeout=10)
+def server(): ...
+`);
+    expect(endpoint).toMatchObject([{ port: 8123, max_containers: 1, startup_timeout: 70 }]);
+  });
+});
+
+test("a class has one pool, and names of its own for what is served to the web", async () => {
+  const { endpoint } = await described(`${IMAGE}
+@app.cls(image=image, max_containers=2)
+@modal.concurrent(max_inputs=4)
+class Model:
+    @modal.enter()
+    def load(self): ...
+    @modal.method()
+    def predict(self, x): ...
+    @modal.fastapi_endpoint(method="POST")
+    def web(self, x: int): ...
+`);
+  expect(endpoint).toMatchObject([
+    { function: "Model", python_function: "shop:Model", max_inputs: 4, requires_app_token: true },
+    { function: "Model.web", containers_of: "Model", cors: true },
+  ]);
+});
+
+test("a class that is served to the web alone begins with its first endpoint", async () => {
+  const { endpoint } = await described(`
+@app.cls()
+class Front:
+    @modal.asgi_app()
+    def one(self): ...
+    @modal.fastapi_endpoint()
+    def two(self): ...
+`);
+  expect(endpoint).toMatchObject([
+    { function: "Front.one", python_function: "shop:Front" },
+    { function: "Front.two", containers_of: "Front.one" },
+  ]);
+});
+
+test("all mistakes come at once, each with its line", async () => {
+  const found = await mistakes(`
+@app.function(gpux=1, keep_warm=2)
+def first(): ...
+
+@app.function(schedule=modal.Cron("* * * * *"), max_containers=0)
+@modal.asgi_app()
+def second(needed): ...
+
+@app.function(timeout="long", postern={"affinty": "gradio"})
+def third(): ...
+`);
+  expect(found).toEqual([
+    "5 mistakes",
+    expect.stringMatching(/^4: first: unknown argument gpux; known are timeout,/),
+    "4: first: keep_warm is called min_containers",
+    expect.stringMatching(/^7: modal.Cron is not supported: .*postern run/),
+    expect.stringMatching(/^7: second: schedule is not supported/),
+    "8: @asgi_app calls its function without arguments, and second needs needed",
+  ]);
+});
+
+test("what the file's own checks let pass is judged as a postern.toml is", async () => {
+  expect(
+    await mistakes(`
+@app.function(timeout="long", postern={"affinty": "gradio"})
+def third(): ...
+
+@app.function(max_containers=0)
+def fourth(): ...
+`),
+  ).toEqual([
+    "3 mistakes",
+    expect.stringMatching(/^4: endpoint\.third\.timeout = "long": must be /),
+    expect.stringMatching(/^4: endpoint\.third\.affinty = "gradio": unknown key; did you mean/),
+    expect.stringMatching(/^7: endpoint\.fourth\.max_containers = 0: must be /),
+  ]);
+});
+
+test("a file that fails says on which line", async () => {
+  expect(await mistakes("\nimport no_such_module\n")).toEqual([
+    "4: ModuleNotFoundError: No module named 'no_such_module'",
+  ]);
+  expect(await mistakes("def f(:\n")).toEqual([expect.stringMatching(/^3: SyntaxError: /)]);
+});
+
+test("a file that does not use the package is the ASGI app that it was", async () => {
+  const file = join(temporaryDirectory(), "plain.py");
+  writeFileSync(file, "raise SystemExit('nobody runs me to read me')\n");
+  const { document } = await readApp(file, {});
+  expect(document).toEqual({ app: "plain", endpoint: [{ function: "app", asgi: "plain:app" }] });
+});
