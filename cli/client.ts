@@ -184,7 +184,7 @@ export class ApiClient {
     }
   }
 
-  /** Calls a list's operation for all its pages, and returns their items. */
+  /** Calls a list's operation for its pages, and returns their items. @param most so many at most */
   async list<
     Path extends string,
     Query extends z.ZodObject,
@@ -193,16 +193,21 @@ export class ApiClient {
   >(
     operation: ApiOperation<Path, Query, Body, Page>,
     request: ClientRequest<Path, Query, Body>,
+    most = Infinity,
   ): Promise<z.output<Page>["items"][number][]> {
     const items: z.output<Page>["items"][number][] = [];
     let cursor: string | null | undefined;
     do {
       const { query }: LooseRequest = request as object;
-      const at = { ...query, limit: PAGE_ITEMS, ...(cursor === undefined ? {} : { cursor }) };
+      const at = {
+        ...query,
+        limit: Math.min(PAGE_ITEMS, most - items.length),
+        ...(cursor === undefined ? {} : { cursor }),
+      };
       const page = await this.call(operation, { ...request, query: at });
       items.push(...page.items);
       cursor = page.next_cursor;
-    } while (cursor !== null);
+    } while (cursor !== null && items.length < most);
     return items;
   }
 

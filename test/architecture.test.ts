@@ -33,6 +33,8 @@ const REASONS: Readonly<Record<string, string>> = {
   "cli/client.ts": "one client: its calls, and what each failure of the network or the API says",
   "gateway/objects/link/origin.ts":
     "one class that the platform calls: its events, verbs and state belong together",
+  "gateway/objects/workspace/workspace.ts":
+    "one class that the platform calls: each method of the contract, and whose work it is",
   "origin-gpu/calls/call.ts":
     "one state machine: each event of a call, and what it does to work and response",
   "origin-gpu/calls/store/result-store.ts":

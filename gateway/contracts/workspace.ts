@@ -3,6 +3,7 @@
  * one file a resource.
  */
 import type { AppMethods } from "./workspace/apps.ts";
+import type { AuditMethods } from "./workspace/audit.ts";
 import type { BoxMethods } from "./workspace/boxes.ts";
 import type { EnvironmentMethods } from "./workspace/environments.ts";
 import type { SecretMethods } from "./workspace/secrets.ts";
@@ -12,6 +13,7 @@ export interface WorkspaceRpc
   extends
     Rpc.DurableObjectBranded,
     AppMethods,
+    AuditMethods,
     BoxMethods,
     EnvironmentMethods,
     SecretMethods,

@@ -85,6 +85,23 @@ describe("proxy-token", () => {
     expect((await list()).map(({ id }) => id)).not.toContain(token.id);
   });
 
+  test("is made and revoked by somebody, as audit says, the newest first", async () => {
+    const token = await create("proxy-token", "create");
+    await postern(["proxy-token", "revoke", token.id, "--state", state]);
+    const audit = (...flags: string[]) => postern(["audit", "--state", state, ...flags]);
+    const entries = JSON.parse((await audit("--json", "--limit", "2")).stdout);
+    expect(entries).toMatchObject([
+      { operation: "revokeProxyToken", object: token.id, result: "ok", by_name: "first token" },
+      { operation: "createProxyToken", object: token.id, result: "ok" },
+    ]);
+    expect(entries).toHaveLength(2);
+    const { stdout } = await audit("--limit", "1");
+    expect(stdout).toMatch(
+      /^TIME +TOKEN +NAME +OPERATION +OBJECT +RESULT\n.* revokeProxyToken +wk-/,
+    );
+    expect(await audit("--limit", "0")).toMatchObject({ code: 2 });
+  });
+
   test("lists every page", async () => {
     const holder = await create("token", "create", "--scope", "admin", "--name", "pages");
     const headers = {

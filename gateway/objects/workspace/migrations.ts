@@ -192,6 +192,17 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE proxy_tokens ADD COLUMN paths TEXT NOT NULL DEFAULT '[]';
   `,
+  `
+  CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    by_name TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    object TEXT NOT NULL,
+    result TEXT
+  );
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

@@ -9,6 +9,7 @@ import { err, ok, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import { DurableObject } from "cloudflare:workers";
 import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
+import type { AuditEntry, NewAuditEntry } from "../../contracts/workspace/audit.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { BoxReport } from "../../../routing/wire/deployments.ts";
 import type { Welcome } from "../../../routing/wire/messages.ts";
@@ -51,6 +52,7 @@ import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts"
 import type { NewSecret, ReadSecrets, SecretInfo } from "../../contracts/workspace/secrets.ts";
 import { type WorkspaceRpc } from "../../contracts/workspace.ts";
 import { ControlPlane } from "./control-plane.ts";
+import { AuditLog } from "./audit-log.ts";
 import { BoxRegistry } from "./box-registry.ts";
 import { Environments } from "./environments.ts";
 import { migrate } from "./migrations.ts";
@@ -59,6 +61,7 @@ import { WorkspaceTokens } from "./tokens.ts";
 
 export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   readonly #name: string;
+  readonly #audit: AuditLog;
   readonly #boxes: BoxRegistry;
   readonly #environments: Environments;
   readonly #secrets: Secrets;
@@ -71,6 +74,7 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     this.#name = state.id.name;
     const { sql } = state.storage;
     migrate(state.storage);
+    this.#audit = new AuditLog(sql);
     this.#boxes = new BoxRegistry(env, this.#name, sql);
     this.#environments = new Environments(sql);
     this.#secrets = new Secrets(env, this.#name, sql, this.#environments);
@@ -88,6 +92,18 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     });
     this.#tokens = new WorkspaceTokens(env, this.#name, state.storage);
     void state.blockConcurrencyWhile(() => this.#tokens.useKey());
+  }
+
+  noteBegun(entry: NewAuditEntry): number {
+    return this.#audit.insert(entry, Date.now());
+  }
+
+  noteEnded(number: number, result: string, object?: string): void {
+    this.#audit.end(number, result, object);
+  }
+
+  listAudit(page: PageRequest): Page<AuditEntry> {
+    return this.#audit.list(page);
   }
 
   credentials(known?: number): Credentials | undefined {

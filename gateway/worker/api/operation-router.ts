@@ -13,6 +13,7 @@ import {
   BodyReader,
   MAX_HELD_BYTES,
 } from "../edge/body-reader.ts";
+import { audited } from "./audit-entry.ts";
 import { type Caller, callerOf } from "./caller.ts";
 import { ApiProblem, invalid } from "./problems.ts";
 
@@ -82,7 +83,8 @@ export function mount(
         operation.body === undefined
           ? undefined
           : await bodyOf(request, caller, operation.body.schema, bodies);
-      const document = await run({ env, caller, path: req.param(), query, body, request });
+      const asked = { env, caller, path: req.param(), query, body, request };
+      const document = await audited(operation, asked, async () => await run(asked));
       if (operation.lines !== undefined) return linesResponse(request, document as ResponseBody);
       if (operation.response === undefined) return context.body(null, 204);
       return context.json(document as object, operation.response.status);

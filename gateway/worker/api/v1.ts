@@ -6,6 +6,7 @@ import { Hono } from "hono";
 import { publicScheme } from "../../../routing/names.ts";
 import type { Env } from "../../contracts/env.ts";
 import { APP_HANDLERS, appAddress } from "./apps.ts";
+import { AUDIT_HANDLERS } from "./audit.ts";
 import { BOX_HANDLERS } from "./boxes.ts";
 import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
 import { CALL_TOKEN_HANDLERS, callTokenForApp } from "./call-tokens.ts";
@@ -34,6 +35,7 @@ const HANDLERS: readonly ApiHandler[] = [
   ...CALL_TOKEN_HANDLERS,
   ...CONTAINER_HANDLERS,
   ...LOG_HANDLERS,
+  ...AUDIT_HANDLERS,
 ];
 
 const OPERATIONS = HANDLERS.map(({ operation }) => operation);

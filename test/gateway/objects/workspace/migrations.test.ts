@@ -2,6 +2,7 @@ import { env as bindings, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 
 import type { Env } from "../../../../gateway/contracts/env.ts";
+import { AuditLog } from "../../../../gateway/objects/workspace/audit-log.ts";
 import { ApiTokens } from "../../../../gateway/objects/workspace/api-tokens.ts";
 import { Environments } from "../../../../gateway/objects/workspace/environments.ts";
 import { AppRecords } from "../../../../gateway/objects/workspace/app-records.ts";
@@ -18,6 +19,7 @@ import { DATABASE_V5 } from "./databases/v5.ts";
 import { DATABASE_V6 } from "./databases/v6.ts";
 import { DATABASE_V7 } from "./databases/v7.ts";
 import { DATABASE_V8 } from "./databases/v8.ts";
+import { DATABASE_V9 } from "./databases/v9.ts";
 
 const env = bindings as unknown as Env;
 
@@ -31,6 +33,7 @@ const DATABASES = [
   DATABASE_V6,
   DATABASE_V7,
   DATABASE_V8,
+  DATABASE_V9,
 ];
 
 let objects = 0;
@@ -121,6 +124,17 @@ test("a database of version 7 keeps how many containers its functions have", asy
       { change: { min_containers: 2 }, createdBy: { name: "first token" } },
       { change: { max_containers: 4 } },
     ]);
+  });
+});
+
+test("a database of version 9 keeps its audit log, and goes on counting", async () => {
+  await withStorage((storage) => {
+    storage.sql.exec(DATABASE_V9);
+    migrate(storage);
+    const log = new AuditLog(storage.sql);
+    expect(log.list({ limit: 10 }).items).toMatchObject([{ operation: "stopApp", result: "ok" }]);
+    const entry = { by: "ak-local-a", byName: "", operation: "createEnvironment", object: "dev" };
+    expect(log.insert(entry, 1)).toBe(5);
   });
 });
 
