@@ -12,7 +12,11 @@ import { ensureVenv } from "../support/venv.ts";
 let postern: Gateway;
 afterEach(async () => await postern.stop());
 
-async function start(settings: { max_inputs: number; exit_grace_period: number }): Promise<void> {
+async function start(settings: {
+  max_inputs: number;
+  exit_grace_period: number;
+  timeout?: number;
+}): Promise<void> {
   postern = await startUp([
     {
       function: "web",
@@ -66,6 +70,18 @@ test("an app that swallows its cancellation is replaced after the grace period, 
     /\[web\] postern: it still works on a call that ended 2 s ago \([\w-]+\); another container takes its place/,
   );
   expect(postern.process.stderr).toContain("swallow goes on");
+  await expect.poll(() => isAlive(before), { timeout: 15_000 }).toBe(false);
+});
+
+test("an app that blocks its event loop is replaced, and killed when its other calls are over", async () => {
+  await start({ max_inputs: 2, exit_grace_period: 1, timeout: 4 });
+  const before = await pid();
+  await giveUp("/block?seconds=3600", /block begins/);
+  // The other place is at the container that can't answer.
+  const other = send(postern.address(), "/pid", { timeoutMs: 60_000 });
+  await postern.process.waitForErrorOutput(/takes its place/);
+  expect(await pid()).not.toBe(before);
+  expect((await other).status).toBe(504);
   await expect.poll(() => isAlive(before), { timeout: 15_000 }).toBe(false);
 });
 

@@ -100,6 +100,22 @@ describe.skipIf(existingVenv() === undefined)("under uvicorn", () => {
     expect(lines).toEqual(["lifespan.startup", "lifespan.shutdown"]);
   });
 
+  test("each request has a copy of the lifespan's state, and no extension is claimed", async () => {
+    const { container } = start("apps:stateful");
+    const { origin } = await container.ready;
+    const ask = async (query: string) => await (await fetch(`${origin}/?${query}`)).json();
+    // Trailers among them: they end at the gateway.
+    const extensions = {};
+    expect(await ask("one")).toEqual({
+      state: { loaded: ["model", "one"], added: "one" },
+      extensions,
+    });
+    expect(await ask("two")).toEqual({
+      state: { loaded: ["model", "one", "two"], added: "two" },
+      extensions,
+    });
+  });
+
   test.each([
     ["nothing:app", `postern: there is no module nothing in ${DIRECTORY}`],
     ["apps:nothing", "postern: apps has no attribute nothing"],

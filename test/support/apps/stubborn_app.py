@@ -44,3 +44,11 @@ async def cancel_when_left(request, working):
     while not await request.is_disconnected():
         await asyncio.sleep(0.05)
     working.cancel()
+
+
+@app.get("/block")
+async def block(seconds: float):
+    """Lets nothing else of this process run."""
+    print("block begins", flush=True)
+    time.sleep(seconds)
+    print("block ends", flush=True)

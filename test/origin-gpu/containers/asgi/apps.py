@@ -164,3 +164,15 @@ def four_arguments(one, two, three, four):
 
 
 number = 3
+
+
+async def stateful(scope, receive, send):
+    """Answers with what its lifespan put into the state, with what a request added, and with what the server offers."""
+    if scope["type"] == "lifespan":
+        scope["state"]["loaded"] = ["model"]
+        return await lifespan(receive, send)
+    scope["state"]["added"] = scope["query_string"].decode()
+    scope["state"]["loaded"].append(scope["query_string"].decode())
+    seen = {"state": scope["state"], "extensions": scope.get("extensions") or {}}
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
