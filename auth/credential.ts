@@ -1,6 +1,6 @@
 /**
  * Reads the credential that a request presents from its headers: the pair `Postern-Key` and `Postern-Secret`, the
- * pair `Modal-Key` and `Modal-Secret`, or one value `wk-….ws-…` or `pat-…`. Such a value is a Bearer, an API key's
+ * pair `Modal-Key` and `Modal-Secret`, or one value `wk-….ws-…`, `pat-…` or `pct-…`. Such a value is a Bearer, an API key's
  * header or a subprotocol; any other value there belongs to the app. Reads only, and verifies nothing.
  */
 import { holdsOurKey, KEY_HEADERS, subprotocolKey } from "../routing/wire/client-keys.ts";
@@ -34,6 +34,11 @@ export function proxyCredential(headers: HeaderSource): Credential | undefined {
 /** The app token that a request presents to an endpoint; undefined where it has none. */
 export function appToken(headers: HeaderSource): string | undefined {
   return keyOf(headers, /^pat-/i);
+}
+
+/** The connect token that a request presents in its headers; cookies and parameters are routing/connect-token.ts's. */
+export function connectToken(headers: HeaderSource): string | undefined {
+  return keyOf(headers, /^pct-/i);
 }
 
 /** The credential that a request presents to the API; undefined where it has no Bearer value. */

@@ -25,6 +25,8 @@ export interface GatewayKeys {
   readonly appTokens: CryptoKey;
   /** HMAC-SHA-256: the cookies that name a session's place. */
   readonly affinityCookies: CryptoKey;
+  /** HMAC-SHA-256: connect tokens. */
+  readonly connectTokens: CryptoKey;
   /** HKDF: the key of each workspace's secrets. */
   readonly secrets: CryptoKey;
 }
@@ -62,6 +64,7 @@ export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
     boxKeys: await hmacKey("box keys", ["sign"]),
     appTokens: await hmacKey("app tokens", ["sign"]),
     affinityCookies: await hmacKey("affinity cookies", ["sign"]),
+    connectTokens: await hmacKey("connect tokens", ["sign", "verify"]),
     secrets: await hkdfKey("secrets", "deriveKey"),
   };
 }

@@ -6,7 +6,9 @@
  * Runs on every request, and costs one lookup by name and one scan of the value for each line.
  */
 import { err, ok, type Result } from "../base/result.ts";
-import { withoutAffinityCookie } from "./affinity-cookie.ts";
+import { AFFINITY_COOKIE } from "./affinity-cookie.ts";
+import { CONNECT_NAMES, withoutConnectParameter } from "./connect-token.ts";
+import { withoutCookies } from "./own-cookies.ts";
 import { holdsOurKey, withoutKeySubprotocols } from "./wire/client-keys.ts";
 import type { Refusal } from "./wire/errors.ts";
 import {
@@ -30,6 +32,8 @@ export interface RequestFacts {
   traceparent: string;
   tracestate?: string | undefined;
   callId: string;
+  /** Words of a verified credential about its holder. */
+  userData?: string | undefined;
 }
 
 /** Header lines: a runtime's `Headers`, or a `Map`, by lower-case name. */
@@ -111,6 +115,7 @@ export function requestHeaders(given: HeaderLines, facts: RequestFacts): Result<
     facts.callId,
   ];
   if (facts.tracestate !== undefined) headers.push("tracestate", facts.tracestate);
+  if (facts.userData !== undefined) headers.push("x-verified-user-data", facts.userData);
   const own = headers.length;
   let bytes = 0;
   let lines = 0;
@@ -160,11 +165,14 @@ function isDropped(name: string): boolean {
   return PREFIXES_NOT_FROM_A_CLIENT.some((prefix) => name.startsWith(prefix));
 }
 
+/** Cookies of the gateway's own: no app gets them, and none may set them. */
+export const OWN_COOKIES: readonly string[] = [AFFINITY_COOKIE, ...CONNECT_NAMES];
+
 /** A client's value without the gateway's secrets; undefined where nothing of it is the app's. */
 function withoutSecrets(name: string, value: string): string | undefined {
   switch (name) {
     case "cookie":
-      return withoutAffinityCookie(rejoinCookies(value));
+      return withoutCookies(rejoinCookies(value), OWN_COOKIES);
     case "authorization":
       return opensTheGateway(value) || holdsOurKey(value) ? undefined : value;
     case "x-api-key":
@@ -172,6 +180,8 @@ function withoutSecrets(name: string, value: string): string | undefined {
       return holdsOurKey(value) ? undefined : value;
     case "sec-websocket-protocol":
       return withoutKeySubprotocols(value);
+    case "referer":
+      return withoutConnectParameter(value);
     default:
       return value;
   }

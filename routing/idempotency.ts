@@ -3,6 +3,7 @@
  * as one string that a box can compare. Pure: it hashes nothing and remembers nothing.
  */
 import { withoutAffinityCookie } from "./affinity-cookie.ts";
+import type { ConnectParameter } from "./connect-token.ts";
 import type { HeaderLines } from "./headers.ts";
 
 /** Characters of a key: more than any UUID, few enough to be journalled. */
@@ -59,12 +60,16 @@ export type IdempotencyCaller =
  * Behind a proxy that is not trusted, all connections come from the proxy's address. So the address then includes
  * the proxy's name for its client. A client can forge that, but not into another client's: the proxy adds the real
  * one.
+ * @param parameter a token in the target
  */
 export function callerOf(
   headers: HeaderLines,
   { address, isNamedByProxy }: CallerAddress,
+  parameter?: ConnectParameter,
 ): IdempotencyCaller {
   const lines: [name: string, value: string][] = [];
+  // No header has a name with a question mark.
+  if (parameter !== undefined) lines.push(["?", parameter.token]);
   const proxied: [name: string, value: string][] = [];
   headers.forEach((given, name) => {
     // The gateway's own cookie changes with the place of a session, and its holder stays who it is.

@@ -167,6 +167,7 @@ describe("at a gateway", () => {
     if (name === "deploy") given.push(appFile);
     if (name === "secret create") given.push("KEY=value");
     if (name === "app scale") given.push("--min", "1");
+    if (name === "connect-token create") given.push("--app", "shop");
     if (name === "environment update") given.push("--set-web-suffix", "suffix");
     if ("box" in options) given.push("--box", "gpu-1");
     return "yes" in options ? [...given, "--yes"] : given;

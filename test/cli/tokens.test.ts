@@ -126,6 +126,43 @@ describe("proxy-token", () => {
   });
 });
 
+describe("connect-token", () => {
+  const refused = async (args: string[], cwd = temporaryDirectory()) =>
+    await postern(["connect-token", "create", ...args, "--state", state], { cwd });
+
+  test("says of which app, where no postern.toml does", async () => {
+    expect(await refused(["web"])).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: "postern: of which app? name it with --app: there is no postern.toml here\n",
+    });
+  });
+
+  test("finds its app in the postern.toml here, and says what the workspace lacks", async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(
+      join(directory, "postern.toml"),
+      'app = "shop"\nenvironment = "main"\n[[endpoint]]\nfunction = "web"\nupstream = "http://127.0.0.1:9"\n',
+    );
+    expect(await refused(["web"], directory)).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "postern: there is no app shop in environment main\n",
+    });
+  });
+
+  test.each([
+    [["web", "--app", "a", "--metadata", "a\nb"], "--metadata must be at most 511 characters"],
+    [["web", "--app", "a", "--metadata", "x".repeat(512)], "--metadata must be at most 511"],
+    [["web", "--app", "a", "--expires", "5"], '--expires: "5" has no unit'],
+    [[], "FUNCTION is missing"],
+  ])("refuses %j", async (args, message) => {
+    const { code, stderr } = await refused(args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  });
+});
+
 describe("one clear line", () => {
   const everybody = () => ({ env: nobody() });
 

@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import {
   affinityCookieLine,
   affinityCookieValues,
-  setsAffinityCookie,
   withoutAffinityCookie,
 } from "../../routing/affinity-cookie.ts";
+import { setsCookie } from "../../routing/own-cookies.ts";
 import { callerOf } from "../../routing/idempotency.ts";
 
 describe("the line that sets the cookie", () => {
@@ -56,8 +56,8 @@ describe("a client's cookies", () => {
 });
 
 test("an app's line for the cookie is told from others", () => {
-  expect(setsAffinityCookie("postern_affinity=x; Path=/")).toBe(true);
-  expect(setsAffinityCookie(" postern_affinity =x")).toBe(true);
-  expect(setsAffinityCookie("a=postern_affinity")).toBe(false);
-  expect(setsAffinityCookie("other=x; postern_affinity=y")).toBe(false);
+  expect(setsCookie("postern_affinity=x; Path=/", ["postern_affinity"])).toBe(true);
+  expect(setsCookie(" postern_affinity =x", ["postern_affinity"])).toBe(true);
+  expect(setsCookie("a=postern_affinity", ["postern_affinity"])).toBe(false);
+  expect(setsCookie("other=x; postern_affinity=y", ["postern_affinity"])).toBe(false);
 });

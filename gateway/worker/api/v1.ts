@@ -10,6 +10,7 @@ import { AUDIT_HANDLERS } from "./audit.ts";
 import { BOX_HANDLERS } from "./boxes.ts";
 import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
 import { CALL_TOKEN_HANDLERS, callTokenForApp } from "./call-tokens.ts";
+import { CONNECT_TOKEN_HANDLERS } from "./connect-tokens.ts";
 import { CONTAINER_HANDLERS } from "./containers.ts";
 import { ENVIRONMENT_HANDLERS } from "./environments.ts";
 import { LOG_HANDLERS } from "./logs.ts";
@@ -26,6 +27,7 @@ const BASE_PATH = "/api/v1";
 const HANDLERS: readonly ApiHandler[] = [
   ...API_TOKEN_HANDLERS,
   ...PROXY_TOKEN_HANDLERS,
+  ...CONNECT_TOKEN_HANDLERS,
   ...ENVIRONMENT_HANDLERS,
   ...SECRET_HANDLERS,
   ...APP_HANDLERS,

@@ -1,9 +1,10 @@
 /**
  * Authorization of a private endpoint, at the edge: a refused request reaches no box. It decides from the isolate's
  * memory of the workspace's proxy tokens. It looks up an id that memory lacks only if the MAC shows that this gateway
- * made it: the token may be new, and has to work at once, while a forged id costs no object. An app token needs no
- * memory, because its MAC proves everything.
+ * made it: the token may be new, and has to work at once, while a forged id costs no object. App tokens and connect
+ * tokens need no memory, because the gateway's MAC proves everything.
  */
+import { err, ok, type Result } from "../../../base/result.ts";
 import { verifyAppToken } from "../../../auth/app-token.ts";
 import { appToken, proxyCredential } from "../../../auth/credential.ts";
 import {
@@ -17,6 +18,8 @@ import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
+import { ADMITTED, type Admission, type EndpointCaller } from "./admission.ts";
+import { admitConnected } from "./connect-tokens.ts";
 import { SnapshotCache, withinWait } from "./snapshot-cache.ts";
 import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
@@ -44,22 +47,33 @@ const UNAVAILABLE: Refusal = {
   detail: "the registry of credentials did not answer",
 };
 
-/** Why the caller may not pass; undefined where it may. @param target path and query, raw */
-export function authorize(
+/** Whether the caller may pass, and what is known of it then. A public endpoint lets everybody pass. */
+export async function authorize(
   env: Env,
   context: ExecutionContext,
-  headers: Headers,
+  caller: EndpointCaller,
   endpoint: Snapshot,
-  target: string,
-): Promise<Refusal | undefined> | undefined {
+): Promise<Result<Admission, Refusal>> {
   const { requiresProxyAuth, requiresAppToken } = endpoint.settings;
-  if (requiresAppToken === true) return passAppAlone(env, headers, endpoint);
-  if (requiresProxyAuth !== true) return undefined;
+  const { headers, target } = caller;
+  if (requiresAppToken === true) return admission(await passAppAlone(env, headers, endpoint));
+  if (requiresProxyAuth !== true) {
+    const connected = await admitConnected(env, caller, endpoint);
+    return connected?.ok === true ? connected : ok(ADMITTED);
+  }
   const presented = proxyCredential(headers);
-  const token = presented === undefined ? appToken(headers) : undefined;
-  if (token !== undefined) return passApp(env, token, endpoint);
-  const { workspace, environment, app } = endpoint;
-  return pass(env, context, presented, { workspace, environment, app, target });
+  if (presented !== undefined) {
+    const { workspace, environment, app } = endpoint;
+    return admission(await pass(env, context, presented, { workspace, environment, app, target }));
+  }
+  const token = appToken(headers);
+  if (token !== undefined) return admission(await passApp(env, token, endpoint));
+  const connected = await admitConnected(env, caller, endpoint);
+  return connected ?? err({ code: "missing_credentials", detail: "" });
+}
+
+function admission(refusal: Refusal | undefined): Result<Admission, Refusal> {
+  return refusal === undefined ? ok(ADMITTED) : err(refusal);
 }
 
 /** The endpoint unpickles what its callers send: a proxy token, which may be a stranger's, does not open it. */
@@ -96,10 +110,9 @@ async function passApp(
 async function pass(
   env: Env,
   context: ExecutionContext,
-  presented: Credential | undefined,
+  presented: Credential,
   endpoint: PrivateEndpoint,
 ): Promise<Refusal | undefined> {
-  if (presented === undefined) return { code: "missing_credentials", detail: "" };
   const known = await credentials.lookup(env, context, endpoint.workspace);
   if ("unavailable" in known || known.snapshot === undefined) return UNAVAILABLE;
   const keys = await gatewayKeys(env);

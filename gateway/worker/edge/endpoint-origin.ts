@@ -1,4 +1,5 @@
 /** The endpoint that a request is for, as the steps after its authorization know it. */
+import type { ConnectParameter } from "../../../routing/connect-token.ts";
 import type { ParsedHost } from "../../../routing/host.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { Snapshot } from "../../contracts/names.ts";
@@ -10,6 +11,11 @@ export interface EndpointOrigin {
   readonly host: Pick<Extract<ParsedHost, { kind: "endpoint" }>, "name" | "authority">;
   readonly client: ReturnType<typeof clientOf>;
   readonly snapshot: Snapshot;
-  /** The original path and query. */
+  /** The original path and query, without a token in it: the app's. */
   readonly target: string;
+  /** With its token: a client that is sent elsewhere goes on with it. */
+  readonly clientTarget: string;
+  readonly parameter?: ConnectParameter | undefined;
+  /** Words about the caller for the app, of a verified credential. */
+  readonly userData?: string | undefined;
 }

@@ -3,6 +3,7 @@
  * call waits no copy of its head stays here.
  */
 import { err, ok, type Result } from "../../../base/result.ts";
+import type { ConnectParameter } from "../../../routing/connect-token.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
 import {
   type CallerAddress,
@@ -37,14 +38,14 @@ import { affinityOf, EdgeSession } from "./session-place.ts";
 async function idempotencyScope(
   request: Request,
   { endpoint, method, target }: RequestHead,
-  client: CallerAddress,
+  { client, parameter }: { client: CallerAddress; parameter?: ConnectParameter | undefined },
 ): Promise<{ scope: string } | { malformed: string } | undefined> {
   const line = request.headers.get("idempotency-key");
   if (line === null) return undefined;
   const parsed = parseIdempotencyKey([line]);
   if (parsed.kind === "none") return undefined;
   if (parsed.kind === "malformed") return { malformed: parsed.detail };
-  const caller = callerOf(request.headers, client);
+  const caller = callerOf(request.headers, client, parameter);
   const [path = ""] = target.split("?", 1);
   const scope = scopeText({ endpoint, method, path, caller, key: parsed.key });
   return { scope: await sha256Hex(scope) };
@@ -56,7 +57,7 @@ type HeadExtras = Pick<RequestHead, "key" | "joins" | "async" | "session">;
 /** Describes a request as data: the same for routing, authorization and the app. */
 export function requestHead(
   context: RequestContext,
-  { host, client, snapshot: { endpoint }, target }: EndpointOrigin,
+  { host, client, snapshot: { endpoint }, target, userData }: EndpointOrigin,
   extras: HeadExtras = {},
 ): Result<RequestHead, Failure> {
   const { request, callId = "", trace, requestId } = context;
@@ -67,6 +68,7 @@ export function requestHead(
     requestId,
     ...(trace ?? callTrace(callId)),
     callId,
+    userData,
   });
   if (!headers.ok) return headers;
   const { method } = request;
@@ -113,7 +115,7 @@ export async function outgoingCall(
   const described = requestHead(context, origin);
   if (!described.ok) return described;
   const head = described.value;
-  const scoped = await idempotencyScope(request, head, origin.client);
+  const scoped = await idempotencyScope(request, head, origin);
   if (scoped !== undefined && "malformed" in scoped) {
     return err({ code: "bad_request", detail: scoped.malformed });
   }

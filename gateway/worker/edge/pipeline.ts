@@ -3,6 +3,7 @@
  * step guards. docs/architecture.md follows a request through it.
  */
 import { appendHeaders } from "../../../base/headers.ts";
+import { takeConnectParameter } from "../../../routing/connect-token.ts";
 import { ownCors, preflight } from "../../../routing/cors.ts";
 import { parseHost, wrongHost } from "../../../routing/host.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
@@ -17,6 +18,7 @@ import { api } from "../api/api.ts";
 import type { PlacedAttempt } from "../proxy/candidates.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
+import type { EndpointCaller } from "./admission.ts";
 import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
@@ -42,11 +44,11 @@ export async function serve(
   const parsed = parseHost(request.headers.get("host") ?? "", env.POSTERN_BASE_DOMAIN);
   if (!parsed.ok) return context.fail(parsed.error);
   const host = parsed.value;
-  const target = rawTarget(request.url);
-  if (target === undefined) {
+  const clientTarget = rawTarget(request.url);
+  if (clientTarget === undefined) {
     return context.refuse("bad_request", "the target is no path, or longer than 32,768 characters");
   }
-  if (host.kind === "base") return await api(request, env, execution, target);
+  if (host.kind === "base") return await api(request, env, execution, clientTarget);
   if (host.kind === "custom") {
     return context.fail(wrongHost(host.host, env.POSTERN_BASE_DOMAIN).error);
   }
@@ -66,22 +68,29 @@ export async function serve(
   context.routeMs = Date.now() - context.startedAt;
 
   // 3. A CORS preflight carries no credentials, and counts for no limit.
-  const allowed = preflightResponse(context, target);
+  const allowed = preflightResponse(context, clientTarget);
   if (allowed !== undefined) return allowed;
 
   // 4. Do too many requests come? A refused one costs no authorization. One that comes back for a result never is: its
   // call has been counted, and its answer must not be lost.
-  const result = parseResultTarget(target);
+  const result = parseResultTarget(clientTarget);
   if (result === undefined) {
     const passed = passRates(env, execution, snapshot);
     const exceeded = passed instanceof Promise ? await passed : passed;
     if (exceeded !== undefined) return context.limit(exceeded);
   }
 
-  // 5. May this caller pass?
-  const refusal = await authorize(env, execution, request.headers, snapshot, target);
+  // 5. May this caller pass? The app gets no token, in the target neither.
+  const { target, parameter } = takeConnectParameter(clientTarget);
+  const { method, headers } = request;
+  const { authority } = host;
+  const scheme = () => clientOf(request, env).scheme;
+  const caller: EndpointCaller = { method, headers, authority, target, parameter, scheme };
+  const admitted = await authorize(env, execution, caller, snapshot);
   context.authMs = Date.now() - context.startedAt - context.routeMs;
-  if (refusal !== undefined) return context.fail(refusal);
+  if (!admitted.ok) return context.fail(admitted.error);
+  const { userData, cookie } = admitted.value;
+  context.cookie = cookie;
   const { paths } = snapshot.settings;
   if (paths !== undefined && !passesPathRules(paths, target))
     return context.refuse("path_closed", "");
@@ -110,7 +119,8 @@ export async function serve(
   context.trace = continuedTrace(request.headers) ?? callTrace(callId);
 
   // 9. To the box, and back to the client.
-  const origin: EndpointOrigin = { env, execution, host, client, snapshot, target };
+  const tokens = { clientTarget, parameter, userData };
+  const origin: EndpointOrigin = { env, execution, host, client, snapshot, target, ...tokens };
   if (isWebSocketHandshake(request.method, request.headers)) {
     const rules = affinityOf(snapshot.settings);
     if (rules !== undefined) context.session = await EdgeSession.of(origin, rules, request);
@@ -144,7 +154,7 @@ async function respond(
   origin: EndpointOrigin,
   { attempt, place }: PlacedAttempt,
 ): Promise<Response> {
-  const { env, snapshot, target } = origin;
+  const { env, snapshot, clientTarget } = origin;
   switch (attempt.kind) {
     case "response": {
       const told = await context.session?.onAnswered(attempt.head, place);
@@ -160,7 +170,7 @@ async function respond(
         call,
         box: place.box,
         snapshot,
-        target,
+        target: clientTarget,
         hop: 0,
       });
     }

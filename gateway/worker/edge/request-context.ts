@@ -37,6 +37,8 @@ export class RequestContext {
   code: ErrorCode | undefined;
   /** The client has closed its half of the connection, and does not wait for a response any more. */
   hasLeft = false;
+  /** A Set-Cookie line of the gateway's own, for each response. */
+  cookie: string | undefined;
   /** Where the endpoint has affinity. */
   session: EdgeSession | undefined;
   /** The endpoint's fallback has answered, and no box. */
@@ -169,6 +171,7 @@ export class RequestContext {
     if (callId === undefined) headers.set("x-request-id", requestId);
     else addOwnHeaders(headers, { requestId, callId, routeMs, authMs }, timing);
     if (this.isFromFallback) headers.set("postern-fallback", "1");
+    if (this.cookie !== undefined) headers.append("set-cookie", this.cookie);
     return headers;
   }
 }

@@ -3,7 +3,8 @@
  * is a tenant: the gateway does not rely on its agent's hygiene.
  */
 import type { HeaderList } from "../../../base/headers.ts";
-import { setsAffinityCookie } from "../../../routing/affinity-cookie.ts";
+import { OWN_COOKIES } from "../../../routing/headers.ts";
+import { setsCookie } from "../../../routing/own-cookies.ts";
 import { ownCookie } from "../../../routing/set-cookie.ts";
 import { mayLeaveApp } from "../../../routing/wire/headers.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
@@ -25,7 +26,8 @@ export function addAppHeaders(headers: Headers, lines: HeaderList, request: Requ
     const value = lines[index + 1] as string;
     if (!mayLeaveApp(name)) continue;
     if (name !== "set-cookie") headers.append(name, value);
-    else if (!setsAffinityCookie(value)) headers.append(name, ownCookie(value, hostOf(request)));
+    else if (!setsCookie(value, OWN_COOKIES))
+      headers.append(name, ownCookie(value, hostOf(request)));
   }
 }
 

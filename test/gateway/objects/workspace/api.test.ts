@@ -290,6 +290,7 @@ describe("the OpenAPI document", () => {
       "/api/v1/apps",
       "/api/v1/apps/{app}",
       "/api/v1/apps/{app}/call-tokens",
+      "/api/v1/apps/{app}/connect-tokens",
       "/api/v1/apps/{app}/functions/{function}/scaling",
       "/api/v1/apps/{app}/rollback",
       "/api/v1/apps/{app}/stop",
