@@ -26,8 +26,8 @@ const MAX_CONNECTIONS = 10_000;
 /** Descriptors for everything but clients: storage, links, pipes, the containers' connections. */
 const RESERVED_DESCRIPTORS = 128;
 
-/** Descriptors of one client: its socket, the one to workerd, and in `up` the one to the app. */
-const DESCRIPTORS_PER_CLIENT = 3;
+/** Descriptors of one client. workerd has two for each connection, and a WebSocket has a second connection, to its box. */
+const DESCRIPTORS_PER_CLIENT = 4;
 
 export interface Entrance {
   readonly port: number;
@@ -51,6 +51,8 @@ export interface EntranceOptions {
   readonly baseDomain: (port: number) => string;
   /** workerd's own port on 127.0.0.1. Pending while workerd is down. */
   readonly workerdPort: () => Promise<number>;
+  /** workerd's process; undefined while it is down. */
+  readonly workerdPid: () => Promise<number | undefined>;
   readonly log: (line: string) => void;
 }
 
@@ -87,7 +89,7 @@ class DirectEntrance implements Entrance {
   #isReset = false;
 
   constructor(
-    { baseDomain, workerdPort }: EntranceOptions,
+    { baseDomain, workerdPort, workerdPid }: EntranceOptions,
     socket: HeldSocket,
     table: ConnectionTable,
   ) {
@@ -106,6 +108,7 @@ class DirectEntrance implements Entrance {
       table,
       port: socket.port,
       workerdPort,
+      workerdPid,
       baseDomain: domain,
       secret,
     });

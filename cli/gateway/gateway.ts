@@ -70,6 +70,7 @@ export async function startGateway(
       key: state.key,
       baseDomain,
       workerdPort: async () => (await workerd.promise).port(),
+      workerdPid: async () => (await workerd.promise).pid,
       log: observer.notice,
     });
     const domain = baseDomain(entrance.port);

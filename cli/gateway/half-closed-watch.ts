@@ -1,5 +1,5 @@
 /**
- * Tells the Worker which clients have closed their half of a connection. workerd does not notice a client's FIN before
+ * Tells the Worker which clients have closed their half of a connection, and whether workerd's descriptors run short. workerd does not notice a client's FIN before
  * it next writes to that client (docs/architecture.md, "The hazard of self-hosting"); the kernel's list shows it. The
  * list is read only while the Worker has calls whose clients may leave so.
  */
@@ -7,12 +7,16 @@
 import { request, Agent } from "node:http";
 import * as z from "zod";
 import type { ConnectionTable } from "./connection-table.ts";
+import { descriptorsInUse } from "./descriptors.ts";
 
 /** Between two looks at the kernel's list, and between two questions whether to look. */
 const LOOK_MS = 250;
 const IDLE_MS = 200;
 
 const TIMEOUT_MS = 2_000;
+
+/** workerd that has no descriptor for a new connection ends, with all the others. So some are left for what is under way. */
+const CROWDED_FROM = 0.8;
 
 const ANSWER = z.object({ isWatching: z.boolean(), boxes: z.array(z.string()) });
 
@@ -22,6 +26,8 @@ export interface HalfClosedWatchOptions {
   readonly port: number;
   /** workerd's own port on 127.0.0.1. Pending while workerd is down. */
   readonly workerdPort: () => Promise<number>;
+  /** workerd's process; undefined while it is down. */
+  readonly workerdPid: () => Promise<number | undefined>;
   readonly baseDomain: string;
   /** This process and its workerd alone know it. */
   readonly secret: string;
@@ -74,8 +80,10 @@ export class HalfClosedWatch {
   }
 
   async #tell(connections: readonly string[]): Promise<z.output<typeof ANSWER>> {
-    const { workerdPort, baseDomain, secret } = this.#options;
+    const { workerdPort, workerdPid, baseDomain, secret } = this.#options;
     const port = await workerdPort();
+    const pid = await workerdPid();
+    const isCrowded = pid !== undefined && (await descriptorsInUse(pid)) >= CROWDED_FROM;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const asking = request(
       {
@@ -96,7 +104,7 @@ export class HalfClosedWatch {
     );
     asking.on("timeout", () => asking.destroy(new Error("workerd does not answer")));
     asking.on("error", reject);
-    asking.end(JSON.stringify({ connections }));
+    asking.end(JSON.stringify({ connections, isCrowded }));
     return ANSWER.parse(JSON.parse(await promise));
   }
 }

@@ -49,6 +49,8 @@ export interface WorkerdOptions {
 export interface Workerd {
   /** The port of 127.0.0.1 on which workerd listens, the same after restarts. Pending while workerd is down. */
   port(): Promise<number>;
+  /** Its process; undefined before its first start. */
+  readonly pid: number | undefined;
   /** Asks workerd to take no new connections, to finish its responses and to end. */
   drain(): void;
   /** Drains, and kills workerd after `graceMs`. */
@@ -94,6 +96,10 @@ class Supervisor implements Workerd {
 
   port(): Promise<number> {
     return this.#port.promise;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
   async start(): Promise<void> {

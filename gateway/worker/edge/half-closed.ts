@@ -1,9 +1,10 @@
 /**
- * The runner's word on clients that have closed their half of a connection (cli/gateway/half-closed-watch.ts). It
- * asks a few times a second; the answer says whether there is anything to look for.
+ * The runner's word on clients that have closed their half of a connection, and on workerd's descriptors
+ * (cli/gateway/half-closed-watch.ts). It asks a few times a second; the answer says whether there is anything to look for.
  */
 import * as z from "zod";
 import { connectionName } from "../../../routing/connection-name.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Env } from "../../contracts/env.ts";
 import { originStub } from "../../contracts/stubs.ts";
 import { connectionOf } from "./client-address.ts";
@@ -16,7 +17,16 @@ import {
 
 export const HALF_CLOSED_PATH = "/_postern/half-closed";
 
-const NOTICE = z.object({ connections: z.array(z.string()) });
+const NOTICE = z.object({ connections: z.array(z.string()), isCrowded: z.boolean() });
+
+let isShort = false;
+
+/** Why no further WebSocket may be opened, each of which keeps four descriptors; undefined where one may. */
+export function refusalOfWebSockets(): Refusal | undefined {
+  return isShort
+    ? { code: "unavailable", detail: "the gateway has no descriptors for more WebSockets" }
+    : undefined;
+}
 
 /** Links of boxes, whose connections carry the responses of others. The oldest are forgotten first. */
 const MAX_BOX_CONNECTIONS = 1_000;
@@ -52,7 +62,8 @@ export async function noticeHalfClosed(request: Request, env: Env): Promise<Resp
   if (!expected || request.headers.get("postern-watch-secret") !== expected) {
     return new Response(null, { status: 404 });
   }
-  const { connections } = NOTICE.parse(await request.json());
+  const { connections, isCrowded } = NOTICE.parse(await request.json());
+  isShort = isCrowded;
   noteHalfClosed(connections);
   const byLink = new Map<WatchedLink, string[]>();
   for (const connection of connections) {

@@ -23,7 +23,7 @@ import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
 import { fallBack } from "./fallback.ts";
-import { watchedConnection } from "./half-closed.ts";
+import { refusalOfWebSockets, watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
 import { passRates } from "./rate-limits.ts";
@@ -122,6 +122,8 @@ export async function serve(
   const tokens = { clientTarget, parameter, userData };
   const origin: EndpointOrigin = { env, execution, host, client, snapshot, target, ...tokens };
   if (isWebSocketHandshake(request.method, request.headers)) {
+    const short = refusalOfWebSockets();
+    if (short !== undefined) return context.fail(short);
     const rules = affinityOf(snapshot.settings);
     if (rules !== undefined) context.session = await EdgeSession.of(origin, rules, request);
     const { session } = context;

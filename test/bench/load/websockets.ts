@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 
 import type { Address } from "../../support/http-client.ts";
-import { dialMany, head } from "./connection.ts";
+import { dial, dialMany, head } from "./connection.ts";
 import { type LoadResult, type ServerPids, UsageWindow } from "./usage.ts";
 
 const PAYLOAD_BYTES = 64;
@@ -27,6 +27,42 @@ async function upgrade(socket: Socket, target: Address): Promise<void> {
       ),
     );
   });
+}
+
+/** A WebSocket that is idle between its messages. */
+export class EchoSocket {
+  readonly #socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    // Else a socket that breaks while nobody waits for it would end the process.
+    socket.on("error", () => undefined);
+  }
+
+  static async open(target: Address): Promise<EchoSocket> {
+    const socket = await dial(target);
+    await upgrade(socket, target);
+    return new EchoSocket(socket);
+  }
+
+  /** Sends a message, and resolves when it has come back; rejects where the WebSocket is closed. */
+  async echo(): Promise<void> {
+    const socket = this.#socket;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    let received = 0;
+    socket.on("data", (chunk: Buffer) => {
+      received += chunk.length;
+      if (received === ECHO_BYTES) resolve();
+    });
+    socket.once("close", () => reject(new Error("a WebSocket was closed")));
+    if (socket.destroyed) reject(new Error("a WebSocket was closed"));
+    else socket.write(FRAME);
+    await promise;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
 }
 
 export async function websockets(

@@ -1,0 +1,66 @@
+/** A flood of WebSockets ends no other connection: the gateway refuses them before workerd has no descriptor left. */
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+
+import { ROOT, startUp } from "../support/harness.ts";
+import { send } from "../support/http-client.ts";
+import { OPCODE } from "../../origin-gpu/websocket/frames.ts";
+import { ClientSocket } from "../support/websocket-client.ts";
+import { maskedFrame } from "../support/websocket-frames.ts";
+
+/** Answers requests, and sends each message of a WebSocket back. */
+const APP = join(ROOT, "test/bench/app.ts");
+const DESCRIPTORS = 1_024;
+/** Each keeps four of workerd's descriptors: more than these do not fit. */
+const MOST = DESCRIPTORS / 4;
+const AT_A_TIME = 8;
+
+test.each([
+  ["never", 200],
+  // The front bounds connections, whatever they are for.
+  ["always", 503],
+])(
+  "workerd lives through more WebSockets than it has descriptors for; with --front %s another request gets %i",
+  async (front, status) => {
+    const postern = await startUp(
+      [{ function: "web", web_server: ["node", APP], max_inputs: 5_000 }],
+      { descriptors: DESCRIPTORS, flags: ["--rate-limit", "0", "--front", front] },
+    );
+    onTestFinished(async () => await postern.stop());
+    const workerd = postern.workerdPid;
+    const opened: ClientSocket[] = [];
+    onTestFinished(() => opened.forEach((socket) => socket.reset()));
+    const refused: number[] = [];
+    while (opened.length < MOST && refused.length < 3 * AT_A_TIME) {
+      const batch = Array.from({ length: AT_A_TIME }, async () => {
+        const socket = await ClientSocket.connect(postern.address(), "/");
+        if (socket.response.status === 101) opened.push(socket);
+        else refused.push(socket.response.status);
+      });
+      await Promise.all(batch);
+    }
+    expect(new Set(refused)).toEqual(new Set([503]));
+    expect(opened.length).toBeGreaterThan(MOST / 2);
+    expect(postern.workerdPid).toBe(workerd);
+    // Those that were there go on, and other requests are served.
+    const message = maskedFrame({ opcode: OPCODE.text, payload: Buffer.from("still here") });
+    for (const socket of opened) {
+      await socket.send(message);
+      expect(await socket.awaitMessage("still here")).toBe(true);
+    }
+    expect((await send(postern.address(), "/")).status).toBe(status);
+
+    for (const socket of opened.splice(0)) socket.reset();
+    await expect
+      .poll(
+        async () => {
+          const socket = await ClientSocket.connect(postern.address(), "/");
+          opened.push(socket);
+          return socket.response.status;
+        },
+        { timeout: 20_000 },
+      )
+      .toBe(101);
+  },
+  120_000,
+);
