@@ -28,6 +28,8 @@ export interface CommandDescription<O extends Options = Options> {
    */
   readonly positionals: readonly string[];
   readonly options: O;
+  /** All that stands behind the first positional argument is somebody else's, options too. */
+  readonly passesOn?: true;
   /** The reason why `--env` means nothing to the command, which then refuses the option and does not list it. */
   readonly noEnvironment?: string;
   /** Lines under the options. */
@@ -56,7 +58,8 @@ export function parseArguments<O extends Options>(
   argv: readonly string[],
 ): Arguments<O> {
   const options: Options = { ...command.options, ...COMMON_OPTIONS };
-  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
+  const { own, rest } = split(command, argv, options);
+  const { tokens } = parseArgs({ args: own, options, strict: false, tokens: true });
   const values: Record<string, string | boolean> = {};
   const positionals: string[] = [];
   for (const token of tokens) {
@@ -81,8 +84,22 @@ export function parseArguments<O extends Options>(
     }
     values[token.name] = token.value ?? true;
   }
+  positionals.push(...rest);
   if (values["help"] !== true) checkPositionals(command, positionals);
   return { values: values as OptionValues<O & typeof COMMON_OPTIONS>, positionals };
+}
+
+/** A command's own arguments, up to its first positional one, and those that it passes on. */
+function split(
+  { passesOn }: CommandDescription,
+  argv: readonly string[],
+  options: Options,
+): { readonly own: string[]; readonly rest: readonly string[] } {
+  if (passesOn !== true) return { own: [...argv], rest: [] };
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
+  const first = tokens.find(({ kind }) => kind === "positional");
+  const end = first === undefined ? argv.length : first.index + 1;
+  return { own: argv.slice(0, end), rest: argv.slice(end) };
 }
 
 /** `usage`, what it does, and each option on a line of its own. */
@@ -97,7 +114,10 @@ export function helpOf(command: CommandDescription): string {
     return `  ${short}--${name}${value}`;
   });
   const width = Math.max(...left.map((text) => text.length)) + 2;
-  const usage = ["postern", command.name, ...command.positionals, "[options]"].join(" ");
+  const words = command.passesOn
+    ? ["[options]", ...command.positionals]
+    : [...command.positionals, "[options]"];
+  const usage = ["postern", command.name, ...words].join(" ");
   const lines = options.map(
     ([, option], index) => (left[index] ?? "").padEnd(width) + option.summary,
   );

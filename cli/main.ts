@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   up: async () => (await import("./commands/up.ts")).UP,
   gateway: async () => (await import("./commands/gateway.ts")).GATEWAY,
   serve: async () => (await import("./commands/serve.ts")).SERVE,
+  run: async () => (await import("./commands/run.ts")).RUN,
   origin: async () => (await import("./commands/origin.ts")).ORIGIN,
   deploy: async () => (await import("./commands/deploy.ts")).DEPLOY,
   app: async () => (await import("./commands/app.ts")).APP,

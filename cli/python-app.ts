@@ -28,7 +28,7 @@ const FINDING = z.object({ file: z.string(), line: z.int(), message: z.string() 
 const DESCRIPTION = z.object({
   document: z.record(z.string(), z.unknown()).nullable(),
   lines: z.array(z.int()),
-  entrypoints: z.array(z.string()),
+  runnable: z.array(z.string()),
   problems: z.array(FINDING),
   notices: z.array(FINDING),
 });
@@ -39,8 +39,8 @@ export interface DescribedApp {
   readonly document: Readonly<Record<string, unknown>>;
   /** Of each endpoint, in the file. */
   readonly lines: readonly number[];
-  /** Names of its local entrypoints. */
-  readonly entrypoints: readonly string[];
+  /** Names of its local entrypoints, functions and methods. */
+  readonly runnable: readonly string[];
   /** As the operator would name it. */
   readonly python: string;
 }
@@ -60,10 +60,10 @@ export async function describePython(file: string): Promise<Described> {
     const line = 1;
     return { problems: [{ file, line, message: `${python} ended while it read the file` }] };
   }
-  const { document, lines, entrypoints, problems, notices } = description;
+  const { document, lines, runnable, problems, notices } = description;
   for (const { file: where, line, message } of notices) printOnce(`${where}:${line}: ${message}`);
   if (problems.length > 0 || document === null) return { problems };
-  return { app: { document, lines, entrypoints, python } };
+  return { app: { document, lines, runnable, python } };
 }
 
 /** The interpreter: of the active virtual environment, of `.venv` beside the file, or of PATH. */

@@ -1,20 +1,15 @@
 /** `postern serve`: this machine's agent alone, with an ephemeral app at a gateway that runs elsewhere. */
 
-import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { notCodeOf } from "../../origin-gpu/code/not-code.ts";
 import type { AppConfig } from "../../origin-gpu/config/config.ts";
-import { checkDevSuffix, DEFAULT_DEV_SUFFIX } from "../../routing/names.ts";
-import { boxName, printUrls, runUntilStopped, startAgentUnlessStopped, urlsOf } from "../agent.ts";
-import { ACCESS_NOTE, agentConnectTo, findAccess, STATE_OPTION } from "../access.ts";
+import { printUrls, runUntilStopped, urlsOf } from "../agent.ts";
+import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { readConfig } from "../app-config.ts";
-import { ephemeralBox } from "../box-identity.ts";
 import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
 import { chooseEnvironment } from "../environment.ts";
+import { devSuffixOf, startEphemeralApp } from "../ephemeral-app.ts";
 import { UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
@@ -23,9 +18,6 @@ import { Reloader } from "../reload.ts";
 import { appUserOf, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop, stopAfter } from "../stop-signals.ts";
 import { type IsIgnored, watchFiles, type Watcher } from "../watch.ts";
-
-/** Leaves room for "-dev-" and six digits in a box name of 64 characters. */
-const MAX_HOST_CHARACTERS = 53;
 
 /** As long as a timer can wait: 24 days. */
 const MAX_TIMEOUT_S = 2_000_000;
@@ -50,8 +42,7 @@ export const SERVE: Command<typeof OPTIONS> = {
     ],
   },
   async run({ values, positionals: [file = "postern.toml"] }) {
-    const devSuffix = checkDevSuffix(process.env["POSTERN_DEV_SUFFIX"] || DEFAULT_DEV_SUFFIX);
-    if (!devSuffix.ok) throw new UsageError(`POSTERN_DEV_SUFFIX: ${devSuffix.error}`);
+    const devSuffix = devSuffixOf(process.env);
     const timeout = secondsOf(values.timeout);
     const state = resolve(values.state ?? DEFAULT_STATE);
     const appUser = await appUserOf(values["run-as"], state);
@@ -64,27 +55,7 @@ export const SERVE: Command<typeof OPTIONS> = {
     const config = placed(first);
     const signals = listenForStop();
     const stop = timeout === undefined ? signals : stopAfter(signals, timeout);
-    const host = boxName().slice(0, MAX_HOST_CHARACTERS);
-    const enrolment = await ephemeralBox(access, `${host}-dev-${randomBytes(3).toString("hex")}`);
-    // An ephemeral app's answers go with it.
-    const scratch = await mkdtemp(join(tmpdir(), "postern-serve-"));
-    process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
-    const connectTo = agentConnectTo(access);
-    const agent = await startAgentUnlessStopped(
-      {
-        gatewayUrl: access.url,
-        ...(connectTo && { connectTo }),
-        enrolment,
-        stateDirectory: scratch,
-        // Kept: packages take minutes, and the next start wants the same.
-        environmentsDirectory: join(state, "environments"),
-        appUser,
-        announced: config,
-        devSuffix: devSuffix.value,
-        observer,
-      },
-      stop,
-    );
+    const agent = await startEphemeralApp({ access, config, state, appUser, devSuffix, stop });
     const print = async (served: AppConfig): Promise<void> => {
       const urls = urlsOf(agent, served);
       const asJson = values.json === true;

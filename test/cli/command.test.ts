@@ -50,7 +50,7 @@ describe("usage", () => {
     [
       ["quit"],
       2,
-      "postern: unknown command quit; one of up, gateway, serve, origin, deploy, app, url, proxy-token, connect-token, token, profile, config, environment, secret, box, container, audit, call\n",
+      "postern: unknown command quit; one of up, gateway, serve, run, origin, deploy, app, url, proxy-token, connect-token, token, profile, config, environment, secret, box, container, audit, call\n",
     ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
     [["forward", "8000"], 1, "postern: forward: not available yet\n"],

@@ -2,23 +2,26 @@
  * The chain that a request passes, in its order. The order is the security policy: no step may do what a later
  * step guards. docs/architecture.md follows a request through it.
  */
+import { appToken } from "../../../auth/credential.ts";
 import { appendHeaders } from "../../../base/headers.ts";
+import type { Result } from "../../../base/result.ts";
 import { takeConnectParameter } from "../../../routing/connect-token.ts";
 import { ownCors, preflight } from "../../../routing/cors.ts";
 import { parseHost, wrongHost } from "../../../routing/host.ts";
 import { parseResultTarget } from "../../../routing/result-url.ts";
 import { rawTarget } from "../../../routing/target.ts";
 import { callTrace, continuedTrace } from "../../../routing/trace-context.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { passesPathRules } from "../../../routing/wire/path-rules.ts";
 import { isWebSocketHandshake } from "../../../routing/websocket-handshake.ts";
 import { type Env, maxBodyBytes } from "../../contracts/env.ts";
-import type { StoppedName } from "../../contracts/names.ts";
+import type { Snapshot, StoppedName } from "../../contracts/names.ts";
 import { api } from "../api/api.ts";
 import type { PlacedAttempt } from "../proxy/candidates.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
-import type { EndpointCaller } from "./admission.ts";
+import type { Admission, EndpointCaller } from "./admission.ts";
 import { authorize } from "./authorization.ts";
 import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
@@ -59,12 +62,12 @@ export async function serve(
   if ("unavailable" in looked) {
     return context.refuse("unavailable", "the registry of names did not answer");
   }
-  const { snapshot } = looked;
-  if (snapshot === undefined || "stopped" in snapshot) {
-    return refuseUnserved(context, host.name, snapshot);
+  const { snapshot: remembered } = looked;
+  if (remembered === undefined || "stopped" in remembered) {
+    return refuseUnserved(context, host.name, remembered);
   }
-  context.cors = snapshot.settings.cors ?? false;
-  context.api = snapshot.settings.api;
+  context.cors = remembered.settings.cors ?? false;
+  context.api = remembered.settings.api;
   context.routeMs = Date.now() - context.startedAt;
 
   // 3. A CORS preflight carries no credentials, and counts for no limit.
@@ -75,7 +78,7 @@ export async function serve(
   // call has been counted, and its answer must not be lost.
   const result = parseResultTarget(clientTarget);
   if (result === undefined) {
-    const passed = passRates(env, execution, snapshot);
+    const passed = passRates(env, execution, remembered);
     const exceeded = passed instanceof Promise ? await passed : passed;
     if (exceeded !== undefined) return context.limit(exceeded);
   }
@@ -86,7 +89,10 @@ export async function serve(
   const { authority } = host;
   const scheme = () => clientOf(request, env).scheme;
   const caller: EndpointCaller = { method, headers, authority, target, parameter, scheme };
-  const admitted = await authorize(env, execution, caller, snapshot);
+  const { admitted, snapshot } = await admitToNewest(env, execution, caller, {
+    name: host.name,
+    snapshot: remembered,
+  });
   context.authMs = Date.now() - context.startedAt - context.routeMs;
   if (!admitted.ok) return context.fail(admitted.error);
   const { userData, cookie } = admitted.value;
@@ -148,6 +154,27 @@ export async function serve(
     origin,
     outside === undefined ? answer : { ...answer, attempt: outside },
   );
+}
+
+/**
+ * Authorizes a caller. An app token of another app may be one of the app that has the name since a moment ago, as where
+ * somebody runs an ephemeral app again: then the name is looked up anew.
+ */
+async function admitToNewest(
+  env: Env,
+  execution: ExecutionContext,
+  caller: EndpointCaller,
+  { name, snapshot }: { readonly name: string; readonly snapshot: Snapshot },
+): Promise<{ readonly admitted: Result<Admission, Refusal>; readonly snapshot: Snapshot }> {
+  const admitted = await authorize(env, execution, caller, snapshot);
+  const isForbidden = !admitted.ok && admitted.error.code === "forbidden";
+  if (!isForbidden || appToken(caller.headers) === undefined) return { admitted, snapshot };
+  const again = await lookupAgain(env, execution, name);
+  const newer = "unavailable" in again ? undefined : again.snapshot;
+  if (newer === undefined || "stopped" in newer || newer.appId === snapshot.appId) {
+    return { admitted, snapshot };
+  }
+  return { admitted: await authorize(env, execution, caller, newer), snapshot: newer };
 }
 
 /** Builds the client's response from what came of its call. */

@@ -219,7 +219,7 @@ def _import_problem(error: BaseException, file: str) -> Problem:
 def describe(file: str, python: str) -> dict[str, Any]:
     """The document of a file. Never raises for what the user's code does."""
     problems = findings.collect()
-    result: dict[str, Any] = {"document": None, "lines": [], "entrypoints": []}
+    result: dict[str, Any] = {"document": None, "lines": [], "runnable": []}
     try:
         module = import_file(file)
         app = app_of(module)
@@ -227,7 +227,8 @@ def describe(file: str, python: str) -> dict[str, Any]:
         describer.describe()
         result["document"] = {"app": name_of(app, module), "endpoint": describer.tables}
         result["lines"] = [_line_in(place, file) for place in describer.places]
-        result["entrypoints"] = list(app.entrypoints)
+        methods = [f"{cls.name}.{name}" for cls in app.classes.values() for name in cls.methods()]
+        result["runnable"] = [*app.entrypoints, *app.functions, *methods]
     except InvalidError as error:
         problems.append(Problem(Place(file, 1), str(error)))
     except (Exception, SystemExit) as error:

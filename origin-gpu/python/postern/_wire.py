@@ -114,9 +114,9 @@ def dump_exception(error: BaseException, is_own: Callable[[str], bool] = lambda 
     cause, context = bare.__cause__, bare.__context__
     try:
         bare.__cause__ = bare.__context__ = None
-        pickled: bytes | None = dump(bare, "the exception")
+        pickled: bytes | None = dump(_parts(bare), "the exception")
         # Some exceptions can be written and not read.
-        load(pickled or b"", "the exception")
+        _whole(load(pickled or b"", "the exception"))
     except (SerializationError, DeserializationError):
         pickled = None
     finally:
@@ -124,12 +124,34 @@ def dump_exception(error: BaseException, is_own: Callable[[str], bool] = lambda 
     return pickle.dumps((pickled, summary, text))
 
 
+def _parts(error: BaseException) -> tuple[Any, ...]:
+    """An exception in parts, unless its class says how it is pickled: a pickle of its own would call its constructor with
+    the wrong arguments, where that takes others than it hands on."""
+    kind = type(error)
+    if kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not BaseException.__reduce_ex__:
+        return ("whole", error)
+    return ("parts", kind, error.args, error.__dict__)
+
+
+def _whole(parts: tuple[Any, ...]) -> Any:
+    if parts[0] == "whole":
+        return parts[1]
+    _, kind, args, members = parts
+    try:
+        error = kind.__new__(kind, *args)
+    except TypeError as reason:
+        raise DeserializationError(str(reason)) from reason
+    error.args = args
+    error.__dict__.update(members)
+    return error
+
+
 def load_exception(data: bytes) -> BaseException:
     """The exception as the caller raises it."""
     pickled, summary, text = load(data, "the exception of a container")
     error: BaseException
     try:
-        error = load(pickled, "the exception") if pickled is not None else ExecutionError(summary)
+        error = _whole(load(pickled, "the exception")) if pickled is not None else ExecutionError(summary)
     except DeserializationError:
         error = ExecutionError(summary)
     if not isinstance(error, BaseException):

@@ -1,0 +1,110 @@
+/** Functions of a Python app: what `postern run` runs, and what remote, map, spawn and the like do there. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { APPS, type Gateway, startCommand, startGateway, WORKSPACE } from "../support/harness.ts";
+import { activeVenv, writePythonApp } from "../support/python-app.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const FILE = join(APPS, "functions_app.py");
+
+let gateway: Gateway;
+beforeAll(async () => {
+  gateway = await startGateway();
+});
+afterAll(async () => await gateway.stop());
+
+async function run(
+  ...args: string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const managed = startCommand(["run", "--state", gateway.stateDirectory, ...args], {
+    env: await activeVenv(),
+  });
+  const { code } = await managed.exited;
+  return { code, stdout: managed.stdout, stderr: managed.stderr };
+}
+
+test("a local entrypoint calls the app's functions, in all the ways that there are", async () => {
+  const directory = temporaryDirectory();
+  const flags = ["--directory", directory, "--times", "3", "--shout"];
+  const { code, stdout, stderr } = await run(`${FILE}::main`, ...flags);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const report = JSON.parse(stdout) as Record<string, unknown>;
+  const squares = (count: number) => Array.from({ length: count }, (_, index) => index * index);
+  expect(report).toEqual({
+    arguments: [3, true],
+    square: 49,
+    local: 64,
+    map: squares(50),
+    unordered: squares(20),
+    starmap: [
+      [301, 3],
+      [202, 3],
+      [103, 3],
+    ],
+    exceptions: ["code 1", "code 2"],
+    raised: ["OwnError", "code 1", expect.stringMatching(/functions_app\.py", line \d+, in fail/)],
+    code: 42,
+    generator: [0, 1, 2, 3, 4],
+    streamed: true,
+    retried: 3,
+    unpicklable: ["SerializationError"],
+    died: "lived",
+    identity: [
+      expect.stringMatching(/^fc-[\w-]+$/),
+      expect.stringMatching(/^in-[\w-]+$/),
+      false,
+      expect.stringMatching(/^ct-/),
+    ],
+    early: "ResultPending",
+    graph: "PENDING",
+    late: "slept",
+    done: "SUCCESS",
+    gathered: [4, 9],
+    cancelled: "InternalFailure",
+    model: [15, ["load", "warm"]],
+    doubled: 30,
+    one_pool: 1,
+    attribute: 3,
+    url: `http://${WORKSPACE}--functions-model-web-dev.localhost:${gateway.port}`,
+    called: ["TypeError"],
+    web: ["InvalidError"],
+    parameters: ["NotSupportedError"],
+    is_local: true,
+    aio: [9, [0, 1, 4, 9], [0, 1, 2], 81],
+    ended: "ended",
+  });
+  expect(stderr).toContain("model: bye");
+});
+
+const SMALL = `import postern as modal
+app = modal.App("small")
+
+@app.function()
+def fail(code: int, file: str = ""):
+    if file:
+        return open(file, "w").write(str(code))
+    raise ValueError(f"code {code}")
+`;
+
+test("a function runs in its container, with arguments from the command line", async () => {
+  const file = writePythonApp("small", SMALL);
+  const written = join(temporaryDirectory(), "written");
+  const { code, stderr } = await run(file, "--code", "3", "--file", written);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(readFileSync(written, "utf8")).toBe("3");
+});
+
+test("a function's exception is the command's, and a wrong name or option is explained", async () => {
+  const file = writePythonApp("small", SMALL);
+  const failed = await run(`${file}::app.fail`, "--code", "7");
+  expect(failed.code).toBe(1);
+  expect(failed.stderr).toMatch(/small\.py", line \d+, in fail[\s\S]*ValueError: code 7/);
+  const unknown = await run(`${file}::fial`);
+  expect([unknown.code, unknown.stderr]).toEqual([
+    2,
+    expect.stringContaining("has no function fial; it has fail"),
+  ]);
+  const help = await run(file, "--help");
+  expect([help.code, help.stdout]).toEqual([0, expect.stringContaining("--code INT")]);
+});

@@ -1,0 +1,203 @@
+"""Functions and classes that are called with pickles, from a local entrypoint and from each other."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import postern as modal
+
+app = modal.App("functions")
+
+
+class OwnError(Exception):
+    """An exception of the user's, with more than a text."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"code {code}")
+        self.code = code
+
+
+@app.function(max_containers=2)
+def square(x: int) -> int:
+    return x * x
+
+
+@app.function()
+@modal.concurrent(max_inputs=20)
+async def fail(code: int) -> None:
+    raise OwnError(code)
+
+
+@app.function()
+def count(to: int):
+    for number in range(to):
+        yield number
+
+
+@app.function()
+async def count_slowly(to: int):
+    for number in range(to):
+        yield number, time.time()
+        await asyncio.sleep(0.3)
+
+
+@app.function()
+@modal.concurrent(max_inputs=10)
+def wait(seconds: float, file: str) -> str:
+    try:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+        return "slept"
+    finally:
+        Path(file).write_text("ended")
+
+
+@app.function()
+@modal.batched(max_batch_size=3, wait_ms=2000)
+async def add(xs: list[int], ys: list[int]) -> list[tuple[int, int]]:
+    return [(x + y, len(xs)) for x, y in zip(xs, ys)]
+
+
+@app.function(retries=modal.Retries(max_retries=2, initial_delay=0.01))
+def flaky(file: str) -> int:
+    attempts = Path(file)
+    attempts.write_text(attempts.read_text() + "x" if attempts.exists() else "x")
+    if len(attempts.read_text()) < 3:
+        raise RuntimeError("not yet")
+    return len(attempts.read_text())
+
+
+@app.function()
+def unpicklable():
+    return sys._getframe()
+
+
+@app.function()
+def die(file: str) -> str:
+    marker = Path(file)
+    if not marker.exists():
+        marker.write_text("died")
+        os._exit(1)
+    return "lived"
+
+
+@app.function()
+def identify() -> tuple[str | None, str | None, bool, str]:
+    return modal.current_function_call_id(), modal.current_input_id(), modal.is_local(), os.environ["MODAL_TASK_ID"]
+
+
+@app.cls(max_containers=1)
+@modal.concurrent(max_inputs=5)
+class Model:
+    size: int = modal.parameter(default=3)
+
+    @modal.enter()
+    def load(self) -> None:
+        self.entered = ["load"]
+
+    @modal.enter()
+    async def warm(self) -> None:
+        self.entered.append("warm")
+
+    @modal.method()
+    def predict(self, x: int) -> tuple[int, list[str], str]:
+        return x * self.size, self.entered, os.environ["POSTERN_CONTAINER_ID"]
+
+    @modal.method()
+    async def doubled(self, x: int) -> int:
+        return 2 * self.predict.local(x)[0]
+
+    @modal.method()
+    def where(self) -> str:
+        return os.environ["POSTERN_CONTAINER_ID"]
+
+    @modal.fastapi_endpoint(docs=True)
+    def web(self, x: int) -> dict:
+        return {"x": x * self.size, "container": self.where.local()}
+
+    @modal.exit()
+    def bye(self) -> None:
+        print("model: bye")
+
+
+def streams(generator) -> bool:
+    """Whether the first value is here before the last one is made."""
+    came = [(time.time(), made) for _, made in generator]
+    return came[0][0] < came[-1][1]
+
+
+def caught(function, *arguments):
+    try:
+        return function(*arguments)
+    except BaseException as error:
+        return [type(error).__name__, str(error), str(error.__cause__ or "")]
+
+
+@app.local_entrypoint()
+def main(directory: str, times: int = 2, shout: bool = False):
+    model = Model()
+    call = wait.spawn(1.5, f"{directory}/waited")
+    early = caught(call.get, 0)
+    graph = call.get_call_graph()[0].children[0].status.name
+    same = modal.FunctionCall.from_id(call.object_id)
+    cancelled = wait.spawn(60, f"{directory}/cancelled")
+    while cancelled.get_call_graph()[0].children[0].status.name != "PENDING":
+        time.sleep(0.01)
+    time.sleep(0.5)
+    cancelled.cancel()
+    report = {
+        "arguments": [times, shout],
+        "square": square.remote(7),
+        "local": square.local(8),
+        "map": list(square.map(range(50))),
+        "unordered": sorted(square.map(range(20), order_outputs=False)),
+        "starmap": list(add.starmap([(1, 300), (2, 200), (3, 100)])),
+        "exceptions": [str(each) for each in fail.map([1, 2], return_exceptions=True)],
+        "raised": caught(lambda: list(fail.map([1]))),
+        "code": caught_code(),
+        "generator": list(count.remote_gen(5)),
+        "streamed": streams(count_slowly.remote_gen(3)),
+        "retried": flaky.remote(f"{directory}/attempts"),
+        "unpicklable": caught(unpicklable.remote)[:1],
+        "died": die.remote(f"{directory}/died"),
+        "identity": identify.remote(),
+        "early": early[0],
+        "graph": graph,
+        "late": same.get(timeout=30),
+        "done": same.get_call_graph()[0].children[0].status.name,
+        "gathered": modal.FunctionCall.gather(square.spawn(2), square.spawn(3)),
+        "cancelled": caught(cancelled.get)[0],
+        "model": model.predict.remote(5)[:2],
+        "doubled": model.doubled.remote(5),
+        "one_pool": len({model.where.remote(), model.predict.remote(1)[2]}),
+        "attribute": model.size,
+        "url": model.web.get_web_url(),
+        "called": caught(square, 3)[:1],
+        "web": caught(model.web.remote, 3)[:1],
+        "parameters": caught(lambda: Model(size=4))[:1],
+        "is_local": modal.is_local(),
+        "aio": asyncio.run(in_a_loop()),
+    }
+    until = time.monotonic() + 15
+    while not os.path.exists(f"{directory}/cancelled") and time.monotonic() < until:
+        time.sleep(0.05)
+    report["ended"] = Path(f"{directory}/cancelled").read_text()
+    print(json.dumps(report))
+
+
+def caught_code():
+    try:
+        fail.remote(42)
+    except OwnError as error:
+        return error.code
+
+
+async def in_a_loop():
+    results = [result async for result in square.map.aio(range(4))]
+    values = [value async for value in count.remote_gen.aio(3)]
+    call = await square.spawn.aio(9)
+    return [await square.remote.aio(3), results, values, await call.get.aio(timeout=20)]
