@@ -3,6 +3,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { RequestHead } from "../routing/wire/heads.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import { passesPathRules } from "../routing/wire/path-rules.ts";
+import { parameterSet } from "./core/parameters.ts";
 import type { ServedFunction } from "./apps/app-version.ts";
 
 type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"> &
@@ -33,6 +34,11 @@ export function admit(
   const { paths } = served.settings;
   if (paths !== undefined && target !== undefined && !passesPathRules(paths, target)) {
     return err({ code: "path_closed", detail: "" });
+  }
+  const { parameters } = served.settings;
+  if (parameters !== undefined && target !== undefined) {
+    const set = parameterSet(parameters, target);
+    if (!set.ok) return set;
   }
   const isHere = session !== undefined && served.hasSession(session);
   if (served.isElsewhere && key === undefined && !isHere) {

@@ -8,7 +8,7 @@
  * itself where that fails.
  */
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
-import type { PoolActivity } from "../endpoints/endpoint.ts";
+import { joinedActivity, type PoolActivity } from "../endpoints/pool-activity.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import { SessionTable } from "../core/session-table.ts";
 import type { RequestSession } from "../../routing/wire/sessions.ts";
@@ -21,6 +21,9 @@ import {
   type VersionBeginning,
   type VersionDescription,
 } from "./app-version.ts";
+
+/** A function with parameters has one for each set, and clients choose these. A set that is in use keeps its own. */
+const MOST_SESSION_TABLES = 500;
 
 export interface PreparedVersion {
   /** Its containers need GPUs or ports, of which the box has so many. */
@@ -37,7 +40,7 @@ export class AppRuntime {
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
   #preparing: Promise<unknown> = Promise.resolve();
-  /** By function. Sessions outlive versions. */
+  /** By function, and by set of parameters where it has some. Sessions outlive versions. */
   readonly #sessions = new Map<string, SessionTable>();
   /** Versions that finish what they have, with the promise of their end. */
   readonly #retiring = new Map<AppVersion, Promise<void>>();
@@ -84,6 +87,10 @@ export class AppRuntime {
   #sessionsOf(functionName: string): SessionTable {
     const known = this.#sessions.get(functionName);
     if (known !== undefined) return known;
+    const [oldest] = this.#sessions.keys();
+    if (this.#sessions.size >= MOST_SESSION_TABLES && oldest !== undefined) {
+      this.#sessions.delete(oldest);
+    }
     const table = new SessionTable();
     this.#sessions.set(functionName, table);
     return table;
@@ -115,7 +122,7 @@ export class AppRuntime {
     for (const version of [this.#serving, this.#candidate]) {
       for (const [functionName, activity] of version?.activity ?? []) {
         const other = sum.get(functionName);
-        sum.set(functionName, other === undefined ? activity : joined(other, activity));
+        sum.set(functionName, other === undefined ? activity : joinedActivity(other, activity));
       }
     }
     return sum;
@@ -235,18 +242,6 @@ export class AppRuntime {
     this.#retiring.set(old, retired);
     await retired;
   }
-}
-
-function joined(one: PoolActivity, other: PoolActivity): PoolActivity {
-  return {
-    ready: one.ready + other.ready,
-    starting: one.starting + other.starting,
-    failed: one.failed + other.failed,
-    asleep: one.asleep + other.asleep,
-    draining: one.draining + other.draining,
-    waiting: one.waiting + other.waiting,
-    error: one.error || other.error,
-  };
 }
 
 function superseded(): StartFailure {

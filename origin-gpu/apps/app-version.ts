@@ -12,8 +12,10 @@ import type { RequestSession } from "../../routing/wire/sessions.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
-import { Endpoint, type PoolActivity } from "../endpoints/endpoint.ts";
+import { Endpoint } from "../endpoints/endpoint.ts";
 import type { EndpointOptions } from "../endpoints/endpoint-options.ts";
+import { ParameterPools, type ServedPools } from "../endpoints/parameter-pools.ts";
+import type { PoolActivity } from "../endpoints/pool-activity.ts";
 import type { GradioDirectories, GradioDirectory } from "./gradio-directories.ts";
 import { filesOf } from "./gradio-files.ts";
 import type { PoolLeases } from "./pool-leases.ts";
@@ -89,7 +91,7 @@ export class AppVersion {
   readonly #identity: AppIdentity;
   readonly #settings = new Map<string, EndpointConfig>();
   /** By function; those that share containers share the endpoint. */
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints = new Map<string, ServedPools>();
   readonly #files = new Map<string, GradioDirectory>();
 
   constructor(
@@ -115,7 +117,7 @@ export class AppVersion {
         .slice(0, MOST_LOGGED_GUESTS);
       const directory = gradio?.open(`${environment}/${app}`, settings);
       if (directory !== undefined) this.#files.set(name, directory);
-      const endpoint = new Endpoint({
+      const options: Omit<EndpointOptions, "sessions"> = {
         ...services,
         files: directory && filesOf({ environment, app, function: name }, directory, services),
         settings,
@@ -130,7 +132,6 @@ export class AppVersion {
           version,
           rollout: isPrepared ? settings.rollout : undefined,
         },
-        sessions: sessionsOf(name),
         isProved,
         isEphemeral,
         onYields,
@@ -138,7 +139,16 @@ export class AppVersion {
           leases !== undefined && shared?.pools.has(name) === true
             ? (pool) => leases.join({ app: shared.app, version, pool: name }, pool)
             : undefined,
-      });
+      };
+      const { parameters } = settings;
+      const endpoint =
+        parameters === undefined
+          ? new Endpoint({ ...options, sessions: sessionsOf(name) })
+          : new ParameterPools({
+              ...options,
+              parameters,
+              sessionsOf: (set) => sessionsOf(`${name}?${set}`),
+            });
       this.#endpoints.set(name, endpoint);
     }
     for (const { function: name, containersOf: owner } of endpoints) {
@@ -256,13 +266,13 @@ export class AppVersion {
   }
 
   /** Functions with containers of their own. */
-  get #owners(): (readonly [functionName: string, endpoint: Endpoint])[] {
+  get #owners(): (readonly [functionName: string, endpoint: ServedPools])[] {
     return [...this.#endpoints].filter(
       ([name]) => this.#settings.get(name)?.containersOf === undefined,
     );
   }
 
-  get #pools(): Endpoint[] {
+  get #pools(): ServedPools[] {
     return [...new Set(this.#endpoints.values())];
   }
 }

@@ -2,6 +2,7 @@
  * The meaning of a postern.toml that has been checked: defaults are filled in and paths are absolute. Durations
  * are seconds, as in the file. The rest of the agent sees these types and never the file's own keys.
  */
+import type { Parameters } from "../core/parameters.ts";
 import type { EndpointSettings } from "../../routing/wire/messages.ts";
 
 /** An endpoint that Postern's own Python server serves. `target` is `module:attribute`. */
@@ -98,6 +99,8 @@ export interface EndpointConfig {
   readonly secrets: readonly string[];
   /** Concurrent requests that one container gets at most. */
   readonly maxInputs: number;
+  /** Each set of their values has containers of its own. */
+  readonly parameters?: Parameters;
   /** At most `maxInputs` make one. */
   readonly batch?: BatchPolicy;
   /** Requests a container that the autoscaler aims at; at most `maxInputs`. */

@@ -56,6 +56,7 @@ const PROCESS_KEYS = [
   "stop_signal",
   "stop_command",
   "exit_grace_period",
+  "parameters",
   "target_inputs",
   "min_containers",
   "max_containers",
@@ -83,7 +84,6 @@ export const POOL_KEYS = [
   "host_header",
   "app_kind",
   "batch",
-  "parameters",
   "affinity",
   "affinity_mode",
 ] as const satisfies readonly (keyof EndpointTable)[];

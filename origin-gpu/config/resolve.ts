@@ -6,6 +6,7 @@ import { SCALING_DEFAULTS } from "../../routing/wire/scaling.ts";
 import { ownerOf } from "./apply-preset.ts";
 import type { BatchPolicy, EndpointConfig, EndpointKind } from "./app-config.ts";
 import type { EndpointTable } from "./keys.ts";
+import { resolveParameters } from "./keys/parameters.ts";
 import { maxInputsOf } from "./max-inputs.ts";
 import { optional } from "./optional.ts";
 import {
@@ -91,6 +92,7 @@ function resolvePool(table: EndpointTable, appDirectory: string) {
     secrets: table.secrets ?? [],
     maxInputs: maxInputsOf(table),
     targetInputs: table.target_inputs ?? maxInputsOf(table),
+    ...optional("parameters", table.parameters && resolveParameters(table.parameters)),
     ...optional("batch", table.batch && resolveBatch(table.batch)),
     minContainers: table.min_containers ?? SCALING_DEFAULTS.min_containers,
     maxContainers: table.max_containers ?? SCALING_DEFAULTS.max_containers,

@@ -24,7 +24,7 @@ interface StartPlace {
 
 export function startWords(
   kind: ProcessKind,
-  { exitGracePeriod, stopSignal, maxInputs, batch }: EndpointConfig,
+  { exitGracePeriod, stopSignal, maxInputs, batch, parameters = {} }: EndpointConfig,
   { port, python, variables }: StartPlace,
 ): readonly string[] {
   if (kind.type === "web_server") {
@@ -37,8 +37,11 @@ export function startWords(
   }
   const server = [python, SERVE_PYTHON, "--kind", kind.type, "--port", `${port}`];
   const threads = ["--threads", `${maxInputs}`];
+  const values = Object.entries(parameters).map(
+    ([name, { type }]) => `--parameter=${name}:${type}`,
+  );
   const web = kind.type === "callable" ? webWords(kind, batch) : [];
-  return [...server, ...threads, ...web, ...end, ...channel, kind.target];
+  return [...server, ...threads, ...values, ...web, ...end, ...channel, kind.target];
 }
 
 function webWords(

@@ -10,6 +10,7 @@ export interface WantedContainer {
   /** As in `LeftRecord`. */
   readonly endpoint: string;
   readonly version: number;
+  readonly parameters?: string | undefined;
   readonly directory: string;
   readonly user: string;
   readonly variables: ContainerVariables;
@@ -32,12 +33,23 @@ export class LeftContainers {
     return [...this.#free];
   }
 
+  /** The values of parameters that an endpoint's containers have in this version, each once. */
+  parametersOf(endpoint: string, version: number): string[] {
+    const records = this.all.map(({ record }) => record);
+    const own = records.filter((record) => record.endpoint === endpoint);
+    const sets = own.flatMap((record) =>
+      record.version === version ? (record.parameters ?? []) : [],
+    );
+    return [...new Set(sets)];
+  }
+
   /** Takes the containers of a pool. Ends those of its version that it would start otherwise now. */
   take(wanted: WantedContainer): LeftContainer[] {
     const taken: LeftContainer[] = [];
     for (const container of this.#free) {
-      const { endpoint, version } = container.record;
+      const { endpoint, version, parameters } = container.record;
       if (endpoint !== wanted.endpoint || version !== wanted.version) continue;
+      if (parameters !== wanted.parameters) continue;
       const change = changeOf(container, wanted);
       if (change !== undefined) this.#end(container, change);
       else {

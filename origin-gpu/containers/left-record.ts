@@ -24,6 +24,8 @@ export const LEFT_RECORD = z.object({
   /** `<environment>/<app>/<function>` */
   endpoint: z.string(),
   version: z.int().positive(),
+  /** The values of its function's parameters, where it has some. */
+  parameters: z.string().exactOptional(),
   directory: z.string(),
   /** Empty for the agent's own. */
   user: z.string(),
@@ -46,4 +48,4 @@ export const LEFT_RECORD = z.object({
 export type LeftRecord = z.output<typeof LEFT_RECORD>;
 
 /** Tells which pool's container it is, and what it has of the box. */
-export type LeavableContainer = Pick<LeftRecord, "endpoint" | "version" | "claim">;
+export type LeavableContainer = Pick<LeftRecord, "endpoint" | "version" | "parameters" | "claim">;

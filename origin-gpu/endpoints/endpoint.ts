@@ -5,10 +5,7 @@
  */
 import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
-import {
-  type EndpointActivity,
-  MAX_REPORTED_LINE_CHARACTERS,
-} from "../../routing/wire/deployments.ts";
+import { MAX_REPORTED_LINE_CHARACTERS } from "../../routing/wire/deployments.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { Call } from "../calls/call.ts";
@@ -21,8 +18,10 @@ import type { RequestSession } from "../../routing/wire/sessions.ts";
 import { BlockedWatch } from "./blocked-watch.ts";
 import { lessonsOf } from "./call-lessons.ts";
 import type { EndpointOptions } from "./endpoint-options.ts";
+import { callTerms } from "./call-terms.ts";
 import { Grace } from "./grace.ts";
 import type { ListedContainer } from "./listed-container.ts";
+import type { PoolActivity } from "./pool-activity.ts";
 import { PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
 import {
@@ -40,9 +39,6 @@ import { StallWatch } from "./stall-watch.ts";
 import { failureOfRefusal, isTemporary } from "./start-failure.ts";
 import { takeLeft } from "./take-left.ts";
 import { keepBody, parkCall } from "./waiting-bodies.ts";
-
-/** An endpoint's containers and waiting requests, without its name. */
-export type PoolActivity = Omit<EndpointActivity, "endpoint">;
 
 /** Takes a call that its own endpoint does not begin any more. */
 export type Reroute = (call: Call, functionName: string, link: number) => void;
@@ -147,13 +143,16 @@ export class Endpoint {
     return { ready, starting, failed, asleep, draining, waiting, error };
   }
 
+  /** No call is here. */
+  get isIdle(): boolean {
+    const { waiting, running } = this.#pool.counts;
+    return waiting === 0 && running === 0;
+  }
+
   /** Gives the runner of calls that come over a link for a function with these settings. */
   runner(settings: EndpointConfig, link: number): CallRunner {
-    const { onDisconnect, resultTtl } = settings;
-    const graceMs = { cancel: 0, keep: Infinity };
     return {
-      resultTtlMs: resultTtl * SECOND_MS,
-      graceMs: typeof onDisconnect === "number" ? onDisconnect * SECOND_MS : graceMs[onDisconnect],
+      ...callTerms(settings),
       run: (call) => {
         const queued = arrived(call, settings, link);
         this.#queue(queued);

@@ -1,5 +1,8 @@
 /** The environment variables of containers: which names there are, and which the agent keeps to itself. */
 
+/** JSON: the values by which a container's function is parametrized. */
+export const PARAMETERS_VARIABLE = "POSTERN_PARAMETERS";
+
 /** The agent sets these in a container, so that neither `env` nor a secret may. */
 export const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
   "PORT",
@@ -14,6 +17,7 @@ export const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
   "POSTERN_APP",
   "POSTERN_ENVIRONMENT",
   "POSTERN_VERSION",
+  PARAMETERS_VARIABLE,
   "CUDA_VISIBLE_DEVICES",
 ]);
 

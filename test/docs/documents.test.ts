@@ -77,8 +77,7 @@ describe("docs/configuration.md", () => {
 
   test("shows what is said of mistakes, word for word", () => {
     const shown = fencedBlocks(described).find(({ language }) => language === "text")?.content;
-    const mistakes =
-      'max_inputs = "8"\nhealthpath = "/"\nparameters = { root = { type = "str" } }\n';
+    const mistakes = 'max_inputs = "8"\nhealthpath = "/"\nport = 8000\n';
     const right = 'app = "a"\n\n[[endpoint]]\nfunction = "synthesize"\nasgi = "m:a"\n\n';
     const result = parseConfig(right + mistakes, "postern.toml");
     expect(result.ok ? "" : formatProblems(result.problems)).toBe(shown);

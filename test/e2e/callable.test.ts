@@ -17,6 +17,18 @@ describe("Python functions and classes", () => {
       { function: "countdown", callable: "callables:countdown", cors: false, ...python },
       { function: "count", callable: "callables:Counter.count", method: "POST", ...python },
       { function: "again", containers_of: "count" },
+      {
+        function: "model",
+        callable: "callables:Model.describe",
+        parameters: {
+          name: { type: "str" },
+          size: { type: "int", default: 7 },
+          fast: { type: "bool", default: false },
+          key: { type: "bytes", default: "" },
+        },
+        ...python,
+      },
+      { function: "second", containers_of: "model" },
     ];
     postern = await startUp(endpoints);
   });
@@ -41,6 +53,29 @@ describe("Python functions and classes", () => {
     const pieces: string[] = [];
     for await (const piece of response.setEncoding("utf8")) pieces.push(piece as string);
     expect(pieces).toEqual(["3\n", "2\n", "1\n"]);
+  });
+
+  test("query parameters select the instance that answers, and are its arguments", async () => {
+    const ask = async (query: string, name = "model") => {
+      const headers = { accept: "application/json" };
+      const answer = await send(postern.address(name), `/${query}`, { headers });
+      return [answer.status, answer.json()];
+    };
+    const small = { name: "small", size: 7, fast: false, key: [], asked: "a" };
+    expect(await ask("?name=small&word=a")).toEqual([200, { ...small, calls: 1 }]);
+    const large = { name: "large", size: -8, fast: true, key: [255, 0], asked: "b" };
+    const query = "?word=b&key=%2FwA&fast=1&size=-8&name=large";
+    expect(await ask(query)).toEqual([200, { ...large, calls: 1 }]);
+    expect(await ask(query, "second")).toEqual([200, { ...large, calls: 2 }]);
+    expect(await ask("?name=small&size=7&word=a")).toEqual([200, { ...small, calls: 2 }]);
+    expect(await ask("?word=a")).toMatchObject([
+      400,
+      { code: "parameter_missing", detail: "the query parameter name is required" },
+    ]);
+    expect(await ask("?name=small&size=ten")).toMatchObject([
+      400,
+      { code: "parameter_invalid", detail: "size must be an integer of 64 bits" },
+    ]);
   });
 
   test("the calls of a class meet the same instance", async () => {

@@ -131,6 +131,20 @@ test("the next agent serves with the same process: nothing loads twice, and its 
   expect(loaded()).toEqual([told.pid]);
 });
 
+test("each set of parameters finds its own container again", async () => {
+  const first = await startBox();
+  const parameters = { model: { type: "str", default: "small" } };
+  await deploy({ gpus: 0, parameters });
+  const small = await ask("/");
+  const large = await ask("/?model=large");
+  expect(large.pid).not.toBe(small.pid);
+  await handOver(first);
+  await startBox();
+  expect((await ask("/?model=large")).pid).toBe(large.pid);
+  expect((await ask("/?model=small")).pid).toBe(small.pid);
+  expect(loaded()).toHaveLength(2);
+});
+
 test("a container whose variables have changed is ended, and its successor gets its GPU", async () => {
   const first = await startBox();
   await deploy();

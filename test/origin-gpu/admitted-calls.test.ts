@@ -66,3 +66,16 @@ test("a path that the endpoint leaves out reaches no app, whatever the edge knew
     expect(admit(closed, { ...HERE, target, key: "k" }, false)).toMatchObject(refused);
   }
 });
+
+test("a call that asks for no right set of parameters is refused, with the parameter's name", () => {
+  const settings = { kind: { type: "callable" }, parameters: { size: { type: "int" } } };
+  const parametrized = { ...served(false), settings } as unknown as ServedFunction;
+  expect(admit(parametrized, { target: "/?size=7" }, false).ok).toBe(true);
+  expect(admit(parametrized, {}, false).ok).toBe(true);
+  expect(admit(parametrized, { target: "/?siz=7" }, false)).toMatchObject({
+    error: { code: "parameter_missing", detail: "the query parameter size is required" },
+  });
+  expect(admit(parametrized, { target: "/?size=x" }, false)).toMatchObject({
+    error: { code: "parameter_invalid" },
+  });
+});

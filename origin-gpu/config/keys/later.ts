@@ -1,6 +1,5 @@
 /** The keys that have their place and no effect yet. They are refused, so that nobody counts on them. */
-import * as z from "zod";
-import { either, httpUrl, list, oneOf, table, tableOf, text } from "../values.ts";
+import { httpUrl, list, table, text } from "../values.ts";
 import { later, nonEmptyText } from "./key.ts";
 
 export const LATER_KEYS = {
@@ -23,20 +22,6 @@ export const LATER_KEYS = {
       meaning: "Tokens of somebody else that open the endpoint.",
       example:
         '{ jwt = { issuer = "https://example.com", audience = "chat", jwks_url = "https://example.com/jwks" } }',
-    },
-  ),
-  parameters: later(
-    tableOf(
-      text(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be named with ASCII letters, digits and underscores"),
-      table({
-        type: oneOf(["str", "int", "float", "bool"]),
-        default: either([z.string(), z.number(), z.boolean()], "must be a value").optional(),
-      }),
-      'must be a table, such as { root = { type = "str", default = "." } }',
-    ),
-    {
-      meaning: "Query parameters that select containers of their own.",
-      example: '{ root = { type = "str" } }',
     },
   ),
 };

@@ -19,6 +19,7 @@ import {
   text,
 } from "../values.ts";
 import { APP_KINDS } from "../presets.ts";
+import { parameters } from "./parameters.ts";
 import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
 const AFFINITY =
@@ -213,6 +214,12 @@ export const REQUEST_KEYS = {
     meaning:
       "Requests that a container is given together: as many as came within `wait_ms` after the first one, at most `max_batch_size`. [Kinds](kinds.md#batches) has the rules.",
     example: "{ max_batch_size = 16, wait_ms = 20 }",
+  }),
+  parameters: available(parameters(), {
+    default: "none",
+    meaning:
+      "Query parameters that select containers of their own, and what these are started with. [Kinds](kinds.md#parameters) has the rules.",
+    example: '{ root = { type = "str", default = "." } }',
   }),
   method: available(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
     default: '`"GET"`',

@@ -1,8 +1,8 @@
 """The command line of a Python container.
 
     serve.py --kind KIND --port PORT [--threads COUNT] [--method METHOD] [--docs | --no-docs]
-        [--batch SIZE:MILLISECONDS] [--stop-signal SIGNAL] [--exit-grace-period SECONDS] [--channel DESCRIPTOR]
-        MODULE:ATTRIBUTE
+        [--batch SIZE:MILLISECONDS] [--parameter NAME:TYPE]... [--stop-signal SIGNAL]
+        [--exit-grace-period SECONDS] [--channel DESCRIPTOR] MODULE:ATTRIBUTE
 
 The kind is asgi, wsgi, callable or python_function, and says what the attribute is: an app, a function or class that
 makes one when it is called without arguments, for callable a function, a class or a method, and for python_function
@@ -16,7 +16,7 @@ import functools
 import os
 import sys
 
-from . import asgi, batching, handlers, lifecycle, server, web, wsgi
+from . import asgi, batching, handlers, lifecycle, parameters, server, web, wsgi
 from .refusals import refuse_user_error
 
 
@@ -43,7 +43,7 @@ async def serve(arguments):
 
 async def serve_callable(arguments, serve_app):
     web.import_fastapi()
-    handler = handlers.find_handler(arguments.target)
+    handler = handlers.find_handler(arguments.target, parameters.from_environment(arguments.parameter))
     app = web_app_of(arguments, handler.function)
     await web.allow_threads(arguments.threads)
     if handler.instance is None:
@@ -77,6 +77,7 @@ def main():
     parser.add_argument("--method")
     parser.add_argument("--docs", action=argparse.BooleanOptionalAction)
     parser.add_argument("--batch", metavar="SIZE:MILLISECONDS")
+    parser.add_argument("--parameter", metavar="NAME:TYPE", action="append", default=[])
     parser.add_argument("--stop-signal", default="SIGTERM")
     parser.add_argument("--exit-grace-period", type=float, default=30.0)
     parser.add_argument("--channel", type=int)

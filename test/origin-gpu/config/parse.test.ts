@@ -235,6 +235,32 @@ describe("a right file", () => {
     ]);
   });
 
+  test("has parameters with their defaults as a query has them", () => {
+    const lines = `callable = "s:C"
+parameters = { a = { type = "str" }, b = { type = "int", default = -7 }, c = { type = "bool", default = true } }`;
+    expect(accepted(endpoint(lines)).endpoints[0]).toMatchObject({
+      parameters: {
+        a: { type: "str" },
+        b: { type: "int", default: "-7" },
+        c: { type: "bool", default: "true" },
+      },
+    });
+    for (const wrong of [
+      '"int", default = "7"',
+      '"int", default = 1.5',
+      '"bytes", default = "!"',
+    ]) {
+      const problems = problemsOf(
+        endpoint(`asgi = "s:a"\nparameters = { a = { type = ${wrong} } }`),
+      );
+      expect(problems).toEqual([
+        expect.stringMatching(
+          /^5: endpoint\.f\.parameters\.a\.default = .*: must be a value of the/,
+        ),
+      ]);
+    }
+  });
+
   test("takes target_inputs from max_inputs where it is not set", () => {
     const config = accepted(endpoint('asgi = "s:a"\nmax_inputs = 8'));
     expect(config.endpoints[0]?.targetInputs).toBe(8);
@@ -790,7 +816,6 @@ describe("what has no effect yet", () => {
   const EXAMPLES: Readonly<Record<string, string>> = {
     custom_domains: '["api.example.com", "*.example.net"]',
     auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
-    parameters: '{ root = { type = "str", default = "." } }',
   };
   const unsupported = Object.entries(ENDPOINT_KEYS)
     .filter(([, key]) => key.status !== "available")

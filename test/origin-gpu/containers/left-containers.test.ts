@@ -79,6 +79,21 @@ const WANTED = {
 };
 
 describe("containers that the last agent left running", () => {
+  test("of a function with parameters are taken by the pool of their values", () => {
+    const left = new Left();
+    const own = { parameters: '{"model":"a"}' };
+    const all = left.all(
+      left.container("ct-1", own),
+      left.container("ct-2", { parameters: '{"model":"b"}' }),
+      left.container("ct-3", { ...own, version: 2 }),
+      left.container("ct-4"),
+    );
+    expect(all.parametersOf(WANTED.endpoint, 1)).toEqual(['{"model":"a"}', '{"model":"b"}']);
+    expect(all.take({ ...WANTED, ...own }).map(({ id }) => id)).toEqual(["ct-1"]);
+    expect(all.take(WANTED).map(({ id }) => id)).toEqual(["ct-4"]);
+    expect(left.ended).toEqual([]);
+  });
+
   test("are taken once, by the pool of their endpoint and version", () => {
     const left = new Left();
     const all = left.all(left.container("ct-1"), left.container("ct-2", { version: 2 }));

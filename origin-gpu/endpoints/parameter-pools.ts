@@ -1,0 +1,262 @@
+/**
+ * The endpoint of a function with parameters: a pool of its own for each set of values that requests ask for, behind the
+ * function's one name. A set begins with its first request. At most MOST_SETS live at once: the one that was used least
+ * recently and has no call makes room for a new one, and where each has calls, the new one is refused.
+ */
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
+import type { Scaling } from "../../routing/wire/scaling.ts";
+import { PARAMETERS_VARIABLE } from "../../routing/wire/variables.ts";
+import type { RequestSession } from "../../routing/wire/sessions.ts";
+import type { Call } from "../calls/call.ts";
+import type { CallRunner } from "../calls/call-registry.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import { type Parameters, parameterSet } from "../core/parameters.ts";
+import type { SessionTable } from "../core/session-table.ts";
+import { callTerms } from "./call-terms.ts";
+import { Endpoint, type Reroute } from "./endpoint.ts";
+import type { EndpointOptions } from "./endpoint-options.ts";
+import type { ListedContainer } from "./listed-container.ts";
+import { joinedActivity, NO_ACTIVITY, type PoolActivity } from "./pool-activity.ts";
+import { leavable } from "./take-left.ts";
+
+/** Each may have `max_containers`. */
+const MOST_SETS = 32;
+
+/** The members of an endpoint that an app's version uses, with one pool or with many. */
+export type ServedPools = Pick<
+  Endpoint,
+  | "ready"
+  | "activity"
+  | "runner"
+  | "takeOver"
+  | "hasClaims"
+  | "containers"
+  | "stopContainer"
+  | "rescale"
+  | "isElsewhere"
+  | "load"
+  | "unpin"
+  | "hasSession"
+  | "knowsSession"
+  | "retire"
+  | "close"
+  | "leave"
+>;
+
+export interface ParameterPoolsOptions extends Omit<EndpointOptions, "sessions" | "joinLeases"> {
+  readonly parameters: Parameters;
+  /** MOST_SETS where it is not said. */
+  readonly mostSets?: number;
+  /** Of all versions of the endpoint, by set. */
+  readonly sessionsOf: (set: string) => SessionTable;
+}
+
+interface ParameterSet {
+  readonly endpoint: Endpoint;
+  /** A request has asked for it. */
+  isAsked: boolean;
+}
+
+export class ParameterPools implements ServedPools {
+  /** As `Endpoint.ready`, of the set of defaults. A function that has none shows nothing before its first request. */
+  readonly ready: Promise<unknown>;
+  readonly #options: ParameterPoolsOptions;
+  readonly #mostSets: number;
+  /** By their values, those used least recently first. */
+  readonly #sets = new Map<string, ParameterSet>();
+  /** Those that made room. */
+  readonly #ending = new Set<Endpoint>();
+  #scaling: Scaling | undefined;
+  #isServing = false;
+  #reroute: Reroute | undefined;
+
+  constructor(options: ParameterPoolsOptions) {
+    this.#options = options;
+    this.#mostSets = options.mostSets ?? MOST_SETS;
+    this.#scaling = options.scaling;
+    for (const set of this.#setsLeft()) this.#begin(set, { isAsked: true, isProved: true });
+    const defaults = parameterSet(options.parameters, "");
+    const known = defaults.ok ? this.#sets.get(defaults.value)?.endpoint : undefined;
+    if (!defaults.ok || options.isProved || known !== undefined) this.ready = Promise.resolve();
+    else this.ready = this.#begin(defaults.value, { isAsked: false, isProved: false }).ready;
+    // Callers that wait for it get the failure. Without one, Node would report an unhandled rejection.
+    this.ready.catch(() => undefined);
+  }
+
+  get activity(): PoolActivity {
+    return this.#all.reduce((sum, { activity }) => joinedActivity(sum, activity), NO_ACTIVITY);
+  }
+
+  /** Its sets' load together, with room for one that nobody has asked for. */
+  get load(): PoolLoad {
+    const loads = this.#live.map(({ load }) => load);
+    const sum = (of: (load: PoolLoad) => number): number =>
+      loads.reduce((total, load) => total + of(load), 0);
+    const { maxInputs } = this.#options.settings;
+    return {
+      running: sum(({ running }) => running),
+      waiting: sum(({ waiting }) => waiting),
+      room: sum(({ room }) => room) + (this.#mayBegin ? maxInputs : 0),
+      coming: sum(({ coming }) => coming),
+    };
+  }
+
+  runner(settings: EndpointConfig, link: number): CallRunner {
+    return {
+      ...callTerms(settings),
+      run: (call) =>
+        this.#give(call, settings, link, (pool) => pool.runner(settings, link).run(call)),
+    };
+  }
+
+  takeOver(call: Call, settings: EndpointConfig, link: number): void {
+    this.#give(call, settings, link, (pool) => pool.takeOver(call, settings, link));
+  }
+
+  get hasClaims(): boolean {
+    const { gpus, gpuMemory, kind } = this.#options.settings;
+    const hasPort = kind.type === "web_server" && kind.port !== undefined;
+    return gpus.length > 0 || gpuMemory !== undefined || hasPort;
+  }
+
+  get containers(): ListedContainer[] {
+    return this.#all.flatMap(({ containers }) => containers);
+  }
+
+  stopContainer(containerId: string): boolean {
+    return this.#all.some((endpoint) => endpoint.stopContainer(containerId));
+  }
+
+  rescale(scaling?: Scaling): void {
+    this.#scaling = scaling;
+    for (const { endpoint, isAsked } of this.#sets.values()) {
+      endpoint.rescale(this.#scalingOf(isAsked));
+    }
+  }
+
+  /** Each box has its own containers for each set. */
+  get isElsewhere(): boolean {
+    return false;
+  }
+
+  unpin(): void {
+    this.#isServing = true;
+    for (const endpoint of this.#all) endpoint.unpin();
+  }
+
+  hasSession(session: RequestSession): boolean {
+    return this.#live.some((endpoint) => endpoint.hasSession(session));
+  }
+
+  knowsSession(keys: readonly string[]): boolean {
+    return this.#live.some((endpoint) => endpoint.knowsSession(keys));
+  }
+
+  async retire(reroute: Reroute, keepsSessions: boolean): Promise<void> {
+    this.#reroute = reroute;
+    await Promise.all(
+      this.#all.map(async (endpoint) => await endpoint.retire(reroute, keepsSessions)),
+    );
+  }
+
+  async close(reason?: string): Promise<void> {
+    this.#reroute ??= () => undefined;
+    await Promise.all(this.#all.map(async (endpoint) => await endpoint.close(reason)));
+  }
+
+  async leave(): Promise<void> {
+    await Promise.all([
+      ...this.#live.map(async (endpoint) => await endpoint.leave()),
+      ...[...this.#ending].map(async (endpoint) => await endpoint.close()),
+    ]);
+  }
+
+  get #live(): Endpoint[] {
+    return [...this.#sets.values()].map(({ endpoint }) => endpoint);
+  }
+
+  get #all(): Endpoint[] {
+    return [...this.#live, ...this.#ending];
+  }
+
+  get #mayBegin(): boolean {
+    return this.#sets.size < this.#mostSets || this.#live.some(({ isIdle }) => isIdle);
+  }
+
+  #give(call: Call, settings: EndpointConfig, link: number, to: (pool: Endpoint) => void): void {
+    const set = parameterSet(this.#options.parameters, call.head.target);
+    if (!set.ok) {
+      call.fail(set.error);
+      return;
+    }
+    const known = this.#sets.get(set.value);
+    if (known === undefined && this.#reroute !== undefined) {
+      this.#reroute(call, settings.function, link);
+      return;
+    }
+    const pool = known === undefined ? this.#beginAsked(set.value) : this.#use(set.value, known);
+    if (pool !== undefined) {
+      to(pool);
+      return;
+    }
+    const detail = `${settings.function} works for ${this.#mostSets} sets of parameters, as many as it may`;
+    call.fail({ code: "queue_full", detail, retryAfter: 1 });
+  }
+
+  /** It was used just now. */
+  #use(set: string, known: ParameterSet): Endpoint {
+    this.#sets.delete(set);
+    this.#sets.set(set, known);
+    if (!known.isAsked) {
+      known.isAsked = true;
+      known.endpoint.rescale(this.#scalingOf(true));
+    }
+    return known.endpoint;
+  }
+
+  #beginAsked(set: string): Endpoint | undefined {
+    if (this.#sets.size >= this.#mostSets && !this.#makeRoom()) return undefined;
+    return this.#begin(set, { isAsked: true, isProved: true });
+  }
+
+  /** @returns false where each set has calls */
+  #makeRoom(): boolean {
+    for (const [set, { endpoint }] of this.#sets) {
+      if (!endpoint.isIdle) continue;
+      this.#sets.delete(set);
+      this.#ending.add(endpoint);
+      void endpoint.close("its parameters are not used any more").finally(() => {
+        this.#ending.delete(endpoint);
+      });
+      return true;
+    }
+    return false;
+  }
+
+  #begin(set: string, { isAsked, isProved }: { isAsked: boolean; isProved: boolean }): Endpoint {
+    const { identity, sessionsOf, parameters: _parameters, ...options } = this.#options;
+    const endpoint = new Endpoint({
+      ...options,
+      isProved,
+      sessions: sessionsOf(set),
+      scaling: this.#scalingOf(isAsked),
+      identity: { ...identity, rollout: this.#isServing ? undefined : identity.rollout },
+      environment: { ...options.environment, [PARAMETERS_VARIABLE]: set },
+    });
+    this.#sets.set(set, { endpoint, isAsked });
+    return endpoint;
+  }
+
+  /** The least number of containers is that of sets that somebody asks for. */
+  #scalingOf(isAsked: boolean): Scaling | undefined {
+    return isAsked ? this.#scaling : { ...this.#scaling, min_containers: 0 };
+  }
+
+  /** The sets of containers that the last agent left running. */
+  #setsLeft(): string[] {
+    const { left, identity } = this.#options;
+    const known = leavable(this.#options, identity, []);
+    if (left === undefined || known === undefined) return [];
+    return left.parametersOf(known.endpoint, known.version).slice(0, this.#mostSets);
+  }
+}

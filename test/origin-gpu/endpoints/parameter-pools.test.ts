@@ -1,0 +1,148 @@
+/** A function with parameters: pools of its own per set of values, with real processes. */
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { Box } from "../../../origin-gpu/core/box.ts";
+import type { Parameters } from "../../../origin-gpu/core/parameters.ts";
+import { SessionTable } from "../../../origin-gpu/core/session-table.ts";
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
+import type { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
+import {
+  ParameterPools,
+  type ParameterPoolsOptions,
+} from "../../../origin-gpu/endpoints/parameter-pools.ts";
+import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
+import { endpointConfig, listening, plainPython } from "../containers/endpoint.ts";
+import { open as openAt, PATIENCE, StandInCall } from "./stand-in-call.ts";
+
+/** Answers with its values and its process; never where the path is /held. */
+const SERVER = `
+  require("node:http").createServer(({ url }, response) => {
+    const answer = JSON.stringify([JSON.parse(process.env.POSTERN_PARAMETERS), process.pid]);
+    if (!url.startsWith("/held")) response.end(answer);
+  }).listen(process.env.PORT, "127.0.0.1");
+`;
+const PARAMETERS: Parameters = { model: { type: "str", default: "small" } };
+
+const settings = (more: Partial<EndpointConfig> = {}) =>
+  endpointConfig({
+    kind: { type: "web_server", command: ["node", "-e", SERVER] },
+    maxInputs: 2,
+    parameters: PARAMETERS,
+    ...more,
+  });
+
+function poolsOf(config: EndpointConfig, more: Partial<ParameterPoolsOptions> = {}) {
+  const pools = new ParameterPools({
+    settings: config,
+    parameters: config.parameters ?? PARAMETERS,
+    gateway: {} as GatewayAddress,
+    bodies: undefined,
+    claims: new BoxClaims(new Box()),
+    identity: { app: "main/shop", functionName: "web", version: 1, rollout: undefined },
+    isProved: true,
+    sessionsOf: () => new SessionTable(),
+    environment: {},
+    usePython: plainPython,
+    ...listening(() => undefined),
+    ...more,
+  });
+  onTestFinished(async () => await pools.close());
+  const open = (target: string) =>
+    openAt(pools as unknown as Endpoint, config, new StandInCall(target));
+  const ask = async (target: string) => {
+    const call = open(target);
+    expect(await call.outcome).toBe(200);
+    return JSON.parse(call.text) as [values: unknown, pid: number];
+  };
+  return { pools, open, ask };
+}
+
+describe("requests", () => {
+  test("with the same values have the same container, which has these values", async () => {
+    const { ask, pools } = poolsOf(settings());
+    const [values, small] = await ask("/?model=small&other=1");
+    expect(values).toEqual({ model: "small" });
+    expect(await ask("/")).toEqual([{ model: "small" }, small]);
+    const [other, large] = await ask("/?model=large");
+    expect(other).toEqual({ model: "large" });
+    expect(large).not.toBe(small);
+    expect(pools.containers).toHaveLength(2);
+    expect(pools.activity).toMatchObject({ ready: 2, waiting: 0 });
+  });
+
+  test("without values that they need are refused", async () => {
+    const { open, pools } = poolsOf(settings({ parameters: { model: { type: "str" } } }));
+    const call = open("/");
+    expect(await call.outcome).toBe("parameter_missing");
+    expect(call.detail).toBe("the query parameter model is required");
+    expect(pools.containers).toEqual([]);
+  });
+});
+
+describe("a set of values", () => {
+  test("that nobody asks for has no container, whatever min_containers says", async () => {
+    const { ask, pools } = poolsOf(settings({ minContainers: 1, maxContainers: 2 }));
+    await pools.ready;
+    expect(pools.containers).toEqual([]);
+    pools.rescale({ min_containers: 2 });
+    expect(pools.containers).toEqual([]);
+    await ask("/");
+    await expect.poll(() => pools.activity.ready, PATIENCE).toBe(2);
+  });
+
+  test("of defaults alone shows that a new version starts", async () => {
+    const { pools } = poolsOf(settings(), { isProved: false });
+    await pools.ready;
+    expect(pools.activity).toMatchObject({ ready: 1 });
+    const broken = settings({ kind: { type: "web_server", command: ["false"] } });
+    await expect(poolsOf(broken, { isProved: false }).pools.ready).rejects.toThrow();
+  });
+
+  test("that nobody can have by default shows nothing", async () => {
+    const config = settings({ parameters: { model: { type: "str" } } });
+    const { pools } = poolsOf(config, { isProved: false });
+    await pools.ready;
+    expect(pools.containers).toEqual([]);
+  });
+
+  test("that was used least recently and has no call makes room for another", async () => {
+    const { ask, open, pools } = poolsOf(settings(), { mostSets: 2 });
+    const held = open("/held?model=a");
+    await ask("/?model=a");
+    const [, idle] = await ask("/?model=b");
+    await ask("/?model=a");
+    await ask("/?model=c");
+    await expect.poll(() => isAlive(idle), PATIENCE).toBe(false);
+    await expect.poll(() => pools.containers.length, PATIENCE).toBe(2);
+    // Both have calls now.
+    open("/held?model=c");
+    expect(pools.load.room).toBe(2);
+    const refused = open("/?model=d");
+    expect(await refused.outcome).toBe("queue_full");
+    expect(refused.detail).toBe("test works for 2 sets of parameters, as many as it may");
+    expect(held.over).toBe(false);
+  });
+});
+
+test("a version that retires gives calls that wait, and sets that it does not have, to the next one", async () => {
+  const { open, ask, pools } = poolsOf(settings({ maxInputs: 1, exitGracePeriod: 1 }));
+  await ask("/?model=a");
+  open("/held?model=a");
+  const waiting = open("/?model=a");
+  const rerouted: unknown[] = [];
+  const retired = pools.retire((call) => void rerouted.push(call), false);
+  expect(rerouted).toEqual([waiting]);
+  const late = open("/?model=new");
+  expect(rerouted).toEqual([waiting, late]);
+  await retired;
+  expect(pools.containers).toEqual([]);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
