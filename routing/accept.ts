@@ -62,3 +62,22 @@ function quality(parameters: readonly string[]): number {
   }
   return 1;
 }
+
+/** Media ranges past these characters of an Accept field are not looked at: no client that we know sends so many. */
+const MAX_ACCEPT_CHARACTERS = 1_024;
+
+/** The media types that an Accept field names, but for those with a weight of 0 (RFC 9110, 12.5.1). */
+export function acceptedTypes(accept: string | null): ReadonlySet<string> {
+  const types = new Set<string>();
+  for (const element of (accept ?? "").slice(0, MAX_ACCEPT_CHARACTERS).toLowerCase().split(",")) {
+    const [type = "", ...parameters] = element.split(";");
+    if (quality(parameters) > 0) types.add(type.trim());
+  }
+  return types;
+}
+
+/** Whether a Content-Type is that of JSON. */
+export function isJson(contentType: string | null): boolean {
+  const [type = ""] = (contentType ?? "").split(";", 1);
+  return type.trim().toLowerCase() === "application/json";
+}

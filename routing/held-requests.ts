@@ -5,6 +5,7 @@
  * A client of the table may have been told to follow. To be held does it no harm. A client that the table lacks is
  * sent to a result URL, since a connection that is silent for minutes is cut by many a proxy.
  */
+import { isMcp } from "./mcp.ts";
 
 /** A client that follows no redirect unless its user says so. */
 interface HeldClient {
@@ -64,12 +65,6 @@ const HELD_PRODUCTS: ReadonlySet<string> = new Set(HELD_CLIENTS.map(({ product }
 /** A User-Agent field names its product in its first word. */
 const MAX_PRODUCT_CHARACTERS = 64;
 
-/** Media ranges past these characters of an Accept field are not looked at: no client of MCP sends so many. */
-const MAX_ACCEPT_CHARACTERS = 1_024;
-
-/** The headers of MCP over HTTP (Model Context Protocol, "Transports"). */
-const MCP_HEADERS = ["mcp-protocol-version", "mcp-session-id"] as const;
-
 /**
  * Whether the client of this request is known to follow no redirect.
  * @param header the value of a header, by its name in lower case; null where the request has none
@@ -83,27 +78,4 @@ function isHeldProduct(userAgent: string | null): boolean {
   // RFC 9110, 10.1.5: products in order of importance. A library before it in the field is another client.
   const [product = ""] = userAgent.slice(0, MAX_PRODUCT_CHARACTERS).split(/[/ ;]/, 1);
   return HELD_PRODUCTS.has(product);
-}
-
-/** A message of MCP: a POST of JSON whose client takes JSON and events alike, or a request with a header of MCP. */
-function isMcp(method: string, header: (name: string) => string | null): boolean {
-  if (method === "POST") {
-    const [type = ""] = (header("content-type") ?? "").split(";", 1);
-    if (type.trim().toLowerCase() === "application/json") {
-      const accepted = acceptedTypes(header("accept") ?? "");
-      if (accepted.has("application/json") && accepted.has("text/event-stream")) return true;
-    }
-  }
-  return MCP_HEADERS.some((name) => header(name) !== null);
-}
-
-/** The media types that an Accept field names, but for those with a weight of 0 (RFC 9110, 12.5.1). */
-function acceptedTypes(accept: string): ReadonlySet<string> {
-  const types = new Set<string>();
-  for (const element of accept.slice(0, MAX_ACCEPT_CHARACTERS).toLowerCase().split(",")) {
-    const [type = "", ...parameters] = element.split(";");
-    const isRefused = parameters.some((parameter) => /^\s*q\s*=\s*0(?:\.0*)?\s*$/.test(parameter));
-    if (!isRefused) types.add(type.trim());
-  }
-  return types;
 }

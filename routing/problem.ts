@@ -3,6 +3,7 @@
  * a small page or one line of text, as the client prefers. It says what went wrong and what helps, and
  * never names a stack, a path or another tenant.
  */
+import { htmlPage, PAGE_HEADERS } from "./html-page.ts";
 import { problemShape, type ProblemShape } from "./accept.ts";
 import { type ErrorCode, ERRORS } from "./wire/errors.ts";
 import { openAiError } from "./wire/openai-error.ts";
@@ -74,10 +75,7 @@ interface Shape {
 const SHAPES: Readonly<Record<ProblemShape, Shape>> = {
   document: { headers: { "content-type": "application/problem+json" }, body: document },
   page: {
-    headers: {
-      "content-type": "text/html; charset=utf-8",
-      "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-    },
+    headers: PAGE_HEADERS,
     body: page,
   },
   line: {
@@ -116,24 +114,10 @@ function explain(code: ErrorCode, detail: string): string {
 function page({ code, status, detail }: Said): string {
   const { title } = ERRORS[code];
   const heading = title.charAt(0).toUpperCase() + title.slice(1);
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${status} ${escape(heading)}</title>
-<style>
-:root { color-scheme: light dark; font: 17px/1.5 system-ui, sans-serif }
-body { max-width: 34rem; margin: 18vh auto 0; padding: 0 1.5rem; overflow-wrap: anywhere }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem }
-small { opacity: .65 }
-</style>
-<h1>${escape(heading)}</h1>
-<p>${escape(explain(code, detail))}</p>
-<p><small>postern · ${status} · ${code}</small></p>
-</html>
-`;
-}
-
-function escape(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  return htmlPage({
+    title: `${status} ${heading}`,
+    heading,
+    lines: [explain(code, detail)],
+    small: `postern · ${status} · ${code}`,
+  });
 }

@@ -182,7 +182,10 @@ export class Call implements RespondingCall {
   }
 
   reportStatus(): CallStatusReport {
-    return { ...this.progress(), status: this.#status };
+    const { isStarting = false } = this.#pool?.standingOf(this.#queued) ?? {};
+    const status = this.#status;
+    const starting = isStarting && status === "pending" ? { starting: true } : {};
+    return { ...this.progress(), ...starting, status };
   }
 
   get #status(): CallDescription["status"] {

@@ -132,6 +132,8 @@ export interface EndpointConfig {
   readonly resultTtl: number;
   /** Seconds until a client is sent to a result URL; `false`: it never is. Absent: as the gateway says. */
   readonly requestTimeout?: NonNullable<EndpointSettings["requestTimeout"]>;
+  /** A client that waits for a stream gets its 200 and comments meanwhile. */
+  readonly lifeSigns: boolean;
   /** Errors of Postern's own are in the form of this API as well. */
   readonly api?: NonNullable<EndpointSettings["api"]>;
   /** How requests of a session find their container; absent: they have none. */

@@ -5,13 +5,14 @@ import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
   const { requiresProxyAuth, requiresAppToken, timeout, resultTtl } = endpoint;
-  const { requestTimeout, api, cors, affinity, fallback, paths, rateLimit } = endpoint;
+  const { requestTimeout, lifeSigns, api, cors, affinity, fallback, paths, rateLimit } = endpoint;
   return {
     requiresProxyAuth,
     ...(requiresAppToken ? { requiresAppToken } : {}),
     timeout,
     resultTtl,
     ...optional("requestTimeout", requestTimeout),
+    ...(lifeSigns ? { lifeSigns } : {}),
     ...optional("api", api),
     ...(cors === false ? {} : { cors }),
     ...optional("affinity", affinity),

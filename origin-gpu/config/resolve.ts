@@ -56,6 +56,7 @@ function resolveEndpoint(
     ...optional("fallback", table.fallback && resolveFallback(table.fallback)),
     timeout: table.timeout ?? DEFAULT_TIMEOUT_S,
     ...optional("requestTimeout", table.request_timeout),
+    lifeSigns: table.life_signs ?? false,
     ...optional("api", table.api),
     maxDuration: table.max_duration ?? DEFAULT_MAX_DURATION_S,
     websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,

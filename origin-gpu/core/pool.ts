@@ -438,7 +438,8 @@ export class Pool<Call> {
     const waitMs = this.#times.waitMs(position, places, { isStarting, runningMs });
     const servedMs = this.#times.leftMs(0);
     const isKnown = waitMs !== undefined && servedMs !== undefined;
-    return { position, etaMs: isKnown ? waitMs + servedMs : undefined };
+    const etaMs = isKnown ? waitMs + servedMs : undefined;
+    return { position, etaMs, ...(isStarting && { isStarting }) };
   }
 
   /** An event of one container. */

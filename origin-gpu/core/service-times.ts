@@ -17,6 +17,8 @@ export interface CallStanding {
   readonly position: number;
   /** Milliseconds until its response is expected; undefined where nothing measured says so. */
   readonly etaMs: number | undefined;
+  /** It waits, and no container is ready that could take it. */
+  readonly isStarting?: boolean;
 }
 
 export class ServiceTimes {

@@ -25,6 +25,8 @@ const CALL_STATUS_REPORT = z.object({
   position: z.number().min(0),
   /** Milliseconds until its response is expected, where that is known. */
   etaMs: z.number().min(0).exactOptional(),
+  /** It waits, and no container is ready that could take it. Absent of others, and of an older agent. */
+  starting: z.boolean().exactOptional(),
   /** Milliseconds since the call was opened, until now or until it ended. */
   elapsedMs: z.number().min(0),
 });

@@ -58,6 +58,8 @@ export const ENDPOINT_SETTINGS = z.object({
     .max(7 * DAY_S),
   /** Seconds until a client is sent to a result URL, instead of the gateway's own; `false`: it never is. */
   requestTimeout: z.union([z.literal(false), z.number().positive().max(DAY_S)]).exactOptional(),
+  /** A client that waits for a stream gets its 200 and comments meanwhile. */
+  lifeSigns: z.boolean().exactOptional(),
   /** Errors of Postern's own are in the form of this API as well. */
   api: z.literal("openai").exactOptional(),
   /** `true` allows every origin. */

@@ -2,6 +2,7 @@
  * A client's request as data, and the call that it becomes: the same for routing, authorization and the app. While the
  * call waits no copy of its head stays here.
  */
+import { filterHeaders } from "../../../base/headers.ts";
 import { err, ok, type Result } from "../../../base/result.ts";
 import type { ConnectParameter } from "../../../routing/connect-token.ts";
 import { requestHeaders } from "../../../routing/headers.ts";
@@ -18,7 +19,7 @@ import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import { asciiJson } from "../../contracts/attempt.ts";
-import { requestTimeoutMs } from "../../contracts/env.ts";
+import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import type { OutgoingCall } from "../proxy/open-on-link.ts";
 import { RequestHeadText } from "../proxy/request-head-text.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
@@ -27,9 +28,10 @@ import { homeOfKey } from "./key-home.ts";
 import { looksAtBody } from "../../../routing/affinity/request-keys.ts";
 import type { AffinityRules } from "../../../routing/affinity/rules.ts";
 import { BODY_BROKE_OFF, type OutgoingBody, requestBody } from "../proxy/request-body.ts";
-import { patienceMs } from "./patience.ts";
+import { HELD_MS, patienceMs } from "./patience.ts";
 import type { RequestContext } from "./request-context.ts";
 import { affinityOf, EdgeSession } from "./session-place.ts";
+import { isLivelyBody, mayBeLively } from "./waiting-clients.ts";
 
 /**
  * Hashes what calls under one Idempotency-Key have in common; undefined without a key. The caller is part of
@@ -72,7 +74,11 @@ export function requestHead(
   });
   if (!headers.ok) return headers;
   const { method } = request;
-  return ok({ callId, endpoint, method, target, headers: headers.value, ...extras });
+  // A comment can stand before text alone.
+  const lines = context.isLively
+    ? filterHeaders(headers.value, (name) => name !== "accept-encoding")
+    : headers.value;
+  return ok({ callId, endpoint, method, target, headers: lines, ...extras });
 }
 
 /** A function of its own, so that no closure beside it keeps the head. */
@@ -112,6 +118,14 @@ export async function outgoingCall(
 ): Promise<Result<{ call: OutgoingCall; patienceMs: number }, Failure>> {
   const { request } = context;
   const { env, snapshot } = origin;
+  let read: OutgoingBody | undefined;
+  const lively = mayBeLively(snapshot.settings, request);
+  if (lively === undefined) {
+    const body = await bodyOf(request, env);
+    if (!body.ok) return body;
+    read = body.value;
+  }
+  context.isLively = lively ?? isLivelyBody(read);
   const described = requestHead(context, origin);
   if (!described.ok) return described;
   const head = described.value;
@@ -129,9 +143,8 @@ export async function outgoingCall(
     if (home.value.joins) extras.joins = true;
   }
   const rules = affinityOf(snapshot.settings);
-  let read: OutgoingBody | undefined;
   if (rules !== undefined) {
-    const found = await sessionOf(origin, rules, request);
+    const found = await sessionOf(origin, rules, request, read);
     if (!found.ok) return found;
     read = found.value.body;
     const { session } = found.value;
@@ -162,27 +175,43 @@ export async function outgoingCall(
     mayBeLocal: !isKeyed && !isAsync,
   };
   // An asynchronous call's client goes when the agent has the call in its journal, and not by its patience.
-  const patience = isAsync ? requestTimeoutMs(env) : patienceMs(env, snapshot.settings, request);
+  const patience = isAsync
+    ? requestTimeoutMs(env)
+    : context.isLively
+      ? HELD_MS
+      : patienceMs(env, snapshot.settings, request);
   return ok({ call, patienceMs: patience });
 }
 
-/** The session of a request, and the body where it was read for that. */
+/** The session of a request, and the body where it was read. @param read the body, where it has been read before */
 async function sessionOf(
   origin: EndpointOrigin,
   rules: AffinityRules,
   request: Request,
+  read: OutgoingBody | undefined,
 ): Promise<Result<{ session: EdgeSession; body: OutgoingBody | undefined }, Failure>> {
   const wholeBytes = looksAtBody(rules, request);
-  let body: OutgoingBody | undefined;
-  if (wholeBytes > 0) {
-    try {
-      body = await requestBody(request, requestTimeoutMs(origin.env), wholeBytes);
-    } catch {
-      return err(BODY_BROKE_OFF);
-    }
+  let body = read;
+  if (wholeBytes > 0 && body === undefined) {
+    const found = await bodyOf(request, origin.env, wholeBytes);
+    if (!found.ok) return found;
+    body = found.value;
   }
   const bytes = body instanceof Uint8Array ? body : undefined;
   return ok({ session: await EdgeSession.of(origin, rules, request, bytes), body });
+}
+
+/** @param wholeBytes a body of at most so many bytes is read whole */
+async function bodyOf(
+  request: Request,
+  env: Env,
+  wholeBytes?: number,
+): Promise<Result<OutgoingBody, Failure>> {
+  try {
+    return ok(await requestBody(request, requestTimeoutMs(env), wholeBytes));
+  } catch {
+    return err(BODY_BROKE_OFF);
+  }
 }
 
 /** While a call waits nobody here may hold a copy of its body. */

@@ -6,7 +6,7 @@ import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import { affinityOf } from "./session-place.ts";
 
 /** Of a client that is held: its call ends before, since no endpoint's `timeout` is longer. */
-const HELD_MS = 86_400_000;
+export const HELD_MS = 86_400_000;
 
 /**
  * Milliseconds of a client's patience, from the last byte of its request on. The client's own wish comes

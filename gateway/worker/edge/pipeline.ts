@@ -19,6 +19,7 @@ import { type Env, maxBodyBytes } from "../../contracts/env.ts";
 import type { Snapshot, StoppedName } from "../../contracts/names.ts";
 import { api } from "../api/api.ts";
 import type { PlacedAttempt } from "../proxy/candidates.ts";
+import type { OutgoingCall } from "../proxy/open-on-link.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import type { Admission, EndpointCaller } from "./admission.ts";
@@ -34,6 +35,7 @@ import { outgoingCall, requestHead } from "./outgoing-call.ts";
 import { collectResult, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
 import { affinityOf, EdgeSession } from "./session-place.ts";
+import { isPerson, livelyAnswer, pageOrAnswer } from "./waiting-clients.ts";
 import { waitingRequests } from "./waiting-requests.ts";
 
 /** Answers one request. */
@@ -144,16 +146,28 @@ export async function serve(
   const outgoing = await outgoingCall(context, origin, connection);
   if (!outgoing.ok) return await fail(origin, context, outgoing.error);
   const { call, patienceMs } = outgoing.value;
-  const answer = await proxyRequest(env, call, patienceMs);
+  const answering = answerOf(context, origin, call, patienceMs);
+  const answer = await (context.isLively
+    ? livelyAnswer(context, origin, call, answering)
+    : isPerson(request)
+      ? pageOrAnswer(context, origin, call, answering)
+      : answering);
+  return answer instanceof Response ? answer : await respond(context, origin, answer);
+}
+
+/** The answer of a box to a call, else that of the endpoint's fallback. */
+async function answerOf(
+  context: RequestContext,
+  origin: EndpointOrigin,
+  call: OutgoingCall,
+  patienceMs: number,
+): Promise<PlacedAttempt> {
+  const answer = await proxyRequest(origin.env, call, patienceMs);
   // No call is held for longer at a box either.
-  const fallbackMs = Math.min(patienceMs, snapshot.settings.timeout * 1_000);
+  const fallbackMs = Math.min(patienceMs, origin.snapshot.settings.timeout * 1_000);
   const outside = await fallBack(origin, call, answer, fallbackMs);
   context.isFromFallback = outside !== undefined;
-  return await respond(
-    context,
-    origin,
-    outside === undefined ? answer : { ...answer, attempt: outside },
-  );
+  return outside === undefined ? answer : { ...answer, attempt: outside };
 }
 
 /**

@@ -39,6 +39,8 @@ export class RequestContext {
   hasLeft = false;
   /** A Set-Cookie line of the gateway's own, for each response. */
   cookie: string | undefined;
+  /** Its client waits for a stream, and hears signs of life meanwhile. */
+  isLively = false;
   /** Where the endpoint has affinity. */
   session: EdgeSession | undefined;
   /** The endpoint's fallback has answered, and no box. */

@@ -27,6 +27,7 @@ import {
 import { CLAIM_AFTER_MS, localQueueOf } from "../../contracts/local-queue.ts";
 import { linkName } from "../../contracts/stubs.ts";
 import type { Candidate, Unplaced } from "./candidates.ts";
+import type { CallPlace } from "./link-client.ts";
 import type { OutgoingBody } from "./request-body.ts";
 import type { RequestHeadText } from "./request-head-text.ts";
 
@@ -42,6 +43,8 @@ export interface OutgoingCall extends Unplaced {
   readonly connection?: () => string | undefined;
   /** Its body is not given away to a link that may not be there: somebody else may answer it. */
   readonly hasFallback?: boolean;
+  /** Where it was tried last: there it waits. */
+  triedAt?: CallPlace;
   /** It may go to its object by memory (contracts/local-queue.ts). */
   readonly mayBeLocal?: boolean;
 }
@@ -64,6 +67,7 @@ export function isHere(body: Opening["body"]): body is Uint8Array | null {
 
 /** Opens the call on one link: by memory where its object is in this isolate, else by a request. */
 export async function openOn(opening: Opening, candidate: Candidate): Promise<Attempt> {
+  opening.call.triedAt = candidate.place;
   const attempt =
     (await openLocally(opening, candidate)) ?? (await openByRequest(opening, candidate));
   if (attempt.kind !== "parked") return attempt;

@@ -63,6 +63,12 @@ export const REQUEST_KEYS = {
       example: "false",
     },
   ),
+  life_signs: available(boolean(), {
+    default: "`false`",
+    meaning:
+      "A request that asks for a stream of events, and has waited for two seconds, gets its 200 and a comment every few seconds until the app's own events begin. An error of the app then ends the stream as an event ([calls.md](calls.md#signs-of-life)).",
+    example: "true",
+  }),
   api: available(oneOf(["openai"]), {
     default: "none",
     meaning:

@@ -72,6 +72,7 @@ describe("a right file", () => {
           maxPendingAsync: 1_000_000,
           onDisconnect: "cancel",
           resultTtl: 604_800,
+          lifeSigns: false,
           cors: false,
           startupTimeout: 300,
           timeout: 300,
@@ -128,6 +129,7 @@ describe("a right file", () => {
       startup_timeout = 1800
       timeout = 0x2a
       request_timeout = 2.5
+      life_signs = true
       api = "openai"
       max_duration = 3600
       websocket_max_message = 1024
@@ -191,6 +193,7 @@ describe("a right file", () => {
       startupTimeout: 1800,
       timeout: 42,
       requestTimeout: 2.5,
+      lifeSigns: true,
       api: "openai",
       maxDuration: 3600,
       websocketMaxMessage: 1024,

@@ -43,6 +43,7 @@ export function endpointConfig(
     maxPendingAsync: 1_000_000,
     onDisconnect: "cancel",
     resultTtl: 604_800,
+    lifeSigns: false,
     cors: false,
     startupTimeout: 15,
     timeout: 15,
