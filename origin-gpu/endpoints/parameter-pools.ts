@@ -12,6 +12,7 @@ import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import { type Parameters, parameterSet } from "../core/parameters.ts";
 import type { SessionTable } from "../core/session-table.ts";
+import type { Failure } from "../../routing/wire/messages.ts";
 import { callTerms } from "./call-terms.ts";
 import { Endpoint, type Reroute } from "./endpoint.ts";
 import type { EndpointOptions } from "./endpoint-options.ts";
@@ -67,6 +68,8 @@ export class ParameterPools implements ServedPools {
   /** Those that made room. */
   readonly #ending = new Set<Endpoint>();
   #scaling: Scaling | undefined;
+  /** Its start shows whether the version works: it makes room for no other set before it has. */
+  #proving: Endpoint | undefined;
   #isServing = false;
   #reroute: Reroute | undefined;
 
@@ -77,10 +80,15 @@ export class ParameterPools implements ServedPools {
     for (const set of this.#setsLeft()) this.#begin(set, { isAsked: true, isProved: true });
     const defaults = parameterSet(options.parameters, "");
     const known = defaults.ok ? this.#sets.get(defaults.value)?.endpoint : undefined;
-    if (!defaults.ok || options.isProved || known !== undefined) this.ready = Promise.resolve();
-    else this.ready = this.#begin(defaults.value, { isAsked: false, isProved: false }).ready;
+    if (defaults.ok && !options.isProved && known === undefined) {
+      this.#proving = this.#begin(defaults.value, { isAsked: false, isProved: false });
+    }
+    this.ready = this.#proving?.ready ?? Promise.resolve();
+    const onShown = (): void => {
+      this.#proving = undefined;
+    };
     // Callers that wait for it get the failure. Without one, Node would report an unhandled rejection.
-    this.ready.catch(() => undefined);
+    void this.ready.then(onShown, onShown);
   }
 
   get activity(): PoolActivity {
@@ -180,7 +188,11 @@ export class ParameterPools implements ServedPools {
   }
 
   get #mayBegin(): boolean {
-    return this.#sets.size < this.#mostSets || this.#live.some(({ isIdle }) => isIdle);
+    return this.#sets.size < this.#mostSets || this.#live.some((pool) => this.#mayEnd(pool));
+  }
+
+  #mayEnd(pool: Endpoint): boolean {
+    return pool.isIdle && pool !== this.#proving;
   }
 
   #give(call: Call, settings: EndpointConfig, link: number, to: (pool: Endpoint) => void): void {
@@ -194,13 +206,16 @@ export class ParameterPools implements ServedPools {
       this.#reroute(call, settings.function, link);
       return;
     }
-    const pool = known === undefined ? this.#beginAsked(set.value) : this.#use(set.value, known);
-    if (pool !== undefined) {
-      to(pool);
-      return;
-    }
-    const detail = `${settings.function} works for ${this.#mostSets} sets of parameters, as many as it may`;
-    call.fail({ code: "queue_full", detail, retryAfter: 1 });
+    if (known !== undefined) to(this.#use(set.value, known));
+    // A client that was told that its call goes on was counted when the call came.
+    else if (this.#mayBegin || call.isPromised) to(this.#beginAsked(set.value));
+    else call.fail(this.#full);
+  }
+
+  get #full(): Failure {
+    const { function: name } = this.#options.settings;
+    const detail = `${name} works for ${this.#mostSets} sets of parameters, as many as it may`;
+    return { code: "queue_full", detail, retryAfter: 1 };
   }
 
   /** It was used just now. */
@@ -214,23 +229,22 @@ export class ParameterPools implements ServedPools {
     return known.endpoint;
   }
 
-  #beginAsked(set: string): Endpoint | undefined {
-    if (this.#sets.size >= this.#mostSets && !this.#makeRoom()) return undefined;
-    return this.#begin(set, { isAsked: true, isProved: true });
+  /** Its first container has to show that it starts: calls of values that no class takes are refused at once. */
+  #beginAsked(set: string): Endpoint {
+    if (this.#sets.size >= this.#mostSets) this.#makeRoom();
+    return this.#begin(set, { isAsked: true, isProved: false });
   }
 
-  /** @returns false where each set has calls */
-  #makeRoom(): boolean {
+  #makeRoom(): void {
     for (const [set, { endpoint }] of this.#sets) {
-      if (!endpoint.isIdle) continue;
+      if (!this.#mayEnd(endpoint)) continue;
       this.#sets.delete(set);
       this.#ending.add(endpoint);
       void endpoint.close("its parameters are not used any more").finally(() => {
         this.#ending.delete(endpoint);
       });
-      return true;
+      return;
     }
-    return false;
   }
 
   #begin(set: string, { isAsked, isProved }: { isAsked: boolean; isProved: boolean }): Endpoint {

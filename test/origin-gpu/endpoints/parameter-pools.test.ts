@@ -15,8 +15,9 @@ import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts
 import { endpointConfig, listening, plainPython } from "../containers/endpoint.ts";
 import { open as openAt, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
-/** Answers with its values and its process; never where the path is /held. */
+/** Answers with its values and its process; never where the path is /held. A broken model does not load. */
 const SERVER = `
+  if (process.env.POSTERN_PARAMETERS.includes("broken")) process.exit(1);
   require("node:http").createServer(({ url }, response) => {
     const answer = JSON.stringify([JSON.parse(process.env.POSTERN_PARAMETERS), process.pid]);
     if (!url.startsWith("/held")) response.end(answer);
@@ -48,8 +49,8 @@ function poolsOf(config: EndpointConfig, more: Partial<ParameterPoolsOptions> = 
     ...more,
   });
   onTestFinished(async () => await pools.close());
-  const open = (target: string) =>
-    openAt(pools as unknown as Endpoint, config, new StandInCall(target));
+  const open = (target: string, how = {}) =>
+    openAt(pools as unknown as Endpoint, config, new StandInCall(target, how));
   const ask = async (target: string) => {
     const call = open(target);
     expect(await call.outcome).toBe(200);
@@ -122,6 +123,23 @@ describe("a set of values", () => {
     expect(await refused.outcome).toBe("queue_full");
     expect(refused.detail).toBe("test works for 2 sets of parameters, as many as it may");
     expect(held.over).toBe(false);
+    // A client that was told that its call goes on was counted when the call came.
+    const promised = open("/?model=e", { isPromised: true });
+    expect(await promised.outcome).toBe(200);
+  });
+
+  test("whose class fails is refused at once, and the others are served", async () => {
+    const { ask, open } = poolsOf(settings({ startupTimeout: 600 }));
+    const broken = open("/?model=broken");
+    expect(await ask("/?model=a")).toMatchObject([{ model: "a" }, expect.any(Number)]);
+    expect(await broken.outcome).toBe("starting_failed");
+  });
+
+  test("by which a version shows that it starts makes room for none meanwhile", async () => {
+    const { ask, open, pools } = poolsOf(settings(), { isProved: false, mostSets: 1 });
+    expect(await open("/?model=a").outcome).toBe("queue_full");
+    await pools.ready;
+    expect(await ask("/?model=a")).toMatchObject([{ model: "a" }, expect.any(Number)]);
   });
 });
 
