@@ -1,74 +1,24 @@
 /**
- * The calls that wait at a pool, in the order of their arrival. Any of them can leave, and one that could not be sent
- * comes back into its old place. Each operation takes constant time, but for the way back to an old place and for a
- * position, which is counted by blocks. Pure.
+ * The calls that wait for one container, or for any: those of batch callers after all others, and both kinds in turns
+ * by their callers. Pure.
  */
-import type { SessionState } from "../../routing/wire/sessions.ts";
-import type { Session } from "./session-table.ts";
-
-/** A call's part in its session. */
-export interface CallSession {
-  readonly session: Session;
-  /** How it came to its container; undefined while it waits. */
-  state: SessionState | undefined;
-}
-
-/** A call of a pool, from its arrival to its end. */
-export interface PoolCall<Call> {
-  readonly call: Call;
-  readonly arrivedAtMs: number;
-  /** No client waits for the response. */
-  readonly asynchronous: boolean;
-  /** A client was told that the call goes on: nothing but its end may end it. */
-  readonly accepted: boolean;
-  /** It takes a place at its container, and does not count as use of it. */
-  readonly passive: boolean;
-  /** Orders calls that arrived at the same time. */
-  readonly sequence: number;
-  /** Where its endpoint has affinity. */
-  readonly session: CallSession | undefined;
-}
-
-/** Whether a call arrived before another one. */
-export function isBefore<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
-  if (one.arrivedAtMs !== other.arrivedAtMs) return one.arrivedAtMs < other.arrivedAtMs;
-  return one.sequence < other.sequence;
-}
-
-/** Calls of one block, at most while nobody comes back into it: a position is a walk within one, and along the others. */
-const BLOCK_CALLS = 256;
-
-/** Calls that follow each other in the queue. */
-class Block {
-  count = 0;
-  before: Block | undefined;
-  after: Block | undefined;
-}
-
-const NO_BLOCK = new Block();
-
-/** A call's place in the queue. */
-class Place<Call> {
-  readonly entry: PoolCall<Call>;
-  block = NO_BLOCK;
-  before: Place<Call> | undefined;
-  after: Place<Call> | undefined;
-
-  constructor(entry: PoolCall<Call>) {
-    this.entry = entry;
-  }
-}
+import { FairQueue } from "./fair-queue.ts";
+import { isBefore, type PoolCall } from "./pool-call.ts";
 
 export class CallQueue<Call> {
-  readonly #places = new Map<Call, Place<Call>>();
-  #first: Place<Call> | undefined;
-  #last: Place<Call> | undefined;
-  #lastBlock = new Block();
+  /** The container that they wait for; undefined: any. */
+  readonly #container: number | undefined;
+  readonly #interactive = new FairQueue<Call>();
+  readonly #batch = new FairQueue<Call>();
   #asynchronous = 0;
   #active = 0;
 
+  constructor(container?: number) {
+    this.#container = container;
+  }
+
   get length(): number {
-    return this.#places.size;
+    return this.#interactive.length + this.#batch.length;
   }
 
   /** Calls without a client that waits for them. */
@@ -81,97 +31,88 @@ export class CallQueue<Call> {
     return this.#active;
   }
 
-  /** The call that has waited longest. */
+  /** The call whose turn is next. */
   get first(): PoolCall<Call> | undefined {
-    return this.#first?.entry;
+    return this.#interactive.first ?? this.#batch.first;
   }
 
-  /** Takes a call in behind those that arrived before it. */
+  /** The call that has waited longest. */
+  get oldest(): PoolCall<Call> | undefined {
+    const [one, other] = [this.#interactive.oldest, this.#batch.oldest];
+    return other === undefined || (one !== undefined && isBefore(one, other)) ? one : other;
+  }
+
+  /** Takes a call in. One that waited here before has its old turn. */
   add(entry: PoolCall<Call>): void {
-    const place = new Place(entry);
-    let before = this.#last;
-    let after: Place<Call> | undefined;
-    if (before !== undefined && isBefore(entry, before.entry)) {
-      // A call that comes back is an old one: the search begins with the oldest.
-      after = this.#first;
-      while (after !== undefined && isBefore(after.entry, entry)) after = after.after;
-      before = after?.before;
-    }
-    place.before = before;
-    place.after = after;
-    if (before === undefined) this.#first = place;
-    else before.after = place;
-    if (after === undefined) this.#last = place;
-    else after.before = place;
-    place.block = after === undefined ? this.#blockAtEnd() : after.block;
-    place.block.count += 1;
-    this.#places.set(entry.call, place);
+    const container = this.#container;
+    const known = entry.turn?.container === container ? entry.turn?.number : undefined;
+    entry.turn = { container, number: this.#queueOf(entry).add(entry, known) };
     this.#count(entry, 1);
   }
 
   /** @returns undefined where the call does not wait here */
   remove(call: Call): PoolCall<Call> | undefined {
-    const place = this.#places.get(call);
-    if (place === undefined) return undefined;
-    const { before, after, entry } = place;
-    if (before === undefined) this.#first = after;
-    else before.after = after;
-    if (after === undefined) this.#last = before;
-    else after.before = before;
-    this.#leaveBlock(place.block);
-    this.#places.delete(call);
-    this.#count(entry, -1);
+    const entry = this.#interactive.remove(call) ?? this.#batch.remove(call);
+    if (entry !== undefined) this.#count(entry, -1);
     return entry;
   }
 
-  /** Takes the call out that has waited longest. */
-  shift(): PoolCall<Call> | undefined {
-    return this.#first === undefined ? undefined : this.remove(this.#first.entry.call);
+  has(call: Call): boolean {
+    return this.#interactive.has(call) || this.#batch.has(call);
   }
 
-  has(call: Call): boolean {
-    return this.#places.has(call);
+  /** @returns undefined where the call does not wait here */
+  find(call: Call): PoolCall<Call> | undefined {
+    return this.#interactive.find(call) ?? this.#batch.find(call);
   }
 
   /** How many wait before this one; undefined where it does not wait here. */
   positionOf(call: Call): number | undefined {
-    const place = this.#places.get(call);
-    if (place === undefined) return undefined;
-    let position = 0;
-    let { before } = place;
-    for (; before?.block === place.block; before = before.before) position += 1;
-    for (let block = place.block.before; block !== undefined; block = block.before) {
-      position += block.count;
+    const position = this.#interactive.positionOf(call);
+    if (position !== undefined) return position;
+    const inBatch = this.#batch.positionOf(call);
+    return inBatch === undefined ? undefined : inBatch + this.#interactive.length;
+  }
+
+  /**
+   * The call that gives way to one that has come, where not all may wait: the last one of a batch caller, else of the
+   * caller that has the most. Undefined where the one that has come is the one to go.
+   */
+  displacedBy(entry: PoolCall<Call>): PoolCall<Call> | undefined {
+    const queue = this.#queueOf(entry);
+    if (queue === this.#interactive) {
+      const batch = lastOf(this.#batch);
+      if (batch !== undefined) return batch;
     }
-    return position;
+    const greediest = queue.greediest;
+    if (queue.countOf(greediest) <= queue.countOf(entry.caller)) return undefined;
+    return lastOf(queue, greediest);
   }
 
-  #blockAtEnd(): Block {
-    const last = this.#lastBlock;
-    if (last.count < BLOCK_CALLS) return last;
-    const block = new Block();
-    block.before = last;
-    last.after = block;
-    this.#lastBlock = block;
-    return block;
-  }
-
-  /** The last block stays, also where it is empty. */
-  #leaveBlock(block: Block): void {
-    block.count -= 1;
-    const { before, after } = block;
-    if (block.count > 0 || after === undefined) return;
-    after.before = before;
-    if (before !== undefined) before.after = after;
-  }
-
-  /** In their order. A call may be removed while it is visited. */
+  /** In their turns. A call may be removed while it is visited. */
   *[Symbol.iterator](): Generator<PoolCall<Call>> {
-    for (let place = this.#first; place !== undefined; place = place.after) yield place.entry;
+    yield* this.#interactive;
+    yield* this.#batch;
+  }
+
+  #queueOf({ batch }: PoolCall<Call>): FairQueue<Call> {
+    return batch === true ? this.#batch : this.#interactive;
   }
 
   #count({ asynchronous, passive }: PoolCall<Call>, by: 1 | -1): void {
     if (asynchronous) this.#asynchronous += by;
     if (!passive) this.#active += by;
   }
+}
+
+/** The last call that a client waits for, and was not told to go on. @param caller its caller, where it is given */
+function lastOf<Call>(
+  queue: FairQueue<Call>,
+  ...caller: (string | undefined)[]
+): PoolCall<Call> | undefined {
+  for (const entry of queue.backwards()) {
+    const isTheirs = caller.length === 0 || entry.caller === caller[0];
+    if (isTheirs && !entry.accepted && !entry.asynchronous) return entry;
+  }
+  return undefined;
 }

@@ -1,6 +1,6 @@
 /** The part that sessions play in one pool: which session a call belongs to, and what becomes of one whose container is gone. Pure. */
 import { holdOf, isHandedOut } from "../../routing/affinity/session-key.ts";
-import type { CallSession } from "./call-queue.ts";
+import type { CallSession } from "./pool-call.ts";
 import { placeForCall, placeForSession } from "./container-choice.ts";
 import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
 import type { PoolSettings } from "./pool-effects.ts";

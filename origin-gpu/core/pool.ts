@@ -9,7 +9,7 @@
  */
 import { SECOND_MS } from "../../base/units.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
-import { type CallSession, isBefore, type PoolCall } from "./call-queue.ts";
+import { type CallSession, isBefore, type PoolCall } from "./pool-call.ts";
 import type { ContainerState } from "./container-states.ts";
 import {
   isHeldBySessions,
@@ -57,7 +57,7 @@ export interface PoolBeginning {
 
 interface CallTraits extends Pick<
   PoolCall<unknown>,
-  "arrivedAtMs" | "asynchronous" | "accepted" | "passive"
+  "arrivedAtMs" | "asynchronous" | "accepted" | "passive" | "caller" | "batch"
 > {
   readonly session: SessionTraits | undefined;
 }
@@ -93,6 +93,7 @@ export class Pool<Call> {
   /** A call has come. @param traits its arrival is now, unless it waited elsewhere before */
   request(call: Call, nowMs: number, traits: Partial<CallTraits> = {}): Effects<Call> {
     const { arrivedAtMs = nowMs, asynchronous = false, accepted = false, passive = false } = traits;
+    const { caller, batch } = traits;
     const session =
       traits.session && this.#sessions.enter(traits.session, this.#settings.sessionsMove, nowMs);
     if (session === "lost") this.#loseSession(call);
@@ -102,7 +103,8 @@ export class Pool<Call> {
       this.#refuse(call, nowMs);
     } else {
       const sequence = (this.#lastSequence += 1);
-      this.#wait({ call, arrivedAtMs, asynchronous, accepted, passive, sequence, session });
+      const kind = { asynchronous, accepted, passive, caller, batch };
+      this.#wait({ call, arrivedAtMs, ...kind, sequence, session });
       this.#assignWaiting(nowMs);
       if (!accepted && this.#queue.has(call)) this.#refuseIfOverfull(call, asynchronous, nowMs);
     }
@@ -333,7 +335,7 @@ export class Pool<Call> {
 
   /** When the call came that has waited longest; undefined where none waits. */
   get waitingSinceMs(): number | undefined {
-    return this.#queue.first?.arrivedAtMs;
+    return this.#queue.oldest?.arrivedAtMs;
   }
 
   /**
@@ -477,7 +479,7 @@ export class Pool<Call> {
     }
   }
 
-  /** The call that has waited longest of those for which there is a place, with the container. */
+  /** Of the calls whose turn it is, the one that has waited longest and for which there is a place, with its container. */
   #next(nowMs: number): Pick<RunningCall<Call>, "entry" | "container"> | undefined {
     let next = this.#nextFree(nowMs);
     for (const number of this.#queue.awaited) {
@@ -485,7 +487,7 @@ export class Pool<Call> {
       const entry = this.#queue.firstFor(number);
       const hasRoom = container !== undefined && container.calls < this.#settings.maxInputs;
       if (entry === undefined || !hasRoom || !container.servesSessions) continue;
-      if (next === undefined || isBefore(entry, next.entry)) next = { entry, container };
+      if (next === undefined || goesFirst(entry, next.entry)) next = { entry, container };
     }
     return next;
   }
@@ -506,7 +508,7 @@ export class Pool<Call> {
       this.#queue.add(other, container.number);
   }
 
-  /** The call waits, in its place by its arrival. */
+  /** The call waits, in its turn. */
   #wait(entry: PoolCall<Call>): void {
     const { call, session } = entry;
     if (session !== undefined && this.#sessions.hasLost(session)) {
@@ -594,10 +596,11 @@ export class Pool<Call> {
     // A container that starts for the call makes room for it.
     this.#scale(nowMs);
     if (!this.#isOverfull(asynchronous)) return;
-    this.#queue.remove(call);
+    const refused = (asynchronous ? undefined : this.#queue.displacedBy(call)?.call) ?? call;
+    this.#queue.remove(refused);
     const ready = this.#containers.count(({ state }) => state === "ready");
     const retryAfterS = this.#times.retryAfterS(ready * this.#settings.maxInputs);
-    this.#effects.push({ type: "refuse", call, code: "queue_full", retryAfterS });
+    this.#effects.push({ type: "refuse", call: refused, code: "queue_full", retryAfterS });
   }
 
   #scale(nowMs: number): void {
@@ -618,4 +621,10 @@ export class Pool<Call> {
     const { length: calls, active: activeCalls } = this.#queue.free;
     return { calls, activeCalls, isAwaited: this.#isAwaited };
   }
+}
+
+/** Of two calls that wait for different containers. */
+function goesFirst<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
+  const [isBatch, isOtherBatch] = [one.batch === true, other.batch === true];
+  return isBatch === isOtherBatch ? isBefore(one, other) : isOtherBatch;
 }

@@ -1,9 +1,10 @@
 /**
  * The calls that wait at a pool: those that any container may take, and those of sessions, which wait for theirs. Each
- * of these lanes is in the order of arrival. Pure.
+ * of these lanes is in turns (`call-queue.ts`). Pure.
  */
 import type { Session } from "./session-table.ts";
-import { CallQueue, isBefore, type PoolCall } from "./call-queue.ts";
+import { CallQueue } from "./call-queue.ts";
+import { isBefore, type PoolCall } from "./pool-call.ts";
 
 export class WaitingCalls<Call> {
   readonly #free = new CallQueue<Call>();
@@ -35,18 +36,24 @@ export class WaitingCalls<Call> {
     return this.#lanes.has(container);
   }
 
-  /** The call that has waited longest of those that wait for this container alone. */
+  /** The call whose turn is next of those that wait for this container alone. */
   firstFor(container: number): PoolCall<Call> | undefined {
     return this.#lanes.get(container)?.first;
   }
 
   /** The call that has waited longest. */
-  get first(): PoolCall<Call> | undefined {
-    let { first } = this.#free;
-    for (const { first: other } of this.#lanes.values()) {
-      if (other !== undefined && (first === undefined || isBefore(other, first))) first = other;
+  get oldest(): PoolCall<Call> | undefined {
+    let { oldest } = this.#free;
+    for (const { oldest: other } of this.#lanes.values()) {
+      if (other !== undefined && (oldest === undefined || isBefore(other, oldest))) oldest = other;
     }
-    return first;
+    return oldest;
+  }
+
+  /** The call that gives way to one that has come for any container; undefined: none does. */
+  displacedBy(call: Call): PoolCall<Call> | undefined {
+    const entry = this.#free.find(call);
+    return entry && this.#free.displacedBy(entry);
   }
 
   /** @param container the one that the call waits for; undefined for any */
@@ -56,7 +63,7 @@ export class WaitingCalls<Call> {
       this.#noteSession(entry);
       return;
     }
-    const lane = this.#lanes.get(container) ?? new CallQueue<Call>();
+    const lane = this.#lanes.get(container) ?? new CallQueue<Call>(container);
     this.#lanes.set(container, lane);
     lane.add(entry);
   }
@@ -74,7 +81,7 @@ export class WaitingCalls<Call> {
     return undefined;
   }
 
-  /** Takes out all that any container may take, in their order. */
+  /** Takes out all that any container may take, in their turns. */
   takeFree(): PoolCall<Call>[] {
     const entries = [...this.#free];
     for (const { call } of entries) this.#removeFree(call);
@@ -87,7 +94,7 @@ export class WaitingCalls<Call> {
     return calls.flatMap((call) => this.#removeFree(call) ?? []);
   }
 
-  /** Takes out all that wait for a container, in their order. */
+  /** Takes out all that wait for a container, in their turns. */
   takeLane(container: number): PoolCall<Call>[] {
     const entries = [...(this.#lanes.get(container) ?? [])];
     this.#lanes.delete(container);
@@ -109,7 +116,7 @@ export class WaitingCalls<Call> {
     return undefined;
   }
 
-  /** Lane by lane, each in its order. A call may be removed while it is visited. */
+  /** Lane by lane, each in its turns. A call may be removed while it is visited. */
   *[Symbol.iterator](): Generator<PoolCall<Call>> {
     yield* this.#free;
     for (const lane of this.#lanes.values()) yield* lane;

@@ -129,7 +129,9 @@ export class PoolDriver {
     const accepted = call.isPromised;
     const passive = isPassive(call.head, this.#options.source.settings.keepsAwake);
     const session = call.head.session && this.sessions.traitsOf(call.head.session);
-    const traits = { arrivedAtMs: arrivedAt, asynchronous, accepted, passive, session };
+    const { token, batch } = call.head.caller ?? {};
+    const kind = { asynchronous, accepted, passive, caller: token, batch };
+    const traits = { arrivedAtMs: arrivedAt, ...kind, session };
     this.#apply(this.#pool.request(queued, now(), traits));
   }
 

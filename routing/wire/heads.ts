@@ -37,6 +37,8 @@ export interface RequestHead {
   websocket?: string;
   /** Where the endpoint has affinity. */
   session?: RequestSession;
+  /** Where a proxy token opened the endpoint: calls wait in turns by their tokens, those of batch tokens last. */
+  caller?: { readonly token: string; readonly batch?: boolean };
   /**
    * Present where several boxes serve the endpoint: the response, or the refusal, tells the box's load. Where it is true,
    * a box without room refuses the call, because another one may have room.
@@ -107,6 +109,9 @@ function requestHead(object: object): RequestHead {
   if (head.session !== undefined && !isRequestSession(head.session)) {
     throw new ProtocolError("open: session is not a list of keys with a container");
   }
+  if (head.caller !== undefined && !isCaller(head.caller)) {
+    throw new ProtocolError("open: caller is not a token with its priority");
+  }
   if (head.mayRefuse !== undefined && typeof head.mayRefuse !== "boolean") {
     throw new ProtocolError("open: mayRefuse is not a boolean");
   }
@@ -166,6 +171,12 @@ function problemInHeaders(headers: readonly string[], isPlain: boolean): string 
     hasLength = true;
   }
   return bytes > MAX_HEADER_BYTES ? `more than ${MAX_HEADER_BYTES} bytes of headers` : undefined;
+}
+
+function isCaller(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { token, batch } = value as Partial<Record<string, unknown>>;
+  return typeof token === "string" && (batch === undefined || typeof batch === "boolean");
 }
 
 function isStatus(status: unknown): status is number {
