@@ -6,6 +6,7 @@ import {
   PATH_PATTERN,
   PATH_PATTERN_RULE,
 } from "../routing/wire/path-rules.ts";
+import { isRate } from "../routing/wire/rate.ts";
 import { apiOperation } from "./operation.ts";
 import {
   EXPIRES_IN,
@@ -32,9 +33,24 @@ const RESTRICTIONS = {
     .meta({ description: "Those that it opens; a `*` at an end stands for the rest; empty: all" }),
 };
 
+const RATE_LIMIT = z
+  .string()
+  .max(16)
+  .refine(isRate, 'must be "N/S", requests a second and seconds of burst, such as "5/10"')
+  .meta({ description: "Requests a second, and seconds of burst: `5/10`" });
+
+const PRIORITY = z
+  .enum(["interactive", "batch"])
+  .meta({ description: "Calls of `batch` tokens wait for those of all others" });
+
 const PROXY_TOKEN = {
   name: "ProxyToken",
-  schema: z.object({ ...TOKEN_FIELDS, ...RESTRICTIONS }),
+  schema: z.object({
+    ...TOKEN_FIELDS,
+    ...RESTRICTIONS,
+    rate_limit: RATE_LIMIT.nullable(),
+    priority: PRIORITY,
+  }),
 };
 
 /** A proxy token as the API shows it. */
@@ -68,6 +84,8 @@ export const CREATE_PROXY_TOKEN = apiOperation({
       environments: RESTRICTIONS.environments.default([]),
       apps: RESTRICTIONS.apps.default([]),
       paths: RESTRICTIONS.paths.default([]),
+      rate_limit: RATE_LIMIT.optional(),
+      priority: PRIORITY.default("interactive"),
       expires_in: EXPIRES_IN,
     }),
   },

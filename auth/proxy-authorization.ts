@@ -6,6 +6,14 @@ import { isAllowedPath } from "../routing/wire/path-rules.ts";
 import type { GatewayKeys } from "./keys.ts";
 import { type Credential, digestOf, isOurId, sameDigest } from "./tokens.ts";
 
+/** The limits of a token's holder, and when its calls are served. */
+export interface TokenLimits {
+  /** As routing/wire/rate.ts reads it; absent: no rate limit of its own. */
+  readonly rateLimit?: string;
+  /** Its calls wait for those of other tokens. */
+  readonly isBatch?: true;
+}
+
 /** A proxy token as the edge knows it. */
 export interface ProxyToken {
   readonly digest: ArrayBuffer;
@@ -17,6 +25,7 @@ export interface ProxyToken {
   readonly apps: readonly string[];
   /** Empty: every path (routing/wire/path-rules.ts). */
   readonly paths: readonly string[];
+  readonly limits?: TokenLimits;
 }
 
 /** The endpoint that the caller asks for, and the path there. */

@@ -10,6 +10,8 @@ import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { knownEnvironment } from "../environment.ts";
 import { EXPIRES_OPTION, secondsUntilExpiry } from "../expires.ts";
+import { isRate } from "../../routing/wire/rate.ts";
+import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
 
@@ -18,6 +20,16 @@ const CREATE_OPTIONS = {
   ...EXPIRES_OPTION,
   app: { type: "string", value: "APP,...", summary: "open these apps' endpoints alone" },
   path: { type: "string", value: "PATH,...", summary: "open these paths alone, such as '/v1/*'" },
+  "rate-limit": {
+    type: "string",
+    value: "N/S",
+    summary: "N requests a second, and S seconds of burst (none)",
+  },
+  priority: {
+    type: "string",
+    value: "interactive|batch",
+    summary: "batch: its calls wait for those of other tokens (interactive)",
+  },
   ...STATE_OPTION,
 } as const;
 
@@ -35,6 +47,7 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
       environments: namesIn(values.env),
       apps: namesIn(values.app),
       paths: namesIn(values.path),
+      ...limitsIn(values),
       expires_in: secondsUntilExpiry(values.expires),
     };
     const client = new ApiClient(findAccess(values.state, process.env));
@@ -80,6 +93,8 @@ const LIST: Command<typeof STATE_OPTION> = {
       token.environments.join(",") || "all",
       token.apps.join(",") || "all",
       token.paths.join(",") || "all",
+      token.rate_limit ?? "none",
+      token.priority,
       token.created_at,
       token.expires_at ?? "never",
       token.last_used_at ?? "never",
@@ -90,6 +105,8 @@ const LIST: Command<typeof STATE_OPTION> = {
       "ENVIRONMENTS",
       "APPS",
       "PATHS",
+      "RATE LIMIT",
+      "PRIORITY",
       "CREATED",
       "EXPIRES",
       "LAST USED",
@@ -122,6 +139,26 @@ export const PROXY_TOKEN: CommandGroup = {
   summary: "Manages the tokens that open private endpoints.",
   commands: { create: CREATE, list: LIST, revoke: REVOKE },
 };
+
+/** @throws {UsageError} for a limit that can't be meant */
+function limitsIn(values: {
+  readonly "rate-limit"?: string | undefined;
+  readonly priority?: string | undefined;
+}): { rate_limit?: string; priority?: "interactive" | "batch" } {
+  const { "rate-limit": rate, priority } = values;
+  if (rate !== undefined && !isRate(rate)) {
+    throw new UsageError(
+      `--rate-limit: "${rate}" is not requests a second and seconds of burst, e.g. 5/10`,
+    );
+  }
+  if (priority !== undefined && priority !== "interactive" && priority !== "batch") {
+    throw new UsageError(`--priority: "${priority}" is neither interactive nor batch`);
+  }
+  return {
+    ...(rate === undefined ? {} : { rate_limit: rate }),
+    ...(priority === undefined ? {} : { priority }),
+  };
+}
 
 /** Names with commas between. */
 function namesIn(text: string | undefined): string[] {

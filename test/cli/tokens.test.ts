@@ -49,6 +49,12 @@ describe("proxy-token", () => {
       stdout: "",
       stderr: 'postern: --expires: "5" has no unit: 5d, 5h, 5m or 5s\n',
     });
+    expect(await refused("--rate-limit", "5")).toMatchObject({
+      code: 2,
+      stderr:
+        'postern: --rate-limit: "5" is not requests a second and seconds of burst, e.g. 5/10\n',
+    });
+    expect(await refused("--priority", "high")).toMatchObject({ code: 2 });
     expect(await refused("--env", "main,nosuch")).toEqual({
       code: 1,
       stdout: "",
@@ -59,7 +65,7 @@ describe("proxy-token", () => {
   test("creates, lists and revokes", async () => {
     await postern(["environment", "create", "dev", "--state", state]);
     const flags = ["--name", "ci", "--env", "main,dev", "--app", "a", "--path", "/v1/*,/health"];
-    flags.push("--expires", "2h");
+    flags.push("--expires", "2h", "--rate-limit", "5/10", "--priority", "batch");
     const token = await create("proxy-token", "create", ...flags);
     expect(token.id).toMatch(/^wk-/);
     expect(token.secret).toMatch(/^ws-/);
@@ -74,11 +80,13 @@ describe("proxy-token", () => {
         environments: ["main", "dev"],
         apps: ["a"],
         paths: ["/v1/*", "/health"],
+        rate_limit: "5/10",
+        priority: "batch",
       }),
     );
     const table = await postern(["proxy-token", "list", "--state", state]);
     expect(table.stdout).toMatch(
-      new RegExp(`^${token.id}  ci +main,dev +a +/v1/\\*,/health +20.*never$`, "m"),
+      new RegExp(`^${token.id}  ci +main,dev +a +/v1/\\*,/health +5/10 +batch +20.*never$`, "m"),
     );
     const revoked = await postern(["proxy-token", "revoke", token.id, "--state", state]);
     expect(revoked).toEqual({ code: 0, stdout: "", stderr: `${token.id} is revoked\n` });

@@ -1,7 +1,7 @@
 /** A workspace's proxy tokens and API tokens, as its object is asked for them. Times are milliseconds of the epoch. */
 import type { Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
-import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
+import type { ProxyToken, TokenLimits } from "../../../auth/proxy-authorization.ts";
 import type { Scope } from "../../../api/scopes.ts";
 import type { Page, PageRequest } from "./pages.ts";
 
@@ -19,6 +19,8 @@ export interface NewProxyToken {
   readonly environments: readonly string[];
   readonly apps: readonly string[];
   readonly paths: readonly string[];
+  /** Absent: none. */
+  readonly limits?: TokenLimits;
   readonly expiresAt: number | null;
 }
 
@@ -29,6 +31,7 @@ export interface ProxyTokenInfo {
   readonly environments: string[];
   readonly apps: string[];
   readonly paths: string[];
+  readonly limits: TokenLimits;
   readonly createdAt: number;
   readonly createdBy: string;
   readonly expiresAt: number | null;

@@ -203,6 +203,9 @@ export const MIGRATIONS: readonly string[] = [
     result TEXT
   );
   `,
+  `
+  ALTER TABLE proxy_tokens ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

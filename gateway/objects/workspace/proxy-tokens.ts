@@ -1,5 +1,5 @@
 /** A workspace's proxy auth tokens in its database, which keeps only the digests of their secrets. */
-import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
+import type { ProxyToken, TokenLimits } from "../../../auth/proxy-authorization.ts";
 import type { MintedToken } from "../../../auth/tokens.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { type NewProxyToken, type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
@@ -13,6 +13,7 @@ type Row = {
   environments: string;
   apps: string;
   paths: string;
+  limits: string;
   created_at: number;
   created_by: string;
   expires_at: number | null;
@@ -30,10 +31,10 @@ export class ProxyTokens {
   }
 
   insert(token: MintedToken, chosen: NewProxyToken, by: string, now: number): ProxyTokenInfo {
-    const { name, environments, apps, paths, expiresAt } = chosen;
+    const { name, environments, apps, paths, limits, expiresAt } = chosen;
     this.#sql.exec(
-      `INSERT INTO proxy_tokens (id, key, digest, name, environments, apps, paths, created_at, created_by, expires_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO proxy_tokens (id, key, digest, name, environments, apps, paths, limits, created_at, created_by, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       token.id,
       this.#key,
       token.digest,
@@ -41,6 +42,7 @@ export class ProxyTokens {
       JSON.stringify(environments),
       JSON.stringify(apps),
       JSON.stringify(paths),
+      JSON.stringify(limits ?? {}),
       now,
       by,
       expiresAt,
@@ -122,6 +124,7 @@ function infoOf(row: Row): ProxyTokenInfo {
     environments: JSON.parse(row.environments) as string[],
     apps: JSON.parse(row.apps) as string[],
     paths: JSON.parse(row.paths) as string[],
+    limits: JSON.parse(row.limits) as TokenLimits,
     createdAt: row.created_at,
     createdBy: row.created_by,
     expiresAt: row.expires_at,
@@ -135,6 +138,7 @@ function lockOf(row: Row): ProxyToken {
     environments: JSON.parse(row.environments) as string[],
     apps: JSON.parse(row.apps) as string[],
     paths: JSON.parse(row.paths) as string[],
+    limits: JSON.parse(row.limits) as TokenLimits,
     expiresAt: row.expires_at ?? undefined,
   };
 }

@@ -1,4 +1,5 @@
 /** `/api/v1/proxy-tokens`: the tokens that open a workspace's private endpoints. */
+import type { TokenLimits } from "../../../auth/proxy-authorization.ts";
 import { isOurId } from "../../../auth/tokens.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
@@ -21,7 +22,8 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(CREATE_PROXY_TOKEN, async ({ env, caller, body }) => {
     const { name, environments, apps, paths, expires_in: expiresIn } = body;
-    const chosen = { name, environments, apps, paths, expiresAt: expiry(expiresIn) };
+    const limits = limitsOf(body.rate_limit, body.priority);
+    const chosen = { name, environments, apps, paths, limits, expiresAt: expiry(expiresIn) };
     const stub = workspaceStub(env, caller.workspace);
     const created = unlessRefused(await stub.createProxyToken(chosen, caller.token.id));
     return { ...toApiProxyToken(created), secret: created.secret };
@@ -34,7 +36,21 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
   }),
 ];
 
+function limitsOf(rateLimit: string | undefined, priority: ApiProxyToken["priority"]): TokenLimits {
+  return {
+    ...(rateLimit === undefined ? {} : { rateLimit }),
+    ...(priority === "batch" ? { isBatch: true } : {}),
+  };
+}
+
 function toApiProxyToken(token: ProxyTokenInfo): ApiProxyToken {
-  const { environments, apps, paths } = token;
-  return { ...toTokenFields(token), environments, apps, paths };
+  const { environments, apps, paths, limits } = token;
+  return {
+    ...toTokenFields(token),
+    environments,
+    apps,
+    paths,
+    rate_limit: limits.rateLimit ?? null,
+    priority: limits.isBatch === true ? "batch" : "interactive",
+  };
 }

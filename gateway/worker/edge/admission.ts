@@ -1,4 +1,5 @@
 /** Callers as authorization sees them, and those that may pass. */
+import type { TokenLimits } from "../../../auth/proxy-authorization.ts";
 import type { ConnectParameter } from "../../../routing/connect-token.ts";
 
 /** The parts of a request that may hold a credential. */
@@ -15,8 +16,16 @@ export interface EndpointCaller {
   readonly scheme: () => "http" | "https";
 }
 
+/** A proxy token that opens the endpoint. */
+export interface AdmittedToken {
+  readonly id: string;
+  readonly limits: TokenLimits;
+}
+
 /** A caller that may pass. */
 export interface Admission {
+  /** The proxy token that it came with. */
+  readonly token?: AdmittedToken;
   /** Words about the caller for the app, of a verified credential. */
   readonly userData?: string;
   /** A Set-Cookie line, by which the caller's browser goes on. */

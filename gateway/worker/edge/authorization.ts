@@ -64,7 +64,7 @@ export async function authorize(
   const presented = proxyCredential(headers);
   if (presented !== undefined) {
     const { workspace, environment, app } = endpoint;
-    return admission(await pass(env, context, presented, { workspace, environment, app, target }));
+    return await pass(env, context, presented, { workspace, environment, app, target });
   }
   const token = appToken(headers);
   if (token !== undefined) return admission(await passApp(env, token, endpoint));
@@ -112,25 +112,27 @@ async function pass(
   context: ExecutionContext,
   presented: Credential,
   endpoint: PrivateEndpoint,
-): Promise<Refusal | undefined> {
+): Promise<Result<Admission, Refusal>> {
   const known = await credentials.lookup(env, context, endpoint.workspace);
-  if ("unavailable" in known || known.snapshot === undefined) return UNAVAILABLE;
+  if ("unavailable" in known || known.snapshot === undefined) return err(UNAVAILABLE);
   const keys = await gatewayKeys(env);
   const { tokens } = known.snapshot;
   const decide = () => authorizeProxy(keys, tokens, presented, endpoint, Date.now());
   let verdict: ProxyVerdict = await decide();
   if (verdict.kind === "unknown") {
     const found = await lookUp(env, endpoint.workspace, verdict.id);
-    if (found === "late") return UNAVAILABLE;
-    if (found === undefined) return { code: "invalid_credentials", detail: "" };
+    if (found === "late") return err(UNAVAILABLE);
+    if (found === undefined) return err({ code: "invalid_credentials", detail: "" });
     tokens.set(verdict.id, found);
     verdict = await decide();
   }
   if (verdict.kind === "refused") {
-    return { code: verdict.code, detail: "the token is for other environments, apps or paths" };
+    const detail = "the token is for other environments, apps or paths";
+    return err({ code: verdict.code, detail });
   }
-  reportUse(env, context, endpoint.workspace, verdict.id);
-  return undefined;
+  const { id } = verdict;
+  reportUse(env, context, endpoint.workspace, id);
+  return ok({ token: { id, limits: tokens.get(id)?.limits ?? {} } });
 }
 
 /** A token that the snapshot lacks, from its workspace; undefined where it is gone. */

@@ -3,6 +3,7 @@ import type { ConnectParameter } from "../../../routing/connect-token.ts";
 import type { ParsedHost } from "../../../routing/host.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { Snapshot } from "../../contracts/names.ts";
+import type { AdmittedToken } from "./admission.ts";
 import type { clientOf } from "./client-address.ts";
 
 export interface EndpointOrigin {
@@ -16,6 +17,8 @@ export interface EndpointOrigin {
   /** With its token: a client that is sent elsewhere goes on with it. */
   readonly clientTarget: string;
   readonly parameter?: ConnectParameter | undefined;
+  /** The proxy token that the caller came with. */
+  readonly token?: AdmittedToken | undefined;
   /** Words about the caller for the app, of a verified credential. */
   readonly userData?: string | undefined;
 }

@@ -59,7 +59,7 @@ type HeadExtras = Pick<RequestHead, "key" | "joins" | "async" | "session">;
 /** Describes a request as data: the same for routing, authorization and the app. */
 export function requestHead(
   context: RequestContext,
-  { host, client, snapshot: { endpoint }, target, userData }: EndpointOrigin,
+  { host, client, snapshot: { endpoint }, target, userData, token }: EndpointOrigin,
   extras: HeadExtras = {},
 ): Result<RequestHead, Failure> {
   const { request, callId = "", trace, requestId } = context;
@@ -78,7 +78,11 @@ export function requestHead(
   const lines = context.isLively
     ? filterHeaders(headers.value, (name) => name !== "accept-encoding")
     : headers.value;
-  return ok({ callId, endpoint, method, target, headers: lines, ...extras });
+  const head = { callId, endpoint, method, target, headers: lines };
+  if (token === undefined) return ok({ ...head, ...extras });
+  const { id, limits } = token;
+  const caller = limits.isBatch === true ? { token: id, batch: true } : { token: id };
+  return ok({ ...head, caller, ...extras });
 }
 
 /** A function of its own, so that no closure beside it keeps the head. */

@@ -30,7 +30,7 @@ import { fallBack } from "./fallback.ts";
 import { refusalOfWebSockets, watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
-import { passRates } from "./rate-limits.ts";
+import { passRates, passTokenRate } from "./rate-limits.ts";
 import { outgoingCall, requestHead } from "./outgoing-call.ts";
 import { collectResult, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
@@ -97,7 +97,12 @@ export async function serve(
   });
   context.authMs = Date.now() - context.startedAt - context.routeMs;
   if (!admitted.ok) return context.fail(admitted.error);
-  const { userData, cookie } = admitted.value;
+  const { userData, cookie, token } = admitted.value;
+  if (token !== undefined && result === undefined) {
+    const passed = passTokenRate(env, execution, snapshot.workspace, token);
+    const exceeded = passed instanceof Promise ? await passed : passed;
+    if (exceeded !== undefined) return context.limit(exceeded);
+  }
   context.cookie = cookie;
   const { paths } = snapshot.settings;
   if (paths !== undefined && !passesPathRules(paths, target))
@@ -127,7 +132,7 @@ export async function serve(
   context.trace = continuedTrace(request.headers) ?? callTrace(callId);
 
   // 9. To the box, and back to the client.
-  const tokens = { clientTarget, parameter, userData };
+  const tokens = { clientTarget, parameter, userData, token };
   const origin: EndpointOrigin = { env, execution, host, client, snapshot, target, ...tokens };
   if (isWebSocketHandshake(request.method, request.headers)) {
     const short = refusalOfWebSockets();

@@ -1,5 +1,5 @@
 /**
- * The rate limits that a request has to pass before authorization. Where one isolate sees all requests, as self-hosted,
+ * The rate limits that a request has to pass: its workspace's and its endpoint's before authorization, its token's after. Where one isolate sees all requests, as self-hosted,
  * it counts by itself; on Cloudflare the workspace's `Meter` leases tokens to isolates. Most requests ask nobody.
  */
 import type { Rate } from "../../../routing/wire/rate.ts";
@@ -9,6 +9,7 @@ import { LeasedTokens } from "../../../routing/leased-tokens.ts";
 import { type Env, workspaceRate } from "../../contracts/env.ts";
 import { meterStub } from "../../contracts/stubs.ts";
 import type { Snapshot } from "../../contracts/names.ts";
+import type { AdmittedToken } from "./admission.ts";
 import { withinWait } from "./snapshot-cache.ts";
 
 /** Limits that an isolate remembers; then it starts over, with full ones. */
@@ -63,6 +64,18 @@ export function passRates(
     limits.push({ scope: "workspace", workspace, name: "workspace", rateText: general });
   }
   return passAll(env, execution, limits, 0);
+}
+
+/** Counts a request of a token with a limit of its own, which is known only after authorization. */
+export function passTokenRate(
+  env: Env,
+  execution: ExecutionContext,
+  workspace: string,
+  { id, limits: { rateLimit } }: AdmittedToken,
+): RateExceeded | undefined | Promise<RateExceeded | undefined> {
+  if (rateLimit === undefined) return undefined;
+  const limit: Limit = { scope: "token", workspace, name: `token/${id}`, rateText: rateLimit };
+  return passAll(env, execution, [limit], 0);
 }
 
 function passAll(

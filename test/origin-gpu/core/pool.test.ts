@@ -324,6 +324,19 @@ test("calls fill one container up to target_inputs, and spread above that", () =
   expect(places).toEqual(["a at 1", "b at 1", "c at 2", "d at 2", "e at 1", "f at 2"]);
 });
 
+test("on a full queue the greediest caller gives way to others, and calls are assigned in turns", () => {
+  const pool = new TestPool({ maxPending: 3 });
+  pool.request("running", { caller: "greedy" });
+  pool.ready(1);
+  for (const call of ["a", "b", "c"]) pool.request(call, { caller: "greedy" });
+  expect(pool.request("d", { caller: "other" })).toEqual(["c queue_full 1"]);
+  expect(pool.request("e", { caller: "greedy" })).toEqual(["e queue_full 1"]);
+  expect(pool.request("f", { caller: "other", batch: true })).toEqual(["f queue_full 1"]);
+  expect(pool.finish("running")).toEqual(["a at 1"]);
+  expect(pool.finish("a")).toEqual(["d at 1"]);
+  expect(pool.finish("d")).toEqual(["b at 1"]);
+});
+
 test("a full queue refuses with the time in which a place gets free, and counts each kind of call apart", () => {
   const pool = new TestPool({ maxPending: 1, maxPendingAsync: 1 });
   pool.request("a");

@@ -20,6 +20,7 @@ import { DATABASE_V6 } from "./databases/v6.ts";
 import { DATABASE_V7 } from "./databases/v7.ts";
 import { DATABASE_V8 } from "./databases/v8.ts";
 import { DATABASE_V9 } from "./databases/v9.ts";
+import { DATABASE_V10 } from "./databases/v10.ts";
 
 const env = bindings as unknown as Env;
 
@@ -34,6 +35,7 @@ const DATABASES = [
   DATABASE_V7,
   DATABASE_V8,
   DATABASE_V9,
+  DATABASE_V10,
 ];
 
 let objects = 0;
@@ -124,6 +126,15 @@ test("a database of version 7 keeps how many containers its functions have", asy
       { change: { min_containers: 2 }, createdBy: { name: "first token" } },
       { change: { max_containers: 4 } },
     ]);
+  });
+});
+
+test("a database of version 10 keeps its tokens' limits", async () => {
+  await withStorage((storage) => {
+    storage.sql.exec(DATABASE_V10);
+    migrate(storage);
+    const kept = new ProxyTokens(storage.sql, "k1").find("wk-kept");
+    expect(kept?.limits).toEqual({ rateLimit: "5/2" });
   });
 });
 

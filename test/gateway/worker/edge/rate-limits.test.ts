@@ -1,13 +1,18 @@
 /** A request past a rate limit: what it costs, what it is told, and which requests count. */
 import { env as bindings } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
+import type { TokenLimits } from "../../../../auth/proxy-authorization.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import type { Snapshot } from "../../../../gateway/contracts/names.ts";
+import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { Meter } from "../../../../gateway/objects/meter/meter.ts";
 import { Workspace } from "../../../../gateway/objects/workspace/workspace.ts";
 import { passRates } from "../../../../gateway/worker/edge/rate-limits.ts";
 import type { EndpointSettings } from "../../../../routing/wire/messages.ts";
+import type { RequestHead } from "../../../../routing/wire/heads.ts";
 import { announcement, ask, connectAgent } from "../../fake-agent.ts";
+
+const env = bindings as unknown as Env;
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -48,6 +53,44 @@ test("a request past its endpoint's limit gets 429 with what a client needs, and
   });
 });
 
+test("a token's own limit holds for it alone, and its calls say whose they are and what they wait for", async () => {
+  const heads: RequestHead[] = [];
+  const plain = announcement("token-limited", "f");
+  await connectAgent("box-of-token-limited", {
+    endpoints: [{ ...plain, settings: { ...plain.settings, requiresProxyAuth: true } }],
+    open: (stream, head) => {
+      heads.push(head);
+      stream.sendHead('{"status":200,"headers":["content-length","0"]}', [], true);
+      return {};
+    },
+  });
+  const create = async (limits: TokenLimits) => {
+    const chosen = { name: "", environments: [], apps: [], paths: [], limits, expiresAt: null };
+    const created = await workspaceStub(env, "local").createProxyToken(chosen, "test");
+    if (!created.ok) throw new Error(created.error.detail);
+    const { id, secret } = created.value;
+    return { id, headers: { "modal-key": id, "modal-secret": secret } };
+  };
+  const limited = await create({ rateLimit: "0.1/20", isBatch: true });
+  const free = await create({});
+  const statuses: number[] = [];
+  for (const { headers } of [limited, limited, limited, free, free, free]) {
+    const answer = await ask("local--token-limited-f", "/", { headers });
+    statuses.push(answer.status);
+    if (answer.status === 429) {
+      expect(answer.headers.get("ratelimit-policy")).toBe('"token";q=2;w=20');
+    }
+  }
+  expect(statuses).toEqual([200, 200, 429, 200, 200, 200]);
+  expect(heads.map(({ caller }) => caller)).toEqual([
+    { token: limited.id, batch: true },
+    { token: limited.id, batch: true },
+    { token: free.id },
+    { token: free.id },
+    { token: free.id },
+  ]);
+});
+
 test("a refused request costs no authorization, and a flood of them no question to the meter", async () => {
   const { name } = await serve("locked-limited", { rateLimit: "0.1/20", requiresProxyAuth: true });
   for (let index = 0; index < 2; index += 1) expect((await ask(name, "/")).status).toBe(401);
@@ -83,7 +126,6 @@ test("neither a preflight nor a result URL counts, and neither is refused", asyn
   expect(await statuses()).toEqual([204, 404]);
 });
 
-const env = bindings as unknown as Env;
 const execution = { waitUntil() {} } as unknown as ExecutionContext;
 
 function endpoint(workspace: string, rateLimit?: string): Snapshot {
