@@ -1,20 +1,29 @@
 /** Functions and classes through their public URLs. */
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { APPS, type EndpointTable, type Gateway, startUp } from "../support/harness.ts";
+import { APPS, type EndpointTable, type Gateway, ROOT, startUp } from "../support/harness.ts";
 import { open, send } from "../support/http-client.ts";
 import { ensureVenv } from "../support/venv.ts";
 
+const EXAMPLE = join(ROOT, "origin-gpu/examples/functions");
 const PAGE = "https://page.example";
 
 describe("Python functions and classes", () => {
   let postern: Gateway;
 
   beforeAll(async () => {
+    const example = { directory: EXAMPLE, python: await ensureVenv() };
     const python = { directory: APPS, python: await ensureVenv() };
     const endpoints: EndpointTable[] = [
-      { function: "square", callable: "callables:square", ...python },
-      { function: "countdown", callable: "callables:countdown", cors: false, ...python },
+      { function: "square", callable: "server:square", ...example },
+      { function: "countdown", callable: "server:countdown", cors: false, ...example },
+      {
+        function: "embed",
+        callable: "server:embed",
+        batch: { max_batch_size: 2, wait_ms: 10_000 },
+        ...example,
+      },
       { function: "count", callable: "callables:Counter.count", method: "POST", ...python },
       { function: "again", containers_of: "count" },
       {
@@ -52,7 +61,18 @@ describe("Python functions and classes", () => {
     const response = await open(postern.address("countdown"), "/?start=3");
     const pieces: string[] = [];
     for await (const piece of response.setEncoding("utf8")) pieces.push(piece as string);
-    expect(pieces).toEqual(["3\n", "2\n", "1\n"]);
+    expect(pieces.join("")).toBe("3\n2\n1\n");
+    expect(pieces.length).toBeGreaterThan(1);
+  });
+
+  test("two clients are answered by one call of a function of lists", async () => {
+    // Neither is answered without the other.
+    const ask = async (text: string) =>
+      (await send(postern.address("embed"), `/?texts=${text}`, { timeoutMs: 60_000 })).json();
+    expect(await Promise.all([ask("hello"), ask("a+b")])).toEqual([
+      [5, 0],
+      [3, 1],
+    ]);
   });
 
   test("query parameters select the instance that answers, and are its arguments", async () => {

@@ -95,9 +95,11 @@ def run(main):
     try:
         import uvloop
     except ImportError:
+        uvloop = None
+    # Not in the except clause: each traceback of the app would tell of uvloop first.
+    if uvloop is None:
         asyncio.run(main())
-        return
-    if hasattr(asyncio, "Runner"):
+    elif hasattr(asyncio, "Runner"):
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
     else:

@@ -256,6 +256,13 @@ describe.skipIf(existingVenv() === undefined)("a mistake is one clear line", () 
     expect(await lastLine(target)).toBe(line);
   });
 
+  test("and nothing else, where uvloop is missing", async () => {
+    const env = { PYTHONPATH: `${DIRECTORY}/without-uvloop` };
+    const { container, lines } = start("NeedsSettings", {}, { env });
+    await expect(container.ready).rejects.toMatchObject({ code: "starting_failed" });
+    expect(lines.join("\n")).not.toContain("uvloop");
+  });
+
   test("a missing FastAPI", async () => {
     const directory = `${DIRECTORY}/without`;
     const { container, lines } = start("square", {}, { env: { PYTHONPATH: directory } });

@@ -1,16 +1,4 @@
-"""Functions and classes that the end-to-end tests name as `callable`."""
-
-import time
-
-
-def square(x: int):
-    return {"square": x**2}
-
-
-def countdown(start: int):
-    for number in range(start, 0, -1):
-        yield f"{number}\n"
-        time.sleep(0.1)
+"""Classes that the end-to-end tests name as `callable`."""
 
 
 class Counter:
