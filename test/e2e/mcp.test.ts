@@ -33,7 +33,9 @@ beforeAll(async () => {
   });
   const kept = { ...endpoint("kept", CONTAINERS), affinity: "mcp" };
   const json = { ...endpoint("json", 2), env: { JSON_RESPONSE: "1" }, affinity: "mcp" };
-  await boxes.deploy([join(APPS, "mcp_app.py")], [kept, json, endpoint("bare", 2)]);
+  // One container needs no affinity. Its requests are known by their headers.
+  const plain = endpoint("plain", 1);
+  await boxes.deploy([join(APPS, "mcp_app.py")], [kept, json, endpoint("bare", 2), plain]);
 }, SETUP_TIMEOUT_MS);
 afterAll(async () => await boxes.stop());
 
@@ -48,6 +50,10 @@ test(`${SESSIONS} sessions at once stay each on one container, with a tool that 
 
 test("a server that answers with JSON alone is waited for too", async () => {
   expectEvenSessions(await sessions("json", 8), 2);
+});
+
+test("a tool that works longer than the request timeout is waited for without the affinity too", async () => {
+  expect(failuresOf(await sessions("plain", 4))).toEqual([]);
 });
 
 test("without affinity sessions are lost, which proves these tests", async () => {
