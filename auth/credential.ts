@@ -41,6 +41,12 @@ export function connectToken(headers: HeaderSource): string | undefined {
   return keyOf(headers, /^pct-/i);
 }
 
+/** The Bearer value of a request that has the form of a JSON Web Token; undefined for any other. */
+export function jwtOf(headers: HeaderSource): string | undefined {
+  const value = bearerValue(headers);
+  return value !== undefined && /^eyJ[^.]*\.[^.]*\.[^.]*$/.test(value) ? value : undefined;
+}
+
 /** The credential that a request presents to the API; undefined where it has no Bearer value. */
 export function apiCredential(headers: HeaderSource): Credential | undefined {
   const value = bearerValue(headers);

@@ -55,7 +55,7 @@ export class SignedClaims {
 }
 
 /** Whether a text is base64url and spelt as an encoder spells it (RFC 4648, 3.5). */
-function isCanonical(part: string | undefined): boolean {
+export function isCanonical(part: string | undefined): boolean {
   if (part === undefined || !/^[A-Za-z0-9_-]+$/.test(part)) return false;
   try {
     return base64url.encode(base64url.decode(part)) === part;

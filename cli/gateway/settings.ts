@@ -61,6 +61,11 @@ export const GATEWAY_OPTIONS = {
     value: "CIDR,...",
     summary: "proxies in front whose word on the client's address counts (none)",
   },
+  "identity-hosts": {
+    type: "string",
+    value: "HOST:PORT,...",
+    summary: "private hosts of identity providers that it may ask (none)",
+  },
   region: {
     type: "string",
     value: "REGION",
@@ -122,6 +127,15 @@ const VARIABLES: readonly {
     fallback: "",
     expected: (value) =>
       /^[a-z0-9-]{0,64}$/.test(value) ? undefined : 'up to 64 of a-z, digits and "-", e.g. eu-west',
+  },
+  {
+    flag: "identity-hosts",
+    variable: "POSTERN_IDENTITY_HOSTS",
+    fallback: "",
+    expected: (value) =>
+      value === "" || value.split(",").every(isIdentityHost)
+        ? undefined
+        : "a list of hosts in lower case, with ports where they are not the scheme's own, e.g. id.lan,10.0.0.5:8080",
   },
   {
     flag: "trusted-proxies",
@@ -225,6 +239,12 @@ function frontOf({ value, source }: Picked): FrontSetting {
 
 function isDecimal(value: string): boolean {
   return /^\d+(?:\.\d+)?$/.test(value);
+}
+
+/** A host as URLs spell it, with its port. */
+function isIdentityHost(value: string): boolean {
+  const text = `https://${value}/`;
+  return URL.canParse(text) && new URL(text).host === value;
 }
 
 /** A DNS name of letters, digits and inner dashes (RFC 1123, 2.1), and a port where one is given. */

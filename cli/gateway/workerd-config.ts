@@ -28,6 +28,8 @@ export function workerdConfig(
       ({ binding, className }) =>
         `(name = ${text(binding)}, durableObjectNamespace = ${text(className)})`,
     ),
+    // For the hosts of POSTERN_IDENTITY_HOSTS alone (gateway/worker/edge/identity-fetch.ts).
+    '(name = "IDENTITY_NETWORK", service = "identity")',
   ];
   const namespaces = manifest.objects.map(
     ({ className }) =>
@@ -39,6 +41,7 @@ const config :Workerd.Config = (
   services = [
     (name = "gateway", worker = .gateway),
     (name = ${text(DISK_NAME)}, disk = (writable = true)),
+    (name = "identity", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [
     (name = ${text(SOCKET_NAME)}, address = "127.0.0.1:0", http = (), service = "gateway"),${isPublic ? publicSocket : ""}

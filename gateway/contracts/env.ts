@@ -27,6 +27,10 @@ export interface Env {
   POSTERN_MAX_WAITING?: string;
   /** Addresses and blocks of proxies whose word about the client counts (routing/trusted-proxies.ts). */
   POSTERN_TRUSTED_PROXIES?: string;
+  /** Private hosts of identity providers, with ports: the gateway may ask these besides public ones. */
+  POSTERN_IDENTITY_HOSTS?: string;
+  /** Self-hosted: the network on which those hosts are. */
+  IDENTITY_NETWORK?: Fetcher;
   /** The gateway's region, such as `eu-west-1`: boxes near it come first. Empty: where Cloudflare says. */
   POSTERN_REGION?: string;
   /** "json": each event is a line of JSON on the console, requests included. */

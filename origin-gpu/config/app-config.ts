@@ -83,6 +83,8 @@ export interface EndpointConfig {
   readonly containersOf?: string;
   /** Callers need a proxy auth token of the workspace. */
   readonly requiresProxyAuth: boolean;
+  /** Who else may call; `requiresProxyAuth` is true with it. */
+  readonly auth?: NonNullable<EndpointSettings["auth"]>;
   /** The paths that callers may ask for; absent: all of them. */
   readonly paths?: NonNullable<EndpointSettings["paths"]>;
   /** Callers need the app's own token, or a call token; then `requiresProxyAuth` is true as well. */

@@ -4,11 +4,12 @@ import type { EndpointConfig } from "./app-config.ts";
 import { optional } from "./optional.ts";
 
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
-  const { requiresProxyAuth, requiresAppToken, timeout, resultTtl } = endpoint;
+  const { requiresProxyAuth, requiresAppToken, auth, timeout, resultTtl } = endpoint;
   const { requestTimeout, lifeSigns, api, cors, affinity, fallback, paths, rateLimit } = endpoint;
   return {
     requiresProxyAuth,
     ...(requiresAppToken ? { requiresAppToken } : {}),
+    ...optional("auth", auth),
     timeout,
     resultTtl,
     ...optional("requestTimeout", requestTimeout),

@@ -45,7 +45,11 @@ function resolveEndpoint(
     ...optional("label", table.label),
     ...optional("containersOf", table.containers_of),
     // An older gateway knows the first one alone: there it is locked, too.
-    requiresProxyAuth: table.requires_app_token === true || table.requires_proxy_auth === true,
+    requiresProxyAuth:
+      table.requires_app_token === true ||
+      table.requires_proxy_auth === true ||
+      table.auth !== undefined,
+    ...optional("auth", table.auth && resolveAuth(table.auth)),
     requiresAppToken: table.requires_app_token ?? false,
     ...optional("paths", table.paths && resolvePaths(table.paths)),
     onDisconnect: table.on_disconnect ?? "cancel",
@@ -62,6 +66,11 @@ function resolveEndpoint(
     websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,
     ...resolvePool(owner, appDirectory),
   };
+}
+
+function resolveAuth({ jwt }: NonNullable<EndpointTable["auth"]>) {
+  const { issuer, audience, jwks_url: jwksUrl } = jwt;
+  return { jwt: { issuer, audience, jwksUrl } };
 }
 
 function resolvePaths({ allow, deny }: NonNullable<EndpointTable["paths"]>) {

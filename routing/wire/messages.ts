@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { DAY_S } from "../../base/units.ts";
+import { AUTH_TABLE } from "./auth-settings.ts";
 import { type ErrorCode, isErrorCode } from "./errors.ts";
 import { FALLBACK } from "./fallback.ts";
 import { ProtocolError } from "./frames.ts";
@@ -69,6 +70,11 @@ export const ENDPOINT_SETTINGS = z.object({
   fallback: FALLBACK.exactOptional(),
   /** Of this endpoint alone, as `rate.ts` reads it. */
   rateLimit: z.string().max(16).exactOptional(),
+  /**
+   * Besides `requiresProxyAuth`, which is true with it: who else may call. So a gateway that does not know this member
+   * lets nobody else in.
+   */
+  auth: AUTH_TABLE.exactOptional(),
   /** Absent: every path reaches the app. The agent enforces it too, so that an older gateway opens nothing. */
   paths: PATH_RULES.exactOptional(),
 });

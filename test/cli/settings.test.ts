@@ -18,6 +18,7 @@ test("without flags or variables the defaults hold", () => {
       POSTERN_REGION: "",
       POSTERN_MAX_BODY: "4294967296",
       POSTERN_TRUSTED_PROXIES: "",
+      POSTERN_IDENTITY_HOSTS: "",
     },
   });
 });
@@ -85,6 +86,8 @@ test("a bad variable is named as what it is", () => {
 
 test.each([
   ["POSTERN_LOG", "xml", 'POSTERN_LOG: "xml" is neither json nor off'],
+  ["POSTERN_IDENTITY_HOSTS", "https://id.lan", 'POSTERN_IDENTITY_HOSTS: "https://id.lan" is not'],
+  ["POSTERN_IDENTITY_HOSTS", "ID.lan", 'POSTERN_IDENTITY_HOSTS: "ID.lan" is not a list of hosts'],
   ["POSTERN_RATE_LIMIT", "many", 'POSTERN_RATE_LIMIT: "many" is not 0, or requests a second'],
   ["POSTERN_DNS_OVER_HTTPS", "https://dns.example", "POSTERN_DNS_OVER_HTTPS: not available yet"],
 ])("%s=%s is refused by the variable's name", (variable, value, line) => {

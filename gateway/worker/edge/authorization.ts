@@ -20,6 +20,7 @@ import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import { ADMITTED, type Admission, type EndpointCaller } from "./admission.ts";
 import { admitConnected } from "./connect-tokens.ts";
+import { admitByJwt } from "./jwt.ts";
 import { SnapshotCache, withinWait } from "./snapshot-cache.ts";
 import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
@@ -69,7 +70,10 @@ export async function authorize(
   const token = appToken(headers);
   if (token !== undefined) return admission(await passApp(env, token, endpoint));
   const connected = await admitConnected(env, caller, endpoint);
-  return connected ?? err({ code: "missing_credentials", detail: "" });
+  if (connected?.ok === true) return connected;
+  const { jwt } = endpoint.settings.auth ?? {};
+  const trusted = jwt && (await admitByJwt(env, context, caller, jwt));
+  return trusted ?? connected ?? err({ code: "missing_credentials", detail: "" });
 }
 
 function admission(refusal: Refusal | undefined): Result<Admission, Refusal> {

@@ -48,7 +48,7 @@ export const KIND_KEYS_TABLE = {
   }),
   containers_of: available(functionName(), {
     meaning:
-      "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `paths`, `timeout`, `request_timeout`, `life_signs`, `api`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
+      "Another function of the app. The endpoint is a second name on its containers, in its queue: `label`, `requires_proxy_auth`, `auth`, `paths`, `timeout`, `request_timeout`, `life_signs`, `api`, `max_duration`, `websocket_max_message`, `on_disconnect`, `result_ttl`, `retries` and `cors` are the second name's own, and what belongs to the containers is said once, there.",
     example: '"other"',
   }),
   python_function: available(target(), {

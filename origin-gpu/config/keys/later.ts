@@ -1,6 +1,6 @@
 /** The keys that have their place and no effect yet. They are refused, so that nobody counts on them. */
-import { httpUrl, list, table, text } from "../values.ts";
-import { later, nonEmptyText } from "./key.ts";
+import { list, text } from "../values.ts";
+import { later } from "./key.ts";
 
 export const LATER_KEYS = {
   custom_domains: later(
@@ -9,19 +9,5 @@ export const LATER_KEYS = {
       'must be a list of domain names, such as ["api.example.com", "*.example.net"]',
     ),
     { meaning: "Domains of your own.", example: '["api.example.com"]' },
-  ),
-  auth: later(
-    table({
-      jwt: table({
-        issuer: nonEmptyText("must be the issuer's name"),
-        audience: nonEmptyText("must be the audience's name"),
-        jwks_url: httpUrl(),
-      }),
-    }),
-    {
-      meaning: "Tokens of somebody else that open the endpoint.",
-      example:
-        '{ jwt = { issuer = "https://example.com", audience = "chat", jwks_url = "https://example.com/jwks" } }',
-    },
   ),
 };

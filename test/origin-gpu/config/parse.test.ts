@@ -95,6 +95,7 @@ describe("a right file", () => {
       web_server = ["vllm", "serve", "--port", "$PORT"]
       label = "speechify"
       requires_proxy_auth = true
+      auth = { jwt = { issuer = "https://id.example", audience = "chat", jwks_url = "https://id.example/jwks" } }
       paths = { allow = ["/v1/*", "/health"], deny = ["/v1/admin"] }
       directory = "sub/dir"
       env = { MODEL = "small", EMPTY = "" }
@@ -145,6 +146,13 @@ describe("a right file", () => {
       kind: { type: "web_server", command: ["vllm", "serve", "--port", "$PORT"] },
       label: "speechify",
       requiresProxyAuth: true,
+      auth: {
+        jwt: {
+          issuer: "https://id.example",
+          audience: "chat",
+          jwksUrl: "https://id.example/jwks",
+        },
+      },
       paths: { allow: ["/v1/*", "/health"], deny: ["/v1/admin"] },
       requiresAppToken: false,
       python: "python3",
@@ -573,6 +581,19 @@ describe("a value of the wrong type or out of range", () => {
     ['health_path = "health"', 'must be a path of printable ASCII that starts with "/"'],
     ['health_path = "/a b"', 'must be a path of printable ASCII that starts with "/"'],
     ['requires_proxy_auth = "no"', "must be true or false"],
+    ["auth = true", "must be a table with the keys jwt"],
+    [
+      'auth = { jwt = { issuer = "a", audience = "b", jwks_url = "c" } }',
+      "must be an http or https URL",
+    ],
+    [
+      'auth = { jwt = { issuer = "a", audience = "b", jwks_url = "https://u:p@a.b/" } }',
+      "without credentials",
+    ],
+    [
+      'auth = { jwt = { issuer = "", audience = "b", jwks_url = "https://a.b/" } }',
+      "must be the issuer's name",
+    ],
     ["paths = {}", "must have allow or deny, such as"],
     ['paths = { deny = "/sleep" }', "must be a list of paths, such as"],
     ["paths = { allow = [] }", "must be a list of paths, such as"],
@@ -818,7 +839,6 @@ describe("what has no effect yet", () => {
   /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
   const EXAMPLES: Readonly<Record<string, string>> = {
     custom_domains: '["api.example.com", "*.example.net"]',
-    auth: '{ jwt = { issuer = "i", audience = "a", jwks_url = "https://a.example/jwks" } }',
   };
   const unsupported = Object.entries(ENDPOINT_KEYS)
     .filter(([, key]) => key.status !== "available")
