@@ -209,6 +209,19 @@ describe("framing", () => {
     expect(origin.bodies.slice(before).join("")).not.toContain("smuggled");
   });
 
+  test("a transfer coding of HTTP/1.0 is a bad request", async () => {
+    const text = post("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r\n");
+    const before = origin.bodies.length;
+    expect(await refusal(text.replace("HTTP/1.1", "HTTP/1.0"))).toBe(400);
+    expect(origin.bodies.slice(before)).toEqual([]);
+  });
+
+  test("lines that end in a bare LF are written anew: the app sees CRLF alone", async () => {
+    const head = await headAtApp(get("/bare", host).replaceAll("\r\n", "\n"));
+    expect(head.split("\r\n")[0]).toBe("GET /bare HTTP/1.1");
+    expect(head.replaceAll("\r\n", "")).not.toContain("\n");
+  });
+
   test.each(["xyz", "-1", "ffffffffffffffffff", ""])(
     "a chunk size of %j is a bad request, ends the connection and is no whole request for the app",
     async (size) => {
