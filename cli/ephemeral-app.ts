@@ -53,6 +53,7 @@ export async function startEphemeralApp(app: EphemeralApp): Promise<RunningAgent
       stateDirectory: scratch,
       // Kept: packages take minutes, and the next start wants the same.
       environmentsDirectory: join(state, "environments"),
+      dataDirectory: join(state, "data"),
       appUser,
       announced: config,
       devSuffix,

@@ -7,6 +7,7 @@ import { GIB } from "../base/units.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { type DeploymentFiles, openDeploymentFiles } from "./apps/deployed-apps.ts";
 import { GradioDirectories } from "./apps/gradio-directories.ts";
+import { SharedData } from "./apps/shared-data.ts";
 import { BodySpools } from "./calls/body-spool.ts";
 import { LeftContainers } from "./containers/left-containers.ts";
 import { ProcessRecords } from "./containers/process-records.ts";
@@ -21,6 +22,7 @@ export interface AgentFiles {
   readonly logs: ContainerLogs;
   readonly records?: ProcessRecords;
   readonly gradio?: GradioDirectories;
+  readonly data?: SharedData | undefined;
   /** The containers that the last agent left running for this one. */
   readonly left?: LeftContainers;
 }
@@ -28,6 +30,7 @@ export interface AgentFiles {
 /** Without a state directory logs are in memory, and nothing else is kept. */
 export async function openAgentFiles({
   stateDirectory: directory,
+  dataDirectory,
   acceptsAssignments,
   appUser,
   observer,
@@ -48,6 +51,7 @@ export async function openAgentFiles({
         : undefined,
     logs: await ContainerLogs.open(join(directory, "logs"), observer, running),
     gradio: new GradioDirectories(directory, appUser),
+    data: dataDirectory === undefined ? undefined : new SharedData(dataDirectory, appUser),
     records,
     left: new LeftContainers(records.left, notice),
   };

@@ -26,6 +26,8 @@ export interface AgentOptions {
   stateDirectory?: string;
   /** Where Python environments are, also for other agents of this machine. Without it none is made. */
   environmentsDirectory?: string;
+  /** Where containers of Python apps share data, also of other agents of this machine. Needs a state directory. */
+  dataDirectory?: string;
   /** Runs the apps, and what makes their Python environments; without one the agent's own user does. */
   appUser?: AppUser | undefined;
   /** Links to keep to the gateway. */

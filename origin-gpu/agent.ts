@@ -41,6 +41,7 @@ import { operationHandlers } from "./operations.ts";
 
 export type { AgentOptions, RunningAgent } from "./agent-options.ts";
 export { AgentRefused } from "./apps/local-app.ts";
+export { dataDirectory } from "./apps/shared-data.ts";
 export { StartFailure };
 
 /**

@@ -64,6 +64,7 @@ export const ORIGIN: Command<typeof OPTIONS> = {
         region: identity.region,
         stateDirectory: directory,
         environmentsDirectory: join(state, "environments"),
+        dataDirectory: join(state, "data"),
         appUser,
         acceptsAssignments: true,
         observer,

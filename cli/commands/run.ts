@@ -4,10 +4,10 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CREATE_CALL_TOKEN } from "../../api/call-tokens.ts";
-import type { RunningAgent } from "../../origin-gpu/agent.ts";
+import { dataDirectory, type RunningAgent } from "../../origin-gpu/agent.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { readApp } from "../app-config.ts";
 import { ApiClient } from "../client.ts";
@@ -72,6 +72,10 @@ export const RUN: Command<typeof OPTIONS> = {
         POSTERN_ENVIRONMENT: environment,
         POSTERN_PUBLIC_URLS: JSON.stringify(urlsByFunction(agent)),
         POSTERN_APP_TOKEN: token,
+        // As the app's containers have it, unless another user runs those.
+        ...(appUser === undefined && {
+          POSTERN_DATA: dataDirectory(join(state, "data"), environment),
+        }),
       };
       return await runProgram(program, words, variables, stop);
     } finally {

@@ -94,6 +94,7 @@ export const UP: Command<typeof OPTIONS> = {
           enrolment,
           stateDirectory: directory,
           environmentsDirectory: join(settings.state, "environments"),
+          dataDirectory: join(settings.state, "data"),
           appUser,
           announced: config,
           acceptsAssignments: true,

@@ -19,6 +19,7 @@ import type { PoolActivity } from "../endpoints/pool-activity.ts";
 import type { GradioDirectories, GradioDirectory } from "./gradio-directories.ts";
 import { filesOf } from "./gradio-files.ts";
 import type { PoolLeases } from "./pool-leases.ts";
+import type { SharedData } from "./shared-data.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
 
 /** By function: numbers of containers that were changed; the rest is as the configuration says. */
@@ -49,6 +50,8 @@ export interface BoxServices extends Pick<
   readonly leases?: Pick<PoolLeases, "join">;
   /** Absent where the agent keeps nothing. */
   readonly gradio?: GradioDirectories | undefined;
+  /** Absent where the agent keeps nothing. */
+  readonly data?: SharedData | undefined;
   /** Without them no line of a container is kept. */
   readonly logs?: ContainerLogs;
   /** Called when a version of an app begins to take calls. */
@@ -96,7 +99,7 @@ export class AppVersion {
 
   constructor(
     description: VersionDescription,
-    { onServing: _onServing, logs, leases, gradio, ...services }: BoxServices,
+    { onServing: _onServing, logs, leases, gradio, data, ...services }: BoxServices,
     {
       isProved = false,
       isPrepared = false,
@@ -122,7 +125,11 @@ export class AppVersion {
         files: directory && filesOf({ environment, app, function: name }, directory, services),
         settings,
         scaling: scaling[name],
-        environment: { ...containerVariables(description, name), ...directory?.variables },
+        environment: {
+          ...containerVariables(description, name),
+          ...directory?.variables,
+          ...data?.variables(environment, settings),
+        },
         source: `${logName}${name}`,
         beginLog: (container) =>
           logs?.begin({ container, environment, app, function: name, guests, version }),

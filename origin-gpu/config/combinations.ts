@@ -200,8 +200,11 @@ export const COMBINATIONS: readonly Combination[] = [
   {
     key: "requirements",
     by: ["max_inputs", "batch"],
+    // A function that is called with pickles has no page.
     wrong: ({ requirements = [], ...endpoint }) =>
-      maxInputsOf(endpoint) === 1 && requirements.some((line) => /^\s*gradio(?![\w-])/i.test(line)),
+      endpoint.requires_app_token !== true &&
+      maxInputsOf(endpoint) === 1 &&
+      requirements.some((line) => /^\s*gradio(?![\w-])/i.test(line)),
     message: `needs max_inputs of more than 1, such as 100: ${HELD_REQUESTS.gradio} while it sends others, which would wait for it for ever`,
   },
   {

@@ -170,3 +170,20 @@ test("a file that does not use the package is the ASGI app that it was", async (
   const { document } = await readApp(file, {});
   expect(document).toEqual({ app: "plain", endpoint: [{ function: "app", asgi: "plain:app" }] });
 });
+
+test("a class whose image has Gradio needs no more inputs where it is no page", async () => {
+  const image = 'modal.Image.debian_slim().pip_install("gradio")';
+  const method = `@app.cls(image=${image})
+class Model:
+    @modal.method()
+    def predict(self): ...
+`;
+  await expect(described(method)).resolves.toBeDefined();
+  const page = `@app.function(image=${image})
+@modal.asgi_app()
+def ui(): ...
+`;
+  expect(await mistakes(page)).toEqual([
+    expect.stringContaining("a Gradio page keeps one request"),
+  ]);
+});

@@ -27,7 +27,7 @@ export interface ServedPython {
   readonly process: ManagedProcess;
   readonly file: string;
   /** Where a function of its app answers. */
-  address(functionName: string): Address;
+  readonly address: (functionName: string) => Address;
 }
 
 /** `postern serve app.py`, ready when it has printed this function's URL. */

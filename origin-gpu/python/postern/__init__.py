@@ -13,6 +13,8 @@
 Modal's package, so that `import postern as modal` runs its apps; docs/python.md has a table of what differs.
 """
 
+import contextlib
+
 from . import call_graph, exception
 from ._partial import (
     asgi_app,
@@ -29,11 +31,15 @@ from ._partial import (
 from ._runtime import current_function_call_id, current_input_id, is_local, stop_fetching_inputs
 from .app import App, Stub
 from .cls import Cls, parameter
+from .dict import Dict
 from .functions import Function, FunctionCall
 from .image import Image
+from .queue import Queue
 from .retries import Retries
 from .schedule import Cron, Period
 from .secret import Secret
+from .tunnel import forward
+from .volume import Volume
 
 __version__ = "0.1.0"
 
@@ -43,14 +49,17 @@ __all__ = [
     "App",
     "Cls",
     "Cron",
+    "Dict",
     "Error",
     "Function",
     "FunctionCall",
     "Image",
     "Period",
+    "Queue",
     "Retries",
     "Secret",
     "Stub",
+    "Volume",
     "asgi_app",
     "batched",
     "call_graph",
@@ -60,7 +69,9 @@ __all__ = [
     "enter",
     "exception",
     "exit",
+    "enable_output",
     "fastapi_endpoint",
+    "forward",
     "is_local",
     "method",
     "parameter",
@@ -69,3 +80,33 @@ __all__ = [
     "web_server",
     "wsgi_app",
 ]
+
+
+#: What others call by these names, and what is there instead.
+_INSTEAD = {
+    "Sandbox": "run the command in a function",
+    "CloudBucketMount": "mount the bucket on the box, and use its path",
+    "NetworkFileSystem": "use a Volume",
+    "Mount": "files beside the app's file are a part of it",
+    "Proxy": "containers use the box's own network",
+    "Client": "the gateway is POSTERN_URL, or that of the active profile",
+    "gpu": 'name the kind, as in gpu="H100:2"',
+    "build": "use enter",
+    "interact": "run the code in a terminal of the box",
+    "asgi_server": "use asgi_app",
+    "Workspace": "use the command postern",
+    "Environment": "use postern environment",
+}
+
+
+def __getattr__(name: str) -> object:
+    instead = _INSTEAD.get(name)
+    if instead is not None:
+        raise exception.NotSupportedError(f"postern.{name} is not supported: {instead}")
+    raise AttributeError(f"postern has no {name}")
+
+
+def enable_output(show_progress: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Nothing to do: the command prints what containers print."""
+    del show_progress
+    return contextlib.nullcontext()

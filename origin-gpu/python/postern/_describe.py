@@ -32,6 +32,7 @@ from postern.exception import InvalidError
 from postern.functions import Function
 from postern.image import BASE_REQUIREMENTS, Image
 from postern.secret import Secret
+from postern.volume import Volume
 
 Table = dict[str, Any]
 
@@ -124,6 +125,12 @@ class Describer:
                 names.append(secret.name)
             variables.update(secret.values)
         variables.update({name: value for name, value in (options.get("env") or {}).items() if value is not None})
+        for each in image.files:
+            if not each.local.exists():
+                findings_add(f"{tag}: there is no {each.local} to add", self._app.places[tag])
+        for path, volume in {**self._app.volumes, **(options.get("volumes") or {})}.items():
+            if not isinstance(volume, Volume) or not str(path).startswith("/"):
+                findings_add(f'{tag}: volumes must be like {{"/data": modal.Volume.from_name("data")}}', self._app.places[tag])
         if variables:
             table["env"] = variables
         if names:

@@ -15,6 +15,7 @@ FastAPI, from the user's environment and where they are needed.
     app_functions.py   the functions and classes of a file that uses the package `postern`
     invocations.py     functions that are called with pickles
     parameters.py the values that a class is made with
+    places.py          paths at which these find volumes and files
     calls.py      which calls the app works on, for the agent
     server.py     uvicorn behind the agent
     main.py       the command line

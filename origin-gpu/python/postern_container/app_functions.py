@@ -14,7 +14,7 @@ import signal
 import traceback
 from urllib.parse import urlsplit
 
-from . import asgi, lifecycle, server, web, wsgi
+from . import asgi, lifecycle, places, server, web, wsgi
 from .invocations import Called, Invocations
 from .refusals import refuse, refuse_missing, refuse_user_error
 from .targets import import_user_module
@@ -33,6 +33,7 @@ async def serve(arguments, serve_app):
         os.environ.setdefault(name, os.environ.get(source, ""))
     os.environ.setdefault("MODAL_IS_REMOTE", "1")
     pool = find(arguments.target)
+    pool.put_places()
     await pool.enter()
     if pool.web_server is not None:
         await run_web_server(pool, arguments.stop_signal)
@@ -111,6 +112,22 @@ class Pool:
                 import cloudpickle  # noqa: F401
             except ModuleNotFoundError:
                 refuse_missing("cloudpickle", "cloudpickle")
+
+    def put_places(self):
+        """Lets the functions find their volumes, and the files of their image, where they look for them."""
+        image = self.options.get("image") or self.user_app.image
+        volumes = {**self.user_app.volumes, **(self.options.get("volumes") or {})}
+        wanted = [(each.remote, each.local) for each in (image.files if image is not None else ())]
+        try:
+            wanted += [(str(remote), volume.directory) for remote, volume in volumes.items()]
+        except Exception as error:
+            refuse(str(error))
+        if wanted:
+            notes = os.path.join(os.environ.get("POSTERN_DATA", os.getcwd()), "places")
+            for remote, target in wanted:
+                if not os.path.exists(target):
+                    refuse(f"{remote}: there is no {target} on this box")
+                places.put(remote, target, notes)
 
     async def enter(self):
         if self.cls is None:

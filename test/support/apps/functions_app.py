@@ -90,6 +90,23 @@ def identify() -> tuple[str | None, str | None, bool, str]:
     return modal.current_function_call_id(), modal.current_input_id(), modal.is_local(), os.environ["MODAL_TASK_ID"]
 
 
+MOUNT = os.environ.get("TEST_MOUNT", "/nowhere")
+volume = modal.Volume.from_name("files", create_if_missing=True)
+counts = modal.Dict.from_name("counts", create_if_missing=True)
+
+
+@app.function(volumes={MOUNT: volume}, max_containers=4)
+def keep(number: int) -> None:
+    Path(MOUNT, f"{number}.txt").write_text(str(number))
+    counts.put(number, {"square": number * number})
+
+
+@app.function()
+def produce(into: modal.Queue, count: int) -> None:
+    for number in range(count):
+        into.put(number)
+
+
 @app.cls(max_containers=1)
 @modal.concurrent(max_inputs=5)
 class Model:
@@ -180,6 +197,8 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "web": caught(model.web.remote, 3)[:1],
         "parameters": caught(lambda: Model(size=4))[:1],
         "is_local": modal.is_local(),
+        "shared": shared(),
+        "absent": [caught(lambda: modal.Sandbox)[1], caught(modal.Dict.from_name("none").get, 1)[0]],
         "aio": asyncio.run(in_a_loop()),
     }
     until = time.monotonic() + 15
@@ -187,6 +206,22 @@ def main(directory: str, times: int = 2, shout: bool = False):
         time.sleep(0.05)
     report["ended"] = Path(f"{directory}/cancelled").read_text()
     print(json.dumps(report))
+
+
+def shared() -> list:
+    import queue
+
+    keep.for_each(range(20))
+    files = sorted(int(entry.path.removesuffix(".txt")) for entry in volume.listdir())
+    with modal.Queue.ephemeral() as made:
+        call = produce.spawn(made, 5)
+        taken = [made.get(timeout=30) for _ in range(5)]
+        call.get()
+        try:
+            made.get(block=False)
+        except queue.Empty:
+            taken.append("empty")
+    return [files == list(range(20)), b"".join(volume.read_file("7.txt")).decode(), counts[7], counts.len(), 99 in counts, taken]
 
 
 def caught_code():

@@ -1,0 +1,196 @@
+/**
+ * Apps in the form of Modal's samples, written anew with one import changed, called through their public URLs.
+ * docs/python.md has the table of them. The first run makes the environments that they name.
+ */
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { type Gateway, startCommand, startGateway, WORKSPACE } from "../../support/harness.ts";
+import { type Address, open, type RequestOptions, send } from "../../support/http-client.ts";
+import { activeVenv, servePython, type ServedPython } from "../../support/python-app.ts";
+
+const APPS = fileURLToPath(new URL("apps", import.meta.url));
+
+/** An environment is made while the first request waits. */
+const FIRST_MS = 240_000;
+
+let gateway: Gateway;
+beforeAll(async () => {
+  gateway = await startGateway({ flags: ["--request-timeout", "280"] });
+});
+afterAll(async () => await gateway.stop());
+
+async function command(...args: string[]) {
+  const state = ["--state", gateway.stateDirectory];
+  const [name = "", ...rest] = args;
+  // All that stands behind its file is the function's.
+  const words = name === "run" ? [name, ...state, ...rest] : [...args, ...state];
+  const managed = startCommand(words, { env: await activeVenv() });
+  const { code } = await managed.exited;
+  return { code, stdout: managed.stdout, stderr: managed.stderr };
+}
+
+async function serve(file: string, app: string, ready: string): Promise<ServedPython> {
+  const served = await servePython(gateway, join(APPS, file), { app, ready });
+  onTestFinished(async () => void (await served.process.stop()));
+  return served;
+}
+
+async function ask(address: Address, path = "/", options: RequestOptions = {}) {
+  return await send(address, path, { timeoutMs: FIRST_MS, ...options });
+}
+
+const json = (value: unknown): RequestOptions => ({
+  method: "POST",
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify(value),
+});
+
+test("Basic Web, Lifecycle functions, Proxy Auth Tokens and Web endpoint URLs", async () => {
+  const { address } = await serve("basic_web.py", "example-basic-web", "hello");
+  expect((await ask(address("hello"))).json()).toBe("Hello world!");
+  expect((await ask(address("hello"), "/docs")).text).toContain("swagger");
+  const preflight = { origin: "https://page.example", "access-control-request-method": "GET" };
+  const cors = await ask(address("hello"), "/", { method: "OPTIONS", headers: preflight });
+  expect(cors.headers["access-control-allow-origin"]).toBeDefined();
+  expect((await ask(address("greet"), "/?user=you")).json()).toBe("Hello you!");
+  expect((await ask(address("greet"))).status).toBe(422);
+  expect((await ask(address("square"), "/", json({ x: 12 }))).json()).toEqual({ value: 144 });
+  const first = (await ask(address("webapp-web"))).json() as Record<string, string>;
+  const second = (await ask(address("webapp-web"))).json() as Record<string, string>;
+  expect(second["started"]).toBe(first["started"]);
+  expect((await ask(address("private"))).text).toContain(
+    "missing credentials for proxy authorization",
+  );
+  const [id = "", secret = ""] = (await command("proxy-token", "create")).stdout.split("\n");
+  const headers = { "modal-key": id, "modal-secret": secret };
+  expect((await ask(address("private"), "/", { headers })).json()).toBe("hello friend");
+  const { port } = gateway;
+  const labelled = { port, host: `${WORKSPACE}--speechify-dev.localhost:${port}` };
+  expect((await ask(labelled)).json()).toBe(`http://${labelled.host}`);
+});
+
+test("FastAPI App", async () => {
+  const { address } = await serve("fastapi_app.py", "example-fastapi-app", "fastapi-app");
+  const headers = { "user-agent": "tests" };
+  expect((await ask(address("fastapi-app"), "/", { headers })).json()).toBe("Hello tests");
+  const named = json({ name: "Erik" });
+  expect((await ask(address("fastapi-app"), "/foo", named)).json()).toEqual({ name: "Erik" });
+  expect((await ask(address("f"), "/", named)).json()).toBe("Hello Erik");
+});
+
+test("Flask App and Flask Streaming", async () => {
+  const { address } = await serve("flask_streaming.py", "example-flask", "flask-app");
+  const flask = address("flask-app");
+  expect((await ask(flask)).text).toBe("Hello Flask World!");
+  expect((await ask(flask, "/foo", json({ a: [1] }))).json()).toEqual({ a: [1] });
+  const here = await ask(flask, "/local");
+  const there = await ask(flask, "/remote");
+  expect(here.text.split("\n")).toHaveLength(2001);
+  expect(there.text).toBe(here.text);
+});
+
+test("Streaming and Streaming endpoints", async () => {
+  const { address } = await serve("streaming.py", "example-streaming", "fastapi-app");
+  for (const [name, count] of [
+    ["fastapi-app", 4],
+    ["hook", 4],
+    ["mapped", 6],
+  ] as const) {
+    await ask(address(name));
+    const response = await open(address(name), "/", { timeoutMs: FIRST_MS });
+    const pieces: string[] = [];
+    for await (const piece of response) pieces.push(String(piece));
+    expect(pieces.length).toBeGreaterThan(1);
+    expect(pieces.join("").match(/frame \d|hello from \d/g)).toHaveLength(count);
+  }
+  const lines = (await ask(address("mapped"))).text.trim().split("\n");
+  expect(lines).toEqual(Array.from({ length: 6 }, (_, index) => `hello from ${index}`));
+  expect((await ask(address("mapped-async"))).text.trim().split("\n").toSorted()).toEqual(lines);
+});
+
+test("Poll Delayed Result and Request timeouts", async () => {
+  const { address } = await serve("poll_delayed.py", "example-poll-delayed-result", "fastapi-app");
+  const front = address("fastapi-app");
+  const submitted = await ask(front, "/factors?number=60");
+  expect(submitted.status).toBe(307);
+  const location = new URL(submitted.headers.location ?? "");
+  expect(location.host).toBe(front.host);
+  const poll = async () => (await ask(front, location.pathname + location.search)).json();
+  expect(await poll()).toBe("not ready");
+  await expect.poll(poll, { timeout: FIRST_MS }).toEqual([2, 3, 5]);
+});
+
+test("Job queues, deployed, and from another app", async () => {
+  const box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory], {
+    env: await activeVenv(),
+  });
+  onTestFinished(async () => void (await box.stop()));
+  await box.waitForErrorOutput(/gpu-1 is connected/);
+  const deployed = await command("deploy", join(APPS, "job_queue.py"));
+  expect(deployed).toMatchObject({ code: 0 });
+  const { address } = await serve("job_queue_endpoint.py", "fastapi-modal", "fastapi-app");
+  const front = address("fastapi-app");
+  const submitted = await ask(front, "/submit?data=data", { method: "POST" });
+  expect(submitted).toMatchObject({ status: 200 });
+  const { call_id: id } = submitted.json() as { call_id: string };
+  expect(id).toMatch(/^fc-/);
+  const poll = async () => (await ask(front, `/result/${id}`)).json();
+  await expect.poll(poll, { timeout: 60_000 }).toEqual({ result: "data" });
+  const run = await command("run", join(APPS, "job_queue.py"));
+  expect(run).toMatchObject({ code: 0, stdout: "{'result': 'my-data'}\n" });
+});
+
+test("Web Job Queue Wrapper", async () => {
+  const file = join(APPS, "web_job_queue_wrapper.py");
+  const run = await command("run", `${file}::test_polling`);
+  expect(run).toMatchObject({ code: 0, stdout: "!dlrow ,olleH\n" });
+});
+
+test("Dynamic batching, Input concurrency, parameters at their defaults, and web servers", async () => {
+  const { address } = await serve("batching.py", "example-batching", "add");
+  const sums = [
+    [1, 300],
+    [2, 200],
+    [3, 100],
+  ].map(async ([x, y]) => (await ask(address("add"), "/", json({ x, y }))).json());
+  expect(await Promise.all(sums)).toEqual([{ result: 301 }, { result: 202 }, { result: 103 }]);
+  await ask(address("counted-baz"));
+  const counted = await Promise.all(
+    Array.from({ length: 4 }, async () => (await ask(address("counted-baz"), "/?qux=q")).json()),
+  );
+  expect(Math.max(...counted.map((each) => (each as { at_once: number }).at_once))).toBe(4);
+  expect(counted[0]).toMatchObject({ foo: "hedgehog", qux: "q" });
+  expect((await ask(address("files"))).text).toContain("batching.py");
+});
+
+test("FastHTML App", async () => {
+  const { address } = await serve("fasthtml_app.py", "example-fasthtml-app", "serve");
+  expect((await ask(address("serve"))).text).toContain("<p>Hello World!</p>");
+});
+
+test("MCP Server Stateless, with its own test", async () => {
+  const run = await command("run", `${join(APPS, "mcp_server.py")}::test_tool`);
+  expect(run).toMatchObject({ code: 0 });
+  expect(run.stderr).toMatch(/tools \['current_date_and_time'\], result \d{4}-\d\d-\d\dT/);
+});
+
+test("Pushgateway, its server stubbed", async () => {
+  const { address } = await serve("pushgateway.py", "example-pushgateway", "serve");
+  const { port } = gateway;
+  const hello = { port, host: `${WORKSPACE}--hello-pushgateway-dev.localhost:${port}` };
+  const answer = await ask(hello);
+  expect(answer.json()).toMatch(/^Hello world from ct-/);
+  expect((await ask(address("serve"))).text).toMatch(
+    /^\/metrics\/job\/hello\/instance\/ct-\w+ \d+$/,
+  );
+});
+
+test("Gradio, mounted, with its model in a class of its own", async () => {
+  const { address } = await serve("gradio_app.py", "example-gradio", "ui");
+  expect((await ask(address("ui"))).text).toContain("gradio");
+  const begun = await ask(address("ui"), "/gradio_api/call/generate", json({ data: ["duke"] }));
+  const { event_id: id } = begun.json() as { event_id: string };
+  const events = await ask(address("ui"), `/gradio_api/call/generate/${id}`);
+  expect(events.text).toContain('data: ["DUKE"]');
+});
