@@ -3,7 +3,6 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { RequestHead } from "../routing/wire/heads.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import { passesPathRules } from "../routing/wire/path-rules.ts";
-import { parameterSet } from "./core/parameters.ts";
 import type { ServedFunction } from "./apps/app-version.ts";
 
 type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"> &
@@ -15,9 +14,10 @@ type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"
  */
 export function admit(
   served: ServedFunction | undefined,
-  { key, mayRefuse = false, session, target, websocket }: AskedHead,
+  head: AskedHead,
   isDraining: boolean,
 ): Result<ServedFunction, Failure> {
+  const { target, websocket } = head;
   if (isDraining) return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
   if (served === undefined) {
     // Containers start when the URLs are known: a moment after the first welcome.
@@ -35,11 +35,15 @@ export function admit(
   if (paths !== undefined && target !== undefined && !passesPathRules(paths, target)) {
     return err({ code: "path_closed", detail: "" });
   }
-  const { parameters } = served.settings;
-  if (parameters !== undefined && target !== undefined) {
-    const set = parameterSet(parameters, target);
-    if (!set.ok) return set;
-  }
+  const selected = target === undefined ? undefined : served.select?.(target);
+  return selected?.ok === false ? selected : admitTo(selected?.value ?? served, head);
+}
+
+/** @param served by the containers that the call would get to */
+function admitTo(
+  served: ServedFunction,
+  { key, mayRefuse = false, session }: AskedHead,
+): Result<ServedFunction, Failure> {
   const isHere = session !== undefined && served.hasSession(session);
   if (served.isElsewhere && key === undefined && !isHere) {
     const detail = "another box has the endpoint's containers";

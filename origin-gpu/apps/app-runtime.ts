@@ -8,9 +8,10 @@
  * itself where that fails.
  */
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
+import { ok } from "../../base/result.ts";
 import { joinedActivity, type PoolActivity } from "../endpoints/pool-activity.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
-import { SessionTable } from "../core/session-table.ts";
+import { SessionTables } from "../core/session-tables.ts";
 import type { RequestSession } from "../../routing/wire/sessions.ts";
 import { StartFailure } from "../containers/container.ts";
 import {
@@ -21,9 +22,6 @@ import {
   type VersionBeginning,
   type VersionDescription,
 } from "./app-version.ts";
-
-/** A function with parameters has one for each set, and clients choose these. A set that is in use keeps its own. */
-const MOST_SESSION_TABLES = 500;
 
 export interface PreparedVersion {
   /** Its containers need GPUs or ports, of which the box has so many. */
@@ -40,8 +38,7 @@ export class AppRuntime {
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
   #preparing: Promise<unknown> = Promise.resolve();
-  /** By function, and by set of parameters where it has some. Sessions outlive versions. */
-  readonly #sessions = new Map<string, SessionTable>();
+  readonly #sessions = new SessionTables();
   /** Versions that finish what they have, with the promise of their end. */
   readonly #retiring = new Map<AppVersion, Promise<void>>();
 
@@ -53,14 +50,27 @@ export class AppRuntime {
   find(functionName: string): ServedFunction | undefined {
     const served = this.#serving?.find(functionName);
     if (served === undefined || this.#retiring.size === 0) return served;
+    return this.#besideOlder(functionName, served);
+  }
+
+  /** @param target of a request whose parameters have selected among the function's containers */
+  #besideOlder(functionName: string, served: ServedFunction, target?: string): ServedFunction {
+    const { select } = served;
     return {
       ...served,
       get load() {
         return served.load;
       },
+      ...(select !== undefined && {
+        select: (asked) => {
+          const selected = select(asked);
+          if (!selected.ok) return selected;
+          return ok(this.#besideOlder(functionName, selected.value, asked));
+        },
+      }),
       runner: (link) => this.#runner(functionName, served, link),
       hasSession: (session) =>
-        served.hasSession(session) || this.#olderWith(functionName, session) !== undefined,
+        served.hasSession(session) || this.#olderWith(functionName, session, target) !== undefined,
     };
   }
 
@@ -69,31 +79,27 @@ export class AppRuntime {
     return {
       ...runner,
       run: (call) => {
-        const { session } = call.head;
-        const older = session && this.#olderWith(functionName, session);
+        const { session, target } = call.head;
+        const older = session && this.#olderWith(functionName, session, target);
         (older?.runner(link) ?? runner).run(call);
       },
     };
   }
 
-  #olderWith(functionName: string, session: RequestSession): ServedFunction | undefined {
+  /** @param target of the request, as far as it is known */
+  #olderWith(
+    functionName: string,
+    session: RequestSession,
+    target: string | undefined,
+  ): ServedFunction | undefined {
     for (const version of this.#retiring.keys()) {
-      const served = version.find(functionName);
+      const whole = version.find(functionName);
+      const selected = target === undefined ? undefined : whole?.select?.(target);
+      if (selected?.ok === false) continue;
+      const served = selected?.value ?? whole;
       if (served?.hasSession(session) === true) return served;
     }
     return undefined;
-  }
-
-  #sessionsOf(functionName: string): SessionTable {
-    const known = this.#sessions.get(functionName);
-    if (known !== undefined) return known;
-    const [oldest] = this.#sessions.keys();
-    if (this.#sessions.size >= MOST_SESSION_TABLES && oldest !== undefined) {
-      this.#sessions.delete(oldest);
-    }
-    const table = new SessionTable();
-    this.#sessions.set(functionName, table);
-    return table;
   }
 
   /** The longest of the serving version's endpoints, in seconds. */
@@ -163,8 +169,8 @@ export class AppRuntime {
 
   #begin(description: VersionDescription, beginning: VersionBeginning): AppVersion {
     const onYields = (): void => this.#onYields();
-    const sessionsOf = (functionName: string): SessionTable => this.#sessionsOf(functionName);
-    return new AppVersion(description, this.#services, { ...beginning, onYields, sessionsOf });
+    const sessions = this.#sessions;
+    return new AppVersion(description, this.#services, { ...beginning, onYields, sessions });
   }
 
   async #prepare(description: VersionDescription, preparation: number): Promise<PreparedVersion> {

@@ -3,18 +3,21 @@
  * decides which version takes new calls.
  */
 import type { Observer } from "../../base/observer.ts";
+import { ok, type Result } from "../../base/result.ts";
+import type { Failure } from "../../routing/wire/messages.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
-import { SessionTable } from "../core/session-table.ts";
+import { SessionTables } from "../core/session-tables.ts";
 import type { RequestSession } from "../../routing/wire/sessions.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import { Endpoint } from "../endpoints/endpoint.ts";
 import type { EndpointOptions } from "../endpoints/endpoint-options.ts";
-import { ParameterPools, type ServedPools } from "../endpoints/parameter-pools.ts";
+import { ParameterPools } from "../endpoints/parameter-pools.ts";
+import type { PoolView, ServedPools } from "../endpoints/served-pools.ts";
 import type { PoolActivity } from "../endpoints/pool-activity.ts";
 import type { GradioDirectories, GradioDirectory } from "./gradio-directories.ts";
 import { filesOf } from "./gradio-files.ts";
@@ -66,7 +69,7 @@ export interface VersionBeginning {
   /** The box has asked a container of it to make room for another one. */
   readonly onYields?: () => void;
   /** The sessions of a function that has containers, which all versions of the app share; none at first otherwise. */
-  readonly sessionsOf?: (functionName: string) => SessionTable;
+  readonly sessions?: SessionTables;
 }
 
 /** A function as a version serves it. */
@@ -78,6 +81,8 @@ export interface ServedFunction {
   readonly isReady: boolean;
   /** Of the containers that it shares with other functions, perhaps. */
   readonly load: PoolLoad;
+  /** As its containers of the request's parameters have it; absent where there are no parameters. */
+  readonly select?: (target: string) => Result<ServedFunction, Failure>;
   /** Gives the runner of the function's calls that come over this link. */
   runner(link: number): CallRunner;
   /** Whether one of its containers has the request's session. */
@@ -104,7 +109,7 @@ export class AppVersion {
       isProved = false,
       isPrepared = false,
       onYields,
-      sessionsOf = () => new SessionTable(),
+      sessions = new SessionTables(),
     }: VersionBeginning = {},
   ) {
     this.#identity = description;
@@ -150,11 +155,11 @@ export class AppVersion {
       const { parameters } = settings;
       const endpoint =
         parameters === undefined
-          ? new Endpoint({ ...options, sessions: sessionsOf(name) })
+          ? new Endpoint({ ...options, sessions: sessions.of(name) })
           : new ParameterPools({
               ...options,
               parameters,
-              sessionsOf: (set) => sessionsOf(`${name}?${set}`),
+              sessionsOf: (set) => sessions.of(name, set),
             });
       this.#endpoints.set(name, endpoint);
     }
@@ -191,20 +196,28 @@ export class AppVersion {
     const settings = this.#settings.get(functionName);
     const endpoint = this.#endpoints.get(functionName);
     if (settings === undefined || endpoint === undefined) return undefined;
-    return {
+    const { select } = endpoint;
+    const served = (view: PoolView): ServedFunction => ({
       settings,
       isElsewhere: endpoint.isElsewhere,
       get load() {
-        return endpoint.load;
+        return view.load;
       },
       get isReady() {
-        return endpoint.activity.ready > 0;
+        return view.activity.ready > 0;
       },
+      ...(select !== undefined && {
+        select: (target) => {
+          const selected = select(target);
+          return selected.ok ? ok(served(selected.value)) : selected;
+        },
+      }),
       runner: (link) => endpoint.runner(settings, link),
-      hasSession: (session) => endpoint.hasSession(session),
+      hasSession: (session) => view.hasSession(session),
       knowsSession: (keys) => endpoint.knowsSession(keys),
       files: this.#files.get(settings.containersOf ?? functionName),
-    };
+    });
+    return served(endpoint);
   }
 
   /** Its containers that are not gone. */

@@ -3,6 +3,7 @@
  * function's one name. A set begins with its first request. At most MOST_SETS live at once: the one that was used least
  * recently and has no call makes room for a new one, and where each has calls, the new one is refused.
  */
+import { err, ok, type Result } from "../../base/result.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import { PARAMETERS_VARIABLE } from "../../routing/wire/variables.ts";
@@ -18,31 +19,20 @@ import { Endpoint, type Reroute } from "./endpoint.ts";
 import type { EndpointOptions } from "./endpoint-options.ts";
 import type { ListedContainer } from "./listed-container.ts";
 import { joinedActivity, NO_ACTIVITY, type PoolActivity } from "./pool-activity.ts";
+import type { PoolView, ServedPools } from "./served-pools.ts";
 import { leavable } from "./take-left.ts";
 
 /** Each may have `max_containers`. */
 const MOST_SETS = 32;
 
-/** The members of an endpoint that an app's version uses, with one pool or with many. */
-export type ServedPools = Pick<
-  Endpoint,
-  | "ready"
-  | "activity"
-  | "runner"
-  | "takeOver"
-  | "hasClaims"
-  | "containers"
-  | "stopContainer"
-  | "rescale"
-  | "isElsewhere"
-  | "load"
-  | "unpin"
-  | "hasSession"
-  | "knowsSession"
-  | "retire"
-  | "close"
-  | "leave"
->;
+const MAX_SHOWN_CHARACTERS = 60;
+
+/** Of a set that has not begun. */
+const EMPTY: PoolView = {
+  activity: NO_ACTIVITY,
+  load: { running: 0, waiting: 0, room: 0, coming: 0 },
+  hasSession: () => false,
+};
 
 export interface ParameterPoolsOptions extends Omit<EndpointOptions, "sessions" | "joinLeases"> {
   readonly parameters: Parameters;
@@ -108,6 +98,14 @@ export class ParameterPools implements ServedPools {
       coming: sum(({ coming }) => coming),
     };
   }
+
+  readonly select = (target: string): Result<PoolView, Failure> => {
+    const set = parameterSet(this.#options.parameters, target);
+    if (!set.ok) return set;
+    const known = this.#sets.get(set.value);
+    if (known !== undefined) return ok(known.endpoint);
+    return this.#mayBegin ? ok(EMPTY) : err(this.#full);
+  };
 
   runner(settings: EndpointConfig, link: number): CallRunner {
     return {
@@ -249,13 +247,15 @@ export class ParameterPools implements ServedPools {
 
   #begin(set: string, { isAsked, isProved }: { isAsked: boolean; isProved: boolean }): Endpoint {
     const { identity, sessionsOf, parameters: _parameters, ...options } = this.#options;
+    const { environment, source } = options;
     const endpoint = new Endpoint({
       ...options,
       isProved,
       sessions: sessionsOf(set),
       scaling: this.#scalingOf(isAsked),
       identity: { ...identity, rollout: this.#isServing ? undefined : identity.rollout },
-      environment: { ...options.environment, [PARAMETERS_VARIABLE]: set },
+      environment: { ...environment, [PARAMETERS_VARIABLE]: set },
+      source: `${source} ${shown(set)}`,
     });
     this.#sets.set(set, { endpoint, isAsked });
     return endpoint;
@@ -273,4 +273,9 @@ export class ParameterPools implements ServedPools {
     if (left === undefined || known === undefined) return [];
     return left.parametersOf(known.endpoint, known.version).slice(0, this.#mostSets);
   }
+}
+
+/** In front of a line of the log. */
+function shown(set: string): string {
+  return set.length <= MAX_SHOWN_CHARACTERS ? set : `${set.slice(0, MAX_SHOWN_CHARACTERS)}…`;
 }

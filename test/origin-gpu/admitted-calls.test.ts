@@ -1,5 +1,6 @@
 /** Calls that a box takes, and those that it refuses before it begins them. */
 import { expect, test } from "vitest";
+import { err, ok } from "../../base/result.ts";
 import { admit } from "../../origin-gpu/admitted-calls.ts";
 import type { ServedFunction } from "../../origin-gpu/apps/app-version.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
@@ -67,15 +68,17 @@ test("a path that the endpoint leaves out reaches no app, whatever the edge knew
   }
 });
 
-test("a call that asks for no right set of parameters is refused, with the parameter's name", () => {
-  const settings = { kind: { type: "callable" }, parameters: { size: { type: "int" } } };
-  const parametrized = { ...served(false), settings } as unknown as ServedFunction;
-  expect(admit(parametrized, { target: "/?size=7" }, false).ok).toBe(true);
-  expect(admit(parametrized, {}, false).ok).toBe(true);
-  expect(admit(parametrized, { target: "/?siz=7" }, false)).toMatchObject({
-    error: { code: "parameter_missing", detail: "the query parameter size is required" },
+test("a request's parameters select the containers that are asked, or it is refused", () => {
+  const invalid = { code: "parameter_invalid", detail: "size must be an integer" } as const;
+  const full = served(false, 0);
+  const select = (target: string) => (target === "/?size=7" ? ok(full) : err(invalid));
+  const whole = { ...served(false), select } as ServedFunction;
+  expect(admit(whole, { target: "/?size=7" }, false)).toEqual(ok(full));
+  // The others have room, and the gateway may know another box with containers of this set.
+  expect(admit(whole, { target: "/?size=7", mayRefuse: true }, false)).toMatchObject({
+    error: { code: "queue_full", load: full.load },
   });
-  expect(admit(parametrized, { target: "/?size=x" }, false)).toMatchObject({
-    error: { code: "parameter_invalid" },
-  });
+  expect(admit(whole, { target: "/?size=x" }, false)).toEqual(err(invalid));
+  // The question for the load names no request.
+  expect(admit(whole, {}, false)).toEqual(ok(whole));
 });

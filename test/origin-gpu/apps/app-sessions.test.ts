@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { SILENT } from "../../../base/observer.ts";
 import { AppRuntime } from "../../../origin-gpu/apps/app-runtime.ts";
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import type { VersionDescription } from "../../../origin-gpu/apps/app-version.ts";
 import { Box } from "../../../origin-gpu/core/box.ts";
 import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
@@ -13,13 +14,19 @@ import { PATIENCE, StandInCall } from "../endpoints/stand-in-call.ts";
 
 const SERVER = fileURLToPath(new URL("../../support/apps/session-server.ts", import.meta.url));
 
-function version(number: number, mode: "soft" | "hard", graceS: number): VersionDescription {
+function version(
+  number: number,
+  mode: "soft" | "hard",
+  graceS: number,
+  more: Partial<EndpointConfig> = {},
+): VersionDescription {
   const settings = endpointConfig({
     kind: { type: "web_server", command: ["node", SERVER] },
     function: "web",
     maxInputs: 10,
     affinity: { rules: ["query:s"], mode },
     exitGracePeriod: graceS,
+    ...more,
   });
   return {
     app: "shop",
@@ -49,8 +56,8 @@ function emptyApp(): AppRuntime {
   return app;
 }
 
-async function ask(app: AppRuntime, session: RequestSession) {
-  const call = new StandInCall("/");
+async function ask(app: AppRuntime, session: RequestSession, target = "/") {
+  const call = new StandInCall(target);
   Object.assign(call.head, { session });
   app.find("web")?.runner(0).run(call.asCall);
   return { outcome: await call.outcome, told: call.asCall.session };
@@ -90,4 +97,32 @@ test.each([
   expect(after.outcome).toBe(outcome);
   if (mode === "soft") expect(after.told?.state).toBe("moved");
   expect(after.told?.container).not.toBe(first.told?.container);
+});
+
+test("a session belongs to its set of parameters, in the version that has it too", async () => {
+  const app = emptyApp();
+  const parameters = { model: { type: "str" } } as const;
+  await app.begin(version(1, "soft", 60, { parameters }));
+  const first = await ask(app, NAMED, "/?model=a");
+  const other = await ask(app, NAMED, "/?model=b");
+  expect(other).toMatchObject({ outcome: 200, told: { state: "new" } });
+  await app.prepare(version(2, "soft", 60, { parameters }));
+  void app.switchTo();
+  const { container } = first.told ?? {};
+  expect(await ask(app, NAMED, "/?model=a")).toMatchObject({ told: { container, state: "kept" } });
+  // The set that the old version does not have begins in the new one.
+  expect(await ask(app, NAMED, "/?model=c")).toMatchObject({
+    outcome: 200,
+    told: { state: "new" },
+  });
+  const isHere = (target: string): boolean | undefined => {
+    const selected = app.find("web")?.select?.(target);
+    return selected?.ok === true ? selected.value.hasSession(NAMED) : undefined;
+  };
+  expect(["/?model=a", "/?model=b", "/?model=d", "/"].map(isHere)).toEqual([
+    true,
+    true,
+    false,
+    undefined,
+  ]);
 });

@@ -81,6 +81,20 @@ describe("requests", () => {
   });
 });
 
+test("a request is told what its own set has, before the set begins too", async () => {
+  const { ask, open, pools } = poolsOf(settings({ parameters: { model: { type: "str" } } }));
+  const nothing = { activity: { ready: 0 }, load: { running: 0, room: 0 } };
+  expect(pools.select("/?model=a")).toMatchObject({ value: nothing });
+  expect(pools.select("/")).toMatchObject({ error: { code: "parameter_missing" } });
+  expect(pools.containers).toEqual([]);
+  await ask("/?model=a");
+  open("/held?model=a");
+  expect(pools.select("/?model=a")).toMatchObject({
+    value: { activity: { ready: 1 }, load: { running: 1, room: 1 } },
+  });
+  expect(pools.select("/?model=b")).toMatchObject({ value: nothing });
+});
+
 describe("a set of values", () => {
   test("that nobody asks for has no container, whatever min_containers says", async () => {
     const { ask, pools } = poolsOf(settings({ minContainers: 1, maxContainers: 2 }));
@@ -123,6 +137,10 @@ describe("a set of values", () => {
     expect(await refused.outcome).toBe("queue_full");
     expect(refused.detail).toBe("test works for 2 sets of parameters, as many as it may");
     expect(held.over).toBe(false);
+    // The gateway hears of it before the call begins, and may ask another box.
+    expect(pools.select("/?model=d")).toMatchObject({
+      error: { code: "queue_full", retryAfter: 1 },
+    });
     // A client that was told that its call goes on was counted when the call came.
     const promised = open("/?model=e", { isPromised: true });
     expect(await promised.outcome).toBe(200);
