@@ -503,11 +503,11 @@ describe("warm-up requests", () => {
   });
 
   test("have until startup_timeout", async () => {
-    const endpoint = serverEndpoint([], { warmup: [get("/hang")], startupTimeout: 1 });
+    const endpoint = serverEndpoint([], { warmup: [get("/hang")], startupTimeout: 3 });
     const { container } = start(endpoint);
     await expect(container.ready).rejects.toMatchObject({
       code: "startup_timeout",
-      message: "not ready within startup_timeout, 1 s: warmup[0], GET /hang, was not answered",
+      message: "not ready within startup_timeout, 3 s: warmup[0], GET /hang, was not answered",
     });
     await container.exited;
   });
