@@ -5,6 +5,7 @@
  */
 import type { Rate } from "./wire/rate.ts";
 import { creditOf, LEASE_MS, type LeaseGrant, type LeaseRequest } from "./rate-leases.ts";
+import { SteadyTime } from "./steady-time.ts";
 
 /** An isolate that can't ask holds the rate alone, second by second. */
 const ALONE_MS = 1_000;
@@ -34,11 +35,13 @@ export class LeasedTokens {
   /** Requests since the last question, refused ones too, and when that was. */
   #requests = 0;
   #askedAt: number;
+  /** A clock that is set back neither lengthens a lease nor a pause. */
+  readonly #time = new SteadyTime();
 
-  /** @param now milliseconds of the epoch */
-  constructor(rate: Rate, now: number) {
+  /** @param clockMs milliseconds of the epoch */
+  constructor(rate: Rate, clockMs: number) {
     this.rate = rate;
-    this.#askedAt = now;
+    this.#askedAt = this.#time.at(clockMs);
   }
 
   get isAsking(): boolean {
@@ -46,7 +49,8 @@ export class LeasedTokens {
   }
 
   /** Takes a token for a request. */
-  take(now: number): Taken {
+  take(clockMs: number): Taken {
+    const now = this.#time.at(clockMs);
     this.#requests += 1;
     this.#expire(now);
     const mayAsk = !this.#isAsking && now >= this.#askAt;
@@ -70,7 +74,8 @@ export class LeasedTokens {
   }
 
   /** The question of `asks` or `empty`. The caller reports the answer, or that none came. */
-  ask(now: number): LeaseRequest {
+  ask(clockMs: number): LeaseRequest {
+    const now = this.#time.at(clockMs);
     this.#expire(now);
     this.#isAsking = true;
     // As many as a lease's time needs, at the pace since the last question.
@@ -84,7 +89,8 @@ export class LeasedTokens {
   }
 
   /** @param request the question that was answered */
-  granted(request: LeaseRequest, { tokens, pauseMs }: LeaseGrant, now: number): void {
+  granted(request: LeaseRequest, { tokens, pauseMs }: LeaseGrant, clockMs: number): void {
+    const now = this.#time.at(clockMs);
     this.#expire(now);
     this.#returned -= request.returned;
     this.#owed -= request.owed;
@@ -97,7 +103,8 @@ export class LeasedTokens {
   }
 
   /** No answer came: a limit that can't be looked up ends no service. */
-  failed(now: number): void {
+  failed(clockMs: number): void {
+    const now = this.#time.at(clockMs);
     this.#tokens = Math.max(1, Math.floor(this.rate.perSecond * (ALONE_MS / 1000)));
     this.#endsAt = now + ALONE_MS;
     this.#returned = 0;

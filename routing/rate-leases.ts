@@ -8,6 +8,7 @@
  * lease has ended, the bucket fills in their place.
  */
 import type { Rate } from "./wire/rate.ts";
+import { SteadyTime } from "./steady-time.ts";
 
 /** An isolate may use its tokens for so long from when it asked. */
 export const LEASE_MS = 2_000;
@@ -59,22 +60,25 @@ export class RateLeases {
   readonly #leases = new Map<string, Lease>();
   /** Isolates that were refused, the one that waits longest first, and until when their turn is kept. */
   readonly #waiting = new Map<string, number>();
+  /** A clock that is set back neither keeps the bucket from filling nor lengthens a lease. */
+  readonly #time = new SteadyTime();
 
-  /** @param now milliseconds of the epoch */
-  constructor(rate: Rate, now: number) {
+  /** @param clockMs milliseconds of the epoch */
+  constructor(rate: Rate, clockMs: number) {
     this.rate = rate;
     this.#free = rate.burst;
-    this.#at = now;
+    this.#at = this.#time.at(clockMs);
   }
 
   /** Whether it knows no more than a new one would. */
-  isFull(now: number): boolean {
-    this.#advance(now);
+  isFull(clockMs: number): boolean {
+    this.#advance(this.#time.at(clockMs));
     return this.#leases.size === 0 && this.#free >= this.rate.burst;
   }
 
   /** Gives an isolate tokens, as far as there are some and no other one has waited longer. */
-  lease(isolate: string, request: LeaseRequest, now: number): LeaseGrant {
+  lease(isolate: string, request: LeaseRequest, clockMs: number): LeaseGrant {
+    const now = this.#time.at(clockMs);
     this.#advance(now);
     const had = this.#leases.get(isolate)?.tokens ?? 0;
     this.#leases.delete(isolate);

@@ -240,6 +240,28 @@ describe("leases of tokens", () => {
     expect(isolate.take(LEASE_MS).kind).toBe("taken");
   });
 
+  test("are not held up by a clock that is set back, at either end", () => {
+    const rate = rateOf("10/1");
+    const hour = 3_600_000;
+    const [meter, isolate] = [new RateLeases(rate, hour), new LeasedTokens(rate, hour)];
+    // Until nothing is left; then the clock is set back by an hour, and runs on.
+    let passed = 0;
+    const passAt = (now: number): void => {
+      const taken = isolate.take(now);
+      if (taken.kind === "taken") passed += 1;
+      else if (taken.kind === "empty") {
+        const asked = isolate.ask(now);
+        isolate.granted(asked, meter.lease("a", asked, now), now);
+      }
+    };
+    for (let count = 0; count < 40; count += 1) passAt(hour);
+    expect(passed).toBeLessThanOrEqual(rate.burst);
+    passed = 0;
+    for (let now = 0; now < 10_000; now += 10) passAt(now);
+    expect(passed).toBeGreaterThanOrEqual(90);
+    expect(passed).toBeLessThanOrEqual(110);
+  });
+
   test("that can't be asked for leave each isolate with the rate alone", () => {
     const isolate = new LeasedTokens(rateOf("5/1"), 0);
     expect(isolate.take(0).kind).toBe("empty");
