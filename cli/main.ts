@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   gateway: async () => (await import("./commands/gateway.ts")).GATEWAY,
   serve: async () => (await import("./commands/serve.ts")).SERVE,
   run: async () => (await import("./commands/run.ts")).RUN,
+  forward: async () => (await import("./commands/forward.ts")).FORWARD,
   origin: async () => (await import("./commands/origin.ts")).ORIGIN,
   deploy: async () => (await import("./commands/deploy.ts")).DEPLOY,
   app: async () => (await import("./commands/app.ts")).APP,
@@ -35,7 +36,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
 };
 
 /** Not built yet: refused by name, so that no user looks for a typing error. */
-const NOT_YET = new Set(["domain", "forward", "doctor"]);
+const NOT_YET = new Set(["domain", "doctor"]);
 
 tolerateClosedOutput();
 try {

@@ -50,10 +50,9 @@ describe("usage", () => {
     [
       ["quit"],
       2,
-      "postern: unknown command quit; one of up, gateway, serve, run, origin, deploy, app, url, proxy-token, connect-token, token, profile, config, environment, secret, box, container, audit, call\n",
+      "postern: unknown command quit; one of up, gateway, serve, run, forward, origin, deploy, app, url, proxy-token, connect-token, token, profile, config, environment, secret, box, container, audit, call\n",
     ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
-    [["forward", "8000"], 1, "postern: forward: not available yet\n"],
     [["deploy", "none.py"], 1, "postern: none.py: there is no such file\n"],
     [["up", "--confg", "x"], 2, "postern: unknown option --confg; did you mean --config?\n"],
     [["gateway", "--dns-over-https", "x"], 2, "postern: --dns-over-https: not available yet\n"],

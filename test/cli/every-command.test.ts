@@ -118,7 +118,16 @@ describe("at a gateway", () => {
     NAME: "dev",
   };
   /** These have a --state and ask no API. */
-  const LOCAL = new Set(["up", "gateway", "serve", "run", "origin", "url", "config show"]);
+  const LOCAL = new Set([
+    "up",
+    "gateway",
+    "serve",
+    "forward",
+    "run",
+    "origin",
+    "url",
+    "config show",
+  ]);
   const asking = [...commands].filter(
     ([name, { description }]) => "state" in description.options && !LOCAL.has(name),
   );
