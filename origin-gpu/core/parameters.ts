@@ -5,7 +5,7 @@
 import { err, ok, type Result } from "../../base/result.ts";
 import { KIB } from "../../base/units.ts";
 
-export type ParameterType = "str" | "int" | "bool" | "bytes";
+export type ParameterType = "str" | "int" | "float" | "bool" | "bytes";
 
 export interface Parameter {
   readonly type: ParameterType;
@@ -32,6 +32,7 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
 const RIGHT_FORMS: Readonly<Record<ParameterType, string>> = {
   str: "text in UTF-8",
   int: "an integer of 64 bits",
+  float: "a finite number",
   bool: "true or false",
   bytes: "base64",
 };
@@ -81,6 +82,8 @@ function jsonOf(type: ParameterType, text: string): string | undefined {
       return JSON.stringify(text);
     case "int":
       return integerOf(text)?.toString();
+    case "float":
+      return floatOf(text);
     case "bool":
       return BOOLEANS.get(text.toLowerCase())?.toString();
     case "bytes":
@@ -92,6 +95,15 @@ function integerOf(text: string): bigint | undefined {
   if (!/^[+-]?\d{1,30}$/.test(text)) return undefined;
   const value = BigInt(text.replace("+", ""));
   return value >= LEAST_INTEGER && value <= MOST_INTEGER ? value : undefined;
+}
+
+/** One that is whole has `.0`, by which readers of JSON tell it from an integer. */
+function floatOf(text: string): string | undefined {
+  if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text)) return undefined;
+  const value = Number(text);
+  if (!Number.isFinite(value)) return undefined;
+  const json = JSON.stringify(value);
+  return /^-?\d+$/.test(json) ? `${json}.0` : json;
 }
 
 /** RFC 4648, 4 and 5, with padding or without. A query's `+` reads as a space. */

@@ -4,7 +4,7 @@ import { isJsonOf, type Parameters } from "../../core/parameters.ts";
 import { either, oneOf, table, tableOf, text } from "../values.ts";
 
 const DEFAULT =
-  "must be a value of the parameter's type: text, an integer, true or false, or base64";
+  "must be a value of the parameter's type: text, an integer, a number, true or false, or base64";
 
 /** How a query has it. */
 type Default = string | number | boolean;
@@ -16,7 +16,7 @@ export const parameters = () =>
       "must be named with ASCII letters, digits and underscores",
     ),
     table({
-      type: oneOf(["str", "int", "bool", "bytes"]),
+      type: oneOf(["str", "int", "float", "bool", "bytes"]),
       default: either([z.string(), z.number(), z.boolean()], DEFAULT).optional(),
     }).refine(({ type, default: value }) => value === undefined || isDefaultOf(type, value), {
       error: DEFAULT,
@@ -26,7 +26,7 @@ export const parameters = () =>
   );
 
 function isDefaultOf(type: Parameters[string]["type"], value: Default): boolean {
-  const kinds = { str: "string", int: "number", bool: "boolean", bytes: "string" };
+  const kinds = { str: "string", int: "number", float: "number", bool: "boolean", bytes: "string" };
   return typeof value === kinds[type] && isJsonOf(type, `${value}`);
 }
 

@@ -7,6 +7,7 @@ import { runs } from "../../support/runs.ts";
 const ALL: Parameters = {
   root: { type: "str", default: "." },
   size: { type: "int", default: "10" },
+  rate: { type: "float", default: "0.5" },
   fast: { type: "bool", default: "false" },
   key: { type: "bytes", default: "" },
 };
@@ -25,7 +26,7 @@ function problemOf(query: string, parameters = ALL): unknown {
 }
 
 describe("a query", () => {
-  const defaults = { root: ".", size: 10, fast: false, key: "" };
+  const defaults = { root: ".", size: 10, rate: 0.5, fast: false, key: "" };
 
   test.each([
     ["", {}],
@@ -35,6 +36,8 @@ describe("a query", () => {
     ["?root=%2Fa+b%C3%A9=c", { root: "/a bé=c" }],
     ["?size=-7", { size: -7 }],
     ["?size=%2B007", { size: 7 }],
+    ["?rate=.25", { rate: 0.25 }],
+    ["?rate=-1.5E%2B3", { rate: -1500 }],
     ["?fast=True", { fast: true }],
     ["?fast=1", { fast: true }],
     ["?fast=0", { fast: false }],
@@ -51,11 +54,27 @@ describe("a query", () => {
     }
   });
 
+  test("tells a float that is whole from an integer", () => {
+    for (const [given, json] of [
+      ["1", "1.0"],
+      ["-0.0", "0.0"],
+      ["1e3", "1000.0"],
+      ["1e21", "1e+21"],
+    ]) {
+      const set = parameterSet({ rate: { type: "float" } }, `/?rate=${given}`);
+      expect(set).toMatchObject({ value: `{"rate":${json}}` });
+    }
+  });
+
   test.each([
     ["?size=ten", "size must be an integer of 64 bits"],
     ["?size=1.0", "size must be an integer of 64 bits"],
     ["?size=", "size must be an integer of 64 bits"],
     ["?size=9223372036854775808", "size must be an integer of 64 bits"],
+    ["?rate=nan", "rate must be a finite number"],
+    ["?rate=1e999", "rate must be a finite number"],
+    ["?rate=0x1", "rate must be a finite number"],
+    ["?rate=.", "rate must be a finite number"],
     ["?fast=yes", "fast must be true or false"],
     ["?fast=constructor", "fast must be true or false"],
     ["?key=a", "key must be base64"],
@@ -78,22 +97,59 @@ describe("a query", () => {
   });
 });
 
-test("the same values are the same set, in whatever order and form they stand", () => {
-  const values = fc.record(
-    { root: fc.string(), size: fc.integer(), fast: fc.boolean(), other: fc.string() },
-    { requiredKeys: [] },
-  );
-  fc.assert(
-    fc.property(values, fc.array(fc.nat(), { minLength: 4, maxLength: 4 }), (given, order) => {
-      const query = Object.entries(given)
-        .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
-        .toSorted((one, two) => (order[one.length % 4] ?? 0) - (order[two.length % 4] ?? 0))
-        .join("&");
-      const { other: _, ...known } = { root: ".", size: 10, fast: false, key: "", ...given };
-      const expected = `{"root":${JSON.stringify(known.root)},"size":${known.size},"fast":${known.fast},"key":""}`;
-      const set = parameterSet(ALL, `/?${query}`);
-      expect(set.ok && set.value).toBe(expected);
-    }),
-    { numRuns: runs(300) },
-  );
+describe("two sets", () => {
+  const values = fc.record({
+    root: fc.string({ unit: "grapheme" }),
+    size: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    rate: fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fast: fc.boolean(),
+    key: fc.uint8Array(),
+  });
+  type Values = typeof values extends fc.Arbitrary<infer Value> ? Value : never;
+
+  /** The values in one of two spellings, and in one of two orders. */
+  const spelt = ({ root, size, rate, fast, key }: Values, isPlain: boolean): string => {
+    const digits = `${size < 0n ? -size : size}`.padStart(19, "0");
+    const words: [string, string][] = [
+      ["root", root],
+      ["size", isPlain ? `${size}` : `${size < 0n ? "-" : "+"}${digits}`],
+      ["rate", isPlain ? `${rate}` : rate.toExponential()],
+      ["fast", isPlain ? `${fast}` : fast ? "1" : "0"],
+      ["key", Buffer.from(key).toString(isPlain ? "base64" : "base64url")],
+      ["other", `${isPlain}`],
+    ];
+    return new URLSearchParams(isPlain ? words : words.toReversed()).toString();
+  };
+
+  const areSame = (one: Values, other: Values): boolean =>
+    one.root === other.root &&
+    one.size === other.size &&
+    one.rate === other.rate &&
+    one.fast === other.fast &&
+    Buffer.from(one.key).equals(other.key);
+
+  test("are one if, and only if, their values are the same, in whatever order and form they stand", () => {
+    fc.assert(
+      fc.property(values, values, fc.boolean(), (one, different, isCopy) => {
+        const other = isCopy ? one : different;
+        const [first, second] = [
+          parameterSet(ALL, `/?${spelt(one, true)}`),
+          parameterSet(ALL, `/?${spelt(other, false)}`),
+        ];
+        if (!first.ok || !second.ok) throw new Error("right values were refused");
+        expect(first.value === second.value).toBe(areSame(one, other));
+        expect(JSON.parse(first.value)).toMatchObject({
+          root: one.root,
+          fast: one.fast,
+          key: Buffer.from(one.key).toString("base64"),
+        });
+      }),
+      { numRuns: runs(300) },
+    );
+  });
+
+  test("with a default that is written out are one", () => {
+    const set = parameterSet(ALL, "/?key=&fast=0&rate=.5&size=10&root=.");
+    expect(set).toEqual(parameterSet(ALL, "/"));
+  });
 });
