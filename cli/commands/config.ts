@@ -89,9 +89,10 @@ const EXPLAIN: Command = {
       if (index > 0) printResult("");
       printResult(`# ${title}`);
       const rows = Object.entries(settings).map(([key, { value, from, note }]) => {
-        return [key, value === null ? (note ?? "none") : JSON.stringify(value), from];
+        // Values come last: a list of paths is longer than a line.
+        return [key, from, value === null ? (note ?? "none") : JSON.stringify(value)];
       });
-      for (const line of tableOf(["KEY", "VALUE", "FROM"], rows)) printResult(line);
+      for (const line of tableOf(["KEY", "FROM", "VALUE"], rows)) printResult(line);
     }
     return 0;
   },

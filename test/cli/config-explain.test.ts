@@ -23,11 +23,11 @@ test("config explain prints every setting of the app, and where it came from", a
     cwd: directoryOfOllama(),
   });
   expect([code, stderr]).toEqual([0, ""]);
-  expect(stdout).toMatch(/^# the app\nKEY +VALUE +FROM\napp +"home" +file\n/);
+  expect(stdout).toMatch(/^# the app\nKEY +FROM +VALUE\napp +file +"home"\n/);
   expect(stdout).toMatch(/\n\n# endpoint llm\n/);
-  expect(stdout).toMatch(/\nmax_inputs +4 +file\n/);
-  expect(stdout).toMatch(/\nhost_header +"local" +preset\n/);
-  expect(stdout).toMatch(/\nrequest_timeout +the gateway's, 150 +default\n/);
+  expect(stdout).toMatch(/\nmax_inputs +file +4\n/);
+  expect(stdout).toMatch(/\nhost_header +preset +"local"\n/);
+  expect(stdout).toMatch(/\nrequest_timeout +default +the gateway's, 150\n/);
 });
 
 test("config explain --json prints the same for programs", async () => {
