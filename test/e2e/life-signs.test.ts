@@ -88,7 +88,7 @@ beforeAll(async () => {
   postern = await startUp([
     upstream(port, { function: "one", max_inputs: 1, life_signs: true }),
     upstream(port, { function: "many", max_inputs: 100, life_signs: true, api: "openai" }),
-    upstream(port, { function: "dead", max_inputs: 100 }),
+    upstream(port, { function: "dead", max_inputs: 100, request_timeout: 0.5 }),
     {
       function: "cold",
       web_server: ["node", join(APPS, "slow-start-server.ts")],
@@ -161,13 +161,18 @@ describe.each(["Python", "Node"])(
   },
 );
 
-test("an endpoint without the setting answers when its app does", async () => {
-  const started = performance.now();
+test("without the setting a client is redirected after the endpoint's request_timeout, or held where it follows no redirect", async () => {
   const body = JSON.stringify({ model: "fine", stream: true });
-  const headers = { "content-type": "application/json" };
-  const response = await open(postern.address("dead"), "/v1/x", { method: "POST", body, headers });
-  response.resume();
-  expect(performance.now() - started).toBeGreaterThan(SLOW_MS - 100);
+  const ask = async (userAgent: string) =>
+    await send(postern.address("dead"), "/v1/x", {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json", "user-agent": userAgent },
+    });
+  const [redirected, held] = await Promise.all([ask("curl/8.9.1"), ask("Java-http-client/21")]);
+  expect(redirected.status).toBe(303);
+  expect(redirected.headers.location).toContain("__postern_call=");
+  expect([held.status, held.text.startsWith("data: {")]).toEqual([200, true]);
 });
 
 test("a cold start shows a page to a person and signs to a stream, lets programs wait, and is answered in the end", async () => {
