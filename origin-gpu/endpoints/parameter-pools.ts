@@ -166,7 +166,9 @@ export class ParameterPools implements ServedPools {
   }
 
   async close(reason?: string): Promise<void> {
-    this.#reroute ??= () => undefined;
+    this.#reroute ??= (call) => {
+      call.fail({ code: "no_origin", detail: "the app has ended", retryAfter: 1 });
+    };
     await Promise.all(this.#all.map(async (endpoint) => await endpoint.close(reason)));
   }
 

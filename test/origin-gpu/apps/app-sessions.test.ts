@@ -126,3 +126,14 @@ test("a session belongs to its set of parameters, in the version that has it too
     undefined,
   ]);
 });
+
+test("a hard session is lost with the container of its set, and other sets go on", async () => {
+  const app = emptyApp();
+  const parameters = { model: { type: "str", default: "a" } } as const;
+  await app.begin(version(1, "hard", 0, { parameters }));
+  expect(await ask(app, NAMED, "/?model=b")).toMatchObject({ outcome: 200 });
+  await app.prepare(version(2, "hard", 0, { parameters }));
+  await app.switchTo();
+  expect(await ask(app, NAMED, "/?model=b")).toMatchObject({ outcome: "session_lost" });
+  expect(await ask(app, NAMED, "/?model=c")).toMatchObject({ outcome: 200 });
+});
