@@ -3,7 +3,7 @@
  * last, and the gateway's MAC covers both and the endpoint. With it the edge finds a session that it has forgotten, and
  * nobody chooses a box or a container. A cookie opens nothing, and its holder can read it. A value has one spelling.
  */
-import type { GatewayKeys } from "./keys.ts";
+import { type GatewayKeys, validKeys } from "./keys.ts";
 import { letters, sameText } from "./letters.ts";
 
 /** The endpoint that a cookie is for. */
@@ -58,8 +58,11 @@ export async function verifyAffinityCookie(
 ): Promise<AffinityClaims | undefined> {
   const [, id = "", box = "", container = "", given = ""] = VALUE.exec(value) ?? [];
   if (id === "") return undefined;
-  const mac = await macOf(keys, endpoint, `${id}:${box}:${container}`);
-  return sameText(given, mac) ? { id, box, container } : undefined;
+  for (const valid of validKeys(keys)) {
+    const mac = await macOf(valid, endpoint, `${id}:${box}:${container}`);
+    if (sameText(given, mac)) return { id, box, container };
+  }
+  return undefined;
 }
 
 /** No name has a line break. */

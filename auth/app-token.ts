@@ -6,7 +6,7 @@
  * Call tokens open the same for some minutes. Their MAC has the app token as its key, so that a container, which knows
  * its app token and none of the gateway's keys, checks one as well (origin-gpu/python/postern/_wire.py).
  */
-import type { GatewayKeys } from "./keys.ts";
+import { type GatewayKeys, validKeys } from "./keys.ts";
 import { letters, sameText } from "./letters.ts";
 
 /** The app that a token belongs to. */
@@ -42,6 +42,20 @@ export async function mintCallToken(
 
 /** Whether an app token or a call token opens an app's endpoints. Never throws. @param nowS seconds since 1970 */
 export async function verifyAppToken(
+  keys: GatewayKeys,
+  token: string,
+  app: TokenApp,
+  nowS: number,
+): Promise<AppTokenVerdict> {
+  for (const valid of validKeys(keys)) {
+    const verdict = await verifyUnder(valid, token, app, nowS);
+    if (verdict !== "invalid") return verdict;
+  }
+  return "invalid";
+}
+
+/** The verdict by one key. */
+async function verifyUnder(
   keys: GatewayKeys,
   token: string,
   { workspace, id }: TokenApp,

@@ -5,7 +5,7 @@
  * still valid; this file does not.
  */
 import { base64url, decodeJwt, errors, jwtVerify, SignJWT } from "jose";
-import type { GatewayKeys } from "./keys.ts";
+import { type GatewayKeys, validKeys } from "./keys.ts";
 
 /** One enrolment of a box. */
 export interface BoxIdentity {
@@ -86,6 +86,21 @@ export async function verifyBoxCredential(
   const claimed = claimsOf(credential);
   if (claimed === undefined) return { kind: "forged" };
   const { identity, issuedAtS } = claimed;
+  let verdict: BoxVerdict = { kind: "forged" };
+  for (const valid of validKeys(keys)) {
+    verdict = await verifyUnder(valid, credential, identity, { audience, issuedAtS, nowS });
+    if (verdict.kind !== "forged") return verdict;
+  }
+  return verdict;
+}
+
+/** The verdict by one of the gateway's keys. */
+async function verifyUnder(
+  keys: GatewayKeys,
+  credential: string,
+  identity: BoxIdentity,
+  { audience, issuedAtS, nowS }: { audience: string; issuedAtS: number; nowS: number },
+): Promise<BoxVerdict> {
   const key = base64url.decode(await deriveBoxKey(keys, identity));
   try {
     await jwtVerify(credential, key, {

@@ -51,16 +51,17 @@ export async function signConnectToken(claims: ConnectClaims, key: ClaimsKey): P
 
 /**
  * Whether a token opens an endpoint. Never throws.
+ * @param keys any of which may have signed it
  * @param nowS seconds since 1970
  */
 export async function verifyConnectToken(
   token: string,
-  key: ClaimsKey,
+  keys: readonly ClaimsKey[],
   at: ConnectEndpoint,
   nowS: number,
 ): Promise<ConnectVerdict> {
   if (!token.startsWith(PREFIX)) return { kind: "invalid" };
-  const payload = await TOKENS.verify(token.slice(PREFIX.length), key);
+  const payload = await TOKENS.verify(token.slice(PREFIX.length), ...keys);
   const claims = payload && parseClaims(payload);
   if (claims === undefined || claims.workspace !== at.workspace || nowS >= claims.expiresAtS) {
     return { kind: "invalid" };

@@ -2,6 +2,9 @@
  * The keys that a gateway works with. All are derived by HKDF (RFC 5869) from its one secret, `POSTERN_KEY`: 32 random
  * bytes in unpadded base64url. Each has one purpose, so what one key signed tells nothing about another. The secret
  * comes from the state directory or from wrangler; this file only derives.
+ *
+ * While a secret is replaced there are two, with a comma between: the present one, which signs, and the one before it,
+ * whose signatures are valid too.
  */
 import { base64url, type CryptoKey } from "jose";
 
@@ -29,10 +32,25 @@ export interface GatewayKeys {
   readonly connectTokens: CryptoKey;
   /** HKDF: the key of each workspace's secrets. */
   readonly secrets: CryptoKey;
+  /** Those of the secret before, while it is valid too. */
+  readonly before?: GatewayKeys;
 }
 
-/** @throws TypeError where the secret is not 32 bytes in unpadded, canonical base64url */
+/** Each key that a signature may be of, the present one first. */
+export function validKeys(keys: GatewayKeys): readonly GatewayKeys[] {
+  return keys.before === undefined ? [keys] : [keys, keys.before];
+}
+
+/** @throws TypeError where the secret is not 32 bytes in unpadded, canonical base64url, nor two of that */
 export async function deriveGatewayKeys(secret: string): Promise<GatewayKeys> {
+  const [present = "", before, ...more] = secret.split(",");
+  if (before === undefined) return await keysOf(present);
+  if (more.length > 0)
+    throw new TypeError("the gateway's key is more than two with a comma between");
+  return { ...(await keysOf(present)), before: await keysOf(before) };
+}
+
+async function keysOf(secret: string): Promise<GatewayKeys> {
   if (!GATEWAY_KEY.test(secret)) {
     throw new TypeError("the gateway's key is not 32 bytes in unpadded base64url");
   }

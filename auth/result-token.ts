@@ -57,14 +57,15 @@ export async function signResultToken(claims: ResultClaims, key: ClaimsKey): Pro
 
 /**
  * Checks a token's signature and age. Callers that serve its call also ask `isOpenedAt`.
+ * @param keys any of which may have signed it
  * @param nowS seconds since 1970
  */
 export async function verifyResultToken(
   token: string,
-  key: ClaimsKey,
+  keys: readonly ClaimsKey[],
   nowS: number,
 ): Promise<ResultTokenVerdict> {
-  const payload = await TOKENS.verify(token, key);
+  const payload = await TOKENS.verify(token, ...keys);
   const claims = payload && parseClaims(payload);
   if (claims === undefined) return { kind: "forged" };
   return { kind: nowS < claims.expiresAtS ? "valid" : "expired", claims };

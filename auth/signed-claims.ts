@@ -31,9 +31,20 @@ export class SignedClaims {
       .sign(key);
   }
 
-  /** The claims of a text that this key signed, unchecked; undefined for any other text. Never throws. */
-  async verify(text: string, key: ClaimsKey): Promise<Record<string, unknown> | undefined> {
+  /** The claims of a text that one of these keys signed, unchecked; undefined for any other text. Never throws. */
+  async verify(
+    text: string,
+    ...keys: readonly ClaimsKey[]
+  ): Promise<Record<string, unknown> | undefined> {
     if (!this.#isSpelledAsOurs(text)) return undefined;
+    for (const key of keys) {
+      const claims = await this.#verifyUnder(text, key);
+      if (claims !== undefined) return claims;
+    }
+    return undefined;
+  }
+
+  async #verifyUnder(text: string, key: ClaimsKey): Promise<Record<string, unknown> | undefined> {
     try {
       const { payload } = await compactVerify(text, key, { algorithms: [ALGORITHM] });
       const claims: unknown = JSON.parse(new TextDecoder().decode(payload));

@@ -3,7 +3,7 @@
  * id ends in a short MAC of the gateway's, so a forged one is refused before any object is asked. Of a secret only a
  * digest is stored. Each token has one spelling (letters.ts).
  */
-import { type GatewayKeys, purpose } from "./keys.ts";
+import { type GatewayKeys, purpose, validKeys } from "./keys.ts";
 import { letters, sameText } from "./letters.ts";
 
 export type TokenKind = "proxy" | "api";
@@ -73,8 +73,10 @@ export async function isOurId(
 ): Promise<boolean> {
   const spelt = kind === "proxy" ? PROXY_ID.test(id) : workspaceOfApiToken(id) === workspace;
   const head = id.slice(0, -MAC_CHARACTERS);
-  const mac = await macOf(keys, workspace, head);
-  return sameText(id.slice(-MAC_CHARACTERS), mac) && spelt;
+  const macs = await Promise.all(
+    validKeys(keys).map(async (valid) => await macOf(valid, workspace, head)),
+  );
+  return macs.some((mac) => sameText(id.slice(-MAC_CHARACTERS), mac)) && spelt;
 }
 
 /** The workspace that an API token's id names, unverified; undefined where it is no such id. */

@@ -21,7 +21,7 @@ const CLAIMS: ConnectClaims = { ...HERE, userData: '{"user":"ada"}', expiresAtS:
 const token = await signConnectToken(CLAIMS, KEY);
 
 const verdict = async (text: string, at = HERE, nowS = NOW_S) =>
-  await verifyConnectToken(text, KEY, at, nowS);
+  await verifyConnectToken(text, [KEY], at, nowS);
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 

@@ -65,15 +65,15 @@ describe("a result token", () => {
         expect(token.length).toBeLessThanOrEqual(1792);
         expect(token).toMatch(/^[\w.-]+$/);
         const kind = nowS < claims.expiresAtS ? "valid" : "expired";
-        expect(await verifyResultToken(token, KEY, nowS)).toEqual({ kind, claims });
+        expect(await verifyResultToken(token, [KEY], nowS)).toEqual({ kind, claims });
       }),
     );
   });
 
   it("expires at its second, not before", async () => {
     const token = await signResultToken(CLAIMS, KEY);
-    expect((await verifyResultToken(token, KEY, NOW_S + 59)).kind).toBe("valid");
-    expect((await verifyResultToken(token, KEY, NOW_S + 60)).kind).toBe("expired");
+    expect((await verifyResultToken(token, [KEY], NOW_S + 59)).kind).toBe("valid");
+    expect((await verifyResultToken(token, [KEY], NOW_S + 60)).kind).toBe("expired");
   });
 
   it("differs from hop to hop", async () => {
@@ -102,8 +102,8 @@ describe("a result token", () => {
     const algorithm = { name: "HMAC", hash: "SHA-256" };
     const key = await crypto.subtle.importKey("raw", KEY, algorithm, false, ["sign", "verify"]);
     const token = await signResultToken(CLAIMS, key);
-    expect((await verifyResultToken(token, KEY, NOW_S)).kind).toBe("valid");
-    expect((await verifyResultToken(token, key, NOW_S)).kind).toBe("valid");
+    expect((await verifyResultToken(token, [KEY], NOW_S)).kind).toBe("valid");
+    expect((await verifyResultToken(token, [key], NOW_S)).kind).toBe("valid");
   });
 
   it("is not made of claims that could not be read back", async () => {
@@ -129,7 +129,7 @@ describe("the longest names that an app may have", () => {
     const endpoint = ["e".repeat(64), "a".repeat(64), "C".repeat(128), "f".repeat(128)].join("/");
     const claims = { ...CLAIMS, endpoint, workspace: "w".repeat(64), box: "b".repeat(64) };
     const token = await signResultToken(claims, KEY);
-    expect(await verifyResultToken(token, KEY, NOW_S)).toEqual({ kind: "valid", claims });
+    expect(await verifyResultToken(token, [KEY], NOW_S)).toEqual({ kind: "valid", claims });
   });
 });
 
@@ -157,7 +157,7 @@ describe("a token that is not ours", () => {
           before + after.slice(1),
         ];
         for (const candidate of changed.filter((text) => text !== token)) {
-          expect(await verifyResultToken(candidate, KEY, NOW_S)).toEqual(forged);
+          expect(await verifyResultToken(candidate, [KEY], NOW_S)).toEqual(forged);
         }
       }),
       { numRuns: 500 },
@@ -185,13 +185,13 @@ describe("a token that is not ours", () => {
       token.replaceAll("_", "/").replaceAll("-", "+").concat("="),
     );
     for (const candidate of respelled) {
-      expect(await verifyResultToken(candidate, KEY, NOW_S), candidate).toEqual(forged);
+      expect(await verifyResultToken(candidate, [KEY], NOW_S), candidate).toEqual(forged);
     }
   });
 
   it("is refused with no algorithm, another algorithm or another key", async () => {
     const valid = handMade(HEADER, PAYLOAD);
-    expect((await verifyResultToken(valid, KEY, NOW_S)).kind).toBe("valid");
+    expect((await verifyResultToken(valid, [KEY], NOW_S)).kind).toBe("valid");
     const [, payload = "", signature = ""] = valid.split(".");
     const hs512 = await new CompactSign(Buffer.from(JSON.stringify(PAYLOAD)))
       .setProtectedHeader({ ...HEADER, alg: "HS512" })
@@ -208,7 +208,7 @@ describe("a token that is not ours", () => {
       handMade({ typ: "postern-result", alg: "HS256" }, PAYLOAD),
     ];
     for (const candidate of candidates) {
-      expect(await verifyResultToken(candidate, KEY, NOW_S), candidate).toEqual(forged);
+      expect(await verifyResultToken(candidate, [KEY], NOW_S), candidate).toEqual(forged);
     }
   });
 
@@ -230,16 +230,16 @@ describe("a token that is not ours", () => {
       { ...PAYLOAD, exp: 1e300 },
     ];
     for (const payload of payloads) {
-      expect(await verifyResultToken(handMade(HEADER, payload), KEY, NOW_S)).toEqual(forged);
+      expect(await verifyResultToken(handMade(HEADER, payload), [KEY], NOW_S)).toEqual(forged);
     }
   });
 
   it("is refused unread when it is too long", async () => {
     const padded = handMade(HEADER, { ...PAYLOAD, padding: "x".repeat(2000) });
-    expect(await verifyResultToken(padded, KEY, NOW_S)).toEqual(forged);
+    expect(await verifyResultToken(padded, [KEY], NOW_S)).toEqual(forged);
     const huge = "a".repeat(10_000_000);
     const startedAt = performance.now();
-    expect(await verifyResultToken(huge, KEY, NOW_S)).toEqual(forged);
+    expect(await verifyResultToken(huge, [KEY], NOW_S)).toEqual(forged);
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
@@ -252,7 +252,7 @@ describe("a token that is not ours", () => {
     const texts = fc.array(part, { maxLength: 5 }).map((parts) => parts.join("."));
     await fc.assert(
       fc.asyncProperty(texts, async (text) => {
-        expect(await verifyResultToken(text, KEY, NOW_S)).toEqual(forged);
+        expect(await verifyResultToken(text, [KEY], NOW_S)).toEqual(forged);
       }),
     );
   });

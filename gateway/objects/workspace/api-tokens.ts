@@ -23,11 +23,17 @@ const NO_DIGEST = new ArrayBuffer(32);
 export class ApiTokens {
   readonly #sql: SqlStorage;
   readonly #key: string;
+  readonly #before: string;
 
-  /** @param key the id of the gateway's present key: tokens of another one are as if they were not there */
-  constructor(sql: SqlStorage, key: string) {
+  /**
+   * Tokens of other keys are as if they were not there.
+   * @param key the id of the gateway's present key, under which tokens are made
+   * @param before that of the key before, while it is valid too
+   */
+  constructor(sql: SqlStorage, key: string, before = key) {
     this.#sql = sql;
     this.#key = key;
+    this.#before = before;
   }
 
   insert(token: MintedToken, chosen: NewApiToken, by: string, now: number): ApiTokenInfo {
@@ -57,8 +63,9 @@ export class ApiTokens {
   list({ limit, cursor }: PageRequest): Page<ApiTokenInfo> {
     const rows = this.#sql
       .exec<Row>(
-        "SELECT * FROM api_tokens WHERE key = ? AND number < ? ORDER BY number DESC LIMIT ?",
+        "SELECT * FROM api_tokens WHERE key IN (?, ?) AND number < ? ORDER BY number DESC LIMIT ?",
         this.#key,
+        this.#before,
         cursor ?? Number.MAX_SAFE_INTEGER,
         limit + 1,
       )
@@ -71,8 +78,9 @@ export class ApiTokens {
     const admins = this.#sql
       .exec<{ id: string }>(
         `SELECT id FROM api_tokens
-         WHERE key = ? AND scope = 'admin' AND (expires_at IS NULL OR id = ?) LIMIT 2`,
+         WHERE key IN (?, ?) AND scope = 'admin' AND (expires_at IS NULL OR id = ?) LIMIT 2`,
         this.#key,
+        this.#before,
         id,
       )
       .toArray();
@@ -82,8 +90,12 @@ export class ApiTokens {
   /** Returns whether it was there. */
   delete(id: string): boolean {
     return (
-      this.#sql.exec("DELETE FROM api_tokens WHERE id = ? AND key = ?", id, this.#key).rowsWritten >
-      0
+      this.#sql.exec(
+        "DELETE FROM api_tokens WHERE id = ? AND key IN (?, ?)",
+        id,
+        this.#key,
+        this.#before,
+      ).rowsWritten > 0
     );
   }
 
@@ -104,13 +116,22 @@ export class ApiTokens {
 
   get count(): number {
     return this.#sql
-      .exec<{ count: number }>("SELECT count(*) AS count FROM api_tokens WHERE key = ?", this.#key)
+      .exec<{ count: number }>(
+        "SELECT count(*) AS count FROM api_tokens WHERE key IN (?, ?)",
+        this.#key,
+        this.#before,
+      )
       .one().count;
   }
 
   #row(id: string): Row | undefined {
     return this.#sql
-      .exec<Row>("SELECT * FROM api_tokens WHERE id = ? AND key = ?", id, this.#key)
+      .exec<Row>(
+        "SELECT * FROM api_tokens WHERE id = ? AND key IN (?, ?)",
+        id,
+        this.#key,
+        this.#before,
+      )
       .toArray()[0];
   }
 }

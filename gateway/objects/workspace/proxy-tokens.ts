@@ -23,11 +23,17 @@ type Row = {
 export class ProxyTokens {
   readonly #sql: SqlStorage;
   readonly #key: string;
+  readonly #before: string;
 
-  /** @param key the id of the gateway's present key: tokens of another one are as if they were not there */
-  constructor(sql: SqlStorage, key: string) {
+  /**
+   * Tokens of other keys are as if they were not there.
+   * @param key the id of the gateway's present key, under which tokens are made
+   * @param before that of the key before, while it is valid too
+   */
+  constructor(sql: SqlStorage, key: string, before = key) {
     this.#sql = sql;
     this.#key = key;
+    this.#before = before;
   }
 
   insert(token: MintedToken, chosen: NewProxyToken, by: string, now: number): ProxyTokenInfo {
@@ -53,8 +59,9 @@ export class ProxyTokens {
   list({ limit, cursor }: PageRequest): Page<ProxyTokenInfo> {
     const rows = this.#sql
       .exec<Row>(
-        "SELECT * FROM proxy_tokens WHERE key = ? AND number < ? ORDER BY number DESC LIMIT ?",
+        "SELECT * FROM proxy_tokens WHERE key IN (?, ?) AND number < ? ORDER BY number DESC LIMIT ?",
         this.#key,
+        this.#before,
         cursor ?? Number.MAX_SAFE_INTEGER,
         limit + 1,
       )
@@ -65,8 +72,9 @@ export class ProxyTokens {
   /** Every token that has not expired, by its id, in the form that the edge checks callers with. */
   unexpired(now: number): Map<string, ProxyToken> {
     const rows = this.#sql.exec<Row>(
-      "SELECT * FROM proxy_tokens WHERE key = ? AND (expires_at IS NULL OR expires_at > ?)",
+      "SELECT * FROM proxy_tokens WHERE key IN (?, ?) AND (expires_at IS NULL OR expires_at > ?)",
       this.#key,
+      this.#before,
       now,
     );
     return new Map(rows.toArray().map((row) => [row.id, lockOf(row)]));
@@ -81,8 +89,12 @@ export class ProxyTokens {
   /** Returns whether it was there. */
   delete(id: string): boolean {
     return (
-      this.#sql.exec("DELETE FROM proxy_tokens WHERE id = ? AND key = ?", id, this.#key)
-        .rowsWritten > 0
+      this.#sql.exec(
+        "DELETE FROM proxy_tokens WHERE id = ? AND key IN (?, ?)",
+        id,
+        this.#key,
+        this.#before,
+      ).rowsWritten > 0
     );
   }
 
@@ -104,15 +116,21 @@ export class ProxyTokens {
   get count(): number {
     return this.#sql
       .exec<{ count: number }>(
-        "SELECT count(*) AS count FROM proxy_tokens WHERE key = ?",
+        "SELECT count(*) AS count FROM proxy_tokens WHERE key IN (?, ?)",
         this.#key,
+        this.#before,
       )
       .one().count;
   }
 
   #row(id: string): Row | undefined {
     return this.#sql
-      .exec<Row>("SELECT * FROM proxy_tokens WHERE id = ? AND key = ?", id, this.#key)
+      .exec<Row>(
+        "SELECT * FROM proxy_tokens WHERE id = ? AND key IN (?, ?)",
+        id,
+        this.#key,
+        this.#before,
+      )
       .toArray()[0];
   }
 }

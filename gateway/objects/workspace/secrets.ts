@@ -2,6 +2,7 @@
  * A workspace's secrets in its database: named sets of environment variables, per environment. Their
  * names can be read; values leave it sealed or for the boxes that run what names them, and for nobody else.
  */
+import { validKeys } from "../../../auth/keys.ts";
 import { err, ok, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import {
@@ -88,12 +89,12 @@ export class Secrets {
       Date.now(),
       by,
     );
-    return ok(infoOf(this.#row(number, name) as Row, keys.id));
+    return ok(infoOf(this.#row(number, name) as Row, [keys.id]));
   }
 
   /** Newest first. */
   async list(environment: string, page: PageRequest): Promise<Result<Page<SecretInfo>, Refusal>> {
-    const { id } = await gatewayKeys(this.#env);
+    const ids = await this.#keyIds();
     const number = this.#environments.numberOf(environment);
     if (number === undefined) return noEnvironment(environment);
     const rows = this.#sql
@@ -104,7 +105,7 @@ export class Secrets {
         page.limit + 1,
       )
       .toArray();
-    return ok(pageOf(rows, page.limit, (row) => infoOf(row, id)));
+    return ok(pageOf(rows, page.limit, (row) => infoOf(row, ids)));
   }
 
   /** Forgets a secret; one that is not there is forgotten already. */
@@ -122,12 +123,12 @@ export class Secrets {
 
   /** Why a version that names these secrets could not be started; undefined where it could. */
   async problem(environment: string, names: readonly string[]): Promise<string | undefined> {
-    const { id } = await gatewayKeys(this.#env);
+    const ids = await this.#keyIds();
     const number = this.#environments.numberOf(environment);
     for (const name of names) {
       const row = number === undefined ? undefined : this.#row(number, name);
       if (row === undefined) return missing(environment, name);
-      if (row.key !== id) return unreadable(environment, name);
+      if (!ids.includes(row.key)) return unreadable(environment, name);
     }
     return undefined;
   }
@@ -135,7 +136,8 @@ export class Secrets {
   /** The values of secrets, for boxes alone. */
   async read(environment: string, names: readonly string[]): Promise<ReadSecrets> {
     const keys = await gatewayKeys(this.#env);
-    const key = await deriveSecretsKey(keys, this.#workspace);
+    const present = await deriveSecretsKey(keys, this.#workspace);
+    const before = keys.before && (await deriveSecretsKey(keys.before, this.#workspace));
     const number = this.#environments.numberOf(environment);
     const values: Record<string, Variables> = {};
     const problems: string[] = [];
@@ -146,11 +148,17 @@ export class Secrets {
         continue;
       }
       const place = { workspace: this.#workspace, environment: number, name };
+      const key = row.key === keys.before?.id ? (before ?? present) : present;
       const variables = await openSecret(key, place, row.sealed, new Uint8Array(row.iv));
       if (variables === undefined) problems.push(unreadable(environment, name));
       else values[name] = variables;
     }
     return { values, problems };
+  }
+
+  /** Of the keys under which secrets can be read. */
+  async #keyIds(): Promise<string[]> {
+    return validKeys(await gatewayKeys(this.#env)).map(({ id }) => id);
   }
 
   #row(environment: number, name: string): Row | undefined {
@@ -177,12 +185,12 @@ function unreadable(environment: string, name: string): string {
   return `the secret ${name} of environment ${environment} was made under another gateway key and can't be read; set it again with postern secret create ${name} KEY=VALUE --force -e ${environment}`;
 }
 
-/** @param key the id of the gateway's present key */
-function infoOf(row: Row, key: string): SecretInfo {
+/** @param keys the ids of the gateway's keys that are valid */
+function infoOf(row: Row, keys: readonly string[]): SecretInfo {
   return {
     name: row.name,
     variables: JSON.parse(row.variables) as string[],
-    readable: row.key === key,
+    readable: keys.includes(row.key),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     updatedBy: row.updated_by,

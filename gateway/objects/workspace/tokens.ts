@@ -53,8 +53,8 @@ export class WorkspaceTokens {
    */
   async useKey(): Promise<void> {
     const keys = await gatewayKeys(this.#env);
-    this.#proxy = new ProxyTokens(this.#storage.sql, keys.id);
-    this.#api = new ApiTokens(this.#storage.sql, keys.id);
+    this.#proxy = new ProxyTokens(this.#storage.sql, keys.id, keys.before?.id);
+    this.#api = new ApiTokens(this.#storage.sql, keys.id, keys.before?.id);
     const token = await firstApiToken(keys, this.#workspace);
     const fact = `first_token ${keys.id}`;
     if (this.#fact(fact) !== undefined) return;

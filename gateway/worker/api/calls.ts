@@ -2,6 +2,7 @@
  * `/api/v1/boxes/{box}/calls`: what runs on a box and what it stores. The gateway knows no calls; it asks the
  * box over its link (docs/protocol.md, "Operations").
  */
+import { validKeys } from "../../../auth/keys.ts";
 import { type ApiCall, CANCEL_CALL, INSPECT_CALL, LIST_CALLS } from "../../../api/calls.ts";
 import { verifyAppToken } from "../../../auth/app-token.ts";
 import { appToken } from "../../../auth/credential.ts";
@@ -47,7 +48,11 @@ export const CALL_HANDLERS: readonly ApiHandler[] = [
 export async function cancelByToken(env: Env, token: string, headers: Headers): Promise<void> {
   const keys = await gatewayKeys(env);
   const nowS = Date.now() / 1000;
-  const verdict = await verifyResultToken(token, keys.resultTokens, nowS);
+  const verdict = await verifyResultToken(
+    token,
+    validKeys(keys).map(({ resultTokens }) => resultTokens),
+    nowS,
+  );
   if (verdict.kind === "forged") throw new ApiProblem("no_such_call", "the token is not ours");
   if (verdict.kind === "expired") throw new ApiProblem("result_expired", "the token is too old");
   const { workspace, box, callId, appId: id } = verdict.claims;

@@ -2,6 +2,7 @@
  * Connect tokens, at the edge. A request may present one in a header, in its query and in cookies; the first that opens
  * the endpoint counts. No object is asked: the token's signature proves everything.
  */
+import { validKeys } from "../../../auth/keys.ts";
 import { err, ok, type Result } from "../../../base/result.ts";
 import { connectToken } from "../../../auth/credential.ts";
 import { type ConnectVerdict, verifyConnectToken } from "../../../auth/connect-token.ts";
@@ -24,11 +25,11 @@ export async function admitConnected(
   const cookies = cookiesOf(caller, endpoint);
   const presented = [header, parameter?.token, ...cookies].filter((token) => token !== undefined);
   if (presented.length === 0) return undefined;
-  const { connectTokens } = await gatewayKeys(env);
+  const keys = validKeys(await gatewayKeys(env)).map(({ connectTokens }) => connectTokens);
   const nowS = Date.now() / 1_000;
   let refused: ConnectVerdict["kind"] = "invalid";
   for (const token of presented) {
-    const verdict = await verifyConnectToken(token, connectTokens, endpoint, nowS);
+    const verdict = await verifyConnectToken(token, keys, endpoint, nowS);
     if (verdict.kind === "allowed") {
       const { userData, expiresAtS } = verdict.claims;
       const isOfUrl = parameter !== undefined && token === parameter.token && token !== header;

@@ -3,6 +3,7 @@
  * gateway remembers none of them: the token in the URL says where the call is, and the agent there stores its
  * response (docs/architecture.md).
  */
+import { validKeys } from "../../../auth/keys.ts";
 import { setHeader } from "../../../base/headers.ts";
 import { isOpenedAt, signResultToken, verifyResultToken } from "../../../auth/result-token.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
@@ -102,8 +103,8 @@ export async function collectResult(
   result: ResultTarget,
   connection: () => string | undefined,
 ): Promise<Response> {
-  const { resultTokens } = await gatewayKeys(env);
-  const verdict = await verifyResultToken(result.token, resultTokens, Date.now() / 1000);
+  const keys = validKeys(await gatewayKeys(env)).map(({ resultTokens }) => resultTokens);
+  const verdict = await verifyResultToken(result.token, keys, Date.now() / 1000);
   if (verdict.kind === "forged") return context.refuse("no_such_call", "the token is not ours");
   if (!isOpenedAt(verdict.claims, snapshot)) {
     return context.refuse("no_such_call", "the token belongs to another endpoint");

@@ -176,6 +176,13 @@ describe("at rest", () => {
       const other = new Workspace(state, { ...env, POSTERN_KEY: "A".repeat(43) });
       const page = await other.listSecrets("main", { limit: 10 });
       expect(page).toMatchObject({ value: { items: [{ name: "a", readable: false }] } });
+      const beside = `${"A".repeat(43)},${env.POSTERN_KEY}`;
+      const both = new Workspace(state, { ...env, POSTERN_KEY: beside });
+      const readable = await both.listSecrets("main", { limit: 10 });
+      expect(readable).toMatchObject({ value: { items: [{ name: "a", readable: true }] } });
+      expect((await both.secretsOfBox(undefined, "main", ["a"]))?.values).toEqual({
+        a: { X: "1" },
+      });
     });
     await runInDurableObject(workspaceStub(env, workspace), (_instance, { storage }) => {
       storage.sql.exec("UPDATE secrets SET key = 'another', sealed = x'00'");

@@ -76,6 +76,11 @@ test("under another key only that key's tokens count, and the older ones again w
       ok: false,
       error: { code: "conflict" },
     });
+    const both = await restarted({ POSTERN_KEY: `${POSTERN_KEY},${env.POSTERN_KEY}` });
+    expect(await admits(both, old)).toBe(true);
+    expect(await admits(both, fresh)).toBe(true);
+    expect(both.listProxyTokens({ limit: 10 }).items).toHaveLength(1);
+    expect(both.credentials()?.tokens.size).toBe(1);
     const back = await restarted({});
     expect(await admits(back, old)).toBe(true);
     expect(await admits(back, fresh)).toBe(false);
