@@ -72,7 +72,15 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
     url: `http://${WORKSPACE}--functions-model-web-dev.localhost:${gateway.port}`,
     called: ["TypeError"],
     web: ["InvalidError"],
-    parameters: ["NotSupportedError"],
+    parameters: [
+      ["hedge hog", 7, true, "é", "hedge hog", "default"],
+      ["fox", 10, false, "", "fox", "x"],
+      ["hedge hog", 7, true, "é", "hedge hog", "again"],
+    ],
+    wrong: [
+      ["TypeError", "Model(size='4'): size must be of type int"],
+      ["TypeError", "Parametrized() needs foo"],
+    ],
     is_local: true,
     shared: [true, "7", { square: 49 }, 20, false, [0, 1, 2, 3, 4, "empty"]],
     absent: ["postern.Sandbox is not supported: run the command in a function", "NotFoundError"],

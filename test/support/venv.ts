@@ -25,6 +25,13 @@ export async function ensureApiVenv(): Promise<string> {
   return `${API_VENV}/bin`;
 }
 
+/** Makes the environment of what judges and builds the Python package. Returns the folder of its commands. */
+export async function ensurePythonTools(): Promise<string> {
+  const directory = fileURLToPath(new URL("../../.test/python-tools", import.meta.url));
+  await make(directory, "python-tools.txt");
+  return `${directory}/bin`;
+}
+
 /**
  * Makes an environment of servers and clients with sessions, some 500 MB, by the name of its list in
  * sessions/requirements/. Returns the interpreter's path.

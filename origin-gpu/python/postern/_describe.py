@@ -27,7 +27,7 @@ from postern._location import Place, Problem, findings, notice
 from postern._options import DEFAULT_CRASH_RETRIES, table_of
 from postern._partial import Concurrency, PartialFunction, Traits, Web
 from postern.app import App
-from postern.cls import Cls, required_parameters
+from postern.cls import Cls
 from postern.exception import InvalidError
 from postern.functions import Function
 from postern.image import BASE_REQUIREMENTS, Image
@@ -77,9 +77,6 @@ class Describer:
         web = {name: each for name, each in methods.items() if each.traits.web is not None}
         plain = {name: each for name, each in methods.items() if each.traits.web is None}
         place = self._app.places[cls.name]
-        if required_parameters(cls):
-            names = ", ".join(required_parameters(cls))
-            findings_add(f"{cls.name}: parameters without a default ({names}) are not supported yet: give them one", place)
         if not methods:
             findings_add(f"{cls.name} has no method: decorate one with @method()", place)
             return
@@ -90,6 +87,8 @@ class Describer:
             findings_add(f"{cls.name}.{servers[0]}: a class with a @web_server has no other methods", place)
         traits = [each.traits for each in methods.values()]
         pool = self._pool(cls.name, cls.options, traits, cls.concurrency)
+        if cls.parameter_types:
+            pool["parameters"] = cls.table()
         owner = cls.name
         if plain:
             generators = any(_is_generator(each) for each in plain.values())

@@ -35,6 +35,8 @@ _ERRORS: Mapping[str, type[Exception]] = {
     "no_such_call": exception.NotFoundError,
     "not_found": exception.NotFoundError,
     "result_expired": exception.OutputExpiredError,
+    "parameter_missing": exception.InvalidError,
+    "parameter_invalid": exception.InvalidError,
     "body_too_large": exception.RequestSizeError,
     "rate_limited": exception.ResourceExhaustedError,
     "queue_full": exception.ResourceExhaustedError,

@@ -43,6 +43,8 @@ class Callee:
     #: `/`, or `/` and a method's name.
     path: str
     token: str
+    #: Selects the containers of a class with parameters.
+    query: str = ""
 
     @property
     def place(self) -> Place:
@@ -64,7 +66,8 @@ def begin(callee: Callee, body: bytes, prefer: str | None = None, key: str | Non
         headers["idempotency-key"] = f'"{key}"'
     until = time.monotonic() + _OFFERED_SECONDS
     while True:
-        response = send("POST", callee.place, callee.path, headers, body)
+        target = f"{callee.path}?{callee.query}" if callee.query else callee.path
+        response = send("POST", callee.place, target, headers, body)
         if response.status in (200, 202, 303, 500) and not _is_problem(response):
             return response
         refusal = refused(response)

@@ -44,7 +44,7 @@ def choose(app: App, name: str) -> LocalEntrypoint | Function[Any, Any]:
     name = name.removeprefix("app.")
     functions = dict(app.functions)
     for cls in app.classes.values():
-        functions.update({f"{cls.name}.{method}": getattr(cls(), method) for method in cls.methods()})
+        functions.update({f"{cls.name}.{method}": cls.function(method) for method in cls.methods()})
     if name != "":
         found = app.entrypoints.get(name) or functions.get(name)
         if found is None:

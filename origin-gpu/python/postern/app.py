@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from . import exception
 from ._location import Place, refuse, user_place
 from ._partial import PartialFunction, partial_of
-from .cls import Cls
+from .cls import Cls, parameter
 from .functions import Function
 from .image import Image
 from .secret import Secret
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_options: Any) -> Callable[[Any], Any]:
+        """Of Python 3.11; only type checkers need it."""
+        return lambda decorated: decorated
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,6 +109,7 @@ class App:
             refuse("@app.function needs its parentheses: @app.function()")
         return _FunctionDecorator(self, options)
 
+    @dataclass_transform(field_specifiers=(parameter,), kw_only_default=True)
     def cls(self, _warn_parentheses_missing: Any = None, /, **options: Any) -> Callable[[C], C]:
         """Makes a class a class of the app: its methods share one pool of containers. Arguments as of `function`."""
         if _warn_parentheses_missing is not None:

@@ -3,11 +3,13 @@ ends."""
 
 from __future__ import annotations
 
+import base64
 import inspect
 import threading
 import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 from . import exception
 from ._location import refuse
@@ -60,6 +62,7 @@ class Cls:
         self.__name__ = name
         self.__doc__ = getattr(user_cls, "__doc__", None)
         self.parameters: dict[str, _Parameter] = {}
+        self.parameter_types: dict[str, type] = {}
         self.partials: dict[str, PartialFunction[Any, Any]] = {}
         if user_cls is not None:
             self._read(user_cls)
@@ -93,9 +96,15 @@ class Cls:
             pass
         known = {kind.__name__: kind for kind in _PARAMETER_TYPES}
         for name in self.parameters:
-            kind = annotations.get(name)
-            if known.get(cast(str, kind), kind) not in _PARAMETER_TYPES:
+            annotated = annotations.get(name)
+            kind = known.get(cast(str, annotated), annotated)
+            if kind not in _PARAMETER_TYPES:
                 refuse(f"{self.name}.{name} = parameter() needs a type: str, int, bool or bytes")
+                continue
+            self.parameter_types[name] = kind
+            default = self.parameters[name].default
+            if default is not _NO_DEFAULT and type(default) is not kind:
+                refuse(f"{self.name}.{name} = parameter(default={default!r}) must be of its type, {kind.__name__}")
         constructor = inspect.signature(user_cls)
         if not self.parameters and any(
             each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
@@ -121,7 +130,26 @@ class Cls:
             if partial.traits.hook is None and (partial.traits.is_method or partial.traits.web is not None)
         }
 
-    def function(self, name: str, instance: Callable[[], Any] | None = None) -> Function[Any, Any]:
+    def table(self) -> dict[str, dict[str, Any]]:
+        """Its parameters in the words of postern.toml."""
+        table: dict[str, dict[str, Any]] = {}
+        for name, kind in self.parameter_types.items():
+            default = self.parameters[name].default
+            table[name] = {"type": kind.__name__}
+            if default is not _NO_DEFAULT:
+                table[name]["default"] = base64.b64encode(default).decode() if isinstance(default, bytes) else default
+        return table
+
+    def values_of(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that a container of this class was started with."""
+        return {
+            name: base64.b64decode(value) if self.parameter_types.get(name) is bytes else value
+            for name, value in given.items()
+        }
+
+    def function(
+        self, name: str, instance: Callable[[], Any] | None = None, values: Mapping[str, Any] | None = None
+    ) -> Function[Any, Any]:
         """A method as a function of the app."""
         partial = self.partials.get(name)
         return Function(
@@ -132,6 +160,7 @@ class Cls:
             options=self.options,
             pool=self.name,
             instance=instance,
+            query=query_of(values or {}),
             elsewhere=self._elsewhere,
         )
 
@@ -178,7 +207,7 @@ class Obj:
             raise AttributeError(name)
         cls = self._cls
         if cls.user_cls is None or name in cls.methods():
-            return cls.function(name, None if cls.user_cls is None else self._instance)
+            return cls.function(name, None if cls.user_cls is None else self._instance, self._values)
         return getattr(self._instance(), name)
 
     def _instance(self) -> Any:
@@ -199,8 +228,6 @@ class Obj:
 
 def _checked(cls: Cls, values: Mapping[str, Any]) -> dict[str, Any]:
     if cls.user_cls is None:
-        if values:
-            _refuse_parameters(cls)
         return dict(values)
     unknown = [name for name in values if name not in cls.parameters]
     if unknown:
@@ -211,21 +238,21 @@ def _checked(cls: Cls, values: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if missing:
         raise TypeError(f"{cls.name}() needs {', '.join(missing)}")
-    if any(value != cls.parameters[name].default for name, value in values.items()):
-        _refuse_parameters(cls)
+    for name, value in values.items():
+        if type(value) is not cls.parameter_types.get(name):
+            raise TypeError(f"{cls.name}({name}={value!r}): {name} must be of type {cls.parameter_types[name].__name__}")
     return dict(values)
 
 
-def _refuse_parameters(cls: Cls) -> None:
-    raise exception.NotSupportedError(
-        f"{cls.name}(): parameters other than the defaults are not supported yet; give the value to the method, "
-        "or make a class for each"
-    )
+def query_of(values: Mapping[str, Any]) -> str:
+    """Parameters as a query that selects their containers."""
+    return urlencode({name: _text_of(value) for name, value in values.items()})
 
 
-def required_parameters(cls: Cls) -> list[str]:
-    """Those without a default."""
-    return [name for name, declared in cls.parameters.items() if declared.default is _NO_DEFAULT]
+def _text_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def method_of_instance(instance: object, owner: type, partial: PartialFunction[Any, Any]) -> Any:
@@ -233,4 +260,5 @@ def method_of_instance(instance: object, owner: type, partial: PartialFunction[A
     if partial.traits.hook is not None:
         return partial.raw_f.__get__(instance, owner)
     cls: Cls = getattr(owner, _OWN)
-    return cls.function(partial.__name__, lambda: instance)
+    values = {name: getattr(instance, name) for name in cls.parameter_types}
+    return cls.function(partial.__name__, lambda: instance, values)

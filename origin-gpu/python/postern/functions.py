@@ -42,6 +42,7 @@ class Function(Generic[P, R]):
         options: Mapping[str, Any] | None = None,
         pool: str | None = None,
         instance: Any = None,
+        query: str = "",
         elsewhere: tuple[str, str | None] | None = None,
     ) -> None:
         #: Its name within the app: `f`, or `Model.predict`.
@@ -54,6 +55,8 @@ class Function(Generic[P, R]):
         self._raw_f = raw_f
         #: Of a method: makes the object that it is called on.
         self._instance = instance
+        #: Of a method: the parameters of its class, which select the containers.
+        self._query = query
         #: Of one that was found by name: its app's name and environment.
         self._elsewhere = elsewhere
         self.__name__ = tag.rpartition(".")[2]
@@ -261,7 +264,7 @@ class Function(Generic[P, R]):
             raise exception.NotFoundError(f"app {self._app_name} has no function {self.tag}; it has {', '.join(opened.urls)}")
         if self.tag in opened.urls and self.pool != self.tag:
             raise exception.InvalidError(f"{self.tag} is served to the web: call its URL, get_web_url()")
-        return Callee(self.tag, url, "/" + self.tag.partition(".")[2], opened.token)
+        return Callee(self.tag, url, "/" + self.tag.partition(".")[2], opened.token, self._query)
 
 
 def gather(*function_calls: FunctionCall[R]) -> Sequence[R]:

@@ -133,7 +133,8 @@ class Pool:
         if self.cls is None:
             return
         try:
-            self.instance = self.cls.make()
+            given = json.loads(os.environ.get("POSTERN_PARAMETERS", "{}"))
+            self.instance = self.cls.make(self.cls.values_of(given))
             for hook in self.cls.hooks("enter"):
                 await lifecycle.call(functools.partial(hook, self.instance))
         except Exception as error:

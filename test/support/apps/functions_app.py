@@ -147,6 +147,31 @@ def streams(generator) -> bool:
     return came[0][0] < came[-1][1]
 
 
+@app.cls(scaledown_window=30)
+class Parametrized:
+    foo: str = modal.parameter()
+    bar: int = modal.parameter(default=10)
+    loud: bool = modal.parameter(default=False)
+    key: bytes = modal.parameter(default=b"")
+
+    @modal.enter()
+    def remember(self) -> None:
+        self.entered = self.foo
+
+    @modal.method()
+    def baz(self, qux: str = "default") -> list:
+        return [self.foo, self.bar, self.loud, self.key.decode(), self.entered, qux]
+
+    @modal.method()
+    def again(self) -> list:
+        return self.baz.remote("again")
+
+
+def parameters() -> list:
+    first, second = Parametrized(foo="hedge hog", bar=7, loud=True, key=b"\xc3\xa9"), Parametrized(foo="fox")
+    return [first.baz.remote(), second.baz.remote(qux="x"), first.again.remote()]
+
+
 def caught(function, *arguments):
     try:
         return function(*arguments)
@@ -195,7 +220,8 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "url": model.web.get_web_url(),
         "called": caught(square, 3)[:1],
         "web": caught(model.web.remote, 3)[:1],
-        "parameters": caught(lambda: Model(size=4))[:1],
+        "parameters": parameters(),
+        "wrong": [caught(lambda: Model(size="4"))[:2], caught(lambda: Parametrized())[:2]],
         "is_local": modal.is_local(),
         "shared": shared(),
         "absent": [caught(lambda: modal.Sandbox)[1], caught(modal.Dict.from_name("none").get, 1)[0]],
