@@ -65,6 +65,26 @@ test("a random URL opens with the key alone, in a browser too, and is gone with 
   await expect.poll(gone).not.toBe(200);
 });
 
+test("the doctor finds the lock, and with the key an endpoint that is well", async () => {
+  const { url, key = "" } = await forward();
+  const examine = async (...flags: string[]) => {
+    const managed = startCommand(["doctor", url, "--json", ...flags]);
+    const { code } = await managed.exited;
+    const findings = JSON.parse(managed.stdout) as {
+      check: string;
+      outcome: string;
+      detail: string;
+    }[];
+    return { code, of: (name: string) => findings.find(({ check }) => check === name) };
+  };
+  const keyless = await examine();
+  expect(keyless.code).toBe(1);
+  expect(keyless.of("curl")?.detail).toContain("missing_credentials");
+  const keyed = await examine("--key", key);
+  expect(keyed.code).toBe(0);
+  for (const check of ["curl", "lock"]) expect(keyed.of(check)).toMatchObject({ outcome: "ok" });
+});
+
 test("--open lets everybody in, and two commands have two URLs", async () => {
   const one = await forward("--open");
   const other = await forward("--open");

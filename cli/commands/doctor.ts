@@ -1,0 +1,82 @@
+/** `postern doctor`: tries an endpoint as its clients would, and says what to change. Needs no token of the API. */
+import {
+  asBrowser,
+  asCurl,
+  asEventSource,
+  asMcp,
+  asOpenAi,
+  asWebSocket,
+  type Patient,
+  withoutKey,
+} from "../doctor/clients.ts";
+import type { Finding } from "../doctor/finding.ts";
+import { checkCertificate, checkPort, resolveServer } from "../doctor/reach.ts";
+import { checkSideDoors } from "../doctor/side-doors.ts";
+import type { Command } from "../command.ts";
+import { UsageError } from "../failure.ts";
+import { printJson, printResult } from "../output.ts";
+
+const OPTIONS = {
+  key: { type: "string", value: "KEY", summary: "a caller's key: wk-….ws-…, pct-…, or a JWT" },
+} as const;
+
+const MARKS = { ok: "✓", failed: "✗", warning: "!", skipped: "-" } as const;
+
+export const DOCTOR: Command<typeof OPTIONS> = {
+  description: {
+    name: "doctor",
+    summary: "Tries an endpoint as curl, browsers, OpenAI and MCP clients do; says what to change.",
+    positionals: ["URL"],
+    options: OPTIONS,
+    noEnvironment: "the URL says which endpoint",
+    notes: ["It ends with 0 where nothing failed, with 1 where something is to be changed."],
+  },
+  async run({ values, positionals: [text = ""] }) {
+    const findings = await examine(urlOf(text), keyOf(values.key));
+    if (values.json === true) printJson(findings);
+    else for (const line of findings.flatMap(linesOf)) printResult(line);
+    return findings.some(({ outcome }) => outcome === "failed") ? 1 : 0;
+  },
+};
+
+/** All that is found, in the order of the way there; what comes after a broken step is not tried. */
+async function examine(url: URL, key: string | undefined): Promise<Finding[]> {
+  const { finding, server } = await resolveServer(url);
+  const findings = [finding];
+  if (server === undefined) return findings;
+  findings.push(await checkPort(server));
+  if (isBroken(findings)) return findings;
+  if (url.protocol === "https:") findings.push(await checkCertificate(server, Date.now()));
+  if (isBroken(findings)) return findings;
+  const patient: Patient = { server, key };
+  findings.push(...(await asCurl(patient, Date.now)));
+  // One after the other: the app may be small.
+  for (const check of [withoutKey, asBrowser, asEventSource, asWebSocket, asOpenAi, asMcp]) {
+    findings.push(await check(patient));
+  }
+  findings.push(await checkSideDoors(server));
+  return findings;
+}
+
+function isBroken(findings: readonly Finding[]): boolean {
+  return findings.some(({ outcome }) => outcome === "failed");
+}
+
+function linesOf({ check, outcome, detail, remedy }: Finding): string[] {
+  const line = `${MARKS[outcome]} ${check.padEnd(12)}${detail}`;
+  return remedy === undefined ? [line] : [line, `  ${" ".repeat(12)}→ ${remedy}`];
+}
+
+function urlOf(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "http:" || url?.protocol === "https:") return url;
+  throw new UsageError(
+    `"${text}" is not a URL of an endpoint, such as https://ecorp--chat-web.example.com`,
+  );
+}
+
+/** A header's value. */
+function keyOf(text: string | undefined): string | undefined {
+  if (text === undefined || /^[!-~]+$/.test(text)) return text;
+  throw new UsageError("--key: a key has no blanks, and visible ASCII characters alone");
+}

@@ -1,0 +1,290 @@
+/** Tries an endpoint as its clients would, and explains each answer. */
+import { randomBytes } from "node:crypto";
+import {
+  type TriedAnswer,
+  answererOf,
+  type TriedRequest,
+  exchange,
+  type Server,
+  wordsOf,
+} from "./exchange.ts";
+import { failed, type Finding, ok, skipped, warning } from "./finding.ts";
+
+/** The endpoint, and the caller's key where it has one. */
+export interface Patient {
+  readonly server: Server;
+  readonly key: string | undefined;
+}
+
+/** The answers of servers that refuse a Host that is not their own. */
+const HOST_REFUSED: ReadonlySet<number> = new Set([400, 403, 421]);
+
+/** A response whose whole body came at once after so long was held back somewhere. */
+const HELD_BACK_MS = 1_000;
+const AT_ONCE_MS = 20;
+
+/** Clocks that differ by more make credentials invalid. */
+const MAX_CLOCK_SKEW_MS = 60_000;
+
+const HOST_REMEDY =
+  'the app may refuse the public Host: set host_header = "local", or an app_kind, in postern.toml (docs/apps.md)';
+
+/** As curl: a plain request with the key. The clock is read off its answer. */
+export async function asCurl(patient: Patient, now: () => number): Promise<Finding[]> {
+  const answer = await ask(patient, { headers: { "user-agent": "curl/8.0", accept: "*/*" } });
+  if (answer instanceof Error) return [broken("curl", answer)];
+  const problem = problemOf("curl", answer, patient);
+  const finding = problem ?? ok("curl", `${answer.status} from the app`);
+  const { date } = answer.headers;
+  if (date === undefined) return [finding];
+  const skewMs = Math.abs(Date.parse(date) - now());
+  return skewMs <= MAX_CLOCK_SKEW_MS
+    ? [finding]
+    : [
+        finding,
+        warning(
+          "clock",
+          `the server's clock and this machine's differ by ${Math.round(skewMs / 1_000)} s`,
+          "set both by NTP: credentials of boxes and JWTs are good for a short time",
+        ),
+      ];
+}
+
+/** Without the key: whether the lock holds. */
+export async function withoutKey(patient: Patient): Promise<Finding> {
+  if (patient.key === undefined) return skipped("lock", "no key was given to leave out: --key KEY");
+  const answer = await ask({ ...patient, key: undefined }, {});
+  if (answer instanceof Error) return broken("lock", answer);
+  return answer.status === 401
+    ? ok("lock", "401 without the key")
+    : warning(
+        "lock",
+        `${answer.status} without the key: anybody may call`,
+        "set requires_proxy_auth = true, where that is not meant",
+      );
+}
+
+/** As the fetch of a page elsewhere: its preflight, with the headers that such clients send. */
+export async function asBrowser(patient: Patient): Promise<Finding> {
+  const origin = "https://doctor.example";
+  const answer = await ask(
+    { ...patient, key: undefined },
+    {
+      method: "OPTIONS",
+      headers: {
+        origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+      },
+    },
+  );
+  if (answer instanceof Error) return broken("browser", answer);
+  const allowed = answer.headers["access-control-allow-origin"];
+  const names = (answer.headers["access-control-allow-headers"] ?? "").toLowerCase();
+  if (allowed === "*" || allowed === origin) {
+    return names.includes("authorization") || names === "*"
+      ? ok("browser", `pages of ${allowed === "*" ? "every origin" : "other origins"} may call`)
+      : warning(
+          "browser",
+          "pages may call, and send no Authorization",
+          "set cors = true in postern.toml",
+        );
+  }
+  return warning(
+    "browser",
+    `pages of another origin may not call (${answer.status} to the preflight)`,
+    'where one should, set cors = true, or cors = { origins = ["https://…"] }',
+  );
+}
+
+/** As an EventSource: whether events come as they are made. */
+export async function asEventSource(patient: Patient): Promise<Finding> {
+  const answer = await ask(patient, {
+    headers: { accept: "text/event-stream", "cache-control": "no-cache" },
+  });
+  if (answer instanceof Error) return broken("eventsource", answer);
+  const problem = problemOf("eventsource", answer, patient);
+  if (problem !== undefined) return problem;
+  const type = answer.headers["content-type"] ?? "";
+  if (!type.startsWith("text/event-stream"))
+    return skipped("eventsource", "no event stream is at this path");
+  return (
+    heldBack("eventsource", answer) ??
+    ok("eventsource", `the first event came after ${Math.round(answer.firstByteMs)} ms`)
+  );
+}
+
+/** As a WebSocket: whether the handshake gets through. */
+export async function asWebSocket(patient: Patient): Promise<Finding> {
+  const { url } = patient.server;
+  const answer = await ask(patient, {
+    headers: {
+      origin: url.origin,
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": randomBytes(16).toString("base64"),
+    },
+  });
+  if (answer instanceof Error) return broken("websocket", answer);
+  if (answer.status === 101) return ok("websocket", "the app took the handshake");
+  const problem = problemOf("websocket", answer, patient);
+  if (problem !== undefined && answererOf(answer).by !== "app") return problem;
+  const proxy = proxyOf(answer);
+  if (answer.status === 200 && proxy !== undefined) {
+    return warning(
+      "websocket",
+      `200 instead of 101, behind ${proxy}`,
+      'where the app has a WebSocket here, the proxy drops Upgrade: nginx needs proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade and Connection "upgrade"',
+    );
+  }
+  return skipped("websocket", `the app has none at this path (${answer.status})`);
+}
+
+/** As an OpenAI client: the list of models. */
+export async function asOpenAi(patient: Patient): Promise<Finding> {
+  const { pathname } = patient.server.url;
+  const base = pathname.replace(/\/+$/, "");
+  const path = `${base.endsWith("/v1") ? base : `${base}/v1`}/models`;
+  const answer = await ask(patient, {
+    path,
+    headers: { accept: "application/json", "user-agent": "OpenAI/Python" },
+  });
+  if (answer instanceof Error) return broken("openai", answer);
+  if (answer.status === 404 && answererOf(answer).by === "app")
+    return skipped("openai", `no API is at ${path}`);
+  const problem = problemOf("openai", answer, patient);
+  if (problem !== undefined) return problem;
+  const names = modelsOf(answer.text);
+  return names === undefined
+    ? skipped("openai", `no list of models is at ${path}`)
+    : ok("openai", `${path} lists ${names.slice(0, 3).join(", ") || "no model"}`);
+}
+
+/** As an MCP client: the first message of a session. */
+export async function asMcp(patient: Patient): Promise<Finding> {
+  const { pathname } = patient.server.url;
+  const path = pathname === "/" ? "/mcp" : pathname;
+  const answer = await ask(patient, {
+    path,
+    method: "POST",
+    headers: { accept: "application/json, text/event-stream", "content-type": "application/json" },
+    body: JSON.stringify({
+      jsonrpc: "2.0",
+      id: 1,
+      method: "initialize",
+      params: {
+        protocolVersion: "2025-06-18",
+        capabilities: {},
+        clientInfo: { name: "postern-doctor", version: "1" },
+      },
+    }),
+  });
+  if (answer instanceof Error) return broken("mcp", answer);
+  if ((answer.status === 404 || answer.status === 405) && answererOf(answer).by === "app") {
+    return skipped("mcp", `no MCP server is at ${path}`);
+  }
+  const problem = problemOf("mcp", answer, patient);
+  if (problem !== undefined) return problem;
+  return answer.text.includes('"jsonrpc"') && answer.text.includes('"protocolVersion"')
+    ? (heldBack("mcp", answer) ?? ok("mcp", `a session begins at ${path}`))
+    : skipped("mcp", `no MCP server is at ${path}`);
+}
+
+async function ask({ server, key }: Patient, asked: TriedRequest): Promise<TriedAnswer | Error> {
+  const headers = {
+    ...(key !== undefined && { authorization: `Bearer ${key}` }),
+    ...asked.headers,
+  };
+  try {
+    return await exchange(server, { ...asked, headers });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function broken(check: string, { message }: Error): Finding {
+  return failed(
+    check,
+    `the exchange broke: ${message}`,
+    "see the log of the gateway, and of what stands in front of it",
+  );
+}
+
+/** The finding where an answer is none of a healthy app's; undefined for those below 400. */
+function problemOf(check: string, answer: TriedAnswer, { key }: Patient): Finding | undefined {
+  const { status } = answer;
+  if (status < 400) {
+    if (answererOf(answer).by !== "other") return undefined;
+    return failed(
+      check,
+      `${status}, and not from Postern`,
+      "another server answers for this name: compare the URL with `postern url`",
+    );
+  }
+  const answerer = answererOf(answer);
+  if (answerer.by === "postern") {
+    const { title, remedy } = wordsOf(answerer.code);
+    const isKeyless = answerer.code === "missing_credentials" && key === undefined;
+    return failed(
+      check,
+      `${status} ${answerer.code}: ${title}`,
+      isKeyless
+        ? "it is locked: give doctor a key by --key, of `postern proxy-token create` or `connect-token create`"
+        : remedy,
+    );
+  }
+  if (answerer.by === "other") {
+    return failed(
+      check,
+      `${status} from ${proxyOf(answer) ?? "another server"}, not from Postern`,
+      "see its log: it does not pass the request on to the gateway",
+    );
+  }
+  if (HOST_REFUSED.has(status)) return failed(check, `${status} from the app itself`, HOST_REMEDY);
+  if (status === 401)
+    return failed(
+      check,
+      "401 from the app itself",
+      "the app asks for a key of its own, besides Postern's",
+    );
+  if (status >= 500)
+    return failed(
+      check,
+      `${status} from the app itself`,
+      "read what it prints: `postern app logs`",
+    );
+  return undefined;
+}
+
+/** A proxy that keeps a stream until it is whole. */
+function heldBack(check: string, answer: TriedAnswer): Finding | undefined {
+  const { firstByteMs, endMs } = answer;
+  const isHeld = firstByteMs >= HELD_BACK_MS && endMs - firstByteMs <= AT_ONCE_MS;
+  const events = answer.text.split("\n\n").length - 1;
+  if (!isHeld || events < 3) return undefined;
+  return warning(
+    check,
+    `${events} events came at once after ${(firstByteMs / 1_000).toFixed(1)} s`,
+    `${proxyOf(answer) ?? "a proxy in front, or the app,"} holds the stream back: in nginx set proxy_buffering off, and no gzip for text/event-stream`,
+  );
+}
+
+/** The name of a server in front that says it. */
+function proxyOf({ headers }: TriedAnswer): string | undefined {
+  const { server, via } = headers;
+  const named = /nginx|caddy|apache|cloudflare|envoy|traefik|haproxy|openresty/i.exec(
+    `${String(server)} ${via ?? ""}`,
+  );
+  return named?.[0].toLowerCase();
+}
+
+function modelsOf(text: string): string[] | undefined {
+  try {
+    const { data } = JSON.parse(text) as { data?: unknown };
+    if (!Array.isArray(data)) return undefined;
+    return data.map((model: unknown) => String((model as { id?: unknown } | null)?.id));
+  } catch {
+    return undefined;
+  }
+}
