@@ -6,7 +6,7 @@ import {
   PATH_PATTERN,
   PATH_PATTERN_RULE,
 } from "../routing/wire/path-rules.ts";
-import { isRate } from "../routing/wire/rate.ts";
+import { isRate, RATE_DOCUMENT_PATTERN } from "../routing/wire/rate.ts";
 import { apiOperation } from "./operation.ts";
 import {
   EXPIRES_IN,
@@ -37,7 +37,10 @@ const RATE_LIMIT = z
   .string()
   .max(16)
   .refine(isRate, 'must be "N/S", requests a second and seconds of burst, such as "5/10"')
-  .meta({ description: "Requests a second, and seconds of burst: `5/10`" });
+  .meta({
+    pattern: RATE_DOCUMENT_PATTERN,
+    description: "Requests a second, and seconds of burst: `5/10`",
+  });
 
 const PRIORITY = z
   .enum(["interactive", "batch"])

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { DAY_S } from "../base/units.ts";
 import { AFFINITY_TABLE, CORS_TABLE, ENDPOINT_SETTINGS } from "../routing/wire/messages.ts";
-import { isRate } from "../routing/wire/rate.ts";
+import { isRate, RATE_DOCUMENT_PATTERN } from "../routing/wire/rate.ts";
 import { AUTH_TABLE } from "../routing/wire/auth-settings.ts";
 import { PATH_RULES } from "../routing/wire/path-rules.ts";
 import { MAX_CODE_BYTES, MAX_VERSION_CONFIG_BYTES } from "../routing/wire/deployments.ts";
@@ -18,7 +18,12 @@ const SETTINGS = z.strictObject({
   ...ENDPOINT_SETTINGS.shape,
   cors: z.union([z.boolean(), z.strictObject(CORS_TABLE.shape)]).exactOptional(),
   affinity: z.strictObject(AFFINITY_TABLE.shape).exactOptional(),
-  rateLimit: z.string().max(16).refine(isRate, 'must be a rate, such as "50/5"').exactOptional(),
+  rateLimit: z
+    .string()
+    .max(16)
+    .refine(isRate, 'must be a rate, such as "50/5"')
+    .meta({ pattern: RATE_DOCUMENT_PATTERN })
+    .exactOptional(),
   auth: z
     .strictObject({ jwt: z.strictObject(AUTH_TABLE.shape.jwt.unwrap().shape).exactOptional() })
     .exactOptional(),

@@ -6,6 +6,9 @@ export const MAX_ISSUER_CHARACTERS = 2_048;
 
 const TEXT = z.string().min(1).max(MAX_ISSUER_CHARACTERS);
 
+/** For the API's document, where a pattern stands for `isHttpUrl`. */
+const PATTERN = "^https://([a-z0-9]{1,30}\\.){1,4}[a-z]{2,20}(/[a-z0-9/-]{0,100})?$";
+
 export const AUTH_TABLE = z.object({
   /** Tokens of another issuer (RFC 7519). */
   jwt: z
@@ -13,10 +16,7 @@ export const AUTH_TABLE = z.object({
       issuer: TEXT,
       audience: TEXT,
       /** Where the issuer publishes its keys (RFC 7517). */
-      jwksUrl: TEXT.refine(isHttpUrl).meta({
-        format: "uri",
-        pattern: "^https?://[a-z0-9.-]{1,200}(/[a-z0-9./-]{0,200})?$",
-      }),
+      jwksUrl: TEXT.refine(isHttpUrl).meta({ pattern: PATTERN }),
     })
     .exactOptional(),
 });

@@ -9,6 +9,9 @@ export interface Rate {
   readonly windowS: number;
 }
 
+/** For the API's document, where a pattern stands for `isRate`: rates in whole numbers. */
+export const RATE_DOCUMENT_PATTERN = "^[1-9][0-9]{0,4}/[1-9][0-9]{0,2}$";
+
 const RATE_PATTERN = /^\d{1,7}(?:\.\d{1,3})?\/\d{1,4}(?:\.\d{1,3})?$/;
 
 /** Undefined where the text is no rate, or one that lets nothing through. */
