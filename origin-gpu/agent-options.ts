@@ -46,6 +46,8 @@ export interface DrainOptions {
 export interface RunningAgent {
   /** Of the announced app, in its configuration's order. */
   readonly urls: readonly EndpointUrl[];
+  /** Opens the announced app's private endpoints, as in its containers. */
+  readonly appToken: string;
   /**
    * Puts another configuration in the announced app's place, which goes on where that fails. Resolves when
    * all containers of the new one are ready and calls go there. One at a time; the signal gives it up.

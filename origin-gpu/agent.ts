@@ -40,9 +40,7 @@ import { type OpenedCalls, openCalls } from "./open-calls.ts";
 import { operationHandlers } from "./operations.ts";
 
 export type { AgentOptions, RunningAgent } from "./agent-options.ts";
-export { AgentRefused } from "./apps/local-app.ts";
-export { dataDirectory } from "./apps/shared-data.ts";
-export { StartFailure };
+export { AgentRefused, StartFailure };
 
 /**
  * Starts the agent. Resolves when the gateway has welcomed it and accepted every announced endpoint, whose
@@ -133,6 +131,9 @@ class Agent {
     return {
       get urls() {
         return announced?.urls ?? [];
+      },
+      get appToken() {
+        return announced?.token ?? "";
       },
       change: async (config, changeSignal) => {
         if (announced === undefined) throw new Error("this agent brings no app along");

@@ -6,8 +6,8 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CREATE_CALL_TOKEN } from "../../api/call-tokens.ts";
-import { dataDirectory, type RunningAgent } from "../../origin-gpu/agent.ts";
+import type { RunningAgent } from "../../origin-gpu/agent.ts";
+import { dataDirectory } from "../../origin-gpu/apps/shared-data.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { readApp } from "../app-config.ts";
 import { ApiClient } from "../client.ts";
@@ -65,13 +65,11 @@ export const RUN: Command<typeof OPTIONS> = {
     const agent = await startEphemeralApp({ access, config, state, appUser, devSuffix, stop });
     try {
       const { app } = config;
-      const query = { environment };
-      const { token } = await client.call(CREATE_CALL_TOKEN, { path: { app }, query, body: {} });
       const variables = {
         POSTERN_APP: app,
         POSTERN_ENVIRONMENT: environment,
         POSTERN_PUBLIC_URLS: JSON.stringify(urlsByFunction(agent)),
-        POSTERN_APP_TOKEN: token,
+        POSTERN_APP_TOKEN: agent.appToken,
         // As the app's containers have it, unless another user runs those.
         ...(appUser === undefined && {
           POSTERN_DATA: dataDirectory(join(state, "data"), environment),

@@ -60,6 +60,11 @@ export class LocalApp {
     return this.#accepted.urls;
   }
 
+  /** Opens the app's own private endpoints; empty until the gateway has accepted it. */
+  get token(): string {
+    return this.#accepted.token;
+  }
+
   /** Whether another app of this name would be in its way. */
   isCalled(name: AppName): boolean {
     return keyOf(name) === keyOf(nameOf(this.#config));

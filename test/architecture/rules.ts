@@ -100,6 +100,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   "origin-gpu": [
     "origin-gpu/agent.ts",
     "origin-gpu/app-user.ts",
+    "origin-gpu/apps/shared-data.ts",
     "origin-gpu/code/not-code.ts",
     "origin-gpu/code/pack-code.ts",
     "origin-gpu/config/config.ts",

@@ -59,6 +59,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
       false,
       expect.stringMatching(/^ct-/),
     ],
+    thousand: [true, true],
     early: "ResultPending",
     graph: "PENDING",
     late: "slept",

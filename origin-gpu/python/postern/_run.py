@@ -3,7 +3,7 @@
     python _run.py FILE NAME [ARGUMENT…]
 
 NAME is empty for the only entrypoint, else the only function. The command has started the app, and told its URLs and
-a call token in the environment.
+its token in the environment.
 """
 
 from __future__ import annotations

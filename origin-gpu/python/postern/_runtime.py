@@ -21,7 +21,7 @@ class Surrounding:
     environment: str
     #: By function, endpoints as clients know them.
     urls: dict[str, str]
-    #: Opens them; a container's app token, or a call token that `postern run` got.
+    #: Opens them: the app's own token.
     token: str
 
 

@@ -85,6 +85,15 @@ def die(file: str) -> str:
     return "lived"
 
 
+@app.function(max_containers=4)
+def square_or_die(x: int, file: str) -> int:
+    """Its container dies once, while it works on the half of a thousand."""
+    if x == 500 and not os.path.exists(file):
+        Path(file).write_text("died")
+        os._exit(1)
+    return x * x
+
+
 @app.function()
 def identify() -> tuple[str | None, str | None, bool, str]:
     return modal.current_function_call_id(), modal.current_input_id(), modal.is_local(), os.environ["MODAL_TASK_ID"]
@@ -207,6 +216,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "unpicklable": caught(unpicklable.remote)[:1],
         "died": die.remote(f"{directory}/died"),
         "identity": identify.remote(),
+        "thousand": thousand(f"{directory}/thousand"),
         "early": early[0],
         "graph": graph,
         "late": same.get(timeout=30),
@@ -248,6 +258,12 @@ def shared() -> list:
         except queue.Empty:
             taken.append("empty")
     return [files == list(range(20)), b"".join(volume.read_file("7.txt")).decode(), counts[7], counts.len(), 99 in counts, taken]
+
+
+def thousand(file: str) -> list:
+    """Whether all came, in order, though a container died."""
+    results = list(square_or_die.map(range(1000), kwargs={"file": file}))
+    return [results == [x * x for x in range(1000)], os.path.exists(file)]
 
 
 def caught_code():

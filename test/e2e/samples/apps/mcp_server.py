@@ -42,7 +42,7 @@ async def test_tool(tool_name: str | None = None):
 
     # Where this machine's resolver knows no name under localhost, POSTERN_URLS leads to it.
     url = json.loads(os.environ["POSTERN_URLS"])["web"]
-    async with Client(StreamableHttpTransport(url=f"{url}/mcp/")) as client:
+    async with Client(StreamableHttpTransport(url=f"{url}/mcp")) as client:
         tools = [tool.name for tool in await client.list_tools()]
         result = await client.call_tool(tool_name or tools[0])
         print(f"tools {tools}, result {result.data}")
