@@ -30,6 +30,8 @@ export interface GatewayKeys {
   readonly affinityCookies: CryptoKey;
   /** HMAC-SHA-256: connect tokens. */
   readonly connectTokens: CryptoKey;
+  /** HMAC-SHA-256: the records that prove custom domains. */
+  readonly domainProofs: CryptoKey;
   /** HKDF: the key of each workspace's secrets. */
   readonly secrets: CryptoKey;
   /** Those of the secret before, while it is valid too. */
@@ -83,6 +85,7 @@ async function keysOf(secret: string): Promise<GatewayKeys> {
     appTokens: await hmacKey("app tokens", ["sign"]),
     affinityCookies: await hmacKey("affinity cookies", ["sign"]),
     connectTokens: await hmacKey("connect tokens", ["sign", "verify"]),
+    domainProofs: await hmacKey("domain proofs", ["sign"]),
     secrets: await hkdfKey("secrets", "deriveKey"),
   };
 }

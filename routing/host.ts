@@ -10,7 +10,7 @@ import { MAX_DNS_LABEL_LENGTH } from "./names.ts";
 import type { Refusal } from "./wire/errors.ts";
 
 /** RFC 1035, 2.3.4, in text without the dot at the end. */
-const MAX_HOST_LENGTH = 253;
+export const MAX_HOST_LENGTH = 253;
 
 /**
  * `authority` is the canonical Host (RFC 9110, 7.2), which the app gets: in lower case, without a dot at the end,
@@ -50,7 +50,7 @@ export function parseHost(header: string, baseDomain: string): Result<ParsedHost
     if (isEndpointName(name)) return ok({ kind: "endpoint", name, authority });
     return err({ code: "no_such_endpoint", detail: `${name} is not an endpoint's name` });
   }
-  if (isCustomDomain(host)) return ok({ kind: "custom", host, authority });
+  if (isDomainName(host)) return ok({ kind: "custom", host, authority });
   return wrongHost(host, baseDomain);
 }
 
@@ -64,7 +64,7 @@ function isEndpointName(name: string): boolean {
 }
 
 /** A name that DNS could have: two labels or more, and the last one no number, as it is in 127.0.0.1. */
-function isCustomDomain(host: string): boolean {
+export function isDomainName(host: string): boolean {
   const labels = host.split(".");
   return labels.length > 1 && labels.every(isDnsLabel) && !/^\d+$/.test(labels.at(-1) ?? "");
 }
@@ -118,7 +118,7 @@ function parseAddressLiteral(header: string, baseDomain: string): Result<ParsedH
 }
 
 /** The base domain in the form that hosts are compared in: lower case, no port. */
-function withoutPort(baseDomain: string): string {
+export function withoutPort(baseDomain: string): string {
   const colon = baseDomain.lastIndexOf(":");
   const host = colon > baseDomain.lastIndexOf("]") ? baseDomain.slice(0, colon) : baseDomain;
   return host.toLowerCase();
