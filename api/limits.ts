@@ -4,3 +4,6 @@ export const MAX_ENVIRONMENTS = 1_500;
 
 /** Tokens of each kind. The edge holds a workspace's proxy tokens in memory. */
 export const MAX_TOKENS = 1_000;
+
+/** Custom domains. DNS is asked about each at intervals. */
+export const MAX_DOMAINS = 100;

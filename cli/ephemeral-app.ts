@@ -55,10 +55,19 @@ export async function startEphemeralApp(app: EphemeralApp): Promise<RunningAgent
       environmentsDirectory: join(state, "environments"),
       dataDirectory: join(state, "data"),
       appUser,
-      announced: config,
+      announced: withoutDomains(config),
       devSuffix,
       observer,
     },
     stop,
   );
+}
+
+/** Dev names alone serve it: `postern run` of an app with custom domains leaves them where they are. */
+function withoutDomains(config: AppConfig): AppConfig {
+  const endpoints = config.endpoints.map((endpoint) => {
+    const { customDomains: _customDomains, ...rest } = endpoint;
+    return rest;
+  });
+  return { ...config, endpoints };
 }

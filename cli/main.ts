@@ -29,15 +29,13 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   config: async () => (await import("./commands/config.ts")).CONFIG,
   environment: async () => (await import("./commands/environment.ts")).ENVIRONMENT,
   secret: async () => (await import("./commands/secret.ts")).SECRET,
+  domain: async () => (await import("./commands/domain.ts")).DOMAIN,
   box: async () => (await import("./commands/box.ts")).BOX,
   container: async () => (await import("./commands/container.ts")).CONTAINER,
   audit: async () => (await import("./commands/audit.ts")).AUDIT,
   doctor: async () => (await import("./commands/doctor.ts")).DOCTOR,
   call: async () => (await import("./commands/call.ts")).CALL,
 };
-
-/** Not built yet: refused by name, so that no user looks for a typing error. */
-const NOT_YET = new Set(["domain"]);
 
 tolerateClosedOutput();
 try {
@@ -67,7 +65,6 @@ async function main(argv: readonly string[]): Promise<number> {
     printResult(version());
     return 0;
   }
-  if (NOT_YET.has(name)) throw new CommandFailure(`${name}: not available yet`);
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) throw unknownCommand(name);
   const found = await load();
@@ -104,7 +101,7 @@ function unknownCommand(name: string): UsageError {
   const known = Object.keys(COMMANDS);
   if (name.startsWith("-"))
     return new UsageError(`${name}: a command comes first; see postern --help`);
-  const meant = nearest(name, [...known, ...NOT_YET]);
+  const meant = nearest(name, known);
   const hint = meant === undefined ? `one of ${known.join(", ")}` : `did you mean ${meant}?`;
   return new UsageError(`unknown command ${name}; ${hint}`);
 }

@@ -57,7 +57,7 @@ export interface DomainVerdict {
   readonly checkAt: number | null;
 }
 
-/** What becomes of a domain. */
+/** Judges a domain by an answer of DNS. */
 export function judgeDomain(
   facts: DomainFacts,
   evidence: DomainEvidence,

@@ -19,7 +19,8 @@ export const MAX_HOST_LENGTH = 253;
 export type ParsedHost =
   | { kind: "base"; authority: string }
   | { kind: "endpoint"; name: string; authority: string }
-  | { kind: "custom"; host: string; authority: string };
+  /** The name is the whole host without its port. */
+  | { kind: "custom"; name: string; authority: string };
 
 /**
  * Parses the Host header. Ports are checked, then ignored, since a proxy before the gateway may listen on another
@@ -50,7 +51,7 @@ export function parseHost(header: string, baseDomain: string): Result<ParsedHost
     if (isEndpointName(name)) return ok({ kind: "endpoint", name, authority });
     return err({ code: "no_such_endpoint", detail: `${name} is not an endpoint's name` });
   }
-  if (isDomainName(host)) return ok({ kind: "custom", host, authority });
+  if (isDomainName(host)) return ok({ kind: "custom", name: host, authority });
   return wrongHost(host, baseDomain);
 }
 

@@ -10,7 +10,7 @@ import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
 import { chooseEnvironment } from "../environment.ts";
 import { devSuffixOf, startEphemeralApp } from "../ephemeral-app.ts";
-import { UsageError } from "../failure.ts";
+import { CommandFailure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
@@ -51,7 +51,7 @@ export const SERVE: Command<typeof OPTIONS> = {
     const client = new ApiClient(access);
     const environment = await chooseEnvironment(client, first.environment, process.env);
     // A later edit that names no environment keeps the chosen one.
-    const placed = (read: AppConfig): AppConfig => ({ environment, ...read });
+    const placed = (read: AppConfig): AppConfig => ({ environment, ...withoutDomains(read) });
     const config = placed(first);
     const signals = listenForStop();
     const stop = timeout === undefined ? signals : stopAfter(signals, timeout);
@@ -115,5 +115,14 @@ function secondsOf(text: string | undefined): number | undefined {
   if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return seconds;
   throw new UsageError(
     `--timeout: "${text}" is not a number of seconds up to ${MAX_TIMEOUT_S}, e.g. 600`,
+  );
+}
+
+/** A domain that people use is not for trying things out. @throws CommandFailure where an endpoint has one */
+function withoutDomains(config: AppConfig): AppConfig {
+  const named = config.endpoints.find(({ customDomains }) => customDomains !== undefined);
+  if (named === undefined) return config;
+  throw new CommandFailure(
+    `${config.file}: endpoint.${named.function}.custom_domains: serve takes none; deploy the app`,
   );
 }

@@ -76,7 +76,11 @@ export const GATEWAY_OPTIONS = {
     value: "always|auto|never",
     summary: "a TCP front that limits connections; auto: where strangers need no proxy (auto)",
   },
-  "dns-over-https": { type: "string", value: "URL", summary: "", notYet: true },
+  "dns-over-https": {
+    type: "string",
+    value: "URL",
+    summary: "the resolver that custom domains are proved by (Cloudflare's public one)",
+  },
   log: {
     type: "string",
     value: "json|off",
@@ -138,6 +142,15 @@ const VARIABLES: readonly {
         : "a list of hosts in lower case, with ports where they are not the scheme's own, e.g. id.lan,10.0.0.5:8080",
   },
   {
+    flag: "dns-over-https",
+    variable: "POSTERN_DNS_OVER_HTTPS",
+    fallback: "",
+    expected: (value) =>
+      value === "" || isResolver(value)
+        ? undefined
+        : "an https URL, or an http one of this machine, e.g. https://dns.example/dns-query",
+  },
+  {
     flag: "trusted-proxies",
     variable: "POSTERN_TRUSTED_PROXIES",
     fallback: "",
@@ -158,9 +171,6 @@ export function gatewaySettings(flags: GatewayFlags, environment: Environment): 
     const right = expected(value);
     if (right !== undefined) throw new UsageError(`${source}: "${value}" is not ${right}`);
     variables[variable] = value;
-  }
-  if (environment["POSTERN_DNS_OVER_HTTPS"]) {
-    throw new UsageError("POSTERN_DNS_OVER_HTTPS: not available yet");
   }
   const domain = pick(
     flags["base-domain"],
@@ -245,6 +255,15 @@ function isDecimal(value: string): boolean {
 function isIdentityHost(value: string): boolean {
   const text = `https://${value}/`;
   return URL.canParse(text) && new URL(text).host === value;
+}
+
+/** RFC 8484 is HTTPS. Within this machine nobody can read or change what is said. */
+function isResolver(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, hostname, username, password, hash } = new URL(value);
+  const isHere = /^(?:127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/.test(hostname);
+  const isPlain = username === "" && password === "" && hash === "";
+  return isPlain && (protocol === "https:" || (protocol === "http:" && isHere));
 }
 
 /** A DNS name of letters, digits and inner dashes (RFC 1123, 2.1), and a port where one is given. */

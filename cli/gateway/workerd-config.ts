@@ -10,6 +10,9 @@ export const SOCKET_NAME = "http";
 export const PUBLIC_SOCKET_NAME = "public";
 export const DISK_NAME = "objects";
 
+/** The Worker's way to a resolver, which may be in the operator's own network; its own fetch reaches public addresses. */
+const RESOLVER_BINDING = "RESOLVER";
+
 /**
  * @param variables names of the environment variables that the Worker sees under the same names
  * @param isPublic workerd inherits the socket to which clients connect, besides its own
@@ -31,6 +34,7 @@ export function workerdConfig(
     // For the hosts of POSTERN_IDENTITY_HOSTS alone (gateway/worker/edge/identity-fetch.ts).
     '(name = "IDENTITY_NETWORK", service = "identity")',
   ];
+  bindings.push(`(name = ${text(RESOLVER_BINDING)}, service = "resolver")`);
   const namespaces = manifest.objects.map(
     ({ className }) =>
       `(className = ${text(className)}, uniqueKey = ${text(uniqueKeyOf(className))}, enableSql = true)`,
@@ -42,6 +46,10 @@ const config :Workerd.Config = (
     (name = "gateway", worker = .gateway),
     (name = ${text(DISK_NAME)}, disk = (writable = true)),
     (name = "identity", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "resolver", network = (
+      allow = ["public", "private", "local"],
+      tlsOptions = (trustBrowserCas = true),
+    )),
   ],
   sockets = [
     (name = ${text(SOCKET_NAME)}, address = "127.0.0.1:0", http = (), service = "gateway"),${isPublic ? publicSocket : ""}

@@ -1,4 +1,5 @@
 /** The Worker's bindings and variables (contract, "Gateway settings"), and how they are read, once. */
+import { DOMAIN_TIMES, type DomainTimes } from "../../routing/domain-states.ts";
 import type { LinkRpc } from "./link.ts";
 import type { MeterRpc } from "./meter.ts";
 import type { NamesRpc } from "./names.ts";
@@ -41,6 +42,12 @@ export interface Env {
   POSTERN_ONE_ISOLATE?: string;
   /** Seconds of a box's lease on its shares of pools, for tests. */
   POSTERN_POOL_LEASE?: string;
+  /** URL of the resolver that proofs of custom domains are asked from (RFC 8484). */
+  POSTERN_DNS_OVER_HTTPS?: string;
+  /** Seconds between two questions about a domain, and of grace for its proof, `21600/259200`, for tests. */
+  POSTERN_DOMAIN_TIMES?: string;
+  /** Self-hosted: what may reach a resolver in the operator's own network. */
+  RESOLVER?: Fetcher;
 }
 
 const DEFAULT_MAX_BODY_BYTES = 4 * 1024 ** 3;
@@ -53,6 +60,15 @@ const DEFAULT_RATE_LIMIT = "200/5";
 
 /** A box that is lost frees its shares after so long, and a box that is there asks twice a minute. */
 const DEFAULT_POOL_LEASE_S = 60;
+
+/** When domains are asked about again, and for how long a proof may be gone. */
+export function domainTimes({ POSTERN_DOMAIN_TIMES: text }: Env): DomainTimes {
+  const [interval, grace] = text ? text.split("/").map((seconds) => Number(seconds) * 1_000) : [];
+  return {
+    intervalMs: interval ?? DOMAIN_TIMES.intervalMs,
+    graceMs: grace ?? DOMAIN_TIMES.graceMs,
+  };
+}
 
 /** Milliseconds for which a box has its shares of pools. */
 export function poolLeaseMs({ POSTERN_POOL_LEASE: seconds }: Env): number {

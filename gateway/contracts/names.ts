@@ -37,8 +37,17 @@ export interface Held {
   kind: AppKind;
 }
 
+/**
+ * How a workspace that has proved a domain claims it: `take` it from whoever has it, or keep it or take a free one
+ * (`renew`).
+ */
+export type DomainClaim = "take" | "renew";
+
 export interface NamesRpc extends Rpc.DurableObjectBranded {
   lookup(name: string): Snapshot | StoppedName | undefined;
+  lookupHost(host: string): Snapshot | StoppedName | undefined;
+  claimDomain(domain: string, workspace: string, how: DomainClaim): boolean;
+  releaseDomain(domain: string, workspace: string): void;
   reserve(name: string, claimant: Claimant, untilMs: number): Held | undefined;
   commit(name: string, claimant: Claimant, snapshot: Snapshot): Held | undefined;
   cancelReservation(name: string, owner: string): void;

@@ -3,6 +3,7 @@
  * an object's name. An object costs a file and a descriptor, and a client can send any number of names
  * (docs/storage.md).
  */
+import { shardKeyOf } from "../../routing/domains.ts";
 import { MAX_LINKS } from "../../routing/wire/limits.ts";
 import type { Env } from "./env.ts";
 import type { BoxNews, LinkRpc } from "./link.ts";
@@ -28,9 +29,10 @@ export function meterStub(env: Env, workspace: string): DurableObjectStub<MeterR
   return env.METER.get(env.METER.idFromName(workspace));
 }
 
-/** The shard that a name lives in. */
+/** The shard that a name lives in: an endpoint's, a custom domain, its route, or a host that it may match. */
 export async function namesShard(env: Env, name: string): Promise<DurableObjectStub<NamesRpc>> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
+  const key = new TextEncoder().encode(shardKeyOf(name));
+  const digest = await crypto.subtle.digest("SHA-256", key);
   const shard = new DataView(digest).getUint32(28) % SHARDS;
   return env.NAMES.get(env.NAMES.idFromName(`shard-${shard}`));
 }

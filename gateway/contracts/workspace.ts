@@ -5,6 +5,7 @@
 import type { AppMethods } from "./workspace/apps.ts";
 import type { AuditMethods } from "./workspace/audit.ts";
 import type { BoxMethods } from "./workspace/boxes.ts";
+import type { DomainMethods } from "./workspace/domains.ts";
 import type { EnvironmentMethods } from "./workspace/environments.ts";
 import type { SecretMethods } from "./workspace/secrets.ts";
 import type { TokenMethods } from "./workspace/tokens.ts";
@@ -15,6 +16,7 @@ export interface WorkspaceRpc
     AppMethods,
     AuditMethods,
     BoxMethods,
+    DomainMethods,
     EnvironmentMethods,
     SecretMethods,
     TokenMethods {}

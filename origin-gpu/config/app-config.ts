@@ -76,6 +76,8 @@ export interface EndpointConfig {
   readonly function: string;
   /** Instead of the label that app and function make. */
   readonly label?: string;
+  /** Domains of the workspace's own at which it is served too; absent: none. */
+  readonly customDomains?: readonly string[];
   /**
    * The function whose containers serve it, where they are not its own. The settings here of containers and of the
    * queue before them are then that function's.

@@ -6,6 +6,7 @@ import { optional } from "./optional.ts";
 export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
   const { requiresProxyAuth, requiresAppToken, auth, timeout, resultTtl } = endpoint;
   const { requestTimeout, lifeSigns, api, cors, affinity, fallback, paths, rateLimit } = endpoint;
+  const { customDomains } = endpoint;
   return {
     requiresProxyAuth,
     ...(requiresAppToken ? { requiresAppToken } : {}),
@@ -20,5 +21,6 @@ export function edgeSettings(endpoint: EndpointConfig): EndpointSettings {
     ...optional("fallback", fallback),
     ...optional("paths", paths),
     ...optional("rateLimit", rateLimit),
+    ...(customDomains === undefined ? {} : { customDomains: [...customDomains] }),
   };
 }

@@ -43,6 +43,7 @@ function resolveEndpoint(
   return {
     function: table.function ?? "",
     ...optional("label", table.label),
+    ...optional("customDomains", table.custom_domains),
     ...optional("containersOf", table.containers_of),
     // An older gateway knows the first one alone: there it is locked, too.
     requiresProxyAuth:

@@ -6,6 +6,11 @@
 import * as z from "zod";
 import { DAY_S } from "../../base/units.ts";
 import { AUTH_TABLE } from "./auth-settings.ts";
+import {
+  CUSTOM_DOMAIN_PATTERN,
+  CUSTOM_DOMAIN_RULE,
+  MAX_ENDPOINT_DOMAINS,
+} from "./custom-domains.ts";
 import { type ErrorCode, isErrorCode } from "./errors.ts";
 import { FALLBACK } from "./fallback.ts";
 import { ProtocolError } from "./frames.ts";
@@ -77,6 +82,11 @@ export const ENDPOINT_SETTINGS = z.object({
   auth: AUTH_TABLE.exactOptional(),
   /** Absent: every path reaches the app. The agent enforces it too, so that an older gateway opens nothing. */
   paths: PATH_RULES.exactOptional(),
+  /** Domains of the workspace's own at which it is served too, once they are verified. */
+  customDomains: z
+    .array(z.string().regex(CUSTOM_DOMAIN_PATTERN, CUSTOM_DOMAIN_RULE))
+    .max(MAX_ENDPOINT_DOMAINS)
+    .exactOptional(),
 });
 
 const ENDPOINT_ANNOUNCEMENT = z.object({

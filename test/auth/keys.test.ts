@@ -94,8 +94,9 @@ const CASES = {
       return opened.some((variables) => variables !== undefined);
     },
   ],
+  // A domain's proof is kept beside the domain, whatever the key becomes.
 } satisfies Record<
-  Exclude<keyof GatewayKeys, "id" | "before" | "firstTokens">,
+  Exclude<keyof GatewayKeys, "id" | "before" | "firstTokens" | "domainProofs">,
   readonly [Makes, Takes]
 >;
 

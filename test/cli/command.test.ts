@@ -50,12 +50,16 @@ describe("usage", () => {
     [
       ["quit"],
       2,
-      "postern: unknown command quit; one of up, gateway, serve, run, forward, origin, deploy, app, url, proxy-token, connect-token, token, profile, config, environment, secret, box, container, audit, doctor, call\n",
+      "postern: unknown command quit; one of up, gateway, serve, run, forward, origin, deploy, app, url, proxy-token, connect-token, token, profile, config, environment, secret, domain, box, container, audit, doctor, call\n",
     ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
     [["deploy", "none.py"], 1, "postern: none.py: there is no such file\n"],
     [["up", "--confg", "x"], 2, "postern: unknown option --confg; did you mean --config?\n"],
-    [["gateway", "--dns-over-https", "x"], 2, "postern: --dns-over-https: not available yet\n"],
+    [
+      ["gateway", "--dns-over-https", "x"],
+      2,
+      'postern: --dns-over-https: "x" is not an https URL, or an http one of this machine, e.g. https://dns.example/dns-query\n',
+    ],
   ])("%j ends in one clear line", async (args, code, stderr) => {
     expect(await postern(args)).toEqual({ code, stdout: "", stderr });
   });

@@ -113,6 +113,7 @@ describe("at a gateway", () => {
   /** What a required argument is given. */
   const SAMPLES: Readonly<Record<string, string>> = {
     APP: "shop",
+    DOMAIN: "example.com",
     FUNCTION: "web",
     ID: "id",
     NAME: "dev",

@@ -19,6 +19,7 @@ test("without flags or variables the defaults hold", () => {
       POSTERN_MAX_BODY: "4294967296",
       POSTERN_TRUSTED_PROXIES: "",
       POSTERN_IDENTITY_HOSTS: "",
+      POSTERN_DNS_OVER_HTTPS: "",
     },
   });
 });
@@ -60,6 +61,9 @@ test.each([
   ["max-body", "99999999999999999999"],
   ["trusted-proxies", "10.0.0.0/33"],
   ["region", "EU West"],
+  ["dns-over-https", "http://dns.example/dns-query"],
+  ["dns-over-https", "http://127.0.0.1.example/dns-query"],
+  ["dns-over-https", "https://user:pass@dns.example/dns-query"],
   ["log", "yes"],
   ["front", "sometimes"],
 ] as const)("--%s %s is refused, never bent into something else", (flag, value) => {
@@ -74,6 +78,9 @@ test.each([
   ["rate-limit", "200/5"],
   ["rate-limit", "0.5/10"],
   ["max-body", "0"],
+  ["dns-over-https", "https://dns.example/dns-query"],
+  ["dns-over-https", "http://127.0.0.1:8053/dns-query"],
+  ["dns-over-https", "http://[::1]:8053/dns-query"],
 ] as const)("--%s %s is taken", (flag, value) => {
   expect(() => gatewaySettings({ [flag]: value }, {})).not.toThrow();
 });
@@ -89,7 +96,11 @@ test.each([
   ["POSTERN_IDENTITY_HOSTS", "https://id.lan", 'POSTERN_IDENTITY_HOSTS: "https://id.lan" is not'],
   ["POSTERN_IDENTITY_HOSTS", "ID.lan", 'POSTERN_IDENTITY_HOSTS: "ID.lan" is not a list of hosts'],
   ["POSTERN_RATE_LIMIT", "many", 'POSTERN_RATE_LIMIT: "many" is not 0, or requests a second'],
-  ["POSTERN_DNS_OVER_HTTPS", "https://dns.example", "POSTERN_DNS_OVER_HTTPS: not available yet"],
+  [
+    "POSTERN_DNS_OVER_HTTPS",
+    "dns.example",
+    'POSTERN_DNS_OVER_HTTPS: "dns.example" is not an https',
+  ],
 ])("%s=%s is refused by the variable's name", (variable, value, line) => {
   expect(() => gatewaySettings({}, { [variable]: value })).toThrow(line);
 });

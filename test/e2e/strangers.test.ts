@@ -28,6 +28,7 @@ const random = (bytes: number) => randomBytes(bytes).toString("hex");
 /** The kinds of guess, taken in turn. Each is a whole request. */
 const GUESS: readonly (() => string)[] = [
   () => `GET / HTTP/1.1\r\nHost: ${random(6)}--${random(8)}.localhost:${postern.port}\r\n\r\n`,
+  () => `GET / HTTP/1.1\r\nHost: ${random(4)}.${random(6)}.example\r\n\r\n`,
   () => `GET / HTTP/1.1\r\nHost: tests--e2e-${random(4)}.localhost:${postern.port}\r\n\r\n`,
   () =>
     `GET / HTTP/1.1\r\nHost: ${random(4)}--x.localhost:${postern.port}\r\n` +

@@ -101,7 +101,7 @@ describe("a Host header", () => {
   ])("%s may be a custom domain", (header, host, authority) => {
     expect(parseHost(header, BASE)).toEqual({
       ok: true,
-      value: { kind: "custom", host, authority },
+      value: { kind: "custom", name: host, authority },
     });
   });
 

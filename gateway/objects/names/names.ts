@@ -1,16 +1,18 @@
 /**
  * `Names` keeps which app holds a host name, and the snapshot that the edge reads for the name. It has 64 fixed
  * shards, and a name always lives in shard SHA-256(name) mod 64. So a claim is atomic, and a name that a client
- * guesses makes no object (docs/storage.md). The number 64 is part of the stored format.
+ * guesses makes no object (docs/storage.md). The number 64 is part of the stored format. A custom domain lives in the
+ * shard of its last two labels, with the routes that apps have there: one call answers for each host.
  *
  * `Names` knows apps by their ids alone. It tells a workspace which app holds a name, and trusts the workspace not
  * to pass that on to another tenant.
  */
 import { DurableObject } from "cloudflare:workers";
 import { type AppKind, type Claimant, mayTake } from "../../../routing/claims.ts";
+import { domainRoute, domainsMatching } from "../../../routing/domains.ts";
 import type { Env } from "../../contracts/env.ts";
 import { takeSteps } from "../migrate.ts";
-import type { Held, NamesRpc, Snapshot, StoppedName } from "../../contracts/names.ts";
+import type { DomainClaim, Held, NamesRpc, Snapshot, StoppedName } from "../../contracts/names.ts";
 
 /** The steps of its database. */
 export const NAMES_MIGRATIONS: readonly string[] = [
@@ -40,6 +42,9 @@ export const NAMES_MIGRATIONS: readonly string[] = [
     expires_at INTEGER NOT NULL
   ) WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE domains (domain TEXT PRIMARY KEY, workspace TEXT NOT NULL) WITHOUT ROWID;
+  `,
 ];
 
 type ClaimantRow = { owner: string; workspace: string; kind: string; started_at: number };
@@ -61,6 +66,42 @@ export class Names extends DurableObject<Env> implements NamesRpc {
     );
     if (row === undefined) return undefined;
     return row.snapshot === null ? { stopped: true } : (JSON.parse(row.snapshot) as Snapshot);
+  }
+
+  /**
+   * The edge's snapshot for a host outside the base domain; undefined where no verified domain matches it, or no app
+   * has the domain. An exact name wins over a wildcard, also as a claim: where one workspace has proved the name, the
+   * wildcard of another one does not serve it.
+   */
+  lookupHost(host: string): Snapshot | StoppedName | undefined {
+    const matching = domainsMatching(host);
+    const owners = matching.map((domain) => this.#ownerOf(domain));
+    const owner = owners.find((workspace) => workspace !== undefined);
+    if (owner === undefined) return undefined;
+    for (const [index, domain] of matching.entries()) {
+      // A wildcard's owner has each name below its star.
+      const mayServe = owners.slice(index).includes(owner);
+      const found = mayServe ? this.lookup(domainRoute(owner, domain)) : undefined;
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Gives a domain to a workspace that has proved it; returns whether the workspace has it now. */
+  claimDomain(domain: string, workspace: string, how: DomainClaim): boolean {
+    this.#sql.exec(
+      `INSERT INTO domains (domain, workspace) VALUES (?1, ?2)
+       ON CONFLICT (domain) DO UPDATE SET workspace = excluded.workspace WHERE ?3 = 'take'`,
+      domain,
+      workspace,
+      how,
+    );
+    return this.#ownerOf(domain) === workspace;
+  }
+
+  /** Gives a domain back; another workspace's stays. */
+  releaseDomain(domain: string, workspace: string): void {
+    this.#sql.exec("DELETE FROM domains WHERE domain = ? AND workspace = ?", domain, workspace);
   }
 
   /**
@@ -128,6 +169,15 @@ export class Names extends DurableObject<Env> implements NamesRpc {
   stop(name: string, owner: string): void {
     this.cancelReservation(name, owner);
     this.#sql.exec("UPDATE names SET snapshot = NULL WHERE name = ? AND owner = ?", name, owner);
+  }
+
+  /** The workspace that has proved a domain. */
+  #ownerOf(domain: string): string | undefined {
+    const [row] = this.#sql.exec<{ workspace: string }>(
+      "SELECT workspace FROM domains WHERE domain = ?",
+      domain,
+    );
+    return row?.workspace;
   }
 
   /** The app that holds a name and does not give way to the claimant. */

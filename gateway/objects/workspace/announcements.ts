@@ -12,7 +12,7 @@ import { endpointName } from "../../../routing/names.ts";
 import type { EndpointAnnouncement, Welcome } from "../../../routing/wire/messages.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import type { App } from "./app-records.ts";
-import { claimantOf, type Control, heldRefusal, urlOf } from "./control.ts";
+import { claimantOf, type Control, heldRefusal, namesOfEndpoint, urlOf } from "./control.ts";
 import { MAX_APPS, namesakeRefusal } from "./staging.ts";
 
 type Answer = Welcome["endpoints"][number];
@@ -155,6 +155,10 @@ export class Announcements {
     if (suffix === undefined) {
       return err({ code: "not_found", detail: `there is no environment ${environment}` });
     }
+    if (announcement.devSuffix !== undefined && announcement.settings.customDomains !== undefined) {
+      const detail = "custom_domains: an app of postern serve has none; deploy it";
+      return err({ code: "bad_request", detail });
+    }
     const name = await endpointName({ ...announcement, suffix });
     if (!name.ok) return err({ code: "bad_request", detail: name.error });
     return ok({ announcement, name: name.value });
@@ -179,7 +183,13 @@ export class Announcements {
     appOf: ReadonlyMap<string, Result<App, Refusal>>,
   ): void {
     const { names } = this.#control;
-    const listed = new Set(named.map((entry) => (entry.ok ? entry.value.name : "")));
+    const listed = new Set(
+      named.flatMap((entry) => {
+        if (!entry.ok) return [];
+        const { name, announcement } = entry.value;
+        return namesOfEndpoint(this.#control, { name, ...announcement.settings });
+      }),
+    );
     for (const app of appOf.values()) {
       if (!app.ok) continue;
       for (const name of names.namesOf(app.value.id)) {
@@ -204,14 +214,18 @@ export class Announcements {
       endpoint,
       settings,
     };
-    // Noted before it is claimed: a crash in between leaves a note too many, never a name too many.
-    names.noteServed(app.id, name, snapshot);
-    const held = await registry.commit(name, claimantOf(this.#control, app), snapshot);
-    if (held === undefined) {
-      return { url: urlOf(this.#control, name), appToken: await this.#tokenOf(app) };
+    const wanted = namesOfEndpoint(this.#control, { name, ...settings });
+    for (const [index, one] of wanted.entries()) {
+      // Noted before it is claimed: a crash in between leaves a note too many, never a name too many.
+      names.noteServed(app.id, one, snapshot);
+      const held = await registry.commit(one, claimantOf(this.#control, app), snapshot);
+      if (held === undefined) continue;
+      names.forget(app.id, one);
+      for (const had of wanted.slice(0, index)) names.giveUp(app.id, had, "release");
+      this.#control.changed();
+      return refusedAnswer(heldRefusal(this.#control, one, held));
     }
-    names.forget(app.id, name);
-    return refusedAnswer(heldRefusal(this.#control, name, held));
+    return { url: urlOf(this.#control, name), appToken: await this.#tokenOf(app) };
   }
 
   #dropExpired(now: number): void {

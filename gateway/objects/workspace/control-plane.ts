@@ -12,6 +12,7 @@ import type { BoxNews } from "../../contracts/link.ts";
 import { notifyBox } from "../../contracts/stubs.ts";
 import { publicScheme } from "../../../routing/names.ts";
 import { type Env, poolLeaseMs } from "../../contracts/env.ts";
+import { WorkspaceAlarm } from "./alarm.ts";
 import { Announcements } from "./announcements.ts";
 import {
   type AppView,
@@ -44,9 +45,6 @@ import { type Version, Versions } from "./versions.ts";
 /** From an object's start until it looks for work that an earlier one left. */
 const FIRST_LOOK_MS = 1_000;
 
-/** When `Names` did not answer. */
-const RETRY_MS = 1_000;
-
 export interface ControlPlaneDeps {
   readonly env: Env;
   readonly state: DurableObjectState;
@@ -54,10 +52,12 @@ export interface ControlPlaneDeps {
   readonly registry: BoxRegistry;
   readonly confidential: Confidential;
   readonly suffixOf: (environment: string) => string | undefined;
+  readonly unknownDomain: (domains: readonly string[]) => string | undefined;
+  /** When another part of the workspace waits for the alarm. */
+  readonly otherDue: () => number | undefined;
 }
 
 export class ControlPlane {
-  readonly #state: DurableObjectState;
   readonly #env: Env;
   readonly #boxes: BoxRegistry;
   readonly #confidential: Confidential;
@@ -66,10 +66,10 @@ export class ControlPlane {
   readonly #deployments: Deployments;
   readonly #announcements: Announcements;
   readonly #shares: PoolShares;
-  #looking = false;
+  readonly #alarm: WorkspaceAlarm;
 
-  constructor({ env, state, workspace, registry, confidential, suffixOf }: ControlPlaneDeps) {
-    this.#state = state;
+  constructor(deps: ControlPlaneDeps) {
+    const { env, state, workspace, registry, confidential, suffixOf, unknownDomain } = deps;
     this.#env = env;
     this.#boxes = registry;
     this.#confidential = confidential;
@@ -94,10 +94,11 @@ export class ControlPlane {
       boxes: registry.boxes,
       isConnected: async (box) => await this.#isConnected(box),
       suffixOf,
+      unknownDomain,
       secretProblems: async (environment, names) =>
         (await confidential.secrets(environment, names)).problems,
       notify: (box) => notifier.notify(box, "refreshAssignments"),
-      changed: () => this.#changed(),
+      changed: () => this.changed(),
     };
     this.#shares = new PoolShares({
       storage,
@@ -114,9 +115,14 @@ export class ControlPlane {
       async (app) => await confidential.token(app),
       Date.now(),
     );
+    this.#alarm = new WorkspaceAlarm(state, this.#control.names, (now) => [
+      this.#rollouts.nextDue(now),
+      this.#announcements.nextDue(),
+      deps.otherDue(),
+    ]);
     // The object may have ended before it told `Names` everything. On a full disk the alarm cannot be set, and an object
     // whose write fails ends together with its requests: those that woke it are answered before.
-    setTimeout(() => this.#changed(), FIRST_LOOK_MS);
+    setTimeout(() => this.changed(), FIRST_LOOK_MS);
   }
 
   async stage(deployment: NewDeployment): Promise<Result<VersionView, Refusal>> {
@@ -241,7 +247,12 @@ export class ControlPlane {
     const now = Date.now();
     await this.#rollouts.lookAfter(now);
     await this.#announcements.lookAfter(now);
-    await this.#lookAhead();
+    await this.#alarm.lookAhead();
+  }
+
+  /** Something is to be told or to be looked after later. */
+  changed(): void {
+    this.#alarm.changed();
   }
 
   #view(version: Result<Version, Refusal>): Result<VersionView, Refusal> {
@@ -260,35 +271,6 @@ export class ControlPlane {
     const isConnected = await this.#boxes.isConnected(box);
     if (wasConnected && !isConnected) this.#boxLost(box, false);
     return isConnected;
-  }
-
-  /** After the present turn: what is being decided must be noted whole before anybody is told. */
-  #changed(): void {
-    if (this.#looking) return;
-    this.#looking = true;
-    const told = Promise.resolve().then(async () => {
-      this.#looking = false;
-      await this.#lookAhead();
-    });
-    this.#state.waitUntil(told);
-  }
-
-  /** Tells `Names` what there is to tell, and sets the alarm for whatever comes next. */
-  async #lookAhead(): Promise<void> {
-    await this.#setAlarm();
-    if (this.#control.names.isSettled()) return;
-    await this.#control.names.settle();
-    await this.#setAlarm();
-  }
-
-  async #setAlarm(): Promise<void> {
-    const now = Date.now();
-    const times = [
-      this.#rollouts.nextDue(now),
-      this.#announcements.nextDue(),
-      this.#control.names.isSettled() ? undefined : now + RETRY_MS,
-    ].filter((time) => time !== undefined);
-    if (times.length > 0) await this.#state.storage.setAlarm(Math.max(Math.min(...times), now));
   }
 
   async #tell(name: string, news: BoxNews): Promise<void> {

@@ -1,6 +1,7 @@
 /** The records, lookups and notifications that the parts of a workspace's control plane share. */
 import { err, type Err } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
+import { domainOfRoute, domainRoute } from "../../../routing/domains.ts";
 import type { Claimant } from "../../../routing/claims.ts";
 import type { Held } from "../../contracts/names.ts";
 import type { App, AppRecords } from "./app-records.ts";
@@ -29,6 +30,8 @@ export interface Control {
   readonly isConnected: (box: string) => Promise<boolean>;
   /** An environment's web suffix; undefined where there is no such environment. */
   readonly suffixOf: (environment: string) => string | undefined;
+  /** The first of these custom domains that the workspace has not; undefined where it has them all. */
+  readonly unknownDomain: (domains: readonly string[]) => string | undefined;
   /** Why some of these secrets cannot be given to an app of the environment, each in one line. */
   readonly secretProblems: (environment: string, names: readonly string[]) => Promise<string[]>;
   /** Tells a box that it is to ask for its assignments. */
@@ -45,8 +48,21 @@ export function claimantOf({ workspace }: Control, app: App): Claimant {
   return { owner: app.id, workspace, kind: app.kind, startedAt: app.createdAt };
 }
 
+/** The names of an endpoint in the registry: its own, and its routes at custom domains. */
+export function namesOfEndpoint(
+  { workspace }: Control,
+  {
+    name,
+    customDomains = [],
+  }: { readonly name: string; readonly customDomains?: readonly string[] },
+): string[] {
+  return [name, ...customDomains.map((domain) => domainRoute(workspace, domain))];
+}
+
 /** Why a name can't be had. Only of the workspace's own apps it is said which one has it. */
-export function heldRefusal({ apps, workspace }: Control, name: string, held: Held): Err<Refusal> {
+export function heldRefusal(control: Control, registered: string, held: Held): Err<Refusal> {
+  const { apps, workspace } = control;
+  const name = domainOfRoute(registered) ?? registered;
   const holder = apps.find(held.owner);
   if (holder === undefined) return labelHeld(`${name} is taken; choose another label`);
   const app = `${holder.name} in environment ${holder.environment}`;

@@ -206,6 +206,22 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE proxy_tokens ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
   `,
+  `
+  CREATE TABLE domains (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    domain TEXT NOT NULL UNIQUE,
+    proof TEXT NOT NULL,
+    state TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    verified_at INTEGER,
+    checked_at INTEGER,
+    missing_since INTEGER,
+    check_at INTEGER
+  );
+  CREATE INDEX domains_by_check ON domains (check_at) WHERE check_at IS NOT NULL;
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

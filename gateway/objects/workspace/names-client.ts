@@ -2,8 +2,9 @@
 import type { Env } from "../../contracts/env.ts";
 import { namesShard } from "../../contracts/stubs.ts";
 import type { NamesClient } from "./app-names.ts";
+import type { DomainClaims } from "./domains.ts";
 
-export function namesClient(env: Env): NamesClient {
+export function namesClient(env: Env): NamesClient & DomainClaims {
   const shard = async (name: string) => await namesShard(env, name);
   return {
     reserve: async (name, claimant, untilMs) =>
@@ -14,5 +15,9 @@ export function namesClient(env: Env): NamesClient {
       await (await shard(name)).cancelReservation(name, owner),
     release: async (name, owner) => await (await shard(name)).release(name, owner),
     stop: async (name, owner) => await (await shard(name)).stop(name, owner),
+    claimDomain: async (domain, workspace, how) =>
+      await (await shard(domain)).claimDomain(domain, workspace, how),
+    releaseDomain: async (domain, workspace) =>
+      await (await shard(domain)).releaseDomain(domain, workspace),
   };
 }

@@ -9,7 +9,7 @@
 import type { BoxReport, VersionContent } from "../../../routing/wire/deployments.ts";
 import type { BoxPlace, Snapshot } from "../../contracts/names.ts";
 import type { App } from "./app-records.ts";
-import type { Control } from "./control.ts";
+import { type Control, namesOfEndpoint } from "./control.ts";
 import { judge } from "./version-states.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
 
@@ -84,9 +84,9 @@ export class Rollouts {
     const needed = new Set(names.namesOf(app));
     for (const other of versions.active(app)) {
       if (other.version === version) continue;
-      for (const { name } of other.endpoints) needed.add(name);
+      for (const name of this.#namesOf(other.endpoints)) needed.add(name);
     }
-    for (const { name } of endpoints) {
+    for (const name of this.#namesOf(endpoints)) {
       if (!needed.has(name)) registry.cancelReservation(name, app).catch(() => undefined);
     }
   }
@@ -116,7 +116,11 @@ export class Rollouts {
     storage.transactionSync(() => {
       for (const app of new Set([...assigned, ...boxSets.appsOf(box)])) {
         const endpoints = versions.newest(app, "serving")?.endpoints ?? [];
-        const placed = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint.boxes]));
+        const placed = new Map(
+          endpoints.flatMap((endpoint) =>
+            namesOfEndpoint(this.#control, endpoint).map((name) => [name, endpoint.boxes] as const),
+          ),
+        );
         for (const { name, snapshot } of names.snapshotsOf(app)) {
           const boxes = this.#places(placed.get(name) ?? []);
           this.#serve(app, name, { ...snapshot, boxes }, now);
@@ -225,7 +229,8 @@ export class Rollouts {
       content.endpoints.map((endpoint) => [endpoint.function, endpoint.settings]),
     );
     return new Map(
-      version.endpoints.map(({ function: functionName, name, boxes }) => {
+      version.endpoints.flatMap((endpoint) => {
+        const { function: functionName, boxes } = endpoint;
         const snapshot: Snapshot = {
           workspace,
           environment: app.environment,
@@ -235,9 +240,13 @@ export class Rollouts {
           endpoint: `${app.environment}/${app.name}/${functionName}`,
           settings: settings.get(functionName) as Snapshot["settings"],
         };
-        return [name, snapshot];
+        return namesOfEndpoint(this.#control, endpoint).map((name) => [name, snapshot] as const);
       }),
     );
+  }
+
+  #namesOf(endpoints: readonly PlacedEndpoint[]): string[] {
+    return endpoints.flatMap((endpoint) => namesOfEndpoint(this.#control, endpoint));
   }
 
   /** How boxes are reached; one that was revoked is not. */

@@ -8,8 +8,9 @@ import type { Refusal } from "../../../routing/wire/errors.ts";
 import { endpointName } from "../../../routing/names.ts";
 import { placementOf } from "../../../routing/placement.ts";
 import type { VersionContent, VersionEndpoint } from "../../../routing/wire/deployments.ts";
+import type { EndpointSettings } from "../../../routing/wire/messages.ts";
 import type { App } from "./app-records.ts";
-import { claimantOf, type Control, heldRefusal } from "./control.ts";
+import { claimantOf, type Control, heldRefusal, namesOfEndpoint } from "./control.ts";
 import { type StagedContent } from "../../contracts/workspace/apps.ts";
 import type { Rollouts } from "./rollouts.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
@@ -58,6 +59,8 @@ export class Staging {
     if (problems.length > 0) return err({ code: "conflict", detail: problems.join("; ") });
     const named = await this.#named(content, { name: target.name, suffix });
     if (!named.ok) return named;
+    const refused = this.#domainProblem(content);
+    if (refused !== undefined) return refused;
     const placed = await this.#placed(deployment, target, named.value);
     if (!placed.ok) return placed;
     return await this.#insert(deployment, target, placed.value, rollbackOf);
@@ -71,11 +74,25 @@ export class Staging {
   ): Promise<Err<Refusal> | undefined> {
     const { registry } = this.#control;
     const claimant = claimantOf(this.#control, app);
-    const asked = endpoints.map(async ({ name }) => {
+    const names = endpoints.flatMap((endpoint) => namesOfEndpoint(this.#control, endpoint));
+    const asked = names.map(async (name) => {
       const held = await registry.reserve(name, claimant, untilMs);
       return held === undefined ? undefined : heldRefusal(this.#control, name, held);
     });
     return (await Promise.all(asked)).find((refusal) => refusal !== undefined);
+  }
+
+  /** A custom domain that the workspace has not, or that two endpoints name. */
+  #domainProblem({ endpoints }: VersionContent): Err<Refusal> | undefined {
+    const domains = endpoints.flatMap(({ settings }) => settings.customDomains ?? []);
+    const twice = domains.find((domain, index) => domains.indexOf(domain) !== index);
+    if (twice !== undefined) {
+      return err({ code: "conflict", detail: `custom_domains: ${twice} is named twice` });
+    }
+    const unknown = this.#control.unknownDomain(domains);
+    if (unknown === undefined) return undefined;
+    const detail = `custom_domains: the workspace has no domain ${unknown}; postern domain add ${unknown} adds it`;
+    return err({ code: "conflict", detail });
   }
 
   /** Each endpoint's host name. */
@@ -131,6 +148,7 @@ export class Staging {
       function: endpoint.function,
       pool: endpoint.pool,
       name: hostName,
+      ...customDomainsOf(endpoint.settings),
       private: endpoint.settings.requiresProxyAuth ?? false,
       boxes: pools.get(endpoint.pool) ?? [],
     }));
@@ -207,6 +225,10 @@ function nowhere(
     .map(({ name, region: place }) => (place === "" ? name : `${name} (${place})`));
   const detail = `${functionName}: no box fits ${rule}; there are ${there.join(", ")}${all.length > BOXES_NAMED ? ", …" : ""}`;
   return err({ code: "conflict", detail });
+}
+
+function customDomainsOf({ customDomains }: EndpointSettings) {
+  return customDomains === undefined ? {} : { customDomains };
 }
 
 function noEnvironment(environment: string): Err<Refusal> {

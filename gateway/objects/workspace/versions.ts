@@ -15,6 +15,8 @@ export interface PlacedEndpoint {
   readonly pool: string;
   /** Its host name below the base domain. */
   readonly name: string;
+  /** Absent: none. */
+  readonly customDomains?: readonly string[];
   /** Callers need a proxy auth token. */
   readonly private: boolean;
   readonly boxes: readonly string[];

@@ -1,6 +1,6 @@
 /**
  * `Workspace`: everything of one workspace that must have a single truth. Each kind (tokens, boxes, environments,
- * secrets, apps) has a class of its own; this one puts them together, and the contract documents its methods.
+ * secrets, apps, domains) has a class of its own; this one puts them together, and the contract documents its methods.
  *
  * It is addressed by a workspace's name alone. That name comes from a verified id, a verified credential or the
  * gateway's own settings, never from a client. Its only caller, the Worker, has checked what the caller's token may do.
@@ -48,11 +48,14 @@ import {
   type NewEnvironment,
   noEnvironment,
 } from "../../contracts/workspace/environments.ts";
+import type { DomainInfo } from "../../contracts/workspace/domains.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import type { NewSecret, ReadSecrets, SecretInfo } from "../../contracts/workspace/secrets.ts";
 import { type WorkspaceRpc } from "../../contracts/workspace.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { AuditLog } from "./audit-log.ts";
+import type { Domains } from "./domains.ts";
+import { workspaceDomains } from "./workspace-domains.ts";
 import { BoxRegistry } from "./box-registry.ts";
 import { Environments } from "./environments.ts";
 import { migrate } from "./migrations.ts";
@@ -66,6 +69,7 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   readonly #environments: Environments;
   readonly #secrets: Secrets;
   readonly #control: ControlPlane;
+  readonly #domains: Domains;
   readonly #tokens: WorkspaceTokens;
 
   constructor(state: DurableObjectState, env: Env) {
@@ -89,7 +93,10 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
         secrets: async (environment, names) => await this.#secrets.read(environment, names),
       },
       suffixOf: (environment) => this.#environments.suffixOf(environment),
+      unknownDomain: (domains) => this.#domains.unknownAmong(domains),
+      otherDue: () => this.#domains.nextDue(),
     });
+    this.#domains = workspaceDomains(env, this.#name, sql, () => this.#control.changed());
     this.#tokens = new WorkspaceTokens(env, this.#name, state.storage);
     void state.blockConcurrencyWhile(() => this.#tokens.useKey());
   }
@@ -310,7 +317,25 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return await this.#secrets.read(environment, names);
   }
 
+  listDomains(page: PageRequest): Page<DomainInfo> {
+    return this.#domains.list(page);
+  }
+
+  async addDomain(domain: string, by: string): Promise<Result<DomainInfo, Refusal>> {
+    return await this.#domains.add(domain, by, Date.now());
+  }
+
+  async verifyDomain(domain: string): Promise<Result<DomainInfo, Refusal>> {
+    return await this.#domains.verify(domain);
+  }
+
+  async removeDomain(domain: string): Promise<Result<undefined, Refusal>> {
+    return await this.#domains.remove(domain);
+  }
+
   override async alarm(): Promise<void> {
+    // A resolver that is slow must not hold up deployments.
+    this.ctx.waitUntil(this.#domains.lookAfter(Date.now()));
     await this.#control.alarm();
   }
 }

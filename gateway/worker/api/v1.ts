@@ -12,6 +12,7 @@ import { CALL_HANDLERS, cancelByToken } from "./calls.ts";
 import { CALL_TOKEN_HANDLERS, callTokenForApp } from "./call-tokens.ts";
 import { CONNECT_TOKEN_HANDLERS } from "./connect-tokens.ts";
 import { CONTAINER_HANDLERS } from "./containers.ts";
+import { DOMAIN_HANDLERS } from "./domains.ts";
 import { ENVIRONMENT_HANDLERS } from "./environments.ts";
 import { LOG_HANDLERS } from "./logs.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -30,6 +31,7 @@ const HANDLERS: readonly ApiHandler[] = [
   ...CONNECT_TOKEN_HANDLERS,
   ...ENVIRONMENT_HANDLERS,
   ...SECRET_HANDLERS,
+  ...DOMAIN_HANDLERS,
   ...APP_HANDLERS,
   ...VERSION_HANDLERS,
   ...BOX_HANDLERS,

@@ -9,7 +9,7 @@ import type { clientOf } from "./client-address.ts";
 export interface EndpointOrigin {
   readonly env: Env;
   readonly execution: ExecutionContext;
-  readonly host: Pick<Extract<ParsedHost, { kind: "endpoint" }>, "name" | "authority">;
+  readonly host: Exclude<ParsedHost, { kind: "base" }>;
   readonly client: ReturnType<typeof clientOf>;
   readonly snapshot: Snapshot;
   /** The original path and query, without a token in it: the app's. */

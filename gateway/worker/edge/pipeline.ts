@@ -54,9 +54,6 @@ export async function serve(
     return context.refuse("bad_request", "the target is no path, or longer than 32,768 characters");
   }
   if (host.kind === "base") return await api(request, env, execution, clientTarget);
-  if (host.kind === "custom") {
-    return context.fail(wrongHost(host.host, env.POSTERN_BASE_DOMAIN).error);
-  }
 
   // 2. Which endpoint is it? From the isolate's memory, when that is young enough.
   const found = lookup(env, execution, host.name);
@@ -66,7 +63,7 @@ export async function serve(
   }
   const { snapshot: remembered } = looked;
   if (remembered === undefined || "stopped" in remembered) {
-    return refuseUnserved(context, host.name, remembered);
+    return refuseUnserved(context, env, host.name, remembered);
   }
   context.cors = remembered.settings.cors ?? false;
   context.api = remembered.settings.api;
@@ -228,15 +225,18 @@ async function respond(
   }
 }
 
-/** Refuses a request for a name that no endpoint has, or whose app was stopped. */
+/** Refuses a request for a name or a custom domain that no endpoint has, or whose app was stopped. */
 function refuseUnserved(
   context: RequestContext,
+  env: Env,
   name: string,
   stopped: StoppedName | undefined,
 ): Response {
-  return stopped === undefined
-    ? context.refuse("no_such_endpoint", `${name} is not served here`)
-    : context.refuse("app_stopped", `the app of ${name} was stopped`);
+  if (stopped !== undefined) {
+    return context.refuse("app_stopped", `the app of ${name} was stopped`);
+  }
+  if (name.includes(".")) return context.fail(wrongHost(name, env.POSTERN_BASE_DOMAIN).error);
+  return context.refuse("no_such_endpoint", `${name} is not served here`);
 }
 
 /** Builds the response to a call that failed. A box that does not serve the endpoint may know more than this isolate. */
@@ -250,7 +250,7 @@ async function fail(
     if (!("unavailable" in looked)) {
       const { snapshot } = looked;
       if (snapshot === undefined || "stopped" in snapshot) {
-        return refuseUnserved(context, name, snapshot);
+        return refuseUnserved(context, env, name, snapshot);
       }
     }
   }

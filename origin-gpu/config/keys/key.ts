@@ -29,6 +29,7 @@ export function available<Schema extends z.ZodType>(schema: Schema, text: KeyTex
   return { schema, status: "available", text };
 }
 
+/** @public A key of keys/later.ts. */
 export function later<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
   return { schema, status: "later", text };
 }

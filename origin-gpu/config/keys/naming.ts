@@ -1,6 +1,11 @@
 /** The keys that name an endpoint and say who may call it. */
 import { isHttpUrl, MAX_ISSUER_CHARACTERS } from "../../../routing/wire/auth-settings.ts";
 import {
+  CUSTOM_DOMAIN_PATTERN,
+  CUSTOM_DOMAIN_RULE,
+  MAX_ENDPOINT_DOMAINS,
+} from "../../../routing/wire/custom-domains.ts";
+import {
   MAX_PATTERN_CHARACTERS,
   MAX_PATTERNS,
   PATH_PATTERN,
@@ -42,6 +47,18 @@ export const ENDPOINT_NAME_KEYS = {
       "Callers need the app's own token, which its containers have as `POSTERN_APP_TOKEN`, or a call token, which an API token of scope deploy obtains. A proxy token gets 403. `postern serve app.py` sets it for functions that are called with pickles ([python.md](python.md)).",
     example: "true",
   }),
+  custom_domains: available(
+    list(
+      text(CUSTOM_DOMAIN_PATTERN, CUSTOM_DOMAIN_RULE),
+      'must be a list of domains, such as ["api.example.com", "*.example.net"]',
+    ).max(MAX_ENDPOINT_DOMAINS, { error: `must be at most ${MAX_ENDPOINT_DOMAINS} domains` }),
+    {
+      default: "none",
+      meaning:
+        "Domains of your own at which the endpoint is served too, once they are verified ([domains.md](domains.md)). A star stands for one label. `postern serve` takes none.",
+      example: '["api.example.com", "*.example.net"]',
+    },
+  ),
   requires_proxy_auth: available(boolean(), {
     default: "`false`",
     meaning: "Callers need a proxy token of the workspace; others get 401 and never reach the app.",

@@ -94,6 +94,7 @@ describe("a right file", () => {
       function = "llm"
       web_server = ["vllm", "serve", "--port", "$PORT"]
       label = "speechify"
+      custom_domains = ["api.example.com", "*.example.net"]
       requires_proxy_auth = true
       auth = { jwt = { issuer = "https://id.example", audience = "chat", jwks_url = "https://id.example/jwks" } }
       paths = { allow = ["/v1/*", "/health"], deny = ["/v1/admin"] }
@@ -145,6 +146,7 @@ describe("a right file", () => {
       function: "llm",
       kind: { type: "web_server", command: ["vllm", "serve", "--port", "$PORT"] },
       label: "speechify",
+      customDomains: ["api.example.com", "*.example.net"],
       requiresProxyAuth: true,
       auth: {
         jwt: {
@@ -837,9 +839,7 @@ describe("a web_server that is told no port", () => {
 
 describe("what has no effect yet", () => {
   /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
-  const EXAMPLES: Readonly<Record<string, string>> = {
-    custom_domains: '["api.example.com", "*.example.net"]',
-  };
+  const EXAMPLES: Readonly<Record<string, string>> = {};
   const unsupported = Object.entries(ENDPOINT_KEYS)
     .filter(([, key]) => key.status !== "available")
     .map(([name]) => name);

@@ -130,8 +130,8 @@ describe("an explained app", () => {
     expect(chat?.["target_inputs"]).toEqual({ value: 256, from: "default" });
   });
 
-  test("leaves out what has no meaning for its kind, and what has no effect yet", () => {
-    for (const key of ["asgi", "python", "requirements", "method", "custom_domains"]) {
+  test("leaves out what has no meaning for its kind", () => {
+    for (const key of ["asgi", "python", "requirements", "method"]) {
       expect(chat).not.toHaveProperty(key);
     }
   });

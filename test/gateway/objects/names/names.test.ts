@@ -6,6 +6,7 @@ import { Names, NAMES_MIGRATIONS } from "../../../../gateway/objects/names/names
 import { namesShard } from "../../../../gateway/contracts/stubs.ts";
 import { type Snapshot } from "../../../../gateway/contracts/names.ts";
 import type { AppKind, Claimant } from "../../../../routing/claims.ts";
+import { domainRoute } from "../../../../routing/domains.ts";
 
 const env = bindings as unknown as Env;
 
@@ -131,7 +132,9 @@ describe("a name", () => {
 test("names from before their table had steps are given up, for the boxes announce them again", async () => {
   await runInDurableObject(shard, async (_instance, state) => {
     const { sql } = state.storage;
-    for (const table of ["names", "reservations", "migrations"]) sql.exec(`DROP TABLE ${table}`);
+    for (const table of ["names", "reservations", "domains", "migrations"]) {
+      sql.exec(`DROP TABLE ${table}`);
+    }
     sql.exec(
       "CREATE TABLE names (name TEXT PRIMARY KEY, owner TEXT NOT NULL, snapshot TEXT NOT NULL) WITHOUT ROWID",
     );
@@ -143,5 +146,71 @@ test("names from before their table had steps are given up, for the boxes announ
     expect(again.lookup(name)).toMatchObject({ appId: "ap-1" });
     const versions = sql.exec("SELECT version FROM migrations").toArray();
     expect(versions).toHaveLength(NAMES_MIGRATIONS.length);
+  });
+});
+
+describe("a host outside the base domain", () => {
+  let domain: string;
+  beforeEach(async () => {
+    domain = `names-${names}.example`;
+    shard = await namesShard(env, domain);
+  });
+
+  /** An app of a workspace that serves at a domain. */
+  async function serves(workspace: string, at: string, owner: string): Promise<void> {
+    const claim: Claimant = { owner, workspace, kind: "deployed", startedAt: 1 };
+    const route = domainRoute(workspace, at);
+    expect(await shard.commit(route, claim, { ...snapshot(owner), workspace })).toBeUndefined();
+  }
+
+  test("is served by the app of the workspace that has proved it, and by nobody before", async () => {
+    await serves("ecorp", domain, "ap-1");
+    expect(await shard.lookupHost(domain)).toBeUndefined();
+    expect(await shard.claimDomain(domain, "ecorp", "take")).toBe(true);
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-1" });
+    await shard.releaseDomain(domain, "other");
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-1" });
+    await shard.releaseDomain(domain, "ecorp");
+    expect(await shard.lookupHost(domain)).toBeUndefined();
+  });
+
+  test("moves with a new proof alone, and with it at once", async () => {
+    await serves("ecorp", domain, "ap-1");
+    await serves("other", domain, "ap-2");
+    await shard.claimDomain(domain, "ecorp", "renew");
+    expect(await shard.claimDomain(domain, "other", "renew")).toBe(false);
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-1" });
+    expect(await shard.claimDomain(domain, "other", "take")).toBe(true);
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-2" });
+    expect(await shard.claimDomain(domain, "ecorp", "renew")).toBe(false);
+  });
+
+  test("is served by its exact name before a wildcard, whose star is one label deep", async () => {
+    await serves("ecorp", `*.${domain}`, "ap-wild");
+    await serves("ecorp", `a.${domain}`, "ap-exact");
+    await shard.claimDomain(`*.${domain}`, "ecorp", "take");
+    expect(await shard.lookupHost(`b.${domain}`)).toMatchObject({ appId: "ap-wild" });
+    // Names below a proved wildcard are its owner's.
+    expect(await shard.lookupHost(`a.${domain}`)).toMatchObject({ appId: "ap-exact" });
+    expect(await shard.lookupHost(domain)).toBeUndefined();
+    expect(await shard.lookupHost(`a.b.${domain}`)).toBeUndefined();
+  });
+
+  test("that one workspace has proved is not served by another one's wildcard", async () => {
+    await serves("other", `*.${domain}`, "ap-wild");
+    await shard.claimDomain(`*.${domain}`, "other", "take");
+    expect(await shard.lookupHost(`a.${domain}`)).toMatchObject({ appId: "ap-wild" });
+    await shard.claimDomain(`a.${domain}`, "ecorp", "take");
+    expect(await shard.lookupHost(`a.${domain}`)).toBeUndefined();
+    await serves("ecorp", `a.${domain}`, "ap-exact");
+    expect(await shard.lookupHost(`a.${domain}`)).toMatchObject({ appId: "ap-exact" });
+    expect(await shard.lookupHost(`b.${domain}`)).toMatchObject({ appId: "ap-wild" });
+  });
+
+  test("says that its app was stopped", async () => {
+    await serves("ecorp", domain, "ap-1");
+    await shard.claimDomain(domain, "ecorp", "take");
+    await shard.stop(domainRoute("ecorp", domain), "ap-1");
+    expect(await shard.lookupHost(domain)).toEqual({ stopped: true });
   });
 });

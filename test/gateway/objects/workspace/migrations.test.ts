@@ -21,6 +21,7 @@ import { DATABASE_V7 } from "./databases/v7.ts";
 import { DATABASE_V8 } from "./databases/v8.ts";
 import { DATABASE_V9 } from "./databases/v9.ts";
 import { DATABASE_V10 } from "./databases/v10.ts";
+import { DATABASE_V11 } from "./databases/v11.ts";
 
 const env = bindings as unknown as Env;
 
@@ -36,6 +37,7 @@ const DATABASES = [
   DATABASE_V8,
   DATABASE_V9,
   DATABASE_V10,
+  DATABASE_V11,
 ];
 
 let objects = 0;

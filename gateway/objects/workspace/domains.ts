@@ -1,0 +1,244 @@
+/**
+ * The custom domains of one workspace. DNS proves a domain, `Names` holds the claim of the workspace that proved it
+ * last, and this class asks DNS again at intervals. routing/domain-states.ts decides what an answer means.
+ *
+ * A claim and its row are in two objects. The claim is given back before a row stops being `verified`, and a row that
+ * cannot be told of stays as it is, to be looked at again.
+ */
+import { err, ok, type Result } from "../../../base/result.ts";
+import { MAX_DOMAINS } from "../../../api/limits.ts";
+import { challengeName, isAmong, ownedByGateway, parseDomain } from "../../../routing/domains.ts";
+import {
+  type DomainEvidence,
+  type DomainState,
+  type DomainTimes,
+  judgeDomain,
+} from "../../../routing/domain-states.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
+import type { DomainClaim } from "../../contracts/names.ts";
+import { type DomainInfo, noDomain } from "../../contracts/workspace/domains.ts";
+import type { Page, PageRequest } from "../../contracts/workspace/pages.ts";
+import type { TxtLookup } from "./dns-over-https.ts";
+import { pageOf } from "./pages.ts";
+
+/** Domains that one alarm asks about. The next alarm follows at once. */
+const BATCH = 10;
+
+/** When a claim could not be told of. */
+const CLAIM_RETRY_MS = 60_000;
+
+/** `Names`, as far as it holds the claims of domains. */
+export interface DomainClaims {
+  claimDomain(domain: string, workspace: string, how: DomainClaim): Promise<boolean>;
+  releaseDomain(domain: string, workspace: string): Promise<void>;
+}
+
+export interface DomainsDeps {
+  readonly sql: SqlStorage;
+  readonly workspace: string;
+  readonly baseDomain: string;
+  readonly claims: DomainClaims;
+  /** The value of the record that proves a domain. It is kept: a new key of the gateway changes no record. */
+  readonly proofOf: (domain: string) => Promise<string>;
+  readonly lookUp: (name: string) => Promise<TxtLookup>;
+  readonly times: DomainTimes;
+  /** There is a check to wait for. */
+  readonly changed: () => void;
+}
+
+type Row = {
+  number: number;
+  domain: string;
+  proof: string;
+  state: DomainState;
+  detail: string;
+  created_at: number;
+  created_by: string;
+  verified_at: number | null;
+  checked_at: number | null;
+  missing_since: number | null;
+  check_at: number | null;
+};
+
+interface ProofFinding {
+  readonly evidence: DomainEvidence;
+  readonly detail: string;
+}
+
+export class Domains {
+  readonly #deps: DomainsDeps;
+  readonly #sql: SqlStorage;
+  #looking = false;
+
+  constructor(deps: DomainsDeps) {
+    this.#deps = deps;
+    this.#sql = deps.sql;
+  }
+
+  list({ limit, cursor }: PageRequest): Page<DomainInfo> {
+    const rows = this.#sql
+      .exec<Row>(
+        "SELECT * FROM domains WHERE number < ? ORDER BY number DESC LIMIT ?",
+        cursor ?? Number.MAX_SAFE_INTEGER,
+        limit + 1,
+      )
+      .toArray();
+    return pageOf(rows, limit, (row) => this.#info(row));
+  }
+
+  async add(text: string, by: string, now: number): Promise<Result<DomainInfo, Refusal>> {
+    const domain = parseDomain(text);
+    if (!domain.ok) return err({ code: "bad_request", detail: domain.error });
+    const own = ownedByGateway(domain.value, this.#deps.baseDomain);
+    if (own !== undefined) return err({ code: "bad_request", detail: own });
+    const proof = await this.#deps.proofOf(domain.value);
+    if (this.#find(domain.value) === undefined) {
+      const { count } = this.#sql
+        .exec<{ count: number }>("SELECT count(*) AS count FROM domains")
+        .one();
+      if (count >= MAX_DOMAINS) {
+        const detail = `the workspace has its ${MAX_DOMAINS} domains; remove one first`;
+        return err({ code: "conflict", detail });
+      }
+      const added = { state: "pending", createdAt: now, missingSince: null } as const;
+      const { checkAt } = judgeDomain(added, "unanswered", now, this.#deps.times);
+      this.#sql.exec(
+        `INSERT INTO domains (domain, proof, state, detail, created_at, created_by, check_at)
+         VALUES (?, ?, 'pending', '', ?, ?, ?)`,
+        domain.value,
+        proof,
+        now,
+        by,
+        checkAt,
+      );
+      this.#deps.changed();
+    }
+    return ok(this.#info(this.#find(domain.value) as Row));
+  }
+
+  async verify(domain: string): Promise<Result<DomainInfo, Refusal>> {
+    const row = this.#find(domain.toLowerCase());
+    if (row === undefined) return noDomain(domain);
+    await this.#check(row, "take");
+    const checked = this.#find(row.domain);
+    return checked === undefined ? noDomain(domain) : ok(this.#info(checked));
+  }
+
+  async remove(domain: string): Promise<Result<undefined, Refusal>> {
+    const row = this.#find(domain.toLowerCase());
+    if (row === undefined) return noDomain(domain);
+    const { claims, workspace } = this.#deps;
+    await claims.releaseDomain(row.domain, workspace);
+    this.#sql.exec("DELETE FROM domains WHERE number = ?", row.number);
+    // A check that was under way may have claimed it in between.
+    await claims.releaseDomain(row.domain, workspace);
+    return ok(undefined);
+  }
+
+  /** Why the workspace cannot serve at one of these domains; undefined where it can, or will when they are verified. */
+  unknownAmong(wanted: readonly string[]): string | undefined {
+    if (wanted.length === 0) return undefined;
+    const rows = this.#sql.exec<{ domain: string }>("SELECT domain FROM domains").toArray();
+    const had = new Set(rows.map(({ domain }) => domain));
+    return wanted.find((domain) => !isAmong(domain, had));
+  }
+
+  /** Asks DNS about the domains whose time has come. */
+  async lookAfter(now: number): Promise<void> {
+    if (this.#looking) return;
+    const due = this.#sql
+      .exec<Row>("SELECT * FROM domains WHERE check_at <= ? ORDER BY check_at LIMIT ?", now, BATCH)
+      .toArray();
+    if (due.length === 0) return;
+    this.#looking = true;
+    await Promise.all(
+      due.map(async (row) => await this.#check(row, row.state === "pending" ? "take" : "renew")),
+    );
+    this.#looking = false;
+    this.#deps.changed();
+  }
+
+  /** When `lookAfter` has something to do; while it is at work it says itself when that has changed. */
+  nextDue(): number | undefined {
+    if (this.#looking) return undefined;
+    const { at } = this.#sql
+      .exec<{ at: number | null }>("SELECT min(check_at) AS at FROM domains")
+      .one();
+    return at ?? undefined;
+  }
+
+  async #check(row: Row, how: DomainClaim): Promise<void> {
+    const { claims, workspace, times } = this.#deps;
+    try {
+      const { evidence, detail } = await this.#askDns(row, how);
+      const now = Date.now();
+      const present = this.#find(row.domain);
+      if (present?.number !== row.number) {
+        // It was removed meanwhile.
+        if (present === undefined) await claims.releaseDomain(row.domain, workspace);
+        return;
+      }
+      const { state: before, created_at: createdAt, missing_since: missing } = present;
+      const facts = { state: before, createdAt, missingSince: missing };
+      const { state, missingSince, checkAt } = judgeDomain(facts, evidence, now, times);
+      if (state !== "verified") await claims.releaseDomain(row.domain, workspace);
+      this.#sql.exec(
+        `UPDATE domains SET state = ?, detail = ?, missing_since = ?, check_at = ?, checked_at = ?,
+           verified_at = CASE WHEN ? THEN ? ELSE verified_at END
+         WHERE number = ?`,
+        state,
+        detail,
+        missingSince,
+        checkAt,
+        now,
+        state === "verified" && before !== "verified" ? 1 : 0,
+        now,
+        row.number,
+      );
+    } catch (error) {
+      console.error(`${row.domain}: ${String(error)}`);
+      const retryAt = Date.now() + CLAIM_RETRY_MS;
+      this.#sql.exec("UPDATE domains SET check_at = ? WHERE number = ?", retryAt, row.number);
+    }
+    this.#deps.changed();
+  }
+
+  /** Asks DNS, and `Names` where DNS has the proof. */
+  async #askDns({ domain, proof }: Row, how: DomainClaim): Promise<ProofFinding> {
+    const { claims, workspace, lookUp } = this.#deps;
+    const name = challengeName(domain);
+    const found = await lookUp(name);
+    if ("unanswered" in found) {
+      return { evidence: "unanswered", detail: `the resolver ${found.unanswered}` };
+    }
+    if (!found.texts.includes(proof)) {
+      const other = found.texts.length === 0 ? "has no TXT record" : "has other TXT records alone";
+      return { evidence: "missing", detail: `${name} ${other}; it must have ${proof}` };
+    }
+    if (await claims.claimDomain(domain, workspace, how)) return { evidence: "proved", detail: "" };
+    const detail = "another workspace has proved it since; postern domain verify takes it back";
+    return { evidence: "taken", detail };
+  }
+
+  #find(domain: string): Row | undefined {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM domains WHERE domain = ?", domain);
+    return row;
+  }
+
+  #info(row: Row): DomainInfo {
+    const { domain, state, detail, missing_since: missingSince } = row;
+    const { times } = this.#deps;
+    return {
+      domain,
+      state,
+      detail,
+      proof: { name: challengeName(domain), value: row.proof },
+      createdAt: row.created_at,
+      createdBy: row.created_by,
+      verifiedAt: row.verified_at,
+      checkedAt: row.checked_at,
+      missingSince,
+      lapsesAt: missingSince === null ? null : missingSince + times.graceMs,
+    };
+  }
+}
