@@ -47,6 +47,7 @@ _SKIPPED = {
 #: Arguments that would promise what a box does not keep.
 _REFUSED = {
     "schedule": "Postern runs nothing by the clock: let cron or a systemd timer call `postern run` or the function's URL",
+    "single_use_containers": "a container serves one call after another: run what must leave nothing behind in a process of its own",
     "network_file_systems": "use volumes, or a path of the box",
     "proxy": "containers use the box's own network",
     "block_network": "containers use the box's own network; run the agent in a namespace of its own",
@@ -64,7 +65,6 @@ _KNOWN = (
     "retries",
     "region",
     "postern",
-    "single_use_containers",
     *HANDLED_ELSEWHERE,
 )
 
@@ -76,7 +76,7 @@ def table_of(options: Mapping[str, Any], where: str, place: Place) -> Table:
     """
     table: Table = {}
     for name, value in options.items():
-        if name in HANDLED_ELSEWHERE or name == "postern" or name == "single_use_containers":
+        if name in HANDLED_ELSEWHERE or name == "postern":
             continue
         if name in _SAME:
             if value is not None:
