@@ -92,7 +92,10 @@ export function writePrivate(path: string, content: string): void {
 
 function loadSecret(path: string): string {
   // A second line is the key before, while a key is replaced (docs/tokens.md).
-  const present = readIfThere(path)?.trim().split(/\s+/).join(",");
+  const present = readIfThere(path)
+    ?.trim()
+    .split(/\s*\n\s*/)
+    .join(",");
   if (present !== undefined && present !== "") return present;
   const secret = randomBytes(SECRET_BYTES).toString("base64url");
   writePrivate(path, `${secret}\n`);

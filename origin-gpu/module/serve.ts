@@ -6,7 +6,6 @@
  * The file is relative to the working directory; Node runs its TypeScript as it stands, without the types. A mistake of
  * the user's ends in one line "postern: …" on stderr and exit code 1, with the stack of the user's own code.
  */
-import { once } from "node:events";
 import { setTimeout as after } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
@@ -82,8 +81,10 @@ async function untilStopped(): Promise<"stopped"> {
   // SIGKILL can't be waited for.
   const signals = new Set(["SIGTERM", "SIGINT", values["stop-signal"]]);
   signals.delete("SIGKILL");
-  await Promise.race([...signals].map(async (signal) => await once(process, signal)));
-  return "stopped";
+  const { promise, resolve } = Promise.withResolvers<"stopped">();
+  // For good: a signal that comes twice would else end the process the second time.
+  for (const signal of signals) process.on(signal, () => resolve("stopped"));
+  return await promise;
 }
 
 function graceMs(): number {
