@@ -14,7 +14,7 @@ const REQUESTS = 2_000;
 const SENT_BYTES = 128 * 1024;
 /** Connections for whose work the descriptors below suffice, seven of eight for clients: `cli/front/places.ts`. */
 const DESCRIPTORS = 1_024;
-const PLACES = Math.floor((DESCRIPTORS - 128) / 3);
+const PLACES = Math.floor((DESCRIPTORS - 128) / 4);
 
 let gateway: Gateway;
 let proxy: CuttableProxy;
