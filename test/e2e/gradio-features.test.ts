@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { APPS, type Gateway, startUp } from "../support/harness.ts";
+import { send } from "../support/http-client.ts";
 import { CLIENTS } from "../support/sessions/outcomes.ts";
 import { ensureSessionsVenv } from "../support/venv.ts";
 
@@ -30,6 +31,8 @@ beforeAll(async () => {
       max_inputs: 100,
     },
   ]);
+  // Gradio's client gives up after 5 s, which a cold start may take.
+  await send(postern.address("ui"), "/config", { timeoutMs: SETUP_TIMEOUT_MS });
 }, SETUP_TIMEOUT_MS);
 afterAll(async () => await postern.stop());
 
