@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document of the API, made of the rows that check its requests. */
 import * as z from "zod";
 import type { ApiOperation, NamedSchema } from "../../../api/operation.ts";
+import { MAX_DOMAIN_LENGTH } from "../../../routing/domains.ts";
 import { PROBLEM } from "./problems.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -102,11 +103,18 @@ function contentOf({ name }: NamedSchema): JsonObject {
   return { "application/json": { schema: { $ref: COMPONENTS + name } } };
 }
 
-/** Patterns of path parameters. Another value is `parameter_invalid`, or `not_found` where it is a version. */
-const PATH_PATTERNS: Readonly<Record<string, string>> = {
-  hash: "^[0-9a-f]{64}$",
-  name: "^[A-Za-z0-9._-]{1,64}$",
-  version: "^[1-9][0-9]{0,8}$",
+/** A label of a host name (RFC 1123, 2.1) and its dot. */
+const LABEL = String.raw`[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.`;
+
+/** Schemas of path parameters. Another value is `parameter_invalid`, or `not_found` where it is a version. */
+const PATH_SCHEMAS: Readonly<Record<string, JsonObject>> = {
+  domain: {
+    pattern: String.raw`^(\*\.)?(${LABEL})+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`,
+    maxLength: MAX_DOMAIN_LENGTH,
+  },
+  hash: { pattern: "^[0-9a-f]{64}$" },
+  name: { pattern: "^[A-Za-z0-9._-]{1,64}$" },
+  version: { pattern: "^[1-9][0-9]{0,8}$" },
 };
 
 function pathParameters(path: string): JsonObject[] {
@@ -114,12 +122,8 @@ function pathParameters(path: string): JsonObject[] {
     name,
     in: "path",
     required: true,
-    schema: { type: "string", ...optionalPattern(PATH_PATTERNS[name]) },
+    schema: { type: "string", ...PATH_SCHEMAS[name] },
   }));
-}
-
-function optionalPattern(pattern: string | undefined): JsonObject {
-  return pattern === undefined ? {} : { pattern };
 }
 
 function queryParameters(query: z.ZodObject | undefined): JsonObject[] {
