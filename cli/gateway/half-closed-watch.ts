@@ -1,7 +1,7 @@
 /**
- * Tells the Worker which clients have closed their half of a connection, and whether workerd's descriptors run short. workerd does not notice a client's FIN before
- * it next writes to that client (docs/architecture.md, "The hazard of self-hosting"); the kernel's list shows it. The
- * list is read only while the Worker has calls whose clients may leave so.
+ * Tells the Worker which clients have closed their half of a connection, and whether workerd's descriptors run short.
+ * workerd does not notice a client's FIN before it next writes to that client (docs/architecture.md, "The hazard of
+ * self-hosting"); the kernel's list shows it. The list is read only while the Worker has calls whose clients may leave so.
  */
 
 import { request, Agent } from "node:http";

@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 document of the API, made of the rows that check its requests. */
 import * as z from "zod";
 import type { ApiOperation, NamedSchema } from "../../../api/operation.ts";
-import { MAX_DOMAIN_LENGTH } from "../../../routing/domains.ts";
+import { CUSTOM_DOMAIN_PATTERN } from "../../../routing/wire/custom-domains.ts";
 import { PROBLEM } from "./problems.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -103,15 +103,9 @@ function contentOf({ name }: NamedSchema): JsonObject {
   return { "application/json": { schema: { $ref: COMPONENTS + name } } };
 }
 
-/** A label of a host name (RFC 1123, 2.1) and its dot. */
-const LABEL = String.raw`[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.`;
-
 /** Schemas of path parameters. Another value is `parameter_invalid`, or `not_found` where it is a version. */
 const PATH_SCHEMAS: Readonly<Record<string, JsonObject>> = {
-  domain: {
-    pattern: String.raw`^(\*\.)?(${LABEL})+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`,
-    maxLength: MAX_DOMAIN_LENGTH,
-  },
+  domain: { pattern: CUSTOM_DOMAIN_PATTERN.source },
   hash: { pattern: "^[0-9a-f]{64}$" },
   name: { pattern: "^[A-Za-z0-9._-]{1,64}$" },
   version: { pattern: "^[1-9][0-9]{0,8}$" },

@@ -1,6 +1,7 @@
 /**
- * The rate limits that a request has to pass: its workspace's and its endpoint's before authorization, its token's after. Where one isolate sees all requests, as self-hosted,
- * it counts by itself; on Cloudflare the workspace's `Meter` leases tokens to isolates. Most requests ask nobody.
+ * The rate limits that a request has to pass: its workspace's and its endpoint's before authorization, its token's after.
+ * Where one isolate sees all requests, as self-hosted, it counts by itself; on Cloudflare the workspace's `Meter` leases
+ * tokens to isolates. Most requests ask nobody.
  */
 import type { Rate } from "../../../routing/wire/rate.ts";
 import { parseRate } from "../../../routing/wire/rate.ts";
