@@ -31,7 +31,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
   const directory = temporaryDirectory();
   const flags = ["--directory", directory, "--times", "3", "--shout"];
   const { code, stdout, stderr } = await run(`${FILE}::main`, ...flags);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) as string });
+  expect(code, stderr).toBe(0);
   const report = JSON.parse(stdout) as Record<string, unknown>;
   const squares = (count: number) => Array.from({ length: count }, (_, index) => index * index);
   expect(report).toEqual({
@@ -49,7 +49,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
     raised: ["OwnError", "code 1", expect.stringMatching(/functions_app\.py", line \d+, in fail/)],
     code: 42,
     generator: [0, 1, 2, 3, 4],
-    streamed: true,
+    streamed: ["first", "second"],
     retried: 3,
     unpicklable: ["SerializationError"],
     died: "lived",
@@ -62,7 +62,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
     thousand: [true, true],
     early: "ResultPending",
     graph: "PENDING",
-    late: "slept",
+    late: "waited",
     done: "SUCCESS",
     gathered: [4, 9],
     cancelled: "InternalFailure",
@@ -86,7 +86,6 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
     shared: [true, "7", { square: 49 }, 20, false, [0, 1, 2, 3, 4, "empty"]],
     absent: ["postern.Sandbox is not supported: run the command in a function", "NotFoundError"],
     aio: [9, [0, 1, 4, 9], [0, 1, 2], 81],
-    ended: "ended",
   });
   expect(stderr).toContain("model: bye");
 });
@@ -105,7 +104,7 @@ test("a function runs in its container, with arguments from the command line", a
   const file = writePythonApp("small", SMALL);
   const written = join(temporaryDirectory(), "written");
   const { code, stderr } = await run(file, "--code", "3", "--file", written);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) as string });
+  expect(code, stderr).toBe(0);
   expect(readFileSync(written, "utf8")).toBe("3");
 });
 

@@ -20,6 +20,15 @@ class OwnError(Exception):
         self.code = code
 
 
+def until_there(file: str, text: str) -> None:
+    """Waits until `file` has `text`, for half a minute at most."""
+    until = time.monotonic() + 30
+    while not os.path.exists(file) or Path(file).read_text() != text:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{file} has no {text}")
+        time.sleep(0.01)
+
+
 @app.function(max_containers=2)
 def square(x: int) -> int:
     return x * x
@@ -38,26 +47,27 @@ def count(to: int):
 
 
 @app.function()
-async def count_slowly(to: int):
-    for number in range(to):
-        yield number, time.time()
-        await asyncio.sleep(0.3)
+async def yield_twice(file: str):
+    """The second value comes when somebody writes `go` to `file`."""
+    yield "first"
+    await asyncio.to_thread(until_there, file, "go")
+    yield "second"
 
 
 @app.function()
 @modal.concurrent(max_inputs=10)
-def wait(seconds: float, file: str) -> str:
+def wait(file: str) -> str:
+    """Begins `file`, and waits until somebody writes `go` there. Says there how it ended, a cancellation too."""
     try:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            time.sleep(0.01)
-        return "slept"
+        Path(file).write_text("begun")
+        until_there(file, "go")
+        return "waited"
     finally:
         Path(file).write_text("ended")
 
 
 @app.function()
-@modal.batched(max_batch_size=3, wait_ms=2000)
+@modal.batched(max_batch_size=3, wait_ms=10_000)
 async def add(xs: list[int], ys: list[int]) -> list[tuple[int, int]]:
     return [(x + y, len(xs)) for x, y in zip(xs, ys)]
 
@@ -150,10 +160,13 @@ class Model:
         print("model: bye")
 
 
-def streams(generator) -> bool:
-    """Whether the first value is here before the last one is made."""
-    came = [(time.time(), made) for _, made in generator]
-    return came[0][0] < came[-1][1]
+def streamed(file: str) -> list[str]:
+    """The values, of which the second is made after the first came."""
+    values = []
+    for value in yield_twice.remote_gen(file):
+        values.append(value)
+        Path(file).write_text("go")
+    return values
 
 
 @app.cls(scaledown_window=30)
@@ -191,15 +204,15 @@ def caught(function, *arguments):
 @app.local_entrypoint()
 def main(directory: str, times: int = 2, shout: bool = False):
     model = Model()
-    call = wait.spawn(1.5, f"{directory}/waited")
+    call = wait.spawn(f"{directory}/waited")
     early = caught(call.get, 0)
     graph = call.get_call_graph()[0].children[0].status.name
     same = modal.FunctionCall.from_id(call.object_id)
-    cancelled = wait.spawn(60, f"{directory}/cancelled")
-    while cancelled.get_call_graph()[0].children[0].status.name != "PENDING":
-        time.sleep(0.01)
-    time.sleep(0.5)
+    cancelled = wait.spawn(f"{directory}/cancelled")
+    until_there(f"{directory}/cancelled", "begun")
     cancelled.cancel()
+    until_there(f"{directory}/waited", "begun")
+    Path(f"{directory}/waited").write_text("go")
     report = {
         "arguments": [times, shout],
         "square": square.remote(7),
@@ -211,7 +224,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "raised": caught(lambda: list(fail.map([1]))),
         "code": caught_code(),
         "generator": list(count.remote_gen(5)),
-        "streamed": streams(count_slowly.remote_gen(3)),
+        "streamed": streamed(f"{directory}/streamed"),
         "retried": flaky.remote(f"{directory}/attempts"),
         "unpicklable": caught(unpicklable.remote)[:1],
         "died": die.remote(f"{directory}/died"),
@@ -237,10 +250,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "absent": [caught(lambda: modal.Sandbox)[1], caught(modal.Dict.from_name("none").get, 1)[0]],
         "aio": asyncio.run(in_a_loop()),
     }
-    until = time.monotonic() + 15
-    while not os.path.exists(f"{directory}/cancelled") and time.monotonic() < until:
-        time.sleep(0.05)
-    report["ended"] = Path(f"{directory}/cancelled").read_text()
+    until_there(f"{directory}/cancelled", "ended")
     print(json.dumps(report))
 
 
