@@ -7,9 +7,9 @@
  * or by a permanent failure. A failed start, a crash or a new version is the pool's affair, and the call waits on.
  * A call takes part from `request` to `finished`. Events of containers that are gone have no effect.
  */
-import { SECOND_MS } from "../../base/units.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
-import { type CallSession, isBefore, type PoolCall } from "./pool-call.ts";
+import type { PoolCall } from "./pool-call.ts";
+import { PoolCalls } from "./pool-calls.ts";
 import type { ContainerState } from "./container-states.ts";
 import {
   isHeldBySessions,
@@ -18,22 +18,15 @@ import {
   type TrackedContainer,
 } from "./pool-containers.ts";
 import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
+import { PoolRefusals } from "./pool-refusals.ts";
 import { PoolSessions, type SessionTraits } from "./pool-sessions.ts";
 import { Scaler, type Waiting } from "./scaler.ts";
-import { type CallStanding, ServiceTimes } from "./service-times.ts";
+import type { CallStanding } from "./service-times.ts";
 import type { Session, SessionPlace, SessionTable } from "./session-table.ts";
-import { WaitingCalls } from "./waiting-calls.ts";
 
 export type { CallStanding } from "./service-times.ts";
 
 type Effects<Call> = readonly PoolEffect<Call>[];
-
-/** A call that a container works on. */
-interface RunningCall<Call> {
-  readonly entry: PoolCall<Call>;
-  readonly container: TrackedContainer;
-  readonly sinceMs: number;
-}
 
 /** Counts of containers and calls. */
 export interface PoolCounts {
@@ -63,31 +56,32 @@ interface CallTraits extends Pick<
 }
 
 export class Pool<Call> {
-  #settings: PoolSettings;
-  readonly #queue = new WaitingCalls<Call>();
-  readonly #running = new Map<Call, RunningCall<Call>>();
-  readonly #containers = new PoolContainers((effect) => this.#effects.push(effect));
+  readonly #emit = (effect: PoolEffect<Call>): void => void this.#effects.push(effect);
+  readonly #containers = new PoolContainers(this.#emit);
   readonly #scaler = new Scaler(this.#containers);
   readonly #sessions: PoolSessions;
-  readonly #times = new ServiceTimes();
-  #lastFailure: StartFailureCode = "starting_failed";
+  readonly #calls: PoolCalls<Call>;
+  readonly #refusals: PoolRefusals<Call>;
   /** A container of this version has been ready, here or on another box. */
   #isProved: boolean;
-  /** Calls are refused until the next start may be tried: the last one failed, and none before succeeded. */
-  #isBroken = false;
-  #isRetired = false;
-  #lastSequence = 0;
-  #lastAssignedMs = 0;
   #armedAtMs = Infinity;
   #effects: PoolEffect<Call>[] = [];
 
   /** A call asks whether its container has come. */
-  readonly #isAwaited = (container: number): boolean => this.#queue.isAwaited(container);
+  readonly #isAwaited = (container: number): boolean => this.#calls.waiting.isAwaited(container);
 
   constructor(settings: PoolSettings, { isProved = false, sessions }: PoolBeginning = {}) {
-    this.#settings = settings;
     this.#isProved = isProved;
-    this.#sessions = new PoolSessions(this.#containers, sessions);
+    const containers = this.#containers;
+    const emit = this.#emit;
+    this.#sessions = new PoolSessions(containers, sessions);
+    this.#calls = new PoolCalls(settings, { containers, sessions: this.#sessions, emit });
+    this.#refusals = new PoolRefusals({
+      calls: this.#calls,
+      containers,
+      scaler: this.#scaler,
+      emit,
+    });
   }
 
   /** A call has come. @param traits its arrival is now, unless it waited elsewhere before */
@@ -96,41 +90,39 @@ export class Pool<Call> {
     const { caller, batch } = traits;
     const session =
       traits.session && this.#sessions.enter(traits.session, this.#settings.sessionsMove, nowMs);
-    if (session === "lost") this.#loseSession(call);
+    if (session === "lost") this.#calls.loseSession(call);
     else if (this.#isRetired && this.#sessions.containerOf(session) === undefined) {
-      this.#effects.push({ type: "hand_over", call });
-    } else if (!accepted && this.#refusesAtOnce(nowMs)) {
-      this.#refuse(call, nowMs);
+      this.#calls.handOver(call);
+    } else if (!accepted && this.#refusals.refusesAtOnce(nowMs)) {
+      this.#refusals.refuse(call, nowMs);
     } else {
-      const sequence = (this.#lastSequence += 1);
       const kind = { asynchronous, accepted, passive, caller, batch };
-      this.#wait({ call, arrivedAtMs, ...kind, sequence, session });
-      this.#assignWaiting(nowMs);
-      if (!accepted && this.#queue.has(call)) this.#refuseIfOverfull(call, asynchronous, nowMs);
+      this.#calls.add({ call, arrivedAtMs, ...kind, session });
+      this.#calls.assign(nowMs);
+      if (!accepted && this.#calls.waiting.has(call)) {
+        // A container that starts for the call makes room for it.
+        this.#scale(nowMs);
+        this.#refusals.refuseAbove(call, asynchronous);
+      }
     }
     return this.#settled(nowMs);
   }
 
   /** The call is over, or has left the queue: its place is free. */
   finished(call: Call, nowMs: number): Effects<Call> {
-    if (this.#queue.remove(call) === undefined) {
-      const running = this.#leaveContainer(call, nowMs);
-      if (running !== undefined) this.#times.onServed(nowMs - running.sinceMs);
-    }
+    this.#calls.finish(call, nowMs);
     return this.#settled(nowMs);
   }
 
   /** Certainly nothing of the call was sent to its container: it waits again, in its old place. */
   requeued(call: Call, nowMs: number): Effects<Call> {
-    const running = this.#leaveContainer(call, nowMs);
-    if (running !== undefined) this.#wait(running.entry);
+    this.#calls.requeue(call, nowMs);
     return this.#settled(nowMs);
   }
 
   /** The app has told the client of a call that runs of these keys of its session. */
   learned(call: Call, keys: readonly string[], nowMs: number): void {
-    const running = this.#running.get(call);
-    if (running !== undefined) this.#sessions.learn(running.entry.session, keys, nowMs);
+    this.#calls.learn(call, keys, nowMs);
   }
 
   /** Whether a container of this pool has the session: its calls are to come here. */
@@ -162,11 +154,11 @@ export class Pool<Call> {
   ready(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.state === "starting") {
-        this.#times.onStarted(nowMs - container.sinceMs);
+        this.#calls.times.onStarted(nowMs - container.sinceMs);
         this.#containers.move(container, "ready", nowMs);
         container.idleSinceMs = nowMs;
         this.#isProved = true;
-        this.#isBroken = false;
+        this.#refusals.onReady();
         this.#scaler.onReady(nowMs);
       }
     });
@@ -181,9 +173,7 @@ export class Pool<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.isStarting && this.#containers.giveUp(container, "failed", nowMs)) {
         this.#scaler.onFailedStart(nowMs);
-        this.#lastFailure = code;
-        this.#isBroken = !this.#isProved || isPermanent;
-        this.#refuseWaiting(nowMs);
+        this.#refusals.onFailedStart(code, !this.#isProved || isPermanent, nowMs);
       }
     });
   }
@@ -285,7 +275,7 @@ export class Pool<Call> {
 
   /** Other settings hold from now on. Calls that run keep their places. */
   change(settings: PoolSettings, nowMs: number): Effects<Call> {
-    this.#settings = settings;
+    this.#calls.settings = settings;
     return this.#settled(nowMs);
   }
 
@@ -308,7 +298,7 @@ export class Pool<Call> {
    * @param keepsSessions false: the sessions have no claim on their containers any more
    */
   retire(nowMs: number, { keepsSessions = true } = {}): Effects<Call> {
-    this.#isRetired = true;
+    this.#calls.isRetired = true;
     if (!keepsSessions) this.#containers.closeAllToSessions();
     for (const container of this.#containers.all) {
       container.willSleep &&= container.activeCalls === 0;
@@ -329,13 +319,13 @@ export class Pool<Call> {
 
   /** It was retired; no call waits or runs, and no container is kept for its sessions. */
   get isFinished(): boolean {
-    const isInUse = this.#running.size > 0 || this.#queue.length > 0;
+    const isInUse = this.#calls.running > 0 || this.#calls.waiting.length > 0;
     return this.#isRetired && !isInUse && this.#containers.count(isHeldBySessions) === 0;
   }
 
   /** When the call came that has waited longest; undefined where none waits. */
   get waitingSinceMs(): number | undefined {
-    return this.#queue.oldest?.arrivedAtMs;
+    return this.#calls.waiting.oldest?.arrivedAtMs;
   }
 
   /**
@@ -388,8 +378,8 @@ export class Pool<Call> {
       asleep: inState("asleep"),
       ending: inState("draining", "stopping", "stuck"),
       failed: this.#scaler.isFailing && ready + starting === 0 ? 1 : 0,
-      waiting: this.#queue.length,
-      running: this.#running.size,
+      waiting: this.#calls.waiting.length,
+      running: this.#calls.running,
     };
   }
 
@@ -398,9 +388,9 @@ export class Pool<Call> {
     const { room, coming } = this.#containers.places(this.#settings.maxInputs);
     const sessions = this.#containers.sessions(nowMs);
     return {
-      running: this.#running.size,
-      waiting: this.#queue.length,
-      room: Math.max(0, room - this.#queue.free.length),
+      running: this.#calls.running,
+      waiting: this.#calls.waiting.length,
+      room: Math.max(0, room - this.#calls.waiting.free.length),
       coming,
       ...(sessions > 0 && { sessions }),
     };
@@ -424,24 +414,7 @@ export class Pool<Call> {
 
   /** Where a call stands; undefined for one that this pool does not have. */
   standingOf(call: Call, nowMs: number): CallStanding | undefined {
-    const running = this.#running.get(call);
-    if (running !== undefined) {
-      return { position: 0, etaMs: this.#times.leftMs(nowMs - running.sinceMs) };
-    }
-    const waiting = this.#queue.standingOf(call);
-    if (waiting === undefined) return undefined;
-    const { position, container } = waiting;
-    const ready = this.#containers.count(
-      ({ state, number }) => state === "ready" && (container ?? number) === number,
-    );
-    const places = Math.max(1, ready) * this.#settings.maxInputs;
-    const isStarting = ready === 0;
-    const runningMs = isStarting ? 0 : nowMs - this.#lastAssignedMs;
-    const waitMs = this.#times.waitMs(position, places, { isStarting, runningMs });
-    const servedMs = this.#times.leftMs(0);
-    const isKnown = waitMs !== undefined && servedMs !== undefined;
-    const etaMs = isKnown ? waitMs + servedMs : undefined;
-    return { position, etaMs, ...(isStarting && { isStarting }) };
+    return this.#calls.standingOf(call, nowMs);
   }
 
   /** An event of one container. */
@@ -455,152 +428,13 @@ export class Pool<Call> {
   #settled(nowMs: number): Effects<Call> {
     this.#sessions.tick(nowMs);
     this.#containers.closeToSessions(this.#settings.sessionGraceMs, nowMs);
-    this.#assignWaiting(nowMs);
+    this.#calls.assign(nowMs);
     this.#scale(nowMs);
-    if (this.hasGivenUp && !this.#hasContainers) this.#refuseAll(nowMs);
+    this.#refusals.refuseAllInVain(nowMs);
     this.#arm(nowMs);
     const effects = this.#effects;
     this.#effects = [];
     return effects;
-  }
-
-  #assignWaiting(nowMs: number): void {
-    this.#leaveLostContainers();
-    for (let next = this.#next(nowMs); next !== undefined; next = this.#next(nowMs)) {
-      const { entry, container } = next;
-      const { call, passive, session } = entry;
-      this.#queue.remove(call);
-      this.#containers.occupy(container, passive);
-      this.#lastAssignedMs = nowMs;
-      this.#running.set(call, { entry, container, sinceMs: nowMs });
-      if (session !== undefined) this.#beginInSession(session, container, nowMs);
-      const { number } = container;
-      this.#effects.push({ type: "assign", call, container: number, session: session?.state });
-    }
-  }
-
-  /** Of the calls whose turn it is, the one that has waited longest and for which there is a place, with its container. */
-  #next(nowMs: number): Pick<RunningCall<Call>, "entry" | "container"> | undefined {
-    let next = this.#nextFree(nowMs);
-    for (const number of this.#queue.awaited) {
-      const container = this.#containers.get(number);
-      const entry = this.#queue.firstFor(number);
-      const hasRoom = container !== undefined && container.calls < this.#settings.maxInputs;
-      if (entry === undefined || !hasRoom || !container.servesSessions) continue;
-      if (next === undefined || goesFirst(entry, next.entry)) next = { entry, container };
-    }
-    return next;
-  }
-
-  /** Of the calls that any container may take. */
-  #nextFree(nowMs: number): Pick<RunningCall<Call>, "entry" | "container"> | undefined {
-    const entry = this.#queue.free.first;
-    if (entry === undefined) return undefined;
-    const container = this.#sessions.choose(entry.session, this.#settings, nowMs);
-    return container && { entry, container };
-  }
-
-  /** Where the session begins with the call, others of it wait for the same container from now on. */
-  #beginInSession(use: CallSession, container: TrackedContainer, nowMs: number): void {
-    this.#sessions.begin(use, container, nowMs);
-    if (this.#sessions.containerOf(use) !== container) return;
-    for (const other of this.#queue.takeFreeOf(use.session))
-      this.#queue.add(other, container.number);
-  }
-
-  /** The call waits, in its turn. */
-  #wait(entry: PoolCall<Call>): void {
-    const { call, session } = entry;
-    if (session !== undefined && this.#sessions.hasLost(session)) {
-      if (!this.#sessions.loseContainer(session, this.#settings.sessionsMove)) {
-        this.#loseSession(call);
-        return;
-      }
-    }
-    const container = this.#sessions.containerOf(session);
-    if (container === undefined && this.#isRetired) this.#effects.push({ type: "hand_over", call });
-    else this.#queue.add(entry, container?.number);
-  }
-
-  /** Of the containers that calls wait for, some may be gone. */
-  #leaveLostContainers(): void {
-    for (const number of this.#queue.awaited) {
-      if (this.#containers.get(number)?.keepsSessions === true) continue;
-      for (const entry of this.#queue.takeLane(number)) this.#wait(entry);
-    }
-    if (this.#isRetired) for (const entry of this.#queue.takeFree()) this.#wait(entry);
-  }
-
-  #loseSession(call: Call): void {
-    this.#effects.push({ type: "refuse", call, code: "session_lost", retryAfterS: 0 });
-  }
-
-  #leaveContainer(call: Call, nowMs: number): RunningCall<Call> | undefined {
-    const running = this.#running.get(call);
-    if (running === undefined) return undefined;
-    this.#running.delete(call);
-    const { container, entry } = running;
-    // Before the container may end: it counts its sessions.
-    if (entry.session !== undefined) this.#sessions.end(entry.session, nowMs);
-    this.#containers.vacate(container, entry.passive, nowMs);
-    return running;
-  }
-
-  /** The next start may not be tried yet, and the last one says that it will fail. */
-  #refusesAtOnce(nowMs: number): boolean {
-    const isHopeless = this.#isBroken && nowMs < this.#scaler.notBeforeMs;
-    return isHopeless && !this.#hasContainers;
-  }
-
-  /** Containers take calls, now or soon. */
-  get #hasContainers(): boolean {
-    return this.#containers.count((container) => container.isPresent) > 0;
-  }
-
-  /** More calls wait than may, besides those for which a container is on its way. */
-  #isOverfull(asynchronous: boolean): boolean {
-    const { maxPending, maxPendingAsync, maxInputs } = this.#settings;
-    if (asynchronous) return this.#queue.asynchronous > maxPendingAsync;
-    const waiting = this.#queue.length - this.#queue.asynchronous;
-    const coming = this.#containers.count(({ isStarting }) => isStarting);
-    return waiting > maxPending + coming * maxInputs;
-  }
-
-  /** No container has become ready: calls that have waited long enough end. Those that were accepted wait on. */
-  #refuseWaiting(nowMs: number): void {
-    const { startupTimeoutMs } = this.#settings;
-    const isServing = this.#containers.count(({ state }) => state === "ready") > 0;
-    if (isServing) return;
-    for (const { call, accepted, arrivedAtMs } of this.#queue) {
-      if (accepted || (!this.#isBroken && nowMs - arrivedAtMs < startupTimeoutMs)) continue;
-      this.#queue.remove(call);
-      this.#refuse(call, nowMs);
-    }
-  }
-
-  /** No container will come: all calls that wait end, accepted ones too. */
-  #refuseAll(nowMs: number): void {
-    for (const { call } of this.#queue) {
-      this.#queue.remove(call);
-      this.#refuse(call, nowMs);
-    }
-  }
-
-  #refuse(call: Call, nowMs: number): void {
-    const retryAfterS = Math.max(1, Math.ceil((this.#scaler.notBeforeMs - nowMs) / SECOND_MS));
-    const code = this.hasGivenUp ? "gave_up" : this.#lastFailure;
-    this.#effects.push({ type: "refuse", call, code, retryAfterS });
-  }
-
-  #refuseIfOverfull(call: Call, asynchronous: boolean, nowMs: number): void {
-    // A container that starts for the call makes room for it.
-    this.#scale(nowMs);
-    if (!this.#isOverfull(asynchronous)) return;
-    const refused = (asynchronous ? undefined : this.#queue.displacedBy(call)?.call) ?? call;
-    this.#queue.remove(refused);
-    const ready = this.#containers.count(({ state }) => state === "ready");
-    const retryAfterS = this.#times.retryAfterS(ready * this.#settings.maxInputs);
-    this.#effects.push({ type: "refuse", call: refused, code: "queue_full", retryAfterS });
   }
 
   #scale(nowMs: number): void {
@@ -618,13 +452,15 @@ export class Pool<Call> {
   }
 
   get #waiting(): Waiting {
-    const { length: calls, active: activeCalls } = this.#queue.free;
+    const { length: calls, active: activeCalls } = this.#calls.waiting.free;
     return { calls, activeCalls, isAwaited: this.#isAwaited };
   }
-}
 
-/** Of two calls that wait for different containers. */
-function goesFirst<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
-  const [isBatch, isOtherBatch] = [one.batch === true, other.batch === true];
-  return isBatch === isOtherBatch ? isBefore(one, other) : isOtherBatch;
+  get #settings(): PoolSettings {
+    return this.#calls.settings;
+  }
+
+  get #isRetired(): boolean {
+    return this.#calls.isRetired;
+  }
 }

@@ -1,0 +1,195 @@
+/**
+ * The calls of one pool: those that wait, and those that its containers work on. Decides which call goes next, and to
+ * which container; core/pool.ts says when. Pure.
+ */
+import { type CallSession, isBefore, type PoolCall } from "./pool-call.ts";
+import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
+import type { PoolEffect, PoolSettings } from "./pool-effects.ts";
+import type { PoolSessions } from "./pool-sessions.ts";
+import { type CallStanding, ServiceTimes } from "./service-times.ts";
+import { WaitingCalls } from "./waiting-calls.ts";
+
+/** A call that a container works on. */
+interface RunningCall<Call> {
+  readonly entry: PoolCall<Call>;
+  readonly container: TrackedContainer;
+  readonly sinceMs: number;
+}
+
+type Assignment<Call> = Pick<RunningCall<Call>, "entry" | "container">;
+
+/** The parts of the pool that calls need. */
+interface PoolParts<Call> {
+  readonly containers: PoolContainers;
+  readonly sessions: PoolSessions;
+  readonly emit: (effect: PoolEffect<Call>) => void;
+}
+
+export class PoolCalls<Call> {
+  /** Those of the pool. */
+  settings: PoolSettings;
+  /** The pool was retired: a call waits for a container of its session, and for no other one. */
+  isRetired = false;
+  readonly waiting = new WaitingCalls<Call>();
+  readonly times = new ServiceTimes();
+  readonly #running = new Map<Call, RunningCall<Call>>();
+  readonly #containers: PoolContainers;
+  readonly #sessions: PoolSessions;
+  readonly #emit: PoolParts<Call>["emit"];
+  #lastSequence = 0;
+  #lastAssignedMs = 0;
+
+  constructor(settings: PoolSettings, { containers, sessions, emit }: PoolParts<Call>) {
+    this.settings = settings;
+    this.#containers = containers;
+    this.#sessions = sessions;
+    this.#emit = emit;
+  }
+
+  /** How many have a place at a container. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** A call waits from now on. It is handed over, or refused, where it can't. */
+  add(entry: Omit<PoolCall<Call>, "sequence">): void {
+    const sequence = (this.#lastSequence += 1);
+    this.#wait({ ...entry, sequence });
+  }
+
+  /** Gives all calls whose turn it is their places. */
+  assign(nowMs: number): void {
+    this.#leaveLostContainers();
+    for (let next = this.#next(nowMs); next !== undefined; next = this.#next(nowMs)) {
+      const { entry, container } = next;
+      const { call, passive, session } = entry;
+      this.waiting.remove(call);
+      this.#containers.occupy(container, passive);
+      this.#lastAssignedMs = nowMs;
+      this.#running.set(call, { entry, container, sinceMs: nowMs });
+      if (session !== undefined) this.#beginInSession(session, container, nowMs);
+      const { number } = container;
+      this.#emit({ type: "assign", call, container: number, session: session?.state });
+    }
+  }
+
+  /** A call is over: it waits no more, and its place is free. */
+  finish(call: Call, nowMs: number): void {
+    if (this.waiting.remove(call) !== undefined) return;
+    const running = this.#leaveContainer(call, nowMs);
+    if (running !== undefined) this.times.onServed(nowMs - running.sinceMs);
+  }
+
+  /** A call that has a place gives it back, and waits again where it waited before. */
+  requeue(call: Call, nowMs: number): void {
+    const running = this.#leaveContainer(call, nowMs);
+    if (running !== undefined) this.#wait(running.entry);
+  }
+
+  /** The app has told the client of a call that runs of these keys of its session. */
+  learn(call: Call, keys: readonly string[], nowMs: number): void {
+    const running = this.#running.get(call);
+    if (running !== undefined) this.#sessions.learn(running.entry.session, keys, nowMs);
+  }
+
+  /** Its session's container is gone, and it may have no other one. */
+  loseSession(call: Call): void {
+    this.#emit({ type: "refuse", call, code: "session_lost", retryAfterS: 0 });
+  }
+
+  handOver(call: Call): void {
+    this.#emit({ type: "hand_over", call });
+  }
+
+  /** Where a call stands; undefined for one that is not here. */
+  standingOf(call: Call, nowMs: number): CallStanding | undefined {
+    const running = this.#running.get(call);
+    if (running !== undefined) {
+      return { position: 0, etaMs: this.times.leftMs(nowMs - running.sinceMs) };
+    }
+    const waiting = this.waiting.standingOf(call);
+    if (waiting === undefined) return undefined;
+    const { position, container } = waiting;
+    const ready = this.#containers.count(
+      ({ state, number }) => state === "ready" && (container ?? number) === number,
+    );
+    const places = Math.max(1, ready) * this.settings.maxInputs;
+    const isStarting = ready === 0;
+    const runningMs = isStarting ? 0 : nowMs - this.#lastAssignedMs;
+    const waitMs = this.times.waitMs(position, places, { isStarting, runningMs });
+    const servedMs = this.times.leftMs(0);
+    const isKnown = waitMs !== undefined && servedMs !== undefined;
+    const etaMs = isKnown ? waitMs + servedMs : undefined;
+    return { position, etaMs, ...(isStarting && { isStarting }) };
+  }
+
+  /** Of the calls whose turn it is, the one that has waited longest and for which there is a place, with its container. */
+  #next(nowMs: number): Assignment<Call> | undefined {
+    let next = this.#nextFree(nowMs);
+    for (const number of this.waiting.awaited) {
+      const container = this.#containers.get(number);
+      const entry = this.waiting.firstFor(number);
+      const hasRoom = container !== undefined && container.calls < this.settings.maxInputs;
+      if (entry === undefined || !hasRoom || !container.servesSessions) continue;
+      if (next === undefined || goesFirst(entry, next.entry)) next = { entry, container };
+    }
+    return next;
+  }
+
+  /** Of the calls that any container may take. */
+  #nextFree(nowMs: number): Assignment<Call> | undefined {
+    const entry = this.waiting.free.first;
+    if (entry === undefined) return undefined;
+    const container = this.#sessions.choose(entry.session, this.settings, nowMs);
+    return container && { entry, container };
+  }
+
+  /** Where the session begins with the call, others of it wait for the same container from now on. */
+  #beginInSession(use: CallSession, container: TrackedContainer, nowMs: number): void {
+    this.#sessions.begin(use, container, nowMs);
+    if (this.#sessions.containerOf(use) !== container) return;
+    for (const other of this.waiting.takeFreeOf(use.session)) {
+      this.waiting.add(other, container.number);
+    }
+  }
+
+  /** The call waits, in its turn. */
+  #wait(entry: PoolCall<Call>): void {
+    const { call, session } = entry;
+    if (session !== undefined && this.#sessions.hasLost(session)) {
+      if (!this.#sessions.loseContainer(session, this.settings.sessionsMove)) {
+        this.loseSession(call);
+        return;
+      }
+    }
+    const container = this.#sessions.containerOf(session);
+    if (container === undefined && this.isRetired) this.handOver(call);
+    else this.waiting.add(entry, container?.number);
+  }
+
+  /** Of the containers that calls wait for, some may be gone. */
+  #leaveLostContainers(): void {
+    for (const number of this.waiting.awaited) {
+      if (this.#containers.get(number)?.keepsSessions === true) continue;
+      for (const entry of this.waiting.takeLane(number)) this.#wait(entry);
+    }
+    if (this.isRetired) for (const entry of this.waiting.takeFree()) this.#wait(entry);
+  }
+
+  #leaveContainer(call: Call, nowMs: number): RunningCall<Call> | undefined {
+    const running = this.#running.get(call);
+    if (running === undefined) return undefined;
+    this.#running.delete(call);
+    const { container, entry } = running;
+    // Before the container may end: it counts its sessions.
+    if (entry.session !== undefined) this.#sessions.end(entry.session, nowMs);
+    this.#containers.vacate(container, entry.passive, nowMs);
+    return running;
+  }
+}
+
+/** Of two calls that wait for different containers. */
+function goesFirst<Call>(one: PoolCall<Call>, other: PoolCall<Call>): boolean {
+  const [isBatch, isOtherBatch] = [one.batch === true, other.batch === true];
+  return isBatch === isOtherBatch ? isBefore(one, other) : isOtherBatch;
+}

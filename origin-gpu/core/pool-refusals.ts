@@ -1,0 +1,111 @@
+/**
+ * Refuses calls of one pool that would wait in vain: no container becomes ready, or too many wait. core/pool.ts says when.
+ * Pure.
+ */
+import { SECOND_MS } from "../../base/units.ts";
+import type { PoolCalls } from "./pool-calls.ts";
+import type { PoolContainers } from "./pool-containers.ts";
+import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
+import type { Scaler } from "./scaler.ts";
+
+/** The parts of the pool that say whether a call waits in vain. */
+interface RefusalParts<Call> {
+  readonly calls: PoolCalls<Call>;
+  readonly containers: PoolContainers;
+  readonly scaler: Scaler;
+  readonly emit: (effect: PoolEffect<Call>) => void;
+}
+
+export class PoolRefusals<Call> {
+  readonly #calls: PoolCalls<Call>;
+  readonly #containers: PoolContainers;
+  readonly #scaler: Scaler;
+  readonly #emit: RefusalParts<Call>["emit"];
+  #lastFailure: StartFailureCode = "starting_failed";
+  /** Calls are refused until the next start may be tried: the last one failed, and none before succeeded. */
+  #isBroken = false;
+
+  constructor({ calls, containers, scaler, emit }: RefusalParts<Call>) {
+    this.#calls = calls;
+    this.#containers = containers;
+    this.#scaler = scaler;
+    this.#emit = emit;
+  }
+
+  onReady(): void {
+    this.#isBroken = false;
+  }
+
+  /** @param isHopeless no start has succeeded before, or none can later */
+  onFailedStart(code: StartFailureCode, isHopeless: boolean, nowMs: number): void {
+    this.#lastFailure = code;
+    this.#isBroken = isHopeless;
+    this.#refuseWaiting(nowMs);
+  }
+
+  /** The next start may not be tried yet, and the last one says that it will fail. */
+  refusesAtOnce(nowMs: number): boolean {
+    const isHopeless = this.#isBroken && nowMs < this.#scaler.notBeforeMs;
+    return isHopeless && !this.#hasContainers;
+  }
+
+  refuse(call: Call, nowMs: number): void {
+    const retryAfterS = Math.max(1, Math.ceil((this.#scaler.notBeforeMs - nowMs) / SECOND_MS));
+    const code = this.#hasGivenUp ? "gave_up" : this.#lastFailure;
+    this.#emit({ type: "refuse", call, code, retryAfterS });
+  }
+
+  /** Where no container will come, all calls that wait end, accepted ones too. */
+  refuseAllInVain(nowMs: number): void {
+    if (!this.#hasGivenUp || this.#hasContainers) return;
+    for (const { call } of this.#calls.waiting) {
+      this.#calls.waiting.remove(call);
+      this.refuse(call, nowMs);
+    }
+  }
+
+  /** Where more calls wait than may, one of them ends: this one, or another that gives way to it. */
+  refuseAbove(call: Call, asynchronous: boolean): void {
+    if (!this.#isOverfull(asynchronous)) return;
+    const { waiting, times } = this.#calls;
+    const refused = (asynchronous ? undefined : waiting.displacedBy(call)?.call) ?? call;
+    waiting.remove(refused);
+    const ready = this.#containers.count(({ state }) => state === "ready");
+    const retryAfterS = times.retryAfterS(ready * this.#settings.maxInputs);
+    this.#emit({ type: "refuse", call: refused, code: "queue_full", retryAfterS });
+  }
+
+  /** No container has become ready: calls that have waited long enough end. Those that were accepted wait on. */
+  #refuseWaiting(nowMs: number): void {
+    const isServing = this.#containers.count(({ state }) => state === "ready") > 0;
+    if (isServing) return;
+    for (const { call, accepted, arrivedAtMs } of this.#calls.waiting) {
+      const isDue = this.#isBroken || nowMs - arrivedAtMs >= this.#settings.startupTimeoutMs;
+      if (accepted || !isDue) continue;
+      this.#calls.waiting.remove(call);
+      this.refuse(call, nowMs);
+    }
+  }
+
+  /** More calls wait than may, besides those for which a container is on its way. */
+  #isOverfull(asynchronous: boolean): boolean {
+    const { maxPending, maxPendingAsync, maxInputs } = this.#settings;
+    const { waiting } = this.#calls;
+    if (asynchronous) return waiting.asynchronous > maxPendingAsync;
+    const coming = this.#containers.count(({ isStarting }) => isStarting);
+    return waiting.length - waiting.asynchronous > maxPending + coming * maxInputs;
+  }
+
+  get #settings(): PoolSettings {
+    return this.#calls.settings;
+  }
+
+  get #hasGivenUp(): boolean {
+    return this.#scaler.hasGivenUp(this.#settings);
+  }
+
+  /** Containers take calls, now or soon. */
+  get #hasContainers(): boolean {
+    return this.#containers.count((container) => container.isPresent) > 0;
+  }
+}
