@@ -74,8 +74,8 @@ function settingsOf(
     if (words in keys) return { ...settingOf(words), from: "default" };
     return { value: null, from: "default", ...(words !== "none" && { note: words }) };
   };
-  for (const [name, { status }] of Object.entries(keys)) {
-    if (status === "available" && isShown(name)) settings[name] = settingOf(name);
+  for (const name of Object.keys(keys)) {
+    if (isShown(name)) settings[name] = settingOf(name);
   }
   return settings;
 }

@@ -1,13 +1,12 @@
 /**
- * Every key of postern.toml as one table. A key that is not available yet is refused, never ignored. Work that
- * brings a key to life moves its row from keys/later.ts to its section and gives it a field in app-config.ts.
+ * Every key of postern.toml as one table. Any other one is refused, never ignored. Work that adds a key gives it a row
+ * in its section and a field in app-config.ts.
  */
 import type * as z from "zod";
 import { APP_KEYS } from "./keys/app.ts";
 import { GPU_KEYS } from "./keys/gpus.ts";
 import type { Key } from "./keys/key.ts";
 import { KIND_KEYS_TABLE } from "./keys/kinds.ts";
-import { LATER_KEYS } from "./keys/later.ts";
 import { ENDPOINT_NAME_KEYS } from "./keys/naming.ts";
 import { PLACEMENT_KEYS } from "./keys/placement.ts";
 import { PROCESS_KEYS } from "./keys/process.ts";
@@ -24,16 +23,10 @@ export const ENDPOINT_KEYS = {
   ...SCALING_KEYS,
   ...GPU_KEYS,
   ...REQUEST_KEYS,
-  ...LATER_KEYS,
 };
 
 /** Exactly one of these says what serves the endpoint. */
 export const KIND_KEYS = Object.keys(KIND_KEYS_TABLE) as (keyof typeof KIND_KEYS_TABLE)[];
-
-/** The kinds that are available. */
-export const AVAILABLE_KINDS = KIND_KEYS.filter(
-  (kind) => KIND_KEYS_TABLE[kind].status === "available",
-);
 
 type Values<Keys extends Record<string, Key>> = {
   readonly [Name in keyof Keys]?: z.output<Keys[Name]["schema"]>;

@@ -18,7 +18,6 @@ import {
   type AppTable,
   ENDPOINT_KEYS,
   type EndpointTable,
-  AVAILABLE_KINDS,
   KIND_KEYS,
   type KeyTable,
 } from "./keys.ts";
@@ -148,7 +147,7 @@ class ConfigReader {
     const kinds = kindsOf(table);
     if (kinds.length !== 1) {
       const found = kinds.length === 0 ? "has none" : `has ${kinds.join(" and ")}`;
-      this.#report(path, `must have exactly one of ${AVAILABLE_KINDS.join(", ")}; it ${found}`);
+      this.#report(path, `must have exactly one of ${KIND_KEYS.join(", ")}; it ${found}`);
     }
     // Which kind was meant is not known otherwise, nor what goes with it.
     const combinations = kinds.length === 1 ? [...OF_KINDS, ...COMBINATIONS] : COMBINATIONS;
@@ -183,10 +182,9 @@ class ConfigReader {
         continue;
       }
       const parsed = key.schema.safeParse(value);
-      if (key.status === "later") this.#report(at, notSupported(name), value);
       if (parsed.success) {
         right[name] = parsed.data;
-      } else if (key.status !== "later") {
+      } else {
         for (const issue of parsed.error.issues.flatMap(problemsIn)) {
           const inside = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
           this.#report([...at, ...inside], issue.message, valueAt(value, inside));
@@ -278,12 +276,6 @@ function problemsIn(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
 
 function movedTo(path: PropertyKey[], issue: z.core.$ZodIssue): z.core.$ZodIssue {
   return { ...issue, path };
-}
-
-function notSupported(name: string): string {
-  const kinds: readonly (keyof typeof ENDPOINT_KEYS)[] = KIND_KEYS;
-  if (!kinds.some((kind) => kind === name)) return "not supported yet; leave it out";
-  return `not supported yet; ${AVAILABLE_KINDS.join(", ")} are`;
 }
 
 function isTable(value: unknown): value is Table {

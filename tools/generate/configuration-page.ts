@@ -8,7 +8,6 @@ import { PLACEMENT_KEYS } from "../../origin-gpu/config/keys/placement.ts";
 import { PROCESS_KEYS } from "../../origin-gpu/config/keys/process.ts";
 import { REQUEST_KEYS } from "../../origin-gpu/config/keys/requests.ts";
 import { SCALING_KEYS } from "../../origin-gpu/config/keys/scaling.ts";
-import { ENDPOINT_KEYS } from "../../origin-gpu/config/keys.ts";
 import { valueWords } from "./key-values.ts";
 import { replacePart, table } from "./markdown.ts";
 
@@ -29,7 +28,7 @@ const PARTS: Readonly<Record<string, Keys>> = {
 export function configurationPage(present: string): string {
   let page = present;
   for (const [name, keys] of Object.entries(PARTS)) {
-    const rows = availableIn(keys).map(([name, key]) => [
+    const rows = Object.entries(keys).map(([name, key]) => [
       `\`${name}\``,
       key.text.default ?? "",
       valueWords(key),
@@ -37,18 +36,10 @@ export function configurationPage(present: string): string {
     ]);
     page = replacePart(page, name, table(["key", "default", "value", "meaning"], rows));
   }
-  const kinds = availableIn(KIND_KEYS_TABLE).map(([name, key]) => [
+  const kinds = Object.entries<Key>(KIND_KEYS_TABLE).map(([name, key]) => [
     `\`${name}\``,
     valueWords(key),
     key.text.meaning,
   ]);
-  page = replacePart(page, "kinds", table(["key", "value", "meaning"], kinds));
-  const later = Object.entries<Key>(ENDPOINT_KEYS)
-    .filter(([, { status }]) => status === "later")
-    .map(([key, { text }]) => [`\`${key}\``, text.meaning]);
-  return replacePart(page, "later", table(["key", "meaning"], later));
-}
-
-function availableIn(keys: Keys): [string, Key][] {
-  return Object.entries(keys).filter(([, { status }]) => status === "available");
+  return replacePart(page, "kinds", table(["key", "value", "meaning"], kinds));
 }

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import type { Key } from "../../origin-gpu/config/keys/key.ts";
-import { APP_KEYS, AVAILABLE_KINDS, ENDPOINT_KEYS } from "../../origin-gpu/config/keys.ts";
+import { APP_KEYS, ENDPOINT_KEYS, KIND_KEYS } from "../../origin-gpu/config/keys.ts";
 import { defaultValueOf, jsonOr } from "../../origin-gpu/config/keys/default-value.ts";
 import { valueWords } from "./key-values.ts";
 
@@ -27,7 +27,7 @@ export function configurationSchema(): string {
           type: "object",
           properties: propertiesOf(ENDPOINT_KEYS),
           required: ["function"],
-          oneOf: AVAILABLE_KINDS.map((kind) => ({ required: [kind] })),
+          oneOf: KIND_KEYS.map((kind) => ({ required: [kind] })),
           additionalProperties: false,
         },
       },
@@ -38,12 +38,10 @@ export function configurationSchema(): string {
   return `${JSON.stringify(schema, undefined, 2)}\n`;
 }
 
-/** The keys that a file may have. */
 function propertiesOf(keys: Readonly<Record<string, Key>>): Record<string, JsonSchema> {
   const properties: Record<string, JsonSchema> = {};
   for (const [name, key] of Object.entries(keys)) {
-    const { schema, status, text } = key;
-    if (status === "later") continue;
+    const { schema, text } = key;
     const meaning = text.meaning.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, "$1");
     const { $schema: _, ...json } = z.toJSONSchema(schema, { io: "input" });
     properties[name] = {

@@ -1,6 +1,6 @@
 /** The keys that say what a container needs of the box's GPUs, and how it lets go of it. */
 import { either, integer, list, text } from "../values.ts";
-import { available } from "./key.ts";
+import { key } from "./key.ts";
 import { requests } from "./request-list.ts";
 
 /** A kind of GPU, or "any", and how many of it: 1 to 64. */
@@ -14,7 +14,7 @@ export const MEMORY_UNITS = { MiB: 2 ** 20, GiB: 2 ** 30 } as const;
 export const GPU_MEMORY = /^((?:0\.\d*[1-9]|[1-9]\d{0,5}(?:\.\d{1,3})?)) ?(MiB|GiB)$/;
 
 export const GPU_KEYS = {
-  gpus: available(
+  gpus: key(
     either(
       [
         integer(0, 64),
@@ -33,19 +33,19 @@ export const GPU_KEYS = {
       example: '["H100", "A100:2"]',
     },
   ),
-  gpu_memory: available(text(GPU_MEMORY, 'must be an amount of memory, such as "20GiB"'), {
+  gpu_memory: key(text(GPU_MEMORY, 'must be an amount of memory, such as "20GiB"'), {
     default: "none",
     meaning:
       "Memory of one GPU that each container needs, instead of whole GPUs: several containers share a GPU as long as their sum fits. Postern counts this number, and does not enforce it.",
     example: '"20GiB"',
   }),
-  sleep: available(requests('[{ post = "/sleep?level=1" }]'), {
+  sleep: key(requests('[{ post = "/sleep?level=1" }]'), {
     default: "none",
     meaning:
       "Requests that make the server let go of its GPU memory. An idle container gets them, one after the other, when another endpoint needs the GPU; without them it is stopped.",
     example: '[{ post = "/sleep?level=1" }]',
   }),
-  wake: available(requests('[{ post = "/wake_up" }]'), {
+  wake: key(requests('[{ post = "/wake_up" }]'), {
     default: "none",
     meaning:
       "Requests that undo `sleep`, one after the other, before the container is given calls again.",

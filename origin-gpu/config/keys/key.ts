@@ -1,5 +1,5 @@
 /**
- * One key of postern.toml: its type with unit and range, whether it has its effect yet, and its text for readers.
+ * One key of postern.toml: its type with unit and range, and its text for readers.
  * docs/configuration.md and docs/postern.schema.json are made from these rows. The words for a value, its unit and
  * its range are the schema's own sentence, "must be …"; the text does not repeat them.
  */
@@ -16,22 +16,14 @@ export interface KeyText {
   readonly example: string;
 }
 
-/** `available`: the key has its effect. `later`: refused whatever it says. */
-type Status = "available" | "later";
-
 export interface Key<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
-  readonly status: Status;
   readonly text: KeyText;
 }
 
-export function available<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
-  return { schema, status: "available", text };
-}
-
-/** @public A key of keys/later.ts. */
-export function later<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
-  return { schema, status: "later", text };
+/** For the type of a row: that of its schema, not of any. */
+export function key<Schema extends z.ZodType>(schema: Schema, text: KeyText): Key<Schema> {
+  return { schema, text };
 }
 
 export const DAY_S = 86_400;

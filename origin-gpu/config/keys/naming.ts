@@ -12,7 +12,7 @@ import {
   PATH_PATTERN_RULE,
 } from "../../../routing/wire/path-rules.ts";
 import { boolean, functionName, httpUrl, list, table, text } from "../values.ts";
-import { available, nonEmptyText } from "./key.ts";
+import { key, nonEmptyText } from "./key.ts";
 
 const issuerText = (error: string) => nonEmptyText(error).max(MAX_ISSUER_CHARACTERS, { error });
 
@@ -23,13 +23,13 @@ const pathPatterns = () =>
   ).max(MAX_PATTERNS, { error: `must be at most ${MAX_PATTERNS} paths` });
 
 export const ENDPOINT_NAME_KEYS = {
-  function: available(functionName(), {
+  function: key(functionName(), {
     default: "required",
     meaning:
       "The endpoint's name within its app. Both make the label, `<app>-<function>`, in lower case: every run of other characters than ASCII letters, digits and dashes is one dash, dashes at the ends go.",
     example: '"chat"',
   }),
-  label: available(
+  label: key(
     text(
       /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
       "must be 1 to 63 lower-case letters, digits and dashes, no dash at either end",
@@ -41,13 +41,13 @@ export const ENDPOINT_NAME_KEYS = {
       example: '"speechify"',
     },
   ),
-  requires_app_token: available(boolean(), {
+  requires_app_token: key(boolean(), {
     default: "`false`",
     meaning:
       "Callers need the app's own token, which its containers have as `POSTERN_APP_TOKEN`, or a call token, which an API token of scope deploy obtains. A proxy token gets 403. `postern serve app.py` sets it for functions that are called with pickles ([python.md](python.md)).",
     example: "true",
   }),
-  custom_domains: available(
+  custom_domains: key(
     list(
       text(CUSTOM_DOMAIN_PATTERN, CUSTOM_DOMAIN_RULE),
       'must be a list of domains, such as ["api.example.com", "*.example.net"]',
@@ -59,12 +59,12 @@ export const ENDPOINT_NAME_KEYS = {
       example: '["api.example.com", "*.example.net"]',
     },
   ),
-  requires_proxy_auth: available(boolean(), {
+  requires_proxy_auth: key(boolean(), {
     default: "`false`",
     meaning: "Callers need a proxy token of the workspace; others get 401 and never reach the app.",
     example: "true",
   }),
-  auth: available(
+  auth: key(
     table({
       jwt: table({
         issuer: issuerText("must be the issuer's name, as its tokens say it in iss"),
@@ -82,7 +82,7 @@ export const ENDPOINT_NAME_KEYS = {
         '{ jwt = { issuer = "https://example.com", audience = "chat", jwks_url = "https://example.com/jwks" } }',
     },
   ),
-  paths: available(table({ allow: pathPatterns().optional(), deny: pathPatterns().optional() }), {
+  paths: key(table({ allow: pathPatterns().optional(), deny: pathPatterns().optional() }), {
     default: "all",
     meaning:
       "The paths that callers may ask for, and those that they may not, each with all below it; others get 404 `path_closed` and never reach the app. A `*` at a path's end stands for the rest. Encoded, doubled and dotted spellings of a path count as the path ([tokens.md](tokens.md#closed-paths)). Requests of Postern's own, such as `sleep`, are not restricted.",

@@ -1,9 +1,9 @@
 /** The keys that say where an app may be deployed. */
 import { list, name, text } from "../values.ts";
-import { available } from "./key.ts";
+import { key } from "./key.ts";
 
 export const PLACEMENT_KEYS = {
-  boxes: available(
+  boxes: key(
     list(
       text(/^[A-Za-z0-9._*?-]{1,64}$/, "must be a box's name, * and ? stand for others"),
       'must be a list of box names, such as ["gpu-*"]',
@@ -15,7 +15,7 @@ export const PLACEMENT_KEYS = {
       example: '["gpu-*"]',
     },
   ),
-  region: available(list(name(), 'must be a list of regions, such as ["eu"]'), {
+  region: key(list(name(), 'must be a list of regions, such as ["eu"]'), {
     default: "any",
     meaning:
       "The regions whose boxes `postern deploy` may give the app to. A broad name stands for the narrower ones.",

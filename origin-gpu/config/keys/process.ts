@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { RESERVED_VARIABLES, VARIABLE_NAME } from "../../../routing/wire/variables.ts";
 import { integer, list, name, oneOf, path, seconds, tableOf, text } from "../values.ts";
-import { available, nonEmptyText, DAY_S } from "./key.ts";
+import { key, nonEmptyText, DAY_S } from "./key.ts";
 import { requests } from "./request-list.ts";
 
 /** A line of a requirements file, options such as --index-url included, that leads to no other file. */
@@ -21,7 +21,7 @@ const STOP_SIGNALS = [
 ] as const;
 
 export const PROCESS_KEYS = {
-  python: available(
+  python: key(
     nonEmptyText('must be the path of a Python interpreter, such as ".venv/bin/python"'),
     {
       default: "`python3`",
@@ -30,7 +30,7 @@ export const PROCESS_KEYS = {
       example: '".venv/bin/python"',
     },
   ),
-  requirements: available(
+  requirements: key(
     list(
       text(
         REQUIREMENT,
@@ -45,12 +45,12 @@ export const PROCESS_KEYS = {
       example: '["fastapi", "uvicorn"]',
     },
   ),
-  directory: available(nonEmptyText("must be the path of a directory"), {
+  directory: key(nonEmptyText("must be the path of a directory"), {
     default: "the file's directory",
     meaning: "The working directory of the process.",
     example: '"."',
   }),
-  env: available(
+  env: key(
     tableOf(
       text(VARIABLE_NAME, "must be named with ASCII letters, digits and underscores")
         // A rule of its own, so that the sentence is its own.
@@ -67,49 +67,49 @@ export const PROCESS_KEYS = {
       example: '{ MODEL = "small" }',
     },
   ),
-  secrets: available(list(name(), 'must be a list of names of secrets, such as ["huggingface"]'), {
+  secrets: key(list(name(), 'must be a list of names of secrets, such as ["huggingface"]'), {
     default: "`[]`",
     meaning:
       "Secrets of the environment whose variables are added. A later one wins over an earlier one, `env` over all of them ([environments.md](environments.md#secrets)).",
     example: '["huggingface"]',
   }),
-  port: available(integer(1, 65_535), {
+  port: key(integer(1, 65_535), {
     default: "a free one",
     meaning:
       "The port that a `web_server` always takes, where it can't be told one by `$PORT` or the variable `PORT`. A new version then waits for the old one's end, and requests for both: prefer `$PORT`.",
     example: "8188",
   }),
-  health_path: available(path(), {
+  health_path: key(path(), {
     default: "none",
     meaning:
       "The path that is asked until it answers 2xx; the container is ready then. Without one, a server that accepts connections is ready.",
     example: '"/health"',
   }),
-  health_interval: available(seconds(1, 3_600), {
+  health_interval: key(seconds(1, 3_600), {
     default: "`10`",
     meaning:
       "Time between two questions at `health_path` once the container is ready. A container that does not answer them is ended and replaced.",
     example: "10",
   }),
-  warmup: available(requests('[{ get = "/health" }]'), {
+  warmup: key(requests('[{ get = "/health" }]'), {
     default: "none",
     meaning:
       "Requests that the container gets, one after the other, when it listens and before it is ready. One that is not answered 2xx fails the start.",
     example:
       '[{ post = "/v1/completions", body = { model = "m", prompt = "hello", max_tokens = 1 } }]',
   }),
-  startup_timeout: available(seconds(1, DAY_S), {
+  startup_timeout: key(seconds(1, DAY_S), {
     default: "`timeout`",
     meaning:
       "Time from the start to readiness. Requests that wait for it get 504 `startup_timeout`.",
     example: "1800",
   }),
-  stop_signal: available(oneOf(STOP_SIGNALS), {
+  stop_signal: key(oneOf(STOP_SIGNALS), {
     default: "`SIGTERM`",
     meaning: "The signal that asks the process to end.",
     example: '"SIGINT"',
   }),
-  stop_command: available(
+  stop_command: key(
     z
       .array(text(/^[^\0]*$/, "must be text"), {
         error: 'must be a command as a list of text, such as ["docker", "stop", "vllm"]',
@@ -124,7 +124,7 @@ export const PROCESS_KEYS = {
       example: '["docker", "stop", "vllm"]',
     },
   ),
-  exit_grace_period: available(seconds(0, 3_600), {
+  exit_grace_period: key(seconds(0, 3_600), {
     default: "`30`",
     meaning:
       "Time for calls to finish when their version has been replaced or the box stops, and again for a process from `stop_signal` to SIGKILL. WebSockets of a container that is to end have as long. Processes that it started end with it.",

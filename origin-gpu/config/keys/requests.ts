@@ -20,7 +20,7 @@ import {
 } from "../values.ts";
 import { APP_KINDS } from "../presets.ts";
 import { parameters } from "./parameters.ts";
-import { available, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
+import { key, headerName, DAY_S, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
 const AFFINITY =
   'must be "none", "cookie", "header:NAME", "query:NAME", "client-ip", "learned:header:NAME", ' +
@@ -36,25 +36,25 @@ const RATE = 'must be "N/S", requests a second and seconds of burst, such as "50
 const affinity = () => text(AFFINITY_WORD, `${AFFINITY} or a list of them`);
 
 export const REQUEST_KEYS = {
-  app_kind: available(oneOf(APP_KINDS), {
+  app_kind: key(oneOf(APP_KINDS), {
     default: "none",
     meaning:
       "The kind of the app, which sets `health_path`, `host_header`, `affinity`, `max_inputs`, `api` and `paths` as that kind needs them ([apps.md](apps.md#presets)). A key of the endpoint wins. `postern config explain` shows all settings as they hold.",
     example: '"ollama"',
   }),
-  max_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
+  max_inputs: key(integer(1, MOST_CONCURRENT_INPUTS), {
     default: "`1`; with `batch` its `max_batch_size`",
     meaning:
       "Requests and WebSockets that a container is given at the same time. Others wait. A page with a WebSocket needs more than 1, and most web apps bear 100.",
     example: "100",
   }),
-  timeout: available(seconds(1, DAY_S), {
+  timeout: key(seconds(1, DAY_S), {
     default: "`300`",
     meaning:
       "Time from the last byte of the request that came to the app's response headers; then 504 `call_timeout`. A client that sends no more of its body for that time gets 502 `upload_interrupted`. A response that has begun is never cut by it.",
     example: "900",
   }),
-  request_timeout: available(
+  request_timeout: key(
     either([z.literal(false), seconds(0.001, DAY_S)], `must be ${REQUEST_TIMEOUT}`),
     {
       default: "the gateway's, 150",
@@ -63,36 +63,36 @@ export const REQUEST_KEYS = {
       example: "false",
     },
   ),
-  life_signs: available(boolean(), {
+  life_signs: key(boolean(), {
     default: "`false`",
     meaning:
       "A request that asks for a stream of events, and has waited for two seconds, gets its 200 and a comment every few seconds until the app's own events begin. An error of the app then ends the stream as an event ([calls.md](calls.md#signs-of-life)).",
     example: "true",
   }),
-  api: available(oneOf(["openai"]), {
+  api: key(oneOf(["openai"]), {
     default: "none",
     meaning:
       "The API of the app. With `\"openai\"` the JSON of Postern's own errors has the `error` member too that OpenAI's SDKs show ([errors.md](errors.md#openai)).",
     example: '"openai"',
   }),
-  max_duration: available(seconds(1, 7 * DAY_S), {
+  max_duration: key(seconds(1, 7 * DAY_S), {
     default: "`86400`",
     meaning:
       "Time that a request's body, a response's body or a WebSocket may last. Then an upload gets 502 `upload_interrupted`, a client sees its response cut, and a WebSocket is closed with 1001.",
     example: "3600",
   }),
-  websocket_max_message: available(integer(1, MAX_WEBSOCKET_MESSAGE_BYTES), {
+  websocket_max_message: key(integer(1, MAX_WEBSOCKET_MESSAGE_BYTES), {
     default: "`33554432`",
     meaning:
       "Bytes of a WebSocket message, from the client or from the app. A larger one closes both ends with 1009. The default, 32 MiB, is the most that the platform lets through.",
     example: "1048576",
   }),
-  max_pending: available(integer(0, 1_000_000), {
+  max_pending: key(integer(0, 1_000_000), {
     default: "`2000`",
     meaning: "Requests that may wait for a container; the next one gets 429 `queue_full`.",
     example: "2000",
   }),
-  host_header: available(
+  host_header: key(
     text(
       /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[1-9]\d{0,4})?$/,
       'must be "public", "local" or a host name, such as "app.example.com"',
@@ -104,19 +104,19 @@ export const REQUEST_KEYS = {
       example: '"local"',
     },
   ),
-  rate_limit: available(z.string({ error: RATE }).refine(isRate, { error: RATE }), {
+  rate_limit: key(z.string({ error: RATE }).refine(isRate, { error: RATE }), {
     default: "none",
     meaning:
       "Requests a second that this endpoint takes, and the seconds whose requests may come at once. More get 429 `rate_limited`, before authorization. The gateway's `--rate-limit` holds besides ([limits](limits.md#rate-limits)).",
     example: '"50/5"',
   }),
-  probe_paths: available(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
+  probe_paths: key(list(path(), 'must be a list of paths, such as ["/favicon.ico"]'), {
     default: "none",
     meaning:
       "Paths of health checkers and browsers' icons. While no container is ready the box answers GET and HEAD there with 204, and starts none. A `*` at the end of a path stands for the rest.",
     example: '["/favicon.ico", "/health"]',
   }),
-  fallback: available(
+  fallback: key(
     table({
       url: z.string({ error: FALLBACK_URL }).refine(isFallbackUrl, { error: FALLBACK_URL }),
       headers: tableOf(
@@ -139,13 +139,13 @@ export const REQUEST_KEYS = {
         '{ url = "https://api.example.com", headers = { authorization = "Bearer $API_KEY" }, secrets = ["example"] }',
     },
   ),
-  max_pending_async: available(integer(0, 10_000_000), {
+  max_pending_async: key(integer(0, 10_000_000), {
     default: "`1000000`",
     meaning:
       "Requests with `Prefer: respond-async` that may wait for a container. They are counted apart.",
     example: "1000000",
   }),
-  on_disconnect: available(
+  on_disconnect: key(
     either(
       [z.enum(["cancel", "keep"]), seconds(0, DAY_S)],
       `must be "cancel", "keep" or a number of grace seconds from 0 to ${DAY_S}`,
@@ -157,7 +157,7 @@ export const REQUEST_KEYS = {
       example: '"keep"',
     },
   ),
-  retries: available(
+  retries: key(
     either(
       [
         integer(0, 10),
@@ -180,19 +180,19 @@ export const REQUEST_KEYS = {
       example: "3",
     },
   ),
-  stall_timeout: available(seconds(1, DAY_S), {
+  stall_timeout: key(seconds(1, DAY_S), {
     default: "`60`",
     meaning:
       "Time that a client may take nothing of its response while other requests wait for the container. Then the response is cut, and the place goes to the next one.",
     example: "20",
   }),
-  result_ttl: available(seconds(1, 7 * DAY_S), {
+  result_ttl: key(seconds(1, 7 * DAY_S), {
     default: "`604800`",
     meaning:
       "Time that a stored response can be read: one that was redirected, asked for with `Prefer: respond-async` or has an `Idempotency-Key`.",
     example: "86400",
   }),
-  affinity: available(
+  affinity: key(
     either(
       [
         affinity(),
@@ -209,36 +209,36 @@ export const REQUEST_KEYS = {
       example: '["gradio", "header:X-Session"]',
     },
   ),
-  affinity_mode: available(oneOf(["soft", "hard"]), {
+  affinity_mode: key(oneOf(["soft", "hard"]), {
     default: '`"soft"`',
     meaning:
       'The fate of a session whose container is gone. `"soft"`: it goes on in another container, and the response says `Postern-Session: moved`. `"hard"`: its requests get 410 `session_lost`; with the preset `mcp` they get 404, and its clients begin anew.',
     example: '"hard"',
   }),
-  batch: available(table({ max_batch_size: integer(1, 10_000), wait_ms: integer(0, 60_000) }), {
+  batch: key(table({ max_batch_size: integer(1, 10_000), wait_ms: integer(0, 60_000) }), {
     default: "none",
     meaning:
       "Requests that a container is given together: as many as came within `wait_ms` after the first one, at most `max_batch_size`. [Kinds](kinds.md#batches) has the rules.",
     example: "{ max_batch_size = 16, wait_ms = 20 }",
   }),
-  parameters: available(parameters(), {
+  parameters: key(parameters(), {
     default: "none",
     meaning:
       "Query parameters that select containers of their own, and what these are started with. [Kinds](kinds.md#parameters) has the rules.",
     example: '{ root = { type = "str", default = "." } }',
   }),
-  method: available(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
+  method: key(oneOf(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]), {
     default: '`"GET"`',
     meaning: "The method of a `callable`.",
     example: '"POST"',
   }),
-  docs: available(boolean(), {
+  docs: key(boolean(), {
     default: "`false`",
     meaning:
       "Whether a `callable` shows pages that document it, at `/docs` and `/redoc`, and their `/openapi.json`.",
     example: "true",
   }),
-  cors: available(
+  cors: key(
     either(
       [
         z.boolean(),

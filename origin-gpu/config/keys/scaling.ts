@@ -2,39 +2,39 @@
 import * as z from "zod";
 import { SCALING_DEFAULTS, SCALING_VALUES } from "../../../routing/wire/scaling.ts";
 import { boolean, either, integer, list, oneOf, path, table } from "../values.ts";
-import { available, MOST_CONCURRENT_INPUTS } from "./key.ts";
+import { key, MOST_CONCURRENT_INPUTS } from "./key.ts";
 
 export const SCALING_KEYS = {
-  target_inputs: available(integer(1, MOST_CONCURRENT_INPUTS), {
+  target_inputs: key(integer(1, MOST_CONCURRENT_INPUTS), {
     default: "`max_inputs`",
     meaning:
       "Requests a container that the number of containers is chosen for. A burst fills each container up to `max_inputs` until more of them are ready.",
     example: "4",
   }),
-  min_containers: available(SCALING_VALUES.min_containers, {
+  min_containers: key(SCALING_VALUES.min_containers, {
     default: `\`${SCALING_DEFAULTS.min_containers}\``,
     meaning:
       "Containers that run even when there are no requests, over all boxes of a deployed app.",
     example: "1",
   }),
-  max_containers: available(SCALING_VALUES.max_containers, {
+  max_containers: key(SCALING_VALUES.max_containers, {
     default: `\`${SCALING_DEFAULTS.max_containers}\``,
     meaning:
       "Containers that run at most, over all boxes of a deployed app. Requests beyond what they take wait.",
     example: "4",
   }),
-  buffer_containers: available(SCALING_VALUES.buffer_containers, {
+  buffer_containers: key(SCALING_VALUES.buffer_containers, {
     default: `\`${SCALING_DEFAULTS.buffer_containers}\``,
     meaning:
       "Containers that run beside those that the requests need, as long as there are requests: the next burst finds them ready. They count over all boxes of a deployed app.",
     example: "1",
   }),
-  scaledown_window: available(SCALING_VALUES.scaledown_window, {
+  scaledown_window: key(SCALING_VALUES.scaledown_window, {
     default: `\`${SCALING_DEFAULTS.scaledown_window}\``,
     meaning: "Time without a request after which a container that is not needed stops.",
     example: "300",
   }),
-  keeps_awake: available(
+  keeps_awake: key(
     either(
       [
         z.boolean(),
@@ -52,7 +52,7 @@ export const SCALING_KEYS = {
       example: '{ paths = ["/queue/*"], websockets = false }',
     },
   ),
-  rollout: available(oneOf(["auto", "overlap", "replace"]), {
+  rollout: key(oneOf(["auto", "overlap", "replace"]), {
     default: '`"auto"`',
     meaning:
       'The start of a new version while the old one serves. `"overlap"`: it starts beside the old one. `"replace"`: the old one finishes its requests and stops first, and starts again if the new one fails. `"auto"`: they overlap where GPUs and `port` leave room for both.',

@@ -1,4 +1,3 @@
-import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 
 import {
@@ -7,7 +6,6 @@ import {
   parseConfig,
   parseConfigDocument,
 } from "../../../origin-gpu/config/config.ts";
-import { ENDPOINT_KEYS } from "../../../origin-gpu/config/keys.ts";
 
 const FILE = "/srv/app/postern.toml";
 
@@ -834,27 +832,5 @@ describe("a web_server that is told no port", () => {
     [["docker", "run", "--rm", "-e", "PORT", "--network", "host", "image"], ""],
   ])("%j %s may know it", (command, more) => {
     accepted(endpoint(`web_server = ${JSON.stringify(command)}\n${more}`));
-  });
-});
-
-describe("what has no effect yet", () => {
-  /** One right value of every key, so that a row that is flipped or forgotten shows up here. */
-  const EXAMPLES: Readonly<Record<string, string>> = {};
-  const unsupported = Object.entries(ENDPOINT_KEYS)
-    .filter(([, key]) => key.status !== "available")
-    .map(([name]) => name);
-
-  test("is exactly what this test knows", () => {
-    expect(Object.keys(EXAMPLES).toSorted()).toEqual(unsupported.toSorted());
-  });
-
-  test.each(unsupported)("%s is refused by name, though its value is right", (name) => {
-    const example = parse(`value = ${EXAMPLES[name]}`)["value"];
-    const { schema } = ENDPOINT_KEYS[name as keyof typeof ENDPOINT_KEYS];
-    expect(schema.safeParse(example)).toEqual({ success: true, data: example });
-    const problems = problemsOf(endpoint(`${name} = ${EXAMPLES[name]}`));
-    expect(problems).toContainEqual(
-      expect.stringMatching(new RegExp(`^4: endpoint\\.f\\.${name} = .*: not supported yet`)),
-    );
   });
 });
