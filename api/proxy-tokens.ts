@@ -7,6 +7,7 @@ import {
   PATH_PATTERN_RULE,
 } from "../routing/wire/path-rules.ts";
 import { isRate, RATE_DOCUMENT_PATTERN } from "../routing/wire/rate.ts";
+import { MAX_DAILY_REQUESTS } from "./limits.ts";
 import { apiOperation } from "./operation.ts";
 import {
   EXPIRES_IN,
@@ -42,6 +43,12 @@ const RATE_LIMIT = z
     description: "Requests a second, and seconds of burst: `5/10`",
   });
 
+const DAILY_REQUESTS = z
+  .int()
+  .min(1)
+  .max(MAX_DAILY_REQUESTS)
+  .meta({ description: "Requests that it may send in a day (UTC)" });
+
 const PRIORITY = z
   .enum(["interactive", "batch"])
   .meta({ description: "Calls of `batch` tokens wait for those of all others" });
@@ -52,6 +59,7 @@ const PROXY_TOKEN = {
     ...TOKEN_FIELDS,
     ...RESTRICTIONS,
     rate_limit: RATE_LIMIT.nullable(),
+    daily_requests: DAILY_REQUESTS.nullable(),
     priority: PRIORITY,
   }),
 };
@@ -88,6 +96,7 @@ export const CREATE_PROXY_TOKEN = apiOperation({
       apps: RESTRICTIONS.apps.default([]),
       paths: RESTRICTIONS.paths.default([]),
       rate_limit: RATE_LIMIT.optional(),
+      daily_requests: DAILY_REQUESTS.optional(),
       priority: PRIORITY.default("interactive"),
       expires_in: EXPIRES_IN,
     }),

@@ -12,6 +12,8 @@ export interface TokenLimits {
   readonly rateLimit?: string;
   /** Its calls wait for those of other tokens. */
   readonly isBatch?: true;
+  /** Requests that it may send in a day (UTC). */
+  readonly dailyRequests?: number;
 }
 
 /** A proxy token as the edge knows it. */

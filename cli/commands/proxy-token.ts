@@ -6,6 +6,7 @@ import {
   REVOKE_PROXY_TOKEN,
 } from "../../api/proxy-tokens.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
+import { type BudgetFields, budgetIn, budgetText } from "../budget.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { knownEnvironment } from "../environment.ts";
@@ -25,6 +26,7 @@ const CREATE_OPTIONS = {
     value: "N/S",
     summary: "N requests a second, and S seconds of burst (none)",
   },
+  budget: { type: "string", value: "Nreq/day", summary: "N requests a day, by UTC (none)" },
   priority: {
     type: "string",
     value: "interactive|batch",
@@ -94,6 +96,7 @@ const LIST: Command<typeof STATE_OPTION> = {
       token.apps.join(",") || "all",
       token.paths.join(",") || "all",
       token.rate_limit ?? "none",
+      budgetText(token),
       token.priority,
       token.created_at,
       token.expires_at ?? "never",
@@ -106,6 +109,7 @@ const LIST: Command<typeof STATE_OPTION> = {
       "APPS",
       "PATHS",
       "RATE LIMIT",
+      "BUDGET",
       "PRIORITY",
       "CREATED",
       "EXPIRES",
@@ -143,9 +147,10 @@ export const PROXY_TOKEN: CommandGroup = {
 /** @throws {UsageError} for a limit that can't be meant */
 function limitsIn(values: {
   readonly "rate-limit"?: string | undefined;
+  readonly budget?: string | undefined;
   readonly priority?: string | undefined;
-}): { rate_limit?: string; priority?: "interactive" | "batch" } {
-  const { "rate-limit": rate, priority } = values;
+}): { rate_limit?: string; priority?: "interactive" | "batch" } & BudgetFields {
+  const { "rate-limit": rate, budget, priority } = values;
   if (rate !== undefined && !isRate(rate)) {
     throw new UsageError(
       `--rate-limit: "${rate}" is not requests a second and seconds of burst, e.g. 5/10`,
@@ -156,6 +161,7 @@ function limitsIn(values: {
   }
   return {
     ...(rate === undefined ? {} : { rate_limit: rate }),
+    ...budgetIn(budget),
     ...(priority === undefined ? {} : { priority }),
   };
 }

@@ -1,4 +1,5 @@
-/** The method of `Meter`, by which an isolate takes tokens of a workspace's rate limits. */
+/** The methods of `Meter`, by which an isolate takes tokens of a workspace's rate limits, and of its tokens' budgets. */
+import type { Budget, BudgetAnswer } from "../../routing/budgets.ts";
 import type { LeaseGrant, LeaseRequest } from "../../routing/rate-leases.ts";
 
 /** One limit's question. */
@@ -10,7 +11,16 @@ export interface MeterQuestion {
   readonly request: LeaseRequest;
 }
 
+/** How many requests an isolate would like of a token's budget. */
+export interface BudgetQuestion {
+  readonly token: string;
+  readonly budget: Budget;
+  readonly wanted: number;
+}
+
 export interface MeterRpc extends Rpc.DurableObjectBranded {
   /** @param isolate a random name */
   lease(isolate: string, question: MeterQuestion): LeaseGrant;
+  /** Requests that it grants count as used. */
+  leaseBudget(question: BudgetQuestion): BudgetAnswer;
 }

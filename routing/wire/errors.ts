@@ -174,6 +174,13 @@ const ROWS = {
     mayHaveRun: false,
     retryAfterS: 1,
   },
+  budget_spent: {
+    status: 429,
+    title: "The token's budget is spent",
+    when: "The token has used its requests, or its container-seconds, of the day (UTC) ([limits](limits.md#budgets)).",
+    remedy: "Wait for `Retry-After`, or raise the token's budget.",
+    mayHaveRun: false,
+  },
   queue_full: {
     status: 429,
     title: "The queue is full",

@@ -54,6 +54,12 @@ describe("proxy-token", () => {
       stderr:
         'postern: --rate-limit: "5" is not requests a second and seconds of burst, e.g. 5/10\n',
     });
+    for (const budget of ["1000", "0req/day", "1000req", "1e3req/day", "1000 req/day"]) {
+      expect(await refused("--budget", budget)).toMatchObject({
+        code: 2,
+        stderr: `postern: --budget: "${budget}" is not requests a day, e.g. 1000req/day\n`,
+      });
+    }
     expect(await refused("--priority", "high")).toMatchObject({ code: 2 });
     expect(await refused("--env", "main,nosuch")).toEqual({
       code: 1,
@@ -65,7 +71,8 @@ describe("proxy-token", () => {
   test("creates, lists and revokes", async () => {
     await postern(["environment", "create", "dev", "--state", state]);
     const flags = ["--name", "ci", "--env", "main,dev", "--app", "a", "--path", "/v1/*,/health"];
-    flags.push("--expires", "2h", "--rate-limit", "5/10", "--priority", "batch");
+    flags.push("--expires", "2h", "--rate-limit", "5/10", "--budget", "1000req/day");
+    flags.push("--priority", "batch");
     const token = await create("proxy-token", "create", ...flags);
     expect(token.id).toMatch(/^wk-/);
     expect(token.secret).toMatch(/^ws-/);
@@ -81,12 +88,16 @@ describe("proxy-token", () => {
         apps: ["a"],
         paths: ["/v1/*", "/health"],
         rate_limit: "5/10",
+        daily_requests: 1000,
         priority: "batch",
       }),
     );
     const table = await postern(["proxy-token", "list", "--state", state]);
     expect(table.stdout).toMatch(
-      new RegExp(`^${token.id}  ci +main,dev +a +/v1/\\*,/health +5/10 +batch +20.*never$`, "m"),
+      new RegExp(
+        `^${token.id}  ci +main,dev +a +/v1/\\*,/health +5/10 +1000req/day +batch +20.*never$`,
+        "m",
+      ),
     );
     const revoked = await postern(["proxy-token", "revoke", token.id, "--state", state]);
     expect(revoked).toEqual({ code: 0, stdout: "", stderr: `${token.id} is revoked\n` });

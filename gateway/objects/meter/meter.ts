@@ -1,19 +1,23 @@
 /**
- * `Meter` has the tokens of a workspace's rate limits, and leases them to isolates (`routing/rate-leases.ts`). It keeps
- * nothing in storage: one that the platform ended for want of questions would have been full by then, and one that
- * broke begins full. That lets through one burst more, once.
+ * `Meter` has the tokens of a workspace's rate limits, and leases them to isolates (`routing/rate-leases.ts`). Of these it
+ * keeps nothing in storage: one that the platform ended for want of questions would have been full by then, and one that
+ * broke begins full. That lets through one burst more, once. Budgets it leases too (`routing/budgets.ts`), and what has
+ * been used of them is in its database before an isolate hears of it.
  */
 import { DurableObject } from "cloudflare:workers";
+import { type BudgetAnswer, budgetAnswer, dayOf } from "../../../routing/budgets.ts";
 import { type LeaseGrant, RateLeases } from "../../../routing/rate-leases.ts";
 import { parseRate } from "../../../routing/wire/rate.ts";
 import type { Env } from "../../contracts/env.ts";
-import type { MeterQuestion, MeterRpc } from "../../contracts/meter.ts";
+import type { BudgetQuestion, MeterQuestion, MeterRpc } from "../../contracts/meter.ts";
+import { Ledger } from "./ledger.ts";
 
 /** Limits that are remembered; then those that are full are forgotten. */
 const MAX_LIMITS = 1_000;
 
 export class Meter extends DurableObject<Env> implements MeterRpc {
   readonly #limits = new Map<string, { readonly rate: string; readonly leases: RateLeases }>();
+  #opened: Ledger | undefined;
 
   lease(isolate: string, { limit, rate, request }: MeterQuestion): LeaseGrant {
     const now = Date.now();
@@ -26,6 +30,22 @@ export class Meter extends DurableObject<Env> implements MeterRpc {
     const leases = new RateLeases(parsed, now);
     this.#limits.set(limit, { rate, leases });
     return leases.lease(isolate, request, now);
+  }
+
+  leaseBudget({ token, budget, wanted }: BudgetQuestion): BudgetAnswer {
+    const now = Date.now();
+    const answer = budgetAnswer(budget, this.#ledger.usedOf(token, dayOf(now)), wanted, now);
+    // Where requests have no limit, the lease is infinite.
+    if (answer.kind === "granted" && budget.requests !== undefined) {
+      this.#ledger.addRequests(token, answer.requests, now);
+    }
+    return answer;
+  }
+
+  /** A workspace without budgets has no database. */
+  get #ledger(): Ledger {
+    this.#opened ??= new Ledger(this.ctx.storage);
+    return this.#opened;
   }
 
   #forgetFull(now: number): void {

@@ -22,7 +22,7 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(CREATE_PROXY_TOKEN, async ({ env, caller, body }) => {
     const { name, environments, apps, paths, expires_in: expiresIn } = body;
-    const limits = limitsOf(body.rate_limit, body.priority);
+    const limits = limitsOf(body);
     const chosen = { name, environments, apps, paths, limits, expiresAt: expiry(expiresIn) };
     const stub = workspaceStub(env, caller.workspace);
     const created = unlessRefused(await stub.createProxyToken(chosen, caller.token.id));
@@ -36,10 +36,22 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
   }),
 ];
 
-function limitsOf(rateLimit: string | undefined, priority: ApiProxyToken["priority"]): TokenLimits {
+/** The limits of a new token, as the API names them. */
+interface ChosenLimits {
+  readonly rate_limit?: string | undefined;
+  readonly daily_requests?: number | undefined;
+  readonly priority: ApiProxyToken["priority"];
+}
+
+function limitsOf({
+  rate_limit: rateLimit,
+  daily_requests: dailyRequests,
+  priority,
+}: ChosenLimits): TokenLimits {
   return {
-    ...(rateLimit === undefined ? {} : { rateLimit }),
-    ...(priority === "batch" ? { isBatch: true } : {}),
+    ...(rateLimit !== undefined && { rateLimit }),
+    ...(dailyRequests !== undefined && { dailyRequests }),
+    ...(priority === "batch" && { isBatch: true }),
   };
 }
 
@@ -51,6 +63,7 @@ function toApiProxyToken(token: ProxyTokenInfo): ApiProxyToken {
     apps,
     paths,
     rate_limit: limits.rateLimit ?? null,
+    daily_requests: limits.dailyRequests ?? null,
     priority: limits.isBatch === true ? "batch" : "interactive",
   };
 }

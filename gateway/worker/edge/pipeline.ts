@@ -24,6 +24,7 @@ import { proxyRequest } from "../proxy/proxy-request.ts";
 import { proxyWebSocket } from "../proxy/proxy-websocket.ts";
 import type { Admission, EndpointCaller } from "./admission.ts";
 import { authorize } from "./authorization.ts";
+import { passBudget } from "./budgets.ts";
 import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
 import { fallBack } from "./fallback.ts";
@@ -99,6 +100,9 @@ export async function serve(
     const passed = passTokenRate(env, execution, snapshot.workspace, token);
     const exceeded = passed instanceof Promise ? await passed : passed;
     if (exceeded !== undefined) return context.limit(exceeded);
+    const budgeted = passBudget(env, execution, snapshot.workspace, token);
+    const refusal = budgeted instanceof Promise ? await budgeted : budgeted;
+    if (refusal !== undefined) return context.refuseByBudget(refusal);
   }
   context.cookie = cookie;
   const { paths } = snapshot.settings;

@@ -5,9 +5,10 @@
  */
 import { appendHeaders } from "../../../base/headers.ts";
 import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
+import type { BudgetPart } from "../../../routing/budgets.ts";
 import type { Uncount } from "../../../routing/client-network.ts";
 import { problem, type ProblemOptions } from "../../../routing/problem.ts";
-import { rateHeaders } from "../../../routing/rate-headers.ts";
+import { budgetHeaders, rateHeaders } from "../../../routing/rate-headers.ts";
 import type { TraceContext } from "../../../routing/trace-context.ts";
 import { soleKeySubprotocol } from "../../../routing/wire/client-keys.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
@@ -16,8 +17,15 @@ import type { EndpointSettings, Failure } from "../../../routing/wire/messages.t
 import type { ResponseBody } from "../../contracts/attempt.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
 import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
+import type { BudgetRefusal } from "./budgets.ts";
 import type { RateExceeded } from "./rate-limits.ts";
 import type { EdgeSession } from "./session-place.ts";
+
+/** As a client reads them. */
+const BUDGET_WORDS = {
+  requests: "requests",
+  "container-seconds": "seconds of containers",
+} as const satisfies Record<BudgetPart, string>;
 
 export class RequestContext {
   readonly request: Request;
@@ -91,6 +99,17 @@ export class RequestContext {
     const detail = `the limit of this ${scope} is ${perSecond} requests a second, and ${burst} at once`;
     const retryAfter = Math.max(1, Math.ceil(waitMs / 1000));
     return this.#refuse("rate_limited", detail, { retryAfter }, rateHeaders(scope, rate, waitMs));
+  }
+
+  /** Builds the response to a request for which its token's budget has no room. */
+  refuseByBudget(refusal: BudgetRefusal): Response {
+    if (refusal.kind === "unavailable") {
+      return this.refuse("unavailable", "the budget of this token could not be looked up");
+    }
+    const { part, quota, waitMs } = refusal;
+    const detail = `this token has ${quota} ${BUDGET_WORDS[part]} a day, until midnight UTC`;
+    const retryAfter = Math.max(1, Math.ceil(waitMs / 1000));
+    return this.#refuse("budget_spent", detail, { retryAfter }, budgetHeaders(part, quota, waitMs));
   }
 
   /**

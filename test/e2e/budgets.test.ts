@@ -1,0 +1,89 @@
+/** Budgets of tokens as clients meet them: exact, whatever happens to the gateway. */
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Gateway, startCommand, startUp, upstream } from "../support/harness.ts";
+import { type Answer, send } from "../support/http-client.ts";
+
+/** Requests that the app has got, by the token's name in their path. */
+const got = new Map<string, number>();
+let app: Server;
+let gateway: Gateway;
+beforeAll(async () => {
+  app = createServer((request, response) => {
+    const path = request.url ?? "";
+    got.set(path, (got.get(path) ?? 0) + 1);
+    response.end("ok");
+  });
+  app.listen(0, "127.0.0.1");
+  await once(app, "listening");
+  const { port } = app.address() as AddressInfo;
+  const endpoint = upstream(port, { function: "private", requires_proxy_auth: true });
+  gateway = await startUp([endpoint], { flags: ["--rate-limit", "0"] });
+});
+afterAll(async () => {
+  await gateway.stop();
+  app.closeAllConnections();
+  app.close();
+});
+
+async function tokenOf(...flags: string[]): Promise<Record<string, string>> {
+  const args = ["proxy-token", "create", ...flags, "--state", gateway.stateDirectory];
+  const command = startCommand(args);
+  expect((await command.exited).code).toBe(0);
+  const [id = "", secret = ""] = command.stdout.split("\n");
+  return { "modal-key": id, "modal-secret": secret };
+}
+
+const LANES = 8;
+
+/** Sends requests on some lanes, each as fast as it is answered; undefined stands for one that broke. */
+async function flood(
+  path: string,
+  headers: Record<string, string>,
+  isOver: (answers: readonly (Answer | undefined)[]) => boolean,
+): Promise<(Answer | undefined)[]> {
+  const answers: (Answer | undefined)[] = [];
+  const lane = async () => {
+    while (!isOver(answers)) {
+      const sent = send(gateway.address("private"), path, { headers, timeoutMs: 30_000 });
+      answers.push(await sent.catch(() => undefined));
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return answers;
+}
+
+const passedOf = (answers: readonly (Answer | undefined)[]) =>
+  answers.filter((answer) => answer?.status === 200).length;
+const refusedOf = (answers: readonly (Answer | undefined)[]) =>
+  answers.filter((answer) => answer?.status === 429);
+
+const isFailure = (answer: Answer | undefined) => ![200, 429].includes(answer?.status ?? 0);
+
+test("what was admitted before workerd was killed is counted after it", async () => {
+  const budget = 1_000;
+  const headers = await tokenOf("--budget", `${budget}req/day`);
+  const unlimited = await tokenOf();
+  let killed = 0;
+  const before = await flood("/killed", headers, (answers) => {
+    if (passedOf(answers) >= 300 && killed === 0) {
+      killed = gateway.workerdPid;
+      process.kill(killed, "SIGKILL");
+    }
+    return answers.some(isFailure);
+  });
+  const isBack = async () =>
+    passedOf(await flood("/back", unlimited, (answers) => answers.length > 0)) > 0;
+  await expect.poll(isBack, { timeout: 20_000 }).toBe(true);
+  const after = await flood("/killed", headers, (answers) => refusedOf(answers).length >= LANES);
+  // Each request that reached the app was charged. Those that did not failed, or were on lease at the kill.
+  const reached = got.get("/killed") ?? 0;
+  const failed = [...before, ...after].filter(isFailure).length;
+  expect(reached).toBeLessThanOrEqual(budget);
+  expect(reached).toBeGreaterThanOrEqual(budget - budget / 100 - failed);
+  const [refused] = refusedOf(after);
+  expect(refused?.json()).toMatchObject({ code: "budget_spent" });
+  expect(Number(refused?.headers["retry-after"])).toBeLessThanOrEqual(86_400);
+});
