@@ -12,6 +12,7 @@ import { CommandFailure, reasonOf } from "../failure.ts";
 import { startMetrics } from "../metrics.ts";
 import { counters, stampLines, writeJsonLines } from "../observer.ts";
 import { bundleWorker } from "./bundle.ts";
+import { checkDatabases, recordDatabases } from "./databases/check-databases.ts";
 import { DiskReserve } from "./disk-reserve.ts";
 import { type Entrance, openEntrance } from "./entrance.ts";
 import { writeOwnProfile } from "./own-profile.ts";
@@ -60,6 +61,7 @@ export async function startGateway(
   try {
     const orphan = state.readWorkerd();
     if (orphan !== undefined) await endOrphan(orphan);
+    checkDatabases(state, observer.notice);
     const workerd = Promise.withResolvers<Workerd>();
     // The entrance waits for this promise; the start below reports its failure.
     workerd.promise.catch(() => undefined);
@@ -93,7 +95,7 @@ export async function startGateway(
     return {
       ...info,
       statePath: state.path,
-      ...endings(entrance, running, state, reserve),
+      ...endings(entrance, running, { state, reserve, observer }),
     };
   } catch (error) {
     entrance?.reset();
@@ -106,8 +108,7 @@ export async function startGateway(
 function endings(
   entrance: Entrance,
   workerd: Workerd,
-  state: StateDirectory,
-  reserve: DiskReserve,
+  { state, reserve, observer }: Pick<WorkerOptions, "state" | "reserve" | "observer">,
 ): Pick<RunningGateway, "drain" | "stop" | "kill"> {
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
@@ -119,6 +120,7 @@ function endings(
     async stop() {
       await drain();
       await workerd.stop(WORKERD_GRACE_MS);
+      recordDatabases(state, observer.notice);
       reserve.end();
       state.release();
     },

@@ -28,6 +28,8 @@ export interface StateDirectory {
   readonly runPath: string;
   /** The Durable Objects' storage. */
   readonly objectsPath: string;
+  /** The record of their databases' checksums (databases/). */
+  readonly checksumsPath: string;
   /** A file that holds room (disk-reserve.ts). */
   readonly reservePath: string;
   /** The one secret from which all of the gateway's keys are derived, in the form of `POSTERN_KEY`. */
@@ -56,6 +58,7 @@ export function openStateDirectory(path: string): StateDirectory {
         path,
         runPath: at("run"),
         objectsPath: at("objects"),
+        checksumsPath: at("checksums"),
         reservePath: at("reserve"),
         key: loadSecret(at("key")),
         readWorkerd: () => readIdentity(at("run", "workerd.json")),

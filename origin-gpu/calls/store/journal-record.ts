@@ -5,7 +5,7 @@
 import { crc32 } from "node:zlib";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { Fingerprint } from "../fingerprint.ts";
-import { differInOneBit, mendFlippedBit } from "./bit-repair.ts";
+import { differInOneBit, mendFlippedBit } from "../../../base/node/bit-repair.ts";
 
 /** How a durable call ended. */
 export interface CallOutcome {

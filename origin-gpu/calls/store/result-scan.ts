@@ -1,6 +1,6 @@
 /** Finds whole records in the bytes of a result file, and mends single flipped bits on the way. */
 import { crc32 } from "node:zlib";
-import { mendFlippedBit } from "./bit-repair.ts";
+import { mendFlippedBit } from "../../../base/node/bit-repair.ts";
 import {
   CHECKED_HEADER_BYTES,
   decodeHeader,

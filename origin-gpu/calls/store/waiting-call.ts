@@ -6,7 +6,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
-import { mendFlippedBit } from "./bit-repair.ts";
+import { mendFlippedBit } from "../../../base/node/bit-repair.ts";
 import { type Files, readAll } from "./files.ts";
 import type { JournalEntry } from "./journal-record.ts";
 

@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { differInOneBit, mendFlippedBit } from "../../../../origin-gpu/calls/store/bit-repair.ts";
+import { differInOneBit, mendFlippedBit } from "../../../base/node/bit-repair.ts";
 
 const contents = fc.uint8Array({ minLength: 1, maxLength: 300 });
 
