@@ -15,7 +15,8 @@ Modal's package, so that `import postern as modal` runs its apps; docs/python.md
 
 import contextlib
 
-from . import call_graph, exception
+from . import call_graph, exception, experimental
+from ._absent import absent
 from ._partial import (
     asgi_app,
     batched,
@@ -32,6 +33,7 @@ from ._runtime import current_function_call_id, current_input_id, is_local, stop
 from .app import App, Stub
 from .cls import Cls, parameter
 from .dict import Dict
+from .file_pattern_matcher import FilePatternMatcher
 from .functions import Function, FunctionCall
 from .image import Image
 from .queue import Queue
@@ -51,6 +53,7 @@ __all__ = [
     "Cron",
     "Dict",
     "Error",
+    "FilePatternMatcher",
     "Function",
     "FunctionCall",
     "Image",
@@ -68,6 +71,7 @@ __all__ = [
     "current_input_id",
     "enter",
     "exception",
+    "experimental",
     "exit",
     "enable_output",
     "fastapi_endpoint",
@@ -96,14 +100,19 @@ _INSTEAD = {
     "asgi_server": "use asgi_app",
     "Workspace": "use the command postern",
     "Environment": "use postern environment",
+    "SandboxSnapshot": "run the command in a function",
+    "config": "use postern profile, and the variables POSTERN_URL, POSTERN_TOKEN_ID and POSTERN_TOKEN_SECRET",
+    "billing": "boxes of your own cost what they cost",
+    "container_process": "run the command in a function, by subprocess",
+    "io_streams": "run the command in a function, by subprocess",
+    "stream_type": "run the command in a function, by subprocess",
+    "file_io": "open files by Python's open",
+    "runner": "use app.run() and app.deploy()",
 }
 
 
 def __getattr__(name: str) -> object:
-    instead = _INSTEAD.get(name)
-    if instead is not None:
-        raise exception.NotSupportedError(f"postern.{name} is not supported: {instead}")
-    raise AttributeError(f"postern has no {name}")
+    raise absent("postern", name, _INSTEAD)
 
 
 def enable_output(show_progress: bool = True) -> contextlib.AbstractContextManager[None]:

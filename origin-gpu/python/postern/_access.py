@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -75,6 +76,18 @@ def _ask(app: str, environment: str | None) -> Opened:
     document = json.loads(response.read())
     urls = {endpoint["function"]: endpoint["url"] for endpoint in document["endpoints"]}
     return Opened(urls, document["token"], time.monotonic() + document["expires_in"] - _MARGIN_SECONDS)
+
+
+def update_scaling(app: str, environment: str | None, function: str, settings: Mapping[str, int]) -> None:
+    """Gives a function of a deployed app other numbers of containers. @throws what the gateway's refusal means"""
+    gateway = _gateway()
+    wanted = quote(environment or gateway.environment, safe="")
+    target = f"/api/v1/apps/{quote(app, safe='')}/functions/{quote(function, safe='')}/scaling?environment={wanted}"
+    headers = {"authorization": f"Bearer {gateway.bearer}", "content-type": "application/json"}
+    response = send("PATCH", Place.of(gateway.url), target, headers, json.dumps(dict(settings)).encode())
+    if response.status != 200:
+        raise refused(response).error(f"update_autoscaler of {app}, {function}")
+    response.read()
 
 
 def base_url(endpoint_url: str) -> str:

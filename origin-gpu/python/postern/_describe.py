@@ -236,7 +236,7 @@ def describe(file: str, python: str) -> dict[str, Any]:
         methods = [f"{cls.name}.{name}" for cls in app.classes.values() for name in cls.methods()]
         result["runnable"] = [*app.entrypoints, *app.functions, *methods]
     except InvalidError as error:
-        problems.append(Problem(Place(file, 1), str(error)))
+        problems.append(Problem(_import_problem(error, file).place, str(error)))
     except (Exception, SystemExit) as error:
         traceback.print_exception(type(error), error, _users_frames(error))
         problems.append(_import_problem(error, file))

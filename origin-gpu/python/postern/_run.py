@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import datetime
 import inspect
+import json
 import os
 import sys
 import types
@@ -23,6 +24,7 @@ if __name__ == "__main__":
     # This directory would hide the standard library's modules of the same names.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+from postern._command import HOLD
 from postern._load import app_of, import_file
 from postern.app import App, LocalEntrypoint
 from postern.exception import InvalidError
@@ -37,6 +39,9 @@ _CONVERTERS: dict[Any, Callable[[str], Any]] = {
 }
 
 _WRONG_USAGE = 2
+
+#: What the command tells of the app that it serves.
+TOLD = ("POSTERN_APP", "POSTERN_ENVIRONMENT", "POSTERN_PUBLIC_URLS", "POSTERN_APP_TOKEN", "POSTERN_DATA")
 
 
 def choose(app: App, name: str) -> LocalEntrypoint | Function[Any, Any]:
@@ -104,6 +109,9 @@ def _plain(hint: Any) -> Any:
 
 def run(file: str, name: str, words: list[str]) -> None:
     """Runs it to its end; exceptions are the user's."""
+    if os.environ.get(HOLD) == "1":
+        hold()
+        return
     module = import_file(file)
     try:
         chosen = choose(app_of(module), name)
@@ -124,6 +132,13 @@ def run(file: str, name: str, words: list[str]) -> None:
             pass
     else:
         chosen.remote(*arguments, **keywords)
+
+
+def hold() -> None:
+    """For `App.run` of a program of its own: says where the app is, until that program has done with it."""
+    told = {name: os.environ[name] for name in TOLD if name in os.environ}
+    print(json.dumps(told), flush=True)
+    sys.stdin.read()
 
 
 async def _awaited(result: Any) -> Any:

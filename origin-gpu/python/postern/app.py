@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from . import exception
-from ._location import Place, refuse, user_place
+from ._command import HOLD, run_command, running_command
+from ._location import Place, findings, refuse, user_place
 from ._partial import PartialFunction, partial_of
+from ._runtime import surrounding
 from .cls import Cls, parameter
 from .functions import Function
 from .image import Image
@@ -156,15 +161,67 @@ class App:
     #: Whether another app has taken its functions.
     included = False
 
-    def run(self, **options: Any) -> Any:
-        """Refused: the command starts what an app needs."""
-        del options
-        raise exception.NotSupportedError("app.run(): write a @app.local_entrypoint() and start it with `postern run app.py`")
+    #: Name and environment under which `deploy` has deployed it.
+    deployed_as: tuple[str, str | None] | None = None
 
-    def deploy(self, **options: Any) -> Any:
-        """Refused: the command deploys."""
-        del options
-        raise exception.NotSupportedError("app.deploy(): run `postern deploy app.py`")
+    @contextmanager
+    def run(
+        self,
+        *,
+        client: Any = None,
+        detach: bool = False,
+        interactive: bool = False,
+        environment_name: str | None = None,
+        **_shown: Any,
+    ) -> Iterator[App]:
+        """Serves the app for as long as the block runs, as `postern run` does, so that its functions can be called.
+
+        The file is read again by the command: the block stands below `if __name__ == "__main__":`, or in a function.
+        """
+        del client
+        if detach or interactive:
+            raise exception.NotSupportedError("app.run(detach=…, interactive=…) is not supported: postern deploy keeps an app")
+        if surrounding() is not None:
+            # In a container, and in what `postern run` runs, the app runs already.
+            yield self
+            return
+        with running_command("run", *_environment(environment_name), self._file("run"), variables={HOLD: "1"}) as told:
+            before = {name: os.environ.get(name) for name in told}
+            os.environ.update(told)
+            try:
+                yield self
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
+
+    def deploy(
+        self,
+        *,
+        name: str | None = None,
+        environment_name: str | None = None,
+        client: Any = None,
+        tag: str = "",
+        **_shown: Any,
+    ) -> App:
+        """Deploys the app's file, as `postern deploy` does. Its functions can be called then."""
+        del client
+        options = [*(["--name", name] if name else []), *(["--tag", tag] if tag else []), *_environment(environment_name)]
+        file = self._file("deploy")
+        run_command("deploy", *options, file)
+        self.deployed_as = (name or self._name or Path(file).stem, environment_name)
+        return self
+
+    def _file(self, what: str) -> str:
+        """The file that makes the app. @throws InvalidError"""
+        if findings.problems is not None:
+            raise exception.InvalidError(f'app.{what}() runs while the file is read: put it below if __name__ == "__main__":')
+        file = self.place.file
+        if not file.endswith(".py") or not os.path.isfile(file):
+            raise exception.InvalidError(f"app.{what}() needs an app that a file makes, and {file} is none")
+        return file
 
     @staticmethod
     def lookup(name: str, **options: Any) -> App:
@@ -211,6 +268,10 @@ class _FunctionDecorator:
 
     def __call__(self, decorated: Any) -> Any:
         return self._app.add_function(decorated, self._options)
+
+
+def _environment(name: str | None) -> list[str]:
+    return [] if name is None else ["--env", name]
 
 
 class Stub:

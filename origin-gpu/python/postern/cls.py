@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 from . import exception
+from ._absent import Absent
 from ._location import refuse
 from ._partial import CONCURRENT, Concurrency, PartialFunction, Traits
 from .functions import Function
@@ -185,6 +186,8 @@ class Cls:
             return self.function(name)
         return getattr(self.user_cls, name)
 
+    lookup = Absent("it is called Cls.from_name")
+
     def with_options(self, **options: Any) -> Cls:
         """Refused: a class has its containers by its decorator."""
         del options
@@ -209,6 +212,14 @@ class Obj:
         if cls.user_cls is None or name in cls.methods():
             return cls.function(name, None if cls.user_cls is None else self._instance, self._values)
         return getattr(self._instance(), name)
+
+    def update_autoscaler(self, **settings: int | None) -> None:
+        """As `Function.update_autoscaler`, for the containers of its class, whatever their parameters."""
+        self._cls.function("").update_autoscaler(**settings)
+
+    def keep_warm(self, warm_pool_size: int) -> None:
+        """The former name of `update_autoscaler(min_containers=…)`."""
+        self.update_autoscaler(min_containers=warm_pool_size)
 
     def _instance(self) -> Any:
         """The local object, with its hooks run."""

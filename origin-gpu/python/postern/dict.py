@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import _data
+from ._absent import Absent
 from ._both import Both, BothIterators
 
 _MISSING: Any = object()
@@ -46,6 +47,10 @@ class Dict:
             yield made
         finally:
             made._clear()
+
+    objects = Absent("use Dict.from_name(name, create_if_missing=True), and clear() to empty one")
+    lookup = Absent("it is called Dict.from_name")
+    delete = Absent("clear() empties it")
 
     def hydrate(self, client: Any = None) -> Dict:
         """Looks for it now. @throws NotFoundError"""

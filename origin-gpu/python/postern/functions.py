@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from . import exception
-from ._access import Opened, app_by_name, own_app
+from ._absent import Absent
+from ._access import Opened, app_by_name, own_app, update_scaling
 from ._both import Both, BothIterators, results_in_turn
 from ._function_call import FunctionCall, call_of_location
 from ._http import refused
@@ -85,6 +86,9 @@ class Function(Generic[P, R]):
         del client
         return Function(name, pool=name.partition(".")[0], elsewhere=(app_name, environment_name))
 
+    lookup = Absent("it is called Function.from_name")
+    get_current_stats = Absent("postern app list and the metrics have the numbers")
+
     def hydrate(self, client: Any = None) -> Function[P, R]:
         """Finds a deployed function now. @throws NotFoundError, AuthError"""
         del client
@@ -121,10 +125,36 @@ class Function(Generic[P, R]):
         """The same."""
         return self.get_web_url()
 
-    def update_autoscaler(self, **settings: int | None) -> None:
-        """Refused; the message has the command."""
-        del settings
-        raise exception.NotSupportedError(f"update_autoscaler: postern app scale {self._app_name} {self.pool} --min … --max …")
+    def update_autoscaler(
+        self,
+        *,
+        min_containers: int | None = None,
+        max_containers: int | None = None,
+        buffer_containers: int | None = None,
+        scaledown_window: int | None = None,
+    ) -> None:
+        """Changes the numbers of a deployed function's containers, at once and until the next deployment.
+
+        Needs an API token of scope `deploy`, which a container does not have. @throws AuthError, NotFoundError, …
+        """
+        settings = {
+            "min_containers": min_containers,
+            "max_containers": max_containers,
+            "buffer_containers": buffer_containers,
+            "scaledown_window": scaledown_window,
+        }
+        changed = {name: value for name, value in settings.items() if value is not None}
+        if not changed:
+            raise exception.InvalidError(f"update_autoscaler changes one of {', '.join(settings)}")
+        # A class of web endpoints alone has its containers by the first of them.
+        urls = self._opened().urls
+        owners = [self.pool, *(tag for tag in urls if tag.startswith(self.pool + "."))]
+        owner = next((tag for tag in owners if tag in urls), self.pool)
+        update_scaling(self._app_name, self._elsewhere[1] if self._elsewhere else None, owner, changed)
+
+    def keep_warm(self, warm_pool_size: int) -> None:
+        """The former name of `update_autoscaler(min_containers=…)`."""
+        self.update_autoscaler(min_containers=warm_pool_size)
 
     def with_options(self, **options: Any) -> Function[P, R]:
         """Refused: a function has its containers by its decorator."""
@@ -237,7 +267,11 @@ class Function(Generic[P, R]):
         if self._elsewhere is not None:
             return self._elsewhere[0]
         here = surrounding()
-        return here.app if here is not None else (self.app.name or "" if self.app is not None else "")
+        if here is not None:
+            return here.app
+        if self.app is None:
+            return ""
+        return self.app.deployed_as[0] if self.app.deployed_as is not None else self.app.name or ""
 
     @property
     def _environment(self) -> str:
@@ -248,6 +282,8 @@ class Function(Generic[P, R]):
         if self._elsewhere is not None:
             return app_by_name(*self._elsewhere)
         opened = own_app()
+        if opened is None and self.app is not None and self.app.deployed_as is not None:
+            opened = app_by_name(*self.app.deployed_as)
         if opened is None:
             raise exception.InvalidError(
                 f"{self.tag}: the app does not run here. `postern run` runs a local entrypoint, "

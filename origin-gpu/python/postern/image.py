@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ._absent import Absent
 from ._location import notice, refuse
 from ._runtime import is_local
 from .exception import NotSupportedError
@@ -269,6 +270,12 @@ class Image:
         """The box's own system: of the image only `add_python` counts."""
         notice(f"{path} is skipped: the box's own system is used; install there what it needs")
         return Image(_Parts(python=options.get("add_python")))
+
+    from_aws_ecr = Absent("use from_registry: the box's own system is used, whatever the image")
+    from_gcp_artifact_registry = Absent("use from_registry: the box's own system is used, whatever the image")
+    from_scratch = Absent("use debian_slim: the box's own system is used, whatever the image")
+    from_id = Absent("there are no images: name the packages with pip_install")
+    build = Absent("there are no images: an environment is made when a container starts")
 
     @contextlib.contextmanager
     def imports(self) -> Iterator[None]:

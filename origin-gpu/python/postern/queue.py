@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import _data
+from ._absent import Absent
 from ._both import Both, BothIterators
 
 #: Items of one partition; then `put` waits.
@@ -53,6 +54,10 @@ class Queue:
             yield made
         finally:
             made._clear(all=True)
+
+    objects = Absent("use Queue.from_name(name, create_if_missing=True), and clear() to empty one")
+    lookup = Absent("it is called Queue.from_name")
+    delete = Absent("clear() empties it")
 
     def hydrate(self, client: Any = None) -> Queue:
         """Looks for it now. @throws NotFoundError"""

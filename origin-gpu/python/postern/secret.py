@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ._location import refuse
+from ._absent import Absent
+from ._location import notice, refuse
 from ._runtime import is_local
 
 
@@ -39,12 +40,15 @@ class Secret:
         `required_keys` are looked for when a container of the function starts.
         """
         if environment_name is not None:
-            refuse("environment_name: a function gets secrets of its app's own environment; leave it out")
+            notice(f"environment_name={environment_name!r} has no effect: secret {name} comes from the app's own environment")
         secret = Secret(name=name)
         secret.required_keys = tuple(required_keys)
         return secret
 
     required_keys: tuple[str, ...] = ()
+
+    objects = Absent("use postern secret")
+    lookup = Absent("it is called Secret.from_name")
 
     @staticmethod
     def from_dict(env_dict: Mapping[str, str | None] | None = None) -> Secret:

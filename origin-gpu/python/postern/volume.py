@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _data
+from ._absent import Absent
 from .exception import NotFoundError, NotSupportedError
 
 
@@ -64,6 +65,12 @@ class Volume:
         elif not path.is_dir():
             raise NotFoundError(f"there is no Volume {self.name} on this box: create_if_missing=True makes it")
         return path
+
+    objects = Absent("use Volume.from_name(name, create_if_missing=True)")
+    lookup = Absent("it is called Volume.from_name")
+    delete = Absent("remove its directory on the box, data/env-<environment>/volumes/<name> of the agent's state directory")
+    rename = Absent("rename its directory on the box, data/env-<environment>/volumes/<name> of the agent's state directory")
+    copy_files = Absent("copy them by shutil, where the volume is mounted")
 
     def hydrate(self, client: Any = None) -> Volume:
         """Looks for it now. @throws NotFoundError"""

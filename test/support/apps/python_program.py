@@ -1,0 +1,47 @@
+"""A program that serves its app, deploys it, and calls it in both cases. It prints what it got as JSON."""
+
+import json
+
+import postern as modal
+
+app = modal.App("program")
+
+
+@app.function()
+def square(x: int) -> int:
+    return x * x
+
+
+@app.cls()
+class Greeter:
+    greeting: str = modal.parameter(default="hello")
+
+    @modal.method()
+    def greet(self, name: str) -> str:
+        return f"{self.greeting} {name}"
+
+
+def refusal(act) -> str:
+    try:
+        act()
+    except modal.Error as error:
+        return f"{type(error).__name__}: {error}"
+    return "none"
+
+
+def main() -> None:
+    before = refusal(lambda: square.remote(1))
+    with modal.enable_output(), app.run() as running:
+        served = [running is app, square.remote(4), list(square.map(range(3))), Greeter().greet.remote("you")]
+    after = refusal(lambda: square.remote(1))
+    app.deploy(tag="by-program")
+    found = modal.Cls.from_name("program", "Greeter")
+    deployed = [square.remote(5), found(greeting="bye").greet.remote("you"), found().greet.remote("all")]
+    square.update_autoscaler(max_containers=3)
+    modal.Function.from_name("program", "square").keep_warm(1)
+    found().update_autoscaler(scaledown_window=90)
+    print(json.dumps({"before": before, "served": served, "after": after, "deployed": deployed}))
+
+
+if __name__ == "__main__":
+    main()
