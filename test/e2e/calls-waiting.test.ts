@@ -10,7 +10,7 @@ import { RawConnection } from "../support/raw-http.ts";
 import { Stages, answerOf } from "../support/stages.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
-const CALLS = 3000;
+const CALLS = 1500;
 const AT_A_TIME = 16;
 const MAX_BYTES_A_CALL = 4096;
 const NOTICED_WITHIN_MS = 1_500;
