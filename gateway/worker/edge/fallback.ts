@@ -10,13 +10,11 @@ import {
   mayFallBack,
   withModel,
 } from "../../../routing/fallback.ts";
-import type { Fallback } from "../../../routing/wire/fallback.ts";
 import { type Attempt, progressOf } from "../../contracts/attempt.ts";
-import { workspaceStub } from "../../contracts/stubs.ts";
 import type { OutgoingCall } from "../proxy/open-on-link.ts";
 import type { UnsentAttempt } from "../proxy/proxy-request.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
-import { withinWait } from "./snapshot-cache.ts";
+import { secretVariables } from "./secret-variables.ts";
 
 /** The fallback's response; undefined where the call does not go there, or gets no answer. */
 export async function fallBack(
@@ -25,11 +23,10 @@ export async function fallBack(
   { attempt, unsent }: UnsentAttempt,
   patienceMs: number,
 ): Promise<Attempt | undefined> {
-  const { workspace, environment, settings } = snapshot;
-  const { fallback } = settings;
+  const { fallback } = snapshot.settings;
   if (fallback === undefined || attempt.kind !== "failed" || unsent === undefined) return undefined;
   if (!mayFallBack(attempt.failure.code, progressOf(attempt.cause), terms)) return undefined;
-  const variables = await variablesOf(env, workspace, environment, fallback);
+  const variables = await secretVariables(env, snapshot, fallback.secrets ?? []);
   const headers =
     variables && fallbackHeaders(fallback, (name) => request.headers.get(name), variables);
   if (headers === undefined) return undefined;
@@ -50,18 +47,4 @@ export async function fallBack(
   const { status } = response;
   const head = { status, headers: [...fallbackResponseHeaders(response.headers)] };
   return { kind: "response", head, body: response.body, resumable: false };
-}
-
-/** The variables of the fallback's secrets; undefined where the workspace has not all of them. */
-async function variablesOf(
-  env: EndpointOrigin["env"],
-  workspace: string,
-  environment: string,
-  { secrets = [] }: Fallback,
-): Promise<Record<string, string> | undefined> {
-  if (secrets.length === 0) return {};
-  const asked = workspaceStub(env, workspace).secretsOfBox(undefined, environment, secrets);
-  const read = await withinWait(asked);
-  if (read === undefined || read === "late" || read.problems.length > 0) return undefined;
-  return Object.assign({}, ...secrets.map((name) => read.values[name])) as Record<string, string>;
 }

@@ -1,7 +1,8 @@
 /** How often an issuer is asked for its keys, by a clock and a fetch of the test's own. */
 import { exportJWK, generateKeyPair } from "jose";
 import { beforeAll, expect, test } from "vitest";
-import { KeySets } from "../../../../gateway/worker/edge/key-sets.ts";
+import { JwtKeys } from "../../../../auth/jwt.ts";
+import { PublishedDocuments } from "../../../../gateway/worker/edge/published-documents.ts";
 
 const URL = "https://id.example/jwks";
 const MINUTE_MS = 60_000;
@@ -16,7 +17,10 @@ beforeAll(async () => {
 function memory() {
   const state = { now: 1_000_000, asked: 0, answer: async () => await Promise.resolve(text) };
   const behind: Promise<unknown>[] = [];
-  const sets = new KeySets(() => state.now);
+  const sets = new PublishedDocuments(
+    (keys) => JwtKeys.parse(keys),
+    () => state.now,
+  );
   const fetchKeys = async (): Promise<string> => {
     state.asked += 1;
     return await state.answer();
