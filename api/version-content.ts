@@ -25,7 +25,10 @@ const SETTINGS = z.strictObject({
     .meta({ pattern: RATE_DOCUMENT_PATTERN })
     .exactOptional(),
   auth: z
-    .strictObject({ jwt: z.strictObject(AUTH_TABLE.shape.jwt.unwrap().shape).exactOptional() })
+    .strictObject({
+      jwt: z.strictObject(AUTH_TABLE.shape.jwt.unwrap().shape).exactOptional(),
+      oidc: z.strictObject(AUTH_TABLE.shape.oidc.unwrap().shape).exactOptional(),
+    })
     .exactOptional(),
   paths: z.strictObject(PATH_RULES.shape).exactOptional(),
 });

@@ -30,6 +30,10 @@ export interface GatewayKeys {
   readonly affinityCookies: CryptoKey;
   /** HMAC-SHA-256: connect tokens. */
   readonly connectTokens: CryptoKey;
+  /** HMAC-SHA-256: the cookies of people who have signed in. */
+  readonly signInCookies: CryptoKey;
+  /** HKDF: the keys of states, one for each sign-in that begins. */
+  readonly signInStates: CryptoKey;
   /** HMAC-SHA-256: the records that prove custom domains. */
   readonly domainProofs: CryptoKey;
   /** HKDF: the key of each workspace's secrets. */
@@ -85,6 +89,8 @@ async function keysOf(secret: string): Promise<GatewayKeys> {
     appTokens: await hmacKey("app tokens", ["sign"]),
     affinityCookies: await hmacKey("affinity cookies", ["sign"]),
     connectTokens: await hmacKey("connect tokens", ["sign", "verify"]),
+    signInCookies: await hmacKey("sign-in cookies", ["sign", "verify"]),
+    signInStates: await hkdfKey("sign-in states", "deriveKey"),
     domainProofs: await hmacKey("domain proofs", ["sign"]),
     secrets: await hkdfKey("secrets", "deriveKey"),
   };

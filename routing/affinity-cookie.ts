@@ -1,12 +1,10 @@
 /**
- * The gateway's own cookie `postern_affinity` on its way: the line that sets it, and a client's Cookie header with and
- * without it. No app sees it. auth/affinity-cookie.ts makes and checks its value. Pure.
+ * The gateway's own cookie `postern_affinity` on its way: the line that sets it, and its values in a client's
+ * Cookie header. No app sees it. auth/affinity-cookie.ts makes and checks its value. Pure.
  */
-import { cookieValues, withoutCookies } from "./own-cookies.ts";
+import { cookieValues } from "./own-cookies.ts";
 
 export const AFFINITY_COOKIE = "postern_affinity";
-
-const NAMES = [AFFINITY_COOKIE];
 
 /** The Set-Cookie line, for this host alone and as long as the browser runs. */
 export function affinityCookieLine(value: string, scheme: "http" | "https"): string {
@@ -18,9 +16,4 @@ export function affinityCookieLine(value: string, scheme: "http" | "https"): str
 /** The values that a client sends under the cookie's name. */
 export function affinityCookieValues(header: string | null): string[] {
   return cookieValues(header, AFFINITY_COOKIE);
-}
-
-/** A Cookie header without it; undefined where nothing is left. */
-export function withoutAffinityCookie(header: string): string | undefined {
-  return withoutCookies(header, NAMES);
 }

@@ -9,6 +9,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import { AFFINITY_COOKIE } from "./affinity-cookie.ts";
 import { CONNECT_NAMES, withoutConnectParameter } from "./connect-token.ts";
 import { withoutCookies } from "./own-cookies.ts";
+import { SIGN_IN_COOKIES } from "./sign-in.ts";
 import { holdsOurKey, withoutKeySubprotocols } from "./wire/client-keys.ts";
 import type { Refusal } from "./wire/errors.ts";
 import {
@@ -166,7 +167,11 @@ function isDropped(name: string): boolean {
 }
 
 /** Cookies of the gateway's own: no app gets them, and none may set them. */
-export const OWN_COOKIES: readonly string[] = [AFFINITY_COOKIE, ...CONNECT_NAMES];
+export const OWN_COOKIES: readonly string[] = [
+  AFFINITY_COOKIE,
+  ...CONNECT_NAMES,
+  ...SIGN_IN_COOKIES,
+];
 
 /** A client's value without the gateway's secrets; undefined where nothing of it is the app's. */
 function withoutSecrets(name: string, value: string): string | undefined {

@@ -2,9 +2,11 @@
  * The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): what a key is, and whose key it is,
  * as one string that a box can compare. Pure: it hashes nothing and remembers nothing.
  */
-import { withoutAffinityCookie } from "./affinity-cookie.ts";
+import { AFFINITY_COOKIE } from "./affinity-cookie.ts";
 import type { ConnectParameter } from "./connect-token.ts";
 import type { HeaderLines } from "./headers.ts";
+import { withoutCookies } from "./own-cookies.ts";
+import { BROWSER_COOKIES } from "./sign-in.ts";
 
 /** Characters of a key: more than any UUID, few enough to be journalled. */
 const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
@@ -72,8 +74,7 @@ export function callerOf(
   if (parameter !== undefined) lines.push(["?", parameter.token]);
   const proxied: [name: string, value: string][] = [];
   headers.forEach((given, name) => {
-    // The gateway's own cookie changes with the place of a session, and its holder stays who it is.
-    const value = name === "cookie" ? withoutAffinityCookie(given) : given;
+    const value = name === "cookie" ? withoutCookies(given, SAY_NO_NAME) : given;
     if (value === undefined) return;
     if (mayIdentify(name)) lines.push([name, value]);
     else if (FROM_A_PROXY.has(name)) proxied.push([name, withoutPorts(value)]);
@@ -99,6 +100,9 @@ const IDENTIFYING_WORDS =
   "user user-id userid email identity assertion account account-id principal principal-id tenant tenant-id";
 
 const IDENTIFYING = new RegExp(`(?:^|-)(?:${IDENTIFYING_WORDS.replaceAll(" ", "|")})$`);
+
+/** The gateway's own cookies that come and go while their holder stays who it is. */
+const SAY_NO_NAME: readonly string[] = [AFFINITY_COOKIE, ...BROWSER_COOKIES];
 
 /** Names that end in such a word and identify no caller. */
 const NOT_IDENTIFYING: ReadonlySet<string> = new Set(["idempotency-key", "sec-websocket-key"]);

@@ -45,6 +45,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "origin-gpu/endpoints/pool-driver.ts":
     "one pool in real time: each of its effects, and what carries it out",
   "origin-gpu/examples/demo/server.ts": "a user copies it as one file",
+  "routing/wire/errors.ts": "one table: every error that Postern answers by itself",
   "routing/wire/multiplexer.ts": "one state machine: every frame and what it does to the streams",
 };
 

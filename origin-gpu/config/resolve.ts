@@ -9,6 +9,7 @@ import type { EndpointTable } from "./keys.ts";
 import { resolveParameters } from "./keys/parameters.ts";
 import { maxInputsOf } from "./max-inputs.ts";
 import { optional } from "./optional.ts";
+import { resolveAuth } from "./resolve-auth.ts";
 import {
   resolveGpus,
   resolveKeepsAwake,
@@ -67,11 +68,6 @@ function resolveEndpoint(
     websocketMaxMessage: table.websocket_max_message ?? MAX_WEBSOCKET_MESSAGE_BYTES,
     ...resolvePool(owner, appDirectory),
   };
-}
-
-function resolveAuth({ jwt }: NonNullable<EndpointTable["auth"]>) {
-  const { issuer, audience, jwks_url: jwksUrl } = jwt;
-  return { jwt: { issuer, audience, jwksUrl } };
 }
 
 function resolvePaths({ allow, deny }: NonNullable<EndpointTable["paths"]>) {

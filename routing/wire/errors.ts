@@ -29,6 +29,13 @@ const ROWS = {
     remedy: "Correct the request; `detail` says what is wrong.",
     mayHaveRun: false,
   },
+  sign_in_failed: {
+    status: 400,
+    title: "The sign-in was not completed",
+    when: "A sign-in took longer than ten minutes, began in another browser, ended twice, or was refused by the identity provider.",
+    remedy: "Open the endpoint's page again ([signing in](sign-in.md)).",
+    mayHaveRun: false,
+  },
   parameter_missing: {
     status: 400,
     title: "A required parameter is missing",
@@ -64,6 +71,13 @@ const ROWS = {
     when: "The credentials are valid, for another environment, app, path or scope.",
     remedy:
       "Create a token for this environment, app and path, or with the scope that `detail` names.",
+    mayHaveRun: false,
+  },
+  sign_in_forbidden: {
+    status: 403,
+    title: "This person may not use the endpoint",
+    when: "Somebody signed in whose e-mail address the endpoint's `emails` lack, or the identity provider has not verified.",
+    remedy: "Sign in as somebody else, or add the address to `emails` ([signing in](sign-in.md)).",
     mayHaveRun: false,
   },
   no_such_endpoint: {
@@ -232,6 +246,22 @@ const ROWS = {
     when: "The request body never arrived whole: the client sent no more for the endpoint's `timeout`, or the upload broke off. The app saw a disconnect.",
     remedy: "Send the request again if the app bears it.",
     mayHaveRun: true,
+  },
+  identity_provider_error: {
+    status: 502,
+    title: "The identity provider answered wrongly",
+    when: "The identity provider of the endpoint's `auth` refused the gateway, or vouched for somebody in a way that proves nothing.",
+    remedy:
+      "Compare the endpoint's `auth` with its client at the provider ([signing in](sign-in.md)).",
+    mayHaveRun: false,
+  },
+  identity_provider_unavailable: {
+    status: 503,
+    title: "The identity provider does not answer",
+    when: "The identity provider of the endpoint's `auth` can't be reached, or publishes no valid description of itself.",
+    remedy: "Wait for `Retry-After`; the endpoint's tokens open it meanwhile.",
+    mayHaveRun: false,
+    retryAfterS: 5,
   },
   no_origin: {
     status: 503,

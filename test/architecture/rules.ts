@@ -52,7 +52,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "routing/wire",
       "auth",
     ],
-    packages: ["hono", "hono/*", "zod"],
+    packages: ["hono", "hono/*", "oauth4webapi", "zod"],
   },
   "gateway/objects": {
     rooms: ["gateway/contracts", "api", "base", "base/runtime", "routing", "routing/wire", "auth"],

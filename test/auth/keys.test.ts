@@ -8,6 +8,8 @@ import { signConnectToken, verifyConnectToken } from "../../auth/connect-token.t
 import { deriveGatewayKeys, type GatewayKeys, validKeys } from "../../auth/keys.ts";
 import { signResultToken, verifyResultToken } from "../../auth/result-token.ts";
 import { deriveSecretsKey, openSecret, sealSecret } from "../../auth/secrets.ts";
+import { signSignInCookie, verifySignInCookie } from "../../auth/sign-in-cookie.ts";
+import { openSignInState, sealSignInState, STATE_ID_BYTES } from "../../auth/sign-in-state.ts";
 import { isOurId, mintToken, TOKEN_RANDOM_BYTES } from "../../auth/tokens.ts";
 
 const NOW_S = 1_800_000_000;
@@ -22,6 +24,7 @@ const elsewhere = await deriveGatewayKeys(`${NEW},${OTHER}`);
 const APP = { workspace: "local", id: `ap-${"0".repeat(26)}` };
 const ENDPOINT = { workspace: "local", appId: APP.id, endpoint: "main/chat/f" };
 const CONNECTED = { workspace: "local", environment: "main", app: "chat", endpoint: "main/chat/f" };
+const DOOR = { ...CONNECTED, host: "a.example", issuer: "https://id.example", clientId: "chat" };
 const PLACE = { workspace: "local", environment: 1, name: "hf" };
 
 type Makes = (keys: GatewayKeys) => Promise<string>;
@@ -71,6 +74,21 @@ const CASES = {
       const valid = validKeys(keys).map(({ connectTokens }) => connectTokens);
       return (await verifyConnectToken(token, valid, CONNECTED, NOW_S)).kind === "allowed";
     },
+  ],
+  signInCookies: [
+    async ({ signInCookies }) =>
+      await signSignInCookie(signInCookies, DOOR, { sub: "1", email: "a@b.example" }, NOW_S + 9),
+    async (keys, cookie) => {
+      const valid = validKeys(keys).map(({ signInCookies }) => signInCookies);
+      return (await verifySignInCookie(valid, DOOR, cookie, NOW_S)) !== undefined;
+    },
+  ],
+  signInStates: [
+    async (keys) => {
+      const state = { target: "/", nonce: "n", verifier: "v", expiresAtS: NOW_S + 9 };
+      return await sealSignInState(keys, DOOR, "b", state, new Uint8Array(STATE_ID_BYTES));
+    },
+    async (keys, text) => (await openSignInState(keys, DOOR, "b", text, NOW_S)) !== undefined,
   ],
   secrets: [
     async (keys) => {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import {
+  AFFINITY_COOKIE,
   affinityCookieLine,
   affinityCookieValues,
-  withoutAffinityCookie,
 } from "../../routing/affinity-cookie.ts";
-import { setsCookie } from "../../routing/own-cookies.ts";
+import { setsCookie, withoutCookies } from "../../routing/own-cookies.ts";
 import { callerOf } from "../../routing/idempotency.ts";
 
 describe("the line that sets the cookie", () => {
@@ -35,7 +35,7 @@ describe("a client's cookies", () => {
     ["postern_affinity", [], "postern_affinity"],
   ])("%s", (header, values, rest) => {
     expect(affinityCookieValues(header)).toEqual(values);
-    expect(withoutAffinityCookie(header)).toBe(rest);
+    expect(withoutCookies(header, [AFFINITY_COOKIE])).toBe(rest);
   });
 
   test("are four of the name at most", () => {

@@ -21,6 +21,7 @@ import type { Snapshot } from "../../contracts/names.ts";
 import { ADMITTED, type Admission, type EndpointCaller } from "./admission.ts";
 import { admitConnected } from "./connect-tokens.ts";
 import { admitByJwt } from "./jwt.ts";
+import { admitSignedIn } from "./sign-in.ts";
 import { SnapshotCache, withinWait } from "./snapshot-cache.ts";
 import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
@@ -71,9 +72,11 @@ export async function authorize(
   if (token !== undefined) return admission(await passApp(env, token, endpoint));
   const connected = await admitConnected(env, caller, endpoint);
   if (connected?.ok === true) return connected;
-  const { jwt } = endpoint.settings.auth ?? {};
+  const { jwt, oidc } = endpoint.settings.auth ?? {};
   const trusted = jwt && (await admitByJwt(env, context, caller, jwt));
-  return trusted ?? connected ?? err({ code: "missing_credentials", detail: "" });
+  if (trusted?.ok === true) return trusted;
+  const signedIn = oidc && (await admitSignedIn(env, caller, endpoint, oidc));
+  return signedIn ?? trusted ?? connected ?? err({ code: "missing_credentials", detail: "" });
 }
 
 function admission(refusal: Refusal | undefined): Result<Admission, Refusal> {

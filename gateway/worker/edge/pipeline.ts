@@ -36,6 +36,7 @@ import { outgoingCall, requestHead } from "./outgoing-call.ts";
 import { collectResult, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
 import { affinityOf, EdgeSession } from "./session-place.ts";
+import { beginSignIn, serveSignIn } from "./sign-in.ts";
 import { isPerson, livelyAnswer, pageOrAnswer } from "./waiting-clients.ts";
 import { waitingRequests } from "./waiting-requests.ts";
 
@@ -89,12 +90,17 @@ export async function serve(
   const { authority } = host;
   const scheme = () => clientOf(request, env).scheme;
   const caller: EndpointCaller = { method, headers, authority, target, parameter, scheme };
+  const asked = { context, env, execution, caller, snapshot: remembered };
+  const signInAnswer = remembered.settings.auth?.oidc && (await serveSignIn(asked));
+  if (signInAnswer !== undefined) return signInAnswer;
   const { admitted, snapshot } = await admitToNewest(env, execution, caller, {
     name: host.name,
     snapshot: remembered,
   });
   context.authMs = Date.now() - context.startedAt - context.routeMs;
-  if (!admitted.ok) return context.fail(admitted.error);
+  if (!admitted.ok) {
+    return (await beginSignIn(asked, admitted.error)) ?? context.fail(admitted.error);
+  }
   const { userData, cookie, token } = admitted.value;
   if (token !== undefined && result === undefined) {
     const passed = passTokenRate(env, execution, snapshot.workspace, token);

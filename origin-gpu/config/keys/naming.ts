@@ -1,5 +1,4 @@
 /** The keys that name an endpoint and say who may call it. */
-import { isHttpUrl, MAX_ISSUER_CHARACTERS } from "../../../routing/wire/auth-settings.ts";
 import {
   CUSTOM_DOMAIN_PATTERN,
   CUSTOM_DOMAIN_RULE,
@@ -11,10 +10,9 @@ import {
   PATH_PATTERN,
   PATH_PATTERN_RULE,
 } from "../../../routing/wire/path-rules.ts";
-import { boolean, functionName, httpUrl, list, table, text } from "../values.ts";
-import { key, nonEmptyText } from "./key.ts";
-
-const issuerText = (error: string) => nonEmptyText(error).max(MAX_ISSUER_CHARACTERS, { error });
+import { boolean, functionName, list, table, text } from "../values.ts";
+import { AUTH_KEY } from "./auth.ts";
+import { key } from "./key.ts";
 
 const pathPatterns = () =>
   list(
@@ -64,24 +62,7 @@ export const ENDPOINT_NAME_KEYS = {
     meaning: "Callers need a proxy token of the workspace; others get 401 and never reach the app.",
     example: "true",
   }),
-  auth: key(
-    table({
-      jwt: table({
-        issuer: issuerText("must be the issuer's name, as its tokens say it in iss"),
-        audience: issuerText("must be the audience's name, as the tokens say it in aud"),
-        jwks_url: httpUrl().refine(isHttpUrl, {
-          error: "must be an http or https URL without credentials and fragment",
-        }),
-      }),
-    }),
-    {
-      default: "none",
-      meaning:
-        "Tokens of another issuer that open the endpoint, besides the workspace's own: it is private then. The app gets their claims as `X-Verified-User-Data` ([tokens.md](tokens.md#tokens-of-another-issuer)).",
-      example:
-        '{ jwt = { issuer = "https://example.com", audience = "chat", jwks_url = "https://example.com/jwks" } }',
-    },
-  ),
+  auth: AUTH_KEY,
   paths: key(table({ allow: pathPatterns().optional(), deny: pathPatterns().optional() }), {
     default: "all",
     meaning:

@@ -33,6 +33,10 @@ function problemsOfKey(line: string, kind = 'asgi = "server:app"'): string[] {
   return problemsOf(endpoint(`${line}\n${kind}`));
 }
 
+/** The members of an identity provider that each `oidc` has, in a file and resolved. */
+const PROVIDER = 'issuer = "https://id.example", client_id = "chat"';
+const RESOLVED = { issuer: "https://id.example", clientId: "chat" };
+
 describe("a right file", () => {
   test("fills in the contract's defaults", () => {
     expect(accepted(endpoint('asgi = "server:app"'))).toEqual({
@@ -286,6 +290,24 @@ parameters = { a = { type = "str" }, b = { type = "int", default = -7 }, c = { t
     ['gpu_memory = "20GiB"', { gpuMemory: 21_474_836_480 }],
     ['gpu_memory = "0.5 GiB"', { gpuMemory: 536_870_912 }],
     ['gpu_memory = "512MiB"\ngpus = 0', { gpuMemory: 536_870_912 }],
+    [
+      `auth = { oidc = { ${PROVIDER}, emails = ["ada@a.b", "*@c.d"] } }`,
+      { requiresProxyAuth: true, auth: { oidc: { ...RESOLVED, emails: ["ada@a.b", "*@c.d"] } } },
+    ],
+    [
+      `auth = { oidc = { ${PROVIDER}, emails = ["*@a.b"], client_secret = "\${S}", secrets = ["a"], lifetime = 3600 } }`,
+      {
+        auth: {
+          oidc: {
+            ...RESOLVED,
+            emails: ["*@a.b"],
+            clientSecret: "${S}",
+            secrets: ["a"],
+            lifetime: 3600,
+          },
+        },
+      },
+    ],
     ['fallback = { url = "https://a.example/v1" }', { fallback: { url: "https://a.example/v1" } }],
     ['probe_paths = ["/favicon.ico"]', { probePaths: ["/favicon.ico"] }],
     ["keeps_awake = false", { keepsAwake: { websockets: false, exceptPaths: [] } }],
@@ -581,7 +603,24 @@ describe("a value of the wrong type or out of range", () => {
     ['health_path = "health"', 'must be a path of printable ASCII that starts with "/"'],
     ['health_path = "/a b"', 'must be a path of printable ASCII that starts with "/"'],
     ['requires_proxy_auth = "no"', "must be true or false"],
-    ["auth = true", "must be a table with the keys jwt"],
+    ["auth = true", "must be a table with the keys jwt, oidc"],
+    ["auth = {}", "must have jwt, oidc or both"],
+    [`auth = { oidc = { issuer = "a", client_id = "b", emails = ["*@a.b"] } }`, "must be an http"],
+    [`auth = { oidc = { ${PROVIDER}, emails = [] } }`, "must be a list of addresses"],
+    [`auth = { oidc = { ${PROVIDER}, emails = ["*"] } }`, "must be a list of addresses"],
+    [`auth = { oidc = { ${PROVIDER}, emails = ["*@*.a.b"] } }`, "must be a list of addresses"],
+    [
+      `auth = { oidc = { ${PROVIDER}, emails = ["*@a.b"], client_secret = "s3cret", secrets = ["a"] } }`,
+      'must be "$NAME", a variable',
+    ],
+    [
+      `auth = { oidc = { ${PROVIDER}, emails = ["*@a.b"], client_secret = "$SECRET" } }`,
+      "must have client_secret together with the secrets",
+    ],
+    [
+      `auth = { oidc = { ${PROVIDER}, emails = ["*@a.b"], lifetime = 5 } }`,
+      "must be a number of seconds from 60 to 2592000",
+    ],
     [
       'auth = { jwt = { issuer = "a", audience = "b", jwks_url = "c" } }',
       "must be an http or https URL",

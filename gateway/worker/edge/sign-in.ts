@@ -1,0 +1,295 @@
+/**
+ * Sign-in of people at an endpoint, at the edge (OpenID Connect Core 1.0, 3.1): a browser without a credential is sent to
+ * the endpoint's identity provider, and comes back with a code. The gateway makes a cookie of it, by which all that the
+ * page asks for passes. The gateway stores nothing: the state of a sign-in that has begun is sealed into its URL, and a
+ * person is signed into a cookie.
+ */
+import { claimsText } from "../../../auth/jwt.ts";
+import { validKeys } from "../../../auth/keys.ts";
+import { parsePerson, signSignInCookie, verifySignInCookie } from "../../../auth/sign-in-cookie.ts";
+import type { SignInPlace } from "../../../auth/sign-in-place.ts";
+import { openSignInState, sealSignInState, STATE_ID_BYTES } from "../../../auth/sign-in-state.ts";
+import { ok, type Result } from "../../../base/result.ts";
+import { withoutPort } from "../../../routing/host.ts";
+import { htmlPage, PAGE_HEADERS } from "../../../routing/html-page.ts";
+import { mayUseCookies } from "../../../routing/own-page.ts";
+import {
+  isInvited,
+  SIGN_IN_PATH,
+  SIGN_OUT_PATH,
+  signInCookieLine,
+  signInCookieValues,
+  signInPage,
+  SIGNED_IN_PATH,
+} from "../../../routing/sign-in.ts";
+import { isNavigation } from "../../../routing/starting-page.ts";
+import type { OidcSettings } from "../../../routing/wire/auth-settings.ts";
+import { ERRORS, type Refusal } from "../../../routing/wire/errors.ts";
+import type { Env } from "../../contracts/env.ts";
+import { gatewayKeys } from "../../contracts/keys.ts";
+import type { Snapshot } from "../../contracts/names.ts";
+import type { Admission, EndpointCaller } from "./admission.ts";
+import {
+  authorizationUrl,
+  claimsOfAnswer,
+  providerOf,
+  type SignInDoor,
+} from "./identity-provider.ts";
+import type { RequestContext } from "./request-context.ts";
+
+/** A working day. */
+const DEFAULT_LIFETIME_S = 43_200;
+
+/** A person at the provider's page has so long. */
+const STATE_LIFETIME_S = 600;
+
+/** A state travels in a URL, and some servers take 2,048 characters. A person with a longer target goes on at `/`. */
+const MAX_TARGET_CHARACTERS = 700;
+
+const SECRET_BYTES = 32;
+const BROWSER_SECRET = /^[A-Za-z0-9_-]{43}$/;
+
+/** A request at an endpoint, as a sign-in sees it. */
+export interface SignInRequest {
+  readonly context: RequestContext;
+  readonly env: Env;
+  readonly execution: ExecutionContext;
+  readonly caller: EndpointCaller;
+  readonly snapshot: Snapshot;
+}
+
+/** Whether the caller passes by the cookie of a sign-in; undefined where it has none that counts. */
+export async function admitSignedIn(
+  env: Env,
+  caller: EndpointCaller,
+  snapshot: Snapshot,
+  oidc: OidcSettings,
+): Promise<Result<Admission, Refusal> | undefined> {
+  const { method, headers, authority } = caller;
+  const values = signInCookieValues("person", headers.get("cookie"), caller.scheme());
+  if (values.length === 0) return undefined;
+  if (!mayUseCookies(method, headers, authority, snapshot.settings.cors ?? false)) return undefined;
+  const keys = validKeys(await gatewayKeys(env)).map(({ signInCookies }) => signInCookies);
+  const place = placeOf(caller, snapshot, oidc);
+  for (const value of values) {
+    const person = await verifySignInCookie(keys, place, value, Date.now() / 1_000);
+    // Somebody who is taken out of `emails` is out at once.
+    if (person !== undefined && isInvited(person.email, oidc.emails)) {
+      return ok({ userData: claimsText({ iss: oidc.issuer, ...person }) });
+    }
+  }
+  return undefined;
+}
+
+/** Sends a person's browser, which was refused, to the identity provider; undefined for other callers. */
+export async function beginSignIn(
+  asked: SignInRequest,
+  { code }: Refusal,
+): Promise<Response | undefined> {
+  const { caller, snapshot } = asked;
+  const { auth, requiresAppToken } = snapshot.settings;
+  const isLackingOne = code === "missing_credentials" || code === "invalid_credentials";
+  if (auth?.oidc === undefined || requiresAppToken === true || !isLackingOne) return undefined;
+  if (!isPersonsPage(caller)) return undefined;
+  return await goToProvider(asked, auth.oidc, { target: caller.target, asksAgain: false });
+}
+
+interface SignInWish {
+  /** Where the person goes on. */
+  readonly target: string;
+  /** The provider asks also a person whom it knows. */
+  readonly asksAgain: boolean;
+}
+
+async function goToProvider(
+  { context, env, execution, caller, snapshot }: SignInRequest,
+  oidc: OidcSettings,
+  { target, asksAgain }: SignInWish,
+): Promise<Response> {
+  const door = doorOf({ env, execution, caller, snapshot }, oidc);
+  const provider = await providerOf(door);
+  if (!provider.ok) return context.fail(provider.error);
+  const scheme = caller.scheme();
+  // The same for all tabs of a browser, which may sign in at a time.
+  const [known = secret()] = browserSecrets(caller);
+  const state = {
+    target: target.length <= MAX_TARGET_CHARACTERS ? target : "/",
+    nonce: secret(),
+    verifier: secret(),
+    expiresAtS: Math.floor(Date.now() / 1_000) + STATE_LIFETIME_S,
+  };
+  const sealed = await sealSignInState(
+    await gatewayKeys(env),
+    placeOf(caller, snapshot, oidc),
+    known,
+    state,
+    crypto.getRandomValues(new Uint8Array(STATE_ID_BYTES)),
+  );
+  const location = await authorizationUrl(provider.value, door, state, sealed, asksAgain);
+  return goTo(context, location, signInCookieLine("browser", known, STATE_LIFETIME_S, scheme));
+}
+
+/** The gateway's own pages of an endpoint whose people sign in; undefined for any other request. */
+export async function serveSignIn(asked: SignInRequest): Promise<Response | undefined> {
+  const { caller, snapshot } = asked;
+  const { oidc } = snapshot.settings.auth ?? {};
+  if (oidc === undefined) return undefined;
+  switch (signInPage(caller.target)) {
+    case "signed_in":
+      return await endSignIn(asked, oidc);
+    case "sign_in":
+      return isPersonsPage(caller)
+        ? await goToProvider(asked, oidc, { target: "/", asksAgain: true })
+        : asked.context.refuse("missing_credentials", "");
+    case "sign_out":
+      return signOut(asked);
+    case undefined:
+      return undefined;
+  }
+}
+
+/** The person comes back from the provider. */
+async function endSignIn(asked: SignInRequest, oidc: OidcSettings): Promise<Response> {
+  const { context, env, caller, snapshot } = asked;
+  if (caller.method !== "GET") return context.refuse("method_not_allowed", "it takes GET");
+  const answer = new URLSearchParams(caller.target.slice(caller.target.indexOf("?") + 1));
+  const place = placeOf(caller, snapshot, oidc);
+  const keys = await gatewayKeys(env);
+  const nowS = Date.now() / 1_000;
+  const opened = await Promise.all(
+    browserSecrets(caller).map(
+      async (browser) =>
+        await openSignInState(keys, place, browser, answer.get("state") ?? "", nowS),
+    ),
+  );
+  const state = opened.find((found) => found !== undefined);
+  if (state === undefined) {
+    const detail =
+      "it took longer than ten minutes, began in another browser, or this browser keeps no cookies";
+    return refuse(asked, { code: "sign_in_failed", detail });
+  }
+  const claims = await claimsOfAnswer(doorOf(asked, oidc), answer, state);
+  if (!claims.ok) return refuse(asked, claims.error);
+  const person = parsePerson(claims.value);
+  if (person === undefined) {
+    const detail = "the identity provider tells no e-mail address of this person";
+    return refuse(asked, { code: "sign_in_forbidden", detail });
+  }
+  const refusal = refusalOfPerson(person.email, claims.value, oidc);
+  if (refusal !== undefined) return refuse(asked, refusal);
+  const lifetimeS = Math.ceil(oidc.lifetime ?? DEFAULT_LIFETIME_S);
+  const expiresAtS = Math.floor(nowS) + lifetimeS;
+  const value = await signSignInCookie(keys.signInCookies, place, person, expiresAtS);
+  const scheme = caller.scheme();
+  const line = signInCookieLine("person", value, lifetimeS, scheme);
+  return goTo(context, `${scheme}://${caller.authority}${state.target}`, line);
+}
+
+/** Why a person whom the provider knows may not use the endpoint; undefined where they may. */
+function refusalOfPerson(
+  email: string,
+  claims: Readonly<Record<string, unknown>>,
+  { emails }: OidcSettings,
+): Refusal | undefined {
+  const code = "sign_in_forbidden";
+  // Anybody may have written an address that is not verified.
+  if (claims["email_verified"] !== true) {
+    return { code, detail: `the identity provider has not verified ${email}` };
+  }
+  return isInvited(email, emails) ? undefined : { code, detail: `${email} is not invited` };
+}
+
+/** A page to sign out at, and the end of a sign-in: a POST of this page, so that no other page ends it. */
+function signOut({ context, caller }: SignInRequest): Response {
+  const { method, headers, authority } = caller;
+  if (method === "GET" || method === "HEAD") {
+    return page(context, 200, {
+      heading: "Sign out",
+      lines: [`You leave ${authority} in this browser.`],
+      form: { action: SIGN_OUT_PATH, label: "Sign out" },
+    });
+  }
+  if (method !== "POST") return context.refuse("method_not_allowed", "it takes GET and POST");
+  if (!mayUseCookies(method, headers, authority, false)) {
+    return context.refuse("forbidden", "only this host's own pages sign somebody out");
+  }
+  context.cookie = signInCookieLine("person", "", 0, caller.scheme());
+  return page(context, 200, {
+    heading: "You are signed out",
+    lines: ["The identity provider may still know you."],
+    form: { action: SIGN_IN_PATH, label: "Sign in again", method: "get" },
+  });
+}
+
+/** Refuses a sign-in. A person may try again, as somebody else. */
+function refuse({ context, caller }: SignInRequest, { code, detail }: Refusal): Response {
+  if (!isPersonsPage(caller)) return context.refuse(code, detail);
+  context.code = code;
+  const { status, title } = ERRORS[code];
+  return page(context, status, {
+    heading: title,
+    lines: detail === "" ? [] : [detail],
+    small: `postern · ${status} · ${code}`,
+    form: { action: SIGN_IN_PATH, label: "Sign in again", method: "get" },
+  });
+}
+
+/** Whether a person's browser goes to a page. */
+function isPersonsPage({ method, headers }: EndpointCaller): boolean {
+  return isNavigation(method, (name) => headers.get(name));
+}
+
+type ShownPage = Omit<Parameters<typeof htmlPage>[0], "title" | "small"> & {
+  readonly small?: string;
+};
+
+function page(context: RequestContext, status: number, shown: ShownPage): Response {
+  const headers = {
+    ...PAGE_HEADERS,
+    "cache-control": "no-store",
+    // Without a referrer of its own, a browser would name no Origin when the page's form is sent.
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+  };
+  const body = htmlPage({ title: shown.heading, small: "postern", ...shown });
+  return context.respond(status, Object.entries(headers).flat(), body);
+}
+
+function goTo(context: RequestContext, location: string, cookie: string): Response {
+  context.cookie = cookie;
+  // The URL that the browser comes from has a code in it, or what the person does there.
+  const headers = { location, "cache-control": "no-store", "referrer-policy": "no-referrer" };
+  return context.respond(303, Object.entries(headers).flat(), "");
+}
+
+function doorOf(
+  { env, execution, caller, snapshot }: Omit<SignInRequest, "context">,
+  oidc: OidcSettings,
+): SignInDoor {
+  const redirectUri = `${caller.scheme()}://${caller.authority}${SIGNED_IN_PATH}`;
+  return { env, execution, snapshot, oidc, redirectUri };
+}
+
+function placeOf(
+  { authority }: EndpointCaller,
+  { workspace, environment, app, endpoint }: Snapshot,
+  { issuer, clientId }: OidcSettings,
+): SignInPlace {
+  const host = withoutPort(authority);
+  return { workspace, environment, app, endpoint, host, issuer, clientId };
+}
+
+function browserSecrets(caller: EndpointCaller): string[] {
+  const values = signInCookieValues("browser", caller.headers.get("cookie"), caller.scheme());
+  return values.filter((value) => BROWSER_SECRET.test(value));
+}
+
+/** 256 random bits in base64url. */
+function secret(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}

@@ -1,0 +1,428 @@
+/** Sign-in at an endpoint, with an identity provider that does right, or wrong in one part. */
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+
+import { PUT_SECRET } from "../../api/secrets.ts";
+import { ownAccess } from "../../cli/access.ts";
+import { ApiClient } from "../../cli/client.ts";
+import {
+  type AuthorizationRequest,
+  FakeIdentityProvider,
+} from "../support/fake-identity-provider.ts";
+import { type Gateway, startUp, webServer } from "../support/harness.ts";
+import { type Answer, send } from "../support/http-client.ts";
+
+let provider: FakeIdentityProvider;
+let postern: Gateway;
+
+beforeAll(async () => {
+  provider = await FakeIdentityProvider.start();
+  const { issuer, clientId, host } = provider;
+  const oidc = { issuer, client_id: clientId, emails: ["*@example.com"] };
+  const secret = { client_secret: "$OIDC_SECRET", secrets: ["provider"] };
+  postern = await startUp(
+    [
+      webServer({ auth: { oidc: { ...oidc, ...secret } } }),
+      { function: "public-client", containers_of: "web", auth: { oidc } },
+      { function: "other", containers_of: "web", auth: { oidc: { ...oidc, ...secret } } },
+      {
+        function: "strict",
+        containers_of: "web",
+        auth: { oidc: { ...oidc, emails: ["bob@example.com"] } },
+      },
+      {
+        function: "lost-secret",
+        containers_of: "web",
+        auth: { oidc: { ...oidc, ...secret, secrets: ["nowhere"] } },
+      },
+      {
+        function: "misled",
+        containers_of: "web",
+        auth: { oidc: { ...oidc, issuer: `http://127.0.0.2:${host.split(":")[1] ?? ""}` } },
+      },
+    ],
+    { flags: ["--identity-hosts", host] },
+  );
+  await new ApiClient(ownAccess(postern.stateDirectory)).call(PUT_SECRET, {
+    path: { name: "provider" },
+    query: { environment: "main" },
+    body: { variables: { OIDC_SECRET: provider.clientSecret } },
+  });
+});
+afterAll(async () => {
+  await postern.stop();
+  provider.stop();
+});
+afterEach(() => {
+  provider.misbehaviour = {};
+});
+
+/** A browser, as far as the gateway sees it: it navigates, and keeps cookies. */
+class Visitor {
+  readonly cookies = new Map<string, string>();
+  readonly functionName: string;
+
+  constructor(functionName = "web") {
+    this.functionName = functionName;
+  }
+
+  async go(path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Answer> {
+    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const answer = await send(postern.address(this.functionName), path, {
+      method,
+      headers: {
+        accept: "text/html,application/xhtml+xml,*/*;q=0.8",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-site": "cross-site",
+        ...(cookie !== "" && { cookie }),
+        ...headers,
+      },
+      timeoutMs: 60_000,
+    });
+    for (const line of answer.headers["set-cookie"] ?? []) {
+      const [pair = ""] = line.split(";");
+      const at = pair.indexOf("=");
+      if (line.includes("Max-Age=0")) this.cookies.delete(pair.slice(0, at));
+      else this.cookies.set(pair.slice(0, at), pair.slice(at + 1));
+    }
+    return answer;
+  }
+
+  /** Opens a page, and is sent to the provider. */
+  async begin(path: string): Promise<AuthorizationRequest> {
+    const { status, headers } = await this.go(path);
+    expect(status).toBe(303);
+    const url = new URL(headers.location ?? "");
+    expect(url.origin + url.pathname).toBe(`${provider.issuer}/auth`);
+    return Object.fromEntries(url.searchParams);
+  }
+
+  /** Comes back from the provider. */
+  async comeBack(asked: AuthorizationRequest, more: Record<string, string> = {}): Promise<Answer> {
+    const back = new URL(asked["redirect_uri"] ?? "");
+    const query = {
+      code: provider.grant(asked),
+      state: asked["state"] ?? "",
+      iss: provider.issuer,
+      ...more,
+    };
+    return await this.go(`${back.pathname}?${new URLSearchParams(query).toString()}`);
+  }
+
+  async signIn(path = "/seen/private"): Promise<Answer> {
+    return await this.comeBack(await this.begin(path));
+  }
+}
+
+interface Seen {
+  readonly headers: [string, string][];
+}
+
+function valuesOf(answer: Answer, name: string): string[] {
+  const { headers } = answer.json() as Seen;
+  return headers.filter(([key]) => key === name).map(([, value]) => value);
+}
+
+describe("a person", () => {
+  test("is sent to the provider, comes back, and goes on where they wanted", async () => {
+    const ada = new Visitor();
+    const asked = await ada.begin("/seen/private?page=1&x=%2F");
+    expect(asked).toMatchObject({
+      response_type: "code",
+      client_id: "postern",
+      redirect_uri: `http://${postern.address("web").host}/_postern/signed-in`,
+      scope: "openid email profile",
+      code_challenge_method: "S256",
+    });
+    const back = await ada.comeBack(asked);
+    expect(back.status).toBe(303);
+    expect(back.headers.location).toBe(
+      `http://${postern.address("web").host}/seen/private?page=1&x=%2F`,
+    );
+    const [line = ""] = back.headers["set-cookie"] ?? [];
+    expect(line).toMatch(/; Path=\/; Max-Age=43200; HttpOnly; SameSite=Lax$/);
+
+    const page = await ada.go("/seen/private", {
+      "x-verified-user-data": "root",
+      cookie: [...ada.cookies].map(([name, value]) => `${name}=${value}`).join("; ") + "; own=1",
+    });
+    expect(page.status).toBe(200);
+    const [told = "", ...others] = valuesOf(page, "x-verified-user-data");
+    expect(others).toEqual([]);
+    expect(JSON.parse(told)).toEqual({
+      iss: provider.issuer,
+      sub: "248289761001",
+      email: "ada@example.com",
+      name: "Ada Ünal",
+    });
+    // The app sees its own cookie alone.
+    expect(valuesOf(page, "cookie")).toEqual(["own=1"]);
+    const [basic = ""] = provider.authorizations.slice(-1);
+    const sent = Buffer.from((basic ?? "").replace("Basic ", ""), "base64").toString();
+    expect(sent).toBe(`postern:${encodeURIComponent(provider.clientSecret)}`);
+  });
+
+  test("asks the provider nothing once they have signed in", async () => {
+    const ada = new Visitor();
+    await ada.signIn();
+    const before = new Map(provider.asked);
+    for (let warm = 0; warm < 10; warm += 1) {
+      expect((await ada.go("/json")).status).toBe(200);
+    }
+    expect(provider.asked).toEqual(before);
+    expect(provider.asked.get("/.well-known/openid-configuration")).toBe(1);
+    expect(provider.asked.get("/jwks")).toBe(1);
+  });
+
+  test("may sign in by two tabs at once", async () => {
+    const ada = new Visitor();
+    const [one, two] = [await ada.begin("/seen/one"), await ada.begin("/seen/two")];
+    expect((await ada.comeBack(one)).headers.location).toContain("/seen/one");
+    expect((await ada.comeBack(two)).headers.location).toContain("/seen/two");
+  });
+
+  test("signs in at a client without a secret, by PKCE alone", async () => {
+    expect((await new Visitor("public-client").signIn()).status).toBe(303);
+    expect(provider.authorizations.at(-1)).toBeUndefined();
+  });
+
+  test("signs in where the provider tells their address to the holder of its token alone", async () => {
+    const userinfo = { sub: "248289761001", email: "ada@example.com", email_verified: true };
+    const claims = { email: undefined, email_verified: undefined };
+    provider.misbehaviour = { claims, userinfo };
+    expect((await new Visitor().signIn()).status).toBe(303);
+    provider.misbehaviour = { claims, userinfo: { ...userinfo, sub: "another" } };
+    expect((await new Visitor().signIn()).status).toBe(502);
+    provider.misbehaviour = {
+      claims: { email_verified: undefined },
+      userinfo: { sub: userinfo.sub },
+    };
+    expect((await new Visitor().signIn()).status).toBe(403);
+  });
+
+  test("signs out, by the page of this host alone", async () => {
+    const ada = new Visitor();
+    await ada.signIn();
+    expect((await ada.go("/_postern/sign-out")).text).toContain('method="post"');
+    const forged = await ada.go("/_postern/sign-out", { origin: "https://evil.example" }, "POST");
+    expect(forged.status).toBe(403);
+    expect((await ada.go("/json")).status).toBe(200);
+    const origin = `http://${postern.address("web").host}`;
+    const out = await ada.go("/_postern/sign-out", { origin }, "POST");
+    expect(out).toMatchObject({ status: 200 });
+    expect(out.text).toContain("You are signed out");
+    const again = await ada.go("/_postern/sign-in");
+    expect(new URL(again.headers.location ?? "").searchParams.get("prompt")).toBe("login");
+    expect((await ada.go("/json")).status).toBe(303);
+  });
+});
+
+describe("a caller that is no person's browser at a page", () => {
+  test.each([
+    ["a program", { accept: "application/json" }, "GET", "/json"],
+    [
+      "a page's fetch",
+      { "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin" },
+      "GET",
+      "/json",
+    ],
+    ["a form", {}, "POST", "/json"],
+  ] as const)("gets 401: %s", async (_who, headers, method, path) => {
+    const { status, headers: given, text } = await new Visitor().go(path, headers, method);
+    expect(status).toBe(401);
+    expect(given.location).toBeUndefined();
+    if ("accept" in headers) expect(text).toContain('"code":"missing_credentials"');
+  });
+
+  test("does not get in by the cookie from another page", async () => {
+    const ada = new Visitor();
+    await ada.signIn();
+    const own = `http://${postern.address("web").host}`;
+    const fetched = { "sec-fetch-mode": "cors", accept: "*/*" };
+    const from = async (origin: string, site: string) =>
+      (await ada.go("/json", { ...fetched, origin, "sec-fetch-site": site })).status;
+    expect(await from(own, "same-origin")).toBe(200);
+    expect(await from(`http://${postern.address("other").host}`, "same-site")).toBe(401);
+    expect(await from("https://evil.example", "cross-site")).toBe(401);
+  });
+});
+
+describe("a cookie", () => {
+  test("of another endpoint opens nothing, though the same person may enter both", async () => {
+    const ada = new Visitor();
+    await ada.signIn();
+    const elsewhere = new Visitor("other");
+    for (const [name, value] of ada.cookies) elsewhere.cookies.set(name, value);
+    expect((await elsewhere.go("/json")).status).toBe(303);
+  });
+
+  test("can't be set by the app", async () => {
+    const ada = new Visitor();
+    await ada.signIn();
+    const set = "/cookies?set=postern_sign_in%3Dx&set=mine%3D1";
+    const { headers } = await ada.go(set);
+    expect(headers["set-cookie"]?.some((line) => line.startsWith("postern_"))).not.toBe(true);
+  });
+});
+
+describe("a sign-in is not completed", () => {
+  const refused = async (answer: Promise<Answer>, status: number, words: string) => {
+    const { status: given, text, headers } = await answer;
+    expect({ given, text }).toEqual({ given: status, text: expect.stringContaining(words) });
+    expect(headers["set-cookie"]?.join(" ") ?? "").not.toContain("sign_in=");
+  };
+
+  test("in another browser, so that nobody is signed in as somebody else", async () => {
+    const asked = await new Visitor().begin("/");
+    await refused(new Visitor().comeBack(asked), 400, "sign_in_failed");
+    const victim = new Visitor();
+    await victim.begin("/");
+    await refused(victim.comeBack(asked), 400, "sign_in_failed");
+  });
+
+  test("at another endpoint", async () => {
+    const ada = new Visitor();
+    const asked = await ada.begin("/");
+    const other = new Visitor("other");
+    for (const [name, value] of ada.cookies) other.cookies.set(name, value);
+    await refused(other.comeBack(asked), 400, "sign_in_failed");
+  });
+
+  test("with a state that was changed, left out, or comes twice", async () => {
+    const ada = new Visitor();
+    const asked = await ada.begin("/");
+    await refused(ada.comeBack(asked, { state: "AAAA.AAAA" }), 400, "sign_in_failed");
+    await refused(ada.comeBack({ ...asked, state: "" }), 400, "sign_in_failed");
+    await refused(ada.go("/_postern/signed-in"), 400, "sign_in_failed");
+  });
+
+  test("twice with one code", async () => {
+    const ada = new Visitor();
+    const asked = await ada.begin("/");
+    const code = provider.grant(asked);
+    expect((await ada.comeBack(asked, { code })).status).toBe(303);
+    await refused(ada.comeBack(asked, { code }), 400, "the provider says invalid_grant");
+  });
+
+  test("with another person's code", async () => {
+    const ada = new Visitor();
+    const asked = await ada.begin("/");
+    const theirs = provider.grant(await new Visitor().begin("/"));
+    await refused(ada.comeBack(asked, { code: theirs }), 400, "invalid_grant");
+  });
+
+  test("where the person says no", async () => {
+    const ada = new Visitor();
+    const asked = await ada.begin("/");
+    await refused(ada.comeBack(asked, { error: "access_denied" }), 400, "access_denied");
+    await refused(ada.comeBack(asked, { error: "<script>" }), 400, "the provider says no");
+  });
+
+  test("where another issuer answers, or the answer names none", async () => {
+    const ada = new Visitor();
+    const asked = await ada.begin("/");
+    await refused(
+      ada.comeBack(asked, { iss: "https://evil.example" }),
+      502,
+      "identity_provider_error",
+    );
+    const nameless = new URLSearchParams({
+      code: provider.grant(asked),
+      state: asked["state"] ?? "",
+    });
+    await refused(
+      ada.go(`/_postern/signed-in?${nameless.toString()}`),
+      502,
+      "identity_provider_error",
+    );
+  });
+
+  test.each([
+    ["another nonce", { nonce: "stolen" }],
+    ["no nonce", { nonce: undefined }],
+    ["another issuer", { iss: "https://evil.example" }],
+    ["another audience", { aud: "mail" }],
+    ["two audiences, and another authorized party", { aud: ["postern", "mail"], azp: "mail" }],
+    ["no subject", { sub: undefined }],
+    ["an end in the past", { exp: 1_700_000_000 }],
+    ["no end", { exp: undefined }],
+    ["a beginning in the future", { nbf: 4_000_000_000 }],
+  ])("by a token with %s", async (_what, claims) => {
+    provider.misbehaviour = { claims };
+    await refused(new Visitor().signIn(), 502, "identity_provider_error");
+  });
+
+  test("by a token that is not signed, or signed by somebody else", async () => {
+    const ada = new Visitor();
+    const nowS = Math.floor(Date.now() / 1_000);
+    const claimsFor = (asked: AuthorizationRequest) => ({
+      iss: provider.issuer,
+      aud: "postern",
+      sub: "1",
+      email: "ada@example.com",
+      email_verified: true,
+      nonce: asked["nonce"],
+      iat: nowS,
+      exp: nowS + 300,
+    });
+    const { privateKey, publicKey } = await generateKeyPair("ES256");
+    const jwk = await exportJWK(publicKey);
+    const forgeries = [
+      (claims: object) => new UnsecuredJWT({ ...claims }).encode(),
+      async (claims: object) =>
+        await new SignJWT({ ...claims })
+          .setProtectedHeader({ alg: "ES256", kid: "one", jwk })
+          .sign(privateKey),
+      async (claims: object) =>
+        await new SignJWT({ ...claims })
+          .setProtectedHeader({ alg: "HS256", kid: "one" })
+          .sign(new TextEncoder().encode(provider.clientSecret)),
+    ];
+    for (const forge of forgeries) {
+      const asked = await ada.begin("/");
+      provider.misbehaviour = { idToken: await forge(claimsFor(asked)) };
+      await refused(ada.comeBack(asked), 502, "identity_provider_error");
+    }
+    provider.misbehaviour = { idToken: "" };
+    await refused(ada.signIn(), 502, "identity_provider_error");
+  });
+
+  test.each([
+    ["is not verified", { email_verified: false }, "has not verified ada@example.com"],
+    ["is verified in words", { email_verified: "true" }, "has not verified ada@example.com"],
+    ["is another domain's", { email: "ada@evil.example" }, "ada@evil.example is not invited"],
+    ["is two", { email: "ada@evil.example,b@example.com" }, "is not invited"],
+  ])("by a person whose address %s", async (_what, claims, words) => {
+    provider.misbehaviour = { claims };
+    await refused(new Visitor().signIn(), 403, words);
+  });
+
+  test("by a person whom this endpoint has not invited", async () => {
+    await refused(new Visitor("strict").signIn(), 403, "ada@example.com is not invited");
+  });
+
+  test("where the provider refuses the gateway, or the gateway lacks its secret", async () => {
+    provider.misbehaviour = { status: 401 };
+    await refused(new Visitor().signIn(), 502, "the provider says invalid_client");
+    provider.misbehaviour = {};
+    await refused(new Visitor("lost-secret").signIn(), 502, "the secret of client_secret");
+  });
+
+  test("while the provider is down: the page says so, and a signed-in person goes on", async () => {
+    const ada = new Visitor();
+    await ada.signIn();
+    const bob = new Visitor();
+    const asked = await bob.begin("/");
+    provider.misbehaviour = { isDown: true };
+    await refused(bob.comeBack(asked), 503, "identity_provider_unavailable");
+    expect((await ada.go("/json")).status).toBe(200);
+  });
+
+  test("by a provider on a private host that the gateway's operator has not named", async () => {
+    const before = new Map(provider.asked);
+    const answer = await new Visitor("misled").go("/");
+    expect(answer.status).toBe(503);
+    expect(answer.text).toContain("identity_provider_unavailable");
+    expect(provider.asked).toEqual(before);
+  });
+});
