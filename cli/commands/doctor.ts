@@ -11,6 +11,7 @@ import {
 } from "../doctor/clients.ts";
 import type { Finding } from "../doctor/finding.ts";
 import { checkCertificate, checkPort, resolveServer } from "../doctor/reach.ts";
+import { asPerson } from "../doctor/sign-in.ts";
 import { checkSideDoors } from "../doctor/side-doors.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../failure.ts";
@@ -51,7 +52,15 @@ async function examine(url: URL, key: string | undefined): Promise<Finding[]> {
   const patient: Patient = { server, key };
   findings.push(...(await asCurl(patient, Date.now)));
   // One after the other: the app may be small.
-  for (const check of [withoutKey, asBrowser, asEventSource, asWebSocket, asOpenAi, asMcp]) {
+  for (const check of [
+    withoutKey,
+    asPerson,
+    asBrowser,
+    asEventSource,
+    asWebSocket,
+    asOpenAi,
+    asMcp,
+  ]) {
     findings.push(await check(patient));
   }
   findings.push(await checkSideDoors(server));
