@@ -22,7 +22,7 @@ import type { RequestSession } from "../../../routing/wire/sessions.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { CallPlace } from "../proxy/link-client.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
-import { cookieKey, orderOfSession, rememberSession, type SessionOrder } from "./session-search.ts";
+import { cookieKey, type SessionOrder, SessionSearch } from "./session-search.ts";
 
 /** The rules of a snapshot's settings, parsed once. */
 const parsed = new WeakMap<object, { readonly rules: AffinityRules | undefined }>();
@@ -46,17 +46,20 @@ export class EdgeSession {
   readonly #rules: AffinityRules;
   /** Of the cookie that the client sent. */
   readonly #claims: AffinityClaims | undefined;
+  readonly #search: SessionSearch;
 
   private constructor(
     origin: EndpointOrigin,
     rules: AffinityRules,
     keys: readonly string[],
     claims: AffinityClaims | undefined,
+    search: SessionSearch,
     order: SessionOrder,
   ) {
     this.#origin = origin;
     this.#rules = rules;
     this.#claims = claims;
+    this.#search = search;
     this.head = { keys, ...(claims !== undefined && { container: claims.container }) };
     this.order = order;
   }
@@ -83,13 +86,8 @@ export class EdgeSession {
       cookieId: claims?.id,
       body,
     });
-    return new EdgeSession(
-      origin,
-      rules,
-      keys,
-      claims,
-      await orderOfSession(origin, request, keys, claims),
-    );
+    const search = new SessionSearch(origin, request, keys, claims);
+    return new EdgeSession(origin, rules, keys, claims, search, await search.order());
   }
 
   /** Whether a call of it may run on this box alone, without a change of the session's place. */
@@ -106,7 +104,7 @@ export class EdgeSession {
     if (session === undefined) return [];
     const { container, state } = session;
     const isElsewhere = state === "moved" || this.order.preferred !== box;
-    rememberSession(this.#origin.snapshot, this.head.keys, this.#claims, { box, isElsewhere });
+    this.#search.remember({ box, isElsewhere });
     const lines = state === "moved" ? ["postern-session", "moved"] : [];
     if (!this.#rules.usesCookie || isForAll(headers)) return lines;
     const claims = this.#claims;

@@ -8,7 +8,7 @@ import { within } from "../../../base/runtime/within.ts";
 import { holdOf } from "../../../routing/affinity/session-key.ts";
 import { homeBox } from "../../../routing/boxes.ts";
 import { shareOf } from "../../../routing/wire/stream-shares.ts";
-import type { BoxPlace, Snapshot } from "../../contracts/names.ts";
+import type { BoxPlace } from "../../contracts/names.ts";
 import { askAgent } from "../proxy/agent-client.ts";
 import { leastLoaded, type Unplaced } from "../proxy/candidates.ts";
 import { sightingOf } from "../proxy/sightings.ts";
@@ -24,37 +24,6 @@ const memory = new SessionMemory();
 /** How the boxes of a call are ordered for its session. */
 export type SessionOrder = Pick<Unplaced, "preferred" | "mayLeavePreferred" | "beginsSession">;
 
-/** The order of the boxes for a session. @param claims of the cookie that came with the request */
-export async function orderOfSession(
-  origin: EndpointOrigin,
-  request: Request,
-  keys: readonly string[],
-  claims: AffinityClaims | undefined,
-): Promise<SessionOrder> {
-  const { env, snapshot } = origin;
-  const { boxes } = snapshot;
-  if (boxes.length <= 1) return NO_CHOICE;
-  const known = knownBox(origin, keys, claims);
-  if (known !== undefined) return { preferred: known };
-  const placed = placedKeys(keys);
-  if (placed.length === 0) return adviceOf(keys, boxes) ?? NEW_SESSION;
-  const found = await askedBox(origin, keys);
-  if (found !== undefined) {
-    memory.remember(nameOf(snapshot), placed, found);
-    return { preferred: found };
-  }
-  // Another request of the session may have been placed meanwhile.
-  const beside = knownBox(origin, placed, undefined);
-  if (beside !== undefined) return { preferred: beside };
-  const chosen = leastLoaded(env, unplaced(origin, request));
-  if (chosen === undefined) return NEW_SESSION;
-  // In one isolate this memory is the agreement. Elsewhere another isolate may have claimed the session first.
-  const isAlone = env.POSTERN_ONE_ISOLATE === "1";
-  const agreed = isAlone ? chosen : await claimedBox(origin, placed, chosen);
-  memory.remember(nameOf(snapshot), placed, agreed);
-  return { ...NEW_SESSION, preferred: agreed };
-}
-
 const NO_CHOICE: SessionOrder = {};
 
 const NEW_SESSION = { beginsSession: true } as const satisfies SessionOrder;
@@ -66,43 +35,93 @@ interface SessionSighting {
   readonly isElsewhere: boolean;
 }
 
-/** A key that is known elsewhere stays there, as at the agent, unless the session itself is elsewhere now. */
-export function rememberSession(
-  snapshot: Snapshot,
-  keys: readonly string[],
-  claims: AffinityClaims | undefined,
-  { box, isElsewhere }: SessionSighting,
-): void {
-  if (snapshot.boxes.length <= 1) return;
-  const endpoint = nameOf(snapshot);
-  const isNew = (key: string): boolean =>
-    isElsewhere || (key !== cookieKey(claims) && memory.boxOf(endpoint, key) === undefined);
-  memory.remember(endpoint, placedKeys(keys).filter(isNew), box);
-}
-
 /** The key of a cookie's session. */
 export function cookieKey(claims: AffinityClaims | undefined): string | undefined {
   return claims === undefined ? undefined : `cookie=${claims.id}`;
 }
 
-/** The box of the first key whose box is known, and not away. */
-function knownBox(
-  { env, snapshot }: EndpointOrigin,
-  keys: readonly string[],
-  claims: AffinityClaims | undefined,
-): string | undefined {
-  const { workspace, boxes } = snapshot;
-  const isThere = (name: string | undefined): name is string =>
-    name !== undefined &&
-    boxes.some(({ box }) => box === name) &&
-    !sightingOf(env, workspace, name).isAway;
-  const endpoint = nameOf(snapshot);
-  for (const key of keys) {
-    const remembered = memory.boxOf(endpoint, key);
-    if (isThere(remembered)) return remembered;
-    if (key === cookieKey(claims) && isThere(claims?.box)) return claims.box;
+/** The search for the session of one request. */
+export class SessionSearch {
+  readonly #origin: EndpointOrigin;
+  readonly #request: Request;
+  readonly #keys: readonly string[];
+  readonly #claims: AffinityClaims | undefined;
+  /** The keys that belong to the session's place. */
+  readonly #placed: readonly string[];
+  /** The endpoint's name in the isolate's memory. */
+  readonly #endpoint: string;
+
+  /** @param claims of the cookie that came with the request */
+  constructor(
+    origin: EndpointOrigin,
+    request: Request,
+    keys: readonly string[],
+    claims: AffinityClaims | undefined,
+  ) {
+    this.#origin = origin;
+    this.#request = request;
+    this.#keys = keys;
+    this.#claims = claims;
+    const { workspace, appId, endpoint } = origin.snapshot;
+    this.#placed = this.#hasChoice ? placedKeys(keys) : [];
+    this.#endpoint = `${workspace}\n${appId}\n${endpoint}`;
   }
-  return undefined;
+
+  get #hasChoice(): boolean {
+    return this.#origin.snapshot.boxes.length > 1;
+  }
+
+  /** The order of the boxes. */
+  async order(): Promise<SessionOrder> {
+    if (!this.#hasChoice) return NO_CHOICE;
+    const known = this.#knownBox(this.#keys, this.#claims);
+    if (known !== undefined) return { preferred: known };
+    const { env, snapshot } = this.#origin;
+    if (this.#placed.length === 0) return adviceOf(this.#keys, snapshot.boxes) ?? NEW_SESSION;
+    const found = await askedBox(this.#origin, this.#keys);
+    if (found !== undefined) {
+      memory.remember(this.#endpoint, this.#placed, found);
+      return { preferred: found };
+    }
+    // Another request of the session may have been placed meanwhile.
+    const beside = this.#knownBox(this.#placed, undefined);
+    if (beside !== undefined) return { preferred: beside };
+    const chosen = leastLoaded(env, unplaced(this.#origin, this.#request));
+    if (chosen === undefined) return NEW_SESSION;
+    // In one isolate this memory is the agreement. Elsewhere another isolate may have claimed the session first.
+    const isAlone = env.POSTERN_ONE_ISOLATE === "1";
+    const agreed = isAlone ? chosen : await claimedBox(this.#origin, this.#placed, chosen);
+    memory.remember(this.#endpoint, this.#placed, agreed);
+    return { ...NEW_SESSION, preferred: agreed };
+  }
+
+  /**
+   * Remembers where the session is. A key that is known elsewhere stays there, as at the agent, unless the session itself
+   * is elsewhere now.
+   */
+  remember({ box, isElsewhere }: SessionSighting): void {
+    const isNew = (key: string): boolean =>
+      isElsewhere ||
+      (key !== cookieKey(this.#claims) && memory.boxOf(this.#endpoint, key) === undefined);
+    memory.remember(this.#endpoint, this.#placed.filter(isNew), box);
+  }
+
+  /** The box of the first key whose box is known, and not away. */
+  #knownBox(keys: readonly string[], claims: AffinityClaims | undefined): string | undefined {
+    const { env, snapshot } = this.#origin;
+    const { workspace, boxes } = snapshot;
+    const isThere = (name: string | undefined): name is string =>
+      name !== undefined &&
+      boxes.some(({ box }) => box === name) &&
+      !sightingOf(env, workspace, name).isAway;
+    const ofCookie = cookieKey(claims);
+    for (const key of keys) {
+      const remembered = memory.boxOf(this.#endpoint, key);
+      if (isThere(remembered)) return remembered;
+      if (key === ofCookie && isThere(claims?.box)) return claims.box;
+    }
+    return undefined;
+  }
 }
 
 /** A cache is as good in any box, and best in one that all isolates agree on. */
@@ -140,13 +159,17 @@ async function askedBox(
 /** The box of the first claim of the session, at its key's home; the own choice where the home is silent. */
 async function claimedBox(
   { env, snapshot }: EndpointOrigin,
-  keys: string[],
+  keys: readonly string[],
   box: string,
 ): Promise<string> {
   const { workspace, endpoint, boxes } = snapshot;
   const home = homeBox(keys[0] ?? "", boxes);
   if (home === undefined) return box;
-  const claim = askAgent(env, { workspace, box: home }, "claimSession", { endpoint, keys, box });
+  const claim = askAgent(env, { workspace, box: home }, "claimSession", {
+    endpoint,
+    keys: [...keys],
+    box,
+  });
   const answer = await within(ASK_MS, claim);
   const isOne = answer?.ok === true && boxes.some((place) => place.box === answer.value.box);
   return isOne ? answer.value.box : box;
@@ -162,8 +185,4 @@ function unplaced({ env, snapshot }: EndpointOrigin, request: Request): Unplaced
 function placedKeys(keys: readonly string[]): string[] {
   const firm = keys.filter((key) => holdOf(key) === "container");
   return firm.length > 0 ? firm : keys.filter((key) => holdOf(key) === "box");
-}
-
-function nameOf({ workspace, appId, endpoint }: Snapshot): string {
-  return `${workspace}\n${appId}\n${endpoint}`;
 }
