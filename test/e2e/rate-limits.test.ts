@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 
 import { writeDeployable } from "../support/deployable.ts";
+import { ARE_ALL_REQUESTS } from "../support/e2e-way.ts";
 import { startCommand, startUp, webServer } from "../support/harness.ts";
 import { type Address, type Answer, send } from "../support/http-client.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -37,7 +38,8 @@ test("a gateway's rate limit and an endpoint's own refuse what is too much, and 
   stops.push(async () => await postern.stop());
   const isOver = (answers: readonly Answer[]) => refusedOf(answers).length >= 20;
   const ofEndpoint = await flood([postern.address("slow")], isOver);
-  expect(passedOf(ofEndpoint).length).toBeGreaterThanOrEqual(5);
+  // Tokens that are on lease when they are wanted most come back with the lease's end.
+  expect(passedOf(ofEndpoint).length).toBeGreaterThanOrEqual(ARE_ALL_REQUESTS ? 3 : 5);
   expect(refusedOf(ofEndpoint)[0]?.headers["ratelimit-policy"]).toBe('"endpoint";q=5;w=5');
   // Those that the endpoint's limit refused are not counted for the workspace: its burst is there.
   const beganAt = performance.now();
