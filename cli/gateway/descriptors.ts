@@ -1,15 +1,19 @@
-/** How many descriptors a process has left, as Linux tells it. */
+/** The descriptors of a process, as Linux tells them. */
 import { readFile, readdir, stat } from "node:fs/promises";
 
-/** The part of its descriptors that a process has open, from 0 to 1; 0 where the kernel does not tell. */
-export async function descriptorsInUse(pid: number): Promise<number> {
+/** The descriptors that a process has open, and how many it may have; undefined where the system does not tell. */
+export async function descriptorsOf(
+  pid: number,
+): Promise<{ readonly open: number; readonly limit: number } | undefined> {
   try {
     const limits = await readFile(`/proc/${pid}/limits`, "latin1");
-    const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
-    return (await openDescriptors(`/proc/${pid}/fd`)) / limit;
+    const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]);
+    const open = await openDescriptors(`/proc/${pid}/fd`);
+    // "unlimited" is no number.
+    return Number.isNaN(limit) ? undefined : { open, limit };
   } catch {
     // It has ended, or there is no such list here.
-    return 0;
+    return undefined;
   }
 }
 

@@ -7,7 +7,7 @@
 import { request, Agent } from "node:http";
 import * as z from "zod";
 import type { ConnectionTable } from "./connection-table.ts";
-import { descriptorsInUse } from "./descriptors.ts";
+import { descriptorsOf } from "./descriptors.ts";
 
 /** Between two looks at the kernel's list, and between two questions whether to look. */
 const LOOK_MS = 250;
@@ -16,9 +16,16 @@ const IDLE_MS = 200;
 const TIMEOUT_MS = 2_000;
 
 /** workerd that has no descriptor for a new connection ends, with all the others. So some are left for what is under way. */
-const CROWDED_FROM = 0.8;
+const WEBSOCKETS_PART = 0.8;
+/** A WebSocket's connection and its box's take two each. */
+const DESCRIPTORS_OF_WEBSOCKET = 4;
 
-const ANSWER = z.object({ isWatching: z.boolean(), boxes: z.array(z.string()) });
+const ANSWER = z.object({
+  isWatching: z.boolean(),
+  boxes: z.array(z.string()),
+  /** How many there have been since the Worker's begin. */
+  openedWebSockets: z.int(),
+});
 
 export interface HalfClosedWatchOptions {
   readonly table: ConnectionTable;
@@ -37,6 +44,8 @@ export class HalfClosedWatch {
   readonly #options: HalfClosedWatchOptions;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   #boxes: ReadonlySet<string> = new Set();
+  /** As the Worker last said, and of which process: its successor begins anew. */
+  #opened = { pid: 0, webSockets: 0 };
   #ended = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -83,7 +92,8 @@ export class HalfClosedWatch {
     const { workerdPort, workerdPid, baseDomain, secret } = this.#options;
     const port = await workerdPort();
     const pid = await workerdPid();
-    const isCrowded = pid !== undefined && (await descriptorsInUse(pid)) >= CROWDED_FROM;
+    const openedWebSockets = this.#opened.pid === pid ? this.#opened.webSockets : 0;
+    const moreWebSockets = pid === undefined ? undefined : await roomForWebSockets(pid);
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const asking = request(
       {
@@ -104,7 +114,17 @@ export class HalfClosedWatch {
     );
     asking.on("timeout", () => asking.destroy(new Error("workerd does not answer")));
     asking.on("error", reject);
-    asking.end(JSON.stringify({ connections, isCrowded }));
-    return ANSWER.parse(JSON.parse(await promise));
+    asking.end(JSON.stringify({ connections, moreWebSockets, openedWebSockets }));
+    const answer = ANSWER.parse(JSON.parse(await promise));
+    this.#opened = { pid: pid ?? 0, webSockets: answer.openedWebSockets };
+    return answer;
   }
+}
+
+/** How many more WebSockets a workerd has room for; undefined where the system does not tell. */
+async function roomForWebSockets(pid: number): Promise<number | undefined> {
+  const descriptors = await descriptorsOf(pid);
+  if (descriptors === undefined) return undefined;
+  const left = WEBSOCKETS_PART * descriptors.limit - descriptors.open;
+  return Math.max(0, Math.floor(left / DESCRIPTORS_OF_WEBSOCKET));
 }

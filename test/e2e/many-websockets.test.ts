@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 
-import { ROOT, startUp } from "../support/harness.ts";
-import { send } from "../support/http-client.ts";
+import { ROOT, startGateway, startServe, startUp } from "../support/harness.ts";
+import { type Address, send } from "../support/http-client.ts";
 import { OPCODE } from "../../origin-gpu/websocket/frames.ts";
 import { ClientSocket } from "../support/websocket-client.ts";
 import { maskedFrame } from "../support/websocket-frames.ts";
@@ -14,6 +14,44 @@ const DESCRIPTORS = 1_024;
 /** Each keeps four of workerd's descriptors: more than these do not fit. */
 const MOST = DESCRIPTORS / 4;
 const AT_A_TIME = 8;
+
+/** Opens WebSockets until there are `MOST`, or until some have been refused. Returns the statuses of those. */
+async function flood(address: Address, opened: ClientSocket[]): Promise<number[]> {
+  const refused: number[] = [];
+  while (opened.length < MOST && refused.length < 3 * AT_A_TIME) {
+    const batch = Array.from({ length: AT_A_TIME }, async () => {
+      const socket = await ClientSocket.connect(address, "/");
+      if (socket.response.status === 101) opened.push(socket);
+      else refused.push(socket.response.status);
+    });
+    await Promise.all(batch);
+  }
+  return refused;
+}
+
+test("workerd lives through them also while the command gets no time to count its descriptors", async () => {
+  const gateway = await startGateway({
+    descriptors: DESCRIPTORS,
+    flags: ["--rate-limit", "0", "--front", "never"],
+  });
+  onTestFinished(async () => await gateway.stop());
+  const box = await startServe(gateway, [
+    { function: "web", web_server: ["node", APP], max_inputs: 5_000 },
+  ]);
+  onTestFinished(async () => void (await box.stop()));
+  const address = gateway.address("web", "-dev");
+  const opened: ClientSocket[] = [];
+  onTestFinished(() => opened.forEach((socket) => socket.reset()));
+  const workerd = gateway.workerdPid;
+  expect((await send(address, "/")).status).toBe(200);
+  process.kill(gateway.process.pid, "SIGSTOP");
+  onTestFinished(() => void process.kill(gateway.process.pid, "SIGCONT"));
+  expect(new Set(await flood(address, opened))).toEqual(new Set([503]));
+  expect(opened.length).toBeGreaterThan(MOST / 2);
+  expect((await send(address, "/")).status).toBe(200);
+  process.kill(gateway.process.pid, "SIGCONT");
+  expect(gateway.workerdPid).toBe(workerd);
+}, 120_000);
 
 test.each([
   ["never", 200],
@@ -30,16 +68,7 @@ test.each([
     const workerd = postern.workerdPid;
     const opened: ClientSocket[] = [];
     onTestFinished(() => opened.forEach((socket) => socket.reset()));
-    const refused: number[] = [];
-    while (opened.length < MOST && refused.length < 3 * AT_A_TIME) {
-      const batch = Array.from({ length: AT_A_TIME }, async () => {
-        const socket = await ClientSocket.connect(postern.address(), "/");
-        if (socket.response.status === 101) opened.push(socket);
-        else refused.push(socket.response.status);
-      });
-      await Promise.all(batch);
-    }
-    expect(new Set(refused)).toEqual(new Set([503]));
+    expect(new Set(await flood(postern.address(), opened))).toEqual(new Set([503]));
     expect(opened.length).toBeGreaterThan(MOST / 2);
     expect(postern.workerdPid).toBe(workerd);
     // Those that were there go on, and other requests are served.

@@ -14,18 +14,23 @@ import {
   watchedLink,
   type WatchedLink,
 } from "../../contracts/watched-calls.ts";
+import { WebSocketRoom } from "./websocket-room.ts";
 
 export const HALF_CLOSED_PATH = "/_postern/half-closed";
 
-const NOTICE = z.object({ connections: z.array(z.string()), isCrowded: z.boolean() });
+const NOTICE = z.object({
+  connections: z.array(z.string()),
+  /** For how many more WebSockets there is room; absent where the system does not tell. */
+  moreWebSockets: z.int().min(0).optional(),
+  /** The last answer's `openedWebSockets`, before the runner counted. */
+  openedWebSockets: z.int().min(0),
+});
 
-let isShort = false;
+const webSocketRoom = new WebSocketRoom();
 
-/** Why no further WebSocket may be opened, each of which keeps four descriptors; undefined where one may. */
-export function refusalOfWebSockets(): Refusal | undefined {
-  return isShort
-    ? { code: "unavailable", detail: "the gateway has no descriptors for more WebSockets" }
-    : undefined;
+/** Takes the room of one more WebSocket; returns why there is none. */
+export function takeWebSocketRoom(): Refusal | undefined {
+  return webSocketRoom.take();
 }
 
 /** Links of boxes, whose connections carry the responses of others. The oldest are forgotten first. */
@@ -62,8 +67,8 @@ export async function noticeHalfClosed(request: Request, env: Env): Promise<Resp
   if (!expected || request.headers.get("postern-watch-secret") !== expected) {
     return new Response(null, { status: 404 });
   }
-  const { connections, isCrowded } = NOTICE.parse(await request.json());
-  isShort = isCrowded;
+  const { connections, ...counted } = NOTICE.parse(await request.json());
+  webSocketRoom.onCounted(counted.moreWebSockets, counted.openedWebSockets);
   noteHalfClosed(connections);
   const byLink = new Map<WatchedLink, string[]>();
   for (const connection of connections) {
@@ -76,5 +81,9 @@ export async function noticeHalfClosed(request: Request, env: Env): Promise<Resp
       .clientsHalfClosed(names)
       .catch(() => undefined);
   }
-  return Response.json({ isWatching: hasWatchedCalls(), boxes: [...boxConnections] });
+  return Response.json({
+    isWatching: hasWatchedCalls(),
+    boxes: [...boxConnections],
+    openedWebSockets: webSocketRoom.opened,
+  });
 }

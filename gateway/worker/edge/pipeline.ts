@@ -28,7 +28,7 @@ import { passBudget } from "./budgets.ts";
 import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
 import { fallBack } from "./fallback.ts";
-import { refusalOfWebSockets, watchedConnection } from "./half-closed.ts";
+import { takeWebSocketRoom, watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
 import { passRates, passTokenRate } from "./rate-limits.ts";
@@ -142,7 +142,7 @@ export async function serve(
   const tokens = { clientTarget, parameter, userData, token };
   const origin: EndpointOrigin = { env, execution, host, client, snapshot, target, ...tokens };
   if (isWebSocketHandshake(request.method, request.headers)) {
-    const short = refusalOfWebSockets();
+    const short = takeWebSocketRoom();
     if (short !== undefined) return context.fail(short);
     const rules = affinityOf(snapshot.settings);
     if (rules !== undefined) context.session = await EdgeSession.of(origin, rules, request);
