@@ -13,7 +13,11 @@ test("is a crash loop at first, and is given up then; both are said", async () =
   ]);
   onTestFinished(async () => void (await agent.stop()));
   const ask = async () => await send(gateway.address("web", "-dev"), "/", { timeoutMs: 60_000 });
-  for (let failures = 1; failures <= 6; failures++) expect((await ask()).status).toBe(502);
+  for (let failures = 1; failures <= 6; failures++) {
+    expect((await ask()).status).toBe(502);
+    // Until the agent knows of it, the next request goes to the dead container too.
+    await expect.poll(() => agent.stderr.match(/ended by itself/g)?.length).toBe(failures);
+  }
   const refused = await ask();
   expect(refused.status).toBe(503);
   expect(refused.text).toContain("it failed too often and is not started any more");

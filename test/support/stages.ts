@@ -106,7 +106,9 @@ export class Stages {
       };
       const timer = setTimeout(() => {
         this.#watchers.delete(check);
-        reject(new Error(`not ${stage} within ${timeoutMs} ms: ${missing().join(", ")}`));
+        const late = missing();
+        const shown = late.slice(0, 10).join(", ");
+        reject(new Error(`${late.length} not ${stage} within ${timeoutMs} ms: ${shown}`));
       }, timeoutMs);
       this.#watchers.add(check);
       check();
