@@ -8,7 +8,7 @@ import { readFileSync, readdirSync } from "node:fs";
 
 /** What is kept of each output stream; a server that logs for minutes must not fill the test. */
 const MAX_KEPT_OUTPUT_CHARACTERS = 1024 * 1024;
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 120_000;
 /** A command that still lets calls finish gets its second signal after this time, as from a person. */
 const SECOND_SIGNAL_AFTER_MS = 3_000;
 const STOP_TIMEOUT_MS = 20_000;
