@@ -10,7 +10,8 @@ import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
 import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
 import { type AgentFiles, openAgentFiles } from "./agent-files.ts";
 import type { AgentOptions, DrainOptions, RunningAgent } from "./agent-options.ts";
-import { AgentRefused, LocalApp } from "./apps/local-app.ts";
+import { AgentRefused } from "./apps/local-app.ts";
+import { LocalApps } from "./apps/local-apps.ts";
 import { AppRuntimes } from "./apps/app-runtimes.ts";
 import { type DeploymentFiles, DeployedApps } from "./apps/deployed-apps.ts";
 import { type LoopbackUrls, loopbackUrlsOf } from "./apps/loopback-urls.ts";
@@ -73,7 +74,7 @@ class Agent {
   readonly #logs: ContainerLogs;
   readonly #links: readonly [Link, ...Link[]];
   readonly #welcomes: Welcomes;
-  readonly #announced: LocalApp | undefined;
+  readonly #local: LocalApps;
   readonly #deployments: DeployedApps | undefined;
   readonly #refused = Promise.withResolvers<string>();
   /** Streams wait here until the stored calls are read: that may take seconds, and a dial need not wait. */
@@ -100,6 +101,7 @@ class Agent {
       usePython: this.#environments.use,
       user: options.appUser,
       observer,
+      openTunnel: (environment, port) => this.#local.openTunnel(environment, port),
       onServing: () => this.#resumeCalls(),
     });
     const onCards: BoxClaims["setCards"] = (cards) => this.#claims.setCards(cards);
@@ -112,7 +114,7 @@ class Agent {
     if (first === undefined) throw new Error("an agent has a link at least");
     this.#links = [first, ...others];
     this.#welcomes = new Welcomes(this.#links.map(({ number }) => number));
-    if (announced !== undefined) this.#announced = this.#announcedApp(announced, first);
+    this.#local = this.#localApps(announced, first);
     if (deployed !== undefined) this.#deployments = this.#deploymentsTo(deployed, files.left);
   }
 
@@ -127,7 +129,7 @@ class Agent {
       await this.#close();
       throw error instanceof StartFailure ? new AgentRefused(error.message) : error;
     }
-    const announced = this.#announced;
+    const announced = this.#local.brought;
     return {
       get urls() {
         return announced?.urls ?? [];
@@ -135,10 +137,7 @@ class Agent {
       get appToken() {
         return announced?.token ?? "";
       },
-      change: async (config, changeSignal) => {
-        if (announced === undefined) throw new Error("this agent brings no app along");
-        await announced.change(config, changeSignal);
-      },
+      change: (config, changeSignal) => this.#local.change(config, changeSignal),
       drain: (how) => this.#drain(how),
       close: () => this.#close(),
       refused: this.#refused.promise,
@@ -151,7 +150,7 @@ class Agent {
     await this.#deployments?.begin(signal);
     if (this.#isDraining) return;
     // Part of the first HELLO, which frees what this box announced before.
-    const answered = this.#announced?.start() ?? this.#links[0].announce([]);
+    const answered = this.#local.start();
     for (const link of this.#links) link.start();
     await answered;
   }
@@ -195,10 +194,10 @@ class Agent {
     });
   }
 
-  #announcedApp(config: AppConfig, link: Link): LocalApp {
+  #localApps(brought: AppConfig | undefined, link: Link): LocalApps {
     const { enrolment, region = "", devSuffix } = this.#options;
     const { workspace, box } = enrolment;
-    return new LocalApp(
+    return new LocalApps(
       {
         apps: this.#apps,
         workspace,
@@ -209,7 +208,7 @@ class Agent {
         secrets: secretsFrom(new GatewayClient(this.#gateway)),
         loopbackUrls: this.#loopbackUrls,
       },
-      config,
+      brought,
     );
   }
 
@@ -225,7 +224,7 @@ class Agent {
       box: enrolment.box,
       region,
       loopbackUrls: this.#loopbackUrls,
-      isAnnounced: (name) => this.#announced?.isCalled(name) === true,
+      isAnnounced: (name) => this.#local.brought?.isCalled(name) === true,
       observer,
     });
   }
@@ -236,7 +235,7 @@ class Agent {
     if (number !== 0) return;
     this.#deployments?.welcomed();
     if (isFirst) return;
-    const lines = this.#announced?.refusals(welcome) ?? [];
+    const lines = this.#local.brought?.refusals(welcome) ?? [];
     for (const line of lines) this.#options.observer.notice(line);
   }
 

@@ -1,9 +1,8 @@
 /** `postern forward`: a public URL that nobody can guess, to a port of this machine, while the command runs. */
-import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import { resolve } from "node:path";
 import { CREATE_CONNECT_TOKEN } from "../../api/connect-tokens.ts";
-import { type AppConfig, parseConfigDocument } from "../../origin-gpu/config/config.ts";
+import { type AppConfig, FORWARDED, forwardConfig } from "../../origin-gpu/config/config.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { runUntilStopped } from "../agent.ts";
 import { ApiClient } from "../client.ts";
@@ -30,14 +29,6 @@ const OPTIONS = {
   },
   ...STATE_OPTION,
 } as const;
-
-/** 120 random bits, in hex: nobody guesses the name. */
-const NAME_BYTES = 15;
-
-/** The server may be asked by many at once: it has a queue of its own. */
-const MAX_INPUTS = 1_000;
-
-const FUNCTION = "port";
 
 /** How long a server on this machine may take to accept a connection. */
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -80,7 +71,7 @@ export const FORWARD: Command<typeof OPTIONS> = {
           path: { app: config.app },
           query: { environment },
           body: {
-            function: FUNCTION,
+            function: FORWARDED,
             user_metadata: "",
             ...(expiresIn !== undefined && { expires_in: expiresIn }),
           },
@@ -136,22 +127,9 @@ async function acceptsAt(host: string, port: number): Promise<boolean> {
   });
 }
 
-/** An app of one endpoint, under a name of its own. */
+/** @throws CommandFailure for a Host that is none */
 function configOf(upstream: string, isOpen: boolean, hostHeader: string): AppConfig {
-  const name = randomBytes(NAME_BYTES).toString("hex");
-  const endpoint = {
-    function: FUNCTION,
-    label: name,
-    upstream,
-    requires_proxy_auth: !isOpen,
-    host_header: hostHeader,
-    max_inputs: MAX_INPUTS,
-  };
-  const result = parseConfigDocument(
-    { app: `forward-${name.slice(0, 8)}`, endpoint: [endpoint] },
-    process.cwd(),
-    "postern forward",
-  );
+  const result = forwardConfig({ upstream, isOpen, hostHeader });
   if (result.ok) return result.config;
   const [problem] = result.problems;
   throw new CommandFailure(`--host-header ${problem?.message ?? hostHeader}`);

@@ -70,6 +70,8 @@ export const RUN: Command<typeof OPTIONS> = {
         POSTERN_ENVIRONMENT: environment,
         POSTERN_PUBLIC_URLS: JSON.stringify(urlsByFunction(agent)),
         POSTERN_APP_TOKEN: agent.appToken,
+        // For commands that the entrypoint runs, as `forward` of the package does.
+        ...(values.state !== undefined && { POSTERN_COMMAND_STATE: state }),
         // As the app's containers have it, unless another user runs those.
         ...(appUser === undefined && {
           POSTERN_DATA: dataDirectory(join(state, "data"), environment),

@@ -4,6 +4,7 @@
  */
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { EndpointActivity } from "../../routing/wire/deployments.ts";
+import type { OpenedTunnel } from "../containers/container-tunnels.ts";
 import type { BoxServices, ServedFunction } from "./app-version.ts";
 import { AppRuntime } from "./app-runtime.ts";
 
@@ -12,13 +13,18 @@ export interface AppName {
   readonly app: string;
 }
 
+export interface RuntimeServices extends Omit<BoxServices, "openTunnel"> {
+  /** Gives a port of this box a public URL in an environment. */
+  readonly openTunnel: (environment: string, port: number) => Promise<OpenedTunnel>;
+}
+
 export class AppRuntimes {
-  readonly #services: BoxServices;
+  readonly #services: RuntimeServices;
   readonly #apps = new Map<string, AppRuntime>();
   /** Removed ones that finish what they have. */
   readonly #leaving = new Set<AppRuntime>();
 
-  constructor(services: BoxServices) {
+  constructor(services: RuntimeServices) {
     this.#services = services;
   }
 
@@ -27,7 +33,8 @@ export class AppRuntimes {
     const key = keyOf(name);
     const present = this.#apps.get(key);
     if (present !== undefined) return present;
-    const app = new AppRuntime(this.#services);
+    const openTunnel = (port: number) => this.#services.openTunnel(name.environment, port);
+    const app = new AppRuntime({ ...this.#services, openTunnel });
     this.#apps.set(key, app);
     return app;
   }

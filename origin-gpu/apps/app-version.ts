@@ -46,7 +46,7 @@ export interface VersionDescription extends AppIdentity {
 /** The services that all versions on this box share. */
 export interface BoxServices extends Pick<
   EndpointOptions,
-  "gateway" | "bodies" | "usePython" | "user" | "claims" | "records" | "left"
+  "gateway" | "bodies" | "usePython" | "user" | "claims" | "records" | "left" | "openTunnel"
 > {
   readonly observer: Observer;
   /** Shares pools with other boxes; absent where no app is deployed to this one. */

@@ -112,6 +112,12 @@ export class LocalApp {
     if (renamed) void apps.remove(before);
   }
 
+  /** Takes the app from the gateway, and ends it here when its calls are finished. */
+  async end(): Promise<void> {
+    await this.#options.announce([]);
+    await this.#options.apps.remove(nameOf(this.#config));
+  }
+
   /** The names of the app that the gateway refused when a link came back: one line each, for the operator. */
   refusals({ endpoints }: Welcome): string[] {
     return this.#config.endpoints.flatMap(({ function: name }, index) => {

@@ -13,6 +13,7 @@ import type { ConfigProblem } from "./problems.ts";
 export type { AppConfig, EndpointConfig, EndpointKind } from "./app-config.ts";
 export { explainApp } from "./explain.ts";
 export { edgeSettings } from "./edge-settings.ts";
+export { FORWARDED, forwardConfig } from "./forward-config.ts";
 export { type ConfigResult, parseConfig, parseConfigDocument } from "./parse.ts";
 export { type ConfigProblem, formatProblems } from "./problems.ts";
 

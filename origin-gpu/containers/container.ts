@@ -5,6 +5,7 @@
  */
 import type { Observer } from "../../base/observer.ts";
 import type { AppUser } from "../app-user.ts";
+import type { OpenTunnel } from "./container-tunnels.ts";
 import type { ExitInfo } from "./exit-info.ts";
 import type { LeftContainer } from "./left-container.ts";
 import type { LeavableContainer } from "./left-record.ts";
@@ -83,6 +84,8 @@ export interface ContainerOptions {
   readonly leavable?: LeavableContainer | undefined;
   /** It runs already: the last agent left it. */
   readonly left?: LeftContainer | undefined;
+  /** Gives one of its ports a public URL; absent where the agent opens none. */
+  readonly openTunnel?: OpenTunnel | undefined;
   /** The process ended by itself after it had been ready. `exited` may come later: others of it may still run. */
   readonly onUnexpectedExit?: (exit: ExitInfo) => void;
 }

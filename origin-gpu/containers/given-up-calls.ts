@@ -15,10 +15,19 @@ export class GivenUpCalls {
   readonly #waiting = new Map<string, (() => void)[]>();
   #closed = false;
 
-  /** @param channel to the launcher; it closes when the launcher ends */
-  constructor({ reads, writes }: CommandChannel) {
+  /**
+   * @param channel to the launcher; it closes when the launcher ends
+   * @param onOther takes the lines that name no call
+   */
+  constructor(
+    { reads, writes }: CommandChannel,
+    onOther: (line: string) => void = () => undefined,
+  ) {
     this.#writes = writes;
-    const lines = new LineSplitter((call) => this.#ended(call));
+    const lines = new LineSplitter((line) => {
+      if (CALL_ID.test(line)) this.#ended(line);
+      else onOther(line);
+    });
     reads.on("data", (chunk: Buffer) => lines.write(chunk));
     // A launcher that broke off has ended, and its calls with it.
     for (const stream of new Set([reads, writes])) stream.on("error", () => stream.destroy());

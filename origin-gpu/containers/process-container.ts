@@ -18,6 +18,7 @@ import type { LogStream } from "../../routing/wire/container-logs.ts";
 import { type ProcessKind, startWords } from "./container-command.ts";
 import { fixedPortOf } from "../config/python-kinds.ts";
 import { type ContainerRun, containerRun, MARK } from "./container-run.ts";
+import { tunnelLines } from "./container-tunnels.ts";
 import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { LastLines } from "./output-lines.ts";
@@ -217,7 +218,9 @@ export class ProcessContainer implements Container {
     if (!group.isSupervised) sayUnsupervised(observer);
     void this.#note(group);
     void group.channel().then((channel) => {
-      if (channel !== undefined) this.#givenUp = new GivenUpCalls(channel);
+      if (channel === undefined) return;
+      const tunnels = tunnelLines(channel.writes, this.#options.openTunnel, this.exited);
+      this.#givenUp = new GivenUpCalls(channel, tunnels);
     });
     void group.leaderExited.then(() => this.#onLeaderExit(group));
     void group.stuck.then(() => this.#onStuck());

@@ -2,9 +2,7 @@
  * The real containers of one endpoint: starts and stops those that its pool numbers, and tells the pool what becomes
  * of them. Decides nothing.
  */
-import type { Observer } from "../../base/observer.ts";
 import { SECOND_MS } from "../../base/units.ts";
-import type { AppUser } from "../app-user.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import {
   type Container,
@@ -25,21 +23,16 @@ import { ServingContainer } from "./serving-container.ts";
 /** Weights of 100 GB are in the machine's memory by then. A container that takes longer stops instead. */
 const SLEEP_LIMIT_MS = 60 * SECOND_MS;
 
-export interface ContainerSource {
+export interface ContainerSource extends Pick<
+  ContainerOptions,
+  "beginLog" | "observer" | "openTunnel" | "records" | "user"
+> {
   /** Of the function that the containers are named after. */
   readonly settings: EndpointConfig;
   /** Variables that every container is given; nothing overrides them. */
   readonly environment: Readonly<Record<string, string>>;
   readonly usePython: UsePython;
-  /** As in `ContainerOptions`. */
-  readonly user?: AppUser | undefined;
-  /** As in `ContainerOptions`. */
-  readonly observer: Observer;
   readonly source: string;
-  /** As in `ContainerOptions`. */
-  readonly beginLog?: ContainerOptions["beginLog"];
-  /** As in `ContainerOptions`. */
-  readonly records?: ContainerOptions["records"];
   /** Those that the last agent left running. */
   readonly left?: LeftContainers | undefined;
 }

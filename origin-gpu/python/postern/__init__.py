@@ -40,7 +40,7 @@ from .queue import Queue
 from .retries import Retries
 from .schedule import Cron, Period
 from .secret import Secret
-from .tunnel import forward
+from .tunnel import Tunnel, forward
 from .volume import Volume
 
 __version__ = "0.1.0"
@@ -62,6 +62,7 @@ __all__ = [
     "Retries",
     "Secret",
     "Stub",
+    "Tunnel",
     "Volume",
     "asgi_app",
     "batched",

@@ -16,7 +16,9 @@ FastAPI, from the user's environment and where they are needed.
     invocations.py     functions that are called with pickles
     parameters.py the values that a class is made with
     places.py          paths at which these find volumes and files
+    channel.py    lines between this process and the agent
     calls.py      which calls the app works on, for the agent
+    tunnels.py    public URLs of the container's ports, which the agent opens
     server.py     uvicorn behind the agent
     main.py       the command line
 """

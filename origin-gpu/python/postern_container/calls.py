@@ -1,16 +1,11 @@
 """Which calls the app works on, for the agent: it frees a call's place when the app has stopped working on it.
 
-The channel is a socket to the agent, or a pipe to read whose next descriptor is one to write. The agent writes the
-id of a call that it gave up, as one line; it gets the line back when the app no longer works on that call, and never
-will.
+The agent writes the id of a call that it gave up, as one line of the channel; it gets the line back when the app no
+longer works on that call, and never will.
 """
 
 import asyncio
 import collections
-import functools
-import os
-import socket
-import stat
 
 # Calls that were given up may still be on their way to the app; later ones push out the oldest.
 MAX_REMEMBERED_CALLS = 10_000
@@ -23,7 +18,7 @@ class Calls:
         self.app = app
         self.running = collections.Counter()
         self.given_up = collections.OrderedDict()
-        self.writer = None
+        self.channel = None
 
     async def __call__(self, scope, receive, send):
         call = call_of(scope)
@@ -40,40 +35,27 @@ class Calls:
             if self.running[call] == 0:
                 del self.running[call]
                 if call in self.given_up:
-                    self.tell(call)
+                    self.channel.say(call)
 
-    def tell(self, call):
-        if not self.writer.is_closing():
-            self.writer.write(call + b"\n")
+    def listen(self, channel):
+        """Answers the agent, until it is gone. Called in the event loop, which the app runs in."""
+        self.channel = channel
+        self.loop = asyncio.get_running_loop()
 
-    async def listen(self, descriptor):
-        """Answers the agent until it is gone."""
-        reader, self.writer = await open_channel(descriptor)
-        while True:
-            line = await reader.readline()
-            if not line.endswith(b"\n"):
-                return
-            call = line[:-1]
-            self.given_up[call] = None
-            if len(self.given_up) > MAX_REMEMBERED_CALLS:
-                self.given_up.popitem(last=False)
-            if call not in self.running:
-                self.tell(call)
+    def on_line(self, call):
+        """The agent gave a call up. Called on the channel's thread."""
+        try:
+            self.loop.call_soon_threadsafe(self.give_up, call)
+        except RuntimeError:
+            # The loop has ended, and the calls with it.
+            pass
 
-
-async def open_channel(descriptor):
-    """Returns what reads lines, and what writes."""
-    os.set_inheritable(descriptor, False)
-    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-        return await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
-    os.set_inheritable(descriptor + 1, False)
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(
-        functools.partial(asyncio.StreamReaderProtocol, reader), open(descriptor, "rb", 0)
-    )
-    writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, open(descriptor + 1, "wb", 0))
-    return reader, writer
+    def give_up(self, call):
+        self.given_up[call] = None
+        if len(self.given_up) > MAX_REMEMBERED_CALLS:
+            self.given_up.popitem(last=False)
+        if call not in self.running:
+            self.channel.say(call)
 
 
 def call_of(scope):

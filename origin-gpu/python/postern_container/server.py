@@ -6,8 +6,11 @@ import inspect
 import signal
 import sys
 
+from . import tunnels
 from .calls import Calls
+from .channel import Channel
 from .refusals import refuse_missing
+from .tunnels import Tunnels
 
 # The agent's pooled connections must not be closed under its hands; it gives idle ones up much earlier.
 KEEP_ALIVE_SECONDS = 300
@@ -59,23 +62,32 @@ def settings_for(uvicorn, port, exit_grace_period):
 async def serve(app, *, port, stop_signal="SIGTERM", exit_grace_period=30.0, channel=None, on_end=None):
     """Serves an ASGI app until the stop signal. Ends the process where the app's lifespan fails to start.
 
-    channel: the descriptor of calls.py, or None. on_end: awaited after the last request and the app's own lifespan.
+    channel: the descriptor of channel.py, or None. on_end: awaited after the last request and the app's own lifespan.
     uvicorn lets the signal end the process then, so that nothing after this function is sure to run.
     """
     uvicorn = import_uvicorn()
     calls = Calls(app)
-    # Referred to while the app is served: the loop itself keeps tasks only weakly.
-    listening = channel is not None and asyncio.ensure_future(calls.listen(channel))
+    if channel is not None:
+        open_channel(channel, calls)
     server = server_of(uvicorn, on_end)(uvicorn.Config(calls, **settings_for(uvicorn, port, exit_grace_period)))
     number = getattr(signal, stop_signal)
     if number not in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         # uvicorn handles the first two itself, and only while it serves.
         signal.signal(number, server.handle_exit)
     await server.serve()
-    if listening:
-        listening.cancel()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def open_channel(descriptor, calls):
+    channel = Channel(descriptor)
+    calls.listen(channel)
+    tunnels.of_container = Tunnels(channel)
+
+    def on_line(line):
+        (tunnels.of_container if line.startswith(tunnels.ANSWER) else calls).on_line(line)
+
+    channel.listen(on_line, tunnels.of_container.on_end)
 
 
 def server_of(uvicorn, on_end):

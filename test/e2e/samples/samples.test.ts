@@ -164,6 +164,23 @@ test("Dynamic batching, Input concurrency, parameters at their defaults, and web
   expect((await ask(address("files"))).text).toContain("batching.py");
 });
 
+test("Tunnels", async () => {
+  const { address, process } = await serve("tunnels.py", "example-tunnels", "jupyter-hub");
+  const hub = address("jupyter-hub");
+  expect((await ask(hub, "/?secret=wrong", { method: "POST" })).status).toBe(401);
+  const opened = await ask(hub, "/?secret=open+sesame", { method: "POST" });
+  expect(opened.status).toBe(303);
+  const { host, pathname, search } = new URL(opened.headers.location ?? "");
+  expect(search).toMatch(/^\?token=[\w-]+$/);
+  const page = async () => (await ask({ port: gateway.port, host }, pathname + search)).text;
+  // The server starts after its tunnel.
+  await expect.poll(page, { timeout: 30_000 }).toContain("tunnels.py");
+  await process.stop();
+  const run = await command("run", `${join(APPS, "tunnels.py")}::start_app`);
+  expect(run).toMatchObject({ code: 0 });
+  expect(run.stderr).toMatch(/tunnel\.url {8}= http:\/\/\S+\n.*tunnel\.tls_socket = \('/);
+});
+
 test("FastHTML App", async () => {
   const { address } = await serve("fasthtml_app.py", "example-fasthtml-app", "serve");
   expect((await ask(address("serve"))).text).toContain("<p>Hello World!</p>");
