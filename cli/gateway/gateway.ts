@@ -23,6 +23,7 @@ import {
   type RunningInfo,
   type StateDirectory,
 } from "./state-directory.ts";
+import { startTls, type Tls } from "./tls/tls.ts";
 import { PACKAGE_ROOT, readWorkerManifest } from "./worker-manifest.ts";
 import { workerdConfig } from "./workerd-config.ts";
 import { endOrphan, startWorkerd, type Workerd } from "./workerd-process.ts";
@@ -58,6 +59,7 @@ export async function startGateway(
   const state = openStateDirectory(settings.state);
   const reserve = reserveOf(state, observer);
   let entrance: Entrance | undefined;
+  let tls: Tls | undefined;
   try {
     const orphan = state.readWorkerd();
     if (orphan !== undefined) await endOrphan(orphan);
@@ -76,10 +78,23 @@ export async function startGateway(
       log: observer.notice,
     });
     const domain = baseDomain(entrance.port);
+    // Clients that Caddy lets in wait in the kernel for workerd's start.
+    if (settings.tls !== undefined) {
+      tls = await startTls({
+        settings: settings.tls,
+        baseDomain: domain,
+        gatewayPort: entrance.port,
+        workerdPort: async () => await (await workerd.promise).port(),
+        statePath: state.path,
+        runPath: state.runPath,
+        graceMs: DRAIN_MS,
+        observer,
+      });
+    }
     const running = await startWorker(
       { settings, worker, state, reserve, observer },
+      { socketFd: entrance.socketFd, variables: { ...entrance.variables, ...tls?.variables } },
       domain,
-      entrance,
     );
     workerd.resolve(running);
     entrance.opened();
@@ -95,9 +110,10 @@ export async function startGateway(
     return {
       ...info,
       statePath: state.path,
-      ...endings(entrance, running, { state, reserve, observer }),
+      ...endings({ tls, entrance, workerd: running, state, reserve, observer }),
     };
   } catch (error) {
+    tls?.kill();
     entrance?.reset();
     void entrance?.close();
     state.release();
@@ -105,14 +121,21 @@ export async function startGateway(
   }
 }
 
-function endings(
-  entrance: Entrance,
-  workerd: Workerd,
-  { state, reserve, observer }: Pick<WorkerOptions, "state" | "reserve" | "observer">,
-): Pick<RunningGateway, "drain" | "stop" | "kill"> {
+interface Running {
+  /** Undefined without `--tls`. */
+  readonly tls: Tls | undefined;
+  readonly entrance: Entrance;
+  readonly workerd: Workerd;
+  readonly state: StateDirectory;
+  readonly reserve: DiskReserve;
+  readonly observer: Observer;
+}
+
+function endings(running: Running): Pick<RunningGateway, "drain" | "stop" | "kill"> {
+  const { tls, entrance, workerd, state, reserve, observer } = running;
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
-    drained ??= drainClients(entrance, workerd);
+    drained ??= drainClients(running);
     return drained;
   };
   return {
@@ -125,6 +148,7 @@ function endings(
       state.release();
     },
     kill() {
+      tls?.kill();
       void entrance.close();
       entrance.reset();
       workerd.kill();
@@ -134,11 +158,15 @@ function endings(
   };
 }
 
-async function drainClients(entrance: Entrance, workerd: Workerd): Promise<void> {
+async function drainClients({ tls, entrance, workerd }: Running): Promise<void> {
+  const begunMs = performance.now();
+  // Its clients first: what it has taken must still reach workerd.
+  if (tls !== undefined) await within(DRAIN_MS, tls.drain());
+  tls?.kill();
   const closed = entrance.close();
   // From here on workerd closes each connection when its response ends, and idle ones at once.
   workerd.drain();
-  await within(DRAIN_MS, closed);
+  await within(Math.max(0, DRAIN_MS - (performance.now() - begunMs)), closed);
   entrance.reset();
   await closed;
 }
@@ -162,8 +190,8 @@ function reserveOf({ reservePath }: StateDirectory, { notice }: Observer): DiskR
 /** Writes workerd's configuration and the Worker's bundle, and starts workerd. */
 async function startWorker(
   { settings, worker, state, reserve, observer }: WorkerOptions,
+  { socketFd, variables: entranceVariables }: Pick<Entrance, "socketFd" | "variables">,
   baseDomain: string,
-  { socketFd, variables: entranceVariables }: Entrance,
 ): Promise<Workerd> {
   const manifest = readWorkerManifest();
   const variables: Record<string, string> = {

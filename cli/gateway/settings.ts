@@ -10,6 +10,7 @@ import { isRate } from "../../routing/wire/rate.ts";
 import { parseTrustedProxies } from "../../routing/trusted-proxies.ts";
 import type { Options } from "../arguments.ts";
 import { UsageError } from "../failure.ts";
+import { TLS_OPTIONS, type TlsFlags, type TlsSettings, tlsSettings } from "./tls/tls-settings.ts";
 
 export interface GatewaySettings {
   readonly host: string;
@@ -24,6 +25,8 @@ export interface GatewaySettings {
   readonly log: "json" | "off";
   /** Whether the TCP front stands before workerd. `auto`: where strangers connect without a proxy. */
   readonly front: FrontSetting;
+  /** HTTPS by a Caddy in front; undefined without `--tls`. */
+  readonly tls: TlsSettings | undefined;
   /** The Worker's variables by name, in the form that it reads. */
   readonly variables: Readonly<Record<string, string>>;
 }
@@ -38,7 +41,11 @@ const DEFAULT_WORKSPACE = "local";
 /** The flags of `up` and `gateway`. */
 export const GATEWAY_OPTIONS = {
   port: { type: "string", value: "PORT", summary: "where to listen (8787)" },
-  host: { type: "string", value: "ADDRESS", summary: "the address to listen on (127.0.0.1)" },
+  host: {
+    type: "string",
+    value: "ADDRESS",
+    summary: "the address to listen on (127.0.0.1; with --tls, all)",
+  },
   state: { type: "string", value: "DIRECTORY", summary: `where state is kept (${DEFAULT_STATE})` },
   "base-domain": {
     type: "string",
@@ -86,10 +93,11 @@ export const GATEWAY_OPTIONS = {
     value: "json|off",
     summary: "stderr as lines of JSON, one for each event and request (off)",
   },
+  ...TLS_OPTIONS,
 } as const satisfies Options;
 
-type FlagName = keyof typeof GATEWAY_OPTIONS;
-export type GatewayFlags = { readonly [K in FlagName]?: string };
+type FlagName = Exclude<keyof typeof GATEWAY_OPTIONS, "tls">;
+export type GatewayFlags = { readonly [K in FlagName]?: string } & TlsFlags;
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Settings that pass through to the Worker: flag, variable, default, and the check of a value. */
@@ -185,8 +193,13 @@ export function gatewaySettings(flags: GatewayFlags, environment: Environment): 
         "e.g. example.com or localhost:8787",
     );
   }
+  const host = flags.host === undefined ? undefined : hostOf(flags.host);
+  const trustedProxies = variables["POSTERN_TRUSTED_PROXIES"] ?? "";
+  const tls = tlsSettings(flags, { host, baseDomain: domain.value || undefined, trustedProxies });
+  if (tls !== undefined) variables["POSTERN_TRUSTED_PROXIES"] = behindCaddy(trustedProxies);
   return {
-    host: hostOf(flags.host ?? "127.0.0.1"),
+    // Behind Caddy strangers do not connect to the gateway itself.
+    host: tls === undefined ? (host ?? "127.0.0.1") : "127.0.0.1",
     port: portOf(flags.port ?? "8787"),
     state: resolve(flags.state ?? DEFAULT_STATE),
     baseDomain: domain.value === "" ? undefined : domain.value.toLowerCase(),
@@ -195,8 +208,14 @@ export function gatewaySettings(flags: GatewayFlags, environment: Environment): 
     front: frontOf(
       pick(flags.front, "front", environment["POSTERN_FRONT"], "POSTERN_FRONT", "auto"),
     ),
+    tls,
     variables,
   };
+}
+
+/** Caddy runs here, and its word on its clients counts. */
+function behindCaddy(trustedProxies: string): string {
+  return trustedProxies === "" ? "127.0.0.1" : `127.0.0.1,${trustedProxies}`;
 }
 
 interface Picked {

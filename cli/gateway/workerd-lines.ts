@@ -3,11 +3,10 @@
  * many broken connections, and strangers must not fill a disk. Lines that only look like a fault are left out.
  */
 
+import { BoundedLines } from "./bounded-lines.ts";
+
 /** The last lines, which show why workerd died. */
 const KEPT_LINES = 5;
-
-const MAX_LINES_PER_WINDOW = 20;
-const LINE_WINDOW_MS = 10_000;
 
 /**
  * workerd's warning, with a stack, about a response whose client has left. That is no fault
@@ -29,10 +28,8 @@ const FULL_DISK = /\bSQLITE_FULL\b|\bSQLITE_IOERR_SHMSIZE\b|No space left on dev
 const ADDRESSES = /^stack: /;
 
 export class WorkerdLines {
-  readonly #log: (line: string) => void;
+  readonly #lines: BoundedLines;
   readonly #kept: string[];
-  #windowStart = 0;
-  #lines = 0;
   #withinStack = false;
 
   readonly #onFullDisk: () => void;
@@ -43,7 +40,7 @@ export class WorkerdLines {
    * @param onFullDisk called for each line about a full disk, instead of the line
    */
   constructor(log: (line: string) => void, kept: string[], onFullDisk: () => void) {
-    this.#log = log;
+    this.#lines = new BoundedLines("workerd", log);
     this.#kept = kept;
     this.#onFullDisk = onFullDisk;
   }
@@ -56,18 +53,10 @@ export class WorkerdLines {
     this.#kept.push(line);
     if (this.#kept.length > KEPT_LINES) this.#kept.shift();
     if (this.#saysDisk(line)) return;
-    if (nowMs - this.#windowStart > LINE_WINDOW_MS) {
-      if (this.#lines > MAX_LINES_PER_WINDOW) {
-        this.#log(`workerd: ${this.#lines - MAX_LINES_PER_WINDOW} more lines were left out`);
-      }
-      this.#windowStart = nowMs;
-      this.#lines = 0;
-    }
-    this.#lines += 1;
-    if (this.#lines > MAX_LINES_PER_WINDOW) return;
     const broken = BROKEN_RESPONSE.exec(line)?.[1];
-    this.#log(broken ?? `workerd: ${line}`);
+    this.#lines.add(broken ?? `workerd: ${line}`, nowMs);
   }
+
   /** Whether a line is about a full disk, or has the addresses behind one. */
   #saysDisk(line: string): boolean {
     const isFull = FULL_DISK.test(line);

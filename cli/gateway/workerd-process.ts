@@ -12,16 +12,12 @@ import type { Observer } from "../../base/observer.ts";
 import { CommandFailure } from "../failure.ts";
 import { passOn } from "../observer.ts";
 import { identityOf, isRunning, type ProcessIdentity } from "../../base/node/process-identity.ts";
+import { endWithThisProcess, exitOf, RestartPauses } from "./owned-process.ts";
 import { DISK_NAME, PUBLIC_SOCKET_NAME, SOCKET_NAME } from "./workerd-config.ts";
 import { WorkerdLines } from "./workerd-lines.ts";
 
 /** The package has no types: its only export is the executable's path on this platform. */
 const { default: WORKERD } = createRequire(import.meta.url)("workerd") as { default: string };
-
-/** A workerd that lived shorter than this is started again after a pause. */
-const SHORT_LIFE_MS = 1_000;
-const FIRST_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 5_000;
 
 /** How long an orphan may take to end after SIGKILL. */
 const ORPHAN_WAIT_MS = 5_000;
@@ -83,12 +79,12 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
 
 class Supervisor implements Workerd {
   readonly #options: WorkerdOptions;
+  readonly #pauses = new RestartPauses();
   #child: ChildProcess | undefined;
   #port = Promise.withResolvers<number>();
   /** The last port. Agents on this machine dial it, so the next workerd listens there too. */
   #lastPort: number | undefined;
   #stopping = false;
-  #backoffMs = FIRST_BACKOFF_MS;
 
   constructor(options: WorkerdOptions) {
     this.#options = options;
@@ -136,7 +132,7 @@ class Supervisor implements Workerd {
       while (!this.#stopping) {
         const how = await exitOf(child);
         if (this.#stopping) return;
-        const waitMs = this.#nextWait(performance.now() - startedAt);
+        const waitMs = this.#pauses.next(performance.now() - startedAt);
         const when = waitMs === 0 ? "at once" : `in ${waitMs} ms`;
         const { observer } = this.#options;
         observer.emit("gateway.state", { from: "running", to: "restarting", reason: how });
@@ -147,17 +143,6 @@ class Supervisor implements Workerd {
         ({ child } = this.#spawn());
       }
     })();
-  }
-
-  /** Milliseconds until the next start, from how long the last process lived. */
-  #nextWait(livedMs: number): number {
-    if (livedMs >= SHORT_LIFE_MS) {
-      this.#backoffMs = FIRST_BACKOFF_MS;
-      return 0;
-    }
-    const wait = this.#backoffMs;
-    this.#backoffMs = Math.min(wait * 2, MAX_BACKOFF_MS);
-    return wait;
   }
 
   #spawn(): { child: ChildProcess; listening: Promise<void>; lastLines: string[] } {
@@ -182,7 +167,7 @@ class Supervisor implements Workerd {
       },
     );
     this.#child = child;
-    const watcher = child.pid === undefined ? undefined : watch(child.pid);
+    const watcher = child.pid === undefined ? undefined : endWithThisProcess(child.pid);
     if (child.pid !== undefined) onProcess(identityOf(child.pid));
     const listening = Promise.withResolvers<void>();
     const lastLines: string[] = [];
@@ -222,28 +207,4 @@ class Supervisor implements Workerd {
 function listeningPort(line: string): number | undefined {
   const message = JSON.parse(line) as { event?: string; socket?: string; port?: number };
   return message.event === "listen" && message.socket === SOCKET_NAME ? message.port : undefined;
-}
-
-/**
- * Ends workerd when this process ends: the kernel closes the pipe to a shell, which then kills workerd. workerd has no
- * such option of its own.
- */
-function watch(pid: number): ChildProcess {
-  const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -9 "$1"', "sh", String(pid)], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  // Without a shell the next start ends the orphan (endOrphan).
-  watcher.on("error", () => undefined);
-  watcher.unref();
-  return watcher;
-}
-
-async function exitOf(child: ChildProcess): Promise<string> {
-  if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    child.once("exit", () => resolve());
-    await promise;
-  }
-  return child.signalCode ?? `exit code ${child.exitCode}`;
 }

@@ -26,6 +26,8 @@ export interface Env {
   POSTERN_WATCH_SECRET?: string;
   /** Set with it: requests of clients elsewhere that may wait at a time (worker/edge/waiting-requests.ts). */
   POSTERN_MAX_WAITING?: string;
+  /** Set where the runner has started a TLS proxy: what it asks with which names get a certificate. */
+  POSTERN_TLS_SECRET?: string;
   /** Addresses and blocks of proxies whose word about the client counts (routing/trusted-proxies.ts). */
   POSTERN_TRUSTED_PROXIES?: string;
   /** Private hosts of identity providers, with ports: the gateway may ask these besides public ones. */

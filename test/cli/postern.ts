@@ -5,7 +5,7 @@ import { onTestFinished } from "vitest";
 import { ManagedProcess } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
-const COMMAND = fileURLToPath(new URL("../../cli/postern.js", import.meta.url));
+export const COMMAND = fileURLToPath(new URL("../../cli/postern.js", import.meta.url));
 
 export interface Finished {
   readonly code: number | null;

@@ -12,6 +12,7 @@ test("without flags or variables the defaults hold", () => {
     baseDomain: undefined,
     workspace: "local",
     log: "off",
+    tls: undefined,
     variables: {
       POSTERN_REQUEST_TIMEOUT: "150",
       POSTERN_RATE_LIMIT: "200/5",
@@ -83,6 +84,43 @@ test.each([
   ["dns-over-https", "http://[::1]:8053/dns-query"],
 ] as const)("--%s %s is taken", (flag, value) => {
   expect(() => gatewaySettings({ [flag]: value }, {})).not.toThrow();
+});
+
+const TLS = { tls: true, "base-domain": "example.com" } as const;
+
+test("with --tls Caddy listens, the gateway is behind it, and its word on clients counts", () => {
+  expect(gatewaySettings(TLS, {})).toMatchObject({
+    host: "127.0.0.1",
+    tls: { host: undefined, httpPort: 80, httpsPort: 443, trustedProxies: [] },
+    variables: { POSTERN_TRUSTED_PROXIES: "127.0.0.1" },
+  });
+  const settings = gatewaySettings(
+    { ...TLS, host: "192.0.2.1", "trusted-proxies": "10.0.0.0/8, fd00::/8" },
+    {},
+  );
+  expect(settings).toMatchObject({
+    host: "127.0.0.1",
+    tls: { host: "192.0.2.1", trustedProxies: ["10.0.0.0/8", "fd00::/8"] },
+    variables: { POSTERN_TRUSTED_PROXIES: "127.0.0.1,10.0.0.0/8, fd00::/8" },
+  });
+  const atPort = gatewaySettings({ ...TLS, "base-domain": "example.com:8443" }, {});
+  expect(atPort.tls?.httpsPort).toBe(8443);
+});
+
+test.each([
+  [{ tls: true }, "--tls needs a public name in --base-domain"],
+  [{ tls: true, "base-domain": "localhost:8787" }, "--tls needs a public name"],
+  [{ tls: true, "base-domain": "a.localhost" }, "--tls needs a public name"],
+  [{ tls: true, "base-domain": "192.0.2.1" }, "--tls needs a public name"],
+  [{ "https-port": "443" }, "--https-port has no meaning without --tls"],
+  [{ "acme-email": "a@b.example" }, "--acme-email has no meaning without --tls"],
+  [{ ...TLS, "https-port": "0" }, '--https-port: "0" is not a port number'],
+  [{ ...TLS, "http-port": "443" }, '--http-port: "443" is the port of --https-port too'],
+  [{ ...TLS, "acme-ca": "http://ca.example/dir" }, '--acme-ca: "http://ca.example/dir" is not'],
+  [{ ...TLS, "acme-ca": "https://ca.example/{env.HOME}" }, "--acme-ca: "],
+  [{ ...TLS, "acme-email": "a@b.example\n}" }, "--acme-email: "],
+])("%j is refused", (flags, line) => {
+  expect(() => gatewaySettings(flags, {})).toThrow(line);
 });
 
 test("a bad variable is named as what it is", () => {

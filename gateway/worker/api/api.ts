@@ -6,6 +6,7 @@ import { Hono } from "hono";
 import { problem } from "../../../routing/problem.ts";
 import { agentApi } from "../agent-api/agent-api.ts";
 import { announceConnection } from "../edge/client-address.ts";
+import { answerCertificateName, CERTIFICATE_NAMES_PATH } from "../edge/certificate-names.ts";
 import { HALF_CLOSED_PATH, noticeHalfClosed } from "../edge/half-closed.ts";
 import type { Env } from "../../contracts/env.ts";
 import { landingPage } from "./landing-page.ts";
@@ -33,6 +34,7 @@ export function api(
 ): Response | Promise<Response> {
   if (target === "/_postern/connection") return announceConnection(request, env);
   if (target === HALF_CLOSED_PATH) return noticeHalfClosed(request, env);
+  if (target === CERTIFICATE_NAMES_PATH) return answerCertificateName(request, env, context);
   if (target.startsWith("/api/")) return v1.fetch(request, env, context);
   return app.fetch(request, env, context);
 }

@@ -1,6 +1,7 @@
 /** The access log: one `gateway.request` for each request, with JSON or where the topic `gateway` is on. */
 import { continuedTrace } from "../../../routing/trace-context.ts";
 import type { Env } from "../../contracts/env.ts";
+import { CERTIFICATE_NAMES_PATH } from "./certificate-names.ts";
 import { HALF_CLOSED_PATH } from "./half-closed.ts";
 import { observerOf } from "../../contracts/observer.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -35,13 +36,14 @@ export function logRequest(
 }
 
 /**
- * Whether this was the runner's own request: the front's announcement of a connection, or a notice of half-closed
- * ones. A client that pretends to be the runner gets another status.
+ * Whether this was the runner's own request: the front's announcement of a connection, a notice of half-closed
+ * ones, or a question about a certificate's name. A client that pretends to be the runner gets another status.
  */
 export function isAnnouncement(request: Request, { status }: Response, env: Env): boolean {
   if (status !== 204 && status !== 200) return false;
-  const paths = status === 204 ? "/_postern/connection" : HALF_CLOSED_PATH;
-  return request.url === `http://${env.POSTERN_BASE_DOMAIN}${paths}`;
+  const paths =
+    status === 204 ? ["/_postern/connection"] : [HALF_CLOSED_PATH, CERTIFICATE_NAMES_PATH];
+  return paths.some((path) => request.url === `http://${env.POSTERN_BASE_DOMAIN}${path}`);
 }
 
 /** The path without what opens a result: its token is in the query, and in the path that cancels its call. */
