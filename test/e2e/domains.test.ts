@@ -7,11 +7,13 @@ import { stringify } from "smol-toml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { ApiDomain } from "../../api/domains.ts";
+import { FakeIdentityProvider } from "../support/fake-identity-provider.ts";
 import { type Gateway, startCommand, startGateway, upstream } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
 import type { ManagedProcess } from "../support/processes.ts";
 import { startResolver, type Resolver } from "../support/resolver.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
+import { Visitor } from "../support/visitor.ts";
 import { ClientSocket } from "../support/websocket-client.ts";
 
 const APEX = "example.test";
@@ -23,6 +25,7 @@ const SLOW = { timeout: 30_000 };
 
 const directory = temporaryDirectory();
 let resolver: Resolver;
+let provider: FakeIdentityProvider;
 let app: Server;
 let gateway: Gateway;
 let box: ManagedProcess;
@@ -47,19 +50,22 @@ async function startApp(): Promise<number> {
 
 beforeAll(async () => {
   resolver = await startResolver();
+  provider = await FakeIdentityProvider.start();
   gateway = await startGateway({
     isFaulty: true,
-    flags: ["--dns-over-https", resolver.url],
+    flags: ["--dns-over-https", resolver.url, "--identity-hosts", provider.host],
     // Asked about every second, and lapsed after three without a proof.
     env: { POSTERN_DOMAIN_TIMES: "1/3" },
   });
   box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory]);
   await box.waitForErrorOutput(/gpu-1 is connected/);
   const port = await startApp();
+  const { issuer, clientId } = provider;
+  const oidc = { issuer, client_id: clientId, emails: ["*@example.com"] };
   const endpoint = [
     upstream(port, { function: "apex", custom_domains: [APEX], cors: true, request_timeout: 0.3 }),
     upstream(port, { function: "wild", custom_domains: [WILDCARD], affinity: ["cookie"] }),
-    upstream(port, { function: "exact", custom_domains: [EXACT], requires_proxy_auth: true }),
+    upstream(port, { function: "exact", custom_domains: [EXACT], auth: { oidc } }),
   ];
   writeFileSync(join(directory, "postern.toml"), stringify({ app: "shop", endpoint }));
 });
@@ -69,6 +75,7 @@ afterAll(async () => {
   app.closeAllConnections();
   app.close();
   resolver.close();
+  provider.stop();
 });
 
 async function postern(...args: string[]) {
@@ -227,13 +234,29 @@ test("a wildcard serves every name one label below, but for an endpoint's own ex
   expect(await statusAt("a.b.shop.test")).toBe(421);
 });
 
+test("people sign in at a domain for this host alone", async () => {
+  const ada = new Visitor(at(EXACT), provider);
+  const asked = await ada.begin("/page");
+  expect(asked["redirect_uri"]).toBe(`http://${EXACT}:${gateway.port}/_postern/signed-in`);
+  const back = await ada.comeBack(asked);
+  expect(back.headers.location).toBe(`http://${EXACT}:${gateway.port}/page`);
+  expect((await ada.go("/page")).json()).toMatchObject({ host: `${EXACT}:${gateway.port}` });
+  const { stdout } = await postern("url", "shop", "exact");
+  const elsewhere = new Visitor(
+    { port: gateway.port, host: new URL(stdout.trim()).host },
+    provider,
+  );
+  for (const [name, value] of ada.cookies) elsewhere.cookies.set(name, value);
+  await elsewhere.begin("/page");
+});
+
 test("a restarted gateway knows its domains", async () => {
   await gateway.process.kill();
   gateway = await startGateway({
     isFaulty: true,
     port: gateway.port,
     stateDirectory: gateway.stateDirectory,
-    flags: ["--dns-over-https", resolver.url],
+    flags: ["--dns-over-https", resolver.url, "--identity-hosts", provider.host],
     env: { POSTERN_DOMAIN_TIMES: "1/3" },
   });
   await expect.poll(async () => await statusAt("any.shop.test"), SLOW).toBe(200);

@@ -10,7 +10,8 @@ import {
   FakeIdentityProvider,
 } from "../support/fake-identity-provider.ts";
 import { type Gateway, startUp, webServer } from "../support/harness.ts";
-import { type Answer, send } from "../support/http-client.ts";
+import type { Answer } from "../support/http-client.ts";
+import { Visitor } from "../support/visitor.ts";
 
 let provider: FakeIdentityProvider;
 let postern: Gateway;
@@ -41,7 +42,7 @@ beforeAll(async () => {
         auth: { oidc: { ...oidc, issuer: `http://127.0.0.2:${host.split(":")[1] ?? ""}` } },
       },
     ],
-    { flags: ["--identity-hosts", host] },
+    { flags: ["--identity-hosts", host, "--trusted-proxies", "127.0.0.1"] },
   );
   await new ApiClient(ownAccess(postern.stateDirectory)).call(PUT_SECRET, {
     path: { name: "provider" },
@@ -57,62 +58,9 @@ afterEach(() => {
   provider.misbehaviour = {};
 });
 
-/** A browser, as far as the gateway sees it: it navigates, and keeps cookies. */
-class Visitor {
-  readonly cookies = new Map<string, string>();
-  readonly functionName: string;
-
-  constructor(functionName = "web") {
-    this.functionName = functionName;
-  }
-
-  async go(path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Answer> {
-    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const answer = await send(postern.address(this.functionName), path, {
-      method,
-      headers: {
-        accept: "text/html,application/xhtml+xml,*/*;q=0.8",
-        "sec-fetch-mode": "navigate",
-        "sec-fetch-site": "cross-site",
-        ...(cookie !== "" && { cookie }),
-        ...headers,
-      },
-      timeoutMs: 60_000,
-    });
-    for (const line of answer.headers["set-cookie"] ?? []) {
-      const [pair = ""] = line.split(";");
-      const at = pair.indexOf("=");
-      if (line.includes("Max-Age=0")) this.cookies.delete(pair.slice(0, at));
-      else this.cookies.set(pair.slice(0, at), pair.slice(at + 1));
-    }
-    return answer;
-  }
-
-  /** Opens a page, and is sent to the provider. */
-  async begin(path: string): Promise<AuthorizationRequest> {
-    const { status, headers } = await this.go(path);
-    expect(status).toBe(303);
-    const url = new URL(headers.location ?? "");
-    expect(url.origin + url.pathname).toBe(`${provider.issuer}/auth`);
-    return Object.fromEntries(url.searchParams);
-  }
-
-  /** Comes back from the provider. */
-  async comeBack(asked: AuthorizationRequest, more: Record<string, string> = {}): Promise<Answer> {
-    const back = new URL(asked["redirect_uri"] ?? "");
-    const query = {
-      code: provider.grant(asked),
-      state: asked["state"] ?? "",
-      iss: provider.issuer,
-      ...more,
-    };
-    return await this.go(`${back.pathname}?${new URLSearchParams(query).toString()}`);
-  }
-
-  async signIn(path = "/seen/private"): Promise<Answer> {
-    return await this.comeBack(await this.begin(path));
-  }
-}
+/** @param headers of each request, as a proxy in front adds them */
+const visitor = (functionName = "web", headers: Record<string, string> = {}) =>
+  new Visitor(postern.address(functionName), provider, headers);
 
 interface Seen {
   readonly headers: [string, string][];
@@ -125,7 +73,7 @@ function valuesOf(answer: Answer, name: string): string[] {
 
 describe("a person", () => {
   test("is sent to the provider, comes back, and goes on where they wanted", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const asked = await ada.begin("/seen/private?page=1&x=%2F");
     expect(asked).toMatchObject({
       response_type: "code",
@@ -144,7 +92,7 @@ describe("a person", () => {
 
     const page = await ada.go("/seen/private", {
       "x-verified-user-data": "root",
-      cookie: [...ada.cookies].map(([name, value]) => `${name}=${value}`).join("; ") + "; own=1",
+      cookie: `${ada.cookie}; own=1`,
     });
     expect(page.status).toBe(200);
     const [told = "", ...others] = valuesOf(page, "x-verified-user-data");
@@ -163,7 +111,7 @@ describe("a person", () => {
   });
 
   test("asks the provider nothing once they have signed in", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     await ada.signIn();
     const before = new Map(provider.asked);
     for (let warm = 0; warm < 10; warm += 1) {
@@ -175,14 +123,14 @@ describe("a person", () => {
   });
 
   test("may sign in by two tabs at once", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const [one, two] = [await ada.begin("/seen/one"), await ada.begin("/seen/two")];
     expect((await ada.comeBack(one)).headers.location).toContain("/seen/one");
     expect((await ada.comeBack(two)).headers.location).toContain("/seen/two");
   });
 
   test("signs in at a client without a secret, by PKCE alone", async () => {
-    expect((await new Visitor("public-client").signIn()).status).toBe(303);
+    expect((await visitor("public-client").signIn()).status).toBe(303);
     expect(provider.authorizations.at(-1)).toBeUndefined();
   });
 
@@ -190,18 +138,18 @@ describe("a person", () => {
     const userinfo = { sub: "248289761001", email: "ada@example.com", email_verified: true };
     const claims = { email: undefined, email_verified: undefined };
     provider.misbehaviour = { claims, userinfo };
-    expect((await new Visitor().signIn()).status).toBe(303);
+    expect((await visitor().signIn()).status).toBe(303);
     provider.misbehaviour = { claims, userinfo: { ...userinfo, sub: "another" } };
-    expect((await new Visitor().signIn()).status).toBe(502);
+    expect((await visitor().signIn()).status).toBe(502);
     provider.misbehaviour = {
       claims: { email_verified: undefined },
       userinfo: { sub: userinfo.sub },
     };
-    expect((await new Visitor().signIn()).status).toBe(403);
+    expect((await visitor().signIn()).status).toBe(403);
   });
 
   test("signs out, by the page of this host alone", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     await ada.signIn();
     expect((await ada.go("/_postern/sign-out")).text).toContain('method="post"');
     const forged = await ada.go("/_postern/sign-out", { origin: "https://evil.example" }, "POST");
@@ -228,14 +176,14 @@ describe("a caller that is no person's browser at a page", () => {
     ],
     ["a form", {}, "POST", "/json"],
   ] as const)("gets 401: %s", async (_who, headers, method, path) => {
-    const { status, headers: given, text } = await new Visitor().go(path, headers, method);
+    const { status, headers: given, text } = await visitor().go(path, headers, method);
     expect(status).toBe(401);
     expect(given.location).toBeUndefined();
     if ("accept" in headers) expect(text).toContain('"code":"missing_credentials"');
   });
 
   test("does not get in by the cookie from another page", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     await ada.signIn();
     const own = `http://${postern.address("web").host}`;
     const fetched = { "sec-fetch-mode": "cors", accept: "*/*" };
@@ -248,16 +196,34 @@ describe("a caller that is no person's browser at a page", () => {
 });
 
 describe("a cookie", () => {
+  test("under https is one that no neighbour can plant, and no plain one counts", async () => {
+    const ada = visitor("web", { "x-forwarded-proto": "https" });
+    const asked = await ada.begin("/json");
+    const { host } = postern.address("web");
+    expect(asked["redirect_uri"]).toBe(`https://${host}/_postern/signed-in`);
+    const back = await ada.comeBack(asked);
+    expect(back.headers.location).toBe(`https://${host}/json`);
+    const [line = ""] = back.headers["set-cookie"] ?? [];
+    expect(line).toMatch(/^__Host-postern_sign_in=.*; Path=\/; .*; Secure$/);
+    expect((await ada.go("/json")).status).toBe(200);
+    const seen = await ada.go("/seen/x", { cookie: `${ada.cookie}; own=1` });
+    expect(valuesOf(seen, "cookie")).toEqual(["own=1"]);
+    const planted = visitor("web", { "x-forwarded-proto": "https" });
+    for (const [name, value] of ada.cookies)
+      planted.cookies.set(name.replace("__Host-", ""), value);
+    expect((await planted.go("/json")).status).toBe(303);
+  });
+
   test("of another endpoint opens nothing, though the same person may enter both", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     await ada.signIn();
-    const elsewhere = new Visitor("other");
+    const elsewhere = visitor("other");
     for (const [name, value] of ada.cookies) elsewhere.cookies.set(name, value);
     expect((await elsewhere.go("/json")).status).toBe(303);
   });
 
   test("can't be set by the app", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     await ada.signIn();
     const set = "/cookies?set=postern_sign_in%3Dx&set=mine%3D1";
     const { headers } = await ada.go(set);
@@ -273,23 +239,23 @@ describe("a sign-in is not completed", () => {
   };
 
   test("in another browser, so that nobody is signed in as somebody else", async () => {
-    const asked = await new Visitor().begin("/");
-    await refused(new Visitor().comeBack(asked), 400, "sign_in_failed");
-    const victim = new Visitor();
+    const asked = await visitor().begin("/");
+    await refused(visitor().comeBack(asked), 400, "sign_in_failed");
+    const victim = visitor();
     await victim.begin("/");
     await refused(victim.comeBack(asked), 400, "sign_in_failed");
   });
 
   test("at another endpoint", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const asked = await ada.begin("/");
-    const other = new Visitor("other");
+    const other = visitor("other");
     for (const [name, value] of ada.cookies) other.cookies.set(name, value);
     await refused(other.comeBack(asked), 400, "sign_in_failed");
   });
 
   test("with a state that was changed, left out, or comes twice", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const asked = await ada.begin("/");
     await refused(ada.comeBack(asked, { state: "AAAA.AAAA" }), 400, "sign_in_failed");
     await refused(ada.comeBack({ ...asked, state: "" }), 400, "sign_in_failed");
@@ -297,7 +263,7 @@ describe("a sign-in is not completed", () => {
   });
 
   test("twice with one code", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const asked = await ada.begin("/");
     const code = provider.grant(asked);
     expect((await ada.comeBack(asked, { code })).status).toBe(303);
@@ -305,21 +271,21 @@ describe("a sign-in is not completed", () => {
   });
 
   test("with another person's code", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const asked = await ada.begin("/");
-    const theirs = provider.grant(await new Visitor().begin("/"));
+    const theirs = provider.grant(await visitor().begin("/"));
     await refused(ada.comeBack(asked, { code: theirs }), 400, "invalid_grant");
   });
 
   test("where the person says no", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const asked = await ada.begin("/");
     await refused(ada.comeBack(asked, { error: "access_denied" }), 400, "access_denied");
     await refused(ada.comeBack(asked, { error: "<script>" }), 400, "the provider says no");
   });
 
   test("where another issuer answers, or the answer names none", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const asked = await ada.begin("/");
     await refused(
       ada.comeBack(asked, { iss: "https://evil.example" }),
@@ -349,11 +315,11 @@ describe("a sign-in is not completed", () => {
     ["a beginning in the future", { nbf: 4_000_000_000 }],
   ])("by a token with %s", async (_what, claims) => {
     provider.misbehaviour = { claims };
-    await refused(new Visitor().signIn(), 502, "identity_provider_error");
+    await refused(visitor().signIn(), 502, "identity_provider_error");
   });
 
   test("by a token that is not signed, or signed by somebody else", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     const nowS = Math.floor(Date.now() / 1_000);
     const claimsFor = (asked: AuthorizationRequest) => ({
       iss: provider.issuer,
@@ -394,24 +360,24 @@ describe("a sign-in is not completed", () => {
     ["is two", { email: "ada@evil.example,b@example.com" }, "is not invited"],
   ])("by a person whose address %s", async (_what, claims, words) => {
     provider.misbehaviour = { claims };
-    await refused(new Visitor().signIn(), 403, words);
+    await refused(visitor().signIn(), 403, words);
   });
 
   test("by a person whom this endpoint has not invited", async () => {
-    await refused(new Visitor("strict").signIn(), 403, "ada@example.com is not invited");
+    await refused(visitor("strict").signIn(), 403, "ada@example.com is not invited");
   });
 
   test("where the provider refuses the gateway, or the gateway lacks its secret", async () => {
     provider.misbehaviour = { status: 401 };
-    await refused(new Visitor().signIn(), 502, "the provider says invalid_client");
+    await refused(visitor().signIn(), 502, "the provider says invalid_client");
     provider.misbehaviour = {};
-    await refused(new Visitor("lost-secret").signIn(), 502, "the secret of client_secret");
+    await refused(visitor("lost-secret").signIn(), 502, "the secret of client_secret");
   });
 
   test("while the provider is down: the page says so, and a signed-in person goes on", async () => {
-    const ada = new Visitor();
+    const ada = visitor();
     await ada.signIn();
-    const bob = new Visitor();
+    const bob = visitor();
     const asked = await bob.begin("/");
     provider.misbehaviour = { isDown: true };
     await refused(bob.comeBack(asked), 503, "identity_provider_unavailable");
@@ -420,7 +386,7 @@ describe("a sign-in is not completed", () => {
 
   test("by a provider on a private host that the gateway's operator has not named", async () => {
     const before = new Map(provider.asked);
-    const answer = await new Visitor("misled").go("/");
+    const answer = await visitor("misled").go("/");
     expect(answer.status).toBe(503);
     expect(answer.text).toContain("identity_provider_unavailable");
     expect(provider.asked).toEqual(before);
