@@ -40,6 +40,9 @@ export type PathRules = z.output<typeof PATH_RULES>;
 /** Rounds of decoding. No app decodes as often, and a path that needs more is refused where there are rules. */
 const MAX_DECODINGS = 4;
 
+/** A path with more of them is refused where there are rules. */
+const MAX_READINGS = 400;
+
 /** Characters of a path that needs a second look, so that this look costs little. */
 const MAX_ODD_PATH_CHARACTERS = 8192;
 
@@ -83,15 +86,22 @@ function readingsOf(target: string): readonly string[] | undefined {
   // Nearly every target ends here.
   if (!ODD_PATH.test(path)) return [path];
   if (path.length > MAX_ODD_PATH_CHARACTERS) return undefined;
+  // A server may drop a part or resolve dots before it decodes, between two decodings, and behind them.
   const readings = new Set([path]);
-  let text = path;
-  for (let round = 0; round <= MAX_DECODINGS; round += 1) {
-    for (const reading of normalFormsOf(text)) readings.add(reading);
-    const decoded = decodedOnce(text);
-    if (decoded === text) return [...readings];
-    text = decoded;
+  let fresh: readonly string[] = [path];
+  for (let decodings = 0; fresh.length > 0; decodings += 1) {
+    const found = new Set(fresh);
+    for (const text of fresh) for (const form of normalFormsOf(text)) found.add(form);
+    if (readings.size + found.size > MAX_READINGS) return undefined;
+    const decoded = new Set<string>();
+    for (const text of found) {
+      readings.add(text);
+      decoded.add(decodedOnce(text));
+    }
+    fresh = [...decoded].filter((text) => !readings.has(text));
+    if (fresh.length > 0 && decodings === MAX_DECODINGS) return undefined;
   }
-  return undefined;
+  return [...readings];
 }
 
 /** Control characters and blanks. */

@@ -204,3 +204,59 @@ describe("a pattern", () => {
     "/a;b",
   ])("may not be %s", (pattern) => expect(PATH_PATTERN.test(pattern)).toBe(false));
 });
+
+describe("servers that read a path in steps of any order", () => {
+  /** What servers do to a path, each at its place in their own order. */
+  const STEPS: readonly ((path: string) => string)[] = [
+    (path) => path.replaceAll(/%([0-9a-f]{2})/gi, (_, byte: string) => byteOf(byte)),
+    (path) => path.replaceAll(/;[^/]*/g, ""),
+    (path) => path.replaceAll("\\", "/"),
+    (path) => path.replaceAll(/\/+/g, "/"),
+    resolved,
+  ];
+  const byteOf = (hex: string) => String.fromCharCode(Number.parseInt(hex, 16));
+  function resolved(path: string): string {
+    const kept: string[] = [];
+    for (const segment of path.split("/").slice(1)) {
+      if (segment === "..") kept.pop();
+      else if (segment !== ".") kept.push(segment);
+    }
+    return `/${kept.join("/")}`;
+  }
+  const pieces = fc.constantFrom(
+    "v1",
+    "a",
+    "sleep",
+    "..",
+    ".",
+    ";",
+    "%3b",
+    "/",
+    "%2F",
+    "%2e",
+    "%252e",
+    "%2500",
+  );
+  const paths = fc.array(pieces, { maxLength: 12 }).map((parts) => `/${parts.join("")}`);
+  const servers = fc.array(fc.constantFrom(...STEPS), { maxLength: 6 });
+  const below = fc.constantFrom("/v1/", "/");
+
+  it("reach no denied path, and none beside the allowed ones", () => {
+    fc.assert(
+      fc.property(below, paths, servers, (prefix, end, steps) => {
+        const target = prefix + end.slice(1);
+        const read = steps.reduce((path, step) => step(path), target);
+        if (passesPathRules(DENIED, target)) expect(read, target).not.toMatch(/^\/sleep(?:\/|$)/);
+        if (passesPathRules({ allow: ["/v1/*"] }, target))
+          expect(read, target).toMatch(/^\/v1(?:\/|$)/);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it.each([
+    // Tomcat drops parameters before it decodes.
+    ["/v1/a/%2e%2e;%2Fb/%2e%2e/sleep", { allow: ["/v1/*"] }],
+    ["/a/%73leep;x%2Fy/z", { deny: ["/a/sleep/z"] }],
+  ])("are refused %s", (target, rules) => expect(passesPathRules(rules, target)).toBe(false));
+});
