@@ -5,8 +5,8 @@ export const MAX_ENVIRONMENTS = 1_500;
 /** Tokens of each kind. The edge holds a workspace's proxy tokens in memory. */
 export const MAX_TOKENS = 1_000;
 
-/** A budget's requests a day: a million a second. */
-export const MAX_DAILY_REQUESTS = 100_000_000_000;
+/** A budget's requests, and its container-seconds, of a day: a million in each second. */
+export const MAX_DAILY_BUDGET = 100_000_000_000;
 
 /** Custom domains. DNS is asked about each at intervals. */
 export const MAX_DOMAINS = 100;

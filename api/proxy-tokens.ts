@@ -7,7 +7,7 @@ import {
   PATH_PATTERN_RULE,
 } from "../routing/wire/path-rules.ts";
 import { isRate, RATE_DOCUMENT_PATTERN } from "../routing/wire/rate.ts";
-import { MAX_DAILY_REQUESTS } from "./limits.ts";
+import { MAX_DAILY_BUDGET } from "./limits.ts";
 import { apiOperation } from "./operation.ts";
 import {
   EXPIRES_IN,
@@ -43,11 +43,13 @@ const RATE_LIMIT = z
     description: "Requests a second, and seconds of burst: `5/10`",
   });
 
-const DAILY_REQUESTS = z
-  .int()
-  .min(1)
-  .max(MAX_DAILY_REQUESTS)
-  .meta({ description: "Requests that it may send in a day (UTC)" });
+const DAILY = z.int().min(1).max(MAX_DAILY_BUDGET);
+
+const DAILY_REQUESTS = DAILY.meta({ description: "Requests that it may send in a day (UTC)" });
+
+const DAILY_CONTAINER_SECONDS = DAILY.meta({
+  description: "Seconds of containers that its calls may take in a day (UTC)",
+});
 
 const PRIORITY = z
   .enum(["interactive", "batch"])
@@ -60,6 +62,7 @@ const PROXY_TOKEN = {
     ...RESTRICTIONS,
     rate_limit: RATE_LIMIT.nullable(),
     daily_requests: DAILY_REQUESTS.nullable(),
+    daily_container_seconds: DAILY_CONTAINER_SECONDS.nullable(),
     priority: PRIORITY,
   }),
 };
@@ -97,6 +100,7 @@ export const CREATE_PROXY_TOKEN = apiOperation({
       paths: RESTRICTIONS.paths.default([]),
       rate_limit: RATE_LIMIT.optional(),
       daily_requests: DAILY_REQUESTS.optional(),
+      daily_container_seconds: DAILY_CONTAINER_SECONDS.optional(),
       priority: PRIORITY.default("interactive"),
       expires_in: EXPIRES_IN,
     }),

@@ -14,6 +14,8 @@ export interface TokenLimits {
   readonly isBatch?: true;
   /** Requests that it may send in a day (UTC). */
   readonly dailyRequests?: number;
+  /** Seconds of containers that its calls may take in a day (UTC). */
+  readonly dailyContainerSeconds?: number;
 }
 
 /** A proxy token as the edge knows it. */

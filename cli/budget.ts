@@ -1,27 +1,40 @@
 /** `--budget`: how much a token may use in a day. */
-import { MAX_DAILY_REQUESTS } from "../api/limits.ts";
+import { MAX_DAILY_BUDGET } from "../api/limits.ts";
 import { UsageError } from "./failure.ts";
 
 /** The API's fields. */
 export interface BudgetFields {
   daily_requests?: number;
+  daily_container_seconds?: number;
 }
 
-/** Reads `1000req/day`. @throws {UsageError} */
+const FIELDS = { req: "daily_requests", s: "daily_container_seconds" } as const;
+
+/** Reads `1000req/day`, `3600s/day`, or both with a comma between. @throws {UsageError} */
 export function budgetIn(text: string | undefined): BudgetFields {
-  if (text === undefined) return {};
-  const [, count] = /^([1-9]\d{0,11})req\/day$/.exec(text) ?? [];
-  if (count === undefined || Number(count) > MAX_DAILY_REQUESTS) {
-    throw new UsageError(`--budget: "${text}" is not requests a day, e.g. 1000req/day`);
+  const fields: BudgetFields = {};
+  for (const part of text?.split(",") ?? []) {
+    const [, count = "", unit = ""] = /^([1-9]\d{0,11})(req|s)\/day$/.exec(part) ?? [];
+    const field = FIELDS[unit as keyof typeof FIELDS];
+    if (field === undefined || fields[field] !== undefined || Number(count) > MAX_DAILY_BUDGET) {
+      throw new UsageError(
+        `--budget: "${text}" is not requests or seconds a day, e.g. 1000req/day or 3600s/day`,
+      );
+    }
+    fields[field] = Number(count);
   }
-  return { daily_requests: Number(count) };
+  return fields;
 }
 
 /** The form of `--budget`; "none" without one. */
-export function budgetText({
-  daily_requests: requests,
-}: {
-  daily_requests: number | null;
+export function budgetText(token: {
+  readonly daily_requests: number | null;
+  readonly daily_container_seconds: number | null;
 }): string {
-  return requests === null ? "none" : `${requests}req/day`;
+  const { daily_requests: requests, daily_container_seconds: seconds } = token;
+  const parts = [
+    ...(requests === null ? [] : [`${requests}req/day`]),
+    ...(seconds === null ? [] : [`${seconds}s/day`]),
+  ];
+  return parts.join(",") || "none";
 }

@@ -11,8 +11,8 @@ import { DAY_MS } from "../base/units.ts";
 
 /** A part that is absent has no limit. */
 export interface Budget {
-  readonly requests?: number;
-  readonly containerSeconds?: number;
+  readonly requests?: number | undefined;
+  readonly containerSeconds?: number | undefined;
 }
 
 /** The two kinds of budget, as clients read them in a header. */

@@ -26,7 +26,11 @@ const CREATE_OPTIONS = {
     value: "N/S",
     summary: "N requests a second, and S seconds of burst (none)",
   },
-  budget: { type: "string", value: "Nreq/day", summary: "N requests a day, by UTC (none)" },
+  budget: {
+    type: "string",
+    value: "Nreq/day,Ns/day",
+    summary: "requests, and seconds of containers, a day by UTC; one or both (none)",
+  },
   priority: {
     type: "string",
     value: "interactive|batch",

@@ -1,5 +1,6 @@
 /** The methods of `Meter`, by which an isolate takes tokens of a workspace's rate limits, and of its tokens' budgets. */
 import type { Budget, BudgetAnswer } from "../../routing/budgets.ts";
+import type { UsageBatch } from "../../routing/wire/usage.ts";
 import type { LeaseGrant, LeaseRequest } from "../../routing/rate-leases.ts";
 
 /** One limit's question. */
@@ -18,9 +19,17 @@ export interface BudgetQuestion {
   readonly wanted: number;
 }
 
+/** The use of a box by tokens, as one agent process reports it. */
+export interface UsageNote extends UsageBatch {
+  readonly box: string;
+  readonly incarnation: string;
+}
+
 export interface MeterRpc extends Rpc.DurableObjectBranded {
   /** @param isolate a random name */
   lease(isolate: string, question: MeterQuestion): LeaseGrant;
   /** Requests that it grants count as used. */
   leaseBudget(question: BudgetQuestion): BudgetAnswer;
+  /** Counts a batch, unless it was counted before. */
+  noteUsage(note: UsageNote): void;
 }

@@ -7,6 +7,8 @@ import type { EndpointActivity } from "../../routing/wire/deployments.ts";
 import type { OpenedTunnel } from "../containers/container-tunnels.ts";
 import type { BoxServices, ServedFunction } from "./app-version.ts";
 import { AppRuntime } from "./app-runtime.ts";
+import { type UsageReports, usageReportsTo } from "./usage-reports.ts";
+import { GatewayClient } from "../link/gateway-client.ts";
 
 export interface AppName {
   readonly environment: string;
@@ -23,9 +25,11 @@ export class AppRuntimes {
   readonly #apps = new Map<string, AppRuntime>();
   /** Removed ones that finish what they have. */
   readonly #leaving = new Set<AppRuntime>();
+  readonly #usage: UsageReports;
 
   constructor(services: RuntimeServices) {
-    this.#services = services;
+    this.#usage = usageReportsTo(new GatewayClient(services.gateway), services.observer.notice);
+    this.#services = { ...services, usage: this.#usage };
   }
 
   /** The app of this name, made where it is missing. */
@@ -86,6 +90,7 @@ export class AppRuntimes {
   /** Ends everything now. */
   async close(): Promise<void> {
     await Promise.all(this.#all.map(async (app) => await app.close()));
+    await this.#usage.close();
   }
 
   /** As `AppRuntime.leave`. */
@@ -95,6 +100,7 @@ export class AppRuntimes {
       ...leaving,
       ...[...this.#apps.values()].map(async (app) => await app.leave()),
     ]);
+    await this.#usage.close();
   }
 
   get #all(): AppRuntime[] {

@@ -15,7 +15,7 @@ import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import { Endpoint } from "../endpoints/endpoint.ts";
-import type { EndpointOptions } from "../endpoints/endpoint-options.ts";
+import type { BoxOptions, EndpointOptions } from "../endpoints/endpoint-options.ts";
 import { ParameterPools } from "../endpoints/parameter-pools.ts";
 import type { PoolView, ServedPools } from "../endpoints/served-pools.ts";
 import type { PoolActivity } from "../endpoints/pool-activity.ts";
@@ -44,10 +44,7 @@ export interface VersionDescription extends AppIdentity {
 }
 
 /** The services that all versions on this box share. */
-export interface BoxServices extends Pick<
-  EndpointOptions,
-  "gateway" | "bodies" | "usePython" | "user" | "claims" | "records" | "left" | "openTunnel"
-> {
+export interface BoxServices extends BoxOptions {
   readonly observer: Observer;
   /** Shares pools with other boxes; absent where no app is deployed to this one. */
   readonly leases?: Pick<PoolLeases, "join">;

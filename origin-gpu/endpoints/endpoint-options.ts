@@ -6,6 +6,7 @@ import type { SessionTable } from "../core/session-table.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
+import type { CallUsage } from "./place-times.ts";
 import type { JoinLeases } from "./pool-terms.ts";
 
 /** Files that all containers of an endpoint share. */
@@ -22,6 +23,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly bodies: BodySpools | undefined;
   readonly claims: BoxClaims;
   readonly identity: PoolIdentity;
+  /** Absent: nobody is charged. */
+  readonly usage?: CallUsage | undefined;
   /** The box has asked a container to make room for another one. */
   readonly onYields?: (() => void) | undefined;
   /** Files of all its containers, which session keys and requests name. */
@@ -37,3 +40,17 @@ export interface EndpointOptions extends ContainerSource {
   /** Other boxes run the pool too: its number of containers is what this gives it. */
   readonly joinLeases?: JoinLeases | undefined;
 }
+
+/** The options that all endpoints of a box share. */
+export type BoxOptions = Pick<
+  EndpointOptions,
+  | "gateway"
+  | "bodies"
+  | "usePython"
+  | "user"
+  | "claims"
+  | "records"
+  | "left"
+  | "openTunnel"
+  | "usage"
+>;

@@ -109,6 +109,7 @@ export class Endpoint {
       isProved,
       sessions: options.sessions,
       left,
+      usage: options.usage,
       onStops: (containerId) => this.#relays.closeAt(containerId),
       onDrains: (containerId) =>
         this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS),

@@ -6,6 +6,7 @@ import type { SessionTable } from "../core/session-table.ts";
 import type { SessionState } from "../../routing/wire/sessions.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
+import type { CallUsage } from "./place-times.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import type { ServingContainer } from "./serving-container.ts";
 
@@ -24,6 +25,8 @@ export interface PoolDriverOptions {
   readonly sessions: SessionTable;
   /** Its containers that the last agent left running. */
   readonly left: readonly LeftContainer[];
+  /** Absent: nobody is charged. */
+  readonly usage?: CallUsage | undefined;
   /** The box has asked a container to make room for another one. */
   readonly onYields: () => void;
   /** The container is about to be ended. */

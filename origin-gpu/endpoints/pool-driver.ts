@@ -9,6 +9,7 @@ import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-eff
 import { type CallStanding, Pool, type PoolCounts } from "../core/pool.ts";
 import { isPassive } from "../core/keeps-awake.ts";
 import type { PoolClaims } from "./box-claims.ts";
+import { PlaceTimes } from "./place-times.ts";
 import type { PoolDriverOptions } from "./pool-driver-options.ts";
 import { impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
 import { ContainerClaims } from "./container-claims.ts";
@@ -30,6 +31,7 @@ export class PoolDriver {
   readonly #claims: PoolClaims;
   readonly #needs: ContainerClaims;
   readonly #failures: FailureStory;
+  readonly #times: PlaceTimes;
   /** The cards of each container that has some. */
   readonly #cards = new Map<number, readonly Card[]>();
   /** Effects whose turn has not come: one of them may cause further events. */
@@ -45,6 +47,7 @@ export class PoolDriver {
   constructor(options: PoolDriverOptions) {
     const { source, settings, isProved, sessions, claims, identity, needs } = options;
     this.#options = options;
+    this.#times = new PlaceTimes(options.usage);
     this.#pool = new Pool(settings, { isProved, sessions });
     this.#failures = new FailureStory(this.#pool, noticesOf(source));
     this.#containers = new EndpointContainers(source, {
@@ -136,10 +139,12 @@ export class PoolDriver {
   }
 
   finished(queued: QueuedCall): void {
+    this.#times.givenBack(queued, now());
     this.#apply(this.#pool.finished(queued, now()));
   }
 
   requeued(queued: QueuedCall): void {
+    this.#times.givenBack(queued, now());
     this.#apply(this.#pool.requeued(queued, now()));
   }
 
@@ -247,6 +252,7 @@ export class PoolDriver {
     if (effect.type === "assign") {
       const container = this.#containers.serving(effect.container);
       if (container === undefined) throw new Error("a call was assigned to no container");
+      this.#times.given(effect.call, effect.container, now());
       this.#options.onAssigned(effect.call, container, effect.session);
     } else if (effect.type === "refuse") this.#options.onRefused(effect.call, effect);
     else if (effect.type === "hand_over") this.#options.onHandedOver(effect.call);
@@ -316,6 +322,7 @@ export class PoolDriver {
     else if (to === "stuck") this.#claims.stuck(number);
     else if (to === "gone") {
       this.#containers.forget(number);
+      this.#times.forget(number);
       // A claim that was withdrawn has nothing to release.
       this.#claims.free(number);
     }

@@ -1,6 +1,7 @@
 /** A call on its way through an endpoint: from its place in the queue to the container that works on it. */
 import type { Call } from "../calls/call.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import type { SharedTime } from "../core/shared-time.ts";
 import type { ServingContainer } from "./serving-container.ts";
 
 export interface QueuedCall {
@@ -13,6 +14,8 @@ export interface QueuedCall {
   readonly arrivedAt: number;
   /** The container that works on it. */
   container: ServingContainer | undefined;
+  /** The time of that container, while it has a place there. */
+  time?: SharedTime | undefined;
   /** How often its request could not be sent. */
   unsent: number;
   /** How often it was run again, since its container had died. */
@@ -27,6 +30,7 @@ export function arrived(call: Call, settings: EndpointConfig, link: number): Que
     link,
     arrivedAt: performance.now(),
     container: undefined,
+    time: undefined,
     unsent: 0,
     reruns: 0,
   };

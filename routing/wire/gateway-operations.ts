@@ -8,6 +8,7 @@ import { ASSIGNMENTS, BOX_REPORT, CODE_HASH, SECRET_VALUES } from "./deployments
 import { NOTHING, type OperationResult } from "./operation-result.ts";
 import { FILE_FOLDER, FILE_NAME } from "./shared-files.ts";
 import { POOL_LEASE, POOL_USES } from "./pool-leases.ts";
+import { USAGE_BATCH } from "./usage.ts";
 
 /** The gateway asks its own storage alone. */
 const GATEWAY_TIMEOUT_MS = 20_000;
@@ -52,6 +53,15 @@ export const GATEWAY_OPERATIONS = {
     parameters: {},
     request: { schema: POOL_USES, maxBytes: 4 * MIB },
     result: { kind: "json", schema: POOL_LEASE },
+    timeoutMs: GATEWAY_TIMEOUT_MS,
+  },
+  /** Reports the use of the box by tokens since the batch before. */
+  usage: {
+    method: "POST",
+    path: "/_postern/usage",
+    parameters: {},
+    request: { schema: USAGE_BATCH, maxBytes: MIB },
+    result: NOTHING,
     timeoutMs: GATEWAY_TIMEOUT_MS,
   },
   /** The secrets of an app that the box announces: 403 where it announces none, 404 where one is missing. */

@@ -54,10 +54,18 @@ describe("proxy-token", () => {
       stderr:
         'postern: --rate-limit: "5" is not requests a second and seconds of burst, e.g. 5/10\n',
     });
-    for (const budget of ["1000", "0req/day", "1000req", "1e3req/day", "1000 req/day"]) {
+    for (const budget of [
+      "1000",
+      "0req/day",
+      "1000req",
+      "1e3req/day",
+      "1req/day,2req/day",
+      "1s/day,",
+      "9d/day",
+    ]) {
       expect(await refused("--budget", budget)).toMatchObject({
         code: 2,
-        stderr: `postern: --budget: "${budget}" is not requests a day, e.g. 1000req/day\n`,
+        stderr: `postern: --budget: "${budget}" is not requests or seconds a day, e.g. 1000req/day or 3600s/day\n`,
       });
     }
     expect(await refused("--priority", "high")).toMatchObject({ code: 2 });
@@ -71,7 +79,7 @@ describe("proxy-token", () => {
   test("creates, lists and revokes", async () => {
     await postern(["environment", "create", "dev", "--state", state]);
     const flags = ["--name", "ci", "--env", "main,dev", "--app", "a", "--path", "/v1/*,/health"];
-    flags.push("--expires", "2h", "--rate-limit", "5/10", "--budget", "1000req/day");
+    flags.push("--expires", "2h", "--rate-limit", "5/10", "--budget", "1000req/day,3600s/day");
     flags.push("--priority", "batch");
     const token = await create("proxy-token", "create", ...flags);
     expect(token.id).toMatch(/^wk-/);
@@ -89,13 +97,14 @@ describe("proxy-token", () => {
         paths: ["/v1/*", "/health"],
         rate_limit: "5/10",
         daily_requests: 1000,
+        daily_container_seconds: 3600,
         priority: "batch",
       }),
     );
     const table = await postern(["proxy-token", "list", "--state", state]);
     expect(table.stdout).toMatch(
       new RegExp(
-        `^${token.id}  ci +main,dev +a +/v1/\\*,/health +5/10 +1000req/day +batch +20.*never$`,
+        `^${token.id}  ci +main,dev +a +/v1/\\*,/health +5/10 +1000req/day,3600s/day +batch +20.*never$`,
         "m",
       ),
     );

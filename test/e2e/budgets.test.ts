@@ -8,13 +8,16 @@ import { type Answer, send } from "../support/http-client.ts";
 
 /** Requests that the app has got, by the token's name in their path. */
 const got = new Map<string, number>();
+/** Ends the responses to `/held`. */
+const releases: (() => void)[] = [];
 let app: Server;
 let gateway: Gateway;
 beforeAll(async () => {
   app = createServer((request, response) => {
     const path = request.url ?? "";
     got.set(path, (got.get(path) ?? 0) + 1);
-    response.end("ok");
+    if (path === "/held") releases.push(() => response.end("done"));
+    else response.end("ok");
   });
   app.listen(0, "127.0.0.1");
   await once(app, "listening");
@@ -62,6 +65,17 @@ const refusedOf = (answers: readonly (Answer | undefined)[]) =>
 
 const isFailure = (answer: Answer | undefined) => ![200, 429].includes(answer?.status ?? 0);
 
+/** Sends one request. */
+async function one(path: string, headers: Record<string, string>): Promise<Answer> {
+  return await send(gateway.address("private"), path, { headers, timeoutMs: 60_000 });
+}
+
+/** Resolves when the box serves again. */
+async function untilBack(headers: Record<string, string>): Promise<void> {
+  const status = async () => (await one("/back", headers).catch(() => undefined))?.status;
+  await expect.poll(status, { timeout: 20_000 }).toBe(200);
+}
+
 test("what was admitted before workerd was killed is counted after it", async () => {
   const budget = 1_000;
   const headers = await tokenOf("--budget", `${budget}req/day`);
@@ -74,9 +88,7 @@ test("what was admitted before workerd was killed is counted after it", async ()
     }
     return answers.some(isFailure);
   });
-  const isBack = async () =>
-    passedOf(await flood("/back", unlimited, (answers) => answers.length > 0)) > 0;
-  await expect.poll(isBack, { timeout: 20_000 }).toBe(true);
+  await untilBack(unlimited);
   const after = await flood("/killed", headers, (answers) => refusedOf(answers).length >= LANES);
   // Each request that reached the app was charged. Those that did not failed, or were on lease at the kill.
   const reached = got.get("/killed") ?? 0;
@@ -86,4 +98,25 @@ test("what was admitted before workerd was killed is counted after it", async ()
   const [refused] = refusedOf(after);
   expect(refused?.json()).toMatchObject({ code: "budget_spent" });
   expect(Number(refused?.headers["retry-after"])).toBeLessThanOrEqual(86_400);
+});
+
+test("a call is charged while it runs, and its token's next one refused, before and after a kill", async () => {
+  const headers = await tokenOf("--budget", "2s/day");
+  const unlimited = await tokenOf();
+  const held = one("/held", headers);
+  const refused = async () => (await one("/next", headers).catch(() => undefined))?.status;
+  // The agent has reported the call's first seconds, and the gateway looked.
+  await expect.poll(refused, { timeout: 30_000, interval: 200 }).toBe(429);
+  expect((await one("/next", headers)).json()).toMatchObject({
+    code: "budget_spent",
+    detail: "this token has 2 seconds of containers a day, until midnight UTC",
+  });
+  expect((await one("/next", unlimited)).status).toBe(200);
+  // It goes on, and is no more than what the token had left when it began.
+  expect(releases).toHaveLength(1);
+  releases[0]?.();
+  expect((await held).text).toBe("done");
+  process.kill(gateway.workerdPid, "SIGKILL");
+  await untilBack(unlimited);
+  expect((await one("/next", headers)).status).toBe(429);
 });

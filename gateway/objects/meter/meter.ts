@@ -9,7 +9,7 @@ import { type BudgetAnswer, budgetAnswer, dayOf } from "../../../routing/budgets
 import { type LeaseGrant, RateLeases } from "../../../routing/rate-leases.ts";
 import { parseRate } from "../../../routing/wire/rate.ts";
 import type { Env } from "../../contracts/env.ts";
-import type { BudgetQuestion, MeterQuestion, MeterRpc } from "../../contracts/meter.ts";
+import type { BudgetQuestion, MeterQuestion, MeterRpc, UsageNote } from "../../contracts/meter.ts";
 import { Ledger } from "./ledger.ts";
 
 /** Limits that are remembered; then those that are full are forgotten. */
@@ -42,7 +42,11 @@ export class Meter extends DurableObject<Env> implements MeterRpc {
     return answer;
   }
 
-  /** A workspace without budgets has no database. */
+  noteUsage(note: UsageNote): void {
+    this.#ledger.addUsage(note, Date.now());
+  }
+
+  /** A workspace whose tokens nobody uses has no database. */
   get #ledger(): Ledger {
     this.#opened ??= new Ledger(this.ctx.storage);
     return this.#opened;

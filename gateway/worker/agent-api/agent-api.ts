@@ -15,6 +15,7 @@ import { relayFile } from "./files.ts";
 import { acceptDial, acceptLink } from "./links.ts";
 import { answerPoolShares } from "./pool-shares.ts";
 import { answerSecrets } from "./secrets.ts";
+import { takeUsage } from "./usage.ts";
 
 const HANDLERS: {
   readonly [Name in GatewayOperationName]: (request: AgentRequest<Name>) => Promise<Response>;
@@ -22,6 +23,7 @@ const HANDLERS: {
   assignments: answerAssignments,
   report: takeReport,
   poolShares: answerPoolShares,
+  usage: takeUsage,
   secrets: answerSecrets,
   code: relayCode,
   file: relayFile,

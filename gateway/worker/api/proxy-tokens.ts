@@ -40,17 +40,20 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
 interface ChosenLimits {
   readonly rate_limit?: string | undefined;
   readonly daily_requests?: number | undefined;
+  readonly daily_container_seconds?: number | undefined;
   readonly priority: ApiProxyToken["priority"];
 }
 
 function limitsOf({
   rate_limit: rateLimit,
   daily_requests: dailyRequests,
+  daily_container_seconds: dailyContainerSeconds,
   priority,
 }: ChosenLimits): TokenLimits {
   return {
     ...(rateLimit !== undefined && { rateLimit }),
     ...(dailyRequests !== undefined && { dailyRequests }),
+    ...(dailyContainerSeconds !== undefined && { dailyContainerSeconds }),
     ...(priority === "batch" && { isBatch: true }),
   };
 }
@@ -64,6 +67,7 @@ function toApiProxyToken(token: ProxyTokenInfo): ApiProxyToken {
     paths,
     rate_limit: limits.rateLimit ?? null,
     daily_requests: limits.dailyRequests ?? null,
+    daily_container_seconds: limits.dailyContainerSeconds ?? null,
     priority: limits.isBatch === true ? "batch" : "interactive",
   };
 }

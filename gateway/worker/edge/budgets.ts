@@ -42,7 +42,8 @@ export function passBudget(
   workspace: string,
   { id, limits }: AdmittedToken,
 ): BudgetRefusal | undefined | Promise<BudgetRefusal | undefined> {
-  if (limits.dailyRequests === undefined) return undefined;
+  const { dailyRequests, dailyContainerSeconds } = limits;
+  if (dailyRequests === undefined && dailyContainerSeconds === undefined) return undefined;
   const lease = leaseOf(workspace, id, limits);
   const taken = lease.take(Date.now());
   if (taken.kind === "empty") return passEmpty(env, execution, workspace, id, lease);
@@ -101,13 +102,21 @@ function refusalOf(
 }
 
 /** The lease that goes by the token's present budget. */
-function leaseOf(workspace: string, token: string, { dailyRequests }: TokenLimits): LeasedBudget {
+function leaseOf(
+  workspace: string,
+  token: string,
+  { dailyRequests: requests, dailyContainerSeconds: containerSeconds }: TokenLimits,
+): LeasedBudget {
   const key = `${workspace}/${token}`;
   const known = leases.get(key);
-  if (known?.budget.requests === dailyRequests && known !== undefined) return known;
+  if (known !== undefined && isSame(known.budget, { requests, containerSeconds })) return known;
   if (leases.size >= MAX_BUDGETS) leases.clear();
-  const budget: Budget = { ...(dailyRequests !== undefined && { requests: dailyRequests }) };
+  const budget = { requests, containerSeconds };
   const lease = new LeasedBudget(budget, Date.now());
   leases.set(key, lease);
   return lease;
+}
+
+function isSame(one: Budget, other: Budget): boolean {
+  return one.requests === other.requests && one.containerSeconds === other.containerSeconds;
 }
