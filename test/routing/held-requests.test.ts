@@ -18,8 +18,8 @@ describe("a client that follows no redirect", () => {
     "python-httpx2/2.16.2",
     "gradio_client/2.7.2; hf_hub/1.2.3; python/3.11.2",
     "Ruby",
-    "Faraday v2.9.0",
-    "ReactorNetty/1.1.0",
+    "Faraday v2.14.0",
+    "ReactorNetty/1.2.9",
     "HTTPie/3.2.4",
   ])("is held: %s", (userAgent) => {
     for (const method of ["GET", "POST"]) {
