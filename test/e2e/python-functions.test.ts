@@ -59,6 +59,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
       false,
       expect.stringMatching(/^ct-/),
     ],
+    call_ids: [true, true, true, true, "OutputExpiredError", "OutputExpiredError", "InvalidError"],
     thousand: [true, true],
     early: "ResultPending",
     graph: "PENDING",

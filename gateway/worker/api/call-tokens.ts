@@ -9,6 +9,7 @@ import { parseHost } from "../../../routing/host.ts";
 import type { AppAddress, AppView } from "../../contracts/workspace/apps.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
+import type { Snapshot } from "../../contracts/names.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
 import { lookup } from "../edge/routes.ts";
 import { appAddress, noApp } from "./apps.ts";
@@ -59,15 +60,28 @@ async function askerOf(
   execution: ExecutionContext,
   request: Request,
   token: string,
-): Promise<{ readonly workspace: string; readonly appId: string }> {
+): Promise<Snapshot> {
   const body = NEW_CALL_TOKEN.schema.safeParse(await request.json().catch(() => undefined));
   const from = body.data?.from;
   if (from === undefined) {
     throw new ApiProblem("bad_request", "an app token comes with from, the URL of an own endpoint");
   }
-  const host = parseHost(new URL(from).host, env.POSTERN_BASE_DOMAIN);
+  return await endpointOfApp(env, execution, from, token);
+}
+
+/**
+ * The endpoint at a URL, of the app whose app token or call token this is.
+ * @throws ApiProblem where there is none, or the token is another app's
+ */
+export async function endpointOfApp(
+  env: Env,
+  execution: ExecutionContext,
+  url: string,
+  token: string,
+): Promise<Snapshot> {
+  const host = parseHost(new URL(url).host, env.POSTERN_BASE_DOMAIN);
   if (!host.ok || host.value.kind !== "endpoint") {
-    throw new ApiProblem("bad_request", "from is no endpoint of this gateway");
+    throw new ApiProblem("bad_request", `${url} is no endpoint of this gateway`);
   }
   const found = await lookup(env, execution, host.value.name);
   if ("unavailable" in found)
@@ -80,7 +94,7 @@ async function askerOf(
   const keys = await gatewayKeys(env);
   const verdict = await verifyAppToken(keys, token, { workspace, id: appId }, Date.now() / 1000);
   if (verdict !== "allowed") throw new ApiProblem("invalid_credentials", "");
-  return { workspace, appId };
+  return snapshot;
 }
 
 async function tokenFor(

@@ -19,6 +19,7 @@ import { openApiDocument } from "./openapi.ts";
 import { type ApiHandler, mount } from "./operation-router.ts";
 import { ApiProblem, problemResponse } from "./problems.ts";
 import { PROXY_TOKEN_HANDLERS } from "./proxy-tokens.ts";
+import { resultTokenFor } from "./result-tokens.ts";
 import { SECRET_HANDLERS } from "./secrets.ts";
 import { API_TOKEN_HANDLERS } from "./tokens.ts";
 import { VERSION_HANDLERS } from "./versions.ts";
@@ -87,6 +88,52 @@ const OPEN_PATHS = {
       },
     },
   },
+  "/result-tokens": {
+    post: {
+      operationId: "createResultToken",
+      tags: ["calls"],
+      summary: "Make the token of a call's result URL, for the app that has the call",
+      description: "`Authorization: Bearer` has the app's own token, or a call token.",
+      security: [],
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: {
+              type: "object",
+              properties: {
+                url: { type: "string", format: "uri", description: "Of the call's endpoint" },
+                box: { type: "string" },
+                call: { type: "string" },
+              },
+              required: ["url", "box", "call"],
+              additionalProperties: false,
+            },
+          },
+        },
+      },
+      responses: {
+        201: {
+          description: "For `__postern_call` of the endpoint's URL",
+          content: {
+            "application/json": {
+              schema: {
+                type: "object",
+                properties: { token: { type: "string" } },
+                required: ["token"],
+              },
+            },
+          },
+        },
+        default: {
+          description: "A problem",
+          content: {
+            "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } },
+          },
+        },
+      },
+    },
+  },
   "/openapi.json": {
     get: {
       operationId: "getOpenApiDocument",
@@ -135,6 +182,10 @@ v1.post("/apps/:app/call-tokens", async (context, next) => {
   return made === undefined ? await next() : context.json(made, 201);
 });
 
+v1.post("/result-tokens", async ({ env, executionCtx, req, json }) =>
+  json(await resultTokenFor(env, executionCtx as ExecutionContext, req.raw), 201),
+);
+
 mount(v1, HANDLERS);
 
 v1.notFound((context) => {
@@ -154,7 +205,9 @@ v1.notFound((context) => {
 /** The methods of the operations at a path; none where nothing is. */
 function allowedMethods(path: string): string[] {
   if (/^\/calls\/[^/]+$/.test(path)) return ["DELETE"];
-  const methods = Object.hasOwn(OPEN_PATHS, path) ? ["GET"] : methodsAt(path);
+  const open = Object.entries(OPEN_PATHS).find(([pattern]) => pattern === path)?.[1];
+  const methods =
+    open === undefined ? methodsAt(path) : Object.keys(open).map((name) => name.toUpperCase());
   // RFC 9110, 9.3.2: whatever has a GET has a HEAD.
   return methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
 }

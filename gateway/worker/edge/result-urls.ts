@@ -59,7 +59,7 @@ export async function redirectToResult(
         workspace: snapshot.workspace,
         box,
         hop: at,
-        expiresAtS: Math.ceil(Date.now() / 1000) + lifetimeS(snapshot),
+        expiresAtS: Math.ceil(Date.now() / 1000) + resultLifetimeS(snapshot),
       },
       (await gatewayKeys(env)).resultTokens,
     );
@@ -156,7 +156,7 @@ function linksOf({ boxes }: Snapshot, box: string): number {
 }
 
 /** Seconds for which a token is good: as long as its call can run and its response be read. */
-function lifetimeS({ settings }: Snapshot): number {
+export function resultLifetimeS({ settings }: Snapshot): number {
   return settings.timeout + settings.resultTtl;
 }
 

@@ -13,6 +13,7 @@ from ._access import app_by_name, base_url
 from ._both import Both
 from ._http import Place, Response, refused, send
 from ._invoke import Callee, collect, path_and_query, result_of
+from ._runtime import CALL_PREFIX, CallPlace
 from ._wire import RESULT_TYPE
 from .call_graph import InputInfo, InputStatus
 
@@ -24,7 +25,8 @@ _WAIT_SECONDS = 60
 #: Between two looks where less than a second is left.
 _LOOK_SECONDS = 0.05
 
-_PREFIX = "fc-"
+#: Of a result URL's query.
+_CALL_PARAMETER = "__postern_call"
 
 #: Codes of a gateway that says how a call ended without a result.
 _ENDINGS = {
@@ -38,28 +40,33 @@ _ENDINGS = {
 class FunctionCall(Generic[R]):
     """A call of a function, and its result when that is there."""
 
-    def __init__(self, app: str, environment: str, function: str, name: str, location: str) -> None:
-        self._parts = (app, environment, function, name, location)
+    def __init__(self, place: CallPlace, location: str | None = None) -> None:
+        self._place = place
+        #: Path and query of its result URL; asked for where it is not known.
+        self._known_location = location
         self.get: Both[..., R] = Both(self._get)
         self.cancel: Both[..., None] = Both(self._cancel)
         self.get_call_graph: Both[[], list[InputInfo]] = Both(self._get_call_graph)
 
     @property
     def object_id(self) -> str:
-        """The call's id: all that is needed to find it again, and no secret. It opens nothing by itself."""
-        return _PREFIX + base64.urlsafe_b64encode(json.dumps(self._parts).encode()).decode().rstrip("=")
+        """The call's id: all that is needed to find it again, and no secret. It opens nothing by itself.
+
+        `current_function_call_id` is the same one in the function.
+        """
+        return self._place.object_id
 
     @staticmethod
     def from_id(function_call_id: str, client: Any = None) -> FunctionCall[Any]:
         """The call with this id. @throws InvalidError for what is no id of a call"""
         del client
         try:
-            text = function_call_id.removeprefix(_PREFIX)
+            text = function_call_id.removeprefix(CALL_PREFIX)
             parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            app, environment, function, name, location = (str(part) for part in parts)
+            place = CallPlace(*(str(part) for part in parts))
         except (ValueError, TypeError):
-            raise exception.InvalidError(f"{function_call_id} is no id of a call that spawn returned") from None
-        return FunctionCall(app, environment, function, name, location)
+            raise exception.InvalidError(f"{function_call_id} is no id of a call") from None
+        return FunctionCall(place, _locations.get(place))
 
     @staticmethod
     def gather(*function_calls: FunctionCall[R]) -> Sequence[R]:
@@ -72,16 +79,20 @@ class FunctionCall(Generic[R]):
 
     @property
     def _callee(self) -> Callee:
-        app, environment, function, name, _ = self._parts
-        opened = app_by_name(app, environment)
-        url = opened.urls.get(function)
+        place = self._place
+        opened = app_by_name(place.app, place.environment)
+        url = opened.urls.get(place.function)
         if url is None:
-            raise exception.NotFoundError(f"app {app} has no function {function} any more")
-        return Callee(name, url, "/", opened.token)
+            raise exception.NotFoundError(f"app {place.app} has no function {place.function} any more")
+        return Callee(place.name, url, "/", opened.token)
 
     @property
     def _location(self) -> str:
-        return self._parts[4]
+        """@throws OutputExpiredError where the box does not know the call any more"""
+        if self._known_location is None:
+            self._known_location = _ask_for_location(self._callee, self._place)
+            _remember(self._place, self._known_location)
+        return self._known_location
 
     def _get(self, timeout: float | None = None, *, index: int = 0) -> R:
         """Waits for the result, at most `timeout` seconds; 0 looks once.
@@ -117,7 +128,7 @@ class FunctionCall(Generic[R]):
         if terminate_containers:
             raise exception.NotSupportedError("terminate_containers: postern container stop ends a container")
         callee = self._callee
-        token = self._location.partition("__postern_call=")[2].partition("&")[0]
+        token = self._location.partition(_CALL_PARAMETER + "=")[2].partition("&")[0]
         response = send("DELETE", Place.of(base_url(callee.url)), f"/api/v1/calls/{token}", callee.headers)
         if response.status != 204:
             raise refused(response).error(callee.name)
@@ -140,6 +151,44 @@ def _status_of(response: Response) -> InputStatus:
     return _ENDINGS.get(refused(response).code, InputStatus.FAILURE)
 
 
-def call_of_location(app: str, environment: str, callee: Callee, function: str, result_url: str) -> FunctionCall[Any]:
+#: Of calls that this program has asked for: it may poll them by their ids.
+_locations: dict[CallPlace, str] = {}
+
+#: Later ones push out the oldest.
+_MAX_LOCATIONS = 10_000
+
+
+def _remember(place: CallPlace, location: str) -> None:
+    if len(_locations) >= _MAX_LOCATIONS:
+        _locations.pop(next(iter(_locations)), None)
+    _locations[place] = location
+
+
+def _ask_for_location(callee: Callee, place: CallPlace) -> str:
+    body = json.dumps({"url": callee.url, "box": place.box, "call": place.call}).encode()
+    headers = {**callee.headers, "content-type": "application/json"}
+    response = send("POST", Place.of(base_url(callee.url)), "/api/v1/result-tokens", headers, body)
+    if response.status == 201:
+        return f"/?{_CALL_PARAMETER}={json.loads(response.read())['token']}"
+    refusal = refused(response)
+    if refusal.code == "no_such_call":
+        raise exception.OutputExpiredError(f"{callee.name}: the result of this call is gone")
+    raise refusal.error(callee.name)
+
+
+def call_of_location(
+    app: str, environment: str, callee: Callee, function: str, result_url: str
+) -> FunctionCall[Any]:
     """The call that a 202 tells of."""
-    return FunctionCall(app, environment, function, callee.name, path_and_query(result_url))
+    location = path_and_query(result_url)
+    claims = _claims_of(location)
+    place = CallPlace(app, environment, function, callee.name, str(claims["box"]), str(claims["callId"]))
+    return FunctionCall(place, location)
+
+
+def _claims_of(location: str) -> dict[str, Any]:
+    """What the token of a result URL says, for everybody to read."""
+    token = location.partition(_CALL_PARAMETER + "=")[2].partition("&")[0]
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims

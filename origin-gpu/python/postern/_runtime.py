@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextvars
 import json
 import os
@@ -35,23 +36,47 @@ def surrounding() -> Surrounding | None:
     return Surrounding(app, os.environ.get("POSTERN_ENVIRONMENT", "main"), json.loads(urls), token)
 
 
-#: Id of the call that a function of this container works on.
-CURRENT_CALL: contextvars.ContextVar[str | None] = contextvars.ContextVar("postern_call", default=None)
+@dataclass(frozen=True)
+class CallPlace:
+    """A call, and all that is needed to find it again."""
+
+    app: str
+    environment: str
+    #: Whose containers run it.
+    function: str
+    #: As in messages: the function, or a method of a class.
+    name: str
+    box: str
+    call: str
+
+    @property
+    def object_id(self) -> str:
+        """One text of it: the same at the caller's and in the function. No secret: it opens nothing by itself."""
+        parts = [self.app, self.environment, self.function, self.name, self.box, self.call]
+        text = json.dumps(parts, separators=(",", ":"))
+        return CALL_PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+#: Begins the id of a call.
+CALL_PREFIX = "fc-"
+
+#: The call that a function of this container works on.
+CURRENT_CALL: contextvars.ContextVar[CallPlace | None] = contextvars.ContextVar("postern_call", default=None)
 
 #: Whether this container wants no more calls.
 _draining = False
 
 
 def current_function_call_id() -> str | None:
-    """The id of the call that this code works on, `fc-…`; None outside of one."""
+    """The id of the call that this code works on, `fc-…`, which `FunctionCall.from_id` takes; None outside of one."""
     call = CURRENT_CALL.get()
-    return None if call is None else f"fc-{call}"
+    return None if call is None else call.object_id
 
 
 def current_input_id() -> str | None:
     """The id of the input that this code works on, `in-…`; None outside of one. It finds the call in the box's log."""
     call = CURRENT_CALL.get()
-    return None if call is None else f"in-{call}"
+    return None if call is None else f"in-{call.call}"
 
 
 def stop_fetching_inputs() -> None:

@@ -155,7 +155,7 @@ class Pool:
         apps = {tag: self.web_app(each, threads) for tag, each in self.web.items()}
         if self.called:
             functions = {"/" + tag.partition(".")[2]: self.called_of(each) for tag, each in self.called.items()}
-            apps[self.tag] = Invocations(functions, threads)
+            apps[self.tag] = Invocations(functions, threads, self.tag)
         if len(apps) == 1:
             return next(iter(apps.values()))
         with_lifespan = [apps[tag] for tag, each in self.web.items() if each.traits.web.kind == "asgi_app"]

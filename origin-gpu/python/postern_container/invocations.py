@@ -16,7 +16,7 @@ import os
 import threading
 
 from postern import _wire
-from postern._runtime import CURRENT_CALL, is_draining
+from postern._runtime import CURRENT_CALL, CallPlace, is_draining
 from postern.exception import InputCancellation, InvalidError
 from postern.retries import retries_of
 
@@ -52,10 +52,11 @@ class Called:
 
 
 class Invocations:
-    """Serves the functions of one pool. `functions` has them by path."""
+    """Serves the functions of one pool, whose name is `tag`. `functions` has them by path."""
 
-    def __init__(self, functions, threads, token=None):
+    def __init__(self, functions, threads, tag="", token=None):
         self.functions = functions
+        self.tag = tag
         self.token = os.environ.get("POSTERN_APP_TOKEN", "") if token is None else token
         self.threads = concurrent.futures.ThreadPoolExecutor(threads, "call")
 
@@ -71,12 +72,19 @@ class Invocations:
             return None
         if not _wire.is_signed(self.token, exchange.header(_wire.SIGNATURE_HEADER), scope["path"], body):
             return await exchange.refuse(401, "the call is not signed with the app's token")
-        call = exchange.header("postern-call-id")
-        reset = CURRENT_CALL.set(call or None)
+        reset = CURRENT_CALL.set(self.place_of(exchange.header("postern-call-id"), scope["path"]))
         try:
             await self.answer(called, body, exchange)
         finally:
             CURRENT_CALL.reset(reset)
+
+    def place_of(self, call, path):
+        """The call as its caller knows it too; None where no gateway has named it."""
+        if not call:
+            return None
+        app, environment, box = (os.environ.get(f"POSTERN_{name}", "") for name in ("APP", "ENVIRONMENT", "BOX"))
+        name = self.tag if path == "/" else f"{self.tag}.{path[1:]}"
+        return CallPlace(app, environment, self.tag, name, box, call)
 
     async def answer(self, called, body, exchange):
         try:

@@ -1,6 +1,7 @@
 """Functions and classes that are called with pickles, from a local entrypoint and from each other."""
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -109,6 +110,33 @@ def identify() -> tuple[str | None, str | None, bool, str]:
     return modal.current_function_call_id(), modal.current_input_id(), modal.is_local(), os.environ["MODAL_TASK_ID"]
 
 
+@app.function()
+def get_result(call_id: str):
+    """As a program does that was told no more than a call's id."""
+    return modal.FunctionCall.from_id(call_id).get(timeout=30)
+
+
+def call_ids(method) -> list:
+    """What a function knows of its own call, and who reads its result by that."""
+    identified = identify.spawn()
+    told = identified.get(timeout=30)[0]
+    of_method = method.spawn()
+    of_method_told = of_method.get(timeout=30)
+    words = json.loads(base64.urlsafe_b64decode(told[3:] + "=="))
+    another = [*words[:2], "square", "square", *words[4:]]
+    forged = "fc-" + base64.urlsafe_b64encode(json.dumps(another).encode()).decode()
+    lost = "fc-" + base64.urlsafe_b64encode(json.dumps([*words[:5], "0" * 32]).encode()).decode()
+    return [
+        told == identified.object_id,
+        get_result.remote(told)[0] == told,
+        of_method_told == of_method.object_id,
+        get_result.remote(of_method_told) == of_method_told,
+        caught(get_result.remote, forged)[0],
+        caught(get_result.remote, lost)[0],
+        caught(modal.FunctionCall.from_id, "fc-short")[0],
+    ]
+
+
 MOUNT = os.environ.get("TEST_MOUNT", "/nowhere")
 volume = modal.Volume.from_name("files", create_if_missing=True)
 counts = modal.Dict.from_name("counts", create_if_missing=True)
@@ -150,6 +178,10 @@ class Model:
     @modal.method()
     def where(self) -> str:
         return os.environ["POSTERN_CONTAINER_ID"]
+
+    @modal.method()
+    def own_call(self) -> str | None:
+        return modal.current_function_call_id()
 
     @modal.fastapi_endpoint(docs=True)
     def web(self, x: int) -> dict:
@@ -229,6 +261,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "unpicklable": caught(unpicklable.remote)[:1],
         "died": die.remote(f"{directory}/died"),
         "identity": identify.remote(),
+        "call_ids": call_ids(model.own_call),
         "thousand": thousand(f"{directory}/thousand"),
         "early": early[0],
         "graph": graph,

@@ -256,6 +256,18 @@ describe("a request that is wrong", () => {
     expect(json).toMatchObject({ code: "method_not_allowed" });
     expect(headers.get("allow")).toBe("GET, HEAD, POST");
     expect((await call("POST", "/health")).headers.get("allow")).toBe("GET, HEAD");
+    expect((await call("GET", "/result-tokens")).headers.get("allow")).toBe("POST");
+  });
+
+  test("for the token of a call's result is 401 without an app's token, with an API token too", async () => {
+    const body = { url: "http://w--app-f.localhost:8787", box: "gpu-1", call: "a" };
+    for (const token of [undefined, admin]) {
+      const { status, json } = await call("POST", "/result-tokens", { token, body });
+      expect([status, json]).toEqual([
+        401,
+        expect.objectContaining({ code: "missing_credentials" }),
+      ]);
+    }
   });
 
   test("by its path is 404", async () => {
@@ -318,6 +330,7 @@ describe("the OpenAPI document", () => {
       "/api/v1/openapi.json",
       "/api/v1/proxy-tokens",
       "/api/v1/proxy-tokens/{id}",
+      "/api/v1/result-tokens",
       "/api/v1/secrets",
       "/api/v1/secrets/{name}",
       "/api/v1/tokens",
