@@ -32,6 +32,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   domain: async () => (await import("./commands/domain.ts")).DOMAIN,
   box: async () => (await import("./commands/box.ts")).BOX,
   container: async () => (await import("./commands/container.ts")).CONTAINER,
+  usage: async () => (await import("./commands/usage.ts")).USAGE,
   audit: async () => (await import("./commands/audit.ts")).AUDIT,
   doctor: async () => (await import("./commands/doctor.ts")).DOCTOR,
   call: async () => (await import("./commands/call.ts")).CALL,

@@ -1,6 +1,7 @@
 /** The methods of `Meter`, by which an isolate takes tokens of a workspace's rate limits, and of its tokens' budgets. */
 import type { Budget, BudgetAnswer } from "../../routing/budgets.ts";
-import type { UsageBatch } from "../../routing/wire/usage.ts";
+import type { UsageBatch, UsageRow } from "../../routing/wire/usage.ts";
+import type { Page, PageRequest } from "./workspace/pages.ts";
 import type { LeaseGrant, LeaseRequest } from "../../routing/rate-leases.ts";
 
 /** One limit's question. */
@@ -25,6 +26,19 @@ export interface UsageNote extends UsageBatch {
   readonly incarnation: string;
 }
 
+/** The use of an endpoint by a token, on a day. */
+export interface DailyUsage extends UsageRow {
+  /** Days since 1970. */
+  readonly day: number;
+}
+
+export interface UsagePageRequest extends PageRequest {
+  /** The first day, in days since 1970. */
+  readonly since: number;
+  /** Undefined: of all tokens. */
+  readonly token?: string | undefined;
+}
+
 export interface MeterRpc extends Rpc.DurableObjectBranded {
   /** @param isolate a random name */
   lease(isolate: string, question: MeterQuestion): LeaseGrant;
@@ -32,4 +46,5 @@ export interface MeterRpc extends Rpc.DurableObjectBranded {
   leaseBudget(question: BudgetQuestion): BudgetAnswer;
   /** Counts a batch, unless it was counted before. */
   noteUsage(note: UsageNote): void;
+  listUsage(page: UsagePageRequest): Page<DailyUsage>;
 }

@@ -130,6 +130,23 @@ describe("proxy-token", () => {
     expect(await audit("--limit", "0")).toMatchObject({ code: 2 });
   });
 
+  test("has its use listed; a day that is none is refused", async () => {
+    const usage = (...flags: string[]) => postern(["usage", ...flags, "--state", state]);
+    expect(await usage("--json", "--since", "2026-11-01")).toMatchObject({
+      code: 0,
+      stdout: "[]\n",
+    });
+    expect(await usage()).toMatchObject({
+      stdout: "DAY  TOKEN  NAME  ENDPOINT  REQUESTS  CONTAINER-SECONDS\n",
+    });
+    for (const since of ["2026-13-01", "yesterday", "1", "-1d"]) {
+      expect(await usage(`--since=${since}`)).toMatchObject({
+        code: 2,
+        stderr: `postern: --since: "${since}" is neither a day, e.g. 2026-11-29, nor a time, e.g. 30d\n`,
+      });
+    }
+  });
+
   test("lists every page", async () => {
     const holder = await create("token", "create", "--scope", "admin", "--name", "pages");
     const headers = {

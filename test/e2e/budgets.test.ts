@@ -100,23 +100,43 @@ test("what was admitted before workerd was killed is counted after it", async ()
   expect(Number(refused?.headers["retry-after"])).toBeLessThanOrEqual(86_400);
 });
 
+interface UsageRow {
+  readonly endpoint: string;
+  readonly requests: number;
+  readonly container_seconds: number;
+}
+
+/** The rows of `postern usage` of one token. */
+async function usageOf(headers: Record<string, string>): Promise<UsageRow[]> {
+  const flags = ["--token", headers["modal-key"] ?? "", "--json"];
+  const command = startCommand(["usage", ...flags, "--state", gateway.stateDirectory]);
+  expect((await command.exited).code).toBe(0);
+  return JSON.parse(command.stdout) as UsageRow[];
+}
+
 test("a call is charged while it runs, and its token's next one refused, before and after a kill", async () => {
   const headers = await tokenOf("--budget", "2s/day");
   const unlimited = await tokenOf();
   const held = one("/held", headers);
-  const refused = async () => (await one("/next", headers).catch(() => undefined))?.status;
+  const refused = async () => (await one("/next", headers)).status;
   // The agent has reported the call's first seconds, and the gateway looked.
   await expect.poll(refused, { timeout: 30_000, interval: 200 }).toBe(429);
   expect((await one("/next", headers)).json()).toMatchObject({
     code: "budget_spent",
     detail: "this token has 2 seconds of containers a day, until midnight UTC",
   });
-  expect((await one("/next", unlimited)).status).toBe(200);
-  // It goes on, and is no more than what the token had left when it began.
+  expect((await one("/other", unlimited)).status).toBe(200);
+  // It goes on to its end.
   expect(releases).toHaveLength(1);
   releases[0]?.();
   expect((await held).text).toBe("done");
   process.kill(gateway.workerdPid, "SIGKILL");
   await untilBack(unlimited);
   expect((await one("/next", headers)).status).toBe(429);
+  // Each request that reached the app is in the list, and none twice.
+  const requests = async () => (await usageOf(headers)).map((row) => row.requests);
+  await expect.poll(requests, { timeout: 20_000 }).toEqual([1 + (got.get("/next") ?? 0)]);
+  const [row] = await usageOf(headers);
+  expect(row?.endpoint).toBe("main/e2e/private");
+  expect(row?.container_seconds).toBeGreaterThanOrEqual(2);
 });

@@ -2,8 +2,10 @@
 import { DAY_MS, SECOND_MS } from "../../../base/units.ts";
 import { dayOf, type Used } from "../../../routing/budgets.ts";
 import type { UsageRow } from "../../../routing/wire/usage.ts";
-import type { UsageNote } from "../../contracts/meter.ts";
+import type { DailyUsage, UsageNote, UsagePageRequest } from "../../contracts/meter.ts";
+import type { Page } from "../../contracts/workspace/pages.ts";
 import { takeSteps } from "../migrate.ts";
+import { pageOf } from "../pages.ts";
 
 /** The steps of the database; step n, from 1, is at index n - 1. One that was once published never changes. */
 const STEPS: readonly string[] = [
@@ -44,6 +46,15 @@ const REPORTS_KEPT_MS = 30 * DAY_MS;
 /** Rows of `usage` in a day: beyond it a token's further endpoints count as one, and twice beyond it all tokens do. */
 const MAX_ROWS_A_DAY = 10_000;
 const OTHERS = "*";
+
+type Row = {
+  number: number;
+  day: number;
+  token: string;
+  endpoint: string;
+  requests: number;
+  container_ms: number;
+};
 
 export class Ledger {
   readonly #storage: DurableObjectStorage;
@@ -107,6 +118,25 @@ export class Ledger {
       if (rowsWritten === 0) return;
       for (const row of rows) this.#add(row, day);
     });
+  }
+
+  /** Rows in the order in which they began, the newest first. */
+  list({ since, token, limit, cursor }: UsagePageRequest): Page<DailyUsage> {
+    const rows = this.#sql
+      .exec<Row>(
+        `SELECT number, day, token, endpoint, requests, container_ms FROM usage
+         WHERE number < ?1 AND day >= ?2 AND (?3 IS NULL OR token = ?3)
+         ORDER BY number DESC LIMIT ?4`,
+        cursor ?? Number.MAX_SAFE_INTEGER,
+        since,
+        token ?? null,
+        limit + 1,
+      )
+      .toArray();
+    return pageOf(rows, limit, ({ number: _number, container_ms: containerMs, ...row }) => ({
+      ...row,
+      containerMs,
+    }));
   }
 
   #add({ token, endpoint, requests, containerMs }: UsageRow, day: number): void {

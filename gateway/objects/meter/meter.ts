@@ -9,7 +9,15 @@ import { type BudgetAnswer, budgetAnswer, dayOf } from "../../../routing/budgets
 import { type LeaseGrant, RateLeases } from "../../../routing/rate-leases.ts";
 import { parseRate } from "../../../routing/wire/rate.ts";
 import type { Env } from "../../contracts/env.ts";
-import type { BudgetQuestion, MeterQuestion, MeterRpc, UsageNote } from "../../contracts/meter.ts";
+import type {
+  BudgetQuestion,
+  DailyUsage,
+  MeterQuestion,
+  MeterRpc,
+  UsageNote,
+  UsagePageRequest,
+} from "../../contracts/meter.ts";
+import type { Page } from "../../contracts/workspace/pages.ts";
 import { Ledger } from "./ledger.ts";
 
 /** Limits that are remembered; then those that are full are forgotten. */
@@ -44,6 +52,10 @@ export class Meter extends DurableObject<Env> implements MeterRpc {
 
   noteUsage(note: UsageNote): void {
     this.#ledger.addUsage(note, Date.now());
+  }
+
+  listUsage(page: UsagePageRequest): Page<DailyUsage> {
+    return this.#ledger.list(page);
   }
 
   /** A workspace whose tokens nobody uses has no database. */

@@ -2,7 +2,7 @@
 import { type MintedToken, sameDigest } from "../../../auth/tokens.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { type ApiTokenInfo, type NewApiToken } from "../../contracts/workspace/tokens.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 import type { Scope } from "../../../api/scopes.ts";
 
 type Row = {

@@ -7,7 +7,7 @@ import { isAppId } from "../../../api/apps.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { type AppAddress } from "../../contracts/workspace/apps.ts";
 import type { AppKind } from "../../../routing/claims.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 
 /** Times are milliseconds of the epoch. */
 export interface App {

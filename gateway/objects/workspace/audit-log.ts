@@ -4,7 +4,7 @@
  */
 import type { AuditEntry, NewAuditEntry } from "../../contracts/workspace/audit.ts";
 import type { Page, PageRequest } from "../../contracts/workspace/pages.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 
 const MAX_ENTRIES = 10_000;
 

@@ -14,7 +14,7 @@ import {
   type LinkGreeting,
   type NewBox,
 } from "../../contracts/workspace/boxes.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 
 /** An ephemeral box goes this long after its last link. */
 const EPHEMERAL_AWAY_MS = MINUTE_MS;

@@ -19,7 +19,7 @@ import type { DomainClaim } from "../../contracts/names.ts";
 import { type DomainInfo, noDomain } from "../../contracts/workspace/domains.ts";
 import type { Page, PageRequest } from "../../contracts/workspace/pages.ts";
 import type { TxtLookup } from "./dns-over-https.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 
 /** Domains that one alarm asks about. The next alarm follows at once. */
 const BATCH = 10;

@@ -14,7 +14,7 @@ import {
 } from "../../contracts/workspace/environments.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { normalise, webSuffixOf } from "../../../routing/names.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 
 const MAIN = "main";
 

@@ -3,7 +3,7 @@ import type { ProxyToken, TokenLimits } from "../../../auth/proxy-authorization.
 import type { MintedToken } from "../../../auth/tokens.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { type NewProxyToken, type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 
 type Row = {
   number: number;

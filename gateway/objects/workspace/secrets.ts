@@ -22,7 +22,7 @@ import {
 } from "../../contracts/workspace/secrets.ts";
 import { noEnvironment } from "../../contracts/workspace/environments.ts";
 import { type Environments } from "./environments.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 
 /** Of one environment. */
 const MAX_SECRETS = 1_000;

@@ -5,7 +5,7 @@
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { type Author } from "../../contracts/workspace/apps.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf } from "../pages.ts";
 import { nextStatus, type VersionEvent } from "./version-states.ts";
 import { type VersionStatus } from "../../../api/version-status.ts";
 

@@ -22,6 +22,7 @@ import { PROXY_TOKEN_HANDLERS } from "./proxy-tokens.ts";
 import { resultTokenFor } from "./result-tokens.ts";
 import { SECRET_HANDLERS } from "./secrets.ts";
 import { API_TOKEN_HANDLERS } from "./tokens.ts";
+import { USAGE_HANDLERS } from "./usage.ts";
 import { VERSION_HANDLERS } from "./versions.ts";
 
 const BASE_PATH = "/api/v1";
@@ -41,6 +42,7 @@ const HANDLERS: readonly ApiHandler[] = [
   ...CONTAINER_HANDLERS,
   ...LOG_HANDLERS,
   ...AUDIT_HANDLERS,
+  ...USAGE_HANDLERS,
 ];
 
 const OPERATIONS = HANDLERS.map(({ operation }) => operation);

@@ -75,6 +75,25 @@ test("each day and each endpoint has its row, and the budget of a day all of tha
   });
 });
 
+test("rows are listed in pages, the newest first, of one token and from a day on", async () => {
+  await withLedger((ledger) => {
+    ledger.addUsage(note(1, "wk-a", 1_000), NOON);
+    ledger.addUsage(note(2, "wk-b", 2_000), NOON);
+    ledger.addUsage(note(3, "wk-a", 3_000), NOON + DAY_MS);
+    ledger.addUsage(note(4, "wk-b", 1_000), NOON);
+    const first = ledger.list({ since: 0, limit: 2 });
+    expect(first.items).toEqual([
+      { day: DAY + 1, token: "wk-a", endpoint: "main/app/web", requests: 1, containerMs: 3_000 },
+      { day: DAY, token: "wk-b", endpoint: "main/app/web", requests: 2, containerMs: 3_000 },
+    ]);
+    const rest = ledger.list({ since: 0, limit: 2, cursor: first.nextCursor });
+    expect(rest.items.map(({ token, day }) => [token, day])).toEqual([["wk-a", DAY]]);
+    expect(rest.nextCursor).toBeUndefined();
+    expect(ledger.list({ since: DAY + 1, limit: 9 }).items).toHaveLength(1);
+    expect(ledger.list({ since: 0, limit: 9, token: "wk-a" }).items).toHaveLength(2);
+  });
+});
+
 test("rows go after 90 days, and agents that are long gone too", async () => {
   await withLedger((ledger, storage) => {
     ledger.addUsage(note(1, "wk-a", 1_000), NOON);

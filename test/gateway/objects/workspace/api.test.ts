@@ -335,6 +335,7 @@ describe("the OpenAPI document", () => {
       "/api/v1/secrets/{name}",
       "/api/v1/tokens",
       "/api/v1/tokens/{id}",
+      "/api/v1/usage",
       "/api/v1/workspace",
     ]);
     const create = json.paths["/api/v1/proxy-tokens"].post;

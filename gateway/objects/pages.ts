@@ -1,5 +1,5 @@
 /** Makes a page of rows that were asked for with one row more than fits. */
-import type { Page } from "../../contracts/workspace/pages.ts";
+import type { Page } from "../contracts/workspace/pages.ts";
 export function pageOf<Row extends { number: number }, Item>(
   rows: readonly Row[],
   limit: number,
