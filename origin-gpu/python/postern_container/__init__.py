@@ -9,6 +9,7 @@ FastAPI, from the user's environment and where they are needed.
     asgi.py       ASGI apps, and functions that make one
     wsgi.py       WSGI apps on threads, as an ASGI app
     web.py        a function as a web endpoint, by FastAPI
+    leaving.py    cancels what nobody waits for any more
     handlers.py   the function that a `callable` names, with its instance where it is a method
     lifecycle.py  what runs before the first call of an instance, and after its last one
     batching.py   single calls collected for a function of lists

@@ -14,7 +14,7 @@ What a caller may rely on (the package `postern` does):
 
 A generator's response is a stream: text and bytes go out as they are, anything else as one line of JSON. What the
 generator yields first decides the content type, and an exception before it decides the status. A generator is
-closed when its client leaves. `docs` is False by default, as for Modal's fastapi_endpoint, and hides /openapi.json,
+closed when its client leaves, and an async function cancelled. `docs` is False by default, as for Modal's fastapi_endpoint, and hides /openapi.json,
 /docs and /redoc alike. CORS is the gateway's: the app adds no header for it.
 """
 
@@ -23,6 +23,7 @@ import inspect
 import json
 import typing
 
+from .leaving import CancelledWhenLeft
 from .refusals import refuse_missing
 
 TEXT = "text/plain; charset=utf-8"
@@ -54,7 +55,7 @@ def wrap(function, method="GET", docs=False):
     except fastapi.exceptions.FastAPIError:
         # What the function is said to return is no model: it is sent as it is.
         app.add_api_route("/", handler, methods=[method], response_model=None)
-    return app
+    return CancelledWhenLeft(app)
 
 
 async def allow_threads(count):

@@ -52,6 +52,25 @@ describe.skipIf(existingVenv() === undefined)("a function", () => {
     }
   });
 
+  test.each([
+    ["GET", "/"],
+    ["GET", "/?reads=true"],
+    ["POST", "/"],
+    ["POST", "/?reads=true"],
+  ])("that is async is cancelled when its client leaves: %s %s", async (method, path) => {
+    const { container, lines } = start("waiting", { method });
+    const { origin } = await container.ready;
+    const sent = request(`${origin}${path}`, { agent: false, method });
+    sent.on("error", () => undefined);
+    // More than any buffer on the way holds: the function has to read it.
+    sent.end(method === "POST" && path !== "/" ? Buffer.alloc(8_000_000) : undefined);
+    await expect.poll(() => lines, PATIENCE).toContain("waits");
+    sent.destroy();
+    await expect.poll(() => lines, PATIENCE).toContain("cancelled");
+    expect(lines.join("\n")).not.toContain("Traceback");
+    if (path !== "/") expect(lines).toContain(`read ${method === "POST" ? 8_000_000 : 0}`);
+  });
+
   test("that is async runs on the event loop, and shows its pages where they are asked for", async () => {
     const origin = await served("asynchronous", { docs: true });
     expect(await (await fetch(origin)).json()).toEqual({ square: 4, thread: false });

@@ -78,6 +78,17 @@ async def numbers(count: int):
         print("closed numbers")
 
 
+async def waiting(request: Request, reads: bool = False):
+    if reads:
+        print("read", len(await request.body()))
+    try:
+        print("waits")
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        print("cancelled")
+        raise
+
+
 class Model:
     made = 0
 
