@@ -46,6 +46,20 @@ const json = (value: unknown): RequestOptions => ({
   body: JSON.stringify(value),
 });
 
+/** A picture of 64 by 64 grey pixels, in the format that needs no compression (PGM). */
+const BLANK_IMAGE = Buffer.concat([Buffer.from("P5 64 64 255\n"), Buffer.alloc(64 * 64, 128)]);
+
+/** A form with one file. */
+function upload(field: string, content: Buffer): RequestOptions {
+  const boundary = "postern-samples";
+  const head = `--${boundary}\r\nContent-Disposition: form-data; name="${field}"; filename="file"\r\n\r\n`;
+  return {
+    method: "POST",
+    headers: { "content-type": `multipart/form-data; boundary=${boundary}` },
+    body: Buffer.concat([Buffer.from(head), content, Buffer.from(`\r\n--${boundary}--\r\n`)]),
+  };
+}
+
 test("Basic Web, Lifecycle functions, Proxy Auth Tokens and Web endpoint URLs", async () => {
   const { address } = await serve("basic_web.py", "example-basic-web", "hello");
   expect((await ask(address("hello"))).json()).toBe("Hello world!");
@@ -139,6 +153,70 @@ test("Job queues, deployed, and from another app", async () => {
   await expect.poll(poll, { timeout: 60_000 }).toEqual({ result: "data" });
   const run = await command("run", join(APPS, "job_queue.py"));
   expect(run).toMatchObject({ code: 0, stdout: "{'result': 'my-data'}\n" });
+});
+
+test("Badges", async () => {
+  const { address } = await serve("badges/badges.py", "example-badges", "package-downloads");
+  const badge = await ask(address("package-downloads"), "/?package_name=postern");
+  expect(badge.headers["content-type"]).toBe("image/svg+xml");
+  expect(badge.text).toMatch(/<svg[\s\S]*postern downloads[\s\S]*7000/);
+});
+
+test("Count Faces", async () => {
+  const { address } = await serve("count_faces.py", "example-count-faces", "web");
+  const web = address("web");
+  expect((await ask(web)).text).toContain("multipart/form-data");
+  const blank = await ask(web, "/process", upload("file", BLANK_IMAGE));
+  expect([blank.status, blank.text]).toEqual([200, "<h1>Zero Faces Detected</h1>"]);
+  const none = await ask(web, "/process", upload("file", Buffer.from("no image")));
+  expect([none.status, none.text]).toEqual([
+    400,
+    expect.stringContaining("Error processing image"),
+  ]);
+});
+
+test("Doc OCR Webapp", async () => {
+  const box = startCommand(["origin", "--name", "gpu-2", "--state", gateway.stateDirectory], {
+    env: await activeVenv(),
+  });
+  onTestFinished(async () => void (await box.stop()));
+  await box.waitForErrorOutput(/gpu-2 is connected/);
+  for (const name of ["jobs", "webapp"]) {
+    const deployed = await command("deploy", join(APPS, `doc_ocr/doc_ocr_${name}.py`));
+    expect(deployed, deployed.stderr).toMatchObject({ code: 0 });
+  }
+  const { port } = gateway;
+  const web = { port, host: `${WORKSPACE}--example-doc-ocr-webapp-wrapper.localhost:${port}` };
+  expect((await ask(web)).text).toContain("Receipt Parser");
+  const parsed = await ask(web, "/parse", upload("receipt", Buffer.from("latot")));
+  const { call_id: id } = parsed.json() as { call_id: string };
+  const poll = async () => {
+    const { status, text } = await ask(web, `/result/${id}`);
+    return [status, text];
+  };
+  await expect.poll(poll, { timeout: 60_000 }).toEqual([200, '"total"']);
+});
+
+test("Text-to-Image, its front and its entrypoint", async () => {
+  const file = "text_to_image/text_to_image.py";
+  const { address, process } = await serve(file, "example-text-to-image", "ui");
+  const page = (await ask(address("ui"))).text;
+  expect(page).toContain("<title>Stable Diffusion 3.5 Large Turbo</title>");
+  const [, url = ""] = /action="([^"]+)"/.exec(page) ?? [];
+  expect(new URL(url).host).toBe(address("inference-web").host);
+  const image = async (seed: number) =>
+    await ask(address("inference-web"), `/?prompt=raccoon&seed=${seed}`);
+  const first = await image(7);
+  expect(first.headers["content-type"]).toBe("image/png");
+  expect(first.text).toMatch(/^PNG of shade \d+$/);
+  expect((await image(7)).text).toBe(first.text);
+  await process.stop();
+  const run = await command("run", join(APPS, file), "--samples", "2", "--seed", "7");
+  expect(run, run.stderr).toMatchObject({ code: 0 });
+  expect(run.stdout.trim().split("\n")).toEqual([
+    `Run 1 made 4 images, ${first.text}`,
+    `Run 2 made 4 images, ${first.text}`,
+  ]);
 });
 
 test("Web Job Queue Wrapper", async () => {
