@@ -32,9 +32,14 @@ export function mayFallBack(
   return progress === "not_sent" && !isKeyed && !isDurable && NO_BOX_TAKES_IT.has(code);
 }
 
-/** The URL that answers for a target: its path and query below the fallback's own path. */
-export function fallbackUrl({ url }: Fallback, target: string): string {
-  return url.replace(/\/$/, "") + target;
+/**
+ * The URL that answers for a target: its path and query below the fallback's own path; undefined for a target whose dot
+ * segments lead above that, since the request has the fallback's credentials.
+ */
+export function fallbackUrl({ url }: Fallback, target: string): string | undefined {
+  const own = url.replace(/\/$/, "");
+  const { href } = new URL(own + target);
+  return href.startsWith(`${new URL(own).href.replace(/\/$/, "")}/`) ? href : undefined;
 }
 
 /**

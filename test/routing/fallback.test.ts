@@ -43,6 +43,23 @@ describe("a fallback's URL", () => {
   test("has the request's path and query below its own", () => {
     expect(fallbackUrl({ url: URL_ }, "/v1/models?a=%2f")).toBe(`${URL_}/v1/models?a=%2f`);
     expect(fallbackUrl({ url: "https://a.example/" }, "/v1")).toBe("https://a.example/v1");
+    expect(fallbackUrl({ url: "https://a.example/" }, "/v1/../v2")).toBe("https://a.example/v2");
+    expect(fallbackUrl({ url: URL_ }, "//b.example/x")).toBe(`${URL_}//b.example/x`);
+  });
+
+  test.each([
+    "/..",
+    "/../",
+    "/../keys",
+    "/v1/../../keys",
+    "/%2e%2E/keys",
+    "/.%2e/keys",
+    "/..\\keys",
+    "/v1/..\\..\\keys",
+    "/.\t./keys",
+  ])("is none for %j, which leads above its own path", (target) => {
+    expect(fallbackUrl({ url: URL_ }, target)).toBe(undefined);
+    expect(fallbackUrl({ url: `${URL_}/` }, target)).toBe(undefined);
   });
 });
 

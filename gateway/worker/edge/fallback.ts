@@ -26,13 +26,15 @@ export async function fallBack(
   const { fallback } = snapshot.settings;
   if (fallback === undefined || attempt.kind !== "failed" || unsent === undefined) return undefined;
   if (!mayFallBack(attempt.failure.code, progressOf(attempt.cause), terms)) return undefined;
+  const url = fallbackUrl(fallback, target);
+  if (url === undefined) return undefined;
   const variables = await secretVariables(env, snapshot, fallback.secrets ?? []);
   const headers =
     variables && fallbackHeaders(fallback, (name) => request.headers.get(name), variables);
   if (headers === undefined) return undefined;
   const body = unsent instanceof Uint8Array ? withModel(unsent, fallback) : unsent;
   const cut = new AbortController();
-  const asked = fetch(fallbackUrl(fallback, target), {
+  const asked = fetch(url, {
     method: request.method,
     headers,
     body,
