@@ -140,6 +140,7 @@ class Search {
       }
       this.#best = { attempt, place };
       if (!mayTryElsewhere(attempt) || !this.#hasRetry(attempt)) return this.#best;
+      if (isOfWholeBox(attempt)) return undefined;
     }
     if (isAway) sighting.onAway();
     return undefined;
@@ -223,6 +224,13 @@ function loadIn(attempt: Attempt): PoolLoad | undefined {
 function mayTryElsewhere(attempt: Attempt): boolean {
   if (attempt.kind !== "failed" || progressOf(attempt.cause) !== "not_sent") return false;
   return ELSEWHERE.has(attempt.failure.code);
+}
+
+/** Whether the box's other links lead to the same refusal. */
+function isOfWholeBox(attempt: Attempt): boolean {
+  if (attempt.kind !== "failed" || attempt.cause !== "refused") return false;
+  const { code } = attempt.failure;
+  return code === "queue_full" || code === "starting_failed";
 }
 
 /** An app that does not start on one box may start on another. */

@@ -72,15 +72,20 @@ export async function openOn(opening: Opening, candidate: Candidate): Promise<At
     (await openLocally(opening, candidate)) ?? (await openByRequest(opening, candidate));
   if (attempt.kind !== "parked") return attempt;
   letGo(opening);
-  return await claimParked(opening, candidate, attempt.patienceMs);
+  const claimed = await claimParked(opening, candidate, attempt.patienceMs);
+  // Its body is gone: no other box can have the call.
+  return claimed.kind === "failed" && claimed.cause === "refused" && opening.body === "parked"
+    ? { ...claimed, cause: "reset" }
+    : claimed;
 }
 
 /** The agent has the request, and the client's own request is here: no other copy is needed while the call waits. */
 function letGo(opening: Opening): void {
   const { call } = opening;
   call.head.letGo();
-  // A safe request may go to another agent where this one dies.
-  const isOfUse = opening.body === null || mayResend("unknown", call.terms);
+  // A safe request may go to another agent where this one dies, and a refused one to the fallback.
+  const isOfUse =
+    opening.body === null || mayResend("unknown", call.terms) || call.hasFallback === true;
   if (!isOfUse) opening.body = "parked";
 }
 

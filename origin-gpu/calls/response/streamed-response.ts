@@ -7,6 +7,7 @@ import { KIB } from "../../../base/units.ts";
 import { COALESCE_MS, DETACHED_MS } from "../../../routing/wire/limits.ts";
 import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
+import type { CallProgress } from "../../../routing/wire/resend.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./call-response.ts";
 import type { Carrier } from "../../../routing/wire/stream-writer.ts";
@@ -36,6 +37,7 @@ export class StreamedResponse implements CallResponse {
   #eager = false;
   #complete = false;
   #failure: Failure | undefined;
+  #reachedNoApp = false;
   /** The app is held back, since `#heldAt`. */
   #held = false;
   #heldAt = 0;
@@ -153,8 +155,9 @@ export class StreamedResponse implements CallResponse {
   }
 
   /** Before the response's head the failure is the response, later it cuts the client. */
-  fail(failure: Failure): void {
+  fail(failure: Failure, progress: CallProgress): void {
     this.#failure = failure;
+    this.#reachedNoApp = progress === "not_sent";
     this.#end();
   }
 
@@ -272,7 +275,9 @@ export class StreamedResponse implements CallResponse {
   }
 
   #sendFailure(stream: Stream, failure: Failure): void {
-    stream.reset(failure);
+    // Another box, or the endpoint's fallback, may take a call that no app has seen.
+    if (this.#reachedNoApp) stream.refuse(failure);
+    else stream.reset(failure);
     this.#stream = undefined;
     // The frame may never arrive: a client that attaches is sent the same.
     this.awaitAttach();

@@ -56,6 +56,7 @@ class Client implements StreamEvents {
 
 /** One call with its app, a link, and a clock that stands still. */
 class Bench {
+  readonly #starts: boolean;
   now = 1000;
   readonly rings = new RingBudget();
   readonly app: string[] = [];
@@ -79,8 +80,14 @@ class Bench {
     },
     durable: undefined,
   });
-  link = this.#link();
+  link: LinkPair;
   call!: Call;
+
+  /** @param starts whether the app gets the call at once */
+  constructor({ starts = true } = {}) {
+    this.#starts = starts;
+    this.link = this.#link();
+  }
 
   #link(): LinkPair {
     const carrier = {
@@ -94,6 +101,7 @@ class Bench {
       resultTtlMs: 0,
       run: (call: Call): void => {
         this.call = call;
+        if (!this.#starts) return;
         call.start({
           pause: () => this.app.push("pause"),
           resume: () => this.app.push("resume"),
@@ -374,6 +382,18 @@ describe("a failure", () => {
     bench.call.fail(failure);
     bench.turn();
     expect([client.frames, client.failure]).toEqual([[], JSON.stringify(failure)]);
+  });
+
+  test("is a refusal where no app has seen the call: another box may take it", () => {
+    const kindOf = (bench: Bench): unknown => {
+      const { client } = bench.open();
+      bench.call.fail(failure);
+      bench.turn();
+      expect(client.failure).toBe(JSON.stringify(failure));
+      return client.ending?.kind;
+    };
+    expect(kindOf(new Bench())).toBe("reset");
+    expect(kindOf(new Bench({ starts: false }))).toBe("refused");
   });
 
   test("after the head cuts the client behind the last byte that came", () => {

@@ -148,6 +148,18 @@ test("a call that its object is too busy for is not sent again", async () => {
   expect(asked).toEqual([VERB.open]);
 });
 
+test.each(["queue_full", "starting_failed"] as const)(
+  "a box that refuses a call by %s is not asked over its other link",
+  async (code) => {
+    const refused = ended("refused", { code, detail: "" });
+    const { attempt, asked } = await lead([refused], undefined, {
+      boxes: [{ box: "b", links: 2 }],
+    });
+    expect(attempt).toMatchObject({ kind: "failed", failure: { code } });
+    expect(asked).toEqual([VERB.open]);
+  },
+);
+
 describe("a call that waits", () => {
   const parked = () => attemptResponse({ kind: "parked", patienceMs: 500 });
 
@@ -181,6 +193,22 @@ describe("a call that waits", () => {
     const { attempt, asked, made } = await leadWaiting(answers);
     expect(attempt.kind).toBe("response");
     expect([asked, made]).toEqual([[VERB.open, VERB.claim, VERB.attach, VERB.open], 2]);
+  });
+
+  const refused = ended("refused", { code: "queue_full", detail: "full" });
+  const BOXES = [
+    { box: "b", links: 1 },
+    { box: "c", links: 1 },
+  ];
+
+  test("goes to another box where its own refuses it, if its body is here still", async () => {
+    const readBody = () => new TextEncoder().encode("a question");
+    const answers = [parked, refused, answered];
+    const kept = await lead(answers, undefined, { boxes: BOXES, readBody, hasFallback: true });
+    expect(kept.attempt.kind).toBe("response");
+    const gone = await lead(answers, undefined, { boxes: BOXES, readBody });
+    expect(gone.attempt).toMatchObject({ kind: "failed", failure: { code: "queue_full" } });
+    expect(gone.asked).toEqual([VERB.open, VERB.claim]);
   });
 
   test("is lost with its agent where its body is not here any more", async () => {
