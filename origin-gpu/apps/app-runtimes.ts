@@ -8,6 +8,7 @@ import type { OpenedTunnel } from "../containers/container-tunnels.ts";
 import type { BoxServices, ServedFunction } from "./app-version.ts";
 import { AppRuntime } from "./app-runtime.ts";
 import { type UsageReports, usageReportsTo } from "./usage-reports.ts";
+import { SpareSupervisor } from "../containers/spare-supervisor.ts";
 import { GatewayClient } from "../link/gateway-client.ts";
 
 export interface AppName {
@@ -15,7 +16,7 @@ export interface AppName {
   readonly app: string;
 }
 
-export interface RuntimeServices extends Omit<BoxServices, "openTunnel"> {
+export interface RuntimeServices extends Omit<BoxServices, "openTunnel" | "spares"> {
   /** Gives a port of this box a public URL in an environment. */
   readonly openTunnel: (environment: string, port: number) => Promise<OpenedTunnel>;
 }
@@ -26,6 +27,7 @@ export class AppRuntimes {
   /** Removed ones that finish what they have. */
   readonly #leaving = new Set<AppRuntime>();
   readonly #usage: UsageReports;
+  readonly #spares = new SpareSupervisor();
 
   constructor(services: RuntimeServices) {
     this.#usage = usageReportsTo(new GatewayClient(services.gateway), services.observer.notice);
@@ -38,7 +40,7 @@ export class AppRuntimes {
     const present = this.#apps.get(key);
     if (present !== undefined) return present;
     const openTunnel = (port: number) => this.#services.openTunnel(name.environment, port);
-    const app = new AppRuntime({ ...this.#services, openTunnel });
+    const app = new AppRuntime({ ...this.#services, openTunnel, spares: this.#spares });
     this.#apps.set(key, app);
     return app;
   }
@@ -90,6 +92,7 @@ export class AppRuntimes {
   /** Ends everything now. */
   async close(): Promise<void> {
     await Promise.all(this.#all.map(async (app) => await app.close()));
+    this.#spares.close();
     await this.#usage.close();
   }
 
@@ -100,6 +103,7 @@ export class AppRuntimes {
       ...leaving,
       ...[...this.#apps.values()].map(async (app) => await app.leave()),
     ]);
+    this.#spares.close();
     await this.#usage.close();
   }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { BatchPolicy, CallableKind } from "../config/app-config.ts";
 import type { EndpointConfig, EndpointKind } from "../config/config.ts";
 import { tellsOfCalls } from "../config/python-kinds.ts";
-import { CHANNEL_DESCRIPTOR } from "./launched-command.ts";
+import { CHANNEL_DESCRIPTOR } from "./command-descriptors.ts";
 
 export type ProcessKind = Exclude<EndpointKind, { type: "upstream" }>;
 

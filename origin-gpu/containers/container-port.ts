@@ -1,6 +1,11 @@
 /** The port that a container is told to listen on, and the origins where it may do so. */
-import { allocatePort, isPortFree, releasePort, reservePort } from "./ports.ts";
-import { acceptsConnections } from "./readiness.ts";
+import { allocatePort, type FreePort, freePort, releasePort, reservePort } from "./ports.ts";
+
+export interface ContainerPort {
+  readonly port: number;
+  /** Scheme, host, port. Where another program listens before the container's start, its answers would be taken for the container's. */
+  readonly origins: readonly string[];
+}
 
 /**
  * @param fixed the endpoint's own; without one it is any that is free, until `exited`
@@ -9,11 +14,11 @@ import { acceptsConnections } from "./readiness.ts";
 export async function choosePort(
   fixed: number | undefined,
   exited: Promise<unknown>,
-): Promise<number | undefined> {
-  if (fixed !== undefined) return (await isPortFree(fixed)) ? fixed : undefined;
-  const port = await allocatePort();
-  void exited.then(() => releasePort(port));
-  return port;
+): Promise<ContainerPort | undefined> {
+  const chosen = fixed === undefined ? await allocatePort() : await freePort(fixed);
+  if (chosen === undefined) return undefined;
+  if (fixed === undefined) void exited.then(() => releasePort(chosen.port));
+  return { port: chosen.port, origins: originsOf(chosen) };
 }
 
 /** A container that runs already has this port, until `exited`. */
@@ -22,11 +27,7 @@ export function keepPort(port: number, exited: Promise<unknown>): void {
   void exited.then(() => releasePort(port));
 }
 
-/** One that accepts connections before the container's start is another program's. */
-export async function freeOrigins(port: number, signal: AbortSignal): Promise<string[]> {
-  const origins = [`http://127.0.0.1:${port}`, `http://[::1]:${port}`];
-  const taken = await Promise.all(
-    origins.map(async (origin) => await acceptsConnections(origin, signal)),
-  );
-  return origins.filter((_, index) => taken[index] === false);
+function originsOf({ port, hasIpv6 }: FreePort): string[] {
+  const origin = `http://127.0.0.1:${port}`;
+  return hasIpv6 ? [origin, `http://[::1]:${port}`] : [origin];
 }

@@ -15,7 +15,7 @@ export interface ContainerRun extends Omit<LaunchOptions, "command"> {
 
 export function containerRun(
   kind: ProcessKind,
-  { endpoint, environment, user, cards = [], leavable, records }: ContainerOptions,
+  { endpoint, environment, user, cards = [], leavable, records, spares }: ContainerOptions,
   { id, port }: { readonly id: string; readonly port: number },
 ): ContainerRun {
   return {
@@ -28,6 +28,7 @@ export function containerRun(
     },
     user,
     markedBy: MARK,
+    spares,
     withChannel: tellsOfCalls(kind),
     isLeavable: leavable !== undefined && records !== undefined,
     stopCommand: {

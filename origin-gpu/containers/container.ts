@@ -10,6 +10,7 @@ import type { ExitInfo } from "./exit-info.ts";
 import type { LeftContainer } from "./left-container.ts";
 import type { LeavableContainer } from "./left-record.ts";
 import type { ProcessRecords } from "./process-records.ts";
+import type { SpareSupervisor } from "./spare-supervisor.ts";
 import type { Card } from "../core/cards.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
@@ -78,6 +79,8 @@ export interface ContainerOptions {
   readonly beginLog?: ((container: string) => ContainerLog | undefined) | undefined;
   /** Where its processes are noted for the next agent. */
   readonly records?: ProcessRecords | undefined;
+  /** Of the agent: with it a start takes less. */
+  readonly spares?: SpareSupervisor | undefined;
   /** That it has for itself, or a share of. */
   readonly cards?: readonly Card[] | undefined;
   /** The next agent may take it over, where the machine has the means. */

@@ -2,17 +2,12 @@
  * A command that runs with everything it starts, as process-group.ts sees it. Two ways start one: supervised-command.ts,
  * whose end is certain, and watched-command.ts, for machines without the means.
  */
-import type { ChildProcess, StdioOptions } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 
 import type { AppUser } from "../app-user.ts";
 import type { ExitInfo } from "./exit-info.ts";
-
-/** Where a command that was given a channel finds it: a socket, or a pipe to read and, as the next one, one to write. */
-export const CHANNEL_DESCRIPTOR = 4;
-
-/** The descriptor whose other end the agent holds: it closes when the agent is gone. */
-export const AGENT_DESCRIPTOR = 3;
+import type { SpareSupervisor } from "./spare-supervisor.ts";
 
 export interface LaunchOptions {
   readonly command: readonly string[];
@@ -28,6 +23,8 @@ export interface LaunchOptions {
   readonly withChannel?: boolean;
   /** The next agent may take it over, where this machine has the means. */
   readonly isLeavable?: boolean;
+  /** Has a supervisor that was started in advance, perhaps. */
+  readonly spares?: SpareSupervisor | undefined;
 }
 
 /** The agent's ends of what a command was given. */
@@ -76,19 +73,6 @@ export interface LaunchedCommand {
   kill(): void;
   /** As `SupervisorConnection.linger`; absent where nothing could do that. */
   linger?(seconds: number, key: string): Promise<LeftDescriptors | undefined>;
-}
-
-/** Output is read by the agent. */
-export function stdioOf({ withChannel = false }: LaunchOptions): StdioOptions {
-  return ["ignore", "pipe", "pipe", "pipe", withChannel ? "pipe" : "ignore"];
-}
-
-/** A child's pipes: none where it could not be started, for which Node's types have no word. */
-export function pipesOf(
-  child: ChildProcess | undefined,
-): readonly (ChildProcess["stdio"][number] | undefined)[] {
-  const pipes: ChildProcess["stdio"] | undefined = child?.stdio;
-  return pipes ?? [];
 }
 
 /** Exit codes of a shell for what can't be run and for what is not there (POSIX, 2.8.2). */

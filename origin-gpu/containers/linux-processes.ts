@@ -5,6 +5,7 @@
 import { closeSync, openSync, readFileSync, readdirSync, readlinkSync, readSync } from "node:fs";
 
 /** Fields of /proc/PID/stat after the process's name, by proc_pid_stat(5). */
+const STAT_PARENT = 1;
 const STAT_GROUP = 2;
 const STAT_STARTED = 19;
 
@@ -16,6 +17,12 @@ export function groupMembers(group: number): number[] {
 /** The name of a process, up to 15 characters of it. */
 export function nameOf(pid: number): string {
   return read(`/proc/${pid}/comm`).trim();
+}
+
+/** The parent of a process; undefined for none. */
+export function parentOf(pid: number): number | undefined {
+  const parent = Number(statOf(pid)[STAT_PARENT]);
+  return Number.isNaN(parent) ? undefined : parent;
 }
 
 /** When a process started, to compare with others: clock ticks since the machine's start. NaN for none. */

@@ -22,7 +22,7 @@ import { tunnelLines } from "./container-tunnels.ts";
 import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { LastLines } from "./output-lines.ts";
-import { choosePort, freeOrigins, keepPort } from "./container-port.ts";
+import { choosePort, type ContainerPort, keepPort } from "./container-port.ts";
 import { listensElsewhere, openPorts, SUSPECTED_AFTER_MS } from "./other-port.ts";
 import { isAnothersOrigin } from "./port-owner.ts";
 import { leaveRunning } from "./leave-running.ts";
@@ -131,9 +131,9 @@ export class ProcessContainer implements Container {
         const message = lateMessage(startupTimeout, elsewhere() ?? notYet);
         this.#starting.abort(this.#failure("startup_timeout", message));
       });
-      const port = left?.record.port ?? (await this.#choosePort());
-      signal.throwIfAborted();
-      const candidates = left ? [left.record.origin] : await freeOrigins(port, signal);
+      const { port, origins } = left
+        ? { port: left.record.port, origins: [left.record.origin] }
+        : await this.#choosePort();
       signal.throwIfAborted();
       const leader = await (adopted ?? this.#launch(port, python)).started;
       signal.throwIfAborted();
@@ -142,7 +142,7 @@ export class ProcessContainer implements Container {
         const hint = elsewhere();
         if (hint !== undefined) this.#notice(`postern: warning: ${hint}`);
       });
-      const origin = await untilReady(candidates, healthPath, signal, {
+      const origin = await untilReady(origins, healthPath, signal, {
         notYet: (why) => (notYet = why),
         // Some program may have taken the port since the start.
         isAnothers: (candidate) => {
@@ -177,14 +177,14 @@ export class ProcessContainer implements Container {
     }
   }
 
-  async #choosePort(): Promise<number> {
+  async #choosePort(): Promise<ContainerPort> {
     const fixed = fixedPortOf(this.#kind);
-    const port = await choosePort(fixed, this.exited);
+    const chosen = await choosePort(fixed, this.exited);
     // Its app could not listen there.
-    if (port === undefined) {
+    if (chosen === undefined) {
       throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
     }
-    return port;
+    return chosen;
   }
 
   #launch(port: number, python: string): ProcessGroup {

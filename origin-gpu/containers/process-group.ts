@@ -8,13 +8,12 @@ import { Duplex, type Readable } from "node:stream";
 import { within } from "../../base/runtime/within.ts";
 import type { LogStream } from "../../routing/wire/container-logs.ts";
 import type { ExitInfo } from "./exit-info.ts";
-import {
-  CHANNEL_DESCRIPTOR,
-  type CommandChannel,
-  type LaunchedCommand,
-  type LaunchOptions,
-  type LeftDescriptors,
-  pipesOf,
+import { CHANNEL_DESCRIPTOR, pipesOf } from "./command-descriptors.ts";
+import type {
+  CommandChannel,
+  LaunchedCommand,
+  LaunchOptions,
+  LeftDescriptors,
 } from "./launched-command.ts";
 import { LineSplitter } from "./output-lines.ts";
 import { OutputBudget, OutputLimiter } from "./output-limiter.ts";
@@ -84,6 +83,7 @@ export class ProcessGroup {
   async channel(): Promise<CommandChannel | undefined> {
     const pipes = await this.#command.pipes;
     if (pipes !== undefined) return pipes.channel;
+    if (this.#options.withChannel !== true) return undefined;
     const socket = pipesOf(this.#command.child)[CHANNEL_DESCRIPTOR];
     return socket instanceof Duplex ? { reads: socket, writes: socket } : undefined;
   }

@@ -13,7 +13,7 @@ import { SECOND_MS } from "../../base/units.ts";
 import { PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE } from "../calls/store/files.ts";
 import { LeftContainer } from "./left-container.ts";
 import { LEFT_RECORD, type LeftRecord, PROCESS_IDENTITY } from "./left-record.ts";
-import { processesWithVariable, signalQuietly } from "./linux-processes.ts";
+import { parentOf, processesWithVariable, signalQuietly } from "./linux-processes.ts";
 
 /** A supervisor that lost its agent ends its container by itself. It may have a stop_command to run first. */
 const SUPERVISOR_TIME_MS = 5_000;
@@ -33,6 +33,8 @@ const RECORD = z.object({
   /** The container's first process, which is the number of its group. */
   leader: PROCESS_IDENTITY,
   supervisor: PROCESS_IDENTITY.optional(),
+  /** The supervisor's inner process, which is the leader's parent. */
+  innerSupervisor: PROCESS_IDENTITY.optional(),
   /** How long a supervisor may take that lost its agent: seconds. */
   limit: z.number().nonnegative(),
   /** Its agent left it running. One of another Postern's format is ended. */
@@ -42,7 +44,10 @@ const RECORD = z.object({
 type ProcessRecord = z.infer<typeof RECORD>;
 
 /** The processes of a container that has started, by their numbers. */
-export interface StartedProcesses extends Omit<ProcessRecord, "leader" | "supervisor" | "left"> {
+export interface StartedProcesses extends Omit<
+  ProcessRecord,
+  "leader" | "supervisor" | "innerSupervisor" | "left"
+> {
   readonly leader: number;
   readonly supervisor: number | undefined;
 }
@@ -90,7 +95,9 @@ export class ProcessRecords {
     const supervisor =
       started.supervisor === undefined ? undefined : identityOf(started.supervisor);
     if (leader === undefined) return;
-    const record: ProcessRecord = { ...started, leader, supervisor };
+    const parent = supervisor && parentOf(started.leader);
+    const innerSupervisor = parent === undefined ? undefined : identityOf(parent);
+    const record: ProcessRecord = { ...started, leader, supervisor, innerSupervisor };
     this.#records.set(record.container, record);
     try {
       await this.#write(record);
@@ -181,8 +188,10 @@ export class ProcessRecords {
  * Processes of this container that still run; a negative number means a group. A group has its leader's number for
  * as long as the leader is there. Without the leader the number may have gone to others.
  */
-function left({ container, variable, leader, supervisor }: ProcessRecord): number[] {
-  const known = [leader, supervisor].filter((one) => one !== undefined).filter(isRunning);
+function left(record: ProcessRecord): number[] {
+  const { container, variable, leader, supervisor, innerSupervisor } = record;
+  const noted = [leader, supervisor, innerSupervisor];
+  const known = noted.filter((one) => one !== undefined).filter(isRunning);
   const group = isRunning(leader) ? [-leader.pid] : [];
   const marked = processesWithVariable(variable, container);
   return [...group, ...new Set([...known.map(({ pid }) => pid), ...marked])];

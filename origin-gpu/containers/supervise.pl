@@ -1,13 +1,17 @@
 # Runs a container's command so that nothing of it outlives its end, whatever its processes do.
 #
-#   perl supervise.pl PRCTL SETSID DUP3 PIPES LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
+#   perl supervise.pl PRCTL SETSID DUP3
 #
-# PRCTL, SETSID and DUP3 are numbers of system calls here. PIPES is 2 where another agent may take the command over with
-# its output, 4 where it has a channel too, and 0 where that can't be. STOP are the COUNT words of a command that ends what
-# is no process of the container, within LIMIT seconds. The agent runs it at a stop, and this program where the agent is
-# gone.
+# These are numbers of system calls here. The agent starts this program as a process of its own group, with descriptor 3 to
+# the agent, and perhaps some time before there is a command. It begins with a task: a line with the number of its bytes, and
+# fields, each of which a NUL ends:
 #
-# The agent starts this program as a process of its own group, with descriptor 3 to the agent:
+#   DIRECTORY PIPES CHANNEL LIMIT STOPS WORDS [STOP…] WORD… [NAME=VALUE…]
+#
+# PIPES is 2 where another agent may take the command over with its output, 4 where it has a channel too, and 0 where that
+# can't be. CHANNEL is 1 where the command has one. The command has WORDS words, and these variables alone. STOP are the
+# STOPS words of a command that ends what is no process of the container, within LIMIT seconds. The agent runs it at a stop,
+# and this program where the agent is gone. From then on each line is a word:
 #
 #   from the agent   opened             the agent reads the pipes by /proc; `refused`: the command gets what it has else
 #                    signal N           to each process of the command's group, while the command itself runs
@@ -26,8 +30,7 @@
 # its signals to itself do not reach them. supervise.py does the same where there is no perl.
 use strict;
 
-my ($prctl, $setsid, $dup3, $pipes, $limit, $count, @command) = @ARGV;
-my @stop = splice @command, 0, $count;
+my ($prctl, $setsid, $dup3) = @ARGV;
 
 # Linux's include/uapi/linux/prctl.h.
 sub PR_SET_PDEATHSIG { 1 }
@@ -38,6 +41,8 @@ sub SIGKILL { 9 }
 sub SIGTERM { 15 }
 # The exit code of what could not be started for want of resources: EX_OSERR of sysexits.h.
 sub NO_RESOURCES { 71 }
+# That of a shell for what is not there.
+sub NOT_FOUND { 127 }
 # A child's end interrupts the wait for the agent, except in the moment before the wait begins.
 sub LONGEST_WAIT_S { 0.5 }
 # fcntl(2): what a container prints while no agent reads waits in its pipe.
@@ -51,6 +56,15 @@ sub LAST_ROUND_S { 0.2 }
 sub STOP_POLL_S { 0.02 }
 
 open(my $agent, "+<&=", 3) or exit NO_RESOURCES;
+my ($directory, $pipes, $has_channel, $limit, $stops, $words, @rest) = read_task();
+my @stop = splice @rest, 0, $stops;
+my @command = splice @rest, 0, $words;
+# Those that would disturb this program, such as LD_PRELOAD, come too late for it.
+%ENV = map { split /=/, $_, 2 } @rest;
+unless (chdir $directory) {
+  print STDERR "postern: can't be started in $directory: $!\n";
+  exit NOT_FOUND;
+}
 # Where this program writes to the agent: the same, until another agent adopts.
 my $reports = $agent;
 # The next agent's ends of these, and what keeps them open until it is there.
@@ -70,6 +84,16 @@ if ($leader == 0) {
   run(@command);
 }
 supervise();
+
+# The agent may end before it has a task for this program.
+sub read_task {
+  my ($size, $task) = ("", "");
+  until ($size =~ /\n/) { sysread($agent, $size, 1, length $size) or exit 0 }
+  while (length $task < $size) { sysread($agent, $task, $size - length $task, length $task) or exit 0 }
+  my @fields = split /\0/, $task, -1;
+  pop @fields;
+  return @fields;
+}
 
 # Pairs of a reading and a writing end; none where the agent can't open them.
 sub make_pipes {
@@ -94,6 +118,7 @@ sub own_ends {
 
 # In the command's process.
 sub use_pipes {
+  leave_channel() unless $has_channel;
   return unless defined $out;
   open(STDOUT, ">&", $$out[1]);
   open(STDERR, ">&", $$err[1]);
@@ -110,18 +135,14 @@ sub begin {
   exit NO_RESOURCES;
 }
 
-# A command, in a session of its own. The variables that would disturb this program get their names back.
+# A command, in a session of its own.
 sub run {
   my @words = @_;
   $SIG{PIPE} = 'DEFAULT';
   syscall($setsid);
   syscall($prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  for my $name (grep { /^POSTERN_KEPT_/ } keys %ENV) {
-    my $value = delete $ENV{$name};
-    $ENV{substr $name, length "POSTERN_KEPT_"} = $value;
-  }
   exec { $words[0] } @words;
-  exit 127;
+  exit NOT_FOUND;
 }
 
 # The outer process.
@@ -215,7 +236,11 @@ sub stop {
 sub leave_output {
   open(STDOUT, ">", "/dev/null");
   open(STDERR, ">", "/dev/null");
-  if (open(my $channel, "<&=", 4)) { close $channel }
+  leave_channel();
+}
+
+sub leave_channel {
+  if (open(my $channel, "<&=", CHANNEL)) { close $channel }
 }
 
 sub reap {

@@ -1,8 +1,8 @@
 """Does what supervise.pl does, where there is no perl; that file has the description.
 
-    python3 -I -S supervise.py PRCTL SETSID DUP3 PIPES LIMIT COUNT [STOP…] COMMAND [ARGUMENT…]
+    python3 -I -S supervise.py PRCTL SETSID DUP3
 
-The first three numbers are for supervise.pl alone.
+The numbers are for supervise.pl alone.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ CHANNEL = 4
 # The exit code of what could not be started for want of resources: EX_OSERR of sysexits.h.
 NO_RESOURCES = 71
 NOT_EXECUTABLE = 126
-KEPT = b"POSTERN_KEPT_"
+NOT_FOUND = 127
 # Between two rounds of killing. A killed process is gone within the first, unless a driver holds it.
 FIRST_ROUND_S = 0.002
 LAST_ROUND_S = 0.2
@@ -51,15 +51,14 @@ def begin():
 
 
 def run(command):
-    """A command, in a session of its own. ContainerVariables that would disturb this program get their names back."""
+    """A command, in a session of its own."""
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # Python ignores it, and an ignored signal stays ignored.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    environment = {name.removeprefix(KEPT): value for name, value in os.environb.items()}
     try:
-        os.execvpe(command[0], command, environment)
+        os.execvp(command[0], command)
     except OSError:
         os._exit(NOT_EXECUTABLE)
 
@@ -69,10 +68,25 @@ def leave_output():
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
+    leave_channel()
+
+
+def leave_channel():
     try:
         os.close(CHANNEL)
     except OSError:
         pass  # There is none.
+
+
+def read_task():
+    """The agent may end before it has a task for this program."""
+    size = b""
+    while not size.endswith(b"\n"):
+        size += os.read(AGENT, 1) or os._exit(0)
+    task = b""
+    while len(task) < int(size):
+        task += os.read(AGENT, int(size) - len(task)) or os._exit(0)
+    return task.split(b"\0")[:-1]
 
 
 class Pipes:
@@ -310,8 +324,17 @@ def supervise(outer, leader, pipes, stop_command, limit):
     os._exit(0)
 
 
-def main(pipe_count, limit, count, *words):
-    stop_command, command = words[: int(count)], words[int(count) :]
+def main(directory, pipe_count, has_channel, limit, stops, words, *rest):
+    command_at, variables_at = int(stops), int(stops) + int(words)
+    stop_command, command, variables = rest[:command_at], rest[command_at:variables_at], rest[variables_at:]
+    os.environb.clear()
+    os.environb.update(variable.split(b"=", 1) for variable in variables)
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        name = directory.decode(errors="replace")
+        print(f"postern: can't be started in {name}: {error.strerror}", file=sys.stderr, flush=True)
+        os._exit(NOT_FOUND)
     # The agent's descriptor is none of the command's.
     os.set_inheritable(AGENT, False)
     outer = os.getpid()
@@ -324,9 +347,11 @@ def main(pipe_count, limit, count, *words):
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     leader = begin()
     if leader == 0:
+        if has_channel == b"0":
+            leave_channel()
         pipes.use()
         run(command)
     supervise(outer, leader, pipes, stop_command, float(limit))
 
 
-main(*sys.argv[4:])
+main(*read_task())

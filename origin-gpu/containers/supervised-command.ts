@@ -2,31 +2,22 @@
  * Starts a command under supervise.pl or supervise.py, which ends everything that the command started and tells when it
  * is gone. The programs document what they say to the agent over descriptor 3.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { Duplex } from "node:stream";
 
 import type { ExitInfo } from "./exit-info.ts";
+import { AGENT_DESCRIPTOR, CHANNEL_DESCRIPTOR, pipesOf } from "./command-descriptors.ts";
 import {
-  AGENT_DESCRIPTOR,
   type CommandPipes,
   exitOfError,
   type LaunchedCommand,
   type LaunchOptions,
   type LeftDescriptors,
-  pipesOf,
-  stdioOf,
 } from "./launched-command.ts";
 import { launchCommand } from "./launcher.ts";
 import { processesWithVariable, signalQuietly } from "./linux-processes.ts";
-import type { CommandSupervisor } from "./supervisor.ts";
+import { type CommandSupervisor, startSupervisor } from "./supervisor.ts";
 import { SupervisorConnection } from "./supervisor-connection.ts";
-
-/**
- * ContainerVariables that would change or break the supervisor itself. It gets them under another name, and gives them back to
- * the command.
- */
-const DISTURBING = /^(?:LD_|PERL)/;
-const KEPT = "POSTERN_KEPT_";
 
 export class SupervisedCommand implements LaunchedCommand {
   readonly child: ChildProcess;
@@ -37,24 +28,17 @@ export class SupervisedCommand implements LaunchedCommand {
   readonly #options: LaunchOptions;
   readonly #connection: SupervisorConnection;
 
+  /** @throws TypeError where a word or a variable has a NUL */
   constructor(supervisor: CommandSupervisor, options: LaunchOptions) {
     this.#options = options;
-    const [program = "", ...words] = [
-      ...supervisor.command,
-      `${pipeCount(options)}`,
-      ...stopWords(options),
-      ...launchCommand(options),
-    ];
-    this.child = spawn(program, words, {
-      cwd: options.directory,
-      env: keepingDisturbing(options.environment),
-      // The terminal's Ctrl-C is for the agent.
-      detached: true,
-      stdio: stdioOf(options),
-    });
+    const task = taskOf(options);
+    const { withChannel = false, spares } = options;
+    this.child = spares?.take(supervisor) ?? startSupervisor(supervisor, withChannel);
+    if (!withChannel) pipesOf(this.child)[CHANNEL_DESCRIPTOR]?.destroy();
     const pipe = pipesOf(this.child)[AGENT_DESCRIPTOR];
     const socket = pipe instanceof Duplex ? pipe : noSocket();
     this.#connection = new SupervisorConnection(socket, socket);
+    socket.write(task);
     const { pipes, started, exited } = this.#connection;
     this.pipes = pipes;
     this.started = started;
@@ -113,18 +97,17 @@ function pipeCount({ isLeavable = false, withChannel = false }: LaunchOptions): 
   return withChannel ? 4 : 2;
 }
 
-/** The limit and the number of words of the command that the supervisor runs when the agent is gone, and its words. */
-function stopWords({ user, stopCommand }: LaunchOptions): string[] {
-  if (stopCommand === undefined || stopCommand.command.length === 0) return ["0", "0"];
-  const words = launchCommand({ user, command: stopCommand.command });
-  return [`${stopCommand.limit}`, `${words.length}`, ...words];
-}
-
-function keepingDisturbing(environment: LaunchOptions["environment"]): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(environment).map(([name, value]) => [
-      DISTURBING.test(name) ? KEPT + name : name,
-      value,
-    ]),
-  );
+/** As supervise.pl describes it. */
+export function taskOf(options: LaunchOptions): string {
+  const { directory, environment, user, stopCommand, withChannel = false } = options;
+  const { command: stopWords = [], limit = 0 } = stopCommand ?? {};
+  const stop = stopWords.length === 0 ? [] : launchCommand({ user, command: stopWords });
+  const command = launchCommand(options);
+  const settings = [directory, pipeCount(options), Number(withChannel), limit];
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  const fields = [...settings, stop.length, command.length, ...stop, ...command, ...variables];
+  const task = fields.map((field) => `${field}\0`).join("");
+  // It would be another command.
+  if (task.split("\0").length > fields.length + 1) throw new TypeError("a NUL has no place here");
+  return `${Buffer.byteLength(task)}\n${task}`;
 }

@@ -6,12 +6,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 import type { ExitInfo } from "./exit-info.ts";
-import {
-  exitOfError,
-  type LaunchedCommand,
-  type LaunchOptions,
-  stdioOf,
-} from "./launched-command.ts";
+import { stdioOf } from "./command-descriptors.ts";
+import { exitOfError, type LaunchedCommand, type LaunchOptions } from "./launched-command.ts";
 import { launchCommand } from "./launcher.ts";
 import { processesWithVariable, signalQuietly } from "./linux-processes.ts";
 
@@ -36,7 +32,7 @@ export class WatchedCommand implements LaunchedCommand {
       // A session of its own: the terminal's Ctrl-C is for the agent, and the group's number is the pid.
       detached: true,
       // Nothing is ever written to descriptor 3: it closes when the agent is gone (see watch.sh).
-      stdio: stdioOf(options),
+      stdio: stdioOf(options.withChannel ?? false),
     });
     this.child = child;
     this.started = Promise.resolve(child.pid);

@@ -50,6 +50,7 @@ export type BoxOptions = Pick<
   | "user"
   | "claims"
   | "records"
+  | "spares"
   | "left"
   | "openTunnel"
   | "usage"

@@ -1,5 +1,4 @@
 /** A command whose agent goes, and which another agent takes over: as both supervisors do it. */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
@@ -7,16 +6,16 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { identityOf } from "../../../base/node/process-identity.ts";
 import { AdoptedCommand } from "../../../origin-gpu/containers/adopted-command.ts";
-import {
-  AGENT_DESCRIPTOR,
-  type CommandPipes,
-  type LeftDescriptors,
-  stdioOf,
+import { AGENT_DESCRIPTOR } from "../../../origin-gpu/containers/command-descriptors.ts";
+import type {
+  CommandPipes,
+  LeftDescriptors,
 } from "../../../origin-gpu/containers/launched-command.ts";
 import { ProcessGroup } from "../../../origin-gpu/containers/process-group.ts";
-import { SupervisedCommand } from "../../../origin-gpu/containers/supervised-command.ts";
+import { SupervisedCommand, taskOf } from "../../../origin-gpu/containers/supervised-command.ts";
 import {
   type CommandSupervisor,
+  startSupervisor,
   supervisorsOf,
 } from "../../../origin-gpu/containers/supervisor.ts";
 import { SupervisorConnection } from "../../../origin-gpu/containers/supervisor-connection.ts";
@@ -197,10 +196,11 @@ describe.each(SUPERVISORS)("a command under %s that its agent leaves", (_name, s
   });
 
   test("prints to its agent where the agent can't open pipes, and is not left", async () => {
-    const words = ["2", "0", "0", "sh", "-c", "echo printed; exec sleep 1000"];
-    const [program = "", ...rest] = [...supervisor.command, ...words];
-    const child = spawn(program, rest, { stdio: stdioOf({ ...LAUNCH, withChannel: false }) });
+    const child = startSupervisor(supervisor, false);
     const agent = child.stdio[AGENT_DESCRIPTOR] as Duplex;
+    const command = ["sh", "-c", "echo printed; exec sleep 1000"];
+    const environment = { PATH: process.env["PATH"] ?? "" };
+    agent.write(taskOf({ ...LAUNCH, command, environment, isLeavable: true }));
     expect(String((await once(agent, "data"))[0])).toMatch(/^pipes \d+ \d+ \d+\n$/);
     agent.write("refused\n");
     const [[printed]] = await Promise.all([

@@ -1,17 +1,21 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 
-import { AGENT_DESCRIPTOR } from "../../../origin-gpu/containers/launched-command.ts";
+import { AGENT_DESCRIPTOR } from "../../../origin-gpu/containers/command-descriptors.ts";
 import { processes } from "../../../origin-gpu/containers/linux-processes.ts";
 import {
   ProcessGroup,
   type ProcessGroupOptions,
 } from "../../../origin-gpu/containers/process-group.ts";
-import { findSupervisor, supervisorsOf } from "../../../origin-gpu/containers/supervisor.ts";
+import { taskOf } from "../../../origin-gpu/containers/supervised-command.ts";
+import {
+  findSupervisor,
+  startSupervisor,
+  supervisorsOf,
+} from "../../../origin-gpu/containers/supervisor.ts";
 import { commandLine, isAlive, untilGone } from "../../support/processes.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { HERE } from "./endpoint.ts";
@@ -159,16 +163,23 @@ describe.each(SUPERVISORS)("a command under %s", (_name, supervisor) => {
   });
 
   test.each([
-    ["within its limit", "5", "echo stopped >$0"],
-    ["no longer than its limit", "0.2", "echo stopped >$0; exec sleep 1000"],
+    ["within its limit", 5, "echo stopped >$0"],
+    ["no longer than its limit", 0.2, "echo stopped >$0; exec sleep 1000"],
   ])("ends after its stop command when the agent is gone, %s", async (_how, limit, script) => {
     const file = join(temporaryDirectory(), "stopped");
     const stop = ["sh", "-c", script, file];
-    const words = ["0", limit, `${stop.length}`, ...stop, "sleep", "1000"];
-    const [program = "", ...rest] = [...supervisor.command, ...words];
-    const child = spawn(program, rest, { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const child = startSupervisor(supervisor, false);
     const exited = once(child, "exit");
     const pipe = child.stdio[AGENT_DESCRIPTOR] as Duplex;
+    pipe.write(
+      taskOf({
+        command: ["sleep", "1000"],
+        directory: HERE,
+        environment: { PATH: process.env["PATH"] ?? "" },
+        markedBy: "MARK",
+        stopCommand: { command: stop, limit },
+      }),
+    );
     const [line] = (await once(pipe, "data")) as [Buffer];
     pipe.destroy();
     await exited;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
-import { CHANNEL_DESCRIPTOR } from "../../../origin-gpu/containers/launched-command.ts";
+import { CHANNEL_DESCRIPTOR } from "../../../origin-gpu/containers/command-descriptors.ts";
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import { RawConnection } from "../../support/raw-http.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
