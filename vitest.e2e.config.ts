@@ -8,8 +8,8 @@ const preload = new URL("test/support/by-requests.ts", import.meta.url).href;
 export default defineConfig({
   test: {
     include: ["test/e2e/**/*.test.ts"],
-    // They have configurations of their own (vitest.sessions.config.ts, vitest.samples.config.ts).
-    exclude: ["test/e2e/samples/**", "test/e2e/sessions/**"],
+    // They have configurations of their own (vitest.clients.config.ts, vitest.samples.config.ts, vitest.sessions.config.ts).
+    exclude: ["test/e2e/clients/**", "test/e2e/samples/**", "test/e2e/sessions/**"],
     // A file has processes, directories and ports of its own, and waits for most of its time. Two cores carry three.
     maxWorkers: 3,
     ...(byRequests && { env: { NODE_OPTIONS: `--import=${preload}` } }),

@@ -1,5 +1,5 @@
 // One POST with Java's own client, as people write it: it follows no redirect unless it is told to. It prints JSON: the
-// status and the text of its answer. Usage: java Client.java URL
+// status and the text of its answer. Usage: java Client.java URL [BODY KEY]
 
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -14,9 +14,10 @@ public class Client {
     var hosts = Files.createTempFile("hosts", "");
     Files.writeString(hosts, "127.0.0.1 " + url.getHost() + "\n");
     System.setProperty("jdk.net.hosts.file", hosts.toString());
-    var body = HttpRequest.BodyPublishers.ofString("question");
-    var request = HttpRequest.newBuilder(url).POST(body).build();
-    var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+    var body = HttpRequest.BodyPublishers.ofString(args.length > 1 ? args[1] : "question");
+    var request = HttpRequest.newBuilder(url).POST(body);
+    if (args.length > 2) request.header("Authorization", "Bearer " + args[2]);
+    var answer = HttpClient.newHttpClient().send(request.build(), HttpResponse.BodyHandlers.ofString());
     Files.delete(hosts);
     var text = answer.body().replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n");
     System.out.printf("{\"status\": %d, \"text\": \"%s\"}%n", answer.statusCode(), text);

@@ -15,7 +15,7 @@ import { ensureVenv } from "../venv.ts";
 const execute = promisify(execFile);
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const NODE_LIBRARIES = fileURLToPath(new URL("../../../.test/clients", import.meta.url));
+const NODE_LIBRARIES = folderOf("clients");
 const INSTALL_TIMEOUT_MS = 5 * 60_000;
 const ASK_TIMEOUT_MS = 60_000;
 
@@ -41,20 +41,34 @@ export async function prepareClients(): Promise<ClientPrograms> {
   return { python, go };
 }
 
-/** Returns the folder of the libraries. A marker with the list's digest says that it is complete. */
+/** Returns the folder of the libraries. */
 export async function installNodeLibraries(): Promise<string> {
-  const list = join(HERE, "node-libraries.json");
-  const marker = join(NODE_LIBRARIES, "complete");
+  return await install("node-libraries.json", NODE_LIBRARIES);
+}
+
+/** The same of those that wait for long. */
+export async function installPatientLibraries(): Promise<string> {
+  return await install("patient-libraries.json", folderOf("patient-clients"));
+}
+
+/** A marker with the list's digest says that a folder is complete. */
+async function install(listName: string, folder: string): Promise<string> {
+  const list = join(HERE, listName);
+  const marker = join(folder, "complete");
   const digest = createHash("sha256").update(readFileSync(list)).digest("hex");
-  if (existsSync(marker) && readFileSync(marker, "utf8") === digest) return NODE_LIBRARIES;
-  mkdirSync(NODE_LIBRARIES, { recursive: true });
-  copyFileSync(list, join(NODE_LIBRARIES, "package.json"));
+  if (existsSync(marker) && readFileSync(marker, "utf8") === digest) return folder;
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(list, join(folder, "package.json"));
   await execute("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund"], {
-    cwd: NODE_LIBRARIES,
+    cwd: folder,
     timeout: INSTALL_TIMEOUT_MS,
   });
   writeFileSync(marker, digest);
-  return NODE_LIBRARIES;
+  return folder;
+}
+
+function folderOf(name: string): string {
+  return fileURLToPath(new URL(`../../../.test/${name}`, import.meta.url));
 }
 
 type Command = readonly [program: string, ...args: string[]];
