@@ -25,6 +25,9 @@ const CONTAINER = {
     port: z.int().nullable().meta({
       description: "One that its endpoint has for itself; null where each container gets its own",
     }),
+    parameters: z.string().nullable().meta({
+      description: "Its set of parameters as JSON, perhaps cut; null where the endpoint has none",
+    }),
   }),
 };
 

@@ -47,9 +47,11 @@ const LIST: Command<typeof OPTIONS> = {
       String(container.calls),
       container.gpus.join(", "),
       container.port === null ? "" : String(container.port),
+      container.parameters ?? "",
     ]);
     const headings = ["ID", "BOX", "ENDPOINT", "VERSION", "STATE", "STARTED", "CALLS"];
-    for (const line of tableOf([...headings, "GPUS", "PORT"], rows)) printResult(line);
+    for (const line of tableOf([...headings, "GPUS", "PORT", "PARAMETERS"], rows))
+      printResult(line);
     return 0;
   },
 };

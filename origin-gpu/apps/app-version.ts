@@ -223,7 +223,7 @@ export class AppVersion {
     return this.#owners.flatMap(([name, endpoint]) => {
       const kind = this.#settings.get(name)?.kind;
       const port = kind?.type === "web_server" ? kind.port : undefined;
-      return endpoint.containers.map(({ id, state, calls, cards, startedAtMs }) => ({
+      return endpoint.containers.map(({ id, state, calls, cards, startedAtMs, parameters }) => ({
         container: id,
         endpoint: `${environment}/${app}/${name}`,
         version,
@@ -233,6 +233,7 @@ export class AppVersion {
         calls,
         cards: cards.map((card) => card.id),
         ...(port !== undefined && { port }),
+        ...(parameters !== undefined && { parameters }),
       }));
     });
   }

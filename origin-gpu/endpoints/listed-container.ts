@@ -13,6 +13,8 @@ export interface ListedContainer {
   readonly cards: readonly Card[];
   /** When its process was begun, in milliseconds since 1970; undefined before that. */
   readonly startedAtMs: number | undefined;
+  /** The set of parameters that it works for, as JSON, perhaps cut; absent where the endpoint has none. */
+  readonly parameters?: string;
 }
 
 /** Of a pool's containers, which the shell has by their numbers. */

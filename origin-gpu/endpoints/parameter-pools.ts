@@ -56,7 +56,8 @@ export class ParameterPools implements ServedPools {
   /** By their values, those used least recently first. */
   readonly #sets = new Map<string, ParameterSet>();
   /** Those that made room. */
-  readonly #ending = new Set<Endpoint>();
+  /** With the set of each. */
+  readonly #ending = new Map<Endpoint, string>();
   #scaling: Scaling | undefined;
   /** Its start shows whether the version works: it makes room for no other set before it has. */
   #proving: Endpoint | undefined;
@@ -126,7 +127,10 @@ export class ParameterPools implements ServedPools {
   }
 
   get containers(): ListedContainer[] {
-    return this.#all.flatMap(({ containers }) => containers);
+    const live = [...this.#sets].map(([set, { endpoint }]) => [endpoint, set] as const);
+    return [...live, ...this.#ending].flatMap(([{ containers }, set]) =>
+      containers.map((container) => ({ ...container, parameters: shown(set) })),
+    );
   }
 
   stopContainer(containerId: string): boolean {
@@ -175,7 +179,7 @@ export class ParameterPools implements ServedPools {
   async leave(): Promise<void> {
     await Promise.all([
       ...this.#live.map(async (endpoint) => await endpoint.leave()),
-      ...[...this.#ending].map(async (endpoint) => await endpoint.close()),
+      ...[...this.#ending.keys()].map(async (endpoint) => await endpoint.close()),
     ]);
   }
 
@@ -184,7 +188,7 @@ export class ParameterPools implements ServedPools {
   }
 
   get #all(): Endpoint[] {
-    return [...this.#live, ...this.#ending];
+    return [...this.#live, ...this.#ending.keys()];
   }
 
   get #mayBegin(): boolean {
@@ -239,7 +243,7 @@ export class ParameterPools implements ServedPools {
     for (const [set, { endpoint }] of this.#sets) {
       if (!this.#mayEnd(endpoint)) continue;
       this.#sets.delete(set);
-      this.#ending.add(endpoint);
+      this.#ending.set(endpoint, set);
       void endpoint.close("its parameters are not used any more").finally(() => {
         this.#ending.delete(endpoint);
       });
@@ -277,7 +281,7 @@ export class ParameterPools implements ServedPools {
   }
 }
 
-/** In front of a line of the log. */
+/** In front of a line of the log, and in lists. */
 function shown(set: string): string {
   return set.length <= MAX_SHOWN_CHARACTERS ? set : `${set.slice(0, MAX_SHOWN_CHARACTERS)}…`;
 }

@@ -7,6 +7,9 @@ const MAX_LISTED_CONTAINERS = 50;
 
 const MAX_LISTED_CARDS = 16;
 
+/** Of a set of parameters, characters. */
+const MAX_LISTED_PARAMETERS = 256;
+
 /** origin-gpu/core/container-states.ts has what each means. One that is gone is not listed. */
 export const LISTED_CONTAINER_STATES = [
   "claiming",
@@ -34,6 +37,8 @@ const CONTAINER_DESCRIPTION = z.object({
   cards: z.array(z.string().max(64)).max(MAX_LISTED_CARDS),
   /** One that is its endpoint's own; absent where each container gets a free one. */
   port: z.int().exactOptional(),
+  /** The values of its set of parameters, as JSON, perhaps cut; absent where the endpoint has none. */
+  parameters: z.string().max(MAX_LISTED_PARAMETERS).exactOptional(),
 });
 
 export const CONTAINER_PAGE_REQUEST = z.object({

@@ -37,7 +37,7 @@ export function containerId(text: string): string {
 }
 
 function toApiContainer(described: ContainerDescription, box: string): ApiContainer {
-  const { startedAt, cards, port = null, ...same } = described;
+  const { startedAt, cards, port = null, parameters = null, ...same } = described;
   const started = startedAt === undefined ? null : toTime(startedAt);
-  return { ...same, box, started_at: started, gpus: cards, port };
+  return { ...same, box, started_at: started, gpus: cards, port, parameters };
 }

@@ -68,6 +68,8 @@ describe("requests", () => {
     const [other, large] = await ask("/?model=large");
     expect(other).toEqual({ model: "large" });
     expect(large).not.toBe(small);
+    const listed = pools.containers.map(({ parameters }) => parameters);
+    expect(listed).toEqual(['{"model":"small"}', '{"model":"large"}']);
     expect(pools.containers).toHaveLength(2);
     expect(pools.activity).toMatchObject({ ready: 2, waiting: 0 });
   });
