@@ -24,6 +24,7 @@ async function variables(): Promise<NodeJS.ProcessEnv> {
     POSTERN_URL: `http://localhost:${gateway.port}`,
     POSTERN_TOKEN_ID: tokenId,
     POSTERN_TOKEN_SECRET: tokenSecret,
+    POSTERN_ENVIRONMENT: "main",
   };
 }
 
@@ -32,6 +33,7 @@ test("a program calls its app while it runs it, and when it has deployed it", as
     env: await activeVenv(),
   });
   await box.waitForErrorOutput(/gpu-1 is connected/);
+  await finished("environment", "create", "dev");
   const program = [join(APPS, "python_program.py")];
   const { stdout } = await promisify(execFile)(await ensureVenv(), program, {
     env: await variables(),
@@ -42,6 +44,13 @@ test("a program calls its app while it runs it, and when it has deployed it", as
     served: [true, 16, [0, 1, 4], "hello you"],
     after: notHere,
     deployed: [25, "bye you", "hello all"],
+    web: "InvalidError: page is served to the web: call its URL, get_web_url()",
+    apart: [
+      36,
+      expect.stringMatching(
+        /^PermissionDeniedError: .*an app calls apps of its own environment alone/,
+      ),
+    ],
   });
   const history = await finished("app", "history", "program");
   expect(history).toContain("by-program");
@@ -57,7 +66,9 @@ test("a program calls its app while it runs it, and when it has deployed it", as
 });
 
 async function finished(...args: string[]): Promise<string> {
-  const managed = startCommand([...args, "--state", gateway.stateDirectory]);
+  const managed = startCommand([...args, "--state", gateway.stateDirectory], {
+    env: { POSTERN_ENVIRONMENT: "main" },
+  });
   expect(await managed.exited).toMatchObject({ code: 0 });
   return managed.stdout;
 }

@@ -84,7 +84,7 @@ class Describer:
             findings_add(f"{cls.name}: a class with a @batched method has no other methods", place)
         servers = [name for name, each in web.items() if each.traits.web and each.traits.web.kind == "web_server"]
         if servers and len(methods) > 1:
-            findings_add(f"{cls.name}.{servers[0]}: a class with a @web_server has no other methods", place)
+            findings_add(f"{cls.name}.{servers[0]}: a class with a @web_server has no other methods: put them into a function, which calls its URL", place)
         traits = [each.traits for each in methods.values()]
         pool = self._pool(cls.name, cls.options, traits, cls.concurrency)
         if cls.parameter_types:

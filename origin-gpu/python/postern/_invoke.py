@@ -29,6 +29,9 @@ from ._wire import (
 _OFFERED_SECONDS = 60.0
 _LEAST_PAUSE_SECONDS = 0.2
 
+#: A problem document (RFC 9457), and a container's line.
+_REFUSAL_TYPES = ("application/problem+json", "text/plain")
+
 #: Refusals after which the call has certainly not run.
 _OFFER_AGAIN = ("queue_full", "rate_limited", "no_origin", "unavailable")
 
@@ -68,8 +71,11 @@ def begin(callee: Callee, body: bytes, prefer: str | None = None, key: str | Non
     while True:
         target = f"{callee.path}?{callee.query}" if callee.query else callee.path
         response = send("POST", callee.place, target, headers, body)
-        if response.status in (200, 202, 303, 500) and not _is_problem(response):
+        if response.status in (200, 202, 303, 500) and _is_of_function(response):
             return response
+        if not _is_of_postern(response):
+            response.close()
+            raise exception.InvalidError(f"{callee.name} is served to the web: call its URL, get_web_url()")
         refusal = refused(response)
         if not may_offer_again(refusal) or time.monotonic() > until:
             raise refusal.error(callee.name)
@@ -81,8 +87,13 @@ def may_offer_again(refusal: Refused) -> bool:
     return refusal.code in _OFFER_AGAIN and (refusal.status == 429 or refusal.retry_after is not None)
 
 
-def _is_problem(response: Response) -> bool:
-    return response.status >= 400 and response.header("content-type") not in (RESULT_TYPE, STREAM_TYPE)
+def _is_of_function(response: Response) -> bool:
+    return response.status in (202, 303) or response.header("content-type") in (RESULT_TYPE, STREAM_TYPE)
+
+
+def _is_of_postern(response: Response) -> bool:
+    """A refusal of the gateway or of a container, and no response of a user's web app."""
+    return response.header("content-type").startswith(_REFUSAL_TYPES)
 
 
 def request_body(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes:

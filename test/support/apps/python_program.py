@@ -12,6 +12,18 @@ def square(x: int) -> int:
     return x * x
 
 
+@app.function()
+@modal.fastapi_endpoint()
+def page() -> str:
+    return "a page"
+
+
+@app.function()
+def across(environment: str) -> str:
+    """What a container hears that calls a function of another environment."""
+    return refusal(lambda: modal.Function.from_name("program", "square", environment_name=environment).remote(1))
+
+
 @app.cls()
 class Greeter:
     greeting: str = modal.parameter(default="hello")
@@ -37,10 +49,15 @@ def main() -> None:
     app.deploy(tag="by-program")
     found = modal.Cls.from_name("program", "Greeter")
     deployed = [square.remote(5), found(greeting="bye").greet.remote("you"), found().greet.remote("all")]
+    web = refusal(lambda: modal.Function.from_name("program", "page").remote())
     square.update_autoscaler(max_containers=3)
     modal.Function.from_name("program", "square").keep_warm(1)
     found().update_autoscaler(scaledown_window=90)
-    print(json.dumps({"before": before, "served": served, "after": after, "deployed": deployed}))
+    app.deploy(environment_name="dev")
+    in_dev = modal.Function.from_name("program", "square", environment_name="dev").remote(6)
+    apart = [in_dev, modal.Function.from_name("program", "across").remote("dev")]
+    report = {"before": before, "served": served, "after": after, "deployed": deployed, "web": web, "apart": apart}
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":
