@@ -7,7 +7,7 @@ import {
   PATH_PATTERN_RULE,
 } from "../routing/wire/path-rules.ts";
 import { isRate, RATE_DOCUMENT_PATTERN } from "../routing/wire/rate.ts";
-import { MAX_DAILY_BUDGET } from "./limits.ts";
+import { MAX_CONCURRENT, MAX_DAILY_BUDGET } from "./limits.ts";
 import { apiOperation } from "./operation.ts";
 import {
   EXPIRES_IN,
@@ -51,6 +51,12 @@ const DAILY_CONTAINER_SECONDS = DAILY.meta({
   description: "Seconds of containers that its calls may take in a day (UTC)",
 });
 
+const CONCURRENT = z
+  .int()
+  .min(1)
+  .max(MAX_CONCURRENT)
+  .meta({ description: "Its calls that each box takes at a time, those that wait included" });
+
 const PRIORITY = z
   .enum(["interactive", "batch"])
   .meta({ description: "Calls of `batch` tokens wait for those of all others" });
@@ -63,6 +69,7 @@ const PROXY_TOKEN = {
     rate_limit: RATE_LIMIT.nullable(),
     daily_requests: DAILY_REQUESTS.nullable(),
     daily_container_seconds: DAILY_CONTAINER_SECONDS.nullable(),
+    concurrent: CONCURRENT.nullable(),
     priority: PRIORITY,
   }),
 };
@@ -101,6 +108,7 @@ export const CREATE_PROXY_TOKEN = apiOperation({
       rate_limit: RATE_LIMIT.optional(),
       daily_requests: DAILY_REQUESTS.optional(),
       daily_container_seconds: DAILY_CONTAINER_SECONDS.optional(),
+      concurrent: CONCURRENT.optional(),
       priority: PRIORITY.default("interactive"),
       expires_in: EXPIRES_IN,
     }),

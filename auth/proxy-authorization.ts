@@ -14,6 +14,8 @@ export interface TokenLimits {
   readonly isBatch?: true;
   /** Requests that it may send in a day (UTC). */
   readonly dailyRequests?: number;
+  /** Its calls that each box takes at a time, those that wait included. */
+  readonly concurrent?: number;
   /** Seconds of containers that its calls may take in a day (UTC). */
   readonly dailyContainerSeconds?: number;
 }

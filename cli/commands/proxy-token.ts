@@ -31,6 +31,11 @@ const CREATE_OPTIONS = {
     value: "Nreq/day,Ns/day",
     summary: "requests, and seconds of containers, a day by UTC; one or both (none)",
   },
+  concurrent: {
+    type: "string",
+    value: "N",
+    summary: "N of its calls at a time on each box, those that wait included (any)",
+  },
   priority: {
     type: "string",
     value: "interactive|batch",
@@ -101,6 +106,7 @@ const LIST: Command<typeof STATE_OPTION> = {
       token.paths.join(",") || "all",
       token.rate_limit ?? "none",
       budgetText(token),
+      token.concurrent === null ? "any" : String(token.concurrent),
       token.priority,
       token.created_at,
       token.expires_at ?? "never",
@@ -114,6 +120,7 @@ const LIST: Command<typeof STATE_OPTION> = {
       "PATHS",
       "RATE LIMIT",
       "BUDGET",
+      "CONCURRENT",
       "PRIORITY",
       "CREATED",
       "EXPIRES",
@@ -148,17 +155,28 @@ export const PROXY_TOKEN: CommandGroup = {
   commands: { create: CREATE, list: LIST, revoke: REVOKE },
 };
 
+/** A token's limits, as the API names them. */
+interface LimitFields extends BudgetFields {
+  rate_limit?: string;
+  concurrent?: number;
+  priority?: "interactive" | "batch";
+}
+
 /** @throws {UsageError} for a limit that can't be meant */
 function limitsIn(values: {
   readonly "rate-limit"?: string | undefined;
   readonly budget?: string | undefined;
+  readonly concurrent?: string | undefined;
   readonly priority?: string | undefined;
-}): { rate_limit?: string; priority?: "interactive" | "batch" } & BudgetFields {
-  const { "rate-limit": rate, budget, priority } = values;
+}): LimitFields {
+  const { "rate-limit": rate, budget, concurrent, priority } = values;
   if (rate !== undefined && !isRate(rate)) {
     throw new UsageError(
       `--rate-limit: "${rate}" is not requests a second and seconds of burst, e.g. 5/10`,
     );
+  }
+  if (concurrent !== undefined && !/^[1-9]\d{0,5}$/.test(concurrent)) {
+    throw new UsageError(`--concurrent: "${concurrent}" is not a number of calls, 1 to 999999`);
   }
   if (priority !== undefined && priority !== "interactive" && priority !== "batch") {
     throw new UsageError(`--priority: "${priority}" is neither interactive nor batch`);
@@ -166,6 +184,7 @@ function limitsIn(values: {
   return {
     ...(rate === undefined ? {} : { rate_limit: rate }),
     ...budgetIn(budget),
+    ...(concurrent === undefined ? {} : { concurrent: Number(concurrent) }),
     ...(priority === undefined ? {} : { priority }),
   };
 }

@@ -6,6 +6,7 @@ import type { ContainerDescription } from "../../routing/wire/container-descript
 import type { EndpointActivity } from "../../routing/wire/deployments.ts";
 import type { OpenedTunnel } from "../containers/container-tunnels.ts";
 import type { BoxServices, ServedFunction } from "./app-version.ts";
+import { TokenCalls } from "../core/token-calls.ts";
 import { AppRuntime } from "./app-runtime.ts";
 import { type UsageReports, usageReportsTo } from "./usage-reports.ts";
 import { SpareSupervisor } from "../containers/spare-supervisor.ts";
@@ -31,7 +32,7 @@ export class AppRuntimes {
 
   constructor(services: RuntimeServices) {
     this.#usage = usageReportsTo(new GatewayClient(services.gateway), services.observer.notice);
-    this.#services = { ...services, usage: this.#usage };
+    this.#services = { ...services, usage: this.#usage, tokenCalls: new TokenCalls() };
   }
 
   /** The app of this name, made where it is missing. */

@@ -3,6 +3,7 @@ import type { Scaling } from "../../routing/wire/scaling.ts";
 import type { Call } from "../calls/call.ts";
 import type { BodySpools } from "../calls/body-spool.ts";
 import type { SessionTable } from "../core/session-table.ts";
+import type { TokenCalls } from "../core/token-calls.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
@@ -25,6 +26,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly identity: PoolIdentity;
   /** Absent: nobody is charged. */
   readonly usage?: CallUsage | undefined;
+  /** The calls of tokens that may have so many. Absent: none is refused for it. */
+  readonly tokenCalls?: TokenCalls<Call> | undefined;
   /** The box has asked a container to make room for another one. */
   readonly onYields?: (() => void) | undefined;
   /** Files of all its containers, which session keys and requests name. */
@@ -54,4 +57,5 @@ export type BoxOptions = Pick<
   | "left"
   | "openTunnel"
   | "usage"
+  | "tokenCalls"
 >;

@@ -38,6 +38,7 @@ import type { PoolDriverOptions } from "./pool-driver-options.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { failureOfRefusal, isTemporary } from "./start-failure.ts";
 import { takeLeft } from "./take-left.ts";
+import { entersForToken } from "./enter-for-token.ts";
 import { keepBody, parkCall } from "./waiting-bodies.ts";
 
 /** Takes a call that its own endpoint does not begin any more. */
@@ -79,6 +80,7 @@ export class Endpoint {
       settings,
       closing: this.#closing.signal,
       onFree: (queued) => {
+        options.tokenCalls?.leave(queued.call);
         this.#blocked.onFree(queued);
         this.#pool.finished(queued);
       },
@@ -122,8 +124,7 @@ export class Endpoint {
         if (call.isPromised && isTemporary(refusal)) this.#pool.request(queued);
         else call.fail(failureOfRefusal(refusal, settings.function));
       },
-      onHandedOver: ({ call, settings: { function: name }, link }) =>
-        this.#reroute?.(call, name, link),
+      onHandedOver: ({ call, settings, link }) => this.#reroute?.(call, settings.function, link),
       onChange: () => this.#membership?.changed(),
     });
     this.#membership = joinLeases?.({
@@ -155,6 +156,7 @@ export class Endpoint {
     return {
       ...callTerms(settings),
       run: (call) => {
+        if (!entersForToken(call, this.#options.tokenCalls)) return;
         const queued = arrived(call, settings, link);
         this.#queue(queued);
         if (call.over) return;

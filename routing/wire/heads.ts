@@ -17,6 +17,14 @@ import {
 } from "./sessions.ts";
 import { isPoolLoad, type PoolLoad } from "./pool-load.ts";
 
+/** The proxy token that opened an endpoint to a request. */
+export interface RequestCaller {
+  readonly token: string;
+  readonly batch?: boolean;
+  /** Its calls that a box takes at a time, those that wait included. */
+  readonly most?: number;
+}
+
 /** A request's head as the edge understood it, once: routing, authorization and the app see the same. */
 export interface RequestHead {
   /** Made at the edge. The agent runs a call of this id at most once. */
@@ -38,7 +46,7 @@ export interface RequestHead {
   /** Where the endpoint has affinity. */
   session?: RequestSession;
   /** Where a proxy token opened the endpoint: calls wait in turns by their tokens, those of batch tokens last. */
-  caller?: { readonly token: string; readonly batch?: boolean };
+  caller?: RequestCaller;
   /**
    * Present where several boxes serve the endpoint: the response, or the refusal, tells the box's load. Where it is true,
    * a box without room refuses the call, because another one may have room.
@@ -175,8 +183,9 @@ function problemInHeaders(headers: readonly string[], isPlain: boolean): string 
 
 function isCaller(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { token, batch } = value as Partial<Record<string, unknown>>;
-  return typeof token === "string" && (batch === undefined || typeof batch === "boolean");
+  const { token, batch, most } = value as Partial<Record<string, unknown>>;
+  if (batch !== undefined && typeof batch !== "boolean") return false;
+  return typeof token === "string" && (most === undefined || Number.isSafeInteger(most));
 }
 
 function isStatus(status: unknown): status is number {

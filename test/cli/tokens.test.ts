@@ -68,6 +68,10 @@ describe("proxy-token", () => {
         stderr: `postern: --budget: "${budget}" is not requests or seconds a day, e.g. 1000req/day or 3600s/day\n`,
       });
     }
+    expect(await refused("--concurrent", "0")).toMatchObject({
+      code: 2,
+      stderr: 'postern: --concurrent: "0" is not a number of calls, 1 to 999999\n',
+    });
     expect(await refused("--priority", "high")).toMatchObject({ code: 2 });
     expect(await refused("--env", "main,nosuch")).toEqual({
       code: 1,
@@ -79,7 +83,16 @@ describe("proxy-token", () => {
   test("creates, lists and revokes", async () => {
     await postern(["environment", "create", "dev", "--state", state]);
     const flags = ["--name", "ci", "--env", "main,dev", "--app", "a", "--path", "/v1/*,/health"];
-    flags.push("--expires", "2h", "--rate-limit", "5/10", "--budget", "1000req/day,3600s/day");
+    flags.push(
+      "--expires",
+      "2h",
+      "--rate-limit",
+      "5/10",
+      "--budget",
+      "1000req/day,3600s/day",
+      "--concurrent",
+      "4",
+    );
     flags.push("--priority", "batch");
     const token = await create("proxy-token", "create", ...flags);
     expect(token.id).toMatch(/^wk-/);
@@ -98,13 +111,14 @@ describe("proxy-token", () => {
         rate_limit: "5/10",
         daily_requests: 1000,
         daily_container_seconds: 3600,
+        concurrent: 4,
         priority: "batch",
       }),
     );
     const table = await postern(["proxy-token", "list", "--state", state]);
     expect(table.stdout).toMatch(
       new RegExp(
-        `^${token.id}  ci +main,dev +a +/v1/\\*,/health +5/10 +1000req/day,3600s/day +batch +20.*never$`,
+        `^${token.id}  ci +main,dev +a +/v1/\\*,/health +5/10 +1000req/day,3600s/day +4 +batch +20.*never$`,
         "m",
       ),
     );

@@ -140,3 +140,26 @@ test("a call is charged while it runs, and its token's next one refused, before 
   expect(row?.endpoint).toBe("main/e2e/private");
   expect(row?.container_seconds).toBeGreaterThanOrEqual(2);
 });
+
+test("a token with a limit has so many calls at a time, and a place again when one is over", async () => {
+  const headers = await tokenOf("--concurrent", "2");
+  const other = await tokenOf("--concurrent", "2");
+  const before = releases.length;
+  const held = [one("/held", headers), one("/held", headers)];
+  await expect.poll(() => releases.length, { timeout: 20_000 }).toBe(before + 2);
+  const refused = await one("/third", headers);
+  expect(refused.status).toBe(429);
+  expect(refused.headers["retry-after"]).toBe("1");
+  expect(refused.json()).toMatchObject({
+    code: "rate_limited",
+    detail: "this token may have 2 calls at a time on each box",
+  });
+  expect(got.has("/third")).toBe(false);
+  expect((await one("/third", other)).status).toBe(200);
+  releases[before]?.();
+  await expect
+    .poll(async () => (await one("/fourth", headers)).status, { timeout: 20_000 })
+    .toBe(200);
+  for (const release of releases.slice(before)) release();
+  expect((await Promise.all(held)).map(({ text }) => text)).toEqual(["done", "done"]);
+});

@@ -41,6 +41,7 @@ interface ChosenLimits {
   readonly rate_limit?: string | undefined;
   readonly daily_requests?: number | undefined;
   readonly daily_container_seconds?: number | undefined;
+  readonly concurrent?: number | undefined;
   readonly priority: ApiProxyToken["priority"];
 }
 
@@ -48,12 +49,14 @@ function limitsOf({
   rate_limit: rateLimit,
   daily_requests: dailyRequests,
   daily_container_seconds: dailyContainerSeconds,
+  concurrent,
   priority,
 }: ChosenLimits): TokenLimits {
   return {
     ...(rateLimit !== undefined && { rateLimit }),
     ...(dailyRequests !== undefined && { dailyRequests }),
     ...(dailyContainerSeconds !== undefined && { dailyContainerSeconds }),
+    ...(concurrent !== undefined && { concurrent }),
     ...(priority === "batch" && { isBatch: true }),
   };
 }
@@ -68,6 +71,7 @@ function toApiProxyToken(token: ProxyTokenInfo): ApiProxyToken {
     rate_limit: limits.rateLimit ?? null,
     daily_requests: limits.dailyRequests ?? null,
     daily_container_seconds: limits.dailyContainerSeconds ?? null,
+    concurrent: limits.concurrent ?? null,
     priority: limits.isBatch === true ? "batch" : "interactive",
   };
 }

@@ -15,7 +15,7 @@ import {
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { sha256Hex } from "../../../routing/sha256.ts";
 import { callTrace } from "../../../routing/trace-context.ts";
-import type { RequestHead } from "../../../routing/wire/heads.ts";
+import type { RequestCaller, RequestHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import { asciiJson } from "../../contracts/attempt.ts";
@@ -81,7 +81,11 @@ export function requestHead(
   const head = { callId, endpoint, method, target, headers: lines };
   if (token === undefined) return ok({ ...head, ...extras });
   const { id, limits } = token;
-  const caller = limits.isBatch === true ? { token: id, batch: true } : { token: id };
+  const caller: RequestCaller = {
+    token: id,
+    ...(limits.isBatch === true && { batch: true }),
+    ...(limits.concurrent !== undefined && { most: limits.concurrent }),
+  };
   return ok({ ...head, caller, ...extras });
 }
 

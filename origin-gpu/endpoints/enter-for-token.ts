@@ -1,0 +1,13 @@
+/** Counts the calls of a token, and refuses one whose token has as many as it may have on this box. */
+import type { Call } from "../calls/call.ts";
+import type { TokenCalls } from "../core/token-calls.ts";
+
+/** @returns whether the call may go on; one that may not has failed, and was not begun */
+export function entersForToken(call: Call, tokenCalls: TokenCalls<Call> | undefined): boolean {
+  if (tokenCalls === undefined || call.over) return true;
+  const { token, most } = call.head.caller ?? {};
+  if (token === undefined || most === undefined || tokenCalls.enter(call, token, most)) return true;
+  const detail = `this token may have ${most} calls at a time on each box`;
+  call.fail({ code: "rate_limited", detail, retryAfter: 1 });
+  return false;
+}
