@@ -34,9 +34,12 @@ async function deploy(): Promise<void> {
     max_containers: CONTAINERS,
     exit_grace_period: GRACE_S,
   };
+  const brief = { ...base, min_containers: 2, max_containers: 2, exit_grace_period: 1 };
   const endpoints: EndpointTable[] = [
     { ...base, function: "soft", affinity: "header:x-session" },
     { ...base, function: "hard", affinity: "header:x-session", affinity_mode: "hard" },
+    { ...brief, function: "brief", affinity: "header:x-session" },
+    { ...brief, function: "brief-hard", affinity: "header:x-session", affinity_mode: "hard" },
     { ...base, function: "mcp", affinity: ["mcp", "header:x-session"], affinity_mode: "hard" },
   ];
   await boxes.deploy([join(APPS, "counting-server.ts")], endpoints);
@@ -148,4 +151,34 @@ test("a next version takes new sessions, and the old version keeps its own until
   const fresh = await askAll("soft", sessionNames("fresh"));
   for (const counted of fresh.values()) expect(counted.version).not.toBe(version);
   await round();
+});
+
+test("when the grace has ended, sessions of the old version move, or are lost in the mode hard", async () => {
+  const sessions = sessionNames("brief");
+  const begun = await askAll("brief", sessions);
+  await askAll("brief-hard", sessions);
+  await deploy();
+  await Promise.all(
+    sessions.map(async (session) => {
+      // In the grace the old version answers still.
+      const old = { ...begun.get(session) };
+      let answer = await ask("brief", session);
+      for (let count = 2; (answer.json() as Counted).version === old.version; count += 1) {
+        expect(answer.json()).toEqual({ ...old, count });
+        answer = await ask("brief", session);
+      }
+      expect(answer.json()).toMatchObject({ count: 1 });
+      expect(answer.headers["postern-session"]).toBe("moved");
+      const { place } = answer.json() as Counted;
+      expect((await ask("brief", session)).json()).toMatchObject({ place, count: 2 });
+
+      let hard = await ask("brief-hard", session);
+      while (hard.status === 200) hard = await ask("brief-hard", session);
+      expect({ status: hard.status, text: hard.text }).toEqual({
+        status: 410,
+        text: expect.stringContaining("session_lost") as string,
+      });
+      expect((await ask("brief-hard", session)).status).toBe(410);
+    }),
+  );
 });
