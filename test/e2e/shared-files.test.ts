@@ -1,8 +1,9 @@
 /** A file that a client uploads to one box, and a session on the other box: the call that names the file finds it. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { ownAccess } from "../../cli/access.ts";
 import { type Gateway, startCommand, startGateway, WORKSPACE } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
@@ -10,7 +11,6 @@ import type { ManagedProcess } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const PATIENCE = { timeout: 30_000, interval: 200 };
-const APP = join(temporaryDirectory(), "studio");
 
 /** As Gradio does: an upload gets a path below GRADIO_TEMP_DIR, and a call reads what a path names. */
 const SERVER = `import { createHash } from "node:crypto";
@@ -29,23 +29,31 @@ createServer(async (request, response) => {
   } else if (request.url.endsWith("/call/read")) {
     const { path } = JSON.parse(body).data[0];
     const isOwn = path.startsWith(process.env.GRADIO_TEMP_DIR + "/");
-    response.end(JSON.stringify({ isOwn, read: readFileSync(path, "utf8") }));
+    response.end(JSON.stringify({ isOwn, read: readFileSync(path, "utf8"), uid: process.getuid() }));
   } else response.end("{}");
 }).listen(process.env.PORT, "127.0.0.1");
 `;
 
-let gateway: Gateway;
-const boxes: ManagedProcess[] = [];
+/** A directory that every user can enter, as those above a real state directory. */
+function publicDirectory(): string {
+  const directory = temporaryDirectory();
+  chmodSync(directory, 0o755);
+  return directory;
+}
 
-beforeAll(async () => {
-  gateway = await startGateway();
+/** Starts a gateway with two boxes, and deploys the app to both. */
+async function serve(flags: readonly string[]): Promise<Gateway> {
+  const gateway = await startGateway();
+  onTestFinished(async () => await gateway.stop());
   for (const name of ["gpu-1", "gpu-2"]) {
-    const origin = startAs(["origin", "--name", name]);
-    boxes.push(origin);
+    const state = join(publicDirectory(), "state");
+    const origin = startAs(gateway, ["origin", "--name", name, "--state", state, ...flags]);
+    onTestFinished(() => origin.killTree());
     await origin.waitForErrorOutput(new RegExp(`${name} is connected`));
   }
-  mkdirSync(APP);
-  writeFileSync(join(APP, "server.mjs"), SERVER);
+  const directory = join(temporaryDirectory(), "studio");
+  mkdirSync(directory);
+  writeFileSync(join(directory, "server.mjs"), SERVER);
   const ui = {
     function: "ui",
     web_server: ["node", "server.mjs"],
@@ -55,19 +63,15 @@ beforeAll(async () => {
     min_containers: 2,
     max_containers: 2,
   };
-  writeFileSync(join(APP, "postern.toml"), stringify({ app: "studio", endpoint: [ui] }));
-  const deploy = startAs(["deploy", join(APP, "postern.toml")]);
+  writeFileSync(join(directory, "postern.toml"), stringify({ app: "studio", endpoint: [ui] }));
+  const deploy = startAs(gateway, ["deploy", join(directory, "postern.toml")]);
   await deploy.exited;
   expect(deploy.stderr).toContain("serves on gpu-1, gpu-2\n");
-});
-
-afterAll(async () => {
-  for (const box of boxes) box.killTree();
-  await gateway.stop();
-});
+  return gateway;
+}
 
 /** A command on a machine of its own. */
-function startAs(args: readonly string[]): ManagedProcess {
+function startAs(gateway: Gateway, args: readonly string[]): ManagedProcess {
   const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
   const env = {
     HOME: temporaryDirectory(),
@@ -79,7 +83,7 @@ function startAs(args: readonly string[]): ManagedProcess {
   return startCommand(args, { env });
 }
 
-async function ask(path: string, body: unknown) {
+async function ask(gateway: Gateway, path: string, body: unknown) {
   const host = `${WORKSPACE}--studio-ui.localhost:${gateway.port}`;
   const answer = await send({ port: gateway.port, host }, `/gradio_api${path}`, {
     method: "POST",
@@ -89,21 +93,38 @@ async function ask(path: string, body: unknown) {
   return { answer, box: String(answer.headers["x-box"]) };
 }
 
-test("on whichever box the session is", async () => {
-  // Sessions on both boxes.
-  const places = new Map<string, string>();
-  await vi.waitFor(async () => {
-    const session = `s${places.size}-${Math.random()}`;
-    const { box } = await ask("/queue/join", { session_hash: session, data: [] });
-    places.set(box, session);
-    expect(places.size).toBe(2);
-  }, PATIENCE);
-  const uploaded = await ask("/upload", "what the client uploaded");
-  const [path] = uploaded.answer.json() as [string];
-  for (const [box, session] of places) {
-    const call = { session_hash: session, data: [{ path, orig_name: "in put.txt" }] };
-    const { answer, box: called } = await ask("/call/read", call);
-    expect(called).toBe(box);
-    expect(answer.json()).toEqual({ isOwn: true, read: '"what the client uploaded"' });
-  }
-});
+const OWN = { who: "the agent's user", flags: [], uid: process.getuid?.() };
+/** Root alone can run apps as another user. */
+const OTHERS =
+  process.getuid?.() === 0
+    ? [
+        {
+          who: "another user",
+          flags: ["--run-as", "nobody"],
+          uid: Number(execFileSync("id", ["-u", "nobody"])),
+        },
+      ]
+    : [];
+
+test.each([OWN, ...OTHERS])(
+  "on whichever box the session is, in apps of $who",
+  async ({ flags, uid }) => {
+    const gateway = await serve(flags);
+    // Sessions on both boxes.
+    const places = new Map<string, string>();
+    await vi.waitFor(async () => {
+      const session = `s${places.size}-${Math.random()}`;
+      const { box } = await ask(gateway, "/queue/join", { session_hash: session, data: [] });
+      places.set(box, session);
+      expect(places.size).toBe(2);
+    }, PATIENCE);
+    const uploaded = await ask(gateway, "/upload", "what the client uploaded");
+    const [path] = uploaded.answer.json() as [string];
+    for (const [box, session] of places) {
+      const call = { session_hash: session, data: [{ path, orig_name: "in put.txt" }] };
+      const { answer, box: called } = await ask(gateway, "/call/read", call);
+      expect(called).toBe(box);
+      expect(answer.json()).toEqual({ isOwn: true, read: '"what the client uploaded"', uid });
+    }
+  },
+);
