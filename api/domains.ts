@@ -22,6 +22,14 @@ const DOMAIN = {
     domain: z.string().meta({ description: "In A-label form; a star stands for one label" }),
     state: z.enum(DOMAIN_STATES).meta({ description: "A verified one alone serves" }),
     detail: z.string().meta({ description: "The last answer of DNS, where it was not the proof" }),
+    hostname: z
+      .string()
+      .nullable()
+      .meta({
+        description:
+          "On Cloudflare, what its custom hostname waits for, empty where it serves; null where there is none, or it was " +
+          "not looked at lately",
+      }),
     records: z.array(RECORD).meta({
       description:
         "To set in DNS. At the apex of a zone no CNAME can stand: there the gateway's own A and AAAA",

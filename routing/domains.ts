@@ -65,6 +65,18 @@ export function challengeName(domain: string): string {
   return `${CHALLENGE_LABEL}.${partsOf(domain).name}`;
 }
 
+/** The name below which a platform's hostname covers a domain, and whether the domain is its wildcard. */
+export function hostnameOf(domain: string): { hostname: string; isWildcard: boolean } {
+  const { star, name } = partsOf(domain);
+  return { hostname: name, isWildcard: star };
+}
+
+/** The domain that shares its hostname with this one: the wildcard of a name, or the name of a wildcard. */
+export function otherForm(domain: string): string {
+  const { star, name } = partsOf(domain);
+  return star ? name : `*.${name}`;
+}
+
 /** A domain as the registry of names keeps it: each workspace has its own, and the claim says whose counts. */
 export function domainRoute(workspace: string, domain: string): string {
   return `${workspace}/${domain}`;

@@ -94,7 +94,8 @@ const VERIFY: Command<typeof STATE_OPTION> = {
     if (values.json === true) return isProved ? 0 : 1;
     if (!isProved)
       throw new CommandFailure(`${checked.domain} is ${checked.state}: ${noteOf(checked)}`);
-    printNotice(`${checked.domain} is verified`);
+    const waits = checked.hostname ? `, and waits: ${checked.hostname}` : "";
+    printNotice(`${checked.domain} is verified${waits}`);
     return 0;
   },
 };
@@ -123,6 +124,7 @@ export const DOMAIN: CommandGroup = {
   commands: { add: ADD, list: LIST, verify: VERIFY, remove: REMOVE },
 };
 
-function noteOf({ detail, lapses_at: lapsesAt }: ApiDomain): string {
+function noteOf({ detail, hostname, lapses_at: lapsesAt }: ApiDomain): string {
+  if (detail === "") return hostname ?? "";
   return lapsesAt === null ? detail : `${detail}; it lapses at ${lapsesAt}`;
 }

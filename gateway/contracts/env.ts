@@ -48,6 +48,11 @@ export interface Env {
   POSTERN_DNS_OVER_HTTPS?: string;
   /** Seconds between two questions about a domain, and of grace for its proof, `21600/259200`, for tests. */
   POSTERN_DOMAIN_TIMES?: string;
+  /** On Cloudflare: the zone whose custom hostnames serve custom domains, and an API token that may edit them. */
+  POSTERN_CLOUDFLARE_ZONE?: string;
+  POSTERN_CLOUDFLARE_TOKEN?: string;
+  /** The base URL of Cloudflare's API, for tests. */
+  POSTERN_CLOUDFLARE_API?: string;
   /** Self-hosted: what may reach a resolver in the operator's own network. */
   RESOLVER?: Fetcher;
 }

@@ -48,6 +48,7 @@ export interface NamesRpc extends Rpc.DurableObjectBranded {
   lookupHost(host: string): Snapshot | StoppedName | undefined;
   claimDomain(domain: string, workspace: string, how: DomainClaim): boolean;
   releaseDomain(domain: string, workspace: string): void;
+  isClaimedBesides(domain: string, workspace: string): boolean;
   reserve(name: string, claimant: Claimant, untilMs: number): Held | undefined;
   commit(name: string, claimant: Claimant, snapshot: Snapshot): Held | undefined;
   cancelReservation(name: string, owner: string): void;

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ApiDomain } from "../../api/domains.ts";
 import { FakeIdentityProvider } from "../support/fake-identity-provider.ts";
 import { type Gateway, startCommand, startGateway, upstream } from "../support/harness.ts";
+import { type CloudflareApi, startCloudflareApi } from "../support/cloudflare-api.ts";
 import { type Address, send } from "../support/http-client.ts";
 import type { ManagedProcess } from "../support/processes.ts";
 import { startResolver, type Resolver } from "../support/resolver.ts";
@@ -25,6 +26,7 @@ const SLOW = { timeout: 30_000 };
 
 const directory = temporaryDirectory();
 let resolver: Resolver;
+let cloudflare: CloudflareApi;
 let provider: FakeIdentityProvider;
 let app: Server;
 let gateway: Gateway;
@@ -48,14 +50,24 @@ async function startApp(): Promise<number> {
   return (app.address() as AddressInfo).port;
 }
 
+function gatewayEnv(): NodeJS.ProcessEnv {
+  return {
+    // Asked about every second, and lapsed after three without a proof.
+    POSTERN_DOMAIN_TIMES: "1/3",
+    POSTERN_CLOUDFLARE_API: cloudflare.url,
+    POSTERN_CLOUDFLARE_ZONE: cloudflare.zone,
+    POSTERN_CLOUDFLARE_TOKEN: cloudflare.token,
+  };
+}
+
 beforeAll(async () => {
   resolver = await startResolver();
+  cloudflare = await startCloudflareApi();
   provider = await FakeIdentityProvider.start();
   gateway = await startGateway({
     isFaulty: true,
     flags: ["--dns-over-https", resolver.url, "--identity-hosts", provider.host],
-    // Asked about every second, and lapsed after three without a proof.
-    env: { POSTERN_DOMAIN_TIMES: "1/3" },
+    env: gatewayEnv(),
   });
   box = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory]);
   await box.waitForErrorOutput(/gpu-1 is connected/);
@@ -208,14 +220,38 @@ describe("a domain, from its addition to its end", () => {
     resolver.records.delete(proof.name);
     await expect.poll(async () => await statusAt(APEX), SLOW).toBe(421);
     expect((await domains())[APEX]).toBe("lapsed");
+    expect(cloudflare.hostnames.has(APEX)).toBe(false);
     expect(await statusAt("tests--shop-apex.localhost")).toBe(200);
     setRecord(proof);
     await expect.poll(async () => await statusAt(APEX), SLOW).toBe(200);
     expect((await domains())[APEX]).toBe("verified");
   });
 
-  test("ends when it is removed", async () => {
+  test("has a custom hostname at Cloudflare, and what that waits for is told", async () => {
+    await expect.poll(() => cloudflare.hostnames.get(APEX), SLOW).toBeDefined();
+    const waiting = await postern("domain", "verify", APEX);
+    expect([waiting.code, waiting.stderr]).toEqual([
+      0,
+      expect.stringContaining("is verified, and waits: Cloudflare's hostname is pending"),
+    ]);
+    const hostname = cloudflare.hostnames.get(APEX);
+    if (hostname !== undefined) hostname.isActive = true;
+    const { stderr } = await postern("domain", "verify", APEX);
+    expect(stderr).toMatch(/example\.test is verified$/m);
+  });
+
+  test("ends when it is removed, and never before its hostname", async () => {
+    cloudflare.failWith(503);
+    const refused = await postern("domain", "remove", APEX);
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining("Cloudflare answered 503 (error 10000); the domain stays"),
+    ]);
+    expect(await statusAt(APEX)).toBe(200);
+    cloudflare.failWith(undefined);
     expect((await postern("domain", "remove", APEX)).code).toBe(0);
+    expect(cloudflare.hostnames.has(APEX)).toBe(false);
+    expect(gateway.process.stderr).not.toContain(cloudflare.token);
     await expect.poll(async () => await statusAt(APEX), SLOW).toBe(421);
     expect(await domains()).not.toHaveProperty(APEX);
   });
@@ -224,6 +260,8 @@ describe("a domain, from its addition to its end", () => {
 test("a wildcard serves every name one label below, but for an endpoint's own exact name", async () => {
   setRecord(await add(WILDCARD));
   expect((await postern("domain", "verify", WILDCARD)).code).toBe(0);
+  // One hostname is for a name and its wildcard.
+  expect(cloudflare.hostnames.get("shop.test")?.ssl).toMatchObject({ wildcard: true });
   await expect.poll(async () => await statusAt("any.shop.test"), SLOW).toBe(200);
   const other = await send(at("other.shop.test"), "/", SLOW_REQUEST);
   expect(other.json()).toMatchObject({ host: `other.shop.test:${gateway.port}` });
@@ -257,7 +295,7 @@ test("a restarted gateway knows its domains", async () => {
     port: gateway.port,
     stateDirectory: gateway.stateDirectory,
     flags: ["--dns-over-https", resolver.url, "--identity-hosts", provider.host],
-    env: { POSTERN_DOMAIN_TIMES: "1/3" },
+    env: gatewayEnv(),
   });
   await expect.poll(async () => await statusAt("any.shop.test"), SLOW).toBe(200);
 });

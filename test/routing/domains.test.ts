@@ -6,8 +6,10 @@ import {
   domainOfRoute,
   domainRoute,
   domainsMatching,
+  hostnameOf,
   isAmong,
   MAX_DOMAIN_LENGTH,
+  otherForm,
   ownedByGateway,
   parseDomain,
   shardKeyOf,
@@ -137,4 +139,11 @@ describe("matching a host", () => {
 test("a wildcard is proved at the name below its star", () => {
   expect(challengeName("*.example.net")).toBe("_postern-challenge.example.net");
   expect(challengeName("api.example.com")).toBe("_postern-challenge.api.example.com");
+});
+
+test("a name and its wildcard share a platform's hostname, and each is the other's other form", () => {
+  expect(hostnameOf("*.shop.example")).toEqual({ hostname: "shop.example", isWildcard: true });
+  expect(hostnameOf("shop.example")).toEqual({ hostname: "shop.example", isWildcard: false });
+  expect(otherForm("*.shop.example")).toBe("shop.example");
+  expect(otherForm("shop.example")).toBe("*.shop.example");
 });

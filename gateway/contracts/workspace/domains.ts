@@ -9,6 +9,8 @@ export interface DomainInfo {
   readonly state: DomainState;
   /** One sentence: what DNS said last, and what is to do; empty where there is nothing to say. */
   readonly detail: string;
+  /** The state of a platform's hostname: empty where it serves; null where there is none, or none was looked at. */
+  readonly hostname: string | null;
   /** The TXT record that proves it. */
   readonly proof: { readonly name: string; readonly value: string };
   readonly createdAt: number;

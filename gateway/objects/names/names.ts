@@ -9,7 +9,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { type AppKind, type Claimant, mayTake } from "../../../routing/claims.ts";
-import { domainRoute, domainsMatching } from "../../../routing/domains.ts";
+import { domainRoute, domainsMatching, otherForm } from "../../../routing/domains.ts";
 import type { Env } from "../../contracts/env.ts";
 import { takeSteps } from "../migrate.ts";
 import type { DomainClaim, Held, NamesRpc, Snapshot, StoppedName } from "../../contracts/names.ts";
@@ -102,6 +102,13 @@ export class Names extends DurableObject<Env> implements NamesRpc {
   /** Gives a domain back; another workspace's stays. */
   releaseDomain(domain: string, workspace: string): void {
     this.#sql.exec("DELETE FROM domains WHERE domain = ? AND workspace = ?", domain, workspace);
+  }
+
+  /** Whether another workspace has the domain, or anybody the other form of it (`example.com`, `*.example.com`). */
+  isClaimedBesides(domain: string, workspace: string): boolean {
+    const owner = this.#ownerOf(domain);
+    if (owner !== undefined && owner !== workspace) return true;
+    return this.#ownerOf(otherForm(domain)) !== undefined;
   }
 
   /**

@@ -18,6 +18,7 @@ import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { DomainClaim } from "../../contracts/names.ts";
 import { type DomainInfo, noDomain } from "../../contracts/workspace/domains.ts";
 import type { Page, PageRequest } from "../../contracts/workspace/pages.ts";
+import type { CustomHostnames, HostnameReport } from "./custom-hostnames.ts";
 import type { TxtLookup } from "./dns-over-https.ts";
 import { pageOf } from "../pages.ts";
 
@@ -31,6 +32,7 @@ const CLAIM_RETRY_MS = 60_000;
 export interface DomainClaims {
   claimDomain(domain: string, workspace: string, how: DomainClaim): Promise<boolean>;
   releaseDomain(domain: string, workspace: string): Promise<void>;
+  isClaimedBesides(domain: string, workspace: string): Promise<boolean>;
 }
 
 export interface DomainsDeps {
@@ -42,6 +44,8 @@ export interface DomainsDeps {
   readonly proofOf: (domain: string) => Promise<string>;
   readonly lookUp: (name: string) => Promise<TxtLookup>;
   readonly times: DomainTimes;
+  /** Where a platform serves custom domains only by hostnames of its own. */
+  readonly hostnames: CustomHostnames | undefined;
   /** There is a check to wait for. */
   readonly changed: () => void;
 }
@@ -68,6 +72,8 @@ interface ProofFinding {
 export class Domains {
   readonly #deps: DomainsDeps;
   readonly #sql: SqlStorage;
+  /** The platform's last word on each domain's hostname; for people alone, so that no object's end matters. */
+  readonly #hostnames = new Map<string, string>();
   #looking = false;
 
   constructor(deps: DomainsDeps) {
@@ -128,10 +134,15 @@ export class Domains {
     const row = this.#find(domain.toLowerCase());
     if (row === undefined) return noDomain(domain);
     const { claims, workspace } = this.#deps;
+    const dropped = await this.#dropHostname(row.domain);
+    if (dropped?.isDone === false) {
+      return err({ code: "unavailable", detail: `${dropped.detail}; the domain stays` });
+    }
     await claims.releaseDomain(row.domain, workspace);
     this.#sql.exec("DELETE FROM domains WHERE number = ?", row.number);
     // A check that was under way may have claimed it in between.
     await claims.releaseDomain(row.domain, workspace);
+    await this.#dropHostname(row.domain);
     return ok(undefined);
   }
 
@@ -181,6 +192,7 @@ export class Domains {
       const { state: before, created_at: createdAt, missing_since: missing } = present;
       const facts = { state: before, createdAt, missingSince: missing };
       const { state, missingSince, checkAt } = judgeDomain(facts, evidence, now, times);
+      const hostname = await this.#settleHostname(row, before, state);
       if (state !== "verified") await claims.releaseDomain(row.domain, workspace);
       this.#sql.exec(
         `UPDATE domains SET state = ?, detail = ?, missing_since = ?, check_at = ?, checked_at = ?,
@@ -189,7 +201,7 @@ export class Domains {
         state,
         detail,
         missingSince,
-        checkAt,
+        sooner(checkAt, hostname?.retryMs, now),
         now,
         state === "verified" && before !== "verified" ? 1 : 0,
         now,
@@ -201,6 +213,35 @@ export class Domains {
       this.#sql.exec("UPDATE domains SET check_at = ? WHERE number = ?", retryAt, row.number);
     }
     this.#deps.changed();
+  }
+
+  /** Brings the platform's hostname to what the domain's state asks for. */
+  async #settleHostname(
+    { domain, number }: Row,
+    before: DomainState,
+    state: DomainState,
+  ): Promise<HostnameReport | undefined> {
+    if (state === "verified") {
+      const report = await this.#deps.hostnames?.ensure(domain);
+      if (report !== undefined) this.#hostnames.set(domain, report.detail);
+      // It was removed meanwhile.
+      if (this.#find(domain)?.number !== number) await this.#dropHostname(domain);
+      return report;
+    }
+    if (before !== "verified") return undefined;
+    const dropped = await this.#dropHostname(domain);
+    // The row stays as it is, and is looked at again.
+    if (dropped?.isDone === false) throw new Error(dropped.detail);
+    return dropped;
+  }
+
+  /** Deletes the platform's hostname of a domain, unless another claim needs it. */
+  async #dropHostname(domain: string): Promise<HostnameReport | undefined> {
+    const { hostnames, claims, workspace } = this.#deps;
+    if (hostnames === undefined) return undefined;
+    this.#hostnames.delete(domain);
+    if (await claims.isClaimedBesides(domain, workspace)) return undefined;
+    return await hostnames.remove(domain);
   }
 
   /** Asks DNS, and `Names` where DNS has the proof. */
@@ -232,6 +273,7 @@ export class Domains {
       domain,
       state,
       detail,
+      hostname: this.#hostnames.get(domain) ?? null,
       proof: { name: challengeName(domain), value: row.proof },
       createdAt: row.created_at,
       createdBy: row.created_by,
@@ -241,4 +283,9 @@ export class Domains {
       lapsesAt: missingSince === null ? null : missingSince + times.graceMs,
     };
   }
+}
+
+function sooner(checkAt: number | null, retryMs: number | undefined, now: number): number | null {
+  if (checkAt === null || retryMs === undefined) return checkAt;
+  return Math.min(checkAt, now + retryMs);
 }

@@ -19,5 +19,7 @@ export function namesClient(env: Env): NamesClient & DomainClaims {
       await (await shard(domain)).claimDomain(domain, workspace, how),
     releaseDomain: async (domain, workspace) =>
       await (await shard(domain)).releaseDomain(domain, workspace),
+    isClaimedBesides: async (domain, workspace) =>
+      await (await shard(domain)).isClaimedBesides(domain, workspace),
   };
 }

@@ -32,12 +32,13 @@ export const DOMAIN_HANDLERS: readonly ApiHandler[] = [
 ];
 
 function toApiDomain(info: DomainInfo, baseDomain: string): ApiDomain {
-  const { domain, state, detail, proof, createdAt, createdBy } = info;
+  const { domain, state, detail, hostname, proof, createdAt, createdBy } = info;
   const time = (ms: number | null): string | null => (ms === null ? null : toTime(ms));
   return {
     domain,
     state,
     detail,
+    hostname,
     records: [
       { type: "TXT", ...proof, purpose: "proof" },
       { type: "CNAME", name: domain, value: withoutPort(baseDomain), purpose: "address" },

@@ -174,6 +174,18 @@ describe("a host outside the base domain", () => {
     expect(await shard.lookupHost(domain)).toBeUndefined();
   });
 
+  test("is claimed besides a workspace by another one, or as its other form by anybody", async () => {
+    const besides = async (at: string) => await shard.isClaimedBesides(at, "ecorp");
+    await shard.claimDomain(domain, "ecorp", "take");
+    expect(await besides(domain)).toBe(false);
+    expect(await besides(`*.${domain}`)).toBe(true);
+    await shard.claimDomain(domain, "other", "take");
+    expect(await besides(domain)).toBe(true);
+    await shard.releaseDomain(domain, "other");
+    await shard.claimDomain(`*.${domain}`, "ecorp", "take");
+    expect([await besides(domain), await besides(`*.${domain}`)]).toEqual([true, false]);
+  });
+
   test("moves with a new proof alone, and with it at once", async () => {
     await serves("ecorp", domain, "ap-1");
     await serves("other", domain, "ap-2");

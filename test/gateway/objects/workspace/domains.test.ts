@@ -5,8 +5,13 @@ import { MAX_DOMAINS } from "../../../../api/limits.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import type { DomainClaim } from "../../../../gateway/contracts/names.ts";
 import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
+import type {
+  CustomHostnames,
+  HostnameReport,
+} from "../../../../gateway/objects/workspace/custom-hostnames.ts";
 import type { TxtLookup } from "../../../../gateway/objects/workspace/dns-over-https.ts";
 import { Domains } from "../../../../gateway/objects/workspace/domains.ts";
+import { otherForm } from "../../../../routing/domains.ts";
 import { DOMAIN_TIMES, PENDING_MS } from "../../../../routing/domain-states.ts";
 
 const env = bindings as unknown as Env;
@@ -18,6 +23,7 @@ class World {
   readonly claims = new Map<string, string>();
   isDown = false;
   registryIsDown = false;
+  hostnames: Platform | undefined;
   questions = 0;
 
   domains(sql: SqlStorage, workspace: string): Domains {
@@ -28,6 +34,7 @@ class World {
       proofOf: (domain) => Promise.resolve(`${workspace} has ${domain}`),
       lookUp: (name) => Promise.resolve(this.#lookUp(name)),
       times: DOMAIN_TIMES,
+      hostnames: this.hostnames,
       changed: () => undefined,
       claims: {
         claimDomain: (domain, owner, how) => this.#registry(() => this.#claim(domain, owner, how)),
@@ -35,6 +42,12 @@ class World {
           this.#registry(() => {
             if (this.claims.get(domain) === owner) this.claims.delete(domain);
           }),
+        isClaimedBesides: (domain, owner) =>
+          this.#registry(
+            () =>
+              ![undefined, owner].includes(this.claims.get(domain)) ||
+              this.claims.has(otherForm(domain)),
+          ),
       },
     });
   }
@@ -54,6 +67,24 @@ class World {
   async #registry<Value>(work: () => Value): Promise<Value> {
     if (this.registryIsDown) throw new Error("no answer");
     return await Promise.resolve(work());
+  }
+}
+
+/** A platform that serves a domain only while it has a hostname for it. */
+class Platform implements CustomHostnames {
+  readonly there = new Set<string>();
+  report: HostnameReport = { detail: "", retryMs: undefined, isDone: true };
+  onEnsured: () => Promise<void> = () => Promise.resolve();
+
+  async ensure(domain: string): Promise<HostnameReport> {
+    if (this.report.isDone) this.there.add(domain);
+    await this.onEnsured();
+    return this.report;
+  }
+
+  remove(domain: string): Promise<HostnameReport> {
+    if (this.report.isDone) this.there.delete(domain);
+    return Promise.resolve(this.report);
   }
 }
 
@@ -291,6 +322,113 @@ describe("a domain", () => {
         rounds += 1;
       }
       expect(rounds).toBe(MAX_DOMAINS / 10);
+    });
+  });
+});
+
+describe("where a platform serves custom domains by hostnames of its own", () => {
+  const WAITS = { detail: "it is pending", retryMs: 600_000, isDone: true };
+  const DOWN = { detail: "it is down", retryMs: 600_000, isDone: false };
+  let platform: Platform;
+  beforeEach(() => {
+    platform = new Platform();
+    world.hostnames = platform;
+  });
+
+  test("a domain gets one when it is verified, and loses it when it is removed", async () => {
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      expect(await domains.verify("example.com")).toMatchObject({ value: { hostname: null } });
+      expect(platform.there).toEqual(new Set());
+      prove();
+      expect(await domains.verify("example.com")).toMatchObject({ value: { hostname: "" } });
+      expect(platform.there).toEqual(new Set(["example.com"]));
+      await domains.remove("example.com");
+      expect(platform.there).toEqual(new Set());
+    });
+  });
+
+  test("one that waits is told, and looked at again when the platform says", async () => {
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      prove();
+      platform.report = WAITS;
+      const verified = { state: "verified", detail: "", hostname: "it is pending" };
+      expect(await domains.verify("example.com")).toMatchObject({ value: verified });
+      expect(domains.nextDue()).toBe(Date.now() + 600_000);
+      pass(600_000);
+      platform.report = { ...WAITS, detail: "", retryMs: undefined };
+      await domains.lookAfter(Date.now());
+      expect(stateOf(domains, "example.com")).toMatchObject({ hostname: "" });
+      expect(domains.nextDue()).toBe(Date.now() + intervalMs);
+    });
+  });
+
+  test("a platform that is down keeps no domain from being verified, and none is forgotten before its hostname", async () => {
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      prove();
+      platform.report = DOWN;
+      expect(await domains.verify("example.com")).toMatchObject({
+        value: { state: "verified", hostname: "it is down" },
+      });
+      expect(await domains.remove("example.com")).toEqual({
+        ok: false,
+        error: { code: "unavailable", detail: "it is down; the domain stays" },
+      });
+      expect(world.claims.get("example.com")).toBe("ecorp");
+      expect(stateOf(domains, "example.com")).toMatchObject({ state: "verified" });
+      platform.report = { ...DOWN, isDone: true };
+      expect(await domains.remove("example.com")).toMatchObject({ ok: true });
+    });
+  });
+
+  test("a domain that lapses loses its hostname, at the next look where the platform was down", async () => {
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      prove();
+      await domains.verify("example.com");
+      world.texts.clear();
+      pass(intervalMs);
+      await domains.lookAfter(Date.now());
+      pass(graceMs);
+      platform.report = DOWN;
+      await domains.lookAfter(Date.now());
+      expect(platform.there).toEqual(new Set(["example.com"]));
+      platform.report = { ...DOWN, isDone: true, detail: "" };
+      vi.setSystemTime(domains.nextDue() as number);
+      await domains.lookAfter(Date.now());
+      expect(stateOf(domains, "example.com")).toMatchObject({ state: "lapsed", hostname: null });
+      expect(platform.there).toEqual(new Set());
+    });
+  });
+
+  test("one that another claim needs stays: another workspace's, or that of the wildcard", async () => {
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      prove();
+      await domains.verify("example.com");
+      world.claims.set("*.example.com", "other");
+      await domains.remove("example.com");
+      expect(platform.there).toEqual(new Set(["example.com"]));
+      world.claims.clear();
+      await added(domains, "example.com");
+      await domains.verify("example.com");
+      world.claims.set("example.com", "other");
+      pass(intervalMs);
+      await domains.lookAfter(Date.now());
+      expect(stateOf(domains, "example.com")).toMatchObject({ state: "lapsed" });
+      expect(platform.there).toEqual(new Set(["example.com"]));
+    });
+  });
+
+  test("a domain that is removed while its hostname is made leaves none behind", async () => {
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      prove();
+      platform.onEnsured = async () => void (await domains.remove("example.com"));
+      await domains.verify("example.com");
+      expect(platform.there).toEqual(new Set());
     });
   });
 });
