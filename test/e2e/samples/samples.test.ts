@@ -49,14 +49,22 @@ const json = (value: unknown): RequestOptions => ({
 /** A picture of 64 by 64 grey pixels, in the format that needs no compression (PGM). */
 const BLANK_IMAGE = Buffer.concat([Buffer.from("P5 64 64 255\n"), Buffer.alloc(64 * 64, 128)]);
 
-/** A form with one file. */
-function upload(field: string, content: Buffer): RequestOptions {
+/** A form with one file, and texts. */
+function upload(field: string, content: Buffer, texts: Record<string, string> = {}) {
   const boundary = "postern-samples";
+  const fields = Object.entries(texts).map(
+    ([name, text]) =>
+      `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n`,
+  );
   const head = `--${boundary}\r\nContent-Disposition: form-data; name="${field}"; filename="file"\r\n\r\n`;
   return {
     method: "POST",
     headers: { "content-type": `multipart/form-data; boundary=${boundary}` },
-    body: Buffer.concat([Buffer.from(head), content, Buffer.from(`\r\n--${boundary}--\r\n`)]),
+    body: Buffer.concat([
+      Buffer.from(fields.join("") + head),
+      content,
+      Buffer.from(`\r\n--${boundary}--\r\n`),
+    ]),
   };
 }
 
@@ -257,6 +265,26 @@ test("Tunnels", async () => {
   const run = await command("run", `${join(APPS, "tunnels.py")}::start_app`);
   expect(run).toMatchObject({ code: 0 });
   expect(run.stderr).toMatch(/tunnel\.url {8}= http:\/\/\S+\n.*tunnel\.tls_socket = \('/);
+});
+
+test("Django, by WSGI and by ASGI", async () => {
+  const { address } = await serve("django_app.py", "example-django", "by-wsgi");
+  for (const name of ["by-wsgi", "by-asgi"]) {
+    const site = address(name);
+    const url = `http://${site.host}`;
+    expect((await ask(site, "/?a=b")).json()).toEqual({ url: `${url}/?a=b`, client: "127.0.0.1" });
+    const page = await ask(site, "/form");
+    const cookie = String(page.headers["set-cookie"]).split(";")[0] ?? "";
+    const { headers, ...form } = upload("file", Buffer.alloc(3_000_000), { name: "you" });
+    const send = async (more: Record<string, string>) =>
+      await ask(site, "/form", { ...form, headers: { ...headers, cookie, origin: url, ...more } });
+    const sent = await send({ "x-csrftoken": page.text });
+    expect([sent.status, sent.text]).toEqual([200, "you sent 3000000 bytes"]);
+    expect((await send({})).status).toBe(403);
+    const foreign = { "x-csrftoken": page.text, origin: "http://elsewhere.example" };
+    expect((await send(foreign)).status).toBe(403);
+    expect((await ask(site, "/counted")).text).toBe("0\n1\n2\n");
+  }
 });
 
 test("FastHTML App", async () => {
