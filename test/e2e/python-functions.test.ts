@@ -1,6 +1,6 @@
 /** Functions of a Python app: what `postern run` runs, and what remote, map, spawn and the like do there. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { APPS, type Gateway, startCommand, startGateway, WORKSPACE } from "../support/harness.ts";
 import { activeVenv, writePythonApp } from "../support/python-app.ts";
@@ -107,6 +107,28 @@ test("a function runs in its container, with arguments from the command line", a
   const { code, stderr } = await run(file, "--code", "3", "--file", written);
   expect(code, stderr).toBe(0);
   expect(readFileSync(written, "utf8")).toBe("3");
+});
+
+test("a file may import its neighbours as those of its package", async () => {
+  const text = `import postern as modal
+from .constants import STEP
+app = modal.App("steps")
+
+@app.function()
+def step(x: int) -> tuple[int, str]:
+    return x + STEP, step.get_raw_f().__module__
+
+@app.local_entrypoint()
+def main():
+    print(step.remote(3))
+`;
+  const file = writePythonApp("steps", text);
+  writeFileSync(join(dirname(file), "constants.py"), "STEP = 4\n");
+  const bare = await run(file);
+  expect([bare.code, bare.stdout], bare.stderr).toEqual([0, "(7, 'postern_app.steps')\n"]);
+  writeFileSync(join(dirname(file), "__init__.py"), "from .constants import STEP\n");
+  const whole = await run(file);
+  expect([whole.code, whole.stdout], whole.stderr).toEqual([0, bare.stdout]);
 });
 
 test("a function's exception is the command's, and a wrong name or option is explained", async () => {

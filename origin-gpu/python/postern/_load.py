@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +14,39 @@ from .app import APPS, App
 from .exception import InvalidError
 
 
+#: The package that the directory of a file is, where the file imports its neighbours by `from .name import`. A directory has
+#: another name on each box, and the modules of a pickle have the same one everywhere.
+PACKAGE_OF_FILE = "postern_app"
+
+_RELATIVE_IMPORT = re.compile(r"^[ \t]*from[ \t]+\.", re.MULTILINE)
+
+
 def import_file(file: str) -> ModuleType:
     """The module of a file. Its directory comes first on the path, as where the file is run."""
     path = Path(file).resolve()
     directory = str(path.parent)
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    return importlib.import_module(path.stem)
+    is_relative = _RELATIVE_IMPORT.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+    name = f"{PACKAGE_OF_FILE}.{path.stem}" if is_relative else path.stem
+    prepare_import(name, directory)
+    return importlib.import_module(name)
+
+
+def prepare_import(module_name: str, directory: str) -> None:
+    """Makes a directory the package of such a module; its `__init__.py` is run where there is one."""
+    if not module_name.startswith(PACKAGE_OF_FILE + ".") or PACKAGE_OF_FILE in sys.modules:
+        return
+    init = os.path.join(directory, "__init__.py")
+    if not os.path.isfile(init):
+        package = ModuleType(PACKAGE_OF_FILE)
+        package.__path__ = [directory]
+        sys.modules[PACKAGE_OF_FILE] = package
+        return
+    spec = importlib.util.spec_from_file_location(PACKAGE_OF_FILE, init, submodule_search_locations=[directory])
+    assert spec is not None and spec.loader is not None
+    sys.modules[PACKAGE_OF_FILE] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[PACKAGE_OF_FILE])
 
 
 def app_of(module: ModuleType, wanted: str | None = None) -> App:

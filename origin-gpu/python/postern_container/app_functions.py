@@ -47,9 +47,11 @@ async def serve(arguments, serve_app):
 def find(target):
     """The Pool that a target names. Mistakes of the user end the process in one line."""
     module_name, _, tag = target.partition(":")
-    module = import_user_module(module_name)
-    from postern._load import app_of
+    from postern._load import app_of, prepare_import
     from postern.exception import InvalidError
+
+    prepare_import(module_name, os.getcwd())
+    module = import_user_module(module_name)
 
     try:
         app = app_of(module)
