@@ -266,7 +266,8 @@ def header_of(pair):
     name, value = pair
     if not (isinstance(name, str) and isinstance(value, str)):
         raise TypeError("the app's header {!r} is not text".format(pair))
-    return name.lower().encode("latin-1"), value.encode("latin-1")
+    # RFC 9110, 5.5: blanks around a value are none of it. Django's cookies begin with one, which h11 refuses.
+    return name.lower().encode("latin-1"), value.strip(" \t").encode("latin-1")
 
 
 def find_app(target):

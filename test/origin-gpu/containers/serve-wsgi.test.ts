@@ -227,6 +227,14 @@ describe.skipIf(existingVenv() === undefined)("one app", () => {
     const [answer] = (await once(socket, "data")) as [Buffer];
     expect(answer.toString()).toMatch(/^HTTP\/1.1 403 /);
   });
+
+  test("blanks around a header's value are none of it: h11 refuses a value with some", async () => {
+    const socket = connect(Number(new URL(origin).port), "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    socket.write("GET /padded HTTP/1.1\r\nHost: a\r\n\r\n");
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer.toString()).toContain("\r\nset-cookie: a=b; Path=/\r\n");
+  });
 });
 
 test.skipIf(existingVenv() === undefined)("the environ is that of the public URL", async () => {

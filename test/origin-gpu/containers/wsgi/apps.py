@@ -201,6 +201,12 @@ def no_content(environ, start_response):
     return [b"not to be seen"]
 
 
+def padded(environ, start_response):
+    # As Django gives its cookies.
+    start_response("200 OK", [("Set-Cookie", " a=b; Path=/ \t"), ("Content-Length", "0")])
+    return []
+
+
 def text(environ, start_response):
     start_response("200 OK", [])
     return ["text"]
@@ -243,6 +249,7 @@ CASES = {
     "late-head": late_head,
     "empty": empty,
     "no-content": no_content,
+    "padded": padded,
     "text": text,
     "file": file,
     "meet": meet,
