@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { RequestHead } from "../routing/wire/heads.ts";
 import type { Failure } from "../routing/wire/messages.ts";
 import { passesPathRules } from "../routing/wire/path-rules.ts";
-import type { ServedFunction } from "./apps/app-version.ts";
+import type { ServedFunction } from "./apps/served-function.ts";
 
 type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"> &
   Partial<Pick<RequestHead, "target">>;

@@ -2,7 +2,7 @@
 import type { RequestHead } from "../routing/wire/heads.ts";
 import type { StreamEvents } from "../routing/wire/multiplexer.ts";
 import { admit } from "./admitted-calls.ts";
-import type { ServedFunction } from "./apps/app-version.ts";
+import type { ServedFunction } from "./apps/served-function.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import type { Link } from "./link/link.ts";
 import { type OpenedStream, refuse } from "./link/operation-server.ts";

@@ -4,7 +4,7 @@
  */
 import type { RequestHead } from "../routing/wire/heads.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../routing/wire/multiplexer.ts";
-import type { ServedFunction } from "./apps/app-version.ts";
+import type { ServedFunction } from "./apps/served-function.ts";
 import { isOfPath } from "./core/keeps-awake.ts";
 
 /** Whether the box answers the request without a container. Other methods than these may change something. */

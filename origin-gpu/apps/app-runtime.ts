@@ -18,10 +18,10 @@ import {
   AppVersion,
   type BoxServices,
   type ScalingByFunction,
-  type ServedFunction,
   type VersionBeginning,
   type VersionDescription,
 } from "./app-version.ts";
+import type { ServedFunction } from "./served-function.ts";
 
 export interface PreparedVersion {
   /** Its containers need GPUs or ports, of which the box has so many. */

@@ -5,8 +5,9 @@
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { EndpointActivity } from "../../routing/wire/deployments.ts";
 import type { OpenedTunnel } from "../containers/container-tunnels.ts";
-import type { BoxServices, ServedFunction } from "./app-version.ts";
 import { TokenCalls } from "../core/token-calls.ts";
+import type { BoxServices } from "./app-version.ts";
+import type { ServedFunction } from "./served-function.ts";
 import { AppRuntime } from "./app-runtime.ts";
 import { type UsageReports, usageReportsTo } from "./usage-reports.ts";
 import { SpareSupervisor } from "../containers/spare-supervisor.ts";

@@ -2,22 +2,18 @@
  * One version of an app on this box: its endpoints by function, and the life of their containers. app-runtime.ts
  * decides which version takes new calls.
  */
+import { servedFunction, type ServedFunction } from "./served-function.ts";
 import type { Observer } from "../../base/observer.ts";
-import { ok, type Result } from "../../base/result.ts";
-import type { Failure } from "../../routing/wire/messages.ts";
-import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { Call } from "../calls/call.ts";
-import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
 import { SessionTables } from "../core/session-tables.ts";
-import type { RequestSession } from "../../routing/wire/sessions.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import { Endpoint } from "../endpoints/endpoint.ts";
 import type { BoxOptions, EndpointOptions } from "../endpoints/endpoint-options.ts";
 import { ParameterPools } from "../endpoints/parameter-pools.ts";
-import type { PoolView, ServedPools } from "../endpoints/served-pools.ts";
+import type { ServedPools } from "../endpoints/served-pools.ts";
 import type { PoolActivity } from "../endpoints/pool-activity.ts";
 import type { GradioDirectories, GradioDirectory } from "./gradio-directories.ts";
 import { filesOf } from "./gradio-files.ts";
@@ -69,27 +65,6 @@ export interface VersionBeginning {
   readonly sessions?: SessionTables;
 }
 
-/** A function as a version serves it. */
-export interface ServedFunction {
-  readonly settings: EndpointConfig;
-  /** Other boxes have all the containers that there may be. */
-  readonly isElsewhere: boolean;
-  /** A container of it takes calls. */
-  readonly isReady: boolean;
-  /** Of the containers that it shares with other functions, perhaps. */
-  readonly load: PoolLoad;
-  /** As its containers of the request's parameters have it; absent where there are no parameters. */
-  readonly select?: (target: string) => Result<ServedFunction, Failure>;
-  /** Gives the runner of the function's calls that come over this link. */
-  runner(link: number): CallRunner;
-  /** Whether one of its containers has the request's session. */
-  hasSession(session: RequestSession): boolean;
-  /** Whether one of these session keys belongs to this box. */
-  knowsSession(keys: readonly string[]): boolean;
-  /** Of a Gradio endpoint, where its containers share them. */
-  readonly files: GradioDirectory | undefined;
-}
-
 export class AppVersion {
   /** Resolves when each endpoint has had a container that was ready; rejects with the first `StartFailure`. */
   readonly ready: Promise<void>;
@@ -98,6 +73,7 @@ export class AppVersion {
   /** By function; those that share containers share the endpoint. */
   readonly #endpoints = new Map<string, ServedPools>();
   readonly #files = new Map<string, GradioDirectory>();
+  readonly #served = new Map<string, ServedFunction>();
 
   constructor(
     description: VersionDescription,
@@ -164,6 +140,11 @@ export class AppVersion {
       const shared = owner === undefined ? undefined : this.#endpoints.get(owner);
       if (shared !== undefined) this.#endpoints.set(name, shared);
     }
+    for (const [name, settings] of this.#settings) {
+      const endpoint = this.#endpoints.get(name);
+      const files = this.#files.get(settings.containersOf ?? name);
+      if (endpoint !== undefined) this.#served.set(name, servedFunction(settings, endpoint, files));
+    }
     this.ready = Promise.all(this.#pools.map((endpoint) => endpoint.ready)).then(() => undefined);
     // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
@@ -190,31 +171,7 @@ export class AppVersion {
   }
 
   find(functionName: string): ServedFunction | undefined {
-    const settings = this.#settings.get(functionName);
-    const endpoint = this.#endpoints.get(functionName);
-    if (settings === undefined || endpoint === undefined) return undefined;
-    const { select } = endpoint;
-    const served = (view: PoolView): ServedFunction => ({
-      settings,
-      isElsewhere: endpoint.isElsewhere,
-      get load() {
-        return view.load;
-      },
-      get isReady() {
-        return view.activity.ready > 0;
-      },
-      ...(select !== undefined && {
-        select: (target) => {
-          const selected = select(target);
-          return selected.ok ? ok(served(selected.value)) : selected;
-        },
-      }),
-      runner: (link) => endpoint.runner(settings, link),
-      hasSession: (session) => view.hasSession(session),
-      knowsSession: (keys) => endpoint.knowsSession(keys),
-      files: this.#files.get(settings.containersOf ?? functionName),
-    });
-    return served(endpoint);
+    return this.#served.get(functionName);
   }
 
   /** Its containers that are not gone. */

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { err, ok } from "../../base/result.ts";
 import { admit } from "../../origin-gpu/admitted-calls.ts";
-import type { ServedFunction } from "../../origin-gpu/apps/app-version.ts";
+import type { ServedFunction } from "../../origin-gpu/apps/served-function.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 
 const served = (isElsewhere: boolean, room = 1, settings: object = {}) => {
