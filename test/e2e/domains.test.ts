@@ -4,11 +4,11 @@ import type { AddressInfo } from "node:net";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 
 import type { ApiDomain } from "../../api/domains.ts";
 import { FakeIdentityProvider } from "../support/fake-identity-provider.ts";
-import { type Gateway, startCommand, startGateway, upstream } from "../support/harness.ts";
+import { type Gateway, startCommand, startGateway, startUp, upstream } from "../support/harness.ts";
 import { type CloudflareApi, startCloudflareApi } from "../support/cloudflare-api.ts";
 import { type Address, send } from "../support/http-client.ts";
 import type { ManagedProcess } from "../support/processes.ts";
@@ -91,7 +91,11 @@ afterAll(async () => {
 });
 
 async function postern(...args: string[]) {
-  const managed = startCommand([...args, "--state", gateway.stateDirectory], { cwd: directory });
+  return await posternAt(gateway, ...args);
+}
+
+async function posternAt({ stateDirectory }: Gateway, ...args: string[]) {
+  const managed = startCommand([...args, "--state", stateDirectory], { cwd: directory });
   const { code } = await managed.exited;
   return { code, stdout: managed.stdout, stderr: managed.stderr };
 }
@@ -298,4 +302,21 @@ test("a restarted gateway knows its domains", async () => {
     env: gatewayEnv(),
   });
   await expect.poll(async () => await statusAt("any.shop.test"), SLOW).toBe(200);
+});
+
+test("postern up serves at a domain too, once it is verified", async () => {
+  const domain = "up.test";
+  const { port } = app.address() as AddressInfo;
+  const up = await startUp([upstream(port, { custom_domains: [domain] })], {
+    flags: ["--dns-over-https", resolver.url],
+  });
+  onTestFinished(async () => await up.stop());
+  const own: Address = { port: up.port, host: `${domain}:${up.port}` };
+  expect((await send(own, "/", SLOW_REQUEST)).status).toBe(421);
+  const { stdout } = await posternAt(up, "domain", "add", domain, "--json");
+  for (const record of (JSON.parse(stdout) as ApiDomain).records) {
+    if (record.purpose === "proof") setRecord(record);
+  }
+  expect((await posternAt(up, "domain", "verify", domain)).code).toBe(0);
+  await expect.poll(async () => (await send(own, "/", SLOW_REQUEST)).status, SLOW).toBe(200);
 });
