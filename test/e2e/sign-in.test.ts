@@ -380,7 +380,9 @@ describe("a sign-in is not completed", () => {
     const bob = visitor();
     const asked = await bob.begin("/");
     provider.misbehaviour = { isDown: true };
-    await refused(bob.comeBack(asked), 503, "identity_provider_unavailable");
+    const told = bob.comeBack(asked);
+    await refused(told, 503, "identity_provider_unavailable");
+    expect((await told).headers["retry-after"]).toBe("5");
     expect((await ada.go("/json")).status).toBe(200);
   });
 

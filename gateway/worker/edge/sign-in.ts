@@ -11,20 +11,16 @@ import type { SignInPlace } from "../../../auth/sign-in-place.ts";
 import { openSignInState, sealSignInState, STATE_ID_BYTES } from "../../../auth/sign-in-state.ts";
 import { ok, type Result } from "../../../base/result.ts";
 import { withoutPort } from "../../../routing/host.ts";
-import { htmlPage, PAGE_HEADERS } from "../../../routing/html-page.ts";
 import { mayUseCookies } from "../../../routing/own-page.ts";
 import {
   isInvited,
-  SIGN_IN_PATH,
-  SIGN_OUT_PATH,
   signInCookieLine,
   signInCookieValues,
   signInPage,
   SIGNED_IN_PATH,
 } from "../../../routing/sign-in.ts";
-import { isNavigation } from "../../../routing/starting-page.ts";
 import type { OidcSettings } from "../../../routing/wire/auth-settings.ts";
-import { ERRORS, type Refusal } from "../../../routing/wire/errors.ts";
+import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import type { Snapshot } from "../../contracts/names.ts";
@@ -35,7 +31,7 @@ import {
   providerOf,
   type SignInDoor,
 } from "./identity-provider.ts";
-import type { RequestContext } from "./request-context.ts";
+import { goTo, isPersonsPage, refuse, type SignInRequest, signOut } from "./sign-in-pages.ts";
 
 /** A working day. */
 const DEFAULT_LIFETIME_S = 43_200;
@@ -48,15 +44,6 @@ const MAX_TARGET_CHARACTERS = 700;
 
 const SECRET_BYTES = 32;
 const BROWSER_SECRET = /^[A-Za-z0-9_-]{43}$/;
-
-/** A request at an endpoint, as a sign-in sees it. */
-export interface SignInRequest {
-  readonly context: RequestContext;
-  readonly env: Env;
-  readonly execution: ExecutionContext;
-  readonly caller: EndpointCaller;
-  readonly snapshot: Snapshot;
-}
 
 /** Whether the caller passes by the cookie of a sign-in; undefined where it has none that counts. */
 export async function admitSignedIn(
@@ -197,70 +184,6 @@ function refusalOfPerson(
     return { code, detail: `the identity provider has not verified ${email}` };
   }
   return isInvited(email, emails) ? undefined : { code, detail: `${email} is not invited` };
-}
-
-/** A page to sign out at, and the end of a sign-in: a POST of this page, so that no other page ends it. */
-function signOut({ context, caller }: SignInRequest): Response {
-  const { method, headers, authority } = caller;
-  if (method === "GET" || method === "HEAD") {
-    return page(context, 200, {
-      heading: "Sign out",
-      lines: [`You leave ${authority} in this browser.`],
-      form: { action: SIGN_OUT_PATH, label: "Sign out" },
-    });
-  }
-  if (method !== "POST") return context.refuse("method_not_allowed", "it takes GET and POST");
-  if (!mayUseCookies(method, headers, authority, false)) {
-    return context.refuse("forbidden", "only this host's own pages sign somebody out");
-  }
-  context.cookie = signInCookieLine("person", "", 0, caller.scheme());
-  return page(context, 200, {
-    heading: "You are signed out",
-    lines: ["The identity provider may still know you."],
-    form: { action: SIGN_IN_PATH, label: "Sign in again", method: "get" },
-  });
-}
-
-/** Refuses a sign-in. A person may try again, as somebody else. */
-function refuse({ context, caller }: SignInRequest, { code, detail }: Refusal): Response {
-  if (!isPersonsPage(caller)) return context.refuse(code, detail);
-  context.code = code;
-  const { status, title } = ERRORS[code];
-  return page(context, status, {
-    heading: title,
-    lines: detail === "" ? [] : [detail],
-    small: `postern · ${status} · ${code}`,
-    form: { action: SIGN_IN_PATH, label: "Sign in again", method: "get" },
-  });
-}
-
-/** Whether a person's browser goes to a page. */
-function isPersonsPage({ method, headers }: EndpointCaller): boolean {
-  return isNavigation(method, (name) => headers.get(name));
-}
-
-type ShownPage = Omit<Parameters<typeof htmlPage>[0], "title" | "small"> & {
-  readonly small?: string;
-};
-
-function page(context: RequestContext, status: number, shown: ShownPage): Response {
-  const headers = {
-    ...PAGE_HEADERS,
-    "cache-control": "no-store",
-    // Without a referrer of its own, a browser would name no Origin when the page's form is sent.
-    "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-  };
-  const body = htmlPage({ title: shown.heading, small: "postern", ...shown });
-  return context.respond(status, Object.entries(headers).flat(), body);
-}
-
-function goTo(context: RequestContext, location: string, cookie: string): Response {
-  context.cookie = cookie;
-  // The URL that the browser comes from has a code in it, or what the person does there.
-  const headers = { location, "cache-control": "no-store", "referrer-policy": "no-referrer" };
-  return context.respond(303, Object.entries(headers).flat(), "");
 }
 
 function doorOf(
