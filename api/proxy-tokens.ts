@@ -61,6 +61,14 @@ const PRIORITY = z
   .enum(["interactive", "batch"])
   .meta({ description: "Calls of `batch` tokens wait for those of all others" });
 
+/** As they are chosen. */
+const LIMITS = {
+  rate_limit: RATE_LIMIT.nullable().optional(),
+  daily_requests: DAILY_REQUESTS.nullable().optional(),
+  daily_container_seconds: DAILY_CONTAINER_SECONDS.nullable().optional(),
+  concurrent: CONCURRENT.nullable().optional(),
+};
+
 const PROXY_TOKEN = {
   name: "ProxyToken",
   schema: z.object({
@@ -105,10 +113,7 @@ export const CREATE_PROXY_TOKEN = apiOperation({
       environments: RESTRICTIONS.environments.default([]),
       apps: RESTRICTIONS.apps.default([]),
       paths: RESTRICTIONS.paths.default([]),
-      rate_limit: RATE_LIMIT.optional(),
-      daily_requests: DAILY_REQUESTS.optional(),
-      daily_container_seconds: DAILY_CONTAINER_SECONDS.optional(),
-      concurrent: CONCURRENT.optional(),
+      ...LIMITS,
       priority: PRIORITY.default("interactive"),
       expires_in: EXPIRES_IN,
     }),
@@ -118,6 +123,23 @@ export const CREATE_PROXY_TOKEN = apiOperation({
     name: "CreatedProxyToken",
     schema: PROXY_TOKEN.schema.extend(SECRET_FIELD),
   },
+});
+
+export const UPDATE_PROXY_TOKEN = apiOperation({
+  id: "updateProxyToken",
+  method: "patch",
+  path: "/proxy-tokens/{id}",
+  tag: TAG,
+  summary: "Change the limits of a proxy auth token, everywhere within 5 s",
+  description:
+    "Idempotent. A limit that is left out stays, and null takes it away. Raised, a budget that is spent " +
+    "has the difference left.",
+  needs: "deploy",
+  body: {
+    name: "ProxyTokenChange",
+    schema: z.strictObject({ ...LIMITS, priority: PRIORITY.optional() }),
+  },
+  response: { status: 200, ...PROXY_TOKEN },
 });
 
 export const REVOKE_PROXY_TOKEN = apiOperation({

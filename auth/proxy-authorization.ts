@@ -20,6 +20,17 @@ export interface TokenLimits {
   readonly dailyContainerSeconds?: number;
 }
 
+/** By limit: undefined leaves it as it is, null takes it away. */
+export type TokenLimitsChange = {
+  readonly [Limit in keyof TokenLimits]?: TokenLimits[Limit] | null | undefined;
+};
+
+export function changedLimits(limits: TokenLimits, change: TokenLimitsChange): TokenLimits {
+  const given = Object.entries(change).filter(([, value]) => value !== undefined);
+  const changed = { ...limits, ...Object.fromEntries(given) };
+  return Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== null));
+}
+
 /** A proxy token as the edge knows it. */
 export interface ProxyToken {
   readonly digest: ArrayBuffer;

@@ -4,43 +4,25 @@ import {
   CREATE_PROXY_TOKEN,
   LIST_PROXY_TOKENS,
   REVOKE_PROXY_TOKEN,
+  UPDATE_PROXY_TOKEN,
 } from "../../api/proxy-tokens.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
-import { type BudgetFields, budgetIn, budgetText } from "../budget.ts";
+import { budgetText } from "../budget.ts";
 import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { knownEnvironment } from "../environment.ts";
 import { EXPIRES_OPTION, secondsUntilExpiry } from "../expires.ts";
-import { isRate } from "../../routing/wire/rate.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 import { tableOf } from "../table.ts";
+import { LIMIT_OPTIONS, limitsIn } from "../token-limits.ts";
 
 const CREATE_OPTIONS = {
   name: { type: "string", value: "NAME", summary: "what it is for" },
   ...EXPIRES_OPTION,
   app: { type: "string", value: "APP,...", summary: "open these apps' endpoints alone" },
   path: { type: "string", value: "PATH,...", summary: "open these paths alone, such as '/v1/*'" },
-  "rate-limit": {
-    type: "string",
-    value: "N/S",
-    summary: "N requests a second, and S seconds of burst (none)",
-  },
-  budget: {
-    type: "string",
-    value: "Nreq/day,Ns/day",
-    summary: "requests, and seconds of containers, a day by UTC; one or both (none)",
-  },
-  concurrent: {
-    type: "string",
-    value: "N",
-    summary: "N of its calls at a time on each box, those that wait included (any)",
-  },
-  priority: {
-    type: "string",
-    value: "interactive|batch",
-    summary: "batch: its calls wait for those of other tokens (interactive)",
-  },
+  ...LIMIT_OPTIONS,
   ...STATE_OPTION,
 } as const;
 
@@ -131,6 +113,33 @@ const LIST: Command<typeof STATE_OPTION> = {
   },
 };
 
+const UPDATE_OPTIONS = { ...LIMIT_OPTIONS, ...STATE_OPTION } as const;
+
+const UPDATE: Command<typeof UPDATE_OPTIONS> = {
+  description: {
+    name: "proxy-token update",
+    summary: "Changes a token's limits, everywhere within 5 s.",
+    positionals: ["ID"],
+    options: UPDATE_OPTIONS,
+    noEnvironment: "the id names one token of the whole workspace",
+    notes: [
+      "Limits that are not named stay; none takes one away. A budget replaces the whole budget.",
+      ACCESS_NOTE,
+    ],
+  },
+  async run({ values, positionals: [id = ""] }) {
+    const body = limitsIn(values);
+    if (Object.keys(body).length === 0) {
+      throw new UsageError("proxy-token update: what? say --budget, or another limit");
+    }
+    const client = new ApiClient(findAccess(values.state, process.env));
+    const token = await client.call(UPDATE_PROXY_TOKEN, { path: { id }, body });
+    if (values.json === true) printJson(token);
+    else printNotice(`${id} has its new limits`);
+    return 0;
+  },
+};
+
 const REVOKE: Command<typeof STATE_OPTION> = {
   description: {
     name: "proxy-token revoke",
@@ -152,42 +161,8 @@ const REVOKE: Command<typeof STATE_OPTION> = {
 export const PROXY_TOKEN: CommandGroup = {
   name: "proxy-token",
   summary: "Manages the tokens that open private endpoints.",
-  commands: { create: CREATE, list: LIST, revoke: REVOKE },
+  commands: { create: CREATE, list: LIST, update: UPDATE, revoke: REVOKE },
 };
-
-/** A token's limits, as the API names them. */
-interface LimitFields extends BudgetFields {
-  rate_limit?: string;
-  concurrent?: number;
-  priority?: "interactive" | "batch";
-}
-
-/** @throws {UsageError} for a limit that can't be meant */
-function limitsIn(values: {
-  readonly "rate-limit"?: string | undefined;
-  readonly budget?: string | undefined;
-  readonly concurrent?: string | undefined;
-  readonly priority?: string | undefined;
-}): LimitFields {
-  const { "rate-limit": rate, budget, concurrent, priority } = values;
-  if (rate !== undefined && !isRate(rate)) {
-    throw new UsageError(
-      `--rate-limit: "${rate}" is not requests a second and seconds of burst, e.g. 5/10`,
-    );
-  }
-  if (concurrent !== undefined && !/^[1-9]\d{0,5}$/.test(concurrent)) {
-    throw new UsageError(`--concurrent: "${concurrent}" is not a number of calls, 1 to 999999`);
-  }
-  if (priority !== undefined && priority !== "interactive" && priority !== "batch") {
-    throw new UsageError(`--priority: "${priority}" is neither interactive nor batch`);
-  }
-  return {
-    ...(rate === undefined ? {} : { rate_limit: rate }),
-    ...budgetIn(budget),
-    ...(concurrent === undefined ? {} : { concurrent: Number(concurrent) }),
-    ...(priority === undefined ? {} : { priority }),
-  };
-}
 
 /** Names with commas between. */
 function namesIn(text: string | undefined): string[] {

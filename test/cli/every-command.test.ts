@@ -179,6 +179,7 @@ describe("at a gateway", () => {
     if (name === "app scale") given.push("--min", "1");
     if (name === "connect-token create") given.push("--app", "shop");
     if (name === "environment update") given.push("--set-web-suffix", "suffix");
+    if (name === "proxy-token update") given.push("--budget", "1req/day");
     if ("box" in options) given.push("--box", "gpu-1");
     return "yes" in options ? [...given, "--yes"] : given;
   }

@@ -122,6 +122,23 @@ describe("proxy-token", () => {
         "m",
       ),
     );
+    const update = (...flags: string[]) =>
+      postern(["proxy-token", "update", token.id, ...flags, "--state", state]);
+    expect(await update()).toMatchObject({ code: 2 });
+    expect(await update("--budget", "50s/day", "--rate-limit", "none")).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: `${token.id} has its new limits\n`,
+    });
+    expect(await list()).toContainEqual(
+      expect.objectContaining({
+        id: token.id,
+        rate_limit: null,
+        daily_requests: null,
+        daily_container_seconds: 50,
+        concurrent: 4,
+      }),
+    );
     const revoked = await postern(["proxy-token", "revoke", token.id, "--state", state]);
     expect(revoked).toEqual({ code: 0, stdout: "", stderr: `${token.id} is revoked\n` });
     expect((await list()).map(({ id }) => id)).not.toContain(token.id);
@@ -226,7 +243,7 @@ describe("one clear line", () => {
   const everybody = () => ({ env: nobody() });
 
   test.each([
-    [["proxy-token"], 2, "postern: proxy-token: which one? create, list, revoke\n"],
+    [["proxy-token"], 2, "postern: proxy-token: which one? create, list, update, revoke\n"],
     [
       ["proxy-token", "creat"],
       2,
@@ -235,7 +252,7 @@ describe("one clear line", () => {
     [
       ["proxy-token", "drop"],
       2,
-      "postern: unknown command proxy-token drop; one of create, list, revoke\n",
+      "postern: unknown command proxy-token drop; one of create, list, update, revoke\n",
     ],
     [
       ["proxy-token", "create", "--nmae", "x"],

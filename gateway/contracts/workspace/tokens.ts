@@ -1,7 +1,11 @@
 /** A workspace's proxy tokens and API tokens, as its object is asked for them. Times are milliseconds of the epoch. */
 import type { Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
-import type { ProxyToken, TokenLimits } from "../../../auth/proxy-authorization.ts";
+import type {
+  ProxyToken,
+  TokenLimits,
+  TokenLimitsChange,
+} from "../../../auth/proxy-authorization.ts";
 import type { Scope } from "../../../api/scopes.ts";
 import type { Page, PageRequest } from "./pages.ts";
 
@@ -71,6 +75,8 @@ export interface TokenMethods {
     by: string,
   ): Promise<Result<Disclosed<ProxyTokenInfo>, Refusal>>;
   listProxyTokens(page: PageRequest): Page<ProxyTokenInfo>;
+  /** Changes its limits; refused where it is not there. */
+  changeProxyToken(id: string, change: TokenLimitsChange): Result<ProxyTokenInfo, Refusal>;
   revokeProxyToken(id: string): Result<boolean, Refusal>;
   /** The API token that id and digest prove, and notes its use; undefined when they prove none. */
   authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined;

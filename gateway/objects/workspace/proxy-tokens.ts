@@ -1,5 +1,10 @@
 /** A workspace's proxy auth tokens in its database, which keeps only the digests of their secrets. */
-import type { ProxyToken, TokenLimits } from "../../../auth/proxy-authorization.ts";
+import {
+  changedLimits,
+  type ProxyToken,
+  type TokenLimits,
+  type TokenLimitsChange,
+} from "../../../auth/proxy-authorization.ts";
 import type { MintedToken } from "../../../auth/tokens.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { type NewProxyToken, type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
@@ -84,6 +89,19 @@ export class ProxyTokens {
   find(id: string): ProxyToken | undefined {
     const row = this.#row(id);
     return row === undefined ? undefined : lockOf(row);
+  }
+
+  /** Changes its limits; undefined where it is not there. */
+  change(id: string, change: TokenLimitsChange): ProxyTokenInfo | undefined {
+    const row = this.#row(id);
+    if (row === undefined) return undefined;
+    const limits = changedLimits(JSON.parse(row.limits) as TokenLimits, change);
+    this.#sql.exec(
+      "UPDATE proxy_tokens SET limits = ? WHERE number = ?",
+      JSON.stringify(limits),
+      row.number,
+    );
+    return { ...infoOf(row), limits };
   }
 
   /** Returns whether it was there. */

@@ -10,7 +10,7 @@ import {
   type MintedToken,
   type TokenKind,
 } from "../../../auth/tokens.ts";
-import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
+import type { ProxyToken, TokenLimitsChange } from "../../../auth/proxy-authorization.ts";
 import { MAX_TOKENS } from "../../../api/limits.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Env } from "../../contracts/env.ts";
@@ -97,6 +97,17 @@ export class WorkspaceTokens {
 
   listProxyTokens(page: PageRequest): Page<ProxyTokenInfo> {
     return this.#proxy.list(page);
+  }
+
+  changeProxyToken(id: string, change: TokenLimitsChange): Result<ProxyTokenInfo, Refusal> {
+    return this.#storage.transactionSync((): Result<ProxyTokenInfo, Refusal> => {
+      const info = this.#proxy.change(id, change);
+      if (info === undefined) {
+        return err({ code: "not_found", detail: "the workspace has no proxy token of this id" });
+      }
+      this.#credentialsChanged();
+      return ok(info);
+    });
   }
 
   revokeProxyToken(id: string): Result<boolean, Refusal> {

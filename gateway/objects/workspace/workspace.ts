@@ -8,7 +8,7 @@
 import { err, ok, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import { DurableObject } from "cloudflare:workers";
-import type { ProxyToken } from "../../../auth/proxy-authorization.ts";
+import type { ProxyToken, TokenLimitsChange } from "../../../auth/proxy-authorization.ts";
 import type { AuditEntry, NewAuditEntry } from "../../contracts/workspace/audit.ts";
 import type { Env } from "../../contracts/env.ts";
 import type { BoxReport } from "../../../routing/wire/deployments.ts";
@@ -136,6 +136,10 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
 
   listProxyTokens(page: PageRequest): Page<ProxyTokenInfo> {
     return this.#tokens.listProxyTokens(page);
+  }
+
+  changeProxyToken(id: string, change: TokenLimitsChange): Result<ProxyTokenInfo, Refusal> {
+    return this.#tokens.changeProxyToken(id, change);
   }
 
   revokeProxyToken(id: string): Result<boolean, Refusal> {

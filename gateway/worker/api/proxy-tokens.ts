@@ -1,5 +1,5 @@
 /** `/api/v1/proxy-tokens`: the tokens that open a workspace's private endpoints. */
-import type { TokenLimits } from "../../../auth/proxy-authorization.ts";
+import { changedLimits, type TokenLimitsChange } from "../../../auth/proxy-authorization.ts";
 import { isOurId } from "../../../auth/tokens.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { type ProxyTokenInfo } from "../../contracts/workspace/tokens.ts";
@@ -11,6 +11,7 @@ import {
   LIST_PROXY_TOKENS,
   CREATE_PROXY_TOKEN,
   REVOKE_PROXY_TOKEN,
+  UPDATE_PROXY_TOKEN,
   type ApiProxyToken,
 } from "../../../api/proxy-tokens.ts";
 import { expiry, pageRequest, toPage, toTokenFields } from "./documents.ts";
@@ -22,11 +23,16 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
   }),
   handle(CREATE_PROXY_TOKEN, async ({ env, caller, body }) => {
     const { name, environments, apps, paths, expires_in: expiresIn } = body;
-    const limits = limitsOf(body);
+    const limits = changedLimits({}, changeOf(body));
     const chosen = { name, environments, apps, paths, limits, expiresAt: expiry(expiresIn) };
     const stub = workspaceStub(env, caller.workspace);
     const created = unlessRefused(await stub.createProxyToken(chosen, caller.token.id));
     return { ...toApiProxyToken(created), secret: created.secret };
+  }),
+  handle(UPDATE_PROXY_TOKEN, async ({ env, caller: { workspace }, path: { id }, body }) => {
+    const change = changeOf(body);
+    const changed = await workspaceStub(env, workspace).changeProxyToken(id, change);
+    return toApiProxyToken(unlessRefused(changed));
   }),
   handle(REVOKE_PROXY_TOKEN, async ({ env, caller: { workspace }, path: { id } }) => {
     if (!(await isOurId(await gatewayKeys(env), "proxy", workspace, id))) {
@@ -36,28 +42,22 @@ export const PROXY_TOKEN_HANDLERS: readonly ApiHandler[] = [
   }),
 ];
 
-/** The limits of a new token, as the API names them. */
+/** Limits as the API names them; those that are left out stay as they are. */
 interface ChosenLimits {
-  readonly rate_limit?: string | undefined;
-  readonly daily_requests?: number | undefined;
-  readonly daily_container_seconds?: number | undefined;
-  readonly concurrent?: number | undefined;
-  readonly priority: ApiProxyToken["priority"];
+  readonly rate_limit?: string | null | undefined;
+  readonly daily_requests?: number | null | undefined;
+  readonly daily_container_seconds?: number | null | undefined;
+  readonly concurrent?: number | null | undefined;
+  readonly priority?: ApiProxyToken["priority"] | undefined;
 }
 
-function limitsOf({
-  rate_limit: rateLimit,
-  daily_requests: dailyRequests,
-  daily_container_seconds: dailyContainerSeconds,
-  concurrent,
-  priority,
-}: ChosenLimits): TokenLimits {
+function changeOf(chosen: ChosenLimits): TokenLimitsChange {
   return {
-    ...(rateLimit !== undefined && { rateLimit }),
-    ...(dailyRequests !== undefined && { dailyRequests }),
-    ...(dailyContainerSeconds !== undefined && { dailyContainerSeconds }),
-    ...(concurrent !== undefined && { concurrent }),
-    ...(priority === "batch" && { isBatch: true }),
+    rateLimit: chosen.rate_limit,
+    dailyRequests: chosen.daily_requests,
+    dailyContainerSeconds: chosen.daily_container_seconds,
+    concurrent: chosen.concurrent,
+    isBatch: chosen.priority === undefined ? undefined : chosen.priority === "batch" || null,
   };
 }
 

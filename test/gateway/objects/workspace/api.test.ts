@@ -157,6 +157,31 @@ describe("proxy tokens", () => {
     expect(sizes).toEqual([2, 2, 1]);
   });
 
+  test("change their limits: those that are named, and null takes one away", async () => {
+    const limits = { rate_limit: "5/10", daily_requests: 100, concurrent: 2, priority: "batch" };
+    const { json } = await call("POST", "/proxy-tokens", { token: admin, body: limits });
+    const path = `/proxy-tokens/${json.id}`;
+    const change = async (body: Record<string, unknown>) =>
+      await call("PATCH", path, { token: admin, body });
+    const changed = await change({ daily_requests: 200, concurrent: null });
+    expect(changed.status).toBe(200);
+    expect(changed.json).toMatchObject({ ...limits, daily_requests: 200, concurrent: null });
+    expect(changed.json).not.toHaveProperty("secret");
+    expect((await change({ priority: "interactive", rate_limit: null })).json).toMatchObject({
+      priority: "interactive",
+      rate_limit: null,
+      daily_requests: 200,
+      daily_container_seconds: null,
+    });
+    const { items } = (await call("GET", "/proxy-tokens", { token: admin })).json;
+    expect(items).toEqual([(await change({})).json]);
+    const known = await workspaceStub(env, workspace).credentials();
+    expect(known?.tokens.get(String(json.id))?.limits).toEqual({ dailyRequests: 200 });
+    expect((await change({ daily_requests: 0 })).status).toBe(400);
+    await call("DELETE", path, { token: admin });
+    expect((await change({ daily_requests: 1 })).status).toBe(404);
+  });
+
   test("are revoked idempotently; one that never was is not found", async () => {
     const { json } = await call("POST", "/proxy-tokens", { token: admin, body: {} });
     const path = `/proxy-tokens/${json.id}`;
