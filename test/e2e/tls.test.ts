@@ -354,3 +354,20 @@ test("a domain that lapses gets no further certificate, and one that does not ge
     .poll(async () => (await certificateOf(APEX)).serialNumber, SLOW)
     .not.toBe(other.serialNumber);
 });
+
+test("a response that is under way is finished when the gateway ends, and then no port is open", async () => {
+  const next = Promise.withResolvers<void>();
+  paths.set("/last", (_request, response) => {
+    response.writeHead(200).write("one");
+    void next.promise.then(() => response.end("two"));
+  });
+  const response = await open(APEX, "/last");
+  const chunks = response[Symbol.asyncIterator]();
+  expect(String((await chunks.next()).value)).toBe("one");
+  process.kill(gateway.pid, "SIGTERM");
+  await expect.poll(async () => await refusalOf(APEX), SLOW).toBe("ECONNREFUSED");
+  next.resolve();
+  expect(String((await chunks.next()).value)).toBe("two");
+  expect((await chunks.next()).done).toBe(true);
+  expect(await gateway.exited).toEqual({ code: 0, signal: null });
+});
