@@ -50,13 +50,13 @@ test("requests of one client that wait leave room for other clients, and for box
     app.listen(0, "127.0.0.1", resolve);
   });
   onTestFinished(() => void app.close());
-  // Room for 157 connections, 19 of them for boxes, and for half of the others to one client.
+  // Room for 104 requests that wait, and for half of them to one client.
   const gateway = await startGateway({
     descriptors: 600,
     flags: ["--trusted-proxies", "127.0.0.1"],
   });
   onTestFinished(async () => await gateway.stop());
-  const ofOne = 69;
+  const ofOne = 52;
   const endpoint = upstream((app.address() as AddressInfo).port);
   const agent = await startServe(gateway, [endpoint]);
   onTestFinished(() => agent.killTree());
