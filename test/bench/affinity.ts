@@ -30,15 +30,16 @@ const gateway = await startGateway({ flags: ["--rate-limit", "0"] });
 const started: ManagedProcess[] = [gateway.process];
 try {
   const place = { gateway, throughPort: gateway.workerdPort, stateDirectory: temporaryDirectory() };
-  const base = {
-    web_server: ["node", APP],
-    max_inputs: 1_000,
-    min_containers: 2,
-    max_containers: 2,
-  };
   const agent = await startBox(
     place,
-    Object.entries(KINDS).map(([name, { affinity }]) => ({ ...base, function: name, affinity })),
+    Object.entries(KINDS).map(([name, { affinity }]) => ({
+      function: name,
+      affinity,
+      web_server: ["node", APP],
+      max_inputs: 1_000,
+      min_containers: 2,
+      max_containers: 2,
+    })),
   );
   started.push(agent);
   const cpu = new Map<string, { workerd: number; agent: number }>();
