@@ -121,7 +121,8 @@ export class AppVersion {
         isEphemeral,
         onYields,
         joinLeases:
-          leases !== undefined && shared?.pools.has(name) === true
+          // Sets of parameters are counted on each box: one share would be all of theirs.
+          leases !== undefined && shared?.pools.has(name) === true && !settings.parameters
             ? (pool) => leases.join({ app: shared.app, version, pool: name }, pool)
             : undefined,
       };

@@ -38,7 +38,7 @@ beforeAll(async () => {
     await origin.waitForErrorOutput(new RegExp(`${name} is connected`));
   }
   mkdirSync(APP);
-  writeFileSync(join(APP, "server.mjs"), SERVER);
+  for (const file of ["server.mjs", "sets.mjs"]) writeFileSync(join(APP, file), SERVER);
   const server = { web_server: ["node", "server.mjs"], boxes: ["gpu-*"], startup_timeout: 20 };
   const only = { function: "only", ...server, max_inputs: 100, scaledown_window: 2 };
   const web = {
@@ -49,7 +49,15 @@ beforeAll(async () => {
     max_inputs: 1,
     scaledown_window: 2,
   };
-  writeFileSync(join(APP, "postern.toml"), stringify({ app: "shop", endpoint: [web, only] }));
+  const sets = {
+    function: "sets",
+    ...server,
+    web_server: ["node", "sets.mjs"],
+    max_inputs: 1,
+    parameters: { name: { type: "str" } },
+  };
+  const endpoint = [web, only, sets];
+  writeFileSync(join(APP, "postern.toml"), stringify({ app: "shop", endpoint }));
   const deploy = await startAs(["deploy", join(APP, "postern.toml")]);
   await deploy.exited;
   expect(deploy.stderr).toContain("serves on gpu-1, gpu-2\n");
@@ -114,6 +122,31 @@ test("with one container on two boxes each call finds it, whichever box the gate
     response.destroy();
   }
   expect(seen.size).toBe(1);
+});
+
+test("the containers of a set of parameters are counted on each box", async () => {
+  const leavingSets = new AbortController();
+  const { signal } = leavingSets;
+  const come = async (name: string): Promise<string> => {
+    const response = await open(addressOf("sets"), `/?name=${name}`, { signal });
+    response.on("error", () => undefined);
+    return String(response.headers["x-place"]);
+  };
+  // Each container has one call: the second one of a set goes where the set has none yet.
+  const taken = [await come("fox"), await come("fox"), await come("owl")];
+  const boxesOf = taken.map((place) => place.split(" ")[0]);
+  expect(new Set(boxesOf.slice(0, 2))).toEqual(new Set(["gpu-1", "gpu-2"]));
+  expect(new Set(taken).size).toBe(3);
+  const list = await startAs(["container", "list", "--json"]);
+  await list.exited;
+  const listed = (
+    JSON.parse(list.stdout) as { box: string; endpoint: string; parameters: string | null }[]
+  )
+    .filter(({ endpoint }) => endpoint === "main/shop/sets")
+    .map(({ box, parameters }) => `${box} ${parameters}`);
+  const names = ["fox", "fox", "owl"].map((name, at) => `${boxesOf[at]} {"name":"${name}"}`);
+  expect(listed.toSorted()).toEqual(names.toSorted());
+  leavingSets.abort();
 });
 
 test("min_containers that are changed without a deployment count over both of them too", async () => {
