@@ -45,7 +45,8 @@ function explainEndpoint(table: EndpointTable & Given, owner: EndpointTable & Gi
     OF_KINDS.filter(({ wrong }) => wrong(table, table)).map(({ key }) => key),
   );
   const preset = presetOf(table, owner) as Given;
-  const own = settingsOf(ENDPOINT_KEYS, table, preset, (name) => {
+  const given = { ...table, ...impliedBy(table) };
+  const own = settingsOf(ENDPOINT_KEYS, given, preset, (name) => {
     return name in table || (!KINDS.has(name) && !hasNoMeaning.has(name));
   });
   if (owner === table) return own;
@@ -54,6 +55,11 @@ function explainEndpoint(table: EndpointTable & Given, owner: EndpointTable & Gi
   });
   const inherited = shared.map(([name, setting]) => [name, { ...setting, from: "containers_of" }]);
   return { ...own, ...(Object.fromEntries(inherited) as Settings) };
+}
+
+/** A lock of another key locks the endpoint, whatever `requires_proxy_auth` says (resolve.ts). */
+function impliedBy({ auth, requires_app_token: isAppsAlone }: EndpointTable): Given {
+  return auth !== undefined || isAppsAlone === true ? { requires_proxy_auth: true } : {};
 }
 
 function settingsOf(

@@ -16,8 +16,15 @@ export const MAX_EMAIL_PATTERNS = 100;
 /** An address, or every address of a domain. */
 export const EMAIL_PATTERN = /^(\*|[^\s@*]{1,64})@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$/;
 
+const EMAIL = z
+  .string()
+  .max(320)
+  .refine((text) => EMAIL_PATTERN.test(text))
+  // Spelt for every dialect of regular expressions; other letters than ASCII are taken too.
+  .meta({ pattern: "^(\\*|[a-z0-9.+-]{1,64})@([a-z0-9]{1,30}\\.){1,4}[a-z]{2,20}$" });
+
 /** The variable of a secret that has the provider's word: a version's settings have no secret in them. */
-export const SECRET_VARIABLE = /^\$(?:\w{1,128}|\{\w{1,128}\})$/;
+export const SECRET_VARIABLE = /^\$(?:[A-Za-z0-9_]{1,128}|\{[A-Za-z0-9_]{1,128}\})$/;
 
 /** Seconds for which a sign-in is good. */
 export const MAX_SIGN_IN_S = 30 * DAY_S;
@@ -42,7 +49,7 @@ export const AUTH_TABLE = z.object({
       /** Names of secrets of the app's environment. */
       secrets: z.array(z.string().max(64)).max(20).exactOptional(),
       /** Whom the endpoint lets in. */
-      emails: z.array(z.string().max(320).regex(EMAIL_PATTERN)).min(1).max(MAX_EMAIL_PATTERNS),
+      emails: z.array(EMAIL).min(1).max(MAX_EMAIL_PATTERNS),
       /** Seconds until somebody signs in again. */
       lifetime: z.number().positive().max(MAX_SIGN_IN_S).exactOptional(),
     })

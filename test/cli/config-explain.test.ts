@@ -49,6 +49,18 @@ test("config explain --json prints the same for programs", async () => {
   });
 });
 
+test.each([
+  'auth = { oidc = { issuer = "https://id.example", client_id = "c", emails = ["*@a.b"] } }',
+  "requires_app_token = true",
+])("config explain says that %s locks the endpoint", async (line) => {
+  const directory = temporaryDirectory();
+  const file = `app = "home"\n[[endpoint]]\nfunction = "ui"\nupstream = "http://127.0.0.1:80"\n${line}\n`;
+  writeFileSync(join(directory, "postern.toml"), file);
+  const { code, stdout } = await postern(["config", "explain"], { cwd: directory });
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/\nrequires_proxy_auth +file +true\n/);
+});
+
 test("config explain refuses a wrong file as the other commands do", async () => {
   const directory = directoryOfOllama();
   writeFileSync(join(directory, "postern.toml"), 'app = "home"\n');
