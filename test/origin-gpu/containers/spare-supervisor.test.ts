@@ -1,5 +1,6 @@
 /** A supervisor that is started before there is a command for it. */
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { ProcessGroup } from "../../../origin-gpu/containers/process-group.ts";
@@ -39,8 +40,8 @@ describe.each(SUPERVISORS)("a spare %s", (_name, supervisor) => {
   test("that was killed is not taken", async () => {
     const { spares, started } = await withSpare();
     process.kill(started, "SIGKILL");
-    // Until Node has waited for it.
-    await vi.waitUntil(() => !isAlive(started), 15_000);
+    // Until Node has waited for it: a zombie is still there.
+    await vi.waitUntil(() => !existsSync(`/proc/${started}`), 15_000);
     expect(spares.take(supervisor)).toBeUndefined();
   });
 
