@@ -222,10 +222,8 @@ export class PoolContainers {
   vacate(container: TrackedContainer, isPassive: boolean, nowMs: number): void {
     container.calls -= 1;
     if (container.calls === 0) container.reportedUse = 0;
-    if (!isPassive) {
-      container.activeCalls -= 1;
-      if (container.activeCalls === 0) container.idleSinceMs = nowMs;
-    }
+    if (!isPassive) container.activeCalls -= 1;
+    if (!isPassive && container.activeCalls === 0) container.idleSinceMs = nowMs;
     const { state, drainReason } = container;
     // Its end does not wait for passive calls, and may be under way.
     if (state !== "draining" || (isPassive && LEAVES_TABS.has(drainReason))) return;
@@ -280,6 +278,8 @@ export class PoolContainers {
   slept(container: TrackedContainer, nowMs: number): void {
     this.move(container, "slept", nowMs);
     container.willSleep = false;
+    // Its sessions wake it.
+    container.isClosedToSessions = false;
     this.#emit({ type: "release", container: container.number, isAsleep: true });
   }
 }

@@ -259,6 +259,16 @@ describe("a container that drains", () => {
     expect(world.finish("old")).toEqual(["stop 1"]);
   });
 
+  test("keeps its sessions too where it has slept before", () => {
+    const world = new World({ minContainers: 1, maxContainers: 2, canSleep: true });
+    world.visit({ keys: ["session_hash=a"] });
+    world.on((pool, nowMs) => pool.yieldAsked(1, nowMs));
+    expect(world.on((pool, nowMs) => pool.slept(1, nowMs))).toEqual(["wake 1"]);
+    world.readyAll();
+    expect(world.on((pool, nowMs) => pool.drainAsked(1, nowMs))).toEqual([]);
+    expect(world.request("old", "session_hash=a")).toEqual(["old at 1, kept"]);
+  });
+
   test("ends at once where it has no session", () => {
     const world = new World({ minContainers: 1, maxContainers: 2 });
     world.request("call");
