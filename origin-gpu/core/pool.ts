@@ -69,6 +69,8 @@ export class Pool<Call> {
 
   /** A call asks whether its container has come. */
   readonly #isAwaited = (container: number): boolean => this.#calls.waiting.isAwaited(container);
+  readonly #isUseAwaited = (container: number): boolean =>
+    this.#calls.waiting.isUseAwaited(container);
 
   constructor(settings: PoolSettings, { isProved = false, sessions }: PoolBeginning = {}) {
     this.#isProved = isProved;
@@ -453,7 +455,12 @@ export class Pool<Call> {
 
   get #waiting(): Waiting {
     const { length: calls, active: activeCalls } = this.#calls.waiting.free;
-    return { calls, activeCalls, isAwaited: this.#isAwaited };
+    return {
+      calls,
+      activeCalls,
+      isAwaited: this.#isAwaited,
+      isUseAwaited: this.#isUseAwaited,
+    };
   }
 
   get #settings(): PoolSettings {

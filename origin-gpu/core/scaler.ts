@@ -35,6 +35,8 @@ export interface Waiting {
   readonly activeCalls: number;
   /** Whether calls wait for this container alone; none of these counts above. */
   isAwaited(container: number): boolean;
+  /** Whether calls that are not passive are among those. */
+  isUseAwaited(container: number): boolean;
 }
 
 export class Scaler {
@@ -123,7 +125,8 @@ export class Scaler {
     this.#wakeAwaited(waiting, settings, nowMs);
     this.#start(goal, settings, nowMs);
     this.#drainAbove(settings.maxContainers, nowMs);
-    this.#endIdle(this.#goal(waiting.activeCalls + load.activeCalls, settings), settings, nowMs);
+    const inUse = waiting.activeCalls + load.activeCalls;
+    this.#endIdle(this.#goal(inUse, settings), waiting, settings, nowMs);
   }
 
   /** When `scale` may do something that it can't do now; Infinity for never. */
@@ -137,7 +140,8 @@ export class Scaler {
     const startMs = isDueLater ? this.notBeforeMs : Infinity;
     const changeMs = Math.min(startMs, this.#needlessSinceMs + GIVE_UP_MS);
     if (present <= this.#goal(waiting.activeCalls + load.activeCalls, settings)) return changeMs;
-    const idle = this.#containers.all.filter(isIdle).map(({ idleSinceMs }) => idleSinceMs);
+    const isEndable = (one: TrackedContainer): boolean => isIdle(one, waiting);
+    const idle = this.#containers.all.filter(isEndable).map(({ idleSinceMs }) => idleSinceMs);
     return Math.min(changeMs, Math.min(...idle) + settings.scaledownWindowMs);
   }
 
@@ -217,12 +221,18 @@ export class Scaler {
   }
 
   /** Ends those without sessions first, and the newest ones. Passive calls end with their container. */
-  #endIdle(goal: number, { scaledownWindowMs }: PoolSettings, nowMs: number): void {
+  #endIdle(
+    goal: number,
+    waiting: Waiting,
+    { scaledownWindowMs }: PoolSettings,
+    nowMs: number,
+  ): void {
     let surplus = this.#containers.count(isPresent) - goal;
     if (surplus <= 0) return;
     for (const container of lastNeededFirst(this.#containers, nowMs)) {
       if (surplus === 0) return;
-      if (!isIdle(container) || nowMs < container.idleSinceMs + scaledownWindowMs) continue;
+      if (!isIdle(container, waiting) || nowMs < container.idleSinceMs + scaledownWindowMs)
+        continue;
       this.#containers.stop(container, "not_needed", nowMs);
       surplus -= 1;
     }
@@ -248,5 +258,6 @@ function lastNeededFirst(containers: PoolContainers, nowMs: number): TrackedCont
     .toSorted((one, other) => sessionsOf(one) - sessionsOf(other) || busy(one) - busy(other));
 }
 
-const isIdle = (container: TrackedContainer): boolean =>
-  container.state === "ready" && container.activeCalls === 0;
+/** It may be full of passive calls, and have others that wait for it alone. */
+const isIdle = ({ state, activeCalls, number }: TrackedContainer, waiting: Waiting): boolean =>
+  state === "ready" && activeCalls === 0 && !waiting.isUseAwaited(number);

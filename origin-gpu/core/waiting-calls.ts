@@ -36,6 +36,11 @@ export class WaitingCalls<Call> {
     return this.#lanes.has(container);
   }
 
+  /** Whether calls that count as use are among them. */
+  isUseAwaited(container: number): boolean {
+    return (this.#lanes.get(container)?.active ?? 0) > 0;
+  }
+
   /** The call whose turn is next of those that wait for this container alone. */
   firstFor(container: number): PoolCall<Call> | undefined {
     return this.#lanes.get(container)?.first;

@@ -186,6 +186,16 @@ describe("a call of a session", () => {
     expect(world.on((pool, nowMs) => pool.slept(1, nowMs))).toEqual(["wake 1"]);
     expect(world.on((pool, nowMs) => pool.ready(1, nowMs))).toEqual(["early at 1, kept"]);
   });
+
+  test("keeps the container that is full of open tabs, which alone would not", () => {
+    const world = new World({ minContainers: 1, maxInputs: 1, sessionsMove: false });
+    const session = { keys: ["session_hash=a"] };
+    world.on((pool, nowMs) => pool.request("tab", nowMs, { passive: true, session }));
+    world.on((pool, nowMs) => pool.change({ ...SETTINGS, sessionsMove: false }, nowMs));
+    expect(world.request("work", session)).toEqual([]);
+    expect(world.pass(100_000)).toEqual([]);
+    expect(world.finish("tab")).toEqual(["work at 1, kept"]);
+  });
 });
 
 describe("a session whose container is gone", () => {

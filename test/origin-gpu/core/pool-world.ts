@@ -240,6 +240,8 @@ export class PoolWorld {
   #hasPlace(call: number): boolean {
     const own = this.calls.get(call)?.session?.container;
     const { maxInputs } = this.settings;
+    // Ended with its passive calls, behind this assignment: a call that waits for it goes elsewhere at the next event.
+    if (own !== undefined && this.stateOf(own) === "stopping") return false;
     const isYielding = own !== undefined && this.stateOf(own) === "draining";
     // Its container may fall asleep: then the call waits until it is awake again.
     if (isYielding && this.containers.get(own)?.drains?.by === "yields") return false;
