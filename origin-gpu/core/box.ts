@@ -251,7 +251,10 @@ export class Box {
       }
       const plan = planner.reserve(waiter);
       if (plan === undefined || plan.dueMs > nowMs) continue;
+      const asked = this.#effects.length;
       for (const victim of plan.victims) this.#askFor(victim, nowMs);
+      // Their pools have had their turns: the line is another one.
+      if (this.#effects.length > asked) return true;
     }
     if (wakeAtMs !== this.#wakeAtMs && wakeAtMs !== Infinity) {
       this.#effects.push({ type: "wake_at", atMs: wakeAtMs });
