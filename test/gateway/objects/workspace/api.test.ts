@@ -370,9 +370,9 @@ describe("the OpenAPI document", () => {
     expect(create.responses.default.content["application/problem+json"].schema).toEqual({
       $ref: "#/components/schemas/Problem",
     });
-    expect(json.components.schemas.ProxyTokens.properties.items.items).toEqual(
-      expect.objectContaining({ type: "object" }),
-    );
+    expect(json.components.schemas.ProxyTokens.properties.items.items).toEqual({
+      $ref: "#/components/schemas/ProxyToken",
+    });
     const [limit, cursor] = json.paths["/api/v1/proxy-tokens"].get.parameters;
     expect(limit).toMatchObject({ name: "limit", required: false, schema: { type: "integer" } });
     expect(cursor).toMatchObject({ name: "cursor", required: false, schema: { type: "string" } });

@@ -306,10 +306,12 @@ describe("a deployment", () => {
     commit.mockRestore();
     await runInDurableObject(workspaceStub(env, here.workspace), async (_instance, state) => {
       const restarted = new Workspace(state, env);
-      await vi.waitFor(() =>
-        expect(
-          restarted.version({ app: { app: "shop", environment: "main" }, version: 1 }),
-        ).toMatchObject({ value: { status: "serving" } }),
+      await vi.waitFor(
+        () =>
+          expect(
+            restarted.version({ app: { app: "shop", environment: "main" }, version: 1 }),
+          ).toMatchObject({ value: { status: "serving" } }),
+        15_000,
       );
     });
     expect(await here.get("shop-f")).toEqual({ status: 200 });

@@ -149,6 +149,7 @@ test("containers are listed and stopped at their box, the latter by who may depl
         started_at: "2026-01-01T00:00:00.000Z",
         gpus: ["GPU-1"],
         port: 8188,
+        parameters: null,
       },
     ],
     next_cursor: container,
