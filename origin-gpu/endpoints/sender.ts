@@ -109,8 +109,10 @@ export class Sender {
   #proxy(queued: QueuedCall, container: ServingContainer, proxied: ProxiedCall): void {
     const isRetried = queued.settings.retries.maxRetries > 0;
     const refused = async (): Promise<void> => {
-      const isGone =
-        container.isEnding || (await this.#options.grace.untilExited(container, EXIT_NOTICED_MS));
+      const { grace } = this.#options;
+      const hasExited = container.isEnding || (await grace.untilExited(container, EXIT_NOTICED_MS));
+      // Its connections are closed before its end begins.
+      const isGone = hasExited || container.isEnding;
       if (queued.call.over) return;
       queued.call.withdraw();
       if (!isGone) {

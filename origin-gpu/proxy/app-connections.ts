@@ -33,10 +33,10 @@ interface WholeCall extends ProxiedCall {
   readonly whole: Uint8Array | null | undefined;
 }
 
-/** Connections to one app. */
 /** Told of the words of a container in its responses, any number of times. */
 export type AppListener = Pick<ProxiedCall, "onDrainAsked" | "onUse">;
 
+/** Connections to one app. */
 export class AppConnections {
   readonly #kept: Pool;
   readonly #fresh: Pool;
