@@ -262,7 +262,7 @@ export class EndpointContainers {
   /** Breaks its connections, then ends it. `onExited` follows, after `onStuck` where it is stuck. */
   async stop(number: number, reason?: string): Promise<void> {
     const started = this.#started.get(number);
-    await started?.serving?.connections.close();
+    await started?.serving?.close();
     await started?.container.stop(reason);
   }
 

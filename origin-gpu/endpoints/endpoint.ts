@@ -221,14 +221,14 @@ export class Endpoint {
   /**
    * Begins nothing any more: calls that wait are rerouted at once, and those that run have the grace period. Resolves
    * when the containers are gone.
-   * @param keepsSessions calls of sessions that its containers have come in the grace period too
+   * @param keepsSessions calls of sessions that its containers have come in the grace period too, and have their own
    */
   async retire(reroute: Reroute, keepsSessions: boolean): Promise<void> {
     this.#reroute = reroute;
     const graceMs = this.#options.settings.exitGracePeriod * SECOND_MS;
-    const idle = this.#pool.retire(keepsSessions);
+    const retired = this.#pool.retire({ keepsSessions, graceMs, signal: this.#closing.signal });
     this.#sender.retire(keepsSessions);
-    await within(graceMs, idle, { signal: this.#closing.signal });
+    await retired;
     await this.close("this version of the app has ended");
   }
 

@@ -2,6 +2,7 @@
  * Runs the pool of one endpoint in real time: carries out its effects on containers, calls and the box, in their order,
  * and tells it what has become of them. core/pool.ts decides.
  */
+import { within } from "../../base/runtime/within.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import { noticesOf, StartFailure } from "../containers/container.ts";
 import type { Card } from "../core/cards.ts";
@@ -23,6 +24,14 @@ import { SessionPlaces } from "./session-places.ts";
 type Effect = PoolEffect<QueuedCall>;
 type MovedEffect = Extract<ContainerEffect, { type: "moved" }>;
 
+interface Retirement {
+  /** Calls of sessions that its containers have come in the grace too. */
+  readonly keepsSessions: boolean;
+  readonly graceMs: number;
+  /** Ends the grace. */
+  readonly signal: AbortSignal;
+}
+
 export class PoolDriver {
   readonly sessions: SessionPlaces<QueuedCall>;
   readonly #options: PoolDriverOptions;
@@ -38,8 +47,10 @@ export class PoolDriver {
   readonly #due: Effect[] = [];
   #isApplying = false;
   readonly #proof = Promise.withResolvers<void>();
-  #idle: PromiseWithResolvers<void> | undefined;
-  #vacant: PromiseWithResolvers<void> | undefined;
+  /** Conditions that are waited for, with those who are told. */
+  readonly #awaited = new Map<() => boolean, () => void>();
+  /** Calls that have begun since the pool was retired, and run. */
+  #late: Set<QueuedCall> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
   #isLeaving = false;
@@ -139,11 +150,13 @@ export class PoolDriver {
   }
 
   finished(queued: QueuedCall): void {
+    this.#late?.delete(queued);
     this.#times.givenBack(queued, now());
     this.#apply(this.#pool.finished(queued, now()));
   }
 
   requeued(queued: QueuedCall): void {
+    this.#late?.delete(queued);
     this.#times.givenBack(queued, now());
     this.#apply(this.#pool.requeued(queued, now()));
   }
@@ -185,20 +198,30 @@ export class PoolDriver {
 
   /**
    * Hands over what waits, and begins nothing any more but calls of sessions that its containers have. Resolves when no
-   * call runs, and no container is kept for its sessions.
+   * call runs and no container is kept for its sessions, or after the grace. Calls of sessions that began in it have
+   * one of their own, in which none begins.
    */
-  async retire(keepsSessions: boolean): Promise<void> {
+  async retire({ keepsSessions, graceMs, signal }: Retirement): Promise<void> {
+    const late = new Set<QueuedCall>();
+    this.#late = late;
     this.#apply(this.#pool.retire(now(), { keepsSessions }));
-    if (this.#pool.isFinished) return;
-    this.#idle = Promise.withResolvers();
-    await this.#idle.promise;
+    await within(
+      graceMs,
+      this.#until(() => this.#pool.isFinished),
+      { signal },
+    );
+    if (!keepsSessions || signal.aborted) return;
+    this.#apply(this.#pool.retire(now(), { keepsSessions: false }));
+    await within(
+      graceMs,
+      this.#until(() => late.size === 0),
+      { signal },
+    );
   }
 
   /** Resolves when no call has a place. */
   async untilVacant(): Promise<void> {
-    if (this.#pool.counts.running === 0) return;
-    this.#vacant = Promise.withResolvers();
-    await this.#vacant.promise;
+    await this.#until(() => this.#pool.counts.running === 0);
   }
 
   /** Leaves the containers that serve and have no call to the next agent, and ends the others. Nothing happens any more. */
@@ -244,14 +267,14 @@ export class PoolDriver {
     this.#needs.tellUse();
     this.#failures.tell(now());
     this.#options.onChange?.();
-    if (this.#idle !== undefined && this.#pool.isFinished) this.#idle.resolve();
-    if (this.#vacant !== undefined && this.#pool.counts.running === 0) this.#vacant.resolve();
+    for (const [isSo, tell] of this.#awaited) if (isSo()) tell();
   }
 
   #applyOne(effect: Effect): void {
     if (effect.type === "assign") {
       const container = this.#containers.serving(effect.container);
       if (container === undefined) throw new Error("a call was assigned to no container");
+      this.#late?.add(effect.call);
       this.#times.given(effect.call, effect.container, now());
       this.#options.onAssigned(effect.call, container, effect.session);
     } else if (effect.type === "refuse") this.#options.onRefused(effect.call, effect);
@@ -326,6 +349,15 @@ export class PoolDriver {
       // A claim that was withdrawn has nothing to release.
       this.#claims.free(number);
     }
+  }
+
+  /** Resolves when it is so, after an event of the pool. */
+  async #until(isSo: () => boolean): Promise<void> {
+    if (isSo()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#awaited.set(isSo, resolve);
+    await promise;
+    this.#awaited.delete(isSo);
   }
 
   #wakeAt(atMs: number): void {

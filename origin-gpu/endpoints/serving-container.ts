@@ -9,6 +9,7 @@ export class ServingContainer {
   /** In milliseconds of `performance.now()`. */
   readonly readyAt = performance.now();
   readonly #container: Container;
+  #isClosed = false;
 
   constructor(container: Container, address: ContainerAddress, listener: AppListener) {
     this.#container = container;
@@ -20,9 +21,16 @@ export class ServingContainer {
     return this.#container.id;
   }
 
-  /** It was asked to end, or its server has ended by itself. */
+  /** It is about to end or was asked to, or its server has ended by itself. */
   get isEnding(): boolean {
-    return this.#container.state === "stopping" || this.#container.state === "failed";
+    const { state } = this.#container;
+    return this.#isClosed || state === "stopping" || state === "failed";
+  }
+
+  /** Breaks its connections: it is about to end. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.connections.close();
   }
 
   /** As `Container.exited`. */

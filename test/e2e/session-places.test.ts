@@ -1,11 +1,11 @@
 /** What becomes of sessions whose container is killed, or whose app gets a next version. */
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 
 import { APPS, type EndpointTable } from "../support/harness.ts";
 import { type Answer, send } from "../support/http-client.ts";
 import { untilGone } from "../support/processes.ts";
-import { TwoBoxes } from "../support/sessions/two-boxes.ts";
+import { READY_TIMEOUT_MS, TwoBoxes } from "../support/sessions/two-boxes.ts";
 
 const SESSIONS = 12;
 const CONTAINERS = 4;
@@ -67,6 +67,11 @@ async function askAll(
   return new Map(answers);
 }
 
+async function readyContainers(functionName: string): Promise<Set<string>> {
+  const ready = await boxes.containers(functionName, "ready");
+  return new Set(ready.map(({ container }) => container));
+}
+
 /** Begins sessions, kills the container of the first one, and returns the sessions that it had and the others. */
 async function sessionsOfKilled(
   functionName: string,
@@ -74,12 +79,15 @@ async function sessionsOfKilled(
   const sessions = sessionNames(functionName);
   const begun = await askAll(functionName, sessions);
   const killed = begun.get(sessions[0] ?? "") as Counted;
+  const containers = await readyContainers(functionName);
   process.kill(killed.pid, "SIGKILL");
   await untilGone(killed.pid);
-  // The agent's own look at its processes may be a moment later than ours.
-  await expect
-    .poll(async () => (await boxes.containers(functionName, "ready")).length)
-    .toBe(CONTAINERS);
+  // The agents' own look at their processes may be a moment later than ours.
+  await vi.waitFor(async () => {
+    const now = await readyContainers(functionName);
+    expect(now.size).toBe(CONTAINERS);
+    expect([...now].filter((container) => !containers.has(container))).toHaveLength(1);
+  }, READY_TIMEOUT_MS);
   const isLost = (session: string) => begun.get(session)?.place === killed.place;
   return {
     killed,

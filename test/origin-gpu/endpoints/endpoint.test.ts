@@ -207,6 +207,29 @@ test("a retired endpoint ends what runs after its grace, and gives what waits to
   expect([...held.keys()]).toEqual(["/running"]);
 });
 
+test("a session's call that begins in the grace of a retired endpoint has one of its own", async () => {
+  const settings = upstreamSettings({ exitGracePeriod: 600 });
+  const { endpoint } = endpointOf(settings);
+  const sessionCall = (target: string) =>
+    open(endpoint, settings, new StandInCall(target, { session: "s" }));
+  const early = sessionCall("/early");
+  (await reached("/early")).end();
+  expect(await early.outcome).toBe(200);
+
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const rerouted: string[] = [];
+  const retired = endpoint.retire(({ callId }) => void rerouted.push(callId), true);
+  const late = sessionCall("/late");
+  const response = await reached("/late");
+  await vi.advanceTimersByTimeAsync(600_000);
+  sessionCall("/next");
+  expect(rerouted).toEqual(["/next"]);
+  response.end();
+  expect(await late.outcome).toBe(200);
+  await retired;
+});
+
 test("a call that another version had waits here without being looked after again", async () => {
   const settings = upstreamSettings({ maxInputs: 1 });
   const { endpoint } = endpointOf(settings);

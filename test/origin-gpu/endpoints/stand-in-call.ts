@@ -35,7 +35,12 @@ export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; line
 /** A request without a body, and what becomes of it. */
 export class StandInCall {
   readonly callId: string;
-  readonly head: { method: string; target: string; headers: string[] };
+  readonly head: {
+    method: string;
+    target: string;
+    headers: string[];
+    session: { keys: string[] } | undefined;
+  };
   readonly body = new RequestBody(undefined, new Uint8Array(0), true);
   readonly openedAt = performance.now();
   readonly isDurable = false;
@@ -52,9 +57,21 @@ export class StandInCall {
   #status = 0;
   #onSettled: ((how: Settlement) => void) | undefined;
 
-  constructor(target: string, { isPromised = false, method = "GET" } = {}) {
+  constructor(
+    target: string,
+    {
+      isPromised = false,
+      method = "GET",
+      session,
+    }: { isPromised?: boolean; method?: string; session?: string } = {},
+  ) {
     this.callId = target;
-    this.head = { method, target, headers: ["host", "app"] };
+    this.head = {
+      method,
+      target,
+      headers: ["host", "app"],
+      session: session === undefined ? undefined : { keys: [session] },
+    };
     this.isPromised = isPromised;
     const { promise, resolve } = Promise.withResolvers<number | string>();
     this.outcome = promise;

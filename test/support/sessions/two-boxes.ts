@@ -22,7 +22,7 @@ import { temporaryDirectory } from "../temporary.ts";
 const APP = "shop";
 const BOXES = ["gpu-1", "gpu-2"] as const;
 /** Importing a large Python package takes a busy machine this long, several times at once. */
-const READY_TIMEOUT_MS = 180_000;
+export const READY_TIMEOUT_MS = 180_000;
 
 /** Its containers are over both boxes. */
 export class TwoBoxes {
