@@ -103,13 +103,38 @@ class Model:
   ]);
 });
 
+test("what answers a request by its value has a second name, by which the app calls it", async () => {
+  const { endpoint } = await described(`${IMAGE}
+@app.function(image=image, timeout=60, retries=2)
+@modal.fastapi_endpoint()
+def hello(x: int): ...
+
+@app.cls(image=image)
+class Front:
+    @modal.fastapi_endpoint()
+    def one(self): ...
+`);
+  expect(endpoint).toMatchObject([
+    { function: "hello", python_function: "shop:hello", cors: true },
+    {
+      function: "hello.remote",
+      containers_of: "hello",
+      requires_app_token: true,
+      timeout: 60,
+      retries: { max_retries: 2 },
+    },
+    { function: "Front", python_function: "shop:Front", requires_app_token: true },
+    { function: "Front.one", containers_of: "Front", cors: true },
+  ]);
+});
+
 test("a class that is served to the web alone begins with its first endpoint", async () => {
   const { endpoint } = await described(`
 @app.cls()
 class Front:
     @modal.asgi_app()
     def one(self): ...
-    @modal.fastapi_endpoint()
+    @modal.wsgi_app()
     def two(self): ...
 `);
   expect(endpoint).toMatchObject([

@@ -25,7 +25,7 @@ if __name__ == "__main__":
 from postern._load import app_of, import_file, name_of
 from postern._location import Place, Problem, findings, notice
 from postern._options import DEFAULT_CRASH_RETRIES, table_of
-from postern._partial import Concurrency, PartialFunction, Traits, Web
+from postern._partial import CALLS_SUFFIX, Concurrency, PartialFunction, Traits, Web
 from postern.app import App
 from postern.cls import Cls
 from postern.exception import InvalidError
@@ -70,12 +70,17 @@ class Describer:
         table = {"function": function.tag, **self._pool(function.tag, function.options, [traits], traits.concurrency)}
         table.update(self._served(traits, function.is_generator, table))
         self.tables.append(table)
+        if traits.web is not None and traits.takes_calls:
+            calls: Table = {**_guest(function.tag + CALLS_SUFFIX, function.tag, table), **_of("retries", table)}
+            calls.update(self._served(Traits(), function.is_generator, calls))
+            self.tables.append(calls)
 
     def _class(self, cls: Cls) -> None:
-        """The first table has the containers: the class's own where it has methods, else its first web endpoint's."""
+        """The first table has the containers: the class's own where a method takes calls, else its first web endpoint's."""
         methods = cls.methods()
         web = {name: each for name, each in methods.items() if each.traits.web is not None}
         plain = {name: each for name, each in methods.items() if each.traits.web is None}
+        called = [each for each in methods.values() if each.traits.takes_calls]
         place = self._app.places[cls.name]
         if not methods:
             findings_add(f"{cls.name} has no method: decorate one with @method()", place)
@@ -90,21 +95,18 @@ class Describer:
         if cls.parameter_types:
             pool["parameters"] = cls.table()
         owner = cls.name
-        if plain:
-            generators = any(_is_generator(each) for each in plain.values())
+        if called:
+            generators = any(_is_generator(each) for each in called)
             own: Table = {"function": owner, **pool}
             own.update(self._served(Traits(), generators, own))
             self.tables.append(own)
         for name, each in web.items():
             tag = f"{cls.name}.{name}"
-            if owner == cls.name and not plain:
+            if owner == cls.name and not called:
                 table: Table = {"function": tag, **pool, "python_function": f"{self._module}:{cls.name}"}
                 owner = tag
             else:
-                table = {"function": tag, "containers_of": owner}
-                for key in ("timeout", "max_duration"):
-                    if key in pool:
-                        table[key] = pool[key]
+                table = _guest(tag, owner, pool)
             table.update(self._served(each.traits, False, table))
             self.tables.append(table)
 
@@ -169,6 +171,15 @@ class Describer:
                 more["max_duration"] = table.get("timeout", 300)
             return more
         return _web_keys(web)
+
+
+def _guest(tag: str, owner: str, pool: Table) -> Table:
+    """A second name on the owner's containers."""
+    return {"function": tag, "containers_of": owner, **_of("timeout", pool), **_of("max_duration", pool)}
+
+
+def _of(key: str, table: Table) -> Table:
+    return {key: table[key]} if key in table else {}
 
 
 def _web_keys(web: Web) -> Table:

@@ -32,6 +32,12 @@ _LEAST_PAUSE_SECONDS = 0.2
 #: A problem document (RFC 9457), and a container's line.
 _REFUSAL_TYPES = ("application/problem+json", "text/plain")
 
+#: Begins a container's line.
+_CONTAINER_LINE = "postern: "
+
+#: What a container says of a function that it does not have, and of one that makes an app.
+_CONTAINER_REFUSALS = {404: exception.NotFoundError, 400: exception.InvalidError}
+
 #: Refusals after which the call has certainly not run.
 _OFFER_AGAIN = ("queue_full", "rate_limited", "no_origin", "unavailable")
 
@@ -77,6 +83,9 @@ def begin(callee: Callee, body: bytes, prefer: str | None = None, key: str | Non
             response.close()
             raise exception.InvalidError(f"{callee.name} is served to the web: call its URL, get_web_url()")
         refusal = refused(response)
+        by_container = _CONTAINER_REFUSALS.get(refusal.status)
+        if by_container is not None and refusal.detail.startswith(_CONTAINER_LINE):
+            raise by_container(f"{callee.name}: {refusal.detail.removeprefix(_CONTAINER_LINE)}")
         if not may_offer_again(refusal) or time.monotonic() > until:
             raise refusal.error(callee.name)
         time.sleep(max(_LEAST_PAUSE_SECONDS, refusal.retry_after or 0))

@@ -20,6 +20,9 @@ Self = TypeVar("Self")
 #: Where a class keeps what a decorator above it said.
 CONCURRENT = "__postern_concurrent__"
 
+#: Ends the name of the endpoint by which a function that is served to the web is called with pickles.
+CALLS_SUFFIX = ".remote"
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -36,6 +39,11 @@ class Web:
     docs: bool = False
     port: int | None = None
     startup_timeout: float | None = None
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether the function answers by its own value, so that `remote` means something. The others make an app."""
+        return self.kind == "fastapi_endpoint"
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,11 @@ class Traits:
     hook: str | None = None
     is_generator: bool | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether `remote`, `map` and `spawn` run it."""
+        return self.web is None or self.web.takes_calls
 
 
 class PartialFunction(Generic[P, R]):

@@ -15,7 +15,7 @@ from ._both import Both, BothIterators, results_in_turn
 from ._function_call import FunctionCall, call_of_location
 from ._http import refused
 from ._invoke import Callee, begin, call, request_body, stream
-from ._partial import Traits
+from ._partial import CALLS_SUFFIX, Traits
 from ._runtime import surrounding
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Function(Generic[P, R]):
             raise refused(response).error(callee.name)
         document = json.loads(response.read())
         app, environment = self._app_name, self._environment
-        return call_of_location(app, environment, callee, self.pool, document["result_url"])
+        return call_of_location(app, environment, callee, self._endpoint(), document["result_url"])
 
     # Many calls
 
@@ -291,15 +291,22 @@ class Function(Generic[P, R]):
             )
         return opened
 
+    def _endpoint(self) -> str:
+        """The endpoint that takes its calls: beside its page, a function has a second one for them."""
+        second = self.pool + CALLS_SUFFIX
+        return second if self.tag == self.pool and second in self._opened().urls else self.pool
+
     def _callee(self) -> Callee:
-        if self.traits.web is not None:
-            raise exception.InvalidError(f"{self.tag} is served to the web: call its URL, get_web_url(), or use local()")
+        if not self.traits.takes_calls:
+            raise exception.InvalidError(
+                f"{self.tag} makes an app for the web, which is no value: call its URL, get_web_url(), or use local()"
+            )
         opened = self._opened()
-        url = opened.urls.get(self.pool)
+        url = opened.urls.get(self._endpoint())
+        if url is None and self.tag in opened.urls:
+            raise exception.InvalidError(f"{self.tag} is served to the web: call its URL, get_web_url()")
         if url is None:
             raise exception.NotFoundError(f"app {self._app_name} has no function {self.tag}; it has {', '.join(opened.urls)}")
-        if self.tag in opened.urls and self.pool != self.tag:
-            raise exception.InvalidError(f"{self.tag} is served to the web: call its URL, get_web_url()")
         return Callee(self.tag, url, "/" + self.tag.partition(".")[2], opened.token, self._query)
 
 

@@ -83,7 +83,7 @@ class Pool:
         self.cls = cls
         self.instance = None
         self.web = {tag: each for tag, each in functions.items() if each.traits.web is not None}
-        self.called = {tag: each for tag, each in functions.items() if each.traits.web is None}
+        self.called = {tag: each for tag, each in functions.items() if each.traits.takes_calls}
 
     @property
     def web_server(self):
@@ -96,6 +96,13 @@ class Pool:
     @property
     def needs_fastapi(self):
         return any(each.traits.web.kind == "fastapi_endpoint" for each in self.web.values())
+
+    @property
+    def calls_tag(self):
+        """The endpoint that takes calls with pickles: of a function that is served to the web a second one."""
+        from postern._partial import CALLS_SUFFIX
+
+        return self.tag if self.cls is not None or self.tag not in self.web else self.tag + CALLS_SUFFIX
 
     def check(self):
         """Ends the process where something is missing that the functions need."""
@@ -157,7 +164,9 @@ class Pool:
         apps = {tag: self.web_app(each, threads) for tag, each in self.web.items()}
         if self.called:
             functions = {"/" + tag.partition(".")[2]: self.called_of(each) for tag, each in self.called.items()}
-            apps[self.tag] = Invocations(functions, threads, self.tag)
+            served = {"/" + tag.partition(".")[2] for tag in self.web}
+            tag = self.calls_tag
+            apps[tag] = Invocations(functions, threads, tag=tag, name=self.tag, served=served)
         if len(apps) == 1:
             return next(iter(apps.values()))
         with_lifespan = [apps[tag] for tag, each in self.web.items() if each.traits.web.kind == "asgi_app"]

@@ -52,11 +52,16 @@ class Called:
 
 
 class Invocations:
-    """Serves the functions of one pool, whose name is `tag`. `functions` has them by path."""
+    """Serves the functions of one pool by path, at the endpoint `tag`.
 
-    def __init__(self, functions, threads, tag="", token=None):
+    `name` is the function or class as messages have it. `served` are the paths of those that are served to the web.
+    """
+
+    def __init__(self, functions, threads, *, tag="", name=None, served=frozenset(), token=None):
         self.functions = functions
         self.tag = tag
+        self.name = tag if name is None else name
+        self.served = served
         self.token = os.environ.get("POSTERN_APP_TOKEN", "") if token is None else token
         self.threads = concurrent.futures.ThreadPoolExecutor(threads, "call")
 
@@ -66,7 +71,10 @@ class Invocations:
         exchange = Exchange(scope, receive, send)
         called = self.functions.get(scope["path"])
         if called is None or scope["method"] != "POST":
-            return await exchange.refuse(404, "there is no function at " + scope["path"])
+            if scope["path"] in self.served:
+                return await exchange.refuse(400, "it makes an app for the web, which is no value: call its URL, get_web_url()")
+            known = ", ".join(each.removeprefix("/") or "itself" for each in self.functions)
+            return await exchange.refuse(404, f"there is no such function; {self.name} has {known}")
         body = await exchange.body()
         if body is None:
             return None
@@ -83,7 +91,7 @@ class Invocations:
         if not call:
             return None
         app, environment, box = (os.environ.get(f"POSTERN_{name}", "") for name in ("APP", "ENVIRONMENT", "BOX"))
-        name = self.tag if path == "/" else f"{self.tag}.{path[1:]}"
+        name = self.name if path == "/" else f"{self.name}.{path[1:]}"
         return CallPlace(app, environment, self.tag, name, box, call)
 
     async def answer(self, called, body, exchange):

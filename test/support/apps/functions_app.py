@@ -149,6 +149,31 @@ def keep(number: int) -> None:
 
 
 @app.function()
+@modal.fastapi_endpoint(method="POST")
+def halved(x: int) -> dict:
+    return {"half": x / 2}
+
+
+@app.function()
+@modal.asgi_app()
+def page():
+    async def empty(scope, receive, send): ...
+
+    return empty
+
+
+@app.cls(max_containers=1)
+class Front:
+    @modal.fastapi_endpoint()
+    def endpoint(self, x: int) -> int:
+        return x + 1
+
+    @modal.wsgi_app()
+    def pages(self):
+        return lambda environ, start_response: []
+
+
+@app.function()
 def produce(into: modal.Queue, count: int) -> None:
     for number in range(count):
         into.put(number)
@@ -275,7 +300,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "attribute": model.size,
         "url": model.web.get_web_url(),
         "called": caught(square, 3)[:1],
-        "web": caught(model.web.remote, 3)[:1],
+        "web": served_to_the_web(model),
         "parameters": parameters(),
         "wrong": [caught(lambda: Model(size="4"))[:2], caught(lambda: Parametrized())[:2]],
         "is_local": modal.is_local(),
@@ -285,6 +310,25 @@ def main(directory: str, times: int = 2, shout: bool = False):
     }
     until_there(f"{directory}/cancelled", "ended")
     print(json.dumps(report))
+
+
+def served_to_the_web(model) -> list:
+    """What answers a request by its value is called too; what makes an app is not."""
+    call = halved.spawn(6)
+    by_name = modal.Function.from_name("functions", "Front.pages")
+    return [
+        model.web.remote(2)["x"],
+        halved.remote(3),
+        list(halved.map([4, 8])),
+        call.get(timeout=30),
+        modal.FunctionCall.from_id(call.object_id).get(timeout=30),
+        modal.Function.from_name("functions", "halved").remote(1),
+        Front().endpoint.remote(1),
+        caught(page.remote)[0],
+        caught(Front().pages.remote)[:2],
+        caught(by_name.remote)[:2],
+        caught(modal.Function.from_name("functions", "Front.none").remote)[:2],
+    ]
 
 
 def shared() -> list:
