@@ -1,36 +1,22 @@
 /** Things of clients, counted by the network that counts as one client. Pure. */
-
-/** Takes what was counted out again; once is enough. */
-export type Uncount = () => void;
+import { Counts, type Uncount } from "./counts.ts";
 
 export class NetworkCounts {
-  readonly #counts = new Map<string, number>();
-  #total = 0;
+  readonly #counts = new Counts();
 
   /** Of all networks. */
   get total(): number {
-    return this.#total;
+    return this.#counts.total;
   }
 
   /** Of this address's network. */
   of(address: string): number {
-    return this.#counts.get(networkOf(address)) ?? 0;
+    return this.#counts.of(networkOf(address));
   }
 
   /** Counts one more of this address's network. */
   add(address: string): Uncount {
-    const network = networkOf(address);
-    this.#total += 1;
-    this.#counts.set(network, (this.#counts.get(network) ?? 0) + 1);
-    let isCounted = true;
-    return () => {
-      if (!isCounted) return;
-      isCounted = false;
-      this.#total -= 1;
-      const left = (this.#counts.get(network) ?? 1) - 1;
-      if (left === 0) this.#counts.delete(network);
-      else this.#counts.set(network, left);
-    };
+    return this.#counts.add(networkOf(address));
   }
 }
 

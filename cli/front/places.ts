@@ -4,7 +4,8 @@
  * beyond that are refused, and the refusals are bounded too.
  */
 
-import { NetworkCounts, type Uncount } from "../../routing/client-network.ts";
+import { NetworkCounts } from "../../routing/client-network.ts";
+import type { Uncount } from "../../routing/counts.ts";
 
 /** The share of all places that boxes alone may take, and the most of them. */
 const BOX_SHARE = 1 / 8;

@@ -28,6 +28,7 @@ const RESERVED_DESCRIPTORS = 128;
 
 /** Descriptors of one client. workerd has two for each connection, and a WebSocket has a second connection, to its box. */
 const DESCRIPTORS_PER_CLIENT = 4;
+const DESCRIPTORS_PER_CONNECTION = 2;
 
 export interface Entrance {
   readonly port: number;
@@ -102,10 +103,11 @@ class DirectEntrance implements Entrance {
     this.variables = {
       POSTERN_WATCH_SECRET: secret,
       POSTERN_MAX_WAITING: `${max - placesForBoxes(max)}`,
+      POSTERN_MAX_CONNECTIONS: `${affordableConnections()}`,
     };
     const domain = baseDomain(socket.port);
     this.#watch = new HalfClosedWatch({
-      table,
+      table: async () => table,
       port: socket.port,
       workerdPort,
       workerdPid,
@@ -137,11 +139,13 @@ class DirectEntrance implements Entrance {
 async function openFront(options: EntranceOptions, port: number): Promise<Entrance> {
   const { settings, key, baseDomain, workerdPort, log } = options;
   const secret = newSecret();
+  const watchSecret = newSecret();
+  const max = maxConnections();
   let domain = "";
   const front = await startFront({
     host: settings.host,
     port,
-    maxConnections: maxConnections(),
+    maxConnections: max,
     secret,
     baseDomain: (chosen) => (domain = baseDomain(chosen)),
     upstreamPort: workerdPort,
@@ -149,14 +153,40 @@ async function openFront(options: EntranceOptions, port: number): Promise<Entran
     isBoxCredential: async (credential) => await isBoxCredential(key, credential, domain),
     log,
   });
+  const isListed = (await ConnectionTable.find(front.port)) !== undefined;
+  const watch = isListed ? watchBehindFront(options, domain, watchSecret) : undefined;
   return {
     port: front.port,
     socketFd: undefined,
-    variables: { POSTERN_FRONT_SECRET: secret },
-    opened: () => undefined,
-    close: async () => await front.close(),
+    variables: {
+      POSTERN_FRONT_SECRET: secret,
+      POSTERN_MAX_CONNECTIONS: `${max - placesForBoxes(max)}`,
+      ...(isListed && { POSTERN_WATCH_SECRET: watchSecret }),
+    },
+    opened: () => watch?.start(),
+    close: async () => {
+      watch?.end();
+      await front.close();
+    },
     reset: () => front.reset(),
   };
+}
+
+/** Has the Worker told which of its connections are open. The front itself notices clients that leave. */
+function watchBehindFront(
+  { workerdPort, workerdPid }: EntranceOptions,
+  baseDomain: string,
+  secret: string,
+): HalfClosedWatch {
+  const table = async () => await ConnectionTable.find(await workerdPort());
+  return new HalfClosedWatch({
+    table,
+    port: undefined,
+    workerdPort,
+    workerdPid,
+    baseDomain,
+    secret,
+  });
 }
 
 function newSecret(): string {
@@ -195,8 +225,21 @@ function listenFailure(error: unknown, { host, port }: GatewaySettings): unknown
 
 /** The number of clients that the descriptor limit allows. Node raises the limit to the hard one at its start. */
 function maxConnections(): number {
-  const limit = Number(execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }));
-  if (!Number.isFinite(limit)) return MAX_CONNECTIONS;
-  const affordable = Math.floor((limit - RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CLIENT);
+  const affordable = Math.floor(
+    (descriptorLimit() - RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CLIENT,
+  );
   return Math.min(MAX_CONNECTIONS, Math.max(16, affordable));
+}
+
+/** The number of connections that workspaces share where clients connect to workerd. A quarter is for idle ones. */
+function affordableConnections(): number {
+  const descriptors = 0.75 * (descriptorLimit() - RESERVED_DESCRIPTORS);
+  return Math.max(16, Math.floor(descriptors / DESCRIPTORS_PER_CONNECTION));
+}
+
+/** Infinity where there is none. */
+function descriptorLimit(): number {
+  const text = execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" });
+  const limit = Number(text);
+  return Number.isNaN(limit) ? Number.POSITIVE_INFINITY : limit;
 }

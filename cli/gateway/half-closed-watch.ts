@@ -1,12 +1,13 @@
 /**
- * Tells the Worker which clients have closed their half of a connection, and whether workerd's descriptors run short.
- * workerd does not notice a client's FIN before it next writes to that client (docs/architecture.md, "The hazard of
- * self-hosting"); the kernel's list shows it. The list is read only while the Worker has calls whose clients may leave so.
+ * Tells the Worker which clients have closed their half of a connection, which connections are open, and whether
+ * workerd's descriptors run short. No code of the Worker runs when a WebSocket ends. workerd does not notice a client's FIN before it next writes to that client (docs/architecture.md, "The hazard of
+ * self-hosting"); the kernel's list shows it. The list is read only while the Worker has calls whose clients may leave
+ * so, or wants to know which WebSockets are left.
  */
 
 import { request, Agent } from "node:http";
 import * as z from "zod";
-import type { ConnectionTable } from "./connection-table.ts";
+import type { ConnectionState, ConnectionTable } from "./connection-table.ts";
 import { descriptorsOf } from "./descriptors.ts";
 
 /** Between two looks at the kernel's list, and between two questions whether to look. */
@@ -22,15 +23,21 @@ const DESCRIPTORS_OF_WEBSOCKET = 4;
 
 const ANSWER = z.object({
   isWatching: z.boolean(),
+  /** The next notice shall have all open connections. */
+  wantsOpen: z.boolean(),
   boxes: z.array(z.string()),
   /** How many there have been since the Worker's begin. */
   openedWebSockets: z.int(),
 });
 
 export interface HalfClosedWatchOptions {
-  readonly table: ConnectionTable;
-  /** The port to which clients connect. Those of workerd's own port are watched too. */
-  readonly port: number;
+  /** The list of the connections at these ports; asked for until there is one. */
+  readonly table: () => Promise<ConnectionTable | undefined>;
+  /**
+   * The port to which clients connect. Those of workerd's own port are watched too. Undefined where the front has it,
+   * which notices clients that leave by itself.
+   */
+  readonly port: number | undefined;
   /** workerd's own port on 127.0.0.1. Pending while workerd is down. */
   readonly workerdPort: () => Promise<number>;
   /** workerd's process; undefined while it is down. */
@@ -43,6 +50,7 @@ export interface HalfClosedWatchOptions {
 export class HalfClosedWatch {
   readonly #options: HalfClosedWatchOptions;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  #table: ConnectionTable | undefined;
   #boxes: ReadonlySet<string> = new Set();
   /** As the Worker last said, and of which process: its successor begins anew. */
   #opened = { pid: 0, webSockets: 0 };
@@ -59,14 +67,18 @@ export class HalfClosedWatch {
   }
 
   start(): void {
+    const hasFront = this.#options.port === undefined;
     let isWatching = false;
+    let wantsOpen = false;
     const look = async (): Promise<void> => {
       let waitMs = IDLE_MS;
       try {
-        const names = isWatching ? await this.#halfClosed() : [];
+        const names = isWatching ? await this.#connections(["half_closed"]) : [];
+        const open = wantsOpen ? await this.#connections(["open", "half_closed"]) : undefined;
         const wasWatching = isWatching;
-        const answer = await this.#tell(names);
-        isWatching = answer.isWatching;
+        const answer = await this.#tell(names, open);
+        isWatching = answer.isWatching && !hasFront;
+        wantsOpen = answer.wantsOpen;
         waitMs = !isWatching ? IDLE_MS : wasWatching ? LOOK_MS : 0;
         this.#boxes = new Set(answer.boxes);
       } catch {
@@ -83,12 +95,18 @@ export class HalfClosedWatch {
     this.#agent.destroy();
   }
 
-  async #halfClosed(): Promise<string[]> {
-    const { table, port, workerdPort } = this.#options;
-    return await table.connections([port, await workerdPort()], ["half_closed"]);
+  async #connections(states: readonly ConnectionState[]): Promise<string[]> {
+    const { port, workerdPort } = this.#options;
+    const own = await workerdPort();
+    this.#table ??= await this.#options.table();
+    if (this.#table === undefined) throw new Error("the system lists no connections");
+    return await this.#table.connections(port === undefined ? [own] : [port, own], states);
   }
 
-  async #tell(connections: readonly string[]): Promise<z.output<typeof ANSWER>> {
+  async #tell(
+    connections: readonly string[],
+    open: readonly string[] | undefined,
+  ): Promise<z.output<typeof ANSWER>> {
     const { workerdPort, workerdPid, baseDomain, secret } = this.#options;
     const port = await workerdPort();
     const pid = await workerdPid();
@@ -114,7 +132,7 @@ export class HalfClosedWatch {
     );
     asking.on("timeout", () => asking.destroy(new Error("workerd does not answer")));
     asking.on("error", reject);
-    asking.end(JSON.stringify({ connections, moreWebSockets, openedWebSockets }));
+    asking.end(JSON.stringify({ connections, open, moreWebSockets, openedWebSockets }));
     const answer = ANSWER.parse(JSON.parse(await promise));
     this.#opened = { pid: pid ?? 0, webSockets: answer.openedWebSockets };
     return answer;

@@ -22,10 +22,12 @@ export interface Env {
   POSTERN_KEY?: string;
   /** Set where the TCP front stands before workerd: what it proves itself with when it announces an address. */
   POSTERN_FRONT_SECRET?: string;
-  /** Set where workerd's clients connect to it: with it the runner tells which of them have closed their half. */
+  /** Set where the system lists connections: with it the runner tells which of them have ended, or are half closed. */
   POSTERN_WATCH_SECRET?: string;
   /** Set with it: requests of clients elsewhere that may wait at a time (worker/edge/waiting-requests.ts). */
   POSTERN_MAX_WAITING?: string;
+  /** Self-hosted: connections of clients for which there is room (worker/edge/workspace-room.ts). */
+  POSTERN_MAX_CONNECTIONS?: string;
   /** Set where the runner has started a TLS proxy: what it asks with which names get a certificate. */
   POSTERN_TLS_SECRET?: string;
   /** Addresses and blocks of proxies whose word about the client counts (routing/trusted-proxies.ts). */

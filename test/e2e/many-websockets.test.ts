@@ -11,8 +11,9 @@ import { maskedFrame } from "../support/websocket-frames.ts";
 /** Answers requests, and sends each message of a WebSocket back. */
 const APP = join(ROOT, "test/bench/app.ts");
 const DESCRIPTORS = 1_024;
-/** Each keeps four of workerd's descriptors: more than these do not fit. */
+/** Each keeps four of workerd's descriptors: more than these do not fit. One workspace gets less than half of them. */
 const MOST = DESCRIPTORS / 4;
+const LEAST = DESCRIPTORS / 12;
 const AT_A_TIME = 8;
 
 /** Opens WebSockets until there are `MOST`, or until some have been refused. Returns the statuses of those. */
@@ -47,19 +48,15 @@ test("workerd lives through them also while the command gets no time to count it
   process.kill(gateway.process.pid, "SIGSTOP");
   onTestFinished(() => void process.kill(gateway.process.pid, "SIGCONT"));
   expect(new Set(await flood(address, opened))).toEqual(new Set([503]));
-  expect(opened.length).toBeGreaterThan(MOST / 2);
+  expect(opened.length).toBeGreaterThan(LEAST);
   expect((await send(address, "/")).status).toBe(200);
   process.kill(gateway.process.pid, "SIGCONT");
   expect(gateway.workerdPid).toBe(workerd);
 }, 120_000);
 
-test.each([
-  ["never", 200],
-  // The front bounds connections, whatever they are for.
-  ["always", 503],
-])(
-  "workerd lives through more WebSockets than it has descriptors for; with --front %s another request gets %i",
-  async (front, status) => {
+test.each([["never"], ["always"]])(
+  "workerd lives through more WebSockets than it has descriptors for; with --front %s other requests are served",
+  async (front) => {
     const postern = await startUp(
       [{ function: "web", web_server: ["node", APP], max_inputs: 5_000 }],
       { descriptors: DESCRIPTORS, flags: ["--rate-limit", "0", "--front", front] },
@@ -69,7 +66,7 @@ test.each([
     const opened: ClientSocket[] = [];
     onTestFinished(() => opened.forEach((socket) => socket.reset()));
     expect(new Set(await flood(postern.address(), opened))).toEqual(new Set([503]));
-    expect(opened.length).toBeGreaterThan(MOST / 2);
+    expect(opened.length).toBeGreaterThan(LEAST);
     expect(postern.workerdPid).toBe(workerd);
     // Those that were there go on, and other requests are served.
     const message = maskedFrame({ opcode: OPCODE.text, payload: Buffer.from("still here") });
@@ -77,7 +74,7 @@ test.each([
       await socket.send(message);
       expect(await socket.awaitMessage("still here")).toBe(true);
     }
-    expect((await send(postern.address(), "/")).status).toBe(status);
+    expect((await send(postern.address(), "/")).status).toBe(200);
 
     for (const socket of opened.splice(0)) socket.reset();
     await expect

@@ -50,13 +50,14 @@ test("requests of one client that wait leave room for other clients, and for box
     app.listen(0, "127.0.0.1", resolve);
   });
   onTestFinished(() => void app.close());
-  // Room for 104 requests that wait, and for half of them to one client.
+  // Room for 104 requests that wait, for half of them to one client, and for three quarters to one workspace.
   const gateway = await startGateway({
     descriptors: 600,
     flags: ["--trusted-proxies", "127.0.0.1"],
   });
   onTestFinished(async () => await gateway.stop());
   const ofOne = 52;
+  const ofOneWorkspace = 78;
   const endpoint = upstream((app.address() as AddressInfo).port);
   const agent = await startServe(gateway, [endpoint]);
   onTestFinished(() => agent.killTree());
@@ -79,7 +80,7 @@ test("requests of one client that wait leave room for other clients, and for box
   expect((await (await ask("/quick", "192.0.2.1")).response()).status).toBe(200);
 
   const others = await Promise.all(
-    Array.from({ length: ofOne }, async () => await ask("/slow", "192.0.2.1")),
+    Array.from({ length: ofOneWorkspace - ofOne }, async () => await ask("/slow", "192.0.2.1")),
   );
   const full = async () => await (await ask("/quick", "192.0.2.2")).response();
   await expect.poll(async () => (await full()).status, { timeout: 60_000 }).toBe(503);

@@ -45,6 +45,7 @@ import {
   WORKSPACE,
 } from "../../contracts/link.ts";
 import { drainBody } from "../../contracts/drained-body.ts";
+import { streamingResponses } from "../../contracts/streaming-responses.ts";
 import { linkName, workspaceStub } from "../../contracts/stubs.ts";
 import { hasLeft, watchCall } from "../../contracts/watched-calls.ts";
 import { AgentQuestion, type AgentAnswer, askOverOthers } from "./agent-question.ts";
@@ -305,13 +306,21 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     };
     const connection = request.headers.get(CONNECTION);
     let forget = (): void => undefined;
+    let uncount = forget;
     const response = new StreamResponse(request, this.#deadlines, {
       patienceMs: patienceOf(request),
       offset,
       ...(callId !== undefined && { callId }),
       resume: this.env.POSTERN_ONE_ISOLATE === "1" ? resume : undefined,
       onPark: mayPark ? (stream) => this.#hold(callId?.(), stream) : undefined,
-      onOver: () => forget(),
+      onStreaming: () => {
+        if (share !== undefined && identity !== undefined)
+          uncount = streamingResponses.add(identity.workspace);
+      },
+      onOver: () => {
+        forget();
+        uncount();
+      },
     });
     if (connection !== null && identity !== undefined) {
       forget = this.#clients.watch(connection, identity, response);

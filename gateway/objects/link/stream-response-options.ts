@@ -21,7 +21,9 @@ export interface StreamResponseOptions {
    * request.
    */
   readonly onPark?: ((stream: Stream) => void) | undefined;
-  /** Called once, when nothing more can come for the client. */
+  /** Called when the response begins to stream. */
+  readonly onStreaming?: () => void;
+  /** Called when nothing more can come for the client. */
   readonly onOver?: () => void;
   /**
    * Self-hosted: the object goes on with a body whose link was lost. Elsewhere the Worker does, which outlives

@@ -129,6 +129,7 @@ export class StreamResponse implements StreamEvents {
     // An operation is none that a Worker could attach to.
     const { callId, resume } = this.#options;
     const resumable = callId !== undefined && resume === undefined;
+    this.#options.onStreaming?.();
     this.#settle({ kind: "response", head, body: this.#body.readable, resumable });
     this.onData(body, end);
   }

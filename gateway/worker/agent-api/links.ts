@@ -4,7 +4,7 @@
  */
 import { boxOf, enrolledBox, refusal } from "./credential.ts";
 import { BOX, INCARNATION, LINK, NONCE, SERIAL, VERB, WORKSPACE } from "../../contracts/link.ts";
-import { noteBoxConnection } from "../edge/half-closed.ts";
+import { noteBoxConnection, noteWebSocket } from "../edge/half-closed.ts";
 import { originStub } from "../../contracts/stubs.ts";
 import type { Env } from "../../contracts/env.ts";
 import { MAX_LINKS } from "../../../routing/wire/limits.ts";
@@ -50,5 +50,8 @@ export async function acceptDial(
     return refusal(400, "malformed", "not a dial-back");
   }
   const headers = { upgrade: "websocket", [NONCE]: nonce };
-  return await originStub(env, box.workspace, box.box, Number(link)).fetch(VERB.dial, { headers });
+  const stub = originStub(env, box.workspace, box.box, Number(link));
+  const response = await stub.fetch(VERB.dial, { headers });
+  if (response.webSocket !== null) noteWebSocket(request, env, box.workspace);
+  return response;
 }

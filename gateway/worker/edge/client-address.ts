@@ -95,6 +95,12 @@ function peerAddress(request: Request, env: Env): string {
   return unmappedAddress(connection.slice(0, connection.lastIndexOf(":")).replace(/^\[|\]$/g, ""));
 }
 
+/** Whether a connection came to workerd without the front that stands before it. */
+export function isPastFront(request: Request, env: Env): boolean {
+  const connection = connectionOf(request);
+  return Boolean(env.POSTERN_FRONT_SECRET) && !announced.has(connection ?? "");
+}
+
 /** workerd's name of the client's connection, such as `192.0.2.1:443`; undefined on other platforms. */
 export function connectionOf(request: Request): string | undefined {
   const clientIp = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;

@@ -1,13 +1,14 @@
 /**
- * The runner's word on clients that have closed their half of a connection, and on workerd's descriptors
- * (cli/gateway/half-closed-watch.ts). It asks a few times a second; the answer says whether there is anything to look for.
+ * The runner's word on clients that have closed their half of a connection, on WebSockets that have ended, and on
+ * workerd's descriptors (cli/gateway/half-closed-watch.ts). It asks a few times a second; the answer says whether there
+ * is anything to look for.
  */
 import * as z from "zod";
 import { connectionName } from "../../../routing/connection-name.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Env } from "../../contracts/env.ts";
 import { originStub } from "../../contracts/stubs.ts";
-import { connectionOf } from "./client-address.ts";
+import { connectionOf, isPastFront } from "./client-address.ts";
 import {
   hasWatchedCalls,
   noteHalfClosed,
@@ -15,11 +16,14 @@ import {
   type WatchedLink,
 } from "../../contracts/watched-calls.ts";
 import { WebSocketRoom } from "./websocket-room.ts";
+import { openWebSockets, wantsConnections } from "./workspace-room.ts";
 
 export const HALF_CLOSED_PATH = "/_postern/half-closed";
 
 const NOTICE = z.object({
   connections: z.array(z.string()),
+  /** All open connections; absent where the last answer did not ask for them. */
+  open: z.array(z.string()).optional(),
   /** For how many more WebSockets there is room; absent where the system does not tell. */
   moreWebSockets: z.int().min(0).optional(),
   /** The last answer's `openedWebSockets`, before the runner counted. */
@@ -31,6 +35,16 @@ const webSocketRoom = new WebSocketRoom();
 /** Takes the room of one more WebSocket; returns why there is none. */
 export function takeWebSocketRoom(): Refusal | undefined {
   return webSocketRoom.take();
+}
+
+/**
+ * Notes that a client's WebSocket has opened, or a box has dialled back for one, where the runner tells which connections
+ * are open. Boxes on this machine dial past the front, and take none of its places.
+ */
+export function noteWebSocket(request: Request, env: Env, workspace: string): void {
+  const name = watchedConnection(request, env);
+  if (name === undefined || isPastFront(request, env)) return;
+  openWebSockets.add(name, workspace, webSocketRoom.opened);
 }
 
 /** Links of boxes, whose connections carry the responses of others. The oldest are forgotten first. */
@@ -67,7 +81,8 @@ export async function noticeHalfClosed(request: Request, env: Env): Promise<Resp
   if (!expected || request.headers.get("postern-watch-secret") !== expected) {
     return new Response(null, { status: 404 });
   }
-  const { connections, ...counted } = NOTICE.parse(await request.json());
+  const { connections, open, ...counted } = NOTICE.parse(await request.json());
+  if (open !== undefined) openWebSockets.onLooked(open, counted.openedWebSockets, Date.now());
   webSocketRoom.onCounted(counted.moreWebSockets, counted.openedWebSockets);
   noteHalfClosed(connections);
   const byLink = new Map<WatchedLink, string[]>();
@@ -83,6 +98,7 @@ export async function noticeHalfClosed(request: Request, env: Env): Promise<Resp
   }
   return Response.json({
     isWatching: hasWatchedCalls(),
+    wantsOpen: wantsConnections(env, Date.now()),
     boxes: [...boxConnections],
     openedWebSockets: webSocketRoom.opened,
   });

@@ -28,7 +28,7 @@ import { passBudget } from "./budgets.ts";
 import { clientOf } from "./client-address.ts";
 import { entryOf } from "./entry.ts";
 import { fallBack } from "./fallback.ts";
-import { takeWebSocketRoom, watchedConnection } from "./half-closed.ts";
+import { noteWebSocket, takeWebSocketRoom, watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
 import { passRates, passTokenRate } from "./rate-limits.ts";
@@ -39,6 +39,7 @@ import { affinityOf, EdgeSession } from "./session-place.ts";
 import { beginSignIn, serveSignIn } from "./sign-in.ts";
 import { isPerson, livelyAnswer, pageOrAnswer } from "./waiting-clients.ts";
 import { waitingRequests } from "./waiting-requests.ts";
+import { workspaceRefusal } from "./workspace-room.ts";
 
 /** Answers one request. */
 export async function serve(
@@ -115,14 +116,17 @@ export async function serve(
   if (paths !== undefined && !passesPathRules(paths, target))
     return context.refuse("path_closed", "");
 
-  // 6. Do too many of this client's requests wait? One that is answered quickly never counts.
+  // 6. Do too many requests of this client wait, or to this workspace? One that is answered quickly never counts.
   const client = clientOf(request, env);
+  const { workspace } = snapshot;
   const waiting = waitingRequests(env, client.address);
-  const crowded = waiting?.refusalFor(client.address);
+  const isWebSocket = isWebSocketHandshake(request.method, request.headers);
+  const crowded =
+    waiting?.refusalFor(client.address, workspace) ?? workspaceRefusal(env, workspace, isWebSocket);
   if (crowded !== undefined) return context.fail(crowded);
   /** Called when the request takes longer: the runner watches its connection from then on. */
   const connection = (): string | undefined => {
-    if (waiting !== undefined) context.countAsWaiting(waiting, client.address);
+    context.countAsWaiting(workspace, client.address, waiting);
     return watchedConnection(request, env);
   };
 
@@ -141,7 +145,7 @@ export async function serve(
   // 9. To the box, and back to the client.
   const tokens = { clientTarget, parameter, userData, token };
   const origin: EndpointOrigin = { env, execution, host, client, snapshot, target, ...tokens };
-  if (isWebSocketHandshake(request.method, request.headers)) {
+  if (isWebSocket) {
     const short = takeWebSocketRoom();
     if (short !== undefined) return context.fail(short);
     const rules = affinityOf(snapshot.settings);
@@ -150,9 +154,10 @@ export async function serve(
     const extras = session === undefined ? {} : { session: session.head };
     const head = requestHead(context, origin, extras);
     if (!head.ok) return context.fail(head.error);
-    const { workspace, boxes } = snapshot;
+    const { boxes } = snapshot;
     const placing = { workspace, boxes, entry: entryOf(env, request, boxes), ...session?.order };
     const answer = await proxyWebSocket(env, placing, head.value, connection());
+    if (answer.attempt.kind === "websocket") noteWebSocket(request, env, workspace);
     return await respond(context, origin, answer);
   }
   const outgoing = await outgoingCall(context, origin, connection);

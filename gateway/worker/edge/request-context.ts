@@ -6,7 +6,7 @@
 import { appendHeaders } from "../../../base/headers.ts";
 import { type CorsSetting, ownCors, withCors } from "../../../routing/cors.ts";
 import type { BudgetPart } from "../../../routing/budgets.ts";
-import type { Uncount } from "../../../routing/client-network.ts";
+import type { Uncount } from "../../../routing/counts.ts";
 import { problem, type ProblemOptions } from "../../../routing/problem.ts";
 import { budgetHeaders, rateHeaders } from "../../../routing/rate-headers.ts";
 import type { TraceContext } from "../../../routing/trace-context.ts";
@@ -20,6 +20,7 @@ import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
 import type { BudgetRefusal } from "./budgets.ts";
 import type { RateExceeded } from "./rate-limits.ts";
 import type { EdgeSession } from "./session-place.ts";
+import { countWaiting } from "./workspace-room.ts";
 
 /** As a client reads them. */
 const BUDGET_WORDS = {
@@ -66,11 +67,19 @@ export class RequestContext {
     return this.#requestId;
   }
 
-  /** Counts the request among those that wait, until it has been answered or its client has left. */
-  countAsWaiting(waiting: WaitingRequests, address: string): void {
+  /**
+   * Counts the request among those that wait, until it has been answered or its client has left.
+   * @param waiting where its client is counted too
+   */
+  countAsWaiting(workspace: string, address: string, waiting?: WaitingRequests): void {
     const { signal } = this.request;
     if (this.#stopWaiting !== undefined || signal.aborted) return;
-    this.#stopWaiting = waiting.add(address);
+    const uncount = countWaiting(workspace);
+    const uncountClient = waiting?.add(address, workspace);
+    this.#stopWaiting = () => {
+      uncount();
+      uncountClient?.();
+    };
     // A client that leaves ends this invocation: nothing after a wait would come.
     signal.addEventListener("abort", this.#stopWaiting);
   }
