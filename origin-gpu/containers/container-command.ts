@@ -16,6 +16,8 @@ const NODE = [process.execPath, "--no-extra-info-on-fatal-exception"];
 
 interface StartPlace {
   readonly port: number;
+  /** Another port for calls with pickles. */
+  readonly callsPort?: number | undefined;
   /** The interpreter of a Python app. */
   readonly python: string;
   /** That the agent gives the container. */
@@ -25,7 +27,7 @@ interface StartPlace {
 export function startWords(
   kind: ProcessKind,
   { exitGracePeriod, stopSignal, maxInputs, batch, parameters = {} }: EndpointConfig,
-  { port, python, variables }: StartPlace,
+  { port, callsPort, python, variables }: StartPlace,
 ): readonly string[] {
   if (kind.type === "web_server") {
     return withVariables(kind.command, { ...variables, PORT: `${port}` });
@@ -36,12 +38,13 @@ export function startWords(
     return [...NODE, SERVE_MODULE, "--port", `${port}`, ...end, ...channel, "--", kind.file];
   }
   const server = [python, SERVE_PYTHON, "--kind", kind.type, "--port", `${port}`];
+  const calls = callsPort === undefined ? [] : ["--calls-port", `${callsPort}`];
   const threads = ["--threads", `${maxInputs}`];
   const values = Object.entries(parameters).map(
     ([name, { type }]) => `--parameter=${name}:${type}`,
   );
   const web = kind.type === "callable" ? webWords(kind, batch) : [];
-  return [...server, ...threads, ...values, ...web, ...end, ...channel, kind.target];
+  return [...server, ...calls, ...threads, ...values, ...web, ...end, ...channel, kind.target];
 }
 
 function webWords(

@@ -21,6 +21,8 @@ export interface ContainerAddress {
   readonly origin: string;
   /** A Unix socket to connect to instead of the origin's host and port. */
   readonly socketPath?: string;
+  /** Where calls with pickles go instead, beside a web server. */
+  readonly callsOrigin?: string;
 }
 
 /**

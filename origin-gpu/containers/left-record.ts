@@ -33,6 +33,8 @@ export const LEFT_RECORD = z.object({
   variables: z.record(z.string(), z.string()),
   port: z.int().positive(),
   origin: z.string(),
+  /** Of `hasCallsPort`. */
+  callsPort: z.int().positive().exactOptional(),
   startedAtMs: z.number(),
   /** How it is asked to end, and how many seconds it has then. */
   stopSignal: z.string(),

@@ -16,21 +16,22 @@ import { type ExitInfo, describeExit } from "./exit-info.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
 import type { LogStream } from "../../routing/wire/container-logs.ts";
 import { type ProcessKind, startWords } from "./container-command.ts";
-import { fixedPortOf } from "../config/python-kinds.ts";
+import { fixedPortOf, hasCallsPort } from "../config/python-kinds.ts";
 import { type ContainerRun, containerRun, MARK } from "./container-run.ts";
 import { tunnelLines } from "./container-tunnels.ts";
 import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { LastLines } from "./output-lines.ts";
-import { choosePort, type ContainerPort, keepPort } from "./container-port.ts";
+import { callsOriginOf, choosePorts, type ContainerPort, keepPorts } from "./container-port.ts";
 import { listensElsewhere, openPorts, SUSPECTED_AFTER_MS } from "./other-port.ts";
 import { isAnothersOrigin } from "./port-owner.ts";
 import { leaveRunning } from "./leave-running.ts";
 import type { LeftContainer } from "./left-container.ts";
+import type { LeftRecord } from "./left-record.ts";
 import { NOT_EXECUTABLE, NOT_FOUND } from "./launched-command.ts";
 import { ProcessGroup, type ProcessGroupOptions } from "./process-group.ts";
 import { pythonOf } from "./container-python.ts";
-import { lateMessage, untilReady } from "./readiness.ts";
+import { lateMessage, untilServing } from "./readiness.ts";
 import { StopCommand } from "./stop-command.ts";
 import { sayUnsupervised } from "./supervisor.ts";
 import { warmUp } from "./warm-up.ts";
@@ -56,7 +57,7 @@ export class ProcessContainer implements Container {
   #stopCommand: StopCommand | undefined;
   #givenUp: GivenUpCalls | undefined;
   /** Where it is ready. */
-  #served: { readonly port: number; readonly origin: string } | undefined;
+  #served: Pick<LeftRecord, "port" | "origin" | "callsPort"> | undefined;
 
   constructor(id: string, kind: ProcessKind, options: ContainerOptions) {
     this.id = id;
@@ -131,18 +132,19 @@ export class ProcessContainer implements Container {
         const message = lateMessage(startupTimeout, elsewhere() ?? notYet);
         this.#starting.abort(this.#failure("startup_timeout", message));
       });
-      const { port, origins } = left
-        ? { port: left.record.port, origins: [left.record.origin] }
-        : await this.#choosePort();
+      const ports: ContainerPort = left
+        ? { ...left.record, origins: [left.record.origin] }
+        : await this.#choosePorts();
+      const { port, callsPort } = ports;
       signal.throwIfAborted();
-      const leader = await (adopted ?? this.#launch(port, python)).started;
+      const leader = await (adopted ?? this.#launch(ports, python)).started;
       signal.throwIfAborted();
       elsewhere = () => listensElsewhere(leader, port);
       after(SUSPECTED_AFTER_MS, () => {
         const hint = elsewhere();
         if (hint !== undefined) this.#notice(`postern: warning: ${hint}`);
       });
-      const origin = await untilReady(origins, healthPath, signal, {
+      const origin = await untilServing(ports, healthPath, signal, {
         notYet: (why) => (notYet = why),
         // Some program may have taken the port since the start.
         isAnothers: (candidate) => {
@@ -163,10 +165,10 @@ export class ProcessContainer implements Container {
       );
       if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
-      this.#served = { port, origin };
+      this.#served = { port, origin, ...(callsPort !== undefined && { callsPort }) };
       // Reads much of /proc: the requests that waited are sent in the turn before.
       setImmediate(() => setImmediate(() => this.#warnOfOpenPorts(leader)));
-      return { origin };
+      return { origin, ...callsOriginOf(callsPort) };
     } catch (error) {
       if (this.#state === "starting") this.#become("failed", messageOf(error));
       if (this.#group === undefined) this.#over({ code: null, signal: null });
@@ -177,9 +179,9 @@ export class ProcessContainer implements Container {
     }
   }
 
-  async #choosePort(): Promise<ContainerPort> {
+  async #choosePorts(): Promise<ContainerPort> {
     const fixed = fixedPortOf(this.#kind);
-    const chosen = await choosePort(fixed, this.exited);
+    const chosen = await choosePorts(fixed, hasCallsPort(this.#options.endpoint), this.exited);
     // Its app could not listen there.
     if (chosen === undefined) {
       throw this.#failure("starting_failed", `port ${fixed} is taken by another program`);
@@ -187,15 +189,15 @@ export class ProcessContainer implements Container {
     return chosen;
   }
 
-  #launch(port: number, python: string): ProcessGroup {
+  #launch({ port, callsPort }: ContainerPort, python: string): ProcessGroup {
     const { endpoint, environment: variables } = this.#options;
-    const command = startWords(this.#kind, endpoint, { port, python, variables });
+    const command = startWords(this.#kind, endpoint, { port, callsPort, python, variables });
     return this.#supervise(port, (run) => new ProcessGroup({ ...run, command }));
   }
 
   #adopt(left: LeftContainer): ProcessGroup {
-    const { port } = left.record;
-    keepPort(port, this.exited);
+    const { port, callsPort } = left.record;
+    keepPorts([port, callsPort], this.exited);
     return this.#supervise(port, (run) => {
       return new ProcessGroup({ ...run, command: [], adopted: left.adopt(run) });
     });

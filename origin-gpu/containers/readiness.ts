@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { rejectedBy } from "../../base/runtime/rejected-by.ts";
 import { systemTimer, type Timer } from "../../base/runtime/timer.ts";
 import { SECOND_MS } from "../../base/units.ts";
+import { callsOriginOf, type ContainerPort } from "./container-port.ts";
 import { answerProblem, askContainer } from "./container-request.ts";
 
 /** How long a pause is: a share of the time so far, within bounds. */
@@ -37,6 +38,21 @@ interface ReadinessOptions {
   /** Instead of a connection, and of a GET of the health path. */
   readonly accepts?: typeof acceptsConnections;
   readonly healthProblem?: typeof problemOf;
+}
+
+/**
+ * As `untilReady`. A container that takes calls beside its web server listens for them first: when all that runs
+ * before them has run.
+ */
+export async function untilServing(
+  { origins, callsPort }: Pick<ContainerPort, "origins" | "callsPort">,
+  healthPath: string | undefined,
+  signal: AbortSignal,
+  options: ReadinessOptions,
+): Promise<string> {
+  const { callsOrigin } = callsOriginOf(callsPort);
+  if (callsOrigin !== undefined) await untilReady([callsOrigin], undefined, signal, options);
+  return await untilReady(origins, healthPath, signal, options);
 }
 
 /**

@@ -185,7 +185,7 @@ export class EndpointContainers {
     await container.exited;
     started.health?.stop();
     // Bytes that its connections still carry may arrive.
-    void started.serving?.connections.closeWhenIdle();
+    void started.serving?.closeWhenIdle();
     this.#started.delete(number);
     this.#listener.onExited(number);
   }

@@ -11,6 +11,7 @@ import type { RequestSession } from "../../routing/wire/sessions.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import { fixedPortOf } from "../config/python-kinds.ts";
 import { type Parameters, parameterSet } from "../core/parameters.ts";
 import type { SessionTable } from "../core/session-table.ts";
 import type { Failure } from "../../routing/wire/messages.ts";
@@ -122,8 +123,7 @@ export class ParameterPools implements ServedPools {
 
   get hasClaims(): boolean {
     const { gpus, gpuMemory, kind } = this.#options.settings;
-    const hasPort = kind.type === "web_server" && kind.port !== undefined;
-    return gpus.length > 0 || gpuMemory !== undefined || hasPort;
+    return gpus.length > 0 || gpuMemory !== undefined || fixedPortOf(kind) !== undefined;
   }
 
   get containers(): ListedContainer[] {

@@ -127,7 +127,7 @@ export class Sender {
       ? async (fail: () => void): Promise<void> => await this.#retry(queued, container, fail)
       : undefined;
     if (this.#batchesOf(container)?.take(proxied, refused, broke) === true) return;
-    container.connections.send(proxied, refused, broke);
+    container.connectionsFor(queued.settings).send(proxied, refused, broke);
   }
 
   #batchesOf(container: ServingContainer): JsonBatches | undefined {

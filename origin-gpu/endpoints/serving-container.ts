@@ -1,5 +1,7 @@
 /** A container that calls are sent to, with its connections. */
 import type { Container, ContainerAddress } from "../containers/container.ts";
+import type { EndpointConfig } from "../config/app-config.ts";
+import { hasCallsPort } from "../config/python-kinds.ts";
 import { AppConnections, type AppListener } from "../proxy/app-connections.ts";
 
 export class ServingContainer {
@@ -9,12 +11,21 @@ export class ServingContainer {
   /** In milliseconds of `performance.now()`. */
   readonly readyAt = performance.now();
   readonly #container: Container;
+  /** To its port for calls, where it has one. */
+  readonly #calls: AppConnections | undefined;
   #isClosed = false;
 
   constructor(container: Container, address: ContainerAddress, listener: AppListener) {
     this.#container = container;
     this.address = address;
     this.connections = new AppConnections(address, listener);
+    const { callsOrigin: origin } = address;
+    this.#calls = origin === undefined ? undefined : new AppConnections({ origin }, listener);
+  }
+
+  /** Those for calls of the function with these settings. */
+  connectionsFor(settings: EndpointConfig): AppConnections {
+    return (hasCallsPort(settings) ? this.#calls : undefined) ?? this.connections;
   }
 
   get id(): string {
@@ -30,7 +41,12 @@ export class ServingContainer {
   /** Breaks its connections: it is about to end. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.connections.close();
+    await Promise.all([this.connections.close(), this.#calls?.close()]);
+  }
+
+  /** Lets what is under way finish. */
+  async closeWhenIdle(): Promise<void> {
+    await Promise.all([this.connections.closeWhenIdle(), this.#calls?.closeWhenIdle()]);
   }
 
   /** As `Container.exited`. */

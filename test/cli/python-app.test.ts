@@ -103,6 +103,30 @@ class Model:
   ]);
 });
 
+test("a class with a web server of its own has that one's port, and methods beside it", async () => {
+  const { endpoint } = await described(`
+@app.cls(timeout=100)
+class Server:
+    @modal.enter()
+    def start(self): ...
+    @modal.web_server(8123, startup_timeout=10, label="server")
+    def serve(self): ...
+    @modal.method()
+    def ask(self): ...
+`);
+  expect(endpoint).toMatchObject([
+    {
+      function: "Server",
+      port: 8123,
+      max_containers: 1,
+      startup_timeout: 110,
+      requires_app_token: true,
+    },
+    { function: "Server.serve", containers_of: "Server", label: "server" },
+  ]);
+  expect(endpoint[1]).not.toHaveProperty("port");
+});
+
 test("what answers a request by its value has a second name, by which the app calls it", async () => {
   const { endpoint } = await described(`${IMAGE}
 @app.function(image=image, timeout=60, retries=2)

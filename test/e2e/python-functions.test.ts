@@ -3,8 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { APPS, type Gateway, startCommand, startGateway, WORKSPACE } from "../support/harness.ts";
-import { activeVenv, writePythonApp } from "../support/python-app.ts";
-import { temporaryDirectory } from "../support/temporary.ts";
+import { send } from "../support/http-client.ts";
+import { activeVenv, servePython, writePythonApp } from "../support/python-app.ts";
+import { freePort, temporaryDirectory } from "../support/temporary.ts";
 
 const FILE = join(APPS, "functions_app.py");
 
@@ -119,6 +120,36 @@ test("a function runs in its container, with arguments from the command line", a
   const { code, stderr } = await run(file, "--code", "3", "--file", written);
   expect(code, stderr).toBe(0);
   expect(readFileSync(written, "utf8")).toBe("3");
+});
+
+test("a class has a web server on its own port, and methods in the same container", async () => {
+  process.env["TEST_PORT"] = `${await freePort()}`;
+  const file = writePythonApp(
+    "served",
+    readFileSync(join(APPS, "web_server_class_app.py"), "utf8"),
+  );
+  const served = await servePython(gateway, file, { app: "served", ready: "asking" });
+  const get = async (name: string, path: string) =>
+    await send(served.address(name), path, { timeoutMs: 120_000 });
+  const { host } = served.address("server-serve");
+  expect((await get("asking", "/")).json()).toEqual({
+    answers: [
+      [200, true],
+      [200, true],
+    ],
+    containers: 1,
+    names: expect.arrayContaining(["served.py"]),
+    url: `http://${host}`,
+  });
+  const page = await get("server-serve", "/served.py");
+  expect([page.status, page.text]).toEqual([200, readFileSync(file, "utf8")]);
+  await served.process.stop();
+  const said = served.process.stderr.match(/server: .*/g);
+  expect(said).toEqual([
+    "server: enter",
+    `server: serves ${process.env["TEST_PORT"]}`,
+    expect.stringMatching(/^server: exit/),
+  ]);
 });
 
 test("a file may import its neighbours as those of its package", async () => {

@@ -41,6 +41,9 @@ PACKAGE = os.path.dirname(os.path.abspath(__file__))
 #: Of a web_server's start, what Python and the file's imports may take.
 _IMPORT_SECONDS = 60
 
+#: A container's start where nothing says more.
+_START_SECONDS = 300
+
 #: What the interpreter of a function without packages has to have.
 _NEEDED = ("uvicorn", "cloudpickle")
 
@@ -69,6 +72,8 @@ class Describer:
         traits = function.traits
         table = {"function": function.tag, **self._pool(function.tag, function.options, [traits], traits.concurrency)}
         table.update(self._served(traits, function.is_generator, table))
+        if traits.web is not None and traits.web.kind == "web_server":
+            table.update(_server_keys(traits.web, table))
         self.tables.append(table)
         if traits.web is not None and traits.takes_calls:
             calls: Table = {**_guest(function.tag + CALLS_SUFFIX, function.tag, table), **_of("retries", table)}
@@ -88,10 +93,13 @@ class Describer:
         if any(each.traits.batching for each in plain.values()) and len(plain) > 1:
             findings_add(f"{cls.name}: a class with a @batched method has no other methods", place)
         servers = [name for name, each in web.items() if each.traits.web and each.traits.web.kind == "web_server"]
-        if servers and len(methods) > 1:
-            findings_add(f"{cls.name}.{servers[0]}: a class with a @web_server has no other methods: put them into a function, which calls its URL", place)
+        if servers and len(web) > 1:
+            findings_add(f"{cls.name}.{servers[0]}: a class with a @web_server has nothing else for the web: put it into another class", place)
         traits = [each.traits for each in methods.values()]
         pool = self._pool(cls.name, cls.options, traits, cls.concurrency)
+        for each in web.values():
+            if each.traits.web is not None and each.traits.web.kind == "web_server":
+                pool.update(_server_keys(each.traits.web, pool, bool(cls.hooks("enter"))))
         if cls.parameter_types:
             pool["parameters"] = cls.table()
         owner = cls.name
@@ -192,11 +200,14 @@ def _web_keys(web: Web) -> Table:
         table["custom_domains"] = list(web.custom_domains)
     if web.kind == "fastapi_endpoint":
         table["cors"] = True
-    if web.kind == "web_server":
-        table["port"] = web.port
-        table["max_containers"] = 1
-        table["startup_timeout"] = (web.startup_timeout or 0) + _IMPORT_SECONDS
     return table
+
+
+def _server_keys(web: Web, pool: Table, has_hooks: bool = False) -> Table:
+    """Of containers in which a server listens on its own port. Hooks run before it begins, for as long as any start."""
+    default = pool.get("timeout", _START_SECONDS) if has_hooks else _IMPORT_SECONDS
+    startup_timeout = (web.startup_timeout or 0) + pool.get("startup_timeout", default)
+    return {"port": web.port, "max_containers": 1, "startup_timeout": startup_timeout}
 
 
 def _is_generator(partial: PartialFunction[Any, Any]) -> bool:

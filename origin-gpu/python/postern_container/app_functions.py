@@ -15,6 +15,7 @@ import traceback
 from urllib.parse import urlsplit
 
 from . import asgi, lifecycle, places, server, web, wsgi
+from .calls import Calls
 from .invocations import Called, Invocations
 from .refusals import refuse, refuse_missing, refuse_user_error
 from .targets import import_user_module
@@ -36,7 +37,7 @@ async def serve(arguments, serve_app):
     pool.put_places()
     await pool.enter()
     if pool.web_server is not None:
-        await run_web_server(pool, arguments.stop_signal)
+        await run_web_server(pool, arguments, serve_app)
         return
     app = pool.app(arguments.threads)
     if pool.needs_fastapi:
@@ -87,7 +88,7 @@ class Pool:
 
     @property
     def web_server(self):
-        """The only function, where it starts a server by itself."""
+        """The function that starts a server by itself; nothing else here is served to the web then."""
         for each in self.web.values():
             if each.traits.web.kind == "web_server":
                 return each
@@ -114,7 +115,7 @@ class Pool:
             missing = [name for name in secret.required_keys if name not in os.environ]
             if missing:
                 refuse(f"the secret {secret.name} lacks {', '.join(missing)}")
-        if self.web_server is None:
+        if self.web_server is None or self.called:
             server.import_uvicorn()
         if self.called:
             try:
@@ -161,7 +162,7 @@ class Pool:
 
     def app(self, threads):
         """The ASGI app of the container."""
-        apps = {tag: self.web_app(each, threads) for tag, each in self.web.items()}
+        apps = {tag: self.web_app(each, threads) for tag, each in self.web.items() if each is not self.web_server}
         if self.called:
             functions = {"/" + tag.partition(".")[2]: self.called_of(each) for tag, each in self.called.items()}
             served = {"/" + tag.partition(".")[2] for tag in self.web}
@@ -232,16 +233,29 @@ def hosts_of(tags):
     return {urlsplit(url).hostname: tag for tag, url in urls.items() if tag in tags}
 
 
-async def run_web_server(pool, stop_signal):
-    """Runs the function that starts a server, and waits for the stop signal. The supervisor ends what it started."""
+async def run_web_server(pool, arguments, serve_app):
+    """Runs the function that starts a server, then serves calls until the stop signal, on a port of their own.
+
+    The agent takes that port for the sign that everything has begun. The supervisor ends what the function started.
+    """
+    if pool.called:
+        await begin_web_server(pool)
+        await serve_app(pool.app(arguments.threads), port=arguments.calls_port, on_end=pool.leave)
+        return
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in {"SIGTERM", "SIGINT", stop_signal} - {"SIGKILL"}:
+    for name in {"SIGTERM", "SIGINT", arguments.stop_signal} - {"SIGKILL"}:
         loop.add_signal_handler(getattr(signal, name), stopped.set)
+    if arguments.channel is not None:
+        server.open_channel(arguments.channel, Calls(None))
+    await begin_web_server(pool)
+    await stopped.wait()
+    await pool.leave()
+
+
+async def begin_web_server(pool):
     function = pool.web_server
     try:
         await lifecycle.call(pool.bound(function))
     except Exception as error:
         refuse_user_error(f"{function.tag}() failed", error)
-    await stopped.wait()
-    await pool.leave()

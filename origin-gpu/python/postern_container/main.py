@@ -1,12 +1,13 @@
 """The command line of a Python container.
 
-    serve.py --kind KIND --port PORT [--threads COUNT] [--method METHOD] [--docs | --no-docs]
+    serve.py --kind KIND --port PORT [--calls-port PORT] [--threads COUNT] [--method METHOD] [--docs | --no-docs]
         [--batch SIZE:MILLISECONDS] [--parameter NAME:TYPE]... [--stop-signal SIGNAL]
         [--exit-grace-period SECONDS] [--channel DESCRIPTOR] MODULE:ATTRIBUTE
 
 The kind is asgi, wsgi, callable or python_function, and says what the attribute is: an app, a function or class that
 makes one when it is called without arguments, for callable a function, a class or a method, and for python_function
-the name of a function or class in the module's app (app_functions.py). The working directory is the app's
+the name of a function or class in the module's app (app_functions.py). Its calls come to the calls port where its web
+server has the other one. The working directory is the app's
 directory. What a user can get wrong ends in one line "postern: ..." on stderr and exit code 1, after a traceback
 where the mistake is inside the user's own code.
 """
@@ -73,6 +74,7 @@ def main():
     parser = argparse.ArgumentParser(prog="serve.py", allow_abbrev=False)
     parser.add_argument("--kind", choices=("asgi", "wsgi", "callable", "python_function"), required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--calls-port", type=int)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--method")
     parser.add_argument("--docs", action=argparse.BooleanOptionalAction)

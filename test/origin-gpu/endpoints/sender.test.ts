@@ -20,7 +20,7 @@ test.each([
       id: "ct-1",
       readyAt: 0,
       isEnding: false,
-      connections: { send: (_proxied: unknown, refused: () => void) => refused() },
+      connectionsFor: () => ({ send: (_proxied: unknown, refused: () => void) => refused() }),
     };
     const requeued: QueuedCall[] = [];
     const sender = new Sender({
