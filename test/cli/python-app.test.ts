@@ -127,6 +127,42 @@ class Server:
   expect(endpoint[1]).not.toHaveProperty("port");
 });
 
+test("what has other options has containers of its own, which take calls alone", async () => {
+  const { endpoint } = await described(`${IMAGE}
+@app.cls(image=image, gpu="A100", timeout=60)
+class Model:
+    size: int = modal.parameter(default=3)
+    @modal.method()
+    def predict(self, x): ...
+    @modal.fastapi_endpoint()
+    def web(self): ...
+Fast = Model.with_options(gpu="H100", scaledown_window=5).with_concurrency(max_inputs=10)
+Same = Model.with_concurrency(max_inputs=10).with_options(scaledown_window=5, gpu="H100", cpu=4)
+Model.with_options(memory=1024)
+
+@app.function(image=image)
+def work(x): ...
+batched = work.with_batching(max_batch_size=5, wait_ms=10)
+`);
+  expect(endpoint).toMatchObject([
+    { function: "Model", gpus: "A100", timeout: 60, requires_app_token: true },
+    { function: "Model.web", containers_of: "Model" },
+    {
+      function: expect.stringMatching(/^Model_with_[0-9a-f]{8}$/),
+      python_function: expect.stringMatching(/^shop:Model_with_[0-9a-f]{8}$/),
+      gpus: "H100",
+      timeout: 60,
+      scaledown_window: 5,
+      max_inputs: 10,
+      parameters: { size: { type: "int", default: 3 } },
+      requires_app_token: true,
+    },
+    { function: "work" },
+    { function: expect.stringMatching(/^work_with_/), max_inputs: 5, requires_app_token: true },
+  ]);
+  expect(endpoint).toHaveLength(5);
+});
+
 test("what answers a request by its value has a second name, by which the app calls it", async () => {
   const { endpoint } = await described(`${IMAGE}
 @app.function(image=image, timeout=60, retries=2)

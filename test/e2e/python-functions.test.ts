@@ -87,6 +87,18 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
       ["InvalidError", expect.stringMatching(/^Front\.pages: it makes an app .* get_web_url\(\)/)],
       ["NotFoundError", "Front.none: there is no such function; Front has endpoint"],
     ],
+    variants: [
+      [0, 1, 1, 0],
+      [20, ["load", "warm"]],
+      30,
+      9,
+      true,
+      [
+        "NotSupportedError",
+        expect.stringMatching(/^Model\.where: .* \(Model_with_\w+\).* outside of functions/),
+      ],
+      "TypeError",
+    ],
     parameters: [
       ["hedge hog", 7, true, "é", "hedge hog", "default"],
       ["fox", 10, false, "", "fox", "x"],

@@ -60,11 +60,15 @@ class Describer:
 
     def describe(self) -> None:
         """Fills `tables`, and `places` with where each of them comes from."""
+        variants = self._app.variants
         for tag, place in self._app.places.items():
             before = len(self.tables)
+            variant = variants.get(tag)
             if tag in self._app.functions:
                 self._function(self._app.functions[tag])
-            else:
+            elif variant is not None:
+                self._variant(tag, variant)
+            elif tag in self._app.classes:
                 self._class(self._app.classes[tag])
             self.places += [place] * (len(self.tables) - before)
 
@@ -79,6 +83,31 @@ class Describer:
             calls: Table = {**_guest(function.tag + CALLS_SUFFIX, function.tag, table), **_of("retries", table)}
             calls.update(self._served(Traits(), function.is_generator, calls))
             self.tables.append(calls)
+
+    def _variant(self, tag: str, variant: Function[Any, Any] | Cls) -> None:
+        """Its containers take calls alone: web endpoints are those of the decorators."""
+        place = self._app.places[tag]
+        cls = variant if isinstance(variant, Cls) else None
+        if cls is not None:
+            functions = [cls.function(name) for name in cls.methods()]
+            concurrency = cls.concurrency
+        else:
+            functions = [variant] if isinstance(variant, Function) else []
+            concurrency = functions[0].traits.concurrency
+        traits = [each.traits for each in functions]
+        called = [each for each in functions if each.traits.takes_calls]
+        if not called:
+            findings_add(f"{variant.__name__}: with_options is for what remote calls, and nothing here takes calls", place)
+            return
+        if any(each.web is not None and each.web.kind == "web_server" for each in traits):
+            findings_add(f"{variant.__name__}: a @web_server has one port, and with_options would need another one", place)
+        if any(each.traits.batching for each in called) and len(called) > 1:
+            findings_add(f"{variant.__name__}: a class with a @batched method has no other methods", place)
+        table: Table = {"function": tag, **self._pool(tag, variant.options, traits, concurrency)}
+        if cls is not None and cls.parameter_types:
+            table["parameters"] = cls.table()
+        table.update(self._served(Traits(), any(each.is_generator for each in called), table))
+        self.tables.append(table)
 
     def _class(self, cls: Cls) -> None:
         """The first table has the containers: the class's own where a method takes calls, else its first web endpoint's."""

@@ -31,7 +31,7 @@ _RENAMED = {
 }
 
 #: Arguments that change nothing on a box of one's own; each is said once.
-_SKIPPED = {
+SKIPPED = {
     "cpu": "containers of a box share its processors, and none is reserved",
     "memory": "containers of a box share its memory, and none is reserved",
     "ephemeral_disk": "containers write to the box's own disk",
@@ -86,9 +86,9 @@ def table_of(options: Mapping[str, Any], where: str, place: Place) -> Table:
         elif name in _RENAMED:
             if value is not None:
                 refuse(f"{where}: {name} is called {_RENAMED[name]}", place=place)
-        elif name in _SKIPPED:
+        elif name in SKIPPED:
             if value not in (None, False, {}):
-                notice(f"{name} has no effect: {_SKIPPED[name]}", place)
+                notice(f"{name} has no effect: {SKIPPED[name]}", place)
         elif name in _REFUSED:
             if value not in (None, False, {}):
                 refuse(f"{where}: {name} is not supported: {_REFUSED[name]}", NotSupportedError, place)

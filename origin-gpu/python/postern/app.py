@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +76,8 @@ class App:
         #: By tag, in the order of the file.
         self.functions: dict[str, Function[Any, Any]] = {}
         self.classes: dict[str, Cls] = {}
+        #: Functions and classes with other options. One that only led to another one is nobody's, and goes.
+        self._variants: list[weakref.ref[Function[Any, Any] | Cls]] = []
         self.entrypoints: dict[str, LocalEntrypoint] = {}
         #: Where each function's decorator stands.
         self.places: dict[str, Place] = {}
@@ -155,6 +159,9 @@ class App:
         for name, cls in other_app.classes.items():
             self._add(name, other_app.places[name])
             self.classes[name] = cls
+        for pool in other_app.variants:
+            self.places[pool] = other_app.places[pool]
+        self._variants += other_app._variants
         other_app.included = True
         return self
 
@@ -246,6 +253,18 @@ class App:
         self._add(tag, place)
         self.functions[tag] = function
         return function
+
+    @property
+    def variants(self) -> dict[str, Function[Any, Any] | Cls]:
+        """The functions and classes with other options that the file has kept, by the names of their containers."""
+        gc.collect()
+        return {made.pool: made for made in (each() for each in reversed(self._variants)) if made is not None}
+
+    def add_variant(self, variant: Function[Any, Any] | Cls) -> None:
+        """A function or class with other options; twice the same is one."""
+        if variant.pool not in self.functions and variant.pool not in self.classes:
+            self.places.setdefault(variant.pool, user_place())
+            self._variants = [*(each for each in self._variants if each() is not None), weakref.ref(variant)]
 
     def _add(self, tag: str, place: Place) -> None:
         if tag in self.functions or tag in self.classes:

@@ -15,6 +15,7 @@ from . import exception
 from ._absent import Absent
 from ._location import refuse
 from ._partial import CONCURRENT, Concurrency, PartialFunction, Traits
+from ._variants import Changes
 from .functions import Function
 
 if TYPE_CHECKING:
@@ -54,8 +55,13 @@ class Cls:
         user_cls: type | None = None,
         options: Mapping[str, Any] | None = None,
         elsewhere: tuple[str, str | None] | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.name = name
+        #: Of a variant: what it has instead of its decorators' words.
+        self.changes = changes or Changes()
+        #: Whose containers run its methods: its own name, or a variant's.
+        self.pool = self.changes.pool_of(name)
         self.app = app
         self.user_cls = user_cls
         self.options = dict(options or {})
@@ -112,12 +118,13 @@ class Cls:
             for each in constructor.parameters.values()
         ):
             refuse(f"{self.name}: a constructor has no arguments; write `name: str = parameter()` in the class")
-        setattr(user_cls, _OWN, self)
+        if self.pool == self.name:
+            setattr(user_cls, _OWN, self)
 
     @property
     def concurrency(self) -> Concurrency | None:
         """What @concurrent said of the class."""
-        return getattr(self.user_cls, CONCURRENT, None)
+        return self.changes.concurrency or getattr(self.user_cls, CONCURRENT, None)
 
     def hooks(self, name: str) -> list[Callable[..., Any]]:
         """Its `enter` or `exit` methods, in the order of the class."""
@@ -157,9 +164,9 @@ class Cls:
             f"{self.name}.{name}",
             app=self.app,
             raw_f=partial.raw_f if partial is not None else None,
-            traits=partial.traits if partial is not None else Traits(),
+            traits=self.changes.traits_of(partial.traits) if partial is not None else Traits(),
             options=self.options,
-            pool=self.name,
+            pool=self.pool,
             instance=instance,
             query=query_of(values or {}),
             elsewhere=self._elsewhere,
@@ -172,6 +179,9 @@ class Cls:
         instance = self.user_cls()
         for name, declared in self.parameters.items():
             setattr(instance, name, (values or {}).get(name, declared.default))
+        if self.pool != self.name:
+            # Its methods call each other in containers of the variant.
+            setattr(instance, _OWN, self)
         return instance
 
     def __call__(self, *args: Any, **kwargs: Any) -> Obj:
@@ -189,11 +199,32 @@ class Cls:
     lookup = Absent("it is called Cls.from_name")
 
     def with_options(self, **options: Any) -> Cls:
-        """Refused: a class has its containers by its decorator."""
-        del options
-        raise exception.NotSupportedError(f"with_options: say it in the decorator of {self.name}, or make a second class")
+        """The class with other options, in containers of its own. The app's file calls this outside of functions.
 
-    with_concurrency = with_batching = with_options
+        Elsewhere, the same options find those containers. @throws TypeError for what Modal's does not take
+        """
+        return self._variant(self.changes.with_options(options))
+
+    def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Cls:
+        """The class with other numbers of calls at a time, in containers of its own."""
+        return self._variant(self.changes.with_concurrency(max_inputs, target_inputs))
+
+    def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Cls:
+        """The class with the calls of its method gathered, in containers of its own."""
+        return self._variant(self.changes.with_batching(max_batch_size, wait_ms))
+
+    def _variant(self, changes: Changes) -> Cls:
+        made = Cls(
+            self.name,
+            app=self.app,
+            user_cls=self.user_cls,
+            options={**self.options, **changes.options},
+            elsewhere=self._elsewhere,
+            changes=changes,
+        )
+        if self.app is not None:
+            self.app.add_variant(made)
+        return made
 
 
 class Obj:
@@ -270,6 +301,6 @@ def method_of_instance(instance: object, owner: type, partial: PartialFunction[A
     """A method of an object that a container or a local call made."""
     if partial.traits.hook is not None:
         return partial.raw_f.__get__(instance, owner)
-    cls: Cls = getattr(owner, _OWN)
+    cls: Cls = getattr(instance, _OWN)
     values = {name: getattr(instance, name) for name in cls.parameter_types}
     return cls.function(partial.__name__, lambda: instance, values)

@@ -17,6 +17,7 @@ from ._http import refused
 from ._invoke import Callee, begin, call, request_body, stream
 from ._partial import CALLS_SUFFIX, Traits
 from ._runtime import surrounding
+from ._variants import Changes, undescribed
 
 if TYPE_CHECKING:
     from .app import App
@@ -45,6 +46,7 @@ class Function(Generic[P, R]):
         instance: Any = None,
         query: str = "",
         elsewhere: tuple[str, str | None] | None = None,
+        changes: Changes | None = None,
     ) -> None:
         #: Its name within the app: `f`, or `Model.predict`.
         self.tag = tag
@@ -60,6 +62,8 @@ class Function(Generic[P, R]):
         self._query = query
         #: Of one that was found by name: its app's name and environment.
         self._elsewhere = elsewhere
+        #: Of a variant: what it has instead of its decorators' words.
+        self.changes = changes or Changes()
         self.__name__ = tag.rpartition(".")[2]
         self.__doc__ = getattr(raw_f, "__doc__", None)
         self.remote: Both[P, R] = Both(self._remote)
@@ -157,9 +161,36 @@ class Function(Generic[P, R]):
         self.update_autoscaler(min_containers=warm_pool_size)
 
     def with_options(self, **options: Any) -> Function[P, R]:
-        """Refused: a function has its containers by its decorator."""
-        del options
-        raise exception.NotSupportedError(f"with_options: say it in the decorator of {self.tag}")
+        """The function with other options, in containers of its own. The app's file calls this outside of functions.
+
+        Elsewhere, the same options find those containers. @throws TypeError for what Modal's does not take
+        """
+        return self._variant(self.changes.with_options(options))
+
+    def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Function[P, R]:
+        """The function with other numbers of calls at a time, in containers of its own."""
+        return self._variant(self.changes.with_concurrency(max_inputs, target_inputs))
+
+    def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Function[P, R]:
+        """The function with its calls gathered, in containers of its own."""
+        return self._variant(self.changes.with_batching(max_batch_size, wait_ms))
+
+    def _variant(self, changes: Changes) -> Function[P, R]:
+        if self.tag.partition(".")[2] and self._elsewhere is None:
+            raise exception.InvalidError(f"{self.tag} is a method: its class has with_options")
+        made: Function[P, R] = Function(
+            self.tag,
+            app=self.app,
+            raw_f=self._raw_f,
+            traits=changes.traits_of(self.traits),
+            options={**self.options, **changes.options},
+            pool=changes.pool_of(self.tag.partition(".")[0]),
+            elsewhere=self._elsewhere,
+            changes=changes,
+        )
+        if self.app is not None:
+            self.app.add_variant(made)
+        return made
 
     # One call
 
@@ -303,6 +334,8 @@ class Function(Generic[P, R]):
             )
         opened = self._opened()
         url = opened.urls.get(self._endpoint())
+        if url is None and self.pool != self.tag.partition(".")[0]:
+            raise undescribed(self.tag, self.pool)
         if url is None and self.tag in opened.urls:
             raise exception.InvalidError(f"{self.tag} is served to the web: call its URL, get_web_url()")
         if url is None:

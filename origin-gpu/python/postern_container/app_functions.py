@@ -66,24 +66,39 @@ def find(target):
         cls = app.classes[owner]
         methods = {f"{owner}.{name}": cls.function(name) for name in cls.methods()}
         pool = Pool(owner, methods, options=cls.options, app=app, cls=cls)
+    elif tag in (variants := app.variants):
+        pool = variant_of(tag, variants[tag], app)
     else:
         refuse(f"{module_name} has no function {tag}; it has {', '.join([*app.functions, *app.classes])}")
     pool.check()
     return pool
 
 
-class Pool:
-    """What the containers of one pool serve."""
+def variant_of(tag, variant, app):
+    """The Pool of a function or class with other options, which takes calls alone."""
+    from postern.cls import Cls
 
-    def __init__(self, tag, functions, *, options, app, cls=None):
+    cls = variant if isinstance(variant, Cls) else None
+    functions = [variant] if cls is None else [cls.function(name) for name in cls.methods()]
+    called = {each.tag: each for each in functions if each.traits.takes_calls}
+    name = variant.tag if cls is None else cls.name
+    return Pool(tag, called, options=variant.options, app=app, cls=cls, name=name, is_called_alone=True)
+
+
+class Pool:
+    """What the containers of one pool serve. `name` is the function's or class's, `tag` the endpoint's."""
+
+    def __init__(self, tag, functions, *, options, app, cls=None, name=None, is_called_alone=False):
         self.tag = tag
+        self.name = tag if name is None else name
         # By tag: the function itself, or all methods of a class.
         self.functions = functions
         self.options = options
         self.user_app = app
         self.cls = cls
         self.instance = None
-        self.web = {tag: each for tag, each in functions.items() if each.traits.web is not None}
+        served = {} if is_called_alone else functions
+        self.web = {tag: each for tag, each in served.items() if each.traits.web is not None}
         self.called = {tag: each for tag, each in functions.items() if each.traits.takes_calls}
 
     @property
@@ -167,7 +182,7 @@ class Pool:
             functions = {"/" + tag.partition(".")[2]: self.called_of(each) for tag, each in self.called.items()}
             served = {"/" + tag.partition(".")[2] for tag in self.web}
             tag = self.calls_tag
-            apps[tag] = Invocations(functions, threads, tag=tag, name=self.tag, served=served)
+            apps[tag] = Invocations(functions, threads, tag=tag, name=self.name, served=served)
         if len(apps) == 1:
             return next(iter(apps.values()))
         with_lifespan = [apps[tag] for tag, each in self.web.items() if each.traits.web.kind == "asgi_app"]

@@ -217,6 +217,26 @@ class Model:
         print("model: bye")
 
 
+Other = Model.with_options(max_containers=1, cpu=4).with_concurrency(max_inputs=3)
+square_in_a_minute = square.with_options(timeout=60)
+
+
+def variants() -> list:
+    """Other options have containers of their own, which the same options find again."""
+    same = modal.Cls.from_name("functions", "Model").with_concurrency(max_inputs=3).with_options(max_containers=1)
+    where = [made().where.remote() for made in (Model, Other, same, Model.with_options(memory=1024))]
+    call = square_in_a_minute.spawn(5)
+    return [
+        [where.index(each) for each in where],
+        Other(size=4).predict.remote(5)[:2],
+        Other().doubled.remote(5),
+        square_in_a_minute.remote(3),
+        call.get(timeout=30) == modal.FunctionCall.from_id(call.object_id).get(timeout=30),
+        caught(Model.with_options(timeout=77)().where.remote)[:2],
+        caught(lambda: Model.with_options(gpux=1))[0],
+    ]
+
+
 def streamed(file: str) -> list[str]:
     """The values, of which the second is made after the first came."""
     values = []
@@ -301,6 +321,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "url": model.web.get_web_url(),
         "called": caught(square, 3)[:1],
         "web": served_to_the_web(model),
+        "variants": variants(),
         "parameters": parameters(),
         "wrong": [caught(lambda: Model(size="4"))[:2], caught(lambda: Parametrized())[:2]],
         "is_local": modal.is_local(),
