@@ -5,6 +5,7 @@ import { CLIENT_CLOSED, isAnnouncement, isLogged, logRequest } from "./worker/ed
 import { serve } from "./worker/edge/pipeline.ts";
 import { ownAddressOf } from "./worker/edge/client-address.ts";
 import { afterUnreadBody } from "./worker/edge/unread-body.ts";
+import { countRefusal } from "./worker/edge/refusal-counts.ts";
 import { RequestContext } from "./worker/edge/request-context.ts";
 
 export { Meter } from "./objects/meter/meter.ts";
@@ -42,6 +43,7 @@ async function answer(
 ): Promise<Response> {
   try {
     const response = await serve(context, env, execution);
+    countRefusal(env, execution, context);
     const unread = unreadBody(context.request, env);
     return unread === undefined
       ? response

@@ -13,6 +13,9 @@ import { tableOf } from "../table.ts";
 
 const DEFAULT_SINCE = "7d";
 
+/** Of requests that were refused before their token was read. */
+const UNKNOWN_TOKEN = "-";
+
 const OPTIONS = {
   since: {
     type: "string",
@@ -26,11 +29,12 @@ const OPTIONS = {
 export const USAGE: Command<typeof OPTIONS> = {
   description: {
     name: "usage",
-    summary: "Lists what proxy tokens used: requests and container-seconds of each day, by UTC.",
+    summary: "Lists what proxy tokens used, and what was refused, of each day, by UTC.",
     positionals: [],
     options: OPTIONS,
     notes: [
-      "Requests without a proxy token are in no row. Days are kept for 90 days.",
+      "Requests without a proxy token are in no row, but for those that a limit refused: token -.",
+      "Days are kept for 90 days.",
       "With --env, the use of this environment's endpoints alone.",
       ACCESS_NOTE,
     ],
@@ -53,12 +57,21 @@ export const USAGE: Command<typeof OPTIONS> = {
     const rows = used.map((row) => [
       row.day,
       row.token,
-      names.get(row.token) ?? "(revoked)",
+      names.get(row.token) ?? (row.token === UNKNOWN_TOKEN ? "" : "(revoked)"),
       row.endpoint,
       String(row.requests),
       row.container_seconds.toFixed(1),
+      String(row.refused),
     ]);
-    const headings = ["DAY", "TOKEN", "NAME", "ENDPOINT", "REQUESTS", "CONTAINER-SECONDS"];
+    const headings = [
+      "DAY",
+      "TOKEN",
+      "NAME",
+      "ENDPOINT",
+      "REQUESTS",
+      "CONTAINER-SECONDS",
+      "REFUSED",
+    ];
     for (const line of tableOf(headings, rows)) printResult(line);
     return 0;
   },

@@ -26,8 +26,16 @@ export interface UsageNote extends UsageBatch {
   readonly incarnation: string;
 }
 
+/** Requests that limits have refused. */
+export interface RefusedRow {
+  /** `-` where it was refused before its token was read. */
+  readonly token: string;
+  readonly endpoint: string;
+  readonly refused: number;
+}
+
 /** The use of an endpoint by a token, on a day. */
-export interface DailyUsage extends UsageRow {
+export interface DailyUsage extends UsageRow, RefusedRow {
   /** Days since 1970. */
   readonly day: number;
 }
@@ -46,5 +54,6 @@ export interface MeterRpc extends Rpc.DurableObjectBranded {
   leaseBudget(question: BudgetQuestion): BudgetAnswer;
   /** Counts a batch, unless it was counted before. */
   noteUsage(note: UsageNote): void;
+  noteRefusals(rows: readonly RefusedRow[]): void;
   listUsage(page: UsagePageRequest): Page<DailyUsage>;
 }

@@ -168,7 +168,7 @@ describe("proxy-token", () => {
       stdout: "[]\n",
     });
     expect(await usage()).toMatchObject({
-      stdout: "DAY  TOKEN  NAME  ENDPOINT  REQUESTS  CONTAINER-SECONDS\n",
+      stdout: "DAY  TOKEN  NAME  ENDPOINT  REQUESTS  CONTAINER-SECONDS  REFUSED\n",
     });
     for (const since of ["2026-13-01", "yesterday", "1", "-1d"]) {
       expect(await usage(`--since=${since}`)).toMatchObject({

@@ -105,6 +105,7 @@ interface UsageRow {
   readonly endpoint: string;
   readonly requests: number;
   readonly container_seconds: number;
+  readonly refused: number;
 }
 
 /** The rows of `postern usage` of one token. */
@@ -140,6 +141,22 @@ test("a call is charged while it runs, and its token's next one refused, before 
   const [row] = await usageOf(headers);
   expect(row?.endpoint).toBe("main/e2e/private");
   expect(row?.container_seconds).toBeGreaterThanOrEqual(2);
+});
+
+test("requests that a limit refuses are in the list, by their tokens", async () => {
+  const headers = await tokenOf("--budget", "2req/day");
+  const rated = await tokenOf("--rate-limit", "0.001/1000");
+  const statuses = async (whose: Record<string, string>) => {
+    const all: number[] = [];
+    for (let count = 0; count < 5; count += 1) all.push((await one("/counted", whose)).status);
+    return all;
+  };
+  expect(await statuses(headers)).toEqual([200, 200, 429, 429, 429]);
+  expect(await statuses(rated)).toEqual([200, 429, 429, 429, 429]);
+  const counted = async (whose: Record<string, string>) =>
+    (await usageOf(whose)).map(({ requests, refused }) => [requests, refused]);
+  await expect.poll(async () => await counted(headers), { timeout: 20_000 }).toEqual([[2, 3]]);
+  await expect.poll(async () => await counted(rated), { timeout: 20_000 }).toEqual([[1, 4]]);
 });
 
 test("a token with a limit has so many calls at a time, and a place again when one is over", async () => {

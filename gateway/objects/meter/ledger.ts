@@ -2,7 +2,7 @@
 import { DAY_MS, SECOND_MS } from "../../../base/units.ts";
 import { dayOf, type Used } from "../../../routing/budgets.ts";
 import type { UsageRow } from "../../../routing/wire/usage.ts";
-import type { DailyUsage, UsageNote, UsagePageRequest } from "../../contracts/meter.ts";
+import type { DailyUsage, RefusedRow, UsageNote, UsagePageRequest } from "../../contracts/meter.ts";
 import type { Page } from "../../contracts/workspace/pages.ts";
 import { takeSteps } from "../migrate.ts";
 import { pageOf } from "../pages.ts";
@@ -35,6 +35,7 @@ const STEPS: readonly string[] = [
     PRIMARY KEY (box, incarnation)
   ) WITHOUT ROWID;
   `,
+  "ALTER TABLE usage ADD COLUMN refused INTEGER NOT NULL DEFAULT 0",
 ];
 
 /** Days for which rows are kept. */
@@ -54,6 +55,7 @@ type Row = {
   endpoint: string;
   requests: number;
   container_ms: number;
+  refused: number;
 };
 
 export class Ledger {
@@ -116,7 +118,16 @@ export class Ledger {
         now,
       );
       if (rowsWritten === 0) return;
-      for (const row of rows) this.#add(row, day);
+      for (const row of rows) this.#add({ ...row, refused: 0 }, day);
+    });
+  }
+
+  /** Counts requests that limits have refused, for the present day. */
+  addRefusals(rows: readonly RefusedRow[], now: number): void {
+    const day = dayOf(now);
+    this.#tidy(day, now);
+    this.#storage.transactionSync(() => {
+      for (const row of rows) this.#add({ ...row, requests: 0, containerMs: 0 }, day);
     });
   }
 
@@ -124,7 +135,7 @@ export class Ledger {
   list({ since, token, limit, cursor }: UsagePageRequest): Page<DailyUsage> {
     const rows = this.#sql
       .exec<Row>(
-        `SELECT number, day, token, endpoint, requests, container_ms FROM usage
+        `SELECT number, day, token, endpoint, requests, container_ms, refused FROM usage
          WHERE number < ?1 AND day >= ?2 AND (?3 IS NULL OR token = ?3)
          ORDER BY number DESC LIMIT ?4`,
         cursor ?? Number.MAX_SAFE_INTEGER,
@@ -139,15 +150,19 @@ export class Ledger {
     }));
   }
 
-  #add({ token, endpoint, requests, containerMs }: UsageRow, day: number): void {
+  #add(
+    { token, endpoint, requests, containerMs, refused }: UsageRow & RefusedRow,
+    day: number,
+  ): void {
     for (const [whose, where] of [
       [token, endpoint],
       [token, OTHERS],
       [OTHERS, OTHERS],
     ] as const) {
-      const values = [day, whose, where, requests, containerMs] as const;
+      const values = [day, whose, where, requests, containerMs, refused] as const;
       const { rowsWritten } = this.#sql.exec(
-        `UPDATE usage SET requests = requests + ?4, container_ms = container_ms + ?5
+        `UPDATE usage SET requests = requests + ?4, container_ms = container_ms + ?5,
+           refused = refused + ?6
          WHERE day = ?1 AND token = ?2 AND endpoint = ?3`,
         ...values,
       );
@@ -155,7 +170,8 @@ export class Ledger {
       const room = this.#maxRowsADay * (where === OTHERS ? 2 : 1);
       if (this.#rowsToday >= room && whose !== OTHERS) continue;
       this.#sql.exec(
-        "INSERT INTO usage (day, token, endpoint, requests, container_ms) VALUES (?, ?, ?, ?, ?)",
+        `INSERT INTO usage (day, token, endpoint, requests, container_ms, refused)
+         VALUES (?, ?, ?, ?, ?, ?)`,
         ...values,
       );
       this.#rowsToday += 1;

@@ -14,6 +14,7 @@ import type {
   DailyUsage,
   MeterQuestion,
   MeterRpc,
+  RefusedRow,
   UsageNote,
   UsagePageRequest,
 } from "../../contracts/meter.ts";
@@ -52,6 +53,10 @@ export class Meter extends DurableObject<Env> implements MeterRpc {
 
   noteUsage(note: UsageNote): void {
     this.#ledger.addUsage(note, Date.now());
+  }
+
+  noteRefusals(rows: readonly RefusedRow[]): void {
+    this.#ledger.addRefusals(rows, Date.now());
   }
 
   listUsage(page: UsagePageRequest): Page<DailyUsage> {

@@ -12,12 +12,13 @@ export const USAGE_HANDLERS: readonly ApiHandler[] = [
     const wanted = { ...pageRequest(query), since, token: query.token };
     return toPage(
       await meterStub(env, caller.workspace).listUsage(wanted),
-      ({ day, token, endpoint, requests, containerMs }) => ({
+      ({ day, token, endpoint, requests, containerMs, refused }) => ({
         day: toTime(day * DAY_MS).slice(0, "2026-11-29".length),
         token,
         endpoint,
         requests,
         container_seconds: containerMs / SECOND_MS,
+        refused,
       }),
     );
   }),

@@ -70,6 +70,7 @@ export async function serve(
   }
   context.cors = remembered.settings.cors ?? false;
   context.api = remembered.settings.api;
+  context.asked = remembered;
   context.routeMs = Date.now() - context.startedAt;
 
   // 3. A CORS preflight carries no credentials, and counts for no limit.
@@ -103,6 +104,7 @@ export async function serve(
     return (await beginSignIn(asked, admitted.error)) ?? context.fail(admitted.error);
   }
   const { userData, cookie, token } = admitted.value;
+  context.token = token?.id;
   if (token !== undefined && result === undefined) {
     const passed = passTokenRate(env, execution, snapshot.workspace, token);
     const exceeded = passed instanceof Promise ? await passed : passed;

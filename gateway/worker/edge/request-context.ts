@@ -15,6 +15,7 @@ import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { EndpointSettings, Failure } from "../../../routing/wire/messages.ts";
 import type { ResponseBody } from "../../contracts/attempt.ts";
+import type { Snapshot } from "../../contracts/names.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
 import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
 import type { BudgetRefusal } from "./budgets.ts";
@@ -35,6 +36,10 @@ export class RequestContext {
   cors: CorsSetting | undefined;
   /** The endpoint's `api`, likewise. */
   api: EndpointSettings["api"];
+  /** Undefined until the endpoint is known. */
+  asked: Pick<Snapshot, "workspace" | "endpoint"> | undefined;
+  /** The proxy token that opened the endpoint. */
+  token: string | undefined;
   /** Milliseconds until the endpoint was known. */
   routeMs = 0;
   /** Milliseconds that authorization took. */

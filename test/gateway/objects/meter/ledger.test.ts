@@ -82,9 +82,10 @@ test("rows are listed in pages, the newest first, of one token and from a day on
     ledger.addUsage(note(3, "wk-a", 3_000), NOON + DAY_MS);
     ledger.addUsage(note(4, "wk-b", 1_000), NOON);
     const first = ledger.list({ since: 0, limit: 2 });
+    const web = { endpoint: "main/app/web", refused: 0 };
     expect(first.items).toEqual([
-      { day: DAY + 1, token: "wk-a", endpoint: "main/app/web", requests: 1, containerMs: 3_000 },
-      { day: DAY, token: "wk-b", endpoint: "main/app/web", requests: 2, containerMs: 3_000 },
+      { day: DAY + 1, token: "wk-a", ...web, requests: 1, containerMs: 3_000 },
+      { day: DAY, token: "wk-b", ...web, requests: 2, containerMs: 3_000 },
     ]);
     const rest = ledger.list({ since: 0, limit: 2, cursor: first.nextCursor });
     expect(rest.items.map(({ token, day }) => [token, day])).toEqual([["wk-a", DAY]]);
@@ -128,6 +129,37 @@ test("a day has so many rows: then a token's further endpoints are one, and at l
     // The budget of one that has rows is exact.
     expect(ledger.usedOf("wk-a", DAY).containerSeconds).toBe(5);
   }, 2);
+});
+
+test("refusals stand in the row of their token, or in that of none, and spend no budget", async () => {
+  await withLedger((ledger) => {
+    const endpoint = "main/app/web";
+    ledger.addUsage(note(1, "wk-a", 1_000), NOON);
+    ledger.addRefusals([{ token: "wk-a", endpoint, refused: 2 }], NOON);
+    ledger.addRefusals(
+      [
+        { token: "wk-a", endpoint, refused: 3 },
+        { token: "-", endpoint, refused: 7 },
+      ],
+      NOON,
+    );
+    const page = ledger.list({ since: 0, limit: 9 });
+    expect(page.items).toEqual([
+      { day: DAY, token: "-", endpoint, requests: 0, containerMs: 0, refused: 7 },
+      { day: DAY, token: "wk-a", endpoint, requests: 1, containerMs: 1_000, refused: 5 },
+    ]);
+    expect(ledger.usedOf("wk-a", DAY)).toEqual({ requests: 0, containerSeconds: 1 });
+  });
+});
+
+test("a database of the second version keeps its rows", async () => {
+  await withLedger((ledger, storage) => {
+    ledger.addUsage(note(1, "wk-a", 1_000), NOON);
+    storage.sql.exec("ALTER TABLE usage DROP COLUMN refused");
+    storage.sql.exec("DELETE FROM migrations WHERE version > 2");
+    const [row] = new Ledger(storage).list({ since: 0, limit: 9 }).items;
+    expect(row).toMatchObject({ token: "wk-a", requests: 1, refused: 0 });
+  });
 });
 
 test("a database of the first version keeps its rows", async () => {

@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import type { TokenLimits } from "../../../../auth/proxy-authorization.ts";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import type { Snapshot } from "../../../../gateway/contracts/names.ts";
-import { workspaceStub } from "../../../../gateway/contracts/stubs.ts";
+import { meterStub, workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { Meter } from "../../../../gateway/objects/meter/meter.ts";
 import { Workspace } from "../../../../gateway/objects/workspace/workspace.ts";
 import { passRates } from "../../../../gateway/worker/edge/rate-limits.ts";
@@ -105,6 +105,21 @@ test("a refused request costs no authorization, and a flood of them no question 
   expect(credentials).not.toHaveBeenCalled();
   expect(proxyToken).not.toHaveBeenCalled();
   expect(leases).not.toHaveBeenCalled();
+});
+
+test("requests that a limit refuses are counted, with one word to the meter for many", async () => {
+  const { name } = await serve("refused", { rateLimit: "0.1/20" });
+  const told = vi.spyOn(Meter.prototype, "noteRefusals");
+  const statuses: number[] = [];
+  for (let index = 0; index < 12; index += 1) statuses.push((await ask(name, "/")).status);
+  expect(statuses.filter((status) => status === 429)).toHaveLength(10);
+  const refused = async () => {
+    const { items } = await meterStub(env, "local").listUsage({ since: 0, limit: 100, token: "-" });
+    return items.find(({ endpoint }) => endpoint === "main/refused/f")?.refused;
+  };
+  await expect.poll(refused, { timeout: 20_000 }).toBe(10);
+  const rows = told.mock.calls.flatMap(([given]) => given);
+  expect(rows.filter(({ endpoint }) => endpoint === "main/refused/f")).toHaveLength(1);
 });
 
 test("neither a preflight nor a result URL counts, and neither is refused", async () => {
