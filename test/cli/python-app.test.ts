@@ -127,6 +127,46 @@ class Server:
   expect(endpoint[1]).not.toHaveProperty("port");
 });
 
+test("a server that hooks begin has its port, and as many requests as it likes", async () => {
+  const { endpoint } = await described(`
+@app.cls(timeout=100)
+@modal.experimental.http_server(port=8123, proxy_regions=["us-east"], exit_grace_period=5)
+@modal.concurrent(target_inputs=20)
+class Server:
+    @modal.enter()
+    def start(self): ...
+`);
+  expect(endpoint).toMatchObject([
+    {
+      function: "Server.serve",
+      python_function: "shop:Server",
+      port: 8123,
+      max_inputs: 1000,
+      target_inputs: 20,
+      startup_timeout: 130,
+      exit_grace_period: 5,
+    },
+  ]);
+});
+
+test("containers of a single use take calls alone, one at a time", async () => {
+  const right = `@app.function(single_use_containers=True)\ndef work(): ...\n`;
+  expect((await described(right)).endpoint).toMatchObject([{ function: "work" }]);
+  const found = await mistakes(`
+@app.function(single_use_containers=True)
+@modal.fastapi_endpoint()
+def page(): ...
+@app.function(single_use_containers=True)
+@modal.concurrent(max_inputs=2)
+def work(): ...
+`);
+  expect(found).toEqual([
+    "2 mistakes",
+    expect.stringMatching(/^4: page: single_use_containers is for functions that remote calls/),
+    expect.stringMatching(/^7: work: single_use_containers gives a container one call/),
+  ]);
+});
+
 test("what has other options has containers of its own, which take calls alone", async () => {
   const { endpoint } = await described(`${IMAGE}
 @app.cls(image=image, gpu="A100", timeout=60)

@@ -87,6 +87,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
       ["InvalidError", expect.stringMatching(/^Front\.pages: it makes an app .* get_web_url\(\)/)],
       ["NotFoundError", "Front.none: there is no such function; Front has endpoint"],
     ],
+    used: 4,
     variants: [
       [0, 1, 1, 0],
       [20, ["load", "warm"]],
@@ -136,6 +137,7 @@ test("a function runs in its container, with arguments from the command line", a
 
 test("a class has a web server on its own port, and methods in the same container", async () => {
   process.env["TEST_PORT"] = `${await freePort()}`;
+  process.env["TEST_BARE_PORT"] = `${await freePort()}`;
   const file = writePythonApp(
     "served",
     readFileSync(join(APPS, "web_server_class_app.py"), "utf8"),
@@ -152,9 +154,11 @@ test("a class has a web server on its own port, and methods in the same containe
     containers: 1,
     names: expect.arrayContaining(["served.py"]),
     url: `http://${host}`,
+    bare: [`http://${served.address("bare-serve").host}`],
   });
   const page = await get("server-serve", "/served.py");
   expect([page.status, page.text]).toEqual([200, readFileSync(file, "utf8")]);
+  expect((await get("bare-serve", "/served.py")).text).toBe(page.text);
   await served.process.stop();
   const said = served.process.stderr.match(/server: .*/g);
   expect(said).toEqual([

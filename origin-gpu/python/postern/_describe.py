@@ -41,6 +41,9 @@ PACKAGE = os.path.dirname(os.path.abspath(__file__))
 #: Of a web_server's start, what Python and the file's imports may take.
 _IMPORT_SECONDS = 60
 
+#: Calls of a web server that says only how many to aim at: it has a queue of its own.
+_SERVERS_INPUTS = 1_000
+
 #: A container's start where nothing says more.
 _START_SECONDS = 300
 
@@ -173,17 +176,31 @@ class Describer:
             table["env"] = variables
         if names:
             table["secrets"] = names
-        table.update(self._interpreter(image, any(each.web and each.web.kind == "fastapi_endpoint" for each in traits)))
+        needs_fastapi = any(each.web is not None and each.web.kind == "fastapi_endpoint" for each in traits)
+        table.update(self._interpreter(image, needs_fastapi, self._app.place))
+        if options.get("single_use_containers"):
+            self._check_single_use(tag, traits, concurrency)
         batch = max((each.batching.max_batch_size for each in traits if each.batching), default=1)
         if concurrency is not None:
-            table["max_inputs"] = max(concurrency.max_inputs, batch)
+            most = _SERVERS_INPUTS if _has_server(traits) else concurrency.target_inputs
+            table["max_inputs"] = max(concurrency.max_inputs or most or 1, batch)
             if concurrency.target_inputs is not None:
                 table["target_inputs"] = concurrency.target_inputs
         elif batch > 1:
             table["max_inputs"] = batch
         return table
 
-    def _interpreter(self, image: Image, needs_fastapi: bool) -> Table:
+    def _check_single_use(self, tag: str, traits: list[Traits], concurrency: Concurrency | None) -> None:
+        """A container ends after its only call, which a page's requests are not."""
+        other = None
+        if any(each.web is not None for each in traits):
+            other = "is for functions that remote calls, and this one is served to the web"
+        elif concurrency is not None or any(each.batching is not None for each in traits):
+            other = "gives a container one call: leave out @concurrent and @batched"
+        if other is not None:
+            findings_add(f"{tag}: single_use_containers {other}", self._app.places[tag])
+
+    def _interpreter(self, image: Image, needs_fastapi: bool, place: Place) -> Table:
         python = image.python
         if image.has_packages:
             return {"requirements": image.requirements, **({} if python is None else {"python": python})}
@@ -194,7 +211,8 @@ class Describer:
         if python is None:
             notice(
                 f"{self._python} lacks {', '.join(missing)}: functions whose image names no packages run in an "
-                f"environment with {', '.join(BASE_REQUIREMENTS)} alone"
+                f"environment with {', '.join(BASE_REQUIREMENTS)} alone",
+                place,
             )
         return {"requirements": list(BASE_REQUIREMENTS), **({} if python is None else {"python": python})}
 
@@ -236,7 +254,12 @@ def _server_keys(web: Web, pool: Table, has_hooks: bool = False) -> Table:
     """Of containers in which a server listens on its own port. Hooks run before it begins, for as long as any start."""
     default = pool.get("timeout", _START_SECONDS) if has_hooks else _IMPORT_SECONDS
     startup_timeout = (web.startup_timeout or 0) + pool.get("startup_timeout", default)
-    return {"port": web.port, "max_containers": 1, "startup_timeout": startup_timeout}
+    end: Table = {} if web.exit_grace_period is None else {"exit_grace_period": web.exit_grace_period}
+    return {"port": web.port, "max_containers": 1, "startup_timeout": startup_timeout, **end}
+
+
+def _has_server(traits: list[Traits]) -> bool:
+    return any(each.web is not None and each.web.kind == "web_server" for each in traits)
 
 
 def _is_generator(partial: PartialFunction[Any, Any]) -> bool:

@@ -26,8 +26,8 @@ _RENAMED = {
     "concurrency_limit": "max_containers",
     "container_idle_timeout": "scaledown_window",
     "allow_concurrent_inputs": "the decorator @concurrent(max_inputs=…)",
+    "max_inputs": "the decorator @concurrent(max_inputs=…), and one in a container's life is single_use_containers=True",
     "_experimental_buffer_containers": "buffer_containers",
-    "max_inputs": "the decorator @concurrent(max_inputs=…)",
 }
 
 #: Arguments that change nothing on a box of one's own; each is said once.
@@ -47,7 +47,6 @@ SKIPPED = {
 #: Arguments that would promise what a box does not keep.
 _REFUSED = {
     "schedule": "Postern runs nothing by the clock: let cron or a systemd timer call `postern run` or the function's URL",
-    "single_use_containers": "a container serves one call after another: run what must leave nothing behind in a process of its own",
     "network_file_systems": "use volumes, or a path of the box",
     "proxy": "containers use the box's own network",
     "block_network": "containers use the box's own network; run the agent in a namespace of its own",
@@ -57,7 +56,17 @@ _REFUSED = {
 }
 
 #: Arguments that other modules handle.
-HANDLED_ELSEWHERE = ("image", "env", "secrets", "volumes", "name", "is_generator", "serialized", "include_source")
+HANDLED_ELSEWHERE = (
+    "image",
+    "env",
+    "secrets",
+    "volumes",
+    "name",
+    "is_generator",
+    "serialized",
+    "include_source",
+    "single_use_containers",
+)
 
 _KNOWN = (
     *_SAME,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from ._location import refuse
+from ._location import notice, refuse
 
 if TYPE_CHECKING:
     from .functions import Function
@@ -19,6 +19,7 @@ Self = TypeVar("Self")
 
 #: Where a class keeps what a decorator above it said.
 CONCURRENT = "__postern_concurrent__"
+HTTP_SERVER = "__postern_http_server__"
 
 #: Ends the name of the endpoint by which a function that is served to the web is called with pickles.
 CALLS_SUFFIX = ".remote"
@@ -39,6 +40,7 @@ class Web:
     docs: bool = False
     port: int | None = None
     startup_timeout: float | None = None
+    exit_grace_period: float | None = None
 
     @property
     def takes_calls(self) -> bool:
@@ -48,9 +50,9 @@ class Web:
 
 @dataclass(frozen=True)
 class Concurrency:
-    """How many calls a container has at a time."""
+    """How many calls a container has at a time, and how many the autoscaler aims at."""
 
-    max_inputs: int
+    max_inputs: int | None
     target_inputs: int | None = None
 
 
@@ -198,12 +200,7 @@ def web_server(
     The port is the container's own only where nothing else on the box uses it, so one container runs at a time.
     `startup_timeout`: seconds until it listens.
     """
-    if not isinstance(port, int) or not 0 < port < 65_536:
-        refuse(f"web_server needs a port from 1 to 65535, such as web_server(8000), and got {port!r}")
-        port = 1
-    if isinstance(startup_timeout, bool) or not isinstance(startup_timeout, (int, float)) or startup_timeout <= 0:
-        refuse(f"startup_timeout must be a number of seconds above 0, and is {startup_timeout!r}")
-        startup_timeout = 5.0
+    port, startup_timeout = _server("web_server", port, startup_timeout)
     web = Web(
         "web_server",
         label,
@@ -213,6 +210,39 @@ def web_server(
         startup_timeout=startup_timeout,
     )
     return _web(web, "@web_server")
+
+
+def http_server(
+    port: int,
+    *,
+    proxy_regions: Sequence[str] = (),
+    startup_timeout: float = 30.0,
+    exit_grace_period: float | None = None,
+) -> Callable[[T], T]:
+    """Serves what the `@enter()` methods of a class have started on `port`. It stands below `@app.cls()`."""
+    port, startup_timeout = _server("http_server", port, startup_timeout)
+    if proxy_regions:
+        notice("proxy_regions has no effect: the gateway stands where you run it")
+    web = Web("web_server", port=port, startup_timeout=startup_timeout, exit_grace_period=exit_grace_period)
+
+    def decorate(decorated: Any) -> Any:
+        if isinstance(decorated, type):
+            setattr(decorated, HTTP_SERVER, web)
+        else:
+            refuse("@http_server stands above a class: a function has @web_server")
+        return decorated
+
+    return cast("Callable[[T], T]", decorate)
+
+
+def _server(decorator: str, port: Any, startup_timeout: Any) -> tuple[int, float]:
+    if not isinstance(port, int) or not 0 < port < 65_536:
+        refuse(f"{decorator} needs a port from 1 to 65535, such as {decorator}(8000), and got {port!r}")
+        port = 1
+    if isinstance(startup_timeout, bool) or not isinstance(startup_timeout, (int, float)) or startup_timeout <= 0:
+        refuse(f"startup_timeout must be a number of seconds above 0, and is {startup_timeout!r}")
+        startup_timeout = 5.0
+    return port, startup_timeout
 
 
 def fastapi_endpoint(
@@ -245,15 +275,17 @@ def concurrent(
     _warn_parentheses_missing: Any = None,
     /,
     *,
-    max_inputs: int,
+    max_inputs: int | None = None,
     target_inputs: int | None = None,
 ) -> Callable[[T], T]:
-    """Gives each container up to `max_inputs` calls at a time; the autoscaler aims at `target_inputs`.
+    """Gives each container up to `max_inputs` calls at a time; the autoscaler aims at `target_inputs`. One of them suffices.
 
     An async function runs them on one event loop, any other one on threads. It stands below `@app.function()`, and for
     a class below `@app.cls()`.
     """
     _needs_parentheses(_warn_parentheses_missing, "concurrent")
+    if max_inputs is None and target_inputs is None:
+        refuse("@concurrent needs max_inputs or target_inputs, such as @concurrent(max_inputs=100)")
     concurrency = Concurrency(max_inputs, target_inputs)
 
     def decorate(decorated: Any) -> Any:

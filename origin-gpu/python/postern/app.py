@@ -234,7 +234,9 @@ class App:
     def lookup(name: str, **options: Any) -> App:
         """Refused: only functions and classes are found by name."""
         del options
-        raise exception.NotSupportedError(f'App.lookup("{name}"): use Function.from_name or Cls.from_name')
+        raise exception.NotSupportedError(
+            f'App.lookup("{name}"): use Function.from_name or Cls.from_name. There are no sandboxes: run their command in a function'
+        )
 
     def add_function(self, decorated: Any, options: dict[str, Any]) -> Function[Any, Any]:
         """What the decorator does."""

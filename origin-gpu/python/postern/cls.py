@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from . import exception
 from ._absent import Absent
 from ._location import refuse
-from ._partial import CONCURRENT, Concurrency, PartialFunction, Traits
+from ._partial import CONCURRENT, HTTP_SERVER, Concurrency, PartialFunction, Traits
 from ._variants import Changes
 from .functions import Function
 
@@ -28,6 +28,14 @@ _PARAMETER_TYPES = (str, int, bool, bytes)
 
 #: Where a user's class keeps its Cls.
 _OWN = "__postern_cls__"
+
+
+#: The method that `@http_server` stands for.
+_SERVER = "serve"
+
+
+def _nothing(_self: Any) -> None:
+    """What `@http_server` runs: the `@enter()` methods have begun the server."""
 
 
 class _Parameter:
@@ -96,6 +104,11 @@ class Cls:
                     self.partials[name] = value
                 elif isinstance(value, _Parameter) and value.init:
                     self.parameters[name] = value
+        server = getattr(user_cls, HTTP_SERVER, None)
+        if server is not None:
+            self.partials[_SERVER if _SERVER not in self.partials else "http_server"] = PartialFunction(
+                _nothing, Traits(web=server, concurrency=None)
+            )
         try:
             annotations.update(typing.get_type_hints(user_cls))
         except Exception:
@@ -124,7 +137,9 @@ class Cls:
     @property
     def concurrency(self) -> Concurrency | None:
         """What @concurrent said of the class."""
-        return self.changes.concurrency or getattr(self.user_cls, CONCURRENT, None)
+        said: Concurrency | None = self.changes.concurrency or getattr(self.user_cls, CONCURRENT, None)
+        # Whatever @http_server stands before has a queue of its own.
+        return said or (Concurrency(None) if hasattr(self.user_cls, HTTP_SERVER) else None)
 
     def hooks(self, name: str) -> list[Callable[..., Any]]:
         """Its `enter` or `exit` methods, in the order of the class."""
@@ -171,6 +186,14 @@ class Cls:
             query=query_of(values or {}),
             elsewhere=self._elsewhere,
         )
+
+    def _experimental_get_flash_urls(self) -> list[str]:
+        """The URL of a class with `@http_server`."""
+        for name in (_SERVER, "http_server"):
+            url = self.function(name)._opened().urls.get(f"{self.name}.{name}")
+            if url is not None:
+                return [url]
+        raise exception.NotFoundError(f"{self.name} has no @http_server")
 
     def make(self, values: Mapping[str, Any] | None = None) -> Any:
         """A plain object of the user's class, with its parameters; hooks have not run."""

@@ -182,7 +182,14 @@ class Pool:
             functions = {"/" + tag.partition(".")[2]: self.called_of(each) for tag, each in self.called.items()}
             served = {"/" + tag.partition(".")[2] for tag in self.web}
             tag = self.calls_tag
-            apps[tag] = Invocations(functions, threads, tag=tag, name=self.name, served=served)
+            apps[tag] = Invocations(
+                functions,
+                threads,
+                tag=tag,
+                name=self.name,
+                served=served,
+                is_single_use=bool(self.options.get("single_use_containers")),
+            )
         if len(apps) == 1:
             return next(iter(apps.values()))
         with_lifespan = [apps[tag] for tag, each in self.web.items() if each.traits.web.kind == "asgi_app"]

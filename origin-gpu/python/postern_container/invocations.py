@@ -12,11 +12,12 @@ import contextvars
 import ctypes
 import functools
 import inspect
+import json
 import os
 import threading
 
 from postern import _wire
-from postern._runtime import CURRENT_CALL, CallPlace, is_draining
+from postern._runtime import CURRENT_CALL, CallPlace, is_draining, stop_fetching_inputs
 from postern.exception import InputCancellation, InvalidError
 from postern.retries import retries_of
 
@@ -55,9 +56,14 @@ class Invocations:
     """Serves the functions of one pool by path, at the endpoint `tag`.
 
     `name` is the function or class as messages have it. `served` are the paths of those that are served to the web.
+    `is_single_use`: after its first call the container wants no more.
     """
 
-    def __init__(self, functions, threads, *, tag="", name=None, served=frozenset(), token=None):
+    def __init__(
+        self, functions, threads, *, tag="", name=None, served=frozenset(), is_single_use=False, token=None
+    ):
+        self.is_single_use = is_single_use
+        self.is_used = False
         self.functions = functions
         self.tag = tag
         self.name = tag if name is None else name
@@ -80,6 +86,12 @@ class Invocations:
             return None
         if not _wire.is_signed(self.token, exchange.header(_wire.SIGNATURE_HEADER), scope["path"], body):
             return await exchange.refuse(401, "the call is not signed with the app's token")
+        if self.is_single_use:
+            if self.is_used:
+                # Of a caller that left, no response has told the agent. This one does.
+                return await exchange.offer_elsewhere()
+            self.is_used = True
+            stop_fetching_inputs()
         reset = CURRENT_CALL.set(self.place_of(exchange.header("postern-call-id"), scope["path"]))
         try:
             await self.answer(called, body, exchange)
@@ -251,6 +263,11 @@ class Exchange:
 
     async def refuse(self, status, text):
         await self.respond(status, "text/plain; charset=utf-8", f"postern: {text}\n".encode())
+
+    async def offer_elsewhere(self):
+        """A refusal after which the caller offers the call again (postern/_invoke.py)."""
+        document = {"status": 429, "code": "queue_full", "title": "This container has had its only call."}
+        await self.respond(429, "application/problem+json", json.dumps(document).encode())
 
     async def respond(self, status, content_type, data):
         await self.begin(status, content_type, len(data))

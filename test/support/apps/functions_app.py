@@ -137,6 +137,11 @@ def call_ids(method) -> list:
     ]
 
 
+@app.function(single_use_containers=True, max_containers=2)
+def use_once(x: int) -> str:
+    return os.environ["POSTERN_CONTAINER_ID"]
+
+
 MOUNT = os.environ.get("TEST_MOUNT", "/nowhere")
 volume = modal.Volume.from_name("files", create_if_missing=True)
 counts = modal.Dict.from_name("counts", create_if_missing=True)
@@ -322,6 +327,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "called": caught(square, 3)[:1],
         "web": served_to_the_web(model),
         "variants": variants(),
+        "used": len({use_once.remote(0), *use_once.map(range(1, 4))}),
         "parameters": parameters(),
         "wrong": [caught(lambda: Model(size="4"))[:2], caught(lambda: Parametrized())[:2]],
         "is_local": modal.is_local(),

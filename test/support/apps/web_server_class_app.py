@@ -8,14 +8,17 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import postern as modal
+import postern.experimental
 
 app = modal.App("served")
 
 PORT = int(os.environ["TEST_PORT"])
 URL = f"http://127.0.0.1:{PORT}"
+BARE_PORT = int(os.environ["TEST_BARE_PORT"])
+ENV = {"TEST_PORT": str(PORT), "TEST_BARE_PORT": str(BARE_PORT)}
 
 
-@app.cls(env={"TEST_PORT": str(PORT)})
+@app.cls(env=ENV)
 @modal.concurrent(max_inputs=10)
 class Server:
     process: subprocess.Popen | None = None
@@ -57,7 +60,23 @@ class Server:
         print(f"server: exit {self.process.wait()}")
 
 
-@app.function(env={"TEST_PORT": str(PORT)})
+@app.cls(env=ENV, min_containers=1)
+@postern.experimental.http_server(port=BARE_PORT, proxy_regions=["us-east"], exit_grace_period=5)
+@modal.concurrent(target_inputs=20)
+class Bare:
+    """In the form of the sample for SGLang."""
+
+    @modal.enter(snap=True)
+    def start(self) -> None:
+        command = [sys.executable, "-m", "http.server", str(BARE_PORT), "--bind", "127.0.0.1"]
+        self.process = subprocess.Popen(command)
+
+    @modal.exit()
+    def stop(self) -> None:
+        self.process.terminate()
+
+
+@app.function(env=ENV)
 @modal.fastapi_endpoint()
 def asking() -> dict:
     server = Server()
@@ -67,4 +86,5 @@ def asking() -> dict:
         "containers": len({answer[2] for answer in answers}),
         "names": list(server.names.remote_gen()),
         "url": server.serve.get_web_url(),
+        "bare": Bare._experimental_get_flash_urls(),
     }
