@@ -30,8 +30,12 @@ export interface BoxUse {
   readonly needs: number;
   /** Containers that it has, those that end included. */
   readonly has: number;
+  /** Its first container starts: its turn has not begun. */
+  readonly isStarting: boolean;
   /** Its share until now. */
   readonly granted: PoolShare;
+  /** Containers that it may still have by an earlier, larger share; 0 where it is known to go by this one. */
+  readonly unconfirmed: number;
   /** Since when it has had a share, or has waited for one. */
   readonly sinceMs: number;
 }
@@ -45,8 +49,8 @@ export interface Turn {
 export const NO_SHARE: PoolShare = { least: 0, buffer: 0, most: 0 };
 
 /** The containers that a box holds: others may not have them before it has let go. */
-export function heldBy({ has, granted: { most } }: BoxUse): number {
-  return Math.max(has, most);
+export function heldBy({ has, granted: { most }, unconfirmed }: BoxUse): number {
+  return Math.max(has, most, unconfirmed);
 }
 
 /**
@@ -168,7 +172,8 @@ function byTurn(one: BoxUse, other: BoxUse, turn: Turn): number {
 }
 
 function rankOf(use: BoxUse, { nowMs, turnMs }: Turn): 0 | 1 | 2 | 3 {
-  const isOver = nowMs - use.sinceMs >= turnMs;
+  // A start that takes longer than a turn would never end.
+  const isOver = !use.isStarting && nowMs - use.sinceMs >= turnMs;
   if (heldBy(use) > 0) return isOver ? 2 : 0;
   return isOver ? 1 : 3;
 }

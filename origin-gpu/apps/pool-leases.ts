@@ -24,17 +24,21 @@ export interface PoolLeasesOptions {
   readonly notice: (line: string) => void;
 }
 
+/** The pools under one key. Where one has begun while another one ends, the newest has what the others leave. */
 interface Member {
   readonly key: PoolKey;
-  readonly pool: LeasedPool;
+  /** The newest one last. */
+  readonly pools: [LeasedPool, ...LeasedPool[]];
   terms: PoolTerms;
+  /** The number of the share that it goes by. */
+  grant: number;
   /** As the gateway was told last; undefined before it has answered. */
   told: PoolNeeds | undefined;
 }
 
 export class PoolLeases {
   readonly #options: PoolLeasesOptions;
-  readonly #members = new Set<Member>();
+  readonly #members = new Map<string, Member>();
   readonly #asking: CoalescedTask;
   #isAskingSoon = false;
   /** Why the gateway could not be asked; empty where it could. */
@@ -54,17 +58,25 @@ export class PoolLeases {
 
   /** Takes a pool in; it hears of its terms until it leaves. */
   join(key: PoolKey, pool: LeasedPool): PoolMembership {
-    const member: Member = { key, pool, terms: NO_TERMS, told: undefined };
-    this.#members.add(member);
+    const name = textOf(key);
+    const known = this.#members.get(name);
+    known?.pools.push(pool);
+    const member = known ?? { key, pools: [pool], terms: NO_TERMS, grant: 0, told: undefined };
+    this.#members.set(name, member);
     this.#askSoon();
     return {
       changed: () => {
         // A gateway that did not answer is asked again after a while.
-        if (this.#problem !== "" || !this.#members.has(member)) return;
+        if (this.#problem !== "" || this.#members.get(name) !== member) return;
         if (this.#isNews(member)) this.#askSoon();
       },
       leave: () => {
-        if (this.#members.delete(member)) this.#askSoon();
+        if (this.#members.get(name) !== member) return;
+        const place = member.pools.indexOf(pool);
+        if (place === -1) return;
+        if (member.pools.length === 1) this.#members.delete(name);
+        else member.pools.splice(place, 1);
+        this.#askSoon();
       },
     };
   }
@@ -82,12 +94,17 @@ export class PoolLeases {
   }
 
   /** Whether the gateway should hear of the pool before the lease is renewed. */
-  #isNews({ pool, terms, told }: Member): boolean {
+  #isNews(member: Member): boolean {
+    const { terms, told } = member;
     if (told === undefined) return false;
-    const { min, max, buffer, needs, has, proved } = pool.needs();
+    const { min, max, buffer, needs, has, starting, proved } = needsOf(member);
     // A lease that was not needed has ended.
     if (!this.#isLive && needs > 0) return true;
     if (needs > terms.most && needs > told.needs) return true;
+    // It waits for its turn no more: another box keeps its container.
+    if (needs === 0 && told.needs > 0 && terms.most === 0) return true;
+    // Its turn begins.
+    if (told.starting === true && starting !== true && has > 0) return true;
     // Another box waits for what this one has too much.
     if (told.has > terms.most && has < told.has) return true;
     const isSame = min === told.min && max === told.max && buffer === told.buffer;
@@ -108,11 +125,9 @@ export class PoolLeases {
     const { ask, now } = this.#options;
     const sentAtMs = now();
     const sent = new Map<string, [Member, PoolNeeds]>();
-    for (const member of this.#members) {
-      sent.set(textOf(member.key), [member, member.pool.needs()]);
-    }
-    const pools = [...sent.values()].map(([{ key }, needs]): PoolUse =>
-      Object.assign({}, key, needs),
+    for (const [name, member] of this.#members) sent.set(name, [member, needsOf(member)]);
+    const pools = [...sent.values()].map(([{ key, grant }, needs]): PoolUse =>
+      Object.assign({}, key, needs, { grant }),
     );
     const lease = await ask({ pools });
     this.#problem = "";
@@ -133,18 +148,19 @@ export class PoolLeases {
     this.#forgetRenewal = later(() => this.refresh(), Math.min(askAgainMs, Math.max(0, leftMs)));
     const shares = new Map(pools.map((share) => [textOf(share), share]));
     for (const [key, [member, told]] of sent) {
-      if (!this.#members.has(member)) continue;
+      if (this.#members.get(key) !== member) continue;
       const share = shares.get(key);
       member.told = told;
+      member.grant = share?.grant ?? 0;
       this.#give(member, share === undefined ? NO_TERMS : { ...share, mayStart: this.#isLive });
       // Something may have changed while the request was on its way.
-      if (this.#isNews(member)) this.#askSoon();
+      if (share?.confirm === true || this.#isNews(member)) this.#askSoon();
     }
   }
 
   #onEnd(): void {
     this.#isLive = false;
-    for (const member of this.#members) {
+    for (const member of this.#members.values()) {
       this.#give(member, { ...member.terms, mayStart: false, elsewhere: false });
     }
     if (!this.#isUsed) return;
@@ -157,8 +173,8 @@ export class PoolLeases {
   }
 
   get #isUsed(): boolean {
-    return [...this.#members].some(({ pool }) => {
-      const { min, needs, has } = pool.needs();
+    return [...this.#members.values()].some((member) => {
+      const { min, needs, has } = needsOf(member);
       return min > 0 || needs > 0 || has > 0;
     });
   }
@@ -166,12 +182,25 @@ export class PoolLeases {
   #give(member: Member, terms: PoolTerms): void {
     const { least, buffer, most, mayStart, proved, elsewhere } = terms;
     member.terms = { least, buffer, most, mayStart, proved, elsewhere };
-    member.pool.onTerms(member.terms);
+    const { newest, ending } = partsOf(member);
+    newest.onTerms({ ...member.terms, most: Math.max(0, most - ending) });
   }
 }
 
-function textOf({ app, version, pool }: PoolKey): string {
-  return `${app}/${version}/${pool}`;
+/** The newest pool of a member, and the containers of those that end. */
+function partsOf({ pools }: Member): { newest: LeasedPool; ending: number } {
+  const [newest, ...others] = pools.toReversed() as Member["pools"];
+  return { newest, ending: others.reduce((sum, pool) => sum + pool.needs().has, 0) };
+}
+
+function needsOf(member: Member): PoolNeeds {
+  const { newest, ending } = partsOf(member);
+  const needs = newest.needs();
+  return { ...needs, has: needs.has + ending };
+}
+
+function textOf({ app, version, pool, parameters = "" }: PoolKey): string {
+  return `${app}/${version}/${pool}/${parameters}`;
 }
 
 /** Asks by HTTP, on real timers. */

@@ -364,6 +364,15 @@ export class Pool<Call> {
     return this.#containers.count(({ isPresent, state }) => isPresent || isEnding(state));
   }
 
+  /** Whether its first container starts, with all that it claims of the box. */
+  get isStartingFirst(): boolean {
+    const isStarting = (state: ContainerState) => state === "preparing" || state === "starting";
+    return (
+      this.#containers.count(({ state }) => isStarting(state)) > 0 &&
+      this.#containers.count(({ state }) => state === "ready") === 0
+    );
+  }
+
   /** Whether a container of this version has been ready, here or elsewhere. */
   get isProved(): boolean {
     return this.#isProved;

@@ -176,9 +176,9 @@ export class PoolDriver {
   }
 
   /** Its needs, its containers and its proof, for those who share out containers. */
-  get demand(): { needs: number; has: number; proved: boolean } {
+  get demand(): { needs: number; has: number; starting: boolean; proved: boolean } {
     const { neededContainers: needs, heldContainers: has, isProved: proved } = this.#pool;
-    return { needs, has, proved };
+    return { needs, has, starting: this.#pool.isStartingFirst, proved };
   }
 
   /** The version is known to start elsewhere, and need not show it here. */

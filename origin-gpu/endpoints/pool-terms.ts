@@ -3,7 +3,7 @@ import type { PoolKey, PoolUse } from "../../routing/wire/pool-leases.ts";
 import type { PoolSettings } from "../core/pool-effects.ts";
 
 /** A pool by its own account. */
-export type PoolNeeds = Omit<PoolUse, keyof PoolKey>;
+export type PoolNeeds = Omit<PoolUse, keyof PoolKey | "grant">;
 
 /** The bounds of a pool on this box, for now. */
 export interface PoolTerms {

@@ -9,12 +9,17 @@ const MAX_LEASED_POOLS = 10_000;
 
 const COUNT = z.int().min(0).max(1_000_000);
 
+/** Tells a box's shares of a pool from each other. */
+const GRANT = z.int().min(0);
+
 /** A pool of a version, by the function that has the containers. */
 const POOL_KEY = {
   /** The app's id. */
   app: z.string().max(64),
   version: z.int().min(1),
   pool: z.string().max(128),
+  /** A digest of the set of parameters that the pool is for; absent for a pool that is for all requests. */
+  parameters: z.string().max(64).exactOptional(),
 };
 
 const POOL_USE = z.object({
@@ -27,8 +32,12 @@ const POOL_USE = z.object({
   needs: COUNT,
   /** Containers that it has, those that end included. */
   has: COUNT,
+  /** Its first container starts, with all that it claims of the box. An older agent does not say it. */
+  starting: z.boolean().exactOptional(),
   /** A container of the version has been ready on this box. */
   proved: z.boolean(),
+  /** The number of the share that it goes by, 0 for none. An older agent does not say it. */
+  grant: GRANT.exactOptional(),
 });
 
 export const POOL_USES = z.object({ pools: z.array(POOL_USE).max(MAX_LEASED_POOLS) });
@@ -45,6 +54,10 @@ const LEASED_SHARE = z.object({
   proved: z.boolean(),
   /** This box has no share, because others have all of it. */
   elsewhere: z.boolean(),
+  /** The number of this share. An older gateway does not say it. */
+  grant: GRANT.exactOptional(),
+  /** The box is to ask again at once, by which it says that it goes by this share: others may have more then. */
+  confirm: z.boolean().exactOptional(),
 });
 
 export const POOL_LEASE = z.object({
@@ -58,7 +71,7 @@ export const POOL_LEASE = z.object({
 
 export type PoolUses = z.output<typeof POOL_USES>;
 /** Names a pool over all boxes. */
-export type PoolKey = Pick<PoolUse, "app" | "version" | "pool">;
+export type PoolKey = Pick<PoolUse, "app" | "version" | "pool" | "parameters">;
 export type PoolUse = z.output<typeof POOL_USE>;
 export type PoolLease = z.output<typeof POOL_LEASE>;
 export type LeasedShare = z.output<typeof LEASED_SHARE>;

@@ -16,7 +16,9 @@ const TURN_MS = 30_000;
 
 function use(box: string, more: Partial<Omit<BoxUse, "granted">> & { most?: number } = {}): BoxUse {
   const { most = 0, ...rest } = more;
-  return { box, needs: 0, has: 0, sinceMs: 0, granted: { ...NO_SHARE, most }, ...rest };
+  const granted = { ...NO_SHARE, most };
+  const idle = { needs: 0, has: 0, isStarting: false, sinceMs: 0, unconfirmed: 0 };
+  return { box, ...idle, granted, ...rest };
 }
 
 function bounds(more: Partial<PoolBounds> = {}): PoolBounds {
@@ -70,6 +72,16 @@ describe("the shares of a pool", () => {
     const of = (nowMs: number) => most(fairShares([holder, waiter], bounds({ max: 1 }), at(nowMs)));
     expect(of(39_999)).toEqual([1, 0]);
     expect(of(40_000)).toEqual([0, 1]);
+  });
+
+  test("a turn begins when the first container has started, however long that takes", () => {
+    const more = { needs: 1, has: 1, most: 1, sinceMs: 0 };
+    const of = (isStarting: boolean) => {
+      const uses = [use("a", { ...more, isStarting }), use("b", { needs: 1 })];
+      return most(fairShares(uses, bounds({ max: 1 }), at(10 * TURN_MS)));
+    };
+    expect(of(true)).toEqual([1, 0]);
+    expect(of(false)).toEqual([0, 1]);
   });
 
   test("a share grows by what no other box holds, and the holder is asked to let go", () => {

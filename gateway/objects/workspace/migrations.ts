@@ -222,6 +222,36 @@ export const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX domains_by_check ON domains (check_at) WHERE check_at IS NOT NULL;
   `,
+  `
+  ALTER TABLE pool_shares RENAME TO former_pool_shares;
+  CREATE TABLE pool_shares (
+    app TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    pool TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    box TEXT NOT NULL,
+    min INTEGER NOT NULL,
+    max INTEGER NOT NULL,
+    buffer INTEGER NOT NULL,
+    needs INTEGER NOT NULL,
+    has INTEGER NOT NULL,
+    starting INTEGER NOT NULL,
+    least INTEGER NOT NULL,
+    spare INTEGER NOT NULL,
+    most INTEGER NOT NULL,
+    proved INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    grant_number INTEGER NOT NULL,
+    unconfirmed INTEGER NOT NULL,
+    PRIMARY KEY (app, version, pool, parameters, box)
+  ) WITHOUT ROWID;
+  INSERT INTO pool_shares
+    SELECT app, version, pool, '', box, min, max, buffer, needs, has, 0, least, spare, most, proved, since,
+      0, 0
+    FROM former_pool_shares;
+  DROP TABLE former_pool_shares;
+  CREATE INDEX pool_shares_by_box ON pool_shares (box);
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

@@ -3,11 +3,11 @@
  * needs and has, and gets its shares (routing/pool-shares.ts) with a lease. When the lease has ended, others may have
  * what it held. Rows are written where something has changed, and a lease when a quarter of it is over.
  */
+import { granted, type GrantedUse, isToConfirm } from "../../../routing/pool-grants.ts";
 import {
   type BoxUse,
   concernedBoxes,
   fairShares,
-  grantable,
   heldBy,
   type PoolBounds,
 } from "../../../routing/pool-shares.ts";
@@ -18,14 +18,7 @@ import type {
   PoolUse,
   PoolUses,
 } from "../../../routing/wire/pool-leases.ts";
-import {
-  currentUse,
-  isEqual,
-  keyOf,
-  type PoolShareRow,
-  stateOf,
-  useOf,
-} from "./pool-share-rows.ts";
+import { isEqual, keyOf, type PoolShareRow, useOf } from "./pool-share-rows.ts";
 import type { Scalings } from "./scalings.ts";
 import type { Versions } from "./versions.ts";
 
@@ -39,6 +32,9 @@ export interface PoolSharesDeps {
   readonly isConnected: (box: string) => boolean;
   readonly leaseMs: number;
 }
+
+/** Of one pool on one box: an agent has 32, and those that end. */
+const MOST_SETS = 64;
 
 /** An answer is never older than this part of a lease. */
 const SOONEST_PART = 20;
@@ -65,7 +61,7 @@ export class PoolShares {
     return this.#storage.transactionSync(() => {
       const wasLive = this.#liveBoxes(now).has(box);
       const until = this.#renew(box, now);
-      const present = pools.filter((use) => this.#isPlaced(box, use));
+      const present = this.#present(box, pools);
       this.#forgetOthers(box, present, now);
       const answers = present.map((use) => this.#share(box, use, wasLive, now));
       const again = Math.min(this.#leaseMs / 2, ...answers.map(({ againMs }) => againMs));
@@ -88,8 +84,8 @@ export class PoolShares {
   /** A box's links are lost. It has its shares until its lease ends, but others need not send calls there. */
   linksLost(box: string): void {
     const others = this.#sql.exec<{ box: string }>(
-      `SELECT DISTINCT box FROM pool_shares WHERE box <> ?1 AND (app, version, pool) IN (
-         SELECT app, version, pool FROM pool_shares WHERE box = ?1 AND most > 0)`,
+      `SELECT DISTINCT box FROM pool_shares WHERE box <> ?1 AND (app, version, pool, parameters) IN (
+         SELECT app, version, pool, parameters FROM pool_shares WHERE box = ?1 AND most > 0)`,
       box,
     );
     for (const other of others.toArray()) this.#notify(other.box);
@@ -118,6 +114,19 @@ export class PoolShares {
     return fresh;
   }
 
+  /** The pools that have rows: an agent that says ever new sets of parameters fills no database. */
+  #present(box: string, pools: readonly PoolUse[]): PoolUse[] {
+    const sets = new Map<string, number>();
+    return pools.filter((use) => {
+      if (!this.#isPlaced(box, use)) return false;
+      if (use.parameters === undefined) return true;
+      const pool = keyOf({ ...use, parameters: "" });
+      const count = (sets.get(pool) ?? 0) + 1;
+      sets.set(pool, count);
+      return count <= MOST_SETS;
+    });
+  }
+
   #isPlaced(box: string, { app, version, pool }: PoolKey): boolean {
     const placed = this.#versions.find(app, version)?.endpoints ?? [];
     return placed.some((endpoint) => endpoint.function === pool && endpoint.boxes.includes(box));
@@ -131,13 +140,7 @@ export class PoolShares {
       .toArray();
     for (const row of rows) {
       if (keys.has(keyOf(row))) continue;
-      this.#sql.exec(
-        "DELETE FROM pool_shares WHERE app = ? AND version = ? AND pool = ? AND box = ?",
-        row.app,
-        row.version,
-        row.pool,
-        box,
-      );
+      this.#sql.exec(`DELETE FROM pool_shares WHERE ${OF_POOL} AND box = ?`, ...bound(row), box);
       const others = this.#liveRows(row, now).filter((other) => other.box !== box);
       // Some may have more now, and others need not send their calls elsewhere.
       if (heldBy(useOf(row)) > 0) for (const other of others) this.#notify(other.box);
@@ -152,39 +155,38 @@ export class PoolShares {
   ): { share: LeasedShare; againMs: number } {
     const before = this.#row(use, box);
     const others = this.#liveRows(use, now).filter((row) => row.box !== box);
-    const mine = currentUse(box, use, wasLive ? before : undefined, now);
+    const held = wasLive && before !== undefined ? useOf(before) : undefined;
     const theirs = others.map(useOf);
-    const uses = [mine, ...theirs];
     const turn = this.#turn(now);
-    const bounds = this.#bounds(use);
-    const granted = grantable(0, fairShares(uses, bounds, turn), uses, bounds);
-    const sinceMs = stateOf(mine) === stateOf({ ...mine, granted }) ? mine.sinceMs : now;
-    const written: BoxUse = { ...mine, granted, sinceMs };
+    const bounds = this.#bounds(use, others);
+    const written = granted({ box, ...use }, held, theirs, bounds, turn);
     this.#write(use, before, written);
     const after = [written, ...theirs];
     for (const other of concernedBoxes(fairShares(after, bounds, turn), after, bounds)) {
       if (other !== box) this.#notify(other);
     }
-    const held = wasLive && before !== undefined ? [useOf(before)] : [];
+    const isProvedNow = use.proved && before?.proved !== 1;
     for (const other of others) {
+      // It need not show it any more.
+      const isRelieved = isProvedNow && other.proved === 0;
       const rest = theirs.filter(({ box: name }) => name !== other.box);
-      const was = this.#isElsewhere([...held, ...rest], bounds);
+      const was = this.#isElsewhere([...(held === undefined ? [] : [held]), ...rest], bounds);
       // Calls that come to it are better sent on, or not any more.
       const is = this.#isElsewhere([written, ...rest], bounds);
-      if (other.most === 0 && was !== is) this.#notify(other.box);
+      if (other.most === 0 && (was !== is || isRelieved)) this.#notify(other.box);
     }
-    const { app, version, pool, proved } = use;
-    const isShort = granted.most < mine.needs;
+    const { most } = written.granted;
+    const isShort = most < written.needs;
     const leaseEnds = isShort ? this.#endsOf(others, now) : [];
-    const turnEnd = isShort && granted.most === 0 ? [sinceMs + turn.turnMs - now] : [];
+    const turnEnd = isShort && most === 0 ? [written.sinceMs + turn.turnMs - now] : [];
     return {
       share: {
-        app,
-        version,
-        pool,
-        ...granted,
-        proved: proved || this.#isProved(use),
-        elsewhere: granted.most === 0 && this.#isElsewhere(theirs, bounds),
+        ...poolOf(use),
+        ...written.granted,
+        proved: use.proved || this.#isProved(use),
+        elsewhere: most === 0 && this.#isElsewhere(theirs, bounds),
+        grant: written.grant,
+        confirm: isToConfirm(written),
       },
       againMs: Math.min(Infinity, ...leaseEnds, ...turnEnd),
     };
@@ -197,11 +199,14 @@ export class PoolShares {
     return held >= max && others.some(serves);
   }
 
-  /** A box may not have heard of the last change. */
-  #bounds({ app, version, pool, min, max, buffer }: PoolUse): PoolBounds {
+  /** A box may not have heard of the last change. A set of parameters that nobody asked it for has no least number. */
+  #bounds(use: PoolUse, others: readonly PoolShareRow[]): PoolBounds {
+    const { app, version, pool, parameters, max, buffer } = use;
     const scaling = this.#scalings.of({ app, version }, pool);
-    const { min_containers = min, max_containers = max, buffer_containers = buffer } = scaling;
-    return { min: min_containers, max: max_containers, buffer: buffer_containers };
+    const { max_containers = max, buffer_containers = buffer } = scaling;
+    const said = Math.max(use.min, ...others.map(({ min }) => min));
+    const min = parameters === undefined ? (scaling.min_containers ?? use.min) : said;
+    return { min, max: max_containers, buffer: buffer_containers };
   }
 
   #turn(nowMs: number) {
@@ -222,46 +227,43 @@ export class PoolShares {
     );
   }
 
-  #row({ app, version, pool }: PoolKey, box: string): PoolShareRow | undefined {
+  #row(key: PoolKey, box: string): PoolShareRow | undefined {
     const [row] = this.#sql.exec<PoolShareRow>(
-      "SELECT * FROM pool_shares WHERE app = ? AND version = ? AND pool = ? AND box = ?",
-      app,
-      version,
-      pool,
+      `SELECT * FROM pool_shares WHERE ${OF_POOL} AND box = ?`,
+      ...bound(key),
       box,
     );
     return row;
   }
 
-  #liveRows({ app, version, pool }: PoolKey, now: number): PoolShareRow[] {
+  #liveRows(key: PoolKey, now: number): PoolShareRow[] {
     return this.#sql
       .exec<PoolShareRow>(
-        `SELECT * FROM pool_shares WHERE app = ? AND version = ? AND pool = ?
+        `SELECT * FROM pool_shares WHERE ${OF_POOL}
            AND box IN (SELECT box FROM box_leases WHERE until > ?) ORDER BY box`,
-        app,
-        version,
-        pool,
+        ...bound(key),
         now,
       )
       .toArray();
   }
 
-  #isProved({ app, version, pool }: PoolKey): boolean {
+  #isProved(key: PoolKey): boolean {
     const rows = this.#sql.exec(
-      "SELECT 1 FROM pool_shares WHERE app = ? AND version = ? AND pool = ? AND proved",
-      app,
-      version,
-      pool,
+      `SELECT 1 FROM pool_shares WHERE ${OF_POOL} AND proved`,
+      ...bound(key),
     );
     return rows.toArray().length > 0;
   }
 
-  #write(use: PoolUse, before: PoolShareRow | undefined, after: BoxUse): void {
-    const { app, version, pool, min, max, buffer, proved } = use;
-    const { box, needs, has, granted, sinceMs: since } = after;
-    const { least, buffer: spare, most } = granted;
-    const said = { min, max, buffer, needs, has, proved: proved ? 1 : 0 };
-    const row: PoolShareRow = { app, version, pool, box, ...said, least, spare, most, since };
+  #write(use: PoolUse, before: PoolShareRow | undefined, after: GrantedUse): void {
+    const { min, max, buffer, proved } = use;
+    const { box, needs, has, isStarting, sinceMs: since, grant, unconfirmed } = after;
+    const { least, buffer: spare, most } = after.granted;
+    const [app, version, pool, parameters] = bound(use);
+    const starting = Number(isStarting);
+    const said = { min, max, buffer, needs, has, starting, proved: Number(proved) };
+    const given = { least, spare, most, since, grant_number: grant, unconfirmed };
+    const row: PoolShareRow = { app, version, pool, parameters, box, ...said, ...given };
     if (before !== undefined && isEqual(before, row)) return;
     const columns = Object.keys(row);
     this.#sql.exec(
@@ -281,4 +283,15 @@ export class PoolShares {
            AND status IN ('candidate', 'serving', 'replaced'))`,
     );
   }
+}
+
+const OF_POOL = "app = ? AND version = ? AND pool = ? AND parameters = ?";
+
+function bound({ app, version, pool, parameters = "" }: PoolKey) {
+  return [app, version, pool, parameters] as const;
+}
+
+/** As the box named it. */
+function poolOf({ app, version, pool, parameters }: PoolKey): PoolKey {
+  return { app, version, pool, ...(parameters !== undefined && { parameters }) };
 }

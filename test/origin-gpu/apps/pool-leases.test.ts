@@ -171,6 +171,38 @@ test("an answer that was on its way for too long is no lease any more", async ()
   expect(pool.terms).toMatchObject({ mayStart: false });
 });
 
+test("a share that the gateway wants confirmed is confirmed at once, by its number", async () => {
+  const world = new World();
+  world.share = { most: 2, grant: 7 };
+  const pool = await world.pool({ needs: 2, has: 2 });
+  const answers = [true];
+  world.share = {
+    most: 1,
+    grant: 8,
+    get confirm() {
+      return answers.pop() === true;
+    },
+  };
+  await pool.is({ needs: 3 });
+  expect(world.asked.map(([use]) => use?.grant)).toEqual([0, 7, 8]);
+});
+
+test("a pool that begins while another one of its key ends has what that one leaves", async () => {
+  const world = new World();
+  world.share = { most: 3 };
+  const old = await world.pool({ needs: 0, has: 2 });
+  const pool = await world.pool({ needs: 3 });
+  expect(world.asked.at(-1)).toMatchObject([{ needs: 3, has: 2 }]);
+  expect(pool.terms).toMatchObject({ most: 1 });
+  await pool.is({ has: 1 });
+  const asked = world.asked.length;
+  await pool.is({ has: 1 });
+  expect(world.asked).toHaveLength(asked);
+  await old.leave();
+  expect(world.asked.at(-1)).toMatchObject([{ needs: 3, has: 1 }]);
+  expect(pool.terms).toMatchObject({ most: 3 });
+});
+
 test("a pool that leaves is told of as gone", async () => {
   const world = new World();
   const pool = await world.pool();

@@ -10,7 +10,12 @@ import type {
   VersionContent,
   VersionReport,
 } from "../../../../routing/wire/deployments.ts";
-import { POOL_LEASE, type PoolLease, type PoolUse } from "../../../../routing/wire/pool-leases.ts";
+import {
+  POOL_LEASE,
+  type PoolKey,
+  type PoolLease,
+  type PoolUse,
+} from "../../../../routing/wire/pool-leases.ts";
 import { namesShard, workspaceStub } from "../../../../gateway/contracts/stubs.ts";
 import { type Snapshot, type StoppedName } from "../../../../gateway/contracts/names.ts";
 import {
@@ -46,7 +51,10 @@ export interface DeployBox {
   /** Posts something to one of the agents' operations; the answer's status. */
   /** @param incarnation of another agent than the one that is connected */
   send(operation: string, body: string, incarnation?: string): Promise<number>;
-  /** Asks for its shares of these pools; undefined where it is refused. */
+  /**
+   * Asks for its shares of these pools as an agent does: it says which share it goes by, unless the test says that, and
+   * confirms one. Undefined where it is refused.
+   */
   lease(
     pools: (Pick<PoolUse, "app"> & Partial<PoolUse>)[],
     incarnation?: string,
@@ -127,6 +135,8 @@ export class Deploying {
       });
     let notifications = 0;
     let shareNotifications = 0;
+    /** The shares that it goes by. */
+    const grants = new Map<string, number>();
     const box: DeployBox = {
       name,
       get notifications() {
@@ -168,12 +178,21 @@ export class Deploying {
       },
       async lease(pools, incarnation) {
         const rest = { version: 1, pool: "f", min: 0, max: 3, buffer: 0 };
-        const filled = pools.map((pool) => ({ ...rest, needs: 0, has: 0, proved: false, ...pool }));
+        const filled = pools.map((pool) => {
+          const use = { ...rest, needs: 0, has: 0, proved: false, ...pool };
+          return { grant: grants.get(nameOf(use)) ?? 0, ...use };
+        });
         const more: Record<string, string> =
           incarnation === undefined ? {} : { "postern-incarnation": incarnation };
         const body = JSON.stringify({ pools: filled });
         const response = await atOperation("pools", { method: "POST", body }, more);
-        if (response.status === 200) return POOL_LEASE.parse(await response.json());
+        if (response.status === 200) {
+          const lease = POOL_LEASE.parse(await response.json());
+          for (const share of lease.pools) grants.set(nameOf(share), share.grant ?? 0);
+          const isConfirmed = pools.some(({ grant }) => grant !== undefined);
+          const mustConfirm = lease.pools.some(({ confirm }) => confirm) && !isConfirmed;
+          return mustConfirm ? await box.lease(pools, incarnation) : lease;
+        }
         expect([response.status, await response.text()]).toEqual([409, expect.any(String)]);
         return undefined;
       },
@@ -232,6 +251,10 @@ export function content(
     code: null,
     endpoints: Object.entries(functions).map(([name, more]) => Object.assign(endpoint(name), more)),
   };
+}
+
+function nameOf({ app, version, pool, parameters = "" }: PoolKey): string {
+  return `${app}/${version}/${pool}/${parameters}`;
 }
 
 function endpoint(name: string): VersionContent["endpoints"][number] {

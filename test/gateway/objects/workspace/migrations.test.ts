@@ -22,6 +22,7 @@ import { DATABASE_V8 } from "./databases/v8.ts";
 import { DATABASE_V9 } from "./databases/v9.ts";
 import { DATABASE_V10 } from "./databases/v10.ts";
 import { DATABASE_V11 } from "./databases/v11.ts";
+import { DATABASE_V12 } from "./databases/v12.ts";
 
 const env = bindings as unknown as Env;
 
@@ -38,6 +39,7 @@ const DATABASES = [
   DATABASE_V9,
   DATABASE_V10,
   DATABASE_V11,
+  DATABASE_V12,
 ];
 
 let objects = 0;
@@ -148,6 +150,17 @@ test("a database of version 9 keeps its audit log, and goes on counting", async 
     expect(log.list({ limit: 10 }).items).toMatchObject([{ operation: "stopApp", result: "ok" }]);
     const entry = { by: "ak-local-a", byName: "", operation: "createEnvironment", object: "dev" };
     expect(log.insert(entry, 1)).toBe(5);
+  });
+});
+
+test("a database of version 11 keeps the shares of its boxes", async () => {
+  await withStorage((storage) => {
+    storage.sql.exec(DATABASE_V11);
+    migrate(storage);
+    const rows = storage.sql.exec("SELECT * FROM pool_shares").toArray();
+    expect(rows).toMatchObject([
+      { pool: "f", parameters: "", box: "gpu-1", has: 1, most: 1, unconfirmed: 0 },
+    ]);
   });
 });
 

@@ -43,6 +43,17 @@ async function written(): Promise<number> {
   });
 }
 
+/** The rows, by box and set of parameters. */
+async function setsOf(): Promise<string[]> {
+  const stub = workspaceStub(env, here.workspace);
+  return await runInDurableObject(stub, (_instance, { storage }) =>
+    storage.sql
+      .exec<{ box: string; parameters: string }>("SELECT box, parameters FROM pool_shares")
+      .toArray()
+      .map(({ box, parameters }) => `${box} ${parameters}`),
+  );
+}
+
 test("an assignment names the pools that more than one box may run", async () => {
   expect((await one.assignments()).apps).toMatchObject([{ candidate: { sharedPools: ["f"] } }]);
   await here.stage("solo", content({ f: { boxes: ["cpu-1"] }, g: { boxes: ["*"] } }));
@@ -86,6 +97,65 @@ test("two boxes never get more than max_containers, and share it when both need 
   expect(await two.lease([{ app, needs: 3 }])).toMatchObject({
     pools: [{ most: 1, elsewhere: false }],
   });
+});
+
+test("a smaller share is given to others when the box has confirmed it", async () => {
+  const bounds = { app, max: 1 };
+  const first = await one.lease([{ ...bounds, needs: 1, grant: 0 }]);
+  const grant = first?.pools[0]?.grant ?? 0;
+  expect(first).toMatchObject({ pools: [{ most: 1, confirm: false }] });
+  // It needs nothing any more, and may start one all the same until it has this answer.
+  await two.lease([{ ...bounds, needs: 1, grant: 0 }]);
+  const smaller = await one.lease([{ ...bounds, grant }]);
+  expect(smaller).toMatchObject({ pools: [{ most: 0, confirm: true }] });
+  expect(await two.lease([{ ...bounds, needs: 1, grant: 0 }])).toMatchObject({
+    pools: [{ most: 0 }],
+  });
+  // A request that was on its way for long has the old number.
+  expect(await one.lease([{ ...bounds, grant }])).toMatchObject({ pools: [{ confirm: true }] });
+  const now = smaller?.pools[0]?.grant ?? 0;
+  expect(now).toBeGreaterThan(grant);
+  expect(await one.lease([{ ...bounds, grant: now }])).toMatchObject({
+    pools: [{ most: 0, confirm: false }],
+  });
+  expect(await two.lease([{ ...bounds, needs: 1, grant: 0 }])).toMatchObject({
+    pools: [{ most: 1 }],
+  });
+});
+
+test("each set of parameters has shares of its own, and none is left when a box names it no more", async () => {
+  const set = (parameters: string, more = {}) => ({ app, max: 1, parameters, ...more });
+  await one.lease([set("fox", { needs: 1 })]);
+  expect(await two.lease([set("fox", { needs: 1 }), set("owl", { needs: 1 })])).toMatchObject({
+    pools: [
+      { parameters: "fox", most: 0, elsewhere: true },
+      { parameters: "owl", most: 1, elsewhere: false },
+    ],
+  });
+  await one.lease([]);
+  expect(await two.lease([set("fox", { needs: 1 })])).toMatchObject({ pools: [{ most: 1 }] });
+  expect(await setsOf()).toEqual(["gpu-2 fox"]);
+});
+
+test("min_containers of a set hold where a box was asked for it, whatever was changed", async () => {
+  const report = [{ app, version: 1, state: "ready" as const }];
+  await one.report(report);
+  await two.report(report);
+  const path = "/apps/shop/functions/f/scaling?environment=main";
+  const change = { min_containers: 2, max_containers: 3 };
+  expect((await here.call("PATCH", path, change)).status).toBe(200);
+  const set = { app, max: 3, parameters: "fox" };
+  expect(await one.lease([{ ...set, min: 0 }])).toMatchObject({ pools: [{ least: 0, most: 0 }] });
+  expect(await two.lease([{ ...set, min: 2 }])).toMatchObject({ pools: [{ least: 1 }] });
+  expect(await one.lease([{ ...set, min: 0 }])).toMatchObject({ pools: [{ least: 1 }] });
+});
+
+test("a box has shares of so many sets of a pool, and of no more", async () => {
+  const sets = Array.from({ length: 70 }, (_, number) => ({ app, parameters: `set-${number}` }));
+  const lease = await one.lease([...sets, { app }]);
+  expect(lease?.pools).toHaveLength(65);
+  expect(lease?.pools.at(-1)).not.toHaveProperty("parameters");
+  expect(await setsOf()).toHaveLength(65);
 });
 
 test("calls are sent elsewhere only where the other boxes have all containers", async () => {
