@@ -270,7 +270,7 @@ class Agent {
       const joined = calls.keys.join(stream, link, head, { body, end });
       if (joined !== undefined) return joined;
     }
-    const place = { calls, link, isDraining: this.#isDraining };
+    const place = { calls, link, isDraining: () => this.#isDraining };
     return openCall(place, served, { stream, body, end }, head);
   }
 

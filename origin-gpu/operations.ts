@@ -13,6 +13,8 @@ import { fileOperations } from "./apps/file-operations.ts";
 import { sessionOperations } from "./apps/session-operations.ts";
 import type { ContainerLogs } from "./logs/container-logs.ts";
 import { logReader } from "./logs/log-delivery.ts";
+import { whereabouts } from "./open-call.ts";
+import { HeldStream } from "./link/held-stream.ts";
 import { type OperationHandlers, refuse, reply, replyNothing } from "./link/operation-server.ts";
 
 export interface AgentOperations {
@@ -77,10 +79,19 @@ export function operationHandlers({
       workspace === own ? readLogs(query, stream) : refuse(stream, ANOTHER_WORKSPACE),
     releaseKey: ({ key }, { stream }) =>
       reply(stream, "releaseKey", { released: calls.keys.release(key) }),
-    poolLoad: ({ endpoint }, { stream }) => {
-      const admitted = admit(apps.find(endpoint), {}, isDraining());
-      if (!admitted.ok) return refuse(stream, admitted.error);
-      return reply(stream, "poolLoad", admitted.value.load);
+    poolLoad: ({ endpoint, target, mayRefuse = false }, { stream }) => {
+      const served = apps.find(endpoint);
+      const answer = () => {
+        const admitted = admit(served, target === undefined ? {} : { target }, isDraining());
+        if (!admitted.ok) return refuse(stream, admitted.error);
+        return reply(stream, "poolLoad", admitted.value.load);
+      };
+      const undecided =
+        target === undefined ? undefined : whereabouts(served, { target, mayRefuse });
+      if (undecided === undefined) return answer();
+      const held = new HeldStream(stream, answer);
+      void undecided.then(() => held.release(undefined));
+      return held;
     },
     ...sessionOperations(apps, ownBox),
     ...fileOperations(apps),

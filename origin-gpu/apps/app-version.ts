@@ -17,6 +17,8 @@ import type { ServedPools } from "../endpoints/served-pools.ts";
 import type { PoolActivity } from "../endpoints/pool-activity.ts";
 import type { GradioDirectories, GradioDirectory } from "./gradio-directories.ts";
 import { filesOf } from "./gradio-files.ts";
+import type { LeasedPool } from "../endpoints/pool-terms.ts";
+import type { PoolKey } from "../../routing/wire/pool-leases.ts";
 import type { PoolLeases } from "./pool-leases.ts";
 import type { SharedData } from "./shared-data.ts";
 import { containerVariables, type AppIdentity } from "./container-variables.ts";
@@ -98,7 +100,7 @@ export class AppVersion {
         .slice(0, MOST_LOGGED_GUESTS);
       const directory = gradio?.open(`${environment}/${app}`, settings);
       if (directory !== undefined) this.#files.set(name, directory);
-      const options: Omit<EndpointOptions, "sessions"> = {
+      const options: Omit<EndpointOptions, "sessions" | "joinLeases"> = {
         ...services,
         files: directory && filesOf({ environment, app, function: name }, directory, services),
         settings,
@@ -120,20 +122,23 @@ export class AppVersion {
         isProved,
         isEphemeral,
         onYields,
-        joinLeases:
-          // Sets of parameters are counted on each box: one share would be all of theirs.
-          leases !== undefined && shared?.pools.has(name) === true && !settings.parameters
-            ? (pool) => leases.join({ app: shared.app, version, pool: name }, pool)
-            : undefined,
       };
+      const joinLeases =
+        leases !== undefined && shared?.pools.has(name) === true
+          ? (pool: LeasedPool, set: Pick<PoolKey, "parameters"> = {}) =>
+              leases.join({ app: shared.app, version, pool: name, ...set }, pool)
+          : undefined;
       const { parameters } = settings;
       const endpoint =
         parameters === undefined
-          ? new Endpoint({ ...options, sessions: sessions.of(name) })
+          ? new Endpoint({ ...options, joinLeases, sessions: sessions.of(name) })
           : new ParameterPools({
               ...options,
               parameters,
               sessionsOf: (set) => sessions.of(name, set),
+              ...(joinLeases && {
+                joinLeases: (pool, digest) => joinLeases(pool, { parameters: digest }),
+              }),
             });
       this.#endpoints.set(name, endpoint);
     }

@@ -19,6 +19,8 @@ export interface ServedFunction {
   readonly load: PoolLoad;
   /** As its containers of the request's parameters have it; absent where there are no parameters. */
   readonly select?: (target: string) => Result<ServedFunction, Failure>;
+  /** As in `ServedPools`; absent where there are no parameters. */
+  readonly decide?: (target: string) => Promise<void> | undefined;
   /** Gives the runner of the function's calls that come over this link. */
   runner(link: number): CallRunner;
   /** Whether one of its containers has the request's session. */
@@ -35,11 +37,11 @@ export function servedFunction(
   endpoint: ServedPools,
   files: GradioDirectory | undefined,
 ): ServedFunction {
-  const { select } = endpoint;
+  const { select, decide } = endpoint;
   const served = (view: PoolView): ServedFunction => ({
     settings,
     get isElsewhere() {
-      return endpoint.isElsewhere;
+      return view.isElsewhere;
     },
     get load() {
       return view.load;
@@ -53,6 +55,7 @@ export function servedFunction(
         return selected.ok ? ok(served(selected.value)) : selected;
       },
     }),
+    ...(decide !== undefined && { decide }),
     runner: (link) => endpoint.runner(settings, link),
     hasSession: (session) => view.hasSession(session),
     knowsSession: (keys) => endpoint.knowsSession(keys),

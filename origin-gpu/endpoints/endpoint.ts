@@ -19,18 +19,13 @@ import { BlockedWatch } from "./blocked-watch.ts";
 import { lessonsOf } from "./call-lessons.ts";
 import type { EndpointOptions } from "./endpoint-options.ts";
 import { callTerms } from "./call-terms.ts";
+import { EndpointLease } from "./endpoint-lease.ts";
 import { Grace } from "./grace.ts";
 import type { ListedContainer } from "./listed-container.ts";
 import type { PoolActivity } from "./pool-activity.ts";
 import { PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
-import {
-  NO_TERMS,
-  type PoolMembership,
-  type PoolNeeds,
-  type PoolTerms,
-  settingsUnder,
-} from "./pool-terms.ts";
+import type { PoolNeeds, PoolTerms } from "./pool-terms.ts";
 import { arrived, type QueuedCall } from "./queued-call.ts";
 import { Relays } from "./relays.ts";
 import { Sender } from "./sender.ts";
@@ -53,10 +48,9 @@ export class Endpoint {
   readonly #sender: Sender;
   readonly #blocked: BlockedWatch<QueuedCall>;
   readonly #stalled: StallWatch;
+  readonly #lease: EndpointLease;
   /** Changes by `rescale`. */
   #scaling: Scaling | undefined;
-  #terms: PoolTerms | undefined;
-  #membership: PoolMembership | undefined;
   #reroute: Reroute | undefined;
 
   /** Starts a container, unless the version is proved and needs none yet. */
@@ -68,7 +62,7 @@ export class Endpoint {
     // An upstream has one container on each box.
     const joinLeases = settings.kind.type === "upstream" ? undefined : options.joinLeases;
     const left = takeLeft(options, identity);
-    if (joinLeases !== undefined) this.#terms = { ...NO_TERMS, most: left.length };
+    this.#lease = new EndpointLease(joinLeases, left.length);
     this.#relays = new Relays(log);
     this.#blocked = new BlockedWatch(settings, () => this.#pool.counts, log);
     this.#stalled = new StallWatch({
@@ -125,12 +119,9 @@ export class Endpoint {
         else call.fail(failureOfRefusal(refusal, settings.function));
       },
       onHandedOver: ({ call, settings, link }) => this.#reroute?.(call, settings.function, link),
-      onChange: () => this.#membership?.changed(),
+      onChange: () => this.#lease.changed(),
     });
-    this.#membership = joinLeases?.({
-      needs: () => this.#needs,
-      onTerms: (terms) => this.#onTerms(terms),
-    });
+    this.#lease.begin({ needs: () => this.#needs, onTerms: (terms) => this.#onTerms(terms) });
   }
 
   /** Settles when its first container is ready, or not to be; rejects with a `StartFailure`. */
@@ -194,7 +185,12 @@ export class Endpoint {
 
   /** Other boxes have all the containers that there may be: calls are better sent there. */
   get isElsewhere(): boolean {
-    return this.#terms?.elsewhere === true;
+    return this.#lease.isElsewhere;
+  }
+
+  /** Resolves when the gateway has said what this box may have; undefined where that is known. */
+  get undecided(): Promise<void> | undefined {
+    return this.#lease.undecided;
   }
 
   /** Its calls and its room, for those who choose between boxes. */
@@ -238,7 +234,7 @@ export class Endpoint {
     this.#stalled.close();
     this.#relays.closeAll(reason);
     await this.#pool.close();
-    this.#membership?.leave();
+    this.#lease.leave();
   }
 
   /** Leaves the containers to the next agent. The calls have ended; apps that still work on one have the grace period. */
@@ -257,8 +253,7 @@ export class Endpoint {
   }
 
   get #poolSettings(): PoolSettings {
-    const settings = this.#ownSettings;
-    return this.#terms === undefined ? settings : settingsUnder(this.#terms, settings);
+    return this.#lease.settings(this.#ownSettings);
   }
 
   get #needs(): PoolNeeds {
@@ -267,7 +262,6 @@ export class Endpoint {
   }
 
   #onTerms(terms: PoolTerms): void {
-    this.#terms = terms;
     this.#pool.change(this.#poolSettings);
     // There is no room to show it here as well.
     if (terms.proved && terms.most === 0) this.#pool.assumeProved();

@@ -1,7 +1,8 @@
 /**
  * The endpoint of a function with parameters: a pool of its own for each set of values that requests ask for, behind the
  * function's one name. A set begins with its first request. At most MOST_SETS live at once: the one that was used least
- * recently and has no call makes room for a new one, and where each has calls, the new one is refused.
+ * recently and has no call makes room for a new one, and where each has calls, the new one is refused. A set has shares of
+ * its own where other boxes have it too.
  */
 import { err, ok, type Result } from "../../base/result.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
@@ -19,26 +20,29 @@ import { callTerms } from "./call-terms.ts";
 import { Endpoint, type Reroute } from "./endpoint.ts";
 import type { EndpointOptions } from "./endpoint-options.ts";
 import type { ListedContainer } from "./listed-container.ts";
+import { digestOf, shown } from "./parameter-set-names.ts";
 import { joinedActivity, NO_ACTIVITY, type PoolActivity } from "./pool-activity.ts";
+import type { LeasedPool, PoolMembership } from "./pool-terms.ts";
 import type { PoolView, ServedPools } from "./served-pools.ts";
 import { leavable } from "./take-left.ts";
 
 /** Each may have `max_containers`. */
 const MOST_SETS = 32;
 
-const MAX_SHOWN_CHARACTERS = 60;
-
 /** Of a set that has not begun. */
 const EMPTY: PoolView = {
   activity: NO_ACTIVITY,
   load: { running: 0, waiting: 0, room: 0, coming: 0 },
   hasSession: () => false,
+  isElsewhere: false,
 };
 
 export interface ParameterPoolsOptions extends Omit<EndpointOptions, "sessions" | "joinLeases"> {
   readonly parameters: Parameters;
   /** MOST_SETS where it is not said. */
   readonly mostSets?: number;
+  /** Other boxes run the endpoint too. @param parameters a digest of the pool's set */
+  readonly joinLeases?: (pool: LeasedPool, parameters: string) => PoolMembership;
   /** Of all versions of the endpoint, by set. */
   readonly sessionsOf: (set: string) => SessionTable;
 }
@@ -56,8 +60,7 @@ export class ParameterPools implements ServedPools {
   readonly #mostSets: number;
   /** By their values, those used least recently first. */
   readonly #sets = new Map<string, ParameterSet>();
-  /** Those that made room. */
-  /** With the set of each. */
+  /** Those that made room, with the set of each. */
   readonly #ending = new Map<Endpoint, string>();
   #scaling: Scaling | undefined;
   /** Its start shows whether the version works: it makes room for no other set before it has. */
@@ -109,6 +112,16 @@ export class ParameterPools implements ServedPools {
     return this.#mayBegin ? ok(EMPTY) : err(this.#full);
   };
 
+  readonly decide = (target: string): Promise<void> | undefined => {
+    const set = parameterSet(this.#options.parameters, target);
+    if (!set.ok) return undefined;
+    const known = this.#sets.get(set.value)?.endpoint;
+    const { joinLeases } = this.#options;
+    if (known !== undefined || joinLeases === undefined) return known?.undecided;
+    if (this.#reroute !== undefined || !this.#mayBegin) return undefined;
+    return this.#beginNew(set.value, false).undecided;
+  };
+
   runner(settings: EndpointConfig, link: number): CallRunner {
     return {
       ...callTerms(settings),
@@ -144,7 +157,7 @@ export class ParameterPools implements ServedPools {
     }
   }
 
-  /** Each box has its own containers for each set. */
+  /** Each set is where it is. */
   get isElsewhere(): boolean {
     return false;
   }
@@ -212,7 +225,7 @@ export class ParameterPools implements ServedPools {
     }
     if (known !== undefined) to(this.#use(set.value, known));
     // A client that was told that its call goes on was counted when the call came.
-    else if (this.#mayBegin || call.isPromised) to(this.#beginAsked(set.value));
+    else if (this.#mayBegin || call.isPromised) to(this.#beginNew(set.value, true));
     else call.fail(this.#full);
   }
 
@@ -234,14 +247,16 @@ export class ParameterPools implements ServedPools {
   }
 
   /** Its first container has to show that it starts: calls of values that no class takes are refused at once. */
-  #beginAsked(set: string): Endpoint {
+  #beginNew(set: string, isAsked: boolean): Endpoint {
     if (this.#sets.size >= this.#mostSets) this.#makeRoom();
-    return this.#begin(set, { isAsked: true, isProved: false });
+    return this.#begin(set, { isAsked, isProved: false });
   }
 
+  /** One without containers may live on another box: it goes first. */
   #makeRoom(): void {
-    for (const [set, { endpoint }] of this.#sets) {
-      if (!this.#mayEnd(endpoint)) continue;
+    const idle = [...this.#sets].filter(([, { endpoint }]) => this.#mayEnd(endpoint));
+    const isEmpty = ([, { endpoint }]: (typeof idle)[number]) => endpoint.containers.length === 0;
+    for (const [set, { endpoint }] of [...idle.filter(isEmpty), ...idle]) {
       this.#sets.delete(set);
       this.#ending.set(endpoint, set);
       void endpoint.close("its parameters are not used any more").finally(() => {
@@ -252,13 +267,14 @@ export class ParameterPools implements ServedPools {
   }
 
   #begin(set: string, { isAsked, isProved }: { isAsked: boolean; isProved: boolean }): Endpoint {
-    const { identity, sessionsOf, parameters: _parameters, ...options } = this.#options;
+    const { identity, sessionsOf, joinLeases, parameters: _, ...options } = this.#options;
     const { environment, source } = options;
     const endpoint = new Endpoint({
       ...options,
       isProved,
       sessions: sessionsOf(set),
       scaling: this.#scalingOf(isAsked),
+      joinLeases: joinLeases && ((pool) => joinLeases(pool, digestOf(set))),
       identity: { ...identity, rollout: this.#isServing ? undefined : identity.rollout },
       environment: { ...environment, [PARAMETERS_VARIABLE]: set },
       source: `${source} ${shown(set)}`,
@@ -279,9 +295,4 @@ export class ParameterPools implements ServedPools {
     if (left === undefined || known === undefined) return [];
     return left.parametersOf(known.endpoint, known.version).slice(0, this.#mostSets);
   }
-}
-
-/** In front of a line of the log, and in lists. */
-function shown(set: string): string {
-  return set.length <= MAX_SHOWN_CHARACTERS ? set : `${set.slice(0, MAX_SHOWN_CHARACTERS)}…`;
 }

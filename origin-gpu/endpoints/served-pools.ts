@@ -24,9 +24,14 @@ type EndpointFace = Pick<
 >;
 
 /** The pool that a request would get to: whether it would find a container there. */
-export type PoolView = Pick<EndpointFace, "activity" | "load" | "hasSession">;
+export type PoolView = Pick<EndpointFace, "activity" | "load" | "hasSession" | "isElsewhere">;
 
 export interface ServedPools extends EndpointFace {
   /** Among many pools, the one of a request with this target; begins none. Absent where there is one alone. */
   readonly select?: (target: string) => Result<PoolView, Failure>;
+  /**
+   * Begins the pool of a request with this target, where other boxes may have its containers. Resolves when the gateway has
+   * said so; undefined where that is known.
+   */
+  readonly decide?: (target: string) => Promise<void> | undefined;
 }

@@ -2,7 +2,8 @@
  * Streams that come before this agent can take them: it connects while it still reads what an earlier agent
  * stored. Each is held with what it brings, which its window bounds.
  */
-import type { Stream, StreamEnding, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { HeldStream } from "./held-stream.ts";
 
 /** @typeParam Taker what takes streams */
 export class EarlyStreams<Taker> {
@@ -33,39 +34,5 @@ export class EarlyStreams<Taker> {
     this.#taker = taker;
     for (const held of this.#held) held.release(taker);
     this.#held = [];
-  }
-}
-
-class HeldStream<Taker> implements StreamEvents {
-  readonly #stream: Stream;
-  readonly #accept: (taker: Taker) => StreamEvents;
-  readonly #events: ((to: StreamEvents) => void)[] = [];
-  #hasEnded = false;
-
-  constructor(stream: Stream, accept: (taker: Taker) => StreamEvents) {
-    this.#stream = stream;
-    this.#accept = accept;
-  }
-
-  onData(bytes: Uint8Array, end: boolean): void {
-    const copy = new Uint8Array(bytes);
-    this.#events.push((to) => to.onData(copy, end));
-  }
-
-  onDefer(): void {
-    this.#events.push((to) => to.onDefer?.());
-  }
-
-  /** Nothing was begun, so there is nothing to end. */
-  onEnd(_ending: StreamEnding): void {
-    this.#hasEnded = true;
-  }
-
-  release(taker: Taker): void {
-    if (this.#hasEnded) return;
-    const stream = this.#stream;
-    stream.events = this.#accept(taker);
-    // An event may put other events in place of these.
-    for (const event of this.#events) event(stream.events);
   }
 }

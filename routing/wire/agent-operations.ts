@@ -133,9 +133,17 @@ export const AGENT_OPERATIONS = {
     result: { kind: "json", schema: z.object({ released: z.boolean() }) },
     timeoutMs: SHORT_TIMEOUT_MS,
   },
-  /** The load of an endpoint: before a request whose body streams is given away; `no_origin`. */
+  /**
+   * The load of an endpoint, as the request would find it: before one whose body streams is given away; `no_origin`, and
+   * the refusals of its target.
+   */
   poolLoad: {
-    parameters: z.object({ endpoint: z.string().max(512) }),
+    parameters: z.object({
+      endpoint: z.string().max(512),
+      /** As in a RequestHead; an older gateway does not say them. */
+      target: z.string().exactOptional(),
+      mayRefuse: z.boolean().exactOptional(),
+    }),
     takesBytes: false,
     result: { kind: "json", schema: POOL_LOAD },
     timeoutMs: SHORT_TIMEOUT_MS,

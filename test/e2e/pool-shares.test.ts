@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { MIB } from "../../base/units.ts";
 import { ownAccess } from "../../cli/access.ts";
 import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
 import { open } from "../support/http-client.ts";
 import { commandLine, type ManagedProcess, processTree, signalAll } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
-const LEASE_S = 3;
+const LEASE_S = 10;
 const PATIENCE = { timeout: 30_000 };
 const APP = join(temporaryDirectory(), "shop");
 
@@ -39,6 +40,8 @@ beforeAll(async () => {
   }
   mkdirSync(APP);
   for (const file of ["server.mjs", "sets.mjs"]) writeFileSync(join(APP, file), SERVER);
+  const delay = `await new Promise((resolve) => setTimeout(resolve, ${LEASE_S * 700}));\n`;
+  writeFileSync(join(APP, "slow.mjs"), SERVER.replace("createServer((", `${delay}createServer((`));
   const server = { web_server: ["node", "server.mjs"], boxes: ["gpu-*"], startup_timeout: 20 };
   const only = { function: "only", ...server, max_inputs: 100, scaledown_window: 2 };
   const web = {
@@ -56,7 +59,9 @@ beforeAll(async () => {
     max_inputs: 1,
     parameters: { name: { type: "str" } },
   };
-  const endpoint = [web, only, sets];
+  // Its start takes longer than a box's turn.
+  const slow = { function: "slow", ...server, web_server: ["node", "slow.mjs"] };
+  const endpoint = [web, only, sets, slow];
   writeFileSync(join(APP, "postern.toml"), stringify({ app: "shop", endpoint }));
   const deploy = await startAs(["deploy", join(APP, "postern.toml")]);
   await deploy.exited;
@@ -110,7 +115,37 @@ function servers(box: string): number[] {
     : processTree(agent.pid).filter((pid) => commandLine(pid) === "node server.mjs");
 }
 
+interface SetVisit {
+  readonly place: string;
+  readonly leave: () => void;
+}
+
+/** A client of a set of parameters, when it has got a container. */
+async function comeTo(name: string, body?: Uint8Array): Promise<SetVisit> {
+  const leaves = new AbortController();
+  const signal = AbortSignal.any([leaves.signal, leaving.signal]);
+  const how = body === undefined ? {} : { method: "POST", body };
+  const response = await open(addressOf("sets"), `/?name=${name}`, { ...how, signal });
+  response.on("error", () => undefined);
+  return { place: String(response.headers["x-place"]), leave: () => leaves.abort() };
+}
+
+const boxOf = ({ place }: SetVisit) => place.split(" ")[0];
+
+/** The containers of sets, each with its box. */
+async function listedSets(): Promise<string[]> {
+  const list = await startAs(["container", "list", "--json"]);
+  await list.exited;
+  const all = JSON.parse(list.stdout) as { box: string; endpoint: string; parameters?: string }[];
+  return all
+    .filter(({ endpoint }) => endpoint === "main/shop/sets")
+    .map(({ box, parameters }) => `${box} ${parameters}`)
+    .toSorted();
+}
+
 const counts = () => [servers("gpu-1").length, servers("gpu-2").length];
+const hasLapsed = () =>
+  [...boxes.values()].some(({ stderr }) => stderr.includes("no lease for endpoints"));
 const total = () => counts().reduce((sum, count) => sum + count, 0);
 
 test("with one container on two boxes each call finds it, whichever box the gateway tries first", async () => {
@@ -124,29 +159,25 @@ test("with one container on two boxes each call finds it, whichever box the gate
   expect(seen.size).toBe(1);
 });
 
-test("the containers of a set of parameters are counted on each box", async () => {
-  const leavingSets = new AbortController();
-  const { signal } = leavingSets;
-  const come = async (name: string): Promise<string> => {
-    const response = await open(addressOf("sets"), `/?name=${name}`, { signal });
-    response.on("error", () => undefined);
-    return String(response.headers["x-place"]);
-  };
-  // Each container has one call: the second one of a set goes where the set has none yet.
-  const taken = [await come("fox"), await come("fox"), await come("owl")];
-  const boxesOf = taken.map((place) => place.split(" ")[0]);
-  expect(new Set(boxesOf.slice(0, 2))).toEqual(new Set(["gpu-1", "gpu-2"]));
-  expect(new Set(taken).size).toBe(3);
-  const list = await startAs(["container", "list", "--json"]);
-  await list.exited;
-  const listed = (
-    JSON.parse(list.stdout) as { box: string; endpoint: string; parameters: string | null }[]
-  )
-    .filter(({ endpoint }) => endpoint === "main/shop/sets")
-    .map(({ box, parameters }) => `${box} ${parameters}`);
-  const names = ["fox", "fox", "owl"].map((name, at) => `${boxesOf[at]} {"name":"${name}"}`);
-  expect(listed.toSorted()).toEqual(names.toSorted());
-  leavingSets.abort();
+test("a set of parameters has max_containers over both of them, and its calls go where it is", async () => {
+  const fox = await comeTo("fox");
+  const owl = await comeTo("owl");
+  expect(fox.place).not.toBe(owl.place);
+  // Each container has one call. Whichever box a call comes to first, it waits where its set is.
+  const waiting = new Set([comeTo("fox"), comeTo("fox"), comeTo("fox", new Uint8Array(MIB))]);
+  for (let present = fox; waiting.size > 0;) {
+    present.leave();
+    const [next, itself] = await Promise.race(
+      [...waiting].map(async (one) => [await one, one] as const),
+    );
+    waiting.delete(itself);
+    expect(next.place).toBe(fox.place);
+    present = next;
+    if (waiting.size === 0) present.leave();
+  }
+  const placed = [`${boxOf(fox)} {"name":"fox"}`, `${boxOf(owl)} {"name":"owl"}`];
+  expect(await listedSets()).toEqual(placed.toSorted());
+  owl.leave();
 });
 
 test("min_containers that are changed without a deployment count over both of them too", async () => {
@@ -155,14 +186,20 @@ test("min_containers that are changed without a deployment count over both of th
   expect((await (await startAs([...scale, "2"])).exited).code).toBe(0);
   await expect.poll(counts, PATIENCE).toEqual([1, 1]);
   expect((await (await startAs([...scale, "1"])).exited).code).toBe(0);
+  await expect.poll(total, PATIENCE).toBe(1);
+  expect((await (await startAs([...scale, "2"])).exited).code).toBe(0);
+  await expect.poll(counts, PATIENCE).toEqual([1, 1]);
 });
 
 test("max_containers counts over both of them, and min_containers too", async () => {
-  await expect.poll(total, PATIENCE).toBe(1);
   come(24);
   await expect.poll(() => places.size, PATIENCE).toBe(3);
-  expect(total()).toBe(3);
+  // A box that could not renew its lease in time keeps the containers that another box may have then.
+  if (!hasLapsed()) expect(total()).toBe(3);
   expect(Math.min(...counts())).toBeGreaterThan(0);
+  expect((await (await startAs(["app", "scale", "shop", "web", "--min", "1"])).exited).code).toBe(
+    0,
+  );
 });
 
 test("of a box that is killed the other one gets the containers when the lease is over", async () => {

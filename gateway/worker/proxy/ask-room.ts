@@ -15,12 +15,16 @@ import type { Env } from "../../contracts/env.ts";
 import { HEAD, OTHERS, PATIENCE, VERB, WAIT } from "../../contracts/link.ts";
 import type { Candidate } from "./candidates.ts";
 
-/** The attempt that the call would have failed with on this link; undefined where the box takes it. */
+/**
+ * The attempt that the call would have failed with on this link; undefined where the box takes it.
+ * @param target of the request: the box may have room for some parameters and none for others
+ */
 export async function askRoom(
   env: Env,
   { place, link, wait, mayRefuse = false }: Candidate,
+  target: string,
 ): Promise<Attempt | undefined> {
-  const head = operationHead("poolLoad", { endpoint: place.share ?? "" });
+  const head = operationHead("poolLoad", { endpoint: place.share ?? "", target, mayRefuse });
   const attempt = await askToOpen(env, place, link, VERB.open, {
     method: "POST",
     headers: {

@@ -185,7 +185,7 @@ async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
   let isGiven = false;
   return await tryCandidates(env, call, async (candidate) => {
     if (isGiven) return failed("upload_interrupted", "the box refused the request");
-    const refused = await refusedBefore(env, candidate, hasFallback);
+    const refused = await refusedBefore(opening, candidate, hasFallback);
     if (refused !== undefined) return refused;
     isGiven = true;
     const attempt = await openOn(opening, {
@@ -201,12 +201,12 @@ async function open(opening: Opening, call: Unplaced): Promise<PlacedAttempt> {
 
 /** The attempt that a call would have failed with on this link; undefined where it may be given the call's body. */
 async function refusedBefore(
-  env: Env,
+  { env, call }: Opening,
   candidate: Candidate,
   hasFallback: boolean,
 ): Promise<Attempt | undefined> {
   const { place, link, wait, mayRefuse } = candidate;
-  if (mayRefuse !== undefined) return await askRoom(env, candidate);
+  if (mayRefuse !== undefined) return await askRoom(env, candidate, call.head.target);
   // It is the last one, which is waited for.
   if (wait !== undefined && !hasFallback) return undefined;
   const isUp = await isLinkUp(env, place.workspace, { box: place.box, link });

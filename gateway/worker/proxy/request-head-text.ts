@@ -1,3 +1,5 @@
+import type { RequestHead } from "../../../routing/wire/heads.ts";
+
 /**
  * The head of a call as it goes to a box: ASCII JSON. While the call waits nobody here needs it, and the client's request
  * has the same header lines: it is let go, and made again where the call has to be opened once more.
@@ -18,6 +20,12 @@ export class RequestHeadText {
     return mayRefuse === undefined
       ? this.#text
       : `{"mayRefuse":${mayRefuse},${this.#text.slice(1)}`;
+  }
+
+  /** Path and query, as the box gets them. */
+  get target(): string {
+    const { target } = JSON.parse(this.get()) as Pick<RequestHead, "target">;
+    return target;
   }
 
   letGo(): void {

@@ -11,6 +11,11 @@ import {
   ParameterPools,
   type ParameterPoolsOptions,
 } from "../../../origin-gpu/endpoints/parameter-pools.ts";
+import {
+  type LeasedPool,
+  NO_TERMS,
+  type PoolTerms,
+} from "../../../origin-gpu/endpoints/pool-terms.ts";
 import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 import { endpointConfig, listening, plainPython } from "../containers/endpoint.ts";
 import { open as openAt, PATIENCE, StandInCall } from "./stand-in-call.ts";
@@ -160,6 +165,74 @@ describe("a set of values", () => {
     expect(await open("/?model=a").outcome).toBe("queue_full");
     await pools.ready;
     expect(await ask("/?model=a")).toMatchObject([{ model: "a" }, expect.any(Number)]);
+  });
+});
+
+describe("a set that other boxes may have too", () => {
+  /** The gateway: what it is told, and what it gives each set by the order in which they begin. */
+  function gateway(...given: Partial<PoolTerms>[]) {
+    const members: { digest: string; pool: LeasedPool; left: boolean }[] = [];
+    const joinLeases: ParameterPoolsOptions["joinLeases"] = (pool, digest) => {
+      const member = { digest, pool, left: false };
+      members.push(member);
+      return { changed: () => undefined, leave: () => (member.left = true) };
+    };
+    const answer = (at: number) => {
+      members[at]?.pool.onTerms({ ...NO_TERMS, mayStart: true, ...given[at] });
+    };
+    return { members, joinLeases, answer };
+  }
+
+  test("has a share of its own by its digest, until it ends here", async () => {
+    const { members, joinLeases, answer } = gateway({ most: 1 }, { most: 1 });
+    const { ask, pools } = poolsOf(settings(), { joinLeases, mostSets: 1 });
+    const asking = ask("/?model=a");
+    expect(pools.containers).toEqual([]);
+    expect(members[0]?.pool.needs()).toMatchObject({ needs: 1, has: 0, max: 1 });
+    answer(0);
+    await asking;
+    expect(members[0]?.pool.needs()).toMatchObject({ has: 1, proved: true });
+    void ask("/?model=b");
+    await expect.poll(() => members[0]?.left, PATIENCE).toBe(true);
+    answer(1);
+    expect(members.map(({ left }) => left)).toEqual([true, false]);
+    const [one, other] = members.map(({ digest }) => digest);
+    expect(one).toMatch(/^[\w-]{43}$/);
+    expect(other).not.toBe(one);
+  });
+
+  test("is asked for before a call is taken, which goes to the box that has it", async () => {
+    const { members, joinLeases, answer } = gateway({ elsewhere: true }, { most: 1 });
+    const { pools, ask } = poolsOf(settings({ minContainers: 1 }), { joinLeases });
+    const decided = pools.decide("/?model=a");
+    expect(pools.decide("/?model=a")).toBe(decided);
+    // Nobody has got it here yet.
+    expect(members[0]?.pool.needs()).toMatchObject({ min: 0, needs: 1 });
+    answer(0);
+    await decided;
+    expect(pools.decide("/?model=a")).toBeUndefined();
+    expect(pools.select("/?model=a")).toMatchObject({ value: { isElsewhere: true } });
+    expect(pools.select("/?model=b")).toMatchObject({ value: { isElsewhere: false } });
+    expect(pools.decide("/?wrong=%zz&model=a&model=b")).toBeUndefined();
+    const asking = ask("/?model=b");
+    answer(1);
+    await asking;
+    expect(pools.isElsewhere).toBe(false);
+  });
+
+  test("makes room before one that has containers here", async () => {
+    const { members, joinLeases, answer } = gateway({ most: 1 }, { elsewhere: true }, { most: 1 });
+    const { pools, ask } = poolsOf(settings(), { joinLeases, mostSets: 2 });
+    const asking = ask("/?model=a");
+    answer(0);
+    const [, pid] = await asking;
+    void pools.decide("/?model=b");
+    answer(1);
+    const next = ask("/?model=c");
+    answer(2);
+    await next;
+    expect(isAlive(pid)).toBe(true);
+    await expect.poll(() => members.map(({ left }) => left)).toEqual([false, true, false]);
   });
 });
 

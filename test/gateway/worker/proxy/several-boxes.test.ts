@@ -58,6 +58,7 @@ async function answering(box: string, keys = new Set<string>(), load = IDLE) {
   const opened: RequestHead[] = [];
   const bodies: string[] = [];
   const askedFor: string[] = [];
+  const loadsOf: unknown[] = [];
   const agent = await connectAgent(box, {
     open: (stream, head, body, end) => {
       opened.push(head);
@@ -82,6 +83,7 @@ async function answering(box: string, keys = new Set<string>(), load = IDLE) {
     },
     operate: (stream, { operation, parameters }) => {
       if (operation === "poolLoad") {
+        loadsOf.push(parameters);
         stream.sendHead(OK, [encoder.encode(JSON.stringify(load))], true);
         return {};
       }
@@ -93,7 +95,7 @@ async function answering(box: string, keys = new Set<string>(), load = IDLE) {
       return {};
     },
   });
-  return { opened, bodies, askedFor, close: () => agent.close() };
+  return { opened, bodies, askedFor, loadsOf, close: () => agent.close() };
 }
 
 /** A box that refuses everything. */
@@ -209,9 +211,12 @@ describe("an endpoint on several boxes", () => {
       const { readable, writable } = new IdentityTransformStream();
       const writer = writable.getWriter();
       void writer.write(encoder.encode(body)).then(async () => await writer.close());
-      const answer = await ask(name, "/", { method: "POST", body: readable });
+      const answer = await ask(name, "/?model=a", { method: "POST", body: readable });
       expect(await answer.text()).toBe("lengthy-2");
     }
+    // A box may have room for some parameters alone.
+    const asked = { endpoint: "main/several-lengthy/f", target: "/?model=a", mayRefuse: true };
+    expect(roomy.loadsOf).toEqual(Array.from({ length: 4 }, () => asked));
     expect(full.opened).toEqual([]);
     expect(roomy.bodies).toEqual(Array.from({ length: 4 }, () => body));
   });
