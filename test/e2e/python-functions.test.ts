@@ -110,9 +110,19 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
       ["TypeError", "Parametrized() needs foo"],
     ],
     is_local: true,
-    shared: [true, "7", { square: 49 }, 20, false, [0, 1, 2, 3, 4, "empty"]],
+    shared: [
+      true,
+      "7",
+      { square: 49 },
+      20,
+      false,
+      [0, 1, 2, 3, 4, "empty"],
+      ["copies/7.txt", "copies/8.txt"],
+      true,
+      "FileExistsError",
+    ],
     absent: ["postern.Sandbox is not supported: run the command in a function", "NotFoundError"],
-    aio: [9, [0, 1, 4, 9], [0, 1, 2], 81],
+    aio: [9, [0, 1, 4, 9], [0, 1, 2], 81, [1, ["a"], ["7", null]]],
   });
   expect(stderr).toContain("model: bye");
 });

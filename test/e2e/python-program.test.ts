@@ -44,7 +44,7 @@ test("a program calls its app while it runs it, and when it has deployed it", as
     served: [true, 16, [0, 1, 4], "hello you"],
     after: notHere,
     deployed: [25, "bye you", "hello all"],
-    web: "InvalidError: page is served to the web: call its URL, get_web_url()",
+    web: ["a page", "InvalidError: front is served to the web: call its URL, get_web_url()"],
     apart: [
       36,
       expect.stringMatching(

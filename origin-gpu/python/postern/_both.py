@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -66,6 +67,36 @@ class BothIterators(Generic[P, R]):
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         """The same, by `async for`."""
         return aiter_of(self._blocking(*args, **kwargs))
+
+
+class BothContexts(Generic[P, R]):
+    """A function that returns a context manager: for `with`, and for `async with` likewise."""
+
+    def __init__(self, function: Callable[P, AbstractContextManager[R]]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> BothContext[R]:
+        return BothContext(self._function(*args, **kwargs))
+
+
+class BothContext(Generic[R]):
+    """A block that begins and ends on a thread where it is asynchronous."""
+
+    def __init__(self, context: AbstractContextManager[R]) -> None:
+        self._context = context
+
+    def __enter__(self) -> R:
+        return self._context.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._context.__exit__(*error)
+
+    async def __aenter__(self) -> R:
+        return await in_thread(self._context.__enter__)
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        return await in_thread(self._context.__exit__, *error)
 
 
 async def aiter_of(iterator: Iterator[R]) -> AsyncIterator[R]:

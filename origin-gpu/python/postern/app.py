@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from . import exception
+from ._both import Both, BothContexts
 from ._command import HOLD, run_command, running_command
 from ._location import Place, findings, refuse, user_place
 from ._partial import PartialFunction, partial_of
@@ -73,6 +74,8 @@ class App:
         self.secrets = list(secrets)
         self.volumes = dict(volumes or {})
         self.place = user_place()
+        self.run: BothContexts[..., App] = BothContexts(self._run)
+        self.deploy: Both[..., App] = Both(self._deploy)
         #: By tag, in the order of the file.
         self.functions: dict[str, Function[Any, Any]] = {}
         self.classes: dict[str, Cls] = {}
@@ -82,6 +85,10 @@ class App:
         #: Where each function's decorator stands.
         self.places: dict[str, Place] = {}
         APPS.append(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A function that is pickled by value brings its app along."""
+        return {**self.__dict__, "_variants": []}
 
     @property
     def name(self) -> str | None:
@@ -172,7 +179,7 @@ class App:
     deployed_as: tuple[str, str | None] | None = None
 
     @contextmanager
-    def run(
+    def _run(
         self,
         *,
         client: Any = None,
@@ -204,7 +211,7 @@ class App:
                     else:
                         os.environ[name] = value
 
-    def deploy(
+    def _deploy(
         self,
         *,
         name: str | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import _data
 from ._absent import Absent
-from ._both import Both, BothIterators
+from ._both import Both, BothContexts, BothIterators
 
 _MISSING: Any = object()
 
@@ -24,6 +24,7 @@ class Dict:
         self.put: Both[..., bool] = Both(self._put)
         self.pop: Both[..., Any] = Both(self._pop)
         self.contains: Both[[Any], bool] = Both(self._contains)
+        self.hydrate: Both[..., Dict] = Both(self._hydrate)
         self.len: Both[[], int] = Both(self._len)
         self.update: Both[..., None] = Both(self._update)
         self.clear: Both[[], None] = Both(self._clear)
@@ -38,6 +39,7 @@ class Dict:
         return Dict(name, create_if_missing)
 
     @staticmethod
+    @BothContexts
     @contextmanager
     def ephemeral(**options: Any) -> Iterator[Dict]:
         """A dictionary that goes with the block."""
@@ -52,7 +54,7 @@ class Dict:
     lookup = Absent("it is called Dict.from_name")
     delete = Absent("clear() empties it")
 
-    def hydrate(self, client: Any = None) -> Dict:
+    def _hydrate(self, client: Any = None) -> Dict:
         """Looks for it now. @throws NotFoundError"""
         del client
         with self._database():

@@ -71,6 +71,9 @@ class Function(Generic[P, R]):
         self.spawn: Both[P, FunctionCall[R]] = Both(self._spawn)
         self.map: BothIterators[..., R] = BothIterators(self._map)
         self.starmap: BothIterators[..., R] = BothIterators(self._starmap)
+        self.hydrate: Both[..., Function[P, R]] = Both(self._hydrate)
+        self.get_web_url: Both[[], str | None] = Both(self._get_web_url)
+        self.update_autoscaler: Both[..., None] = Both(self._update_autoscaler)
         self.for_each: Both[..., None] = Both(self._for_each)
         self.spawn_map: Both[..., None] = Both(self._spawn_map)
 
@@ -93,7 +96,7 @@ class Function(Generic[P, R]):
     lookup = Absent("it is called Function.from_name")
     get_current_stats = Absent("postern app list and the metrics have the numbers")
 
-    def hydrate(self, client: Any = None) -> Function[P, R]:
+    def _hydrate(self, client: Any = None) -> Function[P, R]:
         """Finds a deployed function now. @throws NotFoundError, AuthError"""
         del client
         self._opened()
@@ -118,7 +121,7 @@ class Function(Generic[P, R]):
         raw_f = self.get_raw_f()
         return raw_f(self._instance(), *args, **kwargs) if self._instance is not None else raw_f(*args, **kwargs)
 
-    def get_web_url(self) -> str | None:
+    def _get_web_url(self) -> str | None:
         """The URL of a function that is served to the web; None for any other. @throws NotFoundError"""
         if self._elsewhere is None and self.traits.web is None:
             return None
@@ -127,9 +130,9 @@ class Function(Generic[P, R]):
     @property
     def web_url(self) -> str | None:
         """The same."""
-        return self.get_web_url()
+        return self._get_web_url()
 
-    def update_autoscaler(
+    def _update_autoscaler(
         self,
         *,
         min_containers: int | None = None,

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _data
 from ._absent import Absent
-from ._both import Both, BothIterators
+from ._both import Both, BothContexts, BothIterators
 
 #: Items of one partition; then `put` waits.
 _MAX_ITEMS = 5_000
@@ -34,6 +34,7 @@ class Queue:
         self.get_many: Both[..., list[Any]] = Both(self._get_many)
         self.put: Both[..., None] = Both(self._put)
         self.put_many: Both[..., None] = Both(self._put_many)
+        self.hydrate: Both[..., Queue] = Both(self._hydrate)
         self.len: Both[..., int] = Both(self._len)
         self.clear: Both[..., None] = Both(self._clear)
         self.iterate: BothIterators[..., Any] = BothIterators(self._iterate)
@@ -45,6 +46,7 @@ class Queue:
         return Queue(name, create_if_missing)
 
     @staticmethod
+    @BothContexts
     @contextmanager
     def ephemeral(**options: Any) -> Iterator[Queue]:
         """A queue that goes with the block. It can be an argument of a call meanwhile."""
@@ -59,7 +61,7 @@ class Queue:
     lookup = Absent("it is called Queue.from_name")
     delete = Absent("clear() empties it")
 
-    def hydrate(self, client: Any = None) -> Queue:
+    def _hydrate(self, client: Any = None) -> Queue:
         """Looks for it now. @throws NotFoundError"""
         del client
         with self._database():

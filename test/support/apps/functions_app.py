@@ -363,6 +363,15 @@ def shared() -> list:
 
     keep.for_each(range(20))
     files = sorted(int(entry.path.removesuffix(".txt")) for entry in volume.listdir())
+    with volume.batch_upload(force=True) as batch:
+        batch.put_file(__file__, "/own/app.py")
+        batch.put_directory(Path(__file__).parent, "/neighbours", recursive=False)
+    volume.copy_files(["/7.txt", "/8.txt"], "/copies")
+    copies = sorted(each.path for each in volume.iterdir("/copies"))
+    own = b"".join(volume.read_file("/neighbours/" + Path(__file__).name)) == b"".join(volume.read_file("/own/app.py"))
+    again = caught(upload_again)[0]
+    for directory in ("/own", "/neighbours", "/copies"):
+        volume.remove_file(directory, recursive=True)
     with modal.Queue.ephemeral() as made:
         call = produce.spawn(made, 5)
         taken = [made.get(timeout=30) for _ in range(5)]
@@ -371,7 +380,12 @@ def shared() -> list:
             made.get(block=False)
         except queue.Empty:
             taken.append("empty")
-    return [files == list(range(20)), b"".join(volume.read_file("7.txt")).decode(), counts[7], counts.len(), 99 in counts, taken]
+    return [files == list(range(20)), b"".join(volume.read_file("7.txt")).decode(), counts[7], counts.len(), 99 in counts, taken, copies, own, again]
+
+
+def upload_again() -> None:
+    with volume.batch_upload() as batch:
+        batch.put_file(__file__, "7.txt")
 
 
 def thousand(file: str) -> list:
@@ -391,4 +405,9 @@ async def in_a_loop():
     results = [result async for result in square.map.aio(range(4))]
     values = [value async for value in count.remote_gen.aio(3)]
     call = await square.spawn.aio(9)
-    return [await square.remote.aio(3), results, values, await call.get.aio(timeout=20)]
+    async with modal.Dict.ephemeral() as made:
+        await made.put.aio("a", 1)
+        kept = [await made.get.aio("a"), [key async for key in made.keys.aio()]]
+    await volume.commit.aio()
+    kept.append([b"".join([part async for part in volume.read_file.aio("7.txt")]).decode(), await square.get_web_url.aio()])
+    return [await square.remote.aio(3), results, values, await call.get.aio(timeout=20), kept]

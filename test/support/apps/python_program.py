@@ -41,6 +41,17 @@ def refusal(act) -> str:
     return "none"
 
 
+@app.function()
+@modal.asgi_app()
+def front():
+    async def hello(scope, receive, send):
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"hello"})
+
+    return hello
+
+
 def main() -> None:
     before = refusal(lambda: square.remote(1))
     with modal.enable_output(), app.run() as running:
@@ -49,7 +60,10 @@ def main() -> None:
     app.deploy(tag="by-program")
     found = modal.Cls.from_name("program", "Greeter")
     deployed = [square.remote(5), found(greeting="bye").greet.remote("you"), found().greet.remote("all")]
-    web = refusal(lambda: modal.Function.from_name("program", "page").remote())
+    web = [
+        modal.Function.from_name("program", "page").remote(),
+        refusal(lambda: modal.Function.from_name("program", "front").remote()),
+    ]
     square.update_autoscaler(max_containers=3)
     modal.Function.from_name("program", "square").keep_warm(1)
     found().update_autoscaler(scaledown_window=90)
