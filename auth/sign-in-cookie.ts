@@ -1,6 +1,7 @@
 /**
  * Cookies of people who have signed in: the value says who its holder is, for one endpoint at one host, until it expires.
- * The gateway stores none: a value is signed claims. Its holder can read it.
+ * The gateway stores none: a value is signed claims. Its holder can read it. Values of a workspace belong to a round, a
+ * number that grows: those of earlier rounds are revoked.
  */
 import { base64url } from "jose";
 import { type ClaimsKey, SignedClaims } from "./signed-claims.ts";
@@ -14,6 +15,12 @@ export interface SignedInPerson {
   readonly email: string;
   /** As they call themselves. */
   readonly name?: string;
+}
+
+/** A time in seconds since 1970, and the round of the workspace's sign-ins. */
+export interface SignInTime {
+  readonly seconds: number;
+  readonly round: number;
 }
 
 /** OpenID Connect Core 1.0, 2. */
@@ -32,16 +39,17 @@ const VALUES = new SignedClaims("postern-sign-in", MAX_VALUE_CHARACTERS);
 
 /**
  * Makes a value.
- * @param expiresAtS seconds since 1970
+ * @param until when it expires, and the round that it belongs to
  * @throws RangeError for a person that `verifySignInCookie` would not accept
  */
 export async function signSignInCookie(
   key: ClaimsKey,
   place: SignInPlace,
   person: SignedInPerson,
-  expiresAtS: number,
+  until: SignInTime,
 ): Promise<string> {
-  const payload = { at: await digestOf(place), ...person, exp: expiresAtS };
+  const { seconds, round } = until;
+  const payload = { at: await digestOf(place), ...person, exp: seconds, round };
   const value = await VALUES.sign(payload, key);
   if (parsePerson(payload) === undefined || value.length > MAX_VALUE_CHARACTERS) {
     throw new RangeError("this person makes no cookie");
@@ -50,20 +58,21 @@ export async function signSignInCookie(
 }
 
 /**
- * Who signed in at this place; undefined for a value that is forged, expired or another place's. Never throws.
+ * Who signed in at this place; undefined for a value that is forged, expired, revoked or another place's. Never throws.
+ * A later round than the present one counts: another isolate may have heard of it before.
  * @param keys any of which may have signed it
- * @param nowS seconds since 1970
  */
 export async function verifySignInCookie(
   keys: readonly ClaimsKey[],
   place: SignInPlace,
   value: string,
-  nowS: number,
+  now: SignInTime,
 ): Promise<SignedInPerson | undefined> {
   const payload = await VALUES.verify(value, ...keys);
   if (payload === undefined) return undefined;
-  const { at, exp } = payload;
-  if (typeof exp !== "number" || nowS >= exp) return undefined;
+  const { at, exp, round } = payload;
+  if (typeof exp !== "number" || now.seconds >= exp) return undefined;
+  if (typeof round !== "number" || round < now.round) return undefined;
   return at === (await digestOf(place)) ? parsePerson(payload) : undefined;
 }
 

@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   url: async () => (await import("./commands/url.ts")).URL_COMMAND,
   "proxy-token": async () => (await import("./commands/proxy-token.ts")).PROXY_TOKEN,
   "connect-token": async () => (await import("./commands/connect-token.ts")).CONNECT_TOKEN,
+  "sign-in": async () => (await import("./commands/sign-in.ts")).SIGN_IN,
   token: async () => (await import("./commands/token.ts")).TOKEN,
   profile: async () => (await import("./commands/profile.ts")).PROFILE,
   config: async () => (await import("./commands/config.ts")).CONFIG,

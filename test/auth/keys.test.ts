@@ -77,10 +77,17 @@ const CASES = {
   ],
   signInCookies: [
     async ({ signInCookies }) =>
-      await signSignInCookie(signInCookies, DOOR, { sub: "1", email: "a@b.example" }, NOW_S + 9),
+      await signSignInCookie(
+        signInCookies,
+        DOOR,
+        { sub: "1", email: "a@b.example" },
+        { seconds: NOW_S + 9, round: 0 },
+      ),
     async (keys, cookie) => {
       const valid = validKeys(keys).map(({ signInCookies }) => signInCookies);
-      return (await verifySignInCookie(valid, DOOR, cookie, NOW_S)) !== undefined;
+      return (
+        (await verifySignInCookie(valid, DOOR, cookie, { seconds: NOW_S, round: 0 })) !== undefined
+      );
     },
   ],
   signInStates: [

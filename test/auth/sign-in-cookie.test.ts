@@ -9,6 +9,7 @@ import {
   signSignInCookie,
   verifySignInCookie,
 } from "../../auth/sign-in-cookie.ts";
+import { SignedClaims } from "../../auth/signed-claims.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const NOW_S = 1_800_000_000;
@@ -22,16 +23,33 @@ const HERE = {
   clientId: "postern",
 };
 const ADA = { sub: "248289761001", email: "ada@example.com", name: "Ada" };
-const value = await signSignInCookie(KEY, HERE, ADA, NOW_S + 60);
+const ROUND = 3;
+const UNTIL = { seconds: NOW_S + 60, round: ROUND };
+const value = await signSignInCookie(KEY, HERE, ADA, UNTIL);
 
-const person = async (text: string, at = HERE, nowS = NOW_S) =>
-  await verifySignInCookie([KEY], at, text, nowS);
+const person = async (text: string, at = HERE, seconds = NOW_S, round = ROUND) =>
+  await verifySignInCookie([KEY], at, text, { seconds, round });
 
 describe("the cookie of a person", () => {
   test("says who they are until it expires", async () => {
     expect(await person(value)).toEqual(ADA);
     expect(await person(value, HERE, NOW_S + 59.9)).toEqual(ADA);
     expect(await person(value, HERE, NOW_S + 60)).toBeUndefined();
+  });
+
+  test("is revoked by a later round, and counts where that one is not known yet", async () => {
+    expect(await person(value, HERE, NOW_S, ROUND + 1)).toBeUndefined();
+    expect(await person(value, HERE, NOW_S, ROUND - 1)).toEqual(ADA);
+  });
+
+  test("without a round is none", async () => {
+    const claims = JSON.parse(Buffer.from(value.split(".")[1] ?? "", "base64url").toString());
+    const sign = async (given: object) =>
+      await new SignedClaims("postern-sign-in", 4_000).sign(given, KEY);
+    expect(await person(await sign(claims), HERE, NOW_S, 0)).toEqual(ADA);
+    expect(await person(await sign({ ...claims, round: undefined }), HERE, NOW_S, 0)).toBe(
+      undefined,
+    );
   });
 
   test.each(Object.keys(HERE))("says nothing at another %s", async (member) => {
@@ -50,7 +68,10 @@ describe("the cookie of a person", () => {
       ),
     );
     expect(
-      await verifySignInCookie([new Uint8Array(32).fill(8)], HERE, value, NOW_S),
+      await verifySignInCookie([new Uint8Array(32).fill(8)], HERE, value, {
+        seconds: NOW_S,
+        round: ROUND,
+      }),
     ).toBeUndefined();
   });
 
@@ -68,7 +89,7 @@ describe("the cookie of a person", () => {
       email: "€".repeat(MAX_EMAIL_CHARACTERS),
       name: "€".repeat(MAX_NAME_CHARACTERS),
     };
-    const cookie = await signSignInCookie(KEY, HERE, longest, NOW_S + 60);
+    const cookie = await signSignInCookie(KEY, HERE, longest, UNTIL);
     expect(cookie.length).toBeLessThan(4_000);
     expect(await person(cookie)).toEqual(longest);
   });

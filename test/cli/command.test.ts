@@ -50,7 +50,7 @@ describe("usage", () => {
     [
       ["quit"],
       2,
-      "postern: unknown command quit; one of up, gateway, serve, run, forward, origin, deploy, app, url, proxy-token, connect-token, token, profile, config, environment, secret, domain, box, container, usage, audit, doctor, call\n",
+      "postern: unknown command quit; one of up, gateway, serve, run, forward, origin, deploy, app, url, proxy-token, connect-token, sign-in, token, profile, config, environment, secret, domain, box, container, usage, audit, doctor, call\n",
     ],
     [["--port", "1"], 2, "postern: --port: a command comes first; see postern --help\n"],
     [["deploy", "none.py"], 1, "postern: none.py: there is no such file\n"],

@@ -9,7 +9,7 @@ import {
   type AuthorizationRequest,
   FakeIdentityProvider,
 } from "../support/fake-identity-provider.ts";
-import { type Gateway, startUp, webServer } from "../support/harness.ts";
+import { type Gateway, startCommand, startUp, webServer } from "../support/harness.ts";
 import type { Answer } from "../support/http-client.ts";
 import { Visitor } from "../support/visitor.ts";
 
@@ -162,6 +162,31 @@ describe("a person", () => {
     const again = await ada.go("/_postern/sign-in");
     expect(new URL(again.headers.location ?? "").searchParams.get("prompt")).toBe("login");
     expect((await ada.go("/json")).status).toBe(303);
+  });
+});
+
+describe("a command that revokes sign-ins", () => {
+  test("ends them everywhere within 5 s, copies of the cookie too, and people sign in again", async () => {
+    const [ada, elsewhere] = [visitor(), visitor("public-client")];
+    await ada.signIn();
+    await elsewhere.signIn();
+    expect((await ada.go("/json")).status).toBe(200);
+    expect((await elsewhere.go("/json")).status).toBe(200);
+    const command = startCommand(["sign-in", "revoke", "--state", postern.stateDirectory]);
+    expect((await command.exited).code).toBe(0);
+    const statuses = async () => [
+      (await ada.go("/json")).status,
+      (await elsewhere.go("/json")).status,
+    ];
+    await expect.poll(statuses, { timeout: 20_000 }).toEqual([303, 303]);
+    await ada.signIn();
+    expect((await ada.go("/json")).status).toBe(200);
+    // A stored count: it is there after a restart.
+    const { workerdPid } = postern;
+    process.kill(workerdPid, "SIGKILL");
+    const back = async () => (await ada.go("/json").catch(() => undefined))?.status;
+    await expect.poll(back, { timeout: 30_000 }).toBe(200);
+    expect((await elsewhere.go("/json")).status).toBe(303);
   });
 });
 

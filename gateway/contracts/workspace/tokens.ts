@@ -12,9 +12,11 @@ import type { Page, PageRequest } from "./pages.ts";
 /** A token's last use is known to within this time, so that no request costs a write. */
 export const LAST_USE_RESOLUTION_MS = 10 * 60_000;
 
-/** A workspace's proxy tokens for the edge; `version` changes with every change. */
+/** A workspace's proxy tokens for the edge, and which sign-ins count; `version` changes with every change. */
 export interface Credentials {
   readonly version: number;
+  /** How often the workspace's sign-ins were revoked: cookies of people name it. */
+  readonly signInRound: number;
   readonly tokens: Map<string, ProxyToken>;
 }
 
@@ -78,6 +80,7 @@ export interface TokenMethods {
   /** Changes its limits; refused where it is not there. */
   changeProxyToken(id: string, change: TokenLimitsChange): Result<ProxyTokenInfo, Refusal>;
   revokeProxyToken(id: string): Result<boolean, Refusal>;
+  revokeSignIns(): void;
   /** The API token that id and digest prove, and notes its use; undefined when they prove none. */
   authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined;
   createApiToken(

@@ -69,7 +69,8 @@ export class WorkspaceTokens {
   credentials(known: number | undefined): Credentials | undefined {
     const version = this.#credentialsVersion;
     if (version === known) return undefined;
-    return { version, tokens: this.#proxy.unexpired(Date.now()) };
+    const signInRound = this.#signInRound;
+    return { version, signInRound, tokens: this.#proxy.unexpired(Date.now()) };
   }
 
   proxyToken(id: string): ProxyToken | undefined {
@@ -118,6 +119,13 @@ export class WorkspaceTokens {
     });
   }
 
+  revokeSignIns(): void {
+    this.#storage.transactionSync(() => {
+      this.#setFact("sign_in_round", this.#signInRound + 1);
+      this.#credentialsChanged();
+    });
+  }
+
   authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined {
     const now = Date.now();
     const token = this.#api.verify(id, digest, now);
@@ -156,6 +164,10 @@ export class WorkspaceTokens {
   async #mint(kind: TokenKind): Promise<MintedToken> {
     const random = crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES));
     return await mintToken(await gatewayKeys(this.#env), kind, this.#workspace, random);
+  }
+
+  get #signInRound(): number {
+    return Number(this.#fact("sign_in_round") ?? 0);
   }
 
   get #credentialsVersion(): number {

@@ -145,6 +145,9 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
   revokeProxyToken(id: string): Result<boolean, Refusal> {
     return this.#tokens.revokeProxyToken(id);
   }
+  revokeSignIns(): void {
+    this.#tokens.revokeSignIns();
+  }
 
   authenticate(id: string, digest: ArrayBuffer): ApiTokenInfo | undefined {
     return this.#tokens.authenticate(id, digest);

@@ -21,6 +21,7 @@ import { ApiProblem, problemResponse } from "./problems.ts";
 import { PROXY_TOKEN_HANDLERS } from "./proxy-tokens.ts";
 import { resultTokenFor } from "./result-tokens.ts";
 import { SECRET_HANDLERS } from "./secrets.ts";
+import { SIGN_IN_HANDLERS } from "./sign-ins.ts";
 import { API_TOKEN_HANDLERS } from "./tokens.ts";
 import { USAGE_HANDLERS } from "./usage.ts";
 import { VERSION_HANDLERS } from "./versions.ts";
@@ -31,6 +32,7 @@ const HANDLERS: readonly ApiHandler[] = [
   ...API_TOKEN_HANDLERS,
   ...PROXY_TOKEN_HANDLERS,
   ...CONNECT_TOKEN_HANDLERS,
+  ...SIGN_IN_HANDLERS,
   ...ENVIRONMENT_HANDLERS,
   ...SECRET_HANDLERS,
   ...DOMAIN_HANDLERS,

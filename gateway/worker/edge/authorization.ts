@@ -22,32 +22,19 @@ import { ADMITTED, type Admission, type EndpointCaller } from "./admission.ts";
 import { admitConnected } from "./connect-tokens.ts";
 import { admitByJwt } from "./jwt.ts";
 import { admitSignedIn } from "./sign-in.ts";
-import { SnapshotCache, withinWait } from "./snapshot-cache.ts";
-import { type Credentials, LAST_USE_RESOLUTION_MS } from "../../contracts/workspace/tokens.ts";
+import { withinWait } from "./snapshot-cache.ts";
+import { CREDENTIALS_UNAVAILABLE, credentialsOf } from "./workspace-credentials.ts";
+import { LAST_USE_RESOLUTION_MS } from "../../contracts/workspace/tokens.ts";
 import { workspaceStub } from "../../contracts/stubs.ts";
-
-/** Workspaces whose tokens an isolate remembers. */
-const MAX_WORKSPACES = 256;
 
 /** Ids that an isolate remembers as gone, or as used lately; then it starts over. */
 const MAX_IDS = 10_000;
-
-const credentials = new SnapshotCache<Credentials>(
-  async (env, workspace, known) =>
-    (await workspaceStub(env, workspace).credentials(known?.version)) ?? known,
-  MAX_WORKSPACES,
-);
 
 /** Ids that the gateway made and their workspace does not have. No id is made twice, so this stays true. */
 const gone = new Set<string>();
 
 /** When an isolate last reported a token's use, in milliseconds of the epoch. */
 const usesReported = new Map<string, number>();
-
-const UNAVAILABLE: Refusal = {
-  code: "unavailable",
-  detail: "the registry of credentials did not answer",
-};
 
 /** Whether the caller may pass, and what is known of it then. A public endpoint lets everybody pass. */
 export async function authorize(
@@ -75,7 +62,8 @@ export async function authorize(
   const { jwt, oidc } = endpoint.settings.auth ?? {};
   const trusted = jwt && (await admitByJwt(env, context, caller, jwt));
   if (trusted?.ok === true) return trusted;
-  const signedIn = oidc && (await admitSignedIn(env, caller, endpoint, oidc));
+  const signedIn =
+    oidc && (await admitSignedIn(env, context, { caller, snapshot: endpoint }, oidc));
   return signedIn ?? trusted ?? connected ?? err({ code: "missing_credentials", detail: "" });
 }
 
@@ -120,15 +108,15 @@ async function pass(
   presented: Credential,
   endpoint: PrivateEndpoint,
 ): Promise<Result<Admission, Refusal>> {
-  const known = await credentials.lookup(env, context, endpoint.workspace);
-  if ("unavailable" in known || known.snapshot === undefined) return err(UNAVAILABLE);
+  const known = await credentialsOf(env, context, endpoint.workspace);
+  if (known === undefined) return err(CREDENTIALS_UNAVAILABLE);
   const keys = await gatewayKeys(env);
-  const { tokens } = known.snapshot;
+  const { tokens } = known;
   const decide = () => authorizeProxy(keys, tokens, presented, endpoint, Date.now());
   let verdict: ProxyVerdict = await decide();
   if (verdict.kind === "unknown") {
     const found = await lookUp(env, endpoint.workspace, verdict.id);
-    if (found === "late") return err(UNAVAILABLE);
+    if (found === "late") return err(CREDENTIALS_UNAVAILABLE);
     if (found === undefined) return err({ code: "invalid_credentials", detail: "" });
     tokens.set(verdict.id, found);
     verdict = await decide();

@@ -1,15 +1,15 @@
 /**
  * Sign-in of people at an endpoint, at the edge (OpenID Connect Core 1.0, 3.1): a browser without a credential is sent to
  * the endpoint's identity provider, and comes back with a code. The gateway makes a cookie of it, by which all that the
- * page asks for passes. The gateway stores nothing: the state of a sign-in that has begun is sealed into its URL, and a
- * person is signed into a cookie.
+ * page asks for passes. The gateway stores no sign-in: the state of one that has begun is sealed into its URL, and a
+ * person is signed into a cookie. The workspace alone counts how often its sign-ins were revoked.
  */
 import { claimsText } from "../../../auth/jwt.ts";
 import { validKeys } from "../../../auth/keys.ts";
 import { parsePerson, signSignInCookie, verifySignInCookie } from "../../../auth/sign-in-cookie.ts";
 import type { SignInPlace } from "../../../auth/sign-in-place.ts";
 import { openSignInState, sealSignInState, STATE_ID_BYTES } from "../../../auth/sign-in-state.ts";
-import { ok, type Result } from "../../../base/result.ts";
+import { err, ok, type Result } from "../../../base/result.ts";
 import { withoutPort } from "../../../routing/host.ts";
 import { mayUseCookies } from "../../../routing/own-page.ts";
 import {
@@ -31,6 +31,7 @@ import {
   providerOf,
   type SignInDoor,
 } from "./identity-provider.ts";
+import { CREDENTIALS_UNAVAILABLE, credentialsOf } from "./workspace-credentials.ts";
 import { goTo, isPersonsPage, refuse, type SignInRequest, signOut } from "./sign-in-pages.ts";
 
 /** A working day. */
@@ -48,18 +49,21 @@ const BROWSER_SECRET = /^[A-Za-z0-9_-]{43}$/;
 /** Whether the caller passes by the cookie of a sign-in; undefined where it has none that counts. */
 export async function admitSignedIn(
   env: Env,
-  caller: EndpointCaller,
-  snapshot: Snapshot,
+  execution: ExecutionContext,
+  { caller, snapshot }: Pick<SignInRequest, "caller" | "snapshot">,
   oidc: OidcSettings,
 ): Promise<Result<Admission, Refusal> | undefined> {
   const { method, headers, authority } = caller;
   const values = signInCookieValues("person", headers.get("cookie"), caller.scheme());
   if (values.length === 0) return undefined;
   if (!mayUseCookies(method, headers, authority, snapshot.settings.cors ?? false)) return undefined;
+  const known = await credentialsOf(env, execution, snapshot.workspace);
+  if (known === undefined) return err(CREDENTIALS_UNAVAILABLE);
   const keys = validKeys(await gatewayKeys(env)).map(({ signInCookies }) => signInCookies);
+  const now = { seconds: Date.now() / 1_000, round: known.signInRound };
   const place = placeOf(caller, snapshot, oidc);
   for (const value of values) {
-    const person = await verifySignInCookie(keys, place, value, Date.now() / 1_000);
+    const person = await verifySignInCookie(keys, place, value, now);
     // Somebody who is taken out of `emails` is out at once.
     if (person !== undefined && isInvited(person.email, oidc.emails)) {
       return ok({ userData: claimsText({ iss: oidc.issuer, ...person }) });
@@ -137,7 +141,7 @@ export async function serveSignIn(asked: SignInRequest): Promise<Response | unde
 
 /** The person comes back from the provider. */
 async function endSignIn(asked: SignInRequest, oidc: OidcSettings): Promise<Response> {
-  const { context, env, caller, snapshot } = asked;
+  const { context, env, execution, caller, snapshot } = asked;
   if (caller.method !== "GET") return context.refuse("method_not_allowed", "it takes GET");
   const answer = new URLSearchParams(caller.target.slice(caller.target.indexOf("?") + 1));
   const place = placeOf(caller, snapshot, oidc);
@@ -164,9 +168,11 @@ async function endSignIn(asked: SignInRequest, oidc: OidcSettings): Promise<Resp
   }
   const refusal = refusalOfPerson(person.email, claims.value, oidc);
   if (refusal !== undefined) return refuse(asked, refusal);
+  const known = await credentialsOf(env, execution, snapshot.workspace);
+  if (known === undefined) return context.fail(CREDENTIALS_UNAVAILABLE);
   const lifetimeS = Math.ceil(oidc.lifetime ?? DEFAULT_LIFETIME_S);
-  const expiresAtS = Math.floor(nowS) + lifetimeS;
-  const value = await signSignInCookie(keys.signInCookies, place, person, expiresAtS);
+  const until = { seconds: Math.floor(nowS) + lifetimeS, round: known.signInRound };
+  const value = await signSignInCookie(keys.signInCookies, place, person, until);
   const scheme = caller.scheme();
   const line = signInCookieLine("person", value, lifetimeS, scheme);
   return goTo(context, `${scheme}://${caller.authority}${state.target}`, line);

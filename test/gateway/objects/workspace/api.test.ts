@@ -358,6 +358,7 @@ describe("the OpenAPI document", () => {
       "/api/v1/result-tokens",
       "/api/v1/secrets",
       "/api/v1/secrets/{name}",
+      "/api/v1/sign-ins",
       "/api/v1/tokens",
       "/api/v1/tokens/{id}",
       "/api/v1/usage",
