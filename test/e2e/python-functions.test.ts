@@ -21,8 +21,12 @@ afterAll(async () => await gateway.stop());
 async function run(
   ...args: string[]
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return await runWith({ TEST_MOUNT: mount }, ...args);
+}
+
+async function runWith(env: NodeJS.ProcessEnv, ...args: string[]) {
   const managed = startCommand(["run", "--state", gateway.stateDirectory, ...args], {
-    env: { ...(await activeVenv()), TEST_MOUNT: mount },
+    env: { ...(await activeVenv()), ...env },
   });
   const { code } = await managed.exited;
   return { code, stdout: managed.stdout, stderr: managed.stderr };
@@ -176,6 +180,24 @@ test("a class has a web server on its own port, and methods in the same containe
     `server: serves ${process.env["TEST_PORT"]}`,
     expect.stringMatching(/^server: exit/),
   ]);
+});
+
+test("programs of the function's environment are found by their names", async () => {
+  const text = `import os, shutil, sys
+import postern as modal
+app = modal.App("programs")
+
+@app.function()
+def find() -> list:
+    return [shutil.which(name) == os.path.join(sys.prefix, "bin", name) for name in ("python", "uvicorn")]
+
+@app.local_entrypoint()
+def main():
+    print(find.remote())
+`;
+  const { PATH } = process.env;
+  const found = await runWith({ PATH }, writePythonApp("programs", text));
+  expect([found.code, found.stdout], found.stderr).toEqual([0, "[True, True]\n"]);
 });
 
 test("a file may import its neighbours as those of its package", async () => {

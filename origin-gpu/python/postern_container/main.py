@@ -70,6 +70,14 @@ def web_app_of(arguments, function):
     return web.wrap(function, method=method, docs=docs)
 
 
+def put_programs_on_path():
+    """What the environment's packages install as programs is found by its name, as in an active environment."""
+    programs = os.path.join(sys.prefix, "bin")
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    if sys.prefix != sys.base_prefix and path[0] != programs:
+        os.environ["PATH"] = os.pathsep.join([programs, *path])
+
+
 def main():
     parser = argparse.ArgumentParser(prog="serve.py", allow_abbrev=False)
     parser.add_argument("--kind", choices=("asgi", "wsgi", "callable", "python_function"), required=True)
@@ -91,6 +99,7 @@ def main():
     own, sys.path[0] = sys.path[0], os.getcwd()
     sys.path.insert(1 if arguments.kind == "python_function" else len(sys.path), own)
     sys.argv[1:] = []
+    put_programs_on_path()
     if arguments.kind != "python_function":
         # Before the user's code, which may take long to import.
         server.import_uvicorn()
