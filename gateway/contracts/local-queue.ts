@@ -12,8 +12,11 @@
  */
 import type { UnparsedAttempt } from "./attempt.ts";
 
-/** The Worker claims its call after this time; most responses are there before. */
-export const CLAIM_AFTER_MS = 100;
+/**
+ * The Worker claims its call after this time; most responses are there before. A start of a small app is too: to claim
+ * the calls that waited for it would take longer than to answer them.
+ */
+export const CLAIM_AFTER_MS = 200;
 
 /** The result of a local call, as the object gives it within CLAIM_AFTER_MS or as the Worker finds it then. */
 export type LocalOutcome =

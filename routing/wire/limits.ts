@@ -33,7 +33,7 @@ export const STREAMS_PER_FREE_ONE = 3;
 export const MAX_PARKED_PER_LINK = 20_000;
 
 /** A call that waits longer than this has its streams parked; up to twice as long, since one timer serves all. */
-export const PARK_AFTER_MS = 50;
+export const PARK_AFTER_MS = 100;
 
 /** Bytes that a receiver may have granted on one link, buffered ones included. An object has 128 MiB of memory. */
 export const MAX_GRANTED_BYTES_PER_LINK = 32 * MIB;

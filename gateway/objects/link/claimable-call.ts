@@ -4,12 +4,12 @@
  * call. A Worker that does not claim has lost its client.
  */
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
-import { CLAIM_AFTER_MS, type LocalCall } from "../../contracts/local-queue.ts";
+import type { LocalCall } from "../../contracts/local-queue.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { StreamResponse } from "./stream-response.ts";
 
 /** A Worker that has not claimed its call by now never will: its client left. */
-const UNCLAIMED_MS = 5 * CLAIM_AFTER_MS;
+const UNCLAIMED_MS = 500;
 
 /** A local call, as far as the object speaks to its Worker. */
 export type LocalEnd = Pick<LocalCall, "settle" | "heard">;
