@@ -92,6 +92,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
       ["NotFoundError", "Front.none: there is no such function; Front has endpoint"],
     ],
     used: 4,
+    used_after_cancel: true,
     variants: [
       [0, 1, 1, 0],
       [20, ["load", "warm"]],

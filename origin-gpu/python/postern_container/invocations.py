@@ -14,6 +14,7 @@ import functools
 import inspect
 import json
 import os
+import signal
 import threading
 
 from postern import _wire
@@ -24,6 +25,9 @@ from postern.retries import retries_of
 # Of a request's body. The gateway's own limit counts before.
 MAX_BODY_BYTES = 4 * 1024**3
 
+
+# uvicorn notices a signal, and closes its socket, several times in that.
+UNTIL_CLOSED_SECONDS = 1
 
 ON_THE_WAY = (os.path.dirname(os.path.abspath(__file__)), os.path.dirname(concurrent.futures.__file__))
 
@@ -88,7 +92,7 @@ class Invocations:
             return await exchange.refuse(401, "the call is not signed with the app's token")
         if self.is_single_use:
             if self.is_used:
-                # Of a caller that left, no response has told the agent. This one does.
+                # It came while the process ends.
                 return await exchange.offer_elsewhere()
             self.is_used = True
             stop_fetching_inputs()
@@ -97,6 +101,10 @@ class Invocations:
             await self.answer(called, body, exchange)
         finally:
             CURRENT_CALL.reset(reset)
+        if self.is_single_use and exchange.has_left:
+            # No response has told the agent that this container wants no more calls. The place is kept until it ends.
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(UNTIL_CLOSED_SECONDS)
 
     def place_of(self, call, path):
         """The call as its caller knows it too; None where no gateway has named it."""
@@ -116,6 +124,7 @@ class Invocations:
         await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
         if not work.done():
+            exchange.has_left = True
             work.cancel()
         try:
             await work
@@ -238,6 +247,8 @@ class Exchange:
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self.receive = receive
         self.send = send
+        # Its caller, before the function had ended.
+        self.has_left = False
 
     def header(self, name):
         return self.headers.get(name, "")

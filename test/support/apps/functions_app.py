@@ -142,6 +142,22 @@ def use_once(x: int) -> str:
     return os.environ["POSTERN_CONTAINER_ID"]
 
 
+@app.function(single_use_containers=True, max_containers=1)
+def use_or_wait(file: str) -> str:
+    if file:
+        Path(file).write_text("begun")
+        until_there(file, "go")
+    return os.environ["POSTERN_CONTAINER_ID"]
+
+
+def used_after_cancel(file: str) -> bool:
+    """A container whose only call was cancelled gets no other one."""
+    call = use_or_wait.spawn(file)
+    until_there(file, "begun")
+    call.cancel()
+    return use_or_wait.spawn("").get(timeout=60).startswith("ct-")
+
+
 MOUNT = os.environ.get("TEST_MOUNT", "/nowhere")
 volume = modal.Volume.from_name("files", create_if_missing=True)
 counts = modal.Dict.from_name("counts", create_if_missing=True)
@@ -326,6 +342,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "url": model.web.get_web_url(),
         "called": caught(square, 3)[:1],
         "web": served_to_the_web(model),
+        "used_after_cancel": used_after_cancel(f"{directory}/once"),
         "variants": variants(),
         "used": len({use_once.remote(0), *use_once.map(range(1, 4))}),
         "parameters": parameters(),
