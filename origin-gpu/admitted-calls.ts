@@ -2,6 +2,7 @@
 import { err, ok, type Result } from "../base/result.ts";
 import type { RequestHead } from "../routing/wire/heads.ts";
 import type { Failure } from "../routing/wire/messages.ts";
+import type { PoolLoad } from "../routing/wire/pool-load.ts";
 import { passesPathRules } from "../routing/wire/path-rules.ts";
 import type { ServedFunction } from "./apps/served-function.ts";
 
@@ -50,7 +51,12 @@ function admitTo(
     return err({ code: "no_origin", detail, retryAfter: 1 });
   }
   if (!mayRefuse || isHere) return ok(served);
-  const { load } = served;
-  if (load.room > 0) return ok(served);
+  if (served.load.room > 0) return ok(served);
+  const load = loadOf(served);
   return err({ code: "queue_full", detail: "no container of the box has room", load });
+}
+
+/** The load for those who choose where a call waits. */
+export function loadOf({ load, isBlocked }: Pick<ServedFunction, "load" | "isBlocked">): PoolLoad {
+  return load.room === 0 && isBlocked ? { ...load, blocked: true } : load;
 }

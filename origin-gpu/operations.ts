@@ -3,7 +3,7 @@
  * here, those about deployed apps by the parts that have them.
  */
 import type { Failure } from "../routing/wire/messages.ts";
-import { admit } from "./admitted-calls.ts";
+import { admit, loadOf } from "./admitted-calls.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import type { KeyedCalls } from "./calls/keyed-calls.ts";
 import type { AppRuntimes } from "./apps/app-runtimes.ts";
@@ -84,7 +84,7 @@ export function operationHandlers({
       const answer = () => {
         const admitted = admit(served, target === undefined ? {} : { target }, isDraining());
         if (!admitted.ok) return refuse(stream, admitted.error);
-        return reply(stream, "poolLoad", admitted.value.load);
+        return reply(stream, "poolLoad", loadOf(admitted.value));
       };
       const undecided =
         target === undefined ? undefined : whereabouts(served, { target, mayRefuse });

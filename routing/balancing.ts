@@ -20,6 +20,8 @@ export interface Standing {
   readonly hasRoom: boolean;
   /** Containers that start have places for more calls than wait there. */
   readonly hasComing: boolean;
+  /** A container that it would start waits for calls of others. */
+  readonly isBlocked: boolean;
   /** Calls for each place; 0 is idle. */
   readonly use: number;
   readonly sessions: number;
@@ -70,7 +72,8 @@ export class BoxLoad {
     const said = this.#said;
     // A box of which nothing is known gets one call, until it has told its load.
     if (said === undefined) {
-      return { hasRoom: true, hasComing: false, use: opened, sessions: beginning };
+      const unknown = { hasRoom: true, hasComing: false, isBlocked: false };
+      return { ...unknown, use: opened, sessions: beginning };
     }
     const ageMs = nowMs - this.#saidAtMs;
     const places = Math.max(1, said.running + said.room + said.coming);
@@ -78,6 +81,7 @@ export class BoxLoad {
     return {
       hasRoom: ageMs > FULL_MS || said.room > opened,
       hasComing: said.coming > said.waiting + opened,
+      isBlocked: said.blocked === true,
       use: (told + opened) / places,
       sessions: (said.sessions ?? 0) + beginning,
       places,
@@ -157,6 +161,7 @@ export function orderForQueue<Box>(
       (one, other) =>
         Number(one.view.isAway) - Number(other.view.isAway) ||
         Number(other.view.hasComing) - Number(one.view.hasComing) ||
+        Number(one.view.isBlocked) - Number(other.view.isBlocked) ||
         byLoad(one, other, beginsSession) ||
         one.view.distance - other.view.distance,
     )

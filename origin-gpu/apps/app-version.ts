@@ -12,6 +12,7 @@ import type { ContainerDescription } from "../../routing/wire/container-descript
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import { Endpoint } from "../endpoints/endpoint.ts";
 import type { BoxOptions, EndpointOptions } from "../endpoints/endpoint-options.ts";
+import { claimNeeds } from "../endpoints/pool-settings.ts";
 import { ParameterPools } from "../endpoints/parameter-pools.ts";
 import type { ServedPools } from "../endpoints/served-pools.ts";
 import type { PoolActivity } from "../endpoints/pool-activity.ts";
@@ -149,7 +150,10 @@ export class AppVersion {
     for (const [name, settings] of this.#settings) {
       const endpoint = this.#endpoints.get(name);
       const files = this.#files.get(settings.containersOf ?? name);
-      if (endpoint !== undefined) this.#served.set(name, servedFunction(settings, endpoint, files));
+      if (endpoint === undefined) continue;
+      const needs = claimNeeds(this.#settings.get(settings.containersOf ?? name) ?? settings);
+      const isBlocked = () => services.claims.isBlocked(needs);
+      this.#served.set(name, servedFunction(settings, { endpoint, files, isBlocked }));
     }
     this.ready = Promise.all(this.#pools.map((endpoint) => endpoint.ready)).then(() => undefined);
     // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.

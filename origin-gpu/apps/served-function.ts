@@ -17,6 +17,8 @@ export interface ServedFunction {
   readonly isReady: boolean;
   /** Of the containers that it shares with other functions, perhaps. */
   readonly load: PoolLoad;
+  /** Another container of it would wait for cards, or for a port, that others use. */
+  readonly isBlocked: boolean;
   /** As its containers of the request's parameters have it; absent where there are no parameters. */
   readonly select?: (target: string) => Result<ServedFunction, Failure>;
   /** As in `ServedPools`; absent where there are no parameters. */
@@ -31,17 +33,25 @@ export interface ServedFunction {
   readonly files: GradioDirectory | undefined;
 }
 
+interface ServedBy {
+  readonly endpoint: ServedPools;
+  readonly files: GradioDirectory | undefined;
+  readonly isBlocked: () => boolean;
+}
+
 /** Made once for each function, since each request asks for it. */
 export function servedFunction(
   settings: EndpointConfig,
-  endpoint: ServedPools,
-  files: GradioDirectory | undefined,
+  { endpoint, files, isBlocked }: ServedBy,
 ): ServedFunction {
   const { select, decide } = endpoint;
   const served = (view: PoolView): ServedFunction => ({
     settings,
     get isElsewhere() {
       return view.isElsewhere;
+    },
+    get isBlocked() {
+      return isBlocked();
     },
     get load() {
       return view.load;

@@ -24,6 +24,7 @@
  * may want the same cards again. A pool that is granted a claim which it has withdrawn frees it. `want`, `withdraw` and
  * `free` of a claim in another state than they expect have no effect.
  */
+import { isBlocked } from "./box-room.ts";
 import type { Card } from "./cards.ts";
 import {
   type Holder,
@@ -161,6 +162,11 @@ export class Box {
     this.#holders.set(id, { ...asleep, isAsleep: true });
     this.#askAboutLostCards();
     return this.#settled(nowMs);
+  }
+
+  /** Whether a claim that came now would wait for containers in use. */
+  isBlocked(needs: ClaimNeeds): boolean {
+    return isBlocked(needs, this.#cards ?? [], this.#holders.values(), this.#line());
   }
 
   /** Whether a container sleeps. */

@@ -59,6 +59,11 @@ export class BoxClaims {
     return new PoolClaims(this, `${this.#lastPool}`, { identity, needs, holder });
   }
 
+  /** Whether a container that were started now would wait for others' calls. */
+  isBlocked(needs: ClaimNeeds): boolean {
+    return this.#box.isBlocked(needs);
+  }
+
   /** Counts what a container has that the last agent left running, until it is adopted or gone. */
   hold({ id, record: { endpoint, claim }, gone }: LeftContainer): void {
     const { cards, ...needs } = claim;

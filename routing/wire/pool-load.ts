@@ -15,6 +15,8 @@ export const POOL_LOAD = z.object({
   room: COUNT,
   /** Calls that containers can take which are being started. */
   coming: COUNT,
+  /** Another container would wait for cards, or for a port, that others use: said by a box without room. */
+  blocked: z.boolean().exactOptional(),
   /** Sessions that live on the box's containers. Absent where the endpoint has no affinity. */
   sessions: COUNT.exactOptional(),
 });
@@ -24,7 +26,9 @@ export type PoolLoad = z.output<typeof POOL_LOAD>;
 /** The same check by hand, for heads: a schema doubles what checking costs. */
 export function isPoolLoad(value: unknown): value is PoolLoad {
   if (typeof value !== "object" || value === null) return false;
-  const { running, waiting, room, coming, sessions } = value as Partial<Record<string, unknown>>;
+  const load = value as Partial<Record<string, unknown>>;
+  const { running, waiting, room, coming, blocked = false, sessions } = load;
+  if (typeof blocked !== "boolean") return false;
   const isWhole = isCount(running) && isCount(waiting) && isCount(room) && isCount(coming);
   return isWhole && (sessions === undefined || isCount(sessions));
 }

@@ -34,7 +34,7 @@ const leaving = new AbortController();
 beforeAll(async () => {
   gateway = await start();
   for (const name of ["gpu-1", "gpu-2"]) {
-    const origin = await startAs(["origin", "--name", name]);
+    const origin = await startAs(["origin", "--name", name], { POSTERN_GPUS: "H100:80GiB" });
     boxes.set(name, origin);
     await origin.waitForErrorOutput(new RegExp(`${name} is connected`));
   }
@@ -61,7 +61,8 @@ beforeAll(async () => {
   };
   // Its start takes longer than a box's turn.
   const slow = { function: "slow", ...server, web_server: ["node", "slow.mjs"] };
-  const endpoint = [web, only, sets, slow];
+  const carded = { ...sets, function: "carded", gpus: 1 };
+  const endpoint = [web, only, sets, slow, carded];
   writeFileSync(join(APP, "postern.toml"), stringify({ app: "shop", endpoint }));
   const deploy = await startAs(["deploy", join(APP, "postern.toml")]);
   await deploy.exited;
@@ -79,7 +80,7 @@ async function start(more: { port?: number; stateDirectory?: string } = {}): Pro
 }
 
 /** A command on a machine of its own. */
-async function startAs(args: readonly string[]): Promise<ManagedProcess> {
+async function startAs(args: readonly string[], more = {}): Promise<ManagedProcess> {
   const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
   const home = temporaryDirectory();
   const env = {
@@ -88,6 +89,7 @@ async function startAs(args: readonly string[]): Promise<ManagedProcess> {
     POSTERN_URL: `http://localhost:${gateway.port}`,
     POSTERN_TOKEN_ID: tokenId,
     POSTERN_TOKEN_SECRET: tokenSecret,
+    ...more,
   };
   return startCommand(args, { env, cwd: home });
 }
@@ -121,11 +123,11 @@ interface SetVisit {
 }
 
 /** A client of a set of parameters, when it has got a container. */
-async function comeTo(name: string, body?: Uint8Array): Promise<SetVisit> {
+async function comeTo(name: string, body?: Uint8Array, of = "sets"): Promise<SetVisit> {
   const leaves = new AbortController();
   const signal = AbortSignal.any([leaves.signal, leaving.signal]);
   const how = body === undefined ? {} : { method: "POST", body };
-  const response = await open(addressOf("sets"), `/?name=${name}`, { ...how, signal });
+  const response = await open(addressOf(of), `/?name=${name}`, { ...how, signal });
   response.on("error", () => undefined);
   return { place: String(response.headers["x-place"]), leave: () => leaves.abort() };
 }
@@ -178,6 +180,14 @@ test("a set of parameters has max_containers over both of them, and its calls go
   const placed = [`${boxOf(fox)} {"name":"fox"}`, `${boxOf(owl)} {"name":"owl"}`];
   expect(await listedSets()).toEqual(placed.toSorted());
   owl.leave();
+});
+
+test("a set begins on the box whose card is not in use", async () => {
+  const one = await comeTo("fox", undefined, "carded");
+  const other = await comeTo("owl", undefined, "carded");
+  expect(boxOf(one)).not.toBe(boxOf(other));
+  one.leave();
+  other.leave();
 });
 
 test("min_containers that are changed without a deployment count over both of them too", async () => {

@@ -1,7 +1,7 @@
 /** Calls that a box takes, and those that it refuses before it begins them. */
 import { expect, test } from "vitest";
 import { err, ok } from "../../base/result.ts";
-import { admit } from "../../origin-gpu/admitted-calls.ts";
+import { admit, loadOf } from "../../origin-gpu/admitted-calls.ts";
 import type { ServedFunction } from "../../origin-gpu/apps/served-function.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 
@@ -20,6 +20,14 @@ test("where other boxes have all containers, only calls under a key are taken", 
   expect(admit(served(true), CALL, false).ok).toBe(false);
   expect(admit(served(true), KEYED, false).ok).toBe(true);
   expect(admit(undefined, KEYED, false).ok).toBe(false);
+});
+
+test("a box without room says whether a container would wait for others' cards", () => {
+  const blocked = (room: number) => Object.assign(served(false, room), { isBlocked: true });
+  const first = { ...CALL, mayRefuse: true };
+  expect(admit(blocked(0), first, false)).toMatchObject({ error: { load: { blocked: true } } });
+  expect(admit(blocked(1), first, false).ok).toBe(true);
+  expect(loadOf(blocked(1))).not.toHaveProperty("blocked");
 });
 
 test("a box without room refuses a call that may go elsewhere, and tells its load", () => {

@@ -12,6 +12,7 @@ const IDLE: SeenBox = {
   isAway: false,
   hasRoom: true,
   hasComing: false,
+  isBlocked: false,
   use: 0,
   sessions: 0,
   distance: 0,
@@ -22,6 +23,7 @@ const views = fc.array(
     isAway: fc.boolean(),
     hasRoom: fc.boolean(),
     hasComing: fc.boolean(),
+    isBlocked: fc.boolean(),
     use: fc.double({ min: 0, max: 4, noNaN: true }),
     sessions: fc.nat({ max: 5 }),
     distance: fc.nat({ max: 3 }),
@@ -95,15 +97,16 @@ describe("the order in which boxes are asked for room", () => {
 });
 
 describe("the order in which a call waits where no box has room", () => {
-  it("prefers places that are coming, then the shorter queue", () => {
+  it("prefers places that are coming, then cards that are free, then the shorter queue", () => {
     const boxes = [
       { ...IDLE, use: 1 },
+      { ...IDLE, use: 0.5, isBlocked: true },
       { ...IDLE, use: 2, hasComing: true },
       { ...IDLE, use: 0, isAway: true },
       { ...IDLE, use: 3 },
     ];
     const order = orderForQueue(boxes, self, { random: () => 0.3 });
-    expect(order.map(({ use }) => use)).toEqual([2, 1, 3, 0]);
+    expect(order.map(({ use }) => use)).toEqual([2, 1, 3, 0.5, 0]);
   });
 });
 

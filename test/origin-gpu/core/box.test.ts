@@ -35,6 +35,35 @@ function busyHolder(world: BoxWorld, owner: TestedPool): TestedClaim {
 
 const idsOf = ({ cards }: TestedClaim) => cards.map(({ id }) => id);
 
+describe("a claim that is not made yet", () => {
+  test("is blocked by containers that load or have calls, and not by idle ones", () => {
+    const world = new BoxWorld(ONE_CARD);
+    expect(world.box.isBlocked(ONE)).toBe(false);
+    const holder = world.want(pool("a"));
+    expect(world.box.isBlocked(ONE)).toBe(true);
+    world.use(holder, 1);
+    expect(world.box.isBlocked(ONE)).toBe(true);
+    expect(world.box.isBlocked({})).toBe(false);
+    expect(world.box.isBlocked({ port: 8000 })).toBe(false);
+    world.use(holder, 0);
+    expect(world.box.isBlocked(ONE)).toBe(false);
+  });
+
+  test("is blocked by claims in front of it, and not by what they leave", () => {
+    const world = new BoxWorld(TWO_CARDS);
+    busyHolder(world, pool("a"));
+    busyHolder(world, pool("b"));
+    world.want(pool("c"));
+    expect(world.box.isBlocked(ONE)).toBe(true);
+    const other = new BoxWorld(TWO_CARDS);
+    busyHolder(other, pool("a"));
+    expect(other.box.isBlocked(ONE)).toBe(false);
+    expect(other.box.isBlocked(share(1))).toBe(false);
+    idleHolder(other, pool("b", share(10)));
+    expect(other.box.isBlocked(ONE)).toBe(false);
+  });
+});
+
 describe("whole cards", () => {
   test("a claim gets so many cards, and the next one waits until a process is gone", () => {
     const world = new BoxWorld(TWO_CARDS);
