@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type Gateway, startCommand, startGateway, WORKSPACE } from "../../support/harness.ts";
 import { type Address, open, type RequestOptions, send } from "../../support/http-client.ts";
 import { activeVenv, servePython, type ServedPython } from "../../support/python-app.ts";
+import { freePort, temporaryDirectory } from "../../support/temporary.ts";
 
 const APPS = fileURLToPath(new URL("apps", import.meta.url));
 
@@ -90,6 +91,57 @@ test("Basic Web, Lifecycle functions, Proxy Auth Tokens and Web endpoint URLs", 
   const { port } = gateway;
   const labelled = { port, host: `${WORKSPACE}--speechify-dev.localhost:${port}` };
   expect((await ask(labelled)).json()).toBe(`http://${labelled.host}`);
+});
+
+test("Hello World, Get Started, Generators and Parallel Execution", async () => {
+  const { code, stdout, stderr } = await command("run", join(APPS, "getting_started.py"));
+  expect([code, stdout], stderr).toEqual([
+    0,
+    [
+      "hello 1000",
+      "1000000 1000000 2646700",
+      "2470 1764",
+      "0 1 2 3 0 1 2 3",
+      "['foo', 'barbar']",
+      "['foo', 'bar']",
+      "",
+    ].join("\n"),
+  ]);
+  expect(stderr).toMatch(/\[f\] world 199/);
+});
+
+test("Dicts and Queues", async () => {
+  const { code, stdout, stderr } = await command("run", join(APPS, "dicts_and_queues.py"));
+  expect([code, stdout], stderr).toEqual([0, "['/', '/a', '/b']\n"]);
+});
+
+test("Long, resumable training, its model stubbed", async () => {
+  process.env["TEST_CHECKPOINTS"] = join(temporaryDirectory(), "experiments");
+  const file = join(APPS, "long_training.py");
+  const { code, stdout, stderr } = await command("run", file, "--experiment", "first");
+  expect([code, stdout], stderr).toEqual([0, "['0', '1', '2', '3'] 2\n"]);
+});
+
+test("Ollama, its program stubbed", async () => {
+  process.env["TEST_PORT"] = `${await freePort()}`;
+  process.env["TEST_MODELS"] = join(temporaryDirectory(), "models");
+  const { address } = await serve("ollama/ollama_server.py", "example-ollama", "tested");
+  expect((await ask(address("tested"))).json()).toEqual({
+    "llama3.1:8b": "llama3.1:8b: Explain it.",
+    "llama3.3:70b": "llama3.3:70b: Explain it.",
+  });
+  const { models } = (await ask(address("ollamaserver-serve"), "/api/tags")).json() as {
+    models: { name: string }[];
+  };
+  expect(models.map(({ name }) => name).toSorted()).toEqual(["llama3.1:8b", "llama3.3:70b"]);
+});
+
+test("Streamlit", async () => {
+  process.env["TEST_PORT"] = `${await freePort()}`;
+  process.env["TEST_SCRIPT"] = join(temporaryDirectory(), "page.py");
+  const { address } = await serve("streamlit/serve_streamlit.py", "example-serve-streamlit", "run");
+  expect((await ask(address("run"))).text).toContain("<title>Streamlit</title>");
+  expect((await ask(address("run"), "/_stcore/health")).text).toBe("ok");
 });
 
 test("FastAPI App", async () => {
