@@ -125,6 +125,12 @@ async function domains(): Promise<Record<string, string>> {
   );
 }
 
+/** The states of these. */
+async function domainsAmong(wanted: readonly string[]): Promise<Record<string, string>> {
+  const entries = Object.entries(await domains());
+  return Object.fromEntries(entries.filter(([domain]) => wanted.includes(domain)));
+}
+
 function setRecord({ name, value }: { name: string; value: string }): void {
   resolver.records.set(name, [...(resolver.records.get(name) ?? []), value]);
 }
@@ -224,7 +230,7 @@ describe("a domain, from its addition to its end", () => {
     resolver.records.delete(proof.name);
     await expect.poll(async () => await statusAt(APEX), SLOW).toBe(421);
     expect((await domains())[APEX]).toBe("lapsed");
-    expect(cloudflare.hostnames.has(APEX)).toBe(false);
+    await expect.poll(() => cloudflare.hostnames.has(APEX), SLOW).toBe(false);
     expect(await statusAt("tests--shop-apex.localhost")).toBe(200);
     setRecord(proof);
     await expect.poll(async () => await statusAt(APEX), SLOW).toBe(200);
@@ -274,6 +280,28 @@ test("a wildcard serves every name one label below, but for an endpoint's own ex
   expect(await statusAt(EXACT)).toBe(401);
   expect(await statusAt("shop.test")).toBe(421);
   expect(await statusAt("a.b.shop.test")).toBe(421);
+});
+
+test("a name and its wildcard that lapse or are removed together leave no hostname at Cloudflare", async () => {
+  const both = ["both.test", "*.both.test"];
+  const proofs = [];
+  for (const domain of both) proofs.push(await add(domain));
+  proofs.forEach(setRecord);
+  const verified = async () => Object.values(await domainsAmong(both));
+  for (const domain of both) expect((await postern("domain", "verify", domain)).code).toBe(0);
+  expect(cloudflare.hostnames.get("both.test")?.ssl).toMatchObject({ wildcard: true });
+  const hasHostname = () => cloudflare.hostnames.has("both.test");
+  for (const { name } of proofs) resolver.records.delete(name);
+  await expect.poll(verified, SLOW).toEqual(["lapsed", "lapsed"]);
+  await expect.poll(hasHostname, SLOW).toBe(false);
+  proofs.forEach(setRecord);
+  await expect.poll(verified, SLOW).toEqual(["verified", "verified"]);
+  await expect.poll(hasHostname, SLOW).toBe(true);
+  const removed = await Promise.all(
+    both.map(async (domain) => await postern("domain", "remove", domain)),
+  );
+  expect(removed.map(({ code }) => code)).toEqual([0, 0]);
+  await expect.poll(hasHostname, SLOW).toBe(false);
 });
 
 test("people sign in at a domain for this host alone", async () => {

@@ -11,44 +11,22 @@ import { challengeName, isAmong, ownedByGateway, parseDomain } from "../../../ro
 import {
   type DomainEvidence,
   type DomainState,
-  type DomainTimes,
   judgeDomain,
 } from "../../../routing/domain-states.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { DomainClaim } from "../../contracts/names.ts";
 import { type DomainInfo, noDomain } from "../../contracts/workspace/domains.ts";
 import type { Page, PageRequest } from "../../contracts/workspace/pages.ts";
-import type { CustomHostnames, HostnameReport } from "./custom-hostnames.ts";
-import type { TxtLookup } from "./dns-over-https.ts";
+import type { HostnameReport } from "./custom-hostnames.ts";
+import type { DomainsDeps } from "./domains-deps.ts";
 import { pageOf } from "../pages.ts";
+import { ReleasedHostnames } from "./released-hostnames.ts";
 
 /** Domains that one alarm asks about. The next alarm follows at once. */
 const BATCH = 10;
 
 /** When a claim could not be told of. */
 const CLAIM_RETRY_MS = 60_000;
-
-/** `Names`, as far as it holds the claims of domains. */
-export interface DomainClaims {
-  claimDomain(domain: string, workspace: string, how: DomainClaim): Promise<boolean>;
-  releaseDomain(domain: string, workspace: string): Promise<void>;
-  isClaimedBesides(domain: string, workspace: string): Promise<boolean>;
-}
-
-export interface DomainsDeps {
-  readonly sql: SqlStorage;
-  readonly workspace: string;
-  readonly baseDomain: string;
-  readonly claims: DomainClaims;
-  /** The value of the record that proves a domain. It is kept: a new key of the gateway changes no record. */
-  readonly proofOf: (domain: string) => Promise<string>;
-  readonly lookUp: (name: string) => Promise<TxtLookup>;
-  readonly times: DomainTimes;
-  /** Where a platform serves custom domains only by hostnames of its own. */
-  readonly hostnames: CustomHostnames | undefined;
-  /** There is a check to wait for. */
-  readonly changed: () => void;
-}
 
 type Row = {
   number: number;
@@ -74,11 +52,16 @@ export class Domains {
   readonly #sql: SqlStorage;
   /** The platform's last word on each domain's hostname; for people alone, so that no object's end matters. */
   readonly #hostnames = new Map<string, string>();
+  readonly #released: ReleasedHostnames;
   #looking = false;
 
   constructor(deps: DomainsDeps) {
     this.#deps = deps;
     this.#sql = deps.sql;
+    this.#released = new ReleasedHostnames(
+      deps,
+      (domain) => this.#find(domain)?.state === "verified",
+    );
   }
 
   list({ limit, cursor }: PageRequest): Page<DomainInfo> {
@@ -138,11 +121,12 @@ export class Domains {
     if (dropped?.isDone === false) {
       return err({ code: "unavailable", detail: `${dropped.detail}; the domain stays` });
     }
+    this.#released.note(row.domain, Date.now());
     await claims.releaseDomain(row.domain, workspace);
     this.#sql.exec("DELETE FROM domains WHERE number = ?", row.number);
     // A check that was under way may have claimed it in between.
     await claims.releaseDomain(row.domain, workspace);
-    await this.#dropHostname(row.domain);
+    await this.#released.settle(row.domain, Date.now());
     return ok(undefined);
   }
 
@@ -157,16 +141,20 @@ export class Domains {
   /** Asks DNS about the domains whose time has come. */
   async lookAfter(now: number): Promise<void> {
     if (this.#looking) return;
+    this.#looking = true;
+    await this.#released.lookAfter(now);
+    await this.#checkDue(now);
+    this.#looking = false;
+    this.#deps.changed();
+  }
+
+  async #checkDue(now: number): Promise<void> {
     const due = this.#sql
       .exec<Row>("SELECT * FROM domains WHERE check_at <= ? ORDER BY check_at LIMIT ?", now, BATCH)
       .toArray();
-    if (due.length === 0) return;
-    this.#looking = true;
     await Promise.all(
       due.map(async (row) => await this.#check(row, row.state === "pending" ? "take" : "renew")),
     );
-    this.#looking = false;
-    this.#deps.changed();
   }
 
   /** When `lookAfter` has something to do; while it is at work it says itself when that has changed. */
@@ -175,7 +163,8 @@ export class Domains {
     const { at } = this.#sql
       .exec<{ at: number | null }>("SELECT min(check_at) AS at FROM domains")
       .one();
-    return at ?? undefined;
+    const released = this.#released.nextDue();
+    return at === null || released === undefined ? (at ?? released) : Math.min(at, released);
   }
 
   async #check(row: Row, how: DomainClaim): Promise<void> {
@@ -193,6 +182,8 @@ export class Domains {
       const facts = { state: before, createdAt, missingSince: missing };
       const { state, missingSince, checkAt } = judgeDomain(facts, evidence, now, times);
       const hostname = await this.#settleHostname(row, before, state);
+      const isReleased = before === "verified" && state !== "verified";
+      if (isReleased) this.#released.note(row.domain, now);
       if (state !== "verified") await claims.releaseDomain(row.domain, workspace);
       this.#sql.exec(
         `UPDATE domains SET state = ?, detail = ?, missing_since = ?, check_at = ?, checked_at = ?,
@@ -207,6 +198,7 @@ export class Domains {
         now,
         row.number,
       );
+      if (isReleased) await this.#released.settle(row.domain, Date.now());
     } catch (error) {
       console.error(`${row.domain}: ${String(error)}`);
       const retryAt = Date.now() + CLAIM_RETRY_MS;

@@ -2,7 +2,7 @@
 import type { Env } from "../../contracts/env.ts";
 import { namesShard } from "../../contracts/stubs.ts";
 import type { NamesClient } from "./app-names.ts";
-import type { DomainClaims } from "./domains.ts";
+import type { DomainClaims } from "./domains-deps.ts";
 
 export function namesClient(env: Env): NamesClient & DomainClaims {
   const shard = async (name: string) => await namesShard(env, name);

@@ -11,7 +11,7 @@ import type {
 } from "../../../../gateway/objects/workspace/custom-hostnames.ts";
 import type { TxtLookup } from "../../../../gateway/objects/workspace/dns-over-https.ts";
 import { Domains } from "../../../../gateway/objects/workspace/domains.ts";
-import { otherForm } from "../../../../routing/domains.ts";
+import { hostnameOf, otherForm } from "../../../../routing/domains.ts";
 import { DOMAIN_TIMES, PENDING_MS } from "../../../../routing/domain-states.ts";
 
 const env = bindings as unknown as Env;
@@ -77,13 +77,13 @@ class Platform implements CustomHostnames {
   onEnsured: () => Promise<void> = () => Promise.resolve();
 
   async ensure(domain: string): Promise<HostnameReport> {
-    if (this.report.isDone) this.there.add(domain);
+    if (this.report.isDone) this.there.add(hostnameOf(domain).hostname);
     await this.onEnsured();
     return this.report;
   }
 
   remove(domain: string): Promise<HostnameReport> {
-    if (this.report.isDone) this.there.delete(domain);
+    if (this.report.isDone) this.there.delete(hostnameOf(domain).hostname);
     return Promise.resolve(this.report);
   }
 }
@@ -418,6 +418,70 @@ describe("where a platform serves custom domains by hostnames of its own", () =>
       pass(intervalMs);
       await domains.lookAfter(Date.now());
       expect(stateOf(domains, "example.com")).toMatchObject({ state: "lapsed" });
+      expect(platform.there).toEqual(new Set(["example.com"]));
+    });
+  });
+
+  async function servedWithWildcard(domains: Domains): Promise<void> {
+    for (const domain of ["example.com", "*.example.com"]) {
+      await added(domains, domain);
+      world.texts.set(CHALLENGE, ["ecorp has example.com", "ecorp has *.example.com"]);
+      expect(await domains.verify(domain)).toMatchObject({ value: { state: "verified" } });
+    }
+    expect(platform.there).toEqual(new Set(["example.com"]));
+  }
+
+  test("a name and its wildcard that are removed together leave none behind", async () => {
+    await withDomains(async (domains) => {
+      await servedWithWildcard(domains);
+      const removed = [domains.remove("example.com"), domains.remove("*.example.com")];
+      expect(await Promise.all(removed)).toMatchObject([{ ok: true }, { ok: true }]);
+      expect(platform.there).toEqual(new Set());
+      expect(domains.nextDue()).toBeUndefined();
+    });
+  });
+
+  test("a name and its wildcard that lapse together leave none behind", async () => {
+    await withDomains(async (domains) => {
+      await servedWithWildcard(domains);
+      world.texts.clear();
+      pass(intervalMs);
+      await domains.lookAfter(Date.now());
+      pass(graceMs);
+      await domains.lookAfter(Date.now());
+      expect(stateOf(domains, "example.com")).toMatchObject({ state: "lapsed" });
+      expect(stateOf(domains, "*.example.com")).toMatchObject({ state: "lapsed" });
+      expect(platform.there).toEqual(new Set());
+    });
+  });
+
+  test("a hostname whose last claim went while the platform was down goes later, after a restart too", async () => {
+    await withDomains(async (domains, sql) => {
+      await servedWithWildcard(domains);
+      platform.report = DOWN;
+      const removed = [domains.remove("example.com"), domains.remove("*.example.com")];
+      expect(await Promise.all(removed)).toMatchObject([{ ok: true }, { ok: true }]);
+      expect(platform.there).toEqual(new Set(["example.com"]));
+      const restarted = world.domains(sql, "ecorp");
+      platform.report = { ...DOWN, detail: "", isDone: true };
+      pass(600_000);
+      expect(restarted.nextDue()).toBe(Date.now());
+      await restarted.lookAfter(Date.now());
+      expect(platform.there).toEqual(new Set());
+      expect(restarted.nextDue()).toBeUndefined();
+    });
+  });
+
+  test("a hostname that waits to go stays where the domain is verified again meanwhile", async () => {
+    await withDomains(async (domains) => {
+      await servedWithWildcard(domains);
+      platform.report = DOWN;
+      await Promise.all([domains.remove("example.com"), domains.remove("*.example.com")]);
+      platform.report = { ...DOWN, detail: "", isDone: true };
+      await added(domains, "example.com");
+      await domains.verify("example.com");
+      pass(600_000);
+      await domains.lookAfter(Date.now());
       expect(platform.there).toEqual(new Set(["example.com"]));
     });
   });
