@@ -91,6 +91,7 @@ test("a local entrypoint calls the app's functions, in all the ways that there a
       ["InvalidError", expect.stringMatching(/^Front\.pages: it makes an app .* get_web_url\(\)/)],
       ["NotFoundError", "Front.none: there is no such function; Front has endpoint"],
     ],
+    spawned: [30, true, [1, 4, 25, 49], "NotSupportedError", null],
     used: 4,
     used_after_cancel: true,
     variants: [

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from . import exception
 from ._access import app_by_name, base_url
-from ._both import Both
+from ._both import Both, BothIterators
 from ._http import Place, Response, refused, send
 from ._invoke import Callee, collect, path_and_query, result_of
 from ._runtime import CALL_PREFIX, CallPlace
@@ -45,7 +45,9 @@ class FunctionCall(Generic[R]):
         #: Path and query of its result URL; asked for where it is not known.
         self._known_location = location
         self.get: Both[..., R] = Both(self._get)
+        self.iter: BothIterators[..., R] = BothIterators(self._iter)
         self.cancel: Both[..., None] = Both(self._cancel)
+        self.hydrate: Both[..., FunctionCall[R]] = Both(self._hydrate)
         self.get_call_graph: Both[[], list[InputInfo]] = Both(self._get_call_graph)
 
     @property
@@ -115,6 +117,16 @@ class FunctionCall(Generic[R]):
             if wait == 0:
                 time.sleep(_LOOK_SECONDS)
 
+    def _iter(self, *, start: int = 0, end: int | None = None) -> Iterator[R]:
+        """The results in order, from one index to before another one."""
+        for index in range(self.num_inputs())[start:end]:
+            yield self._get(index=index)
+
+    def _hydrate(self, client: Any = None) -> FunctionCall[R]:
+        """Nothing to do: a call is looked for when something is asked of it."""
+        del client
+        return self
+
     def _look(self, callee: Callee, wait: int) -> Response | None:
         """The response, or None where it is not there after so many seconds."""
         response = collect(callee, self._location, f"wait={wait}")
@@ -142,6 +154,35 @@ class FunctionCall(Generic[R]):
         name = callee.name.rpartition(".")[2]
         call = InputInfo("in-0", self.object_id, "", status, name, "")
         return [InputInfo("in-root", self.object_id, "", status, "", "", [call])]
+
+
+class MapCall(FunctionCall[R]):
+    """The calls of one `spawn_map`. Each is a call of its own, with its own id."""
+
+    def __init__(self, calls: Sequence[FunctionCall[R]]) -> None:
+        super().__init__(calls[0]._place)
+        self._calls = list(calls)
+
+    @property
+    def object_id(self) -> str:
+        raise exception.NotSupportedError("spawn_map has a call for each input: keep the ids of single ones, by spawn")
+
+    def num_inputs(self) -> int:
+        """One for each input."""
+        return len(self._calls)
+
+    def _get(self, timeout: float | None = None, *, index: int = 0) -> R:
+        """The result of one input, as for a single call."""
+        return self._calls[index]._get(timeout)
+
+    def _cancel(self, terminate_containers: bool = False) -> None:
+        """Ends all of them."""
+        for call in self._calls:
+            call._cancel(terminate_containers)
+
+    def _get_call_graph(self) -> list[InputInfo]:
+        """The calls below a root each."""
+        return [each for call in self._calls for each in call._get_call_graph()]
 
 
 def _status_of(response: Response) -> InputStatus:

@@ -23,6 +23,9 @@ STREAM_TYPE = "application/vnd.postern.stream"
 #: `<expiry>.<MAC>`: of a call token with this expiry, or of the app's token where the expiry is 0.
 SIGNATURE_HEADER = "x-invocation-signature"
 
+#: Of a response: the call's id, for who wanted no response yet and got one all the same.
+CALL_HEADER = "x-invocation-call"
+
 #: Kinds of a message.
 VALUE, EXCEPTION, END = b"V", b"E", b"."
 

@@ -12,12 +12,13 @@ from . import exception
 from ._absent import Absent
 from ._access import Opened, app_by_name, own_app, update_scaling
 from ._both import Both, BothIterators, results_in_turn
-from ._function_call import FunctionCall, call_of_location
+from ._function_call import FunctionCall, MapCall, call_of_location
 from ._http import refused
 from ._invoke import Callee, begin, call, request_body, stream
 from ._partial import CALLS_SUFFIX, Traits
 from ._runtime import surrounding
 from ._variants import Changes, undescribed
+from ._wire import CALL_HEADER
 
 if TYPE_CHECKING:
     from .app import App
@@ -29,6 +30,9 @@ R = TypeVar("R")
 
 #: Calls of one map at a time.
 _MAP_WORKERS = 100
+
+#: Requests at a time that begin calls.
+_SPAWN_WORKERS = 16
 
 
 class Function(Generic[P, R]):
@@ -75,7 +79,7 @@ class Function(Generic[P, R]):
         self.get_web_url: Both[[], str | None] = Both(self._get_web_url)
         self.update_autoscaler: Both[..., None] = Both(self._update_autoscaler)
         self.for_each: Both[..., None] = Both(self._for_each)
-        self.spawn_map: Both[..., None] = Both(self._spawn_map)
+        self.spawn_map: Both[..., FunctionCall[R] | None] = Both(self._spawn_map)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
@@ -218,7 +222,12 @@ class Function(Generic[P, R]):
             # Under its key it is the same call, however often it is sent.
             response = begin(callee, body, "respond-async", key)
         if response.status != 202:
-            raise refused(response).error(callee.name)
+            # A function may end before the gateway has said that it goes on.
+            known = response.header(CALL_HEADER)
+            if known == "":
+                raise refused(response).error(callee.name)
+            response.read()
+            return FunctionCall.from_id(known)
         document = json.loads(response.read())
         app, environment = self._app_name, self._environment
         return call_of_location(app, environment, callee, self._endpoint(), document["result_url"])
@@ -288,11 +297,22 @@ class Function(Generic[P, R]):
         ):
             pass
 
-    def _spawn_map(self, *input_iterators: Iterable[Any], kwargs: Mapping[str, Any] | None = None) -> None:
-        """Begins a call for each input, and waits for none."""
-        spawn = cast("Callable[..., Any]", self._spawn)
-        for arguments in zip(*input_iterators):
-            spawn(*arguments, **dict(kwargs or {}))
+    def _spawn_map(
+        self, *input_iterators: Iterable[Any], kwargs: Mapping[str, Any] | None = None
+    ) -> FunctionCall[R] | None:
+        """Begins a call for each input, and waits for none. `iter` of what it returns has the results.
+
+        None where there is no input.
+        """
+        spawn = cast("Callable[..., FunctionCall[R]]", self._spawn)
+        keywords = dict(kwargs or {})
+
+        def job(arguments: tuple[Any, ...]) -> Callable[[], FunctionCall[R]]:
+            return lambda: spawn(*arguments, **keywords)
+
+        jobs = (job(arguments) for arguments in zip(*input_iterators))
+        calls = list(results_in_turn(jobs, _SPAWN_WORKERS, True))
+        return MapCall(calls) if calls else None
 
     # Where it is
 

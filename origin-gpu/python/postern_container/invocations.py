@@ -96,7 +96,8 @@ class Invocations:
                 return await exchange.offer_elsewhere()
             self.is_used = True
             stop_fetching_inputs()
-        reset = CURRENT_CALL.set(self.place_of(exchange.header("postern-call-id"), scope["path"]))
+        exchange.place = self.place_of(exchange.header("postern-call-id"), scope["path"])
+        reset = CURRENT_CALL.set(exchange.place)
         try:
             await self.answer(called, body, exchange)
         finally:
@@ -249,6 +250,7 @@ class Exchange:
         self.send = send
         # Its caller, before the function had ended.
         self.has_left = False
+        self.place = None
 
     def header(self, name):
         return self.headers.get(name, "")
@@ -288,6 +290,8 @@ class Exchange:
         headers = [(b"content-type", content_type.encode())]
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
+        if self.place is not None:
+            headers.append((_wire.CALL_HEADER.encode(), self.place.object_id.encode()))
         if is_draining():
             headers.append((b"postern-container", b"drain"))
         await self.send({"type": "http.response.start", "status": status, "headers": headers})

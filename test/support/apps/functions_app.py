@@ -343,6 +343,7 @@ def main(directory: str, times: int = 2, shout: bool = False):
         "called": caught(square, 3)[:1],
         "web": served_to_the_web(model),
         "used_after_cancel": used_after_cancel(f"{directory}/once"),
+        "spawned": spawned(),
         "variants": variants(),
         "used": len({use_once.remote(0), *use_once.map(range(1, 4))}),
         "parameters": parameters(),
@@ -372,6 +373,19 @@ def served_to_the_web(model) -> list:
         caught(Front().pages.remote)[:2],
         caught(by_name.remote)[:2],
         caught(modal.Function.from_name("functions", "Front.none").remote)[:2],
+    ]
+
+
+def spawned() -> list:
+    """The calls of one spawn_map, and the results of a single call by the same words."""
+    calls = square.spawn_map(range(30))
+    single = square.spawn(7)
+    return [
+        calls.num_inputs(),
+        list(calls.iter()) == [x * x for x in range(30)],
+        [*calls.iter(start=1, end=3), calls.get(index=5), *single.iter()],
+        caught(lambda: calls.object_id)[0],
+        square.spawn_map([]),
     ]
 
 
