@@ -101,33 +101,36 @@ export class Sender {
       maxMessageBytes: settings.websocketMaxMessage,
       hostHeader: settings.hostHeader,
       onHead: (rawHeaders) => container.connections.onOtherHead(rawHeaders),
+      onRefused: async () => await this.#refused(queued, container),
     });
     if (relay !== undefined) relays.add(relay, container.id, settings.maxDuration * SECOND_MS);
   }
 
-  /** Sends the request to the container. Where nobody listens there any more, the call waits as if never assigned. */
   #proxy(queued: QueuedCall, container: ServingContainer, proxied: ProxiedCall): void {
     const isRetried = queued.settings.retries.maxRetries > 0;
-    const refused = async (): Promise<void> => {
-      const { grace } = this.#options;
-      const hasExited = container.isEnding || (await grace.untilExited(container, EXIT_NOTICED_MS));
-      // Its connections are closed before its end begins.
-      const isGone = hasExited || container.isEnding;
-      if (queued.call.over) return;
-      queued.call.withdraw();
-      if (!isGone) {
-        this.#waitOn(queued, NOT_LISTENING);
-        return;
-      }
-      queued.container = undefined;
-      this.#options.onPlaceless(queued);
-      this.#options.onRequeued(queued);
-    };
+    const refused = async (): Promise<void> => await this.#refused(queued, container);
     const broke = isRetried
       ? async (fail: () => void): Promise<void> => await this.#retry(queued, container, fail)
       : undefined;
     if (this.#batchesOf(container)?.take(proxied, refused, broke) === true) return;
     container.connectionsFor(queued.settings).send(proxied, refused, broke);
+  }
+
+  /** No byte of the request has left. Where nobody listens there any more, the call waits as if never assigned. */
+  async #refused(queued: QueuedCall, container: ServingContainer): Promise<void> {
+    const { grace, onPlaceless, onRequeued } = this.#options;
+    const hasExited = container.isEnding || (await grace.untilExited(container, EXIT_NOTICED_MS));
+    // Its connections are closed before its end begins.
+    const isGone = hasExited || container.isEnding;
+    if (queued.call.over) return;
+    queued.call.withdraw();
+    if (!isGone) {
+      this.#waitOn(queued, NOT_LISTENING);
+      return;
+    }
+    queued.container = undefined;
+    onPlaceless(queued);
+    onRequeued(queued);
   }
 
   #batchesOf(container: ServingContainer): JsonBatches | undefined {

@@ -9,7 +9,7 @@ import { KIB } from "../../base/units.ts";
 import { MAX_HEADER_BYTES } from "../../routing/wire/limits.ts";
 import { appHost } from "./app-host.ts";
 import { AppRequest, type OnBroke, type OnRefused, type ProxiedCall } from "./app-request.ts";
-import { isWithoutConnection } from "./app-errors.ts";
+import { isEndedByPeer, isWithoutConnection } from "./app-errors.ts";
 import { appConnector } from "./app-socket.ts";
 import { asksToDrain } from "./container-header.ts";
 import type { AskWhole } from "./json-batches.ts";
@@ -72,19 +72,22 @@ export class AppConnections {
     const request = { ...proxied, whole: body.whole() };
     const { whole } = request;
     const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
+    const isKept = whole !== undefined || body.isSpooled;
+    const isRefused = (sent: AppRequest, error: NodeJS.ErrnoException): boolean => {
+      if (refused === undefined || !sent.isUnsent) return false;
+      if (!isWithoutConnection(error) && !(isKept && isEndedByPeer(error))) return false;
+      body.restore(whole);
+      void refused();
+      return true;
+    };
     const isLeftToEndpoint = (sent: AppRequest, error: NodeJS.ErrnoException): boolean => {
-      const isKept = whole !== undefined || body.isSpooled;
+      if (isRefused(sent, error)) return true;
       if (broke === undefined || !isKept || !sent.isUnanswered) return false;
       body.restore(whole);
       void broke(() => sent.failBroken(error));
       return true;
     };
     this.#dispatch(small ? this.#kept : this.#fresh, request, (sent, error) => {
-      if (sent.isUnsent && isWithoutConnection(error) && refused !== undefined) {
-        body.restore(whole);
-        void refused();
-        return true;
-      }
       if (!small || !sent.mayRepeat(error)) return isLeftToEndpoint(sent, error);
       this.#dispatch(this.#fresh, request, isLeftToEndpoint);
       return true;

@@ -23,6 +23,11 @@ export function isWithoutConnection(error: NodeJS.ErrnoException): boolean {
   );
 }
 
+/** The other side ended the connection. */
+export function isEndedByPeer({ code }: NodeJS.ErrnoException): boolean {
+  return code === "ECONNRESET" || code === "EPIPE" || code === "UND_ERR_SOCKET";
+}
+
 /** Describes the error for a client, without addresses or details of the system. */
 export function describeAppError(error: NodeJS.ErrnoException): string {
   if (isRefusal(error)) return "it accepts no connections";

@@ -10,9 +10,10 @@ import { responseHeaders } from "../../routing/wire/headers.ts";
 import type { ErrorCode } from "../../routing/wire/errors.ts";
 import { mayResend } from "../../routing/wire/resend.ts";
 import type { AppWork, Call } from "../calls/call.ts";
-import { describeAppError } from "./app-errors.ts";
+import { describeAppError, isEndedByPeer } from "./app-errors.ts";
 import { useIn } from "../core/load-report.ts";
 import type { AppHost } from "./app-host.ts";
+import { writesTaken } from "./app-socket.ts";
 import { asksToDrain, LOAD_METRICS, reportedUse } from "./container-header.ts";
 import { sendHead } from "./early-head.ts";
 
@@ -59,9 +60,6 @@ export interface SentCall extends Omit<ProxiedCall, "hostHeader"> {
   readonly appHost?: AppHost | undefined;
 }
 
-/** The codes of a connection that the other side ended. */
-const ENDED_BY_PEER: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
-
 /** The message that undici publishes about a request, in the same turn as `onRequestStart`. */
 interface SentHead {
   readonly socket: Socket;
@@ -88,6 +86,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   #controller: Dispatcher.DispatchController | undefined;
   #socket: Socket | undefined;
   #readBefore = 0;
+  #takenBefore = 0;
   #aborted: string | undefined;
   /** The response's client, or the disk, takes no more now. */
   #isHeld = false;
@@ -169,15 +168,19 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   #sentOn({ socket, headers, request }: SentHead): void {
     this.#socket = socket;
     this.#readBefore = socket.bytesRead;
+    this.#takenBefore = writesTaken(socket);
     if (this.#isHeadEarly) sendHead(socket, headers, request.contentLength ?? undefined);
   }
 
-  /** Whether no byte of the request left: the app does not listen, or no connection could be made. */
+  /** Whether no byte of the request left: it had no connection, or one that took nothing of it. */
   get isUnsent(): boolean {
-    return this.#socket === undefined && this.#aborted === undefined;
+    if (this.#aborted !== undefined) return false;
+    const socket = this.#socket;
+    if (socket === undefined) return true;
+    return this.isUnanswered && writesTaken(socket) === this.#takenBefore;
   }
 
-  /** Whether bytes of the request left, and no byte of a response came; nobody has given the call up. */
+  /** Whether the request has a connection, on which no byte of a response came; nobody has given the call up. */
   get isUnanswered(): boolean {
     const socket = this.#socket;
     if (socket === undefined || this.#aborted !== undefined) return false;
@@ -189,14 +192,12 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
    * reused one counts. A reset proves nothing: a kernel also resets when a process dies with bytes unread.
    */
   mayRepeat(error: NodeJS.ErrnoException): boolean {
-    const socket = this.#socket;
-    if (socket === undefined || this.#aborted !== undefined) return false;
-    const isReused = this.#readBefore > 0;
-    const hasAnswered = socket.bytesRead > this.#readBefore;
-    if (!isReused || hasAnswered || !ENDED_BY_PEER.has(error.code ?? "")) return false;
+    if (!isEndedByPeer(error)) return false;
     const { head, isDurable } = this.#call;
     const terms = { method: head.method, isKeyed: head.key !== undefined, isDurable };
-    return mayResend("unknown", terms);
+    if (this.isUnsent) return mayResend("not_sent", terms);
+    const isReused = this.#readBefore > 0;
+    return isReused && this.isUnanswered && mayResend("unknown", terms);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -8,8 +8,10 @@ import type { Call } from "../calls/call.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import { type Handshake, handshake, HandshakeError } from "../websocket/handshake.ts";
 import { type Relay, relay } from "../websocket/relay.ts";
+import { isWithoutConnection } from "./app-errors.ts";
 import { appHost } from "./app-host.ts";
 import type { AppServer } from "./app-connections.ts";
+import type { OnRefused } from "./app-request.ts";
 
 /** The app must answer the handshake within this time. */
 const HANDSHAKE_TIMEOUT_MS = 60_000;
@@ -24,13 +26,14 @@ interface ClientSide {
   readonly hostHeader: string | undefined;
   /** Told the head of the app's answer: name, value, name, value. */
   readonly onHead?: (rawHeaders: readonly string[]) => void;
+  readonly onRefused: OnRefused;
 }
 
-/** Resolves with the relay, or with nothing when the client has got its refusal. */
+/** Resolves with the relay, or with nothing when the client has got its refusal or waits for another container. */
 export async function proxyWebSocket(
   call: Call,
   { origin, socketPath }: AppServer,
-  { gateway, link, maxMessageBytes, hostHeader, onHead }: ClientSide,
+  { gateway, link, maxMessageBytes, hostHeader, onHead, onRefused }: ClientSide,
 ): Promise<Relay | undefined> {
   const leaving = new AbortController();
   call.start({
@@ -52,6 +55,10 @@ export async function proxyWebSocket(
       ...(socketPath === undefined ? {} : { socketPath }),
     });
   } catch (error) {
+    if (isUnreached(error)) {
+      await onRefused();
+      return undefined;
+    }
     const reason = error instanceof HandshakeError ? error.message : String(error);
     call.fail({
       code: "origin_error",
@@ -98,4 +105,10 @@ export async function proxyWebSocket(
   });
   call.detach(coupled.closed);
   return coupled;
+}
+
+/** Whether no byte of the handshake left. */
+function isUnreached(error: unknown): boolean {
+  const cause = error instanceof HandshakeError ? error.cause : undefined;
+  return cause instanceof Error && isWithoutConnection(cause);
 }
