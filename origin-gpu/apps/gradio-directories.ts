@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, chownSync, constants, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, constants, existsSync, lstatSync, mkdirSync } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -20,6 +20,9 @@ const NAME = "gradio";
 
 /** The variable by which Gradio is told. */
 const VARIABLE = "GRADIO_TEMP_DIR";
+
+/** On a disk, where /tmp is memory on some systems. */
+const TEMPORARY = "/var/tmp";
 
 /** `file=` and the name of a folder, which is a SHA-1 or a SHA-256 (routing/affinity/values.ts). */
 const FILE_KEY = /^file=([0-9a-f]{40}|[0-9a-f]{64})$/;
@@ -106,13 +109,18 @@ const TAKE = `umask 077; mkdir -p -- "$0" && cat > "$0/$1" && [ "$(wc -c < "$0/$
   mv -f -- "$0/$1" "$0/$2" || { rm -f -- "$0/$1"; exit 1; }`;
 
 export class GradioDirectories {
-  readonly #root: string;
+  readonly #place: string;
   readonly #user: AppUser | undefined;
 
   /** @param stateDirectory the agent's, which the user of its apps can't enter */
   constructor(stateDirectory: string, user: AppUser | undefined) {
-    this.#root = user?.directory ?? stateDirectory;
+    this.#place = user?.directory ?? stateDirectory;
     this.#user = user;
+  }
+
+  /** Looked for each time: a folder for temporary files may be swept while an agent runs. */
+  get #root(): string {
+    return withoutDots(this.#place);
   }
 
   /**
@@ -125,24 +133,41 @@ export class GradioDirectories {
     const isGiven = VARIABLE in settings.env || VARIABLE in process.env;
     if (!isGradio || isGiven || settings.kind.type === "upstream") return undefined;
     const mark = `/${NAME}/${nameOf(app)}/${nameOf(settings.function)}`;
-    make(join(this.#root, NAME), 0o711);
-    make(this.#ofApp(app), 0o711);
-    make(join(this.#root, mark), 0o700, this.#user);
-    return new GradioDirectory(this.#root, mark, this.#user);
+    const root = this.#root;
+    make(join(root, NAME), 0o711);
+    make(join(root, NAME, nameOf(app)), 0o711);
+    make(join(root, mark), 0o700, this.#user);
+    return new GradioDirectory(root, mark, this.#user);
   }
 
   /** Removes all of an app, which has left the box. */
   async remove(app: string): Promise<void> {
-    const directory = this.#ofApp(app);
+    const directory = join(this.#root, NAME, nameOf(app));
     const names = await readdir(directory).catch(() => []);
     await Promise.all(
       names.map(async (name) => await removeTree(join(directory, name), this.#user)),
     );
     await removeTree(directory);
   }
+}
 
-  #ofApp(app: string): string {
-    return join(this.#root, NAME, nameOf(app));
+/**
+ * A folder of the agent's own where no part of the path begins with a dot, as `.postern` does: Gradio 3.50 serves no file
+ * below such a part. The same folder each time; the given one where there can't be another.
+ */
+function withoutDots(directory: string): string {
+  if (!directory.includes("/.")) return directory;
+  const uid = process.getuid?.();
+  const own = join(process.env["TMPDIR"] ?? TEMPORARY, `postern-${uid}-${nameOf(directory)}`);
+  if (own.includes("/.")) return directory;
+  try {
+    mkdirSync(own, { recursive: true, mode: 0o711 });
+    const stats = lstatSync(own);
+    // Anybody may have put something there before.
+    const isOwn = stats.isDirectory() && stats.uid === uid && (stats.mode & 0o022) === 0;
+    return isOwn ? own : directory;
+  } catch {
+    return directory;
   }
 }
 

@@ -1,5 +1,13 @@
 /** One directory for the files of all containers of a Gradio endpoint. */
-import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { GradioDirectories } from "../../../origin-gpu/apps/gradio-directories.ts";
@@ -40,6 +48,34 @@ test("an endpoint has none without the preset, or where its user has chosen one"
   ).toBeUndefined();
   vi.stubEnv("GRADIO_TEMP_DIR", "/data");
   expect(directories.open("main/shop", gradio())).toBeUndefined();
+});
+
+test("no part of its path begins with a dot, since Gradio 3.50 serves no file below one", () => {
+  vi.stubEnv("TMPDIR", temporaryDirectory());
+  const open = (state: string) =>
+    new GradioDirectories(state, undefined).open("main/shop", gradio())?.path ?? "";
+  const home = temporaryDirectory();
+  const state = join(home, ".postern/box");
+  const path = open(state);
+  expect(path).not.toContain("/.");
+  expect(statSync(path).mode & 0o777).toBe(0o700);
+  expect(open(state)).toBe(path);
+  expect(open(join(home, ".postern/other"))).not.toBe(path);
+});
+
+test.each([
+  ["a link", (path: string) => symlinkSync(temporaryDirectory(), path)],
+  ["a folder that others may write to", (path: string) => mkdirSync(path)],
+  ["a file", (path: string) => writeFileSync(path, "")],
+])("it stays where it is where %s has the other place", (_, put) => {
+  vi.stubEnv("TMPDIR", temporaryDirectory());
+  const state = join(temporaryDirectory(), ".postern");
+  const open = () => new GradioDirectories(state, undefined).open("main/shop", gradio())?.path;
+  const place = join(open() ?? "", "../../..");
+  rmSync(place, { recursive: true });
+  put(place);
+  if (statSync(place).isDirectory()) chmodSync(place, 0o777);
+  expect(open()).toMatch(`${state}/`);
 });
 
 test("files that lie in it are known by their folder's key, and no other path is looked at", () => {
