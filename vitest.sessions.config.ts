@@ -10,7 +10,8 @@ export default mergeConfig(
       include: ["test/e2e/sessions/**/*.test.ts"],
       // Each keeps two cores busy by itself.
       maxWorkers: 1,
-      testTimeout: 240_000,
+      // Twenty pages at once have two cores for minutes.
+      testTimeout: 600_000,
       // The first run makes Python environments.
       hookTimeout: 600_000,
     },

@@ -13,6 +13,8 @@ import gradio as gr
 PLACE = f"{os.environ.get('POSTERN_BOX', 'box')}/{os.getpid()}"
 MAJOR = int(gr.__version__.split(".", maxsplit=1)[0])
 
+# Between two steps of a long job. Twenty pages that draw each of them keep two cores busy.
+STEP_S = 0.5
 # When each job of `hold` last went on in this process; one that does not for this long has ended.
 beats = {}
 STILL_S = 3
@@ -49,7 +51,7 @@ def work(name, progress=gr.Progress()):
     while name not in finished:
         steps += 1
         progress((steps % 100, 100), desc="at work")
-        time.sleep(0.1)
+        time.sleep(STEP_S)
     return f"{PLACE} worked"
 
 
@@ -63,7 +65,7 @@ def hold(name):
     while True:
         beats[name] = time.monotonic()
         yield f"{PLACE} holds"
-        time.sleep(0.1)
+        time.sleep(STEP_S)
 
 
 def holding(name):

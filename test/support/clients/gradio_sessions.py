@@ -1,8 +1,8 @@
 """Sessions with gradio_client, all at once: each goes through the functions of apps/gradio_app.py.
 
-Usage: gradio_sessions.py URL COUNT
+Usage: gradio_sessions.py URL COUNT [HEADER]
 
-Prints a JSON list with one object for each session: `places`, the processes that served it, or `failure`.
+With the name of a header each session sends a value of its own in it. Prints a JSON list with one object for each session: `places`, the processes that served it, or `failure`.
 """
 
 import json
@@ -34,6 +34,8 @@ def expect(is_so, what):
 
 def session(url, number):
     client = Client(url, verbose=False)
+    for header in sys.argv[3:]:
+        client.headers[header] = str(uuid4())
     places = []
 
     def seen(answer, *rest):

@@ -4,15 +4,31 @@ import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
 
-import { PATIENCE_MS, type Visit } from "./visits.ts";
+import { PATIENCE, type Visit } from "./visits.ts";
 
-const PATIENCE = { timeout: PATIENCE_MS };
+/** Each question is a job. */
+const ASK_EVERY_MS = 1_000;
 /** A page shows this where a stream of its session was lost. */
 const LOST = "Connection to the server was lost";
 
 /** Goes through everything that the page offers, and comes again by a reload. */
 export const visitGradio: Visit = async (page, url, number) => {
+  // The page says for a moment that its session is lost, and loads itself again.
+  const { promise: isLost, reject } = Promise.withResolvers<never>();
+  await page.exposeFunction("onLost", () => reject(new Error(LOST)));
+  await page.addInitScript(WATCH);
+  return await Promise.race([visit(page, url, number), isLost]);
+};
+
+/** Runs in the page. */
+const WATCH = `new MutationObserver((changes) => {
+  const added = changes.flatMap((change) => [...change.addedNodes]);
+  if (added.some((node) => node.textContent.includes(${JSON.stringify(LOST)}))) onLost();
+}).observe(document, { childList: true, subtree: true });`;
+
+const visit: Visit = async (page, url, number) => {
   await page.goto(url);
+  await listens(page);
   const places: string[] = [];
   /** Waits until an output ends with these words; the process stands before them. */
   const shows = async (output: string, words: string) => {
@@ -47,20 +63,31 @@ export const visitGradio: Visit = async (page, url, number) => {
   // A job that never ends is seen at work: its output streams.
   await click("hold", "holds");
   await press(page, "cancel");
-  await expect
-    .poll(async () => {
-      await press(page, "holding");
-      return await outputOf(page, "#told");
-    }, PATIENCE)
-    .toMatch(endingWith("free"));
+  await isFree(page);
   await click("count", "4");
 
   // A page that is loaded anew is another session for Gradio, and the same person for Postern.
   await page.reload();
+  await listens(page);
   await click("count", "1");
-  expect(await page.getByText(LOST).count()).toBe(0);
   return places;
 };
+
+/** A page shows its buttons before it listens to them: asks for what changes nothing until it answers. */
+const listens = isFree;
+
+/** Asks again and again whether the job that holds has ended. */
+async function isFree(page: Page): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        await press(page, "holding");
+        return await outputOf(page, "#told");
+      },
+      { ...PATIENCE, interval: ASK_EVERY_MS },
+    )
+    .toMatch(endingWith("free"));
+}
 
 const endingWith = (words: string) => new RegExp(` ${words}$`);
 

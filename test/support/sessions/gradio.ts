@@ -20,10 +20,13 @@ export function gradioEndpoint(name: string, python: string, containers: number)
   };
 }
 
-/** With gradio_client of this environment. */
-export function pythonSessions(python: string): Sessions {
+/**
+ * With gradio_client of this environment.
+ * @param headers each session sends a value of its own in them
+ */
+export function pythonSessions(python: string, ...headers: readonly string[]): Sessions {
   return async (url, count) =>
-    await programOutcomes(python, "gradio_sessions.py", url, String(count));
+    await programOutcomes(python, "gradio_sessions.py", url, String(count), ...headers);
 }
 
 /** With @gradio/client. */

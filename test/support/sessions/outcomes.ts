@@ -47,6 +47,7 @@ export function expectKeptSessions(sessions: readonly SessionOutcome[]): Map<str
 /** As `expectKeptSessions`, and each container had its part of the sessions within 30 %. */
 export function expectEvenSessions(sessions: readonly SessionOutcome[], containers: number): void {
   const counts = [...expectKeptSessions(sessions).values()];
+  console.log(`sessions of each container: ${counts.join(", ")}`);
   const even = sessions.length / containers;
   const uneven = counts.filter((count) => Math.abs(count - even) > EVEN_WITHIN * even);
   expect({ containers: counts.length, uneven }).toEqual({ containers, uneven: [] });

@@ -106,6 +106,7 @@ function startAt(
   const env = {
     ...more,
     HOME: home,
+    TMPDIR: home,
     POSTERN_CONFIG_PATH: undefined,
     POSTERN_URL: `http://localhost:${gateway.port}`,
     POSTERN_TOKEN_ID: tokenId,

@@ -4,7 +4,12 @@ import type { Browser, Page } from "playwright-core";
 import type { SessionOutcome, Sessions } from "./outcomes.ts";
 
 /** Twenty pages at once keep two cores busy for a while. */
-export const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 240_000;
+/** A look at a page costs too. */
+const LOOK_EVERY_MS = 250;
+export const PATIENCE = { timeout: PATIENCE_MS, interval: LOOK_EVERY_MS };
+/** Each pixel is drawn by a processor. */
+const VIEWPORT = { width: 640, height: 480 };
 
 /** What a person does at the page of an app. Returns the processes that served the steps. */
 export type Visit = (page: Page, url: string, number: number) => Promise<string[]>;
@@ -16,24 +21,36 @@ export function visits(browser: Browser, visit: Visit): Sessions {
     );
 }
 
+/** As `visits`, where some are to fail: all end with the first that does. */
+export function visitsUntilFailure(browser: Browser, visit: Visit): Sessions {
+  return async (url, count) => {
+    const { promise: hasFailed, reject } = Promise.withResolvers<never>();
+    const visitOrLeave: Visit = async (...all) => {
+      const visited = visit(...all);
+      visited.catch(reject);
+      return await Promise.race([visited, hasFailed]);
+    };
+    return await visits(browser, visitOrLeave)(url, count);
+  };
+}
+
 async function come(
   browser: Browser,
   visit: Visit,
   url: string,
   number: number,
 ): Promise<SessionOutcome> {
-  const context = await browser.newContext();
+  const context = await browser.newContext({ viewport: VIEWPORT });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const refusals: string[] = [];
+  page.on("response", (response) => {
+    if (response.status() >= 400) refusals.push(`${response.status()} ${response.url()}`);
+  });
   try {
-    // Fonts and statistics of other hosts: a test asks its own machine alone.
-    await context.route(
-      (target) => target.host !== new URL(url).host,
-      async (route) => await route.abort(),
-    );
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE_MS);
     return { places: await visit(page, url, number) };
   } catch (error) {
-    return { failure: String(error) };
+    return { failure: [String(error), ...refusals].join("\n") };
   } finally {
     await context.close();
   }
