@@ -36,7 +36,9 @@ export const HELD_CLIENTS: readonly HeldClient[] = [
   {
     product: "gradio_client",
     name: "`gradio_client`",
-    reason: "It follows none on `GET /config`. Seen with 2.7.",
+    reason:
+      "It follows none on `GET /config`, for which it waits 5 s: through a cold start it needs " +
+      '`httpx_kwargs={"timeout": 120}`. Tried with 2.7.',
   },
   {
     product: "Ruby",

@@ -150,6 +150,9 @@ const MCP_ASKERS = [
   { name: "MCP for Node", ask: byNode("mcp") },
 ] as const;
 
+/** It asks for the app's configuration first, and its events come over a stream of its own. */
+const askByGradio = byPython("gradio");
+
 let api: ApiClient;
 
 describe.each([
@@ -181,6 +184,13 @@ describe.each([
           app_kind: "mcp",
           ...locked,
         },
+        {
+          function: "page",
+          web_server: started(python, join(APPS, "patient_gradio_app.py")),
+          app_kind: "gradio",
+          env: { GRADIO_ANALYTICS_ENABLED: "False" },
+          requires_proxy_auth: true,
+        },
       ],
       { flags: ["--request-timeout", REQUEST_TIMEOUT_S] },
     );
@@ -199,6 +209,13 @@ describe.each([
     const startedAt = performance.now();
     expect(await ask(askedAt("models", name))).toBe(`${name} 1`);
     expect(performance.now() - startedAt).toBeGreaterThan(atLeastS * 1_000);
+  });
+
+  test.concurrent("reaches gradio_client, which asks once", async ({ expect: expected }) => {
+    const startedAt = performance.now();
+    const asked = askedAt("page", `${workS} gradio_client`);
+    expected(await askByGradio(asked)).toBe("gradio_client 1");
+    expected(performance.now() - startedAt).toBeGreaterThan(atLeastS * 1_000);
   });
 
   test.concurrent.for(MCP_ASKERS)("reaches $name", async ({ ask }) => {
