@@ -207,6 +207,7 @@ describe("framing", () => {
     await connection.ending();
     connection.reset();
     expect(origin.bodies.slice(before).join("")).not.toContain("smuggled");
+    expect(origin.heads.slice(before).join("\n")).not.toContain("smuggled");
   });
 
   test("a transfer coding of HTTP/1.0 is a bad request", async () => {
