@@ -187,7 +187,10 @@ export const COMBINATIONS: readonly Combination[] = [
   },
   {
     key: "affinity",
-    wrong: ({ affinity }) => Array.isArray(affinity) && affinity.includes("none"),
+    wrong: ({ affinity = "none" }) => {
+      const rules = [affinity].flat();
+      return rules.length > 1 && rules.includes("none");
+    },
     message: 'must have no other rule beside "none"',
   },
   ...Object.entries(HELD_REQUESTS).map(([preset, held]) => ({
@@ -219,7 +222,7 @@ export const COMBINATIONS: readonly Combination[] = [
     key: "affinity_mode",
     by: ["affinity"],
     wrong: ({ affinity = "none", affinity_mode }) =>
-      affinity === "none" && affinity_mode === "hard",
+      [affinity].flat()[0] === "none" && affinity_mode === "hard",
     message: "needs an affinity to keep",
   },
   {

@@ -159,7 +159,8 @@ function resolveAffinity({
   affinity = "none",
   affinity_mode: mode = "soft",
 }: EndpointTable): EndpointConfig["affinity"] {
-  return affinity === "none" ? undefined : { rules: [affinity].flat(), mode };
+  const rules = [affinity].flat();
+  return rules[0] === "none" ? undefined : { rules, mode };
 }
 
 function resolveCors(cors: NonNullable<EndpointTable["cors"]>): EndpointConfig["cors"] {

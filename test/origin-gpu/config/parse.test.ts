@@ -477,6 +477,11 @@ asgi = "s:b"`;
     ]);
   });
 
+  test.each(['affinity = "none"', 'affinity = ["none"]'])("%s is no affinity", (line) => {
+    const [only] = accepted(endpoint(`asgi = "server:app"\n${line}`)).endpoints;
+    expect(only?.affinity).toBeUndefined();
+  });
+
   test("a long value is shown in part", () => {
     const [problem = ""] = problemsOfKey(`health_path = "${"x".repeat(500)}"`);
     expect(problem).toMatch(/= "x{58}…: must be a path/);
@@ -790,6 +795,7 @@ describe("settings that are impossible together", () => {
     ['asgi = "s:a"', 'sleep = [{ post = "/s" }]', "needs gpus or gpu_memory"],
     ['asgi = "s:a"', "docs = true", "belongs to callable"],
     ['asgi = "s:a"', 'affinity_mode = "hard"', "needs an affinity to keep"],
+    ['asgi = "s:a"', 'affinity = ["none"]\naffinity_mode = "hard"', "needs an affinity to keep"],
     ['asgi = "s:a"', 'affinity = ["none", "cookie"]', 'must have no other rule beside "none"'],
     ...["gradio", "mcp", "socket.io", "streamlit", "jupyter"].map((preset) => [
       'asgi = "s:a"',
