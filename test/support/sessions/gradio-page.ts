@@ -6,6 +6,8 @@ import { expect } from "vitest";
 
 import { PATIENCE, type Visit } from "./visits.ts";
 
+/** Each pixel is drawn by a processor. */
+const VIEWPORT = { width: 640, height: 480 };
 /** Each question is a job. */
 const ASK_EVERY_MS = 1_000;
 /** A page shows this where a stream of its session was lost. */
@@ -17,6 +19,7 @@ export const visitGradio: Visit = async (page, url, number) => {
   const { promise: isLost, reject } = Promise.withResolvers<never>();
   await page.exposeFunction("onLost", () => reject(new Error(LOST)));
   await page.addInitScript(WATCH);
+  await page.setViewportSize(VIEWPORT);
   return await Promise.race([visit(page, url, number), isLost]);
 };
 

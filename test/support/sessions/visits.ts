@@ -8,8 +8,6 @@ const PATIENCE_MS = 240_000;
 /** A look at a page costs too. */
 const LOOK_EVERY_MS = 250;
 export const PATIENCE = { timeout: PATIENCE_MS, interval: LOOK_EVERY_MS };
-/** Each pixel is drawn by a processor. */
-const VIEWPORT = { width: 640, height: 480 };
 
 /** What a person does at the page of an app. Returns the processes that served the steps. */
 export type Visit = (page: Page, url: string, number: number) => Promise<string[]>;
@@ -40,7 +38,7 @@ async function come(
   url: string,
   number: number,
 ): Promise<SessionOutcome> {
-  const context = await browser.newContext({ viewport: VIEWPORT });
+  const context = await browser.newContext();
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   const refusals: string[] = [];
