@@ -4,8 +4,8 @@
  *
  *   node test/bench/idle-connections.ts [--websockets 10000] [--streams 2000] [--seconds 30]
  *
- * workerd takes four descriptors for a WebSocket and two for a stream, and the gateway lets WebSockets have four fifths of
- * them. Where `ulimit -n` allows fewer, so many are opened as it allows.
+ * workerd takes four descriptors for a WebSocket and two for a stream, and one workspace holds a share of them
+ * (docs/limits.md). Where `ulimit -n` allows fewer WebSockets, so many are opened as it allows.
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -35,6 +35,9 @@ const REST_MS = 3_000;
 const CHUNK_MS = 5_000;
 /** Of each process, for anything else. */
 const SPARE_DESCRIPTORS = 600;
+/** Of the descriptors of connections, the part that one workspace alone holds, and WebSockets' part of that. */
+const SHARE = 0.75 * 0.75;
+const WEBSOCKETS_PART = 7 / 8;
 
 const sleep = async (milliseconds: number): Promise<void> =>
   await new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -105,7 +108,8 @@ const limit = Number(
   /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1"))?.[1] ?? 0,
 );
 const streams = Number(flags.streams);
-const room = Math.floor((0.8 * limit - SPARE_DESCRIPTORS - 2 * streams) / 4);
+const share = SHARE * (limit - SPARE_DESCRIPTORS);
+const room = Math.floor(Math.min(WEBSOCKETS_PART * share, share - 2 * streams) / 4);
 const websockets = Math.min(Number(flags.websockets), Math.max(0, room));
 if (websockets < Number(flags.websockets)) {
   console.log(`ulimit -n is ${limit}: ${websockets} WebSockets instead of ${flags.websockets}`);
