@@ -292,7 +292,7 @@ class Agent {
     await this.#loopbackUrls.close();
     this.#cards?.close();
     await Promise.all([saved, this.#logs.close()]);
-    for (const link of this.#links) link.stop();
+    for (const link of this.#links) link.stop({ isFollowed: containers === "leave" });
     const opened = await this.#opening?.catch(() => undefined);
     await opened?.durable?.close();
   }

@@ -26,7 +26,6 @@ const REFERENCE_FROM_BYTES = 4 * KIB;
 const MESSAGE_BYTES = MIB;
 
 /** The agent's close codes (docs/protocol.md). */
-const CLOSE_NORMAL = 1000;
 const CLOSE_PROTOCOL_ERROR = 4002;
 
 export interface AgentConnectionOptions {
@@ -111,8 +110,8 @@ export class AgentConnection {
   }
 
   /** Says goodbye and closes. */
-  close(reason: string): void {
-    this.#socket.close(CLOSE_NORMAL, reason);
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
   }
 
   /** Cuts the connection without a word, so that the gateway expects the agent back. */

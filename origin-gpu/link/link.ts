@@ -31,6 +31,10 @@ const LIVED_MS = 500;
  */
 const WELCOME_TIMEOUT_MS = 15_000;
 
+/** The agent's own close codes. */
+const CLOSE_NORMAL = 1000;
+const CLOSE_GOING_AWAY = 1001;
+
 /** The gateway's final close codes (docs/protocol.md). */
 const CLOSE_UNSUPPORTED_VERSION = 4001;
 const CLOSE_REVOKED = 4004;
@@ -56,6 +60,10 @@ export interface LinkOptions {
 type LinkState = "stopped" | "waiting" | "dialling" | "greeting" | "connected";
 
 type LinkRefusal = Extract<Dialled, { kind: "refused" }>;
+
+interface StopOptions {
+  readonly isFollowed?: boolean;
+}
 
 export class Link implements Carrier {
   readonly #options: LinkOptions;
@@ -115,11 +123,14 @@ export class Link implements Carrier {
     return await this.#answer.promise;
   }
 
-  /** Closes the link for good; a dial that is under way ends at once. */
-  stop(): void {
+  /**
+   * Closes the link for good; a dial that is under way ends at once.
+   * @param isFollowed another agent of the box takes over, and the gateway expects it
+   */
+  stop({ isFollowed = false }: StopOptions = {}): void {
     this.#stop.abort();
     clearTimeout(this.#timer);
-    this.#connection?.close("the agent stops");
+    this.#connection?.close(isFollowed ? CLOSE_GOING_AWAY : CLOSE_NORMAL, "the agent stops");
     this.#enter("stopped", "the agent stops");
   }
 
