@@ -34,6 +34,41 @@ export class Counts {
   }
 }
 
+/**
+ * Numbers of what has begun and not ended, by owner, for as long as it is young. The end of some of it is never heard of:
+ * it is forgotten after one to two periods.
+ */
+export class YoungCounts {
+  readonly #periodMs: number;
+  #beganAt = Number.NEGATIVE_INFINITY;
+  #before = new Counts();
+  #now = new Counts();
+
+  constructor(periodMs: number) {
+    this.#periodMs = periodMs;
+  }
+
+  /** The counts at this time, which never goes back. */
+  at(nowMs: number): Pick<Counts, "of" | "total"> {
+    this.#forget(nowMs);
+    const [before, now] = [this.#before, this.#now];
+    return { of: (owner) => before.of(owner) + now.of(owner), total: before.total + now.total };
+  }
+
+  add(owner: string, nowMs: number): Uncount {
+    this.#forget(nowMs);
+    return this.#now.add(owner);
+  }
+
+  #forget(nowMs: number): void {
+    const age = nowMs - this.#beganAt;
+    if (age < this.#periodMs) return;
+    this.#before = age < 2 * this.#periodMs ? this.#now : new Counts();
+    this.#now = new Counts();
+    this.#beganAt = nowMs;
+  }
+}
+
 /** An owner gets this part of all in any case: what others have too much of is not its fault. */
 const CERTAIN_PART = 1 / 16;
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { Counts, mayHaveOneMore } from "../../routing/counts.ts";
+import { Counts, mayHaveOneMore, YoungCounts } from "../../routing/counts.ts";
 
 /** Gives owners what they ask for, as far as they may have it; returns what each has. */
 function share(max: number, asked: readonly (readonly [owner: string, count: number])[]): Counts {
@@ -21,6 +21,31 @@ test("one owner alone has three quarters, and the next one a share of the rest",
     ["other", 1_000],
   ]);
   expect([counts.of("greedy"), counts.of("other")]).toEqual([75, 19]);
+});
+
+test("the young count until they end, and for one to two periods where nobody hears of it", () => {
+  const young = new YoungCounts(100);
+  const of = (nowMs: number) => [
+    young.at(nowMs).of("a"),
+    young.at(nowMs).of("b"),
+    young.at(nowMs).total,
+  ];
+  const end = young.add("a", 1_000);
+  young.add("a", 1_000);
+  young.add("b", 1_099);
+  expect(of(1_099)).toEqual([2, 1, 3]);
+  end();
+  end();
+  expect(of(1_100)).toEqual([1, 1, 2]);
+  const late = young.add("b", 1_199);
+  expect(of(1_199)).toEqual([1, 2, 3]);
+  expect(of(1_200)).toEqual([0, 1, 1]);
+  expect(of(1_300)).toEqual([0, 0, 0]);
+  // It was forgotten before it ended.
+  late();
+  expect(of(1_300)).toEqual([0, 0, 0]);
+  young.add("a", 1_350);
+  expect(of(9_000)).toEqual([0, 0, 0]);
 });
 
 test("each owner may have a sixteenth, whatever others have", () => {

@@ -118,7 +118,7 @@ export async function serve(
   if (paths !== undefined && !passesPathRules(paths, target))
     return context.refuse("path_closed", "");
 
-  // 6. Do too many requests of this client wait, or to this workspace? One that is answered quickly never counts.
+  // 6. Do too many requests of this client wait, or to this workspace? That of a client counts once it takes long.
   const client = clientOf(request, env);
   const { workspace } = snapshot;
   const waiting = waitingRequests(env, client.address);
@@ -126,6 +126,7 @@ export async function serve(
   const crowded =
     waiting?.refusalFor(client.address, workspace) ?? workspaceRefusal(env, workspace, isWebSocket);
   if (crowded !== undefined) return context.fail(crowded);
+  context.begin(workspace);
   /** Called when the request takes longer: the runner watches its connection from then on. */
   const connection = (): string | undefined => {
     context.countAsWaiting(workspace, client.address, waiting);

@@ -21,7 +21,7 @@ import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
 import type { BudgetRefusal } from "./budgets.ts";
 import type { RateExceeded } from "./rate-limits.ts";
 import type { EdgeSession } from "./session-place.ts";
-import { countWaiting } from "./workspace-room.ts";
+import { countBegun, countWaiting } from "./workspace-room.ts";
 
 /** As a client reads them. */
 const BUDGET_WORDS = {
@@ -60,7 +60,8 @@ export class RequestContext {
   /** The endpoint's fallback has answered, and no box. */
   isFromFallback = false;
   #requestId: string | undefined;
-  #stopWaiting: Uncount | undefined;
+  #isWaiting = false;
+  #uncount: Uncount | undefined;
 
   constructor(request: Request) {
     this.request = request;
@@ -72,26 +73,33 @@ export class RequestContext {
     return this.#requestId;
   }
 
+  /** Counts the request among those of its workspace that have begun, until it has been answered. */
+  begin(workspace: string): void {
+    this.#uncount = countBegun(workspace);
+  }
+
   /**
-   * Counts the request among those that wait, until it has been answered or its client has left.
+   * Counts the request among those that wait, and no more among those that have begun, until it has been answered or its client has left.
    * @param waiting where its client is counted too
    */
   countAsWaiting(workspace: string, address: string, waiting?: WaitingRequests): void {
     const { signal } = this.request;
-    if (this.#stopWaiting !== undefined || signal.aborted) return;
+    if (this.#isWaiting || signal.aborted) return;
+    this.#isWaiting = true;
+    this.#uncount?.();
     const uncount = countWaiting(workspace);
     const uncountClient = waiting?.add(address, workspace);
-    this.#stopWaiting = () => {
+    this.#uncount = () => {
       uncount();
       uncountClient?.();
     };
     // A client that leaves ends this invocation: nothing after a wait would come.
-    signal.addEventListener("abort", this.#stopWaiting);
+    signal.addEventListener("abort", this.#uncount);
   }
 
   /** Its response begins. */
   answered(): void {
-    this.#stopWaiting?.();
+    this.#uncount?.();
   }
 
   /**

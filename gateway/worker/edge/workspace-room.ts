@@ -1,13 +1,15 @@
 /**
- * The part of a self-hosted gateway's connections that one workspace may hold: by requests that wait, by responses that
- * stream, and by WebSockets. A flood at one workspace's endpoints leaves room for every other workspace.
+ * The part of a self-hosted gateway's connections that one workspace may hold: by requests that are not answered, by
+ * responses that stream, and by WebSockets. A flood at one workspace's endpoints leaves room for every other workspace.
  *
- * Counted is what lasts: a request counts from when it turns out to take long. On Cloudflare connections are the
- * platform's, and nothing is bounded here.
+ * To hear of a client that leaves costs more than a short call. So a request counts among those that began a moment ago,
+ * and among those that wait once it turns out to take long. On Cloudflare connections are the platform's, and nothing is
+ * bounded here.
  */
-import { Counts, mayHaveOneMore, type Uncount } from "../../../routing/counts.ts";
+import { Counts, mayHaveOneMore, type Uncount, YoungCounts } from "../../../routing/counts.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Env } from "../../contracts/env.ts";
+import { CLAIM_AFTER_MS } from "../../contracts/local-queue.ts";
 import { streamingResponses } from "../../contracts/streaming-responses.ts";
 import { OpenWebSockets } from "./open-websockets.ts";
 
@@ -17,6 +19,10 @@ const WEBSOCKETS_PART = 7 / 8;
 /** Below this part of all no workspace is refused, and nobody has to know exactly. */
 const EXACT_FROM = 1 / 2;
 
+/** Longer than a request takes to count among those that wait (contracts/local-queue.ts). */
+const YOUNG_MS = 2 * CLAIM_AFTER_MS;
+
+const begun = new YoungCounts(YOUNG_MS);
 const waiting = new Counts();
 export const openWebSockets = new OpenWebSockets();
 
@@ -34,6 +40,11 @@ export function workspaceRefusal(
   return { code: "unavailable", detail };
 }
 
+/** Counts a request that begins, until it is answered, for a moment at most. */
+export function countBegun(workspace: string): Uncount {
+  return begun.add(workspace, Date.now());
+}
+
 /** Counts a request that waits for its response. */
 export function countWaiting(workspace: string): Uncount {
   return waiting.add(workspace);
@@ -46,7 +57,8 @@ export function wantsConnections(env: Env, nowMs: number): boolean {
 }
 
 function heldBy(number: (counts: Pick<Counts, "of" | "total">) => number): number {
-  return number(waiting) + number(streamingResponses) + number(openWebSockets);
+  const young = number(begun.at(Date.now()));
+  return young + number(waiting) + number(streamingResponses) + number(openWebSockets);
 }
 
 function maxConnections({ POSTERN_MAX_CONNECTIONS: text }: Env): number {

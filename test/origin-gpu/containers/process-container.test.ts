@@ -417,7 +417,7 @@ describe("a container beside other programs", () => {
     "is none where another program took %s after the start",
     async (host) => {
       const port = await freePort();
-      const own = startLate(port, { startupTimeout: 1 });
+      const own = startLate(port, { startupTimeout: 6 });
       await own.pid("late");
       const { asked } = await stranger(port, host);
       await asked;
@@ -430,7 +430,7 @@ describe("a container beside other programs", () => {
 
   test("is none where another container took its port", async () => {
     const port = await freePort();
-    const own = startLate(port, { startupTimeout: 2 });
+    const own = startLate(port, { startupTimeout: 6 });
     await own.pid("late");
     await elsewhere(port, { environment: { POSTERN_CONTAINER_ID: "ct-other" } });
     await expect(own.container.ready).rejects.toMatchObject({
@@ -440,7 +440,7 @@ describe("a container beside other programs", () => {
 
   test.runIf(process.getuid?.() === 0)("is none where another user took its port", async () => {
     const port = await freePort();
-    const own = startLate(port, { startupTimeout: 2 });
+    const own = startLate(port, { startupTimeout: 6 });
     await own.pid("late");
     await elsewhere(port, { user: ["setpriv", "--reuid=nobody", "--clear-groups", "--"] });
     await expect(own.container.ready).rejects.toMatchObject({

@@ -35,7 +35,7 @@ test("a name that is not here says what there is instead", () => {
     "experimental.clustered",
     "Queue.objects",
     "Dict.delete",
-    "Volume.copy_files",
+    "Volume.delete",
     "Secret.lookup",
     "Function.lookup",
     "Cls.lookup",
