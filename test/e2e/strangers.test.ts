@@ -103,7 +103,11 @@ test("20,000 guesses at hostnames and credentials leave no file and cost no know
   expect(known).toBeGreaterThan(50);
   expect(stateFiles()).toEqual(before.files);
   expect(openDescriptors(postern.workerdPid)).toBeLessThan(DESCRIPTORS / 2);
-  for (const [index, pid] of pids.entries()) {
-    expect(memoryBytes([pid]) - (before.memory[index] ?? 0)).toBeLessThan(64 * MIB);
-  }
+  const growth = () => pids.map((pid, index) => memoryBytes([pid]) - (before.memory[index] ?? 0));
+  // Garbage is collected sooner or later. What leaks stays, and grows with further guesses.
+  const afterMore = async () => {
+    await round(CONNECTIONS * 50);
+    return Math.max(...growth());
+  };
+  await expect.poll(afterMore, { timeout: 60_000 }).toBeLessThan(48 * MIB);
 }, 180_000);
