@@ -5,16 +5,16 @@
  */
 
 import { ENROL_BOX } from "../api/boxes.ts";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import type { BoxEnrolment } from "../auth/box-credential.ts";
 import { workspaceOfApiToken } from "../auth/tokens.ts";
 import type { Access } from "./access.ts";
+import { keepChecked, readChecked, writeChecked } from "./checked-file.ts";
 import { ApiClient } from "./client.ts";
 import { makePrivateDirectory, writing } from "./directory-lock.ts";
-import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
-import { writePrivate } from "./gateway/state-directory.ts";
+import { CommandFailure } from "./failure.ts";
+import { observer } from "./observer.ts";
 
 const IDENTITY = z.object({
   /** The gateway of the enrolment. */
@@ -48,19 +48,15 @@ export interface BoxRequest {
 /** The identity in a state directory, or undefined where there is none. @throws CommandFailure for a broken one */
 export function readIdentity(directory: string): StoredBoxIdentity | undefined {
   const path = identityPath(directory);
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
-    throw new CommandFailure(`can't read ${path}: ${reasonOf(error)}`);
-  }
-  const parsed = IDENTITY.safeParse(parseJson(text));
+  const file = readChecked(path);
+  if (file === undefined) return undefined;
+  const parsed = IDENTITY.safeParse(parseJson(file.text));
   if (!parsed.success) {
     throw new CommandFailure(
       `${path} is not a box's identity; remove it, and the box is enrolled anew`,
     );
   }
+  keepChecked(path, file, observer.notice);
   return parsed.data;
 }
 
@@ -81,7 +77,7 @@ export async function enrolledBox(request: BoxRequest): Promise<StoredBoxIdentit
   const enrolled = await enrol(access, { name, region: region ?? present?.region ?? "" });
   writing(directory, () => {
     makePrivateDirectory(directory);
-    writePrivate(identityPath(directory), `${JSON.stringify(enrolled, undefined, 2)}\n`);
+    writeChecked(identityPath(directory), `${JSON.stringify(enrolled, undefined, 2)}\n`);
   });
   return enrolled;
 }

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { parse, stringify, type TomlTable } from "smol-toml";
 import { z } from "zod";
 import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
-import { writePrivate } from "./gateway/state-directory.ts";
+import { writePrivate } from "./private-file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -10,6 +10,7 @@ import { within } from "../../base/runtime/within.ts";
 import { publicScheme } from "../../routing/names.ts";
 import { CommandFailure, reasonOf } from "../failure.ts";
 import { startMetrics } from "../metrics.ts";
+import { writePrivate } from "../private-file.ts";
 import { counters, stampLines, writeJsonLines } from "../observer.ts";
 import { bundleWorker } from "./bundle.ts";
 import { checkDatabases, recordDatabases } from "./databases/check-databases.ts";
@@ -17,12 +18,7 @@ import { DiskReserve } from "./disk-reserve.ts";
 import { type Entrance, openEntrance } from "./entrance.ts";
 import { writeOwnProfile } from "./own-profile.ts";
 import type { GatewaySettings } from "./settings.ts";
-import {
-  openStateDirectory,
-  writePrivate,
-  type RunningInfo,
-  type StateDirectory,
-} from "./state-directory.ts";
+import { openStateDirectory, type RunningInfo, type StateDirectory } from "./state-directory.ts";
 import { startTls, type Tls } from "./tls/tls.ts";
 import { PACKAGE_ROOT, readWorkerManifest } from "./worker-manifest.ts";
 import { workerdConfig } from "./workerd-config.ts";
@@ -56,7 +52,7 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   if (settings.log === "json") writeJsonLines();
   await startMetrics();
-  const state = openStateDirectory(settings.state);
+  const state = openStateDirectory(settings.state, observer.notice);
   const reserve = reserveOf(state, observer);
   let entrance: Entrance | undefined;
   let tls: Tls | undefined;

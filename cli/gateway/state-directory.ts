@@ -4,10 +4,11 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { lockDirectory, makePrivateDirectory, writing } from "../directory-lock.ts";
-import { codeOf, CommandFailure, reasonOf } from "../failure.ts";
+import { keepChecked, readChecked, writeChecked } from "../checked-file.ts";
+import { readIfThere, writePrivate } from "../private-file.ts";
 import type { ProcessIdentity } from "../../base/node/process-identity.ts";
 
 const SECRET_BYTES = 32;
@@ -42,8 +43,14 @@ export interface StateDirectory {
   release(): void;
 }
 
-/** Makes the directory where it is missing and locks it; throws a CommandFailure when that can't be. */
-export function openStateDirectory(path: string): StateDirectory {
+/**
+ * Makes the directory where it is missing and locks it; throws a CommandFailure when that can't be.
+ * @param notice tells the operator what has become of the key
+ */
+export function openStateDirectory(
+  path: string,
+  notice: (line: string) => void = () => undefined,
+): StateDirectory {
   const at = (...parts: string[]): string => join(path, ...parts);
   const lock = lockDirectory(path, () => {
     const holder = readRunning(path);
@@ -60,7 +67,7 @@ export function openStateDirectory(path: string): StateDirectory {
         objectsPath: at("objects"),
         checksumsPath: at("checksums"),
         reservePath: at("reserve"),
-        key: loadSecret(at("key")),
+        key: loadKey(at("key"), notice),
         readWorkerd: () => readIdentity(at("run", "workerd.json")),
         writeWorkerd: (identity) =>
           writePrivate(at("run", "workerd.json"), JSON.stringify(identity)),
@@ -82,46 +89,37 @@ export function openStateDirectory(path: string): StateDirectory {
 
 /** The facts that the gateway on this state directory has written, if one runs or was killed. */
 export function readRunning(path: string): RunningInfo | undefined {
-  const text = readIfThere(join(path, "gateway.json"));
+  const text = readIfThere(join(path, "gateway.json"))?.toString();
   return text === undefined ? undefined : (parseJson(text) as RunningInfo | undefined);
 }
 
-/** Writes a file that its owner alone can read. A reader sees the old text or the new one, never a part. */
-export function writePrivate(path: string, content: string): void {
-  const temporary = `${path}.new`;
-  writeFileSync(temporary, content, { mode: 0o600, flush: true });
-  renameSync(temporary, path);
-}
-
-function loadSecret(path: string): string {
+/** Reads the key, or makes one. */
+function loadKey(path: string, notice: (line: string) => void): string {
+  const present = readChecked(path);
+  if (present?.state === "changed") {
+    notice(
+      `${path} has changed since the last start: what was made under a key that is not there any more is void`,
+    );
+  }
+  const isThere = present !== undefined && present.text.trim() !== "";
+  const text = isThere ? present.text : `${randomBytes(SECRET_BYTES).toString("base64url")}\n`;
+  if (!isThere) writeChecked(path, text);
+  else keepChecked(path, present, notice);
   // A second line is the key before, while a key is replaced (docs/tokens.md).
-  const present = readIfThere(path)
-    ?.trim()
+  return text
+    .trim()
     .split(/\s*\n\s*/)
     .join(",");
-  if (present !== undefined && present !== "") return present;
-  const secret = randomBytes(SECRET_BYTES).toString("base64url");
-  writePrivate(path, `${secret}\n`);
-  return secret;
 }
 
 function readIdentity(path: string): ProcessIdentity | undefined {
-  const text = readIfThere(path);
+  const text = readIfThere(path)?.toString();
   const value = text === undefined ? undefined : parseJson(text);
   if (typeof value !== "object" || value === null || !("pid" in value) || !("started" in value)) {
     return undefined;
   }
   const { pid, started } = value;
   return typeof pid === "number" && typeof started === "string" ? { pid, started } : undefined;
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
-    throw new CommandFailure(`can't read ${path}: ${reasonOf(error)}`);
-  }
 }
 
 function parseJson(text: string): unknown {

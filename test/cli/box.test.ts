@@ -1,6 +1,6 @@
 /** A machine becomes a box, stays one, and stops being one: against a real gateway. */
 import { GET_BOX, REVOKE_BOX } from "../../api/boxes.ts";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import {
   type BoxEnrolment,
   mintBoxCredential,
@@ -13,6 +13,7 @@ import { describe, expect, test } from "vitest";
 import { type Access, ownAccess } from "../../cli/access.ts";
 import { enrolledBox, ephemeralBox, readIdentity } from "../../cli/box-identity.ts";
 import { ApiClient } from "../../cli/client.ts";
+import { rot } from "../support/rot.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { postern, startPosternGateway } from "./postern.ts";
 
@@ -44,12 +45,26 @@ describe("an identity", () => {
     expect(readIdentity(directory)).toEqual(elsewhere);
   });
 
-  test("with any one flipped bit is refused here or by the gateway, or is the same box", async () => {
+  test("with any one flipped bit is mended, and is the same box", async () => {
+    const { access } = await gateway();
+    const directory = temporaryDirectory();
+    const whole = await enrolledBox({ access, directory, name: "gpu-1" });
+    const path = join(directory, "identity.json");
+    const content = readFileSync(path);
+    for (let bit = 0; bit < 8 * content.length; bit += 7) {
+      rot(path, [bit]);
+      expect(readIdentity(directory), `bit ${bit}`).toEqual(whole);
+      expect(readFileSync(path).equals(content)).toBe(true);
+    }
+  });
+
+  test("of an earlier version, with any one flipped bit, is refused here or by the gateway, or is the same box", async () => {
     const { access, state } = await gateway();
     const directory = temporaryDirectory();
     const whole = await enrolledBox({ access, directory, name: "gpu-1" });
     const keys = await deriveGatewayKeys(readFileSync(join(state, "key"), "utf8").trim());
     const path = join(directory, "identity.json");
+    rmSync(`${path}.crc32`);
     const content = readFileSync(path);
     const kinds = new Set<string>();
     for (let bit = 0; bit < 8 * content.length; bit += 3) {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { CommandFailure } from "../../cli/failure.ts";
@@ -8,6 +8,7 @@ import {
   readRunning,
   type StateDirectory,
 } from "../../cli/gateway/state-directory.ts";
+import { rot } from "../support/rot.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const INFO = { url: "http://localhost:1", baseDomain: "localhost:1", workerdPort: 2, pid: 3 };
@@ -72,6 +73,52 @@ describe("what is kept", () => {
     const path = temporaryDirectory();
     writeFileSync(join(path, "key"), "my own key\n");
     expect(open(path).key).toBe("my own key");
+  });
+
+  test("a flipped bit of the key is mended, and said", () => {
+    const path = join(temporaryDirectory(), "state");
+    const first = open(path);
+    const { key } = first;
+    first.release();
+    const content = readFileSync(join(path, "key"));
+    for (let bit = 0; bit < 8 * content.length; bit += 11) {
+      rot(join(path, "key"), [bit]);
+      const lines: string[] = [];
+      const again = openStateDirectory(path, (line) => lines.push(line));
+      again.release();
+      expect(again.key, `bit ${bit}`).toBe(key);
+      expect(lines).toEqual([`${join(path, "key")}: mended a flipped bit`]);
+      expect(readFileSync(join(path, "key")).equals(content)).toBe(true);
+    }
+    expect(modeOf(join(path, "key"))).toBe(0o600);
+  });
+
+  test("a key that somebody has changed counts, and is told of once", () => {
+    const path = join(temporaryDirectory(), "state");
+    open(path).release();
+    const lines: string[] = [];
+    for (const change of [() => writeFileSync(join(path, "key"), "new\nold\n"), () => undefined]) {
+      change();
+      const state = openStateDirectory(path, (line) => lines.push(line));
+      state.release();
+      expect(state.key).toBe("new,old");
+    }
+    expect(lines).toEqual([
+      `${join(path, "key")} has changed since the last start: what was made under a key that is not there any more is void`,
+    ]);
+  });
+
+  test("the checksum of the key may be missing or damaged", () => {
+    const path = join(temporaryDirectory(), "state");
+    const first = open(path);
+    const { key } = first;
+    first.release();
+    for (const damage of ["", "none", "1"]) {
+      writeFileSync(join(path, "key.crc32"), damage);
+      const state = open(path);
+      expect(state.key).toBe(key);
+      state.release();
+    }
   });
 
   test("the running gateway stands there for other commands and is forgotten at its end", () => {

@@ -7,7 +7,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync, rmSync, writeSy
 import { crc32 } from "node:zlib";
 import { mendFlippedBit } from "../../../base/node/bit-repair.ts";
 import { codeOf } from "../../failure.ts";
-import { writePrivate } from "../state-directory.ts";
+import { writePrivate } from "../../private-file.ts";
 
 /** The bytes that one checksum covers: a page of SQLite, though any other size would do. */
 const PAGE_BYTES = 4096;

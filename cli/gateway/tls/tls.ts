@@ -11,7 +11,7 @@ import { join } from "node:path";
 import type { Observer } from "../../../base/observer.ts";
 import { makePrivateDirectory, writing } from "../../directory-lock.ts";
 import { codeOf, CommandFailure, reasonOf } from "../../failure.ts";
-import { writePrivate } from "../state-directory.ts";
+import { writePrivate } from "../../private-file.ts";
 import { type Caddy, CaddyFailure, findCaddy, startCaddy } from "./caddy-process.ts";
 import { caddyfile, ROOT_FILE } from "./caddyfile.ts";
 import { type CertificateAsk, startCertificateAsk } from "./certificate-ask.ts";
