@@ -4,6 +4,7 @@
  */
 import { OF_NO_PROCESS, SCALING_COMBINATIONS } from "../../routing/wire/scaling.ts";
 import { type EndpointTable, KIND_KEYS } from "./keys.ts";
+import { HELD_REQUESTS, isComfyUi, isGradio, needsSeveralInputs } from "./held-requests.ts";
 import { maxInputsOf } from "./max-inputs.ts";
 import { isNeverTold } from "./told-port.ts";
 
@@ -25,17 +26,6 @@ const isPython = ({ asgi, wsgi, callable, python_function: target }: GivenKeys) 
 const isUnmanaged = (_: EndpointTable, given: GivenKeys) => given.upstream !== undefined;
 
 const isGuest = (_: EndpointTable, given: GivenKeys) => given.containers_of !== undefined;
-
-/** Presets of servers whose clients keep one request open, and in which words. */
-const HELD_REQUESTS = {
-  gradio: "a Gradio page keeps one request open for events",
-  mcp: "an MCP client keeps one request open for events",
-  "socket.io": "a Socket.IO client keeps one request open for events",
-  streamlit: "a Streamlit page keeps its WebSocket open",
-  jupyter: "a Jupyter page keeps WebSockets open",
-} as const;
-
-const isComfyUi = (part: string) => /(?:^|[/\\])comfyui(?:[/\\]|$)/i.test(part);
 
 const needsGpu = ({ gpus = 0, gpu_memory: memory }: GivenKeys) =>
   gpus !== 0 || memory !== undefined;
@@ -193,13 +183,22 @@ export const COMBINATIONS: readonly Combination[] = [
     },
     message: 'must have no other rule beside "none"',
   },
-  ...Object.entries(HELD_REQUESTS).map(([preset, held]) => ({
-    key: "affinity" as const,
-    by: ["max_inputs", "batch"] as const,
-    wrong: (endpoint: EndpointTable) =>
-      [endpoint.affinity ?? []].flat().includes(preset) && maxInputsOf(endpoint) === 1,
-    message: `needs max_inputs of more than 1, such as 100: ${held} while it sends others, which would wait for it for ever`,
-  })),
+  ...Object.entries(HELD_REQUESTS).flatMap(([preset, held]) => [
+    {
+      key: "affinity" as const,
+      by: ["max_inputs", "batch"] as const,
+      wrong: (endpoint: EndpointTable) =>
+        [endpoint.affinity ?? []].flat().includes(preset) && maxInputsOf(endpoint) === 1,
+      message: needsSeveralInputs(held),
+    },
+    {
+      key: "app_kind" as const,
+      by: ["max_inputs", "batch"] as const,
+      wrong: (endpoint: EndpointTable) =>
+        endpoint.app_kind === preset && maxInputsOf(endpoint) === 1,
+      message: needsSeveralInputs(held),
+    },
+  ]),
   {
     key: "requirements",
     by: ["max_inputs", "batch"],
@@ -208,15 +207,21 @@ export const COMBINATIONS: readonly Combination[] = [
       endpoint.requires_app_token !== true &&
       maxInputsOf(endpoint) === 1 &&
       requirements.some((line) => /^\s*gradio(?![\w-])/i.test(line)),
-    message: `needs max_inputs of more than 1, such as 100: ${HELD_REQUESTS.gradio} while it sends others, which would wait for it for ever`,
+    message: needsSeveralInputs(HELD_REQUESTS.gradio),
   },
   {
     key: "web_server",
     by: ["max_inputs", "batch", "directory"],
     wrong: ({ web_server: command = [], directory = "", ...endpoint }) =>
-      maxInputsOf(endpoint) === 1 && [directory, ...command].some(isComfyUi),
-    message:
-      "is ComfyUI and needs max_inputs of more than 1, such as 100: its page keeps a WebSocket open while it sends others, which would wait for it for ever",
+      maxInputsOf(endpoint) === 1 && isComfyUi(command, directory),
+    message: `is ComfyUI and ${needsSeveralInputs(HELD_REQUESTS.comfyui)}`,
+  },
+  {
+    key: "web_server",
+    by: ["max_inputs", "batch"],
+    wrong: ({ web_server: command = [], ...endpoint }) =>
+      maxInputsOf(endpoint) === 1 && isGradio(command),
+    message: `is Gradio and ${needsSeveralInputs(HELD_REQUESTS.gradio)}`,
   },
   {
     key: "affinity_mode",

@@ -1,8 +1,8 @@
 /**
- * Reads a postern.toml from the disk, and answers parse.ts's question whether a directory exists. parse.ts
+ * Reads a postern.toml from the disk, and answers parse.ts's questions about directories and files beside it. parse.ts
  * interprets the text.
  */
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 
 import type { LabelOf } from "./disagreements.ts";
@@ -45,7 +45,7 @@ export async function loadConfig(file: string, labelOf?: LabelOf): Promise<Confi
   } catch {
     return refused({ file, message: "is not UTF-8 text" });
   }
-  return parseConfig(text, file, { isDirectory, ...optional("labelOf", labelOf) });
+  return parseConfig(text, file, { isDirectory, textOf, ...optional("labelOf", labelOf) });
 }
 
 function isDirectory(path: string): boolean {
@@ -53,6 +53,15 @@ function isDirectory(path: string): boolean {
     return statSync(path).isDirectory();
   } catch {
     return false;
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    if (statSync(path).size > MAX_CONFIG_BYTES) return undefined;
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
   }
 }
 

@@ -12,6 +12,7 @@ import { ownerOf, presetOf, withPreset } from "./apply-preset.ts";
 import type { AppConfig } from "./app-config.ts";
 import { COMBINATIONS, OF_KINDS, kindsOf } from "./combinations.ts";
 import { type LabelOf, disagreements } from "./disagreements.ts";
+import { pagesByImports } from "./held-requests.ts";
 import { type KeyPath, type LineOf, locateKeys } from "./key-lines.ts";
 import {
   APP_KEYS,
@@ -40,6 +41,8 @@ export type ConfigResult =
 export interface ParseContext {
   /** Whether there is a directory at an absolute path. */
   readonly isDirectory?: (path: string) => boolean;
+  /** The text of a file at an absolute path; undefined where it can't be read. */
+  readonly textOf?: (path: string) => string | undefined;
   readonly labelOf?: LabelOf;
 }
 
@@ -101,7 +104,7 @@ class ConfigReader {
     const app: AppTable = this.#table(rest, APP_KEYS, [], Object.keys(ENDPOINT_KEYS));
     if (rest["app"] === undefined) this.#report([], 'app is missing: app = "my_app"');
     const given = this.#endpointTables(endpoints).map((table, index) =>
-      this.#endpoint(table, index),
+      this.#endpoint(table, index, directory),
     );
     const tables = given.map((table) => withPreset(table, ownerOf(table, given)));
     for (const { index, key, message } of disagreements(tables, app.app, this.#source.labelOf)) {
@@ -137,8 +140,9 @@ class ConfigReader {
     return [];
   }
 
-  #endpoint(table: Table, index: number): EndpointTable {
+  #endpoint(table: Table, index: number, appDirectory: string): EndpointTable {
     const path = ["endpoint", index];
+    const problemsBefore = this.#problems.length;
     const own: EndpointTable = this.#table(table, ENDPOINT_KEYS, path, Object.keys(APP_KEYS));
     const endpoint = { ...own, ...this.#presetFor(own, table) };
     if (table["function"] === undefined) {
@@ -158,6 +162,10 @@ class ConfigReader {
         if (key in table) this.#report([...path, key], text, endpoint[key]);
         else this.#report([...path, "app_kind"], `sets ${key}, which ${text}`, own.app_kind);
       }
+    }
+    if (this.#problems.length > problemsBefore) return own;
+    for (const { key, message } of pagesByImports(endpoint, appDirectory, this.#source.textOf)) {
+      this.#report([...path, key], message, endpoint[key]);
     }
     return own;
   }

@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 import { formatProblems, loadConfig } from "../../../origin-gpu/config/config.ts";
@@ -61,4 +61,39 @@ test("a missing working directory is said together with what else is wrong", asy
     expect.stringContaining(':5: endpoint.f.directory = "postern.toml": must be a directory'),
     expect.stringContaining(":6: endpoint.f.max_inputs = 0: must be"),
   ]);
+});
+
+describe("a page that keeps a request open, with one place for requests,", () => {
+  test.each([
+    ['asgi = "ui.app:app"', "ui/app.py", "import gradio as gr\n", "a Gradio page"],
+    ['web_server = ["python", "app.py"]', "app.py", "from gradio import Blocks\n", "a Gradio page"],
+    ['web_server = ["python", "main.py"]', "main.py", "import comfy.options\n", "a ComfyUI page"],
+  ])("is refused by the imports of its file: %s", async (kind, name, source, page) => {
+    const directory = temporaryDirectory();
+    const file = join(directory, "postern.toml");
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    writeFileSync(join(directory, name), `"""An app."""\n${source}`);
+    writeFileSync(file, `app = "a"\n[[endpoint]]\nfunction = "f"\n${kind}\n`);
+    expect(await problemsOf(file)).toMatch(
+      new RegExp(
+        `^\\S+:4: endpoint\\.f\\.\\w+ = .*: needs max_inputs of more than 1.*${page}.*\\(${name} imports it\\)$`,
+      ),
+    );
+    writeFileSync(file, `app = "a"\n[[endpoint]]\nfunction = "f"\n${kind}\nmax_inputs = 2\n`);
+    expect(await loadConfig(file)).toMatchObject({ ok: true });
+  });
+
+  test("is none by what is only called like it, nor where its file is not here", async () => {
+    const directory = temporaryDirectory();
+    const file = join(directory, "postern.toml");
+    const endpoints = ["app", "elsewhere"].map(
+      (name) => `[[endpoint]]\nfunction = "${name}"\nasgi = "${name}:app"\n`,
+    );
+    writeFileSync(
+      join(directory, "app.py"),
+      "import gradio_client\n# import gradio\nx = 'gradio'\n",
+    );
+    writeFileSync(file, `app = "a"\n${endpoints.join("")}`);
+    expect(await loadConfig(file)).toMatchObject({ ok: true });
+  });
 });

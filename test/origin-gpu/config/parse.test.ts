@@ -814,6 +814,10 @@ describe("settings that are impossible together", () => {
     ['gpus = 1\nsleep = [{ post = "/s" }]', "needs wake"],
     ['gpus = 1\nwake = [{ post = "/w" }]', "needs sleep"],
     ['directory = "../ComfyUI"', "is ComfyUI and needs max_inputs of more than 1"],
+    ...["gradio", "mcp", "streamlit", "jupyter", "comfyui"].map((kind) => [
+      `app_kind = "${kind}"\naffinity = "cookie"\nmax_inputs = 1`,
+      `app_kind = "${kind}": needs max_inputs of more than 1, such as 100: a`,
+    ]),
     ["min_containers = 5\nmax_containers = 2", "must not be more than max_containers, which is 2"],
     ["buffer_containers = 5\nmax_containers = 2", "max_containers, which is 2"],
     ["target_inputs = 5\nmax_inputs = 2", "must not be more than max_inputs, which is 2"],
@@ -847,6 +851,20 @@ describe("settings that are impossible together", () => {
     ["health_path", 'asgi = "s:a"', 'health_path = "up"\nhealth_interval = 5'],
   ])("a mistake of %s makes no second one of what goes with it", (key, kind, lines) => {
     expect(problemsOfKey(lines, kind)).toEqual([expect.stringContaining(`endpoint.f.${key} = `)]);
+  });
+});
+
+describe("a server whose page keeps a request open, with one place for requests,", () => {
+  test.each([
+    ["comfy", "launch", "--", "--port", "$PORT"],
+    ["sh", "-c", "cd /opt/ComfyUI && python main.py --port $PORT"],
+    ["docker", "run", "--network", "host", "yanwk/comfyui-boot:cu124"],
+    ["gradio", "app.py"],
+  ])("is refused by its command: %s %s", (...command) => {
+    expect(problemsOf(endpoint(`web_server = ${JSON.stringify(command)}`))).toEqual([
+      expect.stringMatching(/: is (ComfyUI|Gradio) and needs max_inputs of more than 1/),
+    ]);
+    accepted(endpoint(`web_server = ${JSON.stringify(command)}\nmax_inputs = 2`));
   });
 });
 
