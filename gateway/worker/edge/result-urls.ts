@@ -72,6 +72,8 @@ export async function redirectToResult(
     "no-store",
     "referrer-policy",
     "no-referrer",
+    "server-timing",
+    waitTiming(call),
   ];
   if (redirected) return context.respond(303, headers, null);
   const origin = `${publicScheme(env.POSTERN_BASE_DOMAIN)}://${request.headers.get("host") ?? ""}`;
@@ -93,6 +95,12 @@ export async function redirectToResult(
   ];
   if (preferred) headers.push("preference-applied", applied.join(", "));
   return context.respond(202, headers, `${JSON.stringify(body)}\n`);
+}
+
+/** Where the call is in the queue, and when its response is expected, where that is known. */
+function waitTiming({ position, etaMs }: DeferredCall): string {
+  const place = `position;desc=${position}`;
+  return etaMs === undefined ? place : `${place}, eta;dur=${etaMs}`;
 }
 
 /** Answers a result URL: attaches to its call, whatever the method. It never begins a call. */

@@ -81,6 +81,7 @@ describe("a call that takes longer than the request timeout", () => {
     expect(first.status).toBe(303);
     expect(first.headers.get("cache-control")).toBe("no-store");
     expect(first.headers.get("referrer-policy")).toBe("no-referrer");
+    expect(first.headers.get("server-timing")).toMatch(/^position;desc=0, route;dur=/);
     const location = first.headers.get("location") ?? "";
     expect(location).toMatch(/^\/work\?x=1&__postern_call=[\w-]+\.[\w-]+\.[\w-]+$/);
 
@@ -246,6 +247,7 @@ describe("Prefer", () => {
     const response = await endpoint.ask("/job", { method: "POST", body: "x", headers });
     expect(response.status).toBe(202);
     expect(response.headers.get("preference-applied")).toBe("respond-async");
+    expect(response.headers.get("server-timing")).toMatch(/^position;desc=3, eta;dur=12480, route/);
     const body = await response.json<Record<string, unknown>>();
     expect(body).toMatchObject({ status: "pending", position: 3, eta_seconds: 12.5 });
     expect(body["result_url"]).toMatch(/^http:\/\/local--results-\d+-f\.localhost:8787\/job\?__po/);
