@@ -77,7 +77,8 @@ export class BoxLoad {
     }
     const ageMs = nowMs - this.#saidAtMs;
     const places = Math.max(1, said.running + said.room + said.coming);
-    const told = (said.running + said.waiting) * halved(ageMs, LOAD_HALF_LIFE_MS);
+    const busyWith = said.running + said.waiting + (said.reported ?? 0);
+    const told = busyWith * halved(ageMs, LOAD_HALF_LIFE_MS);
     return {
       hasRoom: ageMs > FULL_MS || said.room > opened,
       hasComing: said.coming > said.waiting + opened,

@@ -54,6 +54,16 @@ export function placeForSession(
   return best;
 }
 
+/** Calls more than they have that ready containers are busy with by their own account. */
+export function reportedCalls(
+  containers: readonly TrackedContainer[],
+  { maxInputs }: PoolSettings,
+): number {
+  return containers
+    .filter(({ state }) => state === "ready")
+    .reduce((sum, container) => sum + loadOf(container, maxInputs) - container.calls, 0);
+}
+
 /** Its calls, or as many as it is busy with by its own account. */
 function loadOf({ calls, reportedUse }: TrackedContainer, maxInputs: number): number {
   return Math.max(calls, Math.floor(reportedUse * maxInputs));

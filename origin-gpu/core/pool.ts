@@ -8,6 +8,7 @@
  * A call takes part from `request` to `finished`. Events of containers that are gone have no effect.
  */
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
+import { reportedCalls } from "./container-choice.ts";
 import type { PoolCall } from "./pool-call.ts";
 import { PoolCalls } from "./pool-calls.ts";
 import type { ContainerState } from "./container-states.ts";
@@ -397,12 +398,14 @@ export class Pool<Call> {
   /** For those who choose between boxes. */
   load(nowMs: number): PoolLoad {
     const { room, coming } = this.#containers.places(this.#settings.maxInputs);
+    const reported = reportedCalls(this.#containers.all, this.#settings);
     const sessions = this.#containers.sessions(nowMs);
     return {
       running: this.#calls.running,
       waiting: this.#calls.waiting.length,
       room: Math.max(0, room - this.#calls.waiting.free.length),
       coming,
+      ...(reported > 0 && { reported }),
       ...(sessions > 0 && { sessions }),
     };
   }

@@ -21,7 +21,7 @@ import { Endpoint, type Reroute } from "./endpoint.ts";
 import type { EndpointOptions } from "./endpoint-options.ts";
 import type { ListedContainer } from "./listed-container.ts";
 import { digestOf, shown } from "./parameter-set-names.ts";
-import { joinedActivity, NO_ACTIVITY, type PoolActivity } from "./pool-activity.ts";
+import { joinedActivity, joinedLoad, NO_ACTIVITY, type PoolActivity } from "./pool-activity.ts";
 import type { LeasedPool, PoolMembership } from "./pool-terms.ts";
 import type { PoolView, ServedPools } from "./served-pools.ts";
 import { leavable } from "./take-left.ts";
@@ -92,16 +92,9 @@ export class ParameterPools implements ServedPools {
 
   /** Its sets' load together, with room for one that nobody has asked for. */
   get load(): PoolLoad {
-    const loads = this.#live.map(({ load }) => load);
-    const sum = (of: (load: PoolLoad) => number): number =>
-      loads.reduce((total, load) => total + of(load), 0);
+    const load = joinedLoad(this.#live.map((endpoint) => endpoint.load));
     const { maxInputs } = this.#options.settings;
-    return {
-      running: sum(({ running }) => running),
-      waiting: sum(({ waiting }) => waiting),
-      room: sum(({ room }) => room) + (this.#mayBegin ? maxInputs : 0),
-      coming: sum(({ coming }) => coming),
-    };
+    return { ...load, room: load.room + (this.#mayBegin ? maxInputs : 0) };
   }
 
   readonly select = (target: string): Result<PoolView, Failure> => {

@@ -1,5 +1,6 @@
-/** An endpoint's containers and waiting requests, without its name. */
+/** An endpoint's containers and waiting requests, without its name, and its load. */
 import type { EndpointActivity } from "../../routing/wire/deployments.ts";
+import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 
 export type PoolActivity = Omit<EndpointActivity, "endpoint">;
 
@@ -22,5 +23,20 @@ export function joinedActivity(one: PoolActivity, other: PoolActivity): PoolActi
     draining: one.draining + other.draining,
     waiting: one.waiting + other.waiting,
     error: one.error || other.error,
+  };
+}
+
+/** The load of all of them together. */
+export function joinedLoad(loads: readonly PoolLoad[]): PoolLoad {
+  const sum = (of: (load: PoolLoad) => number | undefined): number =>
+    loads.reduce((total, load) => total + (of(load) ?? 0), 0);
+  const [reported, sessions] = [sum((load) => load.reported), sum((load) => load.sessions)];
+  return {
+    running: sum(({ running }) => running),
+    waiting: sum(({ waiting }) => waiting),
+    room: sum(({ room }) => room),
+    coming: sum(({ coming }) => coming),
+    ...(reported > 0 && { reported }),
+    ...(sessions > 0 && { sessions }),
   };
 }

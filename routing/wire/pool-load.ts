@@ -17,6 +17,8 @@ export const POOL_LOAD = z.object({
   coming: COUNT,
   /** Another container would wait for cards, or for a port, that others use: said by a box without room. */
   blocked: z.boolean().exactOptional(),
+  /** Calls more than they have that containers are busy with by their own account (ORCA). Absent where none says so. */
+  reported: COUNT.exactOptional(),
   /** Sessions that live on the box's containers. Absent where the endpoint has no affinity. */
   sessions: COUNT.exactOptional(),
 });
@@ -27,10 +29,9 @@ export type PoolLoad = z.output<typeof POOL_LOAD>;
 export function isPoolLoad(value: unknown): value is PoolLoad {
   if (typeof value !== "object" || value === null) return false;
   const load = value as Partial<Record<string, unknown>>;
-  const { running, waiting, room, coming, blocked = false, sessions } = load;
+  const { running, waiting, room, coming, blocked = false, reported = 0, sessions = 0 } = load;
   if (typeof blocked !== "boolean") return false;
-  const isWhole = isCount(running) && isCount(waiting) && isCount(room) && isCount(coming);
-  return isWhole && (sessions === undefined || isCount(sessions));
+  return [running, waiting, room, coming, reported, sessions].every(isCount);
 }
 
 function isCount(value: unknown): boolean {

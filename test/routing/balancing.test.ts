@@ -132,6 +132,13 @@ describe("the load of a box", () => {
     expect(load.standing(0)).toMatchObject({ use: 0.5, hasRoom: true });
   });
 
+  it("counts what its containers are busy with by their own account", () => {
+    const told = (reported: number) =>
+      standing((load) => load.onAnswered({ ...SAID, reported }, 0));
+    expect(told(0)).toEqual(standing((load) => load.onAnswered(SAID, 0)));
+    expect(told(2)).toMatchObject({ use: 0.75, hasRoom: true });
+  });
+
   it("fades: a box that was busy long ago is asked again", () => {
     const full = { running: 8, waiting: 8, room: 0, coming: 0 };
     const later = (nowMs: number) => standing((load) => load.onAnswered(full, 0), nowMs);

@@ -521,10 +521,13 @@ test("a container that says that it is busy gets no call while another one is no
   expect(bench.request("a")).toContain("a at 1");
   // Up to its target the first one would get the next call too.
   bench.pool.reportUse(1, 1);
+  // Those who choose between boxes hear of it too.
+  expect(bench.pool.load(0)).toMatchObject({ running: 1, reported: 3, room: 7 });
   expect(bench.request("b")).toContain("b at 2");
   expect(bench.request("c")).toContain("c at 2");
   // Its report is over with its calls.
   bench.finish("a");
+  expect(bench.pool.load(0)).not.toHaveProperty("reported");
   bench.finish("b");
   bench.finish("c");
   expect(bench.request("d")).toContain("d at 1");

@@ -58,7 +58,7 @@ const responseHead = {
 };
 const attach = { callId: "b2", offset: 1234 };
 const deferredCall = { callId: "b2", status: "running", position: 0, elapsedMs: 150_000 };
-const load = { running: 3, waiting: 2, room: 0, coming: 4, sessions: 1 };
+const load = { running: 3, waiting: 2, room: 0, coming: 4, reported: 2, sessions: 1 };
 const failure = { code: "call_lost", detail: "gone", retryAfter: 1, knownSinceMs: 20, load };
 
 /** `valid` with `value` at `path`. */
@@ -215,6 +215,7 @@ describe("what it must not say", () => {
     [parseResponseHead, responseHead, "load", "heavy"],
     [parseResponseHead, responseHead, "load", { running: 1, waiting: 0, room: -1, coming: 0 }],
     [parseResponseHead, responseHead, "load", { running: 1, waiting: 0, room: 1 }],
+    [parseResponseHead, responseHead, "load", { ...load, reported: "2" }],
     [parseAttach, attach, "callId", 1],
     [parseAttach, attach, "offset", -1],
     [parseAttach, attach, "offset", 0.5],
