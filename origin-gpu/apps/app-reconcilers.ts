@@ -151,6 +151,8 @@ export class AppReconcilers {
   /** Removes code that is not needed. Does nothing before the first assignments, which say what is needed. */
   async #retain(): Promise<void> {
     const { code, history } = this.#options;
+    // The first app of an assignment reports before the next one is known, and that one's files are in use too.
+    await Promise.resolve();
     if (this.#hashes === undefined) return;
     const apps = [...[...this.#assigned.values()].map(({ app }) => app), ...this.#leaving];
     const owners = apps.flatMap((app) => app.inUse.map((version) => ownerOf(app.id, version)));

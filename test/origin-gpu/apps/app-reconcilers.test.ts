@@ -39,6 +39,8 @@ class Box {
   announced = false;
   last: BoxReport = { versions: [], code: [] };
   retained: { hashes: string[]; owners: string[] } = { hashes: [], owners: [] };
+  /** The owners of each time. */
+  readonly retainedOwners: string[][] = [];
   /** The version that is being started: the test says how that ends. */
   starting: PromiseWithResolvers<void> | undefined;
   removing = Promise.withResolvers<void>();
@@ -75,6 +77,7 @@ class Box {
       list: () => [...this.#noted],
       retain: async ({ hashes, owners }) => {
         this.retained = { hashes: [...new Set(hashes)], owners: [...owners] };
+        this.retainedOwners.push([...owners]);
       },
     },
     history: this.#history(),
@@ -378,6 +381,13 @@ describe("the files of versions", () => {
     box.switching.resolve();
     await settled();
     expect(box.retained).toEqual({ hashes: [CODE(1), CODE(2)], owners: ["ap-1-v2"] });
+  });
+
+  test("stay for all apps from the first assignments on: containers may run there already", async () => {
+    const box = new Box();
+    await box.told(app({ serving: 1 }), app({ serving: 1 }, "ap-2"));
+    expect(box.retainedOwners.length).toBeGreaterThan(0);
+    for (const owners of box.retainedOwners) expect(owners).toEqual(["ap-1-v1", "ap-2-v1"]);
   });
 
   test("stay until an app that was stopped has finished", async () => {
