@@ -205,6 +205,8 @@ export class AppReconciler {
     let makesRoom = false;
     const { hasClaims } = await this.#options.served.prepare(description, () => {
       makesRoom = true;
+      // The endpoints of a first version make room for each other.
+      if (this.#serving === undefined) return;
       if (work === this.#works) this.#report(version, "starting", MAKES_ROOM);
     });
     return hasClaims && !makesRoom && this.#serving !== undefined ? OVERLAPS : "";

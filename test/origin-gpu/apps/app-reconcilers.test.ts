@@ -230,6 +230,16 @@ describe("an app that is assigned to a box", () => {
     expect(box.last.versions.at(-1)).toMatchObject({ version: 3, state: "ready", detail: "" });
   });
 
+  test("says of its first version nothing of another one that makes room", async () => {
+    const box = new Box();
+    box.hasClaims = true;
+    await box.told(app({ candidate: 1 }));
+    // Its endpoints take turns on the box's GPU.
+    box.makeRoom?.();
+    await settled();
+    expect(box.last.versions).toMatchObject([{ version: 1, state: "starting", detail: "" }]);
+  });
+
   test("serves on while its candidate fails, which is told once with its last lines", async () => {
     const box = await serving(1);
     await box.told(app({ serving: 1, candidate: 2 }));
