@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from . import exception
+from ._absent import Absent
 from ._both import Both, BothContexts
 from ._command import HOLD, run_command, running_command
 from ._location import Place, findings, refuse, user_place
@@ -96,6 +97,10 @@ class App:
         return self._name
 
     description = name
+
+    app_id = Absent("postern app list has the ids of deployed apps")
+    set_tags = Absent("give a deployment its tag by postern deploy --tag")
+    get_tags = Absent("postern app history has the tags of deployments")
 
     @property
     def registered_functions(self) -> dict[str, Function[Any, Any]]:

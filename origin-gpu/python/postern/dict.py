@@ -53,6 +53,7 @@ class Dict:
     objects = Absent("use Dict.from_name(name, create_if_missing=True), and clear() to empty one")
     lookup = Absent("it is called Dict.from_name")
     delete = Absent("clear() empties it")
+    info = Absent("it has its name, and len()")
 
     def _hydrate(self, client: Any = None) -> Dict:
         """Looks for it now. @throws NotFoundError"""

@@ -105,6 +105,41 @@ class OutputExpiredError(TimeoutError):
     """A result was kept as long as it had to be, and is gone."""
 
 
+# Raised by nothing here. Code that was written for Modal may catch them.
+
+
+class ExecTimeoutError(TimeoutError):
+    """A command in a sandbox took too long."""
+
+
+class InteractiveTimeoutError(TimeoutError):
+    """A shell in a container was not reached."""
+
+
+class MountUploadTimeoutError(TimeoutError):
+    """The upload of an app's files took too long."""
+
+
+class SandboxTimeoutError(TimeoutError):
+    """A sandbox ran too long."""
+
+
+class VolumeUploadTimeoutError(TimeoutError):
+    """An upload to a volume took too long."""
+
+
+class FilesystemExecutionError(Error):
+    """A file of a sandbox could not be read or written."""
+
+
+class SandboxTerminatedError(Error):
+    """A sandbox was ended."""
+
+
+class ModuleNotMountable(Exception):
+    """A module could not be uploaded."""
+
+
 class InputCancellation(BaseException):
     """Raised in a function whose caller left or cancelled it. No `except Exception` catches it."""
 
@@ -127,3 +162,11 @@ class ServerWarning(UserWarning):
 
 class ResultPending(TimeoutError, builtins.TimeoutError):
     """A result is not there yet; `except TimeoutError` catches it, builtin or of this module."""
+
+
+def __getattr__(name: str) -> object:
+    if name == "simulate_preemption":
+        raise NotSupportedError(
+            f"postern.exception.{name} is not supported: postern container stop ends a container, which finishes its calls"
+        )
+    raise AttributeError(f"postern.exception has no {name}")

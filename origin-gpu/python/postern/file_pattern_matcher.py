@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from ._absent import Absent
+
 
 class FilePatternMatcher:
     """Whether a path matches: `*` and `?` within a name, `**` across directories, `!` takes back.
@@ -35,6 +37,8 @@ class FilePatternMatcher:
     def __invert__(self) -> Callable[[Path], bool]:
         """What this one does not match."""
         return lambda file_path: not self(file_path)
+
+    can_prune_directories = Absent("call it with a path")
 
 
 def _rule_of(pattern: str) -> tuple[re.Pattern[str], bool]:

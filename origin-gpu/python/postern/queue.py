@@ -60,6 +60,8 @@ class Queue:
     objects = Absent("use Queue.from_name(name, create_if_missing=True), and clear() to empty one")
     lookup = Absent("it is called Queue.from_name")
     delete = Absent("clear() empties it")
+    info = Absent("it has its name, and len()")
+    validate_partition_key = Absent("any text is a partition")
 
     def _hydrate(self, client: Any = None) -> Queue:
         """Looks for it now. @throws NotFoundError"""

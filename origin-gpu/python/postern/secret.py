@@ -49,6 +49,7 @@ class Secret:
 
     objects = Absent("use postern secret")
     lookup = Absent("it is called Secret.from_name")
+    info = Absent("use postern secret list")
 
     @staticmethod
     def from_dict(env_dict: Mapping[str, str | None] | None = None) -> Secret:

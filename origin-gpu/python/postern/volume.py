@@ -111,6 +111,7 @@ class Volume:
     lookup = Absent("it is called Volume.from_name")
     delete = Absent("remove its directory on the box, data/env-<environment>/volumes/<name> of the agent's state directory")
     rename = Absent("rename its directory on the box, data/env-<environment>/volumes/<name> of the agent's state directory")
+    info = Absent("it has its name; its files have their times, by listdir()")
 
     def _hydrate(self, client: Any = None) -> Volume:
         """Looks for it now. @throws NotFoundError"""

@@ -40,6 +40,16 @@ test("a name that is not here says what there is instead", () => {
     "Function.lookup",
     "Cls.lookup",
     "Image.from_aws_ecr",
+    "App.set_tags",
+    "App.get_tags",
+    "App.app_id",
+    "Dict.info",
+    "Queue.info",
+    "Queue.validate_partition_key",
+    "Secret.info",
+    "Volume.info",
+    "FilePatternMatcher.can_prune_directories",
+    "exception.simulate_preemption",
   ];
   const answers = printed(READ, ...absent) as Record<string, string>;
   for (const name of absent) {
@@ -49,10 +59,30 @@ test("a name that is not here says what there is instead", () => {
   }
   const known = ["experimental.stop_fetching_inputs", "FilePatternMatcher", "Dict.from_name"];
   expect(printed(READ, ...known)).toEqual(Object.fromEntries(known.map((name) => [name, "here"])));
-  expect(printed(READ, "nothing", "experimental.nothing")).toEqual({
+  expect(printed(READ, "nothing", "experimental.nothing", "exception.nothing")).toEqual({
     nothing: "AttributeError: postern has no nothing",
     "experimental.nothing": "AttributeError: postern.experimental has no nothing",
+    "exception.nothing": "AttributeError: postern.exception has no nothing",
   });
+});
+
+const BASES = `import json, sys
+from postern import exception
+print(json.dumps({name: getattr(exception, name).__mro__[1].__name__ for name in sys.argv[1:]}))
+`;
+
+test("errors of what is not here have their names, so that code may catch them", () => {
+  const bases = {
+    ExecTimeoutError: "TimeoutError",
+    FilesystemExecutionError: "Error",
+    InteractiveTimeoutError: "TimeoutError",
+    ModuleNotMountable: "Exception",
+    MountUploadTimeoutError: "TimeoutError",
+    SandboxTerminatedError: "Error",
+    SandboxTimeoutError: "TimeoutError",
+    VolumeUploadTimeoutError: "TimeoutError",
+  };
+  expect(printed(BASES, ...Object.keys(bases))).toEqual(bases);
 });
 
 const MATCH = `import json, sys
