@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import inspect
 import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -52,6 +53,15 @@ class Both(Generic[P, R]):
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         """The same, awaited."""
         return in_thread(self._blocking, *args, **kwargs)
+
+
+class BothLocal(Both[P, Any]):
+    """A function of the user's, which may be asynchronous itself."""
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Its value; a blocking one runs on a thread."""
+        value = await in_thread(self._blocking, *args, **kwargs)
+        return await value if inspect.isawaitable(value) else value
 
 
 class BothIterators(Generic[P, R]):

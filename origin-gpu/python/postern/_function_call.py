@@ -59,6 +59,7 @@ class FunctionCall(Generic[R]):
         return self._place.object_id
 
     @staticmethod
+    @Both
     def from_id(function_call_id: str, client: Any = None) -> FunctionCall[Any]:
         """The call with this id. @throws InvalidError for what is no id of a call"""
         del client
@@ -71,6 +72,7 @@ class FunctionCall(Generic[R]):
         return FunctionCall(place, _locations.get(place))
 
     @staticmethod
+    @Both
     def gather(*function_calls: FunctionCall[R]) -> Sequence[R]:
         """Waits for several calls. @throws the exception of the first in order that failed"""
         return [call.get() for call in function_calls]

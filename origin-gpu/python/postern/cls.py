@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from . import exception
 from ._absent import Absent
+from ._both import Both
 from ._location import refuse
 from ._partial import CONCURRENT, HTTP_SERVER, Concurrency, PartialFunction, Traits
 from ._variants import Changes
@@ -82,9 +83,10 @@ class Cls:
         if user_cls is not None:
             self._read(user_cls)
 
-    @classmethod
+    @staticmethod
+    @Both
     def from_name(
-        cls, app_name: str, name: str, *, environment_name: str | None = None, client: Any = None
+        app_name: str, name: str, *, environment_name: str | None = None, client: Any = None
     ) -> Cls:
         """A class of a deployed app. The gateway is asked at the first call of a method."""
         del client

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 from . import exception
 from ._absent import Absent
 from ._access import Opened, app_by_name, own_app, update_scaling
-from ._both import Both, BothIterators, results_in_turn
+from ._both import Both, BothIterators, BothLocal, results_in_turn
 from ._function_call import FunctionCall, MapCall, call_of_location
 from ._http import refused
 from ._invoke import Callee, begin, call, request_body, stream
@@ -73,6 +73,7 @@ class Function(Generic[P, R]):
         self.remote: Both[P, R] = Both(self._remote)
         self.remote_gen: BothIterators[P, Any] = BothIterators(self._remote_gen)
         self.spawn: Both[P, FunctionCall[R]] = Both(self._spawn)
+        self.local: BothLocal[P] = BothLocal(self._local)
         self.map: BothIterators[..., R] = BothIterators(self._map)
         self.starmap: BothIterators[..., R] = BothIterators(self._starmap)
         self.hydrate: Both[..., Function[P, R]] = Both(self._hydrate)
@@ -89,9 +90,10 @@ class Function(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<postern.Function {self.tag}>"
 
-    @classmethod
+    @staticmethod
+    @Both
     def from_name(
-        cls, app_name: str, name: str, *, environment_name: str | None = None, client: Any = None
+        app_name: str, name: str, *, environment_name: str | None = None, client: Any = None
     ) -> Function[Any, Any]:
         """A function of a deployed app, `f` or `Model.predict`. The gateway is asked at its first call."""
         del client
@@ -120,7 +122,7 @@ class Function(Generic[P, R]):
             raise exception.InvalidError(f"{self.tag} was found by name: its code is not here")
         return self._raw_f
 
-    def local(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def _local(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Calls the Python function here, as any other."""
         raw_f = self.get_raw_f()
         return raw_f(self._instance(), *args, **kwargs) if self._instance is not None else raw_f(*args, **kwargs)
