@@ -1,4 +1,5 @@
 /** `postern doctor`: tries an endpoint as its clients would, and says what to change. Needs no token of the API. */
+import { resolve } from "node:path";
 import {
   asBrowser,
   asCurl,
@@ -6,22 +7,30 @@ import {
   asMcp,
   asOpenAi,
   asWebSocket,
+  fromInside,
   type Patient,
   withoutKey,
 } from "../doctor/clients.ts";
-import type { Finding } from "../doctor/finding.ts";
+import { type Finding, skipped } from "../doctor/finding.ts";
 import { checkCertificate, checkPort, resolveServer } from "../doctor/reach.ts";
 import { asPerson } from "../doctor/sign-in.ts";
 import { checkSideDoors } from "../doctor/side-doors.ts";
+import { STATE_OPTION } from "../access.ts";
+import { DEFAULT_STATE } from "../gateway/settings.ts";
+import { readRunning } from "../gateway/state-directory.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printResult } from "../output.ts";
 
 const OPTIONS = {
+  ...STATE_OPTION,
   key: { type: "string", value: "KEY", summary: "a caller's key: wk-….ws-…, pct-…, or a JWT" },
 } as const;
 
 const MARKS = { ok: "✓", failed: "✗", warning: "!", skipped: "-" } as const;
+
+/** The checks of what stands between a client and the app. */
+const WAY: ReadonlySet<string> = new Set(["dns", "port", "certificate", "curl"]);
 
 export const DOCTOR: Command<typeof OPTIONS> = {
   description: {
@@ -33,7 +42,10 @@ export const DOCTOR: Command<typeof OPTIONS> = {
     notes: ["It ends with 0 where nothing failed, with 1 where something is to be changed."],
   },
   async run({ values, positionals: [text = ""] }) {
-    const findings = await examine(urlOf(text), keyOf(values.key));
+    const [url, key] = [urlOf(text), keyOf(values.key)];
+    const findings = await examine(url, key);
+    const isWayBroken = isBroken(findings.filter(({ check }) => WAY.has(check)));
+    findings.push(await examineInside(url, key, values.state, isWayBroken));
     if (values.json === true) printJson(findings);
     else for (const line of findings.flatMap(linesOf)) printResult(line);
     return findings.some(({ outcome }) => outcome === "failed") ? 1 : 0;
@@ -65,6 +77,20 @@ async function examine(url: URL, key: string | undefined): Promise<Finding[]> {
   }
   findings.push(await checkSideDoors(server));
   return findings;
+}
+
+/** Asks the gateway that runs on this machine, where one does. */
+async function examineInside(
+  { host, pathname, search }: URL,
+  key: string | undefined,
+  state: string | undefined,
+  isWayBroken: boolean,
+): Promise<Finding> {
+  const running = readRunning(resolve(state ?? DEFAULT_STATE));
+  if (running === undefined) return skipped("inside", "no gateway runs on this machine: --state");
+  const address = "127.0.0.1";
+  const url = new URL(`http://${address}:${running.workerdPort}${pathname}${search}`);
+  return await fromInside({ server: { url, address, family: 4 }, key }, host, isWayBroken);
 }
 
 function isBroken(findings: readonly Finding[]): boolean {

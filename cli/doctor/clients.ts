@@ -191,6 +191,32 @@ export async function asMcp(patient: Patient): Promise<Finding> {
     : skipped("mcp", `no MCP server is at ${path}`);
 }
 
+/**
+ * At the gateway itself, past all that is in front of it.
+ * @param host the public name
+ * @param isWayBroken whether the way by that name ended before the gateway
+ */
+export async function fromInside(
+  gateway: Patient,
+  host: string,
+  isWayBroken: boolean,
+): Promise<Finding> {
+  const answer = await ask(gateway, { headers: { host } });
+  if (answer instanceof Error) {
+    return (answer as NodeJS.ErrnoException).code === "ECONNREFUSED"
+      ? skipped("inside", "no gateway runs on this machine")
+      : broken("inside", answer);
+  }
+  const answerer = answererOf(answer);
+  if (answerer.by === "postern" && answerer.code === "wrong_host")
+    return skipped("inside", "the gateway on this machine does not serve this name");
+  const cause = isWayBroken ? ": the fault is in front of the gateway" : "";
+  return (
+    problemOf("inside", answer, gateway) ??
+    ok("inside", `${answer.status} from the app, asked at the gateway itself${cause}`)
+  );
+}
+
 async function ask({ server, key }: Patient, asked: TriedRequest): Promise<TriedAnswer | Error> {
   const headers = {
     ...(key !== undefined && { authorization: `Bearer ${key}` }),

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import { createServer as createTcpServer, type AddressInfo, type Server } from "node:net";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { parseArguments } from "../../cli/arguments.ts";
@@ -219,6 +219,62 @@ describe("a name", () => {
     expect((await examine(`https://127.0.0.1:${plain}/`)).of("certificate")?.detail).toContain(
       "no TLS",
     );
+  });
+});
+
+describe("the gateway of this machine is asked itself, past the public name", () => {
+  const HOST = "ecorp--chat-web.example.invalid";
+
+  /** A state directory on which a gateway runs, or ran. */
+  const stateOf = (workerdPort: number): string => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, "gateway.json"), JSON.stringify({ workerdPort }));
+    return directory;
+  };
+
+  const gatewayThat = async (answer: Answering): Promise<string> =>
+    stateOf(
+      await listening(
+        createServer((request, response) => {
+          response.setHeader("x-request-id", "r");
+          answer(request, response);
+        }),
+      ),
+    );
+
+  test("so that a name which leads nowhere is told from a gateway that does not serve it", async () => {
+    const seen: unknown[] = [];
+    const state = await gatewayThat((request, response) => {
+      seen.push(request.headers.host, request.headers.authorization, request.url);
+      response.setHeader("postern-call-id", "c").end("hello");
+    });
+    const flags = ["--key", "wk-a.ws-b", "--state", state];
+    const { code, of } = await examine(`https://${HOST}/x?y=1`, ...flags);
+    expect(code).toBe(1);
+    expect(of("dns")).toMatchObject({ outcome: "failed" });
+    expect(of("inside")).toMatchObject({
+      outcome: "ok",
+      detail: expect.stringContaining("in front of the gateway") as unknown,
+    });
+    expect(seen).toEqual([HOST, "Bearer wk-a.ws-b", "/x?y=1"]);
+  });
+
+  test("and its refusal is explained as at the public name", async () => {
+    const state = await gatewayThat((_request, response) => refuse(response, 503, "no_origin"));
+    const { of } = await examine(`http://${HOST}/`, "--state", state);
+    expect(of("inside")).toMatchObject({ outcome: "failed" });
+    expect(of("inside")?.remedy).toContain("postern box list");
+  });
+
+  test("but not where none runs, or another name's", async () => {
+    const closed = createTcpServer();
+    const port = await listening(closed);
+    await new Promise((resolve) => closed.close(resolve));
+    const other = await gatewayThat((_request, response) => refuse(response, 421, "wrong_host"));
+    for (const state of [temporaryDirectory(), stateOf(port), other]) {
+      const { of } = await examine(`http://${HOST}/`, "--state", state);
+      expect(of("inside")).toMatchObject({ outcome: "skipped" });
+    }
   });
 });
 

@@ -124,6 +124,7 @@ describe("at a gateway", () => {
     "gateway",
     "serve",
     "forward",
+    "doctor",
     "run",
     "origin",
     "url",

@@ -80,9 +80,10 @@ test("the doctor finds the lock, and with the key an endpoint that is well", asy
   const keyless = await examine();
   expect(keyless.code).toBe(1);
   expect(keyless.of("curl")?.detail).toContain("missing_credentials");
-  const keyed = await examine("--key", key);
+  const keyed = await examine("--key", key, "--state", gateway.stateDirectory);
   expect(keyed.code).toBe(0);
-  for (const check of ["curl", "lock"]) expect(keyed.of(check)).toMatchObject({ outcome: "ok" });
+  for (const check of ["curl", "lock", "inside"])
+    expect(keyed.of(check)).toMatchObject({ outcome: "ok" });
 });
 
 test("--open lets everybody in, and two commands have two URLs", async () => {
