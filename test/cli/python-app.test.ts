@@ -286,6 +286,9 @@ test("a file that fails says on which line", async () => {
   expect(await mistakes("\nimport no_such_module\n")).toEqual([
     "4: ModuleNotFoundError: No module named 'no_such_module'",
   ]);
+  expect(await mistakes("\nimport modal.experimental\n")).toEqual([
+    "4: ModuleNotFoundError: No module named 'modal': import postern in its place, as in `import postern.experimental`",
+  ]);
   expect(await mistakes("def f(:\n")).toEqual([expect.stringMatching(/^3: SyntaxError: /)]);
 });
 

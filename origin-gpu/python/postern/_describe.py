@@ -293,7 +293,9 @@ def _import_problem(error: BaseException, file: str) -> Problem:
             line = at
     if isinstance(error, SyntaxError) and error.filename and os.path.abspath(error.filename) == os.path.abspath(file):
         line = error.lineno or 1
-    return Problem(Place(file, line), f"{type(error).__name__}: {error}")
+    is_modals = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "modal"
+    instead = ": import postern in its place, as in `import postern.experimental`" if is_modals else ""
+    return Problem(Place(file, line), f"{type(error).__name__}: {error}{instead}")
 
 
 def describe(file: str, python: str) -> dict[str, Any]:
