@@ -7,17 +7,16 @@ import {
   asMcp,
   asOpenAi,
   asWebSocket,
-  fromInside,
-  type Patient,
   withoutKey,
 } from "../doctor/clients.ts";
-import { type Finding, skipped } from "../doctor/finding.ts";
+import type { Finding } from "../doctor/finding.ts";
+import type { Patient } from "../doctor/patient.ts";
+import { fromInside } from "../doctor/inside.ts";
 import { checkCertificate, checkPort, resolveServer } from "../doctor/reach.ts";
 import { asPerson } from "../doctor/sign-in.ts";
 import { checkSideDoors } from "../doctor/side-doors.ts";
 import { STATE_OPTION } from "../access.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
-import { readRunning } from "../gateway/state-directory.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printResult } from "../output.ts";
@@ -45,7 +44,7 @@ export const DOCTOR: Command<typeof OPTIONS> = {
     const [url, key] = [urlOf(text), keyOf(values.key)];
     const findings = await examine(url, key);
     const isWayBroken = isBroken(findings.filter(({ check }) => WAY.has(check)));
-    findings.push(await examineInside(url, key, values.state, isWayBroken));
+    findings.push(await fromInside(url, key, resolve(values.state ?? DEFAULT_STATE), isWayBroken));
     if (values.json === true) printJson(findings);
     else for (const line of findings.flatMap(linesOf)) printResult(line);
     return findings.some(({ outcome }) => outcome === "failed") ? 1 : 0;
@@ -77,20 +76,6 @@ async function examine(url: URL, key: string | undefined): Promise<Finding[]> {
   }
   findings.push(await checkSideDoors(server));
   return findings;
-}
-
-/** Asks the gateway that runs on this machine, where one does. */
-async function examineInside(
-  { host, pathname, search }: URL,
-  key: string | undefined,
-  state: string | undefined,
-  isWayBroken: boolean,
-): Promise<Finding> {
-  const running = readRunning(resolve(state ?? DEFAULT_STATE));
-  if (running === undefined) return skipped("inside", "no gateway runs on this machine: --state");
-  const address = "127.0.0.1";
-  const url = new URL(`http://${address}:${running.workerdPort}${pathname}${search}`);
-  return await fromInside({ server: { url, address, family: 4 }, key }, host, isWayBroken);
 }
 
 function isBroken(findings: readonly Finding[]): boolean {

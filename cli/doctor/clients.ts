@@ -1,23 +1,8 @@
 /** Tries an endpoint as its clients would, and explains each answer. */
 import { randomBytes } from "node:crypto";
-import {
-  type TriedAnswer,
-  answererOf,
-  type TriedRequest,
-  exchange,
-  type Server,
-  wordsOf,
-} from "./exchange.ts";
-import { failed, type Finding, ok, skipped, warning } from "./finding.ts";
-
-/** The endpoint, and the caller's key where it has one. */
-export interface Patient {
-  readonly server: Server;
-  readonly key: string | undefined;
-}
-
-/** The answers of servers that refuse a Host that is not their own. */
-const HOST_REFUSED: ReadonlySet<number> = new Set([400, 403, 421]);
+import { ask, broken, type Patient, problemOf, proxyOf } from "./patient.ts";
+import { answererOf, type TriedAnswer } from "./exchange.ts";
+import { type Finding, ok, skipped, warning } from "./finding.ts";
 
 /** A response whose whole body came at once after so long was held back somewhere. */
 const HELD_BACK_MS = 1_000;
@@ -25,9 +10,6 @@ const AT_ONCE_MS = 20;
 
 /** Clocks that differ by more make credentials invalid. */
 const MAX_CLOCK_SKEW_MS = 60_000;
-
-const HOST_REMEDY =
-  'the app may refuse the public Host: set host_header = "local", or an app_kind, in postern.toml (docs/apps.md)';
 
 /** As curl: a plain request with the key. The clock is read off its answer. */
 export async function asCurl(patient: Patient, now: () => number): Promise<Finding[]> {
@@ -99,9 +81,12 @@ export async function asBrowser(patient: Patient): Promise<Finding> {
 
 /** As an EventSource: whether events come as they are made. */
 export async function asEventSource(patient: Patient): Promise<Finding> {
-  const answer = await ask(patient, {
+  let answer = await ask(patient, {
     headers: { accept: "text/event-stream", "cache-control": "no-cache" },
   });
+  // It gets Postern's errors as a line of text, which has no code.
+  if (!(answer instanceof Error) && answer.text.startsWith("postern: "))
+    answer = await ask(patient, { headers: { accept: "application/json" } });
   if (answer instanceof Error) return broken("eventsource", answer);
   const problem = problemOf("eventsource", answer, patient);
   if (problem !== undefined) return problem;
@@ -191,98 +176,6 @@ export async function asMcp(patient: Patient): Promise<Finding> {
     : skipped("mcp", `no MCP server is at ${path}`);
 }
 
-/**
- * At the gateway itself, past all that is in front of it.
- * @param host the public name
- * @param isWayBroken whether the way by that name ended before the gateway
- */
-export async function fromInside(
-  gateway: Patient,
-  host: string,
-  isWayBroken: boolean,
-): Promise<Finding> {
-  const answer = await ask(gateway, { headers: { host } });
-  if (answer instanceof Error) {
-    return (answer as NodeJS.ErrnoException).code === "ECONNREFUSED"
-      ? skipped("inside", "no gateway runs on this machine")
-      : broken("inside", answer);
-  }
-  const answerer = answererOf(answer);
-  if (answerer.by === "postern" && answerer.code === "wrong_host")
-    return skipped("inside", "the gateway on this machine does not serve this name");
-  const cause = isWayBroken ? ": the fault is in front of the gateway" : "";
-  return (
-    problemOf("inside", answer, gateway) ??
-    ok("inside", `${answer.status} from the app, asked at the gateway itself${cause}`)
-  );
-}
-
-async function ask({ server, key }: Patient, asked: TriedRequest): Promise<TriedAnswer | Error> {
-  const headers = {
-    ...(key !== undefined && { authorization: `Bearer ${key}` }),
-    ...asked.headers,
-  };
-  try {
-    return await exchange(server, { ...asked, headers });
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
-}
-
-function broken(check: string, { message }: Error): Finding {
-  return failed(
-    check,
-    `the exchange broke: ${message}`,
-    "see the log of the gateway, and of what stands in front of it",
-  );
-}
-
-/** The finding where an answer is none of a healthy app's; undefined for those below 400. */
-function problemOf(check: string, answer: TriedAnswer, { key }: Patient): Finding | undefined {
-  const { status } = answer;
-  if (status < 400) {
-    if (answererOf(answer).by !== "other") return undefined;
-    return failed(
-      check,
-      `${status}, and not from Postern`,
-      "another server answers for this name: compare the URL with `postern url`",
-    );
-  }
-  const answerer = answererOf(answer);
-  if (answerer.by === "postern") {
-    const { title, remedy } = wordsOf(answerer.code);
-    const isKeyless = answerer.code === "missing_credentials" && key === undefined;
-    return failed(
-      check,
-      `${status} ${answerer.code}: ${title}`,
-      isKeyless
-        ? "it is locked: give doctor a key by --key, of `postern proxy-token create` or `connect-token create`"
-        : remedy,
-    );
-  }
-  if (answerer.by === "other") {
-    return failed(
-      check,
-      `${status} from ${proxyOf(answer) ?? "another server"}, not from Postern`,
-      "see its log: it does not pass the request on to the gateway",
-    );
-  }
-  if (HOST_REFUSED.has(status)) return failed(check, `${status} from the app itself`, HOST_REMEDY);
-  if (status === 401)
-    return failed(
-      check,
-      "401 from the app itself",
-      "the app asks for a key of its own, besides Postern's",
-    );
-  if (status >= 500)
-    return failed(
-      check,
-      `${status} from the app itself`,
-      "read what it prints: `postern app logs`",
-    );
-  return undefined;
-}
-
 /** A proxy that keeps a stream until it is whole. */
 function heldBack(check: string, answer: TriedAnswer): Finding | undefined {
   const { firstByteMs, endMs } = answer;
@@ -294,15 +187,6 @@ function heldBack(check: string, answer: TriedAnswer): Finding | undefined {
     `${events} events came at once after ${(firstByteMs / 1_000).toFixed(1)} s`,
     `${proxyOf(answer) ?? "a proxy in front, or the app,"} holds the stream back: in nginx set proxy_buffering off, and no gzip for text/event-stream`,
   );
-}
-
-/** The name of a server in front that says it. */
-function proxyOf({ headers }: TriedAnswer): string | undefined {
-  const { server, via } = headers;
-  const named = /nginx|caddy|apache|cloudflare|envoy|traefik|haproxy|openresty/i.exec(
-    `${String(server)} ${via ?? ""}`,
-  );
-  return named?.[0].toLowerCase();
 }
 
 function modelsOf(text: string): string[] | undefined {

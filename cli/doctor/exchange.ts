@@ -9,6 +9,9 @@ const MAX_READ_BYTES = 65_536;
 
 const TIMEOUT_MS = 20_000;
 
+/** A body that goes on is looked at for so long from its first byte: an event stream may never end. */
+const MAX_READ_MS = 2_000;
+
 /** The server, and the address that its name was found to have. */
 export interface Server {
   readonly url: URL;
@@ -65,7 +68,9 @@ export async function exchange(
       const chunks: Buffer[] = [];
       let bytes = 0;
       let firstByteMs: number | undefined;
+      let enough: NodeJS.Timeout | undefined;
       const end = (): void => {
+        clearTimeout(enough);
         const endMs = performance.now() - startedAt;
         const { statusCode: status = 0, headers: lines } = response;
         const text = Buffer.concat(chunks).toString("utf8");
@@ -73,6 +78,7 @@ export async function exchange(
       };
       response.on("data", (chunk: Buffer) => {
         firstByteMs ??= performance.now() - startedAt;
+        enough ??= setTimeout(() => response.destroy(), MAX_READ_MS);
         chunks.push(chunk);
         bytes += chunk.length;
         if (bytes > MAX_READ_BYTES) response.destroy();

@@ -1,7 +1,7 @@
 /** Tries an endpoint as a person's browser without a credential, as far as the identity provider's first page. */
 import { ERRORS, type ErrorCode, isErrorCode } from "../../routing/wire/errors.ts";
 import { SIGNED_IN_PATH } from "../../routing/sign-in.ts";
-import type { Patient } from "./clients.ts";
+import type { Patient } from "./patient.ts";
 import { exchange, type TriedAnswer, wordsOf } from "./exchange.ts";
 import { failed, type Finding, ok, skipped } from "./finding.ts";
 import { resolveServer } from "./reach.ts";

@@ -10,6 +10,7 @@ import { parseArguments } from "../../cli/arguments.ts";
 import { DOCTOR } from "../../cli/commands/doctor.ts";
 import { checkSideDoors } from "../../cli/doctor/side-doors.ts";
 import type { Finding } from "../../cli/doctor/finding.ts";
+import { problemShape } from "../../routing/accept.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 type Answering = (request: IncomingMessage, response: ServerResponse) => void;
@@ -98,6 +99,32 @@ describe("an endpoint", () => {
     const wrong = await found(answer, "--key", "wk-a.ws-x");
     expect(wrong.of("curl")).toMatchObject({ outcome: "failed", remedy: "Create a new token." });
   });
+
+  test("that refuses an EventSource says so by its code, as to the others", async () => {
+    const { of } = await found(({ headers }, response) => {
+      if (problemShape(headers.accept ?? null) === "document")
+        refuse(response, 404, "no_such_endpoint");
+      else response.writeHead(404).end("postern: no endpoint has this name");
+    });
+    for (const check of ["curl", "eventsource", "websocket"])
+      expect(of(check)?.detail).toContain("404 no_such_endpoint");
+  });
+
+  test(
+    "whose stream never ends is heard for a while, by each client",
+    { timeout: 30_000 },
+    async () => {
+      const { code, of } = await found((request, response) => {
+        if (request.url !== "/") return void response.writeHead(404).end();
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        const timer = setInterval(() => response.write("data: 1\n\n"), 100);
+        response.on("close", () => clearInterval(timer));
+      });
+      expect(code).toBe(0);
+      for (const check of ["curl", "eventsource"])
+        expect(of(check)).toMatchObject({ outcome: "ok" });
+    },
+  );
 
   test("that is open beside its key is told of", async () => {
     const { of } = await found(
