@@ -44,7 +44,10 @@ export interface PoolMembership {
 
 export type JoinLeases = (pool: LeasedPool) => PoolMembership;
 
-/** The settings by which the pool goes under these terms. */
+/**
+ * The settings by which the pool goes under these terms. Without a share the calls that a first container would take wait
+ * for one: a container is on its way for them as soon as the gateway allows it.
+ */
 export function settingsUnder(terms: PoolTerms, settings: PoolSettings): PoolSettings {
   const { least, buffer, most, mayStart } = terms;
   return {
@@ -53,5 +56,6 @@ export function settingsUnder(terms: PoolTerms, settings: PoolSettings): PoolSet
     bufferContainers: buffer,
     maxContainers: most,
     mayStart,
+    maxPending: most > 0 ? settings.maxPending : Math.max(settings.maxPending, settings.maxInputs),
   };
 }
