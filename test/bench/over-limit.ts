@@ -1,6 +1,8 @@
 /**
  * The latency of a running service while 1,000 requests a second come that a limit refuses: past an endpoint's rate, and
  * past a token's budget. Rounds without them and with them take turns, and each is compared with the one before it.
+ * The first rounds have neither limits nor Postern: a bare workerd passes the service on and refuses by a constant, which
+ * shows what of it is the platform's.
  *
  *   node test/bench/over-limit.ts [--per-second 1000] [--seconds 10] [--rounds 5]
  *
@@ -12,13 +14,20 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
+import { startBareWorkerd } from "../support/bare-workerd.ts";
 import { startCommand, startUp } from "../support/harness.ts";
+import { cpuSeconds, ManagedProcess } from "../support/processes.ts";
+import { freePort } from "../support/temporary.ts";
 import { percentile } from "./load/usage.ts";
 import { median } from "./report.ts";
 
 const TICK_MS = 5;
 /** Of the service that is measured. */
 const SERVICE_PER_SECOND = 50;
+
+const REFUSING_HOST = "refused.localhost";
+const PASS_OR_REFUSE = `export default { fetch: (request) =>
+  new URL(request.url).hostname === "${REFUSING_HOST}" ? new Response(null, { status: 429 }) : fetch(request) };`;
 
 interface Target {
   readonly port: number;
@@ -78,7 +87,7 @@ async function measure(): Promise<void> {
     },
   });
   const [perSecond, seconds] = [Number(flags["per-second"]), Number(flags.seconds)];
-  const command = ["node", fileURLToPath(new URL("app.ts", import.meta.url))];
+  const command: [string, string] = ["node", fileURLToPath(new URL("app.ts", import.meta.url))];
   const app = { web_server: command, max_inputs: 1_000 };
   const postern = await startUp(
     [
@@ -88,6 +97,12 @@ async function measure(): Promise<void> {
     ],
     { flags: ["--rate-limit", "0"] },
   );
+  const appPort = await freePort();
+  const bareApp = new ManagedProcess(command, {
+    env: { ...process.env, PORT: String(appPort) },
+  });
+  await bareApp.waitForOutput(/listening/);
+  const bare = await startBareWorkerd(appPort, PASS_OR_REFUSE);
   try {
     const made = startCommand(
       ["proxy-token", "create", "--budget", "1req/day", "--state", postern.stateDirectory],
@@ -99,36 +114,50 @@ async function measure(): Promise<void> {
       ...postern.address(name),
       headers,
     });
-    const service = targetOf("work");
+    const bareTarget = (host: string): Target => ({ port: bare.port, host, headers: {} });
+    const own = { service: targetOf("work"), pid: postern.workerdPid };
+    const budgeted = targetOf("budgeted", { authorization: `Bearer ${key}` });
     const floods = [
-      ["past an endpoint's rate", targetOf("limited")],
-      ["past a token's budget", targetOf("budgeted", { authorization: `Bearer ${key}` })],
-    ] as const;
-    await load(service, SERVICE_PER_SECOND, 2);
-    const latency = async () => {
+      {
+        what: "refused by a bare workerd",
+        service: bareTarget("app.localhost"),
+        pid: bare.process.pid,
+        target: bareTarget(REFUSING_HOST),
+      },
+      { what: "past an endpoint's rate", ...own, target: targetOf("limited") },
+      { what: "past a token's budget", ...own, target: budgeted },
+    ];
+    const latency = async (service: Target) => {
       const answers = await load(service, SERVICE_PER_SECOND, seconds);
       const failed = answers.filter(({ status }) => status !== 200).length;
       const sorted = answers.map(({ tookMs }) => tookMs).toSorted((one, other) => one - other);
       return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99), failed };
     };
-    for (const [what, target] of floods) {
+    for (const { what, service, pid, target } of floods) {
+      await load(service, SERVICE_PER_SECOND, 2);
       const rounds: { p50: number; p99: number }[] = [];
       for (let round = 0; round < Number(flags.rounds); round += 1) {
-        const quiet = await latency();
+        const begun = cpuSeconds([pid]);
+        const quiet = await latency(service);
+        const alone = cpuSeconds([pid]);
         const flooding = floodElsewhere({ target, perSecond, seconds: seconds + 1 });
-        const flooded = await latency();
+        const flooded = await latency(service);
         const { refused, others } = await flooding;
+        const cpuSecondsMore = cpuSeconds([pid]) - alone - (alone - begun);
+        const cpu = ((cpuSecondsMore * 1e6) / refused).toFixed(0);
         rounds.push({ p50: flooded.p50 / quiet.p50, p99: flooded.p99 / quiet.p99 });
         console.log(
           `${what}: p50 ${quiet.p50.toFixed(2)} → ${flooded.p50.toFixed(2)} ms, ` +
             `p99 ${quiet.p99.toFixed(2)} → ${flooded.p99.toFixed(2)} ms; ${refused} refused, ` +
-            `${others} others; ${quiet.failed + flooded.failed} of the service failed`,
+            `${others} others; ${cpu} µs of workerd's CPU for each; ${quiet.failed + flooded.failed} of the service failed`,
         );
       }
       const ratio = (part: "p50" | "p99") => median(rounds.map((of) => of[part])).toFixed(2);
       console.log(`${what}: with / without, medians: p50 ${ratio("p50")}, p99 ${ratio("p99")}`);
     }
   } finally {
+    await bare.stop();
+    await bareApp.kill();
     await postern.stop();
   }
 }

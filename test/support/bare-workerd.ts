@@ -18,11 +18,15 @@ export interface BareWorkerd {
 /** The workerd that the package of the same name brings for this machine. */
 export const WORKERD_BINARY = fileURLToPath(import.meta.resolve("workerd/bin/workerd"));
 
-/** Starts the pass-through in front of an app on this loopback port. */
-export async function startBareWorkerd(appPort: number): Promise<BareWorkerd> {
+const PASS_THROUGH = "export default { fetch: (request) => fetch(request) };";
+
+/** Starts the pass-through, or another Worker, in front of an app on this loopback port. */
+export async function startBareWorkerd(
+  appPort: number,
+  script = PASS_THROUGH,
+): Promise<BareWorkerd> {
   const directory = temporaryDirectory();
   const port = await freePort();
-  const script = "export default { fetch: (request) => fetch(request) };";
   const config = `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
