@@ -143,6 +143,24 @@ def fail(code: int, file: str = ""):
     raise ValueError(f"code {code}")
 `;
 
+test("the log has the exception of a call that was spawned, for which nobody may ask", async () => {
+  const entrypoint = `
+@app.local_entrypoint()
+def begin():
+    call = fail.spawn(7)
+    try:
+        call.get(timeout=60)
+    except ValueError as error:
+        print(error)
+`;
+  const { code, stdout, stderr } = await run(
+    `${writePythonApp("begun", SMALL + entrypoint)}::begin`,
+  );
+  expect([code, stdout]).toEqual([0, "code 7\n"]);
+  expect(stderr).toMatch(/\[fail\] .*begun\.py", line 8, in fail\n/);
+  expect(stderr).toMatch(/\[fail\] ValueError: code 7\n/);
+});
+
 test("a function runs in its container, with arguments from the command line", async () => {
   const file = writePythonApp("small", SMALL);
   const written = join(temporaryDirectory(), "written");

@@ -103,15 +103,20 @@ class RemoteTraceback(Exception):
         return f"\n{self.text}"
 
 
+def traceback_of(error: BaseException, is_own: Callable[[str], bool]) -> str:
+    """An exception's traceback without the frames at its beginning that are of such a file."""
+    frames = error.__traceback__
+    while frames is not None and is_own(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
+
+
 def dump_exception(error: BaseException, is_own: Callable[[str], bool] = lambda _: False) -> bytes:
     """An exception with its traceback; its text alone where it can't be pickled.
 
     `is_own` says of a file whether its frames are left out at the beginning: those that lead to the user's code.
     """
-    frames = error.__traceback__
-    while frames is not None and is_own(frames.tb_frame.f_code.co_filename):
-        frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
+    text = traceback_of(error, is_own)
     summary = "".join(traceback.format_exception_only(type(error), error)).strip()
     bare = error.with_traceback(None)
     cause, context = bare.__cause__, bare.__context__

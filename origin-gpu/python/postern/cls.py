@@ -27,6 +27,9 @@ _NO_DEFAULT: Any = object()
 #: Types that a parameter may have.
 _PARAMETER_TYPES = (str, int, bool, bytes)
 
+#: What a user's code asks a class of its own for.
+_OF_CLASSES = ("__bases__", "__mro__")
+
 #: Where a user's class keeps its Cls.
 _OWN = "__postern_cls__"
 
@@ -215,7 +218,7 @@ class Cls:
         return Obj(self, kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or self.user_cls is None:
+        if (name.startswith("__") and name not in _OF_CLASSES) or self.user_cls is None:
             raise AttributeError(name)
         if name in self.partials:
             return self.function(name)

@@ -15,6 +15,7 @@ import inspect
 import json
 import os
 import signal
+import sys
 import threading
 
 from postern import _wire
@@ -272,6 +273,9 @@ class Exchange:
             pass
 
     async def fail(self, error):
+        if "respond-async" in self.header("prefer") and isinstance(error, Exception):
+            # A call that was spawned: its caller may never ask for the result.
+            print(_wire.traceback_of(error, is_on_the_way), end="", file=sys.stderr, flush=True)
         await self.respond(500, _wire.RESULT_TYPE, _wire.EXCEPTION + _wire.dump_exception(error, is_on_the_way))
 
     async def refuse(self, status, text):
