@@ -5,6 +5,7 @@
  */
 
 import { Worker } from "node:worker_threads";
+import { limitUnsent } from "./unsent-limit.ts";
 
 export interface HeldSocket {
   readonly port: number;
@@ -43,6 +44,7 @@ export async function holdSocket(host: string, port: number): Promise<HeldSocket
     throw Object.assign(new Error(told.message), { code: told.code });
   }
   thread.unref();
+  limitUnsent(told.fd);
   return {
     ...told,
     async close() {

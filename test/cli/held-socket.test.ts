@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
+import type { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { holdSocket } from "../../cli/gateway/held-socket.ts";
 
@@ -30,6 +31,35 @@ test("connections wait while nobody accepts, and each child that inherits the so
   const late = connect({ port: held.port, host: "127.0.0.1" });
   const [error] = (await once(late, "error")) as [NodeJS.ErrnoException];
   expect(error.code).toBe("ECONNREFUSED");
+});
+
+/** Writes to one client until the kernel takes no more, and says how much it has taken. */
+const WRITER = `
+import socket
+server = socket.socket(fileno=3)
+client, _ = server.accept()
+client.settimeout(0.5)
+taken = 0
+try:
+    while True: taken += client.send(b"x" * 65536)
+except TimeoutError:
+    print(taken, flush=True)
+`;
+
+test("the kernel holds little for a client that does not read, whoever accepts it", async () => {
+  const held = await holdSocket("127.0.0.1", 0);
+  const client = connect({ port: held.port, host: "127.0.0.1" });
+  client.pause();
+  await once(client, "connect");
+  const child = spawn("python3", ["-c", WRITER], {
+    stdio: ["ignore", "pipe", "inherit", held.fd],
+  });
+  const [taken] = (await once(child.stdout as Readable, "data")) as [Buffer];
+  client.destroy();
+  await held.close();
+  // Its window, and what has not been sent.
+  expect(Number(taken)).toBeGreaterThan(0);
+  expect(Number(taken)).toBeLessThan(1_000_000);
 });
 
 test("a port that is taken is the system's error", async () => {

@@ -1,0 +1,34 @@
+/**
+ * Bounds what the kernel takes of a response before it can send it. Without a bound a client that does not read holds
+ * megabytes of this machine's memory. Connections inherit the option of the socket that accepts them. Node can't set
+ * it, so a program of another language does.
+ */
+import { spawnSync } from "node:child_process";
+
+/** Beyond what its client's window takes. */
+const UNSENT_BYTES = 128 * 1024;
+
+/** `TCP_NOTSENT_LOWAT` of Linux (tcp(7)). */
+const OPTION = { level: 6, name: 25 };
+
+const PROGRAMS = [
+  [
+    "perl",
+    "-e",
+    `open(my $socket, "+<&=", 3) or die; setsockopt($socket, ${OPTION.level}, ${OPTION.name}, pack("i", ${UNSENT_BYTES})) or die;`,
+  ],
+  [
+    "python3",
+    "-c",
+    `import socket; socket.socket(fileno=3).setsockopt(${OPTION.level}, ${OPTION.name}, ${UNSENT_BYTES})`,
+  ],
+] as const;
+
+/** Sets the bound, where one of the programs is here. Without them the gateway works as well, and holds more. */
+export function limitUnsent(fd: number): void {
+  if (process.platform !== "linux") return;
+  PROGRAMS.some(([program, ...words]) => {
+    const { status } = spawnSync(program, words, { stdio: ["ignore", "ignore", "ignore", fd] });
+    return status === 0;
+  });
+}
