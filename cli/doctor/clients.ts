@@ -63,7 +63,8 @@ export async function asBrowser(patient: Patient): Promise<Finding> {
   if (answer instanceof Error) return broken("browser", answer);
   const allowed = answer.headers["access-control-allow-origin"];
   const names = (answer.headers["access-control-allow-headers"] ?? "").toLowerCase();
-  if (allowed === "*" || allowed === origin) {
+  // A browser takes a refusal's headers for nothing: the preflight itself has to succeed.
+  if (answer.status < 300 && (allowed === "*" || allowed === origin)) {
     return names.includes("authorization") || names === "*"
       ? ok("browser", `pages of ${allowed === "*" ? "every origin" : "other origins"} may call`)
       : warning(

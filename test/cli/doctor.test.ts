@@ -126,6 +126,15 @@ describe("an endpoint", () => {
     },
   );
 
+  test("whose preflight is refused is closed to pages, whoever may read the refusal", async () => {
+    const { of } = await found((request, response) => {
+      response.setHeader("access-control-allow-origin", "*");
+      if (request.method === "OPTIONS") refuse(response, 401, "missing_credentials");
+      else response.end("hello");
+    });
+    expect(of("browser")?.detail).toContain("may not call (401 to the preflight)");
+  });
+
   test("that is open beside its key is told of", async () => {
     const { of } = await found(
       (_request, response) => void response.end("hello"),
