@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import inspect
+import sys
 import threading
 import typing
 from collections.abc import Callable, Mapping
@@ -36,6 +37,15 @@ _OWN = "__postern_cls__"
 
 #: The method that `@http_server` stands for.
 _SERVER = "serve"
+
+
+def _own_annotations(declared: type) -> Mapping[str, Any]:
+    """A class's own; a name that only a type checker knows spoils no other one."""
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return annotationlib.get_annotations(declared, format=annotationlib.Format.FORWARDREF)
+    return declared.__dict__.get("__annotations__", {})
 
 
 def _nothing(_self: Any) -> None:
@@ -103,7 +113,7 @@ class Cls:
     def _read(self, user_cls: type) -> None:
         annotations: dict[str, Any] = {}
         for base in reversed(user_cls.__mro__):
-            annotations.update(base.__dict__.get("__annotations__", {}))
+            annotations.update(_own_annotations(base))
             for name, value in base.__dict__.items():
                 if isinstance(value, PartialFunction):
                     self.partials[name] = value

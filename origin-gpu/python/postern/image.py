@@ -329,7 +329,7 @@ class Image:
     def _with_files(self, local: Path, remote: str) -> Image:
         if not remote.startswith("/"):
             refuse(f"remote_path must begin with a slash, and is {remote!r}")
-        return self._but(files=(*self._parts.files, LocalFiles(local, remote)))
+        return self._but(files=(*self._parts.files, LocalFiles(local.expanduser(), remote)))
 
     def _but(self, **changes: Any) -> Image:
         return Image(replace(self._parts, **changes))
