@@ -8,6 +8,9 @@ import { spawnSync } from "node:child_process";
 /** Beyond what its client's window takes. */
 const UNSENT_BYTES = 128 * 1024;
 
+/** A program that is late is left out: the gateway starts without the bound. */
+const PATIENCE_MS = 5_000;
+
 /** `TCP_NOTSENT_LOWAT` of Linux (tcp(7)). */
 const OPTION = { level: 6, name: 25 };
 
@@ -28,7 +31,11 @@ const PROGRAMS = [
 export function limitUnsent(fd: number): void {
   if (process.platform !== "linux") return;
   PROGRAMS.some(([program, ...words]) => {
-    const { status } = spawnSync(program, words, { stdio: ["ignore", "ignore", "ignore", fd] });
+    const { status } = spawnSync(program, words, {
+      stdio: ["ignore", "ignore", "ignore", fd],
+      timeout: PATIENCE_MS,
+      killSignal: "SIGKILL",
+    });
     return status === 0;
   });
 }
