@@ -32,7 +32,7 @@ const PATIENCE = { timeout: 60_000, interval: 100 };
 /** What stays in an agent's directory (docs/storage.md): nothing of a call that waited, of a body, or of a container but its log. */
 const KEPT = [
   /^(bodies|code|containers|logs|requests|results)$/,
-  /^(identity\.json|journal|lock|code-history\.json|loopback-ports\.json)$/,
+  /^(identity\.json|identity\.json\.crc32|journal|lock|code-history\.json|loopback-ports\.json)$/,
   /^code\/(arriving|copies|packed)$/,
   /^code\/packed\/[0-9a-f]{64}\.tar\.gz$/,
   /^logs\/ct-[0-9a-f]{16}\.\d+\.log$/,
