@@ -32,7 +32,7 @@ test.each([
   async (how, lookup) => {
     const app = `registry-${how.replace(" ", "-")}`;
     await connectAgent(app, { endpoints: [announcement(app, "web")] });
-    vi.spyOn(Names.prototype, "lookup").mockImplementation(lookup);
+    vi.spyOn(Names.prototype, "lookup").mockImplementation(lookup as () => never);
     const refused = await ask(`local--${app}-web`, "/");
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ code: "unavailable" });
