@@ -7,7 +7,7 @@ import { ROOT } from "../../support/harness.ts";
 const PROGRAM = `
 import postern as modal
 
-print(modal.Image.debian_slim().add_local_file("~/.ssh/id.pub", "/root/key").files[0].local)
+print(modal.Image.debian_slim().add_local_file("~/weights.bin", "/weights").files[0].local)
 `;
 
 test("a local file may be named from the home directory on", () => {
@@ -17,5 +17,5 @@ test("a local file may be named from the home directory on", () => {
     PYTHONPATH: join(ROOT, "origin-gpu/python"),
   };
   const printed = execFileSync("python3", ["-c", PROGRAM], { env, encoding: "utf8" });
-  expect(printed.trim()).toBe("/home/somebody/.ssh/id.pub");
+  expect(printed.trim()).toBe("/home/somebody/weights.bin");
 });
