@@ -37,7 +37,7 @@ export function isGradio([program = ""]: readonly string[]): boolean {
 
 interface EntryFile {
   /** The key that names it. */
-  readonly key: "asgi" | "wsgi" | "callable" | "web_server";
+  readonly key: "asgi" | "wsgi" | "web_server";
   /** Relative to the endpoint's directory. */
   readonly file: string;
 }
@@ -60,9 +60,9 @@ export function pagesByImports(
   });
 }
 
-/** The Python files that an endpoint starts. */
+/** The Python files of servers that an endpoint starts. A `callable` answers by itself, whatever its file imports. */
 function entryFiles({ web_server: command = [], ...endpoint }: EndpointTable): EntryFile[] {
-  const modules = (["asgi", "wsgi", "callable"] as const).flatMap((key) => {
+  const modules = (["asgi", "wsgi"] as const).flatMap((key) => {
     const [name] = endpoint[key]?.split(":", 1) ?? [];
     return name === undefined ? [] : [{ key, file: `${name.replaceAll(".", "/")}.py` }];
   });

@@ -96,4 +96,12 @@ describe("a page that keeps a request open, with one place for requests,", () =>
     writeFileSync(file, `app = "a"\n${endpoints.join("")}`);
     expect(await loadConfig(file)).toMatchObject({ ok: true });
   });
+
+  test("is none by a function that answers by itself in a file that also has a page", async () => {
+    const directory = temporaryDirectory();
+    const file = join(directory, "postern.toml");
+    writeFileSync(join(directory, "app.py"), "import gradio as gr\n");
+    writeFileSync(file, 'app = "a"\n[[endpoint]]\nfunction = "f"\ncallable = "app:predict"\n');
+    expect(await loadConfig(file)).toMatchObject({ ok: true });
+  });
 });
