@@ -10,6 +10,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Observer } from "../../base/observer.ts";
 import { CommandFailure } from "../failure.ts";
+import { DISK_IS_FULL } from "../../base/full-disk.ts";
 import { passOn } from "../observer.ts";
 import { identityOf, isRunning, type ProcessIdentity } from "../../base/node/process-identity.ts";
 import { endWithThisProcess, exitOf, RestartPauses } from "./owned-process.ts";
@@ -38,7 +39,7 @@ export interface WorkerdOptions {
   readonly observer: Observer;
   /** Called with each new process and, when it has ended, with undefined. */
   readonly onProcess: (identity: ProcessIdentity | undefined) => void;
-  /** Called for each line of workerd's about a full disk. */
+  /** Called for each line about a full disk, of workerd's and of the Worker's. */
   readonly onFullDisk: () => void;
 }
 
@@ -185,7 +186,13 @@ class Supervisor implements Workerd {
     child.on("close", () => listening.resolve());
     const [, stdout, stderr, control] = child.stdio as unknown as Readable[];
     // The Worker's own events: one line per request with --log json.
-    if (stdout !== undefined) createInterface({ input: stdout }).on("line", passOn);
+    if (stdout !== undefined) {
+      createInterface({ input: stdout }).on("line", (line) => {
+        // An object may have caught the error, and then workerd says nothing of it.
+        if (line.includes(DISK_IS_FULL)) onFullDisk();
+        passOn(line);
+      });
+    }
     if (stderr !== undefined) {
       const lines = new WorkerdLines(observer.notice, lastLines, onFullDisk);
       createInterface({ input: stderr }).on("line", (line) => lines.add(line, performance.now()));

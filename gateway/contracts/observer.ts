@@ -1,5 +1,6 @@
 /** The observer of the Worker and of each object: their lines go to the console. */
 import { boundedNotices } from "../../base/bounded-notices.ts";
+import { DISK_IS_FULL } from "../../base/full-disk.ts";
 import { jsonSink, NO_TOPICS, Observer, parseTopics, textSink } from "../../base/observer.ts";
 import type { Env } from "./env.ts";
 
@@ -27,6 +28,6 @@ function createObserver(env: Env): Observer {
 /** Tells the operator of an error that no client hears of in these words, and names a full disk. */
 export function reportError(env: Env, what: string, error: unknown): void {
   const words = String(error);
-  const disk = /SQLITE_FULL|disk is full|ENOSPC/i.test(words) ? "the gateway's disk is full: " : "";
+  const disk = /SQLITE_FULL|disk is full|ENOSPC/i.test(words) ? DISK_IS_FULL : "";
   observerOf(env).notice(`${what}: ${disk}${words}`);
 }

@@ -15,13 +15,16 @@ let proxy: CuttableProxy;
 let agent: ManagedProcess;
 let fillers = 0;
 
+/** Notes of a link that may fit into what the databases hold. */
+const MOST_NOTES = 50;
+
 beforeAll(async () => {
   disk = mountSmallDisk(64 * 1024);
   if (disk === undefined) return;
   gateway = await startGateway({ stateDirectory: join(disk.path, "state") });
   proxy = await startCuttableProxy(gateway.port);
   agent = await startServe(gateway, [webServer()], proxy.port);
-  expect(await status()).toBe(200);
+  expect(await status()).toBe("200");
 });
 afterAll(async () => {
   if (disk === undefined) return;
@@ -31,9 +34,11 @@ afterAll(async () => {
   disk.unmount();
 });
 
-async function status(): Promise<number> {
+/** Status and, where it is an error, its text. */
+async function status(): Promise<string> {
   const address = gateway.address("web", "-dev");
-  return (await send(address, "/json", { timeoutMs: 20_000 })).status;
+  const { status: code, text } = await send(address, "/json", { timeoutMs: 20_000 });
+  return code === 200 ? "200" : `${code} ${text}`;
 }
 
 /** Takes all the room that there is, also where the gateway takes some of it at the same moment. */
@@ -51,8 +56,19 @@ function fill({ path }: SmallDisk): void {
 async function redial(): Promise<void> {
   const dials = proxy.requestLines.length;
   expect(proxy.cut()).toBe(1);
-  expect(await status()).toBe(200);
+  expect(await status()).toBe("200");
   expect(proxy.requestLines.slice(dials)).toContain("GET /_postern/link/0 HTTP/1.1");
+}
+
+/** A database may have room of its own for a note or two, so one time need not be enough. */
+async function fillAndRedialUntil(full: SmallDisk, said: RegExp): Promise<void> {
+  const before = gateway.process.stderr.length;
+  for (let times = 0; times < MOST_NOTES; times += 1) {
+    fill(full);
+    await redial();
+    if (said.test(gateway.process.stderr.slice(before))) return;
+  }
+  expect(gateway.process.stderr.slice(before)).toMatch(said);
 }
 
 test("a box that dials again is let in, with the room that was kept for it and without", async (context) => {
@@ -60,15 +76,9 @@ test("a box that dials again is let in, with the room that was kept for it and w
     context.skip("needs the right to mount a tmpfs");
     return;
   }
-  fill(disk);
-  await redial();
-  const [said] = await gateway.process.waitForErrorOutput(/the gateway's disk is full: make .*/);
-  expect(said).toContain(`make room on the file system of ${join(disk.path, "state", "reserve")}`);
-
+  await fillAndRedialUntil(disk, /the gateway's disk is full: make room on .*\/state\/reserve/);
   // The room that was given up goes to somebody else.
-  fill(disk);
-  await redial();
-  await gateway.process.waitForErrorOutput(/noting a link of /);
+  await fillAndRedialUntil(disk, /noting a link of /);
   await redial();
 
   for (let index = 1; index <= fillers; index += 1) rmSync(join(disk.path, `filler-${index}`));
