@@ -110,6 +110,55 @@ describe("a lock", () => {
     vi.restoreAllMocks();
   });
 
+  describe("that it has opened once", () => {
+    const { digest } = token;
+    const known: ProxyToken = {
+      digest,
+      environments: [],
+      apps: ["chat"],
+      paths: [],
+      expiresAt: 9e9,
+    };
+    const tokens = new Map([[token.id, known]]);
+    const again = async (presented: Credential, endpoint = ENDPOINT, now = NOW) =>
+      await authorizeProxy(keys, tokens, presented, endpoint, now);
+
+    test("opens without computing anything", async () => {
+      expect(await again(token)).toEqual(allowed);
+      const computed = vi.spyOn(crypto.subtle, "digest");
+      const signed = vi.spyOn(crypto.subtle, "sign");
+      expect(await again({ ...token })).toEqual(allowed);
+      expect([computed.mock.calls, signed.mock.calls]).toEqual([[], []]);
+      vi.restoreAllMocks();
+    });
+
+    test("stays closed for all that it was closed for before", async () => {
+      expect(await again(token)).toEqual(allowed);
+      const { id, secret } = token;
+      for (const wrong of [other.secret, "", `${secret} `, secret.slice(0, -1)]) {
+        expect(await again({ id, secret: wrong })).toEqual(refused("invalid_credentials"));
+      }
+      expect(await again(token, { ...ENDPOINT, app: "voice" })).toEqual(refused("forbidden"));
+      expect(await again(token, ENDPOINT, 9e9)).toEqual(refused("invalid_credentials"));
+      const elsewhere = { ...ENDPOINT, workspace: "elsewhere" };
+      expect(await again(token, elsewhere)).toEqual(refused("invalid_credentials"));
+      const others = await deriveGatewayKeys(Buffer.alloc(32, 8).toString("base64url"));
+      const elsewhereMade = await authorizeProxy(others, tokens, token, ENDPOINT, NOW);
+      expect(elsewhereMade).toEqual(refused("invalid_credentials"));
+    });
+
+    test("stays closed once the token is gone, or has another secret", async () => {
+      expect(await again(token)).toEqual(allowed);
+      expect(await authorizeProxy(keys, new Map(), token, ENDPOINT, NOW)).toMatchObject({
+        kind: "unknown",
+      });
+      const replaced = new Map([[token.id, { ...known, digest: other.digest }]]);
+      expect(await authorizeProxy(keys, replaced, token, ENDPOINT, NOW)).toEqual(
+        refused("invalid_credentials"),
+      );
+    });
+  });
+
   test("does not say forbidden to a wrong secret", async () => {
     const presented = { id: token.id, secret: other.secret };
     expect(await verdict(presented, { apps: ["voice"] })).toEqual(refused("invalid_credentials"));

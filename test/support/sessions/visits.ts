@@ -9,6 +9,9 @@ const PATIENCE_MS = 240_000;
 const LOOK_EVERY_MS = 250;
 export const PATIENCE = { timeout: PATIENCE_MS, interval: LOOK_EVERY_MS };
 
+/** What the browser saw last of what may be why a person failed. */
+const LAST_SIGNS = 10;
+
 /** What a person does at the page of an app. Returns the processes that served the steps. */
 export type Visit = (page: Page, url: string, number: number) => Promise<string[]>;
 
@@ -41,14 +44,21 @@ async function come(
   const context = await browser.newContext();
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
-  const refusals: string[] = [];
+  const signs: string[] = [];
   page.on("response", (response) => {
-    if (response.status() >= 400) refusals.push(`${response.status()} ${response.url()}`);
+    if (response.status() >= 400) signs.push(`${response.status()} ${response.url()}`);
+  });
+  page.on("requestfailed", (request) => {
+    const { errorText = "" } = request.failure() ?? {};
+    if (request.url().startsWith(url)) signs.push(`${errorText} ${request.url()}`);
+  });
+  page.on("console", (message) => {
+    if (message.type() === "error") signs.push(message.text());
   });
   try {
     return { places: await visit(page, url, number) };
   } catch (error) {
-    return { failure: [String(error), ...refusals].join("\n") };
+    return { failure: [String(error), ...signs.slice(-LAST_SIGNS)].join("\n") };
   } finally {
     await context.close();
   }
