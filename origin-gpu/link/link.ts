@@ -75,6 +75,8 @@ export class Link implements Carrier {
   #tries = 0;
   /** When that was lost, in milliseconds of the epoch. */
   #lostAt = 0;
+  /** Since when the gateway has not been there, however short it was there before, in milliseconds of the epoch. */
+  #awaySince = 0;
   #welcomedAt = Number.POSITIVE_INFINITY;
   #wasConnected = false;
   /** Since when another agent has had this box's name, in milliseconds of the epoch. */
@@ -108,6 +110,7 @@ export class Link implements Carrier {
 
   start(): void {
     this.#lostAt = Date.now();
+    this.#awaySince = this.#lostAt;
     void this.#dial("the agent starts");
   }
 
@@ -215,7 +218,7 @@ export class Link implements Carrier {
 
   #onConnected(): void {
     if (this.#told !== "") {
-      const awayS = Math.round((Date.now() - this.#lostAt) / 1_000);
+      const awayS = Math.round((Date.now() - this.#awaySince) / 1_000);
       const what = this.#wasConnected ? "back" : "there";
       this.#notice(`${this.#name} is ${what} after ${awayS} s`);
     }
@@ -230,10 +233,12 @@ export class Link implements Carrier {
     clearTimeout(this.#timer);
     this.#connection = undefined;
     this.#hello = "none";
+    const now = Date.now();
+    if (this.#state === "connected") this.#awaySince = now;
     // A connection that is dropped at once goes on with the delays of the ones before.
-    if (Date.now() - this.#welcomedAt > LIVED_MS) {
+    if (now - this.#welcomedAt > LIVED_MS) {
       this.#tries = 0;
-      this.#lostAt = Date.now();
+      this.#lostAt = now;
     }
     this.#welcomedAt = Number.POSITIVE_INFINITY;
     this.#drained.clear();

@@ -189,6 +189,34 @@ test("a link that is back says so, once", async () => {
   ]);
 });
 
+test("each loss is told with its own duration, however soon it follows another one", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  void link.announce([]);
+  let connection = dialled.promise;
+  link.start();
+  let gateway = await connection;
+  await gateway.hello();
+  gateway.welcome("u1");
+  await vi.waitFor(() => expect(welcomes).toHaveLength(1));
+  vi.setSystemTime(Date.now() + 60_000);
+  for (const awayS of [3, 2, 4]) {
+    const told = said.length;
+    connection = dialled.promise;
+    gateway.cut();
+    await vi.waitFor(() => expect(said).toHaveLength(told + 1));
+    vi.setSystemTime(Date.now() + 1_000 * awayS);
+    gateway = await connection;
+    await gateway.hello();
+    gateway.welcome("u1");
+    await vi.waitFor(() => expect(said).toHaveLength(told + 2));
+  }
+  expect(said.filter((_, index) => index % 2 === 1)).toEqual([
+    "the link to the gateway is back after 3 s",
+    "the link to the gateway is back after 2 s",
+    "the link to the gateway is back after 4 s",
+  ]);
+});
+
 test("a gateway that answers keepalive and no hello is dialled again", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   void link.announce([]);
