@@ -3,6 +3,7 @@
  * response or a failure settles a local call at once. Other events of the stream are held until the Worker claims the
  * call. A Worker that does not claim has lost its client.
  */
+import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEnding, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import type { LocalCall } from "../../contracts/local-queue.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -10,6 +11,12 @@ import type { StreamResponse } from "./stream-response.ts";
 
 /** A Worker that has not claimed its call by now never will: its client left. */
 const UNCLAIMED_MS = 500;
+
+/** As of a request to an object that fails. */
+const FAULT = JSON.stringify({
+  code: "call_lost",
+  detail: "the link's object failed",
+} satisfies Failure);
 
 /** A local call, as far as the object speaks to its Worker. */
 export type LocalEnd = Pick<LocalCall, "settle" | "heard">;
@@ -42,6 +49,12 @@ export class ClaimableCall implements StreamEvents {
   refuse(): void {
     this.#end();
     this.#call.settle("not_opened");
+  }
+
+  /** An error came between: the agent may have the call. */
+  fail(): void {
+    this.#end();
+    this.#call.settle({ kind: "failed", cause: "link_lost", failure: FAULT });
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {

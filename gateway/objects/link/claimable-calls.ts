@@ -13,14 +13,23 @@ const QUEUE_IDLE_MS = 5_000;
 export class ClaimableCalls {
   readonly #deadlines: Deadlines;
   readonly #link: () => Multiplexer | undefined;
+  readonly #onFault: (error: unknown) => void;
   /** By call id. */
   readonly #calls = new Map<string, ClaimableCall>();
   #queue: LocalQueue | undefined;
 
-  /** @param link the link that calls are opened on, while it is there */
-  constructor(deadlines: Deadlines, link: () => Multiplexer | undefined) {
+  /**
+   * @param link the link that calls are opened on, while it is there
+   * @param onFault told of an error that opening a call threw
+   */
+  constructor(
+    deadlines: Deadlines,
+    link: () => Multiplexer | undefined,
+    onFault: (error: unknown) => void,
+  ) {
     this.#deadlines = deadlines;
     this.#link = link;
+    this.#onFault = onFault;
   }
 
   /**
@@ -70,13 +79,24 @@ export class ClaimableCalls {
         for (const call of calls) if (call.open()) this.#open(call);
       }
     } finally {
-      // Where opening a call throws, calls go by request until the next one publishes a new queue.
       clearInterval(watch);
       close();
     }
   }
 
+  /** Opens a call; an error ends this one alone. */
   #open(local: LocalCall): void {
+    try {
+      this.#openOnLink(local);
+    } catch (error) {
+      this.#onFault(error);
+      const begun = this.find(local.callId);
+      if (begun === undefined) local.settle("not_opened");
+      else begun.fail();
+    }
+  }
+
+  #openOnLink(local: LocalCall): void {
     const { callId, head, body, share } = local;
     const link = this.#link();
     if (link === undefined || body.length > link.requestWindow) {

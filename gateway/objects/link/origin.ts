@@ -89,12 +89,16 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   /** It has coupled WebSockets of clients, which may be open still. */
   #hasCoupled = false;
   #watch: number | null = null;
-  readonly #claimable = new ClaimableCalls(this.#deadlines, () => {
-    this.#watchLink();
-    const link = this.#welcomed();
-    // A call that has other boxes comes by a request, which says so.
-    return link === undefined || this.#isQuiet(link) ? undefined : link.streams;
-  });
+  readonly #claimable = new ClaimableCalls(
+    this.#deadlines,
+    () => {
+      this.#watchLink();
+      const link = this.#welcomed();
+      // A call that has other boxes comes by a request, which says so.
+      return link === undefined || this.#isQuiet(link) ? undefined : link.streams;
+    },
+    (error) => reportError(this.env, "opening a call", error),
+  );
 
   readonly #watchers = new CallWatchers((head) => this.#askAgent(head));
   /** The box whose calls are watched. */
