@@ -49,7 +49,7 @@ const APP = {
     boxes: z.array(VERSION_BOX).meta({ description: "Where it runs, or is to" }),
     last_error: z.string().meta({
       description:
-        "Why a box does not run it, else why its newest version failed; empty where nothing is wrong",
+        "Why no box runs it, or one does not, else why its newest version failed; empty where nothing is wrong",
     }),
     created_at: TIME,
     stopped_at: TIME.nullable(),

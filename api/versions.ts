@@ -21,7 +21,10 @@ const VERSION = {
         "`staged`, `candidate` and `serving` follow on each other; `superseded` by a newer one before " +
         "it served, `replaced` after it did",
     }),
-    detail: z.string().meta({ description: "Why it failed, in one line; empty otherwise" }),
+    detail: z.string().meta({
+      description:
+        "Why it failed, or why no box runs it although it serves, in one line; empty otherwise",
+    }),
     lines: z.array(z.string()).meta({ description: "What the failed container printed last" }),
     created_at: z.iso.datetime(),
     created_by: z.string().meta({ description: "The API token that made it" }),

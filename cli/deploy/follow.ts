@@ -86,11 +86,19 @@ async function failed(
   { client, notice }: Watching,
 ): Promise<CommandFailure> {
   for (const line of lines) notice(`  ${line}`);
-  const { version: serving } = await client.call(GET_APP, {
-    path: { app },
-    query: { environment },
-  });
-  const now = serving === null ? "nothing serves" : `v${serving} serves`;
+  const now = await servingNow(client, { app, environment });
   const why = detail === "" ? status : `${status}: ${detail}`;
   return new CommandFailure(`v${version} of ${app} ${why}; ${now}`);
+}
+
+/** Which version serves, and why no box runs it. */
+async function servingNow(
+  client: ApiClient,
+  { app, environment }: Pick<Watched, "app" | "environment">,
+): Promise<string> {
+  const query = { environment };
+  const { version } = await client.call(GET_APP, { path: { app }, query });
+  if (version === null) return "nothing serves";
+  const { detail } = await client.call(GET_VERSION, { path: { app, version }, query });
+  return detail === "" ? `v${version} serves` : `v${version} should serve, but ${detail}`;
 }

@@ -42,7 +42,7 @@ export interface AppView {
   readonly scaling: Readonly<Record<string, Scaling>>;
   /** Where the version is that serves, else the one that is to. */
   readonly boxes: readonly BoxView[];
-  /** Why a box does not run it, else why its newest version failed; empty where nothing is wrong. */
+  /** Why no box runs it, or one does not, else why its newest version failed; empty where nothing is wrong. */
   readonly lastError: string;
   readonly createdAt: number;
   readonly stoppedAt: number | null;
@@ -57,6 +57,7 @@ export interface EndpointView {
 export interface VersionView {
   readonly version: number;
   readonly status: VersionStatus;
+  /** Why it failed, or why no box runs it although it serves; empty otherwise. */
   readonly detail: string;
   readonly lines: readonly string[];
   readonly createdAt: number;

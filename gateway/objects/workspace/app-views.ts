@@ -11,6 +11,8 @@ import type { Version } from "./versions.ts";
 /** A version that took over is called so when its boxes have heard, or after this time in any case. */
 const TAKING_OVER_MS = 30_000;
 
+const NOT_CONNECTED = "none of its boxes is connected";
+
 export function appView(control: Control, app: App): AppView {
   const { versions } = control;
   const { id, name, environment, kind, createdAt, stoppedAt } = app;
@@ -47,7 +49,10 @@ export function appView(control: Control, app: App): AppView {
     endpoints: endpoints ?? [],
     scaling: serving === undefined ? {} : control.scalings.byFunction(serving),
     boxes,
-    lastError: stoppedAt === null ? lastErrorOf(control, app, boxes) : "",
+    lastError:
+      stoppedAt === null
+        ? (serving && whyIdle(control, serving, boxes)) || lastErrorOf(control, app, boxes)
+        : "",
     createdAt,
     stoppedAt,
   };
@@ -56,10 +61,11 @@ export function appView(control: Control, app: App): AppView {
 export function versionView(control: Control, version: Version, now: number): VersionView {
   const { names } = control;
   const boxes = boxViews(control, version);
+  const status = statusOf(version, boxes, names.isSettled(version.app), now);
   return {
     version: version.version,
-    status: statusOf(version, boxes, names.isSettled(version.app), now),
-    detail: version.detail,
+    status,
+    detail: status === "serving" ? whyIdle(control, version, boxes) : version.detail,
     lines: version.lines,
     createdAt: version.createdAt,
     createdBy: version.createdBy,
@@ -104,13 +110,30 @@ function isConnected(known: Control["boxes"], name: string): boolean {
   return (known.find(name)?.connectedAt ?? null) !== null;
 }
 
+/** Why no box runs the version that serves, as far as is known; empty where one does, or is about to. */
+function whyIdle({ boxes: known }: Control, { code }: Version, boxes: readonly BoxView[]): string {
+  const here = boxes.filter(({ connected }) => connected);
+  if (here.some(({ state }) => state === "serving" || state === "ready")) return "";
+  const holders = code === "" ? undefined : known.holdersOf(code).map(({ box }) => box);
+  if (holders?.length === 0) return "no box has its code: deploy it again";
+  if (here.length === 0) return NOT_CONNECTED;
+  if (holders !== undefined && !holders.some((box) => isConnected(known, box))) {
+    return `no connected box has its code: connect ${holders.join(" or ")}, or deploy it again`;
+  }
+  return failureOf(here);
+}
+
+/** The words of a box on which a version fails; empty without one. */
+function failureOf(boxes: readonly BoxView[]): string {
+  const failed = boxes.find(({ state, detail }) => state === "failed" && detail !== "");
+  return failed === undefined ? "" : `${failed.name}: ${failed.detail}`;
+}
+
 /** The reason why an app does not answer, as far as its boxes and its versions say; empty without one. */
 function lastErrorOf({ versions }: Control, { id, kind }: App, boxes: readonly BoxView[]): string {
-  const failed = boxes.find(({ state, detail }) => state === "failed" && detail !== "");
-  if (failed !== undefined) return `${failed.name}: ${failed.detail}`;
-  if (boxes.length > 0 && !boxes.some(({ connected }) => connected)) {
-    return "none of its boxes is connected";
-  }
+  const failure = failureOf(boxes);
+  if (failure !== "") return failure;
+  if (boxes.length > 0 && !boxes.some(({ connected }) => connected)) return NOT_CONNECTED;
   if (kind !== "deployed") return "";
   const last = versions.newest(id, "failed");
   const isNewest =

@@ -158,11 +158,22 @@ test("a gateway that is away for a moment is asked again", async () => {
 test("a version that failed is said why, with its last lines and with what serves", async () => {
   const lines = ["loading", "out of memory"];
   const failed = version("failed", { detail: "web ended with exit code 3 on gpu-1", lines });
-  const { result, notices } = await deployAt({ versions: [version("staged"), failed], serving: 2 });
+  const serving = version("serving", { version: 2 });
+  const { result, notices } = await deployAt({ versions: [version("staged"), failed], serving });
   await expect(result).rejects.toThrow(
     "v3 of shop failed: web ended with exit code 3 on gpu-1; v2 serves",
   );
   expect(notices.slice(-2)).toEqual(["  loading", "  out of memory"]);
+});
+
+test("a version that failed says of the one that serves why no box runs it", async () => {
+  const failed = version("failed", { detail: "box gpu-1: f: exit code 1" });
+  const detail = "no box has its code: deploy it again";
+  const serving = version("serving", { version: 2, detail });
+  const { result } = await deployAt({ versions: [version("staged"), failed], serving });
+  await expect(result).rejects.toThrow(
+    `v3 of shop failed: box gpu-1: f: exit code 1; v2 should serve, but ${detail}`,
+  );
 });
 
 test("where nothing served before, nothing does", async () => {

@@ -21,7 +21,7 @@ export interface Script {
    */
   readonly versions: readonly [ApiVersion, ...(ApiVersion | "away")[]];
   /** What serves according to the app. */
-  readonly serving?: number;
+  readonly serving?: ApiVersion;
   /** Called when an upload begins; the answer waits for it. */
   readonly onUpload?: () => Promise<void>;
 }
@@ -56,7 +56,9 @@ export async function startStandInApi(script: Script): Promise<StandInApi> {
     if (request.method === "DELETE") return undefined;
     if (path.endsWith("/versions")) return staged;
     if (request.method === "POST") return staged;
-    if (path === "/apps/shop") return { ...APP, version: script.serving ?? null };
+    const { serving } = script;
+    if (path === "/apps/shop") return { ...APP, version: serving?.version ?? null };
+    if (path === `/apps/shop/versions/${serving?.version}`) return serving;
     return later.length > 1 ? later.shift() : later[0];
   };
   const server = createServer((request, response) => {

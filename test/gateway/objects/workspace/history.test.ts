@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { content, Deploying, forgetNames } from "./deploying.ts";
+import { content, type DeployBox, Deploying, forgetNames } from "./deploying.ts";
 
 const HASH = "c0de".repeat(16);
 
@@ -61,6 +61,66 @@ describe("history", () => {
     await box.report([], [HASH]);
     const back = await here.call("POST", "/apps/shop/rollback?environment=main", {});
     expect(back.json).toMatchObject({ version: 3, boxes: [{ has_code: true }] });
+  });
+
+  describe("says of the version that serves why no box runs it, as the list of apps does:", () => {
+    const code = { hash: HASH, bytes: 10 };
+    const notes = async (): Promise<unknown> => {
+      const { status, detail } = await here.version("shop", 1);
+      return { status, detail, list: (await here.app("shop")).last_error };
+    };
+    const serving = (detail: string) => ({ status: "serving", detail, list: detail });
+
+    /** A version that took over is called a candidate until its boxes have switched, or for half a minute. */
+    const tookOver = async (...boxes: DeployBox[]): Promise<void> => {
+      for (let count = 0; count < 4; count += 1) {
+        // A link that nothing is heard of for 10 s is dead.
+        vi.setSystemTime(Date.now() + 9_000);
+        for (const box of boxes) await box.connect();
+      }
+    };
+
+    test("no box has its code any more", async () => {
+      const box = await here.box("gpu-1");
+      await here.serve("shop", box, { ...content(), code });
+      const { id: app } = await here.app("shop");
+      await tookOver(box);
+      const detail = "no connected box has the code c0dec0dec0de";
+      await box.report([{ app, version: 1, state: "failed", detail }]);
+      expect(await notes()).toEqual(serving("no box has its code: deploy it again"));
+      await box.report([{ app, version: 1, state: "serving" }], [HASH]);
+      expect(await notes()).toEqual(serving(""));
+      await here.call("DELETE", "/boxes/gpu-1");
+      await vi.waitFor(async () =>
+        expect(await notes()).toEqual(serving("no box has its code: deploy it again")),
+      );
+    });
+
+    test("the boxes with its code are away", async () => {
+      const one = await here.box("gpu-1");
+      const two = await here.box("gpu-2");
+      await here.serve("shop", one, { ...content({ f: { boxes: ["gpu-1"] } }), code });
+      const { id: app } = await here.app("shop");
+      await tookOver(one, two);
+      await two.report([], [HASH]);
+      two.agent?.close();
+      await one.report([{ app, version: 1, state: "failed", detail: "no connected box has it" }]);
+      const detail = "no connected box has its code: connect gpu-2, or deploy it again";
+      await vi.waitFor(async () => expect(await notes()).toEqual(serving(detail)));
+    });
+
+    test("its own boxes are away, or fail", async () => {
+      const box = await here.box("gpu-1");
+      await here.serve("shop", box, content());
+      const { id: app } = await here.app("shop");
+      await tookOver(box);
+      await box.report([{ app, version: 1, state: "failed", detail: "f: exit code 1" }]);
+      expect(await notes()).toEqual(serving("gpu-1: f: exit code 1"));
+      box.agent?.close();
+      await vi.waitFor(async () =>
+        expect(await notes()).toEqual(serving("none of its boxes is connected")),
+      );
+    });
   });
 
   test("keeps what the newest 50 versions consist of", async () => {
