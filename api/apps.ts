@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { APP_STATES } from "./app-states.ts";
 import { apiOperation } from "./operation.ts";
+import { AUTH_KINDS } from "../routing/wire/auth-settings.ts";
 import { VERSION_STATES } from "../routing/wire/deployments.ts";
 import { SCALING_BY_FUNCTION } from "./scaling.ts";
 import { OBJECT_NAME, PAGE_QUERY, TIME, pageOf } from "./schemas.ts";
@@ -19,7 +20,13 @@ export const ENVIRONMENT_QUERY = z.strictObject({
 export const ENDPOINT = z.object({
   function: z.string(),
   url: z.url(),
-  private: z.boolean().meta({ description: "Callers need a proxy auth token" }),
+  private: z.boolean().meta({
+    description: "Callers need a token of the workspace, or are let in by `auth`",
+  }),
+  auth: z.array(z.enum(AUTH_KINDS)).meta({
+    description:
+      "Who else may call it. `jwt`: the holders of another issuer's tokens; `oidc`: people who sign in",
+  }),
 });
 
 /** A box that a version was placed on. */

@@ -13,6 +13,7 @@ import {
   type RunningAgent,
 } from "../origin-gpu/agent.ts";
 import type { AppConfig } from "../origin-gpu/config/config.ts";
+import { type AuthKind, authKindsOf } from "../routing/wire/auth-settings.ts";
 import { CommandFailure } from "./failure.ts";
 import { startMetrics } from "./metrics.ts";
 import { linesWritten, observer, stampLines } from "./observer.ts";
@@ -113,8 +114,10 @@ export interface PrintedUrl {
   /** Arguments before the URL in the printed curl line. */
   readonly curlArguments?: readonly string[] | undefined;
   readonly path?: string | undefined;
-  /** Callers need a proxy auth token. */
+  /** Callers need a token of the workspace. */
   readonly isPrivate?: boolean;
+  /** Who else may call it. */
+  readonly auth?: readonly AuthKind[];
 }
 
 /** Variables for a private endpoint's curl line. `postern proxy-token create` prints both values. */
@@ -131,7 +134,8 @@ export function urlsOf(
     // Called by programs with the app's token alone: nobody opens their URLs.
     if (endpoint?.requiresAppToken === true) return [];
     const isPrivate = endpoint?.requiresProxyAuth === true;
-    return [{ function: name, url, path, curlArguments, isPrivate }];
+    const auth = authKindsOf(endpoint?.auth);
+    return [{ function: name, url, path, curlArguments, isPrivate, auth }];
   });
 }
 
@@ -155,9 +159,22 @@ export async function printUrls(
     const curl = await curlLine(printed, options.address);
     printResult(printed.url);
     // A line of its own, so that a script that reads URLs by the line gets nothing else on theirs.
-    if (printed.isPrivate === true) printResult("  🔑 private: callers need a proxy token");
+    if (printed.isPrivate === true) printResult(`  🔑 private: ${callersNeed(printed.auth)}`);
     printResult(`  ${curl}`);
   }
+}
+
+const WORKSPACE_TOKENS = ["a proxy token", "a connect token"];
+
+const OTHERS: Record<AuthKind, string> = {
+  jwt: "a token of the issuer in auth.jwt",
+  oidc: "a sign-in by auth.oidc",
+};
+
+/** The words for all that opens a private endpoint. */
+export function callersNeed(auth: readonly AuthKind[] = []): string {
+  const words = new Intl.ListFormat("en", { type: "disjunction" });
+  return `callers need ${words.format([...WORKSPACE_TOKENS, ...auth.map((kind) => OTHERS[kind])])}`;
 }
 
 /** `serve` prints its URLs after each edit; one notice in a process is enough. */

@@ -60,6 +60,15 @@ export type AuthSettings = z.output<typeof AUTH_TABLE>;
 export type JwtSettings = NonNullable<AuthSettings["jwt"]>;
 export type OidcSettings = NonNullable<AuthSettings["oidc"]>;
 
+export const AUTH_KINDS = ["jwt", "oidc"] as const;
+
+export type AuthKind = (typeof AUTH_KINDS)[number];
+
+/** Who else may call an endpoint with these settings. */
+export function authKindsOf(auth: AuthSettings | undefined): AuthKind[] {
+  return AUTH_KINDS.filter((kind) => auth?.[kind] !== undefined);
+}
+
 /** Whether a URL is one that can be asked: http or https, and no credentials or fragment in it. */
 export function isHttpUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;

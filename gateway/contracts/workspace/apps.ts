@@ -2,6 +2,7 @@
 import type { Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Scaling, WholeScaling } from "../../../routing/wire/scaling.ts";
+import type { AuthKind } from "../../../routing/wire/auth-settings.ts";
 import type { AppKind } from "../../../routing/claims.ts";
 import type { VersionContent, VersionState } from "../../../routing/wire/deployments.ts";
 import type { VersionStatus } from "../../../api/version-status.ts";
@@ -52,6 +53,8 @@ export interface EndpointView {
   readonly function: string;
   readonly url: string;
   readonly private: boolean;
+  /** Who else may call it. */
+  readonly auth: AuthKind[];
 }
 
 export interface VersionView {

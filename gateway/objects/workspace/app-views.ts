@@ -1,8 +1,14 @@
 /** Apps and versions as people see them: with URLs, and with what their boxes say. */
+import { authKindsOf } from "../../../routing/wire/auth-settings.ts";
 import type { App } from "./app-records.ts";
 import { type Control, urlOf } from "./control.ts";
 import type { Page } from "../../contracts/workspace/pages.ts";
-import type { AppView, BoxView, VersionView } from "../../contracts/workspace/apps.ts";
+import type {
+  AppView,
+  BoxView,
+  EndpointView,
+  VersionView,
+} from "../../contracts/workspace/apps.ts";
 import type { AppState } from "../../../api/app-states.ts";
 import type { VersionStatus } from "../../../api/version-status.ts";
 import type { VersionBox } from "./version-boxes.ts";
@@ -21,15 +27,12 @@ export function appView(control: Control, app: App): AppView {
   const announced = control.names.snapshotsOf(id);
   const endpoints =
     kind === "deployed"
-      ? (serving ?? candidate)?.endpoints.map((endpoint) => ({
-          function: endpoint.function,
-          url: urlOf(control, endpoint.name),
-          private: endpoint.private,
-        }))
+      ? endpointViews(control, serving ?? candidate)
       : announced.map(({ name: hostName, snapshot }) => ({
           function: functionOf(snapshot.endpoint, app),
           url: urlOf(control, hostName),
           private: snapshot.settings.requiresProxyAuth ?? false,
+          auth: authKindsOf(snapshot.settings.auth),
         }));
   const version = serving ?? candidate;
   const boxes =
@@ -46,7 +49,7 @@ export function appView(control: Control, app: App): AppView {
     state: stateOf(app, serving, versions.active(id)),
     version: serving?.version ?? null,
     candidate: candidate?.version ?? null,
-    endpoints: endpoints ?? [],
+    endpoints,
     scaling: serving === undefined ? {} : control.scalings.byFunction(serving),
     boxes,
     lastError:
@@ -72,11 +75,7 @@ export function versionView(control: Control, version: Version, now: number): Ve
     tag: version.tag,
     commit: version.commit,
     rollbackOf: version.rollbackOf,
-    endpoints: version.endpoints.map((endpoint) => ({
-      function: endpoint.function,
-      url: urlOf(control, endpoint.name),
-      private: endpoint.private,
-    })),
+    endpoints: endpointViews(control, version),
     scalings: control.scalings.list(version),
     boxes,
   };
@@ -87,6 +86,16 @@ export function pageOfViews<Item, View>(
   view: (item: Item) => View,
 ): Page<View> {
   return { items: items.map(view), nextCursor };
+}
+
+function endpointViews(control: Control, version: Version | undefined): EndpointView[] {
+  const endpoints = version?.endpoints ?? [];
+  return endpoints.map(({ function: name, name: hostName, private: isPrivate, auth = [] }) => ({
+    function: name,
+    url: urlOf(control, hostName),
+    private: isPrivate,
+    auth,
+  }));
 }
 
 /** How far a version is on the boxes that it was placed on. */

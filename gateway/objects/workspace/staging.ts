@@ -7,6 +7,7 @@ import { err, ok, type Err, type Result } from "../../../base/result.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import { endpointName } from "../../../routing/names.ts";
 import { placementOf } from "../../../routing/placement.ts";
+import { authKindsOf } from "../../../routing/wire/auth-settings.ts";
 import type { VersionContent, VersionEndpoint } from "../../../routing/wire/deployments.ts";
 import type { EndpointSettings } from "../../../routing/wire/messages.ts";
 import type { App } from "./app-records.ts";
@@ -150,6 +151,7 @@ export class Staging {
       name: hostName,
       ...customDomainsOf(endpoint.settings),
       private: endpoint.settings.requiresProxyAuth ?? false,
+      auth: authKindsOf(endpoint.settings.auth),
       boxes: pools.get(endpoint.pool) ?? [],
     }));
     return ok(endpoints);

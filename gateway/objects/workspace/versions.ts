@@ -2,6 +2,7 @@
  * The versions of a workspace's deployed apps in its database. A version's content never changes. The content of
  * the oldest versions is forgotten, and only their history stays.
  */
+import type { AuthKind } from "../../../routing/wire/auth-settings.ts";
 import type { VersionContent } from "../../../routing/wire/deployments.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { type Author } from "../../contracts/workspace/apps.ts";
@@ -17,8 +18,10 @@ export interface PlacedEndpoint {
   readonly name: string;
   /** Absent: none. */
   readonly customDomains?: readonly string[];
-  /** Callers need a proxy auth token. */
+  /** Callers need a token of the workspace. */
   readonly private: boolean;
+  /** Who else may call it; absent: nobody. */
+  readonly auth?: AuthKind[];
   readonly boxes: readonly string[];
 }
 

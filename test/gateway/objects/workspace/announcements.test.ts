@@ -64,7 +64,7 @@ describe("an app that a box serves in place", () => {
         version: null,
         boxes: [{ name: "gpu-1", connected: true, has_code: true, state: "serving", detail: "" }],
         last_error: "",
-        endpoints: [{ function: "f", url, private: false }],
+        endpoints: [{ function: "f", url, private: false, auth: [] }],
       },
     ]);
   });

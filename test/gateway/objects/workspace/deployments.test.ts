@@ -33,7 +33,12 @@ describe("a deployment", () => {
       created_by_name: "first token",
       rollback_of: null,
       endpoints: [
-        { function: "f", url: `http://${here.workspace}--shop-f.localhost:8787`, private: false },
+        {
+          function: "f",
+          url: `http://${here.workspace}--shop-f.localhost:8787`,
+          private: false,
+          auth: [],
+        },
       ],
       boxes: [{ name: "gpu-1", connected: true, has_code: true, state: null }],
     });
@@ -93,6 +98,29 @@ describe("a deployment", () => {
       stopped_at: null,
     });
     expect((await here.call("GET", `/apps/${app}`)).json).toMatchObject({ name: "shop" });
+  });
+
+  test("says of its endpoints who may call them", async () => {
+    const box = await here.box("gpu-1");
+    const issuer = "https://id.example";
+    const jwt = { issuer, audience: "a", jwksUrl: `${issuer}/keys` };
+    const oidc = { issuer, clientId: "c", emails: ["*@example.com"] };
+    const locked = { timeout: 300, resultTtl: 3600, requiresProxyAuth: true };
+    const functions = {
+      open: {},
+      locked: { settings: locked },
+      trusting: { settings: { ...locked, auth: { jwt } } },
+      people: { settings: { ...locked, auth: { jwt, oidc } } },
+    };
+    await here.serve("shop", box, content(functions));
+    const endpoints = [
+      { function: "open", private: false, auth: [] },
+      { function: "locked", private: true, auth: [] },
+      { function: "trusting", private: true, auth: ["jwt"] },
+      { function: "people", private: true, auth: ["jwt", "oidc"] },
+    ];
+    expect(await here.version("shop", 1)).toMatchObject({ endpoints });
+    expect(await here.app("shop")).toMatchObject({ endpoints });
   });
 
   test("leaves the version before as it is until it is ready itself", async () => {
