@@ -67,7 +67,7 @@ export type ProxyVerdict =
 /** Compared with where the snapshot lacks an id, so that it takes as long as a wrong secret. */
 const NO_TOKEN: ProxyToken = { digest: new ArrayBuffer(32), environments: [], apps: [], paths: [] };
 
-/** What was presented for a token and found to be right, so that it is computed once for each time the token is loaded. */
+/** Credentials that were presented for a token and found to be right, so that it is computed once for each time the token is loaded. */
 interface Proof extends Credential {
   readonly keys: GatewayKeys;
   readonly workspace: string;
@@ -119,7 +119,7 @@ function isProven(proof: Proof | undefined, presented: Proof): boolean {
   );
 }
 
-/** What a token allows whose id and secret are right. */
+/** Decides by what a token allows, whose id and secret are right. */
 function decide(
   token: ProxyToken,
   id: string,
