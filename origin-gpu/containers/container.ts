@@ -12,6 +12,7 @@ import type { LeavableContainer } from "./left-record.ts";
 import type { ProcessRecords } from "./process-records.ts";
 import type { SpareSupervisor } from "./spare-supervisor.ts";
 import type { Card } from "../core/cards.ts";
+import type { LeftSessions } from "../core/left-sessions.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
 
@@ -115,9 +116,10 @@ export interface Container {
   stop(reason?: string): Promise<void>;
   /**
    * Lets it run on when this agent ends, for the next one. Its events end then.
+   * @param sessions that it has
    * @returns why that can't be, in words: it goes on as it was; undefined where it does
    */
-  leave(): Promise<string | undefined>;
+  leave(sessions?: LeftSessions): Promise<string | undefined>;
 }
 
 /** Tells the operator something about a function's containers. */

@@ -5,9 +5,11 @@
 import { isRunning, type ProcessIdentity } from "../../base/node/process-identity.ts";
 import { within } from "../../base/runtime/within.ts";
 import { SECOND_MS } from "../../base/units.ts";
+import type { LeftSessions } from "../core/left-sessions.ts";
 import { AdoptedCommand } from "./adopted-command.ts";
 import type { LaunchOptions, LeftDescriptors } from "./launched-command.ts";
 import type { LeftRecord } from "./left-record.ts";
+import { openSessions } from "./sealed-sessions.ts";
 import { SupervisorConnection } from "./supervisor-connection.ts";
 
 /** The key has been in the pipe since the last agent went. */
@@ -24,13 +26,14 @@ export class LeftContainer {
   readonly id: string;
   /** As in `ContainerOptions`. */
   readonly source: string;
-  readonly record: LeftRecord;
+  readonly record: Omit<LeftRecord, "sessions">;
   /** Opens the record's seals. */
   readonly key: string;
   /** Its supervisor has ended, and with it what it ran. */
   readonly gone: Promise<void>;
   readonly #connection: SupervisorConnection;
   readonly #supervisor: ProcessIdentity;
+  #sessions: LeftSessions | "unreadable" | undefined;
   #isAdopted = false;
 
   private constructor(
@@ -41,8 +44,10 @@ export class LeftContainer {
   ) {
     this.id = container;
     this.source = source;
-    this.record = left;
+    const { sessions, ...record } = left;
+    this.record = record;
     this.key = key;
+    if (sessions !== undefined) this.#sessions = openSessions(sessions, key) ?? "unreadable";
     this.gone = connection.closed;
     this.#supervisor = supervisor;
     this.#connection = connection;
@@ -68,6 +73,13 @@ export class LeftContainer {
     return this.#isAdopted;
   }
 
+  /** Its sessions, where the last agent noted some. They are the taker's from then on. */
+  takeSessions(): LeftSessions | "unreadable" | undefined {
+    const sessions = this.#sessions;
+    this.#sessions = undefined;
+    return sessions;
+  }
+
   /** Asks it to end, as a pool would that does not want it, and makes sure after its grace period. */
   end(): void {
     const { stopSignal, exitGracePeriod } = this.record;
@@ -87,6 +99,9 @@ export class LeftContainer {
   }
 }
 
-function descriptorsOf({ inner: { pid }, descriptors }: LeftRecord): LeftDescriptors {
+function descriptorsOf({
+  inner: { pid },
+  descriptors,
+}: Pick<LeftRecord, "inner" | "descriptors">): LeftDescriptors {
   return { pid, ...descriptors };
 }

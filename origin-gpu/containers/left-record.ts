@@ -36,6 +36,8 @@ export const LEFT_RECORD = z.object({
   /** Of `hasCallsPort`. */
   callsPort: z.int().positive().exactOptional(),
   startedAtMs: z.number(),
+  /** By sealed-sessions.ts. Without them its sessions are new ones. */
+  sessions: z.string().optional().catch(undefined),
   /** How it is asked to end, and how many seconds it has then. */
   stopSignal: z.string(),
   exitGracePeriod: z.number().nonnegative(),

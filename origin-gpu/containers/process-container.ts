@@ -14,6 +14,7 @@ import {
 } from "./container.ts";
 import { type ExitInfo, describeExit } from "./exit-info.ts";
 import type { ContainerLog } from "../logs/container-logs.ts";
+import type { LeftSessions } from "../core/left-sessions.ts";
 import type { LogStream } from "../../routing/wire/container-logs.ts";
 import { type ProcessKind, startWords } from "./container-command.ts";
 import { fixedPortOf, hasCallsPort } from "../config/python-kinds.ts";
@@ -90,13 +91,11 @@ export class ProcessContainer implements Container {
     await Promise.race([this.exited, this.stuck]);
   }
 
-  async leave(): Promise<string | undefined> {
+  async leave(sessions?: LeftSessions): Promise<string | undefined> {
     const { endpoint, environment, leavable, records, user } = this.#options;
     const group = this.#group;
     if (leavable === undefined || records === undefined) return "its app is none that was deployed";
-    if (this.#state !== "ready" || group === undefined || this.#served === undefined) {
-      return "it is not ready";
-    }
+    if (this.#state !== "ready" || !group || !this.#served) return "it is not ready";
     const { directory, stopSignal, exitGracePeriod } = endpoint;
     return await leaveRunning(group, {
       ...leavable,
@@ -108,6 +107,7 @@ export class ProcessContainer implements Container {
       user: user?.name ?? "",
       variables: variablesOf(endpoint, environment, user),
       startedAtMs: this.startedAtMs,
+      sessions,
       records,
     });
   }

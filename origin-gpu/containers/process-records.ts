@@ -144,8 +144,10 @@ export class ProcessRecords {
       return;
     }
     this.#left.push(found);
+    // Its sessions may be megabytes, which are not needed here.
+    const noted = record && { ...record, left: undefined };
     void found.gone.then(async () => {
-      if (!found.isAdopted) await this.#endLeft(path, record);
+      if (!found.isAdopted) await this.#endLeft(path, noted);
     });
   }
 

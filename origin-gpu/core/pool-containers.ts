@@ -132,11 +132,12 @@ export class PoolContainers {
   }
 
   /** Has a container that an earlier agent left running. It has what it needs of the box. */
-  adopt(left: string, nowMs: number): void {
+  adopt(left: string, nowMs: number): TrackedContainer {
     const container = this.#add(nowMs);
     container.isClaiming = false;
     this.#emit({ type: "adopt", container: container.number, left });
     this.move(container, "granted", nowMs);
+    return container;
   }
 
   #add(nowMs: number): TrackedContainer {
@@ -288,12 +289,8 @@ export class PoolContainers {
 const REVIEW_SESSIONS_MS = 30_000;
 
 /** It drains, and its sessions still come. */
-export function isHeldBySessions({
-  state,
-  willSleep,
-  isClosedToSessions,
-}: TrackedContainer): boolean {
-  return state === "draining" && !willSleep && !isClosedToSessions;
+export function isHeldBySessions(one: TrackedContainer): boolean {
+  return one.state === "draining" && !one.willSleep && !one.isClosedToSessions;
 }
 
 /** Drained for these reasons a container finishes calls that count as use, and no others. */

@@ -1,5 +1,6 @@
 /** The part that sessions play in one pool: which session a call belongs to, and what becomes of one whose container is gone. Pure. */
 import { holdOf, isHandedOut } from "../../routing/affinity/session-key.ts";
+import type { LeftSessions } from "./left-sessions.ts";
 import type { CallSession } from "./pool-call.ts";
 import { placeForCall, placeForSession } from "./container-choice.ts";
 import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
@@ -85,6 +86,11 @@ export class PoolSessions {
   /** The app has told the client of these keys. */
   learn(use: CallSession | undefined, keys: readonly string[], nowMs: number): void {
     this.#table.learn(use?.session, keys, nowMs);
+  }
+
+  /** The container was taken over, and has these sessions. */
+  restore(container: TrackedContainer, sessions: LeftSessions, nowMs: number): void {
+    this.#table.restore(sessions, container, nowMs);
   }
 
   tick(nowMs: number): void {

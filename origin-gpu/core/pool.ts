@@ -19,6 +19,7 @@ import {
   type TrackedContainer,
 } from "./pool-containers.ts";
 import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
+import type { LeftSessions } from "./left-sessions.ts";
 import { PoolRefusals } from "./pool-refusals.ts";
 import { PoolSessions, type SessionTraits } from "./pool-sessions.ts";
 import { Scaler, type Waiting } from "./scaler.ts";
@@ -47,6 +48,12 @@ export interface PoolBeginning {
   readonly isProved?: boolean;
   /** Those of the endpoint, which its other versions know too. */
   readonly sessions?: SessionTable;
+}
+
+/** A container that an earlier agent left running. */
+interface LeftBehind {
+  readonly id: string;
+  readonly sessions?: LeftSessions | undefined;
 }
 
 interface CallTraits extends Pick<
@@ -133,9 +140,12 @@ export class Pool<Call> {
     return this.#sessions.has(session);
   }
 
-  /** An earlier agent left a container of this version running: it is the pool's from now on, needed or not. */
-  adopt(left: string, nowMs: number): Effects<Call> {
-    this.#containers.adopt(left, nowMs);
+  /** An earlier agent left these containers of this version running: they are the pool's from now on, needed or not. */
+  adopt(left: readonly LeftBehind[], nowMs: number): Effects<Call> {
+    for (const { id, sessions } of left) {
+      const container = this.#containers.adopt(id, nowMs);
+      if (sessions !== undefined) this.#sessions.restore(container, sessions, nowMs);
+    }
     return this.#settled(nowMs);
   }
 

@@ -4,6 +4,7 @@
  */
 import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
 import { holdOf } from "../../routing/affinity/session-key.ts";
+import { type LeftSessions, leftSessions } from "./left-sessions.ts";
 
 /** Keys of an endpoint, a hundred bytes or two each. */
 const MAX_KEYS = 100_000;
@@ -209,6 +210,39 @@ export class SessionTable {
         this.#count(session, undefined);
       }
     }
+  }
+
+  /** The sessions of a container that is left to the next agent, and what is known of the box. */
+  leave(place: SessionPlace, nowMs: number): LeftSessions {
+    const own = [...this.#byKey.values()].filter((session) => session.place === place);
+    return leftSessions(new Set(own), this.#ofTheBox, nowMs);
+  }
+
+  /** Has them at the same container, as if they had been its own. A key that is known by now stays where it leads. */
+  restore({ sessions, ofTheBox }: LeftSessions, place: SessionPlace, nowMs: number): void {
+    for (const { idleMs, keys } of sessions) {
+      const session = new Session();
+      session.place = place;
+      for (const key of keys) {
+        if (this.#byKey.has(key)) continue;
+        this.#byKey.set(key, session);
+        this.#own(session, key);
+      }
+      this.#use(session, nowMs - idleMs);
+    }
+    for (const key of ofTheBox) this.#noteOfTheBox(key);
+    this.#sortByUse();
+    this.#forgetOldest();
+    this.tick(nowMs);
+  }
+
+  #sortByUse(): void {
+    const keys = [...this.#byKey].sort(([, a], [, b]) => a.lastUsedMs - b.lastUsedMs);
+    const live = [...this.#live].sort((a, b) => a.lastUsedMs - b.lastUsedMs);
+    this.#byKey.clear();
+    this.#live.clear();
+    for (const [key, session] of keys) this.#byKey.set(key, session);
+    for (const session of live) this.#live.add(session);
   }
 
   #use(session: Session, nowMs: number): void {

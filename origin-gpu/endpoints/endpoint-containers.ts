@@ -14,6 +14,7 @@ import {
 import { describeExit } from "../containers/exit-info.ts";
 import type { LeftContainer } from "../containers/left-container.ts";
 import type { LeftContainers } from "../containers/left-containers.ts";
+import type { LeftSessions } from "../core/left-sessions.ts";
 import { HealthWatch } from "../containers/health-watch.ts";
 import { newContainerId, startContainer } from "../containers/start-container.ts";
 import { askInTurn } from "./container-questions.ts";
@@ -267,10 +268,10 @@ export class EndpointContainers {
   }
 
   /** Leaves a container to the next agent. One that can't be left is stopped, and says why. */
-  async leave(number: number): Promise<void> {
+  async leave(number: number, sessions?: LeftSessions): Promise<void> {
     const started = this.#started.get(number);
     started?.health?.stop();
-    const problem = await started?.container.leave();
+    const problem = await started?.container.leave(sessions);
     if (problem === undefined) return await started?.serving?.connections.close();
     noticesOf(this.#source)(`postern: it does not run on for the next agent: ${problem}`);
     await this.stop(number);

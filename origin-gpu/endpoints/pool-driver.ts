@@ -105,7 +105,7 @@ export class PoolDriver {
     if (isProved) this.#proof.resolve();
     // Callers that wait for it get the failure. Without one, Node would report an unhandled rejection.
     this.#proof.promise.catch(() => undefined);
-    for (const { id } of options.left) this.#apply(this.#pool.adopt(id, now()));
+    this.#adoptLeft();
     this.#apply(isProved ? this.#pool.tick(now()) : this.#pool.prove(now()));
   }
 
@@ -231,7 +231,8 @@ export class PoolDriver {
     this.#isLeaving = true;
     const containers = this.#pool.containers.map(({ number, state, calls }) => {
       const isFree = state === "ready" && calls === 0;
-      return isFree ? this.#containers.leave(number) : this.#containers.stop(number);
+      if (!isFree) return this.#containers.stop(number);
+      return this.#containers.leave(number, this.sessions.leave(number));
     });
     await Promise.all(containers);
   }
@@ -322,6 +323,21 @@ export class PoolDriver {
   #launchOf(number: number): Parameters<EndpointContainers["launch"]>[1] {
     const cards = this.#cards.get(number) ?? [];
     return { cards, leavable: leavable(this.#options.source, this.#options.identity, cards) };
+  }
+
+  /** All at once: none starts in the place of one whose turn has not come. */
+  #adoptLeft(): void {
+    const { left, source } = this.#options;
+    if (left.length === 0) return;
+    const containers = left.map((one) => {
+      const sessions = one.takeSessions();
+      if (sessions !== "unreadable") return { id: one.id, sessions };
+      noticesOf(source)(
+        `postern: the sessions that the last agent noted of ${one.id} can't be read`,
+      );
+      return { id: one.id };
+    });
+    this.#apply(this.#pool.adopt(containers, now()));
   }
 
   #adopt(number: number, id: string): void {

@@ -1,5 +1,6 @@
 /** The sessions of one pool, as requests and responses name them. core/pool-sessions.ts decides. */
 import type { RequestSession } from "../../routing/wire/sessions.ts";
+import type { LeftSessions } from "../core/left-sessions.ts";
 import type { Pool } from "../core/pool.ts";
 import type { SessionTraits } from "../core/pool-sessions.ts";
 import type { SessionPlace, SessionTable } from "../core/session-table.ts";
@@ -37,6 +38,12 @@ export class SessionPlaces<Call> {
   /** The app has handed out these keys to the client of a call that runs. */
   learned(call: Call, keys: readonly string[]): void {
     this.#pool.learned(call, keys, performance.now());
+  }
+
+  /** Those of a container that is left to the next agent. */
+  leave(container: number): LeftSessions | undefined {
+    const place = this.#pool.placeOf(container);
+    return place && this.#table.leave(place, performance.now());
   }
 
   #placeOf(containerId: string): SessionPlace | undefined {

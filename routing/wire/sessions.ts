@@ -30,10 +30,9 @@ export interface ResponseSession {
 
 const ENDPOINT_ID = z.string().max(512);
 
-const SESSION_KEYS = z
-  .array(z.string().min(1).max(MAX_SESSION_KEY_CHARACTERS))
-  .min(1)
-  .max(MAX_SESSION_KEYS);
+export const SESSION_KEY = z.string().min(1).max(MAX_SESSION_KEY_CHARACTERS);
+
+const SESSION_KEYS = z.array(SESSION_KEY).min(1).max(MAX_SESSION_KEYS);
 
 export const SESSION_QUERY = z.object({ endpoint: ENDPOINT_ID, keys: SESSION_KEYS });
 

@@ -1,10 +1,10 @@
 /** The agent is replaced, as for an upgrade: its containers run on, and the next agent serves with them. */
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TomlTable, stringify } from "smol-toml";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
-import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
+import { APPS, type Gateway, startCommand, startGateway } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
 import { type ManagedProcess, isAlive, untilGone } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -149,6 +149,68 @@ test("each set of parameters finds its own container again", async () => {
   expect((await ask("/?model=large")).pid).toBe(large.pid);
   expect((await ask("/?model=small")).pid).toBe(small.pid);
   expect(loaded()).toHaveLength(2);
+});
+
+test("each session finds its own container again, and none is lost", async () => {
+  let box = await startBox();
+  await deploy({
+    gpus: 0,
+    web_server: ["node", join(APPS, "session-server.ts")],
+    max_inputs: 50,
+    min_containers: 2,
+    max_containers: 2,
+    affinity: ["header:x-session", "query:user", "learned:json:id"],
+    affinity_mode: "hard",
+  });
+  const session = async (path: string, more: Parameters<typeof send>[2] = {}) => {
+    const { status, headers, text } = await send(web(), path, { timeoutMs: 60_000, ...more });
+    expect([status, text]).toEqual([200, expect.any(String)]);
+    expect(headers["postern-session"]).toBeUndefined();
+    return { container: String(headers["x-container"]), text };
+  };
+  const handedOut = async (path: string) => {
+    const { container, text } = await session(path, { method: "POST" });
+    return { container, path: `/sessions/${(JSON.parse(text) as { id: string }).id}` };
+  };
+  await expect.poll(records, { timeout: 15_000 }).toHaveLength(2);
+  const names = Array.from({ length: 6 }, (_, index) => `name ${index}`);
+  const byHeader = (name: string) => session("/", { headers: { "x-session": name } });
+  const byQuery = (name: string) => session(`/?user=${encodeURIComponent(name)}`);
+  const placesOf = async (ids: readonly string[]) =>
+    await Promise.all(
+      [...names.map(byHeader), ...names.map(byQuery), ...ids.map((id) => session(id))].map(
+        async (asked) => (await asked).container,
+      ),
+    );
+  const begun = [];
+  for (let count = 0; count < 4; count += 1) begun.push(await handedOut("/sessions"));
+  await placesOf([]);
+  // Its id is learned while the agent ends.
+  const late = handedOut("/sessions?ms=1500");
+  await box.waitForErrorOutput(/hands out an id in 1500 ms/);
+  const ids = begun.map(({ path }) => path);
+  const places = await placesOf(ids);
+  expect(new Set(places).size).toBe(2);
+  await handOver(box);
+  const { path, container } = await late;
+
+  for (const name of records()) {
+    const file = join(gateway.stateDirectory, "box", "containers", name);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const text = readFileSync(file, "utf8");
+    for (const secret of ["name 0", path.slice(-20)]) expect(text).not.toContain(secret);
+    expect(text).toContain('"sessions"');
+  }
+  // And once more: what was taken over can be left again.
+  for (let count = 0; count < 2; count += 1) {
+    if (count > 0) await handOver(box);
+    box = await startBox();
+    expect(await placesOf([...ids, path])).toEqual([...places, container]);
+  }
+  for (const name of records()) {
+    const file = join(gateway.stateDirectory, "box", "containers", name);
+    await expect.poll(() => readFileSync(file, "utf8")).not.toContain('"sessions"');
+  }
 });
 
 test("a container whose variables have changed is ended, and its successor gets its GPU", async () => {

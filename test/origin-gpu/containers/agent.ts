@@ -1,7 +1,8 @@
 /**
  * An agent's container in a process of its own, so that a test can kill it: runs the server with the flags
  * it is given, prints what the server prints, and "ready" when it is. The variable STOP_COMMAND is its stop_command,
- * and RECORDS the directory of its process records. On SIGUSR2 it leaves the container to the next agent.
+ * and RECORDS the directory of its process records. On SIGUSR2 it leaves the container to the next agent, with a session
+ * whose key is "x-session=a-secret".
  */
 import { ProcessRecords } from "../../../origin-gpu/containers/process-records.ts";
 import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
@@ -22,7 +23,10 @@ const container = startContainer({
   ...listening((line) => console.log(line)),
 });
 process.once("SIGUSR2", () => {
-  void container.leave().then((problem) => console.log(`left: ${problem ?? "it runs on"}`));
+  const sessions = [{ idleMs: 0, keys: ["x-session=a-secret"] }];
+  void container
+    .leave({ sessions, ofTheBox: [] })
+    .then((problem) => console.log(`left: ${problem ?? "it runs on"}`));
 });
 await container.ready;
 console.log("ready");

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
@@ -37,6 +37,7 @@ interface Recorded {
   readonly container: string;
   readonly leader: { readonly pid: number };
   readonly supervisor: { readonly pid: number };
+  readonly left?: Readonly<Record<string, unknown>>;
 }
 
 /** What the next agent says. */
@@ -183,6 +184,38 @@ describe("a container that was left running", () => {
     await vi.waitUntil(() => readdirSync(last.directory).length === 0, 15_000);
     expect(existsSync(file)).toBe(true);
     expect(notices).toEqual([]);
+  });
+
+  test("has its sessions for its taker, in a file that nobody else reads", async () => {
+    const last = await left();
+    const { container, leader } = await last.record();
+    await last.agent.kill();
+    const path = join(last.directory, `${container}.json`);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(readFileSync(path, "utf8")).not.toContain("a-secret");
+    const [found] = (await open(last)).left;
+    const sessions = [{ idleMs: 0, keys: ["x-session=a-secret"] }];
+    expect(found?.takeSessions()).toEqual({ sessions, ofTheBox: [] });
+    expect(found?.takeSessions()).toBeUndefined();
+    found?.end();
+    await untilGone(leader.pid);
+  });
+
+  test.each([
+    ["are damaged", "unreadable", { sessions: "AAAA" }],
+    ["have a form that is not known", undefined, { sessions: { format: 2 } }],
+    ["were not noted, as by an older Postern", undefined, { sessions: undefined }],
+  ])("is found without its sessions where they %s", async (_how, sessions, change) => {
+    const last = await left();
+    const { left: noted, leader, container, ...record } = await last.record();
+    await last.agent.kill();
+    const other = { ...record, leader, container, left: { ...noted, ...change } };
+    writeFileSync(join(last.directory, `${container}.json`), JSON.stringify(other));
+    const [found] = (await open(last)).left;
+    expect(found?.id).toBe(container);
+    expect(found?.takeSessions()).toBe(sessions);
+    found?.end();
+    await untilGone(leader.pid);
   });
 
   test("is ended where another Postern left it in a form of its own", async () => {

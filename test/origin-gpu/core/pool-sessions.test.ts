@@ -356,3 +356,22 @@ test("of a session that another box may have had, a key that its app made says t
   const world = new World({ minContainers: 1 });
   expect(world.request("call", "mcp-session-id=m")).toEqual(["call at 1, moved"]);
 });
+
+test("sessions of a container that was taken over are there, and lost when it does not serve", () => {
+  const world = new World({ sessionsMove: false, maxContainers: 2, maxInputs: 10 });
+  const [a, b] = ["mcp-session-id=a", "mcp-session-id=b"].map((key) => {
+    return { sessions: [{ idleMs: 0, keys: [key] }], ofTheBox: ["file=0a"] };
+  });
+  const left = [
+    { id: "ct-1", sessions: a },
+    { id: "ct-2", sessions: b },
+  ];
+  world.on((pool, nowMs) => pool.adopt(left, nowMs));
+  expect(world.request("early", "mcp-session-id=b")).toEqual([]);
+  expect(world.on((pool, nowMs) => pool.prepared(2, nowMs))).toEqual([]);
+  expect(world.on((pool, nowMs) => pool.ready(2, nowMs))).toEqual(["early at 2, kept"]);
+  expect(world.table.knows(["file=0a"])).toBe(true);
+  const failure = { code: "starting_failed", isPermanent: false } as const;
+  expect(world.on((pool, nowMs) => pool.failed(1, failure, nowMs))).toEqual(["stop 1"]);
+  expect(world.request("late", "mcp-session-id=a")).toEqual(["late: session_lost"]);
+});

@@ -288,7 +288,9 @@ describe("the number of containers", () => {
 describe("a container that an earlier agent left running", () => {
   test("is the pool's without a claim, and stays for scaledown_window though no call needs it", () => {
     const tested = new TestPool({ scaledownWindowMs: 60_000 }, { isProved: true });
-    expect(tested.on((pool, nowMs) => pool.adopt("ct-left", nowMs))).toEqual(["adopt 1 ct-left"]);
+    expect(tested.on((pool, nowMs) => pool.adopt([{ id: "ct-left" }], nowMs))).toEqual([
+      "adopt 1 ct-left",
+    ]);
     tested.ready(1);
     expect(tested.request("a")).toEqual(["a at 1"]);
     tested.finish("a");
@@ -301,17 +303,41 @@ describe("a container that an earlier agent left running", () => {
       { maxInputs: 1, targetInputs: 1, maxContainers: 1 },
       { isProved: true },
     );
-    tested.on((pool, nowMs) => pool.adopt("ct-left", nowMs));
+    tested.on((pool, nowMs) => pool.adopt([{ id: "ct-left" }], nowMs));
     expect(tested.request("a")).toEqual([]);
     expect(tested.ready(1)).toEqual(["a at 1"]);
   });
 
   test("that does not serve is a failed start, and another one follows", () => {
     const tested = new TestPool({}, { isProved: true });
-    tested.on((pool, nowMs) => pool.adopt("ct-left", nowMs));
+    tested.on((pool, nowMs) => pool.adopt([{ id: "ct-left" }], nowMs));
     tested.request("a");
     expect(tested.fail(1)).toEqual([]);
     expect(tested.pass(1_000)).toEqual(["launch 2"]);
+  });
+
+  test("is one of min_containers, as are the others: none starts and none ends", () => {
+    const tested = new TestPool({ minContainers: 2, maxContainers: 2 }, { isProved: true });
+    const left = [{ id: "ct-1" }, { id: "ct-2" }];
+    expect(tested.on((pool, nowMs) => pool.adopt(left, nowMs))).toEqual([
+      "adopt 1 ct-1",
+      "adopt 2 ct-2",
+    ]);
+    expect(tested.ready(1)).toEqual([]);
+    expect(tested.ready(2)).toEqual([]);
+  });
+
+  test("ends before one that has sessions, where there may be fewer now", () => {
+    const tested = new TestPool({ maxContainers: 1 }, { isProved: true });
+    const sessions = { sessions: [{ idleMs: 0, keys: ["x-session=a"] }], ofTheBox: [] };
+    const left = [{ id: "ct-1" }, { id: "ct-2", sessions }, { id: "ct-3" }];
+    expect(tested.on((pool, nowMs) => pool.adopt(left, nowMs))).toEqual([
+      "adopt 1 ct-1",
+      "adopt 2 ct-2",
+      "adopt 3 ct-3",
+      "stop 3 not_needed",
+      "stop 1 not_needed",
+    ]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Which container a session's keys lead to, and how many sessions each container has. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { leftSessions } from "../../../origin-gpu/core/left-sessions.ts";
 import {
   type Session,
   SessionCounts,
@@ -248,4 +249,147 @@ test("under any history the counts are those of the sessions, and no key leads t
     }),
     { numRuns: 2_000 },
   );
+});
+
+describe("sessions that are left to the next agent", () => {
+  /** Another table, which has the sessions of these containers at its own ones. */
+  function handOver(table: SessionTable, places: readonly Place[], leftMs: number, nowMs = 0) {
+    const next = new SessionTable();
+    const nextPlaces = places.map((place) => {
+      const nextPlace = new Place(place.number);
+      next.restore(table.leave(place, leftMs), nextPlace, nowMs);
+      return nextPlace;
+    });
+    return { next, nextPlaces };
+  }
+
+  test("are at the same containers there, by each of their keys", () => {
+    const table = new SessionTable();
+    const places = [new Place(1), new Place(2)] as const;
+    settled(table, ["x-session=a", "cookie=a"], places[0]);
+    table.learn(settled(table, [], places[1]), ["mcp-session-id=b", "file=0a"], 0);
+    settled(table, ["prompt=c"], places[1]);
+    const { next, nextPlaces } = handOver(table, places, 0);
+    const placeOf = (key: string) => next.find([key])?.place;
+    expect(["x-session=a", "cookie=a"].map(placeOf)).toEqual([nextPlaces[0], nextPlaces[0]]);
+    expect(["mcp-session-id=b", "prompt=c"].map(placeOf)).toEqual([nextPlaces[1], nextPlaces[1]]);
+    expect(next.find(["cookie=a"])).toBe(next.find(["x-session=a"]));
+    expect(next.knows(["file=0a"])).toBe(true);
+    expect(nextPlaces.map(({ sessions }) => [sessions.lasting, sessions.advised])).toEqual([
+      [1, 0],
+      [1, 1],
+    ]);
+  });
+
+  test("count for as long as they would have at the last agent, in whatever order the containers come", () => {
+    const table = new SessionTable();
+    const places = [new Place(1), new Place(2)];
+    for (const [index, place] of places.entries()) {
+      settled(table, [`cookie=late ${index}`], place, (9 + index) * MINUTE_MS);
+      settled(table, [`cookie=early ${index}`], place, (7 - index) * MINUTE_MS);
+      settled(table, [`cookie=old ${index}`], place, 0);
+    }
+    const { next, nextPlaces } = handOver(table, places, 12 * MINUTE_MS, 2 * MINUTE_MS);
+    const counts = () => nextPlaces.map(({ sessions }) => sessions.lasting);
+    expect(counts()).toEqual([2, 2]);
+    expect(next.knows(["cookie=old 0"])).toBe(true);
+    next.tick(6 * MINUTE_MS);
+    expect(counts()).toEqual([2, 1]);
+    next.tick(7 * MINUTE_MS);
+    expect(counts()).toEqual([1, 1]);
+    next.tick(9 * MINUTE_MS);
+    expect(counts()).toEqual([0, 1]);
+  });
+
+  test("are forgotten in the order of their last use, as at the last agent", () => {
+    const table = new SessionTable();
+    const places = [new Place(1), new Place(2)];
+    settled(table, ["cookie=new"], places[0] as Place, 2);
+    settled(table, ["cookie=old"], places[1] as Place, 1);
+    const { next } = handOver(table, places, 2);
+    for (let count = 0; count < 99_999; count += 1)
+      next.enter([`x-session=${count}`], undefined, 3);
+    expect(next.knows(["cookie=old"])).toBe(false);
+    expect(next.knows(["cookie=new"])).toBe(true);
+  });
+
+  test("have no key that is another session's by then", () => {
+    const place = new Place(1);
+    const table = new SessionTable();
+    const known = settled(table, ["cookie=a"], place);
+    const sessions = [
+      { idleMs: 0, keys: ["cookie=a"] },
+      { idleMs: 0, keys: ["cookie=a", "cookie=b"] },
+    ];
+    table.restore({ sessions, ofTheBox: [] }, place, 0);
+    expect(table.find(["cookie=a"])).toBe(known);
+    expect(table.find(["cookie=b"])?.keys).toEqual(new Set(["cookie=b"]));
+    expect(place.sessions.lasting).toBe(2);
+  });
+
+  test("are those that were used last, where a container has more than can be left", () => {
+    const session = (name: string, lastUsedMs: number) => ({ keys: new Set([name]), lastUsedMs });
+    const sessions = [session("x=1", 1), session("x=3", 3), session("x=2", 2)];
+    expect(leftSessions(sessions, ["file=1", "file=2"], 3, 12)).toEqual({
+      sessions: [
+        { idleMs: 2, keys: ["x=1"] },
+        { idleMs: 1, keys: ["x=2"] },
+        { idleMs: 0, keys: ["x=3"] },
+      ],
+      ofTheBox: [],
+    });
+    expect(leftSessions(sessions, ["file=1", "file=2"], 3, 8).sessions).toHaveLength(2);
+    expect(leftSessions(sessions, ["file=1", "file=2"], 3, 15).ofTheBox).toEqual(["file=2"]);
+  });
+
+  test("under any history each key leads to the same container, and the counts are equal from then on", () => {
+    const step = fc.record({
+      what: fc.constantFrom("enter", "advise", "learn", "lose", "pass"),
+      key: fc.integer({ min: 0, max: 5 }),
+      other: fc.integer({ min: 0, max: 5 }),
+      place: fc.integer({ min: 0, max: 2 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(12), (steps, later) => {
+        const table = new SessionTable();
+        let places = [0, 1, 2].map((number) => new Place(number));
+        let nowMs = 0;
+        for (const { what, key, other, place: index } of steps) {
+          const session = table.find([`cookie=${key}`]);
+          if (what === "pass") nowMs += key * MINUTE_MS;
+          else if (what === "lose") {
+            (places[index] as Place).keepsSessions = false;
+            places = places.with(index, new Place(index));
+          } else if (what === "learn") {
+            table.learn(session, [`sid=${other}`, `file=${other}`], nowMs);
+          } else {
+            const keys = what === "advise" ? [`prompt=${key}`] : [`cookie=${key}`, `sid=${other}`];
+            const entered = table.enter(keys, undefined, nowMs);
+            if (entered.isLost) table.unsettle(entered);
+            if (entered.place === undefined) table.settle(entered, places[index] as Place, nowMs);
+          }
+        }
+        const { next, nextPlaces } = handOver(table, places, nowMs, 0);
+        for (const name of ["cookie", "sid", "prompt", "file"]) {
+          for (let key = 0; key < 6; key += 1) {
+            const place = table.find([`${name}=${key}`])?.place;
+            const kept = place?.keepsSessions === true ? place.number : undefined;
+            expect(next.find([`${name}=${key}`])?.place?.number).toBe(kept);
+            if (name === "file") {
+              expect(next.knows([`file=${key}`])).toBe(table.knows([`file=${key}`]));
+            }
+          }
+        }
+        for (const passedMs of [0, later * MINUTE_MS]) {
+          table.tick(nowMs + passedMs);
+          next.tick(passedMs);
+          for (const [index, { sessions }] of nextPlaces.entries()) {
+            const before = (places[index] as Place).sessions;
+            expect([sessions.lasting, sessions.advised]).toEqual([before.lasting, before.advised]);
+          }
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 });

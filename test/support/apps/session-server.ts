@@ -1,7 +1,7 @@
 /**
  * A server whose sessions are in its own memory, as those of Gradio and MCP servers are: `POST /sessions` hands out an
- * id, and `GET /sessions/<id>` knows its own ids alone. Every response names the container, and so does a WebSocket's
- * handshake, behind which the server closes.
+ * id, after `?ms=` milliseconds, and `GET /sessions/<id>` knows its own ids alone. Every response names the container,
+ * and so does a WebSocket's handshake, behind which the server closes.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
@@ -10,15 +10,19 @@ const container = process.env["POSTERN_CONTAINER_ID"] ?? "";
 const sessions = new Set<string>();
 
 const server = createServer((request, response) => {
-  const { pathname } = new URL(request.url ?? "", "http://server.invalid");
+  const { pathname, searchParams } = new URL(request.url ?? "", "http://server.invalid");
   response.setHeader("x-container", container);
   if (request.method === "POST" && pathname === "/sessions") {
     const id = `s${randomBytes(16).toString("hex")}0`;
     sessions.add(id);
-    // In two pieces, without a length.
-    response.setHeader("content-type", "application/json");
-    response.write('{"id": ');
-    setImmediate(() => response.end(`"${id}"}`));
+    const ms = searchParams.get("ms");
+    if (ms !== null) console.log(`hands out an id in ${ms} ms`);
+    setTimeout(() => {
+      // In two pieces, without a length.
+      response.setHeader("content-type", "application/json");
+      response.write('{"id": ');
+      setImmediate(() => response.end(`"${id}"}`));
+    }, Number(ms));
     return;
   }
   if (pathname === "/exit") process.exit(1);
