@@ -3,8 +3,10 @@
  * for it for ever. An endpoint tells such a server by its preset, its command, or the Python file that it starts.
  */
 import { posix, resolve } from "node:path";
+import type { Disagreement } from "./disagreements.ts";
 import type { EndpointTable } from "./keys.ts";
 import { maxInputsOf } from "./max-inputs.ts";
+import { optional } from "./optional.ts";
 
 /** The thing that a client keeps open, by presets of `app_kind` and `affinity`. */
 export const HELD_REQUESTS = {
@@ -40,34 +42,56 @@ interface EntryFile {
   readonly key: "asgi" | "wsgi" | "web_server";
   /** Relative to the endpoint's directory. */
   readonly file: string;
+  /** Absolute. */
+  readonly path: string;
+  /** The app's name in the module; undefined for a script. */
+  readonly attribute?: string;
 }
 
 /**
- * Problems of an endpoint with one place whose keys do not say that it has a page: its Python file does.
+ * Endpoints with one place whose keys do not say that they have a page: their Python file does. A file whose page
+ * another endpoint serves, from several places, says nothing of the app of this one.
+ * @param tables of an app
+ * @param mistaken those with a mistake in their keys, by their order: they are not judged, nor are their places known
  * @param textOf of a file at an absolute path; undefined where it can't be read
  */
 export function pagesByImports(
-  endpoint: EndpointTable,
+  tables: readonly EndpointTable[],
+  mistaken: ReadonlySet<number>,
   appDirectory: string,
   textOf: (path: string) => string | undefined = () => undefined,
-): { key: EntryFile["key"]; message: string }[] {
-  if (maxInputsOf(endpoint) > 1) return [];
-  const directory = resolve(appDirectory, endpoint.directory ?? "");
-  return entryFiles(endpoint).flatMap(({ key, file }) => {
-    const held = heldByImports(textOf(resolve(directory, file)) ?? "");
-    if (held === undefined) return [];
-    return [{ key, message: `${needsSeveralInputs(held)} (${file} imports it)` }];
+): Disagreement[] {
+  const files = tables.map((table) => entryFiles(table, appDirectory));
+  const mayBeSeveral = tables.map((table, index) => mistaken.has(index) || maxInputsOf(table) > 1);
+  const pages = files.filter((_, index) => mayBeSeveral[index]).flat();
+  return files.flatMap((own, index) => {
+    if (mayBeSeveral[index]) return [];
+    return own.flatMap(({ key, file, path, attribute }) => {
+      const held = heldByImports(textOf(path) ?? "");
+      const isElsewhere = pages.some((page) => page.path === path && page.attribute !== attribute);
+      if (held === undefined || isElsewhere) return [];
+      return [{ index, key, message: `${needsSeveralInputs(held)} (${file} imports it)` }];
+    });
   });
 }
 
 /** The Python files of servers that an endpoint starts. A `callable` answers by itself, whatever its file imports. */
-function entryFiles({ web_server: command = [], ...endpoint }: EndpointTable): EntryFile[] {
+function entryFiles(
+  { web_server: command = [], ...endpoint }: EndpointTable,
+  appDirectory: string,
+): EntryFile[] {
+  const pathOf = (file: string) => resolve(appDirectory, endpoint.directory ?? "", file);
   const modules = (["asgi", "wsgi"] as const).flatMap((key) => {
-    const [name] = endpoint[key]?.split(":", 1) ?? [];
-    return name === undefined ? [] : [{ key, file: `${name.replaceAll(".", "/")}.py` }];
+    const [name, attribute] = endpoint[key]?.split(":", 2) ?? [];
+    if (name === undefined) return [];
+    const file = `${name.replaceAll(".", "/")}.py`;
+    return [{ key, file, path: pathOf(file), ...optional("attribute", attribute) }];
   });
   const scripts = command.filter((word) => word.endsWith(".py"));
-  return [...modules, ...scripts.map((file) => ({ key: "web_server" as const, file }))];
+  return [
+    ...modules,
+    ...scripts.map((file) => ({ key: "web_server" as const, file, path: pathOf(file) })),
+  ];
 }
 
 /** Says what a page of a Python file with these imports keeps open; undefined where they tell of none. */

@@ -5,14 +5,13 @@
  */
 import { dirname, resolve } from "node:path";
 import { TomlError, parse as parseToml } from "smol-toml";
-import type * as z from "zod";
-
 import { nearest } from "../../base/edit-distance.ts";
 import { ownerOf, presetOf, withPreset } from "./apply-preset.ts";
 import type { AppConfig } from "./app-config.ts";
 import { COMBINATIONS, OF_KINDS, kindsOf } from "./combinations.ts";
 import { type LabelOf, disagreements } from "./disagreements.ts";
 import { pagesByImports } from "./held-requests.ts";
+import { problemsIn, valueAt } from "./issues.ts";
 import { type KeyPath, type LineOf, locateKeys } from "./key-lines.ts";
 import {
   APP_KEYS,
@@ -90,6 +89,8 @@ class ConfigReader {
   readonly #problems: ConfigProblem[] = [];
   /** Keys whose value has a problem. */
   readonly #judged = new Set<string>();
+  /** Endpoints with a mistake in their own keys, by their order. */
+  readonly #mistaken = new Set<number>();
   /** By the endpoints' order; undefined where the name is none, or not the only one of its kind. */
   readonly #functions: readonly (string | undefined)[];
 
@@ -104,10 +105,14 @@ class ConfigReader {
     const app: AppTable = this.#table(rest, APP_KEYS, [], Object.keys(ENDPOINT_KEYS));
     if (rest["app"] === undefined) this.#report([], 'app is missing: app = "my_app"');
     const given = this.#endpointTables(endpoints).map((table, index) =>
-      this.#endpoint(table, index, directory),
+      this.#endpoint(table, index),
     );
     const tables = given.map((table) => withPreset(table, ownerOf(table, given)));
-    for (const { index, key, message } of disagreements(tables, app.app, this.#source.labelOf)) {
+    const problems = [
+      ...pagesByImports(tables, this.#mistaken, directory, this.#source.textOf),
+      ...disagreements(tables, app.app, this.#source.labelOf),
+    ];
+    for (const { index, key, message } of problems) {
       this.#report(["endpoint", index, key], message, tables[index]?.[key]);
     }
     this.#directories(tables, directory);
@@ -140,7 +145,7 @@ class ConfigReader {
     return [];
   }
 
-  #endpoint(table: Table, index: number, appDirectory: string): EndpointTable {
+  #endpoint(table: Table, index: number): EndpointTable {
     const path = ["endpoint", index];
     const problemsBefore = this.#problems.length;
     const own: EndpointTable = this.#table(table, ENDPOINT_KEYS, path, Object.keys(APP_KEYS));
@@ -163,10 +168,7 @@ class ConfigReader {
         else this.#report([...path, "app_kind"], `sets ${key}, which ${text}`, own.app_kind);
       }
     }
-    if (this.#problems.length > problemsBefore) return own;
-    for (const { key, message } of pagesByImports(endpoint, appDirectory, this.#source.textOf)) {
-      this.#report([...path, key], message, endpoint[key]);
-    }
+    if (this.#problems.length > problemsBefore) this.#mistaken.add(index);
     return own;
   }
 
@@ -266,35 +268,6 @@ function unknownKey(
   return `unknown key; docs/configuration.md lists those of ${inEndpoint ? "an endpoint" : "an app"}`;
 }
 
-/**
- * Splits an issue into one for each place: unknown keys one by one. Of a union, the issues are those of the member
- * that the value was meant to be.
- */
-function problemsIn(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => movedTo([...issue.path, key], issue));
-  }
-  if (issue.code !== "invalid_union") return [issue];
-  const meant = issue.errors.find((kind) =>
-    kind.some(({ code, path }) => path.length > 0 || code === "unrecognized_keys"),
-  );
-  if (meant === undefined) return [issue];
-  return meant.flatMap((inner) => problemsIn(movedTo([...issue.path, ...inner.path], inner)));
-}
-
-function movedTo(path: PropertyKey[], issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  return { ...issue, path };
-}
-
 function isTable(value: unknown): value is Table {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function valueAt(value: unknown, path: KeyPath): unknown {
-  let inside = value;
-  for (const part of path) {
-    if (typeof inside !== "object" || inside === null) return undefined;
-    inside = (inside as Record<string | number, unknown>)[part];
-  }
-  return inside;
 }

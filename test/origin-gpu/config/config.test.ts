@@ -104,4 +104,34 @@ describe("a page that keeps a request open, with one place for requests,", () =>
     writeFileSync(file, 'app = "a"\n[[endpoint]]\nfunction = "f"\ncallable = "app:predict"\n');
     expect(await loadConfig(file)).toMatchObject({ ok: true });
   });
+
+  test.each([
+    ["an ASGI app", 'asgi = "app:page"\nmax_inputs = 100\n'],
+    ["a batch", 'asgi = "app:page"\nbatch = { max_batch_size = 8, wait_ms = 5 }\n'],
+    ["a preset", 'asgi = "app:page"\napp_kind = "gradio"\n'],
+    ["a command", 'directory = "."\nweb_server = ["gradio", "app.py"]\nmax_inputs = 100\n'],
+    ["a mistaken number of places", 'asgi = "app:page"\nmax_inputs = "100"\n'],
+  ])("is none beside an endpoint that serves the file's page: %s", async (_, page) => {
+    const directory = temporaryDirectory();
+    const file = join(directory, "postern.toml");
+    writeFileSync(join(directory, "app.py"), "import gradio as gr\n");
+    const endpoints = [`function = "page"\n${page}`, 'function = "api"\nwsgi = "app:api"\n'];
+    writeFileSync(file, `app = "a"\n[[endpoint]]\n${endpoints.join("[[endpoint]]\n")}`);
+    const result = await loadConfig(file);
+    expect(result.ok ? "" : formatProblems(result.problems)).not.toContain("imports it");
+  });
+
+  test.each([
+    ["the same attribute", 'asgi = "app:api"\nmax_inputs = 100\n'],
+    ["one place as well", 'asgi = "app:page"\n'],
+    ["a file of that name elsewhere", 'directory = "sub"\nasgi = "app:page"\nmax_inputs = 100\n'],
+  ])("is refused beside an endpoint with %s", async (_, other) => {
+    const directory = temporaryDirectory();
+    const file = join(directory, "postern.toml");
+    mkdirSync(join(directory, "sub"));
+    writeFileSync(join(directory, "app.py"), "import gradio as gr\n");
+    const endpoints = [`function = "other"\n${other}`, 'function = "api"\nasgi = "app:api"\n'];
+    writeFileSync(file, `app = "a"\n[[endpoint]]\n${endpoints.join("[[endpoint]]\n")}`);
+    expect(await problemsOf(file)).toMatch(/endpoint\.api\.asgi = .*\(app\.py imports it\)/);
+  });
 });
