@@ -1,12 +1,13 @@
 /** `postern app`: the apps of an environment, their versions, and the way back to an earlier one. */
 
+import { shownBoxes, shownCounts, withActivity } from "../../api/app-activity.ts";
 import { LIST_VERSIONS, ROLLBACK_APP } from "../../api/versions.ts";
 import { type ApiApp, LIST_APPS, STOP_APP } from "../../api/apps.ts";
 import { ACCESS_NOTE, STATE_OPTION } from "../access.ts";
 import { APP_NOTE, placeOfApp } from "../app-place.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { confirmAtTerminal, YES_OPTION } from "../confirm.ts";
-import { activitiesOf, shownCounts, withActivity } from "../app-activity.ts";
+import { activitiesOf } from "../app-activity.ts";
 import { APP_LOGS } from "./app-logs.ts";
 import { APP_SCALE, shownScaling } from "./app-scale.ts";
 import { untilServing } from "../deploy/follow.ts";
@@ -187,14 +188,4 @@ function shownScalings(scaling: ApiApp["scaling"]): string {
   return Object.entries(scaling)
     .map(([name, change]) => `${name}: ${shownScaling(change)}`)
     .join("; ");
-}
-
-/** `2 serving, 1 starting, 1 away`: of connected boxes what they are at, and how many are not connected. */
-function shownBoxes(boxes: ApiApp["boxes"]): string {
-  const counts = new Map<string, number>();
-  for (const { connected, state } of boxes) {
-    const word = connected ? (state ?? "waiting") : "away";
-    counts.set(word, (counts.get(word) ?? 0) + 1);
-  }
-  return [...counts].map(([word, count]) => `${count} ${word}`).join(", ") || "none";
 }

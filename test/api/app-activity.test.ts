@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ApiApp } from "../../api/apps.ts";
-import { shownCounts, withActivity } from "../../cli/app-activity.ts";
+import { shownCounts, withActivity } from "../../api/app-activity.ts";
 
 const box = (name: string) => ({
   name,
