@@ -22,6 +22,14 @@ const API_TOKEN = { name: "ApiToken", schema: z.object({ ...TOKEN_FIELDS, scope:
 /** An API token as the API shows it. */
 export type ApiToken = z.output<typeof API_TOKEN.schema>;
 
+const WORKSPACE = {
+  name: "Workspace",
+  schema: z.object({ name: z.string(), token: API_TOKEN.schema }),
+};
+
+/** A workspace as the API shows it to a token. */
+export type ApiWorkspace = z.output<typeof WORKSPACE.schema>;
+
 export const GET_WORKSPACE = apiOperation({
   id: "getWorkspace",
   method: "get",
@@ -29,11 +37,7 @@ export const GET_WORKSPACE = apiOperation({
   tag: TAG,
   summary: "Tell which workspace this token opens, and as what",
   needs: "read",
-  response: {
-    status: 200,
-    name: "Workspace",
-    schema: z.object({ name: z.string(), token: API_TOKEN.schema }),
-  },
+  response: { status: 200, ...WORKSPACE },
 });
 
 export const LIST_API_TOKENS = apiOperation({

@@ -21,6 +21,9 @@ const USAGE = {
   }),
 };
 
+/** A row of use as the API shows it. */
+export type ApiUsage = z.output<typeof USAGE.schema>;
+
 export const LIST_USAGE = apiOperation({
   id: "listUsage",
   method: "get",

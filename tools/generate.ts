@@ -1,6 +1,6 @@
 /**
- * Writes the parts of docs/ that are made from tables of the code. With `--check` it writes nothing,
- * names the files that are stale and exits with 1.
+ * Writes the parts of docs/ that are made from tables of the code, and the dashboard as text for the Worker. With
+ * `--check` it writes nothing, names the files that are stale and exits with 1.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import { appsPage } from "./generate/apps-page.ts";
 import { callsPage } from "./generate/calls-page.ts";
 import { configurationPage } from "./generate/configuration-page.ts";
 import { configurationSchema } from "./generate/configuration-schema.ts";
+import { dashboardFiles } from "./generate/dashboard-files.ts";
 import { errorsPage } from "./generate/errors-page.ts";
 
 /** A file of the repository, and what makes its text anew from the present one. */
@@ -19,6 +20,7 @@ const FILES: readonly GeneratedFile[] = [
   ["docs/apps.md", appsPage],
   ["docs/configuration.md", configurationPage],
   ["docs/postern.schema.json", configurationSchema],
+  ["gateway/worker/api/dashboard-files.ts", dashboardFiles],
 ];
 
 const check = process.argv.includes("--check");

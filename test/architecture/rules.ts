@@ -54,6 +54,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     ],
     packages: ["hono", "hono/*", "oauth4webapi", "zod"],
   },
+  // The dashboard's program, in a browser. Of the API it takes types and sums, no schemas.
+  "gateway/dashboard": { rooms: ["api"], packages: [] },
   "gateway/objects": {
     rooms: ["gateway/contracts", "api", "base", "base/runtime", "routing", "routing/wire", "auth"],
     packages: ["cloudflare:workers", "zod"],

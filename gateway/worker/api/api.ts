@@ -1,5 +1,5 @@
 /**
- * The base domain itself: the API, the landing page, and the paths for agents and for the front. Hono
+ * The base domain itself: the API, the dashboard, and the paths for agents and for the front. Hono
  * routes here; endpoints' own traffic never passes through it.
  */
 import { Hono } from "hono";
@@ -9,12 +9,21 @@ import { announceConnection } from "../edge/client-address.ts";
 import { answerCertificateName, CERTIFICATE_NAMES_PATH } from "../edge/certificate-names.ts";
 import { HALF_CLOSED_PATH, noticeHalfClosed } from "../edge/half-closed.ts";
 import type { Env } from "../../contracts/env.ts";
-import { landingPage } from "./landing-page.ts";
+import { DASHBOARD_HEADERS, dashboardPage } from "./dashboard.ts";
 import { v1 } from "./v1.ts";
 
 const app = new Hono<{ Bindings: Env }>();
 
-app.get("/", (context) => context.html(landingPage(context.env.POSTERN_BASE_DOMAIN)));
+app.get("/", ({ env, body }) =>
+  body(dashboardPage(env.POSTERN_BASE_DOMAIN), 200, DASHBOARD_HEADERS),
+);
+
+app.all("/", (context) => {
+  const accept = context.req.header("accept") ?? null;
+  const { status, headers, body } = problem("method_not_allowed", "/ takes GET, HEAD", { accept });
+  // RFC 9110, 15.5.6.
+  return new Response(body, { status, headers: { ...headers, allow: "GET, HEAD" } });
+});
 
 app.route("/", agentApi);
 
