@@ -107,15 +107,17 @@ export class EndpointContainers {
   idOf(number: number): string {
     const known = this.#ids.get(number);
     if (known !== undefined) return known;
-    const id = newContainerId();
+    const { settings: endpoint, environment } = this.#source;
+    const id = newContainerId({ endpoint, environment });
     this.#ids.set(number, id);
     return id;
   }
 
-  /** The number of a container by its id. */
+  /** The number of a container by its id; of an upstream server that failed and came back, the newest. */
   numberOf(id: string): number | undefined {
-    for (const [number, known] of this.#ids) if (known === id) return number;
-    return undefined;
+    let found: number | undefined;
+    for (const [number, known] of this.#ids) if (known === id) found = number;
+    return found;
   }
 
   /** The pool has forgotten the container. */
