@@ -32,6 +32,8 @@ export interface AgentOptions {
   appUser?: AppUser | undefined;
   /** Links to keep to the gateway. */
   links?: number;
+  /** Bytes that the heads of all waiting calls may have; 256 MiB by default. */
+  waitingHeadsBytes?: number | undefined;
   /** Hears what happens: a container's output, notices, changes of state. */
   observer: Observer;
 }

@@ -157,8 +157,8 @@ class Agent {
 
   /** Reads what an earlier agent stored; then the streams that have come meanwhile are taken. */
   async #openCalls(): Promise<void> {
-    const { stateDirectory: directory, observer, enrolment } = this.#options;
-    this.#opening = openCalls({ directory, observer });
+    const { stateDirectory: directory, observer, enrolment, waitingHeadsBytes } = this.#options;
+    this.#opening = openCalls({ directory, observer, waitingHeadsBytes });
     const { calls } = await this.#opening;
     if (this.#isDraining) return;
     const handlers = operationHandlers({

@@ -16,10 +16,16 @@ export interface OpenCallsOptions {
   /** Without it no call is durable. */
   readonly directory: string | undefined;
   readonly observer: Observer;
+  /** As in the agent's options. */
+  readonly waitingHeadsBytes?: number | undefined;
 }
 
 /** Reads what is stored, which takes as long as there is much of it. */
-export async function openCalls({ directory, observer }: OpenCallsOptions): Promise<OpenedCalls> {
+export async function openCalls({
+  directory,
+  observer,
+  waitingHeadsBytes,
+}: OpenCallsOptions): Promise<OpenedCalls> {
   const durable =
     directory === undefined ? undefined : await DurableCalls.open({ directory, observer });
   const context = {
@@ -29,7 +35,7 @@ export async function openCalls({ directory, observer }: OpenCallsOptions): Prom
     aMoment: moments(),
     rings: new RingBudget(),
     observer,
-    heads: new HeadBudget(),
+    heads: new HeadBudget(waitingHeadsBytes),
   };
   return { calls: new CallRegistry({ context, durable }), durable };
 }

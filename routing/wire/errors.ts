@@ -198,7 +198,7 @@ const ROWS = {
   queue_full: {
     status: 429,
     title: "The queue is full",
-    when: "The endpoint has as many waiting requests as it allows.",
+    when: "The endpoint has as many waiting requests as it allows, or the box has no room for more.",
     remedy: "Wait for `Retry-After`; raise `max_pending`, or add containers or boxes.",
     mayHaveRun: false,
     retryAfterS: 1,

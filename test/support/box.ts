@@ -21,11 +21,13 @@ export interface BoxPlace {
   readonly throughPort: number;
   /** Links that the agent keeps; one by default. */
   readonly links?: number;
+  /** Bytes that the heads of all waiting calls may have. */
+  readonly waitingHeadsBytes?: number;
 }
 
 /** Starts an agent that serves these endpoints; ready when the gateway has accepted them. */
 export async function startBox(
-  { gateway, stateDirectory, throughPort, links = 1 }: BoxPlace,
+  { gateway, stateDirectory, throughPort, links = 1, ...more }: BoxPlace,
   endpoints: readonly EndpointTable[],
 ): Promise<ManagedProcess> {
   const options: BoxOptions = {
@@ -37,6 +39,7 @@ export async function startBox(
     }),
     ...(stateDirectory === undefined ? {} : { stateDirectory }),
     links,
+    ...more,
     configFile: writeConfig(endpoints),
   };
   const program = join(APPS, "box.ts");

@@ -15,6 +15,7 @@ export interface BoxOptions {
   readonly enrolment: BoxEnrolment;
   readonly stateDirectory?: string;
   readonly links: number;
+  readonly waitingHeadsBytes?: number;
   readonly configFile: string;
 }
 
