@@ -67,7 +67,7 @@ export type ProxyVerdict =
 /** Compared with where the snapshot lacks an id, so that it takes as long as a wrong secret. */
 const NO_TOKEN: ProxyToken = { digest: new ArrayBuffer(32), environments: [], apps: [], paths: [] };
 
-/** Credentials that were presented for a token and found to be right, so that it is computed once for each time the token is loaded. */
+/** Credentials that were presented for a token and found to be right, so that they are computed once for each time the token is loaded. */
 interface Proof extends Credential {
   readonly keys: GatewayKeys;
   readonly workspace: string;
