@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from .exception import InvalidError
+
+D = TypeVar("D", bound=Callable[..., Any])
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -51,12 +57,34 @@ class Findings:
 findings = Findings()
 
 
+#: Where the decorator that is at work was made.
+_decorator: ContextVar[Place | None] = ContextVar("decorator", default=None)
+
+
 def user_place() -> Place:
-    """The innermost line of code that is not this package's."""
+    """The line of the decorator that is at work, else the innermost one of code that is not this package's."""
+    place = _decorator.get()
+    if place is not None:
+        return place
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return Place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def placed(decorate: D) -> D:
+    """A decorator whose findings stand where this is called. Python before 3.11 calls it at the line of its function."""
+    place = user_place()
+
+    @functools.wraps(decorate)
+    def decorate_there(decorated: Any) -> Any:
+        token = _decorator.set(place)
+        try:
+            return decorate(decorated)
+        finally:
+            _decorator.reset(token)
+
+    return cast("D", decorate_there)
 
 
 def refuse(message: str, error: type[InvalidError] = InvalidError, place: Place | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from ._location import notice, refuse
+from ._location import notice, placed, refuse
 
 if TYPE_CHECKING:
     from .functions import Function
@@ -127,6 +127,7 @@ def partial_of(decorated: Any, decorator: str) -> PartialFunction[Any, Any]:
 
 
 def _web(web: Web, decorator: str) -> Callable[[Any], Any]:
+    @placed
     def decorate(decorated: Any) -> Any:
         partial = partial_of(decorated, decorator)
         if partial.traits.web is not None:
@@ -225,6 +226,7 @@ def http_server(
         notice("proxy_regions has no effect: the gateway stands where you run it")
     web = Web("web_server", port=port, startup_timeout=startup_timeout, exit_grace_period=exit_grace_period)
 
+    @placed
     def decorate(decorated: Any) -> Any:
         if isinstance(decorated, type):
             setattr(decorated, HTTP_SERVER, web)
@@ -288,6 +290,7 @@ def concurrent(
         refuse("@concurrent needs max_inputs or target_inputs, such as @concurrent(max_inputs=100)")
     concurrency = Concurrency(max_inputs, target_inputs)
 
+    @placed
     def decorate(decorated: Any) -> Any:
         if isinstance(decorated, type):
             setattr(decorated, CONCURRENT, concurrency)
@@ -319,6 +322,7 @@ def batched(
         wait_ms = 0
     batching = Batching(max_batch_size, wait_ms)
 
+    @placed
     def decorate(decorated: Any) -> Any:
         partial = partial_of(decorated, "@batched")
         partial.traits.batching = batching
@@ -337,6 +341,7 @@ def method(
     """Makes a method of a class callable by `remote`, `map` and `spawn`."""
     _needs_parentheses(_warn_parentheses_missing, "method")
 
+    @placed
     def decorate(decorated: Any) -> Any:
         partial = partial_of(decorated, "@method")
         partial.traits.is_method = True
@@ -360,6 +365,7 @@ def exit(_warn_parentheses_missing: Any = None, /) -> Callable[[Callable[..., An
 
 
 def _hook(name: str) -> Callable[[Callable[..., Any]], Any]:
+    @placed
     def decorate(decorated: Any) -> Any:
         partial = partial_of(decorated, f"@{name}")
         partial.traits.hook = name

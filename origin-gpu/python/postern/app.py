@@ -14,7 +14,7 @@ from . import exception
 from ._absent import Absent
 from ._both import Both, BothContexts
 from ._command import HOLD, run_command, running_command
-from ._location import Place, findings, refuse, user_place
+from ._location import Place, findings, placed, refuse, user_place
 from ._partial import PartialFunction, partial_of
 from ._runtime import surrounding
 from .cls import Cls, parameter
@@ -136,6 +136,7 @@ class App:
         if _warn_parentheses_missing is not None:
             refuse("@app.cls needs its parentheses: @app.cls()")
 
+        @placed
         def decorate(user_cls: Any) -> Any:
             place = user_place()
             if not isinstance(user_cls, type):
@@ -155,6 +156,7 @@ class App:
         if _warn_parentheses_missing is not None:
             refuse("@app.local_entrypoint needs its parentheses: @app.local_entrypoint()")
 
+        @placed
         def decorate(raw_f: Callable[..., Any]) -> LocalEntrypoint:
             entrypoint = LocalEntrypoint(self, name or raw_f.__name__, raw_f)
             self.entrypoints[entrypoint.name] = entrypoint
@@ -290,8 +292,7 @@ class _FunctionDecorator:
     """Typed by what it decorates: a Python function, or one that other decorators have wrapped."""
 
     def __init__(self, app: App, options: dict[str, Any]) -> None:
-        self._app = app
-        self._options = options
+        self._decorate = placed(lambda decorated: app.add_function(decorated, options))
 
     @overload
     def __call__(self, decorated: PartialFunction[P, R]) -> Function[P, R]: ...
@@ -300,7 +301,7 @@ class _FunctionDecorator:
     def __call__(self, decorated: Callable[P, R]) -> Function[P, R]: ...
 
     def __call__(self, decorated: Any) -> Any:
-        return self._app.add_function(decorated, self._options)
+        return self._decorate(decorated)
 
 
 def _environment(name: str | None) -> list[str]:
