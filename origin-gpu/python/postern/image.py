@@ -7,6 +7,7 @@ import contextlib
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -145,11 +146,11 @@ class Image:
         """Adds the dependencies of a pyproject.toml."""
         if not is_local():
             return self
-        try:
-            import tomllib
-        except ImportError:
+        if sys.version_info < (3, 11):
             refuse("pip_install_from_pyproject needs Python 3.11 or newer; name the packages with pip_install")
             return self
+        import tomllib
+
         try:
             project = tomllib.loads(Path(pyproject_toml).read_text(encoding="utf-8")).get("project", {})
         except (OSError, tomllib.TOMLDecodeError) as error:

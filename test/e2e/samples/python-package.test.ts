@@ -13,7 +13,8 @@ const execute = promisify(execFile);
 
 test("pyright has nothing to say of the package", async () => {
   const tools = await ensurePythonTools();
-  const { stdout } = await execute(join(tools, "pyright"), [], { cwd: PACKAGE });
+  const python = ["--pythonpath", join(tools, "python")];
+  const { stdout } = await execute(join(tools, "pyright"), python, { cwd: PACKAGE });
   expect(stdout).toContain("0 errors, 0 warnings");
 });
 
