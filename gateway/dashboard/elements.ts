@@ -64,7 +64,7 @@ export function table<Row>(
   return element(
     "table",
     { role: "table", "data-key": caption },
-    element("caption", {}, caption),
+    element("caption", {}, element("h2", {}, caption)),
     element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...headings)),
     element("tbody", { role: "rowgroup" }, ...body),
   );
