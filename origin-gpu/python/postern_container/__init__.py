@@ -10,6 +10,7 @@ FastAPI, from the user's environment and where they are needed.
     wsgi.py       WSGI apps on threads, as an ASGI app
     web.py        a function as a web endpoint, by FastAPI
     leaving.py    cancels what nobody waits for any more
+    decorated.py  what decorators of the package `postern` say of a function outside of apps
     handlers.py   the function that a `callable` names, with its instance where it is a method
     lifecycle.py  what runs before the first call of an instance, and after its last one
     batching.py   single calls collected for a function of lists

@@ -45,7 +45,7 @@ async def serve(arguments):
 async def serve_callable(arguments, serve_app):
     web.import_fastapi()
     handler = handlers.find_handler(arguments.target, parameters.from_environment(arguments.parameter))
-    app = web_app_of(arguments, handler.function)
+    app = web_app_of(arguments, handler)
     await web.allow_threads(arguments.threads)
     if handler.instance is None:
         await serve_app(app)
@@ -57,16 +57,15 @@ async def serve_callable(arguments, serve_app):
     await serve_app(app, on_end=functools.partial(lifecycle.leave, handler.instance))
 
 
-def web_app_of(arguments, function):
-    said = handlers.marks_of(function, handlers.WEB)
-    collected = handlers.marks_of(function, handlers.BATCHED)
+def web_app_of(arguments, handler):
+    function, collected = handler.function, handler.batching
     if arguments.batch is not None:
         size, _, wait = arguments.batch.partition(":")
         collected = {"max_batch_size": int(size), "wait_ms": int(wait)}
     if collected:
         function = batching.for_web(function, **collected)
-    method = arguments.method or said.get("method", "GET")
-    docs = said.get("docs", False) if arguments.docs is None else arguments.docs
+    method = arguments.method or handler.web.get("method", "GET")
+    docs = handler.web.get("docs", False) if arguments.docs is None else arguments.docs
     return web.wrap(function, method=method, docs=docs)
 
 

@@ -10,7 +10,6 @@ What a caller may rely on (the package `postern` does):
         returns the module; ends the process with one line that says how to install it where it is missing.
     await allow_threads(count)
         lets so many plain functions run at once. To be called in the event loop, before it serves.
-    NAMES of attributes that say more about a function are in handlers.py and lifecycle.py.
 
 A generator's response is a stream: text and bytes go out as they are, anything else as one line of JSON. What the
 generator yields first decides the content type, and an exception before it decides the status. A generator is

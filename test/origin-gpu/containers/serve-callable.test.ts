@@ -169,14 +169,18 @@ describe.skipIf(existingVenv() === undefined)("a class", () => {
     expect(await (await fetch(`${await served("Model.predict")}/?x=4`)).json()).toBe(5);
   });
 
-  test("answers by its only marked method, as the mark says", async () => {
-    const origin = await served("Marked");
+  test("answers by its only decorated method, as the decorator says", async () => {
+    const origin = await served("Decorated");
     const response = await fetch(`${origin}/?text=a`, { method: "POST" });
     expect(await response.json()).toEqual({ text: "a" });
     expect((await fetch(`${origin}/openapi.json`)).status).toBe(200);
-    const hidden = await served("Marked", { method: "PUT", docs: false });
+    const hidden = await served("Decorated", { method: "PUT", docs: false });
     expect((await fetch(`${hidden}/?text=a`, { method: "PUT" })).status).toBe(200);
     expect((await fetch(`${hidden}/openapi.json`)).status).toBe(404);
+    const named = await served("Decorated.again");
+    expect(await (await fetch(`${named}/?text=a`)).json()).toBe("aa");
+    const plain = await served("twice");
+    expect(await (await fetch(`${plain}/?text=b`, { method: "POST" })).json()).toBe("bb");
   });
 });
 
@@ -204,7 +208,7 @@ describe.skipIf(existingVenv() === undefined)("a function of lists", () => {
     expect(await ask("xs=four")).toMatchObject([422, {}]);
   });
 
-  test("may be a method that is marked, with models", async () => {
+  test("may be a method that is decorated, with models", async () => {
     const origin = await served("Batched");
     const ask = async (name: string) =>
       await fetch(origin, {

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 
+import postern
 from fastapi import HTTPException, Request, Response
 from pydantic import BaseModel
 
@@ -99,11 +100,10 @@ class Model:
     def enter(self):
         self.events.append("enter")
 
+    @postern.enter()
     async def prepare(self):
         await asyncio.sleep(0)
         self.events.append("prepare")
-
-    prepare.__postern_enter__ = True
 
     def __call__(self):
         return {"events": self.events, "made": Model.made}
@@ -119,30 +119,31 @@ class Model:
         print("exit")
         raise RuntimeError("a hook that fails")
 
+    @postern.exit()
     async def finish(self):
         print("finish")
 
-    finish.__postern_exit__ = {}
 
-
-class Marked:
+class Decorated:
     async def unrelated(self):
         return "no"
 
+    @postern.fastapi_endpoint(method="POST", docs=True)
     def answer(self, text: str):
         return {"text": text}
 
-    answer.__postern_web__ = {"method": "POST", "docs": True}
+    @postern.method()
+    def again(self, text: str):
+        return text * 2
 
     def enter(self, needs_something):
         raise AssertionError("it is no hook: it needs an argument")
 
 
-class Two(Marked):
+class Two(Decorated):
+    @postern.fastapi_endpoint()
     def other(self):
         return 1
-
-    other.__postern_web__ = {}
 
 
 class Silent:
@@ -191,8 +192,12 @@ def halves(xs: list[int], names: list[str] = "nobody") -> list[dict]:
 
 
 class Batched:
+    @postern.fastapi_endpoint(method="POST")
+    @postern.batched(max_batch_size=2, wait_ms=10_000)
     async def items(self, items: list[Item]):
         return [item.name for item in items]
 
-    items.__postern_batched__ = {"max_batch_size": 2, "wait_ms": 10_000}
-    items.__postern_web__ = {"method": "POST"}
+
+@postern.fastapi_endpoint(method="POST")
+def twice(text: str):
+    return text * 2
