@@ -2,8 +2,10 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
+import { CREATE_API_TOKEN, REVOKE_API_TOKEN } from "../../api/tokens.ts";
 import { ownAccess } from "../../cli/access.ts";
 import { boxName } from "../../cli/agent.ts";
+import { ApiClient } from "../../cli/client.ts";
 import { startChromium } from "../support/chromium.ts";
 import { type Gateway, startGateway, startUp, webServer } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
@@ -152,6 +154,18 @@ test("the token stays in its tab, and whoever signs out leaves nothing there", a
   expect(await page.getByLabel("API token").isVisible()).toBe(true);
   expect(await page.evaluate("sessionStorage.length + localStorage.length")).toBe(0);
   expect(await page.locator("body").innerText()).not.toContain("e2e");
+});
+
+test("a token that is revoked is forgotten, with what it showed", async () => {
+  const client = new ApiClient(ownAccess(postern.stateDirectory));
+  const { id, secret } = await client.call(CREATE_API_TOKEN, { body: { scope: "read" } });
+  const page = await openPage(await newVisitor());
+  await signIn(page, `${id}.${secret}`);
+  await expect.poll(() => appsOf(page).isVisible()).toBe(true);
+  await client.call(REVOKE_API_TOKEN, { path: { id } });
+  await expect.poll(() => page.getByRole("alert").innerText()).toContain("invalid credentials");
+  expect(await page.locator("#workspace").innerText()).toBe("");
+  expect(await page.evaluate("sessionStorage.length")).toBe(0);
 });
 
 test("no page of an endpoint frames it, or has a handle on its window", async () => {
