@@ -59,6 +59,22 @@ test("the next call begins when the app has come to the end of the one that was 
   expect(postern.process.stderr).not.toContain("takes its place");
 });
 
+test.each(["plain", "items"])(
+  "a function on a thread keeps its place until its end: %s",
+  async (name) => {
+    const python = { directory: APPS, python: await ensureVenv() };
+    postern = await startUp([{ function: "web", callable: `callables:${name}`, ...python }]);
+    await giveUp("/", new RegExp(`${name} begins`));
+    expect((await send(postern.address(), "/", { timeoutMs: 30_000 })).text).toContain("done");
+    expect(postern.process.stderr.match(/(?:begins|ends)$/gm)).toEqual([
+      "begins",
+      "ends",
+      "begins",
+      "ends",
+    ]);
+  },
+);
+
 test("an app that swallows its cancellation is replaced after the grace period, and ended", async () => {
   await start({ max_inputs: 1, exit_grace_period: 2 });
   const before = await pid();

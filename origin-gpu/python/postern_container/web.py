@@ -54,7 +54,8 @@ def wrap(function, method="GET", docs=False):
     except fastapi.exceptions.FastAPIError:
         # What the function is said to return is no model: it is sent as it is.
         app.add_api_route("/", handler, methods=[method], response_model=None)
-    return CancelledWhenLeft(app)
+    # A cancellation would not end what runs on a thread: the call would count as over while it goes on.
+    return CancelledWhenLeft(app) if is_async(function) else app
 
 
 async def allow_threads(count):
@@ -77,6 +78,12 @@ def is_plain_generator(function):
 
 def is_async_generator(function):
     return inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(call_of(function))
+
+
+def is_async(function):
+    """Whether its code runs on the event loop."""
+    coroutine = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call_of(function))
+    return coroutine or is_async_generator(function)
 
 
 def call_of(function):

@@ -1,4 +1,20 @@
-"""Classes that the end-to-end tests name as `callable`."""
+"""Functions and classes that the end-to-end tests name as `callable`."""
+
+import time
+
+
+def plain():
+    print("plain begins", flush=True)
+    time.sleep(2)
+    print("plain ends", flush=True)
+    return "done"
+
+
+def items():
+    print("items begins", flush=True)
+    time.sleep(2)
+    print("items ends", flush=True)
+    yield "done"
 
 
 class Counter:
