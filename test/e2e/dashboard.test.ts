@@ -129,7 +129,7 @@ test("a token may be pasted as the command prints it; a wrong one gets the API's
     headers: { authorization: `Bearer ${token.id}.wrong` },
   });
   const { detail } = (await answer.json()) as { detail: string };
-  expect(detail).toContain("unknown, expired or revoked");
+  expect(detail).toContain("invalid credentials");
   await expect.poll(() => page.getByRole("alert").innerText()).toBe(detail);
   expect(await page.evaluate("sessionStorage.length")).toBe(0);
   await page.getByLabel("API token").focus();
@@ -163,9 +163,7 @@ test("a token that is revoked is forgotten, with what it showed", async () => {
   await signIn(page, `${id}.${secret}`);
   await expect.poll(() => appsOf(page).isVisible()).toBe(true);
   await client.call(REVOKE_API_TOKEN, { path: { id } });
-  await expect
-    .poll(() => page.getByRole("alert").innerText())
-    .toContain("unknown, expired or revoked");
+  await expect.poll(() => page.getByRole("alert").innerText()).toContain("invalid credentials");
   expect(await page.locator("#workspace").innerText()).toBe("");
   expect(await page.evaluate("sessionStorage.length")).toBe(0);
 });

@@ -29,9 +29,7 @@ export async function callerOf(headers: Headers, env: Env, scope: Scope): Promis
   const token = ours
     ? await workspaceStub(env, workspace).authenticate(presented.id, await digestOf(presented))
     : undefined;
-  if (token === undefined) {
-    throw new ApiProblem("invalid_credentials", "the API token is unknown, expired or revoked");
-  }
+  if (token === undefined) throw new ApiProblem("invalid_credentials", "");
   if (!allows(token.scope, scope)) {
     const detail = `this needs a token of scope ${scope}; this one has ${token.scope}`;
     throw new ApiProblem("forbidden", detail);

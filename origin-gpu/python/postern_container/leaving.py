@@ -1,7 +1,8 @@
 """Cancels what an ASGI app does for a client that has left before its response began, where the app would go on.
 
 The app's task gets an asyncio.CancelledError, as any awaited function does. It is for functions that are async: Python
-cannot stop a thread, and the task would end before it. A response that has begun is the app's to end: it gets `http.disconnect`, as always.
+cannot stop a thread, and the task would end before it. A response that has begun is the app's to end: it gets
+`http.disconnect`, as always.
 """
 
 import asyncio
