@@ -68,7 +68,9 @@ export type RecordedStart =
   /** The call has ended, and does not start. */
   | "over"
   /** The disk refused it, and a client was told that the call goes on: it waits. */
-  | "no_room";
+  | "no_room"
+  /** The disk refused it, and its client waits for the response as that of any other call: the app may have it. */
+  | "transient";
 
 export class Call implements RespondingCall {
   readonly callId: string;
@@ -86,6 +88,8 @@ export class Call implements RespondingCall {
   readonly #traceparent: string | undefined;
   readonly #graceMs: number;
   readonly #storage: CallStorage | undefined;
+  /** Its client asked for no response that is stored: where the disk refuses one, it is streamed after all. */
+  readonly #mayStream: boolean;
   #response: CallResponse;
   #work: AppWork | undefined;
   #failure: Failure | undefined;
@@ -123,6 +127,7 @@ export class Call implements RespondingCall {
     this.#traceparent = observer.debug.calls ? getHeader(head.headers, "traceparent") : undefined;
     this.#graceMs = graceMs;
     this.#storage = storage;
+    this.#mayStream = !durable;
     this.#response =
       durable && storage !== undefined
         ? new StoredResponse(this, storage)
@@ -336,18 +341,23 @@ export class Call implements RespondingCall {
     const started = callProgress(this.#history.state) !== "not_sent";
     void storage.accept({ method, path, ageMs, started }).then((accepted) => {
       if (accepted) stored.onJournaled();
-      else this.#streamAfterAll(stored);
+      else this.onUnsecured();
     });
   }
 
-  /** The store has no room: the client waits on, as if its call had stayed transient. */
-  #streamAfterAll(stored: StoredResponse): void {
+  /** The disk refuses what a later agent would need. A client that can wait does so, as if its call had stayed transient. */
+  onUnsecured(): void {
+    const stored = this.#response;
+    if (!this.#mayStream || !(stored instanceof StoredResponse) || stored.isPromised) return;
     if (this.#history.state === "responding" || isEnded(this.#history.state) || this.#over) return;
     const streamed = new StreamedResponse(this, this.#context, this.#graceMs);
     this.#response = streamed;
     for (const subscriber of stored.waiting) {
       subscriber.stream.events = streamed.attach(subscriber);
     }
+    stored.release();
+    // What the journal has of it, or would write as soon as there is room.
+    void this.#storage?.forget();
     if (streamed.abandoned) streamed.awaitAttach();
   }
 
@@ -408,6 +418,8 @@ export class Call implements RespondingCall {
       if (this.#over || callProgress(this.#history.state) !== "not_sent") return "over";
       if (isRecorded) return "recorded";
       if (response.isPromised) return "no_room";
+      this.onUnsecured();
+      if (!this.isDurable) return "transient";
       const detail = "this box has no room to record that the call begins";
       this.fail({ code: "no_origin", detail, retryAfter: 60 });
       return "over";

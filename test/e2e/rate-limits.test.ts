@@ -43,8 +43,14 @@ test("a gateway's rate limit and an endpoint's own refuse what is too much, and 
   expect(refusedOf(ofEndpoint)[0]?.headers["ratelimit-policy"]).toBe('"endpoint";q=5;w=5');
   // Those that the endpoint's limit refused are not counted for the workspace: its burst is there.
   const beganAt = performance.now();
-  const answers = await flood([postern.address()], isOver);
-  const seconds = (performance.now() - beganAt) / 1000;
+  const secondsSince = () => (performance.now() - beganAt) / 1000;
+  // An isolate that leases tokens gets half of the rest of a burst, and asks for the other half 100 ms later.
+  const leastSeconds = ARE_ALL_REQUESTS ? 0.5 : 0;
+  const answers = await flood(
+    [postern.address()],
+    (soFar) => isOver(soFar) && secondsSince() > leastSeconds,
+  );
+  const seconds = secondsSince();
   const passed = passedOf(answers).length;
   expect(passed).toBeGreaterThanOrEqual(40 - 5);
   expect(passed).toBeLessThanOrEqual(40 + 20 * seconds + 1);

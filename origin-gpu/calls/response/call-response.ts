@@ -63,6 +63,8 @@ export interface RespondingCall {
    * @returns false where it could not be written
    */
   secure(): Promise<boolean>;
+  /** `secure` returned false: its response need not be stored, unless its client asked for that. */
+  onUnsecured(): void;
   /** Builds what a client that will not wait is told. */
   progress(): DeferredCall;
   /** Reduces the call's memory until it starts: it has no subscriber. */

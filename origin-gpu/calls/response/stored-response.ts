@@ -185,6 +185,7 @@ export class StoredResponse implements CallResponse {
       this.#isSecuring = false;
       this.#isSecured = secured;
       if (secured) this.#sendAway();
+      else this.#call.onUnsecured();
     });
   }
 

@@ -1,7 +1,7 @@
 /** Durable calls whose clients are there: both ends of a link, a real table and a real disk. */
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { KIB } from "../../../base/units.ts";
 import { Observer, SILENT, textSink } from "../../../base/observer.ts";
@@ -734,6 +734,71 @@ test("a call whose start cannot be recorded is not given to the app, and its key
   await until(() => calls[0]?.over === true);
   expect(log.length).toBeGreaterThan(0);
   log = [];
+});
+
+describe("a call that was to become durable on a disk without room streams after all", () => {
+  /** The app answers it, and the client hears that at once. */
+  async function expectStreamed(heard: readonly string[]): Promise<void> {
+    calls[0]?.start(APP);
+    calls[0]?.respond({ status: 200, headers: [] }, true);
+    calls[0]?.append(HALF);
+    await until(() => heard.length > 0);
+    calls[0]?.complete();
+    await until(() => heard.at(-1)?.endsWith("true") === true);
+    expect(heard[0]).toMatch(/^head/);
+    expect(heard.filter((event) => /deferred|reset/.test(event))).toEqual([]);
+    faulty.roomBytes = Infinity;
+    // What was not written is made up for with the next record.
+    await durable.accept({ callId: "next", ...REQUEST });
+    const later = await afterKill();
+    expect(later.lookup("c")).toEqual({ kind: "unknown" });
+    expect(log.every((line) => line.includes("cannot be recorded"))).toBe(true);
+    log = [];
+    await later.close();
+  }
+
+  test("where its acceptance cannot be recorded", async () => {
+    const { stream, heard } = open({}, true);
+    await until(() => calls.length === 1);
+    faulty.roomBytes = 0;
+    stream.defer();
+    await until(() => log.length > 0);
+    await expectStreamed(heard);
+  });
+
+  test("where acceptance and start cannot be recorded", async () => {
+    const { stream, heard } = open({}, true);
+    await until(() => calls.length === 1);
+    faulty.roomBytes = 0;
+    stream.defer();
+    pair.exchange();
+    expect(await calls[0]?.recordStart()).toBe("transient");
+    await expectStreamed(heard);
+  });
+
+  test("where its request cannot be saved", async () => {
+    const { stream, heard } = open({}, true);
+    await until(() => calls.length === 1);
+    faulty.failingWrites = 1;
+    stream.defer();
+    await until(() => log.length > 0);
+    await until(() => calls[0]?.isDurable === false);
+    await expectStreamed(heard);
+  });
+
+  test("where its start cannot be recorded after its acceptance", async () => {
+    const { stream, heard } = open({}, true);
+    await until(() => calls.length === 1);
+    const synced = Promise.withResolvers<void>();
+    faulty.syncGate = synced.promise;
+    stream.defer();
+    await until(() => isInJournal('"c"'));
+    faulty.roomBytes = 0;
+    const start = calls[0]?.recordStart();
+    synced.resolve();
+    expect(await start).toBe("transient");
+    await expectStreamed(heard);
+  });
 });
 
 test("a call whose start cannot be recorded waits, where its client was sent away", async () => {

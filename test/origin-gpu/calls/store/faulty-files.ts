@@ -10,6 +10,8 @@ export class FaultyFiles {
   failingSyncs = 0;
   /** The next so many files cannot be opened for reading (EMFILE). */
   failingReads = 0;
+  /** The next so many files cannot be opened for writing (EMFILE). */
+  failingWrites = 0;
   /** The next so many truncations fail with EIO. */
   failingTruncations = 0;
   /** Syncs wait for it. */
@@ -27,6 +29,10 @@ export class FaultyFiles {
     open: (async (path: string, flags: string, mode: number) => {
       if (flags === "r" && this.failingReads > 0) {
         this.failingReads -= 1;
+        throw failure("EMFILE");
+      }
+      if (flags !== "r" && this.failingWrites > 0) {
+        this.failingWrites -= 1;
         throw failure("EMFILE");
       }
       const handle = await promises.open(path, flags, mode);
