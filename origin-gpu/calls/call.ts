@@ -356,7 +356,7 @@ export class Call implements RespondingCall {
       subscriber.stream.events = streamed.attach(subscriber);
     }
     stored.release();
-    // What the journal has of it, or would write as soon as there is room.
+    // The journal has its acceptance, or would write it as soon as there is room.
     void this.#storage?.forget();
     if (streamed.abandoned) streamed.awaitAttach();
   }

@@ -1,20 +1,18 @@
 /**
- * gradio_client at Gradio of earlier generations. That of their own time loses a job whose events overtake the response
- * that names it, without Postern too; the current one does not.
+ * gradio_client at Gradio of earlier generations, which loses jobs by itself, without Postern too: that of their own time
+ * one whose events overtake the response that names it, and each one that is named while the stream of events closes.
  */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { APPS } from "../../support/harness.ts";
-import { send } from "../../support/http-client.ts";
-import { ManagedProcess } from "../../support/processes.ts";
-import { gradioEndpoint, pythonSessions } from "../../support/sessions/gradio.ts";
+import type { ManagedProcess } from "../../support/processes.ts";
+import { gradioEndpoint, pythonSessions, startGradio } from "../../support/sessions/gradio.ts";
+import { type Late, LateProxy } from "../../support/sessions/late-proxy.ts";
 import { CLIENTS, expectKeptSessions } from "../../support/sessions/outcomes.ts";
-import { OvertakingProxy } from "../../support/sessions/overtaking-proxy.ts";
-import { READY_TIMEOUT_MS, TwoBoxes } from "../../support/sessions/two-boxes.ts";
-import { freePort } from "../../support/temporary.ts";
+import { TwoBoxes } from "../../support/sessions/two-boxes.ts";
 import { ensureSessionsVenv } from "../../support/venv.ts";
 
 const SESSIONS = 20;
@@ -36,35 +34,35 @@ describe.each([
 
   describe("without Postern", () => {
     let app: ManagedProcess;
-    let proxy: OvertakingProxy;
+    let port: number;
     beforeAll(async () => {
-      const port = await freePort();
-      const env = { ...process.env, PORT: String(port), GRADIO_ANALYTICS_ENABLED: "False" };
-      app = new ManagedProcess([python, join(APPS, "gradio_app.py")], { env });
-      const host = `127.0.0.1:${port}`;
-      const isReady = async () => expect((await send({ port, host }, "/config")).status).toBe(200);
-      await vi.waitFor(isReady, { timeout: READY_TIMEOUT_MS, interval: 200 });
-      proxy = await OvertakingProxy.start(port);
+      ({ app, port } = await startGradio(python));
     });
-    afterAll(async () => {
-      proxy.stop();
-      await app.stop();
-    });
+    afterAll(async () => await app.stop());
 
-    const overtaken = async (interpreter: string): Promise<unknown> => {
-      const command = [join(CLIENTS, "gradio_overtaken.py"), proxy.url];
+    /** What comes of the second of two jobs. */
+    const second = async (interpreter: string, late: Late, when: string): Promise<unknown> => {
+      const proxy = await LateProxy.start(port, late);
+      const command = [join(CLIENTS, "gradio_late.py"), proxy.url, when];
       const { stdout } = await promisify(execFile)(interpreter, command);
+      proxy.stop();
       return JSON.parse(stdout) as unknown;
+    };
+    const lost = {
+      failure: expect.stringMatching(/^(?:CancelledError|TimeoutError)$/) as string,
     };
 
     test("its own gradio_client loses a job that ends before its name is there", async () => {
-      expect(await overtaken(python)).toEqual({
-        failure: expect.stringMatching(/^(?:CancelledError|TimeoutError)$/) as string,
-      });
+      expect(await second(python, "name", "at-once")).toEqual(lost);
     });
 
     test("the current gradio_client does not", async () => {
-      expect(await overtaken(current)).toEqual({ answer: "finishes" });
+      expect(await second(current, "name", "at-once")).toEqual({ answer: "finishes" });
+    });
+
+    test("both lose a job that is named while the stream closes", async () => {
+      expect(await second(python, "close", "in-turn")).toEqual(lost);
+      expect(await second(current, "close", "in-turn")).toEqual(lost);
     });
   });
 

@@ -5,8 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { startChromium } from "../../support/chromium.ts";
 import { APPS } from "../../support/harness.ts";
-import { gradioEndpoint, pythonSessions } from "../../support/sessions/gradio.ts";
-import { visitGradio } from "../../support/sessions/gradio-page.ts";
+import { gradioEndpoint, pythonSessions, startGradio } from "../../support/sessions/gradio.ts";
+import { countBehindClose, visitGradio } from "../../support/sessions/gradio-page.ts";
+import { LateProxy } from "../../support/sessions/late-proxy.ts";
 import {
   expectEvenSessions,
   expectKeptSessions,
@@ -54,9 +55,26 @@ function peopleStay(generation: Generation): void {
   });
 }
 
+/** Why people at the pages above do one thing after the other. */
+function pageLosesJob(generation: Generation): void {
+  test("without Postern a page loses a job that is named while its stream closes", async () => {
+    const { app, port } = await startGradio(generation.python);
+    const proxy = await LateProxy.start(port, "close");
+    const page = await browser.newPage();
+    try {
+      expect(await countBehindClose(page, proxy.url)).toBe("");
+    } finally {
+      await page.close();
+      proxy.stop();
+      await app.stop();
+    }
+  });
+}
+
 describe("Gradio 6", () => {
   const generation = new Generation("current");
   peopleStay(generation);
+  pageLosesJob(generation);
 
   test("without affinity sessions of the same people are lost, which proves this test", async () => {
     const url = await generation.deploy(["none"]);
@@ -65,9 +83,14 @@ describe("Gradio 6", () => {
   });
 });
 
-describe("Gradio 5", () => peopleStay(new Generation("gradio-5")));
-
-describe("Gradio 4", () => peopleStay(new Generation("gradio-4")));
+describe.each([
+  ["Gradio 5", "gradio-5"],
+  ["Gradio 4", "gradio-4"],
+])("%s", (_generation, list) => {
+  const generation = new Generation(list);
+  peopleStay(generation);
+  pageLosesJob(generation);
+});
 
 // Its clients without a page name their session inside a WebSocket, where no gateway sees it in time.
 describe("Gradio 3", () => {

@@ -15,6 +15,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
 const TIMEOUT_MS = 60_000;
+/** The stream of jobs that have ended closes sooner. */
+const REST_MS = 2_000;
 
 const systemLookup = dns.lookup;
 dns.lookup = (name, ...rest) =>
@@ -52,18 +54,29 @@ async function session(number) {
     places.push(place);
     expect(said.join(" ") === rest.join(" "), `${answer} instead of ${rest.join(" ")}`);
   };
+  /** A job that is named while the client's stream closes is lost, without Postern too, as in a page. */
+  const rest = async () => {
+    const end = performance.now() + REST_MS;
+    while (client.stream_status.open && performance.now() < end) await delay(10);
+  };
   const ask = async (endpoint, ...args) => {
     const { last } = await results(client.submit(endpoint, args));
     return last?.[0];
   };
-  for (const counted of ["1", "2", "3"]) seen(await ask("/count"), counted);
+  for (const counted of ["1", "2", "3"]) {
+    await rest();
+    seen(await ask("/count"), counted);
+  }
+  await rest();
   const streamed = await results(client.submit("/stream", []));
   seen(streamed.last[0], "part", "4");
+  await rest();
   const file = new File([`content-${number}`], `note-${number}.txt`, { type: "text/plain" });
   const stamped = await ask("/stamp", handleFile(file));
   const downloaded = await fetch(stamped.url);
   seen(await downloaded.text(), `content-${number}`);
   const name = randomUUID();
+  await rest();
   let isFinished = false;
   const working = await results(client.submit("/work", [name]), async (message) => {
     if (isFinished || !message.progress_data?.length) return;
@@ -72,6 +85,7 @@ async function session(number) {
   });
   expect(isFinished, "no progress of a job");
   seen(working.last[0], "worked");
+  await rest();
   const held = client.submit("/hold", [name]);
   for await (const message of held) {
     if (message.type !== "data") continue;
@@ -81,6 +95,7 @@ async function session(number) {
   seen(await ask("/holding", name), "holds");
   await held.cancel();
   while (!(await ask("/holding", name)).endsWith(" free")) await delay(100);
+  await rest();
   seen(await ask("/count"), "4");
   client.close();
   return places;

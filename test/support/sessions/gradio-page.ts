@@ -4,12 +4,15 @@ import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
 
+import { PageJobs, until } from "./page-jobs.ts";
 import { PATIENCE, type Visit } from "./visits.ts";
 
 /** Each pixel is drawn by a processor. */
 const VIEWPORT = { width: 640, height: 480 };
-/** Each question is a job. */
-const ASK_EVERY_MS = 1_000;
+/** A page that listens has begun a job by then. */
+const BEGUN_WITHIN_MS = 1_000;
+/** A job's stream may stay open beside one that holds. */
+const ENDED_WITHIN_MS = 10_000;
 /** A page shows this where a stream of its session was lost. */
 const LOST = "Connection to the server was lost";
 
@@ -30,8 +33,9 @@ const WATCH = `new MutationObserver((changes) => {
 }).observe(document, { childList: true, subtree: true });`;
 
 const visit: Visit = async (page, url, number) => {
+  const jobs = new PageJobs(page);
   await page.goto(url);
-  await listens(page);
+  await listens(page, jobs);
   const places: string[] = [];
   /** Waits until an output ends with these words; the process stands before them. */
   const shows = async (output: string, words: string) => {
@@ -41,7 +45,7 @@ const visit: Visit = async (page, url, number) => {
     places.push((await outputOf(page, output)).slice(0, -words.length - 1));
   };
   const click = async (button: string, words: string, output = "#seen") => {
-    await press(page, button);
+    await press(page, button, jobs);
     await shows(output, words);
   };
   for (const counted of ["1", "2", "3"]) await click("count", counted);
@@ -49,9 +53,10 @@ const visit: Visit = async (page, url, number) => {
 
   const content = `content-${number}`;
   const note = { name: `note-${number}.txt`, mimeType: "text/plain", buffer: Buffer.from(content) };
+  await jobs.rest();
   await page.locator("#file input[type=file]").setInputFiles(note);
   await shows("#told", "received");
-  await press(page, "stamp");
+  await press(page, "stamp", jobs);
   const link = page.locator("#stamped a").first();
   await link.waitFor();
   const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
@@ -60,35 +65,59 @@ const visit: Visit = async (page, url, number) => {
   expect(rest).toEqual([content]);
 
   await page.locator("#name").locator("textarea, input").fill(randomUUID());
-  await press(page, "work");
+  await press(page, "work", jobs);
   await page.getByText("at work").first().waitFor();
-  await Promise.all([click("finish", "finishes", "#told"), shows("#seen", "worked")]);
+  await press(page, "finish");
+  await Promise.all([shows("#told", "finishes"), shows("#seen", "worked")]);
   // A job that never ends is seen at work: its output streams.
   await click("hold", "holds");
   await press(page, "cancel");
-  await isFree(page);
+  await isFree(page, jobs);
   await click("count", "4");
 
   // A page that is loaded anew is another session for Gradio, and the same person for Postern.
   await page.reload();
-  await listens(page);
+  await listens(page, jobs);
   await click("count", "1");
   return places;
 };
 
+/**
+ * Asks for a count, at an app whose stream of events closes late (LateProxy).
+ * @returns what the page shows of it when nothing is open any more
+ */
+export async function countBehindClose(page: Page, url: string): Promise<string> {
+  const jobs = new PageJobs(page);
+  await page.goto(url);
+  await expect
+    .poll(async () => {
+      const { asked } = jobs;
+      await press(page, "holding");
+      await until(() => jobs.asked > asked, BEGUN_WITHIN_MS);
+      return jobs.asked;
+    }, PATIENCE)
+    .toBeGreaterThan(0);
+  await expect
+    .poll(async () => await outputOf(page, "#told"), PATIENCE)
+    .toMatch(endingWith("free"));
+  await press(page, "count");
+  await expect.poll(() => jobs.isAtRest, PATIENCE).toBe(true);
+  return await outputOf(page, "#seen");
+}
+
 /** A page shows its buttons before it listens to them: asks for what changes nothing until it answers. */
 const listens = isFree;
 
-/** Asks again and again whether the job that holds has ended. */
-async function isFree(page: Page): Promise<void> {
+/** Asks one time after the other whether the job that holds has ended. */
+async function isFree(page: Page, jobs: PageJobs): Promise<void> {
   await expect
-    .poll(
-      async () => {
-        await press(page, "holding");
-        return await outputOf(page, "#told");
-      },
-      { ...PATIENCE, interval: ASK_EVERY_MS },
-    )
+    .poll(async () => {
+      const { asked } = jobs;
+      await press(page, "holding", jobs);
+      await until(() => jobs.asked > asked, BEGUN_WITHIN_MS);
+      await until(() => jobs.isAtRest, ENDED_WITHIN_MS);
+      return await outputOf(page, "#told");
+    }, PATIENCE)
     .toMatch(endingWith("free"));
 }
 
@@ -98,6 +127,8 @@ async function outputOf(page: Page, output: string): Promise<string> {
   return await page.locator(output).locator("textarea, input").inputValue();
 }
 
-async function press(page: Page, button: string): Promise<void> {
+/** @param jobs that are to be over: others are beside the new one */
+async function press(page: Page, button: string, jobs?: PageJobs): Promise<void> {
+  await jobs?.rest();
   await page.getByRole("button", { name: button, exact: true }).click();
 }

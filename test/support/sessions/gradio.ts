@@ -1,23 +1,42 @@
 /** Sessions of test/support/apps/gradio_app.py by its clients without a page, and how a container of it is started. */
 import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { promisify } from "node:util";
+import { expect, vi } from "vitest";
 
 import { installNodeLibraries } from "../clients/clients.ts";
-import type { EndpointTable } from "../harness.ts";
+import { APPS, type EndpointTable } from "../harness.ts";
+import { send } from "../http-client.ts";
+import { ManagedProcess } from "../processes.ts";
+import { freePort } from "../temporary.ts";
 import { programOutcomes, type SessionOutcome, type Sessions } from "./outcomes.ts";
+import { READY_TIMEOUT_MS } from "./two-boxes.ts";
 
 const STEP_TIMEOUT_S = "60";
+
+const ENV = { GRADIO_ANALYTICS_ENABLED: "False" };
 
 /** The app in an environment of Python, in so many containers. */
 export function gradioEndpoint(name: string, python: string, containers: number): EndpointTable {
   return {
     function: name,
     web_server: [python, "gradio_app.py"],
-    env: { GRADIO_ANALYTICS_ENABLED: "False" },
+    env: ENV,
     max_inputs: 200,
     min_containers: containers,
     max_containers: containers,
   };
+}
+
+/** The app in an environment of Python, without Postern. It is ready. */
+export async function startGradio(python: string): Promise<{ port: number; app: ManagedProcess }> {
+  const port = await freePort();
+  const env = { ...process.env, ...ENV, PORT: String(port) };
+  const app = new ManagedProcess([python, join(APPS, "gradio_app.py")], { env });
+  const host = `127.0.0.1:${port}`;
+  const isReady = async () => expect((await send({ port, host }, "/config")).status).toBe(200);
+  await vi.waitFor(isReady, { timeout: READY_TIMEOUT_MS, interval: 200 });
+  return { port, app };
 }
 
 /**

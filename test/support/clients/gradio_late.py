@@ -1,6 +1,6 @@
-"""A job of apps/gradio_app.py that ends another one, so that a client has two at once.
+"""Two jobs of apps/gradio_app.py by one client: the second one at once with the first, or when that has ended.
 
-Usage: gradio_overtaken.py URL
+Usage: gradio_late.py URL at-once|in-turn
 
 Prints a JSON object: `answer`, the second job's, or `failure`.
 """
@@ -20,8 +20,7 @@ TIMEOUT_S = 30
 resolve_localhost()
 
 
-def answer(url):
-    client = Client(url, verbose=False)
+def at_once(client):
     name = str(uuid4())
     working = client.submit(name, api_name="/work")
     end = time.monotonic() + TIMEOUT_S
@@ -29,12 +28,20 @@ def answer(url):
         if time.monotonic() > end:
             raise AssertionError("no progress of a job")
         time.sleep(0.1)
-    place_and_words = client.submit(name, api_name="/finish").result(timeout=TIMEOUT_S)
-    return str(place_and_words).split(" ", maxsplit=1)[1]
+    return client.submit(name, api_name="/finish")
 
 
+def in_turn(client):
+    client.submit(api_name="/count").result(timeout=TIMEOUT_S)
+    return client.submit(api_name="/count")
+
+
+url, when = sys.argv[1:]
 try:
-    outcome = {"answer": answer(sys.argv[1])}
+    client = Client(url, verbose=False)
+    second = at_once(client) if when == "at-once" else in_turn(client)
+    place_and_words = second.result(timeout=TIMEOUT_S)
+    outcome = {"answer": str(place_and_words).split(" ", maxsplit=1)[1]}
 except BaseException as error:  # CancelledError is what gradio_client makes of a lost job.
     outcome = {"failure": type(error).__name__}
 print(json.dumps(outcome), flush=True)
