@@ -1,7 +1,7 @@
 /** Twenty people at once at Gradio of each generation, on four containers of two boxes: each stays on one container. */
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 
 import { startChromium } from "../../support/chromium.ts";
 import { APPS } from "../../support/harness.ts";
@@ -35,6 +35,9 @@ class Generation {
   constructor(list: string) {
     beforeAll(async () => {
       [this.#boxes, this.python] = await Promise.all([TwoBoxes.start(), ensureSessionsVenv(list)]);
+    });
+    afterEach(({ task }) => {
+      if (task.result?.state === "fail") console.log(this.#boxes.notices);
     });
     afterAll(async () => await this.#boxes.stop());
   }

@@ -21,6 +21,8 @@ import { temporaryDirectory } from "../temporary.ts";
 
 const APP = "shop";
 const BOXES = ["gpu-1", "gpu-2"] as const;
+/** Characters of each process. */
+const NOTICES = 5_000;
 /** Importing a large Python package takes a busy machine this long, several times at once. */
 export const READY_TIMEOUT_MS = 180_000;
 
@@ -87,6 +89,12 @@ export class TwoBoxes {
 
   url(functionName: string): string {
     return `http://${this.address(functionName).host}`;
+  }
+
+  /** What the gateway and the agents said last: why a test failed. */
+  get notices(): string {
+    const all = [["gateway", this.gateway.process] as const, ...this.agents];
+    return all.map(([name, { stderr }]) => `${name}: ${stderr.slice(-NOTICES)}`).join("\n");
   }
 
   async stop(): Promise<void> {
