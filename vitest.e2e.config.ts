@@ -1,7 +1,5 @@
 import { defineConfig } from "vitest/config";
 
-import { LongestFirst } from "./test/support/longest-first.ts";
-
 /** Calls between Worker and objects go by memory, as in each self-hosted gateway, or all by requests. */
 const byRequests = process.env["E2E_WAY"] === "requests";
 const preload = new URL("test/support/by-requests.ts", import.meta.url).href;
@@ -14,7 +12,6 @@ export default defineConfig({
     exclude: ["test/e2e/clients/**", "test/e2e/samples/**", "test/e2e/sessions/**"],
     // A file has processes, directories and ports of its own, and waits for most of its time. Two cores carry three.
     maxWorkers: 3,
-    sequence: { sequencer: LongestFirst },
     ...(byRequests && { env: { NODE_OPTIONS: `--import=${preload}` } }),
     testTimeout: 120_000,
     // A busy machine needs more than the second that Vitest gives.
