@@ -345,10 +345,13 @@ export class Call implements RespondingCall {
     });
   }
 
-  /** The disk refuses what a later agent would need. A client that can wait does so, as if its call had stayed transient. */
+  /**
+   * The disk refuses what a later agent would need, and nobody was sent away. A client that can wait does so, as if its
+   * call had stayed transient.
+   */
   onUnsecured(): void {
     const stored = this.#response;
-    if (!this.#mayStream || !(stored instanceof StoredResponse) || stored.isPromised) return;
+    if (!this.#mayStream || !(stored instanceof StoredResponse)) return;
     if (this.#history.state === "responding" || isEnded(this.#history.state) || this.#over) return;
     const streamed = new StreamedResponse(this, this.#context, this.#graceMs);
     this.#response = streamed;

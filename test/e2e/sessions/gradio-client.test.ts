@@ -44,9 +44,12 @@ describe.each([
     const second = async (interpreter: string, late: Late, when: string): Promise<unknown> => {
       const proxy = await LateProxy.start(port, late);
       const command = [join(CLIENTS, "gradio_late.py"), proxy.url, when];
-      const { stdout } = await promisify(execFile)(interpreter, command);
-      proxy.stop();
-      return JSON.parse(stdout) as unknown;
+      try {
+        const { stdout } = await promisify(execFile)(interpreter, command);
+        return JSON.parse(stdout) as unknown;
+      } finally {
+        proxy.stop();
+      }
     };
     const lost = {
       failure: expect.stringMatching(/^(?:CancelledError|TimeoutError)$/) as string,

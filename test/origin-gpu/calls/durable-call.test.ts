@@ -608,6 +608,7 @@ test("without room for its request a call's client is not sent away: it waits fo
   calls[0]?.complete();
   await until(() => heard.at(-1)?.endsWith("true") === true);
   expect(heard[0]).toMatch(/^head/);
+  expect(durable.lookup("first").kind).toBe("result");
   expect(log.length).toBeGreaterThan(0);
   log = [];
 });
@@ -725,7 +726,7 @@ test("a disk that is full fails what must be stored, and nothing else", async ()
 
 test("a call whose start cannot be recorded is not given to the app, and its key is free", async () => {
   const { heard } = open({ key: "k" }, true);
-  await until(() => calls.length === 1);
+  await until(() => isInJournal('"c"'));
   faulty.roomBytes = 0;
   expect(await calls[0]?.recordStart()).toBe("over");
   await until(() => heard.length > 0);
