@@ -328,8 +328,20 @@ export class Call implements RespondingCall {
   /** Has no effect on a response that has begun: it is on its way to its client. */
   makeDurable(subscriber: Subscriber): void {
     const storage = this.#storage;
-    const begun = this.#history.state === "responding" || isEnded(this.#history.state);
-    if (storage === undefined || this.#over || begun) return;
+    if (storage === undefined || this.#hasBegunToRespond) return;
+    void storage.hasRoom().then((hasRoom) => {
+      // It may have begun to meanwhile, or another stream carries the call.
+      if (!hasRoom || this.#hasBegunToRespond || subscriber.stream.closed) return;
+      this.#storeResponse(storage, subscriber);
+    });
+  }
+
+  get #hasBegunToRespond(): boolean {
+    const { state } = this.#history;
+    return this.#over || state === "responding" || isEnded(state);
+  }
+
+  #storeResponse(storage: CallStorage, subscriber: Subscriber): void {
     this.#response.release();
     const stored = new StoredResponse(this, storage);
     this.#response = stored;
@@ -351,8 +363,7 @@ export class Call implements RespondingCall {
    */
   onUnsecured(): void {
     const stored = this.#response;
-    if (!this.#mayStream || !(stored instanceof StoredResponse)) return;
-    if (this.#history.state === "responding" || isEnded(this.#history.state) || this.#over) return;
+    if (!this.#mayStream || !(stored instanceof StoredResponse) || this.#hasBegunToRespond) return;
     const streamed = new StreamedResponse(this, this.#context, this.#graceMs);
     this.#response = streamed;
     for (const subscriber of stored.waiting) {

@@ -49,7 +49,7 @@ describe("a running gateway", () => {
     expect(await health(port)).toBe(200);
     expect(workerdOf(gateway.pid)).not.toBe(killed);
     expect(readFileSync(join(state, "gateway.json"), "utf8")).toBe(before);
-    expect(gateway.stderr).toContain("workerd ended (SIGKILL); starting it again");
+    await gateway.waitForErrorOutput(/workerd ended \(SIGKILL\); starting it again/);
   });
 
   test("that is killed takes its workerd with it, and the next start finds its key again", async () => {

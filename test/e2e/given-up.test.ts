@@ -55,7 +55,7 @@ test("the next call begins when the app has come to the end of the one that was 
   const before = await pid();
   await giveUp("/thread?seconds=2", /thread begins/);
   expect(await pid()).toBe(before);
-  expect(postern.process.stderr).toContain("thread ends");
+  await postern.process.waitForErrorOutput(/thread ends/);
   expect(postern.process.stderr).not.toContain("takes its place");
 });
 
@@ -66,12 +66,9 @@ test.each(["plain", "items"])(
     postern = await startUp([{ function: "web", callable: `callables:${name}`, ...python }]);
     await giveUp("/", new RegExp(`${name} begins`));
     expect((await send(postern.address(), "/", { timeoutMs: 30_000 })).text).toContain("done");
-    expect(postern.process.stderr.match(/(?:begins|ends)$/gm)).toEqual([
-      "begins",
-      "ends",
-      "begins",
-      "ends",
-    ]);
+    await expect
+      .poll(() => postern.process.stderr.match(/(?:begins|ends)$/gm))
+      .toEqual(["begins", "ends", "begins", "ends"]);
   },
 );
 
@@ -82,10 +79,10 @@ test("an app that swallows its cancellation is replaced after the grace period, 
   const leftAtMs = performance.now();
   expect(await pid()).not.toBe(before);
   expect(performance.now() - leftAtMs).toBeGreaterThan(2_000);
-  expect(postern.process.stderr).toMatch(
+  await postern.process.waitForErrorOutput(
     /\[web\] postern: it still works on a call that ended 2 s ago \([\w-]+\); another container takes its place/,
   );
-  expect(postern.process.stderr).toContain("swallow goes on");
+  await postern.process.waitForErrorOutput(/swallow goes on/);
   await expect.poll(() => isAlive(before), { timeout: 15_000 }).toBe(false);
 });
 

@@ -46,7 +46,7 @@ test.runIf(hasIpv6)(
     const headers = { authorization: "Bearer secret" };
     const answer = await send(gateway.address(), "/private", { headers });
     expect(answer.text).toBe("container");
-    expect(gateway.process.stderr).toContain("asked /private Bearer secret");
+    await gateway.process.waitForErrorOutput(/asked \/private Bearer secret/);
     expect(stranger.stdout).not.toContain("asked");
   },
 );

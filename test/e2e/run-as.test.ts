@@ -215,8 +215,8 @@ describe.runIf(process.getuid?.() === 0)("as root, with --run-as", () => {
     });
     onTestFinished(() => postern.stop());
     expect((await send(postern.address(), "/")).status).toBe(503);
-    expect(postern.process.stderr).toContain(
-      `postern: ${USER} can't read the directory ${directory}`,
+    await postern.process.waitForErrorOutput(
+      new RegExp(`postern: ${USER} can't read the directory ${directory}`),
     );
   });
 

@@ -68,6 +68,11 @@ export class CallClient {
     }
   }
 
+  /** It has been sent to a result URL. */
+  get isSentOn(): boolean {
+    return this.#resultUrl !== undefined;
+  }
+
   get #path(): string {
     return `/work?key=${encodeURIComponent(this.key)}`;
   }

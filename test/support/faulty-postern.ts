@@ -120,6 +120,11 @@ export class FaultyPostern {
     return this.#gateway.address(FUNCTION);
   }
 
+  /** Resolves when the agent has said this, before or from now on. */
+  async agentSays(pattern: RegExp): Promise<void> {
+    await this.#agent.waitForErrorOutput(pattern);
+  }
+
   /** Whether the machine let the test mount a disk for the agent. */
   get hasDisk(): boolean {
     return this.#disk !== undefined;

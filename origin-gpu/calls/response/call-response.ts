@@ -56,7 +56,7 @@ export interface RespondingCall {
   /** Holds the app's response back until `resumeApp`. */
   pauseApp(): void;
   resumeApp(): void;
-  /** Stores the response from here on, if it can be: this subscriber will not wait. */
+  /** Stores the response, if the disk has room for it by then and it has not begun: this subscriber will not wait. */
   makeDurable(subscriber: Subscriber): void;
   /**
    * Makes the call survive the agent: its request or its start is on the disk.

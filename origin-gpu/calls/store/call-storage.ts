@@ -24,6 +24,11 @@ export class CallStorage {
     this.ttlMs = ttlMs;
   }
 
+  /** Whether its response could be stored now, as far as one can know before it comes. */
+  async hasRoom(): Promise<boolean> {
+    return await this.#calls.room.isThere();
+  }
+
   /** Writes the call to the journal. @returns false when it could not be written: the call stays transient */
   async accept(
     request: Pick<AcceptedRequest, "method" | "path" | "ageMs" | "started">,

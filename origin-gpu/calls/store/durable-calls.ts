@@ -12,15 +12,17 @@ import type { Fingerprint } from "../fingerprint.ts";
 import type { RequestBody } from "../request-body.ts";
 import type { CallDescription } from "../../../routing/wire/call-descriptions.ts";
 import {
+  type CallEnd,
   describeEnded,
   type EndedCursor,
   type EndedPage,
   failureOf,
   pageOfEnded,
 } from "./ended-calls.ts";
+import { DiskRoom } from "./disk-room.ts";
 import { type Files, REAL_FILES } from "./files.ts";
 import { describeDamage, Journal } from "./journal.ts";
-import { type CallOutcome, isOpen, isWaiting, type JournalEntry } from "./journal-record.ts";
+import { isOpen, isWaiting, type JournalEntry } from "./journal-record.ts";
 import { RequestStore } from "./request-store.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
@@ -66,12 +68,14 @@ export interface DurableCallsOptions {
 }
 
 interface Stores {
+  readonly room: DiskRoom;
   readonly journal: Journal;
   readonly results: ResultStore;
   readonly requests: RequestStore;
 }
 
 export class DurableCalls {
+  readonly room: DiskRoom;
   readonly #requests: RequestStore;
   readonly #observer: Observer;
   readonly #journal: Journal;
@@ -84,12 +88,13 @@ export class DurableCalls {
 
   private constructor(
     observer: Observer,
-    { journal, results, requests }: Stores,
+    { room, journal, results, requests }: Stores,
     evicted: { count: number },
   ) {
     this.#requests = requests;
     this.#observer = observer;
     this.#evicted = evicted;
+    this.room = room;
     this.#journal = journal;
     this.#results = results;
     this.#sweeper = setInterval(() => void this.#sweep(), SWEEP_INTERVAL_MS);
@@ -129,7 +134,8 @@ export class DurableCalls {
       },
       (path) => observer.notice(`postern: ${path} is damaged: calls that waited there do not run`),
     );
-    const calls = new DurableCalls(observer, { journal, results, requests }, evicted);
+    const room = new DiskRoom(files, directory, observer);
+    const calls = new DurableCalls(observer, { room, journal, results, requests }, evicted);
     calls.#waiting = inOrderOfArrival(waiting, journal.entries);
     const leftOpen = [...journal.entries.values()].filter(
       ({ callId, outcome }) => outcome === undefined && !requests.has(callId),
@@ -291,10 +297,4 @@ export class DurableCalls {
       this.report(error);
     }
   }
-}
-
-/** How a call ended; with the failure of one that failed. */
-export interface CallEnd {
-  readonly kind: CallOutcome["kind"];
-  readonly failure?: Failure;
 }

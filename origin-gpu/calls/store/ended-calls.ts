@@ -4,6 +4,12 @@ import type { CallDescription } from "../../../routing/wire/call-descriptions.ts
 import { type CallState, callStatus } from "../states.ts";
 import type { CallOutcome, JournalEntry } from "./journal-record.ts";
 
+/** How a call ended; with the failure of one that failed. */
+export interface CallEnd {
+  readonly kind: CallOutcome["kind"];
+  readonly failure?: Failure;
+}
+
 /** A place in the list of ended calls: behind this one. */
 export interface EndedCursor {
   kind: "ended";

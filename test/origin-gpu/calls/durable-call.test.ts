@@ -3,7 +3,7 @@ import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { KIB } from "../../../base/units.ts";
+import { KIB, MIB } from "../../../base/units.ts";
 import { Observer, SILENT, textSink } from "../../../base/observer.ts";
 import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
@@ -753,10 +753,24 @@ describe("a call that was to become durable on a disk without room streams after
     await durable.accept({ callId: "next", ...REQUEST });
     const later = await afterKill();
     expect(later.lookup("c")).toEqual({ kind: "unknown" });
-    expect(log.every((line) => line.includes("cannot be recorded"))).toBe(true);
+    expect(log.every((line) => /cannot be recorded|no client is sent to/.test(line))).toBe(true);
     log = [];
     await later.close();
   }
+
+  test.each([
+    ["where little is left, though the journal has room", () => (faulty.leftBytes = MIB - 1)],
+    ["where no more files can be opened", () => (faulty.failingReads = 1)],
+  ])("%s", async (_, fill) => {
+    const { stream, heard } = open({}, true);
+    await until(() => calls.length === 1);
+    fill();
+    stream.defer();
+    await until(() => log.length > 0);
+    expect(calls[0]?.isDurable).toBe(false);
+    expect(isInJournal('"c"')).toBe(false);
+    await expectStreamed(heard);
+  });
 
   test("where its acceptance cannot be recorded", async () => {
     const { stream, heard } = open({}, true);
@@ -773,6 +787,7 @@ describe("a call that was to become durable on a disk without room streams after
     faulty.roomBytes = 0;
     stream.defer();
     pair.exchange();
+    while (calls[0]?.isDurable === false) await tick();
     expect(await calls[0]?.recordStart()).toBe("transient");
     await expectStreamed(heard);
   });
@@ -800,6 +815,35 @@ describe("a call that was to become durable on a disk without room streams after
     expect(await start).toBe("transient");
     await expectStreamed(heard);
   });
+});
+
+test("a response that begins while the disk is looked at is sent to who waits", async () => {
+  const { stream, heard } = open({}, true);
+  await until(() => calls.length === 1);
+  stream.defer();
+  pair.exchange();
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, true);
+  await durable.room.isThere();
+  await tick();
+  calls[0]?.complete();
+  await until(() => heard.at(-1)?.endsWith("true") === true);
+  expect(durable.lookup("c")).toEqual({ kind: "unknown" });
+});
+
+test("who comes back while the disk is looked at waits for the response", async () => {
+  const { stream } = open({}, true);
+  await until(() => calls.length === 1);
+  stream.defer();
+  pair.exchange();
+  const again = attach();
+  pair.exchange();
+  await durable.room.isThere();
+  await tick();
+  calls[0]?.start(APP);
+  calls[0]?.respond({ status: 200, headers: [] }, true);
+  calls[0]?.complete();
+  await until(() => again.at(-1)?.endsWith("true") === true);
 });
 
 test("a call whose start cannot be recorded waits, where its client was sent away", async () => {

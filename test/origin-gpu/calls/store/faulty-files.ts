@@ -6,6 +6,8 @@ import type { Files } from "../../../../origin-gpu/calls/store/files.ts";
 export class FaultyFiles {
   /** Bytes that may still be written; then the disk is full. */
   roomBytes = Number.POSITIVE_INFINITY;
+  /** Bytes that are left, as the file system says. */
+  leftBytes = Number.POSITIVE_INFINITY;
   /** The next so many calls of fsync and fdatasync fail with EIO. */
   failingSyncs = 0;
   /** The next so many files cannot be opened for reading (EMFILE). */
@@ -26,6 +28,11 @@ export class FaultyFiles {
 
   readonly files: Files = {
     ...promises,
+    statfs: (async (path: string) => {
+      const real = await promises.statfs(path);
+      const left = Math.floor(this.leftBytes / real.bsize);
+      return Object.assign(real, { bavail: Math.min(real.bavail, left) });
+    }) as Files["statfs"],
     open: (async (path: string, flags: string, mode: number) => {
       if (flags === "r" && this.failingReads > 0) {
         this.failingReads -= 1;
