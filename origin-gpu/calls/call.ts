@@ -328,11 +328,13 @@ export class Call implements RespondingCall {
   /** Has no effect on a response that has begun: it is on its way to its client. */
   makeDurable(subscriber: Subscriber): void {
     const storage = this.#storage;
+    const streamed = this.#response;
     if (storage === undefined || this.#hasBegunToRespond) return;
     void storage.hasRoom().then((hasRoom) => {
-      // It may have begun to meanwhile, or another stream carries the call.
-      if (!hasRoom || this.#hasBegunToRespond || subscriber.stream.closed) return;
-      this.#storeResponse(storage, subscriber);
+      // Meanwhile it may have begun to, another stream may carry the call, and its client may have said so twice.
+      const isLate = this.#hasBegunToRespond || subscriber.stream.closed;
+      if (hasRoom && !isLate && this.#response === streamed)
+        this.#storeResponse(storage, subscriber);
     });
   }
 

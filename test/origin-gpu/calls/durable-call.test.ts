@@ -831,6 +831,17 @@ test("a response that begins while the disk is looked at is sent to who waits", 
   expect(durable.lookup("c")).toEqual({ kind: "unknown" });
 });
 
+test("a client that says twice that it will not wait is sent away once", async () => {
+  const { stream, heard } = open({}, true);
+  await until(() => calls.length === 1);
+  stream.defer();
+  stream.defer();
+  await until(() => heard.length > 0);
+  await tick();
+  expect(heard).toEqual(["deferred"]);
+  expect(calls[0]?.isPromised).toBe(true);
+});
+
 test("who comes back while the disk is looked at waits for the response", async () => {
   const { stream } = open({}, true);
   await until(() => calls.length === 1);
