@@ -12,6 +12,7 @@ import {
   expectEvenSessions,
   expectKeptSessions,
   failuresOf,
+  type Sessions,
 } from "../../support/sessions/outcomes.ts";
 import { TwoBoxes } from "../../support/sessions/two-boxes.ts";
 import { visits, visitsUntilFailure } from "../../support/sessions/visits.ts";
@@ -42,6 +43,11 @@ class Generation {
     afterAll(async () => await this.#boxes.stop());
   }
 
+  /** People at its pages. */
+  get people(): Sessions {
+    return visits(browser, visitGradio, async () => await this.#boxes.calls());
+  }
+
   /** Deploys the app. Returns its URL. */
   async deploy(affinity: readonly string[]): Promise<string> {
     const endpoint = gradioEndpoint("ui", this.python, CONTAINERS);
@@ -54,7 +60,7 @@ class Generation {
 function peopleStay(generation: Generation): void {
   test(`${PEOPLE} people in Chromium stay each on one container, and each container has its part`, async () => {
     const url = await generation.deploy(["gradio"]);
-    expectEvenSessions(await visits(browser, visitGradio)(url, PEOPLE), CONTAINERS);
+    expectEvenSessions(await generation.people(url, PEOPLE), CONTAINERS);
   });
 }
 

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { type TomlTable, stringify } from "smol-toml";
 import { expect, vi } from "vitest";
 
+import { type ApiCall, LIST_CALLS } from "../../../api/calls.ts";
 import { LIST_CONTAINERS, type ApiContainer } from "../../../api/containers.ts";
 import { ownAccess } from "../../../cli/access.ts";
 import { ApiClient } from "../../../cli/client.ts";
@@ -80,6 +81,19 @@ export class TwoBoxes {
       .flat()
       .filter(({ endpoint }) => endpoint.endsWith(`/${functionName}`))
       .filter((container) => state === undefined || container.state === state);
+  }
+
+  /** The calls that run at both boxes, a line each. */
+  async calls(): Promise<string> {
+    const api = new ApiClient(ownAccess(this.gateway.stateDirectory));
+    const listed = await Promise.all(
+      BOXES.map(async (box) => await api.list(LIST_CALLS, { path: { box } })),
+    );
+    const line = ({ box, container, method, path, status, elapsed_ms, timeline }: ApiCall) => {
+      const states = timeline.map(({ state, at_ms }) => `${state} ${at_ms}`).join(", ");
+      return `${box} ${container} ${method} ${path} ${status} ${elapsed_ms}: ${states}`;
+    };
+    return listed.flat().map(line).join("\n");
   }
 
   address(functionName: string): Address {

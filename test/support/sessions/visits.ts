@@ -15,10 +15,13 @@ const LAST_SIGNS = 10;
 /** What a person does at the page of an app. Returns the processes that served the steps. */
 export type Visit = (page: Page, url: string, number: number) => Promise<string[]>;
 
-export function visits(browser: Browser, visit: Visit): Sessions {
+/** @param whatRuns at the boxes, told of while the page of a person who failed is still open */
+export function visits(browser: Browser, visit: Visit, whatRuns?: () => Promise<string>): Sessions {
   return async (url, count) =>
     await Promise.all(
-      Array.from({ length: count }, async (_, number) => await come(browser, visit, url, number)),
+      Array.from({ length: count }, async (_, number) => {
+        return await come(browser, visit, url, number, whatRuns);
+      }),
     );
 }
 
@@ -40,6 +43,7 @@ async function come(
   visit: Visit,
   url: string,
   number: number,
+  whatRuns: () => Promise<string> = async () => await Promise.resolve(""),
 ): Promise<SessionOutcome> {
   const context = await browser.newContext();
   const page = await context.newPage();
@@ -58,7 +62,8 @@ async function come(
   try {
     return { places: await visit(page, url, number) };
   } catch (error) {
-    return { failure: [String(error), ...signs.slice(-LAST_SIGNS)].join("\n") };
+    const running = await whatRuns();
+    return { failure: [String(error), ...signs.slice(-LAST_SIGNS), running].join("\n") };
   } finally {
     await context.close();
   }
