@@ -34,9 +34,26 @@ const WATCH = `new MutationObserver((changes) => {
 
 const visit: Visit = async (page, url, number) => {
   const jobs = new PageJobs(page);
+  const places: string[] = [];
+  try {
+    await goThrough(page, jobs, url, number, places);
+  } catch (error) {
+    const at = `${new Date().toISOString()}, after ${places.length} steps at ${places.at(-1)}`;
+    throw new Error(`${at}: ${String(error)}\n${jobs.open}`, { cause: error });
+  }
+  return places;
+};
+
+/** @param places gets the process that served each step */
+async function goThrough(
+  page: Page,
+  jobs: PageJobs,
+  url: string,
+  number: number,
+  places: string[],
+): Promise<void> {
   await page.goto(url);
   await listens(page, jobs);
-  const places: string[] = [];
   /** Waits until an output ends with these words; the process stands before them. */
   const shows = async (output: string, words: string) => {
     await expect
@@ -79,8 +96,7 @@ const visit: Visit = async (page, url, number) => {
   await page.reload();
   await listens(page, jobs);
   await click("count", "1");
-  return places;
-};
+}
 
 /**
  * Asks for a count, at an app whose stream of events closes late (LateProxy).

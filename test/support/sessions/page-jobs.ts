@@ -9,12 +9,13 @@ const LOOK_EVERY_MS = 20;
 
 export class PageJobs {
   #asked = 0;
-  readonly #open = new Set<unknown>();
+  /** With what they ask for, and since when. */
+  readonly #open = new Map<unknown, string>();
 
   constructor(page: Page) {
-    const begin = (one: unknown): void => {
+    const begin = (one: { url(): string }): void => {
       this.#asked += 1;
-      this.#open.add(one);
+      this.#open.set(one, `${one.url()} since ${new Date().toISOString()}`);
     };
     page.on("request", (request) => {
       if (QUEUE.test(request.url())) begin(request);
@@ -30,6 +31,11 @@ export class PageJobs {
   /** Requests so far. */
   get asked(): number {
     return this.#asked;
+  }
+
+  /** The open ones, a line each. */
+  get open(): string {
+    return [...this.#open.values()].map((one) => `open: ${one}`).join("\n");
   }
 
   /** No request and no stream is open. */
