@@ -256,4 +256,17 @@ describe("keepalive", () => {
     vi.advanceTimersByTime(KEEPALIVE_INTERVAL_MS);
     expect(heard.closed.map(({ code }) => code)).toEqual([1006]);
   });
+
+  test("takes no gateway for gone because its own process did not run for a while", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
+    const heard = link();
+    for (const _ of ["once", "and again"]) {
+      vi.setSystemTime(Date.now() + 2 * KEEPALIVE_TIMEOUT_MS);
+      vi.advanceTimersByTime(KEEPALIVE_INTERVAL_MS);
+      expect(heard.closed).toEqual([]);
+      const before = agent.bytesRead;
+      gateway.write(serverFrame(1, Buffer.from("pong")));
+      while (agent.bytesRead === before) await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
 });
