@@ -241,7 +241,7 @@ test("a full disk: who waits beyond the request timeout is not sent away, and ge
   const keys = Array.from({ length: MAX_INPUTS + 5 }, (_, index) => `waits-${index}`);
   for (const key of keys) postern.stages.hold(key, "running");
   const clients = keys.map((key) => new CallClient(postern.address, key, { body: key }));
-  await postern.agentSays(/no client is sent to a result URL.* has less than \d+ bytes left/);
+  await postern.agentSays(/wait beyond the request timeout.* has less than \d+ bytes left/);
   for (const key of keys) postern.stages.release(key);
   const outcomes = await Promise.all(clients.map(async ({ outcome }) => await outcome));
   expect(unique(outcomes)).toEqual(["answer"]);

@@ -23,9 +23,7 @@ export class DiskRoom {
     this.#looking ??= this.#look().then(
       () => this.#looked(true),
       (error: unknown) => {
-        this.#observer.notice(
-          `postern: no client is sent to a result URL, and all wait: ${String(error)}`,
-        );
+        this.#observer.notice(`postern: clients wait beyond the request timeout: ${String(error)}`);
         return this.#looked(false);
       },
     );

@@ -753,7 +753,9 @@ describe("a call that was to become durable on a disk without room streams after
     await durable.accept({ callId: "next", ...REQUEST });
     const later = await afterKill();
     expect(later.lookup("c")).toEqual({ kind: "unknown" });
-    expect(log.every((line) => /cannot be recorded|no client is sent to/.test(line))).toBe(true);
+    expect(
+      log.every((line) => /cannot be recorded|wait beyond the request timeout/.test(line)),
+    ).toBe(true);
     log = [];
     await later.close();
   }
@@ -829,6 +831,12 @@ test("a response that begins while the disk is looked at is sent to who waits", 
   calls[0]?.complete();
   await until(() => heard.at(-1)?.endsWith("true") === true);
   expect(durable.lookup("c")).toEqual({ kind: "unknown" });
+});
+
+test("a file system that says nothing of its size has room", async () => {
+  faulty.isSizeless = true;
+  faulty.leftBytes = 0;
+  expect(await durable.room.isThere()).toBe(true);
 });
 
 test("a client that says twice that it will not wait is sent away once", async () => {

@@ -8,6 +8,8 @@ export class FaultyFiles {
   roomBytes = Number.POSITIVE_INFINITY;
   /** Bytes that are left, as the file system says. */
   leftBytes = Number.POSITIVE_INFINITY;
+  /** The file system says nothing of its size. */
+  isSizeless = false;
   /** The next so many calls of fsync and fdatasync fail with EIO. */
   failingSyncs = 0;
   /** The next so many files cannot be opened for reading (EMFILE). */
@@ -31,7 +33,8 @@ export class FaultyFiles {
     statfs: (async (path: string) => {
       const real = await promises.statfs(path);
       const left = Math.floor(this.leftBytes / real.bsize);
-      return Object.assign(real, { bavail: Math.min(real.bavail, left) });
+      const blocks = this.isSizeless ? 0 : real.blocks;
+      return Object.assign(real, { blocks, bavail: Math.min(real.bavail, left) });
     }) as Files["statfs"],
     open: (async (path: string, flags: string, mode: number) => {
       if (flags === "r" && this.failingReads > 0) {
