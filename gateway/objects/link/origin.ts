@@ -470,7 +470,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const heardAt = this.#heardAt(link);
     if (Date.now() - heardAt <= KEEPALIVE_TIMEOUT_MS) return link;
     this.#drop(link, CLOSE.silent, "nothing was heard of the agent");
-    this.#lostAt = heardAt;
+    // Its socket was not closed: an agent that is there, and had no processor for a while, dials again at once.
+    if (link.greeted) this.#lostAt = heardAt + KEEPALIVE_TIMEOUT_MS;
     return undefined;
   }
 

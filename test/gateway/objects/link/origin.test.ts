@@ -69,15 +69,28 @@ test("the newest of two sockets is the link after hibernation", async () => {
   expect(await (await ask(name)).text()).toBe("two-sockets");
 });
 
-test("a link that fell silent during hibernation is no link", async () => {
+test("a link that fell silent long ago, during hibernation, is no link", async () => {
   const { name, stub, connect } = await answering("silent", "silent");
   await connect();
   await evictDurableObject(stub);
   vi.useFakeTimers({ toFake: ["Date"] });
-  vi.setSystemTime(Date.now() + 20_000);
+  vi.setSystemTime(Date.now() + 25_000);
+  const startedAt = performance.now();
   const response = await ask(name);
   expect(response.status).toBe(503);
   expect(await response.json()).toMatchObject({ code: "no_origin" });
+  expect(performance.now() - startedAt).toBeLessThan(4_000);
+});
+
+test("a call waits for an agent that was taken for dead a moment ago", async () => {
+  const { name, connect } = await answering("starved", "starved");
+  const agent = await connect();
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(Date.now() + 12_000);
+  const response = ask(name);
+  expect(await agent.closed).toMatchObject({ code: 4003 });
+  await connect();
+  expect(await (await response).text()).toBe("starved");
 });
 
 test("a link that was not heard of for some seconds gets no call that another box may take", async () => {
