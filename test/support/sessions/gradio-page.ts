@@ -22,6 +22,7 @@ export const visitGradio: Visit = async (page, url, number) => {
   const { promise: isLost, reject } = Promise.withResolvers<never>();
   await page.exposeFunction("onLost", () => reject(new Error(LOST)));
   await page.addInitScript(WATCH);
+  await page.addInitScript(KEEP_STILL);
   await page.setViewportSize(VIEWPORT);
   return await Promise.race([visit(page, url, number), isLost]);
 };
@@ -31,6 +32,21 @@ const WATCH = `new MutationObserver((changes) => {
   const added = changes.flatMap((change) => [...change.addedNodes]);
   if (added.some((node) => node.textContent.includes(${JSON.stringify(LOST)}))) onLost();
 }).observe(document, { childList: true, subtree: true });`;
+
+/**
+ * Runs in the page: nobody looks. What moves while a job runs took three quarters of the processors' time, so that the
+ * apps, the agents and the gateway got none for seconds.
+ */
+const KEEP_STILL = `{
+  const draw = requestAnimationFrame;
+  requestAnimationFrame = (callback) => setTimeout(() => draw(callback), 250);
+  cancelAnimationFrame = clearTimeout;
+  addEventListener("DOMContentLoaded", () => {
+    const still = document.createElement("style");
+    still.textContent = "*, ::before, ::after { animation: none !important; transition: none !important }";
+    document.head.append(still);
+  });
+}`;
 
 const visit: Visit = async (page, url, number) => {
   const jobs = new PageJobs(page);
