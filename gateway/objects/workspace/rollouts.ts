@@ -7,9 +7,10 @@
  * (control-plane.ts).
  */
 import type { BoxReport, VersionContent } from "../../../routing/wire/deployments.ts";
-import type { BoxPlace, Snapshot } from "../../contracts/names.ts";
+import type { Snapshot } from "../../contracts/names.ts";
 import type { App } from "./app-records.ts";
 import { type Control, namesOfEndpoint } from "./control.ts";
+import { placesOf } from "./places.ts";
 import { judge } from "./version-states.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
 
@@ -48,10 +49,12 @@ export class Rollouts {
   /** Notes what a box has, all of it, and judges the candidates that it has a part in. */
   report(box: string, { versions: reports, code }: BoxReport): void {
     const { storage, versionBoxes, boxes } = this.#control;
+    const before = versionBoxes.behindOn(box);
     storage.transactionSync(() => {
       boxes.setCode(box, code);
       versionBoxes.noteReports(box, reports);
     });
+    if (versionBoxes.behindOn(box).join() !== before.join()) this.refreshPlaces(box);
     this.judgeCandidates(box);
   }
 
@@ -108,22 +111,22 @@ export class Rollouts {
     this.#control.changed();
   }
 
-  /** Tells the edge again how a box is reached: it came back with other links, or anew, or was revoked. */
+  /** Tells the edge again how a box is reached: it came back with other links, or anew, was revoked, or caught up. */
   refreshPlaces(box: string): void {
     const { versions, names, boxSets, storage } = this.#control;
     const assigned = versions.assignedTo(box).map(({ app }) => app);
     const now = Date.now();
     storage.transactionSync(() => {
       for (const app of new Set([...assigned, ...boxSets.appsOf(box)])) {
-        const endpoints = versions.newest(app, "serving")?.endpoints ?? [];
+        const serving = versions.newest(app, "serving");
         const placed = new Map(
-          endpoints.flatMap((endpoint) =>
-            namesOfEndpoint(this.#control, endpoint).map((name) => [name, endpoint.boxes] as const),
-          ),
+          serving?.endpoints.flatMap((endpoint) => {
+            const boxes = placesOf(this.#control, serving, endpoint);
+            return namesOfEndpoint(this.#control, endpoint).map((name) => [name, boxes] as const);
+          }),
         );
         for (const { name, snapshot } of names.snapshotsOf(app)) {
-          const boxes = this.#places(placed.get(name) ?? []);
-          this.#serve(app, name, { ...snapshot, boxes }, now);
+          this.#serve(app, name, { ...snapshot, boxes: placed.get(name) ?? [] }, now);
         }
       }
     });
@@ -230,13 +233,13 @@ export class Rollouts {
     );
     return new Map(
       version.endpoints.flatMap((endpoint) => {
-        const { function: functionName, boxes } = endpoint;
+        const { function: functionName } = endpoint;
         const snapshot: Snapshot = {
           workspace,
           environment: app.environment,
           app: app.name,
           appId: app.id,
-          boxes: this.#places(boxes),
+          boxes: placesOf(this.#control, version, endpoint),
           endpoint: `${app.environment}/${app.name}/${functionName}`,
           settings: settings.get(functionName) as Snapshot["settings"],
         };
@@ -247,16 +250,6 @@ export class Rollouts {
 
   #namesOf(endpoints: readonly PlacedEndpoint[]): string[] {
     return endpoints.flatMap((endpoint) => namesOfEndpoint(this.#control, endpoint));
-  }
-
-  /** How boxes are reached; one that was revoked is not. */
-  #places(boxes: readonly string[]): BoxPlace[] {
-    return boxes.flatMap((box) => {
-      const found = this.#control.boxes.find(box);
-      if (found === undefined) return [];
-      const { links, region } = found;
-      return [{ box, links, ...(region !== "" && { region }) }];
-    });
   }
 
   /** Notifies boxes again that are not done, and forgets links that went without a word. */

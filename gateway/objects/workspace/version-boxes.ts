@@ -60,6 +60,34 @@ export class VersionBoxes {
     }
   }
 
+  /** The boxes that serve an older version of the app, and do not have this one ready. */
+  behind({ app, version }: Pick<Version, "app" | "version">): string[] {
+    return this.#sql
+      .exec<{ box: string }>(
+        `SELECT box FROM version_boxes AS own
+         WHERE app = ?1 AND version = ?2 AND coalesce(state, '') NOT IN ('ready', 'serving')
+           AND EXISTS (SELECT 1 FROM version_boxes
+             WHERE app = ?1 AND box = own.box AND version < ?2 AND state = 'serving')`,
+        app,
+        version,
+      )
+      .toArray()
+      .map(({ box }) => box);
+  }
+
+  /** The apps whose serving version a box is behind. */
+  behindOn(box: string): string[] {
+    return this.#sql
+      .exec<{ app: string; version: number }>(
+        `SELECT app, version FROM version_boxes JOIN versions USING (app, version)
+         WHERE box = ? AND status = 'serving' ORDER BY app`,
+        box,
+      )
+      .toArray()
+      .filter((serving) => this.behind(serving).includes(box))
+      .map(({ app }) => app);
+  }
+
   /** Lets boxes go on with a version for a while that has ended: requests may still be on their way to them. */
   keepOn({ app, version }: Version, boxes: readonly string[], until: number): void {
     for (const box of boxes) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { enrol } from "../../fake-agent.ts";
-import { content, Deploying, forgetNames } from "./deploying.ts";
+import { content, type DeployBox, Deploying, forgetNames } from "./deploying.ts";
 
 let workspaces = 0;
 let here: Deploying;
@@ -73,6 +73,41 @@ describe("several boxes", () => {
     await one.report([{ app, version: 1, state: "serving" }]);
     await two.connect();
     expect((await two.assignments()).apps).toMatchObject([{ id: app, serving: { version: 1 } }]);
+  });
+
+  test("that were away get requests again when they have the version that serves", async () => {
+    const one = await here.box("gpu-1");
+    const two = await here.box("gpu-2");
+    const deploy = async (version: number, ready: readonly DeployBox[]) => {
+      await here.stage("shop", content({ f: { boxes: ["*"] } }));
+      await here.start("shop", version);
+      const [{ id: app } = { id: "" }] = (await one.assignments()).apps;
+      for (const state of ["ready", "serving"] as const)
+        for (const box of ready) await box.report([{ app, version, state }]);
+      return app;
+    };
+    const served = async () => {
+      const known = await here.known("shop-f");
+      return known !== undefined && "boxes" in known ? known.boxes.map(({ box }) => box) : [];
+    };
+    const app = await deploy(1, [one, two]);
+    await vi.waitFor(async () => expect(await served()).toEqual(["gpu-1", "gpu-2"]));
+    two.agent?.close();
+    await vi.waitFor(async () => {
+      expect((await here.version("shop", 1)).boxes).toMatchObject([{}, { connected: false }]);
+    });
+    vi.setSystemTime(Date.now() + 9_000);
+    await one.connect();
+    vi.setSystemTime(Date.now() + 2_000);
+    await deploy(2, [one]);
+    await vi.waitFor(async () => expect(await served()).toEqual(["gpu-1"]));
+
+    const before = { app, version: 1, state: "serving" } as const;
+    await two.connect();
+    await two.report([before, { app, version: 2, state: "failed" }]);
+    expect(await served()).toEqual(["gpu-1"]);
+    await two.report([before, { app, version: 2, state: "ready" }]);
+    await vi.waitFor(async () => expect(await served()).toEqual(["gpu-1", "gpu-2"]));
   });
 
   test("that an app moves away from go on until no edge sends there", async () => {
