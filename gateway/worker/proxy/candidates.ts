@@ -9,9 +9,13 @@ import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { PoolLoad } from "../../../routing/wire/pool-load.ts";
 import { type Attempt, failedAttempt, isWithoutLink, progressOf } from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
+import { LINK_RETURN_MS } from "../../contracts/link.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 import type { CallPlace } from "./link-client.ts";
 import { loadOf, retriesOf, sightingOf, viewOf } from "./sightings.ts";
+
+/** Where several links were there a moment ago, a call waits for each in turn, until it has waited so often. */
+const TURNS = 10;
 
 /** A call that is to be opened somewhere. */
 export interface Unplaced {
@@ -52,7 +56,7 @@ export type AttemptOn = (candidate: Candidate) => Promise<Attempt>;
 
 /**
  * Tries the links of a call's boxes until one takes the call, or until an attempt may have begun it. Where none
- * is there but one was a moment ago, waits for that one.
+ * is there but some were a moment ago, waits for the first of them.
  */
 export async function tryCandidates(
   env: Env,
@@ -76,8 +80,8 @@ class Search {
   readonly #full: BoxPlace[] = [];
   /** The best answer so far. */
   #best: PlacedAttempt | undefined;
-  /** A link that was there a moment ago. */
-  #awaited: Candidate | undefined;
+  /** Links that were there a moment ago. */
+  readonly #awaited: Candidate[] = [];
 
   constructor(env: Env, call: Unplaced, attemptOn: AttemptOn) {
     this.#env = env;
@@ -95,10 +99,24 @@ class Search {
       if (taken !== undefined) return taken;
     }
     const isNobodyThere = this.#best === undefined || isWithoutLink(this.#best.attempt);
-    if (isNobodyThere && this.#awaited !== undefined) {
-      return { attempt: await this.#attempt(this.#awaited), place: this.#awaited.place };
+    const awaited = isNobodyThere ? await this.#awaitLink() : undefined;
+    return (
+      awaited ?? this.#best ?? { attempt: NO_BOX, place: this.#placeOn({ box: "", links: 1 }) }
+    );
+  }
+
+  /** Tries links that were there a moment ago, as long as the first of them may take to be back. */
+  async #awaitLink(): Promise<PlacedAttempt | undefined> {
+    const turns = this.#awaited.length === 1 ? 1 : TURNS;
+    let last: PlacedAttempt | undefined;
+    for (let turn = 0; turn < turns; turn += 1) {
+      const candidate = this.#awaited[turn % this.#awaited.length];
+      if (candidate === undefined) return undefined;
+      const wait = turns === 1 ? "seen" : `${LINK_RETURN_MS / TURNS}`;
+      last = { attempt: await this.#attempt({ ...candidate, wait }), place: candidate.place };
+      if (!isWithoutLink(last.attempt)) break;
     }
-    return this.#best ?? { attempt: NO_BOX, place: this.#placeOn({ box: "", links: 1 }) };
+    return last;
   }
 
   #mayRefuse({ box }: BoxPlace): boolean | undefined {
@@ -125,9 +143,7 @@ class Search {
       if (isWithoutLink(attempt)) {
         const { cause } = attempt;
         const wasThere = cause === "link_away" || (cause === "link_unknown" && wasUp);
-        if (wasThere && !waits) {
-          this.#awaited ??= { ...candidate, wait: "seen", mayRefuse: mayRefuse && false };
-        }
+        if (wasThere && !waits) this.#awaited.push({ ...candidate, mayRefuse: mayRefuse && false });
         // Of several refusals, one by a box that is there says more.
         this.#best ??= { attempt, place };
         continue;

@@ -210,3 +210,19 @@ test("where each box was there a moment ago, a new call waits for one of them", 
   await boxes.place();
   expect(boxes.tried.at(-1)).toMatchObject({ place: { box: "a" }, wait: "seen" });
 });
+
+test("where several boxes were there a moment ago, a call goes to the one that is back, whichever died", async () => {
+  const boxes: Boxes = new Boxes("blinks", {
+    dead: "link_away",
+    get back() {
+      return boxes.tried.length > 3 ? IDLE : "link_away";
+    },
+  });
+  expect(await boxes.place()).toBe("back");
+
+  Object.defineProperty(boxes.states, "back", { value: "link_away" });
+  expect(await boxes.place()).toBe("no_origin");
+  const waits = boxes.tried.slice(2).map(({ place, wait }) => [place.box, Number(wait)] as const);
+  expect(new Set(waits.map(([box]) => box))).toEqual(new Set(["dead", "back"]));
+  expect(waits.reduce((sum, [, ms]) => sum + ms, 0)).toBe(5_000);
+});
