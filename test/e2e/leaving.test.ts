@@ -37,12 +37,14 @@ function lostLinks(): number {
 async function noticedAfterMs(
   path: string,
   leave: (connection: RawConnection) => void | Promise<void>,
-  rest = "",
+  body?: string,
 ): Promise<number> {
   const key = randomUUID();
   const { port, host } = address();
   const connection = await RawConnection.connect(port);
-  connection.send(`GET ${path}?${key} HTTP/1.1\r\nHost: ${host}\r\n${rest}\r\n`);
+  const method = body === undefined ? "GET" : "POST";
+  const rest = body === undefined ? "" : `Content-Length: ${body.length}\r\n`;
+  connection.send(`${method} ${path}?${key} HTTP/1.1\r\nHost: ${host}\r\n${rest}\r\n${body ?? ""}`);
   expect((await send(address(), `/arrivals/${key}`)).json()).toEqual({ started: true });
   const leftAtMs = Date.now();
   await leave(connection);
@@ -85,6 +87,7 @@ describe.each([
     "a client that leaves %s by %s is noticed by the app at once",
     async (_when, how, path) => {
       expect(await noticedAfterMs(path, LEAVE[how])).toBeLessThan(NOTICED_WITHIN_MS);
+      expect(await noticedAfterMs(path, LEAVE[how], "body")).toBeLessThan(NOTICED_WITHIN_MS);
     },
   );
 
