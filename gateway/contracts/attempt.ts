@@ -6,7 +6,7 @@
  * turns JSON of an agent that is invalid into an `origin_error`.
  */
 import { ProtocolError } from "../../routing/wire/frames.ts";
-import { parseResponseHead, type ResponseHead } from "../../routing/wire/heads.ts";
+import { contentLength, parseResponseHead, type ResponseHead } from "../../routing/wire/heads.ts";
 import {
   type Failure,
   type DeferredCall,
@@ -38,6 +38,8 @@ interface ResponseAttempt<Head> {
   readonly body: ResponseBody;
   /** More may follow than this attempt brings: where the body breaks, another attempt goes on. */
   readonly resumable: boolean;
+  /** Bytes of the body from its first one on, where the agent ended it with its head; else undefined. */
+  readonly wholeBytes?: number | undefined;
 }
 
 interface WebSocketAttempt<Head> {
@@ -75,6 +77,7 @@ export type UnparsedAttempt =
 /** The same as a Response from the object: each part in a header of its own, as ASCII JSON. */
 const HEAD = "postern-head";
 const RESUMABLE = "postern-resumable";
+const WHOLE_BYTES = "postern-whole-bytes";
 const DEFERRED = "postern-deferred";
 const CAUSE = "postern-cause";
 const FAILURE = "postern-failure";
@@ -86,6 +89,7 @@ export function attemptResponse(attempt: UnparsedAttempt | ParkedAttempt): Respo
     case "response": {
       const headers: Record<string, string> = { [HEAD]: asciiJson(attempt.head) };
       if (attempt.resumable) headers[RESUMABLE] = "1";
+      if (attempt.wholeBytes !== undefined) headers[WHOLE_BYTES] = `${attempt.wholeBytes}`;
       return new Response(attempt.body, { headers });
     }
     case "websocket": {
@@ -111,9 +115,11 @@ export function receivedAttempt(response: Response): Attempt {
   const { body, webSocket: socket, headers } = response;
   const head = headers.get(HEAD);
   if (head !== null) {
+    const whole = headers.get(WHOLE_BYTES);
+    const wholeBytes = whole === null ? undefined : Number(whole);
     const attempt: Attempt = parsedAttempt(
       socket === null
-        ? { kind: "response", head, body, resumable: headers.has(RESUMABLE) }
+        ? { kind: "response", head, body, resumable: headers.has(RESUMABLE), wholeBytes }
         : { kind: "websocket", head, socket },
     );
     if (attempt.kind === "failed") void body?.cancel();
@@ -155,6 +161,31 @@ export function parsedAttempt(attempt: UnparsedAttempt): Attempt {
     if (!(error instanceof ProtocolError)) throw error;
     return failedAttempt("reset", { code: "origin_error", detail: error.message });
   }
+}
+
+/**
+ * Fails an attempt whose body came whole, and not as long as its head says. Nothing of it has been sent, and a client
+ * would take it for complete. A body that streams breaks at its end instead.
+ * @param method of the request; undefined where nobody remembers it
+ */
+export function withRightLength(attempt: Attempt, method: string | undefined): Attempt {
+  if (attempt.kind !== "response" || attempt.wholeBytes === undefined) return attempt;
+  const { head, body, wholeBytes } = attempt;
+  const declared = contentLength(head.headers);
+  if (declared === undefined || declared === wholeBytes) return attempt;
+  if (isBodiless(head.status) || method === "HEAD") return attempt;
+  // It may be the response to a HEAD.
+  if (method === undefined && wholeBytes === 0) return attempt;
+  void discardBody(body);
+  return failedAttempt("reset", {
+    code: "origin_error",
+    detail: `the response declares ${declared} bytes, and has ${wholeBytes}`,
+  });
+}
+
+/** Whether a response of this status has no body, whatever length it declares (RFC 9110, 6.4.1 and 15.3.6). */
+export function isBodiless(status: number): boolean {
+  return status === 204 || status === 205 || status === 304;
 }
 
 /** Whether the attempt found no agent connected. */

@@ -58,7 +58,8 @@ export class ClaimableCall implements StreamEvents {
   }
 
   onHead(head: string, body: Uint8Array, end: boolean): void {
-    if (end && this.#call.settle({ kind: "response", head, body, resumable: false })) {
+    const wholeBytes = body.length;
+    if (end && this.#call.settle({ kind: "response", head, body, resumable: false, wholeBytes })) {
       this.#stream?.consume(body.length);
       this.#stream?.finish();
       this.#end();

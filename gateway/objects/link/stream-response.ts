@@ -105,10 +105,11 @@ export class StreamResponse implements StreamEvents {
       this.onData(body, end);
       return;
     }
+    const wholeBytes = end ? this.#offset + body.length : undefined;
     if (end && this.#requestBody?.isSending !== true) {
       this.#stream?.consume(body.length);
       const whole = body.length === 0 ? null : body;
-      this.#settle({ kind: "response", head, body: whole, resumable: false });
+      this.#settle({ kind: "response", head, body: whole, resumable: false, wholeBytes });
       this.#stream?.finish();
       return;
     }
@@ -130,7 +131,7 @@ export class StreamResponse implements StreamEvents {
     const { callId, resume } = this.#options;
     const resumable = callId !== undefined && resume === undefined;
     this.#options.onStreaming?.();
-    this.#settle({ kind: "response", head, body: this.#body.readable, resumable });
+    this.#settle({ kind: "response", head, body: this.#body.readable, resumable, wholeBytes });
     this.onData(body, end);
   }
 

@@ -14,7 +14,7 @@ import { soleKeySubprotocol } from "../../../routing/wire/client-keys.ts";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { EndpointSettings, Failure } from "../../../routing/wire/messages.ts";
-import type { ResponseBody } from "../../contracts/attempt.ts";
+import { isBodiless, type ResponseBody } from "../../contracts/attempt.ts";
 import type { Snapshot } from "../../contracts/names.ts";
 import type { WaitingRequests } from "./waiting-requests.ts";
 import { addAppHeaders, addOwnHeaders } from "./response-headers.ts";
@@ -178,9 +178,8 @@ export class RequestContext {
 
   #respond(status: number, headers: Headers, body: ResponseBody | string): Response {
     // RFC 9110, 9.3.2 and 6.4.1: no body for a HEAD (the app's own has none), nor with these statuses.
-    const bodiless = status === 204 || status === 205 || status === 304;
     const ours = this.request.method === "HEAD" && typeof body === "string";
-    const given = bodiless || ours ? null : body;
+    const given = isBodiless(status) || ours ? null : body;
     return new Response(given, { status, headers, encodeBody: "manual" });
   }
 

@@ -189,14 +189,14 @@ function partialContent(
   { first, last }: ByteRange,
 ): { head: ResponseHead; body: ResponseBody } | undefined {
   const { length: total, status } = head;
-  if (total === undefined || status !== 200 || first >= total) return undefined;
+  if (total === undefined || status !== 200 || first >= total || body === null) return undefined;
   const end = Math.min(last ?? total - 1, total - 1);
   const length = end - first + 1;
   const headers = setHeader(head.headers, "content-length", `${length}`);
   headers.push("content-range", `bytes ${first}-${end}/${total}`);
   const partial = { ...head, status: 206, headers };
   if (!(body instanceof ReadableStream)) {
-    return { head: partial, body: body?.subarray(0, length) ?? null };
+    return { head: partial, body: body.subarray(0, length) };
   }
   const bytes = body.pipeThrough(firstBytes(length));
   return { head: partial, body: bytes.pipeThrough(new FixedLengthStream(length)) };

@@ -8,7 +8,12 @@ import { contentLength } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import { mayResend } from "../../../routing/wire/resend.ts";
 import { DETACHED_MS } from "../../../routing/wire/limits.ts";
-import { type Attempt, failedAttempt, isWithoutLink } from "../../contracts/attempt.ts";
+import {
+  type Attempt,
+  failedAttempt,
+  isWithoutLink,
+  withRightLength,
+} from "../../contracts/attempt.ts";
 import { type Env, requestTimeoutMs } from "../../contracts/env.ts";
 import { LINK_RETURN_MS } from "../../contracts/link.ts";
 import { isLinkUp } from "../../contracts/stubs.ts";
@@ -62,7 +67,8 @@ export async function proxyRequest(
     await watching(call, () => pause(pauseMs));
     placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
   }
-  return { ...placed, attempt: resumed(env, placed, 0), unsent: unsentBody(opening) };
+  const attempt = resumed(env, placed, 0, call.request.method);
+  return { ...placed, attempt, unsent: unsentBody(opening) };
 }
 
 function unsentBody({ body }: Opening): OutgoingBody | undefined {
@@ -157,8 +163,17 @@ function lossOf(
   return failed("call_lost", "the agent that may have run this call is gone");
 }
 
-/** The attempt with a body that outlives a cut, where its response may be resumed. */
-function resumed(env: Env, { attempt, place }: PlacedAttempt, offset: number): Attempt {
+/**
+ * The attempt with a body that outlives a cut, where its response may be resumed.
+ * @param method of the request; undefined where the call was opened by another one
+ */
+function resumed(
+  env: Env,
+  { attempt: given, place }: PlacedAttempt,
+  offset: number,
+  method?: string,
+): Attempt {
+  const attempt = withRightLength(given, method);
   if (attempt.kind !== "response" || !attempt.resumable) return attempt;
   const { head, body } = attempt;
   if (!(body instanceof ReadableStream)) return attempt;

@@ -6,7 +6,12 @@
 import type { RequestHead } from "../../../routing/wire/heads.ts";
 import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import { askLink } from "../../contracts/ask-link.ts";
-import { asciiJson, type Attempt, failedAttempt } from "../../contracts/attempt.ts";
+import {
+  asciiJson,
+  type Attempt,
+  failedAttempt,
+  withRightLength,
+} from "../../contracts/attempt.ts";
 import type { Env } from "../../contracts/env.ts";
 import { CONNECTION, HEAD, NONCE, OTHERS, SHARE, VERB, WAIT } from "../../contracts/link.ts";
 import { type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
@@ -39,7 +44,7 @@ export async function proxyWebSocket(
     if (mayRefuse === true) headers[OTHERS] = "1";
     if (connection !== undefined) headers[CONNECTION] = connection;
     const attempt = await askLink(env, place, link, VERB.websocket, { headers });
-    return isLost(attempt) ? HANDSHAKE_BROKE : attempt;
+    return isLost(attempt) ? HANDSHAKE_BROKE : withRightLength(attempt, "GET");
   });
 }
 

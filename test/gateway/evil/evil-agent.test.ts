@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isBodiless } from "../../../gateway/contracts/attempt.ts";
 import { ERRORS, isErrorCode } from "../../../routing/wire/errors.ts";
 import { FRAME } from "../../../routing/wire/frames.ts";
 import { announcement, ask, connectAgent, type FakeAgent } from "../fake-agent.ts";
@@ -32,8 +33,11 @@ afterAll(() => {
   honest.close();
 });
 
+/** What a client gets: a response that comes to its end, one that breaks off, or the gateway's own error. */
+type Outcome = "complete" | "broken" | "refused";
+
 /** Sends a request to the evil box, which answers by this script, and checks what its client gets. */
-async function checkScript(script: readonly EvilFrame[], method = "POST"): Promise<void> {
+async function checkScript(script: readonly EvilFrame[], method = "POST"): Promise<Outcome> {
   await evil.isUp();
   evil.script = script;
   const response = await ask("local--evil-evil-box", "/", {
@@ -42,7 +46,7 @@ async function checkScript(script: readonly EvilFrame[], method = "POST"): Promi
     // A call that may have begun is repeated where its method is safe, for some seconds.
     ...(method === "POST" && { body: "hello" }),
   });
-  await checkResponse(response, script);
+  return await checkResponse(response, script);
 }
 
 /**
@@ -62,10 +66,16 @@ async function checkAttachScript(script: readonly EvilFrame[], range: string): P
     redirect: "manual",
     headers: { range, prefer: "wait=1" },
   });
-  await checkResponse(response, script);
+  await checkResponse(response, script, true);
 }
 
-async function checkResponse(response: Response, script: readonly EvilFrame[]): Promise<void> {
+/** @param mayBeOfHead the response may be that to a HEAD: nobody remembers */
+async function checkResponse(
+  response: Response,
+  script: readonly EvilFrame[],
+  mayBeOfHead = false,
+): Promise<Outcome> {
+  let outcome: Outcome = "refused";
   if (response.status >= 500 && response.status !== saidStatus(script)) {
     const { code } = await response.json<{ code: unknown }>();
     expect(isErrorCode(code)).toBe(true);
@@ -75,20 +85,39 @@ async function checkResponse(response: Response, script: readonly EvilFrame[]): 
     if (!isSaid) expect(code).not.toBe("internal_error");
   } else {
     expect(response.status).toBeGreaterThanOrEqual(200);
-    // A body that breaks off is the agent's fault, and the client sees it.
-    await drain(response).catch(() => undefined);
+    const bytes = await drain(response);
+    outcome = bytes === undefined ? "broken" : "complete";
+    const declared = response.headers.get("content-length");
+    const mayBeEmpty = isBodiless(response.status) || (mayBeOfHead && response.status !== 206);
+    // A client takes it for complete: it has the length that it declares.
+    if (bytes !== undefined && declared !== null && !(mayBeEmpty && bytes === 0)) {
+      expect(bytes).toBe(Number(declared));
+    }
   }
   for (const [name, value] of response.headers) {
     expect(name).toMatch(/^[!#$%&'*+.^_`|~0-9a-z-]+$/);
     expect(value).not.toMatch(/[\r\n\0]/);
   }
+  return outcome;
 }
 
-/** Reads a body piece by piece: the length that it declares must not be believed, not even by a test. */
-async function drain({ body }: Response): Promise<void> {
-  if (body === null) return;
+/**
+ * Reads a body piece by piece: the length that it declares must not be believed, not even by a test.
+ * @returns its bytes; undefined for one that breaks off, which is the agent's fault, and the client sees it
+ */
+async function drain({ body }: Response): Promise<number | undefined> {
+  if (body === null) return 0;
+  let bytes = 0;
   const reader = body.getReader();
-  while (!(await reader.read()).done);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return bytes;
+      bytes += value.length;
+    }
+  } catch {
+    return undefined;
+  }
 }
 
 /** The status of the first head, where that is one. */
@@ -230,14 +259,22 @@ const evilFrame: fc.Arbitrary<EvilFrame> = fc.oneof(
 const tooLarge = JSON.stringify({ status: 200, headers: ["a", "x".repeat(70_000)] });
 const large = {
   what: "headers of 70 kB",
-  script: [{ type: FRAME.HEAD, head: tooLarge, end: true }] as EvilFrame[],
+  script: [{ type: FRAME.HEAD, head: tooLarge, end: true }],
 };
 
+interface CorpusEntry {
+  readonly what: string;
+  /** No client may take what it gets for a complete response. */
+  readonly isBroken?: boolean;
+  readonly script: readonly EvilFrame[];
+}
+
 describe("an evil agent", () => {
-  test.each([...(corpus as { what: string; script: EvilFrame[] }[]), large])(
+  test.each<CorpusEntry>([...(corpus as CorpusEntry[]), large])(
     "$what",
-    async ({ script }) => {
-      await checkScript(script);
+    async ({ script, isBroken = false }) => {
+      const outcome = await checkScript(script);
+      if (isBroken) expect(outcome).not.toBe("complete");
       expect(await (await ask("local--honest-f")).text()).toBe("honest");
     },
   );
@@ -278,7 +315,7 @@ describe("an evil agent", () => {
   test("that says anything at all", { timeout: 60_000 }, async () => {
     const scripts = fc.array(evilFrame, { minLength: 1, maxLength: 4 });
     await fc.assert(
-      fc.asyncProperty(scripts, async (script) => await checkScript(script)),
+      fc.asyncProperty(scripts, async (script) => void (await checkScript(script))),
       { numRuns: RUNS },
     );
     expect(await (await ask("local--honest-f")).text()).toBe("honest");

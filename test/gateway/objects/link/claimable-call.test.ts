@@ -54,6 +54,7 @@ describe("a response", () => {
       head: "head",
       body: BODY,
       resumable: false,
+      wholeBytes: BODY.length,
     });
     expect(said).toEqual(["consumed 4", "finished", "forgotten"]);
     expect(expire).toEqual([]);

@@ -7,8 +7,9 @@ import type { OutgoingCall } from "../../../../gateway/worker/proxy/open-on-link
 import { proxyRequest } from "../../../../gateway/worker/proxy/proxy-request.ts";
 import { type LocalOutcome, LocalQueue } from "../../../../gateway/contracts/local-queue.ts";
 import { attemptResponse, type FailureCause } from "../../../../gateway/contracts/attempt.ts";
-import { VERB } from "../../../../gateway/contracts/link.ts";
+import { LINK_RETURN_MS, VERB, WAIT } from "../../../../gateway/contracts/link.ts";
 import { hasWatchedCalls, noteHalfClosed } from "../../../../gateway/contracts/watched-calls.ts";
+import { DETACHED_MS } from "../../../../routing/wire/limits.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
 
 const POST = { method: "POST", isKeyed: false, isDurable: false };
@@ -43,10 +44,13 @@ async function lead(
   more: Partial<OutgoingCall> = {},
 ) {
   const asked: string[] = [];
+  /** How long each request to attach has the object wait for a link that is away. */
+  const waits: string[] = [];
   const left = [...answers];
   const stub = {
-    fetch: (verb: string) => {
+    fetch: (verb: string, { headers }: { headers: Record<string, string> }) => {
       asked.push(verb);
+      if (verb === VERB.attach) waits.push(headers[WAIT] ?? "");
       const next = left.shift();
       if (next === undefined) throw new Error("asked too often");
       return next();
@@ -65,7 +69,7 @@ async function lead(
   const pauses: number[] = [];
   const pause = async (milliseconds: number): Promise<void> => void pauses.push(milliseconds);
   const { attempt, place } = await proxyRequest(env as unknown as Env, call, 1_000, pause);
-  return { attempt, place, asked, pauses };
+  return { attempt, place, asked, pauses, waits };
 }
 
 const failureOf = async (...given: Parameters<typeof lead>) => {
@@ -90,6 +94,20 @@ describe("a local call", () => {
     expect(attempt).toMatchObject({ kind: "response", head: { status: 200 } });
     expect(asked).toEqual([]);
   });
+
+  test.each([
+    [50, 5],
+    [2, 5],
+    [50, 0],
+  ])(
+    "whose response declares %i bytes and has %i is an error of its box",
+    async (declared, bytes) => {
+      const head = JSON.stringify({ status: 200, headers: ["content-length", `${declared}`] });
+      const outcome = { ...whole(head, new Uint8Array(bytes)), wholeBytes: bytes };
+      const { attempt } = await leadLocally(outcome);
+      expect(attempt).toMatchObject({ kind: "failed", failure: { code: "origin_error" } });
+    },
+  );
 
   test("is claimed by a request when it goes on", async () => {
     const { attempt, asked } = await leadLocally("running", answered);
@@ -300,20 +318,19 @@ describe("a call whose link breaks", () => {
       ],
       terms: GET,
     };
-    const { attempt, asked } = await lead([LINK_LOST, AWAY, answered], undefined, more);
-    expect(attempt.kind).toBe("response");
-    expect(asked).toEqual([VERB.open, VERB.attach, VERB.open]);
-    expect(await failureOf([LINK_LOST, AWAY], undefined, { ...more, terms: POST })).toMatchObject({
-      code: "call_lost",
-    });
-    expect(
-      await failureOf([LINK_LOST, AWAY], undefined, {
-        ...more,
-        terms: { ...GET, isKeyed: true },
-      }),
-    ).toMatchObject({
-      code: "no_origin",
-    });
+    const moved = await lead([LINK_LOST, AWAY, answered], undefined, more);
+    expect(moved.attempt.kind).toBe("response");
+    expect(moved.asked).toEqual([VERB.open, VERB.attach, VERB.open]);
+    expect(moved.waits).toEqual([`${LINK_RETURN_MS}`]);
+    const stays = [
+      [POST, "call_lost"],
+      [{ ...GET, isKeyed: true }, "no_origin"],
+    ] as const;
+    for (const [terms, code] of stays) {
+      const lost = await lead([LINK_LOST, AWAY], undefined, { ...more, terms });
+      expect(lost.attempt).toMatchObject({ kind: "failed", failure: { code } });
+      expect(lost.waits).toEqual([`${DETACHED_MS}`]);
+    }
   });
 
   test("has no origin where nothing was sent", async () => {
