@@ -69,6 +69,24 @@ test("the newest of two sockets is the link after hibernation", async () => {
   expect(await (await ask(name)).text()).toBe("two-sockets");
 });
 
+test("a socket that is not the link is closed when it speaks, and not heard", async () => {
+  const { name, stub, connect } = await answering("stale", "stale");
+  await connect();
+  let closedWith: number | undefined;
+  await runInDurableObject(stub, async (_origin, state) => {
+    const { 0: theirs, 1: stale } = new WebSocketPair();
+    state.acceptWebSocket(stale, ["link"]);
+    theirs.addEventListener("close", ({ code }) => {
+      closedWith = code;
+    });
+    theirs.accept();
+    // As a frame it would end the link.
+    theirs.send(new Uint8Array(1));
+    await vi.waitFor(() => expect(closedWith).toBe(4000));
+  });
+  expect(await (await ask(name)).text()).toBe("stale");
+});
+
 test("a link that fell silent long ago, during hibernation, is no link", async () => {
   const { name, stub, connect } = await answering("silent", "silent");
   await connect();
