@@ -15,7 +15,7 @@ import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
 import { Reloader } from "../reload.ts";
-import { appUserOf, RUN_AS_OPTION } from "../run-as.ts";
+import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop, stopAfter } from "../stop-signals.ts";
 import { type IsIgnored, watchFiles, type Watcher } from "../watch.ts";
 
@@ -56,6 +56,7 @@ export const SERVE: Command<typeof OPTIONS> = {
     const signals = listenForStop();
     const stop = timeout === undefined ? signals : stopAfter(signals, timeout);
     const agent = await startEphemeralApp({ access, config, state, appUser, devSuffix, stop });
+    if (access.state !== undefined) noticeOfTrust(appUser, access.state);
     const print = async (served: AppConfig): Promise<void> => {
       const urls = urlsOf(agent, served);
       const asJson = values.json === true;

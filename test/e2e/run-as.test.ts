@@ -12,8 +12,10 @@ import {
   ROOT,
   startCommand,
   startGateway,
+  startServe,
   startUp,
   webServer,
+  writeConfig,
 } from "../support/harness.ts";
 import { type Answer, send } from "../support/http-client.ts";
 import { ManagedProcess, untilGone } from "../support/processes.ts";
@@ -259,9 +261,32 @@ test("without root, --run-as is refused", async () => {
   expect(command.stderr).toContain("only root can run apps as another user");
 });
 
-test("without --run-as the start says what apps can read", async () => {
-  const postern = await startUp([webServer()]);
-  onTestFinished(() => postern.stop());
-  const notice = `can read ${postern.stateDirectory}, keys included`;
-  await postern.process.waitForErrorOutput(new RegExp(notice));
+describe("without --run-as the start says what apps can read", () => {
+  /** Apps run as whom, and what of the state directory. */
+  const notice = (state: string): RegExp =>
+    new RegExp(`apps run as \\S+ and can read ${state}, keys`);
+
+  test("of up", async () => {
+    const postern = await startUp([webServer()]);
+    onTestFinished(() => postern.stop());
+    await postern.process.waitForErrorOutput(notice(postern.stateDirectory));
+  });
+
+  test.each(["origin", "serve"])("of %s", async (command) => {
+    const gateway = await startGateway();
+    onTestFinished(() => gateway.stop());
+    const { stateDirectory: state } = gateway;
+    const more = command === "serve" ? [writeConfig([webServer()])] : ["--name", "here"];
+    const running = startCommand([command, ...more, "--state", state]);
+    onTestFinished(async () => void (await running.stop()));
+    await running.waitForErrorOutput(notice(state), 30_000);
+  });
+
+  test("and not of serve for a gateway elsewhere", async () => {
+    const gateway = await startGateway();
+    onTestFinished(() => gateway.stop());
+    const running = await startServe(gateway, [webServer()]);
+    await running.stop();
+    expect(running.stderr).not.toContain("can read");
+  });
 });
