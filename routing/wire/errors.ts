@@ -227,7 +227,7 @@ const ROWS = {
   origin_error: {
     status: 502,
     title: "The app broke the exchange",
-    when: "The app refused the connection, broke its response off, or sent what is not HTTP: a status above 599 or a second Content-Length, for instance.",
+    when: "The app refused the connection, broke its response off, or sent what is not HTTP: for instance a status above 599, or two Content-Lengths, even equal ones (RFC 9110, 8.6).",
     remedy: "Read the app's output in the box's log. Send the request again if the app bears it.",
     mayHaveRun: true,
   },
