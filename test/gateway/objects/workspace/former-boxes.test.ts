@@ -128,3 +128,28 @@ test("an app that was stopped leaves its boxes known to the next one of its name
   await here.call("DELETE", "/boxes/gpu-1");
   await vi.waitFor(async () => expect(await formerBoxes()).toEqual([]));
 });
+
+test("a ninth change of boxes forgets the set that was left first, and no other", async () => {
+  const three = await here.box("gpu-3");
+  const four = await here.box("gpu-4");
+  const sets = [
+    [one],
+    [two],
+    [three],
+    [four],
+    [one, two],
+    [one, three],
+    [one, four],
+    [two, three],
+    [two, four],
+    [three, four],
+  ];
+  const names = (boxes: readonly DeployBox[]) => ({ boxes: boxes.map(({ name }) => name) });
+  for (const boxes of sets.slice(0, 9)) {
+    await deploy(boxes);
+    await here.pass(1_000);
+  }
+  expect(await formerBoxes()).toMatchObject(sets.slice(0, 8).toReversed().map(names));
+  await deploy(sets[9] ?? []);
+  expect(await formerBoxes()).toMatchObject(sets.slice(1, 9).toReversed().map(names));
+});
