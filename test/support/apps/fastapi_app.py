@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Form, Request, Response, UploadFile, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Form, HTTPException, Request, Response, UploadFile, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
 BLOCK = hashlib.shake_256(b"postern").digest(1024 * 1024)
@@ -104,6 +104,12 @@ async def upload(request: Request):
         digest.update(chunk)
         size += len(chunk)
     return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+@app.post("/private")
+async def private():
+    """Refuses an upload that it has not read."""
+    raise HTTPException(401, "a token, please", {"www-authenticate": "Bearer"})
 
 
 @app.get("/download")
