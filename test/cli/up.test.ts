@@ -13,6 +13,9 @@ import { postern, startPostern } from "./postern.ts";
 /** How long a test waits for what comes at once on a machine that has nothing else to do. */
 const BUSY_MACHINE_MS = 120_000;
 
+/** Far below the 30 s that a slow request once took, far above what a busy machine needs. */
+const AT_ONCE_MS = 10_000;
+
 interface HeldApp {
   readonly port: number;
   /** The next request, for the test to answer. */
@@ -118,15 +121,32 @@ test(
     // What comes within 300 ms counts as the same key press: the terminal and npm both pass one on.
     await delay(400);
     expect(up.alive).toBe(true);
+    const insistedAt = performance.now();
     process.kill(up.pid, "SIGINT");
     // Code 1 tells this end from the polite one, which is that of the first signal.
     expect(await up.exited).toEqual({ code: 1, signal: null });
+    expect(performance.now() - insistedAt).toBeLessThan(AT_ONCE_MS);
     await client.ending(BUSY_MACHINE_MS);
     // SIGKILL takes its moment too.
     await expect.poll(() => tree.filter(isAlive), { timeout: BUSY_MACHINE_MS }).toEqual([]);
   },
   BUSY_MACHINE_MS,
 );
+
+test("each line that it prints while it runs begins with its time", async () => {
+  const startedAt = Date.now();
+  const { up } = await startUp(await startApp());
+  process.kill(up.pid, "SIGINT");
+  expect((await up.exited).code).toBe(0);
+  const lines = up.stderr.trimEnd().split("\n");
+  const sinceUp = lines.slice(lines.findIndex((line) => line.includes("keys included")));
+  expect(sinceUp.at(-1)).toMatch(/ finishing what is under way; /);
+  for (const line of sinceUp) {
+    const [, time = ""] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) \S/.exec(line) ?? [];
+    expect(Date.parse(time), line).toBeGreaterThanOrEqual(startedAt);
+    expect(Date.parse(time), line).toBeLessThanOrEqual(Date.now());
+  }
+});
 
 test("--json prints one object", async () => {
   const app = await startApp();

@@ -165,3 +165,24 @@ test("an unknown call, and a box that is not there, are one clear line", async (
   const away = await command("call", "list", "--box", "away");
   expect(away).toMatchObject({ code: 1, stderr: expect.stringContaining("not connected") });
 });
+
+test("a list has the newest 100 calls of a box, and with --limit as many as one wants", async () => {
+  const begun: string[] = [];
+  for (let count = 0; count < 105; count += 1) begun.push((await begin("/quick")).id);
+  await expect.poll(async () => (await inspect(begun.at(-1) ?? "")).status, SLOW).toBe("success");
+  const list = async (...args: string[]) => {
+    const { stdout, stderr } = await command("call", "list", "--json", ...args);
+    return { calls: (JSON.parse(stdout) as Shown[]).map(({ call }) => call), stderr };
+  };
+  const some = await list();
+  expect(some.calls).toHaveLength(100);
+  expect(some.stderr).toBe(`${boxName()} has more calls than these 100; --limit N shows more\n`);
+  const most = await list("--limit", "103");
+  expect(most.calls).toHaveLength(103);
+  const all = await list("--limit", "1000");
+  expect(all.stderr).toBe("");
+  expect(all.calls.filter((call) => begun.includes(call)).toSorted()).toEqual(begun.toSorted());
+  // Those that run come first; of those that ended, the newest.
+  expect(some.calls).toEqual(all.calls.slice(0, 100));
+  expect(some.calls).toContain(begun.at(-1));
+});
