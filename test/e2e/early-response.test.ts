@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { ARE_ALL_REQUESTS } from "../support/e2e-way.ts";
 import { APPS, type Gateway, startGateway, startUp } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
 import { RawConnection } from "../support/raw-http.ts";
@@ -36,10 +37,11 @@ beforeAll(async () => {
 }, WITHIN.timeout);
 
 const curl =
-  (...more: readonly string[]): Upload =>
+  (...headers: readonly string[]): Upload =>
   async ({ port, host }, path) => {
     const flags = "--silent --show-error --max-time 20 --noproxy * --request POST".split(" ");
-    flags.push("--header", `Host: ${host}`, "--write-out", "\n%{http_code}", ...more);
+    for (const header of [`Host: ${host}`, ...headers]) flags.push("--header", header);
+    flags.push("--data-binary", `@${file}`, "--write-out", "\n%{http_code}");
     const { stdout } = await run("curl", [...flags, `http://127.0.0.1:${port}${path}`], WITHIN);
     const end = stdout.lastIndexOf("\n");
     return { status: Number(stdout.slice(end)), body: stdout.slice(0, end) };
@@ -81,19 +83,9 @@ const socket: Upload = async ({ port, host }, path) => {
 };
 
 const CLIENTS: readonly (readonly [string, Upload])[] = [
-  ["curl", curl("--data-binary", `@${file}`)],
-  ["curl that does not wait for 100", curl("--header", "Expect:", "--data-binary", `@${file}`)],
-  [
-    "curl that sends chunks",
-    curl(
-      "--header",
-      "Transfer-Encoding: chunked",
-      "--header",
-      "Expect:",
-      "--data-binary",
-      `@${file}`,
-    ),
-  ],
+  ["curl", curl()],
+  ["curl that does not wait for 100", curl("Expect:")],
+  ["curl that sends chunks", curl("Expect:", "Transfer-Encoding: chunked")],
   ["httpx", httpx],
   ["a socket", socket],
 ];
@@ -107,7 +99,10 @@ async function outcomes(upload: Upload, address: Address, path: string): Promise
   return came;
 }
 
-describe("an app that answers 401 before it reads", () => {
+/** Elsewhere the platform reads what nobody else does, and the workerd of this test is none that would. */
+const describeOfOneIsolate = describe.skipIf(ARE_ALL_REQUESTS);
+
+describeOfOneIsolate("an app that answers 401 before it reads", () => {
   let postern: Gateway;
   beforeAll(async () => {
     const endpoint = { asgi: "fastapi_app:app", directory: APPS, python, max_inputs: 100 };
@@ -124,7 +119,7 @@ describe("an app that answers 401 before it reads", () => {
   });
 });
 
-describe.each(["always", "never"])("a gateway with --front %s", (front) => {
+describeOfOneIsolate.each(["always", "never"])("a gateway with --front %s", (front) => {
   let gateway: Gateway;
   beforeAll(async () => {
     gateway = await startGateway({ flags: ["--front", front, "--rate-limit", "0"] });
