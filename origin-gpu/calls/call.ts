@@ -263,7 +263,12 @@ export class Call implements RespondingCall {
     return this.#response.canResume(offset);
   }
 
-  receive(bytes: Uint8Array, end: boolean): void {
+  receive(stream: Stream, bytes: Uint8Array, end: boolean): void {
+    if (!this.body.comesOver(stream)) {
+      // Another request under its key has the same body.
+      stream.consume(bytes.length);
+      return;
+    }
     if (end) this.#advance("body_received");
     this.body.push(bytes, end);
     if (!end) return;

@@ -84,8 +84,10 @@ export class KeyedCalls {
     void this.#isSameRequest(head, body, callId).then(
       (same) => {
         if (over) return;
-        if (same) stream.events = attach(stream, carrier, { callId, offset: 0 });
-        else {
+        if (same) {
+          body.skip();
+          stream.events = attach(stream, carrier, { callId, offset: 0 });
+        } else {
           const detail = "the first request under this key was another one";
           stream.refuse({ code: "idempotency_key_reused", detail });
         }

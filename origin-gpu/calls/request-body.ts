@@ -193,6 +193,12 @@ export class RequestBody {
     this.#wakeReader();
   }
 
+  /** Gives up a body that need not be read further. Its sender goes on. */
+  skip(): void {
+    this.#stream?.consume(this.waitingBytes);
+    this.abort();
+  }
+
   #wakeReader(): void {
     const wake = this.#wake;
     this.#wake = undefined;
@@ -242,8 +248,12 @@ export class RequestBody {
         });
         continue;
       }
-      yield chunk;
-      this.#stream?.consume(chunk.length);
+      try {
+        yield chunk;
+      } finally {
+        // Also where the reader asks for no other one.
+        this.#stream?.consume(chunk.length);
+      }
     }
   }
 }

@@ -51,8 +51,8 @@ export interface CallResponse {
 /** The call, as its response sees it. */
 export interface RespondingCall {
   readonly body: RequestBody;
-  /** Takes bytes of the request body that a subscriber's stream brought. */
-  receive(bytes: Uint8Array, end: boolean): void;
+  /** Takes bytes that a subscriber's stream brought: those of its own body, and drops those of another request. */
+  receive(stream: Stream, bytes: Uint8Array, end: boolean): void;
   /** Holds the app's response back until `resumeApp`. */
   pauseApp(): void;
   resumeApp(): void;

@@ -75,8 +75,9 @@ class Delivery implements StreamEvents {
     }
   }
 
-  onData(): void {
+  onData(bytes: Uint8Array): void {
     // A second request under an Idempotency-Key may still send the body, which is not needed.
+    this.#stream.consume(bytes.length);
   }
 
   onWindow(): void {

@@ -75,7 +75,7 @@ export class StoredResponse implements CallResponse {
     const waiting: WaitingSubscriber = { stream, carrier, offset, leaves: false };
     this.#waiting = [...this.#waiting, waiting];
     return {
-      onData: (bytes, end) => this.#call.receive(bytes, end),
+      onData: (bytes, end) => this.#call.receive(stream, bytes, end),
       onDefer: () => {
         waiting.leaves = true;
         this.#sendAway();

@@ -91,7 +91,7 @@ export class StreamedResponse implements CallResponse {
     }
     if (this.#head !== undefined || this.#failure !== undefined) this.#schedule();
     return {
-      onData: (bytes, end) => this.#call.receive(bytes, end),
+      onData: (bytes, end) => this.#call.receive(stream, bytes, end),
       onWindow: this.#pumpNow,
       onDefer: () => this.#call.makeDurable(subscriber),
       onEnd: (ending) => this.#detached(stream, ending),

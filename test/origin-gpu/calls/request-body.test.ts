@@ -63,6 +63,16 @@ describe("a body that is there when the app is asked", () => {
   });
 });
 
+test("a body that is read in part, and skipped then, gives credit for all that came", async () => {
+  const { body: skipped, credit } = body(Uint8Array.of(1, 2), false);
+  skipped.push(Uint8Array.of(3), false);
+  for await (const _ of skipped.chunks()) break;
+  expect(credit.bytes).toBe(2);
+  skipped.skip();
+  expect(credit.bytes).toBe(3);
+  await expect(skipped.chunks().next()).rejects.toThrow(/broke off/);
+});
+
 describe("a body that streams to an app", () => {
   async function bytesOf(readable: Readable): Promise<Buffer> {
     return Buffer.concat((await readable.toArray()) as Buffer[]);
