@@ -54,8 +54,10 @@ export interface CallTerms {
   readonly graceMs?: number;
 }
 
-/** Tells where calls stand. */
+/** Has calls, and tells where they stand. */
 export interface Standings<Queued> {
+  /** A client of the call was told that it goes on. */
+  onPromised(queued: Queued): void;
   standingOf(queued: Queued): CallStanding | undefined;
   /** Of all its calls. */
   readonly load: PoolLoad;
@@ -284,6 +286,10 @@ export class Call implements RespondingCall {
   /** An earlier agent accepted the call. */
   onRestored(): void {
     if (this.#response instanceof StoredResponse) this.#response.onRestored();
+  }
+
+  onPromised(): void {
+    this.#pool?.onPromised(this.#queued);
   }
 
   async secure(): Promise<boolean> {

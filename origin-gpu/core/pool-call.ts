@@ -16,7 +16,7 @@ export interface PoolCall<Call> {
   /** No client waits for the response. */
   readonly asynchronous: boolean;
   /** A client was told that the call goes on: nothing but its end may end it. */
-  readonly accepted: boolean;
+  accepted: boolean;
   /** It takes a place at its container, and does not count as use of it. */
   readonly passive: boolean;
   /** Orders calls that arrived at the same time. */

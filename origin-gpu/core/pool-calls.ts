@@ -86,6 +86,12 @@ export class PoolCalls<Call> {
     if (running !== undefined) this.#wait(running.entry);
   }
 
+  /** A call that waits or runs: from now on it gives way to no other one. */
+  accept(call: Call): void {
+    const entry = this.#running.get(call)?.entry ?? this.waiting.find(call);
+    if (entry !== undefined) entry.accepted = true;
+  }
+
   /** The app has told the client of a call that runs of these keys of its session. */
   learn(call: Call, keys: readonly string[], nowMs: number): void {
     const running = this.#running.get(call);

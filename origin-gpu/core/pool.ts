@@ -130,6 +130,11 @@ export class Pool<Call> {
     return this.#settled(nowMs);
   }
 
+  /** The call's client was told that it goes on, since the call came. */
+  accepted(call: Call): void {
+    this.#calls.accept(call);
+  }
+
   /** The app has told the client of a call that runs of these keys of its session. */
   learned(call: Call, keys: readonly string[], nowMs: number): void {
     this.#calls.learn(call, keys, nowMs);

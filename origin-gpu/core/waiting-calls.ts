@@ -107,7 +107,18 @@ export class WaitingCalls<Call> {
   }
 
   has(call: Call): boolean {
-    return this.#free.has(call) || [...this.#lanes.values()].some((lane) => lane.has(call));
+    return this.find(call) !== undefined;
+  }
+
+  /** @returns undefined where the call does not wait here */
+  find(call: Call): PoolCall<Call> | undefined {
+    const entry = this.#free.find(call);
+    if (entry !== undefined) return entry;
+    for (const lane of this.#lanes.values()) {
+      const found = lane.find(call);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** How many wait before this one for the same; undefined where it does not wait here. */

@@ -31,7 +31,7 @@ import { Relays } from "./relays.ts";
 import { Sender } from "./sender.ts";
 import type { PoolDriverOptions } from "./pool-driver-options.ts";
 import { StallWatch } from "./stall-watch.ts";
-import { failureOfRefusal, isTemporary } from "./start-failure.ts";
+import { failureOfRefusal } from "./start-failure.ts";
 import { takeLeft } from "./take-left.ts";
 import { entersForToken } from "./enter-for-token.ts";
 import { keepBody, parkCall } from "./waiting-bodies.ts";
@@ -112,12 +112,8 @@ export class Endpoint {
       onDrained: (containerId) => this.#relays.drained(containerId),
       onYields: () => options.onYields?.(),
       onAssigned: this.#onAssigned,
-      onRefused: (queued, refusal) => {
-        const { call, settings } = queued;
-        // A client may have been told that its call goes on since the call was queued.
-        if (call.isPromised && isTemporary(refusal)) this.#pool.request(queued);
-        else call.fail(failureOfRefusal(refusal, settings.function));
-      },
+      onRefused: ({ call, settings }, refusal) =>
+        call.fail(failureOfRefusal(refusal, settings.function)),
       onHandedOver: ({ call, settings, link }) => this.#reroute?.(call, settings.function, link),
       onChange: () => this.#lease.changed(),
     });

@@ -149,6 +149,10 @@ export class PoolDriver {
     this.#apply(this.#pool.request(queued, now(), traits));
   }
 
+  onPromised(queued: QueuedCall): void {
+    this.#pool.accepted(queued);
+  }
+
   finished(queued: QueuedCall): void {
     this.#late?.delete(queued);
     this.#times.givenBack(queued, now());

@@ -12,11 +12,6 @@ const DETAILS = {
   queue_full: (functionName: string) => `${functionName} has as many calls waiting as it may`,
 } as const satisfies Record<PoolRefusal["code"], (functionName: string) => string>;
 
-/** A later start may succeed: a call that need not be refused can wait for it. */
-export function isTemporary({ code }: PoolRefusal): boolean {
-  return code === "starting_failed" || code === "startup_timeout";
-}
-
 /** The failure of a call that its pool refuses. @param functionName that was called */
 export function failureOfRefusal(
   { code, retryAfterS }: PoolRefusal,

@@ -63,6 +63,8 @@ export interface RespondingCall {
    * @returns false where it could not be written
    */
   secure(): Promise<boolean>;
+  /** A client is told that the call goes on. */
+  onPromised(): void;
   /** `secure` returned false: its response need not be stored, unless its client asked for that. */
   onUnsecured(): void;
   /** Builds what a client that will not wait is told. */

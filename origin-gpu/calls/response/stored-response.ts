@@ -170,11 +170,17 @@ export class StoredResponse implements CallResponse {
     this.#waiting = this.#waiting.filter(({ stream, leaves }) => {
       // Its stream still brings the body.
       if (!leaves || this.#call.body.comesOver(stream)) return true;
-      this.#isPromised = true;
+      this.#promise();
       stream.confirmDeferred(this.#call.progress());
       return false;
     });
     if (this.#waiting.length === 0) this.#call.shrink();
+  }
+
+  #promise(): void {
+    if (this.#isPromised) return;
+    this.#isPromised = true;
+    this.#call.onPromised();
   }
 
   /** Without room on the disk nobody is sent away: the clients wait for the response. */

@@ -604,7 +604,8 @@ test("a call reports how far it came, with its place and its expected time", () 
   const known = { callId: HEAD.callId, position: 0, elapsedMs: 1_500 };
   expect(report()).toEqual([{ ...known, status: "running" }]);
   const load = { running: 1, waiting: 0, room: 3, coming: 0 };
-  bench.call.standsBy({ standingOf: () => ({ position: 3, etaMs: 2_000.4 }), load }, undefined);
+  const standingOf = () => ({ position: 3, etaMs: 2_000.4 });
+  bench.call.standsBy({ standingOf, load, onPromised: () => undefined }, undefined);
   expect(report()).toEqual([{ ...known, status: "running", position: 3, etaMs: 2_000 }]);
   bench.respond();
   bench.call.complete();

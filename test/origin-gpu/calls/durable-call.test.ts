@@ -839,6 +839,24 @@ test("a file system that says nothing of its size has room", async () => {
   expect(await durable.room.isThere()).toBe(true);
 });
 
+test("the pool of a call hears once that a client was told that the call goes on", async () => {
+  const { stream, heard } = open({}, true);
+  await until(() => calls.length === 1);
+  const queued = {};
+  const promised: unknown[] = [];
+  calls[0]?.standsBy(
+    {
+      onPromised: (whose) => promised.push(whose),
+      standingOf: () => undefined,
+      load: { running: 0, waiting: 1, room: 0, coming: 0 },
+    },
+    queued,
+  );
+  stream.defer();
+  await until(() => heard.length > 0);
+  expect(promised).toEqual([queued]);
+});
+
 test("a client that says twice that it will not wait is sent away once", async () => {
   const { stream, heard } = open({}, true);
   await until(() => calls.length === 1);

@@ -63,6 +63,7 @@ function take(world: PoolWorld, [kind, choice, luck]: [number, number, number]):
     if (call !== undefined) world.finish(call);
   } else if (kind === 10) {
     if (call !== undefined && luck < 2) world.requeue(call);
+    else if (call !== undefined && luck < 5) world.accept(call);
   } else if (kind === 11) world.pass([1, 1_000, 5_000, 61_000][luck % 4] ?? 0);
   else if (kind === 12) world.apply(pool.tick(nowMs));
   else if (kind === 13 && luck === 0 && calls.length > 5) world.retire();

@@ -23,7 +23,7 @@ export const SETTINGS: PoolSettings = {
 
 interface WorldCall {
   readonly arrivedAtMs: number;
-  readonly accepted: boolean;
+  accepted: boolean;
   readonly passive: boolean;
   readonly session: WorldSession | undefined;
   container: number | undefined;
@@ -88,6 +88,13 @@ export class PoolWorld {
     const session = this.#sessions.get(key) ?? { key, container: undefined };
     this.#sessions.set(key, session);
     return session;
+  }
+
+  /** Its client is told that it goes on. */
+  accept(call: number): void {
+    const known = this.calls.get(call);
+    if (known !== undefined) known.accepted = true;
+    this.pool.accepted(call);
   }
 
   finish(call: number): void {

@@ -363,6 +363,20 @@ test("on a full queue the greediest caller gives way to others, and calls are as
   expect(pool.finish("d")).toEqual(["b at 1"]);
 });
 
+test("a call whose client is told meanwhile that it goes on gives way to no other one", () => {
+  const pool = new TestPool({ maxPending: 2 });
+  pool.request("running", { caller: "nightly", batch: true });
+  pool.ready(1);
+  pool.pool.accepted("running");
+  for (const call of ["a", "b"]) pool.request(call, { caller: "nightly", batch: true });
+  pool.pool.accepted("b");
+  expect(pool.request("c", { caller: "chat" })).toEqual(["a queue_full 1"]);
+  // It keeps that where it waits again.
+  pool.on((one, nowMs) => one.drainAsked(1, nowMs));
+  pool.on((one, nowMs) => one.requeued("running", nowMs));
+  expect(pool.request("d", { caller: "chat" })).toEqual(["d queue_full 1"]);
+});
+
 test("a full queue refuses with the time in which a place gets free, and counts each kind of call apart", () => {
   const pool = new TestPool({ maxPending: 1, maxPendingAsync: 1 });
   pool.request("a");

@@ -87,7 +87,7 @@ describe("a container that does not take the call", () => {
     const settings = serverEndpoint(["--exit-at-start", "3"]);
     const { endpoint, lines } = endpointOf(settings);
     const promised = open(endpoint, settings, new StandInCall("/promised"));
-    promised.isPromised = true;
+    promised.promise();
     const other = open(endpoint, settings, new StandInCall("/other"));
     expect(await other.outcome).toBe("starting_failed");
     // The next start is for the call that waits.
@@ -189,6 +189,23 @@ test("a call whose start finds no room on the disk lets others have its place, a
     { interval: 20, timeout: 10_000 },
   );
   expect(await call.outcome).toBe(200);
+});
+
+test("a full queue refuses who comes, not a call whose client was told meanwhile that it goes on", async () => {
+  const settings = upstreamSettings({ maxInputs: 1, maxPending: 1 });
+  const { endpoint } = endpointOf(settings);
+  const of = (target: string, token: string, batch: boolean) =>
+    open(endpoint, settings, new StandInCall(target, { caller: { token, batch } }));
+  const running = of("/running", "nightly", true);
+  const response = await reached("/running");
+  const promised = of("/promised", "nightly", true);
+  promised.promise();
+  const other = of("/other", "chat", false);
+  expect(await other.outcome).toBe("queue_full");
+  response.end();
+  expect(await running.outcome).toBe(200);
+  (await reached("/promised")).end();
+  expect(await promised.outcome).toBe(200);
 });
 
 test("a retired endpoint ends what runs after its grace, and gives what waits to its successor", async () => {

@@ -2,6 +2,7 @@
 import { onTestFinished } from "vitest";
 import type { Call, RecordedStart, Settlement, Standings } from "../../../origin-gpu/calls/call.ts";
 import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
+import type { RequestCaller } from "../../../routing/wire/heads.ts";
 import type { CallStanding } from "../../../origin-gpu/core/service-times.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { Box } from "../../../origin-gpu/core/box.ts";
@@ -40,6 +41,7 @@ export class StandInCall {
     target: string;
     headers: string[];
     session: { keys: string[] } | undefined;
+    caller: RequestCaller | undefined;
   };
   readonly body = new RequestBody(undefined, new Uint8Array(0), true);
   readonly openedAt = performance.now();
@@ -53,6 +55,7 @@ export class StandInCall {
   container: string | undefined;
   over = false;
   withdrawn = 0;
+  #promise: () => void = () => undefined;
   readonly #resolve: (outcome: number | string) => void;
   #status = 0;
   #onSettled: ((how: Settlement) => void) | undefined;
@@ -63,7 +66,8 @@ export class StandInCall {
       isPromised = false,
       method = "GET",
       session,
-    }: { isPromised?: boolean; method?: string; session?: string } = {},
+      caller,
+    }: { isPromised?: boolean; method?: string; session?: string; caller?: RequestCaller } = {},
   ) {
     this.callId = target;
     this.head = {
@@ -71,6 +75,7 @@ export class StandInCall {
       target,
       headers: ["host", "app"],
       session: session === undefined ? undefined : { keys: [session] },
+      caller,
     };
     this.isPromised = isPromised;
     const { promise, resolve } = Promise.withResolvers<number | string>();
@@ -86,6 +91,13 @@ export class StandInCall {
 
   standsBy(pool: Standings<unknown>, queued: unknown): void {
     this.standing = () => pool.standingOf(queued);
+    this.#promise = () => pool.onPromised(queued);
+  }
+
+  /** Its client is told that it goes on. */
+  promise(): void {
+    this.isPromised = true;
+    this.#promise();
   }
 
   whenSettled(callback: (how: Settlement) => void): void {
