@@ -133,7 +133,11 @@ export class BodySpools {
 export class BodySpool {
   readonly #spools: BodySpools;
   #reservedBytes = 0;
+  /** In memory and in the file. */
   #bytes = 0;
+  /** Parts behind those, for which there was no room. */
+  #kept: Uint8Array[] = [];
+  #keptBytes = 0;
   #memory: Uint8Array = NOTHING;
   #path: string | undefined;
   #handle: FileHandle | undefined;
@@ -148,7 +152,7 @@ export class BodySpool {
 
   /** Bytes so far. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + this.#keptBytes;
   }
 
   /** Takes room for the first `bytes` of the body. @throws BodySpoolFullError */
@@ -164,6 +168,10 @@ export class BodySpool {
    */
   async append(part: Uint8Array): Promise<void> {
     if (this.#gone !== undefined) throw this.#gone;
+    if (this.#keptBytes > 0) {
+      this.keep(part);
+      return;
+    }
     this.reserve(this.#bytes + part.length);
     if (this.#path === undefined && this.#fitsMemory(part)) {
       this.#memory = Buffer.concat([this.#memory, part]);
@@ -172,6 +180,13 @@ export class BodySpool {
       this.#writing = this.#write(part);
       await this.#writing;
     }
+    this.#wake();
+  }
+
+  /** Takes a part for which `append` found no room, in memory: the body must not be lost. It is copied. */
+  keep(part: Uint8Array): void {
+    this.#kept.push(new Uint8Array(part));
+    this.#keptBytes += part.length;
     this.#wake();
   }
 
@@ -187,6 +202,7 @@ export class BodySpool {
   /** The body, from its first byte, also while it comes; as often as need be. @throws BodyGoneError */
   async *read(): AsyncGenerator<Uint8Array> {
     let at = 0;
+    let keptParts = 0;
     let handle: FileHandle | undefined;
     try {
       for (;;) {
@@ -203,6 +219,9 @@ export class BodySpool {
           }
           at += part.length;
           yield part;
+        } else if (keptParts < this.#kept.length) {
+          yield this.#kept[keptParts] as Uint8Array;
+          keptParts += 1;
         } else if (this.#whole) return;
         else await this.#progress();
       }
@@ -213,7 +232,7 @@ export class BodySpool {
 
   /** Collects the body, if it is whole and not longer than `maxBytes`. */
   async collect(maxBytes: number): Promise<Uint8Array | undefined> {
-    if (!this.#whole || this.#bytes > maxBytes) return undefined;
+    if (!this.#whole || this.bytes > maxBytes) return undefined;
     const parts: Uint8Array[] = [];
     for await (const part of this.read()) parts.push(part);
     return Buffer.concat(parts);
@@ -229,6 +248,7 @@ export class BodySpool {
     this.#wake();
     this.#spools.giveMemoryBack(this.#memory.length);
     this.#memory = NOTHING;
+    this.#kept = [];
     await this.#writing.catch(() => undefined);
     try {
       await this.#close();

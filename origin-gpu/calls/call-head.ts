@@ -28,11 +28,16 @@ export class CallHead {
     return this.#value;
   }
 
-  /** Counts the head of a call that waits. @returns the seconds until it may, where waiting heads have no room */
-  count(): number | undefined {
+  /**
+   * Counts the head of a call that waits.
+   * @param isOwed as in `HeadBudget`
+   * @returns the seconds until it may, where waiting heads have no room
+   */
+  count(isOwed: boolean): number | undefined {
     if (this.#countedBytes > 0) return undefined;
     const bytes = sizeOf(this.value);
-    if (!this.#budget.take(bytes)) return this.#budget.retryAfterS(bytes, performance.now());
+    if (!this.#budget.take(bytes, isOwed))
+      return this.#budget.retryAfterS(bytes, performance.now());
     this.#countedBytes = bytes;
     return undefined;
   }

@@ -407,11 +407,11 @@ export class Call implements RespondingCall {
 
   /**
    * Counts the head of a call that has to wait, and packs it.
-   * @returns the seconds until it may wait, where waiting heads have no room
+   * @returns the seconds until it may wait, where waiting heads have no room; an accepted call may
    */
   park(): number | undefined {
     if (this.#over) return undefined;
-    const retryAfterS = this.#head.count();
+    const retryAfterS = this.#head.count(this.isPromised);
     if (retryAfterS !== undefined) return retryAfterS;
     this.#packLater(false);
     if (this.#response instanceof StoredResponse) void this.secure();

@@ -23,9 +23,9 @@ export class HeadBudget {
     return this.#usedBytes;
   }
 
-  /** @returns false where there is no room */
-  take(bytes: number): boolean {
-    if (this.#usedBytes + bytes > this.#limitBytes) return false;
+  /** @param isOwed a call that was accepted has its room in any case @returns false where there is no room */
+  take(bytes: number, isOwed = false): boolean {
+    if (!isOwed && this.#usedBytes + bytes > this.#limitBytes) return false;
     this.#usedBytes += bytes;
     return true;
   }

@@ -5,7 +5,7 @@
 import { Readable } from "node:stream";
 import type { Stream } from "../../routing/wire/multiplexer.ts";
 import { bodyBuffers } from "./body-buffers.ts";
-import type { BodySpool } from "./body-spool.ts";
+import { type BodySpool, BodySpoolFullError } from "./body-spool.ts";
 import type { Fingerprint, FingerprintReader } from "./fingerprint.ts";
 
 const BROKE_OFF = "the request body broke off";
@@ -132,19 +132,25 @@ export class RequestBody {
 
   /**
    * Moves the body of a call that has to wait off its stream, so that its client can be sent away.
+   * @param isOwed whether a part without room is kept in memory, since the call was accepted
    * @throws BodySpoolFullError when there is no room for it
    */
-  async drainTo(spool: BodySpool): Promise<void> {
+  async drainTo(spool: BodySpool, isOwed: () => boolean): Promise<void> {
     this.#spool = spool;
-    const draining = this.#drain(spool);
+    const draining = this.#drain(spool, isOwed);
     this.#draining = draining.catch(() => undefined);
     await draining;
   }
 
-  async #drain(spool: BodySpool): Promise<void> {
+  async #drain(spool: BodySpool, isOwed: () => boolean): Promise<void> {
     try {
       for await (const chunk of this.#arriving()) {
-        await spool.append(chunk);
+        try {
+          await spool.append(chunk);
+        } catch (error) {
+          if (!(error instanceof BodySpoolFullError) || !isOwed()) throw error;
+          spool.keep(chunk);
+        }
         bodyBuffers.giveBack(chunk);
       }
       await spool.finish();

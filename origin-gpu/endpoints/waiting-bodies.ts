@@ -36,20 +36,21 @@ export function keepBody(call: Call, bodies: BodySpools | undefined): void {
   void drain(call, spool);
 }
 
-/** Small bodies that are whole stay where they are. */
+/** Small bodies that are whole stay where they are, as does that of an accepted call for which there is no room. */
 async function takeBody(call: Call, bodies: BodySpools | undefined): Promise<void> {
   const { body, head } = call;
   if (bodies === undefined || (!body.incomplete && body.waitingBytes <= SMALL_BODY_BYTES)) return;
   try {
     await drain(call, bodies.begin(contentLength(head.headers)));
   } catch (error) {
-    if (error instanceof BodySpoolFullError) refuse(call, error);
+    if (!(error instanceof BodySpoolFullError)) throw error;
+    if (!call.isPromised) refuse(call, error);
   }
 }
 
 async function drain(call: Call, spool: BodySpool): Promise<void> {
   try {
-    await call.body.drainTo(spool);
+    await call.body.drainTo(spool, () => call.isPromised);
   } catch (error) {
     if (error instanceof BodySpoolFullError) refuse(call, error);
   }

@@ -54,6 +54,31 @@ describe("a waiting call's body", () => {
     );
   });
 
+  it("that must not be lost stays in memory, from where the disk has no room on", async () => {
+    const faulty = new FaultyFiles();
+    const { directory, spools } = await open({ files: faulty.files });
+    const spool = spools.begin(undefined);
+    await spool.append(pattern(5000));
+    faulty.roomBytes = 100;
+    const part = pattern(6000, 1);
+    await expect(spool.append(part)).rejects.toThrow(BodySpoolFullError);
+    const early = collect(spool.read());
+    spool.keep(part);
+    // Its buffer is used again.
+    part.fill(0);
+    faulty.roomBytes = Infinity;
+    await spool.append(pattern(7000, 2));
+    await spool.finish();
+    const whole = Buffer.concat([pattern(5000), pattern(6000, 1), pattern(7000, 2)]);
+    expect(spool.bytes).toBe(whole.length);
+    expect((await early).equals(whole)).toBe(true);
+    expect(Buffer.from((await spool.collect(whole.length)) ?? "").equals(whole)).toBe(true);
+    expect(await spool.collect(whole.length - 1)).toBeUndefined();
+    await spool.discard("done");
+    expect(readdirSync(directory)).toEqual([]);
+    expect(spools.usedBytes).toBe(0);
+  });
+
   it("is refused before it comes when it is declared too large", async () => {
     const { spools } = await open({ limitBytes: 10_000 });
     const first = spools.begin(6000);

@@ -9,13 +9,17 @@ import { Box } from "../../../origin-gpu/core/box.ts";
 import { SessionTable } from "../../../origin-gpu/core/session-table.ts";
 import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
 import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
+import type { EndpointOptions } from "../../../origin-gpu/endpoints/endpoint-options.ts";
 import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 import { listening, plainPython } from "../containers/endpoint.ts";
 
 /** On a machine that does other things. */
 export const PATIENCE = { timeout: 30_000 };
 
-export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; lines: string[] } {
+export function endpointOf(
+  settings: EndpointConfig,
+  more: Partial<EndpointOptions> = {},
+): { endpoint: Endpoint; lines: string[] } {
   const lines: string[] = [];
   const endpoint = new Endpoint({
     settings,
@@ -28,6 +32,7 @@ export function endpointOf(settings: EndpointConfig): { endpoint: Endpoint; line
     environment: {},
     usePython: plainPython,
     ...listening((line) => lines.push(line)),
+    ...more,
   });
   onTestFinished(() => endpoint.close());
   return { endpoint, lines };
