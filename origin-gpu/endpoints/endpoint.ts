@@ -93,6 +93,7 @@ export class Endpoint {
       batch: settings.kind.type === "callable" ? undefined : settings.batch,
       onPlaceless: (queued) => this.#blocked.onFree(queued),
       onLeft: (queued) => this.#pool.finished(queued),
+      onEnded: ({ call }) => options.tokenCalls?.leave(call),
       onRequeued: (queued) => this.#pool.requeued(queued),
       onBack: (queued) => this.#queue(queued),
     });

@@ -39,6 +39,8 @@ export interface SenderOptions {
   readonly onLeft: (queued: QueuedCall) => void;
   /** It waits in its old place; its place at the container is free. */
   readonly onRequeued: (queued: QueuedCall) => void;
+  /** One that left has ended, and does not come back. */
+  readonly onEnded: (queued: QueuedCall) => void;
   /** One that left comes back. */
   readonly onBack: (queued: QueuedCall) => void;
 }
@@ -180,7 +182,7 @@ export class Sender {
   /** Queues a call anew after a pause; meanwhile others have its place. */
   #queueLater(queued: QueuedCall): void {
     const { call, unsent } = queued;
-    const { onPlaceless, onLeft, onBack } = this.#options;
+    const { onPlaceless, onLeft, onEnded, onBack } = this.#options;
     const endPause = (): void => {
       clearTimeout(timer);
       this.#pausing.delete(comeBack);
@@ -192,7 +194,10 @@ export class Sender {
     const timer = setTimeout(comeBack, this.#isRetired ? 0 : pauseBeforeRetryMs(unsent));
     timer.unref();
     this.#pausing.add(comeBack);
-    call.whenSettled(endPause);
+    call.whenSettled(() => {
+      endPause();
+      onEnded(queued);
+    });
     onPlaceless(queued);
     onLeft(queued);
   }

@@ -4,6 +4,7 @@ import { type AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { RecordedStart } from "../../../origin-gpu/calls/call.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
+import { TokenCalls } from "../../../origin-gpu/core/token-calls.ts";
 import { endpointConfig, serverEndpoint } from "../containers/endpoint.ts";
 import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
@@ -160,6 +161,32 @@ test("a call that pauses, since it could not be sent, goes to the successor of a
   const rerouted: string[] = [];
   await endpoint.retire(({ callId }) => void rerouted.push(callId), false);
   expect(rerouted).toEqual(["/"]);
+});
+
+test("a call that ends while it pauses counts among those of its token no longer", async () => {
+  const { port } = server.address() as AddressInfo;
+  const settings = upstreamSettings();
+  const { endpoint } = endpointOf(settings, { tokenCalls: new TokenCalls() });
+  const caller = { token: "t", most: 1 };
+  server.close();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const call = open(endpoint, settings, new StandInCall("/", { isPromised: true, caller }));
+  // The connection is real. The time of pauses stands still.
+  await vi.waitFor(
+    () => {
+      vi.advanceTimersByTime(100);
+      expect(call.withdrawn).toBe(1);
+    },
+    { interval: 20, timeout: 15_000 },
+  );
+  call.fail({ code: "call_lost", detail: "a user cancelled the call" });
+  vi.useRealTimers();
+  await listen(port);
+  const next = open(endpoint, settings, new StandInCall("/next", { caller }));
+  expect(next.over).toBe(false);
+  (await reached("/next")).end();
+  expect(await next.outcome).toBe(200);
 });
 
 test("a call whose start finds no room on the disk lets others have its place, and begins later", async () => {

@@ -30,6 +30,7 @@ function senderTo(container: { isEnding: boolean }, ends: boolean) {
     } as unknown as Grace,
     onPlaceless: () => undefined,
     onLeft: () => undefined,
+    onEnded: () => undefined,
     onBack: () => undefined,
     onRequeued: (queued) => requeued.push(queued),
   });
