@@ -1,6 +1,7 @@
 /**
- * What a warm request costs in a workspace of many endpoints, beside one in a workspace of a single one:
- * two gateways in turns, the same request, the CPU of each one's workerd. And what a cold name costs.
+ * What a warm request costs in a workspace of many endpoints, all of which are asked in rotation, beside one in a
+ * workspace of a single one: two gateways in turns, the same request, the CPU of each one's workerd. And what a cold
+ * name costs.
  *
  *   node test/bench/many-endpoints.ts [--endpoints 10000] [--rounds 20]
  */
@@ -12,11 +13,10 @@ import { type RunningAgent, startAgent } from "../../origin-gpu/agent.ts";
 import { parseConfig } from "../../origin-gpu/config/config.ts";
 import { ownAccess } from "../../cli/access.ts";
 import { enrolledBox } from "../../cli/box-identity.ts";
-import { startBox } from "../support/box.ts";
 import { type Gateway, startGateway } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
-import { cpuSeconds, type ManagedProcess, memoryBytes } from "../support/processes.ts";
-import { temporaryDirectory } from "../support/temporary.ts";
+import { cpuSeconds, ManagedProcess, memoryBytes } from "../support/processes.ts";
+import { freePort, temporaryDirectory } from "../support/temporary.ts";
 import { load, median } from "./small-requests.ts";
 
 const { values: flags } = parseArgs({
@@ -35,28 +35,33 @@ const APP = fileURLToPath(new URL("app.ts", import.meta.url));
 interface Site {
   readonly name: string;
   readonly gateway: Gateway;
+  /** Its endpoints, which are asked in rotation. */
+  readonly hosts: readonly string[];
+  asked: number;
   readonly requestsPerSecond: number[];
   cpuSeconds: number;
 }
 
 const agents: RunningAgent[] = [];
 const gateways: Gateway[] = [];
-const boxes: ManagedProcess[] = [];
 
-async function startSite(name: string): Promise<Site> {
+async function startSite(name: string, endpoints: number): Promise<Site> {
   const gateway = await startGateway({ flags: ["--rate-limit", "0"] });
   gateways.push(gateway);
-  const endpoint = { function: "quick", web_server: ["node", APP], max_inputs: 1000 };
-  boxes.push(await startBox({ gateway, throughPort: gateway.workerdPort }, [endpoint]));
-  await send(gateway.address("quick"), "/", { timeoutMs: 30_000 });
-  return { name, gateway, requestsPerSecond: [], cpuSeconds: 0 };
+  const hosts: string[] = [];
+  for (let number = 0; hosts.length < endpoints; number += 1) {
+    const count = Math.min(ENDPOINTS_OF_A_BOX, endpoints - hosts.length);
+    hosts.push(...(await announce(gateway, number, count)));
+  }
+  return { name, gateway, hosts, asked: 0, requestsPerSecond: [], cpuSeconds: 0 };
 }
 
-/** A box with an app of many endpoints, none of which is ever asked in the rounds. */
-async function announceMany({ gateway }: Site, number: number): Promise<void> {
+/** A box with an app of so many endpoints; all are the same server's. */
+async function announce(gateway: Gateway, number: number, count: number): Promise<string[]> {
   const endpoints = Array.from(
-    { length: ENDPOINTS_OF_A_BOX },
-    (_, index) => `[[endpoint]]\nfunction = "f${index}"\nupstream = "http://127.0.0.1:9"\n`,
+    { length: count },
+    (_, index) =>
+      `[[endpoint]]\nfunction = "f${index}"\nupstream = "http://127.0.0.1:${appPort}"\nmax_inputs = 1000\n`,
   );
   const parsed = parseConfig(
     `workspace = "tests"\napp = "many-${number}"\n${endpoints.join("")}`,
@@ -69,51 +74,61 @@ async function announceMany({ gateway }: Site, number: number): Promise<void> {
     name: `many-${number}`,
   });
   const gatewayUrl = `http://localhost:${gateway.workerdPort}`;
-  agents.push(
-    await startAgent({ gatewayUrl, enrolment, announced: parsed.config, observer: SILENT }),
-  );
+  const agent = await startAgent({
+    gatewayUrl,
+    enrolment,
+    announced: parsed.config,
+    observer: SILENT,
+  });
+  agents.push(agent);
+  return agent.urls.map(({ url }) => new URL(url).host);
+}
+
+/** So many requests, to one endpoint after the other, from where the last ones ended. */
+async function ask(site: Site, requests: number): Promise<number> {
+  const { gateway, hosts, asked } = site;
+  site.asked += requests;
+  const address = { port: gateway.workerdPort, host: "" };
+  const hostOf = (index: number) => ({ host: hosts[(asked + index) % hosts.length] as string });
+  return (await load(address, "/", requests, hostOf, 200)).elapsedMs;
 }
 
 async function measure(site: Site): Promise<void> {
-  const { gateway } = site;
-  const { host } = gateway.address("quick");
-  const before = cpuSeconds([gateway.workerdPid]);
-  const address = { port: gateway.workerdPort, host };
-  const { elapsedMs } = await load(address, "/", REQUESTS_OF_A_ROUND, () => ({}), 200);
-  site.cpuSeconds += cpuSeconds([gateway.workerdPid]) - before;
+  const { workerdPid } = site.gateway;
+  const before = cpuSeconds([workerdPid]);
+  const elapsedMs = await ask(site, REQUESTS_OF_A_ROUND);
+  site.cpuSeconds += cpuSeconds([workerdPid]) - before;
   site.requestsPerSecond.push((REQUESTS_OF_A_ROUND / elapsedMs) * 1000);
 }
 
 /** The first request to names that nobody has asked for, one after the other. */
-async function coldNames({ gateway }: Site): Promise<number> {
+async function coldNames({ gateway, hosts }: Site): Promise<number> {
   const timesMs: number[] = [];
-  for (let index = 0; index < COLD_NAMES; index += 1) {
-    const box = index % (ENDPOINTS / ENDPOINTS_OF_A_BOX);
-    const label = `many-${box}-f${Math.floor(index / (ENDPOINTS / ENDPOINTS_OF_A_BOX))}`;
-    const host = `tests--${label}.localhost:${gateway.port}`;
+  const step = Math.max(1, Math.floor(hosts.length / COLD_NAMES));
+  for (let index = 0; index < hosts.length; index += step) {
+    const host = hosts[index] as string;
     const startedAt = performance.now();
     // The head of a preflight-like question that no box is asked for: nothing but the name is looked up.
     const { status } = await send({ port: gateway.workerdPort, host }, "/?__postern_call=none");
-    if (status !== 404) throw new Error(`${label}: ${status}`);
+    if (status !== 404) throw new Error(`${host}: ${status}`);
     timesMs.push(performance.now() - startedAt);
   }
   return median(timesMs);
 }
 
+const appPort = await freePort();
+const app = new ManagedProcess([process.execPath, APP], {
+  env: { ...process.env, PORT: String(appPort) },
+});
 try {
-  const few = await startSite("1 endpoint");
-  const many = await startSite(`${ENDPOINTS + 1} endpoints`);
+  await app.waitForOutput(/listening/);
+  const few = await startSite("1 endpoint", 1);
   const startedAt = performance.now();
-  for (let number = 0; number < ENDPOINTS / ENDPOINTS_OF_A_BOX; number += 1) {
-    await announceMany(many, number);
-  }
+  const many = await startSite(`${ENDPOINTS} endpoints`, ENDPOINTS);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  console.log(`${ENDPOINTS} endpoints on ${agents.length} boxes were there after ${seconds} s`);
-  for (const site of [few, many]) await measure(site);
-  for (const site of [few, many]) {
-    site.requestsPerSecond.length = 0;
-    site.cpuSeconds = 0;
-  }
+  console.log(`${ENDPOINTS} endpoints on ${agents.length - 1} boxes were there after ${seconds} s`);
+  console.log(`a cold name: ${(await coldNames(many)).toFixed(2)} ms for its first request (p50)`);
+  for (const site of [few, many]) await ask(site, ENDPOINTS);
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const site of round % 2 === 0 ? [few, many] : [many, few]) await measure(site);
   }
@@ -130,10 +145,7 @@ try {
   console.log(
     `many to one: ${median(ratios).toFixed(2)} of the requests, ${(many.cpuSeconds / few.cpuSeconds).toFixed(2)} of the CPU`,
   );
-  console.log(`a cold name: ${(await coldNames(many)).toFixed(2)} ms for its first request (p50)`);
 } finally {
   await Promise.all(agents.map(async (agent) => await agent.close()));
-  for (const process of [...boxes, ...gateways.map((gateway) => gateway.process)]) {
-    process.killTree();
-  }
+  for (const process of [app, ...gateways.map((gateway) => gateway.process)]) process.killTree();
 }

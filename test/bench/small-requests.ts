@@ -6,7 +6,10 @@ export const CONNECTIONS = 16;
 
 export type Headers = Readonly<Record<string, string>>;
 
-/** Posts over kept connections; the times are milliseconds from the request to its answer's last byte. */
+/**
+ * Posts over kept connections; the times are milliseconds from the request to its answer's last byte.
+ * @param headersOf a request's, where they name a host it is that one's
+ */
 export async function load(
   { port, host }: Address,
   path: string,
@@ -20,7 +23,7 @@ export async function load(
   const post = async (index: number): Promise<void> =>
     await new Promise((resolve, reject) => {
       const startedAt = performance.now();
-      const headers = { ...headersOf(index), host, "content-length": "8" };
+      const headers = { host, ...headersOf(index), "content-length": "8" };
       const request = httpRequest(
         { agent, host: "127.0.0.1", port, path, method: "POST", headers },
         (response) => {
