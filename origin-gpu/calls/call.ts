@@ -25,6 +25,9 @@ import type { CallStanding } from "../core/service-times.ts";
 import { type CallEvent, callProgress, callStatus, isEnded } from "./states.ts";
 import type { CallStorage } from "./store/call-storage.ts";
 
+/** The next agent may be there by then. */
+const RESTART_S = 5;
+
 /** The app's work on a call: what the call may do to it. */
 export interface AppWork {
   pause(): void;
@@ -600,12 +603,16 @@ export class Call implements RespondingCall {
     this.end(reason);
   }
 
-  /** Ends the call: the agent stops. A durable one that began is lost, another one has not started. */
+  /** Ends the call: the agent stops. One that began is lost, another one has not started, and its client may come again. */
   abandon(reason: string): void {
     if (this.#over) return;
     const progress = callProgress(this.#history.state);
-    if (this.#advance(progress === "not_sent" ? "not_started" : "lost", reason)) {
-      this.#response.abandon(reason, progress);
+    const hasBegun = progress !== "not_sent";
+    if (this.#advance(hasBegun ? "lost" : "not_started", reason)) {
+      const failure: Failure = hasBegun
+        ? { code: "call_lost", detail: reason }
+        : { code: "no_origin", detail: reason, retryAfter: RESTART_S };
+      this.#response.abandon(failure, progress);
     }
     this.end(reason);
   }

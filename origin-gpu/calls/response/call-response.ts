@@ -42,8 +42,8 @@ export interface CallResponse {
   fail(failure: Failure, progress: CallProgress): void;
   /** Ends the response: a user or the client ended the call. Subscribers are told the reason. */
   cancel(reason: string): void;
-  /** Ends the response: the agent stops. Subscribers are told the reason. */
-  abandon(reason: string, progress: CallProgress): void;
+  /** Ends the response: the agent stops. Subscribers are told the failure. @param progress how far the call came */
+  abandon(failure: Failure, progress: CallProgress): void;
   /** Frees what is held: the call is over. */
   release(): void;
 }

@@ -129,8 +129,7 @@ export class StoredResponse implements CallResponse {
 
   fail(failure: Failure, progress: CallProgress): void {
     this.#failure = failure;
-    this.#spool?.discard(failure.detail);
-    this.#resetWaiting(failure);
+    this.#discard(failure);
     // The client may send a call again that never ran, under the same key too. Who was sent away asks for it.
     const leavesNoTrace = mayRunAnew(progress) && !this.#isPromised;
     const recorded = leavesNoTrace ? this.#storage.forget() : this.#storage.fail(failure);
@@ -138,19 +137,19 @@ export class StoredResponse implements CallResponse {
   }
 
   cancel(reason: string): void {
-    this.#discard(reason);
+    this.#discard({ code: "call_lost", detail: reason });
     void this.#storage.cancel();
   }
 
-  abandon(reason: string, progress: CallProgress): void {
-    this.#discard(reason);
+  abandon(failure: Failure, progress: CallProgress): void {
+    this.#discard(failure);
     const never = mayRunAnew(progress);
     void (never && !this.#isPromised ? this.#storage.forget() : this.#storage.abandon(!never));
   }
 
-  #discard(reason: string): void {
-    this.#spool?.discard(reason);
-    this.#resetWaiting({ code: "call_lost", detail: reason });
+  #discard(failure: Failure): void {
+    this.#spool?.discard(failure.detail);
+    this.#resetWaiting(failure);
   }
 
   release(): void {

@@ -165,8 +165,9 @@ export class StreamedResponse implements CallResponse {
     this.#stream?.reset({ code: "call_lost", detail: reason });
   }
 
-  abandon(reason: string): void {
-    this.cancel(reason);
+  abandon(failure: Failure, progress: CallProgress): void {
+    if (progress === "not_sent") this.#stream?.refuse(failure);
+    else this.#stream?.reset(failure);
   }
 
   release(): void {

@@ -523,6 +523,25 @@ describe("an agent that stops", () => {
     expect([bench.app, client.ending]).toEqual([[], undefined]);
   });
 
+  test("refuses a call that no app has seen, so that another box may have it", async () => {
+    const bench = new Bench({ starts: false });
+    const { client } = bench.open();
+    await bench.calls.close("the agent stops");
+    bench.turn();
+    expect(client.ending?.kind).toBe("refused");
+    expect(JSON.parse(client.failure ?? "{}")).toMatchObject({ code: "no_origin", retryAfter: 5 });
+  });
+
+  test("resets one that an app has: it may have run", async () => {
+    const bench = new Bench();
+    const { client } = bench.open();
+    await bench.calls.close("the agent stops");
+    bench.turn();
+    expect(client.ending?.kind).toBe("reset");
+    expect(client.failure).toContain("call_lost");
+    expect(bench.app).toEqual(["abort: the agent stops"]);
+  });
+
   test("ends a call at once whose client its gateway has given up", async () => {
     const bench = new Bench();
     const { client } = bench.open();

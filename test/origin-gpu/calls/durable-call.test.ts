@@ -625,6 +625,15 @@ test("what waits and cannot be saved when the agent stops has not started, and i
   log = [];
 });
 
+test("a call whose body is on its way when the agent stops has not run, as its client is told", async () => {
+  const { heard } = open({ key: "k" }, false);
+  await until(() => isInJournal('"c"'));
+  await table.close("the agent stops");
+  pair.exchange();
+  expect(heard).toEqual(["reset no_origin"]);
+  expect(durable.byKey("k")).toBeUndefined();
+});
+
 test("a key that the box knows is not released, running or done; another one is, and begins no call", async () => {
   open({ callId: "running", key: "running" }, true);
   await until(() => calls.length === 1);
