@@ -74,8 +74,12 @@ export class KeyedCalls {
     const { callId } = known;
     const body = new RequestBody(stream, first.body, first.end);
     let over = false;
+    let leaves = head.async === true;
     const joiner: StreamEvents = {
       onData: (bytes, end) => body.push(bytes, end),
+      onDefer: () => {
+        leaves = true;
+      },
       onEnd: () => {
         over = true;
         body.abort();
@@ -91,7 +95,7 @@ export class KeyedCalls {
           const detail = "the first request under this key was another one";
           stream.refuse({ code: "idempotency_key_reused", detail });
         }
-        if (head.async === true) stream.events?.onDefer?.();
+        if (leaves) stream.events?.onDefer?.();
       },
       () => {
         if (!over) stream.refuse({ code: "upload_interrupted", detail: "the body broke off" });

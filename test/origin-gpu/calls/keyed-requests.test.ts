@@ -16,6 +16,7 @@ import { LinkPair } from "../../routing/wire/link-pair.ts";
 
 const CARRIER = { congested: false, whenDrained: () => undefined };
 const NO_BODY = new Uint8Array(0);
+const HALF = new Uint8Array(1000);
 const PART = new Uint8Array(64 * KIB).fill(7);
 const CONTEXT = {
   now: () => performance.now(),
@@ -45,10 +46,10 @@ beforeEach(async () => {
 afterEach(async () => await durable.close());
 
 /** A request under one key, with what its client hears. */
-function open(callId: string): { stream: Stream; heard: string[] } {
+function open(callId: string, body: Uint8Array = NO_BODY): { stream: Stream; heard: string[] } {
   const heard: string[] = [];
   const head = { callId, endpoint: "e", method: "POST", target: "/", headers: [], key: "k" };
-  const stream = pair.gateway.open(JSON.stringify(head), NO_BODY, false, {
+  const stream = pair.gateway.open(JSON.stringify(head), body, false, {
     onHead: (_head, bytes, end) => heard.push(`head ${bytes.length} ${end}`),
     onData: (bytes, end) => heard.push(`data ${bytes.length} ${end}`),
     onEnd: (ending) => {
@@ -121,4 +122,18 @@ test("the body of a second request is dropped, whether the first one's call runs
   const third = open("third");
   await upload(third.stream, length);
   await until(() => isAnswered(third));
+});
+
+test("a client that stops waiting while its request is compared with the first one is sent away", async () => {
+  const first = open("first", HALF);
+  await until(() => calls.length === 1);
+  const second = open("second", HALF);
+  second.stream.sendData([HALF], true);
+  second.stream.defer();
+  await exchange();
+  expect(second.heard).toEqual([]);
+  first.stream.sendData([HALF], true);
+  await until(() => second.heard.length > 0);
+  expect(second.heard).toEqual(["deferred"]);
+  expect(first.heard).toEqual([]);
 });
