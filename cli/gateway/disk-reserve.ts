@@ -1,9 +1,11 @@
 /**
  * A file that holds room on the gateway's disk, to be given up when the disk is full: SQLite needs 32 KiB for each
- * database that it opens, even to read. With that room boxes and clients are served on, and a small note still fits.
+ * database that it opens, even to read. With that room boxes and clients are served on, and a small note still fits. So
+ * does a start, which writes the Worker's bundle.
  */
 
 import { closeSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Timer } from "../../base/runtime/timer.ts";
 import { reasonOf } from "../failure.ts";
 
@@ -12,6 +14,9 @@ export const RESERVE_BYTES = 8 * 1024 * 1024;
 
 /** The room is taken only where it leaves more than this. */
 const MIN_LEFT_BYTES = 3 * RESERVE_BYTES;
+
+/** A start with less room than this gives the file up. */
+const MIN_START_BYTES = RESERVE_BYTES / 2;
 
 const CHECK_EVERY_MS = 30_000;
 const SAY_EVERY_MS = 60_000;
@@ -33,13 +38,19 @@ export class DiskReserve {
     this.#options = options;
   }
 
+  /** Before a start: takes the room, or gives it up where the start has too little. */
+  prepareStart(): void {
+    const { path } = this.#options;
+    if (sizeOf(path) > 0 && freeBytes(path) < MIN_START_BYTES) this.onFull();
+    else this.keep();
+  }
+
   /** Takes the room where there is some; returns whether it is held. Never throws. */
   keep(): boolean {
     const { path } = this.#options;
     try {
       if (sizeOf(path) === RESERVE_BYTES) return true;
-      const { bavail, bsize } = statfsSync(path.slice(0, path.lastIndexOf("/")));
-      if (bavail * bsize < RESERVE_BYTES + MIN_LEFT_BYTES) return false;
+      if (freeBytes(path) < RESERVE_BYTES + MIN_LEFT_BYTES) return false;
       write(path);
       return true;
     } catch {
@@ -83,6 +94,12 @@ export class DiskReserve {
 
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Bytes that are free on the disk of a file, which need not be there. */
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize;
 }
 
 /** Bytes that are written: a file with holes holds no room. */

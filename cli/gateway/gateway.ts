@@ -112,6 +112,7 @@ export async function startGateway(
     tls?.kill();
     entrance?.reset();
     void entrance?.close();
+    reserve.end();
     state.release();
     throw error;
   }
@@ -179,7 +180,7 @@ interface WorkerOptions {
 function reserveOf({ reservePath }: StateDirectory, { notice }: Observer): DiskReserve {
   const now = (): number => performance.now();
   const reserve = new DiskReserve({ path: reservePath, notice, timer: systemTimer, now });
-  reserve.keep();
+  reserve.prepareStart();
   return reserve;
 }
 

@@ -1,11 +1,15 @@
-/** The gateway's disk is full: a box that dials again is let in and serves, and a line of the log names the disk. */
+/**
+ * The gateway's disk is full: a box that dials again is let in and serves, calls of each kind are answered, and a line of
+ * the log names the disk. A gateway that ends there starts again.
+ */
 import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { type CuttableProxy, startCuttableProxy } from "../support/cuttable-proxy.ts";
-import { type Gateway, startGateway, startServe, webServer } from "../support/harness.ts";
-import { send } from "../support/http-client.ts";
+import { APPS, type Gateway, startGateway, startServe, webServer } from "../support/harness.ts";
+import { type Answer, send } from "../support/http-client.ts";
+import { Notes } from "../support/notes.ts";
 import type { ManagedProcess } from "../support/processes.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 
@@ -14,6 +18,13 @@ let gateway: Gateway;
 let proxy: CuttableProxy;
 let agent: ManagedProcess;
 let fillers = 0;
+const notes = new Notes();
+
+const OPTIONS = { flags: ["--request-timeout", "1"] };
+/** Longer than a client waits before it is redirected. */
+const WORKS_FOR_MS = 1_500;
+
+const PATIENCE = { timeout: 30_000 };
 
 /** Notes of a link that may fit into what the databases hold. */
 const MOST_NOTES = 50;
@@ -21,9 +32,18 @@ const MOST_NOTES = 50;
 beforeAll(async () => {
   disk = mountSmallDisk(64 * 1024);
   if (disk === undefined) return;
-  gateway = await startGateway({ stateDirectory: join(disk.path, "state") });
+  gateway = await startGateway({ ...OPTIONS, stateDirectory: join(disk.path, "state") });
   proxy = await startCuttableProxy(gateway.port);
-  agent = await startServe(gateway, [webServer()], proxy.port);
+  const endpoints = [
+    webServer(),
+    {
+      function: "noting",
+      web_server: ["node", join(APPS, "noting-server.ts")],
+      env: { NOTES: notes.file, WORK_MS: `${WORKS_FOR_MS}` },
+      max_inputs: 20,
+    },
+  ];
+  agent = await startServe(gateway, endpoints, proxy.port);
   expect(await status()).toBe("200");
 });
 afterAll(async () => {
@@ -50,6 +70,10 @@ function fill({ path }: SmallDisk): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
   }
+}
+
+function clear({ path }: SmallDisk): void {
+  for (; fillers > 0; fillers -= 1) rmSync(join(path, `filler-${fillers}`));
 }
 
 /** Cuts the box's link; the answer comes over the next one. */
@@ -81,7 +105,81 @@ test("a box that dials again is let in, with the room that was kept for it and w
   await fillAndRedialUntil(disk, /noting a link of /);
   await redial();
 
-  for (let index = 1; index <= fillers; index += 1) rmSync(join(disk.path, `filler-${index}`));
+  clear(disk);
   await redial();
   expect(agent.stderr).not.toContain("refuses this box");
 });
+
+test("calls of each kind are answered through a connected box", async (context) => {
+  if (disk === undefined) {
+    context.skip("needs the right to mount a tmpfs");
+    return;
+  }
+  await fillAndRedialUntil(disk, /noting a link of /);
+  await answersAllKinds("first");
+
+  clear(disk);
+});
+
+test("a gateway that ends on a full disk starts there again, with the room that was kept for it", async (context) => {
+  if (disk === undefined) {
+    context.skip("needs the right to mount a tmpfs");
+    return;
+  }
+  for (const end of ["stop", "kill"] as const) {
+    // A start takes the room that is to be kept.
+    await restart("stop");
+    await expect.poll(status, PATIENCE).toBe("200");
+    fill(disk);
+    await restart(end);
+    await expect.poll(status, PATIENCE).toBe("200");
+    await answersAllKinds(end);
+    if (end === "stop") clear(disk);
+  }
+  expect(gateway.process.stderr).toMatch(
+    /the gateway's disk is full: make room on .*\/state\/reserve/,
+  );
+
+  // Now the room goes to somebody else.
+  fill(disk);
+  await expect(restart("kill")).rejects.toThrow(
+    /can't write the state directory .*: no space left/,
+  );
+  clear(disk);
+  await restart("kill");
+  await expect.poll(status, PATIENCE).toBe("200");
+});
+
+/** Ends the gateway and starts it again. A polite end may give up the room that is kept. */
+async function restart(end: "stop" | "kill"): Promise<void> {
+  if (end === "stop") await gateway.stop();
+  else gateway.process.killTree();
+  await gateway.process.exited;
+  const { port, stateDirectory } = gateway;
+  gateway = await startGateway({ ...OPTIONS, port, stateDirectory });
+}
+
+/** Sends a call of each kind. @param key of one of them */
+async function answersAllKinds(key: string): Promise<void> {
+  const address = gateway.address("noting", "-dev");
+  const post = async (path: string, headers: Record<string, string> = {}) =>
+    await send(address, path, { method: "POST", headers, timeoutMs: 20_000 });
+  const collect = async (path: string): Promise<number> =>
+    await followed(await send(address, path, { timeoutMs: 20_000 }));
+  const followed = async ({ status: code, headers }: Answer): Promise<number> =>
+    code === 303 ? await collect(headers.location ?? "") : code;
+  const ran = notes.begun.length;
+  const redirected = await post("/redirected");
+  expect(redirected.status).toBe(303);
+  expect(await followed(redirected)).toBe(200);
+  for (let times = 0; times < 2; times += 1) {
+    expect(await followed(await post("/keyed", { "idempotency-key": key }))).toBe(200);
+  }
+  const accepted = await post("/accepted", { prefer: "respond-async" });
+  expect(accepted.status).toBe(202);
+  const { result_url: url } = accepted.json() as { result_url: string };
+  const { pathname, search } = new URL(url);
+  expect(await collect(`${pathname}${search}`)).toBe(200);
+  expect(notes.begun).toHaveLength(ran + 3);
+  expect(await status()).toBe("200");
+}
