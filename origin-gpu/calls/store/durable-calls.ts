@@ -19,6 +19,7 @@ import {
   failureOf,
   pageOfEnded,
 } from "./ended-calls.ts";
+import { describeDamagedFile } from "./damaged-files.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { type Files, REAL_FILES } from "./files.ts";
 import { describeDamage, Journal } from "./journal.ts";
@@ -117,8 +118,7 @@ export class DurableCalls {
       onDropped: (_callId, why) => {
         if (why === "evicted") evicted.count += 1;
       },
-      onDamaged: (path, places) =>
-        observer.notice(`postern: ${path} is damaged in ${places} places: responses are lost`),
+      onDamaged: (file) => observer.notice(describeDamagedFile(file)),
     });
     const journal = await Journal.open(join(directory, "journal"), {
       files,

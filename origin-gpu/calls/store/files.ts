@@ -7,7 +7,16 @@ import type { FileHandle } from "node:fs/promises";
 
 export type Files = Pick<
   typeof promises,
-  "link" | "mkdir" | "open" | "readdir" | "readFile" | "rename" | "statfs" | "truncate" | "unlink"
+  | "link"
+  | "mkdir"
+  | "open"
+  | "readdir"
+  | "readFile"
+  | "rename"
+  | "stat"
+  | "statfs"
+  | "truncate"
+  | "unlink"
 >;
 
 export const REAL_FILES: Files = promises;

@@ -16,6 +16,16 @@ export class ResultError extends Error {
   }
 }
 
+/** The bytes on the disk are not those that were written. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof ResultError && error.code === "damaged";
+}
+
+/** The file of a result that was complete is not there. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ResultError && error.code === "expired";
+}
+
 export type ResultErrorCode =
   /** No room on the disk, or within the results' quota. */
   | "results_full"

@@ -1,10 +1,11 @@
 /**
- * Finds the complete responses in a directory of results, however the process that wrote it ended. Torn files
- * are removed, and torn ends of packs cut off. A flipped bit is mended in the file. Files with other names
- * stay as they are.
+ * Finds the complete responses in a directory of results, however the process that wrote it ended. Torn ends of
+ * packs are cut off. A flipped bit is mended in the file; a file with more damage is put aside. Files with other
+ * names stay as they are.
  */
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import type { DamagedFiles } from "./damaged-files.ts";
 import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
 import { RECORD_HEADER_BYTES, recordBytes } from "./result-record.ts";
 import { ResultScan } from "./result-scan.ts";
@@ -18,7 +19,8 @@ export function resultFileName(number: number, kind: Kind): string {
   return `${String(number).padStart(12, "0")}.${kind}`;
 }
 
-const FILE_NAME = /^(\d{12,15})\.(pack|partial|result)$/;
+/** Files that were put aside keep their number, so that no other file gets it. */
+const FILE_NAME = /^(\d{12,15})\.(pack|partial|result)(\.damaged)?$/;
 
 export interface RecoveredResult {
   callId: string;
@@ -33,27 +35,30 @@ export interface Recovery {
   lastFile: number;
 }
 
-/** @param onDamaged called for a file that has lost records before its end: in how many places */
 export async function recoverResults(
   files: Files,
   directory: string,
-  onDamaged: (path: string, places: number) => void,
+  damaged: DamagedFiles,
 ): Promise<Recovery> {
   const results: RecoveredResult[] = [];
   let usedBytes = 0;
   let lastFile = 0;
   for (const name of (await files.readdir(directory)).sort()) {
-    const [, number, kind] = FILE_NAME.exec(name) ?? [];
+    const [, number, kind, aside] = FILE_NAME.exec(name) ?? [];
     if (number === undefined) continue;
     lastFile = Math.max(lastFile, Number(number));
+    if (aside !== undefined) continue;
     const path = join(directory, name);
     const found =
       kind === "pack"
-        ? await recoverPack(files, path, onDamaged)
+        ? await recoverPack(files, path, damaged)
         : kind === "result"
           ? await recoverLarge(files, path)
           : [];
     const [first] = found;
+    // It has had its name since it was whole and on the disk: it is not torn.
+    if (kind === "result" && first === undefined)
+      await damaged.putAside(path, (await files.stat(path)).size, 1);
     if (first === undefined) await removeFile(files, path);
     else usedBytes += first.result.file.bytes;
     for (const each of found) results.push(each);
@@ -65,11 +70,11 @@ export async function recoverResults(
 async function recoverPack(
   files: Files,
   path: string,
-  onDamaged: (path: string, places: number) => void,
+  damaged: DamagedFiles,
 ): Promise<RecoveredResult[]> {
   const scan = new ResultScan(await files.readFile(path));
   const { found, end, lost } = scan.readPack();
-  if (lost > 0) onDamaged(path, lost);
+  if (lost > 0) await damaged.putAside(path, scan.bytes.length, lost);
   await writeMended(files, path, scan);
   const isTorn = lost === 0 && end < scan.bytes.length;
   if (isTorn && found.length > 0) await files.truncate(path, end);

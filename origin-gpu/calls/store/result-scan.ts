@@ -65,8 +65,7 @@ export class ResultScan {
       const header = this.headerAt(offset);
       const end = header === undefined ? Infinity : offset + recordBytes(header);
       if (header === undefined || end > this.bytes.length) {
-        // A torn end has no header behind it.
-        if (this.#hasHeaderBehind(offset)) lost += 1;
+        if (!this.#isTornAt(offset, header)) lost += 1;
         break;
       }
       const meta = this.metaAt(offset, header);
@@ -101,6 +100,18 @@ export class ResultScan {
     const byte = mendFlippedBit(content, checksum);
     if (byte !== undefined) this.mended.push(start + byte);
     return byte !== undefined;
+  }
+
+  /**
+   * Whether what stands here, where no record is whole, is the beginning of one that was never written to its
+   * end: nothing else is behind it, or zeros that the file system made.
+   */
+  #isTornAt(offset: number, header: RecordHeader | undefined): boolean {
+    if (this.#hasHeaderBehind(offset)) return false;
+    if (header !== undefined) return true;
+    let end = this.bytes.length;
+    while (end > offset && this.bytes[end - 1] === 0) end -= 1;
+    return end - offset < RECORD_HEADER_BYTES;
   }
 
   #hasHeaderBehind(offset: number): boolean {

@@ -19,7 +19,8 @@ import { type RecordHeader, recordBytes, type ResultMeta } from "./result-record
 import { recoverResults, resultFileName } from "./result-recovery.ts";
 import { ResultSpool, type SpoolHost, type SpoolOptions } from "./result-spool.ts";
 import { BodyChecks } from "./body-checks.ts";
-import { ResultError } from "./result-error.ts";
+import { type DamagedFile, DamagedFiles } from "./damaged-files.ts";
+import { isDamage, isGone } from "./result-error.ts";
 import { type RecordFile, RecordPacks } from "./record-packs.ts";
 import {
   readBody,
@@ -37,8 +38,8 @@ export interface ResultStoreOptions {
   maxResults?: number;
   /** Called when a complete response is dropped: its time is over, there is no room, or it is damaged. */
   onDropped?: (callId: string, why: DropReason) => void;
-  /** Called when a file was damaged before its end: in how many places responses are lost. */
-  onDamaged?: (path: string, places: number) => void;
+  /** Called for a file in which responses are lost. */
+  onDamaged?: (file: DamagedFile) => void;
   /** Milliseconds since 1970. */
   now: () => number;
   files?: Files;
@@ -71,6 +72,7 @@ export class ResultStore implements SpoolHost {
   readonly #maxResults: number;
   readonly #packs: RecordPacks;
   readonly #checks: BodyChecks;
+  readonly #damaged: DamagedFiles;
   /** Responses that are still coming. */
   readonly #spools = new Map<string, ResultSpool>();
   /** Complete ones, oldest first. */
@@ -83,12 +85,16 @@ export class ResultStore implements SpoolHost {
   /** Removals that are under way. */
   readonly #removals = new Set<Promise<void>>();
 
-  private constructor(options: ResultStoreOptions) {
+  private constructor(options: ResultStoreOptions, damaged: DamagedFiles) {
     this.#options = options;
+    this.#damaged = damaged;
     this.files = options.files ?? REAL_FILES;
     this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES;
     this.#maxResults = options.maxResults ?? MAX_RESULTS;
-    this.#checks = new BodyChecks(this.files);
+    this.#checks = new BodyChecks(
+      this.files,
+      async (callId, result) => await this.#dropDamaged(callId, result),
+    );
     this.#packs = new RecordPacks({
       files: this.files,
       // Removing a file frees room, so files must be small where there is little room.
@@ -100,14 +106,16 @@ export class ResultStore implements SpoolHost {
 
   /** Opens a directory, makes it if need be, and finds the complete responses. For one process at a time. */
   static async open(options: ResultStoreOptions): Promise<ResultStore> {
-    const store = new ResultStore(options);
-    const { directory } = options;
-    await store.files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-    const { results, usedBytes, lastFile } = await recoverResults(
-      store.files,
+    const { directory, quotaBytes, files = REAL_FILES } = options;
+    await files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    const damaged = await DamagedFiles.open({
+      files,
       directory,
-      (path, places) => options.onDamaged?.(path, places),
-    );
+      maxBytes: quotaBytes / 10,
+      onDamaged: (file) => options.onDamaged?.(file),
+    });
+    const store = new ResultStore(options, damaged);
+    const { results, usedBytes, lastFile } = await recoverResults(files, directory, damaged);
     store.#usedBytes = usedBytes;
     store.#lastFile = lastFile;
     for (const { callId, result } of results) {
@@ -155,7 +163,7 @@ export class ResultStore implements SpoolHost {
     return {
       bodyBytes: result.bodyBytes,
       head: async () => {
-        await this.#check(callId, result);
+        await this.#checks.check(callId, result);
         return await readHead(this.files, result);
       },
       read: (readOptions = {}) => this.#read(callId, result, readOptions),
@@ -242,21 +250,15 @@ export class ResultStore implements SpoolHost {
     result: ResultLocation,
     options: ReadOptions,
   ): AsyncGenerator<Uint8Array> {
-    await this.#check(callId, result);
+    await this.#checks.check(callId, result);
     yield* readBody(this.files, result, options);
   }
 
-  async #check(callId: string, result: ResultLocation): Promise<void> {
-    try {
-      await this.#checks.check(result);
-    } catch (error) {
-      const isDamaged = error instanceof ResultError && error.code === "damaged";
-      if (isDamaged && this.#stored.get(callId) === result) {
-        this.#options.onDamaged?.(result.file.path, 1);
-        this.#dropFor("damaged", callId, result);
-      }
-      throw error;
-    }
+  async #dropDamaged(callId: string, result: ResultLocation): Promise<void> {
+    if (this.#stored.get(callId) !== result) return;
+    const { path, bytes } = result.file;
+    await this.#damaged.putAside(path, bytes, 1);
+    if (this.#stored.get(callId) === result) this.#dropFor("damaged", callId, result);
   }
 
   #complete(callId: string, result: ResultLocation): ResultLocation {
@@ -327,9 +329,10 @@ export class ResultStore implements SpoolHost {
         } else this.#releaseRecord(file, bytes);
       } catch (error) {
         this.#usedBytes -= bytes;
-        // No room to move it: it stays where it is, and the next sweep tries again.
-        if (!(error instanceof ResultError)) return;
-        if (this.#stored.get(callId) === result) this.#dropFor("damaged", callId, result);
+        if (isDamage(error)) await this.#dropDamaged(callId, result);
+        // No room to move it, or it can't be read now: it stays where it is, and the next sweep tries again.
+        else if (!isGone(error)) return;
+        else if (this.#stored.get(callId) === result) this.#dropFor("damaged", callId, result);
       }
     }
   }

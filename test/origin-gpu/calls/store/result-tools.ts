@@ -1,6 +1,7 @@
 /** What tests of stored results share. */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { DamagedFile } from "../../../../origin-gpu/calls/store/damaged-files.ts";
 import {
   ResultStore,
   type ResultStoreOptions,
@@ -19,25 +20,25 @@ export interface TestStore {
   directory: string;
   /** Calls that the store let go, in order. */
   expired: string[];
-  /** For each damaged file, the places where results are lost. */
-  damaged: number[];
+  /** The damaged files that the store told of, in order. */
+  said: DamagedFile[];
   clock: { nowMs: number };
 }
 
 export async function openStore(options: Partial<ResultStoreOptions> = {}): Promise<TestStore> {
   const { directory = join(temporaryDirectory(), "results") } = options;
   const expired: string[] = [];
-  const damaged: number[] = [];
+  const said: DamagedFile[] = [];
   const clock = { nowMs: 1_000_000 };
   const store = await ResultStore.open({
     quotaBytes: 1e12,
     now: () => clock.nowMs,
     onDropped: (callId) => expired.push(callId),
-    onDamaged: (_path, places) => damaged.push(places),
+    onDamaged: (file) => said.push(file),
     ...options,
     directory,
   });
-  return { store, directory, expired, damaged, clock };
+  return { store, directory, expired, said, clock };
 }
 
 export function begin(
