@@ -9,7 +9,7 @@ import { resolve } from "node:path";
 import { CommandFailure, UsageError } from "./failure.ts";
 import { DEFAULT_STATE } from "./gateway/settings.ts";
 import { readRunning, type RunningInfo } from "./gateway/state-directory.ts";
-import { ownProfilePath, Profiles, type Profile } from "./profiles.ts";
+import { Profiles, type Profile } from "./profiles.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -92,12 +92,14 @@ function tokenOf(environment: Environment): Token | undefined {
   return { tokenId, tokenSecret, source: "POSTERN_TOKEN_ID" };
 }
 
-function accessOfProfile(profile: Profile, source: string): Access {
+function accessOfProfile(
+  profile: Profile,
+  source: string,
+  remedy = "; run postern token set",
+): Access {
   const { url, token_id: tokenId, token_secret: tokenSecret } = profile;
   if (url === undefined || tokenId === undefined || tokenSecret === undefined) {
-    throw new CommandFailure(
-      `${source} lacks url, token_id or token_secret; run postern token set`,
-    );
+    throw new CommandFailure(`${source} lacks url, token_id or token_secret${remedy}`);
   }
   return { url: originOf(url, source), tokenId, tokenSecret, source };
 }
@@ -118,11 +120,20 @@ function accessOfState(state: string, token: Token | undefined): Access {
   }
   const place = { url: running.url, connectTo: pastTheFront(running), state };
   if (token !== undefined) return { ...place, ...token };
-  const profiles = Profiles.read(ownProfilePath(state));
-  const name = profiles.activeName({});
-  const profile = name === undefined ? undefined : profiles.get(name);
-  if (profile === undefined) throw new CommandFailure(`${profiles.path} has no token`);
-  return { ...accessOfProfile(profile, profiles.path), ...place };
+  return { ...accessOfOwnProfile(state), ...place };
+}
+
+function accessOfOwnProfile(state: string): Access {
+  try {
+    const profiles = Profiles.ofGateway(state);
+    const name = profiles.activeName({});
+    const profile = name === undefined ? undefined : profiles.get(name);
+    if (profile === undefined) throw new CommandFailure(`${profiles.path} has no token`);
+    return accessOfProfile(profile, profiles.path, "");
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    throw new CommandFailure(`${error.message}; start the gateway again: it writes this file anew`);
+  }
 }
 
 /**

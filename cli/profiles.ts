@@ -9,6 +9,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parse, stringify, type TomlTable } from "smol-toml";
 import { z } from "zod";
+import { readChecked } from "./checked-file.ts";
 import { codeOf, CommandFailure, reasonOf } from "./failure.ts";
 import { writePrivate } from "./private-file.ts";
 
@@ -48,6 +49,13 @@ export class Profiles {
       }
       throw new CommandFailure(`can't read ${path}: ${reasonOf(error)}`);
     }
+    return new Profiles(path, new Map(Object.entries(tablesOf(path, text))));
+  }
+
+  /** The profile that a gateway keeps in its state directory, without one flipped bit. */
+  static ofGateway(state: string): Profiles {
+    const path = ownProfilePath(state);
+    const text = readChecked(path)?.text ?? "";
     return new Profiles(path, new Map(Object.entries(tablesOf(path, text))));
   }
 
@@ -99,9 +107,9 @@ export class Profiles {
     }
   }
 
-  write(): void {
+  write(save = writePrivate): void {
     try {
-      writePrivate(this.path, stringify(Object.fromEntries(this.#tables) as TomlTable));
+      save(this.path, stringify(Object.fromEntries(this.#tables) as TomlTable));
     } catch (error) {
       throw new CommandFailure(`can't write ${this.path}: ${reasonOf(error)}`);
     }

@@ -47,7 +47,7 @@ export async function openAgentFiles({
     }),
     deployed:
       acceptsAssignments === true
-        ? await openDeploymentFiles(directory, appUser, inUse)
+        ? await openDeploymentFiles(directory, appUser, inUse, notice)
         : undefined,
     logs: await ContainerLogs.open(join(directory, "logs"), observer, running),
     gradio: new GradioDirectories(directory, appUser),

@@ -6,6 +6,7 @@
 import { messageOf } from "../../base/thrown.ts";
 import { deriveGatewayKeys } from "../../auth/keys.ts";
 import { firstApiToken } from "../../auth/tokens.ts";
+import { writeChecked } from "../checked-file.ts";
 import { CommandFailure } from "../failure.ts";
 import { ownProfilePath, Profiles } from "../profiles.ts";
 import type { StateDirectory } from "./state-directory.ts";
@@ -22,5 +23,5 @@ export async function writeOwnProfile(
   const { id, secret } = await firstApiToken(keys, workspace);
   const profiles = Profiles.empty(ownProfilePath(path));
   profiles.update(workspace, { active: true, url, token_id: id, token_secret: secret });
-  profiles.write();
+  profiles.write(writeChecked);
 }

@@ -55,10 +55,11 @@ export async function openDeploymentFiles(
   directory: string,
   user: AppUser | undefined,
   inUse: readonly string[],
+  notice: (line: string) => void,
 ): Promise<DeploymentFiles> {
   return {
     code: await CodeStore.open({ directory: join(directory, "code"), user, inUse }),
-    history: await CodeHistory.open(join(directory, "code-history.json")),
+    history: await CodeHistory.open(join(directory, "code-history.json"), notice),
     emptyDirectory: join(user?.directory ?? directory, "no-code"),
   };
 }

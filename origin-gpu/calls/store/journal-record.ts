@@ -2,10 +2,9 @@
  * The format of the journal's file (docs/storage.md): text, one record a line. A line is the CRC-32 of the JSON in 8
  * hex digits, a space, the JSON and a newline. In the file a callId is the member `call`, as it was first published.
  */
-import { crc32 } from "node:zlib";
 import type { ErrorCode } from "../../../routing/wire/errors.ts";
 import type { Fingerprint } from "../fingerprint.ts";
-import { differInOneBit, mendFlippedBit } from "../../../base/node/bit-repair.ts";
+import { checkedLine, mendCheckedLine, readCheckedLine } from "./checked-line.ts";
 
 /** How a durable call ended. */
 export interface CallOutcome {
@@ -84,7 +83,7 @@ const KINDS: ReadonlySet<string> = new Set<JournalRecord["kind"]>([
 export function encodeLine(record: JournalRecord): string {
   const { callId: call, ...rest } = record.kind === "accepted" ? record.entry : record;
   const json = JSON.stringify({ kind: record.kind, call, ...rest });
-  return `${prefixOf(json)}${json}\n`;
+  return checkedLine(json);
 }
 
 /** A line's record. `damaged`: the checksum does not match. `unknown`: a kind of record that a newer agent writes. */
@@ -92,19 +91,14 @@ export type DecodedLine = JournalRecord | "damaged" | "unknown";
 
 /** Reads a line without its newline. */
 export function decodeLine(line: Buffer): DecodedLine {
-  const json = line.subarray(PREFIX_BYTES);
-  if (line.toString("latin1", 0, PREFIX_BYTES) !== prefixOf(json)) return "damaged";
-  return parse(json);
+  const json = readCheckedLine(line);
+  return json === undefined ? "damaged" : parse(json);
 }
 
 /** Reads a damaged line, where one flipped bit is what damaged it. */
 export function decodeFlippedLine(line: Buffer): DecodedLine {
-  const prefix = line.subarray(0, PREFIX_BYTES);
-  const json = Buffer.from(line.subarray(PREFIX_BYTES));
-  if (differInOneBit(prefix, Buffer.from(prefixOf(json)))) return parse(json);
-  const text = prefix.toString("latin1");
-  if (!/^[0-9a-f]{8} $/.test(text)) return "damaged";
-  return mendFlippedBit(json, Number.parseInt(text, 16)) === undefined ? "damaged" : parse(json);
+  const json = mendCheckedLine(line);
+  return json === undefined ? "damaged" : parse(json);
 }
 
 function parse(json: Buffer): DecodedLine {
@@ -134,11 +128,4 @@ function entryOf(record: RecordInFile): JournalEntry {
     startedAtMs,
     outcome,
   };
-}
-
-/** Eight digits and a space. */
-const PREFIX_BYTES = 9;
-
-function prefixOf(json: string | Uint8Array): string {
-  return `${crc32(json).toString(16).padStart(8, "0")} `;
 }
