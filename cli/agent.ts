@@ -47,6 +47,10 @@ export async function startAgentUnlessStopped(
   const [major] = process.versions.node.split(".", 1).map(Number);
   if (major !== undefined && major >= KNOWN_FROM_NODE) setFlagsFromString(COUNT_BUFFERS);
   await startMetrics();
+  surviveFaults(observer, async () => {
+    await linesWritten();
+    process.exit(1);
+  });
   const stopping = new AbortController();
   void stop.asked.then(() => stopping.abort());
   const insisted = stop.insisted.then(() => {
@@ -56,10 +60,6 @@ export async function startAgentUnlessStopped(
     const agent = await Promise.race([startAgent(options, stopping.signal), insisted]);
     noticeOfFirstProcess();
     stampLines();
-    surviveFaults(observer, async () => {
-      await linesWritten();
-      process.exit(1);
-    });
     return agent;
   } catch (error) {
     if (stopping.signal.aborted) throw new CommandFailure(STOPPED_EARLY);

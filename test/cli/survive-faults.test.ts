@@ -5,6 +5,8 @@ import { expect, test } from "vitest";
 
 const COMMAND = fileURLToPath(new URL("faulty-command.ts", import.meta.url));
 
+const START = fileURLToPath(new URL("faulty-start.ts", import.meta.url));
+
 function run(...faults: string[]): { status: number | null; stdout: string } {
   return spawnSync(process.execPath, [COMMAND, ...faults], { encoding: "utf8" });
 }
@@ -22,4 +24,11 @@ test("an error that leaves an unknown state is said, and ends the command", () =
   expect(stdout).toContain("a fault that nothing handled: TypeError: undefined is not a function");
   expect(stdout).not.toContain("still running");
   expect(status).toBe(1);
+});
+
+test("a fault while the agent starts is said, and the start goes on", () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [START], { encoding: "utf8" });
+  expect(stderr).toContain("a fault that nothing handled: Error: a promise without an owner");
+  expect(stdout).toContain("still starting");
+  expect(status).toBe(0);
 });
