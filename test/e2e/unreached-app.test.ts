@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type Gateway, startUp, upstream } from "../support/harness.ts";
 import { readAll, send } from "../support/http-client.ts";
+import { takeDescriptors } from "../support/processes.ts";
 import { freePort } from "../support/temporary.ts";
 
 let postern: Gateway;
@@ -25,7 +26,8 @@ async function startApp(): Promise<void> {
   const server = createServer((request, response) => {
     void readAll(request).then((body) => {
       received.push(`${request.url} ${body.toString()}`);
-      response.end(`got ${body.length}`);
+      // The next request needs a connection of its own.
+      response.setHeader("connection", "close").end(`got ${body.length}`);
     });
   });
   app = server;
@@ -63,4 +65,24 @@ test("an accepted call waits for the app, and keeps nobody else waiting", async 
   });
   expect(await Promise.all(texts)).toEqual(["got 8", "got 20000"]);
   await vi.waitFor(() => expect(received.toSorted()).toEqual(["/a question", `/b ${large}`]));
+});
+
+test("without descriptors for a connection to the app a key stays free, and an accepted call waits", async () => {
+  await startApp();
+  const post = async (path: string, headers: Record<string, string>) =>
+    await send(postern.address(), path, { method: "POST", body: "question", headers });
+  // What the agent opens once is open then.
+  expect((await post("/before", { "idempotency-key": "before" })).text).toBe("got 8");
+  const giveBack = takeDescriptors(postern.process.pid);
+  const unreached = await post("/a", { "idempotency-key": "one" });
+  const accepted = await post("/b", { prefer: "respond-async" });
+  expect(received).toEqual(["/before question"]);
+  giveBack();
+  expect(unreached.json()).toMatchObject({ code: "origin_error" });
+  expect(accepted.status).toBe(202);
+  expect((await post("/a", { "idempotency-key": "one" })).text).toBe("got 8");
+  const { pathname, search } = new URL((accepted.json() as { result_url: string }).result_url);
+  const result = await send(postern.address(), pathname + search, { timeoutMs: 20_000 });
+  expect(result.text).toBe("got 8");
+  expect(received.toSorted()).toEqual(["/a question", "/b question", "/before question"]);
 });

@@ -1,5 +1,4 @@
 /** Gateway, link, box and container, each of which can be killed, stopped or starved by itself, and comes back. */
-import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -14,6 +13,7 @@ import {
   commandLine,
   processTree,
   signalAll,
+  takeDescriptors,
   untilGone,
 } from "./processes.ts";
 import { mountSmallDisk, type SmallDisk } from "./small-disk.ts";
@@ -53,9 +53,6 @@ const DEADLY: ReadonlySet<FaultName> = new Set(["gateway", "agent", "container"]
 const LASTS_MS = 3_000;
 /** Until the other end has certainly taken the link for dead. */
 const LASTS_BEYOND_KEEPALIVE_MS = KEEPALIVE_TIMEOUT_MS + KEEPALIVE_INTERVAL_MS + 500;
-
-/** No descriptor above the standard ones is free: what is open stays so. */
-const FEWEST_DESCRIPTORS = 3;
 
 /** Room for the responses of a few cells. */
 const SMALL_DISK_KIB = 64 * 1024;
@@ -296,9 +293,5 @@ function stopped(pids: readonly number[], ms = LASTS_MS): Lift {
 }
 
 function withoutDescriptors(pid: number): Lift {
-  const prlimit = (...more: string[]): string =>
-    execFileSync("/usr/bin/prlimit", ["--pid", `${pid}`, ...more], { encoding: "utf8" });
-  const limit = prlimit("--nofile", "--output=SOFT", "--noheadings").trim();
-  prlimit(`--nofile=${FEWEST_DESCRIPTORS}:`);
-  return lasting(LASTS_MS, () => void prlimit(`--nofile=${limit}:`));
+  return lasting(LASTS_MS, takeDescriptors(pid));
 }

@@ -3,7 +3,7 @@
  * print (never by a guessed delay), measured through /proc (Linux only), and ended with everything
  * that they started when the test process ends, however it ends.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 
 /** What is kept of each output stream; a server that logs for minutes must not fill the test. */
@@ -252,4 +252,16 @@ export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
   }
+}
+
+/** No descriptor above the standard ones is free: what is open stays so. */
+const FEWEST_DESCRIPTORS = 3;
+
+/** Lets a process open no more files and connections. @returns gives it back what it had */
+export function takeDescriptors(pid: number): () => void {
+  const prlimit = (...more: string[]): string =>
+    execFileSync("/usr/bin/prlimit", ["--pid", `${pid}`, ...more], { encoding: "utf8" });
+  const limit = prlimit("--nofile", "--output=SOFT", "--noheadings").trim();
+  prlimit(`--nofile=${FEWEST_DESCRIPTORS}:`);
+  return () => void prlimit(`--nofile=${limit}:`);
 }
