@@ -1,9 +1,10 @@
 /**
- * Writing to stderr without blocking the process. Node's own stream is asynchronous for pipes and sockets. On
- * a terminal it blocks while the reader has stopped (Ctrl-S), and with it every request of this process, so a
- * terminal gets a descriptor of its own.
+ * Writing to stderr without blocking the process. Node's own stream blocks on a terminal while the reader has stopped
+ * (Ctrl-S), and with it every request of this process. It blocks on a pipe, too, once a child has inherited that: a
+ * start of a child makes what it inherits blocking for all that share it. So both get a descriptor of their own.
  */
-import { constants, openSync, writeSync } from "node:fs";
+import { constants, fstatSync, openSync, writeSync } from "node:fs";
+import { Socket } from "node:net";
 import { codeOf } from "./failure.ts";
 import type { WriteText } from "../base/node/line-writer.ts";
 
@@ -11,23 +12,30 @@ import type { WriteText } from "../base/node/line-writer.ts";
 const TERMINAL_RETRY_MS = 50;
 
 export function stderrWriter(): WriteText {
-  const descriptor = process.stderr.isTTY ? openTerminal() : undefined;
-  if (descriptor === undefined) {
-    return (text, onTaken) => void process.stderr.write(text, () => onTaken());
-  }
-  return (text, onTaken) => writeAll(descriptor, Buffer.from(text), onTaken);
+  const isPipe = fstatSync(2).isFIFO();
+  const descriptor = isPipe || process.stderr.isTTY ? openAgain() : undefined;
+  if (descriptor === undefined) return toStream(process.stderr);
+  if (!isPipe) return (text, onTaken) => writeAll(descriptor, Buffer.from(text), onTaken);
+  const pipe = new Socket({ fd: descriptor, readable: false, writable: true });
+  // A pipe whose reader has gone takes no more lines, and ends nothing.
+  pipe.on("error", () => undefined);
+  return toStream(pipe);
+}
+
+function toStream(stream: NodeJS.WritableStream): WriteText {
+  return (text, onTaken) => void stream.write(text, () => onTaken());
 }
 
 /**
- * Opens the terminal once more, not blocking. The flag belongs to the new opening alone: on the descriptor that
+ * Opens the terminal or pipe once more, not blocking. The flag belongs to the new opening alone: on the descriptor that
  * we were given it would hold for the shell too.
  */
-function openTerminal(): number | undefined {
+function openAgain(): number | undefined {
   try {
     const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
     return openSync("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    // Not Linux, or a terminal of another user (su).
+    // Not Linux, or of another user (su).
     return undefined;
   }
 }
