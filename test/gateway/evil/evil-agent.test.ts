@@ -169,8 +169,13 @@ const responseHead = fc.record(
   },
   { requiredKeys: ["status", "headers"] },
 );
+/** A head in order, but for the length of the body behind it. */
+const lengthHead = fc
+  .constantFrom("0", "5", "100", "65536")
+  .map((length) => ({ status: 200, headers: ["content-length", length] }));
 const jsonText = fc.oneof(
   { weight: 6, arbitrary: responseHead.map((head) => JSON.stringify(head)) },
+  { weight: 2, arbitrary: lengthHead.map((head) => JSON.stringify(head)) },
   { weight: 1, arbitrary: fc.json() },
   { weight: 1, arbitrary: fc.string() },
 );
