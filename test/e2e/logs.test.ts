@@ -20,6 +20,16 @@ const SERVER = {
 /** How long a neighbour may wait for an answer while another app floods: the machine has few cores. */
 const MAX_NEIGHBOUR_MS = 2_000;
 
+/** Floods, with quiet times between them: what else the machine does meets both. */
+const FLOODS = 3;
+const QUIET_REQUESTS = 100;
+
+/**
+ * A neighbour's median while another app floods, as a multiple of its median in quiet times. It is about 2 here, and
+ * hundreds where each line is written at once.
+ */
+const MAX_TIMES = 10;
+
 const directory = join(temporaryDirectory(), "shop");
 let gateway: Gateway;
 let box: ManagedProcess;
@@ -75,6 +85,13 @@ async function print(text: string, endpoint = "web"): Promise<void> {
       timeout: 20_000,
     })
     .toBe(200);
+}
+
+/** Half of the time that they took together was spent on values up to this one: few long ones count as they feel. */
+function medianOverTime(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  let left = sorted.reduce((sum, value) => sum + value, 0) / 2;
+  return sorted.find((value) => (left -= value) <= 0) ?? Number.NaN;
 }
 
 test("deploy --stream-logs shows what a new version prints, until Ctrl-C", async () => {
@@ -153,16 +170,25 @@ test("an app that prints 100 MB neither holds up its neighbour nor a follower th
   await following.waitForOutput(/^thrée$/m);
   process.kill(following.pid, "SIGSTOP");
   const [web, neighbour] = [addresses["web"] as Address, addresses["neighbour"] as Address];
-  const over = new AbortController();
-  const flooded = send(web, "/flood", { timeoutMs: 60_000 }).finally(() => over.abort());
-  const tookMs: number[] = [];
-  while (!over.signal.aborted) {
+  const tookMs = { quiet: [] as number[], flooded: [] as number[] };
+  const ask = async (when: keyof typeof tookMs): Promise<void> => {
     const begun = performance.now();
     expect((await send(neighbour, "/")).status).toBe(200);
-    tookMs.push(performance.now() - begun);
+    tookMs[when].push(performance.now() - begun);
+  };
+  for (let flood = 0; flood < FLOODS; flood += 1) {
+    for (let count = 0; count < QUIET_REQUESTS; count += 1) await ask("quiet");
+    const over = new AbortController();
+    const flooded = send(web, "/flood", { timeoutMs: 60_000 }).finally(() => over.abort());
+    while (!over.signal.aborted) await ask("flooded");
+    expect((await flooded).status).toBe(200);
   }
-  expect((await flooded).status).toBe(200);
-  expect(Math.max(...tookMs)).toBeLessThan(MAX_NEIGHBOUR_MS);
+  const [quietMs, floodedMs] = [medianOverTime(tookMs.quiet), medianOverTime(tookMs.flooded)];
+  console.log(
+    `a neighbour's median: ${quietMs.toFixed(1)} ms, and ${floodedMs.toFixed(1)} ms in floods (${tookMs.flooded.length} requests)`,
+  );
+  expect(floodedMs).toBeLessThan(MAX_TIMES * quietMs);
+  expect(Math.max(...tookMs.flooded)).toBeLessThan(MAX_NEIGHBOUR_MS);
   await print("after the flood", "neighbour");
   process.kill(following.pid, "SIGCONT");
   await following.waitForOutput(/^after the flood$/m);
