@@ -1,7 +1,8 @@
 /**
  * Calls of one priority that wait, in turns: each caller has one call in a turn, so that one caller's thousand calls
- * do not delay another caller's first. Calls of one caller, and those of one turn, are in the order of their arrival;
- * calls without a caller count as one caller's. Any call can leave, and one that could not be sent comes back into its
+ * do not delay another caller's first. Calls of one caller are in the order of their arrival, and the callers in each
+ * turn in the order in which they came to wait: while a caller waits no other one is served twice. Calls without a
+ * caller count as one caller's. Any call can leave, and one that could not be sent comes back into its
  * old place. A place is found, and its position counted, along blocks of calls. Pure.
  */
 import { isBefore, type PoolCall } from "./pool-call.ts";
@@ -25,6 +26,7 @@ class Block<Call> {
 class Place<Call> {
   readonly entry: PoolCall<Call>;
   readonly turn: number;
+  readonly flow: Flow<Call>;
   block!: Block<Call>;
   before: Place<Call> | undefined;
   after: Place<Call> | undefined;
@@ -32,14 +34,17 @@ class Place<Call> {
   older: Place<Call> | undefined;
   newer: Place<Call> | undefined;
 
-  constructor(entry: PoolCall<Call>, turn: number) {
+  constructor(entry: PoolCall<Call>, turn: number, flow: Flow<Call>) {
     this.entry = entry;
     this.turn = turn;
+    this.flow = flow;
   }
 }
 
 /** The calls of one caller that wait; none is empty. */
 interface Flow<Call> {
+  /** The call whose arrival says the caller's order in each turn. */
+  readonly first: PoolCall<Call>;
   count: number;
   /** The newest call that came, which may have left. */
   newest: PoolCall<Call>;
@@ -56,6 +61,8 @@ export class FairQueue<Call> {
   #firstBlock: Block<Call> | undefined;
   /** The turn that is served: none that comes gets an earlier one. */
   #turn = 0;
+  /** The callers that have had their call of this turn, with the calls that say their order. */
+  readonly #served = new Map<string | undefined, PoolCall<Call>>();
 
   get length(): number {
     return this.#places.size;
@@ -88,17 +95,18 @@ export class FairQueue<Call> {
 
   /** Takes a call in. @returns its turn. @param turn that it had before it left, where it comes back */
   add(entry: PoolCall<Call>, turn = this.#turnFor(entry)): number {
-    const place = new Place(entry, turn);
+    let flow = this.#flows.get(entry.caller);
+    if (flow === undefined) {
+      const first = this.#served.get(entry.caller) ?? entry;
+      flow = { first, count: 0, newest: entry, lastTurn: turn };
+      this.#flows.set(entry.caller, flow);
+    }
+    flow.count += 1;
+    if (!isBefore(entry, flow.newest)) Object.assign(flow, { newest: entry, lastTurn: turn });
+    const place = new Place(entry, turn, flow);
     this.#places.set(entry.call, place);
     this.#insert(place);
     this.#noteArrival(place);
-    const flow = this.#flows.get(entry.caller);
-    if (flow === undefined) {
-      this.#flows.set(entry.caller, { count: 1, newest: entry, lastTurn: turn });
-    } else {
-      flow.count += 1;
-      if (!isBefore(entry, flow.newest)) Object.assign(flow, { newest: entry, lastTurn: turn });
-    }
     return turn;
   }
 
@@ -107,7 +115,7 @@ export class FairQueue<Call> {
     const place = this.#places.get(call);
     if (place === undefined) return undefined;
     this.#places.delete(call);
-    const { before, after, older, newer, entry } = place;
+    const { before, after, older, newer, entry, flow } = place;
     this.#leaveBlock(place);
     if (before === undefined) this.#first = after;
     else before.after = after;
@@ -117,9 +125,9 @@ export class FairQueue<Call> {
     else older.newer = newer;
     if (newer === undefined) this.#newest = older;
     else newer.older = older;
-    if (before === undefined) this.#turn = Math.max(this.#turn, place.turn);
-    const flow = this.#flows.get(entry.caller);
-    if (flow !== undefined && (flow.count -= 1) === 0) this.#flows.delete(entry.caller);
+    if (before === undefined) this.#noteServed(place);
+    flow.count -= 1;
+    if (flow.count === 0) this.#flows.delete(entry.caller);
     return entry;
   }
 
@@ -155,10 +163,20 @@ export class FairQueue<Call> {
     for (let place = this.#last; place !== undefined; place = place.before) yield place.entry;
   }
 
+  #noteServed({ turn, entry: { caller }, flow }: Place<Call>): void {
+    if (turn > this.#turn || this.length === 0) this.#served.clear();
+    this.#turn = Math.max(this.#turn, turn);
+    // Where nobody waits, turns begin anew.
+    if (this.length === 0) this.#turn += 1;
+    else if (turn === this.#turn) this.#served.set(caller, flow.first);
+  }
+
   #turnFor(entry: PoolCall<Call>): number {
     const next = Math.max(this.#turn, this.#first?.turn ?? 0);
     const flow = this.#flows.get(entry.caller);
-    if (flow === undefined) return next;
+    if (flow === undefined) {
+      return next === this.#turn && this.#served.has(entry.caller) ? next + 1 : next;
+    }
     if (!isBefore(entry, flow.newest)) return Math.max(next, flow.lastTurn + 1);
     // It waited elsewhere before: it comes before those of its caller that arrived later.
     for (let place = this.#first; place !== undefined; place = place.after) {
@@ -252,5 +270,7 @@ export class FairQueue<Call> {
 }
 
 function comesBefore<Call>(one: Place<Call>, other: Place<Call>): boolean {
-  return one.turn === other.turn ? isBefore(one.entry, other.entry) : one.turn < other.turn;
+  if (one.turn !== other.turn) return one.turn < other.turn;
+  if (one.flow === other.flow) return isBefore(one.entry, other.entry);
+  return isBefore(one.flow.first, other.flow.first);
 }
