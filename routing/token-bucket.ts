@@ -4,6 +4,9 @@
  */
 import type { Rate } from "./wire/rate.ts";
 
+/** The parts of a token that come one after the other do not always sum up to one in binary. */
+const ROUNDING = 1e-9;
+
 export class TokenBucket {
   readonly rate: Rate;
   #tokens: number;
@@ -24,7 +27,7 @@ export class TokenBucket {
     const elapsed = Math.max(0, now - this.#at);
     this.#tokens = Math.min(burst, this.#tokens + (elapsed * perSecond) / 1000);
     this.#at = now;
-    if (this.#tokens < 1) return ((1 - this.#tokens) * 1000) / perSecond;
+    if (this.#tokens < 1 - ROUNDING) return ((1 - this.#tokens) * 1000) / perSecond;
     this.#tokens -= 1;
     return 0;
   }
