@@ -51,7 +51,10 @@ test("the young count until they end, and for one to two periods where nobody he
 test("each owner may have a sixteenth, whatever others have", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.tuple(fc.constantFrom("a", "b", "c", "d"), fc.nat(200)), { maxLength: 20 }),
+      fc.array(fc.tuple(fc.constantFrom("a", "b", "c", "d"), fc.nat(200)), {
+        maxLength: 20,
+        size: "max",
+      }),
       fc.nat(15),
       (asked, own) => {
         const { total } = share(256, asked);

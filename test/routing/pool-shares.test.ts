@@ -225,7 +225,7 @@ function run(
 describe("whatever boxes do", () => {
   test("they never hold more than max_containers, and in the end they have what they need of it", () => {
     fc.assert(
-      fc.property(anyBounds, fc.array(step, { maxLength: 60 }), (chosen, steps) => {
+      fc.property(anyBounds, fc.array(step, { maxLength: 60, size: "max" }), (chosen, steps) => {
         const fleet = new Fleet(chosen);
         run(fleet, steps);
         fleet.settle();
@@ -251,7 +251,7 @@ describe("whatever boxes do", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 3 }),
-        fc.array(step, { maxLength: 20 }),
+        fc.array(step, { maxLength: 20, size: "max" }),
         (max, steps) => {
           const fleet = new Fleet(bounds({ max }));
           run(fleet, steps);
@@ -271,7 +271,7 @@ describe("whatever boxes do", () => {
 
   test("the boxes that are told to ask are enough for one that needs more to get its part", () => {
     fc.assert(
-      fc.property(anyBounds, fc.array(step, { maxLength: 40 }), (chosen, steps) => {
+      fc.property(anyBounds, fc.array(step, { maxLength: 40, size: "max" }), (chosen, steps) => {
         const fleet = new Fleet(chosen);
         run(fleet, steps);
         fleet.settle();

@@ -91,7 +91,7 @@ describe("the life of a call", () => {
     return states;
   }
 
-  const histories = fc.array(fc.constantFrom(...EVENTS), { maxLength: 30 });
+  const histories = fc.array(fc.constantFrom(...EVENTS), { maxLength: 30, size: "max" });
 
   it("starts once, unless its start is withdrawn or it is run again", () => {
     fc.assert(

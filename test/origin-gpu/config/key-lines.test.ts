@@ -91,7 +91,7 @@ const statement = fc.oneof(
 
 test("every key of any document is found on the line where it was written", () => {
   fc.assert(
-    fc.property(fc.array(statement, { maxLength: 30 }), (statements) => {
+    fc.property(fc.array(statement, { maxLength: 30, size: "max" }), (statements) => {
       const lines: string[] = [];
       const expected: { path: KeyPath; line: number }[] = [];
       let tables = 0;

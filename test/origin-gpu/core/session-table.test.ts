@@ -216,7 +216,7 @@ test("under any history the counts are those of the sessions, and no key leads t
     place: fc.integer({ min: 0, max: 2 }),
   });
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const table = new SessionTable();
       let places = [0, 1, 2].map((number) => new Place(number));
       const sessions = new Set<Session>();
@@ -350,7 +350,7 @@ describe("sessions that are left to the next agent", () => {
       place: fc.integer({ min: 0, max: 2 }),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(12), (steps, later) => {
+      fc.property(fc.array(step, { maxLength: 60, size: "max" }), fc.nat(12), (steps, later) => {
         const table = new SessionTable();
         let places = [0, 1, 2].map((number) => new Place(number));
         let nowMs = 0;

@@ -67,7 +67,7 @@ test("the sum of all calls is the time in which a container was busy, whoever co
     owner: fc.nat(2),
   });
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
       const usage = new TokenUsage<Work>();
       const containers = [0, 1, 2].map(() => ({
         time: new SharedTime(),

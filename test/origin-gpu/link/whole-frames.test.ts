@@ -55,7 +55,10 @@ const anyFrames = fc.array(
   { maxLength: 6 },
 );
 
-const anyCuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 20 });
+const anyCuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
+  maxLength: 20,
+  size: "max",
+});
 
 test("any split of any frames gives the same frames", () => {
   fc.assert(

@@ -56,7 +56,7 @@ const streamAndCuts = fc
     fc.record({
       parts: fc.constant(parts),
       stream: fc.constant(stream),
-      cuts: fc.array(fc.integer({ min: 0, max: stream.length }), { maxLength: 30 }),
+      cuts: fc.array(fc.integer({ min: 0, max: stream.length }), { maxLength: 30, size: "max" }),
     }),
   );
 

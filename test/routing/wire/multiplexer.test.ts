@@ -443,7 +443,7 @@ describe("a peer that breaks the rules", () => {
       payload,
     });
     fc.assert(
-      fc.property(fc.array(anyFrame, { maxLength: 30 }), (frames) => {
+      fc.property(fc.array(anyFrame, { maxLength: 30, size: "max" }), (frames) => {
         const { link } = pair();
         for (let id = 1; id <= 2; id += 1) link.gateway.open("{}", NO_BODY, false, new Ear());
         for (const end of [link.gateway, link.agent]) {

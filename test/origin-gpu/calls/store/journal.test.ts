@@ -124,15 +124,19 @@ function model(history: Step[]): JournalEntry[] {
 describe("the journal", () => {
   it("knows after a restart what it knew before, whatever happened", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(steps, { maxLength: 40 }), fc.boolean(), async (history, small) => {
-        const path = newPath();
-        const options = small ? { minRewriteBytes: 300 } : {};
-        const journal = await Journal.open(path, options);
-        for (const step of history) await take(journal, step);
-        expect(state(journal)).toEqual(model(history));
-        await journal.close();
-        expect(await reopened(path)).toEqual(model(history));
-      }),
+      fc.asyncProperty(
+        fc.array(steps, { maxLength: 40, size: "max" }),
+        fc.boolean(),
+        async (history, small) => {
+          const path = newPath();
+          const options = small ? { minRewriteBytes: 300 } : {};
+          const journal = await Journal.open(path, options);
+          for (const step of history) await take(journal, step);
+          expect(state(journal)).toEqual(model(history));
+          await journal.close();
+          expect(await reopened(path)).toEqual(model(history));
+        },
+      ),
       { numRuns: 100, examples: [[FAILED_BEFORE_ITS_FINGERPRINT, true]] },
     );
   });
