@@ -28,6 +28,8 @@ interface Response {
 
 /** Sends the upload, and tells the response or throws. */
 type Upload = (address: Address, path: string) => Promise<Response>;
+/** Sends it `TIMES`, one after the other, and tells what came of each. */
+type Uploads = (address: Address, path: string) => Promise<unknown[]>;
 
 const file = join(temporaryDirectory(), "upload");
 let python: string;
@@ -49,16 +51,24 @@ const curl =
 
 const HTTPX = `
 import json, sys, httpx
-url, host, file = sys.argv[1:]
+url, host, file, times = sys.argv[1:]
+came = []
 with open(file, "rb") as body:
-    response = httpx.post(url, headers={"host": host}, content=body.read(), timeout=20, trust_env=False)
-print(json.dumps({"status": response.status_code, "body": response.text}))
+    upload = body.read()
+for _ in range(int(times)):
+    try:
+        response = httpx.post(url, headers={"host": host}, content=upload, timeout=20, trust_env=False)
+        came.append({"status": response.status_code, "body": response.text})
+    except httpx.HTTPError as error:
+        came.append(repr(error))
+print(json.dumps(came))
 `;
 
-const httpx: Upload = async ({ port, host }, path) => {
-  const args = ["-c", HTTPX, `http://127.0.0.1:${port}${path}`, host, file];
+/** Each upload has a connection of its own. */
+const httpx: Uploads = async ({ port, host }, path) => {
+  const args = ["-c", HTTPX, `http://127.0.0.1:${port}${path}`, host, file, String(TIMES)];
   const { stdout } = await run(python, args, WITHIN);
-  return JSON.parse(stdout) as Response;
+  return JSON.parse(stdout) as unknown[];
 };
 
 /** Reads nothing before it has sent everything. */
@@ -82,22 +92,23 @@ const socket: Upload = async ({ port, host }, path) => {
   }
 };
 
-const CLIENTS: readonly (readonly [string, Upload])[] = [
-  ["curl", curl()],
-  ["curl that does not wait for 100", curl("Expect:")],
-  ["curl that sends chunks", curl("Expect:", "Transfer-Encoding: chunked")],
-  ["httpx", httpx],
-  ["a socket", socket],
-];
+const oneByOne =
+  (upload: Upload): Uploads =>
+  async (address, path) => {
+    const came: unknown[] = [];
+    for (let time = 0; time < TIMES; time += 1) {
+      came.push(await upload(address, path).catch((error: unknown) => String(error)));
+    }
+    return came;
+  };
 
-/** What comes of so many uploads, one after the other. */
-async function outcomes(upload: Upload, address: Address, path: string): Promise<unknown[]> {
-  const came: unknown[] = [];
-  for (let time = 0; time < TIMES; time += 1) {
-    came.push(await upload(address, path).catch((error: unknown) => String(error)));
-  }
-  return came;
-}
+const CLIENTS: readonly (readonly [string, Uploads])[] = [
+  ["curl", oneByOne(curl())],
+  ["curl that does not wait for 100", oneByOne(curl("Expect:"))],
+  ["curl that sends chunks", oneByOne(curl("Expect:", "Transfer-Encoding: chunked"))],
+  ["httpx", httpx],
+  ["a socket", oneByOne(socket)],
+];
 
 /** Elsewhere the platform reads what nobody else does, and the workerd of this test is none that would. */
 const describeOfOneIsolate = describe.skipIf(ARE_ALL_REQUESTS);
@@ -111,9 +122,9 @@ describeOfOneIsolate("an app that answers 401 before it reads", () => {
   }, WITHIN.timeout);
   afterAll(async () => await postern.stop());
 
-  test.each(CLIENTS)(`reaches %s, ${TIMES} times of ${TIMES}`, WITHIN, async (_, upload) => {
+  test.each(CLIENTS)(`reaches %s, ${TIMES} times of ${TIMES}`, WITHIN, async (_, uploads) => {
     const right = { status: 401, body: '{"detail":"a token, please"}' };
-    expect(await outcomes(upload, postern.address(), "/private")).toEqual(
+    expect(await uploads(postern.address(), "/private")).toEqual(
       Array.from({ length: TIMES }, () => right),
     );
   });
@@ -129,9 +140,9 @@ describeOfOneIsolate.each(["always", "never"])("a gateway with --front %s", (fro
   test.each(CLIENTS)(
     `tells %s of an app that is not there, ${TIMES} times of ${TIMES}`,
     WITHIN,
-    async (_, upload) => {
+    async (_, uploads) => {
       const stranger = { port: gateway.port, host: `nobody.localhost:${gateway.port}` };
-      const came = await outcomes(upload, stranger, "/");
+      const came = await uploads(stranger, "/");
       const right = { status: 404, body: expect.stringContaining('"no_such_endpoint"') as string };
       expect(came).toEqual(Array.from({ length: TIMES }, () => right));
     },
