@@ -1,21 +1,8 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ManagedProcess } from "../support/processes.ts";
+import { withUnreadPipe } from "../support/unread-pipe.ts";
 
-/** Becomes a program whose stderr is a pipe that is full; the program itself holds the end that nobody reads. */
-const UNREAD_PIPE = `
-import os, sys
-unread, full = os.pipe()
-os.set_blocking(full, False)
-try:
-    while True:
-        os.write(full, b"x" * 4096)
-except BlockingIOError:
-    os.set_blocking(full, True)
-os.set_inheritable(unread, True)
-os.dup2(full, 2)
-os.execv(sys.argv[1], sys.argv[1:])
-`;
 const PRINTER = join(import.meta.dirname, "support/printer.ts");
 
 /** Runs a program with a terminal for its stderr that nobody reads, as after Ctrl-S. */
@@ -37,7 +24,7 @@ it("goes on while nobody reads its terminal, which stays as it was for others", 
 });
 
 it("goes on while nobody reads its pipe", async () => {
-  const running = new ManagedProcess(["python3", "-c", UNREAD_PIPE, process.execPath, PRINTER]);
+  const running = new ManagedProcess(withUnreadPipe(process.execPath, PRINTER));
   try {
     await running.waitForOutput(/^alive\n/m);
     expect((await running.exited).code).toBe(0);

@@ -2,17 +2,11 @@
  * kill -9 of one of two boxes under load. No call fails that was not on its way to that box. Of those that were, nobody
  * knows which had reached the app: the unsafe ones are answered so, and the others are repeated.
  */
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { stringify } from "smol-toml";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 
-import { ownAccess } from "../../cli/access.ts";
-import { startCommand, startGateway } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
-import type { ManagedProcess } from "../support/processes.ts";
-import { temporaryDirectory } from "../support/temporary.ts";
+import { startTwoOrigins } from "../support/two-origins.ts";
 
 const REQUESTS_PER_SECOND = 200;
 const BEFORE_MS = 2_000;
@@ -41,48 +35,7 @@ interface Sent {
 }
 
 test("when one of two boxes is killed, only calls fail that its app may have had", async () => {
-  const gateway = await startGateway();
-  onTestFinished(async () => await gateway.stop());
-  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
-  const startAs = (args: readonly string[]): ManagedProcess => {
-    const home = temporaryDirectory();
-    const env = {
-      HOME: home,
-      POSTERN_CONFIG_PATH: undefined,
-      POSTERN_URL: `http://localhost:${gateway.port}`,
-      POSTERN_TOKEN_ID: tokenId,
-      POSTERN_TOKEN_SECRET: tokenSecret,
-    };
-    return startCommand(args, { env, cwd: home });
-  };
-  const boxes: ManagedProcess[] = [];
-  onTestFinished(() => {
-    for (const box of boxes) box.killTree();
-  });
-  for (const name of ["gpu-1", "gpu-2"]) {
-    const box = startAs(["origin", "--name", name]);
-    boxes.push(box);
-    await box.waitForErrorOutput(new RegExp(`${name} is connected`));
-  }
-  const app = join(temporaryDirectory(), "shop");
-  const notes = join(temporaryDirectory(), "notes");
-  appendFileSync(notes, "");
-  mkdirSync(app);
-  writeFileSync(join(app, "server.mjs"), SERVER);
-  const web = {
-    function: "web",
-    web_server: ["node", "server.mjs"],
-    env: { NOTES: notes },
-    boxes: ["gpu-*"],
-    min_containers: 2,
-    max_containers: 2,
-    max_inputs: 100,
-  };
-  writeFileSync(join(app, "postern.toml"), stringify({ app: "shop", endpoint: [web] }));
-  const deploy = startAs(["deploy", join(app, "postern.toml")]);
-  await deploy.exited;
-  expect(deploy.stderr).toContain("serves on gpu-1, gpu-2\n");
-  const address = { port: gateway.port, host: `tests--shop-web.localhost:${gateway.port}` };
+  const { boxes, address, noted } = await startTwoOrigins(SERVER);
   const boxOf = async () => (await send(address, "/warm", { method: "POST" })).text;
   const seen = new Set<string>();
   await expect.poll(async () => seen.add(await boxOf()).size, PATIENCE).toBe(2);
@@ -109,13 +62,13 @@ test("when one of two boxes is killed, only calls fail that its app may have had
     while (asked.length < due) asked.push(ask(asked.length));
   }, 5);
   await delay(BEFORE_MS);
-  boxes[0]?.killTree();
+  boxes[0].killTree();
   killedAt = performance.now();
   await delay(AFTER_MS);
   clearInterval(load);
   await Promise.all(asked);
 
-  const reached = new Set(readFileSync(notes, "utf8").split("\n"));
+  const reached = new Set(noted());
   const failed = sent.filter(({ outcome }) => outcome !== 200);
   const unread = failed.filter(({ path }) => !reached.has(path));
   console.log(

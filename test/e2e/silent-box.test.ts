@@ -2,17 +2,12 @@
  * One of two boxes vanishes silently: it stands still, and its connections stay open. Its running calls that may run
  * twice move to the other box, new ones go there, and those that may have run are answered so.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { stringify } from "smol-toml";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 
-import { ownAccess } from "../../cli/access.ts";
 import { DETACHED_MS, KEEPALIVE_TIMEOUT_MS, QUIET_MS } from "../../routing/wire/limits.ts";
-import { startCommand, startGateway } from "../support/harness.ts";
 import { type RequestOptions, send } from "../support/http-client.ts";
-import { type ManagedProcess, processTree, signalAll } from "../support/processes.ts";
-import { temporaryDirectory } from "../support/temporary.ts";
+import { processTree, signalAll } from "../support/processes.ts";
+import { startTwoOrigins } from "../support/two-origins.ts";
 
 const PATIENCE = { timeout: 30_000 };
 /** A call whose box does not come back is given up after KEEPALIVE_TIMEOUT_MS and DETACHED_MS. */
@@ -41,47 +36,8 @@ process.on("SIGCONT", () => {
 `;
 
 test("when one of two boxes falls silent, the other one takes over what it may", async () => {
-  const gateway = await startGateway();
-  onTestFinished(async () => await gateway.stop());
-  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
-  const startAs = (args: readonly string[]): ManagedProcess => {
-    const home = temporaryDirectory();
-    const env = {
-      HOME: home,
-      POSTERN_CONFIG_PATH: undefined,
-      POSTERN_URL: `http://localhost:${gateway.port}`,
-      POSTERN_TOKEN_ID: tokenId,
-      POSTERN_TOKEN_SECRET: tokenSecret,
-    };
-    return startCommand(args, { env, cwd: home });
-  };
-  const startOrigin = async (name: string): Promise<ManagedProcess> => {
-    const box = startAs(["origin", "--name", name]);
-    onTestFinished(() => box.killTree());
-    await box.waitForErrorOutput(new RegExp(`${name} is connected`));
-    return box;
-  };
-  const silent = await startOrigin("gpu-1");
-  const other = await startOrigin("gpu-2");
-  const app = join(temporaryDirectory(), "shop");
-  const notes = join(temporaryDirectory(), "notes");
-  writeFileSync(notes, "");
-  mkdirSync(app);
-  writeFileSync(join(app, "server.mjs"), SERVER);
-  const web = {
-    function: "web",
-    web_server: ["node", "server.mjs"],
-    env: { NOTES: notes },
-    boxes: ["gpu-*"],
-    min_containers: 2,
-    max_containers: 2,
-    max_inputs: 100,
-  };
-  writeFileSync(join(app, "postern.toml"), stringify({ app: "shop", endpoint: [web] }));
-  const deploy = startAs(["deploy", join(app, "postern.toml")]);
-  await deploy.exited;
-  expect(deploy.stderr).toContain("serves on gpu-1, gpu-2\n");
-  const address = { port: gateway.port, host: `tests--shop-web.localhost:${gateway.port}` };
+  const { boxes, address, noted } = await startTwoOrigins(SERVER);
+  const [silent, other] = boxes;
 
   const ask = async (path: string, options: RequestOptions = {}): Promise<Outcome> => {
     const from = performance.now();
@@ -91,7 +47,6 @@ test("when one of two boxes falls silent, the other one takes over what it may",
     });
     return { ms: performance.now() - from, status, text };
   };
-  const noted = (): string[] => readFileSync(notes, "utf8").split("\n");
   const elsewhere: Promise<Outcome>[] = [];
   /** Sends such requests until one of them is at work on the box. */
   const running = async (box: string, options: (tried: number) => RequestOptions) => {

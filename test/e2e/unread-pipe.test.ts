@@ -5,21 +5,7 @@ import { APPS, ROOT, writeConfig, WORKSPACE } from "../support/harness.ts";
 import { send } from "../support/http-client.ts";
 import { ManagedProcess } from "../support/processes.ts";
 import { freePort, temporaryDirectory } from "../support/temporary.ts";
-
-/** Becomes the command, whose own process holds the end that nobody reads. */
-const UNREAD_PIPE = `
-import os, sys
-unread, full = os.pipe()
-os.set_blocking(full, False)
-try:
-    while True:
-        os.write(full, b"x" * 4096)
-except BlockingIOError:
-    os.set_blocking(full, True)
-os.set_inheritable(unread, True)
-os.dup2(full, 2)
-os.execv(sys.argv[1], sys.argv[1:])
-`;
+import { withUnreadPipe } from "../support/unread-pipe.ts";
 
 test("a pipe that nobody reads holds up neither the start nor a request, also while an app prints", async () => {
   const port = await freePort();
@@ -30,7 +16,7 @@ test("a pipe that nobody reads holds up neither the start nor a request, also wh
   };
   const command = [process.execPath, join(ROOT, "cli/postern.js"), "up"];
   const options = ["--config", writeConfig([endpoint]), "--port", `${port}`];
-  const running = new ManagedProcess(["python3", "-c", UNREAD_PIPE, ...command, ...options], {
+  const running = new ManagedProcess(withUnreadPipe(...command, ...options), {
     cwd: temporaryDirectory(),
   });
   onTestFinished(() => running.killTree());
