@@ -4,19 +4,19 @@ import type { Control } from "./control.ts";
 import type { PlacedEndpoint, Version } from "./versions.ts";
 
 /**
- * The boxes of an endpoint of a version that serves, or is about to. A box that was revoked is not among them, nor one
+ * The boxes of each endpoint of a version that serves, or is about to. A box that was revoked is not among them, nor one
  * that would answer as another version: it was away when this one took over, and has not caught up.
  */
 export function placesOf(
   { boxes: known, versionBoxes }: Control,
   version: Version,
-  { boxes }: PlacedEndpoint,
-): BoxPlace[] {
+): [PlacedEndpoint, BoxPlace[]][] {
   const behind = versionBoxes.behind(version);
-  return boxes.flatMap((box) => {
+  const placeOf = (box: string): BoxPlace[] => {
     const found = known.find(box);
     if (found === undefined || behind.includes(box)) return [];
     const { links, region } = found;
     return [{ box, links, ...(region !== "" && { region }) }];
-  });
+  };
+  return version.endpoints.map((endpoint) => [endpoint, endpoint.boxes.flatMap(placeOf)]);
 }

@@ -120,10 +120,10 @@ export class Rollouts {
       for (const app of new Set([...assigned, ...boxSets.appsOf(box)])) {
         const serving = versions.newest(app, "serving");
         const placed = new Map(
-          serving?.endpoints.flatMap((endpoint) => {
-            const boxes = placesOf(this.#control, serving, endpoint);
-            return namesOfEndpoint(this.#control, endpoint).map((name) => [name, boxes] as const);
-          }),
+          (serving === undefined ? [] : placesOf(this.#control, serving)).flatMap(
+            ([endpoint, boxes]) =>
+              namesOfEndpoint(this.#control, endpoint).map((name) => [name, boxes] as const),
+          ),
         );
         for (const { name, snapshot } of names.snapshotsOf(app)) {
           this.#serve(app, name, { ...snapshot, boxes: placed.get(name) ?? [] }, now);
@@ -232,14 +232,14 @@ export class Rollouts {
       content.endpoints.map((endpoint) => [endpoint.function, endpoint.settings]),
     );
     return new Map(
-      version.endpoints.flatMap((endpoint) => {
+      placesOf(this.#control, version).flatMap(([endpoint, boxes]) => {
         const { function: functionName } = endpoint;
         const snapshot: Snapshot = {
           workspace,
           environment: app.environment,
           app: app.name,
           appId: app.id,
-          boxes: placesOf(this.#control, version, endpoint),
+          boxes,
           endpoint: `${app.environment}/${app.name}/${functionName}`,
           settings: settings.get(functionName) as Snapshot["settings"],
         };
