@@ -61,6 +61,8 @@ export const BOX = "postern-box";
 export const SERIAL = "postern-serial";
 export const LINK = "postern-link";
 export const INCARNATION = "postern-incarnation";
+/** On a request of an agent: counts up by one, so that an older one that comes late is known. */
+export const REQUEST_NUMBER = "postern-request-number";
 export const NONCE = "postern-nonce";
 
 /** How long a new call waits for a link that was there a moment ago. */

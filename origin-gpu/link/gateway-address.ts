@@ -50,6 +50,7 @@ export class GatewayAddress {
   /** Tells this agent from every other one of the box, earlier or by mistake at the same time. */
   readonly incarnation = randomBytes(16).toString("hex");
   readonly #options: GatewayOptions;
+  #requests = 0;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -67,7 +68,8 @@ export class GatewayAddress {
   }
 
   /**
-   * Sends one HTTP request to the gateway's API for agents.
+   * Sends one HTTP request to the gateway's API for agents. It has a number: one that is on its way for longer than a
+   * later one is not believed.
    * @throws Error that undici gives when the gateway can't be reached, or the signal aborts
    */
   async request(
@@ -76,12 +78,15 @@ export class GatewayAddress {
   ): Promise<Dispatcher.ResponseData> {
     const { url } = this.#options;
     const connectTo = this.#connectTo();
+    this.#requests += 1;
+    const number = String(this.#requests);
     return await request(`${connectTo === undefined ? url : `http://${connectTo}`}${path}`, {
       method,
       headers: {
         host: new URL(url).host,
         authorization: await this.authorization(),
         "postern-incarnation": this.incarnation,
+        "postern-request-number": number,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -46,7 +46,7 @@ export const GATEWAY_OPERATIONS = {
     result: NOTHING,
     timeoutMs: GATEWAY_TIMEOUT_MS,
   },
-  /** The box's shares of the pools that other boxes run too, for all that it says; 409 for a second agent of a box. */
+  /** The box's shares of the pools that other boxes run too, for all that it says; 409 for a second agent, or a late request. */
   poolShares: {
     method: "POST",
     path: "/_postern/pools",

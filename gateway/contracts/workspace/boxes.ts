@@ -60,6 +60,13 @@ export interface Greeting extends LinkGreeting {
   readonly endpoints: readonly EndpointAnnouncement[] | undefined;
 }
 
+/** Which request of which agent process it is. An older agent does not say all of it. */
+export interface RequestSender {
+  readonly incarnation: string | undefined;
+  /** Counts up with each request of the process. */
+  readonly number: number | undefined;
+}
+
 /** Code, by its hash; or the files of a deployed app that a box serves, which the app's other boxes may have. */
 export type HeldByBoxes =
   | { readonly code: string }
@@ -90,11 +97,12 @@ export interface BoxMethods {
   codeTaken(box: string, hash: string): void;
   /** Everything that a box is to run, as the JSON that its agent gets. */
   assignments(box: string): Promise<string>;
-  /** Takes note of everything that a box has. @param incarnation which agent says so, where it tells */
-  report(box: string, report: BoxReport, incarnation?: string): void;
+  /** Takes note of everything that a box has, where that is its latest word. */
+  report(box: string, report: BoxReport, sender: RequestSender): void;
   /**
-   * A box's shares of the pools that others run too. @param incarnation which agent asks
-   * @returns undefined for a second agent, while another one of the box is connected
+   * A box's shares of the pools that others run too.
+   * @returns undefined for a second agent while another one of the box is connected, and for a request that comes
+   * behind a later one
    */
-  poolShares(box: string, uses: PoolUses, incarnation?: string): PoolLease | undefined;
+  poolShares(box: string, uses: PoolUses, sender: RequestSender): PoolLease | undefined;
 }

@@ -5,6 +5,7 @@
  * derived from serials (auth/box-credential.ts).
  */
 import { MINUTE_MS } from "../../../base/units.ts";
+import type { GatewayOperationName } from "../../../routing/wire/gateway-operations.ts";
 import type { BoxPlace } from "../../contracts/names.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type BoxLink,
   type LinkGreeting,
   type NewBox,
+  type RequestSender,
 } from "../../contracts/workspace/boxes.ts";
 import { pageOf } from "../pages.ts";
 
@@ -109,6 +111,7 @@ export class Boxes {
     this.#sql.exec("DELETE FROM boxes WHERE name = ?", name);
     this.#sql.exec("DELETE FROM box_links WHERE box = ?", name);
     this.#sql.exec("DELETE FROM box_code WHERE box = ?", name);
+    this.#sql.exec("DELETE FROM box_requests WHERE box = ?", name);
   }
 
   /** Forgets ephemeral boxes whose time is over. */
@@ -169,11 +172,30 @@ export class Boxes {
       .toArray();
   }
 
-  /** Whether another agent of the box is connected than the one that asks: the gateway will refuse that one. */
-  isSecondAgent(box: string, incarnation: string | undefined): boolean {
+  /**
+   * Whether a request that says how the box stands is the latest one of its kind, which is noted. It is not where another
+   * agent of the box is connected, which the gateway will refuse, and where it was on its way for longer than a later one.
+   */
+  isLatest(
+    box: string,
+    operation: GatewayOperationName,
+    { incarnation, number }: RequestSender,
+  ): boolean {
+    if (incarnation === undefined) return true;
     const links = this.linksOf(box);
-    const isAnother = links.length > 0 && links.every((link) => link.incarnation !== incarnation);
-    return incarnation !== undefined && isAnother;
+    if (links.length > 0 && links.every((link) => link.incarnation !== incarnation)) return false;
+    if (number === undefined) return true;
+    const { rowsWritten } = this.#sql.exec(
+      `INSERT INTO box_requests (box, operation, incarnation, number) VALUES (?, ?, ?, ?)
+       ON CONFLICT (box, operation) DO UPDATE SET incarnation = excluded.incarnation,
+         number = excluded.number
+       WHERE incarnation <> excluded.incarnation OR number <= excluded.number`,
+      box,
+      operation,
+      incarnation,
+      number,
+    );
+    return rowsWritten > 0;
   }
 
   /** Notes all the code that a box has on its disk. */

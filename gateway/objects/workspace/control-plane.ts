@@ -24,7 +24,7 @@ import {
   type VersionAddress,
   type Author,
 } from "../../contracts/workspace/apps.ts";
-import { type BoxLink, type Greeting } from "../../contracts/workspace/boxes.ts";
+import type { BoxLink, Greeting, RequestSender } from "../../contracts/workspace/boxes.ts";
 import { type Page, type PageRequest } from "../../contracts/workspace/pages.ts";
 import { appView, pageOfViews, versionView } from "./app-views.ts";
 import { type App, AppRecords } from "./app-records.ts";
@@ -232,14 +232,14 @@ export class ControlPlane {
     return await assignmentsOf(this.#control, this.#confidential, box);
   }
 
-  /** Takes a box's report, unless it is a second agent's. */
-  report(box: string, report: BoxReport, incarnation: string | undefined): void {
-    if (!this.#control.boxes.isSecondAgent(box, incarnation)) this.#rollouts.report(box, report);
+  /** Takes a box's report, where that is its latest word. */
+  report(box: string, report: BoxReport, sender: RequestSender): void {
+    if (this.#control.boxes.isLatest(box, "report", sender)) this.#rollouts.report(box, report);
   }
 
-  /** A box's shares of its pools; undefined for a second agent. */
-  poolShares(box: string, uses: PoolUses, incarnation: string | undefined): PoolLease | undefined {
-    if (this.#control.boxes.isSecondAgent(box, incarnation)) return undefined;
+  /** A box's shares of its pools; undefined where this is not its latest word. */
+  poolShares(box: string, uses: PoolUses, sender: RequestSender): PoolLease | undefined {
+    if (!this.#control.boxes.isLatest(box, "poolShares", sender)) return undefined;
     return this.#shares.lease(box, uses, Date.now());
   }
 

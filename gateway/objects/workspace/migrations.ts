@@ -252,6 +252,15 @@ export const MIGRATIONS: readonly string[] = [
   DROP TABLE former_pool_shares;
   CREATE INDEX pool_shares_by_box ON pool_shares (box);
   `,
+  `
+  CREATE TABLE box_requests (
+    box TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    incarnation TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (box, operation)
+  ) WITHOUT ROWID;
+  `,
 ];
 
 /** @throws Error for a database that a newer Postern has written */

@@ -33,6 +33,7 @@ import {
   type BoxInfo,
   type BoxLink,
   type NewBox,
+  type RequestSender,
 } from "../../contracts/workspace/boxes.ts";
 import {
   type ApiTokenInfo,
@@ -214,12 +215,12 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return JSON.stringify(await this.#control.assignments(box));
   }
 
-  report(box: string, report: BoxReport, incarnation?: string): void {
-    this.#control.report(box, report, incarnation);
+  report(box: string, report: BoxReport, sender: RequestSender): void {
+    this.#control.report(box, report, sender);
   }
 
-  poolShares(box: string, uses: PoolUses, incarnation?: string): PoolLease | undefined {
-    return this.#control.poolShares(box, uses, incarnation);
+  poolShares(box: string, uses: PoolUses, sender: RequestSender): PoolLease | undefined {
+    return this.#control.poolShares(box, uses, sender);
   }
 
   async stageVersion(deployment: NewDeployment): Promise<Result<VersionView, Refusal>> {

@@ -7,7 +7,8 @@ import {
   type GatewayOperationRequest,
 } from "../../../routing/wire/gateway-operations.ts";
 import type { Env } from "../../contracts/env.ts";
-import { INCARNATION } from "../../contracts/link.ts";
+import { INCARNATION, REQUEST_NUMBER } from "../../contracts/link.ts";
+import type { RequestSender } from "../../contracts/workspace/boxes.ts";
 import { type BodyProblem, BodyReader } from "../edge/body-reader.ts";
 import { enrolledBox } from "./credential.ts";
 
@@ -25,8 +26,7 @@ const BODY_PROBLEMS = {
 export interface AgentRequest<Name extends GatewayOperationName> {
   readonly env: Env;
   readonly box: BoxIdentity;
-  /** Which agent process asks; undefined where it does not say. */
-  readonly incarnation: string | undefined;
+  readonly sender: RequestSender;
   readonly parameters: GatewayOperationParameters<Name>;
   readonly body: GatewayOperationRequest<Name>;
 }
@@ -47,9 +47,16 @@ export async function readAgentRequest<Name extends GatewayOperationName>(
   }
   const body = await readBody(name, request, box);
   if (body instanceof Response) return body;
-  const incarnation = request.headers.get(INCARNATION) ?? undefined;
   // Each part was checked by this operation's schemas.
-  return { env, box, incarnation, parameters: given, body } as AgentRequest<Name>;
+  return { env, box, sender: senderOf(request), parameters: given, body } as AgentRequest<Name>;
+}
+
+function senderOf({ headers }: Request): RequestSender {
+  const number = headers.get(REQUEST_NUMBER) ?? "";
+  return {
+    incarnation: headers.get(INCARNATION) ?? undefined,
+    number: /^\d{1,15}$/.test(number) ? Number(number) : undefined,
+  };
 }
 
 /** A response whose body is one line for the agent's operator. */

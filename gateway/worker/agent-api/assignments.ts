@@ -16,8 +16,8 @@ export async function takeReport({
   env,
   box: { workspace, box },
   body,
-  incarnation,
+  sender,
 }: AgentRequest<"report">): Promise<Response> {
-  await workspaceStub(env, workspace).report(box, body, incarnation);
+  await workspaceStub(env, workspace).report(box, body, sender);
   return new Response(null, { status: 204 });
 }

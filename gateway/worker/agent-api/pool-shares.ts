@@ -6,10 +6,10 @@ export async function answerPoolShares({
   env,
   box: { workspace, box },
   body,
-  incarnation,
+  sender,
 }: AgentRequest<"poolShares">): Promise<Response> {
-  const lease = await workspaceStub(env, workspace).poolShares(box, body, incarnation);
+  const lease = await workspaceStub(env, workspace).poolShares(box, body, sender);
   return lease === undefined
-    ? lineResponse(409, `another agent is connected as box ${box}`)
+    ? lineResponse(409, `another agent is connected as box ${box}, or it has asked again since`)
     : Response.json(lease);
 }

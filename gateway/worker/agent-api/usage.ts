@@ -6,7 +6,7 @@ export async function takeUsage({
   env,
   box: { workspace, box },
   body: { batch, rows },
-  incarnation = "",
+  sender: { incarnation = "" },
 }: AgentRequest<"usage">): Promise<Response> {
   if (!/^[0-9a-f]{32}$/.test(incarnation)) {
     return lineResponse(400, "the request must name the agent's incarnation");

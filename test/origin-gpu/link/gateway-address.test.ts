@@ -73,3 +73,20 @@ test.each([
   const address = new GatewayAddress({ url: `http://${at}`, enrolment: ENROLMENT });
   expect(await address.dial("/_postern/link/0")).toMatchObject({ kind: "refused", verdict });
 });
+
+test("requests are counted in the order in which they were made, also where two go at once", async () => {
+  const seen: string[] = [];
+  const server = createServer(({ url, headers }, response) => {
+    seen.push(`${headers["postern-request-number"] as string} ${url}`);
+    response.end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const address = new GatewayAddress({ url: `http://${at}`, enrolment: ENROLMENT });
+  const paths = ["/one", "/two", "/three"];
+  const answers = await Promise.all(paths.map(async (path) => await address.request(path)));
+  await Promise.all(answers.map(async ({ body }) => await body.dump()));
+  expect(seen.toSorted()).toEqual(["1 /one", "2 /two", "3 /three"]);
+});

@@ -44,13 +44,36 @@ describe("several boxes", () => {
     const [{ id: app } = { id: "" }] = (await one.assignments()).apps;
     await one.report([{ app, version: 1, state: "serving" }], [code]);
     const [before] = (await here.version("shop", 1)).boxes;
-    expect(await one.report([{ app, version: 1, state: "failed" }], [], "b".repeat(32))).toBe(204);
+    const second = { incarnation: "b".repeat(32) };
+    expect(await one.report([{ app, version: 1, state: "failed" }], [], second)).toBe(204);
     expect((await here.version("shop", 1)).boxes).toEqual([before]);
     one.agent?.close();
     // Of a box that is away a new agent may speak before it is connected.
     await vi.waitFor(async () => {
-      await one.report([{ app, version: 1, state: "failed" }], [], "b".repeat(32));
+      await one.report([{ app, version: 1, state: "failed" }], [], second);
       expect((await here.version("shop", 1)).boxes).toMatchObject([{ state: "failed" }]);
+    });
+  });
+
+  test("are what their agents said last, also where that comes first", async () => {
+    const one = await here.box("gpu-1");
+    await here.serve("shop", one, content());
+    const [{ id: app } = { id: "" }] = (await one.assignments()).apps;
+    const own = { incarnation: "a".repeat(32) };
+    const state = async () => (await here.version("shop", 1)).boxes[0].state;
+    await one.report([{ app, version: 1, state: "serving" }], [], { ...own, number: 9 });
+    // Its agent has given it up meanwhile.
+    const late = { ...own, number: 8 };
+    expect(await one.report([{ app, version: 1, state: "failed" }], [], late)).toBe(204);
+    expect(await state()).toBe("serving");
+    await one.report([{ app, version: 1, state: "failed" }], [], { ...own, number: 10 });
+    expect(await state()).toBe("failed");
+    // The next agent begins to count anew.
+    one.agent?.close();
+    await vi.waitFor(async () => {
+      const next = { incarnation: "b".repeat(32), number: 1 };
+      await one.report([{ app, version: 1, state: "serving" }], [], next);
+      expect(await state()).toBe("serving");
     });
   });
 

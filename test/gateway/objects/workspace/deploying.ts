@@ -49,22 +49,30 @@ export interface DeployBox {
   connect(): Promise<void>;
   assignments(): Promise<Assignments>;
   /** Posts something to one of the agents' operations; the answer's status. */
-  /** @param incarnation of another agent than the one that is connected */
-  send(operation: string, body: string, incarnation?: string): Promise<number>;
+  send(operation: string, body: string, sender?: Sender): Promise<number>;
   /**
    * Asks for its shares of these pools as an agent does: it says which share it goes by, unless the test says that, and
    * confirms one. Undefined where it is refused.
    */
   lease(
     pools: (Pick<PoolUse, "app"> & Partial<PoolUse>)[],
-    incarnation?: string,
+    sender?: Sender,
   ): Promise<PoolLease | undefined>;
   /** Says that it has these versions, and no others. */
-  report(
-    versions: Partial<VersionReport>[],
-    code?: string[],
-    incarnation?: string,
-  ): Promise<number>;
+  report(versions: Partial<VersionReport>[], code?: string[], sender?: Sender): Promise<number>;
+}
+
+/** Which request of which agent it is; without one it is an older agent's, which does not say. */
+interface Sender {
+  readonly incarnation: string;
+  readonly number?: number;
+}
+
+function senderHeaders({ incarnation, number }: Partial<Sender> = {}): Record<string, string> {
+  return {
+    ...(incarnation !== undefined && { "postern-incarnation": incarnation }),
+    ...(number !== undefined && { "postern-request-number": String(number) }),
+  };
 }
 
 export class Deploying {
@@ -172,34 +180,32 @@ export class Deploying {
         expect(response.status).toBe(200);
         return await response.json<Assignments>();
       },
-      async report(versions, code = [], incarnation) {
+      async report(versions, code = [], sender) {
         const filled = versions.map((version) => ({ detail: "", lines: [], ...version }));
-        return await this.send("report", JSON.stringify({ versions: filled, code }), incarnation);
+        return await this.send("report", JSON.stringify({ versions: filled, code }), sender);
       },
-      async lease(pools, incarnation) {
+      async lease(pools, sender) {
         const rest = { version: 1, pool: "f", min: 0, max: 3, buffer: 0 };
         const filled = pools.map((pool) => {
           const use = { ...rest, needs: 0, has: 0, proved: false, ...pool };
           return { grant: grants.get(nameOf(use)) ?? 0, ...use };
         });
-        const more: Record<string, string> =
-          incarnation === undefined ? {} : { "postern-incarnation": incarnation };
         const body = JSON.stringify({ pools: filled });
-        const response = await atOperation("pools", { method: "POST", body }, more);
+        const post = { method: "POST", body };
+        const response = await atOperation("pools", post, senderHeaders(sender));
         if (response.status === 200) {
           const lease = POOL_LEASE.parse(await response.json());
           for (const share of lease.pools) grants.set(nameOf(share), share.grant ?? 0);
           const isConfirmed = pools.some(({ grant }) => grant !== undefined);
           const mustConfirm = lease.pools.some(({ confirm }) => confirm) && !isConfirmed;
-          return mustConfirm ? await box.lease(pools, incarnation) : lease;
+          return mustConfirm ? await box.lease(pools, sender) : lease;
         }
         expect([response.status, await response.text()]).toEqual([409, expect.any(String)]);
         return undefined;
       },
-      async send(operation, body, incarnation) {
-        const more: Record<string, string> =
-          incarnation === undefined ? {} : { "postern-incarnation": incarnation };
-        const response = await atOperation(operation, { method: "POST", body }, more);
+      async send(operation, body, sender) {
+        const post = { method: "POST", body };
+        const response = await atOperation(operation, post, senderHeaders(sender));
         await response.text();
         return response.status;
       },

@@ -23,6 +23,7 @@ import { DATABASE_V9 } from "./databases/v9.ts";
 import { DATABASE_V10 } from "./databases/v10.ts";
 import { DATABASE_V11 } from "./databases/v11.ts";
 import { DATABASE_V12 } from "./databases/v12.ts";
+import { DATABASE_V13 } from "./databases/v13.ts";
 
 const env = bindings as unknown as Env;
 
@@ -40,6 +41,7 @@ const DATABASES = [
   DATABASE_V10,
   DATABASE_V11,
   DATABASE_V12,
+  DATABASE_V13,
 ];
 
 let objects = 0;

@@ -268,8 +268,21 @@ test("a pool that a box is not to run has no share", async () => {
 });
 
 test("a second agent of a box has none, while another one is connected", async () => {
-  expect(await one.lease([{ app, needs: 1 }], "b".repeat(32))).toBeUndefined();
+  const second = { incarnation: "b".repeat(32) };
+  expect(await one.lease([{ app, needs: 1 }], second)).toBeUndefined();
   expect(await one.lease([{ app, needs: 1 }])).toMatchObject({ pools: [{ most: 1 }] });
+});
+
+test("a request that comes behind a later one gives away nothing", async () => {
+  const own = { incarnation: "a".repeat(32) };
+  const bounds = { app, max: 1 };
+  const needed = [{ ...bounds, needs: 1, has: 1 }];
+  expect(await one.lease(needed, { ...own, number: 3 })).toMatchObject({ pools: [{ most: 1 }] });
+  // Sent before the box had a container.
+  expect(await one.lease([bounds], { ...own, number: 2 })).toBeUndefined();
+  expect(await two.lease([{ ...bounds, needs: 1 }])).toMatchObject({ pools: [{ most: 0 }] });
+  // One that arrives twice is answered twice: the first answer may be lost.
+  expect(await one.lease(needed, { ...own, number: 3 })).toMatchObject({ pools: [{ most: 1 }] });
 });
 
 test("what has not changed is not written", async () => {
