@@ -1,7 +1,8 @@
 /**
  * What a cold start costs besides the app's own: from the request to the first byte, less the time from the start of the
  * app's process until it listens. Each round waits until the endpoint has come down to zero. Several callers at a time
- * give two figures: that of the median one, and that of the one that is answered last. In turns with that, the same of
+ * give two figures: that of the median one, and that of the one that is answered last. They are bare sockets, since what
+ * a client costs the two cores would count as Postern's. In turns with that, the same of
  * the app started by hand and asked directly, which is what no gateway can go below.
  *
  *   node test/bench/cold-start.ts [--rounds 9]
@@ -12,7 +13,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { startGateway, startServe } from "../support/harness.ts";
-import { type Address, send } from "../support/http-client.ts";
+import type { Address } from "../support/http-client.ts";
+import { RawConnection } from "../support/raw-http.ts";
 import { startByHand } from "./by-hand.ts";
 import { median } from "./small-requests.ts";
 
@@ -20,6 +22,7 @@ const { values: flags } = parseArgs({ options: { rounds: { type: "string", defau
 const ROUNDS = Number(flags.rounds);
 const COLD_APP = fileURLToPath(new URL("cold-app.ts", import.meta.url));
 const CALLERS = [1, 50];
+const PATIENCE_MS = 30_000;
 
 interface Answer {
   readonly pid: number;
@@ -40,9 +43,14 @@ async function ask(
 ): Promise<Added & { pids: readonly number[] }> {
   const answers = await Promise.all(
     Array.from({ length: callers }, async () => {
-      const { status, text } = await send(address, "/");
-      if (status !== 200) throw new Error(`a caller got ${status}: ${text}`);
-      return { tookMs: performance.now() - begunAtMs, ...(JSON.parse(text) as Answer) };
+      const connection = await RawConnection.connect(address.port);
+      let tookMs = Number.NaN;
+      connection.socket.once("data", () => (tookMs = performance.now() - begunAtMs));
+      connection.send(`GET / HTTP/1.1\r\nHost: ${address.host}\r\n\r\n`);
+      const { status, body } = await connection.response("GET", PATIENCE_MS);
+      connection.reset();
+      if (status !== 200) throw new Error(`a caller got ${status}: ${body.toString()}`);
+      return { tookMs, ...(JSON.parse(body.toString()) as Answer) };
     }),
   );
   const tookMs = answers.map((answer) => answer.tookMs);
