@@ -1,11 +1,15 @@
 /** The calls of this agent: what an earlier one stored, and the registry of those that come. */
 import type { Observer } from "../base/observer.ts";
+import { MIB } from "../base/units.ts";
 import { COALESCE_MS, PARK_AFTER_MS } from "../routing/wire/limits.ts";
 import type { Call } from "./calls/call.ts";
 import { CallRegistry } from "./calls/call-registry.ts";
-import { HeadBudget } from "./calls/head-budget.ts";
+import { SharedRoom } from "./calls/shared-room.ts";
 import { RingBudget } from "./calls/response/replay-ring.ts";
 import { DurableCalls } from "./calls/store/durable-calls.ts";
+
+/** 250,000 calls with heads of 1 KiB, or 4,000 with the largest ones: more would take the memory that the box's apps need. */
+const WAITING_HEADS_BYTES = 256 * MIB;
 
 export interface OpenedCalls {
   readonly calls: CallRegistry;
@@ -24,7 +28,7 @@ export interface OpenCallsOptions {
 export async function openCalls({
   directory,
   observer,
-  waitingHeadsBytes,
+  waitingHeadsBytes = WAITING_HEADS_BYTES,
 }: OpenCallsOptions): Promise<OpenedCalls> {
   const durable =
     directory === undefined ? undefined : await DurableCalls.open({ directory, observer });
@@ -35,7 +39,7 @@ export async function openCalls({
     aMoment: moments(),
     rings: new RingBudget(),
     observer,
-    heads: new HeadBudget(waitingHeadsBytes),
+    heads: new SharedRoom(waitingHeadsBytes),
   };
   return { calls: new CallRegistry({ context, durable }), durable };
 }

@@ -1,7 +1,7 @@
 /**
  * Request bodies of calls that wait for a place. They are drained off their streams, so that their clients
- * can be sent away. Small ones stay in memory, the others are files; together they have a limit. None of
- * them survives the agent.
+ * can be sent away. Small ones stay in memory, the others are files; together they have a limit, which the endpoints share.
+ * None of them survives the agent.
  */
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import {
   removeFile,
   writeAll,
 } from "./store/files.ts";
-import { RoomPace } from "./room-pace.ts";
+import { SharedRoom } from "./shared-room.ts";
 
 /** Larger bodies are on the disk. */
 const MEMORY_BYTES = 4 * KIB;
@@ -25,7 +25,7 @@ const TOTAL_MEMORY_BYTES = 256 * MIB;
 
 const READ_BYTES = 64 * KIB;
 
-const ROOM_TAKEN = "the bodies of waiting calls take all the room that they may";
+const ROOM_TAKEN = "the bodies of the endpoint's waiting calls take all the room that they may";
 
 /** A full disk tells nothing of when it will have room. */
 const DISK_RETRY_S = 10;
@@ -57,17 +57,15 @@ export class BodyGoneError extends Error {}
 export class BodySpools {
   readonly files: Files;
   readonly #directory: string;
-  readonly #limitBytes: number;
+  readonly #room: SharedRoom;
   readonly #totalMemoryBytes: number;
-  readonly #pace = new RoomPace();
-  #usedBytes = 0;
   #memoryBytes = 0;
   #lastFile = 0;
 
   private constructor(options: BodySpoolsOptions) {
     this.files = options.files ?? REAL_FILES;
     this.#directory = options.directory;
-    this.#limitBytes = options.limitBytes;
+    this.#room = new SharedRoom(options.limitBytes);
     this.#totalMemoryBytes = options.totalMemoryBytes ?? TOTAL_MEMORY_BYTES;
   }
 
@@ -84,33 +82,29 @@ export class BodySpools {
 
   /** Bytes of all bodies, including announced ones that have not come yet. */
   get usedBytes(): number {
-    return this.#usedBytes;
+    return this.#room.usedBytes;
   }
 
   /**
-   * Begins a body.
+   * Begins a body of a call at this endpoint.
    * @param declaredBytes its length, where it is known: the room is reserved at once
    * @throws BodySpoolFullError
    */
-  begin(declaredBytes: number | undefined): BodySpool {
-    const spool = new BodySpool(this);
+  begin(endpoint: string, declaredBytes: number | undefined): BodySpool {
+    const spool = new BodySpool(this, endpoint);
     if (declaredBytes !== undefined) spool.reserve(declaredBytes);
     return spool;
   }
 
   /** @throws BodySpoolFullError */
-  take(bytes: number): void {
-    const missingBytes = this.#usedBytes + bytes - this.#limitBytes;
-    if (missingBytes > 0) {
-      const retryAfterS = this.#pace.retryAfterS(missingBytes, performance.now());
-      throw new BodySpoolFullError(ROOM_TAKEN, retryAfterS);
-    }
-    this.#usedBytes += bytes;
+  take(endpoint: string, bytes: number): void {
+    if (this.#room.take(endpoint, bytes)) return;
+    const retryAfterS = this.#room.retryAfterS(endpoint, bytes, performance.now());
+    throw new BodySpoolFullError(ROOM_TAKEN, retryAfterS);
   }
 
-  giveBack(bytes: number): void {
-    this.#usedBytes -= bytes;
-    this.#pace.onFreed(bytes);
+  giveBack(endpoint: string, bytes: number): void {
+    this.#room.giveBack(endpoint, bytes);
   }
 
   /** @returns whether a body may stay in memory with so many bytes more */
@@ -132,6 +126,7 @@ export class BodySpools {
 
 export class BodySpool {
   readonly #spools: BodySpools;
+  readonly #endpoint: string;
   #reservedBytes = 0;
   /** In memory and in the file. */
   #bytes = 0;
@@ -146,8 +141,9 @@ export class BodySpool {
   #gone: Error | undefined;
   readonly #waiting = new Set<() => void>();
 
-  constructor(spools: BodySpools) {
+  constructor(spools: BodySpools, endpoint: string) {
     this.#spools = spools;
+    this.#endpoint = endpoint;
   }
 
   /** Bytes so far. */
@@ -158,7 +154,7 @@ export class BodySpool {
   /** Takes room for the first `bytes` of the body. @throws BodySpoolFullError */
   reserve(bytes: number): void {
     if (bytes <= this.#reservedBytes) return;
-    this.#spools.take(bytes - this.#reservedBytes);
+    this.#spools.take(this.#endpoint, bytes - this.#reservedBytes);
     this.#reservedBytes = bytes;
   }
 
@@ -256,7 +252,7 @@ export class BodySpool {
     } catch {
       // See above.
     }
-    this.#spools.giveBack(this.#reservedBytes);
+    this.#spools.giveBack(this.#endpoint, this.#reservedBytes);
   }
 
   #fitsMemory(part: Uint8Array): boolean {

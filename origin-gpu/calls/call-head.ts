@@ -3,7 +3,7 @@
  * packed while the call waits, and without its headers once the app has them.
  */
 import type { RequestHead } from "../../routing/wire/heads.ts";
-import type { HeadBudget } from "./head-budget.ts";
+import type { SharedRoom } from "./shared-room.ts";
 
 /** Longer paths are cut in a description: a list of calls must fit a frame. */
 const MAX_DESCRIBED_PATH_CHARACTERS = 200;
@@ -11,15 +11,18 @@ const MAX_DESCRIBED_PATH_CHARACTERS = 200;
 const NO_HEADERS: string[] = [];
 
 export class CallHead {
-  readonly #budget: HeadBudget;
+  readonly #room: SharedRoom;
+  readonly #endpoint: string;
   /** As JSON while it is packed: the strings of a parsed head take twice as much. */
   #value: RequestHead | string;
-  /** Bytes of the budget that this head has taken. */
+  /** Bytes of the room that this head has taken. */
   #countedBytes = 0;
 
-  constructor(value: RequestHead, budget: HeadBudget) {
+  /** @param room for the heads of waiting calls */
+  constructor(value: RequestHead, room: SharedRoom) {
     this.#value = value;
-    this.#budget = budget;
+    this.#room = room;
+    this.#endpoint = value.endpoint;
   }
 
   /** The whole head; reading it unpacks it. */
@@ -30,21 +33,22 @@ export class CallHead {
 
   /**
    * Counts the head of a call that waits.
-   * @param isOwed as in `HeadBudget`
+   * @param isOwed as in `SharedRoom`
    * @returns the seconds until it may, where waiting heads have no room
    */
   count(isOwed: boolean): number | undefined {
     if (this.#countedBytes > 0) return undefined;
     const bytes = sizeOf(this.value);
-    if (!this.#budget.take(bytes, isOwed))
-      return this.#budget.retryAfterS(bytes, performance.now());
+    if (!this.#room.take(this.#endpoint, bytes, isOwed)) {
+      return this.#room.retryAfterS(this.#endpoint, bytes, performance.now());
+    }
     this.#countedBytes = bytes;
     return undefined;
   }
 
   /** The call does not wait any longer. */
   uncount(): void {
-    this.#budget.giveBack(this.#countedBytes);
+    this.#room.giveBack(this.#endpoint, this.#countedBytes);
     this.#countedBytes = 0;
   }
 

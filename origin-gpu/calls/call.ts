@@ -11,12 +11,12 @@ import type { DeferredCall, Failure } from "../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { CallHead } from "./call-head.ts";
 import { CallHistory } from "./call-history.ts";
-import type { HeadBudget } from "./head-budget.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { ResponseLessons } from "./response-lessons.ts";
 import type { ResponseSession } from "../../routing/wire/sessions.ts";
 import type { CallResponse, RespondingCall, Subscriber } from "./response/call-response.ts";
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
+import type { SharedRoom } from "./shared-room.ts";
 import { StoredResponse } from "./response/stored-response.ts";
 import { StreamedResponse, type StreamedResponseContext } from "./response/streamed-response.ts";
 import type { CallDescription, CallStatusReport } from "../../routing/wire/call-descriptions.ts";
@@ -42,7 +42,7 @@ export type Settlement = "completed" | "broke" | "given_up";
 /** The services that a call uses: the clock, budgets, events, and the registry that forgets it. */
 export interface CallContext extends StreamedResponseContext {
   readonly observer: Observer;
-  readonly heads: HeadBudget;
+  readonly heads: SharedRoom;
   /** Tells a call, after PARK_AFTER_MS to twice that, that it may have waited by now. */
   aMoment(call: Call): void;
   /** Forgets a call that is over. */

@@ -15,7 +15,7 @@ export function parkCall(call: Call, bodies: BodySpools | undefined): void {
   const retryAfter = call.park();
   if (retryAfter === undefined) void takeBody(call, bodies);
   else {
-    const detail = "the heads of waiting calls take all the room that they may";
+    const detail = "the heads of the endpoint's waiting calls take all the room that they may";
     call.fail({ code: "queue_full", detail, retryAfter });
   }
 }
@@ -28,7 +28,7 @@ export function keepBody(call: Call, bodies: BodySpools | undefined): void {
   if (bodies === undefined || !call.body.incomplete) return;
   let spool: BodySpool;
   try {
-    spool = bodies.begin(contentLength(call.head.headers));
+    spool = bodies.begin(call.head.endpoint, contentLength(call.head.headers));
   } catch (error) {
     if (error instanceof BodySpoolFullError) return;
     throw error;
@@ -41,7 +41,7 @@ async function takeBody(call: Call, bodies: BodySpools | undefined): Promise<voi
   const { body, head } = call;
   if (bodies === undefined || (!body.incomplete && body.waitingBytes <= SMALL_BODY_BYTES)) return;
   try {
-    await drain(call, bodies.begin(contentLength(head.headers)));
+    await drain(call, bodies.begin(head.endpoint, contentLength(head.headers)));
   } catch (error) {
     if (!(error instanceof BodySpoolFullError)) throw error;
     if (!call.isPromised) refuse(call, error);

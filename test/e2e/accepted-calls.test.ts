@@ -103,7 +103,7 @@ async function accept(app: string, count: number): Promise<Accepted[]> {
     const headers = { prefer: "respond-async" };
     const body = `input ${number}`;
     const answer = await send(address, `/${app}/${number}`, { method: "POST", headers, body });
-    expect(answer.status).toBe(202);
+    expect(answer.status, answer.text).toBe(202);
     const told = answer.json() as { call_id: string; result_url: string };
     const { pathname, search } = new URL(told.result_url);
     const call = { id: told.call_id, address, resultPath: pathname + search };

@@ -28,7 +28,7 @@ describe("a waiting call's body", () => {
         fc.nat({ max: 6000 }),
         async (lengths, after, memory) => {
           const { directory, spools } = await open({ totalMemoryBytes: memory });
-          const spool = spools.begin(undefined);
+          const spool = spools.begin("e", undefined);
           const body: Buffer[] = [];
           let early: Promise<Buffer> | undefined;
           for (const [index, length] of lengths.entries()) {
@@ -57,7 +57,7 @@ describe("a waiting call's body", () => {
   it("that must not be lost stays in memory, from where the disk has no room on", async () => {
     const faulty = new FaultyFiles();
     const { directory, spools } = await open({ files: faulty.files });
-    const spool = spools.begin(undefined);
+    const spool = spools.begin("e", undefined);
     await spool.append(pattern(5000));
     faulty.roomBytes = 100;
     const part = pattern(6000, 1);
@@ -81,16 +81,16 @@ describe("a waiting call's body", () => {
 
   it("is refused before it comes when it is declared too large", async () => {
     const { spools } = await open({ limitBytes: 10_000 });
-    const first = spools.begin(6000);
-    expect(() => spools.begin(5000)).toThrow(BodySpoolFullError);
+    const first = spools.begin("e", 6000);
+    expect(() => spools.begin("e", 5000)).toThrow(BodySpoolFullError);
     expect(spools.usedBytes).toBe(6000);
     await first.discard("the client left");
-    expect(spools.begin(5000).bytes).toBe(0);
+    expect(spools.begin("e", 5000).bytes).toBe(0);
   });
 
   it("is refused while it comes when there is no room, and takes none afterwards", async () => {
     const { directory, spools } = await open({ limitBytes: 10_000 });
-    const spool = spools.begin(undefined);
+    const spool = spools.begin("e", undefined);
     await spool.append(pattern(6000));
     await expect(spool.append(pattern(6000))).rejects.toThrow(BodySpoolFullError);
     await spool.discard("no room");
@@ -101,11 +101,11 @@ describe("a waiting call's body", () => {
   it("is refused when the disk is full, and the others stay", async () => {
     const faulty = new FaultyFiles();
     const { spools } = await open({ files: faulty.files });
-    const other = spools.begin(undefined);
+    const other = spools.begin("e", undefined);
     await other.append(pattern(5000));
     await other.finish();
     faulty.roomBytes = 1000;
-    const spool = spools.begin(undefined);
+    const spool = spools.begin("e", undefined);
     await expect(spool.append(pattern(5000))).rejects.toThrow(BodySpoolFullError);
     await spool.discard("no room");
     expect((await collect(other.read())).equals(pattern(5000))).toBe(true);
@@ -115,7 +115,7 @@ describe("a waiting call's body", () => {
   it("that breaks off is never read as a whole one", async () => {
     const { spools } = await open();
     for (const length of [100, 10_000]) {
-      const spool = spools.begin(20_000);
+      const spool = spools.begin("e", 20_000);
       await spool.append(pattern(length));
       const reading = collect(spool.read());
       await Promise.all([
@@ -133,7 +133,7 @@ describe("a waiting call's body", () => {
   it("can be given up while a part of it is being written", async () => {
     const faulty = new FaultyFiles();
     const { directory, spools } = await open({ files: faulty.files });
-    const spool = spools.begin(undefined);
+    const spool = spools.begin("e", undefined);
     await Promise.all([spool.append(pattern(100_000)), spool.discard("the client left")]);
     expect(readdirSync(directory)).toEqual([]);
     expect(faulty.open).toBe(0);
@@ -144,7 +144,7 @@ describe("a waiting call's body", () => {
     const faulty = new FaultyFiles();
     const { spools } = await open({ files: faulty.files });
     for (let index = 0; index < 50; index += 1) {
-      const spool = spools.begin(undefined);
+      const spool = spools.begin("e", undefined);
       await spool.append(pattern(5000, index));
       await spool.finish();
     }
@@ -155,7 +155,7 @@ describe("a waiting call's body", () => {
   it("gives its room back when its file cannot be removed, and ends no call", async () => {
     const unlink = () => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
     const { spools } = await open({ files: { ...REAL_FILES, unlink } });
-    const spool = spools.begin(undefined);
+    const spool = spools.begin("e", undefined);
     await spool.append(pattern(5000));
     await spool.discard("over");
     expect(spools.usedBytes).toBe(0);
@@ -163,7 +163,7 @@ describe("a waiting call's body", () => {
 
   it("is gone with the agent; files that are not bodies stay", async () => {
     const { directory, spools } = await open();
-    const spool = spools.begin(undefined);
+    const spool = spools.begin("e", undefined);
     await spool.append(pattern(5000));
     await spool.finish();
     writeFileSync(join(directory, "README"), "not mine");

@@ -1,8 +1,8 @@
 /** The rules of one passing call: what shares a frame, when the app waits, how it ends, who takes over. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { KIB } from "../../../base/units.ts";
+import { GIB, KIB } from "../../../base/units.ts";
 import { NO_TOPICS, type ObservedEvent, Observer } from "../../../base/observer.ts";
-import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
+import { SharedRoom } from "../../../origin-gpu/calls/shared-room.ts";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
@@ -71,7 +71,7 @@ class Bench {
       later: (callback) => this.#later.push(callback),
       aMoment: (call) => this.#later.push(() => call.onMoment()),
       rings: this.rings,
-      heads: new HeadBudget(),
+      heads: new SharedRoom(GIB),
       observer: new Observer({
         sinks: [(event) => this.events.push(event)],
         now: () => this.now,

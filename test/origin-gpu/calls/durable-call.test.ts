@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { KIB, MIB } from "../../../base/units.ts";
 import { Observer, SILENT, textSink } from "../../../base/observer.ts";
-import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
+import { SharedRoom } from "../../../origin-gpu/calls/shared-room.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { type CallCursor } from "../../../routing/wire/call-descriptions.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
@@ -42,7 +42,7 @@ let heads: RequestHead[];
 /** What the endpoint says to every call instead of running it. */
 let refusal: Failure | undefined;
 /** Two heads of waiting calls with 40,000 bytes of headers each, and not three. */
-const HEADS = new HeadBudget(100_000);
+const HEADS = new SharedRoom(120_000);
 /** Milliseconds by which the clock of the calls is ahead. */
 let aheadMs = 0;
 const CONTEXT = {

@@ -1,11 +1,11 @@
 /** A second request under a key, while the first one's body or its own is on its way: a link, a registry and a disk. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { KIB, MIB } from "../../../base/units.ts";
+import { GIB, KIB, MIB } from "../../../base/units.ts";
 import { SILENT } from "../../../base/observer.ts";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { MAX_FINGERPRINTED_BYTES } from "../../../origin-gpu/calls/fingerprint.ts";
-import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
+import { SharedRoom } from "../../../origin-gpu/calls/shared-room.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
 import { parseRequestHead } from "../../../routing/wire/heads.ts";
@@ -24,7 +24,7 @@ const CONTEXT = {
   later: setImmediate,
   aMoment: () => undefined,
   rings: new RingBudget(),
-  heads: new HeadBudget(),
+  heads: new SharedRoom(GIB),
   observer: SILENT,
 };
 

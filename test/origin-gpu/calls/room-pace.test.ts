@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 
-import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
 import { RoomPace } from "../../../origin-gpu/calls/room-pace.ts";
 
 test("room is free again after what the calls that leave need to free it", () => {
@@ -33,15 +32,4 @@ test("a later pace counts more, and one that nobody asked for is forgotten", () 
   }
   expect(pace.retryAfterS(1_000, 362_000)).toBeGreaterThan(8);
   expect(pace.retryAfterS(1_000, 500_000)).toBe(1);
-});
-
-test("a head that is refused is told by the heads that have left", () => {
-  const budget = new HeadBudget(1_000);
-  expect(budget.take(900)).toBe(true);
-  expect(budget.take(200)).toBe(false);
-  expect(budget.retryAfterS(200, 0)).toBe(1);
-  budget.giveBack(50);
-  expect(budget.take(200)).toBe(false);
-  // 50 more are missing, and 50 took 5 s.
-  expect(budget.retryAfterS(200, 5_000)).toBe(5);
 });

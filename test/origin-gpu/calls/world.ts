@@ -3,9 +3,9 @@
  * clients. Only the network, the clock and the app are fake, and a test moves each of them by hand. Every
  * byte that arrives anywhere is compared with the one that was sent.
  */
-import { KIB } from "../../../base/units.ts";
+import { GIB, KIB } from "../../../base/units.ts";
 import { SILENT } from "../../../base/observer.ts";
-import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
+import { SharedRoom } from "../../../origin-gpu/calls/shared-room.ts";
 import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry, type CallRunner } from "../../../origin-gpu/calls/call-registry.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
@@ -364,7 +364,7 @@ export class World {
         later: (callback) => this.#later.add(callback),
         aMoment: (call) => this.#later.add(() => call.onMoment()),
         rings,
-        heads: new HeadBudget(),
+        heads: new SharedRoom(GIB),
         observer: SILENT,
       },
       durable: undefined,

@@ -2,11 +2,12 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { GIB } from "../../../base/units.ts";
 import { SILENT } from "../../../base/observer.ts";
 import { BodySpools } from "../../../origin-gpu/calls/body-spool.ts";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
-import { HeadBudget } from "../../../origin-gpu/calls/head-budget.ts";
+import { SharedRoom } from "../../../origin-gpu/calls/shared-room.ts";
 import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
@@ -57,7 +58,7 @@ async function leaveWaiting(): Promise<void> {
 }
 
 /** @param heads the room for those of calls that wait */
-async function nextAgent(heads = new HeadBudget()): Promise<CallRegistry> {
+async function nextAgent(heads = new SharedRoom(GIB)): Promise<CallRegistry> {
   const durable = await DurableCalls.open({ directory, observer: SILENT });
   onTestFinished(async () => await durable.close());
   const context = {
@@ -73,7 +74,7 @@ async function nextAgent(heads = new HeadBudget()): Promise<CallRegistry> {
 }
 
 interface Lack {
-  heads?: HeadBudget;
+  heads?: SharedRoom;
   bodies?: Omit<Parameters<typeof BodySpools.open>[0], "directory">;
   token?: boolean;
 }
@@ -84,7 +85,7 @@ fullDisk.roomBytes = 0;
 test.each<[string, Lack]>([
   ["its disk is full", { bodies: { limitBytes: 1e9, files: fullDisk.files } }],
   ["others' bodies have taken the room", { bodies: { limitBytes: 1000 } }],
-  ["others' heads have taken the room", { heads: new HeadBudget(1) }],
+  ["others' heads have taken the room", { heads: new SharedRoom(1) }],
   ["its token has as many calls as it may", { token: true }],
 ])("an accepted call waits for its turn at the next agent where %s", async (_, lack) => {
   const { port } = server.address() as AddressInfo;
