@@ -87,7 +87,8 @@ const deployJobs = async (edition: string) =>
 
 const deployModel = async (edition: string) =>
   await deploy("model", edition, {
-    env: { NOTES: notes.file, WORK_MS: "200", GPU },
+    // Calls of the first version hold the GPU until the second one has failed, also where commands are slow to start.
+    env: { NOTES: notes.file, WORK_MS: "600", GPU },
     max_inputs: 1,
   });
 
