@@ -84,8 +84,16 @@ export class DamagedFiles {
   }
 }
 
-/** One line for the operator. */
-export function describeDamagedFile({ path, places, asidePath }: DamagedFile): string {
+/** Tells the operator of result files in which responses are lost, or bits were mended: a line each. */
+export function damageNotices(notice: (line: string) => void) {
+  return {
+    onDamaged: (file: DamagedFile) => notice(describeDamagedFile(file)),
+    onMended: (path: string, bits: number) =>
+      notice(`postern: flipped bits of ${path} were mended: ${bits}`),
+  };
+}
+
+function describeDamagedFile({ path, places, asidePath }: DamagedFile): string {
   const aside =
     asidePath === undefined ? "it could not be put aside" : `it is kept as ${asidePath}`;
   return `postern: ${path} is damaged in ${places} places: responses are lost; ${aside}`;

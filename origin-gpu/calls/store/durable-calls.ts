@@ -19,7 +19,7 @@ import {
   failureOf,
   pageOfEnded,
 } from "./ended-calls.ts";
-import { describeDamagedFile } from "./damaged-files.ts";
+import { damageNotices } from "./damaged-files.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { type Files, REAL_FILES } from "./files.ts";
 import { describeDamage, Journal } from "./journal.ts";
@@ -118,7 +118,7 @@ export class DurableCalls {
       onDropped: (_callId, why) => {
         if (why === "evicted") evicted.count += 1;
       },
-      onDamaged: (file) => observer.notice(describeDamagedFile(file)),
+      ...damageNotices((line) => observer.notice(line)),
     });
     const journal = await Journal.open(join(directory, "journal"), {
       files,

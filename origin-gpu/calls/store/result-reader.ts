@@ -1,13 +1,14 @@
 /**
- * Reads results that are complete and on the disk. A body that is read whole is checked against its checksum
- * before its last part is returned: damaged bytes never come to a clean end. Of a body that an earlier process
- * wrote, the store reads no part before it was checked (body-checks.ts).
+ * Reads results that are complete and on the disk. Each part of a body is checked before it is returned, and mended where
+ * one flipped bit of a block explains it. Of a body that an earlier process wrote, the store reads no part before all
+ * of it was checked (body-checks.ts).
  */
 import type { FileHandle } from "node:fs/promises";
-import { crc32 } from "node:zlib";
-import { KIB } from "../../../base/units.ts";
+import { mendFlippedBit } from "../../../base/node/bit-repair.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
-import { type Files, isMissing, readAll } from "./files.ts";
+import type { MendedByte } from "./body-blocks.ts";
+import { type Files, isMissing, readAll, writeAll } from "./files.ts";
+import { BlockCheck, EndCheck, type PartCheck, READ_BYTES, WholeCheck } from "./part-checks.ts";
 import type { RecordFile } from "./record-packs.ts";
 import { asReadError, ResultError } from "./result-error.ts";
 import {
@@ -16,9 +17,6 @@ import {
   type RecordHeader,
   recordBytes,
 } from "./result-record.ts";
-
-/** Bytes of one read: as many as a frame carries. */
-export const READ_BYTES = 64 * KIB;
 
 /** Where a result is: all that is in memory of it. */
 export interface ResultLocation extends Readonly<RecordHeader> {
@@ -39,12 +37,17 @@ export interface ReadOptions {
   signal?: AbortSignal;
 }
 
+/** Reads the head. One flipped bit is mended in what is returned. @throws ResultError */
 export async function readHead(files: Files, result: ResultLocation): Promise<ResponseHead> {
   const handle = await openResult(files, result);
   try {
     const bytes = Buffer.allocUnsafe(result.metaBytes);
     const read = await readAll(handle.file, bytes, handle.offset + RECORD_HEADER_BYTES);
-    const meta = decodeMeta(bytes.subarray(0, read), result);
+    const there = bytes.subarray(0, read);
+    let meta = decodeMeta(there, result);
+    if (meta === undefined && mendFlippedBit(there, result.metaCrc) !== undefined) {
+      meta = decodeMeta(there, result);
+    }
     if (meta === undefined) throw damaged();
     return meta.head;
   } finally {
@@ -52,28 +55,52 @@ export async function readHead(files: Files, result: ResultLocation): Promise<Re
   }
 }
 
-/** Reads the body, part by part. @throws ResultError */
+/**
+ * Reads the body, part by part.
+ * @param onMended called for each byte that was mended in what is returned, and not in the file
+ * @throws ResultError
+ */
 export async function* readBody(
   files: Files,
   result: ResultLocation,
   { from = 0, to = Number.POSITIVE_INFINITY, signal }: ReadOptions,
+  onMended: (byte: MendedByte) => void,
 ): AsyncGenerator<Uint8Array> {
-  const end = Math.min(to, result.bodyBytes);
+  const { bodyBytes } = result;
+  const end = Math.min(to, bodyBytes);
   if (from >= end) return;
-  const whole = from === 0 && end === result.bodyBytes;
   const { file, offset } = await openResult(files, result);
   try {
-    const body = offset + RECORD_HEADER_BYTES + result.metaBytes;
-    let checksum = 0;
+    const body = bodyOffset(result, offset);
+    const check = checkOf(result, file, body);
     for (let at = from; at < end;) {
       if (signal?.aborted === true) return;
-      const part = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - at));
-      if ((await readAll(file, part, body + at)) < part.length) throw damaged();
-      at += part.length;
-      if (whole) checksum = crc32(part, checksum);
-      if (whole && at === end && checksum !== result.bodyCrc) throw damaged();
-      yield part;
+      const start = at - (at % check.stepBytes);
+      const part = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, bodyBytes - start));
+      if ((await readAll(file, part, body + start)) < part.length) throw damaged();
+      const mended = await check.mend(part, start);
+      if (mended === undefined) throw damaged();
+      for (const byte of mended) onMended(byte);
+      const stop = Math.min(end, start + part.length);
+      yield part.subarray(at - start, stop - start);
+      at = stop;
     }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes what a reader mended to the file. */
+export async function writeMended(
+  files: Files,
+  result: ResultLocation,
+  mended: readonly MendedByte[],
+): Promise<void> {
+  const { file, offset } = await openResult(files, result, "r+");
+  try {
+    const body = bodyOffset(result, offset);
+    for (const { at, value } of mended) await writeAll(file, Uint8Array.of(value), body + at);
+    await file.sync();
   } finally {
     await file.close();
   }
@@ -95,11 +122,12 @@ export async function readRecord(files: Files, result: ResultLocation): Promise<
 async function openResult(
   files: Files,
   result: ResultLocation,
+  flags: "r" | "r+" = "r",
 ): Promise<{ file: FileHandle; offset: number }> {
   for (;;) {
     const { file, offset } = result;
     try {
-      return { file: await files.open(file.path, "r"), offset };
+      return { file: await files.open(file.path, flags), offset };
     } catch (error) {
       // The result moved to another file while this one was being opened.
       if (isMissing(error) && result.file !== file) continue;
@@ -107,6 +135,17 @@ async function openResult(
       throw asReadError(error);
     }
   }
+}
+
+function bodyOffset({ metaBytes }: ResultLocation, recordOffset: number): number {
+  return recordOffset + RECORD_HEADER_BYTES + metaBytes;
+}
+
+function checkOf(result: ResultLocation, file: FileHandle, bodyAt: number): PartCheck {
+  const { bodyBytes, bodyCrc } = result;
+  if (result.hasBlocks) return new BlockCheck(file, bodyAt, bodyBytes);
+  const isOnePart = bodyBytes <= READ_BYTES;
+  return isOnePart ? new WholeCheck(bodyBytes, bodyCrc) : new EndCheck(bodyBytes, bodyCrc);
 }
 
 function damaged(): ResultError {

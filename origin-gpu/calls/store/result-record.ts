@@ -1,15 +1,17 @@
 /**
  * The format of a stored response in a file (docs/storage.md): a header of fixed size with lengths and checksums,
- * metadata as JSON, the body. A large response has a file of its own. Small ones stand one behind the other in a
- * pack.
+ * metadata as JSON, the body. A large response has a file of its own, with checksums of the body's blocks behind it.
+ * Small ones stand one behind the other in a pack.
  */
 import { crc32 } from "node:zlib";
 import { KIB } from "../../../base/units.ts";
 import { parseResponseHead, type ResponseHead } from "../../../routing/wire/heads.ts";
+import { checksumsBytes } from "./body-blocks.ts";
 
-/** `PSTR`, and the version of the format. */
+/** `PSTR`, and the version of the format: in the second one the checksums of the blocks follow the body. */
 const MAGIC = 0x50535452;
 const VERSION = 1;
+const VERSION_WITH_BLOCKS = 2;
 
 export const RECORD_HEADER_BYTES = 48;
 
@@ -27,6 +29,8 @@ export interface RecordHeader {
   metaCrc: number;
   bodyBytes: number;
   bodyCrc: number;
+  /** The checksums of the body's blocks stand behind it. */
+  hasBlocks: boolean;
 }
 
 /** Whose response it is, and its head. */
@@ -46,7 +50,7 @@ interface MetaInFile {
 export function encodeHeader(header: RecordHeader): Buffer {
   const bytes = Buffer.alloc(RECORD_HEADER_BYTES);
   bytes.writeUInt32BE(MAGIC, 0);
-  bytes.writeUInt32BE(VERSION, 4);
+  bytes.writeUInt32BE(header.hasBlocks ? VERSION_WITH_BLOCKS : VERSION, 4);
   bytes.writeDoubleBE(header.completedAtMs, 8);
   bytes.writeDoubleBE(header.expiresAtMs, 16);
   bytes.writeUInt32BE(header.metaBytes, 24);
@@ -60,7 +64,9 @@ export function encodeHeader(header: RecordHeader): Buffer {
 /** The header at the beginning of `bytes`; undefined when none stands there whole. */
 export function decodeHeader(bytes: Buffer): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES) return undefined;
-  if (bytes.readUInt32BE(0) !== MAGIC || bytes.readUInt32BE(4) !== VERSION) return undefined;
+  const version = bytes.readUInt32BE(4);
+  if (bytes.readUInt32BE(0) !== MAGIC) return undefined;
+  if (version !== VERSION && version !== VERSION_WITH_BLOCKS) return undefined;
   if (bytes.readUInt32BE(CHECKED_HEADER_BYTES) !== crc32(bytes.subarray(0, CHECKED_HEADER_BYTES)))
     return undefined;
   const metaBytes = bytes.readUInt32BE(24);
@@ -72,6 +78,7 @@ export function decodeHeader(bytes: Buffer): RecordHeader | undefined {
     metaCrc: bytes.readUInt32BE(28),
     bodyBytes: Number(bytes.readBigUInt64BE(32)),
     bodyCrc: bytes.readUInt32BE(40),
+    hasBlocks: version === VERSION_WITH_BLOCKS,
   };
 }
 
@@ -90,7 +97,7 @@ export function decodeMeta(bytes: Buffer, header: RecordHeader): ResultMeta | un
   return { callId: call, endpoint, head: parseResponseHead(JSON.stringify(head)) };
 }
 
-/** Encodes a whole record. */
+/** Encodes a whole record, of a small response. */
 export function encodeRecord(
   times: Pick<RecordHeader, "completedAtMs" | "expiresAtMs">,
   meta: Buffer,
@@ -102,10 +109,12 @@ export function encodeRecord(
     metaCrc: crc32(meta),
     bodyBytes: body.length,
     bodyCrc: crc32(body),
+    hasBlocks: false,
   };
   return { record: Buffer.concat([encodeHeader(header), meta, body]), header };
 }
 
-export function recordBytes({ metaBytes, bodyBytes }: RecordHeader): number {
-  return RECORD_HEADER_BYTES + metaBytes + bodyBytes;
+export function recordBytes({ metaBytes, bodyBytes, hasBlocks }: RecordHeader): number {
+  const behindBody = hasBlocks ? checksumsBytes(bodyBytes) : 0;
+  return RECORD_HEADER_BYTES + metaBytes + bodyBytes + behindBody;
 }

@@ -35,10 +35,17 @@ export interface Recovery {
   lastFile: number;
 }
 
+/** Hears of files that are not as they were written. */
+export interface RecoveryReport {
+  readonly damaged: DamagedFiles;
+  /** Called for a file in which so many flipped bits were mended. */
+  readonly onMended: (path: string, bits: number) => void;
+}
+
 export async function recoverResults(
   files: Files,
   directory: string,
-  damaged: DamagedFiles,
+  report: RecoveryReport,
 ): Promise<Recovery> {
   const results: RecoveredResult[] = [];
   let usedBytes = 0;
@@ -51,14 +58,14 @@ export async function recoverResults(
     const path = join(directory, name);
     const found =
       kind === "pack"
-        ? await recoverPack(files, path, damaged)
+        ? await recoverPack(files, path, report)
         : kind === "result"
-          ? await recoverLarge(files, path)
+          ? await recoverLarge(files, path, report)
           : [];
     const [first] = found;
     // It has had its name since it was whole and on the disk: it is not torn.
     if (kind === "result" && first === undefined)
-      await damaged.putAside(path, (await files.stat(path)).size, 1);
+      await report.damaged.putAside(path, (await files.stat(path)).size, 1);
     if (first === undefined) await removeFile(files, path);
     else usedBytes += first.result.file.bytes;
     for (const each of found) results.push(each);
@@ -70,12 +77,12 @@ export async function recoverResults(
 async function recoverPack(
   files: Files,
   path: string,
-  damaged: DamagedFiles,
+  report: RecoveryReport,
 ): Promise<RecoveredResult[]> {
   const scan = new ResultScan(await files.readFile(path));
   const { found, end, lost } = scan.readPack();
-  if (lost > 0) await damaged.putAside(path, scan.bytes.length, lost);
-  await writeMended(files, path, scan);
+  if (lost > 0) await report.damaged.putAside(path, scan.bytes.length, lost);
+  await writeMended(files, path, scan, report);
   const isTorn = lost === 0 && end < scan.bytes.length;
   if (isTorn && found.length > 0) await files.truncate(path, end);
   const file: RecordFile = { path, bytes: isTorn ? end : scan.bytes.length, liveBytes: 0 };
@@ -85,23 +92,36 @@ async function recoverPack(
   });
 }
 
+/** Never rejects: a reader mends what the disk does not take. */
 async function writeMended(
   files: Files,
   path: string,
   { bytes, mended }: ResultScan,
+  { onMended }: RecoveryReport,
 ): Promise<void> {
   if (mended.length === 0) return;
-  const handle = await files.open(path, "r+", PRIVATE_FILE_MODE);
+  onMended(path, mended.length);
   try {
-    for (const offset of mended) await writeAll(handle, bytes.subarray(offset, offset + 1), offset);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    const handle = await files.open(path, "r+", PRIVATE_FILE_MODE);
+    try {
+      for (const offset of mended) {
+        await writeAll(handle, bytes.subarray(offset, offset + 1), offset);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    // A full or failing disk: the next start mends it again.
   }
 }
 
-/** A large response's body is not read here: its first reader checks it (result-reader.ts). */
-async function recoverLarge(files: Files, path: string): Promise<RecoveredResult[]> {
+/** A large response's body is not read here: its first reader checks it (body-checks.ts). */
+async function recoverLarge(
+  files: Files,
+  path: string,
+  report: RecoveryReport,
+): Promise<RecoveredResult[]> {
   const handle = await files.open(path, "r");
   try {
     const { size } = await handle.stat();
@@ -112,7 +132,7 @@ async function recoverLarge(files: Files, path: string): Promise<RecoveredResult
     scan.headerAt(0);
     const meta = scan.metaAt(0, header);
     if (meta === undefined) return [];
-    await writeMended(files, path, scan);
+    await writeMended(files, path, scan, report);
     const file: RecordFile = { path, bytes: size, liveBytes: size };
     return [{ callId: meta.callId, result: { ...header, file, offset: 0, isChecked: false } }];
   } finally {

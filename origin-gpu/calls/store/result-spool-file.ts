@@ -1,8 +1,10 @@
 /**
- * The file of a stored response that grows: a record (result-record.ts) whose header is written last. It is
- * written in the background. Until it is whole it has a name that a restart removes.
+ * The file of a stored response that grows: a record (result-record.ts) whose header is written last, after the
+ * checksums of the body's blocks. It is written in the background. Until it is whole it has a name that a restart
+ * removes.
  */
 import type { FileHandle } from "node:fs/promises";
+import { BlockChecksums } from "./body-blocks.ts";
 import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
 import { encodeHeader, RECORD_HEADER_BYTES, type RecordHeader } from "./result-record.ts";
 
@@ -12,6 +14,7 @@ export class ResultSpoolFile {
   readonly #onProgress: () => void;
   readonly #onError: (error: unknown) => void;
   readonly #bodyOffset: number;
+  readonly #checksums = new BlockChecksums();
   #handle: FileHandle | undefined;
   #unwritten: Uint8Array[];
   #unwrittenBytes: number;
@@ -55,17 +58,19 @@ export class ResultSpoolFile {
   /** Takes the next bytes of the body over. */
   write(bytes: Uint8Array): void {
     if (this.#abandoned) return;
+    this.#checksums.add(bytes);
     this.#unwritten.push(bytes);
     this.#unwrittenBytes += bytes.length;
     if (this.#idle) this.#writing = this.#writeAll();
   }
 
-  /** Writes the header and waits until everything is on the disk. The name stays. */
+  /** Writes checksums and header, and waits until everything is on the disk. The name stays. */
   async finish(header: RecordHeader): Promise<void> {
     await this.#writing;
     const handle = this.#handle;
     // `onError` has reported why.
     if (this.#abandoned || handle === undefined) throw new Error("the file was given up");
+    await writeAll(handle, this.#checksums.encode(), this.#bodyOffset + header.bodyBytes);
     await writeAll(handle, encodeHeader(header), 0);
     await handle.sync();
     this.#handle = undefined;

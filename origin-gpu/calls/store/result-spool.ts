@@ -7,6 +7,7 @@ import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { KIB, MIB } from "../../../base/units.ts";
 import { contentLength, type ResponseHead } from "../../../routing/wire/heads.ts";
+import { checksumsBytes } from "./body-blocks.ts";
 import { type Files, isMissing } from "./files.ts";
 import {
   encodeMeta,
@@ -17,7 +18,8 @@ import {
 } from "./result-record.ts";
 import { ResultSpoolFile } from "./result-spool-file.ts";
 import { asReadError, asResultError, ResultError } from "./result-error.ts";
-import { READ_BYTES, readBody, type ReadOptions, type ResultLocation } from "./result-reader.ts";
+import { READ_BYTES } from "./part-checks.ts";
+import type { ReadOptions, ResultLocation } from "./result-reader.ts";
 
 /** Bytes that may wait to be written: above this number the app is held back, below half of it it goes on. */
 const UNWRITTEN_LIMIT_BYTES = MIB;
@@ -37,6 +39,8 @@ export interface SpoolHost {
   storeInPack(meta: ResultMeta, header: RecordHeader, record: Buffer): Promise<ResultLocation>;
   /** Gives a complete and synced file its final name; its room is reserved. */
   storeAlone(meta: ResultMeta, header: RecordHeader, partialPath: string): Promise<ResultLocation>;
+  /** Reads the body of a complete one, or a part of it. @throws ResultError */
+  read(callId: string, result: ResultLocation, options: ReadOptions): AsyncGenerator<Uint8Array>;
   /** The spool failed. Its room is free when its file, if it has one, is gone. */
   onFailed(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void;
 }
@@ -143,7 +147,7 @@ export class ResultSpool {
         if (signal?.aborted === true) return;
         if (this.#failure !== undefined) throw this.#failure;
         if (this.#stored !== undefined) {
-          yield* readBody(this.#host.files, this.#stored, { ...options, from: at });
+          yield* this.#host.read(this.meta.callId, this.#stored, { ...options, from: at });
           return;
         }
         const length = Math.min(READ_BYTES, to - at, this.#visibleBytes() - at);
@@ -255,12 +259,14 @@ export class ResultSpool {
   }
 
   async #finish(file: ResultSpoolFile): Promise<ResultLocation> {
+    if (!this.#reserve(checksumsBytes(this.#bytes))) throw this.#failure as ResultError;
     const header: RecordHeader = {
       ...this.#times(),
       metaBytes: this.#encodedMeta.length,
       metaCrc: crc32(this.#encodedMeta),
       bodyBytes: this.#bytes,
       bodyCrc: this.#checksum,
+      hasBlocks: true,
     };
     await file.finish(header);
     return await this.#host.storeAlone(this.meta, header, file.path);

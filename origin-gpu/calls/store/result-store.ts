@@ -22,13 +22,7 @@ import { BodyChecks } from "./body-checks.ts";
 import { type DamagedFile, DamagedFiles } from "./damaged-files.ts";
 import { isDamage, isGone } from "./result-error.ts";
 import { type RecordFile, RecordPacks } from "./record-packs.ts";
-import {
-  readBody,
-  readHead,
-  type ReadOptions,
-  readRecord,
-  type ResultLocation,
-} from "./result-reader.ts";
+import { readHead, type ReadOptions, readRecord, type ResultLocation } from "./result-reader.ts";
 
 export interface ResultStoreOptions {
   directory: string;
@@ -40,6 +34,8 @@ export interface ResultStoreOptions {
   onDropped?: (callId: string, why: DropReason) => void;
   /** Called for a file in which responses are lost. */
   onDamaged?: (file: DamagedFile) => void;
+  /** Called for a file in which so many flipped bits were mended. */
+  onMended?: (path: string, bits: number) => void;
   /** Milliseconds since 1970. */
   now: () => number;
   files?: Files;
@@ -91,10 +87,11 @@ export class ResultStore implements SpoolHost {
     this.files = options.files ?? REAL_FILES;
     this.memoryBytes = options.memoryBytes ?? MEMORY_BYTES;
     this.#maxResults = options.maxResults ?? MAX_RESULTS;
-    this.#checks = new BodyChecks(
-      this.files,
-      async (callId, result) => await this.#dropDamaged(callId, result),
-    );
+    this.#checks = new BodyChecks({
+      files: this.files,
+      onDamaged: async (callId, result) => await this.#dropDamaged(callId, result),
+      onMended: ({ file }, bits) => options.onMended?.(file.path, bits),
+    });
     this.#packs = new RecordPacks({
       files: this.files,
       // Removing a file frees room, so files must be small where there is little room.
@@ -115,7 +112,10 @@ export class ResultStore implements SpoolHost {
       onDamaged: (file) => options.onDamaged?.(file),
     });
     const store = new ResultStore(options, damaged);
-    const { results, usedBytes, lastFile } = await recoverResults(files, directory, damaged);
+    const { results, usedBytes, lastFile } = await recoverResults(files, directory, {
+      damaged,
+      onMended: (path, bits) => options.onMended?.(path, bits),
+    });
     store.#usedBytes = usedBytes;
     store.#lastFile = lastFile;
     for (const { callId, result } of results) {
@@ -166,7 +166,7 @@ export class ResultStore implements SpoolHost {
         await this.#checks.check(callId, result);
         return await readHead(this.files, result);
       },
-      read: (readOptions = {}) => this.#read(callId, result, readOptions),
+      read: (readOptions = {}) => this.read(callId, result, readOptions),
     };
   }
 
@@ -189,6 +189,7 @@ export class ResultStore implements SpoolHost {
   async close(): Promise<void> {
     for (const spool of this.#spools.values()) spool.discard("the agent stops");
     await this.#sweeping;
+    await this.#checks.close();
     await this.#packs.close();
     await this.#removed();
   }
@@ -236,6 +237,10 @@ export class ResultStore implements SpoolHost {
     return this.#complete(meta.callId, { ...header, file, offset: 0, isChecked: true });
   }
 
+  read(callId: string, result: ResultLocation, options: ReadOptions): AsyncGenerator<Uint8Array> {
+    return this.#checks.read(callId, result, options);
+  }
+
   onFailed(spool: ResultSpool, reservedBytes: number, fileGone: Promise<void> | undefined): void {
     this.#spools.delete(spool.meta.callId);
     const release = (): void => {
@@ -243,15 +248,6 @@ export class ResultStore implements SpoolHost {
     };
     if (fileGone === undefined) release();
     else this.#track(fileGone.finally(release));
-  }
-
-  async *#read(
-    callId: string,
-    result: ResultLocation,
-    options: ReadOptions,
-  ): AsyncGenerator<Uint8Array> {
-    await this.#checks.check(callId, result);
-    yield* readBody(this.files, result, options);
   }
 
   async #dropDamaged(callId: string, result: ResultLocation): Promise<void> {

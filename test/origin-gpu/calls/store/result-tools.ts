@@ -22,6 +22,8 @@ export interface TestStore {
   expired: string[];
   /** The damaged files that the store told of, in order. */
   said: DamagedFile[];
+  /** The files of which the store told that bits were mended, with their number, in order. */
+  mended: { path: string; bits: number }[];
   clock: { nowMs: number };
 }
 
@@ -29,16 +31,18 @@ export async function openStore(options: Partial<ResultStoreOptions> = {}): Prom
   const { directory = join(temporaryDirectory(), "results") } = options;
   const expired: string[] = [];
   const said: DamagedFile[] = [];
+  const mended: TestStore["mended"] = [];
   const clock = { nowMs: 1_000_000 };
   const store = await ResultStore.open({
     quotaBytes: 1e12,
     now: () => clock.nowMs,
     onDropped: (callId) => expired.push(callId),
     onDamaged: (file) => said.push(file),
+    onMended: (path, bits) => mended.push({ path, bits }),
     ...options,
     directory,
   });
-  return { store, directory, expired, said, clock };
+  return { store, directory, expired, said, mended, clock };
 }
 
 export function begin(
@@ -83,6 +87,13 @@ export function pattern(length: number, seed = 0): Buffer {
   for (let index = 0; index < length; index += 1)
     bytes[index] = (index * 7 + (index >> 8) + seed) & 0xff;
   return bytes;
+}
+
+/** The content with one bit of it flipped. */
+export function flipped(content: Buffer, bit: number): Buffer {
+  const damaged = Buffer.from(content);
+  damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
+  return damaged;
 }
 
 export function diskBytes(directory: string): number {
