@@ -20,6 +20,8 @@ export interface ResultEndpoint {
 export interface ResultClaims extends ResultEndpoint {
   callId: string;
   box: string;
+  /** It is the call of a HEAD request: its response has no body, whatever length it declares. */
+  isHead: boolean;
   /** How many redirects led to this URL: each has its own token. */
   hop: number;
   /** Seconds since 1970. */
@@ -48,9 +50,10 @@ const MAX_HOP = 9999;
 
 /** Makes a token. @throws RangeError for claims that `verifyResultToken` would not accept */
 export async function signResultToken(claims: ResultClaims, key: ClaimsKey): Promise<string> {
-  const { callId, endpoint, appId, workspace, box, hop, expiresAtS } = claims;
+  const { callId, endpoint, appId, workspace, box, isHead, hop, expiresAtS } = claims;
   // These fields alone: other members of the caller's object stay out of the URL.
-  const payload = { callId, endpoint, appId, workspace, box, hop, exp: expiresAtS };
+  const named = { callId, endpoint, appId, workspace, box, ...(isHead && { head: true }) };
+  const payload = { ...named, hop, exp: expiresAtS };
   if (parseClaims(payload) === undefined) throw new RangeError("these claims make no result token");
   return await TOKENS.sign(payload, key);
 }
@@ -80,11 +83,12 @@ export function isOpenedAt(
 }
 
 function parseClaims(payload: Readonly<Record<string, unknown>>): ResultClaims | undefined {
-  const { callId, endpoint, appId, workspace, box, hop, exp } = payload;
+  const { callId, endpoint, appId, workspace, box, head = false, hop, exp } = payload;
   if (!isName(callId) || !isName(appId) || !isName(workspace) || !isName(box)) return undefined;
   if (!isName(endpoint, MAX_ENDPOINT_CHARACTERS)) return undefined;
+  if (typeof head !== "boolean") return undefined;
   if (!isCount(hop) || hop > MAX_HOP || !isCount(exp)) return undefined;
-  return { callId, endpoint, appId, workspace, box, hop, expiresAtS: exp };
+  return { callId, endpoint, appId, workspace, box, isHead: head, hop, expiresAtS: exp };
 }
 
 /** Names end up in logs and object ids: visible ASCII, and no character that JSON would spell longer. */

@@ -166,16 +166,14 @@ export function parsedAttempt(attempt: UnparsedAttempt): Attempt {
 /**
  * Fails an attempt whose body came whole, and not as long as its head says. Nothing of it has been sent, and a client
  * would take it for complete. A body that streams breaks at its end instead.
- * @param method of the request; undefined where nobody remembers it
+ * @param isHead the request that opened the call was a HEAD
  */
-export function withRightLength(attempt: Attempt, method: string | undefined): Attempt {
+export function withRightLength(attempt: Attempt, isHead: boolean): Attempt {
   if (attempt.kind !== "response" || attempt.wholeBytes === undefined) return attempt;
   const { head, body, wholeBytes } = attempt;
   const declared = contentLength(head.headers);
   if (declared === undefined || declared === wholeBytes) return attempt;
-  if (isBodiless(head.status) || method === "HEAD") return attempt;
-  // It may be the response to a HEAD.
-  if (method === undefined && wholeBytes === 0) return attempt;
+  if (isBodiless(head.status) || isHead) return attempt;
   void discardBody(body);
   return failedAttempt("reset", {
     code: "origin_error",

@@ -39,7 +39,8 @@ const CASES = {
   ],
   resultTokens: [
     async ({ resultTokens }) => {
-      const call = { callId: "0b5a8f9e-6a0c-4d8e-9a55-0f3a3a7f2c11", box: "gpu-1", hop: 0 };
+      const callId = "0b5a8f9e-6a0c-4d8e-9a55-0f3a3a7f2c11";
+      const call = { callId, box: "gpu-1", isHead: false, hop: 0 };
       return await signResultToken({ ...ENDPOINT, ...call, expiresAtS: NOW_S + 9 }, resultTokens);
     },
     async (keys, token) => {

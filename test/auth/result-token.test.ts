@@ -19,6 +19,7 @@ const CLAIMS: ResultClaims = {
   appId: "ap-0123456789abcdef0123456789",
   workspace: "ecorp",
   box: "gpu-1",
+  isHead: false,
   hop: 3,
   expiresAtS: NOW_S + 60,
 };
@@ -32,6 +33,7 @@ const claimsArbitrary: fc.Arbitrary<ResultClaims> = fc.record({
   appId: name,
   workspace: name,
   box: name,
+  isHead: fc.boolean(),
   hop: fc.nat({ max: 9999 }),
   expiresAtS: fc.nat(),
 });

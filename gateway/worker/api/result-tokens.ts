@@ -38,6 +38,7 @@ export async function resultTokenFor(
     throw new ApiProblem("no_such_call", "the call is another endpoint's");
   }
   const expiresAtS = Math.ceil(Date.now() / 1000) + resultLifetimeS(snapshot);
-  const claims = { callId, endpoint, appId, workspace, box, hop: 0, expiresAtS };
+  const isHead = found.method === "HEAD";
+  const claims = { callId, endpoint, appId, workspace, box, isHead, hop: 0, expiresAtS };
   return { token: await signResultToken(claims, (await gatewayKeys(env)).resultTokens) };
 }

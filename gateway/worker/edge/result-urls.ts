@@ -27,6 +27,8 @@ interface Pending {
   readonly call: DeferredCall;
   /** Where the call is. */
   readonly box: string;
+  /** Whether the request that began it was a HEAD, where that is not this one. */
+  readonly isHead?: boolean;
   readonly snapshot: Snapshot;
   /** The original path and query. */
   readonly target: string;
@@ -43,8 +45,8 @@ export async function redirectToResult(
   context: RequestContext,
   pending: Pending,
 ): Promise<Response> {
-  const { call, box, snapshot, target, hop } = pending;
   const { request } = context;
+  const { call, box, isHead = request.method === "HEAD", snapshot, target, hop } = pending;
   context.callId = call.callId;
   const { respondAsync, waitS } = parsePrefer(request.headers.get("prefer"));
   const preferred = respondAsync || waitS !== undefined;
@@ -58,6 +60,7 @@ export async function redirectToResult(
         appId: snapshot.appId,
         workspace: snapshot.workspace,
         box,
+        isHead,
         hop: at,
         expiresAtS: Math.ceil(Date.now() / 1000) + resultLifetimeS(snapshot),
       },
@@ -117,7 +120,7 @@ export async function collectResult(
   if (!isOpenedAt(verdict.claims, snapshot)) {
     return context.refuse("no_such_call", "the token belongs to another endpoint");
   }
-  const { callId, workspace, box, hop } = verdict.claims;
+  const { callId, workspace, box, isHead, hop } = verdict.claims;
   context.callId = callId;
   if (verdict.kind === "expired")
     return context.refuse("result_expired", "this result URL is too old");
@@ -129,12 +132,14 @@ export async function collectResult(
   const attempt = await collectResponse(env, place, patience, {
     offset: range?.first ?? 0,
     connection: connection(),
+    isHead,
   });
   if (attempt.kind === "deferred") {
     const { call } = attempt;
     return await redirectToResult(env, context, {
       call,
       box,
+      isHead,
       snapshot,
       target: result.target,
       hop,
@@ -150,7 +155,7 @@ export async function collectResult(
   }
   if (range !== undefined) {
     // The range cannot be served: the whole response is right too (RFC 9110, 14.2).
-    const whole = await collectResponse(env, place, patience);
+    const whole = await collectResponse(env, place, patience, { isHead });
     if (whole.kind === "response") return context.passOn(whole.head, whole.body);
   }
   return attempt.kind === "failed"

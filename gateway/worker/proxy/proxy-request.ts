@@ -67,12 +67,17 @@ export async function proxyRequest(
     await watching(call, () => pause(pauseMs));
     placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
   }
-  const attempt = resumed(env, placed, 0, call.request.method);
+  const attempt = resumed(env, placed, 0, call.request.method === "HEAD");
   return { ...placed, attempt, unsent: unsentBody(opening) };
 }
 
 function unsentBody({ body }: Opening): OutgoingBody | undefined {
   return body === "parked" ? undefined : body;
+}
+
+export interface CollectOptions extends Pick<AttachOptions, "offset" | "connection"> {
+  /** The request that opened the call was a HEAD. */
+  readonly isHead: boolean;
 }
 
 /**
@@ -82,10 +87,10 @@ export async function collectResponse(
   env: Env,
   place: CallPlace,
   patienceMs: number,
-  { offset = 0, connection }: Pick<AttachOptions, "offset" | "connection"> = {},
+  { offset = 0, connection, isHead }: CollectOptions,
 ): Promise<Attempt> {
   const attempt = await attach(env, place, { offset, patienceMs, connection });
-  return resumed(env, { attempt, place }, offset);
+  return resumed(env, { attempt, place }, offset, isHead);
 }
 
 /** The link was lost, and nobody knows how far the call came. */
@@ -163,17 +168,14 @@ function lossOf(
   return failed("call_lost", "the agent that may have run this call is gone");
 }
 
-/**
- * The attempt with a body that outlives a cut, where its response may be resumed.
- * @param method of the request; undefined where the call was opened by another one
- */
+/** The attempt with a body that outlives a cut, where its response may be resumed. */
 function resumed(
   env: Env,
   { attempt: given, place }: PlacedAttempt,
   offset: number,
-  method?: string,
+  isHead: boolean,
 ): Attempt {
-  const attempt = withRightLength(given, method);
+  const attempt = withRightLength(given, isHead);
   if (attempt.kind !== "response" || !attempt.resumable) return attempt;
   const { head, body } = attempt;
   if (!(body instanceof ReadableStream)) return attempt;

@@ -44,7 +44,7 @@ export async function proxyWebSocket(
     if (mayRefuse === true) headers[OTHERS] = "1";
     if (connection !== undefined) headers[CONNECTION] = connection;
     const attempt = await askLink(env, place, link, VERB.websocket, { headers });
-    return isLost(attempt) ? HANDSHAKE_BROKE : withRightLength(attempt, "GET");
+    return isLost(attempt) ? HANDSHAKE_BROKE : withRightLength(attempt, false);
   });
 }
 

@@ -14,14 +14,16 @@ let agent: FakeAgent;
 beforeAll(async () => {
   agent = await connectAgent(BOX, {
     endpoints: [announcement("app", BOX)],
-    open: (stream, { target, async: isAsync = false, callId }) => {
-      if (isAsync) {
+    open: (stream, { target, headers, callId }) => {
+      if (headers.includes("deferred")) {
         stream.confirmDeferred({ callId, status: "running", position: 0, elapsedMs: 0 });
       } else stream.sendHead(...responseOf(target));
       return {};
     },
-    attach: (stream) => {
-      stream.sendHead(...responseOf(stored));
+    attach: (stream, { callId }) => {
+      if (isPending) {
+        stream.confirmDeferred({ callId, status: "running", position: 0, elapsedMs: 0 });
+      } else stream.sendHead(...responseOf(stored));
       return {};
     },
   });
@@ -30,6 +32,8 @@ afterAll(() => agent.close());
 
 /** The target whose response is that of a durable call. */
 let stored = "/";
+/** Clients of durable calls are sent on. */
+let isPending = false;
 
 function responseOf(target: string): [string, Uint8Array[], boolean] {
   const query = new URL(target, BASE).searchParams;
@@ -76,17 +80,31 @@ test.each([
   expect((await response.bytes()).length).toBe(Number(searchParams.get("bytes")));
 });
 
-test("a stored response of a wrong length is 502", async () => {
-  const resultUrl = await deferred();
-  for (const [, target] of [WRONG[0], WRONG[1], WRONG[3]]) {
-    stored = target;
-    await isBrokenAnswer(await ask(NAME, resultUrl));
+test.each(WRONG)("a stored response with %s is 502", async (_, target) => {
+  stored = target;
+  const resultUrl = await deferred("POST");
+  for (const method of ["GET", "HEAD"]) {
+    const response = await ask(NAME, resultUrl, { method });
+    if (method === "GET") await isBrokenAnswer(response);
+    else expect(response.status).toBe(502);
   }
+  await isBrokenAnswer(await ask(NAME, resultUrl, { headers: { range: "bytes=0-3" } }));
 });
 
 test("a stored response to a HEAD is passed on, whoever asks for it", async () => {
   stored = "/?declared=50&bytes=0";
-  expect((await ask(NAME, await deferred())).status).toBe(200);
+  const resultUrl = await deferred("HEAD");
+  expect((await ask(NAME, resultUrl)).status).toBe(200);
+  expect((await ask(NAME, resultUrl, { method: "HEAD" })).status).toBe(200);
+});
+
+test("a stored response to a HEAD is passed on also where its client was sent on once more", async () => {
+  isPending = true;
+  const again = await ask(NAME, await deferred("HEAD"), { redirect: "manual" });
+  expect(again.status).toBe(303);
+  isPending = false;
+  stored = "/?declared=50&bytes=0";
+  expect((await ask(NAME, pathOf(again.headers.get("location") ?? ""))).status).toBe(200);
 });
 
 test("an app that refuses a WebSocket so is 502", async () => {
@@ -96,10 +114,13 @@ test("an app that refuses a WebSocket so is 502", async () => {
 });
 
 /** The path and query of the result URL of a call that goes on. */
-async function deferred(): Promise<string> {
-  const headers = { prefer: "respond-async" };
-  const response = await ask(NAME, "/", { method: "POST", headers, body: "" });
-  const { result_url: url } = await response.json<{ result_url: string }>();
-  const { pathname, search } = new URL(url);
+async function deferred(method: "POST" | "HEAD"): Promise<string> {
+  const response = await ask(NAME, "/", { method, headers: { deferred: "1" }, redirect: "manual" });
+  expect(response.status).toBe(303);
+  return pathOf(response.headers.get("location") ?? "");
+}
+
+function pathOf(url: string): string {
+  const { pathname, search } = new URL(url, BASE);
   return `${pathname}${search}`;
 }
