@@ -42,6 +42,12 @@ export function linkName(workspace: string, box: string, link: number): string {
   return `${workspace}/${box}/${link}`;
 }
 
+/** Whose link it is, by the name of the link's object. */
+export function boxOfLink(name: string): { workspace: string; box: string } {
+  const [workspace = "", box = ""] = name.split("/");
+  return { workspace, box };
+}
+
 /**
  * The object of a box's link. Workspace and box come from credentials, verified tokens and snapshots only,
  * never from a stranger.

@@ -79,6 +79,8 @@ export interface BoxMethods {
   revokeBox(name: string): Promise<boolean>;
   /** Whether this is a box's present enrolment. */
   isEnrolled(box: string, serial: string): boolean;
+  /** Whether a box of this name is enrolled; not where it was revoked. */
+  hasBox(box: string): boolean;
   /**
    * A link of a box came up. Answers what it announced, in order; undefined when the box is not enrolled
    * any more.

@@ -46,7 +46,7 @@ import {
 } from "../../contracts/link.ts";
 import { drainBody } from "../../contracts/drained-body.ts";
 import { streamingResponses } from "../../contracts/streaming-responses.ts";
-import { linkName, workspaceStub } from "../../contracts/stubs.ts";
+import { boxOfLink, linkName, workspaceStub } from "../../contracts/stubs.ts";
 import { hasLeft, watchCall } from "../../contracts/watched-calls.ts";
 import { AgentQuestion, type AgentAnswer, askOverOthers } from "./agent-question.ts";
 import { attachAgain, type OwnLink } from "./attach-again.ts";
@@ -85,6 +85,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   readonly #dials = new Map<string, PendingDial>();
   /** Its box is not enrolled any more, or anew: nobody waits for the link until one is accepted again. */
   #isRevoked = false;
+  /** The question whether its box is enrolled, where it was asked. */
+  #enrolment: Promise<void> | undefined;
   readonly #clients = new WatchedClients();
   /** It has coupled WebSockets of clients, which may be open still. */
   #hasCoupled = false;
@@ -239,6 +241,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   async #attach(request: Request): Promise<Response> {
     // Read before the wait, and not for it: of a client that leaves meanwhile the agent is to hear.
     const isGone = request.signal.aborted;
+    if (!isGone && this.#welcomed() === undefined) await this.#hearOfRevocation();
     const link = this.#welcomed() ?? (isGone ? undefined : await this.#awaitLink(request, false));
     if (link === undefined) return this.#isRevoked ? revokedBox() : noLink(this.#absence);
     const text = request.headers.get(HEAD) ?? "";
@@ -247,6 +250,27 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     response.start(link.streams.attach(text, response, shareOf(request)));
     this.#watchLink();
     return await response.response;
+  }
+
+  /** An object that is younger than the revocation of its box was not told of it: it asks, once. */
+  async #hearOfRevocation(): Promise<void> {
+    if (this.#isRevoked || this.#lostAt !== undefined) return;
+    this.#enrolment ??= this.#askForBox();
+    await this.#enrolment;
+  }
+
+  async #askForBox(): Promise<void> {
+    const { name } = this.ctx.id;
+    if (name === undefined) return;
+    const { workspace, box } = boxOfLink(name);
+    try {
+      const isThere = await workspaceStub(this.env, workspace).hasBox(box);
+      // It may have been enrolled anew, and be here.
+      if (!isThere && this.#link === undefined) this.cutRevoked();
+    } catch (error) {
+      reportError(this.env, `asking for ${box}`, error);
+      this.#enrolment = undefined;
+    }
   }
 
   async #watchCall(request: Request): Promise<Response> {

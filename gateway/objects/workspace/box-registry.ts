@@ -85,6 +85,11 @@ export class BoxRegistry {
     return this.boxes.isEnrolled(name, serial, Date.now());
   }
 
+  /** Reads alone, and asks no link: one of them may ask this. */
+  has(name: string): boolean {
+    return this.boxes.find(name) !== undefined;
+  }
+
   /** Notes a link that came up; false when its box is not enrolled any more. */
   linkUp(greeting: LinkGreeting): boolean {
     if (!this.isEnrolled(greeting.box, greeting.serial)) return false;

@@ -191,6 +191,10 @@ export class Workspace extends DurableObject<Env> implements WorkspaceRpc {
     return this.#boxes.isEnrolled(box, serial);
   }
 
+  hasBox(box: string): boolean {
+    return this.#boxes.has(box);
+  }
+
   async greet(greeting: Greeting): Promise<Welcome["endpoints"] | undefined> {
     return await this.#control.greet(greeting);
   }

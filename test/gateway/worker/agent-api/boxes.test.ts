@@ -1,4 +1,4 @@
-import { env as bindings, runInDurableObject } from "cloudflare:test";
+import { env as bindings, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { mintBoxCredential } from "../../../../auth/box-credential.ts";
@@ -6,6 +6,7 @@ import { originStub, workspaceStub } from "../../../../gateway/contracts/stubs.t
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { MAX_BOXES } from "../../../../api/limits.ts";
 import { Workspace } from "../../../../gateway/objects/workspace/workspace.ts";
+import type { Stream } from "../../../../routing/wire/stream.ts";
 import {
   announcement,
   ask,
@@ -139,6 +140,45 @@ describe("revoking a box", () => {
     const failed = await waiting;
     expect(failed.status).toBe(502);
     expect(await failed.json()).toMatchObject({ code: "call_lost" });
+  });
+
+  test("is known at its calls' result URLs at once, also where its link's object is new", async () => {
+    const box = "revoked-before";
+    const hasBox = vi.spyOn(Workspace.prototype, "hasBox");
+    const deferred = (stream: Stream, { callId }: { callId: string }) => {
+      stream.confirmDeferred({ callId, status: "running", position: 0, elapsedMs: 0 });
+      return {};
+    };
+    await connectAgent(box, {
+      endpoints: [announcement(box, "f")],
+      open: deferred,
+      attach: deferred,
+    });
+    const collect = async (url: string) =>
+      await ask(`local--${box}-f`, url, { redirect: "manual" });
+    const resultUrl = async (sent: Response) => {
+      expect(sent.status).toBe(303);
+      const { pathname, search } = new URL(sent.headers.get("location") ?? "", "http://app");
+      return `${pathname}${search}`;
+    };
+    const url = await resultUrl(await collect("/"));
+    await resultUrl(await collect(url));
+    // While the link is there nobody is asked.
+    expect(hasBox).not.toHaveBeenCalled();
+
+    await workspaceStub(env, "local").revokeBox(box);
+    for (const isNew of [false, true]) {
+      if (isNew) await evictDurableObject(originStub(env, "local", box, 0));
+      const startedAt = performance.now();
+      for (const response of await Promise.all([collect(url), collect(url)])) {
+        expect(response.status).toBe(502);
+        const detail = "the box that ran the call was revoked";
+        expect(await response.json()).toMatchObject({ code: "call_lost", detail });
+      }
+      expect(performance.now() - startedAt).toBeLessThan(5_000);
+      expect(hasBox).toHaveBeenCalledTimes(isNew ? 1 : 0);
+    }
+    hasBox.mockRestore();
   });
 
   test("ends its WebSockets, also where it is enrolled anew after its link was lost", async () => {
