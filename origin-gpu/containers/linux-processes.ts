@@ -25,6 +25,24 @@ export function parentOf(pid: number): number | undefined {
   return Number.isNaN(parent) ? undefined : parent;
 }
 
+/** A process, its parent, and so on, as far as they can be seen from here. */
+export function ancestry(pid: number): number[] {
+  const line = new Set<number>();
+  for (let next: number | undefined = pid; next && !line.has(next); next = parentOf(next)) {
+    line.add(next);
+  }
+  return [...line];
+}
+
+/** Names the process numbers' space that a process is in; undefined where that can't be seen. */
+export function pidNamespaceOf(pid: number | "self"): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return undefined;
+  }
+}
+
 /** When a process started, to compare with others: clock ticks since the machine's start. NaN for none. */
 export function startedAt(pid: number): number {
   return Number(statOf(pid)[STAT_STARTED]);

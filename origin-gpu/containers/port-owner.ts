@@ -1,34 +1,48 @@
 /**
- * Decides whether a port that a container was told is another program's by now. A server need not be a process of the
- * container: `docker run -p` has a proxy of its own that listens. So a socket is another program's only where something
- * proves it, and never where /proc says too little.
+ * Decides whether a port that a container was told is another program's by now. A socket is another program's only where
+ * something proves it, and never where /proc says too little.
+ *
+ * The supervisor keeps all processes of a container below itself. So a process elsewhere is another program, with three
+ * exceptions:
+ * - One with the container's id in its environment. A build daemon runs such a process for its client.
+ * - One of a container engine, such as the proxy of `docker run -p`. The command is the engine's client, and ends it.
+ * - Each one that started after the container, where the endpoint has a `stop_command`. Without a `stop_command` nothing
+ *   would end a server that the command has asked systemd for, and its port would stay taken.
+ *
+ * This tells accidents. A hostile program of the app's own user needs no port: it can read the app's files, and end it.
  */
-import type { AppUser } from "../app-user.ts";
+import type { ContainerOptions } from "./container.ts";
+import { MARK } from "./container-run.ts";
 import {
+  ancestry,
   groupMembers,
   listeningSockets,
   type ListeningSocket,
   nameOf,
+  pidNamespaceOf,
   processes,
   socketsOf,
   startedAt,
   variableOf,
 } from "./linux-processes.ts";
 
-export interface ContainerProcesses {
+interface ContainerProcesses {
   /** The first one, which is the number of their group. */
   readonly leader: number;
-  /** The container's id in this variable of their environment. */
-  readonly variable: string;
+  /** The process below which all of them stay; undefined where they may leave. */
+  readonly supervisor: number | undefined;
+  /** The container's, in their environment. */
   readonly id: string;
   /** Their user. */
   readonly uid: number;
+  /** A `stop_command` ends a server that the command has started elsewhere. */
+  readonly hasStopCommand: boolean;
 }
 
 const ROOT = 0;
 
 /** Daemons that listen themselves for a container of theirs, however long they have run: rootless Docker does so. */
-const CONTAINER_DAEMONS: ReadonlySet<string> = new Set([
+const LISTENING_DAEMONS: ReadonlySet<string> = new Set([
   "dockerd",
   "rootlesskit",
   "slirp4netns",
@@ -36,39 +50,60 @@ const CONTAINER_DAEMONS: ReadonlySet<string> = new Set([
   "pasta.avx2",
 ]);
 
+/** Programs that start what listens for a container of theirs. Linux cuts names to 15 characters. */
+const ENGINES: ReadonlySet<string> = new Set([
+  ...LISTENING_DAEMONS,
+  "containerd-shim",
+  "docker-proxy",
+  "podman",
+  "conmon",
+  "rootlessport",
+]);
+
+/** Whose a socket is. `unclaimed`: no process of the container has it, and nothing says that one asked for it. */
+type Owner = "container" | "unclaimed" | "another";
+
 /**
- * Whether connections to this address reach a program that the container did not bring: one of another user, one of
- * another container, or one that ran before the container did.
+ * Says why connections to an origin do not reach a server of the container, in words for the operator; undefined where
+ * nothing proves that.
+ * @param container its first process may not be known
+ */
+export function ownerProblem(
+  origin: string,
+  container: Pick<ContainerOptions, "endpoint" | "user"> &
+    Pick<ContainerProcesses, "id" | "supervisor"> & { readonly leader: number | undefined },
+): string | undefined {
+  const { id, leader, supervisor, user, endpoint } = container;
+  if (leader === undefined) return undefined;
+  const { hostname: host, port } = new URL(origin);
+  const uid = user?.uid ?? process.geteuid?.() ?? 0;
+  const hasStopCommand = endpoint.stopCommand.length > 0;
+  const own = { id, leader, supervisor, uid, hasStopCommand };
+  switch (ownerOf({ host, port: Number(port) }, own)) {
+    case "container":
+      return undefined;
+    case "another":
+      return `another program listens at ${origin}`;
+    case "unclaimed":
+      return `another program listens at ${origin}, and no process of the container; a server that its command starts elsewhere needs a stop_command`;
+  }
+}
+
+/**
+ * Whose server takes connections to this address.
  * @param host `127.0.0.1` or `[::1]`
  */
-function isAnothersPort(
+function ownerOf(
   { host, port }: { readonly host: string; readonly port: number },
   container: ContainerProcesses,
-): boolean {
+): Owner {
   const taking = takers(host, port);
   // In this order, since it costs a look at one process, at all processes, and at all of their sockets.
   const foreign = without(taking, [container.leader]);
-  if (foreign.length === 0) return false;
+  if (foreign.length === 0) return "container";
   const left = without(foreign, groupMembers(container.leader));
-  return left.some((socket) => isStrangers(socket, container));
-}
-
-/** The same for an origin, and for a container whose first process may not be known. */
-export function isAnothersOrigin(
-  origin: string,
-  {
-    leader,
-    user,
-    ...marked
-  }: Pick<ContainerProcesses, "variable" | "id"> & {
-    readonly leader: number | undefined;
-    readonly user: AppUser | undefined;
-  },
-): boolean {
-  if (leader === undefined) return false;
-  const { hostname: host, port } = new URL(origin);
-  const uid = user?.uid ?? process.geteuid?.() ?? 0;
-  return isAnothersPort({ host, port: Number(port) }, { ...marked, leader, uid });
+  const owners = left.map((socket) => socketOwner(socket, container));
+  return owners.find((owner) => owner !== "container") ?? "container";
 }
 
 /** Those that none of these processes has. */
@@ -103,13 +138,36 @@ function takers(host: string, port: number): ListeningSocket[] {
   return [];
 }
 
-function isStrangers({ inode, uid }: ListeningSocket, container: ContainerProcesses): boolean {
+function socketOwner({ inode, uid }: ListeningSocket, container: ContainerProcesses): Owner {
   const holders = processes().filter((pid) => socketsOf(pid).includes(inode));
-  const containers = holders.map((pid) => variableOf(pid, container.variable));
-  if (containers.includes(container.id)) return false;
-  if (![ROOT, container.uid].includes(uid)) return true;
-  if (containers.some((id) => id !== undefined)) return true;
-  const begun = startedAt(container.leader);
-  const isOlder = (pid: number) => startedAt(pid) < begun && !CONTAINER_DAEMONS.has(nameOf(pid));
-  return holders.length > 0 && holders.every(isOlder);
+  const containers = holders.map((pid) => variableOf(pid, MARK));
+  if (containers.includes(container.id)) return "container";
+  if (holders.some((pid) => isBelow(pid, container.supervisor))) return "container";
+  if (![ROOT, container.uid].includes(uid)) return "another";
+  if (containers.some((id) => id !== undefined)) return "another";
+  const owners = new Set(holders.map((pid) => strangerOwner(pid, container)));
+  if (owners.size === 0 || owners.has("container")) return "container";
+  return owners.has("unclaimed") ? "unclaimed" : "another";
+}
+
+function isBelow(pid: number, supervisor: number | undefined): boolean {
+  return supervisor !== undefined && ancestry(pid).includes(supervisor);
+}
+
+/** Whose server a process is that is none of the container's. */
+function strangerOwner(
+  pid: number,
+  { leader, supervisor, hasStopCommand }: ContainerProcesses,
+): Owner {
+  if (startedAt(pid) < startedAt(leader)) {
+    return LISTENING_DAEMONS.has(nameOf(pid)) ? "container" : "another";
+  }
+  if (hasStopCommand || supervisor === undefined || isOfEngine(pid)) return "container";
+  return "unclaimed";
+}
+
+/** Whether a container engine has started it, or may have: processes of other namespaces have their parents there. */
+function isOfEngine(pid: number): boolean {
+  if (pidNamespaceOf(pid) !== pidNamespaceOf("self")) return true;
+  return ancestry(pid).some((ancestor) => ENGINES.has(nameOf(ancestor)));
 }

@@ -25,7 +25,7 @@ import { GivenUpCalls } from "./given-up-calls.ts";
 import { LastLines } from "./output-lines.ts";
 import { callsOriginOf, choosePorts, type ContainerPort, keepPorts } from "./container-port.ts";
 import { listensElsewhere, openPorts, SUSPECTED_AFTER_MS } from "./other-port.ts";
-import { isAnothersOrigin } from "./port-owner.ts";
+import { ownerProblem } from "./port-owner.ts";
 import { leaveRunning } from "./leave-running.ts";
 import type { LeftContainer } from "./left-container.ts";
 import type { LeftRecord } from "./left-record.ts";
@@ -137,7 +137,8 @@ export class ProcessContainer implements Container {
         : await this.#choosePorts();
       const { port, callsPort } = ports;
       signal.throwIfAborted();
-      const leader = await (adopted ?? this.#launch(ports, python)).started;
+      const group = adopted ?? this.#launch(ports, python);
+      const leader = await group.started;
       signal.throwIfAborted();
       elsewhere = () => listensElsewhere(leader, port);
       after(SUSPECTED_AFTER_MS, () => {
@@ -147,9 +148,9 @@ export class ProcessContainer implements Container {
       const origin = await untilServing(ports, healthPath, signal, {
         notYet: (why) => (notYet = why),
         // Some program may have taken the port since the start.
-        isAnothers: (candidate) => {
-          const { user } = this.#options;
-          return isAnothersOrigin(candidate, { leader, variable: MARK, id: this.id, user });
+        ownerProblem: (candidate) => {
+          const { supervisor } = group;
+          return ownerProblem(candidate, { ...this.#options, id: this.id, leader, supervisor });
         },
       });
       const problem = await warmUp(

@@ -31,8 +31,8 @@ const HEALTH_TIMEOUT_MS = 10 * SECOND_MS;
 interface ReadinessOptions {
   /** Told after each try why no origin is ready. */
   readonly notYet?: (why: string) => void;
-  /** Whether the connections that an origin takes reach another program than the server. */
-  readonly isAnothers?: (origin: string) => boolean;
+  /** Says why the connections that an origin takes do not reach the server; undefined where they do. */
+  readonly ownerProblem?: (origin: string) => string | undefined;
   readonly timer?: Timer;
   readonly now?: () => number;
   /** Instead of a connection, and of a GET of the health path. */
@@ -98,7 +98,7 @@ async function untilOneIsReady(
   {
     healthPath,
     onProblem,
-    isAnothers = () => false,
+    ownerProblem = () => undefined,
     timer = systemTimer,
     now = () => performance.now(),
     accepts = acceptsConnections,
@@ -113,9 +113,7 @@ async function untilOneIsReady(
       listensSince ??= now();
       if (healthPath !== undefined) problem = await healthProblem(origin, healthPath, signal);
       // Last, since it reads much of /proc, and a model may load for minutes.
-      if (problem === undefined && isAnothers(origin)) {
-        problem = `another program listens at ${origin}`;
-      }
+      problem ??= ownerProblem(origin);
       if (problem === undefined) return origin;
     } else {
       listensSince = undefined;

@@ -120,7 +120,7 @@ export const PROCESS_KEYS = {
     {
       default: "`[]`",
       meaning:
-        "A command that ends what a `web_server` started outside of its own process, such as a container of Docker. It is run with the container's variables when the container is to end, before `stop_signal`.",
+        "A command that ends what a `web_server` started outside of its own process, such as a container of Docker. It is run with the container's variables when the container is to end, before `stop_signal`. Without one, a server that systemd runs for it is not taken for the container.",
       example: '["docker", "stop", "vllm"]',
     },
   ),

@@ -1,15 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
-import type { Container, ContainerOptions } from "../../../origin-gpu/containers/container.ts";
-import type { ExitInfo } from "../../../origin-gpu/containers/exit-info.ts";
 import { ContainerLogs } from "../../../origin-gpu/logs/container-logs.ts";
 import type { LogRecord } from "../../../origin-gpu/logs/log-record.ts";
 import { MemoryLogs } from "../../../origin-gpu/logs/memory-logs.ts";
-import { startContainer } from "../../../origin-gpu/containers/start-container.ts";
 import {
   ManagedProcess,
   isAlive,
@@ -18,65 +15,8 @@ import {
   untilGone,
 } from "../../support/processes.ts";
 import { freePort, temporaryDirectory } from "../../support/temporary.ts";
-import { HERE, endpointConfig, serverEndpoint, plainPython, listening } from "./endpoint.ts";
-
-class Started {
-  readonly lines: string[] = [];
-  readonly unexpected = Promise.withResolvers<ExitInfo>();
-  readonly container: Container;
-  readonly #waiting = new Set<() => void>();
-
-  constructor(
-    endpoint: EndpointConfig,
-    environment: Record<string, string> = {},
-    beginLog?: ContainerOptions["beginLog"],
-  ) {
-    this.container = startContainer({
-      endpoint,
-      environment,
-      usePython: plainPython,
-      beginLog,
-      ...listening((line) => {
-        this.lines.push(line);
-        for (const check of this.#waiting) check();
-      }),
-      onUnexpectedExit: this.unexpected.resolve,
-    });
-  }
-
-  /** The number in a line such as `child pid 17`, once it has been printed. */
-  async pid(whose: string): Promise<number> {
-    return await new Promise((resolve) => {
-      const check = () => {
-        const line = this.lines.find((text) => text.startsWith(`${whose} pid `));
-        if (line === undefined) return;
-        this.#waiting.delete(check);
-        resolve(Number(line.split(" ").at(-1)));
-      };
-      this.#waiting.add(check);
-      check();
-    });
-  }
-
-  async environment(): Promise<Record<string, string>> {
-    const { origin } = await this.container.ready;
-    return (await (await fetch(origin)).json()) as Record<string, string>;
-  }
-}
-
-const started: Started[] = [];
-function start(
-  endpoint: EndpointConfig,
-  environment: Record<string, string> = {},
-  beginLog?: ContainerOptions["beginLog"],
-): Started {
-  const one = new Started(endpoint, environment, beginLog);
-  started.push(one);
-  return one;
-}
-afterEach(async () => {
-  await Promise.all(started.splice(0).map(({ container }) => container.stop()));
-});
+import { HERE, endpointConfig, serverEndpoint } from "./endpoint.ts";
+import { start } from "./started.ts";
 
 describe("a start", () => {
   test("is ready when the server takes connections on the port that it was told", async () => {
@@ -341,121 +281,6 @@ test.runIf(process.getuid?.() === 0)(
     expect((await agent.waitForOutput(/^left: (.*)$/m))[1]).toBe("1");
   },
 );
-
-describe("a container beside other programs", () => {
-  /** Listens as a program that has nothing to do with the container. Resolves at each connection. */
-  async function stranger(port: number, host: string): Promise<{ asked: Promise<void> }> {
-    const asked = Promise.withResolvers<void>();
-    const server = createServer((socket) => {
-      socket.on("error", () => undefined);
-      socket.end("HTTP/1.1 200 OK\r\n\r\n");
-      asked.resolve();
-    });
-    await new Promise<void>((resolve) => {
-      server.listen({ port, host, ipv6Only: host === "::1" }, resolve);
-    });
-    onTestFinished(() => void server.close());
-    return { asked: asked.promise };
-  }
-
-  /** A server that is started after the container, and is none of its processes. */
-  async function elsewhere(
-    port: number,
-    { environment = {}, user = [] }: { environment?: NodeJS.ProcessEnv; user?: string[] } = {},
-  ): Promise<void> {
-    const server = [process.execPath, `${HERE}server.ts`, "--port", `${port}`];
-    const [program = "", ...words] = [...user, ...server];
-    const managed = new ManagedProcess([program, ...words], {
-      env: { ...process.env, ...environment },
-    });
-    onTestFinished(() => managed.kill());
-    await managed.waitForOutput(/^server pid/m);
-  }
-
-  test("may be served by the daemon of rootless Docker, which is older", async () => {
-    const port = await freePort();
-    const daemon = new ManagedProcess([
-      process.execPath,
-      "-e",
-      `process.title = "rootlesskit";
-      process.on("SIGUSR2", () => require("node:http").createServer().listen(${port}, "127.0.0.1"));
-      setInterval(() => undefined, 1000);
-      console.log("there");`,
-    ]);
-    onTestFinished(() => daemon.kill());
-    await daemon.waitForOutput(/^there$/m);
-    const own = startLate(port);
-    await own.pid("late");
-    process.kill(daemon.pid, "SIGUSR2");
-    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
-  });
-
-  /** Its own server listens when it is told to, by a signal to the process `late`. */
-  function startLate(port: number, settings: Partial<EndpointConfig> = {}): Started {
-    return start(serverEndpoint(["--port", `${port}`, "--listen-late"], { port, ...settings }));
-  }
-
-  test("is not the one that stood at [::1] before, but its own process", async () => {
-    const port = await freePort();
-    await stranger(port, "::1");
-    const own = startLate(port);
-    process.kill(await own.pid("late"), "SIGUSR2");
-    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
-  });
-
-  test("is not the one that took [::1] after the start, but its own process", async () => {
-    const port = await freePort();
-    const own = startLate(port);
-    const pid = await own.pid("late");
-    const { asked } = await stranger(port, "::1");
-    await asked;
-    process.kill(pid, "SIGUSR2");
-    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
-  });
-
-  test.each(["127.0.0.1", "0.0.0.0", "::1", "::"])(
-    "is none where another program took %s after the start",
-    async (host) => {
-      const port = await freePort();
-      const own = startLate(port, { startupTimeout: 6 });
-      await own.pid("late");
-      const { asked } = await stranger(port, host);
-      await asked;
-      await expect(own.container.ready).rejects.toMatchObject({
-        code: "startup_timeout",
-        message: expect.stringContaining("another program listens at http://") as unknown,
-      });
-    },
-  );
-
-  test("is none where another container took its port", async () => {
-    const port = await freePort();
-    const own = startLate(port, { startupTimeout: 6 });
-    await own.pid("late");
-    await elsewhere(port, { environment: { POSTERN_CONTAINER_ID: "ct-other" } });
-    await expect(own.container.ready).rejects.toMatchObject({
-      message: expect.stringContaining("another program listens at") as unknown,
-    });
-  });
-
-  test.runIf(process.getuid?.() === 0)("is none where another user took its port", async () => {
-    const port = await freePort();
-    const own = startLate(port, { startupTimeout: 6 });
-    await own.pid("late");
-    await elsewhere(port, { user: ["setpriv", "--reuid=nobody", "--clear-groups", "--"] });
-    await expect(own.container.ready).rejects.toMatchObject({
-      message: expect.stringContaining("another program listens at") as unknown,
-    });
-  });
-
-  test("may be a server that was started for it elsewhere, as by docker run", async () => {
-    const port = await freePort();
-    const own = startLate(port);
-    await own.pid("late");
-    await elsewhere(port);
-    expect(await own.container.ready).toEqual({ origin: `http://127.0.0.1:${port}` });
-  });
-});
 
 test("a server that listens elsewhere is told of before startup_timeout, and then again", async () => {
   const other = await freePort();

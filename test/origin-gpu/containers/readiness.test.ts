@@ -21,13 +21,13 @@ class Asked {
   found: { readonly origin: string; readonly atMs: number } | undefined;
   readonly #giveUp = new AbortController();
 
-  constructor(healthPath?: string, isAnothers?: (origin: string) => boolean) {
+  constructor(healthPath?: string, ownerProblem?: (origin: string) => string | undefined) {
     const { timer, now } = this.clock;
     untilReady(ORIGINS, healthPath, this.#giveUp.signal, {
       timer,
       now,
       notYet: (why) => (this.why = why),
-      ...(isAnothers === undefined ? {} : { isAnothers }),
+      ...(ownerProblem === undefined ? {} : { ownerProblem }),
       accepts: async (origin) => {
         this.connections += 1;
         return this.listening.has(origin);
@@ -113,7 +113,7 @@ describe("readiness", () => {
     let lookUps = 0;
     const asked = await Asked.begin(undefined, (origin) => {
       lookUps += 1;
-      return origin === IPV6;
+      return origin === IPV6 ? `another program listens at ${origin}` : undefined;
     });
     asked.listening.add(IPV6);
     await asked.clock.advance(MINUTE_MS);
