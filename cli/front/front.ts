@@ -13,6 +13,7 @@
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { descriptorOf } from "../../base/node/server-descriptor.ts";
 import { unmappedAddress } from "../../routing/connection-name.ts";
 import { announcement } from "./announcement.ts";
 import { boxCredentialIn } from "./box-request.ts";
@@ -33,6 +34,8 @@ export interface FrontOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** Called with the descriptor of the socket that listens, before it accepts: connections inherit its options. */
+  readonly onSocket?: (fd: number) => void;
   /** The Host of the announcement, from the port that was chosen. */
   readonly baseDomain: (port: number) => string;
   /** This process and its workerd alone know it. */
@@ -81,7 +84,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     keepAliveInitialDelay: TCP_KEEPALIVE_MS,
   });
 
-  const port = await listen(server, options.host, options.port);
+  const port = await listen(server, options);
   const baseDomain = options.baseDomain(port);
 
   server.on("connection", (client: Socket) => {
@@ -147,10 +150,13 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   };
 }
 
-async function listen(server: Server, host: string, port: number): Promise<number> {
+async function listen(server: Server, { host, port, onSocket }: FrontOptions): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen({ host, port, backlog: LISTEN_BACKLOG }, resolve);
+  server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
+    onSocket?.(descriptorOf(server));
+    resolve();
+  });
   await promise;
   server.off("error", reject);
   return (server.address() as AddressInfo).port;

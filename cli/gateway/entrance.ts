@@ -17,6 +17,7 @@ import { ConnectionTable } from "./connection-table.ts";
 import { HalfClosedWatch } from "./half-closed-watch.ts";
 import { type HeldSocket, holdSocket } from "./held-socket.ts";
 import type { GatewaySettings } from "./settings.ts";
+import { limitUnsent } from "./unsent-limit.ts";
 
 /** How often a gateway that ends looks whether its last client has gone. */
 const CLOSING_POLL_MS = 100;
@@ -62,7 +63,7 @@ export async function openEntrance(options: EntranceOptions): Promise<Entrance> 
   const { host, port } = options.settings;
   try {
     if (wantsFront(options.settings)) return await openFront(options, port);
-    const socket = await holdSocket(host, port);
+    const socket = await holdSocket(host, port, options.log);
     const table = await ConnectionTable.find(socket.port);
     if (table !== undefined) return new DirectEntrance(options, socket, table);
     // The kernel shows no connections, so clients that leave could not be noticed.
@@ -147,6 +148,7 @@ async function openFront(options: EntranceOptions, port: number): Promise<Entran
     port,
     maxConnections: max,
     secret,
+    onSocket: (fd) => limitUnsent(fd, log),
     baseDomain: (chosen) => (domain = baseDomain(chosen)),
     upstreamPort: workerdPort,
     isProxy: proxyOf(settings),

@@ -28,8 +28,17 @@ interface ListeningOrder {
   readonly gate: Int32Array<SharedArrayBuffer>;
 }
 
-/** Listens. @param port 0 lets the system choose. @throws the system's error, such as `EADDRINUSE` or `EACCES` */
-export async function holdSocket(host: string, port: number): Promise<HeldSocket> {
+/**
+ * Listens.
+ * @param port 0 lets the system choose
+ * @param notice hears what the operator should know of the socket
+ * @throws the system's error, such as `EADDRINUSE` or `EACCES`
+ */
+export async function holdSocket(
+  host: string,
+  port: number,
+  notice: (line: string) => void,
+): Promise<HeldSocket> {
   const gate = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const order: ListeningOrder = { host, port, gate };
   const thread = new Worker(new URL("./held-socket-thread.js", import.meta.url), {
@@ -44,7 +53,7 @@ export async function holdSocket(host: string, port: number): Promise<HeldSocket
     throw Object.assign(new Error(told.message), { code: told.code });
   }
   thread.unref();
-  limitUnsent(told.fd);
+  limitUnsent(told.fd, notice);
   return {
     ...told,
     async close() {

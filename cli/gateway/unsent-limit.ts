@@ -27,10 +27,13 @@ const PROGRAMS = [
   ],
 ] as const;
 
-/** Sets the bound, where one of the programs is here. Without them the gateway works as well, and holds more. */
-export function limitUnsent(fd: number): void {
+const UNLIMITED =
+  "warning: neither perl nor python3 could limit what the kernel holds for a client that does not read: megabytes each, instead of 128 KiB";
+
+/** Sets the bound, or says that none of the programs is here. Without them the gateway works as well, and holds more. */
+export function limitUnsent(fd: number, notice: (line: string) => void): void {
   if (process.platform !== "linux") return;
-  PROGRAMS.some(([program, ...words]) => {
+  const isLimited = PROGRAMS.some(([program, ...words]) => {
     const { status } = spawnSync(program, words, {
       stdio: ["ignore", "ignore", "ignore", fd],
       timeout: PATIENCE_MS,
@@ -38,4 +41,5 @@ export function limitUnsent(fd: number): void {
     });
     return status === 0;
   });
+  if (!isLimited) notice(UNLIMITED);
 }

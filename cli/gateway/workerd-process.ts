@@ -13,6 +13,7 @@ import { CommandFailure } from "../failure.ts";
 import { DISK_IS_FULL } from "../../base/full-disk.ts";
 import { passOn } from "../observer.ts";
 import { identityOf, isRunning, type ProcessIdentity } from "../../base/node/process-identity.ts";
+import { lendSocket } from "./lent-socket.ts";
 import { endWithThisProcess, exitOf, RestartPauses } from "./owned-process.ts";
 import { DISK_NAME, PUBLIC_SOCKET_NAME, SOCKET_NAME } from "./workerd-config.ts";
 import { WorkerdLines } from "./workerd-lines.ts";
@@ -54,6 +55,17 @@ export interface Workerd {
   stop(graceMs: number): Promise<void>;
   /** Kills workerd. */
   kill(): void;
+}
+
+interface InheritedSocket {
+  readonly socket: typeof SOCKET_NAME | typeof PUBLIC_SOCKET_NAME;
+  readonly fd: number;
+}
+
+interface Launched {
+  readonly child: ChildProcess;
+  readonly listening: Promise<void>;
+  readonly lastLines: string[];
 }
 
 /** Ends a workerd that a killed gateway left behind: two on one storage would destroy it. */
@@ -100,9 +112,12 @@ class Supervisor implements Workerd {
   }
 
   async start(): Promise<void> {
-    const { child, listening, lastLines } = this.#spawn();
-    await listening;
-    if (this.#lastPort !== undefined) return this.#superviseFrom(child);
+    const launched = await this.#launch();
+    await launched?.listening;
+    if (launched !== undefined && this.#lastPort !== undefined) {
+      return this.#superviseFrom(launched.child);
+    }
+    const lastLines = launched?.lastLines ?? [];
     throw new CommandFailure(["workerd does not start", ...lastLines].join("\n  "));
   }
 
@@ -141,14 +156,29 @@ class Supervisor implements Workerd {
         if (waitMs > 0) await delay(waitMs);
         if (this.#stopping) return;
         startedAt = performance.now();
-        ({ child } = this.#spawn());
+        const launched = await this.#launch();
+        if (launched === undefined) return;
+        ({ child } = launched);
       }
     })();
   }
 
-  #spawn(): { child: ChildProcess; listening: Promise<void>; lastLines: string[] } {
-    const { configPath, objectsPath, environment, observer, onProcess, onFullDisk } = this.#options;
+  /**
+   * Behind a front workerd's own socket carries the responses of all clients, so it gets the limit of those at which
+   * clients connect; only Linux has it. Undefined where workerd is to end meanwhile.
+   */
+  async #launch(): Promise<Launched | undefined> {
     const { socketFd } = this.#options;
+    if (socketFd !== undefined) return this.#spawn({ socket: PUBLIC_SOCKET_NAME, fd: socketFd });
+    if (process.platform !== "linux") return this.#spawn(undefined);
+    return await lendSocket(this.#lastPort ?? 0, (fd) => {
+      if (this.#stopping) return undefined;
+      return this.#spawn(fd === undefined ? undefined : { socket: SOCKET_NAME, fd });
+    });
+  }
+
+  #spawn(inherited: InheritedSocket | undefined): Launched {
+    const { configPath, objectsPath, environment, observer, onProcess, onFullDisk } = this.#options;
     const child = spawn(
       WORKERD,
       [
@@ -156,13 +186,13 @@ class Supervisor implements Workerd {
         configPath,
         "--control-fd=3",
         `--directory-path=${DISK_NAME}=${objectsPath}`,
-        ...(this.#lastPort === undefined
+        ...(this.#lastPort === undefined || inherited?.socket === SOCKET_NAME
           ? []
           : [`--socket-addr=${SOCKET_NAME}=127.0.0.1:${this.#lastPort}`]),
-        ...(socketFd === undefined ? [] : [`--socket-fd=${PUBLIC_SOCKET_NAME}=4`]),
+        ...(inherited ? [`--socket-fd=${inherited.socket}=4`] : []),
       ],
       {
-        stdio: ["ignore", "pipe", "pipe", "pipe", ...(socketFd === undefined ? [] : [socketFd])],
+        stdio: ["ignore", "pipe", "pipe", "pipe", ...(inherited ? [inherited.fd] : [])],
         env: { GLIBC_TUNABLES, ...environment },
         detached: true,
       },

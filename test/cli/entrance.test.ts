@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { startGateway } from "../support/harness.ts";
 import { RawConnection } from "../support/raw-http.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 import { startPosternGateway } from "./postern.ts";
 
 /** workerd's limit for a whole head, with some time for a busy machine. */
@@ -73,3 +74,17 @@ test("a gateway that is asked to end closes idle connections at once, and its po
   const [error] = (await once(late, "error")) as [NodeJS.ErrnoException];
   expect(error.code).toBe("ECONNREFUSED");
 });
+
+test.runIf(process.platform === "linux").each(["never", "always"])(
+  "without perl and python3 the start says once that clients that do not read hold more: --front %s",
+  async (front) => {
+    const flags = ["--front", front];
+    const { process: gateway } = await startPosternGateway(flags, {
+      env: { PATH: temporaryDirectory() },
+    });
+    const said = gateway.stderr.match(
+      /warning: neither perl nor python3 could limit what the kernel holds/g,
+    );
+    expect(said).toHaveLength(1);
+  },
+);

@@ -41,16 +41,21 @@ describe("a running gateway", () => {
     expect(await health(port)).toBe(200);
   });
 
-  test("starts a workerd that was killed again, on the same port, and clients only wait", async () => {
-    const { process: gateway, port, state } = await startPosternGateway();
-    const before = readFileSync(join(state, "gateway.json"), "utf8");
-    const killed = workerdOf(gateway.pid);
-    process.kill(killed, "SIGKILL");
-    expect(await health(port)).toBe(200);
-    expect(workerdOf(gateway.pid)).not.toBe(killed);
-    expect(readFileSync(join(state, "gateway.json"), "utf8")).toBe(before);
-    await gateway.waitForErrorOutput(/workerd ended \(SIGKILL\); starting it again/);
-  });
+  test.each(["never", "always"])(
+    "starts a workerd that was killed again, on the same port, and clients only wait: --front %s",
+    async (front) => {
+      const { process: gateway, port, state } = await startPosternGateway(["--front", front]);
+      const before = readFileSync(join(state, "gateway.json"), "utf8");
+      const killed = workerdOf(gateway.pid);
+      process.kill(killed, "SIGKILL");
+      expect(await health(port)).toBe(200);
+      expect(workerdOf(gateway.pid)).not.toBe(killed);
+      expect(readFileSync(join(state, "gateway.json"), "utf8")).toBe(before);
+      const { workerdPort } = JSON.parse(before) as { workerdPort: number };
+      (await RawConnection.connect(workerdPort)).socket.destroy();
+      await gateway.waitForErrorOutput(/workerd ended \(SIGKILL\); starting it again/);
+    },
+  );
 
   test("that is killed takes its workerd with it, and the next start finds its key again", async () => {
     const { process: gateway, state } = await startPosternGateway();

@@ -5,6 +5,8 @@ import type { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { holdSocket } from "../../cli/gateway/held-socket.ts";
 
+const notice = (): void => undefined;
+
 /** Answers one connection of the inherited socket with its pid, and ends. */
 const CHILD = `
   const server = require("node:net").createServer((socket) => {
@@ -14,7 +16,7 @@ const CHILD = `
 `;
 
 test("connections wait while nobody accepts, and each child that inherits the socket takes them", async () => {
-  const held = await holdSocket("127.0.0.1", 0);
+  const held = await holdSocket("127.0.0.1", 0, notice);
   for (let round = 0; round < 2; round += 1) {
     // The kernel completes the connection; nothing accepts it yet.
     const client = connect({ port: held.port, host: "127.0.0.1" });
@@ -47,7 +49,7 @@ except TimeoutError:
 `;
 
 test("the kernel holds little for a client that does not read, whoever accepts it", async () => {
-  const held = await holdSocket("127.0.0.1", 0);
+  const held = await holdSocket("127.0.0.1", 0, notice);
   const client = connect({ port: held.port, host: "127.0.0.1" });
   client.pause();
   await once(client, "connect");
@@ -63,7 +65,9 @@ test("the kernel holds little for a client that does not read, whoever accepts i
 });
 
 test("a port that is taken is the system's error", async () => {
-  const held = await holdSocket("127.0.0.1", 0);
-  await expect(holdSocket("127.0.0.1", held.port)).rejects.toMatchObject({ code: "EADDRINUSE" });
+  const held = await holdSocket("127.0.0.1", 0, notice);
+  await expect(holdSocket("127.0.0.1", held.port, notice)).rejects.toMatchObject({
+    code: "EADDRINUSE",
+  });
   await held.close();
 });
