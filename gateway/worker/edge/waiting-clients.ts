@@ -14,7 +14,7 @@ import { LIVELY_HEAD, livelyBody, livelyStream } from "./life-signs.ts";
 import type { RequestContext } from "./request-context.ts";
 
 /** A sign goes out without a place in the queue where the box does not tell it soon. */
-const STATUS_LIMIT_MS = 1_000;
+export const STATUS_LIMIT_MS = 1_000;
 
 /**
  * Whether the client of a request waits for a stream, and hears signs of life: undefined where its body says, which has

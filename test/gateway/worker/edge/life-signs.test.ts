@@ -2,6 +2,8 @@
 import { describe, expect, test, vi } from "vitest";
 import type { Attempt, ResponseBody } from "../../../../gateway/contracts/attempt.ts";
 import { livelyBody, livelyStream } from "../../../../gateway/worker/edge/life-signs.ts";
+import { STATUS_LIMIT_MS } from "../../../../gateway/worker/edge/waiting-clients.ts";
+import { FIRST_SIGN_MS } from "../../../../routing/life-signs.ts";
 
 const EVENTS = { status: 200, headers: ["content-type", "text/event-stream; charset=utf-8"] };
 const PLACE = { callId: "c", status: "pending", position: 2, etaMs: 4_000, elapsedMs: 1 } as const;
@@ -9,11 +11,17 @@ const SIGN = ": waiting position=2 eta=4\n\n";
 
 const encoder = new TextEncoder();
 
+/** The longest that a client may hear nothing. */
+const SILENCE_MS = 10_000;
+
 /** Timers that end when the test says so. */
 class Clock {
   readonly #waits = new Set<() => void>();
-  readonly timer = (expired: () => void): (() => void) => {
+  /** How long each of them was to take. */
+  readonly waitsMs: number[] = [];
+  readonly timer = (expired: () => void, delayMs: number): (() => void) => {
     this.#waits.add(expired);
+    this.waitsMs.push(delayMs);
     return () => this.#waits.delete(expired);
   };
 
@@ -74,6 +82,21 @@ describe("a client that waits", () => {
     await app.write("\n");
     await app.writer.close();
     expect(await ended).toBe(`${SIGN.repeat(3)}data: 1\n\n`);
+  });
+
+  test("hears a sign at least every 10 s, though its box tells the place late each time", async () => {
+    // The first sign, and each next one, waits so long for the box at most.
+    expect(FIRST_SIGN_MS + STATUS_LIMIT_MS).toBeLessThanOrEqual(SILENCE_MS);
+    const clock = new Clock();
+    const { promise } = Promise.withResolvers<Attempt>();
+    const { heard } = reading(livelyStream(promise, ask, clock.timer));
+    for (let signs = 1; signs <= 4; signs += 1) {
+      await hears(heard, SIGN.repeat(signs));
+      await clock.tick();
+    }
+    await hears(heard, SIGN.repeat(5));
+    expect(clock.waitsMs.length).toBeGreaterThanOrEqual(4);
+    expect(Math.max(...clock.waitsMs) + STATUS_LIMIT_MS).toBeLessThanOrEqual(SILENCE_MS);
   });
 
   test("hears no place where the box tells none", async () => {
@@ -142,6 +165,8 @@ describe("a client whose response began in time", () => {
     await hears(heard, `${SIGN}data: 1\n\n`);
     await app.writer.close();
     expect(await ended).toBe(`${SIGN}data: 1\n\n`);
+    // Its head had come a moment before.
+    expect(Math.max(...clock.waitsMs) + STATUS_LIMIT_MS).toBeLessThanOrEqual(SILENCE_MS);
   });
 
   test("that leaves is told to the app, before the first byte too", async () => {
