@@ -32,10 +32,16 @@ const LIBRARIES = {
     const { default: OpenAI } = require("openai");
     const { origin, searchParams } = new URL(url);
     const client = new OpenAI({ apiKey: "none", baseURL: `${origin}/v1` });
-    const completion = await client.chat.completions.create(
-      { model: "slow", messages: [{ role: "user", content: "question" }] },
-      { query: Object.fromEntries(searchParams) },
-    );
+    let completion;
+    try {
+      completion = await client.chat.completions.create(
+        { model: "slow", messages: [{ role: "user", content: "question" }] },
+        { query: Object.fromEntries(searchParams) },
+      );
+    } catch (error) {
+      if (!(error instanceof OpenAI.APIError) || error.status === undefined) throw error;
+      return { status: error.status, text: error.message };
+    }
     if (completion.choices === undefined) return { status: 202, text: JSON.stringify(completion) };
     return { status: 200, text: completion.choices[0].message.content };
   },

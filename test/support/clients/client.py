@@ -56,11 +56,14 @@ def with_openai(url):
 
     parts = urlsplit(url)
     client = openai.OpenAI(api_key="none", base_url=f"{parts.scheme}://{parts.netloc}/v1")
-    completion = client.chat.completions.create(
-        model="slow",
-        messages=[{"role": "user", "content": "question"}],
-        extra_query=dict(parse_qsl(parts.query)),
-    )
+    try:
+        completion = client.chat.completions.create(
+            model="slow",
+            messages=[{"role": "user", "content": "question"}],
+            extra_query=dict(parse_qsl(parts.query)),
+        )
+    except openai.APIStatusError as error:
+        return error.status_code, error.message
     if completion.choices is None:
         return 202, completion.model_dump_json()
     return 200, completion.choices[0].message.content
