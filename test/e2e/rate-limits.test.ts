@@ -63,7 +63,8 @@ test("a gateway's rate limit and an endpoint's own refuse what is too much, and 
   });
 });
 
-test("two isolates together keep a workspace's rate within 5 %", async () => {
+/** What they let through in any minute is simulated: test/routing/rate-limits.test.ts. */
+test("two isolates together let no more than a workspace's rate and 5 % through, and use most of it", async () => {
   const gateway = await startTwoIsolates("tests", { POSTERN_RATE_LIMIT: "40/1" });
   stops.push(async () => await gateway.stop());
   const directory = join(temporaryDirectory(), "app");
