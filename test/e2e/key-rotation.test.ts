@@ -11,14 +11,24 @@ import {
   startServe,
   webServer,
 } from "../support/harness.ts";
-import { send } from "../support/http-client.ts";
+import { open, send } from "../support/http-client.ts";
+
+/** Of responses that take 3 s. */
+const EVENTS = 30;
+const LAST_EVENT = `data: ${EVENTS - 1}\n\n`;
+
+async function readText(response: AsyncIterable<unknown>): Promise<string> {
+  let text = "";
+  for await (const chunk of response) text += String(chunk);
+  return text;
+}
 
 const stops: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop();
 });
 
-test("a box and a token go on under the new key beside the old one, and the token ends with that", async () => {
+test("a box, a token and calls under way go on under the new key beside the old one, and the token ends with that", async () => {
   const first = await startGateway();
   const { port, stateDirectory } = first;
   const box = await startServe(first, [webServer({ requires_proxy_auth: true })]);
@@ -42,8 +52,19 @@ test("a box and a token go on under the new key beside the old one, and the toke
     writeFileSync(file, `${lines.join("\n")}\n`);
     return await startGateway({ port, stateDirectory });
   };
+  // A response that streams meanwhile ends whole, and one that is stored is read under the new key.
+  const path = `/events?count=${EVENTS}&interval_ms=100`;
+  const streaming = await open(first.address("web", "-dev"), path, { headers: old });
+  const streamed = readText(streaming);
+  const headers = { ...old, prefer: "respond-async" };
+  const accepted = await send(first.address("web", "-dev"), path, { headers });
+  const { result_url: result } = accepted.json() as { result_url: string };
   const both = await restartWith(first, [present, readFileSync(file, "utf8").trim()]);
+  expect(await streamed).toContain(LAST_EVENT);
   await expect.poll(async () => await status(both, old), { timeout: 20_000 }).toBe(200);
+  const { pathname, search } = new URL(result);
+  const stored = await send(both.address("web", "-dev"), pathname + search, { headers: old });
+  expect([stored.status, stored.text.endsWith(LAST_EVENT)]).toEqual([200, true]);
   const fresh = await tokenOf();
   await expect.poll(async () => await status(both, fresh), { timeout: 20_000 }).toBe(200);
 
