@@ -4,7 +4,8 @@
  *
  *   node test/bench/overload.ts [--times 3] [--seconds 60] [--work-ms 50] [--places 8] [--pending 100]
  *
- * Calls come evenly, each on its own, whatever becomes of those before: a client that got 429 does not come again.
+ * Calls come evenly, each on its own, whatever becomes of those before: a client that got 429 does not come again. The exit
+ * code is 1 where the goodput is below 90 %, or where the recovery takes more than 5 s.
  */
 import { Agent, get } from "node:http";
 import { fileURLToPath } from "node:url";
@@ -30,7 +31,10 @@ const CALIBRATION_MS = 10_000;
 const TICK_MS = 5;
 /** A call is as quick as before when it takes no longer than this many times. */
 const AS_QUICK = 1.5;
+/** How long it is waited for. */
 const RECOVERY_MS = 60_000;
+const LEAST_GOODPUT = 0.9;
+const MOST_RECOVERY_S = 5;
 
 const agent = new Agent({ keepAlive: true, maxSockets: 4_000 });
 
@@ -124,10 +128,20 @@ try {
   }
   const shown = [...statuses].toSorted(([one], [other]) => one - other);
   console.log(`statuses: ${shown.map(([status, count]) => `${count} × ${status}`).join(", ")}`);
+  const share = goodput / can;
+  const recoveredS = recoveredMs / 1_000;
   console.log(
-    `goodput ${goodput.toFixed(0)} a second, ${(goodput / can).toFixed(2)} of what it can; ` +
-      `a call takes ${idleMs.toFixed(0)} ms again after ${(recoveredMs / 1_000).toFixed(1)} s`,
+    `goodput ${goodput.toFixed(0)} a second, ${share.toFixed(2)} of what it can; ` +
+      `a call takes ${idleMs.toFixed(0)} ms again after ${recoveredS.toFixed(1)} s`,
   );
+  const isGood = share >= LEAST_GOODPUT;
+  const isSoon = recoveredS <= MOST_RECOVERY_S;
+  const met = (isMet: boolean) => (isMet ? "met" : "not met");
+  console.log(
+    `at least ${LEAST_GOODPUT} of what it can: ${met(isGood)}; ` +
+      `as quick again within ${MOST_RECOVERY_S} s: ${met(isSoon)}`,
+  );
+  if (!isGood || !isSoon) process.exitCode = 1;
 } finally {
   agent.destroy();
   await postern.stop();
