@@ -31,9 +31,9 @@ import { fallBack } from "./fallback.ts";
 import { noteWebSocket, takeWebSocketRoom, watchedConnection } from "./half-closed.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { EndpointOrigin } from "./endpoint-origin.ts";
-import { passRates, passTokenRate } from "./rate-limits.ts";
+import { passRates, passReads, passTokenRate } from "./rate-limits.ts";
 import { outgoingCall, requestHead } from "./outgoing-call.ts";
-import { collectResult, redirectToResult } from "./result-urls.ts";
+import { checkResult, collectResult, redirectToResult } from "./result-urls.ts";
 import { lookup, lookupAgain } from "./routes.ts";
 import { affinityOf, EdgeSession } from "./session-place.ts";
 import { beginSignIn, serveSignIn } from "./sign-in.ts";
@@ -77,14 +77,14 @@ export async function serve(
   const allowed = preflightResponse(context, clientTarget);
   if (allowed !== undefined) return allowed;
 
-  // 4. Do too many requests come? A refused one costs no authorization. One that comes back for a result never is: its
-  // call has been counted, and its answer must not be lost.
-  const result = parseResultTarget(clientTarget);
-  if (result === undefined) {
-    const passed = passRates(env, execution, remembered);
-    const exceeded = passed instanceof Promise ? await passed : passed;
-    if (exceeded !== undefined) return context.limit(exceeded);
-  }
+  // 4. Do too many requests come? A refused one costs no authorization. A call whose result is read has been counted, and
+  // its answer must not be lost: its reads have a limit of their own. A token that opens no call counts as any request.
+  const checking = checkResult(env, clientTarget, remembered);
+  const result = checking && (await checking);
+  const passing =
+    result?.call === undefined ? passRates(env, execution, remembered) : passReads(result.call);
+  const exceeded = passing instanceof Promise ? await passing : passing;
+  if (exceeded !== undefined) return context.limit(exceeded);
 
   // 5. May this caller pass? The app gets no token, in the target neither.
   const { target, parameter } = takeConnectParameter(clientTarget);
@@ -105,7 +105,7 @@ export async function serve(
   }
   const { userData, cookie, token } = admitted.value;
   context.token = token?.id;
-  if (token !== undefined && result === undefined) {
+  if (token !== undefined && result?.call === undefined) {
     const passed = passTokenRate(env, execution, snapshot.workspace, token);
     const exceeded = passed instanceof Promise ? await passed : passed;
     if (exceeded !== undefined) return context.limit(exceeded);

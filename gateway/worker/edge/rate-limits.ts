@@ -13,7 +13,10 @@ import type { Snapshot } from "../../contracts/names.ts";
 import type { AdmittedToken } from "./admission.ts";
 import { withinWait } from "./snapshot-cache.ts";
 
-/** Limits that an isolate remembers; then it starts over, with full ones. */
+/** Reads of one call's result, counted by each isolate: who holds its URL polls it, and follows redirects. */
+const READS: Rate = { perSecond: 20, burst: 100, windowS: 5 };
+
+/** Limits that an isolate remembers, and calls that were read; then it starts over, with full ones. */
 const MAX_LIMITS = 10_000;
 
 /** How long a request waits for tokens, and how often it looks for those that another request asked for. */
@@ -22,7 +25,7 @@ const POLL_MS = 2;
 
 /** A limit that lets a request not through. */
 export interface RateExceeded {
-  readonly scope: "workspace" | "endpoint" | "token";
+  readonly scope: "workspace" | "endpoint" | "token" | "result";
   readonly rate: Rate;
   /** Until a request of its kind may pass. */
   readonly waitMs: number;
@@ -47,6 +50,9 @@ interface Gauge {
 let isolate: string | undefined;
 
 const gauges = new Map<string, Gauge>();
+
+/** By call. */
+const reads = new Map<string, TokenBucket>();
 
 /** Counts a request; returns the limit that refuses it. A refused request counts for no limit. */
 export function passRates(
@@ -77,6 +83,18 @@ export function passTokenRate(
   if (rateLimit === undefined) return undefined;
   const limit: Limit = { scope: "token", workspace, name: `token/${id}`, rateText: rateLimit };
   return passAll(env, execution, [limit], 0);
+}
+
+/** Counts a read of a call's result; returns the limit that refuses it. */
+export function passReads(callId: string): RateExceeded | undefined {
+  const now = Date.now();
+  let tokens = reads.get(callId);
+  if (tokens === undefined) {
+    if (reads.size >= MAX_LIMITS) reads.clear();
+    reads.set(callId, (tokens = new TokenBucket(READS, now)));
+  }
+  const waitMs = tokens.take(now);
+  return waitMs === 0 ? undefined : { scope: "result", rate: READS, waitMs };
 }
 
 function passAll(

@@ -5,10 +5,20 @@
  */
 import { validKeys } from "../../../auth/keys.ts";
 import { setHeader } from "../../../base/headers.ts";
-import { isOpenedAt, signResultToken, verifyResultToken } from "../../../auth/result-token.ts";
+import {
+  isOpenedAt,
+  type ResultTokenVerdict,
+  signResultToken,
+  verifyResultToken,
+} from "../../../auth/result-token.ts";
 import { parsePrefer } from "../../../routing/prefer.ts";
 import { finalHop } from "../../../routing/redirect-budget.ts";
-import { pathReference, type ResultTarget, resultTarget } from "../../../routing/result-url.ts";
+import {
+  parseResultTarget,
+  pathReference,
+  type ResultTarget,
+  resultTarget,
+} from "../../../routing/result-url.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import { shareOf } from "../../../routing/wire/stream-shares.ts";
 import type { DeferredCall } from "../../../routing/wire/messages.ts";
@@ -106,16 +116,39 @@ function waitTiming({ position, etaMs }: DeferredCall): string {
   return etaMs === undefined ? place : `${place}, eta;dur=${etaMs}`;
 }
 
+/** A result URL whose token was checked. */
+interface CheckedResult extends ResultTarget {
+  readonly verdict: ResultTokenVerdict;
+  /** The id of the call that the token opens at its endpoint now; undefined where it opens none. */
+  readonly call: string | undefined;
+}
+
+/** Checks the token of a result URL, which asks nobody; undefined for any other target. */
+export function checkResult(
+  env: Env,
+  target: string,
+  snapshot: Snapshot,
+): Promise<CheckedResult> | undefined {
+  const result = parseResultTarget(target);
+  return result && check(env, result, snapshot);
+}
+
+async function check(env: Env, result: ResultTarget, snapshot: Snapshot): Promise<CheckedResult> {
+  const keys = validKeys(await gatewayKeys(env)).map(({ resultTokens }) => resultTokens);
+  const verdict = await verifyResultToken(result.token, keys, Date.now() / 1000);
+  const isOpen = verdict.kind === "valid" && isOpenedAt(verdict.claims, snapshot);
+  return { ...result, verdict, call: isOpen ? verdict.claims.callId : undefined };
+}
+
 /** Answers a result URL: attaches to its call, whatever the method. It never begins a call. */
 export async function collectResult(
   env: Env,
   context: RequestContext,
   snapshot: Snapshot,
-  result: ResultTarget,
+  result: CheckedResult,
   connection: () => string | undefined,
 ): Promise<Response> {
-  const keys = validKeys(await gatewayKeys(env)).map(({ resultTokens }) => resultTokens);
-  const verdict = await verifyResultToken(result.token, keys, Date.now() / 1000);
+  const { verdict } = result;
   if (verdict.kind === "forged") return context.refuse("no_such_call", "the token is not ours");
   if (!isOpenedAt(verdict.claims, snapshot)) {
     return context.refuse("no_such_call", "the token belongs to another endpoint");
