@@ -2,7 +2,6 @@
  * The gateway's disk is full: a box that dials again is let in and serves, calls of each kind are answered, and a line of
  * the log names the disk. A gateway that ends there starts again.
  */
-import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
@@ -17,7 +16,6 @@ let disk: SmallDisk | undefined;
 let gateway: Gateway;
 let proxy: CuttableProxy;
 let agent: ManagedProcess;
-let fillers = 0;
 const notes = new Notes();
 
 const OPTIONS = { flags: ["--request-timeout", "1"] };
@@ -61,21 +59,6 @@ async function status(): Promise<string> {
   return code === 200 ? "200" : `${code} ${text}`;
 }
 
-/** Takes all the room that there is, also where the gateway takes some of it at the same moment. */
-function fill({ path }: SmallDisk): void {
-  const { bavail, bsize } = statfsSync(path);
-  fillers += 1;
-  try {
-    writeFileSync(join(path, `filler-${fillers}`), Buffer.alloc(bavail * bsize));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
-  }
-}
-
-function clear({ path }: SmallDisk): void {
-  for (; fillers > 0; fillers -= 1) rmSync(join(path, `filler-${fillers}`));
-}
-
 /** Cuts the box's link; the answer comes over the next one. */
 async function redial(): Promise<void> {
   const dials = proxy.requestLines.length;
@@ -88,7 +71,7 @@ async function redial(): Promise<void> {
 async function fillAndRedialUntil(full: SmallDisk, said: RegExp): Promise<void> {
   const before = gateway.process.stderr.length;
   for (let times = 0; times < MOST_NOTES; times += 1) {
-    fill(full);
+    full.fill();
     await redial();
     if (said.test(gateway.process.stderr.slice(before))) return;
   }
@@ -105,7 +88,7 @@ test("a box that dials again is let in, with the room that was kept for it and w
   await fillAndRedialUntil(disk, /noting a link of /);
   await redial();
 
-  clear(disk);
+  disk.clear();
   await redial();
   expect(agent.stderr).not.toContain("refuses this box");
 });
@@ -118,7 +101,7 @@ test("calls of each kind are answered through a connected box", async (context) 
   await fillAndRedialUntil(disk, /noting a link of /);
   await answersAllKinds("first");
 
-  clear(disk);
+  disk.clear();
 });
 
 test("a gateway that ends on a full disk starts there again, with the room that was kept for it", async (context) => {
@@ -130,22 +113,22 @@ test("a gateway that ends on a full disk starts there again, with the room that 
     // A start takes the room that is to be kept.
     await restart("stop");
     await expect.poll(status, PATIENCE).toBe("200");
-    fill(disk);
+    disk.fill();
     await restart(end);
     await expect.poll(status, PATIENCE).toBe("200");
     await answersAllKinds(end);
-    if (end === "stop") clear(disk);
+    if (end === "stop") disk.clear();
   }
   expect(gateway.process.stderr).toMatch(
     /the gateway's disk is full: make room on .*\/state\/reserve/,
   );
 
   // Now the room goes to somebody else.
-  fill(disk);
+  disk.fill();
   await expect(restart("kill")).rejects.toThrow(
     /can't write the state directory .*: no space left/,
   );
-  clear(disk);
+  disk.clear();
   await restart("kill");
   await expect.poll(status, PATIENCE).toBe("200");
 });
