@@ -22,8 +22,8 @@ export class PoolRefusals<Call> {
   readonly #scaler: Scaler;
   readonly #emit: RefusalParts<Call>["emit"];
   #lastFailure: StartFailureCode = "starting_failed";
-  /** Calls are refused until the next start may be tried: the last one failed, and none before succeeded. */
-  #isBroken = false;
+  /** Calls are refused until the next start may be tried: the last one failed, and none before succeeded or none can. */
+  #brokenBy: "unproved" | "permanent" | undefined;
 
   constructor({ calls, containers, scaler, emit }: RefusalParts<Call>) {
     this.#calls = calls;
@@ -33,13 +33,23 @@ export class PoolRefusals<Call> {
   }
 
   onReady(): void {
-    this.#isBroken = false;
+    this.#brokenBy = undefined;
   }
 
-  /** @param isHopeless no start has succeeded before, or none can later */
-  onFailedStart(code: StartFailureCode, isHopeless: boolean, nowMs: number): void {
+  /** The version starts elsewhere. */
+  onProved(): void {
+    if (this.#brokenBy === "unproved") this.#brokenBy = undefined;
+  }
+
+  /** @param isProved a start has succeeded before @param isPermanent none can later */
+  onFailedStart(
+    code: StartFailureCode,
+    { isProved, isPermanent }: { readonly isProved: boolean; readonly isPermanent: boolean },
+    nowMs: number,
+  ): void {
     this.#lastFailure = code;
-    this.#isBroken = isHopeless;
+    const byProof = isProved ? undefined : "unproved";
+    this.#brokenBy = isPermanent ? "permanent" : byProof;
     this.#refuseWaiting(nowMs);
   }
 
@@ -94,6 +104,10 @@ export class PoolRefusals<Call> {
     if (asynchronous) return waiting.asynchronous > maxPendingAsync;
     const coming = this.#containers.count(({ isStarting }) => isStarting);
     return waiting.length - waiting.asynchronous > maxPending + coming * maxInputs;
+  }
+
+  get #isBroken(): boolean {
+    return this.#brokenBy !== undefined;
   }
 
   get #settings(): PoolSettings {

@@ -191,7 +191,7 @@ export class Pool<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.isStarting && this.#containers.giveUp(container, "failed", nowMs)) {
         this.#scaler.onFailedStart(nowMs);
-        this.#refusals.onFailedStart(code, !this.#isProved || isPermanent, nowMs);
+        this.#refusals.onFailedStart(code, { isProved: this.#isProved, isPermanent }, nowMs);
       }
     });
   }
@@ -306,6 +306,7 @@ export class Pool<Call> {
   /** Containers of this version are known to become ready elsewhere: none has to be started to show it. */
   assumeProved(nowMs: number): Effects<Call> {
     this.#isProved = true;
+    this.#refusals.onProved();
     this.#scaler.forgetAsked();
     return this.#settled(nowMs);
   }

@@ -72,9 +72,10 @@ export class Scaler {
     return this.failures >= mostFailures;
   }
 
-  /** Starts a container where none is there or on its way, whether or not calls need it. */
+  /** Where none is ready, one is to become so whether or not calls need it: one on its way will do, and goes on. */
   askForOne(nowMs: number): void {
-    this.#askedSinceMs = this.#containers.count(isPresent) === 0 ? nowMs : undefined;
+    const ready = this.#containers.count(({ state }) => state === "ready");
+    if (ready === 0) this.#askedSinceMs ??= nowMs;
   }
 
   /** Since when that start has been asked for; undefined where none is. */

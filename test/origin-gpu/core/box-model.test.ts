@@ -129,18 +129,22 @@ function starved(world: BoxWorld): TestedClaim[] {
     .filter(({ claim, sinceMs }) => sinceMs !== undefined && !served.has(claim.pool));
 }
 
-test(
-  "each resource has one owner, turns are kept and no claim starves",
-  () => {
+test.each([
+  { length: 30, count: 96_000 },
+  { length: 120, count: 4_000 },
+])(
+  "each resource has one owner, turns are kept and no claim starves: histories of up to $length events",
+  ({ length, count }) => {
+    const history = fc.array(step, { minLength: 10, maxLength: length, size: "max" });
     fc.assert(
-      fc.property(fc.array(step, { minLength: 10, maxLength: 60, size: "max" }), (steps) => {
+      fc.property(history, (steps) => {
         const world = new BoxWorld();
         for (const each of steps) take(world, each);
         settle(world);
         expect(starved(world)).toEqual([]);
       }),
-      { numRuns: runs(5_000) },
+      { numRuns: runs(count) },
     );
   },
-  runsTimeoutMs(),
+  runsTimeoutMs() * 6,
 );

@@ -1,8 +1,17 @@
 /** A world for a pool: it plays the box, the containers and the clients, by a tape of random decisions, and checks. */
 import type { ContainerState } from "../../../origin-gpu/core/container-states.ts";
-import type { PoolEffect, PoolSettings } from "../../../origin-gpu/core/pool-effects.ts";
+import type {
+  ContainerEffect,
+  PoolEffect,
+  PoolSettings,
+  StartFailureCode,
+} from "../../../origin-gpu/core/pool-effects.ts";
 import type { SessionTraits } from "../../../origin-gpu/core/pool-sessions.ts";
 import { Pool } from "../../../origin-gpu/core/pool.ts";
+import { demand, demandLegal, type Refusal, type WaitingCall } from "./pool-refusal-rules.ts";
+import { begun, carryOut, type WorldContainer } from "./world-container.ts";
+import { demandCounts, PoolStarts } from "./pool-starts.ts";
+import { PoolTurns } from "./pool-turns.ts";
 
 export const SETTINGS: PoolSettings = {
   maxInputs: 1,
@@ -21,12 +30,26 @@ export const SETTINGS: PoolSettings = {
   sessionGraceMs: 30_000,
 };
 
-interface WorldCall {
-  readonly arrivedAtMs: number;
+/** What a call may bring. */
+export interface WorldTraits {
+  readonly asynchronous?: boolean;
+  readonly accepted?: boolean;
+  readonly passive?: boolean;
+  readonly caller?: string | undefined;
+  readonly batch?: boolean;
+  /** It has waited elsewhere for so long. */
+  readonly waitedMs?: number;
+}
+
+interface WorldCall extends WaitingCall {
   accepted: boolean;
   readonly passive: boolean;
   readonly session: WorldSession | undefined;
   container: number | undefined;
+  /** It has waited elsewhere for so long. */
+  readonly waitedMs: number;
+  /** It has had a place before. */
+  isBack: boolean;
 }
 
 /** A client's session, as the world sees it: by one key. */
@@ -35,53 +58,85 @@ interface WorldSession {
   container: number | undefined;
 }
 
-/** What runs, as the effects say. */
-interface WorldContainer {
-  phase: "claims" | "prepares" | "starts" | "serves" | "falls asleep" | "sleeps" | "ends";
-  /** It asks the box, or holds what it asked for. */
-  claim: "none" | "asks" | "holds";
-  readonly calls: Set<number>;
-  /** It drains since then, and for this reason. */
-  drains?: { readonly sinceMs: number; readonly by: string };
-}
-
 export class PoolWorld {
   readonly pool: Pool<number>;
   readonly calls = new Map<number, WorldCall>();
   readonly containers = new Map<number, WorldContainer>();
-  readonly settings: PoolSettings;
+  readonly starts: PoolStarts;
+  settings: PoolSettings;
   nowMs = 0;
-  /** Ended without an answer: refused. */
-  refused = 0;
-  handedOver: number[] = [];
   retired = false;
+  readonly #turns = new PoolTurns();
+  /** Ended by the event under way, perhaps behind its assignments. */
+  readonly #justStopped = new Set<number>();
+  /** The event under way: the call that comes, or the start that fails. */
+  #event: Refusal["event"] = "other";
+  /** The sessions have no claim on the containers of a retired pool. */
+  #keepsSessions = true;
   readonly #sessions = new Map<string, WorldSession>();
   #lastCall = 0;
+  /** Whether the container that is asked to yield may sleep. */
+  #maySleep = true;
   #wakesAtMs = Infinity;
 
   constructor(settings: PoolSettings, isProved: boolean) {
     this.settings = settings;
     this.pool = new Pool(settings, { isProved });
+    this.starts = new PoolStarts(isProved);
     this.apply(this.pool.tick(0));
   }
 
-  arrive(
-    traits: { asynchronous?: boolean; accepted?: boolean; passive?: boolean } = {},
-    key?: string,
-  ): number {
+  arrive(traits: WorldTraits = {}, key?: string): void {
     this.#lastCall += 1;
     const call = this.#lastCall;
-    const { accepted = false, passive = false } = traits;
-    this.calls.set(call, {
-      arrivedAtMs: this.nowMs,
+    const { accepted = false, passive = false, asynchronous = false, batch = false } = traits;
+    const { caller, waitedMs = 0 } = traits;
+    const arrivedAtMs = this.nowMs - waitedMs;
+    const known: WorldCall = {
+      call,
+      arrivedAtMs,
       accepted,
       passive,
+      asynchronous,
+      batch,
+      caller,
       session: key === undefined || key.startsWith("prompt") ? undefined : this.#sessionOf(key),
       container: undefined,
-    });
+      waitedMs,
+      isBack: false,
+    };
+    this.calls.set(call, known);
     const session: SessionTraits | undefined = key === undefined ? undefined : { keys: [key] };
-    this.apply(this.pool.request(call, this.nowMs, { ...traits, session }));
-    return call;
+    const about = { accepted, passive, asynchronous, batch, caller, arrivedAtMs, session };
+    const effects = this.pool.request(call, this.nowMs, about);
+    this.#event = call;
+    this.apply(effects);
+    this.#event = "other";
+    const waits = this.calls.has(call) && known.container === undefined && !accepted;
+    const isRefused = effects.some(({ type }) => type === "refuse");
+    if (waits && !isRefused) demand(!this.#isOverfull(asynchronous), "no more calls wait than may");
+  }
+
+  change(settings: Partial<PoolSettings>): void {
+    this.settings = { ...this.settings, ...settings };
+    this.apply(this.pool.change(this.settings, this.nowMs));
+  }
+
+  /** An earlier agent left so many containers. */
+  adopt(count: number): void {
+    const left = Array.from({ length: count }, (_, index) => ({ id: `ct-${index}` }));
+    this.apply(this.pool.adopt(left, this.nowMs));
+  }
+
+  prove(): void {
+    const isServing = this.pool.counts.ready > 0;
+    this.starts.isAsked ||= !isServing && !this.retired;
+    this.apply(this.pool.prove(this.nowMs));
+  }
+
+  assumeProved(): void {
+    this.starts.assumeProved();
+    this.apply(this.pool.assumeProved(this.nowMs));
   }
 
   #sessionOf(key: string): WorldSession {
@@ -107,12 +162,32 @@ export class PoolWorld {
     if (known?.container === undefined) return;
     this.containers.get(known.container)?.calls.delete(call);
     known.container = undefined;
+    known.isBack = true;
     this.apply(this.pool.requeued(call, this.nowMs));
   }
 
-  retire(): void {
+  retire(keepsSessions: boolean): void {
     this.retired = true;
-    this.apply(this.pool.retire(this.nowMs));
+    this.starts.isAsked = false;
+    this.#keepsSessions &&= keepsSessions;
+    this.apply(this.pool.retire(this.nowMs, { keepsSessions }));
+  }
+
+  /** It does not become ready. */
+  fail(number: number, code: StartFailureCode, isPermanent: boolean): void {
+    const container = this.containers.get(number);
+    if (container === undefined || !["claims", "prepares", "starts"].includes(container.phase))
+      return;
+    this.starts.onFailed(code, isPermanent);
+    // The pool withdraws what is asked for, and stops what runs.
+    this.#event = "failed";
+    this.apply(this.pool.failed(number, { code, isPermanent }, this.nowMs));
+    this.#event = "other";
+  }
+
+  unhealthy(number: number): void {
+    if (this.stateOf(number) === "ready") this.starts.onLost();
+    this.apply(this.pool.unhealthy(number, this.nowMs));
   }
 
   /** The next thing that a container's life may bring. @param isGood whether it goes well */
@@ -127,9 +202,10 @@ export class PoolWorld {
       container.phase = "starts";
       this.apply(pool.prepared(number, nowMs));
     } else if (container.phase === "prepares" || (container.phase === "starts" && !isGood)) {
-      this.apply(pool.failed(number, { code: "starting_failed", isPermanent: false }, nowMs));
+      this.fail(number, "starting_failed", false);
     } else if (container.phase === "starts") {
       container.phase = "serves";
+      this.starts.onReady();
       this.apply(pool.ready(number, nowMs));
     } else if (container.phase === "falls asleep" && isGood) {
       container.phase = "sleeps";
@@ -141,11 +217,17 @@ export class PoolWorld {
     }
   }
 
+  yieldAsked(number: number, maySleep: boolean): void {
+    this.#maySleep = maySleep;
+    this.apply(this.pool.yieldAsked(number, this.nowMs, { maySleep }));
+  }
+
   /** Its server ends by itself, and others of its processes do not yet. */
   end(number: number): void {
     const container = this.containers.get(number);
     if (container === undefined) return;
     if (["serves", "falls asleep"].includes(container.phase)) container.phase = "ends";
+    if (this.stateOf(number) === "ready") this.starts.onLost();
     this.apply(this.pool.ended(number, this.nowMs));
   }
 
@@ -153,10 +235,8 @@ export class PoolWorld {
   exit(number: number): void {
     const container = this.containers.get(number);
     if (container === undefined || ["claims", "prepares"].includes(container.phase)) return;
-    if (container.phase === "starts") {
-      const failure = { code: "starting_failed", isPermanent: false } as const;
-      this.apply(this.pool.failed(number, failure, this.nowMs));
-    }
+    if (container.phase === "starts") this.fail(number, "starting_failed", false);
+    if (this.stateOf(number) === "ready") this.starts.onLost();
     this.containers.delete(number);
     this.apply(this.pool.exited(number, this.nowMs), number);
     for (const call of container.calls) this.finish(call);
@@ -174,11 +254,12 @@ export class PoolWorld {
   }
 
   stateOf(number: number): ContainerState | undefined {
-    return this.pool.containers.find((container) => container.number === number)?.state;
+    return this.containers.get(number)?.state;
   }
 
   /** @param exited whose release is expected though the world has forgotten it */
   apply(effects: readonly PoolEffect<number>[], exited?: number): void {
+    this.#justStopped.clear();
     for (const effect of effects) this.#apply(effect, exited);
     this.#check();
   }
@@ -189,29 +270,26 @@ export class PoolWorld {
     } else if (effect.type === "assign") {
       this.#assign(effect.call, effect.container);
     } else if (effect.type === "refuse") {
-      const call = this.calls.get(effect.call);
-      if (effect.code === "session_lost") {
-        demand(!this.settings.sessionsMove, "only a session that may not move is lost");
-        const container = call?.session?.container;
-        demand(container !== undefined && !this.#mustKeep(container), "its container is gone");
-      } else {
-        const isAccepted = call?.accepted !== false;
-        demand(!isAccepted || this.pool.hasGivenUp, "an accepted call is refused by no other pool");
-      }
-      this.#forget(effect.call);
-      this.refused += 1;
+      this.#refuse(effect);
     } else if (effect.type === "hand_over") {
       demand(this.retired, "only a retired pool hands over");
-      this.handedOver.push(effect.call);
       this.#forget(effect.call);
     } else if (effect.type === "moved") {
       const container = this.containers.get(effect.container);
-      if (container !== undefined && effect.to === "draining") {
-        container.drains = { sinceMs: this.nowMs, by: effect.by };
-      }
+      if (container !== undefined) this.#move(container, effect);
     } else if (effect.container !== exited) {
       this.#applyToContainer(effect.type, effect.container);
     }
+  }
+
+  #move(container: WorldContainer, effect: PoolEffect<number> & { readonly type: "moved" }): void {
+    const { to, from, by } = effect;
+    demand(from === container.state, "states follow each other");
+    container.state = to;
+    if (to === "stopping") this.#justStopped.add(effect.container);
+    if (to !== "draining") return;
+    const sleeps = by === "yields" && this.#maySleep && this.settings.canSleep;
+    container.drains = { sinceMs: this.nowMs, by, sleeps };
   }
 
   #assign(call: number, number: number): void {
@@ -219,25 +297,86 @@ export class PoolWorld {
     const container = this.containers.get(number);
     demand(known !== undefined && known.container === undefined, "an assigned call waits");
     demand(container?.phase === "serves", "a call is assigned to a container that serves");
-    for (const [older, { container: has }] of this.calls) {
-      if (older === call) break;
-      demand(has !== undefined || !this.#hasPlace(older), "calls are assigned in their order");
-    }
+    demand(container.calls.size < this.settings.maxInputs, "it has at most max_inputs calls");
+    const own = this.#ownContainer(known);
+    const others = [...this.calls.values()].filter(
+      (one) => one !== known && one.container === undefined && this.#hasPlace(one.call),
+    );
+    this.#turns.demandTurn(
+      known,
+      others.filter((one) => this.#ownContainer(one) === own),
+      own === undefined,
+    );
     const { session } = known;
     if (session?.container !== undefined && session.container !== number) {
       demand(this.settings.sessionsMove, "a session that may not move has one container");
       demand(!this.#mustKeep(session.container), "a session stays at its container");
     }
-    if (session !== undefined) session.container = number;
+    if (session !== undefined) {
+      session.container = number;
+      for (const one of this.calls.values()) if (one.session === session) this.#turns.onLeft(one);
+    }
     known.container = number;
     container.calls.add(call);
+  }
+
+  #refuse(effect: PoolEffect<number> & { readonly type: "refuse" }): void {
+    const known = this.calls.get(effect.call);
+    demand(known !== undefined && known.container === undefined, "who is refused waits");
+    const own = known.session?.container;
+    if (effect.code === "session_lost") {
+      demand(!this.settings.sessionsMove, "only a session that may not move is lost");
+      demand(own !== undefined && !this.#mustKeep(own), "its container is gone");
+    } else {
+      demandLegal({
+        ...effect,
+        refused: known,
+        event: this.#event,
+        came: typeof this.#event === "number" ? this.calls.get(this.#event) : undefined,
+        isOverfull: this.#isOverfull(known.asynchronous),
+        free: this.#waiting().filter((one) => this.#ownContainer(one) === undefined),
+        starts: this.starts,
+        settings: this.settings,
+        pool: this.pool,
+        nowMs: this.nowMs,
+      });
+    }
+    this.#forget(effect.call);
+  }
+
+  /** More calls wait than may, besides those for which a container is on its way. */
+  #isOverfull(asynchronous: boolean): boolean {
+    const { maxPending, maxPendingAsync, maxInputs } = this.settings;
+    const waiting = this.#waiting().filter((one) => one.asynchronous === asynchronous).length;
+    if (asynchronous) return waiting > maxPendingAsync;
+    const isComing = ({ phase }: WorldContainer) =>
+      ["claims", "prepares", "starts"].includes(phase);
+    return waiting > maxPending + [...this.containers.values()].filter(isComing).length * maxInputs;
+  }
+
+  #waiting(): WorldCall[] {
+    return [...this.calls.values()].filter(({ container }) => container === undefined);
+  }
+
+  /** The container that alone may have the call, since it has its session. */
+  #ownContainer({ session }: WorldCall): number | undefined {
+    const own = session?.container;
+    return own !== undefined && (this.#mustKeep(own) || this.#isLeaving(own)) ? own : undefined;
+  }
+
+  /** Its sessions wait until it is awake again, or go elsewhere at the next event. */
+  #isLeaving(number: number): boolean {
+    const fallsAsleep = this.containers.get(number)?.drains?.sleeps === true;
+    const isDraining = this.stateOf(number) === "draining";
+    return this.#justStopped.has(number) || (isDraining && fallsAsleep);
   }
 
   /** The container is there for its sessions, for all that the world can see. */
   #mustKeep(number: number): boolean {
     const state = this.stateOf(number);
     const { sinceMs, by } = this.containers.get(number)?.drains ?? { sinceMs: 0, by: "yields" };
-    const isInGrace = by !== "yields" && this.nowMs < sinceMs + this.settings.sessionGraceMs;
+    const isInGrace =
+      this.#keepsSessions && by !== "yields" && this.nowMs < sinceMs + this.settings.sessionGraceMs;
     const isHeld = state === "draining" && isInGrace;
     // One that starts and has sessions wakes.
     return state === "ready" || state === "asleep" || state === "starting" || isHeld;
@@ -247,70 +386,58 @@ export class PoolWorld {
   #hasPlace(call: number): boolean {
     const own = this.calls.get(call)?.session?.container;
     const { maxInputs } = this.settings;
-    // Ended with its passive calls, behind this assignment: a call that waits for it goes elsewhere at the next event.
-    if (own !== undefined && this.stateOf(own) === "stopping") return false;
-    const isYielding = own !== undefined && this.stateOf(own) === "draining";
-    // Its container may fall asleep: then the call waits until it is awake again.
-    if (isYielding && this.containers.get(own)?.drains?.by === "yields") return false;
-    return this.pool.containers.some(({ number, state, calls }) => {
-      if (calls >= maxInputs) return false;
-      if (own === undefined || !this.#mustKeep(own)) return state === "ready";
-      return own === number && (state === "ready" || state === "draining");
-    });
+    if (own !== undefined && this.#isLeaving(own)) return false;
+    for (const [number, { state, calls }] of this.containers) {
+      if (calls.size >= maxInputs) continue;
+      const isFree = own === undefined || !this.#mustKeep(own);
+      if (state === "ready" && (isFree || own === number)) return true;
+      if (state === "draining" && !isFree && own === number) return true;
+    }
+    return false;
   }
 
-  #applyToContainer(type: string, number: number): void {
+  #applyToContainer(type: ContainerEffect["type"], number: number): void {
+    if (type === "claim") this.#demandStart();
     const container = this.containers.get(number);
-    if (type === "claim" && container === undefined) {
-      this.containers.set(number, { phase: "claims", claim: "asks", calls: new Set() });
+    if (container === undefined) {
+      this.containers.set(number, begun(type));
       return;
     }
-    if (container === undefined) throw new Error(`${type} for a container that is gone`);
-    if (type === "claim") {
-      demand(container.claim === "none", "who claims has nothing");
-      container.claim = "asks";
-    } else if (type === "withdraw") {
-      demand(container.claim === "asks", "only a claim that is asked for is withdrawn");
-      if (container.phase === "claims") this.containers.delete(number);
-      container.claim = "none";
-    } else if (type === "release") {
-      demand(container.phase === "sleeps", "only who sleeps or is gone gives back");
-      container.claim = "none";
-    } else if (type === "launch" || type === "wake") {
-      demand(container.claim === "holds", `${type} needs what it claimed`);
-      demand(container.phase === (type === "wake" ? "sleeps" : "claims"), `${type} in its phase`);
-      container.phase = type === "wake" ? "starts" : "prepares";
-    } else if (type === "sleep") {
-      const active = [...container.calls].filter((call) => this.calls.get(call)?.passive !== true);
-      demand(active.length === 0, "no call in use is under way where it falls asleep");
-      demand(container.phase === "serves", "it falls asleep once");
-      container.phase = "falls asleep";
-    } else if (type === "stop") container.phase = "ends";
+    const inUse = [...container.calls].filter((call) => this.calls.get(call)?.passive !== true);
+    carryOut(type, container, inUse.length);
+    // A claim that is withdrawn before it was granted leaves nothing.
+    if (container.phase === "claims" && container.claim === "none") this.containers.delete(number);
   }
 
   #forget(call: number): void {
-    const container = this.calls.get(call)?.container;
+    const known = this.calls.get(call);
+    const container = known?.container;
+    if (known !== undefined && container === undefined) this.#turns.onLeft(known);
     if (container !== undefined) this.containers.get(container)?.calls.delete(call);
     this.calls.delete(call);
   }
 
-  #check(): void {
-    const { maxInputs, maxContainers } = this.settings;
-    for (const { calls } of this.containers.values()) {
-      demand(calls.size <= maxInputs, "a container has at most max_inputs calls");
-    }
-    const present = this.pool.containers.filter(({ state }) =>
-      ["claiming", "preparing", "starting", "ready"].includes(state),
-    );
-    demand(present.length <= maxContainers, "there are at most max_containers");
-    const { waiting, running } = this.pool.counts;
-    demand(waiting + running === this.calls.size, "no call is lost, and none twice");
-    for (const [call, { container }] of this.calls) {
-      demand(container !== undefined || !this.#hasPlace(call), "no call waits where there is room");
-    }
+  #demandStart(): void {
+    const { pool, nowMs } = this;
+    demand(this.settings.mayStart && !this.retired, "nothing is started that may not be");
+    demand(!pool.hasGivenUp && nowMs >= pool.notBeforeMs, "nothing is started in a pause");
   }
-}
 
-function demand(isSo: boolean, what: string): asserts isSo {
-  if (!isSo) throw new Error(`not so: ${what}`);
+  #check(): void {
+    const { pool, calls } = this;
+    const { waiting, running } = pool.counts;
+    demand(waiting + running === calls.size, "no call is lost, and none twice");
+    for (const { number, state, calls: count } of pool.containers) {
+      const known = this.containers.get(number);
+      demand(known?.state === state && known.calls.size === count, "containers are as was said");
+    }
+    for (const known of this.#waiting()) {
+      demand(!this.#hasPlace(known.call), "no call waits where there is room");
+      const isAwaited = !this.retired || this.#ownContainer(known) !== undefined;
+      demand(isAwaited, "a retired pool hands over who waits for none of its containers");
+    }
+    this.#turns.onWaiting(this.#waiting());
+    const isAnyNeeded = this.#waiting().some(({ session }) => session === undefined);
+    demandCounts(this, isAnyNeeded);
+  }
 }

@@ -104,6 +104,20 @@ describe("a cold start", () => {
     expect(pool.ready(2)).toEqual(["b at 2"]);
   });
 
+  test("that failed refuses nobody any more when the version has started elsewhere, unless none can", () => {
+    for (const isPermanent of [false, true]) {
+      const pool = new TestPool();
+      pool.request("a");
+      const failure = { ...FAILURE, isPermanent };
+      expect(pool.on((one, nowMs) => one.failed(1, failure, nowMs))).toContain(
+        "a starting_failed 1",
+      );
+      pool.exit(1);
+      pool.on((one, nowMs) => one.assumeProved(nowMs));
+      expect(pool.request("b")).toEqual(isPermanent ? ["b starting_failed 1"] : []);
+    }
+  });
+
   test("that fails keeps its callers where the version is proved, up to startup_timeout", () => {
     const pool = new TestPool({ startupTimeoutMs: 4_000 }, { isProved: true });
     pool.request("a");
@@ -271,6 +285,30 @@ describe("the number of containers", () => {
     expect([pool.neededContainers, pool.isProved]).toEqual([1, false]);
     pool.assumeProved(1);
     expect([pool.neededContainers, pool.isProved]).toEqual([0, true]);
+  });
+
+  test("that is to prove its version starts whoever leaves, and however often it is asked for", () => {
+    const pool = new TestPool();
+    const prove = (one: Pool<string>, nowMs: number) => one.prove(nowMs);
+    expect(pool.pool.request("a", 0).map(({ type }) => type)).toContain("claim");
+    expect(pool.on(prove)).toEqual([]);
+    expect(pool.finish("a")).toEqual([]);
+    expect(pool.on(prove)).toEqual([]);
+    expect(pool.pool.counts.starting).toBe(1);
+    pool.pool.granted(1, 0);
+    pool.ready(1);
+    expect(pool.pool.isProved).toBe(true);
+  });
+
+  test("that is to prove its version starts too where the one that is there falls asleep, and fails to", () => {
+    const pool = new TestPool({ canSleep: true });
+    pool.request("a");
+    pool.ready(1);
+    pool.on((one, nowMs) => one.yieldAsked(1, nowMs));
+    pool.on((one, nowMs) => one.prove(nowMs));
+    expect(pool.finish("a")).toEqual(["sleep 1"]);
+    expect(pool.on((one, nowMs) => one.sleepFailed(1, nowMs))).toEqual(["stop 1 yields"]);
+    expect(pool.exit(1)).toEqual(["launch 2"]);
   });
 
   test("is not held up by calls that do not count as use", () => {
