@@ -97,23 +97,28 @@ describe("past the limit of an endpoint", () => {
   });
 });
 
-test("a forged result token counts for the limit and the budget of its caller's token", async () => {
+test("a forged result token counts for the limit and the budget of its caller's token, and a real one for none", async () => {
   const endpoint = await serveSlow("read-by-token", { requiresProxyAuth: true });
-  const limits = { rateLimit: "0.1/20", dailyRequests: 1 };
+  const limits = { rateLimit: "0.1/30", dailyRequests: 2 };
   const chosen = { name: "", environments: [], apps: [], paths: [], limits, expiresAt: null };
   const created = await workspaceStub(env, "local").createProxyToken(chosen, "test");
   if (!created.ok) throw new Error(created.error.detail);
   const { id, secret } = created.value;
-  const read = async () => {
-    const headers = { "modal-key": id, "modal-secret": secret, accept: "application/json" };
+  const headers = { "modal-key": id, "modal-secret": secret, accept: "application/json" };
+  const url = locationOf(await endpoint.get("/", headers));
+  const read = async () => (await endpoint.get(url, headers)).status;
+  const readForged = async () => {
     const response = await endpoint.get("/?__postern_call=x", headers);
     return (await response.json<{ code: string }>()).code;
   };
-  expect([await read(), await read(), await read()]).toEqual([
+  expect([await read(), await read(), await read()]).toEqual([200, 200, 200]);
+  // One request of the budget is left, and two of the limit.
+  expect([await readForged(), await readForged(), await readForged()]).toEqual([
     "no_such_call",
     "budget_spent",
     "rate_limited",
   ]);
+  expect(await read()).toBe(200);
 });
 
 test("a result is read 100 times at once and 20 times a second, and others are read as before", async () => {
