@@ -16,6 +16,7 @@ import { ApiClient } from "../../../cli/client.ts";
 import { startChromium } from "../../support/chromium.ts";
 import { installPatientLibraries } from "../../support/clients/clients.ts";
 import { APPS, type Gateway, startUp } from "../../support/harness.ts";
+import { send } from "../../support/http-client.ts";
 import { ensureSessionsVenv } from "../../support/venv.ts";
 
 const REQUEST_TIMEOUT_S = "2";
@@ -218,9 +219,12 @@ describe.each([
     expected(performance.now() - startedAt).toBeGreaterThan(atLeastS * 1_000);
   });
 
-  test.concurrent.for(MCP_ASKERS)("reaches $name", async ({ ask }) => {
+  test.concurrent.for(MCP_ASKERS)("reaches $name, whose tool runs once", async ({ name, ask }) => {
     const startedAt = performance.now();
-    expect(await ask(askedAt("tools", String(workS)))).toBe("worked");
+    expect(await ask(askedAt("tools", `${workS} ${name}`))).toBe("worked");
     expect(performance.now() - startedAt).toBeGreaterThan(atLeastS * 1_000);
+    const headers = { authorization: `Bearer ${key}` };
+    const runs = await send(postern.address("tools"), "/runs", { headers });
+    expect(runs.json()).toMatchObject({ [name]: 1 });
   });
 });

@@ -1,6 +1,7 @@
 /**
  * A server on $PORT that takes $WORK_SECONDS for each answer, in the forms of OpenAI's and Anthropic's APIs, as an event
- * stream and over a WebSocket. An answer says how often its question was asked, so that a repeated one shows.
+ * stream and over a WebSocket. An answer says how often its question was asked, so that a repeated one shows, and /counts
+ * says it of all. A question that begins with "missing" gets the error of its API, and one with "breaks" a reset.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
@@ -29,6 +30,14 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   for await (const chunk of request) body += String(chunk);
   const leak = leakOf(request);
   const { pathname, searchParams } = new URL(request.url ?? "/", "http://app");
+  if (pathname === "/counts") {
+    sendJson(response, Object.fromEntries(counts));
+    return;
+  }
+  if (/"model": ?"(?:missing|breaks)/.test(body)) {
+    await fail(response, (JSON.parse(body) as { model: string }).model, pathname);
+    return;
+  }
   switch (pathname) {
     case "/v1/chat/completions": {
       const { model, stream = false } = JSON.parse(body) as { model: string; stream?: boolean };
@@ -49,6 +58,31 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       return;
     default:
       response.end((await work(body)) + leak);
+  }
+}
+
+/** The errors of OpenAI's and of Anthropic's API. */
+const NOT_FOUND = {
+  "/v1/chat/completions": {
+    error: {
+      message: "no such model",
+      type: "invalid_request_error",
+      code: "missing",
+      param: null,
+    },
+  },
+  "/v1/messages": {
+    type: "error",
+    error: { type: "not_found_error", message: "no such model" },
+  },
+} as const;
+
+async function fail(response: ServerResponse, question: string, path: string): Promise<void> {
+  await work(question);
+  if (question.startsWith("breaks")) response.socket?.resetAndDestroy();
+  else {
+    response.statusCode = 404;
+    sendJson(response, NOT_FOUND[path as keyof typeof NOT_FOUND]);
   }
 }
 

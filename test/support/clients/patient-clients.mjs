@@ -3,8 +3,9 @@
  *
  *     node patient-clients.mjs LIBRARY URL KEY QUESTION DIRECTORY
  *
- * Libraries come from DIRECTORY's node_modules (patient-libraries.json). Prints JSON: the `text` of the answer. No library is
- * told to repeat or to follow anything. Every name under localhost means this machine (RFC 6761).
+ * Libraries come from DIRECTORY's node_modules (patient-libraries.json). Prints JSON: the `text` of the answer, or the
+ * `error` of an SDK that was raised, and its `kind`. No library is told to repeat or to follow anything. Every name under
+ * localhost means this machine (RFC 6761).
  */
 import dns from "node:dns";
 import { createRequire } from "node:module";
@@ -61,11 +62,19 @@ const LIBRARIES = {
     });
     const client = new Client({ name: "test", version: "1" });
     await client.connect(transport);
-    const asked = { name: "work", arguments: { seconds: Number(question) } };
+    const [seconds, ...caller] = question.split(" ");
+    const given = { seconds: Number(seconds), caller: caller.join(" ") };
+    const asked = { name: "work", arguments: given };
     const { content } = await client.callTool(asked);
     await client.close();
     return content[0].text.replace(/^\S+ /, "");
   },
 };
 
-console.log(JSON.stringify({ text: await LIBRARIES[library]() }));
+try {
+  console.log(JSON.stringify({ text: await LIBRARIES[library]() }));
+} catch (error) {
+  const kinds = [require("openai").APIError, require("@anthropic-ai/sdk").APIError];
+  if (!kinds.some((kind) => error instanceof kind)) throw error;
+  console.log(JSON.stringify({ error: error.message, kind: error.constructor.name }));
+}

@@ -2,7 +2,8 @@
 
 Usage: patient_clients.py LIBRARY URL KEY QUESTION
 
-Prints JSON: the `text` of the answer. No library is told to repeat or to follow anything; one is told to wait.
+Prints JSON: the `text` of the answer, or the `error` that was raised, and its `kind`. No library is told to repeat or to
+follow anything; one is told to wait.
 """
 
 import asyncio
@@ -85,8 +86,19 @@ async def mcp_call():
         async with streamable_http_client(f"{url}/mcp", http_client=http) as streams:
             async with ClientSession(streams[0], streams[1]) as client:
                 await client.initialize()
-                result = await client.call_tool("work", {"seconds": float(question)})
+                seconds, caller = question.split(" ", 1)
+                asked = {"seconds": float(seconds), "caller": caller}
+                result = await client.call_tool("work", asked)
                 return result.content[0].text.split(" ", 1)[1]
 
 
-print(json.dumps({"text": globals()[library]()}))
+def is_of_an_sdk(error):
+    return type(error).__module__.split(".")[0] in ("openai", "anthropic")
+
+
+try:
+    print(json.dumps({"text": globals()[library]()}))
+except Exception as error:
+    if not is_of_an_sdk(error):
+        raise
+    print(json.dumps({"error": str(error), "kind": type(error).__name__}))
