@@ -5,9 +5,9 @@
  * agent whose only slot is taken: the time to their 202, the agent's memory for each, the gateway's for
  * all.
  *
- *   node test/bench/async-calls.ts [--calls 100000] [--rounds 30]
+ *   npm run bench:async-calls -- [--calls 100000] [--rounds 30]
  *
- * With `--calls 0` it ends before the second part.
+ * With `--calls 0` it ends before the second part. docs/architecture.md has the figures.
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";

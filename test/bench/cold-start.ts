@@ -5,9 +5,10 @@
  * a client costs the two cores would count as Postern's. In turns with that, the same of
  * the app started by hand and asked directly, which is what no gateway can go below.
  *
- *   node test/bench/cold-start.ts [--rounds 9]
+ *   npm run bench:cold-start -- [--rounds 9]
  *
- * Before it, `chrt -r 1` keeps the other work of a shared machine from the cores.
+ * On a shared machine, `chrt -r 1` before it gives the bench and all that it starts the cores before any other process. That
+ * needs root. docs/pools.md has the figures.
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";

@@ -2,12 +2,7 @@
  * `npm run bench`: what Postern costs, as ratios measured in one run. Every measure is taken from all
  * targets in turn, in a new order each round, and what is printed is the median over the rounds, so
  * that a busy neighbour on the machine spoils a round and not the comparison.
- *
- *   --only TEXT   only the measures whose name holds the text, such as "chunk delay"
- *   --rounds N    instead of 5: about two minutes of all measures, one of "chunk delay"
- *   --against DIR another checkout of this repository, measured beside this one
- *   --quick       three short rounds, to see that it works
- *   --profile     profiles Postern's Node processes and prints where their time goes
+ * `--help` prints the flags, and the benches that are no part of this one.
  */
 import { fork } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -20,8 +15,29 @@ import { printProfiles } from "./profile.ts";
 import { measureTable, reportHead } from "./report.ts";
 import { type Target, type Targets, startTargets } from "./targets.ts";
 
+/** Each has a command, since its figures are no ratios to peers. */
+const OTHERS = `Benches of their own:
+
+  npm run bench:async-calls           calls that outlive their request, 100,000 that wait included
+  npm run bench:cold-start            what a cold start adds, for one caller and for 50
+  npm run bench:swaps                 three models that share one GPU, in virtual time
+  node test/bench/autoscaler/main.ts  the autoscaler under traces of traffic, in virtual time
+
+Others are in test/bench, each with what it measures at its top.`;
+
+const HELP = `npm run bench -- [flags]
+
+  --only TEXT    only the measures whose name holds the text, such as "chunk delay"
+  --rounds N     instead of 5: about two minutes of all measures, one of "chunk delay"
+  --against DIR  another checkout of this repository, measured beside this one
+  --quick        three short rounds, to see that it works
+  --profile      profiles Postern's Node processes and prints where their time goes
+
+${OTHERS}`;
+
 const { values: flags } = parseArgs({
   options: {
+    help: { type: "boolean", default: false },
     only: { type: "string", default: "" },
     rounds: { type: "string" },
     against: { type: "string" },
@@ -29,6 +45,10 @@ const { values: flags } = parseArgs({
     profile: { type: "boolean", default: false },
   },
 });
+if (flags.help) {
+  console.log(HELP);
+  process.exit();
+}
 const rounds = Number(flags.rounds ?? (flags.quick ? 3 : 5));
 if (!(rounds >= 1)) throw new Error(`--rounds ${flags.rounds}: is a number from 1 on`);
 /** Each starts processes of its own. */
@@ -144,6 +164,7 @@ try {
 } finally {
   generator.disconnect();
 }
+console.log(`\n${OTHERS}`);
 if (failures.length > 0) {
   console.log(`\n## Failed\n\n${failures.map((failure) => `- ${failure}`).join("\n")}`);
   process.exitCode = 1;
