@@ -29,7 +29,7 @@ const boxes = new Map<string, ManagedProcess>();
 /** The containers that clients have got. */
 const places = new Set<string>();
 /** Ends the requests of clients. */
-const leaving = new AbortController();
+let leaving = new AbortController();
 
 beforeAll(async () => {
   gateway = await start();
@@ -146,8 +146,9 @@ async function listedSets(): Promise<string[]> {
 }
 
 const counts = () => [servers("gpu-1").length, servers("gpu-2").length];
-const hasLapsed = () =>
-  [...boxes.values()].some(({ stderr }) => stderr.includes("no lease for endpoints"));
+/** How often a box could not renew its lease in time: it keeps the containers that another box may have then. */
+const lapses = () =>
+  [...boxes.values()].reduce((sum, { stderr }) => sum + stderr.split("no lease for").length - 1, 0);
 const total = () => counts().reduce((sum, count) => sum + count, 0);
 
 test("with one container on two boxes each call finds it, whichever box the gateway tries first", async () => {
@@ -202,10 +203,20 @@ test("min_containers that are changed without a deployment count over both of th
 });
 
 test("max_containers counts over both of them, and min_containers too", async () => {
-  come(24);
-  await expect.poll(() => places.size, PATIENCE).toBe(3);
-  // A box that could not renew its lease in time keeps the containers that another box may have then.
-  if (!hasLapsed()) expect(total()).toBe(3);
+  let before: number;
+  let ran: number;
+  // Again where the machine was too busy for a renewal in time.
+  do {
+    leaving.abort();
+    leaving = new AbortController();
+    await expect.poll(counts, PATIENCE).toEqual([1, 1]);
+    places.clear();
+    before = lapses();
+    come(24);
+    await expect.poll(() => places.size, PATIENCE).toBeGreaterThanOrEqual(3);
+    ran = total();
+  } while (lapses() > before);
+  expect(ran).toBe(3);
   expect(Math.min(...counts())).toBeGreaterThan(0);
   expect((await (await startAs(["app", "scale", "shop", "web", "--min", "1"])).exited).code).toBe(
     0,
