@@ -214,11 +214,12 @@ export class AppReconciler {
 
   /** The prepared version takes the calls, once it is the one that serves. */
   #switchIfServing({ version }: AssignedVersion): void {
-    const isReady = this.#reports.get(version)?.state === "ready";
-    if (!isReady || this.#desired.serving?.version !== version) return;
+    const report = this.#reports.get(version);
+    if (report?.state !== "ready" || this.#desired.serving?.version !== version) return;
     const old = this.#serving;
     this.#serving = version;
-    this.#report(version, "serving");
+    // With what there was to say: who watches a deployment may see this state first.
+    this.#report(version, "serving", report.detail);
     const switched = this.#options.served.switchTo();
     this.#rescale();
     if (old !== undefined && old !== version) {

@@ -1,10 +1,13 @@
 /**
  * A deployment from another machine's worth of environment: a home of its own, a URL and a token. The app
- * is for two boxes, one of which is away and gets what it missed from the other when it is back.
+ * is for two boxes, one of which is away and gets what it missed from the other when it is back. Lists and lines are those
+ * of both.
  */
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
+import type { ApiContainer } from "../../api/containers.ts";
+import type { BoxLine } from "../../cli/logs/log-line.ts";
 import { type Told, writeDeployable } from "../support/deployable.ts";
 import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
 import { type Address, send } from "../support/http-client.ts";
@@ -12,6 +15,12 @@ import { ManagedProcess } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
 const APP = join(temporaryDirectory(), "shop");
+
+/** On the first box two containers of the model have no room beside each other, on the second one they have. */
+const GPUS: Readonly<Record<string, string>> = {
+  "gpu-1": "H100:80GiB",
+  "gpu-2": "H100:80GiB,H100:80GiB,H100:80GiB,H100:80GiB",
+};
 
 let gateway: Gateway;
 const machines = new Map<string, Machine>();
@@ -31,7 +40,7 @@ beforeAll(async () => {
     ["gpu-2", "deploy"],
     ["laptop", "deploy"],
   ] as const) {
-    machines.set(name, await newMachine(scope));
+    machines.set(name, await newMachine(name, scope));
   }
 });
 
@@ -40,7 +49,7 @@ afterAll(async () => {
   await gateway.stop();
 });
 
-async function newMachine(scope: string): Promise<Machine> {
+async function newMachine(name: string, scope: string): Promise<Machine> {
   const home = temporaryDirectory();
   const token = startCommand([
     "token",
@@ -59,6 +68,7 @@ async function newMachine(scope: string): Promise<Machine> {
     POSTERN_URL: `http://localhost:${gateway.port}`,
     POSTERN_TOKEN_ID: id,
     POSTERN_TOKEN_SECRET: secret,
+    POSTERN_GPUS: GPUS[name],
   };
   return { env, cwd: home };
 }
@@ -76,9 +86,8 @@ async function startOrigin(machine: string): Promise<ManagedProcess> {
 }
 
 async function deploy(text: string): Promise<ManagedProcess> {
-  writeDeployable(APP, "shop", text, {
-    web: { boxes: ["gpu-*"], min_containers: 2, max_containers: 2 },
-  });
+  const onEach = { boxes: ["gpu-*"], min_containers: 2, max_containers: 2 };
+  writeDeployable(APP, "shop", text, { model: { ...onEach, gpus: 1 }, web: onEach });
   const managed = command("laptop", ["deploy", join(APP, "postern.toml")]);
   await managed.exited;
   return managed;
@@ -101,29 +110,83 @@ async function answers(): Promise<Set<string>> {
   return seen;
 }
 
+/** What a command of the laptop prints. */
+async function printed(...args: string[]): Promise<string> {
+  const managed = command("laptop", args);
+  const { code } = await managed.exited;
+  expect([code, managed.stderr]).toEqual([0, ""]);
+  return managed.stdout;
+}
+
+/** The lines of the function web, as the laptop gets them. */
+async function linesOfWeb(...args: string[]): Promise<BoxLine[]> {
+  const text = await printed("app", "logs", "shop", "--function", "web", "--json", ...args);
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as BoxLine);
+}
+
 test("it goes to the boxes that are there; one that comes back gets it from another", async () => {
   await startOrigin("gpu-1");
   const second = await startOrigin("gpu-2");
   const first = await deploy("first");
   expect(first.stderr).toContain("serves on gpu-1, gpu-2\n");
   await expect.poll(answers).toEqual(new Set(["gpu-1: first", "gpu-2: first"]));
+  expect(await printed("app", "list")).toMatch(/ 2 serving +4 ready +0 /);
+
+  const following = command("laptop", ["app", "logs", "shop", "--function", "web", "--follow"]);
+  onTestFinished(async () => await following.kill());
+  await following.waitForOutput(/^first listens on gpu-1$/m);
+  await following.waitForOutput(/^first listens on gpu-2$/m);
 
   await second.stop();
+  await expect.poll(async () => await printed("app", "list")).toMatch(/ 1 serving, 1 away /);
   const later = await deploy("second");
   expect(later.stderr).toContain("v2 of shop serves on gpu-1\n");
   expect(later.stderr).toContain("away: gpu-2;");
+  expect(later.stderr).toContain(
+    "gpu-1: starting: the version that serves finishes its calls and makes room\n",
+  );
   expect(await answers()).toEqual(new Set(["gpu-1: second"]));
+  await following.waitForOutput(/^second listens on gpu-1$/m);
 
   await startOrigin("gpu-2");
   await expect
     .poll(answers, { timeout: 30_000 })
     .toEqual(new Set(["gpu-1: second", "gpu-2: second"]));
+  await following.waitForOutput(/^second listens on gpu-2$/m);
+});
+
+test("containers and their lines are listed over both boxes", async () => {
+  const containers = JSON.parse(await printed("container", "list", "--json")) as ApiContainer[];
+  const ofWeb = containers.filter(({ endpoint }) => endpoint === "main/shop/web");
+  expect(new Set(ofWeb.map(({ box }) => box))).toEqual(new Set(["gpu-1", "gpu-2"]));
+  for (const { box, container } of ofWeb) {
+    expect(await printed("container", "logs", container)).toContain(`second listens on ${box}\n`);
+  }
+  const lines = await linesOfWeb();
+  for (const box of ["gpu-1", "gpu-2"]) {
+    const texts = lines.filter((line) => line.box === box).map(({ text }) => text);
+    // While the other box was away, this one may have had two containers.
+    expect(new Set(texts.filter((text) => text.includes(" listens on ")))).toEqual(
+      new Set([`first listens on ${box}`, `second listens on ${box}`]),
+    );
+  }
+  // By their times, whichever box they are of.
+  const times = lines.map(({ time }) => time);
+  expect(times).toEqual(times.toSorted());
+  const last = lines.at(-1);
+  expect(await linesOfWeb("--tail", "1")).toEqual([last]);
+  expect(await linesOfWeb("--since", last?.time ?? "")).toContainEqual(last);
 });
 
 test("with one of the boxes away, the other answers alone and takes the next version", async () => {
   await boxes.get("gpu-1")?.stop();
   await expect.poll(answers).toEqual(new Set(["gpu-2: second"]));
-  expect((await deploy("third")).stderr).toContain("v3 of shop serves on gpu-2\n");
+  const third = await deploy("third");
+  expect(third.stderr).toContain("v3 of shop serves on gpu-2\n");
+  expect(third.stderr).toContain(": both versions have room on the box beside each other\n");
   expect(await answers()).toEqual(new Set(["gpu-2: third"]));
 });
 

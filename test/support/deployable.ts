@@ -1,6 +1,6 @@
 /**
  * An app to deploy: a directory with a postern.toml and a server of one file, which tells its version, its
- * box and what else a container is told.
+ * box and what else a container is told. It prints where it listens.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ createServer((request, response) => {
   run += 1;
   response.setHeader("content-type", "application/json");
   response.end(JSON.stringify({ text, box, version, run, urls: JSON.parse(urls) }));
-}).listen(process.env.PORT, "127.0.0.1");
+}).listen(process.env.PORT, "127.0.0.1", () => console.log(text + " listens on " + box));
 `;
 
 /** What the server answers. */

@@ -217,8 +217,12 @@ describe("an app that is assigned to a box", () => {
     box.hasClaims = true;
     await box.told(app({ serving: 1, candidate: 2 }));
     await box.started();
-    expect(box.last.versions.at(-1)?.detail).toMatch(/have room on the box beside each other/);
-    await box.told(app({ serving: 1, candidate: 3 }));
+    const detail = "both versions have room on the box beside each other";
+    expect(box.last.versions.at(-1)).toMatchObject({ version: 2, state: "ready", detail });
+    // Who asks a moment later still hears it.
+    await box.told(app({ serving: 2 }));
+    expect(box.last.versions.at(-1)).toMatchObject({ version: 2, state: "serving", detail });
+    await box.told(app({ serving: 2, candidate: 3 }));
     box.makeRoom?.();
     await settled();
     expect(box.last.versions.at(-1)).toMatchObject({
