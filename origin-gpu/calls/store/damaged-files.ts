@@ -84,12 +84,14 @@ export class DamagedFiles {
   }
 }
 
-/** Tells the operator of result files in which responses are lost, or bits were mended: a line each. */
+/** Tells the operator of result files that are not as they were written: a line each. */
 export function damageNotices(notice: (line: string) => void) {
   return {
     onDamaged: (file: DamagedFile) => notice(describeDamagedFile(file)),
     onMended: (path: string, bits: number) =>
       notice(`postern: flipped bits of ${path} were mended: ${bits}`),
+    onUnreadable: (path: string, error: Error) =>
+      notice(`postern: ${path} can't be read, its responses are missing: ${error.message}`),
   };
 }
 

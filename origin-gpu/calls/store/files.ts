@@ -109,6 +109,11 @@ export function isOutOfDescriptors(error: unknown): boolean {
   return ["EMFILE", "ENFILE"].includes(errorCode(error));
 }
 
+/** The disk cannot read, or the file system finds itself damaged. */
+export function isUnreadable(error: unknown): boolean {
+  return ["EIO", "EUCLEAN", "EBADMSG"].includes(errorCode(error));
+}
+
 function errorCode(error: unknown): string {
   return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? "") : "";
 }

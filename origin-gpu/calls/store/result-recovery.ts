@@ -6,7 +6,14 @@
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { DamagedFiles } from "./damaged-files.ts";
-import { type Files, PRIVATE_FILE_MODE, readAll, removeFile, writeAll } from "./files.ts";
+import {
+  type Files,
+  isUnreadable,
+  PRIVATE_FILE_MODE,
+  readAll,
+  removeFile,
+  writeAll,
+} from "./files.ts";
 import { RECORD_HEADER_BYTES, recordBytes } from "./result-record.ts";
 import { ResultScan } from "./result-scan.ts";
 import type { RecordFile } from "./record-packs.ts";
@@ -40,6 +47,8 @@ export interface RecoveryReport {
   readonly damaged: DamagedFiles;
   /** Called for a file in which so many flipped bits were mended. */
   readonly onMended: (path: string, bits: number) => void;
+  /** Called for a file that the disk cannot read. It stays, and the next start tries it again. */
+  readonly onUnreadable: (path: string, error: Error) => void;
 }
 
 export async function recoverResults(
@@ -56,12 +65,8 @@ export async function recoverResults(
     lastFile = Math.max(lastFile, Number(number));
     if (aside !== undefined) continue;
     const path = join(directory, name);
-    const found =
-      kind === "pack"
-        ? await recoverPack(files, path, report)
-        : kind === "result"
-          ? await recoverLarge(files, path, report)
-          : [];
+    const found = await recoverFile(files, path, kind as Kind, report);
+    if (found === undefined) continue;
     const [first] = found;
     // It has had its name since it was whole and on the disk: it is not torn.
     if (kind === "result" && first === undefined)
@@ -72,6 +77,29 @@ export async function recoverResults(
   }
   results.sort((one, other) => one.result.completedAtMs - other.result.completedAtMs);
   return { results, usedBytes, lastFile };
+}
+
+/** @returns undefined where the disk cannot read the file */
+async function recoverFile(
+  files: Files,
+  path: string,
+  kind: Kind,
+  report: RecoveryReport,
+): Promise<RecoveredResult[] | undefined> {
+  try {
+    switch (kind) {
+      case "pack":
+        return await recoverPack(files, path, report);
+      case "result":
+        return await recoverLarge(files, path, report);
+      case "partial":
+        return [];
+    }
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    report.onUnreadable(path, error as Error);
+    return undefined;
+  }
 }
 
 async function recoverPack(

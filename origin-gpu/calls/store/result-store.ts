@@ -36,6 +36,8 @@ export interface ResultStoreOptions {
   onDamaged?: (file: DamagedFile) => void;
   /** Called for a file in which so many flipped bits were mended. */
   onMended?: (path: string, bits: number) => void;
+  /** Called for a file that the disk cannot read: its responses are missing. */
+  onUnreadable?: (path: string, error: Error) => void;
   /** Milliseconds since 1970. */
   now: () => number;
   files?: Files;
@@ -115,6 +117,7 @@ export class ResultStore implements SpoolHost {
     const { results, usedBytes, lastFile } = await recoverResults(files, directory, {
       damaged,
       onMended: (path, bits) => options.onMended?.(path, bits),
+      onUnreadable: (path, error) => options.onUnreadable?.(path, error),
     });
     store.#usedBytes = usedBytes;
     store.#lastFile = lastFile;

@@ -8,7 +8,7 @@ import { crc32 } from "node:zlib";
 import type { RequestHead } from "../../../routing/wire/heads.ts";
 import { mendFlippedBit } from "../../../base/node/bit-repair.ts";
 import { BLOCK_BYTES, BlockChecksums, mendBlocks } from "./body-blocks.ts";
-import { type Files, readAll } from "./files.ts";
+import { type Files, isUnreadable, readAll } from "./files.ts";
 import type { JournalEntry } from "./journal-record.ts";
 
 const HEADER_BYTES = 16;
@@ -46,7 +46,10 @@ export interface FoundCall {
 
 export interface WaitingCallsReading {
   readonly found: readonly FoundCall[];
-  /** A record that stands whole in the file is not what was written: it and those behind it are lost. */
+  /**
+   * A record that stands whole in the file is not what was written, or the disk cannot read it: it and those behind it
+   * are lost.
+   */
   readonly isDamaged: boolean;
 }
 
@@ -62,9 +65,9 @@ interface CallInFile extends Omit<WaitingCall, "body"> {
  */
 export async function readWaitingCalls(files: Files, path: string): Promise<WaitingCallsReading> {
   const handle = await files.open(path, "r");
+  const found: FoundCall[] = [];
   try {
     const { size } = await handle.stat();
-    const found: FoundCall[] = [];
     for (let offset = 0; offset + HEADER_BYTES <= size;) {
       const header = await readBytes(handle, offset, HEADER_BYTES);
       const call =
@@ -75,6 +78,9 @@ export async function readWaitingCalls(files: Files, path: string): Promise<Wait
       offset += call.bytes;
     }
     return { found, isDamaged: false };
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return { found, isDamaged: true };
   } finally {
     await handle.close();
   }

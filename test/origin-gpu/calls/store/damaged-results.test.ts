@@ -152,6 +152,46 @@ test("one that cannot be opened when it is to be moved stays, and is moved later
   await store.close();
 });
 
+test("a file that the disk cannot read keeps no agent from starting, and is tried again at the next start", async () => {
+  const { content } = await pack("a");
+  const large = await alone();
+  const other = await pack("b");
+  const names = [resultFileName(1, "pack"), resultFileName(2, "result"), resultFileName(3, "pack")];
+  const [packName = "", largeName = "", otherName = ""] = names;
+  const directory = directoryWith({
+    [packName]: content,
+    [largeName]: large.content,
+    [otherName]: other.content,
+  });
+  const failing = [packName, largeName].map((name) => join(directory, name));
+  const orFail =
+    <Args extends unknown[]>(call: (...args: Args) => unknown) =>
+    async (...args: Args) => {
+      if (!failing.includes(String(args[0]))) return await call(...args);
+      throw Object.assign(new Error("EIO: i/o error, read"), { code: "EIO" });
+    };
+  const files = {
+    ...REAL_FILES,
+    open: orFail(REAL_FILES.open),
+    readFile: orFail(REAL_FILES.readFile as (path: string) => unknown),
+  } as typeof REAL_FILES;
+  const unreadable: string[] = [];
+  const { store, said } = await openStore({
+    directory,
+    files,
+    onUnreadable: (path) => unreadable.push(path),
+  });
+  expect([...store.completeCalls]).toEqual(["b"]);
+  expect(unreadable).toEqual(failing);
+  expect(said).toEqual([]);
+  await store.close();
+
+  const again = await openStore({ directory });
+  expect([...again.store.completeCalls].toSorted()).toEqual(["a", "b"]);
+  await again.store.close();
+  expect(readdirSync(directory)).toContain(otherName);
+});
+
 test("a hundred files are kept, the newest", async () => {
   const { content } = await pack("a");
   const damaged = overwritten(content, 8);

@@ -16,6 +16,8 @@ export class FaultyFiles {
   failingReads = 0;
   /** The next so many files cannot be opened for writing (EMFILE). */
   failingWrites = 0;
+  /** Reads from this place of a file on fail with EIO. */
+  unreadableFrom = Number.POSITIVE_INFINITY;
   /** The next so many truncations fail with EIO. */
   failingTruncations = 0;
   /** Syncs wait for it. */
@@ -55,6 +57,11 @@ export class FaultyFiles {
 
   #counted(handle: FileHandle): FileHandle {
     const close = handle.close.bind(handle);
+    const read = handle.read.bind(handle) as (...args: unknown[]) => Promise<unknown>;
+    handle.read = (async (bytes: Uint8Array, offset: number, length: number, position: number) => {
+      if (position >= this.unreadableFrom) throw failure("EIO");
+      return await read(bytes, offset, length, position);
+    }) as FileHandle["read"];
     handle.close = async () => {
       this.open -= 1;
       await close();

@@ -137,6 +137,23 @@ test("a file with a damaged request is told of", async () => {
   await store.close();
 });
 
+test("a file that the disk cannot read whole keeps no agent from starting, and is told of", async () => {
+  const { directory, path } = await written();
+  const faulty = new FaultyFiles();
+  // The second record.
+  faulty.unreadableFrom = readFileSync(path).indexOf("one") + 3;
+  const said: string[] = [];
+  const { store, waiting: found } = await RequestStore.open(
+    faulty.files,
+    directory,
+    () => true,
+    (damaged) => said.push(damaged),
+  );
+  expect(found).toEqual([CALLS[0]]);
+  expect(said).toEqual([path]);
+  await store.close();
+});
+
 test("no damaged request is found, wherever its file is cut or overwritten", async () => {
   const { path } = await written();
   const whole = readFileSync(path);
