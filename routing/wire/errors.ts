@@ -183,7 +183,7 @@ const ROWS = {
   rate_limited: {
     status: 429,
     title: "Too many requests",
-    when: "More requests came than a rate limit of workspace, endpoint or token allows ([limits](limits.md)). Or too many of one client's address, or of one token, are under way at once.",
+    when: "More requests came than a rate limit of workspace, endpoint, token or result allows ([limits](limits.md)). Or too many of one client's address, or of one token, are under way.",
     remedy: "Wait for `Retry-After`.",
     mayHaveRun: false,
     retryAfterS: 1,

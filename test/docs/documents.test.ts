@@ -42,6 +42,20 @@ test.each(["docs/security.md", "docs/limits.md"])(
   },
 );
 
+const EXAMPLES = "origin-gpu/examples";
+/** Of apps with pages, for which a browser can't send a proxy token. */
+test.each([
+  "README.md",
+  `${EXAMPLES}/comfyui/postern.toml`,
+  `${EXAMPLES}/gradio/postern.toml`,
+  `${EXAMPLES}/fastapi/README.md`,
+])("%s names the ways into a locked page", (page) => {
+  const text = readPage(page);
+  expect(text).toContain("requires_proxy_auth");
+  expect(text).toContain("postern connect-token create");
+  expect(text).toContain("oidc = ");
+});
+
 describe("docs/configuration.md", () => {
   const [described = ""] = readPage("docs/configuration.md").split("\n## Variables");
   const keys: KeyTable = { ...APP_KEYS, ...ENDPOINT_KEYS };
