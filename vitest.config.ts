@@ -1,6 +1,8 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+import { COMPILED_CODE } from "./test/support/compiled-code.ts";
+
 /**
  * Two projects: `node` for everything that runs in Node (pure rooms, agent, CLI), `workerd` for what
  * runs inside the real workerd. End-to-end tests have their own configuration (vitest.e2e.config.ts).
@@ -15,6 +17,7 @@ export default defineConfig({
           name: "node",
           include: ["test/**/*.test.ts"],
           exclude: ["test/gateway/**", "test/e2e/**"],
+          env: COMPILED_CODE,
           testTimeout: 60_000,
           // A busy machine needs more than the second that Vitest gives.
           expect: { poll: { timeout: 10_000 } },
