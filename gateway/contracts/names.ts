@@ -44,8 +44,7 @@ export interface Held {
 export type DomainClaim = "take" | "renew";
 
 export interface NamesRpc extends Rpc.DurableObjectBranded {
-  lookup(name: string): Snapshot | StoppedName | undefined;
-  lookupHost(host: string): Snapshot | StoppedName | undefined;
+  lookup(names: readonly string[]): (Snapshot | StoppedName | undefined)[];
   claimDomain(domain: string, workspace: string, how: DomainClaim): boolean;
   releaseDomain(domain: string, workspace: string): void;
   isClaimedBesides(domain: string, workspace: string): boolean;

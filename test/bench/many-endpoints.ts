@@ -1,9 +1,9 @@
 /**
  * What a warm request costs in a workspace of many endpoints, all of which are asked in rotation, beside one in a
- * workspace of a single one: two gateways in turns, the same request, the CPU of each one's workerd. And what a cold
- * name costs.
+ * workspace of a single one, and one in a workspace of as many boxes with an endpoint each: three gateways in turns, the
+ * same request, the CPU of each one's workerd. And what a cold name costs.
  *
- *   node test/bench/many-endpoints.ts [--endpoints 10000] [--rounds 20]
+ *   node test/bench/many-endpoints.ts [--endpoints 10000] [--of-a-box 100] [--rounds 20]
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -22,12 +22,13 @@ import { load, median } from "./small-requests.ts";
 const { values: flags } = parseArgs({
   options: {
     endpoints: { type: "string", default: "10000" },
+    "of-a-box": { type: "string", default: "100" },
     rounds: { type: "string", default: "20" },
   },
 });
 const ENDPOINTS = Number(flags.endpoints);
+const ENDPOINTS_OF_A_BOX = Number(flags["of-a-box"]);
 const ROUNDS = Number(flags.rounds);
-const ENDPOINTS_OF_A_BOX = 100;
 const REQUESTS_OF_A_ROUND = 2_000;
 const COLD_NAMES = 200;
 const APP = fileURLToPath(new URL("app.ts", import.meta.url));
@@ -45,12 +46,16 @@ interface Site {
 const agents: RunningAgent[] = [];
 const gateways: Gateway[] = [];
 
-async function startSite(name: string, endpoints: number): Promise<Site> {
+async function startSite(
+  name: string,
+  endpoints: number,
+  ofABox = ENDPOINTS_OF_A_BOX,
+): Promise<Site> {
   const gateway = await startGateway({ flags: ["--rate-limit", "0"] });
   gateways.push(gateway);
   const hosts: string[] = [];
   for (let number = 0; hosts.length < endpoints; number += 1) {
-    const count = Math.min(ENDPOINTS_OF_A_BOX, endpoints - hosts.length);
+    const count = Math.min(ofABox, endpoints - hosts.length);
     hosts.push(...(await announce(gateway, number, count)));
   }
   return { name, gateway, hosts, asked: 0, requestsPerSecond: [], cpuSeconds: 0 };
@@ -127,24 +132,29 @@ try {
   const many = await startSite(`${ENDPOINTS} endpoints`, ENDPOINTS);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   console.log(`${ENDPOINTS} endpoints on ${agents.length - 1} boxes were there after ${seconds} s`);
+  const boxes = agents.length - 1;
+  const apart = await startSite(`${boxes} boxes with an endpoint each`, boxes, 1);
+  const sites = [few, apart, many];
   console.log(`a cold name: ${(await coldNames(many)).toFixed(2)} ms for its first request (p50)`);
-  for (const site of [few, many]) await ask(site, ENDPOINTS);
+  for (const site of sites) await ask(site, ENDPOINTS);
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const site of round % 2 === 0 ? [few, many] : [many, few]) await measure(site);
+    for (const site of round % 2 === 0 ? sites : sites.toReversed()) await measure(site);
   }
-  for (const { name, gateway, requestsPerSecond, cpuSeconds: cpu } of [few, many]) {
+  for (const { name, gateway, requestsPerSecond, cpuSeconds: cpu } of sites) {
     const perRequest = (cpu / (ROUNDS * REQUESTS_OF_A_ROUND)) * 1e6;
     const mebibytes = memoryBytes([gateway.workerdPid]) / 1024 ** 2;
     console.log(
       `${name}: ${median(requestsPerSecond).toFixed(0)} a second, ${perRequest.toFixed(0)} µs of workerd's CPU, ${mebibytes.toFixed(0)} MiB`,
     );
   }
-  const ratios = many.requestsPerSecond.map(
-    (rate, round) => rate / (few.requestsPerSecond[round] as number),
-  );
-  console.log(
-    `many to one: ${median(ratios).toFixed(2)} of the requests, ${(many.cpuSeconds / few.cpuSeconds).toFixed(2)} of the CPU`,
-  );
+  for (const site of [apart, many]) {
+    const ratios = site.requestsPerSecond.map(
+      (rate, round) => rate / (few.requestsPerSecond[round] as number),
+    );
+    console.log(
+      `${site.name} to one: ${median(ratios).toFixed(2)} of the requests, ${(site.cpuSeconds / few.cpuSeconds).toFixed(2)} of the CPU`,
+    );
+  }
 } finally {
   await Promise.all(agents.map(async (agent) => await agent.close()));
   for (const process of [app, ...gateways.map((gateway) => gateway.process)]) process.killTree();

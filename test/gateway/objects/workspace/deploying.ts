@@ -105,7 +105,8 @@ export class Deploying {
   /** What every edge is told of a name that it does not remember. */
   async known(label: string): Promise<Snapshot | StoppedName | undefined> {
     const name = `${this.workspace}--${label}`;
-    return await (await namesShard(env, name)).lookup(name);
+    const [known] = await (await namesShard(env, name)).lookup([name]);
+    return known;
   }
 
   async call(method: string, path: string, body?: unknown): Promise<Answer> {
