@@ -1,12 +1,14 @@
 /**
  * The latency of a running service while 1,000 requests a second come that a limit refuses: past an endpoint's rate, and
  * past a token's budget. Rounds without them and with them take turns, and each is compared with the one before it.
- * The first rounds have neither limits nor Postern: a bare workerd passes the service on and refuses by a constant, which
- * shows what of it is the platform's.
+ * Two more kinds of rounds show what of it is not Postern's. In one a bare workerd passes the service on, and refuses by
+ * a constant of the same headers and bytes. In the other a workerd besides the gateway refuses, so that the two share
+ * nothing but the machine.
  *
  *   node test/bench/over-limit.ts [--per-second 1000] [--seconds 10] [--rounds 5]
  *
- * The flood comes from a thread of its own, so that it delays no measurement. workerd serves both on one thread.
+ * The flood comes from a thread of its own, so that it delays no measurement. workerd serves both on one thread. Before
+ * it, `chrt -r 1` keeps the other work of a shared machine from the cores.
  */
 import { Agent, get } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -26,13 +28,34 @@ const TICK_MS = 5;
 const SERVICE_PER_SECOND = 50;
 
 const REFUSING_HOST = "refused.localhost";
-const PASS_OR_REFUSE = `export default { fetch: (request) =>
-  new URL(request.url).hostname === "${REFUSING_HOST}" ? new Response(null, { status: 429 }) : fetch(request) };`;
+/** As long as Postern's for an endpoint's rate. */
+const REFUSAL = {
+  body: '{"title":"Too many requests","status":429,"detail":"the limit of this endpoint is 1 requests a second, and 1 at once","code":"rate_limited"}\n',
+  status: 429,
+  headers: {
+    "cache-control": "no-store",
+    "content-type": "application/problem+json",
+    ratelimit: '"endpoint";r=0;t=1',
+    "ratelimit-policy": '"endpoint";q=1;w=1',
+    "retry-after": "1",
+    "x-content-type-options": "nosniff",
+    "x-request-id": "00000000-0000-4000-8000-000000000000",
+  },
+};
+const PASS_OR_REFUSE = `const { body, ...rest } = ${JSON.stringify(REFUSAL)};
+export default { fetch: (request) =>
+  new URL(request.url).hostname === "${REFUSING_HOST}" ? new Response(body, rest) : fetch(request) };`;
 
 interface Target {
   readonly port: number;
   readonly host: string;
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Of latencies with the flood and without, one of each round. */
+interface Ratios {
+  readonly p50: number[];
+  readonly p99: number[];
 }
 
 interface Flood {
@@ -124,6 +147,7 @@ async function measure(): Promise<void> {
         pid: bare.process.pid,
         target: bareTarget(REFUSING_HOST),
       },
+      { what: "refused by a workerd besides", ...own, target: bareTarget(REFUSING_HOST) },
       { what: "past an endpoint's rate", ...own, target: targetOf("limited") },
       { what: "past a token's budget", ...own, target: budgeted },
     ];
@@ -133,10 +157,10 @@ async function measure(): Promise<void> {
       const sorted = answers.map(({ tookMs }) => tookMs).toSorted((one, other) => one - other);
       return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99), failed };
     };
-    for (const { what, service, pid, target } of floods) {
-      await load(service, SERVICE_PER_SECOND, 2);
-      const rounds: { p50: number; p99: number }[] = [];
-      for (let round = 0; round < Number(flags.rounds); round += 1) {
+    for (const { service } of floods) await load(service, SERVICE_PER_SECOND, 2);
+    const ratios = new Map<string, Ratios>(floods.map(({ what }) => [what, { p50: [], p99: [] }]));
+    for (let round = 0; round < Number(flags.rounds); round += 1) {
+      for (const { what, service, pid, target } of floods) {
         const begun = cpuSeconds([pid]);
         const quiet = await latency(service);
         const alone = cpuSeconds([pid]);
@@ -145,15 +169,18 @@ async function measure(): Promise<void> {
         const { refused, others } = await flooding;
         const cpuSecondsMore = cpuSeconds([pid]) - alone - (alone - begun);
         const cpu = ((cpuSecondsMore * 1e6) / refused).toFixed(0);
-        rounds.push({ p50: flooded.p50 / quiet.p50, p99: flooded.p99 / quiet.p99 });
+        ratios.get(what)?.p50.push(flooded.p50 / quiet.p50);
+        ratios.get(what)?.p99.push(flooded.p99 / quiet.p99);
         console.log(
           `${what}: p50 ${quiet.p50.toFixed(2)} → ${flooded.p50.toFixed(2)} ms, ` +
             `p99 ${quiet.p99.toFixed(2)} → ${flooded.p99.toFixed(2)} ms; ${refused} refused, ` +
             `${others} others; ${cpu} µs of workerd's CPU for each; ${quiet.failed + flooded.failed} of the service failed`,
         );
       }
-      const ratio = (part: "p50" | "p99") => median(rounds.map((of) => of[part])).toFixed(2);
-      console.log(`${what}: with / without, medians: p50 ${ratio("p50")}, p99 ${ratio("p99")}`);
+    }
+    for (const [what, { p50, p99 }] of ratios) {
+      const [mid, high] = [p50, p99].map((all) => median(all).toFixed(2));
+      console.log(`${what}: with / without, medians: p50 ${mid}, p99 ${high}`);
     }
   } finally {
     await bare.stop();
