@@ -74,6 +74,7 @@ describe("past the limit of an endpoint", () => {
       appId: "",
       workspace: "local",
       box: "box-of-read-refused",
+      isHead: false,
       hop: 1,
       expiresAtS: 1,
     };
