@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { ROOMS } from "./architecture/rules.ts";
+import { newcomersVariables } from "./support/compiled-code.ts";
 import { ManagedProcess } from "./support/processes.ts";
 import { temporaryDirectory } from "./support/temporary.ts";
 
@@ -52,7 +53,7 @@ test("installed as a package the command runs, its demo too", async () => {
   }
   const up = new ManagedProcess(
     [process.execPath, join(installed, "cli", "postern.js"), "up", "--port", "0"],
-    { cwd: temporaryDirectory() },
+    { cwd: temporaryDirectory(), env: newcomersVariables() },
   );
   onTestFinished(() => up.killTree());
   await up.waitForOutput(/^http:\/\/local--demo-chat\.localhost:\d+$/m);

@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 
+import { newcomersVariables } from "../support/compiled-code.ts";
 import { ROOT, startCommand } from "../support/harness.ts";
 import { type Address, events, open, send } from "../support/http-client.ts";
 import { ManagedProcess } from "../support/processes.ts";
@@ -38,6 +39,7 @@ test("a fresh clone answers its first request within a minute, install included"
   execFileSync("git", ["clone", "--quiet", ROOT, directory]);
   const installed = execFileSync("npm", ["install", "--prefer-offline"], {
     cwd: directory,
+    env: newcomersVariables(),
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -45,6 +47,7 @@ test("a fresh clone answers its first request within a minute, install included"
   const port = await freePort();
   const npm = new ManagedProcess(["npm", "start", "--", "--port", String(port)], {
     cwd: directory,
+    env: newcomersVariables(),
   });
   onTestFinished(() => npm.killTree());
   const address = await demoAddress(npm, port);

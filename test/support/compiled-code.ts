@@ -8,3 +8,8 @@ import { fileURLToPath } from "node:url";
 export const COMPILED_CODE = {
   NODE_COMPILE_CACHE: fileURLToPath(new URL("../../.test/compiled-code", import.meta.url)),
 };
+
+/** This process's environment without them: for a copy of the repository, which begins as a newcomer's does. */
+export function newcomersVariables(): NodeJS.ProcessEnv {
+  return { ...process.env, NODE_COMPILE_CACHE: undefined };
+}
