@@ -3,10 +3,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 
+import { MIB } from "../../../base/units.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { ContainerLogs } from "../../../origin-gpu/logs/container-logs.ts";
 import type { LogRecord } from "../../../origin-gpu/logs/log-record.ts";
 import { MemoryLogs } from "../../../origin-gpu/logs/memory-logs.ts";
+import { MAX_LINE_CHARACTERS } from "../../../origin-gpu/containers/output-lines.ts";
 import {
   ManagedProcess,
   isAlive,
@@ -58,6 +60,15 @@ describe("a start", () => {
       lastLines: expect.arrayContaining(["loading weights", "out of memory"]) as unknown,
     });
     expect(container.state).toBe("failed");
+  });
+
+  test("fails when the process forks away and ends, and leaves nothing of it behind", async () => {
+    const one = start(serverEndpoint(["--daemon"]));
+    await expect(one.container.ready).rejects.toMatchObject({
+      code: "starting_failed",
+      message: "ended with code 0 before it was ready",
+    });
+    await untilGone(await one.pid("daemon"));
   });
 
   test("fails when startup_timeout is over, and leaves no process behind", async () => {
@@ -183,6 +194,18 @@ describe("a stop", () => {
     const pid = await one.pid("child");
     await one.container.stop();
     await untilGone(pid);
+  });
+
+  test("reaches all that the app has leaked", async () => {
+    const one = start(serverEndpoint([], { exitGracePeriod: 0.2 }));
+    const { origin } = await one.container.ready;
+    const leaked = () => one.lines.filter((line) => line.startsWith("child pid "));
+    for (let calls = 0; calls < 3; calls += 1) await fetch(`${origin}/leak`);
+    await expect.poll(() => leaked().length).toBe(3);
+    const pids = leaked().map((line) => Number(line.split(" ").at(-1)));
+    expect(pids.every(isAlive)).toBe(true);
+    await one.container.stop();
+    expect(pids.filter(isAlive)).toEqual([]);
   });
 
   test("ends a server that is frozen", async () => {
@@ -362,12 +385,45 @@ describe("the log", () => {
     expect(lines.at(-1)).toMatch(/^postern: postern: failed: .*ended with code 3/);
   });
 
+  /** It never serves, and a busy machine may take long to print what it prints. */
+  const shell = (program: string): EndpointConfig => {
+    const kind = { type: "web_server", command: ["sh", "-c", program] } as const;
+    return endpointConfig({ kind, startupTimeout: 120 });
+  };
+
+  /** Prints so many bytes, and no end of a line. */
+  const unending = (bytes: number): string => `head -c ${bytes} /dev/zero | tr '\\0' x`;
+
+  test("has the last words of a container that ends without a line's end", async () => {
+    const { records } = await logged(shell("printf 'loading weights'; exit 3"));
+    expect(records.map(({ text }) => text)).toContain("loading weights");
+  });
+
+  test("has a line that does not end in pieces, while it is being printed", async () => {
+    const { container, lines } = start(shell(`${unending(20_000)}; exec sleep 1000`));
+    const pieces = () => lines.map(({ length }) => length);
+    await expect.poll(pieces).toEqual([MAX_LINE_CHARACTERS, MAX_LINE_CHARACTERS]);
+    await container.stop();
+    expect(pieces().at(-1)).toBe(20_000 - 2 * MAX_LINE_CHARACTERS);
+  });
+
+  test("has no more than its rate of a line that does not end, and a neighbour answers meanwhile", async () => {
+    const neighbour = start(serverEndpoint());
+    const { origin } = await neighbour.container.ready;
+    const printed = 64 * MIB;
+    const { container, lines } = start(shell(`${unending(printed)}; exec sleep 1000`));
+    const isCut = (): boolean => lines.some((line) => line.includes("of stdout were left out"));
+    while (!isCut()) expect((await fetch(origin)).status).toBe(200);
+    await container.stop();
+    const pieces = lines.filter((line) => line.startsWith("x"));
+    expect(Math.max(...pieces.map(({ length }) => length))).toBe(MAX_LINE_CHARACTERS);
+    expect(pieces.join("").length).toBeLessThan(printed / 2);
+  });
+
   test("has the last words of a container that prints 100 MB, and counts what it lacks", async () => {
     const printed = 1_000_000;
     const program = `yes ${"x".repeat(99)} | head -n ${printed}; echo the end`;
-    const command = ["sh", "-c", program];
-    const kind = { type: "web_server", command } as const;
-    const { records, lines } = await logged(endpointConfig({ kind }));
+    const { records, lines } = await logged(shell(program));
     expect(records.map(({ text }) => text)).toContain("the end");
     const gaps = lines.filter((line) => line.includes("were left out: they came too fast"));
     const leftOut = gaps.reduce((sum, line) => sum + Number(/\d+/.exec(line)?.[0]), 0);

@@ -7,6 +7,7 @@
  *   --ignore-sigterm     stays at SIGTERM
  *   --child MODE         starts a child that ignores SIGTERM: `group` in its group, `session` in a session of its own,
  *                        `stranger` there, with an empty environment
+ *   --daemon             starts itself again in a session of its own, which serves, and ends with code 0
  *   --unhealthy N        answers 503 at /health for the first N times
  *   --exit-at-start N    prints some lines and ends with code N
  *
@@ -20,6 +21,7 @@
  *   /sick          it answers 503 at /health from then on
  *   /drain         it asks to be replaced
  *   /slow, /go     it answers at /slow when somebody asks for /go
+ *   /leak          it leaves a `stranger` behind, as --child does
  *   /echo          it prints method, path, content-type and body, and answers 200
  *
  * At any other path it answers with its environment. SIGTERM and SIGINT end it politely, which it says.
@@ -36,6 +38,7 @@ const { values } = parseArgs({
     "listen-late": { type: "boolean", default: false },
     "ignore-sigterm": { type: "boolean", default: false },
     child: { type: "string" },
+    daemon: { type: "boolean", default: false },
     unhealthy: { type: "string", default: "0" },
     "exit-at-start": { type: "string" },
   },
@@ -47,17 +50,25 @@ if (values["exit-at-start"] !== undefined) {
   process.exit(Number(values["exit-at-start"]));
 }
 
+if (values.daemon) {
+  const words = process.argv.slice(1).filter((word) => word !== "--daemon");
+  const daemon = spawn(process.execPath, words, { stdio: "inherit", detached: true });
+  console.log(`daemon pid ${daemon.pid}`);
+  process.exit(0);
+}
+
 console.log(`server pid ${process.pid}`);
 
-if (values.child !== undefined) {
+function startChild(mode: string): void {
   const stubborn =
     'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log(`child pid ${process.pid}`);';
   spawn(process.execPath, ["-e", stubborn], {
     stdio: ["ignore", "inherit", "inherit"],
-    detached: values.child !== "group",
-    ...(values.child === "stranger" ? { env: {} } : {}),
+    detached: mode !== "group",
+    ...(mode === "stranger" ? { env: {} } : {}),
   });
 }
+if (values.child !== undefined) startChild(values.child);
 
 process.on("SIGTERM", () => {
   if (values["ignore-sigterm"]) return;
@@ -106,6 +117,7 @@ const server = createServer((request, response) => {
   }
   if (request.url === "/go") for (const waiting of slow.splice(0)) waiting.end();
   if (request.url === "/drain") response.setHeader("Postern-Container", "drain");
+  if (request.url === "/leak") startChild("stranger");
   isSick ||= request.url === "/sick";
   if (request.url === "/leave") {
     server.close();
