@@ -10,6 +10,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type TomlTable, stringify } from "smol-toml";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { REAL_FILES } from "../../origin-gpu/calls/store/files.ts";
+import { readJournal } from "../../origin-gpu/calls/store/journal-reader.ts";
 import { APPS, type Gateway, startCommand, startGateway, WORKSPACE } from "../support/harness.ts";
 import { type Address, type Answer, send } from "../support/http-client.ts";
 import { Notes } from "../support/notes.ts";
@@ -149,6 +151,16 @@ async function isAllOver(): Promise<boolean> {
   return !found.has("pending") && !found.has("running");
 }
 
+async function readLeftJournal(): Promise<void> {
+  await readJournal(REAL_FILES, join(gateway.stateDirectory, "box", "journal"), (record) => {
+    if (record.kind === "accepted") arrived.push(record.callId);
+    // Only in a journal that was written anew.
+    const hasStarted = record.kind === "accepted" && record.entry.startedAtMs !== undefined;
+    if (hasStarted || record.kind === "started") started.add(record.callId);
+    else if (record.kind === "requeued") started.delete(record.callId);
+  });
+}
+
 /** The memory of the GPU is somebody else's until this is closed. */
 async function holdGpu(): Promise<Server> {
   const holder = createServer().listen(`\0${GPU}`);
@@ -198,6 +210,9 @@ const descriptors = (): number[] =>
 let accepted: Accepted[];
 /** By call, what a client has got that waited all the time. */
 const waited = new Map<string, Promise<string>>();
+/** By the journal of the agent that was killed: calls in the order of their arrival, and those that an app may know. */
+const arrived: string[] = [];
+const started = new Set<string>();
 let descriptorsBefore: number[];
 
 test("a thousand accepted calls outlive a deployment, an OOM at a start, a crash, a kill and a restart", async () => {
@@ -224,6 +239,7 @@ test("a thousand accepted calls outlive a deployment, an OOM at a start, a crash
   accepted = [...(await inferences), ...(await jobs)];
   await moreRuns(BETWEEN);
   await agent.kill();
+  await readLeftJournal();
   await startAgent();
 
   await moreRuns(BETWEEN);
@@ -247,16 +263,28 @@ test("none of them is lost that had not begun, none ran twice, and the list of c
     `of ${accepted.length}: ${broken.length} crashed, ${lost.length} ran when the agent ended`,
   );
   expect(succeeded.length + broken.length + lost.length).toBe(JOBS + INFERENCES);
+  const { begun, ended } = notes;
+  // A start is in the journal before the app gets a byte: the kill may have come between the two.
+  expect([...begun, ...started]).toEqual(expect.arrayContaining(lost));
   expect(broken.length).toBeLessThanOrEqual(PLACES);
   // At the kill: one that is stopped lets its calls finish.
   expect(lost.length).toBeLessThanOrEqual(PLACES * CONTAINERS + 1);
 
-  const { begun, ended } = notes;
   expect(new Set(begun).size).toBe(begun.length);
   expect(begun).toEqual(expect.arrayContaining([...succeeded, ...broken]));
   expect(ended).toEqual(expect.arrayContaining(succeeded));
   const unfinished = begun.filter((id) => !ended.includes(id));
   expect([...broken, ...lost]).toEqual(expect.arrayContaining(unfinished));
+});
+
+test("they began in the order of their arrival, over deployment, kill and restart", () => {
+  const { begun, paths } = notes;
+  const jobs = begun.filter((_, run) => paths[run]?.startsWith("/jobs/"));
+  const known = new Set(jobs);
+  const places = new Map(arrived.filter((id) => known.has(id)).map((id, place) => [id, place]));
+  const moves = jobs.map((id, run) => Math.abs(run - (places.get(id) ?? Infinity)));
+  // Those that run side by side, of two versions where one takes over, begin in any order.
+  expect(Math.max(...moves)).toBeLessThan(2 * PLACES * CONTAINERS);
 });
 
 test("each is answered at its result URL as the list says, to clients that waited all the time too", async () => {

@@ -288,6 +288,27 @@ test("a call that another version had waits here without being looked after agai
   expect(park).not.toHaveBeenCalled();
 });
 
+test("a call that another version had is before one that came here, and later", async () => {
+  const settings = upstreamSettings({ maxInputs: 1 });
+  const { endpoint: old } = endpointOf(settings);
+  const { endpoint: next } = endpointOf(settings);
+  open(old, settings, new StandInCall("/old"));
+  const waiting = open(old, settings, new StandInCall("/waiting"));
+  const running = open(next, settings, new StandInCall("/running"));
+  const young = open(next, settings, new StandInCall("/young"));
+  (await reached("/old")).end();
+  const retired = old.retire((call, _name, link) => next.takeOver(call, settings, link), false);
+  expect([waiting, young].map((call) => call.standing?.()?.position)).toEqual([0, 1]);
+  (await reached("/running")).end();
+  expect(await running.outcome).toBe(200);
+  (await reached("/waiting")).end();
+  expect(held.has("/young")).toBe(false);
+  expect(await waiting.outcome).toBe(200);
+  (await reached("/young")).end();
+  expect(await young.outcome).toBe(200);
+  await retired;
+});
+
 test("an endpoint that is rescaled starts what its new minimum demands", async () => {
   const settings = serverEndpoint();
   const { endpoint } = endpointOf(settings);
