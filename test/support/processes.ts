@@ -187,6 +187,12 @@ export function processTree(root: number): number[] {
   return tree;
 }
 
+/** The parents of a process, the nearest one first, without the first process of all. */
+export function parentsOf(pid: number): number[] {
+  const parent = Number(statFields(pid)?.[1] ?? 0);
+  return parent <= 1 ? [] : [parent, ...parentsOf(parent)];
+}
+
 /** The command line of a process, arguments joined with blanks; empty when it is gone. */
 export function commandLine(pid: number): string {
   try {

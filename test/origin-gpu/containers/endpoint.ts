@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Observer } from "../../../base/observer.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import type { UsePython } from "../../../origin-gpu/containers/container.ts";
+import type { ContainerState } from "../../../origin-gpu/core/container-states.ts";
 
 export const HERE = fileURLToPath(new URL(".", import.meta.url));
 
@@ -66,13 +67,20 @@ export function serverEndpoint(
   return endpointConfig({ kind, ...rest });
 }
 
-/** A container's options for lines: each that it prints and each notice about it, without its source. */
-export function listening(onLine: (line: string) => void) {
+/**
+ * A container's options for lines: each that it prints and each notice about it, without its source.
+ * @param onState hears each state that a pool's container comes to
+ */
+export function listening(
+  onLine: (line: string) => void,
+  onState: (state: ContainerState) => void = () => undefined,
+) {
   const observer = new Observer({
     sinks: [
-      ({ fields: { line, text } }) => {
+      ({ name, fields: { line, text, to } }) => {
         if (typeof line === "string") onLine(line);
         if (typeof text === "string") onLine(text.replace("[web] ", ""));
+        if (name === "container.state") onState(to as ContainerState);
       },
     ],
     now: Date.now,

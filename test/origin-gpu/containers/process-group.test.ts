@@ -16,7 +16,7 @@ import {
   startSupervisor,
   supervisorsOf,
 } from "../../../origin-gpu/containers/supervisor.ts";
-import { commandLine, isAlive, untilGone } from "../../support/processes.ts";
+import { commandLine, isAlive, parentsOf, untilGone } from "../../support/processes.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { HERE } from "./endpoint.ts";
 
@@ -250,10 +250,3 @@ describe("a machine's supervisor", () => {
     expect(findSupervisor({ ...linux, ...machine })).toBeUndefined();
   });
 });
-
-/** From the nearest one. */
-function parentsOf(pid: number): number[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const parent = Number(stat.slice(stat.lastIndexOf(")")).split(" ")[2]);
-  return parent <= 1 ? [] : [parent, ...parentsOf(parent)];
-}

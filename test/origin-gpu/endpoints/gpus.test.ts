@@ -1,122 +1,9 @@
 /** Endpoints that share the GPUs of a box. Their containers are real processes; a GPU is a directory with a size. */
-import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { GIB } from "../../../base/units.ts";
-import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
-import { Box } from "../../../origin-gpu/core/box.ts";
-import type { Card } from "../../../origin-gpu/core/cards.ts";
-import type { Rollout } from "../../../origin-gpu/core/claims.ts";
-import {
-  StartFailure,
-  type UsedPython,
-  type UsePython,
-} from "../../../origin-gpu/containers/container.ts";
-import { SessionTable } from "../../../origin-gpu/core/session-table.ts";
-import { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
-import { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
-import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
-import { temporaryDirectory } from "../../support/temporary.ts";
-import { endpointConfig, listening, plainPython } from "../containers/endpoint.ts";
-import { open, PATIENCE, StandInCall } from "./stand-in-call.ts";
-
-const SERVER = fileURLToPath(new URL("../../support/apps/gpu-server.ts", import.meta.url));
-const LIMITS = { residencyMs: 0, patienceMs: 300, mostPatienceMs: 2_000 };
-const CARDS: readonly Card[] = ["0", "1"].map((id) => ({
-  id,
-  name: "H100",
-  memoryBytes: 80 * GIB,
-}));
-const ONE_GPU = { gpus: [{ count: 1 }] };
-
-interface Told {
-  readonly name: string;
-  readonly pid: number;
-  readonly cards: readonly string[];
-  readonly loads: number;
-}
-
-interface ModelTraits extends Partial<EndpointConfig> {
-  readonly rollout?: Rollout;
-  readonly isProved?: boolean;
-  /** It is a new version that is being prepared. */
-  readonly isPrepared?: boolean;
-  readonly memoryGib?: number;
-  readonly loadMs?: number;
-  readonly usePython?: UsePython;
-}
-
-/** A box of these cards. */
-class GpuBox {
-  readonly claims: BoxClaims;
-  /** How often the machine's memory will be found short. */
-  shortages = 0;
-  readonly lines: string[] = [];
-  readonly #directory = temporaryDirectory();
-
-  constructor(cards: readonly Card[]) {
-    this.claims = new BoxClaims(new Box(cards, LIMITS), () => this.shortages-- > 0);
-  }
-
-  model(name: string, traits: ModelTraits = {}): Model {
-    const { isProved = true, isPrepared = false, memoryGib = 80, loadMs = 0 } = traits;
-    const { usePython = plainPython, ...more } = traits;
-    const env = {
-      CARDS: this.#directory,
-      NAME: name,
-      MEMORY: String(memoryGib),
-      LOAD_MS: String(loadMs),
-    };
-    const kind = { type: "web_server", command: ["node", SERVER] } as const;
-    const [functionName = name] = name.split("-");
-    const settings = endpointConfig({ kind, env, function: functionName, maxInputs: 4, ...more });
-    const endpoint = new Endpoint({
-      settings,
-      gateway: {} as GatewayAddress,
-      bodies: undefined,
-      claims: this.claims,
-      identity: {
-        app: "main/models",
-        functionName,
-        version: 1,
-        rollout: isPrepared ? settings.rollout : undefined,
-      },
-      isProved,
-      sessions: new SessionTable(),
-      environment: {},
-      usePython,
-      ...listening((line) => this.lines.push(line)),
-    });
-    onTestFinished(() => endpoint.close());
-    return new Model(endpoint, settings);
-  }
-
-  /** Waits for a line of the log. */
-  async told(line: string | RegExp): Promise<void> {
-    await vi.waitFor(() => {
-      expect(this.lines).toContainEqual(expect.stringMatching(line));
-    }, PATIENCE);
-  }
-
-  get hasRunOutOfMemory(): boolean {
-    return this.lines.some((line) => line.includes("CUDA out of memory"));
-  }
-}
-
-class Model {
-  readonly endpoint: Endpoint;
-  readonly #settings: EndpointConfig;
-
-  constructor(endpoint: Endpoint, settings: EndpointConfig) {
-    this.endpoint = endpoint;
-    this.#settings = settings;
-  }
-
-  async ask(target = "/"): Promise<Told> {
-    const call = open(this.endpoint, this.#settings, new StandInCall(target));
-    expect([await call.outcome, call.detail]).toEqual([200, ""]);
-    return JSON.parse(call.text) as Told;
-  }
-}
+import { StartFailure, type UsedPython } from "../../../origin-gpu/containers/container.ts";
+import { CARDS, GpuBox, type Model, ONE_GPU, SLEEPING } from "./gpu-box.ts";
+import { PATIENCE } from "./stand-in-call.ts";
 
 describe("endpoints with one GPU among them", () => {
   test("take turns, and no call is lost or overlaps with another model", async () => {
@@ -152,14 +39,52 @@ describe("endpoints with one GPU among them", () => {
     const [busy, other] = ["a", "b"].map((name) => box.model(name, ONE_GPU)) as [Model, Model];
     const slow = busy.ask("/slow?ms=1000");
     await box.told("a begins /slow");
-    const call = open(
-      other.endpoint,
-      endpointConfig({ kind: { type: "upstream", url: "" } }),
-      new StandInCall("/"),
-    );
+    const call = other.open("/");
     call.fail({ code: "client_closed", detail: "" });
     await slow;
     expect(box.lines.filter((line) => /makes room|b loads/.test(line))).toEqual([]);
+  });
+
+  test("a load that no call waits for any more is given up, and not at once", async () => {
+    const toFake = ["setTimeout", "clearTimeout", "performance"] as const;
+    vi.useFakeTimers({ toFake: [...toFake], shouldAdvanceTime: true });
+    onTestFinished(() => void vi.useRealTimers());
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const model = box.model("a", { ...ONE_GPU, loadMs: 600_000, startupTimeout: 600 });
+    const call = model.open("/");
+    await box.told("a loads on 0");
+    call.fail({ code: "client_closed", detail: "" });
+    vi.advanceTimersByTime(9_000);
+    expect(model.states.at(-1)).toBe("starting");
+    vi.advanceTimersByTime(1_000);
+    await vi.waitFor(() => expect(model.states.at(-1)).toBe("gone"), PATIENCE);
+    expect(box.lines).not.toContainEqual(expect.stringContaining("startup_timeout"));
+  });
+});
+
+describe("a call that keeps_awake leaves out", () => {
+  const POLLED = "/slow?ms=10000";
+  const PATHS = { websockets: true, exceptPaths: ["/slow"] };
+
+  test.each([
+    ["by its path", {}, PATHS],
+    ["as a WebSocket", { websocket: "key" }, { websockets: false, exceptPaths: [] }],
+  ])("does not hold up another model that waits for the GPU: %s", async (_, kind, keepsAwake) => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const tab = box.model("a", { ...ONE_GPU, keepsAwake, timeout: 60 });
+    tab.open(POLLED, kind);
+    await box.told("a begins /slow");
+    expect((await box.model("b", ONE_GPU).ask()).name).toBe("b");
+    expect(box.lines).not.toContain("a ends /slow");
+    expect(box.hasRunOutOfMemory).toBe(false);
+  });
+
+  test("keeps no container beyond scaledown_window, and ends with it", async () => {
+    const box = new GpuBox(CARDS);
+    const tab = box.model("a", { ...ONE_GPU, keepsAwake: PATHS, scaledownWindow: 0.2 });
+    const polling = tab.open(POLLED);
+    expect(await polling.outcome).toBe("origin_error");
+    await expect.poll(() => tab.endpoint.containers, PATIENCE).toEqual([]);
   });
 });
 
@@ -187,11 +112,7 @@ test("gpu_memory lets several share a GPU while their sum fits, and the others t
 test("a claim that the box can never satisfy is refused at once, with the reason", async () => {
   const box = new GpuBox(CARDS.slice(0, 1));
   const model = box.model("a", { gpus: [{ kind: "H100", count: 2 }], isProved: false });
-  const call = open(
-    model.endpoint,
-    endpointConfig({ kind: { type: "upstream", url: "" } }),
-    new StandInCall("/"),
-  );
+  const call = model.open("/");
   expect(await call.outcome).toBe("starting_failed");
   await expect(model.endpoint.ready).rejects.toThrow("this box has not 2 × H100");
 });
@@ -205,7 +126,7 @@ describe("an endpoint whose Python environment is still to be made", () => {
     const kind = { type: "asgi", target: "server:app" } as const;
     const traits = { ...ONE_GPU, kind, requirements: ["six"], usePython: asked };
     const model = box.model("python", traits);
-    const call = open(model.endpoint, endpointConfig({ kind }), new StandInCall("/"));
+    const call = model.open("/");
     return { box, making, asked, released, model, call };
   }
 
@@ -243,15 +164,9 @@ describe("an endpoint whose Python environment is still to be made", () => {
 });
 
 describe("sleep and wake", () => {
-  const sleeping = {
-    ...ONE_GPU,
-    sleep: [{ method: "POST", path: "/sleep", headers: {} }],
-    wake: [{ method: "POST", path: "/wake", headers: {} }],
-  } as const;
-
   test("a model sleeps instead of ending, and wakes with its process", async () => {
     const box = new GpuBox(CARDS.slice(0, 1));
-    const [first, second] = ["a", "b"].map((name) => box.model(name, sleeping)) as [Model, Model];
+    const [first, second] = ["a", "b"].map((name) => box.model(name, SLEEPING)) as [Model, Model];
     const before = await first.ask();
     await second.ask();
     await box.told("a sleeps");
@@ -262,7 +177,7 @@ describe("sleep and wake", () => {
 
   test("of several that sleep the one that has slept longest ends when the machine's memory is short", async () => {
     const box = new GpuBox(CARDS.slice(0, 1));
-    const models = ["a", "b", "c"].map((name) => box.model(name, sleeping));
+    const models = ["a", "b", "c"].map((name) => box.model(name, SLEEPING));
     const [first, second, third] = models as [Model, Model, Model];
     const before = await first.ask();
     const secondBefore = await second.ask();
@@ -273,29 +188,39 @@ describe("sleep and wake", () => {
     expect((await first.ask()).pid).not.toBe(before.pid);
   });
 
-  test("one that can't sleep stops instead", async () => {
+  const post = (path: string) => ({ method: "POST", path, headers: {} }) as const;
+  /** What the model `a` has done for Postern. */
+  const requestsIn = (lines: readonly string[]) =>
+    lines.filter((line) => /^a (begins|ends|sleeps|wakes)/.test(line));
+
+  test("takes as many requests as the endpoint says, each after the answer to the one before", async () => {
     const box = new GpuBox(CARDS.slice(0, 1));
-    const sleep = [{ method: "POST", path: "/sleep?fails", headers: {} }] as const;
-    const first = box.model("a", { ...sleeping, sleep });
-    const second = box.model("b", sleeping);
-    const before = await first.ask();
-    await second.ask();
-    await box.told(
-      /can't sleep, and stops instead: sleep\[0\], POST \/sleep\?fails, was answered 500/,
+    const sleep = [post("/first?ms=200"), post("/sleep"), post("/last")];
+    const wake = [post("/wake"), post("/weights?ms=200"), post("/cache")];
+    const model = box.model("a", { ...SLEEPING, sleep, wake });
+    await model.ask("/use");
+    await box.model("b", SLEEPING).ask();
+    const asleep = ["/first", "sleeps", "/last"];
+    const awake = ["wakes", "/weights", "/cache"];
+    await model.ask("/use");
+    const done = ["/use", ...asleep, ...awake, "/use"].flatMap((what) =>
+      what.startsWith("/") ? [`a begins ${what}`, `a ends ${what}`] : [`a ${what}`],
     );
-    expect((await first.ask()).pid).not.toBe(before.pid);
+    await expect.poll(() => requestsIn(box.lines), PATIENCE).toEqual(done);
   });
 
-  test("one that does not wake is started anew", async () => {
+  test.each([
+    ["can't sleep stops instead", "sleep", /it can't sleep, and stops instead: sleep\[1\], /],
+    ["does not wake is started anew", "wake", /it does not wake: wake\[1\], /],
+  ] as const)("one that %s, and hears of no further request", async (_, key, said) => {
     const box = new GpuBox(CARDS.slice(0, 1));
-    const wake = [{ method: "POST", path: "/wake?fails", headers: {} }] as const;
-    const first = box.model("a", { ...sleeping, wake });
-    const second = box.model("b", sleeping);
-    const before = await first.ask();
-    await second.ask();
-    const after = await first.ask();
-    expect(after.pid).not.toBe(before.pid);
-    await box.told(/it does not wake: wake\[0\], POST \/wake\?fails/);
+    const requests = [post(`/${key}`), post("/bad?fails"), post("/never")];
+    const model = box.model("a", { ...SLEEPING, [key]: requests });
+    const before = await model.ask();
+    await box.model("b", SLEEPING).ask();
+    expect((await model.ask()).pid).not.toBe(before.pid);
+    await box.told(new RegExp(`${said.source}POST /bad\\?fails, was answered 500`));
+    expect(box.lines).not.toContain("a begins /never");
   });
 });
 

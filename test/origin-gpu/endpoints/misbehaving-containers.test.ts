@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import type { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
 import { serverEndpoint } from "../containers/endpoint.ts";
-import { isAlive } from "../../support/processes.ts";
+import { isAlive, takeDescriptors } from "../../support/processes.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
@@ -50,13 +50,20 @@ describe("a container that does not answer at its health_path any more", () => {
       },
       "GET /health was not answered in time, 3 times in a row",
     ],
+    [
+      "since it has leaked its descriptors",
+      (_endpoint: Endpoint, _settings: EndpointConfig, lines: readonly string[]) => {
+        takeDescriptors(pidIn(lines));
+      },
+      "GET /health ",
+    ],
   ])("is ended and replaced: %s", async (_why, hang, reason) => {
     const settings = serverEndpoint([], WATCHED);
     const { endpoint, lines } = endpointOf(settings);
     const first = await run(endpoint, settings, "/");
     expect(first.outcome).toBe(200);
     hang(endpoint, settings, lines);
-    await told(lines, `postern: it is hung and is ended: ${reason}`);
+    await told(lines, new RegExp(`^postern: it is hung and is ended: ${reason}`));
     const next = await run(endpoint, settings, "/");
     expect(next.outcome).toBe(200);
     expect(next.call.container).not.toBe(first.call.container);
@@ -126,6 +133,23 @@ test("a container that asks for it finishes its calls and is replaced", async ()
   await fetch(`http://127.0.0.1:${PORT}/go`);
   expect(await slow.outcome).toBe(200);
   await told(lines, "bye");
+});
+
+test("a container that dies while it finishes its calls ends with them, and has a successor by then", async () => {
+  const settings = serverEndpoint([], { maxInputs: 2 });
+  const { endpoint, lines } = endpointOf(settings);
+  const slow = open(endpoint, settings, new StandInCall("/slow"));
+  const asking = await run(endpoint, settings, "/drain");
+  // Its successor has printed nothing yet.
+  const pid = pidIn(lines);
+  await told(lines, /^postern: it asks to be replaced/);
+  const next = await run(endpoint, settings, "/");
+  process.kill(pid, "SIGKILL");
+  expect(await slow.outcome).toBe("origin_error");
+  await expect
+    .poll(() => endpoint.containers, PATIENCE)
+    .toMatchObject([{ id: next.call.container, state: "ready" }]);
+  expect(next.call.container).not.toBe(asking.call.container);
 });
 
 describe("a call whose container died before it answered", () => {

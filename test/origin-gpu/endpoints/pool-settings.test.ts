@@ -28,3 +28,14 @@ test("a server that runs already is one container, whatever is asked for", () =>
   const settings = endpointConfig({ kind: { type: "upstream", url: "http://127.0.0.1:1" } });
   expect(poolSettings(settings, { scaling: SCALING })).toEqual(poolSettings(settings));
 });
+
+test.each([
+  [{ gpus: [{ count: 1 }] }, true],
+  [{ gpuMemory: 1 }, true],
+  [{}, false],
+])(
+  "a start that no call needs any more is given up where others may want its GPU: %j",
+  (needs, gives) => {
+    expect(poolSettings({ ...serverEndpoint(), ...needs }).givesUpStarts).toBe(gives);
+  },
+);

@@ -38,6 +38,15 @@ export function endpointOf(
   return { endpoint, lines };
 }
 
+export interface StandInTraits {
+  readonly isPromised?: boolean;
+  readonly method?: string;
+  readonly session?: string;
+  readonly caller?: RequestCaller;
+  /** The key of a WebSocket. */
+  readonly websocket?: string;
+}
+
 /** A request without a body, and what becomes of it. */
 export class StandInCall {
   readonly callId: string;
@@ -47,6 +56,7 @@ export class StandInCall {
     headers: string[];
     session: { keys: string[] } | undefined;
     caller: RequestCaller | undefined;
+    websocket: string | undefined;
   };
   readonly body = new RequestBody(undefined, new Uint8Array(0), true);
   readonly openedAt = performance.now();
@@ -67,12 +77,7 @@ export class StandInCall {
 
   constructor(
     target: string,
-    {
-      isPromised = false,
-      method = "GET",
-      session,
-      caller,
-    }: { isPromised?: boolean; method?: string; session?: string; caller?: RequestCaller } = {},
+    { isPromised = false, method = "GET", session, caller, websocket }: StandInTraits = {},
   ) {
     this.callId = target;
     this.head = {
@@ -81,6 +86,7 @@ export class StandInCall {
       headers: ["host", "app"],
       session: session === undefined ? undefined : { keys: [session] },
       caller,
+      websocket,
     };
     this.isPromised = isPromised;
     const { promise, resolve } = Promise.withResolvers<number | string>();

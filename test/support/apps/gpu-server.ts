@@ -6,6 +6,7 @@
  *   NAME       of the model
  *   MEMORY     of the model, in GiB (80); a card has 80
  *   LOAD_MS    time that it takes to load (0)
+ *   STAYS      where it is set, the server stays at SIGTERM
  *
  * Paths:
  *
@@ -14,7 +15,7 @@
  *   /sleep     gives the memory back
  *   /wake      takes it again
  *
- * With `?fails` it answers 500 and does nothing.
+ * With `?fails` it answers 500 and does nothing; with `?dies` it ends with code 7.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -70,6 +71,7 @@ await delay(Number(LOAD_MS));
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? "/", "http://app");
+  if (url.searchParams.has("dies")) process.exit(7);
   if (url.searchParams.has("fails")) {
     response.statusCode = 500;
   } else if (url.pathname === "/sleep") {
@@ -82,6 +84,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   } else {
     console.log(`${NAME} begins ${url.pathname}`);
     await delay(Number(url.searchParams.get("ms") ?? "0"));
+    console.log(`${NAME} ends ${url.pathname}`);
   }
   response.end(JSON.stringify({ name: NAME, pid: process.pid, cards, loads }));
 }
@@ -89,6 +92,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 const server = createServer((request, response) => void answer(request, response));
 server.listen(Number(PORT), "127.0.0.1");
 process.on("SIGTERM", () => {
+  if (process.env["STAYS"] !== undefined) return;
   unload();
   process.exit(0);
 });
