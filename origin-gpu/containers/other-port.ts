@@ -8,6 +8,9 @@ import { groupMembers, listeners } from "./linux-processes.ts";
 /** A server that only takes a moment longer is not suspected. */
 export const SUSPECTED_AFTER_MS = 5 * SECOND_MS;
 
+/** From readiness on. */
+export const OPEN_PORTS_AFTER_MS = SECOND_MS;
+
 /**
  * Reads much of /proc.
  * @param leader of its process group

@@ -24,7 +24,12 @@ import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { LastLines } from "./output-lines.ts";
 import { callsOriginOf, choosePorts, type ContainerPort, keepPorts } from "./container-port.ts";
-import { listensElsewhere, openPorts, SUSPECTED_AFTER_MS } from "./other-port.ts";
+import {
+  listensElsewhere,
+  OPEN_PORTS_AFTER_MS,
+  openPorts,
+  SUSPECTED_AFTER_MS,
+} from "./other-port.ts";
 import { ownerProblem } from "./port-owner.ts";
 import { leaveRunning } from "./leave-running.ts";
 import type { LeftContainer } from "./left-container.ts";
@@ -167,8 +172,7 @@ export class ProcessContainer implements Container {
       if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
       this.#served = { port, origin, ...(callsPort !== undefined && { callsPort }) };
-      // Reads much of /proc: the requests that waited are sent in the turn before.
-      setImmediate(() => setImmediate(() => this.#warnOfOpenPorts(leader)));
+      this.#lookAtOpenPorts(leader);
       return { origin, ...callsOriginOf(callsPort) };
     } catch (error) {
       if (this.#state === "starting") this.#become("failed", messageOf(error));
@@ -276,12 +280,17 @@ export class ProcessContainer implements Container {
     this.#ended.resolve(exit);
   }
 
-  #warnOfOpenPorts(leader: number | undefined): void {
-    const ports = openPorts(leader);
-    if (ports === "") return;
-    this.#notice(
-      `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
-    );
+  /** Reads much of /proc: not while the requests that waited are answered. */
+  #lookAtOpenPorts(leader: number | undefined): void {
+    const look = setTimeout(() => {
+      const ports = openPorts(leader);
+      if (ports === "") return;
+      this.#notice(
+        `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
+      );
+    }, OPEN_PORTS_AFTER_MS);
+    look.unref();
+    void this.exited.then(() => clearTimeout(look));
   }
 
   /** Tells the operator, and those who read the container's log. */

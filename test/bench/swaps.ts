@@ -4,13 +4,25 @@
  * decide; nothing runs, and no GPU is needed.
  *
  *   node test/bench/swaps.ts [--seeds 10] [--residency S] [--patience S] [--most-patience S]
+ *   node test/bench/swaps.ts --live bursts
+ *
+ * With `--live` a gateway, an agent with one declared GPU and real processes play the first seed of one shape, in ten minutes
+ * by the clock; the same in virtual time stands beside it.
  */
 import { parseArgs } from "node:util";
 import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
 import { ARBITRATION_LIMITS } from "../../origin-gpu/core/claims.ts";
 import { leastLoadingMs, leastLongestWaitMs } from "./swaps/oracle.ts";
-import { MODELS, SHAPES, traffic } from "./swaps/traffic.ts";
-import { simulateSwaps } from "./swaps/virtual-gpu.ts";
+import { playSwaps } from "./swaps/live-gpu.ts";
+import {
+  type Arrival,
+  MODELS,
+  SHAPES,
+  type SimulatedModel,
+  traffic,
+  type TrafficShape,
+} from "./swaps/traffic.ts";
+import { simulateSwaps, type SwapResult } from "./swaps/virtual-gpu.ts";
 
 const DURATION_MS = 10 * MINUTE_MS;
 
@@ -20,6 +32,7 @@ const { values: flags } = parseArgs({
     residency: { type: "string" },
     patience: { type: "string" },
     "most-patience": { type: "string" },
+    live: { type: "string" },
   },
 });
 
@@ -44,19 +57,29 @@ const COLUMNS = [
   "least longest wait",
 ] as const;
 
-function measure(shape: (typeof SHAPES)[number], seed: number) {
-  const arrivals = traffic(MODELS, shape, { seed, durationMs: DURATION_MS });
-  const { waitsMs, loadingMs, loads, endMs } = simulateSwaps(MODELS, arrivals, limits);
+type Play = (
+  models: readonly SimulatedModel[],
+  arrivals: readonly Arrival[],
+) => SwapResult | Promise<SwapResult>;
+
+async function measure(
+  shape: TrafficShape,
+  seed: number,
+  models: readonly SimulatedModel[],
+  play: Play,
+) {
+  const arrivals = traffic(models, shape, { seed, durationMs: DURATION_MS });
+  const { waitsMs, loadingMs, loads, endMs } = await play(models, arrivals);
   const longestMs = Math.max(...waitsMs);
   const bound = { limitMs: longestMs, durationMs: DURATION_MS };
   return {
     calls: arrivals.length,
     loads,
     loading: loadingMs / endMs,
-    leastLoading: leastLoadingMs(MODELS, arrivals, bound) / DURATION_MS,
+    leastLoading: leastLoadingMs(models, arrivals, bound) / DURATION_MS,
     meanMs: mean(waitsMs),
     longestMs,
-    leastLongestMs: leastLongestWaitMs(MODELS, arrivals, DURATION_MS),
+    leastLongestMs: leastLongestWaitMs(models, arrivals, DURATION_MS),
   };
 }
 
@@ -64,13 +87,14 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function row(shape: (typeof SHAPES)[number]): string[] {
-  const runs = Array.from({ length: Number(flags.seeds) }, (_, seed) => measure(shape, seed + 1));
-  const average = (key: keyof (typeof runs)[number]) => mean(runs.map((run) => run[key]));
+type Measured = Awaited<ReturnType<typeof measure>>;
+
+function row(name: string, runs: readonly Measured[]): string {
+  const average = (key: keyof Measured) => mean(runs.map((run) => run[key]));
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
   const inSeconds = (ms: number) => `${(ms / SECOND_MS).toFixed(1)} s`;
-  return [
-    shape.name,
+  const cells = [
+    name,
     average("calls").toFixed(0),
     average("loads").toFixed(1),
     percent(average("loading")),
@@ -79,8 +103,31 @@ function row(shape: (typeof SHAPES)[number]): string[] {
     inSeconds(average("longestMs")),
     inSeconds(average("leastLongestMs")),
   ];
+  return `| ${cells.join(" | ")} |`;
+}
+
+const inVirtualTime: Play = (models, arrivals) => simulateSwaps(models, arrivals, limits);
+
+async function printVirtual(shape: TrafficShape): Promise<void> {
+  const runs: Measured[] = [];
+  for (let seed = 1; seed <= Number(flags.seeds); seed += 1) {
+    runs.push(await measure(shape, seed, MODELS, inVirtualTime));
+  }
+  console.log(row(shape.name, runs));
+}
+
+async function printLive(shape: TrafficShape): Promise<void> {
+  const models = MODELS.map((model) => ({ ...model, stopMs: 0 }));
+  console.log(row(`${shape.name}, virtual`, [await measure(shape, 1, models, inVirtualTime)]));
+  console.log(row(`${shape.name}, live`, [await measure(shape, 1, models, playSwaps)]));
 }
 
 console.log(`| ${COLUMNS.join(" | ")} |`);
 console.log(`| ${COLUMNS.map(() => "---").join(" | ")} |`);
-for (const shape of SHAPES) console.log(`| ${row(shape).join(" | ")} |`);
+if (flags.live === undefined) {
+  for (const shape of SHAPES) await printVirtual(shape);
+} else {
+  const shape = SHAPES.find(({ name }) => name === flags.live);
+  if (shape === undefined) throw new Error(`no traffic is called ${flags.live}`);
+  await printLive(shape);
+}
