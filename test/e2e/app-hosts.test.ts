@@ -1,4 +1,7 @@
-/** Servers that refuse a Host which they do not know, behind a public name. */
+/**
+ * Servers that refuse a Host which they do not know, behind a public name. It is none of `localhost`: some of them let each
+ * of those pass.
+ */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -10,6 +13,7 @@ import { ensureSessionsVenv } from "../support/venv.ts";
 /** The first run makes the Python environment. */
 const SETUP_TIMEOUT_MS = 600_000;
 const NAME = "app.example.com";
+const DOMAIN = "gw.test";
 
 /** What the server saw. */
 interface Seen {
@@ -38,18 +42,21 @@ beforeAll(async () => {
     max_inputs: 100,
     ...more,
   });
-  postern = await startUp([
-    picky("public"),
-    picky("named", { host_header: NAME, env: { OWN_HOST: NAME } }),
-    sdk("sdk-public"),
-    sdk("sdk-local", { host_header: "local" }),
-    picky("local", { host_header: "local" }),
-  ]);
+  postern = await startUp(
+    [
+      picky("public"),
+      picky("named", { host_header: NAME, env: { OWN_HOST: NAME } }),
+      sdk("sdk-public"),
+      sdk("sdk-local", { host_header: "local" }),
+      picky("local", { host_header: "local" }),
+    ],
+    { domain: DOMAIN },
+  );
 }, SETUP_TIMEOUT_MS);
 afterAll(async () => await postern.stop());
 
 /** The origin of a page of the endpoint itself. */
-const originOf = (name: string) => `http://${postern.address(name).host}`;
+const originOf = (name: string) => `https://${postern.address(name).host}`;
 
 async function ask(name: string, path = "/", origin?: string): Promise<Answer> {
   const headers = origin === undefined ? {} : { origin };
@@ -63,9 +70,10 @@ test("such a server refuses the public Host", async () => {
 });
 
 describe.each([
-  ["local", /^localhost:\d+$/],
-  ["named", /^app\.example\.com$/],
-])("with host_header it is served: %s", (name, host) => {
+  ["local", /^localhost:\d+$/, "http"],
+  // A name of its own has the scheme that its clients use.
+  ["named", /^app\.example\.com$/, "https"],
+])("with host_header it is served: %s", (name, host, scheme) => {
   test("to programs and to its own pages", async () => {
     const program = await ask(name);
     expect(program.status).toBe(200);
@@ -73,7 +81,7 @@ describe.each([
     const page = await ask(name, "/", originOf(name));
     expect(page.status).toBe(200);
     const seen = page.json() as Seen;
-    expect(seen.origin).toBe(`http://${seen.host}`);
+    expect(seen.origin).toBe(`${scheme}://${seen.host}`);
   });
 
   test("and its own judgement of other pages stays", async () => {
@@ -109,8 +117,7 @@ describe.each([
 test("a command's words are given the endpoint's URL and its bare host", async () => {
   const { words } = (await ask("local")).json() as Seen;
   const { host } = postern.address("local");
-  expect(words).toEqual([`http://${host}`, expect.stringMatching(/^[\w-]+\.localhost:\d+$/)]);
-  expect(words[1]).not.toBe(host);
+  expect(words).toEqual([`https://${host}`, expect.stringMatching(/^[\w-]+\.gw\.test:\d+$/)]);
 });
 
 test("the official SDK's server of MCP refuses a public Host with 421, and answers with host_header = local", async () => {

@@ -49,6 +49,8 @@ export interface GatewayOptions {
   readonly port?: number;
   readonly stateDirectory?: string;
   readonly flags?: readonly string[];
+  /** The base domain where it is not `localhost` with the port: then URLs are `https`. */
+  readonly domain?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   /** Hard limit of open descriptors for the command and everything below it. */
@@ -68,24 +70,34 @@ export class Gateway {
   readonly stateDirectory: string;
   /** Whose command it is. */
   readonly checkout: string;
+  readonly #domain: string;
 
-  constructor(process: ManagedProcess, port: number, stateDirectory: string, checkout = ROOT) {
+  constructor(
+    process: ManagedProcess,
+    port: number,
+    stateDirectory: string,
+    {
+      checkout = ROOT,
+      domain = `localhost:${port}`,
+    }: Pick<GatewayOptions, "checkout" | "domain"> = {},
+  ) {
     this.process = process;
     this.port = port;
     this.stateDirectory = stateDirectory;
     this.checkout = checkout;
+    this.#domain = domain;
   }
 
   /** The base domain itself: API and pages. */
   get base(): Address {
-    return { port: this.port, host: `localhost:${this.port}` };
+    return { port: this.port, host: this.#domain };
   }
 
   /** Where a function of the test app answers; under `serve` its label ends in `-dev`. */
   address(functionName = "web", suffix = ""): Address {
     return {
       port: this.port,
-      host: `${WORKSPACE}--${APP}-${functionName}${suffix}.localhost:${this.port}`,
+      host: `${WORKSPACE}--${APP}-${functionName}${suffix}.${this.#domain}`,
     };
   }
 
@@ -142,9 +154,10 @@ async function startGatewayCommand(
   const port = options.port ?? (await freePort());
   const stateDirectory = options.stateDirectory ?? join(temporaryDirectory(), "state");
   const flags = ["--port", String(port), "--state", stateDirectory, ...(options.flags ?? [])];
+  if (options.domain !== undefined) flags.push("--base-domain", options.domain);
   const managed = startCommand([...command, ...flags], options);
   await managed.waitForOutput(ready(port));
-  return new Gateway(managed, port, stateDirectory, options.checkout);
+  return new Gateway(managed, port, stateDirectory, options);
 }
 
 /** `postern gateway`, ready when it has printed its URL. */
@@ -172,7 +185,11 @@ export async function startUp(
   const last = endpoints.at(-1)?.function ?? "web";
   return await startGatewayCommand(
     ["up", "--config", writeConfig(endpoints)],
-    (port) => new RegExp(`http://${WORKSPACE}--${APP}-${last}\\.localhost:${port}`),
+    (port) => {
+      const { domain } = options;
+      const url = `${domain === undefined ? "http" : "https"}://${WORKSPACE}--${APP}-${last}.`;
+      return new RegExp(url + (domain ?? `localhost:${port}`));
+    },
     options,
   );
 }
