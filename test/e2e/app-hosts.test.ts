@@ -2,18 +2,22 @@
  * Servers that refuse a Host which they do not know, behind a public name. It is none of `localhost`: some of them let each
  * of those pass.
  */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { APPS, type EndpointTable, type Gateway, startUp } from "../support/harness.ts";
+import { APPS, type EndpointTable, type Gateway, ROOT, startUp } from "../support/harness.ts";
 import { type Answer, send } from "../support/http-client.ts";
 import { exchange } from "../support/raw-http.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 import { ensureSessionsVenv } from "../support/venv.ts";
 
 /** The first run makes the Python environment. */
 const SETUP_TIMEOUT_MS = 600_000;
 const NAME = "app.example.com";
 const DOMAIN = "gw.test";
+/** The one that the tests themselves are built on. */
+const VITE = join(ROOT, "node_modules/vite/bin/vite.js");
 
 /** What the server saw. */
 interface Seen {
@@ -42,12 +46,23 @@ beforeAll(async () => {
     max_inputs: 100,
     ...more,
   });
+  const site = temporaryDirectory();
+  writeFileSync(join(site, "index.html"), "<title>A page of Vite</title>");
+  const vite = (name: string, more: Omit<EndpointTable, "function"> = {}): EndpointTable => ({
+    function: name,
+    web_server: ["node", VITE, "--port", "$PORT", "--strictPort", "--host", "127.0.0.1"],
+    directory: site,
+    max_inputs: 100,
+    ...more,
+  });
   postern = await startUp(
     [
       picky("public"),
       picky("named", { host_header: NAME, env: { OWN_HOST: NAME } }),
       sdk("sdk-public"),
       sdk("sdk-local", { host_header: "local" }),
+      vite("vite-public"),
+      vite("vite-local", { host_header: "local" }),
       picky("local", { host_header: "local" }),
     ],
     { domain: DOMAIN },
@@ -145,4 +160,17 @@ test("the official SDK's server of MCP refuses a public Host with 421, and answe
   const { status, text } = await connect("sdk-local");
   expect(status).toBe(200);
   expect(JSON.parse(text)).toMatchObject({ id: 1, result: { serverInfo: { name: "picky" } } });
+});
+
+test("Vite's dev server refuses a public Host with 403, and serves its page with host_header = local", async () => {
+  const refused = await ask("vite-public");
+  expect([refused.status, refused.text]).toEqual([
+    403,
+    expect.stringContaining("This host (") as unknown,
+  ]);
+  const page = await ask("vite-local", "/", originOf("vite-local"));
+  expect([page.status, page.text]).toEqual([
+    200,
+    expect.stringContaining("<title>A page of Vite</title>") as unknown,
+  ]);
 });
