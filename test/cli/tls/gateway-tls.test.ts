@@ -2,9 +2,9 @@
  * `postern gateway --tls` and the Caddy below it, as processes: how it starts, what it says when it can't, and how both
  * end. The Caddy is a stand-in; test/e2e/tls.test.ts has the real one.
  */
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { basename, delimiter, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import {
   commandLine,
@@ -22,6 +22,14 @@ function pathWith(caddy: string): string {
   const file = join(directory, "caddy");
   writeFileSync(file, `#!${process.execPath}\n${caddy}`);
   chmodSync(file, 0o755);
+  return directory;
+}
+
+/** A folder with the interpreter alone that the gateway sets a limit of its sockets with, and no `caddy`. */
+function interpreterPath(): string {
+  const program = ["/usr/bin/python3", "/usr/bin/perl"].find((path) => existsSync(path));
+  const directory = temporaryDirectory();
+  if (program !== undefined) symlinkSync(program, join(directory, basename(program)));
   return directory;
 }
 
@@ -52,7 +60,7 @@ async function startTlsGateway(caddy: string, flags: readonly string[] = []): Pr
   const gateway = startPostern(
     [...own, "--host", "127.0.0.1", ...ports, ...flags],
     // The shell that ends Caddy with the gateway is elsewhere.
-    { env: { PATH: caddy } },
+    { env: { PATH: [caddy, interpreterPath()].join(delimiter) } },
   );
   return { gateway, state, httpsPort };
 }
