@@ -44,7 +44,8 @@ export interface Held {
 export type DomainClaim = "take" | "renew";
 
 export interface NamesRpc extends Rpc.DurableObjectBranded {
-  lookup(names: readonly string[]): (Snapshot | StoppedName | undefined)[];
+  lookup(name: string): Snapshot | StoppedName | undefined;
+  lookupHost(host: string): Snapshot | StoppedName | undefined;
   claimDomain(domain: string, workspace: string, how: DomainClaim): boolean;
   releaseDomain(domain: string, workspace: string): void;
   isClaimedBesides(domain: string, workspace: string): boolean;

@@ -29,21 +29,12 @@ export function meterStub(env: Env, workspace: string): DurableObjectStub<MeterR
   return env.METER.get(env.METER.idFromName(workspace));
 }
 
-/** The object of the shard that a name lives in. */
-export async function namesShard(env: Env, name: string): Promise<DurableObjectStub<NamesRpc>> {
-  return shardStub(env, await namesShardOf(name));
-}
-
 /** The shard that a name lives in: an endpoint's, a custom domain, its route, or a host that it may match. */
-export async function namesShardOf(name: string): Promise<string> {
+export async function namesShard(env: Env, name: string): Promise<DurableObjectStub<NamesRpc>> {
   const key = new TextEncoder().encode(shardKeyOf(name));
   const digest = await crypto.subtle.digest("SHA-256", key);
-  return `shard-${new DataView(digest).getUint32(28) % SHARDS}`;
-}
-
-/** @param shard of `namesShardOf` */
-export function shardStub(env: Env, shard: string): DurableObjectStub<NamesRpc> {
-  return env.NAMES.get(env.NAMES.idFromName(shard));
+  const shard = new DataView(digest).getUint32(28) % SHARDS;
+  return env.NAMES.get(env.NAMES.idFromName(`shard-${shard}`));
 }
 
 /** The name of a link's object. */

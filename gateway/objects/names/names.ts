@@ -58,12 +58,33 @@ export class Names extends DurableObject<Env> implements NamesRpc {
     this.#sql = state.storage.sql;
   }
 
+  /** The edge's snapshot of a name, or that its app was stopped; undefined when no app holds the name. */
+  lookup(name: string): Snapshot | StoppedName | undefined {
+    const [row] = this.#sql.exec<{ snapshot: string | null }>(
+      "SELECT snapshot FROM names WHERE name = ?",
+      name,
+    );
+    if (row === undefined) return undefined;
+    return row.snapshot === null ? { stopped: true } : (JSON.parse(row.snapshot) as Snapshot);
+  }
+
   /**
-   * The edge's snapshots of names and of hosts outside the base domain, in their order; undefined for what no app holds.
-   * A host has a dot, and a name has none.
+   * The edge's snapshot for a host outside the base domain; undefined where no verified domain matches it, or no app
+   * has the domain. An exact name wins over a wildcard, also as a claim: where one workspace has proved the name, the
+   * wildcard of another one does not serve it.
    */
-  lookup(names: readonly string[]): (Snapshot | StoppedName | undefined)[] {
-    return names.map((name) => (name.includes(".") ? this.#ofHost(name) : this.#ofName(name)));
+  lookupHost(host: string): Snapshot | StoppedName | undefined {
+    const matching = domainsMatching(host);
+    const owners = matching.map((domain) => this.#ownerOf(domain));
+    const owner = owners.find((workspace) => workspace !== undefined);
+    if (owner === undefined) return undefined;
+    for (const [index, domain] of matching.entries()) {
+      // A wildcard's owner has each name below its star.
+      const mayServe = owners.slice(index).includes(owner);
+      const found = mayServe ? this.lookup(domainRoute(owner, domain)) : undefined;
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** Gives a domain to a workspace that has proved it; returns whether the workspace has it now. */
@@ -155,35 +176,6 @@ export class Names extends DurableObject<Env> implements NamesRpc {
   stop(name: string, owner: string): void {
     this.cancelReservation(name, owner);
     this.#sql.exec("UPDATE names SET snapshot = NULL WHERE name = ? AND owner = ?", name, owner);
-  }
-
-  /** The edge's snapshot of a name, or that its app was stopped; undefined when no app holds the name. */
-  #ofName(name: string): Snapshot | StoppedName | undefined {
-    const [row] = this.#sql.exec<{ snapshot: string | null }>(
-      "SELECT snapshot FROM names WHERE name = ?",
-      name,
-    );
-    if (row === undefined) return undefined;
-    return row.snapshot === null ? { stopped: true } : (JSON.parse(row.snapshot) as Snapshot);
-  }
-
-  /**
-   * The edge's snapshot for a host outside the base domain; undefined where no verified domain matches it, or no app
-   * has the domain. An exact name wins over a wildcard, also as a claim: where one workspace has proved the name, the
-   * wildcard of another one does not serve it.
-   */
-  #ofHost(host: string): Snapshot | StoppedName | undefined {
-    const matching = domainsMatching(host);
-    const owners = matching.map((domain) => this.#ownerOf(domain));
-    const owner = owners.find((workspace) => workspace !== undefined);
-    if (owner === undefined) return undefined;
-    for (const [index, domain] of matching.entries()) {
-      // A wildcard's owner has each name below its star.
-      const mayServe = owners.slice(index).includes(owner);
-      const found = mayServe ? this.#ofName(domainRoute(owner, domain)) : undefined;
-      if (found !== undefined) return found;
-    }
-    return undefined;
   }
 
   /** The workspace that has proved a domain. */

@@ -3,23 +3,25 @@
  * names costs one object call per name, and nothing that stays. Hosts outside the base domain, which anybody may
  * send, have a table of their own: they push no endpoint's name out of the memory.
  */
-import { namesShardOf, shardStub } from "../../contracts/stubs.ts";
+import { namesShard } from "../../contracts/stubs.ts";
 import { type Snapshot, type StoppedName } from "../../contracts/names.ts";
 import type { Env } from "../../contracts/env.ts";
-import { type Lookup, SnapshotCache, type SnapshotSource } from "./snapshot-cache.ts";
+import { type Lookup, SnapshotCache } from "./snapshot-cache.ts";
 
 const MAX_NAMES = 10_000;
 const MAX_HOSTS = 5_000;
 
-const shards: SnapshotSource<Snapshot | StoppedName> = {
-  ownerOf: namesShardOf,
-  load: async (env, shard, wanted) =>
-    await shardStub(env, shard).lookup(wanted.map(({ key }) => key)),
-};
-const isStopped = (snapshot: Snapshot | StoppedName) => "stopped" in snapshot;
+const names = new SnapshotCache<Snapshot | StoppedName>(
+  async (env, name) => await (await namesShard(env, name)).lookup(name),
+  MAX_NAMES,
+  (snapshot) => "stopped" in snapshot,
+);
 
-const names = new SnapshotCache(shards, MAX_NAMES, isStopped);
-const hosts = new SnapshotCache(shards, MAX_HOSTS, isStopped);
+const hosts = new SnapshotCache<Snapshot | StoppedName>(
+  async (env, host) => await (await namesShard(env, host)).lookupHost(host),
+  MAX_HOSTS,
+  (snapshot) => "stopped" in snapshot,
+);
 
 /** A host has a dot, and a name has none. */
 const tableOf = (name: string) => (name.includes(".") ? hosts : names);

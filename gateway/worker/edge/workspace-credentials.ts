@@ -9,13 +9,8 @@ import { SnapshotCache } from "./snapshot-cache.ts";
 const MAX_WORKSPACES = 256;
 
 const credentials = new SnapshotCache<Credentials>(
-  {
-    ownerOf: (workspace) => workspace,
-    load: async (env, workspace, [wanted]) => {
-      const known = wanted?.known;
-      return [(await workspaceStub(env, workspace).credentials(known?.version)) ?? known];
-    },
-  },
+  async (env, workspace, known) =>
+    (await workspaceStub(env, workspace).credentials(known?.version)) ?? known,
   MAX_WORKSPACES,
 );
 

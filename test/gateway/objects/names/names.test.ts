@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Env } from "../../../../gateway/contracts/env.ts";
 import { Names, NAMES_MIGRATIONS } from "../../../../gateway/objects/names/names.ts";
 import { namesShard } from "../../../../gateway/contracts/stubs.ts";
-import type { Snapshot, StoppedName } from "../../../../gateway/contracts/names.ts";
+import { type Snapshot } from "../../../../gateway/contracts/names.ts";
 import type { AppKind, Claimant } from "../../../../routing/claims.ts";
 import { domainRoute } from "../../../../routing/domains.ts";
 
@@ -40,11 +40,6 @@ async function commit(claim: Claimant) {
   return await shard.commit(name, claim, snapshot(claim.owner));
 }
 
-async function lookup(asked: string): Promise<Snapshot | StoppedName | undefined> {
-  const [found] = await shard.lookup([asked]);
-  return found;
-}
-
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
   names += 1;
@@ -58,11 +53,11 @@ afterEach(() => {
 describe("a reservation", () => {
   test("is nobody to the edge, and keeps others away", async () => {
     expect(await reserve(claimant("ap-1"))).toBeUndefined();
-    expect(await lookup(name)).toBeUndefined();
+    expect(await shard.lookup(name)).toBeUndefined();
     expect(await reserve(claimant("ap-2"))).toEqual({ owner: "ap-1", kind: "deployed" });
     expect(await commit(claimant("ap-2"))).toEqual({ owner: "ap-1", kind: "deployed" });
     expect(await commit(claimant("ap-1"))).toBeUndefined();
-    expect(await lookup(name)).toMatchObject({ appId: "ap-1" });
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-1" });
   });
 
   test("ends by itself, or when it is cancelled", async () => {
@@ -80,11 +75,11 @@ describe("a reservation", () => {
   test("leaves whoever holds the name as they are", async () => {
     await commit(claimant("ap-dev", "ephemeral"));
     expect(await reserve(claimant("ap-1"))).toBeUndefined();
-    expect(await lookup(name)).toMatchObject({ appId: "ap-dev" });
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-dev" });
     expect(await commit(claimant("ap-dev", "ephemeral"))).toBeUndefined();
     expect(await commit(claimant("ap-newer", "ephemeral", 2))).toBeDefined();
     expect(await commit(claimant("ap-1"))).toBeUndefined();
-    expect(await lookup(name)).toMatchObject({ appId: "ap-1" });
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-1" });
   });
 });
 
@@ -92,13 +87,13 @@ describe("a name", () => {
   test("that is stopped says so, until somebody takes it", async () => {
     await commit(claimant("ap-1"));
     await shard.stop(name, "ap-2");
-    expect(await lookup(name)).toMatchObject({ appId: "ap-1" });
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-1" });
     await shard.stop(name, "ap-1");
-    expect(await lookup(name)).toEqual({ stopped: true });
+    expect(await shard.lookup(name)).toEqual({ stopped: true });
     expect(await reserve(claimant("ap-2"))).toBeUndefined();
-    expect(await lookup(name)).toEqual({ stopped: true });
+    expect(await shard.lookup(name)).toEqual({ stopped: true });
     expect(await commit(claimant("ap-2"))).toBeUndefined();
-    expect(await lookup(name)).toMatchObject({ appId: "ap-2" });
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-2" });
   });
 
   test("is given back by its app alone", async () => {
@@ -106,7 +101,7 @@ describe("a name", () => {
     await shard.release(name, "ap-2");
     expect(await commit(claimant("ap-2"))).toEqual({ owner: "ap-1", kind: "deployed" });
     await shard.release(name, "ap-1");
-    expect(await lookup(name)).toBeUndefined();
+    expect(await shard.lookup(name)).toBeUndefined();
     expect(await commit(claimant("ap-2"))).toBeUndefined();
   });
 
@@ -117,7 +112,7 @@ describe("a name", () => {
       owner: "ap-new",
       kind: "ephemeral",
     });
-    expect(await lookup(name)).toMatchObject({ appId: "ap-new" });
+    expect(await shard.lookup(name)).toMatchObject({ appId: "ap-new" });
   });
 
   test.each(["reserve", "commit"] as const)(
@@ -145,22 +140,13 @@ test("names from before their table had steps are given up, for the boxes announ
     );
     sql.exec("INSERT INTO names VALUES (?, 'local/box-1', '{}')", name);
     const restarted = new Names(state, env);
-    expect(restarted.lookup([name])).toEqual([undefined]);
+    expect(restarted.lookup(name)).toBeUndefined();
     expect(restarted.commit(name, claimant("ap-1"), snapshot("ap-1"))).toBeUndefined();
     const again = new Names(state, env);
-    expect(again.lookup([name])).toMatchObject([{ appId: "ap-1" }]);
+    expect(again.lookup(name)).toMatchObject({ appId: "ap-1" });
     const versions = sql.exec("SELECT version FROM migrations").toArray();
     expect(versions).toHaveLength(NAMES_MIGRATIONS.length);
   });
-});
-
-test("one question tells of names and hosts, in their order", async () => {
-  await commit(claimant("ap-1"));
-  expect(await shard.lookup(["ecorp--nobody", name, "nobody.example"])).toMatchObject([
-    undefined,
-    { appId: "ap-1" },
-    undefined,
-  ]);
 });
 
 describe("a host outside the base domain", () => {
@@ -179,13 +165,13 @@ describe("a host outside the base domain", () => {
 
   test("is served by the app of the workspace that has proved it, and by nobody before", async () => {
     await serves("ecorp", domain, "ap-1");
-    expect(await lookup(domain)).toBeUndefined();
+    expect(await shard.lookupHost(domain)).toBeUndefined();
     expect(await shard.claimDomain(domain, "ecorp", "take")).toBe(true);
-    expect(await lookup(domain)).toMatchObject({ appId: "ap-1" });
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-1" });
     await shard.releaseDomain(domain, "other");
-    expect(await lookup(domain)).toMatchObject({ appId: "ap-1" });
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-1" });
     await shard.releaseDomain(domain, "ecorp");
-    expect(await lookup(domain)).toBeUndefined();
+    expect(await shard.lookupHost(domain)).toBeUndefined();
   });
 
   test("is claimed besides a workspace by another one, or as its other form by anybody", async () => {
@@ -205,9 +191,9 @@ describe("a host outside the base domain", () => {
     await serves("other", domain, "ap-2");
     await shard.claimDomain(domain, "ecorp", "renew");
     expect(await shard.claimDomain(domain, "other", "renew")).toBe(false);
-    expect(await lookup(domain)).toMatchObject({ appId: "ap-1" });
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-1" });
     expect(await shard.claimDomain(domain, "other", "take")).toBe(true);
-    expect(await lookup(domain)).toMatchObject({ appId: "ap-2" });
+    expect(await shard.lookupHost(domain)).toMatchObject({ appId: "ap-2" });
     expect(await shard.claimDomain(domain, "ecorp", "renew")).toBe(false);
   });
 
@@ -215,28 +201,28 @@ describe("a host outside the base domain", () => {
     await serves("ecorp", `*.${domain}`, "ap-wild");
     await serves("ecorp", `a.${domain}`, "ap-exact");
     await shard.claimDomain(`*.${domain}`, "ecorp", "take");
-    expect(await lookup(`b.${domain}`)).toMatchObject({ appId: "ap-wild" });
+    expect(await shard.lookupHost(`b.${domain}`)).toMatchObject({ appId: "ap-wild" });
     // Names below a proved wildcard are its owner's.
-    expect(await lookup(`a.${domain}`)).toMatchObject({ appId: "ap-exact" });
-    expect(await lookup(domain)).toBeUndefined();
-    expect(await lookup(`a.b.${domain}`)).toBeUndefined();
+    expect(await shard.lookupHost(`a.${domain}`)).toMatchObject({ appId: "ap-exact" });
+    expect(await shard.lookupHost(domain)).toBeUndefined();
+    expect(await shard.lookupHost(`a.b.${domain}`)).toBeUndefined();
   });
 
   test("that one workspace has proved is not served by another one's wildcard", async () => {
     await serves("other", `*.${domain}`, "ap-wild");
     await shard.claimDomain(`*.${domain}`, "other", "take");
-    expect(await lookup(`a.${domain}`)).toMatchObject({ appId: "ap-wild" });
+    expect(await shard.lookupHost(`a.${domain}`)).toMatchObject({ appId: "ap-wild" });
     await shard.claimDomain(`a.${domain}`, "ecorp", "take");
-    expect(await lookup(`a.${domain}`)).toBeUndefined();
+    expect(await shard.lookupHost(`a.${domain}`)).toBeUndefined();
     await serves("ecorp", `a.${domain}`, "ap-exact");
-    expect(await lookup(`a.${domain}`)).toMatchObject({ appId: "ap-exact" });
-    expect(await lookup(`b.${domain}`)).toMatchObject({ appId: "ap-wild" });
+    expect(await shard.lookupHost(`a.${domain}`)).toMatchObject({ appId: "ap-exact" });
+    expect(await shard.lookupHost(`b.${domain}`)).toMatchObject({ appId: "ap-wild" });
   });
 
   test("says that its app was stopped", async () => {
     await serves("ecorp", domain, "ap-1");
     await shard.claimDomain(domain, "ecorp", "take");
     await shard.stop(domainRoute("ecorp", domain), "ap-1");
-    expect(await lookup(domain)).toEqual({ stopped: true });
+    expect(await shard.lookupHost(domain)).toEqual({ stopped: true });
   });
 });

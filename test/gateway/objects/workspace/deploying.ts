@@ -105,8 +105,7 @@ export class Deploying {
   /** What every edge is told of a name that it does not remember. */
   async known(label: string): Promise<Snapshot | StoppedName | undefined> {
     const name = `${this.workspace}--${label}`;
-    const [known] = await (await namesShard(env, name)).lookup([name]);
-    return known;
+    return await (await namesShard(env, name)).lookup(name);
   }
 
   async call(method: string, path: string, body?: unknown): Promise<Answer> {
