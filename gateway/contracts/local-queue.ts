@@ -32,21 +32,36 @@ export type LocalOutcome =
 /** One call on its way to the object, and what comes of it on the way back. */
 export class LocalCall {
   readonly callId: string;
-  /** The RequestHead as ASCII JSON. */
-  readonly head: string;
-  readonly body: Uint8Array;
   /** The endpoint among whose streams its stream counts. */
   readonly share: string;
   readonly #settled = Promise.withResolvers<void>();
+  #head: string;
+  #body: Uint8Array;
   #opened = false;
   #outcome: LocalOutcome | undefined;
   #heard = false;
 
   constructor(callId: string, head: string, body: Uint8Array, share: string) {
     this.callId = callId;
-    this.head = head;
-    this.body = body;
+    this.#head = head;
+    this.#body = body;
     this.share = share;
+  }
+
+  /** The RequestHead as ASCII JSON; empty once it is sent. */
+  get head(): string {
+    return this.#head;
+  }
+
+  /** Empty once it is sent. */
+  get body(): Uint8Array {
+    return this.#body;
+  }
+
+  /** Object: the link has the request. It is let go: the call may wait for long, and the client's request is there. */
+  sent(): void {
+    this.#head = "";
+    this.#body = NOTHING;
   }
 
   /** Object: opens the call; false when the Worker does not wait for it any more. */
@@ -79,6 +94,8 @@ export class LocalCall {
     return this.#outcome;
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** Where the object of one link takes local calls from. */
 export class LocalQueue {

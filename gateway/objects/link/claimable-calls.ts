@@ -105,6 +105,7 @@ export class ClaimableCalls {
     }
     const call = this.#add(callId, local);
     const stream = link.open(head, body, true, call, share);
+    local.sent();
     if (stream !== undefined) call.start(stream);
     else call.refuse();
   }
