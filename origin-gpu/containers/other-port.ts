@@ -9,7 +9,7 @@ import { groupMembers, listeners } from "./linux-processes.ts";
 export const SUSPECTED_AFTER_MS = 5 * SECOND_MS;
 
 /** From readiness on. */
-export const OPEN_PORTS_AFTER_MS = SECOND_MS;
+const OPEN_PORTS_AFTER_MS = SECOND_MS;
 
 /**
  * Reads much of /proc.
@@ -25,11 +25,25 @@ export function listensElsewhere(leader: number | undefined, port: number): stri
 }
 
 /**
- * Where it listens beyond the loopback interface, in words; empty where nowhere. Reads much of /proc.
+ * Warns of ports that are open to the network, a second from now: it reads much of /proc, and the requests that waited for
+ * the container are answered first.
  * @param leader of its process group
+ * @param exited when it settles, nothing is said any more
  */
-export function openPorts(leader: number | undefined): string {
-  if (leader === undefined) return "";
-  const open = listeners(groupMembers(leader)).filter(({ loopback }) => !loopback);
-  return open.map(({ address, port }) => `${address}:${port}`).join(", ");
+export function warnOfOpenPorts(
+  leader: number | undefined,
+  exited: Promise<unknown>,
+  notice: (text: string) => void,
+): void {
+  if (leader === undefined) return;
+  const look = setTimeout(() => {
+    const open = listeners(groupMembers(leader)).filter(({ loopback }) => !loopback);
+    if (open.length === 0) return;
+    const ports = open.map(({ address, port }) => `${address}:${port}`).join(", ");
+    notice(
+      `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
+    );
+  }, OPEN_PORTS_AFTER_MS);
+  look.unref();
+  void exited.then(() => clearTimeout(look));
 }

@@ -24,12 +24,7 @@ import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { LastLines } from "./output-lines.ts";
 import { callsOriginOf, choosePorts, type ContainerPort, keepPorts } from "./container-port.ts";
-import {
-  listensElsewhere,
-  OPEN_PORTS_AFTER_MS,
-  openPorts,
-  SUSPECTED_AFTER_MS,
-} from "./other-port.ts";
+import { listensElsewhere, SUSPECTED_AFTER_MS, warnOfOpenPorts } from "./other-port.ts";
 import { ownerProblem } from "./port-owner.ts";
 import { leaveRunning } from "./leave-running.ts";
 import type { LeftContainer } from "./left-container.ts";
@@ -172,7 +167,7 @@ export class ProcessContainer implements Container {
       if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
       this.#served = { port, origin, ...(callsPort !== undefined && { callsPort }) };
-      this.#lookAtOpenPorts(leader);
+      warnOfOpenPorts(leader, this.exited, (text) => this.#notice(text));
       return { origin, ...callsOriginOf(callsPort) };
     } catch (error) {
       if (this.#state === "starting") this.#become("failed", messageOf(error));
@@ -278,19 +273,6 @@ export class ProcessContainer implements Container {
   #over(exit: ExitInfo): void {
     if (this.#state === "stopping") this.#become("stopped", describeExit(exit));
     this.#ended.resolve(exit);
-  }
-
-  /** Reads much of /proc: not while the requests that waited are answered. */
-  #lookAtOpenPorts(leader: number | undefined): void {
-    const look = setTimeout(() => {
-      const ports = openPorts(leader);
-      if (ports === "") return;
-      this.#notice(
-        `postern: warning: it listens on ${ports}, open to the network past every lock; let it listen on 127.0.0.1`,
-      );
-    }, OPEN_PORTS_AFTER_MS);
-    look.unref();
-    void this.exited.then(() => clearTimeout(look));
   }
 
   /** Tells the operator, and those who read the container's log. */
