@@ -117,7 +117,7 @@ async function printVirtual(shape: TrafficShape): Promise<void> {
 }
 
 async function printLive(shape: TrafficShape): Promise<void> {
-  const models = MODELS.map((model) => ({ ...model, stopMs: 0 }));
+  const models = MODELS.map((model) => Object.assign({}, model, { stopMs: 0 }));
   console.log(row(`${shape.name}, virtual`, [await measure(shape, 1, models, inVirtualTime)]));
   console.log(row(`${shape.name}, live`, [await measure(shape, 1, models, playSwaps)]));
 }
