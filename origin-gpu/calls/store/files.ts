@@ -43,6 +43,21 @@ export async function writeAll(
   }
 }
 
+/** Changes single bytes of a file, waits until they are on the disk, and closes the file. */
+export async function changeBytes(
+  handle: FileHandle,
+  changes: Iterable<readonly [position: number, value: number]>,
+): Promise<void> {
+  try {
+    for (const [position, value] of changes) {
+      await writeAll(handle, Uint8Array.of(value), position);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Reads until the buffer is full or the file ends. @returns how many bytes it got */
 export async function readAll(
   handle: FileHandle,

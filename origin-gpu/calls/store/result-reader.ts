@@ -7,7 +7,7 @@ import type { FileHandle } from "node:fs/promises";
 import { mendFlippedBit } from "../../../base/node/bit-repair.ts";
 import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { MendedByte } from "./body-blocks.ts";
-import { type Files, isMissing, readAll, writeAll } from "./files.ts";
+import { changeBytes, type Files, isMissing, readAll } from "./files.ts";
 import { BlockCheck, EndCheck, type PartCheck, READ_BYTES, WholeCheck } from "./part-checks.ts";
 import type { RecordFile } from "./record-packs.ts";
 import { asReadError, ResultError } from "./result-error.ts";
@@ -97,13 +97,11 @@ export async function writeMended(
   mended: readonly MendedByte[],
 ): Promise<void> {
   const { file, offset } = await openResult(files, result, "r+");
-  try {
-    const body = bodyOffset(result, offset);
-    for (const { at, value } of mended) await writeAll(file, Uint8Array.of(value), body + at);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  const body = bodyOffset(result, offset);
+  await changeBytes(
+    file,
+    mended.map(({ at, value }) => [body + at, value] as const),
+  );
 }
 
 /** Reads a whole record as it stands in the file. */

@@ -28,6 +28,7 @@ export interface RecordHeader {
   metaBytes: number;
   metaCrc: number;
   bodyBytes: number;
+  /** Of a small body; 0 where its blocks have checksums. */
   bodyCrc: number;
   /** The checksums of the body's blocks stand behind it. */
   hasBlocks: boolean;

@@ -6,14 +6,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { DamagedFiles } from "./damaged-files.ts";
-import {
-  type Files,
-  isUnreadable,
-  PRIVATE_FILE_MODE,
-  readAll,
-  removeFile,
-  writeAll,
-} from "./files.ts";
+import { changeBytes, type Files, isUnreadable, readAll, removeFile } from "./files.ts";
 import { RECORD_HEADER_BYTES, recordBytes } from "./result-record.ts";
 import { ResultScan } from "./result-scan.ts";
 import type { RecordFile } from "./record-packs.ts";
@@ -130,15 +123,10 @@ async function writeMended(
   if (mended.length === 0) return;
   onMended(path, mended.length);
   try {
-    const handle = await files.open(path, "r+", PRIVATE_FILE_MODE);
-    try {
-      for (const offset of mended) {
-        await writeAll(handle, bytes.subarray(offset, offset + 1), offset);
-      }
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await changeBytes(
+      await files.open(path, "r+"),
+      mended.map((offset) => [offset, bytes[offset] as number] as const),
+    );
   } catch {
     // A full or failing disk: the next start mends it again.
   }

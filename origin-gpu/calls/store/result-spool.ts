@@ -62,9 +62,8 @@ export class ResultSpool {
   #failure: ResultError | undefined;
   #stored: ResultLocation | undefined;
 
-  /** All body bytes so far, and their checksum. */
+  /** All body bytes so far. */
   #bytes = 0;
-  #checksum = 0;
   /** The body's first bytes, in a buffer that grows, until they are in the file. */
   #memory = Buffer.allocUnsafeSlow(0);
   #memoryBytes = 0;
@@ -98,7 +97,6 @@ export class ResultSpool {
   append(chunk: Uint8Array): boolean {
     if (this.#state !== "open" || chunk.length === 0) return true;
     this.#bytes += chunk.length;
-    this.#checksum = crc32(chunk, this.#checksum);
     if (this.#file === undefined && this.#bytes <= this.#host.memoryBytes) {
       this.#remember(chunk);
       this.#wake();
@@ -265,7 +263,7 @@ export class ResultSpool {
       metaBytes: this.#encodedMeta.length,
       metaCrc: crc32(this.#encodedMeta),
       bodyBytes: this.#bytes,
-      bodyCrc: this.#checksum,
+      bodyCrc: 0,
       hasBlocks: true,
     };
     await file.finish(header);
