@@ -182,7 +182,9 @@ const anyBounds = fc
 
 const fate: fc.Arbitrary<Fate> = fc.oneof(
   { weight: 20, arbitrary: fc.nat(300) },
-  { weight: 2, arbitrary: fc.nat(40_000) },
+  { weight: 1, arbitrary: fc.nat(PATIENCE_MS) },
+  // The agent has given it up, and asks again meanwhile.
+  { weight: 2, arbitrary: fc.integer({ min: PATIENCE_MS, max: 2 * PATIENCE_MS }) },
   { weight: 1, arbitrary: fc.constant("lost" as const) },
 );
 
@@ -207,6 +209,23 @@ test("a box that starts a container while its share gets smaller has it before o
   one.endIdle();
   await world.clock.advance(LEASE_MS);
   expect([one.has, other.has]).toEqual([0, 1]);
+});
+
+test("what a box has is not given away by a request of its that comes behind a later one", async () => {
+  // The box's first request, which says that it has nothing, comes when its second one has been answered.
+  const travels = [25_000, ...fc.sample(fc.constant(100), 100)];
+  const world = new World({ min: 0, max: 2, buffer: 0 }, travels.values());
+  const [one, other] = ["a", "b"].map((name) => world.agents.get(name)) as [Agent, Agent];
+  await world.clock.advance(1_000);
+  one.leases.refresh();
+  await world.clock.advance(15_800);
+  one.need(2);
+  await world.clock.advance(5_000);
+  other.need(1);
+  await world.clock.advance(500);
+  one.leases.refresh();
+  await world.clock.advance(5_000);
+  expect([one.has, other.has]).toEqual([2, 0]);
 });
 
 test("boxes whose leases are alive have max_containers at most, however late messages are", async () => {

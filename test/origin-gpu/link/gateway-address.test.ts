@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts";
 
 const ENROLMENT = {
@@ -74,7 +74,7 @@ test.each([
   expect(await address.dial("/_postern/link/0")).toMatchObject({ kind: "refused", verdict });
 });
 
-test("requests are counted in the order in which they were made, also where two go at once", async () => {
+test("requests are counted in the order in which they were made, also where one is sent behind a later one", async () => {
   const seen: string[] = [];
   const server = createServer(({ url, headers }, response) => {
     seen.push(`${headers["postern-request-number"] as string} ${url}`);
@@ -85,8 +85,14 @@ test("requests are counted in the order in which they were made, also where two 
   onTestFinished(() => void server.close());
   const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const address = new GatewayAddress({ url: `http://${at}`, enrolment: ENROLMENT });
+  const first = Promise.withResolvers<string>();
+  vi.spyOn(address, "authorization").mockReturnValueOnce(first.promise);
   const paths = ["/one", "/two", "/three"];
-  const answers = await Promise.all(paths.map(async (path) => await address.request(path)));
+  const asked = paths.map(async (path) => await address.request(path));
+  await Promise.all(asked.slice(1));
+  first.resolve("Bearer late");
+  const answers = await Promise.all(asked);
   await Promise.all(answers.map(async ({ body }) => await body.dump()));
+  expect(seen.at(-1)).toBe("1 /one");
   expect(seen.toSorted()).toEqual(["1 /one", "2 /two", "3 /three"]);
 });
