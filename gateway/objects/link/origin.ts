@@ -46,13 +46,14 @@ import {
 } from "../../contracts/link.ts";
 import { drainBody } from "../../contracts/drained-body.ts";
 import { streamingResponses } from "../../contracts/streaming-responses.ts";
-import { boxOfLink, linkName, workspaceStub } from "../../contracts/stubs.ts";
+import { linkName, workspaceStub } from "../../contracts/stubs.ts";
 import { hasLeft, watchCall } from "../../contracts/watched-calls.ts";
 import { AgentQuestion, type AgentAnswer, askOverOthers } from "./agent-question.ts";
 import { attachAgain, type OwnLink } from "./attach-again.ts";
 import { CallWatchers } from "./call-watchers.ts";
 import { ClaimableCalls } from "./claimable-calls.ts";
 import { Deadlines } from "./deadlines.ts";
+import { EnrolmentQuestion } from "./enrolment-question.ts";
 import { greet, processName } from "./greet.ts";
 import {
   CLOSE,
@@ -85,8 +86,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   readonly #dials = new Map<string, PendingDial>();
   /** Its box is not enrolled any more, or anew: nobody waits for the link until one is accepted again. */
   #isRevoked = false;
-  /** The question whether its box is enrolled, where it was asked. */
-  #enrolment: Promise<void> | undefined;
+  readonly #enrolment = new EnrolmentQuestion(this.env, this.ctx.id.name);
   readonly #clients = new WatchedClients();
   /** It has coupled WebSockets of clients, which may be open still. */
   #hasCoupled = false;
@@ -252,25 +252,12 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     return await response.response;
   }
 
-  /** An object that is younger than the revocation of its box was not told of it: it asks, once. */
+  /** An object that is younger than the revocation of its box was not told of it. */
   async #hearOfRevocation(): Promise<void> {
     if (this.#isRevoked || this.#lostAt !== undefined) return;
-    this.#enrolment ??= this.#askForBox();
-    await this.#enrolment;
-  }
-
-  async #askForBox(): Promise<void> {
-    const { name } = this.ctx.id;
-    if (name === undefined) return;
-    const { workspace, box } = boxOfLink(name);
-    try {
-      const isThere = await workspaceStub(this.env, workspace).hasBox(box);
-      // It may have been enrolled anew, and be here.
-      if (!isThere && this.#link === undefined) this.cutRevoked();
-    } catch (error) {
-      reportError(this.env, `asking for ${box}`, error);
-      this.#enrolment = undefined;
-    }
+    const isEnrolled = await this.#enrolment.isEnrolled();
+    // It may have been enrolled anew, and be here.
+    if (!isEnrolled && this.#link === undefined) this.cutRevoked();
   }
 
   async #watchCall(request: Request): Promise<Response> {
