@@ -6,13 +6,8 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type TomlTable, stringify } from "smol-toml";
 import { afterEach, expect, test } from "vitest";
-import {
-  APPS,
-  type EndpointTable,
-  startCommand,
-  startGateway,
-  startUp,
-} from "../support/harness.ts";
+import { startCommand, startGateway, startUp } from "../support/harness.ts";
+import { gpuModel } from "../support/gpu-model.ts";
 import { type Address, send } from "../support/http-client.ts";
 import type { ManagedProcess } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
@@ -23,18 +18,6 @@ interface Told {
   readonly name: string;
   readonly pid: number;
   readonly cards: readonly string[];
-}
-
-/** A model in an endpoint of its own. */
-function model(name: string, cards: string, more: TomlTable = {}): EndpointTable {
-  const { env = {}, ...settings } = more;
-  return {
-    function: name,
-    web_server: ["node", join(APPS, "gpu-server.ts")],
-    env: { CARDS: cards, NAME: name, ...(env as TomlTable) },
-    max_inputs: 4,
-    ...settings,
-  };
 }
 
 async function ask(address: Address, path = "/"): Promise<Told> {
@@ -52,9 +35,9 @@ test("three endpoints take turns on one GPU under traffic: no call is lost, and 
   const cards = temporaryDirectory();
   const names = ["one", "two", "three"];
   const endpoints = [
-    ...names.map((name) => model(name, cards, { gpus: "H100" })),
+    ...names.map((name) => gpuModel(name, cards, { gpus: "H100" })),
     ...["left", "right"].map((name) =>
-      model(name, cards, { gpu_memory: "10GiB", env: { MEMORY: "10" } }),
+      gpuModel(name, cards, { gpu_memory: "10GiB", env: { MEMORY: "10" } }),
     ),
   ];
   const postern = await startUp(endpoints, { env: { POSTERN_GPUS: "H100:80GiB,L4:24GiB" } });
@@ -79,7 +62,7 @@ test("a new version takes the only GPU, and one that fails leaves it to the old 
   stops.push(() => gateway.stop());
   const [cards, directory] = [temporaryDirectory(), temporaryDirectory()];
   const write = (edition: string, env: TomlTable = {}) => {
-    const web = model("web", cards, { gpus: 1, env: { NAME: edition, ...env } });
+    const web = gpuModel("web", cards, { gpus: 1, env: { NAME: edition, ...env } });
     writeFileSync(join(directory, "postern.toml"), stringify({ app: "gpus", endpoint: [web] }));
   };
   write("first");
@@ -121,7 +104,7 @@ test("a GPU that nvidia-smi loses is taken out, and its container is replaced on
     chmodSync(smi, 0o755);
   };
   write("GPU-a", "GPU-b");
-  const postern = await startUp([model("web", cards, { gpus: 1 })], {
+  const postern = await startUp([gpuModel("web", cards, { gpus: 1 })], {
     env: { PATH: `${bin}${delimiter}${process.env["PATH"] ?? ""}` },
   });
   stops.push(() => postern.stop());

@@ -3,10 +3,10 @@
  * directory (test/support/apps/gpu-server.ts). It throws where a call is not answered whole by its model, where one is
  * begun twice, or where two models have the GPU at once.
  */
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { SECOND_MS } from "../../../base/units.ts";
-import { APPS, type Gateway, startUp } from "../../support/harness.ts";
+import { gpuModel } from "../../support/gpu-model.ts";
+import { type Gateway, startUp } from "../../support/harness.ts";
 import { send } from "../../support/http-client.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import type { Arrival, SimulatedModel } from "./traffic.ts";
@@ -20,18 +20,17 @@ export async function playSwaps(
   arrivals: readonly Arrival[],
 ): Promise<SwapResult> {
   const cards = temporaryDirectory();
-  const endpoints = models.map(({ name, loadMs }) => ({
-    function: name,
-    web_server: ["node", join(APPS, "gpu-server.ts")],
-    env: { CARDS: cards, NAME: name, LOAD_MS: `${loadMs}` },
+  const settings = {
     gpus: 1,
-    max_inputs: 4,
     max_containers: 1,
     scaledown_window: 1_200,
     startup_timeout: PATIENCE_S,
     timeout: PATIENCE_S,
     request_timeout: false,
-  }));
+  };
+  const endpoints = models.map(({ name, loadMs }) =>
+    gpuModel(name, cards, { ...settings, env: { LOAD_MS: `${loadMs}` } }),
+  );
   const postern = await startUp(endpoints, { env: { POSTERN_GPUS: "H100:80GiB" } });
   try {
     // Each start that proves an endpoint comes before the traffic.
