@@ -18,9 +18,12 @@ interface PausePolicy {
 
 /**
  * Between two connections that nothing takes. So a server is noticed within 25 ms, also after a load of minutes. The
- * two addresses of a container then cost 1 to 3 % of a core.
+ * two addresses of a container then cost 1 % of a core.
  */
 const CONNECT_PAUSE: PausePolicy = { firstMs: 2, share: 0.02, longestMs: 20 };
+
+/** The same at further addresses. A server that listens at ::1 alone is rare, and each try takes time from one that starts. */
+const FURTHER_CONNECT_PAUSE: PausePolicy = { ...CONNECT_PAUSE, firstMs: 10 };
 
 /**
  * Between two questions to a server that listens and is not ready: each costs it an answer, and often a line in its log.
@@ -83,7 +86,10 @@ export async function untilReady(
   try {
     return await Promise.race([
       rejectedBy(signal),
-      ...origins.map(async (origin) => await untilOneIsReady(origin, either, asked)),
+      ...origins.map(async (origin, index) => {
+        const connectPause = index === 0 ? CONNECT_PAUSE : FURTHER_CONNECT_PAUSE;
+        return await untilOneIsReady(origin, either, { ...asked, connectPause });
+      }),
     ]);
   } finally {
     found.abort();
@@ -91,6 +97,7 @@ export async function untilReady(
 }
 
 interface Asked extends ReadinessOptions {
+  readonly connectPause: PausePolicy;
   readonly healthPath: string | undefined;
   readonly onProblem: (origin: string, problem: string | undefined) => void;
 }
@@ -100,6 +107,7 @@ async function untilOneIsReady(
   origin: string,
   signal: AbortSignal,
   {
+    connectPause,
     healthPath,
     onProblem,
     ownerProblem = () => undefined,
@@ -114,7 +122,7 @@ async function untilOneIsReady(
   for (;;) {
     const triedMs = now();
     let problem: string | undefined;
-    if (await accepts(origin, signal)) {
+    if (await accepts(origin)) {
       listensSince ??= now();
       if (healthPath !== undefined) problem = await healthProblem(origin, healthPath, signal);
       // Last, since it reads much of /proc, and a model may load for minutes.
@@ -123,11 +131,11 @@ async function untilOneIsReady(
     } else {
       listensSince = undefined;
     }
-    // An attempt that the signal itself broke off says nothing about the server.
+    // A question that the signal itself broke off says nothing about the server.
     signal.throwIfAborted();
     onProblem(origin, problem);
     const [policy, sinceMs] =
-      listensSince === undefined ? [CONNECT_PAUSE, begunMs] : [QUESTION_PAUSE, listensSince];
+      listensSince === undefined ? [connectPause, begunMs] : [QUESTION_PAUSE, listensSince];
     const pause = pauseMs(policy, now() - sinceMs, now() - triedMs);
     await new Promise<void>((resolve) => void timer(resolve, pause));
     signal.throwIfAborted();
@@ -152,12 +160,16 @@ export function lateMessage(startupTimeout: number, why: string | undefined): st
   return why === undefined ? late : `${late}: ${why}`;
 }
 
-/** Whether something takes a connection at this origin now; no when the signal is aborted. */
-export async function acceptsConnections(origin: string, signal: AbortSignal): Promise<boolean> {
+/**
+ * Whether something takes a connection at this origin now, or within 2 s. It keeps no process alive. There is no signal:
+ * to listen to one costs three times as much as the connection, and nobody waits for the try that is left.
+ */
+export async function acceptsConnections(origin: string): Promise<boolean> {
   const url = new URL(origin);
   const port = Number(url.port === "" ? (url.protocol === "https:" ? 443 : 80) : url.port);
   return await new Promise((resolve) => {
-    const socket = connect({ port, host: bareHost(url), timeout: CONNECT_TIMEOUT_MS, signal });
+    const socket = connect({ port, host: bareHost(url), timeout: CONNECT_TIMEOUT_MS });
+    socket.unref();
     const settle = (accepted: boolean) => {
       socket.destroy();
       resolve(accepted);

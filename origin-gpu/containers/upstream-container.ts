@@ -57,7 +57,7 @@ export class UpstreamContainer implements Container {
     const { healthPath, startupTimeout } = this.#options.endpoint;
     if (healthPath === undefined) {
       this.#state = "ready";
-      const there = acceptsConnections(url, this.#stopping.signal);
+      const there = acceptsConnections(url);
       void there.then((yes) => {
         if (!yes && this.#state === "ready") {
           noticesOf(this.#options)(`postern: warning: nothing takes connections at ${url} yet`);

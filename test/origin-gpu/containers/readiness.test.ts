@@ -98,6 +98,13 @@ describe("readiness", () => {
     asked.giveUp();
   });
 
+  test("costs a start of 150 ms no more than 90 connections", async () => {
+    const asked = await Asked.begin();
+    await asked.clock.advance(150);
+    expect(asked.connections).toBeLessThanOrEqual(90);
+    asked.giveUp();
+  });
+
   test.each([
     [0.9, 25],
     [5, 105],
