@@ -22,7 +22,11 @@ import { limitUnsent } from "./unsent-limit.ts";
 /** How often a gateway that ends looks whether its last client has gone. */
 const CLOSING_POLL_MS = 100;
 
-const MAX_CONNECTIONS = 10_000;
+/** Requests that wait keep their heads in workerd's memory. */
+const MAX_WAITING = 10_000;
+
+/** At the front: 10,000 WebSockets of one workspace, whose box dials back for each, leave as many places to others. */
+const MAX_CONNECTIONS = 40_000;
 
 /** Descriptors for everything but clients: storage, links, pipes, the containers' connections. */
 const RESERVED_DESCRIPTORS = 128;
@@ -100,7 +104,7 @@ class DirectEntrance implements Entrance {
     this.socketFd = socket.fd;
     this.#socket = socket;
     const secret = newSecret();
-    const max = maxConnections();
+    const max = Math.min(MAX_WAITING, affordableClients());
     this.variables = {
       POSTERN_WATCH_SECRET: secret,
       POSTERN_MAX_WAITING: `${max - placesForBoxes(max)}`,
@@ -141,7 +145,7 @@ async function openFront(options: EntranceOptions, port: number): Promise<Entran
   const { settings, key, baseDomain, workerdPort, log } = options;
   const secret = newSecret();
   const watchSecret = newSecret();
-  const max = maxConnections();
+  const max = Math.min(MAX_CONNECTIONS, affordableClients());
   let domain = "";
   const front = await startFront({
     host: settings.host,
@@ -226,11 +230,9 @@ function listenFailure(error: unknown, { host, port }: GatewaySettings): unknown
 }
 
 /** The number of clients that the descriptor limit allows. Node raises the limit to the hard one at its start. */
-function maxConnections(): number {
-  const affordable = Math.floor(
-    (descriptorLimit() - RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_CLIENT,
-  );
-  return Math.min(MAX_CONNECTIONS, Math.max(16, affordable));
+function affordableClients(): number {
+  const descriptors = descriptorLimit() - RESERVED_DESCRIPTORS;
+  return Math.max(16, Math.floor(descriptors / DESCRIPTORS_PER_CLIENT));
 }
 
 /** The number of connections that workspaces share where clients connect to workerd. A quarter is for idle ones. */
