@@ -1,7 +1,7 @@
 /** `postern doctor`: tries an endpoint as its clients would, and says what to change. Needs no token of the API. */
 import { resolve } from "node:path";
+import { asBrowser } from "../doctor/browser.ts";
 import {
-  asBrowser,
   asCurl,
   asEventSource,
   asMcp,

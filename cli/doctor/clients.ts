@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { ask, broken, type Patient, problemOf, proxyOf } from "./patient.ts";
 import { answererOf, type TriedAnswer } from "./exchange.ts";
 import { type Finding, ok, skipped, warning } from "./finding.ts";
+import { slowAnswer } from "./slow.ts";
 
 /** A response whose whole body came at once after so long was held back somewhere. */
 const HELD_BACK_MS = 1_000;
@@ -16,7 +17,8 @@ export async function asCurl(patient: Patient, now: () => number): Promise<Findi
   const answer = await ask(patient, { headers: { "user-agent": "curl/8.0", accept: "*/*" } });
   if (answer instanceof Error) return [broken("curl", answer)];
   const problem = problemOf("curl", answer, patient);
-  const finding = problem ?? ok("curl", `${answer.status} from the app`);
+  const finding =
+    problem ?? slowAnswer("curl", answer, "some") ?? ok("curl", `${answer.status} from the app`);
   const { date } = answer.headers;
   if (date === undefined) return [finding];
   const skewMs = Math.abs(Date.parse(date) - now());
@@ -46,40 +48,6 @@ export async function withoutKey(patient: Patient): Promise<Finding> {
       );
 }
 
-/** As the fetch of a page elsewhere: its preflight, with the headers that such clients send. */
-export async function asBrowser(patient: Patient): Promise<Finding> {
-  const origin = "https://doctor.example";
-  const answer = await ask(
-    { ...patient, key: undefined },
-    {
-      method: "OPTIONS",
-      headers: {
-        origin,
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "authorization,content-type",
-      },
-    },
-  );
-  if (answer instanceof Error) return broken("browser", answer);
-  const allowed = answer.headers["access-control-allow-origin"];
-  const names = (answer.headers["access-control-allow-headers"] ?? "").toLowerCase();
-  // A browser takes a refusal's headers for nothing: the preflight itself has to succeed.
-  if (answer.status < 300 && (allowed === "*" || allowed === origin)) {
-    return names.includes("authorization") || names === "*"
-      ? ok("browser", `pages of ${allowed === "*" ? "every origin" : "other origins"} may call`)
-      : warning(
-          "browser",
-          "pages may call, and send no Authorization",
-          "set cors = true in postern.toml",
-        );
-  }
-  return warning(
-    "browser",
-    `pages of another origin may not call (${answer.status} to the preflight)`,
-    'where one should, set cors = true, or cors = { origins = ["https://…"] }',
-  );
-}
-
 /** As an EventSource: whether events come as they are made. */
 export async function asEventSource(patient: Patient): Promise<Finding> {
   let answer = await ask(patient, {
@@ -89,11 +57,13 @@ export async function asEventSource(patient: Patient): Promise<Finding> {
   if (!(answer instanceof Error) && answer.text.startsWith("postern: "))
     answer = await ask(patient, { headers: { accept: "application/json" } });
   if (answer instanceof Error) return broken("eventsource", answer);
-  const problem = problemOf("eventsource", answer, patient);
+  const problem =
+    problemOf("eventsource", answer, patient) ?? slowAnswer("eventsource", answer, "all");
   if (problem !== undefined) return problem;
   const type = answer.headers["content-type"] ?? "";
   if (!type.startsWith("text/event-stream"))
     return skipped("eventsource", "no event stream is at this path");
+  if (answer.firstByteMs === undefined) return ok("eventsource", "the stream is open, and silent");
   return (
     heldBack("eventsource", answer) ??
     ok("eventsource", `the first event came after ${Math.round(answer.firstByteMs)} ms`)
@@ -139,7 +109,7 @@ export async function asOpenAi(patient: Patient): Promise<Finding> {
   if (answer instanceof Error) return broken("openai", answer);
   if (answer.status === 404 && answererOf(answer).by === "app")
     return skipped("openai", `no API is at ${path}`);
-  const problem = problemOf("openai", answer, patient);
+  const problem = problemOf("openai", answer, patient) ?? slowAnswer("openai", answer, "all");
   if (problem !== undefined) return problem;
   const names = modelsOf(answer.text);
   return names === undefined
@@ -170,7 +140,7 @@ export async function asMcp(patient: Patient): Promise<Finding> {
   if ((answer.status === 404 || answer.status === 405) && answererOf(answer).by === "app") {
     return skipped("mcp", `no MCP server is at ${path}`);
   }
-  const problem = problemOf("mcp", answer, patient);
+  const problem = problemOf("mcp", answer, patient) ?? slowAnswer("mcp", answer, "none");
   if (problem !== undefined) return problem;
   return answer.text.includes('"jsonrpc"') && answer.text.includes('"protocolVersion"')
     ? (heldBack("mcp", answer) ?? ok("mcp", `a session begins at ${path}`))
@@ -179,7 +149,7 @@ export async function asMcp(patient: Patient): Promise<Finding> {
 
 /** A proxy that keeps a stream until it is whole. */
 function heldBack(check: string, answer: TriedAnswer): Finding | undefined {
-  const { firstByteMs, endMs } = answer;
+  const { firstByteMs = 0, endMs } = answer;
   const isHeld = firstByteMs >= HELD_BACK_MS && endMs - firstByteMs <= AT_ONCE_MS;
   const events = answer.text.split("\n\n").length - 1;
   if (!isHeld || events < 3) return undefined;

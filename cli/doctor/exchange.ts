@@ -2,6 +2,7 @@
 import { type IncomingHttpHeaders, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
+import { parseResultTarget } from "../../routing/result-url.ts";
 import { ERRORS, type ErrorCode, isErrorCode } from "../../routing/wire/errors.ts";
 
 /** Bytes of an answer that are looked at. */
@@ -31,12 +32,20 @@ export interface TriedAnswer {
   readonly headers: IncomingHttpHeaders;
   /** Its beginning. */
   readonly text: string;
-  /** Milliseconds from the request to the first byte of the body, and to its end or as far as it was read. */
-  readonly firstByteMs: number;
+  /** Milliseconds from the request to the first byte of the body; undefined where none came. */
+  readonly firstByteMs: number | undefined;
+  /** The same to the body's end, or as far as it was read. */
   readonly endMs: number;
 }
 
-/** Rejects with the connection's error, or with one that says that nothing came in time. */
+/** No head of a response came in time. */
+export class LateAnswer extends Error {
+  constructor() {
+    super(`no answer within ${TIMEOUT_MS / 1_000} s`);
+  }
+}
+
+/** Rejects with the connection's error, or with a `LateAnswer`. */
 export async function exchange(
   { url, address, family }: Server,
   asked: TriedRequest = {},
@@ -59,12 +68,14 @@ export async function exchange(
       agent: false,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
+    let hasHead = false;
     request.once("upgrade", (response, socket) => {
       socket.destroy();
       const ms = performance.now() - startedAt;
       settle({ status: 101, headers: response.headers, text: "", firstByteMs: ms, endMs: ms });
     });
     request.once("response", (response) => {
+      hasHead = true;
       const chunks: Buffer[] = [];
       let bytes = 0;
       let firstByteMs: number | undefined;
@@ -74,7 +85,7 @@ export async function exchange(
         const endMs = performance.now() - startedAt;
         const { statusCode: status = 0, headers: lines } = response;
         const text = Buffer.concat(chunks).toString("utf8");
-        settle({ status, headers: lines, text, firstByteMs: firstByteMs ?? endMs, endMs });
+        settle({ status, headers: lines, text, firstByteMs, endMs });
       };
       response.on("data", (chunk: Buffer) => {
         firstByteMs ??= performance.now() - startedAt;
@@ -86,9 +97,11 @@ export async function exchange(
       response.once("close", end);
       response.once("error", () => undefined);
     });
-    request.once("error", (error) => {
+    request.on("error", (error) => {
+      // Its body is read as far as it came.
+      if (hasHead) return;
       const isLate = error.name === "TimeoutError" || error.name === "AbortError";
-      reject(isLate ? new Error(`no answer within ${TIMEOUT_MS / 1_000} s`) : error);
+      reject(isLate ? new LateAnswer() : error);
     });
     request.end(body);
   });
@@ -105,6 +118,12 @@ export function answererOf({ headers, text }: TriedAnswer): Answerer {
   // Postern names each of its answers, and the call of each that an app gave.
   if (code !== undefined && headers["x-request-id"] !== undefined) return { by: "postern", code };
   return headers["postern-call-id"] === undefined ? { by: "other" } : { by: "app" };
+}
+
+/** Whether Postern stopped waiting for the app, and says where its response will be. */
+export function hasResultUrl({ status, headers }: TriedAnswer): boolean {
+  const mayBe = status === 303 || status === 202;
+  return mayBe && parseResultTarget(headers.location ?? "")?.kind === "result";
 }
 
 function codeOf(text: string): ErrorCode | undefined {

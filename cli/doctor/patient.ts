@@ -2,6 +2,7 @@
 import {
   answererOf,
   exchange,
+  LateAnswer,
   type Server,
   type TriedAnswer,
   type TriedRequest,
@@ -21,6 +22,10 @@ const HOST_REFUSED: ReadonlySet<number> = new Set([400, 403, 421]);
 const HOST_REMEDY =
   'the app may refuse the public Host: set host_header = "local", or an app_kind, in postern.toml (docs/apps.md)';
 
+/** A try is shorter than the usual request timeout, after which Postern would answer with a result URL. */
+const LATE_REMEDY =
+  "the app starts or is slow (`postern app logs`), or a proxy in front holds a stream back: in nginx set proxy_buffering off";
+
 export async function ask(
   { server, key }: Patient,
   asked: TriedRequest,
@@ -36,7 +41,9 @@ export async function ask(
   }
 }
 
-export function broken(check: string, { message }: Error): Finding {
+export function broken(check: string, error: Error): Finding {
+  const { message } = error;
+  if (error instanceof LateAnswer) return failed(check, message, LATE_REMEDY);
   return failed(
     check,
     `the exchange broke: ${message}`,

@@ -123,7 +123,11 @@ function judged(code: string | undefined, certificate: PeerCertificate, now: num
   const leftMs = Date.parse(certificate.valid_to) - now;
   const days = Math.floor(leftMs / DAY_MS);
   return leftMs < EXPIRES_SOON_MS
-    ? warning("certificate", `it ends in ${days} days`, "see why it is not renewed by itself")
+    ? warning(
+        "certificate",
+        `it ends in ${days} ${days === 1 ? "day" : "days"}`,
+        "see why it is not renewed by itself",
+      )
     : ok("certificate", `good for ${days} days more`);
 }
 

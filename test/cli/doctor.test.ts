@@ -1,57 +1,15 @@
 /** What `postern doctor` makes of servers that are each ill in one way. */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import { createServer as createTcpServer, type AddressInfo, type Server } from "node:net";
-import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
+import { createServer as createTcpServer } from "node:net";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { parseArguments } from "../../cli/arguments.ts";
 import { DOCTOR } from "../../cli/commands/doctor.ts";
 import { checkSideDoors } from "../../cli/doctor/side-doors.ts";
-import type { Finding } from "../../cli/doctor/finding.ts";
 import { problemShape } from "../../routing/accept.ts";
+import { type Answering, examine, examineApp, listening } from "../support/doctor.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
-
-type Answering = (request: IncomingMessage, response: ServerResponse) => void;
-
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  onTestFinished(() => {
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-/** Runs the command as its users do, and reads what it prints. */
-async function examine(url: string, ...flags: string[]) {
-  const written: string[] = [];
-  const spy = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    written.push(String(text));
-    return true;
-  });
-  try {
-    const code = await DOCTOR.run(parseArguments(DOCTOR.description, [url, "--json", ...flags]));
-    const findings = JSON.parse(written.join("")) as Finding[];
-    return { code, of: (check: string) => findings.find((finding) => finding.check === check) };
-  } finally {
-    spy.mockRestore();
-  }
-}
-
-/** What a server makes the doctor say; the marks of an app behind Postern are added. */
-async function found(answer: Answering, ...flags: string[]) {
-  const port = await listening(
-    createServer((request, response) => {
-      response.setHeader("postern-call-id", "c");
-      response.setHeader("x-request-id", "r");
-      answer(request, response);
-    }),
-  );
-  return await examine(`http://127.0.0.1:${port}/`, ...flags);
-}
 
 const refuse = (response: ServerResponse, status: number, code: string): void => {
   response.writeHead(status, { "content-type": "application/problem+json" });
@@ -60,12 +18,10 @@ const refuse = (response: ServerResponse, status: number, code: string): void =>
 
 describe("an endpoint", () => {
   test("that is well passes, and tells a program by its exit code", async () => {
-    const { code, of } = await found((request, response) => {
+    const { code, of } = await examineApp((request, response) => {
+      response.setHeader("access-control-allow-origin", "*");
       if (request.method === "OPTIONS")
-        response.writeHead(204, {
-          "access-control-allow-origin": "*",
-          "access-control-allow-headers": "authorization",
-        });
+        response.writeHead(204, { "access-control-allow-headers": "authorization" });
       if (request.url === "/v1/models") response.end('{"data":[{"id":"small"}]}');
       else if (request.url === "/mcp")
         response.end('{"jsonrpc":"2.0","result":{"protocolVersion":"x"}}');
@@ -90,18 +46,18 @@ describe("an endpoint", () => {
           headers.authorization === undefined ? "missing_credentials" : "invalid_credentials",
         );
     };
-    const keyless = await found(answer);
+    const keyless = await examineApp(answer);
     expect(keyless.code).toBe(1);
     expect(keyless.of("curl")?.remedy).toContain("give doctor a key by --key");
-    const keyed = await found(answer, "--key", "wk-a.ws-b");
+    const keyed = await examineApp(answer, "--key", "wk-a.ws-b");
     expect(keyed.of("curl")).toMatchObject({ outcome: "ok" });
     expect(keyed.of("lock")).toMatchObject({ outcome: "ok" });
-    const wrong = await found(answer, "--key", "wk-a.ws-x");
+    const wrong = await examineApp(answer, "--key", "wk-a.ws-x");
     expect(wrong.of("curl")).toMatchObject({ outcome: "failed", remedy: "Create a new token." });
   });
 
   test("that refuses an EventSource says so by its code, as to the others", async () => {
-    const { of } = await found(({ headers }, response) => {
+    const { of } = await examineApp(({ headers }, response) => {
       if (problemShape(headers.accept ?? null) === "document")
         refuse(response, 404, "no_such_endpoint");
       else response.writeHead(404).end("postern: no endpoint has this name");
@@ -114,7 +70,7 @@ describe("an endpoint", () => {
     "whose stream never ends is heard for a while, by each client",
     { timeout: 30_000 },
     async () => {
-      const { code, of } = await found((request, response) => {
+      const { code, of } = await examineApp((request, response) => {
         if (request.url !== "/") return void response.writeHead(404).end();
         response.writeHead(200, { "content-type": "text/event-stream" });
         const timer = setInterval(() => response.write("data: 1\n\n"), 100);
@@ -126,8 +82,36 @@ describe("an endpoint", () => {
     },
   );
 
+  test.each([303, 202])(
+    "that has no answer yet, and says so with %d, is told of each client's way with that",
+    async (status) => {
+      const { code, of } = await examineApp((_request, response) => {
+        response.writeHead(status, { location: "/?__postern_call=token" }).end();
+      });
+      expect(of("curl")).toMatchObject({
+        outcome: "warning",
+        detail: expect.stringContaining(`${status} with a result URL`) as unknown,
+      });
+      for (const words of ["httpx", "HttpClient", "request_timeout", "Prefer: wait=N"])
+        expect(of("curl")?.remedy).toContain(words);
+      for (const check of ["eventsource", "openai"])
+        expect(of(check)?.detail).toContain("such a client follows it");
+      expect(of("mcp")).toMatchObject({ outcome: "failed" });
+      expect(of("mcp")?.remedy).toContain("request_timeout");
+      expect(code).toBe(1);
+    },
+  );
+
+  test("that redirects elsewhere by itself is none that is slow", async () => {
+    const { code, of } = await examineApp((_request, response) => {
+      response.writeHead(303, { location: "/login?next=__postern_call" }).end();
+    });
+    expect(code).toBe(0);
+    expect(of("curl")).toMatchObject({ outcome: "ok", detail: "303 from the app" });
+  });
+
   test("whose preflight is refused is closed to pages, whoever may read the refusal", async () => {
-    const { of } = await found((request, response) => {
+    const { of } = await examineApp((request, response) => {
       response.setHeader("access-control-allow-origin", "*");
       if (request.method === "OPTIONS") refuse(response, 401, "missing_credentials");
       else response.end("hello");
@@ -135,8 +119,51 @@ describe("an endpoint", () => {
     expect(of("browser")?.detail).toContain("may not call (401 to the preflight)");
   });
 
+  test.each([
+    {
+      what: "lets pages ask and not read",
+      permission: undefined,
+      outcome: "warning",
+      detail: "not read the 200: it has no Access-Control-Allow-Origin",
+      remedy: "set cors = true",
+    },
+    {
+      what: "lets one origin alone read",
+      permission: "https://app.example",
+      outcome: "warning",
+      detail: "not read the 200: it has that of https://app.example",
+      remedy: "set cors = true",
+    },
+    {
+      what: "has the permission of the app and of a proxy",
+      permission: "*, *",
+      outcome: "failed",
+      detail: "not read the 200: it has that of *, *",
+      remedy: "no add_header",
+    },
+  ])("that $what is told of its answer", async ({ permission, outcome, detail, remedy }) => {
+    const { of } = await examineApp((request, response) => {
+      const isPreflight = request.method === "OPTIONS";
+      const origin = isPreflight ? "*" : permission;
+      if (origin !== undefined) response.setHeader("access-control-allow-origin", origin);
+      if (isPreflight) response.setHeader("access-control-allow-headers", "authorization");
+      response.end("hello");
+    });
+    expect(of("browser")).toMatchObject({ outcome });
+    expect(of("browser")?.detail).toContain(detail);
+    expect(of("browser")?.remedy).toContain(remedy);
+  });
+
+  test("that allows headers by a star alone gets no Authorization of a page", async () => {
+    const { of } = await examineApp((_request, response) => {
+      response.setHeader("access-control-allow-origin", "*");
+      response.setHeader("access-control-allow-headers", "*").end("hello");
+    });
+    expect(of("browser")?.detail).toContain("send no Authorization");
+  });
+
   test("that is open beside its key is told of", async () => {
-    const { of } = await found(
+    const { of } = await examineApp(
       (_request, response) => void response.end("hello"),
       "--key",
       "wk-a.ws-b",
@@ -148,7 +175,7 @@ describe("an endpoint", () => {
   test.each([403, 421, 400])(
     "whose app refuses the Host with %d is told of host_header",
     async (status) => {
-      const { code, of } = await found(
+      const { code, of } = await examineApp(
         (_request, response) => void response.writeHead(status).end("no"),
       );
       expect(code).toBe(1);
@@ -161,7 +188,7 @@ describe("an endpoint", () => {
     [503, "no_origin", "postern box list"],
     [404, "path_closed", "Ask for another path"],
   ])("that Postern answers with %d %s has Postern's own advice", async (status, code, advice) => {
-    const { of } = await found((_request, response) => refuse(response, status, code));
+    const { of } = await examineApp((_request, response) => refuse(response, status, code));
     expect(of("curl")).toMatchObject({
       outcome: "failed",
       detail: expect.stringContaining(code) as unknown,
@@ -170,7 +197,7 @@ describe("an endpoint", () => {
   });
 
   test("whose stream a proxy holds back is told of the proxy's setting", async () => {
-    const { of } = await found((request, response) => {
+    const { of } = await examineApp((request, response) => {
       if (request.headers.accept !== "text/event-stream") {
         response.end("hello");
         return;
@@ -183,7 +210,7 @@ describe("an endpoint", () => {
   });
 
   test("behind a proxy that drops Upgrade is told of the proxy's setting", async () => {
-    const { of } = await found(
+    const { of } = await examineApp(
       (_request, response) => void response.setHeader("server", "nginx").end("hello"),
     );
     expect(of("websocket")).toMatchObject({ outcome: "warning" });
@@ -191,7 +218,7 @@ describe("an endpoint", () => {
   });
 
   test("whose clock is wrong is told of it", async () => {
-    const { of } = await found((_request, response) => {
+    const { of } = await examineApp((_request, response) => {
       response.setHeader("date", new Date(Date.now() - 3_600_000).toUTCString()).end("hello");
     });
     expect(of("clock")).toMatchObject({
@@ -224,37 +251,6 @@ describe("a name", () => {
     expect((await examine(`http://127.0.0.1:${port}/`)).of("port")).toMatchObject({
       outcome: "failed",
     });
-  });
-
-  test("with a certificate that clients refuse is told why", async () => {
-    const directory = temporaryDirectory();
-    const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(directory, name)) as [
-      string,
-      string,
-    ];
-    execFileSync(
-      "openssl",
-      [
-        ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost".split(
-          " ",
-        ),
-        "-keyout",
-        key,
-        "-out",
-        cert,
-      ],
-      { stdio: "ignore" },
-    );
-    const port = await listening(
-      createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }),
-    );
-    const { code, of } = await examine(`https://127.0.0.1:${port}/`);
-    expect(code).toBe(1);
-    expect(of("certificate")?.remedy).toContain("self-signed");
-    const plain = await listening(createServer((_request, response) => void response.end()));
-    expect((await examine(`https://127.0.0.1:${plain}/`)).of("certificate")?.detail).toContain(
-      "no TLS",
-    );
   });
 });
 
