@@ -1,7 +1,7 @@
 /**
  * The Host that an app sees, where its endpoint's `host_header` names another one than the public host. Many servers
  * refuse a Host that they do not know, so that no page can reach them by a name of its own (DNS rebinding). An Origin
- * that is the public one follows, and a redirect to the other host leads back to the public one.
+ * and a Referer of the public host follow, and a redirect to the other host leads back to the public one.
  */
 import { eachHeader, getHeader } from "../../base/headers.ts";
 
@@ -41,7 +41,11 @@ export class AppHost {
     const publicOrigin = `${this.#scheme}://${this.#publicHost}`.toLowerCase();
     return mapValues(headers, (name, value) => {
       if (name === "host") return this.#host;
-      return name === "origin" && value.toLowerCase() === publicOrigin ? this.#origin : value;
+      if (name !== "origin" && name !== "referer") return value;
+      const [start = ""] = ORIGIN_OF_URL.exec(value) ?? [];
+      return start.toLowerCase() === publicOrigin
+        ? this.#origin + value.slice(start.length)
+        : value;
     });
   }
 

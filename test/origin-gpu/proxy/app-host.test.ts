@@ -58,6 +58,27 @@ test.each([
   ]);
 });
 
+describe("a Referer", () => {
+  const seen = (referer: string) =>
+    seenBy("local", "http://127.0.0.1:41000", "referer", referer).at(-1);
+
+  test.each(["", "/", "/a/b?x=1", "?x=1"])("of a public page keeps its path: %s", (path) => {
+    expect(seen(`https://${PUBLIC}${path}`)).toBe(`http://localhost:41000${path}`);
+  });
+
+  test.each([
+    "",
+    "/a",
+    `http://${PUBLIC}/`,
+    `https://${PUBLIC}.evil.example/`,
+    `https://${PUBLIC}:444/`,
+    `https://user@${PUBLIC}/`,
+    `https://evil.example/https://${PUBLIC}/`,
+  ])("of another page stays: %s", (referer) => {
+    expect(seen(referer)).toBe(referer);
+  });
+});
+
 describe("a redirect of the app", () => {
   const host = appHost(request(), "local", "http://127.0.0.1:41000");
 
