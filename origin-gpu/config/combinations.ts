@@ -239,7 +239,7 @@ export const COMBINATIONS: readonly Combination[] = [
   },
   {
     key: "health_interval",
-    wrong: (_, { health_path: path }) => path === undefined,
+    wrong: ({ health_path: path }, given) => path === undefined && given.health_path === undefined,
     message: "needs health_path, the path to ask",
   },
 ];

@@ -74,6 +74,13 @@ test("a key that can't go with the preset is told at app_kind", () => {
   );
 });
 
+test("the health path of a preset may have an interval of the file", () => {
+  const endpoint = endpointOf(
+    'web_server = ["vllm", "serve", "--port", "$PORT"]\napp_kind = "vllm"\nhealth_interval = 1',
+  );
+  expect(endpoint).toMatchObject({ healthPath: "/health", healthInterval: 1 });
+});
+
 test("an unknown kind is refused with those that there are", () => {
   expect(problemsOf(`function = "f"\n${UPSTREAM}\napp_kind = "olama"`)).toContain(
     'must be one of "ollama", "comfyui"',
