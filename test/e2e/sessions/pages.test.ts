@@ -7,6 +7,7 @@ import { startChromium } from "../../support/chromium.ts";
 import { APPS, type EndpointTable } from "../../support/harness.ts";
 import { visitJupyter } from "../../support/sessions/jupyter-page.ts";
 import { expectEvenSessions } from "../../support/sessions/outcomes.ts";
+import { JUPYTER, STREAMLIT } from "../../support/sessions/page-commands.ts";
 import { visitStreamlit } from "../../support/sessions/streamlit-page.ts";
 import { TwoBoxes } from "../../support/sessions/two-boxes.ts";
 import { visits } from "../../support/sessions/visits.ts";
@@ -26,17 +27,10 @@ afterAll(async () => {
   await boxes.stop();
 });
 
-const STREAMLIT =
-  "exec $0 -m streamlit run streamlit_app.py --server.port $PORT --server.address 127.0.0.1 " +
-  "--server.headless true --browser.gatherUsageStats false";
-/** The lock is Postern's. Each has a folder of its own. */
-const JUPYTER =
-  "mkdir -p at-$PORT && exec $0 -m jupyterlab --no-browser --allow-root --ip 127.0.0.1 " +
-  "--port $PORT --ServerApp.root_dir=$PWD/at-$PORT --IdentityProvider.token=";
-
 test.each([
   ["streamlit", STREAMLIT, visitStreamlit, 8],
-  ["jupyter", JUPYTER, visitJupyter, 4],
+  // Each has a folder of its own.
+  ["jupyter", `mkdir -p at-$PORT && ${JUPYTER}$PWD/at-$PORT`, visitJupyter, 4],
 ] as const)("%s: people at once stay each on one container", async (...row) => {
   const [kind, command, visit, people] = row;
   const endpoint: EndpointTable = {
