@@ -7,6 +7,7 @@ import type { PoolCalls } from "./pool-calls.ts";
 import type { PoolContainers } from "./pool-containers.ts";
 import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
 import type { Scaler } from "./scaler.ts";
+import { FAILURES_OF_A_CRASH_LOOP } from "./start-backoff.ts";
 
 /** The parts of the pool that say whether a call waits in vain. */
 interface RefusalParts<Call> {
@@ -22,7 +23,7 @@ export class PoolRefusals<Call> {
   readonly #scaler: Scaler;
   readonly #emit: RefusalParts<Call>["emit"];
   #lastFailure: StartFailureCode = "starting_failed";
-  /** Calls are refused until the next start may be tried: the last one failed, and none before succeeded or none can. */
+  /** Calls are refused until the next start may be tried: it can't succeed, or all before failed, and those were some. */
   #brokenBy: "unproved" | "permanent" | undefined;
 
   constructor({ calls, containers, scaler, emit }: RefusalParts<Call>) {
@@ -48,7 +49,8 @@ export class PoolRefusals<Call> {
     nowMs: number,
   ): void {
     this.#lastFailure = code;
-    const byProof = isProved ? undefined : "unproved";
+    const isCrashLoop = this.#scaler.failures >= FAILURES_OF_A_CRASH_LOOP;
+    const byProof = isProved || !isCrashLoop ? undefined : "unproved";
     this.#brokenBy = isPermanent ? "permanent" : byProof;
     this.#refuseWaiting(nowMs);
   }

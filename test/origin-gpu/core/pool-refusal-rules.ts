@@ -59,7 +59,7 @@ function demandInVain({
   demand(pool.counts.ready === 0, "no call is refused for a failed start while one serves");
   if (event === "failed") {
     const isLate = nowMs - refused.arrivedAtMs >= settings.startupTimeoutMs;
-    demand(starts.isHopeless || isLate, "a call waits for the next start of a proved version");
+    demand(starts.isHopeless || isLate, "a call waits for the next start");
   } else {
     demand(
       event === refused.call,

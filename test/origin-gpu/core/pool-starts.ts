@@ -19,9 +19,10 @@ export class PoolStarts {
     this.isProved = isProved;
   }
 
-  /** The last start failed, and no later one is known to succeed. */
+  /** The last start failed, and no later one is known to succeed: it can't, or all of some have failed. */
   get isHopeless(): boolean {
-    return this.#hasFailed && (this.#wasPermanent || !this.isProved);
+    const isCrashLoop = !this.isProved && this.failures >= 3;
+    return this.#hasFailed && (this.#wasPermanent || isCrashLoop);
   }
 
   onReady(): void {

@@ -93,28 +93,55 @@ describe("a cold start", () => {
     expect(pool.finish("a")).toEqual(["c at 1"]);
   });
 
-  test("that fails refuses its callers where no start was ever proved, and calls during the pause", () => {
+  test("that fails a third time refuses its callers where no start was ever proved, and calls during the pause", () => {
     const pool = new TestPool();
     pool.request("a");
     pool.request("b", { accepted: true });
-    expect(pool.fail(1)).toEqual(["a starting_failed 1"]);
-    expect(pool.request("c")).toEqual(["c starting_failed 1"]);
+    expect(pool.fail(1)).toEqual([]);
+    expect(pool.request("c")).toEqual([]);
     expect(pool.pass(1_000)).toEqual(["launch 2"]);
-    expect(pool.request("d")).toEqual([]);
-    expect(pool.ready(2)).toEqual(["b at 2"]);
+    expect(pool.fail(2)).toEqual([]);
+    expect(pool.pass(2_000)).toEqual(["launch 3"]);
+    expect(pool.fail(3)).toEqual(["a starting_failed 4", "c starting_failed 4"]);
+    expect(pool.request("d")).toEqual(["d starting_failed 4"]);
+    expect(pool.pass(4_000)).toEqual(["launch 4"]);
+    expect(pool.request("e")).toEqual([]);
+    expect(pool.ready(4)).toEqual(["b at 4"]);
+  });
+
+  test("that fails once refuses nobody: the next one may succeed, though none has before", () => {
+    const pool = new TestPool();
+    pool.request("a");
+    pool.fail(1);
+    pool.pass(1_000);
+    expect(pool.ready(2)).toEqual(["a at 2"]);
+  });
+
+  test("that can never succeed refuses its callers at once", () => {
+    const pool = new TestPool();
+    pool.request("a");
+    const failure = { ...FAILURE, isPermanent: true };
+    expect(pool.on((one, nowMs) => one.failed(1, failure, nowMs))).toContain("a starting_failed 1");
+    expect(pool.request("b")).toEqual(["b starting_failed 1"]);
   });
 
   test("that failed refuses nobody any more when the version has started elsewhere, unless none can", () => {
     for (const isPermanent of [false, true]) {
       const pool = new TestPool();
-      pool.request("a");
-      const failure = { ...FAILURE, isPermanent };
-      expect(pool.on((one, nowMs) => one.failed(1, failure, nowMs))).toContain(
-        "a starting_failed 1",
-      );
-      pool.exit(1);
+      pool.request("a", { accepted: true });
+      for (const [number, pauseMs] of [
+        [1, 1_000],
+        [2, 2_000],
+        [3, 0],
+      ] as const) {
+        const failure = { ...FAILURE, isPermanent: isPermanent && number === 3 };
+        pool.on((one, nowMs) => one.failed(number, failure, nowMs));
+        pool.exit(number);
+        pool.pass(pauseMs);
+      }
+      expect(pool.request("b")).toEqual(["b starting_failed 4"]);
       pool.on((one, nowMs) => one.assumeProved(nowMs));
-      expect(pool.request("b")).toEqual(isPermanent ? ["b starting_failed 1"] : []);
+      expect(pool.request("c")).toEqual(isPermanent ? ["c starting_failed 4"] : []);
     }
   });
 

@@ -93,7 +93,8 @@ describe("a container that does not take the call", () => {
     expect(await other.outcome).toBe("starting_failed");
     // The next start is for the call that waits.
     const failedStarts = () => lines.filter((line) => line.includes("ended with code 3"));
-    await expect.poll(() => failedStarts().length, PATIENCE).toBe(2);
+    const before = failedStarts().length;
+    await expect.poll(() => failedStarts().length, PATIENCE).toBe(before + 1);
     expect(promised.over).toBe(false);
     expect(endpoint.activity.waiting).toBe(1);
   });
