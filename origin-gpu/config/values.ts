@@ -23,12 +23,22 @@ export function list<Element extends z.ZodType>(element: Element, error: string)
   return z.array(element, { error }).min(1, { error: `${error}; it is empty` });
 }
 
-/** The first kind that fits; `error` tells all of them. */
+/** The first kind that fits; `error` tells all of them. A list that is too long alone is told so. */
 export function either<const Kinds extends readonly [z.ZodType, ...z.ZodType[]]>(
   kinds: Kinds,
   error: string,
 ) {
-  return z.union(kinds, { error });
+  return z.union(kinds, {
+    error: (issue) => {
+      if (issue.code !== "invalid_union") return error;
+      const [tooLong] = issue.errors.flatMap(([first, ...others]) =>
+        first?.code === "too_big" && first.origin === "array" && others.length === 0
+          ? [first.message]
+          : [],
+      );
+      return tooLong ?? error;
+    },
+  });
 }
 
 /** A table with exactly these keys. */
