@@ -211,10 +211,12 @@ async function beginningOf(body: ResponseBody): Promise<{ text: string; isWhole:
     return { text: decoder.decode(body ?? new Uint8Array()), isWhole: true };
   }
   let text = "";
+  let bytes = 0;
   for await (const chunk of body) {
     text += decoder.decode(chunk, { stream: true });
+    bytes += chunk.length;
     // Leaving the loop cancels the stream.
-    if (text.length > MAX_ERROR_BYTES) return { text, isWhole: false };
+    if (bytes > MAX_ERROR_BYTES) return { text, isWhole: false };
   }
   return { text: text + decoder.decode(), isWhole: true };
 }

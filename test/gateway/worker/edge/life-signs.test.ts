@@ -133,6 +133,32 @@ describe("a client that waits", () => {
     expect(await reading(stream).ended).toBe(SIGN + text);
   });
 
+  test("is answered with JSON of 64 KiB as one event, and with an error in the place of more", async () => {
+    const answered = async (text: string) => {
+      const bytes = encoder.encode(text);
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          for (let at = 0; at < bytes.length; at += 1_000) {
+            controller.enqueue(bytes.subarray(at, at + 1_000));
+          }
+          controller.close();
+        },
+      });
+      const head = { status: 200, headers: ["content-type", "application/json"] };
+      const answer = Promise.resolve(responseOf(body, head));
+      return await reading(livelyStream(answer, ask, new Clock().timer)).ended;
+    };
+    /** JSON of so many bytes. */
+    const textOf = (bytes: number, letter = "x") =>
+      `"${letter.repeat((bytes - 2) / encoder.encode(letter).length)}"`;
+    for (const text of [textOf(65_535), textOf(65_536), textOf(65_536, "é")]) {
+      expect(await answered(text)).toBe(`${SIGN}data: ${text}\n\n`);
+    }
+    for (const text of [textOf(65_537), textOf(65_538, "é")]) {
+      expect(await answered(text)).toContain('"code":"origin_error"');
+    }
+  });
+
   test.each([
     ["a page", ["content-type", "text/html"]],
     ["compressed events", ["content-type", "text/event-stream", "content-encoding", "gzip"]],
