@@ -8,7 +8,7 @@ import { PAGE_QUERY, pageOf, TIME } from "./schemas.ts";
 const TAG = "domains";
 
 const RECORD = z.object({
-  type: z.enum(["TXT", "CNAME"]),
+  type: z.enum(["TXT", "CNAME", "A", "AAAA"]),
   name: z.string(),
   value: z.string(),
   purpose: z
@@ -30,9 +30,18 @@ const DOMAIN = {
           "On Cloudflare, what its custom hostname waits for, empty where it serves; null where there is none, or it was " +
           "not looked at lately",
       }),
+    address: z
+      .string()
+      .nullable()
+      .meta({
+        description:
+          "What DNS has where the domain's clients don't come here, empty where they do; null where DNS does not tell, or " +
+          "was not asked lately",
+      }),
     records: z.array(RECORD).meta({
       description:
-        "To set in DNS. At the apex of a zone no CNAME can stand: there the gateway's own A and AAAA",
+        "To set in DNS: the proof, and either the CNAME or, where none can stand, as at the apex of a zone, the gateway's " +
+        "own A and AAAA, as far as DNS was asked for them lately",
     }),
     created_at: TIME,
     created_by: z.string().meta({ description: "The API token that made it" }),

@@ -1,18 +1,25 @@
 /**
- * The two DNS messages that a proof needs (RFC 1035, 4), in the form that DNS over HTTPS carries: a question for TXT
- * records, and its answer. Pure. An answer is a stranger's: each read is checked, and compression cannot loop.
+ * The DNS messages that custom domains need (RFC 1035, 4), in the form that DNS over HTTPS carries: a question for a
+ * name's texts or addresses, and its answer. Pure. An answer is a stranger's: each read is checked, and compression
+ * cannot loop.
  */
 import { err, ok, type Result } from "../base/result.ts";
 
-export type TxtAnswer =
-  /** Each text is one record's strings, joined. None: the name has no TXT record, or is not there. */
-  | { readonly kind: "texts"; readonly texts: readonly string[] }
+export type RecordType = "A" | "TXT" | "AAAA";
+
+export type DnsAnswer =
+  /**
+   * One for each record: an address in its usual spelling, or a text's strings, joined. None: the name has no record of
+   * this type, or is not there.
+   */
+  | { readonly kind: "values"; readonly values: readonly string[] }
   /** The server could not find out. */
   | { readonly kind: "failure"; readonly rcode: number };
 
 const HEADER_BYTES = 12;
 const TYPE_CNAME = 5;
-const TYPE_TXT = 16;
+/** RFC 1035, 3.2.2, and RFC 3596, 2.1. */
+const TYPES: Readonly<Record<RecordType, number>> = { A: 1, TXT: 16, AAAA: 28 };
 const CLASS_IN = 1;
 const NXDOMAIN = 3;
 
@@ -30,8 +37,8 @@ const MAX_RECORDS = 256;
 /** RFC 1035, 2.3.4: with the lengths of its labels and the root. */
 const MAX_NAME_BYTES = 255;
 
-/** The question for a name's TXT records. @param name an ASCII name that DNS can have */
-export function txtQuestion(name: string): Uint8Array<ArrayBuffer> {
+/** The question for a name's records. @param name an ASCII name that DNS can have */
+export function dnsQuestion(name: string, type: RecordType): Uint8Array<ArrayBuffer> {
   const labels = name.split(".");
   const bytes = new Uint8Array(HEADER_BYTES + name.length + 2 + 4);
   const view = new DataView(bytes.buffer);
@@ -42,15 +49,19 @@ export function txtQuestion(name: string): Uint8Array<ArrayBuffer> {
     bytes[at++] = label.length;
     for (let index = 0; index < label.length; index++) bytes[at++] = label.charCodeAt(index);
   }
-  view.setUint16(at + 1, TYPE_TXT);
+  view.setUint16(at + 1, TYPES[type]);
   view.setUint16(at + 3, CLASS_IN);
   return bytes;
 }
 
-/** The answer to the question for a name's TXT records; an error for bytes that are no such answer. */
-export function parseTxtAnswer(bytes: Uint8Array, name: string): Result<TxtAnswer, string> {
+/** The answer to the question for a name's records; an error for bytes that are no such answer. */
+export function parseDnsAnswer(
+  bytes: Uint8Array,
+  name: string,
+  type: RecordType,
+): Result<DnsAnswer, string> {
   try {
-    return read(new Reader(bytes), name.toLowerCase());
+    return read(new Reader(bytes), name.toLowerCase(), type);
   } catch (error) {
     if (error instanceof Malformed) return err(error.message);
     throw error;
@@ -59,10 +70,10 @@ export function parseTxtAnswer(bytes: Uint8Array, name: string): Result<TxtAnswe
 
 interface Found {
   readonly aliases: Map<string, string>;
-  readonly texts: Map<string, string[]>;
+  readonly values: Map<string, string[]>;
 }
 
-function read(reader: Reader, asked: string): Result<TxtAnswer, string> {
+function read(reader: Reader, asked: string, wanted: RecordType): Result<DnsAnswer, string> {
   reader.skip(2);
   const flags = reader.uint16();
   const questions = reader.uint16();
@@ -72,26 +83,26 @@ function read(reader: Reader, asked: string): Result<TxtAnswer, string> {
   if (questions !== 1) return err("it has not the one question");
   const question = reader.name();
   const type = reader.uint16();
-  const isAsked = type === TYPE_TXT && reader.uint16() === CLASS_IN && question === asked;
+  const isAsked = type === TYPES[wanted] && reader.uint16() === CLASS_IN && question === asked;
   if (!isAsked) return err("it answers another question");
   const rcode = flags & 0xf;
   if (rcode !== 0 && rcode !== NXDOMAIN) return ok({ kind: "failure", rcode });
   if ((flags & IS_TRUNCATED) !== 0) return err("it is truncated");
   if (answers > MAX_RECORDS) return err("it has too many records");
-  const found = readRecords(reader, answers);
+  const found = readRecords(reader, answers, wanted);
   let owner = asked;
   for (let step = 0; step <= MAX_ALIASES; step++) {
-    const texts = found.texts.get(owner);
-    if (texts !== undefined) return ok({ kind: "texts", texts });
+    const values = found.values.get(owner);
+    if (values !== undefined) return ok({ kind: "values", values });
     const alias = found.aliases.get(owner);
-    if (alias === undefined) return ok({ kind: "texts", texts: [] });
+    if (alias === undefined) return ok({ kind: "values", values: [] });
     owner = alias;
   }
   return err("it has too many aliases");
 }
 
-function readRecords(reader: Reader, count: number): Found {
-  const found: Found = { aliases: new Map(), texts: new Map() };
+function readRecords(reader: Reader, count: number, wanted: RecordType): Found {
+  const found: Found = { aliases: new Map(), values: new Map() };
   for (let index = 0; index < count; index++) {
     const owner = reader.name();
     const type = reader.uint16();
@@ -99,10 +110,10 @@ function readRecords(reader: Reader, count: number): Found {
     reader.skip(4);
     const end = reader.uint16() + reader.at;
     if (inInternet && type === TYPE_CNAME) found.aliases.set(owner, reader.name());
-    if (inInternet && type === TYPE_TXT) {
-      const texts = found.texts.get(owner) ?? [];
-      texts.push(reader.strings(end));
-      found.texts.set(owner, texts);
+    if (inInternet && type === TYPES[wanted]) {
+      const values = found.values.get(owner) ?? [];
+      values.push(wanted === "TXT" ? reader.strings(end) : reader.address(wanted, end));
+      found.values.set(owner, values);
     }
     reader.moveTo(end);
   }
@@ -169,6 +180,19 @@ class Reader {
     let text = "";
     while (this.at < end) text += this.#text(this.uint8());
     return text;
+  }
+
+  /** An address up to an end. */
+  address(type: "A" | "AAAA", end: number): string {
+    const parts: string[] = [];
+    while (this.at < end) {
+      parts.push(type === "A" ? String(this.uint8()) : this.uint16().toString(16));
+    }
+    if (parts.length !== (type === "A" ? 4 : 8)) throw new Malformed("an address in it is none");
+    // A URL has an address of IPv6 in its shortest spelling (RFC 5952).
+    return type === "A"
+      ? parts.join(".")
+      : new URL(`http://[${parts.join(":")}]`).hostname.slice(1, -1);
   }
 
   /** One character for each byte: what is looked for is ASCII. */

@@ -16,6 +16,10 @@ import { tableOf } from "../table.ts";
 
 const NO_ENVIRONMENT = "a domain belongs to the whole workspace";
 
+const HERE = "brings its clients here";
+const INSTEAD = "does so where no CNAME can stand";
+const FOR_CLIENTS = { TXT: "", CNAME: HERE, A: INSTEAD, AAAA: INSTEAD } as const;
+
 const ADD: Command<typeof STATE_OPTION> = {
   description: {
     name: "domain add",
@@ -39,7 +43,7 @@ const ADD: Command<typeof STATE_OPTION> = {
       type,
       name,
       value,
-      purpose === "proof" ? "proves that it is yours" : "brings its clients here",
+      purpose === "proof" ? "proves that it is yours" : FOR_CLIENTS[type],
     ]);
     for (const line of tableOf(["TYPE", "NAME", "VALUE", "FOR"], rows)) printResult(line);
     printNotice(
@@ -96,6 +100,11 @@ const VERIFY: Command<typeof STATE_OPTION> = {
       throw new CommandFailure(`${checked.domain} is ${checked.state}: ${noteOf(checked)}`);
     const waits = checked.hostname ? `, and waits: ${checked.hostname}` : "";
     printNotice(`${checked.domain} is verified${waits}`);
+    if (checked.address) {
+      printNotice(
+        `Its clients do not come here, unless a proxy of yours brings them: ${checked.address}.`,
+      );
+    }
     return 0;
   },
 };

@@ -49,7 +49,7 @@ function sentencesOf(path: string): string[] {
 }
 
 function pageProse(text: string): string[] {
-  const prose = text.replaceAll(/^```[^]*?^```$/gm, "\n\n").replaceAll(/^ {4}.*$/gm, "");
+  const prose = text.replaceAll(/^ *```[^]*?^ *```$/gm, "\n\n").replaceAll(/^ {4}.*$/gm, "");
   return prose.split(/\n\n|^\s*(?:[-*]|\d+\.) |\|/m);
 }
 

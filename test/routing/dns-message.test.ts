@@ -1,17 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { parseTxtAnswer, txtQuestion } from "../../routing/dns-message.ts";
+import { dnsQuestion, parseDnsAnswer, type RecordType } from "../../routing/dns-message.ts";
 import { askedName, dnsAnswer, type TestRecord } from "../support/dns-answers.ts";
 
 const NAME = "_postern-challenge.example.com";
+
+const txtQuestion = (name: string) => dnsQuestion(name, "TXT");
+const parseTxtAnswer = (bytes: Uint8Array, name: string) => parseDnsAnswer(bytes, name, "TXT");
 
 function parsed(records: readonly TestRecord[], rcode = 0) {
   return parseTxtAnswer(dnsAnswer(txtQuestion(NAME), records, rcode), NAME);
 }
 
 function texts(...values: string[]) {
-  return { ok: true, value: { kind: "texts", texts: values } };
+  return { ok: true, value: { kind: "values", values } };
 }
 
 test("the question is the bytes that RFC 1035 says", () => {
@@ -57,6 +60,29 @@ describe("an answer", () => {
   test("of a name that is not there has no text, and a server that could not find out says so", () => {
     expect(parsed([], 3)).toEqual(texts());
     expect(parsed([], 2)).toEqual({ ok: true, value: { kind: "failure", rcode: 2 } });
+  });
+
+  test.each<[RecordType, TestRecord, string]>([
+    ["A", { owner: "b.example", a: [192, 0, 2, 7] }, "192.0.2.7"],
+    [
+      "AAAA",
+      { owner: "b.example", aaaa: [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0f] },
+      "2001:db8::f",
+    ],
+  ])("has addresses of type %s, behind an alias too", (type, record, address) => {
+    const others: TestRecord[] = [
+      { owner: NAME, cname: "b.example" },
+      { owner: "b.example", txt: ["no address"] },
+    ];
+    const read = (...records: TestRecord[]) =>
+      parseDnsAnswer(dnsAnswer(dnsQuestion(NAME, type), records), NAME, type);
+    expect(read(...others, record)).toEqual(texts(address));
+    expect(read(...others)).toEqual(texts());
+    // The question says the type, and a record is as long as its type.
+    expect(parseTxtAnswer(dnsAnswer(dnsQuestion(NAME, type), []), NAME).ok).toBe(false);
+    const cut = "a" in record ? { ...record, a: record.a.slice(1) } : record;
+    const long = "aaaa" in cut ? { ...cut, aaaa: [...cut.aaaa, 0, 0] } : cut;
+    expect(read(...others, long)).toEqual({ ok: false, error: "an address in it is none" });
   });
 
   test("that goes round in a circle of aliases ends", () => {
@@ -114,7 +140,11 @@ describe("an answer", () => {
       { numRuns: 2_000 },
     );
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => void parseTxtAnswer(bytes, NAME)),
+      fc.property(
+        fc.uint8Array({ maxLength: 600 }),
+        fc.constantFrom<RecordType>("A", "AAAA", "TXT"),
+        (bytes, type) => void parseDnsAnswer(bytes, NAME, type),
+      ),
     );
   });
 });

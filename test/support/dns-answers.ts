@@ -2,9 +2,17 @@
 
 export type TestRecord =
   | { readonly owner: string; readonly txt: readonly string[] }
+  /** An address: its bytes. */
+  | { readonly owner: string; readonly a: readonly number[] }
+  | { readonly owner: string; readonly aaaa: readonly number[] }
   | { readonly owner: string; readonly cname: string };
 
-/** The name and the question of a query's bytes. */
+/** The type of the records that a query's bytes ask for, as DNS numbers it. */
+export function askedType(query: Uint8Array): number {
+  return Buffer.from(query).readUInt16BE(query.length - 4);
+}
+
+/** The name that a query's bytes ask for. */
 export function askedName(query: Uint8Array): string {
   const labels: string[] = [];
   let at = 12;
@@ -28,16 +36,21 @@ export function dnsAnswer(
 }
 
 function recordBytes(record: TestRecord): Buffer {
-  const isText = "txt" in record;
-  const data = isText
-    ? Buffer.concat(record.txt.flatMap((text) => [Buffer.from([text.length]), Buffer.from(text)]))
-    : nameBytes(record.cname);
+  const [type, data] = dataOf(record);
   const fixed = Buffer.alloc(10);
-  fixed.writeUInt16BE(isText ? 16 : 5, 0);
+  fixed.writeUInt16BE(type, 0);
   fixed.writeUInt16BE(1, 2);
   fixed.writeUInt32BE(1, 4);
   fixed.writeUInt16BE(data.length, 8);
   return Buffer.concat([nameBytes(record.owner), fixed, data]);
+}
+
+function dataOf(record: TestRecord): [type: number, data: Buffer] {
+  if ("a" in record) return [1, Buffer.from(record.a)];
+  if ("aaaa" in record) return [28, Buffer.from(record.aaaa)];
+  if ("cname" in record) return [5, nameBytes(record.cname)];
+  const strings = record.txt.flatMap((text) => [Buffer.from([text.length]), Buffer.from(text)]);
+  return [16, Buffer.concat(strings)];
 }
 
 function nameBytes(name: string): Buffer {

@@ -5,7 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { parseTxtAnswer, txtQuestion } from "../../routing/dns-message.ts";
+import { dnsQuestion, parseDnsAnswer } from "../../routing/dns-message.ts";
 import { ManagedProcess } from "./processes.ts";
 import { freePort, temporaryDirectory } from "./temporary.ts";
 
@@ -94,8 +94,8 @@ async function textsAt(url: string, name: string): Promise<readonly string[]> {
   const response = await fetch(url, {
     method: "POST",
     headers: { accept: DNS_MESSAGE, "content-type": DNS_MESSAGE },
-    body: txtQuestion(name),
+    body: dnsQuestion(name, "TXT"),
   });
-  const answer = parseTxtAnswer(new Uint8Array(await response.arrayBuffer()), name);
-  return answer.ok && answer.value.kind === "texts" ? answer.value.texts : [];
+  const answer = parseDnsAnswer(new Uint8Array(await response.arrayBuffer()), name, "TXT");
+  return answer.ok && answer.value.kind === "values" ? answer.value.values : [];
 }

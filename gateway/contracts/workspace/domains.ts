@@ -4,6 +4,12 @@ import type { DomainState } from "../../../routing/domain-states.ts";
 import type { Refusal } from "../../../routing/wire/errors.ts";
 import type { Page, PageRequest } from "./pages.ts";
 
+/** An address that a domain may lead to. */
+export interface AddressRecord {
+  readonly type: "A" | "AAAA";
+  readonly value: string;
+}
+
 export interface DomainInfo {
   readonly domain: string;
   readonly state: DomainState;
@@ -11,6 +17,10 @@ export interface DomainInfo {
   readonly detail: string;
   /** The state of a platform's hostname: empty where it serves; null where there is none, or none was looked at. */
   readonly hostname: string | null;
+  /** Its addresses in DNS where its clients don't come here; empty where they do; null where that is not known. */
+  readonly address: string | null;
+  /** Addresses of the gateway, for records where no CNAME can stand; none where they are not known. */
+  readonly gatewayAddresses: readonly AddressRecord[];
   /** The TXT record that proves it. */
   readonly proof: { readonly name: string; readonly value: string };
   readonly createdAt: number;

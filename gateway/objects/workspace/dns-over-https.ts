@@ -1,9 +1,9 @@
 /**
- * Asks a resolver over HTTPS (RFC 8484) for a name's TXT records. The answer is bounded in time and size, and
+ * Asks a resolver over HTTPS (RFC 8484) for a name's records. The answer is bounded in time and size, and
  * everything but a right answer is none: a resolver's trouble proves nothing.
  */
 import { within } from "../../../base/runtime/within.ts";
-import { parseTxtAnswer, txtQuestion } from "../../../routing/dns-message.ts";
+import { dnsQuestion, parseDnsAnswer, type RecordType } from "../../../routing/dns-message.ts";
 
 /** A resolver of the public Internet, where the operator names none. */
 export const DEFAULT_RESOLVER = "https://cloudflare-dns.com/dns-query";
@@ -18,21 +18,31 @@ const TRIES = 2;
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-/** The texts that DNS has, or why it gave no answer, as a part of a sentence. */
-export type TxtLookup = { readonly texts: readonly string[] } | { readonly unanswered: string };
+/** A name and the type of its records that are wanted. */
+export interface DnsQuestion {
+  readonly name: string;
+  readonly type: RecordType;
+}
 
-/** Looks a name's TXT records up, twice where the first try brings no answer. */
-export async function lookUpTxt(fetch: Fetch, resolver: string, name: string): Promise<TxtLookup> {
-  let found = await ask(fetch, resolver, name);
+/** The values that DNS has, or why it gave no answer, as a part of a sentence. */
+export type DnsLookup = { readonly values: readonly string[] } | { readonly unanswered: string };
+
+/** Looks records up, twice where the first try brings no answer. */
+export async function lookUpRecords(
+  fetch: Fetch,
+  resolver: string,
+  question: DnsQuestion,
+): Promise<DnsLookup> {
+  let found = await ask(fetch, resolver, question);
   for (let tried = 1; tried < TRIES && "unanswered" in found; tried++) {
-    found = await ask(fetch, resolver, name);
+    found = await ask(fetch, resolver, question);
   }
   return found;
 }
 
-async function ask(fetch: Fetch, resolver: string, name: string): Promise<TxtLookup> {
+async function ask(fetch: Fetch, resolver: string, question: DnsQuestion): Promise<DnsLookup> {
   const cut = new AbortController();
-  const asked = answerTo(fetch, resolver, name, cut.signal).catch((): TxtLookup => ({
+  const asked = answerTo(fetch, resolver, question, cut.signal).catch((): DnsLookup => ({
     unanswered: "could not be reached",
   }));
   const answer = await within(ANSWER_TIMEOUT_MS, asked);
@@ -43,29 +53,29 @@ async function ask(fetch: Fetch, resolver: string, name: string): Promise<TxtLoo
 async function answerTo(
   fetch: Fetch,
   resolver: string,
-  name: string,
+  { name, type }: DnsQuestion,
   signal: AbortSignal,
-): Promise<TxtLookup> {
+): Promise<DnsLookup> {
   const response = await fetch(resolver, {
     method: "POST",
     headers: { accept: DNS_MESSAGE, "content-type": DNS_MESSAGE },
-    body: txtQuestion(name),
+    body: dnsQuestion(name, type),
     redirect: "manual",
     signal,
   });
-  const type = response.headers.get("content-type") ?? "";
-  if (response.status !== 200 || !type.startsWith(DNS_MESSAGE)) {
+  const contentType = response.headers.get("content-type") ?? "";
+  if (response.status !== 200 || !contentType.startsWith(DNS_MESSAGE)) {
     await response.body?.cancel();
     return { unanswered: `answered with status ${response.status} and no DNS message` };
   }
   const bytes = await boundedBytes(response);
   if (bytes === undefined) return { unanswered: "answered with more than a DNS message" };
-  const answer = parseTxtAnswer(bytes, name);
+  const answer = parseDnsAnswer(bytes, name, type);
   if (!answer.ok) return { unanswered: `answered with no right DNS message: ${answer.error}` };
   if (answer.value.kind === "failure") {
     return { unanswered: `could not find out (DNS code ${answer.value.rcode})` };
   }
-  return { texts: answer.value.texts };
+  return { values: answer.value.values };
 }
 
 /** RFC 8484, 6. */

@@ -2,7 +2,7 @@
 import type { DomainTimes } from "../../../routing/domain-states.ts";
 import type { DomainClaim } from "../../contracts/names.ts";
 import type { CustomHostnames } from "./custom-hostnames.ts";
-import type { TxtLookup } from "./dns-over-https.ts";
+import type { DnsLookup, DnsQuestion } from "./dns-over-https.ts";
 
 /** `Names`, as far as it holds the claims of domains. */
 export interface DomainClaims {
@@ -18,7 +18,7 @@ export interface DomainsDeps {
   readonly claims: DomainClaims;
   /** The value of the record that proves a domain. It is kept: a new key of the gateway changes no record. */
   readonly proofOf: (domain: string) => Promise<string>;
-  readonly lookUp: (name: string) => Promise<TxtLookup>;
+  readonly lookUp: (question: DnsQuestion) => Promise<DnsLookup>;
   readonly times: DomainTimes;
   /** Where a platform serves custom domains only by hostnames of its own. */
   readonly hostnames: CustomHostnames | undefined;

@@ -18,6 +18,7 @@ import type { DomainClaim } from "../../contracts/names.ts";
 import { type DomainInfo, noDomain } from "../../contracts/workspace/domains.ts";
 import type { Page, PageRequest } from "../../contracts/workspace/pages.ts";
 import type { HostnameReport } from "./custom-hostnames.ts";
+import { DomainAddresses } from "./domain-addresses.ts";
 import type { DomainsDeps } from "./domains-deps.ts";
 import { pageOf } from "../pages.ts";
 import { ReleasedHostnames } from "./released-hostnames.ts";
@@ -53,11 +54,13 @@ export class Domains {
   /** The platform's last word on each domain's hostname; for people alone, so that no object's end matters. */
   readonly #hostnames = new Map<string, string>();
   readonly #released: ReleasedHostnames;
+  readonly #addresses: DomainAddresses;
   #looking = false;
 
   constructor(deps: DomainsDeps) {
     this.#deps = deps;
     this.#sql = deps.sql;
+    this.#addresses = new DomainAddresses(deps);
     this.#released = new ReleasedHostnames(
       deps,
       (domain) => this.#find(domain)?.state === "verified",
@@ -80,7 +83,8 @@ export class Domains {
     if (!domain.ok) return err({ code: "bad_request", detail: domain.error });
     const own = ownedByGateway(domain.value, this.#deps.baseDomain);
     if (own !== undefined) return err({ code: "bad_request", detail: own });
-    const proof = await this.#deps.proofOf(domain.value);
+    const proving = this.#deps.proofOf(domain.value);
+    const [proof] = await Promise.all([proving, this.#addresses.lookUpOwn()]);
     if (this.#find(domain.value) === undefined) {
       const { count } = this.#sql
         .exec<{ count: number }>("SELECT count(*) AS count FROM domains")
@@ -108,7 +112,7 @@ export class Domains {
   async verify(domain: string): Promise<Result<DomainInfo, Refusal>> {
     const row = this.#find(domain.toLowerCase());
     if (row === undefined) return noDomain(domain);
-    await this.#check(row, "take");
+    await Promise.all([this.#check(row, "take"), this.#addresses.compare(row.domain)]);
     const checked = this.#find(row.domain);
     return checked === undefined ? noDomain(domain) : ok(this.#info(checked));
   }
@@ -127,6 +131,7 @@ export class Domains {
     // A check that was under way may have claimed it in between.
     await claims.releaseDomain(row.domain, workspace);
     await this.#released.settle(row.domain, Date.now());
+    this.#addresses.forget(row.domain);
     return ok(undefined);
   }
 
@@ -240,12 +245,12 @@ export class Domains {
   async #askDns({ domain, proof }: Row, how: DomainClaim): Promise<ProofFinding> {
     const { claims, workspace, lookUp } = this.#deps;
     const name = challengeName(domain);
-    const found = await lookUp(name);
+    const found = await lookUp({ name, type: "TXT" });
     if ("unanswered" in found) {
       return { evidence: "unanswered", detail: `the resolver ${found.unanswered}` };
     }
-    if (!found.texts.includes(proof)) {
-      const other = found.texts.length === 0 ? "has no TXT record" : "has other TXT records alone";
+    if (!found.values.includes(proof)) {
+      const other = found.values.length === 0 ? "has no TXT record" : "has other TXT records alone";
       return { evidence: "missing", detail: `${name} ${other}; it must have ${proof}` };
     }
     if (await claims.claimDomain(domain, workspace, how)) return { evidence: "proved", detail: "" };
@@ -266,6 +271,8 @@ export class Domains {
       state,
       detail,
       hostname: this.#hostnames.get(domain) ?? null,
+      address: this.#addresses.of(domain),
+      gatewayAddresses: this.#addresses.own,
       proof: { name: challengeName(domain), value: row.proof },
       createdAt: row.created_at,
       createdBy: row.created_by,

@@ -3,7 +3,7 @@ import { domainProof } from "../../../auth/domain-proof.ts";
 import { domainTimes, type Env } from "../../contracts/env.ts";
 import { gatewayKeys } from "../../contracts/keys.ts";
 import { CloudflareHostnames, type CustomHostnames } from "./custom-hostnames.ts";
-import { DEFAULT_RESOLVER, type Fetch, lookUpTxt } from "./dns-over-https.ts";
+import { DEFAULT_RESOLVER, type Fetch, lookUpRecords } from "./dns-over-https.ts";
 import { Domains } from "./domains.ts";
 import { namesClient } from "./names-client.ts";
 
@@ -25,7 +25,7 @@ export function workspaceDomains(
     baseDomain: env.POSTERN_BASE_DOMAIN,
     claims: namesClient(env),
     proofOf: async (domain) => await domainProof(await gatewayKeys(env), workspace, domain),
-    lookUp: async (name) => await lookUpTxt(ask, resolver, name),
+    lookUp: async (question) => await lookUpRecords(ask, resolver, question),
     times: domainTimes(env),
     hostnames: hostnamesOf(env, ask),
     changed,

@@ -32,16 +32,19 @@ export const DOMAIN_HANDLERS: readonly ApiHandler[] = [
 ];
 
 function toApiDomain(info: DomainInfo, baseDomain: string): ApiDomain {
-  const { domain, state, detail, hostname, proof, createdAt, createdBy } = info;
+  const { domain, state, detail, hostname, address, proof, createdAt, createdBy } = info;
+  const purpose = "address" as const;
   const time = (ms: number | null): string | null => (ms === null ? null : toTime(ms));
   return {
     domain,
     state,
     detail,
     hostname,
+    address,
     records: [
       { type: "TXT", ...proof, purpose: "proof" },
-      { type: "CNAME", name: domain, value: withoutPort(baseDomain), purpose: "address" },
+      { type: "CNAME", name: domain, value: withoutPort(baseDomain), purpose },
+      ...info.gatewayAddresses.map((record) => ({ ...record, name: domain, purpose })),
     ],
     created_at: toTime(createdAt),
     created_by: createdBy,

@@ -9,7 +9,10 @@ import type {
   CustomHostnames,
   HostnameReport,
 } from "../../../../gateway/objects/workspace/custom-hostnames.ts";
-import type { TxtLookup } from "../../../../gateway/objects/workspace/dns-over-https.ts";
+import type {
+  DnsLookup,
+  DnsQuestion,
+} from "../../../../gateway/objects/workspace/dns-over-https.ts";
 import { Domains } from "../../../../gateway/objects/workspace/domains.ts";
 import { hostnameOf, otherForm } from "../../../../routing/domains.ts";
 import { DOMAIN_TIMES, PENDING_MS } from "../../../../routing/domain-states.ts";
@@ -20,10 +23,13 @@ const { graceMs, intervalMs } = DOMAIN_TIMES;
 /** DNS and the registry of claims, for several workspaces. */
 class World {
   readonly texts = new Map<string, string[]>();
+  /** By name, of IPv4. */
+  readonly addresses = new Map<string, string[]>();
   readonly claims = new Map<string, string>();
   isDown = false;
   registryIsDown = false;
   hostnames: Platform | undefined;
+  /** For proofs. */
   questions = 0;
 
   domains(sql: SqlStorage, workspace: string): Domains {
@@ -32,7 +38,7 @@ class World {
       workspace,
       baseDomain: "gw.example:8443",
       proofOf: (domain) => Promise.resolve(`${workspace} has ${domain}`),
-      lookUp: (name) => Promise.resolve(this.#lookUp(name)),
+      lookUp: (question) => Promise.resolve(this.#lookUp(question)),
       times: DOMAIN_TIMES,
       hostnames: this.hostnames,
       changed: () => undefined,
@@ -52,11 +58,11 @@ class World {
     });
   }
 
-  #lookUp(name: string): TxtLookup {
-    this.questions += 1;
-    return this.isDown
-      ? { unanswered: "could not be reached" }
-      : { texts: this.texts.get(name) ?? [] };
+  #lookUp({ name, type }: DnsQuestion): DnsLookup {
+    if (type === "TXT") this.questions += 1;
+    if (this.isDown) return { unanswered: "could not be reached" };
+    const had = { TXT: this.texts, A: this.addresses, AAAA: undefined }[type];
+    return { values: had?.get(name) ?? [] };
   }
 
   #claim(domain: string, owner: string, how: DomainClaim): boolean {
@@ -322,6 +328,72 @@ describe("a domain", () => {
         rounds += 1;
       }
       expect(rounds).toBe(MAX_DOMAINS / 10);
+    });
+  });
+});
+
+describe("the addresses of a domain", () => {
+  const GATEWAY = "gw.example";
+  const [FIRST, SECOND] = ["192.0.2.1", "192.0.2.2"] as const;
+  const OWN = [FIRST, SECOND];
+
+  test("that the gateway has are told with the records to set", async () => {
+    world.addresses.set(GATEWAY, OWN);
+    await withDomains(async (domains) => {
+      const gatewayAddresses = OWN.map((value) => ({ type: "A", value }));
+      expect(await added(domains, "example.com")).toMatchObject({
+        value: { gatewayAddresses, address: null },
+      });
+    });
+  });
+
+  test.each([
+    ["as the gateway's", OWN, ""],
+    ["as one of the gateway's", [SECOND], ""],
+    ["at none", [], "no address"],
+    ["elsewhere", ["198.51.100.7"], "198.51.100.7"],
+    ["here and elsewhere", [FIRST, "198.51.100.7"], "198.51.100.7"],
+  ])("are compared when its owner asks: %s", async (_where, addresses, told) => {
+    world.addresses.set(GATEWAY, OWN);
+    world.addresses.set("example.com", addresses);
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      prove();
+      const address =
+        told === "" ? "" : `DNS has ${told} for example.com, and ${OWN.join(", ")} for ${GATEWAY}`;
+      // A proxy of the owner's may stand between: the proof alone decides.
+      expect(await domains.verify("example.com")).toMatchObject({
+        value: { state: "verified", detail: "", address },
+      });
+      world.addresses.set("example.com", OWN);
+      expect(await domains.verify("example.com")).toMatchObject({ value: { address: "" } });
+    });
+  });
+
+  test.each([
+    ["the resolver is down", () => (world.isDown = true)],
+    ["the gateway has none that DNS knows", () => world.addresses.delete(GATEWAY)],
+    ["a platform serves domains", () => (world.hostnames = new Platform())],
+  ])("are not known where %s", async (_why, change) => {
+    world.addresses.set(GATEWAY, OWN);
+    world.addresses.set("example.com", ["198.51.100.7"]);
+    change();
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      expect(await domains.verify("example.com")).toMatchObject({
+        value: { address: null, gatewayAddresses: [] },
+      });
+    });
+  });
+
+  test("that were known are none any more when the resolver does not tell", async () => {
+    world.addresses.set(GATEWAY, OWN);
+    await withDomains(async (domains) => {
+      await added(domains, "example.com");
+      await domains.verify("example.com");
+      expect(stateOf(domains, "example.com")?.address).toMatch(/^DNS has no address/);
+      world.isDown = true;
+      expect(await domains.verify("example.com")).toMatchObject({ value: { address: null } });
     });
   });
 });
