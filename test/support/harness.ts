@@ -169,7 +169,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   };
   return await startGatewayCommand(
     options.isFaulty === true ? [] : ["gateway"],
-    (port) => new RegExp(`http://localhost:${port}`),
+    (port) => {
+      const { domain } = options;
+      return new RegExp(domain === undefined ? `http://localhost:${port}` : `https://${domain}`);
+    },
     {
       ...options,
       env,
