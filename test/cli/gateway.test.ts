@@ -146,16 +146,17 @@ function oldNode(): string | undefined {
   return undefined;
 }
 
-test("workerd refuses CONNECT and unknown methods", async () => {
+test("workerd refuses CONNECT and unknown methods, and closes the connection after CONNECT", async () => {
   const { port } = await startPosternGateway();
-  for (const [method, refusal] of [
-    ["CONNECT", 500],
-    ["M-SEARCH", 501],
-  ] as const) {
+  const unknown = await RawConnection.connect(port);
+  unknown.send(`M-SEARCH /x HTTP/1.1\r\nHost: nobody.localhost:${port}\r\n\r\n`);
+  expect((await unknown.response()).status).toBe(501);
+  unknown.socket.destroy();
+  for (const target of ["/x", `nobody.localhost:${port}`, "192.0.2.1:443"]) {
     const client = await RawConnection.connect(port);
-    client.send(`${method} /x HTTP/1.1\r\nHost: nobody.localhost:${port}\r\n\r\n`);
-    expect((await client.response()).status).toBe(refusal);
-    client.socket.destroy();
+    client.send(`CONNECT ${target} HTTP/1.1\r\nHost: nobody.localhost:${port}\r\n\r\n`);
+    expect((await client.response()).status).toBe(500);
+    expect(await client.ending()).toBe("end");
   }
 });
 
@@ -169,7 +170,8 @@ test.each([
   const client = await RawConnection.connect(port);
   client.send(`CONNECT /x HTTP/1.1\r\nHost: nobody.localhost:${port}\r\n\r\n`);
   expect((await client.response()).status).toBe(toConnect);
-  client.socket.destroy();
+  // What follows is neither a tunnel's nor another request.
+  expect(await client.ending()).toBe("end");
 });
 
 test("behind the front, what workerd answers by itself has a code", async () => {
@@ -183,7 +185,7 @@ test("behind the front, what workerd answers by itself has a code", async () => 
     const { status, body } = await client.response();
     expect(status).toBe(501);
     expect(JSON.parse(body.toString())).toMatchObject({ code: "not_supported" });
-    client.socket.destroy();
+    expect(await client.ending()).toBe("end");
   }
 });
 

@@ -88,6 +88,17 @@ describe("Host", () => {
     }
   });
 
+  test("upper case and a trailing dot name the base domain too", async () => {
+    const [, base = "", port = ""] = /([^.]+):(\d+)$/.exec(host) ?? [];
+    for (const spelling of [base, base.toUpperCase(), `${base}.`, `${base.toUpperCase()}.`]) {
+      const { status, body } = await exchange(
+        postern.port,
+        get("/api/v1/health", `${spelling}:${port}`),
+      );
+      expect([status, body.toString()], spelling).toEqual([200, '{"status":"ok"}']);
+    }
+  });
+
   test("an absolute target with another host is served by the Host header's endpoint", async () => {
     const head = await headAtApp(get("http://other.localhost/head", host));
     expect(head).toMatch(/^GET \/head HTTP/);

@@ -293,6 +293,20 @@ describe("between Caddy and the app", () => {
     expect(await left.promise).toBe("left");
   });
 
+  test("one that leaves before the response is noticed too", async () => {
+    const [came, left] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
+    paths.set("/silent", (_request, response) => {
+      response.on("close", () => left.resolve("left"));
+      came.resolve("came");
+    });
+    const headers = { host: `${APEX}:${httpsPort}` };
+    const asking = request({ ...at(APEX), path: "/silent", headers });
+    asking.on("error", () => undefined).end();
+    expect(await came.promise).toBe("came");
+    asking.destroy();
+    expect(await left.promise).toBe("left");
+  });
+
   test("a WebSocket passes at a name below a wildcard", async () => {
     const host = "socket.shop.test";
     const tunnel = createTcpServer((plain) => {
