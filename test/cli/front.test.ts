@@ -439,11 +439,18 @@ describe("bounds", () => {
       },
     });
     const client = await RawConnection.connect(front.port);
-    await vi.waitUntil(() => front.connections() === 1);
-    vi.advanceTimersByTime(14_000);
-    expect(front.connections()).toBe(1);
-    vi.advanceTimersByTime(3_000);
+    // `vi.waitUntil` would advance the clock.
+    await expect.poll(() => front.connections()).toBe(1);
+    // The front looks once a second, from when it was started.
+    vi.advanceTimersByTime(14_999);
+    // An end would have come before another connection is noticed.
+    const other = await RawConnection.connect(front.port);
+    onTestFinished(() => void other.socket.destroy());
+    await expect.poll(() => front.connections()).toBe(2);
+    expect(client.socket.readableEnded).toBe(false);
+    vi.advanceTimersByTime(1);
     expect(await client.ending()).toBe("end");
+    expect(other.socket.readableEnded).toBe(false);
     expect(asked).toBe(0);
   });
 });

@@ -115,13 +115,18 @@ test.each(["client", "app"])(
   async (from) => {
     const { client, socket } = await opened("small");
     const frames = framesOf(socket);
-    if (from === "client") await client.send(maskedFrame(binary(1025)));
-    else socket.write(unmaskedFrame(binary(1025)));
+    for (const bytes of [1023, 1024, 1025]) {
+      if (from === "client") await client.send(maskedFrame(binary(bytes)));
+      else socket.write(unmaskedFrame(binary(bytes)));
+    }
     await client.ended();
     const reason = `a message of the ${from} has more than 1024 bytes, its websocket_max_message`;
     expect(client.seen.close).toBe(`Close 1009 "${reason}"`);
     await gone(socket);
-    expect(frames).toEqual([[OPCODE.close, expect.any(Number)]]);
+    const passed = [1023, 1024].map((bytes) => [OPCODE.binary, bytes]);
+    const close = [OPCODE.close, expect.any(Number)];
+    expect(frames).toEqual(from === "client" ? [...passed, close] : [close]);
+    expect(client.seen.messages).toHaveLength(from === "client" ? 0 : 2);
     await postern.process.waitForErrorOutput(
       new RegExp(`\\[small\\] postern: closed a WebSocket with 1009: ${reason}`),
     );

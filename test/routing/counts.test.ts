@@ -64,6 +64,11 @@ test("each owner may have a sixteenth, whatever others have", () => {
   );
 });
 
+test("an owner has a sixteenth where nothing is free, and not one more", () => {
+  const may = (own: number) => mayHaveOneMore(own, 256, 256);
+  expect([may(14), may(15), may(16)]).toEqual([true, true, false]);
+});
+
 test("what was counted is taken out once", () => {
   const counts = new Counts();
   const uncount = counts.add("a");

@@ -29,6 +29,15 @@ describe("the Idempotency-Key header", () => {
     },
   );
 
+  it("has up to 255 characters, quotes not counted", () => {
+    for (const key of ["x".repeat(254), "x".repeat(255), '"'.repeat(255)]) {
+      expect(parseIdempotencyKey([quoted(key)])).toEqual({ kind: "key", key });
+    }
+    expect(parseIdempotencyKey(["x".repeat(255)]).kind).toBe("key");
+    expect(parseIdempotencyKey(["x".repeat(256)]).kind).toBe("malformed");
+    expect(parseIdempotencyKey([quoted("x".repeat(256))]).kind).toBe("malformed");
+  });
+
   it("gives back every key that was quoted as RFC 9651 says", () => {
     fc.assert(
       fc.property(visible, (key) => {
@@ -52,8 +61,6 @@ describe("the Idempotency-Key header", () => {
     ["a quoted space", ['"a b"']],
     ["a control character", ["a\u0001"]],
     ["a letter outside ASCII", ["schlüssel"]],
-    ["256 characters", ["x".repeat(256)]],
-    ["256 quoted characters", [`"${"x".repeat(256)}"`]],
   ])("is refused with %s", (_what, lines) => {
     expect(parseIdempotencyKey(lines).kind).toBe("malformed");
   });

@@ -1,6 +1,7 @@
 /** The room for waiting heads and bodies: one endpoint takes most of it alone, and never another one's part. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { GIB, MIB } from "../../../base/units.ts";
 import { SharedRoom } from "../../../origin-gpu/calls/shared-room.ts";
 import { runs } from "../../support/runs.ts";
 
@@ -15,6 +16,20 @@ test("one endpoint has three quarters, and each further one finds room beside it
   room.giveBack("a", 700);
   expect(room.take("b", 300)).toBe(true);
   expect(room.usedBytes).toBe(577);
+});
+
+test.each([
+  ["heads", 256 * MIB],
+  ["bodies", 10 * GIB],
+])("the %s of one endpoint's waiting requests have three quarters to the byte", (_what, bytes) => {
+  const most = (bytes * 3) / 4;
+  const room = new SharedRoom(bytes);
+  expect(room.take("a", most + 1)).toBe(false);
+  expect(room.take("a", most)).toBe(true);
+  expect(room.take("a", 1)).toBe(false);
+  room.giveBack("a", most);
+  expect(room.take("a", most - 1)).toBe(true);
+  expect(room.take("a", 1)).toBe(true);
 });
 
 test("what is refused is told by what has been given back", () => {

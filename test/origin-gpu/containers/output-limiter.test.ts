@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { MIB } from "../../../base/units.ts";
 import { LineSplitter } from "../../../origin-gpu/containers/output-lines.ts";
 import { OutputBudget, OutputLimiter } from "../../../origin-gpu/containers/output-limiter.ts";
 import { ManualTimers } from "../apps/manual-timers.ts";
@@ -29,6 +30,17 @@ test("an output within its rate passes at once and whole", () => {
   stdout.write(Buffer.from("c\n"));
   expect(lines).toEqual(["a", "bc"]);
   expect(timers.delays).toEqual([]);
+});
+
+test("a container prints 8 MiB at once and then 1 MiB a second, to the byte; a line costs 64 more", () => {
+  let nowMs = 0;
+  const budget = new OutputBudget({ now: () => nowMs, timer: new ManualTimers().later });
+  const takes = (bytes: number, lines = 0) => budget.take(bytes, lines);
+  expect([takes(8 * MIB - 1), takes(1), takes(1)]).toEqual([true, true, false]);
+  nowMs += 1_000;
+  expect([takes(MIB - 1), takes(1), takes(1)]).toEqual([true, true, false]);
+  nowMs += 60_000;
+  expect([takes(8 * MIB - 65, 1), takes(1), takes(1)]).toEqual([true, true, false]);
 });
 
 test("an output that comes too fast loses lines, which are counted, and never its newest", () => {

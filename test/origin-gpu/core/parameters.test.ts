@@ -47,6 +47,19 @@ describe("a query", () => {
     expect(valuesOf(query)).toEqual({ ...defaults, ...values });
   });
 
+  test("has 16 KiB of values at most, with their names, as JSON", () => {
+    const least = Buffer.byteLength('{"root":""}');
+    const root: Parameters = { root: { type: "str" } };
+    const query = (bytes: number) => `?root=${"x".repeat(bytes - least)}`;
+    for (const bytes of [16_383, 16_384]) {
+      expect(valuesOf(query(bytes), root)).toHaveProperty("root");
+    }
+    expect(problemOf(query(16_385), root)).toEqual([
+      "parameter_invalid",
+      "the parameters are longer than 16384 bytes together",
+    ]);
+  });
+
   test("keeps integers of 64 bits whole", () => {
     for (const size of ["9223372036854775807", "-9223372036854775808"]) {
       const set = parameterSet(ALL, `/?size=${size}`);

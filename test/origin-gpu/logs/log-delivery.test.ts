@@ -127,6 +127,7 @@ test("a reader that leaves gives its place to another", async () => {
   const refused = new Reader(link, { follow: true });
   await until(link, () => refused.failure !== undefined);
   expect(refused.failure).toMatchObject({ code: "unavailable" });
+  expect(readers.filter(({ failure }) => failure !== undefined)).toEqual([]);
   readers[0]?.stream.cancel();
   let next = new Reader(link);
   await until(link, () => {

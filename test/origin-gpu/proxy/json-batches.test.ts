@@ -136,6 +136,13 @@ describe("requests", () => {
     expect(seen).toEqual([[1], [2]]);
   });
 
+  test("of 1 MiB are elements, and larger ones are not", async () => {
+    const { send, pass } = batchesTo(echo);
+    const sent = [-1, 0, 1].map((more) => send(new Client(`"${"x".repeat(2 ** 20 - 2 + more)}"`)));
+    await pass(WAIT_MS);
+    expect(sent.map(({ outcome }) => outcome?.[0])).toEqual([200, 200, "body_too_large"]);
+  });
+
   test("that can't be elements are refused, alone", async () => {
     const { seen, send, pass } = batchesTo(echo);
     const refused = [

@@ -1,10 +1,35 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { KIB, MIB } from "../../../base/units.ts";
 import { keysOf, looksAtBody } from "../../../routing/affinity/request-keys.ts";
 import { PRESETS } from "../../../routing/affinity/presets.ts";
 import { requestWith, rulesOf } from "./requests.ts";
 
 const HASH = "0f".repeat(32);
+
+describe("a body that is looked into", () => {
+  /** JSON of so many bytes. */
+  const textOf = (bytes: number, member: string) => `{${member}}`.padEnd(bytes);
+
+  test("has 1 MiB at most where a member of it is the key", () => {
+    const rules = rulesOf("learned:json:id");
+    const id = "resp_0123456789abcdef";
+    const keys = (bytes: number) =>
+      keysOf(rules, requestWith({ text: textOf(bytes, `"id":"${id}"`) }));
+    for (const bytes of [MIB - 1, MIB]) expect(keys(bytes)).toEqual([`learned:json:id=${id}`]);
+    expect(keys(MIB + 1)).toEqual([]);
+  });
+
+  test("has 256 KiB at most where its prompt is the key", () => {
+    const rules = rulesOf("llm");
+    const member = '"prompt_cache_key":"chat-7"';
+    const keys = (bytes: number) => keysOf(rules, requestWith({ text: textOf(bytes, member) }));
+    for (const bytes of [256 * KIB - 1, 256 * KIB]) {
+      expect(keys(bytes)).toEqual(["prompt_cache_key=chat-7"]);
+    }
+    expect(keys(256 * KIB + 1)).toEqual([]);
+  });
+});
 
 describe("keys of one word", () => {
   test("are in the order of the words", () => {

@@ -131,6 +131,24 @@ test("a day has so many rows: then a token's further endpoints are one, and at l
   }, 2);
 });
 
+test("a token has 10,000 rows in a day, and its next endpoint counts among others", async () => {
+  await withLedger((ledger, storage) => {
+    const rowOf = (number: number) => ({
+      token: "wk-a",
+      endpoint: `main/app/${number}`,
+      requests: 1,
+      containerMs: 1,
+    });
+    const rows = Array.from({ length: 10_001 }, (_, index) => rowOf(index + 1));
+    ledger.addUsage({ ...AGENT, batch: 1, rows: rows.slice(0, 9_999) }, NOON);
+    expect(usageOf(storage)).toHaveLength(9_999);
+    ledger.addUsage({ ...AGENT, batch: 2, rows: rows.slice(9_999) }, NOON);
+    const [last, others] = usageOf(storage).slice(9_999);
+    expect(last).toEqual([DAY, "wk-a", "main/app/10000", 1, 1]);
+    expect(others).toEqual([DAY, "wk-a", "*", 1, 1]);
+  });
+});
+
 test("refusals stand in the row of their token, or in that of none, and spend no budget", async () => {
   await withLedger((ledger) => {
     const endpoint = "main/app/web";

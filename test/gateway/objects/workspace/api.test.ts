@@ -268,11 +268,31 @@ describe("a request that is wrong", () => {
     expect(json.detail).toContain(part);
   });
 
+  test("has up to 100 items on a page", async () => {
+    const list = async (limit: number) =>
+      (await call("GET", `/proxy-tokens?limit=${limit}`, { token: admin })).status;
+    expect([await list(99), await list(100), await list(101)]).toEqual([200, 200, 400]);
+  });
+
+  test("for a token takes 100 paths of 256 characters, and none that is longer or one more", async () => {
+    const create = async (count: number, length: number) => {
+      const paths = Array.from({ length: count }, (_, index) => `/${index}`.padEnd(length, "x"));
+      return (await call("POST", "/proxy-tokens", { token: admin, body: { paths } })).status;
+    };
+    expect(await create(100, 256)).toBe(201);
+    expect([await create(100, 257), await create(101, 256)]).toEqual([400, 400]);
+  });
+
   test("with a body beyond 256 KiB is 413", async () => {
-    const raw = JSON.stringify({ name: "x".repeat(256 * 1024) });
-    const { status, json } = await call("POST", "/proxy-tokens", { token: admin, raw });
+    const send = async (bytes: number) => {
+      const raw = JSON.stringify({ name: "padded" }).padEnd(bytes);
+      return await call("POST", "/proxy-tokens", { token: admin, raw });
+    };
+    expect((await send(256 * 1024 - 1)).status).toBe(201);
+    expect((await send(256 * 1024)).status).toBe(201);
+    const { status, json } = await send(256 * 1024 + 1);
     expect(status).toBe(413);
-    expect(json).toMatchObject({ code: "body_too_large" });
+    expect(json).toMatchObject({ code: "body_too_large", detail: "the limit is 262144 bytes" });
   });
 
   test("by its method is 405 and says which are right", async () => {

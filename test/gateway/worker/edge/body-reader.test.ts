@@ -25,6 +25,20 @@ describe("a request body", () => {
     expect(await new BodyReader().read(new Request(URL), "a", 4)).toEqual({ ok: true, value: "" });
   });
 
+  test("may have all bytes of the limit, and not one more, whether it declares them or not", async () => {
+    const reader = new BodyReader();
+    const read = async (text: string, isDeclared: boolean) => {
+      const headers = isDeclared ? { "content-length": String(text.length) } : undefined;
+      return await reader.read(post(text, headers), "a", 4);
+    };
+    for (const isDeclared of [true, false]) {
+      for (const text of ["abc", "abcd"]) {
+        expect(await read(text, isDeclared)).toEqual({ ok: true, value: text });
+      }
+      expect(await read("abcde", isDeclared)).toEqual({ ok: false, error: "too_large" });
+    }
+  });
+
   test("that is too large is refused by its declared length, or when it has grown so far", async () => {
     const declared = unfinishedBody();
     const reader = new BodyReader();
@@ -60,13 +74,14 @@ describe("a request body", () => {
     // Without a length a body may become as large as any.
     const half = MAX_HELD_BYTES / 2;
     const undeclared = bodies.read(post(unfinishedBody("{").body), "a", half);
-    const length = { "content-length": `${half - 1}` };
+    const length = { "content-length": `${half - 2}` };
     const declared = bodies.read(post(unfinishedBody("{").body, length), "a", half);
-    expect(await bodies.read(post("{}", { "content-length": "2" }), "a", 1_000)).toEqual({
-      ok: false,
-      error: "too_many",
-    });
-    expect(await bodies.read(post("{}"), "b", 1_000)).toEqual({ ok: true, value: "{}" });
+    const read = async (text: string, sender: string) =>
+      await bodies.read(post(text, { "content-length": `${text.length}` }), sender, 1_000);
+    for (const text of ["1", "{}"])
+      expect(await read(text, "a")).toEqual({ ok: true, value: text });
+    expect(await read("[1]", "a")).toEqual({ ok: false, error: "too_many" });
+    expect(await read("[1]", "b")).toEqual({ ok: true, value: "[1]" });
     await pass(BODY_TIMEOUT_MS);
     await Promise.all([undeclared, declared]);
     expect(await bodies.read(post("{}"), "a", 1_000)).toEqual({ ok: true, value: "{}" });
