@@ -26,6 +26,19 @@ describe("places", () => {
     expect(count(boxes)).toBe(10);
   });
 
+  test("of 40,000 places boxes alone have 256, and one address half of the others", () => {
+    const all = places(40_000);
+    const count = (take: () => unknown): number => {
+      let taken = 0;
+      while (take() !== undefined) taken += 1;
+      return taken;
+    };
+    expect(count(() => all.client("192.0.2.1"))).toBe((40_000 - 256) / 2);
+    expect(count(() => all.client("10.0.0.1"))).toBe((40_000 - 256) / 2);
+    expect(all.client("192.0.2.2")).toBeUndefined();
+    expect(count(() => all.box("192.0.2.1"))).toBe(256);
+  });
+
   test("the refusals of one address leave room for those of others", () => {
     const all = places(80);
     while (all.refusal("192.0.2.1") !== undefined);

@@ -94,6 +94,7 @@ const NUMBERS: Readonly<Record<string, Readonly<Record<string, Place>>>> = {
   "ports that a box forwards": { "100": ["origin-gpu/apps/local-apps.ts", "MAX_TUNNELS = 100;"] },
   "connections at the front": {
     "40,000": ["cli/gateway/entrance.ts", "MAX_CONNECTIONS = 40_000;"],
+    "256": ["cli/front/places.ts", "MAX_BOX_PLACES = 256;"],
   },
   "requests that wait, where no front is": {
     "10,000": ["cli/gateway/entrance.ts", "MAX_WAITING = 10_000;"],

@@ -428,6 +428,17 @@ test("on a full queue the greediest caller gives way to others, and calls are as
   expect(pool.finish("d")).toEqual(["b at 1"]);
 });
 
+test("a queue of 2,000 calls has no room for another one, and room again when one is assigned", () => {
+  const pool = new TestPool({ maxPending: 2_000 });
+  pool.request("running");
+  pool.ready(1);
+  for (let index = 0; index < 2_000; index += 1) expect(pool.request(`${index}`)).toEqual([]);
+  expect(pool.request("refused")).toEqual(["refused queue_full 1"]);
+  expect(pool.finish("running")).toEqual(["0 at 1"]);
+  expect(pool.request("last")).toEqual([]);
+  expect(pool.request("refused")).toEqual(["refused queue_full 1"]);
+});
+
 test("a call whose client is told meanwhile that it goes on gives way to no other one", () => {
   const pool = new TestPool({ maxPending: 2 });
   pool.request("running", { caller: "nightly", batch: true });
