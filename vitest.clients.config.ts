@@ -2,7 +2,7 @@ import { defineConfig, mergeConfig } from "vitest/config";
 
 import e2e from "./vitest.e2e.config.ts";
 
-/** SDKs whose calls wait for long, by the clock: MCP's, OpenAI's, Anthropic's; and MCP's conformance suite. */
+/** Clients whose calls wait for long, by the clock: SDKs of MCP, OpenAI and Anthropic; and MCP's conformance suite. */
 export default mergeConfig(
   { ...e2e, test: { ...e2e.test, include: [], exclude: [] } },
   defineConfig({

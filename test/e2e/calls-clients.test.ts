@@ -1,7 +1,7 @@
 /**
  * A slow POST as real clients see it: seven seconds of work behind a request timeout of one. Each follows
  * the redirects in its own way, repeats the POST or does not, and gets the answer of work that ran once. Clients that
- * follow none are held.
+ * follow none are held, behind the front as well.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -20,6 +20,9 @@ import { APPS, type Gateway, startUp } from "../support/harness.ts";
 import { Stages, answerOf } from "../support/stages.ts";
 
 const WORK_SECONDS = 7;
+
+/** Longer than each limit on a silent connection that the front and workerd have. */
+const HELD_SECONDS = 20;
 
 let stages: Stages;
 let programs: ClientPrograms;
@@ -44,7 +47,7 @@ afterAll(async () => {
   await stages.close();
 });
 
-async function startPostern(requestTimeout: string): Promise<Gateway> {
+async function startPostern(requestTimeout: string, ...flags: string[]): Promise<Gateway> {
   const postern = await startUp(
     [
       {
@@ -55,7 +58,7 @@ async function startPostern(requestTimeout: string): Promise<Gateway> {
         cors: true,
       },
     ],
-    { flags: ["--request-timeout", requestTimeout] },
+    { flags: ["--request-timeout", requestTimeout, ...flags] },
   );
   return postern;
 }
@@ -101,10 +104,17 @@ const ALL: readonly Asker[] = [
 
 describe("work of 7 s behind a request timeout of 1 s", () => {
   let postern: Gateway;
+  let fronted: Gateway;
   beforeAll(async () => {
-    postern = await startPostern("1");
+    [postern, fronted] = await Promise.all([
+      startPostern("1"),
+      startPostern("1", "--front", "always"),
+    ]);
   });
-  afterAll(async () => await postern.stop());
+  afterAll(async () => {
+    await postern.stop();
+    await fronted.stop();
+  });
 
   test.concurrent.for(ALL)("is answered to $name and ran once", async ({ name, ask }) => {
     const key = `answer/${name}`;
@@ -114,6 +124,16 @@ describe("work of 7 s behind a request timeout of 1 s", () => {
     expect(text).toBe(name.startsWith("OpenAI") ? key : answerOf(key));
     expect(stages.executions(key)).toHaveLength(1);
   });
+
+  test.concurrent.for(ALL.filter(({ isHeld = false }) => isHeld))(
+    "is answered to $name behind the front, where it takes 20 s",
+    async ({ name, ask }) => {
+      const key = `held/${name}`;
+      const answer = await ask(urlOf(fronted, key, HELD_SECONDS));
+      expect(answer).toMatchObject({ status: 200, text: answerOf(key) });
+      expect(stages.executions(key)).toHaveLength(1);
+    },
+  );
 });
 
 describe("work that takes longer than a client's redirects", () => {
