@@ -6,6 +6,7 @@
  * cannot be told of stays as it is, to be looked at again.
  */
 import { err, ok, type Result } from "../../../base/result.ts";
+import { within } from "../../../base/runtime/within.ts";
 import { MAX_DOMAINS } from "../../../api/limits.ts";
 import { challengeName, isAmong, ownedByGateway, parseDomain } from "../../../routing/domains.ts";
 import {
@@ -28,6 +29,9 @@ const BATCH = 10;
 
 /** When a claim could not be told of. */
 const CLAIM_RETRY_MS = 60_000;
+
+/** Adding a domain waits no longer for addresses that it only shows. */
+const ADDRESSES_MS = 1_000;
 
 type Row = {
   number: number;
@@ -84,7 +88,8 @@ export class Domains {
     const own = ownedByGateway(domain.value, this.#deps.baseDomain);
     if (own !== undefined) return err({ code: "bad_request", detail: own });
     const proving = this.#deps.proofOf(domain.value);
-    const [proof] = await Promise.all([proving, this.#addresses.lookUpOwn()]);
+    const looking = within(ADDRESSES_MS, this.#addresses.lookUpOwn());
+    const [proof] = await Promise.all([proving, looking]);
     if (this.#find(domain.value) === undefined) {
       const { count } = this.#sql
         .exec<{ count: number }>("SELECT count(*) AS count FROM domains")

@@ -27,6 +27,7 @@ class World {
   readonly addresses = new Map<string, string[]>();
   readonly claims = new Map<string, string>();
   isDown = false;
+  isSilent = false;
   registryIsDown = false;
   hostnames: Platform | undefined;
   /** For proofs. */
@@ -38,7 +39,8 @@ class World {
       workspace,
       baseDomain: "gw.example:8443",
       proofOf: (domain) => Promise.resolve(`${workspace} has ${domain}`),
-      lookUp: (question) => Promise.resolve(this.#lookUp(question)),
+      lookUp: (question) =>
+        this.isSilent ? new Promise(() => undefined) : Promise.resolve(this.#lookUp(question)),
       times: DOMAIN_TIMES,
       hostnames: this.hostnames,
       changed: () => undefined,
@@ -382,6 +384,15 @@ describe("the addresses of a domain", () => {
       await added(domains, "example.com");
       expect(await domains.verify("example.com")).toMatchObject({
         value: { address: null, gatewayAddresses: [] },
+      });
+    });
+  });
+
+  test("are not waited for where a domain is added and the resolver is silent", async () => {
+    world.isSilent = true;
+    await withDomains(async (domains) => {
+      expect(await added(domains, "example.com")).toMatchObject({
+        value: { gatewayAddresses: [] },
       });
     });
   });
