@@ -13,8 +13,8 @@ import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
 const WATCHED = { healthPath: "/health", healthInterval: 0.2, exitGracePeriod: 0.5, maxInputs: 9 };
 
 /** Runs a call to its end. */
-async function run(endpoint: Endpoint, settings: EndpointConfig, target: string) {
-  const call = open(endpoint, settings, new StandInCall(target));
+async function run(endpoint: Endpoint, settings: EndpointConfig, target: string, method = "GET") {
+  const call = open(endpoint, settings, new StandInCall(target, { method }));
   return { call, outcome: await call.outcome };
 }
 
@@ -109,7 +109,8 @@ test("a container that crashed gets no call while its stop_command runs", async 
   const settings = serverEndpoint([], { stopCommand, maxInputs: 9 });
   const { endpoint, lines } = endpointOf(settings);
   const first = await run(endpoint, settings, "/");
-  await run(endpoint, settings, "/crash");
+  // A GET would be sent once more, to the next container.
+  await run(endpoint, settings, "/crash", "POST");
   await told(lines, "ends");
   const call = open(endpoint, settings, new StandInCall("/"));
   writeFileSync(file, "");
@@ -178,7 +179,7 @@ describe("a call whose container died before it answered", () => {
   test("is run again as often as retries says, and fails then", async () => {
     const settings = serverEndpoint([], { retries });
     const { endpoint, lines } = endpointOf(settings);
-    expect((await run(endpoint, settings, "/crash")).outcome).toBe("origin_error");
+    expect((await run(endpoint, settings, "/crash", "POST")).outcome).toBe("origin_error");
     expect(crashes(lines)).toBe(3);
   });
 
