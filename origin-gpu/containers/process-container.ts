@@ -116,9 +116,12 @@ export class ProcessContainer implements Container {
     const { healthPath, startupTimeout } = this.#options.endpoint;
     const { signal } = this.#starting;
     let notYet: string | undefined;
+    let taken: string | undefined;
     let elsewhere = (): string | undefined => undefined;
     const timers: ReturnType<typeof setTimeout>[] = [];
     const after = (ms: number, act: () => void) => timers.push(setTimeout(act, ms));
+    // Another program at its port says more than a port of its own that is open too.
+    const hint = () => (taken !== undefined && taken === notYet ? taken : elsewhere());
     const { left } = this.#options;
     try {
       // At once: its supervisor waits for some time only.
@@ -129,7 +132,7 @@ export class ProcessContainer implements Container {
         log: (text) => this.#notice(text),
       });
       after(startupTimeout * SECOND_MS, () => {
-        const message = lateMessage(startupTimeout, elsewhere() ?? notYet);
+        const message = lateMessage(startupTimeout, hint() ?? notYet);
         this.#starting.abort(this.#failure("startup_timeout", message));
       });
       const ports: ContainerPort = left
@@ -142,15 +145,16 @@ export class ProcessContainer implements Container {
       signal.throwIfAborted();
       elsewhere = () => listensElsewhere(leader, port);
       after(SUSPECTED_AFTER_MS, () => {
-        const hint = elsewhere();
-        if (hint !== undefined) this.#notice(`postern: warning: ${hint}`);
+        const text = hint();
+        if (text !== undefined) this.#notice(`postern: warning: ${text}`);
       });
       const origin = await untilServing(ports, healthPath, signal, {
         notYet: (why) => (notYet = why),
         // Some program may have taken the port since the start.
         ownerProblem: (candidate) => {
           const { supervisor } = group;
-          return ownerProblem(candidate, { ...this.#options, id: this.id, leader, supervisor });
+          taken = ownerProblem(candidate, { ...this.#options, id: this.id, leader, supervisor });
+          return taken;
         },
       });
       const problem = await warmUp(

@@ -94,6 +94,19 @@ describe("a container beside other programs", () => {
     },
   );
 
+  test("is told of that program, and not of another port that it has opened itself", async () => {
+    const [port, other] = [await freePort(), await freePort()];
+    const own = start(serverEndpoint(["--port", `${other}`], { port, startupTimeout: 7 }));
+    await own.pid("server");
+    await elsewhere(port);
+    const message = `another program listens at http://127.0.0.1:${port}, and no process of the container;`;
+    await expect(own.container.ready).rejects.toMatchObject({
+      message: expect.stringContaining(`startup_timeout, 7 s: ${message}`) as unknown,
+    });
+    const warning = `postern: warning: ${message}`;
+    expect(own.lines.filter((line) => line.startsWith(warning))).toHaveLength(1);
+  });
+
   test("is none where another container took its port", async () => {
     const port = await freePort();
     const own = startLate(port, { startupTimeout: 6 });
