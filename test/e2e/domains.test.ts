@@ -14,7 +14,7 @@ import { type Address, send } from "../support/http-client.ts";
 import type { ManagedProcess } from "../support/processes.ts";
 import { startResolver, type Resolver } from "../support/resolver.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
-import { Visitor } from "../support/visitor.ts";
+import { goesOnTo, Visitor } from "../support/visitor.ts";
 import { ClientSocket } from "../support/websocket-client.ts";
 
 const APEX = "example.test";
@@ -309,7 +309,7 @@ test("people sign in at a domain for this host alone", async () => {
   const asked = await ada.begin("/page");
   expect(asked["redirect_uri"]).toBe(`http://${EXACT}:${gateway.port}/_postern/signed-in`);
   const back = await ada.comeBack(asked);
-  expect(back.headers.location).toBe(`http://${EXACT}:${gateway.port}/page`);
+  expect(goesOnTo(back)).toBe(`http://${EXACT}:${gateway.port}/page`);
   expect((await ada.go("/page")).json()).toMatchObject({ host: `${EXACT}:${gateway.port}` });
   const { stdout } = await postern("url", "shop", "exact");
   const elsewhere = new Visitor(

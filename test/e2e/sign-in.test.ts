@@ -11,7 +11,7 @@ import {
 } from "../support/fake-identity-provider.ts";
 import { type Gateway, startCommand, startUp, webServer } from "../support/harness.ts";
 import type { Answer } from "../support/http-client.ts";
-import { Visitor } from "../support/visitor.ts";
+import { goesOnTo, Visitor } from "../support/visitor.ts";
 
 let provider: FakeIdentityProvider;
 let postern: Gateway;
@@ -83,10 +83,9 @@ describe("a person", () => {
       code_challenge_method: "S256",
     });
     const back = await ada.comeBack(asked);
-    expect(back.status).toBe(303);
-    expect(back.headers.location).toBe(
-      `http://${postern.address("web").host}/seen/private?page=1&x=%2F`,
-    );
+    expect(goesOnTo(back)).toBe(`http://${postern.address("web").host}/seen/private?page=1&x=%2F`);
+    // Its URL has the code in it.
+    expect(back.headers["referrer-policy"]).toBe("no-referrer");
     const [line = ""] = back.headers["set-cookie"] ?? [];
     expect(line).toMatch(/; Path=\/; Max-Age=43200; HttpOnly; SameSite=Lax$/);
 
@@ -125,12 +124,19 @@ describe("a person", () => {
   test("may sign in by two tabs at once", async () => {
     const ada = visitor();
     const [one, two] = [await ada.begin("/seen/one"), await ada.begin("/seen/two")];
-    expect((await ada.comeBack(one)).headers.location).toContain("/seen/one");
-    expect((await ada.comeBack(two)).headers.location).toContain("/seen/two");
+    expect(goesOnTo(await ada.comeBack(one))).toContain("/seen/one");
+    expect(goesOnTo(await ada.comeBack(two))).toContain("/seen/two");
+  });
+
+  test("is redirected where they come by a program that shows no page", async () => {
+    const ada = visitor();
+    const { status, headers } = await ada.comeBack(await ada.begin("/json"), {}, { accept: "*/*" });
+    const location = `http://${postern.address("web").host}/json`;
+    expect([status, headers.location]).toEqual([303, location]);
   });
 
   test("signs in at a client without a secret, by PKCE alone", async () => {
-    expect((await visitor("public-client").signIn()).status).toBe(303);
+    expect(goesOnTo(await visitor("public-client").signIn())).toBeDefined();
     expect(provider.authorizations.at(-1)).toBeUndefined();
   });
 
@@ -138,7 +144,7 @@ describe("a person", () => {
     const userinfo = { sub: "248289761001", email: "ada@example.com", email_verified: true };
     const claims = { email: undefined, email_verified: undefined };
     provider.misbehaviour = { claims, userinfo };
-    expect((await visitor().signIn()).status).toBe(303);
+    expect(goesOnTo(await visitor().signIn())).toBeDefined();
     provider.misbehaviour = { claims, userinfo: { ...userinfo, sub: "another" } };
     expect((await visitor().signIn()).status).toBe(502);
     provider.misbehaviour = {
@@ -227,7 +233,7 @@ describe("a cookie", () => {
     const { host } = postern.address("web");
     expect(asked["redirect_uri"]).toBe(`https://${host}/_postern/signed-in`);
     const back = await ada.comeBack(asked);
-    expect(back.headers.location).toBe(`https://${host}/json`);
+    expect(goesOnTo(back)).toBe(`https://${host}/json`);
     const [line = ""] = back.headers["set-cookie"] ?? [];
     expect(line).toMatch(/^__Host-postern_sign_in=.*; Path=\/; .*; Secure$/);
     expect((await ada.go("/json")).status).toBe(200);
@@ -291,7 +297,7 @@ describe("a sign-in is not completed", () => {
     const ada = visitor();
     const asked = await ada.begin("/");
     const code = provider.grant(asked);
-    expect((await ada.comeBack(asked, { code })).status).toBe(303);
+    expect(goesOnTo(await ada.comeBack(asked, { code }))).toBeDefined();
     await refused(ada.comeBack(asked, { code }), 400, "the provider says invalid_grant");
   });
 

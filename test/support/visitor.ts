@@ -58,7 +58,11 @@ export class Visitor {
   }
 
   /** Comes back from the provider. @param more of the query, over what is right */
-  async comeBack(asked: AuthorizationRequest, more: Record<string, string> = {}): Promise<Answer> {
+  async comeBack(
+    asked: AuthorizationRequest,
+    more: Record<string, string> = {},
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
     const back = new URL(asked["redirect_uri"] ?? "");
     const query = new URLSearchParams({
       code: this.#provider.grant(asked),
@@ -66,10 +70,15 @@ export class Visitor {
       iss: this.#provider.issuer,
       ...more,
     });
-    return await this.go(`${back.pathname}?${query.toString()}`);
+    return await this.go(`${back.pathname}?${query.toString()}`, headers);
   }
 
   async signIn(path = "/"): Promise<Answer> {
     return await this.comeBack(await this.begin(path));
   }
+}
+
+/** Where a browser goes on by itself from the page that it got; undefined where it stays there. */
+export function goesOnTo({ status, headers }: Answer): string | undefined {
+  return status === 200 ? /^0; url=(.*)$/.exec(String(headers["refresh"]))?.[1] : undefined;
 }

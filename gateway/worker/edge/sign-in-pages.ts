@@ -9,6 +9,9 @@ import type { Snapshot } from "../../contracts/names.ts";
 import type { EndpointCaller } from "./admission.ts";
 import type { RequestContext } from "./request-context.ts";
 
+/** The URL that the browser comes from has a code in it, or what the person does there. */
+const HIDDEN = "no-referrer";
+
 /** A request at an endpoint, as a sign-in sees it. */
 export interface SignInRequest {
   readonly context: RequestContext;
@@ -75,21 +78,36 @@ function page(
   more: Readonly<Record<string, string>> = {},
 ): Response {
   const headers = {
-    ...more,
     ...PAGE_HEADERS,
     "cache-control": "no-store",
     // Without a referrer of its own, a browser would name no Origin when the page's form is sent.
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
+    ...more,
   };
   const body = htmlPage({ title: shown.heading, small: "postern", ...shown });
   return context.respond(status, Object.entries(headers).flat(), body);
 }
 
+/**
+ * Lets a person whom the provider has sent back go on, by a page of this host. After a redirect the browser would tell the
+ * app that another site leads there (Sec-Fetch-Site), also at each reload: ComfyUI refuses that.
+ */
+export function goOn(
+  { context, caller }: SignInRequest,
+  location: string,
+  cookie: string,
+): Response {
+  if (!isPersonsPage(caller)) return goTo(context, location, cookie);
+  context.cookie = cookie;
+  const shown = { heading: "You are signed in", lines: ["This page goes on by itself."] };
+  const headers = { refresh: `0; url=${location}`, "referrer-policy": HIDDEN };
+  return page(context, 200, shown, headers);
+}
+
 export function goTo(context: RequestContext, location: string, cookie: string): Response {
   context.cookie = cookie;
-  // The URL that the browser comes from has a code in it, or what the person does there.
-  const headers = { location, "cache-control": "no-store", "referrer-policy": "no-referrer" };
+  const headers = { location, "cache-control": "no-store", "referrer-policy": HIDDEN };
   return context.respond(303, Object.entries(headers).flat(), "");
 }

@@ -32,7 +32,7 @@ import {
   type SignInDoor,
 } from "./identity-provider.ts";
 import { CREDENTIALS_UNAVAILABLE, credentialsOf } from "./workspace-credentials.ts";
-import { goTo, isPersonsPage, refuse, type SignInRequest, signOut } from "./sign-in-pages.ts";
+import { goOn, goTo, isPersonsPage, refuse, type SignInRequest, signOut } from "./sign-in-pages.ts";
 
 /** A working day. */
 const DEFAULT_LIFETIME_S = 43_200;
@@ -175,7 +175,7 @@ async function endSignIn(asked: SignInRequest, oidc: OidcSettings): Promise<Resp
   const value = await signSignInCookie(keys.signInCookies, place, person, until);
   const scheme = caller.scheme();
   const line = signInCookieLine("person", value, lifetimeS, scheme);
-  return goTo(context, `${scheme}://${caller.authority}${state.target}`, line);
+  return goOn(asked, `${scheme}://${caller.authority}${state.target}`, line);
 }
 
 /** Why a person whom the provider knows may not use the endpoint; undefined where they may. */
