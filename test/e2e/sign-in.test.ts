@@ -128,12 +128,15 @@ describe("a person", () => {
     expect(goesOnTo(await ada.comeBack(two))).toContain("/seen/two");
   });
 
-  test("is redirected where they come by a program that shows no page", async () => {
-    const ada = visitor();
-    const { status, headers } = await ada.comeBack(await ada.begin("/json"), {}, { accept: "*/*" });
-    const location = `http://${postern.address("web").host}/json`;
-    expect([status, headers.location]).toEqual([303, location]);
-  });
+  test.each([{ accept: "*/*" }, { "sec-fetch-site": "none" }, { "sec-fetch-site": undefined }])(
+    "is redirected where they come by a program that shows no page: %o",
+    async (headers) => {
+      const ada = visitor();
+      const back = await ada.comeBack(await ada.begin("/json"), {}, headers);
+      const location = `http://${postern.address("web").host}/json`;
+      expect([back.status, back.headers.location]).toEqual([303, location]);
+    },
+  );
 
   test("signs in at a client without a secret, by PKCE alone", async () => {
     expect(goesOnTo(await visitor("public-client").signIn())).toBeDefined();

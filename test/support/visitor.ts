@@ -2,6 +2,8 @@
 import { type AuthorizationRequest, type FakeIdentityProvider } from "./fake-identity-provider.ts";
 import { type Address, type Answer, send } from "./http-client.ts";
 
+type OtherHeaders = Readonly<Record<string, string | undefined>>;
+
 export class Visitor {
   readonly cookies = new Map<string, string>();
   readonly #address: Address;
@@ -24,18 +26,22 @@ export class Visitor {
     return [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
   }
 
-  async go(path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Answer> {
+  /** @param headers over a browser's; undefined for one that is not sent */
+  async go(path: string, headers: OtherHeaders = {}, method = "GET"): Promise<Answer> {
     const { cookie } = this;
+    const lines = Object.entries({
+      accept: "text/html,application/xhtml+xml,*/*;q=0.8",
+      "sec-fetch-mode": "navigate",
+      "sec-fetch-site": "cross-site",
+      ...(cookie !== "" && { cookie }),
+      ...this.#headers,
+      ...headers,
+    });
     const answer = await send(this.#address, path, {
       method,
-      headers: {
-        accept: "text/html,application/xhtml+xml,*/*;q=0.8",
-        "sec-fetch-mode": "navigate",
-        "sec-fetch-site": "cross-site",
-        ...(cookie !== "" && { cookie }),
-        ...this.#headers,
-        ...headers,
-      },
+      headers: Object.fromEntries(
+        lines.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+      ),
       timeoutMs: 60_000,
     });
     for (const line of answer.headers["set-cookie"] ?? []) {
@@ -61,7 +67,7 @@ export class Visitor {
   async comeBack(
     asked: AuthorizationRequest,
     more: Record<string, string> = {},
-    headers: Record<string, string> = {},
+    headers: OtherHeaders = {},
   ): Promise<Answer> {
     const back = new URL(asked["redirect_uri"] ?? "");
     const query = new URLSearchParams({

@@ -99,7 +99,11 @@ export function goOn(
   location: string,
   cookie: string,
 ): Response {
-  if (!isPersonsPage(caller)) return goTo(context, location, cookie);
+  // Programs that tell no site follow redirects, and no page.
+  const site = caller.headers.get("sec-fetch-site") ?? "none";
+  if (!isPersonsPage(caller) || site === "none" || site === "same-origin") {
+    return goTo(context, location, cookie);
+  }
   context.cookie = cookie;
   const shown = { heading: "You are signed in", lines: ["This page goes on by itself."] };
   const headers = { refresh: `0; url=${location}`, "referrer-policy": HIDDEN };
