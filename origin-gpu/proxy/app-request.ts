@@ -17,6 +17,9 @@ import { writesTaken } from "./app-socket.ts";
 import { asksToDrain, LOAD_METRICS, reportedUse } from "./container-header.ts";
 import { sendHead } from "./early-head.ts";
 
+/** The close of an idle connection that meets a request has been on its way when the request left. */
+const IDLE_CLOSE_MS = 1_000;
+
 /** A call's limits, in milliseconds. Beyond them the call ends and the app sees a disconnect. */
 export interface CallLimits {
   /** From the last byte of the request that came until the app's response headers. */
@@ -85,6 +88,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
   readonly #startedAt = performance.now();
   #controller: Dispatcher.DispatchController | undefined;
   #socket: Socket | undefined;
+  #sentAtMs = 0;
   #readBefore = 0;
   #takenBefore = 0;
   #aborted: string | undefined;
@@ -167,6 +171,7 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
 
   #sentOn({ socket, headers, request }: SentHead): void {
     this.#socket = socket;
+    this.#sentAtMs = performance.now();
     this.#readBefore = socket.bytesRead;
     this.#takenBefore = writesTaken(socket);
     if (this.#isHeadEarly) sendHead(socket, headers, request.contentLength ?? undefined);
@@ -189,7 +194,8 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
 
   /**
    * Whether the request may go out again after its connection ended. Servers close idle connections, so only a
-   * reused one counts. A reset proves nothing: a kernel also resets when a process dies with bytes unread.
+   * reused one counts, and only if it ended soon: later the app itself has died of the request, or with it. A reset proves
+   * nothing: a kernel also resets when a process dies with bytes unread.
    */
   mayRepeat(error: NodeJS.ErrnoException): boolean {
     if (!isEndedByPeer(error)) return false;
@@ -197,7 +203,8 @@ export class AppRequest implements Dispatcher.DispatchHandler, AppWork {
     const terms = { method: head.method, isKeyed: head.key !== undefined, isDurable };
     if (this.isUnsent) return mayResend("not_sent", terms);
     const isReused = this.#readBefore > 0;
-    return isReused && this.isUnanswered && mayResend("unknown", terms);
+    const isSoon = performance.now() - this.#sentAtMs <= IDLE_CLOSE_MS;
+    return isReused && isSoon && this.isUnanswered && mayResend("unknown", terms);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import type { Call } from "../../../origin-gpu/calls/call.ts";
 import { RequestBody } from "../../../origin-gpu/calls/request-body.ts";
 import { AppConnections } from "../../../origin-gpu/proxy/app-connections.ts";
@@ -119,6 +119,18 @@ test("a GET without a key goes out again when its kept connection ends", async (
   expect(await send("GET", "/warm")).toBe(200);
   expect(await send("GET", "/dies")).toBe(200);
   expect(begun).toEqual(["GET /warm", "GET /dies", "GET /dies"]);
+});
+
+test("a GET whose kept connection ends later does not: the app has died over it", async () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  end = (socket) => {
+    vi.advanceTimersByTime(1_001);
+    close(socket);
+  };
+  expect(await send("GET", "/warm")).toBe(200);
+  expect(await send("GET", "/dies")).toBe("origin_error");
+  expect(begun).toEqual(["GET /warm", "GET /dies"]);
 });
 
 test("a GET on a fresh connection does not: no idle connection was closed", async () => {
