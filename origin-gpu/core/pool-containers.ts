@@ -12,6 +12,8 @@ export interface PoolContainer {
   readonly calls: number;
   /** Those among them that count as use. */
   readonly activeCalls: number;
+  /** It asks the box for what it needs. */
+  readonly isClaiming: boolean;
 }
 
 export class TrackedContainer implements PoolContainer, SessionPlace {

@@ -38,10 +38,10 @@ export class ContainerClaims {
     const { claims, pool } = this.#options;
     if (claims.isOfNothing) return;
     const { waitingSinceMs, containers } = pool;
-    for (const { number, state, activeCalls } of containers) {
+    for (const { number, state, activeCalls, isClaiming } of containers) {
       if (state === "ready") claims.used(number, activeCalls, waitingSinceMs);
       else if (state === "draining") claims.used(number, activeCalls, undefined);
-      else if (state === "claiming" && !this.#preparing.has(number)) this.#want(number);
+      else if (isClaiming && !this.#preparing.has(number)) this.#want(number);
     }
   }
 

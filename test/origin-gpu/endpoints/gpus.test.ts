@@ -188,6 +188,15 @@ describe("sleep and wake", () => {
     expect((await first.ask()).pid).not.toBe(before.pid);
   });
 
+  test("one that min_containers asks for wakes for a call that comes after it was put to sleep", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const model = box.model("a", { ...SLEEPING, minContainers: 1 });
+    const before = await model.ask();
+    await box.model("b", ONE_GPU).ask();
+    await box.told("a sleeps");
+    expect((await model.ask()).pid).toBe(before.pid);
+  });
+
   const post = (path: string) => ({ method: "POST", path, headers: {} }) as const;
   /** What the model `a` has done for Postern. */
   const requestsIn = (lines: readonly string[]) =>
