@@ -355,6 +355,11 @@ export class Pool<Call> {
     return this.waitingSinceMs ?? this.#scaler.askedSinceMs;
   }
 
+  /** The containers whose claims have been waited for since then. Others that claim are only to be there in advance. */
+  get neededClaims(): ReadonlySet<number> {
+    return this.#scaler.neededClaims(this.#waiting, this.#settings);
+  }
+
   /** Failures without a container that was well between them. */
   get failures(): number {
     return this.#scaler.failures;

@@ -92,10 +92,29 @@ export class Scaler {
   needed(waiting: Waiting, settings: PoolSettings): number {
     const calls = waiting.calls + this.#containers.load().calls;
     const asked = this.#askedSinceMs === undefined ? 0 : 1;
-    const awaited = this.#containers.count(
-      ({ number, state }) => state !== "ready" && waiting.isAwaited(number),
-    );
+    const awaited = this.#containers.count((one) => isComing(one, waiting));
     return Math.max(neededContainers(calls, settings) + awaited, asked);
+  }
+
+  /** Of the containers that claim, those that are needed so: the others are to be there in advance. */
+  neededClaims(waiting: Waiting, settings: PoolSettings): ReadonlySet<number> {
+    const claims = new Set<number>();
+    // Calls that wait for one container alone get nothing of another one.
+    let missing = this.needed(waiting, settings);
+    for (const container of this.#containers.all) {
+      const { number, isClaiming, isPresent } = container;
+      if (isComing(container, waiting)) {
+        missing -= 1;
+        if (isClaiming) claims.add(number);
+      } else if (isPresent && !isClaiming) missing -= 1;
+    }
+    for (const { number, isClaiming } of this.#containers.all) {
+      if (missing <= 0) break;
+      if (!isClaiming || claims.has(number)) continue;
+      claims.add(number);
+      missing -= 1;
+    }
+    return claims;
   }
 
   onReady(nowMs: number): void {
@@ -245,6 +264,10 @@ const isPresent = (container: TrackedContainer): boolean => container.isPresent;
 /** Counts against the maximum. */
 const isInTheWay = (container: TrackedContainer): boolean =>
   container.isPresent || container.state === "stopping";
+
+/** Calls wait for it alone, and it is not ready. */
+const isComing = ({ state, number }: TrackedContainer, waiting: Waiting): boolean =>
+  state !== "ready" && waiting.isAwaited(number);
 
 /** It sleeps, and calls wait for it alone. */
 const isUnwoken = ({ state, isClaiming, number }: TrackedContainer, waiting: Waiting): boolean =>

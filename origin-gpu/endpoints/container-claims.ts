@@ -72,6 +72,6 @@ export class ContainerClaims {
 
   #want(container: number): void {
     const { claims, pool } = this.#options;
-    claims.want(container, pool.neededSinceMs);
+    claims.want(container, pool.neededClaims.has(container) ? pool.neededSinceMs : undefined);
   }
 }

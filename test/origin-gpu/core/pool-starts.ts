@@ -57,11 +57,14 @@ export class PoolStarts {
 export function demandCounts(world: PoolWorld, isAnyNeeded: boolean): void {
   const { settings, pool, starts, nowMs } = world;
   let [present, starting, stopping, asleepSoon] = [0, 0, 0, 0];
+  let [claims, isOnItsWay] = [0, false];
   for (const { number, state } of pool.containers) {
     const known = world.containers.get(number);
     const isStarting = state === "claiming" || state === "preparing" || state === "starting";
     const wakes = state === "asleep" && known?.claim === "asks";
     const fallsAsleep = state === "draining" && known?.drains?.sleeps === true;
+    if (known?.claim === "asks") claims += 1;
+    else if (isStarting || fallsAsleep) isOnItsWay = true;
     if (isStarting || wakes || state === "ready") present += 1;
     if (fallsAsleep) asleepSoon += 1;
     if (isStarting) starting += 1;
@@ -69,6 +72,8 @@ export function demandCounts(world: PoolWorld, isAnyNeeded: boolean): void {
   }
   const { minContainers, maxContainers, mayStart } = settings;
   demand(present <= maxContainers, "there are at most max_containers");
+  const isWaitedFor = claims === 0 || pool.neededClaims.size > 0;
+  demand(!isAnyNeeded || isOnItsWay || isWaitedFor, "a call that waits makes others yield");
   if (!mayStart || pool.hasGivenUp || world.retired) return;
   if (nowMs < pool.notBeforeMs || (starts.isFailing && starting > 0)) return;
   // One that falls asleep wakes where it is needed.

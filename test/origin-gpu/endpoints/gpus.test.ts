@@ -95,6 +95,17 @@ test("two GPUs serve two endpoints at once, each with its own", async () => {
   expect(new Set([first?.cards.join(), second?.cards.join()])).toEqual(new Set(["0", "1"]));
 });
 
+test.each([
+  ["buffer_containers", { bufferContainers: 1 }],
+  ["min_containers", { minContainers: 2 }],
+])("a container in advance makes nobody yield: %s", async (_, numbers) => {
+  const box = new GpuBox(CARDS);
+  for (const name of ["a", "b"]) await box.model(name, ONE_GPU).ask();
+  const one = { ...ONE_GPU, maxContainers: 2, maxInputs: 1, targetInputs: 1 };
+  await box.model("c", { ...one, ...numbers }).ask();
+  expect(box.moves.filter((move) => move.endsWith("draining"))).toEqual(["a draining"]);
+});
+
 test("gpu_memory lets several share a GPU while their sum fits, and the others take turns", async () => {
   const box = new GpuBox(CARDS.slice(0, 1));
   const [first, second, third] = ["a", "b", "c"].map((name) =>

@@ -1,0 +1,79 @@
+/** Which claims of a pool are waited for, so that others yield, and which are only to be there in advance. */
+import { expect, test } from "vitest";
+import type { PoolSettings } from "../../../origin-gpu/core/pool-effects.ts";
+import { Pool } from "../../../origin-gpu/core/pool.ts";
+import { SETTINGS } from "./pool-world.ts";
+
+function poolOf(settings: Partial<PoolSettings>, isProved = true): Pool<string> {
+  const pool = new Pool<string>({ ...SETTINGS, maxContainers: 9, ...settings }, { isProved });
+  pool.tick(0);
+  return pool;
+}
+
+function makeReady(pool: Pool<string>, container: number): void {
+  pool.granted(container, 0);
+  pool.prepared(container, 0);
+  pool.ready(container, 0);
+}
+
+const neededOf = (pool: Pool<string>): number[] => [...pool.neededClaims];
+const claimsOf = ({ containers }: Pool<string>): number[] =>
+  containers.filter(({ isClaiming }) => isClaiming).map(({ number }) => number);
+
+test.each([
+  ["buffer_containers", { bufferContainers: 2 }, [1, 2, 3]],
+  ["min_containers", { minContainers: 3 }, [1, 2, 3]],
+])("%s are there in advance", (_, settings, claims) => {
+  const pool = poolOf(settings);
+  expect(neededOf(pool)).toEqual([]);
+  pool.request("a", 0);
+  expect([claimsOf(pool), neededOf(pool)]).toEqual([claims, [1]]);
+  makeReady(pool, 1);
+  expect([claimsOf(pool), neededOf(pool)]).toEqual([claims.slice(1), []]);
+  pool.request("b", 0);
+  expect(neededOf(pool)).toEqual([2]);
+});
+
+test("each container that calls need is waited for", () => {
+  const pool = poolOf({ targetInputs: 2, maxInputs: 2, bufferContainers: 1 });
+  for (const call of ["a", "b", "c"]) pool.request(call, 0);
+  expect([claimsOf(pool), neededOf(pool)]).toEqual([
+    [1, 2, 3],
+    [1, 2],
+  ]);
+});
+
+test("a container that starts is counted on, and not any more when it fails", () => {
+  const pool = poolOf({ bufferContainers: 1 });
+  pool.request("a", 0);
+  pool.granted(1, 0);
+  expect([claimsOf(pool), neededOf(pool)]).toEqual([[2], []]);
+  pool.failed(1, { code: "starting_failed", isPermanent: false }, 0);
+  expect(neededOf(pool)).toEqual([2]);
+});
+
+test("the start that proves a version is waited for", () => {
+  const pool = poolOf({ minContainers: 2 }, false);
+  pool.prove(0);
+  expect([claimsOf(pool), neededOf(pool)]).toEqual([[1, 2], [1]]);
+});
+
+test("the container that a call's session sleeps in is waited for, and no other one", () => {
+  const pool = poolOf({ canSleep: true, minContainers: 2 });
+  const session = { keys: ["header:x=1"] };
+  pool.request("a", 0, { session });
+  makeReady(pool, 1);
+  makeReady(pool, 2);
+  pool.request("b", 0);
+  pool.finished("a", 0);
+  pool.finished("b", 0);
+  for (const container of [1, 2]) {
+    pool.yieldAsked(container, 0);
+    pool.slept(container, 0);
+  }
+  expect([claimsOf(pool), neededOf(pool)]).toEqual([[1, 2], []]);
+  pool.request("c", 0, { session });
+  expect(neededOf(pool)).toEqual([1]);
+  pool.request("d", 0);
+  expect(neededOf(pool)).toEqual([1, 2]);
+});
