@@ -214,13 +214,14 @@ export class Pool<Call> {
     });
   }
 
-  /** The container does not answer any more: it is ended with its calls. */
+  /** The container does not answer any more: it is ended with its calls. One that took calls gets a successor. */
   unhealthy(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
-      if (container.state === "ready" || container.state === "draining") {
+      const { state } = container;
+      if (state === "ready" || state === "draining") {
         this.#scaler.onLost(container, nowMs);
         this.#containers.stop(container, "unhealthy", nowMs);
-        this.#scaler.askForOne(nowMs);
+        if (state === "ready") this.#scaler.askForOne(nowMs);
       }
     });
   }

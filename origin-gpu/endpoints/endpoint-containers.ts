@@ -193,8 +193,9 @@ export class EndpointContainers {
     this.#listener.onExited(number);
   }
 
-  /** Sends the `sleep` requests. `onSlept` follows, or `onSleepFailed`. */
+  /** Sends the `sleep` requests, and does not ask for its health meanwhile. `onSlept` follows, or `onSleepFailed`. */
   async sleep(number: number): Promise<void> {
+    this.unwatchHealth(number);
     const problem = await this.#ask(number, "sleep", SLEEP_LIMIT_MS);
     if (problem === undefined) {
       noticesOf(this.#source)("postern: it sleeps");
@@ -245,7 +246,7 @@ export class EndpointContainers {
     });
   }
 
-  /** Asks no more: it sleeps or ends. */
+  /** Asks no more: it falls asleep or ends. */
   unwatchHealth(number: number): void {
     this.#started.get(number)?.health?.stop();
   }

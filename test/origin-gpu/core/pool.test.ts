@@ -531,6 +531,19 @@ describe("a container", () => {
     expect(pool.exit(1)).toEqual(["launch 2"]);
   });
 
+  test.each([
+    ["is stopped by hand", (pool: Pool<string>) => pool.stopAsked(1, 0)],
+    ["makes room", (pool: Pool<string>) => pool.yieldAsked(1, 0)],
+  ])("that hangs when it %s has no successor that nobody calls", (_why, event) => {
+    const pool = new TestPool({ canSleep: true });
+    pool.request("a");
+    pool.ready(1);
+    pool.on(event);
+    expect(pool.on((one, nowMs) => one.unhealthy(1, nowMs))).toEqual(["stop 1 unhealthy"]);
+    pool.finish("a");
+    expect(pool.exit(1)).toEqual([]);
+  });
+
   test("that is to be replaced finishes its calls beside its successor", () => {
     const pool = new TestPool();
     pool.request("a");

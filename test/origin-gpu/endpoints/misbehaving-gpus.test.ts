@@ -75,6 +75,19 @@ describe("a model that dies", () => {
   });
 });
 
+test("a model that answers nothing while it falls asleep is not taken for hung", async () => {
+  const sleep = ["/block?ms=1500", "/sleep"].map((path) => {
+    return { method: "POST", path, headers: {} } as const;
+  });
+  const watched = { healthPath: "/", healthInterval: 0.1 };
+  const { box, first, second } = pair({ ...SLEEPING, sleep, ...watched });
+  const before = await first.ask();
+  await second.ask();
+  await endedWith(first, "draining", "asleep");
+  expect(await first.ask()).toEqual({ ...before, loads: 2 });
+  expect(box.lines.join()).not.toContain("hung");
+});
+
 describe("a model that stays when it is to make room", () => {
   test("is killed after exit_grace_period, and then another one has its GPU", async () => {
     const traits = { ...ONE_GPU, ignoresSigterm: true, exitGracePeriod: 0.5 };

@@ -14,6 +14,7 @@
  *   /slow?ms=  the same after so many milliseconds
  *   /sleep     gives the memory back
  *   /wake      takes it again
+ *   /block?ms= answers nothing at all for so many milliseconds
  *
  * With `?fails` it answers 500 and does nothing; with `?dies` it ends with code 7.
  */
@@ -81,6 +82,13 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     loadOrDie();
     loads += 1;
     console.log(`${NAME} wakes`);
+  } else if (url.pathname === "/block") {
+    Atomics.wait(
+      new Int32Array(new SharedArrayBuffer(4)),
+      0,
+      0,
+      Number(url.searchParams.get("ms")),
+    );
   } else {
     console.log(`${NAME} begins ${url.pathname}`);
     await delay(Number(url.searchParams.get("ms") ?? "0"));
