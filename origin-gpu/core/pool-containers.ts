@@ -200,11 +200,6 @@ export class PoolContainers {
     }
   }
 
-  /** Sessions hold no container any more. */
-  closeAllToSessions(): void {
-    for (const container of this.#all.values()) container.isClosedToSessions = true;
-  }
-
   /** When `closeToSessions` may do something; Infinity for never. */
   nextClosingMs(graceMs: number, nowMs: number): number {
     let atMs = Infinity;

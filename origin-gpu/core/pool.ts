@@ -319,7 +319,6 @@ export class Pool<Call> {
    */
   retire(nowMs: number, { keepsSessions = true } = {}): Effects<Call> {
     this.#calls.isRetired = true;
-    if (!keepsSessions) this.#containers.closeAllToSessions();
     for (const container of this.#containers.all) {
       container.willSleep &&= container.activeCalls === 0;
       if (container.state === "ready") this.#containers.drain(container, "retired", nowMs);
@@ -327,6 +326,7 @@ export class Pool<Call> {
         this.#containers.giveUp(container, "retired", nowMs);
       }
     }
+    if (!keepsSessions) this.#containers.closeToSessions(0, nowMs);
     return this.#settled(nowMs);
   }
 

@@ -327,6 +327,14 @@ describe("a version that is replaced", () => {
     const retired = world.on((pool, nowMs) => pool.retire(nowMs, { keepsSessions: false }));
     expect(retired).toEqual(["stop 1"]);
   });
+
+  test("keeps none where the app is stopped while a container drains", () => {
+    const world = new World({ minContainers: 1, maxContainers: 2 });
+    world.visit({ keys: ["session_hash=a"] });
+    expect(world.on((pool, nowMs) => pool.stopAsked(1, nowMs))).toEqual([]);
+    const retired = world.on((pool, nowMs) => pool.retire(nowMs, { keepsSessions: false }));
+    expect(retired).toContain("stop 1");
+  });
 });
 
 test("scaling down ends containers without sessions first", () => {
