@@ -67,11 +67,12 @@ export class ProcessContainer implements Container {
     this.#options = options;
     this.exited = this.#ended.promise;
     this.#log = options.beginLog?.(id);
-    void this.exited.then(() => this.#log?.end());
     this.stuck = this.#stuck.promise;
     this.ready = this.#start();
     // Callers that wait for `ready` get the failure. Without one, Node would report an unhandled rejection.
     this.ready.catch(() => undefined);
+    // A start that fails says so after the exit.
+    void Promise.allSettled([this.exited, this.ready]).then(() => this.#log?.end());
   }
 
   get state(): ProcessState {

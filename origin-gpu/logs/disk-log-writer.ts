@@ -26,6 +26,7 @@ export class DiskLogWriter implements LogSink {
   #handle: FileHandle | undefined;
   /** Lines that the disk did not take. */
   #lost = 0;
+  #isEnded = false;
 
   constructor(options: DiskLogWriterOptions) {
     this.#options = options;
@@ -36,6 +37,8 @@ export class DiskLogWriter implements LogSink {
   }
 
   add(record: string): void {
+    // It would open a file that nobody closes.
+    if (this.#isEnded) return;
     this.#lines.add(record);
   }
 
@@ -44,6 +47,7 @@ export class DiskLogWriter implements LogSink {
   }
 
   async end(): Promise<void> {
+    this.#isEnded = true;
     await this.#lines.flushed();
     this.#options.log.isEnded = true;
     await this.#close();

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { MIB } from "../../../base/units.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { ContainerLogs } from "../../../origin-gpu/logs/container-logs.ts";
+import { DiskLogs } from "../../../origin-gpu/logs/disk-logs.ts";
 import type { LogRecord } from "../../../origin-gpu/logs/log-record.ts";
 import { MemoryLogs } from "../../../origin-gpu/logs/memory-logs.ts";
 import { MAX_LINE_CHARACTERS } from "../../../origin-gpu/containers/output-lines.ts";
@@ -367,6 +368,30 @@ describe("the log", () => {
     expect(lines).toContain("stdout: loading weights");
     expect(lines).toContain("stderr: out of memory");
     expect(lines.at(-1)).toMatch(/^postern: postern: failed: .*ended with code 3/);
+  });
+
+  test("of a container that failed to start is one file, with the failure, and leaves none open", async () => {
+    const directory = temporaryDirectory();
+    const logs = new ContainerLogs(await DiskLogs.open({ directory, notice: () => undefined }));
+    const before = openDescriptors(process.pid);
+    const log = Promise.withResolvers<ReturnType<typeof logs.begin>>();
+    const { container } = start(serverEndpoint(["--exit-at-start", "3"]), {}, (id) => {
+      const begun = logs.begin({ container: id, ...of });
+      log.resolve(begun);
+      return begun;
+    });
+    await expect(container.ready).rejects.toThrow("ended with code 3");
+    await container.exited;
+    await (
+      await log.promise
+    ).ended;
+    // What is written after the end would be on the disk then.
+    await (await log.promise).flushed();
+    const names = readdirSync(directory);
+    expect(names).toEqual([`${container.id}.0.log`]);
+    const text = readFileSync(join(directory, names[0] ?? ""), "utf8");
+    expect(text.trimEnd().split("\n").at(-1)).toContain("postern: failed: ");
+    await expect.poll(() => openDescriptors(process.pid)).toBeLessThanOrEqual(before);
   });
 
   /** It never serves, and a busy machine may take long to print what it prints. */

@@ -87,6 +87,21 @@ describe("a log on the disk", () => {
     expect(next.logs).toHaveLength(1);
   });
 
+  test("takes no line after its end, and opens no file for one", async () => {
+    const { store, logs, directory } = await onDisk();
+    const of = container();
+    const log = logs.begin(of);
+    log.write("stdout", "last words");
+    const ended = log.end();
+    log.write("postern", "while it ends");
+    await ended;
+    log.write("postern", "after its end");
+    await log.flushed();
+    const records = (await recordsOf(store)).get(of.container) ?? [];
+    expect(records.map(({ text }) => text)).toEqual(["last words"]);
+    expect(readdirSync(directory)).toEqual([`${of.container}.0.log`]);
+  });
+
   test("is read by the agent's own user alone", async () => {
     const { logs, directory } = await onDisk();
     logs.begin(container()).write("stdout", "a secret");
