@@ -139,11 +139,17 @@ export function urlsOf(
   });
 }
 
+interface PrintOptions {
+  readonly json: boolean;
+  readonly gatewayUrl: string;
+  /** Where the URLs' names are served. */
+  readonly address: string;
+  /** Where this machine asks for the names as long as nothing serves the URLs themselves. */
+  readonly directUrl?: string | undefined;
+}
+
 /** Prints each URL with a curl line that works on this machine, and marks private ones; with `json` one object. */
-export async function printUrls(
-  urls: readonly PrintedUrl[],
-  options: { readonly json: boolean; readonly gatewayUrl: string; readonly address: string },
-): Promise<void> {
+export async function printUrls(urls: readonly PrintedUrl[], options: PrintOptions): Promise<void> {
   if (options.json) {
     const plain = urls.map(({ function: name, url, isPrivate }) => ({
       function: name,
@@ -156,7 +162,7 @@ export async function printUrls(
   await sayUnresolved(urls, options.address);
   for (const printed of urls) {
     // First, because it waits: a notice would come between the URL and its curl line.
-    const curl = await curlLine(printed, options.address);
+    const curl = await curlLine(printed, options);
     printResult(printed.url);
     // A line of its own, so that a script that reads URLs by the line gets nothing else on theirs.
     if (printed.isPrivate === true) printResult(`  🔑 private: ${callersNeed(printed.auth)}`);
@@ -199,18 +205,20 @@ export function unresolvedNotice(hosts: readonly string[], address: string): str
   );
 }
 
-/** A curl command for a shell, with `--resolve` where this machine can't resolve the name. */
+/** A curl command for a shell, with `--resolve` where this machine can't resolve the name, past it at a `directUrl`. */
 async function curlLine(
   { url, path = "/", curlArguments = [], isPrivate }: PrintedUrl,
-  address: string,
+  { address, directUrl }: PrintOptions,
 ): Promise<string> {
   const { hostname: host, port, protocol } = new URL(url);
   const words = ["curl"];
-  if (!(await resolves(host))) {
+  if (directUrl !== undefined) {
+    words.push("-H", shellWord(`Host: ${host}`));
+  } else if (!(await resolves(host))) {
     words.push("--resolve", `${host}:${port || (protocol === "https:" ? "443" : "80")}:${address}`);
   }
   if (isPrivate === true) words.push(CREDENTIALS);
-  words.push(...curlArguments.map(shellWord), shellWord(url + path));
+  words.push(...curlArguments.map(shellWord), shellWord((directUrl ?? url) + path));
   return words.join(" ");
 }
 

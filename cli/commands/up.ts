@@ -24,6 +24,7 @@ import type { Command } from "../command.ts";
 import { lockDirectory } from "../directory-lock.ts";
 import { namedEnvironment } from "../environment.ts";
 import { startGateway } from "../gateway/gateway.ts";
+import { reachableAddress } from "../gateway/plain-http.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
@@ -106,7 +107,8 @@ export const UP: Command<typeof OPTIONS> = {
       const demo = values.config === undefined ? DEMO_REQUEST : {};
       const urls = urlsOf(agent, config, demo);
       const address = reachableAddress(settings.host);
-      await printUrls(urls, { json: values.json === true, gatewayUrl: gateway.url, address });
+      const { url: gatewayUrl, directUrl } = gateway;
+      await printUrls(urls, { json: values.json === true, gatewayUrl, address, directUrl });
       return await runUntilStopped(agent, stop, {
         before: () => gateway.drain(),
         clients: "gone",
@@ -127,9 +129,4 @@ async function demoConfig(): Promise<string> {
   // The user of --run-as reads it too.
   await chmod(copy, 0o755);
   return join(copy, basename(DEMO));
-}
-
-/** Where this machine reaches a gateway that listens on this address. */
-function reachableAddress(host: string): string {
-  return host === "localhost" || host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 }

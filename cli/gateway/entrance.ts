@@ -16,6 +16,7 @@ import { placesForBoxes } from "../front/places.ts";
 import { ConnectionTable } from "./connection-table.ts";
 import { HalfClosedWatch } from "./half-closed-watch.ts";
 import { type HeldSocket, holdSocket } from "./held-socket.ts";
+import { isLoopback } from "./plain-http.ts";
 import type { GatewaySettings } from "./settings.ts";
 import { limitUnsent } from "./unsent-limit.ts";
 
@@ -81,8 +82,7 @@ export async function openEntrance(options: EntranceOptions): Promise<Entrance> 
 /** Strangers reach an address of the network, unless a trusted proxy stands before it. */
 function wantsFront({ front, host, variables }: GatewaySettings): boolean {
   if (front !== "auto") return front === "always";
-  const isLoopback = host === "localhost" || host === "::1" || host.startsWith("127.");
-  return !isLoopback && !variables["POSTERN_TRUSTED_PROXIES"];
+  return !isLoopback(host) && !variables["POSTERN_TRUSTED_PROXIES"];
 }
 
 class DirectEntrance implements Entrance {

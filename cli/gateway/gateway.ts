@@ -17,6 +17,7 @@ import { checkDatabases, recordDatabases } from "./databases/check-databases.ts"
 import { DiskReserve } from "./disk-reserve.ts";
 import { type Entrance, openEntrance } from "./entrance.ts";
 import { writeOwnProfile } from "./own-profile.ts";
+import { directUrlOf, plainHttpNotices } from "./plain-http.ts";
 import type { GatewaySettings } from "./settings.ts";
 import { openStateDirectory, type RunningInfo, type StateDirectory } from "./state-directory.ts";
 import { startTls, type Tls } from "./tls/tls.ts";
@@ -32,6 +33,8 @@ const WORKERD_GRACE_MS = 500;
 
 export interface RunningGateway extends RunningInfo {
   readonly statePath: string;
+  /** As `directUrlOf` has it. */
+  readonly directUrl: string | undefined;
   /** Stops accepting, and lets responses finish for a bounded time. */
   drain(): Promise<void>;
   /** Drains where that has not been done, then ends. */
@@ -103,9 +106,11 @@ export async function startGateway(
     await writeOwnProfile(state, info.url, settings.workspace);
     state.writeRunning(info);
     stampLines();
+    for (const text of plainHttpNotices(settings, domain, entrance.port)) observer.notice(text);
     return {
       ...info,
       statePath: state.path,
+      directUrl: directUrlOf(settings, domain, entrance.port),
       ...endings({ tls, entrance, workerd: running, state, reserve, observer }),
     };
   } catch (error) {

@@ -1,9 +1,11 @@
 /** `postern up` from its first line to its last, with an app that the test answers for. */
+import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { isAlive, processTree, type ManagedProcess } from "../support/processes.ts";
 import { RawConnection } from "../support/raw-http.ts";
@@ -190,3 +192,18 @@ test("each of several mistakes has a line that begins with its place", async () 
     "",
   ]);
 });
+
+test("a public base domain without TLS or a proxy: a notice, and a curl line that works here", async () => {
+  const app = await startApp();
+  const cwd = temporaryDirectory();
+  const config = `app = "shop"\n[[endpoint]]\nfunction = "web"\nupstream = "http://127.0.0.1:${app.port}"\n`;
+  writeFileSync(join(cwd, "postern.toml"), config);
+  const args = ["--config", "postern.toml", "--port", "0", "--base-domain", "example.com"];
+  const up = startPostern(["up", ...args], { cwd });
+  const [, line = ""] = await up.waitForOutput(/^ {2}(curl .*)$/m);
+  expect(up.stdout).toContain("https://local--shop-web.example.com\n");
+  expect(up.stderr.match(/plain HTTP at http:\/\/127\.0\.0\.1:\d+ alone/g)).toHaveLength(1);
+  const asked = promisify(execFile)("sh", ["-c", `${line} --silent --max-time 60`]);
+  (await app.next()).end("hello");
+  expect((await asked).stdout).toBe("hello");
+}, 60_000);
