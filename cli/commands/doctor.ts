@@ -61,7 +61,12 @@ async function examine(url: URL, key: string | undefined): Promise<Finding[]> {
   if (url.protocol === "https:") findings.push(await checkCertificate(server, Date.now()));
   if (isBroken(findings)) return findings;
   const patient: Patient = { server, key };
-  findings.push(...(await asCurl(patient, Date.now)));
+  const first = await asCurl(patient, Date.now);
+  findings.push(...first.findings);
+  if (first.others !== "all") {
+    if (first.others === "people") findings.push(await asPerson(patient));
+    return findings;
+  }
   // One after the other: the app may be small.
   for (const check of [
     withoutKey,

@@ -2,8 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { ask, broken, type Patient, problemOf, proxyOf } from "./patient.ts";
 import { answererOf, type TriedAnswer } from "./exchange.ts";
-import { type Finding, ok, skipped, warning } from "./finding.ts";
+import { failed, type Finding, ok, skipped, warning } from "./finding.ts";
+import { isOwnAddress } from "./own-address.ts";
 import { slowAnswer } from "./slow.ts";
+import type { ErrorCode } from "../../routing/wire/errors.ts";
 
 /** A response whose whole body came at once after so long was held back somewhere. */
 const HELD_BACK_MS = 1_000;
@@ -12,10 +14,34 @@ const AT_ONCE_MS = 20;
 /** Clocks that differ by more make credentials invalid. */
 const MAX_CLOCK_SKEW_MS = 60_000;
 
+/** Postern's answers that each client gets, and who may get another one: a person signs in without a key. */
+const SAME_FOR_ALL: Partial<Record<ErrorCode, "nobody" | "people">> = {
+  no_such_endpoint: "nobody",
+  wrong_host: "nobody",
+  missing_credentials: "people",
+  invalid_credentials: "people",
+};
+
+interface FirstTry {
+  readonly findings: readonly Finding[];
+  /** Who may get another answer. */
+  readonly others: "all" | "nobody" | "people";
+}
+
 /** As curl: a plain request with the key. The clock is read off its answer. */
-export async function asCurl(patient: Patient, now: () => number): Promise<Finding[]> {
+export async function asCurl(patient: Patient, now: () => number): Promise<FirstTry> {
   const answer = await ask(patient, { headers: { "user-agent": "curl/8.0", accept: "*/*" } });
-  if (answer instanceof Error) return [broken("curl", answer)];
+  if (answer instanceof Error) return { findings: [broken("curl", answer)], others: "all" };
+  if (await isOwnAddress(answer, patient.server)) {
+    const remedy = "give the URL of an endpoint: `postern url` prints it";
+    return { findings: [failed("curl", "the gateway's own address", remedy)], others: "nobody" };
+  }
+  const answerer = answererOf(answer);
+  const others = answerer.by === "postern" ? (SAME_FOR_ALL[answerer.code] ?? "all") : "all";
+  return { findings: curlFindings(answer, patient, now), others };
+}
+
+function curlFindings(answer: TriedAnswer, patient: Patient, now: () => number): Finding[] {
   const problem = problemOf("curl", answer, patient);
   const finding =
     problem ?? slowAnswer("curl", answer, "some") ?? ok("curl", `${answer.status} from the app`);

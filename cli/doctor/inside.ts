@@ -3,6 +3,7 @@ import { readRunning } from "../gateway/state-directory.ts";
 import { ask, broken, problemOf } from "./patient.ts";
 import { answererOf } from "./exchange.ts";
 import { type Finding, ok, skipped } from "./finding.ts";
+import { isOwnAddress } from "./own-address.ts";
 
 const CHECK = "inside";
 const ADDRESS = "127.0.0.1";
@@ -30,6 +31,8 @@ export async function fromInside(
   const answerer = answererOf(answer);
   if (answerer.by === "postern" && answerer.code === "wrong_host")
     return skipped(CHECK, "the gateway on this machine does not serve this name");
+  if (await isOwnAddress(answer, gateway.server, { host }))
+    return skipped(CHECK, "the gateway on this machine runs; the URL is its own address");
   const cause = isWayBroken ? ": the fault is in front of the gateway" : "";
   return (
     problemOf(CHECK, answer, gateway) ??

@@ -58,12 +58,11 @@ describe("an endpoint", () => {
 
   test("that refuses an EventSource says so by its code, as to the others", async () => {
     const { of } = await examineApp(({ headers }, response) => {
-      if (problemShape(headers.accept ?? null) === "document")
-        refuse(response, 404, "no_such_endpoint");
-      else response.writeHead(404).end("postern: no endpoint has this name");
+      if (problemShape(headers.accept ?? null) === "document") refuse(response, 404, "path_closed");
+      else response.writeHead(404).end("postern: the endpoint does not serve this path");
     });
     for (const check of ["curl", "eventsource", "websocket"])
-      expect(of(check)?.detail).toContain("404 no_such_endpoint");
+      expect(of(check)?.detail).toContain("404 path_closed");
   });
 
   test(
