@@ -24,6 +24,7 @@ import {
 import { optional } from "./optional.ts";
 import { type ConfigProblem, showPath, showValue } from "./problems.ts";
 import { resolveEndpoints } from "./resolve.ts";
+import { tomlProblem } from "./toml-problem.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
@@ -52,11 +53,8 @@ export function parseConfig(text: string, file: string, context: ParseContext = 
     document = parseToml(text, { unsafeKeyBehaviour: "throw" });
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    const [reason = ""] = error.message.replace("Invalid TOML document: ", "").split("\n");
-    return {
-      ok: false,
-      problems: [{ file, line: error.line, message: `not valid TOML: ${reason}` }],
-    };
+    const message = tomlProblem(error, text);
+    return { ok: false, problems: [{ file, line: error.line, message }] };
   }
   const source = { file, lineOf: locateKeys(text), ...context };
   return new ConfigReader(document, source).read(dirname(resolve(file)));
