@@ -110,33 +110,35 @@ function unknownCommand(name: string): UsageError {
 
 async function overview(): Promise<string> {
   const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  const lines = commands.map((command) => {
-    const { name, summary } = "run" in command ? command.description : command;
-    return `  ${name.padEnd(13)}${summary}`;
-  });
+  const described = commands.map((command) => ("run" in command ? command.description : command));
   return [
     "Usage: postern <command> [options]",
     "",
     "Public endpoints for the GPU machines that you own.",
     "",
     "Commands:",
-    ...lines,
+    ...columnsOf(described),
     "",
     "postern <command> --help describes each.",
   ].join("\n");
 }
 
+function columnsOf(
+  described: readonly { readonly name: string; readonly summary: string }[],
+): string[] {
+  const width = Math.max(...described.map(({ name }) => name.length)) + 2;
+  return described.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`);
+}
+
 function overviewOf(group: CommandGroup): string {
-  const lines = Object.values(group.commands).map(
-    ({ description: { name, summary } }) => `  ${name.padEnd(24)}${summary}`,
-  );
+  const described = Object.values(group.commands).map(({ description }) => description);
   return [
     `Usage: postern ${group.name} <command> [options]`,
     "",
     group.summary,
     "",
     "Commands:",
-    ...lines,
+    ...columnsOf(described),
     "",
     `postern ${group.name} <command> --help describes each.`,
   ].join("\n");

@@ -31,6 +31,11 @@ describe("usage", () => {
   test("--help lists the commands on stdout, and each command has its own", async () => {
     const overview = await postern(["--help"]);
     expect(overview).toMatchObject({ code: 0, stderr: "" });
+    // A blank or more between the columns, also after the longest name.
+    const [, listed = ""] = /^Commands:\n((?: {2}.*\n)+)/m.exec(overview.stdout) ?? [];
+    for (const line of listed.trimEnd().split("\n")) {
+      expect(line).toMatch(/^ {2}[a-z-]+ {2,}[A-Z]/);
+    }
     for (const command of ["up", "gateway", "serve", "url"]) {
       expect(overview.stdout).toContain(`  ${command} `);
       const help = await postern([command, "--help"]);
