@@ -185,8 +185,9 @@ export class StreamResponse implements StreamEvents {
   }
 
   #break(body: ResponseBodyStream, why: string): void {
-    const call = this.#options.callId?.() ?? "of the agent itself";
-    const reason = new Error(`the response of call ${call} broke off: ${why}`);
+    const id = this.#options.callId?.();
+    const whose = id === undefined ? "the agent itself" : `call ${id}`;
+    const reason = new Error(`the response of ${whose} broke off: ${why}`);
     setTimeout(() => body.break(reason), BREAK_AFTER_MS);
     this.#options.onOver?.();
   }

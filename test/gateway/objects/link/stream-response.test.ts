@@ -150,3 +150,16 @@ test("a call that is parked while its Worker knows goes on waiting by the same r
   expect(receivedOpening(await response.response)).toMatchObject({ kind: "response" });
   expect(said).toEqual(["consumed 0", "finished"]);
 });
+
+test.each([
+  ["the agent itself", undefined],
+  ["call c-1", "c-1"],
+])("a response that breaks off says whose it is: %s", async (whose, id) => {
+  const { response } = started({ callId: () => id });
+  response.onHead(headOf(2 * PIECE.length), PIECE, false);
+  const reader = (await response.response).body?.getReader();
+  await reader?.read();
+  const rest = expect(reader?.read()).rejects.toThrow(`the response of ${whose} broke off: `);
+  response.onEnd({ kind: "link_lost" });
+  await rest;
+});
