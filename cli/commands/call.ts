@@ -121,7 +121,7 @@ const CANCEL: Command<typeof OPTIONS> = {
     const isOpen = OPEN_STATUSES.has(status);
     if (isOpen) await client.call(CANCEL_CALL, { path: { box, id } });
     if (values.json === true) printJson({ call: id, cancelled: isOpen });
-    else if (isOpen) printNotice(`${id} does not run any more`);
+    else if (isOpen) printNotice(`${id} was cancelled`);
     else printNotice(`${id} had ended before: ${status}`);
     return 0;
   },

@@ -73,7 +73,7 @@ test("a call that runs is listed and inspected, and ends at the app when it is c
   expect((JSON.parse(listed.stdout) as Shown[]).map(({ call }) => call)).toContain(id);
 
   const cancelled = await command("call", "cancel", id);
-  expect(cancelled).toMatchObject({ code: 0, stderr: expect.stringContaining(id) });
+  expect(cancelled).toMatchObject({ code: 0, stderr: `${id} was cancelled\n` });
   await expect.poll(() => left).toContain("/first");
   const after = await inspect(id);
   expect(after.status).toBe("terminated");
