@@ -317,7 +317,7 @@ export class Call implements RespondingCall {
    * @returns false for a call that cannot be taken out; else `finishSuspending` is to be called
    */
   suspend(): boolean {
-    const isWaiting = this.#history.state === "queued" && !this.#over;
+    const isWaiting = this.#waitsForApp && !this.#over;
     const response = this.#response;
     if (!isWaiting || !(response instanceof StoredResponse) || !response.isJournaled) return false;
     this.#over = true;
@@ -326,16 +326,23 @@ export class Call implements RespondingCall {
     return true;
   }
 
-  /** Saves the request of a suspended call, if it is not on the disk; where that fails it has not started. */
+  /** Its body is whole, and no app has it or none any more: such a call can be suspended. */
+  get #waitsForApp(): boolean {
+    const { state } = this.#history;
+    return (state === "queued" || state === "retrying") && !this.body.incomplete;
+  }
+
+  /** Saves the request of a suspended call, if it is not on the disk. Where that fails it has not started, or is lost. */
   async finishSuspending(): Promise<void> {
     const storage = this.#storage;
     if (storage === undefined) return;
     await this.#withdrawing;
-    const hasStarted = (await this.#starting) !== undefined;
+    const hasStarted = this.#hasRun || (await this.#starting) !== undefined;
     await this.#save();
-    // A start that was being recorded does not follow.
-    if (hasStarted) await storage.requeue();
-    if (!storage.isSaved) await storage.abandon(false);
+    const isLost = this.#hasRun && !storage.isSaved;
+    // A start that was being recorded does not follow, and the next agent may run again what ran here.
+    if (hasStarted && !isLost) await storage.requeue();
+    if (!storage.isSaved) await storage.abandon(isLost);
     this.body.abort();
   }
 
@@ -595,7 +602,7 @@ export class Call implements RespondingCall {
 
   cancel(reason: string): void {
     // It is over for this agent, and waits for the next one.
-    const isSuspended = this.#over && this.#history.state === "queued";
+    const isSuspended = this.#over && this.#waitsForApp;
     if (this.#over && !isSuspended) return;
     // A call that is complete or failed only waits for its subscribers: then nothing but the wait ends.
     if (this.#advance("cancelled", reason)) this.#response.cancel(reason);

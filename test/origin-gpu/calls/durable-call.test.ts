@@ -596,6 +596,52 @@ test("a call that is run again has started: a kill between two runs leaves it lo
   ]);
 });
 
+/** An app had the call, and its container died. */
+async function waitToRunAgain(how: Partial<RequestHead>): Promise<Call> {
+  const { heard } = open(how, true);
+  await until(() => heard.length > 0 || (how.async !== true && isInJournal('"c"')));
+  const call = calls.at(-1) as Call;
+  expect(await call.recordStart()).toBe("recorded");
+  call.start(APP);
+  call.body.restore(call.body.whole());
+  expect(call.retry()).toBe(true);
+  return call;
+}
+
+test.each([{ async: true }, { key: "k" }])(
+  "a call that waits to be run again when the agent stops is run by the next agent: %j",
+  async (how) => {
+    await waitToRunAgain(how);
+    await table.close("the agent stops");
+    expect(table.inspect("c")?.status).toBe("pending");
+    const later = await afterKill();
+    expect(later.takeWaiting().map(({ body }) => body.length)).toEqual([HALF.length]);
+    await later.close();
+  },
+);
+
+test("a user cancels a call that a stopping agent has saved between two runs", async () => {
+  await waitToRunAgain({ async: true });
+  await table.idle();
+  table.cancel("c");
+  await table.close("the agent stops");
+  await until(() => isInJournal('"cancelled"'));
+  const later = await afterKill();
+  expect(later.takeWaiting()).toEqual([]);
+  expect(later.inspect("c")?.status).toBe("terminated");
+  await later.close();
+});
+
+test("a call that waits to be run again and cannot be saved when the agent stops is lost, its key taken", async () => {
+  await waitToRunAgain({ key: "k" });
+  faulty.roomBytes = 0;
+  await table.close("the agent stops");
+  expect(durable.inspect("c")?.status).toBe("lost");
+  expect(durable.byKey("k")?.callId).toBe("c");
+  expect(log.length).toBeGreaterThan(0);
+  log = [];
+});
+
 test("without room for its request a call's client is not sent away: it waits for the response", async () => {
   const { heard, stream } = open({ callId: "first", async: true }, false);
   await until(() => isInJournal("first"));
