@@ -136,7 +136,7 @@ export class Endpoint {
   /** No call is here. */
   get isIdle(): boolean {
     const { waiting, running } = this.#pool.counts;
-    return waiting === 0 && running === 0;
+    return waiting === 0 && running === 0 && !this.#sender.hasPausing;
   }
 
   /** Gives the runner of calls that come over a link for a function with these settings. */

@@ -56,6 +56,11 @@ export class Sender {
     this.#options = options;
   }
 
+  /** Some calls pause: they have no place, and are in no queue. */
+  get hasPausing(): boolean {
+    return this.#pausing.size > 0;
+  }
+
   /**
    * Calls that pause come back at once, and are given to another endpoint.
    * @param keepsSessions some calls begin here still

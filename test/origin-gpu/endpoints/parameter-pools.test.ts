@@ -20,13 +20,23 @@ import type { GatewayAddress } from "../../../origin-gpu/link/gateway-address.ts
 import { endpointConfig, listening, plainPython } from "../containers/endpoint.ts";
 import { open as openAt, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
-/** Answers with its values and its process; never where the path is /held. A broken model does not load. */
+/**
+ * Answers with its values and its process; never where the path is /held. After /reload it takes no connection for a
+ * while. A broken model does not load.
+ */
 const SERVER = `
   if (process.env.POSTERN_PARAMETERS.includes("broken")) process.exit(1);
-  require("node:http").createServer(({ url }, response) => {
+  const server = require("node:http").createServer(({ url }, response) => {
     const answer = JSON.stringify([JSON.parse(process.env.POSTERN_PARAMETERS), process.pid]);
+    if (url.startsWith("/reload")) {
+      response.setHeader("connection", "close");
+      server.close();
+      setTimeout(listen, 1_500);
+    }
     if (!url.startsWith("/held")) response.end(answer);
-  }).listen(process.env.PORT, "127.0.0.1");
+  });
+  const listen = () => server.listen(process.env.PORT, "127.0.0.1");
+  listen();
 `;
 const PARAMETERS: Parameters = { model: { type: "str", default: "small" } };
 
@@ -151,6 +161,16 @@ describe("a set of values", () => {
     // A client that was told that its call goes on was counted when the call came.
     const promised = open("/?model=e", { isPromised: true });
     expect(await promised.outcome).toBe(200);
+  });
+
+  test("makes room for none while an accepted call waits for its app to take connections", async () => {
+    const { ask, open } = poolsOf(settings(), { mostSets: 1 });
+    await ask("/reload?model=a");
+    const accepted = open("/?model=a", { isPromised: true });
+    await expect.poll(() => accepted.withdrawn, PATIENCE).toBe(1);
+    expect(await open("/?model=b").outcome).toBe("queue_full");
+    expect(await accepted.outcome).toBe(200);
+    await ask("/?model=b");
   });
 
   test("whose class fails is refused at once, and the others are served", async () => {
