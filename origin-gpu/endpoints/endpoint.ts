@@ -94,7 +94,10 @@ export class Endpoint {
       onPlaceless: (queued) => this.#blocked.onFree(queued),
       onLeft: (queued) => this.#pool.finished(queued),
       onEnded: ({ call }) => options.tokenCalls?.leave(call),
-      onRequeued: (queued) => this.#pool.requeued(queued),
+      onRequeued: (queued) => {
+        this.#pool.requeued(queued);
+        this.#watchOthers(queued);
+      },
       onBack: (queued) => this.#queue(queued),
     });
     this.#pool = new PoolDriver({
@@ -148,7 +151,7 @@ export class Endpoint {
         const queued = arrived(call, settings, link);
         this.#queue(queued);
         if (call.over) return;
-        if (queued.container === undefined) this.#park(call);
+        if (queued.container === undefined) parkCall(call, this.#options.bodies);
         else if (settings.retries.maxRetries > 0) keepBody(call, this.#options.bodies);
       },
     };
@@ -271,12 +274,14 @@ export class Endpoint {
     call.whenSettled((how) => void this.#grace.release(queued, how));
     call.standsBy(this.#pool, queued);
     this.#pool.request(queued);
+    this.#watchOthers(queued);
   }
 
-  #park(call: Call): void {
+  /** A call that got no place at once waits for those that have one. */
+  #watchOthers({ call, container }: QueuedCall): void {
+    if (call.over || container !== undefined) return;
     this.#blocked.onWaiting();
     this.#stalled.onWaiting();
-    parkCall(call, this.#options.bodies);
   }
 
   readonly #onAssigned: PoolDriverOptions["onAssigned"] = (queued, container, session) => {

@@ -1,0 +1,43 @@
+/** A stalled call gives way to whichever call waits behind it, however that one came to wait. */
+import { join } from "node:path";
+import { expect, test, vi } from "vitest";
+import { temporaryDirectory } from "../../support/temporary.ts";
+import { serverEndpoint } from "../containers/endpoint.ts";
+import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
+
+const STALL = { stallTimeout: 0.1, timeout: 60 };
+
+/** The app waits for its client from the moment that it has the call. */
+class StalledCall extends StandInCall {
+  get stalledSinceMs(): number | undefined {
+    return this.container === undefined ? undefined : this.openedAt;
+  }
+
+  cut(): void {
+    this.fail({ code: "upload_interrupted", detail: "" });
+  }
+}
+
+test("a call that another version had does not wait for a stalled one without end", async () => {
+  const settings = serverEndpoint([], STALL);
+  const { endpoint } = endpointOf(settings, { isProved: true });
+  const [stalled, waiting] = [new StalledCall("/slow"), new StandInCall("/")];
+  for (const call of [stalled, waiting]) endpoint.takeOver(call.asCall, settings, 0);
+  expect(await stalled.outcome).toBe("upload_interrupted");
+  expect(await waiting.outcome).toBe(200);
+});
+
+test("nor does one that waits again after its container died", async () => {
+  const retries = { maxRetries: 1, initialDelay: 2.5, backoffCoefficient: 1, maxDelay: 60 };
+  const settings = serverEndpoint([], { ...STALL, retries });
+  const { endpoint, lines } = endpointOf(settings, { isProved: true });
+  const target = `/crash-once${join(temporaryDirectory(), "crashed")}`;
+  const waiting = open(endpoint, settings, new StandInCall(target));
+  await vi.waitFor(
+    () => expect(lines.join("\n")).toContain("ended by itself with code 7"),
+    PATIENCE,
+  );
+  const stalled = open(endpoint, settings, new StalledCall("/slow"));
+  expect(await stalled.outcome).toBe("upload_interrupted");
+  expect(await waiting.outcome).toBe(200);
+});
