@@ -191,6 +191,13 @@ export class PoolContainers {
     this.#endDrained(container, nowMs);
   }
 
+  /** One that was to sleep ends instead. */
+  forgoSleep(container: TrackedContainer, nowMs: number): void {
+    if (!container.willSleep) return;
+    container.willSleep = false;
+    this.#endDrained(container, nowMs);
+  }
+
   /** Time has passed: a draining container keeps its sessions for `graceMs`. */
   closeToSessions(graceMs: number, nowMs: number): void {
     for (const container of this.#all.values()) {

@@ -226,13 +226,18 @@ export class Pool<Call> {
     });
   }
 
-  /** The container takes no more calls, finishes those that it has, and ends. Another one starts in its place. */
+  /**
+   * The container takes no more calls, finishes those that it has, and ends. Another one starts in its place. One that is
+   * to sleep, or sleeps, ends instead, and only calls start another one.
+   */
   drainAsked(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.state === "ready") {
         this.#containers.drain(container, "asked", nowMs);
         this.#scaler.askForOne(nowMs);
-      }
+      } else if (container.state === "asleep") {
+        this.#containers.giveUp(container, "asked", nowMs);
+      } else this.#containers.forgoSleep(container, nowMs);
     });
   }
 

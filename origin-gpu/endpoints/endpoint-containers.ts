@@ -252,9 +252,11 @@ export class EndpointContainers {
   }
 
   #onDrainAsked(number: number, started: StartedContainer): void {
-    if (started.isDrainAsked || this.#source.settings.kind.type === "upstream") return;
+    if (this.#source.settings.kind.type === "upstream") return;
+    if (!started.isDrainAsked) {
+      noticesOf(this.#source)("postern: it asks to be replaced; it finishes its calls first");
+    }
     started.isDrainAsked = true;
-    noticesOf(this.#source)("postern: it asks to be replaced; it finishes its calls first");
     this.#listener.onDrainAsked(number);
   }
 

@@ -604,6 +604,33 @@ describe("a container", () => {
     expect(pool.ready(1)).toEqual(["b at 1"]);
   });
 
+  test("that asks to be replaced while it makes room does not sleep, and its successor waits for a call", () => {
+    const pool = new TestPool({ canSleep: true });
+    pool.request("a");
+    pool.ready(1);
+    pool.on((one, nowMs) => one.yieldAsked(1, nowMs));
+    expect(pool.on((one, nowMs) => one.drainAsked(1, nowMs))).toEqual([]);
+    expect(pool.finish("a")).toEqual(["stop 1 yields"]);
+    expect(pool.exit(1)).toEqual([]);
+    expect(pool.request("b")).toEqual(["launch 2"]);
+  });
+
+  test.each([
+    ["falls asleep", "draining"],
+    ["sleeps", "asleep"],
+  ])("that asks to be replaced in a response to an open tab while it %s ends", (_, state) => {
+    const pool = new TestPool({ canSleep: true, maxInputs: 3, targetInputs: 3 });
+    pool.request("tab", { passive: true });
+    pool.ready(1);
+    pool.on((one, nowMs) => one.yieldAsked(1, nowMs));
+    if (state === "asleep") pool.on((one, nowMs) => one.slept(1, nowMs));
+    expect(pool.pool.container(1)?.state).toBe(state);
+    expect(pool.on((one, nowMs) => one.drainAsked(1, nowMs))).toEqual([
+      expect.stringMatching(/^stop 1 /),
+    ]);
+    expect(pool.on((one, nowMs) => one.slept(1, nowMs))).toEqual([]);
+  });
+
   test("that sleeps gives its port back by ending", () => {
     const pool = new TestPool({ canSleep: true });
     pool.request("a");

@@ -186,6 +186,20 @@ describe("sleep and wake", () => {
     expect(box.hasRunOutOfMemory).toBe(false);
   });
 
+  test("a model that asks to be replaced while it makes room ends instead", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const [first, second] = ["a", "b"].map((name) => box.model(name, SLEEPING)) as [Model, Model];
+    const slow = first.ask("/slow?ms=1000&drains");
+    await box.told("a begins /slow");
+    const waiting = second.ask();
+    await box.told(/another container waits for its GPU/);
+    const before = await slow;
+    expect((await waiting).name).toBe("b");
+    expect(await first.ask()).toMatchObject({ name: "a", loads: 1 });
+    expect((await first.ask()).pid).not.toBe(before.pid);
+    expect(box.hasRunOutOfMemory).toBe(false);
+  });
+
   test("of several that sleep the one that has slept longest ends when the machine's memory is short", async () => {
     const box = new GpuBox(CARDS.slice(0, 1));
     const models = ["a", "b", "c"].map((name) => box.model(name, SLEEPING));

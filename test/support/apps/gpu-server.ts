@@ -16,7 +16,8 @@
  *   /wake      takes it again
  *   /block?ms= answers nothing at all for so many milliseconds
  *
- * With `?fails` it answers 500 and does nothing; with `?dies` it ends with code 7.
+ * With `?fails` it answers 500 and does nothing; with `?dies` it ends with code 7; with `?drains` it asks to be
+ * replaced.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -94,6 +95,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     await delay(Number(url.searchParams.get("ms") ?? "0"));
     console.log(`${NAME} ends ${url.pathname}`);
   }
+  if (url.searchParams.has("drains")) response.setHeader("Postern-Container", "drain");
   response.end(JSON.stringify({ name: NAME, pid: process.pid, cards, loads }));
 }
 
