@@ -49,7 +49,7 @@ export class UsageReports implements CallUsage {
   begin(queued: QueuedCall, time: SharedTime, nowMs: number): void {
     const { endpoint, caller } = queued.call.head;
     if (caller === undefined) return;
-    const isAgain = queued.reruns > 0 || queued.unsent > 0;
+    const isAgain = queued.call.reruns > 0 || queued.unsent > 0;
     this.#usage.begin(queued, { token: caller.token, endpoint }, time, isAgain, nowMs);
     this.#reportLater();
   }

@@ -104,8 +104,7 @@ export class Call implements RespondingCall {
   #over = false;
   /** It was there for a moment. */
   #isOld = false;
-  /** An app had its request once, and the call is run again. */
-  #hasRun = false;
+  #reruns = 0;
   /** Settles when the journal has that the call starts. */
   #starting: Promise<RecordedStart> | undefined;
   /** Settles when the journal has that its last start is withdrawn. */
@@ -169,6 +168,11 @@ export class Call implements RespondingCall {
 
   get over(): boolean {
     return this.#over;
+  }
+
+  /** How often it was run again since its container had died, whichever version had it then. */
+  get reruns(): number {
+    return this.#reruns;
   }
 
   /** By the clock of its context, in milliseconds. */
@@ -337,9 +341,9 @@ export class Call implements RespondingCall {
     const storage = this.#storage;
     if (storage === undefined) return;
     await this.#withdrawing;
-    const hasStarted = this.#hasRun || (await this.#starting) !== undefined;
+    const hasStarted = this.#reruns > 0 || (await this.#starting) !== undefined;
     await this.#save();
-    const isLost = this.#hasRun && !storage.isSaved;
+    const isLost = this.#reruns > 0 && !storage.isSaved;
     // A start that was being recorded does not follow, and the next agent may run again what ran here.
     if (hasStarted && !isLost) await storage.requeue();
     if (!storage.isSaved) await storage.abandon(isLost);
@@ -473,8 +477,8 @@ export class Call implements RespondingCall {
 
   /** Withdraws `start`: certainly no byte of the request reached the app. A call that ran before waits for its next run. */
   withdraw(): void {
-    if (this.#hasRun) {
-      this.retry();
+    if (this.#reruns > 0) {
+      this.#awaitNextRun();
       return;
     }
     if (!this.#advance("requeued")) return;
@@ -497,8 +501,13 @@ export class Call implements RespondingCall {
    * @returns false where the call is over, or its response has begun
    */
   retry(): boolean {
+    if (!this.#awaitNextRun()) return false;
+    this.#reruns += 1;
+    return true;
+  }
+
+  #awaitNextRun(): boolean {
     if (!this.#advance("retried")) return false;
-    this.#hasRun = true;
     this.#work = undefined;
     return true;
   }

@@ -18,8 +18,6 @@ export interface QueuedCall {
   time?: SharedTime | undefined;
   /** How often its request could not be sent. */
   unsent: number;
-  /** How often it was run again, since its container had died. */
-  reruns: number;
 }
 
 /** A call that has come over this link for a function with these settings. */
@@ -32,6 +30,5 @@ export function arrived(call: Call, settings: EndpointConfig, link: number): Que
     container: undefined,
     time: undefined,
     unsent: 0,
-    reruns: 0,
   };
 }

@@ -154,13 +154,13 @@ export class Sender {
   /** The connection broke before the first byte of a response. @param fail where the call is not run again */
   async #retry(queued: QueuedCall, container: ServingContainer, fail: () => void): Promise<void> {
     const { call, settings } = queued;
+    const { reruns } = call;
     const hasDied = await this.#hasDied(container, settings.exitGracePeriod * SECOND_MS);
     if (!hasDied || !mayRunAgain(queued) || !call.retry()) {
       fail();
       return;
     }
-    const delayMs = delayBeforeRerunMs(settings.retries, queued.reruns);
-    queued.reruns += 1;
+    const delayMs = delayBeforeRerunMs(settings.retries, reruns);
     queued.container = undefined;
     this.#options.onPlaceless(queued);
     const timer = setTimeout(() => {
@@ -209,8 +209,8 @@ export class Sender {
 }
 
 /** The endpoint lets the call run once more than it has. */
-function mayRunAgain({ call, settings, reruns }: QueuedCall): boolean {
-  const { head, isDurable } = call;
+function mayRunAgain({ call, settings }: QueuedCall): boolean {
+  const { head, isDurable, reruns } = call;
   const isRepeatable = reruns < settings.retries.maxRetries;
   const terms = { method: head.method, isKeyed: head.key !== undefined, isDurable, isRepeatable };
   // A method that is safe allows it too, and the endpoint has the word.

@@ -23,10 +23,10 @@ class World {
   });
 
   /** A call of a token that gets a place in a container of its own; the result ends it. */
-  begin(token?: string, more: Partial<QueuedCall> = {}): () => void {
+  begin(token?: string, { reruns = 0, unsent = 0 } = {}): () => void {
     const caller = token === undefined ? {} : { caller: { token } };
     const head = { endpoint: "main/app/web", ...caller };
-    const queued = { call: { head }, reruns: 0, unsent: 0, ...more } as unknown as QueuedCall;
+    const queued = { call: { head, reruns }, unsent } as unknown as QueuedCall;
     const time = new SharedTime();
     time.enter(this.clock.now());
     this.reports.begin(queued, time, this.clock.now());

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
-import type { Endpoint } from "../../../origin-gpu/endpoints/endpoint.ts";
+import type { Endpoint, Reroute } from "../../../origin-gpu/endpoints/endpoint.ts";
 import { serverEndpoint } from "../containers/endpoint.ts";
 import { isAlive, takeDescriptors } from "../../support/processes.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
@@ -181,6 +181,20 @@ describe("a call whose container died before it answered", () => {
     const { endpoint, lines } = endpointOf(settings);
     expect((await run(endpoint, settings, "/crash", "POST")).outcome).toBe("origin_error");
     expect(crashes(lines)).toBe(3);
+  });
+
+  test("is run again no more often where another version takes it over meanwhile", async () => {
+    const settings = serverEndpoint([], {
+      retries: { ...retries, maxRetries: 1, initialDelay: 1 },
+    });
+    const [old, next] = [endpointOf(settings), endpointOf(settings)];
+    const call = open(old.endpoint, settings, new StandInCall("/crash"));
+    await told(old.lines, /ended by itself with code 7/);
+    const reroute: Reroute = (given) => next.endpoint.takeOver(given, settings, 0);
+    const retired = old.endpoint.retire(reroute, false);
+    expect(await call.outcome).toBe("origin_error");
+    expect([old, next].map(({ lines }) => crashes(lines))).toEqual([1, 1]);
+    await retired;
   });
 
   test("is run again when its container hung and was killed, and not before that", async () => {

@@ -65,7 +65,6 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
       arrivedAt: performance.now(),
       container: undefined,
       unsent: 0,
-      reruns: 0,
     };
     pool.request(queued);
     return queued;

@@ -70,6 +70,7 @@ export class StandInCall {
   container: string | undefined;
   over = false;
   withdrawn = 0;
+  reruns = 0;
   #promise: () => void = () => undefined;
   readonly #resolve: (outcome: number | string) => void;
   #status = 0;
@@ -121,6 +122,7 @@ export class StandInCall {
     this.text += Buffer.from(bytes).toString();
   }
   retry(): boolean {
+    if (!this.over) this.reruns += 1;
     return !this.over;
   }
   withdraw(): void {
