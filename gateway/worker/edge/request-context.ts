@@ -190,8 +190,14 @@ export class RequestContext {
     lines: readonly string[] = [],
   ): Response {
     this.code = code;
-    const accept = this.request.headers.get("accept");
-    const { status, headers, body } = problem(code, detail, { accept, api: this.api, ...options });
+    const { headers: asked } = this.request;
+    const { status, headers, body } = problem(code, detail, {
+      accept: asked.get("accept"),
+      api: this.api,
+      // Of the request's own headers alone: a 401 tells nothing about the endpoint.
+      ...(code === "missing_credentials" && { members: { hint: keyHint(asked) } }),
+      ...options,
+    });
     return this.respond(status, [...Object.entries(headers).flat(), ...lines], body);
   }
 
@@ -221,4 +227,11 @@ export class RequestContext {
 function givenRequestId(request: Request): string | undefined {
   const given = request.headers.get("x-request-id");
   return given !== null && /^[!-~]{1,128}$/.test(given) ? given : undefined;
+}
+
+/** Where the key goes that a request lacks. */
+function keyHint(headers: Headers): string {
+  return /\b(?:wk|pct)-/i.test(headers.get("authorization") ?? "")
+    ? "write Bearer before the key in Authorization: it has no scheme, or another one"
+    : "send Authorization: Bearer wk-….ws-…, or Modal-Key and Modal-Secret";
 }

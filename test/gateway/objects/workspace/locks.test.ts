@@ -83,6 +83,24 @@ describe("an endpoint behind a lock", () => {
     expect(endpoint.seen).toEqual([]);
   });
 
+  test.each([
+    [{}, "send Authorization: Bearer wk-….ws-…, or Modal-Key and Modal-Secret"],
+    [{ authorization: "Basic dTpw" }, "send Authorization: Bearer wk-….ws-…, or Modal-Key and"],
+    [{ authorization: "wk-1.ws-2" }, "write Bearer before the key in Authorization"],
+    [{ authorization: "Token pct-abc" }, "write Bearer before the key in Authorization"],
+  ] as [Record<string, string>, string][])(
+    "tells a program where a key goes: %j",
+    async (headers, hint) => {
+      const endpoint = await lockedEndpoint();
+      const answer = await endpoint.ask({ ...headers, accept: "application/json" });
+      expect(answer.status).toBe(401);
+      expect(JSON.parse(answer.text)).toMatchObject({
+        code: "missing_credentials",
+        hint: expect.stringContaining(hint) as string,
+      });
+    },
+  );
+
   test("opens at once for a new token, by every spelling of the headers, and keeps it from the app", async () => {
     const endpoint = await lockedEndpoint();
     await endpoint.ask();
