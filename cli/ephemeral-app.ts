@@ -1,8 +1,5 @@
 /** An app that lives as long as its command: a box of its own serves it, under dev names. */
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RunningAgent } from "../origin-gpu/agent.ts";
 import type { AppUser } from "../origin-gpu/app-user.ts";
@@ -13,6 +10,7 @@ import { type Access, agentConnectTo } from "./access.ts";
 import { ephemeralBox } from "./box-identity.ts";
 import { UsageError } from "./failure.ts";
 import { observer } from "./observer.ts";
+import { scratchDirectory } from "./scratch-directory.ts";
 import type { StopSignals } from "./stop-signals.ts";
 
 /** Leaves room for "-dev-" and six digits in a box name of 64 characters. */
@@ -42,8 +40,7 @@ export async function startEphemeralApp(app: EphemeralApp): Promise<RunningAgent
   const host = boxName().slice(0, MAX_HOST_CHARACTERS);
   const enrolment = await ephemeralBox(access, `${host}-dev-${randomBytes(3).toString("hex")}`);
   // An ephemeral app's answers go with it.
-  const scratch = await mkdtemp(join(tmpdir(), "postern-serve-"));
-  process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
+  const scratch = await scratchDirectory("postern-serve-");
   const connectTo = agentConnectTo(access);
   return await startAgentUnlessStopped(
     {
