@@ -112,7 +112,7 @@ function changeOf(choice: number, luck: number): Partial<PoolSettings> {
 function interfere(world: PoolWorld, number: number, choice: number, luck: number): void {
   const { pool, nowMs } = world;
   if (luck <= 1) world.yieldAsked(number, luck === 0);
-  else if (luck === 2) world.apply(pool.drainAsked(number, nowMs));
+  else if (luck === 2) world.drainAsked(number);
   else if (luck === 3) world.unhealthy(number);
   else if (luck === 4) world.end(number);
   else if (luck === 5) world.apply(pool.stopAsked(number, nowMs));
