@@ -231,15 +231,17 @@ export class PoolContainers {
     if (!isPassive && container.activeCalls === 0) container.idleSinceMs = nowMs;
     const { state, drainReason } = container;
     // Its end does not wait for passive calls, and may be under way.
-    if (state !== "draining" || (isPassive && LEAVES_TABS.has(drainReason))) return;
+    if (state !== "draining" || (isPassive && drainReason === "yields")) return;
     this.#endDrained(container, nowMs);
   }
 
-  /** An open browser tab does not hold up another container or a successor, and ends with its own. */
+  /** An open browser tab does not hold up another container, nor a successor beyond the grace, and ends with its own. */
   #endDrained(container: TrackedContainer, nowMs: number): void {
     const { drainReason, calls, activeCalls } = container;
-    if (isHeldBySessions(container) && container.sessions.areExpected(nowMs)) return;
-    if ((LEAVES_TABS.has(drainReason) ? activeCalls : calls) > 0) return;
+    const isInGrace = isHeldBySessions(container);
+    if (isInGrace && container.sessions.areExpected(nowMs)) return;
+    const leavesTabs = drainReason === "yields" || (drainReason === "asked" && !isInGrace);
+    if ((leavesTabs ? activeCalls : calls) > 0) return;
     if (container.willSleep) this.#emit({ type: "sleep", container: container.number });
     else this.stop(container, container.drainReason, nowMs);
   }
@@ -296,6 +298,3 @@ const REVIEW_SESSIONS_MS = 30_000;
 export function isHeldBySessions(one: TrackedContainer): boolean {
   return one.state === "draining" && !one.willSleep && !one.isClosedToSessions;
 }
-
-/** Drained for these reasons a container finishes calls that count as use, and no others. */
-const LEAVES_TABS: ReadonlySet<StopReason> = new Set(["yields", "asked"]);

@@ -229,6 +229,13 @@ export class PoolWorld {
     this.apply(this.pool.yieldAsked(number, this.nowMs, { maySleep }));
   }
 
+  drainAsked(number: number): void {
+    const container = this.containers.get(number);
+    // One that was to sleep ends instead.
+    if (container?.drains !== undefined) container.drains = { ...container.drains, sleeps: false };
+    this.apply(this.pool.drainAsked(number, this.nowMs));
+  }
+
   /** Its server ends by itself, and others of its processes do not yet. */
   end(number: number): void {
     const container = this.containers.get(number);

@@ -562,14 +562,38 @@ describe("a container", () => {
     expect(pool.finish("a")).toEqual(["stop 1 yields"]);
   });
 
-  test("that asks to be replaced is not held up by calls that do not count as use", () => {
-    const pool = new TestPool({ maxInputs: 3 });
-    pool.request("tab", { passive: true });
-    pool.ready(1);
-    pool.request("a");
-    expect(pool.on((one, nowMs) => one.drainAsked(1, nowMs))).toEqual(["launch 2"]);
-    expect(pool.finish("a")).toEqual(["stop 1 asked"]);
-    expect(pool.finish("tab")).toEqual([]);
+  describe("that asks to be replaced", () => {
+    function drained(): TestPool {
+      const pool = new TestPool({ maxInputs: 4 });
+      pool.request("tab", { passive: true });
+      pool.ready(1);
+      pool.request("another tab", { passive: true });
+      pool.request("a");
+      expect(pool.on((one, nowMs) => one.drainAsked(1, nowMs))).toEqual(["launch 2"]);
+      return pool;
+    }
+
+    test("finishes the calls that do not count as use, too", () => {
+      const pool = drained();
+      expect(pool.finish("tab")).toEqual([]);
+      expect(pool.finish("a")).toEqual([]);
+      expect(pool.finish("another tab")).toEqual(["stop 1 asked"]);
+    });
+
+    test("is held up by those for the grace alone", () => {
+      const pool = drained();
+      pool.finish("a");
+      expect(pool.pass(29_999)).toEqual([]);
+      expect(pool.pass(1)).toEqual(["stop 1 asked"]);
+      expect(pool.finish("tab")).toEqual([]);
+    });
+
+    test("is held up by none of those after the grace, when its other calls have ended", () => {
+      const pool = drained();
+      expect(pool.pass(30_000)).toEqual([]);
+      expect(pool.finish("tab")).toEqual([]);
+      expect(pool.finish("a")).toEqual(["stop 1 asked"]);
+    });
   });
 
   test("that yields is not held up by calls that do not count as use", () => {

@@ -118,8 +118,12 @@ test("a container that crashed gets no call while its stop_command runs", async 
   expect(call.container).not.toBe(first.call.container);
 });
 
-test("a container that asks for it finishes its calls and is replaced", async () => {
-  const settings = serverEndpoint([], { maxInputs: 2 });
+test.each([
+  ["its calls", []],
+  ["calls that keeps_awake leaves out", ["/slow", "/drain"]],
+])("a container that asks for it finishes %s and is replaced", async (_, exceptPaths) => {
+  const keepsAwake = { websockets: true, exceptPaths };
+  const settings = serverEndpoint([], { maxInputs: 2, keepsAwake });
   const { endpoint, lines } = endpointOf(settings);
   const slow = open(endpoint, settings, new StandInCall("/slow"));
   const asking = await run(endpoint, settings, "/drain");
