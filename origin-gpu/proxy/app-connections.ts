@@ -11,7 +11,7 @@ import { appHost } from "./app-host.ts";
 import { AppRequest, type OnBroke, type OnRefused, type ProxiedCall } from "./app-request.ts";
 import { isEndedByPeer, isWithoutConnection } from "./app-errors.ts";
 import { appConnector } from "./app-socket.ts";
-import { asksToDrain } from "./container-header.ts";
+import { asksToDrain, reportedUse } from "./container-header.ts";
 import type { AskWhole } from "./json-batches.ts";
 import { askWhole } from "./whole-request.ts";
 
@@ -122,12 +122,19 @@ export class AppConnections {
   readonly ask: AskWhole = async ({ headers, hostHeader, path, body }, options) => {
     const host = appHost(headers, hostHeader, this.#origin);
     const lines = (host?.toApp(headers) ?? headers).map(latin1);
-    return await askWhole(this.#fresh, { path: latin1(path), headers: lines, body }, options);
+    const refuse: typeof options.refuse = (status, rawHeaders) => {
+      this.onOtherHead(rawHeaders);
+      return options.refuse(status, rawHeaders);
+    };
+    const request = { path: latin1(path), headers: lines, body };
+    return await askWhole(this.#fresh, request, { ...options, refuse });
   };
 
-  /** A response's head that came over a connection of its own: a WebSocket's. */
-  onOtherHead(rawHeaders: readonly string[]): void {
+  /** A response's head that came over a connection of its own: a WebSocket's, or a batch's. */
+  onOtherHead(rawHeaders: readonly (string | Buffer)[]): void {
     if (asksToDrain(rawHeaders)) this.#listener.onDrainAsked?.();
+    const use = reportedUse(rawHeaders);
+    if (use !== undefined) this.#listener.onUse?.(use);
   }
 
   /** Lets what is under way finish; then nothing of this is left. Of connections that are closed nothing is left now. */

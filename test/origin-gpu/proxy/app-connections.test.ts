@@ -200,6 +200,22 @@ test.each([
   },
 );
 
+test("the answer of a batch may ask for a drain and report a load, too", async () => {
+  headersOfApp = {
+    "postern-container": "drain",
+    "endpoint-load-metrics": "TEXT cpu_utilization=0.25",
+  };
+  const request = { path: "/", headers: ["host", "app"], body: "[1]", hostHeader: undefined };
+  const options = { signal: new AbortController().signal, maxBytes: 100, refuse: () => undefined };
+  expect(await connections.ask(request, options)).toMatchObject({ status: 200 });
+  expect([drainAsked, uses]).toEqual([1, [0.25]]);
+  // Also one that is refused at its head, such as a stream.
+  expect(await connections.ask(request, { ...options, refuse: () => "no" })).toHaveProperty(
+    "error",
+  );
+  expect(drainAsked).toBe(2);
+});
+
 test.each([
   ["TEXT cpu_utilization=0.25", [0.25]],
   ['JSON {"named_metrics":{"num_requests_waiting":2}}', [1]],
