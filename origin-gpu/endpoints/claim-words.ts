@@ -1,12 +1,13 @@
 /** Puts the needs of a container, and why it gives them up or ends, into words for the operator. */
 import { GIB } from "../../base/units.ts";
 import { StartFailure } from "../containers/container.ts";
+import type { CardChoice } from "../core/cards.ts";
 import type { ClaimNeeds, YieldReason } from "../core/claims.ts";
 import type { StopReason } from "../core/pool-effects.ts";
 
 /** The failure of a container whose needs no cards of the box could satisfy. */
 export function impossibleClaim(needs: ClaimNeeds): StartFailure {
-  const message = `it can't start here: this box has not ${describeNeeds(needs)}, or its GPU fails`;
+  const message = `it can't start here: it needs ${describeNeeds(needs)}, which this box does not have, or its GPU fails`;
   return new StartFailure("starting_failed", message, [], { permanent: true });
 }
 
@@ -15,12 +16,15 @@ function describeNeeds({ gpus = [], gpuMemoryBytes, port }: ClaimNeeds): string 
   if (gpuMemoryBytes !== undefined) {
     words.push(`${(gpuMemoryBytes / GIB).toFixed(1)} GiB of one GPU`);
   } else if (gpus.length > 0) {
-    words.push(
-      gpus.map(({ kind = "GPU of any kind", count }) => `${count} × ${kind}`).join(" or "),
-    );
+    words.push(gpus.map(describeGpus).join(" or "));
   }
   if (port !== undefined) words.push(`port ${port}`);
   return words.join(" and ");
+}
+
+function describeGpus({ kind, count }: CardChoice): string {
+  if (kind !== undefined) return `${count} × ${kind}`;
+  return count === 1 ? "a GPU" : `${count} GPUs`;
 }
 
 const MAKES_ROOM = "it finishes its calls and makes room";
