@@ -166,6 +166,11 @@ export class Call implements RespondingCall {
     return this.#response instanceof StoredResponse;
   }
 
+  /** An app has its request, or had it. */
+  get hasBegun(): boolean {
+    return callProgress(this.#history.state) !== "not_sent";
+  }
+
   get over(): boolean {
     return this.#over;
   }

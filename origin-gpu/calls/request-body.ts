@@ -10,6 +10,9 @@ import type { Fingerprint, FingerprintReader } from "./fingerprint.ts";
 
 const BROKE_OFF = "the request body broke off";
 
+/** A body from the part on for which there is no room: in memory, from its stream to the app, or refused with its call. */
+export type WithoutRoom = "kept" | "streamed" | "refused";
+
 export class RequestBody {
   /** Gets credit for chunks that are taken; undefined when its sender is gone. */
   #stream: Stream | undefined;
@@ -19,6 +22,8 @@ export class RequestBody {
   #spool: BodySpool | undefined;
   /** Settles when the body is in the spool, or never will be. */
   #draining: Promise<void> | undefined;
+  /** It goes to the app behind the spool, once: here is its first part, until the next one is asked for. */
+  #rest: { first: Uint8Array | undefined } | undefined;
   #watcher: ((bytes: Uint8Array, end: boolean) => void) | undefined;
   /** Exists once the body is watched. */
   #fingerprint: PromiseWithResolvers<Fingerprint | undefined> | undefined;
@@ -49,7 +54,8 @@ export class RequestBody {
 
   /** All that came has been taken, and more is to come: its sender is what is waited for. */
   get awaitsSender(): boolean {
-    return !this.#ended && (this.#wake !== undefined || this.#spool !== undefined);
+    const isDraining = this.#spool !== undefined && this.#rest === undefined;
+    return !this.#ended && (this.#wake !== undefined || isDraining);
   }
 
   /** The rest of the body comes over this stream. */
@@ -74,12 +80,14 @@ export class RequestBody {
 
   /** All that came, and that comes, can be read again from its first byte. */
   get isSpooled(): boolean {
-    return this.#spool !== undefined && !this.#broken;
+    const isTaken = this.#rest !== undefined && this.#rest.first === undefined;
+    return this.#spool !== undefined && !isTaken && !this.#broken;
   }
 
   /** Gives back what `whole` took: the app did not get it. */
   restore(body: Uint8Array | null | undefined): void {
     if (body === null || body === undefined || this.#broken) return;
+    if (this.#rest !== undefined) this.#dropSpool();
     // Its credit is granted, and its sender has sent everything.
     this.#stream = undefined;
     this.#chunks = [body];
@@ -88,20 +96,26 @@ export class RequestBody {
   /** Puts another body in the place of a whole one that waits. */
   replace(body: Uint8Array): void {
     if (!this.#ended || this.#broken) return;
-    void this.#spool?.discard("it has another body");
-    this.#spool = undefined;
+    this.#dropSpool();
     this.#stream = undefined;
     this.#chunks = [body];
   }
 
+  #dropSpool(): void {
+    void this.#spool?.discard("it has another body");
+    this.#spool = undefined;
+    this.#rest = undefined;
+  }
+
   /**
    * Copies a whole body that waits.
-   * @returns undefined when it is not whole, or longer than `maxBytes`
+   * @returns undefined when it is not whole, not all of it in the spool, or longer than `maxBytes`
    */
   async collect(maxBytes: number): Promise<Uint8Array | undefined> {
     if (!this.#ended || this.#broken) return undefined;
     if (this.#spool !== undefined) {
       await this.#draining;
+      if (this.#rest !== undefined) return undefined;
       return await this.#spool.collect(maxBytes);
     }
     if (this.waitingBytes > maxBytes) return undefined;
@@ -132,25 +146,27 @@ export class RequestBody {
 
   /**
    * Moves the body of a call that has to wait off its stream, so that its client can be sent away.
-   * @param isOwed whether a part without room is kept in memory, since the call was accepted
-   * @throws BodySpoolFullError when there is no room for it
+   * @throws BodySpoolFullError when there is no room for it, and its call is refused
    */
-  async drainTo(spool: BodySpool, isOwed: () => boolean): Promise<void> {
+  async drainTo(spool: BodySpool, withoutRoom: () => WithoutRoom): Promise<void> {
     this.#spool = spool;
-    const draining = this.#drain(spool, isOwed);
+    const draining = this.#drain(spool, withoutRoom);
     this.#draining = draining.catch(() => undefined);
     await draining;
   }
 
-  async #drain(spool: BodySpool, isOwed: () => boolean): Promise<void> {
+  async #drain(spool: BodySpool, withoutRoom: () => WithoutRoom): Promise<void> {
     try {
       for await (const chunk of this.#arriving()) {
         try {
           await spool.append(chunk);
         } catch (error) {
-          if (!(error instanceof BodySpoolFullError) || !isOwed()) throw error;
-          spool.keep(chunk);
+          const how = error instanceof BodySpoolFullError ? withoutRoom() : "refused";
+          if (how === "refused") throw error;
+          if (how === "streamed") this.#rest = { first: chunk };
+          else spool.keep(chunk);
         }
+        if (this.#rest !== undefined) break;
         bodyBuffers.giveBack(chunk);
       }
       await spool.finish();
@@ -213,7 +229,9 @@ export class RequestBody {
 
   /** The body for an app's connection, which fails when it breaks off. To be asked for once, unless it is spooled. */
   readable(): Readable {
-    if (this.#spool !== undefined) return Readable.from(this.#spool.read(), { objectMode: false });
+    if (this.#spool !== undefined) {
+      return Readable.from(this.#spooled(this.#spool), { objectMode: false });
+    }
     let passedOn = 0;
     const next = (): void => {
       const chunk = this.#chunks.shift();
@@ -240,7 +258,20 @@ export class RequestBody {
 
   /** The body, chunk by chunk. @throws when it breaks off */
   chunks(): AsyncGenerator<Uint8Array> {
-    return this.#spool === undefined ? this.#arriving() : this.#spool.read();
+    return this.#spool === undefined ? this.#arriving() : this.#spooled(this.#spool);
+  }
+
+  /** The spool's part, and the rest behind it. */
+  async *#spooled(spool: BodySpool): AsyncGenerator<Uint8Array> {
+    yield* spool.read();
+    const rest = this.#rest;
+    if (rest === undefined) return;
+    const { first } = rest;
+    if (first === undefined || this.#broken) throw new Error(BROKE_OFF);
+    yield first;
+    // Of a reader that ended meanwhile the next one takes it.
+    rest.first = undefined;
+    yield* this.#arriving();
   }
 
   async *#arriving(): AsyncGenerator<Uint8Array> {

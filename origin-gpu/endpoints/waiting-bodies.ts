@@ -3,6 +3,7 @@ import { KIB } from "../../base/units.ts";
 import { contentLength } from "../../routing/wire/heads.ts";
 import { type BodySpool, BodySpoolFullError, type BodySpools } from "../calls/body-spool.ts";
 import type { Call } from "../calls/call.ts";
+import type { WithoutRoom } from "../calls/request-body.ts";
 
 /** Bodies up to this size wait in memory, whole. */
 const SMALL_BODY_BYTES = 4 * KIB;
@@ -22,7 +23,7 @@ export function parkCall(call: Call, bodies: BodySpools | undefined): void {
 
 /**
  * Keeps the body of a call that begins at once, so that it can be run again. A body that is whole is kept by its
- * connection. One whose length has no room streams on, and its call runs once.
+ * connection. One that has no room streams on, and its call runs once.
  */
 export function keepBody(call: Call, bodies: BodySpools | undefined): void {
   if (bodies === undefined || !call.body.incomplete) return;
@@ -33,7 +34,7 @@ export function keepBody(call: Call, bodies: BodySpools | undefined): void {
     if (error instanceof BodySpoolFullError) return;
     throw error;
   }
-  void drain(call, spool);
+  void drain(call, spool, () => (call.isPromised ? "kept" : "streamed"));
 }
 
 /** Small bodies that are whole stay where they are, as does that of an accepted call for which there is no room. */
@@ -41,16 +42,19 @@ async function takeBody(call: Call, bodies: BodySpools | undefined): Promise<voi
   const { body, head } = call;
   if (bodies === undefined || (!body.incomplete && body.waitingBytes <= SMALL_BODY_BYTES)) return;
   try {
-    await drain(call, bodies.begin(head.endpoint, contentLength(head.headers)));
+    const spool = bodies.begin(head.endpoint, contentLength(head.headers));
+    // It may have got its place meanwhile.
+    const unlessPromised = () => (call.hasBegun ? "streamed" : "refused");
+    await drain(call, spool, () => (call.isPromised ? "kept" : unlessPromised()));
   } catch (error) {
     if (!(error instanceof BodySpoolFullError)) throw error;
     if (!call.isPromised) refuse(call, error);
   }
 }
 
-async function drain(call: Call, spool: BodySpool): Promise<void> {
+async function drain(call: Call, spool: BodySpool, withoutRoom: () => WithoutRoom): Promise<void> {
   try {
-    await call.body.drainTo(spool, () => call.isPromised);
+    await call.body.drainTo(spool, withoutRoom);
   } catch (error) {
     if (error instanceof BodySpoolFullError) refuse(call, error);
   }

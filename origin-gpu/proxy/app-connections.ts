@@ -72,17 +72,17 @@ export class AppConnections {
     const request = { ...proxied, whole: body.whole() };
     const { whole } = request;
     const small = whole !== undefined && (whole === null || whole.length <= SMALL_BODY_BYTES);
-    const isKept = whole !== undefined || body.isSpooled;
+    const isKept = (): boolean => whole !== undefined || body.isSpooled;
     const isRefused = (sent: AppRequest, error: NodeJS.ErrnoException): boolean => {
       if (refused === undefined || !sent.isUnsent) return false;
-      if (!isWithoutConnection(error) && !(isKept && isEndedByPeer(error))) return false;
+      if (!isWithoutConnection(error) && !(isKept() && isEndedByPeer(error))) return false;
       body.restore(whole);
       void refused();
       return true;
     };
     const isLeftToEndpoint = (sent: AppRequest, error: NodeJS.ErrnoException): boolean => {
       if (isRefused(sent, error)) return true;
-      if (broke === undefined || !isKept || !sent.isUnanswered) return false;
+      if (broke === undefined || !isKept() || !sent.isUnanswered) return false;
       body.restore(whole);
       void broke(() => sent.failBroken(error));
       return true;
