@@ -41,13 +41,14 @@ export function endpointOf(
 export interface StandInTraits {
   readonly isPromised?: boolean;
   readonly method?: string;
+  readonly body?: RequestBody;
   readonly session?: string;
   readonly caller?: RequestCaller;
   /** The key of a WebSocket. */
   readonly websocket?: string;
 }
 
-/** A request without a body, and what becomes of it. */
+/** A request, and what becomes of it. */
 export class StandInCall {
   readonly callId: string;
   readonly head: {
@@ -58,7 +59,7 @@ export class StandInCall {
     caller: RequestCaller | undefined;
     websocket: string | undefined;
   };
-  readonly body = new RequestBody(undefined, new Uint8Array(0), true);
+  readonly body: RequestBody;
   readonly openedAt = performance.now();
   readonly isDurable = false;
   isPromised: boolean;
@@ -71,6 +72,7 @@ export class StandInCall {
   over = false;
   withdrawn = 0;
   reruns = 0;
+  hasBegun = false;
   #promise: () => void = () => undefined;
   readonly #resolve: (outcome: number | string) => void;
   #status = 0;
@@ -78,8 +80,9 @@ export class StandInCall {
 
   constructor(
     target: string,
-    { isPromised = false, method = "GET", session, caller, websocket }: StandInTraits = {},
+    { isPromised = false, method = "GET", body, session, caller, websocket }: StandInTraits = {},
   ) {
+    this.body = body ?? new RequestBody(undefined, new Uint8Array(0), true);
     this.callId = target;
     this.head = {
       method,
@@ -116,7 +119,9 @@ export class StandInCall {
     this.#onSettled = callback;
   }
   park = (): number | undefined => undefined;
-  start = (): void => undefined;
+  start(): void {
+    this.hasBegun = true;
+  }
   recordStart: () => Promise<RecordedStart> | undefined = () => undefined;
   append(bytes: Uint8Array): void {
     this.text += Buffer.from(bytes).toString();
