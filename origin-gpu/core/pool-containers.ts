@@ -292,9 +292,9 @@ export class PoolContainers {
 }
 
 /** Sessions of a draining container may have ended, which no event tells. */
-const REVIEW_SESSIONS_MS = 30_000;
+export const REVIEW_SESSIONS_MS = 30_000;
 
 /** It drains, and its sessions still come. */
-export function isHeldBySessions(one: TrackedContainer): boolean {
+function isHeldBySessions(one: TrackedContainer): boolean {
   return one.state === "draining" && !one.willSleep && !one.isClosedToSessions;
 }

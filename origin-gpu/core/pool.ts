@@ -13,9 +13,9 @@ import type { PoolCall } from "./pool-call.ts";
 import { PoolCalls } from "./pool-calls.ts";
 import type { ContainerState } from "./container-states.ts";
 import {
-  isHeldBySessions,
   type PoolContainer,
   PoolContainers,
+  REVIEW_SESSIONS_MS,
   type TrackedContainer,
 } from "./pool-containers.ts";
 import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
@@ -73,6 +73,8 @@ export class Pool<Call> {
   /** A container of this version has been ready, here or on another box. */
   #isProved: boolean;
   #armedAtMs = Infinity;
+  /** It was retired, and its sessions have a claim on their containers since then. */
+  #graceSinceMs: number | undefined;
   #effects: PoolEffect<Call>[] = [];
 
   /** A call asks whether its container has come. */
@@ -278,7 +280,6 @@ export class Pool<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.state === "draining" && container.willSleep) {
         this.#containers.slept(container, nowMs);
-        if (this.#isRetired) this.#containers.giveUp(container, "retired", nowMs);
       }
     });
   }
@@ -319,18 +320,13 @@ export class Pool<Call> {
 
   /**
    * Hands over the calls that wait, but those of sessions that its containers have, and ends each container when it has
-   * finished its calls and has no session.
+   * finished its calls and has no session. One that sleeps wakes for the calls of its sessions until the grace ends.
    * @param keepsSessions false: the sessions have no claim on their containers any more
    */
   retire(nowMs: number, { keepsSessions = true } = {}): Effects<Call> {
     this.#calls.isRetired = true;
-    for (const container of this.#containers.all) {
-      container.willSleep &&= container.activeCalls === 0;
-      if (container.state === "ready") this.#containers.drain(container, "retired", nowMs);
-      else if (container.state !== "draining") {
-        this.#containers.giveUp(container, "retired", nowMs);
-      }
-    }
+    this.#graceSinceMs = keepsSessions ? (this.#graceSinceMs ?? nowMs) : -Infinity;
+    this.#drainReady(nowMs);
     if (!keepsSessions) this.#containers.closeToSessions(0, nowMs);
     return this.#settled(nowMs);
   }
@@ -345,7 +341,8 @@ export class Pool<Call> {
   /** It was retired; no call waits or runs, and no container is kept for its sessions. */
   get isFinished(): boolean {
     const isInUse = this.#calls.running > 0 || this.#calls.waiting.length > 0;
-    return this.#isRetired && !isInUse && this.#containers.count(isHeldBySessions) === 0;
+    const kept = this.#containers.count(({ keepsSessions }) => keepsSessions);
+    return this.#isRetired && !isInUse && kept === 0;
   }
 
   /** When the call came that has waited longest; undefined where none waits. */
@@ -383,7 +380,9 @@ export class Pool<Call> {
 
   /** Containers that its calls need, or the proof of its version, whatever its bounds. */
   get neededContainers(): number {
-    return this.#isRetired ? 0 : this.#scaler.needed(this.#waiting, this.#settings);
+    // It claims for those alone that calls wait for.
+    if (this.#isRetired) return this.#containers.count(({ isClaiming }) => isClaiming);
+    return this.#scaler.needed(this.#waiting, this.#settings);
   }
 
   /** Containers that have a process or are on their way to one, those that end included; no sleeping ones. */
@@ -469,7 +468,9 @@ export class Pool<Call> {
   #settled(nowMs: number): Effects<Call> {
     this.#sessions.tick(nowMs);
     this.#containers.closeToSessions(this.#settings.sessionGraceMs, nowMs);
+    if (this.#isRetired) this.#endNotServing(nowMs);
     this.#calls.assign(nowMs);
+    if (this.#isRetired) this.#drainReady(nowMs);
     this.#scale(nowMs);
     this.#refusals.refuseAllInVain(nowMs);
     this.#arm(nowMs);
@@ -479,17 +480,52 @@ export class Pool<Call> {
   }
 
   #scale(nowMs: number): void {
-    if (!this.#isRetired) this.#scaler.scale(this.#waiting, this.#settings, nowMs);
+    if (this.#isRetired) this.#scaler.scaleRetired(this.#waiting, this.#settings, nowMs);
+    else this.#scaler.scale(this.#waiting, this.#settings, nowMs);
+  }
+
+  /** Of a retired pool, each container that is ready, or has woken. */
+  #drainReady(nowMs: number): void {
+    for (const container of this.#containers.all) {
+      if (container.state === "ready") this.#containers.drain(container, "retired", nowMs);
+    }
+  }
+
+  /** Of a retired pool: containers that sleep or start go on for the calls of their sessions alone. */
+  #endNotServing(nowMs: number): void {
+    for (const container of this.#containers.all) {
+      const { isStarting, state, number, sessions } = container;
+      const isWanted = sessions.areExpected(nowMs) || this.#isAwaited(number);
+      if (nowMs < this.#graceEndMs && isWanted) continue;
+      if (isStarting || state === "asleep") this.#containers.giveUp(container, "retired", nowMs);
+      else this.#containers.forgoSleep(container, nowMs);
+    }
+  }
+
+  get #graceEndMs(): number {
+    return (this.#graceSinceMs ?? 0) + this.#settings.sessionGraceMs;
   }
 
   #arm(nowMs: number): void {
     const atMs = Math.min(
       this.#containers.nextClosingMs(this.#settings.sessionGraceMs, nowMs),
-      this.#isRetired ? Infinity : this.#scaler.nextChangeMs(this.#waiting, this.#settings, nowMs),
+      this.#isRetired
+        ? this.#nextRetiredMs(nowMs)
+        : this.#scaler.nextChangeMs(this.#waiting, this.#settings, nowMs),
     );
     if (atMs >= this.#armedAtMs) return;
     this.#armedAtMs = atMs;
     this.#effects.push({ type: "wake_at", atMs });
+  }
+
+  /** When `#endNotServing` may do something, or a container may wake that could not; Infinity for never. */
+  #nextRetiredMs(nowMs: number): number {
+    const isKept = ({ isStarting, state, willSleep }: TrackedContainer): boolean =>
+      isStarting || state === "asleep" || willSleep;
+    if (this.#containers.count(isKept) === 0) return Infinity;
+    const { notBeforeMs } = this.#scaler;
+    const wakeMs = nowMs < notBeforeMs ? notBeforeMs : Infinity;
+    return Math.min(this.#graceEndMs, nowMs + REVIEW_SESSIONS_MS, wakeMs);
   }
 
   get #waiting(): Waiting {

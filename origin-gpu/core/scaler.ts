@@ -149,6 +149,12 @@ export class Scaler {
     this.#endIdle(this.#goal(inUse, settings), waiting, settings, nowMs);
   }
 
+  /** Of a pool that was retired: wakes the containers whose sessions have calls that wait, as long as they do. */
+  scaleRetired(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
+    this.#forgetClaims(0, waiting, settings, nowMs);
+    this.#wakeAwaited(waiting, settings, nowMs);
+  }
+
   /** When `scale` may do something that it can't do now; Infinity for never. */
   nextChangeMs(waiting: Waiting, settings: PoolSettings, nowMs: number): number {
     const load = this.#containers.load();

@@ -321,6 +321,71 @@ describe("a version that is replaced", () => {
     expect(next.request("fourth", "session_hash=a")).toEqual(["fourth at 1, moved"]);
   });
 
+  describe("while a container sleeps", () => {
+    const asleep = (settings: Partial<PoolSettings> = {}): World => {
+      const hard = { sessionsMove: false, canSleep: true, maxInputs: 2, ...settings };
+      const world = new World({ minContainers: 1, ...hard });
+      world.visit({ keys: ["session_hash=a"] });
+      world.on((pool, nowMs) => pool.change({ ...SETTINGS, ...hard }, nowMs));
+      expect(world.on((pool, nowMs) => pool.yieldAsked(1, nowMs))).toEqual(["sleep 1"]);
+      return world;
+    };
+
+    test("wakes it for the calls of its sessions, that wait or come", () => {
+      const world = asleep();
+      world.on((pool, nowMs) => pool.slept(1, nowMs));
+      expect(world.request("waiting", "session_hash=a")).toEqual(["wake 1"]);
+      expect(world.on((pool, nowMs) => pool.retire(nowMs))).toEqual([]);
+      expect(world.request("next", "session_hash=a")).toEqual([]);
+      expect(world.on((pool, nowMs) => pool.ready(1, nowMs))).toEqual([
+        "waiting at 1, kept",
+        "next at 1, kept",
+      ]);
+      world.finish("waiting");
+      world.finish("next");
+      expect(world.request("late", "session_hash=a")).toEqual(["late at 1, kept"]);
+      expect(world.pass(30_000)).toEqual([]);
+      expect(world.finish("late")).toEqual(["stop 1"]);
+    });
+
+    test("leaves it asleep until a call comes", () => {
+      const world = asleep();
+      expect(world.on((pool, nowMs) => pool.retire(nowMs))).toEqual([]);
+      expect(world.on((pool, nowMs) => pool.slept(1, nowMs))).toEqual([]);
+      expect(world.pool.isFinished).toBe(false);
+      expect(world.request("call", "session_hash=a")).toEqual(["wake 1"]);
+    });
+
+    test("does not wake it for a call that has left", () => {
+      const world = asleep();
+      world.on((pool, nowMs) => pool.retire(nowMs));
+      expect(world.request("call", "session_hash=a")).toEqual([]);
+      world.finish("call");
+      expect(world.on((pool, nowMs) => pool.slept(1, nowMs))).toEqual([]);
+    });
+
+    test("ends it with the grace, and the calls that wait for it", () => {
+      const world = asleep();
+      world.on((pool, nowMs) => pool.slept(1, nowMs));
+      world.on((pool, nowMs) => pool.retire(nowMs));
+      expect(world.request("call", "session_hash=a")).toEqual(["wake 1"]);
+      expect(world.pass(29_999)).toEqual([]);
+      expect(world.pass(1)).toEqual(["stop 1", "call: session_lost"]);
+      expect(world.pool.isFinished).toBe(true);
+    });
+
+    test("ends it at once where the app is stopped, or it has no session", () => {
+      const stopped = asleep();
+      stopped.on((pool, nowMs) => pool.slept(1, nowMs));
+      const retired = stopped.on((pool, nowMs) => pool.retire(nowMs, { keepsSessions: false }));
+      expect(retired).toEqual(["stop 1"]);
+      const unused = asleep();
+      unused.on((pool, nowMs) => pool.slept(1, nowMs));
+      unused.nowMs += 3_600_000;
+      expect(unused.on((pool, nowMs) => pool.retire(nowMs))).toEqual(["stop 1"]);
+    });
+  });
+
   test("keeps none where the app is stopped", () => {
     const world = new World({ minContainers: 1 });
     world.visit({ keys: ["session_hash=a"] });

@@ -411,7 +411,7 @@ export class PoolWorld {
   }
 
   #applyToContainer(type: ContainerEffect["type"], number: number): void {
-    if (type === "claim") this.#demandStart();
+    if (type === "claim") this.#demandStart(number);
     const container = this.containers.get(number);
     if (container === undefined) {
       this.containers.set(number, begun(type));
@@ -431,9 +431,14 @@ export class PoolWorld {
     this.calls.delete(call);
   }
 
-  #demandStart(): void {
+  #demandStart(number: number): void {
     const { pool, nowMs } = this;
-    demand(this.settings.mayStart && !this.retired, "nothing is started that may not be");
+    demand(this.settings.mayStart, "nothing is started that may not be");
+    const isForSession = this.#waiting().some((one) => this.#ownContainer(one) === number);
+    demand(
+      !this.retired || isForSession,
+      "a retired pool wakes for a session that calls, and alone",
+    );
     demand(!pool.hasGivenUp && nowMs >= pool.notBeforeMs, "nothing is started in a pause");
   }
 

@@ -2,6 +2,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { GIB } from "../../../base/units.ts";
 import { StartFailure, type UsedPython } from "../../../origin-gpu/containers/container.ts";
+import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
 import { CARDS, GpuBox, type Model, ONE_GPU, SLEEPING } from "./gpu-box.ts";
 import { PATIENCE } from "./stand-in-call.ts";
 
@@ -279,6 +280,25 @@ describe("a new version of a model", () => {
     const next = box.model("a-next", { ...ONE_GPU, isProved: false, isPrepared: true });
     await next.endpoint.ready;
     expect(await old.ask()).toEqual(before);
+  });
+
+  test("leaves the old one's sleeping container to the calls of its sessions", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const affinity: EndpointConfig["affinity"] = { rules: ["header:x-session"], mode: "hard" };
+    const old = box.model("a", { ...SLEEPING, affinity, exitGracePeriod: 20 });
+    const session = "header:x-session=1";
+    const before = old.open("/", { session });
+    expect(await before.outcome).toBe(200);
+    const other = box.model("b", ONE_GPU).ask("/slow?ms=500");
+    await box.told("b begins /slow");
+    expect(old.states.at(-1)).toBe("asleep");
+    const waiting = old.open("/", { session });
+    void old.endpoint.retire(() => undefined, true);
+    const next = old.open("/", { session });
+    expect([await waiting.outcome, await next.outcome]).toEqual([200, 200]);
+    expect([waiting.container, next.container]).toEqual([before.container, before.container]);
+    expect((await other).name).toBe("b");
+    expect(box.hasRunOutOfMemory).toBe(false);
   });
 
   test("that fails leaves the GPU to the old one, whose calls have waited", async () => {
