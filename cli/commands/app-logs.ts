@@ -5,7 +5,7 @@ import { APP_NOTE, placeOfApp } from "../app-place.ts";
 import type { Command } from "../command.ts";
 import { CommandFailure } from "../failure.ts";
 import { AppLogs } from "../logs/app-logs.ts";
-import { LOG_OPTIONS, logRange } from "../logs/log-line.ts";
+import { LineOwners, LOG_OPTIONS, logRange } from "../logs/log-line.ts";
 import { printedLogs } from "../logs/shown-logs.ts";
 
 const OPTIONS = {
@@ -35,7 +35,8 @@ export const APP_LOGS: Command<typeof OPTIONS> = {
     if (wanted !== undefined && functions.length > 0 && !functions.includes(wanted)) {
       throw new CommandFailure(`${app} has no function ${wanted}; it has ${functions.join(", ")}`);
     }
-    const shown = printedLogs(values);
+    const owners = new LineOwners(wanted === undefined ? functions : [wanted]);
+    const shown = printedLogs({ ...values, owners });
     const logs = new AppLogs(client, { app, environment, function: wanted, range }, shown);
     await logs.show();
     if (values.follow === true) await logs.follow();

@@ -47,13 +47,43 @@ export interface BoxLine extends ApiLogLine {
   readonly box: string;
 }
 
+export interface LineForm {
+  readonly json?: boolean;
+  readonly timestamps?: boolean;
+  /** Says whose each line is. */
+  readonly owners?: LineOwners;
+}
+
 /** A line as it is printed. */
-export function shownLine(
-  line: BoxLine,
-  { json = false, timestamps = false }: { readonly json?: boolean; readonly timestamps?: boolean },
-): string {
-  if (json) return JSON.stringify(line);
-  return timestamps ? `${line.time} ${line.text}` : line.text;
+export function shownLine(line: BoxLine, { json, timestamps, owners }: LineForm): string {
+  if (json === true) return JSON.stringify(line);
+  const text = `${owners?.prefixOf(line) ?? ""}${line.text}`;
+  return timestamps === true ? `${line.time} ${text}` : text;
+}
+
+/** Says whose a line is where lines of several functions, or of several containers of one, come together. */
+export class LineOwners {
+  readonly #hasFunctions: boolean;
+  /** The container of each function whose line came first. */
+  readonly #first = new Map<string, string>();
+  /** Functions of which lines of another container have come. */
+  readonly #several = new Set<string>();
+
+  /** @param functions those whose lines are shown */
+  constructor(functions: readonly string[]) {
+    this.#hasFunctions = functions.length > 1;
+  }
+
+  prefixOf({ function: name, container }: ApiLogLine): string {
+    // A line about the reading itself.
+    if (container === "") return "";
+    const first = this.#first.get(name);
+    if (first === undefined) this.#first.set(name, container);
+    else if (first !== container) this.#several.add(name);
+    const owner = [this.#hasFunctions && name, this.#several.has(name) && container];
+    const words = owner.filter((word) => word !== false);
+    return words.length === 0 ? "" : `[${words.join(" ")}] `;
+  }
 }
 
 function sinceTime(text: string, nowMs: number): string {

@@ -2,14 +2,11 @@
 import { printNotice } from "../output.ts";
 import { listenForStop, type StopSignals } from "../stop-signals.ts";
 import type { Following } from "./follow-logs.ts";
-import { shownLine } from "./log-line.ts";
+import { type LineForm, shownLine } from "./log-line.ts";
 import { LogPrinter } from "./printer.ts";
 
 /** Prints until Ctrl-C, or until nobody reads stdout any more. */
-export function printedLogs(
-  form: { readonly json?: boolean; readonly timestamps?: boolean },
-  stop: StopSignals = listenForStop(),
-): Following {
+export function printedLogs(form: LineForm, stop: StopSignals = listenForStop()): Following {
   const printer = new LogPrinter();
   const stopping = new AbortController();
   void stop.asked.then(() => stopping.abort());

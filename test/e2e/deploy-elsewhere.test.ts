@@ -136,8 +136,8 @@ test("it goes to the boxes that are there; one that comes back gets it from anot
 
   const following = command("laptop", ["app", "logs", "shop", "--function", "web", "--follow"]);
   onTestFinished(async () => await following.kill());
-  await following.waitForOutput(/^first listens on gpu-1$/m);
-  await following.waitForOutput(/^first listens on gpu-2$/m);
+  await following.waitForOutput(/^(?:\[ct-\w+\] )?first listens on gpu-1$/m);
+  await following.waitForOutput(/^(?:\[ct-\w+\] )?first listens on gpu-2$/m);
 
   await second.stop();
   await expect.poll(async () => await printed("app", "list")).toMatch(/ 1 serving, 1 away /);
@@ -148,13 +148,13 @@ test("it goes to the boxes that are there; one that comes back gets it from anot
     "gpu-1: starting: the version that serves finishes its calls and makes room\n",
   );
   expect(await answers()).toEqual(new Set(["gpu-1: second"]));
-  await following.waitForOutput(/^second listens on gpu-1$/m);
+  await following.waitForOutput(/^\[ct-\w+\] second listens on gpu-1$/m);
 
   await startOrigin("gpu-2");
   await expect
     .poll(answers, { timeout: 30_000 })
     .toEqual(new Set(["gpu-1: second", "gpu-2: second"]));
-  await following.waitForOutput(/^second listens on gpu-2$/m);
+  await following.waitForOutput(/^\[ct-\w+\] second listens on gpu-2$/m);
 });
 
 test("containers and their lines are listed over both boxes", async () => {

@@ -112,9 +112,9 @@ test("the lines of an app are shown in their order, with times, of one function,
   await print("two", "neighbour");
   await print("thrée");
   const shown = await postern("app", "logs", "shop", "--tail", "3");
-  expect(shown).toBe("one\ntwo\nthrée\n");
+  expect(shown).toBe("[web] one\n[neighbour] two\n[web] thrée\n");
   const stamped = await postern("app", "logs", "shop", "--tail", "1", "--timestamps");
-  expect(stamped).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z thrée\n$/);
+  expect(stamped).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \[web\] thrée\n$/);
   expect(await postern("app", "logs", "shop", "--tail", "1", "--function", "neighbour")).toBe(
     "two\n",
   );
@@ -167,7 +167,7 @@ test("a container is listed, and stopped by hand when it has finished its calls"
 
 test("an app that prints 100 MB neither holds up its neighbour nor a follower that is stopped", async () => {
   const following = start("app", "logs", "shop", "--follow");
-  await following.waitForOutput(/^thrée$/m);
+  await following.waitForOutput(/^\[web\] thrée$/m);
   process.kill(following.pid, "SIGSTOP");
   const [web, neighbour] = [addresses["web"] as Address, addresses["neighbour"] as Address];
   const tookMs = { quiet: [] as number[], flooded: [] as number[] };
@@ -191,9 +191,9 @@ test("an app that prints 100 MB neither holds up its neighbour nor a follower th
   expect(Math.max(...tookMs.flooded)).toBeLessThan(MAX_NEIGHBOUR_MS);
   await print("after the flood", "neighbour");
   process.kill(following.pid, "SIGCONT");
-  await following.waitForOutput(/^after the flood$/m);
+  await following.waitForOutput(/^\[neighbour\] after the flood$/m);
   await following.waitForOutput(
-    /^postern: \d+ lines of stdout were left out: they came too fast$/m,
+    /^\[web ct-\w+\] postern: \d+ lines of stdout were left out: they came too fast$/m,
   );
   expect(await following.stop()).toEqual({ code: 0, signal: null });
   // The newest lines of a flood are passed on a second later at the latest.
@@ -220,7 +220,7 @@ test("who follows hears of a box that is killed, and goes on with the next conta
   await following.waitForErrorOutput(/gpu-1 is away, and its lines go on when it is back/);
   box = await startBox();
   await print("back again", "neighbour");
-  await following.waitForOutput(/^back again$/m);
+  await following.waitForOutput(/^\[ct-\w+\] back again$/m);
   await following.waitForErrorOutput(/^gpu-1 is back$/m);
   expect(following.stdout.match(/^after the flood$/gm)).toHaveLength(1);
   expect(await following.stop()).toEqual({ code: 0, signal: null });

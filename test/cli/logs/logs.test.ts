@@ -4,7 +4,7 @@ import { Unavailable } from "../../../cli/client.ts";
 import { CommandFailure, UsageError } from "../../../cli/failure.ts";
 import { type AskForLines, BoxLog } from "../../../cli/logs/box-log.ts";
 import { followLog } from "../../../cli/logs/follow-logs.ts";
-import { type BoxLine, logRange, shownLine } from "../../../cli/logs/log-line.ts";
+import { type BoxLine, LineOwners, logRange, shownLine } from "../../../cli/logs/log-line.ts";
 import { readLogs } from "../../../cli/logs/read-logs.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 31, 12);
@@ -71,6 +71,50 @@ describe("which lines", () => {
     expect(shownLine(shown, {})).toBe("ct-1 1");
     expect(shownLine(shown, { timestamps: true })).toBe("2026-01-31T12:00:01.000Z ct-1 1");
     expect(JSON.parse(shownLine(shown, { json: true, timestamps: true }))).toEqual(shown);
+  });
+});
+
+describe("whose a line is", () => {
+  const of = (functionName: string, container: string): BoxLine => ({
+    box: "gpu-1",
+    ...line(1, container),
+    function: functionName,
+    text: "hello",
+  });
+  const shownBy = (owners: LineOwners) => (one: BoxLine) => shownLine(one, { owners });
+
+  test("is not said of one function's one container", () => {
+    const shown = shownBy(new LineOwners(["web"]));
+    expect(shown(of("web", "ct-1"))).toBe("hello");
+    expect(shown(of("web", "ct-1"))).toBe("hello");
+  });
+
+  test("is said by the function where the app has several", () => {
+    const shown = shownBy(new LineOwners(["web", "chat"]));
+    expect(shown(of("web", "ct-1"))).toBe("[web] hello");
+    expect(shown(of("chat", "ct-2"))).toBe("[chat] hello");
+    expect(
+      shownLine(of("web", "ct-1"), { timestamps: true, owners: new LineOwners(["a", "b"]) }),
+    ).toBe("2026-01-31T12:00:01.000Z [web] hello");
+  });
+
+  test("is said by the container as soon as lines of a second one of the function come", () => {
+    const shown = shownBy(new LineOwners(["web", "chat"]));
+    shown(of("web", "ct-1"));
+    expect(shown(of("web", "ct-2"))).toBe("[web ct-2] hello");
+    expect(shown(of("web", "ct-1"))).toBe("[web ct-1] hello");
+    expect(shown(of("chat", "ct-3"))).toBe("[chat] hello");
+    const alone = shownBy(new LineOwners(["web"]));
+    alone(of("web", "ct-1"));
+    expect(alone(of("web", "ct-2"))).toBe("[ct-2] hello");
+  });
+
+  test("is not said of a line about the reading itself, nor in JSON", () => {
+    const owners = new LineOwners(["web", "chat"]);
+    expect(shownBy(owners)(of("", ""))).toBe("hello");
+    expect(JSON.parse(shownLine(of("web", "ct-1"), { json: true, owners }))).toEqual(
+      of("web", "ct-1"),
+    );
   });
 });
 
