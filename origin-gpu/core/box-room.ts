@@ -21,6 +21,7 @@ export function isBlocked(
   const planner = new ClaimPlanner(cards, holders, idleYields);
   for (const waiter of line) planner.reserve(waiter);
   const claim = { id: "", pool: "", endpoint: "", app: "" };
-  const asked = { claim, needs, turnMs: 0, rollout: undefined, ownCards: undefined };
+  const about = { turnMs: 0, isAwaited: false, rollout: undefined, ownCards: undefined };
+  const asked = { claim, needs, ...about };
   return planner.room(asked) === undefined && planner.reserve(asked) === undefined;
 }

@@ -11,7 +11,8 @@
  * Who yields: an idle holder, the one used least recently first. A busy one drains when its turn is over, which begins when
  * it is ready and a claim waits. The turn lasts for `patienceMs`, or as long as its load took; then until it has served its
  * callers that came before the turn, up to `mostPatienceMs`. So those that waited together are served together. A busy
- * holder drains only for a pool with fewer containers than its own has. No holder yields while it loads, or within
+ * holder drains only for a pool with fewer containers than its own has, or for calls that wait for one container alone:
+ * to those its pool's other containers yield too. No holder yields while it loads, or within
  * `residencyMs` after that. One of a new version that is being prepared yields after `mostPatienceMs`, and to the version's
  * other endpoints at once. So with n pools in line a claim waits at most n times the sum of `mostPatienceMs`, the longest
  * call and the longest load.
@@ -73,6 +74,7 @@ export class Box {
   /** The claim waits, or waits for other calls than before. A holder that sleeps asks by it for its cards. */
   want(claim: Claim, { needs, sinceMs, ...request }: ClaimRequest, nowMs: number): BoxEffects {
     const { id, pool } = claim;
+    const { isAwaited = false } = request;
     const holder = this.#holders.get(id);
     if (holder !== undefined && (!holder.isAsleep || holder.isLeaving)) return [];
     if (needsNothing(needs)) return [{ type: "grant", claim: id, cards: [] }];
@@ -84,9 +86,11 @@ export class Box {
     const turnMs =
       askedMs === undefined ? undefined : Math.max(askedMs, this.#turns.get(pool) ?? askedMs);
     if (known === undefined) {
-      this.#waiters.set(id, { claim, needs, turnMs, rollout, ownCards: holder?.cards });
+      const ownCards = holder?.cards;
+      this.#waiters.set(id, { claim, needs, turnMs, isAwaited, rollout, ownCards });
     } else {
       known.turnMs = turnMs;
+      known.isAwaited = isAwaited;
     }
     return this.#settled(nowMs);
   }
@@ -124,6 +128,7 @@ export class Box {
     const holder = this.#holders.get(id);
     if (holder === undefined || holder.isAsleep) return [];
     const wasBusy = isBusy(holder);
+    const hadCalls = holder.inFlight > 0;
     const wasLoading = holder.usefulAtMs === undefined;
     const before = holder.oldestWaiterMs;
     holder.usefulAtMs ??= nowMs;
@@ -132,7 +137,8 @@ export class Box {
     const isChange = wasLoading || wasBusy !== isBusy(holder);
     if (isChange) holder.usedAtMs = nowMs;
     // Of a busy holder there is news with each call, and hardly any changes a verdict.
-    const isNews = isChange || changesVerdict(holder, before, this.#waiters.values());
+    const isEmptied = hadCalls && inFlight === 0;
+    const isNews = isChange || isEmptied || changesVerdict(holder, before, this.#waiters.values());
     return isNews ? this.#settled(nowMs) : [];
   }
 

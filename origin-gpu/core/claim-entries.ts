@@ -7,6 +7,8 @@ export interface Waiter {
   readonly needs: ClaimNeeds;
   /** Its place in the line; undefined where no call waits for it. */
   turnMs: number | undefined;
+  /** Calls wait for this container alone. */
+  isAwaited: boolean;
   /** Of a new version that is being prepared. */
   rollout: Rollout | undefined;
   /** A container that wakes has the cards that it slept on, and no other ones. */

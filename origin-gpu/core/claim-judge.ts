@@ -15,12 +15,14 @@ const NOW = -Infinity;
 /** @returns undefined where the holder never yields to the claim */
 export function judgeYield(
   holder: Holder,
-  { claim, rollout, turnMs }: Waiter,
+  { claim, rollout, turnMs, isAwaited }: Waiter,
   { nowMs, limits, counts }: JudgedSituation,
 ): YieldVerdict | undefined {
   if (holder.isStuck) return undefined;
   if (holder.isLeaving) return { dueMs: NOW, cost: isBusy(holder) ? "ends_later" : "ends_soon" };
-  if (holder.claim.pool === claim.pool || turnMs === undefined) return undefined;
+  if (turnMs === undefined) return undefined;
+  const isOwnPool = holder.claim.pool === claim.pool;
+  if (isOwnPool && (!isAwaited || rollout !== undefined)) return undefined;
   if (holder.isAsleep) return { dueMs: NOW, cost: "idle" };
   if (isCandidate(holder)) {
     // The pools of a new version prove their starts one after the other where they don't fit together.
@@ -37,9 +39,11 @@ export function judgeYield(
   }
   if (holder.usefulAtMs === undefined) return { dueMs: Infinity, cost: "busy" };
   const settledMs = holder.usefulAtMs + limits.residencyMs;
-  if (!isBusy(holder)) return { dueMs: passed(settledMs, nowMs), cost: "idle" };
+  // The calls that wait at its own pool are none of its own.
+  const isInUse = isOwnPool ? holder.inFlight > 0 : isBusy(holder);
+  if (!isInUse) return { dueMs: passed(settledMs, nowMs), cost: "idle" };
   const [own = 0, others = 0] = [counts.get(claim.pool), counts.get(holder.claim.pool)];
-  if (own >= others) return { dueMs: Infinity, cost: "busy" };
+  if (!isAwaited && own >= others) return { dueMs: Infinity, cost: "busy" };
   // Of one turn: the holder serves and the claim waits.
   const sinceMs = Math.max(turnMs, holder.usefulAtMs);
   const hasOlder = holder.oldestWaiterMs !== undefined && holder.oldestWaiterMs < sinceMs;

@@ -31,6 +31,8 @@ export interface ClaimRequest {
    * (`min_containers`): it gets what is free, and no other container yields to it.
    */
   readonly sinceMs?: number | undefined;
+  /** Calls wait for this container alone: others of its pool do not help them. */
+  readonly isAwaited?: boolean | undefined;
   /** The claim is a new version's, which is being prepared: how it treats the version that serves. */
   readonly rollout?: Rollout | undefined;
 }

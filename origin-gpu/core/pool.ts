@@ -358,6 +358,11 @@ export class Pool<Call> {
     return this.waitingSinceMs ?? this.#scaler.askedSinceMs;
   }
 
+  /** Whether calls wait for this container alone. */
+  isAwaited(container: number): boolean {
+    return this.#calls.waiting.isAwaited(container);
+  }
+
   /** The containers whose claims have been waited for since then. Others that claim are only to be there in advance. */
   get neededClaims(): ReadonlySet<number> {
     return this.#scaler.neededClaims(this.#waiting, this.#settings);

@@ -153,18 +153,23 @@ export class PoolClaims {
     return needsNothing(this.#traits.needs);
   }
 
-  /** The container waits for its claim. @param sinceMs when the oldest call came that needs it */
-  want(container: number, sinceMs: number | undefined): void {
+  /**
+   * The container waits for its claim.
+   * @param sinceMs when the oldest call came that needs it
+   * @param isAwaited calls wait for it alone
+   */
+  want(container: number, sinceMs: number | undefined, isAwaited: boolean): void {
     const { needs, holder } = this.#traits;
     if (this.isOfNothing) {
       holder.onGranted(container, []);
       return;
     }
-    if (!this.#isNews(container, `wants ${sinceMs}`)) return;
+    if (!this.#isNews(container, `wants ${sinceMs} ${isAwaited}`)) return;
     const claim = this.#claimOf(container);
     const rollout = this.#rollout;
     this.#box.know(claim.id, { holder, container });
-    this.#box.tell((box, nowMs) => box.want(claim, { needs, sinceMs, rollout }, nowMs));
+    const request = { needs, sinceMs, isAwaited, rollout };
+    this.#box.tell((box, nowMs) => box.want(claim, request, nowMs));
   }
 
   /** The container was left running by the last agent, with what it claimed. */

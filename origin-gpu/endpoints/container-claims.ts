@@ -72,6 +72,7 @@ export class ContainerClaims {
 
   #want(container: number): void {
     const { claims, pool } = this.#options;
-    claims.want(container, pool.neededClaims.has(container) ? pool.neededSinceMs : undefined);
+    const sinceMs = pool.neededClaims.has(container) ? pool.neededSinceMs : undefined;
+    claims.want(container, sinceMs, pool.isAwaited(container));
   }
 }

@@ -86,7 +86,7 @@ function take(world: BoxWorld, { action, pick, amount }: Step): void {
     withdraw: () => with_(world.in("waiting", "waking"), (tested) => world.withdraw(tested)),
     use: () => with_(held, (tested) => world.use(tested, 1 + (amount % 3))),
     idle: () => with_(held, (tested) => world.use(tested, 0)),
-    queue: () => with_(held, (tested) => world.use(tested, 1, sinceMs)),
+    queue: () => with_(held, (tested) => world.use(tested, amount % 2, sinceMs)),
     free: () => with_(world.in("held", "asleep"), (tested) => world.free(tested)),
     leave: () => with_(held, (tested) => world.leave(tested)),
     sleep: () =>
@@ -97,7 +97,7 @@ function take(world: BoxWorld, { action, pick, amount }: Step): void {
     wake: () =>
       with_(
         world.in("asleep").filter(({ isAsked }) => !isAsked),
-        (tested) => world.wake(tested),
+        (tested) => world.wake(tested, amount % 2 > 0),
       ),
     unpin: () => with_([...world.claims.values()], (tested) => world.unpin(tested)),
     stick: () => with_(held, (tested) => world.stick(tested)),
@@ -121,12 +121,13 @@ function settle(world: BoxWorld): void {
   }
 }
 
-/** Claims that calls wait for at a pool that has nothing to serve them with. */
+/** Claims that calls wait for alone, or at a pool that has nothing to serve them with. */
 function starved(world: BoxWorld): TestedClaim[] {
   const served = new Set(world.in("held", "asleep").map(({ claim }) => claim.pool));
   return world
     .in("waiting", "waking")
-    .filter(({ claim, sinceMs }) => sinceMs !== undefined && !served.has(claim.pool));
+    .filter(({ sinceMs }) => sinceMs !== undefined)
+    .filter(({ claim, isAwaited }) => isAwaited || !served.has(claim.pool));
 }
 
 test.each([

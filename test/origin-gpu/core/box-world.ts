@@ -38,6 +38,8 @@ export interface TestedClaim {
   readonly needs: ClaimNeeds;
   state: "waiting" | "held" | "asleep" | "waking" | "gone";
   sinceMs: number | undefined;
+  /** Calls wait for this container alone. */
+  isAwaited: boolean;
   rollout: Rollout | undefined;
   cards: readonly Card[];
   readyAtMs: number | undefined;
@@ -81,6 +83,7 @@ export class BoxWorld {
       needs,
       state: "waiting",
       sinceMs: traits.sinceMs,
+      isAwaited: false,
       rollout: traits.rollout,
       cards: [],
       readyAtMs: undefined,
@@ -99,12 +102,14 @@ export class BoxWorld {
 
   wantSince(tested: TestedClaim, sinceMs: number | undefined): void {
     if (tested.rollout === undefined || sinceMs !== undefined) tested.sinceMs = sinceMs;
-    this.#send((box) => box.want(tested.claim, { needs: tested.needs, sinceMs }, this.nowMs));
+    const { needs, isAwaited } = tested;
+    this.#send((box) => box.want(tested.claim, { needs, sinceMs, isAwaited }, this.nowMs));
   }
 
   /** A container that sleeps is to wake. */
-  wake(tested: TestedClaim): void {
+  wake(tested: TestedClaim, isAwaited = false): void {
     tested.state = "waking";
+    tested.isAwaited = isAwaited;
     this.wantSince(tested, this.nowMs);
   }
 
@@ -274,8 +279,11 @@ export class BoxWorld {
 
   #checkVictim(tested: TestedClaim): void {
     const { claim, rollout, readyAtMs, inFlight, oldestWaiterMs } = tested;
-    const waiting = this.in("waiting", "waking").filter((other) => other.claim.pool !== claim.pool);
-    const isBusy = inFlight > 0 || oldestWaiterMs !== undefined;
+    const waiting = this.in("waiting", "waking").filter(
+      (other) => other.claim.pool !== claim.pool || other.isAwaited,
+    );
+    const isOwn = waiting.some((other) => other.claim.pool === claim.pool);
+    const isBusy = inFlight > 0 || (oldestWaiterMs !== undefined && !isOwn);
     const candidates = waiting.filter((other) => other.rollout !== undefined);
     if (rollout !== undefined) {
       if (isBusy || readyAtMs === undefined) throw new Error(`${claim.id} is being prepared`);
