@@ -108,12 +108,8 @@ export class Scaler {
         if (isClaiming) claims.add(number);
       } else if (isPresent && !isClaiming) missing -= 1;
     }
-    for (const { number, isClaiming } of this.#containers.all) {
-      if (missing <= 0) break;
-      if (!isClaiming || claims.has(number)) continue;
-      claims.add(number);
-      missing -= 1;
-    }
+    const others = this.#containers.all.filter((one) => one.isClaiming && !claims.has(one.number));
+    for (const { number } of others.slice(0, Math.max(0, missing))) claims.add(number);
     return claims;
   }
 
@@ -219,18 +215,33 @@ export class Scaler {
   #wakeAwaited(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
     for (const container of this.#containers.all) {
       if (!isUnwoken(container, waiting)) continue;
+      if (waiting.isUseAwaited(container.number)) this.#makeRoom(settings, nowMs);
       if (!this.#mayStart(settings, nowMs)) return;
       this.#containers.wake(container);
     }
   }
 
-  /** Whether one container more may start now. */
-  #mayStart(settings: PoolSettings, nowMs: number): boolean {
+  /** Where there may be no more containers, the one that is needed least finishes its calls, and another one may start. */
+  #makeRoom(settings: PoolSettings, nowMs: number): void {
+    const present = this.#containers.count(isPresent);
+    // Where none may be here at all, the place is another box's.
+    if (present === 0 || present < settings.maxContainers || !this.#isTime(settings, nowMs)) return;
+    const ready = lastNeededFirst(this.#containers, nowMs).find(({ state }) => state === "ready");
+    if (ready !== undefined) this.#containers.drain(ready, "not_needed", nowMs);
+  }
+
+  /** Whether containers may start now. */
+  #isTime(settings: PoolSettings, nowMs: number): boolean {
     if (!settings.mayStart || this.hasGivenUp(settings) || nowMs < this.notBeforeMs) return false;
-    // One that is being ended may still have the memory of a GPU that nobody declared.
-    if (this.#containers.count(isInTheWay) >= settings.maxContainers) return false;
     // After a failure one start at a time shows whether others would succeed.
     return !this.#isFailing || this.#containers.count(({ isStarting }) => isStarting) === 0;
+  }
+
+  /** Whether one container more may start now. */
+  #mayStart(settings: PoolSettings, nowMs: number): boolean {
+    if (!this.#isTime(settings, nowMs)) return false;
+    // One that is being ended may still have the memory of a GPU that nobody declared.
+    return this.#containers.count(isInTheWay) < settings.maxContainers;
   }
 
   /** The settings allow fewer now. */

@@ -402,6 +402,21 @@ describe("a version that is replaced", () => {
   });
 });
 
+test("a session's container that sleeps wakes in the place of another one where there may be no more", () => {
+  const world = new World({ maxContainers: 2, canSleep: true });
+  world.request("a", "header:x=1");
+  world.request("other");
+  world.readyAll();
+  world.finish("a");
+  expect(world.on((pool, nowMs) => pool.yieldAsked(1, nowMs))).toEqual(["sleep 1"]);
+  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  world.on((pool, nowMs) => pool.change({ ...SETTINGS, canSleep: true }, nowMs));
+  expect(world.request("b", "header:x=1")).toEqual(["wake 1"]);
+  expect(world.finish("other")).toEqual(["stop 2"]);
+  world.readyAll();
+  expect(world.pool.counts).toMatchObject({ ready: 1, running: 1, waiting: 0 });
+});
+
 test("scaling down ends containers without sessions first", () => {
   const world = new World({ ...FOUR, minContainers: 3 });
   world.request("a", "session_hash=a");
