@@ -22,9 +22,10 @@ import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.
 import type { LeftSessions } from "./left-sessions.ts";
 import { PoolRefusals } from "./pool-refusals.ts";
 import { PoolSessions, type SessionTraits } from "./pool-sessions.ts";
-import { Scaler, type Waiting } from "./scaler.ts";
+import { Scaler } from "./scaler.ts";
 import type { CallStanding } from "./service-times.ts";
 import type { Session, SessionPlace, SessionTable } from "./session-table.ts";
+import type { Waiting } from "./waiting.ts";
 
 export type { CallStanding } from "./service-times.ts";
 

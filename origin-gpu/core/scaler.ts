@@ -3,8 +3,10 @@
  * what has had no use for `scaledownWindowMs`. Pure.
  */
 import { SECOND_MS } from "../../base/units.ts";
+import { isComing, neededClaims } from "./needed-claims.ts";
 import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
 import type { PoolSettings } from "./pool-effects.ts";
+import type { Waiting } from "./waiting.ts";
 import {
   type FailureHistory,
   NO_FAILURES,
@@ -26,17 +28,6 @@ export function wantedContainers(calls: number, settings: PoolSettings): number 
 /** How many containers so many calls need, whatever the pool's bounds. */
 function neededContainers(calls: number, { targetInputs }: PoolSettings): number {
   return Math.ceil(calls / targetInputs);
-}
-
-/** The calls that wait at the pool for any container. */
-export interface Waiting {
-  readonly calls: number;
-  /** Without the passive ones. */
-  readonly activeCalls: number;
-  /** Whether calls wait for this container alone; none of these counts above. */
-  isAwaited(container: number): boolean;
-  /** Whether calls that are not passive are among those. */
-  isUseAwaited(container: number): boolean;
 }
 
 export class Scaler {
@@ -98,19 +89,7 @@ export class Scaler {
 
   /** Of the containers that claim, those that are needed so: the others are to be there in advance. */
   neededClaims(waiting: Waiting, settings: PoolSettings): ReadonlySet<number> {
-    const claims = new Set<number>();
-    // Calls that wait for one container alone get nothing of another one.
-    let missing = this.needed(waiting, settings);
-    for (const container of this.#containers.all) {
-      const { number, isClaiming, isPresent } = container;
-      if (isComing(container, waiting)) {
-        missing -= 1;
-        if (isClaiming) claims.add(number);
-      } else if (isPresent && !isClaiming) missing -= 1;
-    }
-    const others = this.#containers.all.filter((one) => one.isClaiming && !claims.has(one.number));
-    for (const { number } of others.slice(0, Math.max(0, missing))) claims.add(number);
-    return claims;
+    return neededClaims(this.#containers.all, this.needed(waiting, settings), waiting);
   }
 
   onReady(nowMs: number): void {
@@ -281,10 +260,6 @@ const isPresent = (container: TrackedContainer): boolean => container.isPresent;
 /** Counts against the maximum. */
 const isInTheWay = (container: TrackedContainer): boolean =>
   container.isPresent || container.state === "stopping";
-
-/** Calls wait for it alone, and it is not ready. */
-const isComing = ({ state, number }: TrackedContainer, waiting: Waiting): boolean =>
-  state !== "ready" && waiting.isAwaited(number);
 
 /** It sleeps, and calls wait for it alone. */
 const isUnwoken = ({ state, isClaiming, number }: TrackedContainer, waiting: Waiting): boolean =>

@@ -185,13 +185,6 @@ export class PoolWorld {
     this.#event = "other";
   }
 
-  /** The container asks to be replaced: one that makes room ends instead of sleeping. */
-  drainAsked(number: number): void {
-    const container = this.containers.get(number);
-    if (container?.drains !== undefined) container.drains = { ...container.drains, sleeps: false };
-    this.apply(this.pool.drainAsked(number, this.nowMs));
-  }
-
   unhealthy(number: number): void {
     if (this.stateOf(number) === "ready") this.starts.onLost();
     this.apply(this.pool.unhealthy(number, this.nowMs));
