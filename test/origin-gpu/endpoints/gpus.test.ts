@@ -126,7 +126,9 @@ test("a claim that the box can never satisfy is refused at once, with the reason
   const model = box.model("a", { gpus: [{ kind: "H100", count: 2 }], isProved: false });
   const call = model.open("/");
   expect(await call.outcome).toBe("starting_failed");
-  await expect(model.endpoint.ready).rejects.toThrow("this box has not 2 × H100");
+  await expect(model.endpoint.ready).rejects.toThrow(
+    "it needs 2 × H100, which this box does not have",
+  );
 });
 
 describe("an endpoint whose Python environment is still to be made", () => {
