@@ -47,6 +47,8 @@ test("what a killed command left is removed; what another one uses, began or own
   expect(readdirSync(at("elsewhere"))).toEqual(["answers", "lock"]);
 
   await holder.kill();
+  // Its other threads may outlive the first one for a moment, and the lock with them.
+  await holder.exited;
   age(made);
   await scratchDirectory("postern-serve-", parent);
   expect(readdirSync(parent)).not.toContain("postern-serve-used01");
