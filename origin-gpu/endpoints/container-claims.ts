@@ -67,7 +67,7 @@ export class ContainerClaims {
   }
 
   #isClaiming(container: number): boolean {
-    return this.#options.pool.container(container)?.state === "claiming";
+    return this.#options.pool.container(container)?.isClaiming === true;
   }
 
   #want(container: number): void {
