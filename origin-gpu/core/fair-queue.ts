@@ -102,7 +102,8 @@ export class FairQueue<Call> {
       this.#flows.set(entry.caller, flow);
     }
     flow.count += 1;
-    if (!isBefore(entry, flow.newest)) Object.assign(flow, { newest: entry, lastTurn: turn });
+    if (!isBefore(entry, flow.newest)) flow.newest = entry;
+    flow.lastTurn = Math.max(flow.lastTurn, turn);
     const place = new Place(entry, turn, flow);
     this.#places.set(entry.call, place);
     this.#insert(place);
@@ -172,17 +173,21 @@ export class FairQueue<Call> {
   }
 
   #turnFor(entry: PoolCall<Call>): number {
-    const next = Math.max(this.#turn, this.#first?.turn ?? 0);
+    const next = this.#nextTurnOf(entry.caller);
     const flow = this.#flows.get(entry.caller);
-    if (flow === undefined) {
-      return next === this.#turn && this.#served.has(entry.caller) ? next + 1 : next;
-    }
+    if (flow === undefined) return next;
     if (!isBefore(entry, flow.newest)) return Math.max(next, flow.lastTurn + 1);
     // It waited elsewhere before: it comes before those of its caller that arrived later.
     for (let place = this.#first; place !== undefined; place = place.after) {
       if (place.entry.caller === entry.caller && isBefore(entry, place.entry)) return place.turn;
     }
     return Math.max(next, flow.lastTurn);
+  }
+
+  /** The first one in which a caller has had no call yet. */
+  #nextTurnOf(caller: string | undefined): number {
+    const next = Math.max(this.#turn, this.#first?.turn ?? 0);
+    return next === this.#turn && this.#served.has(caller) ? next + 1 : next;
   }
 
   #insert(place: Place<Call>): void {

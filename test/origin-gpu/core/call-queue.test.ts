@@ -4,6 +4,8 @@ import { expect, test } from "vitest";
 import { CallQueue } from "../../../origin-gpu/core/call-queue.ts";
 import type { PoolCall } from "../../../origin-gpu/core/pool-call.ts";
 
+type Entry = PoolCall<number>;
+
 const PLAIN = { asynchronous: false, accepted: false, passive: false, session: undefined };
 
 test("each call's position is the number of those before it, whoever comes, leaves or comes back", () => {
@@ -122,6 +124,24 @@ test("while a caller waits no other one is served twice, in any history", () => 
     }),
     { numRuns: 200 },
   );
+});
+
+test("a caller that had its turn has no second one by a call that comes back", () => {
+  const queue = new CallQueue<number>();
+  const entries = ["greedy", "greedy", "greedy", "other", "greedy"].map((caller, call) =>
+    Object.assign({ call, arrivedAtMs: call, sequence: call, caller }, PLAIN),
+  );
+  const [first, , third, other, later] = entries as [Entry, Entry, Entry, Entry, Entry];
+  for (const entry of entries.slice(0, 2)) queue.add(entry);
+  served(queue);
+  queue.add(third);
+  queue.add(other);
+  expect(queue.first).toBe(third);
+  queue.remove(third.call);
+  queue.add(first);
+  queue.add(later);
+  // Its old place is before all others, and its caller's next turn behind the other one.
+  expect(served(queue)).toEqual([0, 3, 4]);
 });
 
 test("callers come, leave and come back: positions, the oldest and each caller's order hold", () => {
