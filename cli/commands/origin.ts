@@ -6,7 +6,7 @@
 import { dirname, join, resolve } from "node:path";
 import { isObjectName } from "../../routing/names.ts";
 import { ACCESS_NOTE, agentConnectTo, findAccess, gatewayUrl } from "../access.ts";
-import { boxName, resolves, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
+import { boxName, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
 import { enrolledBox, readIdentity, type StoredBoxIdentity } from "../box-identity.ts";
 import type { Command } from "../command.ts";
 import { lockDirectory } from "../directory-lock.ts";
@@ -15,6 +15,7 @@ import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
 import { observer } from "../observer.ts";
 import { printJson, printNotice } from "../output.ts";
+import { resolves } from "../printed-urls.ts";
 import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop } from "../stop-signals.ts";
 

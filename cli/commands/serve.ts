@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import { notCodeOf } from "../../origin-gpu/code/not-code.ts";
 import type { AppConfig } from "../../origin-gpu/config/config.ts";
-import { printUrls, runUntilStopped, urlsOf } from "../agent.ts";
+import { runUntilStopped } from "../agent.ts";
 import { ACCESS_NOTE, findAccess, STATE_OPTION } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { ApiClient } from "../client.ts";
@@ -14,6 +14,7 @@ import { CommandFailure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
+import { printUrls, urlsOf } from "../printed-urls.ts";
 import { Reloader } from "../reload.ts";
 import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop, stopAfter } from "../stop-signals.ts";

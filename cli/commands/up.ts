@@ -9,14 +9,7 @@ import { chmod, cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  boxName,
-  printUrls,
-  runUntilStopped,
-  startAgentUnlessStopped,
-  unlessStopped,
-  urlsOf,
-} from "../agent.ts";
+import { boxName, runUntilStopped, startAgentUnlessStopped, unlessStopped } from "../agent.ts";
 import { ownAccess } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { enrolledBox } from "../box-identity.ts";
@@ -28,6 +21,7 @@ import { reachableAddress } from "../gateway/plain-http.ts";
 import { GATEWAY_OPTIONS, gatewaySettings } from "../gateway/settings.ts";
 import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
+import { printUrls, urlsOf } from "../printed-urls.ts";
 import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
 import { listenForStop } from "../stop-signals.ts";
 

@@ -1,8 +1,8 @@
 /** Prints a version that serves: its URLs, and which boxes have it. */
 
 import { lookup } from "node:dns/promises";
-import { printUrls } from "../agent.ts";
 import { printJson, printNotice } from "../output.ts";
+import { printUrls } from "../printed-urls.ts";
 import type { Watched } from "./follow.ts";
 import type { ApiVersion } from "../../api/versions.ts";
 

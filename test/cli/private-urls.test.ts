@@ -1,6 +1,6 @@
 /** The words beside a printed URL for those who may call a private endpoint. */
 import { expect, test } from "vitest";
-import { callersNeed, urlsOf } from "../../cli/agent.ts";
+import { callersNeed, urlsOf } from "../../cli/printed-urls.ts";
 import type { RunningAgent } from "../../origin-gpu/agent.ts";
 import { parseConfig } from "../../origin-gpu/config/config.ts";
 

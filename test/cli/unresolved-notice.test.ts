@@ -1,6 +1,6 @@
 /** Names under localhost that the system's resolver does not know: the notice has the line that makes them known. */
 import { expect, onTestFinished, test, vi } from "vitest";
-import { printUrls, unresolvedNotice } from "../../cli/agent.ts";
+import { printUrls, unresolvedNotice } from "../../cli/printed-urls.ts";
 import { observer } from "../../cli/observer.ts";
 
 /** A system whose resolver knows these alone. */
