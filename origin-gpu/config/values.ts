@@ -83,7 +83,7 @@ function inUrl(text: z.ZodString) {
 export function name(longest = 64) {
   return text(
     new RegExp(`^[A-Za-z0-9._-]{1,${longest}}$`),
-    `must be 1 to ${longest} ASCII letters, digits, dashes, dots and underscores`,
+    `must be 1 to ${longest} ASCII letters, digits, dashes, dots and underscores, such as "chat"`,
   );
 }
 

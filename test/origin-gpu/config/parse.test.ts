@@ -349,7 +349,7 @@ app = "misplaced too"
 env = { PORT = "1" }
 `;
     expect(problemsOf(text)).toEqual([
-      '1: workspace = "e corp": must be 1 to 64 ASCII letters, digits, dashes, dots and underscores',
+      '1: workspace = "e corp": must be 1 to 64 ASCII letters, digits, dashes, dots and underscores, such as "chat"',
       '1: app is missing: app = "my_app"',
       '2: function = "misplaced": belongs to an endpoint: move it below a line [[endpoint]]',
       "7: endpoint.chat.web_server[1] = 8000: must be text",
