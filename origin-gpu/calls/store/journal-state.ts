@@ -38,11 +38,11 @@ export class JournalState {
     return callId === undefined ? undefined : this.#entries.get(callId);
   }
 
-  /** Whether another key may be remembered. No endpoint can take all of the room. */
+  /** Whether another key may be remembered: calls without one make room. No endpoint can take all of the room. */
   hasRoomForKey(endpoint: string): boolean {
     const ofEndpoint = this.#endedWithKey.get(endpoint) ?? 0;
     const share = this.#maxEnded * MAX_ENDPOINT_SHARE;
-    return this.#ended < this.#maxEnded && ofEndpoint < share;
+    return this.#ended - this.#endedWithoutKey.size < this.#maxEnded && ofEndpoint < share;
   }
 
   /** The call to forget first, where more have ended than are remembered: the oldest one without a key. */

@@ -76,6 +76,9 @@ export class Journal {
     const { size, end, mended, lost } = await readJournal(files, path, (record) => {
       records += 1;
       state.apply(record);
+      // Here, so that a file with millions of ended calls takes the memory of those that are remembered.
+      const { surplus } = state;
+      if (surplus !== undefined) state.apply({ kind: "expired", callId: surplus });
     });
     const damaged = mended + lost > 0;
     const asidePath = damaged ? await linkAside(files, path, `${path}.damaged`) : undefined;

@@ -316,6 +316,40 @@ describe("the journal", () => {
     await journal.close();
   });
 
+  it("takes a key however many calls without one have ended: these make room", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path, { maxEnded: 10 });
+    for (let index = 0; index < 20; index += 1) {
+      await journal.accept(accepted(`keyless-${index}`));
+      await journal.end(`keyless-${index}`, FAILED);
+    }
+    await journal.accept(accepted("keyed", "k"));
+    await journal.end("keyed", FAILED);
+    expect(journal.entries.size).toBe(10);
+    expect(journal.byKey("k")?.callId).toBe("keyed");
+    await journal.close();
+  });
+
+  it("that has more ended calls than are remembered holds no more of them while it is read", async () => {
+    const path = newPath();
+    const journal = await Journal.open(path, { minRewriteBytes: 1e9 });
+    await journal.accept(accepted("keyed", "k"));
+    await journal.end("keyed", FAILED);
+    const names = Array.from({ length: 100 }, (_, index) => `call-${index}`);
+    for (const callId of names) {
+      await journal.accept(accepted(callId));
+      await journal.end(callId, FAILED);
+    }
+    await journal.close();
+    const again = await Journal.open(path, { maxEnded: 20, minRewriteBytes: 1000 });
+    expect([...again.entries.keys()]).toEqual(["keyed", ...names.slice(-19)]);
+    const before = statSync(path).size;
+    await again.accept(accepted("last"));
+    await again.close();
+    expect(statSync(path).size).toBeLessThan(before / 2);
+    expect(await reopened(path)).toHaveLength(21);
+  });
+
   it("knows after a restart which calls may have started", async () => {
     const path = newPath();
     const journal = await Journal.open(path);
