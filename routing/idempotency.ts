@@ -93,11 +93,13 @@ export interface CallerAddress {
 
 /**
  * Words that names of identifying headers end in: `authorization`, `cookie`, `x-api-key`, `x-auth-token`,
- * `mcp-session-id`, and those of proxies that authorize (`x-auth-request-email`, `x-amzn-oidc-identity`).
+ * `mcp-session-id`, and those of proxies that authorize (`x-auth-request-email`, `x-amzn-oidc-identity`,
+ * `client-cert` of RFC 9440).
  */
 const IDENTIFYING_WORDS =
   "authorization auth key apikey token jwt secret credential credentials cookie session session-id sessionid " +
-  "user user-id userid email identity assertion account account-id principal principal-id tenant tenant-id";
+  "user user-id userid username uid email identity assertion account account-id principal principal-id " +
+  "tenant tenant-id organization organization-id cert clientcert certificate dn subject";
 
 const IDENTIFYING = new RegExp(`(?:^|-)(?:${IDENTIFYING_WORDS.replaceAll(" ", "|")})$`);
 

@@ -108,6 +108,13 @@ describe("the caller under a key", () => {
     "x-auth-request-email",
     "x-amzn-oidc-identity",
     "x-tenant-id",
+    "client-cert",
+    "x-amzn-mtls-clientcert",
+    "x-ssl-client-dn",
+    "x-client-cert-subject",
+    "x-authentik-username",
+    "x-authentik-uid",
+    "openai-organization",
   ])("is told from others by %s", (name) => {
     expect(caller({ [name]: "alice" })).not.toBe(caller({ [name]: "bob" }));
     expect(caller({ [name]: "alice" })).not.toBe(caller({}));
