@@ -83,14 +83,15 @@ export class Box {
     const rollout = known?.rollout ?? holder?.rollout ?? request.rollout;
     // A new version is in line from when it wants.
     const askedMs = sinceMs ?? (rollout === undefined ? undefined : (known?.turnMs ?? nowMs));
+    const isInAdvance = sinceMs === undefined;
     const turnMs =
       askedMs === undefined ? undefined : Math.max(askedMs, this.#turns.get(pool) ?? askedMs);
     if (known === undefined) {
       const ownCards = holder?.cards;
-      this.#waiters.set(id, { claim, needs, turnMs, isAwaited, rollout, ownCards });
+      const place = { turnMs, isInAdvance, isAwaited };
+      this.#waiters.set(id, { claim, needs, ...place, rollout, ownCards });
     } else {
-      known.turnMs = turnMs;
-      known.isAwaited = isAwaited;
+      Object.assign(known, { turnMs, isInAdvance, isAwaited });
     }
     return this.#settled(nowMs);
   }
@@ -189,8 +190,11 @@ export class Box {
 
   /** The new version serves, or is given up: its claim is one like any other. */
   unpin(id: string, nowMs: number): BoxEffects {
-    for (const entry of [this.#waiters.get(id), this.#holders.get(id)]) {
-      if (entry !== undefined) entry.rollout = undefined;
+    const [waiter, holder] = [this.#waiters.get(id), this.#holders.get(id)];
+    if (holder !== undefined) holder.rollout = undefined;
+    if (waiter !== undefined) {
+      waiter.rollout = undefined;
+      if (waiter.isInAdvance) waiter.turnMs = undefined;
     }
     return this.#settled(nowMs);
   }

@@ -7,6 +7,8 @@ export interface Waiter {
   readonly needs: ClaimNeeds;
   /** Its place in the line; undefined where no call waits for it. */
   turnMs: number | undefined;
+  /** No call waits for it: a new version alone has a place in the line with it. */
+  isInAdvance: boolean;
   /** Calls wait for this container alone. */
   isAwaited: boolean;
   /** Of a new version that is being prepared. */

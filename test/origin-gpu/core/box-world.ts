@@ -38,6 +38,8 @@ export interface TestedClaim {
   readonly needs: ClaimNeeds;
   state: "waiting" | "held" | "asleep" | "waking" | "gone";
   sinceMs: number | undefined;
+  /** No call waits for it: a new version alone is in line with it. */
+  isInAdvance: boolean;
   /** Calls wait for this container alone. */
   isAwaited: boolean;
   rollout: Rollout | undefined;
@@ -83,6 +85,7 @@ export class BoxWorld {
       needs,
       state: "waiting",
       sinceMs: traits.sinceMs,
+      isInAdvance: traits.sinceMs === undefined,
       isAwaited: false,
       rollout: traits.rollout,
       cards: [],
@@ -102,6 +105,7 @@ export class BoxWorld {
 
   wantSince(tested: TestedClaim, sinceMs: number | undefined): void {
     if (tested.rollout === undefined || sinceMs !== undefined) tested.sinceMs = sinceMs;
+    tested.isInAdvance = sinceMs === undefined;
     const { needs, isAwaited } = tested;
     this.#send((box) => box.want(tested.claim, { needs, sinceMs, isAwaited }, this.nowMs));
   }
@@ -151,6 +155,7 @@ export class BoxWorld {
 
   unpin(tested: TestedClaim): void {
     tested.rollout = undefined;
+    if (tested.isInAdvance) tested.sinceMs = undefined;
     this.#send((box) => box.unpin(tested.claim.id, this.nowMs));
   }
 

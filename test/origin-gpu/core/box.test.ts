@@ -413,6 +413,18 @@ describe("a new version", () => {
     expect(world.yields).toEqual([{ id: candidate.claim.id, reason: "wanted" }]);
   });
 
+  test("that serves makes nobody yield any more to claims that no call waits for", () => {
+    const world = new BoxWorld(ONE_CARD);
+    busyHolder(world, pool("b"));
+    const candidate = world.want(next("a"), { rollout: "auto" });
+    world.unpin(candidate);
+    world.advance(10 * LIMITS.mostPatienceMs);
+    expect(world.yields).toEqual([]);
+    world.wantSince(candidate, world.nowMs);
+    world.advance(LIMITS.patienceMs);
+    expect(world.yields).toHaveLength(1);
+  });
+
   test("that is given up leaves its place to the serving one", () => {
     const world = new BoxWorld(ONE_CARD);
     const serving = busyHolder(world, pool("a"));
