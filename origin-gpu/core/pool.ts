@@ -224,7 +224,7 @@ export class Pool<Call> {
       if (state === "ready" || state === "draining") {
         this.#scaler.onLost(container, nowMs);
         this.#containers.stop(container, "unhealthy", nowMs);
-        if (state === "ready") this.#scaler.askForOne(nowMs);
+        if (state === "ready") this.#scaler.askForOne();
       }
     });
   }
@@ -237,7 +237,7 @@ export class Pool<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.state === "ready") {
         this.#containers.drain(container, "asked", nowMs);
-        this.#scaler.askForOne(nowMs);
+        this.#scaler.askForOne();
       } else if (container.state === "asleep") {
         this.#containers.giveUp(container, "asked", nowMs);
       } else this.#containers.forgoSleep(container, nowMs);
@@ -307,7 +307,7 @@ export class Pool<Call> {
 
   /** Starts a container though no call asks for one, so that the version is known to work: `ready` or `failed` follows. */
   prove(nowMs: number): Effects<Call> {
-    this.#scaler.askForOne(nowMs);
+    this.#scaler.askForProof(nowMs);
     return this.#settled(nowMs);
   }
 
@@ -356,7 +356,7 @@ export class Pool<Call> {
    * where its containers are only to be there in advance.
    */
   get neededSinceMs(): number | undefined {
-    return this.waitingSinceMs ?? this.#scaler.askedSinceMs;
+    return this.waitingSinceMs ?? this.#scaler.proofSinceMs;
   }
 
   /** Whether calls wait for this container alone. */

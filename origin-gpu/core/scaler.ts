@@ -36,8 +36,10 @@ export class Scaler {
   #isFailing = false;
   /** Since when more containers start than are needed; Infinity where none does. */
   #needlessSinceMs = Infinity;
-  /** Since when a container is to be there although no call asks for one. */
-  #askedSinceMs: number | undefined;
+  /** A container is to be there although no call asks for one. */
+  #isAsked = false;
+  /** Since when the version is to prove itself by that one. */
+  #proofSinceMs: number | undefined;
 
   constructor(containers: PoolContainers) {
     this.#containers = containers;
@@ -64,27 +66,34 @@ export class Scaler {
   }
 
   /** Where none is ready, one is to become so whether or not calls need it: one on its way will do, and goes on. */
-  askForOne(nowMs: number): void {
+  askForOne(): void {
     const ready = this.#containers.count(({ state }) => state === "ready");
-    if (ready === 0) this.#askedSinceMs ??= nowMs;
+    if (ready === 0) this.#isAsked = true;
   }
 
-  /** Since when that start has been asked for; undefined where none is. */
-  get askedSinceMs(): number | undefined {
-    return this.#askedSinceMs;
+  /** The same, for the version to prove itself: others may have to yield to it. */
+  askForProof(nowMs: number): void {
+    this.askForOne();
+    if (this.#isAsked) this.#proofSinceMs ??= nowMs;
+  }
+
+  /** Since when a proof has been asked for; undefined where none is. */
+  get proofSinceMs(): number | undefined {
+    return this.#proofSinceMs;
   }
 
   /** No start is asked for any more. */
   forgetAsked(): void {
-    this.#askedSinceMs = undefined;
+    this.#isAsked = false;
+    this.#proofSinceMs = undefined;
   }
 
-  /** How many containers calls, or the start that was asked for, need: the pool may have fewer. */
+  /** How many containers calls, or the version's proof, need: the pool may have fewer. */
   needed(waiting: Waiting, settings: PoolSettings): number {
     const calls = waiting.calls + this.#containers.load().calls;
-    const asked = this.#askedSinceMs === undefined ? 0 : 1;
+    const proofs = this.#proofSinceMs === undefined ? 0 : 1;
     const awaited = this.#containers.count((one) => isComing(one, waiting));
-    return Math.max(neededContainers(calls, settings) + awaited, asked);
+    return Math.max(neededContainers(calls, settings) + awaited, proofs);
   }
 
   /** Of the containers that claim, those that are needed so: the others are to be there in advance. */
@@ -95,12 +104,12 @@ export class Scaler {
   onReady(nowMs: number): void {
     this.#history = afterReady(this.#history, nowMs);
     this.#isFailing = false;
-    this.#askedSinceMs = undefined;
+    this.forgetAsked();
   }
 
   onFailedStart(nowMs: number): void {
     this.#isFailing = true;
-    this.#askedSinceMs = undefined;
+    this.forgetAsked();
     this.#history = afterFailedStart(this.#history, nowMs);
   }
 
@@ -147,7 +156,7 @@ export class Scaler {
   }
 
   #goal(calls: number, settings: PoolSettings): number {
-    return Math.max(wantedContainers(calls, settings), this.#askedSinceMs === undefined ? 0 : 1);
+    return Math.max(wantedContainers(calls, settings), this.#isAsked ? 1 : 0);
   }
 
   /** Withdraws claims that no call waits for any more, the newest first. */

@@ -58,6 +58,20 @@ test("the start that proves a version is waited for", () => {
   expect([claimsOf(pool), neededOf(pool)]).toEqual([[1, 2], [1]]);
 });
 
+test.each<[string, (pool: Pool<string>) => unknown]>([
+  ["hung", (pool) => pool.unhealthy(1, 0)],
+  ["asked to be replaced", (pool) => pool.drainAsked(1, 0)],
+])("the successor of a container that %s is there in advance", (_, lose) => {
+  const pool = poolOf({});
+  pool.request("a", 0);
+  makeReady(pool, 1);
+  pool.finished("a", 0);
+  lose(pool);
+  expect([claimsOf(pool), neededOf(pool), pool.neededSinceMs]).toEqual([[2], [], undefined]);
+  pool.request("b", 5);
+  expect([neededOf(pool), pool.neededSinceMs]).toEqual([[2], 5]);
+});
+
 test("the container that a call's session sleeps in is waited for, and no other one", () => {
   const pool = poolOf({ canSleep: true, minContainers: 2 });
   const session = { keys: ["header:x=1"] };
