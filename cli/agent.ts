@@ -15,7 +15,7 @@ import { CommandFailure } from "./failure.ts";
 import { startMetrics } from "./metrics.ts";
 import { linesWritten, observer, stampLines } from "./observer.ts";
 import { printNotice } from "./output.ts";
-import type { StopSignals } from "./stop-signals.ts";
+import { STOPPED_EARLY, type StopSignals } from "./stop-signals.ts";
 import { surviveFaults } from "./survive-faults.ts";
 
 /** How long containers may take to end after a second Ctrl-C. The end of this process ends the rest. */
@@ -76,26 +76,6 @@ function noticeOfFirstProcess(): void {
   printNotice(
     "process 1 of this container is Node, which leaves ended processes behind; run it with an init, e.g. docker run --init",
   );
-}
-
-const STOPPED_EARLY = "stopped before the app was there";
-
-/**
- * Waits for a step of a command's start. A signal of the terminal also ends the step's own processes, so that
- * the step fails: that is no error of its own then.
- * @throws {CommandFailure} when somebody asked to stop
- */
-export async function unlessStopped<Value>(
-  step: Promise<Value>,
-  stop: StopSignals,
-): Promise<Value> {
-  let isAsked = false;
-  void stop.asked.then(() => (isAsked = true));
-  try {
-    return await step;
-  } catch (error) {
-    throw isAsked ? new CommandFailure(STOPPED_EARLY) : error;
-  }
 }
 
 /** This machine's name, in the form that a box may have. */

@@ -11,7 +11,7 @@ import { ephemeralBox } from "./box-identity.ts";
 import { UsageError } from "./failure.ts";
 import { observer } from "./observer.ts";
 import { scratchDirectory } from "./scratch-directory.ts";
-import type { StopSignals } from "./stop-signals.ts";
+import { answerUnlessStopped, type StopSignals } from "./stop-signals.ts";
 
 /** Leaves room for "-dev-" and six digits in a box name of 64 characters. */
 const MAX_HOST_CHARACTERS = 53;
@@ -38,7 +38,8 @@ export function devSuffixOf(environment: Readonly<Record<string, string | undefi
 export async function startEphemeralApp(app: EphemeralApp): Promise<RunningAgent> {
   const { access, config, state, appUser, devSuffix, stop } = app;
   const host = boxName().slice(0, MAX_HOST_CHARACTERS);
-  const enrolment = await ephemeralBox(access, `${host}-dev-${randomBytes(3).toString("hex")}`);
+  const enrolled = ephemeralBox(access, `${host}-dev-${randomBytes(3).toString("hex")}`);
+  const enrolment = await answerUnlessStopped(enrolled, stop);
   // An ephemeral app's answers go with it.
   const scratch = await scratchDirectory("postern-serve-");
   const connectTo = agentConnectTo(access);

@@ -3,6 +3,7 @@
  * the loss of the wrapper before this process, asks it to end at once. SIGUSR2 asks an agent to finish its work and to
  * leave its containers to the next agent.
  */
+import { CommandFailure } from "./failure.ts";
 
 /**
  * Signals within this time are one key press: npm and the wrapper (postern.js) pass on a signal that the terminal has
@@ -70,4 +71,40 @@ export function stopAfter(stop: StopSignals, seconds: number): StopSignals {
     setTimeout(resolve, seconds * 1_000).unref();
   });
   return { ...stop, asked: Promise.race([stop.asked, over]) };
+}
+
+/** The failure of a command that was asked to stop while it started. */
+export const STOPPED_EARLY = "stopped before the app was there";
+
+/**
+ * Waits for a step of a command's start. A signal of the terminal also ends the step's own processes, so that
+ * the step fails: that is no error of its own then.
+ * @throws {CommandFailure} when somebody asked to stop
+ */
+export async function unlessStopped<Value>(
+  step: Promise<Value>,
+  stop: StopSignals,
+): Promise<Value> {
+  let isAsked = false;
+  void stop.asked.then(() => (isAsked = true));
+  try {
+    return await step;
+  } catch (error) {
+    throw isAsked ? new CommandFailure(STOPPED_EARLY) : error;
+  }
+}
+
+/**
+ * Waits for an answer of the gateway, and no longer than until somebody asks to stop: one that is stopped itself does
+ * not answer. Nothing but the end of this process ends the request.
+ * @throws {CommandFailure} when somebody asked to stop
+ */
+export async function answerUnlessStopped<Value>(
+  answer: Promise<Value>,
+  stop: StopSignals,
+): Promise<Value> {
+  const stopped = stop.asked.then((): never => {
+    throw new CommandFailure(STOPPED_EARLY);
+  });
+  return await Promise.race([answer, stopped]);
 }

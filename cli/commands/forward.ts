@@ -13,7 +13,7 @@ import { secondsUntilExpiry } from "../expires.ts";
 import { CommandFailure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
-import { listenForStop } from "../stop-signals.ts";
+import { answerUnlessStopped, listenForStop } from "../stop-signals.ts";
 
 const OPTIONS = {
   open: { type: "boolean", summary: "let everybody in who knows the URL" },
@@ -67,15 +67,18 @@ export const FORWARD: Command<typeof OPTIONS> = {
     const [{ url } = { url: "" }] = agent.urls;
     const key = isOpen
       ? undefined
-      : await client.call(CREATE_CONNECT_TOKEN, {
-          path: { app: config.app },
-          query: { environment },
-          body: {
-            function: FORWARDED,
-            user_metadata: "",
-            ...(expiresIn !== undefined && { expires_in: expiresIn }),
-          },
-        });
+      : await answerUnlessStopped(
+          client.call(CREATE_CONNECT_TOKEN, {
+            path: { app: config.app },
+            query: { environment },
+            body: {
+              function: FORWARDED,
+              user_metadata: "",
+              ...(expiresIn !== undefined && { expires_in: expiresIn }),
+            },
+          }),
+          stop,
+        );
     if (values.json === true) {
       printJson({
         url,

@@ -17,7 +17,7 @@ import { observer } from "../observer.ts";
 import { printJson, printNotice } from "../output.ts";
 import { resolves } from "../printed-urls.ts";
 import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
-import { listenForStop } from "../stop-signals.ts";
+import { answerUnlessStopped, listenForStop } from "../stop-signals.ts";
 
 const OPTIONS = {
   name: { type: "string", value: "BOX", summary: "the box's name (this machine's)" },
@@ -57,7 +57,7 @@ export const ORIGIN: Command<typeof OPTIONS> = {
     const appUser = await appUserOf(values["run-as"], state);
     lockDirectory(directory, () => "another agent");
     const stop = listenForStop({ handsOver: true });
-    const { identity, ...gateway } = await whoIsHere(values, directory);
+    const { identity, ...gateway } = await answerUnlessStopped(whoIsHere(values, directory), stop);
     const agent = await startAgentUnlessStopped(
       {
         ...gateway,

@@ -9,7 +9,7 @@ import { chmod, cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { boxName, runUntilStopped, startAgentUnlessStopped, unlessStopped } from "../agent.ts";
+import { boxName, runUntilStopped, startAgentUnlessStopped } from "../agent.ts";
 import { ownAccess } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { enrolledBox } from "../box-identity.ts";
@@ -23,7 +23,7 @@ import { observer } from "../observer.ts";
 import { printNotice } from "../output.ts";
 import { printUrls, urlsOf } from "../printed-urls.ts";
 import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
-import { listenForStop } from "../stop-signals.ts";
+import { answerUnlessStopped, listenForStop, unlessStopped } from "../stop-signals.ts";
 
 const OPTIONS = {
   config: {
@@ -76,12 +76,13 @@ export const UP: Command<typeof OPTIONS> = {
     try {
       const directory = join(settings.state, "box");
       lockDirectory(directory, () => "another agent");
-      const enrolment = await enrolledBox({
+      const enrolled = enrolledBox({
         access: ownAccess(settings.state),
         directory,
         name: boxName(),
         ownDomain: gateway.baseDomain,
       });
+      const enrolment = await answerUnlessStopped(enrolled, stop);
       const agent = await startAgentUnlessStopped(
         {
           gatewayUrl: gateway.url,

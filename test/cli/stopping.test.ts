@@ -1,8 +1,10 @@
 /** A command that is asked to stop before it is up ends, whatever it was waiting for. */
+import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { isAlive, processTree } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { startPostern, startPosternGateway } from "./postern.ts";
@@ -30,6 +32,34 @@ test("origin ends while no gateway can be reached", async () => {
   expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
   expect(origin.stderr).toContain("stopped before the app was there");
 });
+
+test.each([["origin"], ["serve", "postern.toml"], ["forward", "9"]])(
+  "%s ends while its gateway is there and does not answer",
+  async (...args) => {
+    const connected = Promise.withResolvers<undefined>();
+    const silent = createServer(() => connected.resolve(undefined)).listen(0, "127.0.0.1");
+    onTestFinished(() => void silent.close());
+    await once(silent, "listening");
+    const cwd = temporaryDirectory();
+    writeFileSync(
+      join(cwd, "postern.toml"),
+      `app = "a"\n[[endpoint]]\nfunction = "web"\nupstream = "http://127.0.0.1:9"\n`,
+    );
+    const env = {
+      POSTERN_URL: `http://127.0.0.1:${(silent.address() as AddressInfo).port}`,
+      POSTERN_TOKEN_ID: "ak-local-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+      POSTERN_TOKEN_SECRET: "as-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      POSTERN_ENVIRONMENT: "main",
+    };
+    const command = startPostern(args, { cwd, env });
+    await Promise.race([connected.promise, command.exited]);
+    const askedAt = performance.now();
+    process.kill(command.pid, "SIGINT");
+    expect(await command.exited).toEqual({ code: 1, signal: null });
+    expect(performance.now() - askedAt).toBeLessThan(SOON_MS);
+    expect(command.stderr).toMatch(/^postern: stopped before the app was there$/m);
+  },
+);
 
 test("up that is stopped while it starts says so in one line, and leaves nothing behind", async () => {
   for (const child of ["esbuild", "workerd"]) {
