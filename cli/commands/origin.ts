@@ -13,7 +13,7 @@ import { lockDirectory } from "../directory-lock.ts";
 import { UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
-import { observer } from "../observer.ts";
+import { observer, stampLines } from "../observer.ts";
 import { printJson, printNotice } from "../output.ts";
 import { resolves } from "../printed-urls.ts";
 import { appUserOf, noticeOfTrust, RUN_AS_OPTION } from "../run-as.ts";
@@ -58,6 +58,8 @@ export const ORIGIN: Command<typeof OPTIONS> = {
     lockDirectory(directory, () => "another agent");
     const stop = listenForStop({ handsOver: true });
     const { identity, ...gateway } = await answerUnlessStopped(whoIsHere(values, directory), stop);
+    // From here on it waits for its gateway for as long as that takes.
+    stampLines();
     const agent = await startAgentUnlessStopped(
       {
         ...gateway,
