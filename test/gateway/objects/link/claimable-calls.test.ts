@@ -58,3 +58,27 @@ test("a call for which no link can be had goes by a request", async () => {
   expect(await Promise.all(beside)).toMatchObject(["not_opened", ANSWER]);
   expect(faults).toHaveLength(1);
 });
+
+test("an error that ends the taking of calls ends their queue too: the next one is published anew", async () => {
+  const link = "ends";
+  const calls = new ClaimableCalls(
+    new Deadlines(),
+    () => {
+      throw new Error("its socket is no socket");
+    },
+    () => {
+      throw new Error("the report broke too");
+    },
+  );
+  const taking = calls.publish(link);
+  const queue = localQueueOf(link);
+  const put = queue?.put("a", "good", NO_BODY, "");
+  await expect(taking).rejects.toThrow("the report broke too");
+  expect(await put).toBe("running");
+  expect(localQueueOf(link)).toBeUndefined();
+  const again = calls.publish(link);
+  expect(again).toBeDefined();
+  expect(localQueueOf(link)).not.toBe(queue);
+  localQueueOf(link)?.close();
+  await again;
+});
