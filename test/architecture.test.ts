@@ -7,6 +7,7 @@ import {
   forbiddenImports,
   homonyms,
   impurities,
+  loadersOf,
   longFiles,
   ROOMS,
   roomOf,
@@ -71,6 +72,12 @@ describe("the repository", () => {
 
   it("has no long file without a reason", () => {
     expect(longFiles(sources, REASONS)).toEqual([]);
+  });
+
+  it("loads the agent, which takes longest to load, in the commands that run it alone", () => {
+    expect(loadersOf("origin-gpu/agent.ts", "cli/commands", sources)).toEqual(
+      ["forward", "origin", "run", "serve", "up"].map((name) => `cli/commands/${name}.ts`),
+    );
   });
 
   it("has no clock, timer, randomness or I/O in its pure rooms", () => {

@@ -162,6 +162,23 @@ export function circles(sources: Sources): string[] {
   return [...new Set(found)];
 }
 
+/** The files of a folder that load a module when they are loaded, themselves or by what they import. */
+export function loadersOf(module: string, folder: string, sources: Sources): string[] {
+  const known = new Map<string, boolean>([[module, true]]);
+  const loads = (path: string): boolean => {
+    const found = known.get(path);
+    if (found !== undefined) return found;
+    // There are no circles.
+    const isLoader = importsOf(sources.get(path) ?? "").some(
+      ({ specifier, typeOnly }) =>
+        !typeOnly && specifier.startsWith(".") && loads(posix.join(posix.dirname(path), specifier)),
+    );
+    known.set(path, isLoader);
+    return isLoader;
+  };
+  return [...sources.keys()].filter((path) => path.startsWith(`${folder}/`) && loads(path));
+}
+
 /** Where a pure room reads the clock, sets a timer, draws a random number or does I/O. */
 export function impurities(sources: Sources): string[] {
   const problems: string[] = [];
