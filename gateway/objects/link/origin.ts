@@ -80,6 +80,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
   #link: LinkConnection | undefined;
   /** When the last link was lost, in milliseconds of the epoch: "gone" after a goodbye, undefined before any link. */
   #lostAt: number | "gone" | undefined;
+  /** Of the last link that was lost. */
+  #lostIdentity: LinkIdentity | undefined;
   /** Requests that wait for the link to come back. */
   readonly #awaitingLink = new Set<() => void>();
   readonly #deadlines = new Deadlines();
@@ -306,7 +308,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     callId: (() => string | undefined) | undefined,
     { offset = 0, mayPark = false },
   ): StreamResponse {
-    const identity = this.#link?.identity;
+    // A call may be claimed while its link is away: its response goes on over the next one.
+    const identity = this.#link?.identity ?? this.#lostIdentity;
     const share = shareOf(request);
     const resume: Resume = async (events, from) => {
       const id = callId?.();
@@ -577,6 +580,7 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
 
   #forget(link: LinkConnection, reason: string): void {
     this.#link = undefined;
+    this.#lostIdentity = link.identity;
     link.end(reason);
   }
 }
