@@ -19,6 +19,7 @@ import {
   type TrackedContainer,
 } from "./pool-containers.ts";
 import type { PoolEffect, PoolSettings, StartFailureCode } from "./pool-effects.ts";
+import { isComing } from "./needed-claims.ts";
 import type { LeftSessions } from "./left-sessions.ts";
 import { PoolRefusals } from "./pool-refusals.ts";
 import { PoolSessions, type SessionTraits } from "./pool-sessions.ts";
@@ -346,17 +347,26 @@ export class Pool<Call> {
     return this.#isRetired && !isInUse && kept === 0;
   }
 
-  /** When the call came that has waited longest; undefined where none waits. */
-  get waitingSinceMs(): number | undefined {
-    return this.#calls.waiting.oldest?.arrivedAtMs;
+  /** When the oldest of the calls came that wait for this container or for any; undefined where none waits. */
+  oldestCallFor(container: number): number | undefined {
+    const { waiting } = this.#calls;
+    return earlier(waiting.oldestFor(container)?.arrivedAtMs, waiting.free.oldest?.arrivedAtMs);
   }
 
   /**
-   * Since when its claims have been waited for: by the oldest call, or by a version that is to prove itself. Undefined
-   * where its containers are only to be there in advance.
+   * Since when the claim of this container has been waited for: by the oldest call that it is for, or by a version that is
+   * to prove itself. Undefined where the container is only to be there in advance.
    */
-  get neededSinceMs(): number | undefined {
-    return this.waitingSinceMs ?? this.#scaler.proofSinceMs;
+  claimSinceMs(container: number): number | undefined {
+    if (!this.neededClaims.has(container)) return undefined;
+    const { waiting } = this.#calls;
+    const ownMs = waiting.oldestFor(container)?.arrivedAtMs;
+    const isForAny = (one: TrackedContainer): boolean =>
+      one.isPresent && !isComing(one, this.#waiting);
+    // Calls that wait for any container have others.
+    if (ownMs !== undefined && this.#containers.count(isForAny) > 0) return ownMs;
+    const anyMs = waiting.free.oldest?.arrivedAtMs ?? this.#scaler.proofSinceMs;
+    return earlier(ownMs, anyMs);
   }
 
   /** Whether calls wait for this container alone. */
@@ -551,4 +561,10 @@ export class Pool<Call> {
   get #isRetired(): boolean {
     return this.#calls.isRetired;
   }
+}
+
+/** Of two times that there may be. */
+function earlier(one: number | undefined, other: number | undefined): number | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Math.min(one, other);
 }

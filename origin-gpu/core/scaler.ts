@@ -3,6 +3,7 @@
  * what has had no use for `scaledownWindowMs`. Pure.
  */
 import { SECOND_MS } from "../../base/units.ts";
+import { lastNeededFirst, preferredSleeper } from "./container-order.ts";
 import { isComing, neededClaims } from "./needed-claims.ts";
 import type { PoolContainers, TrackedContainer } from "./pool-containers.ts";
 import type { PoolSettings } from "./pool-effects.ts";
@@ -127,6 +128,7 @@ export class Scaler {
     this.#forgetClaims(settings.mayStart ? goal : 0, waiting, settings, nowMs);
     this.#giveUpStarts(goal, waiting, settings, nowMs);
     this.#wakeAwaited(waiting, settings, nowMs);
+    this.#preferSleepers(settings, nowMs);
     this.#start(goal, settings, nowMs);
     this.#drainAbove(settings.maxContainers, nowMs);
     const inUse = waiting.activeCalls + load.activeCalls;
@@ -145,7 +147,8 @@ export class Scaler {
     const present = this.#containers.count(isPresent);
     const isShort =
       present < this.#goal(waiting.calls + load.calls, settings) ||
-      this.#containers.count((one) => isUnwoken(one, waiting)) > 0;
+      this.#containers.count((one) => isUnwoken(one, waiting)) > 0 ||
+      preferredSleeper(this.#containers.all) !== undefined;
     const isDueLater = isShort && nowMs < this.notBeforeMs && !this.hasGivenUp(settings);
     const startMs = isDueLater ? this.notBeforeMs : Infinity;
     const changeMs = Math.min(startMs, this.#needlessSinceMs + GIVE_UP_MS);
@@ -209,12 +212,24 @@ export class Scaler {
     }
   }
 
+  /** The one that sleeps is ready sooner, and may have the very port that the other one waits for. */
+  #preferSleepers(settings: PoolSettings, nowMs: number): void {
+    if (!settings.mayStart || this.hasGivenUp(settings) || nowMs < this.notBeforeMs) return;
+    const { all } = this.#containers;
+    for (let pair = preferredSleeper(all); pair !== undefined; pair = preferredSleeper(all)) {
+      this.#containers.withdraw(pair.claiming, nowMs);
+      this.#containers.wake(pair.sleeper);
+    }
+  }
+
   /** Where there may be no more containers, the one that is needed least finishes its calls, and another one may start. */
   #makeRoom(settings: PoolSettings, nowMs: number): void {
     const present = this.#containers.count(isPresent);
     // Where none may be here at all, the place is another box's.
     if (present === 0 || present < settings.maxContainers || !this.#isTime(settings, nowMs)) return;
-    const ready = lastNeededFirst(this.#containers, nowMs).find(({ state }) => state === "ready");
+    const ready = lastNeededFirst(this.#containers.all, nowMs).find(
+      ({ state }) => state === "ready",
+    );
     if (ready !== undefined) this.#containers.drain(ready, "not_needed", nowMs);
   }
 
@@ -236,7 +251,7 @@ export class Scaler {
   #drainAbove(maxContainers: number, nowMs: number): void {
     let surplus = this.#containers.count(isPresent) - maxContainers;
     if (surplus <= 0) return;
-    for (const container of lastNeededFirst(this.#containers, nowMs)) {
+    for (const container of lastNeededFirst(this.#containers.all, nowMs)) {
       if (surplus === 0) return;
       if (!container.isPresent || container.state === "draining") continue;
       if (container.state === "ready") this.#containers.drain(container, "not_needed", nowMs);
@@ -254,7 +269,7 @@ export class Scaler {
   ): void {
     let surplus = this.#containers.count(isPresent) - goal;
     if (surplus <= 0) return;
-    for (const container of lastNeededFirst(this.#containers, nowMs)) {
+    for (const container of lastNeededFirst(this.#containers.all, nowMs)) {
       if (surplus === 0) return;
       if (!isIdle(container, waiting) || nowMs < container.idleSinceMs + scaledownWindowMs)
         continue;
@@ -273,15 +288,6 @@ const isInTheWay = (container: TrackedContainer): boolean =>
 /** It sleeps, and calls wait for it alone. */
 const isUnwoken = ({ state, isClaiming, number }: TrackedContainer, waiting: Waiting): boolean =>
   state === "asleep" && !isClaiming && waiting.isAwaited(number);
-
-/** In the order in which they are to end: by their sessions, then those without calls, then the newest first. */
-function lastNeededFirst(containers: PoolContainers, nowMs: number): TrackedContainer[] {
-  const sessionsOf = ({ sessions }: TrackedContainer): number => Math.round(sessions.all(nowMs));
-  const busy = ({ activeCalls }: TrackedContainer): number => Math.min(1, activeCalls);
-  return containers.all
-    .toReversed()
-    .toSorted((one, other) => sessionsOf(one) - sessionsOf(other) || busy(one) - busy(other));
-}
 
 /** It may be full of passive calls, and have others that wait for it alone. */
 const isIdle = ({ state, activeCalls, number }: TrackedContainer, waiting: Waiting): boolean =>

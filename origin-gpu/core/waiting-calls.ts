@@ -4,7 +4,7 @@
  */
 import type { Session } from "./session-table.ts";
 import { CallQueue } from "./call-queue.ts";
-import { isBefore, type PoolCall } from "./pool-call.ts";
+import type { PoolCall } from "./pool-call.ts";
 
 export class WaitingCalls<Call> {
   readonly #free = new CallQueue<Call>();
@@ -23,7 +23,7 @@ export class WaitingCalls<Call> {
   }
 
   /** The calls that any container may take. */
-  get free(): Pick<CallQueue<Call>, "length" | "active" | "first"> {
+  get free(): Pick<CallQueue<Call>, "length" | "active" | "first" | "oldest"> {
     return this.#free;
   }
 
@@ -46,13 +46,9 @@ export class WaitingCalls<Call> {
     return this.#lanes.get(container)?.first;
   }
 
-  /** The call that has waited longest. */
-  get oldest(): PoolCall<Call> | undefined {
-    let { oldest } = this.#free;
-    for (const { oldest: other } of this.#lanes.values()) {
-      if (other !== undefined && (oldest === undefined || isBefore(other, oldest))) oldest = other;
-    }
-    return oldest;
+  /** Of the calls that wait for this container alone, the one that has waited longest. */
+  oldestFor(container: number): PoolCall<Call> | undefined {
+    return this.#lanes.get(container)?.oldest;
   }
 
   /** The call that gives way to one that has come for any container; undefined: none does. */

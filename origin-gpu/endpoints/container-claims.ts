@@ -37,9 +37,8 @@ export class ContainerClaims {
   tellUse(): void {
     const { claims, pool } = this.#options;
     if (claims.isOfNothing) return;
-    const { waitingSinceMs, containers } = pool;
-    for (const { number, state, activeCalls, isClaiming } of containers) {
-      if (state === "ready") claims.used(number, activeCalls, waitingSinceMs);
+    for (const { number, state, activeCalls, isClaiming } of pool.containers) {
+      if (state === "ready") claims.used(number, activeCalls, pool.oldestCallFor(number));
       else if (state === "draining") claims.used(number, activeCalls, undefined);
       else if (isClaiming && !this.#preparing.has(number)) this.#want(number);
     }
@@ -72,7 +71,6 @@ export class ContainerClaims {
 
   #want(container: number): void {
     const { claims, pool } = this.#options;
-    const sinceMs = pool.neededClaims.has(container) ? pool.neededSinceMs : undefined;
-    claims.want(container, sinceMs, pool.isAwaited(container));
+    claims.want(container, pool.claimSinceMs(container), pool.isAwaited(container));
   }
 }

@@ -253,17 +253,17 @@ class VirtualPool {
   }
 
   #want(number: number): void {
-    const sinceMs = this.#pool.neededSinceMs;
+    const sinceMs = this.#pool.claimSinceMs(number);
     const claim = this.#claim(number);
     const request = { needs: { gpus: [{ count: 1 }] }, sinceMs };
     this.#world.tellBox((box, nowMs) => box.want(claim, request, nowMs));
   }
 
   #tellUse(): void {
-    const { waitingSinceMs: oldestWaiterMs } = this.#pool;
     for (const { number, state, activeCalls: inFlight } of this.#pool.containers) {
       const { id } = this.#claim(number);
       if (state === "ready") {
+        const oldestWaiterMs = this.#pool.oldestCallFor(number);
         this.#world.tellBox((box, nowMs) => box.used(id, { inFlight, oldestWaiterMs }, nowMs));
       } else if (state === "claiming") this.#want(number);
     }

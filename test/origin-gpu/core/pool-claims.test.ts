@@ -67,9 +67,58 @@ test.each<[string, (pool: Pool<string>) => unknown]>([
   makeReady(pool, 1);
   pool.finished("a", 0);
   lose(pool);
-  expect([claimsOf(pool), neededOf(pool), pool.neededSinceMs]).toEqual([[2], [], undefined]);
+  expect([claimsOf(pool), pool.claimSinceMs(2)]).toEqual([[2], undefined]);
   pool.request("b", 5);
-  expect([neededOf(pool), pool.neededSinceMs]).toEqual([[2], 5]);
+  expect(pool.claimSinceMs(2)).toBe(5);
+});
+
+/** A container that has a session sleeps. */
+function withSleeper(settings: Partial<PoolSettings>) {
+  const pool = poolOf({ canSleep: true, ...settings });
+  const session = { keys: ["header:x=1"] };
+  pool.request("a", 0, { session });
+  makeReady(pool, 1);
+  // Another one starts where there may be two.
+  const other = { keys: ["header:x=2"] };
+  pool.request("b", 0, { session: other });
+  makeReady(pool, 2);
+  pool.finished("a", 0);
+  pool.finished("b", 0);
+  pool.yieldAsked(1, 0);
+  pool.slept(1, 0);
+  return { pool, session, other };
+}
+
+test("a container that sleeps is waited for by its session's calls, where another one serves the others", () => {
+  const { pool, session, other } = withSleeper({ maxContainers: 2 });
+  pool.request("c", 20, { session });
+  expect([pool.oldestCallFor(1), pool.oldestCallFor(2)]).toEqual([20, undefined]);
+  pool.request("d", 20, { session: other });
+  pool.request("e", 20, { arrivedAtMs: 10 });
+  // Nor does it matter that others wait for that one alone.
+  pool.request("f", 20, { session: other });
+  expect(pool.claimSinceMs(1)).toBe(20);
+  expect([pool.oldestCallFor(1), pool.oldestCallFor(2)]).toEqual([10, 10]);
+});
+
+test("a container that sleeps is waited for by all calls, where there is no other one", () => {
+  const { pool, session } = withSleeper({ maxContainers: 1 });
+  pool.request("c", 10);
+  pool.request("d", 20, { session });
+  expect(pool.claimSinceMs(1)).toBe(10);
+});
+
+test("a container that sleeps wakes in the place of one that only claims: it may have what that one waits for", () => {
+  const pool = poolOf({ canSleep: true, minContainers: 2, maxContainers: 2 });
+  makeReady(pool, 1);
+  pool.yieldAsked(1, 0);
+  pool.failed(2, { code: "starting_failed", isPermanent: false }, 0);
+  // After a failure there is one start at a time.
+  pool.tick(pool.notBeforeMs);
+  expect(claimsOf(pool)).toEqual([3]);
+  pool.slept(1, pool.notBeforeMs);
+  pool.request("a", pool.notBeforeMs);
+  expect([claimsOf(pool), neededOf(pool)]).toEqual([[1, 4], [1]]);
 });
 
 test("the container that a call's session sleeps in is waited for, and no other one", () => {
