@@ -188,11 +188,12 @@ export class Box {
     return this.#settled(nowMs);
   }
 
-  /** The new version serves, or is given up: its claim is one like any other. */
-  unpin(id: string, nowMs: number): BoxEffects {
-    const [waiter, holder] = [this.#waiters.get(id), this.#holders.get(id)];
-    if (holder !== undefined) holder.rollout = undefined;
-    if (waiter !== undefined) {
+  /** The new version serves, or is given up: its claims are like any others, all of them at once. */
+  unpin(ids: readonly string[], nowMs: number): BoxEffects {
+    for (const id of ids) {
+      const [waiter, holder] = [this.#waiters.get(id), this.#holders.get(id)];
+      if (holder !== undefined) holder.rollout = undefined;
+      if (waiter === undefined) continue;
       waiter.rollout = undefined;
       if (waiter.isInAdvance) waiter.turnMs = undefined;
     }

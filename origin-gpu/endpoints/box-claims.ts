@@ -9,6 +9,7 @@ import type { Box } from "../core/box.ts";
 import type { Card } from "../core/cards.ts";
 import type { BoxEffect, Claim, ClaimNeeds, Rollout, YieldReason } from "../core/claims.ts";
 import { needsNothing } from "../core/claim-entries.ts";
+import { type PoolClock, SYSTEM_POOL_CLOCK } from "./pool-clock.ts";
 
 export interface PoolIdentity {
   /** `<environment>/<app>`, the same in each version. */
@@ -38,19 +39,26 @@ interface KnownClaim {
 }
 
 export class BoxClaims {
+  /** Of the box, and so of all its pools. */
+  readonly clock: PoolClock;
   readonly #box: Box;
   readonly #known = new Map<string, KnownClaim>();
   readonly #due: BoxEffect[] = [];
   #isApplying = false;
   #lastPool = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTick: (() => void) | undefined;
   readonly #isMemoryShort: () => boolean;
-  #memoryTimer: ReturnType<typeof setTimeout> | undefined;
+  #cancelMemoryCheck: (() => void) | undefined;
 
   /** @param isMemoryShort whether containers that sleep have to give memory back */
-  constructor(box: Box, isMemoryShort: () => boolean = () => false) {
+  constructor(
+    box: Box,
+    isMemoryShort: () => boolean = () => false,
+    clock: PoolClock = SYSTEM_POOL_CLOCK,
+  ) {
     this.#box = box;
     this.#isMemoryShort = isMemoryShort;
+    this.clock = clock;
   }
 
   /** The claims of one pool. */
@@ -80,7 +88,7 @@ export class BoxClaims {
 
   /** Tells the box of an event, and carries out the effects. */
   tell(event: (box: Box, nowMs: number) => readonly BoxEffect[]): void {
-    this.#due.push(...event(this.#box, performance.now()));
+    this.#due.push(...event(this.#box, this.clock.now()));
     if (this.#isApplying) return;
     this.#isApplying = true;
     try {
@@ -94,11 +102,10 @@ export class BoxClaims {
 
   /** Looks at the machine's memory now, and again as long as containers sleep. */
   watchMemory(): void {
-    clearTimeout(this.#memoryTimer);
+    this.#cancelMemoryCheck?.();
     if (!this.#box.hasSleepers) return;
     if (this.#isMemoryShort()) this.tell((box, nowMs) => box.memoryShort(nowMs));
-    this.#memoryTimer = setTimeout(() => this.watchMemory(), MEMORY_CHECK_MS);
-    this.#memoryTimer.unref();
+    this.#cancelMemoryCheck = this.clock.idleTimer(() => this.watchMemory(), MEMORY_CHECK_MS);
   }
 
   know(id: string, claim: KnownClaim): void {
@@ -111,10 +118,10 @@ export class BoxClaims {
 
   #apply(effect: BoxEffect): void {
     if (effect.type === "wake_at") {
-      clearTimeout(this.#timer);
-      const delayMs = Math.max(0, effect.atMs - performance.now());
-      this.#timer = setTimeout(() => this.tell((box, nowMs) => box.tick(nowMs)), delayMs);
-      this.#timer.unref();
+      this.#cancelTick?.();
+      const delayMs = Math.max(0, effect.atMs - this.clock.now());
+      const tick = (): void => this.tell((box, nowMs) => box.tick(nowMs));
+      this.#cancelTick = this.clock.idleTimer(tick, delayMs);
       return;
     }
     const known = this.#known.get(effect.claim);
@@ -220,9 +227,8 @@ export class PoolClaims {
   unpin(): void {
     if (this.#rollout === undefined) return;
     this.#rollout = undefined;
-    for (const container of this.#told.keys()) {
-      this.#box.tell((box, nowMs) => box.unpin(this.#idOf(container), nowMs));
-    }
+    const ids = [...this.#told.keys()].map((container) => this.#idOf(container));
+    this.#box.tell((box, nowMs) => box.unpin(ids, nowMs));
   }
 
   #claimOf(container: number): Claim {

@@ -5,12 +5,25 @@ import type { PoolEffect, PoolSettings } from "../core/pool-effects.ts";
 import type { SessionTable } from "../core/session-table.ts";
 import type { SessionState } from "../../routing/wire/sessions.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
-import type { ContainerSource } from "./endpoint-containers.ts";
+import type {
+  ContainerListener,
+  ContainerSource,
+  EndpointContainers,
+} from "./endpoint-containers.ts";
 import type { CallUsage } from "./place-times.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import type { ServingContainer } from "./serving-container.ts";
 
 type RefuseEffect = Extract<PoolEffect<QueuedCall>, { type: "refuse" }>;
+
+/** The containers of an endpoint, as its pool's driver sees them. */
+export type ManagedContainers = Pick<EndpointContainers, keyof EndpointContainers>;
+
+/** Gives a pool its containers, whose events the listener hears. */
+export type ManageContainers = (
+  source: ContainerSource,
+  listener: ContainerListener,
+) => ManagedContainers;
 
 export interface PoolDriverOptions {
   readonly source: ContainerSource;
@@ -25,6 +38,8 @@ export interface PoolDriverOptions {
   readonly sessions: SessionTable;
   /** Its containers that the last agent left running. */
   readonly left: readonly LeftContainer[];
+  /** Absent: real processes. */
+  readonly manageContainers?: ManageContainers;
   /** Absent: nobody is charged. */
   readonly usage?: CallUsage | undefined;
   /** The box has asked a container to make room for another one. */

@@ -11,12 +11,17 @@ import { type CallStanding, Pool, type PoolCounts } from "../core/pool.ts";
 import { isPassive } from "../core/keeps-awake.ts";
 import type { PoolClaims } from "./box-claims.ts";
 import { PlaceTimes } from "./place-times.ts";
-import type { PoolDriverOptions } from "./pool-driver-options.ts";
+import type {
+  ManageContainers,
+  ManagedContainers,
+  PoolDriverOptions,
+} from "./pool-driver-options.ts";
 import { impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
 import { ContainerClaims } from "./container-claims.ts";
 import { EndpointContainers } from "./endpoint-containers.ts";
 import { leavable } from "./take-left.ts";
 import { FailureStory } from "./failure-story.ts";
+import type { PoolClock } from "./pool-clock.ts";
 import { listContainers, type ListedContainer } from "./listed-container.ts";
 import type { QueuedCall } from "./queued-call.ts";
 import { SessionPlaces } from "./session-places.ts";
@@ -35,8 +40,9 @@ interface Retirement {
 export class PoolDriver {
   readonly sessions: SessionPlaces<QueuedCall>;
   readonly #options: PoolDriverOptions;
+  readonly #clock: PoolClock;
   readonly #pool: Pool<QueuedCall>;
-  readonly #containers: EndpointContainers;
+  readonly #containers: ManagedContainers;
   readonly #claims: PoolClaims;
   readonly #needs: ContainerClaims;
   readonly #failures: FailureStory;
@@ -51,17 +57,19 @@ export class PoolDriver {
   readonly #awaited = new Map<() => boolean, () => void>();
   /** Calls that have begun since the pool was retired, and run. */
   #late: Set<QueuedCall> | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTick: (() => void) | undefined;
   #isClosed = false;
   #isLeaving = false;
 
   constructor(options: PoolDriverOptions) {
     const { source, settings, isProved, sessions, claims, identity, needs } = options;
+    const now = (): number => this.#now;
     this.#options = options;
+    this.#clock = claims.clock;
     this.#times = new PlaceTimes(options.usage);
     this.#pool = new Pool(settings, { isProved, sessions });
     this.#failures = new FailureStory(this.#pool, noticesOf(source));
-    this.#containers = new EndpointContainers(source, {
+    this.#containers = (options.manageContainers ?? manageContainers)(source, {
       onPrepared: (number) => this.#apply(this.#pool.prepared(number, now())),
       onReady: (number) => {
         this.#proof.resolve();
@@ -78,7 +86,7 @@ export class PoolDriver {
       onExited: (number) => this.#apply(this.#pool.exited(number, now())),
       callsOf: (number) => this.#pool.container(number)?.calls ?? 0,
     });
-    this.sessions = new SessionPlaces(this.#pool, this.#containers, sessions);
+    this.sessions = new SessionPlaces(this.#pool, this.#containers, sessions, now);
     this.#claims = claims.pool(identity, needs, {
       onGranted: (number, cards) => {
         this.#cards.set(number, cards);
@@ -119,7 +127,7 @@ export class PoolDriver {
   }
 
   get load(): PoolLoad {
-    return this.#pool.load(now());
+    return this.#pool.load(this.#now);
   }
 
   /** Its containers that are not gone. */
@@ -134,7 +142,7 @@ export class PoolDriver {
 
   /** Where a call stands; undefined for one that is not here. */
   standingOf(queued: QueuedCall): CallStanding | undefined {
-    return this.#pool.standingOf(queued, now());
+    return this.#pool.standingOf(queued, this.#now);
   }
 
   request(queued: QueuedCall): void {
@@ -146,7 +154,7 @@ export class PoolDriver {
     const { token, batch } = call.head.caller ?? {};
     const kind = { asynchronous, accepted, passive, caller: token, batch };
     const traits = { arrivedAtMs: arrivedAt, ...kind, session };
-    this.#apply(this.#pool.request(queued, now(), traits));
+    this.#apply(this.#pool.request(queued, this.#now, traits));
   }
 
   onPromised(queued: QueuedCall): void {
@@ -155,27 +163,27 @@ export class PoolDriver {
 
   finished(queued: QueuedCall): void {
     this.#late?.delete(queued);
-    this.#times.givenBack(queued, now());
-    this.#apply(this.#pool.finished(queued, now()));
+    this.#times.givenBack(queued, this.#now);
+    this.#apply(this.#pool.finished(queued, this.#now));
   }
 
   requeued(queued: QueuedCall): void {
     this.#late?.delete(queued);
-    this.#times.givenBack(queued, now());
-    this.#apply(this.#pool.requeued(queued, now()));
+    this.#times.givenBack(queued, this.#now);
+    this.#apply(this.#pool.requeued(queued, this.#now));
   }
 
   /** Another container takes the place of this one, which finishes its calls. */
   replace(containerId: string): void {
     const number = this.#containers.numberOf(containerId);
-    if (number !== undefined) this.#apply(this.#pool.drainAsked(number, now()));
+    if (number !== undefined) this.#apply(this.#pool.drainAsked(number, this.#now));
   }
 
   /** Ends a container by hand, when it has finished its calls. @returns false where there is none of this id */
   stop(containerId: string): boolean {
     const number = this.#containers.numberOf(containerId);
     if (number === undefined) return false;
-    this.#apply(this.#pool.stopAsked(number, now()));
+    this.#apply(this.#pool.stopAsked(number, this.#now));
     return true;
   }
 
@@ -188,11 +196,11 @@ export class PoolDriver {
   /** The version is known to start elsewhere, and need not show it here. */
   assumeProved(): void {
     this.#proof.resolve();
-    this.#apply(this.#pool.assumeProved(now()));
+    this.#apply(this.#pool.assumeProved(this.#now));
   }
 
   change(settings: PoolSettings): void {
-    this.#apply(this.#pool.change(settings, now()));
+    this.#apply(this.#pool.change(settings, this.#now));
   }
 
   /** The version serves, or is given up: it has no priority any more. */
@@ -208,18 +216,18 @@ export class PoolDriver {
   async retire({ keepsSessions, graceMs, signal }: Retirement): Promise<void> {
     const late = new Set<QueuedCall>();
     this.#late = late;
-    this.#apply(this.#pool.retire(now(), { keepsSessions }));
+    this.#apply(this.#pool.retire(this.#now, { keepsSessions }));
     await within(
       graceMs,
       this.#until(() => this.#pool.isFinished),
-      { signal },
+      { signal, timer: this.#clock.timer },
     );
     if (!keepsSessions || signal.aborted) return;
-    this.#apply(this.#pool.retire(now(), { keepsSessions: false }));
+    this.#apply(this.#pool.retire(this.#now, { keepsSessions: false }));
     await within(
       graceMs,
       this.#until(() => late.size === 0),
-      { signal },
+      { signal, timer: this.#clock.timer },
     );
   }
 
@@ -231,7 +239,7 @@ export class PoolDriver {
   /** Leaves the containers that serve and have no call to the next agent, and ends the others. Nothing happens any more. */
   async leave(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#cancelTick?.();
     this.#isLeaving = true;
     const containers = this.#pool.containers.map(({ number, state, calls }) => {
       const isFree = state === "ready" && calls === 0;
@@ -244,10 +252,10 @@ export class PoolDriver {
   /** Ends the containers now, with their calls. Resolves when nothing of them runs any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#cancelTick?.();
     // Of a container that still waits for the box no failure comes.
     this.#proof.reject(new StartFailure("starting_failed", "ended before it was ready"));
-    this.#apply(this.#pool.retire(now(), { keepsSessions: false }));
+    this.#apply(this.#pool.retire(this.#now, { keepsSessions: false }));
     await this.#containers.close();
   }
 
@@ -255,7 +263,7 @@ export class PoolDriver {
     // Another one follows where the pool itself has ended it.
     if (this.#pool.container(number)?.state !== "stopping") this.#proof.reject(failure);
     const { code, permanent } = failure;
-    this.#apply(this.#pool.failed(number, { code, isPermanent: permanent }, now()));
+    this.#apply(this.#pool.failed(number, { code, isPermanent: permanent }, this.#now));
   }
 
   #apply(effects: readonly Effect[]): void {
@@ -270,7 +278,7 @@ export class PoolDriver {
       this.#isApplying = false;
     }
     this.#needs.tellUse();
-    this.#failures.tell(now());
+    this.#failures.tell(this.#now);
     this.#options.onChange?.();
     for (const [isSo, tell] of this.#awaited) if (isSo()) tell();
   }
@@ -280,7 +288,7 @@ export class PoolDriver {
       const container = this.#containers.serving(effect.container);
       if (container === undefined) throw new Error("a call was assigned to no container");
       this.#late?.add(effect.call);
-      this.#times.given(effect.call, effect.container, now());
+      this.#times.given(effect.call, effect.container, this.#now);
       this.#options.onAssigned(effect.call, container, effect.session);
     } else if (effect.type === "refuse") this.#options.onRefused(effect.call, effect);
     else if (effect.type === "hand_over") this.#options.onHandedOver(effect.call);
@@ -341,7 +349,7 @@ export class PoolDriver {
       );
       return { id: one.id };
     });
-    this.#apply(this.#pool.adopt(containers, now()));
+    this.#apply(this.#pool.adopt(containers, this.#now));
   }
 
   #adopt(number: number, id: string): void {
@@ -382,10 +390,15 @@ export class PoolDriver {
 
   #wakeAt(atMs: number): void {
     if (this.#isClosed) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#apply(this.#pool.tick(now())), Math.max(0, atMs - now()));
-    this.#timer.unref();
+    this.#cancelTick?.();
+    const tick = (): void => this.#apply(this.#pool.tick(this.#now));
+    this.#cancelTick = this.#clock.idleTimer(tick, Math.max(0, atMs - this.#now));
+  }
+
+  get #now(): number {
+    return this.#clock.now();
   }
 }
 
-const now = (): number => performance.now();
+const manageContainers: ManageContainers = (source, listener) =>
+  new EndpointContainers(source, listener);

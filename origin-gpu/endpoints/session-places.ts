@@ -12,15 +12,18 @@ export class SessionPlaces<Call> {
   readonly #pool: SessionPool<Call>;
   readonly #containers: Pick<EndpointContainers, "numberOf">;
   readonly #table: SessionTable;
+  readonly #now: () => number;
 
   constructor(
     pool: SessionPool<Call>,
     containers: Pick<EndpointContainers, "numberOf">,
     table: SessionTable,
+    now: () => number,
   ) {
     this.#pool = pool;
     this.#containers = containers;
     this.#table = table;
+    this.#now = now;
   }
 
   /** Whether a container of the pool has the request's session. */
@@ -37,13 +40,13 @@ export class SessionPlaces<Call> {
 
   /** The app has handed out these keys to the client of a call that runs. */
   learned(call: Call, keys: readonly string[]): void {
-    this.#pool.learned(call, keys, performance.now());
+    this.#pool.learned(call, keys, this.#now());
   }
 
   /** Those of a container that is left to the next agent. */
   leave(container: number): LeftSessions | undefined {
     const place = this.#pool.placeOf(container);
-    return place && this.#table.leave(place, performance.now());
+    return place && this.#table.leave(place, this.#now());
   }
 
   #placeOf(containerId: string): SessionPlace | undefined {

@@ -156,7 +156,7 @@ export class BoxWorld {
   unpin(tested: TestedClaim): void {
     tested.rollout = undefined;
     if (tested.isInAdvance) tested.sinceMs = undefined;
-    this.#send((box) => box.unpin(tested.claim.id, this.nowMs));
+    this.#send((box) => box.unpin([tested.claim.id], this.nowMs));
   }
 
   free(tested: TestedClaim): void {
