@@ -4,6 +4,12 @@ import type { Timer } from "../../base/runtime/timer.ts";
 export class VirtualClock {
   #nowMs = 0;
   readonly #waiting = new Map<() => void, number>();
+  readonly #settle: () => Promise<void>;
+
+  /** @param settle resolves when everything has happened that is only a chain of promises */
+  constructor(settle = settleAll) {
+    this.#settle = settle;
+  }
 
   readonly now = (): number => this.#nowMs;
 
@@ -29,16 +35,23 @@ export class VirtualClock {
       this.#waiting.delete(fire);
       this.#nowMs = atMs;
       fire();
-      await settle();
+      await this.#settle();
     }
     this.#nowMs = untilMs;
-    await settle();
+    await this.#settle();
   }
 }
 
-/** Everything that is only a chain of promises has happened after it. */
-async function settle(): Promise<void> {
+/** I/O that was due has happened too. */
+async function settleAll(): Promise<void> {
   await new Promise((resolve) => {
     setImmediate(resolve);
+  });
+}
+
+/** For many steps in one test. */
+export async function settlePromises(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    process.nextTick(resolve);
   });
 }
