@@ -58,7 +58,7 @@ export async function openDeploymentFiles(
   notice: (line: string) => void,
 ): Promise<DeploymentFiles> {
   return {
-    code: await CodeStore.open({ directory: join(directory, "code"), user, inUse }),
+    code: await CodeStore.open({ directory: join(directory, "code"), user, inUse, notice }),
     history: await CodeHistory.open(join(directory, "code-history.json"), notice),
     emptyDirectory: join(user?.directory ?? directory, "no-code"),
   };

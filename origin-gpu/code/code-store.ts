@@ -9,8 +9,9 @@ import { mkdir, mkdtemp, open as openFile, readdir, stat } from "node:fs/promise
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { type AppUser, giveTo, removeTree } from "../app-user.ts";
-import { GIB, MIB } from "../../base/units.ts";
+import { GIB } from "../../base/units.ts";
 import { MAX_CODE_BYTES } from "../../routing/wire/deployments.ts";
+import { BlockChecksums } from "../calls/store/body-blocks.ts";
 import {
   type Files,
   isMissing,
@@ -22,7 +23,8 @@ import {
   syncDirectory,
   writeAll,
 } from "../calls/store/files.ts";
-import { CodeRefused } from "./code-refused.ts";
+import { CodeRefused, diskFull, noRoom, tooLarge } from "./code-refused.ts";
+import { keepChecksums, mendPacked, removeChecksums } from "./packed-checksums.ts";
 import { unpackCode, verifyCode } from "./unpack-code.ts";
 
 /** Packed code of this box together, arriving code included. Beyond it, unneeded code is removed, oldest first. */
@@ -41,6 +43,8 @@ export interface CodeStoreOptions {
   readonly directory: string;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+  /** Told of damage that was mended. */
+  readonly notice?: (line: string) => void;
   readonly files?: Files;
   readonly limitBytes?: number;
   /** Gets the copies as its own, in its own place. */
@@ -67,6 +71,7 @@ export class CodeStore {
   readonly #copiesDirectory: string;
   readonly #files: Files;
   readonly #now: () => number;
+  readonly #notice: (line: string) => void;
   readonly #limitBytes: number;
   readonly #user: AppUser | undefined;
   readonly #stored = new Map<string, Stored>();
@@ -76,12 +81,13 @@ export class CodeStore {
   #needed: ReadonlySet<string> | undefined;
   #arrivingBytes = 0;
 
-  private constructor({ directory, now, files, limitBytes, user }: CodeStoreOptions) {
+  private constructor({ directory, now, notice, files, limitBytes, user }: CodeStoreOptions) {
     this.#packedDirectory = join(directory, "packed");
     this.#arrivingDirectory = join(directory, "arriving");
     this.#copiesDirectory = join(user?.directory ?? directory, "copies");
     this.#user = user;
     this.#now = now ?? Date.now;
+    this.#notice = notice ?? (() => undefined);
     this.#files = files ?? REAL_FILES;
     this.#limitBytes = limitBytes ?? MAX_STORED_BYTES;
   }
@@ -120,11 +126,12 @@ export class CodeStore {
    */
   async receive(hash: string, content: AsyncIterable<Uint8Array>): Promise<void> {
     const path = join(this.#arrivingDirectory, randomBytes(8).toString("hex"));
-    const arriving = { bytes: 0 };
+    const arriving = { bytes: 0, checksums: new BlockChecksums() };
     try {
       await this.#write(path, content, arriving);
       await verifyCode({ packed: createReadStream(path), hash });
       await this.#files.rename(path, this.#packedPath(hash));
+      await keepChecksums(this.#files, this.#packedPath(hash), arriving.checksums.encode());
       await syncDirectory(this.#files, this.#packedDirectory);
       this.#stored.set(hash, { bytes: arriving.bytes, receivedAtMs: this.#now() });
     } catch (error) {
@@ -203,7 +210,7 @@ export class CodeStore {
   async #write(
     path: string,
     content: AsyncIterable<Uint8Array>,
-    arriving: { bytes: number },
+    arriving: { bytes: number; readonly checksums: BlockChecksums },
   ): Promise<void> {
     const handle = await this.#files.open(path, "wx", PRIVATE_FILE_MODE);
     try {
@@ -212,6 +219,7 @@ export class CodeStore {
         await this.#makeRoom(chunk.length);
         await writeAll(handle, chunk, arriving.bytes);
         arriving.bytes += chunk.length;
+        arriving.checksums.add(chunk);
         this.#arrivingBytes += chunk.length;
       }
       await handle.sync();
@@ -241,6 +249,22 @@ export class CodeStore {
   }
 
   async #copy(hash: string, owner: string): Promise<string> {
+    for (let isMended = false; ; isMended = true) {
+      try {
+        return await this.#unpack(hash, owner);
+      } catch (error) {
+        if (isNoSpace(error)) throw diskFull();
+        if (!(error instanceof CodeRefused)) throw error;
+        const path = this.#packedPath(hash);
+        if (!isMended && (await mendPacked(this.#files, path, this.#notice))) continue;
+        // The disk lost it: another box may have it whole.
+        await this.#remove(hash);
+        throw error;
+      }
+    }
+  }
+
+  async #unpack(hash: string, owner: string): Promise<string> {
     const found = await this.read(hash);
     if (found === undefined) throw new CodeRefused("not_found", `the box lacks the code ${hash}`);
     // A name of its own: an earlier copy of this owner may still be on its way out.
@@ -251,9 +275,6 @@ export class CodeStore {
       return directory;
     } catch (error) {
       await removeTree(directory);
-      if (isNoSpace(error)) throw diskFull();
-      // The disk lost it: another box may have it whole.
-      if (error instanceof CodeRefused) await this.#remove(hash);
       throw error;
     }
   }
@@ -269,24 +290,11 @@ export class CodeStore {
 
   async #remove(hash: string): Promise<void> {
     this.#stored.delete(hash);
+    await removeChecksums(this.#files, this.#packedPath(hash));
     await removeFile(this.#files, this.#packedPath(hash));
   }
 
   #packedPath(hash: string): string {
     return join(this.#packedDirectory, `${hash}.tar.gz`);
   }
-}
-
-function tooLarge(): CodeRefused {
-  const detail = `packed code may have ${MAX_CODE_BYTES / MIB} MiB at most`;
-  return new CodeRefused("body_too_large", detail);
-}
-
-function noRoom(): CodeRefused {
-  const detail = "the box has no room for more code; stop an app that it runs, then deploy again";
-  return new CodeRefused("unavailable", detail);
-}
-
-function diskFull(): CodeRefused {
-  return new CodeRefused("unavailable", "the box's disk is full; make room, then deploy again");
 }
