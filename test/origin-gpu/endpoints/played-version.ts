@@ -4,6 +4,7 @@ import type { ClaimNeeds, Rollout, YieldReason } from "../../../origin-gpu/core/
 import type { PoolSettings } from "../../../origin-gpu/core/pool-effects.ts";
 import type { BoxClaims } from "../../../origin-gpu/endpoints/box-claims.ts";
 import { YIELD_WORDS } from "../../../origin-gpu/endpoints/claim-words.ts";
+import type { ListedContainer } from "../../../origin-gpu/endpoints/listed-container.ts";
 import { PoolDriver } from "../../../origin-gpu/endpoints/pool-driver.ts";
 import type { PoolDriverOptions } from "../../../origin-gpu/endpoints/pool-driver-options.ts";
 import type { QueuedCall } from "../../../origin-gpu/endpoints/queued-call.ts";
@@ -153,9 +154,9 @@ export class PlayedVersion {
 
   /** It has more calls than containers for them, which aim at one call each. */
   get needsMore(): boolean {
-    const isForThem = (phase: PlayedPhase): boolean =>
-      phase === "starts" || phase === "wakes" || phase === "serves";
-    return this.calls.size > this.phases.filter(isForThem).length;
+    const isForThem = ({ state }: ListedContainer): boolean =>
+      state === "starting" || state === "ready";
+    return this.calls.size > this.driver.containers.filter(isForThem).length;
   }
 
   get phases(): PlayedPhase[] {
