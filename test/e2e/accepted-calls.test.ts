@@ -36,7 +36,7 @@ const KEPT = [
   /^(bodies|code|containers|logs|requests|results)$/,
   /^(identity\.json|identity\.json\.crc32|journal|lock|code-history\.json|loopback-ports\.json)$/,
   /^code\/(arriving|copies|packed)$/,
-  /^code\/packed\/[0-9a-f]{64}\.tar\.gz$/,
+  /^code\/packed\/[0-9a-f]{64}\.tar\.gz(\.checksums)?$/,
   /^logs\/ct-[0-9a-f]{16}\.\d+\.log$/,
   /^results\/\d+\.pack$/,
 ];
