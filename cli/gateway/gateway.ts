@@ -23,7 +23,7 @@ import { openStateDirectory, type RunningInfo, type StateDirectory } from "./sta
 import { startTls, type Tls } from "./tls/tls.ts";
 import { PACKAGE_ROOT, readWorkerManifest } from "./worker-manifest.ts";
 import { workerdConfig } from "./workerd-config.ts";
-import { endOrphan, startWorkerd, type Workerd } from "./workerd-process.ts";
+import { endOrphans, startWorkerd, type Workerd } from "./workerd-process.ts";
 
 /** How long responses may go on after the gateway was asked to end. */
 const DRAIN_MS = 10_000;
@@ -60,8 +60,7 @@ export async function startGateway(
   let entrance: Entrance | undefined;
   let tls: Tls | undefined;
   try {
-    const orphan = state.readWorkerd();
-    if (orphan !== undefined) await endOrphan(orphan);
+    await endOrphans(state.readWorkerd(), configPathOf(state));
     checkDatabases(state, observer.notice);
     const workerd = Promise.withResolvers<Workerd>();
     // The entrance waits for this promise; the start below reports its failure.
@@ -182,6 +181,11 @@ interface WorkerOptions {
   readonly observer: Observer;
 }
 
+/** The file that workerd is started with, and an orphan is known by. */
+function configPathOf({ runPath }: StateDirectory): string {
+  return join(runPath, "workerd.capnp");
+}
+
 function reserveOf({ reservePath }: StateDirectory, { notice }: Observer): DiskReserve {
   const now = (): number => performance.now();
   const reserve = new DiskReserve({ path: reservePath, notice, timer: systemTimer, now });
@@ -207,7 +211,7 @@ async function startWorker(
     POSTERN_KEY: state.key,
     ...entranceVariables,
   };
-  const configPath = join(state.runPath, "workerd.capnp");
+  const configPath = configPathOf(state);
   const bundle = await bundleWorker(PACKAGE_ROOT, worker);
   try {
     writePrivate(join(state.runPath, "worker.js"), bundle);

@@ -4,6 +4,7 @@
  */
 
 import { spawn, type ChildProcess } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -68,8 +69,37 @@ interface Launched {
   readonly lastLines: string[];
 }
 
-/** Ends a workerd that a killed gateway left behind: two on one storage would destroy it. */
-export async function endOrphan(orphan: ProcessIdentity): Promise<void> {
+/**
+ * Ends each workerd that a killed gateway left behind: two on one storage would destroy it.
+ * @param noted the one that was noted last: a gateway with a full disk notes none, and Linux shows those that run
+ * @throws {CommandFailure} where one does not end
+ */
+export async function endOrphans(
+  noted: ProcessIdentity | undefined,
+  configPath: string,
+): Promise<void> {
+  const found = process.platform === "linux" ? runningFrom(configPath) : [];
+  for (const orphan of noted === undefined ? found : [noted, ...found]) await endOrphan(orphan);
+}
+
+/** By proc(5). */
+function runningFrom(configPath: string): ProcessIdentity[] {
+  return readdirSync("/proc").flatMap((entry) => {
+    if (!/^\d+$/.test(entry) || argumentsOf(entry)[2] !== configPath) return [];
+    return identityOf(Number(entry)) ?? [];
+  });
+}
+
+function argumentsOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    // It has ended.
+    return [];
+  }
+}
+
+async function endOrphan(orphan: ProcessIdentity): Promise<void> {
   if (!isRunning(orphan)) return;
   process.kill(orphan.pid, "SIGKILL");
   const deadline = performance.now() + ORPHAN_WAIT_MS;

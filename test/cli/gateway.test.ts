@@ -1,6 +1,6 @@
 /** The gateway as a process: how it starts, what it leaves behind, how it ends. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { commandLine, isAlive, processTree, untilGone } from "../support/processes.ts";
@@ -68,7 +68,10 @@ describe("a running gateway", () => {
     expect(readFileSync(join(state, "key"), "utf8")).toBe(key);
   });
 
-  test("ends an orphan that still has the files before it opens them", async () => {
+  test.each([
+    ["", true],
+    [", also one that a full disk kept from being noted", false],
+  ])("ends an orphan that still has the files before it opens them%s", async (_, isNoted) => {
     const { process: gateway, state } = await startPosternGateway();
     const orphan = workerdOf(gateway.pid);
     // The watcher goes first, so that nothing else ends the orphan.
@@ -80,6 +83,7 @@ describe("a running gateway", () => {
     onTestFinished(() => {
       if (isAlive(orphan)) process.kill(orphan, "SIGKILL");
     });
+    if (!isNoted) rmSync(join(state, "run", "workerd.json"));
     const again = startPostern(["gateway", "--port", "0", "--state", state]);
     await again.waitForOutput(/^http:/m);
     expect(isAlive(orphan)).toBe(false);
