@@ -5,7 +5,9 @@
  * a client costs the two cores would count as Postern's. In turns with that, the same of
  * the app started by hand and asked directly, which is what no gateway can go below.
  *
- *   npm run bench:cold-start -- [--rounds 9]
+ *   npm run bench:cold-start -- [--rounds 9] [--load MS]
+ *
+ * The app waits for `--load` before it listens. Where that is more than a moment, the calls are parked meanwhile.
  *
  * On a shared machine, `chrt -r 1` before it gives the bench and all that it starts the cores before any other process. That
  * needs root. docs/pools.md has the figures.
@@ -19,7 +21,11 @@ import { RawConnection } from "../support/raw-http.ts";
 import { startByHand } from "./by-hand.ts";
 import { median } from "./small-requests.ts";
 
-const { values: flags } = parseArgs({ options: { rounds: { type: "string", default: "9" } } });
+const { values: flags } = parseArgs({
+  options: { rounds: { type: "string", default: "9" }, load: { type: "string", default: "0" } },
+});
+// The app that is started by hand inherits it.
+process.env["LOAD_MS"] = flags.load;
 const ROUNDS = Number(flags.rounds);
 const COLD_APP = fileURLToPath(new URL("cold-app.ts", import.meta.url));
 const CALLERS = [1, 50];
@@ -100,6 +106,7 @@ const agent = await startServe(gateway, [
     function: "web",
     web_server: ["node", COLD_APP, "$PORT"],
     max_inputs: 100,
+    env: { LOAD_MS: flags.load },
     scaledown_window: 2,
   },
 ]);

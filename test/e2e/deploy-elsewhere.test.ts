@@ -87,7 +87,9 @@ async function startOrigin(machine: string): Promise<ManagedProcess> {
 
 async function deploy(text: string): Promise<ManagedProcess> {
   const onEach = { boxes: ["gpu-*"], min_containers: 2, max_containers: 2 };
-  writeDeployable(APP, "shop", text, { model: { ...onEach, gpus: 1 }, web: onEach });
+  // Its start lasts until a command that asks three times a second has seen it, also on a busy machine.
+  const web_server = ["sh", "-c", "sleep 2; exec node server.mjs"];
+  writeDeployable(APP, "shop", text, { model: { ...onEach, gpus: 1, web_server }, web: onEach });
   const managed = command("laptop", ["deploy", join(APP, "postern.toml")]);
   await managed.exited;
   return managed;
