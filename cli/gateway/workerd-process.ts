@@ -85,8 +85,9 @@ export async function endOrphans(
 /** By proc(5). */
 function runningFrom(configPath: string): ProcessIdentity[] {
   return readdirSync("/proc").flatMap((entry) => {
-    if (!/^\d+$/.test(entry) || argumentsOf(entry)[2] !== configPath) return [];
-    return identityOf(Number(entry)) ?? [];
+    if (!/^\d+$/.test(entry)) return [];
+    const [, verb, path] = argumentsOf(entry);
+    return verb === "serve" && path === configPath ? (identityOf(Number(entry)) ?? []) : [];
   });
 }
 

@@ -1,5 +1,6 @@
 /** The gateway as a process: how it starts, what it leaves behind, how it ends. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -84,9 +85,14 @@ describe("a running gateway", () => {
       if (isAlive(orphan)) process.kill(orphan, "SIGKILL");
     });
     if (!isNoted) rmSync(join(state, "run", "workerd.json"));
+    // Somebody looks at the file that the orphan was started with.
+    const reader = spawn("tail", ["-f", join(state, "run", "workerd.capnp")], { stdio: "ignore" });
+    onTestFinished(() => void reader.kill());
+    await once(reader, "spawn");
     const again = startPostern(["gateway", "--port", "0", "--state", state]);
     await again.waitForOutput(/^http:/m);
     expect(isAlive(orphan)).toBe(false);
+    expect(reader.signalCode).toBeNull();
   });
 });
 

@@ -40,10 +40,7 @@ async function storeWithCode() {
 
 test("one flipped bit anywhere in packed code is mended", async () => {
   const { store, hash, path, content, flipped, notices } = await storeWithCode();
-  const bits = Array.from(
-    { length: Math.floor((8 * content.length) / 7) },
-    (_, index) => 7 * index,
-  );
+  const bits = bitsOf(content);
   for (const bit of bits) {
     writeFileSync(path, flipped(bit));
     const copy = await store.directoryOf(hash, `v${bit}`);
