@@ -102,8 +102,7 @@ export class FairQueue<Call> {
       this.#flows.set(entry.caller, flow);
     }
     flow.count += 1;
-    if (!isBefore(entry, flow.newest)) flow.newest = entry;
-    flow.lastTurn = Math.max(flow.lastTurn, turn);
+    if (!isBefore(entry, flow.newest)) Object.assign(flow, { newest: entry, lastTurn: turn });
     const place = new Place(entry, turn, flow);
     this.#places.set(entry.call, place);
     this.#insert(place);
