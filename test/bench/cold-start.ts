@@ -12,6 +12,7 @@
  * On a shared machine, `chrt -r 1` before it gives the bench and all that it starts the cores before any other process. That
  * needs root. docs/pools.md has the figures.
  */
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -42,25 +43,36 @@ interface Added {
   readonly last: number;
 }
 
+/** A caller that has asked, and the milliseconds from `begunAtMs` to the first byte of its answer. */
+async function caller({ port, host }: Address, begunAtMs: number) {
+  const connection = await RawConnection.connect(port);
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const firstByteMs = once(connection.socket, "data", { signal }).then(
+    () => performance.now() - begunAtMs,
+  );
+  connection.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  return { connection, firstByteMs };
+}
+
 /** @param begunAtMs when the callers asked, or the app was started for them */
 async function ask(
   address: Address,
   callers: number,
   begunAtMs = performance.now(),
 ): Promise<Added & { pids: readonly number[] }> {
+  const asked = await Promise.all(
+    Array.from({ length: callers }, async () => await caller(address, begunAtMs)),
+  );
+  const tookMs = await Promise.all(asked.map(async ({ firstByteMs }) => await firstByteMs));
+  // Not before: what is done with one answer would be done while others are awaited.
   const answers = await Promise.all(
-    Array.from({ length: callers }, async () => {
-      const connection = await RawConnection.connect(address.port);
-      let tookMs = Number.NaN;
-      connection.socket.once("data", () => (tookMs = performance.now() - begunAtMs));
-      connection.send(`GET / HTTP/1.1\r\nHost: ${address.host}\r\n\r\n`);
+    asked.map(async ({ connection }) => {
       const { status, body } = await connection.response("GET", PATIENCE_MS);
       connection.reset();
       if (status !== 200) throw new Error(`a caller got ${status}: ${body.toString()}`);
-      return { tookMs, ...(JSON.parse(body.toString()) as Answer) };
+      return JSON.parse(body.toString()) as Answer;
     }),
   );
-  const tookMs = answers.map((answer) => answer.tookMs);
   const ownMs = Math.max(...answers.map(({ listensAfterMs }) => listensAfterMs));
   const pids = answers.map(({ pid }) => pid);
   return { mid: median(tookMs) - ownMs, last: Math.max(...tookMs) - ownMs, pids };
