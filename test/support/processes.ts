@@ -195,25 +195,31 @@ export function parentsOf(pid: number): number[] {
 
 /** The command line of a process, arguments joined with blanks; empty when it is gone. */
 export function commandLine(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").trim();
-  } catch {
-    return "";
-  }
+  return ofProcess(pid, "cmdline").replaceAll("\0", " ").trim();
 }
 
-/** Bytes of memory that these processes hold, shared pages counted once (Pss). */
+/**
+ * Bytes of memory that these processes hold: shared pages counted once (Pss), or in each process (Rss) where the kernel
+ * does not say the other, as gVisor does not.
+ */
 export function memoryBytes(pids: readonly number[]): number {
   let kib = 0;
   for (const pid of pids) {
-    try {
-      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "latin1");
-      kib += Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? 0);
-    } catch {
-      // Gone between listing and reading: it holds nothing any more.
-    }
+    const said =
+      /^Pss:\s+(\d+) kB$/m.exec(ofProcess(pid, "smaps_rollup")) ??
+      /^VmRSS:\s+(\d+) kB$/m.exec(ofProcess(pid, "status"));
+    kib += Number(said?.[1] ?? 0);
   }
   return kib * 1024;
+}
+
+/** A file of `/proc/PID`; empty when the process is gone or the kernel does not have it. */
+function ofProcess(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "latin1");
+  } catch {
+    return "";
+  }
 }
 
 /** Linux reports CPU time in ticks of 1/100 s on every architecture that Node runs on. */
