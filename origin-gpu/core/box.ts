@@ -7,6 +7,7 @@
  * The line. New versions that are being prepared come first, then the claim that has waited longest, and last those that
  * no call waits for. A claim at whose turn there is no room reserves the room that it will have (claim-planner.ts): small
  * claims behind it do not starve it. A pool that yielded has had its turn: calls that still wait there count from then.
+ * Those that wait for one container alone do so when that one has yielded.
  *
  * Who yields: an idle holder, the one used least recently first. A busy one drains when its turn is over, which begins when
  * it is ready and a claim waits. The turn lasts for `patienceMs`, or as long as its load took; then until it has served its
@@ -14,8 +15,8 @@
  * holder drains only for a pool with fewer containers than its own has, or for calls that wait for one container alone:
  * to those its pool's other containers yield too. No holder yields while it loads, or within
  * `residencyMs` after that. One of a new version that is being prepared yields after `mostPatienceMs`, and to the version's
- * other endpoints at once. So with n pools in line a claim waits at most n times the sum of `mostPatienceMs`, the longest
- * call and the longest load.
+ * other endpoints at once. So with n pools in line, and containers that calls wait for alone, a claim waits at most n times
+ * the sum of `mostPatienceMs`, the longest call and the longest load.
  *
  * A container that an earlier agent left running has what it had (`left`), and is counted as one that ends: it does so where
  * no pool adopts it. With `adopt` a pool's claim takes its place.
@@ -84,8 +85,9 @@ export class Box {
     // A new version is in line from when it wants.
     const askedMs = sinceMs ?? (rollout === undefined ? undefined : (known?.turnMs ?? nowMs));
     const isInAdvance = sinceMs === undefined;
-    const turnMs =
-      askedMs === undefined ? undefined : Math.max(askedMs, this.#turns.get(pool) ?? askedMs);
+    // Of other containers' turns those calls had nothing that wait for this one alone.
+    const endedMs = isAwaited ? holder?.turnEndedMs : this.#turns.get(pool);
+    const turnMs = askedMs === undefined ? undefined : Math.max(askedMs, endedMs ?? askedMs);
     if (known === undefined) {
       const ownCards = holder?.cards;
       const place = { turnMs, isInAdvance, isAwaited };
@@ -164,9 +166,9 @@ export class Box {
   slept(id: string, nowMs: number): BoxEffects {
     const holder = this.#holders.get(id);
     if (holder === undefined || holder.isAsleep) return [];
-    const { claim, needs, cards, rollout } = holder;
+    const { claim, needs, cards, rollout, turnEndedMs } = holder;
     const asleep = newHolder({ claim, needs, cards, rollout }, nowMs);
-    this.#holders.set(id, { ...asleep, isAsleep: true });
+    this.#holders.set(id, { ...asleep, isAsleep: true, turnEndedMs });
     this.#askAboutLostCards();
     return this.#settled(nowMs);
   }
@@ -269,7 +271,7 @@ export class Box {
       const plan = planner.reserve(waiter);
       if (plan === undefined || plan.dueMs > nowMs) continue;
       const asked = this.#effects.length;
-      for (const victim of plan.victims) this.#askFor(victim, nowMs);
+      for (const victim of plan.victims) this.#askFor(victim, waiter.claim, nowMs);
       // Their pools have had their turns: the line is another one.
       if (this.#effects.length > asked) return true;
     }
@@ -320,24 +322,26 @@ export class Box {
     return holder;
   }
 
-  /** The holder's pool has had its turn: its calls that still wait are in line from now on. */
-  #askFor(holder: Holder, nowMs: number): void {
+  /** The holder and its pool have had their turn: the calls that still wait for them are in line from now on. */
+  #askFor(holder: Holder, claim: Claim, nowMs: number): void {
     if (holder.isLeaving) return;
+    holder.turnEndedMs = nowMs;
     const { pool } = holder.claim;
     this.#turns.delete(pool);
     this.#turns.set(pool, nowMs);
     const [oldest] = this.#turns.keys();
     if (this.#turns.size > MOST_TURNS && oldest !== undefined) this.#turns.delete(oldest);
     for (const waiter of this.#waiters.values()) {
-      if (waiter.claim.pool === pool && waiter.turnMs !== undefined) waiter.turnMs = nowMs;
+      if (waiter.claim.pool !== pool || waiter.isAwaited) continue;
+      if (waiter.turnMs !== undefined) waiter.turnMs = nowMs;
     }
-    this.#ask(holder, "wanted");
+    this.#ask(holder, "wanted", claim);
   }
 
-  #ask(holder: Holder, reason: YieldReason): void {
+  #ask(holder: Holder, reason: YieldReason, wantedBy?: Claim): void {
     if (holder.isLeaving) return;
     holder.isLeaving = true;
     this.#waiters.delete(holder.claim.id);
-    this.#effects.push({ type: "yield", claim: holder.claim.id, reason });
+    this.#effects.push({ type: "yield", claim: holder.claim.id, reason, wantedBy });
   }
 }

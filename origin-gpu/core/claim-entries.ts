@@ -29,6 +29,8 @@ export interface Holder {
   oldestWaiterMs: number | undefined;
   /** When it became busy or idle. */
   usedAtMs: number;
+  /** When it was asked last to make room for another one: its turn was over. */
+  turnEndedMs: number | undefined;
   /** It was asked to yield, or ends by itself. */
   isLeaving: boolean;
   /** Its process can't be ended: no plan counts on it. */
@@ -49,6 +51,7 @@ export function newHolder(
     inFlight: 0,
     oldestWaiterMs: undefined,
     usedAtMs: nowMs,
+    turnEndedMs: undefined,
     isLeaving: false,
     isStuck: false,
     isAsleep: false,

@@ -68,7 +68,13 @@ export type BoxEffect =
   /** The container has what it needs: `cards` are its own, or the one that it has a share of. */
   | { readonly type: "grant"; readonly claim: string; readonly cards: readonly Card[] }
   /** An idle container sleeps or ends now, another one when it has finished its calls. Told once. */
-  | { readonly type: "yield"; readonly claim: string; readonly reason: YieldReason }
+  | {
+      readonly type: "yield";
+      readonly claim: string;
+      readonly reason: YieldReason;
+      /** The claim that gets its room, where it is wanted. */
+      readonly wantedBy?: Claim | undefined;
+    }
   /** The box has no such cards, and the claim is forgotten. */
   | { readonly type: "impossible"; readonly claim: string }
   /** Send `tick` at this time, instead of the time before. */

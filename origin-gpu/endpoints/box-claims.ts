@@ -25,7 +25,8 @@ export interface PoolIdentity {
 /** A pool hears this of the box. */
 export interface ClaimHolder {
   onGranted(container: number, cards: readonly Card[]): void;
-  onYieldAsked(container: number, reason: YieldReason): void;
+  /** @param wantedBy the claim that gets its room, where it is wanted */
+  onYieldAsked(container: number, reason: YieldReason, wantedBy?: Claim): void;
   /** The box has no such cards. */
   onImpossible(container: number): void;
 }
@@ -129,7 +130,7 @@ export class BoxClaims {
     const { holder, container } = known;
     if (effect.type === "grant") holder.onGranted(container, effect.cards);
     else if (effect.type === "impossible") holder.onImpossible(container);
-    else holder.onYieldAsked(container, effect.reason);
+    else holder.onYieldAsked(container, effect.reason, effect.wantedBy);
   }
 }
 

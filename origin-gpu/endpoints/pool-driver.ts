@@ -93,8 +93,9 @@ export class PoolDriver {
         this.#apply(this.#pool.granted(number, now()));
         this.#needs.giveBackUnwanted(number);
       },
-      onYieldAsked: (number, reason) => {
-        noticesOf(source)(`postern: ${YIELD_WORDS[reason]}`);
+      onYieldAsked: (number, reason, wantedBy) => {
+        const by = wantedBy === undefined ? "" : ` (${wantedBy.endpoint})`;
+        noticesOf(source)(`postern: ${YIELD_WORDS[reason]}${by}`);
         if (reason !== "memory_short") options.onYields();
         this.#apply(this.#pool.yieldAsked(number, now(), { maySleep: reason === "wanted" }));
       },

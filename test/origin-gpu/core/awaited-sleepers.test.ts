@@ -1,5 +1,6 @@
 /** A container sleeps, and calls of its sessions wait for it alone: others of its pool do not help them. */
 import { expect, test } from "vitest";
+import { GIB } from "../../../base/units.ts";
 import { BoxWorld, CARDS, LIMITS, type TestedClaim, type TestedPool } from "./box-world.ts";
 
 const pool = (name: string): TestedPool => ({
@@ -38,6 +39,42 @@ test.each([
   expect(world.yields).toEqual([{ id: other.claim.id, reason: "wanted" }]);
   world.free(other);
   expect(sleeper.state).toBe("held");
+});
+
+test("it keeps its turn when one of its own pool makes room, and another pool one of the two that it needs", () => {
+  const { world, working } = boxOf(2);
+  const two = { ...pool("a"), needs: { gpus: [{ count: 2 }] } };
+  const one = { ...pool("b"), needs: { gpuMemoryBytes: GIB } };
+  const sleeper = working(two, 0);
+  world.sleep(sleeper);
+  // Both hold a card of the two.
+  const own = world.want({ ...two, needs: { gpus: [{ count: 1 }] } });
+  world.use(own, 0);
+  const other = working(one, 1);
+  world.wake(sleeper, true);
+  const later = world.want({ ...pool("c"), needs: two.needs });
+  world.advance(LIMITS.patienceMs);
+  expect(world.yields.map(({ id }) => id).toSorted()).toEqual([own.claim.id, other.claim.id]);
+  world.free(own);
+  world.free(other);
+  expect([sleeper.state, later.state]).toEqual(["held", "waiting"]);
+});
+
+test("it keeps its turn when another container of its pool makes room for a later claim", () => {
+  const { world, working } = boxOf(2);
+  const sleeper = working(pool("a"), 0);
+  world.sleep(sleeper);
+  const inItsPlace = working(pool("b"), 1);
+  const other = working(pool("a"), 0);
+  world.wake(sleeper, true);
+  world.use(other, 1);
+  world.advance(LIMITS.patienceMs);
+  const later = world.want(pool("c"));
+  world.advance(1);
+  world.use(other, 0);
+  expect(world.yields.map(({ id }) => id)).toEqual([inItsPlace.claim.id, other.claim.id]);
+  world.free(inItsPlace);
+  expect([sleeper.state, later.state]).toEqual(["held", "waiting"]);
 });
 
 test("the only container of another pool yields to it at the end of its turn", () => {

@@ -38,6 +38,8 @@ export interface TestedClaim {
   readonly needs: ClaimNeeds;
   state: "waiting" | "held" | "asleep" | "waking" | "gone";
   sinceMs: number | undefined;
+  /** When it was asked last to yield to another one, since it has what it needs. */
+  turnEndedMs: number | undefined;
   /** No call waits for it: a new version alone is in line with it. */
   isInAdvance: boolean;
   /** Calls wait for this container alone. */
@@ -85,6 +87,7 @@ export class BoxWorld {
       needs,
       state: "waiting",
       sinceMs: traits.sinceMs,
+      turnEndedMs: undefined,
       isInAdvance: traits.sinceMs === undefined,
       isAwaited: false,
       rollout: traits.rollout,
@@ -223,6 +226,7 @@ export class BoxWorld {
     );
     if (port !== undefined && onPort !== undefined) throw new Error(`port ${port} has two owners`);
     tested.state = "held";
+    tested.turnEndedMs = undefined;
     tested.cards = cards;
     this.grants.push({ id, atMs: this.nowMs });
   }
@@ -251,10 +255,9 @@ export class BoxWorld {
     return isPrepared || (first === second ? 0 : first - second);
   }
 
-  turnOf({ claim, sinceMs }: TestedClaim): number {
-    return sinceMs === undefined
-      ? Infinity
-      : Math.max(sinceMs, this.#turns.get(claim.pool) ?? sinceMs);
+  turnOf({ claim, sinceMs, isAwaited, turnEndedMs }: TestedClaim): number {
+    const endedMs = isAwaited ? turnEndedMs : this.#turns.get(claim.pool);
+    return sinceMs === undefined ? Infinity : Math.max(sinceMs, endedMs ?? sinceMs);
   }
 
   #checkRoom(tested: TestedClaim, card: Card): void {
@@ -279,7 +282,9 @@ export class BoxWorld {
     if (reason === "wanted" && tested.state === "held") this.#checkVictim(tested);
     tested.isAsked = true;
     this.yields.push({ id, reason });
-    if (reason === "wanted") this.#turns.set(tested.claim.pool, this.nowMs);
+    if (reason !== "wanted") return;
+    tested.turnEndedMs = this.nowMs;
+    this.#turns.set(tested.claim.pool, this.nowMs);
   }
 
   #checkVictim(tested: TestedClaim): void {

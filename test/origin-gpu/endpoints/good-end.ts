@@ -57,9 +57,11 @@ const PAUSES_MS = 75_000;
 const TURN_MS =
   LIMITS.mostPatienceMs + CALL_MS + TIMES_MS.starts + TIMES_MS["falls asleep"] + 4 * ROUND_MS;
 
-/** With n endpoints in line a request waits n turns at most (docs/gpus.md). */
+/** With n in line a request waits n turns at most: endpoints, and containers that sleep (docs/gpus.md). */
 function boundOf({ endpoints }: PooledBox): number {
-  return endpoints.length * TURN_MS;
+  const sleepers = endpoints.filter(({ settings }) => settings.canSleep);
+  const inLine = sleepers.reduce((sum, { settings }) => sum + settings.maxContainers, 0);
+  return (endpoints.length + inLine) * TURN_MS;
 }
 
 /** All that waits is served. */

@@ -248,7 +248,7 @@ export class PlayedVersion {
           }
           if (typeof text !== "string") return;
           for (const [why, words] of Object.entries(YIELD_WORDS)) {
-            if (text.endsWith(words)) this.#onYieldAsked(why as YieldReason);
+            if (text.includes(words)) this.#onYieldAsked(why as YieldReason);
           }
         },
       ],
