@@ -116,17 +116,39 @@ export class PoolCalls<Call> {
     const waiting = this.waiting.standingOf(call);
     if (waiting === undefined) return undefined;
     const { position, container } = waiting;
-    const ready = this.#containers.count(
-      ({ state, number }) => state === "ready" && (container ?? number) === number,
-    );
-    const places = Math.max(1, ready) * this.settings.maxInputs;
-    const isStarting = ready === 0;
-    const runningMs = isStarting ? 0 : nowMs - this.#lastAssignedMs;
-    const waitMs = this.times.waitMs(position, places, { isStarting, runningMs });
+    const isMeant = ({ number }: TrackedContainer): boolean => (container ?? number) === number;
+    const ready = this.#containers.count((one) => one.state === "ready" && isMeant(one));
     const servedMs = this.times.leftMs(0);
-    const isKnown = waitMs !== undefined && servedMs !== undefined;
-    const etaMs = isKnown ? waitMs + servedMs : undefined;
-    return { position, etaMs, ...(isStarting && { isStarting }) };
+    if (ready > 0) {
+      const runningMs = nowMs - this.#lastAssignedMs;
+      const waitMs = this.times.waitMs(position, ready * this.settings.maxInputs, { runningMs });
+      return { position, etaMs: sumOf(waitMs, servedMs) };
+    }
+    const coming = this.#containers.all.filter((one) => isMeant(one) && isComing(one));
+    const startMs = this.#startMs(coming, container, nowMs);
+    const places = Math.max(1, coming.length) * this.settings.maxInputs;
+    const waitMs =
+      startMs === undefined ? undefined : this.times.waitMs(position, places, { startMs });
+    return { position, etaMs: sumOf(waitMs, servedMs), isStarting: true };
+  }
+
+  /** Milliseconds until the first of these is ready. Where none is on its way, one is to start. */
+  #startMs(
+    coming: readonly TrackedContainer[],
+    lane: number | undefined,
+    nowMs: number,
+  ): number | undefined {
+    const { waiting, times } = this;
+    const oldest = lane === undefined ? waiting.free.oldest : waiting.oldestFor(lane);
+    if (coming.length === 0) return times.readyMs("launch", 0);
+    const readyMs = coming.map(({ state, isClaiming, beginning, sinceMs }) => {
+      if (!isClaiming) return times.readyMs(beginning, state === "starting" ? nowMs - sinceMs : 0);
+      const kind = state === "asleep" ? "wake" : beginning;
+      // One that claims in advance is in line since a call needs it.
+      const neededMs = Math.max(sinceMs, oldest?.arrivedAtMs ?? sinceMs);
+      return sumOf(times.grantMs(nowMs - neededMs), times.readyMs(kind, 0));
+    });
+    return readyMs.filter((ms) => ms !== undefined).toSorted((one, other) => one - other)[0];
   }
 
   /** Of the calls whose turn it is, the one that has waited longest and for which there is a place, with its container. */
@@ -192,6 +214,15 @@ export class PoolCalls<Call> {
     this.#containers.vacate(container, entry.passive, nowMs);
     return running;
   }
+}
+
+/** It does not take calls, and is on the way to that. */
+function isComing({ isStarting, isClaiming }: TrackedContainer): boolean {
+  return isStarting || isClaiming;
+}
+
+function sumOf(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? undefined : one + other;
 }
 
 /** Of two calls that wait for different containers. */

@@ -1,6 +1,7 @@
 /** The containers of one pool: their states, their loads, and what becomes of each. Decides on no numbers. Pure. */
 import { type ContainerEvent, type ContainerState, stateAfter } from "./container-states.ts";
 import type { ContainerEffect, StopReason } from "./pool-effects.ts";
+import type { StartKind } from "./service-times.ts";
 import { SessionCounts, type SessionPlace } from "./session-table.ts";
 
 /** A container as others may see it. */
@@ -29,8 +30,10 @@ export class TrackedContainer implements PoolContainer, SessionPlace {
   willSleep = false;
   /** Why it drains. */
   drainReason: StopReason = "not_needed";
-  /** When its state began. */
+  /** When its state began; where it claims, when it began to. */
   sinceMs: number;
+  /** How its process began last. */
+  beginning: StartKind = "launch";
   /** It has no call in use since then. */
   idleSinceMs = 0;
   readonly sessions = new SessionCounts();
@@ -124,13 +127,9 @@ export class PoolContainers {
 
   /** Wakes a container that sleeps, or begins a new one; either claims first what it needs. */
   begin(nowMs: number): void {
-    for (const container of this.#all.values()) {
-      if (container.state !== "asleep" || container.isClaiming) continue;
-      this.wake(container);
-      return;
-    }
-    const { number } = this.#add(nowMs);
-    this.#emit({ type: "claim", container: number });
+    const sleeper = this.all.find(({ state, isClaiming }) => state === "asleep" && !isClaiming);
+    if (sleeper !== undefined) return this.wake(sleeper, nowMs);
+    this.#emit({ type: "claim", container: this.#add(nowMs).number });
   }
 
   /** Has a container that an earlier agent left running. It has what it needs of the box. */
@@ -151,17 +150,18 @@ export class PoolContainers {
   }
 
   /** It claims first what it needs. */
-  wake(container: TrackedContainer): void {
+  wake(container: TrackedContainer, nowMs: number): void {
     container.isClaiming = true;
+    container.sinceMs = nowMs;
     this.#emit({ type: "claim", container: container.number });
   }
 
   grant(container: TrackedContainer, nowMs: number): void {
     if (!container.isClaiming) return;
-    const type = container.state === "asleep" ? "wake" : "launch";
+    container.beginning = container.state === "asleep" ? "wake" : "launch";
     container.isClaiming = false;
     this.move(container, "granted", nowMs);
-    this.#emit({ type, container: container.number });
+    this.#emit({ type: container.beginning, container: container.number });
   }
 
   /** Takes the event's state. @returns false where the event does nothing in the present one */

@@ -161,6 +161,10 @@ export class Pool<Call> {
   /** The box has given the container what it needs. */
   granted(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
+      const sinceMs = container.isClaiming ? this.claimSinceMs(number) : undefined;
+      if (sinceMs !== undefined) {
+        this.#calls.times.onGranted(nowMs - Math.max(sinceMs, container.sinceMs));
+      }
       this.#containers.grant(container, nowMs);
     });
   }
@@ -176,7 +180,7 @@ export class Pool<Call> {
   ready(number: number, nowMs: number): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
       if (container.state === "starting") {
-        this.#calls.times.onStarted(nowMs - container.sinceMs);
+        this.#calls.times.onStarted(container.beginning, nowMs - container.sinceMs);
         this.#containers.move(container, "ready", nowMs);
         container.idleSinceMs = nowMs;
         this.#isProved = true;

@@ -208,7 +208,7 @@ export class Scaler {
       if (!isUnwoken(container, waiting)) continue;
       if (waiting.isUseAwaited(container.number)) this.#makeRoom(settings, nowMs);
       if (!this.#mayStart(settings, nowMs)) return;
-      this.#containers.wake(container);
+      this.#containers.wake(container, nowMs);
     }
   }
 
@@ -218,7 +218,7 @@ export class Scaler {
     const { all } = this.#containers;
     for (let pair = preferredSleeper(all); pair !== undefined; pair = preferredSleeper(all)) {
       this.#containers.withdraw(pair.claiming, nowMs);
-      this.#containers.wake(pair.sleeper);
+      this.#containers.wake(pair.sleeper, nowMs);
     }
   }
 

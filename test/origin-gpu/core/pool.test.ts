@@ -484,6 +484,71 @@ test("an estimate grows with calls that last longer than those before", () => {
   expect(pool.pool.standingOf("c", 5_100)).toMatchObject({ etaMs: 5_100 });
 });
 
+describe("the estimate of a call that waits for a container", () => {
+  /** A pool whose first start took 20 s and whose first call took 1 s, without a container. */
+  function measured(settings: Partial<PoolSettings> = {}): TestPool {
+    const pool = new TestPool({ scaledownWindowMs: 1_000, maxContainers: 2, ...settings });
+    pool.request("a");
+    pool.on((one, nowMs) => one.prepared(1, nowMs));
+    pool.nowMs = 20_000;
+    pool.on((one, nowMs) => one.ready(1, nowMs));
+    pool.nowMs = 21_000;
+    pool.finish("a");
+    return pool;
+  }
+  const etaOf = (pool: TestPool, call: string, afterMs = 0): number | undefined =>
+    pool.pool.standingOf(call, pool.nowMs + afterMs)?.etaMs;
+
+  test("counts down what the start takes", () => {
+    const pool = measured();
+    pool.pass(1_000);
+    pool.exit(1);
+    pool.request("b");
+    expect(etaOf(pool, "b", 5_000)).toBe(21_000);
+    pool.on((one, nowMs) => one.prepared(2, nowMs));
+    expect(etaOf(pool, "b", 15_000)).toBe(6_000);
+    expect(etaOf(pool, "b", 30_000)).toBe(1_000);
+    // The second container that starts has a place too.
+    pool.request("c");
+    expect(etaOf(pool, "c", 15_000)).toBe(6_000);
+  });
+
+  test("knows how long others took to give up what it claims, and how long it takes to wake", () => {
+    const pool = measured({ canSleep: true });
+    const sleep = (): void => {
+      pool.on((one, nowMs) => [...one.yieldAsked(1, nowMs), ...one.slept(1, nowMs)]);
+    };
+    /** The call takes 10 s to get the GPU, and the container 2 s to wake. */
+    const wake = (call: string): void => {
+      pool.pool.request(call, pool.nowMs);
+      pool.nowMs += 10_000;
+      pool.pool.granted(1, pool.nowMs);
+      pool.nowMs += 2_000;
+      pool.pool.ready(1, pool.nowMs);
+      pool.nowMs += 1_000;
+      pool.finish(call);
+    };
+    sleep();
+    wake("b");
+    sleep();
+    pool.nowMs += 60_000;
+    pool.pool.request("c", pool.nowMs);
+    expect(etaOf(pool, "c")).toBe(13_000);
+    expect(etaOf(pool, "c", 4_000)).toBe(9_000);
+    expect(etaOf(pool, "c", 40_000)).toBe(3_000);
+  });
+
+  test("is unknown before the first start has been measured", () => {
+    const pool = new TestPool();
+    pool.request("a");
+    expect(pool.pool.standingOf("a", 0)).toEqual({
+      position: 0,
+      etaMs: undefined,
+      isStarting: true,
+    });
+  });
+});
+
 test("calls that wait for a container that starts do not count as pending", () => {
   const pool = new TestPool({ maxPending: 0 });
   expect(pool.request("a")).toEqual(["launch 1"]);
