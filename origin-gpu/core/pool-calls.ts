@@ -124,7 +124,9 @@ export class PoolCalls<Call> {
       const waitMs = this.times.waitMs(position, ready * this.settings.maxInputs, { runningMs });
       return { position, etaMs: sumOf(waitMs, servedMs) };
     }
-    const coming = this.#containers.all.filter((one) => isMeant(one) && isComing(one));
+    const coming = this.#containers.all.filter(
+      (one) => isMeant(one) && (one.isStarting || one.isClaiming),
+    );
     const startMs = this.#startMs(coming, container, nowMs);
     const places = Math.max(1, coming.length) * this.settings.maxInputs;
     const waitMs =
@@ -214,11 +216,6 @@ export class PoolCalls<Call> {
     this.#containers.vacate(container, entry.passive, nowMs);
     return running;
   }
-}
-
-/** It does not take calls, and is on the way to that. */
-function isComing({ isStarting, isClaiming }: TrackedContainer): boolean {
-  return isStarting || isClaiming;
 }
 
 function sumOf(one: number | undefined, other: number | undefined): number | undefined {

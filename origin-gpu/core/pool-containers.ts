@@ -115,12 +115,12 @@ export class PoolContainers {
     return Math.round(sum);
   }
 
-  /** Calls that ready containers can take, and that containers can take which are being started. */
+  /** Calls that ready containers can take, and that containers can take which start or wake. */
   places(maxInputs: number): { room: number; coming: number } {
     const places = { room: 0, coming: 0 };
     for (const container of this.#all.values()) {
       if (container.state === "ready") places.room += Math.max(0, maxInputs - container.calls);
-      else if (container.isStarting) places.coming += maxInputs;
+      else if (container.isStarting || container.isClaiming) places.coming += maxInputs;
     }
     return places;
   }

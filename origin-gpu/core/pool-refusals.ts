@@ -104,7 +104,7 @@ export class PoolRefusals<Call> {
     const { maxPending, maxPendingAsync, maxInputs } = this.#settings;
     const { waiting } = this.#calls;
     if (asynchronous) return waiting.asynchronous > maxPendingAsync;
-    const coming = this.#containers.count(({ isStarting }) => isStarting);
+    const coming = this.#containers.count((one) => one.isStarting || one.isClaiming);
     return waiting.length - waiting.asynchronous > maxPending + coming * maxInputs;
   }
 

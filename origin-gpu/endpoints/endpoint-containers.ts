@@ -213,6 +213,7 @@ export class EndpointContainers {
     const problem = await this.#ask(number, "wake", limitMs);
     if (problem === undefined) {
       this.#noteReady(performance.now() - beganAtMs);
+      this.serving(number)?.onWoken();
       this.#listener.onReady(number);
     } else {
       this.fail(number, new StartFailure("starting_failed", `it does not wake: ${problem}`));

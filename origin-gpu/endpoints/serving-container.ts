@@ -8,8 +8,7 @@ export class ServingContainer {
   readonly address: ContainerAddress;
   /** It owns them, and they end with it. */
   readonly connections: AppConnections;
-  /** In milliseconds of `performance.now()`. */
-  readonly readyAt = performance.now();
+  #readyAt = performance.now();
   readonly #container: Container;
   /** To its port for calls, where it has one. */
   readonly #calls: AppConnections | undefined;
@@ -21,6 +20,16 @@ export class ServingContainer {
     this.connections = new AppConnections(address, listener);
     const { callsOrigin: origin } = address;
     this.#calls = origin === undefined ? undefined : new AppConnections({ origin }, listener);
+  }
+
+  /** When it became ready, or woke last, in milliseconds of `performance.now()`. */
+  get readyAt(): number {
+    return this.#readyAt;
+  }
+
+  /** It takes calls again. */
+  onWoken(): void {
+    this.#readyAt = performance.now();
   }
 
   /** Those for calls of the function with these settings. */

@@ -356,8 +356,8 @@ export class PoolWorld {
     const { maxPending, maxPendingAsync, maxInputs } = this.settings;
     const waiting = this.#waiting().filter((one) => one.asynchronous === asynchronous).length;
     if (asynchronous) return waiting > maxPendingAsync;
-    const isComing = ({ phase }: WorldContainer) =>
-      ["claims", "prepares", "starts"].includes(phase);
+    const isComing = ({ phase, claim }: WorldContainer) =>
+      ["claims", "prepares", "starts"].includes(phase) || (phase === "sleeps" && claim === "asks");
     return waiting > maxPending + [...this.containers.values()].filter(isComing).length * maxInputs;
   }
 

@@ -549,6 +549,18 @@ describe("the estimate of a call that waits for a container", () => {
   });
 });
 
+test("calls that wait for a container that wakes do not count as pending, nor as calls without one for other boxes", () => {
+  const pool = new TestPool({ maxPending: 0, canSleep: true });
+  pool.request("a");
+  pool.ready(1);
+  pool.finish("a");
+  pool.on((one, nowMs) => [...one.yieldAsked(1, nowMs), ...one.slept(1, nowMs)]);
+  // The box has not granted its GPU yet.
+  expect(pool.pool.request("b", 0)).toEqual([{ type: "claim", container: 1 }]);
+  expect(pool.pool.load(0)).toMatchObject({ waiting: 1, room: 0, coming: 1 });
+  expect(pool.request("c")).toEqual(["c queue_full 1"]);
+});
+
 test("calls that wait for a container that starts do not count as pending", () => {
   const pool = new TestPool({ maxPending: 0 });
   expect(pool.request("a")).toEqual(["launch 1"]);

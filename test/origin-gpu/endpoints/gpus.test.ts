@@ -178,6 +178,8 @@ describe("an endpoint whose Python environment is still to be made", () => {
 });
 
 describe("sleep and wake", () => {
+  const post = (path: string) => ({ method: "POST", path, headers: {} }) as const;
+
   test("a model sleeps instead of ending, and wakes with its process", async () => {
     const box = new GpuBox(CARDS.slice(0, 1));
     const [first, second] = ["a", "b"].map((name) => box.model(name, SLEEPING)) as [Model, Model];
@@ -187,6 +189,19 @@ describe("sleep and wake", () => {
     expect(await first.ask()).toEqual({ ...before, loads: 2 });
     await box.told("b sleeps");
     expect(box.hasRunOutOfMemory).toBe(false);
+  });
+
+  test("a call that waits until its model has woken is told so: it has waited for no place", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const wake = [post("/wake"), post("/weights?ms=500")];
+    const model = box.model("a", { ...SLEEPING, wake });
+    await model.ask();
+    await box.model("b", ONE_GPU).ask();
+    await box.told("a sleeps");
+    const call = model.open("/use");
+    expect(await call.outcome).toBe(200);
+    expect(call.timing?.start).toBeGreaterThanOrEqual(500);
+    expect(call.timing?.queue).toBeLessThan(500);
   });
 
   test("a model that asks to be replaced while it makes room ends instead", async () => {
@@ -225,7 +240,6 @@ describe("sleep and wake", () => {
     expect((await model.ask()).pid).toBe(before.pid);
   });
 
-  const post = (path: string) => ({ method: "POST", path, headers: {} }) as const;
   /** What the model `a` has done for Postern. */
   const requestsIn = (lines: readonly string[]) =>
     lines.filter((line) => /^a (begins|ends|sleeps|wakes)/.test(line));

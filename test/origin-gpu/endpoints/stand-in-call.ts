@@ -66,6 +66,8 @@ export class StandInCall {
   /** The response's status, or the failure's code. */
   readonly outcome: Promise<number | string>;
   detail = "";
+  /** How long it waited, in milliseconds. */
+  timing: { readonly start: number; readonly queue: number } | undefined;
   /** The response's body. */
   text = "";
   container: string | undefined;
@@ -133,8 +135,9 @@ export class StandInCall {
   withdraw(): void {
     this.withdrawn += 1;
   }
-  respond({ status }: { status: number }): void {
+  respond({ status, timing }: { status: number; timing: { start: number; queue: number } }): void {
     this.#status = status;
+    this.timing = timing;
   }
   complete(): void {
     this.#end(this.#status, "completed");
