@@ -49,7 +49,6 @@ export class Endpoint {
   readonly #blocked: BlockedWatch<QueuedCall>;
   readonly #stalled: StallWatch;
   readonly #lease: EndpointLease;
-  /** Changes by `rescale`. */
   #scaling: Scaling | undefined;
   #reroute: Reroute | undefined;
 
@@ -111,9 +110,14 @@ export class Endpoint {
       left,
       usage: options.usage,
       onStops: (containerId) => this.#relays.closeAt(containerId),
-      onDrains: (containerId) =>
-        this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS),
-      onDrained: (containerId) => this.#relays.drained(containerId),
+      onDrains: (containerId) => {
+        this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS);
+        if (this.hasClaims) this.#stalled.onDrains(containerId);
+      },
+      onDrained: (containerId) => {
+        this.#relays.drained(containerId);
+        this.#stalled.onDrained(containerId);
+      },
       onYields: () => options.onYields?.(),
       onAssigned: this.#onAssigned,
       onRefused: ({ call, settings }, refusal) =>

@@ -1,8 +1,9 @@
 /**
  * Cuts calls whose clients hold a container up while others wait for it. The rule: while calls wait, each running one
  * whose client has taken nothing of the response for `stall_timeout`, with the app held back by that, is ended; so is
- * one whose client has sent nothing of a body that the app waits for. A stored response is never held up by its client.
- * WebSockets are left alone: silence is no fault of theirs.
+ * one whose client has sent nothing of a body that the app waits for. The same holds at a container that is to make room
+ * for another endpoint's or its successor's, since only its calls keep its GPU. A stored response is never held up by
+ * its client. WebSockets are left alone: silence is no fault of theirs.
  */
 import { systemTimer, type Timer } from "../../base/runtime/timer.ts";
 import { SECOND_MS } from "../../base/units.ts";
@@ -16,12 +17,17 @@ export interface StallingCall {
   cut(forS: number): void;
 }
 
+interface RunningCall {
+  readonly call: StallingCall;
+  readonly container?: { readonly id: string } | undefined;
+}
+
 export interface StallWatchOptions {
   readonly stallTimeoutMs: number;
   /** Calls that wait for a place. */
   readonly countWaiting: () => number;
   /** Calls that have one. */
-  readonly running: () => Iterable<{ readonly call: StallingCall }>;
+  readonly running: () => Iterable<RunningCall>;
   readonly timer?: Timer;
   readonly now?: () => number;
 }
@@ -31,6 +37,8 @@ export class StallWatch {
   readonly #timer: Timer;
   readonly #now: () => number;
   #cancel: (() => void) | undefined;
+  /** Containers that are to make room. */
+  readonly #draining = new Set<string>();
 
   constructor(options: StallWatchOptions) {
     this.#options = options;
@@ -43,31 +51,46 @@ export class StallWatch {
     if (this.#cancel === undefined) this.#check();
   }
 
+  /** The container takes no more calls, and what it has of the box is wanted when those that it has are over. */
+  onDrains(containerId: string): void {
+    this.#draining.add(containerId);
+    this.onWaiting();
+  }
+
+  /** It has no more calls. */
+  onDrained(containerId: string): void {
+    this.#draining.delete(containerId);
+  }
+
   /** Cuts no more. */
   close(): void {
     this.#cancel?.();
     this.#cancel = undefined;
   }
 
-  /** No more calls are cut than wait; those that are stalled longest go first. */
+  /** No more calls are cut than wait, besides those that hold up a container; those that are stalled longest go first. */
   #check(): void {
     this.#cancel = undefined;
     const { stallTimeoutMs, countWaiting, running } = this.#options;
     const nowMs = this.#now();
     const waiting = countWaiting();
-    if (waiting === 0) return;
-    const stalled = [...running()]
-      .flatMap(({ call }) => {
+    const held = [...running()]
+      .map(({ call, container }) => ({ call, isInTheWay: this.#draining.has(container?.id ?? "") }))
+      .filter(({ isInTheWay }) => isInTheWay || waiting > 0);
+    if (waiting === 0 && held.length === 0) return;
+    const stalled = held
+      .flatMap(({ call, isInTheWay }) => {
         const { stalledSinceMs } = call;
-        return stalledSinceMs === undefined ? [] : [{ call, stalledSinceMs }];
+        return stalledSinceMs === undefined ? [] : [{ call, isInTheWay, stalledSinceMs }];
       })
       .toSorted((one, other) => one.stalledSinceMs - other.stalledSinceMs);
-    const isDue = ({ stalledSinceMs }: { stalledSinceMs: number }): boolean =>
-      nowMs - stalledSinceMs >= stallTimeoutMs;
-    const cut = stalled.filter(isDue).slice(0, waiting);
+    const cut = stalled.filter(
+      ({ isInTheWay, stalledSinceMs }, index) =>
+        nowMs - stalledSinceMs >= stallTimeoutMs && (isInTheWay || index < waiting),
+    );
     for (const { call } of cut) call.cut(stallTimeoutMs / SECOND_MS);
     // A call that stalls from now on is due after the limit.
-    const next = stalled[cut.length]?.stalledSinceMs ?? nowMs;
+    const next = stalled.find((one) => !cut.includes(one))?.stalledSinceMs ?? nowMs;
     const inMs = Math.max(RECHECK_MS, next + stallTimeoutMs - nowMs);
     this.#cancel = this.#timer(() => this.#check(), inMs);
   }

@@ -130,7 +130,11 @@ export class Model {
   }
 
   open(target: string, traits: StandInTraits = {}): StandInCall {
-    return open(this.endpoint, this.#settings, new StandInCall(target, traits));
+    return this.send(new StandInCall(target, traits));
+  }
+
+  send(call: StandInCall): StandInCall {
+    return open(this.endpoint, this.#settings, call);
   }
 
   async ask(target = "/"): Promise<Told> {

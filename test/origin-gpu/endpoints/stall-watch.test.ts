@@ -6,10 +6,12 @@ import { VirtualClock } from "../../support/virtual-clock.ts";
 class Running implements StallingCall {
   stalledSinceMs: number | undefined;
   cutAtMs: number | undefined;
+  readonly container: { readonly id: string };
   readonly #bench: Bench;
 
-  constructor(bench: Bench) {
+  constructor(bench: Bench, containerId: string) {
     this.#bench = bench;
+    this.container = { id: containerId };
   }
 
   stall(): void {
@@ -20,7 +22,7 @@ class Running implements StallingCall {
     expect(forS).toBe(60);
     this.cutAtMs = this.#bench.clock.now();
     this.#bench.running.delete(this);
-    this.#bench.waiting -= 1;
+    this.#bench.waiting = Math.max(0, this.#bench.waiting - 1);
   }
 }
 
@@ -28,27 +30,27 @@ class Bench {
   readonly clock = new VirtualClock();
   readonly running = new Set<Running>();
   waiting = 0;
-  readonly #watch = new StallWatch({
+  readonly watch = new StallWatch({
     stallTimeoutMs: 60_000,
     countWaiting: () => this.waiting,
-    running: () => [...this.running].map((call) => ({ call })),
+    running: () => [...this.running].map((call) => ({ call, container: call.container })),
     timer: this.clock.timer,
     now: this.clock.now,
   });
 
   constructor() {
-    onTestFinished(() => this.#watch.close());
+    onTestFinished(() => this.watch.close());
   }
 
-  run(): Running {
-    const call = new Running(this);
+  run(containerId = "ct-1"): Running {
+    const call = new Running(this, containerId);
     this.running.add(call);
     return call;
   }
 
   wait(): void {
     this.waiting += 1;
-    this.#watch.onWaiting();
+    this.watch.onWaiting();
   }
 }
 
@@ -109,6 +111,31 @@ test("no more calls are cut than wait, and those that are stalled longest go fir
   bench.wait();
   await bench.clock.advance(10_000);
   expect([early.cutAtMs, late.cutAtMs]).toEqual([100_001, undefined]);
+});
+
+test("all that are stalled at a container which is to make room are cut, and none at another one", async () => {
+  const bench = new Bench();
+  const [first, second, other] = [bench.run(), bench.run(), bench.run("ct-2")];
+  for (const call of [first, second, other]) call.stall();
+  await bench.clock.advance(20_000);
+  bench.watch.onDrains("ct-1");
+  await bench.clock.advance(39_999);
+  expect([first.cutAtMs, second.cutAtMs]).toEqual([undefined, undefined]);
+  await bench.clock.advance(1);
+  expect([first.cutAtMs, second.cutAtMs]).toEqual([60_000, 60_000]);
+  await bench.clock.advance(600_000);
+  expect(other.cutAtMs).toBeUndefined();
+});
+
+test("a container that has made room, and takes calls again, is like any other", async () => {
+  const bench = new Bench();
+  bench.watch.onDrains("ct-1");
+  bench.watch.onDrained("ct-1");
+  const call = bench.run();
+  call.stall();
+  bench.watch.onDrains("ct-2");
+  await bench.clock.advance(600_000);
+  expect(call.cutAtMs).toBeUndefined();
 });
 
 test("nothing is looked at while no call waits, nor once it is closed", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { serverEndpoint } from "../containers/endpoint.ts";
+import { CARDS, GpuBox, ONE_GPU } from "./gpu-box.ts";
 import { endpointOf, open, PATIENCE, StandInCall } from "./stand-in-call.ts";
 
 const STALL = { stallTimeout: 0.1, timeout: 60 };
@@ -40,4 +41,13 @@ test("nor does one that waits again after its container died", async () => {
   const stalled = open(endpoint, settings, new StalledCall("/slow"));
   expect(await stalled.outcome).toBe("upload_interrupted");
   expect(await waiting.outcome).toBe(200);
+});
+
+test("nor does another endpoint that waits for its GPU", async () => {
+  const box = new GpuBox(CARDS.slice(0, 1));
+  const [first, second] = [box.model("a", { ...ONE_GPU, ...STALL }), box.model("b", ONE_GPU)];
+  const stalled = first.send(new StalledCall("/slow?ms=3000"));
+  await box.told("a begins /slow");
+  expect((await second.ask()).name).toBe("b");
+  expect(await stalled.outcome).toBe("upload_interrupted");
 });
