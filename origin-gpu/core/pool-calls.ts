@@ -116,22 +116,41 @@ export class PoolCalls<Call> {
     const waiting = this.waiting.standingOf(call);
     if (waiting === undefined) return undefined;
     const { position, container } = waiting;
-    const isMeant = ({ number }: TrackedContainer): boolean => (container ?? number) === number;
-    const ready = this.#containers.count((one) => one.state === "ready" && isMeant(one));
+    const ready = this.#countReady(container);
     const servedMs = this.times.leftMs(0);
     if (ready > 0) {
       const runningMs = nowMs - this.#lastAssignedMs;
       const waitMs = this.times.waitMs(position, ready * this.settings.maxInputs, { runningMs });
       return { position, etaMs: sumOf(waitMs, servedMs) };
     }
-    const coming = this.#containers.all.filter(
-      (one) => isMeant(one) && (one.isStarting || one.isClaiming),
-    );
+    const coming = this.#coming(container);
     const startMs = this.#startMs(coming, container, nowMs);
     const places = Math.max(1, coming.length) * this.settings.maxInputs;
     const waitMs =
       startMs === undefined ? undefined : this.times.waitMs(position, places, { startMs });
     return { position, etaMs: sumOf(waitMs, servedMs), isStarting: true };
+  }
+
+  /** Whole seconds after which a refused call finds room again, as far as it has been measured. */
+  retryAfterS(nowMs: number): number {
+    const ready = this.#countReady(undefined);
+    const startMs = ready > 0 ? 0 : this.#startMs(this.#coming(undefined), undefined, nowMs);
+    return this.times.retryAfterS(ready * this.settings.maxInputs, startMs);
+  }
+
+  /** @param lane the container that is meant; undefined for all */
+  #countReady(lane: number | undefined): number {
+    return this.#containers.count(
+      ({ state, number }) => state === "ready" && (lane ?? number) === number,
+    );
+  }
+
+  /** Those that take no calls, and are on the way to that. */
+  #coming(lane: number | undefined): TrackedContainer[] {
+    return this.#containers.all.filter(
+      ({ number, isStarting, isClaiming }) =>
+        (lane ?? number) === number && (isStarting || isClaiming),
+    );
   }
 
   /** Milliseconds until the first of these is ready. Where none is on its way, one is to start. */

@@ -77,13 +77,12 @@ export class PoolRefusals<Call> {
   }
 
   /** Where more calls wait than may, one of them ends: this one, or another that gives way to it. */
-  refuseAbove(call: Call, asynchronous: boolean): void {
+  refuseAbove(call: Call, asynchronous: boolean, nowMs: number): void {
     if (!this.#isOverfull(asynchronous)) return;
-    const { waiting, times } = this.#calls;
+    const { waiting } = this.#calls;
     const refused = (asynchronous ? undefined : waiting.displacedBy(call)?.call) ?? call;
     waiting.remove(refused);
-    const ready = this.#containers.count(({ state }) => state === "ready");
-    const retryAfterS = times.retryAfterS(ready * this.#settings.maxInputs);
+    const retryAfterS = this.#calls.retryAfterS(nowMs);
     this.#emit({ type: "refuse", call: refused, code: "queue_full", retryAfterS });
   }
 

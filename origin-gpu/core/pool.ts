@@ -116,7 +116,7 @@ export class Pool<Call> {
       if (!accepted && this.#calls.waiting.has(call)) {
         // A container that starts for the call makes room for it.
         this.#scale(nowMs);
-        this.#refusals.refuseAbove(call, asynchronous);
+        this.#refusals.refuseAbove(call, asynchronous, nowMs);
       }
     }
     return this.#settled(nowMs);

@@ -82,9 +82,13 @@ export class ServiceTimes {
     return this.#callMs === undefined ? undefined : Math.max(0, this.#callMs - runningMs);
   }
 
-  /** Whole seconds after which a refused call finds room again, from how fast the queue moves. */
-  retryAfterS(places: number): number {
+  /**
+   * Whole seconds after which a refused call finds room again, from how fast the queue moves.
+   * @param startMs until it moves
+   */
+  retryAfterS(places: number, startMs = 0): number {
     const perPlaceMs = (this.#callMs ?? 1_000) / Math.max(1, places);
-    return Math.min(MOST_RETRY_S, Math.max(LEAST_RETRY_S, Math.ceil(perPlaceMs / 1_000)));
+    const freeMs = startMs + perPlaceMs;
+    return Math.min(MOST_RETRY_S, Math.max(LEAST_RETRY_S, Math.ceil(freeMs / 1_000)));
   }
 }

@@ -538,6 +538,17 @@ describe("the estimate of a call that waits for a container", () => {
     expect(etaOf(pool, "c", 40_000)).toBe(3_000);
   });
 
+  test("is a part of the time after which a refused call finds room", () => {
+    const pool = measured({ maxPending: 0 });
+    pool.pass(1_000);
+    pool.exit(1);
+    pool.request("b");
+    pool.on((one, nowMs) => one.prepared(2, nowMs));
+    pool.nowMs += 5_000;
+    expect(pool.request("c")).toEqual(["launch 3"]);
+    expect(pool.request("d")).toEqual(["d queue_full 16"]);
+  });
+
   test("is unknown before the first start has been measured", () => {
     const pool = new TestPool();
     pool.request("a");
