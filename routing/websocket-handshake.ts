@@ -16,7 +16,8 @@ export function isWebSocketHandshake(method: string, headers: HandshakeHeaders):
   if (upgrade === null) return false;
   return (
     method === "GET" &&
-    hasListMember(upgrade, "websocket") &&
+    // Of a list, RFC 9110, 7.8 lets a server ignore all. workerd does, and a 101 would then be its bare 500.
+    upgrade.trim().toLowerCase() === "websocket" &&
     hasListMember(headers.get("connection") ?? "", "upgrade") &&
     headers.get("sec-websocket-version")?.trim() === "13" &&
     KEY.test(headers.get("sec-websocket-key")?.trim() ?? "")

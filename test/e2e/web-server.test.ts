@@ -36,6 +36,13 @@ describe("a plain HTTP server started by its command line", () => {
     };
     const served = await send(address, "/json", { headers: upgrade });
     expect([served.status, served.headers["upgrade"]]).toEqual([200, undefined]);
+    const offered = {
+      connection: "Upgrade",
+      upgrade: "h2c, websocket",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+      "sec-websocket-version": "13",
+    };
+    expect((await send(address, "/json", { headers: offered })).status).toBe(200);
     const headers = { "content-type": "application/grpc", te: "trailers" };
     const refused = await send(address, "/hello.Greeter/SayHello", { method: "POST", headers });
     expect(refused.status).toBe(501);

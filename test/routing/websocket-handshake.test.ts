@@ -35,6 +35,9 @@ describe("a WebSocket handshake", () => {
     { upgrade: undefined },
     { upgrade: "h2c" },
     { upgrade: "websockets" },
+    // workerd makes no WebSocket of a list.
+    { upgrade: "h2c, websocket" },
+    { upgrade: "websocket, h2c" },
     { connection: undefined },
     { connection: "keep-alive" },
     { connection: "x-upgrade" },
