@@ -2,9 +2,9 @@
  * Tries an endpoint as the script of a page elsewhere: a preflight with the headers that such clients send, and a fetch
  * whose answer the browser lets the page read, or not (Fetch Standard, CORS check).
  */
-import { hasResultUrl, type TriedAnswer } from "./exchange.ts";
+import { answererOf, hasResultUrl, type TriedAnswer } from "./exchange.ts";
 import { failed, type Finding, ok, warning } from "./finding.ts";
-import { ask, broken, type Patient } from "./patient.ts";
+import { ask, broken, type Patient, problemOf } from "./patient.ts";
 
 const CHECK = "browser";
 
@@ -25,6 +25,10 @@ export async function asBrowser(patient: Patient): Promise<Finding> {
     },
   );
   if (preflight instanceof Error) return broken(CHECK, preflight);
+  // A rate limit's refusal says nothing of cors. A lock's does: with cors a preflight needs no key.
+  const isRefused = answererOf(preflight).by === "postern" && preflight.status !== 401;
+  const refusal = isRefused ? problemOf(CHECK, preflight, patient) : undefined;
+  if (refusal !== undefined) return refusal;
   // A browser takes a refusal's headers for nothing: the preflight itself has to succeed.
   if (preflight.status >= 300 || !isAllowed(preflight)) {
     const detail = `pages of another origin may not call (${preflight.status} to the preflight)`;

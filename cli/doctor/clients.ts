@@ -65,13 +65,16 @@ export async function withoutKey(patient: Patient): Promise<Finding> {
   if (patient.key === undefined) return skipped("lock", "no key was given to leave out: --key KEY");
   const answer = await ask({ ...patient, key: undefined }, {});
   if (answer instanceof Error) return broken("lock", answer);
-  return answer.status === 401
-    ? ok("lock", "401 without the key")
-    : warning(
-        "lock",
-        `${answer.status} without the key: anybody may call`,
-        "set requires_proxy_auth = true, where that is not meant",
-      );
+  if (answer.status === 401) return ok("lock", "401 without the key");
+  const finding = warning(
+    "lock",
+    `${answer.status} without the key: anybody may call`,
+    "set requires_proxy_auth = true, where that is not meant",
+  );
+  // A refusal before the app, such as that of a rate limit, says nothing of the lock.
+  return answererOf(answer).by === "app"
+    ? finding
+    : (problemOf("lock", answer, patient) ?? finding);
 }
 
 /** As an EventSource: whether events come as they are made. */

@@ -4,6 +4,7 @@ import { ask, broken, problemOf } from "./patient.ts";
 import { answererOf } from "./exchange.ts";
 import { type Finding, ok, skipped } from "./finding.ts";
 import { isOwnAddress } from "./own-address.ts";
+import { slowAnswer } from "./slow.ts";
 
 const CHECK = "inside";
 const ADDRESS = "127.0.0.1";
@@ -34,6 +35,8 @@ export async function fromInside(
   if (await isOwnAddress(answer, gateway.server, { host }))
     return skipped(CHECK, "the gateway on this machine runs; the URL is its own address");
   const cause = isWayBroken ? ": the fault is in front of the gateway" : "";
+  const slow = slowAnswer(CHECK, answer, "some");
+  if (slow !== undefined) return { ...slow, detail: `${slow.detail}${cause}` };
   return (
     problemOf(CHECK, answer, gateway) ??
     ok(CHECK, `${answer.status} from the app, asked at the gateway itself${cause}`)

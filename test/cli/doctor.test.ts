@@ -171,6 +171,24 @@ describe("an endpoint", () => {
     expect(of("lock")?.remedy).toContain("requires_proxy_auth");
   });
 
+  test("that has a rate limit is not called open, nor closed to pages, by what the limit refuses", async () => {
+    const { of } = await examineApp(
+      (request, response) => {
+        const isFirst = request.headers["user-agent"]?.startsWith("curl") === true;
+        if (isFirst) response.end("hello");
+        else refuse(response, 429, "rate_limited");
+      },
+      "--key",
+      "wk-a.ws-b",
+    );
+    for (const check of ["lock", "browser"]) {
+      expect(of(check)).toMatchObject({
+        outcome: "failed",
+        detail: expect.stringContaining("429 rate_limited") as unknown,
+      });
+    }
+  });
+
   test.each([403, 421, 400])(
     "whose app refuses the Host with %d is told of host_header",
     async (status) => {
@@ -295,6 +313,18 @@ describe("the gateway of this machine is asked itself, past the public name", ()
     const { of } = await examine(`http://${HOST}/`, "--state", state);
     expect(of("inside")).toMatchObject({ outcome: "failed" });
     expect(of("inside")?.remedy).toContain("postern box list");
+  });
+
+  test("and a result URL is no answer of the app there either", async () => {
+    const state = await gatewayThat((_request, response) => {
+      const location = "/?__postern_call=a.b.c";
+      response.writeHead(303, { "postern-call-id": "c", location }).end();
+    });
+    const { of } = await examine(`http://${HOST}/`, "--state", state);
+    expect(of("inside")).toMatchObject({
+      outcome: "warning",
+      detail: expect.stringMatching(/the app gave no answer.*in front of the gateway/) as unknown,
+    });
   });
 
   test("but not where none runs, or another name's", async () => {
