@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { requestHeaders, type RequestFacts } from "../../routing/headers.ts";
-import { MAX_HEADER_BYTES, MAX_HEADER_LINES } from "../../routing/wire/limits.ts";
 
 const FACTS: RequestFacts = {
   host: "ecorp--demo.localhost:8787",
@@ -214,7 +213,7 @@ describe("a request's headers", () => {
   );
 
   it("are refused over 64 KiB, counted in bytes of UTF-8 and with dropped lines", () => {
-    const room = MAX_HEADER_BYTES - "x-a: \r\n".length;
+    const room = 65_536 - "x-a: \r\n".length;
     expect(requestHeaders(new Map([["x-a", "x".repeat(room)]]), FACTS)).toMatchObject({ ok: true });
     for (const [name, value] of [
       ["x-a", "x".repeat(room + 1)],
@@ -233,7 +232,7 @@ describe("a request's headers", () => {
   });
 
   it("are refused over 500 lines", () => {
-    const lines = Array.from({ length: MAX_HEADER_LINES + 1 }, (_, index) => [`x-${index}`, ""]);
+    const lines = Array.from({ length: 501 }, (_, index) => [`x-${index}`, ""]);
     expect(requestHeaders(new Map(lines.slice(1) as [string, string][]), FACTS)).toMatchObject({
       ok: true,
     });
