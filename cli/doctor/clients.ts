@@ -146,11 +146,35 @@ export async function asOpenAi(patient: Patient): Promise<Finding> {
     : ok("openai", `${path} lists ${names.slice(0, 3).join(", ") || "no model"}`);
 }
 
-/** As an MCP client: the first message of a session. */
+/** As an MCP client: the first message of a session, also where an app that is mounted at `/mcp/` leads from `/mcp`. */
 export async function asMcp(patient: Patient): Promise<Finding> {
-  const { pathname } = patient.server.url;
-  const path = pathname === "/" ? "/mcp" : pathname;
-  const answer = await ask(patient, {
+  const { url } = patient.server;
+  const path = url.pathname === "/" ? "/mcp" : url.pathname;
+  const first = await initialize(patient, path);
+  if (first instanceof Error) return broken("mcp", first);
+  const next = ownTargetOf(first, new URL(path, url));
+  const answer = next === undefined ? first : await initialize(patient, next);
+  if (answer instanceof Error) return broken("mcp", answer);
+  if ((answer.status === 404 || answer.status === 405) && answererOf(answer).by === "app") {
+    return skipped("mcp", `no MCP server is at ${path}`);
+  }
+  const problem = problemOf("mcp", answer, patient) ?? slowAnswer("mcp", answer, "none");
+  if (problem !== undefined) return problem;
+  if (!answer.text.includes('"jsonrpc"') || !answer.text.includes('"protocolVersion"'))
+    return skipped("mcp", `no MCP server is at ${path}`);
+  const late = heldBack("mcp", answer);
+  if (late !== undefined) return late;
+  return next === undefined
+    ? ok("mcp", `a session begins at ${path}`)
+    : warning(
+        "mcp",
+        `a session begins at ${next}, to which ${path} leads`,
+        `give clients ${new URL(next, url).href}: some follow no redirect of a POST`,
+      );
+}
+
+async function initialize(patient: Patient, path: string): Promise<TriedAnswer | Error> {
+  return await ask(patient, {
     path,
     method: "POST",
     headers: { accept: "application/json, text/event-stream", "content-type": "application/json" },
@@ -165,15 +189,18 @@ export async function asMcp(patient: Patient): Promise<Finding> {
       },
     }),
   });
-  if (answer instanceof Error) return broken("mcp", answer);
-  if ((answer.status === 404 || answer.status === 405) && answererOf(answer).by === "app") {
-    return skipped("mcp", `no MCP server is at ${path}`);
-  }
-  const problem = problemOf("mcp", answer, patient) ?? slowAnswer("mcp", answer, "none");
-  if (problem !== undefined) return problem;
-  return answer.text.includes('"jsonrpc"') && answer.text.includes('"protocolVersion"')
-    ? (heldBack("mcp", answer) ?? ok("mcp", `a session begins at ${path}`))
-    : skipped("mcp", `no MCP server is at ${path}`);
+}
+
+/**
+ * Path and query of the URL at the same host at which a client is to repeat its POST (RFC 9110, 15.4.8); undefined where
+ * the app says none.
+ */
+function ownTargetOf(answer: TriedAnswer, asked: URL): string | undefined {
+  const { location = "" } = answer.headers;
+  if ((answer.status !== 307 && answer.status !== 308) || answererOf(answer).by !== "app") return;
+  if (!URL.canParse(location, asked.href)) return;
+  const { host, pathname, search } = new URL(location, asked);
+  return host === asked.host ? `${pathname}${search}` : undefined;
 }
 
 /** A proxy that keeps a stream until it is whole. */

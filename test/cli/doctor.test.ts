@@ -101,6 +101,23 @@ describe("an endpoint", () => {
     },
   );
 
+  test.each([
+    ["/mcp/", "warning"],
+    ["mcp/", "warning"],
+    ["/login", "skipped"],
+    ["/refusing", "failed"],
+    ["https://elsewhere.example/mcp/", "skipped"],
+  ])("whose /mcp leads to %s is asked there, where that is its own", async (location, outcome) => {
+    const { of } = await examineApp(({ url }, response) => {
+      if (url === "/mcp") response.writeHead(307, { location }).end();
+      else if (url === "/refusing") response.writeHead(421).end("Invalid Host header");
+      else if (url === "/mcp/") response.end('{"jsonrpc":"2.0","result":{"protocolVersion":"x"}}');
+      else response.end("hello");
+    });
+    expect(of("mcp")).toMatchObject({ outcome });
+    if (outcome === "warning") expect(of("mcp")?.remedy).toContain("/mcp/");
+  });
+
   test("that redirects elsewhere by itself is none that is slow", async () => {
     const { code, of } = await examineApp((_request, response) => {
       response.writeHead(303, { location: "/login?next=__postern_call" }).end();
