@@ -1,5 +1,8 @@
 /** The Prefer header (RFC 7240): the preferences that calls know. Pure. */
 
+/** No endpoint's `timeout` is longer. */
+const MAX_WAIT_S = 86_400;
+
 export interface Preferences {
   /** `respond-async`: the client wants a 202 instead of waiting. */
   respondAsync: boolean;
@@ -19,7 +22,7 @@ export function parsePrefer(header: string | null): Preferences {
         break;
       case "wait": {
         const seconds = value.trim().replaceAll('"', "");
-        if (/^\d{1,6}$/.test(seconds)) preferences.waitS ??= Number(seconds);
+        if (/^\d+$/.test(seconds)) preferences.waitS ??= Math.min(Number(seconds), MAX_WAIT_S);
         break;
       }
       default:

@@ -69,6 +69,7 @@ describe("Prefer", () => {
     ['Wait="5"; foo=bar', false, 5],
     ["return=minimal, wait=-1", false, undefined],
     ["wait=3, wait=9", false, 3],
+    ["wait=9999999", false, 86_400],
   ])("%s", (header, respondAsync, waitS) => {
     expect(parsePrefer(header)).toEqual({ respondAsync, waitS });
   });

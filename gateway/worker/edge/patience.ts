@@ -15,7 +15,7 @@ export const HELD_MS = 86_400_000;
 export function patienceMs(env: Env, settings: EndpointSettings, request: Request): number {
   const { headers, method } = request;
   const { respondAsync, waitS } = parsePrefer(headers.get("prefer"));
-  if (waitS !== undefined) return Math.min(waitS * 1_000, HELD_MS);
+  if (waitS !== undefined) return waitS * 1_000;
   if (respondAsync) return 0;
   const { requestTimeout } = settings;
   if (requestTimeout === false) return HELD_MS;
