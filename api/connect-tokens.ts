@@ -6,7 +6,7 @@ import { apiOperation } from "./operation.ts";
 import { TIME } from "./schemas.ts";
 
 const DAY_S = 86_400;
-const MAX_EXPIRES_IN_S = 30 * DAY_S;
+export const MAX_CONNECT_TOKEN_S = 30 * DAY_S;
 
 export const CREATE_CONNECT_TOKEN = apiOperation({
   id: "createConnectToken",
@@ -36,7 +36,7 @@ export const CREATE_CONNECT_TOKEN = apiOperation({
       expires_in: z
         .int()
         .min(1)
-        .max(MAX_EXPIRES_IN_S)
+        .max(MAX_CONNECT_TOKEN_S)
         .default(DAY_S)
         .meta({ description: "Seconds from now" }),
     }),

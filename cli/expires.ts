@@ -1,5 +1,6 @@
 /** `--expires`: how long a token is to live. */
-import { SECOND_MS } from "../base/units.ts";
+import { MAX_CONNECT_TOKEN_S } from "../api/connect-tokens.ts";
+import { DAY_S, SECOND_MS } from "../base/units.ts";
 import { durationMs } from "./duration.ts";
 import { UsageError } from "./failure.ts";
 
@@ -18,4 +19,11 @@ export function secondsUntilExpiry(text: string | undefined): number | undefined
   const seconds = (durationMs(text) ?? 0) / SECOND_MS;
   if (seconds > 0) return seconds;
   throw new UsageError(`--expires: "${text}" is not a time, e.g. 30d, 12h, 15m or 90s`);
+}
+
+/** The same for a connect token, which cannot be revoked and so lives for a bounded time. */
+export function secondsOfConnectToken(text: string | undefined): number | undefined {
+  const seconds = secondsUntilExpiry(text);
+  if (seconds === undefined || seconds <= MAX_CONNECT_TOKEN_S) return seconds;
+  throw new UsageError(`--expires: "${text}" is more than ${MAX_CONNECT_TOKEN_S / DAY_S}d`);
 }

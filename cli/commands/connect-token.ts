@@ -6,7 +6,7 @@ import { ACCESS_NOTE, STATE_OPTION } from "../access.ts";
 import { readConfig } from "../app-config.ts";
 import { placeOfApp } from "../app-place.ts";
 import type { Command, CommandGroup } from "../command.ts";
-import { secondsUntilExpiry } from "../expires.ts";
+import { secondsOfConnectToken } from "../expires.ts";
 import { UsageError } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
 
@@ -33,7 +33,7 @@ const CREATE: Command<typeof CREATE_OPTIONS> = {
   async run({ values, positionals: [functionName = ""] }) {
     const { metadata = "" } = values;
     if (!isUserData(metadata)) throw new UsageError(`--metadata ${USER_DATA_RULE}`);
-    const expiresIn = secondsUntilExpiry(values.expires);
+    const expiresIn = secondsOfConnectToken(values.expires);
     const { app, environment: ofFile } = await appOf(values);
     const said = values.env ?? ofFile;
     const { client, environment } = await placeOfApp(

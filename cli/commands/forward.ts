@@ -9,7 +9,7 @@ import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
 import { chooseEnvironment } from "../environment.ts";
 import { devSuffixOf, startEphemeralApp } from "../ephemeral-app.ts";
-import { secondsUntilExpiry } from "../expires.ts";
+import { secondsOfConnectToken } from "../expires.ts";
 import { CommandFailure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
@@ -46,7 +46,7 @@ export const FORWARD: Command<typeof OPTIONS> = {
   },
   async run({ values, positionals: [portText = ""] }) {
     const port = portOf(portText);
-    const expiresIn = secondsUntilExpiry(values.expires);
+    const expiresIn = secondsOfConnectToken(values.expires);
     const isOpen = values.open === true;
     if (isOpen && expiresIn !== undefined) {
       throw new UsageError("--expires is the key's, and with --open there is none");

@@ -231,6 +231,7 @@ describe("connect-token", () => {
     [["web", "--app", "a", "--metadata", "a\nb"], "--metadata must be at most 511 characters"],
     [["web", "--app", "a", "--metadata", "x".repeat(512)], "--metadata must be at most 511"],
     [["web", "--app", "a", "--expires", "5"], '--expires: "5" has no unit'],
+    [["web", "--app", "a", "--expires", "721h"], '--expires: "721h" is more than 30d'],
     [[], "FUNCTION is missing"],
   ])("refuses %j", async (args, message) => {
     const { code, stderr } = await refused(args);
