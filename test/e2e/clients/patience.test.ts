@@ -75,9 +75,10 @@ async function byJava({ url, key, question }: Asked): Promise<string> {
   return await run("java", join(CLIENTS, "Client.java"), `${url}/work`, question, key);
 }
 
-/** A page of the endpoint's host, with a connect token in its cookie. */
+/** A page of the endpoint's host, with these cookies. */
 async function onPage<Given>(
-  { url, functionName }: Asked,
+  { url }: Asked,
+  cookies: Readonly<Record<string, string>>,
   act: (given: Given) => Promise<string>,
   given: Given,
 ): Promise<string> {
@@ -85,23 +86,27 @@ async function onPage<Given>(
   try {
     const page = await context.newPage();
     page.setDefaultTimeout(ASK_TIMEOUT_MS);
-    const { token } = await api.call(CREATE_CONNECT_TOKEN, {
-      path: { app: "e2e" },
-      query: { environment: "main" },
-      body: { function: functionName },
-    });
     // The gateway's own 401, since a page of the app would wait for the start, and the question behind it would not.
     await page.goto(url);
-    await context.addCookies([{ name: "_postern_connect_token", value: token, url }]);
+    await context.addCookies(
+      Object.entries(cookies).map(([name, value]) => ({ name, value, url })),
+    );
     return await page.evaluate(act as never, given as never);
   } finally {
     await context.close();
   }
 }
 
+/** As pages do it behind a lock: an EventSource can set no header, and has a connect token in its cookie. */
 async function byEventSource(asked: Asked): Promise<string> {
+  const { token } = await api.call(CREATE_CONNECT_TOKEN, {
+    path: { app: "e2e" },
+    query: { environment: "main" },
+    body: { function: asked.functionName },
+  });
   return await onPage(
     asked,
+    { _postern_connect_token: token },
     async (address: string) =>
       await new Promise<string>((resolve, reject) => {
         const events = new EventSource(address);
@@ -115,10 +120,11 @@ async function byEventSource(asked: Asked): Promise<string> {
   );
 }
 
-/** As OpenAI's realtime clients do it: a page can set no header, and has the key in a subprotocol. */
+/** As OpenAI's realtime clients do it: a page can set no header, and has the key in a subprotocol alone. */
 async function byWebSocket(asked: Asked): Promise<string> {
   return await onPage(
     asked,
+    {},
     async ([address, key, question]: readonly [string, string, string]) =>
       await new Promise<string>((resolve, reject) => {
         const socket = new WebSocket(address, ["realtime", `openai-insecure-api-key.${key}`]);
