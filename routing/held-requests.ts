@@ -26,7 +26,9 @@ export const HELD_CLIENTS: readonly HeldClient[] = [
   {
     product: "python-httpx",
     name: "httpx",
-    reason: "Its default is `follow_redirects=False`. Tried with 0.28.",
+    reason:
+      "Its default is `follow_redirects=False`. By default it gives a silent request up after 5 s: " +
+      "longer responses need its `timeout`. Tried with 0.28.",
   },
   {
     product: "python-httpx2",
