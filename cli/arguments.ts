@@ -136,9 +136,9 @@ function unknownOption(command: CommandDescription, rawName: string, options: Op
 function checkPositionals(command: CommandDescription, given: readonly string[]): void {
   const required = command.positionals.filter((name) => !name.startsWith("["));
   const usage = ["postern", command.name, ...command.positionals].join(" ");
-  if (given.length < required.length) {
-    throw new UsageError(`${required[given.length]} is missing: ${usage}`);
-  }
+  // An unset variable of a shell is an empty word.
+  const missing = required.find((_name, index) => (given[index] ?? "") === "");
+  if (missing !== undefined) throw new UsageError(`${missing} is missing: ${usage}`);
   const isRepeated = command.positionals.at(-1)?.includes("…") === true;
   if (given.length > command.positionals.length && !isRepeated) {
     throw new UsageError(

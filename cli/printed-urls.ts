@@ -131,6 +131,7 @@ export async function resolves(host: string): Promise<boolean> {
   }
 }
 
-function shellWord(word: string): string {
+/** A word as a shell is given it. */
+export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -12,6 +12,7 @@ import { ApiClient } from "../client.ts";
 import type { Command, CommandGroup } from "../command.ts";
 import { CommandFailure } from "../failure.ts";
 import { printJson, printNotice, printResult } from "../output.ts";
+import { shellWord } from "../printed-urls.ts";
 import { tableOf } from "../table.ts";
 
 const NO_ENVIRONMENT = "a domain belongs to the whole workspace";
@@ -47,7 +48,7 @@ const ADD: Command<typeof STATE_OPTION> = {
     ]);
     for (const line of tableOf(["TYPE", "NAME", "VALUE", "FOR"], rows)) printResult(line);
     printNotice(
-      `${added.domain} is ${added.state}. Set the records, then: postern domain verify ${added.domain}\n` +
+      `${added.domain} is ${added.state}. Set the records, then: postern domain verify ${shellWord(added.domain)}\n` +
         "At the apex of a zone use the gateway's A and AAAA addresses instead of the CNAME.",
     );
     return 0;

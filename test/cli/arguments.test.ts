@@ -40,6 +40,8 @@ test.each([
   [["a", "--loud=yes"], "--loud takes no value"],
   [["a", "--later", "1"], "--later: not available yet"],
   [[], "APP is missing: postern try APP [FUNCTION]"],
+  // As an unset variable of a shell.
+  [[""], "APP is missing: postern try APP [FUNCTION]"],
   [
     ["a", "b", "c"],
     'unexpected argument "c"; usage: postern try APP [FUNCTION] [options]; see postern try --help',

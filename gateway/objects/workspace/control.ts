@@ -62,15 +62,17 @@ export function namesOfEndpoint(
 /** Why a name can't be had. Only of the workspace's own apps it is said which one has it. */
 export function heldRefusal(control: Control, registered: string, held: Held): Err<Refusal> {
   const { apps, workspace } = control;
-  const name = domainOfRoute(registered) ?? registered;
+  const domain = domainOfRoute(registered);
+  const name = domain ?? registered;
+  const another = domain === undefined ? "another label" : "another domain";
   const holder = apps.find(held.owner);
-  if (holder === undefined) return labelHeld(`${name} is taken; choose another label`);
+  if (holder === undefined) return labelHeld(`${name} is taken; choose ${another}`);
   const app = `${holder.name} in environment ${holder.environment}`;
   switch (holder.kind) {
     case "deployed":
       return labelHeld(
         `${name} belongs to the deployed app ${app} of workspace ${workspace}; ` +
-          `stop it (postern app stop ${holder.name} -e ${holder.environment}) or choose another label`,
+          `stop it (postern app stop ${holder.name} -e ${holder.environment}) or choose ${another}`,
       );
     case "in_place":
       return labelHeld(`${name} belongs to ${app}, which box ${holder.box} serves in place`);

@@ -41,6 +41,13 @@ describe("names", () => {
       `${here.workspace}--shop-f belongs to the deployed app shop in environment main of workspace ${here.workspace}; ` +
         "stop it (postern app stop shop -e main) or choose another label",
     );
+    await here.call("PUT", "/domains/api.example.net");
+    const settings = { timeout: 300, resultTtl: 3600, customDomains: ["api.example.net"] };
+    await here.serve("first", box, content({ x: { settings } }));
+    const same = await here.call("POST", "/apps/second/versions?environment=main", {
+      content: content({ x: { settings } }),
+    });
+    expect(same.json.detail).toMatch(/^api\.example\.net belongs to .* or choose another domain$/);
     // Both are normalised to the same source.
     const stranger = new Deploying(`${here.workspace}.`);
     await stranger.box("gpu-1");
