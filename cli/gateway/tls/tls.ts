@@ -13,6 +13,7 @@ import { makePrivateDirectory, writing } from "../../directory-lock.ts";
 import { codeOf, CommandFailure, reasonOf } from "../../failure.ts";
 import { writePrivate } from "../../private-file.ts";
 import { type Caddy, CaddyFailure, findCaddy, startCaddy } from "./caddy-process.ts";
+import { noticeOfVersion } from "./caddy-version.ts";
 import { caddyfile, ROOT_FILE } from "./caddyfile.ts";
 import { type CertificateAsk, startCertificateAsk } from "./certificate-ask.ts";
 import { CertificateRates } from "./certificate-rates.ts";
@@ -81,6 +82,8 @@ export async function startTls(options: TlsOptions): Promise<Tls> {
       environment: environmentOf(statePath, runPath),
       observer,
     });
+    const old = await noticeOfVersion(file);
+    if (old !== undefined) observer.notice(old);
     return { variables: { POSTERN_TLS_SECRET: secret }, ...endings(caddy, ask) };
   } catch (error) {
     ask.close();

@@ -37,6 +37,10 @@ function interpreterPath(): string {
 const STAND_IN = `
 const { connect } = require("node:net");
 const at = process.argv.indexOf("--pingback");
+if (process.argv[2] === "version") {
+  console.log("VERSION");
+  process.exit(0);
+}
 process.on("SIGTERM", () => process.exit(0));
 process.stdin.resume();
 setInterval(() => {}, 1_000);
@@ -84,6 +88,19 @@ test("its URL is https, and Caddy gets a configuration that its owner alone can 
   expect(text).toMatch(/ask http:\/\/127\.0\.0\.1:\d+\/$/m);
   // With -1 Caddy goes on with a request whose client has left.
   expect(text).toMatch(/flush_interval 1ms$/m);
+});
+
+test.each([
+  ["is told of, since it hides broken responses", "2.6.2", 1],
+  ["is told of, since it hides broken responses", "v2.7.5 h1:sum=", 1],
+  ["is new enough", "v2.7.6 h1:sum=", 0],
+  ["is new enough", "v2.10.0 h1:sum=", 0],
+  ["is new enough", "v3.0.0", 0],
+  ["has no number", "(devel)", 0],
+])("a Caddy that %s: %s", async (_what, version, times) => {
+  const { gateway } = await startTlsGateway(pathWith(STAND_IN.replace("VERSION", version)));
+  await gateway.waitForOutput(/^https:/m);
+  await expect.poll(() => gateway.stderr.split("take 2.7.6 or newer").length - 1).toBe(times);
 });
 
 test("a Caddy that dies is started again, and ends with the gateway", async () => {
