@@ -34,7 +34,7 @@ export function startingPage(
 ): StartingPage {
   const eta =
     etaMs === undefined
-      ? "This is its first start, so nobody knows yet how long that takes."
+      ? "How long it takes is not known yet."
       : `It should answer in about ${secondsInWords(etaMs)}.`;
   const before = position === 0 ? [] : [`Requests before yours: ${position}.`];
   return {

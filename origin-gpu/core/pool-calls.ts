@@ -128,7 +128,8 @@ export class PoolCalls<Call> {
     const places = Math.max(1, coming.length) * this.settings.maxInputs;
     const waitMs =
       startMs === undefined ? undefined : this.times.waitMs(position, places, { startMs });
-    return { position, etaMs: sumOf(waitMs, servedMs), isStarting: true };
+    // Before a first call has been served, a start is most of what is left.
+    return { position, etaMs: sumOf(waitMs, servedMs ?? 0), isStarting: true };
   }
 
   /** Whole seconds after which a refused call finds room again, as far as it has been measured. */

@@ -47,7 +47,7 @@ describe("the page of a container that starts", () => {
 
   test("says so where nothing has been measured", () => {
     const { body } = startingPage("x", { position: 0 });
-    expect(body).toContain("first start");
+    expect(body).toContain("How long it takes is not known yet.");
     expect(body).not.toContain("before yours");
   });
 

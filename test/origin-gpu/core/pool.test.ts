@@ -572,6 +572,20 @@ test("calls that wait for a container that wakes do not count as pending, nor as
   expect(pool.request("c")).toEqual(["c queue_full 1"]);
 });
 
+test("a start that was measured is estimated before any call has been served", () => {
+  const pool = new TestPool();
+  pool.on((one, nowMs) => one.request("a", nowMs));
+  pool.on((one, nowMs) => one.prepared(1, nowMs));
+  expect(pool.pool.standingOf("a", pool.nowMs)?.etaMs).toBeUndefined();
+  pool.on((one, nowMs) => one.finished("a", nowMs));
+  pool.nowMs = 20_000;
+  pool.ready(1);
+  pool.exit(1);
+  for (const call of ["b", "c"]) pool.request(call);
+  expect(pool.pool.standingOf("b", pool.nowMs)).toMatchObject({ position: 0, etaMs: 20_000 });
+  expect(pool.pool.standingOf("c", pool.nowMs)?.etaMs).toBeUndefined();
+});
+
 test("calls that wait for a container that starts do not count as pending", () => {
   const pool = new TestPool({ maxPending: 0 });
   expect(pool.request("a")).toEqual(["launch 1"]);
