@@ -51,3 +51,12 @@ test("nor does another endpoint that waits for its GPU", async () => {
   expect((await second.ask()).name).toBe("b");
   expect(await stalled.outcome).toBe("upload_interrupted");
 });
+
+test("a container that has nothing of the box lets a stalled call be, though it is to end", async () => {
+  const box = new GpuBox([]);
+  const model = box.model("a", STALL);
+  const stalled = model.send(new StalledCall("/slow?ms=2500"));
+  await box.told("a begins /slow");
+  expect(model.endpoint.stopContainer(stalled.container ?? "")).toBe(true);
+  expect(await stalled.outcome).toBe(200);
+});
