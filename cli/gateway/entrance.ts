@@ -17,24 +17,12 @@ import { ConnectionTable } from "./connection-table.ts";
 import { HalfClosedWatch } from "./half-closed-watch.ts";
 import { type HeldSocket, holdSocket } from "./held-socket.ts";
 import { isLoopback } from "./plain-http.ts";
+import { connectionsAtFront, sharedConnections, waitingRequests } from "./room.ts";
 import type { GatewaySettings } from "./settings.ts";
 import { limitUnsent } from "./unsent-limit.ts";
 
 /** How often a gateway that ends looks whether its last client has gone. */
 const CLOSING_POLL_MS = 100;
-
-/** Requests that wait keep their heads in workerd's memory. */
-const MAX_WAITING = 10_000;
-
-/** At the front: 10,000 WebSockets of one workspace, whose box dials back for each, leave as many places to others. */
-const MAX_CONNECTIONS = 40_000;
-
-/** Descriptors for everything but clients: storage, links, pipes, the containers' connections. */
-const RESERVED_DESCRIPTORS = 128;
-
-/** Descriptors of one client. workerd has two for each connection, and a WebSocket has a second connection, to its box. */
-const DESCRIPTORS_PER_CLIENT = 4;
-const DESCRIPTORS_PER_CONNECTION = 2;
 
 export interface Entrance {
   readonly port: number;
@@ -104,11 +92,12 @@ class DirectEntrance implements Entrance {
     this.socketFd = socket.fd;
     this.#socket = socket;
     const secret = newSecret();
-    const max = Math.min(MAX_WAITING, affordableClients());
+    const descriptors = descriptorLimit();
+    const max = waitingRequests(descriptors);
     this.variables = {
       POSTERN_WATCH_SECRET: secret,
       POSTERN_MAX_WAITING: `${max - placesForBoxes(max)}`,
-      POSTERN_MAX_CONNECTIONS: `${affordableConnections()}`,
+      POSTERN_MAX_CONNECTIONS: `${sharedConnections(descriptors)}`,
     };
     const domain = baseDomain(socket.port);
     this.#watch = new HalfClosedWatch({
@@ -145,7 +134,7 @@ async function openFront(options: EntranceOptions, port: number): Promise<Entran
   const { settings, key, baseDomain, workerdPort, log } = options;
   const secret = newSecret();
   const watchSecret = newSecret();
-  const max = Math.min(MAX_CONNECTIONS, affordableClients());
+  const max = connectionsAtFront(descriptorLimit());
   let domain = "";
   const front = await startFront({
     host: settings.host,
@@ -229,19 +218,7 @@ function listenFailure(error: unknown, { host, port }: GatewaySettings): unknown
   }
 }
 
-/** The number of clients that the descriptor limit allows. Node raises the limit to the hard one at its start. */
-function affordableClients(): number {
-  const descriptors = descriptorLimit() - RESERVED_DESCRIPTORS;
-  return Math.max(16, Math.floor(descriptors / DESCRIPTORS_PER_CLIENT));
-}
-
-/** The number of connections that workspaces share where clients connect to workerd. A quarter is for idle ones. */
-function affordableConnections(): number {
-  const descriptors = 0.75 * (descriptorLimit() - RESERVED_DESCRIPTORS);
-  return Math.max(16, Math.floor(descriptors / DESCRIPTORS_PER_CONNECTION));
-}
-
-/** Infinity where there is none. */
+/** That of this process, which Node raises to the hard one at its start. Infinity where there is none. */
 function descriptorLimit(): number {
   const text = execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" });
   const limit = Number(text);

@@ -93,11 +93,11 @@ const NUMBERS: Readonly<Record<string, Readonly<Record<string, Place>>>> = {
   "readers of a box's logs": { "64": ["origin-gpu/logs/log-delivery.ts", "MAX_READERS = 64;"] },
   "ports that a box forwards": { "100": ["origin-gpu/apps/local-apps.ts", "MAX_TUNNELS = 100;"] },
   "connections at the front": {
-    "40,000": ["cli/gateway/entrance.ts", "MAX_CONNECTIONS = 40_000;"],
+    "40,000": ["cli/gateway/room.ts", "MAX_CONNECTIONS = 40_000;"],
     "256": ["cli/front/places.ts", "MAX_BOX_PLACES = 256;"],
   },
   "requests that wait, where no front is": {
-    "10,000": ["cli/gateway/entrance.ts", "MAX_WAITING = 10_000;"],
+    "10,000": ["cli/gateway/room.ts", "MAX_WAITING = 10_000;"],
   },
   "requests of one address that wait": {
     "1,000": ["gateway/worker/edge/waiting-requests.ts", "MAX_OF_ONE = 1_000;"],
