@@ -143,7 +143,12 @@ export class PlayedVersion {
   get isInNeed(): boolean {
     const isForAny = this.waiting.some(({ key }) => key === undefined);
     const others = [...this.endpoint.versions].filter((one) => one !== this);
-    if (!isForAny || this.isPrepared || others.some(({ isPrepared }) => isPrepared)) return false;
+    // Beside one that came by `replace`, and was given up, it begins when that has ended.
+    const isHeldUp = others.some(
+      ({ isPrepared, rollout, containers }) =>
+        isPrepared || (rollout === "replace" && containers.all.size > 0),
+    );
+    if (!isForAny || this.isPrepared || isHeldUp) return false;
     const { driver, containers } = this;
     return (
       containers.all.size === 0 &&
