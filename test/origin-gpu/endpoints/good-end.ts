@@ -45,7 +45,7 @@ const REST_MS = 150_000;
 const BUSY_MS = 40_000;
 
 /** A call is answered, its container has ended, and what starts with it or behind it has been ready for a while. */
-const SETTLE_MS = 45_000;
+const SETTLE_MS = 60_000;
 
 /** An idle container ends and another one loads, each noticed at the end of a round. */
 const IDLE_MS = TIMES_MS["falls asleep"] + TIMES_MS.starts + 4 * ROUND_MS;
