@@ -65,6 +65,8 @@ export class Box {
   readonly #turns = new Map<string, number>();
   #wakeAtMs = Infinity;
   #effects: BoxEffect[] = [];
+  /** Events are held until `settle`; whether one of them may have effects. */
+  #held: { isNews: boolean } | undefined;
 
   /** @param cards those that work; without them `cards` says so later */
   constructor(cards?: readonly Card[], limits: ArbitrationLimits = ARBITRATION_LIMITS) {
@@ -216,6 +218,18 @@ export class Box {
     return this.#settled(nowMs);
   }
 
+  /** The events from now on are one: they have their effects at `settle`, and none by the first half of the news. */
+  hold(): void {
+    this.#held = { isNews: false };
+  }
+
+  /** The effects of the events since `hold`. */
+  settle(nowMs: number): BoxEffects {
+    const { isNews = false } = this.#held ?? {};
+    this.#held = undefined;
+    return isNews ? this.#settled(nowMs) : [];
+  }
+
   /** A time that `wake_at` asked for has come. */
   tick(nowMs: number): BoxEffects {
     this.#wakeAtMs = Infinity;
@@ -239,6 +253,10 @@ export class Box {
 
   /** Grants what is free and asks for what is not. */
   #settled(nowMs: number): BoxEffects {
+    if (this.#held !== undefined) {
+      this.#held.isNews = true;
+      return [];
+    }
     // A grant and a yield change who is in line and who may yield.
     while (this.#waiters.size > 0 && this.#settle(nowMs));
     const effects = this.#effects;

@@ -101,6 +101,16 @@ export class BoxClaims {
     }
   }
 
+  /** As `tell`, of all events that are told meanwhile: they are one. */
+  tellTogether(tellAll: () => void): void {
+    this.#box.hold();
+    try {
+      tellAll();
+    } finally {
+      this.tell((box, nowMs) => box.settle(nowMs));
+    }
+  }
+
   /** Looks at the machine's memory now, and again as long as containers sleep. */
   watchMemory(): void {
     this.#cancelMemoryCheck?.();
@@ -189,6 +199,11 @@ export class PoolClaims {
     this.#box.know(claim.id, { holder, container });
     const request = { needs, rollout: this.#rollout };
     this.#box.tell((box, nowMs) => box.adopt(leftId(left), claim, request, nowMs));
+  }
+
+  /** All that is told of its containers meanwhile is one event. */
+  together(tellAll: () => void): void {
+    this.#box.tellTogether(tellAll);
   }
 
   withdraw(container: number): void {

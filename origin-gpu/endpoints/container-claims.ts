@@ -37,11 +37,14 @@ export class ContainerClaims {
   tellUse(): void {
     const { claims, pool } = this.#options;
     if (claims.isOfNothing) return;
-    for (const { number, state, activeCalls, isClaiming } of pool.containers) {
-      if (state === "ready") claims.used(number, activeCalls, pool.oldestCallFor(number));
-      else if (state === "draining") claims.used(number, activeCalls, undefined);
-      else if (isClaiming && !this.#preparing.has(number)) this.#want(number);
-    }
+    // A call that has its place is told of each container for which it waited.
+    claims.together(() => {
+      for (const { number, state, activeCalls, isClaiming } of pool.containers) {
+        if (state === "ready") claims.used(number, activeCalls, pool.oldestCallFor(number));
+        else if (state === "draining") claims.used(number, activeCalls, undefined);
+        else if (isClaiming && !this.#preparing.has(number)) this.#want(number);
+      }
+    });
   }
 
   /** A claim may be granted in the moment in which its pool gives it up. */

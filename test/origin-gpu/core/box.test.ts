@@ -625,3 +625,20 @@ describe("a container that an earlier agent left running", () => {
     expect(adopted).toContainEqual({ type: "yield", claim: "a/1", reason: "card_lost" });
   });
 });
+
+test("events that are told together have the effects of the last of them", () => {
+  const box = new Box(ONE_CARD, LIMITS);
+  const needs = ONE;
+  const of = (name: string) => ({ id: name, pool: name, endpoint: name, app: name });
+  box.want(of("idle"), { needs }, 0);
+  box.used("idle", { inFlight: 0, oldestWaiterMs: undefined }, 0);
+  const later = LIMITS.residencyMs;
+  box.hold();
+  // A call that waited has its place now.
+  expect(box.want(of("other"), { needs, sinceMs: later }, later)).toEqual([]);
+  expect(box.want(of("other"), { needs }, later)).toEqual([]);
+  expect(box.settle(later)).toEqual([]);
+  expect(box.want(of("other"), { needs, sinceMs: later }, later)).toMatchObject([
+    { type: "yield", claim: "idle" },
+  ]);
+});
