@@ -42,7 +42,7 @@ function playOn(world: PooledBox): void {
 
 const REST_ROUND_MS = 5_000;
 const REST_MS = 150_000;
-const BUSY_MS = 40_000;
+const BUSY_MS = 100_000;
 
 /** A call is answered, its container has ended, and what starts with it or behind it has been ready for a while. */
 const SETTLE_MS = 60_000;
@@ -71,8 +71,8 @@ export async function serves(world: PooledBox): Promise<void> {
 }
 
 /** One endpoint always has more calls than it can serve, and the others some. */
-export async function servesAllInTurns(world: PooledBox): Promise<void> {
-  const untilMs = world.nowMs + BUSY_MS;
+export async function servesAllInTurns(world: PooledBox, busyMs = BUSY_MS): Promise<void> {
+  const untilMs = world.nowMs + busyMs;
   for (let round = 0; world.nowMs < untilMs; round++) {
     world.endpoints[0]?.arrive({ key: pick(KEYS, round) });
     if (round % 8 === 0) {
