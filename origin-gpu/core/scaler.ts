@@ -206,7 +206,8 @@ export class Scaler {
   #wakeAwaited(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
     for (const container of this.#containers.all) {
       if (!isUnwoken(container, waiting)) continue;
-      if (waiting.isUseAwaited(container.number)) this.#makeRoom(settings, nowMs);
+      const isForUse = waiting.isUseAwaited(container.number);
+      this.#makeRoom(settings, nowMs, (one) => isForUse || isIdle(one, waiting));
       if (!this.#mayStart(settings, nowMs)) return;
       this.#containers.wake(container, nowMs);
     }
@@ -223,12 +224,16 @@ export class Scaler {
   }
 
   /** Where there may be no more containers, the one that is needed least finishes its calls, and another one may start. */
-  #makeRoom(settings: PoolSettings, nowMs: number): void {
+  #makeRoom(
+    settings: PoolSettings,
+    nowMs: number,
+    mayYield: (container: TrackedContainer) => boolean,
+  ): void {
     const present = this.#containers.count(isPresent);
     // Where none may be here at all, the place is another box's.
     if (present === 0 || present < settings.maxContainers || !this.#isTime(settings, nowMs)) return;
     const ready = lastNeededFirst(this.#containers.all, nowMs).find(
-      ({ state }) => state === "ready",
+      (container) => container.state === "ready" && mayYield(container),
     );
     if (ready !== undefined) this.#containers.drain(ready, "not_needed", nowMs);
   }

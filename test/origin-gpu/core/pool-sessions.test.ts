@@ -417,6 +417,27 @@ test("a session's container that sleeps wakes in the place of another one where 
   expect(world.pool.counts).toMatchObject({ ready: 1, running: 1, waiting: 0 });
 });
 
+test("an open tab wakes its session's container in the place of another one that has no use", () => {
+  const world = new World({ minContainers: 1, maxContainers: 2, canSleep: true });
+  const session = { keys: ["header:x=1"] };
+  world.request("a", "header:x=1");
+  world.request("other");
+  world.readyAll();
+  world.finish("a");
+  expect(world.on((pool, nowMs) => pool.yieldAsked(1, nowMs))).toEqual(["sleep 1"]);
+  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  const settings = { ...SETTINGS, minContainers: 1, canSleep: true };
+  world.on((pool, nowMs) => pool.change(settings, nowMs));
+  // It is in use.
+  expect(world.on((pool, nowMs) => pool.request("tab", nowMs, { passive: true, session }))).toEqual(
+    [],
+  );
+  expect(world.finish("other")).toEqual(["stop 2"]);
+  expect(world.exit(2)).toEqual(["wake 1"]);
+  world.readyAll();
+  expect(world.pool.counts).toMatchObject({ ready: 1, running: 1, waiting: 0 });
+});
+
 test("scaling down ends containers without sessions first", () => {
   const world = new World({ ...FOUR, minContainers: 3 });
   world.request("a", "session_hash=a");

@@ -68,6 +68,35 @@ const HISTORIES: Record<string, BoxHistory> = {
       [0, 0, 0],
     ],
   },
+  "an open tab's container that sleeps is served where another one would stay by min_containers": {
+    endpoints: [
+      endpoint("gpu", ONE_GPU),
+      endpoint("other", ONE_GPU),
+      endpoint(
+        "large",
+        { gpuMemoryBytes: 50 * GIB },
+        { minContainers: 2, maxContainers: 2, canSleep: true },
+      ),
+    ],
+    isBusy: false,
+    steps: [
+      [0, 0, 0],
+      [0, 1603808228, 0],
+      [6, 0, 1],
+      [19, 0, 2],
+      [0, 1509868424, 0],
+      [0, 0, 0],
+      [0, 0, 0],
+      [24, 1740061334, 7],
+      [6, 0, 1],
+      [0, 0, 0],
+      [24, 1969553870, 5],
+      [0, 0, 0],
+      [0, 0, 0],
+      [0, 0, 0],
+      [0, 0, 0],
+    ],
+  },
 };
 
 test.each(Object.entries(HISTORIES))("%s", async (_, history) => {
