@@ -67,11 +67,18 @@ export class PoolRefusals<Call> {
     this.#emit({ type: "refuse", call, code, retryAfterS });
   }
 
-  /** Where no container will come, all calls that wait end, accepted ones too. */
+  /** Where none starts or wakes any more, calls end that wait for a container that will not come, accepted ones too. */
   refuseAllInVain(nowMs: number): void {
-    if (!this.#hasGivenUp || this.#hasContainers) return;
-    for (const { call } of this.#calls.waiting) {
-      this.#calls.waiting.remove(call);
+    if (!this.#hasGivenUp) return;
+    const { waiting } = this.#calls;
+    const asleep = this.#containers.all.filter(({ state, isClaiming }) => {
+      return state === "asleep" && !isClaiming;
+    });
+    const inVain = this.#hasContainers
+      ? asleep.flatMap(({ number }) => waiting.takeLane(number))
+      : [...waiting];
+    for (const { call } of inVain) {
+      waiting.remove(call);
       this.refuse(call, nowMs);
     }
   }

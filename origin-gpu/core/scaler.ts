@@ -61,9 +61,9 @@ export class Scaler {
     return this.#history.failures;
   }
 
-  /** Nothing is started any more. */
+  /** Nothing is started any more, unless a container that was on its way becomes ready. */
   hasGivenUp({ mostFailures = Infinity }: PoolSettings): boolean {
-    return this.failures >= mostFailures;
+    return this.failures >= mostFailures && this.#history.readySinceMs === undefined;
   }
 
   /** Where none is ready, one is to become so whether or not calls need it: one on its way will do, and goes on. */
@@ -139,6 +139,7 @@ export class Scaler {
   scaleRetired(waiting: Waiting, settings: PoolSettings, nowMs: number): void {
     this.#forgetClaims(0, waiting, settings, nowMs);
     this.#wakeAwaited(waiting, settings, nowMs);
+    this.#drainAbove(settings.maxContainers, nowMs);
   }
 
   /** When `scale` may do something that it can't do now; Infinity for never. */

@@ -417,6 +417,34 @@ test("a session's container that sleeps wakes in the place of another one where 
   expect(world.pool.counts).toMatchObject({ ready: 1, running: 1, waiting: 0 });
 });
 
+test("a pool that has given up refuses the calls of a container that sleeps: it does not wake", () => {
+  const world = new World({ maxContainers: 3, canSleep: true, mostFailures: 1 });
+  world.request("a", "header:x=1");
+  world.request("other");
+  world.request("third");
+  world.readyAll();
+  world.finish("a");
+  world.on((pool, nowMs) => pool.yieldAsked(1, nowMs));
+  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  world.exit(3);
+  expect(world.pool.hasGivenUp).toBe(true);
+  expect(world.pool.counts).toMatchObject({ ready: 1, asleep: 1 });
+  expect(world.request("b", "header:x=1")).toEqual(["b: gave_up"]);
+});
+
+test("a version that was replaced wakes no more containers than its share allows by then", () => {
+  const world = new World({ canSleep: true, sessionsMove: false });
+  world.request("a", "header:x=1");
+  world.readyAll();
+  world.finish("a");
+  world.on((pool, nowMs) => pool.yieldAsked(1, nowMs));
+  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  expect(world.request("b", "header:x=1")).toEqual(["wake 1"]);
+  world.on((pool, nowMs) => pool.retire(nowMs));
+  const none = { ...SETTINGS, maxContainers: 0, canSleep: true, sessionsMove: false };
+  expect(world.on((pool, nowMs) => pool.change(none, nowMs))).toContain("stop 1");
+});
+
 test("an open tab wakes its session's container in the place of another one that has no use", () => {
   const world = new World({ minContainers: 1, maxContainers: 2, canSleep: true });
   const session = { keys: ["header:x=1"] };

@@ -172,6 +172,19 @@ describe("a cold start", () => {
     expect(pool.request("c")).toEqual(["c gave_up 1"]);
   });
 
+  test("that was under way when the pool gave up, and succeeds, ends that", () => {
+    const pool = new TestPool({ mostFailures: 2, maxContainers: 3 }, { isProved: true });
+    for (const call of ["a", "b", "c"]) pool.request(call);
+    pool.fail(1);
+    pool.fail(2);
+    expect(pool.pool.hasGivenUp).toBe(true);
+    expect(pool.ready(3)).toEqual(["a at 3"]);
+    expect(pool.pool.hasGivenUp).toBe(false);
+    expect(pool.pass(2_000)).toEqual(["launch 4", "launch 5"]);
+    pool.fail(4);
+    expect(pool.pool.hasGivenUp).toBe(true);
+  });
+
   test("that fails counts no failure of a time before containers were well for a minute", () => {
     const pool = new TestPool({ mostFailures: 2 }, { isProved: true });
     pool.request("a");
