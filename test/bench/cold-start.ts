@@ -5,6 +5,9 @@
  * a client costs the two cores would count as Postern's. In turns with that, the same of
  * the app started by hand and asked directly, which is what no gateway can go below.
  *
+ * The app serves by Node's own HTTP server, and by a bare one. What the first one's answers cost a process that has just
+ * started counts as Postern's here, and is most of what it takes by hand.
+ *
  *   npm run bench:cold-start -- [--rounds 9] [--load MS]
  *
  * The app waits for `--load` before it listens. Where that is more than a moment, the calls are parked meanwhile.
@@ -25,10 +28,9 @@ import { median } from "./small-requests.ts";
 const { values: flags } = parseArgs({
   options: { rounds: { type: "string", default: "9" }, load: { type: "string", default: "0" } },
 });
-// The app that is started by hand inherits it.
-process.env["LOAD_MS"] = flags.load;
 const ROUNDS = Number(flags.rounds);
 const COLD_APP = fileURLToPath(new URL("cold-app.ts", import.meta.url));
+const SERVERS = ["http", "bare"];
 const CALLERS = [1, 50];
 const PATIENCE_MS = 30_000;
 
@@ -84,7 +86,9 @@ async function throughPostern(address: Address, callers: number): Promise<Added>
   return added;
 }
 
-async function byHand(callers: number): Promise<Added> {
+async function byHand(server: string, callers: number): Promise<Added> {
+  // The app inherits them.
+  Object.assign(process.env, environmentOf(server));
   const begunAtMs = performance.now();
   const app = await startByHand(["node", COLD_APP]);
   const added = await ask(app.address, callers, begunAtMs);
@@ -112,30 +116,39 @@ async function untilGone(pid: number): Promise<void> {
   }
 }
 
+function environmentOf(server: string): Record<string, string> {
+  return { LOAD_MS: flags.load, SERVER: server };
+}
+
 const gateway = await startGateway({ flags: ["--rate-limit", "0"] });
-const agent = await startServe(gateway, [
-  {
-    function: "web",
+const agent = await startServe(
+  gateway,
+  SERVERS.map((server) => ({
+    function: server,
     web_server: ["node", COLD_APP, "$PORT"],
     max_inputs: 100,
-    env: { LOAD_MS: flags.load },
+    env: environmentOf(server),
     scaledown_window: 2,
-  },
-]);
+  })),
+);
 try {
-  const address = gateway.address("web", "-dev");
-  // The first start is the one that proves the version.
-  await throughPostern(address, 1);
-  for (const callers of CALLERS) {
-    const ways = { Postern: [] as Added[], "by hand": [] as Added[] };
-    for (let round = 0; round < ROUNDS; round++) {
-      ways["by hand"].push(await byHand(callers));
-      ways.Postern.push(await throughPostern(address, callers));
-    }
-    for (const [way, added] of Object.entries(ways)) {
-      const mid = shown(added.map((round) => round.mid));
-      const last = shown(added.map((round) => round.last));
-      console.log(`cold start, ${callers} waiting, ${way}: ${mid}; for the last caller ${last}`);
+  for (const server of SERVERS) {
+    const address = gateway.address(server, "-dev");
+    // The first start is the one that proves the version.
+    await throughPostern(address, 1);
+    for (const callers of CALLERS) {
+      const ways = { Postern: [] as Added[], "by hand": [] as Added[] };
+      for (let round = 0; round < ROUNDS; round++) {
+        ways["by hand"].push(await byHand(server, callers));
+        ways.Postern.push(await throughPostern(address, callers));
+      }
+      for (const [way, added] of Object.entries(ways)) {
+        const mid = shown(added.map((round) => round.mid));
+        const last = shown(added.map((round) => round.last));
+        console.log(
+          `cold start, ${server} server, ${callers} waiting, ${way}: ${mid}; for the last caller ${last}`,
+        );
+      }
     }
   }
 } finally {
