@@ -71,16 +71,17 @@ export class PoolRefusals<Call> {
   refuseAllInVain(nowMs: number): void {
     if (!this.#hasGivenUp) return;
     const { waiting } = this.#calls;
-    const asleep = this.#containers.all.filter(({ state, isClaiming }) => {
-      return state === "asleep" && !isClaiming;
-    });
-    const inVain = this.#hasContainers
-      ? asleep.flatMap(({ number }) => waiting.takeLane(number))
-      : [...waiting];
-    for (const { call } of inVain) {
-      waiting.remove(call);
-      this.refuse(call, nowMs);
-    }
+    const free = this.#hasContainers ? [] : waiting.takeFree();
+    const lanes = this.#hasContainers ? this.#sleepers : [...waiting.awaited];
+    const inLanes = lanes.flatMap((container) => waiting.takeLane(container));
+    for (const { call } of [...free, ...inLanes]) this.refuse(call, nowMs);
+  }
+
+  /** The containers that sleep, and are not on their way to wake. */
+  get #sleepers(): number[] {
+    return this.#containers.all
+      .filter(({ state, isClaiming }) => state === "asleep" && !isClaiming)
+      .map(({ number }) => number);
   }
 
   /** Where more calls wait than may, one of them ends: this one, or another that gives way to it. */

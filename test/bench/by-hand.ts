@@ -15,13 +15,16 @@ export interface StartedByHand {
   end(): Promise<void>;
 }
 
-/** @param command it gets its port in `PORT`. Resolves when it listens. */
-export async function startByHand(command: readonly string[]): Promise<StartedByHand> {
+/** @param command it gets its port in `PORT`, and these variables. Resolves when it listens. */
+export async function startByHand(
+  command: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<StartedByHand> {
   const port = await freePort();
   const [program = "", ...words] = command;
   const path = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
   const app = spawn(program, words, {
-    env: { ...process.env, PATH: path, PORT: `${port}` },
+    env: { ...process.env, ...environment, PATH: path, PORT: `${port}` },
     stdio: "ignore",
   });
   await listening(port, app);

@@ -56,6 +56,14 @@ class World {
     return this.on((pool, nowMs) => pool.request(call, nowMs, { session: traits }));
   }
 
+  /** Another pool needs its card. */
+  fallAsleep(container: number): void {
+    expect(this.on((pool, nowMs) => pool.yieldAsked(container, nowMs))).toEqual([
+      `sleep ${container}`,
+    ]);
+    this.on((pool, nowMs) => pool.slept(container, nowMs));
+  }
+
   finish(call: string): string[] {
     return this.on((pool, nowMs) => pool.finished(call, nowMs));
   }
@@ -408,8 +416,7 @@ test("a session's container that sleeps wakes in the place of another one where 
   world.request("other");
   world.readyAll();
   world.finish("a");
-  expect(world.on((pool, nowMs) => pool.yieldAsked(1, nowMs))).toEqual(["sleep 1"]);
-  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  world.fallAsleep(1);
   world.on((pool, nowMs) => pool.change({ ...SETTINGS, canSleep: true }, nowMs));
   expect(world.request("b", "header:x=1")).toEqual(["wake 1"]);
   expect(world.finish("other")).toEqual(["stop 2"]);
@@ -424,8 +431,7 @@ test("a pool that has given up refuses the calls of a container that sleeps: it 
   world.request("third");
   world.readyAll();
   world.finish("a");
-  world.on((pool, nowMs) => pool.yieldAsked(1, nowMs));
-  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  world.fallAsleep(1);
   world.exit(3);
   expect(world.pool.hasGivenUp).toBe(true);
   expect(world.pool.counts).toMatchObject({ ready: 1, asleep: 1 });
@@ -437,8 +443,7 @@ test("a version that was replaced wakes no more containers than its share allows
   world.request("a", "header:x=1");
   world.readyAll();
   world.finish("a");
-  world.on((pool, nowMs) => pool.yieldAsked(1, nowMs));
-  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  world.fallAsleep(1);
   expect(world.request("b", "header:x=1")).toEqual(["wake 1"]);
   world.on((pool, nowMs) => pool.retire(nowMs));
   const none = { ...SETTINGS, maxContainers: 0, canSleep: true, sessionsMove: false };
@@ -452,8 +457,7 @@ test("an open tab wakes its session's container in the place of another one that
   world.request("other");
   world.readyAll();
   world.finish("a");
-  expect(world.on((pool, nowMs) => pool.yieldAsked(1, nowMs))).toEqual(["sleep 1"]);
-  world.on((pool, nowMs) => pool.slept(1, nowMs));
+  world.fallAsleep(1);
   const settings = { ...SETTINGS, minContainers: 1, canSleep: true };
   world.on((pool, nowMs) => pool.change(settings, nowMs));
   // It is in use.
