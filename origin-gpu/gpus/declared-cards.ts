@@ -9,6 +9,9 @@ const FORM =
 
 const MOST_CARDS = 64;
 
+/** Words that stand for no card and for each. One of that name would be a mistake, such as in "none,H100". */
+const NO_NAME = /^(?:none|any)$/i;
+
 /** A name, its memory, and the text that `CUDA_VISIBLE_DEVICES` names it by. */
 const ENTRY =
   /^(?<name>[^:@]*[A-Za-z0-9][^:@]*)(?::(?<memory>[^@]+))?(?:@(?<device>[A-Za-z0-9/_-]+))?$/;
@@ -22,7 +25,7 @@ export function parseDeclaredCards(text: string): Result<readonly Card[], string
   if (entries.length > MOST_CARDS) return refuse(text, `more than ${MOST_CARDS} cards`);
   for (const [index, entry] of entries.entries()) {
     const { name, memory, device: id = String(index) } = ENTRY.exec(entry)?.groups ?? {};
-    if (name === undefined) return refuse(entry, FORM);
+    if (name === undefined || NO_NAME.test(name.trim())) return refuse(entry, FORM);
     if (memory !== undefined && !GPU_MEMORY.test(memory)) return refuse(entry, FORM);
     if (cards.has(id)) return refuse(entry, `device ${id} is declared twice`);
     cards.set(id, { id, name: name.trim(), memoryBytes: resolveMemory(memory) ?? 0 });

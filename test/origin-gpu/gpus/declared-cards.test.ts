@@ -32,6 +32,9 @@ test.each([
   ["H100,,L4", 'POSTERN_GPUS: "": must be'],
   [":80GiB", "must be"],
   ["H100:80GiB@", "must be"],
+  ["none,H100", 'POSTERN_GPUS: "none": must be'],
+  ["H100, None :80GiB", "must be"],
+  ["any", "must be"],
   ["H100@1,L4", 'POSTERN_GPUS: "L4": device 1 is declared twice'],
   [Array.from({ length: 65 }, () => "L4").join(","), "more than 64 cards"],
 ])("%s is refused with the form that is right", (text, reason) => {
