@@ -10,7 +10,7 @@
 # A shell gives a command in the background another stdin.
 "$@" <&0 &
 command=$!
-for signal in INT TERM HUP QUIT; do
+for signal in INT TERM HUP QUIT USR2; do
   # shellcheck disable=SC2064 # now: the loop changes the name
   trap "kill -s $signal $command" "$signal"
 done

@@ -6,6 +6,9 @@ import type { PoolLoad } from "../routing/wire/pool-load.ts";
 import { passesPathRules } from "../routing/wire/path-rules.ts";
 import type { ServedFunction } from "./apps/served-function.ts";
 
+/** How a box stops. `followed`: another agent takes over what it has, and what waits for it. */
+export type Stopping = "followed" | "for_good" | undefined;
+
 type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"> &
   Partial<Pick<RequestHead, "target">>;
 
@@ -16,10 +19,12 @@ type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"
 export function admit(
   served: ServedFunction | undefined,
   head: AskedHead,
-  isDraining: boolean,
+  stopping: Stopping,
 ): Result<ServedFunction, Failure> {
   const { target, websocket } = head;
-  if (isDraining) return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
+  if (stopping !== undefined && !mayFollow(head, stopping)) {
+    return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
+  }
   if (served === undefined) {
     // Containers start when the URLs are known: a moment after the first welcome.
     return err({
@@ -38,6 +43,11 @@ export function admit(
   }
   const selected = target === undefined ? undefined : served.select?.(target);
   return selected?.ok === false ? selected : admitTo(selected?.value ?? served, head);
+}
+
+/** A call waits here for the next agent, where no other box may be asked. */
+function mayFollow({ mayRefuse = false, websocket }: AskedHead, stopping: Stopping): boolean {
+  return stopping === "followed" && !mayRefuse && websocket === undefined;
 }
 
 /** @param served by the containers that the call would get to */

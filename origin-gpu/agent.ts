@@ -5,9 +5,8 @@
 import { rejectedBy } from "../base/runtime/rejected-by.ts";
 import { within } from "../base/runtime/within.ts";
 import { SECOND_MS } from "../base/units.ts";
-import { parseOpenHead, type RequestHead } from "../routing/wire/heads.ts";
-import { parseAttach, type Welcome } from "../routing/wire/messages.ts";
-import type { Acceptor, StreamEvents } from "../routing/wire/multiplexer.ts";
+import type { Welcome } from "../routing/wire/messages.ts";
+import type { Stopping } from "./admitted-calls.ts";
 import { type AgentFiles, openAgentFiles } from "./agent-files.ts";
 import type { AgentOptions, DrainOptions, RunningAgent } from "./agent-options.ts";
 import { AgentRefused } from "./apps/local-app.ts";
@@ -17,7 +16,6 @@ import { type DeploymentFiles, DeployedApps } from "./apps/deployed-apps.ts";
 import { type LoopbackUrls, loopbackUrlsOf } from "./apps/loopback-urls.ts";
 import { leasesFrom, type PoolLeases } from "./apps/pool-leases.ts";
 import { secretsFrom } from "./apps/secrets.ts";
-import type { CallRegistry } from "./calls/call-registry.ts";
 import { Box } from "./core/box.ts";
 import { BoxClaims } from "./endpoints/box-claims.ts";
 import { isMemoryShort } from "./host-memory.ts";
@@ -31,14 +29,9 @@ import { GatewayAddress } from "./link/gateway-address.ts";
 import { GatewayClient } from "./link/gateway-client.ts";
 import { Link } from "./link/link.ts";
 import { Welcomes } from "./link/welcomes.ts";
-import {
-  type OpenedStream,
-  type OperationHandlers,
-  serveOperation,
-} from "./link/operation-server.ts";
-import { openCall } from "./open-call.ts";
 import { type OpenedCalls, openCalls } from "./open-calls.ts";
 import { operationHandlers } from "./operations.ts";
+import { streamAcceptor, type StreamTaker } from "./stream-acceptor.ts";
 
 export type { AgentOptions, RunningAgent } from "./agent-options.ts";
 export { AgentRefused, StartFailure };
@@ -56,11 +49,6 @@ export async function startAgent(
 ): Promise<RunningAgent> {
   return await new Agent(options, await openAgentFiles(options)).start(signal);
 }
-
-const NO_BODY = new Uint8Array(0);
-
-/** Takes streams, once the stored calls are read. */
-type StreamTaker = Readonly<{ calls: CallRegistry; handlers: OperationHandlers }>;
 
 class Agent {
   readonly #options: AgentOptions;
@@ -80,7 +68,7 @@ class Agent {
   /** Streams wait here until the stored calls are read: that may take seconds, and a dial need not wait. */
   readonly #streams = new EarlyStreams<StreamTaker>();
   #opening: Promise<OpenedCalls> | undefined;
-  #isDraining = false;
+  #stopping: Stopping;
 
   constructor(options: AgentOptions, { deployed, ...files }: AgentFiles) {
     const { gatewayUrl: url, connectTo, enrolment, announced, observer, links = 1 } = options;
@@ -148,7 +136,7 @@ class Agent {
   async #connect(signal?: AbortSignal): Promise<void> {
     // No request comes before the apps that are deployed here.
     await this.#deployments?.begin(signal);
-    if (this.#isDraining) return;
+    if (this.#stopping !== undefined) return;
     // Part of the first HELLO, which frees what this box announced before.
     const answered = this.#local.start();
     for (const link of this.#links) link.start();
@@ -160,13 +148,13 @@ class Agent {
     const { stateDirectory: directory, observer, enrolment, waitingHeadsBytes } = this.#options;
     this.#opening = openCalls({ directory, observer, waitingHeadsBytes });
     const { calls } = await this.#opening;
-    if (this.#isDraining) return;
+    if (this.#stopping !== undefined) return;
     const handlers = operationHandlers({
       calls,
       apps: this.#apps,
       logs: this.#logs,
       workspace: enrolment.workspace,
-      isDraining: () => this.#isDraining,
+      isDraining: () => this.#stopping !== undefined,
       box: enrolment.box,
       deployments: this.#deployments?.operations,
     });
@@ -182,12 +170,14 @@ class Agent {
 
   #link(number: number): Link {
     const { links = 1, observer } = this.#options;
+    const streams = this.#streams;
+    const accepting = { streams, apps: this.#apps, stopping: () => this.#stopping };
     return new Link({
       gateway: this.#gateway,
       number,
       links,
       incarnation: this.#gateway.incarnation,
-      acceptor: (link) => this.#acceptor(link),
+      acceptor: (link) => streamAcceptor(accepting, link),
       onWelcome: (welcome) => this.#onWelcome(number, welcome),
       observer,
       onRefused: this.#refused.resolve,
@@ -239,60 +229,32 @@ class Agent {
     for (const line of lines) this.#options.observer.notice(line);
   }
 
-  #acceptor(link: Link): Acceptor {
-    return {
-      onOpen: (stream, text, first, end) => {
-        const head = parseOpenHead(text);
-        return this.#streams.take(stream, first, ({ calls, handlers }, body) =>
-          "operation" in head
-            ? serveOperation(head, { stream, body, end }, handlers)
-            : this.#open(calls, link, { stream, body, end }, head),
-        );
-      },
-      onAttach: (stream, text) => {
-        const request = parseAttach(text);
-        return this.#streams.take(stream, NO_BODY, ({ calls }) =>
-          calls.attach(stream, link, request),
-        );
-      },
-    };
-  }
-
-  #open(
-    calls: CallRegistry,
-    link: Link,
-    { stream, body, end }: OpenedStream,
-    head: RequestHead,
-  ): StreamEvents {
-    const served = this.#apps.find(head.endpoint);
-    if (!this.#isDraining && served === undefined) {
-      // A call of an app that has other boxes now: its key still finds it here.
-      const joined = calls.keys.join(stream, link, head, { body, end });
-      if (joined !== undefined) return joined;
-    }
-    const place = { calls, link, isDraining: () => this.#isDraining };
-    return openCall(place, served, { stream, body, end }, head);
-  }
-
   async #drain({ clients, containers }: DrainOptions = {}): Promise<void> {
-    this.#isDraining = true;
+    const isFollowed = containers === "leave";
+    this.#stopping = isFollowed ? "followed" : "for_good";
     this.#deployments?.close();
+    if (isFollowed) this.#claims.handOver();
     const calls = this.#streams.taker?.calls;
     const graceMs = this.#apps.exitGracePeriod * SECOND_MS;
-    if (calls !== undefined) await within(graceMs, calls.idle(clients));
-    await this.#close(containers);
+    if (calls !== undefined) await within(graceMs, calls.idle(clients, isFollowed));
+    await this.#close(isFollowed);
   }
 
-  async #close(containers: DrainOptions["containers"] = "end"): Promise<void> {
-    this.#isDraining = true;
+  async #close(isFollowed = false): Promise<void> {
+    this.#stopping ??= "for_good";
     this.#deployments?.close();
-    const saved = this.#streams.taker?.calls.close("the agent stops");
-    const ended = containers === "leave" ? this.#apps.leave() : this.#apps.close();
+    const calls = this.#streams.taker?.calls;
+    const saved = calls?.close("the agent stops");
+    const ended = isFollowed ? this.#apps.leave() : this.#apps.close();
     await Promise.all([this.#environments.close(), ended]);
     await this.#loopbackUrls.close();
     this.#cards?.close();
     await Promise.all([saved, this.#logs.close()]);
-    for (const link of this.#links) link.stop({ isFollowed: containers === "leave" });
+    // Those that have come meanwhile are the next agent's, too. The last ones come while these are written.
+    await calls?.close("the agent stops");
+    this.#stopping = "for_good";
+    await calls?.close("the agent stops");
+    for (const link of this.#links) link.stop({ isFollowed });
     const opened = await this.#opening?.catch(() => undefined);
     await opened?.durable?.close();
   }

@@ -3,7 +3,7 @@ import { SECOND_MS } from "../base/units.ts";
 import { within } from "../base/runtime/within.ts";
 import type { RequestHead } from "../routing/wire/heads.ts";
 import type { StreamEvents } from "../routing/wire/multiplexer.ts";
-import { admit } from "./admitted-calls.ts";
+import { admit, type Stopping } from "./admitted-calls.ts";
 import type { ServedFunction } from "./apps/served-function.ts";
 import type { CallRegistry } from "./calls/call-registry.ts";
 import { HeldStream } from "./link/held-stream.ts";
@@ -17,7 +17,7 @@ const UNDECIDED_MS = 5 * SECOND_MS;
 interface OpeningPlace {
   readonly calls: CallRegistry;
   readonly link: Link;
-  readonly isDraining: () => boolean;
+  readonly stopping: () => Stopping;
 }
 
 /** Opens a call that came over a link, unless the box answers or refuses it by itself. */
@@ -28,7 +28,7 @@ export function openCall(
   head: RequestHead,
 ): StreamEvents {
   const { stream, body, end } = opened;
-  const admitted = admit(served, head, place.isDraining());
+  const admitted = admit(served, head, place.stopping());
   if (!admitted.ok) return refuse(stream, admitted.error);
   if (isShielded(admitted.value, head)) return answerProbe(stream);
   const undecided = whereabouts(served, head);
@@ -36,7 +36,7 @@ export function openCall(
   // The link reads on into the buffer that it brought the body in.
   const copy = new Uint8Array(body);
   const held = new HeldStream<ServedFunction | undefined>(stream, (still) => {
-    const late = admit(still, head, place.isDraining());
+    const late = admit(still, head, place.stopping());
     if (!late.ok) return refuse(stream, late.error);
     return begin(place, late.value, { stream, body: copy, end }, head);
   });

@@ -82,7 +82,11 @@ export function operationHandlers({
     poolLoad: ({ endpoint, target, mayRefuse = false }, { stream }) => {
       const served = apps.find(endpoint);
       const answer = () => {
-        const admitted = admit(served, target === undefined ? {} : { target }, isDraining());
+        const admitted = admit(
+          served,
+          target === undefined ? {} : { target },
+          isDraining() ? "for_good" : undefined,
+        );
         if (!admitted.ok) return refuse(stream, admitted.error);
         return reply(stream, "poolLoad", loadOf(admitted.value));
       };

@@ -9,16 +9,17 @@ import type {
 } from "../../routing/wire/call-descriptions.ts";
 import type { RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
-import type { Stream, StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import { type FirstBytes, KeyedCalls } from "./keyed-calls.ts";
 import { RequestBody } from "./request-body.ts";
+import { RestoredCalls } from "./restored-calls.ts";
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { deliver, refuse } from "./response/delivery.ts";
 import { CallStorage } from "./store/call-storage.ts";
 import type { DurableCalls } from "./store/durable-calls.ts";
-import type { WaitingCall } from "./store/waiting-call.ts";
+import type { LeftCall } from "./store/left-calls.ts";
 import { Tombstones } from "./tombstones.ts";
 
 /** Runs a call that is in the registry. */
@@ -38,13 +39,12 @@ export class CallRegistry {
   readonly #tombstones = new Tombstones();
   readonly #context: CallContext;
   readonly #durable: DurableCalls | undefined;
-  /** Calls of an earlier agent that wait until their endpoint is served, by endpoint. */
-  readonly #restored = new Map<string, Set<Call>>();
+  readonly #restored = new RestoredCalls();
   /** Calls that wait for the next agent. Clients may attach to them here, as long as this one has a link. */
   readonly #suspended = new Map<string, Call>();
   readonly #saving: Promise<void>[] = [];
   #onIdle: (() => void) | undefined;
-  #closed: Promise<void> | undefined;
+  #isFollowed = false;
 
   constructor({ context, durable }: CallRegistryOptions) {
     this.#durable = durable;
@@ -58,26 +58,20 @@ export class CallRegistry {
     for (const waiting of durable?.takeWaiting() ?? []) this.#restore(waiting);
   }
 
-  #restore({ head, body, ttlMs }: WaitingCall): void {
+  #restore({ head, body, ttlMs, attached, ageMs }: LeftCall): void {
     const storage = new CallStorage(this.#durable as DurableCalls, head, ttlMs);
-    const terms = { resultTtlMs: ttlMs };
+    const durable = attached === undefined;
+    const terms = { resultTtlMs: ttlMs, graceMs: durable ? 0 : (attached.graceMs ?? Infinity) };
     const request = new RequestBody(undefined, body, true);
-    const call = new Call(this.#context, terms, head, request, storage, true);
+    const call = new Call(this.#context, terms, head, request, storage, { durable, ageMs });
     this.#calls.set(call.callId, call);
-    const others = this.#restored.get(head.endpoint);
-    if (others === undefined) this.#restored.set(head.endpoint, new Set([call]));
-    else others.add(call);
+    this.#restored.add(call);
     call.onRestored();
   }
 
   /** Runs calls that an earlier agent left waiting, for the endpoints that have a runner by now. */
   resume(runnerOf: (endpoint: string) => CallRunner | undefined): void {
-    for (const [endpoint, calls] of this.#restored) {
-      const runner = runnerOf(endpoint);
-      if (runner === undefined) continue;
-      this.#restored.delete(endpoint);
-      for (const call of calls) runner.run(call);
-    }
+    this.#restored.run(runnerOf);
   }
 
   /** The gateway has welcomed every link of this agent: from here on no call goes to an earlier one. */
@@ -124,6 +118,8 @@ export class CallRegistry {
   /** Attaches a stream to a call that was opened before, whether it runs or has ended. */
   attach(stream: Stream, carrier: Carrier, { callId, offset }: AttachRequest): StreamEvents {
     const call = this.#calls.get(callId) ?? this.#suspended.get(callId);
+    // It is on its way to the next agent, and so is its client.
+    if (call?.over === true && !call.isDurable) return NO_EVENTS;
     if (call !== undefined) {
       if (call.canResume(offset)) return call.attach(stream, carrier, offset);
       const detail = "the response cannot be resumed from so far back";
@@ -148,15 +144,15 @@ export class CallRegistry {
    * Resolves when no call runs: the agent stops. Calls that only wait for a client to attach end now. Those that have not
    * begun, and whose clients were told that they go on, are the next agent's: this one might not finish them.
    * @param clients "gone": their gateway has ended for them, so all transient calls end now
+   * @param isFollowed the next agent is expected now: `close` leaves to it what has not begun, and no endpoint begins more
    */
-  async idle(clients: "attached" | "gone" = "attached"): Promise<void> {
+  async idle(clients: "attached" | "gone" = "attached", isFollowed = false): Promise<void> {
+    this.#isFollowed = isFollowed;
     for (const call of this.#calls.values()) {
-      if (call.isPromised && this.#suspend(call)) continue;
+      if ((call.isPromised && this.#suspend(call)) || this.#isLeft(call)) continue;
       if (call.abandoned) call.cancel("the agent stops, and no client is attached");
       else if (clients === "gone" && !call.isDurable) call.cancel("the gateway stops");
     }
-    // All of them were promised.
-    this.#restored.clear();
     if (this.#isIdle) return;
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
@@ -211,13 +207,9 @@ export class CallRegistry {
 
   /**
    * Ends every call: the agent stops. Durable ones that wait are saved for the next agent, and their clients
-   * attach there. Repeating it has no effect.
+   * attach there. To be repeated where calls have come meanwhile.
    */
-  close(reason: string): Promise<void> {
-    return (this.#closed ??= this.#close(reason));
-  }
-
-  async #close(reason: string): Promise<void> {
+  async close(reason: string): Promise<void> {
     for (const call of this.#calls.values()) {
       if (!this.#suspend(call)) call.abandon(reason);
     }
@@ -227,8 +219,9 @@ export class CallRegistry {
 
   /** Takes a durable call that waits out for the next agent. @returns false where it can't be */
   #suspend(call: Call): boolean {
-    if (!call.suspend()) return false;
+    if (!call.suspend(this.#isFollowed)) return false;
     this.#calls.delete(call.callId);
+    this.#restored.delete(call);
     this.#suspended.set(call.callId, call);
     this.#saving.push(call.finishSuspending());
     return true;
@@ -241,16 +234,20 @@ export class CallRegistry {
 
   /** No call runs or waits for its turn; those of an earlier agent may wait for their endpoint. */
   get #isIdle(): boolean {
-    let waiting = 0;
-    for (const calls of this.#restored.values()) waiting += calls.size;
-    return this.#calls.size === waiting;
+    if (this.#isFollowed) return [...this.#calls.values()].every((call) => this.#isLeft(call));
+    return this.#calls.size === this.#restored.count;
+  }
+
+  /** The next agent runs it. */
+  #isLeft(call: Call): boolean {
+    return this.#isFollowed && !call.hasBegun;
   }
 
   #forget(call: Call): void {
     const { callId } = call;
     this.#calls.delete(callId);
     this.#suspended.delete(callId);
-    if (this.#restored.size > 0) this.#restored.get(call.head.endpoint)?.delete(call);
+    this.#restored.delete(call);
     this.#tombstones.add(callId, this.#context.now());
     if (this.#isIdle) this.#onIdle?.();
   }
@@ -265,7 +262,7 @@ export class CallRegistry {
     durable: DurableCalls,
   ): StreamEvents {
     const storage = new CallStorage(durable, head, runner.resultTtlMs);
-    const call = new Call(this.#context, runner, head, body, storage, true);
+    const call = new Call(this.#context, runner, head, body, storage, { durable: true });
     this.#calls.set(head.callId, call);
     const events = call.attach(stream, carrier, 0);
     let fingerprint: Fingerprint | undefined;

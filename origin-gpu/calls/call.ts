@@ -114,6 +114,7 @@ export class Call implements RespondingCall {
   /**
    * @param storage without it the call cannot become durable
    * @param durable it is being written to the journal; `onJournaled` reports that it stands there
+   * @param ageMs so long ago its client opened it, at an earlier agent
    */
   constructor(
     context: CallContext,
@@ -121,7 +122,7 @@ export class Call implements RespondingCall {
     head: RequestHead,
     body: RequestBody,
     storage?: CallStorage,
-    durable = false,
+    { durable = false, ageMs = 0 } = {},
   ) {
     this.callId = head.callId;
     this.body = body;
@@ -137,7 +138,7 @@ export class Call implements RespondingCall {
         ? new StoredResponse(this, storage)
         : new StreamedResponse(this, context, graceMs);
     const state = body.incomplete ? "receiving" : "queued";
-    this.#history = new CallHistory(state, context.now());
+    this.#history = new CallHistory(state, context.now() - ageMs);
     this.#observe("new", state, durable ? "opened durable" : "opened");
   }
 
@@ -187,14 +188,17 @@ export class Call implements RespondingCall {
 
   /** Describes the call for `postern call inspect`. */
   describe(): CallDescription {
-    const elapsedMs = this.#history.elapsedMs(this.#context.now());
+    const { state, changedAt } = this.#history;
+    const now = this.#context.now();
+    const ageMs = this.#history.elapsedMs(now);
+    const elapsedMs = isEnded(state) ? this.#history.elapsedMs(changedAt) : ageMs;
     return {
       callId: this.callId,
       ...this.#head.describe(),
       status: this.#status,
       ...(this.container !== undefined && { container: this.container }),
       durable: this.isDurable,
-      openedAtMs: Date.now() - elapsedMs,
+      openedAtMs: Date.now() - ageMs,
       elapsedMs,
       timeline: this.#history.describe(),
     };
@@ -295,9 +299,10 @@ export class Call implements RespondingCall {
     if (this.#response instanceof StoredResponse) this.#response.onJournaled();
   }
 
-  /** An earlier agent accepted the call. */
+  /** An earlier agent accepted the call, or had its client, which attaches here. */
   onRestored(): void {
     if (this.#response instanceof StoredResponse) this.#response.onRestored();
+    else if (this.#response instanceof StreamedResponse) this.#response.awaitAttach();
   }
 
   onPromised(): void {
@@ -322,17 +327,27 @@ export class Call implements RespondingCall {
   }
 
   /**
-   * Takes a durable call that waits out of this agent, for a later one. No client is told that it ends.
+   * Takes a call that waits out of this agent, for a later one. No client is told that it ends.
+   * @param isFollowed the next agent is expected now: clients of calls that are not durable attach there
    * @returns false for a call that cannot be taken out; else `finishSuspending` is to be called
    */
-  suspend(): boolean {
+  suspend(isFollowed = false): boolean {
     const isWaiting = this.#waitsForApp && !this.#over;
     const response = this.#response;
-    if (!isWaiting || !(response instanceof StoredResponse) || !response.isJournaled) return false;
+    const canBe =
+      response instanceof StoredResponse ? response.isJournaled : isFollowed && this.#canFollow;
+    if (!isWaiting || !canBe) return false;
     this.#over = true;
     this.#head.uncount();
     this.#settle("given_up");
     return true;
+  }
+
+  /** It never ran, and a file can hold all that it is. */
+  get #canFollow(): boolean {
+    return (
+      this.#storage !== undefined && !this.hasBegun && this.#head.peek().websocket === undefined
+    );
   }
 
   /** Its body is whole, and no app has it or none any more: such a call can be suspended. */
@@ -345,6 +360,10 @@ export class Call implements RespondingCall {
   async finishSuspending(): Promise<void> {
     const storage = this.#storage;
     if (storage === undefined) return;
+    if (!this.isDurable) {
+      await this.#finishFollowing(storage);
+      return;
+    }
     await this.#withdrawing;
     const hasStarted = this.#reruns > 0 || (await this.#starting) !== undefined;
     await this.#save();
@@ -352,6 +371,18 @@ export class Call implements RespondingCall {
     // A start that was being recorded does not follow, and the next agent may run again what ran here.
     if (hasStarted && !isLost) await storage.requeue();
     if (!storage.isSaved) await storage.abandon(isLost);
+    this.body.abort();
+  }
+
+  /** Its stream ends with its link, and its client attaches at the next agent. */
+  async #finishFollowing(storage: CallStorage): Promise<void> {
+    const { method, path } = this.request;
+    const ageMs = this.#history.elapsedMs(this.#context.now());
+    const request = { method, path, ageMs };
+    if (!(await storage.handOver(this.#head.peek(), this.body, request, this.#graceMs))) {
+      this.#response.abandon(notStarted("the agent stops"), "not_sent");
+    }
+    this.#response.release();
     this.body.abort();
   }
 
@@ -632,7 +663,7 @@ export class Call implements RespondingCall {
     if (this.#advance(hasBegun ? "lost" : "not_started", reason)) {
       const failure: Failure = hasBegun
         ? { code: "call_lost", detail: reason }
-        : { code: "no_origin", detail: reason, retryAfter: RESTART_S };
+        : notStarted(reason);
       this.#response.abandon(failure, progress);
     }
     this.end(reason);
@@ -653,6 +684,11 @@ export class Call implements RespondingCall {
     this.#context.forget(this);
     this.body.abort();
   }
+}
+
+/** The failure of a call that never began. */
+function notStarted(detail: string): Failure {
+  return { code: "no_origin", detail, retryAfter: RESTART_S };
 }
 
 /** The failure of a call that was run, and not run again: no code that says it never ran is right. */

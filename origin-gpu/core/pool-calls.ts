@@ -30,6 +30,8 @@ export class PoolCalls<Call> {
   settings: PoolSettings;
   /** The pool was retired: a call waits for a container of its session, and for no other one. */
   isRetired = false;
+  /** The next agent gives them their places. */
+  isHeld = false;
   readonly waiting = new WaitingCalls<Call>();
   readonly times = new ServiceTimes();
   readonly #running = new Map<Call, RunningCall<Call>>();
@@ -60,6 +62,7 @@ export class PoolCalls<Call> {
   /** Gives all calls whose turn it is their places. */
   assign(nowMs: number): void {
     this.#leaveLostContainers();
+    if (this.isHeld) return;
     for (let next = this.#next(nowMs); next !== undefined; next = this.#next(nowMs)) {
       const { entry, container } = next;
       const { call, passive, session } = entry;

@@ -337,6 +337,11 @@ export class Pool<Call> {
     return this.#settled(nowMs);
   }
 
+  /** The next agent takes over: no call begins here any more, and no container starts, sleeps or ends for want of use. */
+  hold(): void {
+    this.#calls.isHeld = true;
+  }
+
   /** Time has passed. */
   tick(nowMs: number): Effects<Call> {
     // A timer may come a moment early: then the same time is asked for again.
@@ -500,6 +505,7 @@ export class Pool<Call> {
   }
 
   #scale(nowMs: number): void {
+    if (this.#calls.isHeld) return;
     if (this.#isRetired) this.#scaler.scaleRetired(this.#waiting, this.#settings, nowMs);
     else this.#scaler.scale(this.#waiting, this.#settings, nowMs);
   }

@@ -7,8 +7,9 @@ import { SECOND_MS } from "../../base/units.ts";
 import type { LeftContainer } from "../containers/left-container.ts";
 import type { Box } from "../core/box.ts";
 import type { Card } from "../core/cards.ts";
-import type { BoxEffect, Claim, ClaimNeeds, Rollout, YieldReason } from "../core/claims.ts";
+import type { BoxEffect, Claim, ClaimNeeds, Rollout } from "../core/claims.ts";
 import { needsNothing } from "../core/claim-entries.ts";
+import type { ClaimHolder } from "./claim-holder.ts";
 import { type PoolClock, SYSTEM_POOL_CLOCK } from "./pool-clock.ts";
 
 export interface PoolIdentity {
@@ -20,15 +21,6 @@ export interface PoolIdentity {
   readonly version: number;
   /** How it treats the version that serves, while it is prepared itself. */
   readonly rollout: Rollout | undefined;
-}
-
-/** A pool hears this of the box. */
-export interface ClaimHolder {
-  onGranted(container: number, cards: readonly Card[]): void;
-  /** @param wantedBy the claim that gets its room, where it is wanted */
-  onYieldAsked(container: number, reason: YieldReason, wantedBy?: Claim): void;
-  /** The box has no such cards. */
-  onImpossible(container: number): void;
 }
 
 /** How often the machine's memory is looked at while containers sleep in it. */
@@ -44,6 +36,9 @@ export class BoxClaims {
   readonly clock: PoolClock;
   readonly #box: Box;
   readonly #known = new Map<string, KnownClaim>();
+  /** Of pools that are not closed. */
+  readonly #holders = new Set<ClaimHolder>();
+  #isHandingOver = false;
   readonly #due: BoxEffect[] = [];
   #isApplying = false;
   #lastPool = 0;
@@ -65,7 +60,23 @@ export class BoxClaims {
   /** The claims of one pool. */
   pool(identity: PoolIdentity, needs: ClaimNeeds, holder: ClaimHolder): PoolClaims {
     this.#lastPool += 1;
+    this.#holders.add(holder);
     return new PoolClaims(this, `${this.#lastPool}`, { identity, needs, holder });
+  }
+
+  /** The next agent takes over: nothing changes hands any more, and no pool begins a call or a container. */
+  handOver(): void {
+    this.#isHandingOver = true;
+    for (const holder of this.#holders) holder.onHandOver();
+  }
+
+  get isHandingOver(): boolean {
+    return this.#isHandingOver;
+  }
+
+  /** The pool is closed. */
+  leave(holder: ClaimHolder): void {
+    this.#holders.delete(holder);
   }
 
   /** Whether a container that were started now would wait for others' calls. */
@@ -136,7 +147,7 @@ export class BoxClaims {
       return;
     }
     const known = this.#known.get(effect.claim);
-    if (known === undefined) return;
+    if (known === undefined || this.#isHandingOver) return;
     const { holder, container } = known;
     if (effect.type === "grant") holder.onGranted(container, effect.cards);
     else if (effect.type === "impossible") holder.onImpossible(container);
@@ -237,6 +248,11 @@ export class PoolClaims {
     this.#box.watchMemory();
     this.#told.delete(container);
     this.#box.forget(this.#idOf(container));
+  }
+
+  /** The pool is closed, and hears nothing of the box any more. */
+  end(): void {
+    this.#box.leave(this.#traits.holder);
   }
 
   /** The version serves, or is given up: its claims are like others. */

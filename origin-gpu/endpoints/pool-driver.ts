@@ -104,7 +104,9 @@ export class PoolDriver {
         this.#containers.noteFailure(failure.message);
         this.#onFailed(number, failure);
       },
+      onHandOver: () => this.#pool.hold(),
     });
+    if (claims.isHandingOver) this.#pool.hold();
     this.#needs = new ContainerClaims({
       claims: this.#claims,
       pool: this.#pool,
@@ -254,6 +256,7 @@ export class PoolDriver {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelTick?.();
+    this.#claims.end();
     // Of a container that still waits for the box no failure comes.
     this.#proof.reject(new StartFailure("starting_failed", "ended before it was ready"));
     this.#apply(this.#pool.retire(this.#now, { keepsSessions: false }));

@@ -56,6 +56,22 @@ function zombiesOf(parent: number): number {
   }).length;
 }
 
+test.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"] as const)(
+  "%s gets through the shell to the command, whose exit code is the shell's",
+  async (signal) => {
+    const told = `process.on("${signal}", () => process.exit(7)); console.error("there"); setInterval(() => {}, 1000)`;
+    const shell = join(ROOT, "cli/first-process.sh");
+    const first = new ManagedProcess(["sh", shell, process.execPath, "-e", told], {
+      cwd: temporaryDirectory(),
+      env: process.env,
+    });
+    onTestFinished(() => first.killTree());
+    await first.waitForErrorOutput(/there/);
+    process.kill(first.pid, signal);
+    expect(await first.exited).toEqual({ code: 7, signal: null });
+  },
+);
+
 describe.runIf(process.getuid?.() === 0)("as process 1", () => {
   test("the command leaves no ended process behind, and ends by a signal", async () => {
     const { first, address, unshare } = await startContainer([

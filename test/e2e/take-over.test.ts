@@ -17,8 +17,9 @@ appendFileSync(process.env.LOADS, process.pid + "\\n");
 const { CUDA_VISIBLE_DEVICES: cards, EDITION: edition } = process.env;
 createServer(async (request, response) => {
   console.log("got " + request.url);
-  if (request.url.startsWith("/slow")) await new Promise((done) => setTimeout(done, 2000));
-  response.end(JSON.stringify({ pid: process.pid, cards, edition }));
+  const got = Buffer.concat(await Array.fromAsync(request)).toString();
+  if (request.url.startsWith("/slow")) await new Promise((done) => setTimeout(done, 3000));
+  response.end(JSON.stringify({ pid: process.pid, cards, edition, got }));
 }).listen(process.env.PORT, "127.0.0.1");
 setInterval(() => console.log("tick"), 500);
 `;
@@ -94,6 +95,12 @@ async function handOver(box: ManagedProcess): Promise<void> {
 const loaded = (): number[] => readFileSync(loads, "utf8").trim().split("\n").map(Number);
 const records = (): string[] => readdirSync(join(gateway.stateDirectory, "box", "containers"));
 
+async function pending(): Promise<number> {
+  const shown = startCommand(["call", "list", "--json", "--state", gateway.stateDirectory]);
+  await shown.exited;
+  return shown.stdout.split('"pending"').length - 1;
+}
+
 async function lines(): Promise<string[]> {
   const shown = startCommand(["app", "logs", "models", "--state", gateway.stateDirectory]);
   await shown.exited;
@@ -134,6 +141,36 @@ test("the next agent serves with the same process: nothing loads twice, and its 
 
   await third.stop("SIGTERM");
   await untilGone(told.pid);
+  expect(loaded()).toEqual([told.pid]);
+});
+
+test("calls that wait, and those that come meanwhile, are the next agent's: none fails, none runs twice", async () => {
+  const first = await startBox({});
+  await deploy({ gpus: 0, max_inputs: 1, exit_grace_period: 20 });
+  const told = await ask("/before");
+  const post = async (path: string): Promise<string> => {
+    const body = `body of ${path}`;
+    const { status, text } = await send(web(), path, { method: "POST", body, timeoutMs: 60_000 });
+    return status === 200 ? (JSON.parse(text) as Told & { got: string }).got : `${status} ${text}`;
+  };
+  const slow = post("/slow");
+  await first.waitForErrorOutput(/got \/slow/);
+  const waiting = ["/w1", "/w2"].map(post);
+  // Their streams are parked by then: the gateway has no copy of the requests.
+  await expect.poll(pending, { timeout: 15_000 }).toBe(2);
+  process.kill(first.pid, "SIGUSR2");
+  await first.waitForErrorOutput(/finishing what is under way/);
+  const late = ["/l1", "/l2", "/l3"].map(post);
+  expect(await slow).toBe("body of /slow");
+  expect(await first.exited).toEqual({ code: 0, signal: null });
+  await startBox({});
+  expect(await Promise.all([...waiting, ...late])).toEqual(
+    ["/w1", "/w2", "/l1", "/l2", "/l3"].map((path) => `body of ${path}`),
+  );
+  const got = (await lines()).filter((line) => line.includes("got /"));
+  expect(got.map((line) => line.replace(/^.*got /, "")).toSorted()).toEqual(
+    ["/before", "/l1", "/l2", "/l3", "/slow", "/w1", "/w2"].toSorted(),
+  );
   expect(loaded()).toEqual([told.pid]);
 });
 

@@ -16,63 +16,63 @@ const NOT_HERE = { ...CALL, session: { keys: ["cookie=elsewhere"] } };
 const KEYED = { ...CALL, key: "k" };
 
 test("where other boxes have all containers, only calls under a key are taken", () => {
-  expect(admit(served(false), CALL, false).ok).toBe(true);
-  expect(admit(served(true), CALL, false).ok).toBe(false);
-  expect(admit(served(true), KEYED, false).ok).toBe(true);
-  expect(admit(undefined, KEYED, false).ok).toBe(false);
+  expect(admit(served(false), CALL, undefined).ok).toBe(true);
+  expect(admit(served(true), CALL, undefined).ok).toBe(false);
+  expect(admit(served(true), KEYED, undefined).ok).toBe(true);
+  expect(admit(undefined, KEYED, undefined).ok).toBe(false);
 });
 
 test("a box without room says whether a container would wait for others' cards", () => {
   const blocked = (room: number) => Object.assign(served(false, room), { isBlocked: true });
   const first = { ...CALL, mayRefuse: true };
-  expect(admit(blocked(0), first, false)).toMatchObject({ error: { load: { blocked: true } } });
-  expect(admit(blocked(1), first, false).ok).toBe(true);
+  expect(admit(blocked(0), first, undefined)).toMatchObject({ error: { load: { blocked: true } } });
+  expect(admit(blocked(1), first, undefined).ok).toBe(true);
   expect(loadOf(blocked(1))).not.toHaveProperty("blocked");
 });
 
 test("a box without room refuses a call that may go elsewhere, and tells its load", () => {
   const full = served(false, 0);
-  expect(admit(full, { ...CALL, mayRefuse: true }, false)).toMatchObject({
+  expect(admit(full, { ...CALL, mayRefuse: true }, undefined)).toMatchObject({
     error: { code: "queue_full", load: { running: 3, waiting: 0, room: 0, coming: 0 } },
   });
-  expect(admit(full, { ...CALL, mayRefuse: false }, false).ok).toBe(true);
-  expect(admit(full, CALL, false).ok).toBe(true);
-  expect(admit(served(false, 1), { ...CALL, mayRefuse: true }, false).ok).toBe(true);
+  expect(admit(full, { ...CALL, mayRefuse: false }, undefined).ok).toBe(true);
+  expect(admit(full, CALL, undefined).ok).toBe(true);
+  expect(admit(served(false, 1), { ...CALL, mayRefuse: true }, undefined).ok).toBe(true);
 });
 
 test("a call of a session that is here is taken: no other box can serve it", () => {
-  expect(admit(served(false, 0), { ...HERE, mayRefuse: true }, false).ok).toBe(true);
-  expect(admit(served(false, 0), { ...NOT_HERE, mayRefuse: true }, false).ok).toBe(false);
-  expect(admit(served(true), HERE, false).ok).toBe(true);
-  expect(admit(served(true), NOT_HERE, false).ok).toBe(false);
+  expect(admit(served(false, 0), { ...HERE, mayRefuse: true }, undefined).ok).toBe(true);
+  expect(admit(served(false, 0), { ...NOT_HERE, mayRefuse: true }, undefined).ok).toBe(false);
+  expect(admit(served(true), HERE, undefined).ok).toBe(true);
+  expect(admit(served(true), NOT_HERE, undefined).ok).toBe(false);
 });
 
 test("each refusal lets the gateway go on to another box, and says why", () => {
-  const refusals = [admit(undefined, CALL, false), admit(served(true), CALL, false)];
+  const refusals = [admit(undefined, CALL, undefined), admit(served(true), CALL, undefined)];
   expect(refusals).toMatchObject([
     { error: { code: "no_origin", detail: "the box does not serve this endpoint" } },
     { error: { code: "no_origin", detail: "another box has the endpoint's containers" } },
   ]);
-  expect(admit(served(false), CALL, true)).toMatchObject({
+  expect(admit(served(false), CALL, "for_good")).toMatchObject({
     error: { detail: "the box is stopping" },
   });
 });
 
 test("a WSGI app is asked for no WebSocket", () => {
   const wsgi = { ...served(false), settings: { kind: { type: "wsgi" } } } as ServedFunction;
-  expect(admit(wsgi, { websocket: "key" }, false)).toMatchObject({
+  expect(admit(wsgi, { websocket: "key" }, undefined)).toMatchObject({
     error: { code: "not_supported" },
   });
-  expect(admit(wsgi, {}, false).ok).toBe(true);
+  expect(admit(wsgi, {}, undefined).ok).toBe(true);
 });
 
 test("a path that the endpoint leaves out reaches no app, whatever the edge knew", () => {
   const closed = served(false, 1, { paths: { deny: ["/sleep"] } });
-  expect(admit(closed, CALL, false).ok).toBe(true);
+  expect(admit(closed, CALL, undefined).ok).toBe(true);
   for (const target of ["/sleep", "/v1/%2e%2e/sleep?level=1"]) {
     const refused = { error: { code: "path_closed" } };
-    expect(admit(closed, { target }, false)).toMatchObject(refused);
-    expect(admit(closed, { ...HERE, target, key: "k" }, false)).toMatchObject(refused);
+    expect(admit(closed, { target }, undefined)).toMatchObject(refused);
+    expect(admit(closed, { ...HERE, target, key: "k" }, undefined)).toMatchObject(refused);
   }
 });
 
@@ -81,12 +81,12 @@ test("a request's parameters select the containers that are asked, or it is refu
   const full = served(false, 0);
   const select = (target: string) => (target === "/?size=7" ? ok(full) : err(invalid));
   const whole = { ...served(false), select } as ServedFunction;
-  expect(admit(whole, { target: "/?size=7" }, false)).toEqual(ok(full));
+  expect(admit(whole, { target: "/?size=7" }, undefined)).toEqual(ok(full));
   // The others have room, and the gateway may know another box with containers of this set.
-  expect(admit(whole, { target: "/?size=7", mayRefuse: true }, false)).toMatchObject({
+  expect(admit(whole, { target: "/?size=7", mayRefuse: true }, undefined)).toMatchObject({
     error: { code: "queue_full", load: full.load },
   });
-  expect(admit(whole, { target: "/?size=x" }, false)).toEqual(err(invalid));
+  expect(admit(whole, { target: "/?size=x" }, undefined)).toEqual(err(invalid));
   // The question for the load names no request.
-  expect(admit(whole, {}, false)).toEqual(ok(whole));
+  expect(admit(whole, {}, undefined)).toEqual(ok(whole));
 });

@@ -1,6 +1,7 @@
 /** A call of parameters whose containers may be on another box is held until this box knows. */
 import { expect, test, vi } from "vitest";
 import { ok } from "../../base/result.ts";
+import type { Stopping } from "../../origin-gpu/admitted-calls.ts";
 import type { ServedFunction } from "../../origin-gpu/apps/served-function.ts";
 import type { CallRegistry } from "../../origin-gpu/calls/call-registry.ts";
 import type { Link } from "../../origin-gpu/link/link.ts";
@@ -12,7 +13,7 @@ const HEAD = { target: "/?model=a", method: "POST" } as RequestHead;
 
 function world() {
   const decision = Promise.withResolvers<void>();
-  const state = { isElsewhere: false, isDraining: false };
+  const state = { isElsewhere: false, stopping: undefined as Stopping };
   const decide = vi.fn(() => decision.promise);
   const served = {
     settings: { probePaths: [] as string[], kind: { type: "web_server" } },
@@ -40,7 +41,7 @@ function world() {
   });
   const calls = { open } as unknown as CallRegistry;
   const link = { number: 0 } as Link;
-  const place = { calls, link, isDraining: () => state.isDraining };
+  const place = { calls, link, stopping: () => state.stopping };
   const begin = (head: RequestHead = HEAD) => {
     const body = new TextEncoder().encode("one");
     const events = openCall(place, served, { stream, body, end: false }, head);
@@ -81,7 +82,7 @@ test("one whose client has left meanwhile begins nothing", async () => {
 test("one that came before the box began to stop is refused", async () => {
   const { begin, decision, state, refused } = world();
   begin();
-  state.isDraining = true;
+  state.stopping = "for_good";
   decision.resolve();
   await expect.poll(() => refused).toMatchObject([{ detail: "the box is stopping" }]);
 });

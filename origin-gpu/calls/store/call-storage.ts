@@ -69,7 +69,25 @@ export class CallStorage {
 
   /** Saves the call's request. @returns false where it could not be written */
   async save(head: RequestHead, body: RequestBody): Promise<boolean> {
-    return await this.#calls.save(head, body, this.ttlMs);
+    return await this.#calls.save({ head, ttlMs: this.ttlMs }, body);
+  }
+
+  /**
+   * Leaves a call to the next agent that is not durable here: its client attaches there.
+   * @param graceMs as in `CallTerms` @returns false where its request could not be written, or is too long
+   */
+  async handOver(
+    head: RequestHead,
+    body: RequestBody,
+    request: Pick<AcceptedRequest, "method" | "path" | "ageMs">,
+    graceMs: number,
+  ): Promise<boolean> {
+    if (!(await this.accept({ ...request, started: false }))) return false;
+    const attached = { graceMs: Number.isFinite(graceMs) ? graceMs : null };
+    await this.#calls.save({ head, ttlMs: this.ttlMs, attached }, body);
+    if (this.isSaved) return true;
+    await this.forget();
+    return false;
   }
 
   /** Begins the stored response. @param onDrain the app may go on after `append` returned false */

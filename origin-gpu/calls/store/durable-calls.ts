@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import type { Observer } from "../../../base/observer.ts";
 import { GIB, HOUR_MS, MINUTE_MS } from "../../../base/units.ts";
-import type { RequestHead, ResponseHead } from "../../../routing/wire/heads.ts";
+import type { ResponseHead } from "../../../routing/wire/heads.ts";
 import type { Failure } from "../../../routing/wire/messages.ts";
 import type { Fingerprint } from "../fingerprint.ts";
 import type { RequestBody } from "../request-body.ts";
@@ -23,11 +23,12 @@ import { damageNotices } from "./damaged-files.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { type Files, REAL_FILES } from "./files.ts";
 import { describeDamage, Journal } from "./journal.ts";
-import { isOpen, isWaiting, type JournalEntry } from "./journal-record.ts";
+import { isOpen, type JournalEntry } from "./journal-record.ts";
 import { RequestStore } from "./request-store.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
-import { inOrderOfArrival, type WaitingCall } from "./waiting-call.ts";
+import { isAwaited, type LeftCall, takeOver } from "./left-calls.ts";
+import type { WaitingCall } from "./waiting-call.ts";
 
 /** Disk that stored responses of one agent may take; beyond it the oldest complete ones are evicted. */
 const RESULTS_QUOTA_BYTES = 10 * GIB;
@@ -82,7 +83,7 @@ export class DurableCalls {
   readonly #journal: Journal;
   readonly #results: ResultStore;
   /** Calls that an earlier agent left waiting, until they are taken. */
-  #waiting: readonly WaitingCall[] = [];
+  #waiting: readonly LeftCall[] = [];
   readonly #sweeper: ReturnType<typeof setInterval>;
   /** Responses that were evicted before their time, since this was last reported. */
   readonly #evicted: { count: number };
@@ -128,15 +129,13 @@ export class DurableCalls {
     const { store: requests, waiting } = await RequestStore.open(
       files,
       join(directory, "requests"),
-      ({ head, ttlMs }) => {
-        const entry = journal.entries.get(head.callId);
-        return isWaiting(entry) && entry.acceptedAtMs + ttlMs > nowMs;
-      },
+      (call) => isAwaited(call, journal.entries, nowMs),
       (path) => observer.notice(`postern: ${path} is damaged: calls that waited there do not run`),
     );
     const room = new DiskRoom(files, directory, observer);
     const calls = new DurableCalls(observer, { room, journal, results, requests }, evicted);
-    calls.#waiting = inOrderOfArrival(waiting, journal.entries);
+    const report = (error: unknown): void => calls.report(error);
+    calls.#waiting = await takeOver(waiting, { journal, requests, report }, nowMs);
     const leftOpen = [...journal.entries.values()].filter(
       ({ callId, outcome }) => outcome === undefined && !requests.has(callId),
     );
@@ -145,7 +144,7 @@ export class DurableCalls {
   }
 
   /** Hands out the calls that an earlier agent left waiting, in the order of their arrival, once. */
-  takeWaiting(): readonly WaitingCall[] {
+  takeWaiting(): readonly LeftCall[] {
     const waiting = this.#waiting;
     this.#waiting = [];
     return waiting;
@@ -160,15 +159,16 @@ export class DurableCalls {
    * Saves the request of a call that waits.
    * @returns false where it could not be written; true for a body that is not whole, or too long to be saved
    */
-  async save(head: RequestHead, body: RequestBody, ttlMs: number): Promise<boolean> {
+  async save(call: Omit<WaitingCall, "body">, body: RequestBody): Promise<boolean> {
+    const { callId } = call.head;
     try {
-      await this.#requests.save(head, body, ttlMs);
+      await this.#requests.save(call, body);
     } catch (error) {
       this.report(error);
       return false;
     }
     // It may have ended meanwhile.
-    if (!isOpen(this.#journal.entries.get(head.callId))) this.#requests.remove(head.callId);
+    if (!isOpen(this.#journal.entries.get(callId))) this.#requests.remove(callId);
     return true;
   }
 

@@ -5,7 +5,6 @@
  */
 import { join } from "node:path";
 import { KIB, MIB } from "../../../base/units.ts";
-import type { RequestHead } from "../../../routing/wire/heads.ts";
 import type { RequestBody } from "../request-body.ts";
 import { type Files, PRIVATE_DIRECTORY_MODE, removeFile } from "./files.ts";
 import { type RecordFile, RecordPacks } from "./record-packs.ts";
@@ -96,11 +95,11 @@ export class RequestStore {
    * long.
    * @throws when it could not be written
    */
-  async save(head: RequestHead, body: RequestBody, ttlMs: number): Promise<void> {
+  async save(call: Omit<WaitingCall, "body">, body: RequestBody): Promise<void> {
     const saveNow = async (): Promise<void> => {
       // It has broken off where the call ended meanwhile.
       const bytes = await body.collect(MAX_SAVED_BODY_BYTES).catch(() => undefined);
-      if (bytes !== undefined) await this.add({ head, body: bytes, ttlMs });
+      if (bytes !== undefined) await this.add({ ...call, body: bytes });
     };
     if (body.bytes <= SMALL_BODY_BYTES) {
       await saveNow();

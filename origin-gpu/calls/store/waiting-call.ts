@@ -9,7 +9,6 @@ import type { RequestHead } from "../../../routing/wire/heads.ts";
 import { mendFlippedBit } from "../../../base/node/bit-repair.ts";
 import { BLOCK_BYTES, BlockChecksums, mendBlocks } from "./body-blocks.ts";
 import { type Files, isUnreadable, readAll } from "./files.ts";
-import type { JournalEntry } from "./journal-record.ts";
 
 const HEADER_BYTES = 16;
 
@@ -22,19 +21,11 @@ export interface WaitingCall {
   readonly body: Uint8Array;
   /** Milliseconds that its stored response can be read. */
   readonly ttlMs: number;
-}
-
-/** Sorts calls by when their clients began them, as the journal has it. */
-export function inOrderOfArrival(
-  calls: readonly WaitingCall[],
-  entries: ReadonlyMap<string, JournalEntry>,
-): WaitingCall[] {
-  const arrivedAtMs = ({ head }: WaitingCall): number => {
-    const entry = entries.get(head.callId);
-    return entry?.openedAtMs ?? entry?.acceptedAtMs ?? Infinity;
+  /** Its client waits for the response itself, and attaches at the next agent: without it the call ends. */
+  readonly attached?: {
+    /** As in `CallTerms`; null for no end, which JSON has no number for. */
+    readonly graceMs: number | null;
   };
-  // Two that are unknown would have no difference.
-  return calls.toSorted((one, other) => arrivedAtMs(one) - arrivedAtMs(other) || 0);
 }
 
 /** A call as it was found in a file. */

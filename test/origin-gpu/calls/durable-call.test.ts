@@ -56,6 +56,7 @@ const CONTEXT = {
 };
 const RUNNER = {
   resultTtlMs: 60_000,
+  graceMs: 0,
   run: (call: Call) => {
     calls.push(call);
     heads.push(call.head);
@@ -442,6 +443,144 @@ test("an agent that stops waits for calls that run alone, and clients of those t
   const later = await afterKill();
   expect(later.takeWaiting().map(({ head }) => head.callId)).toEqual(["promised"]);
   await later.close();
+});
+
+describe("where the next agent is expected", () => {
+  const BODY = Buffer.alloc(50_000, "b");
+
+  /** The next agent of the box, after the link of this one is gone. */
+  async function follow(): Promise<void> {
+    await durable.close();
+    pair.cut();
+    durable = await openDurableCalls(directory);
+    table = new CallRegistry({ context: CONTEXT, durable });
+    pair = linkPair();
+    calls = [];
+  }
+
+  test("calls that wait hold nobody up, and their clients get their responses there", async () => {
+    const running = open({ callId: "running" }, true);
+    const waiting = open({ callId: "waiting", target: "/ä?q" }, true, BODY);
+    pair.exchange();
+    calls[0]?.start(APP);
+    let isIdle = false;
+    const idle = table.idle("attached", true).then(() => (isIdle = true));
+    // It comes while the agent stops.
+    const late = open({ callId: "late" }, true);
+    await tick();
+    expect(isIdle).toBe(false);
+    calls[0]?.respond({ status: 200, headers: [] }, false);
+    calls[0]?.complete();
+    await until(() => running.heard.length > 0);
+    running.stream.finish();
+    await until(() => isIdle);
+    await idle;
+    await table.close("the agent stops");
+    pair.exchange();
+    expect([waiting.heard, late.heard]).toEqual([[], []]);
+    // A link that breaks now brings them here once more.
+    expect(attach("waiting")).toEqual([]);
+
+    aheadMs += 4_000;
+    await follow();
+    const heard = ["waiting", "late"].map((callId) => attach(callId));
+    pair.exchange();
+    table.resume(() => RUNNER);
+    expect(calls.map(({ callId }) => callId)).toEqual(["waiting", "late"]);
+    const [first, second] = calls as [Call, Call];
+    expect([first.head.target, first.isDurable]).toEqual(["/ä?q", false]);
+    expect(Buffer.from(first.body.whole() ?? []).equals(BODY)).toBe(true);
+    for (const call of [first, second]) {
+      call.start(APP);
+      call.respond({ status: 200, headers: [] }, false);
+      call.complete();
+    }
+    await until(() => heard.every((events) => events.at(-1)?.endsWith("true") === true));
+    // Nothing of them is kept.
+    const later = await afterKill();
+    expect([later.takeWaiting(), later.lookup("waiting").kind]).toEqual([[], "unknown"]);
+    await later.close();
+  });
+
+  test("a call goes on for `on_disconnect` there as here", async () => {
+    RUNNER.graceMs = Infinity;
+    open({}, true);
+    pair.exchange();
+    await table.idle("attached", true);
+    await table.close("the agent stops");
+    RUNNER.graceMs = 0;
+    await follow();
+    const { heard, events } = listener();
+    const stream = pair.gateway.attach(JSON.stringify({ callId: "c", offset: 0 }), events);
+    table.resume(() => RUNNER);
+    pair.exchange();
+    calls[0]?.start(APP);
+    stream?.cancel();
+    pair.exchange();
+    expect([heard, calls[0]?.over]).toEqual([[], false]);
+    calls[0]?.complete();
+  });
+
+  test("a call that nobody has asked for in 30 s is not run there", async () => {
+    open({}, true);
+    pair.exchange();
+    await table.idle("attached", true);
+    await table.close("the agent stops");
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 31_000 });
+    await follow();
+    vi.useRealTimers();
+    table.resume(() => RUNNER);
+    expect(calls).toEqual([]);
+    const heard = attach();
+    pair.exchange();
+    expect(heard).toEqual(["refused starting_failed"]);
+  });
+
+  test("what cannot be saved, and what has no whole body, is told so, since nobody ran it", async () => {
+    const whole = open({ callId: "whole" }, true);
+    const half = open({ callId: "half" }, false);
+    const socket = open({ callId: "socket", websocket: "" }, true);
+    pair.exchange();
+    await table.idle("attached", true);
+    faulty.roomBytes = 0;
+    await table.close("the agent stops");
+    pair.exchange();
+    for (const { heard } of [whole, half, socket]) expect(heard).toEqual(["refused no_origin"]);
+    expect(log.length).toBeGreaterThan(0);
+    log = [];
+  });
+
+  test("an agent that nobody follows ends what waits", async () => {
+    const { heard } = open({}, true);
+    pair.exchange();
+    await table.close("the agent stops");
+    pair.exchange();
+    expect(heard).toEqual(["refused no_origin"]);
+  });
+});
+
+test("a call is as old at the next agent as at the last one", async () => {
+  const { heard } = open({ async: true }, true);
+  await until(() => heard.length > 0);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 5_000 });
+  durable.close().catch(() => undefined);
+  durable = await openDurableCalls(directory);
+  vi.useRealTimers();
+  table = new CallRegistry({ context: CONTEXT, durable });
+  const { elapsedMs = 0 } = table.inspect("c") ?? {};
+  expect(elapsedMs).toBeGreaterThanOrEqual(4_900);
+  expect(elapsedMs).toBeLessThan(20_000);
+});
+
+test("a call that has ended took as long as it took, whenever that is asked", async () => {
+  refusal = { code: "queue_full", detail: "no room", retryAfter: 1 };
+  open({}, true);
+  pair.exchange();
+  const openedAtMs = table.inspect("c")?.openedAtMs ?? 0;
+  aheadMs += 20_000;
+  const told = table.inspect("c");
+  expect(told?.elapsedMs).toBeLessThan(5_000);
+  expect(Math.abs((told?.openedAtMs ?? 0) + 20_000 - openedAtMs)).toBeLessThan(5_000);
 });
 
 test("a call whose start is being recorded when the agent stops has not begun, and waits for the next agent", async () => {

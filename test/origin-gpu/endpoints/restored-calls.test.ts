@@ -53,7 +53,7 @@ async function leaveWaiting(): Promise<void> {
   const about = { callId: "c", endpoint: "e", method: "POST" };
   const head = { ...about, target: "/", headers, async: true, caller: CALLER };
   await durable.accept({ ...about, path: "/" });
-  await durable.save(head, new RequestBody(undefined, BODY, true), 60_000);
+  await durable.save({ head, ttlMs: 60_000 }, new RequestBody(undefined, BODY, true));
   await durable.close();
 }
 
