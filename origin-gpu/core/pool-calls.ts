@@ -22,6 +22,8 @@ type Assignment<Call> = Pick<RunningCall<Call>, "entry" | "container">;
 interface PoolParts<Call> {
   readonly containers: PoolContainers;
   readonly sessions: PoolSessions;
+  /** No container starts before this time. */
+  readonly starts: { readonly notBeforeMs: number };
   readonly emit: (effect: PoolEffect<Call>) => void;
 }
 
@@ -36,13 +38,15 @@ export class PoolCalls<Call> {
   readonly #running = new Map<Call, RunningCall<Call>>();
   readonly #containers: PoolContainers;
   readonly #sessions: PoolSessions;
+  readonly #starts: PoolParts<Call>["starts"];
   readonly #emit: PoolParts<Call>["emit"];
   #lastSequence = 0;
 
-  constructor(settings: PoolSettings, { containers, sessions, emit }: PoolParts<Call>) {
+  constructor(settings: PoolSettings, { containers, sessions, starts, emit }: PoolParts<Call>) {
     this.settings = settings;
     this.#containers = containers;
     this.#sessions = sessions;
+    this.#starts = starts;
     this.#emit = emit;
   }
 
@@ -134,7 +138,8 @@ export class PoolCalls<Call> {
   retryAfterS(nowMs: number): number {
     const ready = this.#servingFor(undefined).size;
     const startMs = ready > 0 ? 0 : this.#startMs(this.#coming(undefined), undefined, nowMs);
-    return this.times.retryAfterS(ready * this.settings.maxInputs, startMs);
+    const movesMs = startMs ?? this.#pauseMs(nowMs);
+    return this.times.retryAfterS(ready * this.settings.maxInputs, movesMs);
   }
 
   /** The containers that take calls. @param lane the one that is meant; undefined for all */
@@ -183,7 +188,12 @@ export class PoolCalls<Call> {
   ): number | undefined {
     const { waiting, times } = this;
     const oldest = lane === undefined ? waiting.free.oldest : waiting.oldestFor(lane);
-    if (coming.length === 0) return times.readyMs("launch", 0);
+    if (coming.length === 0) {
+      return sumOf(
+        this.#pauseMs(nowMs),
+        times.readyMs(this.#hasSleeper(lane) ? "wake" : "launch", 0),
+      );
+    }
     const readyMs = coming.map(({ state, isClaiming, beginning, sinceMs }) => {
       if (!isClaiming) return times.readyMs(beginning, state === "starting" ? nowMs - sinceMs : 0);
       const kind = state === "asleep" ? "wake" : beginning;
@@ -192,6 +202,19 @@ export class PoolCalls<Call> {
       return sumOf(times.grantMs(nowMs - neededMs), times.readyMs(kind, 0));
     });
     return readyMs.filter((ms) => ms !== undefined).toSorted((one, other) => one - other)[0];
+  }
+
+  /** Milliseconds until a container may start. */
+  #pauseMs(nowMs: number): number {
+    return Math.max(0, this.#starts.notBeforeMs - nowMs);
+  }
+
+  /** One that sleeps, or will, wakes rather than that another one starts. */
+  #hasSleeper(lane: number | undefined): boolean {
+    return this.#containers.all.some(
+      ({ state, willSleep, number }) =>
+        (state === "asleep" || willSleep) && (lane ?? number) === number,
+    );
   }
 
   /** Of the calls whose turn it is, the one that has waited longest and for which there is a place, with its container. */

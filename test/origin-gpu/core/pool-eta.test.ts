@@ -6,6 +6,8 @@ import { Pool } from "../../../origin-gpu/core/pool.ts";
 import { runs, runsTimeoutMs } from "../../support/runs.ts";
 import { SETTINGS } from "./pool-world.ts";
 
+const FAILURE = { code: "starting_failed", isPermanent: false } as const;
+
 /** A pool whose claims are granted at once; each of its first containers is ready after `startMs`. */
 class Queue {
   readonly pool: Pool<string>;
@@ -265,6 +267,61 @@ function endUntil(
 }
 
 describe("the expected end of a call that waits for a start", () => {
+  /** A pool whose only start took 6 s and whose only call 1 s; its container has crashed since. */
+  function crashed(settings_: Partial<PoolSettings> = {}): Queue {
+    const queue = new Queue({ minContainers: 1, ...settings_ }, 6_000);
+    queue.serve([1_000]);
+    queue.on((pool, nowMs) => pool.change({ ...SETTINGS, ...settings_ }, nowMs));
+    queue.on((pool, nowMs) => pool.exited(1, nowMs));
+    return queue;
+  }
+
+  test("has what is left of the pause after failed starts, and counts it down", () => {
+    const queue = crashed();
+    const call = queue.request();
+    for (let container = 2; container < 9; container += 1) {
+      queue.on((pool, nowMs) => pool.prepared(container, nowMs));
+      queue.nowMs += 700;
+      expect(queue.etaOf(call)).toBe(6_300);
+      queue.on((pool, nowMs) => pool.failed(container, FAILURE, nowMs));
+      queue.on((pool, nowMs) => pool.exited(container, nowMs));
+      const pauseMs = queue.pool.notBeforeMs - queue.nowMs;
+      expect(pauseMs).toBeGreaterThanOrEqual(1_000);
+      const etas = [0, 500, pauseMs].map((afterMs) => queue.etaOf(call, afterMs));
+      expect(etas).toEqual([pauseMs + 7_000, pauseMs + 6_500, 7_000]);
+      queue.nowMs += pauseMs;
+      queue.on((pool, nowMs) => pool.tick(nowMs));
+      expect(queue.etaOf(call)).toBe(7_000);
+    }
+  });
+
+  test("is that of a wake where a container sleeps, also in such a pause", () => {
+    const queue = new Queue({ minContainers: 1, maxContainers: 2, canSleep: true }, 6_000);
+    queue.serve([1_000]);
+    const limits = { ...SETTINGS, canSleep: true, maxContainers: 2 };
+    queue.on((pool, nowMs) => pool.change(limits, nowMs));
+    const sleep = (): void => {
+      queue.on((pool, nowMs) => pool.yieldAsked(1, nowMs));
+      queue.on((pool, nowMs) => pool.slept(1, nowMs));
+    };
+    sleep();
+    const first = queue.request();
+    queue.nowMs += 2_000;
+    queue.on((pool, nowMs) => pool.ready(1, nowMs));
+    const second = queue.request();
+    queue.on((pool, nowMs) => pool.failed(2, FAILURE, nowMs));
+    queue.on((pool, nowMs) => pool.exited(2, nowMs));
+    for (const one of [first, second]) {
+      queue.nowMs += 100;
+      queue.finish(one);
+    }
+    sleep();
+    const call = queue.request();
+    const pauseMs = queue.pool.notBeforeMs - queue.nowMs;
+    expect(pauseMs).toBe(800);
+    expect(queue.etaOf(call)).toBe(pauseMs + 2_000 + 100);
+  });
+
   test("goes by the usual start, not by a first one that was far longer", () => {
     const queue = new Queue({ minContainers: 1 }, 600_000);
     queue.serve([1_000]);
@@ -275,5 +332,22 @@ describe("the expected end of a call that waits for a start", () => {
     queue.nowMs += 60_000;
     queue.on((pool, nowMs) => pool.exited(2, nowMs));
     expect(queue.etaOf(queue.request())).toBe(7_000);
+  });
+
+  test("is not known before a start was, and a refused call is told of the pause", () => {
+    const queue = new Queue({ maxPending: 0 });
+    const call = queue.request();
+    queue.on((pool, nowMs) => pool.prepared(1, nowMs));
+    queue.on((pool, nowMs) => pool.failed(1, FAILURE, nowMs));
+    queue.on((pool, nowMs) => pool.exited(1, nowMs));
+    queue.nowMs += 1_000;
+    queue.on((pool, nowMs) => pool.tick(nowMs));
+    queue.on((pool, nowMs) => pool.prepared(2, nowMs));
+    queue.on((pool, nowMs) => pool.failed(2, FAILURE, nowMs));
+    queue.on((pool, nowMs) => pool.exited(2, nowMs));
+    expect(queue.pool.standingOf(call, queue.nowMs)?.etaMs).toBeUndefined();
+    // The pause is 2 s, and a call that was not measured counts as one second.
+    const refused = queue.pool.request("refused", queue.nowMs);
+    expect(refused).toContainEqual(expect.objectContaining({ type: "refuse", retryAfterS: 3 }));
   });
 });
