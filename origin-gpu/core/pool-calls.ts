@@ -22,6 +22,8 @@ type Assignment<Call> = Pick<RunningCall<Call>, "entry" | "container">;
 interface PoolParts<Call> {
   readonly containers: PoolContainers;
   readonly sessions: PoolSessions;
+  /** No container starts before this time. */
+  readonly starts: { readonly notBeforeMs: number };
   readonly emit: (effect: PoolEffect<Call>) => void;
 }
 
@@ -34,17 +36,19 @@ export class PoolCalls<Call> {
   isHeld = false;
   readonly waiting = new WaitingCalls<Call>();
   readonly times = new ServiceTimes();
+  /** In the order in which they got their places. */
   readonly #running = new Map<Call, RunningCall<Call>>();
   readonly #containers: PoolContainers;
   readonly #sessions: PoolSessions;
+  readonly #starts: PoolParts<Call>["starts"];
   readonly #emit: PoolParts<Call>["emit"];
   #lastSequence = 0;
-  #lastAssignedMs = 0;
 
-  constructor(settings: PoolSettings, { containers, sessions, emit }: PoolParts<Call>) {
+  constructor(settings: PoolSettings, { containers, sessions, starts, emit }: PoolParts<Call>) {
     this.settings = settings;
     this.#containers = containers;
     this.#sessions = sessions;
+    this.#starts = starts;
     this.#emit = emit;
   }
 
@@ -68,7 +72,6 @@ export class PoolCalls<Call> {
       const { call, passive, session } = entry;
       this.waiting.remove(call);
       this.#containers.occupy(container, passive);
-      this.#lastAssignedMs = nowMs;
       this.#running.set(call, { entry, container, sinceMs: nowMs });
       if (session !== undefined) this.#beginInSession(session, container, nowMs);
       const { number } = container;
@@ -119,34 +122,57 @@ export class PoolCalls<Call> {
     const waiting = this.waiting.standingOf(call);
     if (waiting === undefined) return undefined;
     const { position, container } = waiting;
-    const ready = this.#countReady(container);
     const servedMs = this.times.leftMs(0);
-    if (ready > 0) {
-      const runningMs = nowMs - this.#lastAssignedMs;
-      const waitMs = this.times.waitMs(position, ready * this.settings.maxInputs, { runningMs });
-      return { position, etaMs: sumOf(waitMs, servedMs) };
+    const serving = this.#servingFor(container);
+    if (serving.size > 0) {
+      const places = serving.size * this.settings.maxInputs;
+      const firstMs = this.#placeMs(position % places, places, serving, nowMs);
+      return { position, etaMs: sumOf(this.times.turnMs(position, places, firstMs), servedMs) };
     }
     const coming = this.#coming(container);
     const startMs = this.#startMs(coming, container, nowMs);
     const places = Math.max(1, coming.length) * this.settings.maxInputs;
-    const waitMs =
-      startMs === undefined ? undefined : this.times.waitMs(position, places, { startMs });
+    const turnMs = this.times.turnMs(position, places, startMs);
     // Before a first call has been served, a start is most of what is left.
-    return { position, etaMs: sumOf(waitMs, servedMs ?? 0), isStarting: true };
+    return { position, etaMs: sumOf(turnMs, servedMs ?? 0), isStarting: true };
   }
 
   /** Whole seconds after which a refused call finds room again, as far as it has been measured. */
   retryAfterS(nowMs: number): number {
-    const ready = this.#countReady(undefined);
+    const ready = this.#servingFor(undefined).size;
     const startMs = ready > 0 ? 0 : this.#startMs(this.#coming(undefined), undefined, nowMs);
-    return this.times.retryAfterS(ready * this.settings.maxInputs, startMs);
+    const movesMs = startMs ?? this.#pauseMs(nowMs);
+    return this.times.retryAfterS(ready * this.settings.maxInputs, movesMs);
   }
 
-  /** @param lane the container that is meant; undefined for all */
-  #countReady(lane: number | undefined): number {
-    return this.#containers.count(
-      ({ state, number }) => state === "ready" && (lane ?? number) === number,
-    );
+  /** The containers that take calls. @param lane the one that is meant; undefined for all */
+  #servingFor(lane: number | undefined): Set<TrackedContainer> {
+    const one = lane === undefined ? undefined : this.#containers.get(lane);
+    if (lane !== undefined) return new Set(one?.servesSessions === true ? [one] : []);
+    return new Set(this.#containers.all.filter(({ state }) => state === "ready"));
+  }
+
+  /**
+   * Milliseconds until so many of these containers' places, and one more, get free: the one whose call began first is
+   * expected to be the first. Undefined where no call has been measured.
+   */
+  #placeMs(
+    before: number,
+    places: number,
+    serving: ReadonlySet<TrackedContainer>,
+    nowMs: number,
+  ): number | undefined {
+    let calls = 0;
+    for (const container of serving) calls += container.calls;
+    // Of more calls than places, as after a change of settings, some end in vain.
+    let left = before + calls - places;
+    if (left < 0) return 0;
+    for (const { container, sinceMs } of this.#running.values()) {
+      if (!serving.has(container)) continue;
+      if (left === 0) return this.times.leftMs(nowMs - sinceMs);
+      left -= 1;
+    }
+    return 0;
   }
 
   /** Those that take no calls, and are on the way to that. */
@@ -165,7 +191,12 @@ export class PoolCalls<Call> {
   ): number | undefined {
     const { waiting, times } = this;
     const oldest = lane === undefined ? waiting.free.oldest : waiting.oldestFor(lane);
-    if (coming.length === 0) return times.readyMs("launch", 0);
+    if (coming.length === 0) {
+      return sumOf(
+        this.#pauseMs(nowMs),
+        times.readyMs(this.#hasSleeper(lane) ? "wake" : "launch", 0),
+      );
+    }
     const readyMs = coming.map(({ state, isClaiming, beginning, sinceMs }) => {
       if (!isClaiming) return times.readyMs(beginning, state === "starting" ? nowMs - sinceMs : 0);
       const kind = state === "asleep" ? "wake" : beginning;
@@ -174,6 +205,19 @@ export class PoolCalls<Call> {
       return sumOf(times.grantMs(nowMs - neededMs), times.readyMs(kind, 0));
     });
     return readyMs.filter((ms) => ms !== undefined).toSorted((one, other) => one - other)[0];
+  }
+
+  /** Milliseconds until a container may start. */
+  #pauseMs(nowMs: number): number {
+    return Math.max(0, this.#starts.notBeforeMs - nowMs);
+  }
+
+  /** One that sleeps, or will, wakes rather than that another one starts. */
+  #hasSleeper(lane: number | undefined): boolean {
+    return this.#containers.all.some(
+      ({ state, willSleep, number }) =>
+        (state === "asleep" || willSleep) && (lane ?? number) === number,
+    );
   }
 
   /** Of the calls whose turn it is, the one that has waited longest and for which there is a place, with its container. */

@@ -89,7 +89,8 @@ export class Pool<Call> {
     const containers = this.#containers;
     const emit = this.#emit;
     this.#sessions = new PoolSessions(containers, sessions);
-    this.#calls = new PoolCalls(settings, { containers, sessions: this.#sessions, emit });
+    const parts = { containers, sessions: this.#sessions, starts: this.#scaler, emit };
+    this.#calls = new PoolCalls(settings, parts);
     this.#refusals = new PoolRefusals({
       calls: this.#calls,
       containers,

@@ -1,7 +1,10 @@
 /** Learns how long calls hold a place, and containers take to get what they claim and to start. Estimates a wait. Pure. */
 
-/** The weight of the newest value in a mean. */
-const WEIGHT = 0.1;
+/** So many of the newest values say what is usual: after as many calls a change counts in full. */
+const NEWEST = 16;
+
+/** The part of its usual time that a call has left at least: nothing says that one which is overdue ends at once. */
+const LEAST_LEFT = 0.1;
 
 /** A claim that is granted sooner has not waited: it says nothing of those that do. */
 const LEAST_CLAIM_MS = 100;
@@ -9,9 +12,28 @@ const LEAST_CLAIM_MS = 100;
 const LEAST_RETRY_S = 1;
 const MOST_RETRY_S = 600;
 
-/** A mean in which older values count less and less; undefined without a value. */
-function moved(mean: number | undefined, value: number): number {
-  return mean === undefined ? value : mean + WEIGHT * (value - mean);
+/**
+ * The mean of the newest values without the longest: one call that hangs, or one first start that downloads a model, says
+ * nothing of those that follow; a second one does. A median would ignore the long calls of a mixture, and a queue waits
+ * for these most.
+ */
+class UsualTime {
+  readonly #newest: number[] = [];
+  #ms: number | undefined;
+
+  /** Undefined without a value. */
+  get ms(): number | undefined {
+    return this.#ms;
+  }
+
+  add(ms: number): void {
+    const newest = this.#newest;
+    newest.push(ms);
+    if (newest.length > NEWEST) newest.shift();
+    const others = newest.length - 1;
+    const sum = newest.reduce((total, one) => total + one, 0);
+    this.#ms = others === 0 ? ms : (sum - Math.max(...newest)) / others;
+  }
 }
 
 /** Where a call stands. */
@@ -28,58 +50,52 @@ export interface CallStanding {
 export type StartKind = "launch" | "wake";
 
 export class ServiceTimes {
-  #callMs: number | undefined;
-  #claimMs: number | undefined;
-  readonly #startMs: Partial<Record<StartKind, number>> = {};
+  readonly #call = new UsualTime();
+  readonly #claim = new UsualTime();
+  readonly #start = { launch: new UsualTime(), wake: new UsualTime() };
 
   /** A call held its place so long. */
   onServed(heldMs: number): void {
-    this.#callMs = moved(this.#callMs, heldMs);
+    this.#call.add(heldMs);
   }
 
   /** A container that calls needed got what it claims after so long. */
   onGranted(claimMs: number): void {
-    if (claimMs >= LEAST_CLAIM_MS) this.#claimMs = moved(this.#claimMs, claimMs);
+    if (claimMs >= LEAST_CLAIM_MS) this.#claim.add(claimMs);
   }
 
   /** A container took so long from its start until it was ready. */
   onStarted(kind: StartKind, startMs: number): void {
-    this.#startMs[kind] = moved(this.#startMs[kind], startMs);
+    this.#start[kind].add(startMs);
   }
 
   /** Milliseconds until a container has what it has claimed for so long; 0 where none has had to wait. */
   grantMs(claimingMs: number): number {
-    return Math.max(0, (this.#claimMs ?? 0) - claimingMs);
+    return Math.max(0, (this.#claim.ms ?? 0) - claimingMs);
   }
 
   /** Milliseconds until a container is ready that began so long ago; undefined where no start has been measured. */
   readyMs(kind: StartKind, startingMs: number): number | undefined {
-    const startMs = this.#startMs[kind] ?? this.#startMs.launch;
+    const startMs = this.#start[kind].ms ?? this.#start.launch.ms;
     return startMs === undefined ? undefined : Math.max(0, startMs - startingMs);
   }
 
   /**
    * Milliseconds until a call's turn comes; undefined where no call has been measured that the estimate needs.
    * @param before calls that wait before it
-   * @param places calls that all containers may have at a time; those that start count where none is ready
-   * @param startMs until one of them is ready, where none is
-   * @param runningMs each call that has a place has had it for so long at least
+   * @param places calls that containers may have at a time
+   * @param firstMs until its place gets free for the first time; each call before it that gets it holds it as usual
    */
-  waitMs(
-    before: number,
-    places: number,
-    { startMs, runningMs = 0 }: { readonly startMs?: number; readonly runningMs?: number },
-  ): number | undefined {
-    const rounds = startMs !== undefined ? Math.floor(before / places) : (before + 1) / places;
-    const meanMs = this.#callMs === undefined ? undefined : Math.max(this.#callMs, runningMs);
-    const servedMs = rounds === 0 ? 0 : meanMs;
-    if (servedMs === undefined || places === 0) return undefined;
-    return (startMs ?? 0) + rounds * servedMs;
+  turnMs(before: number, places: number, firstMs: number | undefined): number | undefined {
+    const rounds = Math.floor(before / places);
+    if (rounds === 0 || firstMs === undefined) return firstMs;
+    return this.#call.ms === undefined ? undefined : firstMs + rounds * this.#call.ms;
   }
 
   /** Milliseconds until a call has ended that began so long ago; undefined where none has been measured. */
   leftMs(runningMs: number): number | undefined {
-    return this.#callMs === undefined ? undefined : Math.max(0, this.#callMs - runningMs);
+    const { ms } = this.#call;
+    return ms === undefined ? undefined : Math.max(ms * LEAST_LEFT, ms - runningMs);
   }
 
   /**
@@ -87,7 +103,7 @@ export class ServiceTimes {
    * @param startMs until it moves
    */
   retryAfterS(places: number, startMs = 0): number {
-    const perPlaceMs = (this.#callMs ?? 1_000) / Math.max(1, places);
+    const perPlaceMs = (this.#call.ms ?? 1_000) / Math.max(1, places);
     const freeMs = startMs + perPlaceMs;
     return Math.min(MOST_RETRY_S, Math.max(LEAST_RETRY_S, Math.ceil(freeMs / 1_000)));
   }
