@@ -6,8 +6,11 @@ import type { PoolLoad } from "../routing/wire/pool-load.ts";
 import { passesPathRules } from "../routing/wire/path-rules.ts";
 import type { ServedFunction } from "./apps/served-function.ts";
 
-/** How a box stops. `followed`: another agent takes over what it has, and what waits for it. */
-export type Stopping = "followed" | "for_good" | undefined;
+/**
+ * How a box stops. `followed`: another agent takes over what it has, and what waits for it. `leaving`: the same, and this
+ * one takes nothing any more.
+ */
+export type Stopping = "followed" | "leaving" | "for_good" | undefined;
 
 type AskedHead = Pick<RequestHead, "key" | "mayRefuse" | "session" | "websocket"> &
   Partial<Pick<RequestHead, "target">>;
@@ -23,7 +26,8 @@ export function admit(
 ): Result<ServedFunction, Failure> {
   const { target, websocket } = head;
   if (stopping !== undefined && !mayFollow(head, stopping)) {
-    return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5 });
+    const followed = stopping === "for_good" ? {} : { followed: true };
+    return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5, ...followed });
   }
   if (served === undefined) {
     // Containers start when the URLs are known: a moment after the first welcome.

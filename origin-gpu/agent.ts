@@ -50,6 +50,9 @@ export async function startAgent(
   return await new Agent(options, await openAgentFiles(options)).start(signal);
 }
 
+/** The bodies of the last calls are on their way when an agent leaves that is followed. */
+const LAST_BODIES_MS = SECOND_MS;
+
 class Agent {
   readonly #options: AgentOptions;
   readonly #gateway: GatewayAddress;
@@ -250,9 +253,10 @@ class Agent {
     await this.#loopbackUrls.close();
     this.#cards?.close();
     await Promise.all([saved, this.#logs.close()]);
-    // Those that have come meanwhile are the next agent's, too. The last ones come while these are written.
-    await calls?.close("the agent stops");
-    this.#stopping = "for_good";
+    if (isFollowed) this.#stopping = "leaving";
+    // Those that have come meanwhile are the next agent's, too.
+    if (isFollowed && calls !== undefined)
+      await within(LAST_BODIES_MS, calls.idle("attached", true));
     await calls?.close("the agent stops");
     for (const link of this.#links) link.stop({ isFollowed });
     const opened = await this.#opening?.catch(() => undefined);

@@ -11,6 +11,7 @@ import type { RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
+import { type CallPage, pageOfCalls } from "./call-page.ts";
 import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import { type FirstBytes, KeyedCalls } from "./keyed-calls.ts";
 import { RequestBody } from "./request-body.ts";
@@ -28,7 +29,7 @@ export interface CallRunner extends CallTerms {
 }
 
 export interface CallRegistryOptions {
-  context: Omit<CallContext, "forget">;
+  context: Omit<CallContext, "forget" | "onBodyWhole">;
   /** Without it every call is transient. */
   durable: DurableCalls | undefined;
 }
@@ -48,7 +49,11 @@ export class CallRegistry {
 
   constructor({ context, durable }: CallRegistryOptions) {
     this.#durable = durable;
-    this.#context = { ...context, forget: (call) => this.#forget(call) };
+    this.#context = {
+      ...context,
+      forget: (call) => this.#forget(call),
+      onBodyWhole: () => this.#tellIdle(),
+    };
     this.keys = new KeyedCalls({
       durable,
       now: context.now,
@@ -164,23 +169,9 @@ export class CallRegistry {
    * first. A call that ends between two pages can be on both.
    * @param after what an earlier page called `next`, which the last page does not have; undefined: the first page
    */
-  list(
-    limit: number,
-    after?: CallCursor,
-  ): { calls: CallDescription[]; next: CallCursor | undefined } {
-    const calls: CallDescription[] = [];
-    if (after?.kind !== "ended") {
-      for (const call of this.#newestFirst()) {
-        if (after !== undefined && call.openedAt >= after.openedAt) continue;
-        calls.push(call.describe());
-        if (calls.length === limit) {
-          return { calls, next: { kind: "running", openedAt: call.openedAt } };
-        }
-      }
-    }
-    const before = after?.kind === "ended" ? after : undefined;
-    const ended = this.#durable?.listEnded(limit - calls.length, before);
-    return { calls: [...calls, ...(ended?.calls ?? [])], next: ended?.next };
+  list(limit: number, after?: CallCursor): CallPage {
+    const running = [...this.#calls.values(), ...this.#suspended.values()];
+    return pageOfCalls(running, this.#durable, limit, after);
   }
 
   /** Describes one call that runs, or a durable one that has ended. */
@@ -211,7 +202,7 @@ export class CallRegistry {
    */
   async close(reason: string): Promise<void> {
     for (const call of this.#calls.values()) {
-      if (!this.#suspend(call)) call.abandon(reason);
+      if (!this.#suspend(call)) call.abandon(reason, this.#isFollowed);
     }
     this.#calls.clear();
     await Promise.all(this.#saving);
@@ -227,11 +218,6 @@ export class CallRegistry {
     return true;
   }
 
-  #newestFirst(): Call[] {
-    const calls = [...this.#calls.values(), ...this.#suspended.values()];
-    return calls.toSorted((one, other) => other.openedAt - one.openedAt);
-  }
-
   /** No call runs or waits for its turn; those of an earlier agent may wait for their endpoint. */
   get #isIdle(): boolean {
     if (this.#isFollowed) return [...this.#calls.values()].every((call) => this.#isLeft(call));
@@ -240,7 +226,11 @@ export class CallRegistry {
 
   /** The next agent runs it. */
   #isLeft(call: Call): boolean {
-    return this.#isFollowed && !call.hasBegun;
+    return this.#isFollowed && !call.hasBegun && !call.body.incomplete;
+  }
+
+  #tellIdle(): void {
+    if (this.#onIdle !== undefined && this.#isIdle) this.#onIdle();
   }
 
   #forget(call: Call): void {
@@ -249,7 +239,7 @@ export class CallRegistry {
     this.#suspended.delete(callId);
     this.#restored.delete(call);
     this.#tombstones.add(callId, this.#context.now());
-    if (this.#isIdle) this.#onIdle?.();
+    this.#tellIdle();
   }
 
   /** Opens a call that is durable from its first byte on: it is in the journal before an app has it. */

@@ -47,6 +47,8 @@ export interface CallContext extends StreamedResponseContext {
   aMoment(call: Call): void;
   /** Forgets a call that is over. */
   forget(call: Call): void;
+  /** The last of a body has come that came in parts. */
+  onBodyWhole(): void;
 }
 
 /** The endpoint's settings that apply to a call. */
@@ -292,6 +294,7 @@ export class Call implements RespondingCall {
     if (!end) return;
     this.#response.onBodyReceived();
     this.#parkStreams();
+    this.#context.onBodyWhole();
   }
 
   /** The call is in the journal and in its endpoint's queue: clients that will not wait may go. */
@@ -380,7 +383,7 @@ export class Call implements RespondingCall {
     const ageMs = this.#history.elapsedMs(this.#context.now());
     const request = { method, path, ageMs };
     if (!(await storage.handOver(this.#head.peek(), this.body, request, this.#graceMs))) {
-      this.#response.abandon(notStarted("the agent stops"), "not_sent");
+      this.#response.abandon(notStarted("the agent stops", true), "not_sent");
     }
     this.#response.release();
     this.body.abort();
@@ -656,14 +659,14 @@ export class Call implements RespondingCall {
   }
 
   /** Ends the call: the agent stops. One that began is lost, another one has not started, and its client may come again. */
-  abandon(reason: string): void {
+  abandon(reason: string, isFollowed = false): void {
     if (this.#over) return;
     const progress = callProgress(this.#history.state);
     const hasBegun = progress !== "not_sent";
     if (this.#advance(hasBegun ? "lost" : "not_started", reason)) {
       const failure: Failure = hasBegun
         ? { code: "call_lost", detail: reason }
-        : notStarted(reason);
+        : notStarted(reason, isFollowed);
       this.#response.abandon(failure, progress);
     }
     this.end(reason);
@@ -687,8 +690,9 @@ export class Call implements RespondingCall {
 }
 
 /** The failure of a call that never began. */
-function notStarted(detail: string): Failure {
-  return { code: "no_origin", detail, retryAfter: RESTART_S };
+function notStarted(detail: string, isFollowed: boolean): Failure {
+  const failure: Failure = { code: "no_origin", detail, retryAfter: RESTART_S };
+  return isFollowed ? { ...failure, followed: true } : failure;
 }
 
 /** The failure of a call that was run, and not run again: no code that says it never ran is right. */

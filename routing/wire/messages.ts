@@ -173,13 +173,16 @@ const FAILURE = z
     knownSinceMs: DURATION.optional().catch(undefined),
     /** With a refusal for want of room (`RequestHead.mayRefuse`): the load of the endpoint on this box. */
     load: POOL_LOAD.optional().catch(undefined),
+    /** With `no_origin`: the box's next agent is expected now, and may be asked again. */
+    followed: z.boolean().optional().catch(undefined),
   })
-  .transform(({ code, detail, retryAfter, knownSinceMs, load }): Failure => ({
+  .transform(({ code, detail, retryAfter, knownSinceMs, load, followed }): Failure => ({
     code,
     detail,
     ...(retryAfter === undefined ? {} : { retryAfter }),
     ...(knownSinceMs === undefined ? {} : { knownSinceMs }),
     ...(load === undefined ? {} : { load }),
+    ...(followed === true ? { followed } : {}),
   }));
 
 /** An endpoint as the edge must know it before it asks a box. */
@@ -210,6 +213,8 @@ export interface Failure {
   knownSinceMs?: number;
   /** With a refusal for want of room; see FAILURE. */
   load?: PoolLoad;
+  /** With `no_origin`; see FAILURE. */
+  followed?: boolean;
 }
 
 /** @throws {ProtocolError} */

@@ -53,9 +53,8 @@ test("each refusal lets the gateway go on to another box, and says why", () => {
     { error: { code: "no_origin", detail: "the box does not serve this endpoint" } },
     { error: { code: "no_origin", detail: "another box has the endpoint's containers" } },
   ]);
-  expect(admit(served(false), CALL, "for_good")).toMatchObject({
-    error: { detail: "the box is stopping" },
-  });
+  const stops = { code: "no_origin", detail: "the box is stopping", retryAfter: 5 };
+  expect(admit(served(false), CALL, "for_good")).toEqual(err(stops));
 });
 
 test("a WSGI app is asked for no WebSocket", () => {
@@ -89,4 +88,12 @@ test("a request's parameters select the containers that are asked, or it is refu
   expect(admit(whole, { target: "/?size=x" }, undefined)).toEqual(err(invalid));
   // The question for the load names no request.
   expect(admit(whole, {}, undefined)).toEqual(ok(whole));
+});
+
+test("a box that another agent takes over holds calls for it; what can't wait here is told of it", () => {
+  const stops = { code: "no_origin", detail: "the box is stopping", retryAfter: 5, followed: true };
+  expect(admit(served(false), CALL, "followed").ok).toBe(true);
+  expect(admit(served(false), { ...CALL, websocket: "" }, "followed")).toEqual(err(stops));
+  expect(admit(served(false), { ...CALL, mayRefuse: true }, "followed")).toEqual(err(stops));
+  expect(admit(served(false), CALL, "leaving")).toEqual(err(stops));
 });

@@ -57,6 +57,11 @@ export async function proxyRequest(
   retries.onRequest();
   let placed = await open(opening, call);
   for (const pauseMs of REOPEN_PAUSES_MS) {
+    if (isFollowed(placed.attempt) && isHere(opening.body)) {
+      await watching(call, () => pause(pauseMs));
+      placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
+      continue;
+    }
     if (!isLost(placed.attempt)) break;
     const recovered = await recover(opening, placed.place);
     if (recovered !== undefined) {
@@ -91,6 +96,13 @@ export async function collectResponse(
 ): Promise<Attempt> {
   const attempt = await attach(env, place, { offset, patienceMs, connection });
   return resumed(env, { attempt, place }, offset, isHead);
+}
+
+/** The box's agent stops, and never began the call. The next one is waited for where its link is missing. */
+function isFollowed(attempt: Attempt): boolean {
+  return (
+    attempt.kind === "failed" && attempt.cause === "refused" && attempt.failure.followed === true
+  );
 }
 
 /** The link was lost, and nobody knows how far the call came. */

@@ -502,6 +502,22 @@ describe("where the next agent is expected", () => {
     await later.close();
   });
 
+  test("a call whose body is on its way holds the agent up until it is whole", async () => {
+    const { stream, heard } = open({}, false);
+    pair.exchange();
+    let isIdle = false;
+    const idle = table.idle("attached", true).then(() => (isIdle = true));
+    await tick();
+    expect(isIdle).toBe(false);
+    stream.sendData([HALF], true);
+    pair.exchange();
+    await idle;
+    await table.close("the agent stops");
+    await follow();
+    table.resume(() => RUNNER);
+    expect([heard, calls[0]?.body.bytes]).toEqual([["link_lost"], 2 * HALF.length]);
+  });
+
   test("a call goes on for `on_disconnect` there as here", async () => {
     RUNNER.graceMs = Infinity;
     open({}, true);
@@ -541,7 +557,9 @@ describe("where the next agent is expected", () => {
     const half = open({ callId: "half" }, false);
     const socket = open({ callId: "socket", websocket: "" }, true);
     pair.exchange();
-    await table.idle("attached", true);
+    // The body may come.
+    void table.idle("attached", true);
+    await tick();
     faulty.roomBytes = 0;
     await table.close("the agent stops");
     pair.exchange();

@@ -59,7 +59,14 @@ const responseHead = {
 const attach = { callId: "b2", offset: 1234 };
 const deferredCall = { callId: "b2", status: "running", position: 0, elapsedMs: 150_000 };
 const load = { running: 3, waiting: 2, room: 0, coming: 4, reported: 2, sessions: 1 };
-const failure = { code: "call_lost", detail: "gone", retryAfter: 1, knownSinceMs: 20, load };
+const failure = {
+  code: "call_lost",
+  detail: "gone",
+  retryAfter: 1,
+  knownSinceMs: 20,
+  load,
+  followed: true,
+};
 
 /** `valid` with `value` at `path`. */
 function changed(valid: object, path: string, value: unknown): string {

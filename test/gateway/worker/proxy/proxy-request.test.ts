@@ -157,6 +157,29 @@ test("in an outage calls are sent again until their endpoint's budget is used up
   expect(opened - 400).toBeLessThanOrEqual(280);
 });
 
+describe("a call that an agent refuses which another one follows", () => {
+  const FAILURE = { code: "no_origin", detail: "the box is stopping", followed: true } as const;
+  const stops = ended("refused", FAILURE);
+
+  test("is opened again until the next one takes it", async () => {
+    const { attempt, asked, pauses } = await lead([stops, stops, AWAY]);
+    expect(attempt).toMatchObject({ failure: { detail: "the box is not connected" } });
+    expect(asked).toEqual([VERB.open, VERB.open, VERB.open]);
+    expect(pauses).toEqual([100, 200]);
+    expect((await lead([stops, answered])).attempt.kind).toBe("response");
+  });
+
+  test("fails where none comes, or its body is gone", async () => {
+    const { attempt, asked } = await lead(Array.from({ length: 6 }, () => stops));
+    expect([attempt, asked.length]).toMatchObject([{ failure: FAILURE }, 6]);
+    const body = new ReadableStream({
+      start: (controller) => controller.enqueue(new Uint8Array(1)),
+    });
+    const upload = new Request("http://a/", { method: "POST", body });
+    expect((await lead([stops], upload)).asked).toEqual([VERB.open]);
+  });
+});
+
 test("a call that its object is too busy for is not sent again", async () => {
   const overloaded = (): Response => {
     throw Object.assign(new Error("overloaded"), { overloaded: true });
