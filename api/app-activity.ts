@@ -11,6 +11,8 @@ interface ContainerCounts {
   readonly starting: number;
   readonly asleep: number;
   readonly draining: number;
+  /** Those that have outlived SIGKILL, and keep what they hold. */
+  readonly stuck: number;
   readonly failed: number;
 }
 
@@ -24,16 +26,16 @@ export interface ActiveApp extends ApiApp {
 /** By box. One that does not answer is absent. */
 export type Activities = ReadonlyMap<string, readonly ApiBoxEndpoint[]>;
 
-/** The app with its sums, and with the reason of a container's failure where nothing else is wrong. */
+/** The app with its sums, and with what a box says of its containers where nothing else is wrong. */
 export function withActivity(app: ApiApp, activities: Activities): ActiveApp {
   const answered = app.boxes.filter(({ name }) => activities.has(name));
   if (app.state === "stopped" || answered.length === 0) {
     return { ...app, containers: null, waiting: null };
   }
   const prefix = `${app.environment}/${app.name}/`;
-  const sum = { ready: 0, starting: 0, asleep: 0, draining: 0, failed: 0 };
+  const sum = { ready: 0, starting: 0, asleep: 0, draining: 0, stuck: 0, failed: 0 };
   let waiting = 0;
-  let error = "";
+  let [failure, error] = ["", ""];
   for (const { name: box } of answered) {
     for (const endpoint of activities.get(box) ?? []) {
       if (!endpoint.endpoint.startsWith(prefix)) continue;
@@ -41,14 +43,17 @@ export function withActivity(app: ApiApp, activities: Activities): ActiveApp {
       sum.starting += endpoint.starting;
       sum.asleep += endpoint.asleep;
       sum.draining += endpoint.draining;
+      sum.stuck += endpoint.stuck;
       sum.failed += endpoint.failed;
       waiting += endpoint.waiting;
-      if (endpoint.error !== "") {
-        error ||= `${box}: ${endpoint.endpoint.slice(prefix.length)}: ${endpoint.error}`;
-      }
+      if (endpoint.error === "") continue;
+      const line = `${box}: ${endpoint.endpoint.slice(prefix.length)}: ${endpoint.error}`;
+      // A failure says more than a container that is stuck.
+      if (endpoint.failed > 0) failure ||= line;
+      else error ||= line;
     }
   }
-  return { ...app, last_error: app.last_error || error, containers: sum, waiting };
+  return { ...app, last_error: app.last_error || failure || error, containers: sum, waiting };
 }
 
 /** `2 ready, 1 failed`; empty where no box said. */

@@ -52,8 +52,11 @@ const BOX_ENDPOINT = {
     draining: z
       .int()
       .meta({ description: "Containers that finish their calls, or are being ended" }),
+    stuck: z.int().default(0).meta({ description: "Containers that have outlived SIGKILL" }),
     waiting: z.int().meta({ description: "Requests that wait for their turn or for a container" }),
-    error: z.string().meta({ description: "Why a container failed; empty where none did" }),
+    error: z
+      .string()
+      .meta({ description: "Why a container failed, or that one is stuck; or empty" }),
   }),
 };
 

@@ -1,9 +1,10 @@
 /**
  * Asks the gateway for this box's shares of the pools that other boxes run too (docs/protocol.md, "Pools of several
- * boxes"): at once where a pool needs more than it may have, and before the lease ends. A pool has nothing before the
- * first answer. Where the gateway cannot be asked before the lease ends, each pool keeps what it has and starts nothing
- * new.
+ * boxes"): at once where a pool needs more than it may have, and before the lease ends. For `buffer_containers` it asks
+ * at once too, but not again and again. A pool has nothing before the first answer. Where the gateway cannot be asked
+ * before the lease ends, each pool keeps what it has and starts nothing new.
  */
+import { SECOND_MS } from "../../base/units.ts";
 import { messageOf } from "../../base/thrown.ts";
 import type { PoolKey, PoolLease, PoolUse, PoolUses } from "../../routing/wire/pool-leases.ts";
 import {
@@ -15,6 +16,12 @@ import {
 } from "../endpoints/pool-terms.ts";
 import type { GatewayClient } from "../link/gateway-client.ts";
 import { CoalescedTask, type Later, laterByTimer } from "./coalesced-task.ts";
+
+/**
+ * A box asks for `buffer_containers` no more often than this, for all of its pools together. Calls that come and go many
+ * times a second would ask each time. A container takes seconds to start, so that this delays it little.
+ */
+const BUFFER_PAUSE_MS = 2 * SECOND_MS;
 
 export interface PoolLeasesOptions {
   readonly ask: (uses: PoolUses) => Promise<PoolLease>;
@@ -46,6 +53,10 @@ export class PoolLeases {
   #isLive = false;
   #forgetRenewal: (() => void) | undefined;
   #forgetEnd: (() => void) | undefined;
+  /** When it asked for a buffer last. */
+  #bufferAskedAtMs = -Infinity;
+  /** Takes back the look at the end of the pause; undefined where none is to come. */
+  #forgetPause: (() => void) | undefined;
 
   constructor(options: PoolLeasesOptions) {
     this.#options = options;
@@ -69,6 +80,7 @@ export class PoolLeases {
         // A gateway that did not answer is asked again after a while.
         if (this.#problem !== "" || this.#members.get(name) !== member) return;
         if (this.#isNews(member)) this.#askSoon();
+        else if (lacksBuffer(member)) this.#askForBuffer();
       },
       leave: () => {
         if (this.#members.get(name) !== member) return;
@@ -90,6 +102,7 @@ export class PoolLeases {
     this.#asking.close();
     this.#forgetRenewal?.();
     this.#forgetEnd?.();
+    this.#forgetPause?.();
     this.#members.clear();
   }
 
@@ -109,6 +122,24 @@ export class PoolLeases {
     if (told.has > terms.most && has < told.has) return true;
     const isSame = min === told.min && max === told.max && buffer === told.buffer;
     return !isSame || proved !== told.proved;
+  }
+
+  /** At once, or at the end of the pause where a pool lacks it then. */
+  #askForBuffer(): void {
+    if (this.#forgetPause !== undefined) return;
+    const { now, later } = this.#options;
+    const leftMs = this.#bufferAskedAtMs + BUFFER_PAUSE_MS - now();
+    if (leftMs <= 0) {
+      this.#bufferAskedAtMs = now();
+      this.#askSoon();
+      return;
+    }
+    this.#forgetPause = later(() => {
+      this.#forgetPause = undefined;
+      if (this.#problem === "" && [...this.#members.values()].some(lacksBuffer)) {
+        this.#askForBuffer();
+      }
+    }, leftMs);
   }
 
   /** After the present turn: what happens in one is asked for together. */
@@ -155,6 +186,7 @@ export class PoolLeases {
       this.#give(member, share === undefined ? NO_TERMS : { ...share, mayStart: this.#isLive });
       // Something may have changed while the request was on its way.
       if (share?.confirm === true || this.#isNews(member)) this.#askSoon();
+      else if (lacksBuffer(member)) this.#askForBuffer();
     }
   }
 
@@ -197,6 +229,19 @@ function needsOf(member: Member): PoolNeeds {
   const { newest, ending } = partsOf(member);
   const needs = newest.needs();
   return { ...needs, has: needs.has + ending };
+}
+
+/**
+ * Whether calls have come since the gateway was told, and the share may lack their buffer. Where it was told of calls, it
+ * has decided which box has the buffer; else it gave this box none, as to any pool without calls.
+ */
+function lacksBuffer(member: Member): boolean {
+  const { terms, told } = member;
+  if (told === undefined) return false;
+  const { max, buffer, needs } = needsOf(member);
+  if (needs <= told.needs) return false;
+  const spare = told.needs === 0 ? buffer : terms.buffer;
+  return spare > terms.buffer || Math.min(max, needs + spare) > terms.most;
 }
 
 function textOf({ app, version, pool, parameters = "" }: PoolKey): string {

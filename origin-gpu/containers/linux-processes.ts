@@ -14,6 +14,28 @@ export function groupMembers(group: number): number[] {
   return processes().filter((pid) => Number(statOf(pid)[STAT_GROUP]) === group);
 }
 
+/** Processes below this one, wherever they have gone, without itself. */
+export function descendantsOf(ancestor: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const pid of processes()) {
+    const parent = Number(statOf(pid)[STAT_PARENT]);
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [pid]);
+    else siblings.push(pid);
+  }
+  const below = new Set<number>();
+  // A number may be given to another process meanwhile: each is visited once.
+  const visit = (pid: number): void => {
+    for (const child of children.get(pid) ?? []) {
+      if (below.has(child)) continue;
+      below.add(child);
+      visit(child);
+    }
+  };
+  visit(ancestor);
+  return [...below];
+}
+
 /** The name of a process, up to 15 characters of it. */
 export function nameOf(pid: number): string {
   return read(`/proc/${pid}/comm`).trim();

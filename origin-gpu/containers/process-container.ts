@@ -2,6 +2,7 @@
  * A container that the agent runs as a process. The agent tells the command a loopback port, waits until it serves,
  * and stops it with all processes that it started. It warns when the server listens beyond the loopback interface.
  */
+import { systemTimer } from "../../base/runtime/timer.ts";
 import { SECOND_MS } from "../../base/units.ts";
 import { messageOf } from "../../base/thrown.ts";
 import {
@@ -24,7 +25,7 @@ import { variablesOf } from "./environment.ts";
 import { GivenUpCalls } from "./given-up-calls.ts";
 import { LastLines } from "./output-lines.ts";
 import { callsOriginOf, choosePorts, type ContainerPort, keepPorts } from "./container-port.ts";
-import { listensElsewhere, SUSPECTED_AFTER_MS, warnOfOpenPorts } from "./other-port.ts";
+import { listensElsewhere, lookForOtherPort, warnOfOpenPorts } from "./other-port.ts";
 import { ownerProblem } from "./port-owner.ts";
 import { leaveRunning } from "./leave-running.ts";
 import type { LeftContainer } from "./left-container.ts";
@@ -119,8 +120,7 @@ export class ProcessContainer implements Container {
     let notYet: string | undefined;
     let taken: string | undefined;
     let elsewhere = (): string | undefined => undefined;
-    const timers: ReturnType<typeof setTimeout>[] = [];
-    const after = (ms: number, act: () => void) => timers.push(setTimeout(act, ms));
+    const cancels: (() => void)[] = [];
     // Another program at its port says more than a port of its own that is open too.
     const hint = () => (taken !== undefined && taken === notYet ? taken : elsewhere());
     const { left } = this.#options;
@@ -132,10 +132,11 @@ export class ProcessContainer implements Container {
         signal,
         log: (text) => this.#notice(text),
       });
-      after(startupTimeout * SECOND_MS, () => {
+      const onLate = (): void => {
         const message = lateMessage(startupTimeout, hint() ?? notYet);
         this.#starting.abort(this.#failure("startup_timeout", message));
-      });
+      };
+      cancels.push(systemTimer(onLate, startupTimeout * SECOND_MS));
       const ports: ContainerPort = left
         ? { ...left.record, origins: [left.record.origin] }
         : await this.#choosePorts();
@@ -144,17 +145,16 @@ export class ProcessContainer implements Container {
       const group = adopted ?? this.#launch(ports, python);
       const leader = await group.started;
       signal.throwIfAborted();
-      elsewhere = () => listensElsewhere(leader, port);
-      after(SUSPECTED_AFTER_MS, () => {
-        const text = hint();
-        if (text !== undefined) this.#notice(`postern: warning: ${text}`);
-      });
+      const { supervisor } = group;
+      const own = { id: this.id, leader, supervisor };
+      elsewhere = () => listensElsewhere(own, port);
+      const warn = (text: string): void => this.#notice(`postern: warning: ${text}`);
+      cancels.push(lookForOtherPort(hint, warn));
       const origin = await untilServing(ports, healthPath, signal, {
         notYet: (why) => (notYet = why),
         // Some program may have taken the port since the start.
         ownerProblem: (candidate) => {
-          const { supervisor } = group;
-          taken = ownerProblem(candidate, { ...this.#options, id: this.id, leader, supervisor });
+          taken = ownerProblem(candidate, { ...this.#options, ...own });
           return taken;
         },
       });
@@ -172,7 +172,7 @@ export class ProcessContainer implements Container {
       if (problem !== undefined) throw this.#failure("starting_failed", problem);
       this.#become("ready", "it answered");
       this.#served = { port, origin, ...(callsPort !== undefined && { callsPort }) };
-      warnOfOpenPorts(leader, this.exited, (text) => this.#notice(text));
+      warnOfOpenPorts(own, this.exited, (text) => this.#notice(text));
       return { origin, ...callsOriginOf(callsPort) };
     } catch (error) {
       if (this.#state === "starting") this.#become("failed", messageOf(error));
@@ -180,7 +180,7 @@ export class ProcessContainer implements Container {
       else void this.#stopGroup();
       throw error instanceof StartFailure ? error : this.#failure("starting_failed", String(error));
     } finally {
-      for (const timer of timers) clearTimeout(timer);
+      for (const cancel of cancels) cancel();
     }
   }
 

@@ -39,6 +39,8 @@ export interface PoolCounts {
   readonly asleep: number;
   /** Those that finish their calls or are being ended. */
   readonly ending: number;
+  /** Those that have outlived SIGKILL, and keep what they hold. */
+  readonly stuck: number;
   /** 1 where a start failed, and none is under way. */
   readonly failed: number;
   readonly waiting: number;
@@ -440,7 +442,8 @@ export class Pool<Call> {
       ready,
       starting,
       asleep: inState("asleep"),
-      ending: inState("draining", "stopping", "stuck"),
+      ending: inState("draining", "stopping"),
+      stuck: inState("stuck"),
       failed: this.#scaler.isFailing && ready + starting === 0 ? 1 : 0,
       waiting: this.#calls.waiting.length,
       running: this.#calls.running,

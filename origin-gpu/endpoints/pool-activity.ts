@@ -1,5 +1,9 @@
 /** An endpoint's containers and waiting requests, without its name, and its load. */
-import type { EndpointActivity } from "../../routing/wire/deployments.ts";
+import type { PoolCounts } from "../core/pool.ts";
+import {
+  type EndpointActivity,
+  MAX_REPORTED_LINE_CHARACTERS,
+} from "../../routing/wire/deployments.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 
 export type PoolActivity = Omit<EndpointActivity, "endpoint">;
@@ -10,9 +14,21 @@ export const NO_ACTIVITY: PoolActivity = {
   failed: 0,
   asleep: 0,
   draining: 0,
+  stuck: 0,
   waiting: 0,
   error: "",
 };
+
+/** For the operator who asks why calls wait: the new container claims what the old one holds. */
+const STUCK = "a container survived SIGKILL; what it holds is not given to others until it is gone";
+
+/** @param lastFailure why a container failed, which is said while one counts as failed */
+export function activityOf(counts: PoolCounts, lastFailure: string): PoolActivity {
+  const { ready, starting, failed, asleep, ending: draining, stuck, waiting } = counts;
+  const failure = failed > 0 ? lastFailure.slice(0, MAX_REPORTED_LINE_CHARACTERS) : "";
+  const error = failure || (stuck > 0 ? STUCK : "");
+  return { ready, starting, failed, asleep, draining, stuck, waiting, error };
+}
 
 export function joinedActivity(one: PoolActivity, other: PoolActivity): PoolActivity {
   return {
@@ -21,8 +37,10 @@ export function joinedActivity(one: PoolActivity, other: PoolActivity): PoolActi
     failed: one.failed + other.failed,
     asleep: one.asleep + other.asleep,
     draining: one.draining + other.draining,
+    stuck: one.stuck + other.stuck,
     waiting: one.waiting + other.waiting,
-    error: one.error || other.error,
+    // A failure says more than a container that is stuck.
+    error: (one.failed > 0 && one.error) || other.error || one.error,
   };
 }
 

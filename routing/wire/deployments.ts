@@ -141,9 +141,11 @@ const ENDPOINT_ACTIVITY = z.object({
   asleep: COUNT.default(0),
   /** Those that finish their calls or are being ended; as `asleep`. */
   draining: COUNT.default(0),
+  /** Those that have outlived SIGKILL. An older agent counts them as `draining`. */
+  stuck: COUNT.default(0),
   /** Requests that wait for their turn or for a container. */
   waiting: COUNT,
-  /** Why a container failed, in one line; empty where none did. */
+  /** Why a container failed, or that one is stuck, in one line; empty where neither is so. */
   error: z.string().max(MAX_REPORTED_LINE_CHARACTERS),
 });
 

@@ -25,8 +25,9 @@ const APP: ApiApp = {
   stopped_at: null,
 };
 
-const NONE = { ready: 0, starting: 0, asleep: 0, draining: 0, failed: 0 };
+const NONE = { ready: 0, starting: 0, asleep: 0, draining: 0, stuck: 0, failed: 0 };
 const READY = { ...NONE, ready: 1, asleep: 1, waiting: 2, error: "" };
+const STUCK = { ...NONE, starting: 1, stuck: 1, waiting: 1, error: "a container survived SIGKILL" };
 const FAILED = { ...NONE, failed: 1, waiting: 1, error: "ended with code 7" };
 
 test("counts are summed over an app's functions and boxes, of its environment alone", () => {
@@ -45,11 +46,22 @@ test("counts are summed over an app's functions and boxes, of its environment al
   ]);
   const shown = withActivity(APP, activities);
   expect(shown).toMatchObject({
-    containers: { ready: 2, starting: 0, asleep: 2, draining: 0, failed: 1 },
+    containers: { ready: 2, starting: 0, asleep: 2, draining: 0, stuck: 0, failed: 1 },
     waiting: 5,
     last_error: "a: api: ended with code 7",
   });
   expect(shownCounts(shown.containers)).toBe("2 ready, 2 asleep, 1 failed");
+});
+
+test("a container that survived SIGKILL is counted as stuck, and is the last error where none else is", () => {
+  const activities = new Map([["a", [{ endpoint: "main/shop/web", ...STUCK }]]]);
+  const shown = withActivity(APP, activities);
+  expect(shownCounts(shown.containers)).toBe("1 starting, 1 stuck");
+  expect(shown.last_error).toBe("a: web: a container survived SIGKILL");
+  activities.set("b", [{ endpoint: "main/shop/api", ...FAILED }]);
+  const both = withActivity(APP, activities);
+  expect(shownCounts(both.containers)).toBe("1 starting, 1 stuck, 1 failed");
+  expect(both.last_error).toBe("b: api: ended with code 7");
 });
 
 test("an app none of whose boxes said anything has no counts, where one with no container has none", () => {

@@ -77,7 +77,7 @@ test("containers are counted by what they are at, and the reason of one that fai
   for (const name of ["one", "two"]) {
     expect((await send(postern.address(name), "/", { timeoutMs: 60_000 })).status).toBe(200);
   }
-  const counts = { ready: 2, starting: 1, asleep: 1, draining: 0, failed: 1 };
+  const counts = { ready: 2, starting: 1, asleep: 1, draining: 0, stuck: 0, failed: 1 };
   await expect.poll(async () => (await listed()).containers, SLOW).toEqual(counts);
   expect((await listed()).last_error).toMatch(/: broken: ended with code 7 before it was ready/);
   expect(await appList()).toMatch(/ 2 ready, 1 starting, 1 asleep, 1 failed +0 .*: broken: /);

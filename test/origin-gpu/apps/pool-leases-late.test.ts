@@ -146,6 +146,11 @@ class World {
     return await promise;
   }
 
+  /** So many times the boxes have asked. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   get has(): number {
     return [...this.agents.values()].reduce((sum, { has }) => sum + has, 0);
   }
@@ -226,6 +231,49 @@ test("what a box has is not given away by a request of its that comes behind a l
   one.leases.refresh();
   await world.clock.advance(5_000);
   expect([one.has, other.has]).toEqual([2, 0]);
+});
+
+/** Boxes whose messages take 20 ms, and how often they ask from now on. */
+async function promptWorld(bounds: PoolBounds): Promise<World> {
+  const world = new World(bounds, fc.sample(fc.constant(20), 10_000).values());
+  await world.clock.advance(0);
+  await world.clock.advance(1_000);
+  for (const agent of world.agents.values()) agent.endIdle();
+  await world.clock.advance(1_000);
+  return world;
+}
+
+test("of boxes that were idle the one that a call comes to has the buffer at once", async () => {
+  for (const name of NAMES) {
+    const world = await promptWorld({ min: 1, max: 3, buffer: 1 });
+    expect(world.has).toBe(1);
+    const agent = world.agents.get(name);
+    agent?.need(1);
+    await world.clock.advance(0);
+    await world.clock.advance(200);
+    expect(agent?.has).toBe(2);
+    // The container that another box had in advance stays there.
+    await world.clock.advance(LEASE_MS);
+    expect(agent?.has).toBe(2);
+    expect(world.has).toBeLessThanOrEqual(3);
+  }
+});
+
+test("short calls at all boxes by turns leave the buffer where it is, and the gateway in peace", async () => {
+  const world = await promptWorld({ min: 1, max: 9, buffer: 1 });
+  const before = world.requests;
+  const had = new Set<string>();
+  for (let call = 0; call < 1_200; call += 1) {
+    const agent = world.agents.get(NAMES[call % NAMES.length] as string);
+    agent?.need(1);
+    await world.clock.advance(0);
+    await world.clock.advance(30);
+    agent?.need(0);
+    await world.clock.advance(20);
+    if (call >= 600) had.add([...world.agents.values()].map(({ has }) => has).join(" "));
+  }
+  expect(world.requests - before).toBeLessThan(60);
+  expect([...had]).toHaveLength(1);
 });
 
 test("boxes whose leases are alive have max_containers at most, however late messages are", async () => {

@@ -93,6 +93,59 @@ test("it is asked for at once when it needs more than its share, and not for eac
   expect(world.asked.at(-1)).toMatchObject([{ pool: "f", needs: 2, has: 1, max: 3 }]);
 });
 
+test("the first call of a pool with a buffer asks for it at once, though the share has room for the call", async () => {
+  const world = new World();
+  const pool = await world.pool({ min: 1, buffer: 1, has: 1 });
+  world.share = { least: 1, buffer: 1, most: 2 };
+  await pool.is({ needs: 1 });
+  expect(world.asked.map(([use]) => use?.needs)).toEqual([0, 1]);
+  expect(pool.terms).toMatchObject({ buffer: 1, most: 2 });
+  await pool.is({ needs: 1, has: 2 });
+  await pool.is({ needs: 0 });
+  await pool.is({ needs: 1 });
+  expect(world.asked).toHaveLength(2);
+});
+
+test("calls that need the container that was their buffer ask for another one, as soon as a pause is over", async () => {
+  const world = new World();
+  const pool = await world.pool({ min: 1, max: 4, buffer: 1, has: 1 });
+  world.share = { least: 1, buffer: 1, most: 2 };
+  await pool.is({ needs: 1 });
+  world.share = { least: 1, buffer: 1, most: 4 };
+  await pool.is({ needs: 2 });
+  expect(world.asked).toHaveLength(2);
+  await world.pass(2_000);
+  expect(world.asked.map(([use]) => use?.needs)).toEqual([0, 1, 2]);
+  // All that there may be.
+  await pool.is({ needs: 4 });
+  await world.pass(3_000);
+  expect(world.asked).toHaveLength(3);
+});
+
+test("where another box has the buffer, calls that come and go do not ask for it", async () => {
+  const world = new World();
+  const pool = await world.pool({ buffer: 1, has: 1 });
+  for (let call = 0; call < 100; call += 1) {
+    await pool.is({ needs: 1 });
+    await pool.is({ needs: 0 });
+  }
+  expect(world.asked).toHaveLength(2);
+});
+
+test("two pools whose calls come and go in turns ask for their buffers once in two seconds", async () => {
+  const world = new World();
+  const pools = [await world.pool({ buffer: 1 }, "f"), await world.pool({ buffer: 1 }, "g")];
+  world.asked.length = 0;
+  for (let turn = 0; turn < 200; turn += 1) {
+    await pools[turn % 2]?.is({ needs: 1 });
+    await world.pass(25);
+    await pools[turn % 2]?.is({ needs: 0 });
+    await world.pass(25);
+  }
+  expect(world.asked.length).toBeGreaterThan(1);
+  expect(world.asked.length).toBeLessThanOrEqual(6);
+});
+
 test("what happens while the gateway is asked is asked for once, afterwards", async () => {
   const world = new World();
   const joining = world.pool();

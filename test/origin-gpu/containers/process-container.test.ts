@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { MIB } from "../../../base/units.ts";
 import type { EndpointConfig } from "../../../origin-gpu/config/config.ts";
@@ -9,6 +9,7 @@ import { ContainerLogs } from "../../../origin-gpu/logs/container-logs.ts";
 import { DiskLogs } from "../../../origin-gpu/logs/disk-logs.ts";
 import type { LogRecord } from "../../../origin-gpu/logs/log-record.ts";
 import { MemoryLogs } from "../../../origin-gpu/logs/memory-logs.ts";
+import { listeners } from "../../../origin-gpu/containers/linux-processes.ts";
 import { MAX_LINE_CHARACTERS } from "../../../origin-gpu/containers/output-lines.ts";
 import {
   ManagedProcess,
@@ -258,7 +259,17 @@ test("a container that listens on more than loopback is served with a warning, a
   await expect.poll(() => loud.lines.join("\n")).toContain(warning);
   // It was looked at before.
   expect(quiet.lines.filter((line) => line.includes("warning"))).toEqual([]);
+  const away = start(inOwnSession(["--host", "0.0.0.0"]));
+  await away.container.ready;
+  await expect.poll(() => away.lines.join("\n")).toContain("open to the network");
 });
+
+/** The server of server.ts, neither in the group nor in the session of the first process. */
+function inOwnSession(flags: readonly string[]): EndpointConfig {
+  const command = ["setsid", "--wait", "node", `${HERE}server.ts`, ...flags];
+  const kind = { type: "web_server", command } as const;
+  return endpointConfig({ kind, startupTimeout: 300, exitGracePeriod: 0 });
+}
 
 describe("when the agent is killed", () => {
   test.each(["group", "session", "stranger"])(
@@ -302,6 +313,26 @@ test("a server that listens elsewhere is told of before startup_timeout, and the
   await failed;
   const hint = `postern: warning: it listens on 127.0.0.1:${other}, and not on the port that it was given, `;
   expect(one.lines.filter((line) => line.startsWith(hint))).toHaveLength(1);
+});
+
+test("a server that loads for longer and has a session of its own is told of when it listens elsewhere", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"], shouldAdvanceTime: true });
+  onTestFinished(() => void vi.useRealTimers());
+  const other = await freePort();
+  const one = start(inOwnSession(["--port", `${other}`, "--listen-late"]));
+  void one.container.ready.catch(() => undefined);
+  const pid = await one.pid("late");
+  vi.advanceTimersByTime(5_000);
+  process.kill(pid, "SIGUSR2");
+  await vi.waitUntil(() => listeners([pid]).length > 0, { timeout: 10_000 });
+  const warnings = () => one.lines.filter((line) => line.includes("warning"));
+  expect(warnings()).toEqual([]);
+  vi.advanceTimersByTime(10_000);
+  expect(warnings()).toEqual([
+    expect.stringContaining(`it listens on 127.0.0.1:${other}, and not`),
+  ]);
+  vi.advanceTimersByTime(120_000);
+  expect(warnings()).toHaveLength(1);
 });
 
 describe("warm-up requests", () => {

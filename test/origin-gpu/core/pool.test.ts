@@ -781,7 +781,9 @@ describe("a container", () => {
     pool.pass(0);
     pool.ready(1);
     expect(pool.on((one, nowMs) => one.unhealthy(1, nowMs))).toEqual(["stop 1 unhealthy"]);
+    expect(pool.pool.counts).toMatchObject({ ending: 1, stuck: 0 });
     expect(pool.on((one, nowMs) => one.stuck(1, nowMs))).toEqual(["launch 2"]);
+    expect(pool.pool.counts).toMatchObject({ ending: 0, stuck: 1 });
   });
 });
 

@@ -115,6 +115,9 @@ describe("a model that stays when it is to make room", () => {
     }, PATIENCE);
     await box.told(/it survived SIGKILL/);
     expect(first.endpoint.containers).toMatchObject([{ state: "stuck", cards: [{ id: "0" }] }]);
+    const error =
+      "a container survived SIGKILL; what it holds is not given to others until it is gone";
+    expect(first.endpoint.activity).toMatchObject({ stuck: 1, draining: 0, failed: 0, error });
     expect(second.endpoint.containers).toMatchObject([{ state: "claiming", cards: [] }]);
     signalAll(supervisors, "SIGCONT");
     expect((await waiting).name).toBe("b");

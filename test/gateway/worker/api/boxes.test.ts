@@ -275,10 +275,14 @@ describe("the endpoints of a box", () => {
     const one = await call("GET", path, { token: reader });
     expect(one).toMatchObject({
       status: 200,
-      json: { items: [first], next_cursor: "main/shop/web" },
+      // An older agent does not count those that are stuck.
+      json: { items: [{ ...first, stuck: 0 }], next_cursor: "main/shop/web" },
     });
     const rest = await call("GET", `${path}&cursor=main%2Fshop%2Fweb`, { token: reader });
-    expect(rest).toMatchObject({ status: 200, json: { items: [first], next_cursor: null } });
+    expect(rest).toMatchObject({
+      status: 200,
+      json: { items: [{ ...first, stuck: 0 }], next_cursor: null },
+    });
     const page = { workspace: "local", limit: 1 };
     expect(asked).toEqual([
       { operation: "listEndpoints", parameters: page },
