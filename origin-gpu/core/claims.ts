@@ -1,6 +1,6 @@
 /** The claims of containers on their box, and the effects of the box's arbitration (core/box.ts). */
 import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
-import type { Card, CardChoice } from "./cards.ts";
+import type { Card, CardChoice, LostCard } from "./cards.ts";
 
 /** A container, as the box knows it. */
 export interface Claim {
@@ -75,7 +75,9 @@ export type BoxEffect =
       /** The claim that gets its room, where it is wanted. */
       readonly wantedBy?: Claim | undefined;
     }
-  /** The box has no such cards, and the claim is forgotten. */
+  /** The claim waits for one of these cards to come back: the others of the box do not suffice. Told once. */
+  | { readonly type: "card_out"; readonly claim: string; readonly lost: readonly LostCard[] }
+  /** The box has no such cards, sick ones included, and the claim is forgotten. */
   | { readonly type: "impossible"; readonly claim: string }
   /** Send `tick` at this time, instead of the time before. */
   | { readonly type: "wake_at"; readonly atMs: number };

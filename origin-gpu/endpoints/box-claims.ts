@@ -6,7 +6,7 @@ import { dirname } from "node:path/posix";
 import { SECOND_MS } from "../../base/units.ts";
 import type { LeftContainer } from "../containers/left-container.ts";
 import type { Box } from "../core/box.ts";
-import type { Card } from "../core/cards.ts";
+import type { BoxCard, Card, LostCard } from "../core/cards.ts";
 import type { BoxEffect, Claim, ClaimNeeds, Rollout, YieldReason } from "../core/claims.ts";
 import { needsNothing } from "../core/claim-entries.ts";
 import { type PoolClock, SYSTEM_POOL_CLOCK } from "./pool-clock.ts";
@@ -27,6 +27,8 @@ export interface ClaimHolder {
   onGranted(container: number, cards: readonly Card[]): void;
   /** @param wantedBy the claim that gets its room, where it is wanted */
   onYieldAsked(container: number, reason: YieldReason, wantedBy?: Claim): void;
+  /** The container waits for one of these to come back. */
+  onCardOut(container: number, lost: readonly LostCard[]): void;
   /** The box has no such cards. */
   onImpossible(container: number): void;
 }
@@ -82,8 +84,8 @@ export class BoxClaims {
     void gone.then(() => this.tell((box, nowMs) => box.free(left.id, nowMs)));
   }
 
-  /** The cards that work are these from now on. */
-  setCards(cards: readonly Card[]): void {
+  /** The box's cards are these from now on, those that are out included. */
+  setCards(cards: readonly BoxCard[]): void {
     this.tell((box, nowMs) => box.cards(cards, nowMs));
   }
 
@@ -139,6 +141,7 @@ export class BoxClaims {
     if (known === undefined) return;
     const { holder, container } = known;
     if (effect.type === "grant") holder.onGranted(container, effect.cards);
+    else if (effect.type === "card_out") holder.onCardOut(container, effect.lost);
     else if (effect.type === "impossible") holder.onImpossible(container);
     else holder.onYieldAsked(container, effect.reason, effect.wantedBy);
   }

@@ -121,7 +121,7 @@ export class Endpoint {
       onYields: () => options.onYields?.(),
       onAssigned: this.#onAssigned,
       onRefused: ({ call, settings }, refusal) =>
-        call.fail(failureOfRefusal(refusal, settings.function)),
+        call.fail(failureOfRefusal(refusal, settings.function, this.#pool.claimFailure)),
       onHandedOver: ({ call, settings, link }) => this.#reroute?.(call, settings.function, link),
       onChange: () => this.#lease.changed(),
     });
@@ -136,7 +136,7 @@ export class Endpoint {
   /** Counts its containers and its waiting requests. */
   get activity(): PoolActivity {
     const { ready, starting, failed, asleep, ending: draining, waiting } = this.#pool.counts;
-    const error = failed > 0 ? this.#pool.lastFailure.slice(0, MAX_REPORTED_LINE_CHARACTERS) : "";
+    const error = this.#pool.currentFailure.slice(0, MAX_REPORTED_LINE_CHARACTERS);
     return { ready, starting, failed, asleep, draining, waiting, error };
   }
 

@@ -131,7 +131,7 @@ test("one that fails again and again is a crash loop, and the log and the list s
     "postern: crash loop, 3 failures in a row without a minute of service: the next start is at least 4 s away",
     "postern: given up after 4 failures in a row without a minute of service: change the app, or serve it anew",
   ]);
-  expect(pool.lastFailure).toBe(
+  expect(pool.currentFailure).toBe(
     "given up after 4 failures in a row: ended with code 3 before it was ready",
   );
   request("b");
