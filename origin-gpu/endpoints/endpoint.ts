@@ -110,8 +110,8 @@ export class Endpoint {
       left,
       usage: options.usage,
       onStops: (containerId) => this.#relays.closeAt(containerId),
-      onDrains: (containerId) => {
-        this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS);
+      onDrains: (containerId, sleeps) => {
+        this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS, sleeps);
         if (this.hasClaims) this.#stalled.onDrains(containerId);
       },
       onDrained: (containerId) => {

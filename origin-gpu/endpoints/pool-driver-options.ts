@@ -46,8 +46,8 @@ export interface PoolDriverOptions {
   readonly onYields: () => void;
   /** The container is about to be ended. */
   readonly onStops: (containerId: string) => void;
-  /** The container takes no more calls, while its version goes on. */
-  readonly onDrains: (containerId: string) => void;
+  /** The container takes no more calls, while its version goes on. @param sleeps it does not end then */
+  readonly onDrains: (containerId: string, sleeps: boolean) => void;
   /** It has finished them, or ends with them. */
   readonly onDrained: (containerId: string) => void;
   readonly onAssigned: (

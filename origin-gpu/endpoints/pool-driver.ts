@@ -389,7 +389,8 @@ export class PoolDriver {
     const container = this.#containers.idOf(number);
     this.#cardless.delete(number);
     // A version that ends closes its sockets itself, all at once.
-    if (to === "draining" && reason !== "retired") this.#options.onDrains(container);
+    const sleeps = this.#pool.container(number)?.willSleep === true;
+    if (to === "draining" && reason !== "retired") this.#options.onDrains(container, sleeps);
     else if (from === "draining") this.#options.onDrained(container);
     observer.emit("container.state", { from, to, reason, source, container });
     if (to === "ready") this.#containers.watchHealth(number);
