@@ -94,8 +94,9 @@ export class Box {
     const turnMs = askedMs === undefined ? undefined : Math.max(askedMs, endedMs ?? askedMs);
     if (known === undefined) {
       const ownCards = holder?.cards;
-      const place = { turnMs, isInAdvance, isAwaited, isCardOut: false };
-      this.#waiters.set(id, { claim, needs, ...place, rollout, ownCards });
+      const place = { turnMs, isInAdvance, isAwaited, rollout };
+      const told = { isCardOut: false, isRoomAwaited: false };
+      this.#waiters.set(id, { claim, needs, ...place, ...told, ownCards });
     } else {
       Object.assign(known, { turnMs, isInAdvance, isAwaited });
     }
@@ -262,6 +263,14 @@ export class Box {
     }
   }
 
+  /** The serving version is not asked: without this effect a deployment would wait without a word. */
+  #tellOfAwaitedRoom(waiter: Waiter): void {
+    const { claim, rollout, isCardOut, isRoomAwaited } = waiter;
+    if (rollout !== "overlap" || isCardOut || isRoomAwaited || this.#cards === undefined) return;
+    waiter.isRoomAwaited = true;
+    this.#effects.push({ type: "room_awaited", claim: claim.id });
+  }
+
   #askAboutLostCards(): void {
     const working = new Set(this.#cards?.map(({ id }) => id));
     for (const holder of this.#holders.values()) {
@@ -304,6 +313,7 @@ export class Box {
         planner.grant(this.#grant(waiter, cards, nowMs));
         continue;
       }
+      this.#tellOfAwaitedRoom(waiter);
       const plan = planner.reserve(waiter);
       if (plan === undefined || plan.dueMs > nowMs) continue;
       const asked = this.#effects.length;

@@ -29,7 +29,6 @@ export class TrackedContainer implements PoolContainer, SessionPlace {
   /** It asks the box for what it needs: while it is `claiming`, or `asleep` and needed. */
   isClaiming = true;
   willSleep = false;
-  /** Why it drains. */
   drainReason: StopReason = "not_needed";
   /** When its state began; where it claims, when it began to. */
   sinceMs: number;

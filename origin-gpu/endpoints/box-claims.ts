@@ -27,6 +27,8 @@ export interface ClaimHolder {
   onGranted(container: number, cards: readonly Card[]): void;
   /** @param wantedBy the claim that gets its room, where it is wanted */
   onYieldAsked(container: number, reason: YieldReason, wantedBy?: Claim): void;
+  /** The new version's container waits for room beside the version that serves. */
+  onRoomAwaited(container: number): void;
   /** The container waits for one of these to come back. */
   onCardOut(container: number, lost: readonly LostCard[]): void;
   /** The box has no such cards. */
@@ -141,6 +143,7 @@ export class BoxClaims {
     if (known === undefined) return;
     const { holder, container } = known;
     if (effect.type === "grant") holder.onGranted(container, effect.cards);
+    else if (effect.type === "room_awaited") holder.onRoomAwaited(container);
     else if (effect.type === "card_out") holder.onCardOut(container, effect.lost);
     else if (effect.type === "impossible") holder.onImpossible(container);
     else holder.onYieldAsked(container, effect.reason, effect.wantedBy);

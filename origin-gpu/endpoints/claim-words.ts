@@ -44,6 +44,9 @@ export const YIELD_WORDS: Readonly<Record<YieldReason, string>> = {
   memory_short: "it has slept longest of all and ends: the machine's memory is short",
 };
 
+export const ROOM_AWAITED =
+  'it waits for room beside the version that serves, which makes none: rollout = "overlap"';
+
 export const STOP_WORDS: Readonly<Record<StopReason, string>> = {
   not_needed: "it is not needed any more",
   failed: "it failed to start",

@@ -5,7 +5,6 @@
  */
 import { SECOND_MS } from "../../base/units.ts";
 import { within } from "../../base/runtime/within.ts";
-import { MAX_REPORTED_LINE_CHARACTERS } from "../../routing/wire/deployments.ts";
 import type { Scaling } from "../../routing/wire/scaling.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import type { Call } from "../calls/call.ts";
@@ -22,7 +21,7 @@ import { callTerms } from "./call-terms.ts";
 import { EndpointLease } from "./endpoint-lease.ts";
 import { Grace } from "./grace.ts";
 import type { ListedContainer } from "./listed-container.ts";
-import type { PoolActivity } from "./pool-activity.ts";
+import { activityOf, type PoolActivity } from "./pool-activity.ts";
 import { PoolDriver } from "./pool-driver.ts";
 import { claimNeeds, poolSettings } from "./pool-settings.ts";
 import type { PoolNeeds, PoolTerms } from "./pool-terms.ts";
@@ -118,7 +117,7 @@ export class Endpoint {
         this.#relays.drained(containerId);
         this.#stalled.onDrained(containerId);
       },
-      onYields: () => options.onYields?.(),
+      onRoom: (news) => options.onRoom?.(news),
       onAssigned: this.#onAssigned,
       onRefused: ({ call, settings }, refusal) =>
         call.fail(failureOfRefusal(refusal, settings.function, this.#pool.claimFailure)),
@@ -135,9 +134,7 @@ export class Endpoint {
 
   /** Counts its containers and its waiting requests. */
   get activity(): PoolActivity {
-    const { ready, starting, failed, asleep, ending: draining, waiting } = this.#pool.counts;
-    const error = this.#pool.currentFailure.slice(0, MAX_REPORTED_LINE_CHARACTERS);
-    return { ready, starting, failed, asleep, draining, waiting, error };
+    return activityOf(this.#pool.counts, this.#pool.currentFailure);
   }
 
   /** No call is here. */

@@ -1,6 +1,10 @@
 /** An endpoint's containers and waiting requests, without its name, and its load. */
-import type { EndpointActivity } from "../../routing/wire/deployments.ts";
+import {
+  type EndpointActivity,
+  MAX_REPORTED_LINE_CHARACTERS,
+} from "../../routing/wire/deployments.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
+import type { PoolCounts } from "../core/pool.ts";
 
 export type PoolActivity = Omit<EndpointActivity, "endpoint">;
 
@@ -13,6 +17,15 @@ export const NO_ACTIVITY: PoolActivity = {
   waiting: 0,
   error: "",
 };
+
+/** @param failure why no container is there; empty where one is */
+export function activityOf(
+  { ready, starting, failed, asleep, ending: draining, waiting }: PoolCounts,
+  failure: string,
+): PoolActivity {
+  const error = failure.slice(0, MAX_REPORTED_LINE_CHARACTERS);
+  return { ready, starting, failed, asleep, draining, waiting, error };
+}
 
 export function joinedActivity(one: PoolActivity, other: PoolActivity): PoolActivity {
   return {

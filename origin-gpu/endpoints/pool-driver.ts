@@ -16,7 +16,7 @@ import type {
   ManagedContainers,
   PoolDriverOptions,
 } from "./pool-driver-options.ts";
-import { cardOut, impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
+import { cardOut, impossibleClaim, ROOM_AWAITED, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
 import { ContainerClaims } from "./container-claims.ts";
 import { EndpointContainers } from "./endpoint-containers.ts";
 import { leavable } from "./take-left.ts";
@@ -102,8 +102,12 @@ export class PoolDriver {
       onYieldAsked: (number, reason, wantedBy) => {
         const by = wantedBy === undefined ? "" : ` (${wantedBy.endpoint})`;
         noticesOf(source)(`postern: ${YIELD_WORDS[reason]}${by}`);
-        if (reason !== "memory_short") options.onYields();
+        if (reason !== "memory_short") options.onRoom("made");
         this.#apply(this.#pool.yieldAsked(number, now(), { maySleep: reason === "wanted" }));
+      },
+      onRoomAwaited: () => {
+        noticesOf(source)(`postern: ${ROOM_AWAITED}`);
+        options.onRoom("awaited");
       },
       onCardOut: (number, lost) => {
         const failure = cardOut(lost);

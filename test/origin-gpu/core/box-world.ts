@@ -60,6 +60,8 @@ export class BoxWorld {
   cards: readonly Card[];
   readonly claims = new Map<string, TestedClaim>();
   readonly grants: { readonly id: string; readonly atMs: number }[] = [];
+  /** Claims of new versions that wait for room, each told once. */
+  readonly roomAwaited: string[] = [];
   /** Claims that wait for a card which is out, each told once. */
   readonly cardOuts: string[] = [];
   readonly yields: { readonly id: string; readonly reason: string }[] = [];
@@ -205,6 +207,7 @@ export class BoxWorld {
       if (effect.type === "wake_at") this.#wakeAtMs = effect.atMs;
       else if (effect.type === "grant") this.#grant(effect.claim, effect.cards);
       else if (effect.type === "impossible") this.#known(effect.claim).state = "gone";
+      else if (effect.type === "room_awaited") this.roomAwaited.push(effect.claim);
       else if (effect.type === "card_out") this.cardOuts.push(effect.claim);
       else this.#yield(effect.claim, effect.reason);
     }

@@ -436,12 +436,13 @@ describe("a new version", () => {
     expect(again.state).toBe("held");
   });
 
-  test('with rollout "overlap" never asks the serving one', () => {
+  test('with rollout "overlap" never asks the serving one, and says once that it waits', () => {
     const world = new BoxWorld(ONE_CARD);
     const serving = idleHolder(world, pool("a"));
     const candidate = world.want(next("a"), { rollout: "overlap" });
     world.advance(10 * LIMITS.mostPatienceMs);
     expect(world.yields).toEqual([]);
+    expect(world.roomAwaited).toEqual([candidate.claim.id]);
     world.free(serving);
     expect(candidate.state).toBe("held");
   });

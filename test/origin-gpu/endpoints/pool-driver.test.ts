@@ -41,7 +41,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
     isProved: traits.isProved ?? false,
     sessions: new SessionTable(),
     left: [],
-    onYields: () => void lines.push("it yields"),
+    onRoom: (news) => void lines.push(`room ${news}`),
     onStops: () => undefined,
     onDrains: () => undefined,
     onDrained: () => undefined,
@@ -164,7 +164,7 @@ test("a new version takes over a fixed port, and gives it back where it fails", 
   await expect.poll(() => old.pool.counts.ending, PATIENCE).toBe(1);
   old.request("b");
   expect(broken.lines).toEqual([]);
-  expect(old.lines).toContain("it yields");
+  expect(old.lines).toContain("room made");
   old.pool.finished(running);
   await expect(broken.pool.proved).rejects.toMatchObject({ code: "starting_failed" });
   await broken.pool.close();
