@@ -157,7 +157,7 @@ export class AppRuntime {
     onRoom: (news: RoomNews) => void = () => undefined,
   ): Promise<PreparedVersion> {
     // In this turn: one that comes while the older one ends must be told from this one.
-    const abandoned = this.abandon();
+    const abandoned = this.#abandon();
     const preparation = this.#preparations;
     const before = Promise.all([this.#preparing, abandoned]);
     const preparing = before.then(async () => {
@@ -201,8 +201,18 @@ export class AppRuntime {
     await this.#install(candidate);
   }
 
-  /** Ends the candidate, or what is being prepared. */
+  /**
+   * Ends the candidate, or what is being prepared. Containers that made room for it come back, unless another candidate
+   * follows, which would need the room at once.
+   */
   async abandon(): Promise<void> {
+    const abandoned = this.#abandon();
+    const preparation = this.#preparations;
+    await abandoned;
+    if (preparation === this.#preparations) this.#serving?.onAbandoned();
+  }
+
+  async #abandon(): Promise<void> {
     this.#preparations += 1;
     const candidate = this.#candidate;
     this.#candidate = undefined;
@@ -212,7 +222,7 @@ export class AppRuntime {
 
   /** Takes no calls any more; resolves when those that it has are finished and its containers gone. */
   async stop(): Promise<void> {
-    await this.abandon();
+    await this.#abandon();
     void this.#install(undefined);
     await Promise.all(this.#retiring.values());
   }

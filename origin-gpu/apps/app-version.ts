@@ -171,6 +171,11 @@ export class AppVersion {
     for (const endpoint of this.#pools) endpoint.unpin();
   }
 
+  /** The version that was prepared beside it is given up. */
+  onAbandoned(): void {
+    for (const endpoint of this.#pools) endpoint.onVersionAbandoned();
+  }
+
   /** Whether a container of it needs something of the box that others may have. */
   get hasClaims(): boolean {
     return this.#pools.some((endpoint) => endpoint.hasClaims);

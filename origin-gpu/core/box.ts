@@ -317,7 +317,7 @@ export class Box {
       const plan = planner.reserve(waiter);
       if (plan === undefined || plan.dueMs > nowMs) continue;
       const asked = this.#effects.length;
-      for (const victim of plan.victims) this.#askFor(victim, waiter.claim, nowMs);
+      for (const victim of plan.victims) this.#askFor(victim, waiter, nowMs);
       // Their pools have had their turns: the line is another one.
       if (this.#effects.length > asked) return true;
     }
@@ -356,7 +356,7 @@ export class Box {
         holder.claim.pool !== claim.pool &&
         !holder.isStuck,
     );
-    for (const holder of before) this.#ask(holder, "replaced");
+    for (const holder of before) this.#ask(holder, "replaced", { isForVersion: true });
     return before.length === 0;
   }
 
@@ -369,7 +369,7 @@ export class Box {
   }
 
   /** The holder and its pool have had their turn: the calls that still wait for them are in line from now on. */
-  #askFor(holder: Holder, claim: Claim, nowMs: number): void {
+  #askFor(holder: Holder, { claim, rollout }: Waiter, nowMs: number): void {
     if (holder.isLeaving) return;
     holder.turnEndedMs = nowMs;
     const { pool } = holder.claim;
@@ -381,13 +381,18 @@ export class Box {
       if (waiter.claim.pool !== pool || waiter.isAwaited) continue;
       if (waiter.turnMs !== undefined) waiter.turnMs = nowMs;
     }
-    this.#ask(holder, "wanted", claim);
+    const isForVersion = rollout !== undefined && holder.claim.app === claim.app;
+    this.#ask(holder, "wanted", { wantedBy: claim, isForVersion });
   }
 
-  #ask(holder: Holder, reason: YieldReason, wantedBy?: Claim): void {
+  #ask(
+    holder: Holder,
+    reason: YieldReason,
+    whose: { readonly wantedBy?: Claim; readonly isForVersion?: boolean } = {},
+  ): void {
     if (holder.isLeaving) return;
     holder.isLeaving = true;
     this.#waiters.delete(holder.claim.id);
-    this.#effects.push({ type: "yield", claim: holder.claim.id, reason, wantedBy });
+    this.#effects.push({ type: "yield", claim: holder.claim.id, reason, ...whose });
   }
 }

@@ -81,6 +81,8 @@ export type BoxEffect =
       readonly reason: YieldReason;
       /** The claim that gets its room, where it is wanted. */
       readonly wantedBy?: Claim | undefined;
+      /** That claim is a new version's of the same app, which is being prepared. */
+      readonly isForVersion?: boolean | undefined;
     }
   /** There is no room for the claim of a new version, to which the serving one does not yield. Told once. */
   | { readonly type: "room_awaited"; readonly claim: string }

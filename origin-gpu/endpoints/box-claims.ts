@@ -7,7 +7,7 @@ import { SECOND_MS } from "../../base/units.ts";
 import type { LeftContainer } from "../containers/left-container.ts";
 import type { Box } from "../core/box.ts";
 import type { BoxCard, Card, LostCard } from "../core/cards.ts";
-import type { BoxEffect, Claim, ClaimNeeds, Rollout, YieldReason } from "../core/claims.ts";
+import type { BoxEffect, Claim, ClaimNeeds, Rollout } from "../core/claims.ts";
 import { needsNothing } from "../core/claim-entries.ts";
 import { type PoolClock, SYSTEM_POOL_CLOCK } from "./pool-clock.ts";
 
@@ -22,11 +22,12 @@ export interface PoolIdentity {
   readonly rollout: Rollout | undefined;
 }
 
+type AskedYield = Omit<Extract<BoxEffect, { type: "yield" }>, "type" | "claim">;
+
 /** A pool hears this of the box. */
 export interface ClaimHolder {
   onGranted(container: number, cards: readonly Card[]): void;
-  /** @param wantedBy the claim that gets its room, where it is wanted */
-  onYieldAsked(container: number, reason: YieldReason, wantedBy?: Claim): void;
+  onYieldAsked(container: number, asked: AskedYield): void;
   /** The new version's container waits for room beside the version that serves. */
   onRoomAwaited(container: number): void;
   /** The container waits for one of these to come back. */
@@ -146,7 +147,7 @@ export class BoxClaims {
     else if (effect.type === "room_awaited") holder.onRoomAwaited(container);
     else if (effect.type === "card_out") holder.onCardOut(container, effect.lost);
     else if (effect.type === "impossible") holder.onImpossible(container);
-    else holder.onYieldAsked(container, effect.reason, effect.wantedBy);
+    else holder.onYieldAsked(container, effect);
   }
 }
 

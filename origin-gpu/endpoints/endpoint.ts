@@ -139,8 +139,7 @@ export class Endpoint {
 
   /** No call is here. */
   get isIdle(): boolean {
-    const { waiting, running } = this.#pool.counts;
-    return waiting === 0 && running === 0 && !this.#sender.hasPausing;
+    return this.#pool.counts.waiting + this.#pool.counts.running === 0 && !this.#sender.hasPausing;
   }
 
   /** Gives the runner of calls that come over a link for a function with these settings. */
@@ -204,6 +203,11 @@ export class Endpoint {
     this.#pool.unpin();
   }
 
+  /** The version that was prepared beside it is given up. */
+  onVersionAbandoned(): void {
+    this.#pool.onVersionAbandoned();
+  }
+
   /** Whether one of its containers has the request's session: its calls come here, also while it is being retired. */
   hasSession(session: RequestSession): boolean {
     return this.#pool.sessions.has(session);
@@ -211,8 +215,7 @@ export class Endpoint {
 
   /** Whether one of these session keys belongs to this box. */
   knowsSession(keys: readonly string[]): boolean {
-    const { sessions, files } = this.#options;
-    return sessions.knows(keys) || files?.hasOne(keys) === true;
+    return this.#options.sessions.knows(keys) || this.#options.files?.hasOne(keys) === true;
   }
 
   /**

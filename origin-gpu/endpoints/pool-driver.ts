@@ -99,11 +99,12 @@ export class PoolDriver {
         this.#apply(this.#pool.granted(number, now()));
         this.#needs.giveBackUnwanted(number);
       },
-      onYieldAsked: (number, reason, wantedBy) => {
+      onYieldAsked: (number, { reason, wantedBy, isForVersion }) => {
         const by = wantedBy === undefined ? "" : ` (${wantedBy.endpoint})`;
         noticesOf(source)(`postern: ${YIELD_WORDS[reason]}${by}`);
         if (reason !== "memory_short") options.onRoom("made");
-        this.#apply(this.#pool.yieldAsked(number, now(), { maySleep: reason === "wanted" }));
+        const why = { maySleep: reason === "wanted", isForVersion };
+        this.#apply(this.#pool.yieldAsked(number, now(), why));
       },
       onRoomAwaited: () => {
         noticesOf(source)(`postern: ${ROOM_AWAITED}`);
@@ -225,6 +226,11 @@ export class PoolDriver {
 
   change(settings: PoolSettings): void {
     this.#apply(this.#pool.change(settings, this.#now));
+  }
+
+  /** The new version that was prepared beside this one is given up. */
+  onVersionAbandoned(): void {
+    this.#apply(this.#pool.versionAbandoned(this.#now));
   }
 
   /** The version serves, or is given up: it has no priority any more. */

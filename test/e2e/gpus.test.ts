@@ -82,6 +82,8 @@ test("a new version takes the only GPU, and one that fails leaves it to the old 
   expect((await ask(web)).name).toBe("second");
   write("third", { MEMORY: "90" });
   await served.waitForErrorOutput(/ postern: .*; the version before it goes on$/m);
+  // It loads again though no call waits.
+  await served.waitForErrorOutput(new RegExp(`${OUT_OF_MEMORY}[^]*second loads`));
   expect((await ask(web)).name).toBe("second");
   expect(served.stderr.match(new RegExp(OUT_OF_MEMORY, "g"))).toHaveLength(1);
 });

@@ -333,6 +333,20 @@ describe("a new version of a model", () => {
     await next.endpoint.close();
     expect((await waiting).name).toBe("a");
   });
+
+  test("that fails leaves the GPU to the old one, which starts again though nobody calls", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const old = box.model("a", ONE_GPU);
+    await old.ask();
+    const traits = { isProved: false, isPrepared: true, memoryGib: 90 };
+    const next = box.model("a-next", { ...ONE_GPU, ...traits });
+    await expect(next.endpoint.ready).rejects.toThrow();
+    await next.endpoint.close();
+    expect(old.endpoint.activity).toMatchObject({ ready: 0, starting: 0 });
+    old.endpoint.onVersionAbandoned();
+    await expect.poll(() => old.endpoint.activity.ready, PATIENCE).toBe(1);
+    expect(box.hasRunOutOfMemory).toBe(true);
+  });
 });
 
 test("a container whose GPU is taken out is replaced on another one", async () => {
