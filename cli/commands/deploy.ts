@@ -11,6 +11,7 @@ import { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
 import { deploy } from "../deploy/deployment.ts";
 import { showServing } from "../deploy/show.ts";
+import { streamLogs } from "../deploy/streamed-logs.ts";
 import { shownBytes } from "../deploy/upload-progress.ts";
 import { needsCode, versionContent } from "../deploy/version-content.ts";
 import { chooseEnvironment } from "../environment.ts";
@@ -18,7 +19,7 @@ import { CommandFailure, UsageError } from "../failure.ts";
 import { DEFAULT_STATE } from "../gateway/settings.ts";
 import { readRunning } from "../gateway/state-directory.ts";
 import { gitCommit } from "../git.ts";
-import { AppLogs } from "../logs/app-logs.ts";
+import { LineOwners } from "../logs/log-line.ts";
 import { printedLogs } from "../logs/shown-logs.ts";
 import { printNotice } from "../output.ts";
 import { listenForStop } from "../stop-signals.ts";
@@ -30,6 +31,7 @@ const OPTIONS = {
     type: "boolean",
     summary: "show what the app's containers print from now on, until Ctrl-C",
   },
+  timestamps: { type: "boolean", summary: "with --stream-logs: put each line's time before it" },
   ...STATE_OPTION,
 } as const;
 
@@ -50,6 +52,9 @@ export const DEPLOY: Command<typeof OPTIONS> = {
         `--tag: ${JSON.stringify(values.tag)} is not 1 to 64 characters on one line`,
       );
     }
+    if (values.timestamps === true && values["stream-logs"] !== true) {
+      throw new UsageError("--timestamps: goes with --stream-logs, whose lines have times");
+    }
     const source = await readApp(file, { environment: values.env, name: values.name });
     const { config } = source;
     const access = findAccess(values.state, process.env);
@@ -61,10 +66,11 @@ export const DEPLOY: Command<typeof OPTIONS> = {
     const code = needsCode(config) ? await packed(config.directory) : undefined;
     const { app } = config;
     let streaming: Promise<void> | undefined;
-    const streamLogs = (): void => {
-      const range = { since: new Date().toISOString() };
-      const shown = printedLogs(values, stop);
-      streaming = new AppLogs(client, { app, environment, range }, shown).follow();
+    const stream = (version: number): void => {
+      const owners = new LineOwners(config.endpoints.map((endpoint) => endpoint.function));
+      const shown = printedLogs({ ...values, owners }, stop);
+      const how = { sinceMs: Date.now(), shown };
+      streaming = streamLogs(client, { app, environment, version }, how);
       // Awaited when the version serves; one that does not serve has a reason of its own.
       streaming.catch(() => undefined);
     };
@@ -85,8 +91,8 @@ export const DEPLOY: Command<typeof OPTIONS> = {
           client,
           stopped: stop.asked,
           notice: printNotice,
-          onStarted: () => {
-            if (values["stream-logs"] === true) streamLogs();
+          onStarted: (version) => {
+            if (values["stream-logs"] === true) stream(version);
           },
           progress: {
             isTerminal: process.stderr.isTTY,

@@ -41,7 +41,7 @@ export interface PackedBytes {
 
 export interface Deploying extends Watching {
   /** The version starts from now on. */
-  readonly onStarted?: () => void;
+  readonly onStarted?: (version: number) => void;
   readonly progress: ProgressOutput;
 }
 
@@ -68,7 +68,7 @@ export async function deploy(plan: DeploymentPlan, deploying: Deploying): Promis
     throw error;
   }
   await client.call(START_VERSION, { path, query });
-  deploying.onStarted?.();
+  deploying.onStarted?.(staged.version);
   return await untilServing({ app, environment, version: staged.version }, deploying);
 }
 

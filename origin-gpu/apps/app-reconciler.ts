@@ -15,6 +15,8 @@ import {
   type VersionState,
 } from "../../routing/wire/deployments.ts";
 import { StartFailure } from "../containers/container.ts";
+import type { RoomNews } from "../core/claims.ts";
+import { ROOM_AWAITED } from "../endpoints/claim-words.ts";
 import type { VersionDescription } from "./app-version.ts";
 import type { Later } from "./coalesced-task.ts";
 import type { AppRuntime } from "./app-runtime.ts";
@@ -33,7 +35,10 @@ const REASONS: Readonly<Record<VersionState, string>> = {
 };
 
 /** How two versions share the GPUs and ports of their box. */
-const MAKES_ROOM = "the version that serves finishes its calls and makes room";
+const ROOM_WORDS: Readonly<Record<RoomNews, string>> = {
+  made: "the version that serves finishes its calls and makes room",
+  awaited: ROOM_AWAITED,
+};
 const OVERLAPS = "both versions have room on the box beside each other";
 
 /** A version whose code and Python environments are there. */
@@ -200,14 +205,14 @@ export class AppReconciler {
     }
   }
 
-  /** Resolves with what there is to say about it; says at once that the serving version makes room. */
+  /** Resolves with what there is to say about it; says at once that the serving version makes room, or that it makes none. */
   async #prepare(version: number, description: VersionDescription, work: number): Promise<string> {
     let makesRoom = false;
-    const { hasClaims } = await this.#options.served.prepare(description, () => {
-      makesRoom = true;
+    const { hasClaims } = await this.#options.served.prepare(description, (news) => {
+      makesRoom ||= news === "made";
       // The endpoints of a first version make room for each other.
       if (this.#serving === undefined) return;
-      if (work === this.#works) this.#report(version, "starting", MAKES_ROOM);
+      if (work === this.#works) this.#report(version, "starting", ROOM_WORDS[news]);
     });
     return hasClaims && !makesRoom && this.#serving !== undefined ? OVERLAPS : "";
   }

@@ -11,6 +11,7 @@ import type { ContainerDescription } from "../../routing/wire/container-descript
 import { ok } from "../../base/result.ts";
 import { joinedActivity, type PoolActivity } from "../endpoints/pool-activity.ts";
 import type { CallRunner } from "../calls/call-registry.ts";
+import type { RoomNews } from "../core/claims.ts";
 import { SessionTables } from "../core/session-tables.ts";
 import type { RequestSession } from "../../routing/wire/sessions.ts";
 import { StartFailure } from "../containers/container.ts";
@@ -32,8 +33,8 @@ export class AppRuntime {
   readonly #services: BoxServices;
   #serving: AppVersion | undefined;
   #candidate: AppVersion | undefined;
-  /** Told when the serving version has to make room for the candidate. */
-  #onYields: () => void = () => undefined;
+  /** Told how the candidate comes by its room. */
+  #onRoom: (news: RoomNews) => void = () => undefined;
   /** Tells a preparation that a newer one, or the end, has come. */
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
@@ -147,20 +148,20 @@ export class AppRuntime {
 
   /**
    * Starts a version beside the serving one; resolves when all of its containers are ready.
-   * @param onRoomMade the two don't fit beside each other: the serving version has to make room
+   * @param onRoom the two don't fit beside each other: the serving version makes room, or the new one waits
    * @returns whether the two share what others may claim
    * @throws {StartFailure} when one does not become ready, or another preparation or `abandon` comes first
    */
   async prepare(
     description: VersionDescription,
-    onRoomMade: () => void = () => undefined,
+    onRoom: (news: RoomNews) => void = () => undefined,
   ): Promise<PreparedVersion> {
     // In this turn: one that comes while the older one ends must be told from this one.
-    const abandoned = this.abandon();
+    const abandoned = this.#abandon();
     const preparation = this.#preparations;
     const before = Promise.all([this.#preparing, abandoned]);
     const preparing = before.then(async () => {
-      this.#onYields = onRoomMade;
+      this.#onRoom = onRoom;
       return await this.#prepare(description, preparation);
     });
     this.#preparing = preparing.catch(() => undefined);
@@ -168,9 +169,9 @@ export class AppRuntime {
   }
 
   #begin(description: VersionDescription, beginning: VersionBeginning): AppVersion {
-    const onYields = (): void => this.#onYields();
+    const onRoom = (news: RoomNews): void => this.#onRoom(news);
     const sessions = this.#sessions;
-    return new AppVersion(description, this.#services, { ...beginning, onYields, sessions });
+    return new AppVersion(description, this.#services, { ...beginning, onRoom, sessions });
   }
 
   async #prepare(description: VersionDescription, preparation: number): Promise<PreparedVersion> {
@@ -195,23 +196,33 @@ export class AppRuntime {
     const candidate = this.#candidate;
     if (candidate === undefined) throw new Error("no version has been prepared");
     this.#candidate = undefined;
-    this.#onYields = () => undefined;
+    this.#onRoom = () => undefined;
     candidate.onServing();
     await this.#install(candidate);
   }
 
-  /** Ends the candidate, or what is being prepared. */
+  /**
+   * Ends the candidate, or what is being prepared. Containers that made room for it come back, unless another candidate
+   * follows, which would need the room at once.
+   */
   async abandon(): Promise<void> {
+    const abandoned = this.#abandon();
+    const preparation = this.#preparations;
+    await abandoned;
+    if (preparation === this.#preparations) this.#serving?.onAbandoned();
+  }
+
+  async #abandon(): Promise<void> {
     this.#preparations += 1;
     const candidate = this.#candidate;
     this.#candidate = undefined;
-    this.#onYields = () => undefined;
+    this.#onRoom = () => undefined;
     await candidate?.close();
   }
 
   /** Takes no calls any more; resolves when those that it has are finished and its containers gone. */
   async stop(): Promise<void> {
-    await this.abandon();
+    await this.#abandon();
     void this.#install(undefined);
     await Promise.all(this.#retiring.values());
   }

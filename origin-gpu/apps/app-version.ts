@@ -6,6 +6,7 @@ import { servedFunction, type ServedFunction } from "./served-function.ts";
 import type { Observer } from "../../base/observer.ts";
 import type { Call } from "../calls/call.ts";
 import type { EndpointConfig } from "../config/app-config.ts";
+import type { RoomNews } from "../core/claims.ts";
 import { SessionTables } from "../core/session-tables.ts";
 import type { ContainerLogs } from "../logs/container-logs.ts";
 import type { ContainerDescription } from "../../routing/wire/container-descriptions.ts";
@@ -62,8 +63,8 @@ export interface VersionBeginning {
   readonly isProved?: boolean;
   /** It is prepared beside the serving version, which makes room for it as `rollout` says. */
   readonly isPrepared?: boolean;
-  /** The box has asked a container of it to make room for another one. */
-  readonly onYields?: () => void;
+  /** As in `PoolDriverOptions`. */
+  readonly onRoom?: (news: RoomNews) => void;
   /** The sessions of a function that has containers, which all versions of the app share; none at first otherwise. */
   readonly sessions?: SessionTables;
 }
@@ -84,7 +85,7 @@ export class AppVersion {
     {
       isProved = false,
       isPrepared = false,
-      onYields,
+      onRoom,
       sessions = new SessionTables(),
     }: VersionBeginning = {},
   ) {
@@ -122,7 +123,7 @@ export class AppVersion {
         },
         isProved,
         isEphemeral,
-        onYields,
+        onRoom,
       };
       const joinLeases =
         leases !== undefined && shared?.pools.has(name) === true
@@ -168,6 +169,11 @@ export class AppVersion {
   /** It serves now: its containers have no priority any more. */
   onServing(): void {
     for (const endpoint of this.#pools) endpoint.unpin();
+  }
+
+  /** The version that was prepared beside it is given up. */
+  onAbandoned(): void {
+    for (const endpoint of this.#pools) endpoint.onVersionAbandoned();
   }
 
   /** Whether a container of it needs something of the box that others may have. */

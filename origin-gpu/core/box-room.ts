@@ -21,7 +21,8 @@ export function isBlocked(
   const planner = new ClaimPlanner(cards, holders, idleYields);
   for (const waiter of line) planner.reserve(waiter);
   const claim = { id: "", pool: "", endpoint: "", app: "" };
-  const about = { isInAdvance: false, isAwaited: false, rollout: undefined, ownCards: undefined };
-  const asked = { claim, needs, turnMs: 0, ...about };
+  const about = { isInAdvance: false, isAwaited: false, isCardOut: false, isRoomAwaited: false };
+  const own = { rollout: undefined, ownCards: undefined };
+  const asked = { claim, needs, turnMs: 0, ...about, ...own };
   return planner.room(asked) === undefined && planner.reserve(asked) === undefined;
 }

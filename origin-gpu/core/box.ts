@@ -27,7 +27,7 @@
  * `free` of a claim in another state than they expect have no effect.
  */
 import { isBlocked } from "./box-room.ts";
-import type { Card } from "./cards.ts";
+import { type BoxCard, type Card, isLost, type LostCard } from "./cards.ts";
 import {
   type Holder,
   isBusy,
@@ -38,7 +38,7 @@ import {
   type Waiter,
 } from "./claim-entries.ts";
 import { changesVerdict, countsByPool, judgeYield } from "./claim-judge.ts";
-import { ClaimPlanner, couldFit, type JudgeYield } from "./claim-planner.ts";
+import { ClaimPlanner, couldFit, type JudgeYield, lostCardsFor } from "./claim-planner.ts";
 import {
   ARBITRATION_LIMITS,
   type ArbitrationLimits,
@@ -59,6 +59,8 @@ export class Box {
   readonly #limits: ArbitrationLimits;
   /** Undefined until they are known: claims of cards wait. */
   #cards: readonly Card[] | undefined;
+  /** Those that are out, and may come back. */
+  #lost: readonly LostCard[] = [];
   readonly #waiters = new Map<string, Waiter>();
   readonly #holders = new Map<string, Holder>();
   /** By pool, when it was last asked to yield to another one. */
@@ -92,11 +94,13 @@ export class Box {
     const turnMs = askedMs === undefined ? undefined : Math.max(askedMs, endedMs ?? askedMs);
     if (known === undefined) {
       const ownCards = holder?.cards;
-      const place = { turnMs, isInAdvance, isAwaited };
-      this.#waiters.set(id, { claim, needs, ...place, rollout, ownCards });
+      const place = { turnMs, isInAdvance, isAwaited, rollout };
+      const told = { isCardOut: false, isRoomAwaited: false };
+      this.#waiters.set(id, { claim, needs, ...place, ...told, ownCards });
     } else {
       Object.assign(known, { turnMs, isInAdvance, isAwaited });
     }
+    this.#tellOfLostCards();
     return this.#settled(nowMs);
   }
 
@@ -210,11 +214,13 @@ export class Box {
     return isKnown ? this.#settled(nowMs) : [];
   }
 
-  /** These are the cards that work. Holders of other ones yield. */
-  cards(cards: readonly Card[], nowMs: number): BoxEffects {
-    this.#cards = cards;
+  /** These are the box's cards. Holders of others than those that work yield, and claims that need lost ones wait. */
+  cards(cards: readonly BoxCard[], nowMs: number): BoxEffects {
+    this.#cards = cards.filter((card) => !isLost(card));
+    this.#lost = cards.filter(isLost);
     this.#askAboutLostCards();
     for (const { claim, needs } of this.#waiters.values()) this.#refuseImpossible(claim, needs);
+    this.#tellOfLostCards();
     return this.#settled(nowMs);
   }
 
@@ -238,10 +244,31 @@ export class Box {
 
   /** Claims that wait for nothing would only hold up their pool's calls. */
   #refuseImpossible({ id }: Claim, needs: ClaimNeeds): boolean {
-    if (this.#cards === undefined || couldFit(this.#cards, needs)) return false;
+    if (this.#cards === undefined) return false;
+    // A card that is out now may come back: calls wait for it as for one in use.
+    if (couldFit([...this.#cards, ...this.#lost], needs)) return false;
     this.#waiters.delete(id);
     this.#effects.push({ type: "impossible", claim: id });
     return true;
+  }
+
+  #tellOfLostCards(): void {
+    if (this.#cards === undefined) return;
+    for (const waiter of this.#waiters.values()) {
+      const { needs, isCardOut } = waiter;
+      waiter.isCardOut = !couldFit(this.#cards, needs);
+      if (!waiter.isCardOut || isCardOut) continue;
+      const lost = lostCardsFor(this.#lost, needs);
+      this.#effects.push({ type: "card_out", claim: waiter.claim.id, lost });
+    }
+  }
+
+  /** The serving version is not asked: without this effect a deployment would wait without a word. */
+  #tellOfAwaitedRoom(waiter: Waiter): void {
+    const { claim, rollout, isCardOut, isRoomAwaited } = waiter;
+    if (rollout !== "overlap" || isCardOut || isRoomAwaited || this.#cards === undefined) return;
+    waiter.isRoomAwaited = true;
+    this.#effects.push({ type: "room_awaited", claim: claim.id });
   }
 
   #askAboutLostCards(): void {
@@ -286,10 +313,11 @@ export class Box {
         planner.grant(this.#grant(waiter, cards, nowMs));
         continue;
       }
+      this.#tellOfAwaitedRoom(waiter);
       const plan = planner.reserve(waiter);
       if (plan === undefined || plan.dueMs > nowMs) continue;
       const asked = this.#effects.length;
-      for (const victim of plan.victims) this.#askFor(victim, waiter.claim, nowMs);
+      for (const victim of plan.victims) this.#askFor(victim, waiter, nowMs);
       // Their pools have had their turns: the line is another one.
       if (this.#effects.length > asked) return true;
     }
@@ -328,7 +356,7 @@ export class Box {
         holder.claim.pool !== claim.pool &&
         !holder.isStuck,
     );
-    for (const holder of before) this.#ask(holder, "replaced");
+    for (const holder of before) this.#ask(holder, "replaced", { isForVersion: true });
     return before.length === 0;
   }
 
@@ -341,7 +369,7 @@ export class Box {
   }
 
   /** The holder and its pool have had their turn: the calls that still wait for them are in line from now on. */
-  #askFor(holder: Holder, claim: Claim, nowMs: number): void {
+  #askFor(holder: Holder, { claim, rollout }: Waiter, nowMs: number): void {
     if (holder.isLeaving) return;
     holder.turnEndedMs = nowMs;
     const { pool } = holder.claim;
@@ -353,13 +381,18 @@ export class Box {
       if (waiter.claim.pool !== pool || waiter.isAwaited) continue;
       if (waiter.turnMs !== undefined) waiter.turnMs = nowMs;
     }
-    this.#ask(holder, "wanted", claim);
+    const isForVersion = rollout !== undefined && holder.claim.app === claim.app;
+    this.#ask(holder, "wanted", { wantedBy: claim, isForVersion });
   }
 
-  #ask(holder: Holder, reason: YieldReason, wantedBy?: Claim): void {
+  #ask(
+    holder: Holder,
+    reason: YieldReason,
+    whose: { readonly wantedBy?: Claim; readonly isForVersion?: boolean } = {},
+  ): void {
     if (holder.isLeaving) return;
     holder.isLeaving = true;
     this.#waiters.delete(holder.claim.id);
-    this.#effects.push({ type: "yield", claim: holder.claim.id, reason, wantedBy });
+    this.#effects.push({ type: "yield", claim: holder.claim.id, reason, ...whose });
   }
 }

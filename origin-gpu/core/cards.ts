@@ -10,6 +10,19 @@ export interface Card {
   readonly memoryBytes: number;
 }
 
+/** A card of the box that is out, and may come back. */
+export interface LostCard extends Card {
+  /** Why it was taken out, in words. */
+  readonly problem: string;
+}
+
+/** A card of the box, in use or out. */
+export type BoxCard = Card | LostCard;
+
+export function isLost(card: BoxCard): card is LostCard {
+  return "problem" in card;
+}
+
 /** So many cards, of one kind or of any. */
 export interface CardChoice {
   readonly kind?: string;

@@ -13,6 +13,10 @@ export interface Waiter {
   isAwaited: boolean;
   /** Of a new version that is being prepared. */
   rollout: Rollout | undefined;
+  /** Its pool knows that it waits for room beside the version that serves. */
+  isRoomAwaited: boolean;
+  /** Its pool knows that it waits for a card which is out. */
+  isCardOut: boolean;
   /** A container that wakes has the cards that it slept on, and no other ones. */
   readonly ownCards: readonly Card[] | undefined;
 }

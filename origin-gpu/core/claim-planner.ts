@@ -6,7 +6,7 @@
  * A plan prefers, in this order: holders that may yield the soonest, those whose yielding costs least (`Cost`), few
  * holders, those used least recently.
  */
-import { type Card, type CardChoice, isOfKind } from "./cards.ts";
+import { type Card, type CardChoice, isOfKind, type LostCard } from "./cards.ts";
 import { type Holder, needsWholeCards, type Waiter } from "./claim-entries.ts";
 import type { ClaimNeeds } from "./claims.ts";
 import {
@@ -243,6 +243,14 @@ export function couldFit(cards: readonly Card[], needs: ClaimNeeds): boolean {
   return choicesOf(needs).some(
     ({ kind, count }) =>
       cards.filter((card) => isOfKind(card, kind) && fits(card, [], bytes)).length >= count,
+  );
+}
+
+/** Of cards that are out, those that the claim could have. */
+export function lostCardsFor(lost: readonly LostCard[], needs: ClaimNeeds): readonly LostCard[] {
+  const bytes = bytesOf(needs);
+  return lost.filter((card) =>
+    choicesOf(needs).some(({ kind }) => isOfKind(card, kind) && fits(card, [], bytes)),
   );
 }
 

@@ -1,6 +1,6 @@
 /** The claims of containers on their box, and the effects of the box's arbitration (core/box.ts). */
 import { MINUTE_MS, SECOND_MS } from "../../base/units.ts";
-import type { Card, CardChoice } from "./cards.ts";
+import type { Card, CardChoice, LostCard } from "./cards.ts";
 
 /** A container, as the box knows it. */
 export interface Claim {
@@ -64,6 +64,13 @@ export type YieldReason =
   /** It sleeps, and the machine's memory is short. */
   | "memory_short";
 
+/** How a new version that does not fit beside the serving one comes by its room. */
+export type RoomNews =
+  /** A container was asked to make it. */
+  | "made"
+  /** It waits for some, and the serving version makes none. */
+  | "awaited";
+
 export type BoxEffect =
   /** The container has what it needs: `cards` are its own, or the one that it has a share of. */
   | { readonly type: "grant"; readonly claim: string; readonly cards: readonly Card[] }
@@ -74,8 +81,14 @@ export type BoxEffect =
       readonly reason: YieldReason;
       /** The claim that gets its room, where it is wanted. */
       readonly wantedBy?: Claim | undefined;
+      /** That claim is a new version's of the same app, which is being prepared. */
+      readonly isForVersion?: boolean | undefined;
     }
-  /** The box has no such cards, and the claim is forgotten. */
+  /** There is no room for the claim of a new version, to which the serving one does not yield. Told once. */
+  | { readonly type: "room_awaited"; readonly claim: string }
+  /** The claim waits for one of these cards to come back: the others of the box do not suffice. Told once. */
+  | { readonly type: "card_out"; readonly claim: string; readonly lost: readonly LostCard[] }
+  /** The box has no such cards, sick ones included, and the claim is forgotten. */
   | { readonly type: "impossible"; readonly claim: string }
   /** Send `tick` at this time, instead of the time before. */
   | { readonly type: "wake_at"; readonly atMs: number };

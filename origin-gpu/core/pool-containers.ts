@@ -15,6 +15,8 @@ export interface PoolContainer {
   readonly activeCalls: number;
   /** It asks the box for what it needs. */
   readonly isClaiming: boolean;
+  /** Once drained, it sleeps instead of ending. */
+  readonly willSleep: boolean;
 }
 
 export class TrackedContainer implements PoolContainer, SessionPlace {
@@ -26,9 +28,7 @@ export class TrackedContainer implements PoolContainer, SessionPlace {
   reportedUse = 0;
   /** It asks the box for what it needs: while it is `claiming`, or `asleep` and needed. */
   isClaiming = true;
-  /** Once drained, it sleeps instead of ending. */
   willSleep = false;
-  /** Why it drains. */
   drainReason: StopReason = "not_needed";
   /** When its state began; where it claims, when it began to. */
   sinceMs: number;

@@ -77,6 +77,8 @@ export class Pool<Call> {
   /** A container of this version has been ready, here or on another box. */
   #isProved: boolean;
   #armedAtMs = Infinity;
+  /** It made room for a new version of the app, the last one of those that did. */
+  #gaveWay: TrackedContainer | undefined;
   /** It was retired, and its sessions have a claim on their containers since then. */
   #graceSinceMs: number | undefined;
   #effects: PoolEffect<Call>[] = [];
@@ -187,6 +189,7 @@ export class Pool<Call> {
         this.#containers.move(container, "ready", nowMs);
         container.idleSinceMs = nowMs;
         this.#isProved = true;
+        this.#gaveWay = undefined;
         this.#refusals.onReady();
         this.#scaler.onReady(nowMs);
       }
@@ -272,9 +275,15 @@ export class Pool<Call> {
    * The box needs what the container has. It finishes its calls first, without the passive ones; then it sleeps or ends.
    * One that sleeps has its port alone, which it gives back by ending.
    * @param maySleep the container will get the same cards again
+   * @param isForVersion a new version of the app that is being prepared needs it
    */
-  yieldAsked(number: number, nowMs: number, { maySleep = true } = {}): Effects<Call> {
+  yieldAsked(
+    number: number,
+    nowMs: number,
+    { maySleep = true, isForVersion = false } = {},
+  ): Effects<Call> {
     return this.#on(number, nowMs, (container) => {
+      if (isForVersion && container.state === "ready") this.#gaveWay = container;
       if (container.state === "ready") {
         const sleeps = maySleep && this.#settings.canSleep;
         this.#containers.drain(container, "yields", nowMs, sleeps);
@@ -282,6 +291,21 @@ export class Pool<Call> {
         this.#containers.giveUp(container, "yields", nowMs);
       }
     });
+  }
+
+  /**
+   * The new version is given up. A container that made room for it would be there now: another one starts in its place, so
+   * that the next caller pays no cold start for a deployment that failed. One that would have ended by now has none.
+   */
+  versionAbandoned(nowMs: number): Effects<Call> {
+    const { activeCalls, idleSinceMs } = this.#gaveWay ?? {
+      activeCalls: 0,
+      idleSinceMs: -Infinity,
+    };
+    this.#gaveWay = undefined;
+    const isInUse = activeCalls > 0 || nowMs < idleSinceMs + this.#settings.scaledownWindowMs;
+    if (isInUse && !this.#isRetired) this.#scaler.askForOne();
+    return this.#settled(nowMs);
   }
 
   /** The container sleeps: the box may have what it claimed. */

@@ -6,7 +6,7 @@ import { dirname } from "node:path/posix";
 import { SECOND_MS } from "../../base/units.ts";
 import type { LeftContainer } from "../containers/left-container.ts";
 import type { Box } from "../core/box.ts";
-import type { Card } from "../core/cards.ts";
+import type { BoxCard } from "../core/cards.ts";
 import type { BoxEffect, Claim, ClaimNeeds, Rollout } from "../core/claims.ts";
 import { needsNothing } from "../core/claim-entries.ts";
 import type { ClaimHolder } from "./claim-holder.ts";
@@ -93,8 +93,8 @@ export class BoxClaims {
     void gone.then(() => this.tell((box, nowMs) => box.free(left.id, nowMs)));
   }
 
-  /** The cards that work are these from now on. */
-  setCards(cards: readonly Card[]): void {
+  /** The box's cards are these from now on, those that are out included. */
+  setCards(cards: readonly BoxCard[]): void {
     this.tell((box, nowMs) => box.cards(cards, nowMs));
   }
 
@@ -150,8 +150,10 @@ export class BoxClaims {
     if (known === undefined || this.#isHandingOver) return;
     const { holder, container } = known;
     if (effect.type === "grant") holder.onGranted(container, effect.cards);
+    else if (effect.type === "room_awaited") holder.onRoomAwaited(container);
+    else if (effect.type === "card_out") holder.onCardOut(container, effect.lost);
     else if (effect.type === "impossible") holder.onImpossible(container);
-    else holder.onYieldAsked(container, effect.reason, effect.wantedBy);
+    else holder.onYieldAsked(container, effect);
   }
 }
 

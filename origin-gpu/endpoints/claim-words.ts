@@ -1,14 +1,22 @@
 /** Puts the needs of a container, and why it gives them up or ends, into words for the operator. */
 import { GIB } from "../../base/units.ts";
 import { StartFailure } from "../containers/container.ts";
-import type { CardChoice } from "../core/cards.ts";
+import type { CardChoice, LostCard } from "../core/cards.ts";
 import type { ClaimNeeds, YieldReason } from "../core/claims.ts";
 import type { StopReason } from "../core/pool-effects.ts";
 
-/** The failure of a container whose needs no cards of the box could satisfy. */
+/** The failure of a container whose needs no cards of the box could satisfy, also if all of them worked. */
 export function impossibleClaim(needs: ClaimNeeds): StartFailure {
-  const message = `it can't start here: it needs ${describeNeeds(needs)}, which this box does not have, or its GPU fails`;
+  const message = `it can't start here: it needs ${describeNeeds(needs)}, which this box does not have`;
   return new StartFailure("starting_failed", message, [], { permanent: true });
+}
+
+/** The failure of a container whose card is out: one of these. Another start succeeds when that works again. */
+export function cardOut(lost: readonly LostCard[]): StartFailure {
+  const words = lost.map(({ id, name, problem }) => {
+    return `its card ${id} (${name}) was taken out: ${problem}`;
+  });
+  return new StartFailure("starting_failed", `it can't start for now: ${words.join("; ")}`);
 }
 
 function describeNeeds({ gpus = [], gpuMemoryBytes, port }: ClaimNeeds): string {
@@ -35,6 +43,9 @@ export const YIELD_WORDS: Readonly<Record<YieldReason, string>> = {
   card_lost: `${MAKES_ROOM}: its GPU was taken out`,
   memory_short: "it has slept longest of all and ends: the machine's memory is short",
 };
+
+export const ROOM_AWAITED =
+  'it waits for room beside the version that serves, which makes none: rollout = "overlap"';
 
 export const STOP_WORDS: Readonly<Record<StopReason, string>> = {
   not_needed: "it is not needed any more",

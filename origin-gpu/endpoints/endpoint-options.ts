@@ -5,6 +5,7 @@ import type { BodySpools } from "../calls/body-spool.ts";
 import type { SessionTable } from "../core/session-table.ts";
 import type { TokenCalls } from "../core/token-calls.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
+import type { RoomNews } from "../core/claims.ts";
 import type { BoxClaims, PoolIdentity } from "./box-claims.ts";
 import type { ContainerSource } from "./endpoint-containers.ts";
 import type { CallUsage } from "./place-times.ts";
@@ -28,8 +29,8 @@ export interface EndpointOptions extends ContainerSource {
   readonly usage?: CallUsage | undefined;
   /** The calls of tokens that may have so many. Absent: none is refused for it. */
   readonly tokenCalls?: TokenCalls<Call> | undefined;
-  /** The box has asked a container to make room for another one. */
-  readonly onYields?: (() => void) | undefined;
+  /** As in `PoolDriverOptions`. */
+  readonly onRoom?: ((news: RoomNews) => void) | undefined;
   /** Files of all its containers, which session keys and requests name. */
   readonly files?: EndpointFiles | undefined;
   /** Of all versions of the endpoint. */

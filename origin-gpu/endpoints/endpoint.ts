@@ -109,18 +109,18 @@ export class Endpoint {
       left,
       usage: options.usage,
       onStops: (containerId) => this.#relays.closeAt(containerId),
-      onDrains: (containerId) => {
-        this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS);
+      onDrains: (containerId, sleeps) => {
+        this.#relays.drain(containerId, settings.exitGracePeriod * SECOND_MS, sleeps);
         if (this.hasClaims) this.#stalled.onDrains(containerId);
       },
       onDrained: (containerId) => {
         this.#relays.drained(containerId);
         this.#stalled.onDrained(containerId);
       },
-      onYields: () => options.onYields?.(),
+      onRoom: (news) => options.onRoom?.(news),
       onAssigned: this.#onAssigned,
       onRefused: ({ call, settings }, refusal) =>
-        call.fail(failureOfRefusal(refusal, settings.function)),
+        call.fail(failureOfRefusal(refusal, settings.function, this.#pool.claimFailure)),
       onHandedOver: ({ call, settings, link }) => this.#reroute?.(call, settings.function, link),
       onChange: () => this.#lease.changed(),
     });
@@ -134,13 +134,12 @@ export class Endpoint {
 
   /** Counts its containers and its waiting requests. */
   get activity(): PoolActivity {
-    return activityOf(this.#pool.counts, this.#pool.lastFailure);
+    return activityOf(this.#pool.counts, this.#pool.currentFailure);
   }
 
   /** No call is here. */
   get isIdle(): boolean {
-    const { waiting, running } = this.#pool.counts;
-    return waiting === 0 && running === 0 && !this.#sender.hasPausing;
+    return this.#pool.counts.waiting + this.#pool.counts.running === 0 && !this.#sender.hasPausing;
   }
 
   /** Gives the runner of calls that come over a link for a function with these settings. */
@@ -204,6 +203,11 @@ export class Endpoint {
     this.#pool.unpin();
   }
 
+  /** The version that was prepared beside it is given up. */
+  onVersionAbandoned(): void {
+    this.#pool.onVersionAbandoned();
+  }
+
   /** Whether one of its containers has the request's session: its calls come here, also while it is being retired. */
   hasSession(session: RequestSession): boolean {
     return this.#pool.sessions.has(session);
@@ -211,8 +215,7 @@ export class Endpoint {
 
   /** Whether one of these session keys belongs to this box. */
   knowsSession(keys: readonly string[]): boolean {
-    const { sessions, files } = this.#options;
-    return sessions.knows(keys) || files?.hasOne(keys) === true;
+    return this.#options.sessions.knows(keys) || this.#options.files?.hasOne(keys) === true;
   }
 
   /**

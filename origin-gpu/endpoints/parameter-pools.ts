@@ -160,6 +160,10 @@ export class ParameterPools implements ServedPools {
     for (const endpoint of this.#all) endpoint.unpin();
   }
 
+  onVersionAbandoned(): void {
+    for (const endpoint of this.#live) endpoint.onVersionAbandoned();
+  }
+
   hasSession(session: RequestSession): boolean {
     return this.#live.some((endpoint) => endpoint.hasSession(session));
   }

@@ -1,10 +1,10 @@
 /** An endpoint's containers and waiting requests, without its name, and its load. */
-import type { PoolCounts } from "../core/pool.ts";
 import {
   type EndpointActivity,
   MAX_REPORTED_LINE_CHARACTERS,
 } from "../../routing/wire/deployments.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
+import type { PoolCounts } from "../core/pool.ts";
 
 export type PoolActivity = Omit<EndpointActivity, "endpoint">;
 
@@ -22,11 +22,11 @@ export const NO_ACTIVITY: PoolActivity = {
 /** For the operator who asks why calls wait: the new container claims what the old one holds. */
 const STUCK = "a container survived SIGKILL; what it holds is not given to others until it is gone";
 
-/** @param lastFailure why a container failed, which is said while one counts as failed */
-export function activityOf(counts: PoolCounts, lastFailure: string): PoolActivity {
+/** @param failure why no container is there; empty where one is */
+export function activityOf(counts: PoolCounts, failure: string): PoolActivity {
   const { ready, starting, failed, asleep, ending: draining, stuck, waiting } = counts;
-  const failure = failed > 0 ? lastFailure.slice(0, MAX_REPORTED_LINE_CHARACTERS) : "";
-  const error = failure || (stuck > 0 ? STUCK : "");
+  const said = failure.slice(0, MAX_REPORTED_LINE_CHARACTERS);
+  const error = said || (stuck > 0 ? STUCK : "");
   return { ready, starting, failed, asleep, draining, stuck, waiting, error };
 }
 

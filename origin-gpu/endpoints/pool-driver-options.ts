@@ -1,6 +1,6 @@
 /** The options of a pool's driver, and the events that it tells. */
 import type { LeftContainer } from "../containers/left-container.ts";
-import type { ClaimNeeds } from "../core/claims.ts";
+import type { ClaimNeeds, RoomNews } from "../core/claims.ts";
 import type { PoolEffect, PoolSettings } from "../core/pool-effects.ts";
 import type { SessionTable } from "../core/session-table.ts";
 import type { SessionState } from "../../routing/wire/sessions.ts";
@@ -42,12 +42,12 @@ export interface PoolDriverOptions {
   readonly manageContainers?: ManageContainers;
   /** Absent: nobody is charged. */
   readonly usage?: CallUsage | undefined;
-  /** The box has asked a container to make room for another one. */
-  readonly onYields: () => void;
+  /** The box has asked a container to make room for another one, or one of a new version waits for some. */
+  readonly onRoom: (news: RoomNews) => void;
   /** The container is about to be ended. */
   readonly onStops: (containerId: string) => void;
-  /** The container takes no more calls, while its version goes on. */
-  readonly onDrains: (containerId: string) => void;
+  /** The container takes no more calls, while its version goes on. @param sleeps it does not end then */
+  readonly onDrains: (containerId: string, sleeps: boolean) => void;
   /** It has finished them, or ends with them. */
   readonly onDrained: (containerId: string) => void;
   readonly onAssigned: (

@@ -16,7 +16,7 @@ import type {
   ManagedContainers,
   PoolDriverOptions,
 } from "./pool-driver-options.ts";
-import { impossibleClaim, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
+import { cardOut, impossibleClaim, ROOM_AWAITED, STOP_WORDS, YIELD_WORDS } from "./claim-words.ts";
 import { ContainerClaims } from "./container-claims.ts";
 import { EndpointContainers } from "./endpoint-containers.ts";
 import { leavable } from "./take-left.ts";
@@ -47,6 +47,10 @@ export class PoolDriver {
   readonly #needs: ContainerClaims;
   readonly #failures: FailureStory;
   readonly #times: PlaceTimes;
+  /** Why the box has no cards for the container that claimed last. */
+  #claimFailure: string | undefined;
+  /** Containers that wait for a card which is out. */
+  readonly #cardless = new Set<number>();
   /** The cards of each container that has some. */
   readonly #cards = new Map<number, readonly Card[]>();
   /** Effects whose turn has not come: one of them may cause further events. */
@@ -90,18 +94,32 @@ export class PoolDriver {
     this.#claims = claims.pool(identity, needs, {
       onGranted: (number, cards) => {
         this.#cards.set(number, cards);
+        this.#claimFailure = undefined;
+        this.#cardless.delete(number);
         this.#apply(this.#pool.granted(number, now()));
         this.#needs.giveBackUnwanted(number);
       },
-      onYieldAsked: (number, reason, wantedBy) => {
+      onYieldAsked: (number, { reason, wantedBy, isForVersion }) => {
         const by = wantedBy === undefined ? "" : ` (${wantedBy.endpoint})`;
         noticesOf(source)(`postern: ${YIELD_WORDS[reason]}${by}`);
-        if (reason !== "memory_short") options.onYields();
-        this.#apply(this.#pool.yieldAsked(number, now(), { maySleep: reason === "wanted" }));
+        if (reason !== "memory_short") options.onRoom("made");
+        const why = { maySleep: reason === "wanted", isForVersion };
+        this.#apply(this.#pool.yieldAsked(number, now(), why));
+      },
+      onRoomAwaited: () => {
+        noticesOf(source)(`postern: ${ROOM_AWAITED}`);
+        options.onRoom("awaited");
+      },
+      onCardOut: (number, lost) => {
+        const failure = cardOut(lost);
+        this.#noteClaimFailure(failure);
+        // Of a version that has worked, calls wait for the card. Another one may have no card to wait for.
+        if (this.#pool.isProved) this.#cardless.add(number);
+        else this.#onFailed(number, failure);
       },
       onImpossible: (number) => {
         const failure = impossibleClaim(needs);
-        this.#containers.noteFailure(failure.message);
+        this.#noteClaimFailure(failure);
         this.#onFailed(number, failure);
       },
       onHandOver: () => this.#pool.hold(),
@@ -138,9 +156,15 @@ export class PoolDriver {
     return listContainers(this.#pool.containers, this.#containers, this.#cards);
   }
 
-  /** Why a container failed last, in one line; empty where none did. */
-  get lastFailure(): string {
+  /** Why no container is there, in one line; empty where one serves, or starts and has all that it needs. */
+  get currentFailure(): string {
+    if (this.#pool.counts.failed === 0 && this.#cardless.size === 0) return "";
     return this.#failures.describe(this.#containers.lastFailure);
+  }
+
+  /** No process failed: the box has no card for it. Undefined where that is not so. */
+  get claimFailure(): string | undefined {
+    return this.#claimFailure;
   }
 
   /** Where a call stands; undefined for one that is not here. */
@@ -206,6 +230,11 @@ export class PoolDriver {
     this.#apply(this.#pool.change(settings, this.#now));
   }
 
+  /** The new version that was prepared beside this one is given up. */
+  onVersionAbandoned(): void {
+    this.#apply(this.#pool.versionAbandoned(this.#now));
+  }
+
   /** The version serves, or is given up: it has no priority any more. */
   unpin(): void {
     this.#claims.unpin();
@@ -261,6 +290,11 @@ export class PoolDriver {
     this.#proof.reject(new StartFailure("starting_failed", "ended before it was ready"));
     this.#apply(this.#pool.retire(this.#now, { keepsSessions: false }));
     await this.#containers.close();
+  }
+
+  #noteClaimFailure({ message }: StartFailure): void {
+    this.#claimFailure = message;
+    this.#containers.noteFailure(message);
   }
 
   #onFailed(number: number, failure: StartFailure): void {
@@ -366,8 +400,10 @@ export class PoolDriver {
   #onMoved({ container: number, from, to, by: reason }: MovedEffect): void {
     const { observer, source } = this.#options.source;
     const container = this.#containers.idOf(number);
+    this.#cardless.delete(number);
     // A version that ends closes its sockets itself, all at once.
-    if (to === "draining" && reason !== "retired") this.#options.onDrains(container);
+    const sleeps = this.#pool.container(number)?.willSleep === true;
+    if (to === "draining" && reason !== "retired") this.#options.onDrains(container, sleeps);
     else if (from === "draining") this.#options.onDrained(container);
     observer.emit("container.state", { from, to, reason, source, container });
     if (to === "ready") this.#containers.watchHealth(number);

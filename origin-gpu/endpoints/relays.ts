@@ -8,12 +8,21 @@ import type { Relay } from "../websocket/relay.ts";
 const GOING_AWAY = 1001;
 
 const CONTAINER_ENDS = "its container ends";
+const CONTAINER_SLEEPS = "its container sleeps";
+
+/** The end of a container's sockets while it drains. */
+interface Drain {
+  readonly reason: string;
+  readonly timer: ReturnType<typeof setTimeout>;
+  /** The time has come: sockets that open late are closed too. */
+  isOver: boolean;
+}
 
 export class Relays {
   /** Each with the id of its container. */
   readonly #open = new Map<Relay, string>();
-  /** Containers that take no more calls, with the timer of their sockets' end; undefined when that has come. */
-  readonly #draining = new Map<string, ReturnType<typeof setTimeout> | undefined>();
+  /** By containers that take no more calls. */
+  readonly #draining = new Map<string, Drain>();
   readonly #log: (line: string) => void;
 
   /** @param log one line for the operator */
@@ -24,8 +33,8 @@ export class Relays {
   /** Keeps a relay until it closes, and closes it after `maxDurationMs`. The log tells when Postern closed it. */
   add(relay: Relay, containerId: string, maxDurationMs: number): void {
     this.#open.set(relay, containerId);
-    const isLate = this.#draining.has(containerId) && !this.#draining.get(containerId);
-    if (isLate) relay.close(GOING_AWAY, CONTAINER_ENDS);
+    const drain = this.#draining.get(containerId);
+    if (drain?.isOver === true) relay.close(GOING_AWAY, drain.reason);
     const limit = setTimeout(() => {
       relay.close(GOING_AWAY, "the socket was open for max_duration");
     }, maxDurationMs);
@@ -36,26 +45,28 @@ export class Relays {
     });
   }
 
-  /** The container takes no more calls: its sockets are closed after this time. */
-  drain(containerId: string, graceMs: number): void {
+  /** The container takes no more calls: its sockets are closed after this time. @param sleeps it does not end then */
+  drain(containerId: string, graceMs: number, sleeps = false): void {
+    const reason = sleeps ? CONTAINER_SLEEPS : CONTAINER_ENDS;
     const timer = setTimeout(() => {
-      this.#draining.set(containerId, undefined);
-      this.closeAt(containerId);
+      drain.isOver = true;
+      this.closeAt(containerId, reason);
     }, graceMs);
     timer.unref();
-    this.#draining.set(containerId, timer);
+    const drain: Drain = { reason, timer, isOver: false };
+    this.#draining.set(containerId, drain);
   }
 
   /** The container does not drain any more: it ends, or sleeps. */
   drained(containerId: string): void {
-    clearTimeout(this.#draining.get(containerId));
+    clearTimeout(this.#draining.get(containerId)?.timer);
     this.#draining.delete(containerId);
   }
 
   /** Closes those of a container. */
-  closeAt(containerId: string): void {
+  closeAt(containerId: string, reason = CONTAINER_ENDS): void {
     for (const [relay, id] of this.#open) {
-      if (id === containerId) relay.close(GOING_AWAY, CONTAINER_ENDS);
+      if (id === containerId) relay.close(GOING_AWAY, reason);
     }
   }
 

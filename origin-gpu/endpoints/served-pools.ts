@@ -16,6 +16,7 @@ type EndpointFace = Pick<
   | "isElsewhere"
   | "load"
   | "unpin"
+  | "onVersionAbandoned"
   | "hasSession"
   | "knowsSession"
   | "retire"

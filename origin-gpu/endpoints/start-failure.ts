@@ -12,14 +12,20 @@ const DETAILS = {
   queue_full: (functionName: string) => `${functionName} has as many calls waiting as it may`,
 } as const satisfies Record<PoolRefusal["code"], (functionName: string) => string>;
 
-/** The failure of a call that its pool refuses. @param functionName that was called */
+/**
+ * The failure of a call that its pool refuses.
+ * @param functionName that was called
+ * @param claimFailure why no process could be begun; undefined where one failed
+ */
 export function failureOfRefusal(
   { code, retryAfterS }: PoolRefusal,
   functionName: string,
+  claimFailure?: string,
 ): Failure {
   if (code === "gave_up") {
     return { code: "starting_failed", detail: DETAILS[code](), retryAfter: null };
   }
   if (code === "session_lost") return { code, detail: DETAILS[code]() };
-  return { code, detail: DETAILS[code](functionName), retryAfter: retryAfterS };
+  const own = code === "starting_failed" ? claimFailure : undefined;
+  return { code, detail: own ?? DETAILS[code](functionName), retryAfter: retryAfterS };
 }

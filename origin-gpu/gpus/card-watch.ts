@@ -7,7 +7,7 @@ import type { Observer } from "../../base/observer.ts";
 import { ok, type Result } from "../../base/result.ts";
 import { systemTimer, type Timer } from "../../base/runtime/timer.ts";
 import { GIB, SECOND_MS } from "../../base/units.ts";
-import type { Card } from "../core/cards.ts";
+import type { BoxCard, Card } from "../core/cards.ts";
 import { afterLook, type KnownCard } from "./card-health.ts";
 import { parseDeclaredCards } from "./declared-cards.ts";
 import { NvidiaSmi, type ReportedCard } from "./nvidia-smi.ts";
@@ -22,8 +22,8 @@ const PROGRAM_LIMIT_MS = 20 * SECOND_MS;
 
 export interface CardWatchOptions {
   readonly observer: Observer;
-  /** The cards that work, whenever they change. */
-  readonly onCards: (cards: readonly Card[]) => void;
+  /** All cards that were ever seen, whenever one of them is taken out or put back. */
+  readonly onCards: (cards: readonly BoxCard[]) => void;
   /** `POSTERN_GPUS` and `CUDA_VISIBLE_DEVICES` of the agent. */
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly run?: RunProgram;
@@ -71,7 +71,7 @@ export class CardWatch {
   async #look(): Promise<void> {
     const answer = await this.#smi.query(this.#cards.map(({ card }) => card.id));
     if (this.#isClosed) return;
-    if (!answer.ok && answer.error.isAbsent) {
+    if (!answer.ok && answer.error.isAbsent && this.#cards.length === 0) {
       // A box without NVIDIA's driver is not asked again.
       this.#options.onCards([]);
       return;
@@ -123,7 +123,7 @@ export class CardWatch {
       if (known === undefined && problem === undefined) continue;
       this.#tell(card, problem);
     }
-    if (isChanged) onCards(working);
+    if (isChanged) onCards(cards.map(withProblem));
   }
 
   #tell({ id, name }: Card, problem: string | undefined): void {
@@ -145,6 +145,10 @@ export class CardWatch {
       `postern: nvidia-smi tells nothing of the box's GPUs, which stay as they were: ${reason}`,
     );
   }
+}
+
+function withProblem({ card, problem }: KnownCard): BoxCard {
+  return problem === undefined ? card : { ...card, problem };
 }
 
 /** "2 × NVIDIA L4 (22.5 GiB)" for each kind. */

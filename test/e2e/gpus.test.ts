@@ -82,6 +82,8 @@ test("a new version takes the only GPU, and one that fails leaves it to the old 
   expect((await ask(web)).name).toBe("second");
   write("third", { MEMORY: "90" });
   await served.waitForErrorOutput(/ postern: .*; the version before it goes on$/m);
+  // It loads again though no call waits.
+  await served.waitForErrorOutput(new RegExp(`${OUT_OF_MEMORY}[^]*second loads`));
   expect((await ask(web)).name).toBe("second");
   expect(served.stderr.match(new RegExp(OUT_OF_MEMORY, "g"))).toHaveLength(1);
 });
@@ -112,4 +114,15 @@ test("a GPU that nvidia-smi loses is taken out, and its container is replaced on
   write("GPU-b");
   await postern.process.waitForErrorOutput(/GPU GPU-a \(NVIDIA L4\) is taken out/, 60_000);
   expect((await ask(postern.address())).cards).toEqual(["GPU-b"]);
-}, 120_000);
+  // Calls wait for the last one, those that come as well.
+  write();
+  const running = ask(postern.address(), "/slow?ms=35000");
+  await postern.process.waitForErrorOutput(/GPU GPU-b \(NVIDIA L4\) is taken out/, 60_000);
+  const waiting = [ask(postern.address()), ask(postern.address())];
+  await running;
+  await postern.process.waitForErrorOutput(/its card GPU-b \(NVIDIA L4\) was taken out/, 60_000);
+  waiting.push(ask(postern.address()));
+  write("GPU-b");
+  const answers = await Promise.all(waiting);
+  expect(answers.map((told) => told.cards)).toEqual([["GPU-b"], ["GPU-b"], ["GPU-b"]]);
+}, 240_000);

@@ -102,8 +102,9 @@ test("deploy --stream-logs shows what a new version prints, until Ctrl-C", async
     addresses[/shop-(\w+)/.exec(host)?.[1] ?? ""] = { port: gateway.port, host };
   }
   await print("streamed");
-  await deploying.waitForOutput(/^streamed$/m);
-  await deploying.waitForOutput(/^listening$/m);
+  await deploying.waitForOutput(/^\[web\] streamed$/m);
+  await deploying.waitForOutput(/^\[web\] listening$/m);
+  await deploying.waitForOutput(/^\[neighbour\] listening$/m);
   expect(await deploying.stop()).toEqual({ code: 0, signal: null });
 });
 
@@ -251,4 +252,20 @@ test("a pipe that its reader closes ends the command", async () => {
     await Promise.race([ended, delay(200)]);
   }
   expect((await ended).code).toBe(0);
+});
+
+test("deploy --stream-logs --timestamps leaves out what the version before it prints while it ends", async () => {
+  const deploying = start("deploy", "--stream-logs", "--timestamps");
+  await deploying.waitForOutput(/^http:\S+-neighbour\.\S+$/m);
+  // By the log itself the version before it has ended, and so a follower has heard of it.
+  await expect
+    .poll(() => postern("app", "logs", "shop", "--since", "1m"), { timeout: 20_000 })
+    .toMatch(/^\[neighbour ct-\w+\] postern: .*its version has ended/m);
+  await print("of the new version");
+  await deploying.waitForOutput(/^\d{4}-\d\d-\S+Z \[web\] of the new version$/m);
+  expect(deploying.stdout).not.toContain("its version has ended");
+  expect(await deploying.stop()).toEqual({ code: 0, signal: null });
+  const refused = start("deploy", "--timestamps");
+  expect((await refused.exited).code).toBe(2);
+  expect(refused.stderr).toContain("--timestamps: goes with --stream-logs");
 });

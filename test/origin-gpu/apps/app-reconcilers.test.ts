@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { Observer, textSink } from "../../../base/observer.ts";
+import type { RoomNews } from "../../../origin-gpu/core/claims.ts";
 import { AppReconcilers } from "../../../origin-gpu/apps/app-reconcilers.ts";
 import type { VersionedApp } from "../../../origin-gpu/apps/app-reconciler.ts";
 import type { ScalingByFunction } from "../../../origin-gpu/apps/app-version.ts";
@@ -95,7 +96,7 @@ class Box {
   });
 
   /** The box asks the serving version to make room. */
-  makeRoom: (() => void) | undefined;
+  tellOfRoom: ((news: RoomNews) => void) | undefined;
   hasClaims = false;
   /** As the version that serves here was told last. */
   scaling: ScalingByFunction = {};
@@ -124,8 +125,8 @@ class Box {
 
   readonly #app: VersionedApp = {
     begin: async ({ version: number }) => await this.#start(`begin ${number}`),
-    prepare: async ({ version: number }, onRoomMade) => {
-      this.makeRoom = onRoomMade;
+    prepare: async ({ version: number }, onRoom) => {
+      this.tellOfRoom = onRoom;
       await this.#start(`prepare ${number}`);
       return { hasClaims: this.hasClaims };
     },
@@ -223,7 +224,7 @@ describe("an app that is assigned to a box", () => {
     await box.told(app({ serving: 2 }));
     expect(box.last.versions.at(-1)).toMatchObject({ version: 2, state: "serving", detail });
     await box.told(app({ serving: 2, candidate: 3 }));
-    box.makeRoom?.();
+    box.tellOfRoom?.("made");
     await settled();
     expect(box.last.versions.at(-1)).toMatchObject({
       version: 3,
@@ -234,12 +235,29 @@ describe("an app that is assigned to a box", () => {
     expect(box.last.versions.at(-1)).toMatchObject({ version: 3, state: "ready", detail: "" });
   });
 
+  test("says that a candidate waits for room which the version that serves does not make", async () => {
+    const box = await serving(1);
+    box.hasClaims = true;
+    await box.told(app({ serving: 1, candidate: 2 }));
+    box.tellOfRoom?.("awaited");
+    await settled();
+    expect(box.last.versions.at(-1)).toMatchObject({
+      version: 2,
+      state: "starting",
+      detail:
+        'it waits for room beside the version that serves, which makes none: rollout = "overlap"',
+    });
+    await box.started();
+    const detail = "both versions have room on the box beside each other";
+    expect(box.last.versions.at(-1)).toMatchObject({ version: 2, state: "ready", detail });
+  });
+
   test("says of its first version nothing of another one that makes room", async () => {
     const box = new Box();
     box.hasClaims = true;
     await box.told(app({ candidate: 1 }));
     // Its endpoints take turns on the box's GPU.
-    box.makeRoom?.();
+    box.tellOfRoom?.("made");
     await settled();
     expect(box.last.versions).toMatchObject([{ version: 1, state: "starting", detail: "" }]);
   });

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { GIB } from "../../../base/units.ts";
+import type { Card } from "../../../origin-gpu/core/cards.ts";
 import type { Rollout } from "../../../origin-gpu/core/claims.ts";
 import { runs, runsTimeoutMs } from "../../support/runs.ts";
 import { BoxWorld, CARDS, type TestedClaim, type TestedPool } from "./box-world.ts";
@@ -101,7 +102,15 @@ function take(world: BoxWorld, { action, pick, amount }: Step): void {
       ),
     unpin: () => with_([...world.claims.values()], (tested) => world.unpin(tested)),
     stick: () => with_(held, (tested) => world.stick(tested)),
-    changeCards: () => world.setCards(CARDS.filter((_, index) => index !== pick % 5)),
+    changeCards: () => {
+      const isLost = (card: Card): boolean => CARDS.indexOf(card) === pick % 5;
+      // One that is taken out may come back; one that is gone from the list was never seen.
+      const lost = amount % 2 === 0 ? CARDS.filter(isLost) : [];
+      world.setCards(
+        CARDS.filter((card) => !isLost(card)),
+        lost,
+      );
+    },
     advance: () => world.advance(amount),
   };
   actions[action]();

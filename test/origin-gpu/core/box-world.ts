@@ -60,6 +60,10 @@ export class BoxWorld {
   cards: readonly Card[];
   readonly claims = new Map<string, TestedClaim>();
   readonly grants: { readonly id: string; readonly atMs: number }[] = [];
+  /** Claims of new versions that wait for room, each told once. */
+  readonly roomAwaited: string[] = [];
+  /** Claims that wait for a card which is out, each told once. */
+  readonly cardOuts: string[] = [];
   readonly yields: { readonly id: string; readonly reason: string }[] = [];
   /** When each pool was asked last to yield to another one. */
   readonly #turns = new Map<string, number>();
@@ -167,9 +171,11 @@ export class BoxWorld {
     this.#send((box) => box.free(tested.claim.id, this.nowMs));
   }
 
-  setCards(cards: readonly Card[]): void {
+  /** @param lost those that are out */
+  setCards(cards: readonly Card[], lost: readonly Card[] = []): void {
     this.cards = cards;
-    this.#send((box) => box.cards(cards, this.nowMs));
+    const sick = lost.map((card) => Object.assign({ problem: "it is out" }, card));
+    this.#send((box) => box.cards([...cards, ...sick], this.nowMs));
   }
 
   /** Lets time pass, with the ticks that the box asked for. */
@@ -201,6 +207,8 @@ export class BoxWorld {
       if (effect.type === "wake_at") this.#wakeAtMs = effect.atMs;
       else if (effect.type === "grant") this.#grant(effect.claim, effect.cards);
       else if (effect.type === "impossible") this.#known(effect.claim).state = "gone";
+      else if (effect.type === "room_awaited") this.roomAwaited.push(effect.claim);
+      else if (effect.type === "card_out") this.cardOuts.push(effect.claim);
       else this.#yield(effect.claim, effect.reason);
     }
   }

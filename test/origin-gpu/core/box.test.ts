@@ -436,12 +436,13 @@ describe("a new version", () => {
     expect(again.state).toBe("held");
   });
 
-  test('with rollout "overlap" never asks the serving one', () => {
+  test('with rollout "overlap" never asks the serving one, and says once that it waits', () => {
     const world = new BoxWorld(ONE_CARD);
     const serving = idleHolder(world, pool("a"));
     const candidate = world.want(next("a"), { rollout: "overlap" });
     world.advance(10 * LIMITS.mostPatienceMs);
     expect(world.yields).toEqual([]);
+    expect(world.roomAwaited).toEqual([candidate.claim.id]);
     world.free(serving);
     expect(candidate.state).toBe("held");
   });
@@ -574,6 +575,36 @@ describe("a card that is taken out", () => {
     expect(claim.state).toBe("waiting");
     world.setCards(TWO_CARDS);
     expect(idsOf(claim)).toEqual(["GPU-1"]);
+  });
+
+  test("is waited for by claims that no other card would satisfy, which are told so once", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const holder = idleHolder(world, pool("a"));
+    const waiting = world.want(pool("b"));
+    world.setCards([], ONE_CARD);
+    const later = world.want(pool("c"));
+    world.free(holder);
+    expect(world.cardOuts).toEqual([waiting.claim.id, later.claim.id]);
+    expect([waiting.state, later.state]).toEqual(["waiting", "waiting"]);
+    world.setCards(ONE_CARD);
+    expect(idsOf(waiting)).toEqual(["GPU-0"]);
+    world.setCards([], ONE_CARD);
+    expect(world.cardOuts).toEqual([waiting.claim.id, later.claim.id, later.claim.id]);
+  });
+
+  test("is not waited for by a claim that it could not satisfy either", () => {
+    const world = new BoxWorld(ONE_CARD);
+    world.setCards([], ONE_CARD);
+    expect(world.want(pool("a", { gpus: [{ count: 2 }] })).state).toBe("gone");
+    expect(world.cardOuts).toEqual([]);
+  });
+
+  test("holds up no claim that others satisfy", () => {
+    const world = new BoxWorld(ONE_CARD);
+    const [lost] = CARDS.slice(1, 2);
+    world.setCards(ONE_CARD, lost === undefined ? [] : [lost]);
+    expect(world.want(pool("a", { gpus: [{ count: 2 }] })).state).toBe("waiting");
+    expect(idsOf(world.want(pool("b")))).toEqual(["GPU-0"]);
   });
 });
 

@@ -647,6 +647,52 @@ describe("a container", () => {
     expect(pool.exit(1)).toEqual([]);
   });
 
+  describe("that made room for a new version which is given up", () => {
+    const WINDOW = { scaledownWindowMs: 10_000 };
+
+    function madeRoom({ isForVersion = true, settings = {} } = {}): TestPool {
+      const pool = new TestPool({ ...WINDOW, ...settings });
+      pool.request("a");
+      pool.ready(1);
+      pool.finish("a");
+      pool.on((one, nowMs) => one.yieldAsked(1, nowMs, { isForVersion }));
+      return pool;
+    }
+    const abandoned = (pool: TestPool) => pool.on((one, nowMs) => one.versionAbandoned(nowMs));
+
+    test("has a successor that no call asks for, which ends after its own scaledown_window", () => {
+      const pool = madeRoom();
+      expect(pool.exit(1)).toEqual([]);
+      expect(pool.pass(9_999)).toEqual([]);
+      expect(abandoned(pool)).toEqual(["launch 2"]);
+      expect(pool.ready(2)).toEqual([]);
+      expect(pool.pass(10_000)).toEqual(["stop 2 not_needed"]);
+      // Once.
+      pool.exit(2);
+      expect(abandoned(pool)).toEqual([]);
+    });
+
+    test("wakes where it sleeps", () => {
+      const pool = madeRoom({ settings: { canSleep: true } });
+      expect(pool.on((one, nowMs) => one.slept(1, nowMs))).toEqual([]);
+      expect(abandoned(pool)).toEqual(["wake 1"]);
+    });
+
+    test("has none where it would have ended by now, or yielded to others, or its pool is retired", () => {
+      const late = madeRoom();
+      late.exit(1);
+      late.pass(10_000);
+      expect(abandoned(late)).toEqual([]);
+      const other = madeRoom({ isForVersion: false });
+      other.exit(1);
+      expect(abandoned(other)).toEqual([]);
+      const retired = madeRoom();
+      retired.exit(1);
+      retired.on((one, nowMs) => one.retire(nowMs));
+      expect(abandoned(retired)).toEqual([]);
+    });
+  });
+
   test("that is to be replaced finishes its calls beside its successor", () => {
     const pool = new TestPool();
     pool.request("a");

@@ -104,7 +104,10 @@ export class PooledBox {
 
   setCards(working: readonly Card[]): void {
     this.#working = working;
-    this.#claims.setCards(working);
+    const isOut = (card: Card): boolean => !working.includes(card);
+    this.#claims.setCards(
+      CARDS.map((card) => (isOut(card) ? { ...card, problem: "it is out" } : card)),
+    );
   }
 
   watchMemory(): void {

@@ -333,6 +333,20 @@ describe("a new version of a model", () => {
     await next.endpoint.close();
     expect((await waiting).name).toBe("a");
   });
+
+  test("that fails leaves the GPU to the old one, which starts again though nobody calls", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const old = box.model("a", ONE_GPU);
+    await old.ask();
+    const traits = { isProved: false, isPrepared: true, memoryGib: 90 };
+    const next = box.model("a-next", { ...ONE_GPU, ...traits });
+    await expect(next.endpoint.ready).rejects.toThrow();
+    await next.endpoint.close();
+    expect(old.endpoint.activity).toMatchObject({ ready: 0, starting: 0 });
+    old.endpoint.onVersionAbandoned();
+    await expect.poll(() => old.endpoint.activity.ready, PATIENCE).toBe(1);
+    expect(box.hasRunOutOfMemory).toBe(true);
+  });
 });
 
 test("a container whose GPU is taken out is replaced on another one", async () => {
@@ -342,4 +356,36 @@ test("a container whose GPU is taken out is replaced on another one", async () =
   box.claims.setCards(CARDS.slice(1));
   await box.told(/its GPU was taken out/);
   expect((await model.ask()).cards).toEqual(["1"]);
+});
+
+describe("an endpoint whose only GPU is taken out", () => {
+  const LOST = CARDS.slice(0, 1).map((card) => Object.assign({ problem: "it is hot" }, card));
+  const WHY = "it can't start for now: its card 0 (H100) was taken out: it is hot";
+
+  test("keeps the callers that wait, and who comes, until the GPU is back, and says why", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const model = box.model("a", { ...ONE_GPU, maxInputs: 1, targetInputs: 1 });
+    const busy = model.ask("/slow?ms=1000");
+    await box.told("a begins /slow");
+    const waiting = Array.from({ length: 3 }, async () => await model.ask());
+    box.claims.setCards(LOST);
+    expect((await busy).name).toBe("a");
+    await box.told(/its card 0 .* was taken out: it is hot/);
+    const later = model.ask();
+    expect(model.endpoint.activity).toMatchObject({ ready: 0, waiting: 4, error: WHY });
+    box.claims.setCards(CARDS.slice(0, 1));
+    const answers = await Promise.all([...waiting, later]);
+    expect(answers.map(({ name }) => name)).toEqual(["a", "a", "a", "a"]);
+    expect(model.endpoint.activity.error).toBe("");
+    expect(box.lines.filter((line) => line.includes(WHY))).toHaveLength(1);
+  });
+
+  test("fails to prove a version there, and its callers hear why after three starts", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    box.claims.setCards(LOST);
+    const model = box.model("a", { ...ONE_GPU, isProved: false });
+    const call = model.open("/");
+    await expect(model.endpoint.ready).rejects.toThrow(WHY);
+    expect([await call.outcome, call.detail]).toEqual(["starting_failed", WHY]);
+  });
 });

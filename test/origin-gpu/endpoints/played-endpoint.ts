@@ -119,6 +119,7 @@ export class PlayedEndpoint {
     this.candidate = undefined;
     candidate.isRetired ||= candidate.calls.size > 0;
     candidate.close();
+    this.serving?.driver.onVersionAbandoned();
   }
 
   /** The app goes. */

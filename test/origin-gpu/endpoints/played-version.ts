@@ -108,7 +108,7 @@ export class PlayedVersion {
         });
         return this.#containers;
       },
-      onYields: () => undefined,
+      onRoom: () => undefined,
       onStops: () => undefined,
       onDrains: () => undefined,
       onDrained: () => undefined,

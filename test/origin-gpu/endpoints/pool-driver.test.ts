@@ -41,7 +41,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
     isProved: traits.isProved ?? false,
     sessions: new SessionTable(),
     left: [],
-    onYields: () => void lines.push("it yields"),
+    onRoom: (news) => void lines.push(`room ${news}`),
     onStops: () => undefined,
     onDrains: () => undefined,
     onDrained: () => undefined,
@@ -131,7 +131,7 @@ test("one that fails again and again is a crash loop, and the log and the list s
     "postern: crash loop, 3 failures in a row without a minute of service: the next start is at least 4 s away",
     "postern: given up after 4 failures in a row without a minute of service: change the app, or serve it anew",
   ]);
-  expect(pool.lastFailure).toBe(
+  expect(pool.currentFailure).toBe(
     "given up after 4 failures in a row: ended with code 3 before it was ready",
   );
   request("b");
@@ -164,7 +164,7 @@ test("a new version takes over a fixed port, and gives it back where it fails", 
   await expect.poll(() => old.pool.counts.ending, PATIENCE).toBe(1);
   old.request("b");
   expect(broken.lines).toEqual([]);
-  expect(old.lines).toContain("it yields");
+  expect(old.lines).toContain("room made");
   old.pool.finished(running);
   await expect(broken.pool.proved).rejects.toMatchObject({ code: "starting_failed" });
   await broken.pool.close();

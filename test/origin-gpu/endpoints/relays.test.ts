@@ -73,6 +73,23 @@ test("those of a container that drains have a time, and one whose handshake took
   expect(other.closes).toEqual([]);
 });
 
+test("those of a container that falls asleep are told so, and the ones at its end hear of that", async () => {
+  const relays = new Relays(() => undefined);
+  const [first, late, last] = [relay(), relay(), relay()];
+  relays.add(first.value, "ct-1", 60_000);
+  relays.drain("ct-1", 1_000, true);
+  await vi.advanceTimersByTimeAsync(1_000);
+  relays.add(late.value, "ct-1", 60_000);
+  expect([...first.closes, ...late.closes]).toEqual([
+    "1001 its container sleeps",
+    "1001 its container sleeps",
+  ]);
+  relays.drained("ct-1");
+  relays.add(last.value, "ct-1", 60_000);
+  relays.closeAt("ct-1");
+  expect(last.closes).toEqual(["1001 its container ends"]);
+});
+
 test("a container that has drained and goes on keeps its later sockets", async () => {
   const relays = new Relays(() => undefined);
   relays.drain("ct-1", 1_000);

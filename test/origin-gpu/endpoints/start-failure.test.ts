@@ -20,3 +20,11 @@ test("a container that is not started any more is no matter of time", () => {
     retryAfter: null,
   });
 });
+
+test("a start that had no GPU is told as such, and a full queue is not", () => {
+  const why = "it can't start here: it needs a GPU, which this box does not have";
+  const failed = failureOfRefusal({ code: "starting_failed", retryAfterS: 7 }, "chat", why);
+  expect(failed).toEqual({ code: "starting_failed", detail: why, retryAfter: 7 });
+  const full = failureOfRefusal({ code: "queue_full", retryAfterS: 7 }, "chat", why);
+  expect(full.detail).toContain("as many calls waiting as it may");
+});

@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "vitest";
 import { type ObservedEvent, Observer } from "../../../base/observer.ts";
 import { MIB } from "../../../base/units.ts";
-import type { Card } from "../../../origin-gpu/core/cards.ts";
+import { type Card, isLost } from "../../../origin-gpu/core/cards.ts";
 import { CardWatch } from "../../../origin-gpu/gpus/card-watch.ts";
 import type { ProgramFailure, ProgramOutput } from "../../../origin-gpu/gpus/run-program.ts";
 import { ManualTimers } from "../apps/manual-timers.ts";
@@ -88,6 +88,8 @@ interface Watched {
   readonly driver: Driver;
   readonly lists: (readonly string[])[];
   readonly cards: Card[][];
+  /** The problems of those that are out, as told last. */
+  readonly lost: readonly string[];
   readonly lines: string[];
   readonly events: ObservedEvent[];
   look(): Promise<void>;
@@ -104,6 +106,7 @@ async function watched(
 ): Promise<Watched> {
   const timers = new ManualTimers();
   const cards: Card[][] = [];
+  let lost: string[] = [];
   const lines: string[] = [];
   const events: ObservedEvent[] = [];
   const sink = (event: ObservedEvent) => {
@@ -112,7 +115,10 @@ async function watched(
   };
   const begun = CardWatch.begin({
     observer: new Observer({ sinks: [sink], now: () => 0 }),
-    onCards: (list) => cards.push([...list]),
+    onCards: (list) => {
+      cards.push(list.filter((card) => !isLost(card)));
+      lost = list.filter(isLost).map(({ problem }) => problem);
+    },
     variables,
     run: driver.run,
     timer: timers.later,
@@ -127,6 +133,9 @@ async function watched(
     cards,
     lines,
     events,
+    get lost() {
+      return lost;
+    },
     get lists() {
       return cards.map((list) => list.map(({ id }) => id));
     },
@@ -155,6 +164,19 @@ test("a box without nvidia-smi has no cards, and is not asked again", async () =
   driver.failure = "absent";
   const { lists, lines } = await watched(driver);
   expect([lists, lines, driver.asked]).toEqual([[[]], [], 1]);
+});
+
+test("a nvidia-smi that is gone for a while leaves the cards as they were, and is asked again", async () => {
+  const seen = await watched();
+  seen.driver.failure = "absent";
+  await seen.look();
+  expect(seen.lists).toEqual([["GPU-aaaa", "GPU-bbbb"]]);
+  expect(seen.lines.at(-1)).toContain("stay as they were: there is no nvidia-smi");
+  seen.driver.failure = undefined;
+  seen.driver.rows = [FIRST];
+  await seen.look();
+  expect(seen.lists.at(-1)).toEqual(["GPU-aaaa"]);
+  expect(seen.lost).toEqual(["nvidia-smi does not find it any more"]);
 });
 
 test("a box without cards has none, and one that comes later is found", async () => {
