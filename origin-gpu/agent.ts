@@ -16,6 +16,7 @@ import { type DeploymentFiles, DeployedApps } from "./apps/deployed-apps.ts";
 import { type LoopbackUrls, loopbackUrlsOf } from "./apps/loopback-urls.ts";
 import { leasesFrom, type PoolLeases } from "./apps/pool-leases.ts";
 import { secretsFrom } from "./apps/secrets.ts";
+import type { CallRegistry } from "./calls/call-registry.ts";
 import { Box } from "./core/box.ts";
 import { BoxClaims } from "./endpoints/box-claims.ts";
 import { isMemoryShort } from "./host-memory.ts";
@@ -49,6 +50,9 @@ export async function startAgent(
 ): Promise<RunningAgent> {
   return await new Agent(options, await openAgentFiles(options)).start(signal);
 }
+
+/** Clients are told so. */
+const STOPS = "the agent stops";
 
 /** The bodies of the last calls are on their way when an agent leaves that is followed. */
 const LAST_BODIES_MS = SECOND_MS;
@@ -247,19 +251,23 @@ class Agent {
     this.#stopping ??= "for_good";
     this.#deployments?.close();
     const calls = this.#streams.taker?.calls;
-    const saved = calls?.close("the agent stops");
+    if (isFollowed) calls?.endRunning(STOPS);
+    const saved = isFollowed ? undefined : calls?.close(STOPS);
     const ended = isFollowed ? this.#apps.leave() : this.#apps.close();
     await Promise.all([this.#environments.close(), ended]);
     await this.#loopbackUrls.close();
     this.#cards?.close();
     await Promise.all([saved, this.#logs.close()]);
-    if (isFollowed) this.#stopping = "leaving";
-    // Those that have come meanwhile are the next agent's, too.
-    if (isFollowed && calls !== undefined)
-      await within(LAST_BODIES_MS, calls.idle("attached", true));
-    await calls?.close("the agent stops");
+    if (isFollowed && calls !== undefined) await this.#leave(calls);
     for (const link of this.#links) link.stop({ isFollowed });
     const opened = await this.#opening?.catch(() => undefined);
     await opened?.durable?.close();
+  }
+
+  /** At the very end, so that all calls which came meanwhile are the next agent's, too. */
+  async #leave(calls: CallRegistry): Promise<void> {
+    this.#stopping = "leaving";
+    await within(LAST_BODIES_MS, calls.idle("attached", true));
+    await calls.close(STOPS);
   }
 }

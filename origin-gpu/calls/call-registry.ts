@@ -196,6 +196,13 @@ export class CallRegistry {
     (this.#calls.get(callId) ?? this.#suspended.get(callId))?.cancel("a user cancelled the call");
   }
 
+  /** Ends the calls that run, as `close` does. Those that wait are left to it, and so are bodies on their way. */
+  endRunning(reason: string): void {
+    for (const call of this.#calls.values()) {
+      if (call.hasBegun && !this.#suspend(call)) call.abandon(reason, this.#isFollowed);
+    }
+  }
+
   /**
    * Ends every call: the agent stops. Durable ones that wait are saved for the next agent, and their clients
    * attach there. To be repeated where calls have come meanwhile.

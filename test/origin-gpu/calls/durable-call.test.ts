@@ -509,6 +509,10 @@ describe("where the next agent is expected", () => {
     const idle = table.idle("attached", true).then(() => (isIdle = true));
     await tick();
     expect(isIdle).toBe(false);
+    // Not for one that comes in the very moment: its body comes a moment later.
+    table.endRunning("the agent stops");
+    pair.exchange();
+    expect(heard).toEqual([]);
     stream.sendData([HALF], true);
     pair.exchange();
     await idle;
