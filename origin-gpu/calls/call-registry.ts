@@ -183,8 +183,8 @@ export class CallRegistry {
   /** Reports how far calls have come, those that run and durable ones that have ended. */
   reportStatus(callIds: readonly string[]): CallStatusReport[] {
     return callIds.flatMap((callId) => {
-      const running = this.#calls.get(callId)?.reportStatus();
-      if (running !== undefined) return [running];
+      const call = this.#calls.get(callId) ?? this.#suspended.get(callId);
+      if (call !== undefined) return [call.reportStatus()];
       const ended = this.#durable?.inspect(callId);
       if (ended === undefined) return [];
       return [{ callId, status: ended.status, position: 0, elapsedMs: ended.elapsedMs }];

@@ -437,6 +437,7 @@ test("an agent that stops waits for calls that run alone, and clients of those t
   await idle;
   await until(() => keyed.heard.at(-1)?.endsWith("true") === true);
   await table.close("the agent stops");
+  expect(table.reportStatus(["promised"])).toMatchObject([{ status: "pending" }]);
   const heard = attach("promised");
   await tick();
   expect(heard).toEqual([]);
