@@ -875,3 +875,14 @@ test("a container that is busy by its own account takes calls where no other one
   bench.pool.reportUse(1, 1);
   expect(bench.request("b")).toContain("b at 1");
 });
+
+test("a pool that is held begins nothing, starts nothing and ends nothing: all that is the next agent's", () => {
+  const pool = new TestPool({ maxInputs: 1, maxContainers: 2, scaledownWindowMs: 60_000 });
+  pool.request("running");
+  pool.ready(1);
+  pool.pool.hold();
+  expect(pool.request("late")).toEqual([]);
+  expect(pool.finish("running")).toEqual([]);
+  expect(pool.pass(600_000)).toEqual([]);
+  expect(pool.pool.counts).toMatchObject({ ready: 1, starting: 0, waiting: 1, running: 0 });
+});
