@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { ownAccess } from "../../cli/access.ts";
-import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
+import { type Gateway, startGateway } from "../support/harness.ts";
 import { open } from "../support/http-client.ts";
+import { startElsewhere } from "../support/other-machine.ts";
 import { commandLine, type ManagedProcess, processTree } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
@@ -25,7 +25,7 @@ let gateway: Gateway;
 beforeAll(async () => {
   gateway = await startGateway({ isFaulty: true });
   for (const name of ["gpu-1", "gpu-2"]) {
-    const origin = startAs(["origin", "--name", name]);
+    const origin = startElsewhere(gateway, ["origin", "--name", name]);
     boxes.push(origin);
     await origin.waitForErrorOutput(new RegExp(`${name} is connected`));
   }
@@ -43,7 +43,8 @@ beforeAll(async () => {
     scaledown_window: 2,
   };
   writeFileSync(join(app, "postern.toml"), stringify({ app: "shop", endpoint: [endpoint] }));
-  expect((await startAs(["deploy", join(app, "postern.toml")]).exited).code).toBe(0);
+  const deployed = startElsewhere(gateway, ["deploy", join(app, "postern.toml")]);
+  expect((await deployed.exited).code).toBe(0);
 });
 
 afterAll(async () => {
@@ -51,20 +52,6 @@ afterAll(async () => {
   for (const managed of boxes) managed.killTree();
   await gateway.stop();
 });
-
-/** A command on a machine of its own. */
-function startAs(args: readonly string[]): ManagedProcess {
-  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
-  const home = temporaryDirectory();
-  const env = {
-    HOME: home,
-    POSTERN_CONFIG_PATH: undefined,
-    POSTERN_URL: `http://localhost:${gateway.port}`,
-    POSTERN_TOKEN_ID: tokenId,
-    POSTERN_TOKEN_SECRET: tokenSecret,
-  };
-  return startCommand(args, { env, cwd: home });
-}
 
 const servers = () =>
   boxes

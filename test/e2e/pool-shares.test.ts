@@ -5,9 +5,9 @@ import { stringify } from "smol-toml";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { MIB } from "../../base/units.ts";
-import { ownAccess } from "../../cli/access.ts";
-import { type Gateway, startCommand, startGateway } from "../support/harness.ts";
+import { type Gateway, startGateway } from "../support/harness.ts";
 import { open } from "../support/http-client.ts";
+import { startElsewhere } from "../support/other-machine.ts";
 import { commandLine, type ManagedProcess, processTree, signalAll } from "../support/processes.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
@@ -81,17 +81,7 @@ async function start(more: { port?: number; stateDirectory?: string } = {}): Pro
 
 /** A command on a machine of its own. */
 async function startAs(args: readonly string[], more = {}): Promise<ManagedProcess> {
-  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
-  const home = temporaryDirectory();
-  const env = {
-    HOME: home,
-    POSTERN_CONFIG_PATH: undefined,
-    POSTERN_URL: `http://localhost:${gateway.port}`,
-    POSTERN_TOKEN_ID: tokenId,
-    POSTERN_TOKEN_SECRET: tokenSecret,
-    ...more,
-  };
-  return startCommand(args, { env, cwd: home });
+  return startElsewhere(gateway, args, more);
 }
 
 const addressOf = (functionName: string) => ({

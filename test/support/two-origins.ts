@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { expect, onTestFinished } from "vitest";
 
-import { ownAccess } from "../../cli/access.ts";
-import { startCommand, startGateway } from "./harness.ts";
+import { startGateway } from "./harness.ts";
 import type { Address } from "./http-client.ts";
+import { startElsewhere } from "./other-machine.ts";
 import type { ManagedProcess } from "./processes.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -25,18 +25,7 @@ export interface TwoOrigins {
 export async function startTwoOrigins(server: string): Promise<TwoOrigins> {
   const gateway = await startGateway();
   onTestFinished(async () => await gateway.stop());
-  const { tokenId, tokenSecret } = ownAccess(gateway.stateDirectory);
-  const startAs = (args: readonly string[]): ManagedProcess => {
-    const home = temporaryDirectory();
-    const env = {
-      HOME: home,
-      POSTERN_CONFIG_PATH: undefined,
-      POSTERN_URL: `http://localhost:${gateway.port}`,
-      POSTERN_TOKEN_ID: tokenId,
-      POSTERN_TOKEN_SECRET: tokenSecret,
-    };
-    return startCommand(args, { env, cwd: home });
-  };
+  const startAs = (args: readonly string[]): ManagedProcess => startElsewhere(gateway, args);
   const startOrigin = async (name: string): Promise<ManagedProcess> => {
     const box = startAs(["origin", "--name", name]);
     onTestFinished(() => box.killTree());
