@@ -49,6 +49,8 @@ export const WHOLE = "postern-whole";
 export const WAIT = "postern-wait";
 /** On a new call: another box may take it, so that it is not opened on a link that is quiet. */
 export const OTHERS = "postern-others";
+/** On a claim: the call's key, as in `RequestHead`. */
+export const KEY = "postern-key";
 /** On a claim: the Worker knows that the call is parked, and has let go of its copy of the request. */
 export const KNOWN_PARKED = "postern-known-parked";
 /** The endpoint among whose streams the call's counts; without it an operation's. */

@@ -121,7 +121,7 @@ export class CallRegistry {
   }
 
   /** Attaches a stream to a call that was opened before, whether it runs or has ended. */
-  attach(stream: Stream, carrier: Carrier, { callId, offset }: AttachRequest): StreamEvents {
+  attach(stream: Stream, carrier: Carrier, { callId, offset, key }: AttachRequest): StreamEvents {
     const call = this.#calls.get(callId) ?? this.#suspended.get(callId);
     // It is on its way to the next agent, and so is its client.
     if (call?.over === true && !call.isDurable) return NO_EVENTS;
@@ -137,6 +137,10 @@ export class CallRegistry {
       case "failed":
         return refuse(stream, found.failure);
       case "unknown": {
+        const joined = key === undefined ? undefined : this.#durable?.byKey(key);
+        if (joined !== undefined) {
+          return this.attach(stream, carrier, { callId: joined.callId, offset });
+        }
         const knownSinceMs = this.#tombstones.knownSinceMs(callId, this.#context.now());
         const known = knownSinceMs === undefined ? {} : { knownSinceMs };
         const detail = "the box does not know this call";

@@ -138,6 +138,8 @@ const WELCOME = z.object({
 
 const ATTACH_REQUEST = z.object({
   callId: CALL_ID,
+  /** As in `RequestHead`: where no call has this id, the one under the key is meant. An older gateway does not say it. */
+  key: z.string().exactOptional(),
   /** Bytes of the response's body that the client already has. */
   offset: z.int().min(0),
 });
@@ -199,6 +201,9 @@ export type Welcome = z.output<typeof WELCOME>;
 
 /** ATTACH: joins a call from a byte of its response on. */
 export type AttachRequest = z.output<typeof ATTACH_REQUEST>;
+
+/** By which the agent knows a call. A later request under a key has an id of its own, and joins the first one's call. */
+export type CallName = Pick<AttachRequest, "callId" | "key">;
 
 /** DEFERRED: what a client that stops waiting is told about its call. */
 export type DeferredCall = z.output<typeof DEFERRED_CALL>;

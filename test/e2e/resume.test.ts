@@ -95,6 +95,32 @@ test("of 20 POSTs while the link is cut five times none is refused, and none run
   expect(counted.paths.toSorted()).toEqual(calls.map((_, number) => `/${number}`).toSorted());
 });
 
+test("requests that have joined a call under their key go on after a cut, before its response and in it", async () => {
+  const headers = { "idempotency-key": "through-cuts" };
+  const post = async () => {
+    const how = { method: "POST", headers, timeoutMs: 60_000 };
+    return (await send(gateway.address("counted", "-dev"), "/keyed", how)).status;
+  };
+  const joined = [post(), post(), post()];
+  await expect.poll(() => counted.paths, PATIENCE).toContain("/keyed");
+  proxy.cut();
+  expect(await Promise.all(joined)).toEqual([200, 200, 200]);
+  expect(counted.paths.filter((path) => path === "/keyed")).toHaveLength(1);
+
+  const path = "/events?count=200&interval_ms=10";
+  const read = async () => {
+    const response = await open(gateway.address("web", "-dev"), path, { headers });
+    const received: number[] = [];
+    for await (const event of events(response)) {
+      received.push(Number(event));
+      if (received.length === 50) proxy.cut();
+    }
+    return received;
+  };
+  const whole = Array.from({ length: 200 }, (_, number) => number);
+  expect(await Promise.all([read(), read()])).toEqual([whole, whole]);
+});
+
 test("a half-open link is noticed within 15 s and the box serves again", async () => {
   proxy.freeze();
   const deadlineMs = performance.now() + 17_000;

@@ -3,6 +3,7 @@
  * of the box may be there already.
  */
 import { DETACHED_MS } from "../../../routing/wire/limits.ts";
+import type { CallName } from "../../../routing/wire/messages.ts";
 import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { askLink } from "../../contracts/ask-link.ts";
 import { discardBody, isWithoutLink, type ResponseBody } from "../../contracts/attempt.ts";
@@ -37,12 +38,12 @@ export interface OwnLink {
 export async function attachAgain(
   env: Env,
   own: OwnLink,
-  callId: string,
+  call: CallName,
   events: StreamEvents,
   offset: number,
   share: string | undefined,
 ): Promise<RestOfResponse | undefined> {
-  const head = JSON.stringify({ callId, offset });
+  const head = JSON.stringify({ ...call, offset });
   const { workspace, box, link, links } = own.identity;
   const until = Date.now() + DETACHED_MS;
   for (let tried = 1; Date.now() < until && !own.isOver(); tried += 1) {

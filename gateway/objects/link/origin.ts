@@ -13,6 +13,7 @@ import {
   QUIET_MS,
 } from "../../../routing/wire/limits.ts";
 import {
+  type CallName,
   type Hello,
   parseAttach,
   parseHello,
@@ -27,6 +28,7 @@ import {
   type BoxNews,
   CONNECTION,
   HEAD,
+  KEY,
   INCARNATION,
   KNOWN_PARKED,
   LATELY_MS,
@@ -208,8 +210,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const isWhole = request.headers.has(WHOLE);
     const body = isWhole ? new Uint8Array(await request.arrayBuffer()) : NO_BODY;
     const isCall = shareOf(request) !== undefined;
-    const callId = isCall ? () => callIdOf(head) : undefined;
-    const response = this.#streamResponse(request, callId, { mayPark: isCall });
+    const name = isCall ? () => nameOf(head) : undefined;
+    const response = this.#streamResponse(request, name, { mayPark: isCall });
     const carried = body.length <= link.streams.requestWindow ? body : NO_BODY;
     const end = request.body === null || (isWhole && carried === body);
     response.start(link.streams.open(head, carried, end, response, shareOf(request)));
@@ -247,8 +249,8 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const link = this.#welcomed() ?? (isGone ? undefined : await this.#awaitLink(request, false));
     if (link === undefined) return this.#isRevoked ? revokedBox() : noLink(this.#absence);
     const text = request.headers.get(HEAD) ?? "";
-    const { callId, offset } = parseAttach(text);
-    const response = this.#streamResponse(request, () => callId, { offset });
+    const { offset, ...name } = parseAttach(text);
+    const response = this.#streamResponse(request, () => name, { offset });
     response.start(link.streams.attach(text, response, shareOf(request)));
     this.#watchLink();
     return await response.response;
@@ -293,34 +295,36 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const call = this.#claimable.find(callId);
     if (call === undefined) return unknownCall();
     const mayPark = !request.headers.has(KNOWN_PARKED);
-    const response = this.#streamResponse(request, () => callId, { mayPark });
+    const key = request.headers.get(KEY);
+    const name = { callId, ...(key !== null && { key }) };
+    const response = this.#streamResponse(request, () => name, { mayPark });
     call.claim(response);
     return await response.response;
   }
 
   /**
-   * @param callId absent for an operation
+   * @param call absent for an operation
    * @param offset bytes of the body that the attempt leaves out
    * @param mayPark the Worker still has a copy of the request, which it lets go of when the call is parked
    */
   #streamResponse(
     request: Request,
-    callId: (() => string | undefined) | undefined,
+    call: (() => CallName | undefined) | undefined,
     { offset = 0, mayPark = false },
   ): StreamResponse {
     // A call may be claimed while its link is away: its response goes on over the next one.
     const identity = this.#link?.identity ?? this.#lostIdentity;
     const share = shareOf(request);
     const resume: Resume = async (events, from) => {
-      const id = callId?.();
-      if (id === undefined || identity === undefined) return undefined;
+      const name = call?.();
+      if (name === undefined || identity === undefined) return undefined;
       const own: OwnLink = {
         identity,
         // Also for a client that has left meanwhile: the agent is to hear of it.
         returned: async (limitMs) => this.#welcomed() ?? (await this.#linkReturn(limitMs)),
         isOver: () => this.#lostAt === "gone" || this.#isRevoked,
       };
-      return await attachAgain(this.env, own, id, events, from, share);
+      return await attachAgain(this.env, own, name, events, from, share);
     };
     const connection = request.headers.get(CONNECTION);
     let forget = (): void => undefined;
@@ -328,9 +332,9 @@ export class Origin extends DurableObject<Env> implements LinkRpc {
     const response = new StreamResponse(request, this.#deadlines, {
       patienceMs: patienceOf(request),
       offset,
-      ...(callId !== undefined && { callId }),
+      ...(call !== undefined && { callId: () => call()?.callId }),
       resume: this.env.POSTERN_ONE_ISOLATE === "1" ? resume : undefined,
-      onPark: mayPark ? (stream) => this.#hold(callId?.(), stream) : undefined,
+      onPark: mayPark ? (stream) => this.#hold(call?.()?.callId, stream) : undefined,
       onStreaming: () => {
         if (share !== undefined && identity !== undefined)
           uncount = streamingResponses.add(identity.workspace);
@@ -596,8 +600,10 @@ function shareOf(request: Request): string | undefined {
   return request.headers.get(SHARE) ?? undefined;
 }
 
-/** The id of the call that a head opens; undefined for an operation, which nobody can attach to. */
-function callIdOf(head: string): string | undefined {
+/** The name of the call that a head opens; undefined for an operation, which nobody can attach to. */
+function nameOf(head: string): CallName | undefined {
   const opened = parseOpenHead(head);
-  return "callId" in opened ? opened.callId : undefined;
+  if (!("callId" in opened)) return undefined;
+  const { callId, key } = opened;
+  return { callId, ...(key !== undefined && { key }) };
 }

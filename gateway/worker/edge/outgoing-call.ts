@@ -168,6 +168,7 @@ export async function outgoingCall(
   const isKeyed = extras.key !== undefined;
   const call: OutgoingCall = {
     callId: head.callId,
+    key: extras.key,
     workspace: snapshot.workspace,
     boxes,
     entry: entryOf(env, request, boxes),

@@ -20,6 +20,8 @@ const TURNS = 10;
 /** A call that is to be opened somewhere. */
 export interface Unplaced {
   readonly callId: string;
+  /** As in `RequestHead`. */
+  readonly key?: string | undefined;
   readonly workspace: string;
   /** Where it may run. */
   readonly boxes: readonly BoxPlace[];
@@ -185,8 +187,8 @@ class Search {
   }
 
   #placeOn({ box, links }: BoxPlace): CallPlace {
-    const { callId, workspace, share } = this.#call;
-    return { callId, workspace, box, links, share };
+    const { callId, key, workspace, share } = this.#call;
+    return { callId, key, workspace, box, links, share };
   }
 }
 

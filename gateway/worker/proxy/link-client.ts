@@ -11,6 +11,8 @@ const RETRY_MS = 100;
 /** Where a call is. */
 export interface CallPlace {
   readonly callId: string;
+  /** As in `AttachRequest`. */
+  readonly key?: string | undefined;
   readonly workspace: string;
   readonly box: string;
   readonly links: number;
@@ -35,8 +37,8 @@ export async function attach(
   place: CallPlace,
   { offset = 0, patienceMs, connection, waitMs = DETACHED_MS }: AttachOptions = {},
 ): Promise<Attempt> {
-  const { callId, links, share } = place;
-  const headers: Record<string, string> = { [HEAD]: JSON.stringify({ callId: callId, offset }) };
+  const { callId, key, links, share } = place;
+  const headers: Record<string, string> = { [HEAD]: JSON.stringify({ callId, key, offset }) };
   if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
   if (connection !== undefined) headers[CONNECTION] = connection;
   if (share !== undefined) headers[SHARE] = share;

@@ -16,6 +16,7 @@ import type { Env } from "../../contracts/env.ts";
 import {
   CONNECTION,
   HEAD,
+  KEY,
   KNOWN_PARKED,
   OTHERS,
   PATIENCE,
@@ -137,6 +138,7 @@ async function claimParked(
 ): Promise<Attempt> {
   const headers: Record<string, string> = { [HEAD]: call.callId, [KNOWN_PARKED]: "1" };
   if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
+  if (call.key !== undefined) headers[KEY] = call.key;
   addClient(headers, call);
   return await askLink(env, place, link, VERB.claim, { headers });
 }

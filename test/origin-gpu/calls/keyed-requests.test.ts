@@ -10,7 +10,7 @@ import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
 import { parseRequestHead } from "../../../routing/wire/heads.ts";
 import { parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
-import type { Stream } from "../../../routing/wire/multiplexer.ts";
+import type { Stream, StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
 
@@ -45,18 +45,22 @@ beforeEach(async () => {
 });
 afterEach(async () => await durable.close());
 
-/** A request under one key, with what its client hears. */
-function open(callId: string, body: Uint8Array = NO_BODY): { stream: Stream; heard: string[] } {
-  const heard: string[] = [];
-  const head = { callId, endpoint: "e", method: "POST", target: "/", headers: [], key: "k" };
-  const stream = pair.gateway.open(JSON.stringify(head), body, false, {
+function hearing(heard: string[]): StreamEvents {
+  return {
     onHead: (_head, bytes, end) => heard.push(`head ${bytes.length} ${end}`),
     onData: (bytes, end) => heard.push(`data ${bytes.length} ${end}`),
     onEnd: (ending) => {
       const failure = "failure" in ending ? ` ${parseFailure(ending.failure).code}` : "";
       heard.push(ending.kind + failure);
     },
-  });
+  };
+}
+
+/** A request under one key, with what its client hears. */
+function open(callId: string, body: Uint8Array = NO_BODY): { stream: Stream; heard: string[] } {
+  const heard: string[] = [];
+  const head = { callId, endpoint: "e", method: "POST", target: "/", headers: [], key: "k" };
+  const stream = pair.gateway.open(JSON.stringify(head), body, false, hearing(heard));
   if (stream === undefined) throw new Error("refused");
   return { stream, heard };
 }
@@ -136,4 +140,30 @@ test("a client that stops waiting while its request is compared with the first o
   await until(() => second.heard.length > 0);
   expect(second.heard).toEqual(["deferred"]);
   expect(first.heard).toEqual([]);
+});
+
+test("a later request under a key finds the call that it joined again, by the key", async () => {
+  const first = open("first");
+  first.stream.sendData([HALF], true);
+  await until(() => calls.length === 1);
+  const second = open("second", HALF);
+  second.stream.sendData([], true);
+  await exchange();
+  const attached = (name: object): string[] => {
+    const heard: string[] = [];
+    pair.gateway.attach(JSON.stringify({ ...name, offset: 400 }), hearing(heard));
+    return heard;
+  };
+  const again = attached({ callId: "second", key: "k" });
+  const stranger = attached({ callId: "second", key: "another" });
+  const nameless = attached({ callId: "second" });
+  await until(() => stranger.length > 0 && nameless.length > 0);
+  expect([stranger, nameless]).toEqual([["refused call_lost"], ["refused call_lost"]]);
+  const [call] = calls as [Call];
+  call.start({ pause: () => undefined, resume: () => undefined, abort: () => undefined });
+  call.respond({ status: 200, headers: [] }, false);
+  call.append(HALF);
+  call.complete();
+  await until(() => isAnswered({ heard: again }));
+  expect(again[0]).toMatch(/^head 600 /);
 });
