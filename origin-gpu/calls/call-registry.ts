@@ -29,7 +29,7 @@ export interface CallRunner extends CallTerms {
 }
 
 export interface CallRegistryOptions {
-  context: Omit<CallContext, "forget" | "onBodyWhole">;
+  context: Omit<CallContext, "forget" | "onLessToDo">;
   /** Without it every call is transient. */
   durable: DurableCalls | undefined;
 }
@@ -52,7 +52,7 @@ export class CallRegistry {
     this.#context = {
       ...context,
       forget: (call) => this.#forget(call),
-      onBodyWhole: () => this.#tellIdle(),
+      onLessToDo: () => this.#tellIdle(),
     };
     this.keys = new KeyedCalls({
       durable,
@@ -231,8 +231,9 @@ export class CallRegistry {
 
   /** No call runs or waits for its turn; those of an earlier agent may wait for their endpoint. */
   get #isIdle(): boolean {
-    if (this.#isFollowed) return [...this.#calls.values()].every((call) => this.#isLeft(call));
-    return this.#calls.size === this.#restored.count;
+    return [...this.#calls.values()].every(
+      (call) => call.isKept || this.#restored.has(call) || this.#isLeft(call),
+    );
   }
 
   /** The next agent runs it. */

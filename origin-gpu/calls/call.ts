@@ -47,8 +47,8 @@ export interface CallContext extends StreamedResponseContext {
   aMoment(call: Call): void;
   /** Forgets a call that is over. */
   forget(call: Call): void;
-  /** The last of a body has come that came in parts. */
-  onBodyWhole(): void;
+  /** A body has become whole, or a call has failed: an agent that stops may have nothing to wait for any more. */
+  onLessToDo(): void;
 }
 
 /** The endpoint's settings that apply to a call. */
@@ -82,6 +82,8 @@ export type RecordedStart =
 export class Call implements RespondingCall {
   readonly callId: string;
   readonly body: RequestBody;
+  /** It waited at an earlier agent. */
+  readonly isRestored: boolean;
   /** The id of the container that works on it, once one does. */
   container: string | undefined;
   /** How its session came there; undefined where it belongs to none. */
@@ -116,7 +118,7 @@ export class Call implements RespondingCall {
   /**
    * @param storage without it the call cannot become durable
    * @param durable it is being written to the journal; `onJournaled` reports that it stands there
-   * @param ageMs so long ago its client opened it, at an earlier agent
+   * @param ageMs so long ago its client opened it at an earlier agent, where it waited
    */
   constructor(
     context: CallContext,
@@ -124,10 +126,11 @@ export class Call implements RespondingCall {
     head: RequestHead,
     body: RequestBody,
     storage?: CallStorage,
-    { durable = false, ageMs = 0 } = {},
+    { durable = false, ageMs }: { readonly durable?: boolean; readonly ageMs?: number } = {},
   ) {
     this.callId = head.callId;
     this.body = body;
+    this.isRestored = ageMs !== undefined;
     this.#head = new CallHead(head, context.heads);
     this.#context = context;
     const { observer } = context;
@@ -140,7 +143,7 @@ export class Call implements RespondingCall {
         ? new StoredResponse(this, storage)
         : new StreamedResponse(this, context, graceMs);
     const state = body.incomplete ? "receiving" : "queued";
-    this.#history = new CallHistory(state, context.now() - ageMs);
+    this.#history = new CallHistory(state, context.now() - (ageMs ?? 0));
     this.#observe("new", state, durable ? "opened durable" : "opened");
   }
 
@@ -167,6 +170,11 @@ export class Call implements RespondingCall {
   /** Its response is or will be stored. */
   get isDurable(): boolean {
     return this.#response instanceof StoredResponse;
+  }
+
+  /** It has ended, and is kept for a client alone that may attach again. */
+  get isKept(): boolean {
+    return this.abandoned && isEnded(this.#history.state);
   }
 
   /** An app has its request, or had it. */
@@ -294,7 +302,7 @@ export class Call implements RespondingCall {
     if (!end) return;
     this.#response.onBodyReceived();
     this.#parkStreams();
-    this.#context.onBodyWhole();
+    this.#context.onLessToDo();
   }
 
   /** The call is in the journal and in its endpoint's queue: clients that will not wait may go. */
@@ -638,6 +646,7 @@ export class Call implements RespondingCall {
     this.#failure = failure;
     this.body.abort();
     this.#response.fail(failure, progress);
+    this.#context.onLessToDo();
   }
 
   /** Finishes the call of a WebSocket whose sockets are relayed. Its place stays taken until they close. */

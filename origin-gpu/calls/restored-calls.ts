@@ -27,9 +27,9 @@ export class RestoredCalls {
     if (this.#byEndpoint.size > 0) this.#byEndpoint.get(call.head.endpoint)?.delete(call);
   }
 
-  get count(): number {
-    let waiting = 0;
-    for (const calls of this.#byEndpoint.values()) waiting += calls.size;
-    return waiting;
+  has(call: Call): boolean {
+    return (
+      this.#byEndpoint.size > 0 && this.#byEndpoint.get(call.head.endpoint)?.has(call) === true
+    );
   }
 }

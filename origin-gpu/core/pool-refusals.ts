@@ -106,13 +106,17 @@ export class PoolRefusals<Call> {
     }
   }
 
-  /** More calls wait than may, besides those for which a container is on its way. */
+  /**
+   * More calls wait than may, besides those for which a container is on its way. Those that could begin if the pool were
+   * not held will find a place at the next agent.
+   */
   #isOverfull(asynchronous: boolean): boolean {
     const { maxPending, maxPendingAsync, maxInputs } = this.#settings;
     const { waiting } = this.#calls;
     if (asynchronous) return waiting.asynchronous > maxPendingAsync;
     const coming = this.#containers.count((one) => one.isStarting || one.isClaiming);
-    return waiting.length - waiting.asynchronous > maxPending + coming * maxInputs;
+    const held = this.#calls.isHeld ? this.#containers.count(({ state }) => state === "ready") : 0;
+    return waiting.length - waiting.asynchronous > maxPending + (coming + held) * maxInputs;
   }
 
   get #isBroken(): boolean {

@@ -65,6 +65,8 @@ interface CallTraits extends Pick<
   "arrivedAtMs" | "asynchronous" | "accepted" | "passive" | "caller" | "batch"
 > {
   readonly session: SessionTraits | undefined;
+  /** It was let in elsewhere: no number of calls that wait keeps it out. */
+  readonly waitedElsewhere: boolean;
 }
 
 export class Pool<Call> {
@@ -106,7 +108,7 @@ export class Pool<Call> {
   /** A call has come. @param traits its arrival is now, unless it waited elsewhere before */
   request(call: Call, nowMs: number, traits: Partial<CallTraits> = {}): Effects<Call> {
     const { arrivedAtMs = nowMs, asynchronous = false, accepted = false, passive = false } = traits;
-    const { caller, batch } = traits;
+    const { caller, batch, waitedElsewhere = false } = traits;
     const session =
       traits.session && this.#sessions.enter(traits.session, this.#settings.sessionsMove, nowMs);
     if (session === "lost") this.#calls.loseSession(call);
@@ -118,7 +120,7 @@ export class Pool<Call> {
       const kind = { asynchronous, accepted, passive, caller, batch };
       this.#calls.add({ call, arrivedAtMs, ...kind, session });
       this.#calls.assign(nowMs);
-      if (!accepted && this.#calls.waiting.has(call)) {
+      if (!accepted && !waitedElsewhere && this.#calls.waiting.has(call)) {
         // A container that starts for the call makes room for it.
         this.#scale(nowMs);
         this.#refusals.refuseAbove(call, asynchronous, nowMs);

@@ -159,7 +159,7 @@ export class Endpoint {
 
   /** Runs a call that waited elsewhere, where its body has been looked after. It keeps its place by its arrival. */
   takeOver(call: Call, settings: EndpointConfig, link: number): void {
-    this.#queue({ ...arrived(call, settings, link), arrivedAt: call.openedAt });
+    this.#queue({ ...arrived(call, settings, link), waitedElsewhere: true });
   }
 
   /** Whether its containers need something of the box that others may have. */

@@ -173,14 +173,14 @@ export class PoolDriver {
   }
 
   request(queued: QueuedCall): void {
-    const { call, arrivedAt } = queued;
+    const { call, arrivedAt: arrivedAtMs, waitedElsewhere } = queued;
     const asynchronous = call.head.async === true;
     const accepted = call.isPromised;
     const passive = isPassive(call.head, this.#options.source.settings.keepsAwake);
     const session = call.head.session && this.sessions.traitsOf(call.head.session);
     const { token, batch } = call.head.caller ?? {};
     const kind = { asynchronous, accepted, passive, caller: token, batch };
-    const traits = { arrivedAtMs: arrivedAt, ...kind, session };
+    const traits = { arrivedAtMs, waitedElsewhere, ...kind, session };
     this.#apply(this.#pool.request(queued, this.#now, traits));
   }
 

@@ -10,8 +10,10 @@ export interface QueuedCall {
   readonly settings: EndpointConfig;
   /** The link that its stream came over. */
   readonly link: number;
-  /** In milliseconds of `performance.now()`. */
+  /** When its client began it, in milliseconds of `performance.now()`. */
   readonly arrivedAt: number;
+  /** It waited at another version or an earlier agent, which let it in. */
+  readonly waitedElsewhere: boolean;
   /** The container that works on it. */
   container: ServingContainer | undefined;
   /** The time of that container, while it has a place there. */
@@ -26,7 +28,8 @@ export function arrived(call: Call, settings: EndpointConfig, link: number): Que
     call,
     settings,
     link,
-    arrivedAt: performance.now(),
+    arrivedAt: call.openedAt,
+    waitedElsewhere: call.isRestored,
     container: undefined,
     time: undefined,
     unsent: 0,

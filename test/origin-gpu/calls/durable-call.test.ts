@@ -523,6 +523,23 @@ describe("where the next agent is expected", () => {
     expect([heard, calls[0]?.body.bytes]).toEqual([["link_lost"], 2 * HALF.length]);
   });
 
+  test.each([true, false])(
+    "a call that fails meanwhile holds nobody up, whether the agent is followed: %s",
+    async (isFollowed) => {
+      const { heard } = open({}, false);
+      pair.exchange();
+      let isIdle = false;
+      void table.idle("attached", isFollowed).then(() => (isIdle = true));
+      await tick();
+      expect(isIdle).toBe(false);
+      calls[0]?.fail({ code: "starting_failed", detail: "no" });
+      pair.exchange();
+      await tick();
+      expect([heard, isIdle]).toEqual([["refused starting_failed"], true]);
+      await table.close("the agent stops");
+    },
+  );
+
   test("a call goes on for `on_disconnect` there as here", async () => {
     RUNNER.graceMs = Infinity;
     open({}, true);

@@ -886,3 +886,23 @@ test("a pool that is held begins nothing, starts nothing and ends nothing: all t
   expect(pool.pass(600_000)).toEqual([]);
   expect(pool.pool.counts).toMatchObject({ ready: 1, starting: 0, waiting: 1, running: 0 });
 });
+
+test("a pool that is held lets in what would have begun meanwhile, though no call may wait", () => {
+  const pool = new TestPool({ maxInputs: 1, maxPending: 0 });
+  pool.request("running");
+  pool.ready(1);
+  expect(pool.request("refused")).toEqual(["refused queue_full 1"]);
+  pool.pool.hold();
+  expect(pool.request("early")).toEqual([]);
+  pool.finish("running");
+  expect(pool.request("refused")).toEqual(["refused queue_full 1"]);
+});
+
+test("a call that waited elsewhere is let in, whatever waits here", () => {
+  const pool = new TestPool({ maxInputs: 1, maxPending: 0 });
+  pool.request("running");
+  pool.ready(1);
+  expect(pool.request("first", { waitedElsewhere: true })).toEqual([]);
+  expect(pool.request("second", { waitedElsewhere: true })).toEqual([]);
+  expect(pool.request("new")).toEqual(["new queue_full 1"]);
+});

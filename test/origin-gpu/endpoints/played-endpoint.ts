@@ -75,6 +75,7 @@ export class PlayedEndpoint {
       settings: CONFIG,
       link: 0,
       arrivedAt: this.#nowMs,
+      waitedElsewhere: false,
       container: undefined,
       unsent: 0,
     };

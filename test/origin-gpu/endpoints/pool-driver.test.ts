@@ -63,6 +63,7 @@ function poolOf(settings: EndpointConfig, traits: PoolTraits = {}) {
       settings,
       link: 0,
       arrivedAt: performance.now(),
+      waitedElsewhere: false,
       container: undefined,
       unsent: 0,
     };
