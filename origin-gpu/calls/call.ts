@@ -111,6 +111,10 @@ export class Call implements RespondingCall {
   #reruns = 0;
   /** Settles when the journal has that the call starts. */
   #starting: Promise<RecordedStart> | undefined;
+  /** Nothing is to be recorded any more before the app has it: that may be so at any moment. */
+  #mayStart = false;
+  /** Settles when the disk has nothing of it any more that an earlier agent left. */
+  #lettingGo: Promise<boolean> | undefined;
   /** Settles when the journal has that its last start is withdrawn. */
   #withdrawing: Promise<void> | undefined;
   #onSettled: ((how: Settlement) => void) | undefined;
@@ -390,7 +394,11 @@ export class Call implements RespondingCall {
     const { method, path } = this.request;
     const ageMs = this.#history.elapsedMs(this.#context.now());
     const request = { method, path, ageMs };
-    if (!(await storage.handOver(this.#head.peek(), this.body, request, this.#graceMs))) {
+    const isLetGo = (await this.#letGo()) !== false;
+    // A user may have cancelled it meanwhile.
+    if (isEnded(this.#history.state)) return;
+    const head = this.#head.peek();
+    if (!isLetGo || !(await storage.handOver(head, this.body, request, this.#graceMs))) {
       this.#response.abandon(notStarted("the agent stops", true), "not_sent");
     }
     this.#response.release();
@@ -402,11 +410,12 @@ export class Call implements RespondingCall {
     const storage = this.#storage;
     const streamed = this.#response;
     if (storage === undefined || this.#hasBegunToRespond) return;
-    void storage.hasRoom().then((hasRoom) => {
+    void Promise.all([storage.hasRoom(), this.#letGo()]).then(([hasRoom, isLetGo = true]) => {
       // Meanwhile it may have begun to, another stream may carry the call, and its client may have said so twice.
       const isLate = this.#hasBegunToRespond || subscriber.stream.closed;
-      if (hasRoom && !isLate && this.#response === streamed)
+      if (hasRoom && isLetGo && !isLate && this.#response === streamed) {
         this.#storeResponse(storage, subscriber);
+      }
     });
   }
 
@@ -424,7 +433,7 @@ export class Call implements RespondingCall {
     stream.events.onDefer?.();
     const { method, path } = this.request;
     const ageMs = this.#history.elapsedMs(this.#context.now());
-    const started = callProgress(this.#history.state) !== "not_sent";
+    const started = this.#mayStart || callProgress(this.#history.state) !== "not_sent";
     void storage.accept({ method, path, ageMs, started }).then((accepted) => {
       if (accepted) stored.onJournaled();
       else this.onUnsecured();
@@ -498,9 +507,8 @@ export class Call implements RespondingCall {
    */
   recordStart(): Promise<RecordedStart> | undefined {
     const response = this.#response;
-    if (!(response instanceof StoredResponse) || this.#history.state === "retrying") {
-      return undefined;
-    }
+    if (this.#history.state === "retrying") return undefined;
+    if (!(response instanceof StoredResponse)) return this.#startTransient();
     this.#starting = this.#recordStarted()?.then((isRecorded) => {
       // It may have failed meanwhile: its acceptance could not be recorded.
       if (this.#over || callProgress(this.#history.state) !== "not_sent") return "over";
@@ -513,6 +521,30 @@ export class Call implements RespondingCall {
       return "over";
     });
     return this.#starting;
+  }
+
+  /** A later agent must not run what may have run here. */
+  #startTransient(): Promise<RecordedStart> | undefined {
+    const lettingGo = this.#letGo();
+    this.#mayStart = lettingGo === undefined;
+    return lettingGo?.then((isLetGo) => {
+      if (this.#over) return "over";
+      this.#mayStart = isLetGo;
+      if (isLetGo) return "recorded";
+      const detail = "this box has no room to record that the call begins";
+      this.fail({ code: "no_origin", detail, retryAfter: 60 });
+      return "over";
+    });
+  }
+
+  /**
+   * A call that an earlier agent left, and whose client attaches here, stays on the disk until it begins, ends or is told
+   * of. Where this agent is killed before that, a later one runs it.
+   * @returns undefined where there is none; else false where the disk refused it
+   */
+  #letGo(): Promise<boolean> | undefined {
+    if (this.isRestored && this.#mayStream) this.#lettingGo ??= this.#storage?.forget();
+    return this.#lettingGo;
   }
 
   /** Behind the withdrawal of an earlier start, which would undo this one. */
@@ -531,6 +563,7 @@ export class Call implements RespondingCall {
     if (!this.#advance("requeued")) return;
     this.#work = undefined;
     this.#starting = undefined;
+    this.#mayStart = false;
     this.#context.aMoment(this);
     const response = this.#response;
     if (response instanceof StoredResponse) this.#withdrawing = this.#requeue(response.isPromised);
@@ -663,7 +696,10 @@ export class Call implements RespondingCall {
     if (this.#over && !isSuspended) return;
     // A call that is complete or failed only waits for its subscribers: then nothing but the wait ends.
     if (this.#advance("cancelled", reason)) this.#response.cancel(reason);
-    if (isSuspended) this.#context.forget(this);
+    if (isSuspended) {
+      if (!this.isDurable) void this.#storage?.forget();
+      this.#context.forget(this);
+    }
     this.end(reason);
   }
 
@@ -690,6 +726,7 @@ export class Call implements RespondingCall {
   finish(): void {
     if (this.#over) return;
     this.#over = true;
+    void this.#letGo();
     this.#head.uncount();
     this.#settle("given_up");
     this.#response.release();

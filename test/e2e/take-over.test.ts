@@ -177,6 +177,30 @@ test("calls that wait, and those that come meanwhile, are the next agent's: none
   expect(loaded()).toEqual([told.pid]);
 });
 
+test("calls that wait at the next agent outlive a kill of it, and only what ran there is lost", async () => {
+  const first = await startBox({});
+  await deploy({ gpus: 0, max_inputs: 1, exit_grace_period: 20 });
+  await ask("/before");
+  const post = async (path: string): Promise<number> =>
+    (await send(web(), path, { method: "POST", body: path, timeoutMs: 60_000 })).status;
+  const running = post("/slow");
+  await first.waitForErrorOutput(/got \/slow/);
+  const waiting: Promise<number>[] = [];
+  for (const path of ["/slow/next", "/w1", "/w2"]) {
+    waiting.push(post(path));
+    await expect.poll(pending, { timeout: 15_000 }).toBe(waiting.length);
+  }
+  await handOver(first);
+  expect(await running).toBe(200);
+  const second = await startBox({});
+  await second.waitForErrorOutput(/got \/slow\/next/);
+  await second.kill();
+  await startBox({});
+  expect(await Promise.all(waiting)).toEqual([502, 200, 200]);
+  const got = (await lines()).flatMap((line) => /got (\/\w.*)/.exec(line)?.[1] ?? []);
+  expect(got.toSorted()).toEqual(["/before", "/slow", "/slow/next", "/w1", "/w2"]);
+});
+
 test("each set of parameters finds its own container again", async () => {
   const first = await startBox();
   const parameters = { model: { type: "str", default: "small" } };

@@ -113,8 +113,8 @@ export class CallStorage {
     await this.#calls.end(this.#callId, { kind }, this.ttlMs);
   }
 
-  /** Forgets the call, which never began: its key is free. */
-  async forget(): Promise<void> {
-    await this.#calls.forget(this.#callId);
+  /** Forgets the call, which never began: its key is free. @returns as `DurableCalls.forget` */
+  async forget(): Promise<boolean> {
+    return await this.#calls.forget(this.#callId);
   }
 }

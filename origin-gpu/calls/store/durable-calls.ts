@@ -27,7 +27,7 @@ import { isOpen, type JournalEntry } from "./journal-record.ts";
 import { RequestStore } from "./request-store.ts";
 import type { ResultSpool } from "./result-spool.ts";
 import { type ReadableResult, ResultStore } from "./result-store.ts";
-import { isAwaited, type LeftCall, takeOver } from "./left-calls.ts";
+import { inOrderOfArrival, isAwaited, type LeftCall } from "./left-calls.ts";
 import type { WaitingCall } from "./waiting-call.ts";
 
 /** Disk that stored responses of one agent may take; beyond it the oldest complete ones are evicted. */
@@ -134,8 +134,7 @@ export class DurableCalls {
     );
     const room = new DiskRoom(files, directory, observer);
     const calls = new DurableCalls(observer, { room, journal, results, requests }, evicted);
-    const report = (error: unknown): void => calls.report(error);
-    calls.#waiting = await takeOver(waiting, { journal, requests, report }, nowMs);
+    calls.#waiting = inOrderOfArrival(waiting, journal.entries, nowMs);
     const leftOpen = [...journal.entries.values()].filter(
       ({ callId, outcome }) => outcome === undefined && !requests.has(callId),
     );
@@ -161,12 +160,7 @@ export class DurableCalls {
    */
   async save(call: Omit<WaitingCall, "body">, body: RequestBody): Promise<boolean> {
     const { callId } = call.head;
-    try {
-      await this.#requests.save(call, body);
-    } catch (error) {
-      this.report(error);
-      return false;
-    }
+    if (!(await this.#reported(this.#requests.save(call, body)))) return false;
     // It may have ended meanwhile.
     if (!isOpen(this.#journal.entries.get(callId))) this.#requests.remove(callId);
     return true;
@@ -180,13 +174,10 @@ export class DurableCalls {
 
   /** Resolves when the call is in the journal: from then on it is known, whatever happens. */
   async accept({ ageMs, started, ...request }: AcceptedRequest): Promise<void> {
-    const nowMs = Date.now();
-    await this.#journal.accept({
-      ...request,
-      acceptedAtMs: nowMs,
-      ...(ageMs === undefined ? {} : { openedAtMs: nowMs - ageMs }),
-      ...(started === true ? { startedAtMs: nowMs } : {}),
-    });
+    const acceptedAtMs = Date.now();
+    const openedAtMs = ageMs === undefined ? undefined : acceptedAtMs - ageMs;
+    const startedAtMs = started === true ? acceptedAtMs : undefined;
+    await this.#journal.accept({ ...request, acceptedAtMs, openedAtMs, startedAtMs });
   }
 
   /** Records what the request of a call under a key was: its body is whole. Never rejects. */
@@ -236,10 +227,13 @@ export class DurableCalls {
     await this.#reported(this.#end(callId, how, ttlMs));
   }
 
-  /** Forgets a call that never began, and frees its key. Never rejects. */
-  async forget(callId: string): Promise<void> {
+  /**
+   * Forgets a call that never began, and frees its key. Never rejects.
+   * @returns false where the disk refused it: a later agent may find the call
+   */
+  async forget(callId: string): Promise<boolean> {
     this.#requests.remove(callId);
-    await this.#reported(this.#journal.expire(callId));
+    return await this.#reported(this.#journal.expire(callId));
   }
 
   /** Looks up the end of a call that this agent does not run. */
@@ -290,11 +284,14 @@ export class DurableCalls {
     this.#evicted.count = 0;
   }
 
-  async #reported(write: Promise<unknown>): Promise<void> {
+  /** @returns whether it was written */
+  async #reported(write: Promise<unknown>): Promise<boolean> {
     try {
       await write;
+      return true;
     } catch (error) {
       this.report(error);
+      return false;
     }
   }
 }

@@ -65,7 +65,7 @@ export class RequestStore {
   ): Promise<{ store: RequestStore; waiting: WaitingCall[] }> {
     const store = new RequestStore(files, directory);
     await files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-    const waiting: WaitingCall[] = [];
+    const waiting = new Map<string, WaitingCall>();
     for (const name of (await files.readdir(directory)).sort()) {
       const number = FILE_NAME.exec(name)?.[1];
       if (number === undefined) continue;
@@ -76,14 +76,16 @@ export class RequestStore {
       if (isDamaged) onDamaged?.(path);
       for (const { call, bytes } of found) {
         const { callId } = call.head;
-        if (!isWaiting(call) || store.#saved.has(callId)) continue;
+        if (!isWaiting(call)) continue;
+        // Saved again, as what it is now.
+        store.remove(callId);
         store.#saved.set(callId, { file, bytes });
         file.liveBytes += bytes;
-        waiting.push(call);
+        waiting.set(callId, call);
       }
       if (file.liveBytes === 0) store.#removeFile(path);
     }
-    return { store, waiting };
+    return { store, waiting: [...waiting.values()] };
   }
 
   has(callId: string): boolean {

@@ -14,7 +14,7 @@ import { refuse } from "../../../origin-gpu/calls/response/delivery.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { parseRequestHead, type RequestHead } from "../../../routing/wire/heads.ts";
 import { type Failure, parseAttach, parseFailure } from "../../../routing/wire/messages.ts";
-import { NO_EVENTS, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
+import { NO_EVENTS, type Stream, type StreamEvents } from "../../../routing/wire/multiplexer.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 import { FaultyFiles } from "./store/faulty-files.ts";
 import { LinkPair } from "../../routing/wire/link-pair.ts";
@@ -149,10 +149,10 @@ function attach(callId = HEAD.callId): string[] {
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Lets frames and the disk go on until this is so. */
-async function until(what: () => boolean): Promise<void> {
-  await vi.waitFor(() => {
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  await vi.waitFor(async () => {
     pair.exchange();
-    expect(what()).toBe(true);
+    expect(await what()).toBe(true);
   });
 }
 
@@ -492,6 +492,7 @@ describe("where the next agent is expected", () => {
     expect([first.head.target, first.isDurable]).toEqual(["/ä?q", false]);
     expect(Buffer.from(first.body.whole() ?? []).equals(BODY)).toBe(true);
     for (const call of [first, second]) {
+      expect(await call.recordStart()).toBe("recorded");
       call.start(APP);
       call.respond({ status: 200, headers: [] }, false);
       call.complete();
@@ -522,6 +523,88 @@ describe("where the next agent is expected", () => {
     table.resume(() => RUNNER);
     expect([heard, calls[0]?.body.bytes]).toEqual([["link_lost"], 2 * HALF.length]);
   });
+
+  /** A call that waits at the next agent, and whose client has attached there. */
+  async function taken(): Promise<{ call: Call; heard: string[]; stream: Stream }> {
+    open({}, true, BODY);
+    pair.exchange();
+    await table.idle("attached", true);
+    await table.close("the agent stops");
+    await follow();
+    table.resume(() => RUNNER);
+    const { heard, events } = listener();
+    const stream = pair.gateway.attach(JSON.stringify({ callId: "c", offset: 0 }), events);
+    pair.exchange();
+    return { call: calls[0] as Call, heard, stream: stream as Stream };
+  }
+
+  /** What an agent finds that starts after a kill of this one: the calls, and whether their clients attach. */
+  async function foundAfterKill(): Promise<[string, boolean][]> {
+    const later = await afterKill();
+    const found = later.takeWaiting();
+    await later.close();
+    return found.map(({ head, attached }) => [head.callId, attached !== undefined]);
+  }
+
+  test("a call that waits survives a kill of the next agent, and one that may have begun there does not run again", async () => {
+    const { call } = await taken();
+    expect(await foundAfterKill()).toEqual([["c", true]]);
+    expect(await call.recordStart()).toBe("recorded");
+    expect(await foundAfterKill()).toEqual([]);
+  });
+
+  test("a call does not begin where the disk can't have that it does", async () => {
+    const { call, heard } = await taken();
+    faulty.roomBytes = 0;
+    expect(await call.recordStart()).toBe("over");
+    pair.exchange();
+    expect(heard).toEqual(["refused no_origin"]);
+    expect(log).not.toEqual([]);
+    log = [];
+  });
+
+  test("a call that ends while it waits there is forgotten", async () => {
+    const { stream } = await taken();
+    stream.cancel();
+    pair.exchange();
+    await until(async () => (await foundAfterKill()).length === 0);
+  });
+
+  test("a call that waits is left once more, with its body", async () => {
+    aheadMs += 4_000;
+    await taken();
+    await table.idle("attached", true);
+    await table.close("the agent stops");
+    await follow();
+    table.resume(() => RUNNER);
+    expect(Buffer.from(calls[0]?.body.whole() ?? []).equals(BODY)).toBe(true);
+    expect(await foundAfterKill()).toEqual([["c", true]]);
+  });
+
+  test("a call whose client is sent away while it waits is as durable as any, though its file had it as another one", async () => {
+    // Its file stays, since another call waits in it.
+    open({ callId: "other" }, true, BODY);
+    const { heard, stream } = await taken();
+    stream.defer();
+    pair.exchange();
+    await until(() => heard.length > 0);
+    expect(heard).toEqual(["deferred"]);
+    expect(Object.fromEntries(await foundAfterKill())).toEqual({ c: false, other: true });
+  });
+
+  test.each([0, 1])(
+    "a call that is cancelled between two agents runs nowhere (%d)",
+    async (when) => {
+      open({}, true, BODY);
+      pair.exchange();
+      await table.idle("attached", true);
+      const closing = table.close("the agent stops");
+      if (when === 1) await closing;
+      table.cancel("c");
+      await closing;
+      await until(async () => (await foundAfterKill()).length === 0);
+    },
+  );
 
   test.each([true, false])(
     "a call that fails meanwhile holds nobody up, whether the agent is followed: %s",
@@ -1162,4 +1245,19 @@ test("a call whose acceptance cannot be recorded is not given to the app", async
   pair.exchange();
   expect(heard).toEqual(["reset no_origin"]);
   log = [];
+});
+
+test("a client that is sent away while its call is on its way to the app: a kill finds that it may have run", async () => {
+  const { heard, stream } = open({}, true);
+  pair.exchange();
+  expect(calls[0]?.recordStart()).toBeUndefined();
+  // Its container is connected to meanwhile.
+  stream.defer();
+  await until(() => isInJournal("startedAtMs"));
+  const later = await afterKill();
+  expect(later.takeWaiting()).toEqual([]);
+  expect(later.inspect("c")?.status).toBe("lost");
+  await later.close();
+  calls[0]?.cancel("enough");
+  await until(() => heard.length > 0);
 });
