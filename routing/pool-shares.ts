@@ -174,7 +174,8 @@ function byTurn(one: BoxUse, other: BoxUse, turn: Turn): number {
 function rankOf(use: BoxUse, { nowMs, turnMs }: Turn): 0 | 1 | 2 | 3 {
   // A start that takes longer than a turn would never end.
   const isOver = !use.isStarting && nowMs - use.sinceMs >= turnMs;
-  if (heldBy(use) > 0) return isOver ? 2 : 0;
+  // A container that only finishes its calls is no turn: it would never end.
+  if (use.granted.most > 0) return isOver ? 2 : 0;
   return isOver ? 1 : 3;
 }
 

@@ -53,3 +53,18 @@ test("a box whose lease has ended begins anew", () => {
     sinceMs: 7,
   });
 });
+
+test("a box whose turn is over waits for its next one, though its container has calls to finish", () => {
+  const first = give({ needs: 1, has: 1 }, undefined, 0);
+  const other = give({ box: "b", needs: 1 }, undefined, 1, [first]);
+  expect(other.granted.most).toBe(0);
+  const over = give({ needs: 1, has: 1, grant: first.grant }, first, 2 * TURN_MS, [other]);
+  expect(over.granted.most).toBe(0);
+  const drains = give({ needs: 0, has: 1, grant: over.grant }, over, 2 * TURN_MS, [other]);
+  // A call comes meanwhile.
+  const again = give({ needs: 1, has: 1, grant: drains.grant }, drains, 2 * TURN_MS, [other]);
+  expect([drains, again].map(({ granted: { most } }) => most)).toEqual([0, 0]);
+  const gone = give({ needs: 1, grant: again.grant }, again, 2 * TURN_MS, [other]);
+  const next = give({ box: "b", needs: 1, grant: other.grant }, other, 2 * TURN_MS, [gone]);
+  expect(next.granted.most).toBe(1);
+});
