@@ -25,7 +25,9 @@ export function admit(
   stopping: Stopping,
 ): Result<ServedFunction, Failure> {
   const { target, websocket } = head;
-  if (stopping !== undefined && !mayFollow(head, stopping)) {
+  // Its calls wait here for the next agent.
+  const isHeld = stopping === "followed" && websocket === undefined;
+  if (stopping !== undefined && !isHeld) {
     const followed = stopping === "for_good" ? {} : { followed: true };
     return err({ code: "no_origin", detail: "the box is stopping", retryAfter: 5, ...followed });
   }
@@ -46,27 +48,27 @@ export function admit(
     return err({ code: "path_closed", detail: "" });
   }
   const selected = target === undefined ? undefined : served.select?.(target);
-  return selected?.ok === false ? selected : admitTo(selected?.value ?? served, head);
+  return selected?.ok === false ? selected : admitTo(selected?.value ?? served, head, isHeld);
 }
 
-/** A call waits here for the next agent, where no other box may be asked. */
-function mayFollow({ mayRefuse = false, websocket }: AskedHead, stopping: Stopping): boolean {
-  return stopping === "followed" && !mayRefuse && websocket === undefined;
-}
-
-/** @param served by the containers that the call would get to */
+/**
+ * @param served by the containers that the call would get to
+ * @param isHeld no call begins there any more
+ */
 function admitTo(
   served: ServedFunction,
   { key, mayRefuse = false, session }: AskedHead,
+  isHeld: boolean,
 ): Result<ServedFunction, Failure> {
   const isHere = session !== undefined && served.hasSession(session);
   if (served.isElsewhere && key === undefined && !isHere) {
     const detail = "another box has the endpoint's containers";
-    return err({ code: "no_origin", detail, retryAfter: 1 });
+    // That one's agent may be on its way.
+    return err({ code: "no_origin", detail, retryAfter: 1, followed: true });
   }
   if (!mayRefuse || isHere) return ok(served);
-  if (served.load.room > 0) return ok(served);
-  const load = loadOf(served);
+  if (served.load.room > 0 && !isHeld) return ok(served);
+  const load = { ...loadOf(served), room: 0 };
   return err({ code: "queue_full", detail: "no container of the box has room", load });
 }
 

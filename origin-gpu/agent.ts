@@ -239,7 +239,7 @@ class Agent {
   async #drain({ clients, containers }: DrainOptions = {}): Promise<void> {
     const isFollowed = containers === "leave";
     this.#stopping = isFollowed ? "followed" : "for_good";
-    this.#deployments?.close();
+    this.#deployments?.hold();
     if (isFollowed) this.#claims.handOver();
     const calls = this.#streams.taker?.calls;
     const graceMs = this.#apps.exitGracePeriod * SECOND_MS;

@@ -123,9 +123,14 @@ export class DeployedApps {
     this.#leases.refresh();
   }
 
-  /** Takes no more assignments. Containers that run are ended by `AppRuntimes.close`. */
-  close(): void {
+  /** Takes no more assignments. Its pools keep their shares. */
+  hold(): void {
     this.#assigned.close();
+  }
+
+  /** As `hold`, and asks for no more shares. Containers that run are ended by `AppRuntimes.close`, or left by `leave`. */
+  close(): void {
+    this.hold();
     this.#leases.close();
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Asks the gateway for this box's shares of the pools that other boxes run too (docs/protocol.md, "Pools of several
- * boxes"): at once where a pool needs more than it may have, and before the lease ends. For `buffer_containers` it asks
- * at once too, but not again and again. A pool has nothing before the first answer. Where the gateway cannot be asked
+ * boxes"): at once where a pool needs more than it may have, and before the lease ends. For `buffer_containers`, and where
+ * it needs less than it has, it asks at once too, but not again and again. A pool has nothing before the first answer. Where the gateway cannot be asked
  * before the lease ends, each pool keeps what it has and starts nothing new.
  */
 import { SECOND_MS } from "../../base/units.ts";
@@ -18,10 +18,11 @@ import type { GatewayClient } from "../link/gateway-client.ts";
 import { CoalescedTask, type Later, laterByTimer } from "./coalesced-task.ts";
 
 /**
- * A box asks for `buffer_containers` no more often than this, for all of its pools together. Calls that come and go many
- * times a second would ask each time. A container takes seconds to start, so that this delays it little.
+ * A box asks for `buffer_containers`, or says that it has more than it needs, no more often than this, for all of its pools
+ * together. Calls that come and go many times a second would ask each time. A container takes seconds to start, so that
+ * this delays it little.
  */
-const BUFFER_PAUSE_MS = 2 * SECOND_MS;
+const PAUSE_MS = 2 * SECOND_MS;
 
 export interface PoolLeasesOptions {
   readonly ask: (uses: PoolUses) => Promise<PoolLease>;
@@ -53,8 +54,8 @@ export class PoolLeases {
   #isLive = false;
   #forgetRenewal: (() => void) | undefined;
   #forgetEnd: (() => void) | undefined;
-  /** When it asked for a buffer last. */
-  #bufferAskedAtMs = -Infinity;
+  /** When it asked for what waits for a pause. */
+  #askedAtMs = -Infinity;
   /** Takes back the look at the end of the pause; undefined where none is to come. */
   #forgetPause: (() => void) | undefined;
 
@@ -80,7 +81,7 @@ export class PoolLeases {
         // A gateway that did not answer is asked again after a while.
         if (this.#problem !== "" || this.#members.get(name) !== member) return;
         if (this.#isNews(member)) this.#askSoon();
-        else if (lacksBuffer(member)) this.#askForBuffer();
+        else if (isWorthAsking(member)) this.#askAfterPause();
       },
       leave: () => {
         if (this.#members.get(name) !== member) return;
@@ -124,20 +125,20 @@ export class PoolLeases {
     return !isSame || proved !== told.proved;
   }
 
-  /** At once, or at the end of the pause where a pool lacks it then. */
-  #askForBuffer(): void {
+  /** At once, or at the end of the pause where it is worth it then. */
+  #askAfterPause(): void {
     if (this.#forgetPause !== undefined) return;
     const { now, later } = this.#options;
-    const leftMs = this.#bufferAskedAtMs + BUFFER_PAUSE_MS - now();
+    const leftMs = this.#askedAtMs + PAUSE_MS - now();
     if (leftMs <= 0) {
-      this.#bufferAskedAtMs = now();
+      this.#askedAtMs = now();
       this.#askSoon();
       return;
     }
     this.#forgetPause = later(() => {
       this.#forgetPause = undefined;
-      if (this.#problem === "" && [...this.#members.values()].some(lacksBuffer)) {
-        this.#askForBuffer();
+      if (this.#problem === "" && [...this.#members.values()].some(isWorthAsking)) {
+        this.#askAfterPause();
       }
     }, leftMs);
   }
@@ -186,7 +187,7 @@ export class PoolLeases {
       this.#give(member, share === undefined ? NO_TERMS : { ...share, mayStart: this.#isLive });
       // Something may have changed while the request was on its way.
       if (share?.confirm === true || this.#isNews(member)) this.#askSoon();
-      else if (lacksBuffer(member)) this.#askForBuffer();
+      else if (isWorthAsking(member)) this.#askAfterPause();
     }
   }
 
@@ -229,6 +230,16 @@ function needsOf(member: Member): PoolNeeds {
   const { newest, ending } = partsOf(member);
   const needs = newest.needs();
   return { ...needs, has: needs.has + ending };
+}
+
+function isWorthAsking(member: Member): boolean {
+  return lacksBuffer(member) || hasSpare(member);
+}
+
+/** Whether it needs less than the gateway was told, and has containers that another box may be waiting for. */
+function hasSpare(member: Member): boolean {
+  const { needs, has } = needsOf(member);
+  return member.told !== undefined && needs < Math.min(has, member.told.needs);
 }
 
 /**

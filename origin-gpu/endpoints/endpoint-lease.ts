@@ -1,16 +1,24 @@
 /** The share that an endpoint's pool has on this box, where other boxes run the pool too. */
+import { SECOND_MS } from "../../base/units.ts";
 import type { PoolSettings } from "../core/pool-effects.ts";
 import {
   type JoinLeases,
   type LeasedPool,
   NO_TERMS,
   type PoolMembership,
+  type PoolNeeds,
   type PoolTerms,
   settingsUnder,
 } from "./pool-terms.ts";
 
+/** Clients of calls that an earlier agent had, or that came between the two, are back by then. */
+const CLIENTS_BACK_MS = 5 * SECOND_MS;
+
 export class EndpointLease {
   readonly #join: JoinLeases | undefined;
+  /** Containers that an earlier agent left: until `#expectedUntilMs` they are needed, or another box would get its share. */
+  readonly #left: number;
+  readonly #expectedUntilMs: number;
   #terms: PoolTerms | undefined;
   /** Until the gateway has said what this box may have. */
   #undecided: PromiseWithResolvers<void> | undefined;
@@ -18,18 +26,20 @@ export class EndpointLease {
 
   /**
    * @param join absent where no other box runs the pool
-   * @param has containers that an earlier agent left
+   * @param left containers that an earlier agent left
    */
-  constructor(join: JoinLeases | undefined, has: number) {
+  constructor(join: JoinLeases | undefined, left: number) {
     this.#join = join;
+    this.#left = left;
+    this.#expectedUntilMs = performance.now() + CLIENTS_BACK_MS;
     if (join === undefined) return;
-    this.#terms = { ...NO_TERMS, most: has };
+    this.#terms = { ...NO_TERMS, most: left };
     this.#undecided = Promise.withResolvers();
   }
 
   begin(pool: LeasedPool): void {
     this.#membership = this.#join?.({
-      needs: () => pool.needs(),
+      needs: () => this.#withExpected(pool.needs()),
       onTerms: (terms) => {
         this.#terms = terms;
         pool.onTerms(terms);
@@ -37,6 +47,11 @@ export class EndpointLease {
         this.#undecided = undefined;
       },
     });
+  }
+
+  #withExpected(needs: PoolNeeds): PoolNeeds {
+    const isExpecting = performance.now() < this.#expectedUntilMs;
+    return isExpecting ? { ...needs, needs: Math.max(needs.needs, this.#left) } : needs;
   }
 
   /** Resolves when the gateway has said what this box may have; undefined where that is known. */

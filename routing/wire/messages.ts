@@ -175,7 +175,7 @@ const FAILURE = z
     knownSinceMs: DURATION.optional().catch(undefined),
     /** With a refusal for want of room (`RequestHead.mayRefuse`): the load of the endpoint on this box. */
     load: POOL_LOAD.optional().catch(undefined),
-    /** With `no_origin`: the box's next agent is expected now, and may be asked again. */
+    /** With `no_origin`: the next agent of this box is expected, or the box that has the containers: both may be asked again. */
     followed: z.boolean().optional().catch(undefined),
   })
   .transform(({ code, detail, retryAfter, knownSinceMs, load, followed }): Failure => ({

@@ -51,7 +51,13 @@ test("each refusal lets the gateway go on to another box, and says why", () => {
   const refusals = [admit(undefined, CALL, undefined), admit(served(true), CALL, undefined)];
   expect(refusals).toMatchObject([
     { error: { code: "no_origin", detail: "the box does not serve this endpoint" } },
-    { error: { code: "no_origin", detail: "another box has the endpoint's containers" } },
+    {
+      error: {
+        code: "no_origin",
+        detail: "another box has the endpoint's containers",
+        followed: true,
+      },
+    },
   ]);
   const stops = { code: "no_origin", detail: "the box is stopping", retryAfter: 5 };
   expect(admit(served(false), CALL, "for_good")).toEqual(err(stops));
@@ -94,6 +100,11 @@ test("a box that another agent takes over holds calls for it; what can't wait he
   const stops = { code: "no_origin", detail: "the box is stopping", retryAfter: 5, followed: true };
   expect(admit(served(false), CALL, "followed").ok).toBe(true);
   expect(admit(served(false), { ...CALL, websocket: "" }, "followed")).toEqual(err(stops));
-  expect(admit(served(false), { ...CALL, mayRefuse: true }, "followed")).toEqual(err(stops));
+  // Another box may have room for it; else it comes back.
+  expect(admit(served(false), { ...CALL, mayRefuse: true }, "followed")).toMatchObject({
+    error: { code: "queue_full", load: { room: 0 } },
+  });
+  expect(admit(served(false), { ...CALL, mayRefuse: false }, "followed").ok).toBe(true);
+  expect(admit(served(false), { ...HERE, mayRefuse: true }, "followed").ok).toBe(true);
   expect(admit(served(false), CALL, "leaving")).toEqual(err(stops));
 });

@@ -45,6 +45,12 @@ import { type Version, Versions } from "./versions.ts";
 /** From an object's start until it looks for work that an earlier one left. */
 const FIRST_LOOK_MS = 1_000;
 
+/**
+ * An agent that dials again, or the next one of an upgrade, is back by then. Boxes that refuse calls for its sake go on with
+ * that, and the Worker tries those for longer (proxy/proxy-request.ts).
+ */
+const LINKS_BACK_MS = 2_000;
+
 export interface ControlPlaneDeps {
   readonly env: Env;
   readonly state: DurableObjectState;
@@ -197,7 +203,9 @@ export class ControlPlane {
   /** A link came up; undefined when its box is not enrolled any more. */
   async greet(greeting: Greeting): Promise<Welcome["endpoints"] | undefined> {
     const { box, incarnation, links, endpoints } = greeting;
+    const wasConnected = this.#boxes.boxes.linksOf(box).length > 0;
     if (!this.#boxes.linkUp(greeting)) return undefined;
+    if (!wasConnected) this.#shares.linksChanged(box);
     this.#rollouts.refreshPlaces(box);
     if (endpoints === undefined) return [];
     return await this.#announcements.announce({ box, incarnation, links, endpoints });
@@ -261,9 +269,13 @@ export class ControlPlane {
 
   #boxLost(box: string, isGoodbye: boolean): void {
     if (isGoodbye) this.#shares.forget(box, Date.now());
-    else this.#shares.linksLost(box);
+    else setTimeout(() => this.#tellLost(box), LINKS_BACK_MS);
     this.#announcements.boxLost(box, isGoodbye, Date.now());
     this.#rollouts.judgeCandidates(box);
+  }
+
+  #tellLost(box: string): void {
+    if (this.#boxes.boxes.linksOf(box).length === 0) this.#shares.linksChanged(box);
   }
 
   async #isConnected(box: string): Promise<boolean> {

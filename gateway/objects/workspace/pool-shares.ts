@@ -81,8 +81,11 @@ export class PoolShares {
     });
   }
 
-  /** A box's links are lost. It has its shares until its lease ends, but others need not send calls there. */
-  linksLost(box: string): void {
+  /**
+   * A box's links are lost, or back. It has its shares until its lease ends, but without a link others need not send calls
+   * there.
+   */
+  linksChanged(box: string): void {
     const others = this.#sql.exec<{ box: string }>(
       `SELECT DISTINCT box FROM pool_shares WHERE box <> ?1 AND (app, version, pool, parameters) IN (
          SELECT app, version, pool, parameters FROM pool_shares WHERE box = ?1 AND most > 0)`,

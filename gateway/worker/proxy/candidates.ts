@@ -156,8 +156,10 @@ class Search {
         this.#full.push(box);
         return undefined;
       }
-      this.#best = { attempt, place };
-      if (!mayTryElsewhere(attempt) || !this.#hasRetry(attempt)) return this.#best;
+      if (!mayTryElsewhere(attempt) || !this.#hasRetry(attempt)) return { attempt, place };
+      // That another box has the containers says less than what that one says.
+      const isOutdone = this.#best !== undefined && !isWithoutLink(this.#best.attempt);
+      if (!(isFollowed(attempt) && isOutdone)) this.#best = { attempt, place };
       if (isOfWholeBox(attempt)) return undefined;
     }
     if (isAway) sighting.onAway();
@@ -218,6 +220,13 @@ const NO_BOX = failedAttempt("no_link", {
   detail: "the box is not connected",
   retryAfter: 1,
 });
+
+/** The box's agent stops, or another box is to run the call; nobody began it, and who is to may be there in a moment. */
+export function isFollowed(attempt: Attempt): boolean {
+  return (
+    attempt.kind === "failed" && attempt.cause === "refused" && attempt.failure.followed === true
+  );
+}
 
 /** Whether a box refused a call because another one may have room for it. */
 function isForWantOfRoom(attempt: Attempt): boolean {

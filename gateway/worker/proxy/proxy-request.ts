@@ -19,7 +19,13 @@ import { LINK_RETURN_MS } from "../../contracts/link.ts";
 import { isLinkUp } from "../../contracts/stubs.ts";
 import { CLIENT_LEFT, hasLeft, watchCall } from "../../contracts/watched-calls.ts";
 import { askRoom } from "./ask-room.ts";
-import { type Candidate, type PlacedAttempt, tryCandidates, type Unplaced } from "./candidates.ts";
+import {
+  type Candidate,
+  isFollowed,
+  type PlacedAttempt,
+  tryCandidates,
+  type Unplaced,
+} from "./candidates.ts";
 import { attach, type AttachOptions, type CallPlace } from "./link-client.ts";
 import { isHere, type Opening, type OutgoingCall, openOn } from "./open-on-link.ts";
 import { BODY_BROKE_OFF, type OutgoingBody, requestBody } from "./request-body.ts";
@@ -96,13 +102,6 @@ export async function collectResponse(
 ): Promise<Attempt> {
   const attempt = await attach(env, place, { offset, patienceMs, connection });
   return resumed(env, { attempt, place }, offset, isHead);
-}
-
-/** The box's agent stops, and never began the call. The next one is waited for where its link is missing. */
-function isFollowed(attempt: Attempt): boolean {
-  return (
-    attempt.kind === "failed" && attempt.cause === "refused" && attempt.failure.followed === true
-  );
 }
 
 /** The link was lost, and nobody knows how far the call came. */

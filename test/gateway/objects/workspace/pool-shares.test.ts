@@ -217,6 +217,19 @@ test("a box that has sent its calls elsewhere is told when nobody is there any m
   expect(await two.lease([{ app, max: 1 }])).toMatchObject({ pools: [{ elsewhere: false }] });
 });
 
+test("a box whose link is lost is expected for a moment; then the others are told, and when it is back", async () => {
+  await one.lease([{ app, max: 1, needs: 1 }]);
+  await two.lease([{ app, max: 1 }]);
+  const lostAtMs = performance.now();
+  one.agent?.cut();
+  await vi.waitFor(() => expect(two.shareNotifications).toBe(1), { timeout: 10_000 });
+  expect(performance.now() - lostAtMs).toBeGreaterThan(1_500);
+  expect(await two.lease([{ app, max: 1 }])).toMatchObject({ pools: [{ elsewhere: false }] });
+  await one.connect();
+  await vi.waitFor(() => expect(two.shareNotifications).toBe(2));
+  expect(await two.lease([{ app, max: 1 }])).toMatchObject({ pools: [{ elsewhere: true }] });
+});
+
 test("a box that is revoked gives its share back at once", async () => {
   await one.lease([{ app, needs: 3 }]);
   await two.lease([{ app, needs: 3 }]);

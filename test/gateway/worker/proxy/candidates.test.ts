@@ -28,7 +28,7 @@ afterEach(() => {
 const IDLE: PoolLoad = { running: 0, waiting: 0, room: 4, coming: 0 };
 const FULL: PoolLoad = { running: 4, waiting: 0, room: 0, coming: 0 };
 
-type BoxState = PoolLoad | FailureCause | "queue_full";
+type BoxState = PoolLoad | FailureCause | "queue_full" | "elsewhere" | "starting_failed";
 
 /** Boxes in these states. The names are of one test: the isolate remembers boxes. */
 class Boxes {
@@ -70,6 +70,13 @@ class Boxes {
     if (state === undefined) throw new Error(`no such box: ${place.box}`);
     if (state === "queue_full") {
       return failedAttempt("refused", { code: "queue_full", detail: "full" });
+    }
+    if (state === "starting_failed") {
+      return failedAttempt("refused", { code: "starting_failed", detail: "it crashes" });
+    }
+    if (state === "elsewhere") {
+      const failure = { code: "no_origin", detail: "another box has it", followed: true } as const;
+      return failedAttempt("refused", failure);
     }
     if (typeof state === "string")
       return failedAttempt(state, { code: "no_origin", detail: "away" });
@@ -225,4 +232,19 @@ test("where several boxes were there a moment ago, a call goes to the one that i
   const waits = boxes.tried.slice(2).map(({ place, wait }) => [place.box, Number(wait)] as const);
   expect(new Set(waits.map(([box]) => box))).toEqual(new Set(["dead", "back"]));
   expect(waits.reduce((sum, [, ms]) => sum + ms, 0)).toBe(5_000);
+});
+
+test("a box that another one has the containers of says less than that one, whichever is asked first", async () => {
+  const states = { one: "elsewhere", two: "starting_failed" } as const;
+  const places = new Set<string>();
+  const orders = new Set<string>();
+  for (let number = 0; number < 40; number += 1) {
+    const boxes = new Boxes(`outdone-${number}`, states);
+    places.add(await boxes.place());
+    orders.add(boxes.order.join());
+  }
+  expect([...places]).toEqual(["starting_failed"]);
+  expect([...orders].toSorted()).toEqual(["one,two", "two,one"]);
+  const away = new Boxes("outdone-away", { one: "elsewhere", two: "no_link" });
+  expect(await away.place()).toBe("no_origin");
 });
