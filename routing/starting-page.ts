@@ -30,12 +30,11 @@ interface StartingPage {
 /** @param name the endpoint's, for its reader */
 export function startingPage(
   name: string,
-  { position, etaMs }: Pick<CallStatusReport, "position" | "etaMs">,
+  { position, etaMs, startMs }: Pick<CallStatusReport, "position" | "etaMs" | "startMs">,
 ): StartingPage {
-  const eta =
-    etaMs === undefined
-      ? "How long it takes is not known yet."
-      : `It should answer in about ${secondsInWords(etaMs)}.`;
+  let eta = "How long it takes is not known yet.";
+  if (etaMs !== undefined) eta = `It should answer in about ${secondsInWords(etaMs)}.`;
+  else if (startMs !== undefined) eta = `It should be ready in about ${secondsInWords(startMs)}.`;
   const before = position === 0 ? [] : [`Requests before yours: ${position}.`];
   return {
     headers: {

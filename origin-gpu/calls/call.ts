@@ -36,8 +36,16 @@ export interface AppWork {
   abort(reason: string): void;
 }
 
-/** How the app's work on a call ended: it did everything, it broke the exchange, or it was told to stop. */
-export type Settlement = "completed" | "broke" | "given_up";
+/** How the app's work on a call ended. */
+export type Settlement =
+  /** The app did everything. */
+  | "completed"
+  /** The sockets of its WebSocket are closed. The app may still work on it. */
+  | "closed"
+  /** The app broke the exchange. */
+  | "broke"
+  /** The app was told to stop. */
+  | "given_up";
 
 /** The services that a call uses: the clock, budgets, events, and the registry that forgets it. */
 export interface CallContext extends StreamedResponseContext {
@@ -219,9 +227,10 @@ export class Call implements RespondingCall {
   }
 
   reportStatus(): CallStatusReport {
-    const { isStarting = false } = this.#pool?.standingOf(this.#queued) ?? {};
+    const { isStarting, startMs } = this.#pool?.standingOf(this.#queued) ?? {};
     const status = this.#status;
-    const starting = isStarting && status === "pending" ? { starting: true } : {};
+    const start = startMs !== undefined && { startMs: Math.round(startMs) };
+    const starting = isStarting === true && status === "pending" && { starting: true, ...start };
     return { ...this.progress(), ...starting, status };
   }
 
@@ -683,10 +692,10 @@ export class Call implements RespondingCall {
   }
 
   /** Finishes the call of a WebSocket whose sockets are relayed. Its place stays taken until they close. */
-  detach(closed: Promise<unknown>): void {
+  detach(closed: Promise<Settlement>): void {
     const onSettled = this.#onSettled;
     this.#onSettled = undefined;
-    void closed.then(() => onSettled?.("given_up"));
+    void closed.then((how) => onSettled?.(how));
     this.finish();
   }
 

@@ -184,6 +184,11 @@ export class Box {
     return isBlocked(needs, this.#cards ?? [], this.#holders.values(), this.#line());
   }
 
+  /** Whether a claim that came now would wait for a card that is out. */
+  isCardOut(needs: ClaimNeeds): boolean {
+    return this.#cards !== undefined && !couldFit(this.#cards, needs);
+  }
+
   /** Whether a container sleeps. */
   get hasSleepers(): boolean {
     return [...this.#holders.values()].some(({ isAsleep }) => isAsleep);
@@ -253,10 +258,9 @@ export class Box {
   }
 
   #tellOfLostCards(): void {
-    if (this.#cards === undefined) return;
     for (const waiter of this.#waiters.values()) {
       const { needs, isCardOut } = waiter;
-      waiter.isCardOut = !couldFit(this.#cards, needs);
+      waiter.isCardOut = this.isCardOut(needs);
       if (!waiter.isCardOut || isCardOut) continue;
       const lost = lostCardsFor(this.#lost, needs);
       this.#effects.push({ type: "card_out", claim: waiter.claim.id, lost });

@@ -79,11 +79,16 @@ export class PoolCalls<Call> {
     }
   }
 
-  /** A call is over: it waits no more, and its place is free. */
+  /** The app did all of a call. */
   finish(call: Call, nowMs: number): void {
-    if (this.waiting.remove(call) !== undefined) return;
-    const running = this.#leaveContainer(call, nowMs);
+    const running = this.leave(call, nowMs);
     if (running !== undefined) this.times.onServed(nowMs - running.sinceMs);
+  }
+
+  /** A call waits no more, and its place is free. @returns how it ran; undefined for one that did not */
+  leave(call: Call, nowMs: number): RunningCall<Call> | undefined {
+    if (this.waiting.remove(call) !== undefined) return undefined;
+    return this.#leaveContainer(call, nowMs);
   }
 
   /** A call that has a place gives it back, and waits again where it waited before. */
@@ -133,8 +138,7 @@ export class PoolCalls<Call> {
     const startMs = this.#startMs(coming, container, nowMs);
     const places = Math.max(1, coming.length) * this.settings.maxInputs;
     const turnMs = this.times.turnMs(position, places, startMs);
-    // Before a first call has been served, a start is most of what is left.
-    return { position, etaMs: sumOf(turnMs, servedMs ?? 0), isStarting: true };
+    return { position, etaMs: sumOf(turnMs, servedMs), isStarting: true, startMs };
   }
 
   /** Whole seconds after which a refused call finds room again, as far as it has been measured. */

@@ -5,7 +5,7 @@
  *
  * A call is assigned only where a container is ready and has room. It ends by its answer, by leaving, by its own limit
  * or by a permanent failure. A failed start, a crash or a new version is the pool's affair, and the call waits on.
- * A call takes part from `request` to `finished`. Events of containers that are gone have no effect.
+ * A call takes part from `request` to `finished` or `left`. Events of containers that are gone have no effect.
  */
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
 import { reportedCalls } from "./container-choice.ts";
@@ -129,9 +129,15 @@ export class Pool<Call> {
     return this.#settled(nowMs);
   }
 
-  /** The call is over, or has left the queue: its place is free. */
+  /** The app did all of the call: its place is free, and others are expected to take as long. */
   finished(call: Call, nowMs: number): Effects<Call> {
     this.#calls.finish(call, nowMs);
+    return this.#settled(nowMs);
+  }
+
+  /** The call has left the queue, or ended early: its place is free. How long it had that says nothing of others. */
+  left(call: Call, nowMs: number): Effects<Call> {
+    this.#calls.leave(call, nowMs);
     return this.#settled(nowMs);
   }
 

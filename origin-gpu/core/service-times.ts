@@ -44,6 +44,8 @@ export interface CallStanding {
   readonly etaMs: number | undefined;
   /** It waits, and no container is ready that could take it. */
   readonly isStarting?: boolean;
+  /** Then milliseconds until the first one is; undefined where nothing measured says so. */
+  readonly startMs?: number | undefined;
 }
 
 /** Whether a container's process begins, or wakes. */
@@ -54,7 +56,7 @@ export class ServiceTimes {
   readonly #claim = new UsualTime();
   readonly #start = { launch: new UsualTime(), wake: new UsualTime() };
 
-  /** A call held its place so long. */
+  /** A call that the app did all of held its place so long. */
   onServed(heldMs: number): void {
     this.#call.add(heldMs);
   }

@@ -74,6 +74,11 @@ export class BoxClaims {
     return this.#isHandingOver;
   }
 
+  /** Whether a container that were started now would wait for a card that is out. */
+  isCardOut(needs: ClaimNeeds): boolean {
+    return this.#box.isCardOut(needs);
+  }
+
   /** The pool is closed. */
   leave(holder: ClaimHolder): void {
     this.#holders.delete(holder);
@@ -197,9 +202,8 @@ export class PoolClaims {
     }
     if (!this.#isNews(container, `wants ${sinceMs} ${isAwaited}`)) return;
     const claim = this.#claimOf(container);
-    const rollout = this.#rollout;
     this.#box.know(claim.id, { holder, container });
-    const request = { needs, sinceMs, isAwaited, rollout };
+    const request = { needs, sinceMs, isAwaited, rollout: this.#rollout };
     this.#box.tell((box, nowMs) => box.want(claim, request, nowMs));
   }
 
@@ -267,8 +271,7 @@ export class PoolClaims {
 
   #claimOf(container: number): Claim {
     const { app, functionName } = this.#traits.identity;
-    const endpoint = `${app}/${functionName}`;
-    return { id: this.#idOf(container), pool: this.#pool, endpoint, app };
+    return { id: this.#idOf(container), pool: this.#pool, endpoint: `${app}/${functionName}`, app };
   }
 
   #idOf(container: number): string {

@@ -71,10 +71,10 @@ export class Endpoint {
     this.#grace = new Grace({
       settings,
       closing: this.#closing.signal,
-      onFree: (queued) => {
+      onFree: (queued, how) => {
         options.tokenCalls?.leave(queued.call);
         this.#blocked.onFree(queued);
-        this.#pool.finished(queued);
+        this.#pool.finished(queued, how);
       },
       onStuck: (containerId, callId, afterS) => {
         log(
@@ -90,7 +90,7 @@ export class Endpoint {
       files: options.files,
       batch: settings.kind.type === "callable" ? undefined : settings.batch,
       onPlaceless: (queued) => this.#blocked.onFree(queued),
-      onLeft: (queued) => this.#pool.finished(queued),
+      onLeft: (queued) => this.#pool.finished(queued, "given_up"),
       onEnded: ({ call }) => options.tokenCalls?.leave(call),
       onRequeued: (queued) => {
         this.#pool.requeued(queued);

@@ -21,7 +21,7 @@ export interface GraceOptions {
   /** Ends every wait: the endpoint is closed. */
   readonly closing: AbortSignal;
   /** The place of a call is free. */
-  readonly onFree: (queued: QueuedCall) => void;
+  readonly onFree: (queued: QueuedCall, how: Settlement) => void;
   /** The app does not come to an end with a call. */
   readonly onStuck: (containerId: string, callId: string, afterS: number) => void;
 }
@@ -40,7 +40,7 @@ export class Grace {
       if (how === "broke") await this.untilExited(container, DYING_MS);
       await this.#untilGivenUp(call.callId, container);
     }
-    this.#options.onFree(queued);
+    this.#options.onFree(queued, how);
   }
 
   /** Waits until the container has exited; false where it does not within this time. */

@@ -4,6 +4,7 @@
  */
 import { within } from "../../base/runtime/within.ts";
 import type { PoolLoad } from "../../routing/wire/pool-load.ts";
+import type { Settlement } from "../calls/call.ts";
 import { noticesOf, StartFailure } from "../containers/container.ts";
 import type { Card } from "../core/cards.ts";
 import type { ContainerEffect, PoolEffect, PoolSettings } from "../core/pool-effects.ts";
@@ -169,7 +170,11 @@ export class PoolDriver {
 
   /** Where a call stands; undefined for one that is not here. */
   standingOf(queued: QueuedCall): CallStanding | undefined {
-    return this.#pool.standingOf(queued, this.#now);
+    const standing = this.#pool.standingOf(queued, this.#now);
+    const { claims, needs } = this.#options;
+    // Nothing measured says when a card is back.
+    const isUnknown = standing?.isStarting === true && claims.isCardOut(needs);
+    return isUnknown ? { ...standing, etaMs: undefined, startMs: undefined } : standing;
   }
 
   request(queued: QueuedCall): void {
@@ -188,16 +193,22 @@ export class PoolDriver {
     this.#pool.accepted(queued);
   }
 
-  finished(queued: QueuedCall): void {
-    this.#late?.delete(queued);
-    this.#times.givenBack(queued, this.#now);
-    this.#apply(this.#pool.finished(queued, this.#now));
+  /** The call is over, or has left the queue. */
+  finished(queued: QueuedCall, how: Settlement): void {
+    this.#giveBack(queued);
+    const isServed = how === "completed" || how === "closed";
+    const event = isServed ? "finished" : "left";
+    this.#apply(this.#pool[event](queued, this.#now));
   }
 
   requeued(queued: QueuedCall): void {
+    this.#giveBack(queued);
+    this.#apply(this.#pool.requeued(queued, this.#now));
+  }
+
+  #giveBack(queued: QueuedCall): void {
     this.#late?.delete(queued);
     this.#times.givenBack(queued, this.#now);
-    this.#apply(this.#pool.requeued(queued, this.#now));
   }
 
   /** Another container takes the place of this one, which finishes its calls. */

@@ -4,10 +4,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { responseHeaders } from "../../routing/wire/headers.ts";
-import type { Call } from "../calls/call.ts";
+import type { Call, Settlement } from "../calls/call.ts";
 import type { GatewayAddress } from "../link/gateway-address.ts";
 import { type Handshake, handshake, HandshakeError } from "../websocket/handshake.ts";
-import { type Relay, relay } from "../websocket/relay.ts";
+import { CLOSE_ABNORMAL, type Relay, relay, type RelaySummary } from "../websocket/relay.ts";
 import { isWithoutConnection } from "./app-errors.ts";
 import { appHost } from "./app-host.ts";
 import type { AppServer } from "./app-connections.ts";
@@ -103,8 +103,13 @@ export async function proxyWebSocket(
     maxMessageBytes,
     gateway: { socket: dialled.socket, head: dialled.head, randomMask: gateway.needsMask },
   });
-  call.detach(coupled.closed);
+  call.detach(coupled.closed.then(settlementOf));
   return coupled;
+}
+
+function settlementOf({ by, code }: RelaySummary): Settlement {
+  if (by === "agent") return "given_up";
+  return by === "app" && code === CLOSE_ABNORMAL ? "broke" : "closed";
 }
 
 /** Whether no byte of the handshake left. */

@@ -18,7 +18,7 @@ const JOIN_BYTES = 16 * KIB;
 
 /** RFC 6455, 7.4.1. */
 const CLOSE_PROTOCOL_ERROR = 1002;
-const CLOSE_ABNORMAL = 1006;
+export const CLOSE_ABNORMAL = 1006;
 const CLOSE_TOO_LARGE = 1009;
 
 /** A socket that a handshake has opened. */

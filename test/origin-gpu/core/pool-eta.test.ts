@@ -45,6 +45,11 @@ class Queue {
     this.on((pool, nowMs) => pool.finished(call, nowMs));
   }
 
+  /** The call ends early, with its container or by its caller. */
+  leave(call: string): void {
+    this.on((pool, nowMs) => pool.left(call, nowMs));
+  }
+
   /** Calls that took so long have come and gone, one after the other. */
   serve(durations: readonly number[]): void {
     for (const heldMs of durations) {
@@ -133,6 +138,20 @@ describe("the expected end of a call that waits for others", () => {
     expect(queue.etaOf(queue.requestMany(2)[1] ?? "")).toBe(10_000);
     const other = singleFile(...many(5_000), ...many(100));
     expect(other.etaOf(other.requestMany(2)[1] ?? "")).toBe(200);
+  });
+
+  test("is told by calls that the app did all of, and by no others", () => {
+    const queue = singleFile();
+    const [first = "", second = "", third = "", last = ""] = queue.requestMany(4);
+    queue.nowMs += 500;
+    queue.leave(first);
+    expect(queue.pool.standingOf(last, queue.nowMs)).toEqual({ position: 1, etaMs: undefined });
+    queue.nowMs += 8_000;
+    queue.finish(second);
+    expect(queue.etaOf(last)).toBe(16_000);
+    queue.nowMs += 100;
+    queue.leave(third);
+    expect(queue.etaOf(last)).toBe(8_000);
   });
 
   test("is that of its container's calls where its session waits for that one, also while it drains", () => {

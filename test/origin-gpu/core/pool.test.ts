@@ -573,18 +573,30 @@ test("calls that wait for a container that wakes do not count as pending, nor as
   expect(pool.request("c")).toEqual(["c queue_full 1"]);
 });
 
-test("a start that was measured is estimated before any call has been served", () => {
+test("no end is expected before a call has been served, though a start was measured", () => {
   const pool = new TestPool();
   pool.on((one, nowMs) => one.request("a", nowMs));
   pool.on((one, nowMs) => one.prepared(1, nowMs));
   expect(pool.pool.standingOf("a", pool.nowMs)?.etaMs).toBeUndefined();
-  pool.on((one, nowMs) => one.finished("a", nowMs));
+  pool.on((one, nowMs) => one.left("a", nowMs));
   pool.nowMs = 20_000;
   pool.ready(1);
   pool.exit(1);
-  for (const call of ["b", "c"]) pool.request(call);
-  expect(pool.pool.standingOf("b", pool.nowMs)).toMatchObject({ position: 0, etaMs: 20_000 });
-  expect(pool.pool.standingOf("c", pool.nowMs)?.etaMs).toBeUndefined();
+  pool.request("b");
+  const unknown = { position: 0, etaMs: undefined };
+  const starting = { isStarting: true, startMs: 20_000 };
+  expect(pool.pool.standingOf("b", pool.nowMs)).toEqual({ ...unknown, ...starting });
+  // So it stays when its container is there.
+  pool.on((one, nowMs) => one.prepared(2, nowMs));
+  pool.nowMs += 20_000;
+  pool.ready(2);
+  expect(pool.pool.standingOf("b", pool.nowMs)).toEqual(unknown);
+  pool.nowMs += 3_000;
+  pool.finish("b");
+  pool.exit(2);
+  pool.request("c");
+  const pauseMs = pool.pool.notBeforeMs - pool.nowMs;
+  expect(pool.pool.standingOf("c", pool.nowMs)?.etaMs).toBe(pauseMs + 23_000);
 });
 
 test("calls that wait for a container that starts do not count as pending", () => {

@@ -74,6 +74,23 @@ test("a call reaches the app in its turn, and its place is the next one's when i
   expect(first.container).toBe(second.container);
 });
 
+test("a call that the app broke off says nothing of how long others take", async () => {
+  const settings = upstreamSettings({ maxInputs: 1 });
+  const { endpoint } = endpointOf(settings);
+  const calls = ["/first", "/second", "/third", "/last"].map((target) =>
+    open(endpoint, settings, new StandInCall(target)),
+  );
+  const [first, second, third, last] = calls;
+  (await reached("/first")).destroy();
+  expect(await first?.outcome).toBe("origin_error");
+  const response = await reached("/second");
+  expect(last?.standing?.()).toEqual({ position: 1, etaMs: undefined });
+  response.end();
+  expect(await second?.outcome).toBe(200);
+  await reached("/third");
+  expect(third?.standing?.()?.etaMs).toBeGreaterThanOrEqual(0);
+});
+
 describe("a container that does not take the call", () => {
   test("because it does not start fails it: nothing was sent, and the log has the reason", async () => {
     const settings = serverEndpoint(["--exit-at-start", "3"]);

@@ -365,16 +365,23 @@ describe("an endpoint whose only GPU is taken out", () => {
   test("keeps the callers that wait, and who comes, until the GPU is back, and says why", async () => {
     const box = new GpuBox(CARDS.slice(0, 1));
     const model = box.model("a", { ...ONE_GPU, maxInputs: 1, targetInputs: 1 });
+    await model.ask();
     const busy = model.ask("/slow?ms=1000");
     await box.told("a begins /slow");
     const waiting = Array.from({ length: 3 }, async () => await model.ask());
+    const watched = model.open("/");
+    expect(watched.standing?.()?.etaMs).toBeGreaterThanOrEqual(0);
     box.claims.setCards(LOST);
+    // Nothing says when the card is back.
+    expect(watched.standing?.()).toEqual({ position: 3, etaMs: undefined, isStarting: true });
     expect((await busy).name).toBe("a");
     await box.told(/its card 0 .* was taken out: it is hot/);
+    expect(watched.standing?.()).toEqual({ position: 3, etaMs: undefined, isStarting: true });
     const later = model.ask();
-    expect(model.endpoint.activity).toMatchObject({ ready: 0, waiting: 4, error: WHY });
+    expect(model.endpoint.activity).toMatchObject({ ready: 0, waiting: 5, error: WHY });
     box.claims.setCards(CARDS.slice(0, 1));
     const answers = await Promise.all([...waiting, later]);
+    expect(await watched.outcome).toBe(200);
     expect(answers.map(({ name }) => name)).toEqual(["a", "a", "a", "a"]);
     expect(model.endpoint.activity.error).toBe("");
     expect(box.lines.filter((line) => line.includes(WHY))).toHaveLength(1);

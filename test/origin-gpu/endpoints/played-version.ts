@@ -200,7 +200,7 @@ export class PlayedVersion {
 
   finish(call: PlayedCall): void {
     this.calls.delete(call);
-    this.driver.finished(call.queued);
+    this.driver.finished(call.queued, "completed");
   }
 
   /** Nothing of the call was sent to its container. */

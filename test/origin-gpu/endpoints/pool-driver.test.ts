@@ -96,7 +96,7 @@ test("one that crashed is started again for the next call", async () => {
   const origin = await outcome("a");
   await expect(fetch(`${origin}/crash`)).rejects.toThrow();
   await expect.poll(() => lines.at(-1), PATIENCE).toMatch(/ended by itself with code 7/);
-  pool.finished(first);
+  pool.finished(first, "completed");
   request("b");
   const again = await outcome("b");
   expect((await fetch(again)).status).toBe(200);
@@ -145,7 +145,7 @@ test("a pool has as many as its calls need, and none when it was idle for scaled
   expect(pool.counts).toMatchObject({ ready: 0, starting: 0 });
   const calls = [request("a"), request("b")];
   expect(await outcome("a")).not.toBe(await outcome("b"));
-  for (const call of calls) pool.finished(call);
+  for (const call of calls) pool.finished(call, "completed");
   await expect
     .poll(() => pool.counts, PATIENCE)
     .toMatchObject({ ready: 0, starting: 0, ending: 0 });
@@ -166,7 +166,7 @@ test("a new version takes over a fixed port, and gives it back where it fails", 
   old.request("b");
   expect(broken.lines).toEqual([]);
   expect(old.lines).toContain("room made");
-  old.pool.finished(running);
+  old.pool.finished(running, "completed");
   await expect(broken.pool.proved).rejects.toMatchObject({ code: "starting_failed" });
   await broken.pool.close();
   expect(await old.outcome("b")).toBe(`http://127.0.0.1:${port}`);
@@ -220,6 +220,6 @@ test("its containers are listed from their claim on, and one that is stopped by 
   expect(pool.stop("ct-0000000000000000")).toBe(false);
   expect(pool.stop(first?.id ?? "")).toBe(true);
   expect(pool.counts).toMatchObject({ ready: 1, ending: 1 });
-  for (const call of calls) pool.finished(call);
+  for (const call of calls) pool.finished(call, "completed");
   await expect.poll(() => pool.containers.map(({ id }) => id), PATIENCE).toEqual([second?.id]);
 });
