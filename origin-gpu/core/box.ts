@@ -385,7 +385,9 @@ export class Box {
       if (waiter.claim.pool !== pool || waiter.isAwaited) continue;
       if (waiter.turnMs !== undefined) waiter.turnMs = nowMs;
     }
-    const isForVersion = rollout !== undefined && holder.claim.app === claim.app;
+    // Those of one new version make room for each other: none of them comes back where a later version fails.
+    const isServing = holder.claim.app === claim.app && !isCandidate(holder);
+    const isForVersion = rollout !== undefined && isServing;
     this.#ask(holder, "wanted", { wantedBy: claim, isForVersion });
   }
 

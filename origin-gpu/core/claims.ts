@@ -81,7 +81,7 @@ export type BoxEffect =
       readonly reason: YieldReason;
       /** The claim that gets its room, where it is wanted. */
       readonly wantedBy?: Claim | undefined;
-      /** That claim is a new version's of the same app, which is being prepared. */
+      /** That claim is a new version's of the same app, which is being prepared; the holder is not. */
       readonly isForVersion?: boolean | undefined;
     }
   /** There is no room for the claim of a new version, to which the serving one does not yield. Told once. */

@@ -347,6 +347,20 @@ describe("a new version of a model", () => {
     await expect.poll(() => old.endpoint.activity.ready, PATIENCE).toBe(1);
     expect(box.hasRunOutOfMemory).toBe(true);
   });
+
+  test("that fails leaves the GPU to the endpoint that had it, not to one that made room in its own deployment", async () => {
+    const box = new GpuBox(CARDS.slice(0, 1));
+    const traits = { ...ONE_GPU, isProved: false, isPrepared: true };
+    const serving = ["a", "b"].map((name) => box.model(name, traits));
+    await Promise.all(serving.map(async ({ endpoint }) => await endpoint.ready));
+    for (const { endpoint } of serving) endpoint.unpin();
+    expect(serving.map(({ endpoint }) => endpoint.activity.ready)).toEqual([0, 1]);
+    const next = box.model("a-next", { ...traits, memoryGib: 90 });
+    await expect(next.endpoint.ready).rejects.toThrow();
+    await next.endpoint.close();
+    for (const { endpoint } of serving) endpoint.onVersionAbandoned();
+    await expect.poll(() => serving.map(({ endpoint }) => endpoint.activity.ready)).toEqual([0, 1]);
+  });
 });
 
 test("a container whose GPU is taken out is replaced on another one", async () => {
