@@ -205,14 +205,19 @@ export class AppReconciler {
     }
   }
 
-  /** Resolves with what there is to say about it; says at once that the serving version makes room, or that it makes none. */
+  /**
+   * Resolves with what there is to say about it. Says at once that the serving version makes room, or that it makes none,
+   * and why the new one may not become ready.
+   */
   async #prepare(version: number, description: VersionDescription, work: number): Promise<string> {
     let makesRoom = false;
     const { hasClaims } = await this.#options.served.prepare(description, (news) => {
       makesRoom ||= news === "made";
       // The endpoints of a first version make room for each other.
-      if (this.#serving === undefined) return;
-      if (work === this.#works) this.#report(version, "starting", ROOM_WORDS[news]);
+      const isTold = typeof news === "object" || this.#serving !== undefined;
+      if (!isTold || work !== this.#works || this.#reports.get(version)?.state !== "starting")
+        return;
+      this.#report(version, "starting", typeof news === "object" ? news.doubt : ROOM_WORDS[news]);
     });
     return hasClaims && !makesRoom && this.#serving !== undefined ? OVERLAPS : "";
   }

@@ -29,12 +29,15 @@ export interface PreparedVersion {
   readonly hasClaims: boolean;
 }
 
+/** How the version that is being prepared comes by its room, or why it may not become ready. */
+export type PreparationNews = RoomNews | { readonly doubt: string };
+
 export class AppRuntime {
   readonly #services: BoxServices;
   #serving: AppVersion | undefined;
   #candidate: AppVersion | undefined;
-  /** Told how the candidate comes by its room. */
-  #onRoom: (news: RoomNews) => void = () => undefined;
+  /** Told of the candidate. */
+  #onNews: (news: PreparationNews) => void = () => undefined;
   /** Tells a preparation that a newer one, or the end, has come. */
   #preparations = 0;
   /** One preparation at a time gives way, starts and fails. */
@@ -148,20 +151,20 @@ export class AppRuntime {
 
   /**
    * Starts a version beside the serving one; resolves when all of its containers are ready.
-   * @param onRoom the two don't fit beside each other: the serving version makes room, or the new one waits
+   * @param onNews the two don't fit beside each other, or a container of the new one may not become ready
    * @returns whether the two share what others may claim
    * @throws {StartFailure} when one does not become ready, or another preparation or `abandon` comes first
    */
   async prepare(
     description: VersionDescription,
-    onRoom: (news: RoomNews) => void = () => undefined,
+    onNews: (news: PreparationNews) => void = () => undefined,
   ): Promise<PreparedVersion> {
     // In this turn: one that comes while the older one ends must be told from this one.
     const abandoned = this.#abandon();
     const preparation = this.#preparations;
     const before = Promise.all([this.#preparing, abandoned]);
     const preparing = before.then(async () => {
-      this.#onRoom = onRoom;
+      this.#onNews = onNews;
       return await this.#prepare(description, preparation);
     });
     this.#preparing = preparing.catch(() => undefined);
@@ -169,14 +172,20 @@ export class AppRuntime {
   }
 
   #begin(description: VersionDescription, beginning: VersionBeginning): AppVersion {
-    const onRoom = (news: RoomNews): void => this.#onRoom(news);
+    const onRoom = (news: RoomNews): void => this.#onNews(news);
     const sessions = this.#sessions;
     return new AppVersion(description, this.#services, { ...beginning, onRoom, sessions });
   }
 
   async #prepare(description: VersionDescription, preparation: number): Promise<PreparedVersion> {
     if (preparation !== this.#preparations) throw superseded();
-    const version = this.#begin(description, { isPrepared: true });
+    const version = this.#begin(description, {
+      isPrepared: true,
+      onDoubt: (functionName, reason) => {
+        const doubt = `${functionName}: warning: ${reason}`;
+        if (this.#candidate === version) this.#onNews({ doubt });
+      },
+    });
     this.#candidate = version;
     try {
       await version.ready;
@@ -196,7 +205,7 @@ export class AppRuntime {
     const candidate = this.#candidate;
     if (candidate === undefined) throw new Error("no version has been prepared");
     this.#candidate = undefined;
-    this.#onRoom = () => undefined;
+    this.#onNews = () => undefined;
     candidate.onServing();
     await this.#install(candidate);
   }
@@ -216,7 +225,7 @@ export class AppRuntime {
     this.#preparations += 1;
     const candidate = this.#candidate;
     this.#candidate = undefined;
-    this.#onRoom = () => undefined;
+    this.#onNews = () => undefined;
     await candidate?.close();
   }
 

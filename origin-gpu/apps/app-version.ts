@@ -65,6 +65,8 @@ export interface VersionBeginning {
   readonly isPrepared?: boolean;
   /** As in `PoolDriverOptions`. */
   readonly onRoom?: (news: RoomNews) => void;
+  /** A container of the function may not become ready, for this reason. */
+  readonly onDoubt?: (functionName: string, reason: string) => void;
   /** The sessions of a function that has containers, which all versions of the app share; none at first otherwise. */
   readonly sessions?: SessionTables;
 }
@@ -86,6 +88,7 @@ export class AppVersion {
       isProved = false,
       isPrepared = false,
       onRoom,
+      onDoubt,
       sessions = new SessionTables(),
     }: VersionBeginning = {},
   ) {
@@ -124,6 +127,7 @@ export class AppVersion {
         isProved,
         isEphemeral,
         onRoom,
+        onDoubt: (reason) => onDoubt?.(name, reason),
       };
       const joinLeases =
         leases !== undefined && shared?.pools.has(name) === true

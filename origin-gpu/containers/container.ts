@@ -92,6 +92,8 @@ export interface ContainerOptions {
   readonly left?: LeftContainer | undefined;
   /** Gives one of its ports a public URL; absent where the agent opens none. */
   readonly openTunnel?: OpenTunnel | undefined;
+  /** It may not become ready, for this reason: the log says so too. */
+  readonly onDoubt?: ((reason: string) => void) | undefined;
   /** The process ended by itself after it had been ready. `exited` may come later: others of it may still run. */
   readonly onUnexpectedExit?: (exit: ExitInfo) => void;
 }

@@ -148,7 +148,10 @@ export class ProcessContainer implements Container {
       const { supervisor } = group;
       const own = { id: this.id, leader, supervisor };
       elsewhere = () => listensElsewhere(own, port);
-      const warn = (text: string): void => this.#notice(`postern: warning: ${text}`);
+      const warn = (text: string): void => {
+        this.#notice(`postern: warning: ${text}`);
+        this.#options.onDoubt?.(text);
+      };
       cancels.push(lookForOtherPort(hint, warn));
       const origin = await untilServing(ports, healthPath, signal, {
         notYet: (why) => (notYet = why),

@@ -26,7 +26,7 @@ const SLEEP_LIMIT_MS = 60 * SECOND_MS;
 
 export interface ContainerSource extends Pick<
   ContainerOptions,
-  "beginLog" | "observer" | "openTunnel" | "records" | "spares" | "user"
+  "beginLog" | "observer" | "onDoubt" | "openTunnel" | "records" | "spares" | "user"
 > {
   /** Of the function that the containers are named after. */
   readonly settings: EndpointConfig;

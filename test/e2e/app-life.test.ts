@@ -11,7 +11,7 @@ import { type Gateway, startCommand, startGateway } from "../support/harness.ts"
 import { type Address, send } from "../support/http-client.ts";
 import { ManagedProcess } from "../support/processes.ts";
 import { startSteadyLoad } from "../support/steady-load.ts";
-import { temporaryDirectory } from "../support/temporary.ts";
+import { freePort, temporaryDirectory } from "../support/temporary.ts";
 import { ensureVenv } from "../support/venv.ts";
 
 const REQUESTS_PER_SECOND = 200;
@@ -190,4 +190,20 @@ test("a Python file alone is an app, under a name of its own", async () => {
   const [url = ""] = stdout.split("\n");
   expect(url).toBe(`http://tests--alone-app.localhost:${gateway.port}`);
   expect((await send(addressOf(url), "/")).text).toBe("from one file");
+});
+
+test("a deployment whose server listens elsewhere says so while that starts, once", async () => {
+  const port = await freePort();
+  const elsewhere = join(temporaryDirectory(), "elsewhere");
+  const web_server = ["sh", "-c", `PORT=${port} exec node server.mjs`];
+  writeDeployable(elsewhere, "elsewhere", "first", { web: { web_server, startup_timeout: 8 } });
+  const args = ["deploy", "-e", "staging", "--state", gateway.stateDirectory];
+  const deploying = startCommand(args, { cwd: elsewhere });
+  const { code } = await deploying.exited;
+  expect([code, deploying.stderr]).toEqual([1, expect.stringContaining("v1 of elsewhere failed")]);
+  const warning = `gpu-1: starting: web: warning: it listens on 127.0.0.1:${port}, and not on the port that it was given`;
+  expect(deploying.stderr.split(warning)).toHaveLength(2);
+  expect(deploying.stderr.indexOf(warning)).toBeLessThan(
+    deploying.stderr.indexOf("v1 of elsewhere failed"),
+  );
 });

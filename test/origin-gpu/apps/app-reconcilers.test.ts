@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { Observer, textSink } from "../../../base/observer.ts";
-import type { RoomNews } from "../../../origin-gpu/core/claims.ts";
+import type { PreparationNews } from "../../../origin-gpu/apps/app-runtime.ts";
 import { AppReconcilers } from "../../../origin-gpu/apps/app-reconcilers.ts";
 import type { VersionedApp } from "../../../origin-gpu/apps/app-reconciler.ts";
 import type { ScalingByFunction } from "../../../origin-gpu/apps/app-version.ts";
@@ -95,8 +95,8 @@ class Box {
     }),
   });
 
-  /** The box asks the serving version to make room. */
-  tellOfRoom: ((news: RoomNews) => void) | undefined;
+  /** Tells what there is to say of the version that is being prepared. */
+  tellNews: ((news: PreparationNews) => void) | undefined;
   hasClaims = false;
   /** As the version that serves here was told last. */
   scaling: ScalingByFunction = {};
@@ -125,8 +125,8 @@ class Box {
 
   readonly #app: VersionedApp = {
     begin: async ({ version: number }) => await this.#start(`begin ${number}`),
-    prepare: async ({ version: number }, onRoom) => {
-      this.tellOfRoom = onRoom;
+    prepare: async ({ version: number }, onNews) => {
+      this.tellNews = onNews;
       await this.#start(`prepare ${number}`);
       return { hasClaims: this.hasClaims };
     },
@@ -224,7 +224,7 @@ describe("an app that is assigned to a box", () => {
     await box.told(app({ serving: 2 }));
     expect(box.last.versions.at(-1)).toMatchObject({ version: 2, state: "serving", detail });
     await box.told(app({ serving: 2, candidate: 3 }));
-    box.tellOfRoom?.("made");
+    box.tellNews?.("made");
     await settled();
     expect(box.last.versions.at(-1)).toMatchObject({
       version: 3,
@@ -239,7 +239,7 @@ describe("an app that is assigned to a box", () => {
     const box = await serving(1);
     box.hasClaims = true;
     await box.told(app({ serving: 1, candidate: 2 }));
-    box.tellOfRoom?.("awaited");
+    box.tellNews?.("awaited");
     await settled();
     expect(box.last.versions.at(-1)).toMatchObject({
       version: 2,
@@ -252,12 +252,26 @@ describe("an app that is assigned to a box", () => {
     expect(box.last.versions.at(-1)).toMatchObject({ version: 2, state: "ready", detail });
   });
 
+  test("says why a candidate may not become ready, while it starts", async () => {
+    const box = new Box();
+    await box.told(app({ candidate: 1 }));
+    const doubt = "web: warning: it listens elsewhere";
+    box.tellNews?.({ doubt });
+    await settled();
+    expect(box.last.versions).toMatchObject([{ version: 1, state: "starting", detail: doubt }]);
+    await box.started();
+    // Of another one of its containers.
+    box.tellNews?.({ doubt });
+    await settled();
+    expect(box.last.versions).toMatchObject([{ version: 1, state: "ready", detail: "" }]);
+  });
+
   test("says of its first version nothing of another one that makes room", async () => {
     const box = new Box();
     box.hasClaims = true;
     await box.told(app({ candidate: 1 }));
     // Its endpoints take turns on the box's GPU.
-    box.tellOfRoom?.("made");
+    box.tellNews?.("made");
     await settled();
     expect(box.last.versions).toMatchObject([{ version: 1, state: "starting", detail: "" }]);
   });

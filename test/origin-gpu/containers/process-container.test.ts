@@ -313,6 +313,9 @@ test("a server that listens elsewhere is told of before startup_timeout, and the
   await failed;
   const hint = `postern: warning: it listens on 127.0.0.1:${other}, and not on the port that it was given, `;
   expect(one.lines.filter((line) => line.startsWith(hint))).toHaveLength(1);
+  expect(one.doubts.map((doubt) => `postern: warning: ${doubt}`)).toEqual(
+    one.lines.filter((line) => line.startsWith(hint)),
+  );
 });
 
 test("a server that loads for longer and has a session of its own is told of when it listens elsewhere", async () => {

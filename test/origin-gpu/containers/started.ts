@@ -9,6 +9,8 @@ import { listening, plainPython } from "./endpoint.ts";
 
 export class Started {
   readonly lines: string[] = [];
+  /** Reasons why it may not become ready. */
+  readonly doubts: string[] = [];
   readonly unexpected = Promise.withResolvers<ExitInfo>();
   readonly container: Container;
   readonly #waiting = new Set<() => void>();
@@ -27,6 +29,7 @@ export class Started {
         this.lines.push(line);
         for (const check of this.#waiting) check();
       }),
+      onDoubt: (reason) => this.doubts.push(reason),
       onUnexpectedExit: this.unexpected.resolve,
     });
   }
