@@ -30,11 +30,12 @@ interface StartingPage {
 /** @param name the endpoint's, for its reader */
 export function startingPage(
   name: string,
-  { position, etaMs, startMs }: Pick<CallStatusReport, "position" | "etaMs" | "startMs">,
+  { position, etaMs }: Pick<CallStatusReport, "position" | "etaMs">,
 ): StartingPage {
-  let eta = "How long it takes is not known yet.";
-  if (etaMs !== undefined) eta = `It should answer in about ${secondsInWords(etaMs)}.`;
-  else if (startMs !== undefined) eta = `It should be ready in about ${secondsInWords(startMs)}.`;
+  const eta =
+    etaMs === undefined
+      ? "How long it takes is not known yet."
+      : `It should answer in about ${secondsInWords(etaMs)}.`;
   const before = position === 0 ? [] : [`Requests before yours: ${position}.`];
   return {
     headers: {

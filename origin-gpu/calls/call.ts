@@ -227,10 +227,9 @@ export class Call implements RespondingCall {
   }
 
   reportStatus(): CallStatusReport {
-    const { isStarting, startMs } = this.#pool?.standingOf(this.#queued) ?? {};
+    const { isStarting = false } = this.#pool?.standingOf(this.#queued) ?? {};
     const status = this.#status;
-    const start = startMs !== undefined && { startMs: Math.round(startMs) };
-    const starting = isStarting === true && status === "pending" && { starting: true, ...start };
+    const starting = isStarting && status === "pending" ? { starting: true } : {};
     return { ...this.progress(), ...starting, status };
   }
 

@@ -138,7 +138,8 @@ export class PoolCalls<Call> {
     const startMs = this.#startMs(coming, container, nowMs);
     const places = Math.max(1, coming.length) * this.settings.maxInputs;
     const turnMs = this.times.turnMs(position, places, startMs);
-    return { position, etaMs: sumOf(turnMs, servedMs), isStarting: true, startMs };
+    // Before a first call has been served, a start is most of what is left.
+    return { position, etaMs: sumOf(turnMs, servedMs ?? 0), isStarting: true };
   }
 
   /** Whole seconds after which a refused call finds room again, as far as it has been measured. */

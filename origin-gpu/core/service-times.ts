@@ -44,8 +44,6 @@ export interface CallStanding {
   readonly etaMs: number | undefined;
   /** It waits, and no container is ready that could take it. */
   readonly isStarting?: boolean;
-  /** Then milliseconds until the first one is; undefined where nothing measured says so. */
-  readonly startMs?: number | undefined;
 }
 
 /** Whether a container's process begins, or wakes. */

@@ -174,7 +174,7 @@ export class PoolDriver {
     const { claims, needs } = this.#options;
     // Nothing measured says when a card is back.
     const isUnknown = standing?.isStarting === true && claims.isCardOut(needs);
-    return isUnknown ? { ...standing, etaMs: undefined, startMs: undefined } : standing;
+    return isUnknown ? { ...standing, etaMs: undefined } : standing;
   }
 
   request(queued: QueuedCall): void {

@@ -27,8 +27,6 @@ const CALL_STATUS_REPORT = z.object({
   etaMs: z.number().min(0).exactOptional(),
   /** It waits, and no container is ready that could take it. Absent of others, and of an older agent. */
   starting: z.boolean().exactOptional(),
-  /** Then milliseconds until the first one is ready, where that is known. */
-  startMs: z.number().min(0).exactOptional(),
   /** Milliseconds since the call was opened, until now or until it ended. */
   elapsedMs: z.number().min(0),
 });

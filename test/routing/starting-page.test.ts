@@ -51,11 +51,6 @@ describe("the page of a container that starts", () => {
     expect(body).not.toContain("before yours");
   });
 
-  test("says when it is ready where nothing but that has been measured", () => {
-    const { body } = startingPage("x", { position: 0, startMs: 19_400 });
-    expect(body).toContain("It should be ready in about 20 s.");
-  });
-
   test("tells long times in minutes", () => {
     expect(startingPage("x", { position: 0, etaMs: 400_000 }).body).toContain("about 7 minutes");
   });

@@ -615,20 +615,6 @@ test("an operator who asks for it sees every change of state, with its reason", 
   ]);
 });
 
-test("a call that waits for a start reports when that is over, and none that runs does", () => {
-  const load = { running: 0, waiting: 1, room: 0, coming: 1 };
-  const standingOf = () => ({ position: 0, etaMs: undefined, isStarting: true, startMs: 900.6 });
-  const reports = [false, true].map((starts) => {
-    const bench = new Bench({ starts });
-    bench.open();
-    bench.call.standsBy({ standingOf, load, onPromised: () => undefined }, undefined);
-    return bench.calls.reportStatus([HEAD.callId])[0];
-  });
-  const known = { callId: HEAD.callId, position: 0, elapsedMs: 0 };
-  const waits = { ...known, status: "pending", starting: true, startMs: 901 };
-  expect(reports).toEqual([waits, { ...known, status: "running" }]);
-});
-
 test("a call reports how far it came, with its place and its expected time", () => {
   const bench = new Bench();
   bench.open();

@@ -573,7 +573,7 @@ test("calls that wait for a container that wakes do not count as pending, nor as
   expect(pool.request("c")).toEqual(["c queue_full 1"]);
 });
 
-test("no end is expected before a call has been served, though a start was measured", () => {
+test("a start that was measured is estimated before any call has been served", () => {
   const pool = new TestPool();
   pool.on((one, nowMs) => one.request("a", nowMs));
   pool.on((one, nowMs) => one.prepared(1, nowMs));
@@ -582,15 +582,15 @@ test("no end is expected before a call has been served, though a start was measu
   pool.nowMs = 20_000;
   pool.ready(1);
   pool.exit(1);
-  pool.request("b");
-  const unknown = { position: 0, etaMs: undefined };
-  const starting = { isStarting: true, startMs: 20_000 };
-  expect(pool.pool.standingOf("b", pool.nowMs)).toEqual({ ...unknown, ...starting });
-  // So it stays when its container is there.
+  for (const call of ["b", "c"]) pool.request(call);
+  expect(pool.pool.standingOf("b", pool.nowMs)).toMatchObject({ position: 0, etaMs: 20_000 });
+  expect(pool.pool.standingOf("c", pool.nowMs)?.etaMs).toBeUndefined();
+  pool.finish("c");
+  // When its container is there, nothing is known any more.
   pool.on((one, nowMs) => one.prepared(2, nowMs));
   pool.nowMs += 20_000;
   pool.ready(2);
-  expect(pool.pool.standingOf("b", pool.nowMs)).toEqual(unknown);
+  expect(pool.pool.standingOf("b", pool.nowMs)).toEqual({ position: 0, etaMs: undefined });
   pool.nowMs += 3_000;
   pool.finish("b");
   pool.exit(2);
