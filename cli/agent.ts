@@ -21,6 +21,9 @@ import { surviveFaults } from "./survive-faults.ts";
 /** How long containers may take to end after a second Ctrl-C. The end of this process ends the rest. */
 const INSISTED_MS = 1_000;
 
+/** An agent that is to hand over has so long to start first: without its gateway it may not start for hours. */
+const STARTED_MS = 10_000;
+
 const MAX_BOX_NAME_LENGTH = 64;
 
 /**
@@ -34,7 +37,7 @@ const KNOWN_FROM_NODE = 24;
 
 /**
  * Starts the agent. Where somebody asks to stop before it is there, all that it began is ended first; where
- * somebody insists, at once.
+ * somebody insists, at once. One that is to hand over starts first, so that what it took over stays whole.
  * @throws {CommandFailure} when the gateway refuses it, or somebody asked to stop
  */
 export async function startAgentUnlessStopped(
@@ -49,12 +52,17 @@ export async function startAgentUnlessStopped(
     process.exit(1);
   });
   const stopping = new AbortController();
-  void stop.asked.then(() => stopping.abort());
+  const starting = startAgent(options, stopping.signal);
+  void stop.asked.then(async () => {
+    // The next agent gets all that this one has taken over, when it has started.
+    if (stop.isHandOver()) await within(STARTED_MS, starting).catch(() => undefined);
+    stopping.abort();
+  });
   const insisted = stop.insisted.then(() => {
     throw new CommandFailure(STOPPED_EARLY);
   });
   try {
-    const agent = await Promise.race([startAgent(options, stopping.signal), insisted]);
+    const agent = await Promise.race([starting, insisted]);
     noticeOfFirstProcess();
     stampLines();
     return agent;

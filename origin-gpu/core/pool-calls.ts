@@ -87,8 +87,7 @@ export class PoolCalls<Call> {
 
   /** A call waits no more, and its place is free. @returns how it ran; undefined for one that did not */
   leave(call: Call, nowMs: number): RunningCall<Call> | undefined {
-    if (this.waiting.remove(call) !== undefined) return undefined;
-    return this.#leaveContainer(call, nowMs);
+    return this.waiting.remove(call) === undefined ? this.#leaveContainer(call, nowMs) : undefined;
   }
 
   /** A call that has a place gives it back, and waits again where it waited before. */

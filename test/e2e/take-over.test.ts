@@ -1,5 +1,6 @@
 /** The agent is replaced, as for an upgrade: its containers run on, and the next agent serves with them. */
 import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { type TomlTable, stringify } from "smol-toml";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -94,6 +95,12 @@ async function handOver(box: ManagedProcess): Promise<void> {
 
 const loaded = (): number[] => readFileSync(loads, "utf8").trim().split("\n").map(Number);
 const records = (): string[] => readdirSync(join(gateway.stateDirectory, "box", "containers"));
+
+/** proc(5): the signals that a process has handlers for, as a hexadecimal mask. */
+function catches(pid: number, signal: number): boolean {
+  const mask = /^SigCgt:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return ((BigInt(`0x${mask ?? 0}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}
 
 async function pending(): Promise<number> {
   const shown = startCommand(["call", "list", "--json", "--state", gateway.stateDirectory]);
@@ -199,6 +206,26 @@ test("calls that wait at the next agent outlive a kill of it, and only what ran 
   expect(await Promise.all(waiting)).toEqual([502, 200, 200]);
   const got = (await lines()).flatMap((line) => /got (\/\w.*)/.exec(line)?.[1] ?? []);
   expect(got.toSorted()).toEqual(["/before", "/slow", "/slow/next", "/w1", "/w2"]);
+});
+
+test("an agent that is to hand over while it starts does so when it has started", async () => {
+  const first = await startBox();
+  await deploy();
+  const told = await ask();
+  await handOver(first);
+  const second = startCommand(["origin", "--name", "gpu-1", "--state", gateway.stateDirectory], {
+    env: CARDS,
+  });
+  boxes.push(second);
+  // It listens for signals long before it is connected.
+  await expect
+    .poll(() => catches(second.pid, constants.signals.SIGUSR2), { interval: 5 })
+    .toBe(true);
+  expect(second.stderr).not.toContain("connected");
+  await handOver(second);
+  await startBox();
+  expect(await ask()).toEqual(told);
+  expect(loaded()).toEqual([told.pid]);
 });
 
 test("each set of parameters finds its own container again", async () => {
