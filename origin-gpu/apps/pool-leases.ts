@@ -1,7 +1,8 @@
 /**
  * Asks the gateway for this box's shares of the pools that other boxes run too (docs/protocol.md, "Pools of several
- * boxes"): at once where a pool needs more than it may have, and before the lease ends. For `buffer_containers`, and where
- * it needs less than it has, it asks at once too, but not again and again. A pool has nothing before the first answer. Where the gateway cannot be asked
+ * boxes"): at once where a pool needs more than it may have, and before the lease ends. For `buffer_containers` it asks
+ * at once too, but not again and again. Where it has more than it needs for a while, it says so: another box may wait for
+ * that. A pool has nothing before the first answer. Where the gateway cannot be asked
  * before the lease ends, each pool keeps what it has and starts nothing new.
  */
 import { SECOND_MS } from "../../base/units.ts";
@@ -18,11 +19,13 @@ import type { GatewayClient } from "../link/gateway-client.ts";
 import { CoalescedTask, type Later, laterByTimer } from "./coalesced-task.ts";
 
 /**
- * A box asks for `buffer_containers`, or says that it has more than it needs, no more often than this, for all of its pools
- * together. Calls that come and go many times a second would ask each time. A container takes seconds to start, so that
- * this delays it little.
+ * A box asks for `buffer_containers` no more often than this, for all of its pools together. Calls that come and go many
+ * times a second would ask each time. A container takes seconds to start, so that this delays it little.
  */
-const PAUSE_MS = 2 * SECOND_MS;
+const BUFFER_PAUSE_MS = 2 * SECOND_MS;
+
+/** Calls that come and go many times a second leave containers without need for moments: nobody is told of those. */
+const SPARE_FOR_MS = 2 * SECOND_MS;
 
 export interface PoolLeasesOptions {
   readonly ask: (uses: PoolUses) => Promise<PoolLease>;
@@ -42,6 +45,8 @@ interface Member {
   grant: number;
   /** As the gateway was told last; undefined before it has answered. */
   told: PoolNeeds | undefined;
+  /** Takes back the look at whether it has more than it needs still; undefined where none is to come. */
+  forgetSpare: (() => void) | undefined;
 }
 
 export class PoolLeases {
@@ -54,8 +59,8 @@ export class PoolLeases {
   #isLive = false;
   #forgetRenewal: (() => void) | undefined;
   #forgetEnd: (() => void) | undefined;
-  /** When it asked for what waits for a pause. */
-  #askedAtMs = -Infinity;
+  /** When it asked for a buffer last. */
+  #bufferAskedAtMs = -Infinity;
   /** Takes back the look at the end of the pause; undefined where none is to come. */
   #forgetPause: (() => void) | undefined;
 
@@ -73,22 +78,23 @@ export class PoolLeases {
     const name = textOf(key);
     const known = this.#members.get(name);
     known?.pools.push(pool);
-    const member = known ?? { key, pools: [pool], terms: NO_TERMS, grant: 0, told: undefined };
+    const member = known ?? newMember(key, pool);
     this.#members.set(name, member);
     this.#askSoon();
     return {
       changed: () => {
         // A gateway that did not answer is asked again after a while.
         if (this.#problem !== "" || this.#members.get(name) !== member) return;
-        if (this.#isNews(member)) this.#askSoon();
-        else if (isWorthAsking(member)) this.#askAfterPause();
+        this.#askIfWorth(member);
       },
       leave: () => {
         if (this.#members.get(name) !== member) return;
         const place = member.pools.indexOf(pool);
         if (place === -1) return;
-        if (member.pools.length === 1) this.#members.delete(name);
-        else member.pools.splice(place, 1);
+        if (member.pools.length === 1) {
+          member.forgetSpare?.();
+          this.#members.delete(name);
+        } else member.pools.splice(place, 1);
         this.#askSoon();
       },
     };
@@ -104,6 +110,7 @@ export class PoolLeases {
     this.#forgetRenewal?.();
     this.#forgetEnd?.();
     this.#forgetPause?.();
+    for (const { forgetSpare } of this.#members.values()) forgetSpare?.();
     this.#members.clear();
   }
 
@@ -125,20 +132,35 @@ export class PoolLeases {
     return !isSame || proved !== told.proved;
   }
 
-  /** At once, or at the end of the pause where it is worth it then. */
-  #askAfterPause(): void {
+  #askIfWorth(member: Member): void {
+    if (this.#isNews(member)) this.#askSoon();
+    else if (lacksBuffer(member)) this.#askForBuffer();
+    if (!hasSpare(member)) {
+      member.forgetSpare?.();
+      member.forgetSpare = undefined;
+    } else {
+      member.forgetSpare ??= this.#options.later(() => {
+        member.forgetSpare = undefined;
+        // A gateway that did not answer is asked again after a while.
+        if (this.#problem === "" && hasSpare(member)) this.#askSoon();
+      }, SPARE_FOR_MS);
+    }
+  }
+
+  /** At once, or at the end of the pause where a pool lacks it then. */
+  #askForBuffer(): void {
     if (this.#forgetPause !== undefined) return;
     const { now, later } = this.#options;
-    const leftMs = this.#askedAtMs + PAUSE_MS - now();
+    const leftMs = this.#bufferAskedAtMs + BUFFER_PAUSE_MS - now();
     if (leftMs <= 0) {
-      this.#askedAtMs = now();
+      this.#bufferAskedAtMs = now();
       this.#askSoon();
       return;
     }
     this.#forgetPause = later(() => {
       this.#forgetPause = undefined;
-      if (this.#problem === "" && [...this.#members.values()].some(isWorthAsking)) {
-        this.#askAfterPause();
+      if (this.#problem === "" && [...this.#members.values()].some(lacksBuffer)) {
+        this.#askForBuffer();
       }
     }, leftMs);
   }
@@ -186,8 +208,8 @@ export class PoolLeases {
       member.grant = share?.grant ?? 0;
       this.#give(member, share === undefined ? NO_TERMS : { ...share, mayStart: this.#isLive });
       // Something may have changed while the request was on its way.
-      if (share?.confirm === true || this.#isNews(member)) this.#askSoon();
-      else if (isWorthAsking(member)) this.#askAfterPause();
+      if (share?.confirm === true) this.#askSoon();
+      else this.#askIfWorth(member);
     }
   }
 
@@ -220,6 +242,11 @@ export class PoolLeases {
   }
 }
 
+function newMember(key: PoolKey, pool: LeasedPool): Member {
+  const none = { told: undefined, forgetSpare: undefined };
+  return { key, pools: [pool], terms: NO_TERMS, grant: 0, ...none };
+}
+
 /** The newest pool of a member, and the containers of those that end. */
 function partsOf({ pools }: Member): { newest: LeasedPool; ending: number } {
   const [newest, ...others] = pools.toReversed() as Member["pools"];
@@ -230,10 +257,6 @@ function needsOf(member: Member): PoolNeeds {
   const { newest, ending } = partsOf(member);
   const needs = newest.needs();
   return { ...needs, has: needs.has + ending };
-}
-
-function isWorthAsking(member: Member): boolean {
-  return lacksBuffer(member) || hasSpare(member);
 }
 
 /** Whether it needs less than the gateway was told, and has containers that another box may be waiting for. */

@@ -122,21 +122,34 @@ test("calls that need the container that was their buffer ask for another one, a
   expect(world.asked).toHaveLength(3);
 });
 
-test("a box that needs its container no more says so at once, since another box may wait for it, and then once in two seconds", async () => {
+test("a box that has more than it needs for two seconds says so, since another box may wait for it", async () => {
   const world = new World();
   const pool = await world.pool();
   await pool.is({ needs: 2, has: 1 });
-  await pool.is({ needs: 1 });
-  expect(world.asked.map(([use]) => use?.needs)).toEqual([0, 2]);
+  const told = () => world.asked.map(([use]) => use?.needs);
+  expect(told()).toEqual([0, 2]);
   await pool.is({ needs: 0 });
-  expect(world.asked.map(([use]) => use?.needs)).toEqual([0, 2, 0]);
-  await pool.is({ needs: 2 });
-  await pool.is({ needs: 0 });
-  expect(world.asked).toHaveLength(4);
   await world.pass(1_999);
-  expect(world.asked).toHaveLength(4);
+  // A call comes and goes.
+  await pool.is({ needs: 1 });
+  await pool.is({ needs: 0 });
+  await world.pass(1_999);
+  expect(told()).toEqual([0, 2]);
   await world.pass(1);
-  expect(world.asked.slice(4).map(([use]) => use?.needs)).toEqual([0]);
+  expect(told()).toEqual([0, 2, 0]);
+  await world.pass(10_000);
+  expect(world.asked).toHaveLength(3);
+});
+
+test("a pool that leaves is not told of any more, whatever it had", async () => {
+  const world = new World();
+  const pool = await world.pool();
+  await pool.is({ needs: 2, has: 1 });
+  await pool.is({ needs: 0 });
+  await pool.leave();
+  const before = world.asked.length;
+  await world.pass(10_000);
+  expect(world.asked).toHaveLength(before);
 });
 
 test("where another box has the buffer, calls that come and go do not ask for it", async () => {
