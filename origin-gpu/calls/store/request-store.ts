@@ -66,6 +66,7 @@ export class RequestStore {
     const store = new RequestStore(files, directory);
     await files.mkdir(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
     const waiting = new Map<string, WaitingCall>();
+    const all: RecordFile[] = [];
     for (const name of (await files.readdir(directory)).sort()) {
       const number = FILE_NAME.exec(name)?.[1];
       if (number === undefined) continue;
@@ -77,14 +78,16 @@ export class RequestStore {
       for (const { call, bytes } of found) {
         const { callId } = call.head;
         if (!isWaiting(call)) continue;
-        // Saved again, as what it is now.
-        store.remove(callId);
+        // The later one says what it is now.
+        const before = store.#saved.get(callId);
+        if (before !== undefined) before.file.liveBytes -= before.bytes;
         store.#saved.set(callId, { file, bytes });
         file.liveBytes += bytes;
         waiting.set(callId, call);
       }
-      if (file.liveBytes === 0) store.#removeFile(path);
+      all.push(file);
     }
+    for (const { liveBytes, path } of all) if (liveBytes === 0) store.#removeFile(path);
     return { store, waiting: [...waiting.values()] };
   }
 
@@ -117,6 +120,8 @@ export class RequestStore {
     const { callId } = call.head;
     const record = encodeWaitingCall(call);
     const { file } = await this.#packs.append(record);
+    // It may have been saved before, as something else.
+    this.remove(callId);
     this.#saved.set(callId, { file, bytes: record.length });
   }
 

@@ -45,6 +45,26 @@ test("a later agent finds the requests of calls that wait, and removes them when
   expect(readdirSync(directory)).toEqual([]);
 });
 
+test("of a call that was saved twice the later request is found, again and again, and nothing is left of it in the end", async () => {
+  const { directory } = await written();
+  const first = await open(directory);
+  const later = { ...waiting("a", "one"), attached: { graceMs: 5 } };
+  await first.store.add(later);
+  await first.store.add({ ...later, ttlMs: 2_000 });
+  await first.store.close();
+  for (let start = 0; start < 2; start += 1) {
+    const { store, waiting: found } = await open(directory, ["a"]);
+    expect(found).toEqual([{ ...later, ttlMs: 2_000 }]);
+    await store.close();
+    // The file that had the first one alone is gone.
+    expect(readdirSync(directory)).toHaveLength(1);
+  }
+  const { store } = await open(directory, ["a"]);
+  store.remove("a");
+  await store.close();
+  expect(readdirSync(directory)).toEqual([]);
+});
+
 test("a file in which no call waits is removed at the start; one with another name stays", async () => {
   const { directory } = await written();
   writeFileSync(join(directory, "README"), "not mine");
