@@ -62,19 +62,15 @@ export async function proxyRequest(
   const retries = retriesOf(call.workspace, call.share ?? "");
   retries.onRequest();
   let placed = await open(opening, call);
-  for (const pauseMs of REOPEN_PAUSES_MS) {
-    if (isFollowed(placed.attempt) && isHere(opening.body)) {
-      await watching(call, () => pause(pauseMs));
-      placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
-      continue;
+  for (let again = 0; ; again += 1) {
+    if (!isFollowed(placed.attempt) || !isHere(opening.body)) {
+      if (!isLost(placed.attempt)) break;
+      const recovered = await recover(opening, placed.place);
+      placed = recovered ?? { ...placed, attempt: LOST };
+      if (recovered !== undefined || !retries.take(Date.now())) break;
     }
-    if (!isLost(placed.attempt)) break;
-    const recovered = await recover(opening, placed.place);
-    if (recovered !== undefined) {
-      placed = recovered;
-      break;
-    }
-    if (!retries.take(Date.now())) break;
+    const pauseMs = REOPEN_PAUSES_MS[again];
+    if (pauseMs === undefined) break;
     await watching(call, () => pause(pauseMs));
     placed = isGone(call) ? { ...placed, attempt: CLIENT_LEFT } : await open(opening, call);
   }
@@ -246,6 +242,9 @@ const NOT_CONNECTED = failedAttempt("no_link", {
   detail: "the box is not connected",
   retryAfter: 1,
 });
+
+/** A call that may be sent again, and is not. */
+const LOST = failed("call_lost", "the link to the box was lost");
 
 function failed(code: ErrorCode, detail: string): Attempt {
   return failedAttempt("reset", { code, detail });

@@ -169,6 +169,15 @@ describe("a call that an agent refuses which another one follows", () => {
     expect((await lead([stops, answered])).attempt.kind).toBe("response");
   });
 
+  test("is attached to where its link is lost after all those tries", async () => {
+    const lost = () => attemptResponse({ kind: "failed", cause: "link_lost", failure: "{}" });
+    const tries = [...Array.from({ length: 5 }, () => stops), lost];
+    const { attempt, asked } = await lead([...tries, answered]);
+    expect([attempt.kind, asked.length, asked.at(-1)]).toEqual(["response", 7, VERB.attach]);
+    const unknown = ended("refused", { code: "call_lost", detail: "", knownSinceMs: 60_000 });
+    expect(await failureOf([...tries, unknown])).toMatchObject({ code: "call_lost" });
+  });
+
   test("fails where none comes, or its body is gone", async () => {
     const { attempt, asked } = await lead(Array.from({ length: 6 }, () => stops));
     expect([attempt, asked.length]).toMatchObject([{ failure: FAILURE }, 6]);
