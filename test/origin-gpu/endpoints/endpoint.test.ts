@@ -306,6 +306,21 @@ test("a call that another version had waits here without being looked after agai
   expect(park).not.toHaveBeenCalled();
 });
 
+test("calls that waited at another version or an earlier agent are let in where no new one may wait", async () => {
+  const settings = upstreamSettings({ maxInputs: 1, maxPending: 0 });
+  const { endpoint } = endpointOf(settings);
+  open(endpoint, settings, new StandInCall("/running"));
+  const running = await reached("/running");
+  expect(await open(endpoint, settings, new StandInCall("/new")).outcome).toBe("queue_full");
+  const taken = new StandInCall("/taken");
+  endpoint.takeOver(taken.asCall, settings, 0);
+  const restored = open(endpoint, settings, new StandInCall("/restored", { isRestored: true }));
+  running.end();
+  (await reached("/taken")).end();
+  (await reached("/restored")).end();
+  expect([await taken.outcome, await restored.outcome]).toEqual([200, 200]);
+});
+
 test("a call that another version had is before one that came here, and later", async () => {
   const settings = upstreamSettings({ maxInputs: 1 });
   const { endpoint: old } = endpointOf(settings);

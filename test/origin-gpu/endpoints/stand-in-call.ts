@@ -40,6 +40,7 @@ export function endpointOf(
 
 export interface StandInTraits {
   readonly isPromised?: boolean;
+  readonly isRestored?: boolean;
   readonly method?: string;
   readonly body?: RequestBody;
   readonly session?: string;
@@ -63,6 +64,7 @@ export class StandInCall {
   readonly openedAt = performance.now();
   readonly isDurable = false;
   isPromised: boolean;
+  readonly isRestored: boolean;
   /** The response's status, or the failure's code. */
   readonly outcome: Promise<number | string>;
   detail = "";
@@ -82,8 +84,17 @@ export class StandInCall {
 
   constructor(
     target: string,
-    { isPromised = false, method = "GET", body, session, caller, websocket }: StandInTraits = {},
+    {
+      isPromised = false,
+      isRestored = false,
+      method = "GET",
+      body,
+      session,
+      caller,
+      websocket,
+    }: StandInTraits = {},
   ) {
+    this.isRestored = isRestored;
     this.body = body ?? new RequestBody(undefined, new Uint8Array(0), true);
     this.callId = target;
     this.head = {
