@@ -93,7 +93,7 @@ test("the container stays through three upgrades under load, and no call runs tw
   const all = await Promise.all(answers);
   // What is on its way to an agent in the very moment of its end may be lost (docs/pools.md): one call of an upgrade or two.
   const lost = all.filter(({ status }) => status !== 200);
-  expect(lost.filter(({ status }) => status !== 502)).toEqual([]);
+  expect(lost.filter(({ text }) => !text.includes('"call_lost"'))).toEqual([]);
   expect(lost.length).toBeLessThanOrEqual(6);
   const got = readFileSync(notes, "utf8").trim().split("\n");
   const calls = got.filter((line) => /^(call|busy) /.test(line));
