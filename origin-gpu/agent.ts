@@ -245,6 +245,7 @@ class Agent {
     const graceMs = this.#apps.exitGracePeriod * SECOND_MS;
     if (calls !== undefined) await within(graceMs, calls.idle(clients, isFollowed));
     await this.#close(isFollowed);
+    await (await this.#opening)?.leave();
   }
 
   async #close(isFollowed = false): Promise<void> {
@@ -261,7 +262,7 @@ class Agent {
     if (isFollowed && calls !== undefined) await this.#leave(calls);
     for (const link of this.#links) link.stop({ isFollowed });
     const opened = await this.#opening?.catch(() => undefined);
-    await opened?.durable?.close();
+    await opened?.close();
   }
 
   /** At the very end, so that all calls which came meanwhile are the next agent's, too. */

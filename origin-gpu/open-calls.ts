@@ -7,13 +7,18 @@ import { CallRegistry } from "./calls/call-registry.ts";
 import { SharedRoom } from "./calls/shared-room.ts";
 import { RingBudget } from "./calls/response/replay-ring.ts";
 import { DurableCalls } from "./calls/store/durable-calls.ts";
+import { leaveTombstones, takeTombstones } from "./calls/store/left-tombstones.ts";
+import { Tombstones } from "./calls/tombstones.ts";
 
 /** 250,000 calls with heads of 1 KiB, or 4,000 with the largest ones: more would take the memory that the box's apps need. */
 const WAITING_HEADS_BYTES = 256 * MIB;
 
 export interface OpenedCalls {
   readonly calls: CallRegistry;
-  readonly durable: DurableCalls | undefined;
+  /** Closes what is stored, when all calls have ended. */
+  readonly close: () => Promise<void>;
+  /** Has the next agent know which calls came to this one. To be called once no more come. */
+  readonly leave: () => Promise<void>;
 }
 
 export interface OpenCallsOptions {
@@ -30,10 +35,14 @@ export async function openCalls({
   observer,
   waitingHeadsBytes = WAITING_HEADS_BYTES,
 }: OpenCallsOptions): Promise<OpenedCalls> {
+  const now = (): number => performance.now();
+  const tombstones = new Tombstones();
+  const earlier = directory === undefined ? undefined : await takeTombstones(directory);
+  if (earlier !== undefined) tombstones.inherit(earlier, now());
   const durable =
     directory === undefined ? undefined : await DurableCalls.open({ directory, observer });
   const context = {
-    now: () => performance.now(),
+    now,
     soon: setImmediate,
     later: coalescer(),
     aMoment: moments(),
@@ -41,7 +50,14 @@ export async function openCalls({
     observer,
     heads: new SharedRoom(waitingHeadsBytes),
   };
-  return { calls: new CallRegistry({ context, durable }), durable };
+  return {
+    calls: new CallRegistry({ context, durable, tombstones }),
+    close: async () => await durable?.close(),
+    leave: async () => {
+      const left = tombstones.leave(now());
+      if (directory !== undefined && left !== undefined) await leaveTombstones(directory, left);
+    },
+  };
 }
 
 /** Tells the calls that asked since the last turn but one, PARK_AFTER_MS a turn: one timer for all. */

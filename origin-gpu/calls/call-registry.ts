@@ -32,12 +32,13 @@ export interface CallRegistryOptions {
   context: Omit<CallContext, "forget" | "onLessToDo">;
   /** Without it every call is transient. */
   durable: DurableCalls | undefined;
+  tombstones?: Tombstones;
 }
 
 export class CallRegistry {
   readonly keys: KeyedCalls;
   readonly #calls = new Map<string, Call>();
-  readonly #tombstones = new Tombstones();
+  readonly #tombstones: Tombstones;
   readonly #context: CallContext;
   readonly #durable: DurableCalls | undefined;
   readonly #restored = new RestoredCalls();
@@ -47,8 +48,9 @@ export class CallRegistry {
   #onIdle: (() => void) | undefined;
   #isFollowed = false;
 
-  constructor({ context, durable }: CallRegistryOptions) {
+  constructor({ context, durable, tombstones = new Tombstones() }: CallRegistryOptions) {
     this.#durable = durable;
+    this.#tombstones = tombstones;
     this.#context = {
       ...context,
       forget: (call) => this.#forget(call),
@@ -131,22 +133,16 @@ export class CallRegistry {
       return refuse(stream, { code: "origin_error", detail });
     }
     const found = this.#durable?.lookup(callId) ?? { kind: "unknown" };
-    switch (found.kind) {
-      case "result":
-        return deliver(found.result, stream, carrier, offset);
-      case "failed":
-        return refuse(stream, found.failure);
-      case "unknown": {
-        const joined = key === undefined ? undefined : this.#durable?.byKey(key);
-        if (joined !== undefined) {
-          return this.attach(stream, carrier, { callId: joined.callId, offset });
-        }
-        const knownSinceMs = this.#tombstones.knownSinceMs(callId, this.#context.now());
-        const known = knownSinceMs === undefined ? {} : { knownSinceMs };
-        const detail = "the box does not know this call";
-        return refuse(stream, { code: "call_lost", detail, ...known });
-      }
+    if (found.kind === "result") return deliver(found.result, stream, carrier, offset);
+    if (found.kind === "failed") return refuse(stream, found.failure);
+    const joined = key === undefined ? undefined : this.#durable?.byKey(key);
+    if (joined !== undefined) {
+      return this.attach(stream, carrier, { callId: joined.callId, offset });
     }
+    const knownSinceMs = this.#tombstones.knownSinceMs(callId, this.#context.now());
+    const known = knownSinceMs === undefined ? {} : { knownSinceMs };
+    const detail = "the box does not know this call";
+    return refuse(stream, { code: "call_lost", detail, ...known });
   }
 
   /**
@@ -225,6 +221,8 @@ export class CallRegistry {
     this.#calls.delete(call.callId);
     this.#restored.delete(call);
     this.#suspended.set(call.callId, call);
+    // Should the disk lose one that waits to run again, the next agent does not take it for one that never came.
+    if (call.hasBegun) this.#tombstones.add(call.callId, this.#context.now());
     this.#saving.push(call.finishSuspending());
     return true;
   }

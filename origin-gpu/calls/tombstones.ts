@@ -1,11 +1,13 @@
 /**
- * Tombstones in memory: the callIds of calls that this agent ran and has let go of. A gateway that lost
+ * Tombstones in memory: the callIds of calls that this agent, or the last one, ran and has let go of. A gateway that lost
  * sight of a call attaches to it, and opens it again only when this agent certainly never saw it. Without a
  * tombstone, "never came" and "came and has ended" would look alike, and the call would run twice.
  *
  * Memory is bounded: each generation that is forgotten shortens the time for which the agent knows all calls. Pure:
  * time is an argument.
  */
+
+import { z } from "zod";
 
 /** A gateway tries for 30 s after it lost sight of a call, and may notice the loss 15 s after the agent. */
 const REMEMBERED_MS = 120_000;
@@ -21,6 +23,15 @@ interface Generation {
   endedAt: number;
 }
 
+export const LEFT_TOMBSTONES = z.object({
+  /** The agent knew every call of so many milliseconds before its end. */
+  knownForMs: z.number().nonnegative(),
+  callIds: z.array(z.string()),
+});
+
+/** All that an agent which has ended every call leaves to the next one. */
+export type LeftTombstones = z.infer<typeof LEFT_TOMBSTONES>;
+
 export class Tombstones {
   readonly #maximum: number;
   #newer: Generation | undefined;
@@ -35,6 +46,25 @@ export class Tombstones {
   /** @param maximum of each of the two generations */
   constructor(maximum = MAX_TOMBSTONES) {
     this.#maximum = maximum;
+  }
+
+  /**
+   * Takes over what the last agent left. Nothing came between the two; how long that was is not measured, so the time for
+   * which that one knew all calls counts from now.
+   */
+  inherit({ knownForMs, callIds }: LeftTombstones, now: number): void {
+    this.#knownSince = now - knownForMs;
+    this.#newer = { callIds: new Set(callIds), beganAt: now, endedAt: now };
+  }
+
+  /**
+   * For the next agent, which `inherit`s it.
+   * @returns undefined before the first welcome
+   */
+  leave(now: number): LeftTombstones | undefined {
+    if (this.#knownSince === undefined) return undefined;
+    const callIds = [...(this.#older?.callIds ?? []), ...(this.#newer?.callIds ?? [])];
+    return { knownForMs: now - this.#knownSince, callIds };
   }
 
   /**

@@ -91,12 +91,9 @@ test("the container stays through three upgrades under load, and no call runs tw
   clearInterval(timer);
   // Calls that come between two agents may wait at the other box, until this one has no calls.
   const all = await Promise.all(answers);
-  // What is on its way to an agent in the very moment of its end may be lost (docs/pools.md): one call of an upgrade or two.
-  const lost = all.filter(({ status }) => status !== 200);
-  expect(lost.filter(({ text }) => !text.includes('"call_lost"'))).toEqual([]);
-  expect(lost.length).toBeLessThanOrEqual(6);
+  expect(all.filter(({ status }) => status !== 200)).toEqual([]);
   const got = readFileSync(notes, "utf8").trim().split("\n");
   const calls = got.filter((line) => /^(call|busy) /.test(line));
   expect(calls.length).toBe(new Set(calls).size);
-  expect(calls.length).toBeGreaterThanOrEqual(all.length - lost.length);
+  expect(calls.length).toBe(all.length);
 });

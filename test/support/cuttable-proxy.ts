@@ -23,6 +23,11 @@ export interface CuttableProxy {
   cutDialler(): number;
   /** Stops forwarding in both directions without closing anything: a half-open link. */
   freeze(): void;
+  /**
+   * From now on holds what comes to the dialling ends of these connections, or from them, until these are cut.
+   * @returns says how many bytes are held, of at most 16 KiB a connection
+   */
+  hold(what: "to" | "from", which: Which): () => number;
   close(): Promise<void>;
 }
 
@@ -97,6 +102,15 @@ export async function startCuttableProxy(targetPort: number): Promise<CuttablePr
         downstream.unpipe(upstream).pause();
         upstream.unpipe(downstream).pause();
       }
+    },
+    hold: (what, which) => {
+      const held = [...pairs].flatMap(([[downstream, upstream], line]) => {
+        if (!which(line)) return [];
+        const [from, to] = what === "to" ? [upstream, downstream] : [downstream, upstream];
+        from.unpipe(to).pause();
+        return [from];
+      });
+      return () => held.reduce((bytes, from) => bytes + from.readableLength, 0);
     },
     close: async () => {
       cut();
