@@ -97,7 +97,7 @@ class Agent {
       user: options.appUser,
       observer,
       openTunnel: (environment, port) => this.#local.openTunnel(environment, port),
-      onServing: () => this.#resumeCalls(),
+      onServing: () => this.#resume(this.#streams.taker?.calls),
     });
     const onCards: BoxClaims["setCards"] = (cards) => this.#claims.setCards(cards);
     const watch = CardWatch.begin({ observer, variables: process.env, onCards });
@@ -166,13 +166,14 @@ class Agent {
       deployments: this.#deployments?.operations,
     });
     this.#welcomes.tell(calls);
+    // Before those that have come to this agent: they are older.
+    this.#resume(calls);
     this.#streams.release({ calls, handlers });
-    this.#resumeCalls();
   }
 
   /** Gives the calls that an earlier agent left waiting to the apps that are there. */
-  #resumeCalls(): void {
-    this.#streams.taker?.calls.resume((endpoint) => this.#apps.find(endpoint)?.runner(0));
+  #resume(calls: CallRegistry | undefined): void {
+    calls?.resume((endpoint) => this.#apps.find(endpoint)?.runner(0));
   }
 
   #link(number: number): Link {

@@ -177,6 +177,27 @@ test("calls that wait, and those that come meanwhile, are the next agent's: none
   expect(loaded()).toEqual([told.pid]);
 });
 
+test("a call that comes between two agents begins after those that waited at the first one", async () => {
+  const first = await startBox({});
+  await deploy({ gpus: 0, max_inputs: 1, exit_grace_period: 20 });
+  await ask("/before");
+  const answers: Promise<unknown>[] = [ask("/slow")];
+  await first.waitForErrorOutput(/got \/slow/);
+  // The next agent takes a while to read them: it has its containers, and new calls, before that.
+  const body = Buffer.alloc(16 * 1024 * 1024, "a");
+  for (const path of ["/a1", "/a2"]) {
+    answers.push(send(web(), path, { method: "POST", body, timeoutMs: 60_000 }));
+    await expect.poll(pending, { timeout: 15_000 }).toBe(answers.length - 1);
+  }
+  await handOver(first);
+  for (const path of ["/b1", "/b2"]) answers.push(ask(path));
+  await startBox({});
+  await Promise.all(answers);
+  const got = (await lines()).flatMap((line) => /got (\/\w.*)/.exec(line)?.[1] ?? []);
+  expect(got.slice(0, 4)).toEqual(["/before", "/slow", "/a1", "/a2"]);
+  expect(got.slice(4).toSorted()).toEqual(["/b1", "/b2"]);
+});
+
 test("calls that wait at the next agent outlive a kill of it, and only what ran there is lost", async () => {
   const first = await startBox({});
   await deploy({ gpus: 0, max_inputs: 1, exit_grace_period: 20 });
