@@ -8,6 +8,9 @@ import { CONNECTION, HEAD, PATIENCE, SHARE, VERB, WAIT } from "../../contracts/l
 /** Pause before another try when an object was reset; the agent needs about as long to dial again. */
 const RETRY_MS = 100;
 
+/** An attach that lasted so long had found its link: where that is lost, the wait for it begins anew. */
+const ATTACHED_MS = 1_000;
+
 /** Where a call is. */
 export interface CallPlace {
   readonly callId: string;
@@ -27,7 +30,7 @@ export interface AttachOptions {
   readonly patienceMs?: number;
   /** The client's connection, where the runner watches it. */
   readonly connection?: string | undefined;
-  /** How long to wait for a link that is away; by default as long as the agent keeps a call without a stream. */
+  /** How long to wait for a link each time that it is lost; by default as long as the agent keeps a call without a stream. */
   readonly waitMs?: number;
 }
 
@@ -39,14 +42,19 @@ export async function attach(
 ): Promise<Attempt> {
   const { callId, key, links, share } = place;
   const headers: Record<string, string> = { [HEAD]: JSON.stringify({ callId, key, offset }) };
-  if (patienceMs !== undefined) headers[PATIENCE] = `${patienceMs}`;
   if (connection !== undefined) headers[CONNECTION] = connection;
   if (share !== undefined) headers[SHARE] = share;
   // One link: its object wakes us when the agent is back. Several: the next one may be there already.
   if (links === 1) headers[WAIT] = `${waitMs}`;
-  const until = Date.now() + waitMs;
+  const beganAt = Date.now();
+  let until = beganAt + waitMs;
   for (let tried = 0; ; tried += 1) {
+    const askedAt = Date.now();
+    if (patienceMs !== undefined) {
+      headers[PATIENCE] = `${Math.max(0, patienceMs - (askedAt - beganAt))}`;
+    }
     const attempt = await askLink(env, place, tried % links, VERB.attach, { headers });
+    if (Date.now() - askedAt >= ATTACHED_MS && !isWithoutLink(attempt)) until = Date.now() + waitMs;
     if (!mayAttachAgain(attempt, links) || Date.now() > until) return attempt;
     await scheduler.wait(RETRY_MS);
   }

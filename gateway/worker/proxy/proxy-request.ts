@@ -126,7 +126,8 @@ async function recover(opening: Opening, place: CallPlace): Promise<PlacedAttemp
     const elsewhere = await open(opening, { ...call, boxes: others });
     if (!isWithoutLink(elsewhere.attempt)) return elsewhere;
   }
-  if (!isAway && attempt.failure.code !== "call_lost") return { attempt, place };
+  const mayBeLost = isAway || isLost(attempt) || attempt.failure.code === "call_lost";
+  if (!mayBeLost) return { attempt, place };
   if (isAway && call.terms.isKeyed) {
     // A client that asks again under the key gets this call's response, when the box is back.
     return { attempt, place };

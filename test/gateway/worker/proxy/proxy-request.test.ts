@@ -7,7 +7,7 @@ import type { OutgoingCall } from "../../../../gateway/worker/proxy/open-on-link
 import { proxyRequest } from "../../../../gateway/worker/proxy/proxy-request.ts";
 import { type LocalOutcome, LocalQueue } from "../../../../gateway/contracts/local-queue.ts";
 import { attemptResponse, type FailureCause } from "../../../../gateway/contracts/attempt.ts";
-import { LINK_RETURN_MS, VERB, WAIT } from "../../../../gateway/contracts/link.ts";
+import { LINK_RETURN_MS, PATIENCE, VERB, WAIT } from "../../../../gateway/contracts/link.ts";
 import { hasWatchedCalls, noteHalfClosed } from "../../../../gateway/contracts/watched-calls.ts";
 import { DETACHED_MS } from "../../../../routing/wire/limits.ts";
 import type { Failure } from "../../../../routing/wire/messages.ts";
@@ -42,15 +42,21 @@ async function lead(
   answers: readonly (() => Response)[],
   request = new Request("http://a/"),
   more: Partial<OutgoingCall> = {},
+  patienceMs = 1_000,
 ) {
   const asked: string[] = [];
   /** How long each request to attach has the object wait for a link that is away. */
   const waits: string[] = [];
+  /** How long a client waits on, as each of these requests has it. */
+  const patiences: string[] = [];
   const left = [...answers];
   const stub = {
     fetch: (verb: string, { headers }: { headers: Record<string, string> }) => {
       asked.push(verb);
-      if (verb === VERB.attach) waits.push(headers[WAIT] ?? "");
+      if (verb === VERB.attach) {
+        waits.push(headers[WAIT] ?? "");
+        patiences.push(headers[PATIENCE] ?? "");
+      }
       const next = left.shift();
       if (next === undefined) throw new Error("asked too often");
       return next();
@@ -68,8 +74,8 @@ async function lead(
   };
   const pauses: number[] = [];
   const pause = async (milliseconds: number): Promise<void> => void pauses.push(milliseconds);
-  const { attempt, place } = await proxyRequest(env as unknown as Env, call, 1_000, pause);
-  return { attempt, place, asked, pauses, waits };
+  const { attempt, place } = await proxyRequest(env as unknown as Env, call, patienceMs, pause);
+  return { attempt, place, asked, pauses, waits, patiences };
 }
 
 const failureOf = async (...given: Parameters<typeof lead>) => {
@@ -274,6 +280,51 @@ describe("a call whose link breaks", () => {
     const { attempt, asked } = await lead([LINK_LOST, answered]);
     expect(attempt).toMatchObject({ kind: "response", head: { status: 200 } });
     expect(asked).toEqual([VERB.open, VERB.attach]);
+  });
+
+  /** The clock goes on by itself, and with each pause between two requests to attach. */
+  function fakeClock(): void {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const waits = vi.spyOn(scheduler, "wait").mockImplementation(async (milliseconds) => {
+      vi.setSystemTime(Date.now() + milliseconds);
+    });
+    onTestFinished(() => {
+      waits.mockRestore();
+      vi.useRealTimers();
+    });
+  }
+
+  /** The answer after so long. */
+  const after = (milliseconds: number, answer: () => Response) => () => {
+    vi.setSystemTime(Date.now() + milliseconds);
+    return answer();
+  };
+
+  test("is attached to again however long it has waited, and its client waits no longer for that", async () => {
+    fakeClock();
+    const long = after(DETACHED_MS + 1_000, LINK_LOST);
+    const { attempt, asked, patiences } = await lead(
+      [LINK_LOST, long, long, answered],
+      undefined,
+      {},
+      90_000,
+    );
+    expect(attempt).toMatchObject({ kind: "response", head: { status: 200 } });
+    expect(asked).toEqual([VERB.open, VERB.attach, VERB.attach, VERB.attach]);
+    expect(patiences).toEqual(["90000", "58900", "27800"]);
+  });
+
+  test("is lost where no link stays for as long as the agent keeps it, and does not run again", async () => {
+    fakeClock();
+    // As the object of a link says it.
+    const lost = ended("link_lost", { code: "origin_error", detail: "" });
+    const { attempt, asked } = await lead([
+      LINK_LOST,
+      ...Array.from({ length: 200 }, () => after(200, lost)),
+    ]);
+    expect(attempt).toMatchObject({ kind: "failed", failure: { code: "call_lost" } });
+    expect(asked).toHaveLength(1 + 101);
+    expect(asked.filter((verb) => verb === VERB.open)).toHaveLength(1);
   });
 
   test("is lost when its box does not come back: it may have run", async () => {
