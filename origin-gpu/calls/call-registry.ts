@@ -10,9 +10,9 @@ import type {
 import type { RequestHead } from "../../routing/wire/heads.ts";
 import type { AttachRequest } from "../../routing/wire/messages.ts";
 import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/multiplexer.ts";
+import { acceptCall } from "./accept-call.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
 import { type CallPage, pageOfCalls } from "./call-page.ts";
-import { type Fingerprint, FingerprintReader } from "./fingerprint.ts";
 import { type FirstBytes, KeyedCalls } from "./keyed-calls.ts";
 import { RequestBody } from "./request-body.ts";
 import { RestoredCalls } from "./restored-calls.ts";
@@ -45,6 +45,8 @@ export class CallRegistry {
   /** Calls that wait for the next agent. Clients may attach to them here, as long as this one has a link. */
   readonly #suspended = new Map<string, Call>();
   readonly #saving: Promise<void>[] = [];
+  /** Durable calls that are on their way into the journal. */
+  readonly #accepting = new Map<Call, Promise<void>>();
   #onIdle: (() => void) | undefined;
   #isFollowed = false;
 
@@ -155,7 +157,7 @@ export class CallRegistry {
     this.#isFollowed = isFollowed;
     for (const call of this.#calls.values()) {
       if ((call.isPromised && this.#suspend(call)) || this.#isLeft(call)) continue;
-      if (call.abandoned) call.cancel("the agent stops, and no client is attached");
+      if (call.isKept) call.cancel("the agent stops, and no client is attached");
       else if (clients === "gone" && !call.isDurable) call.cancel("the gateway stops");
     }
     if (this.#isIdle) return;
@@ -209,10 +211,15 @@ export class CallRegistry {
    */
   async close(reason: string): Promise<void> {
     for (const call of this.#calls.values()) {
-      if (!this.#suspend(call)) call.abandon(reason, this.#isFollowed);
+      if (!this.#accepting.has(call)) this.#end(call, reason);
     }
-    this.#calls.clear();
+    await Promise.all(this.#accepting.values());
+    for (const call of this.#calls.values()) this.#end(call, reason);
     await Promise.all(this.#saving);
+  }
+
+  #end(call: Call, reason: string): void {
+    if (!this.#suspend(call)) call.abandon(reason, this.#isFollowed);
   }
 
   /** Takes a durable call that waits out for the next agent. @returns false where it can't be */
@@ -248,7 +255,8 @@ export class CallRegistry {
     this.#calls.delete(callId);
     this.#suspended.delete(callId);
     this.#restored.delete(call);
-    this.#tombstones.add(callId, this.#context.now());
+    // One that the agent's end kept from beginning may begin at the next one.
+    if (call.hasBegun) this.#tombstones.add(callId, this.#context.now());
     this.#tellIdle();
   }
 
@@ -265,33 +273,14 @@ export class CallRegistry {
     const call = new Call(this.#context, runner, head, body, storage, { durable: true });
     this.#calls.set(head.callId, call);
     const events = call.attach(stream, carrier, 0);
-    let fingerprint: Fingerprint | undefined;
-    let accepted = false;
-    if (head.key !== undefined) {
-      body.watch(FingerprintReader.of(head), (whole) => {
-        fingerprint = whole;
-        // The fingerprint of a body that came with the request is in the record already.
-        if (accepted) void durable.addFingerprint(head.callId, whole);
-      });
-    }
-    const { callId, endpoint, key } = head;
-    const { method, path } = call.request;
-    const record = durable.accept({ callId, endpoint, method, path, key, fingerprint });
-    accepted = true;
-    // Its start is recorded behind this record, in the same sync. A full queue is told to the client, which is there.
+    const accepted = acceptCall(durable, call, head);
+    // A full queue is told to the client, which is there.
     runner.run(call);
-    void record.then(
-      () => {
-        if (call.over) return;
-        call.onJournaled();
-        if (head.async === true) events.onDefer?.();
-      },
-      (error: unknown) => {
-        durable.report(error);
-        const detail = "this box has no room to store the response";
-        call.fail({ code: "no_origin", detail, retryAfter: 60 });
-      },
-    );
+    const accepting = accepted.then((isAccepted) => {
+      this.#accepting.delete(call);
+      if (isAccepted && head.async === true) events.onDefer?.();
+    });
+    this.#accepting.set(call, accepting);
     return events;
   }
 }

@@ -24,7 +24,7 @@ interface Generation {
 }
 
 export const LEFT_TOMBSTONES = z.object({
-  /** The agent knew every call of so many milliseconds before its end. */
+  /** Every call of the last so many milliseconds is known. */
   knownForMs: z.number().nonnegative(),
   callIds: z.array(z.string()),
 });
@@ -48,10 +48,7 @@ export class Tombstones {
     this.#maximum = maximum;
   }
 
-  /**
-   * Takes over what the last agent left. Nothing came between the two; how long that was is not measured, so the time for
-   * which that one knew all calls counts from now.
-   */
+  /** Takes over what the last agent left. Nothing came since. */
   inherit({ knownForMs, callIds }: LeftTombstones, now: number): void {
     this.#knownSince = now - knownForMs;
     this.#newer = { callIds: new Set(callIds), beganAt: now, endedAt: now };

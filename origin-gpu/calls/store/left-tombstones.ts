@@ -16,7 +16,7 @@ const NAME = "tombstones";
 const BELIEVED_MS = MINUTE_MS;
 
 const CONTENT = LEFT_TOMBSTONES.extend({
-  /** By the clock of the machine, in milliseconds of the epoch. */
+  /** By the machine's monotonic clock, in milliseconds: nobody sets that one. */
   leftAtMs: z.number(),
 });
 
@@ -24,7 +24,7 @@ const CONTENT = LEFT_TOMBSTONES.extend({
 export async function leaveTombstones(
   directory: string,
   left: LeftTombstones,
-  nowMs = Date.now(),
+  nowMs = machineMs(),
 ): Promise<void> {
   const content: z.infer<typeof CONTENT> = { leftAtMs: nowMs, ...left };
   const line = checkedLine(JSON.stringify(content));
@@ -36,12 +36,12 @@ export async function leaveTombstones(
 }
 
 /**
- * Takes what the last agent left. It is gone from the disk by then: it is true of that agent's calls alone.
+ * Takes what the last agent left, as it is true now: no call came since. It is gone from the disk by then.
  * @returns undefined where there is none, it is damaged or older than a minute, or it can't be removed
  */
 export async function takeTombstones(
   directory: string,
-  nowMs = Date.now(),
+  nowMs = machineMs(),
   files: Files = REAL_FILES,
 ): Promise<LeftTombstones | undefined> {
   const path = join(directory, NAME);
@@ -52,8 +52,15 @@ export async function takeTombstones(
     const json = readCheckedLine(content.subarray(0, -1));
     if (json === undefined) return undefined;
     const { leftAtMs, ...left } = CONTENT.parse(JSON.parse(json.toString()));
-    return leftAtMs <= nowMs && nowMs < leftAtMs + BELIEVED_MS ? left : undefined;
+    const agoMs = nowMs - leftAtMs;
+    if (agoMs < 0 || agoMs >= BELIEVED_MS) return undefined;
+    return { ...left, knownForMs: left.knownForMs + agoMs };
   } catch {
     return undefined;
   }
+}
+
+/** Counts on from one process to the next, unlike `performance.now()`. */
+function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }

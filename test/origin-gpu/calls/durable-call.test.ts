@@ -10,6 +10,7 @@ import type { Call, AppWork } from "../../../origin-gpu/calls/call.ts";
 import { type CallCursor } from "../../../routing/wire/call-descriptions.ts";
 import { CallRegistry } from "../../../origin-gpu/calls/call-registry.ts";
 import { DurableCalls } from "../../../origin-gpu/calls/store/durable-calls.ts";
+import { Tombstones } from "../../../origin-gpu/calls/tombstones.ts";
 import { refuse } from "../../../origin-gpu/calls/response/delivery.ts";
 import { RingBudget } from "../../../origin-gpu/calls/response/replay-ring.ts";
 import { parseRequestHead, type RequestHead } from "../../../routing/wire/heads.ts";
@@ -446,6 +447,29 @@ test("an agent that stops waits for calls that run alone, and clients of those t
   await later.close();
 });
 
+test.each([true, false])(
+  "an agent that stops waits for a call that runs, though its client is between two links (followed: %s)",
+  async (isFollowed) => {
+    open({}, true);
+    pair.exchange();
+    calls[0]?.start(APP);
+    pair.cut();
+    pair = linkPair();
+    let isIdle = false;
+    void table.idle("attached", isFollowed).then(() => (isIdle = true));
+    await tick();
+    expect(isIdle).toBe(false);
+    const { heard, events } = listener();
+    const stream = pair.gateway.attach(JSON.stringify({ callId: "c", offset: 0 }), events);
+    calls[0]?.respond({ status: 200, headers: [] }, false);
+    calls[0]?.complete();
+    await until(() => heard.length > 0);
+    stream?.finish();
+    await until(() => isIdle);
+    expect(heard).toEqual(["head 0 true"]);
+  },
+);
+
 describe("where the next agent is expected", () => {
   const BODY = Buffer.alloc(50_000, "b");
 
@@ -622,6 +646,63 @@ describe("where the next agent is expected", () => {
       await table.close("the agent stops");
     },
   );
+
+  test.each([{ key: "k" }, { async: true }])(
+    "a durable call that comes in the last moment is the next agent's: %o",
+    async (head) => {
+      const synced = Promise.withResolvers<void>();
+      faulty.syncGate = synced.promise;
+      open(head, true, BODY);
+      pair.exchange();
+      await table.idle("attached", true);
+      const closing = table.close("the agent stops");
+      await tick();
+      synced.resolve();
+      await closing;
+      expect(await foundAfterKill()).toEqual([["c", false]]);
+      await follow();
+      const heard = attach();
+      table.resume(() => RUNNER);
+      expect(Buffer.from(calls[0]?.body.whole() ?? []).equals(BODY)).toBe(true);
+      await calls[0]?.recordStart();
+      calls[0]?.start(APP);
+      calls[0]?.respond({ status: 200, headers: [] }, false);
+      calls[0]?.complete();
+      await until(() => heard.at(-1)?.endsWith("true") === true);
+    },
+  );
+
+  test("a durable call that the disk refuses in the last moment fails, and holds nobody up", async () => {
+    const synced = Promise.withResolvers<void>();
+    faulty.syncGate = synced.promise;
+    faulty.failingSyncs = 9;
+    const { heard } = open({ key: "k" }, true);
+    pair.exchange();
+    await table.idle("attached", true);
+    const closing = table.close("the agent stops");
+    await tick();
+    synced.resolve();
+    await closing;
+    await until(() => heard.length > 0);
+    expect(heard).toEqual(["reset no_origin"]);
+    faulty.failingSyncs = 0;
+    log = [];
+  });
+
+  test("of calls that the agent's end kept from beginning there is no tombstone: they may begin there", async () => {
+    const tombstones = new Tombstones();
+    tombstones.onWelcomed(0);
+    table = new CallRegistry({ context: CONTEXT, durable, tombstones });
+    open({ callId: "begun" }, true);
+    open({ callId: "half" }, false);
+    pair.exchange();
+    calls[0]?.start(APP);
+    void table.idle("attached", true);
+    table.endRunning("the agent stops");
+    await table.close("the agent stops");
+    expect(tombstones.knownSinceMs("begun", 1000)).toBeUndefined();
+    expect(tombstones.knownSinceMs("half", 1000)).toBe(1000);
+  });
 
   test("a call goes on for `on_disconnect` there as here", async () => {
     RUNNER.graceMs = Infinity;

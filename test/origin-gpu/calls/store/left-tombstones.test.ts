@@ -1,7 +1,7 @@
 /** The file in which an agent that ends leaves its tombstones: read once, or not at all. */
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { checkedLine } from "../../../../origin-gpu/calls/store/checked-line.ts";
 import { REAL_FILES } from "../../../../origin-gpu/calls/store/files.ts";
 import {
@@ -15,17 +15,29 @@ const LEFT = { knownForMs: 5000, callIds: ["a", "b"] };
 test("one agent takes what the last one left, and no later one does", async () => {
   const directory = temporaryDirectory();
   await leaveTombstones(directory, { knownForMs: 1, callIds: [] });
-  await leaveTombstones(directory, LEFT);
+  await leaveTombstones(directory, LEFT, 1_000);
   expect(statSync(join(directory, "tombstones")).mode & 0o777).toBe(0o600);
-  expect(await takeTombstones(directory)).toEqual(LEFT);
+  expect(await takeTombstones(directory, 1_000)).toEqual(LEFT);
   expect(readdirSync(directory)).toEqual([]);
-  expect(await takeTombstones(directory)).toBeUndefined();
+  expect(await takeTombstones(directory, 1_000)).toBeUndefined();
+});
+
+test("an agent knows of the time between the two as well, whatever has happened to the clock", async () => {
+  const directory = temporaryDirectory();
+  const before = performance.now();
+  await leaveTombstones(directory, LEFT);
+  vi.useFakeTimers({ toFake: ["Date"], now: 0 });
+  onTestFinished(() => void vi.useRealTimers());
+  const taken = await takeTombstones(directory);
+  expect(taken?.callIds).toEqual(LEFT.callIds);
+  expect(taken?.knownForMs).toBeGreaterThan(LEFT.knownForMs);
+  expect(taken?.knownForMs).toBeLessThanOrEqual(LEFT.knownForMs + performance.now() - before);
 });
 
 test("a part of the file, or another content, is nothing, and is gone then", async () => {
   const directory = temporaryDirectory();
   const path = join(directory, "tombstones");
-  await leaveTombstones(directory, LEFT);
+  await leaveTombstones(directory, LEFT, 1_000);
   const whole = readFileSync(path);
   for (let length = 0; length < whole.length; length += 1) {
     writeFileSync(path, whole.subarray(0, length));
@@ -38,7 +50,7 @@ test("a part of the file, or another content, is nothing, and is gone then", asy
     writeFileSync(path, flipped);
     // Of the newline nothing depends.
     const expected = at === whole.length - 1 ? LEFT : undefined;
-    expect(await takeTombstones(directory), `byte ${at}`).toEqual(expected);
+    expect(await takeTombstones(directory, 1_000), `byte ${at}`).toEqual(expected);
   }
 });
 
@@ -48,7 +60,7 @@ test.each(["unlink", "open"] as const)(
     const directory = temporaryDirectory();
     await leaveTombstones(directory, LEFT);
     const files = { ...REAL_FILES, [operation]: () => Promise.reject(new Error("EIO")) };
-    expect(await takeTombstones(directory, Date.now(), files)).toBeUndefined();
+    expect(await takeTombstones(directory, undefined, files)).toBeUndefined();
   },
 );
 
@@ -59,9 +71,9 @@ test("a disk that takes nothing leaves nothing, and no error", async () => {
 });
 
 test.each([
-  [59_999, LEFT],
+  [59_999, { ...LEFT, knownForMs: LEFT.knownForMs + 59_999 }],
   [60_000, undefined],
-  // The clock was set back.
+  // The machine has started anew.
   [-1, undefined],
 ])("after %i ms it is %o", async (afterMs, expected) => {
   const directory = temporaryDirectory();
