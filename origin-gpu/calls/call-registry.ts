@@ -13,9 +13,9 @@ import { NO_EVENTS, type Stream, type StreamEvents } from "../../routing/wire/mu
 import { acceptCall } from "./accept-call.ts";
 import { Call, type CallContext, type CallTerms } from "./call.ts";
 import { type CallPage, pageOfCalls } from "./call-page.ts";
+import { CallsWithoutPool } from "./calls-without-pool.ts";
 import { type FirstBytes, KeyedCalls } from "./keyed-calls.ts";
 import { RequestBody } from "./request-body.ts";
-import { RestoredCalls } from "./restored-calls.ts";
 import type { Carrier } from "../../routing/wire/stream-writer.ts";
 import { deliver, refuse } from "./response/delivery.ts";
 import { CallStorage } from "./store/call-storage.ts";
@@ -41,12 +41,12 @@ export class CallRegistry {
   readonly #tombstones: Tombstones;
   readonly #context: CallContext;
   readonly #durable: DurableCalls | undefined;
-  readonly #restored = new RestoredCalls();
+  /** Of an earlier agent. */
+  readonly #restored = new CallsWithoutPool();
   /** Calls that wait for the next agent. Clients may attach to them here, as long as this one has a link. */
   readonly #suspended = new Map<string, Call>();
+  readonly #left = new CallsWithoutPool();
   readonly #saving: Promise<void>[] = [];
-  /** Durable calls that are on their way into the journal. */
-  readonly #accepting = new Map<Call, Promise<void>>();
   #onIdle: (() => void) | undefined;
   #isFollowed = false;
 
@@ -186,7 +186,10 @@ export class CallRegistry {
   reportStatus(callIds: readonly string[]): CallStatusReport[] {
     return callIds.flatMap((callId) => {
       const call = this.#calls.get(callId) ?? this.#suspended.get(callId);
-      if (call !== undefined) return [call.reportStatus()];
+      if (call !== undefined) {
+        const position = this.#restored.positionOf(call) ?? this.#left.positionOf(call);
+        return [{ ...call.reportStatus(), ...(position !== undefined && { position }) }];
+      }
       const ended = this.#durable?.inspect(callId);
       if (ended === undefined) return [];
       return [{ callId, status: ended.status, position: 0, elapsedMs: ended.elapsedMs }];
@@ -211,9 +214,9 @@ export class CallRegistry {
    */
   async close(reason: string): Promise<void> {
     for (const call of this.#calls.values()) {
-      if (!this.#accepting.has(call)) this.#end(call, reason);
+      if (call.entering === undefined) this.#end(call, reason);
     }
-    await Promise.all(this.#accepting.values());
+    await Promise.all([...this.#calls.values()].map((call) => call.entering));
     for (const call of this.#calls.values()) this.#end(call, reason);
     await Promise.all(this.#saving);
   }
@@ -228,6 +231,7 @@ export class CallRegistry {
     this.#calls.delete(call.callId);
     this.#restored.delete(call);
     this.#suspended.set(call.callId, call);
+    this.#left.add(call);
     // Should the disk lose one that waits to run again, the next agent does not take it for one that never came.
     if (call.hasBegun) this.#tombstones.add(call.callId, this.#context.now());
     this.#saving.push(call.finishSuspending());
@@ -255,6 +259,7 @@ export class CallRegistry {
     this.#calls.delete(callId);
     this.#suspended.delete(callId);
     this.#restored.delete(call);
+    this.#left.delete(call);
     // One that the agent's end kept from beginning may begin at the next one.
     if (call.hasBegun) this.#tombstones.add(callId, this.#context.now());
     this.#tellIdle();
@@ -276,11 +281,10 @@ export class CallRegistry {
     const accepted = acceptCall(durable, call, head);
     // A full queue is told to the client, which is there.
     runner.run(call);
-    const accepting = accepted.then((isAccepted) => {
-      this.#accepting.delete(call);
+    const decided = accepted.then((isAccepted) => {
       if (isAccepted && head.async === true) events.onDefer?.();
     });
-    this.#accepting.set(call, accepting);
+    call.awaitJournal(decided);
     return events;
   }
 }

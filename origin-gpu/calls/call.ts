@@ -117,6 +117,7 @@ export class Call implements RespondingCall {
   /** It was there for a moment. */
   #isOld = false;
   #reruns = 0;
+  #entering: Promise<void> | undefined;
   /** Settles when the journal has that the call starts. */
   #starting: Promise<RecordedStart> | undefined;
   /** Nothing is to be recorded any more before the app has it: that may be so at any moment. */
@@ -164,6 +165,11 @@ export class Call implements RespondingCall {
     return this.#head.value;
   }
 
+  /** `<environment>/<app>/<function>` */
+  get endpoint(): string {
+    return this.#head.peek().endpoint;
+  }
+
   /** Of the client's request, for lists. */
   get request(): { readonly method: string; readonly path: string } {
     return this.#head.describe();
@@ -172,6 +178,11 @@ export class Call implements RespondingCall {
   /** There is no subscriber, and the response will not be stored. */
   get abandoned(): boolean {
     return this.#response.abandoned;
+  }
+
+  /** Resolves when the call is in the journal, or will not be; undefined where it is not on its way there. */
+  get entering(): Promise<void> | undefined {
+    return this.#entering;
   }
 
   /** A client was told that the call goes on, at a result URL. */
@@ -317,6 +328,13 @@ export class Call implements RespondingCall {
     this.#context.onLessToDo();
   }
 
+  /** The call is on its way into the journal. @param decided resolves when it is there, or will not be */
+  awaitJournal(decided: Promise<void>): void {
+    this.#entering = decided.finally(() => {
+      this.#entering = undefined;
+    });
+  }
+
   /** The call is in the journal and in its endpoint's queue: clients that will not wait may go. */
   onJournaled(): void {
     if (this.#response instanceof StoredResponse) this.#response.onJournaled();
@@ -442,10 +460,11 @@ export class Call implements RespondingCall {
     const { method, path } = this.request;
     const ageMs = this.#history.elapsedMs(this.#context.now());
     const started = this.#mayStart || callProgress(this.#history.state) !== "not_sent";
-    void storage.accept({ method, path, ageMs, started }).then((accepted) => {
-      if (accepted) stored.onJournaled();
+    const accepted = storage.accept({ method, path, ageMs, started }).then((isAccepted) => {
+      if (isAccepted) stored.onJournaled();
       else this.onUnsecured();
     });
+    this.awaitJournal(accepted);
   }
 
   /**

@@ -704,6 +704,40 @@ describe("where the next agent is expected", () => {
     expect(tombstones.knownSinceMs("half", 1000)).toBe(1000);
   });
 
+  test("calls that wait know their positions between the two agents", async () => {
+    const callIds = ["a", "b", "c", "d"];
+    for (const callId of callIds) {
+      const { heard } = open({ callId, async: true }, true);
+      await until(() => heard.length > 0);
+    }
+    const waiting = callIds.map((callId, position) => ({ callId, position, status: "pending" }));
+    await table.idle("attached", true);
+    await table.close("the agent stops");
+    expect(table.reportStatus(callIds)).toMatchObject(waiting);
+    await follow();
+    expect(table.reportStatus(callIds)).toMatchObject(waiting);
+    table.cancel("b");
+    expect(table.reportStatus(["d"])).toMatchObject([{ position: 2 }]);
+  });
+
+  test("a call whose client is being sent away as the agent ends is the next agent's", async () => {
+    const { stream, heard } = open({}, true, BODY);
+    pair.exchange();
+    const synced = Promise.withResolvers<void>();
+    faulty.syncGate = synced.promise;
+    stream.defer();
+    pair.exchange();
+    await until(() => calls[0]?.isDurable === true);
+    await table.idle("attached", true);
+    const closing = table.close("the agent stops");
+    await tick();
+    synced.resolve();
+    await closing;
+    pair.exchange();
+    expect(heard.filter((event) => event !== "deferred")).toEqual([]);
+    expect(await foundAfterKill()).toEqual([["c", false]]);
+  });
+
   test("a call goes on for `on_disconnect` there as here", async () => {
     RUNNER.graceMs = Infinity;
     open({}, true);
