@@ -216,7 +216,7 @@ export class CallRegistry {
     for (const call of this.#calls.values()) {
       if (call.entering === undefined) this.#end(call, reason);
     }
-    await Promise.all([...this.#calls.values()].map((call) => call.entering));
+    for (const { entering } of this.#calls.values()) await entering;
     for (const call of this.#calls.values()) this.#end(call, reason);
     await Promise.all(this.#saving);
   }
