@@ -47,8 +47,7 @@ export class TrackedContainer implements PoolContainer, SessionPlace {
 
   /** Has no process that serves, and is on the way to one. */
   get isStarting(): boolean {
-    const { state } = this;
-    return state === "claiming" || state === "preparing" || state === "starting";
+    return this.state === "claiming" || this.state === "preparing" || this.state === "starting";
   }
 
   get keepsSessions(): boolean {
@@ -135,7 +134,7 @@ export class PoolContainers {
   /** Has a container that an earlier agent left running. It has what it needs of the box. */
   adopt(left: string, nowMs: number): TrackedContainer {
     const container = this.#add(nowMs);
-    container.isClaiming = false;
+    Object.assign(container, { beginning: "adopt", isClaiming: false } as const);
     this.#emit({ type: "adopt", container: container.number, left });
     this.move(container, "granted", nowMs);
     return container;
@@ -158,10 +157,11 @@ export class PoolContainers {
 
   grant(container: TrackedContainer, nowMs: number): void {
     if (!container.isClaiming) return;
-    container.beginning = container.state === "asleep" ? "wake" : "launch";
+    const type = container.state === "asleep" ? "wake" : "launch";
+    container.beginning = type;
     container.isClaiming = false;
     this.move(container, "granted", nowMs);
-    this.#emit({ type: container.beginning, container: container.number });
+    this.#emit({ type, container: container.number });
   }
 
   /** Takes the event's state. @returns false where the event does nothing in the present one */

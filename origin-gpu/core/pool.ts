@@ -451,11 +451,12 @@ export class Pool<Call> {
     return this.#containers.count(({ isPresent, state }) => isPresent || isEnding(state));
   }
 
-  /** Whether its first container starts, with all that it claims of the box. */
+  /** Whether its first container starts, with all that it claims of the box. One that is taken over runs already. */
   get isStartingFirst(): boolean {
-    const isStarting = (state: ContainerState) => state === "preparing" || state === "starting";
+    const isStarting = ({ state, beginning }: TrackedContainer) =>
+      (state === "preparing" || state === "starting") && beginning !== "adopt";
     return (
-      this.#containers.count(({ state }) => isStarting(state)) > 0 &&
+      this.#containers.count(isStarting) > 0 &&
       this.#containers.count(({ state }) => state === "ready") === 0
     );
   }

@@ -46,13 +46,13 @@ export interface CallStanding {
   readonly isStarting?: boolean;
 }
 
-/** Whether a container's process begins, or wakes. */
-export type StartKind = "launch" | "wake";
+/** Whether a container's process begins, wakes, or runs since an earlier agent. */
+export type StartKind = "launch" | "wake" | "adopt";
 
 export class ServiceTimes {
   readonly #call = new UsualTime();
   readonly #claim = new UsualTime();
-  readonly #start = { launch: new UsualTime(), wake: new UsualTime() };
+  readonly #start = { launch: new UsualTime(), wake: new UsualTime(), adopt: new UsualTime() };
 
   /** A call that the app did all of held its place so long. */
   onServed(heldMs: number): void {

@@ -386,6 +386,20 @@ describe("a container that an earlier agent left running", () => {
     expect(tested.ready(1)).toEqual(["a at 1"]);
   });
 
+  test("does not start: its box's turn goes on, and nothing is learned of how long a start takes", () => {
+    const settings = { maxInputs: 1, targetInputs: 1, maxContainers: 1, scaledownWindowMs: 60_000 };
+    const tested = new TestPool(settings, { isProved: true });
+    tested.on((pool, nowMs) => pool.adopt([{ id: "ct-left" }], nowMs));
+    tested.on((pool, nowMs) => pool.prepared(1, nowMs));
+    expect(tested.pool.isStartingFirst).toBe(false);
+    tested.ready(1);
+    tested.pass(60_000);
+    tested.exit(1);
+    expect(tested.request("a")).toEqual(["launch 2"]);
+    expect(tested.pool.isStartingFirst).toBe(true);
+    expect(tested.pool.standingOf("a", tested.nowMs)?.etaMs).toBeUndefined();
+  });
+
   test("that does not serve is a failed start, and another one follows", () => {
     const tested = new TestPool({}, { isProved: true });
     tested.on((pool, nowMs) => pool.adopt([{ id: "ct-left" }], nowMs));
